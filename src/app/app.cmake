@@ -19,8 +19,9 @@ target_link_libraries(bottle PRIVATE bottle_app)
 target_link_options(bottle PRIVATE ${BOTTLE_STATIC})
 set_target_properties(bottle PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 
-# The near side on a system that is not Linux: the same objects with the POSIX implementation of base/os. A far side is
-# always Linux, so it ships bottle-linux-ARCHITECTURE, which is beside it (remote/link/far_side.h).
+# Builds bottle as on a system that is not Linux: from the same objects, with the POSIX implementation of base/os. A far
+# side is always Linux, so this program sends it bottle-linux-ARCHITECTURE from its own directory
+# (remote/link/far_side.h).
 set(linux_name bottle-linux-${CMAKE_SYSTEM_PROCESSOR})
 if(BOTTLE_PORTABLE)
   on_linux(${linux_name} bottle)

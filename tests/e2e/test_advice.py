@@ -1,4 +1,4 @@
-"""Every command that bottle prints for its operator is run here as it is printed, where all names have blanks, quotes and letters beyond ASCII."""
+"""Tests run every command that bottle prints for its operator as it is printed. All names have spaces, quotes and non-ASCII letters."""
 
 import os
 import re
@@ -18,12 +18,12 @@ PROGRAMS = r"(?:git(?: -C| --git-dir=| )|cp -R |mkdir |chmod )"
 
 
 def commands_in(text):
-    """The commands for a shell that the text has: after "Take it:" and the like, alone on an indented line, after a colon, in backquotes."""
+    """Returns the shell commands in the text: after "Take it:" and the like, alone on an indented line, after a colon, or in backquotes."""
     found = []
     for line in text.splitlines():
         match = re.match(r"(?:See it: |Take it:|     or:) +(.*)", line) or re.match(r"  (%s.*)" % PROGRAMS, line) or re.search(
             r": (%s.*)" % PROGRAMS, line) or re.search("`(%s[^`]*)`" % PROGRAMS, line)
-        if match and match.group(1) != "git add":  # which is part of an explanation
+        if match and match.group(1) != "git add":  # this is part of an explanation
             found.append(match.group(1))
     return found
 
@@ -62,7 +62,7 @@ def reset(operator):
 
 
 def run_all(operator, session, expected, base=None):
-    """Runs each printed command on the operator's tree as it was. `expected`: how each begins, and what it must bring about."""
+    """Runs each printed command on the operator's original tree. `expected` lists how each command begins and a check of its effect."""
     commands = commands_in(session.err)
     told = [line for line in session.err.splitlines() if re.match("See it|Take it|     or|  git|  cp|.*: mkdir", line)]
     assert len(commands) == len(told) > 0, (commands, told, session.explain())
@@ -169,7 +169,7 @@ def test_of_a_repository_that_takes_nothing(nasty):
 
 @pytest.mark.skipif(not shutil.which("git-lfs"), reason="git-lfs is not installed")
 def test_of_files_under_git_lfs(nasty):
-    """With the real program: what the agent changed becomes a pointer when the operator adds it."""
+    """Uses the real git-lfs: a file that the agent changed becomes a pointer when the operator adds it."""
     env = nasty.world.environment(home=nasty.home)
     save(nasty, "model ü.bin", "large\n" * 100)
     setup = "git lfs install --local && git lfs track '*.bin' && git add -A && git -c user.name=a -c user.email=a@b commit -qm lfs"
@@ -198,7 +198,7 @@ def test_of_files_under_git_lfs(nasty):
 
 
 def refused_then(operator, says, todo, **kwargs):
-    """A start that is refused; what it says to do is done as printed, and the next one runs."""
+    """Does what a refused start says, exactly as printed. The next start must then run."""
     session = operator.start("echo ran", **kwargs)
     assert session.status == 125 and says in session.err, session.explain()
     [command] = commands_in(session.err)
@@ -210,7 +210,7 @@ def refused_then(operator, says, todo, **kwargs):
 
 
 def test_of_refusals(nasty):
-    """A git directory elsewhere; a repository of another user's; a partial clone."""
+    """Tests a git directory elsewhere, a repository of another user, and a partial clone."""
     separate = os.path.join(nasty.home, "separate git's dir")
     os.rename(os.path.join(nasty.workspace, ".git"), separate)
     save(nasty, ".git", "gitdir: %s\n" % separate)

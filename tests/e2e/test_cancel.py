@@ -132,7 +132,7 @@ def test_a_launch_on_another_machine_is_given_up(remote, far, until, way):  # no
     assert_given_up(remote, child, way, since, give_up(remote, child, way, remote.extra_env))
     assert until(lambda: not processes_of(remote), SOON), processes_of(remote)
     assert remote.sessions() == []
-    # The far side removes the container of a runtime's trial by itself, and may take longer than the near side.
+    # The far side itself removes the container in which it tried a runtime, and may take longer than the near side.
     assert until(lambda: far.left() == [], SOON), far.left()
 
 

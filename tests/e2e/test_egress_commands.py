@@ -1,5 +1,5 @@
-"""`bottle egress` and `bottle audit` on a session that runs: what its guard decides, its counters, and its record, which outlives
-the guard and shows what was done to it."""
+"""Tests `bottle egress` and `bottle audit` on a running session: what its guard decides, its counters, and its record, which survives
+the guard and reveals changes."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import subprocess
 
 try:
     from prometheus_client.parser import text_string_to_metric_families as parse
-except ImportError:  # the check below is strict, too
+except ImportError:  # the check below is also strict
     def parse(_):
         return []
 

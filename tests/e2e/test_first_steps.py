@@ -85,7 +85,7 @@ def test_a_manifest_called_bottle_yml_is_noticed(operator):
 
 
 def test_the_locale_goes_along_if_the_image_has_it(operator):
-    """The image has no German, and C.UTF-8 under both of its names."""
+    """The image has no German locale, but it has C.UTF-8 under both of its names."""
     def seen(variables, **config):
         done = operator.bottle(*HEADLESS, "-q", "-p", "echo $LANG $LC_ALL $LC_TIME; echo ü | wc -m", config=operator.config(**config), env=variables)
         assert done.returncode == 0, done

@@ -1,4 +1,4 @@
-"""Real programs that speak HTTP/2 and gRPC, through `bottle guard run` on this machine. Each needs no session."""
+"""Tests real programs that speak HTTP/2 and gRPC through `bottle guard run` on this machine, without a session."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ def inspecting(guard, at, **rule):  # noqa: F811
 
 
 def guard_process(through):
-    """The guard itself, which `bottle guard run` may have started as its child."""
+    """Returns the process id of the guard itself, which `bottle guard run` may have started as its child."""
     children = run("pgrep", "-P", str(through.process.pid)).stdout.split()
     return int(children[0]) if children else through.process.pid
 
@@ -34,7 +34,7 @@ def curl(through, *argv):
 
 @pytest.fixture
 def nghttpd(pki, tmp_path):  # noqa: F811
-    """A server of HTTP/2 that serves a directory."""
+    """Starts an HTTP/2 server that serves a directory."""
     need("nghttpd")
     root = tmp_path / "root"
     root.mkdir()
@@ -161,7 +161,7 @@ def test_grpc_statuses_come_as_the_server_and_the_guard_gave_them(channel):
 
 
 class Silent:
-    """A server of HTTP/2 that takes requests and does not answer them."""
+    """An HTTP/2 server that accepts requests and does not answer them."""
 
     def __init__(self, certificate):
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -188,7 +188,7 @@ class Silent:
         http = H2Connection(H2Configuration(client_side=False))
         http.initiate_connection()
         connection.sendall(http.data_to_send())
-        with contextlib.suppress(OSError, ProtocolError):  # the library takes no reset after a GOAWAY
+        with contextlib.suppress(OSError, ProtocolError):  # the library does not accept a reset after a GOAWAY
             while piece := connection.recv(65536):
                 self.seen.extend(event for event in http.receive_data(piece) if isinstance(event, RequestReceived))
                 connection.sendall(http.data_to_send())
@@ -234,7 +234,7 @@ def test_an_idle_stream_costs_at_most_16_kilobytes(guard, pki):  # noqa: F811
 
 
 def tunnel(listener, proxy_port):
-    """Passes each connection to the listener through a tunnel of its own."""
+    """Passes each connection to the listener through a separate tunnel."""
 
     def copy(source, target):
         try:
@@ -262,8 +262,8 @@ def tunnel(listener, proxy_port):
 
 
 def test_h2spec_finds_no_fault(guard, nghttpd, tmp_path):  # noqa: F811
-    """The conformance tests of h2spec against the guard, if `go install github.com/summerwind/h2spec/cmd/h2spec@latest` has put
-    them on this machine. For them, the host's name leads to a relay."""
+    """Runs the conformance tests of h2spec against the guard, if `go install github.com/summerwind/h2spec/cmd/h2spec@latest` has
+    installed them. For h2spec, the host's name leads to a relay."""
     need("h2spec")
     root, at = nghttpd
     (root / "index.html").write_text("hello")

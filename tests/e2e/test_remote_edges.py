@@ -1,4 +1,4 @@
-"""Machines that are not set up for bottle: each answer names what is wrong there and what to do."""
+"""Tests machines that are not set up for bottle: each error message must say what is wrong on the machine and what to do."""
 
 import contextlib
 import os
@@ -11,13 +11,13 @@ from test_remote import far, remote, start  # noqa: F401  (fixtures)
 
 @contextlib.contextmanager
 def changed(far, **account):
-    """Meanwhile the far user's account has another home or shell."""
+    """Gives the far user's account another home or shell for the duration of the block."""
     with open(far.path("passwd")) as file:
         before = file.read()
     lines = before.splitlines()
     name, secret, uid, gid, comment, home, shell = lines[-1].split(":")
     lines[-1] = ":".join([name, secret, uid, gid, comment, account.get("home", home), account.get("shell", shell)])
-    with open(far.path("passwd"), "w") as file:  # the same file, which is mounted over the machine's
+    with open(far.path("passwd"), "w") as file:  # keeps the file, because it is mounted over the machine's
         file.write("\n".join(lines) + "\n")
     far.kill_connections()
     try:
@@ -67,7 +67,7 @@ def test_an_engine_that_the_user_may_not_use(remote, far):  # noqa: F811
         os.chmod(far.socket, mode)
 
 
-@pytest.mark.parametrize("command", ["false", "sh -c 'echo no way >&2'"])  # ssh throws away what it prints
+@pytest.mark.parametrize("command", ["false", "sh -c 'echo no way >&2'"])  # ssh discards what it prints
 def test_a_proxy_command_that_fails(remote, far, command):  # noqa: F811
     with open(far.path("ssh_config"), "a") as file:
         file.write("Host behind.example.org\n  ProxyCommand %s\n" % command)

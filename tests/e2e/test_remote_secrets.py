@@ -148,7 +148,7 @@ def test_by_stdin_it_is_in_memory_only(remote, far, until):  # noqa: F811
 
 
 def test_what_must_not_leave_does_not_leave_from_there(remote, far):  # noqa: F811
-    """Values of files and variables, and rules of the operator's, count on the far machine too, and the values are on no disk there."""
+    """The far machine also stops values of files and variables, and what the operator's rules find, and the values are on none of its disks."""
     values, config = test_secrets.what_must_not_leave(remote)
     env = {**remote.extra_env, "MARKED_HERE": values["MARKED"]}
     session = test_secrets.start_with(remote, test_secrets.SEND_ALL, "--remote", far.target, variables=env, **config)

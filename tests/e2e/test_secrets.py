@@ -52,7 +52,7 @@ RULE = "[acme-key]\nis: an Acme key\npattern: acme_[a-z0-9]{20}\nyes: acme_<base
 
 
 def what_must_not_leave(operator):
-    """The bottle's keys, and the values: one of a file, one of a variable, and one that a rule of the operator's knows."""
+    """Returns the values and the bottle's keys. One value is from a file, one from a variable, and one matches a rule of the operator's."""
     values = {"prod.env:DB_PASSWORD": os.urandom(12).hex() + "Zq", "MARKED": os.urandom(12).hex() + "Zq", "acme-key": "acme_" + os.urandom(10).hex()}
     for name, text in (("prod.env", "DB_PASSWORD=%s\nNODE_ENV=development\n" % values["prod.env:DB_PASSWORD"]), ("acme.rules", RULE)):
         with open(os.path.join(operator.home, name), "w") as file:
@@ -138,7 +138,7 @@ def test_a_bound_secret_does_not_come_back(world, operator):
     value = "va\"lue/" + os.urandom(16).hex()
     session = operator.start(ECHOES, secrets=ECHOED_SECRET, env={"MINE": value}, egress={"allow": ["inspected.example.org"]})
     assert session.status == 0, session.explain()
-    # The stand-in sends the head by itself: what is found in the body breaks the answer off, which resets the stream of HTTP/2.
+    # The stand-in sends the head separately, so a finding in the body breaks off the answer and resets the HTTP/2 stream.
     assert session.out.count(" 403") == 1 and session.err.count("curl: (92)") == 3 and '"hello"} 200' in session.out, session.explain()
     assert value[8:] not in session.out and base64.b64encode(value.encode()).decode()[8:-8] not in session.out
     sent = world.seen("inspected.example.org", session.since)

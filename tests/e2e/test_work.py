@@ -42,7 +42,7 @@ def test_the_home_directory_is_taken_only_when_it_is_named(operator):
 
 
 def test_variables_that_name_another_repository(operator):
-    """git would read them, so the operator may mean that repository."""
+    """git would read these variables, so the operator may mean the other repository."""
     other = operator.world.workspace()
     for env, says in [({"GIT_DIR": other + "/.git"}, "unset GIT_DIR"), ({"GIT_WORK_TREE": other}, "unset GIT_WORK_TREE"),
                       ({"GIT_DIR": other + "/.git", "GIT_WORK_TREE": operator.workspace}, "unset GIT_DIR")]:
@@ -55,7 +55,7 @@ def test_variables_that_name_another_repository(operator):
 @pytest.mark.parametrize("mode", ["clone", "copy"])
 @pytest.mark.parametrize("layout", ["linked", "bare", "separate"])
 def test_a_work_tree_whose_repository_is_elsewhere(operator, layout, mode):
-    """Linked to another work tree, to a bare repository beside it, or with its git directory apart."""
+    """Tests a work tree linked to another one, one linked to a bare repository beside it, and one with a separate git directory."""
     top, where = operator.workspace, os.path.join(operator.home, "project ü")
     os.makedirs(where)
     if layout == "separate":

@@ -28,7 +28,8 @@ class Case:
     leak: bool
     secret: bytes = b""
     begin: int = 0  # where the secret begins in `data`
-    # What is sent one after another instead of `data`: requests, or messages or fragments of one WebSocket connection.
+    # The parts are sent one after another instead of `data`: as requests, or as messages or fragments of one WebSocket
+    # connection.
     parts: list = dataclasses.field(default_factory=list)
     way: str = "request"  # "request", "message" or "fragment"
 
@@ -214,7 +215,7 @@ def get(number, headers="", query=""):
     return f"GET /v1/items/{number}{query} HTTP/1.1\r\nHost: a.example\r\n{headers}\r\n".encode()
 
 
-# What leaves piece by piece: in which form the piece `text` is sent as the one with this number, and in what way.
+# How secrets leave piece by piece: the way in which pieces are sent, and the form of the piece `text` with number `n`.
 ACROSS = {
     "requests-query": ("request", lambda n, text: get(n, query="?page=1&q=" + some_percent(text.encode()).decode())),
     "requests-header": ("request", lambda n, text: get(n, f"X-Trace: {text}\r\n")),

@@ -1,5 +1,5 @@
-"""Runs `bottle scan` over the corpus and counts: judge.py [SEED] prints the figures (BOTTLE names the build). Leaves out
-what is spread over several requests or messages, which only a guard can find (through_guard.py)."""
+"""Runs `bottle scan` over the corpus and counts: judge.py [SEED] prints the figures (BOTTLE names the build). Skips
+leaks that are spread over several requests or messages, which only a guard can find (through_guard.py)."""
 
 import dataclasses
 import json

@@ -86,7 +86,7 @@ def read_message(connection):
 
 
 def frame(opcode, final, payload):
-    """A WebSocket frame as a client writes it (RFC 6455)."""
+    """Returns a WebSocket frame as a client writes it (RFC 6455)."""
     mask = b"mask"
     length = len(payload)
     size = bytes([0x80 | length]) if length < 126 else bytes([0x80 | 126]) + length.to_bytes(2, "big")
@@ -94,7 +94,7 @@ def frame(opcode, final, payload):
 
 
 def payloads(data):
-    """What the frames of a client carry together, as far as they have come."""
+    """Returns what the frames from a client carry together, as far as they have arrived."""
     out = b""
     while len(data) >= 6:
         length, at = data[1] & 127, 2
@@ -305,7 +305,7 @@ def send_frames(address, context, lane, case):
 
 
 def run_parts(case, proxy, context, lane, sink):
-    """As run(), for what is spread over several requests or messages."""
+    """Does the same as run() for leaks that are spread over several requests or messages."""
     if case.way == "request":
         refused, arrived = 0, 0
         for part in case.parts:
@@ -384,7 +384,7 @@ def judge(bottle, directory, seed, leaks=2000, harmless=600):
         done = run_all(corpus.leaks(seed, leaks), guard, guard.ca, sinks)
     with open(guard.audit, encoding="utf-8") as file:
         audit = file.read()
-    # A connection that breaks off says nothing of the reason; the audit does.
+    # A connection that breaks off does not show the reason, but the audit does.
     lines = [json.loads(line) for line in audit.splitlines()]
     refused = sum(line.get("count", 1) for line in lines if line.get("code") == "secret" and line["action"] == "deny")
     if refused < sum(what == "stopped" for _, what in done):

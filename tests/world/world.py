@@ -405,7 +405,7 @@ class World:
 
     def seen(self, site, since=0.0):
         requests = [r for r in read_jsonl(self.path(site + ".jsonl")) if r["time"] >= since and r["event"] == "request"]
-        # A client of HTTP/2 writes the names of headers in lower case, and so do they arrive.
+        # An HTTP/2 client writes the names of headers in lower case, and they arrive that way.
         return [{**r, "headers": {name.title(): value for name, value in r["headers"].items()}} for r in requests]
 
     def api_log(self, since=0.0):

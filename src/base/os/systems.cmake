@@ -1,5 +1,6 @@
-# The operating system behind the headers of base/os: Linux, or what POSIX has. A target with the property BOTTLE_POSIX
-# is linked with the second, and the preset `portable` links everything with it. All other objects are the same.
+# Builds the two implementations of the headers of base/os: for Linux, and for POSIX. A target with the property
+# BOTTLE_POSIX is linked with the second, and the preset `portable` links everything with it. All other objects are the
+# same.
 option(BOTTLE_PORTABLE "link everything with the POSIX implementation of base/os" OFF)
 define_property(TARGET PROPERTY BOTTLE_POSIX BRIEF_DOCS "linked with the POSIX implementation of base/os")
 
@@ -15,8 +16,8 @@ set(posix $<OR:${posix_by_preset},$<BOOL:$<TARGET_PROPERTY:BOTTLE_POSIX>>>)
 target_link_libraries(bottle_base PUBLIC $<LINK_ONLY:$<IF:${posix},bottle_os_posix,bottle_os_linux>>)
 target_link_libraries(bottle_base_os PUBLIC bottle_base)
 
-# on_posix(NAME OF), on_linux(NAME OF): a second program NAME from the objects and libraries of the program OF, linked
-# with that implementation.
+# on_posix(NAME OF), on_linux(NAME OF): builds a second program NAME from the objects and libraries of the program OF,
+# linked with that implementation.
 function(on_posix name of)
   again(${name} ${of})
   set_target_properties(${name} PROPERTIES BOTTLE_POSIX ON)
