@@ -49,7 +49,7 @@ Task<bool> serve_session(Connection& c, h2::Session& session, const std::shared_
       if (++rounds % 16 != 0) continue;
       c.waker.wake();  // lets other coroutines run
     }
-    if (session.served() > 0) last = c.now();  // the requests have patience of their own
+    if (session.served() > 0) last = c.now();  // the requests have their own timeouts
     int64_t patience = served ? c.config->idle_ms : kFirstPatience;
     if (c.now() - last >= patience) break;
     c.client.rest();

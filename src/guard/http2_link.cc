@@ -5,10 +5,11 @@
 namespace bottle::guard {
 namespace {
 
-// The number of bytes for the peer at which no more are made.
+// With this many unsent bytes for the peer, no more are produced.
 constexpr size_t kMostUnsent = 64 * 1024;
-// The number of frames without data for the peer at which nothing more is read from it. This bounds what its frames can
-// cause. What waits of bodies must not count: if both sides stopped reading because of it, neither would ever go on.
+// With this many unsent frames without data for the peer, nothing more is read from it. This bounds what its frames can
+// cause. Unsent parts of bodies must not count: if both sides stopped reading because of them, neither would ever
+// continue.
 constexpr size_t kMostQueued = 64;
 
 class StreamPort : public Port {

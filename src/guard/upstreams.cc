@@ -83,14 +83,14 @@ bool Upstreams::take_idle(Connection& c) {
   return false;
 }
 
-// Makes the new connection c.upstream, which speaks HTTP/2, one of those that are shared, and opens its first stream.
+// Makes the new connection c.upstream, which speaks HTTP/2, a shared one, and opens its first stream.
 void Upstreams::share(Connection& c) {
   auto shared = std::make_shared<Shared>(context_.loop);
   shared->stream.source = std::move(c.upstream.source);
   shared->stream.ssl = std::move(c.upstream.ssl);
   shared->stream.source->move_to(&shared->waker);
   c.upstream.reset();
-  use(*shared, c);  // before the server can say that it takes no streams
+  use(*shared, c);  // before the server can say that it accepts no streams
   // If the rules have changed since the dial began, no other request may use the connection.
   if (config_ == c.config && !closed_) shared_.push_back(shared);
   else shared->over = true;

@@ -15,7 +15,7 @@ bool overrides_request(std::string_view header);
 // copy from. Its value is a path, with or without a slash before it, or a URL.
 bool names_other_path(std::string_view header);
 
-// How the reason begins if a request is refused because of the method in its query.
+// The beginning of the reason for refusing a request because of the method in its query.
 inline constexpr std::string_view kQueryRefused = "the query asks for the method ";
 
 // Returns the methods that the query of a request target asks for, in capitals and without repetitions:

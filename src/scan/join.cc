@@ -11,9 +11,10 @@ namespace {
 
 bool is_control(char c) { return static_cast<unsigned char>(c) < ' ' && c != '\t'; }
 
-// Returns whether the bytes are UTF-8 without control characters, as far as their lengths show. A piece of a secret is.
+// Returns whether the bytes are UTF-8 without control characters, judged only by the lengths of characters. A piece of
+// a secret is such text.
 bool is_text(std::string_view bytes) {
-  int missing = 0;  // bytes of a character
+  int missing = 0;  // missing bytes of the current character
   for (char each : bytes) {
     auto c = static_cast<unsigned char>(each);
     bool continues = (c & 0xc0) == 0x80;

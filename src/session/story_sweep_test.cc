@@ -121,7 +121,7 @@ TEST_F(DeadSession, OnlyWhatCarriesTheOwnersLabelsGoes) {
   }
 }
 
-// Writes the record of a session, and returns how it ended.
+// Writes the record of a session, and returns its seal.
 wire::AuditSeal leave_record(const std::string& path) {
   std::filesystem::remove(path);
   AuditFile audit(path);

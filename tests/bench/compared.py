@@ -45,7 +45,7 @@ def squid(field, inspecting=False):
 
 
 def mitmproxy(field):
-    """mitmdump, which streams bodies and prints nothing."""
+    """Starts mitmdump, which streams bodies and prints nothing."""
     if not shutil.which("mitmdump"):
         return None
     port = free_port()

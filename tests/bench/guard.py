@@ -96,7 +96,7 @@ http {
 """ % (free_port(), "x" * 1024))
 
     def _bodies(self):
-        """A server of large bodies, which reads and writes as fast as it can."""
+        """Starts a server of large bodies, which reads and writes as fast as it can."""
         self.part("certificates")
         port = free_port()
         return self.start("bodies", [TOOLS + "site", "serve", "--listen", "127.0.0.1:%d" % port, *self.leaf()], port)
@@ -105,7 +105,7 @@ http {
         return ["--cert", self.path("leaf.pem"), "--key", self.path("leaf.key")]
 
     def _reencrypting_bodies(self):
-        """nginx that passes bodies on as they come, in both directions."""
+        """Starts an nginx that passes on bodies as they arrive, in both directions."""
         site = self.part("bodies")
         return self.nginx("reencrypting-bodies", """
   upstream site { server 127.0.0.1:%d; keepalive 64; }
@@ -115,11 +115,11 @@ http {
 """ % (site.port, free_port(), INSPECTED, INSPECTED))
 
     def _storing(self):
-        """A site that keeps what is put there."""
+        """Starts a site that stores what is uploaded with PUT."""
         self.part("certificates")
         os.makedirs(self.path("stored"))
         os.chmod(self.dir, 0o755)
-        os.chmod(self.path("stored"), 0o777)  # it gives up root
+        os.chmod(self.path("stored"), 0o777)  # nginx gives up root
         site = self.nginx("storing", """
   server { listen 127.0.0.1:%d ssl http2; server_name _; root %s; client_max_body_size 0; location / { dav_methods PUT; } }
 """ % (free_port(), self.path("stored")))
@@ -148,11 +148,11 @@ http {
 
     def guard_command(self, port, blind_port=1, site_port=1):
         config, ca_out = self.path("guard-%d.yaml" % port), self.path("guard-ca-%d.pem" % port)
-        # One secret, of another host: everything inspected is scanned for it.
+        # Configures one secret for another host: everything that is inspected is scanned for it.
         rules = {"allow": [BLIND, {"host": INSPECTED, "inspect": True}],
                  "hosts": {BLIND: ["127.0.0.1:%d" % blind_port], INSPECTED: ["127.0.0.1:%d" % site_port]}}
         with open(config, "w") as file:
-            json.dump({"egress": rules, "secrets": {"token": {"from": "env:BENCH_TOKEN", "hosts": ["other.bench.example"]}}}, file)  # JSON is YAML
+            json.dump({"egress": rules, "secrets": {"token": {"from": "env:BENCH_TOKEN", "hosts": ["other.bench.example"]}}}, file)  # every JSON text is YAML
         argv = [BOTTLE, "guard", "run", "--listen", "127.0.0.1:%d" % port, "--config", config, "--ca-out", ca_out, "--audit", self.path("audit.jsonl")]
         if "certificates" in self.parts:
             argv += ["--upstream-ca", self.parts["certificates"]]
@@ -295,7 +295,7 @@ def inspected_get_ratio(bench):
 
 
 def transfer_ratio(bench, mode, path, body):
-    """The rate of transfers of 100 MB through the guard, of nginx's. Notes the CPU that they need, too."""
+    """Returns the rate of transfers of 100 MB through the guard, relative to nginx. Also notes the CPU time that they take."""
     f = field(bench)
     nginx, guard = f.part("reencrypting_bodies"), f.part("guard_bodies")
     spent = {guard: [], nginx: []}

@@ -1,20 +1,26 @@
-// The client side of scripts/bench: blocking, one connection a thread at a time, no TLS session ever resumed. Prints
-// one JSON line.
+// The client side of scripts/bench. It blocks, uses one connection per thread at a time, and never resumes a TLS
+// session. It prints one JSON line.
 //
-//   bench_load connect   --to P --target HOST:PORT --answer BYTES --count N         N times: CONNECT, ClientHello, the
-//   answer, close bench_load bulk      --to P --target HOST:PORT --seconds S                      the endless answer of
-//   one tunnel a thread bench_load hold      --to P --target HOST:PORT --answer BYTES --count N         N tunnels, then
-//   idle until stdin ends bench_load handshake --to P --host NAME --ca FILE [--target HOST:PORT] --count N     N times:
-//   TLS, one GET, close bench_load get       --to P --host NAME --ca FILE [--target HOST:PORT] --seconds S   GETs on
-//   one kept connection a thread bench_load hold-tls  --to P --host NAME --ca FILE [--target HOST:PORT] --count N     N
-//   connections, one GET each, then idle bench_load first     --to P --target HOST:PORT -- COMMAND... starts COMMAND;
-//   the time from there to the answer to a CONNECT
+//   bench_load connect --to P --target HOST:PORT --answer BYTES --count N
+//     Sends CONNECT and a ClientHello, reads the answer and closes, N times.
+//   bench_load bulk --to P --target HOST:PORT --seconds S
+//     Reads an endless answer from one tunnel per thread.
+//   bench_load hold --to P --target HOST:PORT --answer BYTES --count N
+//     Opens N tunnels, and idles until stdin ends.
+//   bench_load handshake --to P --host NAME --ca FILE [--target HOST:PORT] --count N
+//     Makes a TLS handshake, sends one GET and closes, N times.
+//   bench_load get --to P --host NAME --ca FILE [--target HOST:PORT] --seconds S
+//     Sends GETs on one kept connection per thread.
+//   bench_load hold-tls --to P --host NAME --ca FILE [--target HOST:PORT] --count N
+//     Opens N connections, sends one GET on each, and idles.
+//   bench_load first --to P --target HOST:PORT -- COMMAND...
+//     Starts COMMAND, and measures the time from then until the answer to a CONNECT.
+//   bench_load down|up --to P --host NAME --ca FILE [--target HOST:PORT] --path PATH --bytes N --count N
+//       [--body text|packed]
+//     Makes one transfer to warm up, then N transfers on the same connection.
 //
-// bench_load down|up  --to P --host NAME --ca FILE [--target HOST:PORT] --path PATH --bytes N --count N [--body
-// text|packed]
-//   one transfer for warmth, then N of them on the same connection
-//
-// With --target the TLS goes inside a CONNECT; without it straight to P. --threads N, 8 at first. Only 127.0.0.0/8.
+// With --target, TLS runs inside a CONNECT; without it, TLS goes straight to P. --threads N has the default 8. All
+// addresses are in 127.0.0.0/8.
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <spawn.h>
@@ -39,7 +45,7 @@ using Clock = std::chrono::steady_clock;
 struct Options {
   std::string mode, target, host, ca, path = "/1k";
   sockaddr_in to{};
-  std::string body;  // of an upload, again and again
+  std::string body;  // the body of an upload, which is sent repeatedly
   size_t answer = 0, count = 0, bytes = 0;
   int threads = 8;
   double seconds = 0;
@@ -162,7 +168,7 @@ struct Tls {
   }
 };
 
-// Gets an answer of g.bytes bytes, or sends as many in a request.
+// Receives an answer of g.bytes bytes, or sends that many in a request.
 void transfer(Tls& tls, bool up) {
   static thread_local char buffer[64 * 1024];
   std::string head =

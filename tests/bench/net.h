@@ -49,7 +49,7 @@ inline void no_delay(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
-// A megabyte of text, and one that looks like an archive.
+// Returns a megabyte of text, or a megabyte that looks like an archive.
 inline const std::string& content(bool packed) {
   static const std::string text = [] {
     std::string out;

@@ -88,7 +88,7 @@ def holding(tool, mode, **options):
 
 @contextlib.contextmanager
 def standing(argv):
-    """A program that prints a line when it is ready, and ends with its stdin."""
+    """A program that prints a line when it is ready, and exits at the end of its stdin."""
     child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         if not child.stdout.readline():

@@ -1,12 +1,14 @@
-// The servers and clients of scripts/bench that need more of TLS than nginx and bench_load give. Prints one JSON line.
+// Contains the servers and clients of scripts/bench that need more control over TLS than nginx and bench_load give.
+// Prints one JSON line.
 //
-//   bench_site serve   --listen P --cert FILE --key FILE                     GET /text/N, GET /packed/N, POST: HTTP/1.1
-//   bench_site events  --listen P --cert FILE --key FILE --to Q --ca FILE --host NAME [--target HOST:PORT] --count N
-//                      the delay of each of N server-sent events, from its server at P to its client, which connects to
-//                      Q
-//   bench_site streams the same options: N idle requests of HTTP/2 in 5 connections; then idle until stdin ends
+//   bench_site serve --listen P --cert FILE --key FILE
+//     Serves GET /text/N, GET /packed/N and POST with HTTP/1.1.
+//   bench_site events --listen P --cert FILE --key FILE --to Q --ca FILE --host NAME [--target HOST:PORT] --count N
+//     Measures the delay of each of N server-sent events, from its server at P to its client, which connects to Q.
+//   bench_site streams (the same options)
+//     Sends N HTTP/2 requests in 5 connections, and idles until stdin ends. The server does not answer them.
 //
-// Only 127.0.0.0/8.
+// All addresses are in 127.0.0.0/8.
 #include <fcntl.h>
 #include <openssl/ssl.h>
 
@@ -45,7 +47,7 @@ bool send_all(SSL* ssl, std::string_view bytes) {
   return true;
 }
 
-// Reads until the text contains `end`. Returns where that ends, or 0.
+// Reads until the text contains `end`. Returns the offset after it, or 0.
 size_t read_until(SSL* ssl, std::string& text, std::string_view end) {
   char buffer[16384];
   while (true) {
@@ -90,7 +92,7 @@ void serve_http(SSL* ssl) {
   }
 }
 
-// Sends an event with the time of its sending every few milliseconds.
+// Sends an event every few milliseconds, with the current time in it.
 void serve_events(SSL* ssl) {
   std::string in;
   if (!read_until(ssl, in, "\r\n\r\n")) return;
@@ -106,7 +108,7 @@ void serve_events(SSL* ssl) {
   }
 }
 
-// Counts requests and answers none.
+// Counts requests without answering them.
 void serve_streams(SSL* ssl) {
   std::string in;
   if (!send_all(ssl, std::string("\0\0\0\4\0\0\0\0\0", 9)) || !read_until(ssl, in, "SM\r\n\r\n")) return;
@@ -132,7 +134,7 @@ int choose_h2(SSL*, const unsigned char** out, unsigned char* size, const unsign
   return SSL_TLSEXT_ERR_OK;
 }
 
-// Listens, and serves each connection in a thread of its own.
+// Listens, and serves each connection in a separate thread.
 void start(void (*serve)(SSL*)) {
   g_server = SSL_CTX_new(TLS_server_method());
   if (SSL_CTX_use_certificate_file(g_server, g_options["--cert"].c_str(), SSL_FILETYPE_PEM) != 1 ||

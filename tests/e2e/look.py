@@ -72,7 +72,7 @@ def state_files(operator):
 
 
 def came_home(operator, path):
-    """The contents that a file has in the refs that came back, and beside them if a filter of git converts it."""
+    """Returns the contents of a file in the refs that came home, and in the directory `filtered` if a git filter converts it."""
     refs = operator.git("for-each-ref", "--format=%(refname)", "refs/bottle").split()
     texts = []
     for ref in refs:

@@ -124,4 +124,4 @@ def test_a_credential_of_the_agents_own_does_not_go_beside_the_operators(world, 
     assert len(sent) == 1 and sent[0]["headers"].get("X-Service-Key") == "value-0123456789", session.explain()
     assert "theirs" not in json.dumps(sent[0]["headers"]) and sent[0]["headers"].get("X-Note") == "kept", sent
     reasons = [line.get("reason", "").lower() for line in session.audit() if line.get("host") == "inspected.example.org"]
-    assert "removed authorization, x-api-key, cookie" in reasons, reasons  # HTTP/2 has names in lower case only
+    assert "removed authorization, x-api-key, cookie" in reasons, reasons  # HTTP/2 has only lower-case names

@@ -36,8 +36,8 @@ struct Record {
   AuditReport report = {};
 };
 
-// Reads the seals of the result that is beside the records. Returns none if there is no result. Fails if there is one
-// that cannot be read, because a cut end would not show without it.
+// Reads the seals from the result in the same directory as the records. Returns an empty list if there is no result.
+// Fails if the result cannot be read, because a cut end would not be found without it.
 Result<std::vector<wire::AuditSeal>> seals_in(const std::string& directory) {
   std::string path = directory + "/result.json";
   if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return std::vector<wire::AuditSeal>();
@@ -47,7 +47,7 @@ Result<std::vector<wire::AuditSeal>> seals_in(const std::string& directory) {
   return std::move(result->audit);
 }
 
-// Returns whether the directory has the results of a session that has not ended.
+// Returns whether the directory contains the results of a session that is still running.
 bool is_of_running(const std::filesystem::path& directory) {
   std::error_code error;
   auto full = std::filesystem::weakly_canonical(directory, error), all = full.parent_path();
@@ -79,8 +79,8 @@ Result<std::vector<Record>> records_of(const AuditOptions& o) {
   return records;
 }
 
-// Feeds the lines of the file to the check. A line that is still being written has no end and is left out, if the
-// record may be open. One with a seal is not written any more.
+// Feeds the lines of the file to the check. If the record may be open and has no seal, leaves out a last line without a
+// line end, because it is still being written.
 Result<> read_lines(const Record& record, AuditCheck& check) {
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> in(std::fopen(record.path.c_str(), "rbe"), std::fclose);
   if (!in) return fail_errno("reading " + record.path);

@@ -96,7 +96,7 @@ Result<> read_record(const std::string& path, Replay& replay) {
     if (line.size() < kLongestLine) line += rest;
   }
   if (std::ferror(in.get())) return fail_errno("reading " + path);
-  // A line without an end is one that is still being written, or one that was cut.
+  // A line without a line end is still being written, or was cut.
   if (!line.empty()) replay.add_line(line);
   return {};
 }

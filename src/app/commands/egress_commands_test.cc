@@ -67,7 +67,7 @@ TEST_F(Commands, audit_verify_knows_a_record_that_still_grows) {
   std::string results = home() + "/.local/state/bottle/results/done", path = leave_record(results);
   std::string whole = *read_file(path), open = whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1);
   std::filesystem::create_directories(home() + "/.local/state/bottle/sessions/done");
-  // A sealed record does not grow, although its session is still being removed.
+  // A sealed record no longer grows, even while its session is still being removed.
   ASSERT_TRUE(write_file_atomically(path, whole + "{\"action\":\"allow\""));
   EXPECT_EQ(bottle({"audit", "verify", "done"}).status, 1) << "an added line without an end";
   std::filesystem::remove(results + "/result.json");
@@ -105,7 +105,7 @@ TEST_F(Commands, egress_test_says_what_the_guard_would_decide) {
   Answer one = bottle({"egress", "test", "--method", "POST", "https://a.blind.example.org/"});
   EXPECT_EQ(one.status, 0) << one.err;
   EXPECT_EQ(one.out, "allow  POST https://a.blind.example.org/  blind, by \"*.blind.example.org\"\n");
-  // What the guard refuses for another reason than the rules.
+  // The guard refuses these requests for reasons other than the rules.
   Answer carrier = bottle({"egress", "test", "--json", "https://0123456789abcdef0123456789abcdef.blind.example.org/"});
   EXPECT_EQ(carrier.status, 1) << carrier.out;
   EXPECT_EQ(carrier.json()["requests"][0]["code"], "name_carries_data");
@@ -136,7 +136,7 @@ TEST_F(Commands, egress_replay_says_what_would_change) {
   EXPECT_EQ(bottle({"egress", "replay", "nobody"}).status, 125);
 }
 
-// What a record does not have must not look as if nothing would change, or as if the rules decided it.
+// Checks that decisions with causes that are not in the record count neither as unchanged nor as decided by the rules.
 TEST_F(Commands, egress_replay_counts_what_it_cannot_judge) {
   write("policy.yaml",
         "egress: {allow: [{host: api.example.org, methods: [GET], paths: ['/v1/**']}, {host: 192.0.2.7, ports: [8080], "

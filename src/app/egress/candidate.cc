@@ -40,7 +40,7 @@ bool is_of(const manifest::AllowRule& rule, const policy::RuleSpec& spec) {
   return rule.host == spec.host && rule.ports == spec.ports && rule.methods == spec.methods && rule.paths == spec.paths;
 }
 
-// Returns whether a request was refused because of its query or of a header, which the record does not have.
+// Returns whether a request was refused because of its query or a header, which the record does not contain.
 bool follows_from_unrecorded(std::string_view reason) {
   return reason.starts_with(policy::kQueryRefused) || reason.starts_with(guard::kHeaderRefused);
 }
@@ -101,7 +101,8 @@ CandidatePolicy::Verdict CandidatePolicy::verdict_of(const policy::Decision& dec
   return verdict;
 }
 
-// The guard dials after the rules have allowed a request, and refuses there what its name carries.
+// Changes an allowed decision to a refusal if the name carries data. The guard does this when it dials, after the rules
+// have allowed the request.
 policy::Decision CandidatePolicy::unless_name_carries(policy::Decision decision, const policy::Host& host,
                                                       uint16_t port) const {
   bool is_resolved = decision.allowed && !config_->fixed(host) && !config_->lan_route(host, port);
@@ -145,12 +146,12 @@ CandidatePolicy::Replayed CandidatePolicy::replay(const wire::Decision& decision
   auto host = policy::normalise_host(decision.host);
   bool cut = http && (decision.method.empty() || decision.path.empty() || decision.path.size() >= kCutPath);
   if (!host || decision.port == 0 || cut) return {Change::unjudged, {}};
-  // An address is refused in TLS, too, where the guard judges it when the client connects.
+  // Addresses are also refused with TLS, where the guard judges them when the client connects.
   Verdict now = connect ? judge_connect(*host, decision.port)
                         : judge_request(*host, decision.port, false, decision.method, decision.path);
-  // The record has neither the query nor the header, so that it could look as if the rules allowed the request.
+  // The record contains neither the query nor the header, so it could look as if the rules allowed the request.
   bool lacks_cause = !was_allowed && now.allowed && follows_from_unrecorded(decision.reason);
-  // The requests of a tunnel that was not inspected are not in the record.
+  // The record does not contain the requests in a tunnel that was not inspected.
   bool lacks_requests = was_allowed && connect && decision.code == "allowed" && now.judges_requests;
   if (lacks_cause || lacks_requests) return {Change::unjudged, {}};
   if (http && now.allowed && decision.port != 80) now.way = "inspected";

@@ -29,7 +29,7 @@ class CandidatePolicy {
     std::string way;   // "refused", "ssh", "inspected", "blind" or "plain" (http://)
     std::string rule;  // the rule that allows it or comes closest, as the manifest has it; empty if there is none
     std::string preset;
-    bool judges_requests = false;  // it is a tunnel, and the rules name methods or paths for the requests in it
+    bool judges_requests = false;  // for a tunnel: whether the rules name methods or paths for the requests in it
   };
   // Judges a request for `url`, such as "https://host[:port]/path?query" or "http://…". Fails with Code::invalid for
   // any other text.

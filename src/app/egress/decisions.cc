@@ -56,7 +56,7 @@ Result<std::vector<std::string>> Decisions::more() {
   return lines;
 }
 
-// Keeps only the beginning of a line that is still being written: the record may have hundreds of megabytes.
+// Keeps only the beginning of a line that is still being written, because the record may have hundreds of megabytes.
 Result<> Decisions::File::skip() {
   fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   char buffer[65536];

@@ -61,8 +61,8 @@ class Exposition {
     at_.clear();
   }
 
-  // The samples of the metric, each once: a reader refuses the whole text if two have the same labels, and another
-  // machine chooses the names of its hosts.
+  // The samples of the metric, each only once. A reader refuses the whole text if two samples have the same labels, and
+  // a remote machine chooses the names of hosts.
   std::vector<std::pair<std::string, uint64_t>> samples_;
   std::map<std::string, size_t> at_;
   std::string session_, name_, text_;

@@ -78,7 +78,7 @@ TEST(Metrics, AreInTheFormatWhateverTheAgentNamed) {
   EXPECT_EQ(values["bottle_decisions_total{session=\"s1\",action=\"deny\",kind=\"dns\",code=\"\"}"], 3u);
 }
 
-// Another machine can send what it wants, and one text with a series twice costs all sessions of a collector.
+// A remote machine can send anything, and if a series appears twice in one text, the collector loses all sessions.
 TEST(Metrics, HaveEachSeriesOnce) {
   wire::Metrics metrics{.decisions = {{"deny", "dns", "x", UINT64_MAX}, {"deny", "dns", "x", 2}},
                         .hosts = {{"a", 1, 2, 3, 4}, {"b", 1, 0, 0, 0}, {"a", 10, 20, 30, 40}}};

@@ -9,7 +9,7 @@
 namespace bottle::app {
 namespace {
 
-// Another machine may have written the record, so that a count can be anything. A sum must not become 0 again.
+// Adds without overflow: a remote machine may have written the record, so a count can be any number.
 void add_to(uint64_t& sum, uint64_t count) {
   if (__builtin_add_overflow(sum, count, &sum)) sum = UINT64_MAX;
 }
@@ -33,7 +33,7 @@ void Replay::add(const wire::Decision& decision) {
   using Change = CandidatePolicy::Change;
   if (decision.action == "close" || decision.action == session::kAuditEnd) return;
   uint64_t count = std::max<uint64_t>(decision.count, 1);
-  // Anything else stands for decisions that are not in the record.
+  // Other actions stand for decisions that are not in the record.
   if (decision.action != "allow" && decision.action != "deny") return add_to(unjudged, count);
   auto replayed = policy_.replay(decision);
   switch (replayed.change) {

@@ -16,10 +16,10 @@ class Replay {
  public:
   explicit Replay(const CandidatePolicy& policy) : policy_(policy) {}
   void add(const wire::Decision& decision);
-  // Adds a line of a session's record, or of the audit of a guard that runs alone. One that is neither stands for a
-  // decision that cannot be judged.
+  // Adds a line of a session's record, or of the audit of a guard that runs alone. Any other line counts as a decision
+  // that cannot be judged.
   void add_line(std::string_view line);
-  uint64_t decisions() const;  // all of them
+  uint64_t decisions() const;  // the number of all decisions
 
   struct Changed {
     uint64_t count = 0;

@@ -17,7 +17,7 @@ struct ConnectJudgement {
 };
 ConnectJudgement judge_connect(const Config& config, const policy::Host& host, uint16_t port);
 
-// How the reason begins if a request is refused because of a header that names another path.
+// The beginning of the reason for refusing a request because of a header that names another path.
 inline constexpr std::string_view kHeaderRefused = "the header ";
 
 // Judges a request that the guard can read. `target` is in origin form. `tls` is whether it comes in TLS that the guard
@@ -25,12 +25,13 @@ inline constexpr std::string_view kHeaderRefused = "the header ";
 policy::Decision judge_request(const Config& config, const policy::Host& host, uint16_t port, bool tls,
                                std::string_view method, std::string_view target);
 
-// Returns why a name may not be resolved because it carries data, as the rest of a sentence, or an empty string if it
-// may. A name that the operator wrote in full is not judged.
+// Returns why a name must not be resolved because it carries data, as the rest of a sentence, or an empty string if it
+// may be resolved. Does not judge a name that the operator wrote in full.
 std::string_view carried_by_name(const Config& config, const policy::Host& host);
 std::string about_carrier(std::string_view why);
 
-// Returns why the guard answers such a request with 400, whatever the rules say, or an empty string if it does not.
+// Returns why the guard answers such a request with status 400, whatever the rules say, or an empty string if it does
+// not.
 std::string malformed(std::string_view method, std::string_view target);
 // Returns whether the guard passes requests with this method.
 bool is_for_here(std::string_view method);

@@ -15,7 +15,7 @@
 
 namespace bottle::guard {
 
-inline constexpr size_t kAtOnce = 64 * 1024;  // bytes to scan at once if as many have arrived, which costs less
+inline constexpr size_t kAtOnce = 64 * 1024;  // bytes to scan at once if so many have arrived, which costs less
 inline constexpr size_t kHigh = 128 * 1024;   // the number of unsent bytes at which reading from the other side stops
 
 enum class Outcome {

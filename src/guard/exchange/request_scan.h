@@ -48,7 +48,8 @@ class RequestScan {
   // Checks a text that is sent on its own and may be one piece of a secret. Returns false if the request must be
   // refused.
   bool look_at_piece(Place place, std::string_view name, std::string_view text);
-  // Does the same for the parts of a Cookie header that assign nothing. HTTP/2 may send each in a header of its own.
+  // Does the same for the parts of a Cookie header that assign no value. HTTP/2 may send each part in a separate
+  // header.
   bool look_at_crumbs(std::string_view cookies);
   // Checks a whole body or message of at most kMostPieces bytes: its fields and parameters, or all of it.
   bool look_at_pieces(Place place, std::string_view text);

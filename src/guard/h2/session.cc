@@ -17,7 +17,7 @@ constexpr int32_t kClientWindow = 64 * 1024, kServerWindow = 256 * 1024;
 // The window of the whole connection needs no tight bound, because each stream has its own. A stream that is not read
 // must not stop the others.
 constexpr int32_t kConnectionWindow = 64 << 20;
-// The bytes of memory that a session needs besides its streams: above all, a buffer of nghttp2.
+// The bytes of memory that a session needs in addition to its streams, mostly for a buffer of nghttp2.
 constexpr size_t kCost = 16 * 1024;
 
 std::string_view text(const uint8_t* bytes, size_t size) { return {reinterpret_cast<const char*>(bytes), size}; }
@@ -430,7 +430,7 @@ bool Session::head_received(Stream& stream, bool ended) {
 }
 
 bool Session::data_received(int32_t id, std::string_view payload) {
-  controls_.add(3);  // a frame of padding moves nothing, whatever its length
+  controls_.add(3);  // a frame that has only padding moves no data, whatever its length
   // A stream that is not read holds back only itself.
   nghttp2_session_consume_connection(session_, payload.size());
   Stream* stream = find(id);

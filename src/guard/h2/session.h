@@ -27,8 +27,8 @@ inline constexpr size_t kMostDecoded = 4 * http::kMaxAnswerHead;  // bytes of fi
 
 class Session {
  public:
-  // Adds to `total`, unless that is null, the bytes of memory that the session and its streams hold, also streams that
-  // outlive the session. The number must outlive all of them.
+  // Adds to `total`, unless it is null, the bytes of memory that the session and its streams hold, including streams
+  // that outlive the session. `total` must outlive all of them.
   explicit Session(Role role, size_t* total = nullptr);
   ~Session();
   Session(const Session&) = delete;

@@ -419,7 +419,8 @@ TEST_F(HostileClientTest, DataInFramesOfOneByteHoldsLittleMore) {
   EXPECT_EQ(payload, std::string(30'000, 'x') + std::string(5000, 'y'));
 }
 
-// A client that opens no window makes the guard hold answers for as long as the connection lasts.
+// Checks that held answers are counted: a client that opens no window makes the guard hold them as long as the
+// connection lasts.
 TEST_F(HostileClientTest, WhatStreamsHoldIsCounted) {
   size_t held = 0;
   auto session = std::make_unique<Session>(Role::server, &held);

@@ -103,8 +103,8 @@ void Stream::drop() {
   count();
 }
 
-// Frames of a few bytes share a chunk if the guard has not read its beginning. As chunks of their own, they would hold
-// six times what the peer may send.
+// Appends payload to the last chunk if the guard has not read the beginning of that chunk. If small frames became
+// separate chunks, they would take six times as much memory as the peer may send.
 void Stream::append_to_chunk(std::string_view payload) {
   constexpr size_t kMostShared = 4096;
   if (chunk_ == 0 || chunk_ + payload.size() > kMostShared || in_at_ > chunk_at_) {

@@ -17,7 +17,7 @@ class Session;
 
 class Stream {
  public:
-  // Adds to `total`, unless that is null, what the stream holds, as long as it exists.
+  // Adds to `total`, unless it is null, the bytes that the stream holds, as long as it exists.
   Stream(Session* session, size_t* total);
   ~Stream();
   Stream(const Stream&) = delete;
@@ -61,7 +61,7 @@ class Stream {
 
   // The most bytes that wait for the peer.
   static constexpr size_t kMostOut = 64 * 1024;
-  // The bytes of memory that the guard needs to work on a stream, besides what the stream holds.
+  // The bytes of memory that the guard needs to work on a stream, in addition to what the stream holds.
   static constexpr size_t kCost = 8 * 1024;
 
   size_t room() const;
@@ -79,9 +79,9 @@ class Stream {
   bool process();
   bool take_head(bool& final);
 
-  Session* session_;  // null after the session's end
+  Session* session_;  // null after the end of the session
   size_t* total_;
-  size_t counted_ = 0;           // the part of *total_ that is this stream's
+  size_t counted_ = 0;           // this stream's part of *total_
   int32_t id_ = -1;              // a request that the guard has not written yet has none
   std::shared_ptr<char> place_;  // counts as one of the streams that the guard works on
   Life life_ = Life::open;
@@ -97,8 +97,8 @@ class Stream {
   std::string method_;      // of the request
   std::string in_;          // text for the guard
   size_t in_at_ = 0;
-  size_t chunk_at_ = 0, chunk_ = 0;  // the last chunk of `in_`: where it begins, and its payload's size
-  size_t debt_ = 0;                  // bytes of DATA that were not given back to the peer's window
+  size_t chunk_at_ = 0, chunk_ = 0;  // the last chunk of `in_`: its offset, and the size of its payload
+  size_t debt_ = 0;                  // bytes of DATA that were not yet returned to the peer's window
   Framing in_framing_ = Framing::none;
   In in_state_ = In::nothing;
 

@@ -15,7 +15,7 @@ namespace bottle::guard {
 // many connections exist and how slowly they read, so there is a limit: beyond kMostHeld, a stream that needs more
 // fails.
 size_t held_by_streams();
-// Returns the same number for sessions of HTTP/2, which add to it what they hold and subtract it again.
+// Returns the same number for HTTP/2 sessions, which add what they hold and subtract it again.
 size_t* count_of_held();
 inline constexpr size_t kMostHeld = 128 << 20;
 

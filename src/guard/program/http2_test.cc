@@ -20,7 +20,7 @@ void append_text(h2::Stream& stream, std::string& to) {
   for (size_t n; (n = stream.read(buffer, sizeof buffer)) > 0;) to.append(buffer, n);
 }
 
-// Frames and the compressed form of fields, for what h2::Session does not send.
+// Returns a frame that h2::Session would not send.
 std::string frame(uint8_t type, uint8_t flags, uint32_t id, std::string_view payload) {
   std::string out;
   for (int shift : {16, 8, 0}) out += static_cast<char>(payload.size() >> shift);
@@ -28,8 +28,8 @@ std::string frame(uint8_t type, uint8_t flags, uint32_t id, std::string_view pay
   for (int shift : {24, 16, 8, 0}) out += static_cast<char>(id >> shift);
   return out.append(payload);
 }
-constexpr uint8_t kData = 0, kHeaders = 1, kSettings = 4, kGoAway = 7;  // types
-constexpr uint8_t kEndHeaders = 4;                                      // a flag
+constexpr uint8_t kData = 0, kHeaders = 1, kSettings = 4, kGoAway = 7;  // frame types
+constexpr uint8_t kEndHeaders = 4;                                      // a frame flag
 
 std::string block(std::initializer_list<std::pair<std::string_view, std::string_view>> fields) {
   std::string out;
@@ -116,7 +116,7 @@ class Http2Origin {
   }
   uint16_t port = 0;
   std::atomic<int> accepted = 0, served = 0;
-  std::atomic<bool> hold = false;  // a connection that was accepted waits for release() before its handshake
+  std::atomic<bool> hold = false;  // makes accepted connections wait for release() before their handshake
 
  private:
   struct Work {
@@ -407,7 +407,7 @@ TEST_F(Http2Test, EachMalformedRequestIsRecorded) {
   inspect("a.test", origin.port);
   Peer peer = client("a.test");
   for (int i = 0; i < 3; ++i) peer.session.open()->write("GET https://b.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n");
-  EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));  // all arrive at once
+  EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));  // all frames arrive at once
   for (int i = 0; i < 3; ++i) EXPECT_EQ(audited("bad_request")["action"], "deny") << i;
 }
 
@@ -446,7 +446,7 @@ TEST_F(Http2Test, AServerThatTakesNoRequestsIsReported) {
     setsockopt(wire.fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     wire.ssl = std::move(*ca_->accept({"a.test", false}, Offer::http2));
     SSL_set_fd(wire.ssl.get(), wire.fd.get());
-    // The server's last bytes of the handshake arrive together with its frames.
+    // The last bytes of the server's handshake arrive together with its frames.
     SSL_set_max_proto_version(wire.ssl.get(), TLS1_2_VERSION);
     int cork = 1;
     setsockopt(wire.fd.get(), IPPROTO_TCP, TCP_CORK, &cork, sizeof cork);
@@ -474,7 +474,7 @@ TEST_F(Http2Test, AConnectionOfOldRulesServesNoLaterRequest) {
   route("a.test", after.port);
   EXPECT_EQ(configure()["type"], "ready");
   auto second = peer.ask(kGet);
-  audited("allowed");  // it now waits for the connection that the first request makes
+  audited("allowed");  // it now waits for the connection that the first request opens
   before.release();
   EXPECT_TRUE(peer.read(*second).ends_with("after"));
   EXPECT_TRUE(peer.read(*first).ends_with("before"));
@@ -493,10 +493,11 @@ TEST_F(Http2Test, AHeadThatNeverEndsIsNotWaitedFor) {
   EXPECT_EQ(line.value("action", ""), "close") << line;
 }
 
-// Many streams whose requests wait for a connection to the server. The guard's container has 256 MB.
+// Checks the memory for many streams whose requests wait for a connection to the server. The guard's container has 256
+// MB.
 TEST_F(Http2Test, WhatWaitsForTheServerIsBounded) {
   uint16_t port = 0;
-  UniqueFd silent = listen_on_loopback(port);  // takes connections and says nothing
+  UniqueFd silent = listen_on_loopback(port);  // accepts connections and sends nothing
   inspect("a.test", port);
   std::string bytes = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(kSettings, 0, 0, ""), piece(16'000, 'x');
   std::string head = block({{":method", "POST"}, {":scheme", "https"}, {":authority", "a.test"}, {":path", "/"}});
@@ -507,7 +508,7 @@ TEST_F(Http2Test, WhatWaitsForTheServerIsBounded) {
   std::vector<Wire> wires;
   for (int i = 0; i < 40; ++i) {
     wires.push_back(std::move(client("a.test").wire));
-    int little = 16 * 1024;  // so that what was written is not in the kernel
+    int little = 16 * 1024;  // so that what was written is not buffered in the kernel
     setsockopt(wires.back().fd.get(), SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
   }
   for (Wire& wire : wires) wire.write(bytes);
@@ -532,7 +533,7 @@ class DeafPort : public Port {
   std::string* bytes_;
 };
 
-// If both sides stopped reading because the other does not read, neither would ever go on.
+// If both sides stopped reading because the other does not read, neither would ever continue.
 TEST(Http2LinkTest, APeerThatDoesNotReadIsStillRead) {
   std::string arriving;
   Stream stream;

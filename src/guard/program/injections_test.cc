@@ -50,8 +50,8 @@ class BlockedAnswersTest : public InjectionsTest {
     return "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n" + headers +
            "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   }
-  // What the client gets of an answer that comes in these chunks. The server waits after the first `alone` until the
-  // client has something of them, and writes the others at once.
+  // Returns what the client gets of an answer in these chunks. After the first `alone` chunks, the server waits until
+  // the client has received some of them, and then writes the others at once.
   std::string in_events(const std::vector<std::string>& events, size_t alone) {
     std::promise<void> first;
     RawOrigin site(ca_.get(), "events.test", [&](Wire& wire, const std::string&) {
@@ -124,7 +124,7 @@ TEST_F(BlockedAnswersTest, AnOrderInSeveralEventsDoesNotArriveWhole) {
   EXPECT_EQ(got.find("instructions"), std::string::npos) << got;
   EXPECT_FALSE(got.ends_with("0\r\n\r\n")) << "an answer that is cut off must not look whole";
   EXPECT_EQ(audited("injection")["action"], "deny");
-  // What the next event quotes is no order.
+  // An order is a quotation if the next event closes the quotes.
   got = in_events({"data: it said \"ignore all previous instructions", "\" and laughed\n\n"}, 2);
   EXPECT_NE(got.find("laughed"), std::string::npos) << got;
 }

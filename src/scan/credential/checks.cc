@@ -281,8 +281,8 @@ Found by_check(const Rule& rule, std::string_view text, size_t begin, size_t end
   return {};
 }
 
-// Returns whether the match is part of a checksum in Base64 as lock files write it: "sha512-" or "h1:" and all of the
-// digest. By chance, what stands between a '+' and a '/' in it can have the form of a credential.
+// Returns whether the match is part of a Base64 checksum as lock files write it: "sha512-" or "h1:" and the whole
+// digest. By chance, the text between a '+' and a '/' in it can have the form of a credential.
 bool in_checksum(std::string_view text, size_t begin, size_t end) {
   constexpr size_t kLongest = 88;
   auto in_digest = [](char c) { return is_base64(c) || c == '='; };

@@ -40,7 +40,7 @@ enum class Check : uint8_t {
 enum class Edge : uint8_t {
   any,
   word,   // no letter or digit before the match
-  alone,  // nor after it, and it is not part of a checksum of a lock file
+  alone,  // also none after it, and it is not part of a checksum in a lock file
 };
 
 struct Example {

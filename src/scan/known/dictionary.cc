@@ -116,8 +116,8 @@ uint32_t Dictionary::half_begun(State state) const {
 size_t Dictionary::skip(std::string_view bytes, size_t at, size_t limit) const {
   if (window_ == 0) return at;
   const char* grams = bytes.data() + window_ - kGram;
-  // Almost always, no pattern contains any of the next places. Looking at several at once does not wait for each of
-  // them.
+  // Almost always, no pattern contains the bytes at the next places. Looking at several places at once avoids waiting
+  // for each lookup.
   for (const size_t most = window_ - kGram + 1; at + 3 * most + window_ <= limit;) {
     const char* p = grams + at;
     uint8_t first = shift_[hash(p, kShiftBits)], second = shift_[hash(p + most, kShiftBits)],

@@ -6,8 +6,8 @@
 namespace bottle::scan {
 namespace {
 
-// Finds the next byte that starts an escape, as far as the bytes after it show. In text and in archives, most bytes
-// that could start one do not.
+// Finds the next byte that may start an escape, judged by the bytes after it. In text and in archives, most bytes that
+// could start an escape do not.
 class Introducers {
  public:
   explicit Introducers(std::string_view bytes) : bytes_(bytes) {}
@@ -26,7 +26,7 @@ class Introducers {
   }
 
  private:
-  // Returns false only if Unescaper gives the byte back as it is.
+  // Returns false only if Unescaper returns the byte unchanged.
   bool may_begin(size_t at) const {
     if (at + 1 == bytes_.size()) return true;
     auto next = static_cast<uint8_t>(bytes_[at + 1]);

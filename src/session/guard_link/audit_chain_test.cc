@@ -135,7 +135,7 @@ TEST(AuditChain, AddedLinesAreNamed) {
   EXPECT_EQ(faults(other.lines, &seal), "line 9 is not as it was written");
 }
 
-// A disk that was full may have left a record that is sealed and has no end.
+// A full disk may have left a record that is sealed but has no end.
 TEST(AuditChain, LinesBehindTheSealShowAlthoughTheyEndTheRecord) {
   const auto made = record(8);
   auto before_end = AuditChain::after(made.lines[7]);

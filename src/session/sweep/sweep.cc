@@ -88,7 +88,7 @@ void write_result(const Orphan& orphan, const std::optional<wire::Back>& back, c
   auto told = before ? wire::decode<wire::SessionResult>(*before, wire::From::ours)
                      : Result<wire::SessionResult>(fail(Code::not_found, path));
   if (!back) {
-    // There is no result to write, but the record must not look as if its end had been cut.
+    // There is no result to write, but the record must not look as if its end was cut off.
     if (!before) (void)seals_after_death(record, {});
     return;
   }
