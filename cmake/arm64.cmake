@@ -1,5 +1,5 @@
-# Builds for Linux on arm64 with the host's clang, against the sysroot that scripts/sysroot makes. Programs
-# that the build runs, and the unit tests, run under qemu-user.
+# Builds for Linux on arm64 with the host's clang, against the sysroot that scripts/sysroot makes. Programs that
+# the build runs, and the unit tests, run under qemu-user.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_SYSROOT ${CMAKE_CURRENT_LIST_DIR}/../build/sysroot-arm64)
