@@ -213,7 +213,7 @@ class Comparison {
       if (auto* entry = find(entries, path)) {
         before_[path] = *entry;
         const auto* committed = base(path);
-        if (filtered.contains(path)) {  // the filter's result is unknown, and most likely the same as before
+        if (filtered.contains(path)) {  // the filter's result is unknown, but most likely what was committed
           if (committed) before_[path] = *committed;
           continue;
         }
