@@ -134,6 +134,8 @@ TEST(Detector, FindsWhatIsSplitOverValues) {
   EXPECT_EQ(found("{\"a\":\"" + a + "\",\"b\": \"" + b + "\",\n\"c\":\"" + c + "\"}"), "npm-token (pieces)");
   EXPECT_EQ(found("[\"" + a + "\", \"" + b + "\", \"" + c + "\"]"), "npm-token (pieces)");
   EXPECT_EQ(found("a=q7Hs82-kL&b=mz0_PwX3r&c=Tn5v"), "deploy (pieces)");
+  // A piece that looks random only warns when it is alone.
+  EXPECT_EQ(found("p0=xoxb-16886176315&p1=9-9000405696187-FZZvcDkeob0kbwbEyhyN2h2o"), "slack-token (pieces)");
 }
 
 TEST(Detector, SaysWhereInTheBlock) {

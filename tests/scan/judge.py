@@ -1,5 +1,5 @@
 """Runs `bottle scan` over the corpus and counts: judge.py [SEED] prints the figures (BOTTLE names the build). Skips
-leaks that are spread over several requests or messages, which only a guard can find (through_guard.py)."""
+leaks that are spread over several headers, requests or messages, which only a guard can find (through_guard.py)."""
 
 import dataclasses
 import json
@@ -22,9 +22,13 @@ class Result:
     warned: list = dataclasses.field(default_factory=list)  # harmless cases with a finding that only warns
 
 
+def in_headers(case):
+    return case.name.endswith("split-headers")
+
+
 def judge(bottle, directory, seed, leaks=2000, harmless=600):
     cases = {}
-    leaking = [case for case in corpus.leaks(seed, leaks + leaks // 8) if not case.parts]
+    leaking = [case for case in corpus.leaks(seed, leaks + leaks // 7) if not case.parts and not in_headers(case)]
     for case in leaking + corpus.harmless(seed, harmless):
         path = os.path.join(directory, case.name)
         with open(path, "wb") as file:
