@@ -202,6 +202,27 @@ TEST_F(Delta, WhatAFilterWouldConvertIsCopiedAndNotCommitted) {
   }
 }
 
+// `cp` writes to the place that a link leads to, which may be any file of the operator's.
+TEST_F(Delta, WhatTakesThePlaceOfALinkIsNotWrittenThroughIt) {
+  git("config filter.lfs.clean cat");
+  put(repo + "/.gitattributes", "*.bin filter=lfs -text\n");
+  put(root + "/outside/x.bin", "the operator's");
+  fs::create_symlink("../outside/x.bin", repo + "/x.bin");
+  fs::create_directory_symlink("../outside", repo + "/d ü");
+  commit("more.txt", "x");
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  for (const char* link : {"/x.bin", "/d ü"}) fs::remove(inside + link);
+  put(inside + "/x.bin", "the agent's");
+  put(inside + "/d ü/x.bin", "the agent's");
+  auto back = come_home(sent.base);
+  size_t at = back.text.find("cp -R "), line = back.text.rfind('\n', at) + 1;
+  ASSERT_NE(at, std::string::npos) << back.text;
+  sh("cd / && " + back.text.substr(line, back.text.find('\n', at) - line));
+  EXPECT_EQ(*read_file(root + "/outside/x.bin"), "the operator's");
+  for (const char* path : {"/x.bin", "/d ü/x.bin"}) EXPECT_EQ(*read_file(repo + path), "the agent's") << back.text;
+}
+
 // Without git-lfs, `git add -A` in the bottle commits the files themselves instead of pointers.
 TEST_F(Delta, WhatAnAgentCommittedWithoutAFilterIsTakenBack) {
   std::string pointer =

@@ -18,7 +18,9 @@ struct Patch {
 // made if necessary. Fails with Code::conflict and git's message if a patch does not fit. Blocks while it runs git.
 Result<> apply(const std::vector<Patch>& patches, const std::string& scratch);
 
-// Returns the command that copies the files in the directory `from` over those in the directory `to`.
+// Returns the command that copies the files in the directory `from` over those in the directory `to`. The command
+// removes the symbolic links in `to` that are in the way, because `cp` would write to the places that they lead to.
+// Reads both directories.
 std::string copy_command(const std::string& from, const std::string& to);
 
 // Removes the session's refs from the repository that contains the directory. Returns how many there were, or 0 if
