@@ -244,6 +244,22 @@ TEST_F(Delta, WhatAnAgentCommittedWithoutAFilterIsTakenBack) {
   EXPECT_FALSE(fs::exists(root + "/results/s1/filtered/model.bin"));
 }
 
+// A commit has only a pointer to such a file, so a file that is not in the working tree exists nowhere else.
+TEST_F(Delta, WhatGitLfsKeepsInTheBottleIsNotDroppedWithoutAWord) {
+  const std::string known = "/.git/lfs/objects/aa/aa/" + std::string(64, 'a'),
+                    made = "/.git/lfs/objects/bb/bb/" + std::string(64, 'b');
+  put(repo + known, "known");
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  put(inside + known, "known");
+  auto back = come_home(sent.base);
+  EXPECT_FALSE(back.is_incomplete) << joined(back.flagged);
+  put(inside + made, "made");
+  back = come_home(sent.base);
+  EXPECT_TRUE(flagged(back, "files of git-lfs that you do not have")) << joined(back.flagged);
+  EXPECT_TRUE(back.is_incomplete) << "the archive with them would not be kept";
+}
+
 TEST_F(Delta, TextsInOtherEncodingsComeBackAsGitCommitsThem) {
   put(repo + "/.gitattributes", "*.rc text working-tree-encoding=UTF-16LE eol=crlf\n*.c ident\n*.bat text eol=crlf\n");
   sh("printf 'hello\\r\\nworld\\r\\n' | iconv -t UTF-16LE >" + repo + "/app.rc; printf 'a $Id$\\n' >" + repo +

@@ -143,6 +143,10 @@ class Filler {
       q_.leave(".git/" + name, "a link or device in .git: left behind");
       return {};
     }
+    if (path.size() > 2 && path[0] == "lfs" && path[1] == "objects") {
+      if (!has_large_file(name, e.size)) q_.leave(".git/lfs", "files of git-lfs that you do not have: left behind");
+      return {};
+    }
     if (is_loose_object(path) || is_pack(path)) return object(path, name, body);
     return ref(path, name, body);
   }
@@ -271,6 +275,13 @@ class Filler {
     content_.clear();
     while (size_t n = TRY(body(chunk_.data(), chunk_.size()))) content_.append(chunk_, 0, n);
     return content_ == *own;
+  }
+
+  // Returns whether the operator's git-lfs keeps this file. Its name is the hash of its content.
+  bool has_large_file(const std::string& name, uint64_t size) const {
+    struct stat st{};
+    std::string path = q_.known_objects.substr(0, q_.known_objects.rfind('/') + 1) + name;
+    return ::lstat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && static_cast<uint64_t>(st.st_size) == size;
   }
 
   Result<> object(const Path& path, const std::string& name, const Source& body) {
