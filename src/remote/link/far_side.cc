@@ -123,7 +123,7 @@ Result<std::string> program_for_far_side(const std::string& machine, const std::
                 "use a machine with x86_64 or aarch64");
   if (can_be_far_side() && wanted == session::own_architecture()) return own_program();
   std::string path = directory + "/bottle-linux-" + wanted;
-  auto program = read_file(path, kLargestProgram);
+  auto program = session::read_program(path);
   if (program || program.error().code != Code::not_found) return program;
   return fail(
       Code::not_found,

@@ -86,8 +86,8 @@ Result<std::string> own_hash();
 
 // Returns the bytes of the program that a machine needs as its far side: this program if it is for Linux and the same
 // processor, otherwise bottle-linux-ARCHITECTURE in `directory`. `machine` is what uname -m prints on that machine,
-// which is not trusted. Fails with Code::not_found if the file is missing, and with Code::invalid if the architecture
-// is unknown.
+// which is not trusted. Fails with Code::not_found if the file is missing, with Code::denied if another user may have
+// written it, and with Code::invalid if the architecture is unknown.
 Result<std::string> program_for_far_side(const std::string& machine, const std::string& directory);
 
 }  // namespace bottle::remote

@@ -1,6 +1,8 @@
 #include "session/box/images.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/files/file.h"
 #include "base/ids.h"
@@ -55,6 +57,24 @@ TEST(Programs, AreThoseOfTheEnginesProcessor) {
   ASSERT_TRUE(write_file_atomically(directory + "/bottle-guard-" + other, "for the other processor"));
   EXPECT_EQ(*program_for(Program::guard, other == "aarch64" ? "arm64" : "amd64", directory), "for the other processor");
   EXPECT_EQ(program_for(Program::inside, other, directory).error().code, Code::not_found);
+}
+
+// In a directory such as /tmp, another user can put a file beside bottle's.
+TEST(Programs, AreNotThoseOfAnotherUser) {
+  std::string other = own_architecture() == "x86_64" ? "aarch64" : "x86_64";
+  std::string directory = ::testing::TempDir() + "/bottle-" + random_hex(4);
+  ASSERT_TRUE(make_directories(directory));
+  std::string path = directory + "/bottle-guard-" + other;
+  ASSERT_TRUE(write_file_atomically(path, "anybody's"));
+  ASSERT_EQ(::chmod(path.c_str(), 0666), 0);
+  EXPECT_EQ(program_for(Program::guard, other, directory).error().code, Code::denied);
+  ASSERT_EQ(::chmod(path.c_str(), 0664), 0);
+  if (::geteuid() == 0) {
+    ASSERT_EQ(::chown(path.c_str(), 12345, 12345), 0);
+    EXPECT_EQ(program_for(Program::guard, other, directory).error().code, Code::denied);
+    ASSERT_EQ(::chown(path.c_str(), 0, 0), 0);
+  }
+  EXPECT_TRUE(program_for(Program::guard, other, directory));
 }
 
 TEST(Programs, HaveOneNameForAnArchitecture) {

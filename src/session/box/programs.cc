@@ -1,10 +1,16 @@
 #include "session/box/programs.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <map>
 #include <mutex>
 
 #include "base/files/file.h"
+#include "base/os/this_program.h"
 #include "base/text/line.h"
+#include "base/unique_fd.h"
 
 extern "C" {
 extern const char bottle_guard_begin[], bottle_guard_end[], bottle_inside_begin[], bottle_inside_end[];
@@ -23,7 +29,7 @@ Result<std::string_view> kept_file(const std::string& path) {
   static std::map<std::string, std::string> files;
   std::scoped_lock hold(lock);
   auto found = files.find(path);
-  if (found == files.end()) found = files.emplace(path, TRY(read_file(path, kLargest))).first;
+  if (found == files.end()) found = files.emplace(path, TRY(read_program(path))).first;
   return std::string_view(found->second);
 }
 
@@ -33,6 +39,20 @@ std::string_view architecture_named(std::string_view name) {
   if (name == "x86_64" || name == "amd64") return "x86_64";
   if (name == "aarch64" || name == "arm64") return "aarch64";
   return "";
+}
+
+Result<std::string> read_program(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!fd) return fail_errno("reading " + path);
+  struct stat st{}, self{};
+  if (::fstat(fd.get(), &st) != 0) return fail_errno("looking at " + path);
+  // The owner of bottle's own file could change that one, too.
+  bool is_own = st.st_uid == ::geteuid() || st.st_uid == 0 ||
+                (::stat(path_to_self().c_str(), &self) == 0 && st.st_uid == self.st_uid);
+  if (!S_ISREG(st.st_mode) || !is_own || (st.st_mode & S_IWOTH))
+    return fail(Code::denied, "another user may have written " + path + ", and it would handle your secrets",
+                "replace it with the file of the same release, and keep it in a directory of yours");
+  return read_all(fd.get(), path, kLargest);
 }
 
 std::string_view own_architecture() {

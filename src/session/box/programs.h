@@ -19,9 +19,14 @@ std::string_view architecture_named(std::string_view name);
 // Returns the architecture that this program was built for.
 std::string_view own_architecture();
 
+// Reads a program that is a file beside this one. Fails with Code::not_found if there is none. Fails with Code::denied
+// if another user than this one, root and the owner of bottle's own file may have written it: in /tmp, for example,
+// everybody can add files.
+Result<std::string> read_program(const std::string& path);
+
 // Returns the bytes of a program, which stay valid. `architecture` may be any of the architecture's names. `directory`
-// contains the files for other architectures. Fails with Code::not_found if the file is missing, and with Code::invalid
-// if the architecture is unknown. May read a file.
+// contains the files for other architectures. Fails like read_program(), and with Code::invalid if the architecture is
+// unknown. May read a file.
 Result<std::string_view> program_for(Program program, std::string_view architecture, const std::string& directory);
 
 }  // namespace bottle::session
