@@ -512,9 +512,7 @@ TEST_F(Http2Test, WhatWaitsForTheServerIsBounded) {
     setsockopt(wires.back().fd.get(), SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
   }
   for (Wire& wire : wires) wire.write(bytes);
-  std::string status = read_file("/proc/" + std::to_string(pid_) + "/status").value_or("");
-  long most = std::stol(status.substr(status.find("VmHWM:") + 6));  // in KB
-  EXPECT_LT(most, 200 * 1024) << "256 MB arrived";
+  EXPECT_LT(most_resident(), kMostMemory) << "256 MB arrived";
 }
 
 class DeafPort : public Port {

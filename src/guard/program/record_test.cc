@@ -2,7 +2,6 @@
 // refusals are counted, and the memory stays bounded.
 #include <sys/resource.h>
 
-#include <fstream>
 #include <set>
 
 #include "guard/program/guard_test.h"
@@ -60,17 +59,6 @@ class RecordTest : public GuardTest {
       else denials_[line["host"].get<std::string>()] += line.value("count", 1);
     }
   }
-  // Returns VmHWM, the guard's peak memory in bytes.
-  size_t most_resident() const {
-    std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
-    for (std::string word; status >> word;)
-      if (word == "VmHWM:") {
-        size_t kilobytes = 0;
-        status >> kilobytes;
-        return kilobytes * 1024;
-      }
-    return 0;
-  }
   // A client that writes from its own thread and reads the answers, so that neither side waits for the other.
   struct Client {
     Client(uint16_t port, std::string bytes) : wire{dial_loopback(port), {}, {}} {
@@ -104,14 +92,6 @@ class RecordTest : public GuardTest {
   std::map<std::string, int> denials_;
   int lines_ = 0;
 };
-
-// The limit leaves room in the 256 MB of a guard's container. AddressSanitizer keeps up to 256 MB of freed memory in
-// addition.
-#if __has_feature(address_sanitizer)
-constexpr size_t kMostMemory = (200u + 256u) << 20;
-#else
-constexpr size_t kMostMemory = 200u << 20;
-#endif
 
 TEST_F(RecordTest, NothingGoesOutThatIsNotWrittenDownFirst) {
   start_with_site();
