@@ -32,7 +32,8 @@ void each_parameter(std::string_view target, F each) {
 // bottle, as during a sign-in.
 bool leads_back(std::string_view name) {
   std::string small = lower(name);
-  for (std::string_view each : {"redirect", "callback", "return", "continue", "next", "origin", "referer", "referrer"})
+  for (std::string_view each :
+       {"redirect", "callback", "return", "continue", "next", "origin", "referer", "referrer", "logout", "audience"})
     if (small.find(each) != small.npos) return true;
   return false;
 }
@@ -42,7 +43,9 @@ std::string refused_host(const Connection& c, std::string_view name) {
   auto host = policy::normalise_host(name);
   if (!host) return {};
   const Config& config = *c.config;
-  if (config.fixed(*host) || config.lan.contains(host->name) || config.rules.names(*host)) return {};
+  // "*" matches only public names, so a rule for another host gives its name or its domain.
+  bool has_rule = !config.rules.denied(*host) && config.rules.connect(*host, 443).rule;
+  if (config.fixed(*host) || config.lan.contains(host->name) || has_rule) return {};
   if (host->literal) {
     auto address = policy::parse_address(host->name);
     if (!address) return "an address in an unusual spelling";
@@ -53,21 +56,31 @@ std::string refused_host(const Connection& c, std::string_view name) {
 }
 
 bool is_loopback(std::string_view name) {
-  return name == "localhost" || name.starts_with("127.") || name == "[::1]" || name == "::1";
+  return name == "localhost" || name.ends_with(".localhost") || name.starts_with("127.") || name == "[::1]" ||
+         name == "::1";
+}
+
+// Returns whether a URL with this scheme opens a program, as in `redirect_uri=myapp://callback`, and names no host.
+bool opens_program(std::string_view url) {
+  std::string scheme = lower(url.substr(0, url.find(':')));
+  for (std::string_view each : {"http", "https", "ws", "wss", "ftp", "ftps"})
+    if (scheme == each) return false;
+  return true;
 }
 
 Verdict judge_url(const Connection& c, std::string_view name, std::string_view value) {
   std::string text(value);
   constexpr int kMostEscaped = 3;
   for (int times = 0; times < kMostEscaped; ++times) {
-    if (std::string_view host = host_of_url(text); !host.empty()) {
-      std::string small = lower(host);
-      if (is_loopback(small) && leads_back(name)) return {.allowed = true};
-      std::string why = refused_host(c, small);
-      if (why.empty()) return {.allowed = true};
+    // Programs that fetch a URL ignore spaces before it, and tabs and line ends within it.
+    std::erase_if(text, [](char each) { return each == '\t' || each == '\r' || each == '\n'; });
+    text.erase(0, std::min(text.find_first_not_of(" +"), text.size()));
+    // The host may have escapes itself, so it counts as it is, and decoded.
+    std::string small = lower(host_of_url(text));
+    bool leads = small.empty() || (leads_back(name) && (is_loopback(small) || opens_program(text)));
+    if (std::string why = leads ? "" : refused_host(c, small); !why.empty())
       return {.code = "address",
               .reason = "the parameter \"" + std::string(name.substr(0, 40)) + "\" has a URL to " + small + ": " + why};
-    }
     std::string decoded = without_escapes(text);
     if (decoded == text) break;
     text = std::move(decoded);

@@ -75,6 +75,8 @@ TEST_F(NamedHostsTest, AQuestionInDnsOverHttpsIsJudged) {
 TEST_F(NamedHostsTest, AUrlInAParameterObeysTheAddressRules) {
   auto fetcher = origin("fetch.test");
   allow("internal.corp");
+  allow("*.wiki.internal");
+  allow({{"host", "denied.local"}, {"deny", true}});
   start();
   auto refused_address = [&](const std::string& target) {
     return ask("fetch.test", get("fetch.test", target)).find("X-Bottle-Deny: address\r\n") != std::string::npos;
@@ -83,15 +85,19 @@ TEST_F(NamedHostsTest, AUrlInAParameterObeysTheAddressRules) {
        {"http://169.254.169.254/latest", "http%3A%2F%2F169.254.169.254%2F", "http%253A%252F%252F10.0.0.1",
         "http://127.1/", "http://2130706433/", "https://user:word@192.168.0.1:8443/x", "http://[::1]/",
         "http://localhost:6379/", "gopher://10.1.2.3:70/", "http://metadata.google.internal/computeMetadata",
-        "http://printer.local/"})
+        "http://printer.local/", "http://denied.local/", "http://a%40169.254.169.254/", "http://%31%36%39.254.169.254/",
+        "%20http://10.0.0.1/", "+http://10.0.0.1/", "ht%0Atp://10.0.0.1/"})
     EXPECT_TRUE(refused_address("/fetch?url=" + std::string(url))) << url;
   json line = audited("address");
   EXPECT_EQ(line["action"], "deny");
   EXPECT_NE(line.value("reason", "").find("the parameter \"url\" has a URL to 169.254.169.254"), std::string::npos)
       << line;
   for (const char* target :
-       {"/fetch?url=https://www.example.org/a", "/fetch?url=http://internal.corp/", "/fetch?text=see+http://10.0.0.1/",
+       {"/fetch?url=https://www.example.org/a", "/fetch?url=http://internal.corp/",
+        "/fetch?url=http://a.wiki.internal/", "/fetch?text=see+http://10.0.0.1/",
         "/login?redirect_uri=http%3A%2F%2Flocalhost%3A8080%2Fcallback", "/login?redirect_uri=http://127.0.0.1:9/",
+        "/login?redirect_uri=http://app.localhost:3000/", "/login?redirect_uri=myapp%3A%2F%2Fcallback%2Fdone",
+        "/logout?logout_uri=http://localhost:3000/", "/x?origin=chrome-extension://abcdefghijklmnop",
         "/fetch?url=http://93.184.216.34/"})
     EXPECT_FALSE(refused_address(target)) << target;
 }
