@@ -90,9 +90,30 @@ TEST(KnownValues, AFileHasOneOfThreeForms) {
   EXPECT_EQ(values("\xef\xbb\xbf"
                    "first-value\nshort\n-----BEGIN KEY-----\nthird and fourth words\n"),
             (Map{{"prod.env:1", "first-value"}, {"prod.env:4", "third and fourth words"}}));
+  EXPECT_EQ(values("dGhlIHdpbnRlciBvdHRlcg==\n"), (Map{{"prod.env:1", "dGhlIHdpbnRlciBvdHRlcg=="}})) << "padding";
+  EXPECT_EQ(values("mySecretKey=dGhlIG90dGVyIQ==\nNODE_ENV=development\n"),
+            (Map{{"prod.env:mySecretKey", "dGhlIG90dGVyIQ=="}}));
+  EXPECT_EQ(values("[default]\naws_access_key_id = AKIAZ7QX2PLM4RTV\n\n[other]\nregion = eu-central-1\n"),
+            (Map{{"prod.env:aws_access_key_id", "AKIAZ7QX2PLM4RTV"}}));
+  EXPECT_EQ(values("//npm.example.org/:_authToken=winter-otter\n")["prod.env:__npm.example.org___authToken"],
+            "winter-otter");
+  EXPECT_EQ(values("DB_PASSWORD=winter-otter\nKEY=\"-----BEGIN KEY-----\nabcdefghij\n-----END KEY-----\"\n")
+                ["prod.env:DB_PASSWORD"],
+            "winter-otter")
+      << "a value of several lines does not hide the others";
   EXPECT_EQ(known_values("a b\"c", "some-value")->begin()->first, "a_b_c:1") << "the name goes into JSON";
   for (std::string_view bad : {"", "\n\n", "short", "A=b\n", "\xff\xff\xff\xff\xff\xff\xff\xff\xff"})
     EXPECT_FALSE(known_values("x", bad)) << bad;
+}
+
+TEST(KnownValues, NoValueIsLostBecauseOfItsName) {
+  using Map = std::map<std::string, std::string>;
+  EXPECT_EQ(known_values("f", "TOKEN=winter-otter\nTOKEN=summer-badger\nTOKEN=winter-otter\n").value_or(Map()),
+            (Map{{"f:TOKEN", "winter-otter"}, {"f:TOKEN-2", "summer-badger"}}));
+  std::string deep(120, 'x');
+  auto values = known_values("f", R"({")" + deep + R"(":{"key":"winter-otter","token":"summer-badger"}})");
+  ASSERT_TRUE(values);
+  EXPECT_EQ(values->size(), 2u) << "names are cut off after 100 characters";
 }
 
 TEST_F(Credentials, FilesOfScanSecretsAreRead) {

@@ -26,6 +26,19 @@ bool is_name(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, of_name);
 }
 
+// Returns whether the line is the heading of a section, as in ~/.aws/credentials.
+bool is_heading(std::string_view line) { return line.starts_with('[') && line.ends_with(']'); }
+
+// Returns whether the line is a value in Base64 that ends with padding, and not a variable without a value.
+bool is_padded(std::string_view line) {
+  constexpr size_t kLeast = 16;
+  auto any = [&](auto is) { return std::ranges::any_of(line, [&](unsigned char c) { return is(c) != 0; }); };
+  size_t equals = std::min(line.find('='), line.size());
+  bool ends = line.ends_with('=') && line.find_first_not_of('=', equals) == line.npos;
+  return ends && line.size() >= kLeast && line.size() % 4 == 0 && any([](int c) { return std::islower(c); }) &&
+         any([](int c) { return std::isupper(c); });
+}
+
 // Returns whether the name of a value says that it is a secret.
 bool sounds_secret(std::string_view name) {
   std::string upper(name);
@@ -72,12 +85,13 @@ class Reader {
     bool assigns = true, any = false;
     each_line(text, [&](std::string_view line, size_t) {
       any = true;
-      assigns &= is_name(name_of(line));
+      assigns &= is_name(name_of(line)) && !is_padded(line);
     });
     each_line(text, [&](std::string_view line, size_t number) {
-      if (any && assigns) assignment(line);
-      else if (!line.starts_with("-----"))
-        put(std::to_string(number), line);  // the first and last lines of a key are not secret
+      if (any && assigns) return assignment(line);
+      if (!line.starts_with("-----")) put(std::to_string(number), line);  // "-----BEGIN …" is not secret
+      // A file with a key between its assignments, or with other lines, such as .npmrc, still assigns values.
+      if (!name_of(line).empty()) assignment(line);
     });
     return std::move(values_);
   }
@@ -88,7 +102,7 @@ class Reader {
     for (size_t number = 1; !text.empty(); ++number) {
       size_t end = std::min(text.find('\n'), text.size());
       std::string_view line = trimmed(text.substr(0, end));
-      if (!line.empty() && !line.starts_with('#')) each(line, number);
+      if (!line.empty() && !line.starts_with('#') && !is_heading(line)) each(line, number);
       text.remove_prefix(std::min(end + 1, text.size()));
     }
   }
@@ -135,11 +149,17 @@ class Reader {
   }
 
   void put(std::string_view name, std::string_view value) {
-    if (value.size() < kShortest) return;
+    if (value.size() < kShortest || values_.size() > kMostKnownValues) return;
     std::string whole = file_ + ":";
     for (unsigned char c : name.substr(0, kLongestName))
       whole += std::isalnum(c) || std::string_view("._-").contains(static_cast<char>(c)) ? static_cast<char>(c) : '_';
-    values_.emplace(std::move(whole), value);
+    // A file can assign one name several times, and long names can become equal. No value may be lost.
+    std::string free = whole;
+    for (int n = 2;; ++n) {
+      auto [at, is_new] = values_.emplace(free, value);
+      if (is_new || at->second == value) return;
+      free = whole + "-" + std::to_string(n);
+    }
   }
 
   std::string file_;
