@@ -49,7 +49,7 @@ class Filler {
     return out;
   }
 
-  // Returns an empty string if there is no such name.
+  // Returns an empty string if there is no such name, or no such thing of that length.
   std::string thing(std::string_view name, size_t count) {
     for (const auto& each : classes())
       if (each.name == name) return of(each.characters, count);
@@ -81,8 +81,9 @@ class Filler {
     return out;
   }
 
-  // Returns the rest of a card number that begins with 4.
+  // Returns the rest of a card number that begins with 4, or an empty string if no such number has that length.
   std::string card(size_t count) {
+    if (count != 15 && count != 18) return {};
     for (;;) {
       std::string digits = of(kDigits, count);
       if (is_card("4" + digits) && card_at("4" + digits, 0)) return digits;

@@ -57,6 +57,11 @@ TEST(Rules, OwnRulesAreTriedOnTheirExamples) {
             std::vector<std::string>{"line 0: rule \"acme-key\" does not find its example \"acme_short\""});
 }
 
+TEST(Rules, ACardOfALengthThatNoCardHasIsText) {
+  EXPECT_EQ(filled("4<card> 4<card 3> 4<card 1000>", 1), "4<card> 4<card 3> 4<card 1000>");
+  EXPECT_EQ(filled("4<card 15>", 1).size(), 16u);
+}
+
 TEST(Rules, TheCarriedOnesFindTheirExamples) {
   auto catalog = Catalog::builtin();
   ASSERT_TRUE(catalog) << catalog.error().what;
