@@ -104,17 +104,23 @@ void BlockScan::begun(std::string_view block) {
   view({.text = block});
 }
 
+void BlockScan::begun_known(std::string_view block) { open_known({.text = block}); }
+
+void BlockScan::open_known(const View& view) {
+  fold(view.text, folded_);
+  if (auto begun = catalog_.known_.begun(folded_)) {
+    const std::string& name = catalog_.known_.name(begun->first);
+    add(view, {.name = name, .what = "the beginning of secret \"" + name + "\""}, begun->second, view.text.size());
+  }
+}
+
 // Finds a secret or credential in whose middle the text ends. A credential counts if any text that could follow would
 // complete it.
 void BlockScan::open_end(const View& view) {
   constexpr size_t kSlack = 4, kTail = 256, kShown = 20;  // an encoded text may end within a group
   if (view.text.size() < KnownSecrets::kSurelyBegun) return;
   if (view.source(view.text.size() - 1, view.text.size()).second + kSlack < begun_size_) return;
-  fold(view.text, folded_);
-  if (auto begun = catalog_.known_.begun(folded_)) {
-    const std::string& name = catalog_.known_.name(begun->first);
-    add(view, {.name = name, .what = "the beginning of secret \"" + name + "\""}, begun->second, view.text.size());
-  }
+  open_known(view);
   size_t from = view.text.size() - std::min(view.text.size(), kTail), end = view.text.size();
   static constexpr std::string_view kHex = "3f9a0c57d1e2b8460f7c3ab59e21d84c6b05f3a79d1c8e42";
   static constexpr std::string_view kMixed = "k3Rz9WqLx7TpVbN2hJcYdF5mGs8AeUoQ4wZt6XnKvBjHrPyM";

@@ -29,10 +29,13 @@ class BlockScan {
   void plain(std::string_view block);
   // Looks only for secrets and credentials in whose middle the block ends.
   void begun(std::string_view block);
+  // Looks only for known secrets, not encoded, in whose middle the block ends.
+  void begun_known(std::string_view block);
 
  private:
   void view(const View& view);
   void open_end(const View& view);
+  void open_known(const View& view);
   void known(const View& view);
   void credentials(const View& view);
   void matched(const View& view, const Rule& rule, const Match& match);

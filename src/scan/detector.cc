@@ -102,6 +102,12 @@ BlockResult Detector::scan_begun(std::string_view block) {
   return result;
 }
 
+BlockResult Detector::scan_begun_known(std::string_view block) {
+  BlockResult result;
+  BlockScan(*catalog_, block.size(), result).begun_known(block);
+  return result;
+}
+
 BlockResult Detector::scan_plain(std::string_view block) {
   BlockResult result;
   BlockScan(*catalog_, block.size(), result).plain(block);

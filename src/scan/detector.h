@@ -82,6 +82,8 @@ class Detector {
   // Finds only secrets in whose middle the block ends, as they are or encoded: a known secret of which more than half
   // is there, or a credential whose rule has a distinctive mark.
   BlockResult scan_begun(std::string_view block);
+  // Does the same for known secrets that are not encoded. Costs almost nothing.
+  BlockResult scan_begun_known(std::string_view block);
   // Finds only what stands in the block as it is.
   BlockResult scan_plain(std::string_view block);
 

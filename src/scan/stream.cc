@@ -139,9 +139,11 @@ bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
 
 // Releases everything, because nothing may wait for text that may never arrive.
 bool Stream::pause(std::string& out) {
-  if (last_row().size() >= kBeginning)
-    for (Finding& finding : Detector(catalog_).scan_begun(window_).findings)
-      if (!take(std::move(finding), false)) return false;
+  // Only a row can be the beginning of an encoded secret or a credential. A known secret can have any characters.
+  bool row = last_row().size() >= kBeginning;
+  Detector detector(catalog_);
+  for (Finding& finding : (row ? detector.scan_begun(window_) : detector.scan_begun_known(window_)).findings)
+    if (!take(std::move(finding), false)) return false;
   if (unfinished_ != kNone) {
     uint64_t begin = before_ + unfinished_;
     bool goes_on = std::exchange(marked_, begin) == begin;

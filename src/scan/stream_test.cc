@@ -121,6 +121,23 @@ TEST(Stream, APauseInTheMiddleOfASecretIsAFinding) {
   }
 }
 
+TEST(Stream, APauseInTheMiddleOfAKnownSecretOfAnyCharacters) {
+  auto own = *Catalog::builtin();
+  own.add_known("phrase", "correct horse battery staple");
+  own.add_known("password", "w!Nt3r&0tt3r#8$9kQ");
+  own.build();
+  for (std::string_view begun : {"correct horse bat", "w!Nt3r&0tt3r#"}) {
+    Stream stream(&own, OnFinding::block);
+    std::string out;
+    EXPECT_TRUE(stream.feed("and ", out) && stream.feed(begun, out));
+    EXPECT_FALSE(stream.release(out)) << begun;
+    EXPECT_EQ(out, "") << begun;
+  }
+  Stream stream(&own, OnFinding::block);
+  std::string out;
+  EXPECT_TRUE(stream.feed("and correct horse", out) && stream.release(out)) << "up to half may leave";
+}
+
 TEST(Stream, ReadsWhatIsCompressed) {
   std::string harmless = prose(300000), packed = gzipped(harmless);
   Stream clean(&catalog(), OnFinding::block, "gzip");
