@@ -79,9 +79,14 @@ auto digits_in(std::string_view text) {
 
 std::pair<size_t, size_t> View::source(size_t begin, size_t end) const {
   if (!outer) return {begin, end};
-  if (!map) return outer->source(fixed_begin, fixed_end);
+  auto [from, to] = in_outer(begin, end);
+  return outer->source(from, to);
+}
+
+std::pair<size_t, size_t> View::in_outer(size_t begin, size_t end) const {
+  if (!map) return {fixed_begin, fixed_end};
   const auto& anchors = map->anchors;
-  if (anchors.empty()) return outer->source(0, outer->text.size());
+  if (anchors.empty()) return {0, outer->text.size()};
   auto after = [&](size_t at) {
     return std::ranges::upper_bound(anchors, at, {}, [](const Decoded::Anchor& each) { return each.at; });
   };
@@ -89,7 +94,7 @@ std::pair<size_t, size_t> View::source(size_t begin, size_t end) const {
   size_t from = first == anchors.begin() ? anchors.front().from : std::prev(first)->from;
   auto next = after(end == 0 ? 0 : end - 1);
   size_t to = next == anchors.end() ? map->end : next->from;
-  return outer->source(from, std::max(to, from));
+  return {from, std::max(to, from)};
 }
 
 BlockScan::BlockScan(Catalog& catalog, size_t size, BlockResult& result)
@@ -171,6 +176,11 @@ void BlockScan::matched(const View& view, const Rule& rule, const Match& match) 
   if (rule.off || (view.joined && needs_context(rule))) return;
   std::string_view text = view.text.substr(match.begin, match.end - match.begin);
   if (view.joined && digits_in(text) < 2 && !looks_random(text)) return;  // these are joined words
+  if (view.joined && view.outer) {
+    auto [from, to] = view.in_outer(match.begin, match.end);
+    // What is in one piece was judged there, where it is known what stands beside it.
+    if (view.outer->text.substr(from, to - from).find(text) != text.npos) return;
+  }
   if (auto found = judge(rule, view.text, match.begin, match.end, view.joined))
     report(view, rule, found->begin, found->end, found->sure);
 }

@@ -19,6 +19,8 @@ struct View {
 
   // Returns where the bytes [begin, end) come from in the block.
   std::pair<size_t, size_t> source(size_t begin, size_t end) const;
+  // Returns where they come from in the text of `outer`, which there must be.
+  std::pair<size_t, size_t> in_outer(size_t begin, size_t end) const;
 };
 
 class BlockScan {

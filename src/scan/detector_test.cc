@@ -134,6 +134,11 @@ TEST(Detector, FindsWhatIsSplitOverValues) {
   EXPECT_EQ(found("{\"a\":\"" + a + "\",\"b\": \"" + b + "\",\n\"c\":\"" + c + "\"}"), "npm-token (pieces)");
   EXPECT_EQ(found("[\"" + a + "\", \"" + b + "\", \"" + c + "\"]"), "npm-token (pieces)");
   EXPECT_EQ(found("a=q7Hs82-kL&b=mz0_PwX3r&c=Tn5v"), "deploy (pieces)");
+  // The form of a credential within a piece is judged with what stands beside it.
+  EXPECT_EQ(
+      found("{\"license\": \"MIT\",\"integrity\": \"sha512-Rq3a5c/B8u3vf7ciorQv0p4CSbhK2eNSqdT0udnI6wmpHXDRJNqw2F7ooh"
+            "NWSx1ajmBncfhuZR4YGc2p8w17jQ==\"}"),
+      "");
   // A piece that looks random only warns when it is alone.
   EXPECT_EQ(found("p0=xoxb-16886176315&p1=9-9000405696187-FZZvcDkeob0kbwbEyhyN2h2o"), "slack-token (pieces)");
 }
