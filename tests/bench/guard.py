@@ -23,6 +23,9 @@ def load(mode, **options):
     return processes.load(TOOLS + "load", mode, **options)
 
 
+WITH_TOKEN = {**os.environ, "BENCH_TOKEN": "bench-token-0123456789abcdef"}  # the secret in the guard's configuration
+
+
 class Field:
     """The servers, the guard, and what it is compared with; each started when first asked for."""
 
@@ -161,7 +164,7 @@ http {
     def guard(self, blind=None, site=None):
         port = free_port()
         argv, ca = self.guard_command(port, blind.port if blind else 1, site.port if site else 1)
-        guard = self.start("guard", argv, port, env={**os.environ, "BENCH_TOKEN": "bench-token-0123456789abcdef"})
+        guard = self.start("guard", argv, port, env=WITH_TOKEN)
         until = time.time() + 10  # it listens a moment before it has written its certificate
         while not (os.path.exists(ca) and os.path.getsize(ca)) and time.time() < until:
             time.sleep(0.01)
@@ -412,7 +415,7 @@ def first_connect_ms(bench):
         port = free_port()
         argv, _ = f.guard_command(port, origin.port)
         done = subprocess.run([TOOLS + "load", "first", "--to", "127.0.0.1:%d" % port, "--target", BLIND + ":443", "--", *argv],
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=60, env=WITH_TOKEN)
         if done.returncode:
             raise RuntimeError(done.stderr[-600:])
         taken.append(json.loads(done.stdout)["seconds"] * 1000)
