@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "workspace/look/look.h"
+#include "workspace/receiving/changes.h"
 #include "workspace/receiving/quarantine.h"
 
 namespace bottle::workspace {

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "workspace/receiving/changes.h"
 #include "workspace/receiving/quarantine.h"
 
 namespace bottle::workspace {

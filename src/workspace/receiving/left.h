@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "workspace/receiving/changes.h"
 #include "workspace/receiving/quarantine.h"
 
 namespace bottle::workspace {

@@ -20,10 +20,6 @@ namespace bottle::workspace {
 
 constexpr size_t kMostFlagged = 100;  // number of lines about what was left behind; more would hide the findings
 
-struct Change {
-  std::string path, mode, object;  // the current state; mode "000000" means removed
-};
-
 struct Quarantine {
   std::string root;     // belongs to bottle; the owner of this object removes it
   std::string source;   // the operator's directory
@@ -70,9 +66,5 @@ struct Quarantine {
 // workspace itself.
 Result<> fill(const std::vector<std::unique_ptr<Quarantine>>& all, const git::Runner& git, const Incoming& incoming,
               const Source& source);
-
-// Returns the differences between two trees or commits, with modes.
-Result<std::vector<Change>> changes(const Quarantine& q, const git::Runner& git, const std::string& from,
-                                    const std::string& to);
 
 }  // namespace bottle::workspace
