@@ -129,13 +129,17 @@ class Reception {
   }
 
  private:
-  // Writes what `bottle apply` and similar commands need later.
+  // Writes what `bottle apply` and similar commands need later. The list of an earlier call is always replaced, and
+  // then also names the repositories that may still have refs, for `bottle discard`.
   Result<> write_places() const {
+    std::string path = results_ + "/places.json";
+    bool again = ::access(path.c_str(), F_OK) == 0;
     wire::ChangedPlaces changed;
     for (const auto& home : all_)
-      if (home->has_changes()) changed.places.push_back({home->quarantine().source, home->patch(), home->filtered()});
-    if (changed.places.empty()) return {};
-    return write_file_atomically(results_ + "/places.json", wire::encode(changed) + "\n");
+      if (home->has_changes() || (again && home->is_repository()))
+        changed.places.push_back({home->quarantine().source, home->patch(), home->filtered()});
+    if (changed.places.empty() && !again) return {};
+    return write_file_atomically(path, wire::encode(changed) + "\n");
   }
 
   void add(const SentRepository& repository, Homecoming::Origin origin, bool shares) {

@@ -323,6 +323,7 @@ TEST_F(Workspace, TheFilesThemselvesAreThoseOfTheNewestPullAndNoMoreThanTheLimit
      "../../in.tar workspace");
   auto names = *read_file(root + "/in.tar");
   EXPECT_EQ(take(names, "", "", 100000).error().code, Code::limit);
+  EXPECT_EQ(sh("ls -d " + root + "/results/s1/files*/*"), root + "/results/s1/files/first");
   ASSERT_TRUE(take(names, "", "", 1 << 20));
   EXPECT_EQ(sh("cd " + root + "/results/s1/files && echo *"), "0 1 2 3 4 5 6 7 8 9");
 }

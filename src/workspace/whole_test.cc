@@ -2,6 +2,7 @@
 #include <sys/file.h>
 
 #include "git/refs.h"
+#include "wire/places/places.h"
 #include "workspace/receiving/ref_names.h"
 #include "workspace/receiving/take.h"
 #include "workspace/workspace_test.h"
@@ -296,6 +297,23 @@ TEST_F(Whole, ChosenFilesGoAlongAndComeBackWhenAsked) {
   EXPECT_EQ(*read_file(root + "/results/s1/kept/.env"), "A=2\n");
   // The operator started in a subdirectory, where `git apply` alone would do nothing.
   EXPECT_NE(back.text.find("git -C " + repo + " apply"), std::string::npos) << back.text;
+}
+
+// A checkpoint may have brought it before.
+TEST_F(Whole, WhatTheAgentTookBackIsInNoPatchAnyMore) {
+  std::string results = root + "/results/s1/", text = *read_file(repo + "/a.txt");
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  put(inside + "/a.txt", "changed\n");
+  EXPECT_EQ(come_home(sent.base).patch, results + "changes.patch");
+  put(inside + "/a.txt", text);
+  EXPECT_EQ(come_home(sent.base).patch, "");
+  EXPECT_FALSE(fs::exists(results + "changes.patch"));
+  auto listed = wire::decode_places(*read_file(results + "places.json"));
+  ASSERT_TRUE(listed) << listed.error().what;
+  ASSERT_EQ(listed->places.size(), 1u) << "`bottle discard` removes the refs of these repositories";
+  EXPECT_EQ(listed->places[0].directory, repo);
+  EXPECT_EQ(listed->places[0].patch, "");
 }
 
 TEST_F(Whole, APatchIsAppliedAsAWholeOrNotAtAll) {

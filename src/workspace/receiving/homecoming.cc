@@ -268,11 +268,12 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
   changes.insert(changes.end(), left_.filtered.begin(), left_.filtered.end());
   TRY(inspection_->take(changes, ""));
   for (const auto& [path, why] : q_.flagged) inspection_->flag(path, why);
-  if (!left_.changes.empty()) TRY(write_patch());
-  TRY(keep_filtered());
+  TRY(write_patch());
+  // The operator's git runs the filters when these files are added to the index.
+  TRY(copy_files(q_, git_, left_.filtered, results_ + "/filtered", in_.max_bytes));
+  if (!left_.filtered.empty()) filtered_ = results_ + "/filtered";
   bool is_repository = origin_.repository.has_value();
-  if (!is_repository && !left_.changes.empty())
-    TRY(copy_files(q_, git_, left_.changes, results_ + "/files", in_.max_bytes));
+  if (!is_repository) TRY(copy_files(q_, git_, left_.changes, results_ + "/files", in_.max_bytes));
   if (is_repository && left_.worktree != base_) {
     whole_ = prefix_ + "worktree";
     if (!TRY(bring(whole_, left_.worktree))) {
@@ -285,11 +286,16 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
   return {};
 }
 
+// Replaces or removes the patch of an earlier call, because `bottle apply` must not apply what the agent took back.
 Result<> Homecoming::write_patch() {
+  std::string path = results_ + "/changes.patch", beside = path + ".new";
+  if (left_.changes.empty()) {
+    ::unlink(path.c_str());
+    return {};
+  }
   TRY(make_directories(results_));
-  patch_ = results_ + "/changes.patch";
-  UniqueFd fd(::open(patch_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd) return fail_errno("creating " + patch_);
+  UniqueFd fd(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno("creating " + beside);
   auto options = q_.at();
   options.output_fd = fd.get();
   options.most_written =
@@ -297,10 +303,14 @@ Result<> Homecoming::write_patch() {
   auto written = git_.ask({"diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff",
                            "--no-textconv", "--no-color", left_.before, left_.after, "--"},
                           options);
-  if (written) return {};
+  if (written) {
+    if (::rename(beside.c_str(), path.c_str()) != 0) return fail_errno("renaming " + beside);
+    patch_ = path;
+    return {};
+  }
+  ::unlink(beside.c_str());
   if (written.error().code != Code::limit) return std::unexpected(std::move(written.error()));
-  ::unlink(patch_.c_str());
-  patch_.clear();
+  ::unlink(path.c_str());
   inspection_->flag(q_.shown("the patch"), "there is none: " + written.error().what);
   return {};
 }
@@ -335,20 +345,6 @@ Result<> Homecoming::write_bundle() {
   return {};
 }
 
-// Keeps the files that a filter would convert. The operator's git runs the filters when these files are added to the
-// index.
-Result<> Homecoming::keep_filtered() {
-  std::string to = results_ + "/filtered";
-  if (left_.filtered.empty()) {
-    std::error_code error;
-    std::filesystem::remove_all(to, error);  // may exist from an earlier call
-    return {};
-  }
-  TRY(copy_files(q_, git_, left_.filtered, to, in_.max_bytes));
-  filtered_ = to;
-  return {};
-}
-
 Result<> Homecoming::keep_ignored() {
   std::vector<Change> list;
   for (const auto& path : left_.ignored) {
@@ -357,9 +353,9 @@ Result<> Homecoming::keep_ignored() {
     if (!in_.keep_ignored && !named) continue;
     list.push_back({path, "100644", ""});
   }
+  TRY(copy_files(q_, git_, list, results_ + "/kept", in_.max_bytes));
   if (list.empty()) return {};
   kept_ = results_ + "/kept";
-  TRY(copy_files(q_, git_, list, kept_, in_.max_bytes));
   std::erase_if(left_.ignored, [&](const auto& path) {
     return std::ranges::any_of(list, [&](const auto& each) { return each.path == path; });
   });

@@ -81,7 +81,6 @@ class Homecoming {
   Result<bool> bring(const std::string& name, const std::string& id);
   Result<> write_bundle();
   Result<> write_patch();
-  Result<> keep_filtered();
   Conversions conversions() const;
 
   const Incoming& in_;

@@ -4,8 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
 
+#include "base/defer.h"
 #include "base/files/file.h"
 #include "base/unique_fd.h"
 #include "git/settings.h"
@@ -25,12 +27,8 @@ UniqueFd open_file(const Quarantine& q, const std::string& path, struct stat& st
   return plain ? std::move(in) : UniqueFd{};
 }
 
-}  // namespace
-
-Result<> copy_files(const Quarantine& q, const git::Runner& git, const std::vector<Change>& list, const std::string& to,
-                    uint64_t most) {
-  std::error_code error;
-  std::filesystem::remove_all(to, error);
+Result<> write_files(const Quarantine& q, const git::Runner& git, const std::vector<Change>& list,
+                     const std::string& to, uint64_t most) {
   TRY(make_directories(to));
   Tree tree = TRY(Tree::open(to));
   for (const auto& change : list) {
@@ -62,6 +60,27 @@ Result<> copy_files(const Quarantine& q, const git::Runner& git, const std::vect
         },
         &most));
   }
+  return {};
+}
+
+}  // namespace
+
+Result<> copy_files(const Quarantine& q, const git::Runner& git, const std::vector<Change>& list, const std::string& to,
+                    uint64_t most) {
+  std::error_code error;
+  if (list.empty()) {
+    std::filesystem::remove_all(to, error);
+    return {};
+  }
+  std::string beside = to + ".new";
+  std::filesystem::remove_all(beside, error);
+  Defer clean([&] {
+    std::error_code ignored;
+    std::filesystem::remove_all(beside, ignored);
+  });
+  TRY(write_files(q, git, list, beside, most));
+  std::filesystem::remove_all(to, error);
+  if (::rename(beside.c_str(), to.c_str()) != 0) return fail_errno("renaming " + beside);
   return {};
 }
 
