@@ -149,8 +149,10 @@ class Reception {
     q->source = in_.source + (repository.path.empty() ? "" : "/" + repository.path);
     q->git_at = repository.git_at;
     std::string prefix = "refs/bottle/" + in_.session + "/";
-    if (shares) prefix += "in/" + encoded_component(repository.path) + "/";
-    std::string results = repository.path.empty() ? results_ : results_ + "/below/" + repository.path;
+    // One component, so that no repository's directory is among the files of another one's results.
+    std::string component = encoded_component(repository.path);
+    if (shares) prefix += "in/" + component + "/";
+    std::string results = repository.path.empty() ? results_ : results_ + "/below/" + component;
     all_.push_back(std::make_unique<Homecoming>(in_, git_, *q, std::move(origin), prefix, results));
     quarantines_.push_back(std::move(q));
   }

@@ -139,6 +139,28 @@ TEST_F(Whole, RepositoriesBelowADirectoryGetTheirOwn) {
   EXPECT_EQ(*read_file(repo + "/web/new.txt"), "new\n");
 }
 
+// The directory "filtered" is also one of the results of each repository.
+TEST_F(Whole, RepositoriesInsideEachOtherHaveResultsOfTheirOwn) {
+  fs::remove_all(repo + "/.git");
+  make_inner(repo + "/a");
+  put(repo + "/a/.gitattributes", "*.bin filter=x\n");
+  put(repo + "/a/.gitignore", "/filtered/\n");
+  git("config filter.x.clean cat", repo + "/a");
+  git("add -A", repo + "/a");
+  git("commit -qm rules", repo + "/a");
+  make_inner(repo + "/a/filtered");
+  pack(WorkspaceMode::copy);
+  unpack();
+  put(inside + "/a/changes.bin", "filtered\n");
+  put(inside + "/a/filtered/v.txt", "agent's\n");
+  auto back = come_home("");
+  ASSERT_EQ(back.below.size(), 2u) << back.text;
+  ASSERT_TRUE(fs::exists(back.below[1].patch)) << back.text;
+  EXPECT_EQ(sh("find " + root + "/results/s1/below -name changes.bin | wc -l"), "1");
+  git("apply " + back.below[1].patch, repo + "/a/filtered");
+  EXPECT_EQ(*read_file(repo + "/a/filtered/v.txt"), "agent's\n");
+}
+
 TEST_F(Whole, ARepositoryInsideARepositoryGetsItsOwn) {
   put(repo + "/.gitignore", "/hidden/\n");
   git("add -A");
