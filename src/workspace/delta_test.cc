@@ -191,9 +191,9 @@ TEST_F(Delta, WhatAFilterWouldConvertIsCopiedAndNotCommitted) {
     EXPECT_EQ(back.files, 4u);
     EXPECT_EQ(back.ignored, std::vector<std::string>{"a.tmp.bin"});
     EXPECT_NE(back.text.find("git's filter lfs converts them"), std::string::npos) << back.text;
-    size_t at = back.text.find("cp -R ");
+    size_t at = back.text.find("cp -Ri ");  // asks whether to overwrite model.bin
     ASSERT_NE(at, std::string::npos) << back.text;
-    sh("cd / && " + back.text.substr(at, back.text.find('\n', at) - at) + " && git -C " + repo + " apply " +
+    sh("cd / && yes | " + back.text.substr(at, back.text.find('\n', at) - at) + " && git -C " + repo + " apply " +
        back.patch + " && git -C " + repo + " add -A");
     EXPECT_EQ(git("diff --cached --no-renames --name-status"),
               "M\ta.txt\nM\tmodel.bin\nD\told.bin\nA\t\"sub \\303\\274/new.bin\"");

@@ -256,9 +256,12 @@ TEST_F(Whole, ADirectoryInsideAnotherRepositoryIsNotPatchedByGit) {
   auto back = take_inside("", repo + "/below");
   ASSERT_TRUE(back) << back.error().what;
   EXPECT_EQ(back->text.find(" apply /"), std::string::npos) << back->text;
-  size_t at = back->text.find("cp -R ");
-  ASSERT_NE(at, std::string::npos);
-  sh(back->text.substr(at, back->text.find('\n', at) - at));
+  size_t at = back->text.find("cp -Ri ");
+  ASSERT_NE(at, std::string::npos) << back->text;
+  put(repo + "/below/x.txt", "the operator's\n");
+  sh("yes n | " + back->text.substr(at, back->text.find('\n', at) - at) + " || true");
+  EXPECT_EQ(*read_file(repo + "/below/x.txt"), "the operator's\n");
+  sh("yes | " + back->text.substr(at, back->text.find('\n', at) - at));
   EXPECT_EQ(*read_file(repo + "/below/x.txt"), "changed\n");
 }
 

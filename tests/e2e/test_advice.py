@@ -14,7 +14,7 @@ from operators import Operator
 NASTY = "Jürgen O'Neil & co"
 GIT = ["-c", "user.name=a", "-c", "user.email=a@b.invalid"]
 COMMIT = "git -c user.name=a -c user.email=a@b.invalid commit -q "
-PROGRAMS = r"(?:git(?: -C| --git-dir=| )|cp -R |mkdir |chmod )"
+PROGRAMS = r"(?:git(?: -C| --git-dir=| )|cp -Ri? |mkdir |chmod )"
 
 
 def commands_in(text):
@@ -52,7 +52,7 @@ def commit(operator, message="more", *arguments):
 
 def run(operator, command, cwd=None):
     env = {**operator.world.environment(home=operator.home), "LC_ALL": "C.UTF-8"}
-    return subprocess.run(["sh", "-c", command], cwd=cwd or operator.workspace, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    return subprocess.run(["sh", "-c", command], cwd=cwd or operator.workspace, env=env, capture_output=True, text=True, input="y\n" * 20)
 
 
 def reset(operator):
@@ -186,7 +186,7 @@ def test_of_files_under_git_lfs(nasty):
         nasty.git("add", "-A")
         return "size 608" in nasty.git("diff", "--cached", "HEAD", "--", "model ü.bin")
 
-    run_all(nasty, session, [("cp -R", becomes_a_pointer), ("git diff", shows("b.txt")), ("git merge", has(nasty, "b.txt", "b")),
+    run_all(nasty, session, [("cp -Ri ", becomes_a_pointer), ("git diff", shows("b.txt")), ("git merge", has(nasty, "b.txt", "b")),
                              ("git apply", has(nasty, "b.txt", "b"))], base=base)
     nasty.git("reset", "-q", "--hard", base)
     reset(nasty)

@@ -52,14 +52,18 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
 std::string copy_command(const std::string& from, const std::string& to) {
   namespace fs = std::filesystem;
   std::string links;
+  bool overwrites = false;
   std::error_code error, unseen;
   for (fs::recursive_directory_iterator each(from, error), end; !error && each != end; each.increment(error)) {
     std::string place = to + "/" + each->path().lexically_relative(from).string();
-    if (!fs::is_symlink(fs::symlink_status(place, unseen))) continue;
+    auto there = fs::symlink_status(place, unseen);
+    overwrites |= fs::is_regular_file(there);
+    if (!fs::is_symlink(there)) continue;
     links += " " + shell_word(place);
     each.disable_recursion_pending();
   }
-  return (links.empty() ? "" : "rm" + links + " && ") + "cp -R " + shell_word(from + "/.") + " " + shell_word(to + "/");
+  return (links.empty() ? "" : "rm" + links + " && ") + (overwrites ? "cp -Ri " : "cp -R ") + shell_word(from + "/.") +
+         " " + shell_word(to + "/");
 }
 
 Result<size_t> drop_refs(const std::string& directory, const std::string& session) {
