@@ -173,6 +173,10 @@ TEST_F(Commands, diff_shows_the_patch_with_its_tabs_as_blanks) {
   Answer nothing = bottle({"diff", "none"});
   EXPECT_EQ(nothing.status, 125);
   EXPECT_NE(nothing.err.find("session none changed no files"), std::string::npos) << nothing.err;
+  write(".local/state/bottle/results/none/places.json", "{\"places\":[{");
+  for (const char* command : {"diff", "apply"})
+    expect_refused(bottle({command, "none"}), "reading which repositories the session changed from",
+                   "the results are in");
   finish("one", kPatch);
   Answer answer = bottle({"diff", "one"});
   EXPECT_EQ(answer.status, 0) << answer.err;

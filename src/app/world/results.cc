@@ -18,9 +18,15 @@ Result<Results> results_of(const std::string& session) {
     return fail(Code::conflict, "the session " + session + " has not ended", "run `bottle stop " + session + "` first");
   Results results{session, d.results + "/" + session, {}, {}, {}};
   if (::access(results.directory.c_str(), F_OK) != 0) return no_results(session);
-  auto text = read_file(results.directory + "/places.json", wire::ChangedPlaces::kMost);
-  auto changed = text ? wire::decode_places(*text) : wire::ChangedPlaces{};
-  if (!changed) return results;
+  std::string path = results.directory + "/places.json";
+  auto text = read_file(path, wire::ChangedPlaces::kMost);
+  if (!text && text.error().code == Code::not_found) return results;
+  auto changed = text ? wire::decode_places(*text) : std::unexpected(text.error());
+  if (!changed)
+    return fail(changed.error().code,
+                "reading which repositories the session changed from " + path + ": " + changed.error().what,
+                "the results are in " + results.directory + ", and `git for-each-ref refs/bottle/" + session +
+                    "` lists the refs of a repository");
   for (const auto& place : changed->places) {
     results.places.push_back(place.directory);
     if (!place.patch.empty()) results.patches.push_back({place.directory, place.patch});

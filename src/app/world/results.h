@@ -13,8 +13,7 @@ struct Results {
   std::string session, directory;
   std::vector<std::string> places;        // directories whose repositories may have refs of the session
   std::vector<workspace::Patch> patches;  // the existing patches
-  std::vector<std::string>
-      copies;  // commands that copy the files that are in no patch because a git filter would convert them
+  std::vector<std::string> copies;        // commands that copy the files that only git's filters can convert
 };
 
 // Returns the results of one ended session. Fails with Code::conflict if it still runs, and with Code::not_found if
