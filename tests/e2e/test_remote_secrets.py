@@ -156,6 +156,8 @@ def test_what_must_not_leave_does_not_leave_from_there(remote, far):  # noqa: F8
     value = values["prod.env:DB_PASSWORD"]
     ours = ("/prod.env", "/bottle.yaml")  # the file of secrets, and the encoded values that the agent sends
     assert [path for path in everywhere(remote, far, value) if not path.endswith(ours)] == []
+    shown = remote.bottle("start", "a", "--dry-run", "--remote", far.target, "--secrets", "tunnel", config=remote.config(**config), env=env)
+    assert "the values of scan.secrets stay on this machine with --secrets tunnel" in shown.stdout + shown.stderr, shown
 
 
 def test_by_sendenv(remote, far, until):  # noqa: F811

@@ -28,11 +28,16 @@ Result<std::string> token_name(const plan::Plan& plan) {
               "leave out --token-via");
 }
 
-// With --secrets tunnel, only the broker on this machine can sign in to the parent proxy.
-void warn_of_kept_login(plan::Plan& plan) {
-  if (std::ranges::find(plan.secrets, plan::kParentLogin, &plan::Secret::name) == plan.secrets.end()) return;
-  plan.warnings.push_back(
-      "egress.parent_proxy_login stays on this machine with --secrets tunnel: only requests with a secret use it");
+// With --secrets tunnel, only the broker on this machine can sign in to the parent proxy, and only it knows the values
+// of scan.secrets.
+void warn_of_tunnel(plan::Plan& plan) {
+  if (std::ranges::find(plan.secrets, plan::kParentLogin, &plan::Secret::name) != plan.secrets.end())
+    plan.warnings.push_back(
+        "egress.parent_proxy_login stays on this machine with --secrets tunnel: only requests with a secret use it");
+  if (!plan.scan.secrets.empty())
+    plan.warnings.push_back(
+        "the values of scan.secrets stay on this machine with --secrets tunnel: the guard looks for them only in "
+        "requests that go through this machine, such as those to hosts of a secret");
 }
 
 class LocalPlace : public Place {
@@ -120,7 +125,7 @@ class RemotePlace : public Place {
     if (mosh && plan.headless)
       return fail(Code::invalid, "--transport mosh needs a terminal, and --headless has none",
                   "leave out --transport mosh");
-    if (options_.tunnel) warn_of_kept_login(plan);
+    if (options_.tunnel) warn_of_tunnel(plan);
     for (const auto& finding : remote::remote_findings(hello_, far_.target.to_string()))
       if (finding.severity == session::Severity::warn) plan.warnings.push_back(finding.what);
     return {};
@@ -250,7 +255,7 @@ class VmPlace : public Place {
     if (transport_.is_mosh() && plan.headless)
       return fail(Code::invalid, "--transport mosh needs a terminal, and --headless has none",
                   "leave out --transport mosh");
-    if (tunnel_) warn_of_kept_login(plan);
+    if (tunnel_) warn_of_tunnel(plan);
     return {};
   }
 
