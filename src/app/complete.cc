@@ -12,6 +12,7 @@
 #include "app/output/output.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
+#include "manifest/presets.h"
 
 namespace bottle::app {
 namespace {
@@ -152,6 +153,14 @@ std::vector<Candidate> names_here(const std::string& command, const std::string&
   if (value == "MODE") return plain({"none", "copy", "clone", "bind"});
   if (value == "RUNTIME") return plain({"auto", "runc", "runsc", "kata"});
   if (value == "METHOD") return plain({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"});
+  if (value == "NAME" && command == "bottle egress presets") {
+    for (const auto& preset : manifest::presets()) {
+      std::string name(preset.name);
+      all.push_back(
+          {preset.argument.empty() ? name : name + ":" + std::string(preset.argument), std::string(preset.about)});
+    }
+    return all;
+  }
   if (value == "SHELL") return plain({"bash", "zsh", "fish"});
   if (value == "PROVIDER" && command.starts_with("bottle image")) return plain({"claude", "codex", "shell", "command"});
   if (value == "COMMAND") {

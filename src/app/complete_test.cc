@@ -10,7 +10,8 @@ namespace {
 std::vector<Candidate> names(const std::string& command, const std::string& value) {
   if (value == "AGENT") return {{"dev", "bottle web"}, {"deploy", ""}, {"look", ""}};
   if (value == "SESSION") return {{command == "bottle logs" ? "finished" : "running", ""}};
-  if (value == "MODE" || value == "PROVIDER" || value == "COMMAND") return names_here(command, value);
+  if (value == "MODE" || value == "PROVIDER" || value == "COMMAND" || value == "NAME")
+    return names_here(command, value);
   return {};
 }
 
@@ -45,7 +46,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{"start", "-C", ""}, "DIRS"}, Case{{"start", "dev", "--", "x"}, "FILES"}, Case{{"attach", ""}, "running "},
         Case{{"logs", ""}, "finished "}, Case{{"image", ""}, "build list prune "},
         Case{{"image", "build", "c"}, "claude codex command "}, Case{{"guard", "run", "--config", ""}, "FILES"},
-        Case{{"help", "sc"}, "schema scan "}, Case{{"nonsense", ""}, ""}, Case{{"list", ""}, ""}));
+        Case{{"help", "sc"}, "schema scan "}, Case{{"egress", "presets", "gi"}, "github-read github-repo:OWNER/NAME "},
+        Case{{"nonsense", ""}, ""}, Case{{"list", ""}, ""}));
 
 TEST(Completions, WithoutAnyWordAllCommandsAreThere) {
   std::string all = completed({""});

@@ -180,7 +180,8 @@ Result<> show_presets(const EgressOptions& o) {
     if (!o.preset.empty() && preset.name != wanted) continue;
     std::string name(preset.name);
     // A preset with an argument is shown with the argument that was given, or with its placeholder.
-    std::string shown = o.preset.empty() ? name + (preset.argument.empty() ? "" : ":OWNER/NAME") : o.preset;
+    std::string shown =
+        o.preset.empty() ? name + (preset.argument.empty() ? "" : ":" + std::string(preset.argument)) : o.preset;
     auto rules = TRY(manifest::preset_rules(shown));
     all.push_back(as_json(preset, rules));
     if (o.as_json) continue;
