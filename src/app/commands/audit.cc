@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 
 #include "app/commands/commands.h"
+#include "app/egress/decisions.h"
 #include "app/output/output.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
@@ -20,7 +20,6 @@ namespace {
 using nlohmann::json;
 using session::AuditCheck, session::AuditReport;
 
-constexpr size_t kLongestLine = 256 << 10;  // in bytes; no line of a record is this long
 constexpr size_t kLargestResult = 4 << 20;
 
 struct AuditOptions {
@@ -52,7 +51,7 @@ bool is_of_running(const std::filesystem::path& directory) {
   std::error_code error;
   auto full = std::filesystem::weakly_canonical(directory, error), all = full.parent_path();
   return !error && std::filesystem::equivalent(all, directories().results, error) && !error &&
-         std::ranges::count(names_in(directories().sessions), full.filename().string()) > 0;
+         runs_now(full.filename().string());
 }
 
 Result<Record> record_at(const std::string& path) {
@@ -65,10 +64,10 @@ Result<Record> record_at(const std::string& path) {
 }
 
 Result<std::vector<Record>> records_of(const AuditOptions& o) {
-  if (o.what.find('/') != std::string::npos || o.what.ends_with(".jsonl")) return std::vector{TRY(record_at(o.what))};
+  if (is_record_path(o.what)) return std::vector{TRY(record_at(o.what))};
   TRY(check_session_name(o.what));
   std::vector<Record> records;
-  for (const char* name : {"egress.jsonl", "egress-near.jsonl"}) {
+  for (const char* name : kRecords) {
     Record record = TRY(record_at(directories().results + "/" + o.what + "/" + name));
     // A record that the result names must be there.
     if (record.seal || ::access(record.path.c_str(), F_OK) == 0) records.push_back(std::move(record));
@@ -82,20 +81,8 @@ Result<std::vector<Record>> records_of(const AuditOptions& o) {
 // Feeds the lines of the file to the check. If the record may be open and has no seal, leaves out a last line without a
 // line end, because it is still being written.
 Result<> read_lines(const Record& record, AuditCheck& check) {
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> in(std::fopen(record.path.c_str(), "rbe"), std::fclose);
-  if (!in) return fail_errno("reading " + record.path);
-  std::string line, piece(64 << 10, '\0');
-  for (size_t size; (size = std::fread(piece.data(), 1, piece.size(), in.get())) > 0;) {
-    std::string_view rest = std::string_view(piece).substr(0, size);
-    for (size_t end; (end = rest.find('\n')) != std::string_view::npos; rest.remove_prefix(end + 1)) {
-      line += rest.substr(0, end);
-      check.feed(line);
-      line.clear();
-    }
-    if (line.size() < kLongestLine) line += rest;
-  }
-  if (std::ferror(in.get())) return fail_errno("reading " + record.path);
-  if (!line.empty() && (record.seal || !record.may_be_open)) check.feed(line);
+  std::string rest = TRY(read_record(record.path, [&](const std::string& line) { check.feed(line); }));
+  if (!rest.empty() && (record.seal || !record.may_be_open)) check.feed(rest);
   return {};
 }
 

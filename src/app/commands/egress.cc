@@ -1,7 +1,5 @@
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdio>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -13,7 +11,6 @@
 #include "app/output/output.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
-#include "base/files/file.h"
 #include "manifest/presets.h"
 
 namespace bottle::app {
@@ -80,38 +77,21 @@ Result<int> test(const EgressOptions& o) {
 
 // -- replay
 
-constexpr size_t kLongestLine = 256 << 10;  // in bytes; no line of a record is this long
-
-Result<> read_record(const std::string& path, Replay& replay) {
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> in(std::fopen(path.c_str(), "rbe"), std::fclose);
-  if (!in) return fail_errno("reading " + path);
-  std::string line, piece(64 << 10, '\0');
-  for (size_t size; (size = std::fread(piece.data(), 1, piece.size(), in.get())) > 0;) {
-    std::string_view rest = std::string_view(piece).substr(0, size);
-    for (size_t end; (end = rest.find('\n')) != std::string_view::npos; rest.remove_prefix(end + 1)) {
-      line += rest.substr(0, end);
-      replay.add_line(line);
-      line.clear();
-    }
-    if (line.size() < kLongestLine) line += rest;
-  }
-  if (std::ferror(in.get())) return fail_errno("reading " + path);
-  // A line without a line end is still being written, or was cut.
-  if (!line.empty()) replay.add_line(line);
-  return {};
-}
-
 Result<> read_records(const std::string& what, Replay& replay) {
-  if (what.find('/') != std::string::npos || what.ends_with(".jsonl")) return read_record(what, replay);
-  TRY(check_session_name(what));
-  bool any = false;
-  for (const char* name : {"egress.jsonl", "egress-near.jsonl"}) {
-    std::string path = directories().results + "/" + what + "/" + name;
-    if (::access(path.c_str(), F_OK) != 0) continue;
-    any = true;
-    TRY(read_record(path, replay));
+  std::vector<std::string> paths;
+  if (is_record_path(what)) {
+    paths = {what};
+  } else {
+    TRY(check_session_name(what));
+    for (const char* name : kRecords) paths.push_back(directories().results + "/" + what + "/" + name);
+    std::erase_if(paths, [](const std::string& path) { return ::access(path.c_str(), F_OK) != 0; });
+    if (paths.empty()) return no_decisions(what);
   }
-  return any ? Result<>() : no_decisions(what);
+  for (const auto& path : paths) {
+    std::string rest = TRY(read_record(path, [&](const std::string& line) { replay.add_line(line); }));
+    if (!rest.empty()) replay.add_line(rest);
+  }
+  return {};
 }
 
 json as_json(const Replay& replay) {

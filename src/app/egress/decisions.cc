@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <iterator>
+#include <memory>
 #include <thread>
 
 #include "app/output/output.h"
@@ -15,6 +17,8 @@
 
 namespace bottle::app {
 namespace {
+
+constexpr size_t kLongestLine = 256 << 10;  // in bytes; no line of a record is this long
 
 std::string time_of(const std::string& line) {
   size_t at = line.find("\"time\":\"");
@@ -29,10 +33,31 @@ std::unexpected<Error> no_decisions(const std::string& session) {
   return fail(Code::not_found, "session " + session + " has no record of decisions", "its guard never ran");
 }
 
+bool is_record_path(const std::string& argument) {
+  return argument.find('/') != std::string::npos || argument.ends_with(".jsonl");
+}
+
+Result<std::string> read_record(const std::string& path, const std::function<void(const std::string& line)>& take) {
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> in(std::fopen(path.c_str(), "rbe"), std::fclose);
+  if (!in) return fail_errno("reading " + path);
+  std::string line, piece(64 << 10, '\0');
+  for (size_t size; (size = std::fread(piece.data(), 1, piece.size(), in.get())) > 0;) {
+    std::string_view rest = std::string_view(piece).substr(0, size);
+    for (size_t end; (end = rest.find('\n')) != std::string_view::npos; rest.remove_prefix(end + 1)) {
+      line += rest.substr(0, end);
+      take(line);
+      line.clear();
+    }
+    if (line.size() < kLongestLine) line += rest;
+  }
+  if (std::ferror(in.get())) return fail_errno("reading " + path);
+  return line;
+}
+
 Decisions::Decisions(const std::string& session)
     : session_(session),
-      guard_{directories().results + "/" + session + "/egress.jsonl"},
-      near_{directories().results + "/" + session + "/egress-near.jsonl"} {}
+      guard_{directories().results + "/" + session + "/" + kRecords[0]},
+      near_{directories().results + "/" + session + "/" + kRecords[1]} {}
 
 // Returns the lines that were added since the last call. The file may not exist yet.
 Result<std::vector<std::string>> Decisions::File::more() {
