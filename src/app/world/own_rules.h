@@ -15,8 +15,8 @@ struct OwnRules {
   std::vector<scan::Rule> rules;
 };
 
-// Reads at most 16 files of 1 MB each, with at most 1000 rules in total. Fails with Code::denied if another user could
-// have written one of them, because the rules decide what may leave. Fails with Code::invalid if a rule has a mistake,
+// Reads at most 16 files of 1 MB each, with at most 1000 rules in total. Fails with Code::denied as
+// check_own_place() does, because the rules decide what may leave. Fails with Code::invalid if a rule has a mistake,
 // or if two rules have the same id. The error begins with the file and the line.
 Result<std::vector<OwnRules>> read_own_rules(const std::vector<std::string>& files);
 
