@@ -12,10 +12,14 @@ namespace {
 constexpr const char* kBash = R"~(# bash completion for bottle: source <(bottle completion bash)
 _bottle() {
   local -a words=()
-  local i word line value rest=
+  local i word line value kind rest=
   for ((i = 1; i <= COMP_CWORD; i++)); do # bash splits --flag=value at the =
     word=${COMP_WORDS[i]}
-    if ((${#words[@]} > 0)) && { [[ $word == = ]] || [[ ${COMP_WORDS[i - 1]} == = ]]; }; then words[-1]+=$word; else words+=("$word"); fi
+    if ((${#words[@]} > 0)) && { [[ $word == = ]] || [[ ${COMP_WORDS[i - 1]} == = ]]; }; then
+      words[-1]+=$word
+    else
+      words+=("$word")
+    fi
   done
   word=${words[-1]}
   COMPREPLY=()
@@ -31,9 +35,12 @@ _bottle() {
   done < <("${COMP_WORDS[0]}" __complete "${words[@]}" 2>/dev/null)
   [[ $word == --*=* ]] && word=${word#*=}
   case $rest in
-    :files) compopt -o filenames 2>/dev/null; while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "$word") ;;
-    :directories) compopt -o filenames 2>/dev/null; while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -d -- "$word") ;;
+    :files) kind=-f ;;
+    :directories) kind=-d ;;
+    *) return ;;
   esac
+  compopt -o filenames 2>/dev/null
+  while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen "$kind" -- "$word")
 }
 complete -F _bottle bottle
 )~";
