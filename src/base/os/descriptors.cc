@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/os/receive_message.h"
+
 namespace bottle {
 
 Result<> pass_descriptor(int socket, int fd) {
@@ -24,6 +26,28 @@ Result<> pass_descriptor(int socket, int fd) {
   std::memcpy(CMSG_DATA(head), &fd, sizeof fd);
   if (::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) != 1) return fail_errno("passing a descriptor");
   return {};
+}
+
+Result<UniqueFd> take_descriptor(int socket) {
+  char byte;
+  iovec part{&byte, 1};
+  alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))];
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = ancillary;
+  message.msg_controllen = sizeof ancillary;
+  ssize_t n;
+  do n = receive_message(socket, message);
+  while (n < 0 && errno == EINTR);
+  if (n == 0) return fail(Code::closed, "the other side closed the socket");
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return fail(Code::unavailable, "nothing is pending");
+  if (n < 0) return fail_errno("taking a descriptor");
+  cmsghdr* head = CMSG_FIRSTHDR(&message);
+  if (!head || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(int))) return UniqueFd();
+  int fd;
+  std::memcpy(&fd, CMSG_DATA(head), sizeof fd);
+  return UniqueFd(fd);
 }
 
 }  // namespace bottle

@@ -7,10 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-
 #include "base/files/file.h"
+#include "base/os/receive_message.h"
 
 namespace bottle {
 namespace {
@@ -57,26 +55,8 @@ Result<UniqueFd> make_memory_file(const char* name, std::string_view bytes) {
 
 int flush_data(int fd) { return ::fdatasync(fd); }
 
-Result<UniqueFd> take_descriptor(int socket) {
-  char byte;
-  iovec part{&byte, 1};
-  alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))];
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = ancillary;
-  message.msg_controllen = sizeof ancillary;
-  ssize_t n;
-  do n = ::recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  while (n < 0 && errno == EINTR);
-  if (n == 0) return fail(Code::closed, "the other side closed the socket");
-  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return fail(Code::unavailable, "nothing is pending");
-  if (n < 0) return fail_errno("taking a descriptor");
-  cmsghdr* head = CMSG_FIRSTHDR(&message);
-  if (!head || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(int))) return UniqueFd();
-  int fd;
-  std::memcpy(&fd, CMSG_DATA(head), sizeof fd);
-  return UniqueFd(fd);
+ssize_t receive_message(int socket, msghdr& message) {
+  return ::recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 }
 
 SpawnLock::SpawnLock() = default;

@@ -2,10 +2,8 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -13,6 +11,7 @@
 #include <string>
 
 #include "base/files/file.h"
+#include "base/os/receive_message.h"
 
 namespace bottle {
 namespace {
@@ -79,28 +78,18 @@ Result<UniqueFd> make_memory_file(const char* name, std::string_view bytes) {
 
 int flush_data(int fd) { return ::fsync(fd); }
 
-Result<UniqueFd> take_descriptor(int socket) {
+ssize_t receive_message(int socket, msghdr& message) {
   std::shared_lock lock(spawning);
-  char byte;
-  iovec part{&byte, 1};
-  alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))];
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = ancillary;
-  message.msg_controllen = sizeof ancillary;
-  ssize_t n;
-  do n = ::recvmsg(socket, &message, MSG_DONTWAIT);
-  while (n < 0 && errno == EINTR);
-  if (n == 0) return fail(Code::closed, "the other side closed the socket");
-  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return fail(Code::unavailable, "nothing is pending");
-  if (n < 0) return fail_errno("taking a descriptor");
-  cmsghdr* head = CMSG_FIRSTHDR(&message);
-  if (!head || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(int))) return UniqueFd();
-  int fd;
-  std::memcpy(&fd, CMSG_DATA(head), sizeof fd);
-  settle(fd, Waits::yes);
-  return UniqueFd(fd);
+  ssize_t n = ::recvmsg(socket, &message, MSG_DONTWAIT);
+  for (cmsghdr* head = n < 0 ? nullptr : CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
+    if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) continue;
+    for (size_t at = 0; CMSG_LEN(at + sizeof(int)) <= head->cmsg_len; at += sizeof(int)) {
+      int fd;
+      std::memcpy(&fd, CMSG_DATA(head) + at, sizeof fd);
+      settle(fd, Waits::yes);
+    }
+  }
+  return n;
 }
 
 SpawnLock::SpawnLock() { spawning.lock(); }
