@@ -8,7 +8,7 @@
 #include <mutex>
 #include <set>
 
-#include "base/os/timestamp.h"
+#include "base/timestamp.h"
 #include "sshagent/wire.h"
 
 namespace bottle::session {

@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "base/files/file.h"
-#include "base/os/timestamp.h"
+#include "base/timestamp.h"
 
 namespace bottle::session {
 namespace {

@@ -1,4 +1,4 @@
-#include "base/os/timestamp.h"
+#include "base/timestamp.h"
 
 #include <time.h>
 
