@@ -132,9 +132,17 @@ std::vector<wire::AuditSeal> Conclusion::seals(NearAudit& near_audit) const {
   if (seals.empty() && is_home())
     if (auto found = session::seal_as_found(job_.directories.results + "/" + job_.plan.session + "/egress.jsonl"))
       seals.push_back(*found);
-  if (is_home())
-    if (auto closed = near_audit.close()) seals.push_back(*closed);
+  if (!is_home()) return seals;
+  // If an earlier near side has brought the work home, but could not confirm the removal, its result has the seal.
+  auto text = read_file(path_of_result());
+  auto before = text ? wire::decode<wire::SessionResult>(*text, wire::From::ours) : Result<wire::SessionResult>();
+  for (auto& seal : near_audit.close(before ? std::move(before->audit) : std::vector<wire::AuditSeal>()))
+    seals.push_back(std::move(seal));
   return seals;
+}
+
+std::string Conclusion::path_of_result() const {
+  return job_.directories.results + "/" + job_.plan.session + "/result.json";
 }
 
 wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
@@ -151,8 +159,7 @@ wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
   if (!is_home()) receipt_.confirmed = false;
   if (!record_.vm_name.empty()) add_vm_to_receipt();
   result.receipt = receipt_;
-  (void)write_file_atomically(job_.directories.results + "/" + job_.plan.session + "/result.json",
-                              wire::encode(result, wire::Layout::pretty));
+  (void)write_file_atomically(path_of_result(), wire::encode(result, wire::Layout::pretty));
   return result;
 }
 

@@ -41,6 +41,7 @@ class Conclusion {
   wire::Back back() const;
   void add_vm_to_receipt();
   std::vector<wire::AuditSeal> seals(NearAudit& near_audit) const;
+  std::string path_of_result() const;
 
   const Job& job_;
   const NearRecord& record_;

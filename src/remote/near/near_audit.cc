@@ -1,6 +1,6 @@
 #include "remote/near/near_audit.h"
 
-#include <unistd.h>
+#include <utility>
 
 namespace bottle::remote {
 
@@ -32,10 +32,11 @@ void NearAudit::add(wire::Decision decision) {
   clients_.event(wire::Denied{host, decision.code, decision.reason + " (decided on this machine)", std::nullopt});
 }
 
-std::optional<wire::AuditSeal> NearAudit::close() {
-  // A near side that died may have left a record to which this one has added nothing.
-  if (!file_ && ::access(path_.c_str(), F_OK) == 0) file_.emplace(path_);
-  return file_ ? std::optional(file_->close()) : std::nullopt;
+std::vector<wire::AuditSeal> NearAudit::close(std::vector<wire::AuditSeal> told) {
+  if (file_) return {file_->close()};
+  std::string name = path_.substr(path_.rfind('/') + 1);
+  std::erase_if(told, [&](const wire::AuditSeal& each) { return each.file != name; });
+  return session::seals_after_death(path_, std::move(told));
 }
 
 }  // namespace bottle::remote

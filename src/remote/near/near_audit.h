@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "session/console/clients.h"
 #include "session/guard_link/audit_file.h"
@@ -19,8 +20,10 @@ class NearAudit {
   // Writes what could not be written before, and tells the clients about a change. Must be called from time to time.
   // Returns the reason why nothing more may be let through, or an empty string if everything is recorded.
   const std::string& look_at_disk();
-  // Closes the record, if there is one. Returns how it ended.
-  std::optional<wire::AuditSeal> close();
+  // Closes the record, if there is one. `told` contains the seals of an earlier result of the session. If this object
+  // has written nothing and that result says how the record ended, leaves the file unchanged. Returns the record's
+  // seal, or nothing if there is no record.
+  std::vector<wire::AuditSeal> close(std::vector<wire::AuditSeal> told);
 
  private:
   std::string path_;
