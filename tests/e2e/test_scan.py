@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -35,6 +36,15 @@ def test_corpus_through_the_guard(tmp_path):
 def test_forwarding_stops_nothing(tmp_path):
     """What counts as stopped through the guard does not count where the proxy looks at nothing."""
     assert through_guard.forward(str(tmp_path), seed=11, leaks=100) == (0, 100)
+
+
+def test_the_compiler_of_rules_ends_although_bottle_died(until):
+    with subprocess.Popen([BOTTLE, "compile-rules"], stdin=subprocess.PIPE) as compiler:
+        try:
+            limits = f"/proc/{compiler.pid}/limits"
+            assert until(lambda: re.search(r"Max cpu time +12 +12 ", open(limits).read()), 30)
+        finally:
+            compiler.kill()
 
 
 def test_corpus_comes_from_its_seed():

@@ -1,5 +1,7 @@
 #include "app/world/own_rules.h"
 
+#include <sys/resource.h>
+
 #include <map>
 
 #include "app/world/own_places.h"
@@ -108,6 +110,10 @@ Result<wire::GuardOwnRules> guard_rules(const std::vector<std::string>& files) {
 }
 
 int compile_rules() {
+  // capture() limits the time, but this process must also end if bottle dies before it does.
+  constexpr rlim_t kMostSeconds = kMostCompileMs / 1000 + 2;
+  const rlimit limit{kMostSeconds, kMostSeconds};
+  (void)::setrlimit(RLIMIT_CPU, &limit);
   auto text = read_all(0, "the rules", kMostFiles * (kMostText + 1));
   auto rules = text ? scan::parse_rules(*text) : std::unexpected(text.error());
   auto database = rules ? scan::compile(*rules) : std::unexpected(rules.error());
