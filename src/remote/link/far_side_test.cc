@@ -1,6 +1,7 @@
 #include "remote/link/far_side.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "base/files/file.h"
 #include "base/ids.h"
@@ -27,6 +28,19 @@ TEST(FarProgram, IsForTheFarMachine) {
   ASSERT_TRUE(write_file_atomically(directory + "/bottle-linux-" + other, "for the other processor"));
   EXPECT_EQ(program_for_far_side(other, directory).value(), "for the other processor");
   EXPECT_EQ(program_for_far_side(other == "aarch64" ? "arm64" : "amd64", directory).value(), "for the other processor");
+}
+
+// In a directory such as /tmp, another user can put a file beside bottle's.
+TEST(FarProgram, IsNotThatOfAnotherUser) {
+  std::string other = session::own_architecture() == "x86_64" ? "aarch64" : "x86_64";
+  std::string directory = ::testing::TempDir() + "/bottle-" + random_hex(4),
+              path = directory + "/bottle-linux-" + other;
+  ASSERT_TRUE(make_directories(directory));
+  ASSERT_TRUE(write_file_atomically(path, "anybody's"));
+  ASSERT_EQ(::chmod(path.c_str(), 0666), 0);
+  EXPECT_EQ(program_for_far_side(other, directory).error().code, Code::denied);
+  ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
+  EXPECT_TRUE(program_for_far_side(other, directory));
 }
 
 TEST(FarProgram, IsNotFoundByAStrangersPath) {
