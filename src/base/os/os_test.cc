@@ -1,5 +1,6 @@
 // Tests the interface to the operating system. The tests run with both implementations, Linux and POSIX.
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -38,6 +39,23 @@ TEST(Descriptors, AreNotInherited) {
   EXPECT_EQ(read_all(file.get(), "the file", 100).value(), "content");
   EXPECT_FALSE(::fcntl(pipe.read.get(), F_GETFL) & O_NONBLOCK);
   EXPECT_TRUE(::fcntl(pair.ours.get(), F_GETFL) & O_NONBLOCK);
+}
+
+TEST(Descriptors, OfAcceptedConnectionsAreNotInherited) {
+  auto listener = open_socket(AF_INET, SOCK_STREAM), client = open_socket(AF_INET, SOCK_STREAM);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(::bind(listener.get(), generic, size), 0);
+  ASSERT_EQ(::listen(listener.get(), 1), 0);
+  ASSERT_EQ(::getsockname(listener.get(), generic, &size), 0);
+  ASSERT_EQ(::connect(client.get(), generic, size), 0);
+  auto accepted = accept_connection(listener.get(), Waits::no);
+  ASSERT_TRUE(accepted);
+  EXPECT_TRUE(closes_on_exec(accepted.get()));
+  EXPECT_TRUE(::fcntl(accepted.get(), F_GETFL) & O_NONBLOCK);
 }
 
 TEST(Descriptors, ArePassedOverASocket) {
