@@ -93,11 +93,9 @@ TEST(Gate, ReadsGoAndNotAByteMore) {
   int p[2];
   ASSERT_EQ(::pipe2(p, O_CLOEXEC), 0);
   UniqueFd in(p[0]), out(p[1]);
-  ASSERT_TRUE(write_all(
-      out.get(),
-      framed(
-          R"({"argv":["a","b"],"env":{"K":"v=1"},"cwd":"/w","stdin":"","files":[{"path":"/x/y","mode":384,"text":"t"}]})") +
-          "rest"));
+  ASSERT_TRUE(write_all(out.get(), framed(R"({"argv":["a","b"],"env":{"K":"v=1"},"cwd":"/w","stdin":"",)"
+                                          R"("files":[{"path":"/x/y","mode":384,"text":"t"}]})") +
+                                       "rest"));
   auto go = read_go(in.get(), 100);
   ASSERT_TRUE(go) << go.error().what;
   EXPECT_EQ(go->argv, (std::vector<std::string>{"a", "b"}));

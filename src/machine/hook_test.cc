@@ -159,9 +159,9 @@ TEST_F(Machine, TheConformanceTestsPassTheGoodAndFindTheBad) {
   EXPECT_EQ(run(), "");
   EXPECT_TRUE(std::filesystem::is_empty(cloud()));
 
-  hook(
-      "create",
-      R"sh(n=$(date +%N); echo "$n|$BOTTLE_SESSION|$BOTTLE_OWNER|running" >"$CLOUD/$BOTTLE_VM_NAME"; echo "{\"id\": \"id-$BOTTLE_VM_NAME-$n\"}")sh");
+  hook("create",
+       R"sh(n=$(date +%N); echo "$n|$BOTTLE_SESSION|$BOTTLE_OWNER|running" >"$CLOUD/$BOTTLE_VM_NAME"
+echo "{\"id\": \"id-$BOTTLE_VM_NAME-$n\"}")sh");
   EXPECT_NE(run().find("create again prints the same id"), std::string::npos);
   std::filesystem::remove_all(cloud());
   std::filesystem::create_directories(cloud());

@@ -55,7 +55,8 @@ echo "{\"id\": \"id-$BOTTLE_VM_NAME\", \"cost_per_hour\": \"0.005 USD\"}")sh");
     hook("destroy", mine + R"sh(rm -f "$f"; echo destroy >>"$CLOUD/../calls"; echo '{"status": "gone"}')sh");
     hook("list", R"sh(cd "$CLOUD"; echo '{"machines": ['; c=
 for f in *; do [ -e "$f" ] || continue; IFS='|' read -r id session owner status <"$f"
-printf '%s{"id":"%s","name":"%s","session":"%s","owner":"%s","created":"2026-01-01T00:00:00Z","status":"%s"}\n' "$c" "$id" "$f" "$session" "$owner" "$status"; c=,
+printf '%s{"id":"%s","name":"%s","session":"%s","owner":"%s",' "$c" "$id" "$f" "$session" "$owner"
+printf '"created":"2026-01-01T00:00:00Z","status":"%s"}\n' "$status"; c=,
 done; echo ']}')sh");
   }
 

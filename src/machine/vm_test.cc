@@ -68,9 +68,9 @@ TEST_F(Machine, AFailingDestroyIsRetriedAndWithoutCredentialsIsNot) {
   good();
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
-  hook(
-      "destroy",
-      R"sh(echo x >>"$CLOUD/../calls"; [ "$(wc -l <"$CLOUD/../calls")" -gt 3 ] || { echo "503 from the cloud" >&2; exit 1; }
+  hook("destroy",
+       R"sh(echo x >>"$CLOUD/../calls"
+[ "$(wc -l <"$CLOUD/../calls")" -gt 3 ] || { echo "503 from the cloud" >&2; exit 1; }
 rm -f "$CLOUD/vm-1"; echo '{"status":"gone"}')sh");
   EXPECT_TRUE(destroy_vm("vm-1", "fake", places_, destroying(), {})->confirmed);
   EXPECT_EQ(calls(), 4);
