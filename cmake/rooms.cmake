@@ -1,6 +1,8 @@
-# Rooms: the folders of src/, each a library that can include only what its line in src/CMakeLists.txt says it sees.
+# Defines rooms. Each folder of src/ is a library that can include only what its line in src/CMakeLists.txt says it
+# sees.
 
-# precompiled(TARGET FIRST HEADERS...): with common headers, which the target FIRST compiles for all of its kind.
+# precompiled(TARGET FIRST HEADERS...): compiles the target with common headers, which the target FIRST compiles for all
+# targets of its kind.
 function(precompiled target first)
   if(NOT BOTTLE_PRECOMPILED)
     return()
@@ -25,8 +27,8 @@ function(covered target path out)
   endif()
 endfunction()
 
-# headers(TARGET FOLDER...): an include root of the target's own, which holds links to the headers of these folders of
-# src/ and nothing else. A header of a room that is not on a target's line is not on its include path either.
+# headers(TARGET FOLDER...): gives the target an include root of its own, which contains only links to the headers of
+# these folders of src/. A header of a room that is not on a target's line is not on its include path either.
 function(headers target)
   set(root ${CMAKE_BINARY_DIR}/include/${target})
   foreach(folder ${ARGN})
@@ -47,8 +49,9 @@ function(headers target)
   target_include_directories(${target} PUBLIC ${root})
 endfunction()
 
-# room(PATH [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...]): the library of src/PATH and, from its
-# *_test.cc files, its unit tests. WITH: folders below it that belong to it. What it sees, those who see it see too.
+# room(PATH [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...]): adds the library of src/PATH and, from
+# its *_test.cc files, its unit tests. The folders after WITH are below the room and belong to it. A room also sees what
+# the rooms on its line see.
 function(room path)
   cmake_parse_arguments(ARG "" "" "WITH;SEES;USES;TESTS_SEE" ${ARGN})
   string(REPLACE / _ name ${path})
@@ -89,9 +92,9 @@ function(room path)
   endif()
 endfunction()
 
-# fuzz(ROOM NAME SOURCES FILE... [SEES ROOM...]): NAME_fuzz, from the room's NAME_fuzz.cc and those of its files that are
-# compiled anew with coverage. Its corpus is corpus/NAME. It is built with the sanitizers (preset asan); ctest runs it
-# over its corpus, and scripts/fuzz searches further.
+# fuzz(ROOM NAME SOURCES FILE... [SEES ROOM...]): adds NAME_fuzz, which is built from the room's NAME_fuzz.cc and from
+# these files of the room, compiled again with coverage. Its corpus is corpus/NAME. It is built with the sanitizers
+# (preset asan); ctest runs it over its corpus, and scripts/fuzz searches further.
 function(fuzz path name)
   if(NOT (BOTTLE_TESTS AND BOTTLE_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang"))
     return()
@@ -117,7 +120,7 @@ function(fuzz path name)
                "${name} ${CMAKE_CURRENT_BINARY_DIR}/${name}_fuzz ${corpus_folder}\n")
 endfunction()
 
-# program(NAME MAIN SEES ROOM...): one static file.
+# program(NAME MAIN SEES ROOM...): adds a program that is one static file.
 function(program name main)
   cmake_parse_arguments(ARG "" "" "SEES" ${ARGN})
   list(TRANSFORM ARG_SEES REPLACE / _)

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <cstdint>
@@ -12,8 +13,8 @@
 namespace bottle::inside {
 namespace {
 
-constexpr uint32_t kMagic = 0xde020109,
-                   kMostNames = 1 << 20;  // the magic number of an archive, and the most bytes of names
+constexpr uint32_t kMagic = 0xde020109;   // the first bytes of an archive
+constexpr uint32_t kMostNames = 1 << 20;  // in bytes
 
 // Returns the name in the form that archives and locale-gen use: "de_DE.UTF-8" becomes "de_DE.utf8".
 std::string normalized(const std::string& name) {

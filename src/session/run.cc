@@ -1,6 +1,5 @@
 // This file tells the story of a session. Read it first.
 #include "session/run.h"
-#include "base/os/poller.h"
 
 #include <unistd.h>
 

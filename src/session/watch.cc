@@ -236,7 +236,7 @@ class Watch {
     if (const auto* part = std::get_if<wire::StreamPart>(&*message)) (void)running_.guard.send(*part);
   }
 
-  // If the engine does not do it, the next request to stop tries again.
+  // If the engine does not stop the agent, the next request to stop tries again.
   void stop(int seconds = 3) {
     if (!stopped_) stopped_ = engine_.stop_container(names_.agent, seconds).has_value();
   }

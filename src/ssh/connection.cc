@@ -54,6 +54,34 @@ std::string last_line(std::string text) {
   return one_line(text.substr(text.rfind('\n') + 1), 400);
 }
 
+// Returns the value of a setting in the operator's configuration for this machine, or an empty string if it is not set.
+std::string setting_of(const std::string& settings, const std::string& wanted) {
+  for (size_t at = 0; at < settings.size();) {
+    size_t end = std::min(settings.find('\n', at), settings.size()), space = settings.find(' ', at);
+    if (space < end && settings.compare(at, space - at, wanted) == 0)
+      return settings.substr(space + 1, end - space - 1);
+    at = end + 1;
+  }
+  return "";
+}
+
+// Returns the operator's configuration for this machine, one "name value" per line. Does not connect.
+Result<Captured> settings_of(const Target& target, const std::string& control_path) {
+  Command command;
+  command.argv = base_argv(target, control_path);
+  command.argv.push_back("-G");
+  end_argv(command.argv, target);
+  return bottle::capture(command, {.timeout_ms = 10000});
+}
+
+// Returns the setting that leads to the machine indirectly: "ProxyCommand …" or "ProxyJump …". Returns an empty string
+// if the way is direct.
+std::string detour_in(const std::string& settings) {
+  for (auto [key, shown] : {std::pair("proxyjump", "ProxyJump "), {"proxycommand", "ProxyCommand "}})
+    if (std::string value = setting_of(settings, key); !value.empty() && value != "none") return shown + value;
+  return "";
+}
+
 }  // namespace
 
 std::string quoted(const std::string& word) {
@@ -112,34 +140,6 @@ Error explain(const Target& target, const std::string& complaint) {
   return {Code::unavailable,
           "ssh to " + name + " failed: " + (complaint.empty() ? "it gave no reason" : last_line(complaint)),
           "make `ssh " + name + " true` work first"};
-}
-
-// Returns the value of a setting in the operator's configuration for this machine, or an empty string if it is not set.
-static std::string setting_of(const std::string& settings, const std::string& wanted) {
-  for (size_t at = 0; at < settings.size();) {
-    size_t end = std::min(settings.find('\n', at), settings.size()), space = settings.find(' ', at);
-    if (space < end && settings.compare(at, space - at, wanted) == 0)
-      return settings.substr(space + 1, end - space - 1);
-    at = end + 1;
-  }
-  return "";
-}
-
-// Returns the operator's configuration for this machine, one "name value" per line. Does not connect.
-static Result<Captured> settings_of(const Target& target, const std::string& control_path) {
-  Command command;
-  command.argv = base_argv(target, control_path);
-  command.argv.push_back("-G");
-  end_argv(command.argv, target);
-  return bottle::capture(command, {.timeout_ms = 10000});
-}
-
-// Returns the setting that leads to the machine indirectly: "ProxyCommand …" or "ProxyJump …". Returns an empty string
-// if the way is direct.
-static std::string detour_in(const std::string& settings) {
-  for (auto [key, shown] : {std::pair("proxyjump", "ProxyJump "), {"proxycommand", "ProxyCommand "}})
-    if (std::string value = setting_of(settings, key); !value.empty() && value != "none") return shown + value;
-  return "";
 }
 
 Error explain_detour(const Target& target, const std::string& detour, const std::string& complaint) {

@@ -203,7 +203,8 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
     if (err_open) poller.watch(child.err());
     poller.watch_writable(child.in());
     if (!ended) poller.watch_exit(child.exit_fd());
-    // After its end only what is in the pipes already counts: who else holds them may live for ever.
+    // After the child has ended, only what is already in the pipes is read, because a process that it left running may
+    // hold them forever.
     int patience = ended ? 0 : options.timeout_ms < 0 ? -1 : milliseconds_until(deadline);
     if (!ended && options.stop.stop_possible()) patience = at_most(kLookForStopMs, patience);
     if (!poller.wait(patience) && ended) break;

@@ -49,7 +49,7 @@ void Clients::drain(std::chrono::milliseconds patience) {
     }
     if (left == 0) return;
     auto now = std::chrono::steady_clock::now();
-    if (left != before) until = now + patience;  // somebody reads
+    if (left != before) until = now + patience;  // a client reads
     before = left;
     auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(until - now).count();
     if (wait <= 0) return;

@@ -43,7 +43,7 @@ TEST_F(ClientsTest, TheirFramesAreHandledAfterTheyAreGone) {
   EXPECT_TRUE(clients->first_is_gone());
 }
 
-TEST_F(ClientsTest, AClientThatIsGoneIsNoRelay) {
+TEST_F(ClientsTest, AClientThatIsGoneIsNoNearSide) {
   wire::ToFarGuard here = wire::NearSideHere{};
   ASSERT_TRUE(send_frame(launcher.get(), FrameType::guard, wire::encode(here)));
   turn([](const Frame&) {});

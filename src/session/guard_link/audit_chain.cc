@@ -24,7 +24,7 @@ struct Trail {
   std::string_view after;
 };
 
-// Fails if the text is not a trail.
+// Returns nothing if the text is not a trail.
 std::optional<Trail> trail_in(std::string_view text) {
   Trail trail;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), trail.number);

@@ -7,12 +7,10 @@
 
 #include <atomic>
 #include <charconv>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
-#include <thread>
 
 #include "base/defer.h"
 #include "base/files/file.h"
