@@ -29,14 +29,15 @@ bool wait_for(int fd, short events, int timeout_ms) {
 Poller::Poller() = default;
 Poller::~Poller() = default;
 
-pollfd* Poller::find(int fd) const {
+const pollfd* Poller::find(int fd) const {
   auto found = std::ranges::find(fds_, fd, &pollfd::fd);
   return fd < 0 || found == fds_.end() ? nullptr : &*found;
 }
 
 void Poller::add(int fd, short events) {
   if (fd < 0) return;
-  if (pollfd* known = find(fd)) known->events |= events;
+  auto known = std::ranges::find(fds_, fd, &pollfd::fd);
+  if (known != fds_.end()) known->events |= events;
   else fds_.push_back({fd, events, 0});
 }
 
@@ -56,11 +57,6 @@ bool Poller::wait(int timeout_ms) {
   do ready = ::poll(fds_.data(), static_cast<nfds_t>(fds_.size()), timeout_ms);
   while (ready < 0 && timeout_ms == 0 && errno == EINTR);  // the caller only asks for what is ready now
   return ready > 0;
-}
-
-bool Poller::happened(int fd) const {
-  const pollfd* found = find(fd);
-  return found && found->revents;
 }
 
 bool Poller::readable(int fd) const {

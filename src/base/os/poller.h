@@ -34,14 +34,13 @@ class Poller {
   // signal that interrupts the wait does not count.
   bool wait(int timeout_ms);
 
-  bool happened(int fd) const;  // whether there was any event
   bool readable(int fd) const;  // whether a read returns bytes, the end or an error without blocking
   bool writable(int fd) const;  // whether a write does not block, or fails
 
  private:
-  pollfd* find(int fd) const;
+  const pollfd* find(int fd) const;
   void add(int fd, short events);
-  mutable std::vector<pollfd> fds_;
+  std::vector<pollfd> fds_;
   bool is_blind_ = false;  // the end of a process has no descriptor
 };
 
