@@ -1,17 +1,11 @@
 #include "app/egress/metrics.h"
 
-#include <unistd.h>
-
-#include <cerrno>
-#include <chrono>
 #include <map>
 #include <utility>
 #include <vector>
 
 #include "app/output/output.h"
 #include "app/world/sessions.h"
-#include "base/os/poller.h"
-#include "base/unique_fd.h"
 #include "wire/frames/frames.h"
 
 namespace bottle::app {
@@ -69,24 +63,15 @@ class Exposition {
 };
 
 Result<wire::Metrics> ask(const std::string& session) {
-  UniqueFd fd(TRY(connect_to_supervisor(session, TRY(ledger_of(session)))));
-  TRY(session::send_frame(fd.get(), session::FrameType::metrics, ""));
-  session::FrameReader frames;
-  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  for (char buffer[65536];;) {
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0 || !wait_readable(fd.get(), static_cast<int>(left.count())))
-      return fail(Code::timed_out, "session " + session + " did not send its counters within 20 s",
-                  "`bottle list` says whether its agent runs; try again");
-    ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0)
-      return fail(Code::closed, "session " + session + " ended before it answered", "`bottle list` shows the sessions");
-    frames.feed({buffer, static_cast<size_t>(n)});
-    while (auto frame = frames.next())
-      if (frame->type == session::FrameType::metrics)
-        return wire::decode<wire::Metrics>(frame->bytes, wire::From::foreign);
-  }
+  Error late{Code::timed_out, "session " + session + " did not send its counters within 20 s",
+             "`bottle list` says whether its agent runs; try again"};
+  std::string answer;
+  TRY(ask_supervisor(session, session::FrameType::metrics, "", late, [&](const session::Frame& frame) {
+    if (frame.type != session::FrameType::metrics) return false;
+    answer = frame.bytes;
+    return true;
+  }));
+  return wire::decode<wire::Metrics>(answer, wire::From::foreign);
 }
 
 }  // namespace

@@ -1,10 +1,8 @@
 #include "app/world/policy_request.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <climits>
 #include <cstdlib>
 
@@ -12,10 +10,7 @@
 #include "app/world/world.h"
 #include "base/files/file.h"
 #include "base/ids.h"
-#include "base/os/poller.h"
-#include "base/unique_fd.h"
 #include "manifest/edit.h"
-#include "session/console/client.h"
 #include "wire/event.h"
 #include "wire/frames/frames.h"
 
@@ -23,29 +18,20 @@ namespace bottle::app {
 
 Result<std::string> change_policy(const std::string& session, wire::PolicyChange change) {
   change.id = random_hex(8);
-  UniqueFd fd(TRY(connect_to_supervisor(session, TRY(ledger_of(session)))));
-  TRY(session::send_frame(fd.get(), session::FrameType::policy, TRY(wire::encode_exactly(change))));
-  session::FrameReader frames;
-  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  for (char buffer[65536];;) {
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0 || !wait_readable(fd.get(), static_cast<int>(left.count())))
-      return fail(Code::timed_out, "session " + session + " did not answer within 20 s, so its rules may have changed",
-                  "`bottle logs --egress " + session + "` shows what its guard decides; try again");
-    ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0)
-      return fail(Code::closed, "session " + session + " ended before it answered", "`bottle list` shows the sessions");
-    frames.feed({buffer, static_cast<size_t>(n)});
-    while (auto frame = frames.next()) {
-      if (frame->type != session::FrameType::event) continue;
-      auto event = wire::decode<wire::Event>(frame->bytes, wire::From::ours);
-      const auto* answer = event ? std::get_if<wire::PolicyChanged>(&*event) : nullptr;
-      if (!answer || answer->id != change.id) continue;
-      if (answer->ok) return answer->what;
-      return fail(Code::invalid, answer->what);
-    }
-  }
+  Error late{Code::timed_out, "session " + session + " did not answer within 20 s, so its rules may have changed",
+             "`bottle logs --egress " + session + "` shows what its guard decides; try again"};
+  wire::PolicyChanged answer;
+  TRY(ask_supervisor(session, session::FrameType::policy, TRY(wire::encode_exactly(change)), late,
+                     [&](const session::Frame& frame) {
+                       if (frame.type != session::FrameType::event) return false;
+                       auto event = wire::decode<wire::Event>(frame.bytes, wire::From::ours);
+                       const auto* changed = event ? std::get_if<wire::PolicyChanged>(&*event) : nullptr;
+                       if (!changed || changed->id != change.id) return false;
+                       answer = *changed;
+                       return true;
+                     }));
+  if (!answer.ok) return fail(Code::invalid, answer.what);
+  return answer.what;
 }
 
 Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector<std::string>& methods,

@@ -2,12 +2,17 @@
 
 #include <dirent.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <chrono>
 
 #include "app/world/world.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/os/poller.h"
+#include "base/unique_fd.h"
 #include "git/refs.h"
 #include "session/console/client.h"
 
@@ -91,6 +96,25 @@ Result<int> connect_to_supervisor(const std::string& session, const session::Led
     return fail(connected.error().code, "session " + session + " is starting or ending: " + connected.error().what,
                 "`bottle list` shows its state; try again if it runs");
   return connected;
+}
+
+Result<> ask_supervisor(const std::string& session, session::FrameType type, std::string_view bytes, const Error& late,
+                        const std::function<bool(const session::Frame&)>& take) {
+  UniqueFd fd(TRY(connect_to_supervisor(session, TRY(ledger_of(session)))));
+  TRY(session::send_frame(fd.get(), type, bytes));
+  session::FrameReader frames;
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  for (char buffer[65536];;) {
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0 || !wait_readable(fd.get(), static_cast<int>(left.count()))) return std::unexpected(late);
+    ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0)
+      return fail(Code::closed, "session " + session + " ended before it answered", "`bottle list` shows the sessions");
+    frames.feed({buffer, static_cast<size_t>(n)});
+    while (auto frame = frames.next())
+      if (take(*frame)) return {};
+  }
 }
 
 Result<std::string> new_session(const std::string& name, const std::string& workspace) {

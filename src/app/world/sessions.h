@@ -1,11 +1,14 @@
 // Lists the sessions on this machine from their directories.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
 #include "session/ledger/ledger.h"
+#include "wire/frames/frames.h"
 
 namespace bottle::app {
 
@@ -27,6 +30,10 @@ std::unexpected<Error> no_results(const std::string& session);
 Result<session::LedgerView> ledger_of(const std::string& session);
 // Connects to the supervisor of a session with this ledger. Fails with Code::not_found if the supervisor is dead.
 Result<int> connect_to_supervisor(const std::string& session, const session::LedgerView& view);
+// Sends a frame to the supervisor of a session and passes the frames that come back to `take`, until it returns true.
+// Blocks for at most 20 s, and fails with `late` after that.
+Result<> ask_supervisor(const std::string& session, session::FrameType type, std::string_view bytes, const Error& late,
+                        const std::function<bool(const session::Frame&)>& take);
 
 // Returns the name for a new session of `workspace`. The name must be unused, now and in the past, because what an
 // earlier session left is found by its name.
