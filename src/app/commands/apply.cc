@@ -9,18 +9,14 @@ namespace bottle::app {
 namespace {
 
 Result<> apply(const std::string& session) {
-  Results results = TRY(results_of(session));
-  if (results.patches.empty() && results.copies.empty())
-    return fail(Code::not_found, "session " + session + " changed no files",
-                "`bottle logs " + session + "` shows what came back");
+  Results results = TRY(changes_of(session));
   auto applied = workspace::apply(results.patches, directories().cache);
   if (!applied) {
     applied.error().todo = "nothing was changed; `bottle diff " + session + "` shows the patch";
     return applied;
   }
   for (const auto& patch : results.patches) print("applied to " + patch.directory);
-  if (!results.copies.empty()) say("Files that a filter of git converts are in no patch. To take them, copy them:");
-  for (const auto& command : results.copies) say("  " + command);
+  tell_copies(results);
   return {};
 }
 

@@ -18,16 +18,12 @@ Result<> show_patch(const std::string& file) {
 }
 
 Result<> diff(const std::string& session) {
-  Results results = TRY(results_of(session));
-  if (results.patches.empty() && results.copies.empty())
-    return fail(Code::not_found, "session " + session + " changed no files",
-                "`bottle logs " + session + "` shows what came back");
+  Results results = TRY(changes_of(session));
   for (const auto& patch : results.patches) {
     if (results.patches.size() > 1) print(bold("in " + patch.directory));
     TRY(show_patch(patch.file));
   }
-  if (!results.copies.empty()) say("Files that a filter of git converts are in no patch. To take them, copy them:");
-  for (const auto& command : results.copies) say("  " + command);
+  tell_copies(results);
   return {};
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "app/output/output.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
@@ -33,6 +34,20 @@ Result<Results> results_of(const std::string& session) {
     if (!place.filtered.empty()) results.copies.push_back(workspace::copy_command(place.filtered, place.directory));
   }
   return results;
+}
+
+Result<Results> changes_of(const std::string& session) {
+  Results results = TRY(results_of(session));
+  if (results.patches.empty() && results.copies.empty())
+    return fail(Code::not_found, "session " + session + " changed no files",
+                "`bottle logs " + session + "` shows what came back");
+  return results;
+}
+
+void tell_copies(const Results& results) {
+  if (results.copies.empty()) return;
+  say("Files that a filter of git converts are in no patch. To take them, copy them:");
+  for (const auto& command : results.copies) say("  " + command);
 }
 
 }  // namespace bottle::app
