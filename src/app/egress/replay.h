@@ -1,4 +1,4 @@
-// Judges a recorded audit again under another policy. Pure.
+// Judges a recorded audit again under another policy. The code is pure.
 #pragma once
 
 #include <cstdint>

@@ -59,9 +59,7 @@ class Homecoming {
   const std::string& bundle() const { return bundle_; }
   const std::string& unwritable() const { return unwritable_; }  // why the bundle contains something
   const std::string& kept() const { return kept_; }
-  const std::string& filtered() const {
-    return filtered_;
-  }  // directory with `left().filtered`; empty if there are none
+  const std::string& filtered() const { return filtered_; }  // directory with `left().filtered`, or empty
   const Inspection& inspection() const { return *inspection_; }
   bool is_repository() const { return origin_.repository.has_value(); }
   const std::string& base() const { return base_; }
