@@ -37,7 +37,8 @@ def test_a_shell_on_a_terminal(terminal, runtime):
     child.setwinsize(44, 122)
     child.sendline("until stty size | grep '^44 122$'; do sleep 0.2; done")
     child.expect(r"[\r\n]44 122")
-    child.sendline("sleep 50")
+    child.sendline("echo asleep-$((1+1)); sleep 50")
+    child.expect("asleep-2")  # the shell no longer reads the line itself: it would not echo the key
     child.sendintr()
     child.expect(r"\^C")  # what is typed before it is echoed is flushed with the signal
     child.sendline("echo after-$((1+1))")

@@ -172,7 +172,7 @@ def bake():
     image = os.path.join(BAKED, vm["id"])
     os.makedirs(image)
     copy_engine(os.path.join(VMS, vm["name"], "docker"), image)
-    run("sh", "-c", 'cp -a "/proc/$(ip netns pids %s | head -n 1)/root/home/bottle" %s/home' % (vm["ns"], image))
+    run("cp", "-a", "/proc/%d/root/home/bottle" % vm["pid"], image + "/home")  # the process that lives as long as the VM
     if before := os.environ["BOTTLE_BAKED_BEFORE"]:
         shutil.rmtree(before)
     return {"image": image}
