@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/os/splice.h"
-#include "guard/core/audit.h"
+#include "guard/audit/audit.h"
 #include "guard/core/config.h"
 #include "guard/core/near_side_streams.h"
 #include "guard/net/loop.h"

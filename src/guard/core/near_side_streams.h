@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 #include "base/unique_fd.h"
-#include "guard/core/audit.h"
+#include "guard/audit/audit.h"
 #include "guard/net/loop.h"
 #include "wire/guard/control.h"
 

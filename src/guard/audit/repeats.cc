@@ -1,4 +1,4 @@
-#include "guard/core/repeats.h"
+#include "guard/audit/repeats.h"
 
 #include <algorithm>
 

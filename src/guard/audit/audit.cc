@@ -1,4 +1,4 @@
-#include "guard/core/audit.h"
+#include "guard/audit/audit.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

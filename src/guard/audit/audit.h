@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "base/unique_fd.h"
-#include "guard/core/audit_line.h"
-#include "guard/core/repeats.h"
+#include "guard/audit/audit_line.h"
+#include "guard/audit/repeats.h"
 #include "guard/net/loop.h"
 
 namespace bottle::guard {

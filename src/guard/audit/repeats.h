@@ -8,7 +8,7 @@
 #include <map>
 #include <string>
 
-#include "guard/core/audit_line.h"
+#include "guard/audit/audit_line.h"
 
 namespace bottle::guard {
 
