@@ -9,19 +9,13 @@
 
 #include "base/os/descriptors.h"
 #include "base/os/poller.h"
+#include "base/text/lower.h"
 #include "http/head.h"
 
 namespace bottle::docker {
 namespace {
 
 constexpr size_t kBodyLimit = 64 << 20;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return out;
-}
 
 Result<> check_target(std::string_view target) {
   for (unsigned char c : target)

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <optional>
 
+#include "base/text/lower.h"
+
 namespace bottle::manifest {
 namespace {
 
@@ -186,9 +188,7 @@ bool proxy_address(std::string text) {
 
 std::optional<uint64_t> size(const std::string& text) {
   size_t end = text.find_first_not_of("0123456789");
-  std::string number = text.substr(0, end), unit = end == std::string::npos ? "" : text.substr(end);
-  std::ranges::transform(unit, unit.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::string number = text.substr(0, end), unit = end == std::string::npos ? "" : lower(text.substr(end));
   if (!digits(number, 15)) return {};
   int shift = 0;
   if (!unit.empty()) {

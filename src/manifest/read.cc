@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/text/lower.h"
 #include "manifest/kinds.h"
 #include "manifest/presets.h"
 
@@ -21,14 +22,8 @@ std::vector<std::string> texts(const Node& node, std::string_view key) {
   return values;
 }
 
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return text;
-}
-
-std::vector<std::string> lower(std::vector<std::string> texts) {
-  for (auto& t : texts) t = lower(std::move(t));
+std::vector<std::string> all_lower(std::vector<std::string> texts) {
+  for (auto& t : texts) t = lower(t);
   return texts;
 }
 
@@ -76,7 +71,7 @@ Result<AllowRule> read_rule(const Node& node) {
 Result<Secret> read_secret(const std::string& name, const Node& node, const std::string& path) {
   Secret secret{name,
                 text(node, "from"),
-                lower(texts(node, "hosts")),
+                all_lower(texts(node, "hosts")),
                 text(node, "header"),
                 text(node, "env"),
                 text(node, "placeholder"),

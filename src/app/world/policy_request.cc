@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <climits>
 #include <cstdlib>
 
@@ -10,6 +9,7 @@
 #include "app/world/world.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/text/lower.h"
 #include "manifest/edit.h"
 #include "wire/event.h"
 #include "wire/frames/frames.h"
@@ -47,8 +47,7 @@ Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector
     rule.host = text.substr(0, colon);
     if (number != 443 && number != 80) rule.ports = {static_cast<uint16_t>(number)};
   }
-  std::ranges::transform(rule.host, rule.host.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  rule.host = lower(rule.host);
   rule.inspect = !methods.empty() || !paths.empty();
   // Checks the rule as the manifest would.
   auto checked =

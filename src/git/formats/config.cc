@@ -2,6 +2,8 @@
 
 #include <cctype>
 
+#include "base/text/lower.h"
+
 namespace bottle::git {
 namespace {
 
@@ -9,12 +11,6 @@ constexpr size_t kMostSettings = 100'000;
 constexpr int kEnd = -1;
 
 bool is_name(int c) { return std::isalnum(c) || c == '-'; }
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
 
 class Parser {
  public:

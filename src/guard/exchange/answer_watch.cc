@@ -1,5 +1,7 @@
 #include "guard/exchange/answer_watch.h"
 
+#include "base/text/lower.h"
+
 namespace bottle::guard {
 namespace {
 
@@ -7,11 +9,9 @@ namespace {
 bool is_text(std::string_view type) {
   type = type.substr(0, type.find(';'));
   if (type.empty() || http::iequals(type.substr(0, 5), "text/")) return true;
-  std::string lower(type);
-  for (char& c : lower)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  std::string small = lower(type);
   for (std::string_view each : {"json", "xml", "markdown", "javascript", "yaml"})
-    if (lower.find(each) != lower.npos) return true;
+    if (small.find(each) != small.npos) return true;
   return false;
 }
 

@@ -3,18 +3,12 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/text/lower.h"
 #include "guard/core/dialer.h"
 #include "guard/protocol/dns.h"
 
 namespace bottle::guard {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return out;
-}
 
 // Calls each(name, value) for the parameters of the query, still escaped.
 template <typename F>

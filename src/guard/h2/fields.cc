@@ -4,6 +4,8 @@
 #include <charconv>
 #include <optional>
 
+#include "base/text/lower.h"
+
 namespace bottle::guard::h2 {
 namespace {
 
@@ -126,13 +128,6 @@ void append_fields(const http::Head& head, Fields& fields) {
 }
 
 }  // namespace
-
-std::string lower(std::string_view name) {
-  std::string out(name);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return out;
-}
 
 Text request_text(const Fields& fields, bool ended) {
   Sorted sorted;

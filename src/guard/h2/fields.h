@@ -40,7 +40,4 @@ std::string trailer_text(const Fields& fields);
 Fields request_fields(const http::Head& head);
 Fields answer_fields(const http::Head& head);
 
-// Returns the name in lower case, which HTTP/2 requires.
-std::string lower(std::string_view name);
-
 }  // namespace bottle::guard::h2

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/text/lower.h"
 #include "policy/credentials.h"
 
 namespace bottle::guard::h2 {

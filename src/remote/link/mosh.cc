@@ -14,6 +14,7 @@
 #include "base/files/file.h"
 #include "base/os/poller.h"
 #include "base/text/line.h"
+#include "base/text/lower.h"
 #include "session/console/terminal.h"
 
 namespace bottle::remote {
@@ -27,9 +28,7 @@ namespace {
 constexpr int kServerPatience = 12 * 3600;
 
 bool says_utf8(const char* locale) {
-  std::string text = locale ? locale : "";
-  std::ranges::transform(text, text.begin(),
-                         [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
+  std::string text = lower(locale ? locale : "");
   return text.find("utf-8") != std::string::npos || text.find("utf8") != std::string::npos;
 }
 

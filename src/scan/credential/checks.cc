@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/text/lower.h"
 #include "scan/credential/stand_in.h"
 #include "scan/encoding/decode.h"
 
@@ -107,8 +108,7 @@ std::string name_before(std::string_view text, size_t end) {
   while (end > 0 && std::string_view(" \t\"'\\").find(text[end - 1]) != std::string_view::npos) --end;
   size_t begin = end, limit = end - std::min(end, kLongestName);
   while (begin > limit && goes_on(text[begin - 1])) --begin;
-  std::string name(text.substr(begin, end - begin));
-  for (char& c : name) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  std::string name = lower(text.substr(begin, end - begin));
   size_t word = 0;
   for (std::string_view each : {"secret", "token", "pass", "key", "auth", "credential", "pwd", "api"})
     if (size_t at = name.rfind(each); at != name.npos && (word == 0 || at < word)) word = at;

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <string>
 
+#include "base/text/lower.h"
+
 namespace bottle::scan {
 namespace {
 
@@ -29,9 +31,7 @@ std::string name_of(std::string_view text, size_t begin) {
   skip(quotes);
   size_t end = at;
   while (at > 0 && end - at < kLongestName && of_name(text[at - 1])) --at;
-  std::string name(text.substr(at, end - at));
-  std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
-  return name;
+  return lower(text.substr(at, end - at));
 }
 
 bool is_harmless(std::string_view name) {

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base/text/lower.h"
+
 namespace bottle::scan {
 namespace {
 
@@ -15,13 +17,6 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_letter(char c) { return is_lower(c) || is_upper(c); }
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (is_upper(c)) c = static_cast<char>(c + 32);
-  return out;
-}
 
 // Returns whether more than half of the neighboring characters differ by at most one: they count up, count down, or are
 // the same.

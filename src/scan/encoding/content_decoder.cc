@@ -9,15 +9,10 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/text/lower.h"
+
 namespace bottle::scan {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return out;
-}
 
 std::vector<std::string> split(std::string_view list) {
   std::vector<std::string> names;

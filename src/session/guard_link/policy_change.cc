@@ -3,18 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text/lower.h"
 #include "policy/rules.h"
 
 namespace bottle::session {
-namespace {
-
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return text;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> allow,
                                                    const wire::PolicyChange& change) {

@@ -1,16 +1,9 @@
 #include "workspace/files/paths.h"
 
+#include "base/text/lower.h"
+
 namespace bottle::workspace {
-namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 std::vector<std::string> split_path(std::string_view path) {
   std::vector<std::string> out;

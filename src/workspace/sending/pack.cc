@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <ctime>
 #include <optional>
 
@@ -15,6 +14,7 @@
 #include "base/files/beneath.h"
 #include "base/files/file.h"
 #include "base/text/line.h"
+#include "base/text/lower.h"
 #include "base/unique_fd.h"
 #include "workspace/files/blob_id.h"
 #include "workspace/files/paths.h"
@@ -54,8 +54,8 @@ size_t end_of_section(std::string_view line) {
   return 0;
 }
 
-bool holds_credentials(std::string line) {
-  for (char& c : line) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+bool holds_credentials(std::string_view text) {
+  std::string line = lower(text);
   return std::ranges::any_of(
       std::array{"extraheader", "password", "passwd", "smtppass", "token", "secret", "authorization"},
       [&](const char* word) { return line.find(word) != line.npos; });
