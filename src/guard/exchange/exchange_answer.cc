@@ -217,12 +217,13 @@ bool Exchange::record_injections() {
 }
 
 // Withholds the last piece of an answer as long as what follows decides whether it is an injection, at most until the
-// answer pauses. Returns false if the answer must end here.
+// answer pauses or kHigh bytes wait. Returns false if the answer must end here.
 bool Exchange::withhold(bool& progress) {
-  if (!watch_) return true;
-  if (!g_scanned.empty()) withheld_.append(std::exchange(g_scanned, {}));
+  if (!watch_ || !watch_->blocks()) return true;
+  withheld_.append(g_scanned);
+  g_scanned.clear();
   bool waits = watch_->undecided();
-  if (held_watch_.due(waits, progress, c_.now())) {
+  if (held_watch_.due(waits, progress, c_.now()) || (waits && withheld_.size() >= kHigh)) {
     held_watch_.released();
     watch_->settle();
     progress = true;
