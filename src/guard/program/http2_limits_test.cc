@@ -1,0 +1,176 @@
+// These tests check what the guard does with peers that break HTTP/2, send too much or do not read.
+#include <netinet/tcp.h>
+
+#include "guard/http2_link.h"
+#include "guard/program/http2_test.h"
+
+namespace bottle::guard {
+namespace {
+
+using h2::block;
+using h2::frame;
+
+constexpr uint8_t kData = 0, kHeaders = 1, kSettings = 4, kGoAway = 7;  // frame types
+constexpr uint8_t kEndHeaders = 4;                                      // a frame flag
+
+TEST_F(Http2Test, AHeadThatIsTooLargeIsAnswered) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string& request) {
+    std::string answer = ok("hello");
+    // The head has less than 320 KB as text, but more with the 32 bytes that HTTP/2 counts for each field.
+    if (request.starts_with("GET /large "))
+      for (int i = 100; i < 590; ++i)
+        answer.insert(17, "X-" + std::to_string(i) + ": " + std::string(650, 'x') + "\r\n");
+    return answer;
+  });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  std::string large = "GET /a HTTP/1.1\r\nHost: a.test\r\n";
+  for (int i = 0; i < 190; ++i) large += "X-" + std::to_string(i) + ": " + std::string(320, 'x') + "\r\n";
+  std::string answer = peer.fetch(large + "\r\n");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 431 ")) << answer;
+  EXPECT_NE(answer.find("x-bottle-deny: bad_request"), answer.npos) << answer;
+  EXPECT_EQ(audited("bad_request")["reason"], "a head that is too large");
+  EXPECT_TRUE(peer.fetch("GET /large HTTP/1.1\r\nHost: a.test\r\n\r\n").starts_with("HTTP/1.1 502 "));
+  EXPECT_EQ(audited("bad_answer")["reason"], "the upstream's answer: a head that is too large");
+  EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));
+}
+
+TEST_F(Http2Test, AMalformedRequestIsRecorded) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  // h2::Session passes on this path, which no request may have.
+  auto stream = peer.ask("GET https://b.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  peer.read(*stream);
+  EXPECT_TRUE(stream->broken());
+  EXPECT_EQ(audited("bad_request")["action"], "deny");
+  EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));
+}
+
+TEST_F(Http2Test, EachMalformedRequestIsRecorded) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  for (int i = 0; i < 3; ++i) peer.session.open()->write("GET https://b.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));  // all frames arrive at once
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(audited("bad_request")["action"], "deny") << i;
+}
+
+TEST_F(Http2Test, AServerThatTakesNoRequestsIsReported) {
+  uint16_t port = 0;
+  UniqueFd listener = listen_on_loopback(port);
+  std::thread server([&] {
+    Wire wire{UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)), {}, {}};
+    timeval patience{5, 0};
+    setsockopt(wire.fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    wire.ssl = std::move(*ca_->accept({"a.test", false}, Offer::http2));
+    SSL_set_fd(wire.ssl.get(), wire.fd.get());
+    // The last bytes of the server's handshake arrive together with its frames.
+    SSL_set_max_proto_version(wire.ssl.get(), TLS1_2_VERSION);
+    int cork = 1;
+    setsockopt(wire.fd.get(), IPPROTO_TCP, TCP_CORK, &cork, sizeof cork);
+    if (SSL_accept(wire.ssl.get()) != 1) return;
+    wire.write(frame(kSettings, 0, 0, "") + frame(kGoAway, 0, 0, std::string(8, '\0')));
+    cork = 0;
+    setsockopt(wire.fd.get(), IPPROTO_TCP, TCP_CORK, &cork, sizeof cork);
+    wire.to_end();
+  });
+  inspect("a.test", port);
+  Peer peer = client("a.test");
+  EXPECT_TRUE(peer.fetch(kGet).starts_with("HTTP/1.1 502 "));
+  server.join();
+}
+
+TEST_F(Http2Test, AHeadThatNeverEndsIsNotWaitedFor) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
+  config_["egress"]["idle_seconds"] = 1;
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));
+  peer.wire.write(frame(kHeaders, 0, 3, block({{":method", "GET"}})));
+  json line;
+  while ((line = next_line())["type"] == "audit" && line["action"] != "close") {
+  }
+  EXPECT_EQ(line.value("action", ""), "close") << line;
+}
+
+// Checks the memory for many streams whose requests wait for a connection to the server. The guard's container has 256
+// MB.
+TEST_F(Http2Test, WhatWaitsForTheServerIsBounded) {
+  uint16_t port = 0;
+  UniqueFd silent = listen_on_loopback(port);  // accepts connections and sends nothing
+  inspect("a.test", port);
+  std::string bytes = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(kSettings, 0, 0, ""), piece(16'000, 'x');
+  std::string head = block({{":method", "POST"}, {":scheme", "https"}, {":authority", "a.test"}, {":path", "/"}});
+  for (uint32_t id = 1; id < 200; id += 2) {
+    bytes += frame(kHeaders, kEndHeaders, id, head);
+    for (int i = 0; i < 4; ++i) bytes += frame(kData, 0, id, piece);
+  }
+  std::vector<Wire> wires;
+  for (int i = 0; i < 40; ++i) {
+    wires.push_back(std::move(client("a.test").wire));
+    int little = 16 * 1024;  // so that what was written is not buffered in the kernel
+    setsockopt(wires.back().fd.get(), SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
+  }
+  for (Wire& wire : wires) wire.write(bytes);
+  EXPECT_LT(most_resident(), kMostMemory) << "256 MB arrived";
+}
+
+class DeafPort : public Port {
+ public:
+  explicit DeafPort(std::string* bytes) : bytes_(bytes) {}
+  ssize_t recv(void* buffer, size_t size) override {
+    if (bytes_->empty()) return errno = EAGAIN, -1;
+    size_t n = bytes_->copy(static_cast<char*>(buffer), size);
+    bytes_->erase(0, n);
+    return static_cast<ssize_t>(n);
+  }
+  ssize_t send(const void*, size_t) override { return errno = EAGAIN, -1; }
+  void shut() override {}
+
+ private:
+  std::string* bytes_;
+};
+
+// If both sides stopped reading because the other does not read, neither would ever continue.
+TEST(Http2LinkTest, APeerThatDoesNotReadIsStillRead) {
+  std::string arriving;
+  Stream stream;
+  stream.source = std::make_unique<Source>();
+  stream.source->open(std::make_unique<DeafPort>(&arriving), nullptr);
+  h2::Session session(h2::Role::server), peer(h2::Role::client);
+  auto ask = [&] {
+    auto asked = peer.open();
+    asked->write(kGet);
+    peer.transmit(arriving, 1 << 20);
+    stream.source->readable = true;
+    step(session, stream, 0);
+    return session.accept();
+  };
+  auto first = ask();
+  ASSERT_TRUE(first);
+  first->write("HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n");
+  for (int i = 0; i < 10 && stream.unsent() < 64 * 1024; ++i) {
+    first->write(std::string(50'000, 'x'));
+    step(session, stream, 0);
+  }
+  ASSERT_GE(stream.unsent(), 64u * 1024);
+  EXPECT_TRUE(ask());
+}
+
+TEST_F(Http2Test, AFloodEndsTheConnectionAndIsRecorded) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  ASSERT_TRUE(peer.flush());
+  std::string pings;
+  for (int i = 0; i < 5000; ++i) pings += std::string("\0\0\x8\6\0\0\0\0\0", 9) + "12345678";
+  peer.wire.write(pings);
+  while (peer.more()) {
+  }
+  json line = audited("bad_http2");
+  EXPECT_NE(line["reason"], "") << line;
+}
+
+}  // namespace
+}  // namespace bottle::guard
