@@ -10,8 +10,8 @@ namespace {
 using h2::block;
 using h2::frame;
 
-constexpr uint8_t kData = 0, kHeaders = 1, kSettings = 4, kGoAway = 7;  // frame types
-constexpr uint8_t kEndHeaders = 4;                                      // a frame flag
+constexpr uint8_t kData = 0, kHeaders = 1, kSettings = 4, kPing = 6, kGoAway = 7;  // frame types
+constexpr uint8_t kAck = 1, kEndHeaders = 4;                                       // frame flags
 
 TEST_F(Http2Test, AHeadThatIsTooLargeIsAnswered) {
   Http2Origin origin(ca_.get(), "a.test", [](const std::string& request) {
@@ -96,24 +96,47 @@ TEST_F(Http2Test, AHeadThatNeverEndsIsNotWaitedFor) {
 
 // Checks the memory for many streams whose requests wait for a connection to the server. The guard's container has 256
 // MB.
-TEST_F(Http2Test, WhatWaitsForTheServerIsBounded) {
-  uint16_t port = 0;
-  UniqueFd silent = listen_on_loopback(port);  // accepts connections and sends nothing
-  inspect("a.test", port);
-  std::string bytes = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(kSettings, 0, 0, ""), piece(16'000, 'x');
-  std::string head = block({{":method", "POST"}, {":scheme", "https"}, {":authority", "a.test"}, {":path", "/"}});
+class Http2WaitingTest : public Http2Test {
+ protected:
+  static inline const std::string kPost =
+      block({{":method", "POST"}, {":scheme", "https"}, {":authority", "a.test"}, {":path", "/"}});
+
+  // Sends the frames on 40 connections.
+  void send(const std::string& frames) {
+    uint16_t port = 0;
+    silent_ = listen_on_loopback(port);  // accepts connections and sends nothing
+    inspect("a.test", port);
+    for (int i = 0; i < 40; ++i) {
+      wires_.push_back(std::move(client("a.test").wire));
+      int little = 16 * 1024;  // so that what was written is not buffered in the kernel
+      setsockopt(wires_.back().fd.get(), SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
+    }
+    for (Wire& wire : wires_) wire.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(kSettings, 0, 0, "") + frames);
+  }
+  UniqueFd silent_;
+  std::vector<Wire> wires_;
+};
+
+TEST_F(Http2WaitingTest, BodiesThatWaitForTheServerAreBounded) {
+  std::string frames, piece(16'000, 'x');
   for (uint32_t id = 1; id < 200; id += 2) {
-    bytes += frame(kHeaders, kEndHeaders, id, head);
-    for (int i = 0; i < 4; ++i) bytes += frame(kData, 0, id, piece);
+    frames += frame(kHeaders, kEndHeaders, id, kPost);
+    for (int i = 0; i < 4; ++i) frames += frame(kData, 0, id, piece);
   }
-  std::vector<Wire> wires;
-  for (int i = 0; i < 40; ++i) {
-    wires.push_back(std::move(client("a.test").wire));
-    int little = 16 * 1024;  // so that what was written is not buffered in the kernel
-    setsockopt(wires.back().fd.get(), SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
-  }
-  for (Wire& wire : wires) wire.write(bytes);
+  send(frames);
   EXPECT_LT(most_resident(), kMostMemory) << "256 MB arrived";
+}
+
+TEST_F(Http2WaitingTest, HeadsThatWaitForTheServerAreBounded) {
+  // Puts a header of 4000 bytes into the table, and then refers to it with one byte each.
+  std::string frames, large = "\x40" + std::string("\x01z\x7f\xa1\x1e", 5) + std::string(4000, 'x');
+  for (uint32_t id = 1; id < 200; id += 2)
+    frames += frame(kHeaders, kEndHeaders, id, kPost + std::exchange(large, "") + std::string(14, '\xbe'));
+  send(frames + frame(kPing, 0, 0, "12345678"));
+  for (Wire& wire : wires_)  // the guard has read them all when it answers the ping, or it ends the connection
+    while (wire.in.find(frame(kPing, kAck, 0, "12345678")) == std::string::npos && wire.more()) {
+    }
+  EXPECT_LT(most_resident(), kMostMemory) << "heads of 224 MB arrived";
 }
 
 class DeafPort : public Port {
