@@ -40,6 +40,7 @@ Detached Upstreams::carry(Context& context, std::shared_ptr<Shared> shared) {
   // Streams may still use the session, so they are cut off first.
   shared->session.cut();
   stream.end_tls();
+  stream.reset();  // closes the connection now, although the tunnel may keep `shared` for long
 }
 
 // Ends the sharing of connections if the rules have changed: new rules may lead to other addresses, or trust other
