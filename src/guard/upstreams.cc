@@ -37,8 +37,10 @@ Detached Upstreams::carry(Context& context, std::shared_ptr<Shared> shared) {
     co_await shared->waker.wait(context.loop.now() + context.config->idle_ms);
   }
   shared->over = true;
+  std::string why(stream.why);
+  if (!why.empty() && wanted_certificate(stream.ssl.get())) why += kAsksForCertificate;
   // Streams may still use the session, so they are cut off first.
-  shared->session.cut();
+  shared->session.cut(why);
   stream.end_tls();
   stream.reset();  // closes the connection now, although the tunnel may keep `shared` for long
 }

@@ -160,11 +160,12 @@ Session::~Session() {
   if (total_) *total_ -= kCost;
 }
 
-void Session::cut() {
+void Session::cut(std::string_view why) {
   on_work = nullptr;
   failed_ = true;
-  auto cut_off = [](Stream& stream) {
+  auto cut_off = [why](Stream& stream) {
     stream.session_ = nullptr;
+    stream.why_ = why;
     stream.close(!stream.all_in() || stream.out_state_ != Stream::Out::sent);
     stream.changed();
   };

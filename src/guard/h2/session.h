@@ -47,8 +47,8 @@ class Session {
   bool failed() const { return failed_; }
   // Returns whether neither side has anything more to send.
   bool over() const;
-  // Cuts off all streams, because the connection has ended.
-  void cut();
+  // Cuts off all streams, because the connection has ended. `why` is what TLS says about its end, if anything.
+  void cut(std::string_view why = {});
   // Accepts no new streams. The existing ones continue.
   void shut_down();
 

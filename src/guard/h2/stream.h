@@ -37,6 +37,8 @@ class Stream {
   // Returns why the head of the peer's message cannot be passed on, or an empty string if it can. If it cannot, there
   // is no text to read, but a request must be answered all the same.
   std::string_view fault() const { return fault_; }
+  // Returns what Session::cut() was told about the end of the connection.
+  std::string_view why() const { return why_; }
   // Takes text for the peer. Returns the number of bytes taken, which is 0 while the peer does not read.
   size_t write(std::string_view text);
   bool has_room() const { return room() > 0; }
@@ -94,6 +96,7 @@ class Stream {
   };
   Arriving arriving_;       // a head, or trailers
   std::string_view fault_;  // points to a constant
+  std::string why_;         // why the stream was cut off, if TLS says so
   std::string method_;      // of the request
   std::string in_;          // text for the guard
   size_t in_at_ = 0;

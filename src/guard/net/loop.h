@@ -68,6 +68,7 @@ class Port {
   virtual ssize_t send(const void* bytes, size_t size) = 0;
   virtual void shut() = 0;                               // sends no more
   virtual std::string_view fault() const { return {}; }  // what was wrong with what the peer sent; a constant
+  virtual std::string_view why() const { return {}; }    // what TLS says about the end of the connection, if anything
 };
 
 // A descriptor in the reactor, or a Port. It cannot be moved, because the queue of events holds its address.
@@ -92,6 +93,7 @@ class Source {
   // Wakes the Waker, as an event does.
   void wake();
   std::string_view fault() const { return port_ ? port_->fault() : std::string_view(); }
+  std::string_view why() const { return port_ ? port_->why() : std::string_view(); }
 
   // Neither call blocks. They return -1 with EAGAIN if they would block, without a system call if that is already
   // known.

@@ -48,6 +48,7 @@ bool Stream::fill() {
     if (n <= 0) {
       // After a failed write has reported a reset, the end looks orderly, although it is not.
       (n == 0 && !source->cut ? eof : failed) = true;
+      if (failed) why = source->why();
       return true;
     }
   }

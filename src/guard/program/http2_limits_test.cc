@@ -81,6 +81,30 @@ TEST_F(Http2Test, AServerThatTakesNoRequestsIsReported) {
   server.join();
 }
 
+TEST_F(Http2Test, AServerThatWantsAClientCertificateIsNamed) {
+  uint16_t port = 0;
+  UniqueFd listener = listen_on_loopback(port);
+  std::thread server([&] {
+    UniqueFd fd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    auto ssl = std::move(*ca_->accept({"a.test", false}, Offer::http2));
+    // With TLS 1.3, the guard learns that the server refuses it only after its side of the handshake has ended.
+    SSL_set_min_proto_version(ssl.get(), TLS1_3_VERSION);
+    SSL_set_verify(ssl.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    SSL_set_fd(ssl.get(), fd.get());
+    EXPECT_NE(SSL_accept(ssl.get()), 1);
+    char buffer[4096];
+    while (recv(fd.get(), buffer, sizeof buffer, 0) > 0) {
+    }
+  });
+  inspect("a.test", port);
+  Peer peer = client("a.test");
+  EXPECT_TRUE(peer.fetch(kGet).starts_with("HTTP/1.1 502 "));
+  std::string reason = audited("upstream_tls").value("reason", "");
+  EXPECT_NE(reason.find("alert certificate required"), reason.npos) << reason;
+  EXPECT_NE(reason.find("asks for a client certificate"), reason.npos) << reason;
+  server.join();
+}
+
 TEST_F(Http2Test, AHeadThatNeverEndsIsNotWaitedFor) {
   Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
   config_["egress"]["idle_seconds"] = 1;
