@@ -181,6 +181,9 @@ class Plain {
   std::vector<Skip> skips_;
 };
 
+// The number of bytes before a place that tell whether it is quoted.
+constexpr size_t kBefore = 160;
+
 // Says whether a place is within quotes, code or a list of examples. The text is then about injections.
 enum class Quoted : uint8_t {
   no,
@@ -190,7 +193,7 @@ enum class Quoted : uint8_t {
 
 Quoted quoting(std::string_view text, size_t begin, size_t end) {
   constexpr size_t kAfter = 40;
-  size_t from = begin - std::min<size_t>(begin, 160), to = std::min(text.size(), end + kAfter);
+  size_t from = begin - std::min(begin, kBefore), to = std::min(text.size(), end + kAfter);
   std::string_view before = text.substr(from, begin - from), after = text.substr(end, to - end);
   std::string_view near = before.substr(before.size() - std::min<size_t>(before.size(), 24));
   // In JSON, a whole message is in quotes. So only quotes that are near, and not at the beginning of the message,
@@ -297,6 +300,8 @@ void InjectionScan::search(const Text& text) {
   std::vector<Place> places = places_in(small);
   for (const Place& place : places) {
     if (found_.size() == kMost) return;
+    // The place was judged when the window still had what stands before it.
+    if (!text.fixed && before_ > 0 && plain.origin(place.begin) < kBefore) continue;
     bool hidden = text.fixed.has_value() || is_hidden(small, place.begin);
     bool beside = std::ranges::any_of(places, [&](const Place& other) {
       size_t apart = std::max(other.begin, place.begin) - std::min(other.begin, place.begin);
