@@ -26,8 +26,8 @@ struct Command {
   // program that asks on the terminal must stay in our group.
   bool own_group = true;
   bool detached = false;  // starts a new session, and outlives the Child object
-  std::vector<std::pair<int, int>>
-      passed;  // further descriptors: the parent's, and their numbers in the child, above 2
+  // Further descriptors: the parent's, each with its number in the child, which is above 2.
+  std::vector<std::pair<int, int>> passed;
   // Limits in bytes on data and on each written file (setrlimit(2): RLIMIT_DATA, RLIMIT_FSIZE) for the child and the
   // processes that it starts; 0 keeps the parent's limit. On Linux, they are set after the child has started, while it
   // still loads. On other systems, a shell sets them, so a missing program exits with status 127 instead of failing to

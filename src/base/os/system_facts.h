@@ -7,8 +7,6 @@
 #include <optional>
 #include <string>
 
-#include "base/error.h"
-
 namespace bottle {
 
 // The kernel's lists of routes, in the format of /proc/net/route and /proc/net/ipv6_route (proc(5)). Both are empty if

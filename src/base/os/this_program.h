@@ -3,8 +3,6 @@
 
 #include <string>
 
-#include "base/error.h"
-
 namespace bottle {
 
 // Returns a path that starts this program again, even if its file was replaced by an upgrade in the meantime, if the
