@@ -167,7 +167,7 @@ wire::AuditSeal AuditFile::close() {
     closed_ =
         put_line({.time = timestamp(),
                   .action = kAuditEnd,
-                  .reason = "the record ends; it has " + std::to_string(chain_.lines()) + " lines before this one"});
+                  .reason = "the record ends; number of lines before this one: " + std::to_string(chain_.lines())});
   }
   return seal(path_, chain_);
 }
