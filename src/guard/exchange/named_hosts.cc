@@ -1,11 +1,12 @@
 #include "guard/exchange/named_hosts.h"
 
 #include <algorithm>
-#include <charconv>
+#include <cstdint>
 
 #include "base/text/lower.h"
 #include "guard/core/dialer.h"
 #include "guard/protocol/dns.h"
+#include "guard/protocol/nested_url.h"
 
 namespace bottle::guard {
 namespace {
@@ -22,14 +23,25 @@ void each_parameter(std::string_view target, F each) {
   }
 }
 
-// Returns whether a parameter says where the agent's own browser goes next. Such a URL may lead to a program in the
-// bottle, as during a sign-in.
-bool leads_back(std::string_view name) {
+// What a server does with a parameter, as far as its name tells.
+enum class Use : uint8_t {
+  fetch,       // it may connect to a host in it
+  leads_back,  // it tells the agent's own browser or program where to go next, or compares it, as during a sign-in
+  words,       // it searches for it, or stores it
+};
+
+Use use_of(std::string_view name) {
   std::string small = lower(name);
-  for (std::string_view each :
-       {"redirect", "callback", "return", "continue", "next", "origin", "referer", "referrer", "logout", "audience"})
-    if (small.find(each) != small.npos) return true;
-  return false;
+  for (std::string_view each : {"redirect", "callback", "return", "continue", "next", "origin", "referer", "referrer",
+                                "logout", "audience", "relaystate"})
+    if (small.find(each) != small.npos) return Use::leads_back;
+  // OAuth (RFC 8707, RFC 9207), CAS and WS-Federation, and the pages that counters of visits report
+  for (std::string_view each : {"resource", "service", "client_id", "iss", "wreply", "wtrealm", "goto", "dl", "dr"})
+    if (small == each) return Use::leads_back;
+  for (std::string_view each : {"q", "query", "search", "keyword", "keywords", "term", "terms", "text", "title",
+                                "message", "prompt", "question", "comment", "description", "subject"})
+    if (small == each) return Use::words;
+  return Use::fetch;
 }
 
 // Returns why a server must not be asked to fetch from the host, or an empty string.
@@ -49,9 +61,22 @@ std::string refused_host(const Connection& c, std::string_view name) {
   return kPublic.matches(*host) ? "" : "a name that is not public";
 }
 
+// Returns whether the host is that of a program on the machine of whoever opens the URL. 0.0.0.0 is what servers print
+// that listen on all addresses.
 bool is_loopback(std::string_view name) {
   return name == "localhost" || name.ends_with(".localhost") || name.starts_with("127.") || name == "[::1]" ||
-         name == "::1";
+         name == "::1" || name == "0.0.0.0";
+}
+
+// Returns whether the host may be that of a cloud's metadata, which has credentials. An unusual spelling of an address
+// has no other purpose than to hide it.
+bool may_be_metadata(std::string_view name) {
+  auto host = policy::normalise_host(name);
+  if (!host) return false;
+  if (!host->literal) return host->name.starts_with("metadata.") || host->name.starts_with("instance-data.");
+  auto address = policy::parse_address(host->name);
+  constexpr std::string_view kOfAlibaba = "100.100.100.200";
+  return !address || address->v6 || host->name.starts_with("169.254.") || host->name == kOfAlibaba;
 }
 
 // Returns whether a URL with this scheme opens a program, as in `redirect_uri=myapp://callback`, and names no host.
@@ -59,26 +84,49 @@ bool opens_program(std::string_view url) {
   std::string scheme = lower(url.substr(0, url.find(':')));
   for (std::string_view each : {"http", "https", "ws", "wss", "ftp", "ftps"})
     if (scheme == each) return false;
-  return true;
+  return url.find(':') != url.npos && scheme.find('/') == scheme.npos;
 }
 
-Verdict judge_url(const Connection& c, std::string_view name, std::string_view value) {
+bool is_harmless(Use use, std::string_view url, std::string_view host) {
+  if (use == Use::leads_back) return is_loopback(host) || opens_program(url);
+  return use == Use::words && (is_loopback(host) || !may_be_metadata(host));
+}
+
+// Judges the URL that the text begins with, also after its escapes are decoded. `where` says where the text stands.
+Verdict judge_url(const Connection& c, Use use, bool may_be_bare, const std::string& where, std::string_view value) {
   std::string text(value);
-  constexpr int kMostEscaped = 3;
+  constexpr int kMostEscaped = 5;
   for (int times = 0; times < kMostEscaped; ++times) {
-    // Programs that fetch a URL ignore spaces before it, and tabs and line ends within it.
-    std::erase_if(text, [](char each) { return each == '\t' || each == '\r' || each == '\n'; });
-    text.erase(0, std::min(text.find_first_not_of(" +"), text.size()));
     // The host may have escapes itself, so it counts as it is, and decoded.
-    std::string small = lower(host_of_url(text));
-    bool leads = small.empty() || (leads_back(name) && (is_loopback(small) || opens_program(text)));
-    if (std::string why = leads ? "" : refused_host(c, small); !why.empty())
-      return {.code = "address",
-              .reason = "the parameter \"" + std::string(name.substr(0, 40)) + "\" has a URL to " + small + ": " + why};
+    auto hosts = hosts_of_url(text);
+    if (hosts.empty() && may_be_bare) hosts = hosts_of_bare_url(text);
+    for (const std::string& host : hosts) {
+      if (is_harmless(use, text, host)) continue;
+      if (std::string why = refused_host(c, host); !why.empty())
+        return {.code = "address", .reason = where + " has a URL to " + host + ": " + why};
+    }
     std::string decoded = without_escapes(text);
     if (decoded == text) break;
     text = std::move(decoded);
   }
+  return {.allowed = true};
+}
+
+Verdict judge_parameter(const Connection& c, std::string_view name, std::string_view value) {
+  constexpr size_t kShown = 40;
+  std::string small = lower(name);
+  bool of_url = small.find("url") != small.npos || small.find("uri") != small.npos;
+  return judge_url(c, use_of(name), of_url, "the parameter \"" + std::string(name.substr(0, kShown)) + "\"", value);
+}
+
+// Judges the URLs that are segments of the path, as in `/proxy/http://10.0.0.1/`.
+Verdict judge_path(const Connection& c, std::string_view path) {
+  constexpr int kMostUrls = 8;
+  std::string small = lower(path);
+  int urls = 0;
+  for (size_t at = small.find("/http"); at != small.npos && urls < kMostUrls; at = small.find("/http", at + 1), ++urls)
+    if (auto verdict = judge_url(c, Use::fetch, false, "the path", path.substr(at + 1)); !verdict.allowed)
+      return verdict;
   return {.allowed = true};
 }
 
@@ -131,38 +179,11 @@ Verdict judge_dns(Connection& c, const http::Head& head, const Request& request)
 
 }  // namespace
 
-std::string without_escapes(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    unsigned value = 0;
-    const char* end = text.data() + std::min(i + 3, text.size());
-    if (text[i] == '%' && i + 2 < text.size() && std::from_chars(text.data() + i + 1, end, value, 16).ptr == end) {
-      out += static_cast<char>(value);
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
-std::string_view host_of_url(std::string_view value) {
-  size_t scheme = value.find("://");
-  constexpr size_t kLongestScheme = 10;
-  if (scheme == value.npos || scheme == 0 || scheme > kLongestScheme) return {};
-  if (!std::ranges::all_of(value.substr(0, scheme), [](char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; }))
-    return {};
-  std::string_view authority = value.substr(scheme + 3);
-  authority = authority.substr(0, authority.find_first_of("/?#\\"));
-  if (size_t at = authority.rfind('@'); at != authority.npos) authority.remove_prefix(at + 1);
-  if (authority.starts_with('[')) return authority.substr(0, std::min(authority.find(']'), authority.size() - 1) + 1);
-  return authority.substr(0, authority.find(':'));
-}
-
 Verdict judge_named_hosts(Connection& c, const http::Head& head, const Request& request) {
-  Verdict verdict{.allowed = true};
-  each_parameter(request.target, [&](std::string_view name, std::string_view value) {
-    if (verdict.allowed) verdict = judge_url(c, name, value);
+  std::string_view target = request.target;
+  Verdict verdict = judge_path(c, target.substr(0, target.find('?')));
+  each_parameter(target, [&](std::string_view name, std::string_view value) {
+    if (verdict.allowed) verdict = judge_parameter(c, name, value);
   });
   return verdict.allowed ? judge_dns(c, head, request) : verdict;
 }

@@ -1,31 +1,8 @@
-// These tests check how hosts are read from URLs in parameters, and what happens to requests that name a host.
-#include "guard/exchange/named_hosts.h"
-
+// These tests check what happens to requests that name a host in their target.
 #include "guard/program/secrets_test.h"
 
 namespace bottle::guard {
 namespace {
-
-TEST(NamedHosts, TheHostOfAUrl) {
-  for (const auto& [url, host] :
-       std::initializer_list<std::pair<std::string_view, std::string_view>>{{"http://a.example/x", "a.example"},
-                                                                            {"HTTPS://a.example", "a.example"},
-                                                                            {"http://10.0.0.1:8080?x", "10.0.0.1"},
-                                                                            {"http://user:word@10.0.0.1/", "10.0.0.1"},
-                                                                            {"http://a@b@10.0.0.1\\@c", "10.0.0.1"},
-                                                                            {"gopher://[fd00::1]:70/", "[fd00::1]"},
-                                                                            {"http://[", "["},
-                                                                            {"://x", ""},
-                                                                            {"a/b://x", ""},
-                                                                            {"see http://x", ""},
-                                                                            {"no url", ""}})
-    EXPECT_EQ(host_of_url(url), host) << url;
-}
-
-TEST(NamedHosts, EscapesAreDecodedOnce) {
-  EXPECT_EQ(without_escapes("http%3A%2F%2Fa%2"), "http://a%2");
-  EXPECT_EQ(without_escapes("%253A%zz"), "%3A%zz");
-}
 
 class NamedHostsTest : public SecretsTest {
  protected:
@@ -81,24 +58,71 @@ TEST_F(NamedHostsTest, AUrlInAParameterObeysTheAddressRules) {
   auto refused_address = [&](const std::string& target) {
     return ask("fetch.test", get("fetch.test", target)).find("X-Bottle-Deny: address\r\n") != std::string::npos;
   };
-  for (const char* url :
-       {"http://169.254.169.254/latest", "http%3A%2F%2F169.254.169.254%2F", "http%253A%252F%252F10.0.0.1",
-        "http://127.1/", "http://2130706433/", "https://user:word@192.168.0.1:8443/x", "http://[::1]/",
-        "http://localhost:6379/", "gopher://10.1.2.3:70/", "http://metadata.google.internal/computeMetadata",
-        "http://printer.local/", "http://denied.local/", "http://a%40169.254.169.254/", "http://%31%36%39.254.169.254/",
-        "%20http://10.0.0.1/", "+http://10.0.0.1/", "ht%0Atp://10.0.0.1/"})
+  for (const char* url : {"http://169.254.169.254/latest",
+                          "http%3A%2F%2F169.254.169.254%2F",
+                          "http%253A%252F%252F10.0.0.1",
+                          "http://127.1/",
+                          "http://2130706433/",
+                          "https://user:word@192.168.0.1:8443/x",
+                          "http://[::1]/",
+                          "http://localhost:6379/",
+                          "gopher://10.1.2.3:70/",
+                          "http://metadata.google.internal/computeMetadata",
+                          "http://printer.local/",
+                          "http://denied.local/",
+                          "http://a%40169.254.169.254/",
+                          "http://%31%36%39.254.169.254/",
+                          "%20http://10.0.0.1/",
+                          "+http://10.0.0.1/",
+                          "ht%0Atp://10.0.0.1/",
+                          "http:%5C%5C10.0.0.1",
+                          "http:///10.0.0.1/",
+                          "//10.0.0.1/x",
+                          "http://%EF%BC%91%EF%BC%90.0.0.1/",
+                          "http://010.0.0.1/",
+                          "http://0xa.0.0.1/",
+                          "http://167772161/",
+                          "http://[::ffff:10.0.0.1]/",
+                          "http://[64:ff9b::a9fe:a9fe]/",
+                          "http://localhost./",
+                          "http://a.example%5C@10.0.0.1/",
+                          "http://a.example%23@10.0.0.1/",
+                          "169.254.169.254/latest",
+                          "localhost:6379",
+                          "http%25253A%25252F%25252F10.0.0.1"})
     EXPECT_TRUE(refused_address("/fetch?url=" + std::string(url))) << url;
+  for (const char* target : {"/proxy/http://169.254.169.254/latest", "/fetch/http%3A%2F%2F10.0.0.1%2F",
+                             "/login?redirect_uri=http://169.254.169.254/", "/login?resource=http://10.0.0.1/",
+                             "/search?q=http://169.254.169.254/", "/search?q=http://2852039166/"})
+    EXPECT_TRUE(refused_address(target)) << target;
   json line = audited("address");
   EXPECT_EQ(line["action"], "deny");
   EXPECT_NE(line.value("reason", "").find("the parameter \"url\" has a URL to 169.254.169.254"), std::string::npos)
       << line;
-  for (const char* target :
-       {"/fetch?url=https://www.example.org/a", "/fetch?url=http://internal.corp/",
-        "/fetch?url=http://a.wiki.internal/", "/fetch?text=see+http://10.0.0.1/",
-        "/login?redirect_uri=http%3A%2F%2Flocalhost%3A8080%2Fcallback", "/login?redirect_uri=http://127.0.0.1:9/",
-        "/login?redirect_uri=http://app.localhost:3000/", "/login?redirect_uri=myapp%3A%2F%2Fcallback%2Fdone",
-        "/logout?logout_uri=http://localhost:3000/", "/x?origin=chrome-extension://abcdefghijklmnop",
-        "/fetch?url=http://93.184.216.34/"})
+  for (const char* target : {"/fetch?url=https://www.example.org/a",
+                             "/fetch?url=http://internal.corp/",
+                             "/fetch?url=http://a.wiki.internal/",
+                             "/fetch?text=see+http://10.0.0.1/",
+                             "/login?redirect_uri=http%3A%2F%2Flocalhost%3A8080%2Fcallback",
+                             "/login?redirect_uri=http://127.0.0.1:9/",
+                             "/login?redirect_uri=http://app.localhost:3000/",
+                             "/login?redirect_uri=myapp%3A%2F%2Fcallback%2Fdone",
+                             "/logout?logout_uri=http://localhost:3000/",
+                             "/x?origin=chrome-extension://abcdefghijklmnop",
+                             "/fetch?url=http://93.184.216.34/",
+                             "/fetch?url=http://xn--bcher-kva.example/",
+                             "/search?q=http://localhost:3000",
+                             "/search?q=http://192.168.1.1+login",
+                             "/search?query=http://printer.local/",
+                             "/authorize?resource=http://localhost:3000/mcp",
+                             "/cas/login?service=http%3A%2F%2Flocalhost%3A8080%2F",
+                             "/authorize?client_id=http://localhost",
+                             "/authorize?redirect_uri=http://%5B::1%5D:5000/callback",
+                             "/login?redirect_uri=http://0.0.0.0:8000/",
+                             "/collect?dl=http%3A%2F%2Flocalhost%3A3000%2Fhome",
+                             "/build?target=//src/app:main",
+                             "/get?uri=s3://bucket/key",
+                             "/web/https://www.example.org/"})
     EXPECT_FALSE(refused_address(target)) << target;
 }
 

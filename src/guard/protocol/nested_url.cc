@@ -1,0 +1,173 @@
+#include "guard/protocol/nested_url.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+
+#include "base/text/lower.h"
+#include "policy/address.h"
+
+namespace bottle::guard {
+namespace {
+
+constexpr size_t kLongestScheme = 20, kLongestAuthority = 2000;
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+size_t leading_slashes(std::string_view text) { return std::min(text.find_first_not_of("/\\"), text.size()); }
+
+// A range of characters that names may have in place of plain ones (UTS 46). `plain` is that of the first, or 0 if the
+// characters are left out; `step` is 0 if all of the range stand for the same.
+struct LookAlike {
+  uint32_t first, last;
+  char plain;
+  uint32_t step = 1;
+};
+constexpr auto kLookAlikes = std::to_array<LookAlike>({
+    {0xad, 0xad, '\0', 0},                                 // soft hyphen
+    {0xb2, 0xb3, '2'},                                     // superscripts
+    {0xb9, 0xb9, '1'},         {0x200b, 0x200d, '\0', 0},  // without width
+    {0x2060, 0x2060, '\0', 0}, {0x2070, 0x2070, '0'},     {0x2074, 0x2079, '4'},
+    {0x2080, 0x2089, '0'},  // subscripts
+    {0x2460, 0x2468, '1'},  // in circles
+    {0x24b6, 0x24cf, 'a'},     {0x24d0, 0x24e9, 'a'},     {0x24ea, 0x24ea, '0'},
+    {0x3002, 0x3002, '.', 0},                                                     // full stops
+    {0xfe52, 0xfe52, '.', 0},  {0xfeff, 0xfeff, '\0', 0}, {0xff01, 0xff5e, '!'},  // full width
+    {0xff61, 0xff61, '.', 0},  {0x1d7ce, 0x1d7d7, '0'},                           // mathematical digits, in five styles
+    {0x1d7d8, 0x1d7e1, '0'},   {0x1d7e2, 0x1d7eb, '0'},   {0x1d7ec, 0x1d7f5, '0'},
+    {0x1d7f6, 0x1d7ff, '0'},
+});
+
+// Takes one character of UTF-8 from the front of `text`. Returns 0 if its bytes are not UTF-8, and takes one byte then.
+uint32_t take_character(std::string_view& text) {
+  auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  size_t size = byte(0) < 0xc2 ? 1 : byte(0) < 0xe0 ? 2 : byte(0) < 0xf0 ? 3 : byte(0) < 0xf5 ? 4 : 1;
+  uint32_t value = size == 1 ? byte(0) : byte(0) & (0xffu >> (size + 1));
+  bool valid = size <= text.size() && (size > 1 || value < 0x80);
+  for (size_t i = 1; i < size && valid; ++i) {
+    valid = (byte(i) & 0xc0) == 0x80;
+    value = value << 6 | (byte(i) & 0x3fu);
+  }
+  text.remove_prefix(valid ? size : 1);
+  return valid ? value : 0;
+}
+
+std::string plain_host(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    std::string_view rest = text;
+    uint32_t character = take_character(rest);
+    std::string_view bytes = text.substr(0, text.size() - rest.size());
+    text = rest;
+    auto found = std::ranges::find_if(
+        kLookAlikes, [&](const LookAlike& each) { return each.first <= character && character <= each.last; });
+    if (found == kLookAlikes.end()) out += bytes;
+    else if (found->plain)
+      out += static_cast<char>(static_cast<uint32_t>(found->plain) + (character - found->first) * found->step);
+  }
+  while (out.ends_with('.')) out.pop_back();
+  return lower(out);
+}
+
+// Returns the host at the beginning of `text`, without a port. Brackets may have a zone (RFC 6874).
+std::string host_at(std::string_view text) {
+  if (text.starts_with('[')) {
+    std::string_view address = text.substr(1, text.find(']') - 1);
+    return "[" + lower(address.substr(0, address.find('%'))) + "]";
+  }
+  // Some programs accept an IPv6 address without brackets.
+  if (policy::parse_address(text)) return lower(text);
+  return plain_host(text.substr(0, text.find(':')));
+}
+
+bool is_literal(std::string_view host) {
+  constexpr size_t kFewestDigits = 8;  // of an address that is one number
+  if (host.starts_with('[') || host == "localhost" || policy::parse_address(host)) return true;
+  bool number = std::ranges::all_of(host, is_digit) || (host.starts_with("0x") && host.size() > 2);
+  return number && host.size() >= kFewestDigits;
+}
+
+// Adds what a program could take for the host of "HOST/…", "USER@HOST:PORT", "HOST\@HOST", "HOST#@HOST" and the like:
+// the text at the beginning, unless '@' follows it, and the text after each '@'.
+void add_hosts(std::string_view text, bool bare_names, std::vector<std::string>& hosts) {
+  text = text.substr(0, std::min(text.find('/'), kLongestAuthority));
+  bool in_authority = true;
+  for (size_t at = 0; at <= text.size();) {
+    size_t end = std::min(text.find_first_of("@\\?#", at), text.size());
+    char stop = end < text.size() ? text[end] : '\0', before = at > 0 ? text[at - 1] : '@';
+    std::string host = before == '@' && stop != '@' ? host_at(text.substr(at, end - at)) : "";
+    bool has_dot = host.find('.') != host.npos;
+    bool counts = is_literal(host) || (in_authority && (bare_names || has_dot));
+    if (!host.empty() && counts && std::ranges::find(hosts, host) == hosts.end()) hosts.push_back(std::move(host));
+    in_authority = in_authority && stop != '?' && stop != '#';
+    at = end + 1;
+  }
+}
+
+bool is_scheme(std::string_view text) {
+  auto is_letter = [](char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; };
+  return !text.empty() && text.size() <= kLongestScheme && is_letter(text.front()) &&
+         std::ranges::all_of(text,
+                             [&](char c) { return is_letter(c) || is_digit(c) || c == '+' || c == '.' || c == '-'; });
+}
+
+bool is_of_web(std::string_view scheme) {
+  for (std::string_view each : {"http", "https", "ws", "wss", "ftp", "ftps"})
+    if (scheme == each) return true;
+  return false;
+}
+
+// Returns the URL as programs read it that ignore spaces before it, and tabs and line ends in it. '+' is a space in a
+// query.
+std::string trimmed(std::string_view value) {
+  std::string text(value);
+  std::erase_if(text, [](char each) { return each == '\t' || each == '\r' || each == '\n'; });
+  size_t begin = 0;
+  while (begin < text.size() && (static_cast<unsigned char>(text[begin]) <= ' ' || text[begin] == '+')) ++begin;
+  return text.substr(begin);
+}
+
+}  // namespace
+
+std::string without_escapes(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    unsigned value = 0;
+    const char* end = text.data() + std::min(i + 3, text.size());
+    if (text[i] == '%' && i + 2 < text.size() && std::from_chars(text.data() + i + 1, end, value, 16).ptr == end) {
+      out += static_cast<char>(value);
+      i += 2;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+std::vector<std::string> hosts_of_url(std::string_view value) {
+  std::vector<std::string> hosts;
+  std::string text = trimmed(value);
+  std::string_view rest = text;
+  size_t colon = rest.find(':');
+  // A URL may be in a URL, as in "url:http://…" and "view-source:http://…".
+  for (int depth = 0; depth < 2 && colon != rest.npos && is_scheme(rest.substr(0, colon)); ++depth) {
+    bool web = is_of_web(lower(rest.substr(0, colon)));
+    rest.remove_prefix(colon + 1);
+    size_t slashes = leading_slashes(rest);
+    // Only URLs of the Web may have too few or too many slashes.
+    if (web || slashes == 2) add_hosts(rest.substr(slashes), web && slashes > 0, hosts);
+    if (web || slashes > 0) return hosts;
+    colon = rest.find(':');
+  }
+  if (size_t slashes = leading_slashes(rest); slashes >= 2) add_hosts(rest.substr(slashes), false, hosts);
+  return hosts;
+}
+
+std::vector<std::string> hosts_of_bare_url(std::string_view value) {
+  std::vector<std::string> hosts;
+  add_hosts(trimmed(value), false, hosts);
+  std::erase_if(hosts, [](const std::string& host) { return !is_literal(host); });
+  return hosts;
+}
+
+}  // namespace bottle::guard

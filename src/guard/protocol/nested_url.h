@@ -1,0 +1,25 @@
+// This file reads which hosts a URL leads to that stands in the target of another request. Programs that fetch URLs
+// read them in different ways, so a URL may have several hosts. The code is pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bottle::guard {
+
+// Returns `text` with its percent escapes decoded once. Leaves '+' unchanged.
+std::string without_escapes(std::string_view text);
+
+// Returns the hosts of the URL that `value` begins with, in lower case and without user, port and final dots. There is
+// one for each way in which programs read the URL: they take `\` for `/`, ignore spaces before the URL, and line ends
+// and tabs within it, accept any number of slashes, and disagree about where the host of `http://a\@b` or `http://a#@b`
+// begins. Characters that stand for letters, digits and dots in names (such as full-width ones) are replaced with
+// these. Returns nothing if `value` begins with no URL. A name without a dot counts only after a scheme of the Web.
+std::vector<std::string> hosts_of_url(std::string_view value);
+
+// Returns the hosts of a URL without its scheme, such as `169.254.169.254/latest`. Only addresses and `localhost`
+// count.
+std::vector<std::string> hosts_of_bare_url(std::string_view value);
+
+}  // namespace bottle::guard
