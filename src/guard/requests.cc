@@ -36,9 +36,12 @@ Task<Verdict> connect_upstream(Connection& c, Offer offer) {
   c.upstream_used = false;
   if (!c.tls) co_return Verdict{.allowed = true};
   auto ssl = connect_tls(c.config->upstream_tls(), c.host, c.port, offer);
+  if (!ssl && ssl.error().code == Code::limit)
+    co_return Verdict{.status = 503, .code = kTooMany, .reason = ssl.error().what};
   if (!ssl) co_return Verdict{.status = 502, .code = "upstream_tls", .reason = ssl.error().what};
   up.ssl = std::move(*ssl);
   attach(up.ssl.get(), up.source.get());
+  up.rest();  // counts what the handshake needs
   int64_t deadline = c.now() + kHandshakePatience;
   while (true) {
     ERR_clear_error();

@@ -53,21 +53,76 @@ std::string Server::listening() const {
   return text;
 }
 
+// Returns whether clients that wait are to be refused. A burst of connections is likely to pass, so they wait for a
+// moment first.
+bool Server::has_been_full() const {
+  constexpr int64_t kPatience = 1000;
+  return full_since_ != kNever && context_.loop.now() - full_since_ >= kPatience;
+}
+
+// Returns whether a client may be accepted, to be served or refused. While the record is congested, clients wait.
+bool Server::may_accept() const { return !context_.audit.congested() && (context_.has_room() || has_been_full()); }
+
 void Server::accept(Source& listener) {
-  while (context_.has_room()) {
+  constexpr int kAtOnce = 64;  // the existing connections must have their turn
+  for (int i = 0; i < kAtOnce; ++i) {
+    bool room = context_.has_room();
+    if (!room && full_since_ == kNever) full_since_ = context_.loop.now();
+    if (!may_accept()) {
+      accepting_ = false;
+      return;
+    }
     UniqueFd fd = accept_connection(listener.fd(), Waits::no);
+    if (!fd && (errno == EMFILE || errno == ENFILE) && accept_with_spare(listener)) continue;
     if (!fd) {
-      // No descriptors are left. Listeners are level-triggered, so the loop would spin. The next turn tries again after
-      // a pause.
+      // Listeners are level-triggered, so the loop would spin. A later turn tries again.
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
         accepting_ = false;
         pause_until_ = context_.loop.now() + 50;
       }
       return;
     }
-    serve(context_, fd.release());
+    if (room) {
+      full_since_ = kNever;
+      serve(context_, fd.release());
+    } else {
+      refuse(std::move(fd));
+    }
   }
-  accepting_ = false;
+}
+
+// Refuses a client although there is no descriptor for it. Returns false if it must wait, with errno unchanged.
+bool Server::accept_with_spare(Source& listener) {
+  int error = errno;
+  if (full_since_ == kNever) full_since_ = context_.loop.now();
+  if (spare_ && has_been_full()) {
+    spare_.reset();
+    UniqueFd fd = accept_connection(listener.fd(), Waits::no);
+    bool refused = static_cast<bool>(fd);
+    if (fd) refuse(std::move(fd));
+    spare_.reset(fcntl(signals_.fd(), F_DUPFD_CLOEXEC, 3));
+    if (refused) return true;
+  }
+  errno = error;
+  return false;
+}
+
+// Tells a client that there is no room for it.
+void Server::refuse(UniqueFd client) {
+  std::string id = context_.new_id(), code(kTooMany);
+  context_.audit.write({.id = id,
+                        .action = "close",
+                        .kind = "connect",
+                        .code = kTooMany,
+                        .reason = "the guard has as many connections as it can hold; close some of them"});
+  std::string body = "bottle: failed (" + code + "), id " + id + "\n";
+  std::string answer = "HTTP/1.1 503 bottle " + code + "\r\nX-Bottle-Error: " + code +
+                       "\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(body.size()) +
+                       "\r\nConnection: close\r\n\r\n" + body;
+  // The request has usually arrived. If it stayed unread, closing would reset the connection and discard the answer.
+  (void)::recv(client.get(), scratch, kScratch, MSG_DONTWAIT);
+  (void)::send(client.get(), answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  ::shutdown(client.get(), SHUT_WR);
 }
 
 void Server::take_connections() {
@@ -77,8 +132,8 @@ void Server::take_connections() {
     if (!fd) return;
     if (!*fd) continue;
     fcntl(fd->get(), F_SETFL, fcntl(fd->get(), F_GETFL) | O_NONBLOCK);
-    bool room = context_.connections < kMaxConnections && held_by_streams() < kEnoughHeld;
-    if (room && context_.config) serve(context_, fd->release());
+    if (!context_.has_room()) refuse(std::move(*fd));
+    else if (context_.config) serve(context_, fd->release());
   }
 }
 
@@ -190,12 +245,20 @@ Result<> Server::stand_alone() {
   return {};
 }
 
-int Server::run() {
+// Allows the process as many descriptors as possible. Serves no more connections than there are descriptors for.
+void Server::find_limits() {
+  constexpr size_t kEach = 2, kOthers = 64;  // descriptors of a connection, and of everything else
   rlimit files;
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  size_t most = std::max<size_t>(files.rlim_cur, 2 * kOthers) - kOthers;
+  context_.most_connections = std::min(kMaxConnections, most / kEach);
+}
+
+int Server::run() {
+  find_limits();
   rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);  // the memory contains secrets and the CA's key
   forbid_core_dumps();
@@ -204,6 +267,7 @@ int Server::run() {
   signals_.open(fcntl(signals.fd(), F_DUPFD_CLOEXEC, 3), nullptr);
   signals_.on_event = [this](uint32_t) { context_.loop.stop(); };
   signals_.watch();
+  spare_.reset(fcntl(signals_.fd(), F_DUPFD_CLOEXEC, 3));
 
   if (options_.config_fd >= 0) {
     if (auto ready = stand_alone(); !ready) {
@@ -233,7 +297,7 @@ int Server::run() {
     sooner(context_.audit.flush(context_.loop.now()));
     if (!accepting_) {
       // Level-triggered listeners would spin while the guard cannot accept.
-      bool can = context_.loop.now() >= pause_until_ && context_.has_room();
+      bool can = context_.loop.now() >= pause_until_ && may_accept();
       for (auto& each : listeners_)
         context_.loop.events().watch(each.source->fd(), each.source.get(), can ? EventQueue::kIn : 0u);
       accepting_ = can;

@@ -34,7 +34,12 @@ class Server {
   Result<> listen(const Config& config);
   Result<> stand_alone();
   void accept(Source& listener);
+  bool has_been_full() const;
+  bool may_accept() const;
+  bool accept_with_spare(Source& listener);
+  void refuse(UniqueFd client);
   void take_connections();
+  void find_limits();
   void read_control();
   void take(const wire::Configure& message);
   void take(const wire::Certificate& message);
@@ -51,8 +56,12 @@ class Server {
   std::vector<Listener> listeners_, retired_;
   Source control_, signals_, connections_;
   std::string control_in_;
+  UniqueFd spare_;  // is closed for a moment if no other descriptor is left, so that a client can be refused
   bool accepting_ = true;
   int64_t pause_until_ = 0;
+  // Since when there has been no room, or kNever if the last connection was served.
+  static constexpr int64_t kNever = -1;
+  int64_t full_since_ = kNever;
 };
 
 }  // namespace bottle::guard

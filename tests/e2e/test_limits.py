@@ -64,6 +64,6 @@ def test_limits_of_the_containers(operator, until):
     try:
         assert session.sees("%d\n" % (300 << 20), 60), session.text
         [guard] = [operator.world.engine("GET", "/containers/%s/json" % c["Id"])["HostConfig"] for c in containers(operator.world, "guard")]
-        assert guard["NanoCpus"] == 10**9 and guard["Memory"] == 256 << 20 and guard["PidsLimit"] == 64
+        assert guard["NanoCpus"] == 10**9 and guard["Memory"] == 768 << 20 and guard["PidsLimit"] == 64
     finally:
         session.stop()

@@ -30,8 +30,10 @@ class PipePool {
   std::vector<PipeEnds> idle_;
 };
 
-// Beyond these limits, new connections wait. The limit of the streams themselves applies to the existing connections.
-inline constexpr size_t kMaxConnections = 4096, kEnoughHeld = kMostHeld / 4 * 3;
+// Beyond these limits, new connections wait for a moment and are then refused with this code. The limits of the
+// streams themselves apply to the existing connections.
+inline constexpr size_t kMaxConnections = 12288, kEnoughHeld = kMostHeld / 4 * 3, kEnoughTls = kMostTls / 8 * 7;
+inline constexpr std::string_view kTooMany = "too_many_connections";
 
 struct AgentCall;
 
@@ -44,7 +46,8 @@ struct Context {
   std::shared_ptr<const Config> config;
   std::unique_ptr<SessionCa> ca;
   size_t connections = 0;
-  std::set<Waker*> wakers;  // of all connections, because new rules apply to them too
+  size_t most_connections = kMaxConnections;  // less if the process may not have enough descriptors for so many
+  std::set<Waker*> wakers;                    // of all connections, because new rules apply to them too
   uint32_t next_id = 0;
   std::map<uint32_t, AgentCall*> agent_calls;  // open connections to the session's ssh-agent
   uint32_t next_agent_call = 1;
@@ -52,9 +55,9 @@ struct Context {
       reported;             // code and secret of each line that is written once per session
   scan::NameHistory names;  // the hosts that requests went to
 
-  // Returns whether another connection can be served now.
+  // Returns whether there is room for another connection.
   bool has_room() const {
-    return connections < kMaxConnections && held_by_streams() < kEnoughHeld && !audit.congested();
+    return connections < most_connections && held_by_streams() < kEnoughHeld && tls_connections() < kEnoughTls;
   }
   std::string new_id();
 };

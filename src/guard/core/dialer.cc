@@ -81,16 +81,23 @@ Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t 
   std::string last = "no address";
   size_t begun = 0;
   int64_t next_at = 0;
+  bool full = false;  // there was no descriptor for the last attempt
   while (true) {
     to.update();
     while (to.targets.more() && (attempts.empty() || context.loop.now() >= next_at)) {
       Endpoint next = to.targets.next();
       next_at = context.loop.now() + (++begun < kEarly ? kStagger : kLaterStagger);
-      if (auto source = begin_connect(next, context.connections <= kWideConnections, waker))
+      if (auto source = begin_connect(next, context.connections <= kWideConnections, waker)) {
         attempts.push_back(std::move(source));
-      else last = to_string(next) + ": " + std::strerror(errno);
+        continue;
+      }
+      full = errno == EMFILE || errno == ENFILE;
+      last = to_string(next) + ": " + std::strerror(errno);
     }
-    if (attempts.empty() && to.complete()) break;
+    if (attempts.empty() && to.complete()) {
+      if (full) co_return Dialed{.status = 503, .code = kTooMany, .reason = "connecting: " + last};
+      break;
+    }
     co_await waker.wait(to.targets.more() ? std::min(deadline, next_at) : deadline);
     for (auto& attempt : attempts) {
       if (!attempt->writable) continue;

@@ -9,9 +9,9 @@
 namespace bottle::guard {
 
 namespace {
-// This is two thirds of the whole cost of an idle inspected connection (docs/bench.md), and less than a handshake
-// needs.
-constexpr size_t kTlsCost = 24 * 1024;
+// What TLS holds during a handshake, or while a part of a record is in its buffer, in addition to what an idle
+// connection costs.
+constexpr size_t kTlsBuffers = 24 * 1024;
 size_t g_held = 0;
 }  // namespace
 
@@ -21,7 +21,8 @@ size_t* count_of_held() { return &g_held; }
 Stream::~Stream() { g_held -= held_; }
 
 void Stream::count() {
-  size_t now = in.capacity() + out.capacity() + beside + (ssl ? kTlsCost : 0);
+  bool busy = ssl && (!SSL_is_init_finished(ssl.get()) || SSL_has_pending(ssl.get()));
+  size_t now = in.capacity() + out.capacity() + beside + (busy ? kTlsBuffers : 0);
   g_held += now - held_;
   held_ = now;
 }

@@ -11,9 +11,10 @@
 
 namespace bottle::guard {
 
-// Returns the number of bytes that all streams of the process hold: buffers, and what TLS uses. The agent decides how
-// many connections exist and how slowly they read, so there is a limit: beyond kMostHeld, a stream that needs more
-// fails.
+// Returns the number of bytes that all streams of the process hold in buffers, including those of TLS. The agent
+// decides how many connections exist and how slowly they read, so there is a limit: beyond kMostHeld, a stream that
+// needs more fails. What an idle stream costs is not counted, because the number of connections is limited (kMostTls,
+// kMaxConnections).
 size_t held_by_streams();
 // Returns the same number for HTTP/2 sessions, which add what they hold and subtract it again.
 size_t* count_of_held();

@@ -95,7 +95,24 @@ void* reallocate(void* p, size_t size, const char* file, int line) {
 
 // --- context callbacks ---
 
-void free_key(void*, void* p, CRYPTO_EX_DATA*, int, long, void*) { delete static_cast<std::string*>(p); }
+size_t g_connections = 0;  // each has exactly one name or key
+
+void free_key(void*, void* p, CRYPTO_EX_DATA*, int, long, void*) {
+  if (p) --g_connections;
+  delete static_cast<std::string*>(p);
+}
+
+// Gives the connection its name or key, and counts it.
+void set_key(SSL* ssl, int index, std::string key) {
+  ++g_connections;
+  SSL_set_ex_data(ssl, index, new std::string(std::move(key)));
+}
+
+Result<> has_room_for_connection() {
+  if (g_connections < kMostTls) return {};
+  return fail(Code::limit, "preparing TLS: there are too many connections already");
+}
+
 int name_index() {
   static int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, free_key);
   return index;
@@ -324,11 +341,12 @@ Result<X509*> SessionCa::leaf(const policy::Host& host) {
 }
 
 Result<Ssl> SessionCa::accept(const policy::Host& host, Offer offer) {
+  TRY(has_room_for_connection());
   X509* certificate = TRY(leaf(host));
   Ssl ssl(SSL_new(context_.get()));
   if (!ssl || SSL_use_certificate(ssl.get(), certificate) != 1 || SSL_use_PrivateKey(ssl.get(), leaf_key_.get()) != 1)
     return fail(Code::internal, "preparing TLS: " + tls_error());
-  SSL_set_ex_data(ssl.get(), name_index(), new std::string(host.literal ? "" : host.name));
+  set_key(ssl.get(), name_index(), host.literal ? "" : host.name);
   static Offer offers[] = {Offer::http1, Offer::http1_and_2, Offer::http2};
   SSL_set_ex_data(ssl.get(), offer_index(), &offers[static_cast<size_t>(offer)]);
   SSL_set_accept_state(ssl.get());
@@ -369,6 +387,7 @@ bool speaks_http2(const SSL* ssl) {
 }
 
 Result<Ssl> connect_tls(SSL_CTX* context, const policy::Host& host, uint16_t port, Offer offer) {
+  TRY(has_room_for_connection());
   Ssl ssl(context ? SSL_new(context) : nullptr);
   if (!ssl) return fail(Code::internal, "preparing TLS: " + tls_error());
   std::string_view offered = protocols(offer);
@@ -384,13 +403,15 @@ Result<Ssl> connect_tls(SSL_CTX* context, const policy::Host& host, uint16_t por
     if (ok && has_underscore_label(host.name)) ok = SSL_add1_host(ssl.get(), under_wildcard(host.name).c_str()) == 1;
   }
   if (!ok) return fail(Code::internal, "preparing TLS: " + tls_error());
-  auto* key = new std::string(host.name + ":" + std::to_string(port));
-  SSL_set_ex_data(ssl.get(), key_index(), key);
+  std::string key = host.name + ":" + std::to_string(port);
+  set_key(ssl.get(), key_index(), key);
   auto* sessions = static_cast<Sessions*>(SSL_CTX_get_ex_data(context, sessions_index()));
-  if (auto session = take_session(*sessions, *key)) SSL_set_session(ssl.get(), session.get());
+  if (auto session = take_session(*sessions, key)) SSL_set_session(ssl.get(), session.get());
   SSL_set_connect_state(ssl.get());
   return ssl;
 }
+
+size_t tls_connections() { return g_connections; }
 
 void attach(SSL* ssl, Source* source) {
   BIO* bio = BIO_new(bio_method());

@@ -69,6 +69,11 @@ Result<Ssl> connect_tls(SSL_CTX* context, const policy::Host& host, uint16_t por
 // Returns whether the two sides have agreed on HTTP/2.
 bool speaks_http2(const SSL* ssl);
 
+// Returns the number of connections from accept() and connect_tls() that exist. An idle one costs about 16 KB. Both
+// functions fail with Code::limit beyond kMostTls.
+size_t tls_connections();
+inline constexpr size_t kMostTls = 24576;
+
 // Attaches the connection to a Source, which must outlive it.
 void attach(SSL* ssl, Source* source);
 

@@ -39,7 +39,7 @@ using nlohmann::json;
 inline constexpr const char* kValue = "real-secret-value-0123456789";
 inline constexpr const char* kPlaceholder = "placeholder-abcdefghij";
 
-// The limit leaves room in the 256 MB of a guard's container. AddressSanitizer keeps up to 256 MB of freed memory in
+// The limit leaves room in the memory of a guard's container. AddressSanitizer keeps up to 256 MB of freed memory in
 // addition.
 #if __has_feature(address_sanitizer)
 inline constexpr size_t kMostMemory = (200u + 256u) << 20;
@@ -268,8 +268,10 @@ class GuardTest : public testing::Test {
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, in[0], 0);
     posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-    char* argv[] = {const_cast<char*>(GUARD_PROGRAM), nullptr};
-    ASSERT_EQ(posix_spawn(&pid_, GUARD_PROGRAM, &actions, nullptr, argv, environ), 0);
+    std::string script = "exec \"$0\"";
+    if (descriptors_) script.insert(0, "ulimit -n " + std::to_string(descriptors_) + " && ");
+    const char* argv[] = {"/bin/sh", "-c", script.c_str(), GUARD_PROGRAM, nullptr};
+    ASSERT_EQ(posix_spawn(&pid_, argv[0], &actions, nullptr, const_cast<char**>(argv), environ), 0);
     posix_spawn_file_actions_destroy(&actions);
     close(in[0]);
     close(out[1]);
@@ -358,6 +360,7 @@ class GuardTest : public testing::Test {
   std::string csr_;
   json config_;
   pid_t pid_ = 0;
+  int descriptors_ = 0;  // the most that the guard may have, or 0 for as many as this process
   UniqueFd control_, output_;
   std::string audit_, answer_;
   size_t read_ = 0;

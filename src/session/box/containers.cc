@@ -12,6 +12,8 @@ namespace {
 
 // The guard has one thread. An agent that keeps it busy takes no more than one processor from the machine.
 constexpr int64_t kGuardCpus = 1;
+// In bytes. Thousands of idle connections need most of it (guard/core/context.h).
+constexpr int64_t kGuardMemory = 768 << 20;
 
 }  // namespace
 
@@ -30,7 +32,7 @@ json guard_container(const std::string& image, const json& labels) {
             {"ReadonlyRootfs", true},
             {"CapDrop", {"ALL"}},
             {"SecurityOpt", {"no-new-privileges", seccomp_option(guard_seccomp())}},
-            {"Memory", 256u << 20},
+            {"Memory", kGuardMemory},
             {"NanoCpus", kGuardCpus * 1'000'000'000},
             {"PidsLimit", 64},
             {"LogConfig", {{"Type", "none"}}},

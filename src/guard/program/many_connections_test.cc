@@ -1,0 +1,96 @@
+// These tests have more connections than a guard can hold. It refuses the ones that are too many, and recovers.
+#include <sys/resource.h>
+
+#include "guard/program/guard_test.h"
+
+namespace bottle::guard {
+namespace {
+
+const std::string kConnect = "CONNECT site.test:443 HTTP/1.1\r\nHost: site.test:443\r\n\r\n";
+
+class ManyConnectionsTest : public GuardTest {
+ protected:
+  void start_with_site() {
+    site_ = listen_on_loopback(port_of_site_);
+    listen(site_.get(), 1024);  // the kernel completes the connections, and nobody accepts them
+    route("site.test", port_of_site_);
+    allow("site.test");
+    start();
+  }
+  // Opens a connection whose request never ends.
+  UniqueFd begin() {
+    UniqueFd fd = dial_loopback(port_);
+    EXPECT_TRUE(write_all(fd.get(), kConnect.substr(0, 10)));
+    return fd;
+  }
+  // Asks until the guard has noticed that there is room again.
+  bool serves_again() {
+    for (int i = 0; i < 100; ++i)
+      if (raw(kConnect).starts_with("HTTP/1.1 200 ")) return true;
+    return false;
+  }
+
+  UniqueFd site_;
+  uint16_t port_of_site_ = 0;
+};
+
+TEST_F(ManyConnectionsTest, ThoseThatAreTooManyAreRefused) {
+  descriptors_ = 160;  // for 48 connections and their servers
+  start_with_site();
+  std::vector<Wire> tunnels;
+  for (int i = 0; i < 48; ++i) {
+    tunnels.push_back(connect_to("site.test"));
+    ASSERT_TRUE(answer_.starts_with("HTTP/1.1 200 ")) << i << ": " << answer_;
+  }
+  std::string answer = raw(kConnect);
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 503 bottle too_many_connections\r\n")) << answer;
+  json line = audited("too_many_connections");
+  EXPECT_EQ(line["action"], "close") << line;
+  EXPECT_NE(answer.find(line["id"].get<std::string>()), answer.npos) << answer;
+  tunnels.pop_back();
+  EXPECT_TRUE(serves_again());
+}
+
+TEST_F(ManyConnectionsTest, AClientIsToldThatNoDescriptorsAreLeft) {
+  start_with_site();
+  rlimit few{32, 32};  // the guard does not know this limit
+  ASSERT_EQ(prlimit(pid_, RLIMIT_NOFILE, &few, nullptr), 0) << std::strerror(errno);
+  std::vector<UniqueFd> clients;
+  for (int i = 0; i < 40; ++i) clients.push_back(begin());
+  std::string answer = raw(kConnect);
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 503 bottle too_many_connections\r\n")) << answer;
+  clients.clear();
+  EXPECT_TRUE(serves_again());
+}
+
+TEST_F(ManyConnectionsTest, ThereIsNoDescriptorForTheServer) {
+  start_with_site();
+  rlimit few{32, 32};
+  ASSERT_EQ(prlimit(pid_, RLIMIT_NOFILE, &few, nullptr), 0) << std::strerror(errno);
+  std::vector<Wire> tunnels;
+  for (int i = 0; i < 32 && (i == 0 || answer_.starts_with("HTTP/1.1 200 ")); ++i)
+    tunnels.push_back(connect_to("site.test"));
+  EXPECT_TRUE(answer_.starts_with("HTTP/1.1 503 bottle too_many_connections\r\n")) << answer_;
+  tunnels.clear();
+  EXPECT_TRUE(serves_again());
+}
+
+TEST_F(ManyConnectionsTest, ThousandsAreServed) {
+  constexpr size_t kMany = 6000;
+  rlimit files;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  if (files.rlim_max < 2 * kMany + 100) GTEST_SKIP() << "this machine allows a process " << files.rlim_max << " files";
+  files.rlim_cur = files.rlim_max;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+  start_with_site();
+  std::vector<Wire> clients;
+  for (size_t i = 0; i < kMany; ++i) {
+    Wire& client = clients.emplace_back(Wire{dial_loopback(port_), {}, {}});
+    client.write("GET /alive HTTP/1.1\r\nHost: guard\r\n\r\n");  // its answer lasts as long as the guard
+    ASSERT_TRUE(client.head().starts_with("HTTP/1.1 200 ")) << i;
+  }
+  EXPECT_TRUE(raw(kConnect).starts_with("HTTP/1.1 200 "));
+}
+
+}  // namespace
+}  // namespace bottle::guard
