@@ -13,8 +13,6 @@
 namespace bottle::guard::h2 {
 namespace {
 
-// The number of bytes that a client or a server may send on a stream before the guard has read them.
-constexpr int32_t kClientWindow = 64 * 1024, kServerWindow = 256 * 1024;
 // The window of the whole connection needs no tight bound, because each stream has its own. A stream that is not read
 // must not stop the others.
 constexpr int32_t kConnectionWindow = 64 << 20;
@@ -249,12 +247,6 @@ bool Session::has_room() const {
 
 // --- calls from streams ---
 
-void Session::give_back(Stream& stream, size_t bytes) {
-  if (stream.closed() || stream.id_ < 0) return;
-  nghttp2_session_consume_stream(session_, stream.id_, bytes);
-  work();
-}
-
 // Resets a stream whose text is incomplete or not valid HTTP.
 void Session::reset(Stream& stream) {
   stream.pending_.clear();
@@ -476,6 +468,9 @@ long Session::provide(Stream& stream, char* buffer, size_t size, uint32_t* flags
     std::string().swap(stream.out_);
     stream.out_at_ = 0;
     stream.count();
+  } else if (stream.out_at_ >= Stream::kMostTaken) {
+    stream.out_.erase(0, stream.out_at_);
+    stream.out_at_ = 0;
   }
   if (n > 0) stream.changed();
   // Text that did not fit before may fit now.

@@ -22,7 +22,13 @@ enum class Role : uint8_t { server, client };
 inline constexpr uint32_t kMostStreams = 100;                 // streams that a client may have open at the same time
 inline constexpr size_t kMostFields = http::kMaxHeaders + 4;  // of a request
 inline constexpr size_t kMostHead = http::kMaxHead;  // bytes of a request's fields, as RFC 9113 §6.5.2 counts them
-inline constexpr size_t kMostBlock = 2 * http::kMaxAnswerHead;    // bytes of the frames of one head
+inline constexpr size_t kMostBlock = 2 * http::kMaxAnswerHead;  // bytes of the frames of one head
+// The number of bytes that a client or a server may at first send on a stream before the guard has read them. A stream
+// whose body is read fast gets a larger window, because with a small one, a distant or busy peer mostly waits.
+inline constexpr uint32_t kClientWindow = 64 << 10, kServerWindow = 256 << 10;
+inline constexpr uint32_t kMostClientWindow = 1 << 20, kMostServerWindow = 4 << 20;
+// No window becomes larger while all sessions hold this many bytes, including what larger windows may take.
+inline constexpr size_t kMostForWindows = 32 << 20;
 inline constexpr size_t kMostDecoded = 4 * http::kMaxAnswerHead;  // bytes of fields after one head is decompressed
 
 class Session {
@@ -87,6 +93,7 @@ class Session {
 
   // Stream calls these functions.
   void give_back(Stream& stream, size_t bytes);
+  void widen(Stream& stream, size_t bytes);
   void reset(Stream& stream);
   void resume(Stream& stream);
   void dropped(Stream& stream);

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "guard/h2/frames_test.h"
 
 namespace bottle::guard::h2 {
@@ -78,6 +81,85 @@ TEST_F(SessionTest, HoldsNoMoreThanAWindowOfWhatIsNotRead) {
   EXPECT_GT(read, 60u * 1024);
   exchange();
   EXPECT_TRUE(asked_->has_room());  // reading makes room
+}
+
+TEST_F(SessionTest, AReaderThatNeverCatchesUpHoldsNoMoreThanAWindow) {
+  auto served = request("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100000000\r\n\r\n");
+  std::string piece(100'000, 'x');
+  char buffer[16 * 1024];
+  size_t most = 0;
+  for (int i = 0; i < 2000; ++i) {
+    while (asked_->write(piece) > 0) exchange();
+    ASSERT_GT(served->read(buffer, sizeof buffer), 0u);
+    exchange();
+    most = std::max({most, served->held(), asked_->held()});
+  }
+  EXPECT_LT(most, 3u << 20);
+}
+
+// Returns how much the client can send before the server reads.
+size_t window_of(Stream& stream, const std::function<void()>& exchange) {
+  size_t sent = 0;
+  std::string piece(100'000, 'x');
+  for (size_t n; (n = stream.write(piece)) > 0; sent += n) exchange();
+  return sent;
+}
+
+TEST_F(SessionTest, AStreamThatIsReadFastGetsALargerWindow) {
+  auto served = request("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100000000\r\n\r\n");
+  auto step = [this] { exchange(); };
+  EXPECT_LT(window_of(*asked_, step), 200u * 1024);
+  for (int i = 0; i < 30; ++i) {
+    all_of(*served);
+    exchange();
+    window_of(*asked_, step);
+  }
+  all_of(*served);
+  exchange();
+  size_t window = window_of(*asked_, step);
+  EXPECT_GE(window, kMostClientWindow);
+  EXPECT_LT(window, kMostClientWindow + 200 * 1024);
+}
+
+TEST(SessionMemoryTest, ALargerWindowCountsAndIsGivenBack) {
+  const size_t others = kMostForWindows - kMostClientWindow * 3;  // held by other sessions
+  size_t total = others;
+  {
+    Session client(Role::client), server(Role::server, &total);
+    auto exchange = [&] {
+      for (bool moved = true; moved;) {
+        std::string up, down;
+        moved = client.transmit(up, 1 << 20);
+        moved |= server.transmit(down, 1 << 20);
+        server.receive(up, 1000);
+        client.receive(down, 1000);
+      }
+    };
+    auto upload = [&](Stream& asked) {
+      auto served = server.accept();
+      for (int i = 0; i < 25; ++i) {
+        window_of(asked, exchange);
+        all_of(*served);
+        exchange();
+      }
+      return served;
+    };
+    std::vector<std::shared_ptr<Stream>> asked, served;
+    for (int i = 0; i < 6; ++i) {
+      asked.push_back(client.open());
+      asked.back()->write("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100000000\r\n\r\n");
+      exchange();
+      served.push_back(upload(*asked.back()));
+      if (i == 0) EXPECT_GT(total, others + kMostClientWindow / 2);
+    }
+    size_t arrived = served.size() * 192 * 1024;
+    EXPECT_LT(total, kMostForWindows + arrived);  // the last streams keep small windows
+    for (auto& each : asked) each->drop();
+    exchange();
+    EXPECT_LT(total, others + arrived);
+    for (auto& each : served) each->drop();
+  }
+  EXPECT_EQ(total, others);
 }
 
 TEST_F(SessionTest, AStreamThatIsNotReadStopsNoOther) {

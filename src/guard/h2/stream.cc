@@ -16,7 +16,8 @@ Stream::~Stream() {
 }
 
 void Stream::count() {
-  size_t now = held() + (dropped_ ? 0 : kCost);
+  // A window is memory that the peer may fill at any time.
+  size_t now = held() + (dropped_ ? 0 : kCost) + (closed() ? 0 : wider_);
   if (total_) *total_ += now - counted_;
   counted_ = now;
 }
@@ -25,16 +26,25 @@ size_t Stream::read(char* buffer, size_t size) {
   size_t n = std::min(size, in_.size() - in_at_);
   std::memcpy(buffer, in_.data() + in_at_, n);
   in_at_ += n;
-  if (in_at_ == in_.size()) {
-    std::string().swap(in_);
-    in_at_ = chunk_ = 0;
-    count();
-  }
+  drop_what_was_read();
   // The text is never shorter than its payload, so this gives back at most what was read.
   size_t back = in_.empty() ? debt_ : std::min(debt_, n);
   debt_ -= back;
   if (back > 0 && session_) session_->give_back(*this, back);
   return n;
+}
+
+void Stream::drop_what_was_read() {
+  if (in_at_ == in_.size()) {
+    std::string().swap(in_);
+    in_at_ = chunk_ = 0;
+    count();
+  } else if (in_at_ >= kMostTaken && in_at_ >= in_.size() / 2) {
+    in_.erase(0, in_at_);
+    if (chunk_at_ < in_at_) chunk_ = 0;  // nothing is added to a chunk that was read in part
+    else chunk_at_ -= in_at_;
+    in_at_ = 0;
+  }
 }
 
 size_t Stream::room() const {

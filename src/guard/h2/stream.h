@@ -63,6 +63,9 @@ class Stream {
 
   // The most bytes that wait for the peer.
   static constexpr size_t kMostOut = 64 * 1024;
+  // A buffer from whose front this many bytes were taken is moved, unless most of it is still needed. It would
+  // otherwise grow as long as it never becomes empty.
+  static constexpr size_t kMostTaken = 64 * 1024;
   // The bytes of memory that the guard needs to work on a stream, in addition to what the stream holds.
   static constexpr size_t kCost = 8 * 1024;
 
@@ -70,13 +73,17 @@ class Stream {
   bool all_in() const { return in_state_ == In::all; }
   bool all_written() const { return out_state_ >= Out::all; }
   // Ends the stream. A stream that was cut off stays in that state.
-  void close(bool cut_off) { life_ = cut_off || broken() ? Life::broken : Life::closed; }
+  void close(bool cut_off) {
+    life_ = cut_off || broken() ? Life::broken : Life::closed;
+    count();
+  }
   void changed() {
     if (on_change) on_change();
   }
   void count();
   void receive(std::string_view payload);
   void append_to_chunk(std::string_view payload);
+  void drop_what_was_read();
   void receive_end(std::string_view trailers);
   bool process();
   bool take_head(bool& final);
@@ -102,6 +109,8 @@ class Stream {
   size_t in_at_ = 0;
   size_t chunk_at_ = 0, chunk_ = 0;  // the last chunk of `in_`: its offset, and the size of its payload
   size_t debt_ = 0;                  // bytes of DATA that were not yet returned to the peer's window
+  size_t wider_ = 0;                 // by how much the peer's window was enlarged
+  size_t returned_ = 0;              // bytes that were returned to the window since it has its size
   Framing in_framing_ = Framing::none;
   In in_state_ = In::nothing;
 
