@@ -10,6 +10,7 @@
 
 #include "base/os/hardening.h"
 #include "base/unique_fd.h"
+#include "docker/client/http_engine.h"
 #include "guard/net/tls.h"
 #include "guard/server.h"
 #include "remote/near/near_side.h"
@@ -66,7 +67,7 @@ int supervise(int socket) {
       if (channel) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
     remote::run_near_side(*job, clients, std::move(channel));
   } else {
-    run(*job, clients);
+    run(*job, clients, docker::connect);
   }
   constexpr std::chrono::minutes kPatience{10};  // only the final messages of the session are left to send
   clients.drain(kPatience);

@@ -1,8 +1,27 @@
 #include "docker/answers.h"
 
-#include "docker/call.h"
+#include <algorithm>
 
 namespace bottle::docker {
+
+const nlohmann::json& member(const nlohmann::json& object, const char* name) {
+  static const nlohmann::json none;
+  if (!object.is_object()) return none;
+  auto it = object.find(name);
+  return it == object.end() ? none : *it;
+}
+
+std::string text_of(const nlohmann::json& object, const char* name, std::string otherwise) {
+  const nlohmann::json& value = member(object, name);
+  return value.is_string() ? value.get<std::string>() : otherwise;
+}
+
+bool has_option(const nlohmann::json& info, std::string_view name) {
+  const nlohmann::json& options = member(info, "SecurityOptions");
+  return std::any_of(options.begin(), options.end(), [&](const nlohmann::json& option) {
+    return option.is_string() && option.get<std::string>().find("name=" + std::string(name)) != std::string::npos;
+  });
+}
 
 std::optional<Exit> exit_of(const nlohmann::json& container) {
   const auto& state = member(container, "State");

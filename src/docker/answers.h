@@ -3,10 +3,18 @@
 #pragma once
 
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include <nlohmann/json.hpp>
 
 namespace bottle::docker {
+
+// Returns a member of an answer, or null if there is none. nlohmann's own accessors throw if the type is unexpected.
+const nlohmann::json& member(const nlohmann::json& object, const char* name);
+std::string text_of(const nlohmann::json& object, const char* name, std::string otherwise = {});
+// Returns whether the engine's /info lists a security option such as "rootless" or "seccomp".
+bool has_option(const nlohmann::json& info, std::string_view name);
 
 // How a container ended.
 struct Exit {

@@ -1,5 +1,5 @@
-// What `bottle` asks of a container engine. Engine::connect() returns the client of a real engine (http_engine.h). Unit
-// tests use one that exists in memory only (docker/fake/fake_engine.h). This is one interface and not one for each of
+// What `bottle` asks of a container engine. docker/client has the client of a real engine. Unit tests use one that
+// exists in memory only (docker/fake/fake_engine.h). This is one interface and not one for each of
 // its users, because they all work on the same things: a teardown finds what a launch made.
 #pragma once
 
@@ -27,11 +27,6 @@ struct Endpoint {
   std::stop_token stop = {};  // as for Engine::heed()
 };
 
-// Chooses DOCKER_HOST, else the current docker context, else the first of Docker's usual sockets (of root, rootless,
-// Desktop) that accepts a connection. If none does, chooses one that exists, so that connect() can say what is wrong.
-// Fails with Code::unavailable if there is none; the message says so if there is only Podman.
-Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environment);
-
 // A hijacked stream to a container's stdin and stdout. Without a terminal, its output is multiplexed (demux.h); with
 // one, it is raw.
 class Attached {
@@ -46,17 +41,16 @@ class Attached {
   std::string early_;
 };
 
-// Every call blocks, and threads may call at the same time. A whole call may take 60 s (or BOTTLE_ENGINE_TIMEOUT); one
-// wait inside a stream may take 10 minutes. No call throws. Errors contain the engine's message.
+// The time limit of a whole call: one minute, or BOTTLE_ENGINE_TIMEOUT (in seconds), which is read once.
+int call_timeout_ms();
+
+// Every call blocks, and threads may call at the same time. A whole call may take call_timeout_ms();
+// one wait inside a stream may take 10 minutes. No call throws. Errors contain the engine's message.
 class Engine {
  public:
   using Reader = std::function<Result<size_t>(char*, size_t)>;  // returns 0 at the end
   using Writer = std::function<Result<>(std::string_view)>;
   using Json = nlohmann::json;
-
-  // Connects to a real engine and negotiates the API version. Fails with Code::unavailable, denied, or invalid (the
-  // engine is too old), each with advice.
-  static Result<std::unique_ptr<Engine>> connect(const Endpoint& endpoint);
 
   virtual ~Engine() = default;
 
@@ -139,7 +133,7 @@ class Engine {
   virtual Result<Json> list_by_label(const std::string& kind, const std::string& label) = 0;
 };
 
-// Engine::connect, or what a unit test has in its place.
+// Reaches an engine: docker::connect() (docker/client/http_engine.h), or what a unit test has in its place.
 using Connect = std::function<Result<std::unique_ptr<Engine>>(const Endpoint&)>;
 
 }  // namespace bottle::docker

@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "base/files/file.h"
-#include "base/os/unix_socket.h"
+#include "base/unix_address.h"
 #include "inside/through_guard.h"
 
 namespace bottle::inside {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "manifest/keys.h"
+#include "manifest/format/keys.h"
 #include "manifest/manifest.h"
 
 namespace bottle::manifest {

@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "manifest/document.h"
+#include "manifest/format/document.h"
 
 namespace bottle::manifest {
 

@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "manifest/check.h"
-#include "manifest/document.h"
+#include "manifest/format/document.h"
 
 namespace bottle::manifest {
 namespace {

@@ -42,10 +42,10 @@ TEST(Edit, OneLineListsAndMissingKeys) {
 }
 
 TEST(Edit, Json) {
-  EXPECT_EQ(
-      added(R"({"bottles": {"web": {"egress": {"allow": ["a.example.org"]}}}})", kNarrow, "/c/bottle.json"),
-      R"({"bottles": {"web": {"egress": {"allow": [{"host": "*.example.org", "ports": [8443], "methods": ["GET"], "paths": ["/a/**"]}, "a.example.org"]}}}})"
-      "\n");
+  EXPECT_EQ(added(R"({"bottles": {"web": {"egress": {"allow": ["a.example.org"]}}}})", kNarrow, "/c/bottle.json"),
+            R"({"bottles": {"web": {"egress": {"allow": [{"host": "*.example.org", "ports": [8443], "methods": )"
+            R"(["GET"], "paths": ["/a/**"]}, "a.example.org"]}}}})"
+            "\n");
   EXPECT_EQ(added(R"({"bottles": {"web": {"workspace": "copy"}}})", kPlain, "/c/bottle.json"),
             R"({"bottles": {"web": {"egress": {"allow": ["new.example.org"]}, "workspace": "copy"}}})"
             "\n");

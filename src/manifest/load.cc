@@ -3,7 +3,7 @@
 
 #include "base/text/json.h"
 #include "manifest/check.h"
-#include "manifest/document.h"
+#include "manifest/format/document.h"
 #include "manifest/manifest.h"
 #include "manifest/read.h"
 

@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "base/text/lower.h"
-#include "manifest/kinds.h"
+#include "manifest/format/kinds.h"
 #include "manifest/presets.h"
 
 namespace bottle::manifest {

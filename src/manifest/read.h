@@ -1,7 +1,7 @@
 // Converts documents into structs. Takes only nodes that check() has accepted.
 #pragma once
 
-#include "manifest/document.h"
+#include "manifest/format/document.h"
 #include "manifest/manifest.h"
 
 namespace bottle::manifest {

@@ -1,6 +1,6 @@
 #include <nlohmann/json.hpp>
 
-#include "manifest/keys.h"
+#include "manifest/format/keys.h"
 #include "manifest/manifest.h"
 
 namespace bottle::manifest {

@@ -9,6 +9,6 @@ namespace bottle::session {
 
 // Blocks until the session is over and removed. Tells the clients everything that happens. `connect`
 // reaches the engine that the job names.
-void run(const Job& job, Clients& clients, const docker::Connect& connect = docker::Engine::connect);
+void run(const Job& job, Clients& clients, const docker::Connect& connect);
 
 }  // namespace bottle::session

@@ -10,9 +10,9 @@
 
 #include "base/files/file.h"
 #include "pki/certificate.h"
-#include "session/box/images.h"
 #include "session/console/client.h"
 #include "session/console/clients.h"
+#include "session/images/guard_image.h"
 #include "session/ledger/names.h"
 #include "session/run.h"
 #include "transfer/delivery.h"

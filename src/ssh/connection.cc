@@ -9,9 +9,9 @@
 #include "base/ids.h"
 #include "base/os/descriptors.h"
 #include "base/os/poller.h"
-#include "base/os/unix_socket.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
+#include "base/unix_address.h"
 
 namespace bottle::ssh {
 namespace {

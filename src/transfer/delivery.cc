@@ -10,7 +10,7 @@
 
 #include "base/os/descriptors.h"
 #include "base/os/poller.h"
-#include "base/os/unix_socket.h"
+#include "base/unix_address.h"
 
 namespace bottle::session {
 namespace {

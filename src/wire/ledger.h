@@ -45,11 +45,11 @@ struct LedgerRecord {
   std::optional<std::string> owner = {};        // Owner::to_label()
   std::optional<std::string> engine = {};       // socket of the engine
   std::optional<std::vector<Thing>> make = {};  // what will be created, in this order
-  std::optional<uint64_t> asked = {};           // the connection that carries a create request (docker/abandoned.h)
-  std::optional<Work> work = {};                // there is work that could be lost from this point on
-  std::optional<bool> running = {};             // the agent was allowed to run, or may have been on a remote machine
-  std::optional<int> ended = {};                // exit status of the agent
-  std::optional<bool> home = {};                // the work is on the operator's disk
+  std::optional<uint64_t> asked = {};  // the connection that carries a create request (docker/client/abandoned.h)
+  std::optional<Work> work = {};       // there is work that could be lost from this point on
+  std::optional<bool> running = {};    // the agent was allowed to run, or may have been on a remote machine
+  std::optional<int> ended = {};       // exit status of the agent
+  std::optional<bool> home = {};       // the work is on the operator's disk
   // The following are for a session on a remote machine.
   std::optional<std::string> session = {};
   std::optional<Far> remote = {};

@@ -13,6 +13,7 @@
 #include "app/world/world.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
+#include "docker/client/http_engine.h"
 #include "session/console/client.h"
 #include "session/console/terminal.h"
 #include "session/sweep/sweep.h"
@@ -125,7 +126,7 @@ Result<int> cleanup(const CleanupOptions& options) {
     return 0;
   }
   json all = std::move(vms);
-  auto all_swept = session::sweep(directories(), orphans);
+  auto all_swept = session::sweep(directories(), orphans, docker::connect);
   tell_unrecorded(unrecorded, options);
   for (auto& swept : TRY(remove_unrecorded(*engine, unrecorded, options))) all_swept.push_back(std::move(swept));
   if (!options.unrecorded)

@@ -4,9 +4,11 @@
 #include "app/commands/commands.h"
 #include "app/output/output.h"
 #include "app/world/world.h"
-#include "docker/call.h"
-#include "manifest/kinds.h"
-#include "session/box/images.h"
+#include "docker/answers.h"
+#include "manifest/format/kinds.h"
+#include "session/images/agent_image.h"
+#include "session/images/guard_image.h"
+#include "session/images/own_images.h"
 
 namespace bottle::app {
 namespace {

@@ -57,7 +57,8 @@ if ! command -v dockerd >/dev/null 2>&1 && ! [ -x /usr/sbin/dockerd ]; then
     root sh -s
   elif command -v apt-get >/dev/null 2>&1; then
     root env DEBIAN_FRONTEND=noninteractive apt-get -qq update
-    root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install docker.io iptables ca-certificates
+    root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install \
+      docker.io iptables ca-certificates
   elif command -v dnf >/dev/null 2>&1; then root dnf -q -y install moby-engine || root dnf -q -y install docker
   elif command -v apk >/dev/null 2>&1; then root apk add --quiet docker
   elif command -v pacman >/dev/null 2>&1; then root pacman -Sy --noconfirm --quiet docker

@@ -9,9 +9,11 @@
 #include "app/world/world.h"
 #include "base/files/file.h"
 #include "base/os/system_facts.h"
-#include "docker/call.h"
+#include "docker/answers.h"
+#include "docker/client/endpoint.h"
+#include "docker/client/http_engine.h"
 #include "git/run/git.h"
-#include "session/box/images.h"
+#include "session/images/guard_image.h"
 #include "session/sweep/sweep.h"
 #include "session/sweep/unrecorded.h"
 
@@ -85,7 +87,7 @@ Health examine() {
   auto variables = environment();
   auto set = [&](const char* name) { return variables.contains(name) && !variables[name].empty(); };
   auto endpoint = docker::find_endpoint(variables);
-  auto engine = endpoint ? docker::Engine::connect(*endpoint)
+  auto engine = endpoint ? docker::connect(*endpoint)
                          : Result<std::unique_ptr<docker::Engine>>(std::unexpected(endpoint.error()));
   // Counts what dead owners left before the trials create anything.
   for (const auto& orphan : session::find_orphans(directories())) health.orphans.push_back(orphan.session);

@@ -16,14 +16,14 @@ bottles:
     egress:
       allow: []
       # allow:
-      #   - packages.example.org                                                    # a host: HTTPS and HTTP
-      #   - {host: api.github.com, methods: [GET], paths: ["/repos/me/**"]}         # only these requests; the guard reads them
+      #   - packages.example.org                                             # a host: HTTPS and HTTP
+      #   - {host: api.github.com, methods: [GET], paths: ["/repos/me/**"]}  # the guard allows only these requests
       # on_secret: block         # block | redact | warn
     # env:
     #   STAGE: dev
     #   NPM_READ: "${NPM_READ_TOKEN}"       # from your environment; the agent sees the value
     #   DB_PASS: "?Database password"       # asked for at the start
-    # secrets:                              # the agent holds a placeholder, the guard puts the value in for these hosts only
+    # secrets:                              # the agent holds a placeholder; the guard adds the value for these hosts
     #   github: {from: env:GITHUB_TOKEN, hosts: [api.github.com], header: "Authorization: Bearer {}", env: GITHUB_TOKEN}
 
   # The same, for reading only: more hosts, and nothing comes back.

@@ -9,12 +9,14 @@
 #include "app/place/machine_cache.h"
 #include "app/place/vms.h"
 #include "app/world/world.h"
-#include "docker/call.h"
+#include "docker/answers.h"
+#include "docker/client/http_engine.h"
 #include "remote/link/findings.h"
 #include "remote/near/transfers/image_layers.h"
-#include "session/box/images.h"
 #include "session/box/runtime_trial.h"
 #include "session/credentials/token.h"
+#include "session/images/agent_image.h"
+#include "session/images/own_images.h"
 #include "session/ledger/ledger.h"
 #include "session/supervisor.h"
 #include "session/sweep/sweep.h"
@@ -72,7 +74,7 @@ class LocalPlace : public Place {
   Result<> prepare(const plan::Plan& plan, const Say& say) override {
     if (!engine_) return std::unexpected(engine_.error());
     // Removes what a dead owner left first, so that its subnet and names are free again.
-    for (const auto& swept : session::sweep(directories(), session::find_orphans(directories())))
+    for (const auto& swept : session::sweep(directories(), session::find_orphans(directories()), docker::connect))
       show_swept(swept, output_);
     TRY(session::ensure_runtime(**engine_, directories(), info_, directories().runtimes, plan.runtime));
     return session::ensure_agent_image(**engine_, directories(), plan.image, say, false, stop_);

@@ -10,10 +10,11 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/this_program.h"
-#include "manifest/kinds.h"
+#include "manifest/format/kinds.h"
 #include "plan/plan.h"
 #include "remote/near/vm.h"
-#include "session/box/images.h"
+#include "session/images/agent_image.h"
+#include "session/images/own_images.h"
 
 namespace bottle::app {
 namespace {

@@ -12,10 +12,12 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/this_program.h"
-#include "docker/call.h"
+#include "docker/answers.h"
+#include "docker/client/endpoint.h"
+#include "docker/client/http_engine.h"
 #include "git/repository.h"
 #include "remote/far/far.h"
-#include "session/box/images.h"
+#include "session/images/agent_image.h"
 
 extern char** environ;
 
@@ -216,7 +218,7 @@ plan::Facts gather_facts(const std::string& workspace) {
 Result<std::unique_ptr<docker::Engine>> connect_engine(const std::stop_token& stop) {
   auto endpoint = TRY(docker::find_endpoint(environment()));
   endpoint.stop = stop;
-  return docker::Engine::connect(endpoint);
+  return docker::connect(endpoint);
 }
 
 std::string public_roots() {

@@ -5,7 +5,7 @@
 
 #include <chrono>
 
-#include "docker/call.h"
+#include "docker/answers.h"
 
 namespace bottle::docker {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "docker/call.h"
+#include "docker/answers.h"
 
 namespace bottle::docker {
 namespace {

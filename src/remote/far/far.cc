@@ -18,14 +18,14 @@
 #include "base/os/poller.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
-#include "docker/call.h"
-#include "docker/engine.h"
-#include "session/box/images.h"
+#include "docker/answers.h"
+#include "docker/client/http_engine.h"
 #include "session/box/network.h"
 #include "session/box/runtime_trial.h"
 #include "session/console/client.h"
 #include "session/console/output_log.h"
 #include "session/credentials/token.h"
+#include "session/images/guard_image.h"
 #include "session/ledger/ledger.h"
 #include "session/ledger/names.h"
 #include "session/supervisor.h"
@@ -111,7 +111,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   job.far = true;
   if (job.engine.empty()) return fail(Code::unavailable, world.engine_error);
   if (info.is_object()) {
-    auto engine = TRY(docker::Engine::connect({job.engine, "the remote machine"}));
+    auto engine = TRY(docker::connect({job.engine, "the remote machine"}));
     TRY(ensure_runtime(*engine, world.directories, info, runtimes_path(world), job.plan.runtime));
   }
   if (job.token.via == Token::Via::sendenv) {
@@ -128,7 +128,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
 void sweep_meanwhile(const FarWorld& world) {
   auto engine = engine_of(world);
   if (!engine) return;
-  sweep(world.directories, find_orphans(world.directories));
+  sweep(world.directories, find_orphans(world.directories), docker::connect);
 }
 
 // Writes the hello in a thread of its own. A near side that knows this machine sends its job with the first packet, and

@@ -12,11 +12,11 @@
 
 #include "base/files/file.h"
 #include "base/ids.h"
-#include "docker/call.h"
-#include "docker/engine.h"
+#include "docker/answers.h"
+#include "docker/client/http_engine.h"
 #include "remote/far/far.h"
 #include "session/box/host_routes.h"
-#include "session/box/images.h"
+#include "session/images/own_images.h"
 
 namespace bottle::remote {
 
@@ -104,7 +104,7 @@ std::string roots_path(const FarWorld& world) {
 
 Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world) {
   if (world.engine_socket.empty()) return fail(Code::unavailable, world.engine_error);
-  return docker::Engine::connect({world.engine_socket, "the remote machine"});
+  return docker::connect({world.engine_socket, "the remote machine"});
 }
 
 EngineInfo ask_info(const FarWorld& world) {

@@ -13,7 +13,7 @@
 #include "base/os/poller.h"
 #include "base/os/this_program.h"
 #include "base/text/line.h"
-#include "session/box/programs.h"
+#include "session/images/programs.h"
 #include "transfer/delivery.h"
 #include "workspace/workspace.h"
 

@@ -6,7 +6,7 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/this_program.h"
-#include "session/box/programs.h"
+#include "session/images/programs.h"
 
 namespace bottle::remote {
 namespace {

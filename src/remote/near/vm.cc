@@ -8,10 +8,11 @@
 
 #include "base/future.h"
 #include "base/text/line.h"
+#include "docker/client/http_engine.h"
 #include "remote/link/findings.h"
 #include "remote/near/transfers/image_layers.h"
-#include "session/box/images.h"
 #include "session/credentials/token.h"
+#include "session/images/own_images.h"
 
 namespace bottle::remote {
 
@@ -114,7 +115,7 @@ Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::stri
                            const std::vector<std::string>& images, const Judge& judge,
                            const std::function<void(const std::string&)>& progress) {
   auto packed = std::async(std::launch::async, [&]() -> Result<std::vector<Packed>> {
-    auto engine = TRY(docker::Engine::connect({engine_socket, "the job"}));
+    auto engine = TRY(docker::connect({engine_socket, "the job"}));
     std::vector<Packed> all;
     for (const auto& image : images) {
       auto layers = TRY(engine->layers(reference_of(image)));

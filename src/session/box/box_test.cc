@@ -1,11 +1,11 @@
-// These tests make networks, images and trials on an engine in memory.
+// These tests make networks and trials on an engine in memory.
 #include <gtest/gtest.h>
 
 #include "docker/fake/fake_engine.h"
-#include "session/box/images.h"
 #include "session/box/network.h"
-#include "session/box/programs.h"
 #include "session/box/runtime_trial.h"
+#include "session/images/guard_image.h"
+#include "session/images/programs.h"
 #include "session/ledger/names.h"
 #include "session/ledger/scratch_test.h"
 
@@ -56,48 +56,6 @@ TEST_F(Box, TwoStartsShareOneEgressNetwork) {
   });
   EXPECT_TRUE(ensure_egress_network(*engine));
   EXPECT_EQ(docker.world().networks.size(), 1u);
-}
-
-TEST_F(Box, TheGuardsImageIsImportedOnceAndHoldsTheProgram) {
-  std::string reference = *ensure_guard_image(*engine);
-  EXPECT_EQ(*ensure_guard_image(*engine), reference);
-  auto world = docker.world();
-  ASSERT_EQ(world.images.size(), 1u);
-  const auto& image = world.images.begin()->second;
-  EXPECT_EQ(image.labels.at("bottle.image"), "guard");
-  EXPECT_EQ(*image.files.at("/guard").text, *program_for(Program::guard, own_architecture(), ""));
-  docker.set_fault([](const FakeCall&) { return Fault::silent; });
-  EXPECT_EQ(ensure_guard_image(*engine).error().code, Code::timed_out);
-}
-
-TEST_F(Box, AnImageThatIsMissingIsNotBuiltWithoutARecipe) {
-  plan::Image image{.reference = "mine:1"};
-  auto tell = [](const std::string&) {};
-  EXPECT_EQ(ensure_agent_image(*engine, scratch.directories, image, tell).error().code, Code::not_found);
-  docker.with_world([](FakeWorld& world) { world.add_image("mine:1"); });
-  EXPECT_TRUE(ensure_agent_image(*engine, scratch.directories, image, tell));
-  docker.with_world([](FakeWorld& world) { (*world.image("mine:1"))->labels = {{"bottle.role", "agent"}}; });
-  EXPECT_EQ(ensure_agent_image(*engine, scratch.directories, image, tell).error().code, Code::denied);
-}
-
-TEST_F(Box, OurImagesAreListedWithWhatUsesThem) {
-  docker.with_world([](FakeWorld& world) {
-    world.add_image("bottle-agent-claude:1",
-                    {{"bottle.image", "agent"}, {"bottle.agent", "claude 2"}, {"bottle.package", "p"}});
-    world.add_image("bottle-guard:1", {{"bottle.image", "guard"}});
-    world.add_image("debian:12", {{"bottle.image", "agent"}});
-    (void)world.create_container("bottle-x1-agent", {{"Image", "bottle-agent-claude:1"}});
-  });
-  auto images = own_images(*engine, {"bottle-agent-claude:1"});
-  ASSERT_TRUE(images);
-  ASSERT_EQ(images->size(), 2u);
-  const auto& agent = (*images)[0].agent == "guard" ? (*images)[1] : (*images)[0];
-  EXPECT_EQ(agent.agent, "claude 2");
-  EXPECT_EQ(agent.used_by, std::vector<std::string>({"bottle-x1-agent"}));
-  EXPECT_TRUE(agent.current);
-  EXPECT_EQ(*image_identity(*engine, "bottle-agent-claude:1"), "bottle-agent-claude:1");
-  EXPECT_EQ(image_identity(*engine, "debian:12")->find("debian:12 sha256:"), 0u);
-  EXPECT_EQ(image_identities(*engine->images()).size(), 3u);
 }
 
 // -- trials

@@ -1,8 +1,8 @@
 #include "session/box/containers.h"
 
 #include "manifest/manifest.h"
-#include "session/box/seccomp.h"
 #include "session/ledger/names.h"
+#include "session/seccomp/seccomp.h"
 
 namespace bottle::session {
 

@@ -6,7 +6,7 @@
 
 #include "base/files/file.h"
 #include "base/ids.h"
-#include "docker/call.h"
+#include "docker/answers.h"
 #include "session/box/host_routes.h"
 #include "session/ledger/names.h"
 

@@ -7,10 +7,10 @@
 
 #include "base/files/file.h"
 #include "base/ids.h"
-#include "docker/call.h"
-#include "session/box/images.h"
-#include "session/box/seccomp.h"
+#include "docker/answers.h"
+#include "session/images/guard_image.h"
 #include "session/ledger/names.h"
+#include "session/seccomp/seccomp.h"
 
 namespace bottle::session {
 namespace {

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/os/descriptors.h"
-#include "base/os/unix_socket.h"
+#include "base/unix_address.h"
 
 namespace bottle::session {
 namespace {

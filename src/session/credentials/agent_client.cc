@@ -5,7 +5,7 @@
 
 #include "base/files/file.h"
 #include "base/os/descriptors.h"
-#include "base/os/unix_socket.h"
+#include "base/unix_address.h"
 #include "sshagent/wire.h"
 
 namespace bottle::session {

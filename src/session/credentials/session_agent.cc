@@ -10,7 +10,7 @@
 #include "base/files/file.h"
 #include "base/os/descriptors.h"
 #include "base/os/process_handle.h"
-#include "base/os/unix_socket.h"
+#include "base/unix_address.h"
 #include "session/credentials/agent_client.h"
 #include "session/credentials/askpass.h"
 

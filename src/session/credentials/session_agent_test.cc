@@ -14,7 +14,7 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/this_program.h"
-#include "base/os/unix_socket.h"
+#include "base/unix_address.h"
 
 namespace bottle::session {
 namespace {

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/future.h"
-#include "docker/call.h"
+#include "docker/answers.h"
 
 namespace bottle::session {
 namespace {

@@ -5,9 +5,9 @@
 
 #include <thread>
 
-#include "docker/call.h"
+#include "docker/answers.h"
 #include "docker/fake/fake_engine.h"
-#include "session/box/images.h"
+#include "session/images/guard_image.h"
 #include "session/ledger/names.h"
 
 namespace bottle::session {

@@ -8,14 +8,14 @@
 
 #include "base/defer.h"
 #include "base/os/poller.h"
-#include "docker/call.h"
+#include "docker/answers.h"
 #include "docker/demux.h"
 #include "manifest/manifest.h"
-#include "session/box/images.h"
-#include "session/box/seccomp.h"
 #include "session/disk/disk_trigger.h"
+#include "session/images/guard_image.h"
 #include "session/ledger/names.h"
 #include "session/ledger/teardown.h"
+#include "session/seccomp/seccomp.h"
 
 namespace bottle::session {
 namespace {

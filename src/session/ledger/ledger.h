@@ -51,8 +51,8 @@ class Ledger {
   Result<> note(const LedgerRecord& record);
   // Records the work that will have to be brought home. Called before the agent runs.
   Result<> will_hold(const Work& work);
-  // Records that a create request goes to the engine over this connection (docker/abandoned.h). Not flushed, because a
-  // power failure ends the engine too.
+  // Records that a create request goes to the engine over this connection (docker/client/abandoned.h). Not flushed,
+  // because a power failure ends the engine too.
   Result<> will_ask(uint64_t end);
 
  private:

@@ -5,7 +5,7 @@
 #include <future>
 #include <thread>
 
-#include "docker/call.h"
+#include "docker/answers.h"
 #include "session/credentials/session_agent.h"
 #include "session/ledger/names.h"
 

@@ -41,7 +41,7 @@ constexpr const char* kSupervisorDied = "the session's supervisor died, and the 
 // brought home, its ledger is kept for the next time. Several processes may sweep at once: one sweeps each orphan, and
 // the others wait for it (at most a minute). `connect` reaches the engine that a ledger names.
 std::vector<Swept> sweep(const Directories& directories, const std::vector<Orphan>& orphans,
-                         const docker::Connect& connect = docker::Engine::connect);
+                         const docker::Connect& connect);
 
 // Removes the directory of a session that is confirmed gone. Removes the ledger last, because the next sweep tries
 // again as long as the ledger exists.

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/files/file.h"
+#include "docker/client/http_engine.h"
 #include "session/ledger/scratch_test.h"
 
 namespace bottle::session {
@@ -49,7 +50,7 @@ TEST(Sweep, WhatIsNotFinalIsRememberedInAGrave) {
   auto orphans = find_orphans(directories);
   ASSERT_EQ(orphans.size(), 1u);
   EXPECT_EQ(orphans[0].things.size(), 1u);
-  EXPECT_TRUE(sweep(directories, orphans).empty()) << "a silent engine is no news of a grave";
+  EXPECT_TRUE(sweep(directories, orphans, docker::connect).empty()) << "a silent engine is no news of a grave";
   EXPECT_EQ(find_orphans(directories).size(), 1u);
 }
 
@@ -69,7 +70,7 @@ TEST(Sweep, WhatIsNotBelievedIsToldAndLeftAlone) {
     EXPECT_TRUE(orphan.refused) << orphan.session;
     EXPECT_TRUE(orphan.things.empty());
   }
-  auto swept = sweep(scratch.directories, orphans);
+  auto swept = sweep(scratch.directories, orphans, docker::connect);
   ASSERT_EQ(swept.size(), 5u);
   for (const auto& one : swept) {
     EXPECT_FALSE(one.receipt.confirmed);
@@ -88,7 +89,7 @@ TEST(Sweep, WhatTheOwnerWroteBeforeItDiedIsReadAgain) {
   ASSERT_TRUE(orphans[0].things.empty());
   // The owner wrote this after its ledger was read and before it was found dead.
   scratch.dead("x1", {R"({"engine":"/nonexistent/engine.sock"})", kMakes});
-  auto swept = sweep(scratch.directories, orphans);
+  auto swept = sweep(scratch.directories, orphans, docker::connect);
   ASSERT_EQ(swept.size(), 1u);
   EXPECT_FALSE(swept[0].receipt.confirmed);
   EXPECT_EQ(::access((directory + "/ledger").c_str(), F_OK), 0) << "nothing knows of its things any more";
@@ -102,7 +103,7 @@ TEST(Sweep, ANewSessionWithTheNameOfADeadOneIsLeftAlone) {
   // Another process swept the dead session, and a start took its name.
   std::filesystem::remove_all(directory);
   ASSERT_TRUE(Ledger::create(directory, Owner::self()));
-  EXPECT_TRUE(sweep(scratch.directories, orphans).empty());
+  EXPECT_TRUE(sweep(scratch.directories, orphans, docker::connect).empty());
   EXPECT_EQ(::access((directory + "/ledger").c_str(), F_OK), 0);
 }
 

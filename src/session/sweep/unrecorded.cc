@@ -8,7 +8,7 @@
 
 #include "base/files/file.h"
 #include "base/ids.h"
-#include "docker/call.h"
+#include "docker/answers.h"
 #include "session/collect/collect.h"
 #include "session/ledger/names.h"
 #include "session/ledger/teardown.h"

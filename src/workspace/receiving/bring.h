@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "git/repository.h"
-#include "workspace/receiving/quarantine.h"
+#include "workspace/quarantine/quarantine.h"
 
 namespace bottle::workspace {
 

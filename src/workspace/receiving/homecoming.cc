@@ -15,9 +15,9 @@
 #include "workspace/files/blob_id.h"
 #include "workspace/files/paths.h"
 #include "workspace/files/untar.h"
+#include "workspace/quarantine/work_files.h"
 #include "workspace/receiving/keep_files.h"
 #include "workspace/receiving/ref_names.h"
-#include "workspace/receiving/work_files.h"
 
 namespace bottle::workspace {
 namespace {

@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "git/repository.h"
+#include "workspace/quarantine/left.h"
+#include "workspace/quarantine/quarantine.h"
 #include "workspace/receiving/bring.h"
 #include "workspace/receiving/inspect.h"
-#include "workspace/receiving/left.h"
-#include "workspace/receiving/quarantine.h"
 
 namespace bottle::workspace {
 

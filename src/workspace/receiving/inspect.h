@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "workspace/look/look.h"
-#include "workspace/receiving/changes.h"
-#include "workspace/receiving/quarantine.h"
+#include "workspace/quarantine/changes.h"
+#include "workspace/quarantine/quarantine.h"
 
 namespace bottle::workspace {
 

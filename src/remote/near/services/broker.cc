@@ -7,7 +7,6 @@
 #include "base/files/file.h"
 #include "base/os/descriptors.h"
 #include "base/os/poller.h"
-#include "session/box/images.h"
 #include "session/guard_link/guard_link.h"
 
 namespace bottle::remote {

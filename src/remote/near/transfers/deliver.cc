@@ -9,8 +9,8 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "docker/tar/tar.h"
+#include "session/agent/agent_home.h"
 #include "session/collect/collect.h"
-#include "session/gate.h"
 #include "transfer/delta.h"
 #include "workspace/workspace.h"
 

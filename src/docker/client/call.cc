@@ -1,0 +1,94 @@
+#include "docker/client/call.h"
+
+#include <cstdio>
+
+#include "docker/answers.h"
+#include "docker/client/abandoned.h"
+
+namespace bottle::docker {
+namespace {
+
+using Json = nlohmann::json;
+
+Code code_of(int status) {
+  switch (status) {
+    case 400:
+      return Code::invalid;
+    case 401:
+    case 403:
+      return Code::denied;
+    case 404:
+      return Code::not_found;
+    case 409:
+      return Code::conflict;
+    case 503:
+      return Code::unavailable;
+    default:
+      return Code::internal;
+  }
+}
+
+}  // namespace
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (unsigned char c : text) {
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+        c == '.' || c == '~') {
+      out += static_cast<char>(c);
+    } else {
+      char hex[4];
+      std::snprintf(hex, sizeof hex, "%%%02X", c);
+      out += hex;
+    }
+  }
+  return out;
+}
+
+Result<Response> checked(Result<Response> response, const std::string& doing) {
+  if (!response) return std::unexpected(std::move(response.error()).during(doing));
+  if (response->status < 400) return response;
+  std::string message = text_of(Json::parse(response->body, nullptr, false), "message", response->body.substr(0, 2000));
+  while (!message.empty() && (message.back() == '\n' || message.back() == ' ')) message.pop_back();
+  if (message.empty()) message = "status " + std::to_string(response->status);
+  return fail(code_of(response->status), doing + ": the engine says: " + message);
+}
+
+Result<Response> call(const Dial& dial, std::string_view method, const std::string& target, const Json& body,
+                      const std::string& doing, int timeout_ms, const Note& note) {
+  auto response = [&]() -> Result<Response> {
+    std::string text;
+    if (!body.is_null()) {
+      // A path or a label that is not UTF-8. We refuse it, because sending other text than asked for would be worse.
+      text = body.dump(-1, ' ', false, Json::error_handler_t::ignore);
+      if (text != body.dump(-1, ' ', false, Json::error_handler_t::replace))
+        return fail(Code::invalid, "a text in the request is not UTF-8");
+    }
+    auto connection = TRY(Connection::open(dial, timeout_ms));
+    if (note) TRY(note(TRY(other_end(connection.fd(), timeout_ms, dial.stop))));
+    TRY(connection.request(method, target, body.is_null() ? "" : "application/json", text));
+    return connection.response();
+  }();
+  return checked(std::move(response), doing);
+}
+
+Result<Response> call_with_upload(const Dial& dial, std::string_view method, const std::string& target,
+                                  const std::function<Result<size_t>(char*, size_t)>& reader,
+                                  const std::string& doing) {
+  auto response = [&]() -> Result<Response> {
+    auto connection = TRY(Connection::open(dial, kStreamTimeoutMs));
+    TRY(connection.upload(method, target, reader));
+    return connection.response();
+  }();
+  return checked(std::move(response), doing);
+}
+
+Result<Json> call_json(const Dial& dial, std::string_view method, const std::string& target, const Json& body,
+                       const std::string& doing, int timeout_ms, const Note& note) {
+  auto response = TRY(call(dial, method, target, body, doing, timeout_ms, note));
+  auto json = Json::parse(response.body, nullptr, false);
+  if (!json.is_object() && !json.is_array()) return fail(Code::protocol, doing + ": the engine's answer is not JSON");
+  return json;
+}
+
+}  // namespace bottle::docker

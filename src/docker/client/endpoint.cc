@@ -1,0 +1,84 @@
+#include "docker/client/endpoint.h"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include <optional>
+
+#include "base/files/file.h"
+#include "docker/answers.h"
+#include "docker/client/http.h"
+
+namespace bottle::docker {
+namespace {
+
+using Json = nlohmann::json;
+
+Json read_json(const std::string& path) {
+  auto text = read_file(path, 1 << 20);
+  return text ? Json::parse(*text, nullptr, false) : Json();
+}
+
+Result<Endpoint> from_url(const std::string& url, const std::string& origin) {
+  if (url.starts_with("unix:///")) return Endpoint{url.substr(7), origin};
+  return fail(Code::invalid, origin + " is '" + url + "', and bottle supports only unix:// sockets",
+              "use `bottle start --remote USER@HOST`, run bottle on the engine's host, or forward its socket: "
+              "ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST");
+}
+
+// Docker names these directories by the SHA-256 of the context's name, but meta.json also contains the name.
+Result<Endpoint> from_context(const std::string& config, const std::string& context) {
+  std::string base = config + "/contexts/meta";
+  std::optional<std::string> url;
+  if (DIR* dir = ::opendir(base.c_str())) {
+    while (dirent* entry = ::readdir(dir)) {
+      if (entry->d_name[0] == '.') continue;
+      Json meta = read_json(base + "/" + entry->d_name + "/meta.json");
+      if (text_of(meta, "Name") == context) url = text_of(member(member(meta, "Endpoints"), "docker"), "Host");
+    }
+    ::closedir(dir);
+  }
+  if (url) return from_url(*url, "the docker context " + context);
+  return fail(Code::not_found, "the docker context " + context + " does not exist",
+              "choose another one with `docker context use`; `docker context ls` lists them");
+}
+
+}  // namespace
+
+Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environment) {
+  auto get = [&](const char* name) {
+    auto it = environment.find(name);
+    return it == environment.end() ? std::string() : it->second;
+  };
+  if (std::string host = get("DOCKER_HOST"); !host.empty()) return from_url(host, "DOCKER_HOST");
+
+  std::string home = get("HOME"), runtime = get("XDG_RUNTIME_DIR"), config = get("DOCKER_CONFIG"),
+              context = get("DOCKER_CONTEXT");
+  if (config.empty()) config = home + "/.docker";
+  if (context.empty()) context = text_of(read_json(config + "/config.json"), "currentContext");
+  if (!context.empty() && context != "default") return from_context(config, context);
+
+  // A command over ssh may have no login session to set XDG_RUNTIME_DIR, so we assume its usual value.
+  if (runtime.empty()) runtime = "/run/user/" + std::to_string(::getuid());
+  std::vector<std::string> sockets = {"/var/run/docker.sock"};
+  sockets.push_back(runtime + "/docker.sock");
+  if (!home.empty()) sockets.push_back(home + "/.docker/run/docker.sock");
+  std::optional<Endpoint> silent;
+  for (const auto& path : sockets) {
+    auto connection = Connection::open({path}, 1000);
+    if (connection) return Endpoint{path, path};
+    if (!silent && ::access(path.c_str(), F_OK) == 0) silent = Endpoint{path, path};
+  }
+  if (silent) return *silent;
+  for (const std::string& path : {runtime + "/podman/podman.sock", std::string("/run/podman/podman.sock")})
+    if (::access(path.c_str(), F_OK) == 0)
+      return fail(Code::unavailable,
+                  "the only container engine that was found is Podman (" + path +
+                      "), whose API does not take bottle's filter for system calls",
+                  "install and start Docker (apt-get install docker.io), or set DOCKER_HOST=unix:///path");
+  return fail(Code::unavailable,
+              "no container engine was found: no DOCKER_HOST, no docker context, no socket in the usual places",
+              "install and start Docker (apt-get install docker.io), or set DOCKER_HOST=unix:///path");
+}
+
+}  // namespace bottle::docker

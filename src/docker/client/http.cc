@@ -1,0 +1,209 @@
+#include "docker/client/http.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include "base/os/descriptors.h"
+#include "base/os/poller.h"
+#include "base/text/lower.h"
+#include "http/head.h"
+
+namespace bottle::docker {
+namespace {
+
+constexpr size_t kBodyLimit = 64 << 20;
+
+Result<> check_target(std::string_view target) {
+  for (unsigned char c : target)
+    if (c <= ' ' || c == 0x7f) return fail(Code::invalid, "a name has an invalid character");
+  return {};
+}
+
+}  // namespace
+
+Result<Connection> Connection::open(const Dial& dial, int timeout_ms) {
+  const std::string& socket = dial.socket;
+  if (dial.stop.stop_requested()) return fail(Code::canceled, "the engine is no longer asked");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (socket.empty() || socket.size() >= sizeof address.sun_path)
+    return fail(Code::limit,
+                "the engine's socket path is " + std::string(socket.empty() ? "empty" : "too long: ") + socket);
+  std::memcpy(address.sun_path, socket.c_str(), socket.size() + 1);
+  UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
+  if (!fd) return fail_errno("making a socket");
+  // Also bounds connect(), which waits while the engine's backlog is full.
+  timeval limit{timeout_ms / 1000, timeout_ms % 1000 * 1000L};
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  int done;
+  do done = ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
+  while (done != 0 && errno == EINTR);
+  if (done != 0) {
+    auto failed = fail_errno("connecting to the engine at " + socket, errno == EAGAIN ? ETIMEDOUT : errno);
+    // ENOENT here means that there is no engine. It must not look like the engine's answer "no such object".
+    if (failed.error().code == Code::not_found) failed.error().code = Code::unavailable;
+    return failed;
+  }
+  return Connection(std::move(fd), timeout_ms, dial.stop);
+}
+
+Connection::Connection(UniqueFd fd, int timeout_ms, const std::stop_token& stop)
+    : fd_(std::move(fd)),
+      stop_(stop),
+      shutdown_(stop.stop_possible() ? std::make_unique<ShutdownOnStop>(stop, fd_.get()) : nullptr),
+      timeout_ms_(timeout_ms),
+      deadline_(Clock::now() + std::chrono::milliseconds(timeout_ms)) {}
+
+std::unexpected<Error> Connection::failed(std::string_view doing) const {
+  if (stop_.stop_requested()) return fail(Code::canceled, "the engine is no longer asked");
+  return fail_errno(doing);
+}
+
+std::unexpected<Error> Connection::too_slow() const {
+  return fail(Code::timed_out, "the engine did not answer within " + std::to_string(timeout_ms_ / 1000) + " s");
+}
+
+int Connection::wait_ms() const {
+  if (!deadline_) return timeout_ms_;
+  auto left = std::chrono::duration_cast<std::chrono::milliseconds>(*deadline_ - Clock::now()).count();
+  return static_cast<int>(std::max<long long>(left, 0));
+}
+
+UniqueFd Connection::release() {
+  shutdown_.reset();
+  timeval none{};
+  ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
+  return std::move(fd_);
+}
+
+Result<> Connection::send(std::string_view bytes) {
+  while (!bytes.empty()) {
+    ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      TRY(wait(Until::writable));
+      continue;
+    }
+    if (n < 0) return failed("sending to the engine");
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+Result<> Connection::request(std::string_view method, std::string_view target, std::string_view type,
+                             std::string_view body) {
+  TRY(check_target(target));
+  std::string text =
+      std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n";
+  if (!type.empty()) text += "Content-Type: " + std::string(type) + "\r\n";
+  if (method != "GET") text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+  text += "\r\n";
+  text += body;
+  // An engine that refuses before it has read everything explains itself in the answer.
+  if (auto sent = send(text); !sent && sent.error().code != Code::closed) return sent;
+  return {};
+}
+
+Result<> Connection::upgrade(std::string_view target) {
+  TRY(check_target(target));
+  return send("POST " + std::string(target) +
+              " HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n");
+}
+
+Result<> Connection::upload(std::string_view method, std::string_view target,
+                            const std::function<Result<size_t>(char*, size_t)>& reader) {
+  TRY(check_target(target));
+  deadline_.reset();
+  TRY(send(std::string(method) + " " + std::string(target) +
+           " HTTP/1.1\r\nHost: docker\r\nConnection: close\r\nContent-Type: application/x-tar\r\nTransfer-Encoding: "
+           "chunked\r\n\r\n"));
+  std::string buffer(256 << 10, '\0');
+  for (;;) {
+    size_t n = TRY(reader(buffer.data(), buffer.size()));
+    if (n > buffer.size()) return fail(Code::internal, "a reader returned more bytes than requested");
+    if (n > 0 && wait_readable(fd_.get(), 0)) return {};
+    char size[24];
+    int digits = std::snprintf(size, sizeof size, "%zx\r\n", n);
+    for (std::string_view part : {std::string_view(size, static_cast<size_t>(digits)),
+                                  std::string_view(buffer).substr(0, n), std::string_view("\r\n")})
+      if (auto sent = send(part); !sent) return sent.error().code == Code::closed ? Result<>{} : sent;
+    if (n == 0) return {};
+  }
+}
+
+// Looks for a stop every now and then, because not every kernel wakes a thread that waits for a socket when another
+// thread shuts the socket down.
+Result<> Connection::wait(Until until) {
+  constexpr int kLookForStopMs = 100;
+  auto began = Clock::now();
+  int limit = wait_ms();
+  for (;;) {
+    auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began).count();
+    int left = static_cast<int>(std::max<long long>(limit - waited, 0));
+    int turn = stop_.stop_possible() ? std::min(left, kLookForStopMs) : left;
+    bool ready = until == Until::readable ? wait_readable(fd_.get(), turn) : wait_writable(fd_.get(), turn);
+    if (stop_.stop_requested()) return failed("waiting for the engine");
+    if (ready) return {};
+    if (left == 0) return too_slow();
+  }
+}
+
+Result<bool> Connection::fill() {
+  TRY(wait(Until::readable));
+  char bytes[65536];
+  ssize_t n;
+  do n = ::recv(fd_.get(), bytes, sizeof bytes, 0);
+  while (n < 0 && errno == EINTR);
+  if (n < 0 || stop_.stop_requested()) return failed("reading from the engine");
+  buffer_.append(bytes, static_cast<size_t>(n));
+  return n > 0;
+}
+
+Result<Response> Connection::head() {
+  for (int interim = 0; interim < 10; ++interim) {
+    http::Head head;
+    Parse parsed = Parse::incomplete;
+    while ((parsed = http::parse_response(buffer_, head)) == Parse::incomplete)
+      if (!TRY(fill())) return fail(Code::closed, "the engine closed the connection");
+    if (parsed == Parse::bad) return fail(Code::protocol, std::string("the engine's answer is not HTTP: ") + head.why);
+    if (head.status > 599) return fail(Code::protocol, "the engine's answer is not HTTP: not a status");
+    Response response{.status = head.status};
+    for (const auto& header : head.headers) response.headers.try_emplace(lower(header.name), header.value);
+    framing_ = http::Body::of_response(head, "GET");  // this client sends no HEAD requests
+    buffer_.erase(0, head.size);
+    if (response.status == 101 || response.status >= 200) return response;
+  }
+  return fail(Code::protocol, "the engine never sent a final answer");
+}
+
+Result<> Connection::body(Response& response, const std::function<Result<>(std::string_view)>& writer) {
+  bool streamed = writer && response.status < 300;
+  if (streamed) deadline_.reset();
+  auto take = [&](std::string_view bytes) -> Result<> {
+    if (streamed) return writer(bytes);
+    if (response.body.size() + bytes.size() > kBodyLimit) return fail(Code::limit, "the engine's answer is too large");
+    response.body.append(bytes);
+    return {};
+  };
+  for (std::string payload; !framing_.done();) {
+    if (!framing_.read(buffer_, payload)) return fail(Code::protocol, "the engine sent a bad chunk");
+    if (!payload.empty()) TRY(take(payload));
+    payload.clear();
+    if (framing_.done()) break;
+    if (TRY(fill())) continue;
+    if (!framing_.end()) return fail(Code::closed, "the engine's answer ended early");
+  }
+  return {};
+}
+
+Result<Response> Connection::response(const std::function<Result<>(std::string_view)>& writer) {
+  Response response = TRY(head());
+  TRY(body(response, writer));
+  return response;
+}
+
+}  // namespace bottle::docker

@@ -1,0 +1,81 @@
+#include "docker/client/http_engine.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "docker/answers.h"
+#include "docker/client/abandoned.h"
+#include "docker/client/call.h"
+
+namespace bottle::docker {
+namespace {
+constexpr int kNewest = 47, kOldest = 41;
+}  // namespace
+
+Result<std::unique_ptr<Engine>> connect(const Endpoint& endpoint) {
+  auto response =
+      call({endpoint.socket, endpoint.stop}, "GET", "/_ping", nullptr,
+           "asking the engine at " + endpoint.socket + " for its version", std::min(10000, call_timeout_ms()));
+  if (!response) {
+    Error error = std::move(response.error());
+    error.what += " (from " + endpoint.origin + ")";
+    if (error.code == Code::denied) {
+      error.todo = "add yourself to the group that owns " + endpoint.socket + " (docker), or use a rootless engine";
+    } else {
+      error.todo = ::access(endpoint.socket.c_str(), F_OK) != 0
+                       ? "install and start Docker, or point DOCKER_HOST at its unix socket"
+                       : "start dockerd, or point DOCKER_HOST at its unix socket";
+      error.code = Code::unavailable;
+    }
+    return std::unexpected(std::move(error));
+  }
+  if (response->headers.contains("libpod-api-version"))
+    return fail(Code::invalid,
+                "the engine at " + endpoint.socket + " (from " + endpoint.origin +
+                    ") is Podman, whose API does not take bottle's filter for system calls",
+                "install and start Docker, or point DOCKER_HOST at Docker's unix socket");
+  std::string theirs = response->headers["api-version"];
+  int minor = theirs.starts_with("1.") ? std::atoi(theirs.c_str() + 2) : 0;
+  if (minor < kOldest)
+    return fail(Code::invalid,
+                "the engine at " + endpoint.socket + " has API version " + (theirs.empty() ? "?" : theirs) +
+                    ", which is too old",
+                "install Docker 20.10 (API 1.41) or later");
+  return std::make_unique<HttpEngine>(Dial{endpoint.socket, endpoint.stop},
+                                      "1." + std::to_string(std::min(minor, kNewest)));
+}
+
+void HttpEngine::note_creates(std::function<Result<>(uint64_t end)> note) { note_ = std::move(note); }
+
+bool HttpEngine::is_abandoned(uint64_t end) { return docker::is_abandoned(end, dial_.socket); }
+
+Result<Engine::Json> HttpEngine::info() {
+  return call_json(dial_, "GET", path("/info"), nullptr, "asking the engine about itself");
+}
+
+Result<std::vector<std::string>> HttpEngine::runtimes() {
+  std::vector<std::string> names;
+  Json all = TRY(info());
+  const Json& listed = member(all, "Runtimes");
+  if (!listed.is_object()) return names;
+  for (const auto& [name, value] : listed.items()) names.push_back(name);
+  return names;
+}
+
+Result<Engine::Json> HttpEngine::list_by_label(const std::string& kind, const std::string& label) {
+  Json filter = Json::object();
+  filter["label"] = Json::array({label});
+  std::string query =
+      (kind == "containers" || kind == "images" ? "/" + kind + "/json?all=1&filters=" : "/" + kind + "?filters=");
+  Json json =
+      TRY(call_json(dial_, "GET", path(query + escaped(filter.dump(-1, ' ', false, Json::error_handler_t::replace))),
+                    nullptr, "listing " + kind));
+  if (kind == "volumes") json = Json(member(json, "Volumes"));
+  if (json.is_null()) return Json::array();
+  if (!json.is_array()) return fail(Code::protocol, "listing " + kind + ": the engine's answer is not a list");
+  return json;
+}
+
+}  // namespace bottle::docker

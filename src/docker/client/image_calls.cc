@@ -1,0 +1,97 @@
+#include "docker/answers.h"
+#include "docker/client/call.h"
+#include "docker/client/http_engine.h"
+
+namespace bottle::docker {
+namespace {
+
+// Progress arrives as JSON lines with status 200. One of these lines reports a later failure.
+Result<> told_in(const std::string& body, const std::string& doing) {
+  for (size_t at = 0; at < body.size();) {
+    size_t end = std::min(body.find('\n', at), body.size());
+    auto line = Engine::Json::parse(body.begin() + static_cast<long>(at), body.begin() + static_cast<long>(end),
+                                    nullptr, false);
+    if (std::string error = text_of(line, "error"); !error.empty())
+      return fail(Code::internal, doing + ": the engine says: " + error);
+    at = end + 1;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<bool> HttpEngine::image_exists(const std::string& reference) {
+  auto response = call(dial_, "GET", path("/images/" + escaped(reference) + "/json"), nullptr,
+                       "looking for the image " + reference);
+  if (response) return true;
+  if (response.error().code == Code::not_found) return false;
+  return std::unexpected(std::move(response.error()));
+}
+
+Result<Engine::Json> HttpEngine::inspect_image(const std::string& reference) {
+  return call_json(dial_, "GET", path("/images/" + escaped(reference) + "/json"), nullptr,
+                   "looking at the image " + reference);
+}
+
+Result<Engine::Json> HttpEngine::images() {
+  return call_json(dial_, "GET", path("/images/json"), nullptr, "listing images");
+}
+
+Result<Engine::Json> HttpEngine::containers() {
+  return call_json(dial_, "GET", path("/containers/json?all=1"), nullptr, "listing containers");
+}
+
+Result<> HttpEngine::import_image(const std::string& reference, const Reader& reader,
+                                  const std::vector<std::string>& changes) {
+  // The tag follows the last colon, unless that colon precedes the port of a host.
+  size_t colon = reference.rfind(':');
+  if (colon != std::string::npos && reference.find('/', colon) != std::string::npos) colon = std::string::npos;
+  std::string tag = colon == std::string::npos ? "latest" : reference.substr(colon + 1);
+  std::string target = "/images/create?fromSrc=-&repo=" + escaped(reference.substr(0, colon)) + "&tag=" + escaped(tag);
+  for (const auto& change : changes) target += "&changes=" + escaped(change);
+  std::string doing = "importing the image " + reference;
+  auto done = TRY(call_with_upload(dial_, "POST", path(target), reader, doing));
+  return told_in(done.body, doing);
+}
+
+Result<> HttpEngine::remove_image(const std::string& reference) {
+  auto done = call(dial_, "DELETE", path("/images/" + escaped(reference)), nullptr, "removing the image " + reference);
+  if (!done && done.error().code != Code::not_found) return std::unexpected(std::move(done.error()));
+  return {};
+}
+
+Result<> HttpEngine::tag_image(const std::string& id, const std::string& reference) {
+  size_t colon = reference.rfind(':');
+  TRY(call(dial_, "POST",
+           path("/images/" + escaped(id) + "/tag?repo=" + escaped(reference.substr(0, colon)) +
+                "&tag=" + escaped(colon == std::string::npos ? "latest" : reference.substr(colon + 1))),
+           nullptr, "naming the image " + id));
+  return {};
+}
+
+Result<> HttpEngine::save_image(const std::string& reference, const Writer& writer) {
+  auto response = [&]() -> Result<Response> {
+    auto connection = TRY(Connection::open(dial_, kStreamTimeoutMs));
+    TRY(connection.request("GET", path("/images/" + escaped(reference) + "/get"), "", ""));
+    return connection.response(writer);
+  }();
+  TRY(checked(std::move(response), "saving the image " + reference));
+  return {};
+}
+
+Result<> HttpEngine::load_image(const Reader& reader) {
+  std::string doing = "loading an image";
+  auto done = TRY(call_with_upload(dial_, "POST", path("/images/load?quiet=1"), reader, doing));
+  return told_in(done.body, doing);
+}
+
+Result<std::vector<std::string>> HttpEngine::layers(const std::string& reference) {
+  Json image = TRY(inspect_image(reference));
+  std::vector<std::string> layers;
+  if (const auto& list = member(member(image, "RootFS"), "Layers"); list.is_array())
+    for (const auto& layer : list)
+      if (layer.is_string()) layers.push_back(layer);
+  return layers;
+}
+
+}  // namespace bottle::docker

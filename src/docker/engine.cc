@@ -1,0 +1,17 @@
+#include "docker/engine.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace bottle::docker {
+
+int call_timeout_ms() {
+  static const int limit = [] {
+    const char* seconds = std::getenv("BOTTLE_ENGINE_TIMEOUT");
+    int n = seconds ? std::atoi(seconds) : 0;
+    return n > 0 ? std::min(n, 3600) * 1000 : 60000;
+  }();
+  return limit;
+}
+
+}  // namespace bottle::docker

@@ -1,0 +1,182 @@
+#include "manifest/format/document.h"
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/yaml.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <sstream>
+
+namespace bottle::manifest {
+namespace {
+
+constexpr int kMaxDepth = 32;
+constexpr int kMaxNodes = 100000;
+
+std::string place(const std::string& path, const YAML::Mark& mark) {
+  if (mark.is_null()) return path + ":1:1";
+  return path + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
+}
+
+std::string kind_name(const Node& node) {
+  switch (node.kind) {
+    case Node::Kind::nothing:
+      return "nothing";
+    case Node::Kind::scalar:
+      return "a scalar";
+    case Node::Kind::list:
+      return "a list";
+    case Node::Kind::map:
+      return "keys and values";
+  }
+  return "";
+}
+
+Result<Node> convert(const std::string& path, const YAML::Node& from, int depth, int& budget) {
+  Node node;
+  node.at = place(path, from.Mark());
+  if (depth > kMaxDepth) return fail_at(node.at, "nested too deeply");
+  if (--budget < 0) return fail_at(node.at, "too large: more than 100000 values");
+  switch (from.Type()) {
+    case YAML::NodeType::Undefined:
+    case YAML::NodeType::Null:
+      break;
+    case YAML::NodeType::Scalar:
+      node.kind = Node::Kind::scalar;
+      node.text = from.Scalar();
+      break;
+    case YAML::NodeType::Sequence:
+      node.kind = Node::Kind::list;
+      for (const auto& item : from) node.items.push_back(TRY(convert(path, item, depth + 1, budget)));
+      break;
+    case YAML::NodeType::Map:
+      node.kind = Node::Kind::map;
+      for (const auto& entry : from) {
+        Node key = TRY(convert(path, entry.first, depth + 1, budget));
+        if (key.kind != Node::Kind::scalar) return fail_at(key.at, "a key must be text, but this is " + kind_name(key));
+        if (const Node* first = node.find(key.text))
+          return fail_at(key.at, "'" + key.text + "' appears twice",
+                         "remove one of the two; the other value is at " + first->at);
+        Node value = TRY(convert(path, entry.second, depth + 1, budget));
+        if (value.kind == Node::Kind::nothing) value.at = key.at;  // an empty value has no position, but its key has
+        node.entries.push_back({std::move(key), std::move(value)});
+      }
+      break;
+  }
+  return node;
+}
+
+// Scans a text without keeping anything. The library's LoadAll never returns for some broken texts and would build a
+// tree of any size. This scan stops at a second document, or when the first one is too large.
+class Gauge : public YAML::EventHandler {
+ public:
+  explicit Gauge(const std::string& path) : path_(path) {}
+  std::optional<Error> error;
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (++documents_ == 2) stop(mark, "a second document begins here", "put everything into one document");
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { count(mark); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { count(mark); }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t, const std::string&) override {
+    count(mark);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+    open(mark);
+  }
+  void OnSequenceEnd() override { --depth_; }
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+    open(mark);
+  }
+  void OnMapEnd() override { --depth_; }
+
+  struct Stop : std::exception {};
+
+ private:
+  void stop(const YAML::Mark& mark, const char* what, std::string todo = {}) {
+    error = fail_at(place(path_, mark), what, std::move(todo)).error();
+    throw Stop();
+  }
+  void count(const YAML::Mark& mark) {
+    if (++nodes_ > kMaxNodes) stop(mark, "too large: more than 100000 values");
+  }
+  void open(const YAML::Mark& mark) {
+    if (++depth_ > kMaxDepth + 1) stop(mark, "nested too deeply");
+    count(mark);
+  }
+
+  const std::string& path_;
+  int documents_ = 0, nodes_ = 0, depth_ = 0;
+};
+
+Result<> gauge(const std::string& path, const std::string& text) {
+  Gauge gauge(path);
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  try {
+    while (parser.HandleNextDocument(gauge)) continue;
+  } catch (const Gauge::Stop&) {
+    return std::unexpected(std::move(*gauge.error));
+  }
+  return {};
+}
+
+// JSON writes characters beyond U+FFFF as two \u escapes, YAML as one \U: {"p":"\ud83d\ude00"} must still be read.
+std::string join_surrogates(const std::string& text) {
+  std::string out;
+  out.reserve(text.size());
+  auto unit = [&](size_t at) -> unsigned long {
+    if (at + 6 > text.size() || text[at] != '\\' || text[at + 1] != 'u') return 0;
+    std::string hex = text.substr(at + 2, 4);
+    return hex.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos ? std::strtoul(hex.c_str(), nullptr, 16)
+                                                                                : 0;
+  };
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\\') {
+      out += text[i];
+      continue;
+    }
+    unsigned long high = unit(i), low = unit(i + 6);
+    if (high >= 0xd800 && high < 0xdc00 && low >= 0xdc00 && low < 0xe000) {
+      char joined[12];
+      std::snprintf(joined, sizeof joined, "\\U%08lX", 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00));
+      out += joined;
+      i += 11;
+    } else {
+      out += text[i];
+      if (i + 1 < text.size()) out += text[++i];
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+const Node* Node::find(std::string_view key) const {
+  for (const auto& [name, value] : entries)
+    if (name.text == key) return &value;
+  return nullptr;
+}
+
+std::unexpected<Error> fail_at(const std::string& at, const std::string& what, std::string todo) {
+  return fail(Code::invalid, at + ": " + what, std::move(todo));
+}
+
+Result<Node> read_document(const std::string& path, const std::string& text) {
+  if (text.find('\0') != std::string::npos) return fail_at(path + ":1:1", "not a text file");
+  try {
+    int budget = kMaxNodes;
+    std::string readable = path.ends_with(".json") ? join_surrogates(text) : text;
+    TRY(gauge(path, readable));
+    return convert(path, YAML::Load(readable), 0, budget);
+  } catch (const YAML::Exception& e) {
+    return fail_at(place(path, e.mark), e.msg,
+                   "use quotes around values that contain ': ' or ' #', or that begin with one of { [ * & ! | > % @");
+  } catch (const std::exception& e) {
+    return fail_at(path + ":1:1", std::string("cannot be read: ") + e.what());
+  }
+}
+
+}  // namespace bottle::manifest

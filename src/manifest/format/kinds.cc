@@ -1,0 +1,347 @@
+#include "manifest/format/kinds.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <cctype>
+#include <climits>
+#include <cstdlib>
+#include <optional>
+
+#include "base/text/lower.h"
+
+namespace bottle::manifest {
+namespace {
+
+constexpr Kind kKinds[] = {
+    {Type::text, "text", R"({"type":["string","number","boolean"]})", "text"},
+    {Type::name, "name", R"({"type":"string","pattern":"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"})",
+     "a name of up to 64 letters, digits, _ . -"},
+    {Type::env_name, "variable name", R"({"type":"string","pattern":"^[A-Za-z_][A-Za-z0-9_]*$"})",
+     "the name of a variable, with letters, digits and _"},
+    {Type::env_value, "text, `${HOST_VAR}` or `?question`", R"({"type":["string","number","boolean"]})",
+     "a literal, ${HOST_VAR} as the whole value, or ?question"},
+    {Type::flag, "true or false", R"({"type":"boolean"})", "true or false"},
+    {Type::inspect, "true, false or full", R"({"enum":[true,false,"full"]})", "true, false or full"},
+    {Type::count, "whole number", R"({"type":"integer","minimum":1,"maximum":4194304})",
+     "a whole number from 1 to 4194304"},
+    {Type::number, "number", R"({"type":"number","exclusiveMinimum":0,"maximum":1024})",
+     "a number above 0, up to 1024"},
+    {Type::port, "port", R"({"type":"integer","minimum":1,"maximum":65535})", "a port from 1 to 65535"},
+    {Type::size, "size such as 512m or 4g",
+     R"({"type":["string","integer"],"pattern":"^[0-9]+([kKmMgGtT]([iI]?[bB])?)?$"})",
+     "a size such as 512m or 4g, at least 64m"},
+    {Type::duration, "time such as 30m or 2h", R"({"type":"string","pattern":"^[0-9]+[smhd]$"})",
+     "a time such as 90s, 30m, 2h or 1d"},
+    {Type::host, "host", R"({"type":"string"})", "a host name such as api.example.org"},
+    {Type::pattern, "host pattern", R"({"type":"string"})",
+     "a host: example.org, *.example.org or *, without scheme, port or path"},
+    {Type::method, "HTTP method", R"({"type":"string","pattern":"^[A-Z]{1,20}$"})",
+     "an HTTP method in capitals, such as GET"},
+    {Type::path_glob, "path glob", R"({"type":"string","pattern":"^/"})",
+     "a path that begins with /, where * stays within a segment and ** does not, and a percent sign is %25"},
+    {Type::address, "ip or ip:port", R"({"type":"string"})",
+     "an address: 203.0.113.7, 203.0.113.7:8443 or [2001:db8::1]:443"},
+    {Type::endpoint, "host:port", R"({"type":"string","pattern":":[0-9]+$"})", "host:port"},
+    {Type::url, "http URL", R"({"type":"string","pattern":"^http://"})", "http://host:port"},
+    {Type::source, "source", R"({"type":"string","pattern":"^(env:.+|file:.+|cmd:.+|\\?.*)$"})",
+     "env:NAME, file:PATH, cmd:COMMAND or ?question"},
+    {Type::package, "Debian package", R"({"type":"string","pattern":"^[a-z0-9][a-z0-9+.-]+$"})",
+     "the name of a Debian package"},
+    {Type::version, "version", R"({"type":"string","pattern":"^[0-9]+\\.[0-9]+\\.[0-9]+(-[0-9A-Za-z.-]+)?$"})",
+     "an exact version such as 2.1.3"},
+    {Type::integrity, "integrity",
+     R"({"type":"string","pattern":"^sha512-[A-Za-z0-9+/]{86}==( sha512-[A-Za-z0-9+/]{86}==)*$"})",
+     "sha512-… as npm prints it (`npm view PACKAGE dist.integrity`); several with blanks between them"},
+    {Type::host_path, "path on this host", R"({"type":"string"})", "a path"},
+    {Type::ssh_key, "ssh public key", R"({"type":"string"})", "a public key such as \"ssh-ed25519 AAAA…\""},
+    {Type::placeholder, "text", R"({"type":"string","minLength":12,"maxLength":256})",
+     "12 to 256 printable characters without spaces"},
+    {Type::header, "header", R"({"type":"string","pattern":"^[A-Za-z0-9-]+: .*\\{\\}"})",
+     "a header with {} for the value, such as \"Authorization: Bearer {}\""},
+    {Type::choice, "choice", "{}", "one of the values"},
+    {Type::preset, "preset", R"({"type":"string","pattern":"^[a-z-]+(:[A-Za-z0-9._/-]+)?(@[0-9]+)?$"})",
+     "a preset such as npm, npm@1 or github-repo:OWNER/NAME"},
+    {Type::section, "section", "{}", "keys and values"},
+    {Type::rule, "host pattern or rule", "{}", "a host, or {host: …, methods: …, paths: …}"},
+    {Type::variable, "text, `${HOST_VAR}`, `?question` or section", "{}",
+     "a literal, ${HOST_VAR} as the whole value, ?question, or {value: …, secret: true}"},
+};
+
+bool digits(const std::string& text, size_t most = 9) {
+  return !text.empty() && text.size() <= most && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+bool in(const std::string& text, unsigned long low, unsigned long high) {
+  if (!digits(text)) return false;
+  auto n = std::strtoul(text.c_str(), nullptr, 10);
+  return low <= n && n <= high;
+}
+bool alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
+bool made_of(const std::string& text, std::string_view extra) {
+  return std::ranges::all_of(text, [&](char c) { return alnum(c) || extra.find(c) != extra.npos; });
+}
+bool printable(const std::string& text) {
+  return std::ranges::none_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+}
+
+bool escapes_are_whole(const std::string& text) {
+  auto digit = [&](size_t at) { return at < text.size() && std::isxdigit(static_cast<unsigned char>(text[at])) != 0; };
+  for (size_t at = 0; (at = text.find('%', at)) != std::string::npos; at += 3)
+    if (!digit(at + 1) || !digit(at + 2)) return false;
+  return true;
+}
+
+// Semantic versioning without build metadata: a range or a tag such as `latest` would not pin anything.
+bool version(const std::string& text) {
+  size_t dash = text.find('-');
+  std::string numbers = text.substr(0, dash);
+  if (text.size() > 64 || std::ranges::count(numbers, '.') != 2) return false;
+  for (size_t from = 0, dot; from != std::string::npos; from = dot == std::string::npos ? dot : dot + 1) {
+    dot = numbers.find('.', from);
+    if (!digits(numbers.substr(from, dot == std::string::npos ? dot : dot - from))) return false;
+  }
+  return dash == std::string::npos || (dash + 1 < text.size() && made_of(text.substr(dash + 1), ".-"));
+}
+
+// Subresource Integrity, of SHA-512 only: what npm has for each package. Several where there are several
+// architectures.
+bool integrity(const std::string& text) {
+  constexpr size_t kLength = 7 + 88;
+  if (text.size() > 16 * (kLength + 1)) return false;
+  for (size_t from = 0;; from += kLength + 1) {
+    std::string one = text.substr(from, kLength);
+    if (one.size() != kLength || !one.starts_with("sha512-") || !one.ends_with("==") ||
+        !made_of(one.substr(7, kLength - 9), "+/"))
+      return false;
+    if (from + kLength == text.size()) return true;
+    if (text[from + kLength] != ' ') return false;
+  }
+}
+
+bool ip(const std::string& text) {
+  unsigned char bytes[16];
+  return ::inet_pton(AF_INET, text.c_str(), bytes) == 1 || ::inet_pton(AF_INET6, text.c_str(), bytes) == 1;
+}
+
+// Accepts a DNS name in ASCII or a dotted-quad IPv4 address. Refuses other spellings of an address (127.1, 0x7f.1,
+// 2130706433), because a resolver would read them as an address, which a reader of the rule might not see.
+bool host(const std::string& text) {
+  if (text.empty() || text.size() > 253) return false;
+  std::string label;
+  std::string last;
+  for (size_t at = 0; at <= text.size(); ++at) {
+    if (at < text.size() && text[at] != '.') {
+      label += text[at];
+      continue;
+    }
+    if (label.empty() || label.size() > 63 || !made_of(label, "-_") || label.front() == '-' || label.back() == '-')
+      return false;
+    last = std::move(label);
+    label.clear();
+  }
+  bool numeric = digits(last, 63) || last.starts_with("0x") || last.starts_with("0X");
+  unsigned char bytes[4];
+  return !numeric || ::inet_pton(AF_INET, text.c_str(), bytes) == 1;
+}
+
+// An IPv6 address, in brackets or not.
+bool six(const std::string& text) {
+  bool bracketed = text.starts_with('[') && text.ends_with(']') && text.size() > 2;
+  unsigned char bytes[16];
+  return ::inet_pton(AF_INET6, (bracketed ? text.substr(1, text.size() - 2) : text).c_str(), bytes) == 1;
+}
+
+bool pattern(const std::string& text) {
+  if (text == "*" || six(text)) return true;
+  if (!text.starts_with("*.")) return host(text);
+  std::string rest = text.substr(2);
+  unsigned char bytes[4];
+  return host(rest) && ::inet_pton(AF_INET, rest.c_str(), bytes) != 1;
+}
+
+bool address(const std::string& text) {
+  if (ip(text) || six(text)) return true;
+  size_t colon = text.rfind(':');
+  if (colon == std::string::npos || !in(text.substr(colon + 1), 1, 65535)) return false;
+  std::string before = text.substr(0, colon);
+  if (before.starts_with("[") && before.ends_with("]")) return ip(before.substr(1, before.size() - 2));
+  return before.find(':') == std::string::npos && ip(before);
+}
+
+bool endpoint(const std::string& text) {
+  size_t colon = text.rfind(':');
+  return address(text)
+             ? text.find('.') == std::string::npos || colon != std::string::npos
+             : colon != std::string::npos && host(text.substr(0, colon)) && in(text.substr(colon + 1), 1, 65535);
+}
+
+// host:port, perhaps behind user:password@, with or without a slash at its end.
+bool proxy_address(std::string text) {
+  if (text.ends_with('/')) text.pop_back();
+  if (size_t at = text.rfind('@'); at != text.npos) {
+    std::string login = text.substr(0, at);
+    if (login.empty() || !printable(login) || login.find_first_of("/@ ") != login.npos) return false;
+    text.erase(0, at + 1);
+  }
+  return endpoint(text);
+}
+
+std::optional<uint64_t> size(const std::string& text) {
+  size_t end = text.find_first_not_of("0123456789");
+  std::string number = text.substr(0, end), unit = end == std::string::npos ? "" : lower(text.substr(end));
+  if (!digits(number, 15)) return {};
+  int shift = 0;
+  if (!unit.empty()) {
+    size_t at = std::string_view("kmgt").find(unit[0]);
+    std::string rest = unit.substr(1);
+    if (at == std::string_view::npos || (rest != "" && rest != "b" && rest != "ib")) return {};
+    shift = 10 * (static_cast<int>(at) + 1);
+  }
+  uint64_t n = std::strtoull(number.c_str(), nullptr, 10);
+  if (n > (UINT64_MAX >> 1) >> shift) return {};
+  return n << shift;
+}
+
+bool number(const std::string& text) {
+  if (text.empty() || text.size() > 12 || text.find_first_not_of("0123456789.") != std::string::npos) return false;
+  char* end = nullptr;
+  double n = std::strtod(text.c_str(), &end);
+  return *end == 0 && n > 0 && n <= 1024;
+}
+
+bool variable(const std::string& text) { return !text.empty() && !digits(text.substr(0, 1)) && made_of(text, "_"); }
+
+bool source(const std::string& text) {
+  if (text.starts_with("?")) return printable(text);
+  if (text.starts_with("env:")) return variable(text.substr(4));
+  if (text.starts_with("file:")) return text.size() > 5 && printable(text);
+  return text.starts_with("cmd:") && text.size() > 4 && text.find('\0') == std::string::npos;
+}
+
+bool header(const std::string& text) {
+  size_t colon = text.find(": ");
+  return colon != std::string::npos && colon > 0 && made_of(text.substr(0, colon), "-") && printable(text) &&
+         text.find("{}", colon) != std::string::npos && text.find("{}") == text.rfind("{}");
+}
+
+bool capital(char c) { return c >= 'A' && c <= 'Z'; }
+
+bool method(const std::string& text) {
+  return !text.empty() && text.size() <= 20 && std::ranges::all_of(text, capital);
+}
+
+bool package(const std::string& text) {
+  return text.size() > 1 && alnum(text[0]) && made_of(text, "+.-") && std::ranges::none_of(text, capital);
+}
+
+bool duration(const std::string& text) {
+  return text.size() > 1 && in(text.substr(0, text.size() - 1), 1, 10000000) &&
+         std::string_view("smhd").find(text.back()) != std::string_view::npos;
+}
+
+bool path_glob(const std::string& text) {
+  return text.starts_with("/") && printable(text) && text.find_first_of(" ?#\\") == std::string::npos &&
+         escapes_are_whole(text);
+}
+
+bool ssh_key(const std::string& text) {
+  size_t space = text.find(' ');
+  return space != std::string::npos && printable(text) &&
+         (text.starts_with("ssh-") || text.starts_with("ecdsa-") || text.starts_with("sk-")) &&
+         text.find_first_not_of(' ', space) != std::string::npos;
+}
+
+bool placeholder(const std::string& text) {
+  return text.size() >= 12 && text.size() <= 256 &&
+         std::ranges::all_of(text, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+}
+
+bool env_value(const std::string& text) {
+  if (text.starts_with("${") && text.ends_with("}")) return variable(text.substr(2, text.size() - 3));
+  return text.find('\0') == std::string::npos;
+}
+
+}  // namespace
+
+const Kind& kind(Type type) { return *std::ranges::find(kKinds, type, &Kind::type); }
+
+bool valid(Type type, const std::string& text) {
+  switch (type) {
+    case Type::text:
+      return text.find('\0') == std::string::npos;
+    case Type::name:
+      return !text.empty() && text.size() <= 64 && alnum(text[0]) && made_of(text, "_.-");
+    case Type::env_name:
+      return variable(text);
+    case Type::env_value:
+      return env_value(text);
+    case Type::flag:
+    case Type::inspect:
+      return text == "true" || text == "false" || (type == Type::inspect && text == "full");
+    case Type::count:
+      return in(text, 1, 4194304);
+    case Type::number:
+      return number(text);
+    case Type::port:
+      return in(text, 1, 65535);
+    case Type::size:
+      return size(text) && *size(text) >= (64u << 20);
+    case Type::duration:
+      return duration(text);
+    case Type::host:
+      return host(text) || six(text);
+    case Type::pattern:
+      return pattern(text);
+    case Type::method:
+      return method(text);
+    case Type::path_glob:
+      return path_glob(text);
+    case Type::address:
+      return address(text);
+    case Type::endpoint:
+      return endpoint(text);
+    case Type::url:
+      return text.starts_with("http://") && proxy_address(text.substr(7));
+    case Type::source:
+      return source(text);
+    case Type::package:
+      return package(text);
+    case Type::version:
+      return version(text);
+    case Type::integrity:
+      return integrity(text);
+    case Type::host_path:
+    case Type::preset:
+      return !text.empty() && text.size() <= PATH_MAX && printable(text);
+    case Type::ssh_key:
+      return ssh_key(text);
+    case Type::placeholder:
+      return placeholder(text);
+    case Type::header:
+      return header(text);
+    case Type::choice:
+    case Type::section:
+    case Type::rule:
+    case Type::variable:
+      return true;
+  }
+  return false;
+}
+
+uint64_t to_size(const std::string& text) { return size(text).value_or(0); }
+
+uint64_t to_duration(const std::string& text) {
+  uint64_t n = std::strtoull(text.c_str(), nullptr, 10);
+  switch (text.back()) {
+    case 'm':
+      return n * 60;
+    case 'h':
+      return n * 3600;
+    case 'd':
+      return n * 86400;
+    default:
+      return n;
+  }
+}
+
+}  // namespace bottle::manifest

@@ -1,0 +1,136 @@
+#include "session/agent/agent_files.h"
+
+#include <algorithm>
+#include <atomic>
+#include <ctime>
+
+#include "base/stream.h"
+#include "session/agent/agent_home.h"
+#include "session/box/containers.h"
+#include "session/collect/collect.h"
+#include "workspace/place.h"
+
+namespace bottle::session {
+namespace {
+
+// Returns the image's /etc/passwd with a line for `uid` added, or an empty string if it already has one. ssh and other
+// programs need a name for their user, whichever uid the operator has.
+Result<std::string> users_with(docker::Engine& engine, const std::string& container, uint32_t uid, uint32_t gid) {
+  std::string text;
+  docker::TarReader reader({.entry = [](const docker::TarEntry&) -> Result<> { return {}; },
+                            .data = [&](std::string_view bytes) -> Result<> {
+                              text += bytes;
+                              return {};
+                            }},
+                           {.entries = 1, .bytes = 1 << 20});
+  auto got = engine.get_archive(container, "/etc/passwd", [&](std::string_view bytes) { return reader.feed(bytes); });
+  if (!got && got.error().code != Code::not_found) return std::unexpected(std::move(got.error()));
+  for (size_t at = 0; at < text.size();) {
+    std::string line = text.substr(at, text.find('\n', at) - at);
+    at += line.size() + 1;
+    size_t second = line.find(':', line.find(':') + 1);
+    if (second != std::string::npos &&
+        line.substr(second + 1, line.find(':', second + 1) - second - 1) == std::to_string(uid))
+      return "";
+  }
+  if (!text.empty() && !text.ends_with('\n')) text += '\n';
+  return text + "agent:x:" + std::to_string(uid) + ":" + std::to_string(gid) + "::/home/agent:/bin/sh\n";
+}
+
+Result<> put_users(docker::Engine& engine, const Job& job, const std::string& container) {
+  std::string users = TRY(users_with(engine, container, job.plan.uid, job.plan.gid)), archive;
+  if (users.empty()) return {};
+  docker::TarWriter tar([&](std::string_view bytes) -> Result<> {
+    archive.append(bytes);
+    return {};
+  });
+  TRY(tar.file("etc/passwd", 0644, 0, 0, users));
+  TRY(tar.finish());
+  size_t at = 0;
+  return engine.put_archive(container, "/", [&](char* buffer, size_t size) -> Result<size_t> {
+    size_t n = std::min(size, archive.size() - at);
+    archive.copy(buffer, n, at);
+    at += n;
+    return n;
+  });
+}
+
+bool sends_workspace(manifest::WorkspaceMode mode) {
+  return mode == manifest::WorkspaceMode::copy || mode == manifest::WorkspaceMode::clone;
+}
+
+// Writes bottle's own files, which are the first part of the archive for the container's root. Everything goes into one
+// archive, because each archive costs the engine a process.
+Result<> put_ours(docker::TarWriter& tar, const Job& job, std::string_view inside) {
+  const auto& plan = job.plan;
+  TRY(tar.directory(".bottle", 0755, 0, 0));
+  TRY(tar.file(".bottle/inside", 0755, 0, 0, inside));
+  TRY(tar.directory("home/agent", 0700, plan.uid, plan.gid));
+  // The inside helper runs as the agent's user, and it adds the session's authority to the system's store.
+  TRY(tar.directory("etc/ssl/certs", 0755, plan.uid, plan.gid));
+  if (plan.workspace_mode != manifest::WorkspaceMode::bind)
+    TRY(tar.directory(plan.workdir.substr(1), 0755, plan.uid, plan.gid));
+  return put_home(tar, job);
+}
+
+}  // namespace
+
+Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink, const std::stop_token& stop) {
+  workspace::Outgoing outgoing = outgoing_of(job);
+  outgoing.stop = stop;
+  docker::TarWriter tar(sink, static_cast<uint64_t>(std::time(nullptr)));
+  TRY(workspace::put_git_settings(tar, outgoing));
+  if (!sends_workspace(outgoing.mode)) {
+    if (outgoing.mode == manifest::WorkspaceMode::bind) TRY(workspace::check_place(outgoing.source));
+    TRY(tar.finish());
+    return workspace::Summary{};
+  }
+  return workspace::send(outgoing, sink);
+}
+
+Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sink,
+                                        const std::function<bool()>& is_over) {
+  auto put = [&](const std::string& to, const Source& source) -> Result<> {
+    if (to != "/") return fail(Code::protocol, "the delivery has an unknown destination");
+    std::string chunk(256 << 10, '\0');
+    for (bool taken = true;;) {
+      size_t n = TRY(source(chunk.data(), chunk.size()));
+      if (n == 0) return {};
+      if (!taken) continue;
+      auto sent = sink({chunk.data(), n});
+      taken = static_cast<bool>(sent);
+      // An engine may stop reading at the archive's end mark, before the padding that follows it.
+      if (!taken && sent.error().code != Code::closed) return sent;
+    }
+  };
+  TRY(delivery.receive(put, 120000, is_over));
+  return workspace::Summary{};
+}
+
+Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, std::string_view inside,
+                                      const std::string& container, const std::function<Result<>()>& create,
+                                      const PutRest& put_rest, const std::function<void(const std::string&)>& show,
+                                      const std::stop_token& stop) {
+  workspace::Summary sent;
+  std::atomic<bool> over = false;
+  TRY(pipe_through(
+      [&](const Sink& sink) -> Result<> {
+        docker::TarWriter tar(sink, static_cast<uint64_t>(std::time(nullptr)));
+        TRY(put_ours(tar, job, inside));
+        sent = TRY(put_rest(sink, [&] { return over.load(); }));
+        return {};
+      },
+      [&](const Source& source) -> Result<> {
+        auto filled = [&]() -> Result<> {
+          TRY(create());
+          return engine.put_archive(container, "/", told(source, "copying the workspace into the bottle", show));
+        }();
+        if (!filled) over = true;
+        return filled;
+      },
+      stop));
+  if (!job.plan.ssh.empty()) TRY(put_users(engine, job, container));
+  return sent;
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,68 @@
+#include "session/agent/agent_home.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/files/file.h"
+
+namespace bottle::session {
+namespace {
+
+Result<> put_tree(docker::TarWriter& tar, const std::string& from, const std::string& to, const plan::Plan& plan,
+                  int depth) {
+  if (depth > 16) return fail(Code::limit, from + " is nested too deeply");
+  TRY(tar.directory(to, 0755, plan.uid, plan.gid));
+  DIR* dir = ::opendir(from.c_str());
+  if (!dir) return fail_errno("opening the skill " + from);
+  Result<> result;
+  while (dirent* entry = ::readdir(dir)) {
+    std::string name = entry->d_name, path = from + "/" + name;
+    struct stat st{};
+    if (name == "." || name == ".." || ::lstat(path.c_str(), &st) != 0) continue;
+    if (S_ISDIR(st.st_mode)) {
+      result = put_tree(tar, path, to + "/" + name, plan, depth + 1);
+    } else if (S_ISREG(st.st_mode)) {
+      auto text = read_file(path);
+      result = text ? tar.file(to + "/" + name, st.st_mode & 0777, plan.uid, plan.gid, *text)
+                    : std::unexpected(text.error());
+    }
+    if (!result) break;
+  }
+  ::closedir(dir);
+  return result;
+}
+
+}  // namespace
+
+std::string start_directory(const plan::Plan& plan) {
+  return plan.start.empty() ? plan.workdir : plan.workdir + "/" + plan.start;
+}
+
+Result<> put_home(docker::TarWriter& tar, const Job& job) {
+  const auto& plan = job.plan;
+  if (plan.provider == "claude") {
+    TRY(tar.directory("home/agent/.claude", 0700, plan.uid, plan.gid));
+    // These settings answer the first-run questions, because no operator is in the bottle to answer them.
+    nlohmann::json settings = {
+        {"hasCompletedOnboarding", true},
+        {"bypassPermissionsModeAccepted", true},
+        {"projects",
+         {{start_directory(plan), {{"hasTrustDialogAccepted", true}, {"hasCompletedProjectOnboarding", true}}}}}};
+    TRY(tar.file("home/agent/.claude.json", 0600, plan.uid, plan.gid, settings.dump()));
+  }
+  return put_skills(tar, plan);
+}
+
+Result<> put_skills(docker::TarWriter& tar, const plan::Plan& plan) {
+  if (plan.skills.empty()) return {};
+  std::string base = plan.provider == "codex" ? "home/agent/.codex" : "home/agent/.claude";
+  if (plan.provider != "claude") TRY(tar.directory(base, 0700, plan.uid, plan.gid));
+  TRY(tar.directory(base + "/skills", 0755, plan.uid, plan.gid));
+  for (const auto& skill : plan.skills)
+    TRY(put_tree(tar, skill, base + "/skills/" + skill.substr(skill.rfind('/') + 1), plan, 0));
+  return {};
+}
+
+}  // namespace bottle::session

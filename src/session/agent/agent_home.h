@@ -1,0 +1,19 @@
+// This file writes the agent's home directory: its settings and the skills, under home/agent in an archive.
+#pragma once
+
+#include <string>
+
+#include "docker/tar/tar.h"
+#include "plan/plan.h"
+#include "wire/start/job.h"
+
+namespace bottle::session {
+
+// Returns the directory in which the agent starts.
+std::string start_directory(const plan::Plan& plan);
+
+// Both read the skills from the operator's files, and fail if one cannot be read.
+Result<> put_home(docker::TarWriter& tar, const Job& job);
+Result<> put_skills(docker::TarWriter& tar, const plan::Plan& plan);
+
+}  // namespace bottle::session

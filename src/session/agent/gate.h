@@ -1,0 +1,34 @@
+// This file is the supervisor's side of the gate in front of the agent (ARCHITECTURE.md, "The gate").
+#pragma once
+
+#include <stop_token>
+#include <string>
+
+#include "docker/engine.h"
+#include "wire/gate.h"
+
+namespace bottle::session {
+
+class Gate {
+ public:
+  Gate(docker::Attached attached, bool terminal) : attached_(std::move(attached)), terminal_(terminal) {}
+
+  // Asks for the self-test. Must not be called before the guard serves, because the helper's first packet to a neighbor
+  // that does not exist yet costs a second.
+  Result<> ask();
+
+  // Returns the helper's report. There is exactly one, before any other output. Blocks. Fails with Code::closed, and
+  // with what the container printed, if the container ended first. A stop ends the wait with Code::canceled.
+  Result<wire::Report> await_report(int timeout_ms, const std::stop_token& stop = {});
+  Result<> open(const wire::Go& go);
+
+  std::string take_early() { return std::move(early_); }  // demultiplexed stdout that followed the report
+  docker::Attached take_attached() { return std::move(attached_); }
+
+ private:
+  docker::Attached attached_;
+  bool terminal_;
+  std::string early_;
+};
+
+}  // namespace bottle::session

@@ -1,0 +1,15 @@
+// This file makes the message that opens the gate: the agent's command, its environment and its files.
+#pragma once
+
+#include <string>
+
+#include "session/box/network.h"
+#include "wire/gate.h"
+#include "wire/start/job.h"
+
+namespace bottle::session {
+
+// `ca` is the certificate of the session's root (PEM), which the agent will trust. The function is pure.
+wire::Go go_message(const Job& job, const Values& values, const std::string& ca, const Subnet& subnet);
+
+}  // namespace bottle::session

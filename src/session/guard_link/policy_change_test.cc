@@ -1,0 +1,140 @@
+#include "session/guard_link/policy_change.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace bottle::session {
+namespace {
+
+wire::PolicyChange allow(const std::string& id, manifest::AllowRule rule) {
+  return {.id = id, .allow = std::move(rule)};
+}
+const wire::PolicyChanged& changed(const wire::Event& event) { return std::get<wire::PolicyChanged>(event); }
+wire::PolicyChange deny(const std::string& host) { return {.id = "2", .deny = host}; }
+
+TEST(LivePolicy, AddsTakesBackAndForbids) {
+  std::vector<wire::GuardRule> rules = {{.host = "a.example.org"}};
+  rules = *changed_rules(rules, allow("1", {.host = "New.Example.org", .ports = {8443}}));
+  ASSERT_EQ(rules.size(), 2u);
+  EXPECT_EQ(rules[1].host, "new.example.org");
+  EXPECT_FALSE(rules[1].inspect);
+  rules = *changed_rules(rules, deny("a.example.org"));
+  EXPECT_EQ(rules, std::vector<wire::GuardRule>({rules[0], {.host = "a.example.org", .deny = true}}));
+  EXPECT_EQ(*changed_rules(rules, deny("a.example.org")), rules) << "twice is once";
+  rules = *changed_rules(rules, allow("1", {.host = "a.example.org", .methods = {"GET"}}));
+  EXPECT_TRUE(rules.back().inspect);
+  for (const auto& rule : rules) EXPECT_FALSE(rule.deny);
+  for (const auto& bad : {allow("1", {.host = "*"}), allow("1", {.host = "10.0.0.1"}), allow("1", {.host = "a b"}),
+                          allow("1", {.host = "a.org", .paths = {"x"}}), deny(""), wire::PolicyChange()})
+    EXPECT_FALSE(changed_rules(rules, bad)) << bad.allow.value_or(manifest::AllowRule()).host;
+}
+
+TEST(LivePolicy, WhatTheGuardRefusesIsTakenBack) {
+  wire::GuardConfig config;
+  std::vector<wire::GuardConfig> sent;
+  std::vector<wire::Event> told;
+  bool up = true;
+  LivePolicy policy(
+      config,
+      [&](const wire::GuardConfig& told) -> Result<> {
+        return up ? (sent.push_back(told), Result<>{}) : fail(Code::unavailable, "down");
+      },
+      [&](const wire::Event& e) { told.push_back(e); });
+  policy.request(allow("1", {.host = "a.example.org"}));
+  policy.request(deny("b.example.org"));
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_TRUE(told.empty());
+  policy.accepted();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_TRUE(changed(told[0]).ok && changed(told[0]).id == "1");
+  EXPECT_TRUE(policy.refused("no"));
+  EXPECT_EQ(config, sent[0]) << "the second is taken back, the first stays";
+  EXPECT_FALSE(policy.refused("something else"));
+  up = false;
+  policy.request(allow("3", {.host = "c.example.org"}));
+  EXPECT_TRUE(!changed(told.back()).ok && changed(told.back()).id == "3");
+  EXPECT_EQ(config, sent[0]);
+}
+
+TEST(LivePolicy, LetsACredentialLeaveByItsFingerprint) {
+  wire::GuardConfig config;
+  std::vector<wire::GuardConfig> sent;
+  std::vector<wire::Event> told;
+  LivePolicy policy(
+      config, [&](const wire::GuardConfig& each) { return sent.push_back(each), Result<>{}; },
+      [&](const wire::Event& e) { told.push_back(e); });
+  policy.request({.id = "1", .secret = "3543c50b0cb9"});
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0].egress.allowed_secrets, std::vector<std::string>{"3543c50b0cb9"});
+  policy.accepted();
+  EXPECT_TRUE(changed(told.back()).ok);
+  policy.request({.id = "2", .secret = "the-value-itself"});
+  EXPECT_FALSE(changed(told.back()).ok);
+  EXPECT_EQ(sent.size(), 1u) << "the guard never gets a value as an exception";
+}
+
+TEST(LivePolicy, WithoutARecordTheGuardIsToldToLetNothingThrough) {
+  wire::GuardConfig config;
+  std::vector<wire::GuardConfig> sent;
+  std::vector<wire::Event> told;
+  bool up = true;
+  LivePolicy policy(
+      config,
+      [&](const wire::GuardConfig& told) -> Result<> {
+        return up ? (sent.push_back(told), Result<>{}) : fail(Code::unavailable, "down");
+      },
+      [&](const wire::Event& e) { told.push_back(e); });
+  policy.set_unrecorded("");
+  EXPECT_TRUE(sent.empty());
+  policy.request(allow("1", {.host = "a.example.org"}));
+  policy.set_unrecorded("the disk is full");
+  policy.set_unrecorded("the disk is full");
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_EQ(sent[1].unrecorded, "the disk is full");
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<wire::RecordFull>(told[0]));
+  // Both are undone if the guard refuses the first, and this one must not be lost.
+  policy.refused("no");
+  policy.set_unrecorded("the disk is full");
+  EXPECT_EQ(sent.back().unrecorded, "the disk is full");
+  // A dead guard gets it when it restarts.
+  up = false;
+  policy.set_unrecorded("");
+  EXPECT_EQ(config.unrecorded, "");
+  EXPECT_TRUE(std::holds_alternative<wire::RecordBack>(told.back()));
+}
+
+TEST(LivePolicy, AnotherBrokersRootIsTrustedOnceAndTakenBackWhereItIsRefused) {
+  wire::GuardConfig config;
+  config.egress.extra_ca = "FIRST";
+  const auto before = config;
+  std::vector<wire::GuardConfig> sent;
+  std::vector<wire::Event> told;
+  bool up = true;
+  LivePolicy policy(
+      config,
+      [&](const wire::GuardConfig& told) -> Result<> {
+        return up ? (sent.push_back(told), Result<>{}) : fail(Code::unavailable, "down");
+      },
+      [&](const wire::Event& e) { told.push_back(e); });
+  policy.trust("");
+  policy.trust("FIRST");
+  EXPECT_TRUE(sent.empty());
+  policy.trust("SECOND");
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(config.egress.extra_ca, "FIRST\nSECOND");
+  policy.trust("SECOND");
+  EXPECT_EQ(sent.size(), 1u);
+  EXPECT_FALSE(policy.refused("no certificate")) << "no operator's request: the error is news";
+  EXPECT_EQ(config, before);
+  policy.trust("THIRD");
+  policy.accepted();
+  up = false;
+  policy.trust("FOURTH");
+  EXPECT_EQ(config.egress.extra_ca, "FIRST\nTHIRD\nFOURTH") << "for the next guard";
+  EXPECT_TRUE(told.empty());
+}
+
+}  // namespace
+}  // namespace bottle::session

@@ -1,0 +1,66 @@
+#include "session/images/agent_image.h"
+
+#include <algorithm>
+
+#include "base/text/line.h"
+#include "docker/answers.h"
+#include "session/images/agent_image_build.h"
+
+extern "C" {
+extern const char bottle_bootstrap_begin[], bottle_bootstrap_end[];
+}
+
+namespace bottle::session {
+namespace {
+
+using Progress = std::function<void(const std::string&)>;
+
+// Turns bottle-agent-claude:0123abcd into bottle-agent-claude:replaced-<id>.
+std::string replaced_name(const std::string& reference, const std::string& id) {
+  size_t digest = id.find(':');
+  return reference.substr(0, reference.rfind(':')) + ":replaced-" +
+         id.substr(digest == std::string::npos ? 0 : digest + 1).substr(0, 12);
+}
+
+}  // namespace
+
+std::string_view bootstrap_script() { return {bottle_bootstrap_begin, bottle_bootstrap_end}; }
+
+Result<> refuse_forged_labels(const nlohmann::json& image, const std::string& reference) {
+  constexpr std::string_view kOfImages[] = {"bottle.image", "bottle.agent", "bottle.package", "bottle.integrity"};
+  const auto& labels = docker::member(docker::member(image, "Config"), "Labels");
+  if (!labels.is_object()) return {};
+  for (const auto& [key, value] : labels.items())
+    if (key.starts_with("bottle.") && std::ranges::count(kOfImages, key) == 0)
+      return fail(Code::denied,
+                  "the image " + reference + " carries the label " + one_line(key, 60) +
+                      ", which bottle sets on what a session makes",
+                  "was it made from a session's container (docker commit)? build it without that label");
+  return {};
+}
+
+Result<> ensure_agent_image(docker::Engine& engine, const Directories& directories, const plan::Image& image,
+                            const Progress& progress, bool refresh, const std::stop_token& stop) {
+  std::string before;
+  if (auto old = engine.inspect_image(image.reference)) {
+    if (!refresh) return refuse_forged_labels(*old, image.reference);
+    before = docker::text_of(*old, "Id");
+  } else if (old.error().code != Code::not_found) {
+    return std::unexpected(std::move(old.error()));
+  }
+  if (image.recipe.empty())
+    return fail(Code::not_found, "the engine has no image " + image.reference,
+                "pull or build it, or remove `image:` from the bottle");
+  TRY(build_agent_image(engine, directories, image, progress, refresh, stop));
+  auto made = TRY(engine.inspect_image(image.reference));
+  // The name now belongs to the new image. The old image is removed. If a session still runs on it, it stays under
+  // another name of bottle's, by which a later `image prune` finds it.
+  if (!before.empty() && docker::text_of(made, "Id") != before) {
+    std::string replaced = replaced_name(image.reference, before);
+    if (auto named = engine.tag_image(before, replaced)) (void)engine.remove_image(replaced);
+    else (void)engine.remove_image(before);
+  }
+  return refuse_forged_labels(made, image.reference);
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,33 @@
+// This file provides the image that an agent's container starts from.
+#pragma once
+
+#include <functional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files/directories.h"
+#include "docker/engine.h"
+#include "plan/plan.h"
+
+namespace bottle::session {
+
+// Returns the script that makes an image's root file system. A part of the image's name is a hash of it.
+std::string_view bootstrap_script();
+
+// Builds the plan's agent image if the engine lacks it, or always with `refresh`. The root file system is made with the
+// machine's own package managers, without an image registry. Sends progress lines to `progress`. Takes minutes the
+// first time, and returns at once if the image exists. A refreshed image replaces the old one under the same reference;
+// containers of the old image keep running. A stop ends the build with Code::canceled; the engine must heed it too.
+Result<> ensure_agent_image(docker::Engine& engine, const Directories& directories, const plan::Image& image,
+                            const std::function<void(const std::string&)>& progress, bool refresh = false,
+                            const std::stop_token& stop = {});
+
+// Fails with Code::denied if an image has labels that only bottle sets on what it makes. Such an image was made from
+// the container of a session, or pretends to be one. `image` is the engine's description of it. The function is pure.
+Result<> refuse_forged_labels(const nlohmann::json& image, const std::string& reference);
+
+}  // namespace bottle::session

@@ -1,0 +1,308 @@
+#include "session/images/agent_image_build.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cctype>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <deque>
+#include <filesystem>
+
+#include "base/defer.h"
+#include "base/files/file.h"
+#include "base/ids.h"
+#include "base/os/process.h"
+#include "base/text/line.h"
+#include "base/unique_fd.h"
+#include "session/images/agent_image.h"
+#include "session/ledger/names.h"
+#include "session/seccomp/seccomp.h"
+
+namespace bottle::session {
+namespace {
+
+using nlohmann::json;
+using Progress = std::function<void(const std::string&)>;
+
+// Runs a program that makes an image. Its output is shown as progress, and the last lines become the reason if it
+// fails.
+struct Builder {
+  const Progress& progress;
+  const std::stop_token& stop;
+  std::deque<std::string> last = {};
+
+  Result<int> run(const std::vector<std::string>& argv) {
+    auto tell = [&](const Line& line) {
+      progress(line.text());
+      last.push_back(line.text());
+      if (last.size() > 3) last.pop_front();
+    };
+    return run_in_lines(argv, tell, stop);
+  }
+
+  std::string why() const {
+    std::string all;
+    for (const auto& line : last) all += (all.empty() ? ": " : " | ") + line;
+    return all;
+  }
+};
+
+Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, bool refresh, const Progress& progress,
+                          const std::stop_token& stop) {
+  std::string directory = image.dockerfile.substr(0, image.dockerfile.rfind('/'));
+  std::vector<std::string> argv = {"docker",
+                                   "-H",
+                                   "unix://" + engine.socket(),
+                                   "build",
+                                   "--label",
+                                   "bottle.image=agent",
+                                   "-t",
+                                   image.reference,
+                                   "-f",
+                                   image.dockerfile};
+  if (refresh) argv.insert(argv.end(), {"--pull", "--no-cache"});
+  argv.insert(argv.end(), {"--", directory.empty() ? "/" : directory});
+  Builder builder{progress, stop};
+  auto status = builder.run(argv);
+  if (!status && status.error().code == Code::not_found)
+    return fail(
+        Code::not_found,
+        "building " + image.dockerfile + ": the docker command is missing, and bottle needs it to build Dockerfiles",
+        "install it (Debian: docker.io), or build the image elsewhere and name it with `image:`");
+  if (TRY(std::move(status)) != 0)
+    return fail(Code::unavailable, "building " + image.dockerfile + " failed" + builder.why());
+  return {};
+}
+
+constexpr const char* kWorkPrefix = "bottle-image-";
+constexpr int kFirstStartMs = 60'000;
+constexpr int kFinishMs = 1'800'000;  // time for dpkg to configure all packages on a slow machine
+constexpr size_t kMostAnswered = 3;   // in lines
+
+// Removes what killed builders left. A running builder holds a lock on its directory.
+void remove_abandoned(const std::string& base) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(base, error)) {
+    struct stat st{};
+    std::string path = entry.path().string();
+    if (!entry.path().filename().string().starts_with(kWorkPrefix)) continue;
+    UniqueFd claim(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!claim || ::fstat(claim.get(), &st) != 0 || st.st_uid != ::getuid() || ::time(nullptr) - st.st_mtime < 60)
+      continue;  // its builder may be about to lock it
+    if (std::error_code ignored; ::flock(claim.get(), LOCK_EX | LOCK_NB) == 0)
+      std::filesystem::remove_all(path, ignored);
+  }
+}
+
+// Describes what npm installed, as recorded by bootstrap.sh.
+struct Installed {
+  std::string package, version, integrity;
+};
+
+// Keeps only characters that cannot end the quotes of a Dockerfile instruction, because the texts go into such
+// instructions.
+Installed read_installed(const std::string& path) {
+  std::string texts[3];
+  size_t line = 0;
+  for (char c : read_file(path, 4096).value_or("")) {
+    if (c == '\n') ++line;
+    else if (line < 3 && (std::isalnum(static_cast<unsigned char>(c)) || std::strchr("@/.-_+=", c))) texts[line] += c;
+  }
+  return {texts[0], texts[1], texts[2]};
+}
+
+std::vector<std::string> labels_of(const std::string& provider, const Installed& installed) {
+  std::vector<std::string> labels = {"LABEL bottle.image=agent"};
+  if (installed.package.empty()) {
+    labels.push_back("LABEL bottle.agent=\"" + provider + "\"");
+    return labels;
+  }
+  labels.push_back("LABEL bottle.agent=\"" + provider + " " + installed.version + "\"");
+  labels.push_back("LABEL bottle.package=\"" + installed.package + "\"");
+  labels.push_back("LABEL bottle.integrity=\"" + installed.integrity + "\"");
+  return labels;
+}
+
+Result<> import(docker::Engine& engine, const std::string& archive, const std::string& reference,
+                const std::vector<std::string>& changes) {
+  UniqueFd fd(::open(archive.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return fail_errno("opening " + archive);
+  auto reader = [&](char* buffer, size_t size) -> Result<size_t> {
+    ssize_t n = ::read(fd.get(), buffer, size);
+    if (n < 0) return fail_errno("reading " + archive);
+    return static_cast<size_t>(n);
+  };
+  return engine.import_image(reference, reader, changes);
+}
+
+// Describes a container for programs that were downloaded but have never run. It has no network, no mounts and no
+// capabilities except `capabilities`. It uses the engine's own seccomp profile unless the caller sets another one.
+json container_of(const std::string& image, const std::string& session, const json& capabilities) {
+  return {{"Image", image},
+          {"Labels", labels(session, Owner::self(), "", "build")},
+          {"HostConfig",
+           {{"NetworkMode", "none"},
+            {"CapDrop", {"ALL"}},
+            {"CapAdd", capabilities},
+            {"SecurityOpt", {"no-new-privileges"}},
+            {"IpcMode", "private"},
+            {"Memory", 2u << 30},
+            {"MemorySwap", 2u << 30},
+            {"PidsLimit", 512},
+            {"Ulimits", json::array({{{"Name", "core"}, {"Soft", 0}, {"Hard", 0}}})},
+            {"LogConfig", {{"Type", "json-file"}, {"Config", {{"max-size", "1m"}, {"max-file", "1"}}}}}}}};
+}
+
+// Holds what a build keeps on the engine: an image of the unpacked files, and one container at a time. A record names
+// both before they exist, so that the next start or cleanup removes what a killed build left.
+class Scratch {
+ public:
+  Scratch(docker::Engine& engine, const Directories& directories) : engine_(engine), directories_(directories) {}
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() {
+    engine_.heed({});  // also after a stop, everything is removed
+    bool gone = engine_.remove_container(names_.trial) && engine_.remove_image(names_.unfinished);
+    if (gone) remove_grave(directories_, session_);
+  }
+
+  Result<> take(const std::string& archive) {
+    TRY(write_grave(directories_, session_, engine_.socket(),
+                    {{"image", names_.unfinished}, {"container", names_.trial}}));
+    std::vector<std::string> changes;
+    for (const auto& [key, value] : labels(session_, Owner::self(), "", "build").items())
+      changes.push_back("LABEL " + key + "=\"" + value.get<std::string>() + "\"");
+    return import(engine_, archive, names_.unfinished, changes);
+  }
+
+  // Returns the first lines of the program's answer to --version. This is the first time that the program runs.
+  Result<std::vector<Line>> ask_version(const std::string& provider) {
+    json config = container_of(names_.unfinished, session_, json::array());
+    config.update({{"Entrypoint", {"/usr/local/bin/" + provider}},
+                   {"Cmd", {"--version"}},
+                   {"User", "1000:1000"},
+                   {"Env", {"HOME=/home/agent"}},
+                   {"WorkingDir", "/"}});
+    config["HostConfig"].update(
+        {{"SecurityOpt", {"no-new-privileges", seccomp_option(agent_seccomp())}},
+         {"ReadonlyRootfs", true},
+         {"Tmpfs", {{"/tmp", "size=64m,nosuid,nodev"}, {"/home/agent", "size=64m,nosuid,nodev,uid=1000,gid=1000"}}}});
+    std::string said = TRY(run(config, kFirstStartMs, "starting " + provider + " --version in a container"));
+    TRY(engine_.remove_container(names_.trial));
+    std::vector<Line> lines;
+    for (const Line& line : lines_of(said.substr(0, 2000)))
+      if (!line.empty() && lines.size() < kMostAnswered) lines.push_back(line);
+    return lines;
+  }
+
+  // Runs the packages' own scripts as root, because root owns the files. They have no network, and their root is the
+  // container's root. The agents' seccomp profile is not used here, because groupadd fails if it cannot open the
+  // kernel's audit socket.
+  Result<> finish() {
+    json config =
+        container_of(names_.unfinished, session_, {"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID"});
+    config.update({{"Entrypoint", {"/bin/sh", "/var/lib/bottle/finish"}}, {"User", "0:0"}, {"WorkingDir", "/"}});
+    TRY(run(config, kFinishMs, "configuring the Debian packages in a container"));
+    return {};
+  }
+
+  // Writes the root file system of the last container to `archive`.
+  Result<> export_to(const std::string& archive) {
+    UniqueFd fd(::open(archive.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (!fd) return fail_errno("creating " + archive);
+    return engine_.export_container(names_.trial, [&](std::string_view bytes) { return write_all(fd.get(), bytes); });
+  }
+
+ private:
+  // Returns what the container wrote to both streams. The container stays until it is removed.
+  Result<std::string> run(const json& config, int patience_ms, const std::string& doing) {
+    TRY(engine_.create_container(names_.trial, config));
+    TRY(engine_.start_container(names_.trial));
+    auto status = engine_.wait_container(names_.trial, patience_ms);
+    if (!status && status.error().code == Code::timed_out)
+      return fail(Code::timed_out, doing + ": it did not end within " + std::to_string(patience_ms / 1000) + " s");
+    int code = TRY(std::move(status));
+    std::string said = TRY(engine_.logs(names_.trial, kMostAnswered));
+    if (code == 0) return said;
+    return fail(Code::unavailable, doing + ": it ended with status " + std::to_string(code) +
+                                       (said.empty() ? "" : ": " + folded(said, 400)));
+  }
+
+  docker::Engine& engine_;
+  const Directories& directories_;
+  std::string session_ = "build-" + random_hex(4);
+  Names names_{session_};
+};
+
+// The directory that a build works in. The build removes it at its end.
+struct Workplace {
+  std::string path, script, archive, installed;
+  UniqueFd claim = {};
+
+  static Result<Workplace> make() {
+    const char* temporary = std::getenv("TMPDIR");
+    std::string base = temporary && *temporary == '/' ? temporary : "/var/tmp",
+                work = base + "/" + kWorkPrefix + random_hex(4);
+    remove_abandoned(base);
+    TRY(make_directories(work));
+    Workplace place{work, work + "/bootstrap.sh", work + "/rootfs.tar", work + "/rootfs.tar.agent"};
+    place.claim = UniqueFd(::open(work.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!place.claim || ::flock(place.claim.get(), LOCK_EX | LOCK_NB) != 0) return fail_errno("locking " + work);
+    return place;
+  }
+  void remove() const {
+    for (const auto& file : {script, archive, installed}) ::unlink(file.c_str());
+    ::rmdir(path.c_str());
+  }
+};
+
+Result<> unpack(const plan::Image& image, const Workplace& work, const Progress& progress,
+                const std::stop_token& stop) {
+  TRY(write_file_atomically(work.script, bootstrap_script(), 0700));
+  std::vector<std::string> argv = {"/bin/bash", work.script, image.provider, work.archive};
+  if (!image.pin.version.empty()) argv.insert(argv.end(), {"--version", image.pin.version});
+  if (!image.pin.integrity.empty()) argv.insert(argv.end(), {"--integrity", image.pin.integrity});
+  argv.insert(argv.end(), image.packages.begin(), image.packages.end());
+  Builder builder{progress, stop};
+  if (int status = TRY(builder.run(argv)); status != 0)
+    return fail(Code::unavailable, "building the image for " + image.provider + " failed" + builder.why());
+  return {};
+}
+
+Result<> bootstrap(docker::Engine& engine, const Directories& directories, const plan::Image& image,
+                   const Progress& progress, const std::stop_token& stop) {
+  Workplace work = TRY(Workplace::make());
+  Defer clean([&] { work.remove(); });
+  TRY(unpack(image, work, progress, stop));
+  Installed installed = read_installed(work.installed);
+  Scratch scratch(engine, directories);
+  TRY(scratch.take(work.archive));
+  if (!installed.package.empty()) {
+    progress("starting " + image.provider + " once in a container without a network");
+    for (const Line& line : TRY(scratch.ask_version(image.provider)))
+      progress(image.provider + " says: " + line.text());
+  }
+  progress("configuring the Debian packages in a container without a network");
+  TRY(scratch.finish());
+  TRY(scratch.export_to(work.archive));
+  progress("importing the image into the engine");
+  return import(engine, work.archive, image.reference, labels_of(image.provider, installed));
+}
+
+}  // namespace
+
+Result<> build_agent_image(docker::Engine& engine, const Directories& directories, const plan::Image& image,
+                           const Progress& progress, bool refresh, const std::stop_token& stop) {
+  if (image.recipe == "dockerfile") {
+    progress("building " + image.reference + " from " + image.dockerfile);
+    return build_dockerfile(engine, image, refresh, progress, stop);
+  }
+  progress("building the image " + image.reference + " (once; takes a minute or two)");
+  return bootstrap(engine, directories, image, progress, stop);
+}
+
+}  // namespace bottle::session

@@ -1,0 +1,49 @@
+#include "session/images/guard_image.h"
+
+#include <algorithm>
+
+#include "base/ids.h"
+#include "base/os/this_program.h"
+#include "docker/answers.h"
+#include "docker/tar/tar.h"
+#include "session/images/programs.h"
+
+namespace bottle::session {
+namespace {
+
+std::string reference_of_guard(std::string_view program) { return "bottle-guard:" + content_hash(program); }
+
+}  // namespace
+
+std::string guard_reference() {
+  static const std::string reference = reference_of_guard(*program_for(Program::guard, own_architecture(), ""));
+  return reference;
+}
+
+Result<std::string> ensure_guard_image(docker::Engine& engine) {
+  if (TRY(engine.image_exists(guard_reference()))) return guard_reference();
+  // An engine on another processor never has that image. This point is therefore reached only at the first start on an
+  // engine, and at each start on an engine with another processor.
+  std::string architecture = docker::text_of(TRY(engine.info()), "Architecture", std::string(own_architecture()));
+  std::string_view program = TRY(program_for(Program::guard, architecture, directory_of_self()));
+  std::string reference = reference_of_guard(program);
+  if (reference != guard_reference() && TRY(engine.image_exists(reference))) return reference;
+  std::string archive;
+  docker::TarWriter tar([&](std::string_view bytes) -> Result<> {
+    archive.append(bytes);
+    return {};
+  });
+  TRY(tar.file("guard", 0755, 0, 0, program));
+  TRY(tar.finish());
+  size_t at = 0;
+  auto reader = [&](char* buffer, size_t size) -> Result<size_t> {
+    size_t n = std::min(size, archive.size() - at);
+    archive.copy(buffer, n, at);
+    at += n;
+    return n;
+  };
+  TRY(engine.import_image(reference, reader, {"ENTRYPOINT [\"/guard\"]", "LABEL bottle.image=guard"}));
+  return reference;
+}
+
+}  // namespace bottle::session

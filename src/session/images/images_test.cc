@@ -1,0 +1,145 @@
+// These tests look for images on an engine in memory, make them there, and choose the programs in them.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/files/file.h"
+#include "base/ids.h"
+#include "docker/fake/fake_engine.h"
+#include "session/images/agent_image.h"
+#include "session/images/guard_image.h"
+#include "session/images/own_images.h"
+#include "session/images/programs.h"
+#include "session/ledger/scratch_test.h"
+
+namespace bottle::session {
+namespace {
+
+using docker::Fault, docker::FakeCall, docker::FakeDocker, docker::FakeWorld;
+
+class ImagesOfAnEngine : public ::testing::Test {
+ protected:
+  FakeDocker docker;
+  std::unique_ptr<docker::Engine> engine = docker.connect();
+  Scratch scratch;
+};
+
+TEST_F(ImagesOfAnEngine, TheGuardsImageIsImportedOnceAndHoldsTheProgram) {
+  std::string reference = *ensure_guard_image(*engine);
+  EXPECT_EQ(*ensure_guard_image(*engine), reference);
+  auto world = docker.world();
+  ASSERT_EQ(world.images.size(), 1u);
+  const auto& image = world.images.begin()->second;
+  EXPECT_EQ(image.labels.at("bottle.image"), "guard");
+  EXPECT_EQ(*image.files.at("/guard").text, *program_for(Program::guard, own_architecture(), ""));
+  docker.set_fault([](const FakeCall&) { return Fault::silent; });
+  EXPECT_EQ(ensure_guard_image(*engine).error().code, Code::timed_out);
+}
+
+TEST_F(ImagesOfAnEngine, AnImageThatIsMissingIsNotBuiltWithoutARecipe) {
+  plan::Image image{.reference = "mine:1"};
+  auto tell = [](const std::string&) {};
+  EXPECT_EQ(ensure_agent_image(*engine, scratch.directories, image, tell).error().code, Code::not_found);
+  docker.with_world([](FakeWorld& world) { world.add_image("mine:1"); });
+  EXPECT_TRUE(ensure_agent_image(*engine, scratch.directories, image, tell));
+  docker.with_world([](FakeWorld& world) { (*world.image("mine:1"))->labels = {{"bottle.role", "agent"}}; });
+  EXPECT_EQ(ensure_agent_image(*engine, scratch.directories, image, tell).error().code, Code::denied);
+}
+
+TEST_F(ImagesOfAnEngine, OurImagesAreListedWithWhatUsesThem) {
+  docker.with_world([](FakeWorld& world) {
+    world.add_image("bottle-agent-claude:1",
+                    {{"bottle.image", "agent"}, {"bottle.agent", "claude 2"}, {"bottle.package", "p"}});
+    world.add_image("bottle-guard:1", {{"bottle.image", "guard"}});
+    world.add_image("debian:12", {{"bottle.image", "agent"}});
+    (void)world.create_container("bottle-x1-agent", {{"Image", "bottle-agent-claude:1"}});
+  });
+  auto images = own_images(*engine, {"bottle-agent-claude:1"});
+  ASSERT_TRUE(images);
+  ASSERT_EQ(images->size(), 2u);
+  const auto& agent = (*images)[0].agent == "guard" ? (*images)[1] : (*images)[0];
+  EXPECT_EQ(agent.agent, "claude 2");
+  EXPECT_EQ(agent.used_by, std::vector<std::string>({"bottle-x1-agent"}));
+  EXPECT_TRUE(agent.current);
+  EXPECT_EQ(*image_identity(*engine, "bottle-agent-claude:1"), "bottle-agent-claude:1");
+  EXPECT_EQ(image_identity(*engine, "debian:12")->find("debian:12 sha256:"), 0u);
+  EXPECT_EQ(image_identities(*engine->images()).size(), 3u);
+}
+
+TEST(Images, BringNoLabelsThatBottleSetsOnSessions) {
+  auto with = [](const nlohmann::json& labels) {
+    return refuse_forged_labels({{"Id", "sha256:1"}, {"Config", {{"Labels", labels}}}}, "some:image").has_value();
+  };
+  EXPECT_TRUE(with(nullptr));
+  EXPECT_TRUE(with({{"maintainer", "x"}, {"bottle.image", "agent"}, {"bottle.agent", "claude"}, {"bottles", "x"}}));
+  for (const char* key : {"bottle.session", "bottle.owner", "bottle.ledger", "bottle.role", "bottle.x"})
+    EXPECT_FALSE(with({{key, ""}})) << key;
+  EXPECT_TRUE(refuse_forged_labels(nlohmann::json(), "some:image"));
+}
+
+TEST(Images, AreOldWhenTheirAgentsAre) {
+  constexpr int64_t kNow = 1'800'000'000, kDay = 86400;
+  auto is_old = [&](int64_t days, bool current, const std::string& package) {
+    OwnImage image;
+    image.created = kNow - days * kDay;
+    image.current = current;
+    image.package = package;
+    return with_old_agents({image}, kNow).size() == 1;
+  };
+  EXPECT_TRUE(is_old(31, true, "@openai/codex"));
+  EXPECT_FALSE(is_old(30, true, "@openai/codex"));
+  EXPECT_FALSE(is_old(-1, true, "@openai/codex")) << "made on a machine whose clock is ahead";
+  EXPECT_FALSE(is_old(400, false, "@openai/codex")) << "no start would use it";
+  EXPECT_FALSE(is_old(400, true, "")) << "it holds no agent of npm's, or an older bottle made it";
+}
+
+TEST(Programs, AreThoseOfTheEnginesProcessor) {
+  std::string other = own_architecture() == "x86_64" ? "aarch64" : "x86_64";
+  std::string directory = ::testing::TempDir() + "/bottle-" + random_hex(4);
+  ASSERT_TRUE(make_directories(directory));
+  EXPECT_TRUE(program_for(Program::guard, own_architecture(), directory)
+                  ->starts_with("\x7f"
+                                "ELF"));
+  EXPECT_NE(*program_for(Program::guard, own_architecture(), directory),
+            *program_for(Program::inside, own_architecture(), directory));
+
+  auto missing = program_for(Program::guard, other, directory);
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, Code::not_found);
+  EXPECT_NE(missing.error().what.find(directory + "/bottle-guard-" + other), std::string::npos) << missing.error().what;
+  EXPECT_NE(missing.error().todo.find("bottle-inside-" + other), std::string::npos) << missing.error().todo;
+
+  ASSERT_TRUE(write_file_atomically(directory + "/bottle-guard-" + other, "for the other processor"));
+  EXPECT_EQ(*program_for(Program::guard, other == "aarch64" ? "arm64" : "amd64", directory), "for the other processor");
+  EXPECT_EQ(program_for(Program::inside, other, directory).error().code, Code::not_found);
+}
+
+// In a directory such as /tmp, another user can put a file beside bottle's.
+TEST(Programs, AreNotThoseOfAnotherUser) {
+  std::string other = own_architecture() == "x86_64" ? "aarch64" : "x86_64";
+  std::string directory = ::testing::TempDir() + "/bottle-" + random_hex(4);
+  ASSERT_TRUE(make_directories(directory));
+  std::string path = directory + "/bottle-guard-" + other;
+  ASSERT_TRUE(write_file_atomically(path, "anybody's"));
+  ASSERT_EQ(::chmod(path.c_str(), 0666), 0);
+  EXPECT_EQ(program_for(Program::guard, other, directory).error().code, Code::denied);
+  ASSERT_EQ(::chmod(path.c_str(), 0664), 0);
+  if (::geteuid() == 0) {
+    ASSERT_EQ(::chown(path.c_str(), 12345, 12345), 0);
+    EXPECT_EQ(program_for(Program::guard, other, directory).error().code, Code::denied);
+    ASSERT_EQ(::chown(path.c_str(), 0, 0), 0);
+  }
+  EXPECT_TRUE(program_for(Program::guard, other, directory));
+}
+
+TEST(Programs, HaveOneNameForAnArchitecture) {
+  for (const char* name : {"aarch64", "arm64"}) EXPECT_EQ(architecture_named(name), "aarch64");
+  for (const char* name : {"x86_64", "amd64"}) EXPECT_EQ(architecture_named(name), "x86_64");
+  for (const char* name : {"", "riscv64", "../x86_64", "x86_64/.."}) {
+    EXPECT_EQ(architecture_named(name), "");
+    EXPECT_EQ(program_for(Program::guard, name, "/").error().code, Code::invalid) << name;
+  }
+}
+
+}  // namespace
+}  // namespace bottle::session

@@ -1,0 +1,47 @@
+// This file tells images apart: which of an engine's images bottle made, and which image of another engine is the same.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "docker/engine.h"
+
+namespace bottle::session {
+
+// Reports whether bottle makes the image. Such an image is the same on every machine, because its tag is the hash of
+// what it is made from.
+inline bool is_ours(const std::string& reference) { return reference.starts_with("bottle-agent-"); }
+
+// Returns the image's name, a space and its id. The id is needed because another machine may have an older image of the
+// same name. For an image that bottle makes, the name is enough and the id is left out. `reference` may have no tag.
+// Fails with Code::not_found if there is no such image.
+Result<std::string> image_identity(docker::Engine& engine, const std::string& reference);
+// Returns the identities of all images that have a name. `images` comes from Engine::images().
+std::vector<std::string> image_identities(const nlohmann::json& images);
+inline std::string reference_of(const std::string& identity) { return identity.substr(0, identity.find(' ')); }
+
+// Describes an image that bottle made on this engine.
+struct OwnImage {
+  std::string reference;             // bottle-agent-…:replaced-… if a refresh gave the name to another image
+  std::string id, agent;             // agent is "claude 2.1.3", "guard" and so on
+  std::string package, integrity;    // of the npm package with the agent's program; empty if unknown
+  uint64_t size = 0;                 // in bytes
+  int64_t created = 0;               // in seconds since 1970
+  std::vector<std::string> used_by;  // names of containers
+  bool current = false;              // a start would use it today
+};
+
+// Finds these images by bottle's references. The details come from labels, which other images may have too. `current`
+// has the references that the manifest uses even if no container does.
+Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<std::string>& current);
+
+// Returns the images that a start would use today and whose agent was installed more than 30 days before `now` (seconds
+// since 1970). Such an agent lacks its vendor's later fixes. The function is pure.
+std::vector<OwnImage> with_old_agents(const std::vector<OwnImage>& images, int64_t now);
+
+}  // namespace bottle::session

@@ -1,0 +1,86 @@
+#include "session/images/programs.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <map>
+#include <mutex>
+
+#include "base/files/file.h"
+#include "base/os/this_program.h"
+#include "base/text/line.h"
+#include "base/unique_fd.h"
+
+extern "C" {
+extern const char bottle_guard_begin[], bottle_guard_end[], bottle_inside_begin[], bottle_inside_end[];
+}
+
+namespace bottle::session {
+namespace {
+
+constexpr size_t kLargest = 256 << 20;  // in bytes
+
+std::string_view between(const char* begin, const char* end) { return {begin, static_cast<size_t>(end - begin)}; }
+
+// Returns the content of a file. Reads each file only once.
+Result<std::string_view> kept_file(const std::string& path) {
+  static std::mutex lock;
+  static std::map<std::string, std::string> files;
+  std::scoped_lock hold(lock);
+  auto found = files.find(path);
+  if (found == files.end()) found = files.emplace(path, TRY(read_program(path))).first;
+  return std::string_view(found->second);
+}
+
+}  // namespace
+
+std::string_view architecture_named(std::string_view name) {
+  if (name == "x86_64" || name == "amd64") return "x86_64";
+  if (name == "aarch64" || name == "arm64") return "aarch64";
+  return "";
+}
+
+Result<std::string> read_program(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!fd) return fail_errno("reading " + path);
+  struct stat st{}, self{};
+  if (::fstat(fd.get(), &st) != 0) return fail_errno("looking at " + path);
+  // The owner of bottle's own file could change that one, too.
+  bool is_own = st.st_uid == ::geteuid() || st.st_uid == 0 ||
+                (::stat(path_to_self().c_str(), &self) == 0 && st.st_uid == self.st_uid);
+  if (!S_ISREG(st.st_mode) || !is_own || (st.st_mode & S_IWOTH))
+    return fail(Code::denied, "another user may have written " + path + ", and it would handle your secrets",
+                "replace it with the file of the same release, and keep it in a directory of yours");
+  return read_all(fd.get(), path, kLargest);
+}
+
+std::string_view own_architecture() {
+#if defined(__aarch64__)
+  return "aarch64";
+#elif defined(__x86_64__)
+  return "x86_64";
+#else
+#error "add this processor to architecture_named() and to the seccomp profile"
+#endif
+}
+
+Result<std::string_view> program_for(Program program, std::string_view architecture, const std::string& directory) {
+  std::string wanted(architecture_named(architecture));
+  if (wanted.empty())
+    return fail(Code::invalid, "the engine runs on the unknown architecture " + one_line(std::string(architecture), 64),
+                "use an engine on x86_64 or aarch64");
+  bool guard = program == Program::guard;
+  if (wanted == own_architecture())
+    return guard ? between(bottle_guard_begin, bottle_guard_end) : between(bottle_inside_begin, bottle_inside_end);
+  std::string path = directory + "/bottle-" + (guard ? "guard-" : "inside-") + wanted;
+  auto bytes = kept_file(path);
+  if (bytes) return bytes;
+  if (bytes.error().code != Code::not_found) return bytes;
+  return fail(Code::not_found,
+              "the engine runs on " + wanted + ", this bottle carries its programs for " +
+                  std::string(own_architecture()) + " only, and there is no " + path,
+              "put bottle-guard-" + wanted + " and bottle-inside-" + wanted + " of the same release into " + directory);
+}
+
+}  // namespace bottle::session

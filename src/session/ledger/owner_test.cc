@@ -1,0 +1,42 @@
+#include "session/ledger/ledger.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <sstream>
+
+#include "base/files/file.h"
+#include "base/os/this_program.h"
+
+namespace bottle::session {
+namespace {
+
+TEST(Owner, IsDeadOnlyWhenItsLastThreadIs) {
+  if (!can_be_far_side()) GTEST_SKIP() << "POSIX does not tell about threads";
+  pid_t child = ::fork();
+  if (child == 0) {
+    for (;;) ::pause();
+  }
+  Owner owner{::getuid(), child, "", Owner::self().boot_id};
+  auto stat = *read_file("/proc/" + std::to_string(child) + "/stat");
+  std::istringstream rest(stat.substr(stat.rfind(')') + 1));
+  for (int i = 3; i <= 22; ++i) rest >> owner.start_time;
+  EXPECT_TRUE(owner.alive());
+  ::kill(child, SIGKILL);
+  EXPECT_FALSE(owner.alive()) << "a process that is being killed is waited for";
+  ::waitpid(child, nullptr, 0);
+}
+
+TEST(Owner, AReusedPidIsNotTheOwner) {
+  Owner owner = Owner::self();
+  owner.start_time += "1";
+  EXPECT_FALSE(owner.alive());
+  auto back = Owner::from_label(Owner::self().to_label());
+  ASSERT_TRUE(back);
+  EXPECT_TRUE(back->alive());
+}
+
+}  // namespace
+}  // namespace bottle::session

@@ -1,0 +1,404 @@
+#include "workspace/quarantine/left.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "base/files/file.h"
+#include "base/text/line.h"
+#include "workspace/files/paths.h"
+#include "workspace/files/untar.h"
+#include "workspace/quarantine/work_files.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr size_t kMostMerged = 200, kLargestMerged = 1 << 20, kLargestRules = 1 << 20;
+constexpr size_t kMostTops = 1000;
+
+bool is_submodule(const git::Entry& entry) { return entry.mode == "160000"; }
+bool is_file(const std::string& mode) { return mode.starts_with("100"); }
+bool same(const git::Entry& a, const git::Entry& b) { return a.mode == b.mode && a.object == b.object; }
+
+const git::Entry* find(const Entries& entries, const std::string& path) {
+  auto found = entries.find(path);
+  return found == entries.end() ? nullptr : &found->second;
+}
+
+class Comparison {
+ public:
+  Comparison(Quarantine& q, const git::Runner& git, const Conversions& conversions)
+      : q_(q), git_(git), conversions_(conversions) {}
+
+  Result<Left> run(const std::string& base, const std::string& head,
+                   const std::map<std::string, std::string>& submodules, const std::string& message) {
+    if (head != base)
+      for (auto& change : TRY(workspace::changes(q_, git_, base, head))) {
+        std::string path = change.path;
+        moved_[path] = {path, change.mode, change.object};
+      }
+    for (const auto& [path, entry] : q_.base)
+      if (is_submodule(entry)) submodules_.insert(path);
+    for (const auto& [path, entry] : moved_) {
+      if (is_submodule(entry)) submodules_.insert(path);
+      else submodules_.erase(path);
+    }
+    TRY(read_now());
+    TRY(sort_out_ignored());
+    TRY(read_before());
+    TRY(settle());
+    for (const auto& [path, id] : submodules) settle_submodule(path, id);
+    return write(head, message);
+  }
+
+ private:
+  // Returns what the agent committed at a path, or what was there at the start. Returns null if there is nothing.
+  const git::Entry* committed(const std::string& path) const {
+    if (auto moved = moved_.find(path); moved != moved_.end())
+      return moved->second.mode == "000000" ? nullptr : &moved->second;
+    return base(path);
+  }
+  const git::Entry* base(const std::string& path) const {
+    auto found = q_.base.find(path);
+    return found == q_.base.end() ? nullptr : &found->second;
+  }
+
+  bool is_in_submodule(const std::string& path) const {
+    for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
+      if (submodules_.contains(path.substr(0, slash))) return true;
+    return submodules_.contains(path);
+  }
+
+  // Reads the files that differ from what was sent, as git would commit them.
+  Result<> read_now() {
+    std::string tracked;
+    std::vector<std::string> on_disk;
+    for (const auto& path : q_.written) {
+      if (is_in_submodule(path)) {
+        q_.leave(path, "it lies in a submodule that was not there: left behind");
+        continue;
+      }
+      on_disk.push_back(path);
+      if (const auto* entry = committed(path); entry && !is_submodule(*entry)) tracked += index_line(*entry);
+    }
+    std::ranges::sort(on_disk);
+    if (!on_disk.empty() || !q_.links.empty()) {
+      for (const auto& [path, target] : q_.links)
+        if (const auto* entry = committed(path); entry && !is_submodule(*entry)) tracked += index_line(*entry);
+      now_ = TRY(add_files(q_, git_, conversions_, q_.tree(), tracked, !conversions_.ignores));
+    }
+    std::erase_if(now_, [&](const auto& each) {
+      return (!q_.written.contains(each.first) && !q_.links.contains(each.first)) || is_in_submodule(each.first);
+    });
+    for (const auto& path : on_disk)
+      if (!now_.contains(path)) missing_.push_back(path);
+    for (const auto& [path, filter] : q_.filtered)
+      if (auto found = now_.find(path); found != now_.end()) {
+        left_.filtered.push_back({path, found->second.mode, found->second.object});
+        now_.erase(found);
+      }
+    for (const auto& [path, file] : q_.sent)
+      if (!q_.untouched.contains(path) && !q_.written.contains(path) && !q_.links.contains(path) &&
+          !q_.aliases.contains(path))
+        gone_.insert(path);
+    return {};
+  }
+
+  // Handles files that are on the disk and not in git's index: either they are ignored, or git would not accept them.
+  Result<> sort_out_ignored() {
+    if (!conversions_.ignores) {
+      for (const auto& path : missing_) q_.leave(path, "git would not take it: left behind");
+      return {};
+    }
+    auto asked = missing_;
+    for (const auto& path : gone_)
+      if (!committed(path)) asked.push_back(path);
+    for (const auto& [path, entry] : moved_)
+      if (entry.mode == "000000" && q_.untouched.contains(path)) asked.push_back(path);
+    auto ignored = TRY(ignored_of(q_, git_, asked));
+    for (const auto& path : missing_) {
+      if (!ignored.contains(path)) {
+        q_.leave(path, "git would not take it: left behind");
+        continue;
+      }
+      left_.ignored.push_back(path);
+      struct stat st{};
+      if (::lstat((q_.tree() + "/" + path).c_str(), &st) == 0) left_.ignored_bytes += static_cast<uint64_t>(st.st_size);
+    }
+    for (const auto& path : ignored)
+      if (moved_.contains(path)) untracked_.insert(path);
+    left_.ignored_gone = std::erase_if(gone_, [&](const auto& path) { return ignored.contains(path); });
+    name_tops();
+    return {};
+  }
+
+  // Names the highest directory that contains only ignored files, such as "dist/", instead of each file below it.
+  void name_tops() {
+    std::set<std::string> others;
+    auto add_parents = [&](const std::string& path) {
+      for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
+        others.insert(path.substr(0, slash));
+    };
+    if (left_.ignored.empty()) return;
+    for (const auto& [path, entry] : now_) add_parents(path);
+    for (const auto& [path, entry] : q_.base) add_parents(path);
+    std::set<std::string> tops;
+    for (const auto& path : left_.ignored) {
+      size_t slash = path.find('/');
+      while (slash != std::string::npos && others.contains(path.substr(0, slash))) slash = path.find('/', slash + 1);
+      if (tops.size() < kMostTops) tops.insert(slash == std::string::npos ? path : path.substr(0, slash + 1));
+    }
+    left_.ignored_tops.assign(tops.begin(), tops.end());
+  }
+
+  std::set<std::string> changed() const {
+    std::set<std::string> paths = gone_;
+    for (const auto& [path, entry] : now_) paths.insert(path);
+    return paths;
+  }
+
+  // Reads the changed files as they were sent, in git's form. A file that the operator had changed is made from its
+  // recorded bytes.
+  Result<> read_before() {
+    std::set<std::string> wanted = changed();
+    for (const auto& [path, other] : q_.aliases) wanted.insert(other);
+    for (const auto& [path, entry] : moved_)
+      if (q_.untouched.contains(path)) wanted.insert(path);
+    std::vector<std::string> dirty;
+    for (const auto& path : wanted) {
+      auto sent = q_.sent.find(path);
+      if (sent == q_.sent.end()) continue;
+      const auto* was = base(path);
+      if (sent->second.committed && was) {
+        before_[path] = *was;
+        if (conversions_.modes && is_file(was->mode)) before_[path].mode = sent->second.mode;
+      } else {
+        dirty.push_back(path);
+      }
+    }
+    if (!dirty.empty()) TRY(make_before(dirty));
+    for (auto& [path, entry] : now_) {
+      auto sent = q_.sent.find(path);
+      const auto* was = find(before_, path);
+      // If the agent did not change the mode, the mode is not a change, whatever the disk reports.
+      if (was && sent != q_.sent.end() && sent->second.mode == entry.mode) entry.mode = was->mode;
+    }
+    for (const auto& [path, other] : q_.aliases)
+      if (const auto* was = find(before_, other)) now_[path] = {path, was->mode, was->object};
+      else q_.leave(path, "another name of a file that is not here any more: left behind");
+    return {};
+  }
+
+  Result<> make_before(const std::vector<std::string>& dirty) {
+    std::string was = q_.root + "/was", tracked;
+    TRY(make_directories(was));
+    Tree tree = TRY(Tree::open(was));
+    TRY(write_rules(tree));
+    std::vector<std::string> written;
+    std::map<std::string, std::string> links;
+    for (const auto& path : dirty) {
+      auto bytes = sent_bytes(q_.record, q_.source, path, q_.sent.at(path));
+      auto parts = safe_components(path);
+      if (!bytes || !parts) continue;
+      if (q_.sent.at(path).mode == "120000") links[path] = *bytes;
+      else if (TRY(put(tree, *parts, q_.sent.at(path).mode == "100755", *bytes))) written.push_back(path);
+      if (const auto* entry = base(path); entry && !is_submodule(*entry)) tracked += index_line(*entry);
+    }
+    auto filtered = TRY(prepare_files(q_, git_, was, written, false));
+    for (const auto& [path, target] : links) (void)TRY(tree.link(*safe_components(path), target));
+    auto entries = TRY(add_files(q_, git_, conversions_, was, tracked, true));
+    for (const auto& path : dirty)
+      if (auto* entry = find(entries, path)) {
+        before_[path] = *entry;
+        const auto* committed = base(path);
+        if (filtered.contains(path)) {  // the filter's result is unknown, but most likely what was committed
+          if (committed) before_[path] = *committed;
+          continue;
+        }
+        if (!conversions_.modes && committed && is_file(committed->mode)) before_[path].mode = committed->mode;
+        left_.was_changed |= !committed || !same(*committed, before_[path]);
+      }
+    return {};
+  }
+
+  static Result<bool> put(Tree& tree, const std::vector<std::string>& path, bool executable, std::string_view bytes) {
+    uint64_t room = bytes.size() + 1;
+    return tree.file(
+        path, executable,
+        [&](char* to, size_t size) -> Result<size_t> {
+          size_t n = bytes.copy(to, size);
+          bytes.remove_prefix(n);
+          return n;
+        },
+        &room);
+  }
+
+  // Writes the attributes by which those files were read.
+  Result<> write_rules(Tree& tree) {
+    std::vector<std::string> ids;
+    auto each = [&](auto use) -> Result<> {
+      for (const auto& [path, file] : q_.sent)
+        if (path == ".gitattributes" || path.ends_with("/.gitattributes")) TRY(use(path, file));
+      return {};
+    };
+    TRY(each([&](const std::string& path, const SentFile& file) -> Result<> {
+      if (const auto* was = base(path); file.committed && was) ids.push_back(was->object);
+      return {};
+    }));
+    auto texts = TRY(git::small_blobs(git_, ids, kLargestRules, q_.at()));
+    return each([&](const std::string& path, const SentFile& file) -> Result<> {
+      const auto* was = base(path);
+      auto text = file.committed && was ? texts.find(was->object) : texts.end();
+      auto bytes = text != texts.end() ? std::optional(text->second) : sent_bytes(q_.record, q_.source, path, file);
+      if (auto parts = safe_components(path); parts && bytes) (void)TRY(put(tree, *parts, false, *bytes));
+      return {};
+    });
+  }
+
+  // Decides which entries go into the tree that is based on the agent's commit.
+  Result<> settle() {
+    TRY(merge());
+    for (const auto& path : gone_)
+      if (const auto* entry = committed(path); entry && !is_submodule(*entry)) lines_ += gone_line(path);
+    for (const auto& [path, entry] : now_) {
+      auto merged = merged_.find(path);
+      lines_ += index_line(merged == merged_.end() ? entry : merged->second);
+    }
+    TRY(settle_filtered());
+    for (const auto& [path, entry] : moved_) {
+      if (gone_.contains(path) || now_.contains(path) || untracked_.contains(path) || is_submodule(entry)) continue;
+      if (q_.filtered.contains(path)) continue;
+      const auto *was = base(path), *sent = find(before_, path);
+      bool there = entry.mode != "000000";
+      if (q_.untouched.contains(path)) {
+        // The agent committed another version and put the file back, or it is a change that the operator had not
+        // committed.
+        if (sent && (!there || !same(*sent, entry)) && !(was && same(*was, entry)) &&
+            (there || (was && same(*was, *sent))))
+          lines_ += index_line(*sent);
+      } else if (there && !q_.sent.contains(path) && !was) {
+        lines_ += gone_line(path);  // committed, then removed again
+      }
+    }
+    return {};
+  }
+
+  // Reverts files that the agent committed without their filter, but keeps pointers of git-lfs. Without the filter, git
+  // commits the content of a file instead of the filter's result.
+  Result<> settle_filtered() {
+    std::vector<std::string> ids;
+    for (const auto& [path, mode, object] : left_.filtered)
+      if (auto moved = moved_.find(path); moved != moved_.end()) ids.push_back(moved->second.object);
+    auto texts = TRY(git::small_blobs(git_, ids, kLongestPointer, q_.at()));
+    for (const auto& [path, mode, object] : left_.filtered) {
+      auto moved = moved_.find(path);
+      if (moved == moved_.end() || moved->second.mode == "000000") continue;
+      auto text = texts.find(moved->second.object);
+      if (text != texts.end() && is_lfs_pointer(text->second)) continue;
+      const auto* was = base(path);
+      lines_ += was ? index_line(*was) : gone_line(path);
+    }
+    return {};
+  }
+
+  // Merges files that both the operator and the agent changed and that the agent did not commit: applies the agent's
+  // change to the committed version.
+  Result<> merge() {
+    std::vector<std::string> paths, ids;
+    for (const auto& [path, entry] : now_) {
+      const auto *was = base(path), *sent = find(before_, path), *head = committed(path);
+      if (!was || !sent || !head || !same(*was, *head) || same(*was, *sent)) continue;
+      if (!is_file(entry.mode) || !is_file(was->mode) || !is_file(sent->mode)) continue;
+      if (was->object == sent->object) {  // only the mode changed
+        merged_[path] = {path, entry.mode == sent->mode ? was->mode : entry.mode, entry.object};
+        continue;
+      }
+      if (paths.size() >= kMostMerged) {
+        left_.mixed.push_back(path);
+        continue;
+      }
+      paths.push_back(path);
+      ids.insert(ids.end(), {was->object, sent->object, entry.object});
+    }
+    auto texts = TRY(git::small_blobs(git_, ids, kLargestMerged, q_.at()));
+    for (size_t i = 0; i < paths.size(); ++i) {
+      const git::Entry &now = now_.at(paths[i]), &sent = before_.at(paths[i]), &was = *base(paths[i]);
+      std::string id = TRY(merged(texts, {ids[3 * i], ids[3 * i + 1], ids[3 * i + 2]}));
+      if (id.empty()) left_.mixed.push_back(paths[i]);
+      else merged_[paths[i]] = {paths[i], now.mode == sent.mode ? was.mode : now.mode, id};
+    }
+    return {};
+  }
+
+  // Returns a blob that merges two changes of the first of these, or an empty string if they conflict.
+  Result<std::string> merged(const std::map<std::string, std::string>& texts, const std::vector<std::string>& ids) {
+    for (const auto& id : ids)
+      if (!texts.contains(id)) return std::string();
+    const std::string files[] = {q_.root + "/committed", q_.root + "/sent", q_.root + "/left"};
+    for (size_t i = 0; i < 3; ++i) TRY(write_file_atomically(files[i], texts.at(ids[i])));
+    auto answer = TRY(git_.run({"merge-file", "-p", "--quiet", files[0], files[1], files[2]}, q_.at()));
+    if (answer.status != 0) return std::string();
+    auto options = q_.at();
+    options.input = answer.out;
+    return git_.ask({"hash-object", "-w", "--stdin"}, options);
+  }
+
+  void settle_submodule(const std::string& path, const std::string& id) {
+    const auto* entry = committed(path);
+    if (!entry || !is_submodule(*entry) || entry->object == id) return;
+    moved_[path] = {path, "160000", id};
+    lines_ += index_line(moved_[path]);
+  }
+
+  Result<Left> write(const std::string& head, const std::string& message) {
+    std::string before, after;
+    for (const auto& path : changed()) {
+      if (const auto* entry = find(before_, path)) before += index_line(*entry);
+      if (const auto* entry = find(now_, path)) after += index_line(*entry);
+    }
+    for (const auto& path : submodules_) {
+      const auto *was = base(path), *now = committed(path);
+      if (was && now && same(*was, *now)) continue;
+      if (was && is_submodule(*was)) before += index_line(*was);
+      if (now && is_submodule(*now)) after += index_line(*now);
+    }
+    left_.worktree = head;
+    if (before.empty() && after.empty() && lines_.empty()) return std::move(left_);
+    left_.before = TRY(write_tree(q_, git_, "", before));
+    left_.after = TRY(write_tree(q_, git_, "", after));
+    left_.changes = TRY(workspace::changes(q_, git_, left_.before, left_.after));
+    std::string tree = TRY(write_tree(q_, git_, head, lines_));
+    if (tree == TRY(git_.ask({"rev-parse", head + "^{tree}"}, q_.at()))) return std::move(left_);
+    left_.worktree = TRY(git_.ask({"commit-tree", tree, "-m", message, "-p", head}, q_.at()));
+    return std::move(left_);
+  }
+
+  Quarantine& q_;
+  const git::Runner& git_;
+  const Conversions& conversions_;
+  Entries moved_;  // entries of the agent's commit that differ from the base; mode "000000" means removed
+  std::set<std::string> submodules_, gone_, untracked_;
+  std::vector<std::string> missing_;
+  Entries now_, before_, merged_;
+  std::string lines_;
+  Left left_;
+};
+
+}  // namespace
+
+Result<Left> compare(Quarantine& q, const git::Runner& git, const Conversions& conversions, const std::string& base,
+                     const std::string& head, const std::map<std::string, std::string>& submodules,
+                     const std::string& message) {
+  return Comparison(q, git, conversions).run(base, head, submodules, message);
+}
+
+Result<std::string> commit_directory(const Quarantine& q, const git::Runner& git, const std::string& directory) {
+  Conversions none{{}, true, false};
+  std::string lines;
+  for (const auto& [path, entry] : TRY(add_files(q, git, none, directory, "", true))) lines += index_line(entry);
+  return git.ask({"commit-tree", TRY(write_tree(q, git, "", lines)), "-m", "as it was"}, q.at());
+}
+
+}  // namespace bottle::workspace

@@ -1,0 +1,47 @@
+// Determines what the agent changed, by comparing with what was sent.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "workspace/quarantine/changes.h"
+#include "workspace/quarantine/quarantine.h"
+
+namespace bottle::workspace {
+
+struct Left {
+  std::vector<Change> changes;  // files that differ from what was sent and are not ignored
+  std::string before, after;    // trees that hold only those files, as they were sent and as they were left
+  std::string worktree;  // a commit with the agent's uncommitted changes on top of what the agent had committed. It
+                         // contains nothing that the operator had not committed, except in the files of `mixed`
+  std::vector<std::string> mixed;         // files that the operator had changed and the agent then changed in the same
+                                          // places
+  bool was_changed = false;               // the operator had already changed some of the changed files
+  std::vector<std::string> ignored;       // files that git ignores and that the agent made or changed
+  uint64_t ignored_bytes = 0;             // total size of `ignored`
+  std::vector<std::string> ignored_tops;  // a short form of `ignored`, such as "dist/"
+  // Files that the agent made or changed and that a git filter converts. They are in none of the trees, because filters
+  // are not run.
+  std::vector<Change> filtered;
+  uint64_t ignored_gone = 0;  // number of files that git ignores and that the agent removed
+};
+
+// How the repository converts and compares files.
+struct Conversions {
+  std::vector<std::string> options;  // options for git, such as -c core.autocrlf=true
+  bool modes = true;                 // whether the executable bit of a file on the disk is meaningful
+  bool ignores = true;               // whether git ignores some files
+};
+
+// Compares what the agent left with what was sent. `base` is the commit that the work started from, and `head` the
+// commit that it is based on now. `submodules` has the new commits of submodules in which the agent moved HEAD.
+// `message` is the commit message. Blocks while it runs git.
+Result<Left> compare(Quarantine& q, const git::Runner& git, const Conversions& conversions, const std::string& base,
+                     const std::string& head, const std::map<std::string, std::string>& submodules,
+                     const std::string& message);
+
+// Commits a whole directory of the operator's, for which no record was kept. Blocks while it runs git.
+Result<std::string> commit_directory(const Quarantine& q, const git::Runner& git, const std::string& directory);
+
+}  // namespace bottle::workspace

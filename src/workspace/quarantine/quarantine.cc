@@ -1,0 +1,478 @@
+#include "workspace/quarantine/quarantine.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+
+#include "base/files/file.h"
+#include "base/text/line.h"
+#include "base/unique_fd.h"
+#include "git/formats/formats.h"
+#include "workspace/files/blob_id.h"
+#include "workspace/files/paths.h"
+#include "workspace/files/untar.h"
+
+namespace bottle::workspace {
+namespace {
+
+using Path = std::vector<std::string>;
+
+constexpr size_t kMostRefs = 100'000, kMostPacks = 1000, kLongestLink = 4095, kEntryCost = 512, kMostStashes = 100;
+constexpr int kPackPatience = 600;             // seconds for all packs together
+constexpr uint64_t kComparedAtMost = 4 << 20;  // a larger file is written before it is known whether it changed
+
+bool hex(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+// Returns whether the path, which is below a git directory, is a loose object.
+bool is_loose_object(const Path& p) {  // components: objects, xx, yyyy…
+  return p.size() == 3 && p[0] == "objects" && p[1].size() == 2 && hex(p[1]) &&
+         (p[2].size() == 38 || p[2].size() == 62) && hex(p[2]);
+}
+
+// Returns whether the path is a pack. Indexes are not taken: they are built anew, which reads and checks every object
+// of the pack.
+bool is_pack(const Path& p) {
+  return p.size() == 3 && p[0] == "objects" && p[1] == "pack" && p[2].starts_with("pack-") && p[2].ends_with(".pack") &&
+         p[2].size() < 100 && hex(std::string_view(p[2]).substr(5, p[2].size() - 10));
+}
+
+Result<std::string> text_of(const Source& body, size_t limit) {
+  std::string out;
+  char buffer[4096];
+  while (size_t n = TRY(body(buffer, sizeof buffer))) {
+    out.append(buffer, n);
+    if (out.size() > limit) return std::string();  // read_tar skips the rest
+  }
+  return out;
+}
+
+std::string trimmed(std::string id) {
+  while (!id.empty() && (id.back() == '\n' || id.back() == '\r' || id.back() == ' ')) id.pop_back();
+  return id;
+}
+
+// The limit for all quarantines of one archive together.
+struct Budget {
+  uint64_t bytes, held;
+
+  Result<> charge(uint64_t more) {
+    if (more > bytes) return fail(Code::limit, "what comes back is larger than the limit");
+    bytes -= more;
+    return {};
+  }
+  Result<> hold(uint64_t more) {
+    if (more > held) return fail(Code::limit, "more links come back than the limit");
+    held -= more;
+    return {};
+  }
+};
+
+// Fills the quarantine of one repository.
+class Filler {
+ public:
+  Filler(Quarantine& q, Budget& budget, Tree tree, Tree repository)
+      : q_(q), budget_(budget), tree_(std::move(tree)), repository_(std::move(repository)) {}
+
+  uint64_t implied() const { return tree_.implied() + repository_.implied(); }
+
+  // Handles a file of the tree. `target` is what a hard link leads to.
+  Result<> entry(const Path& path, const TarEntry& e, const Source& body, const std::optional<Path>& target) {
+    bool done = false;
+    std::string name = join(path);
+    switch (e.kind) {
+      case TarEntry::Kind::directory:
+        q_.untouched.erase(name);
+        done = TRY(tree_.directory(path));
+        break;
+      case TarEntry::Kind::file:
+        done = TRY(file(path, e, body));
+        if (done) q_.links.erase(name);
+        break;
+      case TarEntry::Kind::symlink:
+        return symlink(path, e.target);
+      case TarEntry::Kind::hardlink:
+        done = target && TRY(hardlink(path, *target));
+        break;
+      case TarEntry::Kind::other:
+        q_.leave(name, "a socket, pipe or device: left behind");
+        break;
+    }
+    if (!done) q_.leave(name, "it cannot be where it is: left behind");
+    return {};
+  }
+
+  // Reports an entry that is left behind, unless the operator has an identical one.
+  Result<> leave(const Path& path, const TarEntry& e, const Source& body, const char* why) {
+    std::string name = join(path);
+    if (TRY(is_the_operators(name, e, body))) return {};
+    // Writes one line for a whole foreign repository instead of one for each of its files.
+    size_t git = name.find("/.git/");
+    q_.leave(git == std::string::npos ? name : name.substr(0, git + 5), why);
+    return {};
+  }
+
+  // Handles an entry of the git directory. `path` is relative to it.
+  Result<> git_entry(const Path& path, const TarEntry& e, const Source& body) {
+    if (path.empty()) {
+      if (e.kind != TarEntry::Kind::directory) return leave({".git"}, e, body, "not a directory: left behind");
+      return {};
+    }
+    if (e.kind == TarEntry::Kind::directory) return {};
+    std::string name = join(path);
+    auto leave_it = [&](const char* why) {
+      Path whole = path;
+      whole.insert(whole.begin(), ".git");
+      return leave(whole, e, body, why);
+    };
+    if (path.size() >= 2 && path[0] == "hooks" && !name.ends_with(".sample")) return leave_it("a hook: left behind");
+    if (name == "objects/info/alternates" || name == "objects/info/http-alternates")
+      return leave_it("points at other repositories: left behind");
+    if (path[0] == "modules" && path.size() > 2) return leave_it("a repository of a submodule: left behind");
+    // Without a repository on this side, none of it is wanted, and an object whose content does not match its name
+    // would show in the patch.
+    if (q_.known_objects.empty()) return {};
+    if (e.kind == TarEntry::Kind::hardlink) return hardlinked_object(path, e);
+    if (e.kind != TarEntry::Kind::file) {
+      q_.leave(".git/" + name, "a link or device in .git: left behind");
+      return {};
+    }
+    if (path.size() > 2 && path[0] == "lfs" && path[1] == "objects") {
+      if (!has_large_file(name, e.size)) q_.leave(".git/lfs", "files of git-lfs that you do not have: left behind");
+      return {};
+    }
+    if (is_loose_object(path) || is_pack(path)) return object(path, name, body);
+    return ref(path, name, body);
+  }
+
+  void late_refs() {
+    // A loose ref is newer than a packed one.
+    for (auto& [name, id] : packed_) q_.refs.emplace(name, id);
+    std::erase_if(q_.refs, [](const auto& ref) { return ref.first.starts_with("refs/bottle/"); });
+  }
+
+ private:
+  Result<> symlink(const Path& path, const std::string& target) {
+    std::string name = join(path);
+    if (target.size() > kLongestLink) {
+      q_.leave(name, "a link that is too long: left behind");
+      return {};
+    }
+    auto was = q_.sent.find(name);
+    bool same = was != q_.sent.end() && was->second.mode == "120000" && was->second.id == blob_id(target);
+    q_.aliases.erase(name);
+    q_.links.erase(name);
+    if (same) {
+      (void)TRY(tree_.absent(path));
+      q_.written.erase(name);
+      q_.untouched.insert(name);
+      return {};
+    }
+    TRY(budget_.hold(name.size() + target.size()));
+    q_.untouched.erase(name);
+    q_.links[name] = target;
+    return {};
+  }
+
+  Result<bool> hardlink(const Path& path, const Path& target) {
+    std::string name = join(path), other = join(target);
+    if (auto link = q_.links.find(other); link != q_.links.end()) {
+      TRY(budget_.hold(name.size() + link->second.size()));
+      std::string text = link->second;
+      TRY(symlink(path, text));
+      return true;
+    }
+    auto known = q_.aliases.find(other);
+    std::string from = known == q_.aliases.end() ? other : known->second;
+    if (!q_.untouched.contains(from)) {
+      bool done = TRY(tree_.hardlink(path, target));
+      q_.untouched.erase(name);
+      if (done) q_.written.insert(name);
+      return done;
+    }
+    auto was = q_.sent.find(name);
+    const auto& same = q_.sent.at(from);
+    if (was != q_.sent.end() && was->second.id == same.id && was->second.mode == same.mode) {
+      q_.untouched.insert(name);
+      return true;
+    }
+    TRY(budget_.hold(name.size()));
+    q_.untouched.erase(name);
+    q_.aliases[name] = from;
+    return true;
+  }
+
+  // Writes the file unless it is as it was sent. Always writes files of rules, because git reads those from the disk.
+  Result<bool> file(const Path& path, const TarEntry& e, const Source& body) {
+    std::string name = join(path);
+    auto was = q_.sent.find(name);
+    bool comparable = was != q_.sent.end() && was->second.mode == (e.mode & 0100 ? "100755" : "100644");
+    bool rules = path.back() == ".gitignore" || path.back() == ".gitattributes";
+    q_.untouched.erase(name);
+    q_.aliases.erase(name);
+    bool done = false, same = false;
+    if (!comparable || e.size > kComparedAtMost) {
+      BlobHash hash(e.size);
+      done = TRY(tree_.file(
+          path, e.mode & 0100,
+          [&](char* to, size_t room) -> Result<size_t> {
+            size_t n = TRY(body(to, room));
+            if (comparable) hash.add({to, n});
+            return n;
+          },
+          &budget_.bytes));
+      same = done && comparable && hash.end() == was->second.id && TRY(tree_.absent(path));
+    } else {
+      content_.clear();
+      while (size_t n = TRY(body(chunk_.data(), chunk_.size()))) content_.append(chunk_, 0, n);
+      same = blob_id(content_) == was->second.id && TRY(tree_.absent(path));
+      if (!same || rules) done = TRY(write(path, e.mode & 0100));
+    }
+    q_.written.erase(name);
+    if (same) q_.untouched.insert(name);
+    else if (done) q_.written.insert(name);
+    return done || same;
+  }
+
+  Result<bool> write(const Path& path, bool executable) {
+    size_t at = 0;
+    return tree_.file(
+        path, executable,
+        [&](char* to, size_t room) -> Result<size_t> {
+          size_t n = content_.copy(to, room, at);
+          at += n;
+          return n;
+        },
+        &budget_.bytes);
+  }
+
+  Result<bool> is_the_operators(const std::string& name, const TarEntry& e, const Source& body) {
+    // The git directory of a submodule or of a linked work tree is elsewhere.
+    std::string path =
+        name.starts_with(".git/") && !q_.git_dir.empty() ? q_.git_dir + name.substr(4) : q_.source + "/" + name;
+    struct stat st{};
+    if (::lstat(path.c_str(), &st) != 0) return false;
+    if (e.kind == TarEntry::Kind::directory) return S_ISDIR(st.st_mode);
+    if (e.kind == TarEntry::Kind::symlink) {
+      std::string target(e.target.size() + 1, '\0');
+      ssize_t n = ::readlink(path.c_str(), target.data(), target.size());
+      return n == static_cast<ssize_t>(e.target.size()) && target.starts_with(e.target);
+    }
+    if (e.kind != TarEntry::Kind::file || !S_ISREG(st.st_mode) || static_cast<uint64_t>(st.st_size) != e.size)
+      return false;
+    if (e.size > kComparedAtMost)
+      return name.find(".git/") != std::string::npos && name.find("/pack/") != std::string::npos;
+    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!fd) return false;
+    auto own = read_all(fd.get(), path, kComparedAtMost);
+    if (!own) return false;
+    content_.clear();
+    while (size_t n = TRY(body(chunk_.data(), chunk_.size()))) content_.append(chunk_, 0, n);
+    return content_ == *own;
+  }
+
+  // Returns whether the operator's git-lfs keeps this file. Its name is the hash of its content.
+  bool has_large_file(const std::string& name, uint64_t size) const {
+    struct stat st{};
+    std::string path = q_.known_objects.substr(0, q_.known_objects.rfind('/') + 1) + name;
+    return ::lstat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && static_cast<uint64_t>(st.st_size) == size;
+  }
+
+  Result<> object(const Path& path, const std::string& name, const Source& body) {
+    // If the operator's repository has the object, the agent's version is ignored.
+    if (::access((q_.known_objects + name.substr(std::string_view("objects").size())).c_str(), F_OK) == 0) return {};
+    Path to = is_pack(path) ? Path{"incoming", path[2]} : path;
+    if (!TRY(repository_.file(to, false, body, &budget_.bytes)))
+      q_.leave(".git/" + name, "it cannot be where it is: left behind");
+    return {};
+  }
+
+  Result<> ref(const Path& path, const std::string& name, const Source& body) {
+    if (name == "HEAD") {
+      q_.head = trimmed(TRY(text_of(body, 1100)));
+    } else if (path[0] == "refs" && path.size() > 1) {
+      std::string id = trimmed(TRY(text_of(body, 2048)));
+      if (id.starts_with("ref:") || name.ends_with(".lock")) return {};  // another name of a ref, such as origin/HEAD
+      if (git::is_ref_name(name) && git::is_object_id(id) && q_.refs.size() < kMostRefs) q_.refs[name] = id;
+      else q_.leave(".git/" + name, "not a ref that git would take: left behind");
+    } else if (name == "packed-refs") {
+      std::string text = TRY(text_of(body, 64 << 20));
+      packed_ = git::parse_packed_refs(text, "refs/");
+      if (packed_.size() > kMostRefs) {
+        packed_.clear();
+        q_.leave(".git/packed-refs", "more refs than the limit: left behind");
+      }
+    } else if (name == "logs/refs/stash") {
+      // Each line is "OLD NEW who when<TAB>what".
+      std::string text = TRY(text_of(body, 1 << 20));
+      for (size_t from = 0; from < text.size() && q_.stashes.size() < kMostStashes;) {
+        size_t end = std::min(text.find('\n', from), text.size()), space = text.find(' ', from);
+        if (space < end)
+          if (std::string id = text.substr(space + 1, space - from); git::is_object_id(id)) q_.stashes.push_back(id);
+        from = end + 1;
+      }
+    }
+    return {};  // config, index, logs and info are never taken
+  }
+
+  Result<> hardlinked_object(const Path& path, const TarEntry& e) {
+    auto target = safe_components(e.target);
+    bool done = false;
+    if (target && target->size() > 3) {
+      Path end(target->end() - 3, target->end());
+      if (is_loose_object(path) && is_loose_object(end)) done = TRY(repository_.hardlink(path, end));
+    }
+    if (!done) q_.leave(".git/" + join(path), "a link or device in .git: left behind");
+    return {};
+  }
+
+  Quarantine& q_;
+  Budget& budget_;
+  Tree tree_, repository_;
+  std::string content_, chunk_ = std::string(65536, '\0');
+  git::Refs packed_;
+};
+
+bool is_below(const Path& path, const Path& top) {
+  return path.size() >= top.size() && std::equal(top.begin(), top.end(), path.begin());
+}
+
+// Unpacks the archive of the whole workspace.
+class Unpacker {
+ public:
+  Unpacker(const Incoming& limits) : budget_{limits.max_bytes, limits.max_held}, entries_left_(limits.max_entries) {}
+
+  Result<> add(Quarantine& q) {
+    Part part{&q, q.place.empty() ? Path{} : split_path(q.place), split_path(q.git_at), nullptr};
+    part.filler = std::make_unique<Filler>(q, budget_, TRY(Tree::open(q.tree())), TRY(Tree::open(q.repository.path())));
+    parts_.push_back(std::move(part));
+    return {};
+  }
+
+  Result<> entry(const TarEntry& e, const Source& body) {
+    uint64_t implied = 0;
+    for (const auto& part : parts_) implied += part.filler->implied();
+    if (entries_left_-- <= implied) return fail(Code::limit, "more entries come back than the limit");
+    // An entry takes an inode besides its content.
+    TRY(budget_.charge(kEntryCost + e.path.size() + e.target.size()));
+    auto path = safe_components(e.path);
+    // The engine puts the directory's own name in front of every path.
+    if (path && prefix_.empty() && !path->empty()) prefix_ = (*path)[0];
+    if (!path || path->empty() || (*path)[0] != prefix_) {
+      parts_[0].q->leave(e.path.substr(0, 200), "a path that leads out of the workspace: left behind");
+      return {};
+    }
+    path->erase(path->begin());
+    if (path->empty()) return {};
+    for (auto& part : parts_)
+      if (!part.q->git_at.empty() && is_below(*path, part.git) && &git_of(*path) == &part)
+        return part.filler->git_entry(Path(path->begin() + static_cast<long>(part.git.size()), path->end()), e, body);
+    Part& part = tree_of(*path);
+    Path own(path->begin() + static_cast<long>(part.place.size()), path->end());
+    if (own.empty()) {  // the top of the repository
+      if (e.kind != TarEntry::Kind::directory) part.q->leave("", "it is no directory any more: left behind");
+      return {};
+    }
+    for (const auto& component : own)
+      if (is_git_directory(component))
+        return part.filler->leave(own, e, body, "a repository within the tree: left behind");
+    return part.filler->entry(own, e, body, e.kind == TarEntry::Kind::hardlink ? target_of(e, part) : std::nullopt);
+  }
+
+  Result<> finish() {
+    for (auto& part : parts_) part.filler->late_refs();
+    return {};
+  }
+
+ private:
+  struct Part {
+    Quarantine* q;
+    Path place, git;
+    std::unique_ptr<Filler> filler;
+  };
+
+  Part& git_of(const Path& path) {
+    Part* best = &parts_[0];
+    size_t longest = 0;
+    for (auto& part : parts_)
+      if (!part.q->git_at.empty() && is_below(path, part.git) && part.git.size() > longest)
+        best = &part, longest = part.git.size();
+    return *best;
+  }
+
+  Part& tree_of(const Path& path) {
+    Part* best = &parts_[0];
+    for (auto& part : parts_)
+      if (is_below(path, part.place) && part.place.size() > best->place.size()) best = &part;
+    return *best;
+  }
+
+  // Returns the target of a hard link if it is in the same repository and not part of a .git.
+  std::optional<Path> target_of(const TarEntry& e, const Part& part) {
+    auto target = safe_components(e.target);
+    if (!target || target->size() < 2 || (*target)[0] != prefix_) return std::nullopt;
+    target->erase(target->begin());
+    if (&tree_of(*target) != &part || target->size() == part.place.size()) return std::nullopt;
+    target->erase(target->begin(), target->begin() + static_cast<long>(part.place.size()));
+    for (const auto& component : *target)
+      if (is_git_directory(component)) return std::nullopt;
+    return target;
+  }
+
+  Budget budget_;
+  uint64_t entries_left_;
+  std::string prefix_;
+  std::vector<Part> parts_;
+};
+
+// Adds the packs with index-pack, which checks them.
+Result<> index_packs(Quarantine& q, const git::Runner& git) {
+  std::error_code error;
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(kPackPatience);
+  size_t seen = 0;
+  for (const auto& pack : std::filesystem::directory_iterator(q.repository.path() + "/incoming", error)) {
+    auto left = std::chrono::duration_cast<std::chrono::seconds>(deadline - std::chrono::steady_clock::now()).count();
+    if (++seen > kMostPacks || left <= 0) {
+      q.leave(".git/objects/pack/" + pack.path().filename().string(), "there was no time for it: left behind");
+      continue;
+    }
+    UniqueFd fd(::open(pack.path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd) return fail_errno("opening a pack");
+    auto options = q.at();
+    options.input_fd = fd.get();
+    options.timeout_s = static_cast<int>(left);
+    if (!TRY(git.agrees({"index-pack", "--stdin"}, options)))
+      q.leave(".git/objects/pack/" + pack.path().filename().string(), "a broken pack: left behind");
+  }
+  std::filesystem::remove_all(q.repository.path() + "/incoming", error);
+  return {};
+}
+
+}  // namespace
+
+void Quarantine::leave(const std::string& path, const std::string& why) {
+  ++skipped;
+  std::pair<std::string, std::string> flag(shown(path), why);
+  if (flagged.size() < kMostFlagged && (flagged.empty() || flagged.back() != flag)) flagged.push_back(std::move(flag));
+}
+
+Result<> fill(const std::vector<std::unique_ptr<Quarantine>>& all, const git::Runner& git, const Incoming& incoming,
+              const Source& source) {
+  Unpacker unpacker(incoming);
+  for (const auto& q : all) {
+    TRY(make_directories(q->tree()));
+    TRY(unpacker.add(*q));
+  }
+  TRY(read_tar(source, [&](const TarEntry& e, const Source& body) { return unpacker.entry(e, body); }));
+  TRY(unpacker.finish());
+  for (const auto& q : all) TRY(index_packs(*q, git));
+  return {};
+}
+
+}  // namespace bottle::workspace

@@ -1,0 +1,144 @@
+#include "workspace/quarantine/work_files.h"
+
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "base/files/beneath.h"
+#include "base/text/line.h"
+#include "workspace/files/encoding.h"
+#include "workspace/files/paths.h"
+#include "workspace/files/untar.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr size_t kLargestText = 64 << 20;
+
+// Calls `use` with each text in "a\0b\0c\0".
+template <class Use>
+void each_text(std::string_view out, Use use) {
+  for (size_t at = 0, end; (end = out.find('\0', at)) != std::string_view::npos; at = end + 1)
+    use(out.substr(at, end - at));
+}
+
+Result<> encode(const std::string& tree, const std::string& path, std::string_view encoding, bool& done) {
+  auto parts = safe_components(path);
+  auto bytes = TRY(TRY(Beneath::open(tree)).read(path, kLargestText));
+  auto text = bytes ? to_utf8(encoding, *bytes) : std::nullopt;
+  done = text && parts;
+  if (!done) return {};
+  size_t at = 0;
+  uint64_t room = text->size() + 4096;
+  struct stat st{};
+  bool executable = ::lstat((tree + "/" + path).c_str(), &st) == 0 && (st.st_mode & 0100);
+  done = TRY(TRY(Tree::open(tree))
+                 .file(
+                     *parts, executable,
+                     [&](char* to, size_t size) -> Result<size_t> {
+                       size_t n = text->copy(to, size, at);
+                       at += n;
+                       return n;
+                     },
+                     &room));
+  return {};
+}
+
+}  // namespace
+
+std::string index_line(const git::Entry& entry) { return entry.mode + " " + entry.object + "\t" + entry.path + '\0'; }
+
+std::string gone_line(const std::string& path) { return "0 " + std::string(40, '0') + "\t" + path + '\0'; }
+
+Result<std::string> write_tree(const Quarantine& q, const git::Runner& git, const std::string& start,
+                               const std::string& lines) {
+  git::Runner::Options options{.in = q.repository, .index = q.root + "/tree-index"};
+  std::error_code error;
+  std::filesystem::remove(options.index, error);
+  TRY(git.ask(
+      start.empty() ? std::vector<std::string>{"read-tree", "--empty"} : std::vector<std::string>{"read-tree", start},
+      options));
+  if (!lines.empty()) {
+    auto with = options;
+    with.input = lines;
+    TRY(git.ask({"update-index", "-z", "--index-info"}, with));
+  }
+  return git.ask({"write-tree"}, options);
+}
+
+Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Conversions& conversions,
+                          const std::string& tree, const std::string& tracked, bool all) {
+  git::Runner::Options options{.in = q.repository, .work_tree = tree, .index = q.index()};
+  std::error_code error;
+  std::filesystem::remove(q.index(), error);
+  TRY(git.ask({"read-tree", "--empty"}, options));
+  if (!tracked.empty()) {
+    auto with = options;
+    with.input = tracked;
+    TRY(git.ask({"update-index", "-z", "--index-info"}, with));
+  }
+  std::vector<std::string> words = conversions.options;
+  // Makes one pack instead of a file for each object.
+  words.insert(words.end(), {"-c", "core.bigFileThreshold=1", "add", "-A", "--ignore-errors"});
+  if (all) words.emplace_back("-f");
+  words.insert(words.end(), {"--", "."});
+  auto added = TRY(git.run(words, options));
+  if (added.status > 1) return fail(Code::unavailable, "git add: " + folded(added.complaint, 500));
+  Entries entries;
+  // Each line is "MODE ID STAGE\tPATH".
+  each_text(TRY(git.run({"ls-files", "-s", "-z"}, options)).out, [&](std::string_view line) {
+    size_t tab = line.find('\t'), space = line.find(' ');
+    if (tab == std::string_view::npos || space > tab) return;
+    size_t second = line.find(' ', space + 1);
+    std::string path(line.substr(tab + 1));
+    entries[path] = {path, std::string(line.substr(0, space)), std::string(line.substr(space + 1, second - space - 1))};
+  });
+  return entries;
+}
+
+bool is_lfs_pointer(std::string_view content) {
+  return content.size() <= kLongestPointer && content.starts_with("version https://git-lfs.github.com/spec/v1\n");
+}
+
+Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const git::Runner& git, const std::string& tree,
+                                                         const std::vector<std::string>& paths, bool name_them) {
+  std::map<std::string, std::string> filtered;
+  if (paths.empty()) return filtered;
+  git::Runner::Options options{.in = q.rules, .work_tree = tree, .index = q.root + "/no-index"};
+  for (const auto& path : paths) options.input += path + '\0';
+  std::vector<std::string> words;
+  each_text(TRY(git.run({"check-attr", "-z", "--stdin", "working-tree-encoding", "filter"}, options)).out,
+            [&](std::string_view word) { words.emplace_back(word); });
+  for (size_t i = 0; i + 2 < words.size(); i += 3) {
+    const auto &path = words[i], &attribute = words[i + 1], &value = words[i + 2];
+    if (value == "unspecified" || value == "unset" || value == "set") continue;
+    if (attribute == "filter") {
+      // Without a definition, git does not convert the file. The agent can name any filter in its .gitattributes.
+      if (!q.filters.contains(value) && !q.may_have_filters) continue;
+      // Reading a longer file fails; such a file is no pointer.
+      auto text = TRY(Beneath::open(tree)).read(path, kLongestPointer);
+      bool converted = value == "lfs" && text && *text && is_lfs_pointer(**text);
+      if (!converted) filtered[path] = value;
+      continue;
+    }
+    bool done = false;
+    TRY(encode(tree, path, value, done));
+    if (!done && name_them) q.flagged.emplace_back(q.shown(path), "it is not converted from " + one_line(value, 100));
+  }
+  return filtered;
+}
+
+Result<std::unordered_set<std::string>> ignored_of(const Quarantine& q, const git::Runner& git,
+                                                   const std::vector<std::string>& paths) {
+  std::unordered_set<std::string> found;
+  if (paths.empty()) return found;
+  auto options = q.with_tree();
+  for (const auto& path : paths) options.input += "./" + path + '\0';  // so that no path begins like pathspec magic
+  options.literal_paths = false;
+  auto answer =
+      TRY(git.run({"check-ignore", "--no-index", "-z", "--stdin"}, options));  // status 1 means that none is ignored
+  each_text(answer.out, [&](std::string_view path) { found.emplace(path.substr(std::min<size_t>(2, path.size()))); });
+  return found;
+}
+
+}  // namespace bottle::workspace

@@ -1,0 +1,44 @@
+// Handles files on the disk as git would commit them.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "workspace/quarantine/left.h"
+#include "workspace/quarantine/quarantine.h"
+
+namespace bottle::workspace {
+
+using Entries = std::map<std::string, git::Entry>;
+
+std::string index_line(const git::Entry& entry);
+std::string gone_line(const std::string& path);
+
+// Adds lines from index_line() and gone_line() to an index that holds `start` (a tree or a commit; empty for nothing),
+// and writes the index as a tree.
+Result<std::string> write_tree(const Quarantine& q, const git::Runner& git, const std::string& start,
+                               const std::string& lines);
+
+// Adds the files in the directory `tree` to an index that holds the lines `tracked`. With `all`, adds ignored files
+// too.
+Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Conversions& conversions,
+                          const std::string& tree, const std::string& tracked, bool all);
+
+// Converts files of the directory `tree` from other encodings to UTF-8 in place, because git is not allowed to convert
+// them. Reports files that cannot be converted. Returns the files that a filter would convert, with the names of the
+// filters. git must not add these files, because filters are not run. Pointers of git-lfs are already in git's form.
+Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const git::Runner& git, const std::string& tree,
+                                                         const std::vector<std::string>& paths, bool name_them);
+
+// Returns whether the content is a pointer of git-lfs, which git commits instead of a large file.
+bool is_lfs_pointer(std::string_view content);
+constexpr size_t kLongestPointer = 1024;  // in bytes; git-lfs does not read longer ones either
+
+// Returns which of these paths the tree's rules ignore.
+Result<std::unordered_set<std::string>> ignored_of(const Quarantine& q, const git::Runner& git,
+                                                   const std::vector<std::string>& paths);
+
+}  // namespace bottle::workspace
