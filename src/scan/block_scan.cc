@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cctype>
 
 #include "scan/credential/checks.h"
 #include "scan/credential/fingerprint.h"
@@ -73,6 +74,17 @@ bool is_varied(std::string_view run) {
 
 auto digits_in(std::string_view text) {
   return std::ranges::count_if(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// Returns whether, in a text that was assembled from pieces, a letter or digit of the same piece precedes the position.
+bool within_word(const View& view, size_t at) {
+  constexpr size_t kShown = 4;  // enough to find the position in its piece
+  if (!view.outer || at == 0 || !std::isalnum(static_cast<unsigned char>(view.text[at - 1]))) return false;
+  auto [from, to] = view.in_outer(at, at + 1);
+  std::string_view outer = view.outer->text;
+  size_t found = outer.substr(from, to - from + kShown).find(view.text.substr(at, kShown));
+  if (found == outer.npos || from + found == 0) return false;
+  return std::isalnum(static_cast<unsigned char>(outer[from + found - 1]));
 }
 
 }  // namespace
@@ -176,6 +188,7 @@ void BlockScan::matched(const View& view, const Rule& rule, const Match& match) 
   if (rule.off || (view.joined && needs_context(rule))) return;
   std::string_view text = view.text.substr(match.begin, match.end - match.begin);
   if (view.joined && digits_in(text) < 2 && !looks_random(text)) return;  // these are joined words
+  if (view.joined && rule.edge != Edge::any && within_word(view, match.begin)) return;
   if (view.joined && view.outer) {
     auto [from, to] = view.in_outer(match.begin, match.end);
     // What is in one piece was judged there, where it is known what stands beside it.

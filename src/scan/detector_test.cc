@@ -163,6 +163,41 @@ TEST(Detector, SaysWhereInTheBlock) {
   EXPECT_LE(finding.end, 7 + hidden.size());
 }
 
+// Returns the text of the only finding, or the number of findings.
+std::string value_in(std::string_view text) {
+  auto result = Detector(&catalog()).scan(text);
+  if (result.findings.size() != 1) return std::to_string(result.findings.size());
+  return std::string(text.substr(result.findings[0].begin, result.findings[0].end - result.findings[0].begin));
+}
+
+TEST(Detector, TakesTheWholeValueOfAnAssignment) {
+  std::string_view value = "rT5vQx2mKwL8pZ4wR8nB";
+  for (const auto& [before, after] :
+       std::initializer_list<std::pair<std::string, std::string>>{{"DB_PASSWORD=\"", "\"\n"},
+                                                                  {R"({"c": "{\"db_password\": \")", R"(\"}"})"},
+                                                                  {"client_secret: |\n  ", "\nnext: 1\n"},
+                                                                  {"client_secret:\\n    ", "\\nnext: 1"},
+                                                                  {"client_secret: &one ", "\n"},
+                                                                  {"client_secret = \"\"\"\n", "\"\"\""},
+                                                                  {"{\"name\":\"DB_PASSWORD\",\n \"value\":\"", "\"}"},
+                                                                  {"val apiKey: String = \"", "\""},
+                                                                  {"<clientSecret>", "</clientSecret>"}})
+    EXPECT_EQ(value_in(before + std::string(value) + after), value) << before;
+  EXPECT_EQ(value_in(R"(DB_PASSWORD="k9\"rT5vQx2mKwL8pZ4w\\"; x)"), R"(k9\"rT5vQx2mKwL8pZ4w\\)");
+  EXPECT_EQ(value_in(R"({"db_password":"k9\"rT5vQx2mKwL8pZ4w"})"), R"(k9\"rT5vQx2mKwL8pZ4w)");
+  EXPECT_EQ(value_in(R"({"c":"{\"db_password\":\"k9\\\"rT5vQx2mKwL8pZ4w\"}"})"), R"(k9\\\"rT5vQx2mKwL8pZ4w)");
+  EXPECT_EQ(value_in(R"(DB_PASSWORD='k9'\''rT5vQx2mKwL8pZ4w' x)"), R"(k9'\''rT5vQx2mKwL8pZ4w)");
+}
+
+TEST(Detector, TakesAllLinesOfAKey) {
+  std::string first = filled("<base64 64>", 1), second = filled("<base64 64>", 2), last = filled("<base64 40>", 3);
+  for (std::string between :
+       {"\n", "\\n", "\\\\n", "\r\n", " ", "\n    ", "\n+", "\n> ", "\", \"", "\\n\" +\n  \"", "\n  12\t"}) {
+    std::string key = "-----BEGIN RSA PRIVATE KEY-----" + between + first + between + second + between + last;
+    EXPECT_EQ(value_in("key: " + key + between + "-----END RSA PRIVATE KEY-----").find(key), 0u) << between;
+  }
+}
+
 TEST(Detector, AFingerprintIsAnException) {
   auto own = *Catalog::builtin();
   own.build();
@@ -183,6 +218,8 @@ TEST(Detector, LeavesHarmlessTextAlone) {
         "Put the password into DB_PASSWORD, for example DB_PASSWORD=changeme, and never commit it.",
         "curl -H 'Authorization: Bearer $TOKEN' https://user:$PASSWORD@example.org/",
         "card 4242 4242 4242 4242 or 4111111111111111, IBAN DE89 3704 0044 0532 0130 00",
+        "password:\n  user_name: a1b2c3d4e5\n", "{\"tokens\": {\"access_token_lifetime_2\": 3600}}",
+        "otpauth://totp/a@example.org?secret=JBSWY3DPEHPK3PXP", "Use --token-file /run/secrets/token1 and --password -",
         "const apiKey = process.env.API_KEY;", "token = getTokenFromCache(session_key_2024)", "x = 4111111111111111.25",
         "-----BEGIN PRIVATE KEY-----\n(your key)\n-----END PRIVATE KEY-----"})
     EXPECT_EQ(found(text), "") << text;

@@ -110,6 +110,19 @@ class Maker:
             + of(ALNUM, 15)
             + "7"
             + of(ALNUM, 16),
+            "env-quoted": 'DB_PASSWORD="k9' + chr(92) + '"' + of(ALNUM, 18) + '"',
+            "name-value": '{"name": "API_TOKEN", "value": "' + of(ALNUM, 12) + "7" + of(ALNUM, 12) + '"}',
+            "xml-element": "<password>" + of(ALNUM, 12) + "7" + of(ALNUM, 12) + "</password>",
+            "option": "tool --api-key " + of(ALNUM, 12) + "7" + of(ALNUM, 12) + " run",
+            "sql": "ALTER USER app WITH PASSWORD '" + of(ALNUM, 12) + "7" + of(ALNUM, 12) + "';",
+            "typed": 'const apiKey: string = "' + of(ALNUM, 12) + "7" + of(ALNUM, 12) + '";',
+            "key-body": "MIIEpAIBAAKCAQEA" + of(B64, 700),
+            "slack-client": "xoxc-" + of(string.digits, 12) + "-" + of(string.digits, 13) + "-" + of(HEX, 64),
+            "resend": "re_" + of(ALNUM, 8) + "_" + of(ALNUM, 24),
+            "aiven": "AVNS_" + of(URLSAFE, 19),
+            "jetbrains": "perm-" + of(ALNUM, 12) + "." + of(ALNUM, 8) + "." + of(ALNUM, 42),
+            "swarm": "SWMTKN-1-" + of(HEX, 50) + "-" + of(HEX, 25),
+            "neon": "napi_" + of(string.ascii_lowercase + string.digits, 64),
         }
 
 
@@ -237,6 +250,15 @@ WHOLE_ONLY = {
     "docker-auth",
     "kubeconfig",
     "env",
+    "env-quoted",
+    "name-value",
+    "xml-element",
+    "option",
+    "sql",
+    "typed",
+    "key-body",
+    "jetbrains",
+    "resend",
     "jwt",
     "pypi",
     "twilio",

@@ -11,6 +11,8 @@ import struct
 import sysconfig
 import zlib
 
+from services import SERVICES
+
 HEX, ALNUM = "0123456789abcdef", string.ascii_letters + string.digits
 WORDS = """request server client value index buffer stream result error handler config option module package
 version build test cache parse format render update create delete filter reduce channel worker
@@ -336,7 +338,7 @@ FORMS = [
     "binary",
     "telemetry",
 ]
-SPOKEN = {"conversation", "published", "request", "settings"}
+SPOKEN = {"conversation", "published", "request", "settings", "kubernetes", "templates", "program"}
 
 
 def harmless(seed, count=600):
@@ -344,8 +346,8 @@ def harmless(seed, count=600):
     tools = Tools(seed)
     cases = []
     while len(cases) < count:
-        for form in FORMS:
-            data = getattr(tools, form)()
+        for form in (*FORMS, *SERVICES):
+            data = SERVICES[form](tools) if form in SERVICES else getattr(tools, form)()
             data = data if isinstance(data, bytes) else data.encode()
             cases.append(Harmless(f"{len(cases)}-{form}", data))
             if form in SPOKEN:  # also within a message to a model

@@ -13,6 +13,7 @@ namespace {
 
 using Found = std::optional<Credential>;
 constexpr size_t kFar = 4096;  // bytes around a match
+constexpr size_t kLongestValue = 512;
 
 bool is_alnum(char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z'); }
 bool is_base64(char c) { return is_alnum(c) || c == '+' || c == '/'; }
@@ -25,12 +26,56 @@ size_t run_end(std::string_view text, size_t from, F member) {
   return end;
 }
 
+bool is_blank(char c) { return c == ' ' || c == '\t'; }
+bool is_quote(char c) { return c == '"' || c == '\'' || c == '`'; }
+
+// Returns where the line end at `at` ends, which may be escaped as in JSON, or `at` if none is there.
+size_t past_line_end(std::string_view text, size_t at) {
+  size_t end = at;
+  if (end < text.size() && text[end] == '\r') ++end;
+  if (end < text.size() && text[end] == '\n') return end + 1;
+  end = run_end(text, at, [](char c) { return c == '\\'; });
+  return end > at && end < text.size() && text[end] == 'n' ? end + 1 : at;
+}
+
+// Skips what stands before a value in YAML (a tag, an anchor, the sign of a block, a line end, the dash of a list) and
+// in other lists. `next_line` says whether the value is on the next line.
+size_t past_yaml(std::string_view text, size_t at, bool& next_line) {
+  auto blanks = [&](size_t from) { return run_end(text, from, is_blank); };
+  at = blanks(at);
+  if (at < text.size() && (text[at] == '!' || text[at] == '&')) {
+    size_t end = run_end(text, at + 1, [](char c) { return is_alnum(c) || c == '!' || c == '_'; });
+    if (end < text.size() && is_blank(text[end])) at = blanks(end);
+  }
+  size_t end = run_end(text, at, [](char c) { return c == '|' || c == '>' || c == '-' || c == '+'; });
+  size_t line = past_line_end(text, blanks(end)), begin = blanks(line);
+  if (line == blanks(end) || begin == line) return at;  // the next line is no deeper
+  next_line = true;
+  return begin + 1 < text.size() && text[begin] == '-' && text[begin + 1] == ' ' ? blanks(begin + 1) : begin;
+}
+
+// Returns where the quoted value that begins at `from` ends, or npos. `depth` is the number of backslashes before its
+// opening quote. With more, or with a number that the closing quote cannot have, a quote is a part of the value.
+size_t closing_quote(std::string_view text, size_t from, char quote, size_t depth) {
+  size_t limit = std::min(text.size(), from + kLongestValue), slashes = 0;
+  for (size_t at = from; at < limit && text[at] != '\n'; ++at) {
+    if (quote == '\'' && depth == 0 && text.substr(at, 4) == R"('\'')") at += 3;  // how shells write a quote
+    else if (text[at] == quote && slashes % (2 * (depth + 1)) == depth) return at - depth;
+    slashes = text[at] == '\\' ? slashes + 1 : 0;
+  }
+  return text.npos;
+}
+
 // Returns the value that begins at `from`: in quotes, or up to a space or a delimiter.
 Credential value_at(std::string_view text, size_t from) {
-  size_t limit = std::min(text.size(), from + 512);
-  while (from < limit && (text[from] == ' ' || text[from] == '\t')) ++from;
+  from = run_end(text, from, is_blank);
+  if (from + 1 < text.size() && text[from] == '$' && text[from + 1] == '\'') ++from;  // $'…' of shells
+  size_t limit = std::min(text.size(), from + kLongestValue), opening = from;
   while (from < limit && text[from] == '\\') ++from;
-  char quote = from < limit && (text[from] == '"' || text[from] == '\'' || text[from] == '`') ? text[from++] : '\0';
+  size_t depth = from - opening;
+  char quote = from < limit && is_quote(text[from]) ? text[from++] : '\0';
+  if (quote && text.substr(from - 1, 3) == std::string(3, quote)) from = past_line_end(text, from + 2);
+  if (size_t end = quote ? closing_quote(text, from, quote, depth) : text.npos; end != text.npos) return {from, end};
   size_t end = from;
   while (end < limit) {
     char c = text[end];
@@ -41,14 +86,18 @@ Credential value_at(std::string_view text, size_t from) {
   return {from, end};
 }
 
+bool before(std::string_view text, size_t at, size_t far, std::string_view word) {
+  size_t from = at - std::min(at, far);
+  return text.substr(from, at - from).find(word) != std::string_view::npos;
+}
+
 Found token(std::string_view text, size_t begin, size_t end) {
   // The stand-in test applies to the random part. The part up to its separator comes from the rule.
   std::string_view match = text.substr(begin, end - begin);
-  size_t separator = match.find_last_of("_-.:/$ =", match.size() / 2);
-  std::string_view random =
-      separator == match.npos ? match.substr(std::min<size_t>(4, match.size() / 2)) : match.substr(separator + 1);
-  if (is_stand_in(random)) return {};
-  return Credential{begin, run_end(text, end, goes_on)};
+  size_t separator = match.find_last_of("_-.:/$ =", match.size() / 2), whole = run_end(text, end, goes_on);
+  size_t random = separator == match.npos ? std::min<size_t>(4, match.size() / 2) : separator + 1;
+  if (is_stand_in(text.substr(begin + random, whole - begin - random))) return {};
+  return Credential{begin, whole};
 }
 
 // Returns whether the text begins like "/20260101/eu-central-1/s3/aws4_request", which follows the id of a key in a
@@ -94,39 +143,95 @@ Found assigned(std::string_view text, size_t end, size_t shortest) {
 // or similar.
 bool is_harmless_name(std::string_view name) {
   static constexpr std::string_view kNames[] = {
-      "public",       "page",      "next",   "continuation", "csrf",      "xsrf",       "cache", "primary",
-      "foreign",      "partition", "sort",   "cursor",       "max",       "stop",       "pad",   "eos",
-      "bos",          "unk",       "mask",   "prompt",       "sync",      "resume",     "input", "output",
-      "cancellation", "special",   "design", "syntax",       "forbidden", "publishable"};
+      "public",       "page",      "next",   "continuation", "csrf",      "xsrf",        "cache", "primary",
+      "foreign",      "partition", "sort",   "cursor",       "max",       "stop",        "pad",   "eos",
+      "bos",          "unk",       "mask",   "prompt",       "sync",      "resume",      "input", "output",
+      "cancellation", "special",   "design", "syntax",       "forbidden", "publishable", "entry"};
   return std::ranges::any_of(kNames, [&](std::string_view each) { return name.ends_with(each); });
 }
 
-// Returns the name that ends at `end` in lower case, without the quotes and spaces after it and without the word that
-// makes it the name of a secret.
-std::string name_before(std::string_view text, size_t end) {
+// Returns the name that ends at `end` in lower case, without the quotes, spaces and commas after it.
+std::string whole_name(std::string_view text, size_t end) {
   constexpr size_t kLongestName = 60;
-  while (end > 0 && std::string_view(" \t\"'\\").find(text[end - 1]) != std::string_view::npos) --end;
+  while (end > 0 && std::string_view(" \t\r\n,\"'\\]").find(text[end - 1]) != std::string_view::npos) --end;
   size_t begin = end, limit = end - std::min(end, kLongestName);
   while (begin > limit && goes_on(text[begin - 1])) --begin;
-  std::string name = lower(text.substr(begin, end - begin));
+  return lower(text.substr(begin, end - begin));
+}
+
+// Returns whether the name that ends at `end` is that of a value which a page gives to its own forms, or means
+// something else than a secret without the word that makes it the name of one.
+bool has_harmless_name(std::string_view text, size_t end) {
+  std::string name = whole_name(text, end);
+  if (name == "value") name = whole_name(text, text.substr(0, end).rfind("alue") - 1);
+  for (std::string_view each : {"csrf", "xsrf", "authenticity", "requestverification", "antiforgery"})
+    if (name.find(each) != name.npos) return true;
   size_t word = 0;
   for (std::string_view each : {"secret", "token", "pass", "key", "auth", "credential", "pwd", "api"})
     if (size_t at = name.rfind(each); at != name.npos && (word == 0 || at < word)) word = at;
   name.resize(word);
   while (!name.empty() && (name.back() == '_' || name.back() == '-')) name.pop_back();
-  return name;
+  return is_harmless_name(name);
 }
 
+// Returns whether the value is one that vendors mean to be public: it identifies a project in a browser.
+bool is_public(std::string_view value) {
+  for (std::string_view each : {"phc_", "pk_live_", "pk_test_", "pk.eyJ", "sb_publishable_"})
+    if (value.starts_with(each)) return true;
+  return false;
+}
+
+// Returns whether the value without quotes is an expression of a program and not text.
+bool is_code(std::string_view value) {
+  static constexpr std::string_view kOwners[] = {"self.",   "this.",    "cls.",    "super.",   "request.", "response.",
+                                                 "args.",   "options.", "opts.",   "props.",   "config.",  "settings.",
+                                                 "os.",     "process.", "params.", "context.", "grpc.",    "ed25519.",
+                                                 "result.", "session.", "user.",   "data."};
+  if (std::ranges::any_of(kOwners, [&](std::string_view each) { return value.starts_with(each); })) return true;
+  while (!value.empty() && std::string_view(")]}:.").find(value.back()) != std::string_view::npos)
+    value.remove_suffix(1);
+  return !looks_random(value);
+}
+
+// Returns where the value after the type of a variable begins, as in `key: &str = "…"`, or `at` if there is none.
+size_t past_type(std::string_view text, size_t at) {
+  constexpr size_t kLongestType = 32;
+  size_t limit = std::min(text.size(), at + kLongestType), end = at;
+  auto of_type = [](char c) {
+    return is_alnum(c) || std::string_view(" _&*<>?[].|").find(c) != std::string_view::npos;
+  };
+  while (end < limit && of_type(text[end])) ++end;
+  bool assigns = end > at && end + 1 < text.size() && text[end] == '=' && text[end + 1] != '=' && text[end - 1] == ' ';
+  return assigns ? end + 1 : at;
+}
+
+// Finds the value after "NAME=", "NAME: type =", "NAME:" and a line end, "NAME: [" and the like.
 Found assignment(std::string_view text, size_t end) {
   size_t sign = end;  // "=", ":", "=>" or ":="
   while (sign > 0 && (text[sign - 1] == '=' || text[sign - 1] == ':' || text[sign - 1] == '>')) --sign;
   while (end < text.size() && (text[end] == '=' || text[end] == '>')) ++end;
+  bool next_line = false, in_list = false;
+  if (end > 0 && text[end - 1] == ':') {
+    end = past_type(text, end);
+    end = past_yaml(text, end, next_line);
+  }
+  if (size_t list = run_end(text, end, is_blank); list < text.size() && (text[list] == '[' || text[list] == '{')) {
+    size_t first = run_end(text, list + 1, [](char c) { return is_blank(c) || c == '\n'; });
+    in_list = first < text.size() && (text[first] == '"' || text[first] == '\'');
+    if (in_list) end = first;
+  }
   Credential value = value_at(text, end);
-  if (value.end < text.size() && (text[value.end] == '(' || text[value.end] == '[')) return {};  // a call
   std::string_view written = text.substr(value.begin, value.end - value.begin);
+  if (value.end < text.size() && (text[value.end] == '(' || text[value.end] == '[')) return {};  // a call
+  if (next_line && value.end < text.size() && past_line_end(text, value.end) == value.end && !is_quote(text[value.end]))
+    return {};
+  constexpr size_t kShortestInList = 16;
+  if (in_list && written.size() < kShortestInList) return {};
+  bool quoted = value.begin > 0 && is_quote(text[value.begin - 1]);
+  if (!looks_random(written) || (!quoted && is_code(written)) || is_public(written)) return {};
   if (written.ends_with("/aws4_request")) return {};  // of a signed request to AWS: it names a key, a day and a region
-  if (!looks_random(written) || is_harmless_name(name_before(text, sign))) return {};
-  return value;
+  if (text.substr(0, sign).ends_with(":secret") && before(text, sign, 80, "arn:")) return {};  // the name of a secret
+  return has_harmless_name(text, sign) ? Found() : value;
 }
 
 Found userinfo(std::string_view text, size_t end) {
@@ -145,11 +250,6 @@ Found userinfo(std::string_view text, size_t end) {
   std::string_view name = text.substr(user, colon - user), password = text.substr(colon + 1, at - colon - 1);
   if (password == name || is_no_password(password)) return {};
   return Credential{colon + 1, at};
-}
-
-bool before(std::string_view text, size_t at, size_t far, std::string_view word) {
-  size_t from = at - std::min(at, far);
-  return text.substr(from, at - from).find(word) != std::string_view::npos;
 }
 
 // Checks Base64 of "user:password".
@@ -192,6 +292,20 @@ size_t past_margin(std::string_view text, size_t at) {
   return number;
 }
 
+// Returns where the next line of a key begins, if it is not simply on the next line: programs write the lines of a key
+// in one line, as strings of a list, or quote them. Returns npos if none does.
+size_t next_key_line(std::string_view text, size_t at) {
+  constexpr size_t kLongestGap = 40, kShortestLine = 16;
+  size_t limit = std::min(text.size(), at + kLongestGap);
+  while (at < limit) {
+    bool escaped = text[at] == '\\' && at + 1 < limit && (text[at + 1] == 'n' || text[at + 1] == 'r');
+    if (!escaped && std::string_view(" \t\r\n\"',+>|\\").find(text[at]) == std::string_view::npos) break;
+    at += escaped ? 2 : 1;
+  }
+  size_t run = run_end(text, at, is_base64);
+  return at < limit && run - at >= kShortestLine ? at : text.npos;
+}
+
 // Returns where the lines of a key end that begin at `at`. Its line ends may be escaped.
 size_t key_end(std::string_view text, size_t at) {
   constexpr size_t kLongestKey = 16 * 1024;
@@ -205,8 +319,14 @@ size_t key_end(std::string_view text, size_t at) {
     while (end < text.size() && text[end] == '\\') ++end;
     if (end == text.size()) return end;  // the rest of the escape is still to come
     bool escaped = end > at && (text[end] == 'n' || text[end] == 'r');
-    if (text[at] != '\n' && !escaped) break;
-    at = past_margin(text, end + 1);
+    size_t next = text[at] != '\n' && !escaped ? text.npos : past_margin(text, end + 1);
+    // A line begins with what quotes it, or the lines are strings.
+    if (next == text.npos || (next < text.size() && !is_base64(text[next]))) {
+      size_t quoted = next_key_line(text, next == text.npos ? at : next);
+      if (quoted == text.npos) return next == text.npos ? at : next;
+      next = quoted;
+    }
+    at = next;
   }
   return at;
 }
@@ -276,6 +396,7 @@ Found by_check(const Rule& rule, std::string_view text, size_t begin, size_t end
     case Check::bip39:
     case Check::luhn:
     case Check::iban:
+    case Check::random:
       return Credential{begin, end, true};  // the survey has already checked it
   }
   return {};
