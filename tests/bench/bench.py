@@ -3,6 +3,7 @@ figures with @figure(…, suite=NAME); `scripts/bench NAME` measures a suite, an
 
 import argparse
 import importlib
+import resource
 import signal
 import sys
 
@@ -33,6 +34,8 @@ def main():
         for name in names:
             print("%-20s %s %g %s  %s" % (name, ">=" if known[name].at_least else "<=", known[name].limit, known[name].unit, known[name].says))
         return 0
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # what is started inherits it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended on the way out
     return figures.run(names, options.quick, options.compare, options.json)
 

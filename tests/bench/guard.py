@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import resource
 import subprocess
 import tempfile
 import time
@@ -79,7 +80,7 @@ class Field:
         with open(os.path.join(where, "nginx.conf"), "w") as file:
             file.write("""
 daemon off; master_process off; pid %(where)s/pid; error_log %(where)s/error.log error;
-events { worker_connections 4096; }
+events { worker_connections 12000; }
 http {
   access_log off; server_tokens off; keepalive_requests 10000000; keepalive_timeout 600s;
   client_body_temp_path %(where)s/t1; proxy_temp_path %(where)s/t2; fastcgi_temp_path %(where)s/t3; uwsgi_temp_path %(where)s/t4;
@@ -376,25 +377,52 @@ def h2_stream_kb(bench):
     return (resident(450) - few) / 1000 / 445
 
 
-@figure("whole_bodies", 2, "of 2", "guard", "500 MB downloads and uploads of curl with HTTP/2 that arrive with an equal checksum", at_least=True)
+@figure("whole_bodies", 4, "of 4", "guard", "500 MB downloads and uploads of curl with HTTP/1.1 and HTTP/2 that arrive with an equal checksum", at_least=True)
 def whole_bodies(bench):
     f = field(bench)
     site = f.part("storing")
     guard = f.guard(site=site)
     up, stored, down = f.path("up"), f.path("stored", "body"), f.path("down")
     subprocess.run("head -c 500000000 /dev/urandom >" + up, shell=True, check=True)  # noqa: S602
-    curl = ["curl", "-sS", "--fail", "--http2", "-x", "http://" + at(guard), "--cacert", guard.ca, "-w", "%{http_version} %{speed_upload} %{speed_download}"]
-    notes = [subprocess.run([*curl, *more, "https://%s/body" % INSPECTED], capture_output=True, text=True, timeout=300).stdout
-             for more in (["-T", up], ["-o", down])]
-    bench.note("version of HTTP, bytes a second up and down: %s; %s" % tuple(notes))
+    curl = ["curl", "-sS", "--fail", "-x", "http://" + at(guard), "--cacert", guard.ca, "-w", "%{http_version} %{speed_upload} %{speed_download}"]
 
     def digest(path):
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    wanted, got = digest(up), [digest(stored), digest(down)]
-    for path in (up, stored, down):
-        os.unlink(path)
-    return sum(each == wanted for each in got)
+    wanted, whole = digest(up), 0
+    for version in ("--http1.1", "--http2"):
+        notes = []
+        for more, made in ((["-T", up], stored), (["-o", down], down)):
+            notes.append(subprocess.run([*curl, version, *more, "https://%s/body" % INSPECTED], capture_output=True, text=True, timeout=300).stdout)
+            whole += digest(made) == wanted
+        bench.note("version of HTTP, bytes a second up and down: %s; %s" % tuple(notes))
+        os.unlink(stored)
+        os.unlink(down)
+    os.unlink(up)
+    return whole
+
+
+@figure("h2_up_ratio", 0.5, "x", "guard", "rate of 100 MB uploads of curl with HTTP/2 through the guard, of those with HTTP/1.1", at_least=True)
+def h2_up_ratio(bench):
+    f = field(bench)
+    site = f.part("storing")
+    guard = f.guard(site=site)
+    up = f.path("up")
+    subprocess.run("head -c 100000000 /dev/urandom >" + up, shell=True, check=True)  # noqa: S602
+    through = ["-x", "http://" + at(guard), "--cacert", guard.ca]
+    direct = ["--cacert", f.part("certificates"), "--connect-to", "%s:443:%s" % (INSPECTED, at(site))]
+
+    def rate(version, way):
+        done = subprocess.run(["curl", "-sS", "--fail", version, *way, "-w", "%{speed_upload}", "-T", up, "-o", os.devnull, "https://%s/body" % INSPECTED],
+                              capture_output=True, text=True, timeout=300)
+        if done.returncode:
+            raise RuntimeError(done.stderr[-600:])
+        return float(done.stdout) / 1e6
+    taken = bench.in_turn(bench.rounds(12), ours=lambda: rate("--http2", through), theirs=lambda: rate("--http1.1", through),
+                          direct=lambda: rate("--http2", direct), direct1=lambda: rate("--http1.1", direct))
+    os.unlink(up)
+    bench.note("HTTP/2 %.0f MB/s, HTTP/1.1 %.0f MB/s; without the guard %.0f and %.0f MB/s" % tuple(median(taken[each]) for each in taken))
+    return median([a / b for a, b in zip(taken["ours"], taken["theirs"], strict=True)])
 
 
 @figure("guard_idle_mb", 14, "MB", "guard", "resident memory of a guard that has nothing to do")
@@ -448,3 +476,45 @@ def idle_inspected_kb(bench):
     f = field(bench)
     guard = f.guard(site=f.part("site"))
     return idle_cost(guard, "hold-tls", host=INSPECTED, ca=guard.ca, target=INSPECTED + ":443")
+
+
+def held(bench, key):
+    """Holds as many tunnels as this machine allows, up to 10,000. Returns the KB of each, and by what factor that grows while
+    others come and go."""
+    most = min(10_000, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 200) // 2)  # the guard has two descriptors for each
+    f = field(bench)
+    blind = key == "blind"
+    guard = f.guard(blind=f.part("answering")) if blind else f.guard(site=f.part("site"))
+    mode, options = ("hold", {"target": BLIND + ":443", "answer": ANSWER}) if blind else \
+        ("hold-tls", {"host": INSPECTED, "ca": guard.ca, "target": INSPECTED + ":443"})
+    options["to"] = at(guard)
+    come_and_go = {**options, "mode": "connect" if blind else "handshake", "count": 1000}
+    load(**come_and_go)
+    before = guard.resident()
+    with holding(TOOLS + "load", mode, count=most, **options):
+        time.sleep(1)
+        first = guard.resident() - before
+        for _ in range(bench.rounds(8)):
+            load(**come_and_go)
+            time.sleep(1 if bench.quick else 5)
+        last = guard.resident() - before
+    guard.end()
+    bench.note("%d %s tunnels: %.1f KB each at first, %.1f KB after others came and went" % (most, key, first / 1000 / most, last / 1000 / most))
+    if most < 9_000:
+        raise RuntimeError("the limit of open files allows only %d tunnels" % most)
+    return last / 1000 / most, last / first
+
+
+@figure("held_tunnel_kb", 12, "KB", "guard", "resident memory of each of 10,000 idle blind tunnels")
+def held_tunnel_kb(bench):
+    return bench.once("held blind", lambda: held(bench, "blind"))[0]
+
+
+@figure("held_inspected_kb", 40, "KB", "guard", "resident memory of each of 10,000 idle inspected connections")
+def held_inspected_kb(bench):
+    return bench.once("held inspected", lambda: held(bench, "inspected"))[0]
+
+
+@figure("held_growth", 1.02, "x", "guard", "memory of 10,000 tunnels after thousands of others came and went, of the memory before")
+def held_growth(bench):
+    return max(bench.once("held " + key, lambda key=key: held(bench, key))[1] for key in ("blind", "inspected"))

@@ -44,6 +44,8 @@ using Clock = std::chrono::steady_clock;
 
 struct Options {
   std::string mode, target, host, ca, path = "/1k";
+  // The host, with the target's port unless it is the usual one. Squid connects to what the Host header says.
+  std::string authority;
   sockaddr_in to{};
   std::string body;  // the body of an upload, which is sent repeatedly
   size_t answer = 0, count = 0, bytes = 0;
@@ -147,7 +149,7 @@ struct Tls {
 
   void get() {
     std::string request =
-        "GET " + g.path + " HTTP/1.1\r\nHost: " + g.host + "\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
+        "GET " + g.path + " HTTP/1.1\r\nHost: " + g.authority + "\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
     if (SSL_write(ssl, request.data(), static_cast<int>(request.size())) <= 0) die("sending a request");
     char buffer[16384];
     size_t have = 0, whole = 0;
@@ -172,7 +174,7 @@ struct Tls {
 void transfer(Tls& tls, bool up) {
   static thread_local char buffer[64 * 1024];
   std::string head =
-      (up ? "POST " : "GET ") + g.path + (up ? "" : std::to_string(g.bytes)) + " HTTP/1.1\r\nHost: " + g.host;
+      (up ? "POST " : "GET ") + g.path + (up ? "" : std::to_string(g.bytes)) + " HTTP/1.1\r\nHost: " + g.authority;
   if (up) head += "\r\nContent-Type: application/octet-stream\r\nContent-Length: " + std::to_string(g.bytes);
   head += "\r\n\r\n";
   if (SSL_write(tls.ssl, head.data(), static_cast<int>(head.size())) <= 0) die("sending a request");
@@ -294,7 +296,8 @@ int main(int argc, char** argv) {
   char** command = argv + std::min(i + 1, argc);
   g.to = loopback(given["--to"]);
   g.target = given["--target"];
-  g.host = given["--host"];
+  g.host = g.authority = given["--host"];
+  if (!g.target.empty() && !g.target.ends_with(":443")) g.authority += g.target.substr(g.target.rfind(':'));
   g.ca = given["--ca"];
   g.answer = std::strtoul(given["--answer"].c_str(), nullptr, 10);
   g.count = std::strtoul(given["--count"].c_str(), nullptr, 10);

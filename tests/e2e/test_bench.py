@@ -9,7 +9,8 @@ import sys
 BENCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bench")
 NAMES = ["start_ratio", "teardown_s", "blind_bulk_ratio", "connect_cpu_ratio", "handshake_cpu_ratio", "inspected_get_ratio",
          "inspected_down_ratio", "inspected_up_ratio", "inspected_text_up_ratio", "event_delay_us", "h2_stream_kb", "whole_bodies",
-         "guard_idle_mb", "first_connect_ms", "idle_tunnel_kb", "idle_inspected_kb"]
+         "guard_idle_mb", "first_connect_ms", "idle_tunnel_kb", "idle_inspected_kb", "h2_up_ratio", "held_tunnel_kb",
+         "held_inspected_kb", "held_growth"]
 
 HARNESS = """
 import sys
