@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/text/lower.h"
 #include "scan/credential/stand_in.h"
@@ -25,6 +26,14 @@ size_t run_end(std::string_view text, size_t from, F member) {
   while (end < limit && member(text[end])) ++end;
   return end;
 }
+
+using Set = std::array<bool, 256>;
+constexpr Set set_of(std::string_view characters) {
+  Set set{};
+  for (unsigned char c : characters) set[c] = true;
+  return set;
+}
+constexpr Set kEndsValue = set_of(";,\"'`<>\\&#"), kEndsUser = set_of("/?#\"'<>`\\ \t\r\n");
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 bool is_quote(char c) { return c == '"' || c == '\'' || c == '`'; }
@@ -80,7 +89,7 @@ Credential value_at(std::string_view text, size_t from) {
   while (end < limit) {
     char c = text[end];
     if (quote ? c == quote || c == '\n' || c == '\\' : static_cast<unsigned char>(c) <= ' ') break;
-    if (!quote && std::string_view(";,\"'`<>\\&#").find(c) != std::string_view::npos) break;
+    if (!quote && kEndsValue[static_cast<unsigned char>(c)]) break;
     ++end;
   }
   return {from, end};
@@ -119,6 +128,8 @@ Found crc32_base62(std::string_view text, size_t begin, size_t end) {
   std::string_view match = text.substr(begin, end - begin);
   std::string_view body = match.substr(match.find('_') + 1);
   std::string_view random = body.substr(0, body.size() - 6);
+  constexpr size_t kFewest = 8;  // different characters; random text has more
+  if (distinct(random) < kFewest) return token(text, begin, end);
   uLong sum = crc32(0, reinterpret_cast<const Bytef*>(random.data()), static_cast<uInt>(random.size()));
   char expected[6];
   for (size_t i = 6; i-- > 0; sum /= 62) expected[i] = kDigits[sum % 62];
@@ -236,13 +247,15 @@ Found assignment(std::string_view text, size_t end) {
 
 Found userinfo(std::string_view text, size_t end) {
   constexpr size_t kFarthest = 80;  // bytes from the colon to the scheme
-  size_t from = end - std::min(end, kFarthest), scheme = text.substr(from, end - from).rfind("://");
-  if (scheme == text.npos) return {};
-  size_t user = from + scheme + 3;
+  constexpr size_t kMark = 3;       // bytes of "://"
+  size_t from = end - std::min(end, kFarthest), user = end;
+  while (user >= from + kMark && !(text[user - 1] == '/' && text[user - 2] == '/' && text[user - 3] == ':')) --user;
+  if (user < from + kMark) return {};
   constexpr size_t kLongestUser = 400;
   std::string_view near = text.substr(user, kLongestUser);
-  size_t stop = user + std::min(near.find_first_of("/?#\"'<>`\\ \t\r\n"), near.size());
-  size_t at = text.substr(user, std::min(stop - user, kLongestUser)).rfind('@');
+  size_t length = 0;
+  while (length < near.size() && !kEndsUser[static_cast<unsigned char>(near[length])]) ++length;
+  size_t at = near.substr(0, length).rfind('@');
   if (at == text.npos || user + at + 1 >= text.size()) return {};
   at += user;
   size_t colon = text.find(':', user);

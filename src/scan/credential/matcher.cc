@@ -25,7 +25,7 @@ Result<Matcher> Matcher::load(std::string_view database) {
   matcher.patterns_.resize(head.patterns);
   std::memcpy(matcher.patterns_.data(), database.data(), head.patterns * sizeof(PatternInfo));
   database.remove_prefix(head.patterns * sizeof(PatternInfo));
-  matcher.last_begin_.resize(head.patterns);
+  matcher.last_.resize(head.patterns);
   hs_database* made = nullptr;
   if (hs_deserialize_database(database.data(), database.size(), &made) != HS_SUCCESS) return invalid();
   matcher.database_.reset(made);
@@ -44,13 +44,14 @@ int Matcher::on_match(unsigned id, unsigned long long from, unsigned long long t
   auto& walk = *static_cast<Walk*>(context);
   const PatternInfo& pattern = walk.matcher.patterns_[id];
   auto end = static_cast<size_t>(to), begin = pattern.width ? end - pattern.width : static_cast<size_t>(from);
-  size_t& last = walk.matcher.last_begin_[id];
-  if (std::exchange(last, begin + 1) != begin + 1) walk.each({pattern.rule, begin, end});
+  Last& last = walk.matcher.last_[id];
+  Last here{walk.matcher.scans_, begin};
+  if (std::exchange(last, here) != here) walk.each({pattern.rule, begin, end});
   return 0;
 }
 
 void Matcher::scan(std::string_view block, const std::function<void(const Match&)>& each) {
-  std::ranges::fill(last_begin_, 0);
+  ++scans_;
   Walk walk{*this, each};
   hs_scan(database_.get(), block.data(), static_cast<unsigned>(block.size()), 0, scratch_.get(), on_match, &walk);
 }

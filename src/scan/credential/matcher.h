@@ -58,7 +58,14 @@ class Matcher {
   std::unique_ptr<hs_database, Free> database_;
   std::unique_ptr<hs_scratch, Free> scratch_;
   std::vector<PatternInfo> patterns_;
-  std::vector<size_t> last_begin_;  // per pattern, plus one; 0 if there is none yet
+  // The last match of a pattern: in which scan, and where it began.
+  struct Last {
+    uint64_t scan = 0;
+    size_t begin = 0;
+    bool operator==(const Last&) const = default;
+  };
+  std::vector<Last> last_;
+  uint64_t scans_ = 0;
 };
 
 }  // namespace bottle::scan

@@ -8,6 +8,7 @@
 #include "pki/seal.h"
 #include "scan/credential/builtin.h"
 #include "scan/credential/checks.h"
+#include "scan/credential/stand_in.h"
 
 namespace bottle::scan {
 
@@ -38,15 +39,24 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_part_of_word(char c) { return is_digit(c) || is_upper(c) || (c >= 'a' && c <= 'z') || c == '_'; }
 
+// The characters of a number that may stand in groups, and where each of them ends in the text.
+struct Grouped {
+  static constexpr size_t kMost = 34;
+  std::array<char, kMost> characters;  // not initialized, because most numbers are short
+  std::array<size_t, kMost> ends;
+  size_t size = 0;
+  std::string_view text() const { return {characters.data(), size}; }
+};
+
 // Returns the characters of `member` from `at` on, with at most one space or dash between two of them.
 template <typename F>
-std::string grouped(std::string_view text, size_t at, size_t most, F member, std::vector<size_t>& ends) {
-  std::string out;
-  while (at < text.size() && out.size() < most) {
+Grouped grouped(std::string_view text, size_t at, size_t most, F member) {
+  Grouped out;
+  while (at < text.size() && out.size < most) {
     if (member(text[at])) {
-      out += text[at++];
-      ends.push_back(at);
-    } else if ((text[at] == ' ' || text[at] == '-') && at + 1 < text.size() && member(text[at + 1]) && !out.empty()) {
+      out.characters[out.size] = text[at++];
+      out.ends[out.size++] = at;
+    } else if ((text[at] == ' ' || text[at] == '-') && at + 1 < text.size() && member(text[at + 1]) && out.size > 0) {
       ++at;
     } else {
       break;
@@ -66,30 +76,26 @@ size_t card_at(std::string_view text, size_t at) {
     if (before != '=' && before != ':') return 0;
   }
   if (at > 1 && text[at - 1] == ' ' && is_digit(text[at - 2])) return 0;  // part of a list of numbers
-  std::vector<size_t> ends;
-  std::string digits = grouped(text, at, 20, is_digit, ends);
+  Grouped number = grouped(text, at, 20, is_digit);
+  std::string_view digits = number.text();
   if (digits.size() < 15 || digits.size() > 19) return 0;
-  size_t end = ends.back();
+  size_t end = number.ends[number.size - 1];
   if (end < text.size() && (is_part_of_word(text[end]) || text[end] == '.' || text[end] == '-')) {
     bool sentence = text[end] == '.' && (end + 1 == text.size() || !is_digit(text[end + 1]));
     if (!sentence) return 0;
   }
   bool split = end - at != digits.size();
   if (split && digits.size() == 16 && end - at != 19) return 0;  // four groups
-  std::string kinds = digits;
-  std::ranges::sort(kinds);
-  kinds.erase(std::ranges::unique(kinds).begin(), kinds.end());
-  return kinds.size() >= kFewestKinds && is_card(digits) ? end : 0;
+  return distinct(digits) >= kFewestKinds && is_card(digits) ? end : 0;
 }
 
 size_t iban_at(std::string_view text, size_t at) {
   if (at + 15 > text.size() || !is_upper(text[at]) || !is_upper(text[at + 1]) || !is_digit(text[at + 2])) return 0;
   if (at > 0 && is_part_of_word(text[at - 1])) return 0;
-  std::vector<size_t> ends;
-  std::string all = grouped(text, at, 34, [](char c) { return is_digit(c) || is_upper(c); }, ends);
-  for (size_t length = 15; length <= all.size(); ++length)
-    if (is_iban(std::string_view(all).substr(0, length)))
-      return ends[length - 1] < text.size() && is_part_of_word(text[ends[length - 1]]) ? 0 : ends[length - 1];
+  Grouped number = grouped(text, at, Grouped::kMost, [](char c) { return is_digit(c) || is_upper(c); });
+  for (size_t length = 15; length <= number.size; ++length)
+    if (size_t end = number.ends[length - 1]; is_iban(number.text().substr(0, length)))
+      return end < text.size() && is_part_of_word(text[end]) ? 0 : end;
   return 0;
 }
 
@@ -143,6 +149,32 @@ bool is_wif(std::string_view base58) {
 
 namespace {
 
+// Returns the word's index in the list of BIP-39, or -1 if it has no such word. The list is sorted, and each word has
+// other first four letters.
+int64_t index_of_word(std::string_view word) {
+  static const auto kFirst =
+      [] {  // by the first two letters: the index of the first word that has them or follows them
+        std::array<uint16_t, 26 * 26 + 1> first{};
+        const auto& words = bip39_words();
+        size_t index = 0;
+        for (size_t letters = 0; letters < first.size(); ++letters) {
+          auto code = [&](std::string_view each) {
+            return static_cast<size_t>((each[0] - 'a') * 26 + (each[1] - 'a'));
+          };
+          while (index < words.size() && code(words[index]) < letters) ++index;
+          first[letters] = static_cast<uint16_t>(index);
+        }
+        return first;
+      }();
+  auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
+  if (word.size() < 3 || word.size() > 8 || !is_letter(word[0]) || !is_letter(word[1])) return -1;
+  auto letters = static_cast<size_t>((word[0] - 'a') * 26 + (word[1] - 'a'));
+  const auto& words = bip39_words();
+  for (size_t index = kFirst[letters]; index < kFirst[letters + 1]; ++index)
+    if (words[index] == word) return static_cast<int64_t>(index);
+  return -1;
+}
+
 bool checksum_fits(const std::vector<uint32_t>& indexes) {
   std::string bits;
   for (uint32_t index : indexes)
@@ -168,13 +200,11 @@ void each_mnemonic(std::string_view text, int& tries, const std::function<void(s
     size_t begin, end;
     int64_t index;
   };
-  const auto& words = bip39_words();
   std::vector<Word> list;
   for (size_t at = 0; at < text.size();) {
-    size_t end = std::min(text.find(' ', at), text.size());
-    auto found = std::ranges::lower_bound(words, text.substr(at, end - at));
-    bool known = found != words.end() && *found == text.substr(at, end - at);
-    list.push_back({at, end, known ? found - words.begin() : -1});
+    size_t end = at;
+    while (end < text.size() && text[end] != ' ') ++end;
+    list.push_back({at, end, index_of_word(text.substr(at, end - at))});
     at = end + 1;
   }
   for (size_t first = 0, last; first < list.size(); first = last + 1) {

@@ -62,8 +62,13 @@ bool is_random(std::string_view value) {
   if (upper < kFewestOfKind || lower < kFewestOfKind || digits < kFewestOfKind) return false;
   if (marks > kMostMarks || longest >= kLongestRow) return false;
   double bits = 0, size = static_cast<double>(value.size());
-  for (int count : counts)
-    if (count > 0) bits -= count / size * std::log2(count / size);
+  static const auto kTimesLog = [] {  // n * log2(n)
+    std::array<double, kLongest + 1> table{};
+    for (size_t n = 1; n <= kLongest; ++n) table[n] = static_cast<double>(n) * std::log2(static_cast<double>(n));
+    return table;
+  }();
+  for (size_t i = 0; i < counts.size(); ++i) bits += kTimesLog[static_cast<size_t>(counts[i])];
+  bits = std::log2(size) - bits / size;
   return bits >= kLeastBits;
 }
 
@@ -72,11 +77,11 @@ bool is_random(std::string_view value) {
 bool is_random_value(std::string_view text, size_t begin, size_t end) {
   while (end > begin && text[end - 1] == '=') --end;
   if (end - begin < kShortest || end - begin > kLongest) return false;
-  if (!is_random(text.substr(begin, end - begin))) return false;
-  std::string name = name_of(text, begin);
   constexpr std::string_view kAfter = "\"'`\\ \t\r\n,;)}&=";
   bool ends = end == text.size() || kAfter.find(text[end]) != kAfter.npos;
-  return ends && !name.empty() && !is_harmless(name);
+  if (!ends) return false;
+  std::string name = name_of(text, begin);
+  return !name.empty() && is_random(text.substr(begin, end - begin)) && !is_harmless(name);
 }
 
 }  // namespace bottle::scan

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/text/lower.h"
@@ -34,29 +36,35 @@ bool repeats(std::string_view text) {
   return false;
 }
 
-size_t distinct(std::string_view text) {
-  std::array<bool, 256> seen{};
-  for (unsigned char c : text) seen[c] = true;
-  return static_cast<size_t>(std::ranges::count(seen, true));
-}
-
 // Returns whether the text contains such a word in one case. In random letters of both cases, every short word occurs
 // now and then.
 bool names_itself(std::string_view text) {
-  static constexpr std::array kWords = std::to_array<std::string_view>(
+  static constexpr std::array kWords = std::to_array<const char*>(
       {"example",  "xxxx",   "your",       "placeholder", "changeme", "change_me", "change-me",
        "redacted", "dummy",  "sample",     "fake",        "00000000", "11111111",  "....",
        "****",     "insert", "replace",    "abcdefgh",    "12345678", "goes_here", "goes-here",
        "deadbeef", "foobar", "not-a-real", "notreal"});
-  static const std::vector<std::string> kCapitals = [] {
-    std::vector<std::string> capitals(kWords.begin(), kWords.end());
-    for (auto& word : capitals)
+  struct Words {
+    std::vector<std::string> all;
+    std::bitset<4096> begin;  // whether a word may begin with two characters, by the low bits of both
+  };
+  auto code = [](char first, char second) { return static_cast<size_t>((first & 63) << 6 | (second & 63)); };
+  static const Words kBothCases = [&] {
+    Words words{.all = {kWords.begin(), kWords.end()}, .begin = {}};
+    for (std::string word : kWords) {
       for (char& c : word)
         if (is_lower(c)) c = static_cast<char>(c - 32);
-    return capitals;
+      words.all.push_back(std::move(word));
+    }
+    for (const std::string& word : words.all) words.begin.set(code(word[0], word[1]));
+    return words;
   }();
-  auto is_in = [&](std::string_view word) { return text.find(word) != text.npos; };
-  return std::ranges::any_of(kWords, is_in) || std::ranges::any_of(kCapitals, is_in);
+  for (size_t at = 0; at + 1 < text.size(); ++at) {
+    if (!kBothCases.begin[code(text[at], text[at + 1])]) continue;
+    std::string_view rest = text.substr(at);
+    if (std::ranges::any_of(kBothCases.all, [&](std::string_view word) { return rest.starts_with(word); })) return true;
+  }
+  return false;
 }
 
 // Returns whether the part is a word, a version or part of a name: letters of one case or capitalized, with at most a
@@ -79,6 +87,13 @@ bool is_word(std::string_view part) {
 }
 
 }  // namespace
+
+size_t distinct(std::string_view text) {
+  std::array<bool, 256> seen{};
+  size_t count = 0;
+  for (unsigned char c : text) count += !std::exchange(seen[c], true);
+  return count;
+}
 
 double entropy(std::string_view text) {
   std::array<uint32_t, 256> counts{};
@@ -111,10 +126,11 @@ bool is_no_password(std::string_view value) {
 }
 
 bool looks_random(std::string_view value) {
-  if (value.size() < 8 || is_no_password(value) || is_stand_in(value)) return false;
+  if (value.size() < 8) return false;
   if (value.starts_with("/") || value.starts_with("./") || value.starts_with("~/") || value.starts_with("http"))
     return false;
   if (std::ranges::none_of(value, is_digit) && distinct(value) < 12) return false;
+  if (is_no_password(value) || is_stand_in(value)) return false;
   if (std::ranges::count_if(value, is_letter) == 0) return value.size() >= 24;
   if (value.find_first_of("([<{ ") != value.npos || value.find("::") != value.npos) return false;  // code or prose
   if (value.front() == ':' || value.front() == '?') return false;

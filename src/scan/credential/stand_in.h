@@ -20,4 +20,7 @@ bool looks_random(std::string_view value);
 // Returns the bits per byte, computed from the frequencies of the bytes.
 double entropy(std::string_view text);
 
+// Returns how many different characters the text has.
+size_t distinct(std::string_view text);
+
 }  // namespace bottle::scan
