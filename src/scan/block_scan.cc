@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cctype>
+#include <cstring>
 
 #include "scan/credential/checks.h"
 #include "scan/credential/fingerprint.h"
@@ -17,6 +18,7 @@ namespace {
 
 constexpr size_t kMostFindings = 64, kMostWarnings = 32;  // per block; more than the first few change nothing
 constexpr size_t kShortRun = 1024;
+constexpr size_t kShortestPacked = 16;  // bytes that are decompressed
 constexpr size_t kMostUnpackedOfRun = 256 * 1024;
 
 // Returns whether a match in a text that was assembled from pieces can be chance, because the rule requires no mark of
@@ -40,18 +42,19 @@ bool has_packed(std::string_view bytes) {
   constexpr size_t kBlock = 64;
   auto begins = [&](size_t at) {
     std::string_view rest = bytes.substr(at);
-    if (rest[0] != 'x') return rest.starts_with("\x1f\x8b\x08") || rest.starts_with("\x28\xb5\x2f\xfd");
-    return rest.size() > 1 && std::string_view("\x01\x5e\x9c\xda").find(rest[1]) != std::string_view::npos;
+    return rest[0] == 'x' || rest.starts_with("\x1f\x8b\x08") || rest.starts_with("\x28\xb5\x2f\xfd");
   };
-  size_t at = 0;
-  for (; at + kBlock <= bytes.size(); at += kBlock) {
-    uint64_t mask = mask_of(load_block(reinterpret_cast<const uint8_t*>(bytes.data()) + at),
-                            [](const Lanes& c) { return equal(c, 0x1f) | equal(c, 0x28) | equal(c, 'x'); });
-    for (; mask; mask &= mask - 1)
+  for (size_t at = 0; at < bytes.size(); at += kBlock) {
+    const auto* here = reinterpret_cast<const uint8_t*>(bytes.data()) + at;
+    uint8_t rest[kBlock + 1];
+    if (size_t left = bytes.size() - at; left <= kBlock) {
+      std::memset(rest, 0, sizeof rest);
+      std::memcpy(rest, here, left);
+      here = rest;
+    }
+    for (uint64_t mask = packed_mask(here); mask; mask &= mask - 1)
       if (begins(at + static_cast<size_t>(std::countr_zero(mask)))) return true;
   }
-  for (; at < bytes.size(); ++at)
-    if (begins(at)) return true;
   return false;
 }
 
@@ -67,9 +70,29 @@ bool is_text(std::string_view bytes) {
 // Returns whether the run has more than a few different characters. Otherwise, nothing is encoded in it.
 bool is_varied(std::string_view run) {
   constexpr int kFewest = 6;
-  uint64_t seen[4] = {};
-  for (unsigned char c : run.substr(0, 256)) seen[c / 64] |= uint64_t{1} << c % 64;
-  return std::popcount(seen[0]) + std::popcount(seen[1]) >= kFewest;
+  constexpr size_t kFew = 12, kStep = 64;
+  run = run.substr(0, 256);
+  uint64_t some = 0;  // two characters can have one bit, so this is the minimum
+  for (unsigned char c : run.substr(0, kFew)) some |= uint64_t{1} << c % 64;
+  if (std::popcount(some) >= kFewest) return true;
+  uint64_t low = 0, high = 0;
+  for (size_t at = 0; at < run.size(); at += kStep) {
+    for (unsigned char c : run.substr(at, kStep)) {
+      uint64_t bit = uint64_t{1} << c % 64;
+      low |= c < 64 ? bit : 0;
+      high |= c >= 64 && c < 128 ? bit : 0;
+    }
+    if (std::popcount(low) + std::popcount(high) >= kFewest) return true;
+  }
+  return false;
+}
+
+// Returns whether a decompressor would take the bytes, by the mark of its format.
+bool begins_packed(std::string_view bytes) {
+  if (bytes.size() < 3) return false;
+  auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  return (byte(0) == 0x1f && byte(1) == 0x8b) || (byte(0) == 0x28 && byte(1) == 0xb5 && byte(2) == 0x2f) ||
+         (byte(0) == 0x78 && (byte(0) * 256u + byte(1)) % 31 == 0);
 }
 
 auto digits_in(std::string_view text) {
@@ -157,16 +180,17 @@ void BlockScan::open_end(const View& view) {
 }
 
 void BlockScan::view(const View& each) {
+  std::vector<Region> regions = text_regions(each.text);
   if (begun_size_) {
     open_end(each);
   } else {
     known(each);
-    credentials(each);
+    credentials(each, regions);
   }
   if (each.depth == Detector::kDeepest) return;
-  if (begun_size_ == 0 && !each.joined && each.depth <= 2) joined(each);
+  if (begun_size_ == 0 && !each.joined && each.depth <= 2) joined(each, regions);
   std::vector<Spot> spots;
-  survey(each.text, spots);
+  survey(each.text, regions, spots);
   for (const Spot& at : spots) spot(each, at);
 }
 
@@ -179,9 +203,14 @@ void BlockScan::known(const View& view) {
   });
 }
 
-void BlockScan::credentials(const View& view) {
-  for (auto& [matcher, first] : catalog_.matchers_)
-    matcher.scan(view.text, [&](const Match& match) { matched(view, catalog_.rules_[first + match.rule], match); });
+void BlockScan::credentials(const View& view, const std::vector<Region>& regions) {
+  for (const auto& [begin, end] : regions)
+    for (auto& [matcher, first] : catalog_.matchers_)
+      matcher.scan(view.text.substr(begin, end - begin), [&](Match match) {
+        match.begin += begin;
+        match.end += begin;
+        matched(view, catalog_.rules_[first + match.rule], match);
+      });
 }
 
 void BlockScan::matched(const View& view, const Rule& rule, const Match& match) {
@@ -198,8 +227,8 @@ void BlockScan::matched(const View& view, const Rule& rule, const Match& match) 
     report(view, rule, found->begin, found->end, found->sure);
 }
 
-void BlockScan::joined(const View& outer) {
-  Decoded values = joined_values(outer.text);
+void BlockScan::joined(const View& outer, const std::vector<Region>& regions) {
+  Decoded values = joined_values(outer.text, regions);
   if (values.text.size() < kShortestRun || values.text.size() > decoded_left_) return;
   decoded_left_ -= values.text.size();
   result_.decoded += values.text.size();
@@ -245,8 +274,17 @@ void BlockScan::run(const View& view, size_t begin, size_t end) {
 
 // Scans the parts of the run that use a smaller alphabet. Returns whether they cover the whole run.
 bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
-  auto is_hex = [](char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'f'); };
-  auto is_base32 = [](char c) { return (c >= '2' && c <= '7') || ((c | 32) >= 'a' && (c | 32) <= 'z'); };
+  static constexpr auto kAlphabets = [] {
+    std::array<uint8_t, 256> table{};
+    for (unsigned c = 0; c < 256; ++c) {
+      bool hex = (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'f' && c < 128);
+      bool base32 = (c >= '2' && c <= '7') || ((c | 32) >= 'a' && (c | 32) <= 'z' && c < 128);
+      table[c] = static_cast<uint8_t>((hex ? 1 : 0) | (base32 ? 2 : 0));
+    }
+    return table;
+  }();
+  auto is_hex = [](char c) { return (kAlphabets[static_cast<unsigned char>(c)] & 1) != 0; };
+  auto is_base32 = [](char c) { return (kAlphabets[static_cast<unsigned char>(c)] & 2) != 0; };
   auto each_part = [&](auto member, size_t shortest, auto then) {
     for (size_t at = begin; at + shortest <= end;) {
       size_t last = at + shortest;
@@ -280,6 +318,11 @@ bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
 }
 
 void BlockScan::base64(const View& view, size_t begin, size_t end) {
+  if (end - begin <= kPeekedRun) {
+    auto peek = peek_base64(view.text.substr(begin, end - begin));
+    bool tries = peek && peek->size >= kShortestPacked && (trials_left_ > 0 || begins_packed({peek->first, 3}));
+    if (peek && !peek->hides && !tries) return base64_in_path(view, begin, end);
+  }
   Decoded aligned = base64_run(view.text, begin, end, 0);
   if (aligned.text.size() < 8) return;
   inner(view, aligned, "base64");
@@ -287,10 +330,13 @@ void BlockScan::base64(const View& view, size_t begin, size_t end) {
   // The other alignments are the same bits, read from a later one.
   bool padded = view.text.substr(begin, end - begin).find('=') != view.text.npos;
   for (unsigned bits = 2; bits < 8; bits += 2) {
-    Decoded moved = shifted(aligned, bits);
-    if (!padded && !may_hide(moved.text)) continue;
+    if (!padded) {
+      shift(aligned.text, bits, shifted_);
+      if (!may_hide(shifted_)) continue;
+    }
     bool whole = !padded && end - begin > kShortRun;
-    inner(view, whole ? moved : base64_run(view.text, begin, end, bits), "base64");
+    inner(view, whole ? Decoded{shifted_, aligned.anchors, aligned.end} : base64_run(view.text, begin, end, bits),
+          "base64");
   }
 }
 
@@ -299,8 +345,14 @@ void BlockScan::base64(const View& view, size_t begin, size_t end) {
 void BlockScan::base64_in_path(const View& view, size_t begin, size_t end) {
   constexpr int kMostSegments = 6;
   for (int i = 0; i < kMostSegments; ++i) {
-    begin = view.text.find('/', begin) + 1;
-    if (begin == 0 || begin + kShortestRun > end) return;
+    std::string_view rest = view.text.substr(begin, end - begin);
+    size_t slash = rest.find('/');
+    if (slash == rest.npos || rest.size() - slash - 1 < kShortestRun) return;
+    begin += slash + 1;
+    if (trials_left_ <= 0) {
+      std::string first = scan::base64(rest.substr(slash + 1, 4));
+      if (first.size() == 3 && !begins_packed(first)) continue;
+    }
     Decoded part = base64_run(view.text, begin, end, 0);
     if (part.text.size() >= 8 && !is_text(part.text)) unpack(view, part.text, part.anchors.front().from, part.end);
   }
@@ -310,8 +362,10 @@ void BlockScan::base32(const View& view, size_t begin, size_t end) {
   Decoded aligned = base32_run(view.text, begin, end, 0);
   if (aligned.text.size() < 8) return;
   inner(view, aligned, "base32");
-  for (unsigned bits = 1; bits < 8; ++bits)
-    if (may_hide(shifted(aligned, bits).text)) inner(view, base32_run(view.text, begin, end, bits), "base32");
+  for (unsigned bits = 1; bits < 8; ++bits) {
+    shift(aligned.text, bits, shifted_);
+    if (may_hide(shifted_)) inner(view, base32_run(view.text, begin, end, bits), "base32");
+  }
 }
 
 void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_view encoding) {
@@ -336,8 +390,7 @@ void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_vie
 // Tries to decompress decoded bytes that do not look like text.
 bool BlockScan::unpack(const View& outer, std::string_view packed, size_t begin, size_t end) {
   auto byte = [&](size_t i) { return static_cast<unsigned char>(packed[i]); };
-  constexpr size_t kShortest = 16;
-  if (packed.size() < kShortest) return false;
+  if (packed.size() < kShortestPacked) return false;
   auto with = [&](Compression compression, std::string_view name, size_t most) {
     std::string text = decompress(compression, packed, most);
     if (text.size() < 8) return false;
@@ -353,7 +406,7 @@ bool BlockScan::unpack(const View& outer, std::string_view packed, size_t begin,
     if (trials_left_ <= 0) return false;
     --trials_left_;
     std::string text = decompressed(compression, packed, 4096);
-    if (text.size() < kShortest || !is_text(text)) continue;
+    if (text.size() < kShortestPacked || !is_text(text)) continue;
     return with(compression, name, kMostUnpackedOfRun);
   }
   return false;

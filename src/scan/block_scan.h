@@ -39,9 +39,9 @@ class BlockScan {
   void open_end(const View& view);
   void open_known(const View& view);
   void known(const View& view);
-  void credentials(const View& view);
+  void credentials(const View& view, const std::vector<Region>& regions);
   void matched(const View& view, const Rule& rule, const Match& match);
-  void joined(const View& view);
+  void joined(const View& view, const std::vector<Region>& regions);
 
   void spot(const View& view, const Spot& spot);
   void run(const View& view, size_t begin, size_t end);
@@ -67,7 +67,7 @@ class BlockScan {
   size_t begun_size_ = 0;  // the size of the block if only its end counts, or 0
   size_t decoded_left_, unpacked_left_ = Detector::kMostUnpacked;
   int trials_left_ = Detector::kMostTrials, marks_left_ = Detector::kMostMarks, phrases_left_ = Detector::kMostPhrases;
-  std::string folded_;
+  std::string folded_, shifted_;
 };
 
 }  // namespace bottle::scan

@@ -29,7 +29,9 @@ bool ends_value(char c) { return c == '&' || c == ';' || static_cast<unsigned ch
 
 class Joiner {
  public:
-  explicit Joiner(std::string_view text) : text_(text) { out_.end = text.size(); }
+  Joiner(std::string_view text, const std::vector<Region>& regions) : text_(text), regions_(regions) {
+    out_.end = text.size();
+  }
 
   Decoded join() {
     walk();
@@ -46,17 +48,19 @@ class Joiner {
  private:
   void walk() {
     size_t at = 0;
-    while ((at = next(at)) < text_.size()) at = text_[at] == '"' ? quoted(at + 1) : assigned(at + 1);
+    for (const Region& region : regions_)
+      for (at = std::max(at, region.begin); (at = next(at, region.end)) < region.end;)
+        at = text_[at] == '"' ? quoted(at + 1) : assigned(at + 1);
   }
 
-  // Returns the position of the next quote or '=', without looking at every byte.
-  size_t next(size_t at) const {
+  // Returns the position of the next quote or '=' before `limit`, without looking at every byte.
+  size_t next(size_t at, size_t limit) const {
     constexpr size_t kBlock = 64;
-    for (; at + kBlock <= text_.size(); at += kBlock)
+    for (; at + kBlock <= limit; at += kBlock)
       if (uint64_t mask = mask_of(load_block(reinterpret_cast<const uint8_t*>(text_.data()) + at),
                                   [](const Lanes& c) { return equal(c, '"') | equal(c, '='); }))
         return at + static_cast<size_t>(std::countr_zero(mask));
-    while (at < text_.size() && text_[at] != '"' && text_[at] != '=') ++at;
+    while (at < limit && text_[at] != '"' && text_[at] != '=') ++at;
     return at;
   }
 
@@ -96,7 +100,7 @@ class Joiner {
 
   size_t assigned(size_t begin) {
     size_t end = begin, name = begin - 1;
-    while (name > 0 && begin - name <= kLongestPiece && !ends_value(text_[name - 1])) --name;
+    while (each_ && name > 0 && begin - name <= kLongestPiece && !ends_value(text_[name - 1])) --name;
     name_ = text_.substr(name, begin - 1 - name);
     while (end < text_.size() && end - begin <= kLongestPiece && !ends_value(text_[end]) && text_[end] != '"') ++end;
     if (end - begin <= kLongestPiece && (end == text_.size() || ends_value(text_[end]))) add(begin, end);
@@ -104,6 +108,7 @@ class Joiner {
   }
 
   std::string_view text_, name_;
+  const std::vector<Region>& regions_;
   const EachValue* each_ = nullptr;
   Decoded out_;
   size_t pieces_ = 0;
@@ -111,8 +116,13 @@ class Joiner {
 
 }  // namespace
 
-Decoded joined_values(std::string_view text) { return Joiner(text).join(); }
+Decoded joined_values(std::string_view text, const std::vector<Region>& regions) {
+  return Joiner(text, regions).join();
+}
 
-bool each_value(std::string_view text, const EachValue& each) { return Joiner(text).each(each); }
+bool each_value(std::string_view text, const EachValue& each) {
+  std::vector<Region> whole{{0, text.size()}};
+  return Joiner(text, whole).each(each);
+}
 
 }  // namespace bottle::scan

@@ -5,14 +5,15 @@
 #include <string_view>
 
 #include "scan/encoding/decode.h"
+#include "scan/encoding/regions.h"
 
 namespace bottle::scan {
 
 inline constexpr size_t kLongestPiece = 128;  // in bytes; longer values are not pieces of a secret
 
 // Returns the values of "a=…&b=…" and of the fields and lists of JSON, without the text between them. Leaves out keys
-// and values longer than kLongestPiece bytes.
-Decoded joined_values(std::string_view text);
+// and values longer than kLongestPiece bytes, and those that begin outside of the regions.
+Decoded joined_values(std::string_view text, const std::vector<Region>& regions);
 
 // Calls each(name, value) for the first kMostValues such values. Items of a list have the name of the list. Returns
 // whether there is any value, including longer ones.

@@ -46,6 +46,38 @@ constexpr Table hex_table() {
 
 constexpr Table kHex = hex_table(), kBase64 = base64_table(), kBase32 = base32_table();
 
+Lanes readable(const Lanes& c) {
+  return within(c, 0x20, 0x5f) | equal(c, 0) | equal(c, '\n') | equal(c, '\t') | equal(c, '\r');
+}
+
+// Returns whether has_text() or a mark of compressed bytes may be true for `size` bytes, at most 48, with `skip` bits
+// skipped. 65 bytes can be read.
+template <unsigned skip>
+bool hides(const uint8_t* bytes, size_t size) {
+  uint64_t row = 0, packed = 0;
+  for (size_t at = 0; at < size; at += sizeof(Lanes)) {
+    Lanes c, next;
+    std::memcpy(&c, bytes + at, sizeof c);
+    std::memcpy(&next, bytes + at + 1, sizeof next);
+    if constexpr (skip > 0) c = c << skip | next >> (8 - skip);
+    row |= bits_of(readable(c)) << at;
+    packed |= bits_of(equal(c, 0x1f) | equal(c, 0x28) | equal(c, 0x78)) << at;
+  }
+  uint64_t whole = (uint64_t{1} << size) - 1;
+  row &= whole;
+  for (unsigned step : {1u, 2u, 4u, 4u}) row &= row >> step;
+  if (row) return true;
+  auto byte = [&](size_t i) {
+    return static_cast<uint8_t>(skip ? bytes[i] << skip | bytes[i + 1] >> (8 - skip) : bytes[i]);
+  };
+  for (packed &= whole >> 1; packed; packed &= packed - 1) {
+    auto at = static_cast<size_t>(std::countr_zero(packed));
+    uint8_t first = byte(at), second = byte(at + 1);
+    if (first == 0x1f ? second == 0x8b : first == 0x28 ? second == 0xb5 : packs_zlib(second)) return true;
+  }
+  return false;
+}
+
 uint8_t byte_at(std::string_view text, size_t at) { return static_cast<uint8_t>(text[at]); }
 
 // Decodes digits of `width` bits each as one sequence of bits.
@@ -58,6 +90,24 @@ Decoded bits_of(const Table& table, unsigned width, std::string_view text, size_
   uint32_t bits = 0;
   unsigned count = 0;
   for (size_t at = begin; at < end; ++at) {
+    // Four digits of Base64 at a time, while nothing else stands between them.
+    for (; width == 6 && skip == 0 && at + 4 <= end && count < 8; at += 4) {
+      int all = table[byte_at(text, at)] << 18 | table[byte_at(text, at + 1)] << 12 |
+                table[byte_at(text, at + 2)] << 6 | table[byte_at(text, at + 3)];
+      bool is_anchor = size == next_anchor;
+      if (all < 0 || (!is_anchor && size + 3 > next_anchor)) break;
+      if (is_anchor) {
+        size_t last = at + (count < 2 ? 1 : 0);  // the digit that completes the first byte
+        out.add_anchor(size, last - std::min<size_t>(last - begin, 1));
+        next_anchor += Decoded::kStride;
+      }
+      uint64_t whole = uint64_t{bits} << 24 | static_cast<uint32_t>(all);
+      to[size++] = static_cast<char>(whole >> (count + 16));
+      to[size++] = static_cast<char>(whole >> (count + 8));
+      to[size++] = static_cast<char>(whole >> count);
+      bits = static_cast<uint32_t>(all);
+    }
+    if (at >= end) break;
     int8_t digit = table[byte_at(text, at)];
     if (digit < 0) [[unlikely]] {
       if (text[at] == '=') count = 0;  // padding: what follows is a separate text
@@ -177,14 +227,43 @@ Decoded base32_run(std::string_view text, size_t begin, size_t end, unsigned bit
   return bits_of(kBase32, 5, text, begin, end, bits);
 }
 
-Decoded shifted(const Decoded& aligned, unsigned bits) {
-  Decoded out{.text = std::string(aligned.text.size() - 1, '\0'), .anchors = aligned.anchors, .end = aligned.end};
-  const char* __restrict from = aligned.text.data();
-  char* __restrict to = out.text.data();
-  for (size_t i = 0, size = out.text.size(); i < size; ++i)
-    to[i] = static_cast<char>(static_cast<unsigned char>(from[i]) << bits |
-                              static_cast<unsigned char>(from[i + 1]) >> (8 - bits));
-  return out;
+void shift(std::string_view aligned, unsigned bits, std::string& to) {
+  to.resize(aligned.size() - std::min<size_t>(aligned.size(), 1));
+  const char* __restrict from = aligned.data();
+  char* __restrict out = to.data();
+  for (size_t i = 0, size = to.size(); i < size; ++i)
+    out[i] = static_cast<char>(static_cast<unsigned char>(from[i]) << bits |
+                               static_cast<unsigned char>(from[i + 1]) >> (8 - bits));
+}
+
+std::optional<Peek> peek_base64(std::string_view run) {
+  constexpr size_t kFewest = 12;
+  if (run.size() > kPeekedRun || run.size() < kFewest) return {};
+  std::array<uint8_t, kPeekedRun + 1> bytes{};  // at most 48, and zeros
+  size_t size = 0, at = 0;
+  int valid = 0;
+  auto digit = [&](size_t i) {
+    int value = kBase64[byte_at(run, i)];
+    valid |= value;
+    return static_cast<uint32_t>(value);
+  };
+  for (; at + 4 <= run.size(); at += 4) {
+    uint32_t all = digit(at) << 18 | digit(at + 1) << 12 | digit(at + 2) << 6 | digit(at + 3);
+    bytes[size++] = static_cast<uint8_t>(all >> 16);
+    bytes[size++] = static_cast<uint8_t>(all >> 8);
+    bytes[size++] = static_cast<uint8_t>(all);
+  }
+  uint32_t bits = 0, left = static_cast<uint32_t>(run.size() - at);
+  for (uint32_t i = 0; i < left; ++i) bits = bits << 6 | digit(at + i);
+  bits <<= 6 * (4 - left) % 24;
+  for (uint32_t i = 0; i + 1 < left; ++i) bytes[size++] = static_cast<uint8_t>(bits >> (16 - 8 * i));
+  if (valid < 0) return {};
+  Peek peek{.size = size};
+  std::memcpy(peek.first, bytes.data(), sizeof peek.first);
+  // With constants, the compiler makes simple shifts of these.
+  peek.hides = hides<0>(bytes.data(), size) || hides<2>(bytes.data(), size) || hides<4>(bytes.data(), size) ||
+               hides<6>(bytes.data(), size);
+  return peek;
 }
 
 Decoded hex_run(std::string_view text, size_t begin, size_t end) {
@@ -265,34 +344,38 @@ Decoded narrowed(std::string_view text, size_t begin, size_t end) {
 Decoded decimal_run(std::string_view text, size_t begin, size_t end) {
   Decoded out;
   out.end = end;
+  out.text.resize((end - begin) / 2 + 1);
+  char* to = out.text.data();
+  size_t size = 0, next_anchor = 0;
+  auto digit = [&](size_t at) { return static_cast<unsigned>(byte_at(text, at)) - '0'; };
   for (size_t at = begin; at < end;) {
-    size_t from = at;
-    int64_t code = number(text, at, end, 10, 3);
-    if (code < 0) {
-      ++at;
-      continue;
+    unsigned code = digit(at++);
+    if (code > 9) continue;
+    if (size == next_anchor) {
+      out.add_anchor(size, at - 1);
+      next_anchor += Decoded::kStride;
     }
-    if (out.text.size() % Decoded::kStride == 0) out.anchor(from);
-    out.text += static_cast<char>(code);
+    for (size_t limit = std::min(end, at + 2); at < limit && digit(at) <= 9; ++at) code = code * 10 + digit(at);
+    to[size++] = static_cast<char>(code);
   }
+  out.text.resize(size);
   return out;
 }
 
 bool has_text(std::string_view bytes) {
   constexpr size_t kBlock = 64;
+  if (bytes.size() < 12) return false;
   auto mask = [&](size_t at) -> uint64_t {
-    uint8_t rest[kBlock] = {1};
-    size_t size = bytes.size() - std::min(at, bytes.size());
-    if (size == 0) return 0;
+    if (at >= bytes.size()) return 0;
+    uint8_t rest[kBlock];
+    size_t size = bytes.size() - at;
     const auto* from = reinterpret_cast<const uint8_t*>(bytes.data()) + at;
     if (size < kBlock) {
       std::memset(rest, 1, kBlock);
       std::memcpy(rest, from, size);
       from = rest;
     }
-    return mask_of(load_block(from), [](const Lanes& c) {
-      return within(c, 0x20, 0x5f) | equal(c, 0) | equal(c, '\n') | equal(c, '\t') | equal(c, '\r');
-    });
+    return mask_of(load_block(from), readable);
   };
   // Twelve in a row are eight, and eight that begin at the fourth of them.
   uint64_t now = mask(0);

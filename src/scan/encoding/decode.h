@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,9 +43,20 @@ std::string base64(std::string_view run);
 Decoded base64_run(std::string_view text, size_t begin, size_t end, unsigned bits);
 // Does the same for Base32 of either case, with 0 to 7 bits skipped.
 Decoded base32_run(std::string_view text, size_t begin, size_t end, unsigned bits);
-// Returns what either function returns with more bits skipped (1 to 7), made from its result with none skipped. The
-// last byte may be missing.
-Decoded shifted(const Decoded& aligned, unsigned bits);
+// Sets `to` to the text that either function returns with more bits skipped (1 to 7), made from its text with none
+// skipped. The last byte may be missing.
+void shift(std::string_view aligned, unsigned bits, std::string& to);
+
+// What a short run of Base64 may hide, found without decoding it for good.
+struct Peek {
+  size_t size = 0;     // of the decoded text, without skipped bits
+  char first[3]{};     // its first bytes
+  bool hides = false;  // whether has_text() or a mark of compressed bytes may be true at any alignment
+};
+inline constexpr size_t kPeekedRun = 64;
+// Returns nothing if the run is longer than kPeekedRun or shorter than 12 characters, or has others than those of
+// Base64 and Base64url.
+std::optional<Peek> peek_base64(std::string_view run);
 // Decodes pairs of hexadecimal digits with anything between the pairs, such as "41:42", "0x41, 0x42" and "\x41\x42".
 Decoded hex_run(std::string_view text, size_t begin, size_t end);
 // Decodes %41, also if the '%' is itself escaped, any number of times. '+' is unchanged.

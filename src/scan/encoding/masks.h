@@ -46,4 +46,22 @@ inline uint64_t mask_of(const Block& block, F in) {
          bits_of(in(block[3])) << 48;
 }
 
+// Does the same for pairs of neighbors: `next` is the block that begins one byte later.
+template <typename F>
+inline uint64_t mask_of(const Block& block, const Block& next, F in) {
+  return bits_of(in(block[0], next[0])) | bits_of(in(block[1], next[1])) << 16 | bits_of(in(block[2], next[2])) << 32 |
+         bits_of(in(block[3], next[3])) << 48;
+}
+
+// Returns whether a zlib member may begin with 0x78 and this byte.
+inline bool packs_zlib(uint8_t second) { return second == 0x01 || second == 0x5e || second == 0x9c || second == 0xda; }
+
+// Returns one bit for each of 64 bytes where the first two bytes of a gzip, zstd or zlib member stand. Reads 65 bytes.
+inline uint64_t packed_mask(const uint8_t* bytes) {
+  return mask_of(load_block(bytes), load_block(bytes + 1), [](const Lanes& c, const Lanes& n) {
+    return (equal(c, 0x1f) & equal(n, 0x8b)) | (equal(c, 0x28) & equal(n, 0xb5)) |
+           (equal(c, 0x78) & (equal(n, 0x01) | equal(n, 0x5e) | equal(n, 0x9c) | equal(n, 0xda)));
+  });
+}
+
 }  // namespace bottle::scan

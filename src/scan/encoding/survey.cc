@@ -57,23 +57,36 @@ class Survey {
  public:
   Survey(std::string_view text, std::vector<Spot>& spots) : text_(text), spots_(spots) {}
 
-  void go() {
-    if (text_.empty()) return;
-    Masks now = load(0);
-    for (size_t at = 0; at < text_.size(); at += kBlock) {
-      Masks next = load(at + kBlock);
-      look(at, now, next);
-      now = next;
+  void go(const std::vector<Region>& regions) {
+    size_t done = 0;
+    for (const Region& region : regions) {
+      between(done, region.begin);
+      within_region(region);
+      done = region.end;
     }
+    between(done, text_.size());
     end_escapes();
   }
 
  private:
   uint8_t byte(size_t at) const { return at < text_.size() ? static_cast<uint8_t>(text_[at]) : uint8_t{1}; }
 
-  // Returns the bytes from `at` on: in the text itself, or in a copy of its end that is padded with bytes of no class.
+  void within_region(const Region& region) {
+    Masks now = load(region.begin);
+    for (size_t at = region.begin; at < region.end; at += kBlock) {
+      Masks next = load(at + kBlock);
+      look(at, now, next);
+      now = next;
+    }
+  }
+  void between(size_t begin, size_t end) {
+    for (size_t at = begin; at < end; at += kBlock) magic(at);
+  }
+
+  // Returns kBlock bytes from `at` on and the byte after them: in the text itself, or in a copy of its end that is
+  // padded with bytes of no class.
   const uint8_t* bytes(size_t at) {
-    if (at + kBlock <= text_.size()) return reinterpret_cast<const uint8_t*>(text_.data()) + at;
+    if (at + kBlock < text_.size()) return reinterpret_cast<const uint8_t*>(text_.data()) + at;
     rest_.fill(1);
     if (at < text_.size()) std::memcpy(rest_.data(), text_.data() + at, text_.size() - at);
     return rest_.data();
@@ -88,10 +101,9 @@ class Survey {
     if (rows(now.run, next.run, kShortestRun)) runs(at, now, next);
     pairs(at, now.hex, next.hex);
     if (now.special) special(at, next);
-    if (now.digit && std::popcount(now.digit) + std::popcount(next.digit) >= kFewestDigits)
-      digits(at, now.digit, next.digit);
+    if (now.digit && std::popcount(now.digit) + std::popcount(next.digit) >= kFewestDigits) digits(at, now, next);
     if (uint64_t mask = rows(now.words, next.words, 32)) words(at + static_cast<size_t>(std::countr_zero(mask)));
-    if (now.high) magic(at, where(bytes(at), 0x1f) | where(bytes(at), 0x28) | where(bytes(at), 0x78));
+    if (now.high) magic(at);
   }
 
   void special(size_t at, const Masks& next) {
@@ -210,8 +222,12 @@ class Survey {
     size_t end = begin;
     while (end + 1 < text_.size() && is_written(end)) end += period;
     end = std::min(end, text_.size());
-    spots_.push_back({Shape::hex_pairs, begin, end});
     pairs_end_ = end;
+    // What has a '%' before each pair is found as percent escapes.
+    constexpr size_t kPercent = 3;
+    bool percent = period == kPercent && begin > 0;
+    for (size_t at = begin; percent && at < end; at += period) percent = byte(at - 1) == '%';
+    if (!percent) spots_.push_back({Shape::hex_pairs, begin, end});
   }
 
   void wide(size_t at, uint64_t low, uint64_t high) {
@@ -232,15 +248,24 @@ class Survey {
     wide_end_ = end;
   }
 
-  void digits(size_t at, uint64_t low, uint64_t high) {
-    uint64_t starts = low & ~(low << 1);
-    for (uint64_t left = starts; left; left &= left - 1) {
-      auto first = static_cast<unsigned>(std::countr_zero(left));
+  void digits(size_t at, const Masks& now, const Masks& next) {
+    uint64_t low = now.digit, high = next.digit, starts = low & ~(low << 1);
+    auto among = [&](unsigned first, unsigned bytes) {
       uint64_t from_here = first ? low >> first | high << (kBlock - first) : low;
-      auto among = [&](unsigned bytes) { return std::popcount(from_here & ((uint64_t{1} << bytes) - 1)); };
+      return std::popcount(from_here & ((uint64_t{1} << bytes) - 1));
+    };
+    // A card number never begins within a word or after one of these marks.
+    for (uint64_t left = starts & ~(now.run << 1); left; left &= left - 1) {
+      auto first = static_cast<unsigned>(std::countr_zero(left));
+      uint8_t before = at + first > 0 ? byte(at + first - 1) : uint8_t{' '};
+      if (before == '.' || before == '%' || before == '#') continue;
+      if (among(first, 24) >= 13) spots_.push_back({Shape::digits, at + first, at + first + 1});
+    }
+    // An account number begins with two capitals.
+    for (uint64_t left = starts & (now.run << 1 | 1); left; left &= left - 1) {
+      auto first = static_cast<unsigned>(std::countr_zero(left));
       size_t begin = at + first;
-      if (among(24) >= 13) spots_.push_back({Shape::digits, begin, begin + 1});
-      if (begin >= 2 && within(byte(begin - 1), 'A', 26) && within(byte(begin - 2), 'A', 26) && among(42) >= 10)
+      if (begin >= 2 && within(byte(begin - 1), 'A', 26) && within(byte(begin - 2), 'A', 26) && among(first, 42) >= 10)
         spots_.push_back({Shape::digits, begin - 2, begin});
     }
     if (std::popcount(starts) >= 10 && std::popcount(low) <= 52) decimals(at);
@@ -281,8 +306,8 @@ class Survey {
     if (row >= 11 && end - begin >= kTwelveWords) spots_.push_back({Shape::words, begin, end});
   }
 
-  void magic(size_t at, uint64_t mask) {
-    for (; mask; mask &= mask - 1) {
+  void magic(size_t at) {
+    for (uint64_t mask = packed_mask(bytes(at)); mask; mask &= mask - 1) {
       size_t begin = at + static_cast<size_t>(std::countr_zero(mask));
       uint8_t first = byte(begin), second = byte(begin + 1);
       bool gzip = first == 0x1f && second == 0x8b && byte(begin + 2) == 8;
@@ -297,11 +322,13 @@ class Survey {
   std::vector<Spot>& spots_;
   size_t run_end_ = 0, pairs_end_ = 0, wide_end_ = 0, words_end_ = 0, decimals_end_ = 0;
   std::array<Spot, 2> open_{};
-  std::array<uint8_t, kBlock> rest_;
+  std::array<uint8_t, kBlock + 1> rest_;
 };
 
 }  // namespace
 
-void survey(std::string_view block, std::vector<Spot>& spots) { Survey(block, spots).go(); }
+void survey(std::string_view block, const std::vector<Region>& regions, std::vector<Spot>& spots) {
+  Survey(block, spots).go(regions);
+}
 
 }  // namespace bottle::scan

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "scan/encoding/regions.h"
+
 namespace bottle::scan {
 
 enum class Shape : uint8_t {
@@ -25,9 +27,10 @@ struct Spot {
   size_t begin = 0, end = 0;
 };
 
-// Appends the spots of the block. Runs that are lines of one text form one spot. Escapes that are close to each other
-// form one spot with the text around them.
-void survey(std::string_view block, std::vector<Spot>& spots);
+// Appends the spots of the block, which begin in the regions, or anywhere if something may be compressed there. Runs
+// that are lines of one text form one spot. Escapes that are close to each other form one spot with the text around
+// them.
+void survey(std::string_view block, const std::vector<Region>& regions, std::vector<Spot>& spots);
 
 inline constexpr size_t kShortestRun = 16;
 

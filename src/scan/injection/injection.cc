@@ -322,7 +322,7 @@ void InjectionScan::look(bool at_end) {
   undecided_ = false;
   search({.bytes = window_, .at_end = at_end});
   std::vector<Spot> spots;
-  survey(window_, spots);
+  survey(window_, {{0, window_.size()}}, spots);
   for (const Spot& spot : spots) {
     uint64_t place = before_ + spot.begin;
     if (spot.shape == Shape::run) search({base64_run(window_, spot.begin, spot.end, 0).text, place});

@@ -1,0 +1,79 @@
+// These tests check that text among random bytes is in a region, wherever it stands, and that random bytes are not.
+#include "scan/encoding/regions.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <string>
+
+namespace bottle::scan {
+namespace {
+
+std::string random_bytes(size_t size) {
+  std::mt19937 random(3);
+  std::string out;
+  while (out.size() < size) out += static_cast<char>(random());
+  return out;
+}
+
+bool covers(const std::vector<Region>& regions, size_t begin, size_t end) {
+  return std::ranges::any_of(regions, [&](const Region& each) { return each.begin <= begin && end <= each.end; });
+}
+
+std::string repeated(std::string_view piece, size_t times) {
+  std::string out;
+  while (times-- > 0) out.append(piece);
+  return out;
+}
+
+TEST(Regions, RandomBytesAreMostlyOutside) {
+  std::string bytes = random_bytes(1 << 20);
+  size_t inside = 0;
+  for (const Region& each : text_regions(bytes)) inside += each.end - each.begin;
+  EXPECT_LT(inside, bytes.size() / 6);
+}
+
+TEST(Regions, TextIsInsideWhereverItStands) {
+  using namespace std::string_view_literals;
+  const std::string around = random_bytes(4096);
+  const std::pair<const char*, std::string> texts[] = {
+      {"eight characters", "a-secret"},
+      {"a token", "ghp_0123456789abcdefghijklmnopqrstuvwxyz"},
+      {"UTF-8 of three bytes", repeated("\xe4\xbd\xa0\xe5\xa5\xbd", 40)},
+      {"UTF-16", repeated("t\0e\0x\0t\0"sv, 20)},
+      {"a token in UTF-16", repeated("t\0e\0x\0t\0"sv, 8)},
+      {"digits with zeros between them", repeated("41\0"sv, 80)},
+      {"digits with two control characters between them", repeated("41\1\2", 60)},
+      {"digits with UTF-8 between them", repeated("41\xc2\xb7", 60)},
+      {"numbers with zeros between them", repeated("65\0\0"sv, 60)},
+  };
+  for (const auto& [name, text] : texts)
+    for (size_t at = 1024; at < 1024 + 130; ++at) {
+      std::string block = around;
+      block.replace(at, text.size(), text);
+      // Of what has no eight printable characters in a row, the first and last blocks of 64 bytes need not be full.
+      size_t begin = text.size() > 200 ? at + 64 : at, end = at + text.size() - (text.size() > 200 ? 64 : 0);
+      ASSERT_TRUE(covers(text_regions(block), begin, end)) << name << " at " << at;
+    }
+}
+
+TEST(Regions, AreApartAndInOrder) {
+  std::string bytes = random_bytes(1 << 16);
+  for (size_t at = 0; at + 16 < bytes.size(); at += 1500) bytes.replace(at, 16, "sixteen letters.");
+  size_t last = 0;
+  for (const Region& each : text_regions(bytes)) {
+    EXPECT_TRUE(each.begin == 0 || each.begin > last);
+    EXPECT_GT(each.end, each.begin);
+    EXPECT_LE(each.end, bytes.size());
+    last = each.end;
+  }
+}
+
+TEST(Regions, AShortBlockIsOne) {
+  EXPECT_TRUE(text_regions("").empty());
+  EXPECT_TRUE(covers(text_regions("\xff\xfe"), 0, 2));
+}
+
+}  // namespace
+}  // namespace bottle::scan
