@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,7 +19,9 @@ namespace bottle::scan {
 std::string filled(std::string_view text, uint32_t seed);
 
 // Tries every example of the rules, which must be in the catalog, with `seeds` different fillings. Returns a sentence
-// with the line number for each example that should be found and is not, or is found and should not be.
-std::vector<std::string> wrong_examples(Catalog& catalog, std::span<const Rule> rules, uint32_t seeds);
+// with the line number for each example that should be found and is not, or is found and should not be. Calls `tell`,
+// if there is one, before each example, with its line and the rule's id.
+std::vector<std::string> wrong_examples(Catalog& catalog, std::span<const Rule> rules, uint32_t seeds,
+                                        const std::function<void(const std::string&)>& tell = {});
 
 }  // namespace bottle::scan

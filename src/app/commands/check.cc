@@ -59,7 +59,7 @@ Problem placed(const Error& error) {
 
 Result<> try_agent(const manifest::Manifest& manifest, const std::string& name, const plan::Facts& facts) {
   auto plan = TRY(plan::make(manifest, {.agent = name, .prompt = "-", .headless = true}, facts));
-  TRY(guard_rules(plan.scan.rules));
+  TRY(guard_rules(TRY(read_own_rules(plan.scan.rules))));
   return {};
 }
 

@@ -41,12 +41,13 @@ Result<int> become_guard(const GuardOptions& o) {
   auto values = TRY(session::resolve(plan, environment(), hidden));
   std::string extra = TRY(concatenated(plan.egress.extra_ca));
   if (!o.upstream_ca.empty()) extra += TRY(read_file(o.upstream_ca, 4 << 20));
+  auto rules = TRY(guard_rules(TRY(read_own_rules(plan.scan.rules))));
   session::GuardSettings added{.guard_ip = "127.0.0.1",
                                .ca_bundle = public_roots(),
                                .extra_ca = extra,
                                .secrets = values.secrets,
                                .known = session::known_secrets(plan, values.env, values.known),
-                               .own_rules = TRY(guard_rules(plan.scan.rules))};
+                               .own_rules = std::move(rules)};
   // Without a bottle, the clients are on this machine's side of the guard and reach its addresses anyway.
   if (o.protect_host) added.host_networks = session::host_networks();
   auto config = session::guard_config(plan, added);

@@ -213,9 +213,8 @@ Result<std::unique_ptr<Place>> choose_place(const Request& request, const Say& s
 }
 
 // A misspelled name in egress.on_secret_for changes nothing, and what it was to block might pass.
-Result<> warn_of_unknown_names(plan::Plan& plan) {
-  auto own = TRY(read_own_rules(plan.scan.rules));
-  if (plan.egress.on_secret_for.empty()) return {};
+void warn_of_unknown_names(plan::Plan& plan, const std::vector<OwnRules>& own) {
+  if (plan.egress.on_secret_for.empty()) return;
   std::vector<std::string> known;
   for (const auto& file : own)
     for (const auto& rule : file.rules) known.push_back(rule.id);
@@ -228,11 +227,15 @@ Result<> warn_of_unknown_names(plan::Plan& plan) {
     if (std::ranges::find(known, name) == known.end())
       plan.warnings.push_back("egress.on_secret_for: '" + name + "' is neither a rule nor a secret of this bottle; " +
                               manifest::suggest(name, known));
-  return {};
 }
 
+struct Planned {
+  plan::Plan plan;
+  std::vector<OwnRules> rules;  // of plan.scan.rules, read once
+};
+
 // Decides what the session will be. Fails for everything that is refused, before anything is asked or made.
-Result<plan::Plan> make_plan(const Request& request, Place& place) {
+Result<Planned> make_plan(const Request& request, Place& place) {
   const auto& options = request.options;
   plan::Facts facts = gather_facts(options.workspace);
   facts.environment = request.variables;
@@ -240,17 +243,19 @@ Result<plan::Plan> make_plan(const Request& request, Place& place) {
   if (!options.name.empty()) facts.session = TRY(new_session(options.name, options.workspace));
   TRY(place.describe(request.manifest, facts));
   plan::Plan plan = TRY(plan::make(request.manifest, options.plan, facts));
-  TRY(warn_of_unknown_names(plan));
+  auto rules = TRY(read_own_rules(plan.scan.rules));
+  warn_of_unknown_names(plan, rules);
   using manifest::WorkspaceMode;
   if (plan.workspace_mode == WorkspaceMode::clone || plan.workspace_mode == WorkspaceMode::copy)
     TRY(check_repository(options.workspace));
   if (plan.workspace_mode == WorkspaceMode::clone) TRY(workspace::check_objects(plan.workspace, directories().cache));
   TRY(place.check(plan));
-  return plan;
+  return Planned{std::move(plan), std::move(rules)};
 }
 
 // Gathers the values that the session needs. Asks the operator for those that are not on this machine.
-Result<session::Job> make_job(const Request& request, const plan::Plan& plan) {
+Result<session::Job> make_job(const Request& request, const Planned& planned) {
+  const plan::Plan& plan = planned.plan;
   auto hidden = [&](const std::string& question) { return session::ask(question, true, request.options.remote.stop); };
   plan::Plan asked = plan;
   if (const auto* there = request.token_is_there() ? session::sign_in_secret(plan) : nullptr)
@@ -258,7 +263,7 @@ Result<session::Job> make_job(const Request& request, const plan::Plan& plan) {
   auto values = TRY(session::resolve(asked, request.variables, hidden));
   auto ssh_keys = TRY(session::find_ssh_keys(plan, request.variables, hidden));
   std::string extra_ca = TRY(concatenated(plan.egress.extra_ca));
-  auto own_rules = TRY(guard_rules(plan.scan.rules));
+  auto own_rules = TRY(guard_rules(planned.rules));
   return session::Job{.plan = plan,
                       .values = std::move(values),
                       .ssh_keys = std::move(ssh_keys),
@@ -326,7 +331,8 @@ Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan
 Result<std::optional<int>> start_once(const Request& request, Interruption& interruption, const Say& say) {
   const auto& options = request.options;
   auto place = TRY(choose_place(request, say));
-  plan::Plan plan = TRY(make_plan(request, *place));
+  Planned planned = TRY(make_plan(request, *place));
+  const plan::Plan& plan = planned.plan;
   if (options.dry_run) {
     if (options.output.json) print_json_text(wire::encode(plan, wire::Layout::pretty));
     else print(plan::explain(plan));
@@ -337,7 +343,7 @@ Result<std::optional<int>> start_once(const Request& request, Interruption& inte
   begin_clock();
   look_after_vms(say);
   TRY(place->prepare(plan, say));
-  session::Job job = TRY(make_job(request, plan));
+  session::Job job = TRY(make_job(request, planned));
   UniqueFd socket(TRY(place->start(std::move(job))));
   return follow(request, plan, *place, std::move(socket), interruption, say);
 }

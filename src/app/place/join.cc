@@ -27,7 +27,9 @@ void give_what_stays_here(session::Job& job, const session::LedgerView& view, co
   };
   job.tunnel = view.tunnel;
   if (brokered) {
-    if (auto rules = guard_rules(job.plan.scan.rules)) job.own_rules = std::move(*rules);
+    auto read = read_own_rules(job.plan.scan.rules);
+    auto rules = read ? guard_rules(*read) : std::unexpected(read.error());
+    if (rules) job.own_rules = std::move(*rules);
     else without("the rules of scan.rules on this machine", rules.error());
   }
   if (brokered) {

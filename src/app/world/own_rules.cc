@@ -1,8 +1,13 @@
 #include "app/world/own_rules.h"
 
+#include <signal.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
 #include <map>
+#include <new>
 
 #include "app/world/own_places.h"
 #include "base/files/file.h"
@@ -16,53 +21,84 @@ namespace bottle::app {
 namespace {
 
 constexpr size_t kMostFiles = 16, kMostText = 1 << 20, kMostDatabase = 3 << 20;
-constexpr int kMostCompileMs = 10000;
+constexpr rlim_t kMostCompileSeconds = 10;  // of the processor's time
+constexpr int kMostWaitMs = 60000;          // on a machine that has other work too
 constexpr uint64_t kMostCompileMemory = 1ull << 30;
-constexpr int kInvalid = 1;
 constexpr uint32_t kFillings = 5;
 
-// Compiles in another process, because the compiler can take minutes and gigabytes for a pattern.
-Result<std::string> compiled(const std::string& text) {
-  Command command{.argv = {path_to_self(), "compile-rules"}, .clean_env = true, .most_memory = kMostCompileMemory};
-  auto done = capture(command, {.input = text, .timeout_ms = kMostCompileMs, .limit = 2 * kMostDatabase});
-  std::string todo = "use simpler patterns: fewer alternatives, and shorter repetitions in braces";
-  if (!done && done.error().code == Code::timed_out)
-    return fail(Code::timed_out, "compiling the patterns takes more than 10 seconds", todo);
-  if (!done) return std::unexpected(std::move(done.error()).during("compiling the patterns"));
-  if (done->status == kInvalid) return fail(Code::invalid, done->err);
-  if (done->status != 0) return fail(Code::limit, "compiling the patterns takes more than 1 GB of memory", todo);
-  if (done->out.size() > kMostDatabase) return fail(Code::limit, "the compiled patterns have more than 3 MB", todo);
-  return std::move(done->out);
+// The exit status of the process that compiles the rules.
+enum Status : int { kDone = 0, kInvalid = 1, kNoMemory = 2, kBroken = 3 };
+
+std::string last_line(std::string_view text) {
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  return std::string(text.substr(text.rfind('\n') + 1));
 }
 
-// Compiles the rules of all files together. If there is a mistake, compiles the files one by one, because the
-// compiler's line numbers refer to a single file.
+// The compiler gets all files as one text. Returns its message, which may begin with "line N: ", with the file and the
+// number of the line in it.
+std::string with_file(const std::vector<OwnRules>& files, const std::string& message) {
+  constexpr std::string_view kLine = "line ";
+  size_t line = 0;
+  const char* end = message.data() + message.size();
+  auto [rest, error] = std::from_chars(message.data() + std::min(kLine.size(), message.size()), end, line);
+  if (!message.starts_with(kLine) || error != std::errc()) return message;
+  for (const auto& file : files) {
+    size_t lines = static_cast<size_t>(std::ranges::count(file.text, '\n')) + 1;
+    if (line <= lines) return file.file + ": line " + std::to_string(line) + std::string(rest, end);
+    line -= lines;
+  }
+  return message;
+}
+
+// Returns what the end of the compiler means. Its last line says what it was doing, or what is wrong with a rule.
+std::unexpected<Error> failed(const std::vector<OwnRules>& files, const Captured& done) {
+  constexpr int kSignal = 128;
+  std::string said = with_file(files, last_line(done.err));
+  if (said.empty()) said = "compiling the rules";
+  std::string todo = "use simpler patterns: fewer alternatives, and shorter repetitions in braces";
+  if (done.status == kInvalid) return fail(Code::invalid, said, "correct the rule or its example");
+  if (done.status == kNoMemory) return fail(Code::limit, said + " takes more than 1 GB of memory", todo);
+  if (done.status == kSignal + SIGXCPU) return fail(Code::timed_out, said + " takes more than 10 seconds", todo);
+  if (done.status > kSignal)
+    return fail(Code::internal, said + " ended with signal " + std::to_string(done.status - kSignal),
+                "if the machine has enough memory, report this as a fault of bottle, with the rule");
+  return fail(Code::internal, said + " failed with status " + std::to_string(done.status));
+}
+
+// Compiles the rules of all files together and tries their examples, in another process, because the compiler can take
+// minutes and gigabytes for a pattern, and a pattern can find something at every byte of its examples.
 Result<std::string> compiled(const std::vector<OwnRules>& files) {
   std::string all;
   for (const auto& file : files) all += file.text + "\n";
-  auto database = compiled(all);
-  if (database) return database;
-  for (const auto& file : files)
-    if (auto alone = compiled(file.text + "\n"); !alone)
-      return fail(alone.error().code, file.file + ": " + alone.error().what, alone.error().todo);
-  return database;
+  Command command{.argv = {path_to_self(), "compile-rules"}, .clean_env = true, .most_memory = kMostCompileMemory};
+  auto done = capture(command, {.input = all, .timeout_ms = kMostWaitMs, .limit = 2 * kMostDatabase});
+  if (!done && done.error().code == Code::timed_out)
+    return fail(Code::timed_out, "compiling the rules did not end within a minute",
+                "try again when the machine has less other work");
+  if (!done) return std::unexpected(std::move(done.error()).during("compiling the rules"));
+  if (done->status != kDone) return failed(files, *done);
+  if (done->out.size() > kMostDatabase)
+    return fail(Code::limit, "the compiled patterns have more than 3 MB", "use fewer or simpler patterns");
+  return std::move(done->out);
 }
 
-Result<scan::Catalog> catalog_of(const std::vector<OwnRules>& files, std::string_view database) {
+Result<scan::Catalog> catalog_of(std::vector<scan::Rule> rules, std::string_view database) {
   auto catalog = TRY(scan::Catalog::builtin());
-  std::vector<scan::Rule> all;
-  for (const auto& file : files) all.insert(all.end(), file.rules.begin(), file.rules.end());
-  TRY(catalog.add(std::move(all), database));
+  TRY(catalog.add(std::move(rules), database));
   return catalog;
 }
 
-Result<> check_examples(const std::vector<OwnRules>& files, std::string_view database) {
-  auto catalog = TRY(catalog_of(files, database));
+// Does the work of the process that compiles. Writes to stderr what it does next, so that whoever started it knows what
+// it was doing if a limit ends it.
+Result<std::string> compile_and_check(std::string_view text) {
+  auto tell = [](const std::string& what) { (void)write_all(2, what + "\n"); };
+  auto rules = TRY(scan::parse_rules(text));
+  std::string database = TRY(scan::compile(rules, tell));
+  auto catalog = TRY(catalog_of(rules, database));
   catalog.build();
-  for (const auto& file : files)
-    if (auto wrong = scan::wrong_examples(catalog, file.rules, kFillings); !wrong.empty())
-      return fail(Code::invalid, file.file + ": " + wrong.front(), "correct the rule or its example");
-  return {};
+  auto wrong = scan::wrong_examples(catalog, rules, kFillings, tell);
+  if (!wrong.empty()) return fail(Code::invalid, wrong.front());
+  return database;
 }
 
 }  // namespace
@@ -95,33 +131,36 @@ Result<scan::Catalog> catalog_with(const std::vector<std::string>& files) {
   auto own = TRY(read_own_rules(files));
   if (own.empty()) return scan::Catalog::builtin();
   std::string database = TRY(compiled(own));
-  TRY(check_examples(own, database));
-  return catalog_of(own, database);
+  std::vector<scan::Rule> all;
+  for (auto& file : own) all.insert(all.end(), file.rules.begin(), file.rules.end());
+  return catalog_of(std::move(all), database);
 }
 
-Result<wire::GuardOwnRules> guard_rules(const std::vector<std::string>& files) {
-  auto own = TRY(read_own_rules(files));
-  if (own.empty()) return wire::GuardOwnRules{};
-  std::string database = TRY(compiled(own));
-  TRY(check_examples(own, database));
+Result<wire::GuardOwnRules> guard_rules(const std::vector<OwnRules>& files) {
+  if (files.empty()) return wire::GuardOwnRules{};
+  std::string database = TRY(compiled(files));
   std::string text;
-  for (const auto& file : own) text += file.text + "\n";
+  for (const auto& file : files) text += file.text + "\n";
   return wire::GuardOwnRules{std::move(text), to_hex(database)};
 }
 
 int compile_rules() {
-  // capture() limits the time, but this process must also end if bottle dies before it does.
-  constexpr rlim_t kMostSeconds = kMostCompileMs / 1000 + 2;
-  const rlimit limit{kMostSeconds, kMostSeconds};
-  (void)::setrlimit(RLIMIT_CPU, &limit);
-  auto text = read_all(0, "the rules", kMostFiles * (kMostText + 1));
-  auto rules = text ? scan::parse_rules(*text) : std::unexpected(text.error());
-  auto database = rules ? scan::compile(*rules) : std::unexpected(rules.error());
-  if (!database) {
-    (void)write_all(2, database.error().what);
-    return kInvalid;
+  // This also ends the process if bottle dies before it does.
+  constexpr rlim_t kAtLast = kMostCompileSeconds + 2;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_CPU, &limit) == 0) {
+    limit = {std::min(limit.rlim_cur, kMostCompileSeconds), std::min(limit.rlim_max, kAtLast)};
+    (void)::setrlimit(RLIMIT_CPU, &limit);
   }
-  return write_all(1, *database) ? 0 : 2;
+  std::set_new_handler([] { ::_exit(kNoMemory); });
+  auto text = read_all(0, "the rules", kMostFiles * (kMostText + 1));
+  if (!text) return kBroken;
+  auto database = compile_and_check(*text);
+  if (!database) {
+    (void)write_all(2, database.error().what + "\n");
+    return database.error().code == Code::limit ? kNoMemory : kInvalid;
+  }
+  return write_all(1, *database) ? kDone : kBroken;
 }
 
 }  // namespace bottle::app

@@ -20,14 +20,17 @@ struct OwnRules {
 // or if two rules have the same id. The error begins with the file and the line.
 Result<std::vector<OwnRules>> read_own_rules(const std::vector<std::string>& files);
 
-// Returns the built-in rules together with those of the files. Blocks until the patterns are compiled, for at most 10
-// s, and fails with Code::timed_out after that. Also fails if a rule does not find its examples.
+// Returns the built-in rules together with those of the files. Blocks until another process has compiled the patterns
+// and tried the examples. That may take 10 s of the processor's time (Code::timed_out) and 1 GB of memory
+// (Code::limit). These errors name the rule that took too long. Also fails with Code::invalid if a pattern is not
+// valid, or if a rule does not find its examples.
 Result<scan::Catalog> catalog_with(const std::vector<std::string>& files);
-// Does the same, but returns what a guard needs. Does nothing if there are no files.
-Result<wire::GuardOwnRules> guard_rules(const std::vector<std::string>& files);
+// Does the same for files that were read, but returns what a guard needs. Does nothing if there are no files.
+Result<wire::GuardOwnRules> guard_rules(const std::vector<OwnRules>& files);
 
-// Compiles the rules on stdin and writes the database to stdout, or what is wrong with a pattern to stderr. Returns the
-// exit status. `bottle compile-rules` calls this.
+// Compiles the rules on stdin, tries their examples, and writes the database to stdout. Writes to stderr what it does,
+// one line for each step, and last what is wrong with a rule. Returns the exit status. `bottle compile-rules` calls
+// this.
 int compile_rules();
 
 }  // namespace bottle::app

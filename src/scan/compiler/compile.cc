@@ -22,9 +22,10 @@ std::string place(const Rule& rule, size_t pattern) {
   return "line " + std::to_string(rule.pattern_lines[pattern]) + ": rule \"" + rule.id + "\": ";
 }
 
-std::unexpected<Error> refused(const std::string& place, hs_compile_error_t* error) {
+std::unexpected<Error> refused(const std::string& place, hs_compile_error_t* error, hs_error_t result) {
   std::string why = error ? error->message : "unknown";
   hs_free_compile_error(error);
+  if (result == HS_NOMEM) return fail(Code::limit, place + "compiling the patterns");
   return fail(Code::invalid, place + "the pattern is not valid: " + why);
 }
 
@@ -48,8 +49,8 @@ Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number) 
   hs_expr_info_t* info = nullptr;
   hs_compile_error_t* error = nullptr;
   unsigned flags = HS_FLAG_DOTALL;
-  if (hs_expression_info(pattern.c_str(), flags, &info, &error) != HS_SUCCESS)
-    return refused(place(rule, number), error);
+  if (auto result = hs_expression_info(pattern.c_str(), flags, &info, &error); result != HS_SUCCESS)
+    return refused(place(rule, number), error, result);
   bool fixed = info->min_width == info->max_width || !needs_beginning(rule);
   uint32_t width = fixed ? info->min_width : 0, least = info->min_width;
   std::free(info);
@@ -62,25 +63,44 @@ Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number) 
   return {};
 }
 
-}  // namespace
+struct FreeDatabase {
+  void operator()(hs_database_t* database) const { hs_free_database(database); }
+};
 
-Result<std::string> compile(const std::vector<Rule>& rules) {
-  Expressions all;
-  for (uint32_t i = 0; i < rules.size(); ++i)
-    for (size_t number = 0; number < rules[i].patterns.size(); ++number) TRY(add(all, rules[i], i, number));
-  if (all.texts.empty()) return std::string();
+Result<std::unique_ptr<hs_database_t, FreeDatabase>> database_of(const Expressions& all) {
   hs_database_t* database = nullptr;
   hs_compile_error_t* error = nullptr;
   hs_platform_info_t any{};  // without features, for every processor of the architecture
-  if (hs_compile_multi(all.texts.data(), all.flags.data(), all.ids.data(), static_cast<unsigned>(all.ids.size()),
-                       HS_MODE_BLOCK, &any, &database, &error) != HS_SUCCESS) {
-    bool known = error && error->expression >= 0;
-    return refused(known ? all.places[static_cast<size_t>(error->expression)] : "", error);
+  auto result = hs_compile_multi(all.texts.data(), all.flags.data(), all.ids.data(),
+                                 static_cast<unsigned>(all.ids.size()), HS_MODE_BLOCK, &any, &database, &error);
+  if (result == HS_SUCCESS) return std::unique_ptr<hs_database_t, FreeDatabase>(database);
+  bool known = error && error->expression >= 0;
+  return refused(known ? all.places[static_cast<size_t>(error->expression)] : "", error, result);
+}
+
+Result<> compile_alone(const Rule& rule) {
+  Expressions own;
+  for (size_t number = 0; number < rule.patterns.size(); ++number) TRY(add(own, rule, 0, number));
+  TRY(database_of(own));
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> compile(const std::vector<Rule>& rules, const std::function<void(const std::string&)>& tell) {
+  Expressions all;
+  for (uint32_t i = 0; i < rules.size(); ++i) {
+    if (rules[i].patterns.empty()) continue;
+    if (tell) tell(place(rules[i], 0) + "compiling its patterns");
+    if (tell) TRY(compile_alone(rules[i]));
+    for (size_t number = 0; number < rules[i].patterns.size(); ++number) TRY(add(all, rules[i], i, number));
   }
+  if (all.texts.empty()) return std::string();
+  if (tell) tell("compiling all patterns together");
+  auto database = TRY(database_of(all));
   char* bytes = nullptr;
   size_t size = 0;
-  hs_serialize_database(database, &bytes, &size);
-  hs_free_database(database);
+  hs_serialize_database(database.get(), &bytes, &size);
   DatabaseHead head{.patterns = static_cast<uint32_t>(all.infos.size())};
   std::string out(reinterpret_cast<const char*>(&head), sizeof head);
   out.append(reinterpret_cast<const char*>(all.infos.data()), all.infos.size() * sizeof(PatternInfo));

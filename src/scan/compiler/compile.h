@@ -2,6 +2,7 @@
 // vectorscan's compiler.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,8 +12,10 @@
 namespace bottle::scan {
 
 // Compiles the rules for any processor of this architecture. Returns an empty string if no rule has a pattern. Fails
-// with Code::invalid if a pattern is invalid or too large; the error gives the line and the reason. Some patterns take
-// very long, so untrusted rules should be compiled in a process that can be killed.
-Result<std::string> compile(const std::vector<Rule>& rules);
+// with Code::invalid if a pattern is invalid or too large, and with Code::limit if there is not enough memory; the
+// error gives the line and the reason. Some patterns take very long, so untrusted rules should be compiled in a process
+// that can be killed. With `tell`, compiles each rule alone first, and calls back before each with its line and id, so
+// that such a rule can be named.
+Result<std::string> compile(const std::vector<Rule>& rules, const std::function<void(const std::string&)>& tell = {});
 
 }  // namespace bottle::scan
