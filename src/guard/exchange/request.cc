@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text/lower.h"
 #include "guard/core/judge.h"
 #include "guard/exchange/named_hosts.h"
 #include "guard/exchange/request_scan.h"
@@ -161,6 +162,20 @@ bool puts_in_body(const http::Head& head, const HostSecrets& secrets) {
          std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->in_body && !s->value.empty(); });
 }
 
+// Returns the codings of a body. gRPC and Connect name that of each message in a header of their own. The scanner finds
+// messages in gzip, zlib and zstd by their marks. Any other coding counts as one of the body that the guard cannot
+// read.
+std::string codings_of(const http::Head& head) {
+  std::string codings = head.list("content-encoding");
+  for (const char* header : {"grpc-encoding", "connect-content-encoding"}) {
+    std::string coding = lower(head.list(header));
+    bool has_mark =
+        coding.empty() || coding == "identity" || coding == "gzip" || coding == "deflate" || coding == "zstd";
+    if (!has_mark) codings += (codings.empty() ? "" : ", ") + coding;
+  }
+  return codings;
+}
+
 // Returns whether the guard removes the codings of a body. It does so for the agent's model, where it replaces secrets
 // instead of refusing them. That cannot be done in coded bytes.
 bool decodes(const HostSecrets& secrets, const Request& request) {
@@ -272,7 +287,7 @@ Verdict prepare_request(Connection& c, const http::Head& head, Request& request,
   // Secrets are bound to a host, and only TLS proves the identity of the host.
   const HostSecrets& secrets = c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_nobody();
   request.body = http::Body::of_request(head);
-  if (request.body.kind() != http::Body::Kind::none) request.codings = head.list("content-encoding");
+  if (request.body.kind() != http::Body::Kind::none) request.codings = codings_of(head);
   request.decodes = decodes(secrets, request);
   RequestScan scan(c, secrets, request);
   Outgoing outgoing;

@@ -154,6 +154,12 @@ TEST_F(FindingsTest, ABodyInAnUnknownCodingGoesToTheModelOnly) {
   EXPECT_TRUE(ask("model.test", post("model.test", "some bytes", "Content-Encoding: lzma\r\n")).ends_with("fine"));
   EXPECT_EQ(audited("unreadable_body")["host"], "model.test");
   EXPECT_TRUE(ask("sink.test", get("sink.test", "/", "Content-Encoding: lzma\r\n")).ends_with("fine")) << "no body";
+  for (const char* header : {"grpc-encoding: snappy", "grpc-encoding: BR", "Connect-Content-Encoding: lz4"})
+    EXPECT_TRUE(refused("sink.test", post("sink.test", "some bytes", header + std::string("\r\n")))) << header;
+  std::string token = scan::filled("ghp_<alnum 36>", 7), packed = scan::gzipped("a message with " + token);
+  std::string message{'\1', '\0', '\0', '\0', static_cast<char>(packed.size())};
+  EXPECT_TRUE(refused("sink.test", post("sink.test", message + packed, "grpc-encoding: gzip\r\n")));
+  EXPECT_TRUE(ask("sink.test", post("sink.test", "some bytes", "grpc-encoding: gzip\r\n")).ends_with("fine"));
 }
 
 TEST_F(FindingsTest, OnSecretIsForARuleOrAHost) {
