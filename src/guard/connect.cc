@@ -33,7 +33,9 @@ Task<bool> establish(Connection& c) {
 bool gave_up(Connection& c, int64_t deadline) {
   bool late = c.now() >= deadline;
   if (!late && !c.client.eof && !c.client.failed) return false;
-  c.audit("close", "tls", "no_hello", late ? "no ClientHello in time" : "the client left before its ClientHello");
+  c.audit("close", "tls", "no_hello",
+          late ? "the client sent no ClientHello in time"
+               : "the client closed the connection before it sent a ClientHello");
   return true;
 }
 
@@ -192,7 +194,7 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
     bool over = c.upstream.eof || c.upstream.failed || c.client.eof || c.client.failed || c.now() >= deadline ||
                 from_client > kMostBefore;
     if (over) {
-      c.audit("close", "ssh", "ssh_key", "no host key was shown", {}, {}, true);
+      c.audit("close", "ssh", "ssh_key", "the connection ended before the server sent its host key", {}, {}, true);
       co_return false;
     }
     if (!progress) co_await c.wait(deadline);
@@ -231,7 +233,8 @@ Task<bool> inspect_tls(Connection& c) {
       if (refused_name(c.client.ssl.get())) c.audit("deny", "tls", "sni", "the ClientHello names another host");
       else
         c.audit(waiting ? "close" : "deny", "tls", "tls_only",
-                waiting ? "no handshake in time" : "handshake with the client: " + tls_error());
+                waiting ? "the client did not finish the TLS handshake in time"
+                        : "the TLS handshake with the client failed: " + tls_error());
       co_return false;
     }
     co_await c.wait(deadline);
@@ -259,7 +262,7 @@ Task<bool> serve_connect(Connection& c, std::string target, bool named_alike) {
   c.refresh();
   auto authority = policy::parse_authority(target, 0);
   if (!authority) {
-    refuse(400, "bad_request", "the target of CONNECT: " + authority.error().what);
+    refuse(400, "bad_request", "the target of CONNECT is not valid: " + authority.error().what);
     co_return co_await finish(c);
   }
   c.host = authority->host;
@@ -270,7 +273,7 @@ Task<bool> serve_connect(Connection& c, std::string target, bool named_alike) {
     co_return co_await finish(c);
   }
   if (!named_alike) {
-    refuse(403, "host_mismatch", "Host and the target of CONNECT differ");
+    refuse(403, "host_mismatch", "the Host header and the target of CONNECT differ");
     co_return co_await finish(c);
   }
   auto judged = judge_connect(*c.config, c.host, c.port);

@@ -55,7 +55,7 @@ std::string DnsServer::answer(std::string_view bytes) {
                           .kind = "dns",
                           .host = name,
                           .code = "nxdomain",
-                          .reason = "not a name of this bottle"});
+                          .reason = "the bottle's name server does not know this name"});
   }
   return dns_answer(bytes, query, context_.config->names);
 }

@@ -15,7 +15,7 @@ constexpr int64_t kHeadPatience = 60 * 1000, kHandshakePatience = 30 * 1000;
 
 // Returns the reason of a failed handshake or connection, and what would help.
 std::string handshake_error(const SSL* ssl) {
-  std::string why = "TLS to the upstream: " + tls_error(ssl);
+  std::string why = "the TLS handshake with the server failed: " + tls_error(ssl);
   return wanted_certificate(ssl) ? why.append(kAsksForCertificate) : why;
 }
 
@@ -51,7 +51,7 @@ Task<Verdict> connect_upstream(Connection& c, Offer offer) {
     bool waiting = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
     if (!waiting || c.now() >= deadline) {
       bool needs_http2 = !waiting && offer == Offer::http1 && c.config->http2 && refused_protocol();
-      std::string why = waiting ? "no TLS handshake in time" : handshake_error(up.ssl.get());
+      std::string why = waiting ? "the server did not finish the TLS handshake in time" : handshake_error(up.ssl.get());
       up.reset();
       co_return Verdict{
           .status = waiting ? 504 : 502, .code = "upstream_tls", .reason = why, .needs_http2 = needs_http2};

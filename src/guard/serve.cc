@@ -55,7 +55,7 @@ Task<bool> run(Connection& c) {
     bool alike = !head.has_host || (host && authority && host->host.name == authority->host.name);
     c.client.in.erase(0, head.size);
     if (framed) {
-      c.audit("deny", "connect", "bad_request", "CONNECT with a body");
+      c.audit("deny", "connect", "bad_request", "the CONNECT request has a body");
       c.answer(400, "bad_request", true);
       co_return co_await finish(c);
     }
@@ -73,7 +73,7 @@ Task<bool> run(Connection& c) {
                          "close\r\n\r\nbottle guard\n"
                        : "";
     if (!get) {
-      c.audit("deny", "http", "bad_request", "a request to the guard itself");
+      c.audit("deny", "http", "bad_request", "the request is for the guard itself");
       c.answer(400, "bad_request", true);
     }
     co_return co_await finish(c);

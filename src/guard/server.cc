@@ -191,7 +191,7 @@ void Server::take(const wire::Configure& message) {
 }
 
 void Server::take(const wire::Certificate& message) {
-  if (!context_.ca) return say(wire::GuardComplaint{"a certificate before configure"});
+  if (!context_.ca) return say(wire::GuardComplaint{"a certificate arrived before the configuration"});
   if (auto done = context_.ca->adopt(message.pem); !done) say(wire::GuardComplaint{done.error().what});
 }
 

@@ -113,7 +113,8 @@ Task<Verdict> Upstreams::connect(Connection& c) {
     co_await c.wait(deadline);
     waiting_.erase(&c.waker);
     if (c.client.source->broken || c.now() >= deadline)
-      co_return Verdict{.status = 504, .code = "connect_timeout", .reason = "no connection to the host in time"};
+      co_return Verdict{
+          .status = 504, .code = "connect_timeout", .reason = "the connection to the host could not be made in time"};
   }
   dialing_ = true;
   Verdict verdict = co_await connect_upstream(c, c.config->http2 ? Offer::http1_and_2 : Offer::http1);

@@ -35,31 +35,31 @@ bool bad(Head& head, const char* why) {
 }
 
 bool version(std::string_view text, Head& head) {
-  if (text != "HTTP/1.1" && text != "HTTP/1.0") return bad(head, "not HTTP/1.1 or HTTP/1.0");
+  if (text != "HTTP/1.1" && text != "HTTP/1.0") return bad(head, "the version is neither HTTP/1.1 nor HTTP/1.0");
   head.minor = text.back() - '0';
   return true;
 }
 
 bool request_line(std::string_view line, Head& head) {
   size_t first = line.find(' '), last = line.rfind(' ');
-  if (first == line.npos || first == last) return bad(head, "not a request line");
+  if (first == line.npos || first == last) return bad(head, "the request line is malformed");
   head.method = line.substr(0, first);
   head.target = line.substr(first + 1, last - first - 1);
-  if (!is_token(head.method) || head.method.size() > 32) return bad(head, "not a method");
+  if (!is_token(head.method) || head.method.size() > 32) return bad(head, "the method is not valid");
   for (unsigned char c : head.target)
-    if (c <= 0x20 || c == 0x7f) return bad(head, "a space or control byte in the target");
-  if (head.target.empty()) return bad(head, "an empty target");
+    if (c <= 0x20 || c == 0x7f) return bad(head, "the target has a space or control byte");
+  if (head.target.empty()) return bad(head, "the target is empty");
   return version(line.substr(last + 1), head);
 }
 
 bool status_line(std::string_view line, Head& head) {
   if (line.size() < 12 || line[8] != ' ' || (line.size() > 12 && line[12] != ' '))
-    return bad(head, "not a status line");
+    return bad(head, "the status line is malformed");
   auto digits = line.substr(9, 3);
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), head.status);
   if (error != std::errc() || end != digits.data() + digits.size() || head.status < 100)
-    return bad(head, "not a status");
-  if (!is_value(line.substr(12))) return bad(head, "a control byte in the reason");
+    return bad(head, "the status is not valid");
+  if (!is_value(line.substr(12))) return bad(head, "the reason phrase has a control byte");
   return version(line.substr(0, 8), head);
 }
 
@@ -67,14 +67,14 @@ bool header(std::string_view name, std::string_view value, Head& head, bool requ
   switch (name.size()) {
     case 4:
       if (iequals(name, "host")) {
-        if (head.has_host) return bad(head, "two Host headers");
+        if (head.has_host) return bad(head, "there are two Host headers");
         head.has_host = true;
         head.host = value;
       }
       break;
     case 6:
       if (request && iequals(name, "expect")) {
-        if (!iequals(value, "100-continue")) return bad(head, "an unknown expectation");
+        if (!iequals(value, "100-continue")) return bad(head, "the Expect header is not \"100-continue\"");
         head.expect_continue = true;
       }
       break;
@@ -86,17 +86,17 @@ bool header(std::string_view name, std::string_view value, Head& head, bool requ
       break;
     case 14:
       if (iequals(name, "content-length")) {
-        if (head.content_length) return bad(head, "two Content-Length headers");
+        if (head.content_length) return bad(head, "there are two Content-Length headers");
         uint64_t length = 0;
         auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), length);
         if (value.empty() || value.size() > 18 || error != std::errc() || end != value.data() + value.size())
-          return bad(head, "not a Content-Length");
+          return bad(head, "the Content-Length is not valid");
         head.content_length = length;
       }
       break;
     case 17:
       if (iequals(name, "transfer-encoding")) {
-        if (head.chunked || !iequals(value, "chunked")) return bad(head, "a Transfer-Encoding other than chunked");
+        if (head.chunked || !iequals(value, "chunked")) return bad(head, "the Transfer-Encoding is not \"chunked\"");
         head.chunked = true;
       }
       break;
@@ -118,40 +118,42 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
     const char* lf =
         at < bytes.size() ? static_cast<const char*>(std::memchr(bytes.data() + at, '\n', bytes.size() - at)) : nullptr;
     size_t end = lf ? static_cast<size_t>(lf - bytes.data()) : bytes.size();
-    if (end >= most) return bad(head, "a head that is too long"), Parse::bad;
+    if (end >= most) return bad(head, "the head is too long"), Parse::bad;
     std::string_view line = bytes.substr(at, end - at);
     if (!lf) {
       // What is certainly not HTTP fails early.
-      if (line.find('\0') != line.npos) return bad(head, "NUL in the head"), Parse::bad;
+      if (line.find('\0') != line.npos) return bad(head, "the head has a NUL byte"), Parse::bad;
       if (size_t cr = line.find('\r'); cr != line.npos && cr + 1 != line.size())
-        return bad(head, "a bare CR"), Parse::bad;
+        return bad(head, "the head has a bare CR"), Parse::bad;
       return Parse::incomplete;
     }
-    if (line.empty() || line.back() != '\r') return bad(head, "a bare LF"), Parse::bad;
+    if (line.empty() || line.back() != '\r') return bad(head, "the head has a bare LF"), Parse::bad;
     line.remove_suffix(1);
     at = end + 1;
     if (first) {
-      if (line.find('\r') != line.npos) return bad(head, "a bare CR"), Parse::bad;
+      if (line.find('\r') != line.npos) return bad(head, "the head has a bare CR"), Parse::bad;
       if (!(request ? request_line(line, head) : status_line(line, head))) return Parse::bad;
       continue;
     }
     if (line.empty()) break;
-    if (head.headers.size() >= most_headers) return bad(head, "too many headers"), Parse::bad;
+    if (head.headers.size() >= most_headers) return bad(head, "there are too many headers"), Parse::bad;
     size_t colon = line.find(':');
     // A folded line, "Name :" and an empty name all fail this check, because none of them has a token before the colon.
-    if (colon == line.npos || !is_token(line.substr(0, colon))) return bad(head, "not a header line"), Parse::bad;
+    if (colon == line.npos || !is_token(line.substr(0, colon)))
+      return bad(head, "a header line is malformed"), Parse::bad;
     auto value = trim(line.substr(colon + 1));
-    if (!is_value(value)) return bad(head, "a control byte in a header"), Parse::bad;
+    if (!is_value(value)) return bad(head, "a header has a control byte"), Parse::bad;
     if (!header(line.substr(0, colon), value, head, request)) return Parse::bad;
     head.headers.push_back({line.substr(0, colon), value});
   }
   head.size = at;
   head.text = bytes.substr(begin, at - begin);
-  if (head.chunked && head.content_length) return bad(head, "Content-Length with Transfer-Encoding"), Parse::bad;
-  if (head.chunked && head.minor == 0) return bad(head, "Transfer-Encoding in HTTP/1.0"), Parse::bad;
+  if (head.chunked && head.content_length)
+    return bad(head, "there are both Content-Length and Transfer-Encoding"), Parse::bad;
+  if (head.chunked && head.minor == 0) return bad(head, "HTTP/1.0 has no Transfer-Encoding"), Parse::bad;
   // The target of a CONNECT already is the host, and some clients leave the header out.
   bool need_host = request && head.minor == 1 && head.method != "CONNECT";
-  if (need_host && !head.has_host) return bad(head, "no Host header"), Parse::bad;
+  if (need_host && !head.has_host) return bad(head, "the Host header is missing"), Parse::bad;
   return Parse::ok;
 }
 

@@ -81,11 +81,11 @@ Parse repair_response(std::string& bytes, Head& head) {
     return Parse::bad;
   };
   constexpr std::string_view kBegin = "HTTP/1.";
-  if (!std::string_view(bytes).starts_with(kBegin)) return bad("not an HTTP/1 answer");
+  if (!std::string_view(bytes).starts_with(kBegin)) return bad("it is not HTTP/1");
   size_t size = 0;
   auto lines = lines_of(bytes, size);
-  if (lines.empty()) return bytes.size() < kMaxAnswerHead ? Parse::incomplete : bad("a head that is too long");
-  if (size > kMaxAnswerHead) return bad("a head that is too long");
+  if (lines.empty()) return bytes.size() < kMaxAnswerHead ? Parse::incomplete : bad("the head is too long");
+  if (size > kMaxAnswerHead) return bad("the head is too long");
   auto headers = headers_of(lines);
   std::string status(without_controls(lines[0])), length;
   bool chunked = std::ranges::any_of(headers, [](const Line& line) {
@@ -93,7 +93,7 @@ Parse repair_response(std::string& bytes, Head& head) {
   });
   // Chunks define their own end (RFC 9112 §6.3). HTTP/1.0 servers send them too.
   if (chunked && status.starts_with("HTTP/1.0 ")) status[7] = '1';
-  if (!chunked && !one_length(headers, length)) return bad("several lengths");
+  if (!chunked && !one_length(headers, length)) return bad("there are several Content-Length values");
   std::string fixed = status + "\r\n";
   for (const auto& each : headers) {
     if (iequals(each.name, "content-length") || iequals(each.name, "connection")) continue;

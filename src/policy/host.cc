@@ -30,29 +30,29 @@ Result<Host> normalise_host(std::string_view text) {
   Host host;
   if (text.size() >= 2 && text.front() == '[' && text.back() == ']') {
     auto address = parse_address(text.substr(1, text.size() - 2));
-    if (!address || !address->v6) return fail(Code::invalid, "not an IPv6 address in brackets");
+    if (!address || !address->v6) return fail(Code::invalid, "it is not an IPv6 address in brackets");
     return Host{to_string(*address), true};
   }
   if (text.find(':') != text.npos) {
     auto address = parse_address(text);
-    if (!address) return fail(Code::invalid, "a colon in a host name");
+    if (!address) return fail(Code::invalid, "a host name cannot contain a colon");
     return Host{to_string(*address), true};
   }
   if (text.ends_with('.')) text.remove_suffix(1);
-  if (text.empty() || text.size() > 253) return fail(Code::invalid, "an empty or overlong host name");
+  if (text.empty() || text.size() > 253) return fail(Code::invalid, "the host name is empty or too long");
   size_t label = 0;
   for (char c : text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
     host.name += c;
     if (c == '.') {
-      if (label == 0) return fail(Code::invalid, "an empty label in a host name");
+      if (label == 0) return fail(Code::invalid, "the host name has an empty label");
       label = 0;
       continue;
     }
     bool ok = (c >= 'a' && c <= 'z') || is_digit(c) || c == '-' || c == '_';
-    if (!ok || ++label > 63) return fail(Code::invalid, "not a host name");
+    if (!ok || ++label > 63) return fail(Code::invalid, "it is not a host name");
   }
-  if (label == 0) return fail(Code::invalid, "an empty label in a host name");
+  if (label == 0) return fail(Code::invalid, "the host name has an empty label");
   host.literal = ends_in_number(host.name);
   return host;
 }
@@ -69,14 +69,14 @@ Result<Authority> parse_authority(std::string_view text, uint16_t default_port) 
   }
   authority.host = TRY(normalise_host(host));
   if (!has_port) {
-    if (default_port == 0) return fail(Code::invalid, "no port");
+    if (default_port == 0) return fail(Code::invalid, "it has no port");
     authority.port = default_port;
     return authority;
   }
-  if (!all(port, is_digit) || port.size() > 5) return fail(Code::invalid, "not a port");
+  if (!all(port, is_digit) || port.size() > 5) return fail(Code::invalid, "the port is not valid");
   unsigned value = 0;
   std::from_chars(port.data(), port.data() + port.size(), value);
-  if (value == 0 || value > 65535) return fail(Code::invalid, "not a port");
+  if (value == 0 || value > 65535) return fail(Code::invalid, "the port is not valid");
   authority.port = static_cast<uint16_t>(value);
   return authority;
 }
@@ -91,7 +91,7 @@ Result<HostPattern> HostPattern::compile(std::string_view text) {
   if (suffix) text.remove_prefix(2);
   auto host = normalise_host(text);
   if (!host) return fail(Code::invalid, "\"" + std::string(text) + "\" is not a host, *.suffix or *");
-  if (suffix && host->literal) return fail(Code::invalid, "a suffix of an address");
+  if (suffix && host->literal) return fail(Code::invalid, "\"*.\" cannot be followed by an address");
   pattern.kind_ = suffix ? Kind::suffix : Kind::exact;
   pattern.text_ = (suffix ? "." : "") + host->name;
   return pattern;

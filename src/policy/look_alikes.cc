@@ -67,8 +67,8 @@ const char* judge_characters(std::string_view text) {
   while (!text.empty()) {
     auto c = next_character(text);
     if (!c) return "the path is not UTF-8";
-    if (among(kControls, *c)) return "a control character in the path";
-    if (among(kDelimiters, *c)) return "a character in the path that some servers take for a delimiter";
+    if (among(kControls, *c)) return "the path has a control character";
+    if (among(kDelimiters, *c)) return "the path has a character that some servers read as a delimiter";
   }
   return nullptr;
 }

@@ -83,13 +83,13 @@ bool harmless_twice(std::string_view text) {
 
 // Says what is wrong with a segment that is not a plain dot segment, or returns null.
 const char* judge_piece(std::string_view piece) {
-  if (piece.starts_with(';')) return "a path segment that begins with a semicolon";
+  if (piece.starts_with(';')) return "a segment of the path begins with a semicolon";
   // Some servers drop parameters, and some drop spaces and invisible characters. The rest must be neither empty nor a
   // dot segment.
   std::string_view name = piece.substr(0, piece.find(';'));
   std::string left = without_the_invisible(name);
   if (left.find_first_not_of('.') == std::string::npos && !piece.empty())
-    return "a path segment that some servers take for a dot segment";
+    return "some servers read a segment of the path as a dot segment";
   return nullptr;
 }
 
@@ -104,18 +104,20 @@ Result<Segment> read_segment(std::string_view raw) {
     bool was_escaped = c == '%';
     if (was_escaped) {
       int value = escaped(raw, i);
-      if (value < 0) return fail(Code::denied, "a broken percent-encoding in the path");
+      if (value < 0) return fail(Code::denied, "the path has a broken percent-encoding");
       c = static_cast<char>(value);
       i += 2;
-      if (c == '?' || c == '#') return fail(Code::denied, "an encoded delimiter in the path");
+      if (c == '?' || c == '#') return fail(Code::denied, "the path has an encoded delimiter");
     }
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return fail(Code::denied, "a control character in the path");
-    if (c == '\\' || (c == '#' && !was_escaped)) return fail(Code::denied, "an ambiguous character in the path");
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      return fail(Code::denied, "the path has a control character");
+    if (c == '\\' || (c == '#' && !was_escaped))
+      return fail(Code::denied, "the path has a character that servers read in different ways");
     if (was_escaped ? unreserved(c) : plain(c)) segment.canonical += c;
     else append_escaped(segment.canonical, c);
     segment.decoded += c;
   }
-  if (!harmless_twice(segment.decoded)) return fail(Code::denied, "a path that is encoded twice");
+  if (!harmless_twice(segment.decoded)) return fail(Code::denied, "the path is encoded twice");
   if (const char* wrong = judge_characters(segment.decoded)) return fail(Code::denied, wrong);
   return segment;
 }
@@ -129,7 +131,7 @@ Result<> judge_segment(const Segment& segment) {
     for (size_t end;; rest.remove_prefix(end + 1)) {
       end = rest.find('/');
       std::string_view piece = rest.substr(0, end);
-      if (slash && piece.empty()) return fail(Code::denied, "an encoded slash beside another slash");
+      if (slash && piece.empty()) return fail(Code::denied, "the path has an encoded slash beside another slash");
       if (const char* wrong = judge_piece(piece)) return fail(Code::denied, wrong);
       if (end == rest.npos) break;
     }
@@ -142,14 +144,14 @@ Result<> judge_segment(const Segment& segment) {
 Result<JudgedPath> judge_path(std::string_view target) {
   target = target.substr(0, target.find('?'));
   if (!target.starts_with('/')) return fail(Code::denied, "the path does not start with /");
-  if (target.size() > kMostPath) return fail(Code::denied, "a path that is too long to be judged");
+  if (target.size() > kMostPath) return fail(Code::denied, "the path is too long to be judged");
   std::vector<std::string> segments;
   bool directory = false, resolved = false;
   for (std::string_view rest = target.substr(1);;) {
     size_t end = rest.find('/');
     bool last = end == rest.npos;
     auto segment = TRY(read_segment(rest.substr(0, end)));
-    if (segment.decoded.empty() && !last) return fail(Code::denied, "an empty path segment");
+    if (segment.decoded.empty() && !last) return fail(Code::denied, "the path has an empty segment");
     TRY(judge_segment(segment));
     directory = last && (segment.decoded.empty() || dots(segment.decoded));
     resolved |= dots(segment.decoded);
@@ -163,7 +165,7 @@ Result<JudgedPath> judge_path(std::string_view target) {
     rest.remove_prefix(end + 1);
   }
   bool parameters = target.find(';') != target.npos || read(target, Reading::decoded).find(';') != std::string::npos;
-  if (resolved && parameters) return fail(Code::denied, "dot segments beside a semicolon in the path");
+  if (resolved && parameters) return fail(Code::denied, "the path has dot segments and a semicolon");
   JudgedPath path;
   for (const auto& each : segments) path.canonical += "/" + each;
   if (directory || path.canonical.empty()) path.canonical += "/";

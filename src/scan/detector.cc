@@ -8,7 +8,7 @@
 
 namespace bottle::scan {
 
-static constexpr const char* kOfOthers = "the compiled rules are of other rules";
+static constexpr const char* kOfOthers = "the compiled database was made from other rules";
 
 Result<Catalog> Catalog::make(std::vector<Rule> rules, std::string_view database) {
   Catalog catalog(TRY(Matcher::load(database)));

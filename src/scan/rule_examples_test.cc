@@ -22,15 +22,15 @@ no: acme_<base36 8>
 
 TEST(Rules, AMistakeIsNamedWithItsLine) {
   EXPECT_EQ(refusal(kGood), "");
-  EXPECT_EQ(refusal("is: early\n"), "line 1: the line stands before the first rule");
-  EXPECT_EQ(refusal("[Acme]\n"), "line 1: the id of a rule has lower-case letters, digits and '-' in brackets");
-  EXPECT_EQ(refusal("[a]\nis: b\ncheck: c\n"), "line 3: there is no check \"c\"");
-  EXPECT_EQ(refusal("[a]\nis: b\nedge: sharp\n"), "line 3: \"edge: sharp\" is not known");
+  EXPECT_EQ(refusal("is: early\n"), "line 1: the line comes before the first rule");
+  EXPECT_EQ(refusal("[Acme]\n"), "line 1: the id of a rule must be lower-case letters, digits and '-' in brackets");
+  EXPECT_EQ(refusal("[a]\nis: b\ncheck: c\n"), "line 3: unknown check \"c\"");
+  EXPECT_EQ(refusal("[a]\nis: b\nedge: sharp\n"), "line 3: \"edge: sharp\" is not a known line");
   EXPECT_EQ(refusal("[a]\nis: b\n\n[c]\n"), "line 4: rule \"a\" has no line \"pattern\"");
   EXPECT_EQ(refusal("[a]\nis: b\npattern: cdef\n"), "line 3: rule \"a\" needs an example \"yes\" and one \"no\"");
   EXPECT_EQ(refusal("[a]\nis: b\ncheck: luhn\npattern: 4[0-9]{15}\n"),
-            "line 4: rule \"a\" has a pattern, but its check finds what it confirms without one");
-  EXPECT_EQ(refusal(std::string(kGood) + std::string(kGood)), "line 6: there is a rule \"acme-key\" already");
+            "line 4: rule \"a\" has a pattern, but its check works without one");
+  EXPECT_EQ(refusal(std::string(kGood) + std::string(kGood)), "line 6: rule \"acme-key\" is defined twice");
   EXPECT_EQ(refusal("[a]\n" + std::string(3000, 'x')), "line 2: the line has more than 2000 characters");
 }
 

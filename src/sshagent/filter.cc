@@ -77,17 +77,18 @@ Filter::Verdict Filter::sign(std::string_view message) {
   Reader reader(message.substr(1));
   std::string_view blob = reader.string(), data = reader.string();
   uint32_t flags = reader.number();
-  if (!reader.done()) return refuse("sign", "a malformed request");
+  if (!reader.done()) return refuse("sign", "the request is malformed");
   auto key = std::ranges::find_if(keys_, [&](const Key& each) { return each.blob == blob; });
-  if (key == keys_.end()) return refuse("sign", "a signature with a key that is not this session's");
+  if (key == keys_.end()) return refuse("sign", "the key is not one of this session's");
   if (flags != 0 && flags != 2 && flags != 4)
-    return refuse("sign", "unknown signature flags");  // known are none, SHA-256 and SHA-512
-  if (host_key_.empty()) return refuse("sign", "a signature on a connection that is not bound to a host");
+    return refuse("sign", "the signature flags are unknown");  // known are none, SHA-256 and SHA-512
+  if (host_key_.empty()) return refuse("sign", "the connection is not bound to a host");
   Login login = parse_login(data);
-  if (!login.ok) return refuse("sign", "a signature on something that is not a login");
-  if (login.session_id != session_id_) return refuse("sign", "a login in another session than the one that was bound");
+  if (!login.ok) return refuse("sign", "the data to sign is not a login");
+  if (login.session_id != session_id_)
+    return refuse("sign", "the login is for another ssh session than the one that was bound");
   if (login.key != blob || (!login.host_key.empty() && login.host_key != host_key_))
-    return refuse("sign", "a login with another key, or to another host, than it says");
+    return refuse("sign", "the login names another key or another host than the request");
   const Destination* to = destination(*key, login.user);
   if (!to) return refuse("sign", "the key is not for this host and user");
   pending_ = Pending::sign;
@@ -97,18 +98,18 @@ Filter::Verdict Filter::sign(std::string_view message) {
 Filter::Verdict Filter::bind(std::string_view message) {
   Reader reader(message.substr(1));
   bool bind = reader.string() == "session-bind@openssh.com";
-  if (!bind) return refuse("other", "an extension that is not session-bind");
+  if (!bind) return refuse("other", "the extension is not session-bind");
   std::string_view host_key = reader.string(), session_id = reader.string();
   reader.string();  // the server's signature, which the agent verifies
   bool forwarding = reader.boolean();
-  if (!reader.done() || session_id.empty()) return refuse("bind", "a malformed request");
-  if (forwarding) return refuse("bind", "forwarding the agent to a further host");
-  if (!host_key_.empty()) return refuse("bind", "a second host on one connection");
+  if (!reader.done() || session_id.empty()) return refuse("bind", "the request is malformed");
+  if (forwarding) return refuse("bind", "the agent would be forwarded to another host");
+  if (!host_key_.empty()) return refuse("bind", "the connection is already bound to a host");
   const Destination* to = nullptr;
   for (const auto& key : keys_)
     for (const auto& each : key.to)
       if (each.host_key == host_key) to = &each;
-  if (!to) return refuse("bind", "a host that none of the session's keys is for");
+  if (!to) return refuse("bind", "none of the session's keys is for this host");
   pending_ = Pending::bind;
   asked_host_key_ = host_key;
   asked_session_id_ = session_id;
@@ -116,11 +117,11 @@ Filter::Verdict Filter::bind(std::string_view message) {
 }
 
 Filter::Verdict Filter::request(std::string_view message) {
-  if (pending_ != Pending::nothing) return refuse("other", "a request before the last one was answered");
-  if (message.empty() || message.size() > kMostMessage) return refuse("other", "a malformed request");
+  if (pending_ != Pending::nothing) return refuse("other", "the request came before the last one was answered");
+  if (message.empty() || message.size() > kMostMessage) return refuse("other", "the request is malformed");
   switch (static_cast<uint8_t>(message[0])) {
     case kRequestIdentities:
-      if (message.size() != 1) return refuse("list", "a malformed request");
+      if (message.size() != 1) return refuse("list", "the request is malformed");
       pending_ = Pending::list;
       return {true, "", "list", "", "", ""};
     case kSignRequest:
@@ -128,7 +129,8 @@ Filter::Verdict Filter::request(std::string_view message) {
     case kExtension:
       return bind(message);
     default:
-      return refuse("other", "a request of type " + std::to_string(static_cast<uint8_t>(message[0])));
+      return refuse("other",
+                    "requests of type " + std::to_string(static_cast<uint8_t>(message[0])) + " are not allowed");
   }
 }
 
@@ -179,7 +181,7 @@ std::string Filter::answer(std::string_view message, std::string& reason) {
     case Pending::nothing:
       break;
   }
-  reason = "an unexpected answer";
+  reason = "the ssh-agent sent an unexpected answer";
   return failure();
 }
 

@@ -106,7 +106,7 @@ Result<std::string> compile_and_check(std::string_view text) {
 Result<std::vector<OwnRules>> read_own_rules(const std::vector<std::string>& files) {
   std::vector<OwnRules> all;
   if (files.size() > kMostFiles)
-    return fail(Code::limit, "there are more than 16 files of rules", "put the rules into fewer files");
+    return fail(Code::limit, "scan.rules names more than 16 files", "put the rules into fewer files");
   std::map<std::string, std::string> ids;
   for (const auto& file : files) {
     TRY(check_own_place(file));
@@ -117,7 +117,7 @@ Result<std::vector<OwnRules>> read_own_rules(const std::vector<std::string>& fil
       std::string place = file + ": line " + std::to_string(rule.line);
       auto [other, is_new] = ids.emplace(rule.id, place);
       if (!is_new)
-        return fail(Code::conflict, place + ": there is a rule \"" + rule.id + "\" already, in " + other->second,
+        return fail(Code::conflict, place + ": rule \"" + rule.id + "\" is also defined in " + other->second,
                     "rename or remove one of the two");
       if (ids.size() > scan::kMostRules)
         return fail(Code::limit, place + ": the files have more than 1000 rules", "remove some of them");

@@ -27,7 +27,7 @@ Result<> check_target(std::string_view target) {
 
 Result<Connection> Connection::open(const Dial& dial, int timeout_ms) {
   const std::string& socket = dial.socket;
-  if (dial.stop.stop_requested()) return fail(Code::canceled, "the engine is no longer asked");
+  if (dial.stop.stop_requested()) return fail(Code::canceled, "the call to the engine was canceled");
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket.empty() || socket.size() >= sizeof address.sun_path)
@@ -59,7 +59,7 @@ Connection::Connection(UniqueFd fd, int timeout_ms, const std::stop_token& stop)
       deadline_(Clock::now() + std::chrono::milliseconds(timeout_ms)) {}
 
 std::unexpected<Error> Connection::failed(std::string_view doing) const {
-  if (stop_.stop_requested()) return fail(Code::canceled, "the engine is no longer asked");
+  if (stop_.stop_requested()) return fail(Code::canceled, "the call to the engine was canceled");
   return fail_errno(doing);
 }
 
@@ -170,7 +170,7 @@ Result<Response> Connection::head() {
     while ((parsed = http::parse_response(buffer_, head)) == Parse::incomplete)
       if (!TRY(fill())) return fail(Code::closed, "the engine closed the connection");
     if (parsed == Parse::bad) return fail(Code::protocol, std::string("the engine's answer is not HTTP: ") + head.why);
-    if (head.status > 599) return fail(Code::protocol, "the engine's answer is not HTTP: not a status");
+    if (head.status > 599) return fail(Code::protocol, "the engine's answer is not HTTP: the status is not valid");
     Response response{.status = head.status};
     for (const auto& header : head.headers) response.headers.try_emplace(lower(header.name), header.value);
     framing_ = http::Body::of_response(head, "GET");  // this client sends no HEAD requests

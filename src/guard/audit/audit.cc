@@ -115,7 +115,7 @@ bool Audit::write_out() {
   while (done < pending_.size()) {
     ssize_t n = ::write(fd_, pending_.data() + done, pending_.size() - done);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0 && errno != EAGAIN) stuck_ = n < 0 ? std::strerror(errno) : "nothing was taken";
+    if (n <= 0 && errno != EAGAIN) stuck_ = n < 0 ? std::strerror(errno) : "the reader of the record took no bytes";
     if (n <= 0) break;
     done += static_cast<size_t>(n);
   }

@@ -36,7 +36,7 @@ Repeats::Kind& Repeats::kind_of(const AuditLine& line, int64_t now, bool& fresh)
             .kind = std::string(line.kind),
             .host = std::string(others ? kOthers : line.host),
             .code = std::string(line.code),
-            .reason = others ? "hosts that were too many to be recorded one by one" : std::string(line.reason),
+            .reason = others ? "more hosts than can be recorded one by one" : std::string(line.reason),
             .port = others ? 0 : line.port,
             .pause = kFirstPause,
             .next = now + kFirstPause};

@@ -57,8 +57,8 @@ struct Connection {
 
 // Tells the operator about a server that asks for something that only the agent could present.
 inline constexpr std::string_view kAsksForCertificate =
-    "; it asks for a client certificate, which only a client in a blind tunnel can show (a rule without inspect, "
-    "methods and paths, and no secret for this host)";
+    "; the server asks for a client certificate, which the agent can send only through a blind tunnel (use a rule "
+    "without inspect, methods and paths, and bind no secret to this host)";
 
 // Traffic waits for the record and stops when the record stops, because without the record the guard cannot prove what
 // it let through.

@@ -54,10 +54,10 @@ Result<SshHost> compile_ssh(const wire::GuardSshHost& wanted) {
   ssh.host = TRY(policy::normalise_host(wanted.host));
   const std::string& key = wanted.key;
   size_t blob = key.find("AAAA");
-  if (blob == key.npos) return fail(Code::invalid, "ssh host " + ssh.host.name + ": no host key");
+  if (blob == key.npos) return fail(Code::invalid, "ssh host " + ssh.host.name + " has no host key");
   auto decoded = base64_decode(std::string_view(key).substr(blob, key.find_first_of(" \t\r\n", blob) - blob));
   if (!decoded || decoded->size() < 16)
-    return fail(Code::invalid, "ssh host " + ssh.host.name + ": the host key is not base64");
+    return fail(Code::invalid, "the host key of ssh host " + ssh.host.name + " is not base64");
   ssh.key = std::move(*decoded);
   return ssh;
 }
@@ -78,14 +78,14 @@ Result<policy::RuleSpec> add_lan(Config& config, const wire::GuardLanRoute& want
   auto host = TRY(policy::normalise_host(wanted.name));
   auto bad = [&](const std::string& what) { return fail(Code::invalid, "LAN route \"" + host.name + "\": " + what); };
   auto to = policy::parse_endpoint(wanted.to);
-  if (host.literal) return bad("an address instead of a name");
+  if (host.literal) return bad("its name is an address");
   if (!to || to->port == 0) return bad("\"to\" is not ip:port");
   if (never_lan(to->address) ||
       std::ranges::any_of(config.listen, [&](const Endpoint& own) { return own.address == to->address; }))
-    return bad(to_string(*to) + " is not a service of the local network");
+    return bad(to_string(*to) + " is not an address of a local network");
   if (std::ranges::any_of(rules, [&](const auto& rule) { return rule.host == host.name && !rule.deny; }) ||
       config.hosts.contains(host.name))
-    return bad("its name is that of another rule");
+    return bad("another rule has the same name");
   LanRoute route{*to, static_cast<uint16_t>(wanted.tls ? 443 : 80)};
   if (!config.lan.emplace(host.name, route).second) return bad("twice");
   return policy::RuleSpec{.host = host.name,
@@ -131,7 +131,7 @@ Result<> add_places(Config& config, const wire::GuardConfig& wanted) {
   }
   for (const auto& [name, address] : wanted.names) {
     auto parsed = policy::parse_address(address);
-    if (!parsed) return fail(Code::invalid, "names: \"" + name + "\" has no address");
+    if (!parsed) return fail(Code::invalid, "names: \"" + name + "\" has no valid address");
     config.names[TRY(policy::normalise_host(name)).name] = *parsed;
   }
   return {};
@@ -140,7 +140,7 @@ Result<> add_places(Config& config, const wire::GuardConfig& wanted) {
 Result<> add_rules(Config& config, const wire::GuardEgress& egress) {
   std::vector<policy::RuleSpec> rules;
   for (const auto& each : egress.allow) {
-    if (each.host.empty()) return fail(Code::invalid, "a rule without a host");
+    if (each.host.empty()) return fail(Code::invalid, "a rule has no host");
     rules.push_back({.host = each.host,
                      .ports = each.ports,
                      .methods = each.methods,

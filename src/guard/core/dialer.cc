@@ -78,7 +78,7 @@ std::string connect_error(const Source& attempt) {
 Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t deadline, Source* client) {
   Dialed dialed;
   std::vector<std::unique_ptr<Source>> attempts;
-  std::string last = "no address";
+  std::string last = "the name has no address";
   size_t begun = 0;
   int64_t next_at = 0;
   bool full = false;  // there was no descriptor for the last attempt
@@ -112,7 +112,7 @@ Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t 
     }
     std::erase(attempts, nullptr);
     if (client && client->broken) {
-      last = "the client went away";
+      last = "the client closed the connection";
       break;
     }
     if (context.loop.now() >= deadline) {
@@ -122,7 +122,7 @@ Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t 
     }
   }
   dialed.code = "unreachable";
-  dialed.reason = "connecting: " + last;
+  dialed.reason = "connecting failed: " + last;
   co_return dialed;
 }
 
@@ -154,7 +154,8 @@ Task<Dialed> ask_proxy(Context& context, Proxy proxy, Waker& waker, std::string 
     progress |= stream.fill();
     auto parsed = http::parse_response(stream.in, head);
     if (parsed == Parse::ok) break;
-    if (parsed == Parse::bad) co_return failed(proxy.refused, std::string("'s answer: ") + head.why);
+    if (parsed == Parse::bad)
+      co_return failed(proxy.refused, std::string(" sent an answer that is not HTTP: ") + head.why);
     if (stream.eof || stream.failed || context.loop.now() >= deadline)
       co_return failed(proxy.silent, " did not answer");
     if (!progress) co_await waker.wait(deadline);
@@ -180,7 +181,7 @@ Task<Dialed> dial_near_side(Context& context, Waker& waker, policy::Host host, u
   dialed.source->watch();
   dialed.through_parent = true;
   if (via == Via::absolute) co_return dialed;
-  Proxy guard{"on the operator's machine: the guard", {502, "relay"}, {503, "operator_away"}};
+  Proxy guard{"the guard on the operator's machine", {502, "relay"}, {503, "operator_away"}};
   co_return co_await ask_proxy(context, std::move(guard), waker, authority_of(host, port), std::move(dialed), deadline);
 }
 
@@ -202,7 +203,7 @@ Task<Dialed> resolved(Context& context, Waker& waker, Addresses& to, int64_t dea
     co_return Dialed{.status = 403, .code = "address", .reason = "the name resolves to " + to.refused};
   co_return Dialed{.status = lookup.done() ? 502 : 504,
                    .code = "unresolved",
-                   .reason = "resolving: " + (lookup.done() ? lookup.error() : "timed out")};
+                   .reason = "resolving the name failed: " + (lookup.done() ? lookup.error() : "timed out")};
 }
 
 }  // namespace
@@ -212,8 +213,8 @@ std::string carried(Context& context, const Config& config, const policy::Host& 
   if (host.literal || config.rules.names(host)) return {};
   std::chrono::steady_clock::time_point now{std::chrono::milliseconds(context.loop.now())};
   if (context.names.too_many(host.name, now))
-    return "too many different names of " + std::string(scan::registered_domain(host.name)) +
-           " within 10 minutes, as when names carry data; to allow it, add a rule for the full name";
+    return "too many different names below " + std::string(scan::registered_domain(host.name)) +
+           " within 10 minutes, which can carry data out; to allow this name, add a rule for the full name";
   return {};
 }
 
@@ -251,7 +252,7 @@ Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::
   } else if (target.literal) {
     auto address = policy::parse_address(target.name);
     if (!to.trusted || !address)
-      co_return Dialed{.status = 403, .code = "ip_literal", .reason = "an address instead of a name"};
+      co_return Dialed{.status = 403, .code = "ip_literal", .reason = "the destination is an IP address, not a name"};
     to.targets.add({*address, target_port});
   } else {
     to.lookup = context.resolver.lookup(target.name);

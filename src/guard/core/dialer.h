@@ -21,7 +21,7 @@ struct Dialed {
 
 // Tells the operator about a parent proxy that answers 407.
 inline constexpr std::string_view kParentWantsLogin =
-    ": it wants a user and a password, or others (egress.parent_proxy_login)";
+    ": it needs a login, or other credentials (set egress.parent_proxy_login)";
 
 // Returns "host:port" as requests name it, with an IPv6 address in brackets. Leaves out the port if it is `usual`.
 std::string authority_of(const policy::Host& host, uint16_t port, uint16_t usual = 0);

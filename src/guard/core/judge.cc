@@ -6,7 +6,9 @@
 namespace bottle::guard {
 namespace {
 
-policy::Decision literal_refused() { return {.code = "ip_literal", .reason = "an address instead of a name"}; }
+policy::Decision literal_refused() {
+  return {.code = "ip_literal", .reason = "the destination is an IP address, not a name"};
+}
 
 }  // namespace
 
@@ -32,7 +34,8 @@ std::string_view carried_by_name(const Config& config, const policy::Host& host)
 }
 
 std::string about_carrier(std::string_view why) {
-  return "the name " + std::string(why) + ", as names that carry data do; to allow it, add a rule for the full name";
+  return "the name " + std::string(why) +
+         ", which can carry data out; to allow this name, add a rule for the full name";
 }
 
 bool is_for_here(std::string_view method) { return method != "CONNECT" && method != "TRACE"; }
@@ -42,8 +45,8 @@ std::string malformed(std::string_view method, std::string_view target) {
   http::Head head;
   auto parsed = http::parse_request(text, head);
   if (parsed == Parse::bad) return head.why;
-  if (parsed != Parse::ok || head.method != method || head.target != target) return "not one request";
-  return is_for_here(method) ? "" : "a method that is not for here";
+  if (parsed != Parse::ok || head.method != method || head.target != target) return "it is not exactly one request";
+  return is_for_here(method) ? "" : "the guard does not take this method here";
 }
 
 }  // namespace bottle::guard

@@ -100,7 +100,7 @@ void NearSideStreams::set_up(bool up) {
 }
 
 Result<UniqueFd> NearSideStreams::open() {
-  if (!up_) return fail(Code::unavailable, "the operator's machine cannot be reached now");
+  if (!up_) return fail(Code::unavailable, "the operator's machine cannot be reached at the moment");
   if (flows_.size() >= kMostStreams) return fail(Code::limit, "too many streams to the operator's machine");
   auto pair = TRY(make_socket_pair(Waits::no));
   auto flow = std::make_shared<Flow>(loop_, next_++);

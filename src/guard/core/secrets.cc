@@ -37,12 +37,13 @@ Result<Secret> compile_secret(const wire::GuardSecret& wanted) {
   bool relayed = wanted.relayed;
   Secret secret{.name = wanted.name, .value = wanted.value, .placeholder = wanted.placeholder};
   auto bad = [&](const std::string& what) { return fail(Code::invalid, "secret \"" + secret.name + "\": " + what); };
-  if (secret.value.empty() != relayed) return bad(relayed ? "a value for what is swapped in elsewhere" : "no value");
+  if (secret.value.empty() != relayed) return bad(relayed ? "it is relayed, but it has a value" : "it has no value");
   if (!printable(secret.value) || !printable(secret.placeholder))
-    return bad("a control byte in the value or placeholder");
-  if (std::max(secret.value.size(), secret.placeholder.size()) > kLongest) return bad("a value of more than 16 KB");
+    return bad("its value or placeholder contains a control byte");
+  if (std::max(secret.value.size(), secret.placeholder.size()) > kLongest)
+    return bad("its value or placeholder is longer than 16 KB");
   for (const auto& host : wanted.hosts) {
-    if (host == "*") return bad("bound to every host");
+    if (host == "*") return bad("it is bound to every host");
     secret.hosts.push_back(TRY(policy::HostPattern::compile(host)));
   }
   secret.beside = wanted.beside;
@@ -53,20 +54,21 @@ Result<Secret> compile_secret(const wire::GuardSecret& wanted) {
   secret.in_query = has("query");
   secret.in_body = has("body");
   for (const auto& place : in)
-    if (place != "header" && place != "query" && place != "body") return bad("`in` is not header, query or body");
-  if (!header.empty() && !secret.in_header) return bad("a header, but `in` does not have `header`");
+    if (place != "header" && place != "query" && place != "body")
+      return bad("`in` contains something other than header, query and body");
+  if (!header.empty() && !secret.in_header) return bad("it has a header, but `in` does not contain `header`");
   if (!header.empty()) {
     size_t colon = header.find(':'), hole = header.find("{}");
     if (colon == header.npos || colon == 0 || hole == header.npos || hole < colon || !printable(header))
-      return bad("header is not \"Name: … {} …\"");
+      return bad("its header is not written as \"Name: … {} …\"");
     secret.header = header.substr(0, colon);
     if (header.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != colon)
-      return bad("not a header name");
+      return bad("the name of its header is not valid");
     size_t begin = header.find_first_not_of(' ', colon + 1);
     secret.template_before = header.substr(begin, hole - begin);
     secret.template_after = header.substr(hole + 2);
   } else if (secret.placeholder.empty()) {
-    return bad("neither a placeholder nor a header");
+    return bad("it has neither a placeholder nor a header");
   }
   return secret;
 }

@@ -43,17 +43,18 @@ void Exchange::write_head(size_t line_end, bool final) {
 bool Exchange::no_answer() {
   Stream& up = c_.upstream;
   if (auto fault = up.source->fault(); !fault.empty())
-    return fail_with(502, "bad_answer", "the upstream's answer: " + std::string(fault));
+    return fail_with(502, "bad_answer", "the server's answer is not valid: " + std::string(fault));
   if (kept_ && up.in.empty() && up.why.empty()) {
     // The server closed a kept connection just when it was used again.
     if (!replay_)
-      c_.audit("close", "http", "upstream_gone", "the upstream closed the kept connection", request_.method,
+      c_.audit("close", "http", "upstream_gone",
+               "the server closed a connection that was kept open for further requests", request_.method,
                request_.target);
     outcome_ = replay_ ? Outcome::retry : Outcome::hang_up;
     return false;
   }
   bool asked = up.ssl && wanted_certificate(up.ssl.get());
-  std::string reason = "the upstream closed without an answer";
+  std::string reason = "the server closed the connection without an answer";
   if (!up.why.empty()) reason.append(": ").append(up.why);
   if (asked) reason += kAsksForCertificate;
   return fail_with(502, asked || !up.why.empty() ? "upstream_tls" : "no_answer", reason);
@@ -64,9 +65,9 @@ bool Exchange::switch_protocols(size_t line_end) {
   const http::Head& head = g_head;
   const http::Header* to = head.find("upgrade");
   if (request_.upgrade.empty() || !to || !http::has_token(to->value, request_.upgrade))
-    return fail_with(502, "bad_answer", "an upgrade that was not asked for");
+    return fail_with(502, "bad_answer", "the server switched to a protocol that the client did not ask for");
   if (request_.framed && head.find("sec-websocket-extensions"))
-    return fail_with(502, "bad_answer", "a WebSocket extension that was not asked for");
+    return fail_with(502, "bad_answer", "the server chose a WebSocket extension that the client did not offer");
   if (sending_ != Sending::done) return false;  // what the client sends is still the request's body
   answering_ = Answering::switching;
   write_head(line_end, false);
@@ -79,7 +80,8 @@ bool Exchange::answer_head() {
   if (c_.client.unsent() >= kHigh) return false;  // bounds an endless series of interim answers
   auto parsed = up.in.empty() ? Parse::incomplete : http::parse_response(up.in, g_head);
   if (parsed == Parse::bad) parsed = http::repair_response(up.in, g_head);
-  if (parsed == Parse::bad) return fail_with(502, "bad_answer", std::string("the upstream's answer: ") + g_head.why);
+  if (parsed == Parse::bad)
+    return fail_with(502, "bad_answer", std::string("the server's answer is not valid: ") + g_head.why);
   if (parsed == Parse::incomplete) {
     if (up.fill()) return true;
     return (up.eof || up.failed) && no_answer();
@@ -88,7 +90,7 @@ bool Exchange::answer_head() {
     if (!scan_.rewrite_answer(raw)) return refuse_answer();
     up.in.replace(0, g_head.size, raw);
     if (http::parse_response(up.in, g_head) != Parse::ok)
-      return fail_with(403, "secret_in_answer", "a secret where it cannot be starred out");
+      return fail_with(403, "secret_in_answer", "the answer's head contains a secret where it cannot be replaced");
   }
   const http::Head& head = g_head;
   size_t line_end = up.in.find("\r\n");
@@ -121,9 +123,9 @@ bool Exchange::take_off_codings() {
   if (decoder && decoder->plain()) return true;
   if (c_.config->on_secret.of_unreadable(c_.host) == OnSecret::warn) return true;
   if (!decoder || g_head.find("content-range"))
-    return fail_with(
-        502, "encoded_answer",
-        "a host with a bound secret answered in a coding that cannot be taken off, although told not to code");
+    return fail_with(502, "encoded_answer",
+                     "the server encoded its answer although it was asked not to, and the guard cannot decode it to "
+                     "look for secrets");
   decoder_ = std::move(decoder);
   decoded_all_ = false;
   return true;
@@ -137,7 +139,7 @@ bool Exchange::begin_watch() {
   bool blocks = c_.config->on_injection.blocks(c_.host);
   watch_ = AnswerWatch::make(g_head, decoder_.has_value(), blocks);
   return watch_ || !blocks ||
-         fail_with(502, "encoded_answer", "an answer in a coding in which the guard cannot look for instructions");
+         fail_with(502, "encoded_answer", "the guard cannot decode the answer to look for instructions to the agent");
 }
 
 // Decides how the answer's body goes to the client, and what happens to both connections afterwards.
@@ -160,20 +162,21 @@ bool Exchange::next_payload(bool& progress) {
   std::string& to = decoder_ ? coded_ : g_payload;
   if (!in.empty() && !answer_.done() && coded_.size() < kHigh) {
     size_t before = in.size();
-    if (!answer_.read(in, to)) return fail_with(502, "bad_answer", "the upstream's chunked framing is broken");
+    if (!answer_.read(in, to))
+      return fail_with(502, "bad_answer", "the chunked framing of the server's answer is broken");
     progress = in.size() != before;
   }
   if (!answer_.done() && in.empty() && c_.upstream.eof) answer_.end();
   if (!decoder_) return true;
   std::string_view rest = coded_;
   if (!decoder_->next(rest, g_payload))
-    return fail_with(502, "bad_answer", "the upstream's Content-Encoding is broken");
+    return fail_with(502, "bad_answer", "the server's answer is not what its Content-Encoding says");
   bool moved = rest.size() != coded_.size() || !g_payload.empty();
   coded_.erase(0, coded_.size() - rest.size());
   progress |= moved;
   decoded_all_ = answer_.done() && !moved;
   if (decoded_all_ && (!coded_.empty() || !decoder_->complete()))
-    return fail_with(502, "cut_short", "the upstream's coded answer has no end");
+    return fail_with(502, "cut_short", "the encoded body of the server's answer is incomplete");
   return true;
 }
 
@@ -182,7 +185,7 @@ bool Exchange::next_payload(bool& progress) {
 bool Exchange::watch_answer(std::string_view bytes) {
   if (!watch_ || bytes.empty()) return true;
   if (!watch_->feed(bytes) && watch_->blocks()) {
-    stop_ = Stop{502, "encoded_answer", "an answer that is not what its Content-Encoding says"};
+    stop_ = Stop{502, "encoded_answer", "the server's answer is not what its Content-Encoding says"};
     return false;
   }
   return record_injections();
@@ -191,7 +194,7 @@ bool Exchange::watch_answer(std::string_view bytes) {
 // Searches the last bytes of the answer. Returns false if the answer must not end normally.
 bool Exchange::end_watch() {
   if (!watch_->end() && watch_->blocks()) {
-    stop_ = Stop{502, "encoded_answer", "an answer that is not what its Content-Encoding says"};
+    stop_ = Stop{502, "encoded_answer", "the server's answer is not what its Content-Encoding says"};
     return false;
   }
   return record_injections();
@@ -202,7 +205,7 @@ bool Exchange::end_watch() {
 bool Exchange::record_injections() {
   constexpr size_t kMost = 4096;
   for (const scan::Injection& each : watch_->news()) {
-    std::string where = each.hidden ? ", where a person does not see it," : "";
+    std::string where = each.hidden ? ", in text that a person does not see," : "";
     std::string reason =
         "the answer " + std::string(each.what) + where + " at about byte " + std::to_string(each.begin);
     if (watch_->blocks()) {
@@ -294,7 +297,7 @@ bool Exchange::answer_body() {
   count_memory();
   while (up.in.size() < kAtOnce && up.fill()) progress = true;
   if (!progress && (up.failed || up.eof))
-    return fail_with(502, "cut_short", "the upstream ended in the middle of its answer");
+    return fail_with(502, "cut_short", "the server ended the connection in the middle of its answer");
   return progress;
 }
 

@@ -59,7 +59,7 @@ scan::Stream RequestScan::stream(Place place, Syntax syntax, std::string_view co
          .method = request_.method,
          .path = request_.target,
          .code = "unreadable_body",
-         .reason = "a body in a content coding that the guard cannot read went on without being looked at"});
+         .reason = "the guard passed the body on without scanning it, because it cannot read the content coding"});
   auto style = syntax == Syntax::json                              ? scan::MarkerStyle::json
                : syntax == Syntax::form || syntax == Syntax::token ? scan::MarkerStyle::token
                                                                    : scan::MarkerStyle::text;
@@ -166,7 +166,7 @@ OnFinding RequestScan::judge(const scan::Finding& found, Place place, std::strin
   if (secrets_.model && what == OnSecret::redact && found.encoding.ends_with("pieces")) what = OnSecret::warn;
   std::string_view to_model = found.rule ? "credential_to_model" : "secret_to_model";
   if (what == OnSecret::warn)
-    return note(found, "secret", where + ", which went on" + advice(found), OnFinding::report);
+    return note(found, "secret", where + ", which the guard passed on" + advice(found), OnFinding::report);
   if (what == OnSecret::redact && replaceable)
     return note(found, secrets_.model ? to_model : "secret",
                 where + ", which the guard replaced with a marker" + advice(found), OnFinding::redact);

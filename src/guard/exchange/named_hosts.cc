@@ -54,11 +54,11 @@ std::string refused_host(const Connection& c, std::string_view name) {
   if (config.fixed(*host) || config.lan.contains(host->name) || has_rule) return {};
   if (host->literal) {
     auto address = policy::parse_address(host->name);
-    if (!address) return "an address in an unusual spelling";
+    if (!address) return "the address is written in an unusual way";
     return std::string(config.refusal(*address));
   }
   static const auto kPublic = *policy::HostPattern::compile("*");
-  return kPublic.matches(*host) ? "" : "a name that is not public";
+  return kPublic.matches(*host) ? "" : "the name is not public";
 }
 
 // Returns whether the host is that of a program on the machine of whoever opens the URL. 0.0.0.0 is what servers print
@@ -149,9 +149,9 @@ std::string judge_message(Connection& c, std::string_view value) {
   auto bytes = base64_decode(base64_text(without_escapes(value)));
   DnsQuery query;
   if (!bytes || parse_dns_query(*bytes, query) != Parse::ok || bytes->size() > query.size + kMostAfter)
-    return "a question in DNS over HTTPS that the guard cannot read";
+    return "the guard cannot read the DNS query in this request";
   auto host = policy::normalise_host(query.name);
-  if (!host) return "a question in DNS over HTTPS for what is no name";
+  if (!host) return "the DNS query in this request is not for a valid name";
   return carried(c.context, *c.config, *host);
 }
 
@@ -159,7 +159,9 @@ Verdict judge_dns(Connection& c, const http::Head& head, const Request& request)
   std::string_view target = request.target, path = target.substr(0, target.find('?'));
   auto refuse = [](std::string why) { return Verdict{.code = "name_carries_data", .reason = std::move(why)}; };
   if (has_type(head, "content-type", "application/dns-message"))
-    return refuse("DNS over HTTPS in a body; let the client use GET, or the bottle's own name server");
+    return refuse(
+        "the guard does not pass DNS queries in a body; configure the client to send them with GET, or to use the "
+        "bottle's own name server");
   bool is_dns = path.ends_with("/dns-query") || has_type(head, "accept", "application/dns-");
   bool is_json = is_dns || path.ends_with("/resolve");
   std::string why;
@@ -171,7 +173,7 @@ Verdict judge_dns(Connection& c, const http::Head& head, const Request& request)
       if (is_dns || (bytes && parse_dns_query(*bytes, query) == Parse::ok)) why = judge_message(c, value);
     } else if (name == "name" && is_json) {
       if (auto host = policy::normalise_host(without_escapes(value))) why = carried(c.context, *c.config, *host);
-      else if (is_dns) why = "a question in DNS over HTTPS for what is no name";
+      else if (is_dns) why = "the DNS query in this request is not for a valid name";
     }
   });
   return why.empty() ? Verdict{.allowed = true} : refuse(why);

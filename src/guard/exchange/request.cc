@@ -19,15 +19,15 @@ bool writes_header(const Secret& secret) { return secret.in_header && !secret.he
 std::string parse_absolute(const http::Head& head, bool tls, policy::Authority& authority, std::string& origin) {
   std::string_view target = head.target, scheme = tls ? "https://" : "http://";
   if (!http::iequals(target.substr(0, scheme.size()), scheme))
-    return "a target that is neither a path nor " + std::string(scheme);
+    return "the target is neither a path nor begins with " + std::string(scheme);
   target.remove_prefix(scheme.size());
   size_t end = target.find_first_of("/?#");
   auto parsed = policy::parse_authority(target.substr(0, end), tls ? 443 : 80);
-  if (!parsed) return "the target's host: " + parsed.error().what;
+  if (!parsed) return "the target's host is not valid: " + parsed.error().what;
   authority = *parsed;
   origin = end == target.npos ? "/" : std::string(target.substr(end));
   if (origin[0] == '?') origin = "/" + origin;
-  if (origin.find('#') != origin.npos) return "a fragment in the target";
+  if (origin.find('#') != origin.npos) return "the target has a fragment";
   return {};
 }
 
@@ -110,7 +110,8 @@ Verdict judge_other_paths(const Connection& c, const http::Head& head, const Req
     std::string target = path.starts_with('/') ? std::string(path) : "/" + std::string(path);
     auto decision = c.config->rules.request(c.host, c.port, request.method, target);
     if (!decision.allowed) return refuse(decision.reason);
-    if (!decision.target.empty() && decision.target != target) return refuse("its path can be read in several ways");
+    if (!decision.target.empty() && decision.target != target)
+      return refuse("servers may read its path in different ways");
   }
   return {.allowed = true};
 }
@@ -120,7 +121,7 @@ Verdict find_destination(Connection& c, const http::Head& head, Request& request
   auto bad = [](std::string reason) {
     return Verdict{.status = 400, .code = "bad_request", .reason = std::move(reason)};
   };
-  if (!is_for_here(head.method)) return bad("a method that is not for here");
+  if (!is_for_here(head.method)) return bad("the guard does not take this method here");
   bool asterisk = head.method == "OPTIONS" && head.target == "*";
   if (c.tunneled && (head.target.starts_with('/') || asterisk)) {
     request.target = std::string(head.target);
@@ -133,7 +134,8 @@ Verdict find_destination(Connection& c, const http::Head& head, Request& request
     c.host = authority.host;
     c.port = authority.port;
   }
-  if (!names_destination(c, head)) return {.code = "host_mismatch", .reason = "Host is not the host of the connection"};
+  if (!names_destination(c, head))
+    return {.code = "host_mismatch", .reason = "the Host header is not the host of the connection"};
   auto decision = judge_request(*c.config, c.host, c.port, c.tls, request.method, request.target);
   if (!decision.allowed) return {.code = decision.code, .reason = decision.reason};
   if (!decision.target.empty()) request.target = std::move(decision.target);
@@ -296,7 +298,7 @@ Verdict prepare_request(Connection& c, const http::Head& head, Request& request,
     return {.code = "secret", .reason = why.reason, .rule = why.rule, .fingerprint = why.fingerprint};
   }
   if (!c.tls && c.config->secrets.any_in(c.host.name))
-    return {.code = "secret", .reason = "a secret in the name of the host"};
+    return {.code = "secret", .reason = "the host's name contains a secret"};
   request.removed = std::move(outgoing.removed);
   request.grows = puts_in_body(head, secrets);
   request.expects_continue = head.expect_continue;

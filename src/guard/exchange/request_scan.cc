@@ -144,7 +144,7 @@ scan::Verdict RequestScan::swap_in(const scan::Sight& sight, const Secret& secre
   constexpr int kMost = 100;  // a body full of placeholders must not fill the memory
   if (!sight.whole || secret.value.empty()) return {};
   if (++put_in_ > kMost) {
-    refusal_.reason = "more than 100 placeholders in one request";
+    refusal_.reason = "the request has more than 100 placeholders";
     return {Do::stop, {}};
   }
   return {Do::replace, written(secret.value, syntax)};

@@ -55,28 +55,28 @@ bool promises_trailers(const Field& field) {
 }
 
 const char* set_once(std::string_view& to, const std::string& value) {
-  if (!to.empty()) return "a repeated pseudo-header";
-  if (value.empty()) return "an empty pseudo-header";
+  if (!to.empty()) return "a pseudo-header is repeated";
+  if (value.empty()) return "a pseudo-header is empty";
   to = value;
   return nullptr;
 }
 
 const char* take_pseudo(const Field& field, bool request, Sorted& sorted) {
-  if (!request) return field.name == ":status" ? set_once(sorted.status, field.value) : "an unknown pseudo-header";
+  if (!request) return field.name == ":status" ? set_once(sorted.status, field.value) : "a pseudo-header is unknown";
   if (field.name == ":method") return set_once(sorted.method, field.value);
   if (field.name == ":scheme") return set_once(sorted.scheme, field.value);
   if (field.name == ":authority") return set_once(sorted.authority, field.value);
   if (field.name == ":path") return set_once(sorted.path, field.value);
-  return "an unknown pseudo-header";
+  return "a pseudo-header is unknown";
 }
 
 const char* take_regular(const Field& field, bool request, Sorted& sorted) {
-  if (!is_name(field.name)) return "a header name that is not lower-case HTTP";
-  if (!is_value(field.value)) return "a control byte or outer space in a header";
-  if (of_connection(field.name)) return "a header that belongs to a connection";
-  if (request && field.name == "te" && field.value != "trailers") return "a TE header other than trailers";
+  if (!is_name(field.name)) return "the name of a header is not valid in HTTP/2";
+  if (!is_value(field.value)) return "a header has a control byte, or a space at its beginning or end";
+  if (of_connection(field.name)) return "a header is not allowed in HTTP/2";
+  if (request && field.name == "te" && field.value != "trailers") return "the TE header is not \"trailers\"";
   if (field.name == "content-length") {
-    if (sorted.length || !number(field.value)) return "not one valid content-length";
+    if (sorted.length || !number(field.value)) return "the content-length is repeated or not valid";
     sorted.length = &field;
   } else if (request && field.name == "cookie") {
     // A client may send a cookie header in several fields (RFC 9113 §8.2.3).
@@ -95,7 +95,7 @@ const char* sort(const Fields& fields, bool request, Sorted& sorted) {
   bool regular = false;
   for (const auto& each : fields) {
     bool pseudo = each.name.starts_with(':');
-    if (pseudo && regular) return "a pseudo-header after a header";
+    if (pseudo && regular) return "a pseudo-header comes after a header";
     regular |= !pseudo;
     if (const char* why = pseudo ? take_pseudo(each, request, sorted) : take_regular(each, request, sorted)) return why;
   }
@@ -132,16 +132,16 @@ void append_fields(const http::Head& head, Fields& fields) {
 Text request_text(const Fields& fields, bool ended) {
   Sorted sorted;
   if (const char* why = sort(fields, true, sorted)) return bad(why);
-  if (sorted.method.empty() || sorted.scheme.empty() || sorted.path.empty()) return bad("a missing pseudo-header");
-  if (sorted.authority.empty()) return bad("no :authority");
-  if (sorted.method == "CONNECT") return bad("CONNECT in a tunnel");
-  if (sorted.scheme != "https") return bad("a :scheme other than https");
-  if (!http::is_token(sorted.method)) return bad("not a method");
-  if (!is_part_of_line(sorted.path) || !is_part_of_line(sorted.authority)) return bad("a space in :path or :authority");
+  if (sorted.method.empty() || sorted.scheme.empty() || sorted.path.empty()) return bad("a pseudo-header is missing");
+  if (sorted.authority.empty()) return bad(":authority is missing");
+  if (sorted.method == "CONNECT") return bad("CONNECT is not allowed in a tunnel");
+  if (sorted.scheme != "https") return bad(":scheme is not https");
+  if (!http::is_token(sorted.method)) return bad("the method is not valid");
+  if (!is_part_of_line(sorted.path) || !is_part_of_line(sorted.authority))
+    return bad(":path or :authority contains a space");
   // The absolute form would name a host a second time.
-  if (sorted.path[0] != '/' && !(sorted.path == "*" && sorted.method == "OPTIONS"))
-    return bad("a :path that is no path");
-  if (ended && sorted.length && number(sorted.length->value) != 0) return bad("a content-length without a body");
+  if (sorted.path[0] != '/' && !(sorted.path == "*" && sorted.method == "OPTIONS")) return bad(":path is not a path");
+  if (ended && sorted.length && number(sorted.length->value) != 0) return bad("there is a content-length, but no body");
   Text text;
   text.head.append(sorted.method).append(" ").append(sorted.path).append(" HTTP/1.1\r\nHost: ");
   text.head.append(sorted.authority).append("\r\n").append(sorted.lines);
@@ -156,12 +156,12 @@ Text answer_text(const Fields& fields, bool ended, std::string_view method) {
   Sorted sorted;
   if (const char* why = sort(fields, false, sorted)) return bad(why);
   auto status = number(sorted.status);
-  if (sorted.status.size() != 3 || !status || *status < 100) return bad("not a :status");
-  if (*status == 101) return bad("a 101 in HTTP/2");
-  if (*status < 200 && (ended || sorted.length)) return bad("an interim answer with a body");
+  if (sorted.status.size() != 3 || !status || *status < 100) return bad(":status is not valid");
+  if (*status == 101) return bad("the status 101 is not allowed in HTTP/2");
+  if (*status < 200 && (ended || sorted.length)) return bad("an interim answer has a body");
   bool bodyless = *status < 200 || *status == 204 || *status == 304 || method == "HEAD";
   if (ended && !bodyless && sorted.length && number(sorted.length->value) != 0)
-    return bad("a content-length without a body");
+    return bad("there is a content-length, but no body");
   Text text;
   text.head.append("HTTP/1.1 ").append(sorted.status).append(" \r\n").append(sorted.lines);
   if (ended && !bodyless && !sorted.length) text.head.append("Content-Length: 0\r\n");

@@ -105,7 +105,7 @@ TEST_F(HostileClientTest, AHeadThatIsTooLargeIsAnswered) {
                whole.substr(at, 16000)));
   auto stream = session_.accept();
   ASSERT_TRUE(stream);
-  EXPECT_EQ(stream->fault(), "a head that is too large");
+  EXPECT_EQ(stream->fault(), "the head is too large");
   EXPECT_EQ(all_of(*stream), "");
   EXPECT_TRUE(stream->ended());
   stream->write("HTTP/1.1 431 X\r\nContent-Length: 1\r\n\r\nx");
@@ -126,7 +126,7 @@ TEST_F(HostileClientTest, HeadsThatAreTooLargeEndTheConnection) {
     stream->drop();
   }
   EXPECT_LT(id / 2, 210u);
-  EXPECT_EQ(session_.why(), "too many heads that are too large");
+  EXPECT_EQ(session_.why(), "too many heads were too large");
 }
 
 TEST_F(HostileClientTest, ALengthDoesNotCostTheTrailersThatAreAnnounced) {
@@ -160,7 +160,7 @@ TEST_F(HostileClientTest, RapidResetsEndTheConnection) {
   while (id < 200'000 && send(headers(id, kGet) + frame(NGHTTP2_RST_STREAM, 0, id, code))) id += 2;
   EXPECT_LT(id / 2, 210u);
   EXPECT_FALSE(session_.accept());
-  EXPECT_EQ(session_.why(), "too many streams that were reset");
+  EXPECT_EQ(session_.why(), "too many streams were reset");
 }
 
 TEST_F(HostileClientTest, ResetStreamsThatTheGuardStillServesCount) {
@@ -200,7 +200,7 @@ TEST_F(HostileClientTest, FramesThatCarryNothingEndTheConnection) {
       ++frames;
     }
     EXPECT_LT(frames, 2100) << what;
-    EXPECT_EQ(session.why(), "too many frames that carry no data") << what;
+    EXPECT_EQ(session.why(), "too many frames without data arrived") << what;
   }
 }
 
@@ -216,7 +216,7 @@ TEST_F(HostileClientTest, DataThatIsOnlyPaddingEndsTheConnection) {
   int frames = 0;
   while (frames < 10'000 && send(frame(NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, std::string("\x2\0\0", 3)))) ++frames;
   EXPECT_LT(frames, 2100);
-  EXPECT_EQ(session_.why(), "too many frames that carry no data");
+  EXPECT_EQ(session_.why(), "too many frames without data arrived");
 }
 
 TEST_F(HostileClientTest, DataInFramesOfOneByteHoldsLittleMore) {
@@ -273,13 +273,13 @@ TEST_F(HostileClientTest, AFewBytesThatBecomeAHugeHeadEndTheConnection) {
   std::string whole = block(kGet) + bomb + std::string(14'000, '\xbe');
   send(frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS, 1, whole.substr(0, 16'000)));
   EXPECT_FALSE(session_.accept());
-  EXPECT_EQ(session_.why(), "a head that becomes too large");
+  EXPECT_EQ(session_.why(), "a head is too large");
 }
 
 TEST_F(HostileClientTest, AStreamThatWasSkippedCannotBeOpened) {
   EXPECT_TRUE(served(headers(5, kGet)));
   EXPECT_FALSE(served(headers(3, kGet)));
-  EXPECT_EQ(session_.why(), "a stream with a smaller number than an earlier one");
+  EXPECT_EQ(session_.why(), "the number of a new stream is not above that of earlier ones");
 }
 
 TEST_F(HostileClientTest, AWindowThatGrowsByNothingEndsTheConnection) {

@@ -135,7 +135,7 @@ Session::Session(Role role, size_t* total) : role_(role), total_(total) {
   auto make = role == Role::server ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
   if (make(&session_, Callbacks::all(), this, Callbacks::options()) != 0) {
     session_ = nullptr;
-    fail("there is no memory for a session");
+    fail("out of memory for an HTTP/2 session");
     return;
   }
   std::vector<nghttp2_settings_entry> settings;
@@ -192,7 +192,7 @@ bool Session::receive(std::string_view bytes, int64_t now) {
     if (in_head_) block_ += piece.size();
     ssize_t n = nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(piece.data()), piece.size());
     if (n < 0) fail(nghttp2_strerror(static_cast<int>(n)));
-    else if (in_head_ && block_ > kMostBlock) fail("a head in too many frames");
+    else if (in_head_ && block_ > kMostBlock) fail("a head came in too many frames");
   }
   if (!failed_) return true;
   nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
@@ -317,14 +317,14 @@ bool Session::names_skipped_stream(int32_t id) {
 bool Session::begin_frame(uint8_t type, uint8_t flags, int32_t id) {
   if (type != NGHTTP2_CONTINUATION) in_head_ = false;
   if (type == NGHTTP2_HEADERS && role_ == Role::server && id % 2 == 1 && names_skipped_stream(id)) {
-    error_ = "a stream with a smaller number than an earlier one";
+    error_ = "the number of a new stream is not above that of earlier ones";
     nghttp2_session_terminate_session(session_, NGHTTP2_PROTOCOL_ERROR);
     return true;
   }
-  if (type == NGHTTP2_RST_STREAM) return resets_.take(now_) || fail("too many streams that were reset");
+  if (type == NGHTTP2_RST_STREAM) return resets_.take(now_) || fail("too many streams were reset");
   bool moves_data = (type == NGHTTP2_DATA && ends_stream(flags)) || type == NGHTTP2_HEADERS;
   if (moves_data) return controls_.add(2), true;
-  return controls_.take(now_) || fail("too many frames that carry no data");
+  return controls_.take(now_) || fail("too many frames without data arrived");
 }
 
 bool Session::begin_head(int32_t id, bool request) {
@@ -334,7 +334,7 @@ bool Session::begin_head(int32_t id, bool request) {
   // The guard may still be busy with streams that the client has reset.
   if (shut_ || served() >= 2 * kMostStreams) {
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
-    return resets_.take(now_) || fail("too many streams that were refused");
+    return resets_.take(now_) || fail("too many streams were refused");
   }
   auto stream = std::make_shared<Stream>(this, total_);
   stream->id_ = id;
@@ -344,7 +344,7 @@ bool Session::begin_head(int32_t id, bool request) {
 
 bool Session::take_field(int32_t id, std::string_view name, std::string_view value, bool valid) {
   decoded_ += name.size() + value.size() + 32;
-  if (decoded_ > kMostDecoded) return fail("a head that becomes too large");
+  if (decoded_ > kMostDecoded) return fail("a head is too large");
   Stream* stream = find(id);
   if (!stream) return true;
   Stream::Arriving& arriving = stream->arriving_;
@@ -370,7 +370,7 @@ bool Session::frame_received(uint8_t type, uint8_t flags, int32_t id) {
 bool Session::note_malformed(std::string what) {
   ++malformed_;
   fault_ = std::move(what);
-  return resets_.take(now_) || fail("too many malformed messages");
+  return resets_.take(now_) || fail("too many messages were malformed");
 }
 
 // Refuses a malformed message.
@@ -383,30 +383,31 @@ bool Session::refuse(Stream& stream, const char* why) {
 
 // Lets the guard answer a request whose head is too large, so that the client learns why it fails.
 bool Session::pass_fault(Stream& stream, const Fields& fields, bool ended) {
-  stream.fault_ = "a head that is too large";
+  stream.fault_ = "the head is too large";
   stream.in_state_ = ended ? Stream::In::all : Stream::In::head;
   for (const auto& each : fields)
     if (each.name == ":method") stream.method_ = each.value;
   stream.place_ = places_;
   new_[stream.id_] = streams_[stream.id_];
-  return resets_.take(now_) || fail("too many heads that are too large");
+  return resets_.take(now_) || fail("too many heads were too large");
 }
 
 bool Session::head_received(Stream& stream, bool ended) {
   const auto [fields, size, too_large, malformed] = std::exchange(stream.arriving_, {});
-  if (malformed) return refuse(stream, "an invalid header");
+  if (malformed) return refuse(stream, "a header is not valid");
   if (stream.in_state_ != Stream::In::nothing) {
-    if (too_large) return refuse(stream, "trailers that are too large");
+    if (too_large) return refuse(stream, "the trailers are too large");
     stream.receive_end(trailer_text(fields));
     return true;
   }
   bool server = role_ == Role::server;
   if (too_large && server) return pass_fault(stream, fields, ended);
-  if (too_large) return refuse(stream, "a head that is too large");
+  if (too_large) return refuse(stream, "the head is too large");
   Text text = server ? request_text(fields, ended) : answer_text(fields, ended, stream.method_);
   if (text.why) return refuse(stream, text.why);
   // Heads have no flow control.
-  if (stream.in_.size() - stream.in_at_ > http::kMaxAnswerHead) return refuse(stream, "too many interim answers");
+  if (stream.in_.size() - stream.in_at_ > http::kMaxAnswerHead)
+    return refuse(stream, "too many interim answers arrived");
   stream.in_.append(text.head);
   stream.count();
   bool interim = !server && text.head[9] == '1';

@@ -91,7 +91,7 @@ std::shared_ptr<Lookup> Resolver::lookup(const std::string& name) {
   auto lookup = std::make_shared<Lookup>();
   if (!channel_) start();
   if (!channel_ || pending_ >= 1024) {
-    lookup->four.error = channel_ ? "too many names are being resolved" : "no resolver";
+    lookup->four.error = channel_ ? "too many names are being resolved at once" : "the resolver could not be started";
     lookup->four.done = lookup->six.done = true;
     return lookup;
   }

@@ -283,11 +283,11 @@ std::string SessionCa::request() const {
 }
 
 Result<> SessionCa::adopt(std::string_view pem) {
-  if (certified()) return fail(Code::conflict, "a certificate for an authority that has one");
+  if (certified()) return fail(Code::conflict, "the guard's authority has a certificate already");
   auto certificate = TRY(pki::certificate_from(pem));
   if (X509_check_private_key(certificate.get(), key_.get()) != 1 || X509_check_ca(certificate.get()) != 1) {
     ERR_clear_error();
-    return fail(Code::invalid, "a certificate that is not for this guard's authority");
+    return fail(Code::invalid, "the certificate is not for this guard's authority");
   }
   certificate_ = std::move(certificate);
   TRY(serve());
@@ -296,7 +296,7 @@ Result<> SessionCa::adopt(std::string_view pem) {
   X509_up_ref(certificate_.get());
   if (SSL_CTX_add_extra_chain_cert(context_.get(), certificate_.get()) != 1) {
     X509_free(certificate_.get());
-    return fail(Code::internal, "keeping the chain: " + tls_error());
+    return fail(Code::internal, "keeping the certificate chain: " + tls_error());
   }
   return {};
 }

@@ -193,10 +193,9 @@ TEST_F(GuardTest, ARefusalByTheGuardAtTheOtherEndIsNoParentProxys) {
   auto say = [&](json message) { EXPECT_TRUE(write_all(control_.get(), message.dump() + "\n")); };
   say({{"type", "relay"}, {"up", true}});
   ASSERT_EQ(configure()["type"], "ready");
-  for (auto [said, code, reason] :
-       {std::tuple("HTTP/1.1 403 bottle not_allowed\r\n\r\n", "relay", "the guard answered 403"),
-        std::tuple("nonsense\r\n\r\n", "relay", "the guard's answer: "),
-        std::tuple("", "operator_away", "the guard did not answer")}) {
+  for (auto [said, code, reason] : {std::tuple("HTTP/1.1 403 bottle not_allowed\r\n\r\n", "relay", " answered 403"),
+                                    std::tuple("nonsense\r\n\r\n", "relay", " sent an answer that is not HTTP: "),
+                                    std::tuple("", "operator_away", " did not answer")}) {
     Wire wire{dial_loopback(port_), {}, {}};
     wire.write("CONNECT named.example.org:443 HTTP/1.1\r\nHost: named.example.org:443\r\n\r\n");
     json open = next_line();
@@ -208,7 +207,7 @@ TEST_F(GuardTest, ARefusalByTheGuardAtTheOtherEndIsNoParentProxys) {
     json line = audited(code);
     while (line["type"] == "stream") line = audited(code);
     std::string why = line.value("reason", line.dump());
-    EXPECT_TRUE(why.starts_with(std::string("on the operator's machine: ") + reason)) << why;
+    EXPECT_TRUE(why.starts_with(std::string("the guard on the operator's machine") + reason)) << why;
   }
 }
 

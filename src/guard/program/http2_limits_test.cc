@@ -29,9 +29,9 @@ TEST_F(Http2Test, AHeadThatIsTooLargeIsAnswered) {
   std::string answer = peer.fetch(large + "\r\n");
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 431 ")) << answer;
   EXPECT_NE(answer.find("x-bottle-deny: bad_request"), answer.npos) << answer;
-  EXPECT_EQ(audited("bad_request")["reason"], "a head that is too large");
+  EXPECT_EQ(audited("bad_request")["reason"], "the head is too large");
   EXPECT_TRUE(peer.fetch("GET /large HTTP/1.1\r\nHost: a.test\r\n\r\n").starts_with("HTTP/1.1 502 "));
-  EXPECT_EQ(audited("bad_answer")["reason"], "the upstream's answer: a head that is too large");
+  EXPECT_EQ(audited("bad_answer")["reason"], "the server's answer is not valid: the head is too large");
   EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));
 }
 

@@ -36,7 +36,7 @@ TEST_F(InjectionsTest, AnInjectionInAnAnswerIsRecorded) {
   EXPECT_EQ(first["host"], "site.test");
   EXPECT_EQ(first["action"], "allow");
   EXPECT_TRUE(first["reason"].get<std::string>().starts_with(
-      "the answer tells the agent to ignore its instructions, where a person does not see it,"))
+      "the answer tells the agent to ignore its instructions, in text that a person does not see,"))
       << first;
   EXPECT_EQ(audited("injection")["host"], "packed.test");
   EXPECT_EQ(count_audited("injection"), 0) << "each kind once for each host";

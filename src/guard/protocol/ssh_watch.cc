@@ -33,32 +33,34 @@ SshWatch::State SshWatch::refuse(const char* why) {
 SshWatch::State SshWatch::packet(std::string_view payload) {
   enum : unsigned char { kNewKeys = 21, kReplyOrGroup = 31, kGexReply = 33 };
   auto type = static_cast<unsigned char>(payload[0]);
-  if (type == kNewKeys) return refuse("new keys without a host key");
+  if (type == kNewKeys) return refuse("the server started encryption without sending a host key");
   if (type != kReplyOrGroup && type != kGexReply) return state_;
   std::string_view rest = payload.substr(1), first, second;
-  if (!take_string(rest, first)) return refuse("a broken key exchange reply");
+  if (!take_string(rest, first)) return refuse("the server's key exchange reply is malformed");
   if (first == key_ && take_string(rest, second) && !rest.empty()) return state_ = State::matched;
   // Message 31 is also the group of a group exchange (two numbers and nothing else). The key then comes in message 33.
   if (type == kReplyOrGroup && first != key_ && take_string(rest, second) && rest.empty()) return state_;
-  return refuse("the server has another host key");
+  return refuse("the server's host key is not the one in the manifest");
 }
 
 SshWatch::State SshWatch::feed(std::string_view bytes) {
   if (state_ != State::more) return state_;
   seen_ += bytes.size();
-  if (seen_ > kMostBytes) return refuse("no host key within 256 KB");
+  if (seen_ > kMostBytes) return refuse("the server sent no host key within the first 256 KB");
   buffer_.append(bytes);
   while (!greeted_) {
     size_t end = buffer_.find('\n');
-    if (end == std::string::npos) return buffer_.size() > 1024 ? refuse("not SSH") : state_;
+    if (end == std::string::npos) return buffer_.size() > 1024 ? refuse("the server does not speak ssh") : state_;
     std::string line = buffer_.substr(0, end);
     buffer_.erase(0, end + 1);
     if (line.starts_with("SSH-2.0-") || line.starts_with("SSH-1.99-")) greeted_ = true;
-    else if (line.starts_with("SSH-") || line.starts_with("HTTP/")) return refuse("not SSH 2");
+    else if (line.starts_with("SSH-") || line.starts_with("HTTP/"))
+      return refuse("the server does not speak version 2 of ssh");
   }
   while (buffer_.size() >= 5) {
     size_t length = number(buffer_), padding = static_cast<unsigned char>(buffer_[4]);
-    if (length < 2 || length > kMostPacket || padding + 1 >= length) return refuse("a broken SSH packet");
+    if (length < 2 || length > kMostPacket || padding + 1 >= length)
+      return refuse("the server sent a malformed ssh packet");
     if (buffer_.size() < 4 + length) break;
     std::string payload = buffer_.substr(5, length - 1 - padding);
     buffer_.erase(0, 4 + length);

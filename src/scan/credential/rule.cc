@@ -78,18 +78,18 @@ class Reader {
     if (line.front() == '[') return section(line);
     size_t colon = line.find(':');
     if (colon == line.npos) return wrong("a line must be \"[id]\", \"key: value\" or a comment");
-    if (rules_.empty()) return wrong("the line stands before the first rule", "Begin a rule with a line \"[id]\".");
+    if (rules_.empty()) return wrong("the line comes before the first rule", "begin a rule with a line \"[id]\"");
     return set(line.substr(0, colon), trimmed(line.substr(colon + 1)));
   }
 
   Result<> section(std::string_view line) {
     TRY(ended());
     if (!line.ends_with(']') || !is_id(line.substr(1, line.size() - 2)))
-      return wrong("the id of a rule has lower-case letters, digits and '-' in brackets");
+      return wrong("the id of a rule must be lower-case letters, digits and '-' in brackets");
     std::string id(line.substr(1, line.size() - 2));
     if (std::ranges::any_of(rules_, [&](const Rule& rule) { return rule.id == id; }))
-      return wrong("there is a rule \"" + id + "\" already");
-    if (rules_.size() == kMostRules) return wrong("there are more than 1000 rules");
+      return wrong("rule \"" + id + "\" is defined twice");
+    if (rules_.size() == kMostRules) return wrong("the file has more than 1000 rules");
     rules_.push_back({.id = std::move(id), .line = number_});
     return {};
   }
@@ -106,8 +106,8 @@ class Reader {
     else if (key == "edge" && value == "alone") rule.edge = Edge::alone;
     else if (key == "act" && (value == "warn" || value == "block")) rule.warns = value == "warn";
     else
-      return wrong("\"" + std::string(key) + ": " + std::string(value) + "\" is not known",
-                   "The keys are is, pattern, check, edge, act, ignore, yes and no.");
+      return wrong("\"" + std::string(key) + ": " + std::string(value) + "\" is not a known line",
+                   "the keys are is, pattern, check, edge, act, ignore, yes and no");
     return {};
   }
 
@@ -117,7 +117,7 @@ class Reader {
       std::string_view print = list.substr(0, end);
       list = trimmed(list.substr(end));
       if (print.size() != 12 || print.find_first_not_of("0123456789abcdef") != print.npos)
-        return wrong("a fingerprint has 12 digits of 0 to 9 and a to f");
+        return wrong("a fingerprint must be 12 hexadecimal digits in lower case");
       rule.ignored.emplace_back(print);
     }
     return {};
@@ -126,7 +126,7 @@ class Reader {
   Result<> check(Rule& rule, std::string_view value) {
     std::string_view name = value.substr(0, value.find(' '));
     auto found = std::ranges::find(kChecks, name, &NamedCheck::name);
-    if (found == kChecks.end()) return wrong("there is no check \"" + std::string(name) + "\"");
+    if (found == kChecks.end()) return wrong("unknown check \"" + std::string(name) + "\"");
     rule.check = found->check;
     if (rule.check != Check::last) return {};
     std::string_view count = trimmed(value.substr(name.size()));
@@ -143,8 +143,8 @@ class Reader {
     bool has_pattern = !rule.patterns.empty();
     if (!has_pattern && !is_surveyed(rule.check)) return wrong("rule \"" + rule.id + "\" has no line \"pattern\"");
     if (has_pattern && is_surveyed(rule.check))
-      return wrong("rule \"" + rule.id + "\" has a pattern, but its check finds what it confirms without one",
-                   "Remove its lines \"pattern\", or use another check.");
+      return wrong("rule \"" + rule.id + "\" has a pattern, but its check works without one",
+                   "remove its lines \"pattern\", or use another check");
     auto has = [&](bool positive) {
       return std::ranges::any_of(rule.examples, [&](const Example& each) { return each.positive == positive; });
     };

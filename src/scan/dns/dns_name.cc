@@ -56,7 +56,8 @@ bool is_odd(std::string_view label) {
 std::string_view judge_label(std::string_view label) {
   auto is_hex = [](char c) { return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f'); };
   auto is_base32 = [](char c) { return is_letter(c) || (c >= '2' && c <= '7'); };
-  if (is_punycode(label)) return is_odd(label) ? "has a label of Punycode that is no name" : std::string_view();
+  if (is_punycode(label))
+    return is_odd(label) ? "has a label of Punycode that decodes to an unlikely name" : std::string_view();
   size_t hex_digits = static_cast<size_t>(std::ranges::count_if(label, is_digit));
   if (longest_row(label, is_digit) >= kLongDigits) return "has a label of digits";
   if (longest_row(label, is_hex) >= kLongHex && hex_digits >= 4) return "has a label of hexadecimal digits";
@@ -82,7 +83,7 @@ std::string_view carries_data(std::string_view name) {
   if (name.ends_with('.')) name.remove_suffix(1);
   std::string_view domain = registered_domain(name);
   std::string_view left = name.substr(0, name.size() - domain.size());
-  if (left.size() > kLongestLeft) return "is longer than names are";
+  if (left.size() > kLongestLeft) return "is longer than usual names";
   size_t labels = 0, random_bytes = 0;
   while (!left.empty()) {
     std::string_view label = left.substr(0, left.find('.'));

@@ -13,11 +13,11 @@ TEST(DnsName, NamesThatCarryData) {
   EXPECT_EQ(carries_data("U2VjcmV0S2V5MTIzNDU2Nzg.example.net"), "has a label of random characters");
   EXPECT_EQ(carries_data("QUJDREVGR0hJSktMTU5PUFFSU1Q.example.net"), "has a label of random characters");
   EXPECT_EQ(carries_data("xn--4d5f3a9b2c8e7f1a0b6d4c3e4d5f3a9b2c8e7f1a0b6d4c3e99.example.net"),
-            "has a label of Punycode that is no name");
+            "has a label of Punycode that decodes to an unlikely name");
   EXPECT_EQ(carries_data("xa--4d5f3a9b2c8e7f1a0b6d4c3e.example.net"), "has a label of hexadecimal digits");
   EXPECT_EQ(carries_data("a.b.c.d.e.f.g.example.net"), "has a long chain of labels");
   EXPECT_EQ(carries_data(std::string(60, 'a') + "." + std::string(60, 'b') + ".example.net"),
-            "is longer than names are");
+            "is longer than usual names");
   EXPECT_EQ(carries_data("a1b2c3d4e5.f6a7b8c9d0.a9b8c7d6e5.f4a3b2c1d0.example.net"),
             "has several labels of random characters");
 }
