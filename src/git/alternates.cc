@@ -20,7 +20,7 @@ Result<> check_store(const Beneath& objects) {
   auto plain = [&](const std::string& below, bool only_directories) {
     return objects.each(below, kMostEntries, [&](const std::string& name, unsigned char type) -> Result<> {
       std::string path = objects.root() + "/" + (below.empty() ? "" : below + "/") + name;
-      if (type == DT_LNK) return fail(Code::denied, path + " is a symbolic link: it is not followed");
+      if (type == DT_LNK) return fail(Code::denied, path + " is a symbolic link, which bottle does not follow");
       if (type != DT_DIR && type != DT_REG && !only_directories)
         return fail(Code::denied, path + " is not a regular file");
       return {};
@@ -46,7 +46,8 @@ Result<> add(const std::string& path, int depth, std::vector<std::string>& store
     std::string other = real ? real : "";
     std::free(real);
     if (other.empty()) continue;
-    if (depth >= kDeepest) return fail(Code::limit, "it borrows objects over more than five repositories");
+    if (depth >= kDeepest)
+      return fail(Code::limit, "it borrows objects through a chain of more than five repositories");
     TRY(check_owner_of_objects(other));
     TRY(add(other, depth + 1, stores));
   }

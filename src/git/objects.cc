@@ -47,7 +47,7 @@ class Batch {
       text.append(have.substr(0, end));
       at_ += std::min(have.size(), end == std::string_view::npos ? have.size() : end + 1);
       if (end != std::string_view::npos) return text;
-      if (text.size() > kLongestHead) return fail(Code::protocol, "git cat-file's answer is not understood");
+      if (text.size() > kLongestHead) return fail(Code::protocol, "the answer of git cat-file is not valid");
     }
   }
 
@@ -94,7 +94,7 @@ Result<std::vector<Entry>> list_tree(const Runner& git, const std::string& commi
     std::string_view line = std::string_view(out).substr(at, end - at);
     size_t first = line.find(' '), second = line.find(' ', first + 1), tab = line.find('\t');
     if (tab == std::string_view::npos || second > tab)
-      return fail(Code::protocol, "git ls-tree's answer is not understood");
+      return fail(Code::protocol, "the answer of git ls-tree is not valid");
     entries.push_back({std::string(line.substr(tab + 1)), std::string(line.substr(0, first)),
                        std::string(line.substr(second + 1, tab - second - 1))});
   }
@@ -123,7 +123,7 @@ Result<> stream_blobs(const Runner& git, const std::vector<std::string>& ids, co
       if (!size) return fail(Code::not_found, "git has no blob " + ids[place]);
       TRY(blob(place, *size));
       TRY(batch.bytes(*size, data));
-      if (TRY(batch.line()) != "") return fail(Code::protocol, "git cat-file's answer is not understood");
+      if (TRY(batch.line()) != "") return fail(Code::protocol, "the answer of git cat-file is not valid");
     }
     return {};
   }();

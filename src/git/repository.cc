@@ -61,11 +61,12 @@ Result<std::string> line_of(const Beneath& directory, const std::string& file) {
 std::string shown(const std::string& path) { return "'" + one_line(path, 4096) + "'"; }
 
 std::unexpected<Error> not_theirs(const std::string& marker, const std::string& git_dir) {
-  return fail(Code::denied,
-              shown(marker) + " leads to the repository " + shown(git_dir) + ", which does not name " +
-                  shown(parent_of(marker)) + " as a work tree of its own",
-              "a hostile directory can name any of your repositories in that way. If this is meant: git --git-dir=" +
-                  shell_word(git_dir) + " config core.worktree " + shell_word(parent_of(marker)));
+  return fail(
+      Code::denied,
+      shown(marker) + " leads to the repository " + shown(git_dir) + ", which does not name " +
+          shown(parent_of(marker)) + " as a work tree of its own",
+      "a hostile directory can name any of your repositories in this way; if you want this, run: git --git-dir=" +
+          shell_word(git_dir) + " config core.worktree " + shell_word(parent_of(marker)));
 }
 
 // Returns the path that a `.git` file contains.
@@ -75,8 +76,8 @@ Result<std::string> pointed_to(const std::string& top, const std::string& marker
   constexpr std::string_view kBegin = "gitdir: ";
   std::string git_dir = text.starts_with(kBegin) ? resolve(top, text.substr(kBegin.size())) : "";
   if (git_dir.empty() || !is_directory(git_dir))
-    return fail(Code::invalid, shown(marker) + " is not a file that git made, or leads to no repository",
-                "remove it, or mend the link with `git worktree repair` or `git submodule update`");
+    return fail(Code::invalid, shown(marker) + " was not made by git, or does not lead to a repository",
+                "remove it, or repair the link with `git worktree repair` or `git submodule update`");
   return git_dir;
 }
 
@@ -95,8 +96,9 @@ Result<std::string> common_of(const Beneath& own, const std::string& marker) {
 Result<> check_layout(const Beneath& common, const Beneath& own) {
   for (const char* name : {"objects", "refs"})
     if (!TRY(common.directory(name)))
-      return fail(Code::invalid, shown(common.root()) + " is no repository: it has no directory " + name);
-  if (!TRY(own.file("HEAD"))) return fail(Code::invalid, shown(own.root()) + " is no repository: it has no HEAD");
+      return fail(Code::invalid, shown(common.root()) + " is not a repository, because it has no directory " + name);
+  if (!TRY(own.file("HEAD")))
+    return fail(Code::invalid, shown(own.root()) + " is not a repository, because it has no HEAD");
   return {};
 }
 
@@ -109,7 +111,7 @@ Result<std::optional<Repository>> judge(const std::string& top, const std::strin
   TRY(check_owner(top, {marker, top}));
   found.git_dir = is_plain ? marker : is_link ? resolve(top, ".git") : TRY(pointed_to(top, marker));
   if (found.git_dir.empty() || !is_directory(found.git_dir))
-    return fail(Code::invalid, shown(marker) + " leads to no repository");
+    return fail(Code::invalid, shown(marker) + " does not lead to a repository");
   TRY(check_owner(top, {found.git_dir}));
   Beneath own = TRY(Beneath::open(found.git_dir));
   found.common_dir = TRY(common_of(own, marker));

@@ -74,7 +74,7 @@ TEST_F(Find, AFileThatPointsToAnotherRepositoryIsRefused) {
   put(repo + "/.git", "gitdir: " + secret_ + "/.git/worktrees/side\n");
   expect_refused("which does not name");
   put(repo + "/.git", "gitdir: /dev/null\n");
-  expect_refused("leads to no repository");
+  expect_refused("does not lead to a repository");
   // A separate git directory does not point back; git does not set that, but the operator can.
   fs::remove(repo + "/.git");
   git("init -q --separate-git-dir=" + root + "/separate");
@@ -211,7 +211,7 @@ TEST_F(Owner, OfAnyPartMustBeTheOperator) {
   give(repo);
   auto refused = find(repo);
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().todo, "if you trust it: git config --global --add safe.directory " + repo);
+  EXPECT_EQ(refused.error().todo, "if you trust it, run: git config --global --add safe.directory " + repo);
 }
 
 TEST_F(Owner, IsNotAskedWhereTheOperatorDeclaresItSafe) {

@@ -41,7 +41,7 @@ Result<UniqueFd> enter(const Repository& repository, const std::string& path, bo
         (void)!::fchmodat(at.get(), part.c_str(), (st.st_mode & 07777) | bits | ((bits & 0444) >> 2) | S_ISGID, 0);
     }
     UniqueFd next(::openat(at.get(), part.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!next && errno == ENOTDIR) return cannot(path, part + " is a ref already, or a link");
+    if (!next && errno == ENOTDIR) return cannot(path, part + " is already a ref, or is a link");
     if (!next) return fail_errno("opening " + path);
     at = std::move(next);
   }
@@ -63,8 +63,8 @@ class Lock {
       if (lock.fd_) break;
       if (errno != EEXIST) return fail_errno("creating " + file);
       if (std::chrono::steady_clock::now() > until)
-        return cannot(name, "another git has " + file + " open, or left it behind", Code::conflict,
-                      "if no git runs there, remove that file");
+        return cannot(name, "another git command has " + file + " open, or did not remove it", Code::conflict,
+                      "if no git command runs in that repository, remove that file");
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
     struct stat st{};
@@ -85,7 +85,7 @@ class Lock {
     ::unlinkat(directory_.get(), name_.c_str(), AT_REMOVEDIR);
     if (::renameat(directory_.get(), (name_ + ".lock").c_str(), directory_.get(), name_.c_str()) != 0) {
       if (errno == EISDIR || errno == ENOTEMPTY || errno == EEXIST)
-        return cannot(name_, "there are refs below that name");
+        return cannot(name_, "other refs begin with that name");
       return fail_errno("writing " + name_);
     }
     fd_.reset();
@@ -107,7 +107,7 @@ std::pair<std::string, std::string> split(const std::string& name) {
 
 Result<> check_ours(const std::string& name) {
   if (name.starts_with(kOurs) && is_ref_name(name)) return {};
-  return fail(Code::internal, one_line(name, 200) + " is no ref of bottle's");
+  return fail(Code::internal, one_line(name, 200) + " is not one of bottle's refs");
 }
 
 Result<std::string> packed_refs(const Repository& repository) {
@@ -171,7 +171,7 @@ Result<> write_ref(const Repository& repository, const std::string& name, const 
   // A packed ref has no file, so the file system would not report a conflict with it.
   for (const auto& [other, unused] : parse_packed_refs(TRY(packed_refs(repository)), kOurs))
     if (other.starts_with(name + "/") || name.starts_with(other + "/"))
-      return cannot(name, "there is the ref " + one_line(other, 1024));
+      return cannot(name, "the ref " + one_line(other, 1024) + " exists");
   Lock lock = TRY(Lock::take(TRY(enter(repository, path, true)), file, repository.settings.shared));
   return lock.commit(id + "\n");
 }

@@ -12,9 +12,9 @@ Result<> check_place(const std::string& path) {
   if (error) return fail(Code::not_found, "the workspace " + one_line(path) + " cannot be opened: " + error.message());
   if (now == path) return {};
   return fail(Code::denied,
-              "the workspace " + one_line(path) + " leads to " + one_line(now) +
-                  " now, which it did not when the plan was made",
-              "find out who replaced it by a link, then start again");
+              "the workspace " + one_line(path) + " now leads to " + one_line(now) +
+                  ", which is not the directory that the plan names",
+              "find out why it was replaced with a link, then start again");
 }
 
 }  // namespace bottle::workspace

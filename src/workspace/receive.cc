@@ -40,7 +40,7 @@ Result<std::optional<git::Repository>> original_at(const std::string& source, co
   if (error) return fail(Code::not_found, one_line(source) + ": " + error.message());
   TRY(check_place(source));
   auto found = TRY(git::find(path));
-  if (!found || found->top != path) return fail(Code::not_found, one_line(path) + " is no git repository any more");
+  if (!found || found->top != path) return fail(Code::not_found, one_line(path) + " is no longer a git repository");
   return found;
 }
 
@@ -179,16 +179,17 @@ class Reception {
 }  // namespace
 
 std::string about_archive(const std::string& path, const std::string& session) {
-  return "All of the workspace as the agent left it, unchecked, is in an archive: mkdir " + shell_word(session) +
-         " && tar -xf " + shell_word(path) + " -C " + shell_word(session) + "\n";
+  return "The whole workspace as the agent left it, unchecked, is in an archive. To unpack it: mkdir " +
+         shell_word(session) + " && tar -xf " + shell_word(path) + " -C " + shell_word(session) + "\n";
 }
 
 Result<Back> receive(const Incoming& in, const Source& source) {
   if (in.session.empty() || in.session.size() > 63 ||
       in.session.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos ||
       in.session[0] == '-')
-    return fail(Code::invalid, "not a session's name");
-  if (!in.base.empty() && !git::is_object_id(in.base)) return fail(Code::invalid, "not a commit: " + one_line(in.base));
+    return fail(Code::invalid, "the session's name is not valid");
+  if (!in.base.empty() && !git::is_object_id(in.base))
+    return fail(Code::invalid, one_line(in.base) + " is not the id of a commit");
   TRY(make_directories(in.results_dir));
   std::error_code error;
   std::string results = std::filesystem::canonical(in.results_dir, error).string();

@@ -69,8 +69,8 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
   auto origin = TRY(origin_at(source, state));
   bool commits = origin && !origin->head.commit.empty();
   if (outgoing.mode == WorkspaceMode::clone && !commits)
-    summary.warnings.push_back(origin ? "the repository has no commit: copied instead of cloned"
-                                      : "not a git repository: copied instead of cloned");
+    summary.warnings.push_back(origin ? "the repository has no commit, so it was copied instead of cloned"
+                                      : "the workspace is not a git repository, so it was copied instead of cloned");
   git::Runner git = TRY(git::Runner::make(state, {.stop = outgoing.stop}));
   Sender sender(git, source, state, packer, record, summary);
   if (outgoing.mode == WorkspaceMode::clone && commits) TRY(sender.clone(*origin));

@@ -238,8 +238,9 @@ TEST_F(Workspace, UncommittedChangesAreNoticedWhateverTheIndexIsLike) {
     EXPECT_EQ(pack(manifest::WorkspaceMode::clone).warnings.empty(), !counts) << kind;
     put(repo + "/a.txt", "changed\n");
     EXPECT_EQ(pack(manifest::WorkspaceMode::clone).warnings,
-              (std::vector<std::string>{
-                  "uncommitted changes stay here: the clone holds HEAD (workspace: copy takes them along)"}))
+              (std::vector<std::string>{"uncommitted changes were not sent, because a clone has only what is committed "
+                                        "(use workspace: copy to send "
+                                        "them)"}))
         << kind;
     EXPECT_EQ(sh("cat " + repo + "/.git/index | sha256sum"), before) << kind;
   }

@@ -194,7 +194,7 @@ TEST_F(Whole, SubmodulesGoInAndComeBack) {
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
     auto sent = pack(mode);
     if (mode == WorkspaceMode::clone)
-      EXPECT_NE(joined(sent.warnings).find("the submodule absent stays here"), std::string::npos);
+      EXPECT_NE(joined(sent.warnings).find("the submodule absent was not sent"), std::string::npos);
     unpack();
     EXPECT_EQ(git("status --porcelain", inside), "");
     EXPECT_EQ(*read_file(inside + "/lib/v.txt"), "v\n");
@@ -238,7 +238,7 @@ TEST_F(Whole, WhatALockedRepositoryDoesNotTakeIsInABundle) {
   put(repo + "/.git/refs/bottle", "in the way");
   auto back = come_home(sent.base);
   EXPECT_NE(back.bundle, "");
-  EXPECT_NE(back.text.find("The repository did not take all of it"), std::string::npos) << back.text;
+  EXPECT_NE(back.text.find("Not all of the work could be written to the repository"), std::string::npos) << back.text;
   EXPECT_NE(back.patch, "");
   fs::remove(repo + "/.git/refs/bottle");
   size_t at = back.text.find("git fetch "), end = back.text.find('\n', at);

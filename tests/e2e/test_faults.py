@@ -195,7 +195,7 @@ def test_the_disk_of_the_state_fills_up_while_the_agent_works(world, operator, b
 
 
 def test_the_disk_of_the_repository_is_full(world, operator, before):
-    """Where the work comes home there is no room: commits are not left behind, they come with a later command."""
+    """Where the work comes home there is no room: commits are not lost; a later command brings them."""
     objects = os.path.join(operator.workspace, ".git")
     with small_disk(objects, "512k"):
         session = operator.start("cd /workspace && head -c 2000000 /dev/urandom > big && git add -A && "

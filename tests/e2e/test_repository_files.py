@@ -88,7 +88,7 @@ def test_an_extension_of_the_index_hides_nothing(operator, trap, plain, extensio
     if extension != "fsmonitor":
         return
     session = operator.start("cat a/dirty", workspace="clone")
-    assert session.out == "committed\n" and "uncommitted changes stay here" in session.err, session.explain()
+    assert session.out == "committed\n" and "uncommitted changes were not sent" in session.err, session.explain()
     expect_nothing(trap, session.explain())
 
 

@@ -86,7 +86,7 @@ def test_apply_diff_and_discard(operator):
     assert applied.returncode == 0, applied.stderr
     with open(os.path.join(operator.workspace, "README.md")) as file:
         assert file.read().endswith("more\n")
-    assert "does not fit" in operator.bottle("apply", name).stderr
+    assert "does not apply" in operator.bottle("apply", name).stderr
     assert operator.git("for-each-ref", "refs/bottle") != ""
     discarded = operator.bottle("discard", name, "--yes")
     assert discarded.returncode == 0, discarded.stderr

@@ -79,7 +79,7 @@ class Parser {
     while (peek() == ' ' || peek() == '\t') next();
     Setting setting{(section_.empty() ? "" : section_ + ".") + lower(key), std::nullopt};
     if (peek() != '\n' && peek() != kEnd) {
-      if (next() != '=') return bad("a setting without '='");
+      if (next() != '=') return bad("a setting has no '='");
       setting.value = TRY(value());
     }
     if (settings_.size() >= kMostSettings) return fail(Code::limit, "it has too many settings");
@@ -94,7 +94,7 @@ class Parser {
     for (;;) {
       int c = next();
       if (c == kEnd || c == '\n') {
-        if (quoted) return bad("a value whose quotation mark is missing");
+        if (quoted) return bad("a quoted value has no end");
         out.resize(kept);
         return out;
       }
@@ -117,7 +117,7 @@ class Parser {
         if (c == '\n') continue;  // a backslash continues the line
         static constexpr std::string_view kFrom = "tbn\\\"", kTo = "\t\b\n\\\"";
         size_t which = c == kEnd ? std::string_view::npos : kFrom.find(static_cast<char>(c));
-        if (which == std::string_view::npos) return bad("a value with an escape that git does not know");
+        if (which == std::string_view::npos) return bad("a value has an escape that git does not know");
         c = kTo[which];
       }
       out += static_cast<char>(c);

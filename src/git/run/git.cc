@@ -90,7 +90,7 @@ Result<Runner> Runner::make(const std::string& state, const Limits& limits) {
 }
 
 Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, const Options& o) const {
-  if (!o.in) return fail(Code::internal, "git would run in a repository that is not ours");
+  if (!o.in) return fail(Code::internal, "git would run in a repository that bottle did not make");
   std::vector<std::string> argv = {"git", "--git-dir=" + o.in.path()};
   if (!o.work_tree.empty()) argv.push_back("--work-tree=" + o.work_tree);
   // The configuration comes from bottle and names no command. These settings turn off what git would do by default.
@@ -114,7 +114,7 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
   UniqueFd in = TRY(make_memory_file("git", o.input));
   auto left =
       std::chrono::duration_cast<std::chrono::seconds>(limits_.until - std::chrono::steady_clock::now()).count();
-  if (left <= 0) return fail(Code::timed_out, verb(arguments) + ": no time is left for it");
+  if (left <= 0) return fail(Code::timed_out, verb(arguments) + ": the time for this step is up");
   // Checks the limit while git writes: a tree of a few bytes that names itself at ten levels produces a list of
   // gigabytes.
   auto ended = capture(command, {.input_fd = o.input_fd >= 0 ? o.input_fd : in.get(),

@@ -75,7 +75,7 @@ Result<> check_owner(const std::string& repository, const std::vector<std::strin
     return fail(Code::denied,
                 "detected dubious ownership in repository at '" + one_line(repository, 4096) +
                     "': " + one_line(path, 4096) + whose + ", and you are " + std::to_string(::geteuid()),
-                "if you trust it: git config --global --add safe.directory " + shell_word(repository));
+                "if you trust it, run: git config --global --add safe.directory " + shell_word(repository));
   }
   return {};
 }

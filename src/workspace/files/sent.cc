@@ -108,7 +108,7 @@ Result<std::optional<Sent>> read_sent(const std::string& directory) {
   Sent sent;
   for (size_t at = 0, end; (end = text.find('\0', at)) != std::string::npos; at = end + 1)
     if (!take(sent, std::string_view(text).substr(at, end - at)))
-      return fail(Code::protocol, path + " is not understood");
+      return fail(Code::protocol, path + " is not a valid list of sent files");
   return sent;
 }
 

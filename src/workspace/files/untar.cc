@@ -71,10 +71,10 @@ Result<std::map<std::string, std::string>> pax(std::string_view body) {
       length = length * 10 + static_cast<size_t>(body[i] - '0');
     if (i == 0 || i >= body.size() || body[i] != ' ' || length > body.size() || length < i + 3 ||
         body[length - 1] != '\n')
-      return broken("a pax record");
+      return broken("a pax record is malformed");
     std::string_view record = body.substr(i + 1, length - i - 2);
     size_t equals = record.find('=');
-    if (equals == std::string_view::npos) return broken("a pax record");
+    if (equals == std::string_view::npos) return broken("a pax record is malformed");
     out[std::string(record.substr(0, equals))] = record.substr(equals + 1);
     body.remove_prefix(length);
   }
@@ -101,7 +101,7 @@ struct Announced {
 bool is_announcement(char type) { return type == 'x' || type == 'g' || type == 'L' || type == 'K'; }
 
 Result<> read_announcement(const Source& source, char type, uint64_t size, Announced& announced) {
-  if (size > kHeaderLimit) return broken("a header that is too long");
+  if (size > kHeaderLimit) return broken("a header is too long");
   std::string body((size + 511) / 512 * 512, '\0');
   if (!body.empty() && !TRY(read_fully(source, body.data(), body.size()))) return broken("it ends too early");
   body.resize(size);
@@ -122,7 +122,7 @@ Result<TarEntry> read_entry(const char* block, uint64_t size, uint64_t mode, con
   if (auto it = extra.find("linkpath"); it != extra.end()) entry.target = it->second;
   if (auto it = extra.find("size"); it != extra.end()) {
     auto given = decimal(it->second);
-    if (!given) return broken("a size");
+    if (!given) return broken("a size is not valid");
     size = *given;
   }
   bool sparse =
@@ -179,9 +179,9 @@ Result<> read_tar(const Source& source, const Visit& visit) {
       return read_rest(source);
     }
     empty = 0;
-    if (!checksum_holds(block)) return broken("a header's checksum");
+    if (!checksum_holds(block)) return broken("the checksum of a header is wrong");
     auto size = number(block + 124, 12), mode = number(block + 100, 8);
-    if (!size || !mode) return broken("a number in a header");
+    if (!size || !mode) return broken("a number in a header is not valid");
     if (is_announcement(block[156])) {
       TRY(read_announcement(source, block[156], *size, announced));
       continue;
@@ -252,7 +252,7 @@ Result<bool> Tree::file(const std::vector<std::string>& path, bool executable, c
   }
   char buffer[65536];
   while (size_t n = TRY(body(buffer, sizeof buffer))) {
-    if (n > *bytes_left) return fail(Code::limit, "what comes back is larger than the limit");
+    if (n > *bytes_left) return fail(Code::limit, "the workspace that came back is larger than the limit");
     *bytes_left -= n;
     TRY(write_all(fd.get(), {buffer, n}));
   }

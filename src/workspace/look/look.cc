@@ -50,7 +50,8 @@ void Look::judge(const Tree& tree, size_t place, const LinkNames& names, std::ve
   if (change.is == Is::submodule) report(shown, "a submodule", tree.place);
   if (auto why = reason_to_look(change.path, directory); !why.empty()) return report(shown, why, tree.place);
   if (change.is == Is::link && !stays_inside(change.path, change.target))
-    return report(shown + " → " + one_line(change.target, kLongestShown), "a link out of the tree", tree.place);
+    return report(shown + " → " + one_line(change.target, kLongestShown), "a link that points out of the tree",
+                  tree.place);
   if (auto other = names.reason(change.path, directory))
     return report(shown + " (by the link " + one_line(other->via, kLongestShown) + ")", other->why, tree.place);
   Content content = content_of(change.path);
@@ -70,7 +71,7 @@ std::vector<ToRead> Look::take(const Tree& tree) {
     judge(tree, i, names, to_read);
     if (repositories.holds(tree.changes[i].path))
       report(one_line(tree.changes[i].path, kLongestShown),
-             "git takes its directory for a repository, and runs what its config names", tree.place);
+             "git treats its directory as a repository, and runs what its config names", tree.place);
   }
   // An unchanged file may have a new name.
   if (!same)
@@ -83,7 +84,7 @@ std::vector<ToRead> Look::take(const Tree& tree) {
           now ? now->why : "a new link gives it a name that tools read", tree.place);
     });
   if (steps_left_ == 0)
-    report("links", "there are more of them than were followed: files may have names that were not looked at");
+    report("links", "there are more links than bottle follows, so files may have names that were not checked");
   return to_read;
 }
 

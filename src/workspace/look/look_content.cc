@@ -58,17 +58,17 @@ std::vector<std::string> in_npm(const json& now, const json& before) {
   if (auto names = changed(member(now, "scripts"), member(before, "scripts"), kInstallScripts); !names.empty())
     reasons.push_back("npm runs its scripts on install: " + names);
   if (auto names = changed(now, before, kNpmSettings); !names.empty())
-    reasons.push_back("tools, editors and hooks obey it: " + names);
+    reasons.push_back("tools, editors and hooks follow it: " + names);
   return reasons;
 }
 
 std::vector<std::string> in_json(Content kind, std::string_view text, std::string_view before) {
   auto now = parse(text);
-  if (!now) return {"it cannot be read as JSON, so that nobody knows what it runs"};
+  if (!now) return {"it is not valid JSON, so bottle cannot tell what it runs"};
   json was = parse(before).value_or(json());
   if (kind == Content::npm) return in_npm(*now, was);
   auto names = changed(*now, was, kComposerSettings);
-  return names.empty() ? std::vector<std::string>{} : std::vector<std::string>{"composer runs or obeys it: " + names};
+  return names.empty() ? std::vector<std::string>{} : std::vector<std::string>{"composer runs or follows it: " + names};
 }
 
 // Returns whether the text may cause code to run in a build. TOML allows escapes in quoted keys, so a key with an

@@ -19,15 +19,15 @@ struct Row {
 // .dockerignore, .git-blame-ignore-revs, .clang-format).
 constexpr Row kTable[] = {
     // These take effect when a person enters the directory.
-    {".envrc .env .autoenv .autoenv.zsh .rvmrc", "a shell with direnv, autoenv, dotenv or rvm runs it on entering"},
-    {"flake.nix shell.nix default.nix devenv.nix devbox.json", "nix runs it for the shell of this directory"},
+    {".envrc .env .autoenv .autoenv.zsh .rvmrc", "a shell with direnv, autoenv, dotenv or rvm runs it on cd"},
+    {"flake.nix shell.nix default.nix devenv.nix devbox.json", "nix runs it when you open a shell in this directory"},
     {"mise.toml .mise.toml mise.*.toml .mise.*.toml .mise/ .config/mise/ .config/mise.toml .mise-tasks/ mise-tasks/ "
      ".rtx.toml",
-     "mise runs its templates and hooks on entering"},
-    {".tool-versions .tool-versions.*", "asdf and mise choose by it which programs run"},
+     "mise runs its templates and hooks on cd"},
+    {".tool-versions .tool-versions.*", "it tells asdf and mise which programs to run"},
     {".bashrc .bash_profile .bash_login .bash_logout .bash_aliases .profile .zshrc .zprofile .zshenv .zlogin .kshrc "
      ".inputrc .config/fish/ .ssh/ .config/git/ .gitconfig",
-     "a shell, ssh or git obeys it where this is a home directory or is included by one"},
+     "a shell, ssh or git reads it if this is a home directory, or if files of one include it"},
     {".ripgreprc", "ripgrep takes options from it, which can name a program"},
 
     // These take effect when a person opens it in an editor.
@@ -42,7 +42,7 @@ constexpr Row kTable[] = {
     {".dir-locals.el .dir-locals-2.el .emacs .emacs.d/ .projectile", "emacs runs it"},
     {".devcontainer/ .devcontainer.json .gitpod.yml .gitpod.dockerfile .replit replit.nix .codesandbox/ .stackblitzrc "
      ".idx/",
-     "the development container is made by it"},
+     "it defines the development container"},
     {".ycm_extra_conf.py .luarc.json .luarc.jsonc omnisharp.json hie.yaml analysis_options.yaml",
      "the editor's language server runs it"},
     {"*.desktop", "a file manager runs what it names"},
@@ -57,13 +57,13 @@ constexpr Row kTable[] = {
      ".goosehints "
      ".aider.conf.yml .aider.model.settings.yml .rules copilot-instructions.md .github/instructions/ .github/prompts/ "
      ".github/agents/ .github/chatmodes/ .github/hooks/ .github/skills/",
-     "an agent that you start here obeys it"},
+     "an agent that you start in this directory follows it"},
     {".bottle/", "bottle reads it"},
 
     // These are read by git and its hooks.
-    {".gitmodules", "git fetches from where it says"},
-    {".gitattributes", "git chooses filters by it"},
-    {".lfsconfig", "git sends what it stores, and perhaps a sign-in, to where it says"},
+    {".gitmodules", "it tells git where to fetch from"},
+    {".gitattributes", "it tells git which filters to use"},
+    {".lfsconfig", "it tells git where to send large files, perhaps with your credentials"},
     {".husky/ .githooks/ .git-hooks/ .hooks/ .huskyrc .huskyrc.* .pre-commit-config.yaml .pre-commit-hooks.yaml "
      "lefthook.yml lefthook.yaml lefthook.toml lefthook.json .lefthook.yml .lefthook.yaml .lefthook.toml "
      ".lefthook.json "
@@ -71,13 +71,14 @@ constexpr Row kTable[] = {
      ".simple-git-hooks.* .lintstagedrc .lintstagedrc.* captainhook.json grumphp.yml .captain/ commitlint.config.* "
      ".commitlintrc .commitlintrc.*",
      "it is a git hook, or names one: it runs on commit"},
-    {".hg/ .jj/ .svn/ .bzr/ .fslckout _fossil_", "another version control's own directory, which names programs"},
+    {".hg/ .jj/ .svn/ .bzr/ .fslckout _fossil_",
+     "the directory of another version control system, which can name programs to run"},
 
     // These take effect when a person installs, builds or tests; sorted by language.
     {".npmrc .yarnrc .yarnrc.yml .yarnrc.yaml pnpm-workspace.yaml bunfig.toml .pnpmrc",
-     "the package manager takes its settings from it: where packages come from, and which scripts run"},
+     "it tells the package manager where packages come from and which scripts to run"},
     {".pnpmfile.cjs .pnpmfile.mjs pnpmfile.js .yarn/", "the package manager runs it"},
-    {"binding.gyp", "npm builds it on install, by commands that it holds"},
+    {"binding.gyp", "npm runs its commands on install"},
     {"node_modules/ .pnp.cjs .pnp.loader.mjs", "the project's tools, and editors, run what is in it"},
     {"*.config.js *.config.cjs *.config.mjs *.config.ts *.config.mts *.config.cts .*rc.js .*rc.cjs .*rc.mjs .*rc.ts "
      ".eslintrc .eslintrc.* .prettierrc .prettierrc.* .babelrc .babelrc.* .postcssrc .postcssrc.* .stylelintrc "
@@ -87,7 +88,7 @@ constexpr Row kTable[] = {
      "a linter, formatter, bundler or test runner runs it, in editors too"},
     {"pyproject.toml setup.py setup.cfg hatch_build.py",
      "pip runs what it names on install; tests and editors read it"},
-    {"conftest.py pytest.ini .pytest.ini tox.ini noxfile.py .coveragerc", "the tests begin with it"},
+    {"conftest.py pytest.ini .pytest.ini tox.ini noxfile.py .coveragerc", "a test run begins with it"},
     {"sitecustomize.py usercustomize.py *.pth *.egg-link .pdbrc pyvenv.cfg", "python runs it when it starts"},
     {"*.pyc *.pyo", "python may run it instead of the source beside it"},
     {".venv/ venv/ .direnv/", "an environment whose programs come before the system's"},
@@ -101,22 +102,22 @@ constexpr Row kTable[] = {
      "ruby's tools run it"},
     {"build.rs .cargo/ rust-toolchain rust-toolchain.toml", "cargo runs what it says, and rust-analyzer starts cargo"},
     {".golangci.yml .golangci.yaml .golangci.toml .golangci.json", "the linter loads the plugins that it names"},
-    {".mvn/ mvnw mvnw.cmd", "every call of maven begins with it"},
+    {".mvn/ mvnw mvnw.cmd", "maven runs or reads it on every call"},
     {"gradlew gradlew.bat gradle/wrapper/ gradle.properties gradle-daemon-jvm.properties init.gradle init.gradle.kts "
      "settings.gradle settings.gradle.kts build.gradle build.gradle.kts buildsrc/ *.gradle *.gradle.kts",
      "gradle runs it, and IDEs start gradle when they open the project"},
     {"*.sbt .sbtopts .jvmopts .sbtrc project/build.properties project/*.scala build.sc build.mill project.clj deps.edn",
-     "the build tool runs it, and editors start that"},
+     "the build tool runs it, and editors start the build tool"},
     {"nuget.config .nuget/ directory.build.props directory.build.targets directory.packages.props directory.build.rsp "
      "msbuild.rsp *.csproj *.fsproj *.vbproj *.vcxproj *.proj *.props *.targets global.json before.*.sln.targets "
      "after.*.sln.targets",
      "MSBuild runs its targets, and IDEs start MSBuild when they open the project"},
     {"cmakelists.txt *.cmake cmakepresets.json cmakeuserpresets.json meson.build makefile gnumakefile makefile.pl "
      "build.pl",
-     "IDEs and installers run it to know the project"},
+     "IDEs and installers run it to learn about the project"},
     {".bazelrc .bazeliskrc .bazelversion workspace workspace.bazel module.bazel tools/bazel .bazelproject .buckconfig "
      ".buckconfig.local",
-     "bazel or buck obeys it at every call"},
+     "bazel or buck reads it on every call"},
     {"package.swift *.xcscheme *.xcconfig *.pbxproj", "Xcode and swift run it or what it names"},
     {"mix.exs .iex.exs .formatter.exs rebar.config rebar.config.script build.zig build.zig.zon dub.json dub.sdl "
      "config.nims "

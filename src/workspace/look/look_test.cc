@@ -181,8 +181,8 @@ TEST(Look, LinksWithinTheTreeAreFollowed) {
 }
 
 TEST(Look, LinksOutOfTheTreeAndInCirclesEnd) {
-  EXPECT_EQ(lines({{"up", kLink, "../.."}}).at(0), "up → ../..: a link out of the tree");
-  EXPECT_EQ(lines({{"a/b", kLink, "/etc"}}).at(0), "a/b → /etc: a link out of the tree");
+  EXPECT_EQ(lines({{"up", kLink, "../.."}}).at(0), "up → ../..: a link that points out of the tree");
+  EXPECT_EQ(lines({{"a/b", kLink, "/etc"}}).at(0), "a/b → /etc: a link that points out of the tree");
   std::map<std::string, std::string> circle = {{"a", "b"}, {"b", "a"}, {"d/self", "."}, {"d/up", ".."}};
   EXPECT_EQ(lines({{"a/x"}, {"d/y"}}, circle), std::vector<std::string>());
   // There are endless names, and one of them matters.

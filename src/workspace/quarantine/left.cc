@@ -77,7 +77,7 @@ class Comparison {
     std::vector<std::string> on_disk;
     for (const auto& path : q_.written) {
       if (is_in_submodule(path)) {
-        q_.leave(path, "it lies in a submodule that was not there: left behind");
+        q_.leave(path, "not brought home, because it is in a submodule that was not sent");
         continue;
       }
       on_disk.push_back(path);
@@ -109,7 +109,7 @@ class Comparison {
   // Handles files that are on the disk and not in git's index: either they are ignored, or git would not accept them.
   Result<> sort_out_ignored() {
     if (!conversions_.ignores) {
-      for (const auto& path : missing_) q_.leave(path, "git would not take it: left behind");
+      for (const auto& path : missing_) q_.leave(path, "not brought home, because git does not accept it");
       return {};
     }
     auto asked = missing_;
@@ -120,7 +120,7 @@ class Comparison {
     auto ignored = TRY(ignored_of(q_, git_, asked));
     for (const auto& path : missing_) {
       if (!ignored.contains(path)) {
-        q_.leave(path, "git would not take it: left behind");
+        q_.leave(path, "not brought home, because git does not accept it");
         continue;
       }
       left_.ignored.push_back(path);
@@ -187,7 +187,7 @@ class Comparison {
     }
     for (const auto& [path, other] : q_.aliases)
       if (const auto* was = find(before_, other)) now_[path] = {path, was->mode, was->object};
-      else q_.leave(path, "another name of a file that is not here any more: left behind");
+      else q_.leave(path, "not brought home, because it is a hard link to a file that no longer exists");
     return {};
   }
 

@@ -63,7 +63,7 @@ struct Budget {
   uint64_t bytes, held;
 
   Result<> charge(uint64_t more) {
-    if (more > bytes) return fail(Code::limit, "what comes back is larger than the limit");
+    if (more > bytes) return fail(Code::limit, "the workspace that came back is larger than the limit");
     bytes -= more;
     return {};
   }
@@ -104,7 +104,7 @@ class Filler {
         q_.leave(name, "a socket, pipe or device: left behind");
         break;
     }
-    if (!done) q_.leave(name, "it cannot be where it is: left behind");
+    if (!done) q_.leave(name, "not brought home, because it cannot be created at this path");
     return {};
   }
 
@@ -140,7 +140,7 @@ class Filler {
     if (q_.known_objects.empty()) return {};
     if (e.kind == TarEntry::Kind::hardlink) return hardlinked_object(path, e);
     if (e.kind != TarEntry::Kind::file) {
-      q_.leave(".git/" + name, "a link or device in .git: left behind");
+      q_.leave(".git/" + name, "not brought home, because it is a link or a device in .git");
       return {};
     }
     if (path.size() > 2 && path[0] == "lfs" && path[1] == "objects") {
@@ -289,7 +289,7 @@ class Filler {
     if (::access((q_.known_objects + name.substr(std::string_view("objects").size())).c_str(), F_OK) == 0) return {};
     Path to = is_pack(path) ? Path{"incoming", path[2]} : path;
     if (!TRY(repository_.file(to, false, body, &budget_.bytes)))
-      q_.leave(".git/" + name, "it cannot be where it is: left behind");
+      q_.leave(".git/" + name, "not brought home, because it cannot be created at this path");
     return {};
   }
 
@@ -300,13 +300,13 @@ class Filler {
       std::string id = trimmed(TRY(text_of(body, 2048)));
       if (id.starts_with("ref:") || name.ends_with(".lock")) return {};  // another name of a ref, such as origin/HEAD
       if (git::is_ref_name(name) && git::is_object_id(id) && q_.refs.size() < kMostRefs) q_.refs[name] = id;
-      else q_.leave(".git/" + name, "not a ref that git would take: left behind");
+      else q_.leave(".git/" + name, "not brought home, because it is not a valid ref");
     } else if (name == "packed-refs") {
       std::string text = TRY(text_of(body, 64 << 20));
       packed_ = git::parse_packed_refs(text, "refs/");
       if (packed_.size() > kMostRefs) {
         packed_.clear();
-        q_.leave(".git/packed-refs", "more refs than the limit: left behind");
+        q_.leave(".git/packed-refs", "not brought home, because there are more refs than the limit");
       }
     } else if (name == "logs/refs/stash") {
       // Each line is "OLD NEW who when<TAB>what".
@@ -328,7 +328,7 @@ class Filler {
       Path end(target->end() - 3, target->end());
       if (is_loose_object(path) && is_loose_object(end)) done = TRY(repository_.hardlink(path, end));
     }
-    if (!done) q_.leave(".git/" + join(path), "a link or device in .git: left behind");
+    if (!done) q_.leave(".git/" + join(path), "not brought home, because it is a link or a device in .git");
     return {};
   }
 
@@ -358,14 +358,15 @@ class Unpacker {
   Result<> entry(const TarEntry& e, const Source& body) {
     uint64_t implied = 0;
     for (const auto& part : parts_) implied += part.filler->implied();
-    if (entries_left_-- <= implied) return fail(Code::limit, "more entries come back than the limit");
+    if (entries_left_-- <= implied)
+      return fail(Code::limit, "the workspace that came back has more entries than the limit");
     // An entry takes an inode besides its content.
     TRY(budget_.charge(kEntryCost + e.path.size() + e.target.size()));
     auto path = safe_components(e.path);
     // The engine puts the directory's own name in front of every path.
     if (path && prefix_.empty() && !path->empty()) prefix_ = (*path)[0];
     if (!path || path->empty() || (*path)[0] != prefix_) {
-      parts_[0].q->leave(e.path.substr(0, 200), "a path that leads out of the workspace: left behind");
+      parts_[0].q->leave(e.path.substr(0, 200), "not brought home, because the path leads out of the workspace");
       return {};
     }
     path->erase(path->begin());
@@ -376,12 +377,13 @@ class Unpacker {
     Part& part = tree_of(*path);
     Path own(path->begin() + static_cast<long>(part.place.size()), path->end());
     if (own.empty()) {  // the top of the repository
-      if (e.kind != TarEntry::Kind::directory) part.q->leave("", "it is no directory any more: left behind");
+      if (e.kind != TarEntry::Kind::directory)
+        part.q->leave("", "not brought home, because it is no longer a directory");
       return {};
     }
     for (const auto& component : own)
       if (is_git_directory(component))
-        return part.filler->leave(own, e, body, "a repository within the tree: left behind");
+        return part.filler->leave(own, e, body, "not brought home, because it belongs to a repository within the tree");
     return part.filler->entry(own, e, body, e.kind == TarEntry::Kind::hardlink ? target_of(e, part) : std::nullopt);
   }
 
@@ -439,7 +441,8 @@ Result<> index_packs(Quarantine& q, const git::Runner& git) {
   for (const auto& pack : std::filesystem::directory_iterator(q.repository.path() + "/incoming", error)) {
     auto left = std::chrono::duration_cast<std::chrono::seconds>(deadline - std::chrono::steady_clock::now()).count();
     if (++seen > kMostPacks || left <= 0) {
-      q.leave(".git/objects/pack/" + pack.path().filename().string(), "there was no time for it: left behind");
+      q.leave(".git/objects/pack/" + pack.path().filename().string(),
+              "not brought home, because the time for reading packs was up");
       continue;
     }
     UniqueFd fd(::open(pack.path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
@@ -448,7 +451,7 @@ Result<> index_packs(Quarantine& q, const git::Runner& git) {
     options.input_fd = fd.get();
     options.timeout_s = static_cast<int>(left);
     if (!TRY(git.agrees({"index-pack", "--stdin"}, options)))
-      q.leave(".git/objects/pack/" + pack.path().filename().string(), "a broken pack: left behind");
+      q.leave(".git/objects/pack/" + pack.path().filename().string(), "not brought home, because the pack is broken");
   }
   std::filesystem::remove_all(q.repository.path() + "/incoming", error);
   return {};

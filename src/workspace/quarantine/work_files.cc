@@ -123,7 +123,8 @@ Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const gi
     }
     bool done = false;
     TRY(encode(tree, path, value, done));
-    if (!done && name_them) q.flagged.emplace_back(q.shown(path), "it is not converted from " + one_line(value, 100));
+    if (!done && name_them)
+      q.flagged.emplace_back(q.shown(path), "bottle could not convert it from " + one_line(value, 100));
   }
   return filtered;
 }

@@ -55,15 +55,16 @@ class Writer {
     if (merge) take(git + "merge " + whole);
     if (!home.patch().empty()) take(git + "apply " + shell_word(home.patch()));
     if (brought && !home.continues()) {
-      add("The agent has rewritten its history, so that a merge would not give what it left. To have it as a branch:");
+      add("The agent rewrote its history, so a merge would not give you what it left. To get it as a branch:");
       add("  " + git + "branch " + shell_word("bottle-" + in_.session) + " " + whole);
     }
     if (brought && home.left().was_changed)
-      add("Files that you have changed are among them: the patch fits onto your files as they were sent.");
+      add("Some of these files had changes that you had not committed. The patch applies to the files as they were "
+          "sent.");
     if (!home.filtered().empty()) of_filtered(home);
     if (!home.left().mixed.empty())
       add("Your own changes in " + some_of(home.left().mixed) +
-          " are on the ref, too: the agent changed the same lines.");
+          " are on the ref, too, because the agent changed the same lines.");
   }
 
   void of_directory(const Homecoming& home) {
@@ -88,10 +89,9 @@ class Writer {
     if (files > 0)
       add("Ignored by git, and not taken: " + some_of(back.ignored) + " (" + counted(files, "file") +
           "). --keep-ignored, or keep: in the bottle, brings such files home.");
-    if (gone > 0)
-      add(counted(gone, "file") + " that git ignores " + (gone == 1 ? "was" : "were") + " removed there; yours stay.");
+    if (gone > 0) add("The agent removed " + counted(gone, "file") + " that git ignores. Yours are unchanged.");
     if (back.skipped)
-      add(std::to_string(back.skipped) + (back.skipped == 1 ? " entry was" : " entries were") + " not taken.");
+      add(std::to_string(back.skipped) + (back.skipped == 1 ? " entry was" : " entries were") + " not brought home.");
   }
 
   std::string text() const { return joined(lines_); }
@@ -105,14 +105,14 @@ class Writer {
       names.push_back(change.path);
       filters.insert(home.quarantine().filtered.at(change.path));
     }
-    add("On no ref and in no patch, because git's filter " + some_of({filters.begin(), filters.end()}) +
-        " converts them and bottle does not run it: " + some_of(names) +
-        ". To take these files, copy them, and `git add` runs the filter:");
+    add("Some files are on no ref and in no patch, because git's filter " + some_of({filters.begin(), filters.end()}) +
+        " converts them, and bottle does not run filters: " + some_of(names) +
+        ". To take these files, copy them; `git add` then runs the filter:");
     add("  " + copy_command(home.filtered(), home.quarantine().source));
   }
 
   void of_bundle(const Homecoming& home, const std::string& git) {
-    add("The repository did not take all of it: " + one_line(home.unwritable(), 1000));
+    add("Not all of the work could be written to the repository: " + one_line(home.unwritable(), 1000));
     take(git + "fetch " + shell_word(home.bundle()) + " " + shell_word("refs/bottle/*:refs/bottle/*"));
   }
 

@@ -30,7 +30,7 @@ std::string as_lines(const std::vector<std::string>& ids, const char* before) {
 Result<uint32_t> count_of(int pack) {
   unsigned char head[12];
   if (::pread(pack, head, sizeof head, 0) != sizeof head || std::memcmp(head, "PACK", 4) != 0)
-    return fail(Code::protocol, "git made no pack");
+    return fail(Code::protocol, "git did not make a pack");
   return static_cast<uint32_t>(head[8]) << 24 | static_cast<uint32_t>(head[9]) << 16 |
          static_cast<uint32_t>(head[10]) << 8 | head[11];
 }
@@ -122,7 +122,7 @@ Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const gi
                            const std::vector<std::string>& known, const std::string& id, Room& room) {
   if (room.left == 0)
     return fail(Code::limit,
-                "bringing the work into " + one_line(repository.top, 4096) + ": it is more than the limit");
+                "bringing the work into " + one_line(repository.top, 4096) + ": the work is larger than the limit");
   auto added = add(q, git, repository, known, id, room.left);
   bool cut_off = !added && added.error().code == Code::limit;
   uint64_t before = std::exchange(room.size, size_of(q.known_objects));

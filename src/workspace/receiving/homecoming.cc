@@ -105,13 +105,13 @@ Result<> Homecoming::make_links() {
     bool inside = stays_inside(path, target) || same;
     if (!inside) {
       std::string shown = path;
-      q_.leave(shown.append(" → ").append(target), "a link out of the tree: left behind");
+      q_.leave(shown.append(" → ").append(target), "not brought home, because the link points out of the tree");
     }
     if (inside && TRY(tree.link(*safe_components(path), target))) {
       ++link;
       continue;
     }
-    if (inside) q_.leave(path, "it cannot be where it is: left behind");
+    if (inside) q_.leave(path, "not brought home, because it cannot be created at this path");
     if (same) q_.untouched.insert(path);
     link = q_.links.erase(link);
   }
@@ -125,8 +125,7 @@ Result<> Homecoming::look_around(uint64_t& room) {
   if (origin_.repository) q_.filtered = std::move(filtered);
   TRY(make_links());
   inspection_.emplace(TRY(Inspection::make(q_, git_)));
-  if (!origin_.error.empty())
-    inspection_->flag(q_.shown(""), "its repository cannot be read any more: " + origin_.error);
+  if (!origin_.error.empty()) inspection_->flag(q_.shown(""), "its repository can no longer be read: " + origin_.error);
   if (!origin_.repository) return {};
   room_.emplace(Room{room, size_of(q_.known_objects)});
   known_ = TRY(known_commits(q_, git_, *origin_.repository, base_));
@@ -182,9 +181,9 @@ Result<> Homecoming::take_refs() {
   size_t taken = 0;
   for (const auto& [from, id] : wanted) {
     if (++taken > kMostTaken) {
-      q_.leave(".git/" + from, "more refs than the limit: left behind");
+      q_.leave(".git/" + from, "not brought home, because there are more refs than the limit");
     } else if (!TRY(take_ref(from, id))) {
-      q_.leave(".git/" + from, "broken or incomplete: left behind");
+      q_.leave(".git/" + from, "not brought home, because it is broken or incomplete");
     } else if (q_.head == "ref: " + from || (q_.head == id && from.starts_with("refs/heads/"))) {
       head_ = id;
     }
@@ -279,7 +278,7 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
     if (!TRY(bring(whole_, left_.worktree))) {
       whole_.clear();
       inspection_->flag(q_.shown("the files as they were left"),
-                        "they did not pass git's checks, and are in the patch only");
+                        "they did not pass git's checks, so they are only in the patch");
     }
   }
   if (!homeless_.empty()) TRY(write_bundle());
@@ -311,7 +310,7 @@ Result<> Homecoming::write_patch() {
   ::unlink(beside.c_str());
   if (written.error().code != Code::limit) return std::unexpected(std::move(written.error()));
   ::unlink(path.c_str());
-  inspection_->flag(q_.shown("the patch"), "there is none: " + written.error().what);
+  inspection_->flag(q_.shown("the patch"), "it could not be made: " + written.error().what);
   return {};
 }
 
@@ -328,7 +327,7 @@ Result<> Homecoming::write_bundle() {
     auto brought = bring_objects(q_, git_, to, known_, ref.id, *room_);
     if (unwritable_.empty()) unwritable_ = ref.from;
     if (!brought || !*brought) {
-      inspection_->flag(ref.name, "broken or incomplete: left behind");
+      inspection_->flag(ref.name, "not brought home, because it is broken or incomplete");
       ++q_.skipped;
       continue;
     }

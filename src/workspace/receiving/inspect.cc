@@ -76,7 +76,7 @@ Result<> Inspection::read(const std::vector<ToRead>& to_read, const std::vector<
     const Change& change = *changes[each.change];
     auto now = texts.find(change.object), was = texts.find(before(change));
     if (now == texts.end()) {
-      look_.report(each.shown, "it is too large to be looked through", place);
+      look_.report(each.shown, "it is too large to be checked", place);
       continue;
     }
     for (const auto& why : reasons_in(each.content, now->second, was == texts.end() ? "" : was->second))
@@ -109,7 +109,7 @@ std::vector<std::string> Inspection::lines() const {
   auto all = look_.lines();
   if (passed_over_)
     all.push_back(std::to_string(passed_over_) + (passed_over_ == 1 ? " branch was" : " branches were") +
-                  " not looked through: too many files differ");
+                  " not checked, because too many files differ");
   return all;
 }
 

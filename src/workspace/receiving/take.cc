@@ -43,7 +43,7 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
       words.push_back(patches[i].file);
       auto done = TRY(git.run(words, {.in = views[i], .work_tree = patches[i].directory}));
       if (done.status != 0)
-        return fail(Code::conflict, "the patch does not fit onto " + one_line(patches[i].directory, 4096) + ": " +
+        return fail(Code::conflict, "the patch does not apply to " + one_line(patches[i].directory, 4096) + ": " +
                                         folded(done.complaint, 1000));
     }
   return {};

@@ -24,10 +24,10 @@ std::unexpected<Error> incomplete(const Origin& origin, const std::string& compl
   std::string todo;
   if (repository.settings.partial)
     todo =
-        "it is a partial clone, and nothing is fetched on behalf of a repository: get all of its objects first, with "
+        "it is a partial clone, and bottle does not fetch what is missing; first get all of its objects with "
         "`git fetch --refetch --no-filter`";
   else if (repository.objects.size() > 1)
-    todo = "it borrows objects from " + one_line(repository.objects[1], 4096) + ": see whether they are all there";
+    todo = "it borrows objects from " + one_line(repository.objects[1], 4096) + "; check that they are all there";
   return fail(Code::unavailable,
               "objects of the repository at " + one_line(repository.top, 4096) +
                   " are missing or broken: git: " + folded(complaint),
@@ -146,7 +146,7 @@ Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const
   }
   auto listed = tags.get();
   TRY(copied);
-  if (!listed) warnings.push_back("the tags stay here: " + one_line(listed.error().what));
+  if (!listed) warnings.push_back("the tags were not sent: " + one_line(listed.error().what));
   git::Refs refs = std::move(remotes);
   refs.merge(git::parse_packed_refs(listed.value_or(""), "refs/tags/"));
   if (!branch.empty()) refs[branch] = commit;

@@ -49,7 +49,8 @@ Result<git::Refs> refs_of(const git::Directory& made) {
 
 // Returns a warning for a clone if the working tree differs from the committed state, otherwise an empty string.
 std::string about_changes(const git::Runner& git, const Origin& origin, const std::string& state) {
-  const std::string stay = " stay here: the clone holds HEAD (workspace: copy takes them along)";
+  const std::string stay =
+      " were not sent, because a clone has only what is committed (use workspace: copy to send them)";
   auto settings = git::settings_in(origin.repository, origin.head.branch);
   auto view = git::make_view(origin.repository, state + "/status", {.head = origin.head.commit, .settings = &settings});
   auto status = view ? git.run({"status", "--porcelain", "--no-renames", "--ignore-submodules=all"},
@@ -135,14 +136,14 @@ Result<> Sender::check_out(const Origin& origin, const std::string& below, int d
 Result<> Sender::send_below(const std::string& path, const std::string& commit, int depth) {
   const std::string name = (commit.empty() ? "the repository " : "the submodule ") + one_line(path);
   auto stays = [&](const std::string& why) {
-    summary_.warnings.push_back(name + " stays here: " + why);
+    summary_.warnings.push_back(name + " was not sent: " + why);
     return Result<>{};
   };
   std::string full = source_ + "/" + path;
   auto found = git::find(full);
   if (!found) return stays(found.error().what);
   if (!*found || (*found)->top != full)
-    return commit.empty() ? Result<>{} : stays("it is empty (git submodule update --init gets it)");
+    return commit.empty() ? Result<>{} : stays("it is empty (run `git submodule update --init` to get it)");
   if (depth > kDeepest) return stays("it is nested too deeply");
   auto origin = origin_of(**found, fresh_place());
   if (!origin) return stays(origin.error().what);
@@ -182,7 +183,7 @@ Result<> Sender::include(const std::vector<std::string>& patterns) {
     TRY(packer_.pack_extra(source_, path));
     ++taken;
   }
-  if (taken == 0) summary_.warnings.push_back("`include` names no file that is here");
+  if (taken == 0) summary_.warnings.push_back("`include` matches no file");
   return {};
 }
 
@@ -191,7 +192,7 @@ Result<bool> Sender::take_along(const std::string& path, const Origin* top, bool
   std::string full = source_ + "/" + path;
   auto found = git::find(full);
   if (!found) {
-    summary_.warnings.push_back("the repository " + one_line(path) + " goes as files alone: " + found.error().what);
+    summary_.warnings.push_back("the repository " + one_line(path) + " was sent as plain files: " + found.error().what);
     return true;
   }
   if (!*found || (*found)->top != full) return true;
