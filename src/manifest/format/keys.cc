@@ -9,11 +9,11 @@ constexpr Section kSections[] = {
     {"manifest", "Top level of `bottle.yaml`"},
     {"bottle", "`bottles.<name>`"},
     {"resources", "`bottles.<name>.resources`"},
-    {"variable", "`bottles.<name>.env.<name>`, when more than a value"},
+    {"variable", "`bottles.<name>.env.<name>`, as a map"},
     {"secret", "`bottles.<name>.secrets.<name>`"},
     {"scan", "`bottles.<name>.scan`"},
     {"egress", "`bottles.<name>.egress`"},
-    {"rule", "`bottles.<name>.egress.allow[]`, when more than a host"},
+    {"rule", "`bottles.<name>.egress.allow[]`, as a map"},
     {"lan", "`bottles.<name>.egress.lan[]`"},
     {"ssh", "`bottles.<name>.ssh[]`"},
     {"agent", "`agents.<name>`"},
@@ -28,150 +28,157 @@ constexpr Section kSections[] = {
 };
 
 constexpr Key kKeys[] = {
-    {"manifest", "bottles", Shape::map, Type::section, "bottle", "The policies agents work under."},
+    {"manifest", "bottles", Shape::map, Type::section, "bottle",
+     "The sandboxes that agents work in, each with its policy."},
     {"manifest", "agents", Shape::map, Type::section, "agent",
-     "Who works, and in which bottle. Also one file each in `agents/`."},
-    {"manifest", "vms", Shape::map, Type::section, "vm", "Machines made for a session, for `--vm NAME`."},
+     "The agents, and which bottle each works in. An agent can also be a file in `agents/`."},
+    {"manifest", "vms", Shape::map, Type::section, "vm", "VMs that `bottle start --vm NAME` can create."},
 
     {"bottle", "extends", Shape::list, Type::name, "",
-     "Bottles to start from, in order. Maps are merged by name; `egress.allow`, `egress.presets`, `egress.lan`, "
+     "Bottles whose settings this one inherits, in order. Maps are merged by name; `egress.allow`, `egress.presets`, "
+     "`egress.lan`, "
      "`egress.extra_ca`, `egress.allowed_secrets`, `scan.secrets`, `scan.rules`, `packages` and `ssh` are joined; "
-     "anything else is replaced."},
+     "this bottle's value replaces any other."},
     {"bottle", "image", Shape::one, Type::text, "",
-     "An image the engine has. Without `image` or `dockerfile`, one is made that holds the provider's program."},
-    {"bottle", "dockerfile", Shape::one, Type::host_path, "", "A Dockerfile to build; relative to this file."},
-    {"bottle", "packages", Shape::list, Type::package, "", "Debian packages to add to the image that is made."},
+     "An image that the engine has. Without `image` or `dockerfile`, `bottle` builds one with the provider's program."},
+    {"bottle", "dockerfile", Shape::one, Type::host_path, "",
+     "A Dockerfile to build. The path is relative to this file."},
+    {"bottle", "packages", Shape::list, Type::package, "", "Debian packages to add to the image that `bottle` builds."},
     {"bottle", "runtime", Shape::one, Type::name, "",
-     "`auto`, `runc`, `runsc`, or any runtime the engine lists. Default `auto`: the engine's own default. Tried once "
-     "before its first session."},
+     "`auto`, `runc`, `runsc`, or any runtime that the engine lists. The default `auto` is the engine's own default. "
+     "`bottle` tries a runtime once before its first session."},
     {"bottle", "resources", Shape::one, Type::section, "resources", "Limits of the agent's container."},
     {"bottle", "workspace", Shape::one, Type::choice, "none|copy|clone|bind",
-     "How the directory gets in. Default `clone`: committed work as a clone; results come back as refs and a patch. "
-     "`copy`: all files as they are, committed or not, but no links whose target is absolute or outside the directory. "
-     "`bind` lets the agent write to the directory itself; not with a rootless engine."},
+     "How the directory gets into the bottle. `clone` (the default) sends what is committed, and results come back as "
+     "refs and a patch. `copy` sends all files as they are, except links whose target is absolute or outside the "
+     "directory. `bind` lets the agent write to the directory itself and does not work with a rootless engine."},
     {"bottle", "include", Shape::list, Type::text, "",
-     "Files that a clone takes along though they are not committed, such as `.env` or `config/*.local`: patterns as in "
-     "`.gitignore`. The agent can read them. Default none."},
+     "Patterns, as in `.gitignore`, for files that a clone sends although they are not committed, such as `.env` or "
+     "`config/*.local`. The agent can read them. Default none."},
     {"bottle", "keep", Shape::list, Type::text, "",
-     "Files that come home though git ignores them, such as `dist/`: patterns as in `.gitignore`. They go to `kept` in "
-     "the session's results. Default none."},
+     "Patterns, as in `.gitignore`, for files to bring home although git ignores them, such as `dist/`. They go to "
+     "`kept` in the session's results. Default none."},
     {"bottle", "env", Shape::map, Type::variable, "variable",
-     "Variables of the agent: a literal, `${HOST_VAR}`, or `?question` to be asked at start. The agent sees these "
-     "values; what it must not see is a secret. With `{value: …, secret: true}`, the value must not leave. Your time "
-     "zone (`TZ`), your locale (`LANG`, `LC_*`; if the image has it, otherwise it is `C.UTF-8`) and, on a terminal, "
-     "`COLORTERM` go along unless they are set here.",
+     "The agent's environment variables: a literal, `${HOST_VAR}`, or `?question` to ask at the start. The agent sees "
+     "these values; use `secrets` for those that it must not see. The guard stops a value with `{value: …, secret: "
+     "true}` on its way out. `bottle` also passes your time zone (`TZ`), your locale (`LANG`, `LC_*`, or `C.UTF-8` if "
+     "the image lacks it) and, on a terminal, `COLORTERM`, unless they are set here.",
      kOptional, false, Type::env_name},
     {"bottle", "secrets", Shape::map, Type::section, "secret",
-     "Values the agent may use and never sees: it holds a placeholder, the guard puts in the value for the bound "
-     "hosts."},
+     "Values that the agent can use but never sees. It holds a placeholder, and the guard puts in the value in "
+     "requests "
+     "to the bound hosts."},
     {"bottle", "scan", Shape::one, Type::section, "scan",
-     "What the guard looks for besides the secrets and the credentials that it knows by their form."},
+     "What the guard looks for in addition to secrets and the credentials that it recognizes by their form."},
     {"bottle", "egress", Shape::one, Type::section, "egress",
-     "What the bottle may reach. Without it: the provider's own API."},
+     "What the bottle can reach. Without it, only the provider's own API."},
     {"bottle", "ssh", Shape::list, Type::section, "ssh",
-     "ssh hosts to reach through the guard; the key stays in an ssh-agent outside."},
+     "ssh hosts to reach through the guard. The key stays in an ssh-agent outside the bottle."},
 
-    {"resources", "memory", Shape::one, Type::size, "", "Memory; k, m, g, t are powers of 1024. Default `4g`."},
-    {"resources", "cpus", Shape::one, Type::number, "", "Processors, fractions allowed. Default `2`."},
+    {"resources", "memory", Shape::one, Type::size, "",
+     "Memory. The units k, m, g and t are powers of 1024. Default `4g`."},
+    {"resources", "cpus", Shape::one, Type::number, "", "Processors. Fractions are allowed. Default `2`."},
     {"resources", "pids", Shape::one, Type::count, "", "Processes and threads. Default `512`."},
     {"resources", "disk", Shape::one, Type::size, "",
-     "What the agent may write and keep: in its home, in the workspace's copy and anywhere else in the container. Each "
-     "file counts as 4k or more. An agent that exceeds this is stopped, and its work comes back. Default `20g`."},
+     "How much the agent can store in its home, in the workspace's copy and anywhere else in the container. Each file "
+     "counts as at least 4k. An agent that exceeds this is stopped, and its work comes home. Default `20g`."},
     {"resources", "shm", Shape::one, Type::size, "",
-     "The size of `/dev/shm`, which browsers need. What is in it counts as memory. Default `1g`."},
+     "The size of `/dev/shm`, which browsers need. Its content counts as memory. Default `1g`."},
 
     {"variable", "value", Shape::one, Type::env_value, "",
-     "The value: `${HOST_VAR}` or `?question`, or a literal if it is no secret.", kRequired},
+     "The value: `${HOST_VAR}` or `?question`, or a literal if it is not secret.", kRequired},
     {"variable", "secret", Shape::one, Type::flag, "",
-     "`true`: the agent sees the value, but the guard stops it on its way out, as the value of a secret."},
+     "If `true`, the agent sees the value, but the guard stops it on its way out like the value of a secret."},
 
     {"secret", "from", Shape::one, Type::source, "",
      "Where the value comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND` or `?question`.", kRequired},
     {"secret", "hosts", Shape::list, Type::pattern, "",
-     "The hosts it is for. Anywhere else the value and the placeholder are refused, except on the way to the agent's "
-     "model ([guard.md](guard.md)). Needed unless `expose`.",
+     "The hosts that the secret is for. The guard refuses requests to other hosts that contain the value or the "
+     "placeholder, except on the way to the agent's model ([guard.md](guard.md)). Required without `expose`.",
      kOptional, kFilled},
     {"secret", "header", Shape::one, Type::header, "",
-     "The header to set for these hosts, `{}` being the value. Without it, the placeholder is replaced in "
-     "`Authorization`, Basic credentials included, and `ANTHROPIC_API_KEY` goes in `x-api-key`. In any other header it "
-     "is "
-     "refused."},
+     "The header to set for these hosts, with `{}` for the value. Without it, the guard replaces the placeholder in "
+     "`Authorization`, also within Basic credentials, and puts `ANTHROPIC_API_KEY` in `x-api-key`. It refuses the "
+     "placeholder in any other header."},
     {"secret", "in", Shape::list, Type::choice, "header|query|body",
-     "Where in a request to these hosts the placeholder is replaced. Default `header`. In `query` and `body` the value "
-     "is written as it must be there: percent-encoded in a query and a form, escaped in JSON.",
+     "Where in a request to these hosts the guard replaces the placeholder. Default `header`. It encodes the value for "
+     "its place: percent-encoded in a query and a form, escaped in JSON.",
      kOptional, kFilled},
     {"secret", "beside", Shape::list, Type::name, "",
      "Headers with credentials of the agent's own, such as `Cookie`, that may go to these hosts together with the "
      "value. The guard removes all others.",
      kOptional, kFilled},
     {"secret", "env", Shape::one, Type::env_name, "",
-     "The agent's variable that holds the placeholder. Default: NAME where `from` is `env:NAME`."},
+     "The agent's variable that holds the placeholder. Default: NAME if `from` is `env:NAME`."},
     {"secret", "placeholder", Shape::one, Type::placeholder, "",
-     "What the agent holds, where a program insists on a shape. Default: chosen per session."},
+     "The placeholder, for programs that accept only values of a certain form. Default: chosen for each session."},
     {"secret", "expose", Shape::one, Type::flag, "",
-     "`true` hands the real value to the agent, in `env`. Loudly warned about."},
+     "If `true`, the agent gets the real value in `env`. Every start warns about this."},
 
     {"scan", "secrets", Shape::list, Type::host_path, "",
-     "Files on this host whose values must not leave: the values of lines `NAME=VALUE` or of JSON, or else each line. "
+     "Files on this machine whose values must not leave: the values in lines `NAME=VALUE` or in JSON, otherwise each "
+     "line. "
      "See [guard.md](guard.md#files-of-secrets)."},
     {"scan", "rules", Shape::list, Type::host_path, "",
-     "Files of rules for credentials of your own; see [rules.md](rules.md)."},
+     "Files with your own rules for credentials; see [rules.md](rules.md)."},
 
     {"egress", "allow", Shape::list, Type::rule, "rule",
-     "Hosts that may be reached, on ports 443 and 80. A bare host means any method and path, uninspected unless a "
-     "secret is bound to it."},
+     "Hosts that the bottle can reach, on ports 443 and 80. A host alone allows any method and path, and the guard "
+     "does "
+     "not inspect it unless a secret is bound to it."},
     {"egress", "presets", Shape::list, Type::preset, "",
-     "Rules for common services, which join those of `allow`: `npm`, `pypi`, `github-read` and others (`bottle egress "
-     "presets`). `npm@1` names a version, so that it stays the same."},
+     "Ready-made rules for common services, added to those of `allow`, such as `npm`, `pypi` or `github-read`. `bottle "
+     "egress presets` lists them. `npm@1` pins a version, so that its rules never change."},
     {"egress", "lan", Shape::list, Type::section, "lan",
-     "Single services of the local network, each under a name of the bottle's own."},
+     "Single services of the local network, each under a name that exists only in the bottle."},
     {"egress", "on_secret", Shape::one, Type::choice, "block|redact|warn",
      "What happens to a request that carries a secret. Default `block`."},
     {"egress", "on_secret_for", Shape::map, Type::choice, "block|redact|warn",
-     "The same for one rule of [rules.md](rules.md) or one secret, by its name.", kOptional, false, Type::name},
+     "The same for a single rule of [rules.md](rules.md) or a single secret, by name.", kOptional, false, Type::name},
     {"egress", "allowed_secrets", Shape::list, Type::name, "",
-     "Fingerprints of credentials that may leave. The audit names the fingerprint of what was refused."},
+     "Fingerprints of credentials that may leave. The audit shows the fingerprint of each credential that it refused."},
     {"egress", "on_injection", Shape::one, Type::choice, "block|warn",
-     "What happens to an answer with instructions to the agent ([guard.md](guard.md#instructions-in-answers)). Default "
-     "`warn`: the audit has it, and you are told."},
+     "What happens to an answer with instructions to the agent ([guard.md](guard.md#instructions-in-answers)). The "
+     "default `warn` records it in the audit and warns you."},
     {"egress", "hosts", Shape::map_of_lists, Type::address, "",
-     "Fixed addresses by host: used instead of the resolver, and trusted even where they are private.", kOptional,
-     false, Type::host},
-    {"egress", "parent_proxy", Shape::one, Type::url, "", "A proxy that the guard itself must go through."},
+     "Fixed addresses by host, used instead of the resolver's, and trusted even if they are private.", kOptional, false,
+     Type::host},
+    {"egress", "parent_proxy", Shape::one, Type::url, "", "A proxy through which the guard makes its connections."},
     {"egress", "parent_proxy_login", Shape::one, Type::source, "",
      "Where `user:password` for the proxy comes from: `env:NAME`, `file:PATH`, `cmd:LINE` or `?question`. It is never "
      "printed, and the agent never sees it."},
     {"egress", "extra_ca", Shape::list, Type::host_path, "",
-     "PEM files with further authorities the guard accepts; relative to this file."},
-    {"egress", "resolver", Shape::one, Type::address, "", "The name server the guard asks. Default: the machine's."},
+     "PEM files with more certificate authorities that the guard accepts. Paths are relative to this file."},
+    {"egress", "resolver", Shape::one, Type::address, "",
+     "The name server that the guard uses. Default: the machine's."},
     {"egress", "http2", Shape::one, Type::flag, "",
-     "`false`: the guard speaks only HTTP/1.1 where it inspects, to both sides. Default `true`."},
+     "If `false`, the guard speaks only HTTP/1.1, to clients and servers, where it inspects. Default `true`."},
 
     {"rule", "host", Shape::one, Type::pattern, "",
-     "`example.org` (it alone), `*.example.org` (what is below it) or `*` (every public host).", kRequired},
+     "`example.org` (only this host), `*.example.org` (all hosts below it) or `*` (every public host).", kRequired},
     {"rule", "ports", Shape::list, Type::port, "", "Ports. Default 443 and 80.", kOptional, kFilled},
-    {"rule", "methods", Shape::list, Type::method, "", "HTTP methods. Default any. Makes the host inspected.",
+    {"rule", "methods", Shape::list, Type::method, "", "HTTP methods. Default any. The host is then inspected.",
      kOptional, kFilled},
     {"rule", "paths", Shape::list, Type::path_glob, "",
-     "Path globs: `*` within a segment, `**` across; `/**` is any path. See [guard.md](guard.md#methods-and-paths) for "
-     "escapes "
-     "such "
-     "as `%2f`. Default any. Makes the host inspected.",
+     "Path globs: `*` matches within a segment, `**` across segments, `/**` any path. See "
+     "[guard.md](guard.md#methods-and-paths) for escapes such as `%2f`. Default any. The host is then inspected.",
      kOptional, kFilled},
-    {"rule", "inspect", Shape::one, Type::inspect, "", "`true` or `full` looks into TLS to this host."},
+    {"rule", "inspect", Shape::one, Type::inspect, "",
+     "With `true` or `full`, the guard inspects TLS connections to this host."},
     {"rule", "on_secret", Shape::one, Type::choice, "block|redact|warn",
-     "What happens to a request to this host that carries a secret. Default: `egress.on_secret`. Makes the host "
-     "inspected."},
+     "What happens to a request to this host that carries a secret. Default: `egress.on_secret`. The host is "
+     "then inspected."},
     {"rule", "on_injection", Shape::one, Type::choice, "block|warn",
-     "What happens to an answer of this host with instructions to the agent. Default: `egress.on_injection`. Makes the "
-     "host inspected."},
+     "What happens to an answer of this host with instructions to the agent. Default: `egress.on_injection`. The host "
+     "is "
+     "then inspected."},
 
     {"lan", "name", Shape::one, Type::host, "", "The name inside the bottle.", kRequired},
     {"lan", "to", Shape::one, Type::endpoint, "",
-     "`ip:port` where it leads, seen from this host. The one private address that the guard dials for this name.",
+     "The `ip:port` of the service, as seen from this machine. For this name, the guard connects to no other address.",
      kRequired},
     {"lan", "tls", Shape::one, Type::flag, "",
-     "`true`: the service speaks TLS, with a certificate for `name`, and is `https://NAME/` inside. Default: "
+     "If `true`, the service speaks TLS with a certificate for `name`, and its URL inside is `https://NAME/`. Default: "
      "`http://NAME/`."},
     {"lan", "methods", Shape::list, Type::method, "", "HTTP methods. Default any.", kOptional, kFilled},
     {"lan", "paths", Shape::list, Type::path_glob, "", "Path globs. Default any.", kOptional, kFilled},
@@ -180,44 +187,49 @@ constexpr Key kKeys[] = {
     {"ssh", "hostname", Shape::one, Type::host, "", "The real name or address. Default: `host`."},
     {"ssh", "user", Shape::one, Type::name, "", "The user to log in as."},
     {"ssh", "port", Shape::one, Type::port, "", "Default 22."},
-    {"ssh", "identity_file", Shape::one, Type::host_path, "", "The private key; it never enters the bottle."},
+    {"ssh", "identity_file", Shape::one, Type::host_path, "", "The private key. It never enters the bottle."},
     {"ssh", "host_key", Shape::one, Type::ssh_key, "", "The server's key, which the guard checks.", kRequired},
 
-    {"agent", "bottle", Shape::one, Type::name, "", "The bottle it works in. Default `default`."},
+    {"agent", "bottle", Shape::one, Type::name, "", "The bottle that it works in. Default `default`."},
     {"agent", "provider", Shape::one, Type::choice, "claude|codex|shell|command", "The program. Default `claude`."},
     {"agent", "version", Shape::one, Type::version, "",
-     "The version of the provider's program in the image that is made, for `claude` and `codex`. Default: the newest."},
+     "The version of the provider's program in the image that `bottle` builds, for `claude` and `codex`. Default: the "
+     "newest."},
     {"agent", "integrity", Shape::one, Type::integrity, "",
-     "The integrity of the npm package that holds the program. Another one is refused. Needs `version`."},
+     "The integrity of the npm package with the program. A build fails if the package has another one. Needs "
+     "`version`."},
     {"agent", "skills", Shape::words, Type::name, "",
-     "Directories under `~/.config/bottle/skills` or `~/.claude/skills` to bring along."},
+     "Directories under `~/.config/bottle/skills` or `~/.claude/skills` to copy into the bottle."},
     {"agent", "prompt", Shape::one, Type::text, "", "Added to the provider's system prompt."},
     {"agent", "command", Shape::list, Type::text, "", "The program and its arguments, for `provider: command`."},
-    {"agent", "description", Shape::one, Type::text, "", "One line for lists."},
+    {"agent", "description", Shape::one, Type::text, "", "One line of text, shown in lists."},
 
     {"agent_file", "name", Shape::one, Type::name, "", "Default: the file's name without `.md`."},
-    {"agent_file", "description", Shape::one, Type::text, "", "One line for lists."},
-    {"agent_file", "bottle", Shape::one, Type::name, "", "The bottle it works in. Default `default`."},
+    {"agent_file", "description", Shape::one, Type::text, "", "One line of text, shown in lists."},
+    {"agent_file", "bottle", Shape::one, Type::name, "", "The bottle that it works in. Default `default`."},
     {"agent_file", "provider", Shape::one, Type::choice, "claude|codex|shell|command",
      "The program. Default `claude`."},
-    {"agent_file", "skills", Shape::words, Type::name, "", "Skills to bring along; a list, or names with commas."},
+    {"agent_file", "skills", Shape::words, Type::name, "",
+     "Skills to copy into the bottle: a list, or names separated by commas."},
     {"agent_file", "command", Shape::list, Type::text, "", "The program and its arguments, for `provider: command`."},
-    {"agent_file", "model", Shape::one, Type::text, "", "Claude's own key: accepted, not used."},
+    {"agent_file", "model", Shape::one, Type::text, "", "A key of Claude's; accepted, but not used."},
     {"agent_file", "tools", Shape::words, Type::text, "",
-     "Claude's own key: accepted, not used. The bottle is the limit."},
-    {"agent_file", "color", Shape::one, Type::text, "", "Claude's own key: accepted, not used."},
+     "A key of Claude's; accepted, but not used, because the bottle is the limit."},
+    {"agent_file", "color", Shape::one, Type::text, "", "A key of Claude's; accepted, but not used."},
 
-    {"vm", "provider", Shape::one, Type::name, "", "A folder under `providers/`.", kRequired},
-    {"vm", "ttl", Shape::one, Type::duration, "", "The longest it may live."},
-    {"vm", "idle", Shape::one, Type::duration, "", "How long it may live unused."},
+    {"vm", "provider", Shape::one, Type::name, "",
+     "The provider that creates the VM, such as `qemu`; see [providers.md](providers.md).", kRequired},
+    {"vm", "ttl", Shape::one, Type::duration, "", "The longest that the VM may exist."},
+    {"vm", "idle", Shape::one, Type::duration, "", "How long the VM may exist without a session."},
     {"vm", "cpus", Shape::one, Type::number, "", "Processors."},
     {"vm", "memory", Shape::one, Type::size, "", "Memory."},
     {"vm", "disk", Shape::one, Type::size, "", "Disk."},
     {"vm", "allow_vpn", Shape::one, Type::flag, "",
-     "`true`: also where the VM has a VPN, or a route to a private network that you are in, as one that you reach at a "
-     "private address may. As `--allow-vpn`."},
+     "If `true`, starts on the VM even if it has a VPN, or a route to a private network that your machine is in. Same "
+     "as "
+     "`--allow-vpn`."},
     {"vm", "options", Shape::map, Type::text, "",
-     "What this provider alone knows, such as `region: here`; see [providers.md](providers.md)."},
+     "Options of the provider, such as `region: fsn1`; see [providers.md](providers.md)."},
 
     {"guard", "egress", Shape::one, Type::section, "egress", "As in a bottle."},
     {"guard", "secrets", Shape::map, Type::section, "secret", "As in a bottle."},
