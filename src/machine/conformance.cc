@@ -32,7 +32,7 @@ class Suite {
     if (!make()) return std::move(checks_);
     check("list answers", [&] {
       return told(provider_.list(spec_.vm.owner, spec_.vm.wanted.options, progress_),
-                  [](const auto& all) { return std::to_string(all.size()) + " there"; });
+                  [](const auto& all) { return std::to_string(all.size()) + " listed"; });
     });
     check("status of an unknown VM is gone", [&] { return status_is("gone", unknown()); });
     check("destroy of an unknown VM succeeds", [&] { return told(provider_.destroy(unknown(), progress_)); });

@@ -41,7 +41,7 @@ Result<Message> read_answer(Child& child, Clock::time_point until) {
     }
     line.clear();
   }
-  return fail(Code::limit, "the VM sent no answer, but other text");
+  return fail(Code::limit, "the VM sent other text instead of an answer");
 }
 
 // Reports whether a text is only "ssh-ed25519 AAAA…". It becomes a line of known_hosts.
@@ -100,14 +100,15 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
       code = wrong || unknown ? Code::denied : Code::unavailable;
       if (wrong && now - stranger > std::chrono::seconds(60))
         return fail(Code::denied, target.to_string() + " has a host key that is not the VM's: " + why,
-                    "another machine may be answering, so bottle does not use it");
+                    "bottle does not use it, because another machine may be answering");
       if (unknown && now - refused > std::chrono::seconds(120))
-        return fail(Code::denied, target.to_string() + " does not accept our key: " + why);
+        return fail(Code::denied, target.to_string() + " does not accept bottle's key: " + why);
       std::this_thread::sleep_for(std::chrono::milliseconds(300));
       continue;
     }
     double ssh = std::chrono::duration<double>(Clock::now() - begun).count();
-    if (!is_public_key(offer->key)) return fail(Code::protocol, "the VM sent no host key, but '" + offer->key + "'");
+    if (!is_public_key(offer->key))
+      return fail(Code::protocol, "the VM sent '" + offer->key + "' instead of a host key");
     std::string fresh = target.host_key_alias + " " + offer->key + "\n";
     // Both keys are accepted until the VM says that it uses the new one, so that a connection that breaks before that
     // can be made again.

@@ -89,8 +89,7 @@ Result<Record> load(const std::string& name, const Places& places) {
   std::string path = places.directory(name) + "/vm.json";
   // What a record names is destroyed, signaled and passed to programs, so this user must have written it.
   auto opened = open_own_directory(places.directory(name));
-  if (!opened && opened.error().code == Code::not_found)
-    return fail(Code::not_found, "reading " + path + ": there is none");
+  if (!opened && opened.error().code == Code::not_found) return fail(Code::not_found, path + " does not exist");
   if (!opened) return std::unexpected(std::move(opened.error()));
   auto text = TRY(read_own_file(*opened, places.directory(name), "vm.json", wire::VmRecord::kMost));
   auto record = wire::decode<wire::VmRecord>(text, wire::From::ours);

@@ -89,7 +89,7 @@ Result<Certificate> certificate_from(std::string_view pem) {
   BIO* bio = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
   Certificate certificate(PEM_read_bio_X509(bio, nullptr, nullptr, nullptr));
   BIO_free(bio);
-  if (!certificate) return fail(Code::invalid, "not a certificate in PEM: " + last_error());
+  if (!certificate) return fail(Code::invalid, "it is not a certificate in PEM format: " + last_error());
   return certificate;
 }
 

@@ -78,15 +78,15 @@ Result<> set_env(Plan& plan, const manifest::Bottle& bottle, const Facts& facts,
       TRY(missing(plan, bottle, "env." + name, var.source.text, facts, options));
     // A plan is printed, and kept in the ledger.
     if (var.secret && var.source.kind == Source::Kind::literal)
-      return fail(
-          Code::invalid,
-          at(bottle.positions, "env." + name) + "env." + name + ": a secret value stands in the manifest itself",
-          "write value: ${HOST_VAR} and export that variable, or value: ?question");
+      return fail(Code::invalid,
+                  at(bottle.positions, "env." + name) + "env." + name +
+                      " is marked as secret, but its value is written in the manifest",
+                  "write value: ${HOST_VAR} and export that variable, or value: ?question");
     if (var.source.kind == Source::Kind::literal && value.find("${") != std::string::npos)
       plan.warnings.push_back("env." + name + " is used literally, because ${…} works only as the whole value");
     if (signs_in(name))
       plan.warnings.push_back("env." + name +
-                              ": the agent gets this credential itself; a secret would keep it outside the bottle");
+                              ": the agent sees this credential; use `secrets` to keep it outside the bottle");
     plan.env.push_back(std::move(var));
   }
   return {};
@@ -123,13 +123,13 @@ void set_surroundings(Plan& plan, const Facts& facts) {
 Result<> set_parent_login(Plan& plan, const manifest::Bottle& bottle, const Facts& facts, const Options* options) {
   // A plan is printed, and kept in the ledger.
   if (options && bottle.egress.parent_proxy.find('@') != std::string::npos)
-    return fail(Code::invalid, "egress.parent_proxy has a password in it",
+    return fail(Code::invalid, "egress.parent_proxy contains a password",
                 "set parent_proxy: http://host:port, and parent_proxy_login: env:NAME with user:password in $NAME");
   const std::string& from = bottle.egress.parent_proxy_login;
   plan.egress.parent_proxy_login.clear();
   if (from.empty()) return {};
   if (bottle.egress.parent_proxy.empty())
-    return fail(Code::invalid, "egress.parent_proxy_login without egress.parent_proxy", "add parent_proxy");
+    return fail(Code::invalid, "egress.parent_proxy_login needs egress.parent_proxy", "add parent_proxy");
   Secret login{.name = std::string(kParentLogin), .source = source_of_secret("login at the parent proxy", from, facts)};
   if (options && login.source.kind == Source::Kind::env && !set(facts, login.source.text))
     TRY(missing(plan, bottle, login.name, login.source.text, facts, *options));
@@ -156,9 +156,10 @@ Result<> set_secrets(Plan& plan, const manifest::Bottle& bottle, const Facts& fa
       TRY(missing(plan, bottle, "secrets." + name, planned.source.text, facts, *options));
     if (secret.expose) {
       if (planned.env.empty())
-        return fail(Code::invalid,
-                    at(bottle.positions, "secrets." + name) + "secrets." + name + ": expose needs a variable",
-                    "add `env: NAME`");
+        return fail(
+            Code::invalid,
+            at(bottle.positions, "secrets." + name) + "secrets." + name + ": `expose` needs a variable for the value",
+            "add `env: NAME`");
       plan.warnings.push_back("secret " + name + " is EXPOSED: the agent sees its real value in " + planned.env);
       plan.env.push_back({planned.env, planned.source});
       planned.env.clear();  // the guard still looks for the value
@@ -291,7 +292,7 @@ Result<> refuse_precious(const Plan& plan, const Options& options, const Facts& 
   for (const auto& path : facts.precious)
     if (is_at_or_above(plan.workspace, path))
       return fail(Code::denied,
-                  plan.workspace + " is not taken for a workspace: " +
+                  plan.workspace + " cannot be a workspace: " +
                       (plan.workspace == path ? "it holds your own settings and keys" : path + " is in it") +
                       ", which the agent could read",
                   "start in a project's directory; if you mean it, add --yes-really " + shell_word(plan.workspace));
@@ -324,10 +325,13 @@ Result<> set_workspace(Plan& plan, const manifest::Bottle& bottle, const Options
   if (!plan.repository.empty())
     for (const auto& objects : facts.borrows) plan.warnings.push_back("the repository borrows objects from " + objects);
   bool bind = plan.workspace_mode == WorkspaceMode::bind;
-  if (bind) plan.warnings.push_back("bind: the agent can write to " + facts.workspace + " itself, including its .git");
+  if (bind)
+    plan.warnings.push_back("workspace: bind lets the agent write to " + facts.workspace +
+                            " itself, including its .git");
   plan.uid = facts.uid;
   plan.gid = facts.gid;
-  if (facts.uid == 0 && bind) plan.warnings.push_back("bind as root: the agent runs as uid 0 in its container");
+  if (facts.uid == 0 && bind)
+    plan.warnings.push_back("workspace: bind as root makes the agent run as uid 0 in its container");
   if (facts.uid == 0 && !bind) plan.uid = plan.gid = 1000;
   if (plan.gid == 0 && plan.uid != 0) plan.gid = plan.uid;
   return {};

@@ -65,7 +65,8 @@ agents:
       make(parsed("bottles: {w: {env: {A: {value: b, secret: true}}}}\nagents: {a: {bottle: w, provider: shell}}"),
            {.agent = "a"}, web_facts());
   ASSERT_FALSE(literal);
-  EXPECT_NE(literal.error().what.find("env.A: a secret value stands in the manifest itself"), std::string::npos);
+  EXPECT_NE(literal.error().what.find("env.A is marked as secret, but its value is written in the manifest"),
+            std::string::npos);
 }
 
 // Compares with tests/golden/NAME; BOTTLE_UPDATE_GOLDEN=1 writes it instead. An image's tag follows its recipe, which
@@ -198,9 +199,9 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"bottles:\n  w:\n    env: {X: \"${GONE}\"}\nagents: {a: {bottle: w}}",
                 "p.yaml:3:14: env.X: the variable GONE is not set", "export GONE"},
         Refusal{"bottles: {w: {egress: {parent_proxy: \"http://me:pw@p:1\"}}}\nagents: {a: {bottle: w}}",
-                "egress.parent_proxy has a password in it", "parent_proxy_login"},
+                "egress.parent_proxy contains a password", "parent_proxy_login"},
         Refusal{"bottles: {w: {egress: {parent_proxy_login: env:X}}}\nagents: {a: {bottle: w}}",
-                "parent_proxy_login without egress.parent_proxy", "add parent_proxy"},
+                "parent_proxy_login needs egress.parent_proxy", "add parent_proxy"},
         Refusal{"bottles: {w: {egress: {parent_proxy: \"http://p:1\", parent_proxy_login: env:GONE}}}\n"
                 "agents: {a: {bottle: w}}",
                 "egress.parent_proxy_login: the variable GONE", "export GONE"},
@@ -229,7 +230,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "[a.b], env: T}}}}\nagents: {a: {bottle: w}}",
                 "share the variable T", "another `env:`"},
         Refusal{"bottles: {w: {secrets: {g: {from: \"cmd:x\", expose: true}}}}\nagents: {a: {bottle: w}}",
-                "expose needs a variable", "env: NAME"}));
+                "`expose` needs a variable", "env: NAME"}));
 
 TEST(Make, RefusesABadSessionName) {
   for (const char* name : {"", "A", "a_b", "-a", "a/b", "12345678901234567890123456789012345678901"}) {

@@ -245,7 +245,8 @@ Result<> Launch::check_volumes() {
   for (const auto& name : {names_.home, names_.work}) {
     if (name == names_.work && job_.plan.workspace_mode == manifest::WorkspaceMode::bind) continue;
     if (TRY(find_own(engine_, own_, {"volume", name})).empty())
-      return fail(Code::conflict, "the volume " + name + " is another session's", "start again, under another --name");
+      return fail(Code::conflict, "the volume " + name + " belongs to another session",
+                  "start again, under another --name");
   }
   return {};
 }

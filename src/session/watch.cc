@@ -274,7 +274,7 @@ class Watch {
       retry_at_ = Clock::now() + std::min<Clock::duration>(200ms * (1 << std::min(attempts_, 8)), 30s);
       if (!link) {
         if (attempts_ == 4 && !stopped_)
-          clients_.event(wire::GuardLost{"restarting the guard fails: " + link.error().what + "; still trying"});
+          clients_.event(wire::GuardLost{"restarting the guard failed: " + link.error().what + "; trying again"});
         return;
       }
       running_.guard = std::move(*link);

@@ -37,7 +37,7 @@ void fields(Object& o, PolicyChange& change) {
   o.text("deny", change.deny, kName);
   o.text("secret", change.secret, 64);
   if (o.is_read() && change.allow.has_value() + change.deny.has_value() + change.secret.has_value() != 1)
-    o.refuse("allow", "or deny or secret must be there, and only one of them");
+    o.refuse("allow", "or deny or secret is required, and only one of them");
 }
 
 }  // namespace bottle::wire

@@ -100,9 +100,9 @@ def test_a_ledger_that_names_what_is_not_ours_is_not_believed(world, operator, b
     with open(os.path.join(where, "ledger"), "w") as file:
         file.write(ledger_text(precious, "deadbeef", os.path.join(world.state(operator.home), "results", "deadbeef")))
     done = operator.bottle("cleanup")
-    assert done.returncode == 125 and "is not believed" in done.stderr and "precious-data" in done.stderr, done
+    assert done.returncode == 125 and "cannot be trusted" in done.stderr and "precious-data" in done.stderr, done
     started = operator.start("echo fine")
-    assert started.status == 0 and started.out == "fine\n" and "is not believed" in started.err, started.explain()
+    assert started.status == 0 and started.out == "fine\n" and "cannot be trusted" in started.err, started.explain()
     assert precious(), everything(world)
     shutil.rmtree(where)
 

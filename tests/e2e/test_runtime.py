@@ -75,7 +75,7 @@ def test_a_runtime_that_hangs(world, operator, runtimes, until):
     begun = time.time()
     session = operator.start("true", runtime="hanging", env={"BOTTLE_ENGINE_TIMEOUT": "5"})
     took = time.time() - begun
-    assert session.status == 125 and "the runtime hanging does not work: no answer within 5 s" in session.err and "bottle cleanup" in session.err, session.explain()
+    assert session.status == 125 and "the runtime hanging does not work: it did not answer within 5 s" in session.err and "bottle cleanup" in session.err, session.explain()
     assert took < 15, took
     until(lambda: everything(world) == before, 60, 0.5)
     done = operator.bottle("cleanup")

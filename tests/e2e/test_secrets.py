@@ -107,7 +107,7 @@ def test_a_bad_rule_is_named_before_anything_is_made(world, operator):
         assert operator.sessions() == []
     os.chmod(path, 0o666)
     session = start_with(operator, "true", variables={}, scan={"rules": [path]})
-    assert session.status == 125 and "can be written to by everybody" in session.err, session.explain()
+    assert session.status == 125 and "is writable by everyone" in session.err, session.explain()
 
 
 def test_a_bound_secret_reaches_its_host_and_no_other(world, operator):

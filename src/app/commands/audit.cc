@@ -98,10 +98,10 @@ json as_json(const Record& record) {
 
 void show(const Record& record) {
   const auto& report = record.report;
-  std::string state = !report.faults.empty() ? "not as it was written"
-                      : record.seal          ? "whole"
-                      : report.closed        ? "whole, but no result says that it ends here"
-                                             : "whole so far, and not closed yet";
+  std::string state = !report.faults.empty() ? "changed since it was written"
+                      : record.seal          ? "complete"
+                      : report.closed        ? "complete, but no result confirms where it ends"
+                                             : "unchanged so far, and not closed yet";
   print(record.path + ": " + state + ", " + std::to_string(report.lines) + " lines");
   for (const auto& fault : report.faults) print("  " + describe(fault));
   if (report.more) print("  and " + std::to_string(report.more) + " more faults");

@@ -63,7 +63,7 @@ Result<std::vector<session::Swept>> remove_unrecorded(docker::Engine& engine,
     for (const auto& each : found)
       if (can_go(each)) say("  " + each.thing.kind + " " + each.thing.name);
     std::string answer = TRY(session::ask("remove these? [y/N]", false));
-    if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "nothing of that was removed");
+    if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "nothing was removed");
   }
   return session::remove_unrecorded(directories(), engine, found, [&](const std::string& step) {
     if (!options.output.json) say(dim("· " + step));

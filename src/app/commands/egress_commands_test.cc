@@ -53,7 +53,7 @@ TEST_F(Commands, audit_verify_names_what_is_wrong) {
   ASSERT_TRUE(write_file_atomically(path, edited));
   Answer changed = bottle({"audit", "verify", "done"});
   EXPECT_EQ(changed.status, 1);
-  EXPECT_NE(changed.out.find("  line 2 is not as it was written\n"), std::string::npos) << changed.out;
+  EXPECT_NE(changed.out.find("  line 2 has changed since it was written\n"), std::string::npos) << changed.out;
   ASSERT_TRUE(write_file_atomically(path, whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1)));
   Answer cut = bottle({"audit", "verify", "done", "--json"});
   EXPECT_EQ(cut.status, 1);
@@ -86,7 +86,7 @@ TEST_F(Commands, audit_verify_does_not_pass_without_the_seal_that_is_there) {
   std::filesystem::remove(results + "/result.json");
   Answer unsealed = bottle({"audit", "verify", "done"});
   EXPECT_EQ(unsealed.status, 0);
-  EXPECT_NE(unsealed.out.find("no result says that it ends here"), std::string::npos) << unsealed.out;
+  EXPECT_NE(unsealed.out.find("no result confirms where it ends"), std::string::npos) << unsealed.out;
 }
 
 TEST_F(Commands, egress_test_says_what_the_guard_would_decide) {

@@ -81,7 +81,7 @@ Result<int> setup(const RemoteCommand& o) {
   }
   std::string script = o.docker_script.empty() ? "" : TRY(read_file(o.docker_script, 1 << 20));
   std::string how =
-      script.empty() ? "from its distribution's packages" : "by running " + o.docker_script + " there as root";
+      script.empty() ? "from its distribution's packages" : "by running " + o.docker_script + " on it as root";
   if (!o.yes) {
     std::string answer = TRY(session::ask("install a container engine on " + machine + ", " + how + "? [y/N]", false));
     if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "nothing was installed");

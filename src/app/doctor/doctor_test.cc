@@ -82,7 +82,7 @@ INSTANTIATE_TEST_SUITE_P(
              "guard_image", Severity::fail, "importing", "make room"},
         Case{"default_runtime", [](Health& h) { h.runtimes[0].problem = "exec failed"; }, "runtime", Severity::fail,
              "exec failed", "daemon.json"},
-        Case{"other_runtime", [](Health& h) { h.runtimes.push_back({"kata", "no answer within 20 s", 20000}); },
+        Case{"other_runtime", [](Health& h) { h.runtimes.push_back({"kata", "it did not answer within 20 s", 20000}); },
              "runtime", Severity::warn, "kata", "runtime:"},
         Case{"no_sandbox", [](Health& h) { h.runtimes.pop_back(); }, "sandbox", Severity::warn, "kernel of its own",
              "gVisor"},

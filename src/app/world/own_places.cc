@@ -23,8 +23,8 @@ bool is_trusted(uid_t owner) {
 
 std::unexpected<Error> not_own(const std::string& place, const std::string& at, const std::string& why,
                                const std::string& todo) {
-  return fail(Code::denied, one_line(place, 4096) + " is not yours alone: " + one_line(at, 4096) + " " + why,
-              "bottle would do what others write there. " + todo);
+  return fail(Code::denied, one_line(place, 4096) + " can be changed by others: " + one_line(at, 4096) + " " + why,
+              "bottle trusts what is in that directory. " + todo);
 }
 
 // Checks each part of the way, as written or as resolved, as far as the way exists.
@@ -35,12 +35,13 @@ Result<> check_way(const std::string& place, const fs::path& way) {
     struct stat st{};
     if (::lstat(at.c_str(), &st) != 0) return {};
     if (!is_trusted(st.st_uid))
-      return not_own(place, at, "belongs to another user (uid " + std::to_string(st.st_uid) + ")",
-                     "Run it as that user, or with your own HOME, XDG_CONFIG_HOME, XDG_STATE_HOME and XDG_CACHE_HOME "
-                     "(sudo -H)");
+      return not_own(
+          place, at, "belongs to another user (uid " + std::to_string(st.st_uid) + ")",
+          "Run bottle as that user, or with your own HOME, XDG_CONFIG_HOME, XDG_STATE_HOME and XDG_CACHE_HOME "
+          "(sudo -H)");
     bool sticky = S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX);
     if (!S_ISLNK(st.st_mode) && (st.st_mode & S_IWOTH) && !sticky)
-      return not_own(place, at, "can be written to by everybody", "Run `chmod o-w` for it");
+      return not_own(place, at, "is writable by everyone", "Run `chmod o-w` for it");
   }
   return {};
 }

@@ -23,7 +23,7 @@ TEST(OwnPlaces, AManifestThatEverybodyCanWriteToIsRefused) {
   auto checked = check_own_places(directories);
   ASSERT_FALSE(checked) << "through a link, too";
   EXPECT_EQ(checked.error().code, Code::denied);
-  EXPECT_NE(checked.error().what.find(home + "/real.yaml can be written to by everybody"), std::string::npos)
+  EXPECT_NE(checked.error().what.find(home + "/real.yaml is writable by everyone"), std::string::npos)
       << checked.error().what;
   EXPECT_NE(checked.error().todo.find("chmod o-w"), std::string::npos);
   fs::remove_all(home);

@@ -65,8 +65,9 @@ Result<std::optional<UniqueFd>> Beneath::open_entry(const std::string& path, int
   if (fd >= 0) return std::optional(UniqueFd(fd));
   if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
   if (errno == ELOOP || errno == EXDEV)
-    return fail(Code::denied, name + " is a symbolic link, or below one" +
-                                  (links_ == Links::inside ? ", that leads out of " + root_ : ": it is not followed"));
+    return fail(Code::denied,
+                name + " is a symbolic link, or below one" +
+                    (links_ == Links::inside ? ", that leads out of " + root_ : ", and bottle does not follow it"));
   if (errno == ENXIO) return fail(Code::denied, name + " is not a regular file");  // a socket
   return fail_errno("opening " + name);
 }

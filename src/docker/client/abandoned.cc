@@ -109,7 +109,7 @@ Result<uint64_t> other_end(int fd, int timeout_ms, const std::stop_token& stop) 
     auto socket = look_up(static_cast<uint32_t>(own.st_ino));
     if (!socket || !*socket) return 0;
     if ((*socket)->peer != 0) return (*socket)->peer;
-    if (stop.stop_requested()) return fail(Code::canceled, "the engine is no longer asked");
+    if (stop.stop_requested()) return fail(Code::canceled, "the call to the engine was canceled");
     if (std::chrono::steady_clock::now() > deadline)
       return fail(Code::timed_out, "the engine does not accept connections");
     std::this_thread::sleep_for(std::chrono::microseconds(pause_us));

@@ -45,7 +45,7 @@ std::string text_of(in_addr address) {
 }
 
 Probe guard_answers(const Surroundings& w, Deadline deadline) {
-  std::string last = "never tried";
+  std::string last = "it was not tried";
   do {
     auto status = http_status(w.guard, "GET / HTTP/1.0\r\n\r\n", std::min(deadline, in_ms(1000)));
     if (status && *status == 200) return {"guard", true, "answers at " + to_string(w.guard)};
@@ -186,7 +186,7 @@ Probe interfaces() {
               text_of(reinterpret_cast<sockaddr_in*>(i->ifa_addr)->sin_addr);
     }
   ::freeifaddrs(list);
-  return {"interfaces", count == 1, count ? legs : "no network at all"};
+  return {"interfaces", count == 1, count ? legs : "no network"};
 }
 
 Probe engine_socket() {
@@ -238,14 +238,14 @@ Probe judge_ipv6(std::string_view addresses, std::string_view routes) {
   std::istringstream lines{std::string(addresses)};
   for (std::string line; std::getline(lines, line);)
     if (!line.empty() && !line.starts_with("00000000000000000000000000000001 "))
-      return {"ipv6", false, "an address: " + line};
+      return {"ipv6", false, "it has an address: " + line};
   std::istringstream table{std::string(routes)};
   for (std::string line; std::getline(table, line);) {
     // The kernel's own "unreachable default" route is on lo.
     bool by_default = line.starts_with("00000000000000000000000000000000 00 ");
     size_t last = line.find_last_not_of(" \t");
     if (by_default && (last == std::string::npos || !line.substr(0, last + 1).ends_with(" lo")))
-      return {"ipv6", false, "a default route: " + line};
+      return {"ipv6", false, "it has a default route: " + line};
   }
   return {"ipv6", true, "no address, no default route"};
 }

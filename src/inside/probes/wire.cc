@@ -12,7 +12,7 @@
 namespace bottle::inside {
 namespace {
 
-std::unexpected<Error> no_answer() { return fail(Code::timed_out, "no answer"); }
+std::unexpected<Error> no_answer() { return fail(Code::timed_out, "it did not answer"); }
 
 Result<> send_all(int fd, std::string_view bytes, Deadline deadline) {
   while (!bytes.empty()) {
@@ -106,7 +106,7 @@ Result<int> http_status(const sockaddr_in& to, std::string_view request, Deadlin
 Result<DnsAnswer> parse_dns(std::string_view m, uint16_t id) {
   auto at = [&](size_t i) { return static_cast<unsigned char>(m[i]); };
   if (m.size() < 12 || at(0) != id >> 8 || at(1) != (id & 255) || !(at(2) & 0x80))
-    return fail(Code::protocol, "not an answer to the question");
+    return fail(Code::protocol, "the answer is not for the question");
   DnsAnswer answer;
   answer.rcode = at(3) & 15;
   answer.answers = at(6) << 8 | at(7);
@@ -143,7 +143,7 @@ Result<DnsAnswer> ask_dns(const sockaddr_in& server, const std::string& name, bo
   std::string message;
   for (;;) {
     std::string more = TRY(receive_some(fd.get(), deadline));
-    if (more.empty()) return fail(Code::closed, "closed without an answer");
+    if (more.empty()) return fail(Code::closed, "it closed the connection without an answer");
     message += more;
     if (message.size() < 2) continue;
     size_t size =

@@ -10,10 +10,10 @@ constexpr size_t kLongestRule = 1000;
 
 // Parses a rule that names one plain host, by the manifest's own grammar.
 Result<manifest::AllowRule> plain_rule(const std::string& text) {
-  if (text.size() > kLongestRule) return fail(Code::limit, "too long");
+  if (text.size() > kLongestRule) return fail(Code::limit, "the rule is too long");
   auto rule = TRY(manifest::rule_from_yaml(text));
   auto host = TRY(policy::normalise_host(rule.host));  // fails for a pattern
-  if (host.literal) return fail(Code::invalid, "an address");
+  if (host.literal) return fail(Code::invalid, "the rule is for an address, not for a name");
   rule.host = host.name;
   return rule;
 }

@@ -60,7 +60,7 @@ Result<std::string> read_line(int fd, int timeout_ms, const std::stop_token& sto
     auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     bool ready = left > 0 && wait_readable(fd, static_cast<int>(std::min<int64_t>(left, kLookForStopMs)));
-    if (stop.stop_requested()) return fail(Code::canceled, "the remote machine is no longer asked");
+    if (stop.stop_requested()) return fail(Code::canceled, "the question to the remote machine was canceled");
     if (!ready && left > 0) continue;
     if (!ready)
       return fail(Code::timed_out,
@@ -109,7 +109,7 @@ Error explain_answer(const std::string& name, const std::string& line) {
   // nologin(8) prints this, no matter what it was asked to run.
   if (line.find("account is currently not available") != std::string::npos)
     return {Code::denied, "your user on " + name + " has no login shell: " + one_line(line, 200),
-            "give it one there, for example with `sudo chsh -s /bin/sh USER`, or use another user"};
+            "give it one on that machine, for example with `sudo chsh -s /bin/sh USER`, or use another user"};
   return {Code::protocol, name + " answered with something other than bottle: " + one_line(line, 200),
           "`ssh " + name + " true` must print nothing; check whether a login script prints something"};
 }
@@ -125,10 +125,10 @@ Result<std::string> program_for_far_side(const std::string& machine, const std::
   std::string path = directory + "/bottle-linux-" + wanted;
   auto program = session::read_program(path);
   if (program || program.error().code != Code::not_found) return program;
-  return fail(
-      Code::not_found,
-      "the machine needs bottle for Linux on " + wanted + ", which this program is not, and there is no " + path,
-      "put the bottle of the same release for that machine there, under that name");
+  return fail(Code::not_found,
+              "the machine needs bottle for Linux on " + wanted + "; this program is for another system, and " + path +
+                  " does not exist",
+              "save the bottle program of the same release for that processor as that file");
 }
 
 Result<std::string> own_hash() {
@@ -235,11 +235,12 @@ Result<Channel> FarSide::serve(const std::map<std::string, std::string>& send_en
     auto* absent = greeting ? std::get_if<wire::Absent>(&*greeting) : nullptr;
     if (!absent) return std::unexpected(explain_answer(main_.target().to_string(), *line));
     if (attempt > 0)
-      return fail(Code::unavailable,
-                  "bottle was copied to " + main_.target().to_string() +
-                      ", but its cache directory does not allow programs to run (it may be mounted with noexec)",
-                  "set XDG_CACHE_HOME there to a directory of yours that allows it, for example with SetEnv in its "
-                  "sshd_config");
+      return fail(
+          Code::unavailable,
+          "bottle was copied to " + main_.target().to_string() +
+              ", but its cache directory does not allow programs to run (it may be mounted with noexec)",
+          "on that machine, set XDG_CACHE_HOME to a directory of yours that allows it, for example with SetEnv in its "
+          "sshd_config");
     TRY(ship_program(absent->machine));
   }
 }

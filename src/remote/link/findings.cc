@@ -88,7 +88,8 @@ void judge_kernel(const wire::EngineHello& engine, const std::string& name, cons
 void judge_engine(const wire::EngineHello& engine, const std::string& name, const Add& add) {
   if (engine.error.find(std::strerror(EACCES)) != std::string::npos)
     return add("engine", Severity::fail, name + " has a container engine that you may not use: " + engine.error,
-               "add your user there to the group that owns the engine's socket (`sudo usermod -aG docker \"$USER\"`), "
+               "on that machine, add your user to the group that owns the engine's socket (`sudo usermod -aG docker "
+               "\"$USER\"`), "
                "then sign in again");
   if (!engine.error.empty())
     return add("engine", Severity::fail, "no container engine on " + name + ": " + engine.error,

@@ -19,7 +19,7 @@ Error why_failed(const Failure& failure, const SessionNames& names) {
       return std::move(cause).during("sending the workspace before the agent ran");
     case Why::false_start:
       return {Code::protocol, "the remote machine says that the agent runs, but has not received its values",
-              "check that machine: its bottle does not do what this one expects"};
+              "check that machine; its bottle does not behave as this one expects"};
     case Why::no_workspace:
       return {Code::protocol, "the remote machine says that the agent runs, but has not received its workspace"};
     case Why::lost_before_values:
@@ -82,7 +82,7 @@ wire::Event event_of(const Tell& tell, const SessionNames& names) {
 Error error_of(const TellFailure& failed, const SessionNames& names, const std::string& work) {
   Error error = why_failed(failed.failure, names);
   auto add = [&](const std::string& todo) { error.todo += (error.todo.empty() ? "" : "; ") + todo; };
-  if (!work.empty()) add("the agent had begun in the meantime, and its work was brought home to " + work);
+  if (!work.empty()) add("the agent had started in the meantime, and its work was brought home to " + work);
   switch (failed.left) {
     case Left::nothing:
       break;
@@ -94,7 +94,7 @@ Error error_of(const TellFailure& failed, const SessionNames& names, const std::
       break;
     case Left::agent:
       add("the agent may still run on " + names.machine +
-          ", or its work may still be there; run `bottle cleanup` to end it and bring its work home");
+          ", or its work may still be on that machine; run `bottle cleanup` to end it and bring its work home");
       break;
   }
   return error;

@@ -106,7 +106,7 @@ TEST_F(Trial, ATrialThatCannotBeRemovedStaysOnRecord) {
   });
   auto tried = ensure();
   ASSERT_FALSE(tried);
-  EXPECT_NE(tried.error().what.find("no answer within"), std::string::npos) << tried.error().what;
+  EXPECT_NE(tried.error().what.find("it did not answer within"), std::string::npos) << tried.error().what;
   EXPECT_EQ(docker.world().containers.size(), 1u);
   EXPECT_TRUE(has_grave());
 }

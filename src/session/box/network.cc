@@ -86,7 +86,7 @@ Result<std::string> egress_gateway(const nlohmann::json& network) {
                 "remove it with `docker network rm bottle-egress`");
   };
   const auto& options = docker::member(network, "Options");
-  if (docker::text_of(network, "Driver") != "bridge") return unfit("is no bridge of this machine");
+  if (docker::text_of(network, "Driver") != "bridge") return unfit("is not a bridge on this machine");
   if (docker::text_of(options, "com.docker.network.bridge.enable_icc") != "false")
     return unfit("lets containers reach each other");
   if (docker::member(network, "EnableIPv6") == true) return unfit("has IPv6");

@@ -68,7 +68,7 @@ RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories,
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun).count());
   if (!tried)
     trial.problem = tried.error().code == Code::timed_out
-                        ? "no answer within " + std::to_string(patience_ms / 1000) + " s"
+                        ? "it did not answer within " + std::to_string(patience_ms / 1000) + " s"
                         : tried.error().what;
   else if (*tried != 0) trial.problem = "its program exited with status " + std::to_string(*tried);
   if (auto gone = engine.remove_container(name); !gone)

@@ -63,7 +63,7 @@ Result<std::string> make_meter(docker::Engine& engine, const std::string& sessio
   if (last && !last->empty()) TRY(engine.remove_container(*last));  // it could not be removed before
   auto made = last ? engine.create_container(name, config) : last;
   if (!made && made.error().code == Code::conflict)
-    return fail(Code::denied, "the container " + name + " is not one of ours");
+    return fail(Code::denied, "the container " + name + " was not made by this session");
   return made;
 }
 

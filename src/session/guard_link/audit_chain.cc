@@ -39,11 +39,11 @@ struct KindName {
   std::string_view name, text;
 };
 constexpr std::array<KindName, 7> kKinds = {{
-    {"changed", "is not as it was written"},
-    {"missing", "missing before it"},
-    {"moved", "is not in its place"},
-    {"repeated", "is there twice"},
-    {"foreign", "was never a line of this record"},
+    {"changed", "has changed since it was written"},
+    {"missing", "follows lines that are missing"},
+    {"moved", "is out of order"},
+    {"repeated", "appears twice"},
+    {"foreign", "does not belong to this record"},
     {"appended", "was added after the end of the record"},
     {"cut", "the end of the record is missing"},
 }};

@@ -73,13 +73,13 @@ TEST(AuditChain, EditedLinesAreNamed) {
   for (size_t i = 0; i < 9; ++i) {
     auto lines = made.lines;
     lines[i] = with(lines[i], "example.org", "example.com");
-    EXPECT_EQ(faults(lines, &made.seal), "line " + std::to_string(i + 1) + " is not as it was written");
+    EXPECT_EQ(faults(lines, &made.seal), "line " + std::to_string(i + 1) + " has changed since it was written");
     lines[i] = "{}";
     EXPECT_NE(faults(lines, &made.seal).find("line " + std::to_string(i + 1)), std::string::npos) << faults(lines);
   }
   auto lines = made.lines;
   lines[3] = with(lines[3], "\"trail\":\"4 ", "\"trail\":\"7 ");
-  EXPECT_EQ(faults(lines, &made.seal), "line 4 is not as it was written");
+  EXPECT_EQ(faults(lines, &made.seal), "line 4 has changed since it was written");
 }
 
 TEST(AuditChain, CutLinesAreNamed) {
@@ -101,26 +101,26 @@ TEST(AuditChain, MovedAndRepeatedLinesAreNamed) {
   const auto made = record(8);
   auto lines = made.lines;
   std::swap(lines[2], lines[3]);
-  EXPECT_EQ(faults(lines, &made.seal), "line 4 is not in its place");
+  EXPECT_EQ(faults(lines, &made.seal), "line 4 is out of order");
   lines = made.lines;
   lines.insert(lines.begin() + 4, lines[3]);
-  EXPECT_EQ(faults(lines, &made.seal), "line 5 is there twice");
+  EXPECT_EQ(faults(lines, &made.seal), "line 5 appears twice");
   lines = made.lines;
   lines.insert(lines.begin() + 7, lines[0]);
-  EXPECT_EQ(faults(lines, &made.seal), "line 8 is there twice");
+  EXPECT_EQ(faults(lines, &made.seal), "line 8 appears twice");
   lines = made.lines;
   std::swap(lines[4], lines[8]);
-  EXPECT_NE(faults(lines, &made.seal).find("is not in its place"), std::string::npos) << faults(lines);
+  EXPECT_NE(faults(lines, &made.seal).find("is out of order"), std::string::npos) << faults(lines);
 }
 
 TEST(AuditChain, AddedLinesAreNamed) {
   const auto made = record(8);
   auto lines = made.lines;
   lines.insert(lines.begin() + 2, R"({"action":"allow","host":"","kind":"","time":""})");
-  EXPECT_EQ(faults(lines, &made.seal), "line 3 was never a line of this record");
+  EXPECT_EQ(faults(lines, &made.seal), "line 3 does not belong to this record");
   lines = made.lines;
   lines.insert(lines.begin() + 2, "not json");
-  EXPECT_EQ(faults(lines, &made.seal), "line 3 was never a line of this record");
+  EXPECT_EQ(faults(lines, &made.seal), "line 3 does not belong to this record");
   // The hashes and numbers of the added lines are right, but the record had ended.
   lines = made.lines;
   for (int i = 0; i < 2; ++i) {
@@ -132,7 +132,7 @@ TEST(AuditChain, AddedLinesAreNamed) {
   auto other = record(8);
   auto seal = made.seal;
   seal.head[0] = seal.head[0] == '0' ? '1' : '0';
-  EXPECT_EQ(faults(other.lines, &seal), "line 9 is not as it was written");
+  EXPECT_EQ(faults(other.lines, &seal), "line 9 has changed since it was written");
 }
 
 // A full disk may have left a record that is sealed but has no end.

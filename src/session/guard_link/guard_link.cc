@@ -36,7 +36,7 @@ Result<std::vector<wire::FromGuard>> GuardLink::read() {
     bytes.assign(buffer, static_cast<size_t>(n));
   }
   constexpr size_t kLongestLine = 1 << 20;
-  if (partial_.size() > kLongestLine) return fail(Code::limit, "the guard wrote a line without end");
+  if (partial_.size() > kLongestLine) return fail(Code::limit, "the guard wrote a line that is too long");
   std::string complaint;
   TRY(demux_.feed(bytes,
                   [&](int stream, std::string_view chunk) { (stream == 1 ? partial_ : complaint).append(chunk); }));

@@ -41,7 +41,7 @@ Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> 
 
 Result<std::vector<std::string>> changed_secrets(std::vector<std::string> allowed, const std::string& fingerprint) {
   if (fingerprint.size() != 12 || fingerprint.find_first_not_of("0123456789abcdef") != std::string::npos)
-    return fail(Code::invalid, "a fingerprint has 12 hexadecimal digits", "copy it from the audit's line");
+    return fail(Code::invalid, "a fingerprint must be 12 hexadecimal digits", "copy it from the line of the audit");
   if (std::ranges::find(allowed, fingerprint) == allowed.end()) allowed.push_back(fingerprint);
   return allowed;
 }

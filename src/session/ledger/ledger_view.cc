@@ -56,7 +56,7 @@ Result<> check(const LedgerRecord& record, const LedgerFrame& frame) {
   for (const auto& thing : record.make.value_or(std::vector<Thing>())) TRY(check(thing, frame));
   if (record.work) TRY(check(*record.work, frame));
   if (record.vm && !is_session_name(record.vm->name))
-    return disbelieve("it names a VM that cannot be ours");  // VMs follow the naming rule of sessions
+    return disbelieve("the name of its VM is not valid");  // VMs follow the naming rule of sessions
   if (record.base && !record.base->empty() && !is_commit(*record.base)) return disbelieve("its base is not a commit");
   return {};
 }
@@ -105,8 +105,8 @@ Result<LedgerView> read(const Directories& directories, const std::string& root,
   // A grave may be of a session whose directory was elsewhere.
   auto view = parse_ledger(text, {session, directories.sessions + "/" + session, directories.results + "/" + session});
   if (view) return view;
-  Error error = std::move(view.error()).during("the ledger in " + directory + " is not believed");
-  error.todo = "look at it; when nothing of that session is left on the engine, remove the directory";
+  Error error = std::move(view.error()).during("the ledger in " + directory + " cannot be trusted");
+  error.todo = "look at it; if nothing of that session is left on the engine, remove the directory";
   return std::unexpected(std::move(error));
 }
 

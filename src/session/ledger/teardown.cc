@@ -59,7 +59,7 @@ Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, co
                : thing.kind == "network" ? engine.inspect_network(thing.name)
                : thing.kind == "volume"  ? engine.inspect_volume(thing.name)
                : thing.kind == "image"   ? engine.inspect_image(thing.name)
-                                         : fail(Code::invalid, "a " + thing.kind + " is not a thing of the engine");
+                                         : fail(Code::invalid, "the engine has no kind of thing called " + thing.kind);
   if (!found && found.error().code == Code::not_found) return "";
   if (!found) return std::unexpected(std::move(found.error()));
   bool configured = thing.kind == "container" || thing.kind == "image";

@@ -38,7 +38,7 @@ template <class... Each>
 void alternatives(Object& o, const char* key, std::variant<Each...>& message) {
   std::string word = std::visit([](const auto& each) { return std::string(each.kType); }, message);
   o.text(key, word, kName);
-  if (o.is_read() && !detail::become(message, word)) return o.refuse(key, "is none of the words that it may be");
+  if (o.is_read() && !detail::become(message, word)) return o.refuse(key, "has an unknown value");
   std::visit([&](auto& each) { fields(o, each); }, message);
 }
 

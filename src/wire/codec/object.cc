@@ -131,7 +131,7 @@ size_t Object::choose(const char* key, size_t value, std::span<const char* const
   if (!from) return value;
   for (size_t i = 0; i < names.size(); ++i)
     if (*from == names[i]) return i;
-  return fail(key, "is none of the words that it may be"), value;
+  return fail(key, "has an unknown value"), value;
 }
 
 // -- numbers
