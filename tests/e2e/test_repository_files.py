@@ -142,7 +142,7 @@ def test_lists_of_lenders_end(operator, trap, plain):  # noqa: F811
     for store, following in zip([objects] + stores, stores, strict=False):
         lend(store, following)
     done = operator.bottle(*dry, config=operator.config())
-    assert done.returncode == 125 and "over more than five repositories" in done.stderr, done
+    assert done.returncode == 125 and "chain of more than five repositories" in done.stderr, done
     lend(stores[1], objects, stores[0])
     os.mkfifo(os.path.join(trap.where, "fifo"))
     lend(stores[0], stores[1], "/dev/null/nothing", "../../../nothing")

@@ -155,7 +155,7 @@ def test_a_key_is_for_its_host_and_for_logins_only(world, operator, ssh):
         assert refused + " 0" not in session.out, session.explain()
     assert "logged in at git.example.org: still" in session.out, session.explain()
     reasons = " ".join(e.get("reason", "") for e in session.audit() if e["kind"] == "ssh-agent" and e["action"] == "deny")
-    for said in ("not for this host and user", "not bound to a host", "request of type"):
+    for said in ("not for this host and user", "not bound to a host", "requests of type"):
         assert said in reasons, reasons
 
 
