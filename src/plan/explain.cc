@@ -127,8 +127,8 @@ std::vector<Line> explain(const Plan& plan) {
        (plan.image.recipe.empty() ? ""
         : plan.image.recipe == "dockerfile"
             ? " (from " + shown(plan.image.dockerfile) + ")"
-            : " (made here" + (plan.image.pin.version.empty() ? "" : ", version " + shown(plan.image.pin.version)) +
-                  ")")});
+            : " (built by bottle" +
+                  (plan.image.pin.version.empty() ? "" : ", version " + shown(plan.image.pin.version)) + ")")});
   row(out, "runtime", {plan.runtime});
   row(out, "workspace", workspace(plan));
   row(out, "resources",

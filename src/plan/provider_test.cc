@@ -173,7 +173,7 @@ TEST(Image, HasTheVersionThatTheAgentAsksFor) {
   EXPECT_EQ(plan.image.pin.version, "2.1.3");
   EXPECT_EQ(plan.image.reference, bootstrap_image("claude", {}, {"2.1.3", ""}, facts().images).reference);
   EXPECT_EQ(std::ranges::count(current, plan.image.reference), 1) << "`image prune` leaves it";
-  EXPECT_NE(joined(explain(plan)).find("(made here, version 2.1.3)"), std::string::npos);
+  EXPECT_NE(joined(explain(plan)).find("(built by bottle, version 2.1.3)"), std::string::npos);
   auto [other, unused] = planned("image: mine");
   EXPECT_EQ(other.image.pin.version, "");
   EXPECT_TRUE(std::ranges::any_of(other.warnings, [](const auto& w) { return w.starts_with("version 2.1.3 is not"); }));

@@ -39,7 +39,7 @@ Result<> allow_secret(const AllowOptions& o) {
 Result<> allow(AllowOptions o) {
   if (!o.secret.empty()) return allow_secret(o);
   if (o.host.empty() && o.session.empty())
-    return fail(Code::invalid, "no host is named", "name a host, or a secret with --secret");
+    return fail(Code::invalid, "no host was given", "name a host, or a secret with --secret");
   if (o.host.empty()) o.host = std::exchange(o.session, "");
   auto rule = TRY(rule_from(o.host, o.methods, o.paths));
   std::string bottle = o.bottle;

@@ -81,7 +81,8 @@ int check(const CheckOptions& options) {
       if (!options.as_json) report(std::move(ready.error()).during("agent " + name + " cannot start now"));
     }
     if (!options.as_json)
-      print("ok: " + std::to_string(agents.size()) + " agents, " + std::to_string(bottles.size()) + " bottles");
+      print("ok: " + std::to_string(agents.size()) + (agents.size() == 1 ? " agent, " : " agents, ") +
+            std::to_string(bottles.size()) + (bottles.size() == 1 ? " bottle" : " bottles"));
   }
   if (options.as_json)
     print_json(

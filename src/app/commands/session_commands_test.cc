@@ -25,7 +25,7 @@ void expect_refused(const Answer& answer, const std::string& what, const std::st
 
 TEST_F(Commands, start_needs_an_agent_of_the_manifest) {
   write(".config/bottle/bottle.yaml", kPolicy);
-  expect_refused(bottle({"start"}), "no agent is named", "run `bottle start AGENT`");
+  expect_refused(bottle({"start"}), "no agent was given", "run `bottle start AGENT`");
   expect_refused(bottle({"start", "mak"}), "there is no agent 'mak'", "did you mean 'make'?");
   write(".config/bottle/bottle.yaml", "bottle: {}\n");
   expect_refused(bottle({"start", "make"}), "bottle.yaml:1:1: unknown key 'bottle'", "did you mean 'bottles'?");
@@ -221,7 +221,7 @@ TEST_F(Commands, discard_asks_before_it_removes) {
 }
 
 TEST_F(Commands, allow_checks_the_rule_before_it_asks_for_a_session) {
-  expect_refused(bottle({"allow"}), "no host is named", "name a host");
+  expect_refused(bottle({"allow"}), "no host was given", "name a host");
   expect_refused(bottle({"allow", "a.example"}), "no session is running", "run `bottle start AGENT`");
   expect_refused(bottle({"allow", "--bottle", "web", "a.example"}), "--bottle without --save", "name a session");
   expect_refused(bottle({"allow", "--secret", "3543c50b0cb9", "--save"}), "--secret goes with a session only",

@@ -80,8 +80,8 @@ TEST_F(Commands, remote_checks_its_target_before_it_connects) {
 TEST_F(Commands, vm_names_what_the_manifest_lacks) {
   expect_failed(bottle({"vm", "create", "lab"}), "the manifest has no VM 'lab'", "vms: {lab: {provider: qemu}}");
   expect_failed(bottle({"vm", "bake", "lab"}), "the manifest has no VM 'lab'");
-  expect_failed(bottle({"vm", "destroy"}), "no VM is named", "`bottle vm list`");
-  expect_failed(bottle({"vm", "destroy", "lab", "--all"}), "no VM is named");
+  expect_failed(bottle({"vm", "destroy"}), "needs either a name or --all", "`bottle vm list`");
+  expect_failed(bottle({"vm", "destroy", "lab", "--all"}), "needs either a name or --all");
   expect_failed(bottle({"vm", "destroy", "lab"}), "you have no VM named lab", "see `bottle vm list`");
 }
 

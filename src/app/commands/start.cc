@@ -50,7 +50,7 @@ struct StartOptions {
 
 Result<std::string> pick_agent(const manifest::Manifest& manifest, const std::stop_token& stop) {
   if (!::isatty(0))
-    return fail(Code::invalid, "no agent is named",
+    return fail(Code::invalid, "no agent was given",
                 "run `bottle start AGENT`; `bottle list --agents` shows the agents");
   std::vector<std::string> names;
   std::vector<std::vector<Line>> rows;

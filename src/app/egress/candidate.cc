@@ -30,7 +30,7 @@ Result<plan::Plan> plan_of(const PolicySource& source) {
   auto manifest = TRY(load_manifest(here()));
   std::string agent = source.agent;
   if (agent.empty() && manifest.agents.size() == 1) agent = manifest.agents.begin()->first;
-  if (agent.empty()) return fail(Code::invalid, "no agent is named", "add --agent NAME, or --config FILE");
+  if (agent.empty()) return fail(Code::invalid, "no agent was given", "add --agent NAME, or --config FILE");
   auto facts = gather_facts(here());
   facts.images = image_facts(manifest, "");
   return plan::make(manifest, {.agent = agent, .prompt = "-", .headless = true, .dry_run = true}, facts);

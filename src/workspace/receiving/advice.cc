@@ -128,7 +128,7 @@ std::string advice(const Incoming& in, const Back& back, const std::vector<std::
   const Homecoming& top = *all[0];
   if (top.has_changes() || !back.below.empty())
     out.add(counted(back.files, "file") + " changed, " + counted(back.commits, "commit") +
-            ". Your working tree is as it was.");
+            ". Your working tree has not changed.");
   if (top.has_changes()) {
     if (top.is_repository()) out.of_repository(top);
     else out.of_directory(top);
