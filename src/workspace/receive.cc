@@ -32,9 +32,8 @@ Result<> write_all_flags(const Look& look, const std::string& results, Back& bac
   return write_file_atomically(back.all_flagged, text);
 }
 
-// Returns the repository that the work started from, or nothing if there was none.
-Result<std::optional<git::Repository>> original_at(const std::string& source, const std::string& base) {
-  if (base.empty()) return std::nullopt;
+// Returns the repository that the work started from.
+Result<std::optional<git::Repository>> original_at(const std::string& source) {
   std::error_code error;
   std::string path = std::filesystem::canonical(source, error).string();
   if (error) return fail(Code::not_found, one_line(source) + ": " + error.message());
@@ -58,15 +57,18 @@ class Reception {
       in_.keep.insert(in_.keep.end(), sent->keep.begin(), sent->keep.end());
     }
     std::vector<SentRepository> repositories = {{"", in_.base, {}, ".git"}};
+    bool is_repository = !in_.base.empty();
     for (const auto& each : sent ? sent->repositories : std::vector<SentRepository>()) {
       if (!each.path.empty()) repositories.push_back(each);
-      else if (each.base == in_.base) repositories[0].refs = each.refs;
+      else if (each.base == in_.base) repositories[0].refs = each.refs, is_repository = true;
     }
     std::ranges::sort(repositories, {}, &SentRepository::path);  // the workspace's own comes first
     std::map<std::string, int> stores;
     std::vector<Homecoming::Origin> origins;
     for (const auto& each : repositories) {
-      auto original = original_at(each.path.empty() ? in_.source : in_.source + "/" + each.path, each.base);
+      auto original = each.path.empty() && !is_repository
+                          ? Result<std::optional<git::Repository>>(std::nullopt)
+                          : original_at(each.path.empty() ? in_.source : in_.source + "/" + each.path);
       if (!original && each.path.empty()) return std::unexpected(std::move(original.error()));
       Homecoming::Origin origin{original.value_or(std::nullopt), each.base, each.refs,
                                 original ? "" : original.error().what};

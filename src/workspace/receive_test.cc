@@ -113,7 +113,8 @@ TEST_F(Workspace, HostileGitDirectoryRunsNothing) {
   for (const char* what : {".git/hooks/post-checkout", "alternates", ".envrc", ".claude/settings.local.json",
                            "package.json", ".gitattributes", "nested/.git", "ghost"})
     EXPECT_TRUE(flagged(*back, what)) << what << "\n" << back->text;
-  EXPECT_EQ(back->refs, (std::vector<std::string>{"refs/bottle/s1/worktree"}));
+  EXPECT_EQ(back->refs, (std::vector<std::string>{"refs/bottle/s1/encoded/heads/=2D-upload-pack=3Devil",
+                                                  "refs/bottle/s1/worktree"}));
   EXPECT_EQ(git("show refs/bottle/s1/worktree:a.txt"), "new");
   EXPECT_EQ(git("status --porcelain"), "");
 }

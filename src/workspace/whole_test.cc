@@ -18,21 +18,6 @@ class Whole : public Workspace {
     Workspace::SetUp();
     make_repository();
   }
-  Back come_home(const std::string& base, const std::string& source = "") {
-    auto back = take_inside(base, source);
-    EXPECT_TRUE(back) << back.error().what;
-    return back.value_or(Back{});
-  }
-  std::string refs(const std::string& where = "") {
-    return git("for-each-ref '--format=%(refname)' refs/bottle", where);
-  }
-  void make_inner(const std::string& path) {
-    fs::create_directories(path);
-    git("init -q -b main", path);
-    put(path + "/v.txt", "v\n");
-    git("add -A", path);
-    git("commit -qm v", path);
-  }
 };
 
 TEST_F(Whole, BranchesOfEveryNameComeBack) {

@@ -71,6 +71,21 @@ class Workspace : public git::Repositories {
     sh("tar --format=pax -C " + root + "/inside -cf " + root + "/in.tar workspace");
     return take(*read_file(root + "/in.tar"), base, source);
   }
+  Back come_home(const std::string& base, const std::string& source = "") {
+    auto back = take_inside(base, source);
+    EXPECT_TRUE(back) << back.error().what;
+    return back.value_or(Back{});
+  }
+  std::string refs(const std::string& where = "") {
+    return git("for-each-ref '--format=%(refname)' refs/bottle", where);
+  }
+  void make_inner(const std::string& path) {
+    fs::create_directories(path);
+    git("init -q -b main", path);
+    put(path + "/v.txt", "v\n");
+    git("add -A", path);
+    git("commit -qm v", path);
+  }
   // Makes an archive, as hostile as the test needs.
   std::string craft(const std::function<void(docker::TarWriter&)>& fill) {
     std::string out;

@@ -8,6 +8,7 @@
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
+#include "base/text/shell_word.h"
 #include "wire/places/places.h"
 
 namespace bottle::app {
@@ -38,6 +39,9 @@ Result<Results> results_of(const std::string& session) {
 
 Result<Results> changes_of(const std::string& session) {
   Results results = TRY(results_of(session));
+  if (results.patches.empty() && results.copies.empty() && !results.places.empty())
+    return fail(Code::not_found, "session " + session + " has no patch; what it left is on refs",
+                "`git -C " + shell_word(results.places[0]) + " for-each-ref refs/bottle/" + session + "` lists them");
   if (results.patches.empty() && results.copies.empty())
     return fail(Code::not_found, "session " + session + " changed no files",
                 "`bottle logs " + session + "` shows what came back");

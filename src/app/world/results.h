@@ -19,7 +19,7 @@ struct Results {
 // Returns the results of one ended session. Fails with Code::conflict if it still runs, and with Code::not_found if
 // this machine has nothing of it.
 Result<Results> results_of(const std::string& session);
-// Does the same, but fails with Code::not_found if the session changed no files.
+// Does the same, but fails with Code::not_found if the session left no patch and no files to copy.
 Result<Results> changes_of(const std::string& session);
 // Tells the operator the commands in `copies`, if there are any.
 void tell_copies(const Results& results);

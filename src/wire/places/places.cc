@@ -8,7 +8,8 @@ void fields(Object& o, ChangedPlace& place) {
   if (o.optional("filtered", true)) o.text("filtered", place.filtered, kPath);
 }
 
-void fields(Object& o, ChangedPlaces& places) { o.objects("places", places.places, kMany); }
+// A workspace may hold any number of repositories.
+void fields(Object& o, ChangedPlaces& places) { o.objects("places", places.places, 1'000'000); }
 
 Result<ChangedPlaces> decode_places(std::string_view text) {
   if (text.starts_with('[')) return decode<ChangedPlaces>("{\"places\":" + std::string(text) + "}", From::ours);

@@ -18,7 +18,7 @@ void fields(Object& o, ChangedPlace& place);
 
 struct ChangedPlaces {
   static constexpr const char* kName = "list of changed repositories";
-  static constexpr size_t kMost = 4 << 20;
+  static constexpr size_t kMost = 256 << 20;
   std::vector<ChangedPlace> places;
 };
 void fields(Object& o, ChangedPlaces& places);

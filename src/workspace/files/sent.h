@@ -27,7 +27,7 @@ struct SentFile {
 // A repository that was sent, and its path below the workspace; "" is the workspace itself.
 struct SentRepository {
   std::string path;
-  std::string base;    // the commit that the work in it starts from
+  std::string base;    // the commit that the work in it starts from; empty if it has none
   git::Refs refs;      // the refs that the copy had
   std::string git_at;  // path of its git directory in the workspace: "lib/.git", ".git/modules/lib"
 };

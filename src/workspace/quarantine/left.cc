@@ -34,6 +34,7 @@ class Comparison {
 
   Result<Left> run(const std::string& base, const std::string& head,
                    const std::map<std::string, std::string>& submodules, const std::string& message) {
+    base_ = base;
     if (head != base)
       for (auto& change : TRY(workspace::changes(q_, git_, base, head))) {
         std::string path = change.path;
@@ -94,6 +95,12 @@ class Comparison {
     });
     for (const auto& path : on_disk)
       if (!now_.contains(path)) missing_.push_back(path);
+    // The repository has the filtered content of a file of which only the mode changed.
+    std::erase_if(q_.filtered, [&](const auto& each) {
+      bool only_mode = q_.only_mode.contains(each.first) && now_.contains(each.first) && base(each.first);
+      if (only_mode) only_mode_.push_back(each.first);
+      return only_mode;
+    });
     for (const auto& [path, filter] : q_.filtered)
       if (auto found = now_.find(path); found != now_.end()) {
         left_.filtered.push_back({path, found->second.mode, found->second.object});
@@ -179,6 +186,8 @@ class Comparison {
       }
     }
     if (!dirty.empty()) TRY(make_before(dirty));
+    for (const auto& path : only_mode_)
+      if (const auto* was = find(before_, path)) now_.at(path).object = was->object;
     for (auto& [path, entry] : now_) {
       auto sent = q_.sent.find(path);
       const auto* was = find(before_, path);
@@ -371,7 +380,10 @@ class Comparison {
     left_.changes = TRY(workspace::changes(q_, git_, left_.before, left_.after));
     std::string tree = TRY(write_tree(q_, git_, head, lines_));
     if (tree == TRY(git_.ask({"rev-parse", head + "^{tree}"}, q_.at()))) return std::move(left_);
-    left_.worktree = TRY(git_.ask({"commit-tree", tree, "-m", message, "-p", head}, q_.at()));
+    std::vector<std::string> words = {"commit-tree", tree, "-m", message};
+    // Bottle's own empty commit, which stands for the start of such a repository, must not come into it.
+    if (!q_.is_unborn || head != base_) words.insert(words.end(), {"-p", head});
+    left_.worktree = TRY(git_.ask(words, q_.at()));
     return std::move(left_);
   }
 
@@ -380,9 +392,9 @@ class Comparison {
   const Conversions& conversions_;
   Entries moved_;  // entries of the agent's commit that differ from the base; mode "000000" means removed
   std::set<std::string> submodules_, gone_, untracked_;
-  std::vector<std::string> missing_;
+  std::vector<std::string> missing_, only_mode_;
   Entries now_, before_, merged_;
-  std::string lines_;
+  std::string base_, lines_;
   Left left_;
 };
 

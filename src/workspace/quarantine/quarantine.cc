@@ -16,13 +16,14 @@
 #include "workspace/files/blob_id.h"
 #include "workspace/files/paths.h"
 #include "workspace/files/untar.h"
+#include "workspace/quarantine/ref_files.h"
 
 namespace bottle::workspace {
 namespace {
 
 using Path = std::vector<std::string>;
 
-constexpr size_t kMostRefs = 100'000, kMostPacks = 1000, kLongestLink = 4095, kEntryCost = 512, kMostStashes = 100;
+constexpr size_t kMostPacks = 1000, kLongestLink = 4095, kEntryCost = 512, kMostEmpty = 10'000;
 constexpr int kPackPatience = 600;             // seconds for all packs together
 constexpr uint64_t kComparedAtMost = 4 << 20;  // a larger file is written before it is known whether it changed
 
@@ -41,21 +42,6 @@ bool is_loose_object(const Path& p) {  // components: objects, xx, yyyy…
 bool is_pack(const Path& p) {
   return p.size() == 3 && p[0] == "objects" && p[1] == "pack" && p[2].starts_with("pack-") && p[2].ends_with(".pack") &&
          p[2].size() < 100 && hex(std::string_view(p[2]).substr(5, p[2].size() - 10));
-}
-
-Result<std::string> text_of(const Source& body, size_t limit) {
-  std::string out;
-  char buffer[4096];
-  while (size_t n = TRY(body(buffer, sizeof buffer))) {
-    out.append(buffer, n);
-    if (out.size() > limit) return std::string();  // read_tar skips the rest
-  }
-  return out;
-}
-
-std::string trimmed(std::string id) {
-  while (!id.empty() && (id.back() == '\n' || id.back() == '\r' || id.back() == ' ')) id.pop_back();
-  return id;
 }
 
 // The limit for all quarantines of one archive together.
@@ -78,7 +64,7 @@ struct Budget {
 class Filler {
  public:
   Filler(Quarantine& q, Budget& budget, Tree tree, Tree repository)
-      : q_(q), budget_(budget), tree_(std::move(tree)), repository_(std::move(repository)) {}
+      : q_(q), budget_(budget), tree_(std::move(tree)), repository_(std::move(repository)), refs_(q) {}
 
   uint64_t implied() const { return tree_.implied() + repository_.implied(); }
 
@@ -86,10 +72,12 @@ class Filler {
   Result<> entry(const Path& path, const TarEntry& e, const Source& body, const std::optional<Path>& target) {
     bool done = false;
     std::string name = join(path);
+    is_in_use(name);
     switch (e.kind) {
       case TarEntry::Kind::directory:
         q_.untouched.erase(name);
         done = TRY(tree_.directory(path));
+        if (done && q_.empty_directories.size() < kMostEmpty) q_.empty_directories.insert(name);
         break;
       case TarEntry::Kind::file:
         done = TRY(file(path, e, body));
@@ -102,7 +90,7 @@ class Filler {
         break;
       case TarEntry::Kind::other:
         q_.leave(name, "a socket, pipe or device: left behind");
-        break;
+        return {};
     }
     if (!done) q_.leave(name, "not brought home, because it cannot be created at this path");
     return {};
@@ -111,10 +99,10 @@ class Filler {
   // Reports an entry that is left behind, unless the operator has an identical one.
   Result<> leave(const Path& path, const TarEntry& e, const Source& body, const char* why) {
     std::string name = join(path);
+    is_in_use(name);
     if (TRY(is_the_operators(name, e, body))) return {};
-    // Writes one line for a whole foreign repository instead of one for each of its files.
-    size_t git = name.find("/.git/");
-    q_.leave(git == std::string::npos ? name : name.substr(0, git + 5), why);
+    if (size_t git = name.find("/.git/"); git != std::string::npos) leave_repository(name.substr(0, git + 5), why);
+    else q_.leave(name, why);
     return {};
   }
 
@@ -135,9 +123,13 @@ class Filler {
     if (name == "objects/info/alternates" || name == "objects/info/http-alternates")
       return leave_it("points at other repositories: left behind");
     if (path[0] == "modules" && path.size() > 2) return leave_it("a repository of a submodule: left behind");
-    // Without a repository on this side, none of it is wanted, and an object whose content does not match its name
+    // Without a repository on this side, none of it can be taken, and an object whose content does not match its name
     // would show in the patch.
-    if (q_.known_objects.empty()) return {};
+    if (q_.known_objects.empty()) {
+      if (!TRY(is_the_operators(".git/" + name, e, body)))
+        leave_repository(".git", "not brought home, because the agent made this repository");
+      return {};
+    }
     if (e.kind == TarEntry::Kind::hardlink) return hardlinked_object(path, e);
     if (e.kind != TarEntry::Kind::file) {
       q_.leave(".git/" + name, "not brought home, because it is a link or a device in .git");
@@ -148,16 +140,22 @@ class Filler {
       return {};
     }
     if (is_loose_object(path) || is_pack(path)) return object(path, name, body);
-    return ref(path, name, body);
+    return refs_.take(name, body);
   }
 
-  void late_refs() {
-    // A loose ref is newer than a packed one.
-    for (auto& [name, id] : packed_) q_.refs.emplace(name, id);
-    std::erase_if(q_.refs, [](const auto& ref) { return ref.first.starts_with("refs/bottle/"); });
-  }
+  void end() { refs_.end(); }
 
  private:
+  // Reports a whole repository once, not each of its files.
+  void leave_repository(const std::string& git, const char* why) {
+    if (q_.flagged.empty() || q_.flagged.back() != std::pair(q_.shown(git), std::string(why))) q_.leave(git, why);
+  }
+
+  // Notes that the directory of this path is not empty.
+  void is_in_use(const std::string& path) {
+    if (size_t slash = path.rfind('/'); slash != std::string::npos) q_.empty_directories.erase(path.substr(0, slash));
+  }
+
   Result<> symlink(const Path& path, const std::string& target) {
     std::string name = join(path);
     if (target.size() > kLongestLink) {
@@ -212,10 +210,12 @@ class Filler {
   Result<bool> file(const Path& path, const TarEntry& e, const Source& body) {
     std::string name = join(path);
     auto was = q_.sent.find(name);
-    bool comparable = was != q_.sent.end() && was->second.mode == (e.mode & 0100 ? "100755" : "100644");
+    bool known = was != q_.sent.end() && was->second.mode != "120000";
+    bool comparable = known && was->second.mode == (e.mode & 0100 ? "100755" : "100644");
     bool rules = path.back() == ".gitignore" || path.back() == ".gitattributes";
     q_.untouched.erase(name);
     q_.aliases.erase(name);
+    q_.only_mode.erase(name);
     bool done = false, same = false;
     if (!comparable || e.size > kComparedAtMost) {
       BlobHash hash(e.size);
@@ -223,11 +223,13 @@ class Filler {
           path, e.mode & 0100,
           [&](char* to, size_t room) -> Result<size_t> {
             size_t n = TRY(body(to, room));
-            if (comparable) hash.add({to, n});
+            if (known) hash.add({to, n});
             return n;
           },
           &budget_.bytes));
-      same = done && comparable && hash.end() == was->second.id && TRY(tree_.absent(path));
+      bool same_content = done && known && hash.end() == was->second.id;
+      same = same_content && comparable && TRY(tree_.absent(path));
+      if (same_content && !comparable) q_.only_mode.insert(name);
     } else {
       content_.clear();
       while (size_t n = TRY(body(chunk_.data(), chunk_.size()))) content_.append(chunk_, 0, n);
@@ -293,34 +295,6 @@ class Filler {
     return {};
   }
 
-  Result<> ref(const Path& path, const std::string& name, const Source& body) {
-    if (name == "HEAD") {
-      q_.head = trimmed(TRY(text_of(body, 1100)));
-    } else if (path[0] == "refs" && path.size() > 1) {
-      std::string id = trimmed(TRY(text_of(body, 2048)));
-      if (id.starts_with("ref:") || name.ends_with(".lock")) return {};  // another name of a ref, such as origin/HEAD
-      if (git::is_ref_name(name) && git::is_object_id(id) && q_.refs.size() < kMostRefs) q_.refs[name] = id;
-      else q_.leave(".git/" + name, "not brought home, because it is not a valid ref");
-    } else if (name == "packed-refs") {
-      std::string text = TRY(text_of(body, 64 << 20));
-      packed_ = git::parse_packed_refs(text, "refs/");
-      if (packed_.size() > kMostRefs) {
-        packed_.clear();
-        q_.leave(".git/packed-refs", "not brought home, because there are more refs than the limit");
-      }
-    } else if (name == "logs/refs/stash") {
-      // Each line is "OLD NEW who when<TAB>what".
-      std::string text = TRY(text_of(body, 1 << 20));
-      for (size_t from = 0; from < text.size() && q_.stashes.size() < kMostStashes;) {
-        size_t end = std::min(text.find('\n', from), text.size()), space = text.find(' ', from);
-        if (space < end)
-          if (std::string id = text.substr(space + 1, space - from); git::is_object_id(id)) q_.stashes.push_back(id);
-        from = end + 1;
-      }
-    }
-    return {};  // config, index, logs and info are never taken
-  }
-
   Result<> hardlinked_object(const Path& path, const TarEntry& e) {
     auto target = safe_components(e.target);
     bool done = false;
@@ -335,8 +309,8 @@ class Filler {
   Quarantine& q_;
   Budget& budget_;
   Tree tree_, repository_;
+  RefFiles refs_;
   std::string content_, chunk_ = std::string(65536, '\0');
-  git::Refs packed_;
 };
 
 bool is_below(const Path& path, const Path& top) {
@@ -388,7 +362,7 @@ class Unpacker {
   }
 
   Result<> finish() {
-    for (auto& part : parts_) part.filler->late_refs();
+    for (auto& part : parts_) part.filler->end();
     return {};
   }
 

@@ -36,21 +36,25 @@ struct Quarantine {
                                                      // agent's work
   std::string record;                                // where the recorded bytes of sent files are kept; empty if
                                                      // nowhere
+  bool is_unborn = false;                            // the operator's repository had no commit yet
   std::string known_objects;  // the operator's object store, which the repository borrows from; empty if there is none
 
   // How each path came back. Few of a hundred thousand files change, so an unchanged file is not written.
   std::unordered_set<std::string> untouched;
-  std::unordered_set<std::string> written;     // paths below tree()
-  std::map<std::string, std::string> links;    // path → target; not yet made on the disk
-  std::map<std::string, std::string> aliases;  // hard links to unchanged files: path → the other path
-  uint64_t empty = 0;
+  std::unordered_set<std::string> written;      // paths below tree()
+  std::unordered_set<std::string> only_mode;    // those of them whose content did not change
+  std::map<std::string, std::string> links;     // path → target; not yet made on the disk
+  std::map<std::string, std::string> aliases;   // hard links to unchanged files: path → the other path
+  std::set<std::string> empty_directories;      // directories that came back without anything in them
   std::set<std::string> filters;                // names of the filters that the operator's git would run
   bool may_have_filters = false;                // whether a file that was not read may define more filters
   std::map<std::string, std::string> filtered;  // the files in `written` that a git filter would convert: path → filter
 
-  git::Refs refs;                                            // as in the agent's .git; unverified
-  std::vector<std::string> stashes;                          // object ids, oldest first; unverified
-  std::string head;                                          // "ref: refs/heads/x" or an object id; unverified
+  git::Refs refs;                     // as in the agent's .git; unverified
+  std::vector<std::string> stashes;   // object ids, oldest first; unverified
+  std::string head;                   // "ref: refs/heads/x" or an object id; unverified
+  std::vector<std::string> detached;  // ids of commits that were checked out without a branch, oldest first; unverified
+  std::set<std::string> other_names;  // names of symbolic refs
   std::vector<std::pair<std::string, std::string>> flagged;  // what was left behind: path and reason
   uint64_t skipped = 0;
 

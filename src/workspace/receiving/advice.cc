@@ -9,7 +9,7 @@
 namespace bottle::workspace {
 namespace {
 
-constexpr size_t kMostNamed = 8;
+constexpr size_t kMostNamed = 8, kMostRefs = 200, kMostPlaces = 40;
 
 std::string counted(uint64_t count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
@@ -37,7 +37,12 @@ class Writer {
     if (!place.empty())
       add("In " + one_line(place) + ": " + counted(home.left().changes.size() + home.left().filtered.size(), "file") +
           " changed, " + counted(home.commits(), "commit") + ".");
-    for (const auto& ref : home.refs()) {
+    for (size_t i = 0; i < home.refs().size(); ++i) {
+      if (i == kMostRefs) {
+        add("  and " + std::to_string(home.refs().size() - i) + " more");
+        break;
+      }
+      const std::string& ref = home.refs()[i];
       std::string from;
       for (const auto& each : home.encoded())
         if (each.name == ref) from = "   (" + one_line(each.from, 300) + ")";
@@ -48,14 +53,20 @@ class Writer {
     bool brought = !home.whole().empty() && home.bundle().empty();
     std::string whole = shell_word(home.whole());
     bool merge = brought && home.continues() && !home.left().was_changed;
-    std::string base = home.base().substr(0, 12);
+    const std::string& base = home.compared_with();
+    std::string branch = shell_word(home.only_branch());
+    bool on_branch = !brought && !home.only_branch().empty() && home.bundle().empty();
     if (brought) see(git + "diff " + base + " " + whole);
+    else if (on_branch) see(git + "diff " + base + " " + branch);
     else if (!home.patch().empty()) see("git apply --stat -p1 " + shell_word(home.patch()));
     if (!home.bundle().empty()) of_bundle(home, git);
     if (merge) take(git + "merge " + whole);
+    if (on_branch) take(git + "merge " + branch);
     if (!home.patch().empty()) take(git + "apply " + shell_word(home.patch()));
     if (brought && !home.continues()) {
-      add("The agent rewrote its history, so a merge would not give you what it left. To get it as a branch:");
+      add(home.is_unborn()
+              ? "Your repository has no commit that this could be merged into. To get it as a branch:"
+              : "The agent rewrote its history, so a merge would not give you what it left. To get it as a branch:");
       add("  " + git + "branch " + shell_word("bottle-" + in_.session) + " " + whole);
     }
     if (brought && home.left().was_changed)
@@ -75,13 +86,26 @@ class Writer {
       // Inside another repository, such as a home directory that is one, `git apply` would skip these files.
       auto outer = git::find(source);
       if (outer && !*outer) take("git -C " + shell_word(source) + " apply " + shell_word(home.patch()));
+      else take("bottle apply " + shell_word(in_.session));
     }
-    take(copy_command(in_.results_dir + "/files", source));
+    std::vector<std::string> only_in_patch;
+    bool has_files = false;
+    for (const auto& change : home.left().changes) {
+      has_files |= change.mode.starts_with("100");
+      if (!change.mode.starts_with("100")) only_in_patch.push_back(change.path);
+    }
+    if (has_files) take(copy_command(in_.results_dir + "/files", source));
+    if (has_files && !only_in_patch.empty())
+      add("Links, and what the agent removed, are in the patch only: " + some_of(only_in_patch));
   }
 
   void of_rest(const Back& back, const std::vector<std::unique_ptr<Homecoming>>& all) {
     uint64_t gone = 0, files = 0;
+    std::vector<std::string> empty, removed;
     for (const auto& home : all) {
+      empty.insert(empty.end(), home->empty_directories().begin(), home->empty_directories().end());
+      for (const auto& ref : home->removed_refs())
+        removed.push_back(ref + (home->quarantine().place.empty() ? "" : " in " + home->quarantine().place));
       gone += home->left().ignored_gone;
       files += home->left().ignored.size();
       if (!home->kept().empty()) add("Ignored by git, and kept as you asked: " + shell_word(home->kept()));
@@ -90,6 +114,9 @@ class Writer {
       add("Ignored by git, and not taken: " + some_of(back.ignored) + " (" + counted(files, "file") +
           "). --keep-ignored, or keep: in the bottle, brings such files home.");
     if (gone > 0) add("The agent removed " + counted(gone, "file") + " that git ignores. Yours are unchanged.");
+    if (!empty.empty())
+      add("The agent made empty directories, which no commit and no patch can hold: " + some_of(empty));
+    if (!removed.empty()) add("The agent removed refs in its copy. Yours are unchanged: " + some_of(removed));
     if (back.skipped)
       add(std::to_string(back.skipped) + (back.skipped == 1 ? " entry was" : " entries were") + " not brought home.");
   }
@@ -133,11 +160,16 @@ std::string advice(const Incoming& in, const Back& back, const std::vector<std::
     if (top.is_repository()) out.of_repository(top);
     else out.of_directory(top);
   }
+  size_t places = 0;
   for (size_t i = 1; i < all.size(); ++i)
-    if (all[i]->has_changes()) {
+    if (all[i]->has_changes() && ++places <= kMostPlaces) {
       if (all[i]->is_repository()) out.of_repository(*all[i]);
       else out.add("In " + one_line(all[i]->quarantine().place) + ": " + one_line(all[i]->patch(), 4096));
     }
+  if (places > kMostPlaces)
+    out.add("Changes in " + std::to_string(places - kMostPlaces) +
+            " more repositories are not listed here: `bottle diff " + in.session + "` shows them, and `bottle apply " +
+            in.session + "` takes them.");
   bool nothing = out.is_empty();
   out.of_rest(back, all);
   if (nothing && out.is_empty()) out.add("Nothing changed in the workspace.");

@@ -24,7 +24,7 @@ namespace {
 
 // Overrides every .gitattributes of the tree.
 constexpr const char* kOverruled = "* -filter !working-tree-encoding !diff !merge\n";
-constexpr size_t kLongestTarget = 4096, kMostTaken = 1000;
+constexpr size_t kLongestTarget = 4096, kMostTaken = 1000, kShortId = 12;
 
 // Returns why the operator's repository cannot be written to, or an empty string if its directories are writable.
 std::string why_unwritable(const git::Repository& repository) {
@@ -59,10 +59,13 @@ Result<> Homecoming::prepare(const std::optional<Sent>& sent) {
   q_.repository = TRY(git::Directory::make(q_.root + "/repository", content));
   q_.rules = TRY(git::Directory::make(q_.root + "/rules", rules));
   base_ = origin_.base;
+  compared_with_ = base_.substr(0, kShortId);
+  q_.is_unborn = origin_.repository && base_.empty();
   if (!origin_.repository && !sent) base_ = TRY(commit_directory(q_, git_, q_.source));
   if (base_.empty()) {
     std::string tree = TRY(git_.ask({"hash-object", "-t", "tree", "-w", "--stdin"}, q_.at()));
     base_ = TRY(git_.ask({"commit-tree", tree, "-m", "nothing"}, q_.at()));
+    compared_with_ = tree;  // git knows the empty tree in every repository
   }
   head_ = base_;
   for (auto& entry : TRY(git::list_tree(git_, base_, q_.at()))) q_.base.emplace(entry.path, entry);
@@ -73,6 +76,7 @@ Result<> Homecoming::prepare(const std::optional<Sent>& sent) {
 Result<> Homecoming::read_sent_files(const std::optional<Sent>& sent) {
   if (sent) {
     q_.record = in_.record;
+    start_ = sent->start;
     for (const auto& [path, file] : sent->files) {
       bool here = q_.place.empty() || path.starts_with(q_.place + "/");
       for (const auto& other : sent->repositories)
@@ -141,13 +145,45 @@ std::map<std::string, std::string> Homecoming::wanted_refs() const {
   for (const auto& [name, id] : q_.refs) {
     auto same = own.find(name);
     bool known = same != own.end() && same->second == id;
-    if (!known && !(id == base_ && name.starts_with("refs/heads/"))) wanted[name] = id;
+    bool is_sent = origin_.refs.empty() && id == base_ && name.starts_with("refs/heads/");
+    if (!known && !is_sent) wanted[name] = id;
   }
   bool stashed = wanted.contains("refs/stash");
   for (size_t i = 0; stashed && i + 1 < q_.stashes.size(); ++i)
     wanted["refs/stash@" + std::to_string(q_.stashes.size() - 1 - i)] = q_.stashes[i];
   if (git::is_object_id(q_.head) && q_.head != base_) wanted["refs/heads/bottle-detached"] = q_.head;
   return wanted;
+}
+
+// Adds commits of the agent that no ref has: what other work trees have checked out, and what was checked out without a
+// branch before.
+Result<> Homecoming::add_detached(std::map<std::string, std::string>& wanted) const {
+  if (q_.detached.empty()) return {};
+  auto own = q_.at();
+  own.objects = origin_.repository->objects[0];  // without the objects that the agent made
+  std::string reached;
+  for (const auto& id : q_.detached) own.input += id + "\n";
+  for (const auto& [name, id] : wanted) reached += "^" + id + "\n";
+  for (const auto& id : known_) reached += "^" + id + "\n";
+  std::string has = "\n" + TRY(git_.ask({"cat-file", "--batch-check", "--buffer"}, own)) + "\n";
+  for (auto id = q_.detached.rbegin(); id != q_.detached.rend(); ++id) {  // a later one may contain earlier ones
+    if (has.find("\n" + *id + " commit ") != std::string::npos) continue;
+    auto options = q_.at();
+    options.input = *id + "\n" + reached;
+    auto left = TRY(git_.run({"rev-list", "--ignore-missing", "--max-count=1", "--stdin"}, options));
+    if (left.status != 0 || left.out.empty()) continue;
+    wanted["refs/heads/bottle-detached-" + id->substr(0, kShortId)] = *id;
+    reached += "^" + *id + "\n";
+  }
+  return {};
+}
+
+// The agent's copy of a repository had these refs and no longer has them.
+void Homecoming::look_for_removed_refs() {
+  for (const auto& [name, id] : origin_.refs)
+    for (const char* kind : {"refs/heads/", "refs/tags/", "refs/notes/", "refs/stash"})
+      if (name.starts_with(kind) && !q_.refs.contains(name) && !q_.other_names.contains(name))
+        removed_refs_.push_back(name);
 }
 
 namespace {
@@ -176,8 +212,12 @@ void Homecoming::drop_refs(const std::map<std::string, std::string>& but) {
 Result<> Homecoming::take_refs() {
   if (!origin_.repository) return {};
   auto wanted = wanted_refs();
+  TRY(add_detached(wanted));
   // If the agent's repository is gone, the old refs are all there is, so they stay.
-  if (!q_.head.empty() || !q_.refs.empty()) drop_refs(wanted);
+  if (!q_.head.empty() || !q_.refs.empty()) {
+    drop_refs(wanted);
+    look_for_removed_refs();
+  }
   size_t taken = 0;
   for (const auto& [from, id] : wanted) {
     if (++taken > kMostTaken) {
@@ -193,8 +233,10 @@ Result<> Homecoming::take_refs() {
     if (auto at = q_.refs.find(q_.head.substr(5));
         at != q_.refs.end() && at->second != base_ && std::ranges::find(known_, at->second) != known_.end())
       head_ = at->second;
-  continues_ = head_ == base_ || TRY(git_.agrees({"merge-base", "--is-ancestor", base_, head_}, q_.at()));
+  continues_ =
+      (head_ == base_ && !q_.is_unborn) || TRY(git_.agrees({"merge-base", "--is-ancestor", base_, head_}, q_.at()));
   if (ids_.empty()) return {};
+  if (head_ == base_) TRY(look_for_only_branch());
   std::vector<std::string> count = {"rev-list", "--count"};
   count.insert(count.end(), ids_.begin(), ids_.end());
   count.push_back("^" + base_);
@@ -203,6 +245,19 @@ Result<> Homecoming::take_refs() {
       if (name.starts_with(kind) && std::ranges::find(known_, id) != known_.end() && count.size() < kMostTaken)
         count.push_back("^" + id);
   commits_ = std::strtoull(git_.ask(count, q_.at()).value_or("0").c_str(), nullptr, 10);
+  return {};
+}
+
+// The agent may have gone back to where it started, and left all of its commits on a branch.
+Result<> Homecoming::look_for_only_branch() {
+  std::string branch, heads = prefix_ + "heads/";
+  for (size_t i = 0; i < refs_.size(); ++i)
+    if (refs_[i].starts_with(heads) && i < ids_.size() && ids_[i] != base_) {
+      if (!branch.empty()) return {};
+      branch = refs_[i];
+      if (!TRY(git_.agrees({"merge-base", "--is-ancestor", base_, ids_[i]}, q_.at()))) return {};
+    }
+  only_branch_ = branch;
   return {};
 }
 
@@ -258,11 +313,27 @@ Conversions Homecoming::conversions() const {
   return how;
 }
 
+// Finds the directories without files that the agent made: git has no place for them.
+Result<> Homecoming::look_for_empty_directories() {
+  std::vector<std::string> made;
+  for (const auto& path : q_.empty_directories) {
+    struct stat st{};
+    if (!q_.base.contains(path) && q_.shown(path) != start_ && ::lstat((q_.source + "/" + path).c_str(), &st) != 0)
+      made.push_back(path);
+  }
+  std::unordered_set<std::string> ignored;
+  if (origin_.repository) ignored = TRY(ignored_of(q_, git_, made));
+  for (auto& path : made)
+    if (!ignored.contains(path)) empty_directories_.push_back(q_.shown(path) + "/");
+  return {};
+}
+
 Result<> Homecoming::take_files(const std::map<std::string, std::string>& submodules) {
   std::string message = "What session " + in_.session + " left in its workspace";
   auto left = compare(q_, git_, conversions(), base_, head_, submodules, message);
   if (!left && head_ != base_) left = compare(q_, git_, conversions(), base_, base_, submodules, message);
   left_ = TRY(std::move(left));
+  TRY(look_for_empty_directories());
   auto changes = left_.changes;
   changes.insert(changes.end(), left_.filtered.begin(), left_.filtered.end());
   TRY(inspection_->take(changes, ""));
@@ -336,7 +407,7 @@ Result<> Homecoming::write_bundle() {
   }
   q_.known_objects = known_objects;
   if (words.size() == 4) return {};
-  words.push_back("^" + base_);
+  if (!q_.is_unborn) words.push_back("^" + base_);
   TRY(make_directories(results_));
   auto made = git_.ask(words, {.in = checked});
   if (made) bundle_ = words[3];

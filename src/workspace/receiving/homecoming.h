@@ -21,9 +21,9 @@ class Homecoming {
  public:
   struct Origin {
     std::optional<git::Repository> repository;  // nothing if the directory is not a repository
-    std::string base;                           // the commit that the work started from; empty without a repository
-    git::Refs refs;                             // the refs that the copy had
-    std::string error;                          // why the repository can no longer be read
+    std::string base;   // the commit that the work started from; empty without a repository or a commit
+    git::Refs refs;     // the refs that the copy had
+    std::string error;  // why the repository can no longer be read
   };
   struct Ref {
     std::string name, id;  // the new name of the ref, and its object
@@ -62,10 +62,17 @@ class Homecoming {
   const std::string& filtered() const { return filtered_; }  // directory with `left().filtered`, or empty
   const Inspection& inspection() const { return *inspection_; }
   bool is_repository() const { return origin_.repository.has_value(); }
-  const std::string& base() const { return base_; }
+  bool is_unborn() const { return q_.is_unborn; }
+  const std::string& compared_with() const { return compared_with_; }  // a commit or a tree, for `git diff`
+  // Refs of the operator that the agent removed from its copy.
+  const std::vector<std::string>& removed_refs() const { return removed_refs_; }
+  // Directories without files that the agent made, with a "/" at the end. They are not taken.
+  const std::vector<std::string>& empty_directories() const { return empty_directories_; }
   const std::string& head() const { return head_; }    // the commit that the agent had checked out
   const std::string& whole() const { return whole_; }  // the ref with all of the work; empty if there is none
-  bool continues() const { return continues_; }        // can be merged, because its history continues the base
+  // The only branch with commits of the agent, if the agent had not checked it out at the end; otherwise empty.
+  const std::string& only_branch() const { return only_branch_; }
+  bool continues() const { return continues_; }  // can be merged, because its history continues the base
   bool has_changes() const {
     return !left_.changes.empty() || !left_.filtered.empty() || commits_ > 0 || !refs_.empty() || !bundle_.empty();
   }
@@ -73,7 +80,11 @@ class Homecoming {
  private:
   Result<> read_sent_files(const std::optional<Sent>& sent);
   Result<> make_links();
+  Result<> look_for_empty_directories();
   std::map<std::string, std::string> wanted_refs() const;
+  Result<> add_detached(std::map<std::string, std::string>& wanted) const;
+  Result<> look_for_only_branch();
+  void look_for_removed_refs();
   void drop_refs(const std::map<std::string, std::string>& but);
   Result<bool> take_ref(const std::string& from, const std::string& id);
   Result<bool> bring(const std::string& name, const std::string& id);
@@ -87,8 +98,9 @@ class Homecoming {
   Origin origin_;
   std::string prefix_, results_;
   std::optional<Room> room_;
-  std::string base_, head_, whole_, patch_, bundle_, unwritable_, kept_, filtered_;
-  std::vector<std::string> refs_, ids_, known_;
+  std::string base_, compared_with_, head_, whole_, only_branch_, start_, patch_, bundle_, unwritable_, kept_,
+      filtered_;
+  std::vector<std::string> refs_, ids_, known_, removed_refs_, empty_directories_;
   std::vector<Ref> encoded_, homeless_;
   uint64_t commits_ = 0;
   bool continues_ = true;

@@ -51,19 +51,25 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
 
 std::string copy_command(const std::string& from, const std::string& to) {
   namespace fs = std::filesystem;
-  std::string links;
+  std::string links, modes;
   bool overwrites = false;
   std::error_code error, unseen;
   for (fs::recursive_directory_iterator each(from, error), end; !error && each != end; each.increment(error)) {
     std::string place = to + "/" + each->path().lexically_relative(from).string();
     auto there = fs::symlink_status(place, unseen);
     overwrites |= fs::is_regular_file(there);
+    auto is_executable = [](const fs::file_status& status) {
+      return (status.permissions() & fs::perms::owner_exec) != fs::perms::none;
+    };
+    // cp keeps the mode of a file that it overwrites.
+    if (fs::is_regular_file(there) && is_executable(there) != is_executable(each->symlink_status(unseen)))
+      modes += (is_executable(there) ? " && chmod -x " : " && chmod +x ") + shell_word(place);
     if (!fs::is_symlink(there)) continue;
     links += " " + shell_word(place);
     each.disable_recursion_pending();
   }
   return (links.empty() ? "" : "rm" + links + " && ") + (overwrites ? "cp -Ri " : "cp -R ") + shell_word(from + "/.") +
-         " " + shell_word(to + "/");
+         " " + shell_word(to + "/") + modes;
 }
 
 Result<size_t> drop_refs(const std::string& directory, const std::string& session) {

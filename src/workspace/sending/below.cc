@@ -4,35 +4,15 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <deque>
 
 #include "base/files/beneath.h"
 
 namespace bottle::workspace {
 namespace {
 
-constexpr int kDeepest = 3;
-constexpr size_t kMostDirectories = 3000, kMostEntries = 20'000, kMostRepositories = 100;
+constexpr size_t kMostDirectories = 50'000, kMostEntries = 20'000, kMostRepositories = 200;
 constexpr std::string_view kInstalled[] = {".git", "node_modules", ".venv", "venv", "__pycache__", ".tox", "target"};
-
-void look(const Beneath& tree, const std::string& at, int depth, size_t& left, std::vector<std::string>& found) {
-  std::vector<std::string> below;
-  bool is_repository = false;
-  (void)tree.each(at, kMostEntries, [&](const std::string& name, unsigned char type) -> Result<> {
-    is_repository |= name == ".git";
-    if (type == DT_DIR && std::ranges::find(kInstalled, name) == std::end(kInstalled)) below.push_back(name);
-    return {};
-  });
-  if (is_repository && !at.empty()) {
-    if (found.size() < kMostRepositories) found.push_back(at);
-    return;
-  }
-  std::ranges::sort(below);
-  for (const auto& name : below) {
-    if (depth >= kDeepest || left == 0) return;
-    --left;
-    look(tree, at.empty() ? name : at + "/" + name, depth + 1, left, found);
-  }
-}
 
 void collect(const Beneath& tree, const std::string& at, const std::function<bool(const std::string&)>& is_wanted,
              size_t& left, std::vector<std::string>& found) {
@@ -59,10 +39,29 @@ std::vector<std::string> files_below(const std::string& top, const std::function
   return found;
 }
 
-std::vector<std::string> repositories_below(const std::string& top) {
-  std::vector<std::string> found;
-  size_t left = kMostDirectories;
-  if (auto tree = Beneath::open(top)) look(*tree, "", 0, left, found);
+Below repositories_below(const std::string& top) {
+  Below found;
+  auto tree = Beneath::open(top);
+  if (!tree) return found;
+  std::deque<std::string> left = {""};  // level by level, so that the limits cut off what is deepest
+  for (size_t seen = 0; !left.empty(); left.pop_front()) {
+    const std::string& at = left.front();
+    found.is_complete &= ++seen <= kMostDirectories && found.paths.size() <= kMostRepositories;
+    if (!found.is_complete) break;
+    std::vector<std::string> below;
+    bool is_repository = false;
+    (void)tree->each(at, kMostEntries, [&](const std::string& name, unsigned char type) -> Result<> {
+      is_repository |= name == ".git";
+      if (type == DT_DIR && std::ranges::find(kInstalled, name) == std::end(kInstalled))
+        below.push_back(at.empty() ? name : at + "/" + name);
+      return {};
+    });
+    if (is_repository && !at.empty()) found.paths.push_back(at);
+    std::ranges::sort(below);
+    left.insert(left.end(), below.begin(), below.end());
+  }
+  if (found.paths.size() > kMostRepositories) found.paths.resize(kMostRepositories);
+  std::ranges::sort(found.paths);
   return found;
 }
 

@@ -7,9 +7,14 @@
 
 namespace bottle::workspace {
 
-// Returns the directories below `top` that have a .git, in order: at most three levels deep, and a few thousand
-// directories at most. Leaves out repositories within those, and directories that usually hold installed code.
-std::vector<std::string> repositories_below(const std::string& top);
+struct Below {
+  std::vector<std::string> paths;
+  bool is_complete = true;  // false if the tree has more directories or repositories than the limits
+};
+
+// Finds the directories below `top` that have a .git; the outer ones come first. Leaves out directories that usually
+// hold installed code.
+Below repositories_below(const std::string& top);
 
 // Returns the wanted regular files below `top`, in order. Skips everything in a .git, and looks at 200,000 entries at
 // most.

@@ -134,6 +134,7 @@ Result<> Sender::check_out(const Origin& origin, const std::string& below, int d
 // Sends a submodule at the wanted commit, as far as the operator has it. Without a commit, sends a repository that lies
 // in the tree, at its HEAD.
 Result<> Sender::send_below(const std::string& path, const std::string& commit, int depth) {
+  if (!sent_below_.insert(path).second) return {};
   const std::string name = (commit.empty() ? "the repository " : "the submodule ") + one_line(path);
   auto stays = [&](const std::string& why) {
     summary_.warnings.push_back(name + " was not sent: " + why);
@@ -147,10 +148,18 @@ Result<> Sender::send_below(const std::string& path, const std::string& commit, 
   if (depth > kDeepest) return stays("it is nested too deeply");
   auto origin = origin_of(**found, fresh_place());
   if (!origin) return stays(origin.error().what);
-  if (!commit.empty() && origin->head.commit != commit) origin->head = {"", commit};
+  bool is_elsewhere = !commit.empty() && origin->head.commit != commit;
+  if (is_elsewhere) {
+    summary_.warnings.push_back(name + " goes at " + commit.substr(0, 12) +
+                                ", the commit that its repository names, not at " + origin->head.commit.substr(0, 12) +
+                                ", which is checked out here");
+    origin->head = {"", commit};
+  }
   if (origin->head.commit.empty()) return stays("it has no commit");
   if (git_.ask({"cat-file", "-t", origin->head.commit}, {.in = origin->view}).value_or("") != "commit")
     return stays("it does not have the commit " + origin->head.commit.substr(0, 12));
+  if (auto warning = is_elsewhere ? "" : about_changes(git_, *origin, fresh_place()); !warning.empty())
+    summary_.warnings.push_back(name + ": " + warning);
   packer_.set_place("");
   TRY(packer_.make_directory(path));
   return check_out(*origin, path + "/", depth);
@@ -161,14 +170,14 @@ Result<> Sender::clone(const Origin& origin) {
   auto others = beside([&] { return repositories_below(source_); });
   summary_.base = origin.head.commit;
   auto sent = check_out(origin, "", 0);
-  auto below = others.get();
+  auto [below, is_complete] = others.get();
   if (auto warning = status.get(); !warning.empty()) summary_.warnings.push_back(warning);
   TRY(sent);
-  if (below.empty()) return {};
-  auto entries = TRY(git::list_tree(git_, origin.head.commit, {.in = origin.view}));
-  for (const auto& path : below)
-    if (std::ranges::none_of(entries, [&](const auto& entry) { return is_submodule(entry) && entry.path == path; }))
-      TRY(send_below(path, "", 1));
+  for (const auto& path : below) TRY(send_below(path, "", 1));
+  if (!is_complete)
+    summary_.warnings.emplace_back(
+        "not all repositories in this tree go along: it has too many directories or repositories to find them all "
+        "(workspace: copy takes all of them along)");
   return {};
 }
 
@@ -200,7 +209,11 @@ Result<bool> Sender::take_along(const std::string& path, const Origin* top, bool
   auto entries = !origin || origin->head.commit.empty()
                      ? Result<std::vector<git::Entry>>(std::vector<git::Entry>())
                      : git::list_tree(git_, origin->head.commit, {.in = origin->view});
-  if (!origin || origin->head.commit.empty() || !entries) return true;
+  if (!origin || !entries) return true;
+  if (origin->head.commit.empty()) {  // the agent may make its first commit
+    if ((*found)->git_dir == full + "/.git") note(path, "", TRY(git::read_refs(**found, "refs/")));
+    return true;
+  }
   packer_.expect(path + "/", *entries);
   bool borrows = (*found)->objects.size() > 1;
   struct stat st{};
@@ -209,8 +222,10 @@ Result<bool> Sender::take_along(const std::string& path, const Origin* top, bool
   bool in_top = top && own_git && relative && (*found)->git_dir.starts_with(top->repository.git_dir + "/");
   bool whole = !borrows && ((*found)->git_dir == full + "/.git" || in_top);
   std::string git_at = whole && in_top ? ".git" + (*found)->git_dir.substr(top->repository.git_dir.size()) : "";
-  note(path, origin->head.commit, TRY(git::read_refs(**found, "refs/")), git_at);
-  if (whole) return true;
+  if (whole) {
+    note(path, origin->head.commit, TRY(git::read_refs(**found, "refs/")), git_at);
+    return true;
+  }
   replaced_.emplace_back(path, std::move(*origin));
   return false;
 }
@@ -240,16 +255,18 @@ Result<> Sender::copy(const Origin* origin, bool own_git) {
     packer_.expect("", committed);
   }
   if (commits) summary_.base = origin->head.commit;
-  if (commits) note("", summary_.base, TRY(git::read_refs(origin->repository, "refs/")));
+  if (own_git && (commits || origin->head.commit.empty()))
+    note("", summary_.base, TRY(git::read_refs(origin->repository, "refs/")));
   TRY(packer_.pack(source_, {.with_git = own_git, .nested = [&](const std::string& path) {
                                return take_along(path, commits ? origin : nullptr, own_git);
                              }}));
   if (commits && !own_git) replaced_.emplace_back("", *origin);
-  if (commits && own_git) TRY(pack_index(*origin, committed));
+  if (own_git) TRY(pack_index(*origin, committed));
   for (const auto& [path, replaced] : replaced_) {
     std::string below = path.empty() ? "" : path + "/";
     auto entries = TRY(git::list_tree(git_, replaced.head.commit, {.in = replaced.view}));
     git::Directory made = TRY(cloned(replaced, fresh_place() + "/.git", std::ranges::any_of(entries, is_submodule)));
+    note(path, replaced.head.commit, TRY(refs_of(made)));
     TRY(git_.ask({"read-tree", "HEAD"}, {.in = made}));
     TRY(hide_what_stays(entries, below, made));
     packer_.set_place(below);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,7 @@ class Sender {
   Recorder* recorder_;
   Summary& summary_;
   int places_ = 0;
+  std::set<std::string> sent_below_;  // the repositories below that were sent or reported
   std::vector<std::pair<std::string, Origin>>
       replaced_;  // repositories below whose .git is replaced by that of a clone
 };

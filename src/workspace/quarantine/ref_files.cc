@@ -1,0 +1,109 @@
+#include "workspace/quarantine/ref_files.h"
+
+#include "git/formats/formats.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr size_t kMostRefs = 100'000, kMostStashes = 100, kMostDetached = 200;
+constexpr size_t kLongestHead = 1100, kLongestRef = 2048, kLargestPacked = 64 << 20, kLargestLog = 8 << 20;
+
+// Returns nothing if the file is larger; read_tar() skips the rest.
+Result<std::optional<std::string>> text_of(const Source& body, size_t limit) {
+  std::string out;
+  char buffer[4096];
+  while (size_t n = TRY(body(buffer, sizeof buffer))) {
+    out.append(buffer, n);
+    if (out.size() > limit) return std::nullopt;
+  }
+  return out;
+}
+
+std::string trimmed(std::string id) {
+  while (!id.empty() && (id.back() == '\n' || id.back() == '\r' || id.back() == ' ')) id.pop_back();
+  return id;
+}
+
+// Calls `use` with each line of a reflog: "OLD NEW who when<TAB>what".
+template <class Use>
+void each_line(std::string_view text, Use use) {
+  for (size_t end; !text.empty(); text.remove_prefix(std::min(end + 1, text.size()))) {
+    end = std::min(text.find('\n'), text.size());
+    use(text.substr(0, end));
+  }
+}
+
+}  // namespace
+
+Result<> RefFiles::take(const std::string& name, const Source& body) {
+  constexpr std::string_view kWorkTrees = "worktrees/";
+  bool is_worktree = name.starts_with(kWorkTrees);
+  std::string own = is_worktree ? name.substr(std::min(name.find('/', kWorkTrees.size()), name.size() - 1) + 1) : name;
+  if (own == "logs/HEAD") return checkouts(body);
+  if (own == "HEAD") {
+    std::string head = trimmed(TRY(text_of(body, kLongestHead)).value_or(""));
+    if (!is_worktree) q_.head = head;
+    else if (git::is_object_id(head)) q_.detached.push_back(head);
+    return {};
+  }
+  if (name.starts_with("refs/")) return loose(name, body);
+  if (name == "packed-refs") return packed(body);
+  if (name == "logs/refs/stash") return stashes(body);
+  return {};  // config, index, logs and info are never taken
+}
+
+Result<> RefFiles::loose(const std::string& name, const Source& body) {
+  std::string id = trimmed(TRY(text_of(body, kLongestRef)).value_or(""));
+  if (id.starts_with("ref:")) q_.other_names.insert(name);  // such as origin/HEAD
+  if (id.starts_with("ref:") || name.ends_with(".lock")) return {};
+  if (git::is_ref_name(name) && git::is_object_id(id) && q_.refs.size() < kMostRefs) q_.refs[name] = id;
+  else q_.leave(".git/" + name, "not brought home, because it is not a valid ref");
+  return {};
+}
+
+Result<> RefFiles::packed(const Source& body) {
+  auto text = TRY(text_of(body, kLargestPacked));
+  if (text) packed_ = git::parse_packed_refs(*text, "refs/");
+  if (text && packed_.size() <= kMostRefs) return {};
+  packed_.clear();
+  q_.leave(".git/packed-refs", "not brought home, because there are more refs than the limit");
+  return {};
+}
+
+Result<> RefFiles::stashes(const Source& body) {
+  auto text = TRY(text_of(body, kLargestLog));
+  each_line(text.value_or(""), [&](std::string_view line) {
+    size_t space = line.find(' ');
+    if (space == std::string_view::npos) return;
+    if (std::string id(line.substr(space + 1, space)); git::is_object_id(id)) q_.stashes.push_back(id);
+  });
+  if (text && q_.stashes.size() <= kMostStashes) return {};
+  q_.leave(".git/logs/refs/stash", "the oldest are not brought home, because there are more stashes than the limit");
+  if (!text) return {};
+  q_.stashes.erase(q_.stashes.begin(), q_.stashes.end() - static_cast<long>(kMostStashes));
+  return {};
+}
+
+// Notes the commits that were checked out without a branch until something else was checked out. No ref has them, and
+// git itself warns of that.
+Result<> RefFiles::checkouts(const Source& body) {
+  auto text = TRY(text_of(body, kLargestLog));
+  each_line(text.value_or(""), [&](std::string_view line) {
+    constexpr std::string_view kFrom = "\tcheckout: moving from ";
+    size_t at = line.find(kFrom);
+    if (at == std::string_view::npos) return;
+    line.remove_prefix(at + kFrom.size());
+    if (std::string id(line.substr(0, line.find(' '))); git::is_object_id(id)) q_.detached.push_back(id);
+  });
+  if (q_.detached.size() > kMostDetached)
+    q_.detached.erase(q_.detached.begin(), q_.detached.end() - static_cast<long>(kMostDetached));
+  return {};
+}
+
+void RefFiles::end() {
+  // A loose ref is newer than a packed one.
+  for (auto& [name, id] : packed_) q_.refs.emplace(name, id);
+  std::erase_if(q_.refs, [](const auto& ref) { return ref.first.starts_with("refs/bottle/"); });
+}
+
+}  // namespace bottle::workspace

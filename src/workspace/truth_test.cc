@@ -1,0 +1,224 @@
+// Tests that what is said of the agent's work is true: what is not taken is named, and "nothing changed" means that.
+#include "wire/places/places.h"
+#include "workspace/receiving/take.h"
+#include "workspace/sending/below.h"
+#include "workspace/workspace_test.h"
+
+namespace bottle::workspace {
+namespace {
+
+using manifest::WorkspaceMode;
+
+class Truth : public Workspace {
+ protected:
+  void SetUp() override {
+    Workspace::SetUp();
+    make_repository();
+  }
+  // Runs a command in a copy of the repository as the agent does.
+  Back after(WorkspaceMode mode, const std::string& command) {
+    auto sent = pack(mode);
+    unpack();
+    sh("cd " + inside + " && " + command);
+    return come_home(sent.base);
+  }
+  static bool says(const Back& back, const std::string& words) { return back.text.find(words) != std::string::npos; }
+
+  const std::string commit_ = "git -c user.name=a -c user.email=a@b commit -q ";
+};
+
+TEST_F(Truth, TheFirstCommitsOfARepositoryComeBack) {
+  for (const std::string& place : {std::string(), std::string("sub")}) {
+    std::string at = root + "/unborn" + place, where = place.empty() ? at : at + "/" + place;
+    fs::create_directories(where);
+    git("init -q -b main", where);
+    put(where + "/a.txt", "a\n");
+    git("add a.txt", where);
+    auto sent = pack(WorkspaceMode::clone, at);
+    EXPECT_EQ(sent.base, "");
+    unpack();
+    std::string there = place.empty() ? inside : inside + "/" + place;
+    EXPECT_EQ(git("diff --cached --name-only", there), "a.txt") << "what the operator staged is staged";
+    put(there + "/b.txt", "b\n");
+    sh("cd " + there + " && git add -A && " + commit_ + "-m first");
+    put(there + "/b.txt", "more\n");
+    auto back = come_home("", at);
+    EXPECT_EQ(back.commits, 1u) << back.text;
+    EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/heads/main", where), "first") << back.text;
+    EXPECT_EQ(git("log --format=%s refs/bottle/s1/worktree", where), "What session s1 left in its workspace\nfirst");
+    EXPECT_EQ(git("ls-tree --name-only refs/bottle/s1/worktree", where), "a.txt\nb.txt");
+    EXPECT_TRUE(says(back, "no commit that this could be merged into")) << back.text;
+  }
+}
+
+TEST_F(Truth, WithoutACommitOfTheAgentNeitherIsThereOneOfBottle) {
+  std::string at = root + "/unborn";
+  fs::create_directories(at);
+  git("init -q -b main", at);
+  put(at + "/a.txt", "a\n");
+  pack(WorkspaceMode::copy, at);
+  unpack();
+  put(inside + "/b.txt", "b\n");
+  auto back = come_home("", at);
+  EXPECT_EQ(git("log --format=%s refs/bottle/s1/worktree", at), "What session s1 left in its workspace") << back.text;
+  EXPECT_EQ(git("ls-tree --name-only refs/bottle/s1/worktree", at), "b.txt");
+}
+
+TEST_F(Truth, ARepositoryThatTheAgentMadeIsNamed) {
+  fs::remove_all(repo + "/.git");
+  auto back = after(WorkspaceMode::copy, "git init -q && git add -A && " + commit_ + "-m one");
+  EXPECT_TRUE(back.is_incomplete) << back.text;
+  EXPECT_TRUE(flagged(back, ".git: not brought home, because the agent made this repository")) << joined(back.flagged);
+  EXPECT_EQ(back.skipped, 1u) << "it counts once";
+}
+
+TEST_F(Truth, CommitsThatNoBranchHasComeBack) {
+  auto back = after(WorkspaceMode::copy, "git checkout -q --detach && echo 1 > 1 && git add -A && " + commit_ +
+                                             "-m left && git checkout -q main && git worktree add -q --detach ../other "
+                                             "&& cd ../other && " +
+                                             commit_ + "--allow-empty -m elsewhere");
+  EXPECT_EQ(back.commits, 2u) << back.text;
+  std::string all = git("for-each-ref '--format=%(contents:subject)' refs/bottle/s1/heads");
+  EXPECT_NE(all.find("left"), std::string::npos) << all;
+  EXPECT_NE(all.find("elsewhere"), std::string::npos) << all;
+}
+
+TEST_F(Truth, CommitsOfTheOperatorsOwnAreNotBroughtAgain) {
+  git("checkout -q --detach");
+  git("commit -q --allow-empty -m mine");
+  git("checkout -q main");
+  auto back = after(WorkspaceMode::copy, "git checkout -q --detach && git checkout -q -");
+  EXPECT_TRUE(says(back, "Nothing changed")) << back.text;
+}
+
+TEST_F(Truth, AnAmendedCommitIsNoSecondOne) {
+  auto back = after(WorkspaceMode::clone, "git checkout -q --detach && " + commit_ +
+                                              "--allow-empty -m one && git branch b && " +
+                                              "git checkout -q b && git checkout -q main");
+  EXPECT_EQ(refs(), "refs/bottle/s1/heads/b") << back.text;
+}
+
+TEST_F(Truth, ABranchWithoutACommitIsNamed) {
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
+    auto back = after(mode, "git checkout -q -b feature");
+    EXPECT_EQ(refs(), "refs/bottle/s1/heads/feature") << back.text;
+    EXPECT_FALSE(says(back, "Nothing changed")) << back.text;
+  }
+}
+
+TEST_F(Truth, TheOnlyBranchCanBeMerged) {
+  auto back = after(WorkspaceMode::clone,
+                    "git checkout -q -b feature && " + commit_ + "--allow-empty -m one && git checkout -q main");
+  EXPECT_TRUE(says(back, "Take it: git merge refs/bottle/s1/heads/feature\n")) << back.text;
+  EXPECT_TRUE(says(back, "See it:  git diff ")) << back.text;
+}
+
+TEST_F(Truth, RefsThatTheAgentRemovedAreNamed) {
+  git("branch old");
+  git("tag v1");
+  git("symbolic-ref refs/heads/alias refs/heads/main");
+  auto back = after(WorkspaceMode::copy, "git branch -D old && git tag -d v1");
+  EXPECT_TRUE(says(back, "unchanged: refs/heads/old, refs/tags/v1\n")) << back.text;
+  EXPECT_FALSE(says(back, "Nothing changed")) << back.text;
+  EXPECT_EQ(git("rev-parse old"), git("rev-parse main"));
+  // A work tree that is linked to another one goes with fewer refs.
+  git("worktree add -q " + root + "/linked");
+  auto sent = pack(WorkspaceMode::copy, root + "/linked");
+  unpack();
+  back = come_home(sent.base, root + "/linked");
+  EXPECT_TRUE(says(back, "Nothing changed")) << back.text;
+}
+
+TEST_F(Truth, EmptyDirectoriesAreNamed) {
+  put(repo + "/.gitignore", "cache/\n");
+  git("add -A");
+  git("commit -qm ignore");
+  fs::create_directories(repo + "/mine");
+  auto back = after(WorkspaceMode::copy, "mkdir -p a/b cache/c full && touch full/f && rm a.txt");
+  EXPECT_TRUE(says(back, "can hold: a/b/\n")) << back.text;
+  fs::remove_all(repo + "/.git");
+  back = after(WorkspaceMode::copy, "mkdir d");
+  EXPECT_TRUE(says(back, "can hold: d/\n")) << back.text;
+  EXPECT_FALSE(says(back, "Nothing changed")) << back.text;
+}
+
+TEST_F(Truth, WhatIsNoFileIsReportedOnce) {
+  auto back = after(WorkspaceMode::copy, "mkfifo pipe");
+  EXPECT_EQ(back.skipped, 1u) << joined(back.flagged);
+}
+
+TEST_F(Truth, TheModeOfAFileUnderAFilterChanges) {
+  git("config filter.up.clean 'tr a-z A-Z'");
+  git("config filter.up.smudge 'tr A-Z a-z'");
+  put(repo + "/.gitattributes", "*.f filter=up\n");
+  put(repo + "/t.f", "abc\n");
+  put(repo + "/u.f", "abc\n");
+  git("add -A");
+  git("commit -qm filtered");
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
+    auto back = after(mode, "chmod +x t.f");
+    EXPECT_EQ(back.files, 1u) << back.text;
+    EXPECT_EQ(
+        git("diff --raw --abbrev=7 main refs/bottle/s1/worktree").substr(0, 32),
+        ":100644 100755 " + git("rev-parse --short=7 main:t.f") + " " + git("rev-parse --short=7 main:t.f") + " M")
+        << back.text;
+    EXPECT_FALSE(says(back, "git's filter")) << back.text;
+  }
+  // Where the content changed, too, the command that copies it sets the mode.
+  auto back = after(WorkspaceMode::copy, "echo more >> u.f && chmod +x u.f");
+  EXPECT_TRUE(says(back, " && chmod +x " + repo + "/u.f\n")) << back.text;
+}
+
+TEST_F(Truth, WhatCpCannotDoIsNamed) {
+  fs::remove_all(repo + "/.git");
+  put(repo + "/run.sh", "x\n");
+  auto back = after(WorkspaceMode::copy, "chmod +x run.sh && ln -s run.sh link && rm a.txt");
+  EXPECT_TRUE(says(back, " && chmod +x " + repo + "/run.sh\n")) << back.text;
+  EXPECT_TRUE(says(back, "are in the patch only: a.txt, link\n")) << back.text;
+}
+
+TEST_F(Truth, WhatOfASubmoduleStaysIsSaid) {
+  make_inner(root + "/source");
+  git("-c protocol.file.allow=always submodule --quiet add " + root + "/source lib");
+  git("commit -qm lib");
+  put(repo + "/lib/v.txt", "mine\n");
+  auto warnings = joined(pack(WorkspaceMode::clone).warnings);
+  EXPECT_NE(warnings.find("the submodule lib: uncommitted changes stay here"), std::string::npos) << warnings;
+  git("commit -qam mine", repo + "/lib");
+  warnings = joined(pack(WorkspaceMode::clone).warnings);
+  EXPECT_NE(warnings.find("which is checked out here"), std::string::npos) << warnings;
+}
+
+TEST_F(Truth, RepositoriesAreFoundAtAnyDepth) {
+  make_inner(repo + "/a");
+  make_inner(repo + "/a/b/c/d/e/f");
+  put(repo + "/.gitignore", "a/\n");
+  auto back = after(WorkspaceMode::clone, "echo more >> a/b/c/d/e/f/v.txt");
+  EXPECT_EQ(refs(repo + "/a/b/c/d/e/f"), "refs/bottle/s1/worktree") << back.text;
+  EXPECT_EQ(refs(repo + "/a"), "") << back.text;
+  for (int i = 0; i < 300; ++i) fs::create_directories(repo + "/n" + std::to_string(i) + "/.git");
+  auto found = repositories_below(repo);
+  EXPECT_EQ(found.paths.size(), 200u);
+  EXPECT_FALSE(found.is_complete);
+}
+
+TEST_F(Truth, ALongListOfRepositoriesStaysReadable) {
+  constexpr int kPlaces = 60;
+  std::string top = root + "/many";
+  make_inner(top + "/0");
+  for (int i = 1; i < kPlaces; ++i) fs::copy(top + "/0", top + "/" + std::to_string(i), fs::copy_options::recursive);
+  auto sent = pack(WorkspaceMode::copy, top);
+  unpack();
+  for (int i = 0; i < kPlaces; ++i) put(inside + "/" + std::to_string(i) + "/v.txt", "changed\n");
+  auto back = come_home(sent.base, top);
+  EXPECT_EQ(back.below.size(), static_cast<size_t>(kPlaces));
+  EXPECT_TRUE(says(back, "Changes in 20 more repositories are not listed here: `bottle diff s1`")) << back.text;
+  wire::ChangedPlaces many;
+  for (int i = 0; i < 20'000; ++i) many.places.push_back({"/a/" + std::to_string(i), "/p", ""});
+  auto read = wire::decode_places(wire::encode(many));
+  ASSERT_TRUE(read) << read.error().what;
+  EXPECT_EQ(read->places.size(), 20'000u);
+}
+
+}  // namespace
+}  // namespace bottle::workspace
