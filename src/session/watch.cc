@@ -78,8 +78,9 @@ class Watch {
       result.what = over_limit_;
       result.limit = "resources.disk";
     } else if (ran_out_of_memory()) {
+      // The engine does not tell whose memory ran out.
       result.what = "the agent's container reached " + in_units(job_.plan.resources.memory) +
-                    " (`resources.memory`), and the kernel killed a process in it";
+                    " (`resources.memory`), or the machine had no memory left, and the kernel killed a process in it";
       result.limit = "resources.memory";
     }
   }

@@ -52,7 +52,7 @@ def test_what_was_deleted_again_does_not_count(operator):
 def test_an_agent_that_runs_out_of_memory_is_told(operator):
     script = "echo made >made.txt; python3 -c 'x = bytearray(200 << 20)' || echo \"it ended with $?\"; exit 3"
     session = operator.start(script, resources={"memory": "100m"})
-    said = "the agent's container reached 100 MiB (`resources.memory`), and the kernel killed a process in it"
+    said = "the agent's container reached 100 MiB (`resources.memory`), or the machine had no memory left, and the kernel killed a process in it"
     assert session.status == 3 and "it ended with 137" in session.out and said in session.err, session.explain()
     result = json.loads(operator.bottle("logs", "--json").stdout)
     assert result["limit"] == "resources.memory" and result["what"] == said and result["exit"] == 3, result
