@@ -10,6 +10,7 @@
 #include "base/os/descriptors.h"
 #include "base/os/poller.h"
 #include "base/text/line.h"
+#include "base/text/shell_word.h"
 #include "base/unique_fd.h"
 #include "base/unix_address.h"
 
@@ -114,22 +115,30 @@ Result<std::string> control_directory(const std::string& runtime_directory) {
   return path;
 }
 
+// Returns the name under which ssh keeps the host key of a machine.
+static std::string known_as(const Target& target) {
+  return target.port && target.port != 22 ? "[" + target.host + "]:" + std::to_string(target.port) : target.host;
+}
+
 Error explain(const Target& target, const std::string& complaint) {
   std::string name = target.to_string();
   auto says = [&](const char* text) { return complaint.find(text) != std::string::npos; };
   if (says("REMOTE HOST IDENTIFICATION HAS CHANGED"))
     return {Code::denied, name + " has a different host key than the known one, so bottle refuses it",
-            "find out why first; if the machine was reinstalled, run `ssh-keygen -R " + target.host + "`"};
+            "find out why first" +
+                (target.known_hosts.empty()
+                     ? "; if the machine was reinstalled, run `ssh-keygen -R " + shell_word(known_as(target)) + "`"
+                     : "")};
   if (says("Host key verification failed") || says("No ED25519 host key is known") || says("host key is known"))
     return {Code::denied, "the host key of " + name + " is not known",
-            "connect once with `ssh " + name + "` and compare the fingerprint, or add it to known_hosts"};
+            "connect once with `" + target.command() + "` and compare the fingerprint, or add it to known_hosts"};
   if (says("Permission denied") || says("Too many authentication failures"))
     return {Code::denied, name + " does not accept your sign-in: " + last_line(complaint),
-            "make `ssh " + name + " true` work first (check key, ssh-agent and user)"};
+            "make `" + target.command() + " true` work first (check key, ssh-agent and user)"};
   if (says("Could not resolve hostname") || says("Name or service not known"))
     // A laptop without a network gets the same error, so it does not mean that the machine is gone.
     return {Code::unavailable, "the name " + target.host + " cannot be resolved: " + last_line(complaint),
-            "check the name, and make `ssh " + name + " true` work first"};
+            "check the name, and make `" + target.command() + " true` work first"};
   if (says("timed out") || says("Timeout"))
     return {Code::timed_out, name + " does not answer: " + last_line(complaint),
             "check that the machine runs and that no firewall blocks its sshd"};
@@ -139,7 +148,7 @@ Error explain(const Target& target, const std::string& complaint) {
             "check that its sshd runs on that port"};
   return {Code::unavailable,
           "ssh to " + name + " failed: " + (complaint.empty() ? "it gave no reason" : last_line(complaint)),
-          "make `ssh " + name + " true` work first"};
+          "make `" + target.command() + " true` work first"};
 }
 
 Error explain_detour(const Target& target, const std::string& detour, const std::string& complaint) {
@@ -155,7 +164,7 @@ Error explain_detour(const Target& target, const std::string& detour, const std:
   return {Code::unavailable,
           name + " is reached through " + one_line(detour, 400) + ", which ended without a connection" +
               (said.empty() ? "" : ": " + last_line(said)),
-          "make `ssh " + name + " true` work first"};
+          "make `" + target.command() + " true` work first"};
 }
 
 Result<Connection> Connection::open(const Target& target, const Options& options) {

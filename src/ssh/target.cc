@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/text/shell_word.h"
+
 namespace bottle::ssh {
 namespace {
 
@@ -18,6 +20,11 @@ std::string Target::to_string() const {
   std::string text = user.empty() ? "" : user + "@";
   text += host.find(':') == std::string::npos ? host : "[" + host + "]";
   return port ? text + ":" + std::to_string(port) : text;
+}
+
+std::string Target::command() const {
+  return "ssh " + (port ? "-p " + std::to_string(port) + " " : "") +
+         shell_word(user.empty() ? host : user + "@" + host);
 }
 
 Result<Target> parse_target(const std::string& given) {

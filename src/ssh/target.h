@@ -18,6 +18,7 @@ struct Target {
   std::string identity;  // path of the only private key that is offered
 
   std::string to_string() const;  // user@host:port, for messages
+  std::string command() const;    // ssh -p port user@host, for a shell
 };
 
 // Parses user@host[:port], host, ssh://user@host[:port] or [v6]:port. Refuses text that ssh would read as an option.

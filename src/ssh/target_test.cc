@@ -1,6 +1,12 @@
 #include "ssh/target.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 #include "ssh/connection.h"
 
@@ -45,6 +51,47 @@ TEST(Connection, WhatSshComplainsOfIsExplained) {
   Error said = explain(target, "\x1b]52;c;aGk=\x07 \xff" + std::string(9000, 'x'));
   EXPECT_EQ(said.what.find_first_of("\x1b\x07\xff"), std::string::npos);
   EXPECT_LT(said.what.size(), 700u);
+}
+
+// Runs a command that a message names in backticks, with more options.
+std::string run_advice(const Error& error, const std::string& more) {
+  size_t from = error.todo.find('`'), to = error.todo.find('`', from + 1);
+  if (to == std::string::npos) return "no command in: " + error.todo;
+  std::string out, command = error.todo.substr(from + 1, to - from - 1);
+  command.insert(command.find(' '), " " + more);
+  FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
+  for (char buffer[4096]; size_t n = std::fread(buffer, 1, sizeof buffer, pipe);) out.append(buffer, n);
+  ::pclose(pipe);
+  return out;
+}
+
+TEST(Connection, CommandsInAdviceAreThoseThatSshTakes) {
+  Target target = *parse_target("DOMAIN\\me@vm.example.org:2222");
+  // With -G, ssh prints what it would do.
+  for (const char* complaint : {"Host key verification failed.", "Permission denied (publickey).", "something else",
+                                "ssh: Could not resolve hostname vm.example.org: Name or service not known"}) {
+    std::string would = run_advice(explain(target, complaint), "-G");
+    EXPECT_NE(would.find("user DOMAIN\\me\nhostname vm.example.org\nport 2222\n"), std::string::npos) << would;
+  }
+  EXPECT_EQ(parse_target("::1")->command(), "ssh ::1");
+}
+
+TEST(Connection, TheCommandForAChangedHostKeyForgetsIt) {
+  const std::string complaint = "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @";
+  char file[] = "/tmp/known_hosts_XXXXXX";
+  ASSERT_GE(::close(::mkstemp(file)), 0);
+  const std::string key = " ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIHCzJ5ZJZ0rJ3kk0TzK3yO5ZmZl1yDPCM6TYYYJp0qX\n";
+  std::ofstream(file) << "vm.example.org" << key << "[vm.example.org]:2222" << key;
+  std::string said = run_advice(explain(*parse_target("vm.example.org:2222"), complaint), std::string("-f ") + file);
+  EXPECT_NE(said.find("# Host [vm.example.org]:2222 found"), std::string::npos) << said;
+  said = run_advice(explain(*parse_target("vm.example.org"), complaint), std::string("-f ") + file);
+  EXPECT_NE(said.find("# Host vm.example.org found"), std::string::npos) << said;
+  std::filesystem::remove(file);
+  std::filesystem::remove(file + std::string(".old"));
+  // The keys of a VM are in a file of bottle's own.
+  Target vm = *parse_target("vm.example.org");
+  vm.known_hosts = "/state/known_hosts";
+  EXPECT_EQ(explain(vm, complaint).todo, "find out why first");
 }
 
 TEST(Connection, AProxyCommandThatFailsIsNamed) {

@@ -91,8 +91,8 @@ Result<int> list(const ImageOptions& o) {
   if (o.output.json) return 0;
   for (const auto& image : session::with_old_agents(known.images, std::time(nullptr)))
     say("bottle: " + image.agent + " in " + image.reference + " was installed " +
-        age(std::time(nullptr) - image.created) +
-        " ago. Run `bottle image build` with --refresh, or change `version` in the manifest");
+        age(std::time(nullptr) - image.created) + " ago. Run `bottle image build " +
+        image.agent.substr(0, image.agent.find(' ')) + " --refresh`, or change `version` in the manifest");
   return 0;
 }
 

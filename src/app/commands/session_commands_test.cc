@@ -172,7 +172,9 @@ TEST_F(Commands, diff_shows_the_patch_with_its_tabs_as_blanks) {
   finish("none");
   Answer nothing = bottle({"diff", "none"});
   EXPECT_EQ(nothing.status, 125);
-  EXPECT_NE(nothing.err.find("session none changed no files"), std::string::npos) << nothing.err;
+  EXPECT_NE(nothing.err.find("session none has no patch; what it left is on refs"), std::string::npos) << nothing.err;
+  write(".local/state/bottle/results/none/places.json", R"({"places":[]})");
+  expect_refused(bottle({"diff", "none"}), "session none changed no files", "`bottle logs none` shows what came back");
   write(".local/state/bottle/results/none/places.json", R"({"places":[{"directory":"/a b"}]})");
   expect_refused(bottle({"diff", "none"}), "session none has no patch; what it left is on refs",
                  "`git -C '/a b' for-each-ref refs/bottle/none` lists them");

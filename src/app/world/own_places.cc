@@ -9,6 +9,7 @@
 
 #include "base/os/system_facts.h"
 #include "base/text/line.h"
+#include "base/text/shell_word.h"
 
 namespace bottle::app {
 namespace {
@@ -41,7 +42,7 @@ Result<> check_way(const std::string& place, const fs::path& way) {
           "(sudo -H)");
     bool sticky = S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX);
     if (!S_ISLNK(st.st_mode) && (st.st_mode & S_IWOTH) && !sticky)
-      return not_own(place, at, "is writable by everyone", "Run `chmod o-w` for it");
+      return not_own(place, at, "is writable by everyone", "Run `chmod o-w " + shell_word(at.string()) + "`");
   }
   return {};
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "base/files/file.h"
@@ -13,7 +14,8 @@ namespace fs = std::filesystem;
 
 TEST(OwnPlaces, AManifestThatEverybodyCanWriteToIsRefused) {
   char place[] = "/tmp/bottle-own-places.XXXXXX";
-  std::string home = ::mkdtemp(place), config = home + "/.config/bottle", manifest = config + "/bottle.yaml";
+  std::string home = ::mkdtemp(place) + std::string("/it's"), config = home + "/.config/bottle",
+              manifest = config + "/bottle.yaml";
   auto directories = session::Directories::from({{"HOME", home}});
   fs::create_directories(config);
   ASSERT_TRUE(write_file_atomically(home + "/real.yaml", "{}"));
@@ -25,8 +27,12 @@ TEST(OwnPlaces, AManifestThatEverybodyCanWriteToIsRefused) {
   EXPECT_EQ(checked.error().code, Code::denied);
   EXPECT_NE(checked.error().what.find(home + "/real.yaml is writable by everyone"), std::string::npos)
       << checked.error().what;
-  EXPECT_NE(checked.error().todo.find("chmod o-w"), std::string::npos);
-  fs::remove_all(home);
+  const std::string todo = checked.error().todo;
+  size_t command = todo.find("chmod o-w");
+  ASSERT_NE(command, std::string::npos) << todo;
+  EXPECT_EQ(std::system(todo.substr(command, todo.rfind('`') - command).c_str()), 0) << todo;
+  EXPECT_TRUE(check_own_places(directories)) << "what the message says helps";
+  fs::remove_all(place);
 }
 
 }  // namespace

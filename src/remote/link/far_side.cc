@@ -105,13 +105,14 @@ std::string read_to_end(int fd, const std::stop_token& stop) {
 
 }  // namespace
 
-Error explain_answer(const std::string& name, const std::string& line) {
+Error explain_answer(const ssh::Target& machine, const std::string& line) {
+  std::string name = machine.to_string();
   // nologin(8) prints this, no matter what it was asked to run.
   if (line.find("account is currently not available") != std::string::npos)
     return {Code::denied, "your user on " + name + " has no login shell: " + one_line(line, 200),
             "give it one on that machine, for example with `sudo chsh -s /bin/sh USER`, or use another user"};
   return {Code::protocol, name + " answered with something other than bottle: " + one_line(line, 200),
-          "`ssh " + name + " true` must print nothing; check whether a login script prints something"};
+          "`" + machine.command() + " true` must print nothing; check whether a login script prints something"};
 }
 
 Result<std::string> own_program() { return read_file(path_to_self(), kLargestProgram); }
@@ -233,7 +234,7 @@ Result<Channel> FarSide::serve(const std::map<std::string, std::string>& send_en
       return channel;
     }
     auto* absent = greeting ? std::get_if<wire::Absent>(&*greeting) : nullptr;
-    if (!absent) return std::unexpected(explain_answer(main_.target().to_string(), *line));
+    if (!absent) return std::unexpected(explain_answer(main_.target(), *line));
     if (attempt > 0)
       return fail(
           Code::unavailable,

@@ -78,7 +78,7 @@ class FarSide {
 
 // Returns the error for a machine whose answer does not begin with bottle's hello but with this line. Exposed for
 // tests.
-Error explain_answer(const std::string& name, const std::string& line);
+Error explain_answer(const ssh::Target& machine, const std::string& line);
 
 // These functions return this program's own bytes, and a hash of them that is computed once.
 Result<std::string> own_program();

@@ -195,7 +195,7 @@ Result<> judge_baked(const std::optional<wire::Hello>& hello, const Job& job, co
   return fail(
       Code::conflict,
       "the VM's disk has changed since it was baked: it lacks the image " + reference_of(image) + " or this program",
-      "run `bottle vm bake` again");
+      "run `bottle vm bake " + job.remote->vm->vm.name + "` again");
 }
 
 Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const std::string&)>& progress) {

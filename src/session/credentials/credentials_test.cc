@@ -189,9 +189,17 @@ TEST_F(Credentials, ATokenMayComeFromACommandOrAVariable) {
   EXPECT_EQ(sign_in_secret(plan), &plan.secrets[1]);
 }
 
+// Runs the command that a message names in backticks. Returns its exit status, or -1 if there is no such program.
+int run_advice(const Error& error) {
+  size_t from = error.todo.find('`'), to = error.todo.find('`', from + 1);
+  if (to == std::string::npos) return -1;
+  int status = std::system((error.todo.substr(from + 1, to - from - 1) + " < /dev/null").c_str());
+  return WEXITSTATUS(status) == 127 ? -1 : WEXITSTATUS(status);
+}
+
 TEST_F(Credentials, AKeyIsFoundAndGoesOnlyAsItsPublicHalf) {
-  std::string key = path + "/id";
-  ASSERT_EQ(std::system(("ssh-keygen -q -t ed25519 -N '' -f " + key).c_str()), 0);
+  std::string key = path + "/my id";
+  ASSERT_EQ(std::system(("ssh-keygen -q -t ed25519 -N '' -f '" + key + "'").c_str()), 0);
   plan::Plan plan;
   plan.ssh = {{.host = "git",
                .identity_file = key,
@@ -214,7 +222,15 @@ TEST_F(Credentials, AKeyIsFoundAndGoesOnlyAsItsPublicHalf) {
     EXPECT_NE(all.find(line), std::string::npos) << line << "\n" << all;
   EXPECT_EQ(all.find("PRIVATE KEY"), std::string::npos);
   ::chmod(key.c_str(), 0644);
-  EXPECT_EQ(find_ssh_keys(plan, {}, answer).error().code, Code::denied) << "others can read it";
+  auto refused = find_ssh_keys(plan, {}, answer);
+  ASSERT_FALSE(refused) << "others can read it";
+  EXPECT_EQ(run_advice(refused.error()), 0) << refused.error().todo;
+  EXPECT_TRUE(find_ssh_keys(plan, {}, answer)) << "what the message says helps";
+  ASSERT_TRUE(write_file_atomically(key, "no key\n"));
+  refused = find_ssh_keys(plan, {}, answer);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().todo.find("ssh-keygen"), std::string::npos);
+  EXPECT_GT(run_advice(refused.error()), 0) << "it says that this is no key";
   ::unlink(key.c_str());
   EXPECT_FALSE(find_ssh_keys(plan, {}, answer));
 }

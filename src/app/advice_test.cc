@@ -1,0 +1,63 @@
+// Tests that every `bottle` command in a message of the program is one that the program takes.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <regex>
+#include <set>
+
+#include "app/cli.h"
+#include "base/files/file.h"
+
+namespace bottle::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Returns the commands in backticks in the string literals of a source file. "x1" stands for what the program inserts.
+std::set<std::string> commands_in(std::string source) {
+  source = std::regex_replace(source, std::regex("//[^\"\n]*\n"), "\n");
+  source = std::regex_replace(source, std::regex("\"\\s*\n\\s*\""), "");
+  source = std::regex_replace(source, std::regex(" \"\\s*\\+\\s*[^\"`]*?\\+\\s*\"( |`)"), " x1$1");
+  std::set<std::string> found;
+  const std::regex command("`(bottle [^`]*)`");
+  for (std::sregex_iterator at(source.begin(), source.end(), command), end; at != end; ++at) found.insert((*at)[1]);
+  return found;
+}
+
+void do_nothing(CLI::App& command) {
+  for (CLI::App* sub : command.get_subcommands([](CLI::App*) { return true; })) {
+    if (sub->get_subcommands([](CLI::App*) { return true; }).empty()) sub->callback([] {});
+    do_nothing(*sub);
+  }
+}
+
+std::string complaint_about(const std::string& command) {
+  int exit = 0;
+  auto parser = make_parser(exit);
+  do_nothing(*parser);
+  try {
+    parser->parse(command, true);
+  } catch (const CLI::ParseError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Advice, EveryCommandInAMessageIsOneThatTheProgramTakes) {
+  std::set<std::string> all;
+  for (const auto& file : fs::recursive_directory_iterator("src"))
+    if (file.path().extension() == ".cc" && !file.path().string().ends_with("_test.cc"))
+      if (std::string text = read_file(file.path()).value_or(""); text.find("`bottle ") != std::string::npos)
+        all.merge(commands_in(text));
+  EXPECT_GT(all.size(), 25u) << "they were not found";
+  for (const auto& command : all) {
+    bool is_name = command.find('"') != std::string::npos || command.ends_with("--config");  // not a whole command
+    if (is_name) continue;
+    EXPECT_EQ(complaint_about(command), "") << command;
+  }
+  EXPECT_NE(complaint_about("bottle logs --no-such-option x1"), "");
+  EXPECT_NE(complaint_about("bottle no-such-command"), "");
+}
+
+}  // namespace
+}  // namespace bottle::app
