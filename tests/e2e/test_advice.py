@@ -1,8 +1,10 @@
 """Tests run every command that bottle prints for its operator as it is printed. All names have spaces, quotes and non-ASCII letters."""
 
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -132,6 +134,43 @@ def test_of_a_directory_that_is_no_repository(nasty):
         assert done.returncode == 0 and check(done), (command, done)
 
 
+def test_of_a_directory_where_cp_is_not_enough(nasty):
+    shutil.rmtree(os.path.join(nasty.workspace, ".git"))
+    save(nasty, "run ü.sh", "x\n")
+    session = nasty.start("chmod +x 'run ü.sh'; echo more >> 'run ü.sh'; rm README.md; ln -s 'run ü.sh' link", workspace="copy")
+    assert session.status == 0 and "are in the patch only: README.md, link" in session.err, session.explain()
+    [command] = [each for each in commands_in(session.err) if " && chmod +x " in each]
+    done = run(nasty, command, cwd=nasty.home)
+    path = os.path.join(nasty.workspace, "run ü.sh")
+    assert done.returncode == 0 and os.access(path, os.X_OK) and has(nasty, "run ü.sh", "more")(None), (command, done)
+
+
+def test_of_a_repository_without_a_commit(nasty):
+    shutil.rmtree(os.path.join(nasty.workspace, ".git"))
+    world_module.run("git", "init", "-q", "-b", "main", nasty.workspace)
+    session = nasty.start("git add -A; %s -m first; echo more >> README.md; echo n > 'new ü.txt'" % COMMIT)
+    assert session.status == 0 and "1 commit." in session.err, session.explain()
+    commands = commands_in(session.err)
+    for begins, check in [("git diff", shows("+more")), ("git apply", has(nasty, "new ü.txt", "n")),
+                          ("git branch", lambda _: "first" in nasty.git("log", "--all", "--format=%s"))]:
+        [command] = [each for each in commands if re.match(begins, each)]
+        done = run(nasty, command)
+        assert done.returncode == 0 and check(done), (command, done)
+    assert len(commands) == 3, commands
+
+
+def test_of_a_branch_that_is_not_checked_out(nasty):
+    session = nasty.start("git checkout -q -b feature; echo more >> README.md; %s -am one; git checkout -q main" % COMMIT)
+    assert session.status == 0, session.explain()
+    [ref] = nasty.git("for-each-ref", "--format=%(refname)", "refs/bottle").split()
+    name = ref.split("/")[2]
+    shown = nasty.bottle("apply", name)
+    assert shown.returncode == 125 and "has no patch" in shown.stderr, shown
+    [command] = re.findall("`(git .*)`", shown.stderr)
+    assert ref in run(nasty, command, cwd=nasty.home).stdout, command
+    run_all(nasty, session, [("git diff", shows("+more")), ("git merge", has(nasty, "README.md", "more"))], base=head(nasty))
+
+
 def test_of_repositories_below_and_of_an_archive(nasty):
     inner = os.path.join(nasty.workspace, "inner ü")
     world_module.run("git", "init", "-q", "-b", "main", inner)
@@ -195,6 +234,48 @@ def test_of_files_under_git_lfs(nasty):
     assert applied.returncode == 0, applied
     [command] = commands_in(applied.stderr)
     assert run(nasty, command).returncode == 0 and has(nasty, "model ü.bin", "changed")(None)
+
+
+def run_bottle(operator, command, **env):
+    """Runs a printed `bottle` command, with the tested program under that name."""
+    there = os.path.join(operator.home, "bin")
+    os.makedirs(there, exist_ok=True)
+    if not os.path.exists(os.path.join(there, "bottle")):
+        os.symlink(world_module.BOTTLE, os.path.join(there, "bottle"))
+    variables = {**operator.world.environment(home=operator.home), **env}
+    variables["PATH"] = there + ":" + variables["PATH"]
+    in_world = ["nsenter", "--net=/run/netns/" + operator.world.host_ns, "--", "sh", "-c", command]
+    return subprocess.run(in_world, cwd=operator.home, env=variables, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
+
+
+def test_of_what_was_blocked(nasty):
+    session = nasty.start("curl -sS https://forbidden.example.net/; true")
+    [allow, logs] = re.findall("`(bottle [^`]*)`", session.err)
+    [rule] = re.findall("^  - (.*)", session.err, re.MULTILINE)
+    done = run_bottle(nasty, logs)
+    assert done.returncode == 0 and "forbidden.example.net" in done.stdout, (logs, done)
+    done = run_bottle(nasty, allow.replace("HOST", rule))
+    assert done.returncode == 0, (allow, rule, done)
+    path = os.path.join(nasty.home, ".config", "bottle", "bottle.yaml")
+    with open(path) as file:
+        assert rule in file.read()
+
+
+def test_of_a_supervisor_that_died(nasty, until):
+    process = nasty.background("echo precious > p.txt; sleep 600")
+    assert until(lambda: '"running"' in nasty.bottle("list", "--json").stdout, 60)
+    ledger = os.path.join(nasty.world.state(nasty.home), "sessions", nasty.sessions()[0], "ledger")
+    with open(ledger) as file:
+        owner = next(json.loads(line)["owner"] for line in file if '"owner"' in line)
+    session = nasty.sessions()[0]
+    os.kill(int(owner.split(":")[1]), signal.SIGKILL)
+    said = process.communicate(timeout=60)[1] + nasty.bottle("attach", session).stderr
+    commands = re.findall("`(bottle [^`]*)`", said)
+    assert len(commands) > 1 and set(commands) == {"bottle cleanup"}, said
+    done = run_bottle(nasty, commands[0])
+    assert done.returncode == 0 and nasty.git("show", "refs/bottle/%s/worktree:p.txt" % session) == "precious\n", done
+    done = run_bottle(nasty, commands[0])
+    assert done.returncode == 0, done
 
 
 def refused_then(operator, says, todo, **kwargs):

@@ -2,11 +2,14 @@
 
 import contextlib
 import os
+import re
+import shutil
+import signal
 
 import pytest
 
 import world as world_module
-from test_remote import far, remote, start  # noqa: F401  (fixtures)
+from test_remote import background, far, remote, running, start, supervisor_of  # noqa: F401  (fixtures)
 
 
 @contextlib.contextmanager
@@ -81,3 +84,32 @@ def test_a_proxy_command_that_fails(remote, far, command):  # noqa: F811
 def test_a_runtime_directory_that_is_gone(remote, far):  # noqa: F811
     session = start(remote, far, "echo ran", env={"XDG_RUNTIME_DIR": "/run/user/4711"})
     assert session.status == 0 and "ran" in session.out, session.explain()
+
+
+def test_the_locale_and_the_time_zone_go_along(remote, far):  # noqa: F811
+    """Sshd and the far user's login shell pass none of these variables on."""
+    variables = {"LANG": "de_DE.UTF-8", "LC_ALL": "C.utf8", "TZ": "Europe/Berlin"}
+    session = start(remote, far, "echo $LANG $LC_ALL $TZ; echo ü | wc -m", env=variables)
+    assert session.status == 0 and session.out.split() == ["C.UTF-8", "C.utf8", "Europe/Berlin", "2"], session.explain()
+
+
+def test_the_first_commits_of_a_repository_come_home(remote, far):  # noqa: F811
+    shutil.rmtree(os.path.join(remote.workspace, ".git"))
+    world_module.run("git", "init", "-q", "-b", "main", remote.workspace)
+    session = start(remote, far, "git add -A; git -c user.name=a -c user.email=a@b commit -qm first; git checkout -q --detach; "
+                                 "git -c user.name=a -c user.email=a@b commit -q --allow-empty -m left; git checkout -q main; mkdir empty")
+    assert session.status == 0 and "2 commits." in session.err and "empty/" in session.err, session.explain()
+    assert set(remote.git("log", "--all", "--format=%s").split()) == {"first", "left"}
+
+
+def test_commands_for_a_session_whose_supervisor_died(remote, far, until):  # noqa: F811
+    process = background(remote, far, "n=0; while [ ! -e /tmp/go ] && [ $((n += 1)) -lt 50 ]; do sleep 0.1; done; echo precious > p.txt")
+    running(remote, until)
+    session, supervisor = supervisor_of(remote)
+    os.kill(supervisor, signal.SIGKILL)
+    process.communicate(timeout=60)
+    stopped = remote.bottle("logs", session, env=remote.extra_env)
+    [command] = re.findall("run `(bottle attach [^`]*)`", stopped.stderr + remote.bottle("allow", session, "x.example.org", env=remote.extra_env).stderr)
+    done = remote.bottle(*command.split()[1:], env=remote.extra_env, timeout=120)
+    assert done.returncode == 0, (command, done)
+    assert remote.git("show", "refs/bottle/%s/worktree:p.txt" % session) == "precious\n"
