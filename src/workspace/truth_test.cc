@@ -183,7 +183,7 @@ TEST_F(Truth, WhatOfASubmoduleStaysIsSaid) {
   git("commit -qm lib");
   put(repo + "/lib/v.txt", "mine\n");
   auto warnings = joined(pack(WorkspaceMode::clone).warnings);
-  EXPECT_NE(warnings.find("the submodule lib: uncommitted changes stay here"), std::string::npos) << warnings;
+  EXPECT_NE(warnings.find("the submodule lib: uncommitted changes were not sent"), std::string::npos) << warnings;
   git("commit -qam mine", repo + "/lib");
   warnings = joined(pack(WorkspaceMode::clone).warnings);
   EXPECT_NE(warnings.find("which is checked out here"), std::string::npos) << warnings;

@@ -150,9 +150,9 @@ Result<> Sender::send_below(const std::string& path, const std::string& commit, 
   if (!origin) return stays(origin.error().what);
   bool is_elsewhere = !commit.empty() && origin->head.commit != commit;
   if (is_elsewhere) {
-    summary_.warnings.push_back(name + " goes at " + commit.substr(0, 12) +
-                                ", the commit that its repository names, not at " + origin->head.commit.substr(0, 12) +
-                                ", which is checked out here");
+    summary_.warnings.push_back(name + " was sent at " + commit.substr(0, 12) +
+                                ", the commit that its repository names, and not at " +
+                                origin->head.commit.substr(0, 12) + ", which is checked out here");
     origin->head = {"", commit};
   }
   if (origin->head.commit.empty()) return stays("it has no commit");
@@ -176,8 +176,9 @@ Result<> Sender::clone(const Origin& origin) {
   for (const auto& path : below) TRY(send_below(path, "", 1));
   if (!is_complete)
     summary_.warnings.emplace_back(
-        "not all repositories in this tree go along: it has too many directories or repositories to find them all "
-        "(workspace: copy takes all of them along)");
+        "not all repositories in this tree were sent, because it has more directories or repositories than bottle "
+        "looks "
+        "at (use workspace: copy to send all of them)");
   return {};
 }
 
