@@ -1,5 +1,6 @@
-"""scripts/bench, once what it needs is there: which figures, and how they are shown. A suite is a module here that registers its
-figures with @figure(…, suite=NAME); `scripts/bench NAME` measures a suite, and only SUITES' first ones without being asked."""
+"""Runs scripts/bench after its dependencies are installed: selects the figures, measures them and prints them. A suite
+is a module in this directory that registers its figures with @figure(…, suite=NAME). `scripts/bench NAME` measures one
+suite; without a name, only the first ones of SUITES are measured."""
 
 import argparse
 import importlib

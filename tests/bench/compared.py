@@ -1,5 +1,5 @@
-"""What else one might put in the guard's place, for `scripts/bench --compare`: started like everything here, on 127.0.0.1, with a
-configuration of its own. Not a figure: lines below the figures that they stand beside."""
+"""Measures other proxies in place of the guard, for `scripts/bench --compare`. Each is started on 127.0.0.1 with its
+own configuration. The results are not figures; they are printed below the figures that they are compared with."""
 
 import os
 import shutil
@@ -19,7 +19,8 @@ def tinyproxy(field):
 
 
 def squid(field, inspecting=False):
-    """One worker, no cache, no log. `inspecting` ends TLS with certificates of its own authority, as the guard does."""
+    """Starts squid with one worker, no cache and no log. With `inspecting`, it ends TLS with certificates of its own
+    authority, like the guard."""
     if not shutil.which("squid"):
         return None
     port = free_port()

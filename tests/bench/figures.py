@@ -47,7 +47,7 @@ def figure(name, limit, unit, suite, says, at_least=False):
 
 
 class Bench:
-    """One run. `shared` keeps what several figures use, such as a running proxy."""
+    """One run. `shared` holds what several figures use, such as a running proxy."""
 
     def __init__(self, quick=False, compare=False):
         self.quick, self.compare = quick, compare
@@ -64,7 +64,8 @@ class Bench:
         return self.shared[key]
 
     def world(self):
-        """A tests/world for all suites of a run: a process can have but one. Each has a home of its own in it."""
+        """Returns the tests/world that all suites of a run share, because a process can have only one. Each suite has
+        its own home in it."""
         def make():
             import world  # only where a figure needs one: it takes root
             self.progress("the test world: dockerd, a name server, sites")
@@ -80,8 +81,8 @@ class Bench:
         self.current.notes.append(text)
 
     def in_turn(self, rounds, **sides):
-        """Measures each side once a round, in alternating order, so that what else the machine does meets all of them alike.
-        A dict of lists."""
+        """Measures each side once per round, in alternating order, so that other load on the machine affects all sides
+        alike. Returns a dict of lists."""
         taken = {name: [] for name in sides}
         for i in range(-1, rounds):  # the first is for warmth only
             for name in (list(sides) if i % 2 else reversed(list(sides))):
@@ -92,7 +93,7 @@ class Bench:
         return taken
 
     def ratio(self, ours, theirs, rounds=12, form="%.0f", **others):
-        """The median over rounds of ours/theirs, both of one round."""
+        """Returns the median over all rounds of ours/theirs, both measured in the same round."""
         taken = self.in_turn(self.rounds(rounds), ours=ours, theirs=theirs, **others)
         base = taken["theirs"]
         value = median([a / b for a, b in zip(taken["ours"], base, strict=False)])
@@ -109,7 +110,7 @@ def median(values):
 
 
 def run(names, quick=False, compare=False, as_json=False):
-    """Measures the named figures. The exit status: 0 if all were measured and hold."""
+    """Measures the named figures. Returns the exit status: 0 if all were measured and keep their limits."""
     bench = Bench(quick, compare)
     chosen = [FIGURES[name] for name in names]
     begun = time.time()

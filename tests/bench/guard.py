@@ -28,7 +28,7 @@ WITH_TOKEN = {**os.environ, "BENCH_TOKEN": "bench-token-0123456789abcdef"}  # th
 
 
 class Field:
-    """The servers, the guard, and what it is compared with; each started when first asked for."""
+    """The servers, the guard, and the programs that it is compared with. Each is started when it is first used."""
 
     def __init__(self, bench):
         self.bench = bench
@@ -63,7 +63,7 @@ class Field:
         return self.path("ca.pem")
 
     def origin(self, answer):
-        """A TCP server behind blind tunnels; answer 0: without end."""
+        """Starts a TCP server for blind tunnels. With answer 0, its answer never ends."""
         port = free_port()
         return self.start("origin", [TOOLS + "origin", "127.0.0.1:%d" % port, str(answer)], port)
 
@@ -74,7 +74,7 @@ class Field:
         return self.origin(0)
 
     def nginx(self, name, body):
-        """An nginx of our own: one process, its own directory, no log."""
+        """Starts nginx with one process, its own directory and no log."""
         where = self.path(name)
         os.makedirs(where)
         with open(os.path.join(where, "nginx.conf"), "w") as file:
@@ -93,7 +93,7 @@ http {
         return self.start(name, ["nginx", "-p", where, "-c", os.path.join(where, "nginx.conf"), "-e", os.path.join(where, "error.log")], port)
 
     def _site(self):
-        """The HTTPS server behind everything inspected."""
+        """Starts the HTTPS server for everything that is inspected."""
         self.part("certificates")
         return self.nginx("site", """
   server { listen 127.0.0.1:%d ssl; server_name _; location / { default_type text/plain; return 200 "%s"; } }
@@ -130,8 +130,9 @@ http {
         return site
 
     def _reencrypting(self):
-        """nginx between client and site, TLS on both sides, as it comes: no pool of upstream connections, so each request of a new
-        client connection makes a new one upstream (its TLS session resumed, nginx's default and ours)."""
+        """Starts nginx between client and site, with TLS on both sides and default settings: without a pool of upstream
+        connections, so each new client connection makes a new one upstream. nginx resumes its TLS session, as the guard
+        does."""
         site = self.part("site")
         return self.nginx("reencrypting", """
   server { listen 127.0.0.1:%d ssl; server_name _; location / {
@@ -139,7 +140,7 @@ http {
 """ % (free_port(), site.port, INSPECTED, INSPECTED))
 
     def _reencrypting_kept(self):
-        """The same with a pool of kept upstream connections, as the guard keeps the one of each client connection."""
+        """Does the same with a pool of upstream connections, as the guard keeps the one of each client connection."""
         site = self.part("site")
         return self.nginx("reencrypting-kept", """
   upstream site { server 127.0.0.1:%d; keepalive 64; keepalive_requests 10000000; }
@@ -213,7 +214,7 @@ http {
         return compared.mitmproxy(self)
 
     def others(self, measure, *names):
-        """{name: a function that measures it}, for Bench.ratio."""
+        """Returns {name: a function that measures it}, for Bench.ratio."""
         there = {name: self.part(name) for name in names} if self.bench.compare else {}
         return {name: lambda program=program: measure(program) for name, program in there.items() if program}
 
@@ -227,7 +228,7 @@ def at(program):
 
 
 def cpu_each(program, count, **options):
-    """Microseconds of the program's CPU per operation of a load."""
+    """Returns the microseconds of the program's CPU time per operation of a load."""
     before = program.cpu()
     done = load(count=count, to="127.0.0.1:%d" % program.port, **options)
     return (program.cpu() - before) * 1e6 / done["count"]
@@ -335,7 +336,7 @@ def inspected_text_up_ratio(bench):
 
 
 class At:
-    """A server that is not there yet."""
+    """A server whose address is known, but which does not run yet."""
 
     def __init__(self):
         self.port = free_port()
@@ -453,7 +454,7 @@ def first_connect_ms(bench):
 
 
 def idle_cost(guard, mode, count=500, **options):
-    """KB of resident memory that each of `count` idle connections adds to a guard that has served one."""
+    """Returns the KB of resident memory that each of `count` idle connections adds to a guard that has served one."""
     options.update(to="127.0.0.1:%d" % guard.port)
     with holding(TOOLS + "load", mode, count=1, **options):
         pass  # what is made once (contexts, roots, a leaf) is no connection's

@@ -1,4 +1,4 @@
-"""Programs under measurement: started on 127.0.0.1, their CPU time and memory read, ended by their pid."""
+"""Starts the measured programs on 127.0.0.1, reads their CPU time and memory, and ends them by their process ids."""
 
 import contextlib
 import json
@@ -47,7 +47,7 @@ class Program:
                     break
 
     def pids(self):
-        """Itself and what it started."""
+        """Returns the process id of the program and those of its children."""
         found, fresh = [], [self.child.pid]
         while fresh:
             pid = fresh.pop()
@@ -58,17 +58,17 @@ class Program:
         return found
 
     def cpu(self):
-        """Seconds of CPU so far, user and system, all threads: the clock of clock_getcpuclockid(3), in nanoseconds where /proc
-        counts in hundredths of a second."""
+        """Returns the seconds of CPU time so far, user and system, of all threads. Uses the clock of
+        clock_getcpuclockid(3), which counts nanoseconds; /proc counts only hundredths of a second."""
         return sum(time.clock_gettime((~pid << 3) | 2) for pid in self.pids())
 
     def resident(self):
-        """Bytes."""
+        """Returns the resident memory in bytes."""
         return sum(int(re.search(r"VmRSS:\s+(\d+)", open("/proc/%d/status" % pid).read()).group(1)) * 1024 for pid in self.pids())
 
 
 def load(tool, mode, **options):
-    """Runs bench_load to its end; what it counted."""
+    """Runs bench_load to its end. Returns what it counted."""
     argv = [tool, mode]
     for name, value in options.items():
         if value is not None:
@@ -81,14 +81,14 @@ def load(tool, mode, **options):
 
 @contextlib.contextmanager
 def holding(tool, mode, **options):
-    """bench_load hold or hold-tls: inside the block the connections stand idle."""
+    """Runs bench_load hold or hold-tls: its connections are idle inside the block."""
     with standing([tool, mode] + [str(x) for name, value in options.items() if value is not None for x in ("--" + name, value)]):
         yield
 
 
 @contextlib.contextmanager
 def standing(argv):
-    """A program that prints a line when it is ready, and exits at the end of its stdin."""
+    """Starts a program that prints a line when it is ready, and exits at the end of its stdin."""
     child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         if not child.stdout.readline():

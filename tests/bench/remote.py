@@ -1,5 +1,6 @@
-"""A session on another machine: what it costs more than one here, counted in round trips of a cable that is 80 ms long; how soon
-a terminal is back; what a keystroke takes. In the world of tests/world, with a real sshd and a dockerd of its own on the far side."""
+"""Measures a session on another machine: what its start costs more than a local one, in round trips of a link with 80
+ms; how soon a terminal is back; and how long a keystroke takes. Uses tests/world, with a real sshd and a separate
+dockerd on the far side."""
 
 import contextlib
 import json
@@ -18,7 +19,7 @@ RTT = 0.080
 
 
 class Pair:
-    """The operator's machine and the other, both warm: images, the program and the ssh connections are there."""
+    """The operator's machine and the remote one, both warm: the images, the program and the ssh connections exist."""
 
     def __init__(self, bench):
         self.world = bench.world()
@@ -43,7 +44,8 @@ class Pair:
                                 stderr=subprocess.PIPE, text=True)
 
     def start(self, *where):
-        """One session to its end. Seconds from the command to the agent's exec (both machines have this one's clock)."""
+        """Runs one session to its end. Returns the seconds from the command to the agent's exec. (Both machines have
+        the same clock.)"""
         begun, said = time.time(), []
         child = self.popen("start", "a", "--headless", "--yes", "--json", *where, "-p", "date +%s.%N")
         for line in child.stderr:
@@ -56,7 +58,7 @@ class Pair:
         return float(out) - begun
 
     def far_received(self):
-        """Bytes that came over the far machine's cable, since it is there."""
+        """Returns the bytes that came over the far machine's link since the machine was created."""
         shown = subprocess.run(["ip", "-n", self.far.ns, "-j", "-s", "link", "show", "up0"], capture_output=True, text=True, check=True).stdout
         return json.loads(shown)[0]["stats64"]["rx"]["bytes"]
 
@@ -64,7 +66,7 @@ class Pair:
         return self.start("--remote", self.far.target)
 
     def screen(self, command):
-        """A command on a terminal of its own, in the operator's namespace."""
+        """Runs a command on its own terminal, in the operator's namespace."""
         import pexpect
         if command[0] != "nsenter":
             command = ["nsenter", "--net=/run/netns/" + self.world.host_ns, "--", *command]
@@ -171,7 +173,7 @@ def reattach(bench):
 
 
 def keystrokes(screen, count):
-    """Seconds from each key to its echo."""
+    """Returns the seconds from each key to its echo."""
     taken = []
     for i in range(count):
         key = b"abcdefghijklmnopqrstuvwxyz"[i % 26:i % 26 + 1]

@@ -1,5 +1,5 @@
-"""A session's figures: how long until the agent runs, and until all of it is provably gone. In the world of tests/world, with a
-dockerd of its own whose only uplink is another namespace."""
+"""Measures a session: how long until the agent runs, and until everything is confirmed to be gone. Uses tests/world,
+with a dockerd whose only uplink is another namespace."""
 
 import json
 import os
@@ -25,7 +25,7 @@ class Place:
         self.docker_run()
 
     def docker_run(self):
-        """Seconds of one bare `docker run --rm` of the same image, from its start to its end."""
+        """Returns the seconds of one `docker run --rm` of the same image, from its start to its end."""
         command = ["nsenter", "--net=/run/netns/" + self.world.host_ns, "--", "docker", "-H", "unix://" + self.world.socket, "run", "--rm",
                    "--network", "bridge", self.image, "true"]
         begun = time.time()
@@ -33,7 +33,8 @@ class Place:
         return time.time() - begun
 
     def start(self):
-        """One session whose agent says when it began and when it ended. Seconds to its exec, and from its end to the receipt."""
+        """Runs one session whose agent prints when it started and ended. Returns the seconds to its exec, and from its
+        end to the receipt."""
         env = self.world.environment(self.config)
         command = self.world.command("start", "a", "--headless", "--yes", "--json", "-p", "date +%s.%N; date +%s.%N")
         begun = time.time()

@@ -1,4 +1,5 @@
-"""A session on a VM made for it, by a real hypervisor (providers/qemu). A suite of its own: where there is no KVM it takes a quarter of an hour."""
+"""Measures a session on a VM of a real hypervisor (providers/qemu). This is a separate suite, because it takes a
+quarter of an hour without KVM."""
 
 import json
 import os

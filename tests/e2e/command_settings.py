@@ -1,5 +1,6 @@
-"""Every setting of git that names a command, or something that is run or fetched from, by the names that `git help --config` lists.
-A name that looks like one and is in neither table fails test_repository_commands.py: look it up, then put it where it belongs."""
+"""Lists every setting of git that names a command, or a place to run or fetch something from, with the names that `git
+help --config` prints. If git lists a name that looks like such a setting and is in neither table,
+test_repository_commands.py fails: look the setting up, then add it to the right table."""
 
 import re
 import subprocess
@@ -115,17 +116,17 @@ HARMLESS = {
 
 
 def names():
-    """What the installed git lists."""
+    """Returns the settings that the installed git lists."""
     return subprocess.run(["git", "help", "--config"], capture_output=True, text=True, check=True).stdout.split()
 
 
 def unknown():
-    """Listed names that look like a command and are in no table."""
+    """Returns the listed names that look like a command and are in no table."""
     def harmless(name):
         return any(re.fullmatch(p, name) for p in HARMLESS) and not re.search(r"^(?!advice\.).*(cmd|command|program|helper|hook)$", name, re.I)
     return [name for name in names() if LOOKS_LIKE_ONE.search(name) and name not in COMMANDS and not harmless(name)]
 
 
 def settings(**values):
-    """All of COMMANDS as (key, value)."""
+    """Returns all of COMMANDS as (key, value)."""
     return [(key.format(**values), value.format(**values)) for pairs in COMMANDS.values() for key, value in pairs]

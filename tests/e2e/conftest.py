@@ -1,5 +1,5 @@
-"""Whole-program tests. Every test runs `bottle` in the world of tests/world, as its own operator (own home, own state), and
-whatever it does, afterwards nothing may be left on the engine and no canary may have been touched."""
+"""Whole-program tests. Every test runs `bottle` in the world of tests/world as a new operator, with its own home and
+state. After each test, nothing may be left on the engine, and no canary may have been touched."""
 
 import os
 import sys

@@ -37,7 +37,7 @@ def write(path, text):
 
 
 def copy_program(name, root):
-    """The machine's own, with its libraries."""
+    """Copies one of the machine's own programs, with its libraries."""
     path = shutil.which(name, path="/usr/bin:/bin:/usr/sbin")
     libraries = re.findall(r"(/\S+) \(0x", subprocess.run(["ldd", path], capture_output=True, text=True).stdout)
     for source, target in [(path, "/usr/bin/" + name)] + [(lib, lib) for lib in libraries]:
@@ -47,7 +47,8 @@ def copy_program(name, root):
 
 
 def make(where, claude="exit 0"):
-    """The stand-ins, and what they install. `claude`: the agent's program, in shell. The environment that a build needs."""
+    """Makes the stand-ins and the files that they install. `claude` is the agent's program, a shell script. Returns the
+    environment for a build."""
     system = os.path.join(where, "system")
     for name in PROGRAMS:
         copy_program(name, system)

@@ -1,4 +1,5 @@
-"""What is there: on the engine, among the processes, in the results. Shared by the tests of teardown, crashes and faults."""
+"""Looks at what exists: on the engine, among the processes, in the results. The tests of teardown, crashes and faults
+share these functions."""
 
 import glob
 import json
@@ -6,14 +7,14 @@ import os
 
 
 def everything(world):
-    """What the engine has, images aside."""
+    """Returns everything that the engine has, except images."""
     return (sorted(c["Names"][0] for c in world.engine("GET", "/containers/json?all=1")),
             sorted(n["Name"] for n in world.engine("GET", "/networks")),
             sorted(v["Name"] for v in world.engine("GET", "/volumes").get("Volumes") or []))
 
 
 def processes_of(operator):
-    """Pids of the bottle processes that live with this operator's state: by their environment."""
+    """Returns the ids of the bottle processes that use this operator's state, found by their environment."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -31,12 +32,12 @@ def supervisors_of(operator):
 
 
 def containers(world, role=None):
-    """The running ones, of one role."""
+    """Returns the running containers of one role."""
     return [c for c in world.engine("GET", "/containers/json") if role is None or c["Labels"].get("bottle.role") == role]
 
 
 def running(operator, until):
-    """Waits until the agent of the operator's one session runs: its container runs long before."""
+    """Waits until the agent of the operator's only session runs. (Its container runs much earlier.)"""
     def ready():
         for name in operator.sessions():
             try:
@@ -61,7 +62,7 @@ def written(operator, until, path="/workspace/kept.txt"):
 
 
 def state_files(operator):
-    """All that is under the operator's state directory but results and what is known of the runtimes."""
+    """Returns all files under the operator's state directory, except results and the record of tried runtimes."""
     top = operator.world.state(operator.home)
     found = []
     for where, directories, files in os.walk(top):

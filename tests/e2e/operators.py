@@ -1,4 +1,4 @@
-"""Whoever runs `bottle` in a test: a home, a workspace, a manifest of his own."""
+"""The operator who runs `bottle` in a test, with a home, a workspace and a manifest."""
 
 import json
 import os
@@ -44,14 +44,14 @@ class Operator:
         return {"bottles": {"b": bottle}, "agents": {"a": {"bottle": "b", "provider": provider}}}
 
     def start(self, script, *args, env=None, timeout=180, **config):
-        """Runs a shell script, or with provider="claude" a prompt, in a bottle, to its end."""
+        """Runs a shell script, or a prompt with provider="claude", in a bottle, and waits for its end."""
         since = time.time()
         done = self.bottle("start", "a", "--yes", "--headless", "-p", guarded(script, config), *args, config=self.config(**config),
                            env=env, timeout=timeout)
         return Session(done, self, since)
 
     def background(self, script, *args, **config):
-        """The same, not waited for: a Popen."""
+        """Does the same without waiting. Returns a Popen."""
         variables = config.pop("variables", {})  # of the launcher
         env = {**self.world.environment(self.config(**config), self.home), **variables}
         return subprocess.Popen(self.world.command("start", "a", "--yes", "--headless", "-p", guarded(script, config), *args),
@@ -67,7 +67,7 @@ class Operator:
 
 
 def guarded(script, config):
-    """A script of probes does nothing unless it really runs in a test's bottle."""
+    """Makes a script of probes do nothing unless it really runs in a test's bottle."""
     if config.get("provider", "shell") != "shell":
         return script
     return '[ "$BOTTLE_TEST" = inside ] || exit 99\n' + script

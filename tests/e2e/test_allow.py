@@ -1,4 +1,5 @@
-"""Policy while the agent works: allow and deny without a restart, what was blocked and how to allow it, record mode."""
+"""Tests policy changes while the agent works: allow and deny without a restart, the list of blocked hosts with the
+rules that would allow them, and record mode."""
 
 import json
 import os
@@ -10,7 +11,7 @@ SITE = "inspected.example.org"
 
 
 class Watched:
-    """A session in the background whose output can be waited for."""
+    """A session in the background. A test can wait for its output."""
 
     def __init__(self, operator, until, script, **config):
         self.log = os.path.join(operator.home, "out")
@@ -59,7 +60,7 @@ def test_allow_and_deny_reach_the_running_guard(world, operator, until):
 
 
 def entries(operator):
-    """The record of the last session."""
+    """Returns the record of the last session."""
     return [json.loads(line) for line in operator.bottle("logs", "--egress").stdout.splitlines()]
 
 

@@ -1,5 +1,5 @@
-"""scripts/bench's harness: what it prints can be read by a program, and a missed limit is an exit status. No figure's limit is
-tested here: this machine may be busy."""
+"""Tests the harness of scripts/bench: programs can read its output, and a missed limit sets the exit status. Does not
+test the limits themselves, because this machine may be busy."""
 
 import json
 import os

@@ -1,5 +1,5 @@
-"""Ctrl-C, SIGTERM and `bottle stop` end a launch at every moment: the launcher says so within seconds, the agent never runs, and nothing
-is left."""
+"""Ctrl-C, SIGTERM and `bottle stop` end a launch at every moment: the launcher reports it within seconds, the agent
+never runs, and nothing is left."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ CASES = [(moment, "stop") for moment in MOMENTS] + [("workspace", way) for way i
 
 
 def give_up(operator, child, way, env=None):
-    """Stops a launch. What `bottle stop` printed, if that is the way."""
+    """Stops a launch. Returns the output of `bottle stop`, if that is how it was stopped."""
     if way == "stop":
         done = operator.bottle("stop", env=env, timeout=60)
         assert done.returncode == 0, done
@@ -66,7 +66,7 @@ def test_a_launch_is_given_up(world, operator, until, moment, way):
 
 
 def test_ctrl_c_on_a_terminal_while_the_workspace_goes_in(world, operator, until):
-    """The terminal is in raw mode by then: the key is a byte."""
+    """The terminal is in raw mode at that point, so the key arrives as a byte."""
     gate = os.path.join(operator.home, "gate.sock")
     config = operator.config()
     with GatedEngine(gate, world.socket, MOMENTS["workspace"]) as engine:
@@ -98,7 +98,7 @@ def test_ctrl_c_answers_the_question(world, operator, until):
 
 @pytest.mark.parametrize("way, version", [("ctrl-c", "0.0.1"), ("term", "0.0.2")])
 def test_an_image_build_is_given_up(world, operator, until, way, version):
-    """The stand-in for mmdebstrap never ends by itself."""
+    """The stand-in for mmdebstrap never exits by itself."""
     env = fake_packages.make(os.path.join(operator.home, "fakes"), claude="true")
     temporary = os.path.join(operator.home, "tmp")
     os.makedirs(temporary)
@@ -120,7 +120,7 @@ def test_an_image_build_is_given_up(world, operator, until, way, version):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_launch_on_another_machine_is_given_up(remote, far, until, way):  # noqa: F811
-    """The ssh that takes the workspace there never reads it."""
+    """The ssh process that carries the workspace never reads it."""
     begun, fakes = os.path.join(remote.home, "begun"), os.path.join(remote.home, "fakes")
     fake_packages.write(os.path.join(fakes, "ssh"),
                         '#!/bin/sh\ncase "$*" in *deliver*) touch %s; exec sleep 600;; esac\nexec %s/ssh "$@"\n' % (begun, far.bin))
@@ -137,7 +137,7 @@ def test_a_launch_on_another_machine_is_given_up(remote, far, until, way):  # no
 
 
 def test_a_launch_that_waits_for_its_values_is_stopped(remote, far, until):  # noqa: F811
-    """The launcher, which releases them, stands still."""
+    """The launcher, which releases the values, is stopped."""
     assert background(remote, far, "true").wait(120) == 0  # the machine is known now, so the next start does not wait for it
     child = background(remote, far, "echo AGENT RAN")
     try:

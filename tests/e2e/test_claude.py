@@ -44,7 +44,8 @@ def test_the_token_is_swapped_in_and_never_in_the_bottle(world, operator, play):
 
 
 def test_claude_survives_what_it_reads(world, operator, play):
-    """env and .env hold placeholders and values; they go to the model with every later request, and nothing of it ends the session."""
+    """env and .env contain placeholders and values. They go to the model with every later request, and none of them
+    ends the session."""
     value, opened = "mine-" + os.urandom(12).hex(), 'open "quoted" ' + os.urandom(12).hex()
     with open(os.path.join(operator.workspace, ".env"), "w") as file:
         file.write("STAGE=dev\nMINE=%s\nAGAIN='%s'\n" % (value, value))
@@ -69,7 +70,7 @@ def test_claude_survives_what_it_reads(world, operator, play):
 
 
 def test_claude_goes_on_after_credentials_that_nobody_named(world, operator, play):
-    """A private key, a kubeconfig and tokens in .env go to the model as markers, with every one of the later turns."""
+    """A private key, a kubeconfig and tokens in .env go to the model as markers in every later turn."""
     key = base64.encodebytes(os.urandom(1200)).decode()
     token, client_key = "glpat-" + os.urandom(10).hex(), "LS0tLS1CRUdJTi" + base64.b64encode(os.urandom(300)).decode()
     files = {

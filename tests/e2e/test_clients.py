@@ -23,7 +23,8 @@ def run(*argv, timeout=60, **kw):
 
 
 def need(program):
-    """The program's path. Skips the test, and says why, if this machine lacks it or has one that ignores the variables of a proxy."""
+    """Returns the program's path. Skips the test, with a reason, if this machine lacks the program or has a version
+    that ignores proxy variables."""
     path = tool(program)
     if not path:
         pytest.skip("%s is not installed (scripts/setup or scripts/check-clients does it)" % program)
@@ -33,8 +34,8 @@ def need(program):
 
 
 class Server:
-    """Answers every request at its end: with its page, or else with "ok". `seen` has the first lines. Speaks TLS if it has a
-    certificate."""
+    """Answers every complete request with its page, or with "ok". `seen` has the first lines of the requests. Speaks
+    TLS if it has a certificate."""
 
     def __init__(self, certificate=None, host="127.0.0.1", pages=()):
         self.listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -85,7 +86,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory):
-    """A certificate of an authority of its own, for all names of these tests; and that authority's."""
+    """Makes a certificate authority, and a certificate for all names of these tests."""
     directory = tmp_path_factory.mktemp("pki")
     ca, key, leaf = (str(directory / name) for name in ("ca.pem", "key.pem", "leaf.pem"))
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
@@ -148,7 +149,7 @@ def guard(tmp_path, pki):
 
 @pytest.fixture(scope="module")
 def variables(world, tmp_path_factory):
-    """A function that gives a session's variables, as they would be behind another guard."""
+    """Returns a function that returns a session's variables as they would be for another guard."""
     from operators import Operator
     session = Operator(world, str(tmp_path_factory.mktemp("home"))).start("env")
     assert session.status == 0, session.explain()

@@ -1,4 +1,4 @@
-"""Tab in the real shells: bash, zsh and fish, those that are installed."""
+"""Tests Tab completion in bash, zsh and fish, if they are installed."""
 
 import os
 import shutil
@@ -51,7 +51,7 @@ def in_fish(home, *words):
 
 
 def in_zsh(home, *words):
-    """zsh completes only in its line editor: what it lists after Tab."""
+    """Returns what zsh lists after Tab. zsh completes only in its line editor."""
     zsh = pexpect.spawn("zsh", ["-f", "-i"], env=environment(home), cwd=str(home), encoding="utf-8", dimensions=(50, 150), timeout=30)
     try:
         zsh.sendline("PS1='re''ady> '; autoload -Uz compinit && compinit -u -D; setopt no_beep; zstyle ':completion:*' list-prompt ''; "
@@ -90,7 +90,7 @@ def test_bash_leaves_files_and_directories_to_itself(home):
 
 
 def test_bash_takes_names_as_data(home):
-    """A repository may bring agents; nothing they are called or say is run."""
+    """A repository can bring agents. No name or description of one is run."""
     agents = home / ".bottle" / "agents"
     agents.mkdir(parents=True)
     (agents / "x.md").write_text("---\nname: $(touch owned)\nbottle: b\n---\nx\n")

@@ -1,5 +1,5 @@
-"""kill -9 after every record of the ledger, and while the engine is at work: the next command leaves nothing, and what the agent
-did comes home."""
+"""Kills processes with SIGKILL after every record of the ledger, and while the engine works. The next command removes
+everything, and the agent's work comes home."""
 
 import glob
 import json
@@ -20,7 +20,7 @@ SCRIPT = "cd /workspace && echo kept > kept.txt; sleep %d"
 
 
 def temporary(operator):
-    """A directory for temporary files of its own."""
+    """Makes a separate directory for temporary files."""
     where = os.path.join(operator.home, "tmp")
     os.makedirs(where, exist_ok=True)
     return where
@@ -36,7 +36,7 @@ def launch(operator, script, **variables):
 
 @pytest.fixture
 def before(world, operator):
-    """What the engine has without a session; the shared network is made first."""
+    """Returns what the engine has without a session. Creates the shared network first."""
     assert operator.bottle("engine", "prepare").returncode == 0
     return everything(world)
 
@@ -119,7 +119,8 @@ def test_the_work_of_a_killed_session_comes_home(world, operator, before, until,
 
 
 def test_work_that_cannot_come_home_is_held_until_it_can(world, operator, before, until):
-    """The disk of the results is full at the end: the container stays, and says so; the next command brings the work home."""
+    """At the end of the session, the disk for results is full. The container stays, the session says so, and the next
+    command brings the work home."""
     results = os.path.join(world.state(operator.home), "results")
     os.makedirs(results)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", results], check=True)
@@ -143,7 +144,7 @@ def test_work_that_cannot_come_home_is_held_until_it_can(world, operator, before
 
 @pytest.mark.parametrize("scratch", ["outgoing", "incoming"])
 def test_kill_9_while_the_workspace_travels(world, operator, before, until, scratch):
-    """What lies on the disk meanwhile goes with the session."""
+    """The temporary files on the disk are removed with the session."""
     for i in range(2000):
         with open(os.path.join(operator.workspace, "f%d" % i), "w") as file:
             file.write("%d\n" % i * 50)
@@ -164,8 +165,8 @@ def test_kill_9_while_the_workspace_travels(world, operator, before, until, scra
 
 @pytest.mark.parametrize("delay", [0, 0.05, 0.15, 0.3])
 def test_a_create_under_way_at_a_frozen_engine_finds_its_end(world, operator, before, until, delay):
-    """The engine stands still with the supervisor's requests in hand, the supervisor dies, the engine goes on: whatever it makes
-    then, the command that was there first still finds it."""
+    """The engine is stopped while it works on the supervisor's requests, the supervisor dies, and the engine continues.
+    The command that was waiting removes whatever the engine then creates."""
     process = launch(operator, "sleep 100", BOTTLE_TEST_KILL_AT_RECORD=0)
     try:
         assert until(lambda: supervisors_of(operator), 30, 0.005)

@@ -1,4 +1,5 @@
-"""Many bottles on one engine at once: each with its own subnet, all over one egress bridge, none in another's way, and all gone afterwards."""
+"""Runs many bottles on one engine at once. Each has its own subnet, all share one egress bridge, none disturbs another,
+and all are gone afterwards."""
 
 import concurrent.futures
 import ipaddress
@@ -11,7 +12,7 @@ COUNT = int(os.environ.get("BOTTLE_TEST_DENSITY", "8"))  # fifty by hand; docs/b
 
 
 def memory(pid):
-    """Resident and not shared with another process, in KiB."""
+    """Returns the resident memory that is not shared with another process, in KiB."""
     with open("/proc/%d/smaps_rollup" % pid) as file:
         return sum(int(line.split()[1]) for line in file if line.startswith(("Private_Clean:", "Private_Dirty:")))
 

@@ -1,4 +1,4 @@
-"""What the guard lets through, and what it must not, seen from the agent."""
+"""Tests what the guard lets through and what it refuses, as the agent sees it."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def test_allowed_names_with_special_addresses_are_refused(world, operator):
 
 
 def test_allowed_names_do_not_lead_to_the_host_or_its_neighbors(world, operator):
-    """Their addresses look like any other public one."""
+    """Their addresses look like ordinary public ones."""
     names = list(world_module.BESIDE)
     script = "".join("curl -sS -m 10 -k https://%s/; curl -sS -m 10 http://%s/; curl -sS -m 10 -p -x $https_proxy http://%s:22/; " % ((n,) * 3) for n in names) + "true"
     session = operator.start(script, egress={"allow": [{"host": n, "ports": [22, 80, 443]} for n in names]})

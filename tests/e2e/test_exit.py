@@ -1,4 +1,4 @@
-"""Exit status: the agent's own; 125 ours. And what a start that does not start must leave: nothing."""
+"""Tests exit statuses: the agent's own, or 125 if bottle fails. A start that fails must leave nothing."""
 
 import json
 import os

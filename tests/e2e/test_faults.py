@@ -1,4 +1,5 @@
-"""Bad input and faults, on real parts. Each is a clear error, loses nothing and leaves nothing: on the engine, on the disk, in the results."""
+"""Tests bad input and faults with real programs. Each causes a clear error, loses nothing, and leaves nothing on the
+engine, on the disk or in the results."""
 
 import contextlib
 import os
@@ -19,7 +20,7 @@ from look import came_home, everything, processes_of, state_files, written
 
 @pytest.fixture
 def before(world, operator):
-    """What the engine has without a session; what only the first start makes is made first."""
+    """Returns what the engine has without a session. First makes what only the first start makes."""
     assert operator.bottle("engine", "prepare").returncode == 0
     assert operator.start("true").status == 0
     return everything(world)
@@ -36,7 +37,7 @@ def assert_nothing_is_left(world, operator, before):
 
 @contextlib.contextmanager
 def small_disk(where, size):
-    """A file system of its own over a directory, with what was in it."""
+    """Mounts a separate file system over a directory and keeps the directory's content."""
     os.makedirs(where, exist_ok=True)
     with tempfile.TemporaryDirectory() as kept:
         subprocess.run(["cp", "-a", where + "/.", kept], check=True)
@@ -59,7 +60,7 @@ def grow(where):
 
 @contextlib.contextmanager
 def stand_in(path, answer):
-    """A socket that gives one answer to whatever is asked; None: none at all."""
+    """Serves a socket that gives the same answer to every request. With None, it never answers."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(8)
@@ -179,7 +180,8 @@ def test_a_full_disk_for_the_state(world, operator, before):
 
 
 def test_the_disk_of_the_state_fills_up_while_the_agent_works(world, operator, before):
-    """Ledger, scratch and results on one small disk: the work stays with the engine, and comes home when there is room."""
+    """Ledger, scratch files and results are on one small disk. The work stays with the engine, and comes home when
+    there is room."""
     state = world.state(operator.home)
     with small_disk(state, "1m"):
         session = operator.start("cd /workspace && echo kept > kept.txt && head -c 4000000 /dev/urandom > big")
@@ -195,7 +197,7 @@ def test_the_disk_of_the_state_fills_up_while_the_agent_works(world, operator, b
 
 
 def test_the_disk_of_the_repository_is_full(world, operator, before):
-    """Where the work comes home there is no room: commits are not lost; a later command brings them."""
+    """The disk of the repository is full. No commit is lost; a later command brings them home."""
     objects = os.path.join(operator.workspace, ".git")
     with small_disk(objects, "512k"):
         session = operator.start("cd /workspace && head -c 2000000 /dev/urandom > big && git add -A && "
@@ -216,7 +218,7 @@ NASTY = "it's \"quoted\"\t`id` $HOME $(id) \\n %s {} \u00e9\u4e2d\U0001f600 \x01
 
 
 def prompt_config(operator):
-    """An agent that keeps its prompt as it came, byte for byte."""
+    """Returns the manifest of an agent that saves its prompt byte for byte."""
     config = operator.config(image=operator.world.load_image("shell"))
     config["agents"]["a"] = {"bottle": "b", "provider": "command", "command": ["sh", "-c", "cat > /workspace/prompt"]}
     return config
@@ -242,7 +244,7 @@ def test_a_prompt_that_is_no_text_is_refused(world, operator):
 
 
 def strange_things(where):
-    """Into a directory: what a working tree may hold besides files. The names that may go out."""
+    """Fills a directory with what a working tree can hold besides files. Returns the names of those that may be sent."""
     os.mkfifo(where + "/fifo")
     os.mknod(where + "/device", stat.S_IFCHR | 0o600, os.makedev(1, 3))
     with socket.socket(socket.AF_UNIX) as listener:
@@ -363,7 +365,8 @@ def test_a_name_that_is_none(operator, name):
 
 @pytest.mark.parametrize("workspace", ["copy", "clone"])
 def test_many_files_cost_what_they_cost_git_and_docker(world, operator, before, workspace):
-    """Out and home again within a few times of what the engine and git need for as many files; the figure for 100,000 is in docs/bench.md."""
+    """A session with many files takes at most a few times as long as the engine and git need for them. docs/bench.md
+    has the figure for 100,000 files."""
     count = int(os.environ.get("BOTTLE_TEST_FILES", "6000"))
     for i in range(count):
         directory = os.path.join(operator.workspace, "d%d" % (i // 100))

@@ -1,4 +1,4 @@
-"""What a new operator stumbles over: each mistake gets an answer that names it and says what to do, before anything is made."""
+"""Tests the mistakes of a new operator: each error names the mistake and says what to do, before anything is created."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ def bottles(**bottle):
 
 
 def refused(world, operator, *arguments, config=None, **kwargs):
-    """The error of a start that makes nothing."""
+    """Returns the error of a start that creates nothing."""
     done = operator.bottle(*arguments, config=config or operator.config(), **kwargs)
     assert done.returncode == 125, done
     assert operator.sessions() == [] and world.left() == []

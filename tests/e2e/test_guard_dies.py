@@ -1,5 +1,5 @@
-"""The guard dies while an agent works: the agent loses its network and can see why, the operator is told the cause, and a guard
-with the same policy comes back that the running agent trusts."""
+"""The guard dies while an agent works. The agent loses its network and can see why, the operator learns the cause, and
+a new guard with the same policy starts, which the running agent trusts."""
 
 import os
 import signal

@@ -1,4 +1,5 @@
-"""A hostile agent looks for a way out. The `operator` fixture then asks the canaries; here the agent's own view is asked too."""
+"""A hostile agent looks for a way out. The `operator` fixture checks the canaries afterwards; these tests also check
+what the agent itself sees."""
 
 import re
 import subprocess
@@ -77,8 +78,9 @@ def test_no_privileges(operator, runtime):
 
 
 def test_the_guard_is_no_router(operator, until):
-    """Facts 15 and 16: a packet given to the guard's address for somewhere else must die there. Adding a route needs a
-    capability the agent lacks, so what is checked is that nothing of the kind can be asked for, and the guard's sysctl."""
+    """Facts 15 and 16: the guard must drop a packet that is addressed to another host. Adding a route needs a
+    capability that the agent lacks, so this checks that the agent can request nothing of the kind, and the guard's
+    sysctl."""
     process = operator.background("sleep 20")
     try:
         world = operator.world

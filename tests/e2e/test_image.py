@@ -1,4 +1,4 @@
-"""The images that bottle makes on an engine: which are there, which a start would use, and that old ones go."""
+"""Tests the images that bottle makes on an engine: which exist, which a start would use, and that old ones are removed."""
 
 import json
 import os
@@ -14,7 +14,7 @@ def listed(operator):
 
 
 def make_old(world):
-    """An image as an earlier recipe would have left it."""
+    """Makes an image as an earlier recipe would have left it."""
     world.docker("import", "--change", "LABEL bottle.image=agent", "-", OLD, input="")
 
 
@@ -58,7 +58,7 @@ def test_a_table_for_people(operator):
 
 
 def dockerfile(operator, text):
-    """A bottle's manifest that builds its image from that text, beside the policy file."""
+    """Returns the manifest of a bottle that builds its image from that text, in a file next to the manifest."""
     with open(os.path.join(operator.home, "agent.Dockerfile"), "w") as file:
         file.write(text)
     return {"provider": "shell", "dockerfile": os.path.join(operator.home, "agent.Dockerfile")}
@@ -72,7 +72,7 @@ def remove_built(world):
 
 
 def test_a_dockerfile_is_built_once(world, operator, request):
-    """The base is an image that the engine has: the world has no registry."""
+    """The base image is already on the engine, because the world has no registry."""
     request.addfinalizer(lambda: remove_built(world))
     config = dockerfile(operator, "FROM %s\nUSER root\nRUN echo baked >/etc/baked\nUSER agent\n" % world.load_image("shell"))
     first = operator.start("cat /etc/baked", **config)

@@ -15,7 +15,7 @@ OTHER = "sha512-" + "B" * 86 + "=="
 
 @pytest.fixture
 def build(world, operator, request, tmp_path_factory):
-    """Builds claude's image with stand-ins for npm and mmdebstrap. A CompletedProcess."""
+    """Builds claude's image with stand-ins for npm and mmdebstrap. Returns a CompletedProcess."""
     where = os.path.join(operator.home, "fakes")
     env = fake_packages.make(where, claude="printf '9.9.9 \\033[2J\\033]0;x\\007 (Fake)\\n'")
     before = names(world)

@@ -1,6 +1,6 @@
-"""Faults that were published of Docker Sandboxes in 2026, tried on `bottle`. The CVE records name each fault; what is attacked here
-is the place of ours that is most like it.
-CVE-2026-101998, an answer that breaks off while it is masked, needs a server that breaks off: AnswersTest.ThatBreakOffBringNoValueEither."""
+"""Tries faults of Docker Sandboxes that were published in 2026 on `bottle`. The CVE records name the faults; each test
+attacks the most similar part of bottle. CVE-2026-101998, an answer that breaks off while it is masked, needs a server
+that breaks off: see AnswersTest.ThatBreakOffBringNoValueEither."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from test_repository_commands import UID, Person
 
 @pytest.fixture
 def private(world):
-    """A directory of the operator's that no session is to see, a repository as well."""
+    """Makes a repository of the operator's that no session may see. Yields its path."""
     where = tempfile.mkdtemp(prefix="private-", dir=world.dir)
     with open(os.path.join(where, "key"), "w") as file:
         file.write("the private key\n")
@@ -31,14 +31,15 @@ def private(world):
 
 
 def swap(path, target):
-    """What an agent with `workspace: bind` on the directory above can do at any time."""
+    """Does what an agent with `workspace: bind` on the parent directory can do at any time."""
     os.rename(path, path + ".moved")
     os.symlink(target, path)
 
 
 @pytest.mark.parametrize("mode", ["copy", "clone", "bind"])
 def test_a_workspace_that_became_a_link_is_not_sent(world, operator, private, mode):
-    """CVE-2026-103916: a copy into or out of the sandbox follows a link that the sandbox has put in the place of what the operator named."""
+    """CVE-2026-103916: a copy into or out of the sandbox follows a link that the sandbox put in place of the directory
+    that the operator named."""
     environment = world.environment(operator.config(workspace=mode), operator.home)
     child = pexpect.spawn("nsenter", world.command("start", "a", "--headless", "-p", "cat /workspace/key; git -C /workspace show")[1:],
                           cwd=operator.workspace, env=environment, encoding="utf-8", timeout=60)
@@ -53,7 +54,7 @@ def test_a_workspace_that_became_a_link_is_not_sent(world, operator, private, mo
 
 
 def test_work_does_not_come_home_to_where_the_workspace_leads_now(world, operator, private, until):
-    """CVE-2026-77179: a stored path is opened again, and a directory on the way has been replaced by a link."""
+    """CVE-2026-77179: a stored path is opened again after a directory in it was replaced with a link."""
     process = operator.background("cd /workspace && echo work > work.txt; sleep 100")
     assert until(operator.sessions, 60)
     [session] = operator.sessions()
@@ -68,7 +69,7 @@ def test_work_does_not_come_home_to_where_the_workspace_leads_now(world, operato
 
 
 def test_work_comes_home_to_the_directory_that_a_link_led_to(world, operator, private, until):
-    """The same, and the operator has named the workspace by a link: the real directory is where it was."""
+    """The same, but the operator named the workspace by a link. The real directory is still in its place."""
     link = operator.workspace + "-link"
     os.symlink(operator.workspace, link)
     process = operator.background("cd /workspace && echo work > work.txt; sleep 100", "-C", link)
@@ -83,7 +84,8 @@ def test_work_comes_home_to_the_directory_that_a_link_led_to(world, operator, pr
 
 
 def test_what_an_agent_puts_in_a_bound_directory_is_followed_by_no_command(world, operator, private):
-    """CVE-2026-103916 once more: the agent changes the directory while it has it, and the operator works on there."""
+    """CVE-2026-103916 again: the agent changes the directory while it can write to it, and the operator continues to
+    work in it."""
     session = operator.start("cd /workspace && mkdir .bottle && ln -s %s .bottle/agents && rm -rf .git && echo 'gitdir: %s/.git' > .git" % (private, private),
                              workspace="bind")
     assert session.status == 0, session.explain()
@@ -96,7 +98,8 @@ def test_what_an_agent_puts_in_a_bound_directory_is_followed_by_no_command(world
 
 @pytest.mark.parametrize("variable", ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"])
 def test_root_believes_no_place_of_another_user(world, operator, variable):
-    """CVE-2026-126329: run as root with the HOME of another user, the program takes its configuration and its state from there."""
+    """CVE-2026-126329: the program runs as root with the HOME of another user, and takes its configuration and state
+    from that directory."""
     mark = world.path("ran-as-root")
     theirs = Person(world, UID)
     secret = {"s": {"from": "cmd:id > %s; echo 0123456789" % mark, "hosts": ["allowed.example.org"]}}
@@ -115,7 +118,8 @@ def test_root_believes_no_place_of_another_user(world, operator, variable):
 
 
 def test_a_credential_of_the_agents_own_does_not_go_beside_the_operators(world, operator):
-    """CVE-2026-105452: the host takes the request for that of whoever owns the other credential, and keeps what is in it."""
+    """CVE-2026-105452: the host attributes the request to the owner of the other credential, and stores what it
+    contains."""
     secret = {"mine": {"from": "env:MINE", "hosts": ["inspected.example.org"], "header": "X-Service-Key: {}"}}
     session = operator.start("curl -sS -m 20 -H 'Authorization: Bearer theirs' -H 'X-Api-Key: theirs' -H 'Cookie: s=theirs' -H 'X-Note: kept' "
                              "-d 'what the agent has read' https://inspected.example.org/files",

@@ -1,4 +1,5 @@
-"""What the engine says is not our ledger: labels that an image or a stranger brings condemn nothing, and neither does a file that looks like a ledger."""
+"""The engine's labels are not the ledger: labels that an image or another user brings do not cause anything to be
+removed, and neither does a file that looks like a ledger."""
 
 import json
 import os
@@ -16,18 +17,18 @@ EVIL = "evil:1"
 
 @pytest.fixture
 def before(world, operator):
-    """What the engine has without a session; what only the first start makes is made first."""
+    """Returns what the engine has without a session. First makes what only the first start makes."""
     assert operator.start("true").status == 0
     return everything(world)
 
 
 def dead_owner():
-    """The label of a process of this user's that is no more, as an attacker would guess it: another boot."""
+    """Returns a label that an attacker could guess: a process of this user from an earlier boot."""
     return "%d:4242:17:00000000-0000-0000-0000-000000000000" % os.getuid()
 
 
 def forge(world, session, ledger):
-    """An image that brings labels as of a dead session, and a container that somebody made from it."""
+    """Makes an image with the labels of a dead session, and a container from it."""
     labels = {"bottle.session": session, "bottle.owner": dead_owner(), "bottle.ledger": ledger, "bottle.role": "agent"}
     changes = [word for key, value in labels.items() for word in ("--change", "LABEL %s=%s" % (key, value))]
     world.docker("import", *changes, "--change", 'CMD ["/x"]', "-", EVIL, input="")
@@ -36,7 +37,7 @@ def forge(world, session, ledger):
 
 @pytest.fixture
 def precious(world):
-    """What has nothing to do with any session: a volume, a container, a network, a process that listens on a socket."""
+    """Makes things that belong to no session: a volume, a container, a network, a process that listens on a socket."""
     image = world.images["shell"]
     path = world.path("precious.sock")
     listener = socket.socket(socket.AF_UNIX)
@@ -94,7 +95,8 @@ def test_an_image_with_our_labels_and_a_ledger_in_a_repository_condemn_nothing(w
 
 @pytest.mark.parametrize("place", ["sessions", "graves"])
 def test_a_ledger_that_names_what_is_not_ours_is_not_believed(world, operator, before, precious, place):
-    """One in the right place: an agent with `workspace: bind` on the home directory could have written it, or a restored backup."""
+    """The ledger is in the right place. An agent with `workspace: bind` on the home directory could have written it, or
+    a backup could have restored it."""
     where = os.path.join(world.state(operator.home), place, "deadbeef")
     os.makedirs(where, 0o700)
     with open(os.path.join(where, "ledger"), "w") as file:
@@ -152,7 +154,7 @@ def test_labels_and_health_checks_of_images_do_not_reach_containers(world, opera
 
 @pytest.mark.parametrize("kind", ["volume", "container"])
 def test_a_start_takes_nothing_that_has_its_names(world, operator, before, kind):
-    """An engine mounts a volume that is there already, with all that is in it."""
+    """An engine mounts a volume that already exists, with all its content."""
     if kind == "volume":
         world.docker("volume", "create", "bottle-taken-home")
     else:
@@ -167,7 +169,7 @@ def test_a_start_takes_nothing_that_has_its_names(world, operator, before, kind)
 
 
 def test_a_grave_condemns_no_later_session_of_its_name(world, operator, before, until):
-    """What one state directory remembers of a session is not what another's session of that name is."""
+    """What one state directory remembers of a session does not apply to another session of that name."""
     grave = os.path.join(world.state(operator.home), "graves", "same")
     os.makedirs(grave, 0o700)
     names = {"container": ["bottle-same-agent", "bottle-same-guard"], "network": ["bottle-same"], "volume": ["bottle-same-home", "bottle-same-work"]}
@@ -210,7 +212,7 @@ def test_a_lost_state_directory_is_cleaned_up_when_asked_for(world, operator, be
 
 
 def test_a_runtime_trial_that_was_killed_is_swept(world, operator, before, until):
-    """It is in no session; its name is on disk before it is made."""
+    """The trial belongs to no session. Its name is on the disk before it is created."""
     os.unlink(os.path.join(world.state(operator.home), "runtimes.json"))
     process = operator.background("true")
     graves = os.path.join(world.state(operator.home), "graves")

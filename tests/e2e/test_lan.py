@@ -1,4 +1,5 @@
-"""egress.lan: one service of the local network, as an ordinary route with methods and paths; the rest of that network stays shut."""
+"""Tests egress.lan: one service of the local network is reachable, with methods and paths, and the rest of that network
+is not."""
 
 import os
 import sys
@@ -12,7 +13,8 @@ STARTED = set()
 
 @pytest.fixture
 def service(world):
-    """The operator's tracker at a private address: plain on 8080, with TLS on 8443; and what it must not lead to, on 8081."""
+    """Starts the operator's tracker at a private address: plain on port 8080, with TLS on 8443, and on 8081 a service
+    that must stay unreachable."""
     if id(world) not in STARTED:
         STARTED.add(id(world))
         site = os.path.join(world_module.STANDIN, "site.py")

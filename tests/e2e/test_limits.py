@@ -1,4 +1,4 @@
-"""The limits for what a bottle takes from its machine: the disk, /dev/shm, the guard's processor."""
+"""Tests the limits for what a bottle takes from its machine: the disk, /dev/shm, the guard's processor."""
 
 import json
 
@@ -38,7 +38,7 @@ def test_nothing_that_is_written_hides(operator, hide):
 
 
 def test_with_more_room_the_same_agent_goes_on(operator):
-    """Without the limit, the others would not be stopped."""
+    """Shows that the other agents are stopped because of the limit."""
     session = operator.start(WRITE + "write /var/tmp/a 40; write ~/b 40; write c 40; echo went on", resources={"disk": "1g"})
     assert session.status == 0 and session.out == "went on\n", session.explain()
 

@@ -1,4 +1,4 @@
-"""A machine that is far away: 80 ms and a lossy cable between it and the operator (tests/world/link.py)."""
+"""Tests sessions over a link of 80 ms that loses packets (tests/world/link.py)."""
 
 import contextlib
 import os
@@ -57,7 +57,8 @@ def remote(operator, far, until):
 
 
 def renumber(world, old, new):
-    """The operator's own address changes, as it does from one network to another. What is bound to the old one is dead."""
+    """Changes the operator's own address, as a move to another network does. Sockets that are bound to the old address
+    no longer work."""
     def ip(*args):
         world_module.run("ip", "-n", world.host_ns, *args)
     world_module.run("ip", "-n", world.host_ns, "addr", "del", old + "/24", "dev", "up0", check=False)
@@ -66,7 +67,7 @@ def renumber(world, old, new):
 
 
 def masters(world, directory):
-    """The ssh processes of this operator's connections: those that hold them, those that speak over them."""
+    """Returns the ssh processes of this operator: those that hold connections, and those that use them."""
     found = []
     for pid in world_module.run("ip", "netns", "pids", world.host_ns).stdout.split():
         with contextlib.suppress(OSError):
@@ -76,7 +77,8 @@ def masters(world, directory):
 
 
 def test_nothing_that_the_agent_says_is_lost(world, remote, far, until):
-    """Its ssh is killed; its packets vanish for 20 s, while the operator moves to another network: all of it comes, in order, once."""
+    """The ssh process is killed, and packets vanish for 20 s while the operator moves to another network. All output
+    arrives, in order, once."""
     script = "trap 'echo last-$i; exit 0' TERM; i=0; while :; do i=$((i+1)); echo line-$i; sleep 0.1; done"
     with far.link(delay_ms=80) as link:
         env = {**world.environment(remote.config(), remote.home), **remote.extra_env}
@@ -116,13 +118,14 @@ def test_nothing_that_the_agent_says_is_lost(world, remote, far, until):
 
 
 def expect_size(child, rows, columns):
-    """Waits until the agent's terminal has this size: on a busy machine it takes a while to get there."""
+    """Waits until the agent's terminal has this size, which takes a while on a busy machine."""
     child.sendline("until stty size | grep '%d[ ]%d'; do sleep 0.2; done" % (rows, columns))
     child.expect_exact("%d %d" % (rows, columns))
 
 
 def test_typing_over_mosh(world, remote, far):
-    """The real mosh, over a cable that loses packets: the shell answers, the window's size arrives, the status comes home."""
+    """Runs the real mosh over a link that loses packets: the shell answers, the window size arrives, and the exit
+    status comes back."""
     if far.run("sh", "-c", "command -v mosh-client", check=False).returncode:
         pytest.fail("mosh is not installed: scripts/setup")
     with far.link(delay_ms=80, loss=0.01):

@@ -1,5 +1,5 @@
-"""What a stranger can make `bottle` say on the operator's terminal: one line that reads as what it is, and nothing else. Every command runs on a terminal where
-every name around it was chosen by somebody who would like to write there himself."""
+"""Tests what hostile names can make `bottle` print on the operator's terminal: one plain line and nothing else. Every
+command runs on a terminal, with names that someone chose in order to control that terminal."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ def assert_harmless(shown, what):
 
 
 class Hostile:
-    """A machine where a stranger has named everything."""
+    """A machine on which every name was chosen by an attacker."""
 
     def __init__(self, top):
         self.top = str(top)
@@ -94,7 +94,7 @@ class Hostile:
         os.chmod(path, 0o755)
 
     def show(self, *args, timeout=8):
-        """What bottle shows on a terminal when it is given these arguments; "n" to whatever it asks."""
+        """Returns what bottle prints on a terminal for these arguments. Answers "n" to every question."""
         env = {"PATH": self.bin + ":" + os.environ["PATH"] + ":/usr/sbin:/sbin", "HOME": self.home, "XDG_CONFIG_HOME": self.home + "/.config",
                "XDG_STATE_HOME": self.home + "/.local/state", "XDG_CACHE_HOME": self.home + "/.cache", "DOCKER_HOST": "unix://" + self.socket, "LANG": "C.UTF-8",
                "TERM": "xterm", "MANPAGER": "cat", "CLAUDE_BOTTLE_OAUTH_TOKEN": "t" * 40, "TMPDIR": self.top}
@@ -175,7 +175,7 @@ def test_so_is_a_key_of_the_manifest(hostile, manifest, command):
 
 
 def test_every_command_is_in_the_table():
-    """Whoever adds a command adds a line."""
+    """A new command needs a line in the table."""
     source = open(os.path.join(world_module.ROOT, "src", "app", "commands", "commands.cc")).read()
     names = re.findall(r"^  X\((\w+)\)", source, re.M)
     assert len(names) > 15
@@ -184,7 +184,7 @@ def test_every_command_is_in_the_table():
 
 @pytest.mark.parametrize("mode", ["clone", "copy"])
 def test_the_way_home_from_a_directory_with_a_name_that_lies(operator, mode):
-    """The end report of a real session: directory, files, branches, hosts."""
+    """Checks the final report of a real session: directory, files, branches, hosts."""
     lying = os.path.join(operator.world.dir, mode + re.sub("[\n\r]", " ", EVIL))  # with line ends no session starts
     os.rename(operator.workspace, lying)
     if mode == "copy":

@@ -1,4 +1,4 @@
-"""A guard behind a real proxy that wants a user and a password."""
+"""Tests a guard behind a real proxy that needs a user and a password."""
 
 import json
 import os
@@ -21,7 +21,7 @@ ConnectPort 443
 
 @pytest.fixture
 def parent(world, tmp_path, until):
-    """A tinyproxy in the internet of the world, and the password it wants."""
+    """Starts a tinyproxy on the world's internet. Yields the password that it needs."""
     if not shutil.which("tinyproxy"):
         pytest.skip("tinyproxy is not installed (scripts/setup does it)")
     password = "pw" + os.urandom(12).hex()

@@ -1,4 +1,5 @@
-"""The record of what was let through is complete while the operator's disk is slow or full: traffic waits for it, or is refused."""
+"""The record of what was let through is complete even if the operator's disk is slow or full: traffic waits for the
+record, or is refused."""
 
 import json
 import os
@@ -51,7 +52,7 @@ def allowed(operator):
 
 
 def stands_still(world, since, until):
-    """Whether the site sees no more requests, for a second."""
+    """Returns whether the site receives no requests for a second."""
     counts = [-1]
 
     def same():
@@ -61,13 +62,13 @@ def stands_still(world, since, until):
 
 
 def all_recorded(world, operator, since):
-    """What the site saw is in the record; the last one may not have gone out yet."""
+    """Checks that the record has every request that the site received. The last one may not have been sent yet."""
     here, there = allowed(operator), seen(world, since)
     return set(there) <= set(here) and len(here) <= len(there) + 1
 
 
 def test_traffic_waits_for_a_slow_record(world, operator, until):
-    """The supervisor, which writes the record, stands still, as behind a disk that takes nothing more."""
+    """The supervisor, which writes the record, is stopped, as if its disk accepted nothing."""
     since, total = time.time(), 100000
     session = Watched(operator, until, many(total))
     assert session.sees("now 200 None\n"), session.text
@@ -86,7 +87,7 @@ def test_traffic_waits_for_a_slow_record(world, operator, until):
 
 @pytest.fixture
 def small_disk(world, operator):
-    """The results are on a disk of their own."""
+    """Puts the results on a separate small disk."""
     where = os.path.join(world.state(operator.home), "results")
     os.makedirs(where, mode=0o700)
     world_module.run("mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs", where)

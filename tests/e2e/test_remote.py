@@ -1,4 +1,4 @@
-"""`bottle start --remote`: the same bottle on another machine, over a real sshd, with a real dockerd there."""
+"""Tests `bottle start --remote`: the same bottle on another machine, over a real sshd and with a real dockerd."""
 
 import json
 import os
@@ -17,7 +17,7 @@ def far(world):
 
 @pytest.fixture
 def remote(operator, far, until):
-    """The operator with a way to the far machine; afterwards nothing of a session may be there."""
+    """An operator who can reach the far machine. Afterwards, nothing of a session may be left on that machine."""
     run_dir = os.path.join(operator.home, "run")
     os.makedirs(run_dir, mode=0o700, exist_ok=True)
     operator.extra_env = {"PATH": far.bin + ":" + os.environ["PATH"] + ":/usr/sbin:/sbin", "XDG_RUNTIME_DIR": run_dir}
@@ -133,7 +133,7 @@ def test_cleanup_ends_what_nobody_looks_after_and_brings_the_work(remote, far, u
 
 
 def test_a_name_that_is_not_found_is_no_word_that_the_session_is_gone(remote, far, until):
-    """A laptop without a network resolves no names: what runs over there stays on record."""
+    """A laptop without a network resolves no names. The session on the far machine stays recorded."""
     path = far.path("ssh_config")
     before = open(path).read()
     named = before + "Host farbox\n  HostName %s\n  HostKeyAlias " + far.ip + "\n"
@@ -206,7 +206,8 @@ def test_another_host_key_is_refused_whatever_the_configuration_says(remote, far
 
 
 def test_a_machine_behind_another_one(remote, far):
-    """The operator's configuration says how it is reached (ProxyJump), and that counts. From here there is no way to that address."""
+    """The operator's ssh configuration reaches the machine by ProxyJump. The near side has no direct route to its
+    address."""
     inner = "10.66.0.2"
     world_module.run("ip", "-n", far.ns, "addr", "add", inner + "/32", "dev", "lo")
     try:

@@ -1,4 +1,4 @@
-"""The engine of another machine: one that runs without root, and one that dies under an agent at work."""
+"""Tests the engine of another machine: one that runs without root, and one that dies while an agent works."""
 
 import json
 import signal
@@ -12,7 +12,7 @@ from test_remote_steps import kill, restored, standing  # noqa: F401  (a fixture
 
 
 def test_an_engine_without_root(remote, far):  # noqa: F811
-    """No socket is named, and no login session says where it is: it is found where rootless engines have theirs."""
+    """No variable or login session names the socket. bottle finds it where rootless engines put it."""
     since = time.time()
     with far.rootless_dockerd():
         done = remote.bottle("remote", "check", far.target, "--json", env=remote.extra_env)
@@ -30,7 +30,7 @@ def test_an_engine_without_root(remote, far):  # noqa: F811
 
 
 def working(remote, far, until):  # noqa: F811
-    """A session whose agent has done something and goes on: its launcher."""
+    """Starts a session whose agent has done some work and continues. Returns its launcher."""
     child = background(remote, far, "echo precious >precious; echo made; sleep 600")
     assert child.stdout.readline() == "made\n", child.communicate()
     running(remote, until)
@@ -38,7 +38,8 @@ def working(remote, far, until):  # noqa: F811
 
 
 def test_the_engine_there_dies_and_stays_away(remote, far, until):  # noqa: F811
-    """The operator is told, the work is held in its container, and once the engine is back `bottle cleanup` brings it and leaves nothing."""
+    """The operator is told, and the container holds the work. When the engine is back, `bottle cleanup` brings the work
+    home and leaves nothing."""
     child = working(remote, far, until)
     [session] = remote.sessions()
     since = time.time()
@@ -59,7 +60,7 @@ def test_the_engine_there_dies_and_stays_away(remote, far, until):  # noqa: F811
 
 
 def test_the_engine_there_dies_and_comes_back(remote, far, until):  # noqa: F811
-    """Nobody has to do anything: the work is waited for."""
+    """bottle waits for the work, so the operator need not do anything."""
     child = working(remote, far, until)
     far.kill_dockerd()
     time.sleep(1)

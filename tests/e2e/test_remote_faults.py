@@ -1,4 +1,5 @@
-"""What goes wrong around a bottle on another machine: a clear error, nothing left on either side, nothing lost."""
+"""Tests faults around a bottle on another machine: each causes a clear error, leaves nothing on either side, and loses
+nothing."""
 
 import glob
 import json
@@ -11,13 +12,13 @@ from test_remote import background, far, remote, running, start  # noqa: F401  (
 
 
 def inside(far, script):  # noqa: F811
-    """As root, in the far machine's mount namespace."""
+    """Runs a command as root in the far machine's mount namespace."""
     done = subprocess.run(["nsenter", "--mount", "--target", str(far.sshd.pid), "--", "sh", "-ec", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
 def received(far):  # noqa: F811
-    """Bytes that came over the far machine's cable."""
+    """Returns the bytes that came over the far machine's link."""
     done = far.run("ip", "-n", far.ns, "-j", "-s", "link", "show", "up0")
     return json.loads(done.stdout)[0]["stats64"]["rx"]["bytes"]
 
@@ -114,7 +115,8 @@ def test_only_the_layers_that_lack_are_sent(remote, far):  # noqa: F811
 
 @pytest.mark.parametrize("record", range(1, 11))
 def test_the_far_supervisor_dies_at_every_record(remote, far, until, record):  # noqa: F811
-    """SIGKILL after each of its ledger's records: owner, engine, make, creates, work, running … What the agent did comes home."""
+    """Sends SIGKILL after each record of the far ledger: owner, engine, make, creates, work, running and so on. The
+    agent's work comes home."""
     restart_sshd(far, SetEnv="BOTTLE_TEST_KILL_AT_RECORD=%d" % record)
     try:
         child = background(remote, far, "echo precious >precious; echo made; sleep 3")
@@ -163,7 +165,7 @@ def worktree_bytes(remote, name):  # noqa: F811
 
 
 def test_a_clock_that_is_off_by_a_day(remote, far, tmp_path):  # noqa: F811
-    """A process has no clock of its own to set: an ssh that changes what the far program says of it stands in for the machine."""
+    """A process cannot have its own clock. A wrapper around ssh changes the time that the far program reports."""
     wrapper = tmp_path / "ssh"
     wrapper.write_text("""#!/usr/bin/env python3
 import re, subprocess, sys

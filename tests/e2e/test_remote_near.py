@@ -1,5 +1,5 @@
-"""What stays on the operator's machine and is used from another one: secrets, a service of the LAN, ssh keys. And that the other
-machine is no way back."""
+"""Tests what stays on the operator's machine and is used from another one: secrets, a service of the LAN, ssh keys.
+Also tests that the other machine cannot reach back."""
 
 import json
 import os
@@ -18,7 +18,7 @@ LAN = "192.168.77.20"
 
 
 class Lines:
-    """A process's output, or what it says beside it, as it comes."""
+    """The lines of a process's output or errors, as they arrive."""
 
     def __init__(self, process, stream=None):
         self.lines, self.stream = [], stream or process.stdout
@@ -78,8 +78,8 @@ def test_secrets_stay_here_and_requests_come_by(remote, far, until):  # noqa: F8
 
 
 def test_what_stays_here_is_given_anew_to_a_session_that_is_joined_again(remote, far, until):  # noqa: F811
-    """Whoever held the secret here is killed; `bottle attach` finds it again, and its broker, with another root, is believed there. Without it the
-    session goes on, and says what is missing."""
+    """The near supervisor, which holds the secret, is killed. `bottle attach` reads the secret again, and the far guard
+    accepts the new broker, which has another root. Without the secret, the session continues and says what is missing."""
     since, token = time.time(), remote.world.token
     process = begin(remote, far, 'for i in $(seq 90); do curl -sS -m 10 -o /dev/null -w "$i %{http_code}\\n" https://inspected.example.org/again; sleep 0.5; done',
                     "--secrets", "tunnel", egress={"hosts": {"inspected.example.org": world_module.SITES["inspected.example.org"] + ":443"}})
@@ -120,8 +120,8 @@ def test_what_stays_here_is_given_anew_to_a_session_that_is_joined_again(remote,
 
 
 def listeners(far):  # noqa: F811
-    """What listens in the far machine's namespace, but for what Docker and its containers' shims have, and the far supervisor's own sockets:
-    they are its user's alone, and lead to the session, not to the operator."""
+    """Returns the listening sockets in the far machine's namespace, except those of Docker, of its containers' shims,
+    and of the far supervisor. The last are accessible only to its user, and lead to the session, not to the operator."""
     done = world_module.run("nsenter", "--net=/run/netns/" + far.ns, "--", "ss", "-Hltnux")
     return {" ".join(line.split()[:5:4]) for line in done.stdout.splitlines() if not any(known in line for known in ("containerd", "docker", "/.local/state/bottle/sessions/"))}
 

@@ -1,4 +1,5 @@
-"""Where a token's value is while its agent works on another machine: in the memory of the processes that need it, nowhere else."""
+"""Tests where a token's value is while its agent works on another machine: in the memory of the processes that need it,
+and nowhere else."""
 
 import base64
 import contextlib
@@ -18,7 +19,7 @@ ASK = 'curl -sS -m 30 -o /dev/null -w "status %{http_code}\\n" -H "Authorization
 
 
 def forms(value):
-    """The value as it is, and what base64 makes of it wherever it may stand in a longer text."""
+    """Returns the value as it is, and in Base64 at every alignment."""
     found = [value.encode()]
     for before in range(3):
         text = base64.b64encode(b"x" * before + value.encode())
@@ -27,7 +28,7 @@ def forms(value):
 
 
 def files_with(needles, *roots):
-    """Of the files below the roots. grep reads a data-root faster than Python does."""
+    """Returns the files below the roots that contain a needle. grep reads Docker's data faster than Python does."""
     with tempfile.NamedTemporaryFile(dir="/dev/shm") as patterns:
         patterns.write(b"\n".join(needles))
         patterns.flush()
@@ -36,7 +37,7 @@ def files_with(needles, *roots):
 
 
 def processes(far):
-    """Those of the far machine: in its namespace, or below one that is."""
+    """Returns the processes in the far machine's namespace, and their descendants."""
     parents = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -57,7 +58,7 @@ def name_of(pid):
 
 
 def in_memory(pid, needles):
-    """Whether a process's writable memory has one of the needles."""
+    """Returns whether the process's writable memory contains one of the needles."""
     try:
         with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as memory:
             for line in maps:
@@ -78,7 +79,7 @@ def in_memory(pid, needles):
 
 
 def everywhere(remote, far, value):
-    """All places, but memory, of the far machine and of the near one's state, that hold the value."""
+    """Returns all places that hold the value, except memory: of the far machine, and of the near side's state."""
     needles, far_uid = forms(value), os.stat(far.home).st_uid
     found = []
     for pid in processes(far):
@@ -110,7 +111,7 @@ def begin(remote, far, script, *args, env=None, token=True, egress=None, **confi
 
 
 def looked_for(remote, far, until, *args, **options):
-    """Runs an agent that uses the token; what was found while it worked, and when it was gone."""
+    """Runs an agent that uses the token. Returns what was found while it worked, and afterwards."""
     since = time.time()
     process = begin(remote, far, ASK + "; sleep 300", *args, **options)
     try:
@@ -135,7 +136,8 @@ def restart_sshd(far, **options):
 
 
 def in_memory_only(far, during, holders, after):
-    """The guard and the far supervisor keep it; it went through sshd, and through the engine to the guard's stdin."""
+    """The guard and the far supervisor keep the value. It passed through sshd, and through the engine to the guard's
+    stdin."""
     program = os.listdir(os.path.join(far.home, ".cache", "bottle"))
     assert during == [] and after == []
     assert "guard" in holders and holders & set(program), holders  # the search finds what is there to be found
@@ -148,7 +150,8 @@ def test_by_stdin_it_is_in_memory_only(remote, far, until):  # noqa: F811
 
 
 def test_what_must_not_leave_does_not_leave_from_there(remote, far):  # noqa: F811
-    """The far machine also stops values of files and variables, and what the operator's rules find, and the values are on none of its disks."""
+    """The far guard also stops values of files and variables, and matches of the operator's rules. The values are on
+    none of that machine's disks."""
     values, config = test_secrets.what_must_not_leave(remote)
     env = {**remote.extra_env, "MARKED_HERE": values["MARKED"]}
     session = test_secrets.start_with(remote, test_secrets.SEND_ALL, "--remote", far.target, variables=env, **config)

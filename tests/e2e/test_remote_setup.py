@@ -1,5 +1,5 @@
-"""`bottle remote setup` on a machine without an engine. Its package manager, sudo and systemd are stand-ins that write down what they are asked for;
-what they install and start is the real dockerd."""
+"""Tests `bottle remote setup` on a machine without an engine. Its package manager, sudo and systemd are stand-ins that
+log their calls; they install and start the real dockerd."""
 
 import json
 import os
@@ -24,7 +24,7 @@ exec "$@"
 
 
 class Bare:
-    """The far machine as it was before somebody installed Docker."""
+    """The far machine before Docker was installed."""
 
     def __init__(self, far):  # noqa: F811
         self.far, self.log, self.wish, self.bin = far, far.path("asked"), far.path("wish"), far.path("standins")
@@ -54,7 +54,7 @@ class Bare:
         assert done.returncode == 0, done.stderr
 
     def serve(self):
-        """Does as root what the stand-ins are asked to do."""
+        """Does as root what the stand-ins are called for."""
         while not self.ends.wait(0.05):
             wish = open(self.wish).read().strip()
             if wish == "apt-get":

@@ -1,5 +1,6 @@
-"""The connection to another machine is killed at every step of a session, or sleeps with the operator's laptop. Steps are the records of the two
-ledgers: at one of them its supervisor stands still (BOTTLE_TEST_STOP_AT_RECORD) while every ssh process of the session dies."""
+"""Kills the connection to another machine at every step of a session, or stops everything on the near side, as when a
+laptop sleeps. A step is a record of one of the two ledgers: the supervisor stops at it (BOTTLE_TEST_STOP_AT_RECORD)
+while every ssh process of the session dies."""
 
 import contextlib
 import os
@@ -28,7 +29,7 @@ def kill(pids, sign=signal.SIGKILL):
 
 
 def standing(pids):
-    """Those that have been stopped."""
+    """Returns the processes that are stopped."""
     found = []
     for pid in pids:
         with contextlib.suppress(OSError):
@@ -38,8 +39,8 @@ def standing(pids):
 
 
 def cut_at_a_step(remote, far, until, pids, ran, env=None):  # noqa: F811
-    """Either it runs (and surely if `ran`), and all that the agent said and did is here, or it says why not. And nothing is left once the next
-    command has been given."""
+    """Either the session runs (and must if `ran`) and all output and work of the agent comes home, or it says why not.
+    The next command leaves nothing."""
     child, stopped = background(remote, far, WORK, env=env), []
     try:
         assert until(lambda: stopped.extend(standing(pids())) or stopped or child.poll() is not None, 60, 0.02) and stopped, "no such step"
@@ -79,7 +80,7 @@ def test_ssh_dies_at_every_far_record(remote, far, restored, until, record):  # 
 
 
 def test_ssh_dies_as_the_agent_begins_and_stays_away(remote, far, restored, until):  # noqa: F811
-    """The gate is open, and the word of it has not come: nothing is given up by a guess."""
+    """The gate is open, but the near side has not heard of it. It must not discard anything because of a guess."""
     restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=%d" % FAR_RUNNING)
     child = background(remote, far, "echo precious >precious; sleep 600")
     try:
@@ -101,7 +102,8 @@ def test_ssh_dies_as_the_agent_begins_and_stays_away(remote, far, restored, unti
 
 
 def test_a_stop_while_only_the_far_side_knows_that_the_agent_runs(remote, far, restored, until):  # noqa: F811
-    """The values are there and the agent works, but the near side has not heard of it. What the agent did is fetched before it is removed."""
+    """The far side has the values and the agent works, but the near side has not heard of it. The agent's work is
+    fetched before it is removed."""
     assert start(remote, far, "true").status == 0  # the first start on a machine has one record more, because it creates the egress network
     restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=%d" % FAR_RUNNING)
     child = background(remote, far, "echo precious >precious; sleep 600")
@@ -123,7 +125,7 @@ def test_a_stop_while_only_the_far_side_knows_that_the_agent_runs(remote, far, r
 
 
 def verbs_of(far):  # noqa: F811
-    """What `bottle far` is doing on the machine."""
+    """Returns the verbs of the `bottle far` processes on the machine."""
     found = []
     for pid in far.pids():
         with contextlib.suppress(OSError):
@@ -133,7 +135,8 @@ def verbs_of(far):  # noqa: F811
 
 
 def test_a_laptop_that_sleeps(remote, far, until):  # noqa: F811
-    """Everything of the session on this side stands still for longer than the connection may be silent, while the agent goes on."""
+    """Everything of the session on the near side is stopped for longer than the connection may be silent, while the
+    agent keeps running."""
     child, lines = background(remote, far, "for i in $(seq 180); do echo line-$i; sleep 0.1; done; echo precious >precious; exit 6"), []
     reader = threading.Thread(target=lambda: lines.extend(child.stdout))
     reader.start()

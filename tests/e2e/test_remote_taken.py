@@ -1,5 +1,5 @@
-"""A machine that was taken: in the place of its `bottle` is a program that lies (tests/world/taken.py). Whatever it says, this side goes on, and the
-operator's terminal and memory are his."""
+"""Tests a machine that was taken over: a program that lies replaces its `bottle` (tests/world/taken.py). Whatever it
+sends, the near side continues, and the operator's terminal and memory stay under control."""
 
 import contextlib
 import json

@@ -1,5 +1,6 @@
-"""No command that a repository configures is ever run on the operator's machine: every setting of git that names one, every hook, filters,
-attributes, includes, alternates, promisors and rewritten URLs, for root and for an ordinary user, in own repositories and in others'."""
+"""bottle never runs a command that a repository configures: every setting of git that names one, every hook, filter,
+attribute, include, alternate, promisor and rewritten URL, for root and for an ordinary user, in their own repositories
+and in those of others."""
 
 import contextlib
 import os
@@ -33,7 +34,7 @@ OWN_COMMANDS = ["git status", "git for-each-ref --format='%(objecttype)'", "git 
 
 
 class Person(Operator):
-    """Whoever is at the machine: root, or a member of the engine's group."""
+    """The user at the machine: root, or a member of the engine's group."""
 
     def __init__(self, world, uid):
         self.uid = uid
@@ -74,7 +75,7 @@ def trap(world):
 
 
 def refs_of(repository):
-    """Read as files: git would run what is planted."""
+    """Returns the refs, read from files, because git would run what is planted."""
     top = os.path.join(repository, ".git", "refs", "bottle")
     return sorted(os.path.relpath(os.path.join(at, name), top).split("/", 1)[1] for at, _, names in os.walk(top) for name in names)
 
@@ -84,7 +85,7 @@ def expect_nothing(trap, what):
 
 
 def look_around(person, trap, repository):
-    """All that only looks."""
+    """Runs all commands that only look."""
     for words in (["list"], ["list", "--agents"], ["check"], ["logs"], ["cleanup"], ["__complete", "start", ""], ["__complete", "logs", ""],
                   *(["start", "a", "--dry-run", "--name", "dev", "--workspace", mode] for mode in ("clone", "copy", "bind", "none"))):
         done = person.bottle(*words, config=person.config(), cwd=repository)

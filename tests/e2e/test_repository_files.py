@@ -1,5 +1,6 @@
-"""What a repository has besides settings that name commands: extensions of its index, files beside its objects, settings of one work tree,
-lists of lenders; and git's variables in the operator's environment. None of them runs anything, hides work, or stops bottle without a reason."""
+"""Tests what a repository can contain besides settings that name commands: extensions of its index, files beside its
+objects, settings of one work tree, lists of alternates, and git's variables in the operator's environment. None of them
+runs anything, hides work, or stops bottle without a reason."""
 
 import os
 import shutil
@@ -18,7 +19,7 @@ SCRIPT = "cat a/dirty a/untracked; echo agent >> a/dirty; echo made > made.txt"
 
 @pytest.fixture
 def plain(operator, trap):  # noqa: F811
-    """The operator's workspace with some files, and git in it, as any user has them."""
+    """Makes an ordinary workspace with some files, and a function that runs git in it."""
     def git(*args, where=operator.workspace):
         done = subprocess.run(["git", "-C", where, "-c", "user.name=o", "-c", "user.email=o@example.org", "-c", "protocol.file.allow=always", *args],
                               capture_output=True, text=True, stdin=subprocess.DEVNULL)
@@ -50,7 +51,7 @@ def assert_all_is_seen(operator, trap, session):  # noqa: F811
 
 
 def assert_git_itself_runs_it(operator, trap, variables=None):  # noqa: F811
-    """Else the test would be blind."""
+    """Shows that the test can fail."""
     subprocess.run(["git", "status"], cwd=operator.workspace, env={**os.environ, **(variables or {})}, capture_output=True, timeout=10)
     assert trap.ran(), "git itself runs nothing"
     trap.clear()
@@ -112,7 +113,7 @@ def graph_elsewhere(objects):
 
 
 def spoil(path):
-    """Keeps the head, and makes the rest another."""
+    """Keeps the file's head and replaces the rest."""
     os.chmod(path, 0o644)
     with open(path, "r+b") as file:
         file.seek(12)
@@ -132,7 +133,7 @@ def lend(where, *lenders):
 
 
 def test_lists_of_lenders_end(operator, trap, plain):  # noqa: F811
-    """A long chain, a circle, what is no directory, and what belongs to somebody else."""
+    """The alternates are a long chain, a circle, a path that is not a directory, or belong to another user."""
     objects = os.path.join(operator.workspace, ".git", "objects")
     stores = [os.path.join(trap.where, "store%d" % number) for number in range(8)]
     for store in stores:
@@ -184,7 +185,7 @@ def test_settings_of_one_work_tree_and_bundles_run_nothing(operator, trap, plain
 
 
 def test_only_the_operators_own_settings_allow_a_directory(world, operator, trap):  # noqa: F811
-    """safe.directory counts in the operator's files, included ones as well, and never in the repository's."""
+    """safe.directory counts in the operator's files, including included ones, and never in the repository's."""
     person = Person(world, 0)
     repository = trap.repository("others", owner=OTHER)
     allow = config_text([("safe.directory", "*")])
@@ -209,7 +210,7 @@ def test_only_the_operators_own_settings_allow_a_directory(world, operator, trap
 
 
 def test_gits_variables_in_the_operators_environment_change_nothing(operator, trap, plain):  # noqa: F811
-    """A direnv or a shell of another program may leave them. The repository is the one in the directory."""
+    """direnv or another program's shell may have left the variables. The repository is the one in the directory."""
     elsewhere = tempfile.mkdtemp(dir=trap.where)
     plain("init", "-q", elsewhere, where=trap.where)
     with open(os.path.join(elsewhere, "planted"), "w") as file:

@@ -1,4 +1,5 @@
-"""An engine that runs without root: a user's own dockerd in a user namespace (rootlesskit, slirp4netns), and that user's bottle."""
+"""Tests an engine that runs without root: a user's own dockerd in a user namespace (rootlesskit, slirp4netns), and that
+user's bottle."""
 
 import json
 import os
@@ -83,7 +84,7 @@ def start(world, operator, user, **config):
 
 
 def test_the_bottle_of_a_user_without_root(world, operator, user):
-    """No socket is named: it is found where rootless engines have theirs."""
+    """No variable names the socket. bottle finds it where rootless engines put it."""
     since = time.time()
     where, done = start(world, operator, user)
     assert done.returncode == 7, done.stderr + done.stdout

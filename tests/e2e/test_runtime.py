@@ -1,4 +1,4 @@
-"""A runtime is tried before the first session under it, under a time limit; what passed is not tried again."""
+"""bottle tries a runtime before its first session, with a time limit. It does not try again one that passed."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from look import everything, state_files
 
 @pytest.fixture
 def runtimes(world):
-    """Registers runtimes with the engine, by scripts, as an operator would; the engine reads its list anew on SIGHUP."""
+    """Registers scripts as runtimes of the engine, as an operator would. The engine reads its list again on SIGHUP."""
     path = world.path("daemon.json")
     kept = open(path).read()
 
@@ -41,7 +41,7 @@ def reload(world, names):
 
 
 def trials(world, since):
-    """Containers of trials that the engine has started."""
+    """Returns the containers of trials that the engine started."""
     events = world.engine("GET", "/events?since=%d&until=%d&filters=%s" % (since, time.time() + 1, "%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22create%22%5D%7D"), raw=True)
     return events.count('"bottle.role":"trial"')
 
@@ -69,7 +69,8 @@ def test_a_runtime_that_fails(world, operator, runtimes):
 
 
 def test_a_runtime_that_hangs(world, operator, runtimes, until):
-    """As gVisor's KVM platform does where KVM does not work. What the engine cannot remove while it hangs goes with a later command."""
+    """The runtime hangs, as gVisor's KVM platform does if KVM does not work. A later command removes what the engine
+    cannot remove while it hangs."""
     runtimes(hanging="case \"$*\" in *create*) exec sleep 20;; esac\nexec /usr/sbin/runc \"$@\"\n")
     before = everything(world)
     begun = time.time()

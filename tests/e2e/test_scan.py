@@ -35,7 +35,7 @@ def test_corpus_through_the_guard(tmp_path):
 
 
 def test_forwarding_stops_nothing(tmp_path):
-    """What counts as stopped through the guard does not count where the proxy looks at nothing."""
+    """A leak that counts as stopped by the guard must not count as stopped by a proxy that only forwards."""
     assert through_guard.forward(str(tmp_path), seed=11, leaks=100) == (0, 100)
 
 

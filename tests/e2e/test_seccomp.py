@@ -1,4 +1,4 @@
-"""The seccomp profiles: what they refuse to an agent and a guard, and that what an agent works with still works."""
+"""Tests the seccomp profiles: what they refuse to an agent and a guard, and that an agent's tools still work."""
 
 import json
 import os
@@ -62,7 +62,7 @@ def test_gvisor_has_no_way_to_the_hypervisor_either(operator):
 
 
 def test_programs_of_32_bits_do_not_run(operator):
-    """Their socketcall(2) would go past the filter. A program of four instructions: exit(7) by the 32-bit entry."""
+    """Their socketcall(2) would bypass the filter. The program has four instructions: exit(7) by the 32-bit entry."""
     if os.uname().machine != "x86_64":
         pytest.skip("of this machine's kind only")
     script = r"""python3 - <<'EOS'
@@ -113,7 +113,7 @@ os.execvp("runc", ["runc", *sys.argv[1:]])
 
 @pytest.fixture
 def lax_runtime(world, until):
-    """The world's engine offers it for the length of a test."""
+    """The world's engine offers this runtime for the duration of a test."""
     def runtimes(added):
         with open(world.path("daemon.json")) as file:
             config = json.load(file)
@@ -209,7 +209,7 @@ def test_the_tools_of_the_image_work(operator):
 
 @pytest.mark.skipif(not os.environ.get("BOTTLE_TEST_WORKLOADS"), reason="installs a browser and compilers: run scripts/check-workloads")
 def test_compilers_package_managers_and_a_browser_work(world, operator):
-    """The same work under the engine's own profile and under ours has the same outcome."""
+    """The same work has the same outcome under the engine's default profile and under bottle's."""
     packages = ["chromium", "g++", "gdb", "make", "nodejs", "npm", "python3-pip", "python3-setuptools", "python3-venv", "python3-wheel"]
     env = world.environment(operator.config(packages=packages), operator.home)
     plan = json.loads(operator.bottle("start", "a", "--dry-run", "--json", "--headless", "-p", "x", config=operator.config(packages=packages)).stdout)

@@ -1,4 +1,5 @@
-"""The token's value is in the launcher's environment, where the operator put it, and in the guard's memory. Nowhere else."""
+"""The token's value is in the launcher's environment, where the operator put it, and in the guard's memory. It is
+nowhere else."""
 
 import base64
 import json
@@ -52,7 +53,8 @@ RULE = "[acme-key]\nis: an Acme key\npattern: acme_[a-z0-9]{20}\nyes: acme_<base
 
 
 def what_must_not_leave(operator):
-    """Returns the values and the bottle's keys. One value is from a file, one from a variable, and one matches a rule of the operator's."""
+    """Returns the values and the bottle's keys. One value is from a file, one from a variable, and one matches a rule
+    of the operator."""
     values = {"prod.env:DB_PASSWORD": os.urandom(12).hex() + "Zq", "MARKED": os.urandom(12).hex() + "Zq", "acme-key": "acme_" + os.urandom(10).hex()}
     for name, text in (("prod.env", "DB_PASSWORD=%s\nNODE_ENV=development\n" % values["prod.env:DB_PASSWORD"]), ("acme.rules", RULE)):
         with open(os.path.join(operator.home, name), "w") as file:
@@ -134,7 +136,7 @@ ECHOES = (ECHO % '-u "me:$MINE"' + ECHO % '-H "Authorization: Bearer $MINE"' + E
 
 
 def test_a_bound_secret_does_not_come_back(world, operator):
-    """The value goes there, and nothing of it comes back."""
+    """The value goes to its host, and no part of it comes back."""
     value = "va\"lue/" + os.urandom(16).hex()
     session = operator.start(ECHOES, secrets=ECHOED_SECRET, env={"MINE": value}, egress={"allow": ["inspected.example.org"]})
     assert session.status == 0, session.explain()

@@ -1,4 +1,4 @@
-"""SECURITY.md names tests and prints commands: they are there, for each wall, and select something."""
+"""Checks that the tests and commands in SECURITY.md exist, for each wall, and that the commands select tests."""
 
 import glob
 import os
@@ -19,7 +19,7 @@ UNIT_TESTS = {"%s.%s" % found for found in re.findall(r"^TEST(?:_F|_P)?\(\s*(\w+
 
 
 def selects(pattern):
-    """Whether a pattern of gtest's names a test."""
+    """Returns whether a gtest pattern names a test."""
     return any(re.fullmatch(pattern.replace(".", r"\.").replace("*", ".*"), name) for name in UNIT_TESTS)
 
 
@@ -29,7 +29,8 @@ def test_every_wall_prints_a_command():
 
 
 def test_every_wall_is_weakened_once():
-    """By a test whose name is the wall's; that of the record is the guard's alone (RecordTest.AReaderThatKeepsNothingLosesIt)."""
+    """Each wall is weakened by a test with the wall's name. Only the guard's unit tests weaken the record
+    (RecordTest.AReaderThatKeepsNothingLosesIt)."""
     weakened = " ".join(re.findall(r"def (test_\w+)\(", read("tests", "e2e", "test_weakened_walls.py")))
     for section in WALLS.split("\n### ")[1:]:
         name = re.sub(r"[^a-z0-9]+", "_", section.splitlines()[0].lower().replace("'", ""))
@@ -51,7 +52,7 @@ def test_commands_select_tests():
 
 
 def test_every_test_that_is_named_is_there():
-    """In the table, and a weakened one for each wall."""
+    """Checks the tests in the table, and one that weakens each wall."""
     table = PAGE[PAGE.index("## What was tried"):PAGE.index("## Reporting")]
     rows = [line.split("|") for line in table.splitlines() if line.startswith("| ") and "`" in line]
     assert len(rows) > 20

@@ -1,4 +1,4 @@
-"""What list, logs, stop --all and the event stream say of sessions, on a real engine."""
+"""Tests what list, logs, stop --all and the event stream print about sessions, on a real engine."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def test_an_error_is_one_line_of_json(operator):
 
 
 def on_a_terminal(operator, *args, **extra):
-    """What bottle prints on a terminal of 120 columns."""
+    """Returns what bottle prints on a terminal of 120 columns."""
     command = operator.world.command(*args)
     child = pexpect.spawn(command[0], command[1:], env={**operator.world.environment(None, operator.home), **extra}, cwd=operator.workspace,
                           encoding="utf-8", dimensions=(50, 120), timeout=60)

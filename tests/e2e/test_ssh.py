@@ -1,4 +1,4 @@
-"""ssh hosts of the manifest: real sshd, ssh and git, keys in a real ssh-agent outside of the bottle."""
+"""Tests ssh hosts of the manifest with real sshd, ssh and git, and keys in a real ssh-agent outside the bottle."""
 
 import os
 import signal
@@ -114,7 +114,7 @@ def agents_of(operator):
 
 
 def secrets_of(path):
-    """Lines of a private key that could be found elsewhere."""
+    """Returns lines of a private key that could be found elsewhere."""
     with open(path) as file:
         return [line for line in file.read().splitlines() if not line.startswith("-----")]
 

@@ -1,4 +1,5 @@
-"""`bottle start --vm`: a machine made for the session by a real hypervisor, the same bottle in it, the work home, the machine gone."""
+"""Tests `bottle start --vm`: a real hypervisor makes a VM for the session, the same bottle runs in it, the work comes
+home, and the VM is destroyed."""
 
 import json
 import os

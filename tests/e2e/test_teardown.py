@@ -1,4 +1,4 @@
-"""Nothing stays: after an end, after a stop, after kill -9."""
+"""Nothing of a session is left after its end, after a stop, and after kill -9."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Through a pseudo-terminal, as a person would."""
+"""Tests sessions on a pseudo-terminal, as a person uses them."""
 
 import os
 import signal
@@ -72,7 +72,7 @@ def test_detach_and_attach(terminal, operator):
 
 
 def test_the_terminal_is_restored(world, operator):
-    """A shell around it tells: echo and line mode are back, also after the program was killed hard inside."""
+    """The shell around bottle shows that echo and line mode are restored, even after the program was killed."""
     env = world.environment(operator.config(), operator.home)
     shell = pexpect.spawn("bash", ["--norc"], env=env, cwd=operator.workspace, encoding="utf-8", timeout=60)
     shell.sendline("stty -a | md5sum; echo ready-$((1+0))")

@@ -1,5 +1,6 @@
-"""VMs made for sessions, by the qemu provider: a real machine with real cloud-init, booted once for all tests here. QEMU runs in the
-world's host namespace: whatever its network lets through ends there. The last tests take the machine down."""
+"""Tests VMs of the qemu provider: a real machine with real cloud-init, booted once for all tests of this file. QEMU
+runs in the world's host namespace, so whatever its network lets through ends in that namespace. The last tests destroy
+the machine."""
 
 import json
 import os
@@ -25,7 +26,7 @@ def wait_for(what, seconds, pause=0.5):
 
 
 class Lab:
-    """An operator with a manifest of VMs, and what he can see of them."""
+    """An operator with a manifest of VMs, and functions to look at them."""
 
     def __init__(self, world):
         self.world, self.home = world, world.path("vmhome")
@@ -48,7 +49,7 @@ class Lab:
         return json.loads(done.stdout)
 
     def processes(self):
-        """Every process of a VM of ours: QEMU, its timeout, the reapers."""
+        """Returns every process of a VM: QEMU, its timeout, the reapers."""
         found = {}
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
@@ -132,7 +133,7 @@ echo "probes done" >/dev/console
 
 
 def newc(name, mode, data):
-    """One entry of a cpio archive."""
+    """Returns one entry of a cpio archive."""
     fields = [1, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
     head = ("070701" + "".join("%08X" % field for field in fields) + name + "\0").encode()
     return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
@@ -143,7 +144,7 @@ LOOPBACK, OPERATORS = "10.0.2.2", ["169.254.169.254", "192.168.1.1", "10.0.0.1",
 
 @pytest.mark.parametrize("network", ["none", "open"])
 def test_what_root_of_the_vm_reaches(lab, tmp_path, monkeypatch, network):
-    """`open` is there to show that the probes and the canaries would tell of a hole."""
+    """`open` shows that the probes and the canaries would reveal a hole."""
     world, since = lab.world, time.time()
     monkeypatch.syspath_prepend(os.path.join(world_module.ROOT, "providers", "qemu"))
     monkeypatch.setenv("BOTTLE_OPT_CONSOLE", "1")
@@ -261,7 +262,7 @@ def test_qemu_has_nothing_of_the_operators_environment(machine):
 
 
 def test_an_idle_vm_ends_itself_with_its_containers(machine, tmp_path):
-    """The dead-man switch: nobody signed in, no session, no heartbeat."""
+    """Tests the dead-man switch: no sign-in, no session, no heartbeat."""
     image = machine.ssh("mkdir -p i && cp /bin/busybox i/ && tar -C i -c . | docker import - box >/dev/null && docker run -d --name left box /busybox sleep 9999")
     assert image.returncode == 0, image.stderr
     machine.visitor.kill()

@@ -1,4 +1,5 @@
-"""Sessions on VMs whose machines are made in a second (tests/world/quick): what happens around a VM, whatever becomes of those who made it."""
+"""Tests sessions on VMs that take a second to create (tests/world/quick), while the processes around the VM fail in
+every way."""
 
 import contextlib
 import json
@@ -22,7 +23,7 @@ QUICK = os.path.join(world_module.HERE, "quick", "hooks.py")
 
 
 class Cloud:
-    """A provider `quick` of that operator's, and what there is of its VMs."""
+    """A provider `quick` of that operator's, and its VMs."""
 
     def __init__(self, operator, image=None):
         self.operator, self.world, self.image = operator, operator.world, image
@@ -79,7 +80,7 @@ class Cloud:
 
 @pytest.fixture(scope="module")
 def baked(world):
-    """The image that `bottle vm bake` makes: with it a VM is there at once."""
+    """Returns the image that `bottle vm bake` makes. A VM with it is ready at once."""
     baker = Operator(world, world.path("baker"))
     cloud = Cloud(baker)
     done = cloud.bottle("vm", "bake", "lab", "--json", config=cloud.config())
@@ -120,14 +121,14 @@ def test_made_used_and_gone(cloud):
 
 
 def test_a_baked_vm_has_it_all(cloud):
-    """The baking itself is the fixture `baked`: neither program nor image travels again."""
+    """The fixture `baked` bakes the disk. Neither the program nor an image is sent again."""
     done = cloud.start("true")
     assert done.returncode == 0, done.stderr
     assert "sending" not in done.stderr and '"event":"vm"' in done.stderr, done.stderr
 
 
 def test_what_was_baked_is_relied_on_and_looked_at(operator, until):
-    """A start from a disk of this bottle's baking does not ask what is there before it begins: nothing of it runs where that was wrong."""
+    """A start from a baked disk begins without asking what is on the disk. If the disk lacks something, nothing runs."""
     cloud = Cloud(operator)  # whose manifest names no image
     done = cloud.bottle("vm", "bake", "lab", "--json", config=cloud.config())
     assert done.returncode == 0, done.stderr
@@ -149,7 +150,7 @@ def test_what_was_baked_is_relied_on_and_looked_at(operator, until):
 
 @contextlib.contextmanager
 def lan(world, *addresses):
-    """The operator's machine is in these networks, too."""
+    """Puts the operator's machine into these networks, too."""
     run = world_module.run
     run("ip", "-n", world.host_ns, "link", "add", "br-lan", "type", "veth", "peer", "name", "lan7p")
     try:
@@ -190,7 +191,8 @@ def test_a_vm_that_nothing_leads_out_of_leads_nobody_back(cloud):
 
 
 def test_without_a_network_all_goes_by_the_operators_side(cloud, until):
-    """Nothing that the VM begins gets out of it; the guard's connections come by here, and `bottle allow` holds on both sides."""
+    """Nothing that the VM starts gets out of it. The guard's connections go through the near side, and `bottle allow`
+    applies on both sides."""
     process = cloud.start("curl -sS https://allowed.example.org/ -o /dev/null -w 'first %{http_code}\\n'\n"
                           "for i in $(seq 60); do curl -sS -m 5 -o /dev/null -w 'then %{http_code}\\n' https://inspected.example.org/; sleep 0.5; done",
                           wait=False, options={"network": "none", "sealed": "1"},
@@ -215,7 +217,8 @@ def test_without_a_network_all_goes_by_the_operators_side(cloud, until):
 
 
 def test_a_vm_without_a_network_is_joined_again(cloud, until):
-    """Whoever carried all its traffic is killed, and whoever would have ended the VM for that (a laptop without power); `bottle attach` carries it on."""
+    """The near supervisor, which carries all of the VM's traffic, is killed, and so is the reaper, as on a laptop that
+    loses power. `bottle attach` continues the session."""
     process = cloud.start("for i in $(seq 120); do curl -sS -m 5 -o /dev/null https://allowed.example.org/again; sleep 0.5; done", wait=False,
                           options={"network": "none", "sealed": "1"}, egress={"hosts": HOSTS})
     asked = lambda: len([r for r in cloud.world.seen("allowed.example.org", cloud.since) if r["path"] == "/again"])  # noqa: E731
@@ -238,7 +241,7 @@ def test_a_vm_without_a_network_is_joined_again(cloud, until):
 
 
 class VmSide:
-    """The VM of a session: all places but memory, of it and of the operator's state, that hold a value."""
+    """The VM of a session: all places that hold a value, except memory, on it and in the operator's state."""
 
     def __init__(self, cloud):
         self.cloud, (name,) = cloud, cloud.there()
@@ -353,7 +356,7 @@ def test_a_destroy_that_is_put_off_is_tried_again(cloud):
 
 
 def test_the_contract(cloud):
-    """bottle provider test, over this provider."""
+    """Runs `bottle provider test` for this provider."""
     done = cloud.bottle("provider", "test", "quick", "--set", "world=" + cloud.world.dir, "--set", "net=" + cloud.world.net_ns, "--json", config=cloud.config(), timeout=120)
     told = json.loads(done.stdout)
     assert done.returncode == 0, [check for check in told["checks"] if not check["ok"]]
@@ -362,13 +365,13 @@ def test_the_contract(cloud):
 # -- the end of its time
 
 def margin(ttl):
-    """So many seconds before the end of a VM's time, its near side fetches the work (Deadlines::vm_ends_at)."""
+    """Returns how many seconds before the end of a VM's time its near side fetches the work (Deadlines::vm_ends_at)."""
     return max(5, ttl // 10)
 
 
 def with_little_time(cloud, until, begin):
-    """What `begin` returns for a session on a VM whose time ends soon. Where the machine was too busy, so that the end came first, it
-    returns nothing and gets more time."""
+    """Returns what `begin` returns for a session on a VM whose time ends soon. On a busy machine, the end may come
+    first; `begin` then returns nothing and gets more time."""
     for ttl in (25, 50, 100):
         begun = begin(ttl)
         if begun:
@@ -383,7 +386,8 @@ def record_of(cloud):
 
 
 def test_the_time_is_up(cloud, until):
-    """TTL: the VM ends by itself, its containers removed and the power off, though its owner lives and nobody here does anything."""
+    """The VM's TTL ends it: it removes its containers and powers off, although its owner is alive and nothing on the
+    near side acts."""
     def begin(ttl):
         process = cloud.start(WORK, wait=False, vm={"ttl": "%ds" % ttl})
         if until(lambda: has_worked(cloud) or process.poll() is not None, ttl) and process.poll() is None and cloud.records():
@@ -443,7 +447,8 @@ def test_one_whose_start_fails_is_not_kept(cloud):
 
 
 def test_nobody_reaches_it_again_once_the_agent_runs(cloud, until):
-    """From the moment that the gate is open there is no way to the VM any more: it ends by its own clock, and its start says what was lost."""
+    """After the gate is open, the VM can no longer be reached. It ends by its own clock, and its start says what was
+    lost."""
     def begin(ttl):
         process = cloud.start("sleep 300", wait=False, vm={"ttl": "%ds" % ttl})
         output = Lines(process, process.stderr)
@@ -495,7 +500,7 @@ def came_home(cloud):
 
 @pytest.mark.parametrize("record", range(1, 10))
 def test_kill_of_the_supervisor_at_every_record(cloud, until, record):
-    """Owner, job, VM, where it is, what the work begins from, the values go, the agent runs; ended, home."""
+    """The records are: owner, job, VM, its address, the base of the work, values sent, agent runs, ended, home."""
     done = cloud.start(WORK if record < 8 else "echo made >made.txt", env={"BOTTLE_TEST_KILL_AT_RECORD": str(record)})
     # A start that fails for another reason ends with the same status.
     assert done.returncode == 125 and "supervisor closed the connection" in done.stderr, done.stderr
@@ -545,7 +550,8 @@ def test_what_cannot_be_fetched_holds_the_vm(cloud, until):
 
 
 def test_cleanup_holds_what_it_cannot_fetch(cloud, until):
-    """All that was here is dead, and the VM's sshd does not answer: what `bottle cleanup` cannot fetch it does not destroy, and it says so."""
+    """All processes on the near side are dead, and the VM's sshd does not answer. `bottle cleanup` does not destroy the
+    work that it cannot fetch, and says so."""
     process = cloud.start(WORK, wait=False)
     assert working(cloud, until), process.communicate()[1]
     (name,) = cloud.records()

@@ -1,8 +1,8 @@
-"""For each wall of SECURITY.md: the attack of the wall's own test succeeds where that wall is weakened, so no test is blind.
+"""For each wall of SECURITY.md, the attack of the wall's own test succeeds if that wall is weakened. This shows that the test can fail.
 
-The program has no switch that weakens a wall. A wall is weakened by a manifest that asks for less, by doing what the program does
-without the part that is the wall, or, for what the engine enforces, in a twin: a container or a network that the engine makes from the
-very request of a running session, with one change (twins.py)."""
+The program has no switch that weakens a wall. A wall is weakened by a manifest that asks for less, or by doing what the program does
+without the part that is the wall. For what the engine enforces, it is weakened in a twin: a container or network that the engine makes
+from the request of a running session, with one change (twins.py)."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def with_engine_socket(body, path):
 
 
 def probes(target):
-    """What the probes of test_no_way_out do with one address, and whether there is an engine's socket."""
+    """Returns what the probes of test_no_way_out do with one address, and whether the engine's socket exists."""
     addresses, _, rest = PROBES.replace(TARGETS, target).partition("getent hosts")
     return 'GENTLE=2 PORTS="22 80" NEIGHBORS=\n' + addresses + rest[rest.index("for path in"):]
 
@@ -86,7 +86,8 @@ class TestWhatTheEngineEnforces:
         assert reached(running.attack(fill, with_large_shared_memory)) == ["REACHED shm"]
 
     def test_agent_and_network(self, world, running):
-        """A network as `--internal` alone makes it: the bridge has an address, and the host is behind it."""
+        """Uses a network as plain `--internal` makes it: the bridge has an address, and the host can be reached through
+        it."""
         assert not reached(running.attack(probes("$gateway")))
         running.network(lambda body: body["Options"].pop("com.docker.network.bridge.inhibit_ipv4"))
 
@@ -102,7 +103,8 @@ class TestWhatTheEngineEnforces:
         assert "REACHED engine socket" in reached(said), said
 
     def test_agent_and_guard(self, world, running, until):
-        """A guard that forwards packets is a router for whoever can address one to it: here the agent's twin is given a route."""
+        """A guard that forwards packets is a router for anyone who can address a packet to it: the agent's twin gets a
+        route."""
         def forwards(body):
             body["HostConfig"]["Sysctls"]["net.ipv4.ip_forward"] = "1"
 
@@ -137,7 +139,8 @@ class TestWhatTheEngineEnforces:
 
 @pytest.mark.touches_canaries
 def test_agent_and_names_guard_and_internet_and_secrets(world, operator):
-    """Every name may be looked up, every method and path is allowed, a special address is trusted, and secrets are only warned about."""
+    """Every name may be resolved, every method and path is allowed, a special address is trusted, and secrets only
+    cause warnings."""
     value = "va\"lue/" + os.urandom(16).hex()
     fixed = {"metadata.example.org": ["169.254.169.254"], "api.anthropic.com": [world_module.API_IP + ":443"]}
     session = operator.start(ASK_FOR_IT + "; " + OTHER_METHODS_AND_PATHS + "; curl -sS -m 10 http://metadata.example.org/; " + ECHOES,
@@ -151,7 +154,7 @@ def test_agent_and_names_guard_and_internet_and_secrets(world, operator):
 
 
 def test_ssh_keys(world, operator):
-    """An ssh-agent without the filter signs what it is asked to, and forgets its keys."""
+    """An ssh-agent without the filter signs whatever it is asked to, and removes its keys."""
     key, where = os.path.join(operator.home, "key"), tempfile.mkdtemp(dir=operator.home)
     keygen(key)
     script = OTHER_REQUESTS.replace("/tmp/", where + "/").replace(FIRST, key + ".pub")
@@ -163,21 +166,22 @@ def test_ssh_keys(world, operator):
 # -- what `bottle` does on the operator's machine: the same without the part that is the wall
 
 def test_a_repository_and_the_operators_machine(trap):  # noqa: F811
-    """git under the repository's own configuration, and hooks. (test_repository_commands.py does this with every command of git's.)"""
+    """git runs under the repository's own configuration and hooks. (test_repository_commands.py does this with every
+    command that git can run.)"""
     repository = trap.repository("own")
     subprocess.run(["git", "status"], cwd=repository, capture_output=True)
     assert trap.ran(), "nothing runs even where git reads the configuration"
 
 
 def test_downloaded_programs_and_the_operators_machine(tmp_path):
-    """What an image build has downloaded, started here instead of in a container."""
+    """Starts what an image build has downloaded on this machine instead of in a container."""
     done = subprocess.run(["sh", "-c", fake_packages.LOOK % tmp_path], capture_output=True, text=True)
     assert str(tmp_path) in done.stdout and "cannot access" not in done.stdout, done
     assert "CapEff: 0000000000000000" not in done.stdout and "interfaces lo host" not in done.stdout, done
 
 
 def test_other_users_and_the_operators_configuration(world, operator):
-    """The manifest of test_root_believes_no_place_of_another_user, where it is root's own."""
+    """Uses the manifest of test_root_believes_no_place_of_another_user, but it belongs to root."""
     mark = world.path("ran-as-root-itself")
     secret = {"s": {"from": "cmd:id > %s; echo 0123456789" % mark, "hosts": ["allowed.example.org"]}}
     session = operator.start("true", secrets=secret)

@@ -1,4 +1,4 @@
-"""Work comes home from any directory, and the advice can be pasted."""
+"""Work comes home from any directory, and the commands in the advice can be pasted."""
 
 import json
 import os

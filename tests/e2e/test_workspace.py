@@ -1,4 +1,4 @@
-"""The workspace goes in and comes back, in each mode."""
+"""Tests how the workspace gets into a bottle and comes back, in each mode."""
 
 import os
 import tarfile

@@ -1,4 +1,4 @@
-"""The tests of the tests: were the canaries deaf, all the others would prove nothing."""
+"""Tests the tests: if the canaries heard nothing, all other tests would prove nothing."""
 
 import subprocess
 import time

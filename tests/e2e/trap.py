@@ -1,4 +1,5 @@
-"""Repositories that run something, if anybody lets them: a program that leaves a mark, in every place where git would run it."""
+"""Makes repositories that run something if git may: a program that leaves a mark, in every place where git would run
+it."""
 
 import os
 import subprocess
@@ -35,7 +36,7 @@ class Trap:
         self.plant_hooks(self.hooks)
 
     def ran(self):
-        """What was run, or written, so far: [] is what is wanted."""
+        """Returns what was run or written so far. [] is the wanted result."""
         return sorted(line.strip() for name in os.listdir(self.marks) for line in open(os.path.join(self.marks, name)))
 
     def clear(self):
@@ -50,7 +51,7 @@ class Trap:
                 os.symlink(self.marker, path)
 
     def plant(self, git_dir, elsewhere, included):
-        """Arms a git directory. `included`: by way of include.path and info/attributes, with hooks of its own."""
+        """Arms a git directory. With `included`, does so by include.path and info/attributes, with separate hooks."""
         values = {"marker": self.marker, "hooks": self.hooks, "ran": self.marks, "elsewhere": elsewhere}
         settings = command_settings.settings(**values)
         self.plant_hooks(os.path.join(git_dir, "hooks"))
@@ -68,8 +69,9 @@ class Trap:
             file.write("* filter=marker diff=marker merge=marker\n")
 
     def repository(self, name, owner=0, included=False, missing=False):
-        """A repository with all of it, a submodule and a repository within it that have it too, a lender of objects (unless `included`: a
-        copy of one that borrows is made by another way) and a tag whose object only a promisor has. `missing`: HEAD needs such a one."""
+        """Makes a repository with all of it, with a submodule and an inner repository that have it too, an alternate
+        (unless `included`, because git then makes a copy in another way), and a tag whose object only a promisor has.
+        With `missing`, HEAD needs such an object."""
         where, lender = os.path.join(self.where, name), os.path.join(self.where, name + "-lender")
         for path, commit in ((lender, "Lend"), (where, "Begin")):
             self._git(".", "init", "-q", "-b", "main", path)

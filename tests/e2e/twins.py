@@ -1,4 +1,5 @@
-"""Containers like those that `bottle` has made, but for one change: a wall that is weakened, with no switch for it in the program."""
+"""Makes containers like those that `bottle` made, but with one change that weakens a wall. The program itself has no
+switch for this."""
 
 import contextlib
 import copy
@@ -12,14 +13,14 @@ from gated_engine import EngineSocket
 
 
 class Recorder(EngineSocket):
-    """Passes everything on, and keeps what the engine was asked to create."""
+    """Passes everything on, and keeps the requests to create something."""
 
     def __init__(self, world, path):
         self.created = {}
         super().__init__(path, world.socket)
 
     def begin(self, client, engine):
-        """Reads the head of one call, as `bottle` makes only one over a connection."""
+        """Reads the head of one call, because `bottle` makes only one per connection."""
         head = b""
         while b"\r\n\r\n" not in head and (more := client.recv(65536)):
             head += more
@@ -45,7 +46,8 @@ class Connection(http.client.HTTPConnection):
 
 
 class Twins:
-    """Makes twins of what one running session is made of. They have no labels of a session and are gone with close()."""
+    """Makes twins of the containers and networks of one running session. They do not have a session's labels, and
+    close() removes them."""
 
     def __init__(self, world, created, session):
         self.world, self.created, self.name, self.made = world, created, "bottle-" + session, []
@@ -70,7 +72,7 @@ class Twins:
         self.post("/networks/create", body)
 
     def container(self, role, change, network=None):
-        """Created, not started. Its name."""
+        """Creates a container without starting it. Returns its name."""
         body = copy.deepcopy(self.created["%s-%s" % (self.name, role)])
         name = "twin-%d" % len(self.made)
         body.update(Labels={}, Tty=False)
@@ -85,7 +87,7 @@ class Twins:
         return name
 
     def attack(self, script, change=lambda body: None, network=None, guard=None):
-        """What an attack's script says in a twin of the agent's container."""
+        """Returns the output of an attack's script in a twin of the agent's container."""
         def as_script(body):
             body.update(Entrypoint=["bash", "-c", script], OpenStdin=False, AttachStdin=False, WorkingDir="/")
             body["Env"] += ["https_proxy=http://%s:3128" % (guard or self.address("guard"))]
@@ -97,14 +99,14 @@ class Twins:
         return found["NetworkSettings"]["Networks"][self.name]["IPAddress"]
 
     def within(self, name, *command):
-        """A command of this machine's in the network of a container."""
+        """Runs a command of this machine in the network of a container."""
         pid = self.world.engine("GET", "/containers/%s/json" % name)["State"]["Pid"]
         return world_module.run("nsenter", "-t", str(pid), "-n", *command)
 
 
 @contextlib.contextmanager
 def twins(world, operator, until):
-    """Twins of a session that runs meanwhile."""
+    """Runs a session in the background and yields its twins."""
     recorder = Recorder(world, os.path.join(operator.home, "recorder.sock"))
     process = operator.background("sleep 300", variables={"DOCKER_HOST": "unix://" + recorder.path})
     try:

@@ -1,4 +1,4 @@
-"""Runs a provider's hooks as docs/providers.md says that `bottle` does."""
+"""Runs a provider's hooks as `bottle` does (docs/providers.md)."""
 
 import fcntl
 import json
@@ -28,7 +28,7 @@ class Answer:
 
 
 class Vm:
-    """One VM of one provider, and the environment its hooks get."""
+    """One VM of one provider, and the environment of its hooks."""
 
     def __init__(self, provider, directory, name="bottle-x1", session="x1", env=None, folder=None, prefix=(), **options):
         self.prefix = list(prefix)  # the command that runs the hooks, such as one that makes a namespace
@@ -52,11 +52,11 @@ class Vm:
             f.write("#cloud-config\nusers: [{name: bottle}]\n# HOST-KEY-OF-THE-FIRST-MINUTE\n")
 
     def signed_in(self):
-        """From here on the user-data is no more."""
+        """Simulates the first sign-in, after which the user-data is gone."""
         os.unlink(self.user_data)
 
     def start(self, hook, stdin=subprocess.DEVNULL, **env):
-        """The hook under way: a Popen."""
+        """Starts the hook. Returns a Popen."""
         more = {key: str(value) for key, value in env.items()}
         return subprocess.Popen(self.prefix + [os.path.join(self.folder, hook)], env={**self.env, "BOTTLE_VM_ID": self.id, **more}, text=True,
                                 stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/", start_new_session=True)
@@ -82,7 +82,7 @@ class Vm:
         return self.run("list").json["machines"]
 
     def destroy(self, seconds=60):
-        """As bottle does: until `status` says gone. It has signed in before, mostly."""
+        """Destroys as bottle does, until `status` says gone. bottle has usually signed in before."""
         if os.path.exists(self.user_data):
             self.signed_in()
         try:
@@ -129,7 +129,7 @@ class CommandState:
             json.dump(state, f)
 
     def fail(self, of, err, status=1, **more):
-        """The next call of that subcommand fails so."""
+        """Makes the next call of that subcommand fail in this way."""
         self.change(lambda state: state.update(faults=[{"of": of, "err": err, "status": status, **more}]))
 
 
@@ -141,7 +141,7 @@ def until(condition, seconds, step=0.05):
 
 
 def killed_at(vm, api, action):
-    """A create that dies when its request has reached the cloud, and is not answered yet."""
+    """Kills a create after its request has reached the cloud and before it is answered."""
     child = vm.start("create")
     try:
         until(lambda: api.calls(action) or child.poll() is not None, 60)

@@ -75,7 +75,7 @@ def test_slow_end_and_a_volume_that_stays(api, vm):
 
 
 def test_a_create_that_died_leaves_nothing_unseen(api, vm):
-    """Killed while its request is under way; the machine comes true afterwards. No id was ever printed."""
+    """The hook is killed during its request, and the machine appears afterwards. No id was printed."""
     goes_on = threading.Event()
     api.fail("RunInstances", until=goes_on)
     killed_at(vm, api, "RunInstances")

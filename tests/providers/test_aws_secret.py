@@ -1,4 +1,5 @@
-"""providers/aws, put-secret: a value goes from stdin to the parameter store, and from there to the VM, by a program that runs there."""
+"""providers/aws, put-secret: a value goes from stdin to the parameter store, and from the store to the VM, by a program
+that runs on the VM."""
 
 import glob
 import json

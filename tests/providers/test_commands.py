@@ -12,7 +12,7 @@ BIN = os.path.join(ROOT, "tests", "standin", "bin")
 
 
 class Kind:
-    """What differs between the three, for the tests they share."""
+    """What differs between the three providers, for the tests that they share."""
 
     def __init__(self, provider, create, listing, destroy, machines, things, options, no_room, throttled, unwelcome):
         self.provider, self.create, self.listing, self.destroy, self.machines, self.things = provider, create, listing, destroy, machines, things
@@ -91,7 +91,7 @@ def test_an_answer_that_was_lost(kind, cloud, vm):
 
 
 def test_a_create_that_died_leaves_nothing_unseen(kind, cloud, vm):
-    """The hook is killed with its tool under way, which goes on alone."""
+    """The hook is killed while its tool runs. The tool continues alone."""
     with open(cloud.path + ".wait", "w") as f:
         f.write(kind.create)
     child = vm.start("create")
@@ -144,7 +144,7 @@ def test_what_never_was(kind, cloud, vm):
 
 
 def test_not_ours(kind, cloud, vm):
-    """Of the same name, without our labels."""
+    """A machine of the same name, without our labels."""
     vm.create()
     key = next(iter(cloud.things[kind.machines]))
 
@@ -206,7 +206,8 @@ def test_gcloud_limits(kind, cloud, vm):
 @pytest.mark.skipif(not shutil.which("gcloud", path="/usr/bin:/bin"), reason="the real gcloud is not on this machine")
 @pytest.mark.parametrize("kind", ["gcloud"], indirect=True)
 def test_the_real_gcloud_knows_every_flag(kind, cloud, vm, tmp_path):
-    """Its own parser reads what the stand-in was given, in a network namespace that leads nowhere, and stops at the missing account."""
+    """The real gcloud parses the arguments that the stand-in got, in a network namespace without a way out, and stops
+    because there is no account."""
     vm.create()
     vm.destroy()
     seen = {}

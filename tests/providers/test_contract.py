@@ -1,6 +1,6 @@
-"""`bottle provider test` over every provider that bottle carries, each against its stand-in: what the hooks' own tests say one by one, the
-program says of them as a whole, with creates that are killed on their way. No machine is made, so nobody signs in. (qemu and `quick` of
-tests/world make real ones: tests/e2e.)"""
+"""Runs `bottle provider test` for every provider that bottle carries, each against its stand-in, with creates that are
+killed halfway. No machine is made, so the test does not sign in. (qemu and the provider `quick` of tests/world make
+real machines in tests/e2e.)"""
 
 import json
 import os

@@ -115,7 +115,7 @@ def test_errors(api, vm, hook, status, code, expected):
 
 
 def test_throttled(api, vm):
-    """The command itself waits and tries again; where that does not end in time, so is the hook's answer."""
+    """The command itself waits and retries. If that takes too long, the hook reports it."""
     api.fail("servers list", 429, "rate_limit_exceeded", times=1)
     done = vm.run("ssh-info")
     assert done.status == AGAIN and len(api.calls("servers list")) >= 1

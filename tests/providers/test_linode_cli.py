@@ -1,4 +1,5 @@
-"""providers/linode by the real `linode-cli`, which Debian does not have: say where it is with LINODE_CLI_AT=/path/to/its/bin."""
+"""Tests providers/linode with the real `linode-cli`, which Debian does not have. Name its directory with
+LINODE_CLI_AT=/path/to/its/bin."""
 
 import base64
 import glob

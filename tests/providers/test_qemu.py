@@ -1,4 +1,4 @@
-"""Who reads the disk that qemu's `bake` keeps. No VM is started."""
+"""Tests who can read the disk that qemu's `bake` keeps. No VM is started."""
 import importlib.util
 import json
 import os

@@ -1,5 +1,5 @@
-"""providers/terraform: against a stand-in of the command, and against the real one where it is on this machine (a module of its built-in
-provider, which needs no network; it runs in a network namespace that leads nowhere)."""
+"""Tests providers/terraform against a stand-in of the command, and against the real one if it is installed (with a
+module of its built-in provider, which needs no network, in a network namespace without a way out)."""
 
 import os
 import shutil

@@ -1,6 +1,6 @@
-"""What the scanner is judged by: leaks, made of kinds × encodings × places × splits, and what harmless tools send. The
-same seed makes the same corpus. The kinds are written here from the vendors' descriptions and share nothing with the
-rules of src/scan."""
+"""Makes the corpus on which the scanner is judged: leaks of all combinations of kinds, encodings, places and splits,
+and harmless traffic of tools. The same seed makes the same corpus. The kinds follow the vendors' descriptions and share
+nothing with the rules of src/scan."""
 
 import base64
 import dataclasses
@@ -45,7 +45,7 @@ class Maker:
         return "-".join(self.of(HEX, n) for n in (8, 4, 4, 4, 12))
 
     def kinds(self):
-        """A new secret of each kind."""
+        """Returns a new secret of each kind."""
         of, pick = self.of, self.random.choice
         jwt = ".".join(
             base64.urlsafe_b64encode(part).decode().rstrip("=")
@@ -202,7 +202,7 @@ NEEDS_TEXT = {"json", "json-key", "xml", "yaml", "header", "log"}
 
 
 def common(a, b):
-    """The number of bytes that both begin with."""
+    """Returns the number of bytes that both have in common at their beginning."""
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
@@ -278,7 +278,7 @@ WHOLE_ONLY = {
 
 
 def leaks(seed, count=2000):
-    """`count` cases; every kind, encoding, place and split is among them."""
+    """Returns `count` cases, with every kind, encoding, place and split among them."""
     maker = Maker(seed)
     cases = []
     encodings, places, splits, across = list(ENCODINGS), list(PLACES), list(SPLITS), list(ACROSS)
@@ -310,7 +310,7 @@ def leaks(seed, count=2000):
 
 
 def digest(cases):
-    """Tells whether two corpora are the same."""
+    """Returns a hash that shows whether two corpora are the same."""
     total = hashlib.sha256()
     for case in cases:
         total.update(case.name.encode() + b"\0" + case.data + b"\0".join(case.parts))

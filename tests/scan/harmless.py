@@ -1,4 +1,4 @@
-"""What tools send that holds no secret: `harmless(seed)` makes cases of the forms in which real tools write."""
+"""Makes traffic of tools that contains no secret: `harmless(seed)` makes cases in the formats of real tools."""
 
 import base64
 import dataclasses
@@ -342,7 +342,7 @@ SPOKEN = {"conversation", "published", "request", "settings", "kubernetes", "tem
 
 
 def harmless(seed, count=600):
-    """At least `count` cases of made-up traffic, and the modules of this Python as real source code."""
+    """Returns at least `count` cases of made-up traffic, and the modules of this Python as real source code."""
     tools = Tools(seed)
     cases = []
     while len(cases) < count:

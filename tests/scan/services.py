@@ -1,5 +1,5 @@
-"""What tools send to services, and code and documents about secrets, which hold no secret: each function makes a text or
-bytes with the random parts of `t`, the maker of harmless.py."""
+"""Makes requests to services, and code and documents about secrets, that contain no secret. Each function makes a text
+or bytes with the random parts of `t`, the maker of harmless.py."""
 
 import base64
 import gzip

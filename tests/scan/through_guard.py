@@ -46,7 +46,7 @@ def host(lane):
 
 
 def request(case, lane, data=None):
-    """The case as an HTTP request. Where the case is a head itself, the request has its target and its headers."""
+    """Returns the case as an HTTP request. If the case is itself a head, the request has its target and its headers."""
     data = case.data if data is None else data
     head, blank, body = data.partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
@@ -70,7 +70,7 @@ def request(case, lane, data=None):
 
 
 def read_message(connection):
-    """The head and the body of the message that comes, as far as it comes."""
+    """Returns the head and the body of the next message, as far as they arrive."""
     data, length = b"", None
     with contextlib.suppress(OSError):
         while length is None or len(data) < length:
@@ -161,7 +161,8 @@ class Sink:
             self.changed.notify_all()
 
     def take(self):
-        """All that was received since the last call, once no connection is open. None if one stays open."""
+        """Returns all that was received since the last call, once no connection is open. Returns None if one stays
+        open."""
         with self.changed:
             if not self.changed.wait_for(lambda: self.open == 0, PATIENCE):
                 return None
@@ -173,7 +174,7 @@ class Sink:
 
 
 class Forwarder:
-    """A proxy that only forwards: it connects every tunnel to the sink of its host, and looks at nothing."""
+    """A proxy that only forwards: it connects every tunnel to the sink of its host, and does not look at anything."""
 
     def __init__(self, sinks):
         self.sinks = sinks
@@ -332,7 +333,7 @@ def run_parts(case, proxy, context, lane, sink):
 
 
 def run(case, proxy, context, lane, sink):
-    """What happened: "stopped", "arrived" (as it was), or another text."""
+    """Returns what happened: "stopped", "arrived" (unchanged), or another text."""
     if case.leak and case.parts:
         return run_parts(case, proxy, context, lane, sink)
     wanted = request(case, lane)
@@ -399,7 +400,7 @@ def judge(bottle, directory, seed, leaks=2000, harmless=600):
 
 
 def forward(directory, seed, leaks=2000):
-    """How many leaks count as stopped, and how many as arrived, where the proxy only forwards."""
+    """Returns how many leaks count as stopped, and how many as arrived, with a proxy that only forwards."""
     with closing_all() as opened:
         authority, *certificate = certificates(directory)
         sinks = [opened(Sink(certificate)) for _ in range(LANES)]

@@ -1,5 +1,6 @@
-"""STAND-IN. What the stand-ins of cloud APIs here share: a server on 127.0.0.1 that keeps its state, writes down its requests, and fails
-on demand. It is no cloud: it knows the calls that the providers make and refuses every other, so that a test cannot pass by accident."""
+"""STAND-IN. The parts that the stand-ins of cloud APIs in this directory share: a server on 127.0.0.1 that keeps its
+state, logs its requests, and fails on demand. It knows only the calls that the providers make and refuses all others,
+so that a test cannot pass by accident."""
 
 import argparse
 import json

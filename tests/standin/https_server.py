@@ -1,5 +1,5 @@
-"""A small threaded HTTPS server for the stand-ins: the handshake runs in the connection's own thread, so that a silent
-client holds up nobody else. Standard library only."""
+"""A small threaded HTTPS server for the stand-ins. The handshake runs in the connection's own thread, so that a silent
+client does not block the others. Uses only the standard library."""
 
 import http.server
 import json

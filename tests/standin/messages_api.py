@@ -86,7 +86,8 @@ class Api(Handler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_any
 
     def next_step(self, request, messages):
-        """Content blocks of the next answer. Side questions (titles, quota checks) bring no tools: they get a word."""
+        """Returns the content blocks of the next answer. Side questions (titles, quota checks) bring no tools and get
+        one word."""
         names = {tool.get("name") for tool in request.get("tools") or []}
         if not names:
             return [{"type": "text", "text": "stand-in"}]
@@ -140,7 +141,7 @@ class Api(Handler):
 
     @staticmethod
     def result_texts(messages):
-        """What the tools answered to the last call: tests read the agent's own view from here."""
+        """Returns the results of the tools in the last call. Tests read the agent's own view from them."""
         if not messages or not isinstance(messages[-1].get("content"), list):
             return []
         texts = []

@@ -1,4 +1,4 @@
-"""Ways to an engine: Unix sockets between bottle and dockerd."""
+"""Unix sockets between bottle and dockerd."""
 
 import contextlib
 import os
@@ -63,8 +63,8 @@ class EngineSocket:
 
 
 class GatedEngine(EngineSocket):
-    """A request whose "METHOD target" matches `hold` is never answered: the engine gets its first bytes only, and nothing reads on,
-    until the client leaves."""
+    """Never answers a request whose "METHOD target" matches `hold`: the engine gets only its first bytes, and nothing
+    more is read until the client leaves."""
 
     def __init__(self, path, engine, hold):
         self.hold = re.compile(hold)

@@ -91,7 +91,8 @@ def main():
 
 
 class Link:
-    """The machine's cable made long, for as long as the context lasts. Connections that there are stay: no address changes."""
+    """Makes the machine's link slow and lossy as long as the context lasts. Existing connections stay, because no
+    address changes."""
 
     def __init__(self, machine, delay_ms=80.0, loss=0.0):
         self.machine, self.world, self.run = machine, machine.world, machine.run
@@ -114,7 +115,7 @@ class Link:
         return self
 
     def set(self, **wish):
-        """delay_ms=80, loss=0.01: from the next packet on."""
+        """Applies delay_ms=80 and loss=0.01, for example, from the next packet on."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
             to.sendto(json.dumps(wish).encode(), self.control)
 

@@ -66,7 +66,7 @@ class Machine:
         self.operator_ssh()
 
     def plug(self, ns):
-        """Puts the other end of the machine's cable into that namespace."""
+        """Moves the other end of the machine's link into that namespace."""
         if ns != self.plugged:
             self.run("ip", "-n", self.plugged, "link", "set", "far0", "netns", ns)
             self.plugged = ns
@@ -74,7 +74,7 @@ class Machine:
         self.run("ip", "-n", ns, "link", "set", "far0", "up")
 
     def link(self, delay_ms=80.0, loss=0.0):
-        """with far.link(): the machine is that far away. See tests/world/link.py."""
+        """Makes the machine distant: `with far.link():`. See tests/world/link.py."""
         from link import Link
         return Link(self, delay_ms, loss)
 
@@ -106,18 +106,19 @@ class Machine:
         raise RuntimeError("the far dockerd did not answer:\n" + open(self.path("dockerd.log")).read()[-3000:])
 
     def restart_dockerd(self):
-        """A new one on the old data; its socket takes the old one's place in sshd's view."""
+        """Starts a new dockerd on the old data. Its socket replaces the old one in sshd's view."""
         self.start_dockerd()
         self.stop_sshd()
         self.start_sshd()
 
     def kill_dockerd(self):
-        """SIGKILL, as a crash would. Its containers' processes live on until a new one finds them."""
+        """Sends SIGKILL, as in a crash. The processes of its containers live on until a new dockerd finds them."""
         self.dockerd.kill()
         self.dockerd.wait()
 
     def revive_dockerd(self):
-        """A new one on the dead one's data. The connections that sshd has stay, and see its socket where the old one was."""
+        """Starts a new dockerd on the data of the dead one. The connections of sshd stay, and see its socket in the old
+        place."""
         for pid in ("dockerd.pid", "exec/containerd/containerd.pid"):  # a zombie that nobody reaps would pass for one that runs
             with contextlib.suppress(OSError):
                 os.unlink(self.path(pid))
@@ -127,8 +128,8 @@ class Machine:
 
     @contextlib.contextmanager
     def rootless_dockerd(self):
-        """Meanwhile the machine has no engine but one that its user runs without root (rootlesskit, slirp4netns), with its socket where a login
-        session has it. The user may use /dev/net/tun, as everybody may where udev has made it."""
+        """Replaces the machine's engine by one that its user runs without root (rootlesskit, slirp4netns), with its
+        socket where login sessions have it. The user may use /dev/net/tun, as everyone may if udev made it."""
         run_dir, own = self.path("rootless-run"), self.socket
         for directory in (run_dir, self.path("rootless")):
             os.makedirs(directory, mode=0o700)
@@ -171,7 +172,7 @@ class Machine:
             self.start_sshd()
 
     def start_sshd(self):
-        """In a mount namespace whose users are the machine's own, and whose engine is the one of this namespace."""
+        """Starts sshd in a mount namespace with the machine's own users and the engine of this namespace."""
         script = ("set -e; mount --make-rprivate /; for f in passwd group shadow; do mount --bind $0/$f /etc/$f; done; mount -t tmpfs -o mode=755 none /run; mount -t sysfs none /sys; "
                   "mkdir -p /run/sshd; [ ! -S $0/docker.sock ] || { touch /run/docker.sock; mount --bind $0/docker.sock /run/docker.sock; }; "
                   "[ ! -d $0/rootless-run ] || { mkdir -p /run/user/%d; mount --bind $0/rootless-run /run/user/%d; }; " % (FAR_UID, FAR_UID) +
@@ -184,14 +185,14 @@ class Machine:
         raise RuntimeError("sshd did not start: " + open(self.world.path("stderr")).read()[-2000:])
 
     def stop_sshd(self, sessions=True):
-        """sessions: also the connections that it has."""
+        """Stops sshd. With `sessions`, also ends its connections."""
         self.world._end(self.sshd)
         os.unlink(self.path("sshd.log"))
         if sessions:
             self.kill_connections()
 
     def kill_connections(self):
-        """Ends the sshd processes that serve connections, not what they started."""
+        """Ends the sshd processes that serve connections, but not what they started."""
         for pid in self.pids():
             with contextlib.suppress(OSError):
                 words = open("/proc/%d/cmdline" % pid, errors="replace").read()
@@ -211,7 +212,7 @@ class Machine:
                 time.sleep(0.1)
 
     def operator_ssh(self):
-        """An ssh of the operator's whose configuration is not that of whoever runs the tests."""
+        """Makes an ssh for the operator that does not use the configuration of the user who runs the tests."""
         self.bin = self.path("bin")
         os.makedirs(self.bin, exist_ok=True)
         key = open(self.path("host_key.pub")).read().split()
@@ -233,7 +234,8 @@ class Machine:
         return self.world.left(socket_path=self.socket)
 
     def files(self):
-        """Paths below the machine's home, but for what is kept there: caches, and which runtimes work."""
+        """Returns the paths below the machine's home, except those that may stay: caches, and the record of tried
+        runtimes."""
         found = []
         for where, _, names in os.walk(self.home):
             found += [os.path.join(where, name) for name in names if "/.cache/bottle" not in where and name != "runtimes.json"]

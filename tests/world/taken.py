@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
-"""What is left of `bottle` on a machine that was taken: in the real program's place, it passes on what that says, and lies where `taken.json` beside
-it says so. The real one is beside it as `taken.real`.
+"""Replaces `bottle` on a machine that was taken over: passes on what the real program says, and lies if `taken.json` beside it says so. The
+real program is beside it as `taken.real`.
 
     {"serve": "flap"}       from the second connection on: a hello, and the end
-    {"serve": "long"}       behind the word that the agent runs, an event of 2 MB of JSON, once
-    {"layers": "complain"}  asked for its images' layers, it has words for a terminal, and ssh's own exit status
-    {"receipt": {…}}        in place of the receipts, in results and of `forget`
-"""
+    {"serve": "long"}       after the message that the agent runs, an event of 2 MB of JSON, once
+    {"layers": "complain"}  answers the question about images' layers with text for a terminal, and with ssh's own exit status
+    {"receipt": {…}}        replaces the receipts, in results and of `forget`"""
 
 import json
 import os

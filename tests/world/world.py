@@ -73,7 +73,8 @@ def available_memory():
 
 class World:
     def __init__(self, script=None, in_memory=False):
-        """`in_memory`: its files are there, if the machine has plenty: engines flush what they write, and remove all of it soon after."""
+        """With `in_memory`, keeps its files in memory if the machine has plenty, because engines flush what they write
+        and remove it soon afterwards."""
         self.in_memory = in_memory
         self.script = script or os.path.join(STANDIN, "hello.json")
         self.stack = contextlib.ExitStack()
@@ -145,7 +146,7 @@ class World:
         shutil.rmtree(directory, ignore_errors=True)
 
     def _sweep(self):
-        """Removes the worlds of test runs that were killed: those whose pid, a part of all their names, is no more."""
+        """Removes the worlds of test runs that were killed, which it recognizes by the process id in their names."""
         def dead(name):
             match = re.match(r"bottle-w(\d+)-", name)
             return match and not os.path.exists("/proc/" + match.group(1))
@@ -179,7 +180,7 @@ class World:
             "-days", "2", "-extfile", self.path("san"), "-out", self.path("leaf.pem"))
 
     def spawn(self, ns, *args, ready=True):
-        """A child in a namespace, ended with the world. With ready, its first line of output is waited for."""
+        """Starts a child in a namespace, which ends with the world. With `ready`, waits for its first line of output."""
         command = ["nsenter", "--net=/run/netns/" + ns, "--", *args]
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if ready else subprocess.DEVNULL,
                                  stderr=open(self.path("stderr"), "a"), text=True, start_new_session=True)
@@ -225,7 +226,7 @@ class World:
                    "--bind", "::", "--ports", HOST_PORTS)
 
     def play(self, script):
-        """(Re)starts the Messages API with a script: a file, or steps as Python values."""
+        """Starts the Messages API (again) with a script: a file, or steps as Python values."""
         if not isinstance(script, str):
             with open(self.path("script.json"), "w") as file:
                 json.dump(script, file)
@@ -255,12 +256,12 @@ class World:
         raise RuntimeError("dockerd did not answer:\n" + open(self.path("dockerd.log")).read()[-3000:])
 
     def kill_dockerd(self):
-        """SIGKILL, as a crash would. Its containers' processes live on until a new one finds them."""
+        """Sends SIGKILL, as in a crash. The processes of its containers live on until a new dockerd finds them."""
         self.dockerd.kill()
         self.dockerd.wait()
 
     def restart_dockerd(self):
-        """A new one on the same data, after the old one's death."""
+        """Starts a new dockerd on the same data after the old one died."""
         if self.dockerd.poll() is None:
             self.kill_dockerd()
         for pid in ("dockerd.pid", "exec/containerd/containerd.pid"):  # a zombie that nobody reaps would pass for one that runs
@@ -269,7 +270,7 @@ class World:
         self._dockerd()
 
     def engine(self, method, path, raw=False, socket_path=None):
-        """One call of the Engine API. Its JSON, or text with raw."""
+        """Makes one call of the Engine API. Returns its JSON, or text with `raw`."""
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(60)
             s.connect(socket_path or self.socket)
@@ -294,7 +295,7 @@ class World:
         return run("docker", "-H", "unix://" + self.socket, *args, check=check, **kwargs)
 
     def machine(self, **options):
-        """Another machine, made at the first call."""
+        """Returns another machine, made at the first call."""
         if not hasattr(self, "_machine"):
             from machine import Machine
             self._machine = Machine(self, run, **options)
@@ -303,8 +304,8 @@ class World:
     # -- images
 
     def load_image(self, provider):
-        """The provider's agent image: built once by `bottle image build` (the only step that uses the machine's own network,
-        as an operator's would), then kept as a tar under build/cache. Its reference."""
+        """Returns the reference of the provider's agent image. `bottle image build` builds it once (the only step that
+        uses the machine's own network, as an operator's would); then it is kept as a tar under build/cache."""
         os.makedirs(CACHE, exist_ok=True)
         env = {**os.environ, "DOCKER_HOST": "unix://" + self.socket, "HOME": self.path("image-home")}
         env.pop("DOCKER_CONTEXT", None)
@@ -327,14 +328,14 @@ class World:
         return reference
 
     def have_image(self, provider):
-        """The same, once a world: only who needs it pays for it."""
+        """Does the same, once per world, so that only tests that need the image pay for it."""
         if provider not in self.images:
             self.images[provider] = self.load_image(provider)
 
     # -- the operator's side
 
     def workspace(self, name="work", files=None):
-        """A fresh git repository with one commit: a README.md and `files`, name → text."""
+        """Makes a new git repository with one commit: a README.md and `files`, name → text. Returns its path."""
         where = tempfile.mkdtemp(prefix=name + "-", dir=self.dir)
         git = ["git", "-C", where, "-c", "user.name=operator", "-c", "user.email=operator@example.org"]
         run("git", "init", "-q", "-b", "main", where)
@@ -363,18 +364,18 @@ class World:
         return os.path.join(home or self.path("home"), ".local", "state", "bottle")
 
     def command(self, *args):
-        """The argv that runs bottle in the host's namespace."""
+        """Returns the argv that runs bottle in the host's namespace."""
         return ["nsenter", "--net=/run/netns/" + self.host_ns, "--", BOTTLE, *args]
 
     def bottle(self, *args, config=None, cwd=None, home=None, env=None, token=True, timeout=180, input=""):
-        """Runs bottle to its end. A CompletedProcess; its exit status is not checked."""
+        """Runs bottle to its end. Returns a CompletedProcess, without checking its exit status."""
         return subprocess.run(self.command(*args), capture_output=True, text=True, cwd=cwd or self.dir, timeout=timeout,
                               input=input, env={**self.environment(config, home, token), **(env or {})})
 
     # -- what there is
 
     def left(self, socket_path=None):
-        """All that carries a session's label: [] when nothing is left."""
+        """Returns everything that has a session's label. [] means that nothing is left."""
         def ask(path):
             return self.engine("GET", path, socket_path=socket_path)
         wanted = "filters=%7B%22label%22%3A%5B%22bottle.session%22%5D%7D"
@@ -384,7 +385,8 @@ class World:
         return found
 
     def hits(self, since=0.0):
-        """What reached a canary, and every packet on the cable that was not for a host of the zone or its name server."""
+        """Returns everything that reached a canary, and every packet on the link that was not for a host of the zone or
+        its name server."""
         expected = {*SITES.values(), *SSH_HOSTS.values(), API_IP, DNS_IP, NET_IP, LAN_IP, "203.0.114.2"}
         found = []
         for log in ("net.jsonl", "host.jsonl"):
