@@ -47,7 +47,7 @@ std::string DnsServer::answer(std::string_view bytes) {
   DnsQuery query;
   if (parse_dns_query(bytes, query) != Parse::ok) return {};
   if (!context_.config->names.contains(query.name)) {
-    // A name can carry a secret out only if the question is sent on, which never happens here. But it could carry one
+    // A name can carry a secret out only if the query is sent on, which the guard never does. But it could carry one
     // into the record.
     std::string name = context_.config->secrets.starred(query.name), id = context_.new_id();
     context_.audit.write({.id = id,

@@ -220,7 +220,7 @@ void BlockScan::matched(const View& view, const Rule& rule, const Match& match) 
   if (view.joined && rule.edge != Edge::any && within_word(view, match.begin)) return;
   if (view.joined && view.outer) {
     auto [from, to] = view.in_outer(match.begin, match.end);
-    // What is in one piece was judged there, where it is known what stands beside it.
+    // Text within one piece was judged in that piece, together with the text around it.
     if (view.outer->text.substr(from, to - from).find(text) != text.npos) return;
   }
   if (auto found = judge(rule, view.text, match.begin, match.end, view.joined))

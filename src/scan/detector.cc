@@ -51,7 +51,7 @@ namespace {
 // Returns how specific the rule of a finding is. Of several findings in one place, the most specific one counts.
 int rank(const Finding& finding) {
   if (finding.warns()) return 5;  // must not hide what is refused
-  // What was put together of pieces must not stand before what is there as it is.
+  // Findings that were put together from pieces come after findings in the text itself.
   if (finding.encoding.ends_with("pieces")) return 4;
   if (!finding.rule) return 0;
   switch (finding.rule->check) {

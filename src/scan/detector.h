@@ -84,7 +84,7 @@ class Detector {
   BlockResult scan_begun(std::string_view block);
   // Does the same for known secrets that are not encoded. Costs almost nothing.
   BlockResult scan_begun_known(std::string_view block);
-  // Finds only what stands in the block as it is.
+  // Finds only what is in the block without decoding.
   BlockResult scan_plain(std::string_view block);
 
   static constexpr int kDeepest = 5;                    // nested encodings

@@ -72,7 +72,7 @@ bool never_lan(const policy::Address& address) {
 }
 
 // Returns the rule of the route. It joins the other rules, so that methods, paths and denials are decided in one place.
-// Only the address belongs to the route. `rules` are those that are no routes.
+// Only the address belongs to the route. `rules` are those that are not routes.
 Result<policy::RuleSpec> add_lan(Config& config, const wire::GuardLanRoute& wanted,
                                  std::span<const policy::RuleSpec> rules) {
   auto host = TRY(policy::normalise_host(wanted.name));

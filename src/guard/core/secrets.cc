@@ -146,7 +146,7 @@ bool HostSecrets::is_bound(const Secret* secret) const { return std::ranges::fin
 
 namespace {
 
-// Returns whether the guard puts the secret's value there.
+// Returns whether the guard puts the secret's value in this place.
 bool is_put(const Secret& secret, Place place, std::string_view header) {
   return (place == Place::header && secret.goes_in_header(header)) || (place == Place::query && secret.in_query) ||
          (place == Place::body && secret.in_body);

@@ -132,7 +132,7 @@ bool Exchange::take_off_codings() {
 }
 
 // Starts the search for instructions in the answer. Does not search the answers of the agent's model, because text
-// about injections is no injection. Returns false if the answer must be searched and has a coding that cannot be
+// about injections is not an injection. Returns false if the answer must be searched and has a coding that cannot be
 // removed.
 bool Exchange::begin_watch() {
   if (secrets_.model || answer_.done() || !AnswerWatch::watches(g_head)) return true;

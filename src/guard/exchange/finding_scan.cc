@@ -10,7 +10,7 @@ namespace {
 
 using scan::OnFinding;
 
-// Returns whether a header has random values that are no credentials, although its name may contain "key".
+// Returns whether a header has random values that are not credentials, although its name may contain "key".
 bool is_opaque(std::string_view header) {
   for (std::string_view each :
        {"sec-websocket-key", "idempotency-key", "x-idempotency-key", "if-match", "if-none-match", "x-request-id",
@@ -19,7 +19,7 @@ bool is_opaque(std::string_view header) {
   return false;
 }
 
-// Returns whether a header is alike in all requests of a program, so that its value is no piece of a secret.
+// Returns whether a header is the same in all requests of a program, so that its value cannot be a piece of a secret.
 bool is_usual(std::string_view header) {
   for (std::string_view each :
        {"user-agent", "accept", "accept-encoding", "accept-language", "cache-control", "content-type",

@@ -61,7 +61,7 @@ std::string refused_host(const Connection& c, std::string_view name) {
   return kPublic.matches(*host) ? "" : "the name is not public";
 }
 
-// Returns whether the host is that of a program on the machine of whoever opens the URL. 0.0.0.0 is what servers print
+// Returns whether the host is a program on the machine where the URL is opened. 0.0.0.0 is what servers print
 // that listen on all addresses.
 bool is_loopback(std::string_view name) {
   return name == "localhost" || name.ends_with(".localhost") || name.starts_with("127.") || name == "[::1]" ||

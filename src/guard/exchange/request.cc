@@ -116,7 +116,7 @@ Verdict judge_other_paths(const Connection& c, const http::Head& head, const Req
   return {.allowed = true};
 }
 
-// Fills in the destination of the request. Returns an empty code if the request may go there.
+// Fills in the destination of the request. Returns an empty code if the request is allowed.
 Verdict find_destination(Connection& c, const http::Head& head, Request& request) {
   auto bad = [](std::string reason) {
     return Verdict{.status = 400, .code = "bad_request", .reason = std::move(reason)};

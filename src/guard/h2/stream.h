@@ -35,7 +35,7 @@ class Stream {
   // Returns whether the peer accepts no more text.
   bool closed() const { return life_ != Life::open; }
   // Returns why the head of the peer's message cannot be passed on, or an empty string if it can. If it cannot, there
-  // is no text to read, but a request must be answered all the same.
+  // is no text to read, but a request must still be answered.
   std::string_view fault() const { return fault_; }
   // Returns what Session::cut() was told about the end of the connection.
   std::string_view why() const { return why_; }

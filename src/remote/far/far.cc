@@ -96,7 +96,7 @@ Result<> find_roots(const FarWorld& world, Job& job) {
   return {};
 }
 
-// Returns the path of the file that records which runtimes have been tried here. It is beside the roots.
+// Returns the path of the file that records which runtimes have been tried on this machine. It is beside the roots.
 std::string runtimes_path(const FarWorld& world) { return roots_path(world) + ".runtimes"; }
 
 // Starts a supervisor for a job. `sent` is the token that came by SendEnv. `info` is the engine's description of
@@ -276,7 +276,7 @@ Result<> checkpoint(const FarWorld& world, const std::string& session, const std
   return writer.finish();
 }
 
-// Removes everything that is still here of a session: its results, and what its supervisor may have left.
+// Removes everything that this machine still has of a session: its results, and what its supervisor may have left.
 Result<> forget(const FarWorld& world, const std::string& session) {
   std::string directory = world.directories.sessions + "/" + session;
   wire::Forgotten answer{.session = session};
@@ -338,8 +338,8 @@ Result<> layers(const FarWorld& world) {
   return write_all(1, wire::encode(all) + "\n");
 }
 
-// Makes what the first session here would otherwise have to make: the public roots (from stdin), the guard's image, and
-// the egress network if the machine has a network.
+// Makes what the first session on this machine would otherwise have to make: the public roots (from stdin), the guard's
+// image, and the egress network if the machine has a network.
 Result<> warm(const FarWorld& world, bool offline) {
   std::string roots = TRY(read_file("/dev/stdin", 8 << 20));
   TRY(write_file_atomically(roots_path(world), roots));

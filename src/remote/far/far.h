@@ -40,7 +40,7 @@ Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world);
 using EngineInfo = std::shared_future<Result<nlohmann::json>>;
 EngineInfo ask_info(const FarWorld& world);
 
-// Returns the hello. Blocks until `info` is there.
+// Returns the hello. Blocks until `info` has arrived.
 wire::Hello far_hello(const FarWorld& world, const EngineInfo& info);
 
 // Returns the path where the public roots of the last start are kept, which is beside the program.

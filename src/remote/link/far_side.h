@@ -64,7 +64,7 @@ class FarSide {
   // Returns the line for the far side's sh that runs `bottle far WORDS`.
   std::string line_for(const std::vector<std::string>& words) const;
   Result<ssh::Connection> bulk();
-  // Drops the connections. Used after the network has changed, when they are dead even if ssh does not know it.
+  // Drops the connections. Used after the network has changed, when they are dead even if ssh has not noticed.
   void drop();
 
  private:

@@ -1,4 +1,5 @@
-// This file judges another machine, for `bottle remote check` and before a secret goes there. Each finding has a code.
+// This file judges another machine, for `bottle remote check` and before a secret is sent to it. Each finding has a
+// code.
 #pragma once
 
 #include <string>
@@ -20,8 +21,8 @@ std::vector<Finding> judge(const wire::Hello& hello, const std::string& name,
 // Does the same with this machine's own routes and clock.
 std::vector<Finding> remote_findings(const wire::Hello& hello, const std::string& name);
 
-// Checks whether a session may run there. Fails with Code::denied if the machine may lead back to the operator (unless
-// `allow_vpn`), and with Code::unavailable for everything else that would fail.
+// Checks whether a session may run on the machine. Fails with Code::denied if the machine may lead back to the operator
+// (unless `allow_vpn`), and with Code::unavailable for everything else that would fail.
 Result<> admit(const wire::Hello& hello, const std::string& name, bool allow_vpn);
 
 }  // namespace bottle::remote

@@ -19,7 +19,7 @@ struct MoshConnect {
 Result<MoshConnect> parse_mosh_connect(const std::string& text);
 
 // Reports whether the machine is behind a forwarded port of this machine, as a QEMU VM is, so that UDP cannot reach it.
-// `ours` are the machine's addresses as seen from here, `theirs` is the address that it reports.
+// `ours` are the machine's addresses as the near side sees them, `theirs` is the address that it reports.
 bool is_forwarded(const std::vector<std::string>& ours, const std::string& theirs);
 
 // Reports whether `text` is a number that has only decimal digits and is within the limits (which are below 100000).

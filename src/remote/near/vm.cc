@@ -42,7 +42,7 @@ Result<> check_engine(const wire::Hello& hello) {
   return fail(Code::timed_out, "the VM's container engine does not answer: " + hello.engine.error);
 }
 
-// Judges a VM like any other machine, before a secret goes there. A VM without a network cannot lead back to the
+// Judges a VM like any other machine, before a secret is sent to it. A VM without a network cannot lead back to the
 // operator.
 Result<> judge_vm(const wire::Hello& hello, const Job& job, const std::string& vm_name, bool offline) {
   TRY(check_engine(hello));
@@ -208,7 +208,7 @@ Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const 
   auto baked = [&]() -> Result<std::string> {
     auto judge = [](const machine::Vm&, const wire::Hello& hello) {
       return check_engine(hello);
-    };  // no secret goes there
+    };  // no secret is sent to this VM
     auto ready = TRY(make_ready(bake.spec, bake.far, bake.engine, bake.images, judge, progress));
     progress("keeping the VM's disk");
     TRY(warm_up(ready, bake.roots));

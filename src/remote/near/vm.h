@@ -28,7 +28,7 @@ struct ReadyVm {
   Far far;
   FarSide side;
   Channel channel;
-  Token token;  // how the sign-in token gets there; Via::job means among the job's values
+  Token token;  // how the sign-in token gets to the VM; Via::job means among the job's values
 };
 
 // Makes the VM for a session. Blocks for minutes. Independent steps run in parallel: the image is packed while the VM
@@ -37,8 +37,8 @@ struct ReadyVm {
 Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name,
                                 const std::function<void(const std::string&)>& progress);
 
-// Judges the hello of a VM from a baked disk: the VM must have what the job needs, and a secret may go there. `offline`
-// says that the VM has no network.
+// Judges the hello of a VM from a baked disk: the VM must have what the job needs, and secrets may be sent to it.
+// `offline` says that the VM has no network.
 Result<> judge_baked(const std::optional<wire::Hello>& hello, const Job& job, const std::string& vm_name, bool offline);
 
 // Makes a session's VM in a thread that is never joined. This takes minutes, and a caller that gives up in the meantime

@@ -38,7 +38,7 @@ constexpr Set kEndsValue = set_of(";,\"'`<>\\&#"), kEndsUser = set_of("/?#\"'<>`
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 bool is_quote(char c) { return c == '"' || c == '\'' || c == '`'; }
 
-// Returns where the line end at `at` ends, which may be escaped as in JSON, or `at` if none is there.
+// Returns where the line end at `at` ends, which may be escaped as in JSON, or `at` if there is none.
 size_t past_line_end(std::string_view text, size_t at) {
   size_t end = at;
   if (end < text.size() && text[end] == '\r') ++end;
@@ -110,7 +110,7 @@ Found token(std::string_view text, size_t begin, size_t end) {
 }
 
 // Returns whether the text begins like "/20260101/eu-central-1/s3/aws4_request", which follows the id of a key in a
-// signed request. The id is no secret there. In the query of a URL, the slashes are "%2F".
+// signed request. In it, the id is not a secret. In the query of a URL, the slashes are "%2F".
 bool is_aws_scope(std::string_view text) {
   constexpr size_t kLongest = 120;
   text = text.substr(0, kLongest);

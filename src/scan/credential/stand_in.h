@@ -9,7 +9,7 @@ namespace bottle::scan {
 // Returns whether a token of a known form is a stand-in: it names itself an example, repeats itself, or counts up.
 bool is_stand_in(std::string_view token);
 
-// Returns whether the text, at a place where only passwords occur, is no password but a variable, a stand-in, or the
+// Returns whether the text, at a place where only passwords occur, is not a password but a variable, a stand-in, or the
 // word "password".
 bool is_no_password(std::string_view value);
 

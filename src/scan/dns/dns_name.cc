@@ -47,7 +47,8 @@ bool is_punycode(std::string_view label) {
   return label.size() >= 4 && lower(label[0]) == 'x' && lower(label[1]) == 'n' && label.substr(2, 2) == "--";
 }
 
-// Returns whether Punycode stands for no name, because it has more bytes of data than a name in another script.
+// Returns whether Punycode does not encode a real name, because it has more bytes of data than a name in another
+// script.
 bool is_odd(std::string_view label) {
   std::string_view rest = label.substr(label.rfind('-') + 1);
   return rest.empty() || label.size() > 50 || longest_row(rest, is_digit) > 8;

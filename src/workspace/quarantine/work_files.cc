@@ -115,7 +115,7 @@ Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const gi
     if (attribute == "filter") {
       // Without a definition, git does not convert the file. The agent can name any filter in its .gitattributes.
       if (!q.filters.contains(value) && !q.may_have_filters) continue;
-      // Reading a longer file fails; such a file is no pointer.
+      // Reading a longer file fails; such a file is not a pointer.
       auto text = TRY(Beneath::open(tree)).read(path, kLongestPointer);
       bool converted = value == "lfs" && text && *text && is_lfs_pointer(**text);
       if (!converted) filtered[path] = value;

@@ -25,7 +25,7 @@ Result<std::vector<std::string>> known_commits(const Quarantine& q, const git::R
 
 // Brings the objects that a commit needs. Checks every object as `git fetch` with fetch.fsckObjects would. Returns
 // false if the commit or something it needs is broken or missing. Fails if there is no room. Measures the used room in
-// the operator's object store, because git packs the objects differently there; what a failed call leaves counts too.
+// the operator's object store, because git packs the objects differently in it; what a failed call leaves counts too.
 // Makes no ref.
 Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
                            const std::vector<std::string>& known, const std::string& id, Room& room);

@@ -94,7 +94,7 @@ bool is_configuration(int directory, const std::string& name) {
 }
 
 // Returns whether the path holds refs of other sessions, which do not belong in this one. (Their objects are sent,
-// because it is not known here which objects only they use.)
+// because the packer does not know which objects only they use.)
 bool is_of_sessions(std::string_view path) {
   return path.ends_with(".git/refs/bottle") || path.ends_with(".git/logs/refs/bottle") ||
          (path.find(".git/modules/") != std::string_view::npos && path.ends_with("/refs/bottle"));

@@ -95,7 +95,7 @@ void NearServices::change_policy(const wire::PolicyChange& change) {
   if (change.allow && !serves(rules->back().host)) return;
   config_->egress.allow = std::move(*rules);
   if (!relay_all_ && change.allow)
-    config_->egress.allow.back().inspect = true;  // like everything that is served from here
+    config_->egress.allow.back().inspect = true;  // like everything that the near side serves
   if (broker_) (void)broker_->configure(*config_);
 }
 

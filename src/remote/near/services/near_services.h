@@ -40,9 +40,9 @@ class NearServices {
   // Takes a line of the far guard. Ignores one that it cannot read.
   void take(std::string_view line);
   // Applies the operator's `policy` frame to the rules on this machine. The far side gets the same change, but it may
-  // not obey. A rule that is added affects only what is served from here.
+  // not obey. A rule that is added affects only what this side serves.
   void change_policy(const wire::PolicyChange& change);
-  // Sets the reason why nothing more may be let through from here. An empty string allows it again.
+  // Sets the reason why this side may let nothing more through. An empty string allows it again.
   void set_unrecorded(const std::string& why);
   // Returns what the other machine's guard must trust to speak with the broker, or an empty string if that is nothing
   // more.

@@ -63,7 +63,7 @@ struct Running {
 struct Reconnecting {
   int missed_checkpoints = 0;
 };
-// From here on the session is ending. `failure` says why it has no result.
+// From this state on, the session is ending. `failure` says why it has no result.
 struct StoppingThere {
   Failure failure;
 };
