@@ -27,7 +27,7 @@ def squid(field, inspecting=False):
     where = field.path("squid-%d" % port)
     os.makedirs(where)
     os.chmod(field.dir, 0o755)
-    os.chmod(where, 0o777)  # it gives up root
+    os.chmod(where, 0o777)  # it drops its root privileges
     listen, bump = "http_port 127.0.0.1:%d" % port, ""
     if inspecting:
         maker = "/usr/lib/squid/security_file_certgen"

@@ -67,7 +67,7 @@ class Bench:
         """Returns the tests/world that all suites of a run share, because a process can have only one. Each suite has
         its own home in it."""
         def make():
-            import world  # only where a figure needs one: it takes root
+            import world  # only if a figure needs one, because it needs root
             self.progress("the test world: dockerd, a name server, sites")
             return self.stack.enter_context(world.World())
         return self.once("world", make)
@@ -84,7 +84,7 @@ class Bench:
         """Measures each side once per round, in alternating order, so that other load on the machine affects all sides
         alike. Returns a dict of lists."""
         taken = {name: [] for name in sides}
-        for i in range(-1, rounds):  # the first is for warmth only
+        for i in range(-1, rounds):  # the first round only warms up
             for name in (list(sides) if i % 2 else reversed(list(sides))):
                 self.progress("%s: round %d of %d, %s" % (self.current.name, max(i + 1, 0), rounds, name))
                 value = sides[name]()
@@ -119,7 +119,7 @@ def run(names, quick=False, compare=False, as_json=False):
             bench.current = each
             try:
                 each.value = each.measure(bench)
-            except Exception as error:  # the other figures are still worth having
+            except Exception as error:  # one failure must not prevent the other figures
                 each.notes.append("not measured: %s" % error)
                 if not sys.stderr.isatty():
                     traceback.print_exc()

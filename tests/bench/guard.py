@@ -123,7 +123,7 @@ http {
         self.part("certificates")
         os.makedirs(self.path("stored"))
         os.chmod(self.dir, 0o755)
-        os.chmod(self.path("stored"), 0o777)  # nginx gives up root
+        os.chmod(self.path("stored"), 0o777)  # nginx drops its root privileges
         site = self.nginx("storing", """
   server { listen 127.0.0.1:%d ssl http2; server_name _; root %s; client_max_body_size 0; location / { dav_methods PUT; } }
 """ % (free_port(), self.path("stored")))
@@ -167,7 +167,7 @@ http {
         port = free_port()
         argv, ca = self.guard_command(port, blind.port if blind else 1, site.port if site else 1)
         guard = self.start("guard", argv, port, env=WITH_TOKEN)
-        until = time.time() + 10  # it listens a moment before it has written its certificate
+        until = time.time() + 10  # it listens a moment before it writes its certificate
         while not (os.path.exists(ca) and os.path.getsize(ca)) and time.time() < until:
             time.sleep(0.01)
         guard.ca = ca
@@ -193,11 +193,11 @@ http {
         return self.relay(self.part("answering"))
 
     def _relay_flooding(self):
-        # Not the kernel's 64 KB: with 256 KB a relay moves a third more for the same CPU, and only then is it worth beating.
+        # Uses 256 KB instead of the kernel's 64 KB, because a relay then moves a third more with the same CPU.
         return self.relay(self.part("flooding"), str(256 * 1024))
 
 
-    # -- for --compare: what may be missing is None
+    # -- for --compare; None for a program that is not installed
 
     def _tinyproxy(self):
         return compared.tinyproxy(self)
@@ -236,7 +236,7 @@ def cpu_each(program, count, **options):
 
 @figure("blind_bulk_ratio", 0.95, "x", "guard", "bytes through blind tunnels for a second of the proxy's CPU, of a plain splice relay's", at_least=True)
 def blind_bulk_ratio(bench):
-    # Not bytes a second of the clock: where client, server and proxy share two cores with others, that measures the scheduler.
+    # Measures CPU, not bytes per second: on two cores that clients and servers share, the rate would measure the scheduler.
     f = field(bench)
     guard, relay = f.part("guard_flooding"), f.part("relay_flooding")
     clock = {guard: [], relay: []}
@@ -457,7 +457,7 @@ def idle_cost(guard, mode, count=500, **options):
     """Returns the KB of resident memory that each of `count` idle connections adds to a guard that has served one."""
     options.update(to="127.0.0.1:%d" % guard.port)
     with holding(TOOLS + "load", mode, count=1, **options):
-        pass  # what is made once (contexts, roots, a leaf) is no connection's
+        pass  # contexts, roots and a leaf are made once and do not count as a connection's
     time.sleep(0.2)
     before = guard.resident()
     with holding(TOOLS + "load", mode, count=count, **options):
@@ -468,7 +468,7 @@ def idle_cost(guard, mode, count=500, **options):
 @figure("idle_tunnel_kb", 12, "KB", "guard", "resident memory of an idle blind tunnel")
 def idle_tunnel_kb(bench):
     f = field(bench)
-    guard = f.guard(blind=f.part("answering"))  # fresh: memory from earlier work would hide what is used now
+    guard = f.guard(blind=f.part("answering"))  # a new one, because memory from earlier work would hide what is used now
     return idle_cost(guard, "hold", target=BLIND + ":443", answer=ANSWER)
 
 

@@ -41,7 +41,7 @@ class Program:
         if self.child.poll() is None:
             for sign in (signal.SIGTERM, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self.child.pid, sign)  # its own session: nobody else's
+                    os.killpg(self.child.pid, sign)  # a separate session, so that signals reach only its processes
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.child.wait(5)
                     break

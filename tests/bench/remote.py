@@ -161,7 +161,7 @@ def reattach(bench):
             for pid in p.masters():
                 os.kill(pid, signal.SIGKILL)
             killed = time.time()
-            # A line that was said after the connection broke is one that had to wait for the next.
+            # Lines that were printed after the connection broke had to wait for the next connection.
             next(line for line in lines if line[:1] == "1" and float(line) > killed + 0.05)
             broken.append(time.time() - killed)
         bench.note("a killed ssh: %.2f s until the terminal shows what was missed (slowest %.2f), of which a new ssh connection is most" % (median(broken), max(broken)))

@@ -20,7 +20,7 @@ class Place:
         self.workspace = self.world.workspace()
         rules = {"allow": ["allowed.example.org"], "extra_ca": [self.world.ca]}
         self.config = {"bottles": {"b": {"runtime": "runc", "egress": rules}}, "agents": {"a": {"bottle": "b", "provider": "shell"}}}
-        # What only the first start of all makes is nobody's start: the guard's image and the shared egress network.
+        # The guard's image and the shared egress network are made only once per engine, so they do not count.
         self.start()
         self.docker_run()
 

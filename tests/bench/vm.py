@@ -24,7 +24,7 @@ def vm_ready_s(bench):
     config = {"bottles": {"b": {"runtime": "runc", "workspace": "clone", "egress": {"allow": ["allowed.example.org"]}}}, "agents": {"a": {"bottle": "b", "provider": "shell"}},
               "vms": {"lab": {"provider": "qemu", "cpus": 2, "memory": "2g"}}}
     env = {**w.environment(config, home=home), "XDG_RUNTIME_DIR": run_dir, "XDG_CACHE_HOME": os.path.join(world.CACHE, "xdg")}
-    # A session that failed may have left its VM to the next command; there will be none.
+    # A failed session may have left its VM for the next command to destroy.
     bench.stack.callback(lambda: subprocess.run(w.command("vm", "destroy", "--all"), env=env, capture_output=True, cwd=w.dir))
     bench.progress("the first disk, and `bottle vm bake` (minutes where the processor is emulated)")
     subprocess.run([os.path.join(world.ROOT, "providers", "qemu", "prepare")], env=env, check=True, capture_output=True)

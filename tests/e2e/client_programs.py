@@ -69,7 +69,7 @@ repositories { maven { url '%s/m2' } }
 dependencies { c 'org.example:left:1' }
 task get { doLast { println 'got ' + configurations.c.files*.name } }
 """ % URL
-# The pointer is committed before git-lfs has a say, as by another clone.
+# Commits the pointer without git-lfs, as if it came from another clone.
 LFS_SETUP = ("git init -q . && git config user.name a && git config user.email a@example.org && mv pointer object && git add object && "
              "git commit -qm x && git lfs install --local >/dev/null && echo 'object filter=lfs' > .gitattributes && "
              "git remote add origin %s/r.git && git lfs pull && cat object") % URL
@@ -96,7 +96,7 @@ with sync_playwright() as p:
     print(page.content())
 """ % URL
 
-PACKAGE = {"package.json": "{}", ".npmrc": "cafile=/nowhere/left.pem\n"}  # a repository's own authority must not get in the way
+PACKAGE = {"package.json": "{}", ".npmrc": "cafile=/nowhere/left.pem\n"}  # a repository's own authority must not interfere
 PROGRAMS = {
     "curl": Program(["curl", "-sS", URL]),
     "wget": Program(["wget", "-qO-", "--no-hsts", "--ca-certificate={ca}", URL]),

@@ -84,7 +84,7 @@ COMMANDS = {
     "core.untrackedCache": [("core.untrackedCache", "true")],
 }
 
-# Of the others a file is read, or nothing at all: pattern → why.
+# The other settings name a file that is read, or nothing at all: pattern → reason.
 HARMLESS = {
     r"(advice|color|column|fsck|(receive|fetch)\.fsck|feature|gitweb)\..*": "switches and words of what is shown or checked",
     r"(trace2|credential|credentialCache|credentialStore|fsmonitor|difftool|mergetool|merge|rebase|rerere|push|notes|status|stash)\."

@@ -15,7 +15,8 @@ from operators import Operator, wait_for  # noqa: E402
 RUNTIMES = ["runc", "runsc"]
 
 
-# One process each with -n: what boots a VM (one core is busy with it), what measures, and what needs the largest image.
+# With -n, each of these groups runs in one process: tests that boot a VM (which keeps one core busy), tests that
+# measure, and tests that need the largest image.
 TOGETHER = {"test_vm.py": "vm", "test_start_vm.py": "vm", "test_link.py": "link", "test_claude.py": "claude"}
 
 

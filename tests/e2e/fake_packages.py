@@ -21,7 +21,7 @@ cp "$FAKES/claude" "$prefix/$into/claude"
 printf '{"packages":{"%%s":{"version":"%%s","integrity":"%s"}}}' "$into" "$version" >"$prefix/node_modules/.package-lock.json"
 """ % (NEWEST, INTEGRITY)
 
-# What a program sees that should be alone in a container. `%s` is a file of this machine.
+# Checks that the program runs isolated in a container. `%s` is a file of this machine.
 LOOK = """seen() {
   echo "$0 as $(id -u):" $(grep -E 'CapEff|NoNewPrivs' /proc/self/status) interfaces $(ls /sys/class/net) host $(ls -d %s 2>&1)
 }
@@ -54,7 +54,7 @@ def make(where, claude="exit 0"):
         copy_program(name, system)
     look = LOOK % where
     write(system + "/usr/bin/dpkg", "#!/bin/sh\n{\n" + look + "} >>/var/seen\n")
-    for name in ("groupadd", "useradd"):  # the real ones, which want more of the kernel than other programs
+    for name in ("groupadd", "useradd"):  # the real ones, which need more of the kernel than other programs
         copy_program(name, system)
     for name in ("passwd", "group"):
         write(system + "/etc/" + name, "")

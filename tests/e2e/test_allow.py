@@ -110,7 +110,7 @@ def test_what_is_allowed_live_survives_the_guard(world, operator, until):
     before = world.engine("GET", "/containers/%s/json" % guard)["State"]["StartedAt"]
     world.docker("kill", guard)
     assert until(lambda: world.engine("GET", "/containers/%s/json" % guard)["State"]["StartedAt"] != before, 30)
-    time.sleep(4)  # it may have been too quick for the agent to notice; what counts is how it is afterwards
+    time.sleep(4)  # the change may be too quick for the agent to notice; only the state afterwards counts
     assert until(lambda: session.text.endswith("now open\n"), 20), session.text
     session.stop()
 
@@ -119,7 +119,7 @@ def test_save_keeps_what_is_in_the_file(world, operator, until):
     session = Watched(operator, until, LOOP % SITE)
     assert session.sees("now shut\n"), session.text
     where = os.path.join(operator.home, ".config", "bottle", "bottle.yaml")
-    real = os.path.join(operator.home, "dotfile")  # as dotfiles often are: a link
+    real = os.path.join(operator.home, "dotfile")  # a link, as dotfiles often are
     text = ("# my bottles\nbottles:\n  b:\n    egress:\n      allow:\n        - allowed.example.org   # needed\n\n      # soft\n      on_secret: warn\n"
             "agents:\n  a: {bottle: b, provider: shell}  # mine\n")
     with open(real, "w") as file:
@@ -130,7 +130,7 @@ def test_save_keeps_what_is_in_the_file(world, operator, until):
     assert done.returncode == 0 and "saved the rule in" in done.stdout, done
     assert open(real).read() == text.replace("# needed\n", "# needed\n        - " + SITE + "\n")
     assert os.path.islink(where)
-    # What cannot be edited is left alone, and said.
+    # A file that cannot be edited is left alone, with an error.
     odd = "bottles:\n  b: &b\n    workspace: copy\n  c: *b\n"
     with open(real, "w") as file:
         file.write(odd)

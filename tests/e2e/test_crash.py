@@ -45,7 +45,7 @@ def assert_nothing_is_left(world, operator, before):
     assert everything(world) == before
     assert operator.sessions() == [] and state_files(operator) == []
     assert os.listdir(temporary(operator)) == []
-    until = time.time() + 10  # a supervisor says its last word before it ends
+    until = time.time() + 10  # a supervisor reports its result before it exits
     while processes_of(operator) and time.time() < until:
         time.sleep(0.02)
     assert processes_of(operator) == []
@@ -78,13 +78,13 @@ def test_kill_9_of_the_launcher_at_every_record(world, operator, before, until, 
     process = launch(operator, SCRIPT % 2, BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD=record)
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
-    if record == RUNNING:  # the agent runs: the session goes on, and another launcher takes it up
+    if record == RUNNING:  # the agent runs, so the session continues, and another launcher can attach
         attached = operator.bottle("attach", operator.sessions()[0])
         assert attached.returncode == 0, attached
-    # Nobody else is needed: the supervisor ends what it began.
+    # The supervisor itself removes what it created.
     assert until(lambda: not processes_of(operator), 40)
     assert_nothing_is_left(world, operator, before)
-    # The last question whether the launcher is there comes between the two records; a process that was killed may not be gone yet.
+    # The last check for the launcher is between the two records; a process that was killed may still exist for a moment.
     if record != RUNNING - 1:
         assert ("kept\n" in came_home(operator, "kept.txt")) == (record >= RUNNING)
 

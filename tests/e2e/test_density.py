@@ -30,7 +30,7 @@ def test_many_at_once(world, operator, until):
             (len(containers(world, "agent")), [p.communicate(timeout=5) for p in processes if p.poll() is not None])
         up = time.time() - begun
 
-        # Their own subnets, one bridge for all guards.
+        # Each has its own subnet, and all guards share one bridge.
         networks = [world.engine("GET", "/networks/" + c["NetworkSettings"]["Networks"][name]["NetworkID"]) for c in containers(world, "agent")
                     for name in c["NetworkSettings"]["Networks"]]
         subnets = [ipaddress.ip_network(n["IPAM"]["Config"][0]["Subnet"]) for n in networks]
@@ -40,7 +40,7 @@ def test_many_at_once(world, operator, until):
         addresses = [c["NetworkSettings"]["Networks"]["bottle-egress"]["IPAddress"] for c in containers(world, "guard")]
         assert len(set(addresses)) == COUNT
 
-        # Each of them works: a request of its own through its own guard.
+        # Each of them works: it sends a request through its own guard.
         assert until(lambda: len(world.seen("allowed.example.org", begun)) >= COUNT, 90, 0.5), len(world.seen("allowed.example.org", begun))
         supervisors = [memory(pid) for pid, argv in processes_of(operator) if argv[1:2] == [b"supervise"]]
         guards = [memory(world.engine("GET", "/containers/%s/json" % c["Id"])["State"]["Pid"]) for c in containers(world, "guard")]

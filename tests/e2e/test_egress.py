@@ -23,7 +23,7 @@ def test_an_allowed_host_answers_and_a_forbidden_one_does_not(world, operator, r
 
 
 def test_a_blind_tunnel(world, operator, runtime):
-    # The session's own authority alone, without those that the operator adds.
+    # Only the session's own authority, without those that the operator adds.
     script = ("sed '/END CERTIFICATE/q' /run/bottle/ca.pem > /tmp/root.pem; curl -sS -m 20 --cacert /tmp/root.pem "
               "https://allowed.example.org/unknown-ca; curl -sS -m 20 https://allowed.example.org/x")
     session = operator.start(script, runtime=runtime, egress={"allow": ["allowed.example.org"]})

@@ -29,7 +29,7 @@ def before(world, operator):
 def assert_nothing_is_left(world, operator, before):
     assert everything(world) == before
     assert operator.sessions() == [] and state_files(operator) == []
-    until = time.time() + 10  # a supervisor says its last word before it ends
+    until = time.time() + 10  # a supervisor reports its result before it exits
     while processes_of(operator) and time.time() < until:
         time.sleep(0.02)
     assert processes_of(operator) == []
@@ -152,7 +152,7 @@ def test_the_engine_ends_while_the_agent_works(world, operator, before, until, s
     end_dockerd(world, sign)
     try:
         out, err = process.communicate(timeout=90)
-        # The engine is away: the work is where it was, and the operator is told how to get it.
+        # The engine is dead. The work is still in its container, and the operator is told how to get it.
         assert process.returncode != 0, (out, err)
         assert "bottle cleanup" in err and "bringing the work back failed" in err, err
     finally:
@@ -280,7 +280,7 @@ def test_a_workspace_of_strange_things(world, operator, workspace):
     assert seen[b"./in"] == b"l" and seen[b"./loop-a"] == b"l" and b"./deep/er" + b"/d" * 150 + b"/end" in seen
     assert not seen.keys() & {b"./fifo", b"./device", b"./socket", b"./out", b"./climb", b"./up"}, seen
     assert re.search(r"bottle did not send \d+ links whose target is absolute or outside the directory", session.err) or workspace == "clone", session.err
-    # All of it comes back as it was, but for the line that was added.
+    # Everything comes back unchanged, except for the line that was added.
     ref = operator.git("for-each-ref", "--format=%(refname)", "refs/bottle").strip()
     def changed(*filters):
         out = subprocess.run(["git", "-C", operator.workspace, "diff", "--name-only", "-z", *filters, "main", ref], capture_output=True, check=True).stdout
@@ -318,7 +318,7 @@ def test_a_manifest_with_a_mistake_starts_nothing(world, operator, text, says):
     assert operator.sessions() == [] and state_files(operator) == []
 
 
-# -- much
+# -- large sessions
 
 def test_two_starts_of_one_agent_at_once(world, operator, before):
     both = [operator.background("cd /workspace && echo %d > kept.txt; sleep 2" % n) for n in range(2)]
@@ -336,7 +336,7 @@ def test_two_starts_with_one_name(world, operator, before):
     assert "already has a session one" in refused or "session one already exists" in refused
     assert [status for _, status in ended if status != 125] == [0], ended
     assert operator.git("for-each-ref", "--format=%(refname)", "refs/bottle/one/worktree").split() == ["refs/bottle/one/worktree"]
-    # Nor may a later one be called so: what the first left would be taken for its own.
+    # A later session must not have the name either, because it would take over what the first one left.
     left = operator.start("true", "--name", "one")
     assert left.status == 125 and "its results are in" in left.err, left.err
     shutil.rmtree(os.path.join(world.state(operator.home), "results", "one"))

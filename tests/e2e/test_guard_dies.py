@@ -94,7 +94,7 @@ def test_out_of_memory_is_named(world, operator, until):
     process = operator.background(GREEDY)
     guard = once_running(world, until)
     world.docker("update", "--memory", "12m", "--memory-swap", "12m", guard)
-    # With that little no guard can serve for long: once it has died it gets its share back.
+    # No guard can serve for long with so little memory, so it gets its share back after it has died.
     died = until(lambda: not world.engine("GET", "/containers/%s/json" % guard)["State"]["Running"], 40, 0.02)
     world.docker("update", "--memory", "256m", "--memory-swap", "512m", guard, check=False)
     out, err = process.communicate(timeout=90)

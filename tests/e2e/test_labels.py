@@ -88,7 +88,7 @@ def test_an_image_with_our_labels_and_a_ledger_in_a_repository_condemn_nothing(w
         assert "container harmless has the labels of session deadbeef" in done.stderr, done.stderr
     assert precious(), everything(world)
     assert "/harmless" in everything(world)[0], "a label alone condemns nothing"
-    done = operator.bottle("cleanup", "--unrecorded", "--yes")  # nor when it is asked for: it is not named as we name things
+    done = operator.bottle("cleanup", "--unrecorded", "--yes")  # nor with --unrecorded, because sessions do not use such names
     assert done.returncode == 0 and precious() and "/harmless" in everything(world)[0], done
     world.docker("rm", "harmless")
 

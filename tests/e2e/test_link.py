@@ -32,10 +32,10 @@ def test_the_cable_is_as_long_as_it_says(world, far):
     assert lost == 0 and before < 20
     with far.link(delay_ms=80) as link:
         lost, fastest = ping(world, far)
-        assert lost == 0 and 80 <= fastest < 100  # the fastest: whatever else this machine does, a packet is never early
+        assert lost == 0 and 80 <= fastest < 100  # the fastest one, because load on this machine can only delay a packet
         link.set(delay_ms=0, loss=0.5)
         lost, _ = ping(world, far, 100, 0.01)
-        assert 50 < lost < 98  # of both ways: three of four
+        assert 50 < lost < 98  # the loss of both ways together: three of four
         link.cut()
         assert ping(world, far, 2)[0] == 100
         link.set(loss=0)
@@ -134,7 +134,7 @@ def test_typing_over_mosh(world, remote, far):
         child = pexpect.spawn(command[0], command[1:], env=env, cwd=remote.workspace, dimensions=(33, 101), encoding="utf-8", timeout=90)
         try:
             child.expect("agent runs")
-            child.expect_exact("\x1b[?1049h")  # mosh has the screen
+            child.expect_exact("\x1b[?1049h")  # mosh controls the screen
             child.sendline("PS1='in> '; echo mark-$((40+2))")
             child.expect("mark-42")
             mosh = [line for line in world_module.run("ip", "netns", "pids", world.host_ns).stdout.split() if "mosh-client" in open("/proc/%s/comm" % line).read()]
@@ -155,7 +155,7 @@ def test_typing_over_mosh(world, remote, far):
             child.expect_exact("\x1b[?1049h")
             child.sendline("echo again-$((1+1))")
             child.expect("again-2")
-            # A mosh that dies does not take the session with it: ssh has the terminal then.
+            # If mosh dies, the session continues, and the terminal uses ssh.
             mosh = [line for line in world_module.run("ip", "netns", "pids", world.host_ns).stdout.split() if "mosh-client" in open("/proc/%s/comm" % line).read()]
             os.kill(int(mosh[0]), signal.SIGKILL)
             child.expect("mosh has ended")

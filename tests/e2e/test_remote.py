@@ -181,7 +181,7 @@ def test_the_connection_dies_while_the_session_starts(remote, far, until):
         deadline = time.time() + 90
         while child.poll() is None and time.time() < deadline and state_of(remote) != "running":
             time.sleep(0.2)
-        if child.poll() is None:  # it was quicker than we were: an ordinary running session
+        if child.poll() is None:  # the start was faster than this test, so it is an ordinary running session
             for session in remote.sessions():
                 remote.bottle("stop", session, env=remote.extra_env)
         _, err = child.communicate(timeout=60)

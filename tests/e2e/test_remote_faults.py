@@ -43,14 +43,14 @@ def remembered(remote):  # noqa: F811
 def test_a_machine_that_has_changed_is_looked_at_anew(remote, far, until):  # noqa: F811
     assert start(remote, far, "true").status == 0
     kept = json.load(open(remembered(remote)))
-    kept["hello"]["uid"] = 7  # as if it had been so the last time
+    kept["hello"]["uid"] = 7  # as if the machine had described itself in this way the last time
     json.dump(kept, open(remembered(remote), "w"))
     # The second start still has the operator's variables, although ssh does not get those with secrets.
     secret = {"mine": {"from": "env:MINE", "hosts": ["allowed.example.org"]}}
     session = start(remote, far, "id -u", secrets=secret, env={"MINE": "a-value-of-the-operators"})
     assert session.status == 0 and session.out.strip() == str(os.stat(far.home).st_uid), session.explain()
     assert "has changed since the last time" in session.err, session.explain()
-    # What is remembered is a file like any: nonsense in it costs nothing.
+    # The remembered description is an ordinary file. Nonsense in it has no effect.
     for text in ('{"learned_ms":1,"hello":{"uid":"x","images":7}}', "[" * 1000):
         open(remembered(remote), "w").write(text)
         session = start(remote, far, "echo fine")
@@ -73,7 +73,7 @@ def test_what_is_there_is_not_sent_again(remote, far):  # noqa: F811
         sent.append(received(far) - before)
         want = far.run("sha256sum", os.path.join(remote.workspace, "large")).stdout.split()[0]
         assert session.out.split() == [text, want, "-"], session.explain()
-        if text == "second":  # what is kept there is lost, or another's: everything is sent, and nothing is noticed
+        if text == "second":  # the kept deliveries are lost, or another session's, so everything is sent without an error
             [kept] = glob.glob(far.home + "/.cache/bottle/sent/*")
             with open(kept, "r+b") as file:
                 file.seek(4 << 20)
@@ -105,7 +105,7 @@ def test_only_the_layers_that_lack_are_sent(remote, far):  # noqa: F811
     assert 1 << 20 < received(far) - before < 3 << 20, received(far) - before
     again = start(remote, far, "wc -c </more", "--image", name)
     assert again.status == 0 and "sending the image" not in again.err and "has changed since" not in again.err, again.explain()
-    # The same name for another: what is there is not taken for it.
+    # An image of the same name with other content is not mistaken for the right one.
     with open(os.path.join(context, "more"), "w") as file:
         file.write("newer")
     build()
@@ -127,7 +127,7 @@ def test_the_far_supervisor_dies_at_every_record(remote, far, until, record):  #
         restart_sshd(far)
     if record < 7:
         assert child.returncode == 125 and "before the agent ran" in err and out == "", (child.returncode, out, err)
-    elif record < 9:  # whether the gate was opened, nobody is left to say
+    elif record < 9:  # no process is left that knows whether the gate was opened
         assert child.returncode == 125 and "the session's supervisor died" in err and out in ("", "made\n"), (child.returncode, out, err)
     if record > 7:
         assert worktree(remote, "precious") == "precious\n", err
@@ -185,7 +185,7 @@ sys.exit(child.wait())
     assert done.returncode == 1 and found["clock"]["severity"] == "fail" and "1440 minutes" in found["clock"]["what"], found
     session = start(remote, far, "true", env=env)
     assert session.status == 125 and "clock" in session.err and far.left() == [], session.explain()
-    # It was right the last time, and the start is under way when this is noticed.
+    # The clock was right the last time, so the start has begun when this is noticed.
     assert start(remote, far, "true").status == 0
     session = start(remote, far, "true", env=env)
     assert session.status == 125 and "clock" in session.err and far.left() == [], session.explain()

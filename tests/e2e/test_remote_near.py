@@ -38,7 +38,7 @@ class Lines:
 
 def test_secrets_stay_here_and_requests_come_by(remote, far, until):  # noqa: F811
     since, token = time.time(), remote.world.token
-    # The placeholder to another host, too: it is refused there, and the value is not there to be found.
+    # The far guard refuses the placeholder to another host, and the value is not on that machine.
     process = begin(remote, far, 'echo "inside: $TOKEN"; curl -sS -m 20 -o /dev/null -w "other %{http_code}\\n" -H "X: $TOKEN" http://allowed.example.org/\n'
                     'curl -sS -m 60 https://inspected.example.org/bytes/3000000 | wc -c\n'
                     'curl -sS -m 20 -w "echo %{http_code}\\n" -H "X-Echo: Basic $(printf "%szz" "$TOKEN" | base64 -w0)" https://inspected.example.org/echo\n'
@@ -52,7 +52,7 @@ def test_secrets_stay_here_and_requests_come_by(remote, far, until):  # noqa: F8
         assert everywhere(remote, far, token) == []
         holders = [pid for pid in processes(far) if in_memory(pid, [token.encode()])]
         assert holders == [], "in memory on the far machine: %s" % holders
-        # The connection goes: the agent hears a code, at once, and not from a timeout of its own.
+        # The connection breaks. The agent gets an error code at once, not after its own timeout.
         far.stop_sshd()
         time.sleep(4)
         far.start_sshd()
@@ -179,13 +179,13 @@ def test_a_machine_that_leads_back_is_refused(remote, far):  # noqa: F811
         session = start()
         assert session.status == 125 and "tun7" in session.err and "--allow-vpn" in session.err, session.explain()
         assert far.left() == []
-        # The guard there refuses private ranges and metadata whatever the machine is.
+        # The far guard refuses private ranges and metadata on any machine.
         session = start("--allow-vpn")
         assert session.status == 0 and "lan 403" in session.out, session.explain()
         assert {e["code"] for e in session.audit() if e["action"] == "deny" and e["host"] in ("metadata.example.org", "lan.example.org")} == {"address"}, session.audit()
     finally:
         run("ip", "-n", far.ns, "link", "del", "tun7", check=False)
-    # Of either family, and by a bridge whose name is almost that of an engine's.
+    # Routes of either family, and through a bridge whose name resembles that of an engine's bridge.
     for network, there, here in (("10.77.0.0/24", "10.77.0.2/24", "10.77.0.9/24"), ("fd00:77::/64", "fd00:77::2/64", "fd00:77::9/64")):
         try:
             for ns, address in ((far.ns, there), (world.host_ns, here)):

@@ -90,7 +90,7 @@ def everywhere(remote, far, value):
             except OSError:
                 pass
     found += files_with(needles, far.home, far.path("data"), far.path("exec"), far.path("sshd.log"), far.path("dockerd.log"))
-    # The far machine has the same /tmp as everybody here: what its user has there.
+    # The far machine shares /tmp with this one, so this looks only at the files of its user.
     found += files_with(needles, *[p for p in (os.path.join("/tmp", n) for n in os.listdir("/tmp")) if os.lstat(p).st_uid == far_uid])
     for container in far.engine("GET", "/containers/json?all=1"):
         text = far.engine("GET", "/containers/%s/json" % container["Id"], raw=True).encode()
@@ -140,7 +140,7 @@ def in_memory_only(far, during, holders, after):
     stdin."""
     program = os.listdir(os.path.join(far.home, ".cache", "bottle"))
     assert during == [] and after == []
-    assert "guard" in holders and holders & set(program), holders  # the search finds what is there to be found
+    assert "guard" in holders and holders & set(program), holders  # shows that the search works
     assert holders <= {"guard", *program, "sshd", "dockerd", "containerd", "containerd-shim-runc-v2"}, holders
 
 
@@ -164,7 +164,7 @@ def test_what_must_not_leave_does_not_leave_from_there(remote, far):  # noqa: F8
 
 
 def test_by_sendenv(remote, far, until):  # noqa: F811
-    # A stock sshd drops it without a word: bottle does not.
+    # A default sshd drops the variable silently. bottle reports it.
     restart_sshd(far, AcceptEnv="LANG LC_*")
     session = remote.start(ASK, "--remote", far.target, "--token-via", "sendenv", secrets=SECRET, egress=EGRESS, env=remote.extra_env)
     assert session.status == 125, session.explain()

@@ -87,7 +87,7 @@ def test_setup_installs_starts_and_checks(remote, far, bare):  # noqa: F811
         return remote.bottle("remote", "setup", far.target, *args, env=remote.extra_env, **kwargs)
     done = remote.bottle("remote", "check", far.target, env=remote.extra_env)
     assert done.returncode == 1 and "no container engine" in done.stdout, done.stdout + done.stderr
-    done = setup()  # nobody is there to say yes
+    done = setup()  # there is no terminal to confirm on
     assert done.returncode == 125 and bare.asked() == [], (done.stderr, bare.asked())
 
     done = setup("--yes", "--json")

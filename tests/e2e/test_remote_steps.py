@@ -51,7 +51,7 @@ def cut_at_a_step(remote, far, until, pids, ran, env=None):  # noqa: F811
         kill(standing(pids()))
         child.kill()
         child.communicate()
-    if ran or child.returncode != 125:  # that its launcher is gone, a far supervisor hears a little later
+    if ran or child.returncode != 125:  # a far supervisor notices a little later that its launcher is gone
         assert child.returncode == 7 and out == "made\n", (child.returncode, out, err)
         assert worktree(remote, "precious") == "precious\n", err
         assert " confirmed that container" in err, err

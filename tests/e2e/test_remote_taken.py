@@ -42,7 +42,7 @@ def test_a_receipt_that_says_nothing(remote, far, until, receipt):  # noqa: F811
         assert "\nbottle: all is well" not in session.err, session.err
         assert "run `bottle cleanup`" in session.err, session.err
         assert worktree(remote, "precious") == "precious\n"
-    # Its supervisor may be ending: then it is left alone.
+    # If its supervisor is still ending, cleanup leaves it alone.
     assert until(lambda: remote.bottle("cleanup", env=remote.extra_env, timeout=60).returncode == 0 and not remote.sessions(), 60, 1)
 
 
@@ -56,7 +56,7 @@ def test_connections_that_end_at_once_are_not_made_without_end(remote, far, unti
         assert 2 <= served() <= 8, served()
         children = world_module.run("ps", "-o", "stat=", "--ppid", str(supervisor), check=False).stdout.split()
         assert sum(state.startswith("Z") for state in children) <= 1, children
-    # It is itself again.
+    # The real program is back.
     (session,) = remote.sessions()
     assert remote.bottle("stop", session, env=remote.extra_env, timeout=90).returncode == 0
     child.communicate(timeout=60)

@@ -17,7 +17,7 @@ from trap import Trap
 
 UID, OTHER = 4243, 4244
 
-# What an agent does, in a repository that is as hostile to it.
+# The work of an agent, in a repository that is hostile to it too.
 AGENT = r"""
 cd /workspace || exit 98
 rm -rf .git/hooks .git/info/attributes .gitattributes .git/modules sub nested
@@ -27,7 +27,7 @@ echo loose > loose.txt
 echo all done
 """
 
-# With these git itself runs what is planted: else the tests would be blind.
+# With these commands, git itself runs what is planted. This shows that the tests can fail.
 OWN_COMMANDS = ["git status", "git for-each-ref --format='%(objecttype)'", "git cat-file -p gone", "git update-ref refs/x/y HEAD",
                 "git fetch ext", "git fetch vcs", "git -c user.name=x -c user.email=x@y commit --allow-empty -m x", "git log -p -1",
                 "git -C nested status", "git submodule update --force"]
@@ -138,7 +138,7 @@ def test_somebody_elses_repository_is_refused(person, trap):
     for words in (["list", "--agents"], ["check"], ["cleanup"], ["__complete", "start", ""]):
         assert person.bottle(*words, config=person.config(), cwd=repository).returncode == 0
         expect_nothing(trap, words)
-    # Allowed, it is read, and runs no more than others do.
+    # If it is allowed, it is read, and nothing of it runs.
     with open(os.path.join(person.home, ".gitconfig"), "w") as file:
         file.write("[safe]\n\tdirectory = %s\n\tdirectory = %s-lender/.git/objects\n" % (repository, repository))
     session = person.start("cat /workspace/README.md", "-C", repository)
@@ -156,7 +156,7 @@ def test_a_directory_that_points_to_a_private_repository_sends_nothing(person, t
         session = person.start("cat /workspace/key; cd /workspace && git show", "-C", hostile, workspace=mode)
         assert session.status == 125 and "secret" not in session.out + session.err, session.explain()
         assert "does not name '%s' as a work tree" % hostile in session.err
-    # A real work tree goes, and the plan names what it is of.
+    # A real work tree is sent, and the plan names its repository.
     subprocess.run(person.as_them("git", "worktree", "add", "-q", os.path.join(private, "side")), check=True, cwd=private,
                    env={**os.environ, "HOME": person.home})
     done = person.bottle("start", "a", "--dry-run", config=person.config(), cwd=os.path.join(private, "side"))

@@ -13,7 +13,7 @@ import pytest
 import world as world_module
 
 UID = 4243
-# The user exists in this mount namespace only, and may use /dev/net/tun, as everybody may where udev has made it.
+# The user exists only in this mount namespace, and may use /dev/net/tun, as everyone may if udev made it.
 AS_THE_USER = ('set -e; mount --make-rprivate /; for f in passwd group subuid subgid; do mount --bind "$0/$f" /etc/$f; done; mount --bind "$0/tun" /dev/net/tun; '
                'exec setpriv --reuid %d --regid %d --clear-groups -- "$@"' % (UID, UID))
 

@@ -54,7 +54,7 @@ def test_what_passed_is_not_tried_again(world, operator, runtimes):
         session = operator.start("true", runtime=runtime)
         assert session.status == 0, session.explain()
         assert trials(world, since) == expected, runtime
-    os.utime(world.path("counted"))  # another program, for all we know
+    os.utime(world.path("counted"))  # bottle must assume that it is another program
     assert operator.start("true", runtime="counted").status == 0
     assert trials(world, since) == 3
 
@@ -82,5 +82,5 @@ def test_a_runtime_that_hangs(world, operator, runtimes, until):
     done = operator.bottle("cleanup")
     assert done.returncode == 0, done
     assert everything(world) == before and operator.sessions() == []
-    # Something that was asked for may still come. Until it cannot any more, the trial's record stays, and a later command looks again.
+    # The engine may still create what it was asked for. As long as it may, the record of the trial stays, and later commands look again.
     assert [path for path in state_files(operator) if not path.startswith("graves/trial-")] == []

@@ -9,7 +9,7 @@ import pytest
 
 from look import running
 
-# Prints one line per call: its name and what came of it.
+# Prints one line per call: its name and its result.
 CALLS = r"""
 import ctypes, errno, socket
 libc = ctypes.CDLL(None, use_errno=True)
@@ -97,7 +97,7 @@ def test_both_containers_have_the_filter(operator, until):
         process.communicate(timeout=60)
 
 
-# A runtime that lets every socket and the key rings through the filter that it was given, and else is runc.
+# A runtime that allows every socket and the key rings, and otherwise is runc with the given filter.
 LAX_RUNTIME = r"""#!/usr/bin/python3
 import json, os, sys
 if "create" in sys.argv:

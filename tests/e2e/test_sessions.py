@@ -92,7 +92,7 @@ def test_a_running_session_is_listed_followed_and_stopped(operator, until):
         assert info["session"] in stopped.stdout
         follow.expect(pexpect.EOF)
         assert json.loads(operator.bottle("list", "--json").stdout) == []
-        assert operator.bottle("stop", "--all").returncode == 0  # nothing to stop is no failure
+        assert operator.bottle("stop", "--all").returncode == 0  # having nothing to stop is not a failure
     finally:
         operator.bottle("stop", "--all")
         child.wait(60)

@@ -26,7 +26,7 @@ LogLevel VERBOSE
 ForceCommand {dir}/serve
 """
 
-# What a login may do here: git in this directory, or say that it got in.
+# What a login can do on this server: run git in this directory, or print that it succeeded.
 SERVE = """#!/bin/sh
 case "$SSH_ORIGINAL_COMMAND" in
   git-upload-pack*|git-receive-pack*) exec git-shell -c "$SSH_ORIGINAL_COMMAND" ;;
@@ -87,7 +87,7 @@ class Setup:
         self.one, self.two = os.path.join(operator.home, "key-one"), os.path.join(operator.home, "key-two")
         keygen(self.one)
         keygen(self.two)
-        # The first key is let in everywhere: what keeps it from the other host is ours, not the server.
+        # The server accepts the first key for every host, so only bottle can keep it from the other host.
         self.git, self.other = Server(world, "git.example.org", [self.one, self.two]), Server(world, "other.example.org", [self.one, self.two])
 
     def hosts(self, **changes):
@@ -183,7 +183,7 @@ def test_the_operators_own_agent_is_used_and_filtered(world, operator, ssh):
             if subprocess.run(["ssh-add", "-q", ssh.one, private], env={**os.environ, "SSH_AUTH_SOCK": sock}, capture_output=True).returncode == 0:
                 break
             time.sleep(0.1)
-        os.rename(ssh.one, ssh.one + ".away")  # what is not needed need not be readable
+        os.rename(ssh.one, ssh.one + ".away")  # a key that is not needed does not have to be readable
         session = operator.start("ssh git.example.org hello; ssh other.example.org there; ssh-add -L; ssh -o IdentitiesOnly=no -o IdentityFile=none -l root git.example.org any",
                                  ssh=ssh.hosts(), env={"SSH_AUTH_SOCK": sock})
         assert "logged in at git.example.org: hello" in session.out and "logged in at other.example.org: there" in session.out, session.explain()

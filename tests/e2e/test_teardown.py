@@ -16,7 +16,7 @@ def test_nothing_is_left_after_an_end(world, operator, until, runtime):
     assert session.status == 0, session.explain()
     assert everything(world) == before
     assert operator.sessions() == []
-    assert until(lambda: processes_of(operator) == [], 5)  # the supervisor tells its result, then ends
+    assert until(lambda: processes_of(operator) == [], 5)  # the supervisor reports its result before it exits
 
 
 def test_stop_ends_it_and_the_work_still_comes_back(operator, until):

@@ -72,7 +72,7 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab(world):
     lab = Lab(world)
-    # The disk is made outside of the world: of this machine's packages, once.
+    # The disk is made once, outside the world, from this machine's packages.
     provider = os.path.join(world_module.ROOT, "providers", "qemu", "prepare")
     done = subprocess.run([provider], env=lab.env, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -167,7 +167,7 @@ def test_what_root_of_the_vm_reaches(lab, tmp_path, monkeypatch, network):
         assert {"127.0.0.1", *OPERATORS} <= {hit["dst"] for hit in hits}, hits
 
 
-# -- without waiting for a boot: what is killed on its way
+# -- processes that are killed halfway, without waiting for a boot
 
 @pytest.mark.parametrize("after", [0.3, 1.5, 4])
 def test_kill_of_the_owner_leaves_its_vm_to_the_reaper(lab, after):
@@ -175,7 +175,7 @@ def test_kill_of_the_owner_leaves_its_vm_to_the_reaper(lab, after):
     time.sleep(after)
     owner.kill()
     owner.wait()
-    if not wait_for(lab.nothing_left, 60):  # killed between its first record and the reaper: the next command's part
+    if not wait_for(lab.nothing_left, 60):  # killed between its first record and the reaper; the next command must clean up
         assert not any("reap" in words for words in lab.processes().values()), lab.left()
         assert lab.bottle("cleanup").returncode == 0
     assert wait_for(lab.nothing_left, 10), lab.left()
@@ -199,7 +199,7 @@ def test_kill_of_owner_and_reaper_leaves_it_to_the_next_command(lab):
     assert wait_for(lab.nothing_left, 10), lab.left()
 
 
-# -- the real one
+# -- the real VM
 
 def test_it_boots_and_its_engine_answers(machine):
     seconds = machine.told["seconds"]
@@ -228,7 +228,7 @@ def test_nobody_else_signs_in_and_the_user_is_not_root(machine):
     done = machine.ssh("true", user="root")
     assert done.returncode == 255 and "Permission denied" in done.stderr
     assert machine.ssh("sudo -n id").returncode != 0
-    # The key of the first minute is not on the disk for the next one to find.
+    # The first host key is not on the disk, where the next VM could find it.
     done = machine.ssh("docker version >/dev/null && ls /var/lib/cloud/instance/ 2>/dev/null; cat /etc/shadow")
     assert "user-data" not in done.stdout and "root:" not in done.stdout
 
@@ -238,7 +238,7 @@ def test_only_loopback_leads_in_and_nothing_leads_out(machine):
     done = subprocess.run(["nsenter", "--net=/run/netns/" + world.host_ns, "--", "ss", "-ltnH"], capture_output=True, text=True)
     (line,) = [li for li in done.stdout.splitlines() if ":%d " % machine.ssh_info["port"] in li]
     assert "127.0.0.1:%d" % machine.ssh_info["port"] in line
-    # network: none. The addresses are the namespace's own canaries: a hole would be seen there.
+    # network: none. The addresses belong to canaries of the namespace, which would notice a hole.
     done = machine.ssh("for a in 10.0.2.2 169.254.169.254 203.0.113.2; do timeout 3 bash -c \"echo >/dev/tcp/$a/80\" 2>/dev/null && echo reached $a; done; true")
     assert done.returncode == 0 and "reached" not in done.stdout, done.stdout
 
@@ -269,7 +269,7 @@ def test_an_idle_vm_ends_itself_with_its_containers(machine, tmp_path):
     machine.visitor.wait()
     assert wait_for(lambda: machine.lab.list()[0]["state"] == "stopped", 330, 5), machine.lab.list()
     assert machine.owner.poll() is None, "its owner lives, and had no part in it"
-    # On its disk there is nothing left of what the agent's containers and whoever signed in had.
+    # The disk has nothing left of the agent's containers, and nothing of the user who signed in.
     (directory,) = [os.path.join(machine.lab.machines, d) for d in os.listdir(machine.lab.machines) if not d.endswith(".lock")]
     world_module.run("qemu-img", "convert", "-O", "raw", os.path.join(directory, "disk.qcow2"), str(tmp_path / "disk.raw"))
     def entries(path):

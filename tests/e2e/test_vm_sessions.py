@@ -283,7 +283,7 @@ def test_where_the_token_is(cloud, until, way):
     since, token, options = time.time(), cloud.world.token, {}
     if way == "file":
         options["deliver"] = cloud.world.path("token")
-    egress = {**EGRESS, "hosts": HOSTS}  # what is reached from this side has no name server of the world's
+    egress = {**EGRESS, "hosts": HOSTS}  # the near side does not use the world's name server
     process = cloud.start(ASK + "; sleep 300", *WAYS[way], wait=False, options=options, secrets=SECRET, egress=egress, token=way != "file")
     try:
         assert until(lambda: cloud.world.seen("inspected.example.org", since) or process.poll() is not None, 60)
@@ -341,7 +341,7 @@ def test_a_destroy_that_lies_is_not_believed(cloud, until):
         assert until(lambda: cloud.calls().count("destroy") >= 2, 60), "it is asked again"
         assert cloud.there() and "status" in cloud.calls()
     finally:
-        # The lie ends: the next order does what it says.
+        # The hook stops lying, and the next call does what it reports.
         for hook in ("destroy",):
             cloud.write(cloud.where, hook, '#!/bin/sh\nBOTTLE_OPT_FAULT= exec %s -B %s "$0"\n' % (sys.executable, QUICK))
         out, err = done.communicate(timeout=90)
@@ -468,7 +468,7 @@ def test_nobody_reaches_it_again_once_the_agent_runs(cloud, until):
     assert until(cloud.nothing_left, 60), cloud.left()
 
 
-# -- whoever made it dies
+# -- the process that made the VM dies
 
 WORK = "echo made >made.txt; sync; touch /run/bottle/worked; sleep 300"
 

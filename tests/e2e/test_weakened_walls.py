@@ -125,7 +125,7 @@ class TestWhatTheEngineEnforces:
 
         def arrived():
             return {hit["port"] for hit in world_module.read_jsonl(world.path("host.jsonl")) if hit["src"] == own}
-        iptables("-I")  # some engines have a rule of their own before this wall
+        iptables("-I")  # some engines have their own rule in front of this wall
         try:
             send_through(running.address("guard"), 22)
             send_through(running.address("guard", router), 80)

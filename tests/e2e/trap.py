@@ -94,7 +94,7 @@ class Trap:
         for git_dir in (where + "/.git", where + "/.git/modules/sub", where + "/nested/.git", lender + "/.git"):
             self.plant(git_dir, lender, included)
         for path in (where, lender):
-            # Seen by no index: git has to read every file to know whether it changed.
+            # No index knows these files, so git must read each one to see whether it changed.
             subprocess.run(["find", path, "-path", "*/.git", "-prune", "-o", "-type", "f", "-exec", "touch", "-d", "2020-01-01", "{}", "+"],
                            check=True)
             subprocess.run(["chown", "-hR", "%d:%d" % (owner, owner), path], check=True)

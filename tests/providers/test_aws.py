@@ -79,7 +79,7 @@ def test_a_create_that_died_leaves_nothing_unseen(api, vm):
     goes_on = threading.Event()
     api.fail("RunInstances", until=goes_on)
     killed_at(vm, api, "RunInstances")
-    groups, api.groups = api.groups, {}  # only the mark of the killed create is left to go by
+    groups, api.groups = api.groups, {}  # only the mark of the killed create identifies it
     done = vm.run("status", BOTTLE_IN_FLIGHT_SECONDS=600)
     assert done.status == AGAIN and "interrupted" in done.err, done
     api.groups = groups

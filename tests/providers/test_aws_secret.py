@@ -65,7 +65,7 @@ def test_a_secret_goes_its_way(tmp_path):
         assert not api.parameters, "it is removed when it was fetched"
         done = subprocess.run(["sh"], input=here, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}, timeout=60)
         assert done.returncode != 0 and done.stdout == "" and "ParameterNotFound" in done.stderr
-        api.parameters["/bottle/%s/token" % vm.name] = parameter  # as when nobody had fetched it
+        api.parameters["/bottle/%s/token" % vm.name] = parameter  # as if it had not been fetched
         assert vm.run("destroy").json == {"status": "gone"}
         assert not api.parameters and not api.groups
 

@@ -181,7 +181,7 @@ def test_not_set_up(kind, cloud, vm, tmp_path):
     vm.destroy()
 
 
-# ---- what is one cloud's own
+# ---- what only one cloud has
 
 @pytest.mark.parametrize("kind", ["gcloud"], indirect=True)
 def test_gcloud_limits(kind, cloud, vm):

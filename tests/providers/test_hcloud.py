@@ -72,7 +72,7 @@ def test_a_create_that_died_leaves_nothing_unseen(api, vm):
     api.fail("servers create", until=goes_on)
     killed_at(vm, api, "servers create")
     firewalls, keys = dict(api.things["firewalls"]), dict(api.things["ssh_keys"])
-    api.things["firewalls"], api.things["ssh_keys"] = {}, {}  # only the mark of the killed create is left to go by
+    api.things["firewalls"], api.things["ssh_keys"] = {}, {}  # only the mark of the killed create identifies it
     done = vm.run("status", BOTTLE_IN_FLIGHT_SECONDS=600)
     assert done.status == AGAIN and "interrupted" in done.err, done
     api.things["firewalls"], api.things["ssh_keys"] = firewalls, keys

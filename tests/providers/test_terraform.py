@@ -11,7 +11,7 @@ from hooks import AGAIN, CANNOT, NOT_SET_UP, ROOT, CommandState, Vm, until
 BIN = os.path.join(ROOT, "tests", "standin", "bin")
 REAL = shutil.which("terraform", path="/usr/local/bin:/usr/bin:/bin")
 
-# A machine is a file in DIRECTORY/cloud, made and ended by the module; what it is worth is what the operator's module is worth.
+# A machine is a file in DIRECTORY/cloud, which the module makes and removes.
 MODULE = """
 variable "bottle_name" {}
 variable "bottle_session" {}

@@ -48,7 +48,7 @@ def judge(bottle, directory, seed, leaks=2000, harmless=600):
             case = cases[each["file"]]
             if case.leak:
                 result.leaks += 1
-                # An error is no find.
+                # An error does not count as a finding.
                 if not any(not finding["warns"] for finding in each["findings"]):
                     result.missed.append(case.name)
             else:

@@ -42,7 +42,7 @@ class Api:
                     self.end_headers()
                     self.wfile.write(answer)
                 except (BrokenPipeError, ConnectionResetError):
-                    pass  # the caller was killed: what a test may want
+                    pass  # the caller was killed, which a test may intend
 
             do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = handle_any
 

@@ -58,7 +58,7 @@ class HcloudApi(Api):
         return "%s %s" % (found[1], verb), {"id": int(found[2] or 0), "query": query, "body": json.loads(body) if body else {}}
 
     def error(self, refused):
-        if not refused.code:  # not the API: something in front of it
+        if not refused.code:  # sent by a proxy in front of the API
             return refused.status, "text/html", b"<html><title>Bad Gateway</title></html>"
         return answer_json(refused.status, {"error": {"code": refused.code, "message": refused.message, "details": {}}})
 

@@ -26,7 +26,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self.log_lock = threading.Lock()
         self.log_file = open(log, "a", buffering=1) if log else None
 
-    def server_bind(self):  # HTTPServer's own asks the resolver for our name, which a test world may not answer
+    def server_bind(self):  # HTTPServer's version looks up this machine's name, which a test world may not resolve
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]
 

@@ -79,7 +79,7 @@ class Api(Handler):
             return self.reply(200, {"data": [], "has_more": False, "first_id": None, "last_id": None})
         if path.startswith("/api/event_logging"):
             return self.reply(200, {"accepted_count": 0, "rejected_count": 0})
-        # Profiles, settings, feature flags, metrics: "none here" is an answer Claude Code lives with.
+        # Claude Code accepts an empty answer to requests for profiles, settings, feature flags and metrics.
         return self.reply(404, {"type": "error", "error": {
             "type": "not_found_error", "message": "stand-in of the Messages API: " + path + " is not played"}})
 

@@ -60,7 +60,7 @@ def main():
     control = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     control.bind(args.control)
     other = {near: far, far: near}
-    waiting = {near: collections.deque(), far: collections.deque()}  # by where they go
+    waiting = {near: collections.deque(), far: collections.deque()}  # keyed by destination
     print("ready", flush=True)
     while True:
         now = time.monotonic()

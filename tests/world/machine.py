@@ -119,7 +119,7 @@ class Machine:
     def revive_dockerd(self):
         """Starts a new dockerd on the data of the dead one. The connections of sshd stay, and see its socket in the old
         place."""
-        for pid in ("dockerd.pid", "exec/containerd/containerd.pid"):  # a zombie that nobody reaps would pass for one that runs
+        for pid in ("dockerd.pid", "exec/containerd/containerd.pid"):  # a zombie that is not reaped would look like a running process
             with contextlib.suppress(OSError):
                 os.unlink(self.path(pid))
         self.start_dockerd()
@@ -225,7 +225,7 @@ class Machine:
             file.write('#!/bin/sh\nexec /usr/bin/ssh -F %s "$@"\n' % self.path("ssh_config"))
         os.chmod(os.path.join(self.bin, "ssh"), 0o755)
 
-    # -- what there is
+    # -- what exists
 
     def engine(self, method, path, raw=False):
         return self.world.engine(method, path, raw, socket_path=self.socket)

@@ -79,7 +79,7 @@ class World:
         self.script = script or os.path.join(STANDIN, "hello.json")
         self.stack = contextlib.ExitStack()
 
-    # -- life
+    # -- start and end
 
     def __enter__(self):
         if os.geteuid():
@@ -264,7 +264,7 @@ class World:
         """Starts a new dockerd on the same data after the old one died."""
         if self.dockerd.poll() is None:
             self.kill_dockerd()
-        for pid in ("dockerd.pid", "exec/containerd/containerd.pid"):  # a zombie that nobody reaps would pass for one that runs
+        for pid in ("dockerd.pid", "exec/containerd/containerd.pid"):  # a zombie that is not reaped would look like a running process
             with contextlib.suppress(OSError):
                 os.unlink(self.path(pid))
         self._dockerd()
@@ -372,7 +372,7 @@ class World:
         return subprocess.run(self.command(*args), capture_output=True, text=True, cwd=cwd or self.dir, timeout=timeout,
                               input=input, env={**self.environment(config, home, token), **(env or {})})
 
-    # -- what there is
+    # -- what exists
 
     def left(self, socket_path=None):
         """Returns everything that has a session's label. [] means that nothing is left."""

@@ -94,7 +94,7 @@ def start(vm):
     parts = {"host_key": config["ssh_keys"]["ed25519_private"], "host_key.pub": config["ssh_keys"]["ed25519_public"],
              "authorized_keys": "\n".join(config["users"][0]["ssh_authorized_keys"]) + "\n", "bootcmd": json.dumps(config["bootcmd"][0]),
              "sshd_config": config["write_files"][0]["content"], "user-data": json.dumps(config)}
-    if os.environ.get("BOTTLE_OPT_DELIVER"):  # what a module of terraform's may do
+    if os.environ.get("BOTTLE_OPT_DELIVER"):  # as a module of Terraform may do
         with open(os.environ["BOTTLE_OPT_DELIVER"]) as file:
             parts["delivered"] = file.read()
     for name, text in parts.items():
@@ -127,7 +127,7 @@ def start(vm):
                                  start_new_session=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
     vm["pid"] = child.pid
     save(vm)
-    if os.environ.get("BOTTLE_OPT_SEALED"):  # a VM without a network: nothing that begins there goes out
+    if os.environ.get("BOTTLE_OPT_SEALED"):  # a VM without a network: nothing that starts on it can get out
         run("nsenter", "--net=/run/netns/" + vm["ns"], "--", "iptables", "-w", "-A", "OUTPUT", "-o", "up0", "-m", "conntrack", "--ctstate", "NEW", "-j", "DROP")
 
 
@@ -203,10 +203,10 @@ def destroy():
             sys.exit(75)
     if vm:
         kill(vm)
-        run("ip", "-n", NET, "link", "del", "vm%d" % vm["slot"], check=False)  # with its namespace it would go some time later
+        run("ip", "-n", NET, "link", "del", "vm%d" % vm["slot"], check=False)  # otherwise it would disappear only some time after its namespace
         run("ip", "netns", "del", vm["ns"], check=False)
         shutil.rmtree(os.path.join(VMS, vm["name"]))
-    elif re.fullmatch("[a-z0-9-]+", os.environ.get("BOTTLE_VM_NAME", "")):  # made, and died before it was written down
+    elif re.fullmatch("[a-z0-9-]+", os.environ.get("BOTTLE_VM_NAME", "")):  # the hook made it, and died before it recorded it
         shutil.rmtree(os.path.join(VMS, os.environ["BOTTLE_VM_NAME"]), ignore_errors=True)
     return {"status": "gone"}
 
