@@ -142,10 +142,31 @@ Task<std::optional<bool>> serve_all_but_tls(Connection& c) {
 
 Task<bool> inspect_tls(Connection& c);
 
+// Counts a tunnel that is not inspected. Returns null, and records why, if a limit has been reached.
+Budget::Account* admit(Connection& c, const char* kind) {
+  auto admission = c.context.budget.admit(c.host, 0);
+  if (!admission.account) c.audit("deny", kind, kLimitReached, admission.reason);
+  return admission.account;
+}
+
+// Refuses a tunnel, where the client still waits for an answer.
+Task<bool> refuse_by_limit(Connection& c) {
+  c.answer(403, kLimitReached, true);
+  return finish(c);
+}
+
+// Records the end of a tunnel.
+void end_tunnel(Connection& c, const char* kind, const Budget::Account& account, std::string_view why) {
+  if (why == kNoBytesLeft) c.audit("deny", kind, kLimitReached, c.context.budget.end_by_bytes(account));
+  c.audit("close", kind, "", why, {}, {}, true);
+}
+
 Task<bool> blind(Connection& c) {
   // On the usual port of http://, nothing is dialed until the client's protocol is known, because a parent proxy gets
   // another kind of request for http://.
   bool late = c.port == 80;
+  Budget::Account* account = late ? nullptr : admit(c, "connect");
+  if (!late && !account) co_return co_await refuse_by_limit(c);
   if (!late && !co_await reach(c, "connect")) co_return co_await finish(c);
   if (auto served = co_await serve_all_but_tls(c)) co_return *served;
   auto hello = co_await check_hello(c);
@@ -156,16 +177,18 @@ Task<bool> blind(Connection& c) {
     c.upstream.reset();
     co_return co_await inspect_tls(c);
   }
-  if (late && !co_await reach(c, "connect")) co_return false;
+  if (late && (!(account = admit(c, "connect")) || !co_await reach(c, "connect"))) co_return false;
   c.audit("allow", "connect", "allowed", "");
   if (!co_await is_recorded(c, "connect")) co_return false;
-  auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, c.config->idle_ms,
+  auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, *account, c.config->idle_ms,
                              [&](const Config& config) { return blind_allowed(config, c.host, c.port); });
-  c.audit("close", "connect", "", why, {}, {}, true);
+  end_tunnel(c, "connect", *account, why);
   co_return true;
 }
 
 Task<bool> ssh(Connection& c, const SshHost& host) {
+  Budget::Account* account = admit(c, "ssh");
+  if (!account) co_return co_await refuse_by_limit(c);
   if (!co_await reach(c, "ssh")) co_return co_await finish(c);
   c.audit("allow", "ssh", "allowed", "");
   if (!co_await establish(c) || !co_await is_recorded(c, "ssh")) co_return false;
@@ -186,6 +209,10 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
       if (state == SshWatch::State::matched) break;
     }
     progress |= c.client.fill();
+    if (!c.context.budget.add_bytes(*account, c.client.in.size())) {
+      end_tunnel(c, "ssh", *account, kNoBytesLeft);
+      co_return false;
+    }
     from_client += c.client.in.size();
     c.upstream.out.append(c.client.in);
     c.client.in.clear();
@@ -199,11 +226,12 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
     }
     if (!progress) co_await c.wait(deadline);
   }
-  auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, c.config->idle_ms, [&](const Config& config) {
+  auto may_go_on = [&](const Config& config) {
     const auto* now = config.ssh_host(c.host, c.port);
     return now && now->key == host.key && !config.rules.denied(c.host);
-  });
-  c.audit("close", "ssh", "", why, {}, {}, true);
+  };
+  auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, *account, c.config->idle_ms, may_go_on);
+  end_tunnel(c, "ssh", *account, why);
   co_return true;
 }
 

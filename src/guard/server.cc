@@ -178,12 +178,29 @@ Result<> Server::configure(const wire::GuardConfig& wanted) {
     context_.config = before;
     return listened;
   }
+  if (!before) context_.budget.resume(wanted.used);
+  context_.budget.use(config->limits.list());
   context_.resolver.use(config->resolver);
   for (Waker* each : context_.wakers) each->wake();
   return {};
 }
 
 void Server::say(wire::FromGuard message) { context_.audit.raw(wire::encode(message) + "\n"); }
+
+// Tells the owner what was used, soon after a change. Returns the milliseconds after which it must be called again, or
+// -1 for never. A guard that runs alone has no owner to tell.
+int Server::tell_usage() {
+  constexpr int kEvery = 20;
+  Budget& budget = context_.budget;
+  if (options_.config_fd >= 0 || !budget.has_news()) return -1;
+  int64_t now = context_.loop.now();
+  if (now < usage_at_) return static_cast<int>(usage_at_ - now);
+  usage_at_ = now + kEvery;
+  if (context_.audit.congested()) return kEvery;
+  for (auto& hit : budget.take_hits()) say(std::move(hit));
+  if (auto changed = budget.take_changed(); !changed.empty()) say(wire::Usage{std::move(changed)});
+  return budget.has_news() ? kEvery : -1;
+}
 
 void Server::take(const wire::Configure& message) {
   if (auto done = configure(message.config); !done) return say(wire::GuardComplaint{done.error().what});
@@ -294,6 +311,7 @@ int Server::run() {
     auto sooner = [&](int ms) {
       if (ms >= 0 && (wait < 0 || ms < wait)) wait = ms;
     };
+    sooner(tell_usage());
     sooner(context_.audit.flush(context_.loop.now()));
     if (!accepting_) {
       // Level-triggered listeners would spin while the guard cannot accept.

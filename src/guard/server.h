@@ -48,6 +48,7 @@ class Server {
   void take(const wire::StreamPart& part);
   void take(const wire::Shutdown&);
   void say(wire::FromGuard message);
+  int tell_usage();
   std::string listening() const;
 
   Options options_;
@@ -58,7 +59,7 @@ class Server {
   std::string control_in_;
   UniqueFd spare_;  // is closed for a moment if no other descriptor is left, so that a client can be refused
   bool accepting_ = true;
-  int64_t pause_until_ = 0;
+  int64_t pause_until_ = 0, usage_at_ = 0;
   // Since when there has been no room, or kNever if the last connection was served.
   static constexpr int64_t kNever = -1;
   int64_t full_since_ = kNever;

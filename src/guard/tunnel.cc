@@ -14,17 +14,31 @@ constexpr int kRounds = 8;  // rounds before the other connections have their tu
 struct Direction {
   Stream& from;
   Stream& to;
-  PipeEnds pipe;
+  Budget* budget = nullptr;  // if set, the bytes of this direction count
+  Budget::Account* account = nullptr;
+  PipeEnds pipe = {};
   size_t in_pipe = 0;
   enum class State {
     open,
     shut,  // the end of `from` was passed on
     failed,
+    limited,  // `from` wants to send more than a limit allows
   } state = State::open;
   bool bulk = false, moved = false;
 
   bool is(State wanted) const { return state == wanted; }
   void fail() { state = State::failed; }
+
+  // Returns how many bytes may be read at once, at least 1. A byte beyond the limit shows that there are more.
+  size_t at_once(size_t most) const {
+    return budget ? static_cast<size_t>(std::clamp<uint64_t>(budget->bytes_left(*account), 1, most)) : most;
+  }
+  // Counts bytes that were read. Returns false if they may not go on.
+  bool count(size_t bytes) {
+    if (budget && !budget->add_bytes(*account, bytes)) return state = State::limited, false;
+    from.received += bytes;
+    return true;
+  }
 };
 
 // Empties the pipe as far as the peer takes the bytes.
@@ -52,9 +66,11 @@ bool round(Context& context, Direction& d) {
   if (!drain(d)) return false;
   d.moved |= d.to.flush();
   if (d.to.failed) d.fail();
-  if (d.is(Direction::State::failed) || !d.to.flushed() || !from.readable || d.from.eof) return false;
+  if (d.is(Direction::State::failed) || d.is(Direction::State::limited) || !d.to.flushed() || !from.readable ||
+      d.from.eof)
+    return false;
   if (!d.bulk) {
-    ssize_t n = from.recv(scratch, kSmall);
+    ssize_t n = from.recv(scratch, d.at_once(kSmall));
     if (n < 0) {
       if (errno != EAGAIN) d.fail();
       return false;
@@ -63,8 +79,8 @@ bool round(Context& context, Direction& d) {
       d.from.eof = true;
       return false;
     }
+    if (!d.count(static_cast<size_t>(n))) return false;
     d.moved = true;
-    d.from.received += static_cast<uint64_t>(n);
     ssize_t sent = d.to.source->send(scratch, static_cast<size_t>(n));
     if (sent < 0 && errno != EAGAIN) {
       d.fail();
@@ -80,10 +96,10 @@ bool round(Context& context, Direction& d) {
     d.bulk = false;
     return true;
   }
-  ssize_t n = splice_bytes(from.fd(), d.pipe.write.get(), kPiece);
+  ssize_t n = splice_bytes(from.fd(), d.pipe.write.get(), d.at_once(kPiece));
   if (n > 0) {
+    if (!d.count(static_cast<size_t>(n))) return false;
     d.in_pipe += static_cast<size_t>(n);
-    d.from.received += static_cast<uint64_t>(n);
     d.moved = true;
     d.bulk = static_cast<size_t>(n) >= kSmall;  // while pieces are large, no copy comes between them
     return drain(d);
@@ -110,8 +126,9 @@ bool pump(Context& context, Direction& d) {
 
 }  // namespace
 
-Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, Stream& upstream, int64_t idle_ms,
-                              MayGoOn may_go_on) {
+Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, Stream& upstream,
+                              Budget::Account& account, int64_t idle_ms, MayGoOn may_go_on) {
+  if (!context.budget.add_bytes(account, client.in.size())) co_return kNoBytesLeft;
   upstream.out.append(client.in);
   client.out.append(upstream.in);
   client.in.clear();
@@ -119,7 +136,7 @@ Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, St
   client.rest();
   upstream.rest();
   using State = Direction::State;
-  Direction up{client, upstream}, down{upstream, client};
+  Direction up{client, upstream, &context.budget, &account}, down{upstream, client};
   client.source->watch();
   upstream.source->watch();
   int64_t last = context.loop.now();
@@ -132,6 +149,7 @@ Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, St
     up.moved = down.moved = false;
     bool more = pump(context, up);
     more |= pump(context, down);
+    if (up.is(State::limited)) co_return kNoBytesLeft;
     if (up.is(State::failed) || down.is(State::failed)) co_return "connection reset";
     if (up.is(State::shut) && down.is(State::shut)) co_return "";
     if (more) waker.wake();

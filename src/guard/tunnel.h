@@ -13,9 +13,13 @@ namespace bottle::guard {
 // Decides whether a tunnel may continue under new rules.
 using MayGoOn = std::function<bool(const Config&)>;
 
+// The reason why a tunnel ended whose host or session may send nothing more.
+inline constexpr std::string_view kNoBytesLeft = "the limit of bytes up is reached";
+
 // Sends what is already in `in` and `out` of either stream first. Keeps half-closed directions open. Counts bytes in
-// the streams' `received`. Returns the reason why the tunnel ended, or an empty string for an orderly end.
-Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, Stream& upstream, int64_t idle_ms,
-                              MayGoOn may_go_on);
+// the streams' `received`, and those that go up in `account`. Returns the reason why the tunnel ended, or an empty
+// string for an orderly end.
+Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, Stream& upstream,
+                              Budget::Account& account, int64_t idle_ms, MayGoOn may_go_on);
 
 }  // namespace bottle::guard

@@ -273,6 +273,11 @@ GuardConfig guard_config() {
   config.egress.allow = {{"*.example.org", {443}, {"GET"}, {"/a/**"}, true},
                          {.host = "evil.example.org", .deny = true},
                          {.host = "paste.example.org", .on_secret = "warn", .on_injection = "block"}};
+  config.egress.allow[0].limit = {{100, 10 << 20, 3, 1000, 0}};
+  config.egress.allow[0].reads_usage = true;
+  config.egress.limit = {{5000, 500 << 20, 200, 2'000'000, 20'000'000}};
+  config.egress.prices = {{"some-model-*", 3, 15, 0.25, 3.75}};
+  config.used = {{"a.example.org", 1, 2, 3, 4, 5, 6}};
   config.egress.on_injection = "block";
   config.egress.lan = {{"tracker.bottle", "10.0.0.7:80", {"GET"}, {"/issues/**"}, true}};
   config.egress.on_secret = "redact";
@@ -321,6 +326,8 @@ void add_guard(std::vector<Sample>& all) {
   all.push_back(sample("guard-shutdown", ToGuard(Shutdown{})));
   all.push_back(sample("guard-ready", FromGuard(Ready{"10.0.0.2:3128", "-----BEGIN CERTIFICATE REQUEST-----\n"})));
   all.push_back(sample("guard-audit", FromGuard(decision())));
+  all.push_back(sample("guard-usage", FromGuard(Usage{{{"a.example.org", 1, 2, 3, 4, 5, 6}}})));
+  all.push_back(sample("guard-limit", FromGuard(LimitHit{"*.example.org", Quantity::tokens, 1000})));
   all.push_back(sample("guard-error", FromGuard(GuardComplaint{"no resolver"})));
   all.push_back(foreign("far-guard-here", ToNearSide(FarGuardHere{})));
   all.push_back(foreign("far-guard-request", ToNearSide(AgentRequest{7, "AAAA"})));

@@ -81,6 +81,7 @@ void Connection::audit(std::string_view action, std::string_view kind, std::stri
 void Connection::answer(int status, std::string_view code, bool close) {
   bool refused = status == 403 || status == 400 || status == 431;
   std::string body = (refused ? "bottle: refused (" : "bottle: failed (") + std::string(code) + "), id " + id + "\n";
+  if (code == kLimitReached) body += "A limit of the session is reached. It stays so until the operator raises it.\n";
   client.out.append("HTTP/1.1 ").append(std::to_string(status)).append(" bottle ").append(code);
   client.out.append(refused ? "\r\nX-Bottle-Deny: " : "\r\nX-Bottle-Error: ").append(code);
   client.out.append("\r\nContent-Type: text/plain\r\nContent-Length: ").append(std::to_string(body.size()));

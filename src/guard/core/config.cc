@@ -100,6 +100,7 @@ Result<> add_secrets(Config& config, const wire::GuardConfig& wanted) {
   for (const auto& each : wanted.secrets) secrets.push_back(TRY(compile_secret(each)));
   std::vector<policy::HostPattern> models;
   for (const auto& each : wanted.models) models.push_back(TRY(policy::HostPattern::compile(each)));
+  config.limits = TRY(Limits::compile(wanted.egress, models));
   config.secrets.compile(std::move(secrets), std::move(models));
   config.scanner = TRY(Scanner::make(config.secrets, wanted));
   return {};

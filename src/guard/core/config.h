@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "guard/core/injection_policy.h"
+#include "guard/core/limits.h"
 #include "guard/core/scanner.h"
 #include "guard/core/secret_policy.h"
 #include "guard/core/secrets.h"
@@ -49,6 +50,7 @@ struct Config {
   std::map<std::string, LanRoute> lan;
   SecretPolicy on_secret;
   InjectionPolicy on_injection;
+  Limits limits;
   std::optional<ParentProxy> parent;
   std::string resolver;  // ip:port, or empty for /etc/resolv.conf
   std::string roots;     // PEM of ca_bundle and extra_ca

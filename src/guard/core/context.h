@@ -9,6 +9,7 @@
 
 #include "base/os/splice.h"
 #include "guard/audit/audit.h"
+#include "guard/core/budget.h"
 #include "guard/core/config.h"
 #include "guard/core/near_side_streams.h"
 #include "guard/net/loop.h"
@@ -44,6 +45,7 @@ struct Context {
   PipePool pipes;
   NearSideStreams near_side{loop, audit};
   std::shared_ptr<const Config> config;
+  Budget budget;
   std::unique_ptr<SessionCa> ca;
   size_t connections = 0;
   size_t most_connections = kMaxConnections;  // less if the process may not have enough descriptors for so many

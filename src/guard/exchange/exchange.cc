@@ -150,7 +150,13 @@ void Exchange::count_memory() {
   c_.client.beside = (collected_ ? collected_->capacity() : 0) + (replay_ ? replay_->capacity() : 0) +
                      up_stream_.memory() + up_coded_.capacity() + (up_decoder_ ? up_decoder_->memory() : 0);
   c_.upstream.beside = coded_.capacity() + waiting_.capacity() + (decoder_ ? decoder_->memory() : 0) +
-                       (watch_ ? watch_->memory() : 0) + withheld_.capacity();
+                       (watch_ ? watch_->memory() : 0) + withheld_.capacity() + (usage_ ? usage_->memory() : 0);
+}
+
+// Counts bytes that go up. Returns false if they exceed a limit; the exchange has then ended.
+bool Exchange::count_up(uint64_t bytes) {
+  if (c_.context.budget.add_bytes(*request_.account, bytes)) return true;
+  return fail_with(403, kLimitReached, c_.context.budget.end_by_bytes(*request_.account));
 }
 
 // Scans g_scanned for disguised secrets and credentials. Returns false if the request must be refused.
@@ -239,7 +245,9 @@ bool Exchange::send_body() {
   if (release) held_up_.released();
   if (release && !up_scan_.pause(g_scanned)) return refuse_request();
   if (sending_ == Sending::done && !up_scan_.release(g_scanned)) return refuse_request();
-  if (!look_through(progress) || !pass_on()) return refuse_request();
+  if (!look_through(progress)) return refuse_request();
+  if (!count_up(g_scanned.size())) return false;
+  if (!pass_on()) return refuse_request();
   count_memory();
   if (sending_ == Sending::done) return true;
   progress |= release;

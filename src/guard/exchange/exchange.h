@@ -11,6 +11,7 @@
 #include "guard/exchange/message_scan.h"
 #include "guard/exchange/request.h"
 #include "guard/exchange/request_scan.h"
+#include "guard/exchange/usage_watch.h"
 #include "scan/encoding/content_decoder.h"
 
 namespace bottle::guard {
@@ -60,7 +61,10 @@ class Exchange {
     if (request.decodes) up_decoder_ = scan::ContentDecoder::make(request.codings);
   }
 
-  ~Exchange() { c_.client.beside = c_.upstream.beside = 0; }
+  ~Exchange() {
+    count_tokens();  // of an answer that was broken off
+    c_.client.beside = c_.upstream.beside = 0;
+  }
 
   // Runs the exchange on the connected upstream. `kept` says that an earlier request has used the upstream, so that the
   // server may have closed it since. After Outcome::retry, run() may be called once more.
@@ -94,6 +98,9 @@ class Exchange {
   bool end_watch();
   bool record_injections();
   bool withhold(bool& progress);
+  void begin_usage();
+  void count_tokens();
+  bool count_up(uint64_t bytes);
   void write_body();
   void count_memory();
   void write_head(size_t line_end, bool final);
@@ -141,6 +148,7 @@ class Exchange {
   std::optional<AnswerWatch> watch_;  // set if the answer is searched for prompt injections
   std::string withheld_;              // scanned bytes that wait until the watch has decided about them
   HeldBack held_watch_;
+  std::optional<UsageWatch> usage_;  // set if the answer says how many tokens it cost
   std::optional<Stop> stop_;
   std::optional<std::string> collected_;  // the request's head and body so far, while the length is unknown
   size_t collected_head_ = 0;

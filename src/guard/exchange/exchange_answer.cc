@@ -108,6 +108,7 @@ bool Exchange::answer_head() {
   answer_ = http::Body::of_response(head, request_.method);
   if (!take_off_codings()) return false;
   if (!begin_watch()) return false;
+  begin_usage();
   begin_body();
   write_head(line_end, true);
   answering_ = Answering::body;
@@ -140,6 +141,24 @@ bool Exchange::begin_watch() {
   watch_ = AnswerWatch::make(g_head, decoder_.has_value(), blocks);
   return watch_ || !blocks ||
          fail_with(502, "encoded_answer", "the guard cannot decode the answer to look for instructions to the agent");
+}
+
+void Exchange::begin_usage() {
+  if (g_head.status / 100 != 2 || answer_.done() || !c_.config->limits.reads_usage(c_.host)) return;
+  usage_ = UsageWatch::make(g_head, decoder_.has_value());
+}
+
+// Counts and records the tokens that the answer has cost so far, and reads no more of them.
+void Exchange::count_tokens() {
+  if (!usage_) return;
+  UsageReader reader = std::exchange(usage_, std::nullopt)->reader();
+  TokenUsage usage = reader.usage();
+  if (usage.total() == 0) return;
+  // The configuration may have changed, and the prices with it.
+  c_.context.budget.add_tokens(*request_.account, usage, c_.context.config->limits.cost(reader.model(), usage));
+  std::string reason = std::to_string(usage.read()) + " tokens in, " + std::to_string(usage.output) + " out";
+  if (!reader.model().empty()) reason += ", " + reader.model();
+  c_.audit("close", "http", "usage", reason, request_.method, request_.target);
 }
 
 // Decides how the answer's body goes to the client, and what happens to both connections afterwards.
@@ -266,6 +285,7 @@ bool Exchange::end_answer() {
     if (may_be_trailer(name)) trailers.append(name).append(": ").append(value).append("\r\n");
   if (!scan_.rewrite_answer(trailers)) return refuse_answer();
   answering_ = Answering::done;
+  count_tokens();
   held_down_.released();
   write_body();
   if (down_framing_ == Framing::chunked) c_.client.out.append("0\r\n").append(trailers).append("\r\n");
@@ -283,6 +303,7 @@ bool Exchange::answer_body() {
   bool progress = false;
   g_scanned.clear();
   if (!next_payload(progress)) return false;
+  if (usage_) usage_->feed(g_payload);
   if (!watch_answer(g_payload)) return stop_answer();
   if (!down_scan_.feed(g_payload, g_scanned)) return refuse_answer();
   if (answer_.done() && decoded_all_) return end_answer();

@@ -46,6 +46,11 @@ bool Exchange::pass_down(MessageScan* messages) {
 
 // Searches what the server sends for prompt injections. Returns false if the connection must end.
 bool Exchange::watch_message(std::string_view text, bool whole) {
+  if (c_.config->limits.reads_usage(c_.host)) {
+    if (!usage_) usage_.emplace();
+    usage_->feed(text);
+    if (whole) count_tokens();
+  }
   if (!watch_) return true;
   if (!watch_answer(text)) return false;
   if (!whole) return true;
@@ -88,6 +93,7 @@ Task<Outcome> Exchange::upgraded() {
   while (true) {
     if (withdrawn()) co_return Outcome::abort;
     bool progress = false;
+    size_t queued = up.out.size();
     if (up.unsent() < kHigh) {
       progress |= client.fill();
       if (!pass_up(to_server ? &*to_server : nullptr)) co_return Outcome::abort;
@@ -98,6 +104,7 @@ Task<Outcome> Exchange::upgraded() {
     }
     if (to_server && !release_messages(*to_server, up.out, held_up_, progress))
       co_return refuse_request(), Outcome::abort;
+    if (up.out.size() > queued && !count_up(up.out.size() - queued)) co_return Outcome::abort;
     if (to_client && !release_messages(*to_client, client.out, held_down_, progress))
       co_return stop_ ? stop_answer() : refuse_answer(), Outcome::abort;
     progress |= up.flush();

@@ -308,6 +308,10 @@ Verdict prepare_request(Connection& c, const http::Head& head, Request& request,
   request.framed |= http::iequals(request.upgrade, "websocket");
   request.syntax = syntax_of(head.find("content-type") ? head.find("content-type")->value : "");
   write_head(c, head, request, secrets, outgoing, out);
+  bool knows_length = request.body.kind() == http::Body::Kind::length;
+  auto admission = c.context.budget.admit(c.host, out.size(), knows_length ? request.body.left() : 0);
+  if (!admission.account) return {.code = kLimitReached, .reason = std::move(admission.reason)};
+  request.account = admission.account;
   return {.allowed = true};
 }
 

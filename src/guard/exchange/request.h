@@ -5,6 +5,7 @@
 #include <string>
 
 #include "guard/connection/connection.h"
+#include "guard/core/budget.h"
 #include "http/body.h"
 
 namespace bottle::guard {
@@ -27,7 +28,8 @@ struct Request {
   std::string upgrade;  // the protocol that the client asks to switch to, or empty
   bool framed = false;  // after an upgrade, only WebSocket frames without extensions pass, and they are scanned
   int minor = 1;
-  bool warned = false;  // a warning was recorded for a secret that passed anyway
+  Budget::Account* account = nullptr;  // of the host; null until the request is allowed
+  bool warned = false;                 // a warning was recorded for a secret that passed anyway
 };
 
 struct Verdict {

@@ -27,6 +27,8 @@ static void fields(Object& o, GuardRule& rule) {
   if (o.optional("deny", rule.deny)) o.flag("deny", rule.deny);
   if (o.optional("on_secret", !rule.on_secret.empty())) o.text("on_secret", rule.on_secret, kName);
   if (o.optional("on_injection", !rule.on_injection.empty())) o.text("on_injection", rule.on_injection, kName);
+  if (o.optional("limit", rule.limit.any())) o.object("limit", rule.limit);
+  if (o.optional("reads_usage", rule.reads_usage)) o.flag("reads_usage", rule.reads_usage);
 }
 
 static void fields(Object& o, GuardLanRoute& route) {
@@ -73,6 +75,8 @@ static void fields(Object& o, GuardEgress& egress) {
     o.table("on_secret_for", egress.on_secret_for, kMany, kName);
   texts(o, "allowed_secrets", egress.allowed_secrets);
   if (o.optional("on_injection", egress.on_injection != "warn")) o.text("on_injection", egress.on_injection, kName);
+  if (o.optional("limit", egress.limit.any())) o.object("limit", egress.limit);
+  if (o.optional("prices", !egress.prices.empty())) o.objects("prices", egress.prices, kFew);
   if (o.optional("hosts", true)) o.tables("hosts", egress.hosts, kMany, kName);
   text(o, "parent_proxy", egress.parent_proxy);
   text(o, "parent_login", egress.parent_login, 16 << 10);
@@ -96,6 +100,7 @@ void fields(Object& o, GuardConfig& config) {
   texts(o, "relay", config.relay);
   texts(o, "host_networks", config.host_networks);
   text(o, "unrecorded", config.unrecorded, 64 << 10);
+  if (o.optional("used", !config.used.empty())) o.objects("used", config.used, kMany);
   flag(o, "ssh_agent", config.ssh_agent);
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "wire/codec/codec.h"
+#include "wire/guard/usage.h"
 
 namespace bottle::wire {
 
@@ -21,6 +22,8 @@ struct GuardRule {
   bool deny = false;
   std::string on_secret = {};     // block | redact | warn, for this host; if empty, the general setting applies
   std::string on_injection = {};  // block | warn; likewise
+  GuardLimit limit = {};          // for all hosts of this rule together
+  bool reads_usage = false;       // whether the host's answers say how many tokens of a model they cost
   bool operator==(const GuardRule&) const = default;
 };
 
@@ -68,10 +71,12 @@ struct GuardSshHost {
 struct GuardEgress {
   std::vector<GuardRule> allow;
   std::vector<GuardLanRoute> lan;
-  std::string on_secret = "block";                        // block | redact | warn
-  std::map<std::string, std::string> on_secret_for;       // the same for a rule of src/scan or a secret, by its name
-  std::vector<std::string> allowed_secrets;               // fingerprints of credentials that may leave
-  std::string on_injection = "warn";                      // block | warn: an answer that instructs the agent
+  std::string on_secret = "block";                   // block | redact | warn
+  std::map<std::string, std::string> on_secret_for;  // the same for a rule of src/scan or a secret, by its name
+  std::vector<std::string> allowed_secrets;          // fingerprints of credentials that may leave
+  std::string on_injection = "warn";                 // block | warn: an answer that instructs the agent
+  GuardLimit limit = {};                             // for the session
+  std::vector<GuardPrice> prices = {};
   std::map<std::string, std::vector<std::string>> hosts;  // name → its fixed addresses, ip or ip:port
   std::string parent_proxy;                               // http://host:port; empty: none
   std::string parent_login;                               // user:password there, as they are; empty: none
@@ -98,6 +103,7 @@ struct GuardConfig {
   std::vector<std::string> relay;          // hosts that are reached by streams only; "*": all
   std::vector<std::string> host_networks;  // of the guard's machine, "20.30.41.0/24": names may not lead there
   std::string unrecorded;                  // why nothing may be let through, or empty
+  std::vector<HostUsage> used = {};        // before this guard started; it looks only at the first
   bool ssh_agent = false;                  // the owner of the control channel answers for an ssh-agent
   bool operator==(const GuardConfig&) const = default;
 };

@@ -45,6 +45,14 @@ static void fields(Object& o, AgentRequest& message) {
 
 static void fields(Object& o, GuardComplaint& message) { o.words("what", message.what, 64 << 10); }
 
+static void fields(Object& o, Usage& usage) { o.objects("hosts", usage.hosts, Usage::kMostHosts); }
+
+static void fields(Object& o, LimitHit& hit) {
+  o.text("of", hit.of, kName);
+  o.choice("limit", hit.limit, kQuantities);
+  o.number("most", hit.most);
+}
+
 static void fields(Object& o, NearSideHere& message) { o.text("root", message.root, kPem); }
 
 void fields(Object& o, ToGuard& message) { alternatives(o, "type", message); }

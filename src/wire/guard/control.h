@@ -70,7 +70,7 @@ struct GuardComplaint {
 };
 
 using ToGuard = std::variant<Configure, Certificate, AgentAnswer, NearSideUp, StreamPart, Shutdown>;
-using FromGuard = std::variant<Ready, Decision, AgentRequest, StreamPart, GuardComplaint>;
+using FromGuard = std::variant<Ready, Decision, AgentRequest, StreamPart, Usage, LimitHit, GuardComplaint>;
 template <>
 inline constexpr Kind kKind<ToGuard> = {"control message", 16 << 20};
 template <>

@@ -39,8 +39,8 @@ wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& se
     config.egress.hosts.clear();
     config.ssh.clear();
   }
-  auto& [allow, lan, on_secret, on_secret_for, allowed_secrets, on_injection, hosts, parent, login, extra_ca, resolver,
-         http2, idle] = config.egress;
+  auto& [allow, lan, on_secret, on_secret_for, allowed_secrets, on_injection, limit, prices, hosts, parent, login,
+         extra_ca, resolver, http2, idle] = config.egress;
   for (const auto& rule : plan.egress.allow)
     for (const auto& host : bound)
       if (std::string name = narrower(rule.host, host); !name.empty())

@@ -1,0 +1,169 @@
+#include "guard/core/budget.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <span>
+#include <utility>
+
+namespace bottle::guard {
+namespace {
+
+using wire::Quantity;
+
+std::string amount(Quantity quantity, uint64_t most) {
+  if (quantity == Quantity::cost) {
+    char text[40];
+    std::snprintf(text, sizeof text, "an estimated cost of %.2f", static_cast<double>(most) / 1e6);
+    return text;
+  }
+  static constexpr const char* kWhat[] = {" requests", " bytes up", " names", " tokens", ""};
+  return std::to_string(most) + kWhat[static_cast<size_t>(quantity)];
+}
+
+}  // namespace
+
+bool Budget::State::reached(Quantity quantity, uint64_t more) const {
+  uint64_t most = limit.most.of(quantity), now = used.of(quantity);
+  return most && (now >= most || more > most - now);
+}
+
+// Adds to the state what was used of a host that its limit covers.
+void Budget::add(State& state, const wire::HostUsage& used) const {
+  state.used.of(Quantity::requests) += used.requests;
+  state.used.of(Quantity::bytes_up) += used.bytes_up;
+  state.used.of(Quantity::names) += used.names;
+  state.used.of(Quantity::tokens) += used.tokens_in + used.tokens_out;
+  state.used.of(Quantity::cost) += used.cost;
+}
+
+void Budget::resume(const std::vector<wire::HostUsage>& used) {
+  for (const auto& each : used) accounts_[each.host].used = each;
+}
+
+void Budget::use(std::vector<Limit> limits) {
+  std::vector<State> before = std::exchange(states_, {});
+  for (auto& limit : limits) {
+    State& state = states_.emplace_back(State{.limit = std::move(limit)});
+    auto old = std::ranges::find_if(before, [&](const State& each) { return each.limit.of == state.limit.of; });
+    if (old == before.end()) continue;
+    for (size_t i = 0; i < state.told.size(); ++i)
+      state.told[i] = old->told[i] && old->limit.most.most[i] == state.limit.most.most[i];
+  }
+  for (auto& [name, account] : accounts_) {
+    account.limits = limits_of({name, false});
+    for (size_t each : account.limits) add(states_[each], account.used);
+  }
+}
+
+std::vector<size_t> Budget::limits_of(const policy::Host& host) const {
+  std::vector<size_t> list;
+  for (size_t i = 0; i < states_.size(); ++i) {
+    const Limit& limit = states_[i].limit;
+    if (host.name == wire::kOtherHosts ? limit.is_wide() : limit.covers(host)) list.push_back(i);
+  }
+  return list;
+}
+
+// Returns the account of a host without one.
+Budget::Account& Budget::open(const policy::Host& host, const std::vector<size_t>& limits) {
+  bool own = std::ranges::any_of(limits, [&](size_t each) { return !states_[each].limit.is_wide(); });
+  std::string name = own || accounts_.size() < kMostHosts ? host.name : wire::kOtherHosts;
+  auto [found, fresh] = accounts_.try_emplace(name);
+  Account& account = found->second;
+  if (!fresh) {
+    ++account.used.names;  // the host may have been counted before, but it is not told apart
+    return account;
+  }
+  account.used.host = name;
+  account.limits = name == host.name ? limits : limits_of({name, false});
+  return account;
+}
+
+Budget::Admission Budget::admit(const policy::Host& host, uint64_t bytes, uint64_t coming) {
+  auto found = accounts_.find(host.name);
+  bool fresh = found == accounts_.end();
+  std::vector<size_t> limits = fresh ? limits_of(host) : found->second.limits;
+  for (size_t each : limits) {
+    State& state = states_[each];
+    auto refused = [&](Quantity quantity, uint64_t more) { return state.reached(quantity, more); };
+    if (fresh && refused(Quantity::names, 1)) return {nullptr, hit(state, Quantity::names)};
+    if (refused(Quantity::requests, 1)) return {nullptr, hit(state, Quantity::requests)};
+    if (refused(Quantity::bytes_up, bytes + coming)) return {nullptr, hit(state, Quantity::bytes_up)};
+    if (refused(Quantity::tokens, 0)) return {nullptr, hit(state, Quantity::tokens)};
+    if (refused(Quantity::cost, 0)) return {nullptr, hit(state, Quantity::cost)};
+  }
+  Account& account = fresh ? open(host, limits) : found->second;
+  wire::HostUsage step{.names = fresh ? 1u : 0u, .requests = 1, .bytes_up = bytes};
+  for (size_t each : account.limits) add(states_[each], step);
+  ++account.used.requests;
+  account.used.bytes_up += bytes;
+  change(account);
+  return {&account, {}};
+}
+
+bool Budget::add_bytes(Account& account, uint64_t bytes) {
+  if (bytes == 0) return true;
+  if (bytes > bytes_left(account)) return false;
+  for (size_t each : account.limits) states_[each].used.of(Quantity::bytes_up) += bytes;
+  account.used.bytes_up += bytes;
+  change(account);
+  return true;
+}
+
+uint64_t Budget::bytes_left(const Account& account) const {
+  uint64_t left = UINT64_MAX;
+  for (size_t each : account.limits) {
+    uint64_t most = states_[each].limit.most.of(Quantity::bytes_up);
+    if (most) left = std::min(left, most - std::min(most, states_[each].used.of(Quantity::bytes_up)));
+  }
+  return left;
+}
+
+void Budget::add_tokens(Account& account, const TokenUsage& usage, uint64_t cost) {
+  wire::HostUsage step{.names = 0, .tokens_in = usage.read(), .tokens_out = usage.output, .cost = cost};
+  for (size_t each : account.limits) add(states_[each], step);
+  account.used.tokens_in += step.tokens_in;
+  account.used.tokens_out += step.tokens_out;
+  account.used.cost += cost;
+  change(account);
+}
+
+std::string Budget::end_by_bytes(const Account& account) {
+  State* least = nullptr;
+  uint64_t left = UINT64_MAX;
+  for (size_t each : account.limits) {
+    State& state = states_[each];
+    uint64_t most = state.limit.most.of(Quantity::bytes_up), used = state.used.of(Quantity::bytes_up);
+    if (!most || most - std::min(most, used) >= left) continue;
+    least = &state;
+    left = most - std::min(most, used);
+  }
+  return least ? hit(*least, Quantity::bytes_up) : "";
+}
+
+std::string Budget::hit(State& state, Quantity quantity) {
+  uint64_t most = state.limit.most.of(quantity);
+  if (!std::exchange(state.told[static_cast<size_t>(quantity)], true))
+    hits_.push_back({state.limit.of, quantity, most});
+  std::string of = state.limit.of.empty() ? "the session's limit of " : "the limit of ";
+  of += amount(quantity, most);
+  if (!state.limit.of.empty()) of += " for " + state.limit.of;
+  return of + " is reached, until the operator raises it";
+}
+
+void Budget::change(Account& account) {
+  if (!std::exchange(account.changed, true)) changed_.push_back(&account);
+}
+
+std::vector<wire::HostUsage> Budget::take_changed() {
+  std::vector<wire::HostUsage> list;
+  size_t count = std::min(changed_.size(), wire::Usage::kMostHosts);
+  for (Account* each : std::span(changed_).last(count)) {
+    list.push_back(each->used);
+    each->changed = false;
+  }
+  changed_.resize(changed_.size() - count);
+  return list;
+}
+
+}  // namespace bottle::guard

@@ -1,0 +1,78 @@
+// This file counts what the session uses, and refuses what exceeds a limit. A request is counted before anything of it
+// leaves, so that no number of connections or streams gets more through. The counts stay when the configuration
+// changes. The owner of the control channel hears of each change, and gives the counts to the next guard if this one
+// dies. The code is pure, and its memory is bounded, because the agent chooses the names.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "guard/core/limits.h"
+
+namespace bottle::guard {
+
+inline constexpr std::string_view kLimitReached = "limit_reached";
+
+class Budget {
+ public:
+  static constexpr size_t kMostHosts = 4096;  // that are told apart
+
+  // What was used of one host. Stays valid as long as the budget.
+  struct Account {
+    wire::HostUsage used;
+    std::vector<size_t> limits;  // positions in the list of limits
+    bool changed = false;
+  };
+
+  // Adds what was used before this guard started.
+  void resume(const std::vector<wire::HostUsage>& used);
+  // Replaces the limits. What was used counts for new limits, too.
+  void use(std::vector<Limit> limits);
+
+  struct Admission {
+    Account* account = nullptr;  // null if a limit refuses it
+    std::string reason;          // which one, for the operator
+  };
+  // Counts a request or a tunnel to the host, with the bytes that go up at once, unless a limit has been reached.
+  // `coming` is how many more bytes are known to follow; they must fit, too, but are counted when they arrive.
+  Admission admit(const policy::Host& host, uint64_t bytes, uint64_t coming = 0);
+  // Counts bytes that go up. Returns false, and counts nothing, if they would exceed a limit.
+  bool add_bytes(Account& account, uint64_t bytes);
+  // Returns how many bytes may still go up.
+  uint64_t bytes_left(const Account& account) const;
+  // Counts the tokens of an answer, which may exceed a limit because they are known only afterwards.
+  void add_tokens(Account& account, const TokenUsage& usage, uint64_t cost);
+
+  // Notes that the limit of bytes has ended a request or a tunnel. Returns the reason for the operator.
+  std::string end_by_bytes(const Account& account);
+
+  // Return what changed since the last call, at most one message's worth of it.
+  std::vector<wire::HostUsage> take_changed();
+  std::vector<wire::LimitHit> take_hits() { return std::exchange(hits_, {}); }
+  bool has_news() const { return !changed_.empty() || !hits_.empty(); }
+
+ private:
+  struct State {
+    Limit limit;
+    wire::GuardLimit used;
+    std::array<bool, wire::kQuantities.size()> told{};
+    bool reached(wire::Quantity quantity, uint64_t more) const;
+  };
+  std::vector<size_t> limits_of(const policy::Host& host) const;
+  Account& open(const policy::Host& host, const std::vector<size_t>& limits);
+  void add(State& state, const wire::HostUsage& used) const;
+  void change(Account& account);
+  std::string hit(State& state, wire::Quantity quantity);
+
+  std::vector<State> states_;
+  std::map<std::string, Account, std::less<>> accounts_;
+  std::vector<Account*> changed_;
+  std::vector<wire::LimitHit> hits_;
+};
+
+}  // namespace bottle::guard

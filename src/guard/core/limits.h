@@ -1,0 +1,49 @@
+// This file holds the compiled limits of a configuration, and the prices by which it estimates costs. The code is pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "guard/protocol/token_usage.h"
+#include "policy/host.h"
+#include "wire/guard/config.h"
+
+namespace bottle::guard {
+
+// A limit for all hosts that a pattern matches, or for the session.
+struct Limit {
+  std::string of;                            // the pattern; empty for the session
+  std::optional<policy::HostPattern> hosts;  // without a value, all
+  wire::GuardLimit most;
+
+  bool covers(const policy::Host& host) const { return !hosts || hosts->matches(host); }
+  // Returns whether hosts that are not told apart count, too, because they may be among those of this limit.
+  bool is_wide() const { return !hosts || !hosts->is_exact(); }
+};
+
+class Limits {
+ public:
+  // Rules with the same host share one limit, the smallest of each quantity. Fails with Code::invalid.
+  static Result<Limits> compile(const wire::GuardEgress& egress, const std::vector<policy::HostPattern>& models);
+
+  const std::vector<Limit>& list() const { return list_; }
+  // Returns whether the answers of the host say how many tokens they cost. Only the rules decide that, so that the
+  // agent cannot have other answers counted.
+  bool reads_usage(const policy::Host& host) const;
+  // Returns the estimated cost of an answer, in millionths of the currency of the prices, rounded up. Returns 0 without
+  // prices. The name that fits best has the price; for a model without a price, the highest price of each kind counts.
+  uint64_t cost(std::string_view model, const TokenUsage& usage) const;
+
+ private:
+  void add(const std::string& of, std::optional<policy::HostPattern> hosts, const wire::GuardLimit& most);
+
+  std::vector<Limit> list_;
+  std::vector<policy::HostPattern> metered_;
+  std::vector<wire::GuardPrice> prices_;
+};
+
+}  // namespace bottle::guard

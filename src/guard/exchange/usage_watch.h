@@ -1,0 +1,40 @@
+// This file reads the tokens that an answer of a model cost, as the answer streams by. It changes nothing in the
+// answer.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "guard/protocol/token_usage.h"
+#include "http/head.h"
+#include "scan/encoding/content_decoder.h"
+
+namespace bottle::guard {
+
+class UsageWatch {
+ public:
+  // Returns nothing if the answer has a coding that cannot be removed. `decoded` says that feed() gets the body without
+  // its codings.
+  static std::optional<UsageWatch> make(const http::Head& head, bool decoded);
+  // Watches one message of a WebSocket connection.
+  UsageWatch() : UsageWatch(*scan::ContentDecoder::make(""), UsageReader::Layout::json) {}
+
+  // Takes the next bytes of the body. Reads no more after kMost decoded bytes, or if the bytes do not match the
+  // codings.
+  void feed(std::string_view bytes);
+  const UsageReader& reader() const { return reader_; }
+  // Returns approximately how many bytes this object holds.
+  size_t memory() const { return decoder_.memory(); }
+
+  static constexpr uint64_t kMost = 256 << 20;
+
+ private:
+  UsageWatch(scan::ContentDecoder decoder, UsageReader::Layout layout)
+      : decoder_(std::move(decoder)), reader_(layout) {}
+
+  scan::ContentDecoder decoder_;
+  UsageReader reader_;
+  uint64_t seen_ = 0;
+};
+
+}  // namespace bottle::guard
