@@ -26,6 +26,21 @@ struct Resources {
   uint64_t shm = 1ull << 30;    // bytes; a part of the memory
 };
 
+// The most that a session may use of the hosts of a rule, or of all hosts; 0 means no limit.
+struct Limit {
+  uint64_t requests = 0, bytes_up = 0;
+  uint64_t names = 0;   // distinct hosts
+  uint64_t tokens = 0;  // of models, read and written
+  double cost = 0;      // estimated, in the currency of the prices
+  bool operator==(const Limit&) const = default;
+};
+inline constexpr uint64_t kMostNames = 4000;  // the guard tells a few more apart
+
+// What a million tokens of a model cost, in the operator's currency.
+struct Price {
+  double input = 0, output = 0, cache_read = 0, cache_write = 0;
+};
+
 struct AllowRule {
   std::string host;                  // example.org | *.example.org | *
   std::vector<uint16_t> ports;       // empty: 443 and 80
@@ -36,6 +51,7 @@ struct AllowRule {
   std::string on_injection = {};  // the same
   std::string preset =
       {};  // the preset that the rule comes from, with its version, such as "npm@1"; empty if it comes from none
+  Limit limit = {};
 };
 
 struct LanRoute {
@@ -51,6 +67,8 @@ struct Egress {
   std::map<std::string, std::string> on_secret_for;  // the same by the name of a scanning rule or a secret
   std::vector<std::string> allowed_secrets;          // fingerprints of credentials that may leave
   std::string on_injection = "warn";                 // block | warn: instructions to the agent in an answer
+  Limit limit;                                       // for the session
+  std::map<std::string, Price> prices;               // by the model's name, or by its beginning with a star at the end
   std::map<std::string, std::vector<std::string>>
       hosts;                          // fixed addresses: name → ip or ip:port, trusted by the operator
   std::string parent_proxy;           // http://host:port; in a guard's own file with user:password@

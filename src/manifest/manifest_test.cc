@@ -351,5 +351,24 @@ TEST(Docs, TheTablesAreThoseOfTheProgram) {
   EXPECT_EQ(table, keys_markdown()) << "run the tests once with BOTTLE_UPDATE_GOLDEN=1";
 }
 
+TEST(Manifest, ReadsLimitsAndPrices) {
+  auto manifest =
+      parse({"p.yaml",
+             "bottles:\n  base: {egress: {limit: {requests: 5k, cost: 20}, prices: {m-*: {input: 3, output: 1.5}}}}\n"
+             "  w:\n    extends: [base]\n    egress:\n      limit: {requests: 7, tokens: 2M, bytes_up: 10m}\n"
+             "      prices: {m-1: {input: 1, output: 2, cache_read: 0}}\n"
+             "      allow: [{host: a.org, limit: {bytes_up: 1k}}, {host: b.org, limit: {tokens: 1}}]\n"});
+  ASSERT_TRUE(manifest) << manifest.error().what;
+  const Egress& egress = manifest->bottles["w"].egress;
+  EXPECT_EQ(egress.limit, (Limit{7, 10 << 20, 0, 2'000'000, 20}));
+  ASSERT_EQ(egress.prices.size(), 2u);
+  EXPECT_EQ(egress.prices.at("m-*").cache_read, 3);
+  EXPECT_EQ(egress.prices.at("m-*").output, 1.5);
+  EXPECT_EQ(egress.prices.at("m-1").cache_read, 0);
+  EXPECT_EQ(egress.allow[0].limit.bytes_up, 1024u);
+  EXPECT_FALSE(egress.allow[0].inspect);
+  EXPECT_TRUE(egress.allow[1].inspect) << "tokens are read from answers";
+}
+
 }  // namespace
 }  // namespace bottle::manifest

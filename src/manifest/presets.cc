@@ -153,4 +153,9 @@ Result<std::vector<AllowRule>> preset_rules(std::string_view text) {
   return rules;
 }
 
+bool is_of_model(std::string_view preset) {
+  std::string_view name = preset.substr(0, preset.find('@'));
+  return name == "anthropic" || name == "openai" || name == "gemini";
+}
+
 }  // namespace bottle::manifest

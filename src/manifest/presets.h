@@ -33,4 +33,7 @@ std::span<const Preset> presets();
 // with Code::invalid if there is no such preset or version, or if the argument is missing or not valid.
 Result<std::vector<AllowRule>> preset_rules(std::string_view text);
 
+// Returns whether the hosts of a preset, such as "openai@1", are the API of a model.
+bool is_of_model(std::string_view preset);
+
 }  // namespace bottle::manifest

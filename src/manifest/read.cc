@@ -47,6 +47,28 @@ const Node& child(const Node& node, std::string_view key) {
   return found ? *found : nothing;
 }
 
+double number(const std::string& text) { return std::strtod(text.c_str(), nullptr); }
+
+// Changes what the node sets.
+Result<> read_limit(Limit& limit, const Node& node) {
+  if (auto most = text(node, "requests"); !most.empty()) limit.requests = to_amount(most);
+  if (auto most = text(node, "bytes_up"); !most.empty()) limit.bytes_up = to_size(most);
+  if (auto most = text(node, "names"); !most.empty()) limit.names = to_amount(most);
+  if (auto most = text(node, "tokens"); !most.empty()) limit.tokens = to_amount(most);
+  if (auto most = text(node, "cost"); !most.empty()) limit.cost = number(most);
+  if (limit.names > kMostNames)
+    return fail_at(node.find("names")->at, "names: at most " + std::to_string(kMostNames) + " can be told apart",
+                   "choose a lower limit, or remove it");
+  return {};
+}
+
+Price read_price(const Node& node) {
+  Price price{number(text(node, "input")), number(text(node, "output"))};
+  price.cache_read = number(text(node, "cache_read", text(node, "input")));
+  price.cache_write = number(text(node, "cache_write", text(node, "input")));
+  return price;
+}
+
 Result<AllowRule> read_rule(const Node& node) {
   AllowRule rule;
   if (node.kind == Node::Kind::scalar) {
@@ -64,7 +86,12 @@ Result<AllowRule> read_rule(const Node& node) {
                    "remove `inspect: false`, or the methods and paths");
   rule.on_secret = text(node, "on_secret");
   rule.on_injection = text(node, "on_injection");
-  rule.inspect = inspect != "false" || !rule.on_secret.empty() || !rule.on_injection.empty();
+  TRY(read_limit(rule.limit, child(node, "limit")));
+  bool counts_tokens = rule.limit.tokens || rule.limit.cost > 0;
+  if (counts_tokens && text(node, "inspect") == "false")
+    return fail_at(node.find("inspect")->at, "inspect: the guard cannot count tokens without inspection",
+                   "remove `inspect: false`, or the limits of tokens and cost");
+  rule.inspect = counts_tokens || inspect != "false" || !rule.on_secret.empty() || !rule.on_injection.empty();
   return rule;
 }
 
@@ -103,6 +130,8 @@ Result<> apply_egress(Egress& egress, const Node& node, const std::string& path)
   egress.on_secret = text(node, "on_secret", egress.on_secret);
   for (const auto& [name, value] : child(node, "on_secret_for").entries) egress.on_secret_for[name.text] = value.text;
   egress.on_injection = text(node, "on_injection", egress.on_injection);
+  TRY(read_limit(egress.limit, child(node, "limit")));
+  for (const auto& [name, value] : child(node, "prices").entries) egress.prices[name.text] = read_price(value);
   for (const auto& print : texts(node, "allowed_secrets")) egress.allowed_secrets.push_back(print);
   for (const auto& [name, value] : child(node, "hosts").entries) {
     auto& addresses = egress.hosts[lower(name.text)];

@@ -69,6 +69,21 @@ std::vector<std::string> workspace(const Plan& plan) {
   return lines;
 }
 
+std::string limit_text(const manifest::Limit& limit) {
+  std::string text;
+  auto add = [&](uint64_t most, const std::string& what) {
+    if (most) text += (text.empty() ? "" : ", ") + what;
+  };
+  add(limit.requests, std::to_string(limit.requests) + " requests");
+  add(limit.bytes_up, std::to_string(limit.bytes_up) + " bytes up");
+  add(limit.names, std::to_string(limit.names) + " names");
+  add(limit.tokens, std::to_string(limit.tokens) + " tokens");
+  char cost[64];
+  std::snprintf(cost, sizeof cost, "an estimated cost of %.2f", limit.cost);
+  add(limit.cost > 0, cost);
+  return text;
+}
+
 std::string rule_text(const manifest::AllowRule& rule) {
   std::string text = shown(rule.host) == "*" ? "* (every public host)" : shown(rule.host);
   std::vector<std::string> ports;
@@ -79,6 +94,7 @@ std::string rule_text(const manifest::AllowRule& rule) {
   if (!rule.on_secret.empty()) text += "  secrets: " + rule.on_secret;
   if (!rule.preset.empty()) text += "  preset " + shown(rule.preset);
   if (!rule.on_injection.empty()) text += "  instructions in answers: " + rule.on_injection;
+  if (auto limit = limit_text(rule.limit); !limit.empty()) text += "  at most " + limit;
   return text + (rule.inspect ? "  inspected" : "");
 }
 
@@ -112,6 +128,7 @@ std::vector<Line> explain(const Plan& plan) {
     egress.push_back("if a request carries " + shown(name) + ": " + what);
   if (plan.egress.on_injection != "warn")
     egress.push_back("if an answer instructs the agent: " + plan.egress.on_injection);
+  if (auto limit = limit_text(plan.egress.limit); !limit.empty()) egress.push_back("in all at most " + limit);
   if (!plan.egress.allowed_secrets.empty())
     egress.push_back("credentials that may leave: " + joined(plan.egress.allowed_secrets));
   if (!plan.egress.parent_proxy.empty()) egress.push_back("through " + shown(plan.egress.parent_proxy) + parent_login);

@@ -385,6 +385,14 @@ void set_policy(Plan& plan, const manifest::Bottle& bottle, const Facts& facts) 
     for (auto& file : *files) file = expand(file, facts);
 }
 
+Result<> check_limits(const Plan& plan) {
+  bool cost = plan.egress.limit.cost > 0 ||
+              std::ranges::any_of(plan.egress.allow, [](const AllowRule& rule) { return rule.limit.cost > 0; });
+  if (!cost || !plan.egress.prices.empty()) return {};
+  return fail(Code::invalid, "the cost is limited, but nothing says what the models cost",
+              "add egress.prices, such as prices: {\"some-model-*\": {input: 3, output: 15}}, per million tokens");
+}
+
 Result<> check_text(const Plan& plan) {
   if (!is_utf8(plan.workspace)) return fail(Code::invalid, "the path of the workspace is not UTF-8");
   if (!is_utf8(plan.prompt)) return fail(Code::invalid, "the prompt is not UTF-8");
@@ -463,6 +471,7 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   TRY(set_parent_login(plan, bottle, facts, &options));
   TRY(check_variables(plan, bottle));
   TRY(check_lan(plan));
+  TRY(check_limits(plan));
   allow_ssh(plan, bottle, facts);
   allow_provider(plan);
   warn_of_unreachable(plan);
@@ -492,6 +501,7 @@ Result<Plan> for_guard(const manifest::Bottle& policy, const Facts& facts) {
   TRY(set_parent_login(plan, policy, known, nullptr));
   plan.env.clear();  // there is no agent
   TRY(check_lan(plan));
+  TRY(check_limits(plan));
   allow_ssh(plan, policy, known);
   warn_of_unreachable(plan);
   return plan;

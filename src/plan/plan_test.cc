@@ -183,6 +183,17 @@ TEST(Make, ALoginAtAParentProxyIsASecretOfNoHost) {
   EXPECT_NE(shown.find("through http://p:1 with a login (from a file)"), shown.npos) << shown;
 }
 
+TEST(Make, LimitsAreInThePlanAndShown) {
+  auto plan = make(parsed("bottles: {w: {egress: {limit: {requests: 5k, cost: 20}, prices: {m: {input: 1, output: 2}}, "
+                          "allow: [{host: a.org, limit: {bytes_up: 10m, names: 2}}]}}}\n"
+                          "agents: {a: {bottle: w}}"),
+                   {.agent = "a"}, facts());
+  ASSERT_TRUE(plan) << plan.error().what;
+  std::string shown = joined(explain(*plan));
+  EXPECT_NE(shown.find("a.org  at most 10485760 bytes up, 2 names\n"), shown.npos) << shown;
+  EXPECT_NE(shown.find("in all at most 5000 requests, an estimated cost of 20.00\n"), shown.npos) << shown;
+}
+
 class Refusals : public ::testing::TestWithParam<Refusal> {};
 
 TEST_P(Refusals, SayWhatAndWhatToDo) {
@@ -198,6 +209,10 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"agents: {review: {}}", "there is no agent 'reveiw'", "'review'", {.agent = "reveiw"}},
         Refusal{"bottles:\n  w:\n    env: {X: \"${GONE}\"}\nagents: {a: {bottle: w}}",
                 "p.yaml:3:14: env.X: the variable GONE is not set", "export GONE"},
+        Refusal{"bottles: {w: {egress: {limit: {cost: 5}}}}\nagents: {a: {bottle: w}}",
+                "the cost is limited, but nothing says what the models cost",
+                "egress.prices",
+                {.agent = "a"}},
         Refusal{"bottles: {w: {egress: {parent_proxy: \"http://me:pw@p:1\"}}}\nagents: {a: {bottle: w}}",
                 "egress.parent_proxy contains a password", "parent_proxy_login"},
         Refusal{"bottles: {w: {egress: {parent_proxy_login: env:X}}}\nagents: {a: {bottle: w}}",

@@ -20,6 +20,7 @@
 #include "session/guard_link/egress_counters.h"
 #include "session/guard_link/egress_summary.h"
 #include "session/guard_link/policy_change.h"
+#include "session/guard_link/usage_book.h"
 #include "session/ledger/names.h"
 
 namespace bottle::session {
@@ -70,7 +71,7 @@ class Watch {
     if (audit_.kept())
       clients_.event(wire::Warning{"the last decisions of the guard could not be recorded: " + audit_.full()});
     result.audit = {audit_.close()};
-    result.egress = wire::EgressResult{summary_.denied(), summary_.secrets(), allowed_, {}};
+    result.egress = wire::EgressResult{summary_.denied(), summary_.secrets(), allowed_, {}, usage_.shown()};
     if (job_.plan.record) result.egress->recorded = summary_.recorded(job_.plan.egress.allow);
     result.exit = std::clamp(engine_.wait_container(names_.agent).value_or(stopped_ ? 143 : 125), 0, 255);
     if (!over_limit_.empty()) {
@@ -132,6 +133,12 @@ class Watch {
     if (!policy_.refused(complaint.what)) clients_.event(wire::GuardError{complaint.what});
   }
   void take(const wire::Decision& decision) { record(decision); }
+  void take(const wire::Usage& usage) { usage_.take(usage); }
+  void take(const wire::LimitHit& hit) {
+    bool money = hit.limit == wire::Quantity::cost;
+    clients_.event(wire::LimitReached{job_.plan.session, hit.of, wire::kQuantities[static_cast<size_t>(hit.limit)],
+                                      static_cast<double>(hit.most) / (money ? 1e6 : 1)});
+  }
   void take(const wire::AgentRequest& request) {
     if (ssh_) return ssh_->take_request(request, to_guard());
     if (!job_.far) return;
@@ -194,6 +201,7 @@ class Watch {
                           .guard_restarts = restarts_,
                           .record_lines = audit_.lines()};
     counters_.fill(metrics);
+    metrics.used = usage_.shown();
     return metrics;
   }
 
@@ -287,7 +295,9 @@ class Watch {
     }
     if (ended_ || stopped_ || Clock::now() < retry_at_) return;
     ++attempts_;
-    reviving_ = std::async(std::launch::async, [this, config = running_.guard_config] {
+    auto config = running_.guard_config;
+    config.used = usage_.all();
+    reviving_ = std::async(std::launch::async, [this, config = std::move(config)] {
       return start_guard(engine_, names_.guard, config, *running_.root);
     });
   }
@@ -308,6 +318,7 @@ class Watch {
   std::string over_limit_;  // why the agent was stopped, if it exceeded a limit
   EgressSummary summary_;
   EgressCounters counters_;
+  UsageBook usage_;
   LivePolicy policy_{running_.guard_config,
                      [this](const wire::GuardConfig& config) -> Result<> {
                        if (!guard_alive_)

@@ -50,6 +50,13 @@ static void fields(Object& o, SecretToModel& event) {
   o.words("what", event.what, 2000);
 }
 
+static void fields(Object& o, LimitReached& event) {
+  o.text("session", event.session, kName);
+  o.words("host", event.host, 300);
+  o.words("limit", event.limit, 64);
+  o.number("most", event.most);
+}
+
 static void fields(Object& o, PolicyChanged& event) {
   o.text("id", event.id, 64);
   o.flag("ok", event.ok);

@@ -65,6 +65,14 @@ struct SecretToModel {
   static constexpr const char* kType = "secret";
   std::string secret, host, code, what;  // `secret` is the name of the secret
 };
+// The guard refused something because of a limit, for the first time since the limit changed.
+struct LimitReached {
+  static constexpr const char* kType = "limit";
+  std::string session;
+  std::string host;   // the host of the rule; empty for the session
+  std::string limit;  // requests | bytes_up | names | tokens | cost
+  double most = 0;
+};
 // An operator changed the rules, or the change failed.
 struct PolicyChanged {
   static constexpr const char* kType = "policy";
@@ -131,10 +139,10 @@ struct DestroyingVm {
   std::string vm;
 };
 
-using Event =
-    std::variant<Step, Swept, VmMade, EngineAnswers, HelloCame, AgentRuns, ErrorOutput, Denied, SecretToModel,
-                 PolicyChanged, GuardLost, GuardBack, GuardError, RecordFull, RecordBack, Warning, CheckpointDone,
-                 LinkLost, LinkTrying, LinkBack, Attached, OutputMissed, TypingEnded, Collecting, DestroyingVm>;
+using Event = std::variant<Step, Swept, VmMade, EngineAnswers, HelloCame, AgentRuns, ErrorOutput, Denied, SecretToModel,
+                           LimitReached, PolicyChanged, GuardLost, GuardBack, GuardError, RecordFull, RecordBack,
+                           Warning, CheckpointDone, LinkLost, LinkTrying, LinkBack, Attached, OutputMissed, TypingEnded,
+                           Collecting, DestroyingVm>;
 template <>
 inline constexpr Kind kKind<Event> = {"event", 2 << 20};
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "wire/codec/codec.h"
+#include "wire/result.h"
 
 namespace bottle::wire {
 
@@ -30,6 +31,7 @@ struct Metrics {
   uint64_t guard_restarts = 0, record_lines = 0;
   std::vector<DecisionCount> decisions;
   std::vector<HostCount> hosts;
+  std::vector<HostUse> used = {};
 };
 void fields(Object& o, Metrics& metrics);
 

@@ -28,6 +28,15 @@ void fields(Object& o, Rule& rule) {
 
 }  // namespace
 
+void fields(Object& o, LimitChange& change) {
+  if (o.optional("host", !change.host.empty())) o.text("host", change.host, kName);
+  o.number("requests", change.requests);
+  o.number("bytes_up", change.bytes_up);
+  o.number("names", change.names);
+  o.number("tokens", change.tokens);
+  o.number("cost", change.cost);
+}
+
 void fields(Object& o, PolicyChange& change) {
   o.text("id", change.id, 64);
   if (o.optional("allow", change.allow.has_value())) {
@@ -36,8 +45,9 @@ void fields(Object& o, PolicyChange& change) {
   }
   o.text("deny", change.deny, kName);
   o.text("secret", change.secret, 64);
-  if (o.is_read() && change.allow.has_value() + change.deny.has_value() + change.secret.has_value() != 1)
-    o.refuse("allow", "or deny or secret is required, and only one of them");
+  o.object("limit", change.limit);
+  int given = change.allow.has_value() + change.deny.has_value() + change.secret.has_value() + change.limit.has_value();
+  if (o.is_read() && given != 1) o.refuse("allow", "or deny, secret or limit is required, and only one of them");
 }
 
 }  // namespace bottle::wire

@@ -26,7 +26,15 @@ struct Resize {
 };
 void fields(Object& o, Resize& resize);
 
-// Changes the rules for new connections. The event PolicyChanged answers it. Exactly one of the three is set.
+// Sets limits of the session; 0 removes one.
+struct LimitChange {
+  std::string host;  // of a rule; empty for the session
+  std::optional<uint64_t> requests = {}, bytes_up = {}, names = {}, tokens = {};
+  std::optional<uint64_t> cost = {};  // in millionths of the currency of the prices
+};
+void fields(Object& o, LimitChange& change);
+
+// Changes the rules for new connections. The event PolicyChanged answers it. Exactly one of the four is set.
 struct PolicyChange {
   static constexpr const char* kName = "policy request";
   static constexpr size_t kMost = 256 << 10;
@@ -34,6 +42,7 @@ struct PolicyChange {
   std::optional<manifest::AllowRule> allow;  // a rule to add; it revokes a denial of the same pattern
   std::optional<std::string> deny;           // a host or pattern to forbid from now on
   std::optional<std::string> secret = {};    // the fingerprint of a credential that may leave from now on
+  std::optional<LimitChange> limit = {};
 };
 void fields(Object& o, PolicyChange& change);
 

@@ -19,10 +19,20 @@ void fields(Object& o, SecretNotice& notice) {
   o.words("host", notice.host, 300);
 }
 
+void fields(Object& o, HostUse& use) {
+  o.words("host", use.host, 600);
+  o.number("requests", use.requests);
+  o.number("bytes_up", use.bytes_up);
+  o.number("tokens_in", use.tokens_in);
+  o.number("tokens_out", use.tokens_out);
+  o.number("cost", use.cost);
+}
+
 void fields(Object& o, EgressResult& egress) {
   o.objects("denied", egress.denied, kFew);
   if (o.optional("secrets", true)) o.objects("secrets", egress.secrets, kFew);  // older results do not have it
   o.number("allowed", egress.allowed);
+  if (o.optional("used", !egress.used.empty())) o.objects("used", egress.used, kFew);
   o.texts("recorded", egress.recorded, kFew, kRule);
 }
 

@@ -33,11 +33,21 @@ struct SecretNotice {
 };
 void fields(Object& o, SecretNotice& notice);
 
+// What the session has used of a host.
+struct HostUse {
+  std::string host;  // "(others)" for all hosts beyond those that are listed
+  uint64_t requests = 0, bytes_up = 0;
+  uint64_t tokens_in = 0, tokens_out = 0;  // of a model
+  double cost = 0;                         // of the tokens, estimated by the operator's prices
+};
+void fields(Object& o, HostUse& use);
+
 struct EgressResult {
   std::vector<DeniedHost> denied;
   std::vector<SecretNotice> secrets;
   uint64_t allowed = 0;                              // number of decisions
   std::optional<std::vector<std::string>> recorded;  // the rules that would have been needed; only in record mode
+  std::vector<HostUse> used = {};
 };
 void fields(Object& o, EgressResult& egress);
 

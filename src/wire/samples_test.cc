@@ -71,6 +71,9 @@ plan::Plan plan() {
   p.egress.allow[0].preset = "npm@1";
   p.egress.allow[0].on_injection = "warn";
   p.egress.on_injection = "block";
+  p.egress.allow[0].limit = {100, 10 << 20, 3, 1000, 0.5};
+  p.egress.limit = {5000, 500 << 20, 200, 2'000'000, 20};
+  p.egress.prices = {{"some-model-*", {3, 15, 0.25, 3.75}}};
   p.egress.on_secret_for = {{"jwt", "warn"}};
   p.egress.allowed_secrets = {"3543c50b0cb9"};
   p.egress.hosts = {{"db.example.org", {"10.0.0.8"}}};
@@ -191,7 +194,8 @@ SessionResult result() {
           EgressResult{{{"a.example.org:443", "not_allowed", 2, "a.example.org"}},
                        {{"github", "secret_to_model", "api.example.org"}},
                        12,
-                       {{"b.example.org"}}},
+                       {{"b.example.org"}},
+                       {{"api.example.org", 3, 4, 5, 6, 0.25}}},
           {{"egress.jsonl", 12, "0a"}},
           back(),
           receipt()};
@@ -229,6 +233,7 @@ void add_events(std::vector<Sample>& all) {
            ErrorOutput{"warning: x"},
            Denied{"a.example.org:443", "not_allowed", "no rule", "a.example.org"},
            SecretToModel{"github", "api.example.org", "placeholder_to_model", "the placeholder passed"},
+           LimitReached{"s1", "a.example.org", "requests", 100},
            PolicyChanged{"0123456789abcdef", true, "allowed a.example.org"},
            GuardLost{"the guard died"},
            GuardBack{},
@@ -386,6 +391,9 @@ std::vector<Sample> samples() {
   all.push_back(
       sample("policy-allow", PolicyChange{"7", manifest::AllowRule{"a.example.org", {8443}, {"GET"}, {"/a/**"}}, {}}));
   all.push_back(sample("policy-secret", PolicyChange{"7", {}, {}, "3543c50b0cb9"}));
+  all.push_back(
+      sample("policy-limit",
+             PolicyChange{.id = "7", .allow = {}, .deny = {}, .limit = LimitChange{"a.example.org", 1, 2, 3, 4, 5}}));
   all.push_back(sample("policy-deny", PolicyChange{"7", {}, "a.example.org"}));
   all.push_back(sample("values", job().values));
   all.back().tables = {"env", "secrets", "known"};
@@ -399,8 +407,13 @@ std::vector<Sample> samples() {
   all.push_back(foreign("known-machine", KnownMachine{1'800'000'000'000, hello()}));
   all.push_back(foreign("image-layers", ImageLayers{{{{"sha256:00", "sha256:01"}}}}));
   all.push_back(foreign("result", result()));
-  all.push_back(foreign(
-      "metrics", Metrics{true, true, 1, 12, {{"deny", "http", "not_allowed", 3}}, {{"a.example.org", 1, 2, 3, 4}}}));
+  all.push_back(foreign("metrics", Metrics{true,
+                                           true,
+                                           1,
+                                           12,
+                                           {{"deny", "http", "not_allowed", 3}},
+                                           {{"a.example.org", 1, 2, 3, 4}},
+                                           {{"api.example.org", 3, 4, 5, 6, 0.25}}}));
   all.push_back(foreign("forgotten", Forgotten{"s1", true, receipt()}));
   all.push_back(foreign("report", Report{true, {{"metadata", true, "no route"}}}));
   all.push_back(sample("go", Go{{{"HOME", "/home/agent"}},

@@ -14,7 +14,7 @@ namespace {
 
 struct AllowOptions {
   std::string session, host, bottle, secret;
-  std::vector<std::string> methods, paths;
+  std::vector<std::string> methods, paths, limits;
   bool save = false;
 };
 
@@ -36,7 +36,21 @@ Result<> allow_secret(const AllowOptions& o) {
   return {};
 }
 
+// A single name is the session if one of this name runs, and a host otherwise.
+Result<> change_limits(AllowOptions o) {
+  if (o.save || !o.bottle.empty() || !o.secret.empty() || !o.methods.empty() || !o.paths.empty())
+    return fail(Code::invalid, "--limit goes with a session and a host only",
+                "to change the limit of future sessions, edit `limit` of the bottle's egress");
+  wire::LimitChange change = TRY(limit_change(o.limits));
+  if (o.host.empty() && !o.session.empty() && !running_session(o.session)) o.host = std::exchange(o.session, "");
+  change.host = o.host;
+  std::string session = TRY(running_session(o.session));
+  print(session + ": " + TRY(change_policy(session, {.limit = change})) + " (from the next request on)");
+  return {};
+}
+
 Result<> allow(AllowOptions o) {
+  if (!o.limits.empty()) return change_limits(std::move(o));
   if (!o.secret.empty()) return allow_secret(o);
   if (o.host.empty() && o.session.empty())
     return fail(Code::invalid, "no host was given", "name a host, or a secret with --secret");
@@ -65,6 +79,7 @@ void add_allow(Command app, int& exit) {
   command.option("--methods", o->methods).separated_by(',').one_value_each();
   command.option("--paths", o->paths).one_value_each();
   command.option("--secret", o->secret);
+  command.option("--limit", o->limits).separated_by(',').one_value_each();
   command.flag("--save", o->save);
   command.option("--bottle", o->bottle);
   command.runs([o, &exit] { exit = exit_status(allow(*o)); });

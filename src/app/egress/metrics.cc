@@ -1,5 +1,6 @@
 #include "app/egress/metrics.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 #include <vector>
@@ -99,6 +100,20 @@ std::string exposition(const std::string& session, const wire::Metrics& metrics)
     out.sample(each.bytes_out, {{"host", each.host}, {"direction", "out"}});
     out.sample(each.bytes_in, {{"host", each.host}, {"direction", "in"}});
   }
+  out.metric("bottle_host_requests_total", "counter", "Requests to a host, and tunnels that are not inspected.");
+  for (const auto& each : metrics.used) out.sample(each.requests, {{"host", each.host}});
+  out.metric("bottle_host_bytes_up_total", "counter", "Bytes sent to a host, those of open connections included.");
+  for (const auto& each : metrics.used) out.sample(each.bytes_up, {{"host", each.host}});
+  out.metric("bottle_model_tokens_total", "counter", "Tokens of models, as their answers say.");
+  for (const auto& each : metrics.used) {
+    if (each.tokens_in == 0 && each.tokens_out == 0) continue;
+    out.sample(each.tokens_in, {{"host", each.host}, {"direction", "in"}});
+    out.sample(each.tokens_out, {{"host", each.host}, {"direction", "out"}});
+  }
+  out.metric("bottle_model_cost_millionths_total", "counter",
+             "Estimated cost of these tokens, in millionths of the currency of the prices.");
+  for (const auto& each : metrics.used)
+    if (each.cost > 0) out.sample(static_cast<uint64_t>(std::min(each.cost, 1e12) * 1e6 + 0.5), {{"host", each.host}});
   return out.take();
 }
 

@@ -99,5 +99,15 @@ TEST(Metrics, HaveALimitThatLosesNoCount) {
   EXPECT_TRUE(wire::encode_exactly(metrics));
 }
 
+TEST(Metrics, SayWhatWasUsed) {
+  wire::Metrics metrics{.used = {{"model.org", 3, 4096, 2112, 345, 0.126}, {"a.org", 1, 9, 0, 0, 0}}};
+  auto values = read_strictly(exposition("s1", metrics));
+  EXPECT_EQ(values["bottle_host_requests_total{session=\"s1\",host=\"a.org\"}"], 1u);
+  EXPECT_EQ(values["bottle_host_bytes_up_total{session=\"s1\",host=\"model.org\"}"], 4096u);
+  EXPECT_EQ(values["bottle_model_tokens_total{session=\"s1\",host=\"model.org\",direction=\"out\"}"], 345u);
+  EXPECT_EQ(values["bottle_model_cost_millionths_total{session=\"s1\",host=\"model.org\"}"], 126'000u);
+  EXPECT_FALSE(values.contains("bottle_model_tokens_total{session=\"s1\",host=\"a.org\",direction=\"out\"}"));
+}
+
 }  // namespace
 }  // namespace bottle::app

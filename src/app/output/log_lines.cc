@@ -1,5 +1,7 @@
 #include "app/output/log_lines.h"
 
+#include <cstdio>
+
 namespace bottle::app {
 namespace {
 
@@ -33,6 +35,17 @@ Line egress_line(const wire::Decision& decision) {
   return line;
 }
 
+std::string used_line(const wire::HostUse& use) {
+  std::string line = use.host + ": " + std::to_string(use.requests) +
+                     (use.requests == 1 ? " request, " : " requests, ") + std::to_string(use.bytes_up) + " bytes up";
+  if (use.tokens_in || use.tokens_out)
+    line += ", " + std::to_string(use.tokens_in) + " tokens in, " + std::to_string(use.tokens_out) + " out";
+  char cost[64];
+  std::snprintf(cost, sizeof cost, ", about %.2f", use.cost);
+  if (use.cost > 0) line += cost;
+  return line;
+}
+
 std::vector<Line> look_lines(const wire::Back& back) {
   std::vector<Line> lines;
   if (!back.sorted) return lines;
@@ -52,6 +65,9 @@ std::vector<Line> result_lines(const wire::SessionResult& result) {
   if (result.back)
     for (Line& line : lines_of(result.back->text)) lines.push_back(std::move(line));
   if (result.egress) lines.push_back(std::to_string(result.egress->allowed) + " connections and requests were allowed");
+  if (result.egress && !result.egress->used.empty()) lines.push_back("used:");
+  if (result.egress)
+    for (const auto& use : result.egress->used) lines.push_back("  " + used_line(use));
   if (result.egress && !result.egress->denied.empty()) {
     lines.push_back("blocked:");
     for (const auto& denied : result.egress->denied)

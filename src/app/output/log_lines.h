@@ -14,6 +14,9 @@ namespace bottle::app {
 // Returns one decision of the guard: time, action, target, reason. The line has no line end.
 Line egress_line(const wire::Decision& decision);
 
+// Returns what was used of a host, such as "api.example.org: 3 requests, 4096 bytes up".
+std::string used_line(const wire::HostUse& use);
+
 // Returns what a person should look at before running anything that came back, with a heading, or nothing. Print these
 // lines last, so that they are read.
 std::vector<Line> look_lines(const wire::Back& back);

@@ -92,6 +92,44 @@ void show_receipt(const wire::Receipt& receipt, bool fetched) {
   for (const auto& what : receipt.left) say("bottle: not removed: " + what + "; run `bottle cleanup`");
 }
 
+// Returns whether a word of another machine can be a part of a command that a person may copy.
+bool is_plain(const std::string& word) {
+  return std::ranges::all_of(word, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+           c == '_' || c == '*';
+  });
+}
+
+std::string number(double value, bool money) {
+  char text[64];
+  std::snprintf(text, sizeof text, money ? "%.2f" : "%.0f", value);
+  return text;
+}
+
+std::string about_limit(const wire::LimitReached& reached) {
+  bool money = reached.limit == "cost";
+  std::string text = "bottle: the limit of " + reached.limit + " (" + number(reached.most, money) +
+                     ") is reached for " + (reached.host.empty() ? "the session" : reached.host) +
+                     ". The guard refuses further requests until you raise it";
+  if (!is_plain(reached.session + reached.host + reached.limit)) return text + ".";
+  // A star would be expanded by a shell.
+  std::string host = reached.host.empty()         ? ""
+                     : reached.host.contains('*') ? "'" + reached.host + "' "
+                                                  : reached.host + " ";
+  return text + ", for example with: bottle allow " + reached.session + " " + host + "--limit " + reached.limit + "=" +
+         number(reached.most * 2, money);
+}
+
+// Shows what the session used of the hosts that it used most.
+void show_used(const std::vector<wire::HostUse>& used) {
+  constexpr size_t kMost = 8;
+  if (used.empty()) return;
+  say("");
+  say("Used:");
+  for (size_t i = 0; i < std::min(used.size(), kMost); ++i) say("  " + used_line(used[i]));
+  if (used.size() > kMost) say("  and " + std::to_string(used.size() - kMost) + " more hosts");
+}
+
 // What an event tells a person; an empty text is not shown.
 struct EventLine {
   Line operator()(const wire::Step& step) const { return dim(elapsed() + "  " + step.step); }
@@ -101,6 +139,7 @@ struct EventLine {
   Line operator()(const wire::GuardLost& lost) const { return "bottle: " + lost.what; }
   Line operator()(const wire::LinkLost& lost) const { return "bottle: " + lost.what; }
   Line operator()(const wire::LinkTrying& trying) const { return "bottle: " + trying.what; }
+  Line operator()(const wire::LimitReached& reached) const { return about_limit(reached); }
   Line operator()(const wire::Warning& warning) const { return "bottle: " + warning.what; }
   Line operator()(const wire::RecordFull& full) const { return "bottle: " + full.what; }
   Line operator()(const wire::RecordBack&) const {
@@ -140,6 +179,7 @@ void show_result(const wire::SessionResult& result, const Output& output) {
   }
   auto egress = result.egress.value_or(wire::EgressResult());
   show_blocked(result, std::move(egress.denied));
+  show_used(egress.used);
   show_secrets(egress.secrets);
   if (egress.recorded) show_recorded(result.bottle, *egress.recorded);
   show_receipt(result.receipt, back.error.empty());

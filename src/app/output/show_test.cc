@@ -50,5 +50,36 @@ TEST(Show, WorkThatComesHomeLaterIsThatOfNoDeadSupervisor) {
             "bottle: work of session s, which did not come home when the session ended:\n1 file changed\n");
 }
 
+std::string told(const wire::Event& event) {
+  testing::internal::CaptureStderr();
+  show_event(event, {});
+  return testing::internal::GetCapturedStderr();
+}
+
+TEST(Show, ALimitIsToldWithTheCommandThatRaisesIt) {
+  EXPECT_EQ(told(wire::LimitReached{"s1", "*.a.org", "requests", 100}),
+            "bottle: the limit of requests (100) is reached for *.a.org. The guard refuses further requests until you "
+            "raise it, for example with: bottle allow s1 '*.a.org' --limit requests=200\n");
+  EXPECT_EQ(told(wire::LimitReached{"s1", "", "cost", 2.5}),
+            "bottle: the limit of cost (2.50) is reached for the session. The guard refuses further requests until you "
+            "raise it, for example with: bottle allow s1 --limit cost=5.00\n");
+  for (const auto& evil : {wire::LimitReached{"s1; rm x", "a.org", "requests", 1},
+                           wire::LimitReached{"s1", "$(rm x)", "requests", 1}, wire::LimitReached{"s1", "", "a\nb", 1}})
+    EXPECT_EQ(told(evil).find("bottle allow"), std::string::npos) << told(evil);
+}
+
+TEST(Show, WhatWasUsedIsShort) {
+  wire::SessionResult result{.session = "s", .bottle = "b"};
+  auto& used = result.egress.emplace().used;
+  used.push_back({"model.org", 3, 4096, 2112, 345, 0.126});
+  for (int i = 0; i < 20; ++i) used.push_back({"h" + std::to_string(i), 1, 9, 0, 0, 0});
+  std::string text = shown(result);
+  EXPECT_NE(text.find("Used:\n  model.org: 3 requests, 4096 bytes up, 2112 tokens in, 345 out, about 0.13\n"
+                      "  h0: 1 request, 9 bytes up\n"),
+            text.npos)
+      << text;
+  EXPECT_NE(text.find("  and 13 more hosts\n"), text.npos) << text;
+}
+
 }  // namespace
 }  // namespace bottle::app

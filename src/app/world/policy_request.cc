@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/text/lower.h"
 #include "manifest/edit.h"
+#include "manifest/kinds.h"
 #include "wire/event.h"
 #include "wire/frames/frames.h"
 
@@ -32,6 +33,35 @@ Result<std::string> change_policy(const std::string& session, wire::PolicyChange
                      }));
   if (!answer.ok) return fail(Code::invalid, answer.what);
   return answer.what;
+}
+
+Result<wire::LimitChange> limit_change(const std::vector<std::string>& words) {
+  using manifest::Type, manifest::valid;
+  wire::LimitChange change;
+  for (const auto& word : words) {
+    size_t equals = std::min(word.find('='), word.size());
+    std::string name = word.substr(0, equals), most = word.substr(std::min(equals + 1, word.size()));
+    bool none = most == "none";
+    if (name == "cost") {
+      if (!none && !valid(Type::cost, most))
+        return fail(Code::invalid, "cost: expected " + std::string(manifest::kind(Type::cost).expect), "");
+      change.cost = none ? 0 : static_cast<uint64_t>(std::strtod(most.c_str(), nullptr) * 1e6 + 0.5);
+      continue;
+    }
+    auto* to = name == "requests"   ? &change.requests
+               : name == "bytes_up" ? &change.bytes_up
+               : name == "names"    ? &change.names
+               : name == "tokens"   ? &change.tokens
+                                    : nullptr;
+    if (!to)
+      return fail(Code::invalid, "'" + word + "' is not a limit",
+                  "write requests=…, bytes_up=…, names=…, tokens=… or cost=…");
+    Type type = name == "bytes_up" ? Type::bytes : Type::amount;
+    if (!none && !valid(type, most))
+      return fail(Code::invalid, name + ": expected " + std::string(manifest::kind(type).expect) + ", or none");
+    *to = none ? 0 : type == Type::bytes ? manifest::to_size(most) : manifest::to_amount(most);
+  }
+  return change;
 }
 
 Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector<std::string>& methods,

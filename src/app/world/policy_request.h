@@ -13,6 +13,10 @@ namespace bottle::app {
 // of what happened.
 Result<std::string> change_policy(const std::string& session, wire::PolicyChange change);
 
+// Reads limits such as "requests=200", "bytes_up=10m", "cost=20" or "tokens=none", which removes one. Fails with
+// Code::invalid.
+Result<wire::LimitChange> limit_change(const std::vector<std::string>& words);
+
 // Makes a rule from "example.org" or "example.org:8443" with methods and paths. Fails with Code::invalid if it is not a
 // host pattern with an optional port.
 Result<manifest::AllowRule> rule_from(const std::string& host, const std::vector<std::string>& methods,

@@ -17,8 +17,8 @@ struct AuditLine {
   uint64_t count = 1;            // the number of decisions that this line stands for
   std::string_view first, time;  // for several decisions, the times of the first and the last; empty means now
 
-  // Returns whether the line lets something through, or tells about or ends something that was let through. Such a line never stands
-  // for several decisions.
+  // Returns whether the line lets something through, or tells about or ends something that was let through. Such a line
+  // never stands for several decisions.
   bool of_traffic() const { return action == "allow" || totals || code == "usage"; }
 };
 

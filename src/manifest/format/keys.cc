@@ -14,6 +14,8 @@ constexpr Section kSections[] = {
     {"scan", "`bottles.<name>.scan`"},
     {"egress", "`bottles.<name>.egress`"},
     {"rule", "`bottles.<name>.egress.allow[]`, as a map"},
+    {"limit", "`bottles.<name>.egress.limit`, and `limit` of a rule"},
+    {"price", "`bottles.<name>.egress.prices.<model>`"},
     {"lan", "`bottles.<name>.egress.lan[]`"},
     {"ssh", "`bottles.<name>.ssh[]`"},
     {"agent", "`agents.<name>`"},
@@ -35,7 +37,8 @@ constexpr Key kKeys[] = {
     {"manifest", "vms", Shape::map, Type::section, "vm", "VMs that `bottle start --vm NAME` can create."},
 
     {"bottle", "extends", Shape::list, Type::name, "",
-     "Bottles whose settings this one inherits, in order. Maps are merged by name; `egress.allow`, `egress.presets`, "
+     "Bottles whose settings this one inherits, in order. Maps are merged by name, and `egress.limit` by key; "
+     "`egress.allow`, `egress.presets`, "
      "`egress.lan`, "
      "`egress.extra_ca`, `egress.allowed_secrets`, `scan.secrets`, `scan.rules`, `packages` and `ssh` are joined; "
      "this bottle's value replaces any other."},
@@ -140,6 +143,11 @@ constexpr Key kKeys[] = {
     {"egress", "on_injection", Shape::one, Type::choice, "block|warn",
      "What happens to an answer with instructions to the agent ([guard.md](guard.md#instructions-in-answers)). The "
      "default `warn` records it in the audit and warns you."},
+    {"egress", "limit", Shape::one, Type::section, "limit",
+     "The most that the session may use of all hosts together ([guard.md](guard.md#budgets))."},
+    {"egress", "prices", Shape::map, Type::section, "price",
+     "What models cost, by the name of the model or its beginning and a star. Needed for a limit of the cost.",
+     kOptional, false, Type::model},
     {"egress", "hosts", Shape::map_of_lists, Type::address, "",
      "Fixed addresses by host, used instead of the resolver's, and trusted even if they are private.", kOptional, false,
      Type::host},
@@ -172,6 +180,24 @@ constexpr Key kKeys[] = {
      "What happens to an answer of this host with instructions to the agent. Default: `egress.on_injection`. The host "
      "is "
      "then inspected."},
+
+    {"rule", "limit", Shape::one, Type::section, "limit",
+     "The most that the session may use of the hosts of this rule together. `tokens` and `cost` make the host "
+     "inspected."},
+
+    {"limit", "requests", Shape::one, Type::amount, "",
+     "Requests, and tunnels that are not inspected; k, m, g, t are powers of 1000."},
+    {"limit", "bytes_up", Shape::one, Type::bytes, "", "Bytes sent; k, m, g, t are powers of 1024."},
+    {"limit", "names", Shape::one, Type::amount, "", "Distinct hosts, at most 4000."},
+    {"limit", "tokens", Shape::one, Type::amount, "",
+     "Tokens that models have read and written, as their answers say. Tokens from a cache count."},
+    {"limit", "cost", Shape::one, Type::cost, "", "What these tokens cost by `egress.prices`, in the same currency."},
+
+    {"price", "input", Shape::one, Type::price, "", "The price of a million tokens that the model reads.", kRequired},
+    {"price", "output", Shape::one, Type::price, "", "The price of a million tokens that it writes.", kRequired},
+    {"price", "cache_read", Shape::one, Type::price, "", "The price if it reads them from a cache. Default: `input`."},
+    {"price", "cache_write", Shape::one, Type::price, "",
+     "The price if they are written to a cache. Default: `input`."},
 
     {"lan", "name", Shape::one, Type::host, "", "The name inside the bottle.", kRequired},
     {"lan", "to", Shape::one, Type::endpoint, "",

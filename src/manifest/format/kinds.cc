@@ -31,6 +31,16 @@ constexpr Kind kKinds[] = {
     {Type::size, "size such as 512m or 4g",
      R"({"type":["string","integer"],"pattern":"^[0-9]+([kKmMgGtT]([iI]?[bB])?)?$"})",
      "a size such as 512m or 4g, at least 64m"},
+    {Type::bytes, "size such as 500k or 10m",
+     R"({"type":["string","integer"],"pattern":"^[0-9]+([kKmMgGtT]([iI]?[bB])?)?$"})", "a size such as 500k or 10m"},
+    {Type::amount, "number such as 5000 or 2m", R"({"type":["string","integer"],"pattern":"^[0-9]+[kKmMgGtT]?$"})",
+     "a number such as 5000 or 2m, above 0"},
+    {Type::cost, "amount of money", R"({"type":"number","exclusiveMinimum":0,"maximum":1000000})",
+     "a number above 0, up to 1000000, without a currency"},
+    {Type::price, "price", R"({"type":"number","minimum":0,"maximum":1000000})",
+     "a number from 0 to 1000000, without a currency"},
+    {Type::model, "name of a model", R"({"type":"string","pattern":"^[A-Za-z0-9._:/@-]{0,95}\\*?$"})",
+     "the name of a model, or its beginning and a star, such as some-model-*"},
     {Type::duration, "time such as 30m or 2h", R"({"type":"string","pattern":"^[0-9]+[smhd]$"})",
      "a time such as 90s, 30m, 2h or 1d"},
     {Type::host, "host", R"({"type":"string"})", "a host name such as api.example.org"},
@@ -202,11 +212,41 @@ std::optional<uint64_t> size(const std::string& text) {
   return n << shift;
 }
 
-bool number(const std::string& text) {
-  if (text.empty() || text.size() > 12 || text.find_first_not_of("0123456789.") != std::string::npos) return false;
+std::optional<uint64_t> amount(const std::string& text) {
+  size_t end = text.find_first_not_of("0123456789");
+  std::string number = text.substr(0, end), unit = end == std::string::npos ? "" : lower(text.substr(end));
+  if (!digits(number, 15) || unit.size() > 1) return {};
+  uint64_t n = std::strtoull(number.c_str(), nullptr, 10), times = 1;
+  if (!unit.empty()) {
+    size_t at = std::string_view("kmgt").find(unit[0]);
+    if (at == std::string_view::npos) return {};
+    for (size_t i = 0; i <= at; ++i) times *= 1000;
+  }
+  if (n > (UINT64_MAX >> 1) / times) return {};
+  return n * times;
+}
+
+// Returns the number if it has only digits and a point.
+std::optional<double> decimal(const std::string& text) {
+  if (text.empty() || text.size() > 12 || text.find_first_not_of("0123456789.") != std::string::npos) return {};
   char* end = nullptr;
   double n = std::strtod(text.c_str(), &end);
-  return *end == 0 && n > 0 && n <= 1024;
+  return *end == 0 ? std::optional(n) : std::nullopt;
+}
+
+bool number(const std::string& text) {
+  auto n = decimal(text);
+  return n && *n > 0 && *n <= 1024;
+}
+
+bool money(const std::string& text, bool may_be_nothing) {
+  auto n = decimal(text);
+  return n && (*n > 0 || may_be_nothing) && *n <= 1e6;
+}
+
+bool model(const std::string& text) {
+  std::string name = text.ends_with('*') ? text.substr(0, text.size() - 1) : text;
+  return !text.empty() && name.size() <= 95 && made_of(name, "._:/@-");
 }
 
 bool variable(const std::string& text) { return !text.empty() && !digits(text.substr(0, 1)) && made_of(text, "_"); }
@@ -286,6 +326,15 @@ bool valid(Type type, const std::string& text) {
       return in(text, 1, 65535);
     case Type::size:
       return size(text) && *size(text) >= (64u << 20);
+    case Type::bytes:
+      return size(text).value_or(0) > 0;
+    case Type::amount:
+      return amount(text).value_or(0) > 0;
+    case Type::cost:
+    case Type::price:
+      return money(text, type == Type::price);
+    case Type::model:
+      return model(text);
     case Type::duration:
       return duration(text);
     case Type::host:
@@ -329,6 +378,8 @@ bool valid(Type type, const std::string& text) {
 }
 
 uint64_t to_size(const std::string& text) { return size(text).value_or(0); }
+
+uint64_t to_amount(const std::string& text) { return amount(text).value_or(0); }
 
 uint64_t to_duration(const std::string& text) {
   uint64_t n = std::strtoull(text.c_str(), nullptr, 10);

@@ -42,9 +42,9 @@ bool is_one_of(const wire::Event& event) {
 }  // namespace
 
 bool comes_from_far(const wire::Event& event) {
-  return is_one_of<wire::Step, wire::AgentRuns, wire::Attached, wire::Denied, wire::SecretToModel, wire::PolicyChanged,
-                   wire::GuardLost, wire::GuardBack, wire::GuardError, wire::RecordFull, wire::RecordBack,
-                   wire::Warning, wire::Collecting>(event);
+  return is_one_of<wire::Step, wire::AgentRuns, wire::Attached, wire::Denied, wire::SecretToModel, wire::LimitReached,
+                   wire::PolicyChanged, wire::GuardLost, wire::GuardBack, wire::GuardError, wire::RecordFull,
+                   wire::RecordBack, wire::Warning, wire::Collecting>(event);
 }
 
 Result<wire::Event> read_far_event(std::string_view bytes) {

@@ -6,6 +6,7 @@
 
 #include "base/files/file.h"
 #include "base/os/poller.h"
+#include "manifest/presets.h"
 #include "plan/provider.h"
 #include "session/guard_link/audit_file.h"
 
@@ -58,6 +59,23 @@ Result<wire::Ready> GuardLink::await_ready(int timeout_ms) {
         return fail(Code::invalid, "the guard refused its configuration: " + complaint->what);
     }
   }
+}
+
+wire::GuardLimit guard_limit(const manifest::Limit& limit) {
+  return {{limit.requests, limit.bytes_up, limit.names, limit.tokens, static_cast<uint64_t>(limit.cost * 1e6 + 0.5)}};
+}
+
+wire::GuardRule guard_rule(const manifest::AllowRule& rule) {
+  bool counts_tokens = rule.limit.tokens || rule.limit.cost > 0 || manifest::is_of_model(rule.preset);
+  return {.host = rule.host,
+          .ports = rule.ports,
+          .methods = rule.methods,
+          .paths = rule.paths,
+          .inspect = rule.inspect,
+          .on_secret = rule.on_secret,
+          .on_injection = rule.on_injection,
+          .limit = guard_limit(rule.limit),
+          .reads_usage = counts_tokens};
 }
 
 wire::GuardRule lan_rule(const manifest::LanRoute& route) {
@@ -127,9 +145,10 @@ wire::GuardConfig guard_config(const plan::Plan& plan, const GuardSettings& sett
   egress.extra_ca = settings.extra_ca;
   egress.http2 = plan.egress.http2;
   egress.resolver = plan.egress.resolver.empty() ? "127.0.0.11:53" : plan.egress.resolver;
-  for (const auto& rule : plan.egress.allow)
-    egress.allow.push_back(
-        {rule.host, rule.ports, rule.methods, rule.paths, rule.inspect, false, rule.on_secret, rule.on_injection});
+  egress.limit = guard_limit(plan.egress.limit);
+  for (const auto& [model, price] : plan.egress.prices)
+    egress.prices.push_back({model, price.input, price.output, price.cache_read, price.cache_write});
+  for (const auto& rule : plan.egress.allow) egress.allow.push_back(guard_rule(rule));
   for (const auto& route : plan.egress.lan) {
     if (!settings.far) {
       egress.lan.push_back({route.name, route.to, route.methods, route.paths, route.tls});

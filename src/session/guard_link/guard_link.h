@@ -51,6 +51,9 @@ struct GuardSettings {
 // by name, and `files` those from the files of scan.secrets.
 std::vector<wire::GuardKnownSecret> known_secrets(const plan::Plan& plan, const std::map<std::string, std::string>& env,
                                                   const std::map<std::string, std::string>& files);
+wire::GuardLimit guard_limit(const manifest::Limit& limit);
+// Returns the guard's rule for a rule of the manifest.
+wire::GuardRule guard_rule(const manifest::AllowRule& rule);
 // Returns the guard's rule for a LAN service.
 wire::GuardRule lan_rule(const manifest::LanRoute& route);
 std::vector<std::string> texts_of(const std::vector<policy::Prefix>& networks);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/text/lower.h"
+#include "manifest/manifest.h"
 #include "policy/rules.h"
 
 namespace bottle::session {
@@ -46,6 +47,35 @@ Result<std::vector<std::string>> changed_secrets(std::vector<std::string> allowe
   return allowed;
 }
 
+Result<wire::GuardEgress> changed_limits(wire::GuardEgress egress, const wire::LimitChange& change) {
+  auto apply = [&](wire::GuardLimit& limit) {
+    auto set = [&](wire::Quantity quantity, const std::optional<uint64_t>& most) {
+      if (most) limit.of(quantity) = *most;
+    };
+    set(wire::Quantity::requests, change.requests);
+    set(wire::Quantity::bytes_up, change.bytes_up);
+    set(wire::Quantity::names, change.names);
+    set(wire::Quantity::tokens, change.tokens);
+    set(wire::Quantity::cost, change.cost);
+  };
+  if (change.names.value_or(0) > manifest::kMostNames)
+    return fail(Code::invalid, "a limit of names is at most " + std::to_string(manifest::kMostNames));
+  if (change.cost.value_or(0) > 0 && egress.prices.empty())
+    return fail(Code::invalid, "the session has no prices to estimate costs by (egress.prices)");
+  if (change.host.empty()) return apply(egress.limit), egress;
+  std::string host = lower(change.host);
+  auto is_same = [&](const wire::GuardRule& rule) { return !rule.deny && rule.host == host; };
+  bool exact = std::ranges::any_of(egress.allow, is_same), found = false;
+  for (auto& rule : egress.allow) {
+    if (exact ? !is_same(rule) : rule.deny || !manifest::covers(host, rule.host)) continue;
+    found = true;
+    apply(rule.limit);
+    if (change.tokens.value_or(0) || change.cost.value_or(0)) rule.inspect = rule.reads_usage = true;
+  }
+  if (!found) return fail(Code::invalid, "the session has no rule for " + host + " that could have a limit");
+  return egress;
+}
+
 void LivePolicy::request(const wire::PolicyChange& wanted) {
   Change change{wanted.id, "", config_};
   if (wanted.secret) {
@@ -53,6 +83,11 @@ void LivePolicy::request(const wire::PolicyChange& wanted) {
     if (!allowed) return tell(wanted.id, false, allowed.error().what);
     config_.egress.allowed_secrets = std::move(*allowed);
     change.what = "allowed the credential " + *wanted.secret;
+  } else if (wanted.limit) {
+    auto egress = changed_limits(config_.egress, *wanted.limit);
+    if (!egress) return tell(wanted.id, false, egress.error().what);
+    config_.egress = std::move(*egress);
+    change.what = "changed the limits of " + (wanted.limit->host.empty() ? "the session" : wanted.limit->host);
   } else {
     auto rules = changed_rules(config_.egress.allow, wanted);
     if (!rules) return tell(wanted.id, false, rules.error().what);

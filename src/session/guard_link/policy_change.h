@@ -24,6 +24,11 @@ Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> 
 // Code::invalid if `fingerprint` is not one.
 Result<std::vector<std::string>> changed_secrets(std::vector<std::string> allowed, const std::string& fingerprint);
 
+// Returns the egress settings of a guard's configuration after a change of limits. A host stands for the rules with
+// this host or, if there are none, for those whose hosts its pattern covers. Fails with Code::invalid if there are none
+// of these either, or if the guard would refuse the limit.
+Result<wire::GuardEgress> changed_limits(wire::GuardEgress egress, const wire::LimitChange& change);
+
 class LivePolicy {
  public:
   using Tell = std::function<void(const wire::Event& event)>;

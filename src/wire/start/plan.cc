@@ -75,6 +75,39 @@ static void fields(Object& o, manifest::Resources& resources) {
   o.number("shm", resources.shm);
 }
 
+static void fields(Object& o, manifest::Limit& limit) {
+  if (o.optional("requests", limit.requests != 0)) o.number("requests", limit.requests);
+  if (o.optional("bytes_up", limit.bytes_up != 0)) o.number("bytes_up", limit.bytes_up);
+  if (o.optional("names", limit.names != 0)) o.number("names", limit.names);
+  if (o.optional("tokens", limit.tokens != 0)) o.number("tokens", limit.tokens);
+  if (o.optional("cost", limit.cost > 0)) o.number("cost", limit.cost);
+}
+
+namespace {
+
+// The prices of a plan are a list in JSON.
+struct NamedPrice {
+  std::string model;
+  manifest::Price price;
+};
+void fields(Object& o, NamedPrice& named) {
+  o.text("model", named.model, kName);
+  o.number("input", named.price.input);
+  o.number("output", named.price.output);
+  o.number("cache_read", named.price.cache_read);
+  o.number("cache_write", named.price.cache_write);
+}
+
+void prices(Object& o, std::map<std::string, manifest::Price>& prices) {
+  std::vector<NamedPrice> list;
+  for (const auto& [model, price] : prices) list.push_back({model, price});
+  if (!o.optional("prices", !list.empty())) return;
+  o.objects("prices", list, kFew);
+  for (const auto& each : list) prices[each.model] = each.price;
+}
+
+}  // namespace
+
 static void fields(Object& o, manifest::AllowRule& rule) {
   o.text("host", rule.host, kName);
   o.numbers("ports", rule.ports, kFew);
@@ -84,6 +117,7 @@ static void fields(Object& o, manifest::AllowRule& rule) {
   if (o.optional("on_secret", !rule.on_secret.empty())) o.text("on_secret", rule.on_secret, kName);
   if (o.optional("preset", !rule.preset.empty())) o.text("preset", rule.preset, kPath);
   if (o.optional("on_injection", !rule.on_injection.empty())) o.text("on_injection", rule.on_injection, kName);
+  if (o.optional("limit", rule.limit != manifest::Limit())) o.object("limit", rule.limit);
 }
 
 static void fields(Object& o, manifest::LanRoute& route) {
@@ -103,6 +137,8 @@ static void fields(Object& o, manifest::Egress& egress) {
   if (o.optional("allowed_secrets", !egress.allowed_secrets.empty()))
     o.texts("allowed_secrets", egress.allowed_secrets, kMany, kName);
   if (o.optional("on_injection", egress.on_injection != "warn")) o.text("on_injection", egress.on_injection, kName);
+  if (o.optional("limit", egress.limit != manifest::Limit())) o.object("limit", egress.limit);
+  prices(o, egress.prices);
   o.tables("hosts", egress.hosts, kMany, kName);
   o.text("parent_proxy", egress.parent_proxy, kPath);
   o.texts("extra_ca", egress.extra_ca, kFew, kPath);

@@ -43,8 +43,11 @@ wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& se
          extra_ca, resolver, http2, idle] = config.egress;
   for (const auto& rule : plan.egress.allow)
     for (const auto& host : bound)
-      if (std::string name = narrower(rule.host, host); !name.empty())
-        allow.push_back({name, rule.ports, rule.methods, rule.paths, true, false, rule.on_secret, rule.on_injection});
+      if (std::string name = narrower(rule.host, host); !name.empty()) {
+        auto& added = allow.emplace_back(session::guard_rule(rule));
+        added.host = name;
+        added.inspect = true;
+      }
   for (const auto& [name, to] : plan.egress.hosts)
     for (const auto& host : bound)
       if (manifest::covers(host, name)) hosts[name] = to;

@@ -72,7 +72,9 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
 NearServices::~NearServices() = default;
 
 Result<> NearServices::start_broker() {
-  broker_ = TRY(Broker::start(program_, *config_, *root_));
+  auto config = *config_;
+  config.used = usage_.all();
+  broker_ = TRY(Broker::start(program_, config, *root_));
   return {};
 }
 
@@ -87,6 +89,13 @@ void NearServices::change_policy(const wire::PolicyChange& change) {
     auto allowed = session::changed_secrets(config_->egress.allowed_secrets, *change.secret);
     if (!allowed) return;
     config_->egress.allowed_secrets = std::move(*allowed);
+    if (broker_) (void)broker_->configure(*config_);
+    return;
+  }
+  if (change.limit) {
+    auto egress = session::changed_limits(config_->egress, *change.limit);
+    if (!egress) return;  // for a host that is not served from here
+    config_->egress = std::move(*egress);
     if (broker_) (void)broker_->configure(*config_);
     return;
   }
@@ -133,8 +142,10 @@ void NearServices::read_broker() {
     (void)start_broker();
     return;
   }
-  for (const auto& message : *messages)
+  for (const auto& message : *messages) {
     if (const auto* decision = std::get_if<wire::Decision>(&message)) record_(*decision);
+    if (const auto* usage = std::get_if<wire::Usage>(&message)) usage_.take(*usage);
+  }
 }
 
 void NearServices::handle(const Poller& poller) {

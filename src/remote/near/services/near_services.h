@@ -16,6 +16,7 @@
 #include "base/unique_fd.h"
 #include "remote/near/services/broker.h"
 #include "session/credentials/ssh_agent_link.h"
+#include "session/guard_link/usage_book.h"
 #include "wire/guard/control.h"
 #include "wire/request.h"
 #include "wire/start/job.h"
@@ -77,6 +78,7 @@ class NearServices {
   std::string program_;  // the program that runs as the broker
   Record record_;
   std::optional<wire::GuardConfig> config_;  // the broker's configuration; nullopt if no broker is needed
+  session::UsageBook usage_;                 // of the broker
   bool relay_all_ = false;
   std::vector<std::string> served_;  // hosts and patterns, from the plan
   std::shared_ptr<const pki::Root> root_;

@@ -1,0 +1,53 @@
+#include "session/guard_link/usage_book.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace bottle::session {
+namespace {
+
+void join(wire::HostUsage& to, const wire::HostUsage& from) {
+  to.names += from.names;
+  to.requests += from.requests;
+  to.bytes_up += from.bytes_up;
+  to.tokens_in += from.tokens_in;
+  to.tokens_out += from.tokens_out;
+  to.cost += from.cost;
+}
+
+// Returns the hosts, of which those beyond `most` are one entry.
+std::vector<wire::HostUsage> at_most(size_t most, const std::map<std::string, wire::HostUsage>& hosts) {
+  std::vector<wire::HostUsage> list;
+  wire::HostUsage others{.host = wire::kOtherHosts, .names = 0};
+  for (const auto& [name, usage] : hosts)
+    if (name == wire::kOtherHosts) join(others, usage);
+    else list.push_back(usage);
+  std::ranges::sort(list, [](const auto& a, const auto& b) {
+    auto rank = [](const wire::HostUsage& each) {
+      return std::tuple(each.tokens_in + each.tokens_out, each.requests, each.bytes_up);
+    };
+    return rank(a) > rank(b);
+  });
+  for (size_t i = most; i < list.size(); ++i) join(others, list[i]);
+  if (list.size() > most) list.resize(most);
+  if (others.names) list.push_back(others);
+  return list;
+}
+
+}  // namespace
+
+void UsageBook::take(const wire::Usage& usage) {
+  for (const auto& each : usage.hosts) hosts_[each.host] = each;
+}
+
+std::vector<wire::HostUsage> UsageBook::all() const { return at_most(kMost, hosts_); }
+
+std::vector<wire::HostUse> UsageBook::shown() const {
+  std::vector<wire::HostUse> list;
+  for (const auto& each : at_most(kMostShown, hosts_))
+    list.push_back({each.host, each.requests, each.bytes_up, each.tokens_in, each.tokens_out,
+                    static_cast<double>(each.cost) / 1e6});
+  return list;
+}
+
+}  // namespace bottle::session

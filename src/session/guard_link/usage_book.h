@@ -1,0 +1,30 @@
+// This file keeps what a session has used, as its guard reports it, so that it outlives the guard. The next guard
+// continues from it, and the operator sees it.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "wire/guard/usage.h"
+#include "wire/result.h"
+
+namespace bottle::session {
+
+class UsageBook {
+ public:
+  // Takes what the guard said last of each host.
+  void take(const wire::Usage& usage);
+  // Returns all of it for the next guard. Hosts beyond kMost are not told apart.
+  std::vector<wire::HostUsage> all() const;
+  // Returns the hosts for the operator, those of models first and then by the number of requests. Hosts beyond
+  // kMostShown are not told apart.
+  std::vector<wire::HostUse> shown() const;
+
+  static constexpr size_t kMost = 4900, kMostShown = 300;
+
+ private:
+  std::map<std::string, wire::HostUsage> hosts_;
+};
+
+}  // namespace bottle::session
