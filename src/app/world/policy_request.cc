@@ -11,7 +11,7 @@
 #include "base/ids.h"
 #include "base/text/lower.h"
 #include "manifest/edit.h"
-#include "manifest/kinds.h"
+#include "manifest/format/kinds.h"
 #include "wire/event.h"
 #include "wire/frames/frames.h"
 

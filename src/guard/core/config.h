@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "guard/budget/limits.h"
 #include "guard/core/injection_policy.h"
-#include "guard/core/limits.h"
 #include "guard/core/scanner.h"
 #include "guard/core/secret_policy.h"
 #include "guard/core/secrets.h"

@@ -9,7 +9,7 @@
 
 #include "base/os/splice.h"
 #include "guard/audit/audit.h"
-#include "guard/core/budget.h"
+#include "guard/budget/budget.h"
 #include "guard/core/config.h"
 #include "guard/core/near_side_streams.h"
 #include "guard/net/loop.h"

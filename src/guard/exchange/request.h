@@ -4,8 +4,8 @@
 
 #include <string>
 
+#include "guard/budget/budget.h"
 #include "guard/connection/connection.h"
-#include "guard/core/budget.h"
 #include "http/body.h"
 
 namespace bottle::guard {

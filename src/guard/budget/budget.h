@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "guard/core/limits.h"
+#include "guard/budget/limits.h"
 
 namespace bottle::guard {
 

@@ -1,4 +1,4 @@
-#include "guard/core/budget.h"
+#include "guard/budget/budget.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "guard/core/limits.h"
+#include "guard/budget/limits.h"
 
 #include <algorithm>
 #include <cmath>
