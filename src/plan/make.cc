@@ -8,6 +8,7 @@
 #include "base/ids.h"
 #include "base/text/json.h"
 #include "base/text/shell_word.h"
+#include "plan/image_names.h"
 #include "plan/plan.h"
 #include "plan/provider.h"
 
@@ -66,7 +67,8 @@ Result<> missing(Plan& plan, const manifest::Bottle& bottle, const std::string& 
                  const Facts& facts, const Options& options) {
   std::string what = at(bottle.positions, key) + key + ": the variable " + variable +
                      (facts.environment.contains(variable) ? " is empty" : " is not set");
-  if (!options.dry_run) return fail(Code::not_found, what, "export " + variable + ", then start again");
+  if (options.if_unset == Options::IfUnset::fail)
+    return fail(Code::not_found, what, "export " + variable + ", then start again");
   plan.warnings.push_back(what + "; a start needs it");
   return {};
 }
@@ -237,11 +239,6 @@ void warn_of_unreachable(Plan& plan) {
         plan.warnings.push_back("secret " + secret.name + " is for " + host + ", which egress.allow does not list");
 }
 
-// The reference depends on the path as well, because a Dockerfile with the same text may copy from another directory.
-std::string dockerfile_reference(const std::string& path, const std::string& hash, const ImageFacts& facts) {
-  return "bottle-agent-dockerfile:" + content_hash(path + '\n' + hash + '\n' + facts.architecture);
-}
-
 Result<> set_image(Plan& plan, const manifest::Agent& agent, const manifest::Bottle& bottle, const Options& options,
                    const Facts& facts) {
   if (!options.image.empty()) {
@@ -405,31 +402,6 @@ Result<> check_text(const Plan& plan) {
 
 }  // namespace
 
-Image bootstrap_image(const std::string& provider, const std::vector<std::string>& packages, const manifest::Pin& pin,
-                      const ImageFacts& facts) {
-  std::string recipe = facts.recipe + '\n' + facts.architecture + '\n' + provider + '\n';
-  for (const auto& package : packages) recipe += package + '\n';
-  if (!pin.version.empty()) recipe += "version " + pin.version + '\n' + pin.integrity + '\n';
-  return {"bottle-agent-" + provider + ":" + content_hash(recipe), "bootstrap", "", provider, packages, pin};
-}
-
-std::vector<std::string> current_images(const manifest::Manifest& manifest, const ImageFacts& facts) {
-  std::vector<std::string> references;
-  std::vector<std::vector<std::string>> package_sets = {{}};
-  for (const auto& [name, bottle] : manifest.bottles) {
-    package_sets.push_back(bottle.packages);
-    if (auto content = facts.dockerfiles.find(bottle.dockerfile); content != facts.dockerfiles.end())
-      references.push_back(dockerfile_reference(content->first, content->second, facts));
-  }
-  for (const char* provider : {"claude", "codex", "shell", "command"})
-    for (const auto& packages : package_sets)
-      references.push_back(bootstrap_image(provider, packages, {}, facts).reference);
-  for (const auto& [name, agent] : manifest.agents)
-    if (auto bottle = manifest.bottles.find(agent.bottle); bottle != manifest.bottles.end())
-      references.push_back(bootstrap_image(agent.provider, bottle->second.packages, agent.pin, facts).reference);
-  return references;
-}
-
 Result<Plan> make(const manifest::Manifest& manifest, const Options& options, const Facts& facts) {
   if (!is_session_name(facts.session))
     return fail(Code::invalid, "'" + facts.session + "' is not a valid name for a session",
@@ -465,7 +437,7 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   std::vector<Secret> given = plan.secrets;
   for (const auto& var : plan.env) given.push_back({.env = var.name});
   auto credentials = sign_in(plan.provider, given, facts);
-  if (!credentials && !options.dry_run) return std::unexpected(credentials.error());
+  if (!credentials && options.if_unset == Options::IfUnset::fail) return std::unexpected(credentials.error());
   if (!credentials) plan.warnings.push_back(credentials.error().what + "; a start needs one of them");
   else std::ranges::move(*credentials, std::back_inserter(plan.secrets));
   TRY(set_parent_login(plan, bottle, facts, &options));

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "guard/protocol/token_usage.h"
+#include "guard/budget/token_usage.h"
 #include "policy/host.h"
 #include "wire/guard/config.h"
 

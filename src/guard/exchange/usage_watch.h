@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-#include "guard/protocol/token_usage.h"
+#include "guard/budget/token_usage.h"
 #include "http/head.h"
 #include "scan/encoding/content_decoder.h"
 

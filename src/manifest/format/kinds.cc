@@ -301,6 +301,35 @@ bool env_value(const std::string& text) {
   return text.find('\0') == std::string::npos;
 }
 
+// Returns whether the text is a valid amount of the kind `type`.
+bool valid_amount(Type type, const std::string& text) {
+  switch (type) {
+    case Type::count:
+      return in(text, 1, 4194304);
+    case Type::port:
+      return in(text, 1, 65535);
+    case Type::size:
+      return size(text) && *size(text) >= (64u << 20);
+    case Type::bytes:
+      return size(text).value_or(0) > 0;
+    case Type::amount:
+      return amount(text).value_or(0) > 0;
+    case Type::cost:
+    case Type::price:
+      return money(text, type == Type::price);
+    case Type::duration:
+      return duration(text);
+    default:
+      return number(text);
+  }
+}
+
+// Returns whether the text is a valid address of the kind `type`.
+bool valid_address(Type type, const std::string& text) {
+  if (type == Type::url) return text.starts_with("http://") && proxy_address(text.substr(7));
+  return type == Type::endpoint ? endpoint(text) : address(text);
+}
+
 }  // namespace
 
 const Kind& kind(Type type) { return *std::ranges::find(kKinds, type, &Kind::type); }
@@ -319,24 +348,17 @@ bool valid(Type type, const std::string& text) {
     case Type::inspect:
       return text == "true" || text == "false" || (type == Type::inspect && text == "full");
     case Type::count:
-      return in(text, 1, 4194304);
     case Type::number:
-      return number(text);
     case Type::port:
-      return in(text, 1, 65535);
     case Type::size:
-      return size(text) && *size(text) >= (64u << 20);
     case Type::bytes:
-      return size(text).value_or(0) > 0;
     case Type::amount:
-      return amount(text).value_or(0) > 0;
     case Type::cost:
     case Type::price:
-      return money(text, type == Type::price);
+    case Type::duration:
+      return valid_amount(type, text);
     case Type::model:
       return model(text);
-    case Type::duration:
-      return duration(text);
     case Type::host:
       return host(text) || six(text);
     case Type::pattern:
@@ -346,11 +368,9 @@ bool valid(Type type, const std::string& text) {
     case Type::path_glob:
       return path_glob(text);
     case Type::address:
-      return address(text);
     case Type::endpoint:
-      return endpoint(text);
     case Type::url:
-      return text.starts_with("http://") && proxy_address(text.substr(7));
+      return valid_address(type, text);
     case Type::source:
       return source(text);
     case Type::package:

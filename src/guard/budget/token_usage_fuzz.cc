@@ -1,7 +1,7 @@
 // However an answer is cut into pieces, its usage is the same, and no count exceeds its bound.
 #include <cstdlib>
 
-#include "guard/protocol/token_usage.h"
+#include "guard/budget/token_usage.h"
 
 using namespace bottle::guard;
 

@@ -1,4 +1,4 @@
-#include "guard/protocol/token_usage.h"
+#include "guard/budget/token_usage.h"
 
 #include <gtest/gtest.h>
 

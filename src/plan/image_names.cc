@@ -1,0 +1,37 @@
+#include "plan/image_names.h"
+
+#include "base/ids.h"
+#include "manifest/manifest.h"
+
+namespace bottle::plan {
+
+std::string dockerfile_reference(const std::string& path, const std::string& hash, const ImageFacts& facts) {
+  return "bottle-agent-dockerfile:" + content_hash(path + '\n' + hash + '\n' + facts.architecture);
+}
+
+Image bootstrap_image(const std::string& provider, const std::vector<std::string>& packages, const manifest::Pin& pin,
+                      const ImageFacts& facts) {
+  std::string recipe = facts.recipe + '\n' + facts.architecture + '\n' + provider + '\n';
+  for (const auto& package : packages) recipe += package + '\n';
+  if (!pin.version.empty()) recipe += "version " + pin.version + '\n' + pin.integrity + '\n';
+  return {"bottle-agent-" + provider + ":" + content_hash(recipe), "bootstrap", "", provider, packages, pin};
+}
+
+std::vector<std::string> current_images(const manifest::Manifest& manifest, const ImageFacts& facts) {
+  std::vector<std::string> references;
+  std::vector<std::vector<std::string>> package_sets = {{}};
+  for (const auto& [name, bottle] : manifest.bottles) {
+    package_sets.push_back(bottle.packages);
+    if (auto content = facts.dockerfiles.find(bottle.dockerfile); content != facts.dockerfiles.end())
+      references.push_back(dockerfile_reference(content->first, content->second, facts));
+  }
+  for (const char* provider : {"claude", "codex", "shell", "command"})
+    for (const auto& packages : package_sets)
+      references.push_back(bootstrap_image(provider, packages, {}, facts).reference);
+  for (const auto& [name, agent] : manifest.agents)
+    if (auto bottle = manifest.bottles.find(agent.bottle); bottle != manifest.bottles.end())
+      references.push_back(bootstrap_image(agent.provider, bottle->second.packages, agent.pin, facts).reference);
+  return references;
+}
+
+}  // namespace bottle::plan
