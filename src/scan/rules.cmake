@@ -1,7 +1,7 @@
 # Builds the rules that the program carries, and the database that scan/compiler makes from them during the build.
 # The compiler is built from separate source files, because the library of the room needs the database that it makes.
 add_executable(compile_rules scan/compiler/compile_rules_main.cc scan/compiler/compile.cc scan/credential/rule.cc)
-target_include_directories(compile_rules PRIVATE ${CMAKE_SOURCE_DIR}/src)
+headers(compile_rules scan/compiler scan/credential)
 target_link_libraries(compile_rules PRIVATE bottle_base ${BOTTLE_hs})
 
 set(rules ${CMAKE_SOURCE_DIR}/src/scan/rules/credentials.rules)
