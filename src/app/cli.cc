@@ -5,16 +5,11 @@
 #include "app/commands/commands.h"
 #include "app/manual/manual.h"
 #include "app/output/output.h"
+#include "base/text/words.h"
 #include "manifest/manifest.h"
 
 namespace bottle::app {
 namespace {
-
-std::string upper(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](unsigned char c) { return static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c); });
-  return text;
-}
 
 void describe(CLI::App& command) {
   if (const Page* page = page_of(command)) command.description(page->about(full_name(command)));

@@ -6,6 +6,7 @@
 
 #include "base/files/beneath.h"
 #include "base/text/line.h"
+#include "base/text/words.h"
 #include "git/run/git.h"
 
 namespace bottle::git {
@@ -13,11 +14,6 @@ namespace {
 
 constexpr size_t kLargestPacked = 256 << 20, kLargestRef = 4096, kMostRefs = 1'000'000;
 constexpr int kDeepest = 60, kMostSymbolic = 5;
-
-std::string trimmed(std::string text) {
-  while (!text.empty() && std::string_view(" \t\r\n").find(text.back()) != std::string_view::npos) text.pop_back();
-  return text;
-}
 
 constexpr std::string_view kSymbolic = "ref:";
 
@@ -42,7 +38,7 @@ class Reader {
       if (++seen_ > kMostRefs) return fail(Code::limit, common_.root() + " has too many refs");
       auto content = TRY(common_.read(ref, kLargestRef));
       if (!content) return {};  // it was removed meanwhile
-      std::string id = trimmed(*content);
+      std::string id(trimmed_end(*content, " \t\r\n"));
       if (is_object_id(id)) found_[ref] = id;
       else if (auto target = target_of(id); is_ref_name(target)) symbolic_[ref] = target;
       return {};
@@ -59,7 +55,7 @@ class Reader {
 // Returns the content of a loose ref, or nothing if there is none.
 Result<std::optional<std::string>> loose(const Beneath& directory, const std::string& name) {
   auto content = TRY(directory.read(name, kLargestRef));
-  if (content) content = trimmed(*content);
+  if (content) content = std::string(trimmed_end(*content, " \t\r\n"));
   return content;
 }
 

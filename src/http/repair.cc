@@ -1,22 +1,17 @@
 // This file repairs answers of real servers so that they can be read in only one way.
 #include <algorithm>
 
+#include "base/text/words.h"
 #include "http/head.h"
 
 namespace bottle::http {
 namespace {
 
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
 std::string without_controls(std::string_view text) {
-  std::string out(trim(text));
+  std::string out(trimmed(text));
   for (char& c : out)
     if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) c = ' ';
-  return std::string(trim(out));
+  return std::string(trimmed(out));
 }
 
 // Returns the lines of the head without their ends, or nothing until the head's empty line has arrived. `size` becomes
@@ -49,7 +44,7 @@ std::vector<Line> headers_of(const std::vector<std::string_view>& lines) {
       continue;
     }
     size_t colon = line.find(':');
-    std::string_view name = colon == line.npos ? std::string_view() : trim(line.substr(0, colon));
+    std::string_view name = colon == line.npos ? std::string_view() : trimmed(line.substr(0, colon));
     known = is_token(name);
     if (known) headers.push_back({std::string(name), without_controls(line.substr(colon + 1))});
   }
@@ -63,7 +58,7 @@ bool one_length(const std::vector<Line>& headers, std::string& length) {
     if (!iequals(each.name, "content-length")) continue;
     for (std::string_view rest = each.value;;) {
       size_t comma = std::min(rest.find(','), rest.size());
-      std::string_view value = trim(rest.substr(0, comma));
+      std::string_view value = trimmed(rest.substr(0, comma));
       if (!length.empty() && length != value) return false;
       length = value;
       if (comma == rest.size()) break;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "app/manual/manual.h"
+#include "base/text/words.h"
 
 namespace bottle::app {
 namespace {
@@ -74,12 +75,6 @@ std::string wrapped(const std::string& text, size_t indent, size_t width) {
   return out + '\n';
 }
 
-std::string joined(const std::vector<std::string>& words, const char* between) {
-  std::string out;
-  for (const auto& word : words) out += (out.empty() ? "" : between) + word;
-  return out;
-}
-
 constexpr size_t kTermColumn = 26;
 
 std::string item_line(const std::string& term, const std::string& text, size_t width) {
@@ -127,12 +122,6 @@ std::string roff_code(const std::string& text) {
   return out + ".EE\n";
 }
 
-std::string upper(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](unsigned char c) { return static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c); });
-  return text;
-}
-
 }  // namespace
 
 std::string to_terminal(const Page& page, size_t width, bool bold) {
@@ -150,7 +139,7 @@ std::string to_terminal(const Page& page, size_t width, bool bold) {
         out += wrapped(plain_text(block.text), 0, width);
         break;
       case Kind::item:
-        out += item_line(joined(block.terms, ", "), plain_text(block.text), width);
+        out += item_line(joined(block.terms), plain_text(block.text), width);
         break;
       case Kind::code:
         for (size_t at = 0; at < block.text.size();) {
@@ -198,7 +187,7 @@ std::string to_roff(const Page& page) {
         out += (before == Kind::heading ? "" : ".PP\n") + roff_code(block.text);
         break;
       case Kind::item: {
-        out += ".TP\n\\fB" + roff_text(joined(block.terms, ", ")) + "\\fR\n" + roff_line(block.text);
+        out += ".TP\n\\fB" + roff_text(joined(block.terms)) + "\\fR\n" + roff_line(block.text);
         break;
       }
     }

@@ -5,15 +5,11 @@
 #include "base/files/file.h"
 #include "base/os/process.h"
 #include "base/text/json.h"
+#include "base/text/words.h"
 #include "session/credentials/known_values.h"
 
 namespace bottle::session {
 namespace {
-
-std::string trimmed(std::string text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-  return text;
-}
 
 Result<std::string> value_of(const plan::Source& source, const std::map<std::string, std::string>& environment,
                              const Ask& ask) {
@@ -31,7 +27,7 @@ Result<std::string> value_of(const plan::Source& source, const std::map<std::str
       return it->second;
     }
     case Kind::file:
-      return trimmed(TRY(read_file(source.text, 1 << 20)));
+      return std::string(trimmed_end(TRY(read_file(source.text, 1 << 20)), "\r\n"));
     case Kind::cmd: {
       Command command;
       command.argv = {"/bin/sh", "-c", source.text};
@@ -40,7 +36,7 @@ Result<std::string> value_of(const plan::Source& source, const std::map<std::str
       if (out.status != 0)
         return fail(Code::unavailable,
                     "the command `" + source.text + "` exited with status " + std::to_string(out.status));
-      return trimmed(out.out);
+      return std::string(trimmed_end(out.out, "\r\n"));
     }
     case Kind::prompt:
       return ask(source.text);
