@@ -96,6 +96,14 @@ Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
   return consumed;
 }
 
+Source source_of(std::string_view text) {
+  return [text](char* buffer, size_t size) mutable -> Result<size_t> {
+    size_t n = text.copy(buffer, size);
+    text.remove_prefix(n);
+    return n;
+  };
+}
+
 Source told(const Source& source, const std::string& what, const std::function<void(const std::string&)>& tell) {
   using Clock = std::chrono::steady_clock;
   struct State {

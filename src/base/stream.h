@@ -20,6 +20,9 @@ using Source = std::function<Result<size_t>(char*, size_t)>;  // returns 0 at th
 Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
                       const std::function<Result<>(const Source&)>& consume, const std::stop_token& stop = {});
 
+// Reads a text that outlives the returned function.
+Source source_of(std::string_view text);
+
 // Passes the same bytes on, and reports every two seconds how many there were so far, as in "the workspace: 12 MB".
 Source told(const Source& source, const std::string& what, const std::function<void(const std::string&)>& tell);
 

@@ -221,9 +221,13 @@ Result<workspace::Summary> Launch::make_agent(const Subnet& at, const std::strin
     if (TRY(network_.get()) != at) return fail(Code::conflict, "the network has an unexpected subnet");
     return put_delivery(*delivery_, sink, [&] { return is_over() || control_.stop().stop_requested(); });
   };
-  auto show = [this](const std::string& step) { control_.show(step); };
-  return fill_agent(
-      engine_, job_, inside_, names_.agent, [&] { return create_agent(at, host); }, put_rest, show, control_.stop());
+  return fill_agent(engine_, job_,
+                    {.container = names_.agent,
+                     .inside = inside_,
+                     .create = [&] { return create_agent(at, host); },
+                     .put_rest = put_rest,
+                     .show = [this](const std::string& step) { control_.show(step); },
+                     .stop = control_.stop()});
 }
 
 Result<> Launch::create_agent(const Subnet& at, const std::string& host) {

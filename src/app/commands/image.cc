@@ -70,7 +70,8 @@ Result<int> build(const ImageOptions& o) {
   plan::Image image = plan::bootstrap_image(o.provider, o.packages, o.pin,
                                             image_facts({}, docker::text_of(TRY(engine->info()), "Architecture")));
   auto tell = [](const std::string& line) { say(dim("· " + line)); };
-  TRY(session::ensure_agent_image(*engine, directories(), image, tell, o.refresh));
+  TRY(session::ensure_agent_image(*engine, image,
+                                  {.directories = directories(), .progress = tell, .refresh = o.refresh}));
   if (o.output.json) print_json({{"image", image.reference}}, -1);
   else print(image.reference);
   return 0;

@@ -77,7 +77,8 @@ class LocalPlace : public Place {
     for (const auto& swept : session::sweep(directories(), session::find_orphans(directories()), docker::connect))
       show_swept(swept, output_);
     TRY(session::ensure_runtime(**engine_, directories(), info_, directories().runtimes, plan.runtime));
-    return session::ensure_agent_image(**engine_, directories(), plan.image, say, false, stop_);
+    return session::ensure_agent_image(**engine_, plan.image,
+                                       {.directories = directories(), .progress = say, .stop = stop_});
   }
 
   Result<int> start(session::Job job) override {
@@ -127,7 +128,7 @@ class RemotePlace : public Place {
     if (mosh && plan.headless)
       return fail(Code::invalid, "--transport mosh needs a terminal, and --headless has none",
                   "leave out --transport mosh");
-    if (options_.tunnel) warn_of_tunnel(plan);
+    if (options_.tunnels()) warn_of_tunnel(plan);
     for (const auto& finding : remote::remote_findings(hello_, far_.target.to_string()))
       if (finding.severity == session::Severity::warn) plan.warnings.push_back(finding.what);
     return {};
@@ -146,7 +147,8 @@ class RemotePlace : public Place {
                   far_.target.to_string() + " does not have the image " + plan.image.reference +
                       ", and this machine has no engine to send it from: " + engine.error().what,
                   engine.error().todo);
-    TRY(session::ensure_agent_image(**engine, directories(), plan.image, say, false, options_.stop));
+    TRY(session::ensure_agent_image(**engine, plan.image,
+                                    {.directories = directories(), .progress = say, .stop = options_.stop}));
     UniqueFd archive = TRY(remote::spool_image(**engine, plan.image.reference));
     TRY(remote::send_image(archive.get(), plan.image.reference, TRY((*engine)->layers(plan.image.reference)), side_,
                            say));
@@ -158,7 +160,7 @@ class RemotePlace : public Place {
 
   Result<int> start(session::Job job) override {
     if (options_.token.via != session::Token::Via::job) TRY(hand_over_token(job));
-    job.tunnel = options_.tunnel;
+    job.tunnel = options_.tunnels();
     job.remote.emplace();
     job.remote->far = far_;
     job.remote->image = image_;
@@ -200,7 +202,7 @@ class RemotePlace : public Place {
     auto value = job.values.secrets.extract(job.token.name);
     if (options_.token.via != session::Token::Via::sendenv) return {};
     if (value.empty()) return fail(Code::not_found, "secret " + job.token.name + " has no value to send");
-    auto channel = TRY(side_.serve({{session::kTokenVariable, value.mapped()}}));
+    auto channel = TRY(side_.serve({.send_env = {{session::kTokenVariable, value.mapped()}}}));
     if (!channel.hello->token)
       return fail(Code::unavailable,
                   std::string("the token did not arrive: the sshd of ") + far_.target.to_string() +
@@ -233,7 +235,7 @@ class VmPlace : public Place {
       : remote_(std::move(remote)),
         baked_(std::move(baked)),
         token_(way.token),
-        tunnel_(way.tunnel),
+        tunnel_(way.tunnels()),
         transport_(way.transport),
         stop_(way.stop) {}
 
@@ -266,7 +268,8 @@ class VmPlace : public Place {
     if (!engine)
       return std::unexpected(std::move(engine.error()).during("sending the agent's image from this machine's engine"));
     socket_ = (*engine)->socket();
-    TRY(session::ensure_agent_image(**engine, directories(), plan.image, say, false, stop_));
+    TRY(session::ensure_agent_image(**engine, plan.image,
+                                    {.directories = directories(), .progress = say, .stop = stop_}));
     remote_.image = TRY(session::image_identity(**engine, plan.image.reference));
     return {};
   }

@@ -82,7 +82,7 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
     wanted.agent = agent;
     wanted.workspace_mode = "none";
     auto plan = TRY(plan::make(manifest, wanted, facts));
-    TRY(session::ensure_agent_image(*engine, directories(), plan.image, say));
+    TRY(session::ensure_agent_image(*engine, plan.image, {.directories = directories(), .progress = say}));
     auto image = TRY(session::image_identity(*engine, plan.image.reference));
     if (std::ranges::find(job.images, image) == job.images.end()) job.images.push_back(image);
   }
@@ -123,7 +123,7 @@ Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
       machine::take_inventory(places, options.environment, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {});
   json receipts = json::array();
   for (const auto& found : inventory.all) {
-    if (!found.orphan || (dry_run && found.record && found.record->held)) continue;
+    if (!found.orphan() || (dry_run && found.record && found.record->held)) continue;
     std::string name = found.listed.name.empty() ? found.listed.id : found.listed.name;
     if (dry_run) {
       receipts.push_back(entry_of(found, name));

@@ -203,13 +203,13 @@ Result<> FarSide::ship_program(const std::string& machine) {
   return {};
 }
 
-Result<Channel> FarSide::begin_serve(const std::map<std::string, std::string>& send_env, bool await_engine) {
+Result<Channel> FarSide::begin_serve(const Serving& serving) {
   std::vector<std::string> names;
-  for (const auto& [name, value] : send_env) names.push_back(name);
-  Command command = main_.command(
-      line_for(await_engine ? std::vector<std::string>{"serve", "await-engine"} : std::vector<std::string>{"serve"}),
-      names);
-  command.env = send_env;
+  for (const auto& [name, value] : serving.send_env) names.push_back(name);
+  std::vector<std::string> words = {"serve"};
+  if (serving.await_engine) words.push_back("await-engine");
+  Command command = main_.command(line_for(words), names);
+  command.env = serving.send_env;
   command.detached = true;  // Ctrl-C on the terminal must not end it, and it outlives the launcher
   Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::null()));
   Channel channel;
@@ -221,11 +221,11 @@ Result<Channel> FarSide::begin_serve(const std::map<std::string, std::string>& s
   return channel;
 }
 
-Result<Channel> FarSide::serve(const std::map<std::string, std::string>& send_env, bool await_engine) {
+Result<Channel> FarSide::serve(const Serving& serving) {
   for (int attempt = 0;; ++attempt) {
-    Channel channel = TRY(begin_serve(send_env, await_engine));
+    Channel channel = TRY(begin_serve(serving));
     Defer end([&] { channel.ssh->end(0); });
-    auto line = read_line(channel.out.get(), await_engine ? 330000 : 60000, stop_);
+    auto line = read_line(channel.out.get(), serving.await_engine ? 330000 : 60000, stop_);
     if (!line) return std::unexpected(std::move(line.error()).during("talking to " + main_.target().to_string()));
     auto greeting = wire::decode_greeting(*line);
     if (auto* hello = greeting ? std::get_if<wire::Hello>(&*greeting) : nullptr) {

@@ -38,14 +38,18 @@ class FarSide {
   static Result<FarSide> reach(const Far& far, bool interactive, std::function<void(const std::string&)> progress = {},
                                std::stop_token stop = {});
 
+  struct Serving {
+    std::map<std::string, std::string> send_env = {};  // for ssh to send; the far side may drop them without an error
+    bool await_engine = false;  // the hello comes only once the engine answers: minutes on a machine that boots
+  };
   // Starts `bottle far serve` and reads its hello. Sends the program first if the machine lacks it. Fails with
-  // Code::invalid if the machine has another architecture. `send_env` has variables for ssh to send; the far side may
-  // drop them without an error. With `await_engine`, the hello comes only once the engine answers, which takes minutes
-  // on a machine that boots.
-  Result<Channel> serve(const std::map<std::string, std::string>& send_env = {}, bool await_engine = false);
+  // Code::invalid if the machine has another architecture.
+  Result<Channel> serve(const Serving& serving);
+  Result<Channel> serve() { return serve({}); }
   // Does the same without waiting for the hello. What is written to the channel waits for the program, if the machine
   // has it.
-  Result<Channel> begin_serve(const std::map<std::string, std::string>& send_env = {}, bool await_engine = false);
+  Result<Channel> begin_serve(const Serving& serving);
+  Result<Channel> begin_serve() { return begin_serve({}); }
 
   // Runs `bottle far WORDS` over the connection for bulk data, which is made at its first use.
   Result<Captured> ask(const std::vector<std::string>& words, int timeout_ms = 60000);

@@ -74,7 +74,7 @@ Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, Ready
     token.fetch = TRY(provider.put_secret(ready.vm.record.vm, token.name, value, progress));
     return token;
   }
-  ready.channel = TRY(ready.side.serve({{kTokenVariable, value}}));
+  ready.channel = TRY(ready.side.serve({.send_env = {{kTokenVariable, value}}}));
   if (!ready.channel.hello->token)
     return fail(Code::unavailable,
                 std::string("the token did not arrive: the VM's sshd drops the variable ") + kTokenVariable,
@@ -86,7 +86,7 @@ Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, Ready
 // is set, blocks until the engine answers; otherwise, the caller must wait for it.
 Result<Channel> await_engine(FarSide& side, bool wait) {
   auto bulk = std::async(std::launch::async, [&side] { return side.bulk(); });  // handshakes are slow on emulated CPUs
-  Channel channel = TRY(wait ? side.serve({}, true) : side.begin_serve({}, true));
+  Channel channel = TRY(wait ? side.serve({.await_engine = true}) : side.begin_serve({.await_engine = true}));
   (void)bulk.get();
   return channel;
 }

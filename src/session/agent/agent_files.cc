@@ -46,13 +46,7 @@ Result<> put_users(docker::Engine& engine, const Job& job, const std::string& co
   });
   TRY(tar.file("etc/passwd", 0644, 0, 0, users));
   TRY(tar.finish());
-  size_t at = 0;
-  return engine.put_archive(container, "/", [&](char* buffer, size_t size) -> Result<size_t> {
-    size_t n = std::min(size, archive.size() - at);
-    archive.copy(buffer, n, at);
-    at += n;
-    return n;
-  });
+  return engine.put_archive(container, "/", source_of(archive));
 }
 
 bool sends_workspace(manifest::WorkspaceMode mode) {
@@ -107,29 +101,27 @@ Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sin
   return workspace::Summary{};
 }
 
-Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, std::string_view inside,
-                                      const std::string& container, const std::function<Result<>()>& create,
-                                      const PutRest& put_rest, const std::function<void(const std::string&)>& show,
-                                      const std::stop_token& stop) {
+Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, const Filling& filling) {
   workspace::Summary sent;
   std::atomic<bool> over = false;
   TRY(pipe_through(
       [&](const Sink& sink) -> Result<> {
         docker::TarWriter tar(sink, static_cast<uint64_t>(std::time(nullptr)));
-        TRY(put_ours(tar, job, inside));
-        sent = TRY(put_rest(sink, [&] { return over.load(); }));
+        TRY(put_ours(tar, job, filling.inside));
+        sent = TRY(filling.put_rest(sink, [&] { return over.load(); }));
         return {};
       },
       [&](const Source& source) -> Result<> {
         auto filled = [&]() -> Result<> {
-          TRY(create());
-          return engine.put_archive(container, "/", told(source, "copying the workspace into the bottle", show));
+          TRY(filling.create());
+          return engine.put_archive(filling.container, "/",
+                                    told(source, "copying the workspace into the bottle", filling.show));
         }();
         if (!filled) over = true;
         return filled;
       },
-      stop));
-  if (!job.plan.ssh.empty()) TRY(put_users(engine, job, container));
+      filling.stop));
+  if (!job.plan.ssh.empty()) TRY(put_users(engine, job, filling.container));
   return sent;
 }
 

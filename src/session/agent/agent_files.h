@@ -25,12 +25,17 @@ Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink, const
 Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sink,
                                         const std::function<bool()>& is_over);
 
-// Makes the container with `create` and fills it. `inside` is the inside helper for the container's processor. Starts
-// the archive at once, so that a clone does not wait for the engine. Reports to `show` how much was copied. Blocks.
-// Fails with Code::canceled after a stop.
-Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, std::string_view inside,
-                                      const std::string& container, const std::function<Result<>()>& create,
-                                      const PutRest& put_rest, const std::function<void(const std::string&)>& show,
-                                      const std::stop_token& stop = {});
+struct Filling {
+  std::string container;                         // its name
+  std::string_view inside;                       // the inside helper for the container's processor
+  std::function<Result<>()> create;              // makes the container
+  PutRest put_rest;                              // writes what follows bottle's own files
+  std::function<void(const std::string&)> show;  // is told how much was copied
+  std::stop_token stop = {};
+};
+
+// Makes the agent's container and fills it. Starts the archive at once, so that a clone does not wait for the engine.
+// Blocks. Fails with Code::canceled after a stop.
+Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, const Filling& filling);
 
 }  // namespace bottle::session

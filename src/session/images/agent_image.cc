@@ -13,8 +13,6 @@ extern const char bottle_bootstrap_begin[], bottle_bootstrap_end[];
 namespace bottle::session {
 namespace {
 
-using Progress = std::function<void(const std::string&)>;
-
 // Turns bottle-agent-claude:0123abcd into bottle-agent-claude:replaced-<id>.
 std::string replaced_name(const std::string& reference, const std::string& id) {
   size_t digest = id.find(':');
@@ -39,11 +37,10 @@ Result<> refuse_forged_labels(const nlohmann::json& image, const std::string& re
   return {};
 }
 
-Result<> ensure_agent_image(docker::Engine& engine, const Directories& directories, const plan::Image& image,
-                            const Progress& progress, bool refresh, const std::stop_token& stop) {
+Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, const Making& making) {
   std::string before;
   if (auto old = engine.inspect_image(image.reference)) {
-    if (!refresh) return refuse_forged_labels(*old, image.reference);
+    if (!making.refresh) return refuse_forged_labels(*old, image.reference);
     before = docker::text_of(*old, "Id");
   } else if (old.error().code != Code::not_found) {
     return std::unexpected(std::move(old.error()));
@@ -51,7 +48,7 @@ Result<> ensure_agent_image(docker::Engine& engine, const Directories& directori
   if (image.recipe.empty())
     return fail(Code::not_found, "the engine has no image " + image.reference,
                 "pull or build it, or remove `image:` from the bottle");
-  TRY(build_agent_image(engine, directories, image, progress, refresh, stop));
+  TRY(build_agent_image(engine, image, making));
   auto made = TRY(engine.inspect_image(image.reference));
   // The name now belongs to the new image. The old image is removed. If a session still runs on it, it stays under
   // another name of bottle's, by which a later `image prune` finds it.

@@ -18,13 +18,18 @@ namespace bottle::session {
 // Returns the script that makes an image's root file system. A part of the image's name is a hash of it.
 std::string_view bootstrap_script();
 
-// Builds the plan's agent image if the engine lacks it, or always with `refresh`. The root file system is made with the
-// machine's own package managers, without an image registry. Sends progress lines to `progress`. Takes minutes the
-// first time, and returns at once if the image exists. A refreshed image replaces the old one under the same reference;
-// containers of the old image keep running. A stop ends the build with Code::canceled; the engine must heed it too.
-Result<> ensure_agent_image(docker::Engine& engine, const Directories& directories, const plan::Image& image,
-                            const std::function<void(const std::string&)>& progress, bool refresh = false,
-                            const std::stop_token& stop = {});
+struct Making {
+  const Directories& directories;                    // what the build has on the engine is recorded under these
+  std::function<void(const std::string&)> progress;  // gets lines for the operator
+  bool refresh = false;                              // build even if the image exists
+  std::stop_token stop = {};
+};
+
+// Builds the plan's agent image if the engine lacks it. The root file system is made with the machine's own package
+// managers, without an image registry. Takes minutes the first time, and returns at once if the image exists. A
+// refreshed image replaces the old one under the same reference; containers of the old image keep running. A stop ends
+// the build with Code::canceled; the engine must heed it too.
+Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, const Making& making);
 
 // Fails with Code::denied if an image has labels that only bottle sets on what it makes. Such an image was made from
 // the container of a session, or pretends to be one. `image` is the engine's description of it. The function is pure.

@@ -26,22 +26,20 @@ namespace bottle::session {
 namespace {
 
 using nlohmann::json;
-using Progress = std::function<void(const std::string&)>;
 
 // Runs a program that makes an image. Its output is shown as progress, and the last lines become the reason if it
 // fails.
 struct Builder {
-  const Progress& progress;
-  const std::stop_token& stop;
+  const Making& making;
   std::deque<std::string> last = {};
 
   Result<int> run(const std::vector<std::string>& argv) {
     auto tell = [&](const Line& line) {
-      progress(line.text());
+      making.progress(line.text());
       last.push_back(line.text());
       if (last.size() > 3) last.pop_front();
     };
-    return run_in_lines(argv, tell, stop);
+    return run_in_lines(argv, tell, making.stop);
   }
 
   std::string why() const {
@@ -51,8 +49,7 @@ struct Builder {
   }
 };
 
-Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, bool refresh, const Progress& progress,
-                          const std::stop_token& stop) {
+Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, const Making& making) {
   std::string directory = image.dockerfile.substr(0, image.dockerfile.rfind('/'));
   std::vector<std::string> argv = {"docker",
                                    "-H",
@@ -64,9 +61,9 @@ Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, bool
                                    image.reference,
                                    "-f",
                                    image.dockerfile};
-  if (refresh) argv.insert(argv.end(), {"--pull", "--no-cache"});
+  if (making.refresh) argv.insert(argv.end(), {"--pull", "--no-cache"});
   argv.insert(argv.end(), {"--", directory.empty() ? "/" : directory});
-  Builder builder{progress, stop};
+  Builder builder{making};
   auto status = builder.run(argv);
   if (!status && status.error().code == Code::not_found)
     return fail(
@@ -260,49 +257,46 @@ struct Workplace {
   }
 };
 
-Result<> unpack(const plan::Image& image, const Workplace& work, const Progress& progress,
-                const std::stop_token& stop) {
+Result<> unpack(const plan::Image& image, const Workplace& work, const Making& making) {
   TRY(write_file_atomically(work.script, bootstrap_script(), 0700));
   std::vector<std::string> argv = {"/bin/bash", work.script, image.provider, work.archive};
   if (!image.pin.version.empty()) argv.insert(argv.end(), {"--version", image.pin.version});
   if (!image.pin.integrity.empty()) argv.insert(argv.end(), {"--integrity", image.pin.integrity});
   argv.insert(argv.end(), image.packages.begin(), image.packages.end());
-  Builder builder{progress, stop};
+  Builder builder{making};
   if (int status = TRY(builder.run(argv)); status != 0)
     return fail(Code::unavailable, "building the image for " + image.provider + " failed" + builder.why());
   return {};
 }
 
-Result<> bootstrap(docker::Engine& engine, const Directories& directories, const plan::Image& image,
-                   const Progress& progress, const std::stop_token& stop) {
+Result<> bootstrap(docker::Engine& engine, const plan::Image& image, const Making& making) {
   Workplace work = TRY(Workplace::make());
   Defer clean([&] { work.remove(); });
-  TRY(unpack(image, work, progress, stop));
+  TRY(unpack(image, work, making));
   Installed installed = read_installed(work.installed);
-  Scratch scratch(engine, directories);
+  Scratch scratch(engine, making.directories);
   TRY(scratch.take(work.archive));
   if (!installed.package.empty()) {
-    progress("starting " + image.provider + " once in a container without a network");
+    making.progress("starting " + image.provider + " once in a container without a network");
     for (const Line& line : TRY(scratch.ask_version(image.provider)))
-      progress(image.provider + " says: " + line.text());
+      making.progress(image.provider + " says: " + line.text());
   }
-  progress("configuring the Debian packages in a container without a network");
+  making.progress("configuring the Debian packages in a container without a network");
   TRY(scratch.finish());
   TRY(scratch.export_to(work.archive));
-  progress("importing the image into the engine");
+  making.progress("importing the image into the engine");
   return import(engine, work.archive, image.reference, labels_of(image.provider, installed));
 }
 
 }  // namespace
 
-Result<> build_agent_image(docker::Engine& engine, const Directories& directories, const plan::Image& image,
-                           const Progress& progress, bool refresh, const std::stop_token& stop) {
+Result<> build_agent_image(docker::Engine& engine, const plan::Image& image, const Making& making) {
   if (image.recipe == "dockerfile") {
-    progress("building " + image.reference + " from " + image.dockerfile);
-    return build_dockerfile(engine, image, refresh, progress, stop);
+    making.progress("building " + image.reference + " from " + image.dockerfile);
+    return build_dockerfile(engine, image, making);
   }
-  progress("building the image " + image.reference + " (once; takes a minute or two)");
-  return bootstrap(engine, directories, image, progress, stop);
+  making.progress("building the image " + image.reference + " (once; takes a minute or two)");
+  return bootstrap(engine, image, making);
 }
 
 }  // namespace bottle::session

@@ -1,9 +1,8 @@
 #include "session/images/guard_image.h"
 
-#include <algorithm>
-
 #include "base/ids.h"
 #include "base/os/this_program.h"
+#include "base/stream.h"
 #include "docker/answers.h"
 #include "docker/tar/tar.h"
 #include "session/images/programs.h"
@@ -35,14 +34,7 @@ Result<std::string> ensure_guard_image(docker::Engine& engine) {
   });
   TRY(tar.file("guard", 0755, 0, 0, program));
   TRY(tar.finish());
-  size_t at = 0;
-  auto reader = [&](char* buffer, size_t size) -> Result<size_t> {
-    size_t n = std::min(size, archive.size() - at);
-    archive.copy(buffer, n, at);
-    at += n;
-    return n;
-  };
-  TRY(engine.import_image(reference, reader, {"ENTRYPOINT [\"/guard\"]", "LABEL bottle.image=guard"}));
+  TRY(engine.import_image(reference, source_of(archive), {"ENTRYPOINT [\"/guard\"]", "LABEL bottle.image=guard"}));
   return reference;
 }
 

@@ -38,12 +38,12 @@ TEST_F(ImagesOfAnEngine, TheGuardsImageIsImportedOnceAndHoldsTheProgram) {
 
 TEST_F(ImagesOfAnEngine, AnImageThatIsMissingIsNotBuiltWithoutARecipe) {
   plan::Image image{.reference = "mine:1"};
-  auto tell = [](const std::string&) {};
-  EXPECT_EQ(ensure_agent_image(*engine, scratch.directories, image, tell).error().code, Code::not_found);
+  Making making{.directories = scratch.directories, .progress = [](const std::string&) {}};
+  EXPECT_EQ(ensure_agent_image(*engine, image, making).error().code, Code::not_found);
   docker.with_world([](FakeWorld& world) { world.add_image("mine:1"); });
-  EXPECT_TRUE(ensure_agent_image(*engine, scratch.directories, image, tell));
+  EXPECT_TRUE(ensure_agent_image(*engine, image, making));
   docker.with_world([](FakeWorld& world) { (*world.image("mine:1"))->labels = {{"bottle.role", "agent"}}; });
-  EXPECT_EQ(ensure_agent_image(*engine, scratch.directories, image, tell).error().code, Code::denied);
+  EXPECT_EQ(ensure_agent_image(*engine, image, making).error().code, Code::denied);
 }
 
 TEST_F(ImagesOfAnEngine, OurImagesAreListedWithWhatUsesThem) {

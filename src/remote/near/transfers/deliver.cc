@@ -32,38 +32,6 @@ std::string name_of(const Job& job) {
   return content_hash(wire::encode(machine) + "\n" + job.plan.workspace);
 }
 
-Result<> send(const Job& job, FarSide& side, const std::string& name, const std::optional<KeptPieces>& before,
-              std::optional<KeptPieces>& kept, const std::function<void(const std::string&)>& begins_from,
-              const std::stop_token& stop, uint64_t time, Delivered& delivered) {
-  return side.send(
-      {"deliver", job.plan.session},
-      [&](const Sink& sink) -> Result<> {
-        DeltaWriter writer(sink, name, before);
-        auto chunk = [&](std::string_view bytes) -> Result<> { return writer.data(bytes); };
-        // This is the second part of an archive that the far side begins (session/agent_files.cc).
-        TRY(writer.begin("/"));
-        docker::TarWriter tar(chunk);
-        TRY(put_skills(tar, job.plan));
-        workspace::Outgoing outgoing = session::outgoing_of(job);
-        outgoing.time = time;
-        outgoing.stop = stop;
-        TRY(workspace::put_git_settings(tar, outgoing));
-        using manifest::WorkspaceMode;
-        if (outgoing.mode == WorkspaceMode::copy || outgoing.mode == WorkspaceMode::clone) {
-          auto sent = TRY(workspace::send(outgoing, chunk));
-          delivered.base = sent.base;
-          begins_from(sent.base);
-          delivered.warnings = sent.warnings;
-        } else {
-          TRY(tar.finish());
-        }
-        TRY(writer.end_archive());
-        kept = TRY(writer.finish());
-        return {};
-      },
-      stop);
-}
-
 uint64_t time_in(const std::string& path) {
   uint64_t time = std::strtoull(read_file(path, 64).value_or("").c_str(), nullptr, 10);
   if (time > 0) return time;
@@ -71,6 +39,55 @@ uint64_t time_in(const std::string& path) {
   if (make_directories(path.substr(0, path.rfind('/')))) (void)write_file_atomically(path, std::to_string(time));
   return time;
 }
+
+// One delivery, which is sent a second time if the machine no longer has what it was made for.
+class Delivery {
+ public:
+  Delivery(const Job& job, FarSide& side, std::string name, uint64_t time, const std::stop_token& stop)
+      : job_(job), side_(side), name_(std::move(name)), time_(time), stop_(stop) {}
+
+  // Leaves out the pieces that the machine has kept from `before`. Returns those that it keeps from now on. Calls
+  // `begins_from` as deliver() does, and sets the base and the warnings of `delivered` as soon as they are known.
+  Result<KeptPieces> send(const std::optional<KeptPieces>& before,
+                          const std::function<void(const std::string& base)>& begins_from, Delivered& delivered) {
+    std::optional<KeptPieces> kept;
+    auto produce = [&](const Sink& sink) -> Result<> {
+      DeltaWriter writer(sink, name_, before);
+      // This is the second part of an archive that the far side begins (session/agent/agent_files.cc).
+      TRY(writer.begin("/"));
+      TRY(write([&](std::string_view bytes) { return writer.data(bytes); }, begins_from, delivered));
+      TRY(writer.end_archive());
+      kept = TRY(writer.finish());
+      return {};
+    };
+    TRY(side_.send({"deliver", job_.plan.session}, produce, stop_));
+    return std::move(*kept);
+  }
+
+ private:
+  // Writes the skills and the workspace.
+  Result<> write(const Sink& sink, const std::function<void(const std::string&)>& begins_from, Delivered& delivered) {
+    using manifest::WorkspaceMode;
+    docker::TarWriter tar(sink);
+    TRY(put_skills(tar, job_.plan));
+    workspace::Outgoing outgoing = session::outgoing_of(job_);
+    outgoing.time = time_;
+    outgoing.stop = stop_;
+    TRY(workspace::put_git_settings(tar, outgoing));
+    if (outgoing.mode != WorkspaceMode::copy && outgoing.mode != WorkspaceMode::clone) return tar.finish();
+    auto sent = TRY(workspace::send(outgoing, sink));
+    delivered.base = sent.base;
+    begins_from(sent.base);
+    delivered.warnings = sent.warnings;
+    return {};
+  }
+
+  const Job& job_;
+  FarSide& side_;
+  std::string name_;  // as from name_of()
+  uint64_t time_;     // of all files, in seconds since 1970; 0 for their own
+  const std::stop_token& stop_;
+};
 
 }  // namespace
 
@@ -80,17 +97,18 @@ Delivered deliver(const Job& job, FarSide side, const std::function<void(const s
   std::optional<KeptPieces> before;
   if (auto known = name.empty() ? Result<std::string>("") : read_file(path, kLargestIndex))
     before = kept_from_bytes(*known);
-  std::optional<KeptPieces> kept;
   Delivered delivered;
   // All files carry the time at which the workspace first went to that machine. With another time in each header, no
   // part would match what the machine already has.
   uint64_t time = name.empty() ? 0 : time_in(path + ".time");
-  delivered.taken = send(job, side, name, before, kept, begins_from, stop, time, delivered);
-  if (!delivered.taken && delivered.taken.error().code == Code::conflict && before) {
+  Delivery delivery(job, side, name, time, stop);
+  auto kept = delivery.send(before, begins_from, delivered);
+  if (!kept && kept.error().code == Code::conflict && before) {
     ::unlink(path.c_str());  // it describes data that the machine no longer has, and would cost another round trip
-    delivered.taken = send(job, side, name, std::nullopt, kept, begins_from, stop, time, delivered);
+    kept = delivery.send(std::nullopt, begins_from, delivered);
   }
-  if (delivered.taken && !name.empty() && kept && make_directories(job.directories.cache + "/sent"))
+  if (!kept) delivered.taken = std::unexpected(std::move(kept.error()));
+  else if (!name.empty() && make_directories(job.directories.cache + "/sent"))
     (void)write_file_atomically(path, to_bytes(*kept));
   return delivered;
 }
