@@ -94,7 +94,7 @@ Task<bool> reach(Connection& c, const char* kind) {
   }
   c.upstream.source = std::move(dialed.source);
   c.upstream.in = std::move(dialed.early);
-  c.through_parent = dialed.through_parent;
+  c.reached.through_parent = dialed.through_parent;
   co_return true;
 }
 
@@ -117,9 +117,9 @@ bool blind_allowed(const Config& config, const policy::Host& host, uint16_t port
 // kind of request.
 Task<bool> plain(Connection& c) {
   if (c.port == 443) co_return refuse_opening(c);
-  if (c.through_parent || !c.upstream.in.empty()) c.upstream.reset();
-  c.upstream_host = c.host;
-  c.upstream_port = c.port;
+  if (c.reached.through_parent || !c.upstream.in.empty()) c.upstream.reset();
+  c.reached.host = c.host;
+  c.reached.port = c.port;
   co_return co_await serve_requests(c);
 }
 

@@ -31,9 +31,9 @@ Task<Verdict> connect_upstream(Connection& c, Offer offer) {
   if (!dialed.source) co_return Verdict{.status = dialed.status, .code = dialed.code, .reason = dialed.reason};
   up.reset();
   up.source = std::move(dialed.source);
-  c.upstream_host = c.host;
-  c.upstream_port = c.port;
-  c.upstream_used = false;
+  c.reached.host = c.host;
+  c.reached.port = c.port;
+  c.reached.used = false;
   if (!c.tls) co_return Verdict{.allowed = true};
   auto ssl = connect_tls(c.config->upstream_tls(), c.host, c.port, offer);
   if (!ssl && ssl.error().code == Code::limit)
@@ -153,7 +153,7 @@ Task<bool> refuse(Connection& c, const Verdict& verdict, const Request& request,
 
 // Returns whether c.upstream is still connected to the request's destination, as far as the guard can see.
 bool upstream_is_kept(Connection& c) {
-  if (!c.upstream || c.upstream_host.name != c.host.name || c.upstream_port != c.port) return false;
+  if (!c.upstream || c.reached.host.name != c.host.name || c.reached.port != c.port) return false;
   c.upstream.fill();
   return !c.upstream.eof && !c.upstream.failed && c.upstream.in.empty();
 }
@@ -162,7 +162,7 @@ bool upstream_is_kept(Connection& c) {
 Task<bool> make_request(Connection& c, Request& request, std::string_view head) {
   Exchange exchange(c, request, head);
   while (true) {
-    bool kept = upstream_is_kept(c) && c.upstream_used;
+    bool kept = upstream_is_kept(c) && c.reached.used;
     if (!kept && !upstream_is_kept(c)) {
       c.client.beside = head.size();  // HTTP/2 lets a client send much more of heads than it sends bytes
       c.client.rest();
@@ -174,14 +174,14 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
         co_await finish_request(c, request.body);
         co_return false;
       }
-      kept = c.upstream_used;
+      kept = c.reached.used;
     }
     if (!co_await recorded(c)) {
       co_await refuse_unrecorded(c, request.body, "the decision could not be recorded");
       co_return false;
     }
-    c.upstream_used = true;
-    c.upstream.reads_on = true;
+    c.reached.used = true;
+    c.upstream.writing = Stream::Writing::optional;
     switch (co_await exchange.run(kept)) {
       case Outcome::retry:
         c.upstream.reset();

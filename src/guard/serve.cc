@@ -49,10 +49,10 @@ Task<bool> run(Connection& c) {
   if (head.method == "CONNECT") {
     std::string target(head.target);
     bool framed = head.chunked || head.content_length.value_or(0) > 0;
-    auto host = policy::parse_authority(head.host, 443);
+    auto host = policy::parse_authority(head.host.value_or(""), 443);
     auto authority = policy::parse_authority(target, 0);
     // A Host header often lacks the port. Another name is not acceptable.
-    bool alike = !head.has_host || (host && authority && host->host.name == authority->host.name);
+    bool alike = !head.host || (host && authority && host->host.name == authority->host.name);
     c.client.in.erase(0, head.size);
     if (framed) {
       c.audit("deny", "connect", "bad_request", "the CONNECT request has a body");

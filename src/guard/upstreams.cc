@@ -58,7 +58,7 @@ void Upstreams::adopt_rules(const Connection& c) {
 void Upstreams::use(Shared& shared, Connection& c) {
   c.upstream.source = std::make_unique<Source>();
   open_on(*c.upstream.source, shared.session.open(), &c.waker);
-  c.upstream_used = std::exchange(shared.used, true);
+  c.reached.used = std::exchange(shared.used, true);
 }
 
 bool Upstreams::take_shared(Connection& c) {
@@ -79,7 +79,7 @@ bool Upstreams::take_idle(Connection& c) {
     idle_.pop_back();
     c.upstream.source->move_to(&c.waker);
     c.upstream.fill();
-    c.upstream_used = true;
+    c.reached.used = true;
     if (!c.upstream.eof && !c.upstream.failed && c.upstream.in.empty()) return true;
   }
   c.upstream.reset();
@@ -103,8 +103,8 @@ void Upstreams::share(Connection& c) {
 Task<Verdict> Upstreams::connect(Connection& c) {
   auto self = shared_from_this();
   c.upstream.reset();
-  c.upstream_host = c.host;
-  c.upstream_port = c.port;
+  c.reached.host = c.host;
+  c.reached.port = c.port;
   for (int64_t deadline = c.now() + kForADial;;) {
     adopt_rules(c);
     if (take_shared(c) || take_idle(c)) co_return Verdict{.allowed = true};

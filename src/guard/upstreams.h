@@ -21,7 +21,7 @@ class Upstreams : public std::enable_shared_from_this<Upstreams> {
   Upstreams& operator=(const Upstreams&) = delete;
 
   // Connects c.upstream: with a stream of an HTTP/2 connection if the server speaks HTTP/2, otherwise with a separate
-  // connection. Sets c.upstream_used if the connection has carried another request.
+  // connection. Sets c.reached.used if the connection has carried another request.
   Task<Verdict> connect(Connection& c);
   // Takes c.upstream back after a request, if another request can use it.
   void give_back(Connection& c);

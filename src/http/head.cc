@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/text/words.h"
+
 namespace bottle::http {
 namespace {
 
@@ -21,12 +23,6 @@ bool is_value(std::string_view text) {
   for (unsigned char c : text)
     if ((c < 0x20 && c != '\t') || c == 0x7f) return false;
   return true;
-}
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
 }
 
 bool bad(Head& head, const char* why) {
@@ -67,8 +63,7 @@ bool header(std::string_view name, std::string_view value, Head& head, bool requ
   switch (name.size()) {
     case 4:
       if (iequals(name, "host")) {
-        if (head.has_host) return bad(head, "there are two Host headers");
-        head.has_host = true;
+        if (head.host) return bad(head, "there are two Host headers");
         head.host = value;
       }
       break;
@@ -80,8 +75,9 @@ bool header(std::string_view name, std::string_view value, Head& head, bool requ
       break;
     case 10:
       if (iequals(name, "connection")) {
-        head.close |= has_token(value, "close");
-        head.keep_alive |= has_token(value, "keep-alive");
+        if (has_token(value, "close")) head.connection = Head::Connection::close;
+        else if (head.connection == Head::Connection::unsaid && has_token(value, "keep-alive"))
+          head.connection = Head::Connection::keep_alive;
       }
       break;
     case 14:
@@ -141,7 +137,7 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
     // A folded line, "Name :" and an empty name all fail this check, because none of them has a token before the colon.
     if (colon == line.npos || !is_token(line.substr(0, colon)))
       return bad(head, "a header line is malformed"), Parse::bad;
-    auto value = trim(line.substr(colon + 1));
+    auto value = trimmed(line.substr(colon + 1));
     if (!is_value(value)) return bad(head, "a header has a control byte"), Parse::bad;
     if (!header(line.substr(0, colon), value, head, request)) return Parse::bad;
     head.headers.push_back({line.substr(0, colon), value});
@@ -153,7 +149,7 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
   if (head.chunked && head.minor == 0) return bad(head, "HTTP/1.0 has no Transfer-Encoding"), Parse::bad;
   // The target of a CONNECT already is the host, and some clients leave the header out.
   bool need_host = request && head.minor == 1 && head.method != "CONNECT";
-  if (need_host && !head.has_host) return bad(head, "the Host header is missing"), Parse::bad;
+  if (need_host && !head.host) return bad(head, "the Host header is missing"), Parse::bad;
   return Parse::ok;
 }
 
@@ -171,7 +167,7 @@ bool iequals(std::string_view a, std::string_view b) {
 bool has_token(std::string_view list, std::string_view token) {
   while (!list.empty()) {
     size_t comma = list.find(',');
-    if (iequals(trim(list.substr(0, comma)), token)) return true;
+    if (iequals(trimmed(list.substr(0, comma)), token)) return true;
     if (comma == list.npos) break;
     list.remove_prefix(comma + 1);
   }

@@ -30,11 +30,16 @@ struct Head {
   std::vector<Header> headers;
   std::optional<uint64_t> content_length;
   bool chunked = false;
-  std::string_view host;  // of the only Host header
-  bool has_host = false;
-  bool close = false, keep_alive = false, expect_continue = false;
+  std::optional<std::string_view> host;  // of the only Host header
+  bool expect_continue = false;
+  // What the Connection header says about the connection. If it says both, `close` counts (RFC 9112 §9.3).
+  enum class Connection : uint8_t { unsaid, keep_alive, close } connection = Connection::unsaid;
   const char* why = "";  // why the result is Parse::bad, for the operator
 
+  // Returns whether the connection stays open after the message.
+  bool keeps_open() const {
+    return minor == 0 ? connection == Connection::keep_alive : connection != Connection::close;
+  }
   const Header* find(std::string_view name) const;
   // Returns the values of all headers of this name as one list, with commas between them.
   std::string list(std::string_view name) const;

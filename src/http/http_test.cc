@@ -27,7 +27,7 @@ TEST(HttpHead, takes_ordinary_requests) {
   EXPECT_EQ(head.method, "POST");
   EXPECT_EQ(head.target, "http://a.b/c");
   EXPECT_EQ(head.content_length, 3u);
-  EXPECT_TRUE(head.close);
+  EXPECT_FALSE(head.keeps_open());
   EXPECT_EQ(head.host, "a.b");
 }
 
@@ -110,13 +110,28 @@ TEST(HttpHead, one_empty_line_before_a_request_is_skipped) {
   EXPECT_EQ(request("GET /gr\xc3\xbc\xc3\x9f HTTP/1.1\r\nHost: a\r\n\r\n"), Parse::ok);
 }
 
+TEST(Head, SaysWhetherTheConnectionStaysOpen) {
+  for (const auto& [version, header, open] : {std::tuple("1.1", "", true),
+                                              {"1.1", "Connection: close\r\n", false},
+                                              {"1.1", "Connection: keep-alive, close\r\n", false},
+                                              {"1.1", "Connection: close\r\nConnection: keep-alive\r\n", false},
+                                              {"1.0", "", false},
+                                              {"1.0", "Connection: Keep-Alive\r\n", true},
+                                              {"1.0", "Connection: keep-alive, close\r\n", false}}) {
+    Head head;
+    std::string text = "GET / HTTP/" + std::string(version) + "\r\nHost: a\r\n" + header + "\r\n";
+    ASSERT_EQ(parse_request(text, head), Parse::ok) << text;
+    EXPECT_EQ(head.keeps_open(), open) << text;
+  }
+}
+
 // Returns what an answer is repaired to, or "bad" or "incomplete".
 std::string repaired(std::string bytes) {
   Head head;
   if (parse_response(bytes, head) == Parse::ok) return "not bad";
   Parse parsed = repair_response(bytes, head);
   if (parsed != Parse::ok) return parsed == Parse::bad ? "bad" : "incomplete";
-  EXPECT_TRUE(head.close);
+  EXPECT_FALSE(head.keeps_open());
   return bytes;
 }
 

@@ -16,8 +16,7 @@ Found of_record(const Record& record, const Places& places) {
   found.provider = record.vm.wanted.provider;
   found.listed = {record.vm.id, record.vm.name, record.vm.session, record.vm.owner, "", "", record.cost_per_hour, "vm"};
   found.record = record;
-  found.mine = true;
-  found.orphan = orphaned(record, places);
+  found.belongs = orphaned(record, places) ? Belongs::to_my_sweep : Belongs::to_me;
   found.reaper = reaper_alive(record.vm.name, places);
   return found;
 }
@@ -74,13 +73,16 @@ Found describe(const Listed& item, const Ask& whom, const std::string& owner, co
   found.options = whom.options;
   found.listed = item;
   found.at_provider = true;
-  found.mine = item.owner == owner;
-  if (found.record) return found;
+  if (found.record) {
+    if (!found.orphan() && item.owner != owner) found.belongs = Belongs::to_others;
+    return found;
+  }
+  if (item.owner != owner) return found;
   // What a VM left behind has the label of its session. It is an orphan unless a VM of that session is still in use.
   bool used = std::ranges::any_of(records, [&](const Record& r) {
     return !item.session.empty() && r.vm.session == item.session && (r.held || !orphaned(r, places));
   });
-  found.orphan = found.mine && !used;
+  found.belongs = used ? Belongs::to_me : Belongs::to_my_sweep;
   return found;
 }
 
@@ -94,7 +96,7 @@ bool still_orphan(const Found& found, const Places& places) {
   auto record = load(found.record ? found.record->vm.name : found.listed.name, places);
   if (record) return orphaned(*record, places);
   // If a record cannot be read, destroy_vm() reports it.
-  return found.orphan && (!found.record || !is_gone(record));
+  return found.orphan() && (!found.record || !is_gone(record));
 }
 
 Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask,

@@ -12,15 +12,23 @@
 
 namespace bottle::machine {
 
+enum class Belongs {
+  to_others,
+  to_me,        // made by this user on this machine
+  to_my_sweep,  // the same, but its owner is dead (it may be held), its time is up, or its record is lost
+};
+
 struct Found {
   std::string provider;
   Listed listed;  // from the provider; only id and name if the provider does not know the VM
   std::map<std::string, std::string> options;  // the options with which its provider was asked
   std::optional<Record> record;                // its record on this machine
   bool at_provider = false;
-  bool mine = false;    // made by this user on this machine
-  bool orphan = false;  // `mine`, but its owner is dead (it may be held), its time is up, or its record is lost
+  Belongs belongs = Belongs::to_others;
   bool reaper = false;  // it has a living reaper
+
+  bool mine() const { return belongs != Belongs::to_others; }
+  bool orphan() const { return belongs == Belongs::to_my_sweep; }
 };
 
 struct Inventory {

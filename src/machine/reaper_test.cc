@@ -110,7 +110,7 @@ TEST_F(Machine, AnOrphanIsLookedAtAgainBeforeItGoes) {
   auto inventory = take_inventory(places_, environment_, {}, limits_, {});
   ASSERT_EQ(inventory.all.size(), 1u);
   const Found& found = inventory.all[0];
-  EXPECT_TRUE(found.orphan && still_orphan(found, places_));
+  EXPECT_TRUE(found.orphan() && still_orphan(found, places_));
   ASSERT_TRUE(take_over("vm-1", places_));
   EXPECT_FALSE(still_orphan(found, places_)) << "somebody looks after it again";
   forget("vm-1", places_);
@@ -130,7 +130,7 @@ TEST_F(Machine, AClockThatIsSetMakesNoOrphanOfAWatchedVm) {
   // A disk of its session, which the provider lists beside it, is not an orphan either.
   ASSERT_TRUE(write_file_atomically(cloud() + "/disk-9", "id-disk-9|s1|" + owner_label(places_) + "|running\n"));
   for (const auto& found : take_inventory(places_, environment_, {}, limits_, {}).all)
-    EXPECT_FALSE(found.orphan) << found.listed.id;
+    EXPECT_FALSE(found.orphan()) << found.listed.id;
   vm->record.owner.start_time = "1";
   EXPECT_TRUE(orphaned(vm->record, places_)) << "its owner is dead";
 }

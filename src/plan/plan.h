@@ -41,14 +41,14 @@ struct Options {
   std::string agent;
   std::string prompt;  // -p TEXT
   bool headless = false;
-  std::vector<std::string> agent_args;  // after --
-  std::string workspace_mode;           // overrides the manifest's when not empty
-  std::string runtime;                  // same
-  std::string image;                    // same
-  bool record = false;                  // every public host, to learn what is needed
-  bool keep_ignored = false;            // files that git ignores come home, too
-  std::string really;                   // the workspace, though it is a precious one
-  bool dry_run = false;                 // a variable that is not set is a warning, not an error
+  std::vector<std::string> agent_args;                         // after --
+  std::string workspace_mode;                                  // overrides the manifest's when not empty
+  std::string runtime;                                         // same
+  std::string image;                                           // same
+  bool record = false;                                         // every public host, to learn what is needed
+  bool keep_ignored = false;                                   // files that git ignores come home, too
+  std::string really;                                          // the workspace, though it is a precious one
+  enum class IfUnset { fail, warn } if_unset = IfUnset::fail;  // for a variable that the agent needs
 };
 
 // Where a value comes from; resolved by session at launch, and never part of a Plan.

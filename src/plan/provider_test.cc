@@ -33,7 +33,7 @@ TEST(SignIn, TokenThenKeyThenAnErrorThatSaysHow) {
 TEST(SignIn, ADryRunNeedsNoCredential) {
   Facts f = facts();
   f.environment.erase("CLAUDE_BOTTLE_OAUTH_TOKEN");
-  auto plan = make(manifest::builtin(), {.agent = "claude", .dry_run = true}, f);
+  auto plan = make(manifest::builtin(), {.agent = "claude", .if_unset = Options::IfUnset::warn}, f);
   ASSERT_TRUE(plan) << plan.error().what;
   EXPECT_TRUE(std::ranges::any_of(plan->warnings, [](const std::string& warning) {
     return warning.find("a start needs one of them") != std::string::npos;
@@ -42,7 +42,7 @@ TEST(SignIn, ADryRunNeedsNoCredential) {
       "bottles: {default: {env: {A: \"${MISSING}\"}, secrets: {s: {from: \"env:GONE\", hosts: [h.example.org], env: "
       "S}}}}\nagents: {a: {provider: shell}}";
   EXPECT_FALSE(make(parsed(yaml), {.agent = "a"}, f));
-  auto missing = make(parsed(yaml), {.agent = "a", .dry_run = true}, f);
+  auto missing = make(parsed(yaml), {.agent = "a", .if_unset = Options::IfUnset::warn}, f);
   ASSERT_TRUE(missing) << missing.error().what;
   EXPECT_EQ(std::ranges::count_if(missing->warnings,
                                   [](const std::string& warning) {

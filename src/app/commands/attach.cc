@@ -42,9 +42,9 @@ Result<int> attach(const AttachOptions& options) {
       join(name, {.interactive = ::isatty(0) != 0, .say = [](const std::string& line) { say("bottle: " + line); }})));
   TRY(session::send_frame(fd.get(), session::FrameType::attach, wire::encode(wire::Attach{})));
   session::ClientOptions client;
-  client.terminal = ::isatty(0);
-  client.forward_input = true;
-  if (client.terminal) client.begin_typing = TRY(typing_for(name, options.transport));
+  using Input = session::ClientOptions::Input;
+  client.input = ::isatty(0) ? Input::terminal : Input::forwarded;
+  if (client.input == Input::terminal) client.begin_typing = TRY(typing_for(name, options.transport));
   client.on_event = [](const wire::Event& event) { show_event(event, {}); };
   auto ended = TRY(session::follow(fd.get(), client));
   if (ended.detached) {

@@ -66,12 +66,12 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest, const std::st
 
 Result<> set_place(StartOptions& o) {
   auto& token = o.remote.token;
-  o.remote.tunnel = o.secrets == "tunnel";
+  o.remote.secrets = o.secrets == "tunnel" ? SecretsStay::here : SecretsStay::there;
   bool here = o.remote.target.empty() && o.vm.name.empty();
-  if (o.remote.tunnel && here)
+  if (o.remote.tunnels() && here)
     return fail(Code::invalid, "--secrets tunnel needs --remote or --vm",
                 "add one of them, or leave out --secrets tunnel");
-  if (o.remote.tunnel && (!o.token_via.empty() || !token.file.empty()))
+  if (o.remote.tunnels() && (!o.token_via.empty() || !token.file.empty()))
     return fail(Code::invalid,
                 "--secrets tunnel and --token-via cannot be combined: the tunnel keeps the token on this machine",
                 "leave out one of them");
@@ -200,7 +200,7 @@ Result<Request> read_request(const StartOptions& given) {
     request.variables.emplace("OPENAI_API_KEY", "on the other machine");
   }
   if (options.plan.agent.empty()) options.plan.agent = TRY(pick_agent(request.manifest, options.remote.stop));
-  options.plan.dry_run = options.dry_run;
+  if (options.dry_run) options.plan.if_unset = plan::Options::IfUnset::warn;
   TRY(set_prompt(options.plan));
   return request;
 }
@@ -277,9 +277,9 @@ Result<session::Job> make_job(const Request& request, const Planned& planned) {
 session::ClientOptions client_of(const plan::Plan& plan, Place& place, const Output& output, const Say& say) {
   session::ClientOptions client;
   client.starting = true;
-  client.terminal = !plan.headless && ::isatty(0);
-  client.forward_input = !plan.headless;
-  if (client.terminal) client.begin_typing = place.typing(plan.session, say);
+  using Input = session::ClientOptions::Input;
+  client.input = plan.headless ? Input::none : ::isatty(0) ? Input::terminal : Input::forwarded;
+  if (client.input == Input::terminal) client.begin_typing = place.typing(plan.session, say);
   client.on_event = [&output](const wire::Event& event) { show_event(event, output); };
   if (output.json)  // the output is one stream of JSON lines, whatever the agent writes
     client.on_diagnostic = [&output](std::string_view text) {

@@ -74,7 +74,7 @@ Result<int> destroy_vms(const VmOptions& o) {
     bool any = false;
     for (const auto& found : inventory.all) {
       bool meant = o.all || found.listed.name == o.name || found.listed.id == o.name;
-      if (!meant || !found.mine) continue;
+      if (!meant || !found.mine()) continue;
       any = true;
       record(machine::destroy_found(found, places, options, tell),
              found.listed.name.empty() ? found.listed.id : found.listed.name);

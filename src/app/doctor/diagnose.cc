@@ -3,6 +3,7 @@
 
 #include "app/doctor/doctor.h"
 #include "app/output/output.h"
+#include "base/text/words.h"
 
 namespace bottle::app {
 namespace {
@@ -24,20 +25,14 @@ class Findings {
   std::vector<Finding> all_;
 };
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string out;
-  for (const auto& word : words) out += (out.empty() ? "" : ", ") + word;
-  return out;
-}
-
 void engine(const Health& h, Findings& found) {
   if (h.engine_error) return found.fail("engine", h.engine_error->what, h.engine_error->todo);
   found.ok("engine", "engine " + h.version + ", API " + h.api + (h.rootless ? ", rootless" : "") + ", at " + h.socket +
                          (h.origin == h.socket || h.origin.empty() ? "" : " (from " + h.origin + ")"));
   std::vector<std::string> missing;
-  if (!h.memory_limit) missing.push_back("memory");
-  if (!h.cpu_limit) missing.push_back("cpus");
-  if (!h.pids_limit) missing.push_back("pids");
+  if (!h.limits.memory) missing.push_back("memory");
+  if (!h.limits.cpus) missing.push_back("cpus");
+  if (!h.limits.pids) missing.push_back("pids");
   if (missing.empty()) found.ok("limits", "the engine limits memory, cpus and pids");
   else
     found.warn(
@@ -92,30 +87,30 @@ void room(const Health& h, Findings& found) {
 }
 
 void tools(const Health& h, Findings& found) {
-  if (!h.debian) {
+  if (!h.tools.debian) {
     found.warn("image_tools", "bottle cannot build images on this machine, because it runs neither Debian nor Ubuntu",
                "set `image:` or `dockerfile:` in the bottle");
-  } else if (!h.mmdebstrap || !h.npm) {
+  } else if (!h.tools.mmdebstrap || !h.tools.npm) {
     found.warn("image_tools",
-               std::string("bottle cannot build images without ") + (h.mmdebstrap ? "npm"
-                                                                     : h.npm      ? "mmdebstrap"
-                                                                                  : "mmdebstrap and npm"),
+               std::string("bottle cannot build images without ") + (h.tools.mmdebstrap ? "npm"
+                                                                     : h.tools.npm      ? "mmdebstrap"
+                                                                                        : "mmdebstrap and npm"),
                std::string("apt-get install ") +
-                   (h.mmdebstrap ? "npm"
-                    : h.npm      ? "mmdebstrap"
-                                 : "mmdebstrap npm") +
+                   (h.tools.mmdebstrap ? "npm"
+                    : h.tools.npm      ? "mmdebstrap"
+                                       : "mmdebstrap npm") +
                    ", or set `image:` in the bottle");
   } else {
     found.ok("image_tools", "mmdebstrap and npm are installed, so bottle can build images");
   }
   int major = 0, minor = 0;
-  if (h.git.empty())
+  if (h.tools.git.empty())
     found.fail("git", "git is missing; bottle needs it to clone workspaces and to bring work back",
                "apt-get install git");
-  else if (std::sscanf(h.git.c_str(), "git version %d.%d", &major, &minor) != 2 || major < 2 ||
+  else if (std::sscanf(h.tools.git.c_str(), "git version %d.%d", &major, &minor) != 2 || major < 2 ||
            (major == 2 && minor < 30))
-    found.warn("git", h.git + " is old", "upgrade to git 2.30 or later");
-  else found.ok("git", h.git);
+    found.warn("git", h.tools.git + " is old", "upgrade to git 2.30 or later");
+  else found.ok("git", h.tools.git);
 }
 
 void policy(const Health& h, Findings& found) {
@@ -128,12 +123,12 @@ void policy(const Health& h, Findings& found) {
                              std::to_string(h.bottles) + " bottles");
   auto uses = [&](const char* provider) { return std::ranges::find(h.providers, provider) != h.providers.end(); };
   // Checks only whether there is a value, and never shows it.
-  if (h.claude_token) found.ok("token", "CLAUDE_BOTTLE_OAUTH_TOKEN is set");
-  else if (h.anthropic_key) found.ok("token", "ANTHROPIC_API_KEY is set");
+  if (h.keys.claude_token) found.ok("token", "CLAUDE_BOTTLE_OAUTH_TOKEN is set");
+  else if (h.keys.anthropic) found.ok("token", "ANTHROPIC_API_KEY is set");
   else if (uses("claude"))
     found.warn("token", "CLAUDE_BOTTLE_OAUTH_TOKEN is not set, so Claude cannot sign in",
                "run `claude setup-token` and export the token it prints as CLAUDE_BOTTLE_OAUTH_TOKEN");
-  if (h.openai_key) found.ok("openai_key", "OPENAI_API_KEY is set");
+  if (h.keys.openai) found.ok("openai_key", "OPENAI_API_KEY is set");
   else if (uses("codex") && !h.policy_files.empty())
     found.warn("openai_key", "OPENAI_API_KEY is not set, so Codex cannot sign in", "export OPENAI_API_KEY=<your key>");
   if (h.orphans.empty()) found.ok("leftovers", "no dead session left anything");

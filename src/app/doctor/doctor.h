@@ -18,14 +18,23 @@ struct Health {
   std::optional<Error> engine_error;
   std::string socket, origin, version, api, default_runtime;
   bool rootless = false, seccomp = true;
-  bool memory_limit = true, cpu_limit = true, pids_limit = true;
+  // What the engine can limit.
+  struct Limits {
+    bool memory = true, cpus = true, pids = true;
+  } limits;
   std::optional<Error> guard_image_error;
   std::vector<session::RuntimeTrial> runtimes;
   std::optional<uint64_t> engine_disk, state_disk;  // free bytes
   uint64_t memory = 0, memory_available = 0;        // in bytes; 0 if not known
-  bool debian = true, mmdebstrap = false, npm = false;
-  std::string git;  // "git version 2.39.5"; empty if git is not installed
-  bool claude_token = false, anthropic_key = false, openai_key = false;
+  // What this machine can build images and clone workspaces with.
+  struct Tools {
+    bool debian = true, mmdebstrap = false, npm = false;
+    std::string git;  // "git version 2.39.5"; empty if git is not installed
+  } tools;
+  // Which variables are set.
+  struct Keys {
+    bool claude_token = false, anthropic = false, openai = false;
+  } keys;
   std::vector<std::string> policy_files;
   std::optional<Error> manifest_error;
   size_t agents = 0, bottles = 0;

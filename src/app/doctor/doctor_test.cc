@@ -18,9 +18,9 @@ Health healthy() {
   h.engine_disk = h.state_disk = 50'000'000'000;
   h.memory = 16'000'000'000;
   h.memory_available = 8'000'000'000;
-  h.mmdebstrap = h.npm = true;
-  h.git = "git version 2.39.5";
-  h.claude_token = true;
+  h.tools.mmdebstrap = h.tools.npm = true;
+  h.tools.git = "git version 2.39.5";
+  h.keys.claude_token = true;
   h.policy_files = {"/home/me/.config/bottle/bottle.yaml"};
   h.agents = 2;
   h.bottles = 1;
@@ -69,12 +69,12 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Case{"engine", [](Health& h) { h.engine_error = Error{Code::unavailable, "no engine answers", "start it"}; },
              "engine", Severity::fail, "no engine answers", "start it"},
-        Case{"limits", [](Health& h) { h.pids_limit = h.cpu_limit = false; }, "limits", Severity::warn, "cpus, pids",
+        Case{"limits", [](Health& h) { h.limits.pids = h.limits.cpus = false; }, "limits", Severity::warn, "cpus, pids",
              "cgroup"},
         Case{"rootless_limits",
              [](Health& h) {
                h.rootless = true;
-               h.memory_limit = false;
+               h.limits.memory = false;
              },
              "limits", Severity::warn, "memory", "Delegate"},
         Case{"seccomp", [](Health& h) { h.seccomp = false; }, "seccomp", Severity::warn, "seccomp", "kernel"},
@@ -90,13 +90,14 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"little_disk", [](Health& h) { h.state_disk = 3'000'000'000; }, "state_disk", Severity::warn, "3.0 GB",
              "prune"},
         Case{"memory", [](Health& h) { h.memory = 1'000'000'000; }, "memory", Severity::warn, "1.0 GB", "resources"},
-        Case{"no_npm", [](Health& h) { h.npm = false; }, "image_tools", Severity::warn, "without npm",
+        Case{"no_npm", [](Health& h) { h.tools.npm = false; }, "image_tools", Severity::warn, "without npm",
              "apt-get install npm,"},
-        Case{"no_tools", [](Health& h) { h.npm = h.mmdebstrap = false; }, "image_tools", Severity::warn,
+        Case{"no_tools", [](Health& h) { h.tools.npm = h.tools.mmdebstrap = false; }, "image_tools", Severity::warn,
              "mmdebstrap and npm", "mmdebstrap npm"},
-        Case{"fedora", [](Health& h) { h.debian = false; }, "image_tools", Severity::warn, "neither Debian", "image:"},
-        Case{"no_git", [](Health& h) { h.git = ""; }, "git", Severity::fail, "missing", "apt-get install git"},
-        Case{"old_git", [](Health& h) { h.git = "git version 2.20.1"; }, "git", Severity::warn, "2.20.1", "2.30"},
+        Case{"fedora", [](Health& h) { h.tools.debian = false; }, "image_tools", Severity::warn, "neither Debian",
+             "image:"},
+        Case{"no_git", [](Health& h) { h.tools.git = ""; }, "git", Severity::fail, "missing", "apt-get install git"},
+        Case{"old_git", [](Health& h) { h.tools.git = "git version 2.20.1"; }, "git", Severity::warn, "2.20.1", "2.30"},
         Case{"broken_manifest",
              [](Health& h) {
                h.manifest_error = Error{Code::invalid, "b.yaml:3:5: unknown key 'egres'", "did you mean 'egress'?"};
@@ -104,7 +105,7 @@ INSTANTIATE_TEST_SUITE_P(
              "manifest", Severity::fail, "b.yaml:3:5", "egress"},
         Case{"no_manifest", [](Health& h) { h.policy_files.clear(); }, "manifest", Severity::warn, "built-in",
              "bottle init"},
-        Case{"no_token", [](Health& h) { h.claude_token = false; }, "token", Severity::warn, "Claude",
+        Case{"no_token", [](Health& h) { h.keys.claude_token = false; }, "token", Severity::warn, "Claude",
              "claude setup-token"},
         Case{"no_key", [](Health& h) { h.providers.push_back("codex"); }, "openai_key", Severity::warn, "Codex",
              "OPENAI_API_KEY"},

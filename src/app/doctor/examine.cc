@@ -48,9 +48,9 @@ Result<> engine_facts(docker::Engine& engine, Health& health) {
   health.version = text_of(info, "ServerVersion", "of unknown version");
   health.default_runtime = text_of(info, "DefaultRuntime", "runc");
   auto off = [&](const char* name) { return member(info, name).is_boolean() && member(info, name) == false; };
-  health.memory_limit = !off("MemoryLimit");
-  health.cpu_limit = !off("CpuCfsQuota");
-  health.pids_limit = !off("PidsLimit");
+  health.limits.memory = !off("MemoryLimit");
+  health.limits.cpus = !off("CpuCfsQuota");
+  health.limits.pids = !off("PidsLimit");
   health.rootless = docker::has_option(info, "rootless");
   health.seccomp = docker::has_option(info, "seccomp");
   if (std::string root = text_of(info, "DockerRootDir"); root.starts_with("/")) health.engine_disk = free_bytes(root);
@@ -102,14 +102,14 @@ Health examine() {
   health.memory = memory.total;
   health.memory_available = memory.available;
   std::string release = read_file("/etc/os-release", 1 << 16).value_or("");
-  health.debian = release.find("\nID=debian") != std::string::npos || release.starts_with("ID=debian") ||
-                  release.find("\nID=ubuntu") != std::string::npos;
-  health.mmdebstrap = in_path("mmdebstrap");
-  health.npm = in_path("npm");
-  health.git = git::version().value_or("");
-  health.claude_token = set("CLAUDE_BOTTLE_OAUTH_TOKEN");
-  health.anthropic_key = set("ANTHROPIC_API_KEY");
-  health.openai_key = set("OPENAI_API_KEY");
+  health.tools.debian = release.find("\nID=debian") != std::string::npos || release.starts_with("ID=debian") ||
+                        release.find("\nID=ubuntu") != std::string::npos;
+  health.tools.mmdebstrap = in_path("mmdebstrap");
+  health.tools.npm = in_path("npm");
+  health.tools.git = git::version().value_or("");
+  health.keys.claude_token = set("CLAUDE_BOTTLE_OAUTH_TOKEN");
+  health.keys.anthropic = set("ANTHROPIC_API_KEY");
+  health.keys.openai = set("OPENAI_API_KEY");
   policy(health);
   return health;
 }

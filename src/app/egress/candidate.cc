@@ -33,7 +33,8 @@ Result<plan::Plan> plan_of(const PolicySource& source) {
   if (agent.empty()) return fail(Code::invalid, "no agent was given", "add --agent NAME, or --config FILE");
   auto facts = gather_facts(here());
   facts.images = image_facts(manifest, "");
-  return plan::make(manifest, {.agent = agent, .prompt = "-", .headless = true, .dry_run = true}, facts);
+  return plan::make(manifest,
+                    {.agent = agent, .prompt = "-", .headless = true, .if_unset = plan::Options::IfUnset::warn}, facts);
 }
 
 bool is_of(const manifest::AllowRule& rule, const policy::RuleSpec& spec) {

@@ -17,7 +17,7 @@ std::optional<int64_t> parse_time(const std::string& text) {
 
 std::string state_of(const machine::Found& found) {
   bool held = found.record && found.record->held;
-  if (found.orphan && !held) return "lost";
+  if (found.orphan() && !held) return "lost";
   if (found.record && !found.at_provider) return found.record->creating() ? "creating" : "gone";
   if (held) return "held";
   return found.listed.status.empty() ? "there" : found.listed.status;
@@ -51,7 +51,7 @@ VmRow row_of(const machine::Found& found) {
             .state = state_of(found),
             .session = found.listed.session,
             .cost_per_hour = found.listed.cost_per_hour,
-            .mine = found.mine,
+            .mine = found.mine(),
             .reaper = found.reaper,
             .keep = found.record && found.record->keep,
             .age = {},

@@ -16,7 +16,7 @@ namespace bottle::app {
 namespace {
 
 void give_what_stays_here(session::Job& job, const session::LedgerView& view, const JoinOptions& options) {
-  bool brokered = view.tunnel || view.offline || !job.plan.egress.lan.empty();
+  bool brokered = view.brokered.secrets || view.brokered.all || !job.plan.egress.lan.empty();
   auto ask = [&](const std::string& question) -> Result<std::string> {
     if (!options.interactive) return fail(Code::unavailable, "there is no terminal to ask on: " + question);
     return session::ask(question, true);
@@ -25,7 +25,7 @@ void give_what_stays_here(session::Job& job, const session::LedgerView& view, co
     options.say(std::string("the session continues without ") + what + ": " + why.what +
                 (why.todo.empty() ? "" : " (" + why.todo + ")"));
   };
-  job.tunnel = view.tunnel;
+  job.tunnel = view.brokered.secrets;
   if (brokered) {
     auto read = read_own_rules(job.plan.scan.rules);
     auto rules = read ? guard_rules(*read) : std::unexpected(read.error());
@@ -37,7 +37,7 @@ void give_what_stays_here(session::Job& job, const session::LedgerView& view, co
     if (auto extra = concatenated(job.plan.egress.extra_ca)) job.extra_ca = std::move(*extra);
     else without("egress.extra_ca", extra.error());
   }
-  if (view.tunnel) {
+  if (view.brokered.secrets) {
     plan::Plan secrets = job.plan;
     secrets.env.clear();  // the agent already has these
     if (auto values = session::resolve(secrets, environment(), ask)) job.values = std::move(*values);

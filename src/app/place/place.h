@@ -63,15 +63,20 @@ std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::str
 // Returns how to reach user@host[:port] from this machine.
 Result<session::Far> far_to(const std::string& target);
 
+// Where the values of secrets are while the agent runs on another machine.
+enum class SecretsStay { there, here };
+
 struct RemoteOptions {
   std::string target;       // user@host[:port]
   bool interactive = true;  // ssh may ask questions
   bool allow_vpn = false;
-  bool fresh = false;    // ignore what is remembered about the machine
-  bool tunnel = false;   // secrets stay on this machine
+  bool fresh = false;  // ignore what is remembered about the machine
+  SecretsStay secrets = SecretsStay::there;
   session::Token token;  // how the sign-in token gets to the machine
   Transport transport;
   std::stop_token stop = {};  // ends what the place waits for, with Code::canceled
+
+  bool tunnels() const { return secrets == SecretsStay::here; }
 };
 // Connects to the machine. Fails with Code::denied if the machine would be a way back to the operator.
 Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say);

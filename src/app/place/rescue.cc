@@ -29,9 +29,8 @@ std::string directory_of(const std::string& session) { return directories().sess
 // Returns whether an agent ran on the VM and its work is not on this machine.
 bool has_work(const Record& record) {
   auto view = session::read_ledger(directories(), record.vm.session);
-  if (!view)
-    return view.error().code != Code::not_found;  // a ledger that cannot be trusted does not prove that there is no
-                                                  // work
+  // A ledger that cannot be trusted does not prove that there is no work.
+  if (!view) return view.error().code != Code::not_found;
   return view->running && !view->home && view->vm;
 }
 
@@ -83,8 +82,8 @@ bool forget_session_without_vm(const std::string& session) {
   bool nowhere = view->remote->target.host.empty();  // a VM was still to be made
   if (vm.empty() && !nowhere) return false;
   if (!vm.empty() && machine::is_recorded(vm, places())) return false;
-  ::rmdir(
-      (directories().results + "/" + session).c_str());  // removes only an empty directory: then the agent never ran
+  // Removes only an empty directory: then the agent never ran.
+  ::rmdir((directories().results + "/" + session).c_str());
   session::remove_session_directory(directory);
   return true;
 }

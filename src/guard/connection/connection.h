@@ -27,13 +27,16 @@ struct Connection {
   // The destination of requests. CONNECT sets it, and so does each absolute-form request.
   policy::Host host;
   uint16_t port = 0;
-  bool tunneled = false;       // a CONNECT came first: requests go to its host, in origin form
-  bool tls = false;            // the requests come in TLS that the guard terminates
-  policy::Host upstream_host;  // the host that `upstream` is connected to
-  uint16_t upstream_port = 0;
-  bool upstream_used = false;   // `upstream` has already carried a request
-  bool hides_path = false;      // the path of the current request contains a credential, so the audit must not show it
-  bool through_parent = false;  // `upstream` is a tunnel through a parent proxy
+  bool tunneled = false;  // a CONNECT came first: requests go to its host, in origin form
+  bool tls = false;       // the requests come in TLS that the guard terminates
+  // Where `upstream` leads.
+  struct Reached {
+    policy::Host host;
+    uint16_t port = 0;
+    bool used = false;            // it has already carried a request
+    bool through_parent = false;  // it is a tunnel through a parent proxy
+  } reached;
+  bool hides_path = false;  // the path of the current request contains a credential, so the audit must not show it
   std::shared_ptr<Upstreams> upstreams;  // provides `upstream` if requests share connections to the host
 
   // Takes the current rules. Connections made under the old rules are not reused.

@@ -264,7 +264,7 @@ bool Exchange::upload_is_over() {
   if (sending_ != Sending::streaming) return false;
   Stream& up = c_.upstream;
   // If the server closed the connection just then, what was sent to it can be sent again.
-  if (up.deaf) return answering_ != Answering::head || !replay_;
+  if (up.is_deaf()) return answering_ != Answering::head || !replay_;
   if (answering_ != Answering::done) return false;
   if (up.in.empty() && up.source->readable) up.fill();
   return status_ >= 300 || up.eof || up.failed || !up.in.empty();
@@ -308,7 +308,7 @@ bool Exchange::step() {
 Outcome Exchange::conclude() {
   Stream& up = c_.upstream;
   bool whole = sending_ == Sending::done;
-  if (!upstream_keep_ || !whole || up.eof || up.failed || up.deaf || !up.in.empty()) {
+  if (!upstream_keep_ || !whole || up.eof || up.failed || up.is_deaf() || !up.in.empty()) {
     up.end_tls();
     up.reset();
   }

@@ -42,6 +42,13 @@ enum class Answering : uint8_t {
   switching,  // a 101 was sent: what follows is not HTTP
 };
 
+// Whether the coding of the answer's body is taken off.
+enum class Decoding : uint8_t {
+  none,     // the body has no coding, or keeps it
+  running,  // more decoded bytes may come, also after the whole body has arrived
+  ended,    // all of the body was decoded
+};
+
 // The parsed head, the payload and the scanned payload of the current step. None of them outlives an await.
 inline http::Head g_head;
 inline std::string g_payload, g_scanned, g_looked_through;
@@ -144,7 +151,7 @@ class Exchange {
   http::Body answer_;
   std::optional<scan::ContentDecoder> decoder_;  // for an answer that arrives with a coding and is passed on without it
   std::string coded_;                            // input for the decoder
-  bool decoded_all_ = true;
+  Decoding decoding_ = Decoding::none;
   std::optional<AnswerWatch> watch_;  // set if the answer is searched for prompt injections
   std::string withheld_;              // scanned bytes that wait until the watch has decided about them
   HeldBack held_watch_;

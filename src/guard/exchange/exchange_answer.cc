@@ -128,7 +128,7 @@ bool Exchange::take_off_codings() {
                      "the server encoded its answer although it was asked not to, and the guard cannot decode it to "
                      "look for secrets");
   decoder_ = std::move(decoder);
-  decoded_all_ = false;
+  decoding_ = Decoding::running;
   return true;
 }
 
@@ -166,7 +166,7 @@ void Exchange::begin_body() {
   const http::Head& head = g_head;
   status_ = head.status;
   replay_.reset();
-  upstream_keep_ = (head.minor == 1 ? !head.close : head.keep_alive) && answer_.kind() != http::Body::Kind::until_close;
+  upstream_keep_ = head.keeps_open() && answer_.kind() != http::Body::Kind::until_close;
   sent_before_ = c_.client.sent;
   bool in_chunks = decoder_ || answer_.kind() == http::Body::Kind::chunked;
   bool unknown = in_chunks || answer_.kind() == http::Body::Kind::until_close;
@@ -193,10 +193,10 @@ bool Exchange::next_payload(bool& progress) {
   bool moved = rest.size() != coded_.size() || !g_payload.empty();
   coded_.erase(0, coded_.size() - rest.size());
   progress |= moved;
-  decoded_all_ = answer_.done() && !moved;
-  if (decoded_all_ && (!coded_.empty() || !decoder_->complete()))
-    return fail_with(502, "cut_short", "the encoded body of the server's answer is incomplete");
-  return true;
+  if (!answer_.done() || moved) return true;
+  decoding_ = Decoding::ended;
+  return (coded_.empty() && decoder_->complete()) ||
+         fail_with(502, "cut_short", "the encoded body of the server's answer is incomplete");
 }
 
 // Searches the next bytes of the answer for prompt injections. Returns false if the answer must end here; stop_ then
@@ -306,7 +306,7 @@ bool Exchange::answer_body() {
   if (usage_) usage_->feed(g_payload);
   if (!watch_answer(g_payload)) return stop_answer();
   if (!down_scan_.feed(g_payload, g_scanned)) return refuse_answer();
-  if (answer_.done() && decoded_all_) return end_answer();
+  if (answer_.done() && decoding_ != Decoding::running) return end_answer();
   // If an answer pauses, it must not wait for bytes that only look like the beginning of a secret.
   if (held_down_.due(down_scan_.holds(), !g_scanned.empty(), c_.now())) {
     held_down_.released();

@@ -86,7 +86,7 @@ Task<Outcome> Exchange::upgraded() {
         MessageRules{.filter = [this] { return scan_.incoming(); },
                      .watch = [this](std::string_view text, bool whole) { return watch_message(text, whole); }});
   }
-  up.reads_on = false;
+  up.writing = Stream::Writing::required;
   bool half_closed = false;
   int64_t last = c_.now();
   int rounds = 0;

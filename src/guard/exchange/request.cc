@@ -67,10 +67,11 @@ namespace {
 // Returns whether the Host header names the destination. A server that uses Host must be the requested one (RFC 9110
 // §7.2; this prevents domain fronting). The port may be missing or empty.
 bool names_destination(const Connection& c, const http::Head& head) {
-  if (!head.has_host) return true;
-  auto named = policy::parse_authority(head.host, c.tls ? 443 : 80);
+  if (!head.host) return true;
+  auto named = policy::parse_authority(*head.host, c.tls ? 443 : 80);
   if (!named || named->host.name != c.host.name) return false;
-  bool has_port = head.host.find(':') != head.host.npos && !head.host.ends_with(']') && !head.host.ends_with(':');
+  bool has_port =
+      head.host->find(':') != std::string_view::npos && !head.host->ends_with(']') && !head.host->ends_with(':');
   return !has_port || named->port == c.port;
 }
 
@@ -282,8 +283,7 @@ void write_head(const Connection& c, const http::Head& head, const Request& requ
 
 Verdict prepare_request(Connection& c, const http::Head& head, Request& request, std::string& out) {
   c.hides_path = false;
-  request = Request{
-      .method = std::string(head.method), .keep = head.minor == 1 ? !head.close : head.keep_alive, .minor = head.minor};
+  request = Request{.method = std::string(head.method), .keep = head.keeps_open(), .minor = head.minor};
   if (auto verdict = find_destination(c, head, request); !verdict.allowed) return verdict;
   if (auto verdict = judge_named_hosts(c, head, request); !verdict.allowed) return verdict;
   // Secrets are bound to a host, and only TLS proves the identity of the host.

@@ -180,7 +180,7 @@ std::string trailer_text(const Fields& fields) {
 Fields request_fields(const http::Head& head) {
   Fields fields{{":method", std::string(head.method)},
                 {":scheme", "https"},
-                {":authority", std::string(head.host)},
+                {":authority", std::string(head.host.value_or(""))},
                 {":path", std::string(head.target)}};
   append_fields(head, fields);
   return fields;

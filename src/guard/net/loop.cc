@@ -21,7 +21,7 @@ Waker::~Waker() {
 }
 
 void Waker::wake() {
-  signaled_ = true;
+  signal_ = Signal::event;
   if (queued_) return;
   queued_ = true;
   loop_.ready_.push_back(this);
@@ -39,11 +39,7 @@ Waker::Wait Waker::wait(int64_t deadline) {
   return {*this};
 }
 
-bool Waker::Wait::await_resume() {
-  bool event = waker.signaled_;
-  waker.signaled_ = waker.expired_ = false;
-  return event;
-}
+bool Waker::Wait::await_resume() { return std::exchange(waker.signal_, Signal::none) == Signal::event; }
 
 void Source::open(int fd, Waker* waker, bool can_read, bool can_write) {
   close();
@@ -153,7 +149,8 @@ void Loop::fire_timers() {
       waker->timer_ = timers_.emplace(waker->deadline_, waker);
       waker->armed_ = true;
     } else if (waker->waiting_ && !waker->queued_) {
-      waker->expired_ = waker->queued_ = true;
+      if (waker->signal_ == Waker::Signal::none) waker->signal_ = Waker::Signal::deadline;
+      waker->queued_ = true;
       ready_.push_back(waker);
     }
   }
@@ -192,7 +189,7 @@ void Loop::run(const std::function<int()>& after_turn) {
       if (!waker) continue;
       ready_[i] = nullptr;
       waker->queued_ = false;
-      if (waker->waiting_ && (waker->signaled_ || waker->expired_)) std::exchange(waker->waiting_, nullptr).resume();
+      if (waker->waiting_ && waker->signal_ != Waker::Signal::none) std::exchange(waker->waiting_, nullptr).resume();
     }
     std::erase(ready_, nullptr);
   }

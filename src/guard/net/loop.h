@@ -52,7 +52,8 @@ class Waker {
   std::coroutine_handle<> waiting_;
   int64_t deadline_ = 0;
   Timers::iterator timer_;
-  bool armed_ = false, signaled_ = false, queued_ = false, expired_ = false;
+  bool armed_ = false, queued_ = false;
+  enum class Signal : uint8_t { none, deadline, event } signal_ = Signal::none;  // an event replaces a deadline
 };
 
 // A connection without a descriptor, such as a stream of an HTTP/2 connection. Its owner sets the flags of the Source

@@ -61,7 +61,8 @@ bool Stream::fill() {
 
 // Handles that nothing more can be written.
 void Stream::lose() {
-  (reads_on ? deaf : failed) = true;
+  if (writing == Writing::required) failed = true;
+  else writing = Writing::lost;
   out.clear();
   out_at = 0;
   count();
@@ -70,7 +71,7 @@ void Stream::lose() {
 bool Stream::flush() {
   bool progress = false;
   while (out_at < out.size() && !failed && source) {
-    if (deaf) return lose(), progress;
+    if (is_deaf()) return lose(), progress;
     ssize_t n;
     if (ssl) {
       ERR_clear_error();
@@ -130,7 +131,8 @@ void Stream::reset() {
   in.clear();
   out.clear();
   out_at = beside = 0;
-  eof = failed = reads_on = deaf = false;
+  eof = failed = false;
+  writing = Writing::required;
   why = {};
   count();
 }

@@ -40,10 +40,13 @@ struct Stream {
   size_t beside = 0;    // bytes that are held for the stream elsewhere and count as well
   bool eof = false;     // an orderly end: FIN, or close_notify with TLS
   bool failed = false;  // nothing more can be read or written
-  // Whether to continue reading from a peer that takes no more, because what it sent before matters: an early answer to
-  // an upload, or a TLS alert. Otherwise, a failed write ends both directions.
-  bool reads_on = false;
-  bool deaf = false;     // with reads_on: the peer takes no more, and what is written is dropped
+  // What a failed write means. With `optional`, reading from a peer that takes no more continues, because what it sent
+  // before matters: an early answer to an upload, or a TLS alert.
+  enum class Writing : uint8_t {
+    required,  // a failed write ends both directions
+    optional,  // a failed write leads to `lost`
+    lost,      // the peer takes no more, and what is written is dropped
+  } writing = Writing::required;
   std::string_view why;  // the reason for `failed`, if TLS says more than that the connection broke
   uint64_t received = 0, sent = 0;
 
@@ -52,6 +55,8 @@ struct Stream {
   bool fill();
   // Writes as much as the peer takes. Returns true if any bytes were written.
   bool flush();
+  // Returns whether the peer takes no more, although it may still send.
+  bool is_deaf() const { return writing == Writing::lost; }
   bool flushed() const { return out_at == out.size(); }
   size_t unsent() const { return out.size() - out_at; }
   // Frees buffers, so that an idle connection costs little.

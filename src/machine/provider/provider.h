@@ -52,8 +52,8 @@ class Provider {
   Result<Created> create(const VmRequest& vm, const Progress& progress, int lock = -1,
                          const std::function<void(int pid)>& started = {}) const;
   Result<Where> ssh_info(const VmRequest& vm, const Progress& progress) const;  // not retried; unavailable until known
-  Result<std::string> status(const VmRequest& vm,
-                             const Progress& progress) const;  // pending, running, stopped, deleting or gone
+  // Returns pending, running, stopped, deleting or gone.
+  Result<std::string> status(const VmRequest& vm, const Progress& progress) const;
   Result<std::string> destroy(const VmRequest& vm, const Progress& progress) const;  // deleting or gone
   Result<std::vector<Listed>> list(const std::string& owner, const std::map<std::string, std::string>& options,
                                    const Progress& progress) const;

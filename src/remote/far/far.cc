@@ -324,7 +324,7 @@ Result<> attach(const FarWorld& world, const std::string& session) {
   UniqueFd fd(TRY(connect_to(world.directories.sessions + "/" + session + "/socket")));
   TRY(send_frame(fd.get(), FrameType::attach, wire::encode(wire::Attach{})));
   ClientOptions options;
-  options.terminal = options.forward_input = true;
+  options.input = ClientOptions::Input::terminal;
   (void)TRY(session::follow(fd.get(), options));
   return {};
 }

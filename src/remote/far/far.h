@@ -28,8 +28,8 @@ struct FarWorld {
   std::string engine_socket;  // empty if no engine was found
   std::string engine_error;   // why there is no engine, and what to do
   std::string path_to_self;
-  double engine_at =
-      0;  // `serve await-engine`: when the engine first answered (seconds since 1970, by this machine's clock)
+  // `serve await-engine`: when the engine first answered (seconds since 1970, by this machine's clock).
+  double engine_at = 0;
 };
 
 // Connects to the engine. Blocks. The error says why there is none, and what to do.

@@ -52,8 +52,8 @@ class FarLink {
 
  private:
   using Clock = std::chrono::steady_clock;
-  static constexpr size_t kLongestWords =
-      1 << 20;  // limit of a frame, in bytes; reading it as JSON takes a hundred times as much memory
+  // Limit of a frame, in bytes. Reading it as JSON takes a hundred times as much memory.
+  static constexpr size_t kLongestWords = 1 << 20;
   void lose(const std::string& why);
   void read(std::vector<News>& news);
 

@@ -86,7 +86,7 @@ Result<std::optional<input::VmLife>> Driver::adopt_record() {
   ::unlink((record_.directory + "/socket").c_str());
   auto view = TRY(read_ledger(job_.directories, session_));
   transfers_.was_sent(view.base);
-  offline_ = view.offline;
+  offline_ = view.brokered.all;
   if (view.vm) record_.vm_name = view.vm->name;
   if (record_.vm_name.empty()) {
     kind_.machine = SessionKind::Machine::standing;

@@ -33,15 +33,15 @@ class Follower {
     std::optional<Signals> own;
     if (!options_.signals) own.emplace(kLauncherSignals);
     const Signals& signals = own ? *own : *options_.signals;
-    if (options_.terminal) raw_.emplace(0);
+    if (has_terminal()) raw_.emplace(0);
     if (!options_.starting) agent_runs();
-    bool input_open = options_.forward_input;
+    bool input_open = options_.input != ClientOptions::Input::none;
     for (;;) {
       if (running_ && !held_.empty() && !pass_on(std::exchange(held_, {}))) return detach();
       Poller poller;
       poller.watch(socket_);
       poller.watch(signals.fd());
-      if (input_open && (running_ || options_.terminal)) poller.watch(0);
+      if (input_open && (running_ || has_terminal())) poller.watch(0);
       if (typing_) poller.watch(typing_->fd());
       poller.wait(timeout_ms());
       if (auto held = detach_.release(Clock::now()); !held.empty()) send_input(held);
@@ -64,6 +64,8 @@ class Follower {
  private:
   using Clock = std::chrono::steady_clock;
 
+  bool has_terminal() const { return options_.input == ClientOptions::Input::terminal; }
+
   Ended detach() {
     (void)send_frame(socket_, FrameType::detach, "");
     typing_.reset();
@@ -75,7 +77,7 @@ class Follower {
   // Begins to pass on what the operator types.
   void agent_runs() {
     running_ = true;
-    if (options_.terminal) send_size();
+    if (has_terminal()) send_size();
     begin_typing();
   }
 
@@ -112,8 +114,8 @@ class Follower {
   void on_signals(const Signals& signals) {
     while (auto number = signals.next()) {
       if (*number == SIGWINCH) {
-        if (options_.terminal && running_) send_size();
-      } else if (*number == SIGHUP && options_.terminal) {
+        if (has_terminal() && running_) send_size();
+      } else if (*number == SIGHUP && has_terminal()) {
         (void)send_frame(socket_, FrameType::detach, "");
       } else {
         stop(*number);
@@ -144,7 +146,7 @@ class Follower {
 
   // Returns false if the operator typed the detach key.
   bool pass_on(std::string bytes) {
-    if (options_.terminal && detach_.take(bytes, Clock::now())) return false;
+    if (has_terminal() && detach_.take(bytes, Clock::now())) return false;
     if (!bytes.empty()) send_input(bytes);
     return true;
   }

@@ -34,8 +34,9 @@ class Typing {
 };
 
 struct ClientOptions {
-  bool terminal = false;  // raw mode, resizing and the detach key (Ctrl-P Ctrl-Q)
-  bool forward_input = false;
+  // What the operator types. With `terminal`, it comes from a terminal in raw mode, with resizing and the detach key
+  // (Ctrl-P Ctrl-Q).
+  enum class Input { none, forwarded, terminal } input = Input::none;
   bool quiet = false;  // do not show the agent's output
   std::function<void(const wire::Event& event)> on_event;
   // Called once the agent runs. If it returns null, or if the object ends before the session does, the socket's own

@@ -65,18 +65,20 @@ struct LedgerView {
   Owner owner;
   std::vector<Thing> things;  // in the order in which they were to be made
   std::string engine;         // path of the engine's socket
-  std::optional<wire::Far>
-      remote;  // how to reach the machine of a remote session; no host if the machine was not made yet
+  // How to reach the machine of a remote session. Has no host if the machine was not made yet.
+  std::optional<wire::Far> remote;
   std::optional<wire::LedgerVm> vm;  // remote sessions: the VM that was made for it
   std::optional<plan::Plan> plan;    // for remote sessions
   std::string base;                  // remote sessions: the commit that was sent
-  bool tunnel = false;               // remote sessions: its secrets stay on the near side
-  bool offline = false;              // remote sessions: the machine has no network of its own
-  bool running = false;              // the agent was started, or, in a remote session, may have been started
-  bool home = false;                 // its work was brought home
-  std::vector<uint64_t> asked;       // the connections over which create requests went
-  std::optional<Work> work;          // empty if there is nothing to bring home or the work is home
-  std::optional<int> exit;           // the agent's exit status, if it ended before its supervisor
+  // Remote sessions: which requests the near side makes. Without a network of the machine's own, it makes all of them.
+  struct Brokered {
+    bool secrets = false, all = false;
+  } brokered;
+  bool running = false;         // the agent was started, or, in a remote session, may have been started
+  bool home = false;            // its work was brought home
+  std::vector<uint64_t> asked;  // the connections over which create requests went
+  std::optional<Work> work;     // empty if there is nothing to bring home or the work is home
+  std::optional<int> exit;      // the agent's exit status, if it ended before its supervisor
 };
 
 // Reads the ledger of a session under `directories.sessions`, or of one that was swept and still has a grave (sweep.h).

@@ -86,8 +86,8 @@ Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& 
   replace(view.vm, record.vm);
   replace(view.plan, record.plan);
   replace(view.base, record.base);
-  replace(view.tunnel, record.tunnel);
-  replace(view.offline, record.offline);
+  replace(view.brokered.secrets, record.tunnel);
+  replace(view.brokered.all, record.offline);
   replace(view.running, record.running);
   replace(view.home, record.home);
   replace(view.exit, record.ended);

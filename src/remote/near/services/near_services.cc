@@ -20,8 +20,8 @@ using wire::kStreamWindow;
 
 constexpr size_t kPiece = 16 * 1024;
 constexpr size_t kMostStreams = 256;
-constexpr size_t kMostInFlight =
-    1024 * 1024;  // for all streams together; more would fill ssh's own buffers ahead of the keystrokes
+// For all streams together. More would fill ssh's own buffers ahead of the keystrokes.
+constexpr size_t kMostInFlight = 1024 * 1024;
 
 }  // namespace
 
