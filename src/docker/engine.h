@@ -75,8 +75,8 @@ class Engine {
   virtual Result<std::string> create_container(const std::string& name, const Json& config) = 0;
   virtual Result<> start_container(const std::string& id, int timeout_ms = 0) = 0;  // 0: the usual time limit
   virtual Result<> stop_container(const std::string& id, int seconds) = 0;          // SIGKILL after `seconds`
-  virtual Result<> kill_container(const std::string& id,
-                                  const std::string& signal = "SIGKILL") = 0;  // succeeds if not running
+  // Succeeds if the container is not running.
+  virtual Result<> kill_container(const std::string& id, const std::string& signal = "SIGKILL") = 0;
   // Removes by force, with anonymous volumes. Blocks until the container is gone, at most 30 s. Succeeds if there is
   // no such container.
   virtual Result<> remove_container(const std::string& name) = 0;
@@ -108,8 +108,8 @@ class Engine {
   virtual Result<std::string> create_volume(const std::string& name,
                                             const std::map<std::string, std::string>& labels) = 0;
   virtual Result<Json> inspect_volume(const std::string& name) = 0;
-  virtual Result<> remove_volume(
-      const std::string& name) = 0;  // succeeds if there is none; waits up to 5 s while it is in use
+  // Succeeds if there is no such volume. Waits up to 5 s while it is in use.
+  virtual Result<> remove_volume(const std::string& name) = 0;
 
   virtual Result<bool> image_exists(const std::string& reference) = 0;
   // Creates an image with one layer from a root file system. `changes` are Dockerfile instructions, such as

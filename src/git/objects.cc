@@ -109,8 +109,8 @@ Result<> stream_blobs(const Runner& git, const std::vector<std::string>& ids, co
   widen_pipe(in.get(), 1 << 20);
   auto options = where;
   options.input = lines_of(ids);
-  options.timeout_s = 24 * 3600;  // long, because the reader may be as slow as an uplink; git ends at once if the
-                                  // reader closes the pipe
+  // Long, because the reader may be as slow as an uplink; git ends at once if the reader closes the pipe.
+  options.timeout_s = 24 * 3600;
   auto process = std::async(std::launch::async, [&]() -> Result<Runner::Answer> {
     UniqueFd mine = std::move(out);
     options.output_fd = mine.get();

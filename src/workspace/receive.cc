@@ -21,8 +21,8 @@
 namespace bottle::workspace {
 namespace {
 
-constexpr uint64_t kArchivedIgnored = 32 << 20;  // limit in bytes: if the ignored files are not larger, the whole
-                                                 // archive is kept
+// Limit in bytes: if the ignored files are not larger, the whole archive is kept.
+constexpr uint64_t kArchivedIgnored = 32 << 20;
 
 // Writes all findings to a file if the output does not show all of them.
 Result<> write_all_flags(const Look& look, const std::string& results, Back& back) {

@@ -50,8 +50,8 @@ class Parser {
   }
 
   std::unexpected<Error> bad(const std::string& why) const {
-    size_t line =
-        at_ > 0 && text_[at_ - 1] == '\n' ? line_ - 1 : line_;  // the error is before the line end that was just read
+    // The error is before the line end that was just read.
+    size_t line = at_ > 0 && text_[at_ - 1] == '\n' ? line_ - 1 : line_;
     return fail(Code::protocol, "line " + std::to_string(line) + ": " + why);
   }
 

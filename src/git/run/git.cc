@@ -101,9 +101,8 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
         "core.alternateRefsCommand=true", "core.pager=cat", "core.bigFileThreshold=64m", "gc.auto=0",
         "maintenance.auto=false", "commit.gpgSign=false", "submodule.recurse=false", "advice.detachedHead=false"})
     argv.insert(argv.end(), {"-c", setting});
-  if (limits_.memory > 0)
-    argv.insert(argv.end(), {"-c", "pack.threads=4"});  // each thread keeps what it unpacks: twenty threads would reach
-                                                        // the limit for an honest pack
+  // Each thread keeps what it unpacks: twenty threads would reach the limit for an honest pack.
+  if (limits_.memory > 0) argv.insert(argv.end(), {"-c", "pack.threads=4"});
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   Command command{.argv = std::move(argv),
                   .env = environment(configuration_, o, limits_.memory),

@@ -58,8 +58,8 @@ struct Incoming {
   std::chrono::seconds max_time = std::chrono::hours(1);  // counted from when the tar has arrived
   uint64_t* room = nullptr;  // bytes that may still be added to the operator's repository, counted down across several
                              // calls; null means max_bytes
-  uint64_t max_memory =
-      2ull << 30;  // limit for each git process that reads the agent's objects: a few bytes can unpack to any size
+  // Limit for each git process that reads the agent's objects: a few bytes can unpack to any size.
+  uint64_t max_memory = 2ull << 30;
 };
 
 // What came back for a repository that lies in the workspace.

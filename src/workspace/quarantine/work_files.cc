@@ -136,8 +136,8 @@ Result<std::unordered_set<std::string>> ignored_of(const Quarantine& q, const gi
   auto options = q.with_tree();
   for (const auto& path : paths) options.input += "./" + path + '\0';  // so that no path begins like pathspec magic
   options.literal_paths = false;
-  auto answer =
-      TRY(git.run({"check-ignore", "--no-index", "-z", "--stdin"}, options));  // status 1 means that none is ignored
+  // Status 1 means that none is ignored.
+  auto answer = TRY(git.run({"check-ignore", "--no-index", "-z", "--stdin"}, options));
   each_text(answer.out, [&](std::string_view path) { found.emplace(path.substr(std::min<size_t>(2, path.size()))); });
   return found;
 }

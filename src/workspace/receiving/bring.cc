@@ -17,8 +17,8 @@ namespace bottle::workspace {
 namespace {
 
 constexpr size_t kMostKnown = 5000;
-constexpr uint32_t kFewObjects = 100;  // git's transfer.unpackLimit: fewer objects are kept as files, not as another
-                                       // pack
+// Git's transfer.unpackLimit: fewer objects are kept as files, not as another pack.
+constexpr uint32_t kFewObjects = 100;
 
 std::string as_lines(const std::vector<std::string>& ids, const char* before) {
   std::string text;

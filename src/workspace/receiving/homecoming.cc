@@ -368,8 +368,8 @@ Result<> Homecoming::write_patch() {
   if (!fd) return fail_errno("creating " + beside);
   auto options = q_.at();
   options.output_fd = fd.get();
-  options.most_written =
-      in_.max_bytes;  // one large file under ten thousand names would make a patch of many times its size
+  // One large file under ten thousand names would make a patch of many times its size.
+  options.most_written = in_.max_bytes;
   auto written = git_.ask({"diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff",
                            "--no-textconv", "--no-color", left_.before, left_.after, "--"},
                           options);

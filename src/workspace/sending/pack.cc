@@ -109,8 +109,8 @@ std::string without_sessions(std::string_view packed_refs) {
     std::string_view line = packed_refs.substr(0, std::min(packed_refs.find('\n'), packed_refs.size() - 1) + 1);
     packed_refs.remove_prefix(line.size());
     if (!line.starts_with('^'))
-      dropped =
-          line.find(" refs/bottle/") != std::string_view::npos;  // a line with ^ belongs to the tag on the line before
+      // A line with ^ belongs to the tag on the line before.
+      dropped = line.find(" refs/bottle/") != std::string_view::npos;
     if (!dropped) out += line;
   }
   return out;
