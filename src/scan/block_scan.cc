@@ -457,7 +457,12 @@ void BlockScan::digits(const View& view, const Spot& at) {
     if (size_t end = rule ? find_end(view.text, at.begin) : 0) report(view, *rule, at.begin, end, true);
 }
 
+bool BlockScan::has_enough(bool warns) const {
+  return result_.findings.size() >= (warns ? kMostWarnings : kMostFindings);
+}
+
 void BlockScan::report(const View& view, const Rule& rule, size_t begin, size_t end, bool sure) {
+  if (has_enough(rule.warns)) return;  // before the fingerprint is computed, which takes long
   std::string value(view.text.substr(begin, end - begin));
   if (rule.check == Check::luhn || rule.check == Check::iban)
     std::erase_if(value, [](char c) { return c == ' ' || c == '-'; });
@@ -468,7 +473,7 @@ void BlockScan::report(const View& view, const Rule& rule, size_t begin, size_t 
 }
 
 void BlockScan::add(const View& view, Finding finding, size_t begin, size_t end) {
-  if (result_.findings.size() >= (finding.warns() ? kMostWarnings : kMostFindings)) return;
+  if (has_enough(finding.warns())) return;
   std::tie(finding.begin, finding.end) = view.source(begin, end);
   for (const View* each = &view; each->outer; each = each->outer)
     finding.encoding += (finding.encoding.empty() ? "" : " in ") + std::string(each->encoding);

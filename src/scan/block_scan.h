@@ -59,6 +59,7 @@ class BlockScan {
   bool unpack(const View& outer, std::string_view packed, size_t begin, size_t end);
   void unpacked(const View& outer, const std::string& text, size_t begin, size_t end, std::string_view encoding);
 
+  bool has_enough(bool warns) const;
   void report(const View& view, const Rule& rule, size_t begin, size_t end, bool sure);
   void add(const View& view, Finding finding, size_t begin, size_t end);
 

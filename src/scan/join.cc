@@ -1,6 +1,7 @@
 #include "scan/join.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 
@@ -14,6 +15,9 @@ bool is_control(char c) { return static_cast<unsigned char>(c) < ' ' && c != '\t
 // Returns whether the bytes are UTF-8 without control characters, judged only by the lengths of characters. A piece of
 // a secret is such text.
 bool is_text(std::string_view bytes) {
+  uint8_t unusual = 0;
+  for (unsigned char c : bytes) unusual |= static_cast<uint8_t>(c >= 0x80) | static_cast<uint8_t>(c < ' ');
+  if (!unusual) return true;
   int missing = 0;  // missing bytes of the current character
   for (char each : bytes) {
     auto c = static_cast<unsigned char>(each);
@@ -25,7 +29,12 @@ bool is_text(std::string_view bytes) {
   return missing == 0;
 }
 
-bool ends_value(char c) { return c == '&' || c == ';' || static_cast<unsigned char>(c) <= ' '; }
+constexpr auto kEndsValue = [] {
+  std::array<bool, 256> table{};
+  for (unsigned c = 0; c < 256; ++c) table[c] = c == '&' || c == ';' || c <= ' ';
+  return table;
+}();
+bool ends_value(char c) { return kEndsValue[static_cast<unsigned char>(c)]; }
 
 class Joiner {
  public:
@@ -102,7 +111,8 @@ class Joiner {
     size_t end = begin, name = begin - 1;
     while (each_ && name > 0 && begin - name <= kLongestPiece && !ends_value(text_[name - 1])) --name;
     name_ = text_.substr(name, begin - 1 - name);
-    while (end < text_.size() && end - begin <= kLongestPiece && !ends_value(text_[end]) && text_[end] != '"') ++end;
+    size_t limit = std::min(text_.size(), begin + kLongestPiece + 1);
+    while (end < limit && !ends_value(text_[end]) && text_[end] != '"') ++end;
     if (end - begin <= kLongestPiece && (end == text_.size() || ends_value(text_[end]))) add(begin, end);
     return end;
   }

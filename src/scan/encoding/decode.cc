@@ -85,6 +85,7 @@ Decoded bits_of(const Table& table, unsigned width, std::string_view text, size_
   Decoded out;
   out.end = end;
   out.text.resize((end - begin) * width / 8 + 1);
+  out.anchors.reserve(out.text.size() / Decoded::kStride + 1);
   char* to = out.text.data();
   size_t size = 0, next_anchor = 0;
   uint32_t bits = 0;
