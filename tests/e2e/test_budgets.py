@@ -1,0 +1,76 @@
+"""Tests what a session may use: a limit freezes its requests, the operator is told once and raises it, and the agent
+continues. The counts outlive the guard, and the tokens come from the answers of a model."""
+
+import os
+
+import world as world_module
+from test_allow import SITE, Watched
+from test_egress_commands import metrics
+from test_guard_dies import guard_of, kill
+from test_remote import background, far, remote  # noqa: F401  (fixtures)
+
+# Prints the version of HTTP and the status whenever they change.
+POLL = ("for i in $(seq 400); do now=$(curl -sS -m 20 -o /tmp/answer -w '%%{http_version} %%{http_code}' https://%s/$i 2>/dev/null); "
+        "[ \"$now\" = \"$last\" ] || { echo \"now $now\"; grep raises /tmp/answer; }; last=$now; sleep 0.2; done; true") % SITE
+LIMITED = {"allow": [{"host": SITE, "inspect": True, "limit": {"requests": 3}}]}
+TOLD = "the limit of requests (3) is reached for " + SITE
+ASK = ("curl -sS -m 20 -o /tmp/out -w '%{http_code}\\n' -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' "
+       "-d '{\"model\":\"m-1\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}' https://api.anthropic.com/v1/messages\n")
+SIGN_IN = {"claude-oauth": {"from": "env:CLAUDE_BOTTLE_OAUTH_TOKEN", "hosts": ["api.anthropic.com"], "env": "TOKEN",
+                            "header": "Authorization: Bearer {}"}}
+
+
+def test_a_limit_freezes_is_told_once_and_is_raised(world, operator, until):
+    session = Watched(operator, until, POLL, egress=LIMITED)
+    assert session.sees("now 2 200\nnow 2 403\nA limit of the session is reached. It stays so until the operator raises it.\n"), session.text
+    [name] = operator.sessions()
+    requests = 'bottle_host_requests_total{session="%s",host="%s"}' % (name, SITE)
+    assert metrics(operator, name)[requests] == 3
+    for bad in ("requests=x", "request=5", "cost=1"):
+        assert operator.bottle("allow", name, SITE, "--limit", bad).returncode == 125, bad
+    done = operator.bottle("allow", name, SITE, "--limit", "requests=10k")
+    assert done.returncode == 0 and "changed the limits of " + SITE in done.stdout, done
+    assert session.sees("raises it.\nnow 2 200\n"), session.text
+    assert until(lambda: metrics(operator, name)[requests] > 4, 30)
+
+    before = metrics(operator, name)[requests]
+    kill(world, guard_of(world))
+    assert until(lambda: metrics(operator, name)['bottle_guard_restarts_total{session="%s"}' % name] == 1, 30)
+    assert until(lambda: metrics(operator, name)[requests] > before, 30), "the next guard continues from the counts"
+    done = operator.bottle("allow", SITE, "--limit", "requests=%d" % before)  # a single name that is no session
+    assert done.returncode == 0, done
+    assert until(lambda: session.sees("\n", 1) and session.text.count("A limit") == 2, 40), session.text
+    err = session.stop()
+    assert err.count(TOLD) == 1 and "bottle allow %s %s --limit requests=6\n" % (name, SITE) in err, err
+    assert err.count("the limit of requests (%d) is reached" % before) == 1, err
+    assert "Used:\n  %s: " % SITE in err and "limit_reached" in err, err
+
+
+def test_tokens_are_read_from_the_answers_of_a_model(operator):
+    egress = {"allow": [{"host": "api.anthropic.com", "limit": {"tokens": 30, "cost": 1000}}],
+              "prices": {"m-*": {"input": 100000, "output": 0}},
+              "hosts": {"api.anthropic.com": [world_module.API_IP + ":443"]}}
+    session = operator.start(ASK * 4, egress=egress, secrets=SIGN_IN)
+    assert session.out.split() == ["200", "200", "403", "403"], session.explain()
+    assert "api.anthropic.com: 2 requests, " in session.err and "20 tokens in, 24 out, about 2.00\n" in session.err, session.explain()
+    assert session.err.count("the limit of tokens (30) is reached for api.anthropic.com") == 1, session.explain()
+    used = [line["reason"] for line in session.audit() if line.get("code") == "usage"]
+    assert used == ["10 tokens in, 12 out, m-1"] * 2, used
+
+
+def test_a_limit_on_a_remote_machine_is_told_and_raised_here(remote, far, until):  # noqa: F811
+    secret = {"claude-oauth": {**SIGN_IN["claude-oauth"], "hosts": [SITE]}}  # so that the requests go through the broker
+    session = Watched.__new__(Watched)
+    egress = {**LIMITED, "hosts": {SITE: [world_module.SITES[SITE] + ":443"]}}
+    session.process = background(remote, far, POLL, "--secrets", "tunnel", egress=egress, secrets=secret)
+    session.until, session.operator, session.text = until, remote, ""
+    os.set_blocking(session.process.stdout.fileno(), False)
+    assert session.sees("now 2 200\nnow 2 403\n", 90), session.text
+    [name] = remote.sessions()
+    done = remote.bottle("allow", name, SITE, "--limit", "requests=10000", env=remote.extra_env)
+    assert done.returncode == 0 and "changed the limits" in done.stdout, done
+    assert session.sees("raises it.\nnow 2 200\n"), session.text
+    remote.bottle("stop", name, env=remote.extra_env)
+    os.set_blocking(session.process.stdout.fileno(), True)
+    _, err = session.process.communicate(timeout=90)
+    assert err.count(TOLD) == 1 and "Used:\n  %s: " % SITE in err, err
