@@ -26,10 +26,13 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
+    quick = [item for item in items if os.path.basename(item.fspath) == "test_vm_sessions.py"]
+    for number, item in enumerate(quick):  # each process bakes a disk for them, so two of the processes have them all
+        item.add_marker(pytest.mark.xdist_group("quick%d" % (number % 2)))
     for item in items:
         if group := TOGETHER.get(os.path.basename(item.fspath)):
             item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: os.path.basename(item.fspath) not in TOGETHER)  # the longest first
+    items.sort(key=lambda item: os.path.basename(item.fspath) not in TOGETHER and item not in quick)  # the longest first
 
 
 @pytest.fixture(scope="session")
