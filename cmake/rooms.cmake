@@ -92,9 +92,9 @@ function(room path)
   endif()
 endfunction()
 
-# fuzz(ROOM NAME SOURCES FILE... [SEES ROOM...]): adds NAME_fuzz, which is built from the room's NAME_fuzz.cc and from
-# these files of the room, compiled again with coverage. Its corpus is corpus/NAME. It is built with the sanitizers
-# (preset asan); ctest runs it over its corpus, and scripts/fuzz searches further.
+# fuzz(ROOM NAME SOURCES FILE... [SEES ROOM...]): adds NAME_fuzz, which is built from the room's NAME_fuzz.cc and runs over
+# the corpus corpus/NAME. In the preset asan, ctest does that with the room's own library. In the preset fuzz, these files
+# of the room are compiled again with coverage, and scripts/fuzz searches further.
 function(fuzz path name)
   if(NOT (BOTTLE_TESTS AND BOTTLE_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang"))
     return()
@@ -107,9 +107,17 @@ function(fuzz path name)
   if(NOT corpus)
     message(FATAL_ERROR "${name}_fuzz has no corpus in src/${path}/corpus/${name}")
   endif()
-  list(TRANSFORM ARG_SOURCES PREPEND ${folder}/)
-  add_executable(${name}_fuzz ${folder}/${name}_fuzz.cc ${ARG_SOURCES})
-  target_compile_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)
+  add_executable(${name}_fuzz ${folder}/${name}_fuzz.cc)
+  foreach(source ${ARG_SOURCES})
+    # Some files are in no library, or differ in a program that fuzzes.
+    file(STRINGS ${folder}/${source} differs REGEX FUZZING_BUILD_MODE LIMIT_COUNT 1)
+    if(BOTTLE_FUZZ OR differs OR source MATCHES "_test\\.cc$")
+      target_sources(${name}_fuzz PRIVATE ${folder}/${source})
+    endif()
+  endforeach()
+  if(BOTTLE_FUZZ)
+    target_compile_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)
+  endif()
   target_compile_definitions(${name}_fuzz PRIVATE FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION)
   target_link_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)
   list(TRANSFORM ARG_SEES REPLACE / _)
