@@ -49,11 +49,12 @@ function(headers target)
   target_include_directories(${target} PUBLIC ${root})
 endfunction()
 
-# room(PATH [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...]): adds the library of src/PATH and, from
-# its *_test.cc files, its unit tests. The folders after WITH are below the room and belong to it. A room also sees what
-# the rooms on its line see.
+# room(PATH [HOT] [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...]): adds the library
+# of src/PATH and, from its *_test.cc files, its unit tests. The folders after WITH are below the room and belong to it. A
+# room also sees what the rooms on its line see. A HOT room reads many bytes one by one, so it is optimized in debug builds
+# too.
 function(room path)
-  cmake_parse_arguments(ARG "" "" "WITH;SEES;USES;TESTS_SEE" ${ARGN})
+  cmake_parse_arguments(ARG "HOT" "" "WITH;SEES;USES;TESTS_SEE" ${ARGN})
   string(REPLACE / _ name ${path})
   set(target bottle_${name})
   set(folders ${path})
@@ -78,7 +79,11 @@ function(room path)
   endforeach()
   headers(${target} ${folders})
   covered(${target} ${path} is_covered)
-  if(NOT is_covered)
+  if(is_covered)
+  elseif(ARG_HOT AND NOT CMAKE_BUILD_TYPE STREQUAL "Release")
+    target_compile_options(${target} PRIVATE -O1)
+    precompiled(${target} bottle_scan_encoding ${CMAKE_SOURCE_DIR}/src/precompiled.h)
+  else()
     precompiled(${target} bottle_base ${CMAKE_SOURCE_DIR}/src/precompiled.h)
   endif()
   if(BOTTLE_TESTS AND tests)
