@@ -49,12 +49,32 @@ function(headers target)
   target_include_directories(${target} PUBLIC ${root})
 endfunction()
 
-# room(PATH [HOT] [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...]): adds the library
+# unit_test(PROGRAM [SHARDS]): lets ctest run all tests of a program in one process, or in as many as SHARDS says, because
+# starting a process for each test takes longer than most tests. The processes leave the result of each test in
+# test-results/.
+function(unit_test program)
+  set(shards 1)
+  if(ARGC GREATER 1)
+    set(shards ${ARGV1})
+  endif()
+  foreach(shard RANGE 1 ${shards})
+    set(name ${program})
+    if(shards GREATER 1)
+      set(name ${program}.${shard})
+    endif()
+    math(EXPR index "${shard} - 1")
+    add_test(NAME ${name} COMMAND ${program} --gtest_brief=1 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    set_tests_properties(${name} PROPERTIES COST ${shards}  # the longest first
+      ENVIRONMENT "GTEST_TOTAL_SHARDS=${shards};GTEST_SHARD_INDEX=${index};GTEST_OUTPUT=xml:${CMAKE_BINARY_DIR}/test-results/${name}.xml")
+  endforeach()
+endfunction()
+
+# room(PATH [HOT] [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...] [SHARDS COUNT]): adds the library
 # of src/PATH and, from its *_test.cc files, its unit tests. The folders after WITH are below the room and belong to it. A
 # room also sees what the rooms on its line see. A HOT room reads many bytes one by one, so it is optimized in debug builds
-# too.
+# too. SHARDS is for unit_test().
 function(room path)
-  cmake_parse_arguments(ARG "HOT" "" "WITH;SEES;USES;TESTS_SEE" ${ARGN})
+  cmake_parse_arguments(ARG "HOT" "SHARDS" "WITH;SEES;USES;TESTS_SEE" ${ARGN})
   string(REPLACE / _ name ${path})
   set(target bottle_${name})
   set(folders ${path})
@@ -93,7 +113,7 @@ function(room path)
     set_target_properties(${name}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
     target_link_libraries(${name}_test PRIVATE ${target} ${ARG_TESTS_SEE} GTest::gtest_main)
     precompiled(${name}_test base_test ${CMAKE_SOURCE_DIR}/src/precompiled.h <gtest/gtest.h>)
-    gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 60 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    unit_test(${name}_test ${ARG_SHARDS})
   endif()
 endfunction()
 

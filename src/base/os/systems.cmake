@@ -46,7 +46,6 @@ function(portable_test)
     string(REPLACE / _ name ${room})
     on_posix(${name}_portable_test ${name}_test)
     set_target_properties(${name}_portable_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
-    gtest_discover_tests(${name}_portable_test TEST_PREFIX portable. DISCOVERY_TIMEOUT 60
-      WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    unit_test(${name}_portable_test)
   endforeach()
 endfunction()
