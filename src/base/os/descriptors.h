@@ -34,6 +34,11 @@ UniqueFd accept_connection(int listener, Waits waits = Waits::yes);
 // Makes a listener accept a TCP connection only after the client has sent data, if the system can do that.
 void defer_accepting(int listener);
 
+// Makes the system ask a silent peer every minute whether it is still there, which also keeps middleboxes from
+// forgetting the connection. A peer that acknowledges nothing for two minutes counts as gone, if the system can do
+// that.
+void keep_alive(int connection);
+
 // Creates an unnamed file that contains `bytes`, positioned at its start. `name` only helps with debugging. The bytes
 // stay in memory if the system has such files. Otherwise, they are in an unlinked file in $TMPDIR.
 Result<UniqueFd> make_memory_file(const char* name, std::string_view bytes);

@@ -29,6 +29,7 @@ std::unique_ptr<Source> begin_connect(const Endpoint& to, bool wide, Waker& wake
   if (!fd) return nullptr;
   int one = 1;
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  keep_alive(fd.get());
   if (!wide) bound_buffers(fd.get());
   int result = ::connect(fd.get(), address.get(), address.size());
   if (result != 0 && errno != EINPROGRESS) return nullptr;

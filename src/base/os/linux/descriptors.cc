@@ -45,6 +45,15 @@ void defer_accepting(int listener) {
   ::setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
 }
 
+void keep_alive(int connection) {
+  int on = 1, idle_s = 60, pause_s = 15, probes = 4, lost_ms = 120'000;
+  ::setsockopt(connection, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  ::setsockopt(connection, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+  ::setsockopt(connection, IPPROTO_TCP, TCP_KEEPINTVL, &pause_s, sizeof pause_s);
+  ::setsockopt(connection, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+  ::setsockopt(connection, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
+}
+
 Result<UniqueFd> make_memory_file(const char* name, std::string_view bytes) {
   UniqueFd fd(::memfd_create(name, MFD_CLOEXEC));
   if (!fd) return fail_errno("creating a memory file");

@@ -63,6 +63,11 @@ UniqueFd accept_connection(int listener, Waits waits) {
 
 void defer_accepting(int) {}
 
+void keep_alive(int connection) {
+  int on = 1;
+  ::setsockopt(connection, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
 Result<UniqueFd> make_memory_file(const char* name, std::string_view bytes) {
   std::shared_lock lock(spawning);
   const char* directory = std::getenv("TMPDIR");
