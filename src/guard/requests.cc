@@ -77,8 +77,10 @@ Task<Verdict> reach_upstream(Connection& c) {
 Task<Parse> next_head(Connection& c, bool first) {
   Stream& client = c.client;
   int64_t deadline = c.now() + (first ? kHeadPatience : c.config->idle_ms);
+  http::ArrivingHead arriving;
+  auto parse = [&] { return client.in.empty() ? Parse::incomplete : http::parse_request(client.in, g_head); };
   while (true) {
-    Parse parsed = client.in.empty() ? Parse::incomplete : http::parse_request(client.in, g_head);
+    Parse parsed = arriving.read(client.in, parse);
     if (parsed != Parse::incomplete) co_return parsed;
     if (client.fill()) continue;
     if (client.eof || client.failed || c.now() >= deadline) co_return Parse::incomplete;

@@ -29,11 +29,13 @@ Task<bool> show_life(Connection& c) {
 Task<bool> run(Connection& c) {
   int64_t deadline = c.now() + kHeadPatience;
   static http::Head head;  // used only between awaits
+  http::ArrivingHead arriving;
   Parse parsed = Parse::incomplete;
   if (!co_await room_in_record(c)) co_return false;
   while (true) {
     if (c.client.fill()) {
-      if (!c.client.in.empty()) parsed = http::parse_request(c.client.in, head);
+      if (!c.client.in.empty())
+        parsed = arriving.read(c.client.in, [&] { return http::parse_request(c.client.in, head); });
       if (parsed != Parse::incomplete || c.client.failed || c.client.eof) break;
       continue;
     }

@@ -1,5 +1,6 @@
 #include "http/head.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
@@ -154,6 +155,17 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
 }
 
 }  // namespace
+
+bool ArrivingHead::is_worth_parsing(std::string_view bytes) {
+  constexpr size_t kMuch = 16 * 1024;
+  if (bytes.size() < seen_) *this = {};
+  // An empty line may begin in what was seen before.
+  std::string_view fresh = bytes.substr(seen_ - std::min<size_t>(seen_, 3));
+  seen_ = bytes.size();
+  size_t since = bytes.size() - parsed_;
+  if (since >= std::min(parsed_, kMuch)) return since > 0;
+  return since > 0 && (fresh.find("\n\r\n") != fresh.npos || fresh.find("\n\n") != fresh.npos);
+}
 
 bool iequals(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;

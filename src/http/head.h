@@ -57,6 +57,26 @@ Parse parse_response(std::string_view bytes, Head& head);
 // the head cannot be repaired.
 Parse repair_response(std::string& bytes, Head& head);
 
+// Parses a head that arrives in pieces. A peer chooses how small they are, and parsing the whole head after each of
+// them would take quadratic time. Parses again only when an empty line has arrived, or a good part of what is there is
+// new.
+class ArrivingHead {
+ public:
+  // `parse` parses `bytes`, which begin as in the calls before since the last one that was not Parse::incomplete.
+  template <typename Function>
+  Parse read(std::string_view bytes, const Function& parse) {
+    if (!is_worth_parsing(bytes)) return Parse::incomplete;
+    Parse parsed = parse();
+    if (parsed == Parse::incomplete) parsed_ = bytes.size();
+    else *this = {};
+    return parsed;
+  }
+
+ private:
+  bool is_worth_parsing(std::string_view bytes);
+  size_t seen_ = 0, parsed_ = 0;  // bytes
+};
+
 // Returns whether the text is a valid header name.
 bool is_token(std::string_view text);
 

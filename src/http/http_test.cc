@@ -36,6 +36,27 @@ TEST(HttpHead, a_connect_needs_no_host_header) {
   EXPECT_EQ(request("CONNEC a.b:443 HTTP/1.1\r\n\r\n"), Parse::bad);
 }
 
+TEST(HttpHead, in_tiny_pieces_is_parsed_a_few_times) {
+  for (std::string_view end : {"\r\n\r\n", "\n\n", "\n\r\n"}) {
+    std::string whole = "HTTP/1.1 200 OK\r\nX: " + std::string(200'000, 'x') + std::string(end);
+    ArrivingHead arriving;
+    Head head;
+    int parsed = 0;
+    auto last = Parse::incomplete;
+    auto parse = [&](size_t size) {
+      return arriving.read(std::string_view(whole).substr(0, size), [&] {
+        ++parsed;
+        return parse_response(std::string_view(whole).substr(0, size), head);
+      });
+    };
+    for (size_t size = 1; size <= whole.size(); ++size) last = parse(size);
+    EXPECT_EQ(last, end == "\r\n\r\n" ? Parse::ok : Parse::bad);
+    EXPECT_LT(parsed, 50);
+    EXPECT_EQ(parse(20), Parse::incomplete);  // the next head
+    EXPECT_EQ(parse(whole.size()), last);
+  }
+}
+
 TEST(HttpHead, refuses_every_ambiguity) {
   for (std::string_view text :
        {"GET / HTTP/1.1\nHost: a\n\n"sv,
