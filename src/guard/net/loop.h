@@ -70,6 +70,7 @@ class Port {
   virtual void shut() = 0;                               // sends no more
   virtual std::string_view fault() const { return {}; }  // what was wrong with what the peer sent; a constant
   virtual std::string_view why() const { return {}; }    // what TLS says about the end of the connection, if anything
+  virtual bool refused() const { return false; }         // whether the peer says that it did nothing with what was sent
 };
 
 // A descriptor in the reactor, or a Port. It cannot be moved, because the queue of events holds its address.
@@ -95,6 +96,9 @@ class Source {
   void wake();
   std::string_view fault() const { return port_ ? port_->fault() : std::string_view(); }
   std::string_view why() const { return port_ ? port_->why() : std::string_view(); }
+  bool refused() const { return port_ && port_->refused(); }
+  // Returns whether the peer could say so.
+  bool may_refuse() const { return port_ != nullptr; }
 
   // Neither call blocks. They return -1 with EAGAIN if they would block, without a system call if that is already
   // known.
@@ -107,6 +111,10 @@ class Source {
   bool hup = false;     // the peer finished sending or the connection broke: reads must continue to the end
   bool broken = false;  // the connection is gone in both directions, or has an error
   bool cut = false;     // a send failed: the peer takes no more, but what it sent before can still be read
+
+  // The number of further reads that TLS may make, or -1 for any number. What TLS handles itself, such as new keys, is
+  // not returned to the caller, and a peer that sends it without a pause would otherwise keep a single call busy.
+  int tls_reads = -1;
 
   // A callback for service descriptors (listeners and the resolver). It runs in the dispatch phase and must not destroy
   // a Source.

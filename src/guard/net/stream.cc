@@ -34,10 +34,14 @@ bool Stream::fill() {
   if (!source->readable && !(ssl && SSL_has_pending(ssl.get()))) return false;
   ssize_t n;
   if (ssl) {
+    constexpr int kReads = 4;  // a record takes up to three
     ERR_clear_error();
+    source->tls_reads = kReads;
     n = SSL_read(ssl.get(), scratch, static_cast<int>(kScratch));
+    bool stopped = std::exchange(source->tls_reads, -1) == 0;
     if (n <= 0) {
       int error = SSL_get_error(ssl.get(), static_cast<int>(n));
+      if (error == SSL_ERROR_WANT_READ && stopped) source->wake();  // continues after others had their turn
       if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return false;
       (error == SSL_ERROR_ZERO_RETURN ? eof : failed) = true;
       if (error == SSL_ERROR_SSL) why = tls_reason();

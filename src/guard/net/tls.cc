@@ -24,7 +24,13 @@ namespace {
 
 int bio_read(BIO* bio, char* buffer, int size) {
   BIO_clear_retry_flags(bio);
-  ssize_t n = static_cast<Source*>(BIO_get_data(bio))->recv(buffer, static_cast<size_t>(size));
+  auto* source = static_cast<Source*>(BIO_get_data(bio));
+  if (source->tls_reads == 0) {
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  if (source->tls_reads > 0) --source->tls_reads;
+  ssize_t n = source->recv(buffer, static_cast<size_t>(size));
   if (n < 0 && errno == EAGAIN) BIO_set_retry_read(bio);
   if (n == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
   return static_cast<int>(n);
