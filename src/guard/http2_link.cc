@@ -31,6 +31,7 @@ class StreamPort : public Port {
   void shut() override { stream_->end(); }
   std::string_view fault() const override { return stream_->fault(); }
   std::string_view why() const override { return stream_->why(); }
+  bool refused() const override { return stream_->refused(); }
 
  private:
   std::shared_ptr<h2::Stream> stream_;

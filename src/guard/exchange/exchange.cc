@@ -17,14 +17,13 @@ constexpr uint64_t kMostCollected = 256 * 1024;
 // The most that is kept of a request so that it can be sent again if the server closed the connection just then.
 constexpr size_t kMostReplay = 256 * 1024;
 
-// Returns whether a request may be sent again if the server may have received the first one (RFC 9110 §9.2.2).
+}  // namespace
+
 bool may_repeat(std::string_view method) {
   for (std::string_view each : {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
     if (method == each) return true;
   return false;
 }
-
-}  // namespace
 
 bool Exchange::fail_with(int status, std::string_view code, std::string_view reason) {
   c_.audit(status == 403 ? "deny" : "close", "http", code, reason, request_.method, request_.target);
@@ -74,7 +73,7 @@ void Exchange::begin(bool kept) {
   std::string& out = c_.upstream.out;
   if (auto again = std::exchange(replay_, std::nullopt)) out.append(*again);
   if (head_.empty()) return;
-  if (kept && may_repeat(request_.method)) replay_.emplace();
+  if (kept && (may_repeat(request_.method) || c_.upstream.source->may_refuse())) replay_.emplace();
   std::string head(std::exchange(head_, {}));
   const http::Body& body = request_.body;
   bool in_chunks = body.kind() == http::Body::Kind::chunked || (request_.grows && body.left() > kMostCollected) ||

@@ -53,6 +53,9 @@ enum class Decoding : uint8_t {
 inline http::Head g_head;
 inline std::string g_payload, g_scanned, g_looked_through;
 
+// Returns whether a request may be sent again if the server may have received the first one (RFC 9110 §9.2.2).
+bool may_repeat(std::string_view method);
+
 class Exchange {
  public:
   // `head` is the request's head for the upstream, without its framing. All arguments must outlive the exchange.
@@ -93,6 +96,8 @@ class Exchange {
   void collect();
   std::optional<std::string> request_trailers();
   bool answer_head();
+  Parse parse_answer();
+  bool interim_answer(size_t line_end);
   bool no_answer();
   bool switch_protocols(size_t line_end);
   bool take_off_codings();
@@ -142,6 +147,8 @@ class Exchange {
   scan::Filter down_scan_;
   Sending sending_ = Sending::streaming;
   Answering answering_ = Answering::head;
+  http::ArrivingHead arriving_;  // of the answer
+  int interim_ = 0;              // answers before the final one
   Framing up_framing_ = Framing::none, down_framing_ = Framing::none;
   HeldBack held_up_, held_down_;
   HeldBack held_in_stream_, held_head_;

@@ -45,7 +45,9 @@ bool Exchange::no_answer() {
   if (auto fault = up.source->fault(); !fault.empty())
     return fail_with(502, "bad_answer", "the server's answer is not valid: " + std::string(fault));
   if (kept_ && up.in.empty() && up.why.empty()) {
-    // The server closed a kept connection just when it was used again.
+    // The server closed a kept connection just when it was used again. It may still have acted on the request, unless
+    // it says that it did not.
+    if (!may_repeat(request_.method) && !up.source->refused()) replay_.reset();
     if (!replay_)
       c_.audit("close", "http", "upstream_gone",
                "the server closed a connection that was kept open for further requests", request_.method,
@@ -75,11 +77,30 @@ bool Exchange::switch_protocols(size_t line_end) {
   return true;
 }
 
+Parse Exchange::parse_answer() {
+  std::string& in = c_.upstream.in;
+  return arriving_.read(in, [&] {
+    auto parsed = in.empty() ? Parse::incomplete : http::parse_response(in, g_head);
+    return parsed == Parse::bad ? http::repair_response(in, g_head) : parsed;
+  });
+}
+
+// Handles an answer that comes before the final one.
+bool Exchange::interim_answer(size_t line_end) {
+  constexpr int kMost = 1000;  // some servers send one every few seconds while they work
+  if (++interim_ > kMost)
+    return fail_with(502, "bad_answer", "the server's answer is not valid: too many interim answers");
+  replay_.reset();  // a part of an answer arrived, so the request cannot be repeated
+  bool wanted = request_.minor == 1 && (g_head.status != 100 || request_.expects_continue);
+  if (wanted) write_head(line_end, false);
+  c_.upstream.in.erase(0, g_head.size);
+  return true;
+}
+
 bool Exchange::answer_head() {
   Stream& up = c_.upstream;
-  if (c_.client.unsent() >= kHigh) return false;  // bounds an endless series of interim answers
-  auto parsed = up.in.empty() ? Parse::incomplete : http::parse_response(up.in, g_head);
-  if (parsed == Parse::bad) parsed = http::repair_response(up.in, g_head);
+  if (c_.client.unsent() >= kHigh) return false;  // bounds a series of interim answers
+  auto parsed = parse_answer();
   if (parsed == Parse::bad)
     return fail_with(502, "bad_answer", std::string("the server's answer is not valid: ") + g_head.why);
   if (parsed == Parse::incomplete) {
@@ -95,13 +116,7 @@ bool Exchange::answer_head() {
   const http::Head& head = g_head;
   size_t line_end = up.in.find("\r\n");
   if (head.status == 101) return switch_protocols(line_end);
-  if (head.status < 200) {
-    replay_.reset();  // a part of an answer arrived, so the request cannot be repeated
-    bool wanted = request_.minor == 1 && (head.status != 100 || request_.expects_continue);
-    if (wanted) write_head(line_end, false);
-    up.in.erase(0, head.size);
-    return true;
-  }
+  if (head.status < 200) return interim_answer(line_end);
   // The parent proxy's sign-in concerns the guard, not the agent.
   if (head.status == 407 && asks_parent(c_))
     return fail_with(502, "parent_proxy", "the parent proxy answered 407" + std::string(kParentWantsLogin));

@@ -78,8 +78,8 @@ struct Session::Callbacks {
     of(user).frame_sent(frame->hd.type, frame->hd.flags, frame->hd.stream_id);
     return 0;
   }
-  static int stream_close(nghttp2_session*, int32_t id, uint32_t, void* user) {
-    of(user).stream_closed(id);
+  static int stream_close(nghttp2_session*, int32_t id, uint32_t code, void* user) {
+    of(user).stream_closed(id, code);
     return 0;
   }
   static int error(nghttp2_session*, int, const char* message, size_t size, void* user) {
@@ -449,12 +449,14 @@ void Session::frame_sent(uint8_t type, uint8_t flags, int32_t id) {
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream->id_, NGHTTP2_NO_ERROR);
 }
 
-void Session::stream_closed(int32_t id) {
+void Session::stream_closed(int32_t id, uint32_t code) {
   auto found = streams_.find(id);
   if (found == streams_.end()) return;
   auto stream = std::move(found->second);
   streams_.erase(found);
   stream->session_ = nullptr;
+  // The code is the same for a stream that a GOAWAY leaves out.
+  stream->refused_ = role_ == Role::client && code == NGHTTP2_REFUSED_STREAM;
   stream->close(!stream->all_in() || (role_ == Role::server && stream->out_state_ != Stream::Out::sent));
   new_.erase(id);
   stream->changed();

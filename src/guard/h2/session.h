@@ -109,7 +109,7 @@ class Session {
   bool data_received(int32_t id, std::string_view payload);
   void frame_sent(uint8_t type, uint8_t flags, int32_t id);
   void ended_by(uint32_t code);
-  void stream_closed(int32_t id);
+  void stream_closed(int32_t id, uint32_t code);
   long provide(Stream& stream, char* buffer, size_t size, uint32_t* flags);
 
   Role role_;

@@ -113,7 +113,8 @@ TEST_F(Http2Test, ALargeUploadPasses) {
       peer.ask("POST /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: " + std::to_string(large.size()) + "\r\n\r\n");
   for (size_t at = 0; at < large.size();) {
     at += stream->write(std::string_view(large).substr(at));
-    ASSERT_TRUE(stream->has_room() ? peer.flush() : peer.more());
+    ASSERT_TRUE(peer.flush());
+    if (!stream->has_room()) ASSERT_TRUE(peer.more());  // the guard's window is full
   }
   std::string answer = peer.read(*stream);
   size_t received = std::stoul(answer.substr(answer.rfind('\n') + 1));
@@ -130,6 +131,69 @@ TEST_F(Http2Test, AServerThatResetsAStreamEndsOnlyThatOne) {
   Peer peer = client("a.test");
   EXPECT_TRUE(peer.fetch("GET /bad HTTP/1.1\r\nHost: a.test\r\n\r\n").starts_with("HTTP/1.1 502 "));
   EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));
+}
+
+// Serves one request on the first connection and refuses the next one. Serves all requests on the second connection.
+void refuse_the_second(SessionCa& ca, UniqueFd listener, uint8_t type, std::string payload) {
+  for (int connection = 1; connection <= 2; ++connection) {
+    Wire wire{UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)), {}, {}};
+    timeval patience{5, 0};
+    setsockopt(wire.fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    wire.ssl = std::move(*ca.accept({"a.test", false}, Offer::http2));
+    SSL_set_fd(wire.ssl.get(), wire.fd.get());
+    if (SSL_accept(wire.ssl.get()) != 1) return;
+    Peer peer(std::move(wire), h2::Role::server);
+    for (int request = 1; peer.more();) {
+      auto stream = peer.session.accept();
+      if (!stream) continue;
+      if (connection == 1 && request == 2) {
+        peer.wire.write(h2::frame(type, 0, type == 3 ? 3 : 0, payload));
+        ++request;
+        continue;
+      }
+      while (!stream->ended() && !h2::all_of(*stream).ends_with("abc") && peer.more()) {
+      }
+      stream->write(ok(connection == 1 ? "old" : "new"));
+      if (!peer.flush()) return;
+      ++request;
+    }
+  }
+}
+
+TEST_F(Http2Test, ARefusedRequestIsSentAgainWhateverItsMethod) {
+  const std::string goaway("\0\0\0\1\0\0\0\0", 8), refused("\0\0\0\7", 4);
+  for (uint8_t type : {uint8_t{7}, uint8_t{3}}) {  // GOAWAY, RST_STREAM
+    uint16_t port = 0;
+    UniqueFd listener = listen_on_loopback(port);
+    int fd = listener.get();
+    std::thread server([&] { refuse_the_second(*ca_, std::move(listener), type, type == 7 ? goaway : refused); });
+    config_["egress"]["allow"] = json::array();
+    if (pid_) {
+      allow({{"host", "a.test"}, {"inspect", true}});
+      route("a.test", port);
+      EXPECT_EQ(configure()["type"], "ready");
+    } else {
+      inspect("a.test", port);
+    }
+    {
+      Peer peer = client("a.test");
+      const std::string post = "POST /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc";
+      EXPECT_TRUE(peer.fetch(post).ends_with("old")) << int{type};
+      EXPECT_TRUE(peer.fetch(post).ends_with(type == 7 ? "new" : "old")) << int{type};
+    }
+    shutdown(fd, SHUT_RDWR);
+    server.join();
+  }
+}
+
+TEST_F(Http2Test, AnIdleClientIsToldThatItsConnectionEnds) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
+  config_["egress"]["idle_seconds"] = 1;
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));
+  std::string last = peer.wire.to_end();
+  EXPECT_NE(last.find(std::string("\7\0\0\0\0\0", 6)), last.npos) << "no GOAWAY in " << last.size() << " bytes";
 }
 
 TEST_F(Http2Test, AClientOfHttp1GetsItsAnswersFromTheSameServer) {

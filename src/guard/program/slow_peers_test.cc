@@ -1,5 +1,5 @@
-// These tests have clients that request much data and do not read it. What is held for them must be bounded, including
-// the kernel's buffers.
+// These tests have peers that are slow, silent or send tiny pieces. Clients request much data and do not read it; what
+// is held for them must be bounded, including the kernel's buffers. Servers try to take the guard's time.
 #include <algorithm>
 
 #include "guard/program/guard_test.h"
@@ -90,6 +90,85 @@ TEST_F(SlowReadersTest, AreGivenNoMoreThanTheGuardsContainerHas) {
   size_t held = site.sent - got;
   RecordProperty("held", static_cast<int>(held >> 20));
   EXPECT_LT(held, 256u << 20) << (held >> 20) << " MB";
+}
+
+class SlowServersTest : public GuardTest {
+ protected:
+  // Serves inspected requests to a.test.
+  void serve(std::function<void(Wire&, const std::string&)> answer) {
+    server_ = std::make_unique<RawOrigin>(ca_.get(), "a.test", std::move(answer));
+    route("a.test", server_->port);
+    allow({{"host", "a.test"}, {"inspect", true}});
+    start();
+  }
+  static std::string get(const std::string& path) { return "GET " + path + " HTTP/1.1\r\nHost: a.test\r\n\r\n"; }
+  // Returns the guard's CPU time, in seconds.
+  double cpu() const {
+    timespec t{};
+    clockid_t clock = 0;
+    EXPECT_EQ(clock_getcpuclockid(pid_, &clock), 0);
+    EXPECT_EQ(clock_gettime(clock, &t), 0);
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
+  }
+  std::unique_ptr<RawOrigin> server_;
+};
+
+TEST_F(SlowServersTest, AHeadInTinyPiecesCostsLittleMoreThanABody) {
+  std::string piece;
+  while (piece.size() < 60'000) piece.append("X: ").append(200, 'x').append("\r\n");
+  serve([&](Wire& wire, const std::string& request) {
+    bool head = request.starts_with("GET /head ");
+    std::string answer = head ? "HTTP/1.1 200 OK\r\n" + piece + "Content-Length: 0\r\n\r\n" : ok(piece);
+    for (char c : answer)
+      if (!wire.write({&c, 1})) return;
+  });
+  double spent[2] = {};
+  for (bool head : {false, true}) {
+    Wire wire = secure("a.test");
+    ASSERT_TRUE(wire.ssl);
+    double before = cpu();
+    wire.write(get(head ? "/head" : "/body"));
+    EXPECT_GT((head ? wire.head() : wire.message()).size(), piece.size());
+    spent[head] = cpu() - before;
+  }
+  EXPECT_LT(spent[true], 3 * spent[false]);
+}
+
+TEST_F(SlowServersTest, InterimAnswersWithoutEndAreCutOff) {
+  serve([](Wire& wire, const std::string&) {
+    while (wire.write("HTTP/1.1 100 Continue\r\n\r\n")) {
+    }
+  });
+  Wire wire = secure("a.test");
+  ASSERT_TRUE(wire.ssl);
+  wire.write(get("/"));
+  EXPECT_TRUE(wire.head().starts_with("HTTP/1.1 502 bottle bad_answer\r\n"));
+  EXPECT_EQ(audited("bad_answer")["reason"], "the server's answer is not valid: too many interim answers");
+}
+
+// Returns whether the kernel asks a silent peer at 127.0.0.1:PORT whether it is still there.
+bool is_asked(uint16_t port) {
+  char peer[32];
+  snprintf(peer, sizeof peer, "0100007F:%04X 01 ", port);  // 01 is the state of an established connection
+  std::ifstream table("/proc/net/tcp");
+  for (std::string line; std::getline(table, line);) {
+    size_t at = line.find(peer);
+    if (at != line.npos) return line.substr(at + std::strlen(peer)).find(" 02:") == 17;  // the timer after the queues
+  }
+  return false;
+}
+
+TEST_F(SlowServersTest, ASilentServerIsAskedWhetherItIsThere) {
+  Origin server(nullptr, "a.test", [](auto&) { return ok("x"); });
+  route("a.test", server.port);
+  allow({{"host", "a.test"}, {"ports", {80}}});
+  start();
+  Wire wire{dial_loopback(port_), {}, {}};
+  wire.write("GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  EXPECT_TRUE(wire.message().ends_with("x"));
+  bool asked = false;
+  for (int i = 0; i < 100 && !(asked = is_asked(server.port)); ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_TRUE(asked);
 }
 
 }  // namespace
