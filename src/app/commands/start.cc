@@ -167,7 +167,7 @@ Result<> check_repository(const std::string& workspace) {
   std::string path = *named == '/' ? named : workspace + "/" + named;
   if (found && ::realpath(path.c_str(), real) && found->git_dir == real) return {};
   return fail(Code::invalid,
-              "GIT_DIR names the repository " + path + ", which is not the one that " + workspace + " lies in",
+              "GIT_DIR names the repository " + path + ", which is not the one that contains " + workspace,
               "run `unset GIT_DIR`, and start in a work tree of that repository");
 }
 

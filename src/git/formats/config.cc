@@ -24,7 +24,7 @@ class Parser {
       if (c == '#' || c == ';') skip_line();
       else if (c == '[') TRY(section());
       else if (std::isalpha(c)) TRY(setting(c));
-      else return bad("what stands there is no setting");
+      else return bad("a line is not a setting");
     }
     return std::move(settings_);
   }
