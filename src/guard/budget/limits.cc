@@ -41,7 +41,7 @@ Result<Limits> Limits::compile(const wire::GuardEgress& egress, const std::vecto
   }
   for (const auto& price : egress.prices) {
     for (double each : {price.input, price.output, price.cache_read, price.cache_write})
-      if (!(each >= 0 && each <= 1e6)) return fail(Code::invalid, "the price of " + price.model + " is not one");
+      if (!(each >= 0 && each <= 1e6)) return fail(Code::invalid, "the price of " + price.model + " is not valid");
     limits.prices_.push_back(price);
   }
   return limits;
