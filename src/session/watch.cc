@@ -19,6 +19,7 @@
 #include "session/guard_link/audit_file.h"
 #include "session/guard_link/egress_counters.h"
 #include "session/guard_link/egress_summary.h"
+#include "session/guard_link/latest_decisions.h"
 #include "session/guard_link/policy_change.h"
 #include "session/guard_link/usage_book.h"
 #include "session/ledger/names.h"
@@ -189,6 +190,7 @@ class Watch {
   void record(const wire::Decision& decision) {
     audit_.add(decision);
     counters_.add(decision);
+    if (job_.far) latest_.add(decision);
     if (decision.action == "allow") ++allowed_;
     // The self-test's own requests are in the audit, but the operator need not hear of them.
     if (decision.host.ends_with(".probe.invalid") || decision.host == "not-allowed.bottle.invalid") return;
@@ -227,7 +229,11 @@ class Watch {
         if (auto change = wire::decode<wire::PolicyChange>(frame.bytes, wire::From::ours)) policy_.request(*change);
         break;
       case FrameType::metrics:
-        clients_.answer_metrics(wire::encode(metrics()));
+        clients_.answer(FrameType::metrics, wire::encode(metrics()));
+        break;
+      case FrameType::decisions:
+        if (auto wanted = wire::decode<wire::WantedDecisions>(frame.bytes, wire::From::ours))
+          clients_.answer(FrameType::decisions, wire::encode(latest_.since(wanted->from)));
         break;
       case FrameType::guard:
         if (job_.far) take_from_near_side(wire::decode<wire::ToFarGuard>(frame.bytes, wire::From::ours));
@@ -319,6 +325,7 @@ class Watch {
   EgressSummary summary_;
   EgressCounters counters_;
   UsageBook usage_;
+  LatestDecisions latest_;  // of a session whose operator is on another machine
   LivePolicy policy_{running_.guard_config,
                      [this](const wire::GuardConfig& config) -> Result<> {
                        if (!guard_alive_)

@@ -434,6 +434,8 @@ std::vector<Sample> samples() {
   all.back().passes_over_unknown_keys = true;
   add_guard(all);
   add_machine(all);
+  all.push_back(sample("wanted-decisions", WantedDecisions{7}));
+  all.push_back(foreign("latest-decisions", LatestDecisions{7, 8, {decision()}}));
   return all;
 }
 

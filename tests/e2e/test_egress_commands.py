@@ -2,6 +2,7 @@
 the guard and reveals changes."""
 
 import json
+import os
 import re
 import subprocess
 
@@ -12,6 +13,7 @@ except ImportError:  # the check below is also strict
         return []
 
 from test_allow import LOOP, SITE, Watched
+from test_remote import background, far, remote, running  # noqa: F401  (fixtures)
 from test_guard_dies import guard_of, kill
 
 
@@ -27,6 +29,31 @@ def metrics(operator, name):
         sample, value = re.fullmatch(r'([a-z_]+\{session="[^"]+"(?:,[a-z_]+="[^"]*")*\}) (\d+)', line).groups()
         samples[sample] = int(value)
     return samples
+
+
+def test_a_session_on_another_machine_is_watched_and_counted(world, remote, far, until):
+    """Its guard there decides, and the operator here sees it at once."""
+    process = background(remote, far, LOOP % SITE)
+    running(remote, until)
+    name = remote.sessions()[0]
+    environment = {**world.environment(home=remote.home), **remote.extra_env}
+    watch = subprocess.Popen(world.command("egress", "watch", name, "--json"), env=environment, cwd=remote.workspace, stdout=subprocess.PIPE, text=True)
+    first = json.loads(watch.stdout.readline())
+    assert first["action"] == "deny" and first["host"] == SITE and "side" not in first, first
+    denied = 'bottle_host_decisions_total{session="%s",host="%s",action="deny"}' % (name, SITE)
+    assert until(lambda: metrics(remote, name).get(denied, 0) > 1, 30), metrics(remote, name)
+    assert metrics(remote, name)['bottle_guard_up{session="%s"}' % name] == 1
+    remote.bottle("stop", name, env=remote.extra_env)
+    out, _ = watch.communicate(timeout=60)
+    process.communicate(timeout=60)
+    assert watch.returncode == 0
+    shown = [first, *map(json.loads, out.splitlines())]
+    assert shown[-1]["action"] == "end", shown[-1]
+    record = os.path.join(world.state(remote.home), "results", name, "egress.jsonl")
+    with open(record) as file:
+        ids = [line.get("id") for line in map(json.loads, file)]
+    watched = [line.get("id") for line in shown]
+    assert watched == ids[-len(watched):], "each decision once, and none is missing"
 
 
 def verify(operator, name):

@@ -14,6 +14,7 @@
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
+#include "wire/guard/decision.h"
 
 namespace bottle::app {
 namespace {
@@ -77,7 +78,7 @@ Result<std::vector<std::string>> Decisions::File::more() {
 
 Result<std::vector<std::string>> Decisions::more() {
   std::vector<std::string> lines;
-  std::ranges::merge(TRY(guard_.more()), TRY(near_.more()), std::back_inserter(lines), {}, time_of, time_of);
+  std::ranges::merge(TRY(more_of_guard()), TRY(near_.more()), std::back_inserter(lines), {}, time_of, time_of);
   return lines;
 }
 
@@ -97,8 +98,52 @@ Result<> Decisions::File::skip() {
 }
 
 Result<> Decisions::skip() {
-  TRY(guard_.skip());
-  return near_.skip();
+  TRY(near_.skip());
+  auto view = ledger_of(session_);
+  asks_ = view && view->remote;
+  if (!asks_) return guard_.skip();
+  TRY(ask_there());
+  return {};
+}
+
+// Asks the guard's supervisor on the other machine for what it has decided since the last call. The first call only
+// asks where to begin. Returns nothing while that machine does not answer; what it decides meanwhile comes later.
+Result<std::vector<std::string>> Decisions::ask_there() {
+  std::vector<std::string> lines;
+  std::string answer;
+  auto done = ask_supervisor(session_, session::FrameType::decisions, wire::encode(wire::WantedDecisions{asked_to_}),
+                             Error{Code::timed_out, "session " + session_ + " did not answer"},
+                             [&](const session::Frame& frame) {
+                               if (frame.type != session::FrameType::decisions) return false;
+                               answer = frame.bytes;
+                               return true;
+                             });
+  // A session that has not begun has decided nothing yet.
+  if (!done && !asked_to_) asked_to_ = 0;
+  if (!done) return lines;
+  auto latest = TRY(wire::decode<wire::LatestDecisions>(answer, wire::From::foreign));
+  if (latest.next - latest.from != latest.decisions.size())
+    return fail(Code::protocol, "the other machine sent a wrong list of decisions");
+  // The answer may be for somebody else who watches, and begin earlier.
+  uint64_t begin = asked_to_.value_or(latest.next);
+  if (latest.from > begin)
+    say(std::to_string(latest.from - begin) + " decisions came too fast to be shown; they will be in the record");
+  for (uint64_t i = std::max(latest.from, begin); i < latest.next; ++i)
+    lines.push_back(wire::encode(latest.decisions[static_cast<size_t>(i - latest.from)]));
+  asked_to_ = std::max(latest.next, begin);
+  return lines;
+}
+
+// Returns what the guard has decided since the last call. The record of a session on another machine is here once it
+// has ended, with what was not asked for in time.
+Result<std::vector<std::string>> Decisions::more_of_guard() {
+  if (!asks_) return guard_.more();
+  if (runs_now(session_)) return ask_there();
+  auto lines = TRY(guard_.more());
+  size_t shown = std::min<size_t>(asked_to_.value_or(0), lines.size());
+  lines.erase(lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(shown));
+  asked_to_ = 0;
+  return lines;
 }
 
 Result<> Decisions::each(bool follow, const std::function<void(const std::string& line)>& take) {

@@ -1,7 +1,9 @@
 // Reads the decisions of a session's guard, and those of the broker on this machine, while they are being written.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +21,8 @@ class Decisions {
   // Passes each line to `take`, in chronological order. With `follow`, waits for further lines as long as the session
   // runs. Stops when the reader of stdout has closed it.
   Result<> each(bool follow, const std::function<void(const std::string& line)>& take);
-  // Skips the existing lines, so that each() passes only later ones.
+  // Skips the existing lines, so that each() passes only later ones. For a session on another machine, each() then asks
+  // for its guard's decisions there, whose record comes home only at the end.
   Result<> skip();
   // Returns whether there is a record. Call this after each().
   bool exist() const { return guard_.fd || near_.fd; }
@@ -32,8 +35,12 @@ class Decisions {
     Result<> skip();
   };
   Result<std::vector<std::string>> more();
+  Result<std::vector<std::string>> more_of_guard();
+  Result<std::vector<std::string>> ask_there();
   std::string session_;
   File guard_, near_;
+  bool asks_ = false;                 // asks the other machine for the guard's decisions
+  std::optional<uint64_t> asked_to_;  // the number of the next decision there
 };
 
 // The files with the decisions of a session's guard, and with those of this machine for a session on another one.

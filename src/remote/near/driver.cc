@@ -230,7 +230,13 @@ void Driver::take_from_far(const Frame& frame) {
       return take_failure();
     case FrameType::metrics:
       if (auto metrics = wire::decode<wire::Metrics>(frame_->bytes, wire::From::foreign))
-        clients_.answer_metrics(wire::encode(*metrics));
+        clients_.answer(FrameType::metrics, wire::encode(*metrics));
+      return;
+    case FrameType::decisions:
+      if (auto latest = wire::decode<wire::LatestDecisions>(frame_->bytes, wire::From::foreign)) {
+        for (auto& decision : latest->decisions) decision.side.clear();  // not of this machine, whatever they say
+        clients_.answer(FrameType::decisions, wire::encode(*latest));
+      }
       return;
     default:
       return;  // it is a pong

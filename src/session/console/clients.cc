@@ -83,7 +83,7 @@ void Clients::take(Client& client, const std::function<void(const Frame&)>& on_f
   client.frames.feed({buffer, static_cast<size_t>(n)});
   while (auto frame = client.frames.next()) {
     if (frame->type == FrameType::detach) return client.fd.reset();
-    client.asks_metrics |= frame->type == FrameType::metrics;
+    if (frame->type == FrameType::metrics || frame->type == FrameType::decisions) client.asked.insert(frame->type);
     if (frame->type == FrameType::attach) attach(client, frame->bytes);
     else if (frame->type == FrameType::ping) post(client, FrameType::pong, frame->bytes);
     else if (frame->type != FrameType::guard) on_frame(*frame);
@@ -95,9 +95,9 @@ void Clients::take(Client& client, const std::function<void(const Frame&)>& on_f
   }
 }
 
-void Clients::answer_metrics(std::string_view bytes) {
+void Clients::answer(FrameType type, std::string_view bytes) {
   for (auto& client : clients_)
-    if (std::exchange(client.asks_metrics, false)) post(client, FrameType::metrics, bytes);
+    if (client.asked.erase(type) > 0) post(client, type, bytes);
 }
 
 void Clients::attach(Client& client, const std::string& wish) {

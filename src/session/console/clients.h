@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <list>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,8 +35,9 @@ class Clients {
   // before the process exits: a terminal may be stopped, and a pager may wait for a key.
   void drain(std::chrono::milliseconds patience);
 
-  // Sends the session's counters to the clients that asked for them and have not received an answer.
-  void answer_metrics(std::string_view bytes);
+  // Sends the answer to the clients that sent a frame of this type (metrics, decisions) and have not received an
+  // answer.
+  void answer(FrameType type, std::string_view bytes);
 
   // add_to() adds the descriptors that the poller should watch, and handle() handles what it found. Every frame except
   // attach, detach and ping is passed to `on_frame`.
@@ -60,8 +62,8 @@ class Clients {
     FrameReader frames;
     Outbox outbox = Outbox();
     bool attached = false;
-    bool first = false;  // it started the session
-    bool asks_metrics = false;
+    bool first = false;              // it started the session
+    std::set<FrameType> asked = {};  // what it waits for
     uint32_t near_side = 0;
     std::chrono::steady_clock::time_point heard = std::chrono::steady_clock::now();
   };

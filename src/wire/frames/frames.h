@@ -22,6 +22,7 @@ enum class FrameType : char {
   guard = 'g',   // ↔ a line of the far guard's control channel that the near side answers; {"type":"relay"} announces a
                  // near side
   metrics = 'm',     // ↔ asks for the session's counters; the answer is {"guard_up":…}
+  decisions = 'n',   // ↔ {"from":N}: asks for the latest decisions; the answer is {"from":…,"next":…,"decisions":…}
   ping = '?',        // → asks whether the other side is alive; answered by a pong
   pong = '!',        // ← answers a ping
   output = 'o',      // ← the agent's stdout (or its terminal)

@@ -30,4 +30,14 @@ void fields(Object& o, Decision& decision) {
   if (o.optional("trail", !decision.trail.empty())) o.text("trail", decision.trail, 100);
 }
 
+void fields(Object& o, WantedDecisions& wanted) {
+  if (o.optional("from", wanted.from.has_value())) o.number("from", wanted.from ? *wanted.from : wanted.from.emplace());
+}
+
+void fields(Object& o, LatestDecisions& latest) {
+  o.number("from", latest.from);
+  o.number("next", latest.next);
+  o.objects("decisions", latest.decisions, kFew);
+}
+
 }  // namespace bottle::wire

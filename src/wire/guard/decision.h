@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "wire/codec/codec.h"
 
@@ -35,5 +36,24 @@ struct Decision {
   std::string trail = {};            // its place in a record, if it is in one (session/guard_link/audit_chain.h)
 };
 void fields(Object& o, Decision& decision);
+
+// Asks for a session's latest decisions. They are numbered from 0. Without `from`, asks only for the number of the next
+// one.
+struct WantedDecisions {
+  static constexpr const char* kName = "request for decisions";
+  static constexpr size_t kMost = 1 << 10;
+  std::optional<uint64_t> from;
+};
+void fields(Object& o, WantedDecisions& wanted);
+
+// The answer. Decisions that are no longer in memory are missing, so `from` may be greater than the number asked for.
+struct LatestDecisions {
+  static constexpr const char* kName = "latest decisions";
+  static constexpr size_t kMost = 1 << 20;
+  uint64_t from = 0;  // the number of the first one
+  uint64_t next = 0;  // the number of the one that will follow the last one here
+  std::vector<Decision> decisions;
+};
+void fields(Object& o, LatestDecisions& latest);
 
 }  // namespace bottle::wire
