@@ -129,6 +129,27 @@ TEST_F(Truth, RefsThatTheAgentRemovedAreNamed) {
   EXPECT_TRUE(says(back, "Nothing changed")) << back.text;
 }
 
+TEST_F(Truth, ChangedSettingsOfGitAreNamed) {
+  git("config remote.origin.url https://me:token@example.org/x");
+  make_inner(repo + "/inner");
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
+    EXPECT_TRUE(says(after(mode, "git status"), "Nothing changed"));
+    auto back = after(mode, "git config alias.x y && git -C inner config alias.x y");
+    EXPECT_TRUE(says(back, "Yours are unchanged: .git/config, inner/.git/config\n")) << back.text;
+    EXPECT_FALSE(says(back, "Nothing changed")) << back.text;
+  }
+}
+
+TEST_F(Truth, OfManyStashesTheNewestComeBack) {
+  auto back = after(WorkspaceMode::clone,
+                    "git config user.name a && git config user.email a@b && tree=$(git write-tree) && "
+                    "for i in $(seq 105); do git stash store -m $i $(git commit-tree -p HEAD -m $i $tree); done");
+  EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/stash/0"), "105") << back.text;
+  EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/stash/99"), "6");
+  EXPECT_EQ(back.skipped, 1u);
+  EXPECT_TRUE(flagged(back, "more stashes than the limit")) << joined(back.flagged);
+}
+
 TEST_F(Truth, EmptyDirectoriesAreNamed) {
   put(repo + "/.gitignore", "cache/\n");
   git("add -A");

@@ -100,6 +100,14 @@ TEST_F(Trial, ARuntimeThatFailsIsToldAndTriedAgain) {
   EXPECT_TRUE(docker.world().containers.empty());
 }
 
+TEST_F(Trial, AStateDirectoryThatCannotBeMadeIsNoFaultOfTheRuntime) {
+  scratch.directories.sessions = "/proc/nothing/sessions";
+  auto refused = ensure();
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().what.starts_with("creating directory /proc/")) << refused.error().what;
+  EXPECT_NE(refused.error().todo.find("XDG_STATE_HOME"), std::string::npos) << refused.error().todo;
+}
+
 TEST_F(Trial, ATrialThatCannotBeRemovedStaysOnRecord) {
   docker.set_fault([](const FakeCall& call) {
     return call.method == "remove container" || call.method == "start container" ? Fault::silent : Fault::none;

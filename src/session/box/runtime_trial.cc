@@ -87,6 +87,12 @@ Result<> ensure_runtime(docker::Engine& engine, const Directories& directories, 
   json passed = text ? json::parse(*text, nullptr, false) : json::object();
   if (!passed.is_object() || passed.size() > 100) passed = json::object();
   if (passed.contains(key)) return {};
+  // The trial is recorded there first. If that is impossible, the runtime is not the reason.
+  if (auto made = make_directories(graves_in(directories)); !made) {
+    made.error().todo =
+        "bottle keeps its sessions there; make that possible, or set XDG_STATE_HOME to another directory";
+    return made;
+  }
   auto trial = try_runtime(engine, directories, TRY(ensure_guard_image(engine)), runtime);
   if (!trial.problem.empty())
     return fail(

@@ -28,8 +28,8 @@ bool number(std::string_view text, Number& out) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
-// Parses one line: "s START", "k PATTERN" and "K ", then "f MODE ID COMMITTED KEPT-AT SIZE PATH", and "g BASE PATH"
-// followed by the repository's "d GIT-DIRECTORY" and "r ID NAME".
+// Parses one line: "s START", "k PATTERN" and "K ", "c ID PATH", "f MODE ID COMMITTED KEPT-AT SIZE PATH", and "g BASE
+// PATH" followed by the repository's "d GIT-DIRECTORY" and "r ID NAME".
 bool take(Sent& sent, std::string_view line) {
   std::string_view kind = word(line);
   if (kind == "g") {
@@ -45,6 +45,11 @@ bool take(Sent& sent, std::string_view line) {
     std::string id(word(line));
     sent.repositories.back().refs.emplace(line, id);
     return git::is_object_id(id);
+  }
+  if (kind == "c") {
+    std::string id(word(line));
+    sent.settings[std::string(line)] = id;
+    return !line.empty();
   }
   if (kind == "s") sent.start = line;
   if (kind == "k") sent.keep.emplace_back(line);
@@ -91,6 +96,8 @@ void Recorder::repository(const SentRepository& repository) {
   list_ += "d " + repository.git_at + '\0';
   for (const auto& [name, id] : repository.refs) list_ += "r " + id + " " + name + '\0';
 }
+
+void Recorder::settings(const std::string& path, const std::string& id) { list_ += "c " + id + " " + path + '\0'; }
 
 void Recorder::wishes(const std::string& start, bool keep_ignored, const std::vector<std::string>& keep) {
   if (!start.empty()) list_ += "s " + start + '\0';

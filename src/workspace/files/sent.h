@@ -35,6 +35,7 @@ struct SentRepository {
 struct Sent {
   std::unordered_map<std::string, SentFile> files;  // keys are paths
   std::vector<SentRepository> repositories;
+  std::unordered_map<std::string, std::string> settings;  // git's configuration files: path → blob_id()
   std::string start;              // the directory below the workspace in which the agent started; empty for the top
   bool keep_ignored = false;      // ignored files are wanted too
   std::vector<std::string> keep;  // patterns for the ignored files that are wanted
@@ -50,6 +51,8 @@ class Recorder {
   // Records a file. `bytes` is its content, to be kept if no repository has it. Drops the content if there is no room.
   Result<> file(const std::string& path, SentFile file, std::string_view bytes = {});
   void repository(const SentRepository& repository);
+  // Records a repository's configuration file, which is no file of the work tree.
+  void settings(const std::string& path, const std::string& id);
   void wishes(const std::string& start, bool keep_ignored, const std::vector<std::string>& keep);
   bool has(const std::string& path) const { return paths_.contains(path); }
   Result<> finish();

@@ -55,6 +55,8 @@ struct Quarantine {
   std::string head;                   // "ref: refs/heads/x" or an object id; unverified
   std::vector<std::string> detached;  // ids of commits that were checked out without a branch, oldest first; unverified
   std::set<std::string> other_names;  // names of symbolic refs
+  std::string settings;               // blob_id() of the configuration file that was sent; empty if it is not known
+  bool has_new_settings = false;      // the agent changed that file
   std::vector<std::pair<std::string, std::string>> flagged;  // what was left behind: path and reason
   uint64_t skipped = 0;
 

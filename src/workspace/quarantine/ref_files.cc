@@ -1,12 +1,14 @@
 #include "workspace/quarantine/ref_files.h"
 
 #include "git/formats/formats.h"
+#include "workspace/files/blob_id.h"
 
 namespace bottle::workspace {
 namespace {
 
 constexpr size_t kMostRefs = 100'000, kMostStashes = 100, kMostDetached = 200;
-constexpr size_t kLongestHead = 1100, kLongestRef = 2048, kLargestPacked = 64 << 20, kLargestLog = 8 << 20;
+constexpr size_t kLongestHead = 1100, kLongestRef = 2048, kLargestPacked = 64 << 20, kLargestLog = 8 << 20,
+                 kLargestSettings = 4 << 20;
 
 // Returns nothing if the file is larger; read_tar() skips the rest.
 Result<std::optional<std::string>> text_of(const Source& body, size_t limit) {
@@ -49,6 +51,10 @@ Result<> RefFiles::take(const std::string& name, const Source& body) {
   if (name.starts_with("refs/")) return loose(name, body);
   if (name == "packed-refs") return packed(body);
   if (name == "logs/refs/stash") return stashes(body);
+  if (name == "config" && !q_.settings.empty()) {
+    auto text = TRY(text_of(body, kLargestSettings));
+    q_.has_new_settings = !text || blob_id(*text) != q_.settings;
+  }
   return {};  // config, index, logs and info are never taken
 }
 

@@ -12,7 +12,8 @@ class RefFiles {
   // Keeps a reference to the quarantine, which must outlive this.
   explicit RefFiles(Quarantine& q) : q_(q) {}
 
-  // Takes a regular file. `name` is its path below the git directory. Ignores files that have nothing to do with refs.
+  // Takes a regular file. `name` is its path below the git directory. Of the configuration, only notes whether it
+  // changed. Ignores all other files.
   Result<> take(const std::string& name, const Source& body);
   // Call this at the end of the archive.
   void end();

@@ -101,8 +101,9 @@ class Writer {
 
   void of_rest(const Back& back, const std::vector<std::unique_ptr<Homecoming>>& all) {
     uint64_t gone = 0, files = 0;
-    std::vector<std::string> empty, removed;
+    std::vector<std::string> empty, removed, settings;
     for (const auto& home : all) {
+      if (home->quarantine().has_new_settings) settings.push_back(home->quarantine().git_at + "/config");
       empty.insert(empty.end(), home->empty_directories().begin(), home->empty_directories().end());
       for (const auto& ref : home->removed_refs())
         removed.push_back(ref + (home->quarantine().place.empty() ? "" : " in " + home->quarantine().place));
@@ -116,6 +117,8 @@ class Writer {
     if (gone > 0) add("The agent removed " + counted(gone, "file") + " that git ignores. Yours are unchanged.");
     if (!empty.empty())
       add("The agent made empty directories, which no commit and no patch can hold: " + some_of(empty));
+    if (!settings.empty())
+      add("The agent changed git's settings in its copy. Yours are unchanged: " + some_of(settings));
     if (!removed.empty()) add("The agent removed refs in its copy. Yours are unchanged: " + some_of(removed));
     if (back.skipped)
       add(std::to_string(back.skipped) + (back.skipped == 1 ? " entry was" : " entries were") + " not brought home.");

@@ -77,6 +77,8 @@ Result<> Homecoming::read_sent_files(const std::optional<Sent>& sent) {
   if (sent) {
     q_.record = in_.record;
     start_ = sent->start;
+    if (auto settings = sent->settings.find(q_.git_at + "/config"); settings != sent->settings.end())
+      q_.settings = settings->second;
     for (const auto& [path, file] : sent->files) {
       bool here = q_.place.empty() || path.starts_with(q_.place + "/");
       for (const auto& other : sent->repositories)

@@ -309,6 +309,7 @@ Result<> Packer::file(int fd, const std::string& name, const std::string& path) 
     std::string text = TRY(read_all(in.get(), path, kLargestConfig)), clean = without_credentials(text);
     if (clean != text) summary_.warnings.push_back("credentials in " + one_line(path) + " were left out of the copy");
     TRY(note(path, mode == 0755 ? "100755" : "100644", blob_id(clean), clean));
+    if (recorder_ && in_git_) recorder_->settings(place_ + path, blob_id(clean));
     return tar_.file(inside(path), mode, out_.uid, out_.gid, clean);
   }
   if (in_git_ && name == "packed-refs")

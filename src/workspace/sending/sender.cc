@@ -176,9 +176,8 @@ Result<> Sender::clone(const Origin& origin) {
   for (const auto& path : below) TRY(send_below(path, "", 1));
   if (!is_complete)
     summary_.warnings.emplace_back(
-        "not all repositories in this tree were sent, because it has more directories or repositories than bottle "
-        "looks "
-        "at (use workspace: copy to send all of them)");
+        "not all repositories in this tree were sent, because it has more directories or repositories than the limit "
+        "(use workspace: copy to send all of them)");
   return {};
 }
 
