@@ -7,24 +7,54 @@ import time
 
 import pytest
 
+from test_remote_near import Lines
+
 
 def guard_of(world):
     found = [c for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "guard"]
     return found[0]["Id"] if found else None
 
 
-def agent_runs(world):
-    return any(c["Labels"].get("bottle.role") == "agent" and c["State"] == "running" for c in world.engine("GET", "/containers/json"))
-
-
 def kill(world, guard):
     os.kill(world.engine("GET", "/containers/%s/json" % guard)["State"]["Pid"], signal.SIGKILL)
 
 
-def once_running(world, until):
-    assert until(lambda: agent_runs(world), 60), "the agent never ran"
-    time.sleep(2)
-    return guard_of(world)
+class Agent:
+    """A session in the background, whose agent waits for files that the test creates."""
+
+    def __init__(self, world, until, process):
+        self.world, self.until, self.process = world, until, process
+        self.out, self.err = Lines(process), Lines(process, process.stderr)
+        assert until(lambda: self.err.said("the agent runs"), 60), self.err.lines
+
+    def exec(self, *command, check=True):
+        [agent] = [c["Id"] for c in self.world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "agent"]
+        return self.world.docker("exec", agent, *command, check=check)
+
+    def mark(self, name):
+        self.exec("touch", "/tmp/" + name)
+
+    def has_marked(self, name):
+        return self.exec("test", "-e", "/tmp/" + name, check=False).returncode == 0
+
+    def lose_guard(self):
+        """Kills the guard and waits until there is another."""
+        kill(self.world, guard_of(self.world))
+        self.is_back()
+
+    def is_back(self):
+        assert self.until(lambda: self.err.said("the guard is back"), 60), self.err.lines
+
+    def end(self):
+        """Waits for the end of the session. Returns its output and its errors."""
+        self.process.wait(120)
+        for stream in (self.out, self.err):
+            stream.thread.join()
+        return "\n".join(self.out.lines), "\n".join(self.err.lines)
+
+
+def wait_for_mark(name):
+    return "while [ ! -e /tmp/%s ]; do sleep 0.1; done; " % name
 
 
 @pytest.fixture
@@ -35,37 +65,40 @@ def play(world):
 
 @pytest.mark.parametrize("inspect", [False, True])
 def test_it_comes_back_and_the_agent_believes_it(world, operator, until, runtime, inspect):
-    process = operator.background("sleep 12; curl -sS -m 20 https://allowed.example.org/after; true", runtime=runtime,
-                                  egress={"allow": [{"host": "allowed.example.org", "inspect": inspect}]})
-    first = once_running(world, until)
-    kill(world, first)
-    out, err = process.communicate(timeout=90)
-    assert "the guard was killed by signal 9" in err and "the guard is back" in err, err
+    agent = Agent(world, until, operator.background(wait_for_mark("go") + "curl -sS -m 20 https://allowed.example.org/after; true", runtime=runtime,
+                                                    egress={"allow": [{"host": "allowed.example.org", "inspect": inspect}]}))
+    agent.lose_guard()
+    agent.mark("go")
+    out, err = agent.end()
+    assert "the guard was killed by signal 9" in err, err
     assert "hello from allowed.example.org" in out, (out, err)
 
 
 @pytest.mark.xdist_group("claude")
 def test_claude_goes_on_through_an_inspected_host(world, operator, until, play):
-    play({"steps": [{"say": ".", "tool": "Bash", "input": {"command": '[ "$BOTTLE_TEST" = inside ] || exit 99; echo before; sleep 12', "description": "a test"}},
+    play({"steps": [{"say": ".", "tool": "Bash", "input": {"command": '[ "$BOTTLE_TEST" = inside ] || exit 99; echo before; touch /tmp/begun; ' + wait_for_mark("go"), "description": "a test"}},
                     {"say": ".", "tool": "Bash", "input": {"command": '[ "$BOTTLE_TEST" = inside ] || exit 99; curl -sS -m 20 https://inspected.example.org/after',
                                                            "description": "a test"}}], "final": "went on"})
     since = time.time()
-    process = operator.background("go", provider="claude", egress={"allow": [{"host": "inspected.example.org", "inspect": True}]})
-    once_running(world, until)
-    assert until(lambda: any(e["event"] == "answer" and e["stop"] == "tool_use" for e in world.api_log(since)), 60), "Claude asked for nothing"
-    time.sleep(2)
-    kill(world, guard_of(world))
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, (out, err)
-    assert "went on" in out and "the guard is back" in err, (out, err)
+    agent = Agent(world, until, operator.background("go", provider="claude", egress={"allow": [{"host": "inspected.example.org", "inspect": True}]}))
+    assert until(lambda: agent.has_marked("begun"), 60), "Claude ran nothing"
+    agent.lose_guard()
+    agent.mark("go")
+    out, err = agent.end()
+    assert agent.process.returncode == 0, (out, err)
+    assert "went on" in out, (out, err)
     results = "\n".join(text for e in world.api_log(since) if e["event"] == "answer" for text in e["results_text"])
     assert "before" in results and "hello from inspected.example.org" in results, results
 
 
 def test_the_agent_can_see_why(world, operator, until, runtime):
-    process = operator.background("for i in $(seq 150); do head -n 1 /run/bottle/guard; sleep 0.1; done | uniq; cat /run/bottle/guard", runtime=runtime)
-    kill(world, once_running(world, until))
-    out, err = process.communicate(timeout=90)
+    changes = 'while [ ! -e /tmp/go ]; do now=$(head -n 1 /run/bottle/guard); [ "$now" = "$last" ] || echo "$now"; last=$now; sleep 0.1; done; '
+    agent = Agent(world, until, operator.background(changes + "cat /run/bottle/guard", runtime=runtime))
+    assert until(lambda: agent.out.count("up"), 20), agent.out.lines
+    agent.lose_guard()
+    assert until(lambda: agent.out.count("up") == 2, 20), agent.out.lines
+    agent.mark("go")
+    out, err = agent.end()
     lines = out.splitlines()
     assert lines[:3] == ["up", "down", "up"], (out, err)
     assert "The guard was down from" in lines[-1], (out, err)
@@ -86,17 +119,19 @@ except OSError as e:
     print("the guard went:", e)
 time.sleep(2)
 EOF
-sleep 5; python3 /tmp/greedy.py; sleep 10; curl -sS -m 20 https://allowed.example.org/after; true
-"""
+""" + wait_for_mark("little") + "python3 /tmp/greedy.py; " + wait_for_mark("go") + "curl -sS -m 20 https://allowed.example.org/after; true"
 
 
 def test_out_of_memory_is_named(world, operator, until):
-    process = operator.background(GREEDY)
-    guard = once_running(world, until)
+    agent = Agent(world, until, operator.background(GREEDY))
+    guard = guard_of(world)
     world.docker("update", "--memory", "12m", "--memory-swap", "12m", guard)
+    agent.mark("little")
     # No guard can serve for long with so little memory, so it gets its share back after it has died.
     died = until(lambda: not world.engine("GET", "/containers/%s/json" % guard)["State"]["Running"], 40, 0.02)
     world.docker("update", "--memory", "256m", "--memory-swap", "512m", guard, check=False)
-    out, err = process.communicate(timeout=90)
+    agent.is_back()
+    agent.mark("go")
+    out, err = agent.end()
     assert died and "ran out of memory" in err, (out, err)
     assert "hello from allowed.example.org" in out, (out, err)

@@ -26,7 +26,7 @@ def files_with(needle, *roots):
 def test_the_token_is_nowhere_to_be_seen(world, operator, until):
     token = world.token.encode()
     process = operator.background(
-        "sleep 6; exit 3", secrets={"copy": {"from": "env:CLAUDE_BOTTLE_OAUTH_TOKEN", "hosts": ["inspected.example.org"], "env": "COPY"}})
+        "while [ ! -e /tmp/go ]; do sleep 0.1; done; exit 3", secrets={"copy": {"from": "env:CLAUDE_BOTTLE_OAUTH_TOKEN", "hosts": ["inspected.example.org"], "env": "COPY"}})
     assert until(lambda: len([c for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") in ("agent", "guard")]) == 2, 60)
     time.sleep(1)
     for container in world.engine("GET", "/containers/json?all=1"):
@@ -42,6 +42,8 @@ def test_the_token_is_nowhere_to_be_seen(world, operator, until):
             continue
     assert allowed_to_have_it <= {"bottle", "nsenter"}, allowed_to_have_it
     assert files_with(token, operator.home, os.path.join(world.dir, "data", "containers"), os.path.join(world.dir, "data", "volumes")) == []
+    [agent] = [c["Id"] for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "agent"]
+    world.docker("exec", agent, "touch", "/tmp/go")
     out, err = process.communicate(timeout=60)
     assert process.returncode == 3, (out, err)
     assert world.token not in out + err
