@@ -71,7 +71,7 @@ def test_exit_status(tmp_path):
     bad = tmp_path / "bad.rules"
     bad.write_text("[x]\nis: y\ncheck: z\n")
     done = scan("-", "--rules", bad)
-    assert done.returncode == 125 and b'bad.rules: line 3: there is no check "z"' in done.stderr
+    assert done.returncode == 125 and b'bad.rules: line 3: unknown check "z"' in done.stderr
 
 
 def test_exception_and_own_rule(tmp_path):

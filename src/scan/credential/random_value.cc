@@ -36,9 +36,10 @@ std::string name_of(std::string_view text, size_t begin) {
 
 bool is_harmless(std::string_view name) {
   static constexpr auto kWords = std::to_array<std::string_view>(
-      {"integrity", "sha",    "hash",  "digest", "sum",    "etag",    "nonce",    "sig",   "rev",   "commit", "id",
-       "mapping",   "cursor", "trace", "span",   "bound",  "version", "resolved", "cache", "state", "color",  "src",
-       "href",      "url",    "path",  "file",   "source", "content", "data",     "body",  "image", "key",    "page"});
+      {"integrity", "sha",   "hash",    "digest", "sum",   "etag", "nonce", "sig",       "rev",
+       "commit",    "id",    "mapping", "cursor", "trace", "span", "bound", "version",   "resolved",
+       "cache",     "state", "color",   "src",    "href",  "url",  "path",  "file",      "source",
+       "content",   "data",  "body",    "image",  "key",   "page", "csrf",  "challenge", "verification"});
   constexpr std::string_view kOfGoSum = "h1";
   if (name == kOfGoSum) return true;
   return std::ranges::any_of(kWords, [&](std::string_view word) { return name.find(word) != name.npos; });
