@@ -80,10 +80,12 @@ Result<> Homecoming::read_sent_files(const std::optional<Sent>& sent) {
     if (auto settings = sent->settings.find(q_.git_at + "/config"); settings != sent->settings.end())
       q_.settings = settings->second;
     for (const auto& [path, file] : sent->files) {
-      bool here = q_.place.empty() || path.starts_with(q_.place + "/");
-      for (const auto& other : sent->repositories)
-        if (other.path.size() > q_.place.size() && path.starts_with(other.path + "/")) here = false;
-      if (!here) continue;
+      if (!q_.place.empty() && !path.starts_with(q_.place + "/")) continue;
+      // Looks at the other repositories only for its own files, because there may be thousands of both.
+      if (std::ranges::any_of(sent->repositories, [&](const SentRepository& other) {
+            return other.path.size() > q_.place.size() && path.starts_with(other.path + "/");
+          }))
+        continue;
       q_.sent.emplace(q_.place.empty() ? path : path.substr(q_.place.size() + 1), file);
     }
     return {};
