@@ -9,7 +9,7 @@
 namespace bottle::workspace {
 namespace {
 
-constexpr size_t kMostNamed = 8, kMostRefs = 200, kMostPlaces = 40;
+constexpr size_t kMostNamed = 8, kMostRefs = 200, kMostPlaces = 20;
 
 std::string counted(uint64_t count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
