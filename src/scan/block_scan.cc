@@ -267,8 +267,9 @@ void BlockScan::run(const View& view, size_t begin, size_t end) {
   if (!is_varied(view.text.substr(begin, end - begin))) return;
   if (catalog_.wif_ && (end - begin == 51 || end - begin == 52) && is_wif(view.text.substr(begin, end - begin)))
     report(view, *catalog_.wif_, begin, end, true);
-  if (catalog_.random_ && view.depth <= 1 && !view.joined && is_random_value(view.text, begin, end))
-    report(view, *catalog_.random_, begin, end, false);
+  const Rule* random = catalog_.random_;
+  if (random && view.depth <= 1 && !view.joined && !has_enough(random->warns) && is_random_value(view.text, begin, end))
+    report(view, *random, begin, end, false);
   if (!part_of_run(view, begin, end)) base64(view, begin, end);
 }
 
