@@ -62,7 +62,9 @@ bool names_itself(std::string_view text) {
   for (size_t at = 0; at + 1 < text.size(); ++at) {
     if (!kBothCases.begin[code(text[at], text[at + 1])]) continue;
     std::string_view rest = text.substr(at);
-    if (std::ranges::any_of(kBothCases.all, [&](std::string_view word) { return rest.starts_with(word); })) return true;
+    if (std::ranges::any_of(kBothCases.all,
+                            [&](std::string_view word) { return word[0] == rest[0] && rest.starts_with(word); }))
+      return true;
   }
   return false;
 }
@@ -118,7 +120,8 @@ bool is_no_password(std::string_view value) {
        "false",       "undefined",   "credentials", "key",     "string",      "mypassword",
        "my_password", "my-password", "hunter2",     "letmein", "admin",       "root",
        "test",        "postgres",    "guest",       "pass123", "password123", "mysecretpassword"});
-  if (value.size() < 3 || value.find_first_of("$<>{}%*[]()`") == 0 || value.starts_with("...")) return true;
+  if (value.size() < 3 || std::string_view("$<>{}%*[]()`").contains(value.front()) || value.starts_with("..."))
+    return true;
   if (value.find("${") != value.npos || value.find("{{") != value.npos || value.find("$(") != value.npos) return true;
   if (std::ranges::all_of(value, [](char c) { return is_upper(c) || c == '_' || c == '-'; })) return true;
   std::string small = lower(value);
