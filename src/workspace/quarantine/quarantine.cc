@@ -313,10 +313,6 @@ class Filler {
   std::string content_, chunk_ = std::string(65536, '\0');
 };
 
-bool is_below(const Path& path, const Path& top) {
-  return path.size() >= top.size() && std::equal(top.begin(), top.end(), path.begin());
-}
-
 // Unpacks the archive of the whole workspace.
 class Unpacker {
  public:
@@ -325,14 +321,14 @@ class Unpacker {
   Result<> add(Quarantine& q) {
     Part part{&q, q.place.empty() ? Path{} : split_path(q.place), split_path(q.git_at), nullptr};
     part.filler = std::make_unique<Filler>(q, budget_, TRY(Tree::open(q.tree())), TRY(Tree::open(q.repository.path())));
+    trees_[q.place] = parts_.size();
+    if (!q.git_at.empty()) repositories_[q.git_at] = parts_.size();
     parts_.push_back(std::move(part));
     return {};
   }
 
   Result<> entry(const TarEntry& e, const Source& body) {
-    uint64_t implied = 0;
-    for (const auto& part : parts_) implied += part.filler->implied();
-    if (entries_left_-- <= implied)
+    if (entries_left_-- <= implied_)
       return fail(Code::limit, "the workspace that came back has more entries than the limit");
     // An entry takes an inode besides its content.
     TRY(budget_.charge(kEntryCost + e.path.size() + e.target.size()));
@@ -345,10 +341,12 @@ class Unpacker {
     }
     path->erase(path->begin());
     if (path->empty()) return {};
-    for (auto& part : parts_)
-      if (!part.q->git_at.empty() && is_below(*path, part.git) && &git_of(*path) == &part)
-        return part.filler->git_entry(Path(path->begin() + static_cast<long>(part.git.size()), path->end()), e, body);
+    if (Part* part = deepest(repositories_, *path)) {
+      Count count(implied_, *part->filler);
+      return part->filler->git_entry(Path(path->begin() + static_cast<long>(part->git.size()), path->end()), e, body);
+    }
     Part& part = tree_of(*path);
+    Count count(implied_, *part.filler);
     Path own(path->begin() + static_cast<long>(part.place.size()), path->end());
     if (own.empty()) {  // the top of the repository
       if (e.kind != TarEntry::Kind::directory)
@@ -373,20 +371,34 @@ class Unpacker {
     std::unique_ptr<Filler> filler;
   };
 
-  Part& git_of(const Path& path) {
-    Part* best = &parts_[0];
-    size_t longest = 0;
-    for (auto& part : parts_)
-      if (!part.q->git_at.empty() && is_below(path, part.git) && part.git.size() > longest)
-        best = &part, longest = part.git.size();
-    return *best;
+  // Adds the directories that an entry implies to the sum over all parts, of which there may be thousands.
+  class Count {
+   public:
+    Count(uint64_t& sum, const Filler& filler) : sum_(sum), filler_(filler), before_(filler.implied()) {}
+    ~Count() { sum_ += filler_.implied() - before_; }
+
+   private:
+    uint64_t& sum_;
+    const Filler& filler_;
+    uint64_t before_;
+  };
+
+  using Places = std::unordered_map<std::string, size_t>;  // path in the workspace → index in parts_
+
+  // Returns the part whose place is the longest that the path is at or below, or null.
+  Part* deepest(const Places& places, const Path& path) {
+    Part* found = nullptr;
+    std::string at;
+    for (size_t i = 0; i <= path.size(); ++i) {
+      if (auto place = places.find(at); place != places.end()) found = &parts_[place->second];
+      if (i < path.size()) at += (i ? "/" : "") + path[i];
+    }
+    return found;
   }
 
   Part& tree_of(const Path& path) {
-    Part* best = &parts_[0];
-    for (auto& part : parts_)
-      if (is_below(path, part.place) && part.place.size() > best->place.size()) best = &part;
-    return *best;
+    Part* found = deepest(trees_, path);
+    return found ? *found : parts_[0];
   }
 
   // Returns the target of a hard link if it is in the same repository and not part of a .git.
@@ -402,9 +414,10 @@ class Unpacker {
   }
 
   Budget budget_;
-  uint64_t entries_left_;
+  uint64_t entries_left_, implied_ = 0;
   std::string prefix_;
   std::vector<Part> parts_;
+  Places trees_, repositories_;
 };
 
 // Adds the packs with index-pack, which checks them.
