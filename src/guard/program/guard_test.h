@@ -7,7 +7,6 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -48,13 +47,6 @@ inline constexpr size_t kMostMemory = (200u + 256u) << 20;
 inline constexpr size_t kMostMemory = 200u << 20;
 #endif
 
-// Sends small writes at once, as the programs of agents do. Otherwise the second write waits up to 40 ms for an
-// acknowledgment.
-inline void send_at_once(int fd) {
-  int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
-
 inline UniqueFd listen_on_loopback(uint16_t& port, int type = SOCK_STREAM) {
   UniqueFd fd(socket(AF_INET, type | SOCK_CLOEXEC, 0));
   sockaddr_in a{.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -62,10 +54,7 @@ inline UniqueFd listen_on_loopback(uint16_t& port, int type = SOCK_STREAM) {
   socklen_t size = sizeof a;
   getsockname(fd.get(), reinterpret_cast<sockaddr*>(&a), &size);
   port = ntohs(a.sin_port);
-  if (type == SOCK_STREAM) {
-    send_at_once(fd.get());  // accepted sockets inherit it
-    listen(fd.get(), 64);
-  }
+  if (type == SOCK_STREAM) listen(fd.get(), 64);
   return fd;
 }
 
@@ -73,7 +62,6 @@ inline UniqueFd dial_loopback(uint16_t port) {
   UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   timeval t{5, 0};
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
-  send_at_once(fd.get());
   sockaddr_in a{.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
   EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&a), sizeof a), 0);
   return fd;
