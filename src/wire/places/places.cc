@@ -8,8 +8,8 @@ void fields(Object& o, ChangedPlace& place) {
   if (o.optional("filtered", true)) o.text("filtered", place.filtered, kPath);
 }
 
-// A workspace may hold any number of repositories.
-void fields(Object& o, ChangedPlaces& places) { o.objects("places", places.places, 1'000'000); }
+// A workspace may hold many repositories, as a mirror of a package registry does.
+void fields(Object& o, ChangedPlaces& places) { o.objects("places", places.places, 100'000); }
 
 Result<ChangedPlaces> decode_places(std::string_view text) {
   if (text.starts_with('[')) return decode<ChangedPlaces>("{\"places\":" + std::string(text) + "}", From::ours);
