@@ -3,6 +3,7 @@
 
 #include "git/formats/config.h"
 #include "git/formats/formats.h"
+#include "git/formats/index.h"
 #include "git/settings.h"
 
 using namespace bottle;
@@ -37,17 +38,29 @@ void refs(std::string_view text) {
   for (const auto& path : alternates_in(text)) require(!path.empty() && path.find('\0') == std::string::npos);
 }
 
+void index(std::string_view text) {
+  for (size_t id_size : {20, 32})
+    if (auto found = parse_index(text, id_size))
+      for (const auto& entry : found->entries) {
+        require(!entry.path.empty() && entry.path.find('\0') == std::string::npos);
+        require(is_object_id(entry.object) && entry.stage <= 3);
+      }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 3) {
+  switch (data[0] % 4) {
     case 0:
       config(text);
       break;
     case 1:
       refs(text);
+      break;
+    case 3:
+      index(text);
       break;
     case 2:
       size_t line = text.find('\n');

@@ -154,6 +154,109 @@ TEST_F(Truth, OfManyStashesTheNewestComeBack) {
   EXPECT_TRUE(flagged(back, "more stashes than the limit")) << joined(back.flagged);
 }
 
+TEST_F(Truth, WhatIsOnlyStagedComesBack) {
+  make_inner(repo + "/inner");
+  int round = 0;
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
+    std::string text = "staged " + std::to_string(++round);
+    auto back = after(mode, "echo " + text + " > a.txt && echo new " + text + " > n.txt && git add a.txt n.txt && " +
+                                "echo one > a.txt && rm n.txt && cd inner && echo inner " + text +
+                                " > v.txt && git add v.txt && echo v > v.txt");
+    EXPECT_TRUE(says(back, "Some content was only staged, and is in no file and no commit: a.txt, n.txt."))
+        << back.text;
+    EXPECT_TRUE(says(back, " refs/bottle/s1/staged\n")) << back.text;
+    EXPECT_FALSE(says(back, "Nothing changed")) << back.text;
+    EXPECT_EQ(back.skipped, 0u) << joined(back.flagged);
+    for (int pull = 0; pull < 2; ++pull) {
+      ASSERT_EQ(refs(), "refs/bottle/s1/staged") << back.text;
+      EXPECT_EQ(git("show refs/bottle/s1/staged:a.txt"), text);
+      EXPECT_EQ(git("show refs/bottle/s1/staged:n.txt"), "new " + text);
+      EXPECT_EQ(git("diff --name-only main refs/bottle/s1/staged"), "a.txt\nn.txt") << "the rest is the index, too";
+      EXPECT_EQ(git("show refs/bottle/s1/staged:v.txt", repo + "/inner"), "inner " + text);
+      back = come_home(git("rev-parse main"));  // the repository has the content now, but only because of this
+    }
+    git("reset -q", inside);
+    git("reset -q", inside + "/inner");
+    back = come_home(git("rev-parse main"));
+    EXPECT_TRUE(says(back, "Nothing changed")) << back.text;
+    EXPECT_EQ(refs() + refs(repo + "/inner"), "");
+  }
+}
+
+TEST_F(Truth, WhatIsStagedAndElsewhereIsNotMentioned) {
+  put(repo + "/.gitattributes", "*.f filter=up\n*.crlf text\n");
+  put(repo + "/.gitignore", "*.log\n");
+  put(repo + "/t.f", "ABC\n");
+  git("add -A");
+  git("commit -qm rules");
+  git("config filter.up.clean 'tr a-z A-Z'");
+  put(repo + "/mine.crlf", "mine\r\n");
+  put(repo + "/a.txt", "mine\n");
+  git("add a.txt");
+  put(repo + "/a.txt", "mine, too\n");
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy})
+    for (const std::string command :
+         {"git add -A", "echo n > n && git add n", "git rm -q --cached t.f", "echo i > i && git add -N i && rm i",
+          "git mv dir/b.txt c.txt", "echo x > x.log && git add -f x.log", "echo abc more >> t.f && git add t.f",
+          "echo c > c && git add c && git -c user.name=a -c user.email=a@b commit -qm c && rm c && git rm -q --cached "
+          "c",
+          "git update-index --index-version 4 && echo 4 > a.txt && git add a.txt",
+          "touch e && git add e && git checkout -q -b other && chmod +x e",
+          "printf 'two\\r\\n' > two.crlf && git add two.crlf"}) {
+      auto back = after(mode, command);
+      EXPECT_FALSE(says(back, "staged")) << command << "\n" << back.text;
+      EXPECT_EQ(refs().find("staged"), std::string::npos) << command << "\n" << refs();
+      EXPECT_FALSE(flagged(back, "staged")) << command << "\n" << joined(back.flagged);
+    }
+}
+
+TEST_F(Truth, TheVersionsOfAnUnresolvedMergeComeBack) {
+  int round = 0;
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
+    std::string text = "theirs " + std::to_string(++round);
+    auto back =
+        after(mode, "id=$(echo " + text + " | git hash-object -w --stdin) && printf '0 %040d\\ta.txt\\n100644 " +
+                        "%s 3\\ta.txt\\n' 0 $id | git update-index --index-info");
+    ASSERT_EQ(refs(), "refs/bottle/s1/staged") << back.text;
+    EXPECT_EQ(git("show refs/bottle/s1/staged:a.txt~theirs"), text);
+    EXPECT_EQ(git("show refs/bottle/s1/staged:a.txt"), "one");
+  }
+}
+
+TEST_F(Truth, WhatAnotherWorkTreeStagedComesBack) {
+  auto back = after(WorkspaceMode::clone, "git worktree add -q --detach wt && cd wt && echo there > a.txt && " +
+                                              std::string("git add a.txt && echo one > a.txt"));
+  EXPECT_EQ(git("show refs/bottle/s1/staged-wt:a.txt"), "there") << back.text;
+  EXPECT_TRUE(says(back, "To see what the work tree wt had staged:\n")) << back.text;
+}
+
+TEST_F(Truth, AnIndexThatCannotBeReadIsNamed) {
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy})
+    for (const std::string command : {"echo rubbish > .git/index", "git update-index --split-index"}) {
+      auto back = after(mode, "echo more > n.txt && " + command);
+      EXPECT_TRUE(flagged(back, ".git/index: what is only staged was not brought home")) << joined(back.flagged);
+      EXPECT_TRUE(back.is_incomplete) << back.text;
+      EXPECT_EQ(back.files, 1u) << back.text;
+    }
+  git("update-index --split-index");  // the operator's own
+  auto back = after(WorkspaceMode::copy, "true");
+  EXPECT_TRUE(says(back, "Nothing changed")) << back.text << joined(back.flagged);
+}
+
+TEST_F(Truth, StagedContentUnderAFilterIsOnlyNamed) {
+  git("config filter.up.clean 'tr a-z A-Z'");
+  put(repo + "/.gitattributes", "*.f filter=up\n");
+  put(repo + "/t.f", "ABC\n");
+  git("add -A");
+  git("commit -qm filtered");
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
+    auto back = after(mode, "echo first > t.f && git add t.f && echo and another > t.f");
+    EXPECT_TRUE(flagged(back, "t.f: it is only staged")) << joined(back.flagged);
+    EXPECT_TRUE(back.is_incomplete) << back.text;
+    EXPECT_EQ(refs().find("staged"), std::string::npos) << refs();
+  }
+}
+
 TEST_F(Truth, EmptyDirectoriesAreNamed) {
   put(repo + "/.gitignore", "cache/\n");
   git("add -A");

@@ -173,6 +173,8 @@ class Comparison {
     for (const auto& [path, other] : q_.aliases) wanted.insert(other);
     for (const auto& [path, entry] : moved_)
       if (q_.untouched.contains(path)) wanted.insert(path);
+    for (const auto& path : q_.to_convert)
+      if (wanted.insert(path).second) only_staged_.insert(path);
     std::vector<std::string> dirty;
     for (const auto& path : wanted) {
       auto sent = q_.sent.find(path);
@@ -227,6 +229,7 @@ class Comparison {
           continue;
         }
         if (!conversions_.modes && committed && is_file(committed->mode)) before_[path].mode = committed->mode;
+        if (only_staged_.contains(path)) continue;  // no file of the agent's
         left_.was_changed |= !committed || !same(*committed, before_[path]);
       }
     return {};
@@ -361,7 +364,14 @@ class Comparison {
     lines_ += index_line(moved_[path]);
   }
 
+  void note_contents() {
+    for (const Entries* all : {&moved_, &before_, &now_, &merged_})
+      for (const auto& [path, entry] : *all) left_.contents.insert(entry.object);
+    for (const auto& file : left_.filtered) left_.contents.insert(file.object);
+  }
+
   Result<Left> write(const std::string& head, const std::string& message) {
+    note_contents();
     std::string before, after;
     for (const auto& path : changed()) {
       if (const auto* entry = find(before_, path)) before += index_line(*entry);
@@ -391,7 +401,7 @@ class Comparison {
   const git::Runner& git_;
   const Conversions& conversions_;
   Entries moved_;  // entries of the agent's commit that differ from the base; mode "000000" means removed
-  std::set<std::string> submodules_, gone_, untracked_;
+  std::set<std::string> submodules_, gone_, untracked_, only_staged_;
   std::vector<std::string> missing_, only_mode_;
   Entries now_, before_, merged_;
   std::string base_, lines_;

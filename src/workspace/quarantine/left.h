@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "workspace/quarantine/changes.h"
@@ -24,6 +25,9 @@ struct Left {
   // Files that the agent made or changed and that a git filter converts. They are in none of the trees, because filters
   // are not run.
   std::vector<Change> filtered;
+  // The blobs of all files that were read, as they were sent and as they were left, and of those that the agent
+  // committed on its HEAD.
+  std::unordered_set<std::string> contents;
   uint64_t ignored_gone = 0;  // number of files that git ignores and that the agent removed
 };
 

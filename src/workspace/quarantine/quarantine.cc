@@ -24,6 +24,8 @@ namespace {
 using Path = std::vector<std::string>;
 
 constexpr size_t kMostPacks = 1000, kLongestLink = 4095, kEntryCost = 512, kMostEmpty = 10'000;
+constexpr size_t kMostIndexes = 100;
+constexpr uint64_t kLargestIndex = 256 << 20;  // in bytes
 constexpr int kPackPatience = 600;             // seconds for all packs together
 constexpr uint64_t kComparedAtMost = 4 << 20;  // a larger file is written before it is known whether it changed
 
@@ -42,6 +44,11 @@ bool is_loose_object(const Path& p) {  // components: objects, xx, yyyy…
 bool is_pack(const Path& p) {
   return p.size() == 3 && p[0] == "objects" && p[1] == "pack" && p[2].starts_with("pack-") && p[2].ends_with(".pack") &&
          p[2].size() < 100 && hex(std::string_view(p[2]).substr(5, p[2].size() - 10));
+}
+
+// Returns whether the path is the index of the repository or of one of its work trees.
+bool is_index(const Path& p) {
+  return p.back() == "index" && (p.size() == 1 || (p.size() == 3 && p[0] == "worktrees"));
 }
 
 // The limit for all quarantines of one archive together.
@@ -140,6 +147,7 @@ class Filler {
       return {};
     }
     if (is_loose_object(path) || is_pack(path)) return object(path, name, body);
+    if (is_index(path)) return index(name, e, body);
     return refs_.take(name, body);
   }
 
@@ -292,6 +300,19 @@ class Filler {
     Path to = is_pack(path) ? Path{"incoming", path[2]} : path;
     if (!TRY(repository_.file(to, false, body, &budget_.bytes)))
       q_.leave(".git/" + name, "not brought home, because it cannot be created at this path");
+    return {};
+  }
+
+  // Keeps an index on the disk, because there may be many large ones. They are read later, one at a time.
+  Result<> index(const std::string& name, const TarEntry& e, const Source& body) {
+    auto known = q_.indexes.find(name);
+    Path to{"indexes", std::to_string(q_.indexes.size())};
+    if (known != q_.indexes.end()) to = {"indexes", known->second.substr(known->second.rfind('/') + 1)};
+    bool fits = e.size <= kLargestIndex && (known != q_.indexes.end() || q_.indexes.size() < kMostIndexes);
+    if (fits && TRY(repository_.file(to, false, body, &budget_.bytes)))
+      q_.indexes[name] = q_.repository.path() + "/" + join(to);
+    else
+      q_.leave(".git/" + name, "what is only staged was not brought home, because the index is larger than the limit");
     return {};
   }
 

@@ -57,6 +57,10 @@ struct Quarantine {
   std::set<std::string> other_names;  // names of symbolic refs
   std::string settings;               // blob_id() of the configuration file that was sent; empty if it is not known
   bool has_new_settings = false;      // the agent changed that file
+  // The agent's indexes, unread: name below the git directory ("index", "worktrees/x/index") → path of a copy.
+  std::map<std::string, std::string> indexes;
+  std::set<std::string> to_convert;  // files that came back as they were sent; compare() adds their blobs to
+                                     // Left::contents
   std::vector<std::pair<std::string, std::string>> flagged;  // what was left behind: path and reason
   uint64_t skipped = 0;
 

@@ -55,7 +55,7 @@ Result<> RefFiles::take(const std::string& name, const Source& body) {
     auto text = TRY(text_of(body, kLargestSettings));
     q_.has_new_settings = !text || blob_id(*text) != q_.settings;
   }
-  return {};  // config, index, logs and info are never taken
+  return {};  // config, logs and info are never taken
 }
 
 Result<> RefFiles::loose(const std::string& name, const Source& body) {

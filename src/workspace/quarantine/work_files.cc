@@ -129,6 +129,23 @@ Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const gi
   return filtered;
 }
 
+Result<std::unordered_set<std::string>> filtered_of(const Quarantine& q, const git::Runner& git,
+                                                    const std::vector<std::string>& paths) {
+  std::unordered_set<std::string> found;
+  if (paths.empty() || (q.filters.empty() && !q.may_have_filters)) return found;
+  git::Runner::Options options{.in = q.rules, .work_tree = q.tree(), .index = q.root + "/no-index"};
+  for (const auto& path : paths) options.input += path + '\0';
+  std::vector<std::string> words;  // path, attribute and value of each
+  each_text(TRY(git.ask({"check-attr", "-z", "--stdin", "filter"}, options)),
+            [&](std::string_view word) { words.emplace_back(word); });
+  for (size_t i = 0; i + 2 < words.size(); i += 3) {
+    const auto& value = words[i + 2];
+    if (value == "unspecified" || value == "unset" || value == "set") continue;
+    if (q.filters.contains(value) || q.may_have_filters) found.insert(words[i]);
+  }
+  return found;
+}
+
 Result<std::unordered_set<std::string>> ignored_of(const Quarantine& q, const git::Runner& git,
                                                    const std::vector<std::string>& paths) {
   std::unordered_set<std::string> found;

@@ -33,6 +33,10 @@ Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Con
 Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const git::Runner& git, const std::string& tree,
                                                          const std::vector<std::string>& paths, bool name_them);
 
+// Returns the paths that a filter would convert, whether they are on the disk or not. Reads the rules in the tree.
+Result<std::unordered_set<std::string>> filtered_of(const Quarantine& q, const git::Runner& git,
+                                                    const std::vector<std::string>& paths);
+
 // Returns whether the content is a pointer of git-lfs, which git commits instead of a large file.
 bool is_lfs_pointer(std::string_view content);
 constexpr size_t kLongestPointer = 1024;  // in bytes; git-lfs does not read longer ones either

@@ -72,6 +72,11 @@ class Writer {
     if (brought && home.left().was_changed)
       add("Some of these files had changes that you had not committed. The patch applies to the files as they were "
           "sent.");
+    for (const auto& staged : home.staged()) {
+      add("Some content was only staged, and is in no file and no commit: " + some_of(staged.paths) + ". To see what " +
+          (staged.work_tree.empty() ? "was" : one_line("the work tree " + staged.work_tree + " had")) + " staged:");
+      add("  " + git + "diff " + base + " " + shell_word(staged.ref));
+    }
     if (!home.filtered().empty()) of_filtered(home);
     if (!home.left().mixed.empty())
       add("Your own changes in " + some_of(home.left().mixed) +

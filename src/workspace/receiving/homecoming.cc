@@ -334,6 +334,7 @@ Result<> Homecoming::look_for_empty_directories() {
 
 Result<> Homecoming::take_files(const std::map<std::string, std::string>& submodules) {
   std::string message = "What session " + in_.session + " left in its workspace";
+  sort_indexes(q_, id_size());
   auto left = compare(q_, git_, conversions(), base_, head_, submodules, message);
   if (!left && head_ != base_) left = compare(q_, git_, conversions(), base_, base_, submodules, message);
   left_ = TRY(std::move(left));
@@ -356,7 +357,60 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
                         "they did not pass git's checks, so they are only in the patch");
     }
   }
+  if (is_repository) TRY(take_staged());
   if (!homeless_.empty()) TRY(write_bundle());
+  return {};
+}
+
+size_t Homecoming::id_size() const {
+  return origin_.repository && origin_.repository->settings.format == "sha256" ? 32 : 20;
+}
+
+// Lists the changes first, as take_ref() does.
+Result<bool> Homecoming::bring_staged(const Staged& staged, const std::string& name) {
+  if (staged.commit.empty()) return false;
+  auto list = changes(q_, git_, base_, staged.commit);
+  if (!list) return false;
+  auto brought = bring(name, staged.commit);
+  if (!brought && brought.error().code != Code::limit) return brought;
+  if (!brought || !*brought) return false;
+  TRY(inspection_->take(*list, "staged"));
+  return true;
+}
+
+// Brings what is in the agent's indexes, and in no file and no commit that came home.
+Result<> Homecoming::take_staged() {
+  std::string name = prefix_ + "staged";
+  auto old = git::read_refs(*origin_.repository, prefix_).value_or(git::Refs());
+  std::erase_if(old, [&](const auto& ref) { return ref.first != name && !ref.first.starts_with(name + "-"); });
+  CameHome home{.base = base_, .head = head_, .commits = ids_, .contents = left_.contents};
+  if (left_.worktree != base_) home.commits.push_back(left_.worktree);
+  for (const auto& [ref, id] : old) home.earlier.push_back(id);
+  std::string message = "What session " + in_.session + " staged in its workspace";
+  auto found = only_staged(q_, git_, *origin_.repository, id_size(), home, message);
+  if (!found && found.error().code == Code::canceled) return std::unexpected(std::move(found.error()));
+  if (!found) {
+    inspection_->flag(q_.shown(".git/index"), "what is only staged was not brought home: " + found.error().what);
+    ++q_.skipped;
+    return {};
+  }
+  for (auto& staged : *found) {
+    staged.ref = name + (staged.work_tree.empty() ? "" : "-" + encoded_component(staged.work_tree));
+    if (TRY(bring_staged(staged, staged.ref))) {
+      old.erase(staged.ref);
+    } else {
+      staged.left.insert(staged.left.end(), staged.paths.begin(), staged.paths.end());
+      staged.paths.clear();
+    }
+    for (const auto& path : staged.left)
+      inspection_->flag(q_.shown(path), "it is only staged, in no file and no commit, and was not brought home");
+    q_.skipped += staged.left.size();
+    if (!staged.paths.empty()) staged_.push_back(std::move(staged));
+  }
+  if (q_.head.empty() && q_.refs.empty()) return {};  // as in take_refs()
+  std::vector<std::string> gone;
+  for (const auto& [ref, id] : old) gone.push_back(ref);
+  (void)git::delete_refs(*origin_.repository, gone);  // if this fails, the next pull tries again
   return {};
 }
 

@@ -14,6 +14,7 @@
 #include "workspace/quarantine/quarantine.h"
 #include "workspace/receiving/bring.h"
 #include "workspace/receiving/inspect.h"
+#include "workspace/receiving/staged.h"
 
 namespace bottle::workspace {
 
@@ -59,7 +60,8 @@ class Homecoming {
   const std::string& bundle() const { return bundle_; }
   const std::string& unwritable() const { return unwritable_; }  // why the bundle contains something
   const std::string& kept() const { return kept_; }
-  const std::string& filtered() const { return filtered_; }  // directory with `left().filtered`, or empty
+  const std::string& filtered() const { return filtered_; }      // directory with `left().filtered`, or empty
+  const std::vector<Staged>& staged() const { return staged_; }  // what came home of the agent's indexes
   const Inspection& inspection() const { return *inspection_; }
   bool is_repository() const { return origin_.repository.has_value(); }
   bool is_unborn() const { return q_.is_unborn; }
@@ -88,9 +90,12 @@ class Homecoming {
   void drop_refs(const std::map<std::string, std::string>& but);
   Result<bool> take_ref(const std::string& from, const std::string& id);
   Result<bool> bring(const std::string& name, const std::string& id);
+  Result<> take_staged();
+  Result<bool> bring_staged(const Staged& staged, const std::string& name);
   Result<> write_bundle();
   Result<> write_patch();
   Conversions conversions() const;
+  size_t id_size() const;  // in bytes
 
   const Incoming& in_;
   const git::Runner& git_;
@@ -102,6 +107,7 @@ class Homecoming {
       filtered_;
   std::vector<std::string> refs_, ids_, known_, removed_refs_, empty_directories_;
   std::vector<Ref> encoded_, homeless_;
+  std::vector<Staged> staged_;
   uint64_t commits_ = 0;
   bool continues_ = true;
   std::optional<Inspection> inspection_;

@@ -1,0 +1,30 @@
+// Parses git's index as untrusted data (gitformat-index(5)).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+
+namespace bottle::git {
+
+struct IndexEntry {
+  std::string path, mode, object;  // the mode as git writes it, such as 100644; the path is unchecked
+  uint32_t size = 0;               // of the file in the work tree when it was staged, in bytes, modulo 2^32
+  uint32_t stage = 0;              // 1 to 3 in an unresolved merge: the common version, ours, theirs
+};
+
+struct Index {
+  std::vector<IndexEntry> entries;
+  bool has_directories = false;  // it stands for some directories as a whole, which are not in `entries`
+};
+
+// Reads versions 2 to 4. `id_size` is the number of bytes of an object id: 20 or 32. Leaves out files that `git add
+// --intent-to-add` announced, because the index has no content of theirs. Does not verify the checksum, which git need
+// not write. Fails with Code::protocol for what git would refuse, and for an index that is split into two files. Fails
+// with Code::limit if there are more than a million entries, or more than 128 MB of paths.
+Result<Index> parse_index(std::string_view bytes, size_t id_size);
+
+}  // namespace bottle::git

@@ -1,0 +1,83 @@
+// Tests that the index is read as the real git reads it.
+#include "git/formats/index.h"
+
+#include "base/files/file.h"
+#include "git/git_test.h"
+
+namespace bottle::git {
+namespace {
+
+class IndexFile : public Repositories {
+ protected:
+  void SetUp() override {
+    Repositories::SetUp();
+    make_repository();
+  }
+  Result<Index> read(size_t id_size = 20) { return parse_index(*read_file(repo + "/.git/index"), id_size); }
+  // Returns the entries as `git ls-files --stage` shows them.
+  std::string ours(size_t id_size = 20) {
+    auto index = read(id_size);
+    if (!index) return index.error().what;
+    std::string text;
+    for (const auto& [path, mode, object, size, stage] : index->entries)
+      text += (text.empty() ? "" : "\n") + mode + " " + object + " " + std::to_string(stage) + "\t" + path;
+    return text;
+  }
+};
+
+TEST_F(IndexFile, IsReadAsByGit) {
+  put(repo + "/" + std::string(200, 'l') + "/file", "long\n");
+  put(repo + "/dir/b.txt2", "changed\n");
+  sh("cd " + repo + " && ln -s a.txt link && chmod +x a.txt");
+  git("add -A");
+  git("update-index --skip-worktree dir/b.txt");  // needs the flags of version 3
+  for (const char* version : {"2", "3", "4"}) {
+    git(std::string("update-index --index-version ") + version);
+    EXPECT_EQ(ours(), git("ls-files --stage")) << version;
+  }
+  EXPECT_EQ(read()->entries[0].size, 4u);
+}
+
+TEST_F(IndexFile, HasTheStagesOfAMerge) {
+  git("checkout -q -b other");
+  put(repo + "/a.txt", "theirs\n");
+  git("commit -qam theirs");
+  git("checkout -q main");
+  put(repo + "/a.txt", "ours\n");
+  git("commit -qam ours");
+  EXPECT_NE(
+      std::system(("git -C " + repo + " -c user.name=t -c user.email=t@t merge -q other >/dev/null 2>&1").c_str()), 0);
+  EXPECT_NE(ours().find(" 3\ta.txt"), std::string::npos) << ours();
+  EXPECT_EQ(ours(), git("ls-files --stage"));
+}
+
+TEST_F(IndexFile, LeavesOutWhatHasNoContent) {
+  std::string before = ours();
+  put(repo + "/n.txt", "new\n");
+  git("add -N n.txt");
+  EXPECT_EQ(ours(), before);
+}
+
+TEST_F(IndexFile, HasLongerIdsWithSha256) {
+  repo = root + "/sha256";
+  fs::create_directory(repo);
+  git("init -q --object-format=sha256");
+  put(repo + "/a.txt", "one\n");
+  git("add -A");
+  EXPECT_EQ(ours(32), git("ls-files --stage"));
+}
+
+TEST_F(IndexFile, FailsIfItIsBrokenOrSplit) {
+  std::string whole = *read_file(repo + "/.git/index");
+  for (size_t size = 0; size < whole.size(); ++size)
+    if (auto index = parse_index(whole.substr(0, size), 20)) EXPECT_EQ(index->entries.size(), 2u) << size;
+  for (size_t size : {0, 4, 11, 12, 60, 100}) EXPECT_FALSE(parse_index(whole.substr(0, size), 20)) << size;
+  std::string many = whole;
+  many.replace(8, 4, "\x7f\xff\xff\xff");
+  EXPECT_EQ(parse_index(many, 20).error().code, Code::limit);
+  git("update-index --split-index");
+  EXPECT_EQ(read().error().what, "git's index is split into two files");
+}
+
+}  // namespace
+}  // namespace bottle::git

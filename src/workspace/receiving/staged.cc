@@ -1,0 +1,259 @@
+#include "workspace/receiving/staged.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include "base/files/beneath.h"
+#include "base/files/file.h"
+#include "git/formats/index.h"
+#include "workspace/files/blob_id.h"
+#include "workspace/files/paths.h"
+#include "workspace/quarantine/work_files.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr size_t kLargestIndex = 256 << 20, kLargestFile = 64 << 20;  // in bytes
+
+// Calls `use` with each line of git's output.
+template <class Use>
+void each_line(std::string_view text, Use use) {
+  for (size_t end; !text.empty(); text.remove_prefix(std::min(end + 1, text.size()))) {
+    end = std::min(text.find('\n'), text.size());
+    use(text.substr(0, end));
+  }
+}
+
+bool is_content(const git::IndexEntry& entry) { return entry.mode != "160000"; }
+
+// Returns whether the entry is as it was at the start.
+bool is_as_sent(const Quarantine& q, const git::IndexEntry& entry) {
+  if (auto was = q.base.find(entry.path); was != q.base.end() && was->second.object == entry.object) return true;
+  auto sent = q.sent.find(entry.path);
+  return sent != q.sent.end() && sent->second.id == entry.object;
+}
+
+// Returns a file of the operator's git directory, or nothing if it cannot be read.
+std::optional<std::string> operators_own(const Quarantine& q, const std::string& name) {
+  auto directory = Beneath::open(q.git_dir);
+  return directory ? directory->read(name, kLargestIndex).value_or(std::nullopt) : std::nullopt;
+}
+
+// Returns which of the ids are blobs there.
+Result<std::unordered_set<std::string>> blobs_in(const git::Runner& git, const std::vector<std::string>& ids,
+                                                 git::Runner::Options where) {
+  std::unordered_set<std::string> found;
+  for (const auto& id : ids) where.input += id + "\n";
+  // Each line is "ID blob SIZE", or says that there is none.
+  each_line(TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, where)), [&](std::string_view line) {
+    size_t space = std::min(line.find(' '), line.size());
+    if (line.substr(space).starts_with(" blob ")) found.emplace(line.substr(0, space));
+  });
+  return found;
+}
+
+// Examines one index.
+class Examination {
+ public:
+  Examination(const Quarantine& q, const git::Runner& git, const git::Repository& repository, const CameHome& home,
+              git::Index index)
+      : q_(q), git_(git), repository_(repository), home_(home), index_(std::move(index)) {}
+
+  // Returns nothing if all of the content is somewhere else.
+  Result<std::optional<Staged>> run(size_t id_size, const std::string& message) {
+    for (const auto& entry : index_.entries)
+      if (is_content(entry) && !is_as_sent(q_, entry)) found_[entry.object][entry.path] = entry.size;
+    drop_known();
+    if (!found_.empty()) TRY(drop_existing(id_size));
+    if (!found_.empty()) TRY(read_head());
+    if (!found_.empty()) TRY(drop_filtered());
+    if (found_.empty()) return std::nullopt;
+    Staged staged;
+    std::set<std::string> paths, left;
+    for (const auto& [id, names] : found_)
+      for (const auto& [path, size] : names) (is_allowed(path) ? paths : left).insert(path);
+    staged.paths.assign(paths.begin(), paths.end());
+    staged.left.assign(left.begin(), left.end());
+    // If git does not accept something in it, the caller names the paths.
+    if (!paths.empty()) staged.commit = commit(message).value_or("");
+    return staged;
+  }
+
+ private:
+  bool is_allowed(const std::string& path) const {
+    auto parts = safe_components(path);
+    return parts && !filtered_.contains(path) && std::ranges::none_of(*parts, is_git_directory);
+  }
+
+  void drop_known() {
+    std::erase_if(found_, [&](const auto& each) { return home_.contents.contains(each.first); });
+    if (found_.empty()) return;
+    for (const auto& [path, entry] : q_.base) found_.erase(entry.object);
+    for (const auto& [path, file] : q_.sent) found_.erase(file.id);
+    // A file that is ignored, or that a filter converts, is named elsewhere.
+    auto tree = Beneath::open(q_.tree());
+    std::vector<std::string> on_disk;
+    for (const auto& [id, paths] : found_)
+      for (const auto& [path, size] : paths) {
+        if (!tree || !q_.written.contains(path)) continue;
+        auto bytes = tree->read(path, kLargestFile);
+        if (bytes && *bytes) on_disk.push_back(blob_id(**bytes));
+      }
+    for (const auto& id : on_disk) found_.erase(id);
+  }
+
+  std::vector<std::string> ids() const {
+    std::vector<std::string> all;
+    for (const auto& [id, paths] : found_) all.push_back(id);
+    return all;
+  }
+
+  // Drops what the operator's repository or a commit has, and what does not exist.
+  Result<> drop_existing(size_t id_size) {
+    auto listed = q_.at();
+    for (const auto& id : home_.commits) listed.input += id + "\n";
+    listed.input += "^" + home_.base + "\n";
+    auto objects = git_.run({"rev-list", "--objects", "--no-object-names", "--stdin"}, listed);
+    if (objects) each_line(objects->out, [&](std::string_view id) { found_.erase(std::string(id)); });
+    // The operator's repository has what an earlier result brought, so that its having it proves nothing.
+    std::unordered_set<std::string> earlier;
+    for (const auto& id : home_.earlier)
+      for (const auto& entry : git::list_tree(git_, id, q_.at()).value_or(std::vector<git::Entry>()))
+        earlier.insert(entry.object);
+    if (!earlier.empty())
+      if (auto own = operators_own(q_, "index"))
+        if (auto index = git::parse_index(*own, id_size))
+          for (const auto& entry : index->entries) found_.erase(entry.object);
+    auto own = q_.at();
+    own.objects = repository_.objects[0];  // without the objects that the agent made
+    auto known = TRY(blobs_in(git_, ids(), own)), existing = TRY(blobs_in(git_, ids(), q_.at()));
+    std::erase_if(found_, [&](const auto& each) {
+      return !existing.contains(each.first) || (known.contains(each.first) && !earlier.contains(each.first));
+    });
+    return {};
+  }
+
+  // Finds what differs from the agent's HEAD, and which of it a filter converts.
+  Result<> read_head() {
+    for (auto& entry : TRY(git::list_tree(git_, home_.head, q_.at()))) head_.emplace(entry.path, entry);
+    std::vector<std::string> paths;
+    for (const auto& entry : index_.entries)
+      if (!is_in_head(entry)) paths.push_back(entry.path);
+    filtered_ = TRY(filtered_of(q_, git_, paths));
+    return {};
+  }
+
+  bool is_in_head(const git::IndexEntry& entry) const {
+    auto at = head_.find(entry.path);
+    return at != head_.end() && at->second.object == entry.object && at->second.mode == entry.mode;
+  }
+
+  // Drops what a filter made of a file that comes home: its result cannot be compared, but if the size of the file is
+  // still that which git recorded, it is most likely the same file. The content of a pointer of git-lfs is in .git/lfs,
+  // which is named elsewhere.
+  Result<> drop_filtered() {
+    std::vector<std::string> asked;
+    for (auto& [id, paths] : found_) {
+      std::erase_if(
+          paths, [&](const auto& each) { return filtered_.contains(each.first) && has_size(each.first, each.second); });
+      if (std::ranges::any_of(paths, [&](const auto& each) { return filtered_.contains(each.first); }))
+        asked.push_back(id);
+    }
+    for (const auto& [id, text] : TRY(git::small_blobs(git_, asked, kLongestPointer, q_.at())))
+      if (is_lfs_pointer(text)) found_.erase(id);
+    std::erase_if(found_, [](const auto& each) { return each.second.empty(); });
+    return {};
+  }
+
+  // Returns whether the file has this size. The size of a file that came back as it was sent is not known.
+  bool has_size(const std::string& path, uint32_t size) const {
+    struct stat st{};
+    if (q_.untouched.contains(path)) return q_.to_convert.contains(path);
+    return q_.written.contains(path) && ::lstat((q_.tree() + "/" + path).c_str(), &st) == 0 &&
+           static_cast<uint32_t>(st.st_size) == size;
+  }
+
+  // Commits the index on top of the agent's HEAD. A tree has no place for an unresolved merge, so that the versions
+  // that are nowhere else get names of their own.
+  Result<std::string> commit(const std::string& message) {
+    constexpr std::array<const char*, 4> kVersions = {"", "~base", "~ours", "~theirs"};
+    std::string lines;
+    std::unordered_set<std::string_view> names;
+    for (const auto& entry : index_.entries) names.insert(entry.path);
+    if (!index_.has_directories)
+      for (const auto& [path, entry] : head_)
+        if (!names.contains(path)) lines += gone_line(path);
+    for (const auto& entry : index_.entries) {
+      if (!is_allowed(entry.path) || (entry.stage ? !found_.contains(entry.object) : is_in_head(entry))) continue;
+      std::string name = entry.path + kVersions[static_cast<size_t>(entry.stage)];
+      while (entry.stage && names.contains(name)) name += "~";
+      lines += index_line({name, entry.mode, entry.object});
+    }
+    std::string tree = TRY(write_tree(q_, git_, home_.head, lines));
+    std::vector<std::string> words = {"commit-tree", tree, "-m", message};
+    // Bottle's own empty commit must not come into the repository.
+    if (!q_.is_unborn || home_.head != home_.base) words.insert(words.end(), {"-p", home_.head});
+    return git_.ask(words, q_.at());
+  }
+
+  const Quarantine& q_;
+  const git::Runner& git_;
+  const git::Repository& repository_;
+  const CameHome& home_;
+  git::Index index_;
+  // Blob → its paths in the index, and the size of the file when it was staged.
+  std::map<std::string, std::map<std::string, uint32_t>> found_;
+  std::unordered_map<std::string, git::Entry> head_;
+  std::unordered_set<std::string> filtered_;
+};
+
+std::string work_tree_of(const std::string& index) {
+  size_t first = index.find('/');
+  return first == std::string::npos ? "" : index.substr(first + 1, index.rfind('/') - first - 1);
+}
+
+}  // namespace
+
+void sort_indexes(Quarantine& q, size_t id_size) {
+  for (auto each = q.indexes.begin(); each != q.indexes.end();) {
+    auto bytes = read_file(each->second, kLargestIndex);
+    auto index = bytes ? git::parse_index(*bytes, id_size) : std::unexpected(bytes.error());
+    bool has_more = false;
+    if (index) {
+      for (const auto& entry : index->entries) {
+        if (!is_content(entry) || is_as_sent(q, entry)) continue;
+        has_more = true;
+        auto sent = q.sent.find(entry.path);
+        if (sent != q.sent.end() && !sent->second.committed && q.untouched.contains(entry.path))
+          q.to_convert.insert(entry.path);
+      }
+    } else if (auto own = operators_own(q, each->first); !bytes || !own || *own != *bytes) {
+      q.leave(".git/" + each->first, "what is only staged was not brought home: " + index.error().what);
+    }
+    each = has_more ? std::next(each) : q.indexes.erase(each);
+  }
+}
+
+Result<std::vector<Staged>> only_staged(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
+                                        size_t id_size, const CameHome& home, const std::string& message) {
+  std::vector<Staged> all;
+  for (const auto& [name, path] : q.indexes) {
+    auto index = TRY(git::parse_index(TRY(read_file(path, kLargestIndex)), id_size));
+    auto staged = TRY(Examination(q, git, repository, home, std::move(index)).run(id_size, message));
+    if (!staged) continue;
+    staged->work_tree = work_tree_of(name);
+    all.push_back(std::move(*staged));
+  }
+  return all;
+}
+
+}  // namespace bottle::workspace
