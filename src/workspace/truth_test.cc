@@ -230,6 +230,28 @@ TEST_F(Truth, WhatAnotherWorkTreeStagedComesBack) {
   EXPECT_TRUE(says(back, "To see what the work tree wt had staged:\n")) << back.text;
 }
 
+TEST_F(Truth, StagedContentAtAPathOfGitIsOnlyNamed) {
+  // git does not add such a path, but it does not check the paths of an index that it reads.
+  auto back =
+      after(WorkspaceMode::clone, "mkdir xgit && echo a > xgit/hook && echo b > n.txt && git add -A && " +
+                                      std::string("sed -i s,xgit/hook,.git/hook, .git/index && rm -r xgit n.txt"));
+  EXPECT_TRUE(flagged(back, ".git/hook: it is only staged")) << joined(back.flagged);
+  EXPECT_TRUE(back.is_incomplete) << back.text;
+  EXPECT_EQ(git("diff --name-status main refs/bottle/s1/staged"), "A\tn.txt") << back.text;
+}
+
+TEST_F(Truth, StagedContentIsInTheBundleOfALockedRepository) {
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  sh("cd " + inside + " && echo staged > a.txt && git add a.txt && echo one > a.txt");
+  put(repo + "/.git/refs/bottle", "in the way");
+  auto back = come_home(sent.base);
+  fs::remove(repo + "/.git/refs/bottle");
+  ASSERT_NE(back.bundle, "") << back.text;
+  git("fetch -q " + back.bundle + " 'refs/bottle/*:refs/bottle/*'");
+  EXPECT_EQ(git("show refs/bottle/s1/staged:a.txt"), "staged");
+}
+
 TEST_F(Truth, AnIndexThatCannotBeReadIsNamed) {
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy})
     for (const std::string command : {"echo rubbish > .git/index", "git update-index --split-index"}) {
