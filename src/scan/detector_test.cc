@@ -241,5 +241,9 @@ TEST(Detector, WorkIsBounded) {
   EXPECT_EQ(found(nested), "") << "deeper than kDeepest";
 }
 
+TEST(Detector, ReadsANameThatIsValueInCapitals) {
+  EXPECT_EQ(found("curl -u VALUE:k3Rz9WqLx7TpVbN2hJcY"), "assignment");
+}
+
 }  // namespace
 }  // namespace bottle::scan

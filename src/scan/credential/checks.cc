@@ -161,20 +161,23 @@ bool is_harmless_name(std::string_view name) {
   return std::ranges::any_of(kNames, [&](std::string_view each) { return name.ends_with(each); });
 }
 
-// Returns the name that ends at `end` in lower case, without the quotes, spaces and commas after it.
-std::string whole_name(std::string_view text, size_t end) {
+// Returns the name that ends at `end` in lower case, without the quotes, spaces and commas after it. Moves `end` to its
+// beginning.
+std::string whole_name(std::string_view text, size_t& end) {
   constexpr size_t kLongestName = 60;
   while (end > 0 && std::string_view(" \t\r\n,\"'\\]").find(text[end - 1]) != std::string_view::npos) --end;
   size_t begin = end, limit = end - std::min(end, kLongestName);
   while (begin > limit && goes_on(text[begin - 1])) --begin;
-  return lower(text.substr(begin, end - begin));
+  std::string name = lower(text.substr(begin, end - begin));
+  end = begin;
+  return name;
 }
 
 // Returns whether the name that ends at `end` is that of a value which a page gives to its own forms, or means
 // something else than a secret without the word that makes it the name of one.
 bool has_harmless_name(std::string_view text, size_t end) {
   std::string name = whole_name(text, end);
-  if (name == "value") name = whole_name(text, text.substr(0, end).rfind("alue") - 1);
+  if (name == "value") name = whole_name(text, end);
   for (std::string_view each : {"csrf", "xsrf", "authenticity", "requestverification", "antiforgery"})
     if (name.find(each) != name.npos) return true;
   size_t word = 0;
