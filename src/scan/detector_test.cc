@@ -245,5 +245,12 @@ TEST(Detector, ReadsANameThatIsValueInCapitals) {
   EXPECT_EQ(found("curl -u VALUE:k3Rz9WqLx7TpVbN2hJcY"), "assignment");
 }
 
+TEST(Detector, FindsNumbersAmongUnlikeBytes) {
+  std::string around;
+  for (uint32_t i = 1, x = 7; i < 4096; ++i) around += static_cast<char>((x = x * 1664525 + 1013904223) >> 24);
+  std::string token = filled("ghp_<alnum 36>", 7);
+  EXPECT_EQ(found(around + each(token, "%02x\x80\1") + around), "github-token (hex)");
+}
+
 }  // namespace
 }  // namespace bottle::scan

@@ -12,12 +12,14 @@ constexpr size_t kBlock = 64;
 constexpr size_t kStretch = 8 * kBlock;  // text begins and ends rarely, so one block speaks for those that follow it
 constexpr size_t kFar = 256;             // regions that are closer to each other become one
 
-// Of 64 random bytes, 24.75 are printable or zero, 32 are above 127, and 7.5 are control characters.
-constexpr int kMostPrintable = 38, kFewestHigh = 14, kFewestControls = 2;
+// Of 64 random bytes, 24.75 are printable or zero, 32 are above 127, 7.5 are control characters, and 5.5 are
+// hexadecimal digits. Of numbers of two digits with three other bytes between them, 25 are.
+constexpr int kMostPrintable = 38, kFewestHigh = 14, kFewestControls = 2, kMostDigits = 16;
 
 struct Kinds {
   uint64_t printable;  // or zero, as in UTF-16
   uint64_t high;
+  uint64_t digits;  // hexadecimal
 };
 
 Kinds kinds_of(const char* bytes) {
@@ -25,12 +27,13 @@ Kinds kinds_of(const char* bytes) {
   return {
       mask_of(block,
               [](const Lanes& c) { return within(c, 0x20, 0x5f) | within(c, '\t', 2) | equal(c, '\r') | equal(c, 0); }),
-      mask_of(block, [](const Lanes& c) { return within(c, 128, 128); })};
+      mask_of(block, [](const Lanes& c) { return within(c, 128, 128); }),
+      mask_of(block, [](const Lanes& c) { return within(c, '0', 10) | within(c | 32, 'a', 6); })};
 }
 
 bool looks_random(const Kinds& kinds) {
   int printable = std::popcount(kinds.printable), high = std::popcount(kinds.high);
-  return printable < kMostPrintable && high >= kFewestHigh &&
+  return printable < kMostPrintable && high >= kFewestHigh && std::popcount(kinds.digits) <= kMostDigits &&
          static_cast<int>(kBlock) - printable - high >= kFewestControls;
 }
 

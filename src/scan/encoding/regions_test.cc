@@ -47,6 +47,8 @@ TEST(Regions, TextIsInsideWhereverItStands) {
       {"digits with two control characters between them", repeated("41\1\2", 60)},
       {"digits with UTF-8 between them", repeated("41\xc2\xb7", 60)},
       {"numbers with zeros between them", repeated("65\0\0"sv, 60)},
+      {"digits with two unlike bytes between them", repeated("41\x80\1", 80)},
+      {"numbers with three unlike bytes between them", repeated("65\x80\1\x81", 60)},
   };
   for (const auto& [name, text] : texts)
     for (size_t at = 1024; at < 1024 + 130; ++at) {
