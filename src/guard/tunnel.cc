@@ -98,8 +98,8 @@ bool round(Context& context, Direction& d) {
   }
   ssize_t n = splice_bytes(from.fd(), d.pipe.write.get(), d.at_once(kPiece));
   if (n > 0) {
+    d.in_pipe += static_cast<size_t>(n);  // also if they may not go on, so that no other tunnel gets this pipe
     if (!d.count(static_cast<size_t>(n))) return false;
-    d.in_pipe += static_cast<size_t>(n);
     d.moved = true;
     d.bulk = static_cast<size_t>(n) >= kSmall;  // while pieces are large, no copy comes between them
     return drain(d);

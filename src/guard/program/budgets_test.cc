@@ -137,6 +137,52 @@ TEST_F(BudgetsTest, ATunnelThatIsNotInspectedCounts) {
   EXPECT_TRUE(frozen(answer_)) << "each tunnel counts as a request";
 }
 
+TEST_F(BudgetsTest, ATunnelThatWasCutLeavesNothingToOthers) {
+  constexpr size_t kWhole = 4 << 20, kSites = 8;
+  std::atomic<size_t> strange = 0;
+  auto receive = [&](Wire& wire, const std::string& head) {
+    size_t received = 0;
+    do {
+      received += wire.in.size();
+      if (head.find("free.test") != head.npos) strange += wire.in.find_first_not_of('y') != wire.in.npos;
+      wire.in.clear();
+    } while (received < kWhole && wire.more());
+    wire.write("whole");
+  };
+  // The bytes after the ClientHello need not be TLS. Plain ones arrive faster than the guard takes them.
+  auto hello = [&](const std::string& host) {
+    Ssl ssl = std::move(*connect_tls(roots_.get(), {host, false}, 443));
+    BIO* out = BIO_new(BIO_s_mem());
+    SSL_set_bio(ssl.get(), BIO_new(BIO_s_mem()), out);
+    SSL_do_handshake(ssl.get());
+    std::string bytes(1 << 14, '\0');
+    bytes.resize(static_cast<size_t>(BIO_read(out, bytes.data(), static_cast<int>(bytes.size()))));
+    return bytes + "\r\n\r\n";
+  };
+  std::vector<std::string> cut;
+  std::vector<std::unique_ptr<RawOrigin>> sites;
+  auto site = [&](const std::string& host, const json& limit) {
+    sites.push_back(std::make_unique<RawOrigin>(nullptr, host, receive, RawOrigin::After::head));
+    route(host, sites.back()->port);
+    allow({{"host", host}, {"limit", limit}});
+    return host;
+  };
+  for (size_t i = 0; i < kSites; ++i) cut.push_back(site(std::to_string(i) + ".cut.test", {{"bytes_up", 1'000'000}}));
+  site("free.test", {{"requests", 1}});
+  start();
+  for (const auto& host : cut) {
+    Wire wire = connect_to(host);
+    wire.write(hello(host));
+    for (int i = 0; i < 10 && wire.write(std::string(1 << 20, 'x')); ++i) {
+    }
+  }
+  Wire wire = connect_to("free.test");
+  EXPECT_TRUE(wire.write(hello("free.test")));
+  EXPECT_TRUE(wire.write(std::string(kWhole, 'y')));
+  EXPECT_EQ(wire.to_end(), "whole");
+  EXPECT_EQ(strange, 0u) << "bytes of another tunnel came along";
+}
+
 TEST_F(BudgetsTest, TheMessagesOfAWebSocketCount) {
   std::atomic<size_t> received = 0;
   RawOrigin server(ca_.get(), "ws.test", [&](Wire& wire, const std::string&) {
