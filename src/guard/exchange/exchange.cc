@@ -129,7 +129,8 @@ std::optional<std::string> Exchange::request_trailers() {
   return out;
 }
 
-// Frames g_scanned for the upstream. Returns false if the request is refused.
+// Frames g_scanned for the upstream. Returns false if the request is refused, or if its trailers exceed a limit. The
+// exchange has ended in the second case only.
 bool Exchange::pass_on() {
   if (collected_) return collect(), true;
   if (up_framing_ != Framing::chunked) return write_upstream(g_scanned), true;
@@ -137,7 +138,7 @@ bool Exchange::pass_on() {
   http::append_chunk(chunk, g_scanned);
   if (sending_ == Sending::done) {
     auto trailers = request_trailers();
-    if (!trailers) return false;
+    if (!trailers || !count_up(trailers->size())) return false;
     chunk.append("0\r\n").append(*trailers).append("\r\n");
   }
   write_upstream(chunk);
@@ -246,7 +247,7 @@ bool Exchange::send_body() {
   if (sending_ == Sending::done && !up_scan_.release(g_scanned)) return refuse_request();
   if (!look_through(progress)) return refuse_request();
   if (!count_up(g_scanned.size())) return false;
-  if (!pass_on()) return refuse_request();
+  if (!pass_on()) return !outcome_ && refuse_request();
   count_memory();
   if (sending_ == Sending::done) return true;
   progress |= release;

@@ -18,15 +18,19 @@ void Exchange::flush_both() {
   c_.client.flush();
 }
 
-// Passes to the server what the client has sent. Returns false if the connection must end.
+// Passes to the server what the client has sent, and counts it. Returns false if the connection must end.
 bool Exchange::pass_up(MessageScan* messages) {
   Stream &client = c_.client, &up = c_.upstream;
-  if (!messages) {
+  size_t queued = up.out.size();
+  bool fine = true;
+  if (messages) {
+    fine = messages->pass(client.in, up.out);
+  } else {
     up.out.append(client.in);
     client.in.clear();
-    return true;
   }
-  if (messages->pass(client.in, up.out)) return true;
+  if (!count_up(up.out.size() - queued)) return false;
+  if (fine) return true;
   flush_both();
   return messages->broken() ? fail_with(400, "bad_request", messages->broken()) : refuse_request();
 }
@@ -93,7 +97,6 @@ Task<Outcome> Exchange::upgraded() {
   while (true) {
     if (withdrawn()) co_return Outcome::abort;
     bool progress = false;
-    size_t queued = up.out.size();
     if (up.unsent() < kHigh) {
       progress |= client.fill();
       if (!pass_up(to_server ? &*to_server : nullptr)) co_return Outcome::abort;
@@ -102,9 +105,10 @@ Task<Outcome> Exchange::upgraded() {
       progress |= up.fill();
       if (!pass_down(to_client ? &*to_client : nullptr)) co_return Outcome::abort;
     }
+    size_t queued = up.out.size();
     if (to_server && !release_messages(*to_server, up.out, held_up_, progress))
       co_return refuse_request(), Outcome::abort;
-    if (up.out.size() > queued && !count_up(up.out.size() - queued)) co_return Outcome::abort;
+    if (!count_up(up.out.size() - queued)) co_return Outcome::abort;
     if (to_client && !release_messages(*to_client, client.out, held_down_, progress))
       co_return stop_ ? stop_answer() : refuse_answer(), Outcome::abort;
     progress |= up.flush();

@@ -183,6 +183,25 @@ TEST_F(BudgetsTest, ATunnelThatWasCutLeavesNothingToOthers) {
   EXPECT_EQ(strange, 0u) << "bytes of another tunnel came along";
 }
 
+TEST_F(BudgetsTest, TrailersCount) {
+  RawOrigin server(
+      ca_.get(), "up.test",
+      [](Wire& wire, const std::string&) {
+        while (wire.in.find("end\r\n\r\n") == std::string::npos && wire.more()) {
+        }
+        wire.write(ok("fine"));
+      },
+      RawOrigin::After::head);
+  route("up.test", server.port);
+  allow({{"host", "up.test"}, {"inspect", true}, {"limit", {{"bytes_up", 20'000}}}});
+  start();
+  std::string request =
+      "POST / HTTP/1.1\r\nHost: up.test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-Note: " +
+      std::string(5'000, 'x') + "end\r\n\r\n";
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(ask("up.test", request).ends_with("fine"));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(frozen(ask("up.test", request)));
+}
+
 TEST_F(BudgetsTest, TheMessagesOfAWebSocketCount) {
   std::atomic<size_t> received = 0;
   RawOrigin server(ca_.get(), "ws.test", [&](Wire& wire, const std::string&) {
@@ -200,6 +219,26 @@ TEST_F(BudgetsTest, TheMessagesOfAWebSocketCount) {
   wire.to_end();
   EXPECT_EQ(audited("limit_reached")["action"], "deny");
   EXPECT_LE(received, 50'000u);
+}
+
+TEST_F(BudgetsTest, MessagesBeforeABrokenOneCount) {
+  std::atomic<size_t> received = 0;
+  RawOrigin server(ca_.get(), "ws.test", [&](Wire& wire, const std::string&) {
+    wire.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    while (wire.more()) received += std::exchange(wire.in, {}).size();
+  });
+  route("ws.test", server.port);
+  allow({{"host", "ws.test"}, {"inspect", true}, {"limit", {{"bytes_up", 50'000}}}});
+  start();
+  for (int i = 0; i < 10; ++i) {
+    Wire wire = secure("ws.test");
+    wire.write("GET / HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    EXPECT_NE(wire.head().find(" 101 "), std::string::npos);
+    wire.write(frame(WebSocketSender::client, 2, true, std::string(10'000, 'x')) + "\xff\xff");
+    wire.to_end();
+  }
+  EXPECT_LE(received, 50'000u);
+  EXPECT_EQ(audited("limit_reached")["action"], "deny");
 }
 
 TEST_F(BudgetsTest, DistinctNamesAreLimited) {
