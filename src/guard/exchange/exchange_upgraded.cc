@@ -96,6 +96,9 @@ Task<Outcome> Exchange::upgraded() {
   int rounds = 0;
   while (true) {
     if (withdrawn()) co_return Outcome::abort;
+    // Each message with usage is recorded, and a server may send many of them. Without a record, nothing goes on.
+    Audit& audit = c_.context.audit;
+    if (audit.congested() && (!co_await room_in_record(c_) || audit.congested())) co_return Outcome::abort;
     bool progress = false;
     if (up.unsent() < kHigh) {
       progress |= client.fill();

@@ -320,6 +320,35 @@ TEST_F(BudgetsTest, TheTokensInTheMessagesOfAWebSocketAddUp) {
   EXPECT_EQ(used_["model.test"]["tokens_out"], 4);
 }
 
+TEST_F(BudgetsTest, MessagesWithUsageWaitForTheRecord) {
+  constexpr size_t kMessages = 30'000;
+  std::string message = frame(WebSocketSender::server, 1, true, R"({"usage":{"input_tokens":1}})"), all;
+  for (size_t i = 0; i < kMessages; ++i) all += message;
+  RawOrigin model(ca_.get(), "model.test", [&](Wire& wire, const std::string&) {
+    wire.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    wire.write(all);
+    wire.to_end();
+  });
+  route("model.test", model.port);
+  allow({{"host", "model.test"}, {"inspect", true}});
+  start();
+  Wire wire = secure("model.test");
+  wire.write("GET / HTTP/1.1\r\nHost: model.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  wire.head();
+  size_t received = 0;
+  pollfd readable{wire.fd.get(), POLLIN, 0};
+  while (received < all.size() && poll(&readable, 1, 500) == 1 && wire.more())
+    received += std::exchange(wire.in, {}).size();
+  EXPECT_LT(received, all.size()) << "although nobody reads the record";
+  std::thread reader([&] { wire.to_end(); });
+  for (size_t i = 0; i < kMessages; ++i)
+    if (audited("usage")["type"] != "audit") break;
+  shutdown(wire.fd.get(), SHUT_RDWR);
+  reader.join();
+  for (int i = 0; i < 10 && used_["model.test"]["tokens_in"] != kMessages; ++i) next_line(500);
+  EXPECT_EQ(used_["model.test"]["tokens_in"], kMessages);
+}
+
 TEST_F(BudgetsTest, TheNextGuardKnowsWhatThisOneCounted) {
   auto a = limited("a.test", {{"requests", 3}});
   config_["used"] = json::array({{{"host", "a.test"},
