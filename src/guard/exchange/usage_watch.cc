@@ -1,5 +1,7 @@
 #include "guard/exchange/usage_watch.h"
 
+#include <algorithm>
+
 namespace bottle::guard {
 
 std::optional<UsageWatch> UsageWatch::make(const http::Head& head, bool decoded) {
@@ -17,7 +19,12 @@ void UsageWatch::feed(std::string_view bytes) {
     return reader_.feed(bytes);
   }
   std::string text;
-  for (bool moved = true; moved && seen_ < kMost;) {
+  uint64_t most = std::min(kMost, seen_ + kMostAtOnce);
+  for (bool moved = true; moved;) {
+    if (seen_ >= most) {
+      seen_ = kMost;
+      return;
+    }
     size_t before = bytes.size();
     text.clear();
     if (!decoder_.next(bytes, text)) {

@@ -20,13 +20,14 @@ class UsageWatch {
   UsageWatch() : UsageWatch(*scan::ContentDecoder::make(""), UsageReader::Layout::json) {}
 
   // Takes the next bytes of the body. Reads no more after kMost decoded bytes, or if the bytes do not match the
-  // codings.
+  // codings. The same applies if the bytes of one call decode to kMostAtOnce bytes or more, because other connections
+  // wait meanwhile.
   void feed(std::string_view bytes);
   const UsageReader& reader() const { return reader_; }
   // Returns approximately how many bytes this object holds.
   size_t memory() const { return decoder_.memory(); }
 
-  static constexpr uint64_t kMost = 256 << 20;
+  static constexpr uint64_t kMost = 256 << 20, kMostAtOnce = 16 << 20;
 
  private:
   UsageWatch(scan::ContentDecoder decoder, UsageReader::Layout layout)

@@ -1,6 +1,7 @@
 // These tests check that the guard counts what a session uses, and refuses what exceeds a limit, on every way out.
 #include <condition_variable>
 
+#include "guard/exchange/usage_watch.h"
 #include "guard/program/http2_test.h"
 #include "guard/program/secrets_test.h"
 #include "scan/encoding/compress_test.h"
@@ -347,6 +348,19 @@ TEST_F(BudgetsTest, MessagesWithUsageWaitForTheRecord) {
   reader.join();
   for (int i = 0; i < 10 && used_["model.test"]["tokens_in"] != kMessages; ++i) next_line(500);
   EXPECT_EQ(used_["model.test"]["tokens_in"], kMessages);
+}
+
+TEST(UsageWatch, StopsAtBytesThatBecomeFarTooMany) {
+  std::string text = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n";
+  http::Head head;
+  ASSERT_EQ(http::parse_response(text, head), Parse::ok);
+  auto tokens = [&](size_t blanks) {
+    auto watch = UsageWatch::make(head, false);
+    watch->feed(scan::gzipped(std::string(blanks, ' ') + R"({"usage":{"input_tokens":7}})"));
+    return watch->reader().usage().input;
+  };
+  EXPECT_EQ(tokens(1 << 20), 7u);
+  EXPECT_EQ(tokens(UsageWatch::kMostAtOnce), 0u);
 }
 
 TEST_F(BudgetsTest, TheNextGuardKnowsWhatThisOneCounted) {
