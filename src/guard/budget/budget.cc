@@ -50,7 +50,7 @@ void Budget::use(std::vector<Limit> limits) {
       state.told[i] = old->told[i] && old->limit.most.most[i] == state.limit.most.most[i];
   }
   for (auto& [name, account] : accounts_) {
-    account.limits = limits_of({name, false});
+    account.limits = limits_of(policy::normalise_host(name).value_or(policy::Host{name}));
     for (size_t each : account.limits) add(states_[each], account.used);
   }
 }

@@ -58,6 +58,14 @@ TEST(Budget, RaisingALimitLetsMoreThroughAndKeepsTheCounts) {
   EXPECT_EQ(refused(budget, "a.test"), "");
 }
 
+TEST(Budget, AnAddressHasTheSameLimitsAfterAChange) {
+  Budget budget;
+  budget.use(Egress().rule("*", limit({{Quantity::requests, 1}})).limits());
+  for (int i = 0; i < 2; ++i) EXPECT_NE(budget.admit({"192.0.2.7", true}, 0).account, nullptr);
+  budget.use(Egress().rule("*", limit({{Quantity::requests, 2}})).limits());
+  EXPECT_EQ(refused(budget, "a.test"), "") << "the pattern covers no addresses";
+}
+
 TEST(Budget, CountsBytesExactly) {
   Budget budget;
   budget.use(Egress().rule("a.test", limit({{Quantity::bytes_up, 100}})).limits());
