@@ -8,7 +8,6 @@
 #include "policy/rules.h"
 
 namespace bottle::session {
-namespace {}  // namespace
 
 Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> allow,
                                                    const wire::PolicyChange& change) {
