@@ -10,6 +10,10 @@ void end_half(Stream& to) {
   to.source->shut();
 }
 
+// Waits for the record, because each message with usage is a line of it, and a server may send many. Returns false if
+// nothing can be recorded.
+Task<bool> may_go_on(Connection& c) { co_return co_await room_in_record(c) && !c.context.audit.congested(); }
+
 }  // namespace
 
 // Sends what came before the reason to break the connection off to its destination.
@@ -96,9 +100,7 @@ Task<Outcome> Exchange::upgraded() {
   int rounds = 0;
   while (true) {
     if (withdrawn()) co_return Outcome::abort;
-    // Each message with usage is recorded, and a server may send many of them. Without a record, nothing goes on.
-    Audit& audit = c_.context.audit;
-    if (audit.congested() && (!co_await room_in_record(c_) || audit.congested())) co_return Outcome::abort;
+    if (c_.context.audit.congested() && !co_await may_go_on(c_)) co_return Outcome::abort;
     bool progress = false;
     if (up.unsent() < kHigh) {
       progress |= client.fill();
