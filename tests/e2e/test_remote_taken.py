@@ -77,3 +77,11 @@ def test_what_it_complains_of_is_fit_for_a_terminal(remote, far):  # noqa: F811
     with taken(far, remote, layers="complain"):
         session = start(remote, far, "true", "--image", "operators-other:1")
         assert session.status == 125 and "words" in session.err and not set("\x1b\x07\u009b") & set(session.err), session.explain()
+
+
+def test_a_workspace_that_it_did_not_read(remote, far):  # noqa: F811
+    with open(os.path.join(remote.workspace, "large"), "wb") as file:
+        file.write(os.urandom(24 << 20))  # more than what the connection holds
+    with taken(far, remote, deliver="unread"):
+        session = start(remote, far, "true", "--workspace", "copy")
+    assert session.status == 125 and "it did not read all of it" in session.err, session.explain()

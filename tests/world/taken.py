@@ -5,6 +5,7 @@ real program is beside it as `taken.real`.
     {"serve": "flap"}       from the second connection on: a hello, and the end
     {"serve": "long"}       after the message that the agent runs, an event of 2 MB of JSON, once
     {"layers": "complain"}  answers the question about images' layers with text for a terminal, and with ssh's own exit status
+    {"deliver": "unread"}   says that it has the workspace, without reading it
     {"receipt": {…}}        replaces the receipts, in results and of `forget`"""
 
 import json
@@ -79,6 +80,8 @@ if sys.argv[1:3] == ["far", "serve"]:
 elif sys.argv[1:3] == ["far", "forget"] and "receipt" in LIES:
     subprocess.run([REAL, *sys.argv[1:]], stdout=subprocess.DEVNULL)
     print(json.dumps({"session": sys.argv[3], "forgotten": True, "receipt": LIES["receipt"]}))
+elif sys.argv[1:3] == ["far", "deliver"] and "deliver" in LIES:
+    print("ok")
 elif sys.argv[1:3] == ["far", "layers"] and "layers" in LIES:
     os.write(2, "\x1b]0;taken\x07\x1b[2J \u009b1m words\n".encode())
     sys.exit(255)

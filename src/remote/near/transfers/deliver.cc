@@ -61,6 +61,9 @@ class Delivery {
       return {};
     };
     TRY(side_.send({"deliver", job_.plan.session}, produce, stop_));
+    if (!kept)
+      return fail(Code::protocol, "the machine says that it has the workspace, but it did not read all of it",
+                  "check that machine; its bottle does not behave as this one expects");
     return std::move(*kept);
   }
 
