@@ -94,7 +94,7 @@ void show_receipt(const wire::Receipt& receipt, bool fetched) {
 
 // Returns whether a word of another machine can be a part of a command that a person may copy.
 bool is_plain(const std::string& word) {
-  return std::ranges::all_of(word, [](char c) {
+  return !word.starts_with('-') && std::ranges::all_of(word, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
            c == '_' || c == '*';
   });
@@ -111,7 +111,7 @@ std::string about_limit(const wire::LimitReached& reached) {
   std::string text = "bottle: the limit of " + reached.limit + " (" + number(reached.most, money) +
                      ") is reached for " + (reached.host.empty() ? "the session" : reached.host) +
                      ". The guard refuses further requests until you raise it";
-  if (!is_plain(reached.session + reached.host + reached.limit)) return text + ".";
+  if (!is_plain(reached.session) || !is_plain(reached.host) || !is_plain(reached.limit)) return text + ".";
   // A star would be expanded by a shell.
   std::string host = reached.host.empty()         ? ""
                      : reached.host.contains('*') ? "'" + reached.host + "' "

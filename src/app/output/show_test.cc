@@ -63,8 +63,9 @@ TEST(Show, ALimitIsToldWithTheCommandThatRaisesIt) {
   EXPECT_EQ(told(wire::LimitReached{"s1", "", "cost", 2.5}),
             "bottle: the limit of cost (2.50) is reached for the session. The guard refuses further requests until you "
             "raise it, for example with: bottle allow s1 --limit cost=5.00\n");
-  for (const auto& evil : {wire::LimitReached{"s1; rm x", "a.org", "requests", 1},
-                           wire::LimitReached{"s1", "$(rm x)", "requests", 1}, wire::LimitReached{"s1", "", "a\nb", 1}})
+  for (const auto& evil :
+       {wire::LimitReached{"s1; rm x", "a.org", "requests", 1}, wire::LimitReached{"s1", "$(rm x)", "requests", 1},
+        wire::LimitReached{"s1", "", "a\nb", 1}, wire::LimitReached{"--save", "a.org", "requests", 1}})
     EXPECT_EQ(told(evil).find("bottle allow"), std::string::npos) << told(evil);
 }
 
