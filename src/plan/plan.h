@@ -1,5 +1,5 @@
-// What will exist. A Plan is complete: session acts on it and asks nobody anything. No secret value is in it.
-// As JSON it is a documented, stable contract (docs/plan.md), shown by `bottle start --dry-run --json`: wire/plan.h.
+// What will exist. A Plan is complete: session acts on it and asks nobody anything. No secret value is in it. As JSON
+// (wire/start/plan.h) it is a documented, stable contract (docs/plan.md), shown by `bottle start --dry-run --json`.
 #pragma once
 
 #include <cstdint>

@@ -3,7 +3,6 @@
 #include "base/text/lower.h"
 
 namespace bottle::workspace {
-namespace {}  // namespace
 
 std::vector<std::string> split_path(std::string_view path) {
   std::vector<std::string> out;
