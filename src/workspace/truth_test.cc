@@ -1,5 +1,9 @@
 // Tests that what is said of the agent's work is true: what is not taken is named, and "nothing changed" means that.
+#include <cstdio>
+
+#include "base/stream.h"
 #include "wire/places/places.h"
+#include "workspace/quarantine/ref_files.h"
 #include "workspace/receiving/take.h"
 #include "workspace/sending/below.h"
 #include "workspace/workspace_test.h"
@@ -83,6 +87,53 @@ TEST_F(Truth, CommitsThatNoBranchHasComeBack) {
   EXPECT_NE(all.find("elsewhere"), std::string::npos) << all;
 }
 
+// A checkpoint brings such a commit while it is checked out. The operator's repository has its objects from then on.
+TEST_F(Truth, CommitsThatNoBranchHasStayAfterTheNextCheckpoint) {
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  sh("cd " + inside + " && git checkout -q --detach && " + commit_ + "--allow-empty -m left");
+  come_home(sent.base);
+  std::string left = git("rev-parse HEAD", inside),
+              heads = "for-each-ref '--format=%(refname:lstrip=4)' refs/bottle/s1/heads";
+  sh("cd " + inside + " && git checkout -q main");
+  for (int i = 0; i < 2; ++i) {
+    auto back = come_home(sent.base);
+    EXPECT_EQ(git(heads), "bottle-detached-" + left.substr(0, 12)) << back.text;
+    EXPECT_EQ(back.commits, 1u) << back.text;
+  }
+  // A branch at the first commit makes that commit one of the session's refs, but not the agent's.
+  sh("cd " + inside + " && git branch b " + sent.base + " && git checkout -q --detach " + sent.base +
+     " && git checkout -q main");
+  for (int i = 0; i < 2; ++i) {
+    come_home(sent.base);
+    EXPECT_EQ(git(heads), "b\nbottle-detached-" + left.substr(0, 12));
+  }
+}
+
+// git runs once for each of these commits.
+TEST_F(Truth, OfManyCheckedOutCommitsTheNewestAreLookedAt) {
+  auto id_of = [](int number) {
+    char id[41];
+    std::snprintf(id, sizeof id, "%040x", static_cast<unsigned>(number));
+    return std::string(id);
+  };
+  Quarantine q;
+  RefFiles ref_files(q);
+  std::string log, none(40, '0');
+  for (int i = 0; log.size() < 9 << 20; ++i)
+    log += none + " " + id_of(i) + " a <a@b> 1 +0000\tcheckout: moving from " + id_of(i) + " to main\n";
+  log += none + " " + none + " a <a@b> 1 +0000\tcheckout: moving from " + id_of(1 << 30) + " to main\n";
+  ASSERT_TRUE(ref_files.take("logs/HEAD", session::source_of(log)));
+  EXPECT_EQ(q.detached.size(), 200u);
+  EXPECT_EQ(q.detached.back(), id_of(1 << 30)) << "the end of a long log is read";
+  for (int i = 0; i < 300; ++i) {
+    std::string head = id_of(i) + "\n";
+    ASSERT_TRUE(ref_files.take("worktrees/" + std::to_string(i) + "/HEAD", session::source_of(head)));
+  }
+  EXPECT_EQ(q.detached.size(), 200u);
+  EXPECT_EQ(q.detached.back(), id_of(299));
+}
+
 TEST_F(Truth, CommitsOfTheOperatorsOwnAreNotBroughtAgain) {
   git("checkout -q --detach");
   git("commit -q --allow-empty -m mine");
@@ -127,6 +178,24 @@ TEST_F(Truth, RefsThatTheAgentRemovedAreNamed) {
   unpack();
   back = come_home(sent.base, root + "/linked");
   EXPECT_TRUE(says(back, "Nothing changed")) << back.text;
+}
+
+TEST_F(Truth, RefsThatCannotBeReadAreNotCalledRemoved) {
+  git("branch old");
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  sh("cd " + inside + " && " + commit_ + "--allow-empty -m one");
+  come_home(sent.base);
+  std::string many =
+                  "git pack-refs --all && seq -f \"$(git rev-parse HEAD) refs/tags/t%06g\" 100001 >> .git/packed-refs",
+              table = "rm -r .git/packed-refs .git/refs/* && mkdir .git/reftable && touch .git/reftable/tables.list";
+  for (const auto& [command, file] : {std::pair(many, ".git/packed-refs: "), {table, ".git/reftable: "}}) {
+    sh("cd " + inside + " && " + command);
+    auto back = come_home(sent.base);
+    EXPECT_TRUE(flagged(back, file + std::string("not brought home"))) << joined(back.flagged);
+    EXPECT_FALSE(says(back, "The agent removed refs")) << back.text;
+    EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/heads/main"), "one") << "what came before stays";
+  }
 }
 
 TEST_F(Truth, ChangedSettingsOfGitAreNamed) {

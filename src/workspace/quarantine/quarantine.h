@@ -2,6 +2,7 @@
 // configuration, and the files without a .git.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -53,8 +54,9 @@ struct Quarantine {
   git::Refs refs;                     // as in the agent's .git; unverified
   std::vector<std::string> stashes;   // object ids, oldest first; unverified
   std::string head;                   // "ref: refs/heads/x" or an object id; unverified
-  std::vector<std::string> detached;  // ids of commits that were checked out without a branch, oldest first; unverified
+  std::deque<std::string> detached;   // ids of commits that were checked out without a branch, oldest first; unverified
   std::set<std::string> other_names;  // names of symbolic refs
+  std::string unread_refs;            // a file of refs that bottle cannot read; empty if it has read all refs
   std::string settings;               // blob_id() of the configuration file that was sent; empty if it is not known
   bool has_new_settings = false;      // the agent changed that file
   // The agent's indexes, unread: name below the git directory ("index", "worktrees/x/index") → path of a copy.

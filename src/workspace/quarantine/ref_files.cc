@@ -1,5 +1,8 @@
 #include "workspace/quarantine/ref_files.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "git/formats/formats.h"
 #include "workspace/files/blob_id.h"
 
@@ -18,6 +21,19 @@ Result<std::optional<std::string>> text_of(const Source& body, size_t limit) {
     out.append(buffer, n);
     if (out.size() > limit) return std::nullopt;
   }
+  return out;
+}
+
+// Returns the last bytes of a log, `most` at the most. The first line may lack its beginning.
+Result<std::string> end_of(const Source& body, size_t most) {
+  std::string out;
+  char buffer[4096];
+  auto keep = [&](size_t size) { out.erase(0, out.size() - std::min(out.size(), size)); };
+  while (size_t n = TRY(body(buffer, sizeof buffer))) {
+    out.append(buffer, n);
+    if (out.size() >= 2 * most) keep(most);
+  }
+  keep(most);
   return out;
 }
 
@@ -45,9 +61,10 @@ Result<> RefFiles::take(const std::string& name, const Source& body) {
   if (own == "HEAD") {
     std::string head = trimmed(TRY(text_of(body, kLongestHead)).value_or(""));
     if (!is_worktree) q_.head = head;
-    else if (git::is_object_id(head)) q_.detached.push_back(head);
+    else if (git::is_object_id(head)) note_detached(head);
     return {};
   }
+  if (name.starts_with("reftable/")) leave_unread("reftable", "bottle does not read this format of refs");
   if (name.starts_with("refs/")) return loose(name, body);
   if (name == "packed-refs") return packed(body);
   if (name == "logs/refs/stash") return stashes(body);
@@ -72,38 +89,47 @@ Result<> RefFiles::packed(const Source& body) {
   if (text) packed_ = git::parse_packed_refs(*text, "refs/");
   if (text && packed_.size() <= kMostRefs) return {};
   packed_.clear();
-  q_.leave(".git/packed-refs", "not brought home, because there are more refs than the limit");
+  leave_unread("packed-refs", "there are more refs than the limit");
   return {};
 }
 
 Result<> RefFiles::stashes(const Source& body) {
-  auto text = TRY(text_of(body, kLargestLog));
-  each_line(text.value_or(""), [&](std::string_view line) {
+  std::string text = TRY(end_of(body, kLargestLog));
+  each_line(text, [&](std::string_view line) {
     size_t space = line.find(' ');
     if (space == std::string_view::npos) return;
     if (std::string id(line.substr(space + 1, space)); git::is_object_id(id)) q_.stashes.push_back(id);
   });
-  if (text && q_.stashes.size() <= kMostStashes) return {};
+  if (text.size() < kLargestLog && q_.stashes.size() <= kMostStashes) return {};
   q_.leave(".git/logs/refs/stash", "the oldest are not brought home, because there are more stashes than the limit");
-  if (!text) return {};
-  q_.stashes.erase(q_.stashes.begin(), q_.stashes.end() - static_cast<long>(kMostStashes));
+  if (q_.stashes.size() > kMostStashes)
+    q_.stashes.erase(q_.stashes.begin(), q_.stashes.end() - static_cast<long>(kMostStashes));
   return {};
 }
 
 // Notes the commits that were checked out without a branch until something else was checked out. No ref has them, and
 // git itself warns of that.
 Result<> RefFiles::checkouts(const Source& body) {
-  auto text = TRY(text_of(body, kLargestLog));
-  each_line(text.value_or(""), [&](std::string_view line) {
+  std::string text = TRY(end_of(body, kLargestLog));
+  each_line(text, [&](std::string_view line) {
     constexpr std::string_view kFrom = "\tcheckout: moving from ";
     size_t at = line.find(kFrom);
     if (at == std::string_view::npos) return;
     line.remove_prefix(at + kFrom.size());
-    if (std::string id(line.substr(0, line.find(' '))); git::is_object_id(id)) q_.detached.push_back(id);
+    if (std::string id(line.substr(0, line.find(' '))); git::is_object_id(id)) note_detached(id);
   });
-  if (q_.detached.size() > kMostDetached)
-    q_.detached.erase(q_.detached.begin(), q_.detached.end() - static_cast<long>(kMostDetached));
   return {};
+}
+
+// Keeps only the newest ones, because git runs once for each.
+void RefFiles::note_detached(std::string id) {
+  q_.detached.push_back(std::move(id));
+  if (q_.detached.size() > kMostDetached) q_.detached.pop_front();
+}
+
+void RefFiles::leave_unread(const std::string& file, const std::string& why) {
+  q_.unread_refs = ".git/" + file;
+  q_.leave(q_.unread_refs, "not brought home, because " + why);
 }
 
 void RefFiles::end() {

@@ -23,6 +23,8 @@ class RefFiles {
   Result<> packed(const Source& body);
   Result<> stashes(const Source& body);
   Result<> checkouts(const Source& body);
+  void note_detached(std::string id);
+  void leave_unread(const std::string& file, const std::string& why);
 
   Quarantine& q_;
   git::Refs packed_;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <set>
 
 #include "base/files/file.h"
 #include "base/text/line.h"
@@ -165,13 +166,19 @@ Result<> Homecoming::add_detached(std::map<std::string, std::string>& wanted) co
   if (q_.detached.empty()) return {};
   auto own = q_.at();
   own.objects = origin_.repository->objects[0];  // without the objects that the agent made
+  // An earlier call has brought these. They are the agent's, although the operator's repository now has them.
+  std::set<std::string> brought;
+  for (const auto& [name, id] : TRY(git::read_refs(*origin_.repository, prefix_))) brought.insert(id);
+  for (const auto& [name, id] : origin_.refs) brought.erase(id);
+  brought.erase(base_);
   std::string reached;
   for (const auto& id : q_.detached) own.input += id + "\n";
   for (const auto& [name, id] : wanted) reached += "^" + id + "\n";
-  for (const auto& id : known_) reached += "^" + id + "\n";
+  for (const auto& id : known_)
+    if (!brought.contains(id)) reached += "^" + id + "\n";
   std::string has = "\n" + TRY(git_.ask({"cat-file", "--batch-check", "--buffer"}, own)) + "\n";
   for (auto id = q_.detached.rbegin(); id != q_.detached.rend(); ++id) {  // a later one may contain earlier ones
-    if (has.find("\n" + *id + " commit ") != std::string::npos) continue;
+    if (!brought.contains(*id) && has.find("\n" + *id + " commit ") != std::string::npos) continue;
     auto options = q_.at();
     options.input = *id + "\n" + reached;
     auto left = TRY(git_.run({"rev-list", "--ignore-missing", "--max-count=1", "--stdin"}, options));
@@ -217,8 +224,8 @@ Result<> Homecoming::take_refs() {
   if (!origin_.repository) return {};
   auto wanted = wanted_refs();
   TRY(add_detached(wanted));
-  // If the agent's repository is gone, the old refs are all there is, so they stay.
-  if (!q_.head.empty() || !q_.refs.empty()) {
+  // If the agent's repository is gone or cannot be read, the old refs are all there is, so they stay.
+  if (q_.unread_refs.empty() && (!q_.head.empty() || !q_.refs.empty())) {
     drop_refs(wanted);
     look_for_removed_refs();
   }
