@@ -396,6 +396,18 @@ TEST_F(Truth, WhatCpCannotDoIsNamed) {
   EXPECT_TRUE(says(back, "are in the patch only: a.txt, link\n")) << back.text;
 }
 
+// A shell takes only so much, and so does a person.
+TEST_F(Truth, AnAgentCannotMakeTheAdviceLong) {
+  fs::remove_all(repo + "/.git");
+  fs::create_directories(repo + "/d");
+  for (int i = 0; i < 3000; ++i) put(repo + "/d/" + std::to_string(i), "x\n");
+  auto back = after(WorkspaceMode::copy, "chmod -R +x d");
+  EXPECT_EQ(back.files, 3000u);
+  EXPECT_LT(back.text.size(), 4096u);
+  EXPECT_TRUE(says(back, "because more than 50 of them replace a link or change a mode")) << back.text.substr(0, 4096);
+  EXPECT_TRUE(says(back, "bottle apply s1") || says(back, " apply ")) << back.text.substr(0, 4096);
+}
+
 TEST_F(Truth, WhatOfASubmoduleStaysIsSaid) {
   make_inner(root + "/source");
   git("-c protocol.file.allow=always submodule --quiet add " + root + "/source lib");

@@ -1,5 +1,6 @@
 #include "workspace/receiving/advice.h"
 
+#include <algorithm>
 #include <set>
 
 #include "base/text/line.h"
@@ -106,7 +107,7 @@ class Writer {
 
   void of_rest(const Back& back, const std::vector<std::unique_ptr<Homecoming>>& all) {
     uint64_t gone = 0, files = 0;
-    std::vector<std::string> empty, removed, settings;
+    std::vector<std::string> empty, removed, settings, kept;
     for (const auto& home : all) {
       if (home->quarantine().has_new_settings) settings.push_back(home->quarantine().git_at + "/config");
       empty.insert(empty.end(), home->empty_directories().begin(), home->empty_directories().end());
@@ -114,8 +115,13 @@ class Writer {
         removed.push_back(ref + (home->quarantine().place.empty() ? "" : " in " + home->quarantine().place));
       gone += home->left().ignored_gone;
       files += home->left().ignored.size();
-      if (!home->kept().empty()) add("Ignored by git, and kept as you asked: " + shell_word(home->kept()));
+      if (!home->kept().empty()) kept.push_back(home->kept());
     }
+    for (size_t i = 0; i < std::min(kept.size(), kMostNamed); ++i)
+      add("Ignored by git, and kept as you asked: " + shell_word(kept[i]));
+    if (kept.size() > kMostNamed)
+      add("  and " + std::to_string(kept.size() - kMostNamed) + " more such directories in " +
+          shell_word(in_.results_dir + "/below"));
     if (files > 0)
       add("Ignored by git, and not taken: " + some_of(back.ignored) + " (" + counted(files, "file") +
           "). --keep-ignored, or keep: in the bottle, brings such files home.");

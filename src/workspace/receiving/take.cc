@@ -51,7 +51,9 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
 
 std::string copy_command(const std::string& from, const std::string& to) {
   namespace fs = std::filesystem;
+  constexpr size_t kMostPaths = 50;  // an agent may change any number, and a shell takes only so much
   std::string links, modes;
+  size_t paths = 0;
   bool overwrites = false;
   std::error_code error, unseen;
   for (fs::recursive_directory_iterator each(from, error), end; !error && each != end; each.increment(error)) {
@@ -62,8 +64,13 @@ std::string copy_command(const std::string& from, const std::string& to) {
       return (status.permissions() & fs::perms::owner_exec) != fs::perms::none;
     };
     // cp keeps the mode of a file that it overwrites.
-    if (fs::is_regular_file(there) && is_executable(there) != is_executable(each->symlink_status(unseen)))
-      modes += (is_executable(there) ? " && chmod -x " : " && chmod +x ") + shell_word(place);
+    bool has_new_mode =
+        fs::is_regular_file(there) && is_executable(there) != is_executable(each->symlink_status(unseen));
+    if (has_new_mode || fs::is_symlink(there)) ++paths;
+    if (paths > kMostPaths)
+      return "# Copy the files in " + shell_word(from) + " to " + shell_word(to) +
+             " yourself, because more than 50 of them replace a link or change a mode.";
+    if (has_new_mode) modes += (is_executable(there) ? " && chmod -x " : " && chmod +x ") + shell_word(place);
     if (!fs::is_symlink(there)) continue;
     links += " " + shell_word(place);
     each.disable_recursion_pending();
