@@ -24,14 +24,6 @@ namespace {
 // Limit in bytes: if the ignored files are not larger, the whole archive is kept.
 constexpr uint64_t kArchivedIgnored = 32 << 20;
 
-// Writes all findings to a file if the output does not show all of them.
-Result<> write_all_flags(const Look& look, const std::string& results, Back& back) {
-  std::string text;
-  for (const auto& line : look.all()) text += line + "\n";
-  back.all_flagged = results + "/look-at-these.txt";
-  return write_file_atomically(back.all_flagged, text);
-}
-
 // Returns the repository that the work started from.
 Result<std::optional<git::Repository>> original_at(const std::string& source) {
   std::error_code error;
@@ -117,8 +109,6 @@ class Reception {
             {q.place, home->refs(), home->commits(), left.changes.size() + left.filtered.size(), home->patch()});
       if (!home->bundle().empty()) back.bundle = home->bundle();
       if (!home->kept().empty()) back.kept = home->kept();
-      for (const auto& line : home->inspection().lines()) back.flagged.push_back(line);
-      if (home->inspection().look().is_shortened()) TRY(write_all_flags(home->inspection().look(), results_, back));
       if (left.ignored.empty()) continue;
       ignored = true;
       ignored_bytes += left.ignored_bytes;
@@ -126,11 +116,39 @@ class Reception {
     }
     back.is_incomplete = back.skipped > 0 || (ignored && ignored_bytes <= kArchivedIgnored);
     back.text = advice(in_, back, all_);
+    TRY(report_findings(back));
     TRY(write_places());
     return back;
   }
 
  private:
+  // Returns what precedes a finding, whose path begins in its own repository.
+  static std::string where(const Homecoming& home) {
+    const std::string& place = home.quarantine().place;
+    return place.empty() ? "" : "in " + one_line(place, 300) + ": ";
+  }
+
+  // Says what to look at before running anything. If that does not name all findings, writes them to a file.
+  Result<> report_findings(Back& back) const {
+    constexpr size_t kMostLines = 200;  // the result of a session has a limit, too
+    bool is_shortened = false;
+    for (const auto& home : all_) {
+      is_shortened |= home->inspection().look().is_shortened();
+      for (const auto& line : home->inspection().lines()) back.flagged.push_back(where(*home) + line);
+    }
+    if (size_t count = back.flagged.size(); count > kMostLines) {
+      is_shortened = true;
+      back.flagged.resize(kMostLines);
+      back.flagged.push_back("and " + std::to_string(count - kMostLines) + " more");
+    }
+    if (!is_shortened) return {};
+    std::string text;
+    for (const auto& home : all_)
+      for (const auto& line : home->inspection().look().all()) text += where(*home) + line + "\n";
+    back.all_flagged = results_ + "/look-at-these.txt";
+    return write_file_atomically(back.all_flagged, text);
+  }
+
   // Writes what `bottle apply` and similar commands need later. The list of an earlier call is always replaced, and
   // then also names the repositories that may still have refs, for `bottle discard`.
   Result<> write_places() const {

@@ -440,8 +440,21 @@ TEST_F(Truth, ALongListOfRepositoriesStaysReadable) {
   for (int i = 1; i < kPlaces; ++i) fs::copy(top + "/0", top + "/" + std::to_string(i), fs::copy_options::recursive);
   auto sent = pack(WorkspaceMode::copy, top);
   unpack();
-  for (int i = 0; i < kPlaces; ++i) put(inside + "/" + std::to_string(i) + "/v.txt", "changed\n");
+  const std::vector<std::string> findings = {"Makefile",  ".envrc",   ".npmrc",       ".bazelrc",
+                                             "build.rs",  "setup.py", "x.sbt",        "conftest.py",
+                                             "flake.nix", "mix.exs",  "Package.swift"};
+  for (int i = 0; i < kPlaces; ++i) {
+    put(inside + "/" + std::to_string(i) + "/v.txt", "changed\n");
+    for (const auto& name : findings) put(inside + "/" + std::to_string(i) + "/" + name, "x\n");
+  }
   auto back = come_home(sent.base, top);
+  ASSERT_EQ(back.flagged.size(), 201u) << joined(back.flagged);
+  EXPECT_EQ(back.flagged.back(), "and " + std::to_string(kPlaces * findings.size() - 200) + " more");
+  auto all = read_file(back.all_flagged);
+  ASSERT_TRUE(all) << all.error().what;
+  for (int i = 0; i < kPlaces; ++i)
+    for (const auto& name : findings)
+      EXPECT_NE(("\n" + *all).find("\nin " + std::to_string(i) + ": " + name + ": "), std::string::npos) << i << name;
   EXPECT_EQ(back.below.size(), static_cast<size_t>(kPlaces));
   EXPECT_TRUE(says(back, "Changes in 3 more repositories are not listed here: `bottle diff s1`")) << back.text;
   wire::ChangedPlaces many;
