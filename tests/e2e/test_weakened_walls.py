@@ -197,7 +197,7 @@ def test_work_that_comes_back(operator):
         assert "fsmonitor" in file.read()
 
 
-def test_foreign_words_and_the_operators_eyes():
+def test_foreign_text_and_the_operators_terminal():
     """A program that prints a name as it is."""
     done = subprocess.run(["printf", "%s", "the directory work " + test_output.EVIL], capture_output=True)
     with pytest.raises(AssertionError):
@@ -206,7 +206,7 @@ def test_foreign_words_and_the_operators_eyes():
         test_output.assert_harmless(("work x\n%s\n" % test_output.FORGED).encode(), "a line break alone")
 
 
-def test_teardown_and_things_that_are_not_ours(world, operator, before, precious):  # noqa: F811
+def test_teardown_and_things_of_others(world, operator, before, precious):  # noqa: F811
     """The same forged ledger, of a session whose names and labels are in order: what it names is removed."""
     session = "deadbeef"
     where = os.path.join(world.state(operator.home), "sessions", session)
