@@ -283,6 +283,7 @@ class GuardTest : public testing::Test {
     std::string script = "exec \"$0\"";
     if (descriptors_) script.insert(0, "ulimit -n " + std::to_string(descriptors_) + " && ");
     const char* argv[] = {"/bin/sh", "-c", script.c_str(), GUARD_PROGRAM, nullptr};
+    setenv("ASAN_OPTIONS", "quarantine_size_mb=64", 0);  // so that what the guard itself holds can be measured
     ASSERT_EQ(posix_spawn(&pid_, argv[0], &actions, nullptr, const_cast<char**>(argv), environ), 0);
     posix_spawn_file_actions_destroy(&actions);
     close(in[0]);
