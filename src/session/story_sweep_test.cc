@@ -4,7 +4,7 @@
 #include <mutex>
 
 #include "base/files/file.h"
-#include "session/guard_link/audit_file.h"
+#include "session/audit/audit_file.h"
 #include "session/session_world_test.h"
 
 namespace bottle::session {

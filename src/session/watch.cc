@@ -12,17 +12,17 @@
 #include "base/future.h"
 #include "base/os/poller.h"
 #include "docker/answers.h"
+#include "session/audit/audit_file.h"
+#include "session/audit/egress_counters.h"
+#include "session/audit/egress_summary.h"
+#include "session/audit/latest_decisions.h"
 #include "session/box/host_routes.h"
 #include "session/console/stop_signal.h"
 #include "session/credentials/ssh_agent_link.h"
 #include "session/disk/disk_trigger.h"
-#include "session/guard_link/audit_file.h"
-#include "session/guard_link/egress_counters.h"
-#include "session/guard_link/egress_summary.h"
-#include "session/guard_link/latest_decisions.h"
-#include "session/guard_link/policy_change.h"
-#include "session/guard_link/usage_book.h"
 #include "session/ledger/names.h"
+#include "session/policy/policy_change.h"
+#include "session/policy/usage_book.h"
 
 namespace bottle::session {
 namespace {

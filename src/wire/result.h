@@ -19,7 +19,7 @@ struct DeniedHost {
 };
 void fields(Object& o, DeniedHost& denied);
 
-// How a session's record of decisions ended (session/guard_link/audit_chain.h).
+// How a session's record of decisions ended (session/audit/audit_chain.h).
 struct AuditSeal {
   std::string file;    // name of the record in the session's results
   uint64_t lines = 0;  // number of lines in the record

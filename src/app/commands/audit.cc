@@ -11,7 +11,7 @@
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
-#include "session/guard_link/audit_chain.h"
+#include "session/audit/audit_chain.h"
 #include "wire/result.h"
 
 namespace bottle::app {

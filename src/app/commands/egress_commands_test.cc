@@ -3,7 +3,7 @@
 
 #include "app/commands/command_test.h"
 #include "base/files/file.h"
-#include "session/guard_link/audit_file.h"
+#include "session/audit/audit_file.h"
 #include "wire/result.h"
 
 namespace bottle::app {

@@ -7,7 +7,7 @@
 #include <set>
 #include <sstream>
 
-#include "session/guard_link/egress_counters.h"
+#include "session/audit/egress_counters.h"
 
 namespace bottle::app {
 namespace {

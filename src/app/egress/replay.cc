@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <variant>
 
-#include "session/guard_link/audit_chain.h"
+#include "session/audit/audit_chain.h"
 #include "wire/guard/control.h"
 
 namespace bottle::app {

@@ -5,7 +5,7 @@
 
 #include "base/files/file.h"
 #include "remote/near/vm.h"
-#include "session/guard_link/audit_file.h"
+#include "session/audit/audit_file.h"
 
 namespace bottle::remote {
 namespace {

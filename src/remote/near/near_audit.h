@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "session/audit/audit_file.h"
 #include "session/console/clients.h"
-#include "session/guard_link/audit_file.h"
 
 namespace bottle::remote {
 

@@ -8,7 +8,7 @@
 #include "base/os/poller.h"
 #include "manifest/presets.h"
 #include "plan/provider.h"
-#include "session/guard_link/audit_file.h"
+#include "session/audit/audit_file.h"
 
 namespace bottle::session {
 

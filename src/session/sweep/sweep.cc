@@ -15,8 +15,8 @@
 #include "base/files/file.h"
 #include "base/files/own_file.h"
 #include "base/unique_fd.h"
+#include "session/audit/audit_file.h"
 #include "session/collect/collect.h"
-#include "session/guard_link/audit_file.h"
 #include "session/ledger/names.h"
 
 namespace bottle::session {

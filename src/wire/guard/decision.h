@@ -33,7 +33,7 @@ struct Decision {
   uint64_t count = 1;                // how many decisions of this kind the line represents
   std::string first;                 // time of the first of them
   std::string side;                  // "near" if the decision was made on the operator's machine for a remote session
-  std::string trail = {};            // its place in a record, if it is in one (session/guard_link/audit_chain.h)
+  std::string trail = {};            // its place in a record, if it is in one (session/audit/audit_chain.h)
 };
 void fields(Object& o, Decision& decision);
 

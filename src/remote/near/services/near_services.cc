@@ -7,7 +7,7 @@
 
 #include "session/box/host_routes.h"
 #include "session/guard_link/guard_link.h"
-#include "session/guard_link/policy_change.h"
+#include "session/policy/policy_change.h"
 #include "sshagent/wire.h"
 
 namespace bottle::remote {

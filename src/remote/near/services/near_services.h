@@ -16,7 +16,7 @@
 #include "base/unique_fd.h"
 #include "remote/near/services/broker.h"
 #include "session/credentials/ssh_agent_link.h"
-#include "session/guard_link/usage_book.h"
+#include "session/policy/usage_book.h"
 #include "wire/guard/control.h"
 #include "wire/request.h"
 #include "wire/start/job.h"

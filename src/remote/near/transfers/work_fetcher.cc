@@ -6,9 +6,9 @@
 #include "base/text/json_lines.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
+#include "session/audit/audit_file.h"
 #include "session/collect/collect.h"
 #include "session/collect/transcript.h"
-#include "session/guard_link/audit_file.h"
 #include "transfer/delivery.h"
 
 namespace bottle::remote {

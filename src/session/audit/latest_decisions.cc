@@ -1,4 +1,4 @@
-#include "session/guard_link/latest_decisions.h"
+#include "session/audit/latest_decisions.h"
 
 #include <algorithm>
 

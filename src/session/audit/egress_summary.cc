@@ -1,4 +1,4 @@
-#include "session/guard_link/egress_summary.h"
+#include "session/audit/egress_summary.h"
 
 #include <algorithm>
 #include <functional>

@@ -1,5 +1,5 @@
 // These tests check which of the latest decisions an operator on another machine gets, and what bounds them.
-#include "session/guard_link/latest_decisions.h"
+#include "session/audit/latest_decisions.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "session/guard_link/egress_counters.h"
+#include "session/audit/egress_counters.h"
 
 namespace bottle::session {
 

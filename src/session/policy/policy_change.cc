@@ -1,4 +1,4 @@
-#include "session/guard_link/policy_change.h"
+#include "session/policy/policy_change.h"
 
 #include <algorithm>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "session/guard_link/audit_chain.h"
+#include "session/audit/audit_chain.h"
 
 #include <algorithm>
 #include <array>

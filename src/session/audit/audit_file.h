@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
-#include "session/guard_link/audit_chain.h"
+#include "session/audit/audit_chain.h"
 
 namespace bottle::session {
 

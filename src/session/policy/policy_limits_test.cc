@@ -1,8 +1,7 @@
 // Changing limits while the agent works.
 #include <gtest/gtest.h>
 
-#include "session/guard_link/guard_link.h"
-#include "session/guard_link/policy_change.h"
+#include "session/policy/policy_change.h"
 
 namespace bottle::session {
 namespace {
@@ -43,15 +42,6 @@ TEST(ChangedLimits, RefuseWhatTheGuardCouldNotDo) {
   EXPECT_FALSE(changed_limits(egress, {.cost = 1})) << "there are no prices";
   egress.prices = {{"m", 1, 2, 1, 1}};
   EXPECT_TRUE(changed_limits(egress, {.cost = 1}));
-}
-
-TEST(GuardRule, SaysWhereTokensAreRead) {
-  EXPECT_FALSE(guard_rule({.host = "a.test", .limit = {.requests = 1}}).reads_usage);
-  EXPECT_TRUE(guard_rule({.host = "a.test", .limit = {.tokens = 1}}).reads_usage);
-  EXPECT_TRUE(guard_rule({.host = "a.test", .limit = {.cost = 0.5}}).reads_usage);
-  EXPECT_TRUE(guard_rule({.host = "a.test", .preset = "openai@1"}).reads_usage);
-  EXPECT_FALSE(guard_rule({.host = "a.test", .preset = "npm@1"}).reads_usage);
-  EXPECT_EQ(guard_limit({1, 2, 3, 4, 0.25}), (wire::GuardLimit{{1, 2, 3, 4, 250'000}}));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "session/guard_link/usage_book.h"
+#include "session/policy/usage_book.h"
 
 #include <gtest/gtest.h>
 

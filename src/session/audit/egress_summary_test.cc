@@ -1,4 +1,4 @@
-#include "session/guard_link/egress_summary.h"
+#include "session/audit/egress_summary.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

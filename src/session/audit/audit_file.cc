@@ -1,4 +1,4 @@
-#include "session/guard_link/audit_file.h"
+#include "session/audit/audit_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "session/guard_link/audit_chain.h"
+#include "session/audit/audit_chain.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <random>
 
 #include "base/files/file.h"
-#include "session/guard_link/audit_file.h"
+#include "session/audit/audit_file.h"
 
 namespace bottle::session {
 namespace {

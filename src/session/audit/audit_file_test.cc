@@ -1,4 +1,4 @@
-#include "session/guard_link/audit_file.h"
+#include "session/audit/audit_file.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>
