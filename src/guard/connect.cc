@@ -33,9 +33,11 @@ Task<bool> establish(Connection& c) {
 bool gave_up(Connection& c, int64_t deadline) {
   bool late = c.now() >= deadline;
   if (!late && !c.client.eof && !c.client.failed) return false;
-  c.audit("close", "tls", "no_hello",
-          late ? "the client sent no ClientHello in time"
-               : "the client closed the connection before it sent a ClientHello");
+  c.audit({.action = "close",
+           .kind = "tls",
+           .code = "no_hello",
+           .reason = late ? "the client sent no ClientHello in time"
+                          : "the client closed the connection before it sent a ClientHello"});
   return true;
 }
 
@@ -57,7 +59,10 @@ Task<Opening> see_opening(Connection& c) {
 }
 
 bool refuse_opening(Connection& c) {
-  c.audit("deny", "tls", "tls_only", "the first bytes in the tunnel are neither a TLS ClientHello nor HTTP");
+  c.audit({.action = "deny",
+           .kind = "tls",
+           .code = "tls_only",
+           .reason = "the first bytes in the tunnel are neither a TLS ClientHello nor HTTP"});
   return false;
 }
 
@@ -80,7 +85,10 @@ Task<Hello> check_hello(Connection& c) {
   if (hello.sni.empty()) co_return c.host.literal ? Hello::named : Hello::nameless;
   auto named = policy::normalise_host(hello.sni);
   if (!c.host.literal && named && named->name == c.host.name) co_return Hello::named;
-  c.audit("deny", "tls", "sni", "the ClientHello names \"" + hello.sni.substr(0, 100) + "\"");
+  c.audit({.action = "deny",
+           .kind = "tls",
+           .code = "sni",
+           .reason = "the ClientHello names \"" + hello.sni.substr(0, 100) + "\""});
   co_return Hello::bad;
 }
 
@@ -88,7 +96,10 @@ Task<Hello> check_hello(Connection& c) {
 Task<bool> reach(Connection& c, const char* kind) {
   Dialed dialed = co_await dial(c.context, *c.config, c.waker, c.host, c.port, Via::tunnel, c.client.source.get());
   if (!dialed.source) {
-    c.audit(dialed.status == 403 ? "deny" : "close", kind, dialed.code, dialed.reason);
+    c.audit({.action = dialed.status == 403 ? "deny" : "close",
+             .kind = kind,
+             .code = dialed.code,
+             .reason = dialed.reason});
     c.answer(dialed.status, dialed.code, true);
     co_return false;
   }
@@ -101,7 +112,8 @@ Task<bool> reach(Connection& c, const char* kind) {
 // Waits for the record. The client already has its 200, so without a record the tunnel can only be ended.
 Task<bool> is_recorded(Connection& c, const char* kind) {
   bool done = co_await recorded(c);
-  if (!done) c.audit("close", kind, "unrecorded", "the decision could not be recorded");
+  if (!done)
+    c.audit({.action = "close", .kind = kind, .code = "unrecorded", .reason = "the decision could not be recorded"});
   co_return done;
 }
 
@@ -145,7 +157,7 @@ Task<bool> inspect_tls(Connection& c);
 // Counts a tunnel that is not inspected. Returns null, and records why, if a limit has been reached.
 Budget::Account* admit(Connection& c, const char* kind) {
   auto admission = c.context.budget.admit(c.host, 0);
-  if (!admission.account) c.audit("deny", kind, kLimitReached, admission.reason);
+  if (!admission.account) c.audit({.action = "deny", .kind = kind, .code = kLimitReached, .reason = admission.reason});
   return admission.account;
 }
 
@@ -157,8 +169,9 @@ Task<bool> refuse_by_limit(Connection& c) {
 
 // Records the end of a tunnel.
 void end_tunnel(Connection& c, const char* kind, const Budget::Account& account, std::string_view why) {
-  if (why == kNoBytesLeft) c.audit("deny", kind, kLimitReached, c.context.budget.end_by_bytes(account));
-  c.audit("close", kind, "", why, {}, {}, true);
+  if (why == kNoBytesLeft)
+    c.audit({.action = "deny", .kind = kind, .code = kLimitReached, .reason = c.context.budget.end_by_bytes(account)});
+  c.audit({.action = "close", .kind = kind, .reason = why, .totals = true});
 }
 
 Task<bool> blind(Connection& c) {
@@ -178,7 +191,7 @@ Task<bool> blind(Connection& c) {
     co_return co_await inspect_tls(c);
   }
   if (late && (!(account = admit(c, "connect")) || !co_await reach(c, "connect"))) co_return false;
-  c.audit("allow", "connect", "allowed", "");
+  c.audit({.action = "allow", .kind = "connect", .code = "allowed"});
   if (!co_await is_recorded(c, "connect")) co_return false;
   auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, *account, c.config->idle_ms,
                              [&](const Config& config) { return blind_allowed(config, c.host, c.port); });
@@ -190,7 +203,7 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
   Budget::Account* account = admit(c, "ssh");
   if (!account) co_return co_await refuse_by_limit(c);
   if (!co_await reach(c, "ssh")) co_return co_await finish(c);
-  c.audit("allow", "ssh", "allowed", "");
+  c.audit({.action = "allow", .kind = "ssh", .code = "allowed"});
   if (!co_await establish(c) || !co_await is_recorded(c, "ssh")) co_return false;
   SshWatch watch(host.key);
   int64_t deadline = c.now() + kHandshakePatience;
@@ -201,7 +214,7 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
     if (!c.upstream.in.empty()) {
       auto state = watch.feed(c.upstream.in);
       if (state == SshWatch::State::refused) {
-        c.audit("deny", "ssh", "ssh_key", watch.why());
+        c.audit({.action = "deny", .kind = "ssh", .code = "ssh_key", .reason = watch.why()});
         co_return false;
       }
       c.client.out.append(c.upstream.in);
@@ -221,7 +234,11 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
     bool over = c.upstream.eof || c.upstream.failed || c.client.eof || c.client.failed || c.now() >= deadline ||
                 from_client > kMostBefore;
     if (over) {
-      c.audit("close", "ssh", "ssh_key", "the connection ended before the server sent its host key", {}, {}, true);
+      c.audit({.action = "close",
+               .kind = "ssh",
+               .code = "ssh_key",
+               .reason = "the connection ended before the server sent its host key",
+               .totals = true});
       co_return false;
     }
     if (!progress) co_await c.wait(deadline);
@@ -235,15 +252,32 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
   co_return true;
 }
 
+// Records that the client's handshake failed, or that it is still `waiting` although its time is over.
+void record_failed_handshake(Connection& c, bool waiting) {
+  if (refused_name(c.client.ssl.get())) {
+    c.audit({.action = "deny", .kind = "tls", .code = "sni", .reason = "the ClientHello names another host"});
+  } else if (waiting) {
+    c.audit({.action = "close",
+             .kind = "tls",
+             .code = "tls_only",
+             .reason = "the client did not finish the TLS handshake in time"});
+  } else {
+    c.audit({.action = "deny",
+             .kind = "tls",
+             .code = "tls_only",
+             .reason = "the TLS handshake with the client failed: " + tls_error()});
+  }
+}
+
 // Terminates the client's TLS, whose first bytes are in `c.client.in`.
 Task<bool> inspect_tls(Connection& c) {
-  c.audit("allow", "connect", "inspected", "");
+  c.audit({.action = "allow", .kind = "connect", .code = "inspected"});
   // The certificate arrives right after the first configuration. A faster client waits for it.
   for (int64_t until = c.now() + kCertificatePatience; !c.context.ca->certified() && c.now() < until;)
     co_await c.wait(std::min(until, c.now() + 10));
   auto ssl = c.context.ca->accept(c.host, c.config->http2 ? Offer::http1_and_2 : Offer::http1);
   if (!ssl) {
-    c.audit("close", "tls", "internal", ssl.error().what);
+    c.audit({.action = "close", .kind = "tls", .code = "internal", .reason = ssl.error().what});
     co_return false;
   }
   c.client.source->unread(std::exchange(c.client.in, {}));
@@ -258,11 +292,7 @@ Task<bool> inspect_tls(Connection& c) {
     int error = SSL_get_error(c.client.ssl.get(), result);
     bool waiting = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
     if (!waiting || c.now() >= deadline) {
-      if (refused_name(c.client.ssl.get())) c.audit("deny", "tls", "sni", "the ClientHello names another host");
-      else
-        c.audit(waiting ? "close" : "deny", "tls", "tls_only",
-                waiting ? "the client did not finish the TLS handshake in time"
-                        : "the TLS handshake with the client failed: " + tls_error());
+      record_failed_handshake(c, waiting);
       co_return false;
     }
     co_await c.wait(deadline);
@@ -270,7 +300,7 @@ Task<bool> inspect_tls(Connection& c) {
   c.tls = true;
   if (speaks_http2(c.client.ssl.get())) co_await serve_http2(c);
   else co_await serve_requests(c);
-  c.audit("close", "connect", "", "", {}, {}, true);
+  c.audit({.action = "close", .kind = "connect", .totals = true});
   co_return true;
 }
 
@@ -284,7 +314,7 @@ Task<bool> inspected(Connection& c) {
 Task<bool> serve_connect(Connection& c, std::string target, bool named_alike) {
   auto refuse = [&](int status, std::string_view code, std::string_view reason) {
     if (c.host.name.empty()) c.host.name = target.substr(0, 260);
-    c.audit("deny", "connect", code, reason);
+    c.audit({.action = "deny", .kind = "connect", .code = code, .reason = reason});
     c.answer(status, code, true);
   };
   c.refresh();
@@ -296,7 +326,7 @@ Task<bool> serve_connect(Connection& c, std::string target, bool named_alike) {
   c.host = authority->host;
   c.port = authority->port;
   if (auto why = cannot_record(c); !why.empty()) {
-    c.audit("close", "connect", "unrecorded", why);
+    c.audit({.action = "close", .kind = "connect", .code = "unrecorded", .reason = why});
     c.answer(503, "unrecorded", true);
     co_return co_await finish(c);
   }

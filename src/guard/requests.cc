@@ -123,7 +123,7 @@ Task<bool> finish_request(Connection& c, http::Body& body) {
 
 // Refuses a request that cannot be recorded. None of it has gone upstream.
 Task<bool> refuse_unrecorded(Connection& c, http::Body& body, std::string_view why) {
-  c.audit("close", "http", "unrecorded", why);
+  c.audit({.action = "close", .kind = "http", .code = "unrecorded", .reason = why});
   c.answer(503, "unrecorded", true);
   co_return co_await finish_request(c, body);
 }
@@ -131,17 +131,14 @@ Task<bool> refuse_unrecorded(Connection& c, http::Body& body, std::string_view w
 // Answers a request that is not allowed. Returns true if the client may send another.
 Task<bool> refuse(Connection& c, const Verdict& verdict, const Request& request, std::string target, http::Body body) {
   bool whole = verdict.status == 403 && body.done() && request.keep;
-  if (verdict.rule.empty()) {
-    c.audit("deny", "http", verdict.code, verdict.reason, request.method, target);
-  } else {
-    c.audit_secret({.action = "deny",
-                    .method = request.method,
-                    .path = target,
-                    .code = verdict.code,
-                    .reason = verdict.reason,
-                    .rule = verdict.rule,
-                    .fingerprint = verdict.fingerprint});
-  }
+  c.audit({.action = "deny",
+           .kind = "http",
+           .method = request.method,
+           .path = target,
+           .code = verdict.code,
+           .reason = verdict.reason,
+           .rule = verdict.rule,
+           .fingerprint = verdict.fingerprint});
   c.answer(verdict.status, verdict.code, !whole);
   if (!whole) {
     co_await finish_request(c, body);
@@ -170,8 +167,12 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
       c.client.rest();
       Verdict verdict = co_await reach_upstream(c);
       if (!verdict.allowed) {
-        c.audit(verdict.status == 403 ? "deny" : "close", "http", verdict.code, verdict.reason, request.method,
-                request.target);
+        c.audit({.action = verdict.status == 403 ? "deny" : "close",
+                 .kind = "http",
+                 .method = request.method,
+                 .path = request.target,
+                 .code = verdict.code,
+                 .reason = verdict.reason});
         c.answer(verdict.status, verdict.code, true);
         co_await finish_request(c, request.body);
         co_return false;
@@ -212,7 +213,7 @@ Task<bool> serve_requests(Connection& c) {
     Parse parsed = co_await next_head(c, first);
     if (parsed == Parse::incomplete) co_return true;
     if (parsed == Parse::bad) {
-      c.audit("deny", "http", "bad_request", g_head.why);
+      c.audit({.action = "deny", .kind = "http", .code = "bad_request", .reason = g_head.why});
       c.answer(400, "bad_request", true);
       co_return co_await finish(c);
     }
@@ -231,7 +232,12 @@ Task<bool> serve_requests(Connection& c) {
       if (!co_await refuse(c, verdict, request, std::move(target), std::move(body))) co_return true;
       continue;
     }
-    c.audit("allow", "http", "allowed", request.removed, request.method, request.target);
+    c.audit({.action = "allow",
+             .kind = "http",
+             .method = request.method,
+             .path = request.target,
+             .code = "allowed",
+             .reason = request.removed});
     if (!co_await make_request(c, request, head)) co_return false;
   }
 }

@@ -44,7 +44,7 @@ Task<bool> run(Connection& c) {
   }
   if (parsed == Parse::incomplete) co_return false;
   if (parsed == Parse::bad) {
-    c.audit("deny", "http", "bad_request", head.why);
+    c.audit({.action = "deny", .kind = "http", .code = "bad_request", .reason = head.why});
     c.answer(400, "bad_request", true);
     co_return co_await finish(c);
   }
@@ -57,7 +57,7 @@ Task<bool> run(Connection& c) {
     bool alike = !head.host || (host && authority && host->host.name == authority->host.name);
     c.client.in.erase(0, head.size);
     if (framed) {
-      c.audit("deny", "connect", "bad_request", "the CONNECT request has a body");
+      c.audit({.action = "deny", .kind = "connect", .code = "bad_request", .reason = "the CONNECT request has a body"});
       c.answer(400, "bad_request", true);
       co_return co_await finish(c);
     }
@@ -75,7 +75,8 @@ Task<bool> run(Connection& c) {
                          "close\r\n\r\nbottle guard\n"
                        : "";
     if (!get) {
-      c.audit("deny", "http", "bad_request", "the request is for the guard itself");
+      c.audit(
+          {.action = "deny", .kind = "http", .code = "bad_request", .reason = "the request is for the guard itself"});
       c.answer(400, "bad_request", true);
     }
     co_return co_await finish(c);

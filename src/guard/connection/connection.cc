@@ -45,8 +45,7 @@ Waker::Wait Connection::turn() {
   return wait(now() + kHeadPatience);
 }
 
-// Completes the line, and overwrites the values of secrets in it.
-void Connection::write(AuditLine line) {
+void Connection::audit(AuditLine line) {
   std::string clean_host, clean_path, clean_reason;
   auto clean = [&](std::string_view text, std::string& storage) -> std::string_view {
     if (text.empty() || config->secrets.empty()) return text;
@@ -57,25 +56,9 @@ void Connection::write(AuditLine line) {
   line.port = port;
   line.path = hides_path ? "" : clean(line.path.substr(0, line.path.find('?')), clean_path);
   line.reason = clean(line.reason, clean_reason);
+  line.bytes_out = client.received;
+  line.bytes_in = upstream.received;
   context.audit.write(line);
-}
-
-void Connection::audit_secret(AuditLine line) {
-  line.kind = "http";
-  write(line);
-}
-
-void Connection::audit(std::string_view action, std::string_view kind, std::string_view code, std::string_view reason,
-                       std::string_view method, std::string_view path, bool totals) {
-  write({.action = action,
-         .kind = kind,
-         .method = method,
-         .path = path,
-         .code = code,
-         .reason = reason,
-         .totals = totals,
-         .bytes_out = client.received,
-         .bytes_in = upstream.received});
 }
 
 void Connection::answer(int status, std::string_view code, bool close) {

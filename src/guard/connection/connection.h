@@ -46,16 +46,12 @@ struct Connection {
   Waker::Wait wait(int64_t deadline);
   // Lets other connections run, and lets the audit lines be written.
   Waker::Wait turn();
-  void audit(std::string_view action, std::string_view kind, std::string_view code, std::string_view reason,
-             std::string_view method = {}, std::string_view path = {}, bool totals = false);
-  // Records a request in which a secret was found. This fills in the kind, the id, the host and the port of `line`.
-  void audit_secret(AuditLine line);
+  // Records a decision about this connection or its current request. This fills in the id, the host, the port and the
+  // byte counts of `line`, and overwrites the values of secrets in its texts. The texts need to live only for the call.
+  void audit(AuditLine line);
   // Queues a small answer of the guard's own. The code is in the reason phrase, because many programs print nothing
   // else. A status other than 400 and 403 is a failure rather than a decision.
   void answer(int status, std::string_view code, bool close);
-
- private:
-  void write(AuditLine line);
 };
 
 // Tells the operator about a server that asks for something that only the agent could present.

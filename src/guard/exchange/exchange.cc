@@ -26,21 +26,26 @@ bool may_repeat(std::string_view method) {
 }
 
 bool Exchange::fail_with(int status, std::string_view code, std::string_view reason) {
-  c_.audit(status == 403 ? "deny" : "close", "http", code, reason, request_.method, request_.target);
+  c_.audit({.action = status == 403 ? "deny" : "close",
+            .kind = "http",
+            .method = request_.method,
+            .path = request_.target,
+            .code = code,
+            .reason = reason});
   return break_off(status, code);
 }
 
 bool Exchange::refuse_request() {
   const Refusal& why = scan_.refusal();
-  if (why.rule.empty() && why.secret.empty()) return fail_with(403, "secret", why.reason);
-  c_.audit_secret({.action = "deny",
-                   .method = request_.method,
-                   .path = request_.target,
-                   .code = "secret",
-                   .reason = why.reason,
-                   .secret = why.secret,
-                   .rule = why.rule,
-                   .fingerprint = why.fingerprint});
+  c_.audit({.action = "deny",
+            .kind = "http",
+            .method = request_.method,
+            .path = request_.target,
+            .code = "secret",
+            .reason = why.reason,
+            .secret = why.secret,
+            .rule = why.rule,
+            .fingerprint = why.fingerprint});
   return break_off(403, "secret");
 }
 

@@ -49,9 +49,12 @@ bool Exchange::no_answer() {
     // it says that it did not.
     if (!may_repeat(request_.method) && !up.source->refused()) replay_.reset();
     if (!replay_)
-      c_.audit("close", "http", "upstream_gone",
-               "the server closed a connection that was kept open for further requests", request_.method,
-               request_.target);
+      c_.audit({.action = "close",
+                .kind = "http",
+                .method = request_.method,
+                .path = request_.target,
+                .code = "upstream_gone",
+                .reason = "the server closed a connection that was kept open for further requests"});
     outcome_ = replay_ ? Outcome::retry : Outcome::hang_up;
     return false;
   }
@@ -173,7 +176,12 @@ void Exchange::count_tokens() {
   c_.context.budget.add_tokens(*request_.account, usage, c_.context.config->limits.cost(reader.model(), usage));
   std::string reason = std::to_string(usage.read()) + " tokens in, " + std::to_string(usage.output) + " out";
   if (!reader.model().empty()) reason += ", " + reader.model();
-  c_.audit("close", "http", "usage", reason, request_.method, request_.target);
+  c_.audit({.action = "close",
+            .kind = "http",
+            .method = request_.method,
+            .path = request_.target,
+            .code = "usage",
+            .reason = reason});
 }
 
 // Decides how the answer's body goes to the client, and what happens to both connections afterwards.
@@ -248,7 +256,12 @@ bool Exchange::record_injections() {
     }
     std::string key = c_.host.name + " " + std::string(each.what);
     if (c_.context.reported.size() >= kMost || !c_.context.reported.emplace("injection", key).second) continue;
-    c_.audit("allow", "http", "injection", reason, request_.method, request_.target);
+    c_.audit({.action = "allow",
+              .kind = "http",
+              .method = request_.method,
+              .path = request_.target,
+              .code = "injection",
+              .reason = reason});
   }
   return true;
 }

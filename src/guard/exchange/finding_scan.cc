@@ -54,12 +54,12 @@ scan::Stream RequestScan::stream(Place place, Syntax syntax, std::string_view co
   auto decoder = scan::ContentDecoder::make(codings);
   bool readable = decoder.has_value(), plain = !decoder || decoder->plain();
   if (!readable && !blocks && c_.context.reported.emplace("unreadable_body", c_.host.name).second)
-    c_.audit_secret(
-        {.action = "allow",
-         .method = request_.method,
-         .path = request_.target,
-         .code = "unreadable_body",
-         .reason = "the guard passed the body on without scanning it, because it cannot read the content coding"});
+    c_.audit({.action = "allow",
+              .kind = "http",
+              .method = request_.method,
+              .path = request_.target,
+              .code = "unreadable_body",
+              .reason = "the guard passed the body on without scanning it, because it cannot read the content coding"});
   auto style = syntax == Syntax::json                              ? scan::MarkerStyle::json
                : syntax == Syntax::form || syntax == Syntax::token ? scan::MarkerStyle::token
                                                                    : scan::MarkerStyle::text;
@@ -188,14 +188,15 @@ OnFinding RequestScan::note(const scan::Finding& found, std::string_view code, c
   if (reported.contains(line)) return what;
   noted_ += possible;
   if (reported.size() < kMost) reported.insert(std::move(line));
-  c_.audit_secret({.action = "allow",
-                   .method = request_.method,
-                   .path = request_.target,
-                   .code = code,
-                   .reason = reason,
-                   .secret = found.rule ? "" : std::string_view(found.name),
-                   .rule = found.rule ? std::string_view(found.name) : "",
-                   .fingerprint = found.fingerprint});
+  c_.audit({.action = "allow",
+            .kind = "http",
+            .method = request_.method,
+            .path = request_.target,
+            .code = code,
+            .reason = reason,
+            .secret = found.rule ? "" : std::string_view(found.name),
+            .rule = found.rule ? std::string_view(found.name) : "",
+            .fingerprint = found.fingerprint});
   return what;
 }
 

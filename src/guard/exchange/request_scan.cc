@@ -176,7 +176,13 @@ scan::Verdict RequestScan::as_configured(const scan::Sight& sight, OnSecret what
     refusal_.reason = std::move(reason);
     return {Do::stop, {}};
   }
-  if (!request_.warned) c_.audit("allow", "http", code, reason, request_.method, request_.target);
+  if (!request_.warned)
+    c_.audit({.action = "allow",
+              .kind = "http",
+              .method = request_.method,
+              .path = request_.target,
+              .code = code,
+              .reason = reason});
   request_.warned = true;
   if (what == OnSecret::warn) return {};
   return {Do::replace, std::string(sight.bytes.size(), '*')};
