@@ -130,7 +130,7 @@ Task<bool> refuse_unrecorded(Connection& c, http::Body& body, std::string_view w
 
 // Answers a request that is not allowed. Returns true if the client may send another.
 Task<bool> refuse(Connection& c, const Verdict& verdict, const Request& request, std::string target, http::Body body) {
-  bool whole = verdict.status == 403 && body.done() && request.keep;
+  bool whole = verdict.status == 403 && body.done() && request.client.keep;
   c.audit({.action = "deny",
            .kind = "http",
            .method = request.method,

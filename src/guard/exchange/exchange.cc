@@ -81,21 +81,22 @@ void Exchange::begin(bool kept) {
   if (kept && (may_repeat(request_.method) || c_.upstream.source->may_refuse())) replay_.emplace();
   std::string head(std::exchange(head_, {}));
   const http::Body& body = request_.body;
-  bool in_chunks = body.kind() == http::Body::Kind::chunked || (request_.grows && body.left() > kMostCollected) ||
-                   (request_.decodes && body.kind() != http::Body::Kind::none);  // the decoded length has no bound
+  const Request::Content& content = request_.content;
+  bool in_chunks = body.kind() == http::Body::Kind::chunked || (content.grows && body.left() > kMostCollected) ||
+                   (content.decodes && body.kind() != http::Body::Kind::none);  // the decoded length has no bound
   up_framing_ = body.kind() == http::Body::Kind::none ? Framing::none : in_chunks ? Framing::chunked : Framing::length;
-  if (up_framing_ == Framing::length && request_.grows) {
+  if (up_framing_ == Framing::length && content.grows) {
     collected_head_ = head.size();
     collected_ = std::move(head);
   } else {
     append_framing(up_framing_, body.left(), head);
     write_upstream(head);
-    if (up_framing_ == Framing::length && !request_.expects_continue) unread_ = body.left();
+    if (up_framing_ == Framing::length && !request_.client.expects_continue) unread_ = body.left();
   }
-  if (request_.grows && request_.expects_continue) {
+  if (content.grows && request_.client.expects_continue) {
     // The server is asked only when the whole body has arrived. The server's own 100 would be the second one.
     c_.client.out.append("HTTP/1.1 100 Continue\r\n\r\n");
-    request_.expects_continue = false;
+    request_.client.expects_continue = false;
   }
 }
 
@@ -245,7 +246,7 @@ bool Exchange::send_body() {
   if (!next_piece(progress)) return false;
   if (!g_payload.empty() && !up_scan_.feed(g_payload, g_scanned)) return refuse_request();
   // A possible placeholder that must be swapped must not be split.
-  bool holds = sending_ == Sending::streaming && !request_.grows && up_scan_.holds();
+  bool holds = sending_ == Sending::streaming && !request_.content.grows && up_scan_.holds();
   bool release = held_up_.due(holds, !g_scanned.empty(), c_.now());
   if (release) held_up_.released();
   if (release && !up_scan_.pause(g_scanned)) return refuse_request();

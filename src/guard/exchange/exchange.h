@@ -65,10 +65,11 @@ class Exchange {
         head_(head),
         secrets_(c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_nobody()),
         scan_(c, secrets_, request),
-        up_scan_(scan_.outgoing(Place::body, request.syntax)),
-        up_stream_(scan_.stream(Place::body, request.syntax, request.decodes ? "" : request.codings)),
+        up_scan_(scan_.outgoing(Place::body, request.content.syntax)),
+        up_stream_(
+            scan_.stream(Place::body, request.content.syntax, request.content.decodes ? "" : request.content.codings)),
         down_scan_(scan_.incoming()) {
-    if (request.decodes) up_decoder_ = scan::ContentDecoder::make(request.codings);
+    if (request.content.decodes) up_decoder_ = scan::ContentDecoder::make(request.content.codings);
   }
 
   ~Exchange() {

@@ -28,13 +28,14 @@ void Exchange::write_head(size_t line_end, bool final) {
       continue;
     out.append(each.name).append(": ").append(each.value).append("\r\n");
   }
-  if (head.status == 101) out.append("Connection: upgrade\r\nUpgrade: ").append(request_.upgrade).append("\r\n");
+  if (head.status == 101)
+    out.append("Connection: upgrade\r\nUpgrade: ").append(request_.upgrade.protocol).append("\r\n");
   if (final) {
     if (down_framing_ == Framing::chunked) out.append("Transfer-Encoding: chunked\r\n");
     else if (head.content_length && !head.chunked && !decoder_)
       out.append("Content-Length: ").append(std::to_string(*head.content_length)).append("\r\n");
     if (!client_keep_) out.append("Connection: close\r\n");
-    else if (request_.minor == 0) out.append("Connection: keep-alive\r\n");
+    else if (request_.client.minor == 0) out.append("Connection: keep-alive\r\n");
   }
   out.append("\r\n");
 }
@@ -69,9 +70,9 @@ bool Exchange::no_answer() {
 bool Exchange::switch_protocols(size_t line_end) {
   const http::Head& head = g_head;
   const http::Header* to = head.find("upgrade");
-  if (request_.upgrade.empty() || !to || !http::has_token(to->value, request_.upgrade))
+  if (request_.upgrade.protocol.empty() || !to || !http::has_token(to->value, request_.upgrade.protocol))
     return fail_with(502, "bad_answer", "the server switched to a protocol that the client did not ask for");
-  if (request_.framed && head.find("sec-websocket-extensions"))
+  if (request_.upgrade.framed && head.find("sec-websocket-extensions"))
     return fail_with(502, "bad_answer", "the server chose a WebSocket extension that the client did not offer");
   if (sending_ != Sending::done) return false;  // what the client sends is still the request's body
   answering_ = Answering::switching;
@@ -94,7 +95,7 @@ bool Exchange::interim_answer(size_t line_end) {
   if (++interim_ > kMost)
     return fail_with(502, "bad_answer", "the server's answer is not valid: too many interim answers");
   replay_.reset();  // a part of an answer arrived, so the request cannot be repeated
-  bool wanted = request_.minor == 1 && (g_head.status != 100 || request_.expects_continue);
+  bool wanted = request_.client.minor == 1 && (g_head.status != 100 || request_.client.expects_continue);
   if (wanted) write_head(line_end, false);
   c_.upstream.in.erase(0, g_head.size);
   return true;
@@ -193,8 +194,8 @@ void Exchange::begin_body() {
   sent_before_ = c_.client.sent;
   bool in_chunks = decoder_ || answer_.kind() == http::Body::Kind::chunked;
   bool unknown = in_chunks || answer_.kind() == http::Body::Kind::until_close;
-  down_framing_ = in_chunks && request_.minor == 1 ? Framing::chunked : Framing::none;
-  client_keep_ = request_.keep && sending_ == Sending::done && (!unknown || down_framing_ == Framing::chunked);
+  down_framing_ = in_chunks && request_.client.minor == 1 ? Framing::chunked : Framing::none;
+  client_keep_ = request_.client.keep && sending_ == Sending::done && (!unknown || down_framing_ == Framing::chunked);
 }
 
 // Puts the next piece of the answer into g_payload, without its coding. Returns false if that failed.

@@ -79,7 +79,7 @@ bool Exchange::release_messages(MessageScan& messages, std::string& out, HeldBac
 Task<Outcome> Exchange::upgraded() {
   Stream &client = c_.client, &up = c_.upstream;
   std::optional<MessageScan> to_server, to_client;
-  if (request_.framed) {
+  if (request_.upgrade.framed) {
     to_server.emplace(
         WebSocketSender::client,
         MessageRules{.filter = [this] { return scan_.outgoing(Place::message, Syntax::text); },

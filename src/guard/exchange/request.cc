@@ -181,9 +181,9 @@ std::string codings_of(const http::Head& head) {
 
 // Returns whether the guard removes the codings of a body. It does so for the agent's model, where it replaces secrets
 // instead of refusing them. That cannot be done in coded bytes.
-bool decodes(const HostSecrets& secrets, const Request& request) {
-  if (!secrets.model || request.codings.empty()) return false;
-  auto decoder = scan::ContentDecoder::make(request.codings);
+bool decodes(const HostSecrets& secrets, const Request::Content& content) {
+  if (!secrets.model || content.codings.empty()) return false;
+  auto decoder = scan::ContentDecoder::make(content.codings);
   return decoder && !decoder->plain();
 }
 
@@ -193,7 +193,7 @@ bool goes_on(const http::Head& head, const Request& request, const http::Header*
              const HostSecrets& secrets) {
   if (hop_by_hop(header.name) || (connection && http::has_token(connection->value, header.name))) return false;
   if (!secrets.bound.empty() && http::iequals(header.name, "accept-encoding")) return false;
-  if (request.decodes && http::iequals(header.name, "content-encoding")) return false;
+  if (request.content.decodes && http::iequals(header.name, "content-encoding")) return false;
   if (http::iequals(header.name, "sec-websocket-extensions")) return false;               // asks for compression
   if (http::iequals(header.name, "expect") && puts_in_body(head, secrets)) return false;  // the guard collects the body
   return std::ranges::none_of(
@@ -269,9 +269,9 @@ void write_head(const Connection& c, const http::Head& head, const Request& requ
     if (writes_header(*secret)) line(secret->header, secret->template_before + secret->value + secret->template_after);
   // Answers are scanned for the value, so they must come without a coding.
   if (!secrets.bound.empty()) line("Accept-Encoding", "identity");
-  if (!request.upgrade.empty()) {
+  if (!request.upgrade.protocol.empty()) {
     line("Connection", "upgrade");
-    line("Upgrade", request.upgrade);
+    line("Upgrade", request.upgrade.protocol);
   } else if (const http::Header* te = head.find("te"); te && http::has_token(te->value, "trailers")) {
     line("Connection", "TE");
     line("TE", "trailers");
@@ -283,14 +283,14 @@ void write_head(const Connection& c, const http::Head& head, const Request& requ
 
 Verdict prepare_request(Connection& c, const http::Head& head, Request& request, std::string& out) {
   c.hides_path = false;
-  request = Request{.method = std::string(head.method), .keep = head.keeps_open(), .minor = head.minor};
+  request = Request{.method = std::string(head.method), .client = {.minor = head.minor, .keep = head.keeps_open()}};
   if (auto verdict = find_destination(c, head, request); !verdict.allowed) return verdict;
   if (auto verdict = judge_named_hosts(c, head, request); !verdict.allowed) return verdict;
   // Secrets are bound to a host, and only TLS proves the identity of the host.
   const HostSecrets& secrets = c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_nobody();
   request.body = http::Body::of_request(head);
-  if (request.body.kind() != http::Body::Kind::none) request.codings = codings_of(head);
-  request.decodes = decodes(secrets, request);
+  if (request.body.kind() != http::Body::Kind::none) request.content.codings = codings_of(head);
+  request.content.decodes = decodes(secrets, request.content);
   RequestScan scan(c, secrets, request);
   Outgoing outgoing;
   if (!pass_secrets(head, request, secrets, scan, outgoing)) {
@@ -300,13 +300,14 @@ Verdict prepare_request(Connection& c, const http::Head& head, Request& request,
   if (!c.tls && c.config->secrets.any_in(c.host.name))
     return {.code = "secret", .reason = "the host's name contains a secret"};
   request.removed = std::move(outgoing.removed);
-  request.grows = puts_in_body(head, secrets);
-  request.expects_continue = head.expect_continue;
-  request.framed = !secrets.all->empty() || request.restricted;
+  request.content.grows = puts_in_body(head, secrets);
+  request.client.expects_continue = head.expect_continue;
+  auto& [protocol, framed] = request.upgrade;
+  framed = !secrets.all->empty() || request.restricted;
   if (const http::Header* upgrade = head.find("upgrade"); upgrade && head.minor == 1)
-    request.upgrade = protocol_to_ask_for(upgrade->value, request.framed);
-  request.framed |= http::iequals(request.upgrade, "websocket");
-  request.syntax = syntax_of(head.find("content-type") ? head.find("content-type")->value : "");
+    protocol = protocol_to_ask_for(upgrade->value, framed);
+  framed |= http::iequals(protocol, "websocket");
+  request.content.syntax = syntax_of(head.find("content-type") ? head.find("content-type")->value : "");
   write_head(c, head, request, secrets, outgoing, out);
   bool knows_length = request.body.kind() == http::Body::Kind::length;
   auto admission = c.context.budget.admit(c.host, out.size(), knows_length ? request.body.left() : 0);

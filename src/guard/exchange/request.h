@@ -19,15 +19,23 @@ struct Request {
   std::string removed;  // dropped headers, for the record: those that ask for another method or path, and the agent's
                         // own credentials
   http::Body body;
-  Syntax syntax = Syntax::text;  // of the body
-  std::string codings;           // of the body, as in Content-Encoding
-  bool decodes = false;          // the body goes on without its codings, so that a marker can replace a secret in it
-  bool grows = false;            // values are put into the body, so its length is unknown before its end
-  bool keep = true;              // the client may send another request
-  bool expects_continue = false;
-  std::string upgrade;  // the protocol that the client asks to switch to, or empty
-  bool framed = false;  // after an upgrade, only WebSocket frames without extensions pass, and they are scanned
-  int minor = 1;
+  // What the body contains, and how it goes on.
+  struct Content {
+    Syntax syntax = Syntax::text;
+    std::string codings;   // as in Content-Encoding
+    bool decodes = false;  // it goes on without its codings, so that a marker can replace a secret in it
+    bool grows = false;    // values are put into it, so its length is unknown before its end
+  } content;
+  // What the client said about its connection.
+  struct Client {
+    int minor = 1;     // of its HTTP/1 version
+    bool keep = true;  // it may send another request
+    bool expects_continue = false;
+  } client;
+  struct Upgrade {
+    std::string protocol;  // the protocol that the client asks to switch to, or empty
+    bool framed = false;   // afterward, only WebSocket frames without extensions pass, and they are scanned
+  } upgrade;
   Budget::Account* account = nullptr;  // of the host; null until the request is allowed
   bool warned = false;                 // a warning was recorded for a secret that passed anyway
 };
