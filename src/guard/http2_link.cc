@@ -41,9 +41,9 @@ class StreamPort : public Port {
 
 void open_on(Source& source, std::shared_ptr<h2::Stream> stream, Waker* waker) {
   stream->on_change = [&source, s = stream.get()] {
-    source.readable = true;
-    source.writable |= s->has_room() || s->closed();
-    if (s->broken()) source.hup = source.broken = true;
+    source.ready.read = true;
+    source.ready.write |= s->has_room() || s->closed();
+    if (s->broken()) source.peer = Source::Peer::gone;
     source.wake();
   };
   source.open(std::make_unique<StreamPort>(std::move(stream)), waker);

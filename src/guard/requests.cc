@@ -85,7 +85,7 @@ Task<Parse> next_head(Connection& c, bool first) {
     if (client.fill()) continue;
     if (client.eof || client.failed || c.now() >= deadline) co_return Parse::incomplete;
     // An upstream that sends or ends without a request need not be kept.
-    if (c.upstream && c.upstream.source->readable) {
+    if (c.upstream && c.upstream.source->ready.read) {
       c.upstream.fill();
       if (c.upstream.eof || c.upstream.failed || !c.upstream.in.empty()) c.upstream.reset();
     }

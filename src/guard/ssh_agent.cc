@@ -61,7 +61,7 @@ Task<bool> serve_ssh_agent(Connection& c) {
     c.client.in.erase(0, 4 + length);
     call.answered = false;
     int64_t deadline = c.now() + kAnswer;
-    while (!call.answered && !call.over && !c.client.source->broken && c.now() < deadline) co_await c.wait(deadline);
+    while (!call.answered && !call.over && !c.client.source->is_gone() && c.now() < deadline) co_await c.wait(deadline);
     if (!call.answered || call.over) break;
     for (int shift = 24; shift >= 0; shift -= 8) c.client.out += static_cast<char>(call.answer.size() >> shift & 255);
     c.client.out.append(call.answer);

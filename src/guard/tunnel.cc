@@ -43,7 +43,7 @@ struct Direction {
 
 // Empties the pipe as far as the peer takes the bytes.
 bool drain(Direction& d) {
-  while (d.in_pipe > 0 && d.to.source->writable) {
+  while (d.in_pipe > 0 && d.to.source->ready.write) {
     ssize_t n = splice_bytes(d.pipe.read.get(), d.to.source->fd(), d.in_pipe);
     if (n > 0) {
       d.in_pipe -= static_cast<size_t>(n);
@@ -51,7 +51,7 @@ bool drain(Direction& d) {
     } else if (n < 0 && errno == EINTR) {
       continue;
     } else if (n < 0 && errno == EAGAIN) {
-      d.to.source->writable = false;
+      d.to.source->ready.write = false;
     } else {
       d.fail();
       return false;
@@ -66,7 +66,7 @@ bool round(Context& context, Direction& d) {
   if (!drain(d)) return false;
   d.moved |= d.to.flush();
   if (d.to.failed) d.fail();
-  if (d.is(Direction::State::failed) || d.is(Direction::State::limited) || !d.to.flushed() || !from.readable ||
+  if (d.is(Direction::State::failed) || d.is(Direction::State::limited) || !d.to.flushed() || !from.ready.read ||
       d.from.eof)
     return false;
   if (!d.bulk) {
@@ -89,7 +89,7 @@ bool round(Context& context, Direction& d) {
     if (sent < n)
       d.to.out.assign(scratch + std::max<ssize_t>(sent, 0), static_cast<size_t>(n - std::max<ssize_t>(sent, 0)));
     d.bulk = static_cast<size_t>(n) == kSmall;
-    return from.readable;
+    return from.ready.read;
   }
   if (!d.pipe.read) d.pipe = context.pipes.take();
   if (!d.pipe.read) {
@@ -105,7 +105,7 @@ bool round(Context& context, Direction& d) {
     return drain(d);
   }
   if (n < 0 && errno == EINTR) return true;
-  if (n < 0 && errno == EAGAIN) from.readable = false;
+  if (n < 0 && errno == EAGAIN) from.ready.read = false;
   else if (n == 0) d.from.eof = true;
   else d.fail();
   return false;

@@ -112,7 +112,7 @@ Task<Verdict> Upstreams::connect(Connection& c) {
     waiting_.insert(&c.waker);
     co_await c.wait(deadline);
     waiting_.erase(&c.waker);
-    if (c.client.source->broken || c.now() >= deadline)
+    if (c.client.source->is_gone() || c.now() >= deadline)
       co_return Verdict{
           .status = 504, .code = "connect_timeout", .reason = "the connection to the host could not be made in time"};
   }

@@ -82,7 +82,7 @@ Task<bool> room_in_record(Connection& c) {
   Audit::Watcher watcher(audit, c.waker);
   // If lines cannot be written at all, the request is refused instead of waiting.
   while (audit.congested() && audit.stuck().empty()) {
-    if (c.client.source->broken) co_return false;
+    if (c.client.source->is_gone()) co_return false;
     co_await c.wait(c.now() + kHeadPatience);
   }
   co_return true;
@@ -94,7 +94,7 @@ Task<bool> recorded(Connection& c) {
   if (audit.reached(mark)) co_return true;
   Audit::Watcher watcher(audit, c.waker);
   while (!audit.reached(mark)) {
-    if (!audit.stuck().empty() || c.client.source->broken) co_return false;
+    if (!audit.stuck().empty() || c.client.source->is_gone()) co_return false;
     co_await c.wait(c.now() + kHeadPatience);
   }
   co_return true;

@@ -34,7 +34,7 @@ std::unique_ptr<Source> begin_connect(const Endpoint& to, bool wide, Waker& wake
   int result = ::connect(fd.get(), address.get(), address.size());
   if (result != 0 && errno != EINPROGRESS) return nullptr;
   auto source = std::make_unique<Source>();
-  source->open(fd.release(), &waker, false, result == 0);
+  source->open(fd.release(), &waker, {.read = false, .write = result == 0});
   source->watch();
   return source;
 }
@@ -101,8 +101,8 @@ Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t 
     }
     co_await waker.wait(to.targets.more() ? std::min(deadline, next_at) : deadline);
     for (auto& attempt : attempts) {
-      if (!attempt->writable) continue;
-      if (attempt->broken) {
+      if (!attempt->ready.write) continue;
+      if (attempt->is_gone()) {
         last = connect_error(*attempt);
         attempt.reset();
         next_at = 0;  // another attempt need not wait for the stagger
@@ -112,7 +112,7 @@ Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t 
       co_return dialed;
     }
     std::erase(attempts, nullptr);
-    if (client && client->broken) {
+    if (client && client->is_gone()) {
       last = "the client closed the connection";
       break;
     }
@@ -192,12 +192,12 @@ Task<Dialed> resolved(Context& context, Waker& waker, Addresses& to, int64_t dea
   Lookup& lookup = *to.lookup;
   auto now = [&] { return context.loop.now(); };
   while (true) {
-    while (now() < lookup.usable_at() && now() < deadline && !(client && client->broken))
+    while (now() < lookup.usable_at() && now() < deadline && !(client && client->is_gone()))
       co_await waker.wait(std::min(deadline, lookup.usable_at()));
     to.update();
     if (to.targets.more()) co_return Dialed{};
     // The addresses so far cannot be used, but those of the other family may be usable.
-    if (lookup.done() || now() >= deadline || (client && client->broken)) break;
+    if (lookup.done() || now() >= deadline || (client && client->is_gone())) break;
     co_await waker.wait(deadline);
   }
   if (!to.refused.empty())

@@ -76,7 +76,7 @@ struct Pump {
         shut = true;
       }
       if (progress) continue;
-      if (read_all && f.source.broken) break;  // the connection is gone completely
+      if (read_all && f.source.is_gone()) break;  // the connection is gone completely
       f.source.watch();
       co_await f.waker.wait(streams.loop_.now() + (streams.audit_.congested() ? 20 : kForever));
     }

@@ -272,7 +272,7 @@ bool Exchange::upload_is_over() {
   // If the server closed the connection just then, what was sent to it can be sent again.
   if (up.is_deaf()) return answering_ != Answering::head || !replay_;
   if (answering_ != Answering::done) return false;
-  if (up.in.empty() && up.source->readable) up.fill();
+  if (up.in.empty() && up.source->ready.read) up.fill();
   return status_ >= 300 || up.eof || up.failed || !up.in.empty();
 }
 
@@ -303,7 +303,7 @@ bool Exchange::step() {
   }
   progress |= !client.flushed() && client.flush();
   // The client may give up while the server prepares its answer.
-  if (sending_ == Sending::done && client.source->hup && client.in.size() < kHigh) progress |= client.fill();
+  if (sending_ == Sending::done && client.source->has_ended() && client.in.size() < kHigh) progress |= client.fill();
   if (client.failed) {
     up.reset();
     outcome_ = Outcome::abort;

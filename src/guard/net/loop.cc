@@ -41,13 +41,13 @@ Waker::Wait Waker::wait(int64_t deadline) {
 
 bool Waker::Wait::await_resume() { return std::exchange(waker.signal_, Signal::none) == Signal::event; }
 
-void Source::open(int fd, Waker* waker, bool can_read, bool can_write) {
+void Source::open(int fd, Waker* waker, Readiness known) {
   close();
   fd_.reset(fd);
   waker_ = waker;
-  readable = can_read;
-  writable = can_write;
-  hup = broken = cut = false;
+  ready = known;
+  peer = Peer::sending;
+  cut = false;
   unread_.clear();
 }
 
@@ -68,7 +68,7 @@ void Source::wake() {
 void Source::watch() {
   if (watched_ || !fd_) return;
   if (on_event) g_events->watch(fd_.get(), this, EventQueue::kIn);
-  else g_events->watch_edges(fd_.get(), this, &readable, &writable);
+  else g_events->watch_edges(fd_.get(), this, &ready.read, &ready.write);
   watched_ = true;
 }
 
@@ -81,7 +81,7 @@ void Source::close() {
 
 void Source::unread(std::string bytes) {
   unread_.insert(0, bytes);
-  readable = true;
+  ready.read = true;
 }
 
 ssize_t Source::recv(void* buffer, size_t size) {
@@ -92,27 +92,27 @@ ssize_t Source::recv(void* buffer, size_t size) {
     if (unread_.empty()) std::string().swap(unread_);
     return static_cast<ssize_t>(n);
   }
-  if (!readable) {
+  if (!ready.read) {
     errno = EAGAIN;
     return -1;
   }
   ssize_t n;
   if (port_) {
     n = port_->recv(buffer, size);
-    if (n < 0 && errno == EAGAIN) readable = false;
+    if (n < 0 && errno == EAGAIN) ready.read = false;
     return n;
   }
   do n = ::recv(fd_.get(), buffer, size, 0);
   while (n < 0 && errno == EINTR);
-  if (n < 0 && errno == EAGAIN) readable = false;
+  if (n < 0 && errno == EAGAIN) ready.read = false;
   // According to epoll(7), a short read has drained the socket, and later bytes cause a new edge. A FIN that was
   // already reported causes none.
-  else if (n > 0 && static_cast<size_t>(n) < size && !hup) readable = false;
+  else if (n > 0 && static_cast<size_t>(n) < size && !has_ended()) ready.read = false;
   return n;
 }
 
 ssize_t Source::send(const void* bytes, size_t size) {
-  if (!writable) {
+  if (!ready.write) {
     errno = EAGAIN;
     return -1;
   }
@@ -120,9 +120,9 @@ ssize_t Source::send(const void* bytes, size_t size) {
   do n = port_ ? port_->send(bytes, size) : ::send(fd_.get(), bytes, size, MSG_NOSIGNAL);
   while (n < 0 && errno == EINTR);
   if (n < 0 && errno == EAGAIN) {
-    writable = false;
+    ready.write = false;
   } else if (n < 0) {
-    cut = readable = true;
+    cut = ready.read = true;
   }
   return n;
 }
@@ -175,10 +175,10 @@ void Loop::run(const std::function<int()>& after_turn) {
         source->on_event(bits);
         continue;
       }
-      if (bits & (kIn | kPeerEnded | kHangUp | kError)) source->readable = true;
-      if (bits & (kOut | kHangUp | kError)) source->writable = true;
-      if (bits & (kPeerEnded | kHangUp | kError)) source->hup = true;
-      if (bits & (kHangUp | kError)) source->broken = true;
+      if (bits & (kIn | kPeerEnded | kHangUp | kError)) source->ready.read = true;
+      if (bits & (kOut | kHangUp | kError)) source->ready.write = true;
+      if (bits & (kHangUp | kError)) source->peer = Source::Peer::gone;
+      else if ((bits & kPeerEnded) && !source->has_ended()) source->peer = Source::Peer::ended;
       if (source->waker_) source->waker_->wake();
     }
     fire_timers();

@@ -56,8 +56,8 @@ class Waker {
   enum class Signal : uint8_t { none, deadline, event } signal_ = Signal::none;  // an event replaces a deadline
 };
 
-// A connection without a descriptor, such as a stream of an HTTP/2 connection. Its owner sets the flags of the Source
-// and then wakes the Source's Waker.
+// A connection without a descriptor, such as a stream of an HTTP/2 connection. Its owner sets `ready` and `peer` of the
+// Source and then wakes the Source's Waker.
 class Port {
  public:
   Port() = default;
@@ -73,6 +73,11 @@ class Port {
   virtual bool refused() const { return false; }         // whether the peer says that it did nothing with what was sent
 };
 
+// What can probably be done without waiting. A call that would have to wait corrects it, and an event sets it again.
+struct Readiness {
+  bool read = false, write = false;
+};
+
 // A descriptor in the reactor, or a Port. It cannot be moved, because the queue of events holds its address.
 class Source {
  public:
@@ -82,7 +87,7 @@ class Source {
   ~Source() { close(); }
 
   // Takes ownership of the descriptor. The descriptor is registered only when something first has to wait for it.
-  void open(int fd, Waker* waker, bool readable = true, bool writable = true);
+  void open(int fd, Waker* waker, Readiness ready = {.read = true, .write = true});
   void open(std::unique_ptr<Port> port, Waker* waker);
   void watch();
   void close();
@@ -107,10 +112,17 @@ class Source {
   // Puts back bytes that were read ahead. The next recv() returns them first.
   void unread(std::string bytes);
 
-  bool readable = false, writable = false;
-  bool hup = false;     // the peer finished sending or the connection broke: reads must continue to the end
-  bool broken = false;  // the connection is gone in both directions, or has an error
-  bool cut = false;     // a send failed: the peer takes no more, but what it sent before can still be read
+  Readiness ready;
+  // What the peer still does. The state changes only downward in this list. When the peer no longer sends, reads must
+  // continue to the end, because what it sent before still counts.
+  enum class Peer : uint8_t {
+    sending,
+    ended,  // it finished sending
+    gone,   // the connection is gone in both directions, or has an error
+  } peer = Peer::sending;
+  bool has_ended() const { return peer != Peer::sending; }
+  bool is_gone() const { return peer == Peer::gone; }
+  bool cut = false;  // a send failed: the peer takes no more, but what it sent before can still be read
 
   // The number of further reads that TLS may make, or -1 for any number. What TLS handles itself, such as new keys, is
   // not returned to the caller, and a peer that sends it without a pause would otherwise keep a single call busy.

@@ -31,7 +31,7 @@ bool Stream::fill() {
   count();
   if (eof || failed || !source) return false;
   if (g_held > kMostHeld) return failed = true;
-  if (!source->readable && !(ssl && SSL_has_pending(ssl.get()))) return false;
+  if (!source->ready.read && !(ssl && SSL_has_pending(ssl.get()))) return false;
   ssize_t n;
   if (ssl) {
     constexpr int kReads = 4;  // a record takes up to three

@@ -56,7 +56,7 @@ TEST(StreamTest, NewKeysWithoutEndLetOthersHaveTheirTurn) {
   for (Stream* each : {&client, &server}) attach(each->ssl.get(), each->source.get());
   for (int i = 0; i < 4; ++i)
     for (Stream* each : {&client, &server}) {
-      each->source->readable = true;
+      each->source->ready.read = true;
       SSL_do_handshake(each->ssl.get());
     }
   ASSERT_TRUE(SSL_is_init_finished(client.ssl.get()) && SSL_is_init_finished(server.ssl.get()));
@@ -65,7 +65,7 @@ TEST(StreamTest, NewKeysWithoutEndLetOthersHaveTheirTurn) {
     ASSERT_EQ(SSL_do_handshake(server.ssl.get()), 1);
   }
   ASSERT_EQ(SSL_write(server.ssl.get(), "x", 1), 1);
-  client.source->readable = true;
+  client.source->ready.read = true;
   int turns = 0;
   read(loop, waker, client, turns);
   loop.run([] { return -1; });

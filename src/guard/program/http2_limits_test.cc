@@ -190,7 +190,7 @@ TEST(Http2LinkTest, APeerThatDoesNotReadIsStillRead) {
     auto asked = peer.open();
     asked->write(kGet);
     peer.transmit(arriving, 1 << 20);
-    stream.source->readable = true;
+    stream.source->ready.read = true;
     step(session, stream, 0);
     return session.accept();
   };
