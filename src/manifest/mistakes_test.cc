@@ -166,7 +166,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "'web'"},
         Mistake{"bottles:\n  base: {}\n  web: {extends: [bse]}\n", "p.yaml:3:19: extends: there is no bottle 'bse'",
                 "'base'"},
-        Mistake{"bottles:\n  a: {extends: [b]}\n  b: {extends: [a]}\n", "p.yaml:3:17: extends has a cycle: a → b → a",
+        Mistake{"bottles:\n  a: {extends: [b]}\n  b: {extends: [a]}\n",
+                "p.yaml:3:17: extends has a cycle: "
+                "a → b → a",
                 "remove"},
         Mistake{"bottles:\n  a: {extends: [a]}\n", "p.yaml:2:17: extends has a cycle: a → a", ""},
         Mistake{"bottles: {w: {image: a, dockerfile: b}}\n", "p.yaml:1:37: image and dockerfile cannot", ""},

@@ -11,8 +11,8 @@ namespace bottle::scan {
 
 inline constexpr size_t kLongestPiece = 128;  // in bytes; longer values are not pieces of a secret
 
-// Returns the values of "a=…&b=…" and of the fields and lists of JSON, without the text between them. Leaves out keys
-// and values longer than kLongestPiece bytes, and those that begin outside of the regions.
+// Returns the values of "a=…&b=…" and of the fields and lists of JSON, without the text between them. Leaves out
+// keys and values longer than kLongestPiece bytes, and those that begin outside of the regions.
 Decoded joined_values(std::string_view text, const std::vector<Region>& regions);
 
 // Calls each(name, value) for the first kMostValues such values. Items of a list have the name of the list. Returns

@@ -10,19 +10,19 @@
 namespace bottle::session {
 
 enum class FrameType : char {
-  input = 'i',   // → keystrokes
-  resize = 'w',  // → {"rows":…,"cols":…}
-  detach = 'd',  // → the terminal detaches; the agent continues
-  stop = 'x',    // → end the session now
-  policy = 'y',  // → {"id":…,"allow":{…}} or {"id":…,"deny":"host"}; answered by an event
-  job = 'j',     // → the plan and, for a session on this machine, its values; the first frame of a start
-  values = 'v',  // → {"env":…,"secrets":…}: values of a job for a remote machine, sent after it. Empty from a launcher:
-                 // the remote machine is the expected one
-  attach = 'a',  // → {"from":N}: requests the agent's output from position N, or its last screen if there is no N
-  guard = 'g',   // ↔ a line of the far guard's control channel that the near side answers; {"type":"relay"} announces a
-                 // near side
+  input = 'i',       // → keystrokes
+  resize = 'w',      // → {"rows":…,"cols":…}
+  detach = 'd',      // → the terminal detaches; the agent continues
+  stop = 'x',        // → end the session now
+  policy = 'y',      // → {"id":…,"allow":{…}} or {"id":…,"deny":"host"}; answered by an event
+  job = 'j',         // → the plan and, for a session on this machine, its values; the first frame of a start
+  values = 'v',      // → {"env":…,"secrets":…}: values of a job for a remote machine, sent after it. Empty from a
+                     // launcher: the remote machine is the expected one
+  attach = 'a',      // → {"from":N}: requests the agent's output from position N, or its last screen if there is no N
+  guard = 'g',       // ↔ a line of the far guard's control channel that the near side answers; {"type":"relay"}
+                     // announces a near side
   metrics = 'm',     // ↔ asks for the session's counters; the answer is {"guard_up":…}
-  decisions = 'n',   // ↔ {"from":N}: asks for the latest decisions; the answer is {"from":…,"next":…,"decisions":…}
+  decisions = 'n',   // ↔ {"from":N}: asks for the latest decisions; the answer is {"from":…,"decisions":…}
   ping = '?',        // → asks whether the other side is alive; answered by a pong
   pong = '!',        // ← answers a ping
   output = 'o',      // ← the agent's stdout (or its terminal)
