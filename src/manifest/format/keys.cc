@@ -38,10 +38,8 @@ constexpr Key kKeys[] = {
 
     {"bottle", "extends", Shape::list, Type::name, "",
      "Bottles whose settings this one inherits, in order. Maps are merged by name, and `egress.limit` by key; "
-     "`egress.allow`, `egress.presets`, "
-     "`egress.lan`, "
-     "`egress.extra_ca`, `egress.allowed_secrets`, `scan.secrets`, `scan.rules`, `packages` and `ssh` are joined; "
-     "this bottle's value replaces any other."},
+     "`egress.allow`, `egress.presets`, `egress.lan`, `egress.extra_ca`, `egress.allowed_secrets`, `scan.secrets`, "
+     "`scan.rules`, `packages` and `ssh` are joined; this bottle's value replaces any other."},
     {"bottle", "image", Shape::one, Type::text, "",
      "An image that the engine has. Without `image` or `dockerfile`, `bottle` builds one with the provider's program."},
     {"bottle", "dockerfile", Shape::one, Type::host_path, "",
@@ -69,8 +67,7 @@ constexpr Key kKeys[] = {
      kOptional, false, Type::env_name},
     {"bottle", "secrets", Shape::map, Type::section, "secret",
      "Values that the agent can use but never sees. It holds a placeholder, and the guard puts in the value in "
-     "requests "
-     "to the bound hosts."},
+     "requests to the bound hosts."},
     {"bottle", "scan", Shape::one, Type::section, "scan",
      "What the guard looks for in addition to secrets and the credentials that it recognizes by their form."},
     {"bottle", "egress", Shape::one, Type::section, "egress",
@@ -120,15 +117,13 @@ constexpr Key kKeys[] = {
 
     {"scan", "secrets", Shape::list, Type::host_path, "",
      "Files on this machine whose values must not leave: the values in lines `NAME=VALUE` or in JSON, otherwise each "
-     "line. "
-     "See [guard.md](guard.md#files-of-secrets)."},
+     "line. See [guard.md](guard.md#files-of-secrets)."},
     {"scan", "rules", Shape::list, Type::host_path, "",
      "Files with your own rules for credentials; see [rules.md](rules.md)."},
 
     {"egress", "allow", Shape::list, Type::rule, "rule",
      "Hosts that the bottle can reach, on ports 443 and 80. A host alone allows any method and path, and the guard "
-     "does "
-     "not inspect it unless a secret is bound to it."},
+     "does not inspect it unless a secret is bound to it."},
     {"egress", "presets", Shape::list, Type::preset, "",
      "Ready-made rules for common services, added to those of `allow`, such as `npm`, `pypi` or `github-read`. `bottle "
      "egress presets` lists them. `npm@1` pins a version, so that its rules never change."},
@@ -178,9 +173,7 @@ constexpr Key kKeys[] = {
      "then inspected."},
     {"rule", "on_injection", Shape::one, Type::choice, "block|warn",
      "What happens to an answer of this host with instructions to the agent. Default: `egress.on_injection`. The host "
-     "is "
-     "then inspected."},
-
+     "is then inspected."},
     {"rule", "limit", Shape::one, Type::section, "limit",
      "The most that the session may use of the hosts of this rule together. `tokens` and `cost` make the host "
      "inspected."},
@@ -252,8 +245,7 @@ constexpr Key kKeys[] = {
     {"vm", "disk", Shape::one, Type::size, "", "Disk."},
     {"vm", "allow_vpn", Shape::one, Type::flag, "",
      "If `true`, starts on the VM even if it has a VPN, or a route to a private network that your machine is in. Same "
-     "as "
-     "`--allow-vpn`."},
+     "as `--allow-vpn`."},
     {"vm", "options", Shape::map, Type::text, "",
      "Options of the provider, such as `region: fsn1`; see [providers.md](providers.md)."},
 
