@@ -37,7 +37,8 @@ std::vector<wire::HostUsage> at_most(size_t most, const std::map<std::string, wi
 }  // namespace
 
 void UsageBook::take(const wire::Usage& usage) {
-  for (const auto& each : usage.hosts) hosts_[each.host] = each;
+  for (const auto& each : usage.hosts)
+    if (hosts_.size() < kMostKept || hosts_.contains(each.host)) hosts_[each.host] = each;
 }
 
 std::vector<wire::HostUsage> UsageBook::all() const { return at_most(kMost, hosts_); }

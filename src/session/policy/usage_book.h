@@ -13,7 +13,8 @@ namespace bottle::session {
 
 class UsageBook {
  public:
-  // Takes what the guard said last of each host.
+  // Takes what the guard said last of each host. Takes no hosts beyond kMostKept. A guard never names so many, unless
+  // it is hostile: the agent chooses what it reads.
   void take(const wire::Usage& usage);
   // Returns all of it for the next guard. Hosts beyond kMost are not told apart.
   std::vector<wire::HostUsage> all() const;
@@ -21,7 +22,7 @@ class UsageBook {
   // kMostShown are not told apart.
   std::vector<wire::HostUse> shown() const;
 
-  static constexpr size_t kMost = 4900, kMostShown = 300;
+  static constexpr size_t kMostKept = 16'384, kMost = 4900, kMostShown = 300;
 
  private:
   std::map<std::string, wire::HostUsage> hosts_;

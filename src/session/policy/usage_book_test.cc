@@ -34,5 +34,15 @@ TEST(UsageBook, LosesNoCountOfTheHostsBeyondItsBounds) {
   EXPECT_EQ(book.shown().back().host, wire::kOtherHosts);
 }
 
+TEST(UsageBook, IsBoundedWhateverAGuardSays) {
+  UsageBook book;
+  for (size_t i = 0; i < UsageBook::kMostKept + 100; ++i) book.take({{{std::to_string(i), 1, 1, 2, 0, 0, 0}}});
+  book.take({{{"0", 1, 6, 2, 0, 0, 0}}});
+  uint64_t names = 0, requests = 0;
+  for (const auto& each : book.all()) names += each.names, requests += each.requests;
+  EXPECT_EQ(names, UsageBook::kMostKept);
+  EXPECT_EQ(requests, UsageBook::kMostKept + 5) << "known hosts go on";
+}
+
 }  // namespace
 }  // namespace bottle::session
