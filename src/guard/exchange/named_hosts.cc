@@ -61,8 +61,8 @@ std::string refused_host(const Connection& c, std::string_view name) {
   return kPublic.matches(*host) ? "" : "the name is not public";
 }
 
-// Returns whether the host is a program on the machine where the URL is opened. 0.0.0.0 is what servers print
-// that listen on all addresses.
+// Returns whether the host is a program on the machine where the URL is opened. Servers that listen on all addresses
+// print 0.0.0.0.
 bool is_loopback(std::string_view name) {
   return name == "localhost" || name.ends_with(".localhost") || name.starts_with("127.") || name == "[::1]" ||
          name == "::1" || name == "0.0.0.0";
@@ -119,14 +119,19 @@ Verdict judge_parameter(const Connection& c, std::string_view name, std::string_
   return judge_url(c, use_of(name), of_url, "the parameter \"" + std::string(name.substr(0, kShown)) + "\"", value);
 }
 
-// Judges the URLs that are segments of the path, as in `/proxy/http://10.0.0.1/`.
+// Judges the URLs that are segments of the path, as in `/proxy/http://10.0.0.1/`. Refuses a path with more of them than
+// are judged, because judging each takes time in proportion to the rest of the path.
 Verdict judge_path(const Connection& c, std::string_view path) {
   constexpr int kMostUrls = 8;
   std::string small = lower(path);
   int urls = 0;
-  for (size_t at = small.find("/http"); at != small.npos && urls < kMostUrls; at = small.find("/http", at + 1), ++urls)
+  for (size_t at = small.find("/http"); at != small.npos; at = small.find("/http", at + 1)) {
+    if (++urls > kMostUrls)
+      return {.code = "address",
+              .reason = "the path has more than " + std::to_string(kMostUrls) + " segments that begin with \"http\""};
     if (auto verdict = judge_url(c, Use::fetch, false, "the path", path.substr(at + 1)); !verdict.allowed)
       return verdict;
+  }
   return {.allowed = true};
 }
 

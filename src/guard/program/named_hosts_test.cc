@@ -93,7 +93,8 @@ TEST_F(NamedHostsTest, AUrlInAParameterObeysTheAddressRules) {
     EXPECT_TRUE(refused_address("/fetch?url=" + std::string(url))) << url;
   for (const char* target : {"/proxy/http://169.254.169.254/latest", "/fetch/http%3A%2F%2F10.0.0.1%2F",
                              "/login?redirect_uri=http://169.254.169.254/", "/login?resource=http://10.0.0.1/",
-                             "/search?q=http://169.254.169.254/", "/search?q=http://2852039166/"})
+                             "/search?q=http://169.254.169.254/", "/search?q=http://2852039166/",
+                             "/proxy/http/http/http/http/http/http/http/http/http://169.254.169.254/"})
     EXPECT_TRUE(refused_address(target)) << target;
   json line = audited("address");
   EXPECT_EQ(line["action"], "deny");
