@@ -126,9 +126,10 @@ bool blind_allowed(const Config& config, const policy::Host& host, uint16_t port
 
 // Serves HTTP without TLS in a tunnel, which Node and WebSocket clients use for http:// hosts. The rules for http://
 // apply to each request. The connection that was dialed for the tunnel is used, unless a parent proxy expects another
-// kind of request.
-Task<bool> plain(Connection& c) {
+// kind of request. `counted` is the account in which the tunnel counts as a request, or null.
+Task<bool> plain(Connection& c, Budget::Account* counted) {
   if (c.port == 443) co_return refuse_opening(c);
+  if (counted) c.context.budget.take_back_request(*counted);
   if (c.reached.through_parent || !c.upstream.in.empty()) c.upstream.reset();
   c.reached.host = c.host;
   c.reached.port = c.port;
@@ -136,8 +137,9 @@ Task<bool> plain(Connection& c) {
 }
 
 // Establishes the tunnel. If the client speaks TLS in it, returns nothing, and the first bytes stay in `c.client.in`.
-// Otherwise, serves or refuses what the client speaks, and returns the result of that.
-Task<std::optional<bool>> serve_all_but_tls(Connection& c) {
+// Otherwise, serves or refuses what the client speaks, and returns the result of that. `counted` is the account in
+// which the tunnel counts as a request, or null.
+Task<std::optional<bool>> serve_all_but_tls(Connection& c, Budget::Account* counted) {
   if (!co_await establish(c)) co_return false;
   switch (co_await see_opening(c)) {
     case Opening::none:
@@ -145,7 +147,7 @@ Task<std::optional<bool>> serve_all_but_tls(Connection& c) {
     case Opening::other:
       co_return refuse_opening(c);
     case Opening::http:
-      co_return co_await plain(c);
+      co_return co_await plain(c, counted);
     case Opening::tls:
       co_return std::nullopt;
   }
@@ -181,13 +183,14 @@ Task<bool> blind(Connection& c) {
   Budget::Account* account = late ? nullptr : admit(c, "connect");
   if (!late && !account) co_return co_await refuse_by_limit(c);
   if (!late && !co_await reach(c, "connect")) co_return co_await finish(c);
-  if (auto served = co_await serve_all_but_tls(c)) co_return *served;
+  if (auto served = co_await serve_all_but_tls(c, account)) co_return *served;
   auto hello = co_await check_hello(c);
   if (hello == Hello::bad) co_return false;
   if (hello == Hello::nameless) {
     // A server may serve any of its hosts on a connection whose ClientHello has no name. An inspected connection can
     // reach only this host.
     c.upstream.reset();
+    if (account) c.context.budget.take_back_request(*account);
     co_return co_await inspect_tls(c);
   }
   if (late && (!(account = admit(c, "connect")) || !co_await reach(c, "connect"))) co_return false;
@@ -305,7 +308,7 @@ Task<bool> inspect_tls(Connection& c) {
 }
 
 Task<bool> inspected(Connection& c) {
-  if (auto served = co_await serve_all_but_tls(c)) co_return *served;
+  if (auto served = co_await serve_all_but_tls(c, nullptr)) co_return *served;
   co_return co_await inspect_tls(c);
 }
 

@@ -101,6 +101,12 @@ Budget::Admission Budget::admit(const policy::Host& host, uint64_t bytes, uint64
   return {&account, {}};
 }
 
+void Budget::take_back_request(Account& account) {
+  for (size_t each : account.limits) --states_[each].used.of(Quantity::requests);
+  --account.used.requests;
+  change(account);
+}
+
 bool Budget::add_bytes(Account& account, uint64_t bytes) {
   if (bytes == 0) return true;
   if (bytes > bytes_left(account)) return false;

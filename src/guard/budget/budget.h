@@ -41,6 +41,8 @@ class Budget {
   // Counts a request or a tunnel to the host, with the bytes that go up at once, unless a limit has been reached.
   // `coming` is how many more bytes are known to follow; they must fit, too, but are counted when they arrive.
   Admission admit(const policy::Host& host, uint64_t bytes, uint64_t coming = 0);
+  // Takes back the request that admit() counted for a tunnel, because the requests in the tunnel are counted instead.
+  void take_back_request(Account& account);
   // Counts bytes that go up. Returns false, and counts nothing, if they would exceed a limit.
   bool add_bytes(Account& account, uint64_t bytes);
   // Returns how many bytes may still go up.

@@ -84,6 +84,20 @@ TEST(Budget, CountsBytesExactly) {
   EXPECT_EQ(budget.bytes_left(*budget.admit({"b.test", false}, 9).account), UINT64_MAX);
 }
 
+TEST(Budget, ARequestThatIsTakenBackDoesNotCountAlsoUnderNewLimits) {
+  Budget budget;
+  budget.use(Egress().rule("a.test", limit({{Quantity::requests, 1}})).limits());
+  auto& account = *budget.admit({"a.test", false}, 0).account;
+  EXPECT_NE(refused(budget, "a.test"), "");
+  budget.take_back_request(account);
+  EXPECT_EQ(refused(budget, "a.test"), "");
+  EXPECT_NE(refused(budget, "a.test"), "");
+  budget.use(Egress().session(limit({{Quantity::requests, 1}})).limits());
+  budget.take_back_request(account);
+  EXPECT_EQ(refused(budget, "b.test"), "");
+  EXPECT_EQ(account.used, (HostUsage{"a.test", 1, 0, 0, 0, 0, 0}));
+}
+
 TEST(Budget, CountsDistinctNames) {
   Budget budget;
   budget.use(Egress().rule("*.a.test", limit({{Quantity::names, 2}})).limits());

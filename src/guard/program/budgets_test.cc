@@ -136,6 +136,32 @@ TEST_F(BudgetsTest, ATunnelThatIsNotInspectedCounts) {
   EXPECT_TRUE(frozen(answer_)) << "each tunnel counts as a request";
 }
 
+TEST_F(BudgetsTest, RequestsInATunnelCountInsteadOfTheTunnel) {
+  Origin plain(nullptr, "", [](auto&) { return ok("fine"); });
+  auto nameless = origin("nameless.test");
+  route("plain.test", plain.port);
+  json two = {{"requests", 2}};
+  allow({{"host", "plain.test"}, {"ports", {8080}}, {"limit", two}});
+  rule_of("nameless.test") = {{"host", "nameless.test"}, {"limit", two}};
+  start();
+  Wire wire = connect_to("plain.test", 8080);
+  for (int i = 0; i < 3; ++i) {
+    wire.write("GET / HTTP/1.1\r\nHost: plain.test:8080\r\n\r\n");
+    std::string answer = wire.message();
+    EXPECT_TRUE(i < 2 ? answer.ends_with("fine") : frozen(answer)) << answer;
+  }
+  wire = connect_to("nameless.test");
+  wire.ssl = std::move(*connect_tls(roots_.get(), {"nameless.test", false}, 443));
+  SSL_set_tlsext_host_name(wire.ssl.get(), nullptr);
+  SSL_set_fd(wire.ssl.get(), wire.fd.get());
+  ASSERT_EQ(SSL_connect(wire.ssl.get()), 1);
+  for (int i = 0; i < 3; ++i) {
+    wire.write(get("nameless.test"));
+    std::string answer = wire.message();
+    EXPECT_TRUE(i < 2 ? answer.ends_with("fine") : frozen(answer)) << answer;
+  }
+}
+
 TEST_F(BudgetsTest, ATunnelThatWasCutLeavesNothingToOthers) {
   constexpr size_t kWhole = 4 << 20, kSites = 8;
   std::atomic<size_t> strange = 0;
