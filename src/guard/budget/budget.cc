@@ -22,18 +22,17 @@ std::string amount(Quantity quantity, uint64_t most) {
 
 }  // namespace
 
-bool Budget::State::reached(Quantity quantity, uint64_t more) const {
-  uint64_t most = limit.most.of(quantity), now = used.of(quantity);
-  return most && (now >= most || more > most - now);
+uint64_t Budget::State::left(Quantity quantity) const {
+  uint64_t most = limit.most.of(quantity);
+  return most ? most - std::min(most, used.of(quantity)) : UINT64_MAX;
 }
 
-// Adds to the state what was used of a host that its limit covers.
-void Budget::add(State& state, const wire::HostUsage& used) const {
-  state.used.of(Quantity::requests) += used.requests;
-  state.used.of(Quantity::bytes_up) += used.bytes_up;
-  state.used.of(Quantity::names) += used.names;
-  state.used.of(Quantity::tokens) += used.tokens_in + used.tokens_out;
-  state.used.of(Quantity::cost) += used.cost;
+void Budget::State::add(const wire::HostUsage& step) {
+  used.of(Quantity::requests) += step.requests;
+  used.of(Quantity::bytes_up) += step.bytes_up;
+  used.of(Quantity::names) += step.names;
+  used.of(Quantity::tokens) += step.tokens_in + step.tokens_out;
+  used.of(Quantity::cost) += step.cost;
 }
 
 void Budget::resume(const std::vector<wire::HostUsage>& used) {
@@ -51,7 +50,7 @@ void Budget::use(std::vector<Limit> limits) {
   }
   for (auto& [name, account] : accounts_) {
     account.limits = limits_of(policy::normalise_host(name).value_or(policy::Host{name}));
-    for (size_t each : account.limits) add(states_[each], account.used);
+    for (size_t each : account.limits) states_[each].add(account.used);
   }
 }
 
@@ -83,18 +82,18 @@ Budget::Admission Budget::admit(const policy::Host& host, uint64_t bytes, uint64
   auto found = accounts_.find(host.name);
   bool fresh = found == accounts_.end();
   std::vector<size_t> limits = fresh ? limits_of(host) : found->second.limits;
-  for (size_t each : limits) {
-    State& state = states_[each];
-    auto refused = [&](Quantity quantity, uint64_t more) { return state.reached(quantity, more); };
-    if (fresh && refused(Quantity::names, 1)) return {nullptr, hit(state, Quantity::names)};
-    if (refused(Quantity::requests, 1)) return {nullptr, hit(state, Quantity::requests)};
-    if (refused(Quantity::bytes_up, bytes + coming)) return {nullptr, hit(state, Quantity::bytes_up)};
-    if (refused(Quantity::tokens, 0)) return {nullptr, hit(state, Quantity::tokens)};
-    if (refused(Quantity::cost, 0)) return {nullptr, hit(state, Quantity::cost)};
-  }
+  // A request needs at least one of each quantity. Tokens and costs are known only afterwards.
+  const std::pair<Quantity, uint64_t> needs[] = {{Quantity::names, fresh ? 1u : 0u},
+                                                 {Quantity::requests, 1},
+                                                 {Quantity::bytes_up, std::max<uint64_t>(bytes + coming, 1)},
+                                                 {Quantity::tokens, 1},
+                                                 {Quantity::cost, 1}};
+  for (size_t each : limits)
+    for (auto [quantity, needed] : needs)
+      if (needed > states_[each].left(quantity)) return {nullptr, hit(states_[each], quantity)};
   Account& account = fresh ? open(host, limits) : found->second;
   wire::HostUsage step{.names = fresh ? 1u : 0u, .requests = 1, .bytes_up = bytes};
-  for (size_t each : account.limits) add(states_[each], step);
+  for (size_t each : account.limits) states_[each].add(step);
   ++account.used.requests;
   account.used.bytes_up += bytes;
   change(account);
@@ -118,16 +117,13 @@ bool Budget::add_bytes(Account& account, uint64_t bytes) {
 
 uint64_t Budget::bytes_left(const Account& account) const {
   uint64_t left = UINT64_MAX;
-  for (size_t each : account.limits) {
-    uint64_t most = states_[each].limit.most.of(Quantity::bytes_up);
-    if (most) left = std::min(left, most - std::min(most, states_[each].used.of(Quantity::bytes_up)));
-  }
+  for (size_t each : account.limits) left = std::min(left, states_[each].left(Quantity::bytes_up));
   return left;
 }
 
 void Budget::add_tokens(Account& account, const TokenUsage& usage, uint64_t cost) {
   wire::HostUsage step{.names = 0, .tokens_in = usage.read(), .tokens_out = usage.output, .cost = cost};
-  for (size_t each : account.limits) add(states_[each], step);
+  for (size_t each : account.limits) states_[each].add(step);
   account.used.tokens_in += step.tokens_in;
   account.used.tokens_out += step.tokens_out;
   account.used.cost += cost;
@@ -135,16 +131,11 @@ void Budget::add_tokens(Account& account, const TokenUsage& usage, uint64_t cost
 }
 
 std::string Budget::end_by_bytes(const Account& account) {
-  State* least = nullptr;
-  uint64_t left = UINT64_MAX;
-  for (size_t each : account.limits) {
-    State& state = states_[each];
-    uint64_t most = state.limit.most.of(Quantity::bytes_up), used = state.used.of(Quantity::bytes_up);
-    if (!most || most - std::min(most, used) >= left) continue;
-    least = &state;
-    left = most - std::min(most, used);
-  }
-  return least ? hit(*least, Quantity::bytes_up) : "";
+  uint64_t left = bytes_left(account);
+  for (size_t each : account.limits)
+    if (states_[each].limit.most.of(Quantity::bytes_up) && states_[each].left(Quantity::bytes_up) == left)
+      return hit(states_[each], Quantity::bytes_up);
+  return "";
 }
 
 std::string Budget::hit(State& state, Quantity quantity) {

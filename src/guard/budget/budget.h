@@ -1,7 +1,7 @@
 // This file counts what the session uses, and refuses what exceeds a limit. A request is counted before anything of it
 // leaves, so that no number of connections or streams gets more through. The counts stay when the configuration
-// changes. The owner of the control channel hears of each change, and gives the counts to the next guard if this one
-// dies. The code is pure, and its memory is bounded, because the agent chooses the names.
+// changes. The guard tells the owner of the control channel about each change, and the owner gives the counts to the
+// next guard if this one dies. The code is pure, and its memory is bounded, because the agent chooses the names.
 #pragma once
 
 #include <array>
@@ -53,7 +53,7 @@ class Budget {
   // Notes that the limit of bytes has ended a request or a tunnel. Returns the reason for the operator.
   std::string end_by_bytes(const Account& account);
 
-  // Return what changed since the last call, at most one message's worth of it.
+  // Return what changed since the last call, at most as much as one message holds.
   std::vector<wire::HostUsage> take_changed();
   std::vector<wire::LimitHit> take_hits() { return std::exchange(hits_, {}); }
   bool has_news() const { return !changed_.empty() || !hits_.empty(); }
@@ -63,11 +63,13 @@ class Budget {
     Limit limit;
     wire::GuardLimit used;
     std::array<bool, wire::kQuantities.size()> told{};
-    bool reached(wire::Quantity quantity, uint64_t more) const;
+    // Returns how much of the quantity may still be used.
+    uint64_t left(wire::Quantity quantity) const;
+    // Adds what was used of a host that the limit covers.
+    void add(const wire::HostUsage& step);
   };
   std::vector<size_t> limits_of(const policy::Host& host) const;
   Account& open(const policy::Host& host, const std::vector<size_t>& limits);
-  void add(State& state, const wire::HostUsage& used) const;
   void change(Account& account);
   std::string hit(State& state, wire::Quantity quantity);
 
