@@ -1,5 +1,7 @@
 #include "guard/exchange/answer_watch.h"
 
+#include <algorithm>
+
 #include "base/text/lower.h"
 
 namespace bottle::guard {
@@ -37,7 +39,9 @@ bool AnswerWatch::feed(std::string_view bytes) {
     return true;
   }
   std::string text;
+  uint64_t most = blocks_ ? std::min(most_, seen_ + kMostAtOnce) : most_;
   for (bool moved = true; moved && seen_ < most_;) {
+    if (seen_ >= most) return seen_ = most_, false;
     size_t before = bytes.size();
     text.clear();
     if (!decoder_.next(bytes, text)) return seen_ = most_, false;

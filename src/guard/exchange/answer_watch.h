@@ -25,7 +25,8 @@ class AnswerWatch {
   }
 
   // Takes the next bytes of the body. Stops searching after kMost decoded bytes. Returns false if the bytes do not
-  // match the codings.
+  // match the codings, or if `blocks` is set and the bytes of one call decode to kMostAtOnce bytes or more, because
+  // other connections wait meanwhile.
   bool feed(std::string_view bytes);
   // Returns whether all of the body could be read.
   bool end() {
@@ -44,7 +45,7 @@ class AnswerWatch {
   // Returns the findings that were not returned before.
   std::vector<scan::Injection> news();
 
-  static constexpr uint64_t kMost = 64 << 20;
+  static constexpr uint64_t kMost = 64 << 20, kMostAtOnce = 16 << 20;
 
  private:
   AnswerWatch(scan::ContentDecoder decoder, bool blocks, scan::InjectionScan::Looks looks)

@@ -228,7 +228,8 @@ bool Exchange::next_payload(bool& progress) {
 bool Exchange::watch_answer(std::string_view bytes) {
   if (!watch_ || bytes.empty()) return true;
   if (!watch_->feed(bytes) && watch_->blocks()) {
-    stop_ = Stop{502, "encoded_answer", "the server's answer is not what its Content-Encoding says"};
+    stop_ = Stop{502, "encoded_answer",
+                 "the server's answer is not what its Content-Encoding says, or a small part of it becomes 16 MB"};
     return false;
   }
   return record_injections();

@@ -1,6 +1,7 @@
 // These tests check what the guard does with answers that instruct the agent.
 #include <future>
 
+#include "guard/exchange/answer_watch.h"
 #include "guard/program/secrets_test.h"
 #include "scan/encoding/compress_test.h"
 
@@ -177,6 +178,18 @@ TEST_F(WebSocketAnswersTest, InstructionsAreFoundInMessages) {
   EXPECT_EQ(received(messages).find("previous"), std::string::npos);
   EXPECT_EQ(audited("injection")["action"], "deny");
   EXPECT_EQ(received(about), "an attack such as \"ignore all previous instructions\" is known");
+}
+
+TEST(AnswerWatch, RefusesAPieceThatBecomesFarTooLongIfItBlocks) {
+  std::string text = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n";
+  http::Head head;
+  ASSERT_EQ(http::parse_response(text, head), Parse::ok);
+  auto takes = [&](size_t blanks, bool blocks) {
+    return AnswerWatch::make(head, false, blocks)->feed(gzipped(std::string(blanks, ' ')));
+  };
+  EXPECT_TRUE(takes(1 << 20, true));
+  EXPECT_FALSE(takes(AnswerWatch::kMostAtOnce, true));
+  EXPECT_TRUE(takes(AnswerWatch::kMostAtOnce, false));
 }
 
 }  // namespace
