@@ -28,6 +28,23 @@ class BudgetsTest : public SecretsTest {
            answer.find("X-Bottle-Deny: limit_reached\r\n") != answer.npos &&
            answer.find("until the operator raises it") != answer.npos;
   }
+  // Starts the guard with a server of WebSockets, which counts the bytes that it gets. At most 50,000 may go up.
+  std::unique_ptr<RawOrigin> limited_socket(std::atomic<size_t>& received) {
+    auto server = std::make_unique<RawOrigin>(ca_.get(), "ws.test", [&received](Wire& wire, const std::string&) {
+      wire.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+      while (wire.more()) received += std::exchange(wire.in, {}).size();
+    });
+    route("ws.test", server->port);
+    allow({{"host", "ws.test"}, {"inspect", true}, {"limit", {{"bytes_up", 50'000}}}});
+    start();
+    return server;
+  }
+  Wire upgraded(const std::string& host) {
+    Wire wire = secure(host);
+    wire.write("GET / HTTP/1.1\r\nHost: " + host + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    EXPECT_NE(wire.head().find(" 101 "), std::string::npos);
+    return wire;
+  }
   // Returns the next message about a limit.
   json hit() {
     while (true)
@@ -229,16 +246,8 @@ TEST_F(BudgetsTest, TrailersCount) {
 
 TEST_F(BudgetsTest, TheMessagesOfAWebSocketCount) {
   std::atomic<size_t> received = 0;
-  RawOrigin server(ca_.get(), "ws.test", [&](Wire& wire, const std::string&) {
-    wire.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
-    while (wire.more()) received += std::exchange(wire.in, {}).size();
-  });
-  route("ws.test", server.port);
-  allow({{"host", "ws.test"}, {"inspect", true}, {"limit", {{"bytes_up", 50'000}}}});
-  start();
-  Wire wire = secure("ws.test");
-  wire.write("GET / HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
-  EXPECT_NE(wire.head().find(" 101 "), std::string::npos);
+  auto server = limited_socket(received);
+  Wire wire = upgraded("ws.test");
   for (int i = 0; i < 20 && wire.write(frame(WebSocketSender::client, 2, true, std::string(10'000, 'x'))); ++i) {
   }
   wire.to_end();
@@ -248,17 +257,9 @@ TEST_F(BudgetsTest, TheMessagesOfAWebSocketCount) {
 
 TEST_F(BudgetsTest, MessagesBeforeABrokenOneCount) {
   std::atomic<size_t> received = 0;
-  RawOrigin server(ca_.get(), "ws.test", [&](Wire& wire, const std::string&) {
-    wire.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
-    while (wire.more()) received += std::exchange(wire.in, {}).size();
-  });
-  route("ws.test", server.port);
-  allow({{"host", "ws.test"}, {"inspect", true}, {"limit", {{"bytes_up", 50'000}}}});
-  start();
+  auto server = limited_socket(received);
   for (int i = 0; i < 10; ++i) {
-    Wire wire = secure("ws.test");
-    wire.write("GET / HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
-    EXPECT_NE(wire.head().find(" 101 "), std::string::npos);
+    Wire wire = upgraded("ws.test");
     wire.write(frame(WebSocketSender::client, 2, true, std::string(10'000, 'x')) + "\xff\xff");
     wire.to_end();
   }
@@ -339,8 +340,7 @@ TEST_F(BudgetsTest, TheTokensInTheMessagesOfAWebSocketAddUp) {
   route("model.test", model.port);
   allow({{"host", "model.test"}, {"inspect", true}});
   start();
-  Wire wire = secure("model.test");
-  wire.write("GET / HTTP/1.1\r\nHost: model.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  Wire wire = upgraded("model.test");
   EXPECT_TRUE(told("model.test", "tokens_in", 14));
   EXPECT_EQ(used_["model.test"]["tokens_out"], 4);
 }
@@ -357,9 +357,7 @@ TEST_F(BudgetsTest, MessagesWithUsageWaitForTheRecord) {
   route("model.test", model.port);
   allow({{"host", "model.test"}, {"inspect", true}});
   start();
-  Wire wire = secure("model.test");
-  wire.write("GET / HTTP/1.1\r\nHost: model.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
-  wire.head();
+  Wire wire = upgraded("model.test");
   size_t received = 0;
   pollfd readable{wire.fd.get(), POLLIN, 0};
   while (received < all.size() && poll(&readable, 1, 500) == 1 && wire.more())
