@@ -15,6 +15,7 @@
 #include "base/os/descriptors.h"
 #include "base/os/hardening.h"
 #include "base/os/signals.h"
+#include "guard/connection/connection.h"
 #include "guard/serve.h"
 #include "guard/ssh_agent.h"
 
@@ -109,16 +110,13 @@ bool Server::accept_with_spare(Source& listener) {
 
 // Tells a client that there is no room for it.
 void Server::refuse(UniqueFd client) {
-  std::string id = context_.new_id(), code(kTooMany);
+  std::string id = context_.new_id();
   context_.audit.write({.id = id,
                         .action = "close",
                         .kind = "connect",
                         .code = kTooMany,
                         .reason = "the guard has as many connections as it can hold; close some of them"});
-  std::string body = "bottle: failed (" + code + "), id " + id + "\n";
-  std::string answer = "HTTP/1.1 503 bottle " + code + "\r\nX-Bottle-Error: " + code +
-                       "\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(body.size()) +
-                       "\r\nConnection: close\r\n\r\n" + body;
+  std::string answer = answer_of_guard(503, kTooMany, id, true);
   // The request has usually arrived. If it stayed unread, closing would reset the connection and discard the answer.
   (void)::recv(client.get(), scratch, kScratch, MSG_DONTWAIT);
   (void)::send(client.get(), answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -62,13 +62,19 @@ void Connection::audit(AuditLine line) {
 }
 
 void Connection::answer(int status, std::string_view code, bool close) {
+  client.out += answer_of_guard(status, code, id, close);
+}
+
+std::string answer_of_guard(int status, std::string_view code, std::string_view id, bool close) {
   bool refused = status == 403 || status == 400 || status == 431;
-  std::string body = (refused ? "bottle: refused (" : "bottle: failed (") + std::string(code) + "), id " + id + "\n";
+  std::string body = refused ? "bottle: refused (" : "bottle: failed (", out = "HTTP/1.1 ";
+  body.append(code).append("), id ").append(id).append("\n");
   if (code == kLimitReached) body += "A limit of the session is reached. It stays so until the operator raises it.\n";
-  client.out.append("HTTP/1.1 ").append(std::to_string(status)).append(" bottle ").append(code);
-  client.out.append(refused ? "\r\nX-Bottle-Deny: " : "\r\nX-Bottle-Error: ").append(code);
-  client.out.append("\r\nContent-Type: text/plain\r\nContent-Length: ").append(std::to_string(body.size()));
-  client.out.append(close ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n").append(body);
+  out.append(std::to_string(status)).append(" bottle ").append(code);
+  out.append(refused ? "\r\nX-Bottle-Deny: " : "\r\nX-Bottle-Error: ").append(code);
+  out.append("\r\nContent-Type: text/plain\r\nContent-Length: ").append(std::to_string(body.size()));
+  out.append(close ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n").append(body);
+  return out;
 }
 
 std::string_view cannot_record(const Connection& c) {

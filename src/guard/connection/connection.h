@@ -49,10 +49,13 @@ struct Connection {
   // Records a decision about this connection or its current request. This fills in the id, the host, the port and the
   // byte counts of `line`, and overwrites the values of secrets in its texts. The texts need to live only for the call.
   void audit(AuditLine line);
-  // Queues a small answer of the guard's own. The code is in the reason phrase, because many programs print nothing
-  // else. A status other than 400 and 403 is a failure rather than a decision.
+  // Queues a small answer of the guard's own.
   void answer(int status, std::string_view code, bool close);
 };
+
+// Returns a small answer of the guard's own. The code is in the reason phrase, because many programs print nothing
+// else. A status other than 400, 403 and 431 is a failure rather than a decision.
+std::string answer_of_guard(int status, std::string_view code, std::string_view id, bool close);
 
 // Tells the operator about a server that asks for something that only the agent could present.
 inline constexpr std::string_view kAsksForCertificate =
