@@ -87,7 +87,7 @@ Result<policy::RuleSpec> add_lan(Config& config, const wire::GuardLanRoute& want
       config.hosts.contains(host.name))
     return bad("another rule has the same name");
   LanRoute route{*to, static_cast<uint16_t>(wanted.tls ? 443 : 80)};
-  if (!config.lan.emplace(host.name, route).second) return bad("twice");
+  if (!config.lan.emplace(host.name, route).second) return bad("it appears twice");
   return policy::RuleSpec{.host = host.name,
                           .ports = {route.port},
                           .methods = wanted.methods,

@@ -96,7 +96,7 @@ Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t 
       last = to_string(next) + ": " + std::strerror(errno);
     }
     if (attempts.empty() && to.complete()) {
-      if (full) co_return Dialed{.status = 503, .code = kTooMany, .reason = "connecting: " + last};
+      if (full) co_return Dialed{.status = 503, .code = kTooMany, .reason = "connecting failed: " + last};
       break;
     }
     co_await waker.wait(to.targets.more() ? std::min(deadline, next_at) : deadline);

@@ -112,7 +112,7 @@ class Stream {
   size_t chunk_at_ = 0, chunk_ = 0;  // the last chunk of `in_`: its offset, and the size of its payload
   size_t debt_ = 0;                  // bytes of DATA that were not yet returned to the peer's window
   size_t wider_ = 0;                 // by how much the peer's window was enlarged
-  size_t returned_ = 0;              // bytes that were returned to the window since it has its size
+  size_t returned_ = 0;              // bytes that were returned to the window since it was last enlarged
   Framing in_framing_ = Framing::none;
   In in_state_ = In::nothing;
 

@@ -173,8 +173,8 @@ std::string whole_name(std::string_view text, size_t& end) {
   return name;
 }
 
-// Returns whether the name that ends at `end` is that of a value which a page gives to its own forms, or means
-// something else than a secret without the word that makes it the name of one.
+// Returns whether the name that ends at `end` is not that of a secret: a page gives such a value to its own forms, or
+// the name only contains a word such as "key" or "token", as in "partition_key" and "page_token".
 bool has_harmless_name(std::string_view text, size_t end) {
   std::string name = whole_name(text, end);
   if (name == "value") name = whole_name(text, end);

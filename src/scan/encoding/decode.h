@@ -47,7 +47,7 @@ Decoded base32_run(std::string_view text, size_t begin, size_t end, unsigned bit
 // skipped. The last byte may be missing.
 void shift(std::string_view aligned, unsigned bits, std::string& to);
 
-// What a short run of Base64 may hide, found without decoding it for good.
+// What a short run of Base64 may hide, found without keeping the decoded text.
 struct Peek {
   size_t size = 0;     // of the decoded text, without skipped bits
   char first[3]{};     // its first bytes

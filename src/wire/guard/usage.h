@@ -52,7 +52,7 @@ struct Usage {
   std::vector<HostUsage> hosts;
 };
 
-// From the guard: it has refused something because of a limit. Said once, until the limit changes.
+// From the guard: it has refused something because of a limit. The guard says so once, until the limit changes.
 struct LimitHit {
   static constexpr const char* kType = "limit";
   std::string of;  // the host of the rule; empty for the session
