@@ -196,35 +196,25 @@ bool proxy_address(std::string text) {
   return endpoint(text);
 }
 
-std::optional<uint64_t> size(const std::string& text) {
+// Reads a number with a unit k, m, g or t, which are powers of `kilo`. With `bytes`, the unit may go on as in "kB" or
+// "KiB".
+std::optional<uint64_t> scaled(const std::string& text, uint64_t kilo, bool bytes) {
   size_t end = text.find_first_not_of("0123456789");
   std::string number = text.substr(0, end), unit = end == std::string::npos ? "" : lower(text.substr(end));
   if (!digits(number, 15)) return {};
-  int shift = 0;
-  if (!unit.empty()) {
-    size_t at = std::string_view("kmgt").find(unit[0]);
-    std::string rest = unit.substr(1);
-    if (at == std::string_view::npos || (rest != "" && rest != "b" && rest != "ib")) return {};
-    shift = 10 * (static_cast<int>(at) + 1);
-  }
-  uint64_t n = std::strtoull(number.c_str(), nullptr, 10);
-  if (n > (UINT64_MAX >> 1) >> shift) return {};
-  return n << shift;
-}
-
-std::optional<uint64_t> amount(const std::string& text) {
-  size_t end = text.find_first_not_of("0123456789");
-  std::string number = text.substr(0, end), unit = end == std::string::npos ? "" : lower(text.substr(end));
-  if (!digits(number, 15) || unit.size() > 1) return {};
   uint64_t n = std::strtoull(number.c_str(), nullptr, 10), times = 1;
   if (!unit.empty()) {
     size_t at = std::string_view("kmgt").find(unit[0]);
-    if (at == std::string_view::npos) return {};
-    for (size_t i = 0; i <= at; ++i) times *= 1000;
+    std::string rest = unit.substr(1);
+    if (at == std::string_view::npos || (!rest.empty() && !(bytes && (rest == "b" || rest == "ib")))) return {};
+    for (size_t i = 0; i <= at; ++i) times *= kilo;
   }
   if (n > (UINT64_MAX >> 1) / times) return {};
   return n * times;
 }
+
+std::optional<uint64_t> size(const std::string& text) { return scaled(text, 1024, true); }
+std::optional<uint64_t> amount(const std::string& text) { return scaled(text, 1000, false); }
 
 // Returns the number if it has only digits and a point.
 std::optional<double> decimal(const std::string& text) {
