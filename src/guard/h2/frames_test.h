@@ -1,6 +1,7 @@
 // This file writes and reads what tests exchange with HTTP/2 sessions.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -31,19 +32,11 @@ inline std::string frame(uint8_t type, uint8_t flags, uint32_t id, std::string_v
 inline std::string block(const Fields& fields) {
   std::string out;
   auto text = [&](const std::string& value) {
-    for (size_t length = value.size(), first = 127;; first = 0) {
-      if (first && length < first) {
-        out += static_cast<char>(length);
-        break;
-      }
-      if (first) {
-        out += static_cast<char>(127);
-        length -= 127;
-        first = 0;
-      }
-      for (; length >= 128; length /= 128) out += static_cast<char>(128 + length % 128);
+    size_t length = value.size(), most = 127;  // what fits into the first byte (RFC 7541 §5.1)
+    out += static_cast<char>(std::min(length, most));
+    if (length >= most) {
+      for (length -= most; length >= 128; length /= 128) out += static_cast<char>(128 + length % 128);
       out += static_cast<char>(length);
-      break;
     }
     out += value;
   };
