@@ -25,7 +25,6 @@ using Path = std::vector<std::string>;
 
 constexpr size_t kMostPacks = 1000, kLongestLink = 4095, kEntryCost = 512, kMostEmpty = 10'000;
 constexpr size_t kMostIndexes = 100;
-constexpr uint64_t kLargestIndex = 256 << 20;  // in bytes
 constexpr int kPackPatience = 600;             // seconds for all packs together
 constexpr uint64_t kComparedAtMost = 4 << 20;  // a larger file is written before it is known whether it changed
 

@@ -19,6 +19,7 @@
 
 namespace bottle::workspace {
 
+constexpr uint64_t kLargestIndex = 256 << 20;  // in bytes
 constexpr size_t kMostFlagged = 100;  // number of lines about what was left behind; more would hide the findings
 
 struct Quarantine {
@@ -49,7 +50,7 @@ struct Quarantine {
   std::set<std::string> empty_directories;      // directories that came back without anything in them
   std::set<std::string> filters;                // names of the filters that the operator's git would run
   bool may_have_filters = false;                // whether a file that was not read may define more filters
-  std::map<std::string, std::string> filtered;  // the files in `written` that a git filter would convert: path → filter
+  std::map<std::string, std::string> filtered;  // files in `written` that a git filter would convert: path → filter
 
   git::Refs refs;                     // as in the agent's .git; unverified
   std::vector<std::string> stashes;   // object ids, oldest first; unverified

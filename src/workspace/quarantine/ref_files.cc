@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text/words.h"
 #include "git/formats/formats.h"
 #include "workspace/files/blob_id.h"
+#include "workspace/files/lines.h"
 
 namespace bottle::workspace {
 namespace {
@@ -37,18 +39,9 @@ Result<std::string> end_of(const Source& body, size_t most) {
   return out;
 }
 
-std::string trimmed(std::string id) {
-  while (!id.empty() && (id.back() == '\n' || id.back() == '\r' || id.back() == ' ')) id.pop_back();
-  return id;
-}
-
-// Calls `use` with each line of a reflog: "OLD NEW who when<TAB>what".
-template <class Use>
-void each_line(std::string_view text, Use use) {
-  for (size_t end; !text.empty(); text.remove_prefix(std::min(end + 1, text.size()))) {
-    end = std::min(text.find('\n'), text.size());
-    use(text.substr(0, end));
-  }
+// Returns the id or the name in the file of a ref.
+Result<std::string> ref_in(const Source& body, size_t limit) {
+  return std::string(trimmed_end(TRY(text_of(body, limit)).value_or(""), "\r\n "));
 }
 
 }  // namespace
@@ -59,7 +52,7 @@ Result<> RefFiles::take(const std::string& name, const Source& body) {
   std::string own = is_worktree ? name.substr(std::min(name.find('/', kWorkTrees.size()), name.size() - 1) + 1) : name;
   if (own == "logs/HEAD") return checkouts(body);
   if (own == "HEAD") {
-    std::string head = trimmed(TRY(text_of(body, kLongestHead)).value_or(""));
+    std::string head = TRY(ref_in(body, kLongestHead));
     if (!is_worktree) q_.head = head;
     else if (git::is_object_id(head)) note_detached(head);
     return {};
@@ -76,7 +69,7 @@ Result<> RefFiles::take(const std::string& name, const Source& body) {
 }
 
 Result<> RefFiles::loose(const std::string& name, const Source& body) {
-  std::string id = trimmed(TRY(text_of(body, kLongestRef)).value_or(""));
+  std::string id = TRY(ref_in(body, kLongestRef));
   if (id.starts_with("ref:")) q_.other_names.insert(name);  // such as origin/HEAD
   if (id.starts_with("ref:") || name.ends_with(".lock")) return {};
   if (git::is_ref_name(name) && git::is_object_id(id) && q_.refs.size() < kMostRefs) q_.refs[name] = id;
@@ -94,7 +87,7 @@ Result<> RefFiles::packed(const Source& body) {
 }
 
 Result<> RefFiles::stashes(const Source& body) {
-  std::string text = TRY(end_of(body, kLargestLog));
+  std::string text = TRY(end_of(body, kLargestLog));  // each line is "OLD NEW who when<TAB>what"
   each_line(text, [&](std::string_view line) {
     size_t space = line.find(' ');
     if (space == std::string_view::npos) return;

@@ -16,22 +16,14 @@
 #include "base/files/file.h"
 #include "git/formats/index.h"
 #include "workspace/files/blob_id.h"
+#include "workspace/files/lines.h"
 #include "workspace/files/paths.h"
 #include "workspace/quarantine/work_files.h"
 
 namespace bottle::workspace {
 namespace {
 
-constexpr size_t kLargestIndex = 256 << 20, kLargestFile = 64 << 20;  // in bytes
-
-// Calls `use` with each line of git's output.
-template <class Use>
-void each_line(std::string_view text, Use use) {
-  for (size_t end; !text.empty(); text.remove_prefix(std::min(end + 1, text.size()))) {
-    end = std::min(text.find('\n'), text.size());
-    use(text.substr(0, end));
-  }
-}
+constexpr size_t kLargestFile = 64 << 20;  // in bytes
 
 bool is_content(const git::IndexEntry& entry) { return entry.mode != "160000"; }
 
