@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "base/defer.h"
@@ -72,6 +74,7 @@ class Reception {
       bool shares = origins[i].repository && stores[origins[i].repository->common_dir] > 1;
       add(repositories[i], std::move(origins[i]), shares && i > 0);
     }
+    if (sent) share_out(sent->files);
     for (auto& home : all_) TRY(home->prepare(sent));
     return {};
   }
@@ -160,6 +163,20 @@ class Reception {
         changed.places.push_back({home->quarantine().source, home->patch(), home->filtered()});
     if (changed.places.empty() && !again) return {};
     return write_file_atomically(path, wire::encode(changed) + "\n");
+  }
+
+  // Gives each file to the innermost repository that contains it.
+  void share_out(const std::unordered_map<std::string, SentFile>& files) {
+    std::unordered_map<std::string_view, Quarantine*> places;
+    for (const auto& q : quarantines_) places.emplace(q->place, q.get());
+    for (const auto& [path, file] : files) {
+      std::string_view place = path;
+      do {
+        size_t slash = place.rfind('/');
+        place = place.substr(0, slash == place.npos ? 0 : slash);
+      } while (!places.contains(place));  // the workspace's own place is ""
+      places.at(place)->sent.emplace(place.empty() ? path : path.substr(place.size() + 1), file);
+    }
   }
 
   void add(const SentRepository& repository, Homecoming::Origin origin, bool shares) {

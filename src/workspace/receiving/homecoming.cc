@@ -73,22 +73,14 @@ Result<> Homecoming::prepare(const std::optional<Sent>& sent) {
   return read_sent_files(sent);
 }
 
-// Reads what was sent. Without a record, that is what a checkout of the base has.
+// Reads what was sent, except for the files of a record. Without a record, the files are those of a checkout of the
+// base.
 Result<> Homecoming::read_sent_files(const std::optional<Sent>& sent) {
   if (sent) {
     q_.record = in_.record;
     start_ = sent->start;
     if (auto settings = sent->settings.find(q_.git_at + "/config"); settings != sent->settings.end())
       q_.settings = settings->second;
-    for (const auto& [path, file] : sent->files) {
-      if (!q_.place.empty() && !path.starts_with(q_.place + "/")) continue;
-      // Looks at the other repositories only for its own files, because there may be thousands of both.
-      if (std::ranges::any_of(sent->repositories, [&](const SentRepository& other) {
-            return other.path.size() > q_.place.size() && path.starts_with(other.path + "/");
-          }))
-        continue;
-      q_.sent.emplace(q_.place.empty() ? path : path.substr(q_.place.size() + 1), file);
-    }
     return {};
   }
   std::vector<std::string> links;

@@ -42,7 +42,8 @@ class Homecoming {
         prefix_(std::move(prefix)),
         results_(std::move(results)) {}
 
-  // Makes the repository and reads what the work started from. Call it before fill().
+  // Makes the repository and reads what the work started from. Call it before fill(). The caller has put the files of
+  // the record into the quarantine.
   Result<> prepare(const std::optional<Sent>& sent);
   // Call these after fill(), in this order. `room` is how many bytes may still be added to the operator's repositories.
   Result<> look_around(uint64_t& room);
