@@ -180,6 +180,19 @@ TEST_F(Truth, RefsThatTheAgentRemovedAreNamed) {
   EXPECT_TRUE(says(back, "Nothing changed")) << back.text;
 }
 
+// A checkpoint brings the change.
+TEST_F(Truth, WhatTheAgentTookBackHasNoRef) {
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  sh("cd " + inside + " && echo new > new.txt");
+  come_home(sent.base);
+  ASSERT_EQ(refs(), "refs/bottle/s1/worktree");
+  fs::remove(inside + "/new.txt");
+  auto back = come_home(sent.base);
+  EXPECT_TRUE(says(back, "Nothing changed")) << back.text;
+  EXPECT_EQ(refs(), "");
+}
+
 TEST_F(Truth, RefsThatCannotBeReadAreNotCalledRemoved) {
   git("branch old");
   auto sent = pack(WorkspaceMode::copy);

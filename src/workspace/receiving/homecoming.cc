@@ -211,13 +211,15 @@ void Homecoming::drop_refs(const std::map<std::string, std::string>& but) {
   (void)git::delete_refs(*origin_.repository, gone);
 }
 
+// If the agent's repository is gone or cannot be read, the refs of an earlier call are all there is, so they stay.
+bool Homecoming::knows_refs() const { return q_.unread_refs.empty() && (!q_.head.empty() || !q_.refs.empty()); }
+
 // Takes each ref separately, so that a broken one does not affect the others.
 Result<> Homecoming::take_refs() {
   if (!origin_.repository) return {};
   auto wanted = wanted_refs();
   TRY(add_detached(wanted));
-  // If the agent's repository is gone or cannot be read, the old refs are all there is, so they stay.
-  if (q_.unread_refs.empty() && (!q_.head.empty() || !q_.refs.empty())) {
+  if (knows_refs()) {
     drop_refs(wanted);
     look_for_removed_refs();
   }
@@ -355,6 +357,9 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
       inspection_->flag(q_.shown("the files as they were left"),
                         "they did not pass git's checks, so they are only in the patch");
     }
+  } else if (is_repository && knows_refs()) {
+    // The agent took back what an earlier call found. If this fails, the next pull tries again.
+    (void)git::delete_refs(*origin_.repository, {prefix_ + "worktree"});
   }
   if (is_repository) TRY(take_staged());
   if (!homeless_.empty()) TRY(write_bundle());
@@ -406,7 +411,7 @@ Result<> Homecoming::take_staged() {
     q_.skipped += staged.left.size();
     if (!staged.paths.empty()) staged_.push_back(std::move(staged));
   }
-  if (q_.head.empty() && q_.refs.empty()) return {};  // as in take_refs()
+  if (!knows_refs()) return {};
   std::vector<std::string> gone;
   for (const auto& [ref, id] : old) gone.push_back(ref);
   (void)git::delete_refs(*origin_.repository, gone);  // if this fails, the next pull tries again

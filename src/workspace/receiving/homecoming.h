@@ -88,6 +88,7 @@ class Homecoming {
   Result<> add_detached(std::map<std::string, std::string>& wanted) const;
   Result<> look_for_only_branch();
   void look_for_removed_refs();
+  bool knows_refs() const;
   void drop_refs(const std::map<std::string, std::string>& but);
   Result<bool> take_ref(const std::string& from, const std::string& id);
   Result<bool> bring(const std::string& name, const std::string& id);
