@@ -13,6 +13,22 @@ wire::PolicyChange allow(const std::string& id, manifest::AllowRule rule) {
 const wire::PolicyChanged& changed(const wire::Event& event) { return std::get<wire::PolicyChanged>(event); }
 wire::PolicyChange deny(const std::string& host) { return {.id = "2", .deny = host}; }
 
+// A policy whose guard takes every configuration while it is up.
+class ChangedPolicy : public ::testing::Test {
+ protected:
+  wire::GuardConfig config;
+  std::vector<wire::GuardConfig> sent;
+  std::vector<wire::Event> told;
+  bool up = true;
+  LivePolicy policy{config,
+                    [this](const wire::GuardConfig& each) -> Result<> {
+                      if (!up) return fail(Code::unavailable, "down");
+                      sent.push_back(each);
+                      return {};
+                    },
+                    [this](const wire::Event& event) { told.push_back(event); }};
+};
+
 TEST(LivePolicy, AddsTakesBackAndForbids) {
   std::vector<wire::GuardRule> rules = {{.host = "a.example.org"}};
   rules = *changed_rules(rules, allow("1", {.host = "New.Example.org", .ports = {8443}}));
@@ -30,17 +46,7 @@ TEST(LivePolicy, AddsTakesBackAndForbids) {
     EXPECT_FALSE(changed_rules(rules, bad)) << bad.allow.value_or(manifest::AllowRule()).host;
 }
 
-TEST(LivePolicy, WhatTheGuardRefusesIsTakenBack) {
-  wire::GuardConfig config;
-  std::vector<wire::GuardConfig> sent;
-  std::vector<wire::Event> told;
-  bool up = true;
-  LivePolicy policy(
-      config,
-      [&](const wire::GuardConfig& told) -> Result<> {
-        return up ? (sent.push_back(told), Result<>{}) : fail(Code::unavailable, "down");
-      },
-      [&](const wire::Event& e) { told.push_back(e); });
+TEST_F(ChangedPolicy, WhatTheGuardRefusesIsTakenBack) {
   policy.request(allow("1", {.host = "a.example.org"}));
   policy.request(deny("b.example.org"));
   ASSERT_EQ(sent.size(), 2u);
@@ -57,13 +63,7 @@ TEST(LivePolicy, WhatTheGuardRefusesIsTakenBack) {
   EXPECT_EQ(config, sent[0]);
 }
 
-TEST(LivePolicy, LetsACredentialLeaveByItsFingerprint) {
-  wire::GuardConfig config;
-  std::vector<wire::GuardConfig> sent;
-  std::vector<wire::Event> told;
-  LivePolicy policy(
-      config, [&](const wire::GuardConfig& each) { return sent.push_back(each), Result<>{}; },
-      [&](const wire::Event& e) { told.push_back(e); });
+TEST_F(ChangedPolicy, LetsACredentialLeaveByItsFingerprint) {
   policy.request({.id = "1", .secret = "3543c50b0cb9"});
   ASSERT_EQ(sent.size(), 1u);
   EXPECT_EQ(sent[0].egress.allowed_secrets, std::vector<std::string>{"3543c50b0cb9"});
@@ -74,17 +74,7 @@ TEST(LivePolicy, LetsACredentialLeaveByItsFingerprint) {
   EXPECT_EQ(sent.size(), 1u) << "the guard never gets a value as an exception";
 }
 
-TEST(LivePolicy, WithoutARecordTheGuardIsToldToLetNothingThrough) {
-  wire::GuardConfig config;
-  std::vector<wire::GuardConfig> sent;
-  std::vector<wire::Event> told;
-  bool up = true;
-  LivePolicy policy(
-      config,
-      [&](const wire::GuardConfig& told) -> Result<> {
-        return up ? (sent.push_back(told), Result<>{}) : fail(Code::unavailable, "down");
-      },
-      [&](const wire::Event& e) { told.push_back(e); });
+TEST_F(ChangedPolicy, WithoutARecordTheGuardIsToldToLetNothingThrough) {
   policy.set_unrecorded("");
   EXPECT_TRUE(sent.empty());
   policy.request(allow("1", {.host = "a.example.org"}));
@@ -105,19 +95,9 @@ TEST(LivePolicy, WithoutARecordTheGuardIsToldToLetNothingThrough) {
   EXPECT_TRUE(std::holds_alternative<wire::RecordBack>(told.back()));
 }
 
-TEST(LivePolicy, AnotherBrokersRootIsTrustedOnceAndTakenBackWhereItIsRefused) {
-  wire::GuardConfig config;
+TEST_F(ChangedPolicy, AnotherBrokersRootIsTrustedOnceAndTakenBackWhereItIsRefused) {
   config.egress.extra_ca = "FIRST";
   const auto before = config;
-  std::vector<wire::GuardConfig> sent;
-  std::vector<wire::Event> told;
-  bool up = true;
-  LivePolicy policy(
-      config,
-      [&](const wire::GuardConfig& told) -> Result<> {
-        return up ? (sent.push_back(told), Result<>{}) : fail(Code::unavailable, "down");
-      },
-      [&](const wire::Event& e) { told.push_back(e); });
   policy.trust("");
   policy.trust("FIRST");
   EXPECT_TRUE(sent.empty());
