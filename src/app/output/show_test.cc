@@ -21,7 +21,7 @@ TEST(Show, BlockedHostsAreFewAndWhatToLookAtComesLast) {
   result.receipt.confirmed = true;
   std::string text = shown(result);
   EXPECT_LT(std::ranges::count(text, '\n'), 30) << text;
-  EXPECT_NE(text.find("  h8999:443  (not_allowed, 8999×)\n"), std::string::npos) << "the most frequent first\n" << text;
+  EXPECT_NE(text.find("  h8999:443  (not_allowed, 8999×)\n"), std::string::npos) << "most frequent first\n" << text;
   EXPECT_NE(text.find("  and 8988 more\n"), std::string::npos) << text;
   EXPECT_TRUE(text.ends_with("Look at these before you run anything:\n  .envrc: why\n")) << text;
 }
