@@ -39,14 +39,16 @@ int complain(CLI::App& app, const CLI::ParseError& error) {
   CLI::App& command = deepest(app);
   auto extra = app.remaining(true);
   std::string name = full_name(command), see = "see `bottle help" + (command.get_parent() ? name.substr(6) : "") + "`";
-  std::string short_name = command.get_parent() ? name.substr(7) : name;  // errors begin with "bottle: " anyway
+  // Names the command without "bottle", with which every error begins.
+  std::string prefix = command.get_parent() ? name.substr(7) + ": " : "";
   if (extra.empty()) {
     std::string what = error.what();
-    if (what.starts_with("A subcommand is required")) return report({Code::invalid, name + " needs a command", see});
+    if (what.starts_with("A subcommand is required"))
+      return report({Code::invalid, prefix + "no command was given", see});
     // CLI11 says "--prompt: 1 required TEXT missing".
     if (size_t missing = what.find(": 1 required "); missing != what.npos)
       what.replace(missing, what.npos, " needs a value");
-    return report({Code::invalid, command.get_parent() ? short_name + ": " + what : what, see});
+    return report({Code::invalid, prefix + what, see});
   }
   std::vector<std::string> known;
   bool flag = extra[0].starts_with("-");
@@ -55,11 +57,11 @@ int complain(CLI::App& app, const CLI::ParseError& error) {
   for (const CLI::Option* option : command.get_options())
     for (const std::string& term : terms_of(*option))
       if (flag && term.starts_with("--")) known.push_back(term);
-  std::string what = flag            ? name + " has no option " + extra[0]
-                     : known.empty() ? short_name + ": the argument '" + extra[0] + "' is not expected"
-                                     : name + " has no command " + extra[0];
+  std::string what = flag            ? "there is no option '" + extra[0] + "'"
+                     : known.empty() ? "the argument '" + extra[0] + "' is not expected"
+                                     : "there is no command '" + extra[0] + "'";
   std::string nearest = manifest::suggest(extra[0], known);
-  return report({Code::invalid, what, nearest.starts_with("did you mean") ? nearest : see});
+  return report({Code::invalid, prefix + what, nearest.starts_with("did you mean") ? nearest : see});
 }
 
 }  // namespace

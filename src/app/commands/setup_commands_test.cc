@@ -58,6 +58,7 @@ TEST_F(Commands, schema_is_a_json_schema) {
 TEST_F(Commands, scan_reports_known_values_and_missing_files) {
   expect_failed(bottle({"scan"}), "file is required", "see `bottle help scan`");
   expect_failed(bottle({"scan", "none"}), "reading none: No such file or directory");
+  expect_failed(bottle({"scan", "-", "--rules", "none"}), "rules for credentials: reading none: No such file");
   std::string clean = write("work/clean", "nothing in here\n"), dirty = write("work/dirty", "x=winter-otter-4711\n");
   std::string known = write("known", "token=winter-otter-4711\n");
   EXPECT_EQ(bottle({"scan", clean}).status, 0);
@@ -69,7 +70,7 @@ TEST_F(Commands, scan_reports_known_values_and_missing_files) {
 }
 
 TEST_F(Commands, remote_checks_its_target_before_it_connects) {
-  expect_failed(bottle({"remote"}), "bottle remote needs a command", "see `bottle help remote`");
+  expect_failed(bottle({"remote"}), "bottle: remote: no command was given", "see `bottle help remote`");
   expect_failed(bottle({"remote", "check"}), "target is required", "see `bottle help remote check`");
   expect_failed(bottle({"remote", "check", "a b"}), "'a b' is not user@host[:port]");
   Answer answer = bottle({"remote", "setup", "--json", "--yes", "-oProxyCommand=x"});
@@ -138,7 +139,7 @@ TEST_F(Commands, doctor_says_what_to_do_without_an_engine) {
 }
 
 TEST_F(Commands, image_checks_its_options_before_it_asks_the_engine) {
-  expect_failed(bottle({"image"}), "bottle image needs a command", "see `bottle help image`");
+  expect_failed(bottle({"image"}), "bottle: image: no command was given", "see `bottle help image`");
   expect_failed(bottle({"image", "build", "cluade"}), "there is no program 'cluade'", "did you mean 'claude'?");
   expect_failed(bottle({"image", "build", "claude", "--integrity", "x"}), "--integrity needs the version",
                 "add --agent-version VERSION");
@@ -154,7 +155,7 @@ TEST_F(Commands, image_needs_the_engine) {
 }
 
 TEST_F(Commands, engine_needs_the_engine) {
-  expect_failed(bottle({"engine"}), "bottle engine needs a command", "see `bottle help engine`");
+  expect_failed(bottle({"engine"}), "bottle: engine: no command was given", "see `bottle help engine`");
   expect_no_engine(bottle({"engine", "prepare"}));
 }
 
@@ -164,6 +165,13 @@ TEST_F(Commands, guard_checks_its_file_before_it_listens) {
   std::string path = write("work/guard.yaml", "egres: {}\n");
   expect_failed(bottle({"guard", "run", "--listen", "127.0.0.1:1", "--config", path}),
                 "guard.yaml:1:1: unknown key 'egres'", "did you mean 'egress'?");
+}
+
+TEST_F(Commands, a_wrong_word_is_reported_without_the_programs_name_twice) {
+  expect_failed(bottle({"frob"}), "bottle: there is no command 'frob'", "see `bottle help`");
+  expect_failed(bottle({"image", "biuld"}), "bottle: image: there is no command 'biuld'", "did you mean 'build'?");
+  expect_failed(bottle({"list", "--jsno"}), "bottle: list: there is no option '--jsno'", "did you mean '--json'?");
+  expect_failed(bottle({"vm", "destroy"}), "bottle: vm destroy needs either a name or --all");
 }
 
 TEST_F(Commands, help_shows_the_page_of_a_command) {

@@ -54,7 +54,7 @@ Result<int> list_vms(const VmOptions& o) {
 
 Result<int> destroy_vms(const VmOptions& o) {
   if (o.all == !o.name.empty())
-    return fail(Code::invalid, "bottle vm destroy needs either a name or --all",
+    return fail(Code::invalid, "vm destroy needs either a name or --all",
                 "run `bottle vm destroy NAME` or `bottle vm destroy --all`; `bottle vm list` shows the VMs");
   auto env = environment();
   auto places = machine::Places::from(env);
