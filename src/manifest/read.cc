@@ -57,7 +57,8 @@ Result<> read_limit(Limit& limit, const Node& node) {
   if (auto most = text(node, "tokens"); !most.empty()) limit.tokens = to_amount(most);
   if (auto most = text(node, "cost"); !most.empty()) limit.cost = number(most);
   if (limit.names > kMostNames)
-    return fail_at(node.find("names")->at, "names: at most " + std::to_string(kMostNames) + " can be told apart",
+    return fail_at(node.find("names")->at,
+                   "names: the guard can count at most " + std::to_string(kMostNames) + " hosts",
                    "choose a lower limit, or remove it");
   return {};
 }

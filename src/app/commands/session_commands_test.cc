@@ -233,6 +233,11 @@ TEST_F(Commands, allow_checks_the_rule_before_it_asks_for_a_session) {
                  "to allow it in future sessions");
   expect_refused(bottle({"allow", "--bottle", "web", "--save", "https://a.example"}),
                  "'https://a.example' is not HOST or HOST:PORT", "write only the host");
+  expect_refused(bottle({"allow", "a.example", "--methods", "G=T"}),
+                 "bottle: the rule for 'a.example' is not valid: methods: expected an HTTP method",
+                 "see `bottle help allow`");
+  expect_refused(bottle({"allow", "--limit", "cost=much"}), "without a currency, or none",
+                 "write a limit as in `bottle allow SESSION HOST --limit");
 }
 
 TEST_F(Commands, allow_saves_a_rule_and_keeps_the_comments) {

@@ -88,8 +88,8 @@ Result<scan::Catalog> catalog_of(std::vector<scan::Rule> rules, std::string_view
   return catalog;
 }
 
-// Does the work of the process that compiles. Writes to stderr what it does next, so that whoever started it knows what
-// it was doing if a limit ends it.
+// Does the work of the process that compiles. Writes to stderr what it does next, so that the process that started it
+// knows what it was doing if a limit ends it.
 Result<std::string> compile_and_check(std::string_view text) {
   auto tell = [](const std::string& what) { (void)write_all(2, what + "\n"); };
   auto rules = TRY(scan::parse_rules(text));
@@ -110,8 +110,9 @@ Result<std::vector<OwnRules>> read_own_rules(const std::vector<std::string>& fil
   std::map<std::string, std::string> ids;
   for (const auto& file : files) {
     TRY(check_own_place(file));
-    std::string text = TRY(read_file(file, kMostText));
-    auto rules = scan::parse_rules(text);
+    auto text = read_file(file, kMostText);
+    if (!text) return std::unexpected(std::move(text.error()).during("rules for credentials"));
+    auto rules = scan::parse_rules(*text);
     if (!rules) return std::unexpected(std::move(rules.error()).during(file));
     for (const auto& rule : *rules) {
       std::string place = file + ": line " + std::to_string(rule.line);
@@ -122,7 +123,7 @@ Result<std::vector<OwnRules>> read_own_rules(const std::vector<std::string>& fil
       if (ids.size() > scan::kMostRules)
         return fail(Code::limit, place + ": the files have more than 1000 rules", "remove some of them");
     }
-    all.push_back({file, std::move(text), std::move(*rules)});
+    all.push_back({file, std::move(*text), std::move(*rules)});
   }
   return all;
 }

@@ -37,6 +37,7 @@ Result<std::string> change_policy(const std::string& session, wire::PolicyChange
 
 Result<wire::LimitChange> limit_change(const std::vector<std::string>& words) {
   using manifest::Type, manifest::valid;
+  const std::string todo = "write a limit as in `bottle allow SESSION HOST --limit requests=200,bytes_up=10m`";
   wire::LimitChange change;
   for (const auto& word : words) {
     size_t equals = std::min(word.find('='), word.size());
@@ -44,7 +45,8 @@ Result<wire::LimitChange> limit_change(const std::vector<std::string>& words) {
     bool none = most == "none";
     if (name == "cost") {
       if (!none && !valid(Type::cost, most))
-        return fail(Code::invalid, "cost: expected " + std::string(manifest::kind(Type::cost).expect), "");
+        return fail(Code::invalid, "cost: expected " + std::string(manifest::kind(Type::cost).expect) + ", or none",
+                    todo);
       change.cost = none ? 0 : static_cast<uint64_t>(std::strtod(most.c_str(), nullptr) * 1e6 + 0.5);
       continue;
     }
@@ -58,7 +60,7 @@ Result<wire::LimitChange> limit_change(const std::vector<std::string>& words) {
                   "write requests=…, bytes_up=…, names=…, tokens=… or cost=…");
     Type type = name == "bytes_up" ? Type::bytes : Type::amount;
     if (!none && !valid(type, most))
-      return fail(Code::invalid, name + ": expected " + std::string(manifest::kind(type).expect) + ", or none");
+      return fail(Code::invalid, name + ": expected " + std::string(manifest::kind(type).expect) + ", or none", todo);
     *to = none ? 0 : type == Type::bytes ? manifest::to_size(most) : manifest::to_amount(most);
   }
   return change;
@@ -79,13 +81,16 @@ Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector
   }
   rule.host = lower(rule.host);
   rule.inspect = !methods.empty() || !paths.empty();
-  // Checks the rule as the manifest would.
+  // Checks the rule as the manifest would, but leaves out the position of a mistake, because no file has it.
   auto checked =
       manifest::parse({"the rule", "bottles: {b: {egress: {allow: [" + manifest::rule_yaml(rule, true) + "]}}}"});
-  if (!checked)
-    return fail(Code::invalid,
-                "'" + text + "' with these methods and paths is not a valid rule: " + checked.error().what,
-                checked.error().todo);
+  if (!checked) {
+    std::string why = checked.error().what;
+    if (size_t position = why.find(": "); why.starts_with("the rule:") && position != why.npos)
+      why.erase(0, position + 2);
+    return fail(Code::invalid, "the rule for '" + text + "' is not valid: " + why,
+                checked.error().todo.empty() ? "see `bottle help allow`" : checked.error().todo);
+  }
   return rule;
 }
 

@@ -62,7 +62,7 @@ constexpr Kind kKinds[] = {
      "an exact version such as 2.1.3"},
     {Type::integrity, "integrity",
      R"({"type":"string","pattern":"^sha512-[A-Za-z0-9+/]{86}==( sha512-[A-Za-z0-9+/]{86}==)*$"})",
-     "sha512-… as npm prints it (`npm view PACKAGE dist.integrity`); several with blanks between them"},
+     "sha512-… as printed by `npm view PACKAGE@VERSION dist.integrity`, or several of them with spaces between them"},
     {Type::host_path, "path on this host", R"({"type":"string"})", "a path"},
     {Type::ssh_key, "ssh public key", R"({"type":"string"})", "a public key such as \"ssh-ed25519 AAAA…\""},
     {Type::placeholder, "text", R"({"type":"string","minLength":12,"maxLength":256})",
