@@ -1,5 +1,6 @@
-// What will exist. A Plan is complete: session acts on it and asks nobody anything. No secret value is in it. As JSON
-// (wire/start/plan.h) it is a documented, stable contract (docs/plan.md), shown by `bottle start --dry-run --json`.
+// What will exist. A Plan is complete: session acts on it and asks the operator nothing. No secret value is in it. As
+// JSON (wire/start/plan.h) it is a documented, stable contract (docs/plan.md), shown by `bottle start --dry-run
+// --json`.
 #pragma once
 
 #include <cstdint>
@@ -47,7 +48,7 @@ struct Options {
   std::string image;                                           // same
   bool record = false;                                         // every public host, to learn what is needed
   bool keep_ignored = false;                                   // files that git ignores come home, too
-  std::string really;                                          // the workspace, though it is a precious one
+  std::string really;                                          // the workspace, even if bottle refuses it
   enum class IfUnset { fail, warn } if_unset = IfUnset::fail;  // for a variable that the agent needs
 };
 

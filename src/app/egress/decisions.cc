@@ -124,7 +124,7 @@ Result<std::vector<std::string>> Decisions::ask_there() {
   auto latest = TRY(wire::decode<wire::LatestDecisions>(answer, wire::From::foreign));
   if (latest.next - latest.from != latest.decisions.size())
     return fail(Code::protocol, "the other machine sent a wrong list of decisions");
-  // The answer may be for somebody else who watches, and begin earlier.
+  // The answer may be for another `bottle egress watch`, and begin earlier.
   uint64_t begin = asked_to_.value_or(latest.next);
   if (latest.from > begin)
     say(std::to_string(latest.from - begin) + " decisions came too fast to be shown; they will be in the record");

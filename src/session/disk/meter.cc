@@ -55,7 +55,7 @@ Result<std::string> read_output(docker::Attached& attached) {
   }
 }
 
-// Makes the container, and returns its id. Fails with Code::denied if somebody else's container has its name.
+// Makes the container, and returns its id. Fails with Code::denied if a container of another owner has its name.
 Result<std::string> make_meter(docker::Engine& engine, const std::string& session, const json& config) {
   std::string name = Names(session).meter;
   Owner owner = TRY(Owner::from_label(text_of(member(config, "Labels"), "bottle.owner")));

@@ -116,7 +116,7 @@ class Examination {
     listed.input += "^" + home_.base + "\n";
     auto objects = git_.run({"rev-list", "--objects", "--no-object-names", "--stdin"}, listed);
     if (objects) each_line(objects->out, [&](std::string_view id) { found_.erase(std::string(id)); });
-    // The operator's repository has what an earlier result brought, so that its having it proves nothing.
+    // The operator's repository has what an earlier result brought, so finding something there proves nothing.
     std::unordered_set<std::string> earlier;
     for (const auto& id : home_.earlier)
       for (const auto& entry : git::list_tree(git_, id, q_.at()).value_or(std::vector<git::Entry>()))
