@@ -1,5 +1,5 @@
-# Defines rooms. Each folder of src/ is a library that can include only what its line in src/CMakeLists.txt says it
-# sees.
+# Defines functions for rooms. Each folder of src/ is a library that can include only the headers of the rooms that its
+# line in src/CMakeLists.txt names.
 
 # precompiled(TARGET FIRST HEADERS...): compiles the target with common headers, which the target FIRST compiles for all
 # targets of its kind.
@@ -17,7 +17,8 @@ function(precompiled target first)
 endfunction()
 
 # covered(TARGET PATH OUT): in a build for scripts/coverage, makes the code of the room at PATH count how often each of
-# its lines runs. Sets OUT to whether it does, because such code cannot use headers that were compiled without counters.
+# its lines runs. Sets OUT to ON if the target is such code, because it cannot use headers that were precompiled without
+# counters.
 function(covered target path out)
   set(${out} OFF PARENT_SCOPE)
   if(BOTTLE_COVERAGE AND "${path}/" MATCHES "^${BOTTLE_COVERAGE}/")
@@ -69,10 +70,10 @@ function(unit_test program)
   endforeach()
 endfunction()
 
-# room(PATH [HOT] [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...] [SHARDS COUNT]): adds the library
-# of src/PATH and, from its *_test.cc files, its unit tests. The folders after WITH are below the room and belong to it. A
-# room also sees what the rooms on its line see. A HOT room reads many bytes one by one, so it is optimized in debug builds
-# too. SHARDS is for unit_test().
+# room(PATH [HOT] [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...] [SHARDS COUNT]): adds the
+# library of src/PATH and, from its *_test.cc files, its unit tests. The folders after WITH are subfolders that belong
+# to the room. A room sees the rooms after SEES, and what they see. A HOT room reads many bytes one by one, so debug
+# builds optimize it too. SHARDS is for unit_test().
 function(room path)
   cmake_parse_arguments(ARG "HOT" "SHARDS" "WITH;SEES;USES;TESTS_SEE" ${ARGN})
   string(REPLACE / _ name ${path})
@@ -117,9 +118,9 @@ function(room path)
   endif()
 endfunction()
 
-# fuzz(ROOM NAME SOURCES FILE... [SEES ROOM...]): adds NAME_fuzz, which is built from the room's NAME_fuzz.cc and runs over
-# the corpus corpus/NAME. In the preset asan, ctest does that with the room's own library. In the preset fuzz, these files
-# of the room are compiled again with coverage, and scripts/fuzz searches further.
+# fuzz(ROOM NAME SOURCES FILE... [SEES ROOM...]): adds NAME_fuzz, which is built from the room's NAME_fuzz.cc and runs
+# over the corpus corpus/NAME. In the preset asan, ctest replays the corpus with the room's own library. In the preset
+# fuzz, these files of the room are compiled again with coverage, and scripts/fuzz searches for new inputs.
 function(fuzz path name)
   if(NOT (BOTTLE_TESTS AND BOTTLE_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang"))
     return()
@@ -134,7 +135,7 @@ function(fuzz path name)
   endif()
   add_executable(${name}_fuzz ${folder}/${name}_fuzz.cc)
   foreach(source ${ARG_SOURCES})
-    # Some files are in no library, or differ in a program that fuzzes.
+    # Some files belong to no library, or compile differently in a fuzzer.
     file(STRINGS ${folder}/${source} differs REGEX FUZZING_BUILD_MODE LIMIT_COUNT 1)
     if(BOTTLE_FUZZ OR differs OR source MATCHES "_test\\.cc$")
       target_sources(${name}_fuzz PRIVATE ${folder}/${source})
@@ -153,7 +154,7 @@ function(fuzz path name)
                "${name} ${CMAKE_CURRENT_BINARY_DIR}/${name}_fuzz ${corpus_folder}\n")
 endfunction()
 
-# program(NAME MAIN SEES ROOM...): adds a program that is one static file.
+# program(NAME MAIN SEES ROOM...): adds a program that is linked statically into one file.
 function(program name main)
   cmake_parse_arguments(ARG "" "" "SEES" ${ARGN})
   list(TRANSFORM ARG_SEES REPLACE / _)

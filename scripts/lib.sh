@@ -49,8 +49,8 @@ apt_install() {
   done
   [ ${#missing[@]} = 0 ] && return 0
   note "installing: ${missing[*]}"
-  as_root true  # sudo asks for its password at a place where the question is visible
-  step "install ${#missing[@]} packages, and what they need" as_root env DEBIAN_FRONTEND=noninteractive asleep="${asleep:-}" sh -c '
+  as_root true  # sudo asks for its password here, where the operator sees the question
+  step "install ${#missing[@]} packages and their dependencies" as_root env DEBIAN_FRONTEND=noninteractive asleep="${asleep:-}" sh -c '
     policy=/usr/sbin/policy-rc.d
     if [ -n "$asleep" ] && [ ! -e $policy ]; then
       trap "rm -f $policy" EXIT
@@ -61,7 +61,7 @@ apt_install() {
     apt-get -qq update && apt-get -qq -y --no-install-recommends install "$@"' sh "${missing[@]}"
 }
 
-# apt_install_asleep: does the same without starting services, because Debian starts the services that it installs.
+# apt_install_asleep PACKAGE...: does the same, but keeps Debian from starting the services that it installs.
 apt_install_asleep() { local asleep=yes; apt_install "$@"; }
 
 # engine_answers: checks whether an engine answers at DOCKER_HOST (a Unix socket) or at the default socket.
@@ -77,7 +77,7 @@ join_engine() {
   if [ "$(id -u)" = 0 ] || engine_answers || ! root_answers; then return 0; fi
   group=$(as_root stat -L -c %g "$(engine_socket)")
   case " 0 $(id -G) " in *" $group "*) return 0 ;; esac
-  note "the engine is for its group, which $(id -un) is not in: this run is made a member of it"
+  note "$(id -un) is not in the engine's group; this run joins the group"
   exec sudo -E setpriv --reuid "$(id -u)" --regid "$(id -g)" --groups "$(id -G | tr ' ' ,),$group" -- \
     env HOME="$HOME" PATH="$PATH" USER="$(id -un)" LOGNAME="$(id -un)" ENGINE_LENT=1 "$ROOT/scripts/${0##*/}" "$@"
 }

@@ -12,7 +12,7 @@ import urllib.request
 
 NAME, REGION, ENDPOINT = "@NAME@", "@REGION@", "@ENDPOINT@"
 METADATA = "http://169.254.169.254/latest/"
-# No proxy is used, because no other machine may see the metadata requests and the signed request.
+# Uses no proxy, because no other machine may see the metadata requests and the signed request.
 OPEN = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 

@@ -81,7 +81,7 @@ def alive(machines):
 
 
 class Aws:
-    # ---- what is there
+    # ---- the existing things
 
     def find(self, kinds=tuple(KINDS)):
         """Returns the instances (not terminated), volumes and security groups of this VM, by its name and by its id.
@@ -103,7 +103,7 @@ class Aws:
         if machines:
             return {"status": STATUS.get(machines[0]["State"]["Name"], "pending")}
         if volumes or groups or self.secrets():
-            return {"status": "stopped"}  # the machine is gone, but not yet everything that was made for it
+            return {"status": "stopped"}  # the machine is gone, but something that was made for it still exists
         hook.check_nothing_in_flight()
         return {"status": "gone"}
 
@@ -253,8 +253,8 @@ class Aws:
                 "session": labels.get(hook.SESSION, ""), "owner": labels.get(hook.OWNER, "")}
 
     def put_secret(self):
-        """Puts the value on stdin into the parameter store, encrypted. `fetch` reads it from the store on the VM.
-        The value is never in an argument."""
+        """Puts the value from stdin into the parameter store, encrypted. fetch.py reads it from there on the VM. The
+        value is never in an argument."""
         if not hook.option("secret-profile"):
             raise Stop(hook.NOT_SET_UP, "set options.secret-profile to the instance profile that lets the VM fetch it; see docs/providers.md")
         secret, value = hook.env("BOTTLE_SECRET_NAME"), sys.stdin.read(4097)

@@ -1,6 +1,6 @@
 """Makes Fly Machines with the `fly` command, in an app of the operator. A machine is a virtual machine that is made
-from a container image. It must do by itself what cloud-init does at other providers; see docs/providers.md. Nothing
-else is made. A machine removes itself when it stops (--rm)."""
+from a container image. The image must do what cloud-init does at other providers; see docs/providers.md. This provider
+makes nothing else. A machine removes itself when it stops (--rm)."""
 
 import base64
 import os

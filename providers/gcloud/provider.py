@@ -126,7 +126,7 @@ class Gcloud:
                 "--no-service-account", "--no-scopes", "--metadata-from-file=user-data=" + hook.env("BOTTLE_USER_DATA"),
                 "--metadata=block-project-ssh-keys=TRUE,enable-oslogin=FALSE,serial-port-enable=FALSE", "--no-restart-on-failure",
                 "--boot-disk-auto-delete"]
-        # Google's Debian images have no cloud-init; its Ubuntu images have it.
+        # Google's Ubuntu images have cloud-init; its Debian images do not.
         image = hook.option("image")
         args += ["--image=" + image] if image else ["--image-family=" + hook.option("image-family", "ubuntu-2404-lts-amd64")]
         args += ["--image-project=" + hook.option("image-project", "ubuntu-os-cloud")]

@@ -131,7 +131,7 @@ class Hcloud:
 
     @staticmethod
     def make(kind, name, args, stdin=b""):
-        """Makes the thing unless ours with that name exists. Names are unique in a project."""
+        """Makes the thing, unless one with our label and that name exists. Names are unique in a project."""
         if tolerate(("uniqueness_error",), lambda: hcloud(kind, "create", "--name", name, *label_flags(), *args, stdin=stdin, timeout=500)):
             return
         if not listed(kind, "%s=%s" % (hook.VM, name)):

@@ -1,8 +1,9 @@
-"""This module is what the providers in the other directories share: a hook's side of the contract of docs/providers.md.
+"""This module contains what the providers in the other directories share: the hook's side of the contract in
+docs/providers.md.
 
-A provider is a class with the methods create, ssh_info, status, destroy and list_. Each returns what is printed. It
-uses the cloud's own command-line tool, so that the operator's sign-in, profile and region apply. It needs Python 3.8 or
-newer and only the standard library."""
+A provider is a class with the methods create, ssh_info, status, destroy and list_. Each returns the answer that main()
+prints as JSON. A provider uses the cloud's own command-line tool, so that the operator's sign-in, profile and region
+apply. It needs Python 3.8 or newer and only the standard library."""
 
 import datetime
 import json
@@ -88,7 +89,7 @@ def user():
 
 
 def labels():
-    """Returns the labels that everything gets."""
+    """Returns the labels that everything made for this VM gets."""
     found = {SESSION: env("BOTTLE_SESSION"), OWNER: env("BOTTLE_OWNER"), VM: name()}
     for key, value in found.items():
         if not re.fullmatch(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?", value):
@@ -124,9 +125,9 @@ class Done:
 
 
 def run(argv, stdin=b"", timeout=50, more_env=None):
-    """Runs a tool to its end. If it takes longer than `timeout` seconds, ends it and the hook with "try again" (the
-    cloud continues with what the tool asked for). The tool has its own process group, so that nothing it started
-    outlives it, and no terminal on which it could ask questions."""
+    """Runs a tool to its end. If it takes longer than `timeout` seconds, ends the tool, and ends the hook with "try
+    again". The cloud goes on with what the tool asked for. The tool has its own process group, so that nothing it
+    started outlives it, and no terminal on which it could ask questions."""
     environment = dict(os.environ, LC_ALL="C.UTF-8", **(more_env or {}))
     _still_creating()
     child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
@@ -216,7 +217,7 @@ def _create(provider, call):
     try:
         answer = call()
     except (Stop, Failure) as error:
-        if status_of(provider, error) != AGAIN:  # a plain refusal: nothing is in flight
+        if status_of(provider, error) != AGAIN:  # the cloud refused, so nothing is in flight
             came_true()
         raise
     came_true()
@@ -224,14 +225,15 @@ def _create(provider, call):
 
 
 def came_true():
-    """Ends the state: what `create` asked for is visible to all or will never exist. One create makes one machine."""
+    """Removes the file: what `create` asked for is now visible to all hooks, or will never exist. One create makes one
+    machine."""
     if _mark() and os.path.exists(_mark()):
         os.unlink(_mark())
 
 
 def check_nothing_in_flight():
-    """Exits with 75 while an interrupted create may still take effect. Must be called before a hook says that there
-    is nothing."""
+    """Exits with 75 while an interrupted create may still take effect. A hook must call this before it says that
+    nothing exists."""
     try:
         age = time.time() - os.stat(_mark()).st_mtime if _mark() else _IN_FLIGHT_SECONDS
     except FileNotFoundError:
@@ -248,7 +250,7 @@ def gone():
 
 
 def wait_for(seen, seconds, step=2.0):
-    """Asks until seen() is true, at most for `seconds`."""
+    """Calls seen() every `step` seconds until it returns true, for at most `seconds`. Returns whether it did."""
     until = time.monotonic() + seconds
     while True:
         if seen():
@@ -273,7 +275,7 @@ _BEGAN = time.monotonic()
 
 
 def unless(pattern, call):
-    """Returns the call's answer, or None if it failed with such a message."""
+    """Returns the call's answer, or None if it failed with a message that matches `pattern`."""
     try:
         return call()
     except Failure as failure:
@@ -283,13 +285,13 @@ def unless(pattern, call):
 
 
 def line(key, kind, status, labels, when):
-    """Returns one entry of a list's answer. `labels` are those that we put on it, and `when` is the cloud's own
+    """Returns one entry of the answer of `list`. `labels` are those that `create` set, and `when` is the cloud's own
     time."""
     return {"id": key, "kind": kind, "status": status, "name": labels.get(VM, ""), "session": labels[SESSION], "owner": labels.get(OWNER, ""), **created(when or "")}
 
 
 def leftovers(machines, things):
-    """Returns a list's answer: the machines, and the things whose machine (by name) is not among them."""
+    """Returns the answer of `list`: the machines, and the things whose machine (by name) is not among them."""
     names = {machine["name"] for machine in machines if machine["name"]}
     return {"machines": machines + [thing for thing in things if thing["name"] not in names]}
 

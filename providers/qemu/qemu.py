@@ -1,7 +1,7 @@
 """Makes VMs on this machine: one QEMU process each, with a disk that is made once from Debian's packages (image.sh).
 
 A VM consists of a directory vms/NAME (its disk, the cloud-init seed, vm.json) and the processes whose command line
-names that directory. Nothing else runs: `timeout` ends QEMU when the VM's time is up, whatever else still runs."""
+names that directory. No daemon runs: `timeout` ends QEMU when the VM's time is up, even if all of bottle has ended."""
 
 import contextlib
 import fcntl
@@ -41,7 +41,7 @@ def number(name):
 
 
 def base(xdg, home, system):
-    """Returns our base directory. For root, QEMU can enter that directory when it is no longer root."""
+    """Returns our base directory. Root's is one that QEMU can still enter after it has dropped root."""
     if os.environ.get(xdg):
         return os.path.join(os.environ[xdg], "bottle", "qemu")
     return os.path.join(system if os.geteuid() == 0 else os.path.expanduser(home), "bottle", "qemu")
@@ -63,7 +63,7 @@ def locked(path):
                 return
 
 
-# -- the existing VMs
+# -- existing VMs
 
 def name_of_request():
     name = env("BOTTLE_VM_NAME")
@@ -344,7 +344,7 @@ def create():
               "disk": disk, "ttl": number("BOTTLE_VM_TTL_SECONDS"), "network": env("BOTTLE_OPT_NETWORK", "none"), "port": 0, "started": 0}
         if vm["network"] not in ("open", "none"):
             die("options.network is '%s', and must be none or open" % vm["network"], NOT_SET_UP)
-        write(directory, vm)  # from now on, `list` and `destroy` know the VM
+        write(directory, vm)  # from now on, `list` and `destroy` find the VM
         form, base = ("raw", template + "/disk.raw") if os.path.exists(template + "/disk.raw") else ("qcow2", template + "/disk.qcow2")
         tool(["qemu-img", "create", "-q", "-f", "qcow2", "-F", form, "-b", base, directory + "/disk.qcow2", "%dG" % disk], "making the disk", "qemu-utils")
         shutil.copyfile(env("BOTTLE_USER_DATA"), directory + "/user-data")
@@ -435,7 +435,8 @@ def bake():
 
 
 def prepare():
-    """Makes the disk now, so that the first `create` does not have to. Not a part of the contract."""
+    """Makes the disk now, so that the first `create` does not have to. The contract of docs/providers.md has no such
+    hook."""
     return {"image": image()}
 
 

@@ -171,7 +171,7 @@ class Terraform:
             return {"status": "pending"}
         if not self.resources(lock):
             return {"status": "gone"}
-        # Asks the cloud: what it no longer has is removed from the state.
+        # Asks the cloud, and removes from the state what no longer exists there.
         if self.run(lock, "apply", "-refresh-only", "-auto-approve", "-input=false", "-no-color", self.state(), seconds=50) is None:
             raise Stop(hook.AGAIN, "terraform's refresh has not ended yet")
         if not self.resources(lock):

@@ -2,7 +2,7 @@
 # bottle-vm runs as root on a VM that was made for a session. cloud-init installs it.
 #
 #   arm TTL IDLE NAME  starts the dead-man switch (at every boot); limits are in seconds, 0 means no limit
-#   watch              is the switch: if the time is up or the VM is idle, removes containers and secrets and powers off
+#   watch              is the switch: when time is up or the VM is idle, removes containers and secrets and powers off
 #   rotate             makes a host key: prints its public half, waits for "go", then uses it for later connections
 #   wait-engine SEC    waits until the container engine answers, and prints its version
 #   seal               removes what is this VM's own and stops all writes, so that the disk can be kept as an image
@@ -17,8 +17,8 @@ TICK=${BOTTLE_VM_TICK:-10}
 uptime_s() { read -r up rest </proc/uptime; echo "${up%.*}"; }
 stored() { number=; read -r number 2>/dev/null <"$state/$1"; echo "${number:-0}"; }
 
-# Adds up the kernel's uptime over reboots, so that a clock that is a day off neither saves nor ends the VM.
-# A round costs only one fork, because a VM may be emulated.
+# Adds up the kernel's uptime over reboots, so that a wrong clock neither saves nor ends the VM. A round costs only one
+# fork, because a VM may be emulated.
 watch() {
   ttl=$(stored ttl) idle=$(stored idle) spent=$(stored spent)
   read -r up rest </proc/uptime
@@ -56,7 +56,7 @@ end() {
   containers=$(timeout 20 docker ps -aq 2>/dev/null)
   [ -z "$containers" ] || timeout 30 docker rm -f -v $containers >/dev/null 2>&1
   timeout 10 systemctl --no-block stop docker.socket docker.service containerd.service >/dev/null 2>&1
-  pkill -KILL -x 'dockerd|containerd'  # a slow one would write again what is removed next
+  pkill -KILL -x 'dockerd|containerd'  # a slow one could write again what the next lines remove
   rm -rf /run/bottle /dev/shm/* /var/lib/docker/containers /var/lib/docker/volumes
   find /home/bottle /tmp /var/tmp -mindepth 1 -xdev -delete 2>/dev/null
   sync
