@@ -98,14 +98,14 @@ def head(operator):
     return operator.git("rev-parse", "HEAD").strip()
 
 
-def test_of_commits_and_loose_files(nasty):
+def test_advice_for_commits_and_loose_files(nasty):
     session = nasty.start("echo one >> README.md; %s -am one; echo 'über' > 'new ü.txt'" % COMMIT)
     assert session.status == 0, session.explain()
     run_all(nasty, session, [("git diff", shows("+über")), ("git merge", has(nasty, "new ü.txt", "über")),
                              ("git apply", has(nasty, "new ü.txt", "über"))], base=head(nasty))
 
 
-def test_of_a_rewritten_history_and_a_subdirectory(nasty):
+def test_advice_for_a_rewritten_history_and_a_subdirectory(nasty):
     session = nasty.start("echo amended >> README.md; %s --amend -am amended" % COMMIT)
     assert session.status == 0, session.explain()
     run_all(nasty, session, [("git diff", shows("+amended")), ("git branch", lambda _: "amended" in nasty.git("log", "--all", "--format=%s")),
@@ -121,7 +121,7 @@ def test_of_a_rewritten_history_and_a_subdirectory(nasty):
                              ("git -C .* apply", has(nasty, "svc ü/a.txt", "below"))], base=base)
 
 
-def test_of_a_directory_that_is_no_repository(nasty):
+def test_advice_for_a_directory_that_is_not_a_repository(nasty):
     shutil.rmtree(os.path.join(nasty.workspace, ".git"))
     session = nasty.start("echo more >> README.md; mkdir 'd ü'; echo x > \"d ü/it's\"", workspace="copy")
     assert session.status == 0, session.explain()
@@ -134,7 +134,7 @@ def test_of_a_directory_that_is_no_repository(nasty):
         assert done.returncode == 0 and check(done), (command, done)
 
 
-def test_of_a_directory_where_cp_is_not_enough(nasty):
+def test_advice_for_a_directory_where_cp_is_not_enough(nasty):
     shutil.rmtree(os.path.join(nasty.workspace, ".git"))
     save(nasty, "run ü.sh", "x\n")
     session = nasty.start("chmod +x 'run ü.sh'; echo more >> 'run ü.sh'; rm README.md; ln -s 'run ü.sh' link", workspace="copy")
@@ -145,7 +145,7 @@ def test_of_a_directory_where_cp_is_not_enough(nasty):
     assert done.returncode == 0 and os.access(path, os.X_OK) and has(nasty, "run ü.sh", "more")(None), (command, done)
 
 
-def test_of_a_repository_without_a_commit(nasty):
+def test_advice_for_a_repository_without_a_commit(nasty):
     shutil.rmtree(os.path.join(nasty.workspace, ".git"))
     world_module.run("git", "init", "-q", "-b", "main", nasty.workspace)
     session = nasty.start("git add -A; %s -m first; echo more >> README.md; echo n > 'new ü.txt'" % COMMIT)
@@ -159,7 +159,7 @@ def test_of_a_repository_without_a_commit(nasty):
     assert len(commands) == 3, commands
 
 
-def test_of_a_branch_that_is_not_checked_out(nasty):
+def test_advice_for_a_branch_that_is_not_checked_out(nasty):
     session = nasty.start("git checkout -q -b feature; echo more >> README.md; %s -am one; git checkout -q main" % COMMIT)
     assert session.status == 0, session.explain()
     [ref] = nasty.git("for-each-ref", "--format=%(refname)", "refs/bottle").split()
@@ -171,7 +171,7 @@ def test_of_a_branch_that_is_not_checked_out(nasty):
     run_all(nasty, session, [("git diff", shows("+more")), ("git merge", has(nasty, "README.md", "more"))], base=head(nasty))
 
 
-def test_of_repositories_below_and_of_an_archive(nasty):
+def test_advice_for_nested_repositories_and_an_archive(nasty):
     inner = os.path.join(nasty.workspace, "inner ü")
     world_module.run("git", "init", "-q", "-b", "main", inner)
     save(nasty, "inner ü/b.txt", "b\n")
@@ -195,7 +195,7 @@ def test_of_repositories_below_and_of_an_archive(nasty):
     assert done.returncode == 0 and os.path.exists(os.path.join(nasty.home, name, "workspace", "made", "x")), (command, done)
 
 
-def test_of_a_repository_that_takes_nothing(nasty):
+def test_advice_for_a_repository_that_refuses_refs(nasty):
     in_the_way = os.path.join(nasty.workspace, ".git", "refs", "bottle")
     with open(in_the_way, "w") as file:
         file.write("in the way")
@@ -207,7 +207,7 @@ def test_of_a_repository_that_takes_nothing(nasty):
 
 
 @pytest.mark.skipif(not shutil.which("git-lfs"), reason="git-lfs is not installed")
-def test_of_files_under_git_lfs(nasty):
+def test_advice_for_files_under_git_lfs(nasty):
     """Uses the real git-lfs: a file that the agent changed becomes a pointer when the operator adds it."""
     env = nasty.world.environment(home=nasty.home)
     save(nasty, "model ü.bin", "large\n" * 100)
@@ -248,7 +248,7 @@ def run_bottle(operator, command, **env):
     return subprocess.run(in_world, cwd=operator.home, env=variables, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
 
 
-def test_of_what_was_blocked(nasty):
+def test_advice_for_blocked_hosts(nasty):
     session = nasty.start("curl -sS https://forbidden.example.net/; true")
     [allow, logs] = re.findall("`(bottle [^`]*)`", session.err)
     [rule] = re.findall("^  - (.*)", session.err, re.MULTILINE)
@@ -261,7 +261,7 @@ def test_of_what_was_blocked(nasty):
         assert rule in file.read()
 
 
-def test_of_a_supervisor_that_died(nasty, until):
+def test_advice_after_a_supervisor_died(nasty, until):
     process = nasty.background("echo precious > p.txt; sleep 600")
     assert until(lambda: '"running"' in nasty.bottle("list", "--json").stdout, 60)
     ledger = os.path.join(nasty.world.state(nasty.home), "sessions", nasty.sessions()[0], "ledger")
@@ -290,7 +290,7 @@ def refused_then(operator, says, todo, **kwargs):
     assert session.status == 0 and "ran" in session.out, session.explain()
 
 
-def test_of_refusals(nasty):
+def test_advice_in_refusals(nasty):
     """Tests a git directory elsewhere, a repository of another user, and a partial clone."""
     separate = os.path.join(nasty.home, "separate git's dir")
     os.rename(os.path.join(nasty.workspace, ".git"), separate)
@@ -300,7 +300,7 @@ def test_of_refusals(nasty):
     refused_then(nasty, "dubious ownership", "git config --global --add safe.directory")
 
 
-def test_of_a_partial_clone(nasty):
+def test_advice_for_a_partial_clone(nasty):
     source = nasty.workspace
     nasty.git("config", "uploadpack.allowFilter", "true")
     nasty.workspace = os.path.join(nasty.home, "partial clone's")
@@ -308,7 +308,7 @@ def test_of_a_partial_clone(nasty):
     refused_then(nasty, "partial clone", "git fetch --refetch --no-filter")
 
 
-def test_of_a_home_directory(nasty):
+def test_advice_for_a_home_directory(nasty):
     nasty.workspace = nasty.home
     session = nasty.start("true", workspace="copy")
     assert session.status == 125, session.explain()

@@ -106,7 +106,7 @@ def test_deny_holds_for_the_next_request_of_a_kept_connection(world, operator, u
     assert passed <= len(world.seen(SITE, since)) <= passed + 1, "a request went out after the answer that denies it"
 
 
-def test_what_is_allowed_live_survives_the_guard(world, operator, until):
+def test_rules_added_to_a_running_session_survive_the_guard(world, operator, until):
     session = Watched(operator, until, LOOP % SITE)
     assert session.sees("now shut\n"), session.text
     assert operator.bottle("allow", SITE).returncode == 0
@@ -125,7 +125,7 @@ def test_what_is_allowed_live_survives_the_guard(world, operator, until):
     session.stop()
 
 
-def test_save_keeps_what_is_in_the_file(world, operator, until):
+def test_save_keeps_the_rest_of_the_file(world, operator, until):
     session = Watched(operator, until, LOOP % SITE)
     assert session.sees("now shut\n"), session.text
     where = os.path.join(operator.home, ".config", "bottle", "bottle.yaml")
@@ -159,7 +159,7 @@ def test_the_summary_shows_the_rule_that_was_missing(world, operator):
     assert "- 169" not in session.err, session.explain()
 
 
-def test_record_mode_writes_the_rules_down(world, operator):
+def test_record_mode_writes_the_rules_to_a_file(world, operator):
     script = "curl -sS -m 20 https://forbidden.example.net/a; curl -sS -m 20 http://inspected.example.org/b; curl -sS -m 20 https://allowed.example.org/; curl -sS -m 8 https://lan.example.org/; true"
     shut = operator.start(script)
     assert "hello from forbidden" not in shut.out, shut.explain()

@@ -34,26 +34,26 @@ def harness(*arguments):
     return subprocess.run([sys.executable, "-c", HARNESS, BENCH, *arguments], capture_output=True, text=True, timeout=60)
 
 
-def test_it_knows_every_figure():
+def test_bench_lists_every_figure():
     done = subprocess.run([sys.executable, os.path.join(BENCH, "bench.py"), "--list"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert sorted(line.split()[0] for line in done.stdout.splitlines()) == sorted(NAMES)
 
 
-def test_json_says_name_value_limit_and_unit_and_nothing_else():
+def test_json_has_only_name_value_limit_and_unit():
     done = harness("11", "low", "high")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"figures": [{"name": "low", "value": 1.5, "limit": 1.5, "unit": "x"},
                                                    {"name": "high", "value": 11.0, "limit": 10, "unit": "MB/s"}]}
 
 
-def test_a_missed_limit_is_an_exit_status_and_named():
+def test_a_missed_limit_is_named_and_changes_the_exit_status():
     done = harness("9", "low", "high")
     assert done.returncode == 1
     assert "missed: high" in done.stderr and "low" not in done.stderr.split("missed:")[1]
 
 
-def test_what_cannot_be_measured_fails_is_cleaned_up_and_spares_the_others():
+def test_a_failing_measurement_is_cleaned_up_and_the_others_still_run():
     done = harness("11", "broken", "high")
     assert done.returncode == 1
     assert "no such thing" in done.stderr and "cleaned" in done.stderr

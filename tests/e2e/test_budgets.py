@@ -20,7 +20,7 @@ SIGN_IN = {"claude-oauth": {"from": "env:CLAUDE_BOTTLE_OAUTH_TOKEN", "hosts": ["
                             "header": "Authorization: Bearer {}"}}
 
 
-def test_a_limit_freezes_is_told_once_and_is_raised(world, operator, until):
+def test_a_reached_limit_blocks_requests_is_reported_once_and_can_be_raised(world, operator, until):
     session = Watched(operator, until, POLL, egress=LIMITED)
     assert session.sees("now 2 200\nnow 2 403\nA limit of the session is reached. It stays so until the operator raises it.\n"), session.text
     [name] = operator.sessions()
@@ -46,7 +46,7 @@ def test_a_limit_freezes_is_told_once_and_is_raised(world, operator, until):
     assert "Used:\n  %s: " % SITE in err and "limit_reached" in err, err
 
 
-def test_tokens_are_read_from_the_answers_of_a_model(operator):
+def test_tokens_are_counted_from_the_answers_of_a_model(operator):
     egress = {"allow": [{"host": "api.anthropic.com", "limit": {"tokens": 30, "cost": 1000}}],
               "prices": {"m-*": {"input": 100000, "output": 0}},
               "hosts": {"api.anthropic.com": [world_module.API_IP + ":443"]}}
@@ -58,7 +58,7 @@ def test_tokens_are_read_from_the_answers_of_a_model(operator):
     assert used == ["10 tokens in, 12 out, m-1"] * 2, used
 
 
-def test_a_limit_on_a_remote_machine_is_told_and_raised_here(remote, far, until):  # noqa: F811
+def test_a_limit_on_a_remote_machine_is_reported_and_raised_on_the_near_side(remote, far, until):  # noqa: F811
     secret = {"claude-oauth": {**SIGN_IN["claude-oauth"], "hosts": [SITE]}}  # so that the requests go through the broker
     session = Watched.__new__(Watched)
     egress = {**LIMITED, "hosts": {SITE: [world_module.SITES[SITE] + ":443"]}}

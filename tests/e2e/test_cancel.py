@@ -52,7 +52,7 @@ def assert_nothing_is_left(world, operator, until):
 
 
 @pytest.mark.parametrize("moment, way", CASES)
-def test_a_launch_is_given_up(world, operator, until, moment, way):
+def test_ctrl_c_ends_a_launch(world, operator, until, moment, way):
     with open(os.path.join(operator.workspace, "big"), "wb") as file:
         file.write(os.urandom(24 << 20))  # more than what all buffers hold
     gate = os.path.join(operator.home, "gate.sock")
@@ -65,7 +65,7 @@ def test_a_launch_is_given_up(world, operator, until, moment, way):
         assert_nothing_is_left(world, operator, until)
 
 
-def test_ctrl_c_on_a_terminal_while_the_workspace_goes_in(world, operator, until):
+def test_ctrl_c_ends_a_launch_while_the_workspace_is_copied(world, operator, until):
     """The terminal is in raw mode at that point, so the key arrives as a byte."""
     gate = os.path.join(operator.home, "gate.sock")
     config = operator.config()
@@ -83,7 +83,7 @@ def test_ctrl_c_on_a_terminal_while_the_workspace_goes_in(world, operator, until
         assert_nothing_is_left(world, operator, until)
 
 
-def test_ctrl_c_answers_the_question(world, operator, until):
+def test_ctrl_c_at_the_question_starts_nothing(world, operator, until):
     config = operator.config()
     command = world.command("start", "a")
     child = pexpect.spawn(command[0], command[1:], env=world.environment(config, operator.home), cwd=operator.workspace, encoding="utf-8", timeout=60)
@@ -97,7 +97,7 @@ def test_ctrl_c_answers_the_question(world, operator, until):
 
 
 @pytest.mark.parametrize("way, version", [("ctrl-c", "0.0.1"), ("term", "0.0.2")])
-def test_an_image_build_is_given_up(world, operator, until, way, version):
+def test_ctrl_c_ends_an_image_build(world, operator, until, way, version):
     """The stand-in for mmdebstrap never exits by itself."""
     env = fake_packages.make(os.path.join(operator.home, "fakes"), claude="true")
     temporary = os.path.join(operator.home, "tmp")
@@ -119,7 +119,7 @@ def test_an_image_build_is_given_up(world, operator, until, way, version):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_launch_on_another_machine_is_given_up(remote, far, until, way):  # noqa: F811
+def test_ctrl_c_ends_a_launch_on_another_machine(remote, far, until, way):  # noqa: F811
     """The ssh process that carries the workspace never reads it."""
     begun, fakes = os.path.join(remote.home, "begun"), os.path.join(remote.home, "fakes")
     fake_packages.write(os.path.join(fakes, "ssh"),

@@ -169,7 +169,7 @@ def variables(world, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_gets_through_an_inspecting_guard(name, guard, pki, variables, tmp_path):
+def test_a_program_works_through_an_inspecting_guard(name, guard, pki, variables, tmp_path):
     program = PROGRAMS[name]
     path = need(program.argv[0] if program.argv[0] != "sh" else name)
     if name == "playwright":
@@ -269,7 +269,7 @@ def test_a_refusal_reaches_a_program_that_uploads(name, guard, pki, tmp_path):
     assert got.stdout.strip() == "403", got
 
 
-def test_the_code_reaches_what_prints_only_the_reason(guard):
+def test_the_code_reaches_programs_that_print_only_the_reason_phrase(guard):
     through = guard(egress={"allow": ["site.example.org"]})
     env = {"PATH": os.environ["PATH"], "https_proxy": through.url, "http_proxy": through.url}
     for argv in (["python3", "-c", "import urllib.request as u; u.urlopen('https://other.example.net/')"],
@@ -283,7 +283,7 @@ def test_the_code_reaches_what_prints_only_the_reason(guard):
 @pytest.mark.parametrize("hosts,url", [
     ({"2001:db8::7": "{}"}, "https://[2001:db8::7]/"), ({"[2001:DB8:0::7]": "{}"}, "https://[2001:db8::7]/"),
     ({"site.example.org": "{}"}, "https://site.example.org/")])
-def test_ipv6_addresses_can_be_fixed(hosts, url, guard, pki):
+def test_hosts_can_be_pinned_to_ipv6_addresses(hosts, url, guard, pki):
     try:
         server = Server(pki[1], host="::1")
     except OSError:

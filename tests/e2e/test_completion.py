@@ -83,7 +83,7 @@ def test_bash(home, words, candidates):
     assert set(in_bash(home, *words)) == candidates
 
 
-def test_bash_leaves_files_and_directories_to_itself(home):
+def test_bash_completes_files_and_directories_itself(home):
     assert in_bash(home, "bottle", "start", "-C", "some") == ["some-folder"]
     assert sorted(in_bash(home, "bottle", "guard", "run", "--config", "some")) == ["some-file", "some-folder"]
     assert in_bash(home, "bottle", "start", "--workspace", "=", "cl") == ["clone"]

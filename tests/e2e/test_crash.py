@@ -67,7 +67,7 @@ def test_kill_9_of_the_supervisor_at_every_record(world, operator, before, recor
         assert "kept\n" in came_home(operator, "kept.txt")
 
 
-def test_there_are_no_other_records(operator, before):
+def test_the_ledger_has_no_records_that_these_tests_miss(operator, before):
     process = launch(operator, "true", BOTTLE_TEST_KILL_AT_RECORD=RECORDS[-1] + 1)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, (out, err)
@@ -164,7 +164,7 @@ def test_kill_9_while_the_workspace_travels(world, operator, before, until, scra
 
 
 @pytest.mark.parametrize("delay", [0, 0.05, 0.15, 0.3])
-def test_a_create_under_way_at_a_frozen_engine_finds_its_end(world, operator, before, until, delay):
+def test_a_create_request_at_a_frozen_engine_is_cleaned_up_later(world, operator, before, until, delay):
     """The engine is stopped while it works on the supervisor's requests, the supervisor dies, and the engine continues.
     The command that was waiting removes whatever the engine then creates."""
     process = launch(operator, "sleep 100", BOTTLE_TEST_KILL_AT_RECORD=0)
@@ -189,7 +189,7 @@ def test_a_create_under_way_at_a_frozen_engine_finds_its_end(world, operator, be
     assert_nothing_is_left(world, operator, before)
 
 
-def test_two_sweep_at_once(world, operator, before, until):
+def test_two_processes_sweep_at_once(world, operator, before, until):
     process = operator.background("cd /workspace && echo kept > kept.txt; sleep 100")
     written(operator, until)
     for pid, _ in processes_of(operator):

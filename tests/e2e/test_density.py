@@ -17,7 +17,7 @@ def memory(pid):
         return sum(int(line.split()[1]) for line in file if line.startswith(("Private_Clean:", "Private_Dirty:")))
 
 
-def test_many_at_once(world, operator, until):
+def test_many_sessions_start_at_once(world, operator, until):
     assert operator.bottle("engine", "prepare").returncode == 0
     assert operator.start("true").status == 0
     before = everything(world)

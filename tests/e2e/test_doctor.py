@@ -24,25 +24,25 @@ def test_a_working_machine_passes_and_nothing_is_left(world, operator):
     assert world.left() == []
 
 
-def test_no_engine_fails_with_what_to_do(operator):
+def test_without_an_engine_doctor_says_what_to_do(operator):
     done, found = doctor(operator, config=operator.config(), env={"DOCKER_HOST": "unix:///nonexistent/docker.sock"})
     assert done.returncode == 1
     assert found["engine", ""]["severity"] == "fail" and found["engine", ""]["todo"]
 
 
-def test_a_broken_manifest_fails_at_its_place(operator):
+def test_a_broken_manifest_is_reported_with_line_and_column(operator):
     done, found = doctor(operator, config={"bottles": {"b": {"egres": {}}}})
     assert done.returncode == 1
     assert "bottle.yaml:1:" in found["manifest", ""]["what"]
 
 
-def test_people_get_lines(operator):
+def test_output_for_a_terminal_is_plain_lines(operator):
     done = operator.bottle("doctor", config=operator.config())
     assert done.returncode == 0, done.stdout
     assert done.stdout.startswith("ok    engine ") and "\033" not in done.stdout
 
 
-def test_init_writes_a_manifest_that_holds_and_never_overwrites(operator):
+def test_init_writes_a_valid_manifest_and_never_overwrites_one(operator):
     path = os.path.join(operator.home, ".config", "bottle", "bottle.yaml")
     done = operator.bottle("init")
     assert done.returncode == 0, done.stderr
@@ -64,7 +64,7 @@ def test_init_writes_a_manifest_that_holds_and_never_overwrites(operator):
     ("agent.md", "---\nbottle: nowhere\n---\nx\n", 2, 9, "nowhere"),
     ("claude-bottle.json", '{"bottles": {"a": {"environ": {}}}}', 1, 20, "environ"),
 ])
-def test_check_says_where(operator, name, text, line, column, says):
+def test_check_names_the_place_of_a_mistake(operator, name, text, line, column, says):
     path = os.path.join(operator.workspace, name)
     with open(path, "w") as file:
         file.write(text)
@@ -77,7 +77,7 @@ def test_check_says_where(operator, name, text, line, column, says):
     assert plain.returncode == 1 and "%s:%d:%d: " % (path, line, column) in plain.stderr
 
 
-def test_check_says_what_a_start_would_lack(operator):
+def test_check_says_what_a_start_would_need(operator):
     config = operator.config(env={"X": "${SURELY_NOT_SET}"})
     done = operator.bottle("check", "--json", config=config)
     assert done.returncode == 0, done

@@ -86,7 +86,7 @@ def global_ipv6(world):
         world_module.run("ip", "-n", ns, "-6", "addr", "del", address + "/64", "dev", "up0")
 
 
-def test_nor_do_they_by_ipv6(world, operator, until, global_ipv6):
+def test_allowed_names_do_not_lead_to_the_host_or_its_neighbors_over_ipv6(world, operator, until, global_ipv6):
     """A guard without Docker has the host's IPv6, as the near side's broker has."""
     names = list(world_module.BESIDE6)
     config, audit = world.path("guard6.yaml"), world.path("guard6.jsonl")
@@ -111,7 +111,7 @@ def test_nor_do_they_by_ipv6(world, operator, until, global_ipv6):
 
 
 @pytest.mark.touches_canaries
-def test_what_the_operator_names_may_be_a_neighbor(world, operator):
+def test_a_neighbor_that_the_operator_names_is_allowed(world, operator):
     session = operator.start("curl -sS -m 10 http://neighbor.example.org/; curl -sS -m 10 http://printer.bottle/", egress={
         "allow": ["neighbor.example.org"], "hosts": {"neighbor.example.org": [world_module.NEIGHBOR_IP]},
         "lan": [{"name": "printer.bottle", "to": world_module.NEIGHBOR_IP + ":80"}]})
@@ -119,7 +119,7 @@ def test_what_the_operator_names_may_be_a_neighbor(world, operator):
 
 
 @pytest.mark.touches_canaries
-def test_the_guard_is_told_when_its_host_moves_to_another_network(world, operator, until):
+def test_the_guard_learns_when_its_host_changes_networks(world, operator, until):
     """The name's address is a neighbor's only after the move."""
     since = time.time()
     world_module.run("ip", "-n", world.host_ns, "addr", "del", world_module.PUBLIC_IP + "/24", "dev", "up0")
@@ -149,7 +149,7 @@ OTHER_METHODS_AND_PATHS = (
     "curl -sS -m 20 -o /dev/null -w '%{http_code}\\n' $a; done")
 
 
-def test_methods_and_paths_are_kept(world, operator):
+def test_rules_for_methods_and_paths_are_enforced(world, operator):
     rule = {"host": "inspected.example.org", "methods": ["GET"], "paths": ["/ok/**"]}
     session = operator.start(OTHER_METHODS_AND_PATHS, egress={"allow": [rule]})
     assert session.out.split()[:3] == ["200", "403", "403"], session.explain()
@@ -174,7 +174,7 @@ true
     assert world.seen("allowed.example.org", session.since) == []
 
 
-def test_a_download_passes_whole_with_inspection_on(operator):
+def test_a_download_through_inspection_arrives_whole(operator):
     session = operator.start("curl -sS -m 100 https://inspected.example.org/bytes/50000000 | wc -c",
                              egress={"allow": [{"host": "inspected.example.org", "inspect": True}]})
     assert session.out.split() == ["50000000"], session.explain()

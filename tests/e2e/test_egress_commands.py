@@ -31,7 +31,7 @@ def metrics(operator, name):
     return samples
 
 
-def test_a_session_on_another_machine_is_watched_and_counted(world, remote, far, until):
+def test_egress_commands_work_for_a_session_on_another_machine(world, remote, far, until):
     """Its guard there decides, and the operator here sees it at once."""
     process = background(remote, far, LOOP % SITE)
     running(remote, until)
@@ -61,7 +61,7 @@ def verify(operator, name):
     return done.returncode, json.loads(done.stdout)["files"][0]
 
 
-def test_a_session_is_watched_and_counted_and_its_record_is_checked(world, operator, until):
+def test_egress_commands_watch_count_and_verify_a_session(world, operator, until):
     session = Watched(operator, until, LOOP % SITE)
     assert session.sees("now shut\n"), session.text
     name = operator.sessions()[0]

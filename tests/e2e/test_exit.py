@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.mark.parametrize("script, status", [("true", 0), ("exit 7", 7), ("kill -TERM $$", 128 + 15), ("kill -KILL $$", 128 + 9)])
-def test_the_agents_status_is_ours(operator, runtime, script, status):
+def test_bottle_exits_with_the_agents_status(operator, runtime, script, status):
     session = operator.start(script, runtime=runtime)
     assert session.status == status, session.explain()
 
@@ -45,7 +45,7 @@ def test_a_prompt_keeps_its_newlines_quotes_and_size(operator):
     (["start", "a", "--yes", "--headless", "-p", "x", "--vm", "lab", "--remote", "a@b"], None, "excludes"),
     (["no-such-command"], None, ""),
 ])
-def test_our_own_failures_are_125_and_leave_nothing(world, operator, arguments, config, says):
+def test_failures_of_bottle_exit_with_125_and_leave_nothing(world, operator, arguments, config, says):
     done = operator.bottle(*arguments, config=config or operator.config())
     assert done.returncode == 125, done
     assert says in done.stderr

@@ -100,7 +100,7 @@ def pong(api):
     (b"220 mail.example.org ESMTP\r\n", ["for its version: the engine's answer is not HTTP", "start dockerd"]),
     (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 26\r\n\r\n{\"message\":\"not for you\"}\r\n", ["not for you"]),
 ])
-def test_an_engine_that_is_none_of_ours(world, operator, answer, says):
+def test_an_engine_that_sends_unusable_answers(world, operator, answer, says):
     path = world.path("other.sock")
     with stand_in(path, answer):
         done = operator.bottle("start", "a", "--yes", "--headless", "-p", "true", config=operator.config(),
@@ -130,7 +130,7 @@ def end_dockerd(world, sign):
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("delay", [0.15, 0.5])
-def test_the_engine_ends_while_a_session_begins(world, operator, before, sign, delay):
+def test_the_engine_stops_while_a_session_starts(world, operator, before, sign, delay):
     process = operator.background("cd /workspace && echo kept > kept.txt; sleep 100")
     time.sleep(delay)
     end_dockerd(world, sign)
@@ -146,7 +146,7 @@ def test_the_engine_ends_while_a_session_begins(world, operator, before, sign, d
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
-def test_the_engine_ends_while_the_agent_works(world, operator, before, until, sign):
+def test_the_engine_stops_while_the_agent_works(world, operator, before, until, sign):
     process = operator.background("cd /workspace && echo kept > kept.txt; sleep 100")
     written(operator, until)
     end_dockerd(world, sign)
@@ -165,7 +165,7 @@ def test_the_engine_ends_while_the_agent_works(world, operator, before, until, s
 
 # -- disks
 
-def test_a_full_disk_for_the_state(world, operator, before):
+def test_a_full_disk_below_the_state_directory(world, operator, before):
     state = world.state(operator.home)
     with small_disk(state, "64k"):
         with open(os.path.join(state, "ballast"), "wb", buffering=0) as file, contextlib.suppress(OSError):
@@ -179,7 +179,7 @@ def test_a_full_disk_for_the_state(world, operator, before):
     assert_nothing_is_left(world, operator, before)
 
 
-def test_the_disk_of_the_state_fills_up_while_the_agent_works(world, operator, before):
+def test_the_disk_of_the_state_directory_fills_up_while_the_agent_works(world, operator, before):
     """Ledger, scratch files and results are on one small disk. The work stays with the engine, and comes home when
     there is room."""
     state = world.state(operator.home)
@@ -236,7 +236,7 @@ def test_a_prompt_arrives_byte_for_byte(operator, way, prompt):
     assert arrived == prompt.encode()
 
 
-def test_a_prompt_that_is_no_text_is_refused(world, operator):
+def test_a_prompt_that_is_not_text_is_refused(world, operator):
     done = subprocess.run(operator.world.command("start", "a", "--yes", "--headless", "-p", "-"), cwd=operator.workspace, capture_output=True,
                           timeout=90, env=operator.world.environment(prompt_config(operator), operator.home), input=b"caf\xe9\n")
     assert done.returncode == 125 and b"UTF-8" in done.stderr, done.stderr
@@ -266,7 +266,7 @@ def strange_things(where):
 
 
 @pytest.mark.parametrize("workspace", ["copy", "clone"])
-def test_a_workspace_of_strange_things(world, operator, workspace):
+def test_a_workspace_with_special_files(world, operator, workspace):
     names = strange_things(operator.workspace)
     operator.git("add", "-A")
     operator.git("-c", "user.name=o", "-c", "user.email=o@example.org", "commit", "-qm", "strange")
@@ -345,7 +345,7 @@ def test_two_starts_with_one_name(world, operator, before):
     assert_nothing_is_left(world, operator, before)
 
 
-def test_a_name_that_another_on_this_engine_has(world, operator, before):
+def test_a_name_that_another_session_on_this_engine_has(world, operator, before):
     world.docker("network", "create", "--internal", "bottle-taken")
     try:
         done = operator.start("true", "--name", "taken")
@@ -358,13 +358,13 @@ def test_a_name_that_another_on_this_engine_has(world, operator, before):
 
 
 @pytest.mark.parametrize("name", ["Upper", "-x", "a/b", "..", "x" * 33, "a b"])
-def test_a_name_that_is_none(operator, name):
+def test_an_invalid_session_name(operator, name):
     done = operator.start("true", "--name=" + name)
     assert done.status == 125 and "is not a valid name for a session" in done.err, done.err
 
 
 @pytest.mark.parametrize("workspace", ["copy", "clone"])
-def test_many_files_cost_what_they_cost_git_and_docker(world, operator, before, workspace):
+def test_copying_many_files_takes_about_as_long_as_git_and_docker_cp(world, operator, before, workspace):
     """A session with many files takes at most a few times as long as the engine and git need for them. docs/bench.md
     has the figure for 100,000 files."""
     count = int(os.environ.get("BOTTLE_TEST_FILES", "6000"))

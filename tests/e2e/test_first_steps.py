@@ -20,7 +20,7 @@ def refused(world, operator, *arguments, config=None, **kwargs):
     return done.stderr
 
 
-def test_without_a_terminal_yes_is_named(world, operator):
+def test_without_a_terminal_the_error_names_the_option_yes(world, operator):
     assert "--yes" in refused(world, operator, "start", "a", "--headless", "-p", "x")
 
 
@@ -31,7 +31,7 @@ def test_a_dry_run_needs_no_token(operator):
     assert "cannot sign in" in done.stdout
 
 
-def test_an_empty_variable_is_called_empty(world, operator):
+def test_an_empty_variable_is_reported_as_empty(world, operator):
     config = bottles(env={"X": "${GIVEN}"})
     assert "GIVEN is empty" in refused(world, operator, *HEADLESS, "-p", "x", config=config, env={"GIVEN": ""})
     assert "GIVEN is not set" in refused(world, operator, *HEADLESS, "-p", "x", config=config)
@@ -49,7 +49,7 @@ def test_a_value_that_is_not_utf8_is_refused(world, operator):
     (b"x" * 20000, "more than 16 KB"),
     (b"short", "fewer than 8 bytes"),
 ])
-def test_a_secret_that_fits_no_header_is_refused_before_anything_is_made(world, operator, tmp_path, value, says):
+def test_a_secret_that_cannot_be_a_header_is_refused_before_anything_is_made(world, operator, tmp_path, value, says):
     (tmp_path / "secret").write_bytes(value)
     config = bottles(secrets={"s": {"from": "file:%s/secret" % tmp_path, "hosts": ["api.example.org"], "env": "S"}},
                      egress={"allow": ["api.example.org"]})
@@ -57,14 +57,14 @@ def test_a_secret_that_fits_no_header_is_refused_before_anything_is_made(world, 
     assert "secret s" in said and says in said
 
 
-def test_the_prompt_from_standard_input(world, operator):
+def test_a_prompt_is_read_from_standard_input(world, operator):
     said = refused(world, operator, "start", "a", "--yes", "-p", "-", input="echo hello\n")
     assert "--headless" in said
     done = operator.bottle(*HEADLESS, "-q", config=operator.config(), input="echo from-a-pipe\n")
     assert done.returncode == 0 and done.stdout == "from-a-pipe\n", done
 
 
-def test_a_workspace_that_is_no_directory(world, operator, tmp_path):
+def test_a_workspace_that_is_not_a_directory_is_refused(world, operator, tmp_path):
     (tmp_path / "file").write_text("x")
     assert "is not a directory" in refused(world, operator, *HEADLESS, "-p", "x", "-C", str(tmp_path / "file"))
     gone = tmp_path / "gone"
@@ -75,7 +75,7 @@ def test_a_workspace_that_is_no_directory(world, operator, tmp_path):
     assert done.returncode == 125 and "current directory no longer exists" in done.stderr, done
 
 
-def test_a_manifest_called_bottle_yml_is_noticed(operator):
+def test_a_manifest_named_bottle_yml_is_reported(operator):
     directory = os.path.join(operator.home, ".config", "bottle")
     os.makedirs(directory, exist_ok=True)
     with open(os.path.join(directory, "bottle.yml"), "w") as file:
@@ -84,7 +84,7 @@ def test_a_manifest_called_bottle_yml_is_noticed(operator):
     assert done.returncode == 1 and "rename it to bottle.yaml" in done.stderr, done
 
 
-def test_the_locale_goes_along_if_the_image_has_it(operator):
+def test_the_agent_gets_the_locale_if_the_image_has_it(operator):
     """The image has no German locale, but it has C.UTF-8 under both of its names."""
     def seen(variables, **config):
         done = operator.bottle(*HEADLESS, "-q", "-p", "echo $LANG $LC_ALL $LC_TIME; echo ü | wc -m", config=operator.config(**config), env=variables)
@@ -95,6 +95,6 @@ def test_the_locale_goes_along_if_the_image_has_it(operator):
     assert seen({"LANG": "en_US.UTF-8"}, env={"LANG": "de_DE.UTF-8"})[0] == "de_DE.UTF-8"
 
 
-def test_the_time_zone_goes_along(operator):
+def test_the_agent_gets_the_time_zone(operator):
     done = operator.bottle(*HEADLESS, "-q", "-p", "echo $TZ", config=operator.config(), env={"TZ": "Europe/Berlin"})
     assert done.returncode == 0 and done.stdout == "Europe/Berlin\n", done

@@ -64,7 +64,7 @@ def play(world):
 
 
 @pytest.mark.parametrize("inspect", [False, True])
-def test_it_comes_back_and_the_agent_believes_it(world, operator, until, runtime, inspect):
+def test_a_dead_guard_is_restarted_and_the_agent_trusts_it(world, operator, until, runtime, inspect):
     agent = Agent(world, until, operator.background(wait_for_mark("go") + "curl -sS -m 20 https://allowed.example.org/after; true", runtime=runtime,
                                                     egress={"allow": [{"host": "allowed.example.org", "inspect": inspect}]}))
     agent.lose_guard()
@@ -75,7 +75,7 @@ def test_it_comes_back_and_the_agent_believes_it(world, operator, until, runtime
 
 
 @pytest.mark.xdist_group("claude")
-def test_claude_goes_on_through_an_inspected_host(world, operator, until, play):
+def test_claude_keeps_working_through_an_inspected_host(world, operator, until, play):
     play({"steps": [{"say": ".", "tool": "Bash", "input": {"command": '[ "$BOTTLE_TEST" = inside ] || exit 99; echo before; touch /tmp/begun; ' + wait_for_mark("go"), "description": "a test"}},
                     {"say": ".", "tool": "Bash", "input": {"command": '[ "$BOTTLE_TEST" = inside ] || exit 99; curl -sS -m 20 https://inspected.example.org/after',
                                                            "description": "a test"}}], "final": "went on"})
@@ -91,7 +91,7 @@ def test_claude_goes_on_through_an_inspected_host(world, operator, until, play):
     assert "before" in results and "hello from inspected.example.org" in results, results
 
 
-def test_the_agent_can_see_why(world, operator, until, runtime):
+def test_the_agent_sees_why_a_request_failed(world, operator, until, runtime):
     changes = 'while [ ! -e /tmp/go ]; do now=$(head -n 1 /run/bottle/guard); [ "$now" = "$last" ] || echo "$now"; last=$now; sleep 0.1; done; '
     agent = Agent(world, until, operator.background(changes + "cat /run/bottle/guard", runtime=runtime))
     assert until(lambda: agent.out.count("up"), 20), agent.out.lines
@@ -122,7 +122,7 @@ EOF
 """ + wait_for_mark("little") + "python3 /tmp/greedy.py; " + wait_for_mark("go") + "curl -sS -m 20 https://allowed.example.org/after; true"
 
 
-def test_out_of_memory_is_named(world, operator, until):
+def test_a_guard_that_ran_out_of_memory_is_reported(world, operator, until):
     agent = Agent(world, until, operator.background(GREEDY))
     guard = guard_of(world)
     world.docker("update", "--memory", "12m", "--memory-swap", "12m", guard)

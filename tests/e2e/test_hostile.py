@@ -77,7 +77,7 @@ def test_no_privileges(operator, runtime):
         assert "NoNewPrivs:\t1" in session.out
 
 
-def test_the_guard_is_no_router(operator, until):
+def test_the_guard_is_not_a_router(operator, until):
     """Facts 15 and 16: the guard must drop a packet that is addressed to another host. Adding a route needs a
     capability that the agent lacks, so this checks that the agent can request nothing of the kind, and the guard's
     sysctl."""
@@ -109,7 +109,7 @@ LIMITS = {"memory": "head -c 600m /dev/zero | tail | wc -c; echo survived",
 
 
 @pytest.mark.parametrize("field", ["memory", "pids"])
-def test_limits_hold(operator, field):
+def test_limits_are_enforced(operator, field):
     session = operator.start(LIMITS[field], resources={"memory": "200m", "pids": 60, "cpus": 1})
     if field == "pids":
         numbers = [int(word) for word in session.out.split() if word.isdigit()]

@@ -62,7 +62,7 @@ def test_curl_speaks_http2_to_a_server_of_http1(guard, pki):  # noqa: F811
     assert server.seen == ["GET / HTTP/1.1"]
 
 
-def test_curl_speaks_http2_to_a_server_of_http2_and_each_request_is_judged(guard, nghttpd, tmp_path):  # noqa: F811
+def test_curl_speaks_http2_to_a_server_of_http2_and_the_rules_apply_to_each_request(guard, nghttpd, tmp_path):  # noqa: F811
     root, at = nghttpd
     (root / "a").mkdir()
     (root / "a" / "large").write_bytes(os.urandom(20 << 20))
@@ -149,7 +149,7 @@ def test_grpc_calls_of_all_four_kinds(channel):
     assert list(answers) == [b"second!"]
 
 
-def test_grpc_statuses_come_as_the_server_and_the_guard_gave_them(channel):
+def test_grpc_statuses_of_the_server_and_of_the_guard_arrive(channel):
     grpc = pytest.importorskip("grpc")
     with pytest.raises(grpc.RpcError) as failed:
         channel.unary_unary("/test.Echo/Fail")(b"", timeout=20)
@@ -261,7 +261,7 @@ def tunnel(listener, proxy_port):
     threading.Thread(target=serve, daemon=True).start()
 
 
-def test_h2spec_finds_no_fault(guard, nghttpd, tmp_path):  # noqa: F811
+def test_h2spec_reports_no_failure(guard, nghttpd, tmp_path):  # noqa: F811
     """Runs the conformance tests of h2spec against the guard, if `go install github.com/summerwind/h2spec/cmd/h2spec@latest` has
     installed them. For h2spec, the host's name leads to a relay."""
     need("h2spec")

@@ -18,7 +18,7 @@ def make_old(world):
     world.docker("import", "--change", "LABEL bottle.image=agent", "-", OLD, input="")
 
 
-def test_old_images_go_and_current_ones_stay(world, operator):
+def test_old_images_are_removed_and_current_ones_stay(world, operator):
     make_old(world)
     before = listed(operator)
     assert not before[OLD]["current"]
@@ -50,7 +50,7 @@ def test_an_image_in_use_stays(world, operator):
     assert OLD not in listed(operator)
 
 
-def test_a_table_for_people(operator):
+def test_image_list_prints_a_table_on_a_terminal(operator):
     done = operator.bottle("image", "list", config=operator.config())
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].split() == ["IMAGE", "AGENT", "SIZE", "AGE", "USE"]
@@ -82,7 +82,7 @@ def test_a_dockerfile_is_built_once(world, operator, request):
     assert second.out == "baked\n" and "building" not in second.err, second.explain()
 
 
-def test_a_dockerfile_that_fails(world, operator, request):
+def test_a_dockerfile_that_fails_is_reported(world, operator, request):
     request.addfinalizer(lambda: remove_built(world))
     config = dockerfile(operator, "FROM %s\nRUN exit 3\n" % world.load_image("shell"))
     session = operator.start("true", **config)

@@ -48,7 +48,7 @@ def file_of(world, reference, path):
         world.docker("rm", container)
 
 
-def test_what_is_downloaded_runs_only_in_a_container(world, operator, build):
+def test_downloaded_programs_run_only_in_a_container(world, operator, build):
     done = build("--agent-version", "2.1.3", "--integrity", OTHER + " " + fake_packages.INTEGRITY)
     assert done.returncode == 0, done.stderr
     [agent] = re.findall(r"says: /usr/local/bin/claude as (.*)", done.stderr)
@@ -69,7 +69,7 @@ def test_what_is_downloaded_runs_only_in_a_container(world, operator, build):
     assert not any(name.startswith("bottle-unfinished") for name in names(world))
 
 
-def test_another_integrity_is_refused(world, build):
+def test_a_package_with_another_integrity_is_refused(world, build):
     before = names(world)
     done = build("--agent-version", "2.1.3", "--integrity", OTHER)
     assert done.returncode == 125 and "is not what 'integrity' says" in done.stderr, done.stderr
@@ -77,7 +77,7 @@ def test_another_integrity_is_refused(world, build):
     assert "claude says" not in done.stderr and names(world) == before
 
 
-def test_an_agent_that_does_not_start_replaces_none(world, operator, build):
+def test_an_agent_that_does_not_start_does_not_replace_the_old_image(world, operator, build):
     done = build()
     assert done.returncode == 0, done.stderr
     before = described(operator, done.stdout.strip())

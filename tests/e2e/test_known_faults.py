@@ -53,7 +53,7 @@ def test_a_workspace_that_became_a_link_is_not_sent(world, operator, private, mo
     assert child.exitstatus == 125 and "leads to" in child.before, child.before
 
 
-def test_work_does_not_come_home_to_where_the_workspace_leads_now(world, operator, private, until):
+def test_work_does_not_come_home_through_a_link_that_replaced_the_workspace(world, operator, private, until):
     """CVE-2026-77179: a stored path is opened again after a directory in it was replaced with a link."""
     process = operator.background("cd /workspace && echo work > work.txt; sleep 100")
     assert until(operator.sessions, 60)
@@ -83,7 +83,7 @@ def test_work_comes_home_to_the_directory_that_a_link_led_to(world, operator, pr
     assert not os.path.exists(os.path.join(private, ".git", "refs", "bottle")), "a ref was written into another repository"
 
 
-def test_what_an_agent_puts_in_a_bound_directory_is_followed_by_no_command(world, operator, private):
+def test_links_that_an_agent_puts_in_a_bound_directory_are_not_followed(world, operator, private):
     """CVE-2026-103916 again: the agent changes the directory while it can write to it, and the operator continues to
     work in it."""
     session = operator.start("cd /workspace && mkdir .bottle && ln -s %s .bottle/agents && rm -rf .git && echo 'gitdir: %s/.git' > .git" % (private, private),
@@ -97,7 +97,7 @@ def test_what_an_agent_puts_in_a_bound_directory_is_followed_by_no_command(world
 
 
 @pytest.mark.parametrize("variable", ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"])
-def test_root_believes_no_place_of_another_user(world, operator, variable):
+def test_root_ignores_configuration_that_another_user_owns(world, operator, variable):
     """CVE-2026-126329: the program runs as root with the HOME of another user, and takes its configuration and state
     from that directory."""
     mark = world.path("ran-as-root")
@@ -117,7 +117,7 @@ def test_root_believes_no_place_of_another_user(world, operator, variable):
     shutil.rmtree(theirs.home)
 
 
-def test_a_credential_of_the_agents_own_does_not_go_beside_the_operators(world, operator):
+def test_a_credential_of_the_agent_is_not_sent_together_with_the_operators(world, operator):
     """CVE-2026-105452: the host attributes the request to the owner of the other credential, and stores what it
     contains."""
     secret = {"mine": {"from": "env:MINE", "hosts": ["inspected.example.org"], "header": "X-Service-Key: {}"}}

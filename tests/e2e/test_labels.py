@@ -72,7 +72,7 @@ def ledger_text(precious, session, results):
 
 
 @pytest.mark.parametrize("command", ["start", "cleanup"])
-def test_an_image_with_our_labels_and_a_ledger_in_a_repository_condemn_nothing(world, operator, before, precious, command):
+def test_labels_of_an_image_and_a_ledger_in_a_repository_remove_nothing(world, operator, before, precious, command):
     session = "deadbeef"
     where = os.path.join(operator.workspace, session)
     os.mkdir(where, 0o700)
@@ -94,7 +94,7 @@ def test_an_image_with_our_labels_and_a_ledger_in_a_repository_condemn_nothing(w
 
 
 @pytest.mark.parametrize("place", ["sessions", "graves"])
-def test_a_ledger_that_names_what_is_not_ours_is_not_believed(world, operator, before, precious, place):
+def test_a_ledger_that_names_things_of_others_is_ignored(world, operator, before, precious, place):
     """The ledger is in the right place. An agent with `workspace: bind` on the home directory could have written it, or
     a backup could have restored it."""
     where = os.path.join(world.state(operator.home), place, "deadbeef")
@@ -109,7 +109,7 @@ def test_a_ledger_that_names_what_is_not_ours_is_not_believed(world, operator, b
     shutil.rmtree(where)
 
 
-def test_a_ledger_that_others_can_write_to_is_not_believed(world, operator, before, until):
+def test_a_ledger_that_others_can_write_to_is_ignored(world, operator, before, until):
     process = operator.background("sleep 100")
     running(operator, until)
     session = operator.sessions()[0]
@@ -153,7 +153,7 @@ def test_labels_and_health_checks_of_images_do_not_reach_containers(world, opera
 
 
 @pytest.mark.parametrize("kind", ["volume", "container"])
-def test_a_start_takes_nothing_that_has_its_names(world, operator, before, kind):
+def test_a_start_does_not_use_existing_things_that_have_its_names(world, operator, before, kind):
     """An engine mounts a volume that already exists, with all its content."""
     if kind == "volume":
         world.docker("volume", "create", "bottle-taken-home")
@@ -168,7 +168,7 @@ def test_a_start_takes_nothing_that_has_its_names(world, operator, before, kind)
     assert everything(world) == before
 
 
-def test_a_grave_condemns_no_later_session_of_its_name(world, operator, before, until):
+def test_a_grave_does_not_remove_a_later_session_of_the_same_name(world, operator, before, until):
     """What one state directory remembers of a session does not apply to another session of that name."""
     grave = os.path.join(world.state(operator.home), "graves", "same")
     os.makedirs(grave, 0o700)

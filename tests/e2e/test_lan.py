@@ -23,7 +23,7 @@ def service(world):
     return world_module.LAN_IP
 
 
-def test_one_service_and_nothing_else(world, operator, service, runtime):
+def test_only_the_listed_lan_service_is_reachable(world, operator, service, runtime):
     route = {"name": "tracker.bottle", "to": service + ":8080", "methods": ["GET"], "paths": ["/issues/**"]}
     session = operator.start(
         "get() { curl -sS -m 10 -o /dev/null -w \"%%{http_code} $*\\n\" \"$@\"; }; "
@@ -37,7 +37,7 @@ def test_one_service_and_nothing_else(world, operator, service, runtime):
     assert world.seen("lan-8081", session.since) == []
 
 
-def test_with_tls_it_is_inspected(world, operator, service):
+def test_a_lan_service_with_tls_is_inspected(world, operator, service):
     route = {"name": "lan.example.org", "to": service + ":8443", "tls": True, "methods": ["GET"]}
     session = operator.start("curl -sS -m 20 https://lan.example.org/x; curl -sS -m 10 -o /dev/null -w '%{http_code}\\n' -X POST https://lan.example.org/y", egress={"lan": [route]})
     assert "hello from" in session.out and "403" in session.out, session.explain()
@@ -45,6 +45,6 @@ def test_with_tls_it_is_inspected(world, operator, service):
 
 
 @pytest.mark.parametrize("to, says", [("127.0.0.1:80", "not an address of the local network"), ("169.254.169.254:80", "not an address of the local network"), ("tracker.lan:80", "is a name")])
-def test_what_is_no_service_starts_nothing(operator, to, says):
+def test_an_invalid_lan_service_starts_nothing(operator, to, says):
     session = operator.start("true", egress={"lan": [{"name": "tracker.bottle", "to": to}]})
     assert session.status == 125 and says in session.err, session.explain()

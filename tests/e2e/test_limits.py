@@ -33,23 +33,23 @@ def test_an_agent_that_fills_the_disk_is_stopped_and_its_work_comes_home(operato
     "exec 7>/tmp/open; rm /tmp/open; dd if=/dev/zero bs=1M count=80 status=none >&7; sync",
     "mkdir /tmp/empty; cd /tmp/empty; seq 1 20000 | xargs touch",
 ], ids=["unreadable", "deleted", "inodes"])
-def test_nothing_that_is_written_hides(operator, hide):
+def test_all_that_the_agent_writes_counts(operator, hide):
     assert_stopped(operator, operator.start(WRITE + hide + WAIT, resources={"disk": "64m"}), "64 MiB")
 
 
-def test_with_more_room_the_same_agent_goes_on(operator):
+def test_the_same_agent_finishes_with_a_larger_limit(operator):
     """Shows that the other agents are stopped because of the limit."""
     session = operator.start(WRITE + "write /var/tmp/a 40; write ~/b 40; write c 40; echo went on", resources={"disk": "1g"})
     assert session.status == 0 and session.out == "went on\n", session.explain()
 
 
-def test_what_was_deleted_again_does_not_count(operator):
+def test_deleted_files_do_not_count(operator):
     script = "for i in 1 2 3; do write /tmp/a 40; rm /tmp/a; sync; done; truncate -s 1T /tmp/sparse; echo worked"
     session = operator.start(WRITE + script, resources={"disk": "100m"})
     assert session.status == 0 and session.out == "worked\n", session.explain()
 
 
-def test_an_agent_that_runs_out_of_memory_is_told(operator):
+def test_an_agent_that_runs_out_of_memory_is_reported(operator):
     script = "echo made >made.txt; python3 -c 'x = bytearray(200 << 20)' || echo \"it ended with $?\"; exit 3"
     session = operator.start(script, resources={"memory": "100m"})
     said = "the agent's container reached 100 MiB (`resources.memory`), or the machine had no memory left, and the kernel killed a process in it"
@@ -59,7 +59,7 @@ def test_an_agent_that_runs_out_of_memory_is_told(operator):
     assert came_home(operator, "made.txt") == ["made\n"], session.explain()
 
 
-def test_limits_of_the_containers(operator, until):
+def test_containers_have_their_limits(operator, until):
     session = Watched(operator, until, "df -B1 --output=size /dev/shm | tail -1; sleep 60", resources={"shm": "300m"})
     try:
         assert session.sees("%d\n" % (300 << 20), 60), session.text

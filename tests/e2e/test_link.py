@@ -27,7 +27,7 @@ def ping(world, far, count=10, interval=0.1):
     return lost, float(times.group(1)) if times else None
 
 
-def test_the_cable_is_as_long_as_it_says(world, far):
+def test_the_simulated_link_has_the_delay_it_claims(world, far):
     lost, before = ping(world, far, 3)
     assert lost == 0 and before < 20
     with far.link(delay_ms=80) as link:
@@ -76,7 +76,7 @@ def masters(world, directory):
     return found
 
 
-def test_nothing_that_the_agent_says_is_lost(world, remote, far, until):
+def test_no_output_of_the_agent_is_lost(world, remote, far, until):
     """The ssh process is killed, and packets vanish for 20 s while the operator moves to another network. All output
     arrives, in order, once."""
     script = "trap 'echo last-$i; exit 0' TERM; i=0; while :; do i=$((i+1)); echo line-$i; sleep 0.1; done"

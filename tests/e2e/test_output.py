@@ -153,7 +153,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command).replace(EVIL, "EVIL"))
-def test_a_name_is_one_line_that_does_nothing(hostile, command):
+def test_a_file_name_is_printed_as_one_harmless_line(hostile, command):
     hostile.write(os.path.join(hostile.work, "bad.yaml"), json.dumps({"bottles": {EVIL: {"egress": {EVIL: 1}}}, EVIL: EVIL}))
     hostile.write(os.path.join(hostile.work, "bad.md"), "---\nname: %s\nbottle: %s\n---\n" % (json.dumps(EVIL), json.dumps(EVIL)))
     shown = hostile.show(*command)
@@ -166,7 +166,7 @@ def test_a_name_is_one_line_that_does_nothing(hostile, command):
                                       {"bottles": {"b": {"egress": {"allow": [EVIL]}}}}, {"bottles": {"b": {"secrets": {EVIL: {"from": EVIL}}}}},
                                       {"bottles": {"b": {"env": {EVIL: EVIL}}}}, {"vms": {EVIL: {"provider": EVIL}}}], ids=lambda m: json.dumps(m)[:40])
 @pytest.mark.parametrize("command", [("check",), ("check", "--json"), ("list", "--agents"), ("start", "a", "--dry-run"), ("vm", "list"), ("image", "list")], ids=" ".join)
-def test_so_is_a_key_of_the_manifest(hostile, manifest, command):
+def test_a_key_of_the_manifest_is_printed_as_one_harmless_line(hostile, manifest, command):
     try:
         hostile.manifest(**manifest)
         assert_harmless(hostile.show(*command), (manifest, command))
@@ -174,7 +174,7 @@ def test_so_is_a_key_of_the_manifest(hostile, manifest, command):
         hostile.manifest()
 
 
-def test_every_command_is_in_the_table():
+def test_every_command_is_in_the_table_of_hostile_names():
     """A new command needs a line in the table."""
     source = open(os.path.join(world_module.ROOT, "src", "app", "commands", "commands.cc")).read()
     names = re.findall(r"^  X\((\w+)\)", source, re.M)
@@ -183,7 +183,7 @@ def test_every_command_is_in_the_table():
 
 
 @pytest.mark.parametrize("mode", ["clone", "copy"])
-def test_the_way_home_from_a_directory_with_a_name_that_lies(operator, mode):
+def test_work_comes_home_from_a_directory_with_a_deceptive_name(operator, mode):
     """Checks the final report of a real session: directory, files, branches, hosts."""
     lying = os.path.join(operator.world.dir, mode + re.sub("[\n\r]", " ", EVIL))  # with line ends no session starts
     os.rename(operator.workspace, lying)

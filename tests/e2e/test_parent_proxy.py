@@ -67,7 +67,7 @@ def test_a_guard_signs_in_to_a_proxy_with_a_secret(world, operator, parent, unti
     assert parent not in operator.bottle("logs", "--egress").stdout
 
 
-def test_a_wrong_password_is_named_and_not_printed(operator, parent):
+def test_a_wrong_password_is_reported_but_not_printed(operator, parent):
     egress = {"parent_proxy": "http://%s:8888" % world_module.NET_IP, "parent_proxy_login": "env:PROXY_LOGIN"}
     session = operator.start(FETCH + "true", egress=egress, env={"PROXY_LOGIN": "me:wrong-one"})
     assert "hello from" not in session.out, session.explain()

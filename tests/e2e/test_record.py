@@ -67,7 +67,7 @@ def all_recorded(world, operator, since):
     return set(there) <= set(here) and len(here) <= len(there) + 1
 
 
-def test_traffic_waits_for_a_slow_record(world, operator, until):
+def test_traffic_waits_for_a_slow_audit(world, operator, until):
     """The supervisor, which writes the record, is stopped, as if its disk accepted nothing."""
     since, total = time.time(), 100000
     session = Watched(operator, until, many(total))
@@ -95,7 +95,7 @@ def small_disk(world, operator):
     world_module.run("umount", "-l", where)
 
 
-def test_nothing_is_let_through_while_the_disk_is_full(world, operator, until, small_disk):
+def test_no_request_passes_while_the_disk_is_full(world, operator, until, small_disk):
     since = time.time()
     session = Watched(operator, until, many(100000, "answer.status == 200 or time.sleep(0.1)"))
     assert session.sees("now 503 unrecorded\n", 60), session.text

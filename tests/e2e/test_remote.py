@@ -57,7 +57,7 @@ def running(remote, until):
     assert until(lambda: state_of(remote) == "running", 120), remote.bottle("list").stdout
 
 
-def test_work_goes_there_and_comes_home(remote, far):
+def test_the_workspace_is_sent_and_the_work_comes_home(remote, far):
     session = start(remote, far, "id -u; cat README.md; echo made >made.txt; git add -A; git -c user.name=a -c user.email=a@b commit -qm work; echo left >untracked.txt; exit 7")
     assert session.status == 7, session.explain()
     assert "# A project" in session.out
@@ -70,7 +70,7 @@ def test_work_goes_there_and_comes_home(remote, far):
     assert "The engine on %s confirmed that" % far.target in session.err, session.err
 
 
-def test_the_guard_there_is_the_same_guard(remote, far):
+def test_the_far_guard_enforces_the_same_rules(remote, far):
     session = start(remote, far, "curl -sS https://allowed.example.org/; curl -sS -o /dev/null -w '%{http_code}' https://forbidden.example.net/; "
                                  "curl -sS --max-time 5 https://169.254.169.254/; curl -sS --max-time 5 https://machine.example.org/ || true",
                     egress={"allow": ["allowed.example.org", "machine.example.org"]})
@@ -80,7 +80,7 @@ def test_the_guard_there_is_the_same_guard(remote, far):
     assert "bottle allow --bottle b --save HOST" in session.err, session.explain()
 
 
-def test_a_broken_connection_is_made_again_and_nothing_is_lost(remote, far, until):
+def test_a_broken_connection_is_reestablished_without_loss(remote, far, until):
     child = background(remote, far, "for i in $(seq 60); do echo line $i; sleep 0.25; done; exit 3")
     running(remote, until)
     for _ in range(2):
@@ -92,7 +92,7 @@ def test_a_broken_connection_is_made_again_and_nothing_is_lost(remote, far, unti
     assert "reconnected" in err, err
 
 
-def test_the_work_is_here_before_the_agent_has_ended(remote, far, until):
+def test_checkpoints_bring_the_work_before_the_agent_has_ended(remote, far, until):
     child = background(remote, far, "echo early >early.txt; echo now; sleep 600")
     running(remote, until)
     session, _ = supervisor_of(remote)
@@ -103,7 +103,7 @@ def test_the_work_is_here_before_the_agent_has_ended(remote, far, until):
     child.communicate(timeout=60)
 
 
-def test_everything_here_dies_and_the_session_is_joined_again(remote, far, until):
+def test_a_session_can_be_attached_to_after_the_near_side_died(remote, far, until):
     child = background(remote, far, "echo begun; while [ ! -e go ]; do sleep 0.2; echo waited >waited; [ $((n=n+1)) -lt 60 ] || break; done; echo finished; exit 5")
     running(remote, until)
     _, supervisor = supervisor_of(remote)
@@ -118,7 +118,7 @@ def test_everything_here_dies_and_the_session_is_joined_again(remote, far, until
     assert remote.git("show", worktree + ":waited") == "waited\n"
 
 
-def test_cleanup_ends_what_nobody_looks_after_and_brings_the_work(remote, far, until):
+def test_cleanup_ends_an_abandoned_session_and_brings_its_work_home(remote, far, until):
     child = background(remote, far, "echo precious >precious; sleep 600")
     running(remote, until)
     _, supervisor = supervisor_of(remote)
@@ -132,7 +132,7 @@ def test_cleanup_ends_what_nobody_looks_after_and_brings_the_work(remote, far, u
     assert remote.git("show", worktree + ":precious") == "precious\n"
 
 
-def test_a_name_that_is_not_found_is_no_word_that_the_session_is_gone(remote, far, until):
+def test_an_unresolvable_host_name_does_not_mean_that_the_session_is_gone(remote, far, until):
     """A laptop without a network resolves no names. The session on the far machine stays recorded."""
     path = far.path("ssh_config")
     before = open(path).read()
@@ -189,7 +189,7 @@ def test_the_connection_dies_while_the_session_starts(remote, far, until):
         assert until(lambda: not far.left() and remote.sessions() == [], 30), (far.left(), remote.sessions(), err)
 
 
-def test_another_host_key_is_refused_whatever_the_configuration_says(remote, far):
+def test_a_changed_host_key_is_refused_regardless_of_the_configuration(remote, far):
     known = open(far.path("known_hosts")).read()
     try:
         other = open(far.path("client_key.pub")).read().split()
@@ -205,7 +205,7 @@ def test_another_host_key_is_refused_whatever_the_configuration_says(remote, far
             file.write(known)
 
 
-def test_a_machine_behind_another_one(remote, far):
+def test_a_machine_behind_a_jump_host(remote, far):
     """The operator's ssh configuration reaches the machine by ProxyJump. The near side has no direct route to its
     address."""
     inner = "10.66.0.2"
@@ -233,7 +233,7 @@ def test_a_machine_behind_another_one(remote, far):
         world_module.run("ip", "-n", far.ns, "addr", "del", inner + "/32", "dev", "lo", check=False)
 
 
-def test_nothing_is_forwarded_and_no_target_is_an_option(remote, far):
+def test_ssh_forwards_nothing_and_a_target_is_never_an_option(remote, far):
     session = start(remote, far, "true")
     assert session.status == 0, session.explain()
     log = open(far.path("sshd.log")).read()
@@ -243,12 +243,12 @@ def test_nothing_is_forwarded_and_no_target_is_an_option(remote, far):
         assert done.returncode == 125 and "user@host" in done.stderr, done.stderr
 
 
-def test_bind_is_for_one_machine(remote, far):
+def test_bind_is_refused_for_another_machine(remote, far):
     session = start(remote, far, "true", workspace="bind")
     assert session.status == 125 and "bind" in session.err, session.explain()
 
 
-def test_check_says_what_there_is(remote, far):
+def test_remote_check_describes_the_machine(remote, far):
     done = remote.bottle("remote", "check", far.target, "--json", env=remote.extra_env)
     assert done.returncode == 0, done.stdout + done.stderr
     found = {f["code"]: f["severity"] for f in json.loads(done.stdout)["findings"]}
@@ -260,7 +260,7 @@ def test_check_says_what_there_is(remote, far):
     assert found["cgroup"] == "ok" and info["CgroupDriver"] in done.stdout, done.stdout
 
 
-def test_no_engine_there(remote, far):
+def test_a_remote_machine_without_an_engine(remote, far):
     far.world._end(far.dockerd)
     try:
         session = start(remote, far, "true")

@@ -36,12 +36,12 @@ def refused(remote, far, *words):
     assert session.status == 125 and all(word in session.err for word in words), session.explain()
 
 
-def test_a_user_without_a_login_shell(remote, far):  # noqa: F811
+def test_a_remote_user_without_a_login_shell(remote, far):  # noqa: F811
     with changed(far, shell="/usr/sbin/nologin"):
         refused(remote, far, "has no login shell", "chsh")
 
 
-def test_a_home_where_no_program_runs(remote, far):  # noqa: F811
+def test_a_remote_home_directory_that_is_mounted_noexec(remote, far):  # noqa: F811
     home = far.path("noexec")
     os.makedirs(home)
     mount = ["nsenter", "--mount", "--target", str(far.sshd.pid), "--"]
@@ -53,7 +53,7 @@ def test_a_home_where_no_program_runs(remote, far):  # noqa: F811
         world_module.run(*mount, "umount", "-l", home)
 
 
-def test_a_very_long_home(remote, far):  # noqa: F811
+def test_a_remote_home_directory_with_a_very_long_path(remote, far):  # noqa: F811
     home = far.path("long", "x" * 200)
     os.makedirs(home)
     os.chown(home, 4242, 4242)
@@ -61,7 +61,7 @@ def test_a_very_long_home(remote, far):  # noqa: F811
         refused(remote, far, "is longer than the system allows", "XDG_STATE_HOME")
 
 
-def test_an_engine_that_the_user_may_not_use(remote, far):  # noqa: F811
+def test_a_remote_engine_that_the_user_may_not_use(remote, far):  # noqa: F811
     mode = os.stat(far.socket).st_mode
     os.chmod(far.socket, 0o600)
     try:
@@ -71,7 +71,7 @@ def test_an_engine_that_the_user_may_not_use(remote, far):  # noqa: F811
 
 
 @pytest.mark.parametrize("command", ["false", "sh -c 'echo no way >&2'"])  # ssh discards what it prints
-def test_a_proxy_command_that_fails(remote, far, command):  # noqa: F811
+def test_a_proxy_command_that_fails_is_named(remote, far, command):  # noqa: F811
     with open(far.path("ssh_config"), "a") as file:
         file.write("Host behind.example.org\n  ProxyCommand %s\n" % command)
     try:
@@ -81,12 +81,12 @@ def test_a_proxy_command_that_fails(remote, far, command):  # noqa: F811
         far.operator_ssh()
 
 
-def test_a_runtime_directory_that_is_gone(remote, far):  # noqa: F811
+def test_a_missing_runtime_directory_does_no_harm(remote, far):  # noqa: F811
     session = start(remote, far, "echo ran", env={"XDG_RUNTIME_DIR": "/run/user/4711"})
     assert session.status == 0 and "ran" in session.out, session.explain()
 
 
-def test_the_locale_and_the_time_zone_go_along(remote, far):  # noqa: F811
+def test_the_far_agent_gets_the_locale_and_the_time_zone(remote, far):  # noqa: F811
     """Sshd and the far user's login shell pass none of these variables on."""
     variables = {"LANG": "de_DE.UTF-8", "LC_ALL": "C.utf8", "TZ": "Europe/Berlin"}
     session = start(remote, far, "echo $LANG $LC_ALL $TZ; echo ü | wc -m", env=variables)

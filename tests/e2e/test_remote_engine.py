@@ -11,7 +11,7 @@ from test_remote_faults import restart_sshd, worktree
 from test_remote_steps import kill, restored, standing  # noqa: F401  (a fixture)
 
 
-def test_an_engine_without_root(remote, far):  # noqa: F811
+def test_a_rootless_remote_engine(remote, far):  # noqa: F811
     """No variable or login session names the socket. bottle finds it where rootless engines put it."""
     since = time.time()
     with far.rootless_dockerd():
@@ -37,7 +37,7 @@ def working(remote, far, until):  # noqa: F811
     return child
 
 
-def test_the_engine_there_dies_and_stays_away(remote, far, until):  # noqa: F811
+def test_the_far_engine_dies_and_stays_down(remote, far, until):  # noqa: F811
     """The operator is told, and the container holds the work. When the engine is back, `bottle cleanup` brings the work
     home and leaves nothing."""
     child = working(remote, far, until)
@@ -59,7 +59,7 @@ def test_the_engine_there_dies_and_stays_away(remote, far, until):  # noqa: F811
     assert far.left() == [] and remote.sessions() == []
 
 
-def test_the_engine_there_dies_and_comes_back(remote, far, until):  # noqa: F811
+def test_the_far_engine_dies_and_restarts(remote, far, until):  # noqa: F811
     """bottle waits for the work, so the operator need not do anything."""
     child = working(remote, far, until)
     far.kill_dockerd()
@@ -73,7 +73,7 @@ def test_the_engine_there_dies_and_comes_back(remote, far, until):  # noqa: F811
 
 
 @pytest.mark.parametrize("record", (3, 7))  # first, nothing has been made; later, everything has, and the gate is closed
-def test_the_engine_there_dies_while_a_session_begins(remote, far, restored, until, record):  # noqa: F811
+def test_the_far_engine_dies_while_a_session_starts(remote, far, restored, until, record):  # noqa: F811
     restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=%d" % record)
     child = background(remote, far, "sleep 600")
     try:

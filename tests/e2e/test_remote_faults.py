@@ -40,7 +40,7 @@ def remembered(remote):  # noqa: F811
     return path
 
 
-def test_a_machine_that_has_changed_is_looked_at_anew(remote, far, until):  # noqa: F811
+def test_a_changed_machine_is_examined_again(remote, far, until):  # noqa: F811
     assert start(remote, far, "true").status == 0
     kept = json.load(open(remembered(remote)))
     kept["hello"]["uid"] = 7  # as if the machine had described itself in this way the last time
@@ -57,7 +57,7 @@ def test_a_machine_that_has_changed_is_looked_at_anew(remote, far, until):  # no
         assert session.status == 0 and session.out == "fine\n", session.explain()
 
 
-def test_what_is_there_is_not_sent_again(remote, far):  # noqa: F811
+def test_files_that_the_machine_has_are_not_sent_again(remote, far):  # noqa: F811
     with open(os.path.join(remote.workspace, "large"), "wb") as file:
         file.write(os.urandom(20 << 20))
     remote.git("add", "-A")
@@ -83,7 +83,7 @@ def test_what_is_there_is_not_sent_again(remote, far):  # noqa: F811
         assert b"third" not in file.read(), "it can be read there"
 
 
-def test_only_the_layers_that_lack_are_sent(remote, far):  # noqa: F811
+def test_only_missing_image_layers_are_sent(remote, far):  # noqa: F811
     assert start(remote, far, "true").status == 0  # its engine has the shell's image
     world = remote.world
     [base] = [tag for image in world.engine("GET", "/images/json") for tag in image["RepoTags"] or [] if tag.startswith("bottle-agent-shell:")]
@@ -136,7 +136,7 @@ def test_the_far_supervisor_dies_at_every_record(remote, far, until, record):  #
     start(remote, far, "true")  # the next start sweeps what a dead supervisor left
 
 
-def test_no_room_there(remote, far):  # noqa: F811
+def test_a_full_disk_on_the_remote_machine(remote, far):  # noqa: F811
     assert start(remote, far, "true").status == 0
     cache, state = far.home + "/.cache", far.home + "/.local"
     inside(far, "mount -t tmpfs -o size=2m,uid={0},gid={0},mode=700 none {1}".format(os.stat(far.home).st_uid, cache))
@@ -164,7 +164,7 @@ def worktree_bytes(remote, name):  # noqa: F811
     return subprocess.run(["git", "-C", remote.workspace, "show", refs[0] + ":" + name], capture_output=True).stdout
 
 
-def test_a_clock_that_is_off_by_a_day(remote, far, tmp_path):  # noqa: F811
+def test_a_remote_clock_that_is_off_by_a_day(remote, far, tmp_path):  # noqa: F811
     """A process cannot have its own clock. A wrapper around ssh changes the time that the far program reports."""
     wrapper = tmp_path / "ssh"
     wrapper.write_text("""#!/usr/bin/env python3

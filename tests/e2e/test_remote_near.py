@@ -36,7 +36,7 @@ class Lines:
         return any(text in line for line in self.lines)
 
 
-def test_secrets_stay_here_and_requests_come_by(remote, far, until):  # noqa: F811
+def test_secrets_stay_on_the_near_side_which_makes_the_requests(remote, far, until):  # noqa: F811
     since, token = time.time(), remote.world.token
     # The far guard refuses the placeholder to another host, and the value is not on that machine.
     process = begin(remote, far, 'echo "inside: $TOKEN"; curl -sS -m 20 -o /dev/null -w "other %{http_code}\\n" -H "X: $TOKEN" http://allowed.example.org/\n'
@@ -77,7 +77,7 @@ def test_secrets_stay_here_and_requests_come_by(remote, far, until):  # noqa: F8
     assert everywhere(remote, far, token) == []
 
 
-def test_what_stays_here_is_given_anew_to_a_session_that_is_joined_again(remote, far, until):  # noqa: F811
+def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811
     """The near supervisor, which holds the secret, is killed. `bottle attach` reads the secret again, and the far guard
     accepts the new broker, which has another root. Without the secret, the session continues and says what is missing."""
     since, token = time.time(), remote.world.token
@@ -126,7 +126,7 @@ def listeners(far):  # noqa: F811
     return {" ".join(line.split()[:5:4]) for line in done.stdout.splitlines() if not any(known in line for known in ("containerd", "docker", "/.local/state/bottle/sessions/"))}
 
 
-def test_one_service_of_the_lan_and_no_other(remote, far, until):  # noqa: F811
+def test_only_the_listed_service_of_the_near_lan_is_reachable(remote, far, until):  # noqa: F811
     world = remote.world
     world_module.run("ip", "-n", world.host_ns, "addr", "add", LAN + "/32", "dev", "lo")
     log = world.path("lan.jsonl")
@@ -155,7 +155,7 @@ def test_one_service_of_the_lan_and_no_other(remote, far, until):  # noqa: F811
         world_module.run("ip", "-n", world.host_ns, "addr", "del", LAN + "/32", "dev", "lo")
 
 
-def test_ssh_keys_stay_here_and_sign_for_the_bottle_there(remote, far):  # noqa: F811
+def test_ssh_keys_stay_on_the_near_side_and_sign_for_the_far_bottle(remote, far):  # noqa: F811
     ssh = Setup(remote.world, remote)
     parts = [secrets_of(key)[1] for key in (ssh.one, ssh.two)]
     session = remote.start("cd /tmp && git clone -q ssh://git.example.org%s/repo.git r; echo \"git $?\"; ssh git.example.org hello; ssh-add -L; sleep 1" % ssh.git.dir,
@@ -168,7 +168,7 @@ def test_ssh_keys_stay_here_and_sign_for_the_bottle_there(remote, far):  # noqa:
     assert agents_of(remote) == [], "an ssh-agent is left"
 
 
-def test_a_machine_that_leads_back_is_refused(remote, far):  # noqa: F811
+def test_a_machine_that_can_reach_the_operators_machine_is_refused(remote, far):  # noqa: F811
     world, run = remote.world, world_module.run
 
     def start(*args, **config):

@@ -144,12 +144,12 @@ def in_memory_only(far, during, holders, after):
     assert holders <= {"guard", *program, "sshd", "dockerd", "containerd", "containerd-shim-runc-v2"}, holders
 
 
-def test_by_stdin_it_is_in_memory_only(remote, far, until):  # noqa: F811
+def test_a_secret_sent_over_stdin_stays_in_memory(remote, far, until):  # noqa: F811
     during, holders, after = looked_for(remote, far, until)
     in_memory_only(far, during, holders, after)
 
 
-def test_what_must_not_leave_does_not_leave_from_there(remote, far):  # noqa: F811
+def test_listed_secrets_do_not_leave_the_far_machine(remote, far):  # noqa: F811
     """The far guard also stops values of files and variables, and matches of the operator's rules. The values are on
     none of that machine's disks."""
     values, config = test_secrets.what_must_not_leave(remote)
@@ -163,7 +163,7 @@ def test_what_must_not_leave_does_not_leave_from_there(remote, far):  # noqa: F8
     assert "the values of scan.secrets stay on this machine with --secrets tunnel" in shown.stdout + shown.stderr, shown
 
 
-def test_by_sendenv(remote, far, until):  # noqa: F811
+def test_a_secret_is_sent_with_sendenv(remote, far, until):  # noqa: F811
     # A default sshd drops the variable silently. bottle reports it.
     restart_sshd(far, AcceptEnv="LANG LC_*")
     session = remote.start(ASK, "--remote", far.target, "--token-via", "sendenv", secrets=SECRET, egress=EGRESS, env=remote.extra_env)
@@ -175,7 +175,7 @@ def test_by_sendenv(remote, far, until):  # noqa: F811
     in_memory_only(far, during, holders, after)
 
 
-def test_from_a_file_that_the_provider_put_there(remote, far, until):  # noqa: F811
+def test_a_secret_is_read_from_a_file_of_the_provider(remote, far, until):  # noqa: F811
     path = os.path.join(far.home, "token")
     with open(path, "w") as file:
         file.write(remote.world.token + "\n")
@@ -185,7 +185,7 @@ def test_from_a_file_that_the_provider_put_there(remote, far, until):  # noqa: F
     in_memory_only(far, during, holders, after)
 
 
-def test_a_token_file_that_stays_is_refused_aloud(remote, far):  # noqa: F811
+def test_a_token_file_that_cannot_be_removed_is_refused(remote, far):  # noqa: F811
     where = far.path("kept")
     os.makedirs(where, exist_ok=True)
     path = os.path.join(where, "token")

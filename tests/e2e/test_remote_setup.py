@@ -105,7 +105,7 @@ def test_setup_installs_starts_and_checks(remote, far, bare):  # noqa: F811
     assert session.status == 0 and "it works" in session.out, session.explain()
 
 
-def test_a_script_is_run_only_where_the_operator_says_so(remote, far, bare):  # noqa: F811
+def test_a_setup_script_runs_only_with_the_operators_consent(remote, far, bare):  # noqa: F811
     script = os.path.join(remote.home, "install.sh")
     with open(script, "w") as file:
         file.write("echo '0 the script' >>%s; exit 3\n" % bare.log)

@@ -79,7 +79,7 @@ def test_ssh_dies_at_every_far_record(remote, far, restored, until, record):  # 
     cut_at_a_step(remote, far, until, far.pids, record >= FAR_RUNNING)
 
 
-def test_ssh_dies_as_the_agent_begins_and_stays_away(remote, far, restored, until):  # noqa: F811
+def test_ssh_dies_as_the_agent_starts_and_stays_down(remote, far, restored, until):  # noqa: F811
     """The gate is open, but the near side has not heard of it. It must not discard anything because of a guess."""
     restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=%d" % FAR_RUNNING)
     child = background(remote, far, "echo precious >precious; sleep 600")
@@ -134,7 +134,7 @@ def verbs_of(far):  # noqa: F811
     return found
 
 
-def test_a_laptop_that_sleeps(remote, far, until):  # noqa: F811
+def test_the_near_side_is_suspended_like_a_sleeping_laptop(remote, far, until):  # noqa: F811
     """Everything of the session on the near side is stopped for longer than the connection may be silent, while the
     agent keeps running."""
     child, lines = background(remote, far, "for i in $(seq 180); do echo line-$i; sleep 0.1; done; echo precious >precious; exit 6"), []

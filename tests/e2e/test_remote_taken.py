@@ -35,7 +35,7 @@ def taken(far, remote, **lies):  # noqa: F811
 
 
 @pytest.mark.parametrize("receipt", [{}, {"confirmed": None, "left": None}, {"confirmed": "yes", "left": "nothing"}, {"left": ["\x1b[2Jgone\nbottle: all is well"]}])
-def test_a_receipt_that_says_nothing(remote, far, until, receipt):  # noqa: F811
+def test_an_empty_receipt_of_a_hostile_machine(remote, far, until, receipt):  # noqa: F811
     with taken(far, remote, receipt=receipt):
         session = start(remote, far, "echo precious >precious; exit 6")
         assert session.status == 125 and "the result cannot be read: " in session.err and " confirmed that container" not in session.err and "\x1b[2J" not in session.err, session.explain()
@@ -46,7 +46,7 @@ def test_a_receipt_that_says_nothing(remote, far, until, receipt):  # noqa: F811
     assert until(lambda: remote.bottle("cleanup", env=remote.extra_env, timeout=60).returncode == 0 and not remote.sessions(), 60, 1)
 
 
-def test_connections_that_end_at_once_are_not_made_without_end(remote, far, until):  # noqa: F811
+def test_reconnecting_stops_if_connections_end_at_once(remote, far, until):  # noqa: F811
     with taken(far, remote, serve="flap") as served:
         child = background(remote, far, "sleep 600")
         running(remote, until)
@@ -62,7 +62,7 @@ def test_connections_that_end_at_once_are_not_made_without_end(remote, far, unti
     child.communicate(timeout=60)
 
 
-def test_words_that_do_not_end_are_not_read(remote, far, until):  # noqa: F811
+def test_endless_output_of_a_hostile_machine_is_not_read(remote, far, until):  # noqa: F811
     with taken(far, remote, serve="long"):
         child = background(remote, far, "sleep 5; echo precious >precious")
         out, err = child.communicate(timeout=90)
@@ -70,7 +70,7 @@ def test_words_that_do_not_end_are_not_read(remote, far, until):  # noqa: F811
         assert worktree(remote, "precious") == "precious\n"
 
 
-def test_what_it_complains_of_is_fit_for_a_terminal(remote, far):  # noqa: F811
+def test_errors_of_a_hostile_machine_do_nothing_to_the_terminal(remote, far):  # noqa: F811
     world = remote.world
     [image] = [tag for image in world.engine("GET", "/images/json") for tag in image["RepoTags"] or [] if tag.startswith("bottle-agent-shell:")]
     world.docker("tag", image, "operators-other:1")
@@ -79,7 +79,7 @@ def test_what_it_complains_of_is_fit_for_a_terminal(remote, far):  # noqa: F811
         assert session.status == 125 and "words" in session.err and not set("\x1b\x07\u009b") & set(session.err), session.explain()
 
 
-def test_a_workspace_that_it_did_not_read(remote, far):  # noqa: F811
+def test_a_hostile_machine_that_does_not_read_the_workspace(remote, far):  # noqa: F811
     with open(os.path.join(remote.workspace, "large"), "wb") as file:
         file.write(os.urandom(24 << 20))  # more than what the connection holds
     with taken(far, remote, deliver="unread"):

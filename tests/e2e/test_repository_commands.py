@@ -93,13 +93,13 @@ def look_around(person, trap, repository):
         expect_nothing(trap, words)
 
 
-def test_every_setting_that_git_lists_is_known():
+def test_bottle_classifies_every_setting_of_git():
     assert len(command_settings.names()) > 500
     assert command_settings.unknown() == []
 
 
 @pytest.mark.parametrize("included", [False, True], ids=["direct", "included"])
-def test_nothing_runs_in_an_own_repository(person, trap, included):
+def test_no_program_runs_in_the_operators_repository(person, trap, included):
     repository = trap.repository("own", owner=person.uid, included=included)
     blind = shutil.copytree(repository, os.path.join(trap.where, "blind"), symlinks=True)
     subprocess.run(["chown", "-hR", "%d:%d" % (person.uid, person.uid), blind], check=True)
@@ -121,14 +121,14 @@ def test_nothing_runs_in_an_own_repository(person, trap, included):
     look_around(person, trap, repository)
 
 
-def test_what_a_promisor_has_is_not_fetched(person, trap):
+def test_missing_objects_are_not_fetched_from_a_promisor(person, trap):
     repository = trap.repository("partial", owner=person.uid, included=True, missing=True)
     session = person.start("echo ran", "-C", repository)
     expect_nothing(trap, "clone")
     assert session.status == 125 and "are missing or broken" in session.err and "partial clone" in session.err, session.explain()
 
 
-def test_somebody_elses_repository_is_refused(person, trap):
+def test_the_repository_of_another_user_is_refused(person, trap):
     repository = trap.repository("others", owner=OTHER)
     for words in (["--dry-run"], ["--dry-run", "--workspace", "copy"], ["--yes", "--headless", "-p", "true"]):
         done = person.bottle("start", "a", *words, config=person.config(), cwd=repository)
@@ -163,7 +163,7 @@ def test_a_directory_that_points_to_a_private_repository_sends_nothing(person, t
     assert done.returncode == 0 and "a work tree of the repository %s/.git" % private in done.stdout, done
 
 
-def test_programs_do_not_find_themselves_in_the_repository(person, trap):
+def test_programs_are_not_run_from_the_repository(person, trap):
     repository = os.path.join(trap.where, "plain")
     script = "git init -q -b main plain && git -C plain -c user.name=x -c user.email=x@y commit -q --allow-empty -m x"
     subprocess.run(["sh", "-c", script], check=True, cwd=trap.where)
@@ -182,7 +182,7 @@ def test_programs_do_not_find_themselves_in_the_repository(person, trap):
     expect_nothing(trap, "start")
 
 
-def test_agents_of_a_repository_are_regular_files_in_it(person, trap):
+def test_agents_of_a_repository_must_be_regular_files_in_it(person, trap):
     repository = os.path.join(trap.where, "agents")
     agents = os.path.join(repository, ".bottle", "agents")
     os.makedirs(agents)

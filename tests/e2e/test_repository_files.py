@@ -58,7 +58,7 @@ def assert_git_itself_runs_it(operator, trap, variables=None):  # noqa: F811
 
 
 @pytest.mark.parametrize("extension", ["fsmonitor", "split", "untracked", "sparse"])
-def test_an_extension_of_the_index_hides_nothing(operator, trap, plain, extension):  # noqa: F811
+def test_an_index_extension_hides_no_files(operator, trap, plain, extension):  # noqa: F811
     """An fsmonitor and an untracked cache tell git not to look at files."""
     if extension == "fsmonitor":
         quiet = os.path.join(trap.where, "quiet")
@@ -121,7 +121,7 @@ def spoil(path):
 
 
 @pytest.mark.parametrize("break_it", [broken_graph, broken_index_of_packs, graph_elsewhere])
-def test_a_broken_file_beside_the_objects_stops_nobody(operator, trap, plain, break_it):  # noqa: F811
+def test_a_broken_file_in_the_object_directory_does_no_harm(operator, trap, plain, break_it):  # noqa: F811
     break_it(os.path.join(operator.workspace, ".git", "objects"))
     make_dirty(operator)
     assert_all_is_seen(operator, trap, operator.start(SCRIPT, workspace="copy"))
@@ -132,7 +132,7 @@ def lend(where, *lenders):
         file.writelines(lender + "\n" for lender in lenders)
 
 
-def test_lists_of_lenders_end(operator, trap, plain):  # noqa: F811
+def test_lists_of_alternate_object_directories_are_bounded(operator, trap, plain):  # noqa: F811
     """The alternates are a long chain, a circle, a path that is not a directory, or belong to another user."""
     objects = os.path.join(operator.workspace, ".git", "objects")
     stores = [os.path.join(trap.where, "store%d" % number) for number in range(8)]
@@ -160,7 +160,7 @@ def test_lists_of_lenders_end(operator, trap, plain):  # noqa: F811
     expect_nothing(trap, "lenders")
 
 
-def test_settings_of_one_work_tree_and_bundles_run_nothing(operator, trap, plain):  # noqa: F811
+def test_settings_of_a_work_tree_and_bundle_uris_run_nothing(operator, trap, plain):  # noqa: F811
     """extensions.worktreeConfig adds a second file of settings; a bundle URI is fetched before anything else."""
     settings = [("core.fsmonitor", trap.marker), ("core.hooksPath", trap.hooks), ("filter.marker.clean", trap.marker), ("filter.marker.smudge", trap.marker),
                 ("core.alternateRefsCommand", trap.marker), ("core.sshCommand", trap.marker), ("diff.external", trap.marker), ("include.path", trap.where + "/more"),
@@ -184,7 +184,7 @@ def test_settings_of_one_work_tree_and_bundles_run_nothing(operator, trap, plain
     expect_nothing(trap, "a work tree")
 
 
-def test_only_the_operators_own_settings_allow_a_directory(world, operator, trap):  # noqa: F811
+def test_only_the_operators_own_git_settings_mark_a_directory_as_safe(world, operator, trap):  # noqa: F811
     """safe.directory counts in the operator's files, including included ones, and never in the repository's."""
     person = Person(world, 0)
     repository = trap.repository("others", owner=OTHER)

@@ -83,7 +83,7 @@ def start(world, operator, user, **config):
     return where, user.bottle("start", "a", "--yes", "--headless", "-p", script, config=operator.config(**config), cwd=where)
 
 
-def test_the_bottle_of_a_user_without_root(world, operator, user):
+def test_a_session_on_a_rootless_engine(world, operator, user):
     """No variable names the socket. bottle finds it where rootless engines put it."""
     since = time.time()
     where, done = start(world, operator, user)
@@ -95,7 +95,7 @@ def test_the_bottle_of_a_user_without_root(world, operator, user):
     assert world.seen("forbidden.example.net", since) == []
 
 
-def test_bind_is_refused_there(world, operator, user):
+def test_bind_is_refused_on_a_rootless_engine(world, operator, user):
     where, done = start(world, operator, user, workspace="bind")
     assert done.returncode == 125 and "rootless" in done.stderr and "clone" in done.stderr, done.stderr
     assert not os.path.exists(os.path.join(where, "made.txt")) and world.left(user.socket) == []

@@ -46,7 +46,7 @@ def trials(world, since):
     return events.count('"bottle.role":"trial"')
 
 
-def test_what_passed_is_not_tried_again(world, operator, runtimes):
+def test_a_runtime_that_passed_its_trial_is_not_tried_again(world, operator, runtimes):
     log = world.path("counted.log")
     runtimes(counted="echo \"$@\" >> %s\nexec /usr/sbin/runc \"$@\"\n" % log)
     since = int(time.time())
@@ -59,7 +59,7 @@ def test_what_passed_is_not_tried_again(world, operator, runtimes):
     assert trials(world, since) == 3
 
 
-def test_a_runtime_that_fails(world, operator, runtimes):
+def test_a_runtime_that_fails_its_trial(world, operator, runtimes):
     runtimes(broken="echo no kernel for you >&2\nexit 7\n")
     before = everything(world)
     for _ in range(2):  # a failure is not remembered
@@ -68,7 +68,7 @@ def test_a_runtime_that_fails(world, operator, runtimes):
     assert everything(world) == before and operator.sessions() == [] and state_files(operator) == []
 
 
-def test_a_runtime_that_hangs(world, operator, runtimes, until):
+def test_a_runtime_that_hangs_in_its_trial(world, operator, runtimes, until):
     """The runtime hangs, as gVisor's KVM platform does if KVM does not work. A later command removes what the engine
     cannot remove while it hangs."""
     runtimes(hanging="case \"$*\" in *create*) exec sleep 20;; esac\nexec /usr/sbin/runc \"$@\"\n")

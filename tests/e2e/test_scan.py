@@ -19,7 +19,7 @@ def scan(*arguments, stdin=b""):
     return subprocess.run([BOTTLE, "scan", *map(str, arguments)], input=stdin, capture_output=True)
 
 
-def test_corpus(tmp_path):
+def test_the_corpus_is_detected(tmp_path):
     result = judge.judge(BOTTLE, str(tmp_path), seed=11)
     assert result.leaks >= 2000 and result.harmless >= 600
     assert len(result.missed) * 50 <= result.leaks, result.missed
@@ -27,19 +27,19 @@ def test_corpus(tmp_path):
     assert len(result.warned) * 100 <= result.harmless, result.warned
 
 
-def test_corpus_through_the_guard(tmp_path):
+def test_the_guard_stops_the_corpus(tmp_path):
     result = through_guard.judge(BOTTLE, str(tmp_path), seed=11, leaks=300, harmless=120)
     assert result.leaks == 300 and result.harmless == 120
     assert len(result.missed) * 50 <= result.leaks, result.missed
     assert not result.false_alarms and not result.in_audit
 
 
-def test_forwarding_stops_nothing(tmp_path):
+def test_a_forwarding_proxy_stops_nothing(tmp_path):
     """A leak that counts as stopped by the guard must not count as stopped by a proxy that only forwards."""
     assert through_guard.forward(str(tmp_path), seed=11, leaks=100) == (0, 100)
 
 
-def test_the_compiler_of_rules_ends_although_bottle_died(until):
+def test_the_rule_compiler_ends_when_bottle_dies(until):
     with subprocess.Popen([BOTTLE, "compile-rules"], stdin=subprocess.PIPE) as compiler:
         try:
             limits = f"/proc/{compiler.pid}/limits"
@@ -48,7 +48,7 @@ def test_the_compiler_of_rules_ends_although_bottle_died(until):
             compiler.kill()
 
 
-def test_corpus_comes_from_its_seed():
+def test_the_corpus_depends_only_on_its_seed():
     assert (
         corpus.digest(corpus.leaks(5, 200))
         == corpus.digest(corpus.leaks(5, 200))
@@ -56,7 +56,7 @@ def test_corpus_comes_from_its_seed():
     )
 
 
-def test_value_is_never_printed():
+def test_found_values_are_never_printed():
     token = corpus.Maker(3).kinds()["github"]
     for arguments in (["-"], ["-", "--json"]):
         done = scan(*arguments, stdin=b"token: " + token.encode())
@@ -65,7 +65,7 @@ def test_value_is_never_printed():
         assert b"github-token" in done.stdout
 
 
-def test_exit_status(tmp_path):
+def test_scan_exits_with_the_documented_status(tmp_path):
     assert scan("-", stdin=b"nothing to see here").returncode == 0
     assert scan(tmp_path / "missing").returncode == 125
     bad = tmp_path / "bad.rules"
@@ -74,7 +74,7 @@ def test_exit_status(tmp_path):
     assert done.returncode == 125 and b'bad.rules: line 3: unknown check "z"' in done.stderr
 
 
-def test_exception_and_own_rule(tmp_path):
+def test_exceptions_and_own_rules_apply(tmp_path):
     token = corpus.Maker(4).kinds()["gitlab"].encode()
     found = json.loads(scan("-", "--json", stdin=token).stdout)["files"][0]["findings"]
     assert [f["rule"] for f in found] == ["gitlab-token"]
@@ -98,7 +98,7 @@ FINE = rule("fine", "acme_[a-z0-9]{20}", "acme_<base36 20>")
 SLOW = rule("slow", "(a|b|ab)*acme[a-z]{1,30000}x", "acme")  # compiling it takes minutes
 
 
-def test_the_rule_is_named_that_takes_too_long_to_compile(tmp_path):
+def test_a_rule_that_takes_too_long_to_compile_is_named(tmp_path):
     (tmp_path / "fine.rules").write_text(FINE)
     (tmp_path / "slow.rules").write_text("# a comment\n" + SLOW)
     done = scan("-", "--rules", tmp_path / "fine.rules", "--rules", tmp_path / "slow.rules")
@@ -114,14 +114,14 @@ def compile_for_a_second(rules):
     return done.stderr.splitlines()[-1].decode()
 
 
-def test_the_compiler_of_rules_says_what_it_does():
+def test_the_rule_compiler_names_the_step_that_took_too_long():
     assert compile_for_a_second(FINE + SLOW) == 'line 8: rule "slow": compiling its patterns'
     # Each pattern finds something at every byte of many long examples.
     many = "".join(rule(f"r{i}", "[a-i]{%d}" % (4 + i), "abcdefghi" * 200) for i in range(100))
     assert re.match(r'line \d+: rule "r\d+": checking its example', compile_for_a_second(many))
 
 
-def test_a_mistake_in_the_second_file_of_rules_has_its_line(tmp_path):
+def test_a_mistake_in_the_second_rules_file_is_reported_with_its_line(tmp_path):
     (tmp_path / "fine.rules").write_text(FINE)
     (tmp_path / "bad.rules").write_text("\n" + rule("bad", "(acme", "acme"))
     done = scan("-", "--rules", tmp_path / "fine.rules", "--rules", tmp_path / "bad.rules")

@@ -45,7 +45,7 @@ def told(out):
     return dict(line.split() for line in out.splitlines() if len(line.split()) == 2)
 
 
-def test_what_no_program_needs_is_refused(operator):
+def test_system_calls_that_no_program_needs_are_refused(operator):
     session = operator.start("python3 - <<'EOS'\n%s\nEOS" % CALLS)
     assert session.status == 0, session.explain()
     calls = told(session.out)
@@ -55,7 +55,7 @@ def test_what_no_program_needs_is_refused(operator):
     assert other == {"clone3": "ENOSYS"}, "refused by the filter, not by what the kernel happens to lack: %s" % other
 
 
-def test_gvisor_has_no_way_to_the_hypervisor_either(operator):
+def test_gvisor_cannot_reach_the_hypervisor_either(operator):
     session = operator.start("python3 - <<'EOS'\n%s\nEOS" % CALLS, runtime="runsc")
     assert session.status == 0, session.explain()
     assert told(session.out)["vsock"] != "REACHED" and told(session.out)["inet"] == "REACHED", session.out
@@ -80,7 +80,7 @@ EOS"""
     assert session.status == 0 and "status " in session.out and "status 1792" not in session.out, session.explain()
 
 
-def test_both_containers_have_the_filter(operator, until):
+def test_agent_and_guard_containers_have_the_seccomp_filter(operator, until):
     process = operator.background("sleep 20")
     running(operator, until)
     try:
@@ -132,7 +132,7 @@ def lax_runtime(world, until):
     runtimes({})
 
 
-def test_the_self_test_sees_an_engine_that_does_not_filter(operator, lax_runtime):
+def test_the_self_test_detects_an_engine_that_does_not_filter(operator, lax_runtime):
     session = operator.start("echo the agent ran", runtime=lax_runtime)
     assert session.status == 125 and "the agent ran" not in session.out, session.explain()
     assert "key_rings: the kernel allows it" in session.err, session.explain()

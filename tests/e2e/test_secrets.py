@@ -23,7 +23,7 @@ def files_with(needle, *roots):
     return found
 
 
-def test_the_token_is_nowhere_to_be_seen(world, operator, until):
+def test_the_token_appears_nowhere(world, operator, until):
     token = world.token.encode()
     process = operator.background(
         "while [ ! -e /tmp/go ]; do sleep 0.1; done; exit 3", secrets={"copy": {"from": "env:CLAUDE_BOTTLE_OAUTH_TOKEN", "hosts": ["inspected.example.org"], "env": "COPY"}})
@@ -84,7 +84,7 @@ def check_nothing_left(session, values):
     assert not any(value in str(audit) + session.out + session.err for value in values.values())
 
 
-def test_what_must_not_leave_does_not(world, operator):
+def test_listed_secrets_do_not_leave(world, operator):
     values, config = what_must_not_leave(operator)
     env = {"MARKED_HERE": values["MARKED"]}
     session = start_with(operator, SEND_ALL, variables=env, **config)
@@ -114,7 +114,7 @@ def test_a_bad_rule_is_named_before_anything_is_made(world, operator):
     assert session.status == 125 and "is writable by everyone" in session.err, session.explain()
 
 
-def test_a_bound_secret_reaches_its_host_and_no_other(world, operator):
+def test_a_bound_secret_reaches_only_its_host(world, operator):
     secret = {"mine": {"from": "env:MINE", "hosts": ["inspected.example.org"], "env": "MINE", "header": "Authorization: Bearer {}"}}
     value = "value-" + os.urandom(16).hex()
     session = operator.start(

@@ -51,7 +51,7 @@ def test_commands_select_tests():
         assert names or "build" in command, command
 
 
-def test_every_test_that_is_named_is_there():
+def test_every_test_that_the_page_names_exists():
     """Checks the tests in the table, and one that weakens each wall."""
     table = PAGE[PAGE.index("## What was tried"):PAGE.index("## Reporting")]
     rows = [line.split("|") for line in table.splitlines() if line.startswith("| ") and "`" in line]

@@ -56,7 +56,7 @@ def on_a_terminal(operator, *args, **extra):
     return text
 
 
-def test_logs_are_for_people_on_a_terminal_and_json_elsewhere(operator):
+def test_logs_are_text_on_a_terminal_and_json_elsewhere(operator):
     session = operator.start("curl -sS -m 5 https://allowed.example.org/ >/dev/null; curl -sS -m 5 https://forbidden.example.net/ || true")
     assert session.status == 0, session.explain()
     everything = operator.bottle("logs", "--egress").stdout.splitlines()
@@ -105,7 +105,7 @@ def test_agents_are_listed(operator):
     assert operator.bottle("list", "--agents").stdout.splitlines()[0].split() == ["AGENT", "BOTTLE", "PROVIDER", "DESCRIPTION"]
 
 
-def test_no_colors_where_none_are_wanted(operator):
+def test_no_color_and_dumb_terminals_turn_colors_off(operator):
     operator.bottle("list", config=operator.config())
     for extra in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         assert "\x1b" not in on_a_terminal(operator, "help", **extra)

@@ -119,7 +119,7 @@ def secrets_of(path):
         return [line for line in file.read().splitlines() if not line.startswith("-----")]
 
 
-def test_git_and_ssh_just_work_and_the_key_is_not_there(world, operator, ssh, runtime):
+def test_git_and_ssh_work_and_the_bottle_has_no_key(world, operator, ssh, runtime):
     session = operator.start(
         "set -x; cd /tmp && git clone -q ssh://git.example.org%s/repo.git r && cd r && echo inside > f && git add f && "
         "git -c user.name=a -c user.email=a@b.invalid commit -qm Inside && git push -q origin HEAD:refs/heads/agent/$BOTTLE; echo \"git $?\"; "
@@ -147,7 +147,7 @@ OTHER_REQUESTS = (
     "ssh-add -D; echo \"delete $?\"; ssh-add -x </dev/null; ssh-add -T %s; echo \"test $?\"; " % (FIRST, FIRST))
 
 
-def test_a_key_is_for_its_host_and_for_logins_only(world, operator, ssh):
+def test_a_key_signs_only_logins_at_its_host(world, operator, ssh):
     session = operator.start(OTHER_LOGINS + OTHER_REQUESTS + "ssh git.example.org still; ssh -A git.example.org forwarding", ssh=ssh.hosts())
     assert session.status == 0, session.explain()
     assert "with-the-first" not in session.out and "as-nobody" not in session.out, session.explain()
@@ -195,7 +195,7 @@ def test_the_operators_own_agent_is_used_and_filtered(world, operator, ssh):
         agent.wait()
 
 
-def test_a_passphrase_is_asked_on_the_terminal_and_is_nowhere_else(world, operator, ssh):
+def test_a_passphrase_is_asked_on_the_terminal_and_kept_nowhere(world, operator, ssh):
     phrase = "correct horse " + os.urandom(6).hex()
     os.remove(ssh.one)
     os.remove(ssh.one + ".pub")
@@ -223,7 +223,7 @@ def test_a_passphrase_is_asked_on_the_terminal_and_is_nowhere_else(world, operat
         child.close(force=True)
 
 
-def test_a_key_that_is_not_there_starts_nothing(world, operator, ssh):
+def test_a_missing_key_starts_nothing(world, operator, ssh):
     os.remove(ssh.one)
     session = operator.start("true", ssh=ssh.hosts())
     assert session.status == 125 and "key-one" in session.err, session.explain()

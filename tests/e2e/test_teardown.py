@@ -9,7 +9,7 @@ import pytest
 from look import everything, processes_of, running, written
 
 
-def test_nothing_is_left_after_an_end(world, operator, until, runtime):
+def test_nothing_is_left_after_a_session(world, operator, until, runtime):
     operator.start("true", runtime=runtime)  # makes the shared network, if it is the first
     before = everything(world)
     session = operator.start("echo hi > /workspace/f; echo hi > ~/g", runtime=runtime)
@@ -19,7 +19,7 @@ def test_nothing_is_left_after_an_end(world, operator, until, runtime):
     assert until(lambda: processes_of(operator) == [], 5)  # the supervisor reports its result before it exits
 
 
-def test_stop_ends_it_and_the_work_still_comes_back(operator, until):
+def test_stop_ends_a_session_and_its_work_comes_back(operator, until):
     process = operator.background("cd /workspace && echo kept > kept.txt && git add -A && git -c user.name=a -c user.email=a@b.invalid commit -qm x; touch committed; sleep 100")
     written(operator, until, "/workspace/committed")
     done = operator.bottle("stop", operator.sessions()[0])
@@ -48,7 +48,7 @@ def test_kill_9_of_everything_then_cleanup(world, operator, until, delay):
     assert again.returncode == 0 and "nothing" in again.stdout
 
 
-def test_kill_9_of_the_supervisor_takes_the_network_away(world, operator, until):
+def test_kill_9_of_the_supervisor_cuts_the_network(world, operator, until):
     process = operator.background("sleep 100")
     running(operator, until)
     supervisors = [pid for pid, argv in processes_of(operator) if argv[1:2] == [b"supervise"]]
@@ -86,7 +86,7 @@ def test_cleanup_leaves_a_living_session_alone(operator, until):
     assert process.returncode == 0 and "alive" in out, (out, err)
 
 
-def test_the_launcher_may_die_and_the_session_goes_on(operator, until):
+def test_a_session_continues_if_its_launcher_dies(operator, until):
     process = operator.background("sleep 5; echo kept > /workspace/kept.txt")
     running(operator, until)
     for pid, argv in processes_of(operator):
@@ -98,7 +98,7 @@ def test_the_launcher_may_die_and_the_session_goes_on(operator, until):
     assert operator.world.left() == []
 
 
-def test_several_at_once(world, operator):
+def test_several_sessions_at_once(world, operator):
     processes = [operator.background("echo number %d; sleep 1" % i) for i in range(5)]
     for i, process in enumerate(processes):
         out, err = process.communicate(timeout=180)

@@ -90,7 +90,7 @@ def test_the_terminal_is_restored(world, operator):
     shell.close(force=True)
 
 
-def test_a_stopped_launcher_loses_nothing(world, operator, until):
+def test_a_suspended_launcher_loses_no_output(world, operator, until):
     launcher = operator.background("seq -f 'line %07g' 250000; exit 7")
     try:
         assert until(operator.sessions, 60)

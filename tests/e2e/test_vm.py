@@ -143,7 +143,7 @@ LOOPBACK, OPERATORS = "10.0.2.2", ["169.254.169.254", "192.168.1.1", "10.0.0.1",
 
 
 @pytest.mark.parametrize("network", ["none", "open"])
-def test_what_root_of_the_vm_reaches(lab, tmp_path, monkeypatch, network):
+def test_what_root_of_the_vm_can_reach(lab, tmp_path, monkeypatch, network):
     """`open` shows that the probes and the canaries would reveal a hole."""
     world, since = lab.world, time.time()
     monkeypatch.syspath_prepend(os.path.join(world_module.ROOT, "providers", "qemu"))
@@ -201,7 +201,7 @@ def test_kill_of_owner_and_reaper_leaves_it_to_the_next_command(lab):
 
 # -- the real VM
 
-def test_it_boots_and_its_engine_answers(machine):
+def test_a_vm_boots_and_its_engine_answers(machine):
     seconds = machine.told["seconds"]
     assert re.match(r"\d+\.\d+", machine.told["engine"]), machine.told
     assert 0 < seconds["ssh"] <= seconds["rotated"] <= seconds["engine"]
@@ -210,7 +210,7 @@ def test_it_boots_and_its_engine_answers(machine):
     assert "overlay2" in done.stdout and done.stdout.endswith("bottle\n")
 
 
-def test_host_keys_are_checked_and_the_first_one_is_worthless(machine, tmp_path):
+def test_host_keys_are_checked_and_the_first_key_no_longer_counts(machine, tmp_path):
     here = open(machine.ssh_info["known_hosts"]).read()
     assert here.count("\n") == 1, "after the change the old key does not count"
     (directory,) = [os.path.join(machine.lab.machines, d) for d in os.listdir(machine.lab.machines) if not d.endswith(".lock")]
@@ -224,7 +224,7 @@ def test_host_keys_are_checked_and_the_first_one_is_worthless(machine, tmp_path)
     assert machine.ssh("true").returncode == 0
 
 
-def test_nobody_else_signs_in_and_the_user_is_not_root(machine):
+def test_no_other_user_can_sign_in_and_the_user_is_not_root(machine):
     done = machine.ssh("true", user="root")
     assert done.returncode == 255 and "Permission denied" in done.stderr
     assert machine.ssh("sudo -n id").returncode != 0
@@ -233,7 +233,7 @@ def test_nobody_else_signs_in_and_the_user_is_not_root(machine):
     assert "user-data" not in done.stdout and "root:" not in done.stdout
 
 
-def test_only_loopback_leads_in_and_nothing_leads_out(machine):
+def test_only_loopback_reaches_the_vm_and_the_vm_reaches_nothing(machine):
     world = machine.lab.world
     done = subprocess.run(["nsenter", "--net=/run/netns/" + world.host_ns, "--", "ss", "-ltnH"], capture_output=True, text=True)
     (line,) = [li for li in done.stdout.splitlines() if ":%d " % machine.ssh_info["port"] in li]
@@ -243,14 +243,14 @@ def test_only_loopback_leads_in_and_nothing_leads_out(machine):
     assert done.returncode == 0 and "reached" not in done.stdout, done.stdout
 
 
-def test_it_is_listed_with_its_reaper(machine):
+def test_a_vm_is_listed_with_its_reaper(machine):
     (vm,) = machine.lab.list()
     assert vm["state"] == "running" and vm["mine"] and vm["reaper"]
     assert vm["name"] == machine.told["name"] and vm["provider"] == "qemu" and vm["session"] == machine.told["session"]
     assert 0 < vm["age"] < 3600 and vm["ends_in"] <= 1800
 
 
-def test_qemu_has_nothing_of_the_operators_environment(machine):
+def test_qemu_does_not_get_the_operators_environment(machine):
     for pid, words in machine.lab.processes().items():
         if os.path.basename(words[0]) == "qemu-system-x86_64":
             env = open("/proc/%d/environ" % pid, errors="replace").read()
@@ -261,7 +261,7 @@ def test_qemu_has_nothing_of_the_operators_environment(machine):
     pytest.fail("no qemu")
 
 
-def test_an_idle_vm_ends_itself_with_its_containers(machine, tmp_path):
+def test_an_idle_vm_powers_off_with_its_containers(machine, tmp_path):
     """Tests the dead-man switch: no sign-in, no session, no heartbeat."""
     image = machine.ssh("mkdir -p i && cp /bin/busybox i/ && tar -C i -c . | docker import - box >/dev/null && docker run -d --name left box /busybox sleep 9999")
     assert image.returncode == 0, image.stderr
@@ -279,7 +279,7 @@ def test_an_idle_vm_ends_itself_with_its_containers(machine, tmp_path):
     assert entries("/var/lib/docker/containers") == entries("/var/lib/docker/volumes") == entries("/home/bottle") == set()
 
 
-def test_after_kill_nine_the_reaper_destroys_what_stopped(machine):
+def test_after_kill_9_the_reaper_destroys_a_stopped_vm(machine):
     machine.owner.kill()
     machine.owner.wait()
     assert wait_for(machine.lab.nothing_left, 90), machine.lab.left()

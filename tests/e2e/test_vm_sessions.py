@@ -110,7 +110,7 @@ def worktree(operator):
     return [ref for ref in refs if ref.endswith("/worktree")]
 
 
-def test_made_used_and_gone(cloud):
+def test_a_vm_is_made_used_and_destroyed(cloud):
     done = cloud.start("echo made >made.txt; curl -sS https://allowed.example.org/; exit 6")
     assert done.returncode == 6, done.stderr
     assert "allowed.example.org" in done.stdout
@@ -120,14 +120,14 @@ def test_made_used_and_gone(cloud):
     assert vm["confirmed"] and vm["provider"] == "quick", vm
 
 
-def test_a_baked_vm_has_it_all(cloud):
+def test_a_baked_vm_contains_engine_images_and_program(cloud):
     """The fixture `baked` bakes the disk. Neither the program nor an image is sent again."""
     done = cloud.start("true")
     assert done.returncode == 0, done.stderr
     assert "sending" not in done.stderr and '"event":"vm"' in done.stderr, done.stderr
 
 
-def test_what_was_baked_is_relied_on_and_looked_at(operator, until):
+def test_nothing_runs_if_a_baked_disk_lacks_something(operator, until):
     """A start from a baked disk begins without asking what is on the disk. If the disk lacks something, nothing runs."""
     cloud = Cloud(operator)  # whose manifest names no image
     done = cloud.bottle("vm", "bake", "lab", "--json", config=cloud.config())
@@ -171,7 +171,7 @@ def leads_back(done, word):
 
 
 @pytest.mark.parametrize("link, word", [("wg0 10.99.0.2/24", "wg0"), ("up1 10.77.0.2/24", "10.77.0.0/24"), ("br-ex fd00:77::2/64", "fd00:77::/64")])
-def test_a_vm_that_leads_back_is_refused(cloud, until, link, word):
+def test_a_vm_that_can_reach_the_operators_machine_is_refused(cloud, until, link, word):
     env = {"QUICK_LINK": link}
     with lan(cloud.world, "10.77.0.9/24", "fd00:77::9/64"):
         leads_back(cloud.start("echo ran", "--token-via", "provider", secrets=SECRET, egress=EGRESS, env=env), word)
@@ -184,13 +184,13 @@ def test_a_vm_that_leads_back_is_refused(cloud, until, link, word):
         assert done.returncode == 0 and done.stdout == "ran\n", done.stderr
 
 
-def test_a_vm_that_nothing_leads_out_of_leads_nobody_back(cloud):
+def test_a_vm_without_a_network_cannot_reach_the_operators_machine(cloud):
     with lan(cloud.world, "10.77.0.9/24"):
         done = cloud.start("echo ran", options={"network": "none"}, env={"QUICK_LINK": "up1 10.77.0.2/24"}, egress={"hosts": HOSTS})
         assert done.returncode == 0 and done.stdout == "ran\n", done.stderr
 
 
-def test_without_a_network_all_goes_by_the_operators_side(cloud, until):
+def test_requests_of_a_vm_without_a_network_go_through_the_near_side(cloud, until):
     """Nothing that the VM starts gets out of it. The guard's connections go through the near side, and `bottle allow`
     applies on both sides."""
     process = cloud.start("curl -sS https://allowed.example.org/ -o /dev/null -w 'first %{http_code}\\n'\n"
@@ -216,7 +216,7 @@ def test_without_a_network_all_goes_by_the_operators_side(cloud, until):
         output.thread.join()
 
 
-def test_a_vm_without_a_network_is_joined_again(cloud, until):
+def test_a_session_on_a_vm_without_a_network_can_be_attached_to(cloud, until):
     """The near supervisor, which carries all of the VM's traffic, is killed, and so is the reaper, as on a laptop that
     loses power. `bottle attach` continues the session."""
     process = cloud.start("for i in $(seq 120); do curl -sS -m 5 -o /dev/null https://allowed.example.org/again; sleep 0.5; done", wait=False,
@@ -279,7 +279,7 @@ WAYS = {"job": [], "store": ["--token-via", "provider"], "sendenv": ["--token-vi
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_where_the_token_is(cloud, until, way):
+def test_where_the_token_is_kept(cloud, until, way):
     since, token, options = time.time(), cloud.world.token, {}
     if way == "file":
         options["deliver"] = cloud.world.path("token")
@@ -320,14 +320,14 @@ FAULTS = {"create-garbage": "instead of one JSON object", "create-half": "the po
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_hook_that_fails_leaves_nothing(cloud, until, fault):
+def test_a_failing_hook_leaves_nothing(cloud, until, fault):
     done = cloud.start("echo ran", options={"fault": fault})
     assert done.returncode == 125 and FAULTS[fault] in done.stderr and "ran" not in done.stdout, done.stderr
     assert until(cloud.nothing_left, 20), cloud.left()
     assert not os.path.exists("/tmp/pwned")
 
 
-def test_a_create_that_hangs_is_given_up_with_its_launcher(cloud, until):
+def test_a_hanging_create_ends_with_its_launcher(cloud, until):
     process = cloud.start("echo ran", wait=False, options={"fault": "create-hangs"})
     assert until(lambda: "create" in cloud.calls(), 20)
     process.send_signal(signal.SIGTERM)
@@ -335,7 +335,7 @@ def test_a_create_that_hangs_is_given_up_with_its_launcher(cloud, until):
     assert until(cloud.nothing_left, 40), cloud.left()
 
 
-def test_a_destroy_that_lies_is_not_believed(cloud, until):
+def test_a_false_answer_of_destroy_is_detected(cloud, until):
     done = cloud.start("true", options={"fault": "destroy-lies"}, wait=False)
     try:
         assert until(lambda: cloud.calls().count("destroy") >= 2, 60), "it is asked again"
@@ -349,7 +349,7 @@ def test_a_destroy_that_lies_is_not_believed(cloud, until):
     assert done.returncode == 0 and vm["confirmed"] and vm["calls"] >= 3, vm
 
 
-def test_a_destroy_that_is_put_off_is_tried_again(cloud):
+def test_a_postponed_destroy_is_retried(cloud):
     done = cloud.start("true", options={"fault": "destroy-again"})
     assert done.returncode == 0 and result(done)["receipt"]["vm"]["confirmed"], done.stderr
     assert cloud.calls().count("destroy") >= 3
@@ -385,7 +385,7 @@ def record_of(cloud):
     return json.load(open(os.path.join(cloud.world.state(cloud.operator.home), "vms", name, "vm.json")))
 
 
-def test_the_time_is_up(cloud, until):
+def test_a_vm_is_destroyed_when_its_time_is_up(cloud, until):
     """The VM's TTL ends it: it removes its containers and powers off, although its owner is alive and nothing on the
     near side acts."""
     def begin(ttl):
@@ -415,7 +415,7 @@ def test_the_time_is_up(cloud, until):
     assert until(cloud.nothing_left, 60), (cloud.left(), done.stderr)
 
 
-def test_before_the_time_is_up_the_work_comes_home(cloud, until):
+def test_the_work_comes_home_before_the_time_of_a_vm_is_up(cloud, until):
     def begin(ttl):
         done = cloud.start("while :; do date +%s >last; sync; sleep 1; done", vm={"ttl": "%ds" % ttl}, timeout=ttl + 120)
         return done if '"event":"running"' in done.stderr else None
@@ -430,7 +430,7 @@ def test_before_the_time_is_up_the_work_comes_home(cloud, until):
     assert until(cloud.nothing_left, 30), cloud.left()
 
 
-def test_one_that_is_kept(cloud, until):
+def test_a_kept_vm_stays_until_vm_destroy(cloud, until):
     done = cloud.start("echo made >made.txt", "--keep")
     assert done.returncode == 0 and came_home(cloud), done.stderr
     assert result(done)["receipt"]["vm"]["kept"]
@@ -441,12 +441,12 @@ def test_one_that_is_kept(cloud, until):
     assert until(cloud.nothing_left, 30), cloud.left()
 
 
-def test_one_whose_start_fails_is_not_kept(cloud):
+def test_a_vm_whose_start_fails_is_not_kept(cloud):
     done = cloud.start("true", "--keep", options={"fault": "ssh-info-garbage"})
     assert done.returncode == 125 and not cloud.there() and not cloud.records(), (done.stderr, cloud.left())
 
 
-def test_nobody_reaches_it_again_once_the_agent_runs(cloud, until):
+def test_a_vm_that_becomes_unreachable_while_the_agent_runs(cloud, until):
     """After the gate is open, the VM can no longer be reached. It ends by its own clock, and its start says what was
     lost."""
     def begin(ttl):
@@ -532,7 +532,7 @@ def answer_ssh(cloud, name, answers):
                      "--reject-with", "tcp-reset")
 
 
-def test_what_cannot_be_fetched_holds_the_vm(cloud, until):
+def test_a_vm_is_held_while_its_work_cannot_be_fetched(cloud, until):
     process = cloud.start(WORK, wait=False)
     assert working(cloud, until), process.communicate()[1]
     (name,) = cloud.records()
@@ -549,7 +549,7 @@ def test_what_cannot_be_fetched_holds_the_vm(cloud, until):
     assert came_home(cloud)
 
 
-def test_cleanup_holds_what_it_cannot_fetch(cloud, until):
+def test_cleanup_holds_a_vm_whose_work_it_cannot_fetch(cloud, until):
     """All processes on the near side are dead, and the VM's sshd does not answer. `bottle cleanup` does not destroy the
     work that it cannot fetch, and says so."""
     process = cloud.start(WORK, wait=False)

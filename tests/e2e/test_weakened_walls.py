@@ -148,7 +148,7 @@ def test_agent_and_names_guard_and_internet_and_secrets(world, operator):
                              egress={"allow": ["*", {"host": "inspected.example.org", "inspect": True}], "hosts": fixed, "on_secret": "warn"})
     assert FORBIDDEN_NAME.lower() in world.names_asked(session.since), "test_a_forbidden_name_is_never_looked_up"
     asked = {(r["method"], r["path"]) for r in world.seen("inspected.example.org", session.since)}
-    assert {("POST", "/ok/b"), ("GET", "/no")} <= asked, "test_methods_and_paths_are_kept"
+    assert {("POST", "/ok/b"), ("GET", "/no")} <= asked, "test_rules_for_methods_and_paths_are_enforced"
     assert "CANARY" in session.out, "test_allowed_names_with_special_addresses_are_refused"
     assert value[8:] in session.out, "test_a_bound_secret_does_not_come_back"
 
@@ -181,7 +181,7 @@ def test_downloaded_programs_and_the_operators_machine(tmp_path):
 
 
 def test_other_users_and_the_operators_configuration(world, operator):
-    """Uses the manifest of test_root_believes_no_place_of_another_user, but it belongs to root."""
+    """Uses the manifest of test_root_ignores_configuration_that_another_user_owns, but it belongs to root."""
     mark = world.path("ran-as-root-itself")
     secret = {"s": {"from": "cmd:id > %s; echo 0123456789" % mark, "hosts": ["allowed.example.org"]}}
     session = operator.start("true", secrets=secret)

@@ -15,7 +15,7 @@ def in_directory(operator, directory):
     return operator
 
 
-def test_a_subdirectory_takes_the_whole_repository_along(operator):
+def test_a_start_in_a_subdirectory_sends_the_whole_repository(operator):
     top = operator.workspace
     with open(os.path.join(top, ".gitignore"), "w") as file:
         file.write(".env\n")
@@ -33,7 +33,7 @@ def test_a_subdirectory_takes_the_whole_repository_along(operator):
         assert file.read() == "new\n"
 
 
-def test_the_home_directory_is_taken_only_when_it_is_named(operator):
+def test_the_home_directory_is_sent_only_if_it_is_named(operator):
     in_directory(operator, operator.home)
     session = operator.start("true", workspace="copy")
     assert session.status == 125 and "--yes-really" in session.err, session.explain()
@@ -41,7 +41,7 @@ def test_the_home_directory_is_taken_only_when_it_is_named(operator):
     assert session.status == 0 and "ran" in session.out, session.explain()
 
 
-def test_variables_that_name_another_repository(operator):
+def test_git_variables_that_name_another_repository_are_refused(operator):
     """git would read these variables, so the operator may mean the other repository."""
     other = operator.world.workspace()
     for env, says in [({"GIT_DIR": other + "/.git"}, "unset GIT_DIR"), ({"GIT_WORK_TREE": other}, "unset GIT_WORK_TREE"),
@@ -54,7 +54,7 @@ def test_variables_that_name_another_repository(operator):
 
 @pytest.mark.parametrize("mode", ["clone", "copy"])
 @pytest.mark.parametrize("layout", ["linked", "bare", "separate"])
-def test_a_work_tree_whose_repository_is_elsewhere(operator, layout, mode):
+def test_a_work_tree_with_its_repository_elsewhere(operator, layout, mode):
     """Tests a work tree linked to another one, one linked to a bare repository beside it, and one with a separate git directory."""
     top, where = operator.workspace, os.path.join(operator.home, "project ü")
     os.makedirs(where)
@@ -95,7 +95,7 @@ def test_apply_diff_and_discard(operator):
     assert "no results" in operator.bottle("apply", name).stderr
 
 
-def test_what_is_not_taken_is_kept_in_an_archive(operator):
+def test_files_that_are_not_taken_are_kept_in_an_archive(operator):
     session = operator.start("git init -q made && echo x > made/x && mkdir dist && echo d > dist/d && echo dist/ > .gitignore", "--json")
     assert session.status == 0, session.explain()
     result = next(json.loads(line) for line in session.err.splitlines() if '"receipt"' in line)

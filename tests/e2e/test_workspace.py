@@ -19,7 +19,7 @@ PLANT_COMMANDS = ("cd /workspace && mkdir -p .git/hooks && echo 'touch /tmp/owne
                   "git config core.fsmonitor 'touch /tmp/owned2' && ln -s /etc/passwd link && echo x > f && git add -A && git -c user.name=a -c user.email=a@b.invalid commit -qm x")
 
 
-def test_what_comes_back_is_sanitised(operator):
+def test_what_comes_back_is_sanitized(operator):
     session = operator.start(PLANT_COMMANDS)
     assert session.status == 0, session.explain()
     hooks = os.path.join(operator.workspace, ".git", "hooks")
@@ -28,7 +28,7 @@ def test_what_comes_back_is_sanitised(operator):
 
 
 @pytest.mark.parametrize("mode, seen", [("none", False), ("copy", True), ("clone", True), ("bind", True)])
-def test_modes(operator, mode, seen):
+def test_file_modes_come_back(operator, mode, seen):
     with open(os.path.join(operator.workspace, "uncommitted.txt"), "w") as file:
         file.write("here\n")
     session = operator.start("ls /workspace; echo new > /workspace/new.txt; echo wrote $?", workspace=mode)
@@ -46,7 +46,7 @@ def test_files_inside_belong_to_the_agent(operator, runtime):
     assert "mine" in session.out, session.explain()
 
 
-def test_what_cannot_be_sorted_is_kept_whole(operator, until):
+def test_work_that_cannot_be_sorted_is_kept_whole(operator, until):
     process = operator.background("echo precious > /workspace/work.txt; sleep 6")
     assert until(lambda: operator.sessions(), 30)
     assert until(lambda: any(c["Labels"].get("bottle.role") == "agent" and c["State"] == "running"

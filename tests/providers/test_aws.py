@@ -29,7 +29,7 @@ def vm(api, tmp_path):
     return vm_of(api, tmp_path)
 
 
-def test_life(api, vm):
+def test_a_machine_is_created_listed_and_destroyed(api, vm):
     api.start_seconds, api.end_seconds = 3600, 1
     api.fail("RunInstances", 503, "Unavailable", after=True)
     assert vm.run("create").status == AGAIN, "made, and the answer lost"
@@ -62,7 +62,7 @@ def test_life(api, vm):
     assert vm.run("destroy").json == {"status": "gone"}, "already gone is success"
 
 
-def test_slow_end_and_a_volume_that_stays(api, vm):
+def test_a_slow_destroy_and_a_volume_that_stays(api, vm):
     vm.create()
     api.end_seconds, api.keep_volume = 3600, True
     assert vm.run("destroy", BOTTLE_DESTROY_SECONDS=0).json == {"status": "deleting"}
@@ -74,7 +74,7 @@ def test_slow_end_and_a_volume_that_stays(api, vm):
     vm.destroy()
 
 
-def test_a_create_that_died_leaves_nothing_unseen(api, vm):
+def test_everything_of_a_killed_create_is_found(api, vm):
     """The hook is killed during its request, and the machine appears afterwards. No id was printed."""
     goes_on = threading.Event()
     api.fail("RunInstances", until=goes_on)
@@ -90,7 +90,7 @@ def test_a_create_that_died_leaves_nothing_unseen(api, vm):
     assert api.instances[vm_id]["state"] == "terminated"
 
 
-def test_no_capacity_leaves_a_group_that_destroy_takes(api, vm):
+def test_after_a_lack_of_capacity_destroy_removes_the_security_group(api, vm):
     api.fail("RunInstances", 400, "VcpuLimitExceeded", "You have requested more vCPU capacity than your current vCPU limit")
     done = vm.run("create")
     assert done.status == CANNOT and "vCPU" in done.err and not api.instances
@@ -101,14 +101,14 @@ def test_no_capacity_leaves_a_group_that_destroy_takes(api, vm):
 
 @pytest.mark.parametrize("status,code,expected", [
     (503, "RequestLimitExceeded", AGAIN), (500, "InternalError", AGAIN), (403, "UnauthorizedOperation", DENIED)])
-def test_errors(api, vm, status, code, expected):
+def test_errors_become_exit_statuses(api, vm, status, code, expected):
     api.fail("DescribeInstances", status, code, "in the cloud's own words")
     done = vm.run("ssh-info")
     assert done.status == expected and "in the cloud's own words" in done.err, done
     assert done.out == ""
 
 
-def test_pages_are_followed_and_only_ours_is_listed(api, vm, tmp_path):
+def test_all_pages_are_read_and_only_our_machines_are_listed(api, vm, tmp_path):
     tags = [{"key": "bottle-session", "value": "s"}, {"key": "bottle-owner", "value": "o"}, {"key": "bottle-vm", "value": ""}]
     for n in range(5):
         mine = tags[:2] + [{"key": "bottle-vm", "value": "bottle-%d" % n}]
@@ -122,7 +122,7 @@ def test_pages_are_followed_and_only_ours_is_listed(api, vm, tmp_path):
     api.instances.clear()
 
 
-def test_not_set_up(api, vm, tmp_path):
+def test_a_provider_that_is_not_set_up(api, vm, tmp_path):
     (tmp_path / "bin").mkdir()
     for command in ("sh", "python3"):
         (tmp_path / "bin" / command).symlink_to("/usr/bin/" + command)

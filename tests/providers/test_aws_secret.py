@@ -32,7 +32,7 @@ def put(vm, value, **env):
     return child.returncode, out, err
 
 
-def test_a_secret_goes_its_way(tmp_path):
+def test_a_secret_reaches_the_vm(tmp_path):
     with SsmApi() as api, MetadataApi() as metadata:
         vm = vm_of(api, tmp_path, secret_profile="bottle-reader")
         status, _, err = put(vm, VALUE, BOTTLE_OPT_SECRET_PROFILE="")
@@ -70,7 +70,7 @@ def test_a_secret_goes_its_way(tmp_path):
         assert not api.parameters and not api.groups
 
 
-def test_one_that_was_left_is_listed(tmp_path):
+def test_a_secret_that_was_left_is_listed(tmp_path):
     with SsmApi() as api:
         vm = vm_of(api, tmp_path, secret_profile="bottle-reader")
         for value in (VALUE, "second"):

@@ -12,7 +12,7 @@ LINES = {
     "list": "echo '{\"machines\": []}'"}
 
 
-def test_life(tmp_path):
+def test_a_machine_is_created_listed_and_destroyed(tmp_path):
     vm = Vm("command", str(tmp_path), **LINES)
     assert vm.run("ssh-info").status == 75
     assert vm.create() == vm.name
@@ -23,7 +23,7 @@ def test_life(tmp_path):
 
 
 @pytest.mark.parametrize("hook", ["create", "ssh-info", "status", "destroy", "list", "put-secret", "bake"])
-def test_words_and_status_are_the_commands(tmp_path, hook):
+def test_output_and_exit_status_are_those_of_the_command(tmp_path, hook):
     option = {hook.replace("-", "_"): "echo these words >&2; exit 73"}
     done = Vm("command", str(tmp_path), **option).run(hook)
     assert (done.status, done.out, done.err) == (73, "", "these words\n")

@@ -60,7 +60,7 @@ def alive(kind, cloud):
     return [m for m in cloud.things[kind.machines].values() if m.get("state") != "destroyed"]
 
 
-def test_life(kind, cloud, vm):
+def test_a_machine_is_created_listed_and_destroyed(kind, cloud, vm):
     cloud.change(lambda state: state["things"].update(hold=True))
     vm.create()
     assert vm.run("ssh-info").status == AGAIN and vm.status() == "pending"
@@ -82,7 +82,7 @@ def test_life(kind, cloud, vm):
     assert vm.run("destroy").json == {"status": "gone"}, "already gone is success"
 
 
-def test_an_answer_that_was_lost(kind, cloud, vm):
+def test_a_lost_answer(kind, cloud, vm):
     cloud.fail(kind.create, "Error: server error 503 Service Unavailable", after=True)
     assert vm.run("create").status == AGAIN
     vm.create()
@@ -90,7 +90,7 @@ def test_an_answer_that_was_lost(kind, cloud, vm):
     vm.destroy()
 
 
-def test_a_create_that_died_leaves_nothing_unseen(kind, cloud, vm):
+def test_everything_of_a_killed_create_is_found(kind, cloud, vm):
     """The hook is killed while its tool runs. The tool continues alone."""
     with open(cloud.path + ".wait", "w") as f:
         f.write(kind.create)
@@ -109,7 +109,7 @@ def test_a_create_that_died_leaves_nothing_unseen(kind, cloud, vm):
     vm.destroy()
 
 
-def test_slow_end(kind, cloud, vm):
+def test_a_slow_destroy(kind, cloud, vm):
     vm.create()
     cloud.change(lambda state: [m.update(_held=True) for m in state["things"][kind.machines].values()])
     done = vm.run("destroy", BOTTLE_DESTROY_SECONDS=0.5 if kind.provider == "gcloud" else 0)
@@ -119,7 +119,7 @@ def test_slow_end(kind, cloud, vm):
     vm.destroy()
 
 
-def test_no_room(kind, cloud, vm):
+def test_a_lack_of_capacity(kind, cloud, vm):
     cloud.fail(kind.create, kind.no_room)
     done = vm.run("create")
     assert done.status == CANNOT and done.err.strip() == kind.no_room
@@ -130,20 +130,20 @@ def test_no_room(kind, cloud, vm):
 
 
 @pytest.mark.parametrize("hook", ["ssh-info", "status", "destroy", "list"])
-def test_errors(kind, cloud, vm, hook):
+def test_errors_become_exit_statuses(kind, cloud, vm, hook):
     for words, expected in ((kind.throttled, AGAIN), ("Error: 503 Service Unavailable", AGAIN), (kind.unwelcome, DENIED)):
         cloud.fail(kind.listing, words, times=99)
         done = vm.run(hook)
         assert done.status == expected and done.out == "" and words in done.err, done
 
 
-def test_what_never_was(kind, cloud, vm):
+def test_a_machine_that_never_existed(kind, cloud, vm):
     for vm_id, name in (("", vm.name), ("no-such-id-0000", vm.name), ("no-such-id-0000", ""), ("a/b/c", "")):
         assert vm.run("status", BOTTLE_VM_ID=vm_id, BOTTLE_VM_NAME=name).json == {"status": "gone"}
         assert vm.run("destroy", BOTTLE_VM_ID=vm_id, BOTTLE_VM_NAME=name).json == {"status": "gone"}
 
 
-def test_not_ours(kind, cloud, vm):
+def test_machines_of_others_are_left_alone(kind, cloud, vm):
     """A machine of the same name, without our labels."""
     vm.create()
     key = next(iter(cloud.things[kind.machines]))
@@ -158,7 +158,7 @@ def test_not_ours(kind, cloud, vm):
     cloud.change(lambda state: [state["things"][k].clear() for k in kind.things])
 
 
-def test_many_are_listed(kind, cloud, vm, tmp_path):
+def test_many_machines_are_listed(kind, cloud, vm, tmp_path):
     others = [vm_of(kind, cloud, tmp_path, name="bottle-y%d" % n, session="y%d" % n) for n in range(4)]
     for other in others:
         other.create()
@@ -169,7 +169,7 @@ def test_many_are_listed(kind, cloud, vm, tmp_path):
         other.destroy()
 
 
-def test_not_set_up(kind, cloud, vm, tmp_path):
+def test_a_provider_that_is_not_set_up(kind, cloud, vm, tmp_path):
     (tmp_path / "bin").mkdir()
     for command in ("sh", "python3"):
         (tmp_path / "bin" / command).symlink_to("/usr/bin/" + command)
@@ -205,7 +205,7 @@ def test_gcloud_limits(kind, cloud, vm):
 
 @pytest.mark.skipif(not shutil.which("gcloud", path="/usr/bin:/bin"), reason="the real gcloud is not on this machine")
 @pytest.mark.parametrize("kind", ["gcloud"], indirect=True)
-def test_the_real_gcloud_knows_every_flag(kind, cloud, vm, tmp_path):
+def test_the_real_gcloud_accepts_every_flag(kind, cloud, vm, tmp_path):
     """The real gcloud parses the arguments that the stand-in got, in a network namespace without a way out, and stops
     because there is no account."""
     vm.create()

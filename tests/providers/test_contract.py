@@ -41,7 +41,7 @@ def conforms(provider, directory, env, options):
 
 
 @pytest.mark.parametrize("provider", KINDS)
-def test_stand_ins_of_commands(tmp_path, provider):
+def test_the_contract_holds_for_command_stand_ins(tmp_path, provider):
     kind = KINDS[provider]
     cloud = CommandState(tmp_path, kind.things)
     assert conforms(provider, tmp_path, {"PATH": BIN + ":/usr/bin:/bin", "STANDIN_STATE": cloud.path}, kind.options) == []

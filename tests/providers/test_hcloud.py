@@ -25,7 +25,7 @@ def vm(api, tmp_path):
     return Vm("hcloud", str(tmp_path), env={"HCLOUD_TOKEN": TOKEN, "HCLOUD_ENDPOINT": api.url + "/v1"})
 
 
-def test_life(api, vm):
+def test_a_machine_is_created_listed_and_destroyed(api, vm):
     api.start_seconds, api.end_seconds = 3600, 1
     created = vm.run("create").json
     vm.id = created["id"]
@@ -53,7 +53,7 @@ def test_life(api, vm):
     assert vm.run("destroy").json == {"status": "gone"}, "already gone is success"
 
 
-def test_slow_end_and_an_address_that_stays(api, vm):
+def test_a_slow_destroy_and_an_address_that_stays(api, vm):
     vm.create()
     api.end_seconds, api.keep_address = 3600, True
     assert vm.run("destroy", BOTTLE_DESTROY_SECONDS=0).json == {"status": "deleting"}
@@ -67,7 +67,7 @@ def test_slow_end_and_an_address_that_stays(api, vm):
     vm.destroy()
 
 
-def test_a_create_that_died_leaves_nothing_unseen(api, vm):
+def test_everything_of_a_killed_create_is_found(api, vm):
     goes_on = threading.Event()
     api.fail("servers create", until=goes_on)
     killed_at(vm, api, "servers create")
@@ -83,7 +83,7 @@ def test_a_create_that_died_leaves_nothing_unseen(api, vm):
 
 
 @pytest.mark.parametrize("action", ["firewalls create", "ssh_keys create", "servers create"])
-def test_an_answer_that_was_lost(api, vm, action):
+def test_a_lost_answer(api, vm, action):
     api.fail(action, 503, "unavailable", after=True)
     assert vm.run("create").status == AGAIN
     vm.create()
@@ -94,7 +94,7 @@ def test_an_answer_that_was_lost(api, vm, action):
 @pytest.mark.parametrize("status,code,expected", [
     (403, "resource_limit_exceeded", CANNOT), (412, "resource_unavailable", CANNOT), (503, "unavailable", AGAIN), (403, "forbidden", DENIED),
     (423, "locked", AGAIN)])
-def test_no_server_leaves_what_destroy_takes(api, vm, status, code, expected):
+def test_without_a_server_destroy_removes_the_rest(api, vm, status, code, expected):
     api.fail("servers create", status, code, "in the cloud's own words", times=99)
     done = vm.run("create")
     assert done.status == expected and "in the cloud's own words" in done.err, done
@@ -107,21 +107,21 @@ def test_no_server_leaves_what_destroy_takes(api, vm, status, code, expected):
 @pytest.mark.parametrize("hook", ["ssh-info", "status", "destroy", "list"])
 @pytest.mark.parametrize("status,code,expected", [
     (503, "service_error", AGAIN), (500, "server_error", AGAIN), (502, "", AGAIN), (403, "forbidden", DENIED), (401, "unauthorized", DENIED)])
-def test_errors(api, vm, hook, status, code, expected):
+def test_errors_become_exit_statuses(api, vm, hook, status, code, expected):
     api.fail("servers list", status, code, "in the cloud's own words", times=99)
     done = vm.run(hook)
     assert done.status == expected, done
     assert done.out == "" and (not code or "in the cloud's own words" in done.err)
 
 
-def test_throttled(api, vm):
+def test_throttling_is_retried_and_reported(api, vm):
     """The command itself waits and retries. If that takes too long, the hook reports it."""
     api.fail("servers list", 429, "rate_limit_exceeded", times=1)
     done = vm.run("ssh-info")
     assert done.status == AGAIN and len(api.calls("servers list")) >= 1
 
 
-def test_pages_are_followed_and_only_ours_is_listed(api, vm):
+def test_all_pages_are_read_and_only_our_machines_are_listed(api, vm):
     for n in range(5):
         labels = {"bottle-session": "s", "bottle-owner": "o", "bottle-vm": "bottle-%d" % n}
         for kind in ("firewalls", "ssh_keys", "volumes"):
@@ -138,20 +138,20 @@ def test_pages_are_followed_and_only_ours_is_listed(api, vm):
     del api.things["firewalls"][theirs["id"]]
 
 
-def test_a_name_that_is_not_ours(api, vm):
+def test_a_machine_of_others_with_the_same_name(api, vm):
     theirs = api.new("firewalls", {"name": vm.name, "labels": {}}, rules=[], applied_to=[])
     done = vm.run("create")
     assert done.status == 1 and "bottle did not make it" in done.err and not api.things["servers"]
     del api.things["firewalls"][theirs["id"]]
 
 
-def test_what_never_was(api, vm):
+def test_a_machine_that_never_existed(api, vm):
     for vm_id, name in (("", vm.name), ("no-such-id-0000", vm.name), ("no-such-id-0000", ""), ("999", "")):
         assert vm.run("status", BOTTLE_VM_ID=vm_id, BOTTLE_VM_NAME=name).json == {"status": "gone"}
         assert vm.run("destroy", BOTTLE_VM_ID=vm_id, BOTTLE_VM_NAME=name).json == {"status": "gone"}
 
 
-def test_not_set_up(api, vm):
+def test_a_provider_that_is_not_set_up(api, vm):
     done = vm.run("create", HCLOUD_TOKEN="")
     assert done.status == NOT_SET_UP and "HCLOUD_TOKEN" in done.err, done
     done = vm.run("create", BOTTLE_VM_CPUS=64)

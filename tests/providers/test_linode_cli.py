@@ -24,7 +24,7 @@ def command_lines():
             pass
 
 
-def test_life(tmp_path):
+def test_a_machine_is_created_listed_and_destroyed(tmp_path):
     with LinodeApi() as api:
         env = {"PATH": AT + ":/usr/bin:/bin", "LINODE_CLI_TOKEN": TOKEN, "LINODE_CLI_API_HOST": api.url[len("http://"):],
                "LINODE_CLI_API_SCHEME": "http"}

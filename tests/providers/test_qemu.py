@@ -47,7 +47,7 @@ def bake(qemu, capsys):
     return json.loads(capsys.readouterr().out)["image"]
 
 
-def test_nobody_else_reads_a_baked_disk(qemu, capsys):
+def test_other_users_cannot_read_a_baked_disk(qemu, capsys):
     baked = bake(qemu, capsys)
     for path in [baked] + [os.path.join(baked, name) for name in ("disk.qcow2", "vmlinuz", "initrd")]:
         mode = stat.S_IMODE(os.stat(path).st_mode)
@@ -57,7 +57,7 @@ def test_nobody_else_reads_a_baked_disk(qemu, capsys):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_the_qemu_of_root_reads_it_as_a_user_of_its_own(qemu, capsys):
+def test_roots_qemu_reads_a_baked_disk_as_a_separate_user(qemu, capsys):
     baked = bake(qemu, capsys)
     directory = os.path.join(qemu.VMS, "next")
     os.makedirs(directory, 0o700)

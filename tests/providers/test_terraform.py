@@ -57,7 +57,7 @@ def vm(cloud, module, tmp_path):
     return Vm("terraform", str(tmp_path), env={"PATH": BIN + ":/usr/bin:/bin", "STANDIN_STATE": cloud.path}, module=module, var_region="here")
 
 
-def test_life(cloud, vm, module):
+def test_a_machine_is_created_listed_and_destroyed(cloud, vm, module):
     assert vm.status() == "gone" and vm.run("destroy").json == {"status": "gone"}
     vm.create()
     (given,) = cloud.things["machines"].values()
@@ -74,7 +74,7 @@ def test_life(cloud, vm, module):
     assert cloud.things["machines"] == {} and vm.status() == "gone" and vm.machines() == []
 
 
-def test_gone_at_the_cloud(cloud, vm):
+def test_a_machine_that_is_gone_at_the_cloud(cloud, vm):
     vm.create()
     cloud.change(lambda state: state["things"]["machines"].clear())
     assert vm.status() == "gone", "asked of the cloud, not remembered"
@@ -85,7 +85,7 @@ def test_gone_at_the_cloud(cloud, vm):
 @pytest.mark.parametrize("err,expected", [
     ("Error: creating instance: VcpuLimitExceeded: You have requested more vCPU capacity than your current vCPU limit of 5: quota", CANNOT),
     ("Error: waiting for instance: unexpected status 503 Service Unavailable", AGAIN), ("Error: Unsupported argument", 1)])
-def test_errors(cloud, vm, err, expected):
+def test_errors_become_exit_statuses(cloud, vm, err, expected):
     cloud.fail("apply", err, after=True)
     done = vm.run("create")
     assert done.status == expected and err in done.err
@@ -95,7 +95,7 @@ def test_errors(cloud, vm, err, expected):
     vm.destroy()
 
 
-def test_a_create_that_died(cloud, vm):
+def test_a_killed_create(cloud, vm):
     with open(cloud.path + ".wait", "w") as f:
         f.write("apply")
     child = vm.start("create")
@@ -109,13 +109,13 @@ def test_a_create_that_died(cloud, vm):
     vm.destroy()
 
 
-def test_what_never_was(vm):
+def test_a_machine_that_never_existed(vm):
     for vm_id, name in (("", vm.name), ("no-such-id-0000", vm.name), ("no-such-id-0000", ""), ("999", "")):
         assert vm.run("status", BOTTLE_VM_ID=vm_id, BOTTLE_VM_NAME=name).json == {"status": "gone"}
         assert vm.run("destroy", BOTTLE_VM_ID=vm_id, BOTTLE_VM_NAME=name).json == {"status": "gone"}
 
 
-def test_not_set_up(vm, tmp_path):
+def test_a_provider_that_is_not_set_up(vm, tmp_path):
     for module, words in (("", "options.module"), ("relative", "absolute path"), ("/nowhere", "absolute path")):
         done = vm.run("create", BOTTLE_OPT_MODULE=module)
         assert done.status == NOT_SET_UP and words in done.err
@@ -125,7 +125,7 @@ def test_not_set_up(vm, tmp_path):
 
 
 @pytest.mark.skipif(not REAL, reason="the real terraform is not on this machine")
-def test_the_real_one(module, tmp_path):
+def test_the_real_terraform(module, tmp_path):
     vm = Vm("terraform", str(tmp_path), env={"PATH": BIN + ":/usr/bin:/bin"}, prefix=["unshare", "--net", "--map-root-user"], module=module, command=REAL,
             var_cloud=str(tmp_path / "cloud"))
     machine, slow = tmp_path / "cloud" / vm.name, tmp_path / "cloud" / "slow"
