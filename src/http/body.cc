@@ -13,9 +13,12 @@ Body Body::of_request(const Head& head) {
 
 Body Body::of_response(const Head& head, std::string_view method) {
   if (method == "HEAD" || head.status == 204 || head.status == 304) return {};
-  if (head.chunked) return Body(Kind::chunked);
-  if (head.content_length) return Body(Kind::length, *head.content_length);
-  return Body(Kind::until_close);
+  Body body(head.chunked          ? Kind::chunked
+            : head.content_length ? Kind::length
+                                  : Kind::until_close,
+            head.content_length.value_or(0));
+  body.answer_ = true;
+  return body;
 }
 
 bool Body::read(std::string& in, std::string& payload) {
@@ -52,17 +55,21 @@ bool Body::read_chunked(std::string_view& in, std::string& payload) {
     return true;
   }
   if (step_ == Step::data_end) {
-    if (in[0] != '\r' || (in.size() > 1 && in[1] != '\n')) return false;
-    if (in.size() < 2) return true;
-    in.remove_prefix(2);
+    const bool bare = answer_ && in[0] == '\n';
+    if (!bare && (in[0] != '\r' || (in.size() > 1 && in[1] != '\n'))) return false;
+    if (!bare && in.size() < 2) return true;
+    in.remove_prefix(bare ? 1 : 2);
+    bare_lf_ |= bare;
     step_ = Step::size;
     return true;
   }
   const size_t most = step_ == Step::trailer ? kTrailers : kLine;
   size_t lf = in.find('\n');
   if (lf == in.npos) return in.size() <= most;
-  if (lf == 0 || lf > most || in[lf - 1] != '\r') return false;
-  std::string_view line = in.substr(0, lf - 1);
+  const bool crlf = lf > 0 && in[lf - 1] == '\r';
+  if (lf > most || (!crlf && !answer_)) return false;
+  bare_lf_ |= !crlf;
+  std::string_view line = in.substr(0, crlf ? lf - 1 : lf);
   if (std::ranges::any_of(line, [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; })) return false;
   in.remove_prefix(lf + 1);
   if (step_ == Step::trailer) {

@@ -30,6 +30,8 @@ class Body {
   bool end() { return done() || (kind_ == Kind::until_close && (ended_ = true)); }
   using Trailer = std::pair<std::string, std::string>;  // name and value
   const std::vector<Trailer>& trailers() const { return trailers_; }
+  // Returns whether a line of the chunks ended in LF alone. Only an answer may have such lines.
+  bool has_bare_lf() const { return bare_lf_; }
   bool done() const { return kind_ == Kind::none || (kind_ == Kind::length && left_ == 0) || ended_; }
 
  private:
@@ -42,6 +44,7 @@ class Body {
   size_t trailer_ = 0;  // in bytes
   std::vector<Trailer> trailers_;
   bool ended_ = false;
+  bool answer_ = false, bare_lf_ = false;
 };
 
 // Appends `payload` as one chunk. Appends nothing if it is empty.

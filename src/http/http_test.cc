@@ -104,8 +104,8 @@ TEST(HttpHead, responses) {
   EXPECT_EQ(parse_response("HTTP/1.1 204\r\n\r\n", head), Parse::ok);
   EXPECT_EQ(parse_response("HTTP/1.1 999 Request denied\r\n\r\n", head), Parse::ok);
   EXPECT_EQ(head.status, 999);
-  for (const char* text : {"HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 099 x\r\n\r\n", "ICY 200 OK\r\n\r\n",
-                           "HTTP/1.1  200 OK\r\n\r\n", "HTTP/1.1 200OK\r\n\r\n"}) {
+  for (const char* text :
+       {"HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 099 x\r\n\r\n", "ICY 200 OK\r\n\r\n", "HTTP/1.1 200OK\r\n\r\n"}) {
     EXPECT_EQ(parse_response(text, head), Parse::bad) << text;
     std::string beyond = text;
     EXPECT_EQ(repair_response(beyond, head), Parse::bad) << text;
@@ -172,6 +172,13 @@ TEST(HttpHead, answers_are_repaired) {
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n" + close},
            {"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + close},
+           {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: Chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + close},
+           {"HTTP/1.1  200\tAll right\r\nA: b\r\n\r\n", "HTTP/1.1 200 All right\r\nA: b\r\n" + close},
+           {"\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\n", "HTTP/1.1 200 OK\r\nA: b\r\n" + close},
+           {"\r\n\r\n", "incomplete"},
+           {"\r\n\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "bad"},
+           {"HTTP/1.1 2000 OK\r\n\r\n", "bad"},
            {"HTTP/1.1 200 OK\nA: b\n", "incomplete"},
            {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", "bad"},
            {"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n", "bad"},
@@ -219,6 +226,23 @@ TEST(Body, chunked_however_it_is_cut) {
     std::string rest;
     unchunk(bad, 100, ok, done, rest);
     EXPECT_FALSE(ok) << bad;
+  }
+}
+
+TEST(Body, lines_of_an_answers_chunks_may_end_in_lf_alone) {
+  Head head;
+  ASSERT_EQ(parse_response("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", head), Parse::ok);
+  const std::string text = "2\nok\n3\r\nabc\n0\nX: y\n\nGET";
+  for (size_t cut = 1; cut <= text.size(); ++cut) {
+    Body body = Body::of_response(head, "GET");
+    std::string rest, payload;
+    for (size_t at = 0; at < text.size(); at += cut) {
+      rest.append(text.substr(at, cut));
+      ASSERT_TRUE(body.read(rest, payload)) << cut;
+    }
+    EXPECT_TRUE(body.done() && body.has_bare_lf());
+    EXPECT_EQ(payload, "okabc");
+    EXPECT_EQ(rest, "GET");
   }
 }
 

@@ -14,6 +14,18 @@ std::string without_controls(std::string_view text) {
   return std::string(trimmed(out));
 }
 
+// Returns the status line with one space between its parts.
+std::string status_line(std::string_view line) {
+  std::string text = without_controls(line);
+  constexpr size_t kVersion = std::string_view("HTTP/1.1").size(), kCode = 3;
+  std::string_view rest = std::string_view(text).substr(std::min(kVersion, text.size()));
+  if (rest.empty() || rest.size() == trimmed(rest).size()) return text;
+  rest = trimmed(rest);
+  std::string_view code = rest.substr(0, kCode), reason = rest.substr(code.size());
+  if (!reason.empty() && reason.size() == trimmed(reason).size()) return text;
+  return text.substr(0, kVersion) + " " + std::string(code) + " " + std::string(trimmed(reason));
+}
+
 // Returns the lines of the head without their ends, or nothing until the head's empty line has arrived. `size` becomes
 // the size of the head.
 std::vector<std::string_view> lines_of(std::string_view bytes, size_t& size) {
@@ -68,6 +80,17 @@ bool one_length(const std::vector<Line>& headers, std::string& length) {
   return true;
 }
 
+// Finds the coding that the headers name, perhaps several times, as some servers behind others do. Returns false if
+// there is none.
+bool one_coding(const std::vector<Line>& headers, std::string& coding) {
+  for (const auto& each : headers) {
+    if (!iequals(each.name, "transfer-encoding") || iequals(each.value, "identity")) continue;
+    if (coding.empty()) coding = each.value;
+    else if (!iequals(coding, each.value)) coding += ", " + each.value;
+  }
+  return !coding.empty();
+}
+
 }  // namespace
 
 Parse repair_response(std::string& bytes, Head& head) {
@@ -76,25 +99,28 @@ Parse repair_response(std::string& bytes, Head& head) {
     return Parse::bad;
   };
   constexpr std::string_view kBegin = "HTTP/1.";
+  constexpr size_t kMostBlank = 4;  // bytes of empty lines, which some servers send after the body of an earlier answer
+  size_t blank = std::min(bytes.find_first_not_of("\r\n"), bytes.size());
+  if (blank <= kMostBlank) bytes.erase(0, blank);
+  if (bytes.empty()) return Parse::incomplete;
   if (!std::string_view(bytes).starts_with(kBegin)) return bad("it is not HTTP/1");
   size_t size = 0;
   auto lines = lines_of(bytes, size);
   if (lines.empty()) return bytes.size() < kMaxAnswerHead ? Parse::incomplete : bad("the head is too long");
   if (size > kMaxAnswerHead) return bad("the head is too long");
   auto headers = headers_of(lines);
-  std::string status(without_controls(lines[0])), length;
-  bool chunked = std::ranges::any_of(headers, [](const Line& line) {
-    return iequals(line.name, "transfer-encoding") && !iequals(line.value, "identity");
-  });
+  std::string status = status_line(lines[0]), length, coding;
+  bool chunked = one_coding(headers, coding);
   // Chunks define their own end (RFC 9112 §6.3). HTTP/1.0 servers send them too.
   if (chunked && status.starts_with("HTTP/1.0 ")) status[7] = '1';
   if (!chunked && !one_length(headers, length)) return bad("there are several Content-Length values");
   std::string fixed = status + "\r\n";
   for (const auto& each : headers) {
     if (iequals(each.name, "content-length") || iequals(each.name, "connection")) continue;
-    if (iequals(each.name, "transfer-encoding") && !chunked) continue;
+    if (iequals(each.name, "transfer-encoding")) continue;
     fixed.append(each.name).append(": ").append(each.value).append("\r\n");
   }
+  if (chunked) fixed.append("Transfer-Encoding: ").append(coding).append("\r\n");
   if (!length.empty()) fixed.append("Content-Length: ").append(length).append("\r\n");
   // The server and the guard may disagree on where the answer ends, so nothing after it is read.
   fixed.append("Connection: close\r\n\r\n");

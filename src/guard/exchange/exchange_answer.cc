@@ -32,7 +32,7 @@ void Exchange::write_head(size_t line_end, bool final) {
     out.append("Connection: upgrade\r\nUpgrade: ").append(request_.upgrade.protocol).append("\r\n");
   if (final) {
     if (down_framing_ == Framing::chunked) out.append("Transfer-Encoding: chunked\r\n");
-    else if (head.content_length && !head.chunked && !decoder_)
+    else if (head.content_length && !head.chunked && !decoder_ && head.status != 204)  // no client expects it in a 204
       out.append("Content-Length: ").append(std::to_string(*head.content_length)).append("\r\n");
     if (!client_keep_) out.append("Connection: close\r\n");
     else if (request_.client.minor == 0) out.append("Connection: keep-alive\r\n");
@@ -208,8 +208,10 @@ bool Exchange::next_payload(bool& progress) {
     if (!answer_.read(in, to))
       return fail_with(502, "bad_answer", "the chunked framing of the server's answer is broken");
     progress = in.size() != before;
+    upstream_keep_ = upstream_keep_ && !answer_.has_bare_lf();
   }
-  if (!answer_.done() && in.empty() && c_.upstream.eof) answer_.end();
+  // Most clients take an end without close_notify for the end of a body that has no other.
+  if (!answer_.done() && in.empty() && (c_.upstream.eof || c_.upstream.unannounced_end)) answer_.end();
   if (!decoder_) return true;
   std::string_view rest = coded_;
   if (!decoder_->next(rest, g_payload))

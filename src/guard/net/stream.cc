@@ -44,7 +44,10 @@ bool Stream::fill() {
       if (error == SSL_ERROR_WANT_READ && stopped) source->wake();  // continues after others had their turn
       if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return false;
       (error == SSL_ERROR_ZERO_RETURN ? eof : failed) = true;
-      if (error == SSL_ERROR_SSL) why = tls_reason();
+      if (error == SSL_ERROR_SSL) {
+        why = tls_reason();
+        unannounced_end = why.empty() && !source->cut;
+      }
       return true;
     }
   } else {
@@ -135,7 +138,7 @@ void Stream::reset() {
   in.clear();
   out.clear();
   out_at = beside = 0;
-  eof = failed = false;
+  eof = failed = unannounced_end = false;
   writing = Writing::required;
   why = {};
   count();

@@ -40,6 +40,8 @@ struct Stream {
   size_t beside = 0;    // bytes that are held for the stream elsewhere and count as well
   bool eof = false;     // an orderly end: FIN, or close_notify with TLS
   bool failed = false;  // nothing more can be read or written
+  // The peer ended TLS with a FIN but without close_notify, as many servers do. `failed` is then also set.
+  bool unannounced_end = false;
   // What a failed write means. With `optional`, reading from a peer that takes no more continues, because what it sent
   // before matters: an early answer to an upload, or a TLS alert.
   enum class Writing : uint8_t {

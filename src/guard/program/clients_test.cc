@@ -215,6 +215,8 @@ TEST_F(ClientsTest, AnswersAreRepaired) {
   std::string large = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n";
   for (int i = 0; i < 256; ++i) large += "X-" + std::to_string(i) + ": " + std::string(1000, 'v') + "\r\n";
   EXPECT_EQ(got(large + "\r\nok").size(), large.size() + 4);
+  EXPECT_EQ(got("HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok"), "HTTP/1.1 204 No Content\r\n\r\n");
+  EXPECT_TRUE(got("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n2\nok\n0\n\n").ends_with("2\r\nok\r\n0\r\n\r\n"));
   EXPECT_TRUE(got("SSH-2.0-x\r\n").starts_with("HTTP/1.1 502 bottle bad_answer\r\n"));
 }
 
