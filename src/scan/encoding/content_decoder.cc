@@ -193,10 +193,23 @@ ContentDecoder::ContentDecoder(ContentDecoder&&) noexcept = default;
 ContentDecoder& ContentDecoder::operator=(ContentDecoder&&) noexcept = default;
 ContentDecoder::~ContentDecoder() = default;
 
+namespace {
+
+// Returns whether the name says nothing about how the bytes are coded. Some programs name a character set here, or a
+// coding of mail.
+bool is_no_coding(std::string_view name) {
+  for (std::string_view each :
+       {"identity", "none", "aws-chunked", "amz-1.0", "utf-8", "utf8", "binary", "7bit", "8bit"})
+    if (name == each) return true;
+  return false;
+}
+
+}  // namespace
+
 std::optional<ContentDecoder> ContentDecoder::make(std::string_view codings) {
   ContentDecoder decoder;
   for (const auto& name : split(codings)) {
-    if (name == "identity" || name == "aws-chunked") continue;
+    if (is_no_coding(name)) continue;
     auto layer = make_layer(name);
     if (!layer || decoder.layers_.size() == kMost) return std::nullopt;
     // The codings are listed in the order in which they were applied.

@@ -12,8 +12,8 @@ namespace bottle::scan {
 class ContentDecoder {
  public:
   // Takes `codings` as in Content-Encoding, with several headers joined by commas. Returns nothing if a coding is
-  // unknown, or if there are more than kMost. It knows gzip, x-gzip, deflate, br and zstd, and also identity and
-  // aws-chunked, which change nothing. `codings` may be empty.
+  // unknown, or if there are more than kMost. It knows gzip, x-gzip, deflate, br and zstd, and also identity,
+  // aws-chunked and other names that change nothing. `codings` may be empty.
   static std::optional<ContentDecoder> make(std::string_view codings);
   static constexpr size_t kMost = 3;
 

@@ -38,7 +38,8 @@ TEST(ContentDecoder, TakesOffWhatItKnows) {
     EXPECT_EQ(decoded("gzip", gzipped("one ") + gzipped("two"), piece), "one two");
     EXPECT_EQ(decoded("gzip", gzipped(text) + std::string(22, '\0'), piece), text) << "padding";
   }
-  for (std::string plain : {"", "identity", "aws-chunked", " , "}) EXPECT_EQ(decoded(plain, text), text);
+  for (std::string plain : {"", "identity", "aws-chunked", " , ", "None", "UTF-8", "binary", "amz-1.0"})
+    EXPECT_EQ(decoded(plain, text), text);
 }
 
 TEST(ContentDecoder, KnowsWhatItDoesNotKnow) {
