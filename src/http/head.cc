@@ -60,6 +60,9 @@ bool status_line(std::string_view line, Head& head) {
   return version(line.substr(0, 8), head);
 }
 
+// Some servers do not distinguish these names from the real ones, and would find another end of the body.
+constexpr const char* kUnderscore = "a header about the body's length has an underscore in its name";
+
 bool header(std::string_view name, std::string_view value, Head& head, bool request) {
   switch (name.size()) {
     case 4:
@@ -82,6 +85,7 @@ bool header(std::string_view name, std::string_view value, Head& head, bool requ
       }
       break;
     case 14:
+      if (request && iequals(name, "content_length")) return bad(head, kUnderscore);
       if (iequals(name, "content-length")) {
         if (head.content_length) return bad(head, "there are two Content-Length headers");
         uint64_t length = 0;
@@ -92,6 +96,7 @@ bool header(std::string_view name, std::string_view value, Head& head, bool requ
       }
       break;
     case 17:
+      if (request && iequals(name, "transfer_encoding")) return bad(head, kUnderscore);
       if (iequals(name, "transfer-encoding")) {
         if (head.chunked || !iequals(value, "chunked")) return bad(head, "the Transfer-Encoding is not \"chunked\"");
         head.chunked = true;

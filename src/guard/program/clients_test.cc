@@ -235,7 +235,9 @@ TEST_F(ClientsTest, HarmlessFormsOfRequestsAreAccepted) {
        {"GET https://other.test/a HTTP/1.1\r\nHost: api.test", "GET https://api.test:8443/a HTTP/1.1\r\nHost: api.test",
         "GET https://api.test/a HTTP/1.1\r\nHost: other.test", "GET /a HTTP/1.1\r\nHost: api.test:8443"})
     EXPECT_TRUE(ask(std::string(request) + "\r\n\r\n").starts_with("HTTP/1.1 403 bottle host_mismatch")) << request;
-  for (const char* request : {"GET http://api.test/a HTTP/1.1\r\nHost: api.test", "GET /a HTTP/1.1\r\nHost : api.test"})
+  for (const char* request : {"GET http://api.test/a HTTP/1.1\r\nHost: api.test", "GET /a HTTP/1.1\r\nHost : api.test",
+                              "GET /a HTTP/1.1\r\nHost: api.test\r\nContent_Length: 5",
+                              "GET /a HTTP/1.1\r\nHost: api.test\r\nTransfer_Encoding: chunked"})
     EXPECT_TRUE(ask(std::string(request) + "\r\n\r\n").starts_with("HTTP/1.1 400 bottle bad_request")) << request;
 }
 
