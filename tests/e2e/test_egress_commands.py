@@ -31,6 +31,10 @@ def metrics(operator, name):
     return samples
 
 
+def runs(operator, name):
+    return name in operator.sessions()
+
+
 def test_egress_commands_work_for_a_session_on_another_machine(world, remote, far, until):
     """Its guard there decides, and the operator here sees it at once."""
     process = background(remote, far, LOOP % SITE)
@@ -43,8 +47,13 @@ def test_egress_commands_work_for_a_session_on_another_machine(world, remote, fa
     denied = 'bottle_host_decisions_total{session="%s",host="%s",action="deny"}' % (name, SITE)
     assert until(lambda: metrics(remote, name).get(denied, 0) > 1, 30), metrics(remote, name)
     assert metrics(remote, name)['bottle_guard_up{session="%s"}' % name] == 1
+    logs = subprocess.Popen(world.command("logs", "--egress", "--follow", name, "--json"), env=environment, cwd=remote.workspace, stdout=subprocess.PIPE,
+                            text=True)
+    earliest = json.loads(logs.stdout.readline())
+    assert runs(remote, name) and earliest["time"] <= first["time"], "what was decided before is shown while the session runs"
     remote.bottle("stop", name, env=remote.extra_env)
     out, _ = watch.communicate(timeout=60)
+    logged, _ = logs.communicate(timeout=60)
     process.communicate(timeout=60)
     assert watch.returncode == 0
     shown = [first, *map(json.loads, out.splitlines())]
@@ -54,6 +63,7 @@ def test_egress_commands_work_for_a_session_on_another_machine(world, remote, fa
         ids = [line.get("id") for line in map(json.loads, file)]
     watched = [line.get("id") for line in shown]
     assert watched == ids[-len(watched):], "each decision once, and none is missing"
+    assert [earliest.get("id"), *(json.loads(line).get("id") for line in logged.splitlines())] == ids
 
 
 def verify(operator, name):

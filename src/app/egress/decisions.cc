@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <iterator>
 #include <memory>
 #include <thread>
 
@@ -24,6 +23,11 @@ constexpr size_t kLongestLine = 256 << 10;  // in bytes; no line of a record is 
 std::string time_of(const std::string& line) {
   size_t at = line.find("\"time\":\"");
   return at == std::string::npos ? "" : line.substr(at + 8, 24);
+}
+
+bool is_elsewhere(const std::string& session) {
+  auto view = ledger_of(session);
+  return view && view->remote;
 }
 
 }  // namespace
@@ -60,26 +64,24 @@ Decisions::Decisions(const std::string& session)
       guard_{directories().results + "/" + session + "/" + kRecords[0]},
       near_{directories().results + "/" + session + "/" + kRecords[1]} {}
 
-// Returns the lines that were added since the last call. The file may not exist yet.
-Result<std::vector<std::string>> Decisions::File::more() {
-  std::vector<std::string> lines;
+// Reads on until there is a line, or nothing more to read. The file may not exist yet.
+Result<> Decisions::File::refill() {
   if (!fd) fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   char buffer[65536];
-  for (ssize_t n; fd && (n = ::read(fd.get(), buffer, sizeof buffer)) != 0;) {
+  while (fd && lines.empty()) {
+    ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+    if (n == 0) break;
     if (n < 0 && errno != EINTR) return fail_errno("reading " + path);
-    if (n > 0) rest.append(buffer, static_cast<size_t>(n));
+    std::string_view piece(buffer, static_cast<size_t>(std::max<ssize_t>(n, 0)));
+    for (size_t end; (end = piece.find('\n')) != piece.npos; piece.remove_prefix(end + 1)) {
+      rest += piece.substr(0, end);
+      if (skipped > 0) --skipped;
+      else lines.push_back(rest);
+      rest.clear();
+    }
+    if (rest.size() < kLongestLine) rest += piece;
   }
-  size_t at = 0;
-  for (size_t end; (end = rest.find('\n', at)) != std::string::npos; at = end + 1)
-    lines.push_back(rest.substr(at, end - at));
-  rest.erase(0, at);
-  return lines;
-}
-
-Result<std::vector<std::string>> Decisions::more() {
-  std::vector<std::string> lines;
-  std::ranges::merge(TRY(more_of_guard()), TRY(near_.more()), std::back_inserter(lines), {}, time_of, time_of);
-  return lines;
+  return {};
 }
 
 // Keeps only the beginning of a line that is still being written, because the record may have hundreds of megabytes.
@@ -99,17 +101,15 @@ Result<> Decisions::File::skip() {
 
 Result<> Decisions::skip() {
   TRY(near_.skip());
-  auto view = ledger_of(session_);
-  asks_ = view && view->remote;
-  if (!asks_) return guard_.skip();
-  TRY(ask_there());
-  return {};
+  if (!is_elsewhere(session_)) return guard_.skip();
+  asks_ = true;
+  return ask_there();
 }
 
 // Asks the guard's supervisor on the other machine for what it has decided since the last call. The first call only
-// asks where to begin. Returns nothing while that machine does not answer; what it decides meanwhile comes later.
-Result<std::vector<std::string>> Decisions::ask_there() {
-  std::vector<std::string> lines;
+// asks where to begin, unless `asked_to_` is set. Adds nothing while that machine does not answer; what it decides
+// meanwhile comes later.
+Result<> Decisions::ask_there() {
   std::string answer;
   auto done = ask_supervisor(session_, session::FrameType::decisions, wire::encode(wire::WantedDecisions{asked_to_}),
                              Error{Code::timed_out, "session " + session_ + " did not answer"},
@@ -120,35 +120,53 @@ Result<std::vector<std::string>> Decisions::ask_there() {
                              });
   // A session that has not begun has decided nothing yet.
   if (!done && !asked_to_) asked_to_ = 0;
-  if (!done) return lines;
+  if (!done) return {};
   auto latest = TRY(wire::decode<wire::LatestDecisions>(answer, wire::From::foreign));
   if (latest.next - latest.from != latest.decisions.size())
     return fail(Code::protocol, "the other machine sent a wrong list of decisions");
   // The answer may be for another `bottle egress watch`, and begin earlier.
   uint64_t begin = asked_to_.value_or(latest.next);
   if (latest.from > begin)
-    say(std::to_string(latest.from - begin) + " decisions came too fast to be shown; they will be in the record");
+    say(std::to_string(latest.from - begin) +
+        " decisions are not shown, because the other machine keeps only the latest ones; they will be in the record");
   for (uint64_t i = std::max(latest.from, begin); i < latest.next; ++i)
-    lines.push_back(wire::encode(latest.decisions[static_cast<size_t>(i - latest.from)]));
+    guard_.lines.push_back(wire::encode(latest.decisions[static_cast<size_t>(i - latest.from)]));
   asked_to_ = std::max(latest.next, begin);
-  return lines;
+  return {};
 }
 
-// Returns what the guard has decided since the last call. The record of a session on another machine is here once it
-// has ended, with what was not asked for in time.
-Result<std::vector<std::string>> Decisions::more_of_guard() {
-  if (!asks_) return guard_.more();
-  if (runs_now(session_)) return ask_there();
-  auto lines = TRY(guard_.more());
-  size_t shown = std::min<size_t>(asked_to_.value_or(0), lines.size());
-  lines.erase(lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(shown));
-  asked_to_ = 0;
-  return lines;
+// Prepares for the record of a session on another machine, which is here once the session has ended. It has also what
+// was not asked for in time.
+void Decisions::read_record_after_all() {
+  asks_ = false;
+  guard_.skipped = asked_to_.value_or(0);
 }
 
-Result<> Decisions::each(bool follow, const std::function<void(const std::string& line)>& take) {
+// Passes on all lines that there are now. Stops early when the reader of stdout has closed it.
+Result<> Decisions::pass_all(const Take& take) {
+  constexpr int kMany = 1000;  // lines after which it looks for the reader
+  for (int count = 1;; ++count) {
+    if (!asks_) TRY(guard_.refill());
+    TRY(near_.refill());
+    if (guard_.lines.empty() && near_.lines.empty()) return {};
+    bool near =
+        guard_.lines.empty() || (!near_.lines.empty() && time_of(near_.lines.front()) < time_of(guard_.lines.front()));
+    auto& lines = near ? near_.lines : guard_.lines;
+    take(lines.front());
+    lines.pop_front();
+    if (count % kMany == 0 && !flush_output()) return {};
+  }
+}
+
+Result<> Decisions::each(bool follow, const Take& take) {
+  if (follow && !asks_ && is_elsewhere(session_) && runs_now(session_)) {
+    asks_ = true;
+    asked_to_ = 0;
+  }
   for (bool last = false;;) {
-    for (const auto& line : TRY(more())) take(line);
+    if (asks_ && last) read_record_after_all();
+    if (asks_) TRY(ask_there());
+    TRY(pass_all(take));
     if (!flush_output()) return {};
     // Reads once more after the session's end, because lines may have been written since the last read.
     if (last || !follow) return {};

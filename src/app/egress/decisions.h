@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
@@ -18,11 +19,13 @@ bool runs_now(const std::string& session);
 class Decisions {
  public:
   explicit Decisions(const std::string& session);
-  // Passes each line to `take`, in chronological order. With `follow`, waits for further lines as long as the session
-  // runs. Stops when the reader of stdout has closed it.
-  Result<> each(bool follow, const std::function<void(const std::string& line)>& take);
-  // Skips the existing lines, so that each() passes only later ones. For a session on another machine, each() then asks
-  // for its guard's decisions there, whose record comes home only at the end.
+  using Take = std::function<void(const std::string& line)>;
+  // Passes each line to `take`, in chronological order. Holds only a small part of the record in memory, which may have
+  // hundreds of megabytes. With `follow`, waits for further lines as long as the session runs. The record of a session
+  // on another machine comes home only at its end, so with `follow`, asks that machine for the latest decisions of its
+  // guard until then. Stops when the reader of stdout has closed it.
+  Result<> each(bool follow, const Take& take);
+  // Skips the existing lines, so that each() passes only later ones.
   Result<> skip();
   // Returns whether there is a record. Call this after each().
   bool exist() const { return guard_.fd || near_.fd; }
@@ -31,12 +34,14 @@ class Decisions {
   struct File {
     std::string path, rest = {};
     UniqueFd fd = {};
-    Result<std::vector<std::string>> more();
+    std::deque<std::string> lines = {};  // that were read, but not passed on yet
+    uint64_t skipped = 0;                // the number of lines that are still to be left out
+    Result<> refill();
     Result<> skip();
   };
-  Result<std::vector<std::string>> more();
-  Result<std::vector<std::string>> more_of_guard();
-  Result<std::vector<std::string>> ask_there();
+  Result<> pass_all(const Take& take);
+  Result<> ask_there();
+  void read_record_after_all();
   std::string session_;
   File guard_, near_;
   bool asks_ = false;                 // asks the other machine for the guard's decisions
