@@ -62,14 +62,14 @@ Task<Verdict> connect_upstream(Connection& c, Offer offer) {
 
 namespace {
 
-// Connects c.upstream for the next request.
-Task<Verdict> reach_upstream(Connection& c) {
+// Connects c.upstream for a request with this method.
+Task<Verdict> reach_upstream(Connection& c, std::string_view method) {
   if (!c.upstreams) {
     Verdict verdict = co_await connect_upstream(c, Offer::http1);
     if (!verdict.needs_http2) co_return verdict;
     c.upstreams = std::make_shared<Upstreams>(c.context);
   }
-  co_return co_await c.upstreams->connect(c);
+  co_return co_await c.upstreams->connect(c, may_repeat(method) ? Kept::usable : Kept::unusable);
 }
 
 // Waits for a whole head in client.in, and parses it into g_head. Returns `incomplete` if the client left or was idle
@@ -165,7 +165,7 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
     if (!kept && !upstream_is_kept(c)) {
       c.client.beside = head.size();  // HTTP/2 lets a client send much more of heads than it sends bytes
       c.client.rest();
-      Verdict verdict = co_await reach_upstream(c);
+      Verdict verdict = co_await reach_upstream(c, request.method);
       if (!verdict.allowed) {
         c.audit({.action = verdict.status == 403 ? "deny" : "close",
                  .kind = "http",

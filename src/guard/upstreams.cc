@@ -1,5 +1,7 @@
 #include "guard/upstreams.h"
 
+#include <algorithm>
+
 #include "guard/http2_link.h"
 #include "guard/serve.h"
 
@@ -7,16 +9,27 @@ namespace bottle::guard {
 namespace {
 
 constexpr size_t kMostIdle = 8;
+constexpr int64_t kForSettings = 2000;    // milliseconds; a server sends them first
 constexpr int64_t kForADial = 60 * 1000;  // longer than a dial and its handshake may take
+// When streams hold this much, a connection to a server that carries no request is closed after a second, because it
+// takes as much memory as a client. Connections without a request look every few seconds whether that is so.
+constexpr size_t kCrowded = kEnoughHeld / 2;
+constexpr int64_t kIdleInACrowd = 1000, kLook = 5000;  // milliseconds
+
+bool is_superfluous(int64_t idle) { return idle >= kIdleInACrowd && held_by_streams() > kCrowded; }
 
 }  // namespace
 
 // A connection that speaks HTTP/2.
 struct Upstreams::Shared {
-  explicit Shared(Loop& loop) : waker(loop) {
+  Shared(Loop& loop, std::weak_ptr<Upstreams> owner) : waker(loop), owner(std::move(owner)), made_at(loop.now()) {
     session.on_work = [this] { waker.wake(); };
   }
+  // Returns whether it may soon be known how many streams the server accepts.
+  bool is_settling(int64_t now) const { return !over && !session.settled() && now - made_at < kForSettings; }
   Waker waker;
+  std::weak_ptr<Upstreams> owner;
+  int64_t made_at;
   Stream stream;
   h2::Session session{h2::Role::client, count_of_held()};
   bool used = false, over = false;
@@ -26,17 +39,27 @@ struct Upstreams::Shared {
 Detached Upstreams::carry(Context& context, std::shared_ptr<Shared> shared) {
   Stream& stream = shared->stream;
   int rounds = 0;
+  int64_t last = context.loop.now();  // when it last carried a request
+  bool told = false;
+  auto tell = [&] {
+    told = true;
+    if (auto owner = shared->owner.lock()) owner->wake_waiting();
+  };
   while (!has_ended(shared->session, stream)) {
+    if (!told && shared->session.settled()) tell();
+    if (shared->session.streams() > 0) last = context.loop.now();
     if (step(shared->session, stream, context.loop.now())) {
       if (++rounds % 16 == 0) shared->waker.wake();
       else continue;
     }
-    if (shared->over && shared->session.streams() == 0) break;
+    bool idle = shared->session.streams() == 0;
+    if (idle && (shared->over || is_superfluous(context.loop.now() - last))) break;
     stream.rest();
     stream.source->watch();
-    co_await shared->waker.wait(context.loop.now() + context.config->idle_ms);
+    co_await shared->waker.wait(context.loop.now() + (idle ? kLook : context.config->idle_ms));
   }
   shared->over = true;
+  if (!told) tell();
   std::string why(stream.why);
   if (!why.empty() && wanted_certificate(stream.ssl.get())) why += kAsksForCertificate;
   // Streams may still use the session, so they are cut off first.
@@ -88,7 +111,7 @@ bool Upstreams::take_idle(Connection& c) {
 
 // Makes the new connection c.upstream, which speaks HTTP/2, a shared one, and opens its first stream.
 void Upstreams::share(Connection& c) {
-  auto shared = std::make_shared<Shared>(context_.loop);
+  auto shared = std::make_shared<Shared>(context_.loop, weak_from_this());
   shared->stream.source = std::move(c.upstream.source);
   shared->stream.ssl = std::move(c.upstream.ssl);
   shared->stream.source->move_to(&shared->waker);
@@ -100,17 +123,19 @@ void Upstreams::share(Connection& c) {
   carry(context_, std::move(shared));
 }
 
-Task<Verdict> Upstreams::connect(Connection& c) {
+Task<Verdict> Upstreams::connect(Connection& c, Kept kept) {
   auto self = shared_from_this();
   c.upstream.reset();
   c.reached.host = c.host;
   c.reached.port = c.port;
   for (int64_t deadline = c.now() + kForADial;;) {
     adopt_rules(c);
-    if (take_shared(c) || take_idle(c)) co_return Verdict{.allowed = true};
-    if (!dialing_ || http1_only_) break;
+    if (take_shared(c) || (kept == Kept::usable && take_idle(c))) co_return Verdict{.allowed = true};
+    // The first connection shows what the server speaks, and each one how many requests it takes at the same time.
+    bool settling = std::ranges::any_of(shared_, [&](const auto& each) { return each->is_settling(c.now()); });
+    if ((!dialing_ || http1_only_) && !settling) break;
     waiting_.insert(&c.waker);
-    co_await c.wait(deadline);
+    co_await c.wait(settling ? std::min(deadline, c.now() + kForSettings) : deadline);
     waiting_.erase(&c.waker);
     if (c.client.source->is_gone() || c.now() >= deadline)
       co_return Verdict{
@@ -124,8 +149,12 @@ Task<Verdict> Upstreams::connect(Connection& c) {
   } else if (verdict.allowed && config_ == c.config) {
     http1_only_ = true;
   }
-  for (Waker* each : waiting_) each->wake();
+  wake_waiting();
   co_return verdict;
+}
+
+void Upstreams::wake_waiting() {
+  for (Waker* each : waiting_) each->wake();
 }
 
 void Upstreams::give_back(Connection& c) {

@@ -13,6 +13,9 @@
 
 namespace bottle::guard {
 
+// Whether a request may use a connection of HTTP/1.1 that has carried others.
+enum class Kept : uint8_t { usable, unusable };
+
 class Upstreams : public std::enable_shared_from_this<Upstreams> {
  public:
   explicit Upstreams(Context& context) : context_(context) {}
@@ -21,8 +24,10 @@ class Upstreams : public std::enable_shared_from_this<Upstreams> {
   Upstreams& operator=(const Upstreams&) = delete;
 
   // Connects c.upstream: with a stream of an HTTP/2 connection if the server speaks HTTP/2, otherwise with a separate
-  // connection. Sets c.reached.used if the connection has carried another request.
-  Task<Verdict> connect(Connection& c);
+  // connection. Sets c.reached.used if the connection has carried another request. A request that must not be sent
+  // twice gets a new connection of HTTP/1.1: the server may close a kept one just then, and the client of a stream
+  // cannot be told to decide itself.
+  Task<Verdict> connect(Connection& c, Kept kept);
   // Takes c.upstream back after a request, if another request can use it.
   void give_back(Connection& c);
   // Ends all connections once the requests on them are done.
@@ -41,12 +46,13 @@ class Upstreams : public std::enable_shared_from_this<Upstreams> {
   bool take_idle(Connection& c);
   void share(Connection& c);
   void adopt_rules(const Connection& c);
+  void wake_waiting();
 
   Context& context_;
   std::vector<std::shared_ptr<Shared>> shared_;
   std::vector<Idle> idle_;
   std::shared_ptr<const Config> config_;  // the configuration under which the connections were made
-  std::set<Waker*> waiting_;              // those that wait until the first connection shows what the server speaks
+  std::set<Waker*> waiting_;              // those that wait until a new connection shows what the server takes
   bool dialing_ = false, http1_only_ = false, closed_ = false;
   uint64_t received_ = 0;  // bytes from the server
 };

@@ -33,14 +33,14 @@ def curl(through, *argv):
 
 
 @pytest.fixture
-def nghttpd(pki, tmp_path):  # noqa: F811
-    """Starts an HTTP/2 server that serves a directory."""
+def nghttpd(pki, tmp_path, request):  # noqa: F811
+    """Starts an HTTP/2 server that serves a directory. A parameter has more options for it."""
     need("nghttpd")
     root = tmp_path / "root"
     root.mkdir()
     certificate, key = pki[1]
     with open(tmp_path / "nghttpd.log", "w") as log:
-        server = subprocess.Popen(["nghttpd", "-v", "--echo-upload", "-d", str(root), "-a", "127.0.0.1", "0", key, certificate],
+        server = subprocess.Popen(["nghttpd", *getattr(request, "param", []), "-v", "--echo-upload", "-d", str(root), "-a", "127.0.0.1", "0", key, certificate],
                                   stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def port():
@@ -83,6 +83,7 @@ def test_a_large_upload_comes_back_whole(guard, nghttpd, tmp_path):  # noqa: F81
     assert (tmp_path / "up").read_bytes() == (tmp_path / "down").read_bytes()
 
 
+@pytest.mark.parametrize("nghttpd", [[], ["-m", "1"]], indirect=True, ids=["", "to a server that takes them one by one"])
 def test_httpx_makes_many_requests_at_the_same_time(guard, nghttpd):  # noqa: F811
     httpx = pytest.importorskip("httpx")
     pytest.importorskip("h2")

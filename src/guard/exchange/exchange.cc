@@ -76,9 +76,9 @@ bool Exchange::withdrawn() {
 void Exchange::begin(bool kept) {
   kept_ = kept;
   std::string& out = c_.upstream.out;
-  if (auto again = std::exchange(replay_, std::nullopt)) out.append(*again);
+  if (replay_) out.append(*replay_);
   if (head_.empty()) return;
-  if (kept && (may_repeat(request_.method) || c_.upstream.source->may_refuse())) replay_.emplace();
+  if ((kept && may_repeat(request_.method)) || c_.upstream.source->may_refuse()) replay_.emplace();
   std::string head(std::exchange(head_, {}));
   const http::Body& body = request_.body;
   const Request::Content& content = request_.content;

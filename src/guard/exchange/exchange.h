@@ -78,7 +78,7 @@ class Exchange {
   }
 
   // Runs the exchange on the connected upstream. `kept` says that an earlier request has used the upstream, so that the
-  // server may have closed it since. After Outcome::retry, run() may be called once more.
+  // server may have closed it since. After Outcome::retry, run() may be called again.
   Task<Outcome> run(bool kept);
 
  private:
@@ -171,6 +171,7 @@ class Exchange {
   int64_t waiting_since_ = 0;  // milliseconds
   // Everything that was sent to a kept upstream, as long as it may be sent again to another.
   std::optional<std::string> replay_;
+  int repeated_ = 0;
   bool kept_ = false;
   int status_ = 0;                                    // of the answer
   std::optional<Outcome> outcome_;                    // if set, the exchange stops

@@ -40,23 +40,32 @@ void Exchange::write_head(size_t line_end, bool final) {
   out.append("\r\n");
 }
 
+// How often a request is sent again at most, if the connection was kept for it, or if the server says that it did
+// nothing with it. A server may close each of the connections that the guard has kept. One that refuses requests on new
+// connections takes none.
+constexpr int kMostRepeated = 10, kMostRefused = 2;
+
 // Handles an upstream that has ended before it sent a whole head.
 bool Exchange::no_answer() {
   Stream& up = c_.upstream;
   if (auto fault = up.source->fault(); !fault.empty())
     return fail_with(502, "bad_answer", "the server's answer is not valid: " + std::string(fault));
-  if (kept_ && up.in.empty() && up.why.empty()) {
-    // The server closed a kept connection just when it was used again. It may still have acted on the request, unless
-    // it says that it did not.
-    if (!may_repeat(request_.method) && !up.source->refused()) replay_.reset();
-    if (!replay_)
-      c_.audit({.action = "close",
-                .kind = "http",
-                .method = request_.method,
-                .path = request_.target,
-                .code = "upstream_gone",
-                .reason = "the server closed a connection that was kept open for further requests"});
-    outcome_ = replay_ ? Outcome::retry : Outcome::hang_up;
+  const bool refused = up.source->refused(), silent = up.in.empty() && up.why.empty();
+  const int most = kept_ ? kMostRepeated : refused ? kMostRefused : 0;
+  // The server may close a kept connection just when it is used again. It may still have acted on the request.
+  if (silent && replay_ && (refused || may_repeat(request_.method)) && repeated_ < most) {
+    ++repeated_;
+    outcome_ = Outcome::retry;
+    return false;
+  }
+  if (silent && kept_) {
+    c_.audit({.action = "close",
+              .kind = "http",
+              .method = request_.method,
+              .path = request_.target,
+              .code = "upstream_gone",
+              .reason = "the server closed a connection that was kept open for further requests"});
+    outcome_ = Outcome::hang_up;
     return false;
   }
   bool asked = up.ssl && wanted_certificate(up.ssl.get());

@@ -62,8 +62,10 @@ class Session {
   std::shared_ptr<Stream> accept();
   // Opens a stream to the server. The request goes out once the guard has written its head.
   std::shared_ptr<Stream> open();
-  // Returns whether the server accepts another stream now.
+  // Returns whether the server accepts another stream now. Until settled(), it accepts one.
   bool has_room() const;
+  // Returns whether the peer has said how many streams it accepts.
+  bool settled() const { return settled_; }
   size_t streams() const { return streams_.size() + unborn_.size(); }
   // Returns the number of streams that the guard works on.
   size_t served() const { return static_cast<size_t>(places_.use_count()) - 1; }
@@ -109,6 +111,7 @@ class Session {
   bool data_received(int32_t id, std::string_view payload);
   void frame_sent(uint8_t type, uint8_t flags, int32_t id);
   void ended_by(uint32_t code);
+  void note_refusal(Stream& stream, uint32_t code);
   void stream_closed(int32_t id, uint32_t code);
   long provide(Stream& stream, char* buffer, size_t size, uint32_t* flags);
 
@@ -124,7 +127,7 @@ class Session {
   std::set<int32_t> skipped_;  // some lower ids that the client did not use and must not use any more
   int64_t now_ = 0;
   size_t block_ = 0, decoded_ = 0;  // bytes of the head that is arriving
-  bool in_head_ = false, shut_ = false, failed_ = false;
+  bool in_head_ = false, shut_ = false, failed_ = false, settled_ = false;
   std::string why_, fault_;
   std::string error_;  // what nghttp2 said last
   uint64_t malformed_ = 0;

@@ -37,7 +37,7 @@ class Stream {
   // Returns why the head of the peer's message cannot be passed on, or an empty string if it can. If it cannot, there
   // is no text to read, but a request must still be answered.
   std::string_view fault() const { return fault_; }
-  // Returns whether the server says that it did nothing with the request.
+  // Returns whether the server did nothing with the request, because it says so or did not get it.
   bool refused() const { return refused_; }
   // Returns what Session::cut() was told about the end of the connection.
   std::string_view why() const { return why_; }
@@ -124,6 +124,7 @@ class Stream {
   Out out_state_ = Out::nothing;
   bool deferred_ = false;  // nghttp2 waits for more of the body
   bool dropped_ = false;
+  bool head_sent_ = false;
   bool refused_ = false;
 };
 

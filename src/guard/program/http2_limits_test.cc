@@ -60,24 +60,27 @@ TEST_F(Http2Test, AServerThatTakesNoRequestsIsReported) {
   uint16_t port = 0;
   UniqueFd listener = listen_on_loopback(port);
   std::thread server([&] {
-    Wire wire{UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)), {}, {}};
-    timeval patience{5, 0};
-    setsockopt(wire.fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    wire.ssl = std::move(*ca_->accept({"a.test", false}, Offer::http2));
-    SSL_set_fd(wire.ssl.get(), wire.fd.get());
-    // The last bytes of the server's handshake arrive together with its frames.
-    SSL_set_max_proto_version(wire.ssl.get(), TLS1_2_VERSION);
-    int cork = 1;
-    setsockopt(wire.fd.get(), IPPROTO_TCP, TCP_CORK, &cork, sizeof cork);
-    if (SSL_accept(wire.ssl.get()) != 1) return;
-    wire.write(frame(kSettings, 0, 0, "") + frame(kGoAway, 0, 0, std::string(8, '\0')));
-    cork = 0;
-    setsockopt(wire.fd.get(), IPPROTO_TCP, TCP_CORK, &cork, sizeof cork);
-    wire.to_end();
+    for (int fd; (fd = accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
+      Wire wire{UniqueFd(fd), {}, {}};
+      timeval patience{5, 0};
+      setsockopt(wire.fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+      wire.ssl = std::move(*ca_->accept({"a.test", false}, Offer::http2));
+      SSL_set_fd(wire.ssl.get(), wire.fd.get());
+      // The last bytes of the server's handshake arrive together with its frames.
+      SSL_set_max_proto_version(wire.ssl.get(), TLS1_2_VERSION);
+      int cork = 1;
+      setsockopt(wire.fd.get(), IPPROTO_TCP, TCP_CORK, &cork, sizeof cork);
+      if (SSL_accept(wire.ssl.get()) != 1) return;
+      wire.write(frame(kSettings, 0, 0, "") + frame(kGoAway, 0, 0, std::string(8, '\0')));
+      cork = 0;
+      setsockopt(wire.fd.get(), IPPROTO_TCP, TCP_CORK, &cork, sizeof cork);
+      wire.to_end();
+    }
   });
   inspect("a.test", port);
   Peer peer = client("a.test");
   EXPECT_TRUE(peer.fetch(kGet).starts_with("HTTP/1.1 502 "));
+  shutdown(listener.get(), SHUT_RDWR);
   server.join();
 }
 
@@ -203,6 +206,32 @@ TEST(Http2LinkTest, APeerThatDoesNotReadIsStillRead) {
   }
   ASSERT_GE(stream.unsent(), 64u * 1024);
   EXPECT_TRUE(ask());
+}
+
+// Opens connections with unfinished heads, which the guard must hold. Together, they have more than half of the bytes
+// with which it accepts no new clients.
+std::vector<UniqueFd> crowd(uint16_t port) {
+  std::vector<UniqueFd> clients;
+  const std::string begun = "GET http://a.test/ HTTP/1.1\r\nA: " + std::string(62'000, 'a');
+  for (size_t bytes = 0; bytes < 54u << 20; bytes += begun.size()) {
+    clients.push_back(dial_loopback(port));
+    EXPECT_TRUE(write_all(clients.back().get(), begun));
+  }
+  return clients;
+}
+
+TEST_F(Http2Test, InACrowdNoConnectionToAServerIsIdle) {
+  Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));
+  EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));
+  EXPECT_EQ(origin.accepted, 1);
+  auto others = crowd(port_);
+  for (int i = 0; i < 300 && origin.ended == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(origin.ended, 1);
+  EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));
+  EXPECT_EQ(origin.accepted, 2) << "the client notices nothing but a new connection to the server";
 }
 
 TEST_F(Http2Test, AFloodEndsTheConnectionAndIsRecorded) {

@@ -16,6 +16,44 @@ TEST_F(Http2Test, GoesToAServerOfHttp1) {
   EXPECT_EQ(audited("allowed")["path"], "/a");
 }
 
+// Ends a connection with a FIN, before which TLS's close_notify does not come.
+void end_unannounced(Wire& wire) {
+  ::shutdown(wire.fd.get(), SHUT_WR);
+  wire.more();
+}
+
+TEST_F(Http2Test, AnAnswerMayEndWithItsConnection) {
+  RawOrigin origin(
+      ca_.get(), "a.test",
+      [](Wire& wire, const std::string& head) {
+        wire.write(head.starts_with("GET /cut ") ? "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe"
+                                                 : "HTTP/1.0 200 OK\r\n\r\nhello");
+        end_unannounced(wire);
+      },
+      RawOrigin::After::head);
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  auto whole = peer.ask(kGet), cut = peer.ask("GET /cut HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  EXPECT_TRUE(body_of(peer.read(*whole)).find("hello") != std::string::npos);
+  EXPECT_TRUE(whole->ended() && !whole->broken());
+  peer.read(*cut);
+  EXPECT_TRUE(cut->broken()) << "its length says that more belongs to it";
+}
+
+// A server may close a kept connection just when it gets the next request. A client that speaks HTTP/1.1 sees its own
+// connection end, and can send a POST again. A client of a stream cannot know that nothing was done.
+TEST_F(Http2Test, ARequestThatMustNotBeSentTwiceUsesNoKeptConnection) {
+  RawOrigin origin(ca_.get(), "a.test", [&](Wire& wire, const std::string&) {
+    wire.write(ok("done"));
+    if (wire.message().starts_with("GET ")) wire.write(ok("done"));
+    end_unannounced(wire);
+  });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  const std::string post = "POST /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc";
+  for (const std::string& each : {post, kGet, post}) EXPECT_TRUE(peer.fetch(each).ends_with("done")) << each;
+}
+
 TEST_F(Http2Test, GoesToAServerOfHttp2OnOneConnection) {
   Http2Origin origin(ca_.get(), "a.test", [](const std::string& request) {
     return ok(std::to_string(request.find("POST /a HTTP/1.1\r\nHost: a.test\r\n")));

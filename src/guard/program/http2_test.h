@@ -74,6 +74,7 @@ class Http2Origin {
         wire.ssl = std::move(*ca_->accept({host_, false}, Offer::http2));
         SSL_set_fd(wire.ssl.get(), fd);
         if (SSL_accept(wire.ssl.get()) == 1) serve(std::move(wire));
+        ++ended;
       }
     });
   }
@@ -87,7 +88,7 @@ class Http2Origin {
     hold.notify_all();
   }
   uint16_t port = 0;
-  std::atomic<int> accepted = 0, served = 0;
+  std::atomic<int> accepted = 0, served = 0, ended = 0;  // connections, requests, and connections again
   std::atomic<bool> hold = false;  // makes accepted connections wait for release() before their handshake
 
  private:

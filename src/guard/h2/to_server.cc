@@ -1,0 +1,30 @@
+// This file opens streams to a server, and knows which requests the server did nothing with.
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+
+#include "guard/h2/session.h"
+
+namespace bottle::guard::h2 {
+
+std::shared_ptr<Stream> Session::open() {
+  auto stream = std::make_shared<Stream>(this, total_);
+  unborn_[stream.get()] = stream;
+  stream->place_ = places_;
+  return stream;
+}
+
+bool Session::has_room() const {
+  if (!session_ || failed_ || shut_ || !nghttp2_session_check_request_allowed(session_)) return false;
+  // Before the server's first frame, nothing is known about how many streams it takes. It takes one.
+  uint32_t most = settled_ ? nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS) : 1;
+  return streams_.size() + unborn_.size() < std::min(most, kMostStreams);
+}
+
+// Notes whether the server did nothing with the request of a stream that ends with this code. The code is the same for
+// a stream that a GOAWAY leaves out. A request whose head was not sent is none for the server.
+void Session::note_refusal(Stream& stream, uint32_t code) {
+  stream.refused_ = role_ == Role::client && (code == NGHTTP2_REFUSED_STREAM || !stream.head_sent_);
+}
+
+}  // namespace bottle::guard::h2
