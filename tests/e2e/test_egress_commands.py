@@ -53,7 +53,8 @@ def test_egress_commands_work_for_a_session_on_another_machine(world, remote, fa
     assert runs(remote, name) and earliest["time"] <= first["time"], "what was decided before is shown while the session runs"
     remote.bottle("stop", name, env=remote.extra_env)
     out, _ = watch.communicate(timeout=60)
-    logged, _ = logs.communicate(timeout=60)
+    logged = logs.stdout.read()  # communicate() would lose what readline() has read ahead
+    assert logs.wait(60) == 0
     process.communicate(timeout=60)
     assert watch.returncode == 0
     shown = [first, *map(json.loads, out.splitlines())]
