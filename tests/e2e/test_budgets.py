@@ -58,6 +58,16 @@ def test_tokens_are_counted_from_the_answers_of_a_model(operator):
     assert used == ["10 tokens in, 12 out, m-1"] * 2, used
 
 
+def test_tokens_are_counted_where_a_request_passes_on_its_way_from_a_remote_machine(remote, far):  # noqa: F811
+    """With the secret kept here, the broker reads the usage too, and would stop a machine that was taken over."""
+    egress = {"allow": [{"host": "api.anthropic.com", "limit": {"tokens": 30}}], "hosts": {"api.anthropic.com": [world_module.API_IP + ":443"]}}
+    session = remote.start(ASK * 3, "--remote", far.target, "--secrets", "tunnel", egress=egress, secrets=SIGN_IN, env=remote.extra_env)
+    assert session.out.split() == ["200", "200", "403"], session.explain()
+    assert session.err.count("the limit of tokens (30) is reached for api.anthropic.com") == 1, session.explain()
+    used = sorted(line.get("side", "far") for line in session.audit() if line.get("code") == "usage" and line["reason"] == "10 tokens in, 12 out, m-1")
+    assert used == ["far", "far", "near", "near"], session.audit()
+
+
 def test_a_limit_on_a_remote_machine_is_reported_and_raised_on_the_near_side(remote, far, until):  # noqa: F811
     secret = {"claude-oauth": {**SIGN_IN["claude-oauth"], "hosts": [SITE]}}  # so that the requests go through the broker
     session = Watched.__new__(Watched)

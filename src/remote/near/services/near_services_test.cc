@@ -6,6 +6,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "base/files/file.h"
@@ -103,6 +107,51 @@ TEST_F(NearServicesTest, TheRulesAreCheckedOnThisSideToo) {
   }
   for (int i = 0; i < 50 && audit_.empty(); ++i) turn();
   EXPECT_FALSE(audit_.empty());
+}
+
+// Returns the process that this one started as the broker.
+pid_t broker_process() {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    pid_t process = std::atoi(entry.path().filename().c_str());
+    if (process <= 0) continue;
+    std::ifstream stat(entry.path() / "stat");
+    std::string text((std::istreambuf_iterator<char>(stat)), {});
+    size_t end = text.rfind(") ");  // of the name; the state and the parent follow
+    if (end == text.npos || std::atoi(text.c_str() + std::min(end + 4, text.size())) != ::getpid()) continue;
+    return process;
+  }
+  return -1;
+}
+
+// The broker's limits hold even if the other machine is taken over, so its death must not reset what was used.
+TEST_F(NearServicesTest, WhatWasUsedSurvivesTheBrokersDeath) {
+  std::thread service([&] {
+    for (int i = 0; i < 2; ++i) {
+      UniqueFd client(::accept4(service_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      char buffer[4096];
+      EXPECT_GT(::read(client.get(), buffer, sizeof buffer), 0);
+      (void)write_all(client.get(), "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nissue");
+    }
+  });
+  services_->change_policy({.limit = wire::LimitChange{.host = "", .requests = 2}});
+  const std::string request = get("GET", "http://tracker.bottle/issues/1");
+  for (uint64_t stream : {1, 2}) {
+    ask(stream, request);
+    EXPECT_TRUE(answer(stream).ends_with("issue")) << stream;
+  }
+  service.join();
+  ask(3, request);
+  EXPECT_NE(answer(3).find("limit_reached"), std::string::npos);
+  pid_t before = broker_process(), now = before;
+  ASSERT_GT(before, 0);
+  ASSERT_EQ(::kill(before, SIGKILL), 0);
+  for (int i = 0; i < 100 && (now == before || now < 0); ++i) {
+    turn();
+    now = broker_process();
+  }
+  ASSERT_NE(now, before);
+  ask(4, request);
+  EXPECT_NE(answer(4).find("limit_reached"), std::string::npos);
 }
 
 // `bottle deny` applies on this side whether or not the other machine obeys. `bottle allow` affects only what is served
