@@ -260,6 +260,24 @@ Result<> Server::stand_alone() {
   return {};
 }
 
+void Server::take_signals(const Signals& signals) {
+  while (auto number = signals.next()) {
+    if (*number != SIGHUP) return context_.loop.stop();
+    reload();
+  }
+}
+
+// Takes over a changed configuration. One that is not valid changes nothing.
+void Server::reload() {
+  auto config = options_.reload();
+  auto done = config ? configure(*config) : Result<>(std::unexpected(config.error()));
+  std::string line = "guard: the configuration was read again";
+  if (!done) line = "guard: the configuration was not changed, and the rules stay as they were: " + done.error().what;
+  line += "\n";
+  // A terminal that was closed sends the same signal.
+  if (::write(STDERR_FILENO, line.data(), line.size()) < 0 && errno == EIO) context_.loop.stop();
+}
+
 // Allows the process as many descriptors as possible. Serves no more connections than there are descriptors for.
 void Server::find_limits() {
   constexpr size_t kEach = 2, kOthers = 64;  // descriptors of a connection, and of everything else
@@ -278,9 +296,9 @@ int Server::run() {
   setrlimit(RLIMIT_CORE, &none);  // the memory contains secrets and the CA's key
   forbid_core_dumps();
   signal(SIGPIPE, SIG_IGN);
-  Signals signals({SIGTERM, SIGINT});
+  Signals signals = options_.reload ? Signals({SIGTERM, SIGINT, SIGHUP}) : Signals({SIGTERM, SIGINT});
   signals_.open(fcntl(signals.fd(), F_DUPFD_CLOEXEC, 3), nullptr);
-  signals_.on_event = [this](uint32_t) { context_.loop.stop(); };
+  signals_.on_event = [this, &signals](uint32_t) { take_signals(signals); };
   signals_.watch();
   spare_.reset(fcntl(signals_.fd(), F_DUPFD_CLOEXEC, 3));
 

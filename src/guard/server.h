@@ -1,11 +1,13 @@
 // This file is the process of the guard: its control channel, listeners, signals and single loop.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
+#include "base/os/signals.h"
 #include "guard/core/context.h"
 #include "guard/dns_server.h"
 #include "wire/guard/control.h"
@@ -17,11 +19,13 @@ struct Options {
   int audit_fd = -1, ca_out_fd = -1;
   int connections_fd =
       -1;  // a socket that receives connections, one descriptor per message, if the guard does not listen
+  // Returns the configuration as it is now. Called on SIGHUP; the guard serves nobody meanwhile.
+  std::function<Result<wire::GuardConfig>()> reload = {};
 };
 
 class Server {
  public:
-  explicit Server(Options options) : options_(options), dns_(context_) {}
+  explicit Server(Options options) : options_(std::move(options)), dns_(context_) {}
   // Runs until SIGTERM, SIGINT, a message to shut down, or the end of stdin. Returns the exit status.
   int run();
 
@@ -41,6 +45,8 @@ class Server {
   void take_connections();
   void find_limits();
   void read_control();
+  void take_signals(const Signals& signals);
+  void reload();
   void take(const wire::Configure& message);
   void take(const wire::Certificate& message);
   void take(const wire::NearSideUp& message);

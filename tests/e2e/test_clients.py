@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -319,3 +320,26 @@ def test_a_login_at_a_parent_proxy_comes_from_a_secret(guard, tmp_path):
     assert got.stdout == "ok", (got, through.audit())
     assert b"Proxy-Authorization: Basic " + base64.b64encode(b"me@corp:p@ss/w0rd!") in heads[0]
     assert "p@ss" not in json.dumps(through.audit())
+
+
+def test_a_guard_reads_its_configuration_again(guard):
+    through = guard(egress={"allow": ["site.example.org"]})
+    file, log = (os.path.join(through.directory, name) for name in ("guard.json", "log"))
+
+    def status(host):
+        return run("curl", "-sS", "-o", os.devnull, "-w", "%{http_code}", "-x", through.url, "http://%s/" % host).stdout
+
+    def reload(text, answer):
+        with open(file, "w") as out:
+            out.write(text)
+        before = open(log).read().count(answer)
+        through.process.send_signal(signal.SIGHUP)
+        assert wait_for(lambda: open(log).read().count(answer) > before, 30), open(log).read()
+
+    assert status("other.example.net") == "403"
+    reload(json.dumps({"egress": {"allow": ["other.example.net"], "hosts": {"other.example.net": "127.0.0.1:1"}}}), "read again")
+    assert (status("site.example.org"), status("other.example.net")) == ("403", "502")
+    for wrong in ("egress: {allow: [", json.dumps({"egress": {"allow": ["site.example.org"], "nonsense": 1}}),
+                  json.dumps({"egress": {"allow": ["site.example.org"]}, "secrets": {"a": {"from": "file:/nowhere", "hosts": ["site.example.org"]}}})):
+        reload(wrong, "the rules stay as they were")
+        assert (status("site.example.org"), status("other.example.net")) == ("403", "502")

@@ -34,10 +34,13 @@ Result<int> output_file(const std::string& path) {
   return fd;
 }
 
-// Returns the exit status. An error happened before the guard was listening.
-Result<int> become_guard(const GuardOptions& o) {
+// Reads the operator's file, and everything that it names. Asks for values on the terminal if `may_ask`.
+Result<wire::GuardConfig> read_config(const GuardOptions& o, bool may_ask) {
   plan::Plan plan = TRY(plan::for_guard(TRY(manifest::parse_guard({o.config, TRY(read_file(o.config, 4 << 20))}))));
-  auto hidden = [](const std::string& question) { return session::ask(question, true); };
+  auto hidden = [&](const std::string& question) -> Result<std::string> {
+    if (may_ask) return session::ask(question, true);
+    return fail(Code::unavailable, "a value cannot be asked for while the guard runs");
+  };
   auto values = TRY(session::resolve(plan, environment(), hidden));
   std::string extra = TRY(concatenated(plan.egress.extra_ca));
   if (!o.upstream_ca.empty()) extra += TRY(read_file(o.upstream_ca, 4 << 20));
@@ -54,6 +57,12 @@ Result<int> become_guard(const GuardOptions& o) {
   config.listen = o.listen;
   config.dns.clear();
   config.egress.resolver = o.resolver.empty() ? plan.egress.resolver : o.resolver;
+  return config;
+}
+
+// Returns the exit status. An error happened before the guard was listening.
+Result<int> become_guard(const GuardOptions& o) {
+  auto config = TRY(read_config(o, true));
 
   // From now on this process is the guard. It gets its configuration, including secrets, in memory.
   guard::Options options;
@@ -64,9 +73,10 @@ Result<int> become_guard(const GuardOptions& o) {
     ::unlink(o.ca_out.c_str());
     options.ca_out_fd = TRY(output_file(o.ca_out));
   }
+  options.reload = [o] { return read_config(o, false); };
   config = {};
   guard::start_tls();
-  return guard::Server(options).run();
+  return guard::Server(std::move(options)).run();
 }
 
 }  // namespace
