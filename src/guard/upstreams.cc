@@ -41,12 +41,11 @@ Detached Upstreams::carry(Context& context, std::shared_ptr<Shared> shared) {
   int rounds = 0;
   int64_t last = context.loop.now();  // when it last carried a request
   bool told = false;
-  auto tell = [&] {
-    told = true;
-    if (auto owner = shared->owner.lock()) owner->wake_waiting();
-  };
   while (!has_ended(shared->session, stream)) {
-    if (!told && shared->session.settled()) tell();
+    if (!told && shared->session.settled()) {
+      told = true;
+      if (auto owner = shared->owner.lock()) owner->wake_waiting();
+    }
     if (shared->session.streams() > 0) last = context.loop.now();
     if (step(shared->session, stream, context.loop.now())) {
       if (++rounds % 16 == 0) shared->waker.wake();
@@ -59,13 +58,13 @@ Detached Upstreams::carry(Context& context, std::shared_ptr<Shared> shared) {
     co_await shared->waker.wait(context.loop.now() + (idle ? kLook : context.config->idle_ms));
   }
   shared->over = true;
-  if (!told) tell();
   std::string why(stream.why);
   if (!why.empty() && wanted_certificate(stream.ssl.get())) why += kAsksForCertificate;
   // Streams may still use the session, so they are cut off first.
   shared->session.cut(why);
   stream.end_tls();
-  stream.reset();  // closes the connection now, although the tunnel may keep `shared` for long
+  stream.reset();
+  if (auto owner = shared->owner.lock()) owner->drop_ended();
 }
 
 // Ends the sharing of connections if the rules have changed: new rules may lead to other addresses, or trust other
@@ -85,9 +84,8 @@ void Upstreams::use(Shared& shared, Connection& c) {
 }
 
 bool Upstreams::take_shared(Connection& c) {
-  std::erase_if(shared_, [](const auto& each) { return each->over; });
   for (const auto& each : shared_) {
-    if (!each->session.has_room()) continue;
+    if (each->over || !each->session.has_room()) continue;
     use(*each, c);
     return true;
   }
@@ -151,6 +149,12 @@ Task<Verdict> Upstreams::connect(Connection& c, Kept kept) {
   }
   wake_waiting();
   co_return verdict;
+}
+
+// A tunnel may not need another connection for long, and an ended one still holds memory.
+void Upstreams::drop_ended() {
+  std::erase_if(shared_, [](const auto& each) { return each->over; });
+  wake_waiting();
 }
 
 void Upstreams::wake_waiting() {

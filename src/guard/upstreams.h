@@ -46,6 +46,7 @@ class Upstreams : public std::enable_shared_from_this<Upstreams> {
   bool take_idle(Connection& c);
   void share(Connection& c);
   void adopt_rules(const Connection& c);
+  void drop_ended();
   void wake_waiting();
 
   Context& context_;
