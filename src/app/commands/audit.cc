@@ -11,6 +11,7 @@
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
+#include "base/text/lower.h"
 #include "session/audit/audit_chain.h"
 #include "wire/result.h"
 
@@ -108,7 +109,16 @@ void show(const Record& record) {
   print("  head " + report.head);
 }
 
-Result<int> verify(const AuditOptions& o) {
+bool is_head(std::string_view text) {
+  constexpr size_t kDigits = 64;  // of a SHA-256
+  return text.size() == kDigits && text.find_first_not_of("0123456789abcdef") == text.npos;
+}
+
+Result<int> verify(AuditOptions o) {
+  o.head = lower(o.head);
+  if (!o.head.empty() && !is_head(o.head))
+    return fail(Code::invalid, "'" + o.head + "' is not the head of a record",
+                "a head has 64 hexadecimal digits, as in `audit` of a session's result");
   auto records = TRY(records_of(o));
   if (!o.head.empty() && records.size() > 1)
     return fail(Code::invalid, "--head is for one record, and this session has two", "name the file instead");

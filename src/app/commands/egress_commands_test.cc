@@ -47,6 +47,8 @@ TEST_F(Commands, audit_verify_names_what_is_wrong) {
   EXPECT_TRUE(file["closed"] && file["sealed"] && file["lines"] == 5) << file;
   EXPECT_EQ(bottle({"audit", "verify", path, "--head", file["head"]}).status, 0);
   EXPECT_EQ(bottle({"audit", "verify", path, "--head", std::string(64, '0')}).status, 1);
+  for (const std::string& head : {std::string("0123"), std::string(64, 'x')})
+    EXPECT_EQ(bottle({"audit", "verify", path, "--head", head}).status, 125) << head;
 
   std::string whole = *read_file(path), edited = whole;
   edited.replace(edited.find("/v2/users"), 9, "/v1/users");
@@ -113,6 +115,8 @@ TEST_F(Commands, egress_test_says_what_the_guard_would_decide) {
     EXPECT_EQ(bottle({"egress", "test", "--method", method, "http://a.blind.example.org/"}).status, 125) << method;
   EXPECT_EQ(bottle({"egress", "test", "http://a.blind.example.org/a b"}).status, 125) << "a space";
   EXPECT_EQ(bottle({"egress", "test", "api.example.org"}).status, 125) << "no scheme";
+  Answer user = bottle({"egress", "test", "https://me:word@api.example.org/"});
+  EXPECT_NE(user.err.find("it names a user"), std::string::npos) << user.err;
   EXPECT_EQ(bottle({"egress", "test", "--agent", "nobody", "https://a.example.org/"}).status, 125);
 }
 

@@ -62,6 +62,7 @@ Result<Url> parse_url(std::string_view text) {
   if (!url.tls && !text.starts_with("http://")) return bad("it begins with neither https:// nor http://");
   std::string_view rest = text.substr(url.tls ? 8 : 7);
   size_t end = rest.find_first_of("/?#");
+  if (rest.substr(0, end).find('@') != rest.npos) return bad("it names a user, and programs send that in a header");
   auto authority = policy::parse_authority(rest.substr(0, end), url.tls ? 443 : 80);
   if (!authority) return bad(authority.error().what);
   url.authority = *authority;
