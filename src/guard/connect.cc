@@ -128,8 +128,8 @@ bool blind_allowed(const Config& config, const policy::Host& host, uint16_t port
 // apply to each request. The connection that was dialed for the tunnel is used, unless a parent proxy expects another
 // kind of request. `counted` is the account in which the tunnel counts as a request, or null.
 Task<bool> plain(Connection& c, Budget::Account* counted) {
-  if (c.port == 443) co_return refuse_opening(c);
   if (counted) c.context.budget.take_back_request(*counted);
+  if (c.port == 443) co_return refuse_opening(c);
   if (c.reached.through_parent || !c.upstream.in.empty()) c.upstream.reset();
   c.reached.host = c.host;
   c.reached.port = c.port;
@@ -145,6 +145,7 @@ Task<std::optional<bool>> serve_all_but_tls(Connection& c, Budget::Account* coun
     case Opening::none:
       co_return false;
     case Opening::other:
+      if (counted) c.context.budget.take_back_request(*counted);
       co_return refuse_opening(c);
     case Opening::http:
       co_return co_await plain(c, counted);
@@ -185,7 +186,10 @@ Task<bool> blind(Connection& c) {
   if (!late && !co_await reach(c, "connect")) co_return co_await finish(c);
   if (auto served = co_await serve_all_but_tls(c, account)) co_return *served;
   auto hello = co_await check_hello(c);
-  if (hello == Hello::bad) co_return false;
+  if (hello == Hello::bad) {
+    if (account) c.context.budget.take_back_request(*account);
+    co_return false;
+  }
   if (hello == Hello::nameless) {
     // A server may serve any of its hosts on a connection whose ClientHello has no name. An inspected connection can
     // reach only this host.

@@ -179,6 +179,23 @@ TEST_F(BudgetsTest, RequestsInATunnelCountInsteadOfTheTunnel) {
   }
 }
 
+TEST_F(BudgetsTest, ARefusedTunnelIsNoRequest) {
+  auto site = origin("blind.test");
+  rule_of("blind.test") = {{"host", "blind.test"}, {"limit", {{"requests", 1}}}};
+  start();
+  for (const std::string& opening : {std::string("nonsense"), get("blind.test")}) {
+    Wire wire = connect_to("blind.test");
+    wire.write(opening);
+    EXPECT_EQ(wire.to_end(), "");
+  }
+  Wire other = connect_to("blind.test");
+  other.ssl = std::move(*connect_tls(roots_.get(), {"other.test", false}, 443));
+  SSL_set_fd(other.ssl.get(), other.fd.get());
+  EXPECT_NE(SSL_connect(other.ssl.get()), 1);
+  connect_to("blind.test");
+  EXPECT_TRUE(answer_.starts_with("HTTP/1.1 200 ")) << answer_;
+}
+
 TEST_F(BudgetsTest, ATunnelThatWasCutLeavesNothingToOthers) {
   constexpr size_t kWhole = 4 << 20, kSites = 8;
   std::atomic<size_t> strange = 0;
