@@ -116,6 +116,112 @@ bool insert(std::vector<std::string>& lines, const Node& bottle, const AllowRule
   return true;
 }
 
+// Returns how long a scalar is in the text, or 0 if it is not on one line as it is read.
+size_t length_of(const std::vector<std::string>& lines, const Node& scalar) {
+  Place start = place_of(scalar);
+  char quote = at(lines, start);
+  bool quoted = quote == '"' || quote == '\'';
+  std::string text = quoted ? quote + scalar.text + quote : scalar.text;
+  return lines[start.line].compare(start.column, text.size(), text) == 0 ? text.size() : 0;
+}
+
+struct LimitEdit {
+  bool json;
+  const LimitText& limit;
+  std::string quoted(const std::string& text) const { return json ? "\"" + text + "\"" : text; }
+  std::string entry() const {
+    bool number = limit.amount.find_first_not_of("0123456789") == std::string::npos;
+    return quoted(limit.name) + ": " + (number ? limit.amount : quoted(limit.amount));
+  }
+  std::string map() const { return quoted("limit") + ": {" + entry() + "}"; }
+};
+
+// Adds an entry to a map that has others. Returns false if it does not know how.
+bool add_entry(std::vector<std::string>& lines, const Node& map, const std::string& entry) {
+  Place start = place_of(map);
+  if (at(lines, start) == '{') {
+    lines[start.line].insert(start.column + 1, entry + (map.entries.empty() ? "" : ", "));
+    return true;
+  }
+  if (map.entries.empty()) return false;
+  // For a block, insert before its first key, or after it if that is in the line of a list's dash.
+  Place first = place_of(map.entries.front().key);
+  size_t line = first.line;
+  if (indent(lines[line]) != first.column && ++line < lines.size() && !says_nothing(lines[line]) &&
+      indent(lines[line]) > first.column)
+    return false;
+  lines.insert(lines.begin() + static_cast<long>(line), std::string(first.column, ' ') + entry + "\n");
+  return true;
+}
+
+// Writes one limit into the section that has it, or into a rule that is only a host. Returns false if it does not know
+// how.
+bool set_limit(std::vector<std::string>& lines, const Node& holder, const LimitEdit& edit) {
+  if (holder.kind == Node::Kind::scalar) {
+    size_t length = length_of(lines, holder);
+    Place start = place_of(holder);
+    std::string& line = lines[start.line];
+    if (length)
+      line.replace(start.column, length,
+                   "{" + edit.quoted("host") + ": " + line.substr(start.column, length) + ", " + edit.map() + "}");
+    return length > 0;
+  }
+  const Node* limit = holder.find("limit");
+  if (!limit) return add_entry(lines, holder, edit.map());
+  const Node* value = limit->kind == Node::Kind::map ? limit->find(edit.limit.name) : nullptr;
+  if (!value) return limit->kind == Node::Kind::map && add_entry(lines, *limit, edit.entry());
+  size_t length = value->kind == Node::Kind::scalar ? length_of(lines, *value) : 0;
+  Place start = place_of(*value);
+  std::string entry = edit.entry();
+  if (length) lines[start.line].replace(start.column, length, entry.substr(entry.find(": ") + 2));
+  return length > 0;
+}
+
+// Returns the section for the limits of a session, or the rule of a host, or null.
+Node* holder_of(Node& document, const std::string& bottle, const std::string& host) {
+  Node& egress =
+      child(child(child(document, "bottles", Node::Kind::map), bottle, Node::Kind::map), "egress", Node::Kind::map);
+  if (host.empty()) return &egress;
+  for (Node& item : child(egress, "allow", Node::Kind::list).items) {
+    const Node* named = item.kind == Node::Kind::map ? item.find("host") : &item;
+    if (named && named->text == host) return &item;
+  }
+  return nullptr;
+}
+
+Result<std::string> with_limit(const File& file, const std::string& bottle, const std::string& host,
+                               const LimitText& limit) {
+  bool json = file.path.ends_with(".json");
+  Node document = TRY(read_document(file.path, file.text));
+  TRY(check(document, "manifest"));
+  const Node* bottles = document.find("bottles");
+  const Node* node = bottles ? bottles->find(bottle) : nullptr;
+  if (!node) return fail(Code::not_found, file.path + " does not define the bottle '" + bottle + "'");
+  auto cannot = [&] {
+    return fail(Code::unavailable, file.path + " is written in a way that bottle cannot edit safely");
+  };
+  if (!node->find("egress") || node->find("egress")->kind != Node::Kind::map) return cannot();
+  Node expected = document;
+  Node* holder = holder_of(expected, bottle, host);
+  if (!holder) return fail(Code::unavailable, "the bottle '" + bottle + "' has no rule for " + host + " of its own");
+  LimitEdit edit{json, limit};
+  auto lines = lines_of(file.text);
+  if (!set_limit(lines, *holder, edit)) return cannot();
+  std::string text;
+  for (const auto& line : lines) text += line;
+  if (holder->kind == Node::Kind::scalar) {
+    Node rule, name = *holder;
+    child(rule, "host", Node::Kind::scalar).text = name.text;
+    *holder = rule;
+  }
+  Node& to = child(child(*holder, "limit", Node::Kind::map), limit.name, Node::Kind::scalar);
+  to.kind = Node::Kind::scalar;
+  to.text = limit.amount;
+  auto written = read_document(file.path, text);
+  if (!written || !same(expected, *written)) return cannot();
+  return text;
+}
+
 }  // namespace
 
 std::string rule_yaml(const AllowRule& rule, bool json) {
@@ -184,6 +290,16 @@ Result<std::string> with_rule(const File& file, const std::string& bottle, const
     if (same(expected, *written)) return text;
   }
   return cannot();
+}
+
+Result<std::string> with_limits(const File& file, const std::string& bottle, const std::string& host,
+                                const std::vector<LimitText>& limits) {
+  if (file.path.ends_with("/claude-bottle.json"))
+    return fail(Code::unavailable, file.path + " has version 1, which bottle does not edit");
+  File edited = file;
+  for (const auto& limit : limits) edited.text = TRY(with_limit(edited, bottle, host, limit));
+  TRY(parse(edited));
+  return std::move(edited.text);
 }
 
 }  // namespace bottle::manifest

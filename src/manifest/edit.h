@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "manifest/manifest.h"
@@ -18,5 +19,17 @@ Result<AllowRule> rule_from_yaml(const std::string& item);
 // contain exactly this one additional rule. Fails with Code::not_found if the file does not define the bottle, and with
 // Code::unavailable if it has a form that we do not edit (an alias, a one-line map, version 1).
 Result<std::string> with_rule(const File& file, const std::string& bottle, const AllowRule& rule);
+
+// A limit as an operator writes it, such as {"bytes_up", "10m"}.
+struct LimitText {
+  std::string name, amount;
+};
+
+// Returns the text of the file with these limits in bottles.<bottle>.egress.limit, or with a host in `limit` of its
+// rule in egress.allow. The result is parsed again, and must differ in nothing else. Fails with Code::not_found if the
+// file does not define the bottle, and with Code::unavailable if the rule is not there, or if it has a form that we do
+// not edit.
+Result<std::string> with_limits(const File& file, const std::string& bottle, const std::string& host,
+                                const std::vector<LimitText>& limits);
 
 }  // namespace bottle::manifest

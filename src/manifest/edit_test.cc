@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "manifest/edit.h"
 
 namespace bottle::manifest {
@@ -61,6 +63,50 @@ TEST(Edit, WhatItCannotDoItLeaves) {
   EXPECT_EQ(with_rule({"/c/bottle.yaml", "bottles: {other: {}}"}, "web", kPlain).error().code, Code::not_found);
   EXPECT_EQ(with_rule({"/h/claude-bottle.json", "{}"}, "web", kPlain).error().code, Code::unavailable);
   EXPECT_TRUE(added("bottles: [").starts_with("error: "));
+}
+
+std::string limited(const std::string& text, const std::string& host, const std::vector<LimitText>& limits,
+                    const std::string& path = "/c/bottle.yaml") {
+  auto edited = with_limits({path, text}, "web", host, limits);
+  return edited ? *edited : edited.error().what;
+}
+
+TEST(Edit, LimitsAreWrittenWhereTheyBelong) {
+  const std::vector<LimitText> two = {{"requests", "200"}, {"bytes_up", "10m"}};
+  const std::string begin = "bottles:\n  web:  # the one\n    egress:\n";
+  for (auto [before, host, after] : std::vector<std::array<std::string, 3>>{
+           {"      allow: [a.org, 'b.org']\n", "b.org",
+            "      allow: [a.org, {host: 'b.org', limit: {bytes_up: 10m, requests: 200}}]\n"},
+           {"      allow:\n        - a.org  # kept\n", "a.org",
+            "      allow:\n        - {host: a.org, limit: {bytes_up: 10m, requests: 200}}  # kept\n"},
+           {"      allow:\n        - {host: a.org, methods: [GET]}\n", "a.org",
+            "      allow:\n        - {limit: {bytes_up: 10m, requests: 200}, host: a.org, methods: [GET]}\n"},
+           {"      allow:\n        - host: a.org\n          methods: [GET]\n", "a.org",
+            "      allow:\n        - host: a.org\n          limit: {bytes_up: 10m, requests: 200}\n          methods: "
+            "[GET]\n"},
+           {"      allow:\n        - host: a.org\n          limit:\n            requests: 7  # few\n", "a.org",
+            "      allow:\n        - host: a.org\n          limit:\n            bytes_up: 10m\n            requests: "
+            "200  # "
+            "few\n"},
+           {"      limit: {requests: 5000, names: 20}\n", "",
+            "      limit: {bytes_up: 10m, requests: 200, names: 20}\n"},
+           {"      allow: [a.org]\n", "", "      limit: {bytes_up: 10m, requests: 200}\n      allow: [a.org]\n"}})
+    EXPECT_EQ(limited(begin + before, host, two), begin + after);
+  EXPECT_EQ(
+      limited(R"({"bottles": {"web": {"egress": {"allow": ["a.org"]}}}})", "a.org", two, "/c/bottle.json"),
+      R"({"bottles": {"web": {"egress": {"allow": [{"host": "a.org", "limit": {"bytes_up": "10m", "requests": 200}}]}}}})"
+      "\n");
+}
+
+TEST(Edit, LimitsThatCannotBeWrittenChangeNothing) {
+  const std::string text = "bottles: {web: {egress: {allow: [a.org]}}, bare: {}}\n";
+  const std::vector<LimitText> one = {{"requests", "5"}};
+  EXPECT_EQ(with_limits({"/c/bottle.yaml", text}, "other", "", one).error().code, Code::not_found);
+  for (auto [bottle, host, name] :
+       std::vector<std::array<std::string, 3>>{{"web", "b.org", "requests"}, {"bare", "", "requests"}})
+    EXPECT_EQ(with_limits({"/c/bottle.yaml", text}, bottle, host, {{name, "5"}}).error().code, Code::unavailable);
+  const std::string anchored = "bottles: {web: {egress: &e {allow: [a.org]}}, other: {egress: *e}}\n";
+  EXPECT_FALSE(with_limits({"/c/bottle.yaml", anchored}, "web", "", one));
 }
 
 }  // namespace

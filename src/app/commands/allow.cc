@@ -38,14 +38,21 @@ Result<> allow_secret(const AllowOptions& o) {
 
 // A single name is the session if one of this name runs, and a host otherwise.
 Result<> change_limits(AllowOptions o) {
-  if (o.save || !o.bottle.empty() || !o.secret.empty() || !o.methods.empty() || !o.paths.empty())
-    return fail(Code::invalid, "--limit goes with a session and a host only",
-                "to change the limit of future sessions, edit `limit` of the bottle's egress");
+  if (!o.secret.empty() || !o.methods.empty() || !o.paths.empty())
+    return fail(Code::invalid, "--limit goes with a session and a host only", "leave the other options out");
+  if (!o.bottle.empty() && !o.save)
+    return fail(Code::invalid, "--bottle without --save does nothing", "name a session, or add --save");
   wire::LimitChange change = TRY(limit_change(o.limits));
-  if (o.host.empty() && !o.session.empty() && !running_session(o.session)) o.host = std::exchange(o.session, "");
+  bool is_host = !o.bottle.empty() || !running_session(o.session);
+  if (o.host.empty() && !o.session.empty() && is_host) o.host = std::exchange(o.session, "");
   change.host = o.host;
-  std::string session = TRY(running_session(o.session));
-  print(session + ": " + TRY(change_policy(session, {.limit = change})) + " (from the next request on)");
+  std::string bottle = o.bottle;
+  if (bottle.empty()) {
+    std::string session = TRY(running_session(o.session));
+    if (o.save) bottle = TRY(bottle_of(session));
+    print(session + ": " + TRY(change_policy(session, {.limit = change})) + " (from the next request on)");
+  }
+  if (o.save) print("saved the limits in " + TRY(save_limits(bottle, o.host, o.limits)) + ", in the bottle " + bottle);
   return {};
 }
 

@@ -251,6 +251,26 @@ TEST_F(Commands, allow_saves_a_rule_and_keeps_the_comments) {
   EXPECT_EQ(bottle({"check"}).status, 0);
 }
 
+TEST_F(Commands, allow_saves_limits_and_keeps_the_comments) {
+  write(".config/bottle/bottle.yaml", "# mine\nbottles:\n  web:\n    egress:\n      allow: [a.example]  # the one\n");
+  auto save = [&](const std::string& limits, const std::vector<std::string>& host) {
+    std::vector<std::string> words = {"allow", "--bottle", "web", "--save", "--limit", limits};
+    words.insert(words.end(), host.begin(), host.end());
+    return bottle(words);
+  };
+  EXPECT_EQ(save("requests=200,bytes_up=10m", {"a.example"}).status, 0);
+  Answer answer = save("names=20", {});
+  EXPECT_EQ(answer.status, 0) << answer.err;
+  EXPECT_TRUE(answer.out.ends_with("in the bottle web\n")) << answer.out;
+  EXPECT_EQ(read(".config/bottle/bottle.yaml"),
+            "# mine\nbottles:\n  web:\n    egress:\n      limit: {names: 20}\n"
+            "      allow: [{host: a.example, limit: {bytes_up: 10m, requests: 200}}]  # the one\n");
+  expect_refused(save("requests=none", {}), "a limit is removed by hand", "delete it from bottles.web.egress");
+  expect_refused(save("requests=5", {"b.example"}), "has no rule for b.example of its own",
+                 "write this into the rule for b.example of the bottle yourself:  limit: {requests: 5}");
+  EXPECT_EQ(bottle({"check"}).status, 0);
+}
+
 TEST_F(Commands, allow_and_deny_need_a_living_supervisor) {
   abandon("one");
   for (const std::string command : {"allow", "deny", "stop", "attach"})

@@ -2,8 +2,10 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <climits>
 #include <cstdlib>
+#include <functional>
 
 #include "app/world/sessions.h"
 #include "app/world/world.h"
@@ -94,24 +96,53 @@ Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector
   return rule;
 }
 
-Result<std::string> save_rule(const std::string& bottle, const manifest::AllowRule& rule) {
-  std::string todo = "add this line to bottles." + bottle + ".egress.allow yourself:  - " + manifest::rule_yaml(rule);
+namespace {
+
+// Edits the operator's file that defines the bottle. Returns its path. `what` names what is saved, and `todo` says how
+// to write it by hand.
+Result<std::string> edit_file(const std::string& bottle, const std::string& what, const std::string& todo,
+                              const std::function<Result<std::string>(const manifest::File&)>& edit) {
   auto d = directories();
   for (const std::string& named :
        {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"}) {
     char real[PATH_MAX];
     if (!::realpath(named.c_str(), real)) continue;
     // The given name decides the format. The file is written at its real path, because dotfiles are often links.
-    auto edited = manifest::with_rule({named, TRY(read_file(real, 1 << 20))}, bottle, rule);
+    auto edited = edit({named, TRY(read_file(real, 1 << 20))});
     if (!edited && edited.error().code == Code::not_found) continue;
-    if (!edited) return fail(edited.error().code, "the rule was not saved: " + edited.error().what, todo);
+    if (!edited) return fail(edited.error().code, what + " not saved: " + edited.error().what, todo);
     struct stat st{};
     if (::stat(real, &st) != 0) return fail_errno("reading " + named);
     auto written = write_file_atomically(real, *edited, st.st_mode & 07777);
-    if (!written) return fail(written.error().code, "the rule was not saved: " + written.error().what, todo);
+    if (!written) return fail(written.error().code, what + " not saved: " + written.error().what, todo);
     return named;
   }
-  return fail(Code::not_found, "the rule was not saved: none of your files defines the bottle '" + bottle + "'", todo);
+  return fail(Code::not_found, what + " not saved: none of your files defines the bottle '" + bottle + "'", todo);
+}
+
+}  // namespace
+
+Result<std::string> save_rule(const std::string& bottle, const manifest::AllowRule& rule) {
+  std::string todo = "add this line to bottles." + bottle + ".egress.allow yourself:  - " + manifest::rule_yaml(rule);
+  return edit_file(bottle, "the rule was", todo,
+                   [&](const manifest::File& file) { return manifest::with_rule(file, bottle, rule); });
+}
+
+Result<std::string> save_limits(const std::string& bottle, const std::string& host,
+                                const std::vector<std::string>& words) {
+  std::vector<manifest::LimitText> limits;
+  std::string text;
+  for (const auto& word : words) {
+    size_t equals = word.find('=');
+    limits.push_back({word.substr(0, equals), word.substr(equals + 1)});
+    text += (text.empty() ? "" : ", ") + limits.back().name + ": " + limits.back().amount;
+  }
+  std::string place = host.empty() ? "bottles." + bottle + ".egress" : "the rule for " + host + " of the bottle";
+  std::string todo = "write this into " + place + " yourself:  limit: {" + text + "}";
+  if (std::ranges::any_of(limits, [](const auto& each) { return each.amount == "none"; }))
+    return fail(Code::invalid, "the limits were not saved: a limit is removed by hand", "delete it from " + place);
+  return edit_file(bottle, "the limits were", todo,
+                   [&](const manifest::File& file) { return manifest::with_limits(file, bottle, host, limits); });
 }
 
 }  // namespace bottle::app

@@ -26,4 +26,9 @@ Result<manifest::AllowRule> rule_from(const std::string& host, const std::vector
 // path. The `todo` of an error says what to write by hand.
 Result<std::string> save_rule(const std::string& bottle, const manifest::AllowRule& rule);
 
+// Writes limits such as "requests=200" into the bottle's egress.limit, or with a host into `limit` of its rule. Returns
+// the path of the file, as save_rule() does. The words must be valid for limit_change().
+Result<std::string> save_limits(const std::string& bottle, const std::string& host,
+                                const std::vector<std::string>& words);
+
 }  // namespace bottle::app
