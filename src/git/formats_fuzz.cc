@@ -38,9 +38,22 @@ void refs(std::string_view text) {
   for (const auto& path : alternates_in(text)) require(!path.empty() && path.find('\0') == std::string::npos);
 }
 
+// Returns an index with a few files, for a split index to build on.
+std::string shared_index() {
+  std::string bytes("DIRC\0\0\0\2\0\0\0\3", 12);
+  for (char name : {'a', 'b', 'c'}) {
+    std::string entry(62, '\0');
+    entry[26] = static_cast<char>(0x81);  // the mode 100644
+    entry[27] = static_cast<char>(0xa4);
+    entry[61] = 1;  // the length of the path
+    bytes += entry + name + '\0' + std::string(8, '\0');
+  }
+  return bytes + std::string(20, '\0');
+}
+
 void index(std::string_view text) {
   for (size_t id_size : {20, 32})
-    if (auto found = parse_index(text, id_size))
+    if (auto found = parse_index(text, id_size, [](const std::string&) { return Result<std::string>(shared_index()); }))
       for (const auto& entry : found->entries) {
         require(!entry.path.empty() && entry.path.find('\0') == std::string::npos);
         require(is_object_id(entry.object) && entry.stage <= 3);

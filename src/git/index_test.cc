@@ -13,13 +13,16 @@ class IndexFile : public Repositories {
     Repositories::SetUp();
     make_repository();
   }
-  Result<Index> read(size_t id_size = 20) { return parse_index(*read_file(repo + "/.git/index"), id_size); }
+  Result<Index> read(size_t id_size = 20) {
+    return parse_index(*read_file(repo + "/.git/index"), id_size,
+                       [&](const std::string& id) { return read_file(repo + "/.git/sharedindex." + id); });
+  }
   // Returns the entries as `git ls-files --stage` shows them.
   std::string ours(size_t id_size = 20) {
     auto index = read(id_size);
     if (!index) return index.error().what;
     std::string text;
-    for (const auto& [path, mode, object, size, stage] : index->entries)
+    for (const auto& [path, mode, object, size, stage, modified, is_hidden] : index->entries)
       text += (text.empty() ? "" : "\n") + mode + " " + object + " " + std::to_string(stage) + "\t" + path;
     return text;
   }
@@ -36,6 +39,8 @@ TEST_F(IndexFile, IsReadAsByGit) {
     EXPECT_EQ(ours(), git("ls-files --stage")) << version;
   }
   EXPECT_EQ(read()->entries[0].size, 4u);
+  EXPECT_EQ(std::to_string(read()->entries[0].modified / 1'000'000'000), sh("stat -c %Y " + repo + "/a.txt"));
+  for (const auto& entry : read()->entries) EXPECT_EQ(entry.is_hidden, entry.path == "dir/b.txt") << entry.path;
 }
 
 TEST_F(IndexFile, HasTheStagesOfAMerge) {
@@ -67,6 +72,51 @@ TEST_F(IndexFile, HasLongerIdsWithSha256) {
   EXPECT_EQ(ours(32), git("ls-files --stage"));
 }
 
+TEST_F(IndexFile, IsReadWithTheSharedOneIfItIsSplit) {
+  for (int i = 0; i < 300; ++i) put(repo + "/many/" + std::to_string(i), std::to_string(i));
+  git("add -A");
+  git("-c splitIndex.maxPercentChange=100 update-index --split-index");
+  git("config splitIndex.maxPercentChange 100");
+  EXPECT_EQ(ours(), git("ls-files --stage")) << "nothing differs from the shared one";
+  put(repo + "/new.txt", "new\n");
+  put(repo + "/a.txt", "changed\n");
+  for (int i : {7, 8, 200}) put(repo + "/many/" + std::to_string(i), "changed\n");
+  git("add -A");
+  git("rm -q --cached dir/b.txt many/9 many/70 many/71");
+  put(repo + "/announced", "a\n");
+  git("add -N announced");
+  EXPECT_FALSE(parse_index(*read_file(repo + "/.git/index"), 20)) << "it is still split";
+  EXPECT_EQ(ours() + "\n", git("ls-files --stage | grep -v announced") + "\n");
+}
+
+TEST_F(IndexFile, FailsIfTheSharedOneDoesNotFit) {
+  git("update-index --split-index");
+  put(repo + "/a.txt", "changed\n");
+  git("add -A");
+  std::string split = *read_file(repo + "/.git/index");
+  auto with = [&](const std::string& shared) {
+    return parse_index(split, 20, [&](const std::string&) -> Result<std::string> { return shared; });
+  };
+  EXPECT_EQ(with(split).error().what, "git's index is split into more than two files");
+  EXPECT_FALSE(with(""));
+  git("-C " + repo + " read-tree --empty");
+  EXPECT_EQ(with(*read_file(repo + "/.git/index")).error().what, "git's index does not fit the shared index");
+  // No position may be beyond the end, and no run of ones may take all of the memory.
+  size_t link = split.find("link");
+  ASSERT_NE(link, std::string::npos);
+  std::string shared;
+  for (const auto& file : fs::directory_iterator(repo + "/.git"))
+    if (file.path().filename().string().starts_with("sharedindex.")) shared = *read_file(file.path());
+  EXPECT_TRUE(with(shared));
+  for (size_t at = link + 28; at < split.size() - 20; ++at)
+    for (char value : {'\0', '\x7f', '\xff'}) {
+      std::string whole = split;
+      split[at] = value;
+      if (auto index = with(shared)) EXPECT_LE(index->entries.size(), 3u) << at;
+      split = whole;
+    }
+}
+
 TEST_F(IndexFile, FailsIfItIsBrokenOrSplit) {
   std::string whole = *read_file(repo + "/.git/index");
   for (size_t size = 0; size < whole.size(); ++size)
@@ -76,7 +126,7 @@ TEST_F(IndexFile, FailsIfItIsBrokenOrSplit) {
   many.replace(8, 4, "\x7f\xff\xff\xff");
   EXPECT_EQ(parse_index(many, 20).error().code, Code::limit);
   git("update-index --split-index");
-  EXPECT_EQ(read().error().what, "git's index is split into two files");
+  EXPECT_EQ(parse_index(*read_file(repo + "/.git/index"), 20).error().what, "git's index is split into two files");
 }
 
 }  // namespace

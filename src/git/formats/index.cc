@@ -1,6 +1,8 @@
 #include "git/formats/index.h"
 
 #include <cstdint>
+#include <optional>
+#include <set>
 #include <utility>
 
 #include "base/ids.h"
@@ -9,26 +11,78 @@ namespace bottle::git {
 namespace {
 
 constexpr size_t kMostEntries = 1'000'000, kLongestPath = 4096, kMostPathBytes = 128 << 20;
-constexpr size_t kStat = 40, kModeAt = 24, kSizeAt = 36;  // what stat(2) said of the file, and offsets in it
-constexpr uint32_t kExtended = 0x4000, kIntentToAdd = 0x2000;
+constexpr size_t kStat = 40, kModifiedAt = 8, kModeAt = 24,
+                 kSizeAt = 36;  // what stat(2) said of the file, and offsets in it
+constexpr uint32_t kExtended = 0x4000, kIntentToAdd = 0x2000, kSkipWorktree = 0x4000;
 
 std::unexpected<Error> broken(const char* what) { return fail(Code::protocol, std::string("git's index ") + what); }
+
+// What an index has that is split into two files. The bits are those of entries of the shared index.
+struct Link {
+  std::string shared;                       // id of the shared index; empty if it has none
+  std::vector<uint32_t> removed, replaced;  // in ascending order
+};
+
+// All of an index, as it is in the file.
+struct Parts {
+  std::vector<IndexEntry> entries;  // those that replace an entry of the shared index have no path
+  std::vector<bool> is_announced;   // for each entry: the file was announced with --intent-to-add
+  bool has_directories = false;
+  std::optional<Link> link;
+};
+
+uint64_t number_in(std::string_view bytes) {
+  uint64_t value = 0;
+  for (unsigned char byte : bytes) value = value << 8 | byte;
+  return value;
+}
+
+// Reads a compressed bitmap (ewah/ewah_io.c in git) and removes it from `bytes`. Returns the positions of the bits that
+// are set.
+Result<std::vector<uint32_t>> bits_in(std::string_view& bytes) {
+  auto take = [&](size_t size) {
+    std::string_view taken = bytes.substr(0, size);
+    bytes.remove_prefix(taken.size());
+    return taken;
+  };
+  std::vector<uint32_t> set;
+  if (bytes.size() < 8) return broken("ends within a bitmap");
+  take(4);  // the number of bits, which the words tell too
+  uint64_t words = number_in(take(4)), at = 0;
+  if (bytes.size() < words * 8 + 4) return broken("ends within a bitmap");
+  while (words > 0) {
+    // A word says how many words follow that are all zeros or all ones, and then how many that are as they are.
+    uint64_t head = number_in(take(8)), same = head >> 1 & 0xffffffff, plain = head >> 33;
+    if (plain >= words--) return broken("has a bitmap that is not valid");
+    if (head & 1 && (same + 1) * 64 + at > kMostEntries + 64) return broken("has a bitmap that is not valid");
+    for (uint64_t bit = 0; head & 1 && bit < same * 64; ++bit) set.push_back(static_cast<uint32_t>(at + bit));
+    at += same * 64;
+    for (; plain > 0; --plain, --words, at += 64) {
+      uint64_t word = number_in(take(8));
+      if (word != 0 && at > kMostEntries) return broken("has a bitmap that is not valid");
+      for (uint64_t bit = 0; bit < 64; ++bit)
+        if (word >> bit & 1) set.push_back(static_cast<uint32_t>(at + bit));
+    }
+  }
+  take(4);
+  return set;
+}
 
 class Reader {
  public:
   Reader(std::string_view bytes, size_t id_size) : rest_(bytes), size_(bytes.size()), id_size_(id_size) {}
 
-  Result<Index> read() {
+  Result<Parts> read() {
     if (take(4) != "DIRC") return broken("has no valid header");
     version_ = number(4);
     uint32_t count = number(4);
     if (!is_whole_ || version_ < 2 || version_ > 4) return broken("is of an unknown version");
     if (count > kMostEntries) return fail(Code::limit, "git's index has more entries than the limit");
-    Index index;
-    for (uint32_t i = 0; i < count; ++i) TRY(entry(index));
-    TRY(extensions());
-    if (has_empty_path_) return broken("has an empty path");
-    return index;
+    Parts parts;
+    for (uint32_t i = 0; i < count; ++i) TRY(entry(parts));
+    TRY(extensions(parts));
+    if (has_empty_path_ && !parts.link) return broken("has an empty path");
+    return parts;
   }
 
  private:
@@ -39,14 +93,9 @@ class Reader {
     rest_.remove_prefix(taken.size());
     return taken;
   }
-  static uint32_t number_in(std::string_view bytes) {
-    uint32_t value = 0;
-    for (unsigned char byte : bytes) value = value << 8 | byte;
-    return value;
-  }
-  uint32_t number(size_t size) { return number_in(take(size)); }
+  uint32_t number(size_t size) { return static_cast<uint32_t>(number_in(take(size))); }
 
-  Result<> entry(Index& index) {
+  Result<> entry(Parts& parts) {
     size_t start = size_ - rest_.size();
     std::string_view stat = take(kStat), id = take(id_size_);
     uint32_t flags = number(2), more = flags & kExtended ? number(2) : 0;
@@ -57,9 +106,9 @@ class Reader {
     if (path_.size() > kLongestPath) return broken("has a path that is too long");
     path_bytes_ += path_.size();
     if (path_bytes_ > kMostPathBytes) return fail(Code::limit, "git's index has longer paths than the limit");
-    uint32_t mode = number_in(stat.substr(kModeAt, 4)), kind = mode >> 12;
+    auto mode = static_cast<uint32_t>(number_in(stat.substr(kModeAt, 4))), kind = mode >> 12;
     if (kind == 004) {
-      index.has_directories = true;
+      parts.has_directories = true;
       return {};
     }
     const char* text = kind == 010   ? (mode & 0100 ? "100755" : "100644")
@@ -67,8 +116,11 @@ class Reader {
                        : kind == 016 ? "160000"
                                      : nullptr;
     if (!text) return broken("has an entry that is neither a file, a link nor a submodule");
-    if (!(more & kIntentToAdd))
-      index.entries.push_back({path_, text, to_hex(id), number_in(stat.substr(kSizeAt)), flags >> 12 & 3});
+    uint64_t modified =
+        number_in(stat.substr(kModifiedAt, 4)) * 1'000'000'000 + number_in(stat.substr(kModifiedAt + 4, 4));
+    parts.entries.push_back({path_, text, to_hex(id), static_cast<uint32_t>(number_in(stat.substr(kSizeAt))),
+                             flags >> 12 & 3, modified, (more & kSkipWorktree) != 0});
+    parts.is_announced.push_back((more & kIntentToAdd) != 0);
     return {};
   }
 
@@ -101,28 +153,91 @@ class Reader {
   }
 
   // Checks what follows the entries, up to the checksum. An extension may be ignored if its name begins with a capital.
-  Result<> extensions() {
+  Result<> extensions(Parts& parts) {
     while (rest_.size() > id_size_) {
       std::string_view name = take(4);
       uint32_t size = number(4);
-      take(size);
+      std::string_view body = take(size);
       if (!is_whole_ || rest_.size() < id_size_) return broken("ends within an extension");
-      if (name == "link") return broken("is split into two files");
-      if (name != "sdir" && (name[0] < 'A' || name[0] > 'Z')) return broken("has an unknown extension");
+      if (name == "link") parts.link = TRY(link(body));
+      else if (name != "sdir" && (name[0] < 'A' || name[0] > 'Z')) return broken("has an unknown extension");
     }
     return rest_.size() == id_size_ ? Result<>{} : broken("ends too early");
+  }
+
+  Result<Link> link(std::string_view body) const {
+    if (body.size() < id_size_) return broken("ends within an extension");
+    std::string id = to_hex(body.substr(0, id_size_));
+    body.remove_prefix(id_size_);
+    Link link;
+    if (id.find_first_not_of('0') != std::string::npos) link.shared = id;
+    if (body.empty()) return link;
+    link.removed = TRY(bits_in(body));
+    link.replaced = TRY(bits_in(body));
+    if (!body.empty()) return broken("has an extension that is not valid");
+    return link;
   }
 
   std::string_view rest_;
   size_t size_, id_size_, path_bytes_ = 0;
   uint32_t version_ = 0;
   bool is_whole_ = true;
-  bool has_empty_path_ = false;  // only a split index may have one
+  bool has_empty_path_ = false;  // only a split index may have one: an entry that replaces one of the shared index
   std::string path_;
 };
 
+// Puts the entries of a split index over those of the shared one, as merge_base_index() in git's split-index.c does.
+Result<Parts> put_over(Parts base, Parts split) {
+  const Link& link = *split.link;
+  size_t next = 0;
+  for (uint32_t at : link.replaced) {
+    if (at >= base.entries.size() || next >= split.entries.size() || !split.entries[next].path.empty())
+      return broken("does not fit the shared index");
+    split.entries[next].path = std::move(base.entries[at].path);
+    base.entries[at] = std::move(split.entries[next]);
+    base.is_announced[at] = split.is_announced[next++];
+  }
+  Parts whole;
+  whole.has_directories = base.has_directories || split.has_directories;
+  size_t removed = 0;
+  std::set<std::pair<std::string_view, uint32_t>> added;
+  for (size_t i = next; i < split.entries.size(); ++i) {
+    if (split.entries[i].path.empty()) return broken("does not fit the shared index");
+    added.emplace(split.entries[i].path, split.entries[i].stage);
+  }
+  for (size_t i = 0; i < base.entries.size(); ++i) {
+    bool is_removed = removed < link.removed.size() && link.removed[removed] == i;
+    removed += is_removed;
+    if (is_removed || added.contains({base.entries[i].path, base.entries[i].stage})) continue;
+    whole.entries.push_back(std::move(base.entries[i]));
+    whole.is_announced.push_back(base.is_announced[i]);
+  }
+  if (removed < link.removed.size()) return broken("does not fit the shared index");
+  for (size_t i = next; i < split.entries.size(); ++i) {
+    whole.entries.push_back(std::move(split.entries[i]));
+    whole.is_announced.push_back(split.is_announced[i]);
+  }
+  return whole;
+}
+
 }  // namespace
 
-Result<Index> parse_index(std::string_view bytes, size_t id_size) { return Reader(bytes, id_size).read(); }
+Result<Index> parse_index(std::string_view bytes, size_t id_size, const SharedIndex& shared) {
+  Parts parts = TRY(Reader(bytes, id_size).read());
+  if (parts.link) {
+    if (!shared) return broken("is split into two files");
+    Parts base;
+    if (!parts.link->shared.empty()) {
+      std::string other = TRY(shared(parts.link->shared));
+      base = TRY(Reader(other, id_size).read());
+    }
+    if (base.link) return broken("is split into more than two files");
+    parts = TRY(put_over(std::move(base), std::move(parts)));
+  }
+  Index index{.entries = {}, .has_directories = parts.has_directories};
+  for (size_t i = 0; i < parts.entries.size(); ++i)
+    if (!parts.is_announced[i]) index.entries.push_back(std::move(parts.entries[i]));
+  return index;
+}
 
 }  // namespace bottle::git

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,8 @@ struct IndexEntry {
   std::string path, mode, object;  // the mode as git writes it, such as 100644; the path is unchecked
   uint32_t size = 0;               // of the file in the work tree when it was staged, in bytes, modulo 2^32
   uint32_t stage = 0;              // 1 to 3 in an unresolved merge: the common version, ours, theirs
+  uint64_t modified = 0;           // when that file was modified, in nanoseconds since 1970
+  bool is_hidden = false;          // the checkout leaves the file out, as a sparse checkout does (skip-worktree)
 };
 
 struct Index {
@@ -21,10 +24,13 @@ struct Index {
   bool has_directories = false;  // it stands for some directories as a whole, which are not in `entries`
 };
 
+// Returns the bytes of the file sharedindex.ID, which an index that is split into two files builds on.
+using SharedIndex = std::function<Result<std::string>(const std::string& id)>;
+
 // Reads versions 2 to 4. `id_size` is the number of bytes of an object id: 20 or 32. Leaves out files that `git add
 // --intent-to-add` announced, because the index has no content of theirs. Does not verify the checksum, which git need
-// not write. Fails with Code::protocol for what git would refuse, and for an index that is split into two files. Fails
-// with Code::limit if there are more than a million entries, or more than 128 MB of paths.
-Result<Index> parse_index(std::string_view bytes, size_t id_size);
+// not write. Fails with Code::protocol for what git would refuse, and without `shared` for an index that is split into
+// two files. Fails with Code::limit if there are more than a million entries, or more than 128 MB of paths.
+Result<Index> parse_index(std::string_view bytes, size_t id_size, const SharedIndex& shared = nullptr);
 
 }  // namespace bottle::git
