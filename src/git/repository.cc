@@ -77,7 +77,8 @@ Result<std::string> pointed_to(const std::string& top, const std::string& marker
   std::string git_dir = text.starts_with(kBegin) ? resolve(top, text.substr(kBegin.size())) : "";
   if (git_dir.empty() || !is_directory(git_dir))
     return fail(Code::invalid, shown(marker) + " was not made by git, or does not lead to a repository",
-                "remove it, or repair the link with `git worktree repair` or `git submodule update`");
+                "if it belongs to a repository that was moved, run this in that repository: git worktree repair " +
+                    shell_word(top) + "; otherwise remove " + shell_word(marker));
   return git_dir;
 }
 

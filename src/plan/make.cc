@@ -7,6 +7,7 @@
 
 #include "base/ids.h"
 #include "base/text/json.h"
+#include "base/text/line.h"
 #include "base/text/shell_word.h"
 #include "plan/image_names.h"
 #include "plan/plan.h"
@@ -391,7 +392,9 @@ Result<> check_limits(const Plan& plan) {
 }
 
 Result<> check_text(const Plan& plan) {
-  if (!is_utf8(plan.workspace)) return fail(Code::invalid, "the path of the workspace is not UTF-8");
+  if (!is_utf8(plan.workspace))
+    return fail(Code::invalid, "the path of the workspace is not UTF-8: " + one_line(plan.workspace, 4096),
+                "rename the part that is not UTF-8, or start in a copy of the directory whose path is UTF-8");
   if (!is_utf8(plan.prompt)) return fail(Code::invalid, "the prompt is not UTF-8");
   for (const auto& word : plan.command)
     if (!is_utf8(word)) return fail(Code::invalid, "an argument for the agent is not UTF-8");

@@ -255,6 +255,15 @@ TEST(Make, RefusesABadSessionName) {
   }
 }
 
+TEST(Make, SaysWhatToDoAboutAPathThatIsNotUtf8) {
+  Facts f = facts();
+  f.workspace = "/home/me/caf\xe9";
+  auto plan = make(manifest::builtin(), {.agent = "shell"}, f);
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().what, "the path of the workspace is not UTF-8: /home/me/caf\\xe9");
+  EXPECT_NE(plan.error().todo.find("rename the part"), std::string::npos);
+}
+
 TEST(Surroundings, TimeZoneAndColorsGoAlong) {
   Facts f = facts();
   f.time_zone = "Europe/Berlin";

@@ -9,6 +9,8 @@ import time
 import pytest
 
 import world as world_module
+from printed import command_in, run_printed, stand_in
+
 
 @pytest.fixture(scope="module")
 def far(world):
@@ -197,6 +199,9 @@ def test_a_changed_host_key_is_refused_regardless_of_the_configuration(remote, f
             file.write("%s %s %s\n" % (far.ip, other[0], other[1]))
         session = start(remote, far, "true")
         assert session.status == 125 and "different host key" in session.err, session.explain()
+        # The real one would change the file of the user who runs the tests, whatever HOME is.
+        path = stand_in(remote, "ssh-keygen", 'echo "$*"\n')
+        assert run_printed(remote, command_in(session.err, "ssh-keygen"), PATH=path).stdout == "-R %s\n" % far.ip
         open(far.path("known_hosts"), "w").close()
         session = start(remote, far, "true")
         assert session.status == 125 and "host key of" in session.err and "not known" in session.err, session.explain()

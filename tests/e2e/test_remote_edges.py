@@ -9,6 +9,7 @@ import signal
 import pytest
 
 import world as world_module
+from printed import sudo_is_asked
 from test_remote import background, far, remote, running, start, supervisor_of  # noqa: F401  (fixtures)
 
 
@@ -34,11 +35,13 @@ def changed(far, **account):
 def refused(remote, far, *words):
     session = start(remote, far, "true")
     assert session.status == 125 and all(word in session.err for word in words), session.explain()
+    return session.err
 
 
 def test_a_remote_user_without_a_login_shell(remote, far):  # noqa: F811
     with changed(far, shell="/usr/sbin/nologin"):
-        refused(remote, far, "has no login shell", "chsh")
+        said = refused(remote, far, "has no login shell")
+    sudo_is_asked(remote, said, "chsh", "-s", "/bin/sh", "USER")
 
 
 def test_a_remote_home_directory_that_is_mounted_noexec(remote, far):  # noqa: F811
@@ -65,9 +68,10 @@ def test_a_remote_engine_that_the_user_may_not_use(remote, far):  # noqa: F811
     mode = os.stat(far.socket).st_mode
     os.chmod(far.socket, 0o600)
     try:
-        refused(remote, far, "has a container engine that you may not use", "usermod -aG docker")
+        said = refused(remote, far, "has a container engine that you may not use")
     finally:
         os.chmod(far.socket, mode)
+    sudo_is_asked(remote, said, "usermod", "-aG", "docker", "me", USER="me")
 
 
 @pytest.mark.parametrize("command", ["false", "sh -c 'echo no way >&2'"])  # ssh discards what it prints

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from printed import sudo_is_asked
 from test_remote import background, far, remote, running, start  # noqa: F401  (fixtures)
 
 
@@ -183,6 +184,7 @@ sys.exit(child.wait())
     done = remote.bottle("remote", "check", far.target, "--json", env=env)
     found = {f["code"]: f for f in json.loads(done.stdout)["findings"]}
     assert done.returncode == 1 and found["clock"]["severity"] == "fail" and "1440 minutes" in found["clock"]["what"], found
+    sudo_is_asked(remote, found["clock"]["todo"], "timedatectl", "set-ntp", "true")
     session = start(remote, far, "true", env=env)
     assert session.status == 125 and "clock" in session.err and far.left() == [], session.explain()
     # The clock was right the last time, so the start has begun when this is noticed.

@@ -1,5 +1,7 @@
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "app/commands/commands.h"
 #include "app/output/output.h"
@@ -17,15 +19,18 @@ Result<> discard(const std::string& session, bool yes) {
     if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "nothing was removed");
   }
   size_t refs = 0;
+  std::vector<std::string> gone;
   for (const auto& place : results.places) {
     auto dropped = workspace::drop_refs(place, session);
     if (!dropped && dropped.error().code != Code::not_found)
       return std::unexpected(std::move(dropped.error()).during("removing refs of " + place));
+    if (!dropped) gone.push_back(dropped.error().what + "; " + dropped.error().todo);
     refs += dropped.value_or(0);
   }
   std::error_code error;
   std::filesystem::remove_all(results.directory, error);
   if (error) return fail(Code::unavailable, "removing " + results.directory + ": " + error.message());
+  for (const auto& line : gone) say(line);
   print("removed " + std::to_string(refs) + (refs == 1 ? " ref" : " refs") + " and " + results.directory);
   return {};
 }

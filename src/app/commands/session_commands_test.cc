@@ -212,7 +212,11 @@ TEST_F(Commands, apply_changes_the_directory_or_nothing) {
   EXPECT_EQ(answer.status, 0) << answer.err;
   EXPECT_EQ(answer.out, "applied to " + home() + "/work\n");
   EXPECT_EQ(read("work/note"), "tab\there\n");
-  expect_refused(bottle({"apply", "one"}), "does not apply to " + home() + "/work", "nothing was changed");
+  expect_refused(bottle({"apply", "one"}), "does not apply to " + home() + "/work: its changes are already there",
+                 "nothing was changed");
+  write("work/note", "mine\n");
+  expect_refused(bottle({"apply", "one"}), "does not apply to " + home() + "/work: error: note: already exists",
+                 "nothing was changed");
 }
 
 TEST_F(Commands, discard_asks_before_it_removes) {

@@ -43,7 +43,7 @@ Result<Results> changes_of(const std::string& session) {
     return fail(Code::not_found, "session " + session + " has no patch; what it left is on refs",
                 "`git -C " + shell_word(results.places[0]) + " for-each-ref refs/bottle/" + session + "` lists them");
   if (results.patches.empty() && results.copies.empty())
-    return fail(Code::not_found, "session " + session + " changed no files",
+    return fail(Code::not_found, "session " + session + " changed no files that a patch could hold",
                 "`bottle logs " + session + "` shows what came back");
   return results;
 }

@@ -40,7 +40,7 @@ Result<Endpoint> from_context(const std::string& config, const std::string& cont
   }
   if (url) return from_url(*url, "the docker context " + context);
   return fail(Code::not_found, "the docker context " + context + " does not exist",
-              "choose another one with `docker context use`; `docker context ls` lists them");
+              "choose another one, for example with `docker context use default`; `docker context ls` lists them");
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "workspace/receiving/take.h"
 
+#include <sys/stat.h>
+
 #include <filesystem>
 
 #include "base/defer.h"
@@ -34,17 +36,24 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
   });
   git::Runner git = TRY(git::Runner::make(state));
   std::vector<git::Directory> views;
-  for (const auto& patch : patches)
+  for (const auto& patch : patches) {
+    struct stat st{};
+    if (::lstat(patch.directory.c_str(), &st) != 0 || !S_ISDIR(st.st_mode))
+      return fail(Code::not_found, one_line(patch.directory, 4096) + " is no longer there",
+                  "if you moved it, run this in its new place: git apply " + shell_word(patch.file));
     views.push_back(TRY(view_of(patch.directory, state + "/" + std::to_string(views.size()))));
+  }
   for (bool only_check : {true, false})
     for (size_t i = 0; i < patches.size(); ++i) {
       std::vector<std::string> words = {"apply", "--whitespace=nowarn"};
       if (only_check) words.emplace_back("--check");
       words.push_back(patches[i].file);
-      auto done = TRY(git.run(words, {.in = views[i], .work_tree = patches[i].directory}));
-      if (done.status != 0)
-        return fail(Code::conflict, "the patch does not apply to " + one_line(patches[i].directory, 4096) + ": " +
-                                        folded(done.complaint, 1000));
+      const git::Runner::Options there{.in = views[i], .work_tree = patches[i].directory};
+      auto done = TRY(git.run(words, there));
+      if (done.status == 0) continue;
+      bool is_there = TRY(git.agrees({"apply", "--whitespace=nowarn", "--reverse", "--check", patches[i].file}, there));
+      return fail(Code::conflict, "the patch does not apply to " + one_line(patches[i].directory, 4096) + ": " +
+                                      (is_there ? "its changes are already there" : folded(done.complaint, 1000)));
     }
   return {};
 }
@@ -80,6 +89,12 @@ std::string copy_command(const std::string& from, const std::string& to) {
 }
 
 Result<size_t> drop_refs(const std::string& directory, const std::string& session) {
+  struct stat st{};
+  if (::lstat(directory.c_str(), &st) != 0)
+    return fail(Code::not_found, one_line(directory, 4096) + " is no longer there",
+                "if you moved it, this removes the session's refs in its new place: git for-each-ref "
+                "--format='delete %(refname)' " +
+                    shell_word("refs/bottle/" + session) + " | git update-ref --stdin");
   auto repository = TRY(git::find(directory));
   if (!repository) return size_t{0};
   std::vector<std::string> names;

@@ -15,7 +15,8 @@ struct Patch {
 
 // Applies patches to working trees, either all of them or none. Works like `git apply`, in a git directory that belongs
 // to bottle: commands from the repository's settings do not run. `scratch` is a directory that belongs to bottle; it is
-// made if necessary. Fails with Code::conflict and git's message if a patch does not fit. Blocks while it runs git.
+// made if necessary. Fails with Code::conflict and git's message if a patch does not fit, and with Code::not_found if a
+// directory no longer exists. Blocks while it runs git.
 Result<> apply(const std::vector<Patch>& patches, const std::string& scratch);
 
 // Returns the command that copies the files in the directory `from` over those in the directory `to`. The command
@@ -25,7 +26,7 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch);
 std::string copy_command(const std::string& from, const std::string& to);
 
 // Removes the session's refs from the repository that contains the directory. Returns how many there were, or 0 if
-// there is no repository.
+// there is no repository. Fails with Code::not_found if the directory no longer exists.
 Result<size_t> drop_refs(const std::string& directory, const std::string& session);
 
 }  // namespace bottle::workspace
