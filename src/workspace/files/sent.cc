@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/files/beneath.h"
@@ -66,6 +67,12 @@ bool take(Sent& sent, std::string_view line) {
 }
 
 }  // namespace
+
+bool is_settings_file(std::string_view name) {
+  constexpr std::string_view kFiles[] = {"config",          "config.worktree", "description", "shallow",
+                                         "info/attributes", "info/exclude",    "info/grafts", "info/sparse-checkout"};
+  return std::ranges::find(kFiles, name) != std::end(kFiles);
+}
 
 Result<Recorder> Recorder::make(const std::string& directory) {
   Recorder recorder;

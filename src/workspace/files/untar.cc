@@ -128,7 +128,7 @@ Result<TarEntry> read_entry(const char* block, uint64_t size, uint64_t mode, con
   bool sparse =
       std::any_of(extra.begin(), extra.end(), [](const auto& e) { return e.first.starts_with("GNU.sparse"); });
   char type = block[156];
-  entry.mode = static_cast<int>(mode & 0777);
+  entry.mode = static_cast<int>(mode & 07777);
   if (type == '0' || type == '\0' || type == '7') entry.kind = sparse ? TarEntry::Kind::other : TarEntry::Kind::file;
   else if (type == '5') entry.kind = TarEntry::Kind::directory;
   else if (type == '2') entry.kind = TarEntry::Kind::symlink;

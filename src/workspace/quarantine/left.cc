@@ -108,8 +108,13 @@ class Comparison {
       }
     for (const auto& [path, file] : q_.sent)
       if (!q_.untouched.contains(path) && !q_.written.contains(path) && !q_.links.contains(path) &&
-          !q_.aliases.contains(path))
+          !q_.aliases.contains(path) && !q_.hidden.contains(path))
         gone_.insert(path);
+    // A file that is on the disk, or was never sent, is not one that the agent hid.
+    std::erase_if(q_.hidden, [&](const auto& path) {
+      return !q_.sent.contains(path) || q_.untouched.contains(path) || q_.written.contains(path) ||
+             q_.links.contains(path) || q_.aliases.contains(path);
+    });
     return {};
   }
 

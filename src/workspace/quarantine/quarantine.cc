@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <optional>
@@ -12,43 +13,22 @@
 #include "base/files/file.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
-#include "git/formats/formats.h"
 #include "workspace/files/blob_id.h"
 #include "workspace/files/paths.h"
 #include "workspace/files/untar.h"
+#include "workspace/quarantine/names.h"
 #include "workspace/quarantine/ref_files.h"
 
 namespace bottle::workspace {
 namespace {
 
-using Path = std::vector<std::string>;
-
 constexpr size_t kMostPacks = 1000, kLongestLink = 4095, kEntryCost = 512, kMostEmpty = 10'000;
-constexpr size_t kMostIndexes = 100;
+constexpr size_t kMostIndexes = 100, kMostPermissions = 1000;
+// Limit in bytes for the path of a directory in the archive. What lies below a longer one may have a path of more than
+// the 4095 bytes that a system call takes. The engine leaves that out and does not say so.
+constexpr size_t kLongestWhole = 3500;
 constexpr int kPackPatience = 600;             // seconds for all packs together
 constexpr uint64_t kComparedAtMost = 4 << 20;  // a larger file is written before it is known whether it changed
-
-bool hex(std::string_view text) {
-  return !text.empty() && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
-// Returns whether the path, which is below a git directory, is a loose object.
-bool is_loose_object(const Path& p) {  // components: objects, xx, yyyy…
-  return p.size() == 3 && p[0] == "objects" && p[1].size() == 2 && hex(p[1]) &&
-         (p[2].size() == 38 || p[2].size() == 62) && hex(p[2]);
-}
-
-// Returns whether the path is a pack. Indexes are not taken: they are built anew, which reads and checks every object
-// of the pack.
-bool is_pack(const Path& p) {
-  return p.size() == 3 && p[0] == "objects" && p[1] == "pack" && p[2].starts_with("pack-") && p[2].ends_with(".pack") &&
-         p[2].size() < 100 && hex(std::string_view(p[2]).substr(5, p[2].size() - 10));
-}
-
-// Returns whether the path is the index of the repository or of one of its work trees.
-bool is_index(const Path& p) {
-  return p.back() == "index" && (p.size() == 1 || (p.size() == 3 && p[0] == "worktrees"));
-}
 
 // The limit for all quarantines of one archive together.
 struct Budget {
@@ -84,6 +64,7 @@ class Filler {
         q_.untouched.erase(name);
         done = TRY(tree_.directory(path));
         if (done && q_.empty_directories.size() < kMostEmpty) q_.empty_directories.insert(name);
+        note_permissions(name, e, 0755);
         break;
       case TarEntry::Kind::file:
         done = TRY(file(path, e, body));
@@ -100,6 +81,16 @@ class Filler {
     }
     if (!done) q_.leave(name, "not brought home, because it cannot be created at this path");
     return {};
+  }
+
+  // Reports a directory whose content may be missing in the archive, once for each such part of the tree.
+  void may_be_cut_off(const Path& path) {
+    std::string name = join(path);
+    q_.empty_directories.erase(name);
+    if (!cut_off_.empty() && name.starts_with(cut_off_ + "/")) return;
+    cut_off_ = name;
+    q_.leave(name.substr(0, 200) + "…",
+             "what lies below it may be missing, because the engine leaves out paths of more than 4095 bytes");
   }
 
   // Reports an entry that is left behind, unless the operator has an identical one.
@@ -156,6 +147,12 @@ class Filler {
   // Reports a whole repository once, not each of its files.
   void leave_repository(const std::string& git, const char* why) {
     if (q_.flagged.empty() || q_.flagged.back() != std::pair(q_.shown(git), std::string(why))) q_.leave(git, why);
+  }
+
+  // Notes permissions besides those that a commit can hold. All that is sent has those of a checkout.
+  void note_permissions(const std::string& name, const TarEntry& e, int sent) {
+    if (e.mode == sent) q_.permissions.erase(name);
+    else if (q_.permissions.size() < kMostPermissions) q_.permissions.insert(name);
   }
 
   // Notes that the directory of this path is not empty.
@@ -246,6 +243,7 @@ class Filler {
     q_.written.erase(name);
     if (same) q_.untouched.insert(name);
     else if (done) q_.written.insert(name);
+    if (same) note_permissions(name, e, was->second.mode == "100755" ? 0755 : 0644);
     return done || same;
   }
 
@@ -330,6 +328,7 @@ class Filler {
   Budget& budget_;
   Tree tree_, repository_;
   RefFiles refs_;
+  std::string cut_off_;  // the last directory whose content may be missing
   std::string content_, chunk_ = std::string(65536, '\0');
 };
 
@@ -356,7 +355,7 @@ class Unpacker {
     // The engine puts the directory's own name in front of every path.
     if (path && prefix_.empty() && !path->empty()) prefix_ = (*path)[0];
     if (!path || path->empty() || (*path)[0] != prefix_) {
-      parts_[0].q->leave(e.path.substr(0, 200), "not brought home, because the path leads out of the workspace");
+      parts_[0].q->leave(e.path.substr(0, 200), why_unsafe(e.path));
       return {};
     }
     path->erase(path->begin());
@@ -376,6 +375,11 @@ class Unpacker {
     for (const auto& component : own)
       if (is_git_directory(component))
         return part.filler->leave(own, e, body, "not brought home, because it belongs to a repository within the tree");
+    if (e.kind == TarEntry::Kind::directory && e.path.size() > kLongestWhole) {
+      TRY(part.filler->entry(own, e, body, std::nullopt));
+      part.filler->may_be_cut_off(own);
+      return {};
+    }
     return part.filler->entry(own, e, body, e.kind == TarEntry::Kind::hardlink ? target_of(e, part) : std::nullopt);
   }
 

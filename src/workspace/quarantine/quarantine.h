@@ -48,6 +48,9 @@ struct Quarantine {
   std::map<std::string, std::string> links;     // path → target; not yet made on the disk
   std::map<std::string, std::string> aliases;   // hard links to unchanged files: path → the other path
   std::set<std::string> empty_directories;      // directories that came back without anything in them
+  std::set<std::string> hidden;                 // files that the agent's checkout leaves out, as in a sparse checkout
+  std::set<std::string> permissions;            // what has other permissions than it was sent with; git has no place
+                                                // for them
   std::set<std::string> filters;                // names of the filters that the operator's git would run
   bool may_have_filters = false;                // whether a file that was not read may define more filters
   std::map<std::string, std::string> filtered;  // files in `written` that a git filter would convert: path → filter
@@ -55,12 +58,16 @@ struct Quarantine {
   git::Refs refs;                     // as in the agent's .git; unverified
   std::vector<std::string> stashes;   // object ids, oldest first; unverified
   std::string head;                   // "ref: refs/heads/x" or an object id; unverified
-  std::deque<std::string> detached;   // ids of commits that were checked out without a branch, oldest first; unverified
+  std::deque<std::string> detached;   // ids of commits that may be on no branch, oldest first; unverified
   std::set<std::string> other_names;  // names of symbolic refs
   std::string unread_refs;            // a file of refs that bottle cannot read; empty if it has read all refs
-  std::string settings;               // blob_id() of the configuration file that was sent; empty if it is not known
-  bool has_new_settings = false;      // the agent changed that file
-  // The agent's indexes, unread: name below the git directory ("index", "worktrees/x/index") → path of a copy.
+  // The files with git's settings that were sent, such as config and info/exclude: name → blob_id(). Empty if they are
+  // not known.
+  std::map<std::string, std::string> settings;
+  std::set<std::string> new_settings;  // those that the agent made, changed or removed
+  std::set<std::string> unfinished;    // what the agent had begun, such as "a merge", and the operator had not
+  // The agent's indexes, unread: name below the git directory ("index", "worktrees/x/index", and "sharedindex.ID" where
+  // they are split) → path of a copy.
   std::map<std::string, std::string> indexes;
   std::set<std::string> to_convert;  // files that came back as they were sent; compare() adds their blobs to
                                      // Left::contents

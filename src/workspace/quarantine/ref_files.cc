@@ -1,12 +1,16 @@
 #include "workspace/quarantine/ref_files.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "base/text/words.h"
 #include "git/formats/formats.h"
 #include "workspace/files/blob_id.h"
 #include "workspace/files/lines.h"
+#include "workspace/files/sent.h"
 
 namespace bottle::workspace {
 namespace {
@@ -61,11 +65,41 @@ Result<> RefFiles::take(const std::string& name, const Source& body) {
   if (name.starts_with("refs/")) return loose(name, body);
   if (name == "packed-refs") return packed(body);
   if (name == "logs/refs/stash") return stashes(body);
-  if (name == "config" && !q_.settings.empty()) {
-    auto text = TRY(text_of(body, kLargestSettings));
-    q_.has_new_settings = !text || blob_id(*text) != q_.settings;
-  }
+  if (is_settings_file(name)) return settings(name, body);
+  note_unfinished(name);
+  if (name == "MERGE_HEAD") return merged(body);
   return {};  // config, logs and info are never taken
+}
+
+Result<> RefFiles::settings(const std::string& name, const Source& body) {
+  if (q_.settings.empty()) return {};
+  settings_.insert(name);
+  auto text = TRY(text_of(body, kLargestSettings));
+  auto sent = q_.settings.find(name);
+  bool is_same = text && sent != q_.settings.end() && blob_id(*text) == sent->second;
+  // A file without rules is like none.
+  if (!is_same && (sent != q_.settings.end() || !text || !text->empty())) q_.new_settings.insert(name);
+  return {};
+}
+
+// The file of such a state names it. A state that the operator's repository was in already is not the agent's.
+void RefFiles::note_unfinished(const std::string& name) {
+  constexpr std::pair<std::string_view, const char*> kStates[] = {
+      {"MERGE_HEAD", "a merge"},         {"CHERRY_PICK_HEAD", "a cherry-pick"},
+      {"REVERT_HEAD", "a revert"},       {"rebase-merge/head-name", "a rebase"},
+      {"rebase-apply/next", "a rebase"}, {"BISECT_LOG", "a bisection"}};
+  for (const auto& [file, state] : kStates)
+    if (name == file && (q_.git_dir.empty() || ::access((q_.git_dir + "/" + name).c_str(), F_OK) != 0))
+      q_.unfinished.insert(state);
+}
+
+// Notes the commits that an unfinished merge has as further parents, which may be on no branch.
+Result<> RefFiles::merged(const Source& body) {
+  std::string text = TRY(text_of(body, kLongestRef)).value_or("");
+  each_line(text, [&](std::string_view line) {
+    if (std::string id(line); git::is_object_id(id)) note_detached(id);
+  });
+  return {};
 }
 
 Result<> RefFiles::loose(const std::string& name, const Source& body) {
@@ -100,18 +134,29 @@ Result<> RefFiles::stashes(const Source& body) {
   return {};
 }
 
-// Notes the commits that were checked out without a branch until something else was checked out. No ref has them, and
-// git itself warns of that.
+// Notes the commits that were checked out without a branch until something else was checked out, of which git itself
+// warns, and those that `git reset` took off a branch. Of a branch that was checked out, notes the last commit: the
+// branch may have been removed since. Each line is "OLD NEW who when<TAB>what".
 Result<> RefFiles::checkouts(const Source& body) {
   std::string text = TRY(end_of(body, kLargestLog));
   each_line(text, [&](std::string_view line) {
-    constexpr std::string_view kFrom = "\tcheckout: moving from ";
-    size_t at = line.find(kFrom);
-    if (at == std::string_view::npos) return;
-    line.remove_prefix(at + kFrom.size());
-    if (std::string id(line.substr(0, line.find(' '))); git::is_object_id(id)) note_detached(id);
+    constexpr std::string_view kFrom = "checkout: moving from ", kReset = "reset: moving to ";
+    std::string old(line.substr(0, line.find(' ')));
+    std::string_view what = line.substr(std::min(line.find('\t'), line.size() - 1) + 1);
+    if (what.starts_with(kReset) && git::is_object_id(old) && !line.substr(old.size() + 1).starts_with(old))
+      note_detached(old);
+    if (!what.starts_with(kFrom)) return;
+    what.remove_prefix(kFrom.size());
+    std::string from(what.substr(0, what.find(' ')));
+    if (git::is_object_id(from)) note_detached(from);
+    else if (git::is_object_id(old)) note_left(std::move(from), std::move(old));
   });
   return {};
+}
+
+void RefFiles::note_left(std::string branch, std::string id) {
+  left_.emplace_back("refs/heads/" + branch, std::move(id));
+  if (left_.size() > kMostDetached) left_.pop_front();
 }
 
 // Keeps only the newest ones, because git runs once for each.
@@ -129,6 +174,12 @@ void RefFiles::end() {
   // A loose ref is newer than a packed one.
   for (auto& [name, id] : packed_) q_.refs.emplace(name, id);
   std::erase_if(q_.refs, [](const auto& ref) { return ref.first.starts_with("refs/bottle/"); });
+  if (q_.unread_refs.empty())
+    for (auto& [branch, id] : left_)
+      if (!q_.refs.contains(branch)) note_detached(std::move(id));
+  if (q_.head.empty()) return;  // the repository did not come back
+  for (const auto& [name, id] : q_.settings)
+    if (!settings_.contains(name)) q_.new_settings.insert(name);
 }
 
 }  // namespace bottle::workspace

@@ -10,7 +10,7 @@
 namespace bottle::workspace {
 namespace {
 
-constexpr size_t kMostNamed = 8, kMostRefs = 200, kMostPlaces = 20;
+constexpr size_t kMostNamed = 8, kMostRefs = 200, kMostPlaces = 20, kMostStashes = 5;
 
 std::string counted(uint64_t count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
@@ -49,6 +49,7 @@ class Writer {
         if (each.name == ref) from = "   (" + one_line(each.from, 300) + ")";
       add("  " + ref + from);
     }
+    of_left_commits(home);
     std::string git = "git ";
     if (!place.empty() || in_.elsewhere) git += "-C " + shell_word(home.quarantine().source) + " ";
     bool brought = !home.whole().empty() && home.bundle().empty();
@@ -73,6 +74,7 @@ class Writer {
     if (brought && home.left().was_changed)
       add("Some of these files had changes that you had not committed. The patch applies to the files as they were "
           "sent.");
+    of_stashes(home, git);
     for (const auto& staged : home.staged()) {
       add("Some content was only staged, and is in no file and no commit: " + some_of(staged.paths) + ". To see what " +
           (staged.work_tree.empty() ? "was" : one_line("the work tree " + staged.work_tree + " had")) + " staged:");
@@ -107,9 +109,14 @@ class Writer {
 
   void of_rest(const Back& back, const std::vector<std::unique_ptr<Homecoming>>& all) {
     uint64_t gone = 0, files = 0;
-    std::vector<std::string> empty, removed, settings, kept;
+    std::vector<std::string> empty, removed, settings, kept, unfinished, permissions, hidden, without_git;
     for (const auto& home : all) {
-      if (home->quarantine().has_new_settings) settings.push_back(home->quarantine().git_at + "/config");
+      const auto& q = home->quarantine();
+      if (home->lost_git()) without_git.push_back(q.git_at);
+      for (const auto& name : q.new_settings) settings.push_back(q.git_at + "/" + name);
+      for (const auto& state : q.unfinished) unfinished.push_back(state + (q.place.empty() ? "" : " in " + q.place));
+      for (const auto& path : q.permissions) permissions.push_back(q.shown(path));
+      for (const auto& path : q.hidden) hidden.push_back(q.shown(path));
       empty.insert(empty.end(), home->empty_directories().begin(), home->empty_directories().end());
       for (const auto& ref : home->removed_refs())
         removed.push_back(ref + (home->quarantine().place.empty() ? "" : " in " + home->quarantine().place));
@@ -130,6 +137,16 @@ class Writer {
       add("The agent made empty directories, which no commit and no patch can hold: " + some_of(empty));
     if (!settings.empty())
       add("The agent changed git's settings in its copy. Yours are unchanged: " + some_of(settings));
+    if (!unfinished.empty())
+      add("The agent left this unfinished in its copy: " + some_of(unfinished) +
+          ". What came home are the files as they were at that moment.");
+    if (!permissions.empty())
+      add("The agent changed permissions that no commit and no patch can hold: " + some_of(permissions));
+    if (!hidden.empty())
+      add("The agent's git leaves " + counted(hidden.size(), "file") +
+          " out of its checkout, which does not count as removing them: " + some_of(hidden));
+    if (!without_git.empty())
+      add("The agent removed git's directory in its copy, or broke it. Yours is unchanged: " + some_of(without_git));
     if (!removed.empty()) add("The agent removed refs in its copy. Yours are unchanged: " + some_of(removed));
     if (back.skipped)
       add(std::to_string(back.skipped) + (back.skipped == 1 ? " entry was" : " entries were") + " not brought home.");
@@ -150,6 +167,23 @@ class Writer {
         " converts them, and bottle does not run filters: " + some_of(names) +
         ". To take these files, copy them; `git add` then runs the filter:");
     add("  " + copy_command(home.filtered(), home.quarantine().source));
+  }
+
+  void of_stashes(const Homecoming& home, const std::string& git) {
+    std::vector<std::string> stashes;
+    for (const auto& ref : home.refs())
+      if (ref.find("/stash/") != std::string::npos) stashes.push_back(ref);
+    for (size_t i = 0; i < std::min(stashes.size(), kMostStashes); ++i)
+      take(git + "stash apply " + shell_word(stashes[i]));
+    if (stashes.size() > kMostStashes)
+      add("  and " + std::to_string(stashes.size() - kMostStashes) + " more stashes in the same way");
+  }
+
+  // Says why there are commits on refs that the agent has no branch for.
+  void of_left_commits(const Homecoming& home) {
+    auto is_left = [](const std::string& ref) { return ref.find("/heads/bottle-detached-") != std::string::npos; };
+    if (std::ranges::any_of(home.refs(), is_left))
+      add("No branch of the agent has the commits on refs with \"bottle-detached\": it left them, or took them back.");
   }
 
   void of_bundle(const Homecoming& home, const std::string& git) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <set>
@@ -87,6 +88,13 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
 }
 
 }  // namespace
+
+std::string why_unwritable(const git::Repository& repository) {
+  for (const std::string& path : {repository.objects[0], repository.common_dir, repository.common_dir + "/refs"})
+    if (::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0)
+      return one_line(path, 4096) + " cannot be written to: " + std::generic_category().message(errno);
+  return "";
+}
 
 uint64_t size_of(const std::string& objects) {
   uint64_t bytes = 0;

@@ -19,6 +19,9 @@ struct Room {
 
 uint64_t size_of(const std::string& objects);
 
+// Returns why the operator's repository cannot be written to, or an empty string if its directories are writable.
+std::string why_unwritable(const git::Repository& repository);
+
 // Returns the commits of the operator's refs whose objects exist. What they reach need not be brought or checked.
 Result<std::vector<std::string>> known_commits(const Quarantine& q, const git::Runner& git,
                                                const git::Repository& repository, const std::string& base);

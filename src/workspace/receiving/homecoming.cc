@@ -27,14 +27,6 @@ namespace {
 constexpr const char* kOverruled = "* -filter !working-tree-encoding !diff !merge\n";
 constexpr size_t kLongestTarget = 4096, kMostTaken = 1000, kShortId = 12;
 
-// Returns why the operator's repository cannot be written to, or an empty string if its directories are writable.
-std::string why_unwritable(const git::Repository& repository) {
-  for (const std::string& path : {repository.objects[0], repository.common_dir, repository.common_dir + "/refs"})
-    if (::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0)
-      return one_line(path, 4096) + " cannot be written to: " + std::generic_category().message(errno);
-  return "";
-}
-
 }  // namespace
 
 // Makes the quarantine's repository. It uses the objects and the shallow boundary of the operator's repository.
@@ -79,8 +71,11 @@ Result<> Homecoming::read_sent_files(const std::optional<Sent>& sent) {
   if (sent) {
     q_.record = in_.record;
     start_ = sent->start;
-    if (auto settings = sent->settings.find(q_.git_at + "/config"); settings != sent->settings.end())
-      q_.settings = settings->second;
+    std::string below = q_.git_at + "/";
+    for (auto file = sent->settings.lower_bound(below); file != sent->settings.end(); ++file) {
+      if (!file->first.starts_with(below)) break;
+      if (std::string name = file->first.substr(below.size()); is_settings_file(name)) q_.settings[name] = file->second;
+    }
     return {};
   }
   std::vector<std::string> links;
@@ -318,8 +313,13 @@ Conversions Homecoming::conversions() const {
   return how;
 }
 
-// Finds the directories without files that the agent made: git has no place for them.
-Result<> Homecoming::look_for_empty_directories() {
+// Finds the directories without files that the agent made: git has no place for them. Of a new directory, no
+// permissions are known.
+Result<> Homecoming::look_at_directories() {
+  std::erase_if(q_.permissions, [&](const std::string& path) {
+    struct stat st{};
+    return !q_.sent.contains(path) && ::lstat((q_.source + "/" + path).c_str(), &st) != 0;
+  });
   std::vector<std::string> made;
   for (const auto& path : q_.empty_directories) {
     struct stat st{};
@@ -339,7 +339,7 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
   auto left = compare(q_, git_, conversions(), base_, head_, submodules, message);
   if (!left && head_ != base_) left = compare(q_, git_, conversions(), base_, base_, submodules, message);
   left_ = TRY(std::move(left));
-  TRY(look_for_empty_directories());
+  TRY(look_at_directories());
   auto changes = left_.changes;
   changes.insert(changes.end(), left_.filtered.begin(), left_.filtered.end());
   TRY(inspection_->take(changes, ""));

@@ -66,6 +66,8 @@ class Homecoming {
   const Inspection& inspection() const { return *inspection_; }
   bool is_repository() const { return origin_.repository.has_value(); }
   bool is_unborn() const { return q_.is_unborn; }
+  // What came back besides the files is no repository.
+  bool lost_git() const { return is_repository() && !q_.head.starts_with("ref: refs/") && !git::is_object_id(q_.head); }
   const std::string& compared_with() const { return compared_with_; }  // a commit or a tree, for `git diff`
   // Refs of the operator that the agent removed from its copy.
   const std::vector<std::string>& removed_refs() const { return removed_refs_; }
@@ -83,7 +85,7 @@ class Homecoming {
  private:
   Result<> read_sent_files(const std::optional<Sent>& sent);
   Result<> make_links();
-  Result<> look_for_empty_directories();
+  Result<> look_at_directories();
   std::map<std::string, std::string> wanted_refs() const;
   Result<> add_detached(std::map<std::string, std::string>& wanted) const;
   Result<> look_for_only_branch();

@@ -40,6 +40,34 @@ std::optional<std::string> operators_own(const Quarantine& q, const std::string&
   return directory ? directory->read(name, kLargestIndex).value_or(std::nullopt) : std::nullopt;
 }
 
+bool is_shared(const std::string& name) { return name.find("sharedindex.") != std::string::npos; }
+
+// Reads one of q.indexes.
+Result<git::Index> read_index(const Quarantine& q, const std::string& name, size_t id_size) {
+  std::string bytes = TRY(read_file(q.indexes.at(name), kLargestIndex));
+  return git::parse_index(bytes, id_size, [&](const std::string& id) -> Result<std::string> {
+    auto other = q.indexes.find(name.substr(0, name.rfind('/') + 1) + "sharedindex." + id);
+    if (other == q.indexes.end()) return fail(Code::not_found, "the file that it builds on is missing");
+    return read_file(other->second, kLargestIndex);
+  });
+}
+
+// Reads the index of the operator's own repository.
+Result<git::Index> read_own_index(const Quarantine& q, size_t id_size) {
+  auto bytes = operators_own(q, "index");
+  if (!bytes) return fail(Code::not_found, "there is no index");
+  return git::parse_index(*bytes, id_size, [&](const std::string& id) -> Result<std::string> {
+    auto shared = operators_own(q, "sharedindex." + id);
+    return shared ? Result<std::string>(std::move(*shared)) : fail(Code::not_found, "there is no such file");
+  });
+}
+
+bool is_the_operators(const Quarantine& q, const std::string& index) {
+  auto bytes = read_file(q.indexes.at(index), kLargestIndex);
+  auto own = operators_own(q, index);
+  return bytes && own && *own == *bytes;
+}
+
 // Returns which of the ids are blobs there.
 Result<std::unordered_set<std::string>> blobs_in(const git::Runner& git, const std::vector<std::string>& ids,
                                                  git::Runner::Options where) {
@@ -122,9 +150,8 @@ class Examination {
       for (const auto& entry : git::list_tree(git_, id, q_.at()).value_or(std::vector<git::Entry>()))
         earlier.insert(entry.object);
     if (!earlier.empty())
-      if (auto own = operators_own(q_, "index"))
-        if (auto index = git::parse_index(*own, id_size))
-          for (const auto& entry : index->entries) found_.erase(entry.object);
+      if (auto index = read_own_index(q_, id_size))
+        for (const auto& entry : index->entries) found_.erase(entry.object);
     auto own = q_.at();
     own.objects = repository_.objects[0];  // without the objects that the agent made
     auto known = TRY(blobs_in(git_, ids(), own)), existing = TRY(blobs_in(git_, ids(), q_.at()));
@@ -217,10 +244,16 @@ std::string work_tree_of(const std::string& index) {
 
 void sort_indexes(Quarantine& q, size_t id_size) {
   for (auto each = q.indexes.begin(); each != q.indexes.end();) {
-    auto bytes = read_file(each->second, kLargestIndex);
-    auto index = bytes ? git::parse_index(*bytes, id_size) : std::unexpected(bytes.error());
+    if (is_shared(each->first)) {
+      ++each;
+      continue;
+    }
+    auto index = read_index(q, each->first, id_size);
     bool has_more = false;
     if (index) {
+      if (each->first == "index")
+        for (const auto& entry : index->entries)
+          if (entry.is_hidden) q.hidden.insert(entry.path);
       for (const auto& entry : index->entries) {
         if (!is_content(entry) || is_as_sent(q, entry)) continue;
         has_more = true;
@@ -228,7 +261,7 @@ void sort_indexes(Quarantine& q, size_t id_size) {
         if (sent != q.sent.end() && !sent->second.committed && q.untouched.contains(entry.path))
           q.to_convert.insert(entry.path);
       }
-    } else if (auto own = operators_own(q, each->first); !bytes || !own || *own != *bytes) {
+    } else if (!is_the_operators(q, each->first)) {
       q.leave(".git/" + each->first, "what is only staged was not brought home: " + index.error().what);
     }
     each = has_more ? std::next(each) : q.indexes.erase(each);
@@ -239,7 +272,8 @@ Result<std::vector<Staged>> only_staged(const Quarantine& q, const git::Runner& 
                                         size_t id_size, const CameHome& home, const std::string& message) {
   std::vector<Staged> all;
   for (const auto& [name, path] : q.indexes) {
-    auto index = TRY(git::parse_index(TRY(read_file(path, kLargestIndex)), id_size));
+    if (is_shared(name)) continue;
+    auto index = TRY(read_index(q, name, id_size));
     auto staged = TRY(Examination(q, git, repository, home, std::move(index)).run(id_size, message));
     if (!staged) continue;
     staged->work_tree = work_tree_of(name);

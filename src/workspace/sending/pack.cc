@@ -82,6 +82,23 @@ std::string without_credentials(std::string_view config) {
   return out;
 }
 
+// Returns the configuration without an extension that only changes how git writes the paths of work trees. git before
+// version 2.48, which the agent may have, refuses a repository with an extension that it does not know.
+std::string without_new_extensions(std::string_view config) {
+  std::string out;
+  bool is_extensions = false;
+  while (!config.empty()) {
+    std::string line = logical_line(config);
+    size_t section = end_of_section(line);
+    if (section > 0) is_extensions = lower(line.substr(0, section)).find("[extensions]") != line.npos;
+    size_t key = line.find_first_not_of(" \t", section);
+    bool is_new = is_extensions && key != line.npos && lower(line.substr(key)).starts_with("relativeworktrees");
+    if (is_new) line = section > 0 ? line.substr(0, section) + "\n" : "";
+    out += line;
+  }
+  return out;
+}
+
 // Returns whether the file is the configuration of a repository anywhere in the tree: also of a submodule, a bare
 // repository or a work tree.
 bool is_configuration(int directory, const std::string& name) {
@@ -91,6 +108,14 @@ bool is_configuration(int directory, const std::string& name) {
     return ::fstatat(directory, other, &st, AT_SYMLINK_NOFOLLOW) == 0;
   };
   return beside("HEAD") && (beside("objects") || beside("commondir"));
+}
+
+// Returns whether the file at `path` has settings of a repository. `directory` is where it lies.
+bool has_settings(int directory, const std::string& path, const std::string& name) {
+  bool info = path.ends_with("/info/" + name);
+  struct stat st{};
+  return is_settings_file(info ? "info/" + name : name) &&
+         ::fstatat(directory, info ? "../HEAD" : "HEAD", &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 // Returns whether the path holds refs of other sessions, which do not belong in this one. (Their objects are sent,
@@ -306,11 +331,17 @@ Result<> Packer::file(int fd, const std::string& name, const std::string& path) 
   ++summary_.files;
   int mode = mode_of(st.st_mode);
   if (is_configuration(fd, name)) {
-    std::string text = TRY(read_all(in.get(), path, kLargestConfig)), clean = without_credentials(text);
+    std::string text = without_new_extensions(TRY(read_all(in.get(), path, kLargestConfig)));
+    std::string clean = without_credentials(text);
     if (clean != text) summary_.warnings.push_back("credentials in " + one_line(path) + " were left out of the copy");
     TRY(note(path, mode == 0755 ? "100755" : "100644", blob_id(clean), clean));
     if (recorder_ && in_git_) recorder_->settings(place_ + path, blob_id(clean));
     return tar_.file(inside(path), mode, out_.uid, out_.gid, clean);
+  }
+  if (recorder_ && in_git_ && has_settings(fd, path, name)) {
+    std::string text = TRY(read_all(in.get(), path, kLargestConfig));
+    recorder_->settings(place_ + path, blob_id(text));
+    return tar_.file(inside(path), mode, out_.uid, out_.gid, text);
   }
   if (in_git_ && name == "packed-refs")
     return tar_.file(inside(path), mode, out_.uid, out_.gid, without_sessions(TRY(read_all(in.get(), path, SIZE_MAX))));

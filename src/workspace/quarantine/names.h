@@ -1,0 +1,26 @@
+// Tells from the names of an archive's entries what they are. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bottle::workspace {
+
+using Path = std::vector<std::string>;
+
+// Returns whether the path, which is below a git directory and not empty, is a loose object.
+bool is_loose_object(const Path& path);
+
+// Returns whether such a path is a pack. The indexes of packs are not taken: they are built anew, which reads and
+// checks every object of the pack.
+bool is_pack(const Path& path);
+
+// Returns whether such a path is the index of the repository or of one of its work trees, or what such an index builds
+// on.
+bool is_index(const Path& path);
+
+// Returns why safe_components() does not take a path of the archive.
+const char* why_unsafe(std::string_view path);
+
+}  // namespace bottle::workspace

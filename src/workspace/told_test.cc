@@ -1,0 +1,158 @@
+// Tests that changes besides those of files and refs are told: settings, permissions, unfinished merges, and what the
+// engine or git leaves out.
+#include "workspace/workspace_test.h"
+
+namespace bottle::workspace {
+namespace {
+
+using manifest::WorkspaceMode;
+
+class Told : public Workspace {
+ protected:
+  void SetUp() override {
+    Workspace::SetUp();
+    make_repository();
+  }
+  // Runs a command in a copy of the repository as the agent does.
+  Back after(WorkspaceMode mode, const std::string& command) {
+    auto sent = pack(mode);
+    unpack();
+    sh("cd " + inside + " && " + command);
+    return come_home(sent.base);
+  }
+  static bool says(const Back& back, const std::string& words) { return back.text.find(words) != std::string::npos; }
+
+  const std::string commit_ = "git -c user.name=a -c user.email=a@b commit -q ";
+};
+
+TEST_F(Told, SettingsOutsideTheConfiguration) {
+  put(repo + "/.git/info/attributes", "*.x text\n");
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
+    EXPECT_EQ(after(mode, "git status").text, "Nothing changed in the workspace.\n");
+    for (const std::string& file : {"exclude", "attributes", "grafts", "sparse-checkout"}) {
+      auto back = after(mode, "mkdir -p .git/info && echo '# new' >> .git/info/" + file);
+      EXPECT_TRUE(says(back, "changed git's settings in its copy. Yours are unchanged: .git/info/" + file + "\n"))
+          << back.text;
+    }
+    auto back = after(mode, "git rev-parse HEAD > .git/shallow");
+    EXPECT_TRUE(says(back, ".git/shallow")) << back.text;
+  }
+  auto back = after(WorkspaceMode::copy, "rm .git/info/attributes");
+  EXPECT_TRUE(says(back, ".git/info/attributes")) << back.text;
+}
+
+TEST_F(Told, ThatGitsDirectoryIsGone) {
+  for (const std::string& way : {"rm -rf .git", "rm .git/HEAD", "echo broken > .git/HEAD"}) {
+    auto back = after(WorkspaceMode::copy, way);
+    EXPECT_TRUE(says(back, "removed git's directory in its copy, or broke it. Yours is unchanged: .git\n"))
+        << back.text;
+    EXPECT_FALSE(says(back, "Nothing changed")) << back.text;
+    EXPECT_FALSE(says(back, "settings")) << back.text;
+  }
+}
+
+TEST_F(Told, PermissionsThatNoCommitHolds) {
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
+    auto back = after(mode, "chmod 600 a.txt && chmod 700 dir && mkdir -m 700 new && echo n > new/n");
+    EXPECT_TRUE(says(back, "changed permissions that no commit and no patch can hold: a.txt, dir\n")) << back.text;
+    EXPECT_TRUE(says(after(mode, "chmod u+s a.txt"), "can hold: a.txt\n"));
+  }
+}
+
+TEST_F(Told, AnUnfinishedMerge) {
+  git("checkout -q -b other");
+  put(repo + "/a.txt", "other\n");
+  git("commit -qam other");
+  git("checkout -q main");
+  const std::string begin =
+      "git checkout -q --detach && echo mine > a.txt && " + commit_ +
+      "-am lost && git checkout -q main && git -c user.name=a -c user.email=a@b merge -q --no-ff --no-commit HEAD@{1}";
+  auto back = after(WorkspaceMode::copy, begin);
+  EXPECT_TRUE(says(back, "The agent left this unfinished in its copy: a merge.")) << back.text;
+  EXPECT_NE(git("for-each-ref --format='%(contents:subject)' refs/bottle/s1/heads").find("lost"), std::string::npos);
+  back = after(WorkspaceMode::copy, "git bisect start && git bisect bad");
+  EXPECT_TRUE(says(back, "unfinished in its copy: a bisection.")) << back.text;
+}
+
+TEST_F(Told, CommitsThatTheAgentTookBack) {
+  for (const std::string& way : {"git reset -q --hard HEAD~1", "git checkout -q main && git branch -q -D f"}) {
+    auto back =
+        after(WorkspaceMode::copy, "git checkout -q -b f && echo x >> a.txt && " + commit_ + "-am dropped && " + way);
+    EXPECT_NE(git("for-each-ref --format='%(contents:subject)' refs/bottle/s1/heads").find("dropped"),
+              std::string::npos)
+        << way << "\n"
+        << back.text;
+    EXPECT_TRUE(says(back, "No branch of the agent has the commits on refs with \"bottle-detached\"")) << back.text;
+  }
+  auto back = after(WorkspaceMode::copy, "echo x >> a.txt && " + commit_ + "-am one && " + commit_ +
+                                             "--amend -m two && git reset -q --hard && git checkout -q -b g");
+  EXPECT_EQ(refs().find("bottle-detached"), std::string::npos) << "an amended commit has a successor: " << back.text;
+}
+
+// What a sparse checkout leaves out is not removed.
+TEST_F(Told, FilesOutsideASparseCheckoutOfTheAgent) {
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
+    auto back = after(
+        mode,
+        "git status >/dev/null && git sparse-checkout set --no-cone /a.txt && test ! -e dir && echo more >> a.txt");
+    EXPECT_EQ(back.files, 1u) << back.text;
+    EXPECT_TRUE(says(back, "leaves 1 file out of its checkout, which does not count as removing them: dir/b.txt"))
+        << back.text;
+    EXPECT_EQ(git("diff --name-only HEAD refs/bottle/s1/worktree"), "a.txt");
+  }
+}
+
+// The engine's archive has no paths of more than 4095 bytes, and does not say so.
+TEST_F(Told, WhereTheTreeIsTooDeepForTheEngine) {
+  auto sent = pack(WorkspaceMode::clone);
+  std::string deep;
+  while (deep.size() < 3600) deep += "/" + std::string(200, 'd');
+  auto back =
+      take(craft([&](docker::TarWriter& tar) {
+             for (const char* file : {"a.txt", "dir/b.txt"})
+               EXPECT_TRUE(tar.file(std::string("workspace/") + file, 0644, 0, 0, file[0] == 'a' ? "one\n" : "two\n"));
+             EXPECT_TRUE(tar.directory("workspace" + deep, 0755, 0, 0));
+             EXPECT_TRUE(tar.directory("workspace" + deep + "/e", 0755, 0, 0));
+             EXPECT_TRUE(tar.file("workspace" + deep + "/" + std::string(255, 'e') + "/" + std::string(255, 'f') + "/f",
+                                  0644, 0, 0, "x"));
+           }),
+           sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_TRUE(flagged(*back, "because the engine leaves out paths of more than 4095 bytes")) << joined(back->flagged);
+  EXPECT_TRUE(flagged(*back, "because the path is too long or too deep")) << joined(back->flagged);
+  EXPECT_FALSE(flagged(*back, "leads out of the workspace")) << joined(back->flagged);
+  EXPECT_EQ(back->skipped, 2u) << joined(back->flagged);
+  EXPECT_FALSE(says(*back, "empty directories")) << back->text;
+}
+
+TEST_F(Told, ASplitIndexIsRead) {
+  git("config core.splitIndex true");
+  git("config splitIndex.maxPercentChange 100");
+  git("update-index --split-index");
+  for (const std::string& place : {"", "git worktree add -q --detach ../other && cd ../other && "}) {
+    auto back = after(WorkspaceMode::copy, place + std::string("echo staged > n.txt && git add n.txt && rm n.txt"));
+    EXPECT_FALSE(flagged(back, "split")) << joined(back.flagged);
+    std::string ref = place.empty() ? "staged" : "staged-other";
+    EXPECT_EQ(git("show refs/bottle/s1/" + ref + ":n.txt"), "staged") << back.text;
+  }
+  EXPECT_EQ(after(WorkspaceMode::copy, "git status").text, "Nothing changed in the workspace.\n");
+  auto back = after(WorkspaceMode::copy, "echo staged > n.txt && git add n.txt && rm n.txt .git/sharedindex.*");
+  EXPECT_TRUE(flagged(back, ".git/index: what is only staged was not brought home")) << joined(back.flagged);
+}
+
+// git before version 2.48 refuses a repository with this extension.
+TEST_F(Told, ACopyHasNoExtensionThatOldGitDoesNotKnow) {
+  git("config core.repositoryFormatVersion 1");
+  git("config extensions.relativeWorktrees true");
+  auto back = after(WorkspaceMode::copy, "git status && echo more >> a.txt && " + commit_ + "-am one");
+  EXPECT_EQ(back.commits, 1u) << back.text;
+  EXPECT_FALSE(says(back, "settings")) << back.text;
+}
+
+TEST_F(Told, HowToTakeAStash) {
+  auto back = after(WorkspaceMode::copy, "echo x >> a.txt && git -c user.name=a -c user.email=a@b stash -q");
+  EXPECT_TRUE(says(back, "Take it: git stash apply refs/bottle/s1/stash/0\n")) << back.text;
+}
+
+}  // namespace
+}  // namespace bottle::workspace
