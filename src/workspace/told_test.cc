@@ -149,6 +149,24 @@ TEST_F(Told, ACopyHasNoExtensionThatOldGitDoesNotKnow) {
   EXPECT_FALSE(says(back, "settings")) << back.text;
 }
 
+// The index of a small repository is written in the same second as its files. git then compares their content, which
+// the filter has changed.
+TEST_F(Told, AFileUnderAFilterIsNoUncommittedChange) {
+  git("config filter.up.clean 'tr a-z A-Z'");
+  put(repo + "/.gitattributes", "*.up filter=up\n");
+  put(repo + "/t.up", "text\n");
+  git("add -A && touch -r " + repo + "/t.up " + repo + "/.git/index");
+  git("commit -qm up && touch -r " + repo + "/t.up " + repo + "/.git/index");
+  auto warnings = [&] { return joined(pack(WorkspaceMode::clone).warnings); };
+  EXPECT_EQ(warnings(), "");
+  put(repo + "/t.up", "Text\n");
+  sh("touch -d @1 " + repo + "/t.up");
+  EXPECT_NE(warnings(), "") << "it was written anew, and only the filter could tell what it is";
+  git("checkout t.up");
+  put(repo + "/a.txt", "ONE\n");
+  EXPECT_NE(warnings(), "") << "there is no filter for this one";
+}
+
 TEST_F(Told, HowToTakeAStash) {
   auto back = after(WorkspaceMode::copy, "echo x >> a.txt && git -c user.name=a -c user.email=a@b stash -q");
   EXPECT_TRUE(says(back, "Take it: git stash apply refs/bottle/s1/stash/0\n")) << back.text;

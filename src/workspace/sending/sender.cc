@@ -5,18 +5,24 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <map>
+#include <optional>
 #include <set>
+#include <string_view>
 
+#include "base/files/beneath.h"
 #include "base/files/file.h"
 #include "base/text/line.h"
+#include "git/formats/index.h"
 #include "git/objects.h"
 #include "workspace/sending/below.h"
 
 namespace bottle::workspace {
 namespace {
 
-constexpr int kStatusPatience = 30;  // in seconds
-constexpr int kDeepest = 4;          // levels of nested submodules
+constexpr int kStatusPatience = 30;          // in seconds
+constexpr int kDeepest = 4;                  // levels of nested submodules
+constexpr size_t kLargestIndex = 256 << 20;  // in bytes
 
 // Returns whether a checkout writes other bytes than those committed: line ends, keywords, encodings. Never runs a
 // filter.
@@ -47,17 +53,64 @@ Result<git::Refs> refs_of(const git::Directory& made) {
   return git::parse_packed_refs(TRY(read_file(made.path() + "/packed-refs", 256 << 20)), "refs/");
 }
 
+// Returns the paths in the output of `git status -z` if nothing but the content of these files differs from the index.
+std::optional<std::vector<std::string>> changed_content(std::string_view status) {
+  constexpr std::string_view kChanged = " M ";
+  std::vector<std::string> paths;
+  for (size_t end; (end = status.find('\0')) != status.npos; status.remove_prefix(end + 1)) {
+    if (!status.starts_with(kChanged)) return std::nullopt;
+    paths.emplace_back(status.substr(kChanged.size(), end - kChanged.size()));
+  }
+  return paths;
+}
+
+// Returns whether git has each of these files as it is, as what a filter makes of it. git itself would run the filter
+// to find out if the index was written in the same second as the file, as after a checkout.
+Result<bool> are_as_filtered(const git::Runner& git, const Origin& origin, const std::string& state,
+                             const git::Settings& settings, const std::vector<std::string>& paths) {
+  const auto& repository = origin.repository;
+  Beneath directory = TRY(Beneath::open(repository.git_dir));
+  auto read = [&](const std::string& name) -> Result<std::string> {
+    return TRY(directory.read(name, kLargestIndex)).value_or("");
+  };
+  std::string bytes = TRY(read("index"));
+  auto index = TRY(git::parse_index(bytes, repository.settings.format == "sha256" ? 32 : 20,
+                                    [&](const std::string& id) { return read("sharedindex." + id); }));
+  std::map<std::string_view, const git::IndexEntry*> entries;
+  for (const auto& entry : index.entries) entries[entry.path] = &entry;
+  git::Runner::Options options{.work_tree = repository.top, .index = state + "/no-index"};
+  options.in = TRY(git::Directory::make(
+      state + "/rules", {.format = repository.settings.format, .attributes = TRY(git::own_attributes(repository))}));
+  for (const auto& path : paths) {
+    struct stat st{};
+    auto entry = entries.find(path);
+    if (entry == entries.end() || ::lstat((repository.top + "/" + path).c_str(), &st) != 0) return false;
+    auto modified =
+        static_cast<uint64_t>(st.st_mtim.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(st.st_mtim.tv_nsec);
+    if (entry->second->modified != modified || entry->second->size != static_cast<uint32_t>(st.st_size)) return false;
+    options.input += path + '\0';
+  }
+  std::string said = TRY(git.ask({"check-attr", "-z", "--stdin", "filter"}, options));
+  for (size_t word = 0, at = 0, end; (end = said.find('\0', at)) != said.npos; at = end + 1, ++word)
+    if (word % 3 == 2 && !settings.filters.contains(said.substr(at, end - at)))
+      return false;  // path, "filter", its name
+  return true;
+}
+
 // Returns a warning for a clone if the working tree differs from the committed state, otherwise an empty string.
 std::string about_changes(const git::Runner& git, const Origin& origin, const std::string& state) {
   const std::string stay =
       " were not sent, because a clone has only what is committed (use workspace: copy to send them)";
   auto settings = git::settings_in(origin.repository, origin.head.branch);
   auto view = git::make_view(origin.repository, state + "/status", {.head = origin.head.commit, .settings = &settings});
-  auto status = view ? git.run({"status", "--porcelain", "--no-renames", "--ignore-submodules=all"},
+  auto status = view ? git.run({"status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=all"},
                                {.in = *view, .work_tree = origin.repository.top, .timeout_s = kStatusPatience})
                      : std::unexpected(std::move(view.error()));
   if (!status || status->status != 0) return "uncommitted changes, if there are any (git could not tell)," + stay;
-  return status->out.empty() ? "" : "uncommitted changes" + stay;
+  if (status->out.empty()) return "";
+  auto paths = settings.filters.empty() ? std::nullopt : changed_content(status->out);
+  bool is_same = paths && are_as_filtered(git, origin, state, settings, *paths).value_or(false);
+  return is_same ? "" : "uncommitted changes" + stay;
 }
 
 }  // namespace
