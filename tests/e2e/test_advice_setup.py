@@ -15,24 +15,24 @@ TOKEN = "sk-ant-oat01-" + "a" * 40
 
 # Each command in backquotes in a message of the program, and the test that runs it.
 RUN_BY = {
-    "chmod -R go-w": "test_advice_setup.py test_of_a_provider_that_others_can_write_to",
-    "chmod 600": "test_advice_setup.py test_of_a_key_that_others_can_read",
-    "chmod o-w": "test_advice_setup.py test_of_a_directory_that_others_can_write_to",
-    "claude setup-token": "test_advice_setup.py test_of_a_missing_token",
-    "docker context ls": "test_advice_setup.py test_of_a_context_that_is_gone",
-    "docker context use default": "test_advice_setup.py test_of_a_context_that_is_gone",
-    "docker network rm bottle-egress": "test_advice_setup.py test_of_another_network_of_that_name",
-    "docker system prune": "test_advice_setup.py test_of_a_disk_that_is_nearly_full",
-    "git -C": "test_advice.py test_of_a_branch_that_is_not_checked_out",
-    "git fetch --refetch --no-filter": "test_advice.py test_of_a_partial_clone",
-    "git for-each-ref refs/bottle/": "test_advice_setup.py test_of_results_that_cannot_be_read",
-    "git submodule update --init": "test_advice_setup.py test_of_a_submodule_that_is_empty",
-    "ssh-keygen -R": "test_remote.py test_another_host_key_is_refused_whatever_the_configuration_says",
-    "sudo chsh -s /bin/sh USER": "test_remote_edges.py test_a_user_without_a_login_shell",
-    "sudo timedatectl set-ntp true": "test_remote_faults.py test_a_clock_that_is_off_by_a_day",
-    "sudo usermod -aG docker \\": "test_remote_edges.py test_an_engine_that_the_user_may_not_use",
-    "unset GIT_DIR": "test_advice_setup.py test_of_variables_of_git",
-    "unset GIT_WORK_TREE": "test_advice_setup.py test_of_variables_of_git",
+    "chmod -R go-w": "test_advice_setup.py test_advice_for_a_provider_that_others_can_write_to",
+    "chmod 600": "test_advice_setup.py test_advice_for_a_key_that_others_can_read",
+    "chmod o-w": "test_advice_setup.py test_advice_for_a_directory_that_others_can_write_to",
+    "claude setup-token": "test_advice_setup.py test_advice_for_a_missing_token",
+    "docker context ls": "test_advice_setup.py test_advice_for_a_context_that_is_gone",
+    "docker context use default": "test_advice_setup.py test_advice_for_a_context_that_is_gone",
+    "docker network rm bottle-egress": "test_advice_setup.py test_advice_for_another_network_of_that_name",
+    "docker system prune": "test_advice_setup.py test_advice_for_a_disk_that_is_nearly_full",
+    "git -C": "test_advice.py test_advice_for_a_branch_that_is_not_checked_out",
+    "git fetch --refetch --no-filter": "test_advice.py test_advice_for_a_partial_clone",
+    "git for-each-ref refs/bottle/": "test_advice_setup.py test_advice_for_results_that_cannot_be_read",
+    "git submodule update --init": "test_advice_setup.py test_advice_for_a_submodule_that_is_empty",
+    "ssh-keygen -R": "test_remote.py test_a_changed_host_key_is_refused_regardless_of_the_configuration",
+    "sudo chsh -s /bin/sh USER": "test_remote_edges.py test_a_remote_user_without_a_login_shell",
+    "sudo timedatectl set-ntp true": "test_remote_faults.py test_a_remote_clock_that_is_off_by_a_day",
+    "sudo usermod -aG docker \\": "test_remote_edges.py test_a_remote_engine_that_the_user_may_not_use",
+    "unset GIT_DIR": "test_advice_setup.py test_advice_for_variables_of_git",
+    "unset GIT_WORK_TREE": "test_advice_setup.py test_advice_for_variables_of_git",
 }
 NOT_A_WHOLE_COMMAND = {"git add", "npm view PACKAGE@VERSION dist.integrity"}  # parts of an explanation
 NOT_RUN = {"ssh-keygen -y -f"}  # is printed after three wrong passphrases at a terminal; it fails where there is no key
@@ -66,7 +66,7 @@ def runs(operator, **kwargs):
     return session
 
 
-def test_of_another_network_of_that_name(operator):
+def test_advice_for_another_network_of_that_name(operator):
     operator.world.docker("network", "rm", "bottle-egress", check=False)
     operator.world.docker("network", "create", "bottle-egress")
     said = refused(operator, "lets containers reach each other")
@@ -74,7 +74,7 @@ def test_of_another_network_of_that_name(operator):
     runs(operator)
 
 
-def test_of_a_context_that_is_gone(operator):
+def test_advice_for_a_context_that_is_gone(operator):
     config = os.path.join(operator.home, ".docker", "config.json")
     os.makedirs(os.path.dirname(config))
     with open(config, "w") as file:
@@ -86,7 +86,7 @@ def test_of_a_context_that_is_gone(operator):
     assert "context gone" not in after.stdout + after.stderr  # there may be no engine, but there is a context
 
 
-def test_of_a_disk_that_is_nearly_full(operator):
+def test_advice_for_a_disk_that_is_nearly_full(operator):
     small = os.path.join(operator.home, "small")
     os.makedirs(small)
     world_module.run("mount", "-t", "tmpfs", "-o", "size=64m", "none", small)
@@ -99,7 +99,7 @@ def test_of_a_disk_that_is_nearly_full(operator):
     assert "Deleted Containers" in run_printed(operator, command_in(said, "docker system prune"), answers="y\n").stdout
 
 
-def test_of_a_missing_token(operator):
+def test_advice_for_a_missing_token(operator):
     config = operator.config(image="bottle-no-such-image:1")
     config["agents"]["a"]["provider"] = "claude"
     path = stand_in(operator, "claude", '[ "$*" = setup-token ] && echo %s\n' % TOKEN)
@@ -120,7 +120,7 @@ def test_of_a_missing_token(operator):
     assert variable + " is set" in said("doctor", **{variable: token})
 
 
-def test_of_a_directory_that_others_can_write_to(operator):
+def test_advice_for_a_directory_that_others_can_write_to(operator):
     operator.config()
     config = os.path.join(operator.home, ".config", "bottle")
     os.makedirs(config, exist_ok=True)
@@ -129,7 +129,7 @@ def test_of_a_directory_that_others_can_write_to(operator):
     runs(operator)
 
 
-def test_of_a_provider_that_others_can_write_to(operator):
+def test_advice_for_a_provider_that_others_can_write_to(operator):
     provider = os.path.join(operator.home, ".config", "bottle", "providers", "ours")
     os.makedirs(provider)
     for name, script in {"create": "exit 1", "ssh-info": "exit 1", "status": "echo '{\"status\":\"gone\"}'", "destroy": "echo '{\"status\":\"gone\"}'",
@@ -146,7 +146,7 @@ def test_of_a_provider_that_others_can_write_to(operator):
     assert "can be written by others" not in tested.stdout + tested.stderr and "ok " in tested.stdout, tested
 
 
-def test_of_a_key_that_others_can_read(operator):
+def test_advice_for_a_key_that_others_can_read(operator):
     key = os.path.join(operator.home, "a key's file")
     world_module.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", key)
     with open(key + ".pub") as file:
@@ -158,7 +158,7 @@ def test_of_a_key_that_others_can_read(operator):
     runs(operator, ssh=hosts)
 
 
-def test_of_a_work_tree_whose_repository_was_moved(operator):
+def test_advice_for_a_work_tree_whose_repository_was_moved(operator):
     linked, moved = os.path.join(operator.home, "linked, it's"), os.path.join(operator.home, "moved")
     operator.git("worktree", "add", "-q", "-b", "linked", linked)
     shutil.move(operator.workspace, moved)
@@ -168,7 +168,7 @@ def test_of_a_work_tree_whose_repository_was_moved(operator):
     runs(operator)
 
 
-def test_of_a_submodule_that_is_empty(operator):
+def test_advice_for_a_submodule_that_is_empty(operator):
     part = operator.world.workspace("part")
     allowed = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "protocol.file.allow", "GIT_CONFIG_VALUE_0": "always"}
     operator.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", part, "lib")
@@ -183,7 +183,7 @@ def test_of_a_submodule_that_is_empty(operator):
     assert "README.md" in session.out and "was not sent" not in session.err, session.explain()
 
 
-def test_of_variables_of_git(operator):
+def test_advice_for_variables_of_git(operator):
     other = operator.world.workspace()
     for name, value in (("GIT_DIR", other + "/.git"), ("GIT_WORK_TREE", other)):
         said = refused(operator, name, env={name: value})
@@ -191,7 +191,7 @@ def test_of_variables_of_git(operator):
         assert done.stdout.strip() == operator.workspace, done
 
 
-def test_of_results_that_cannot_be_read(operator):
+def test_advice_for_results_that_cannot_be_read(operator):
     session = operator.start("echo more >> README.md")
     [name] = os.listdir(os.path.join(operator.world.state(operator.home), "results"))
     with open(os.path.join(operator.world.state(operator.home), "results", name, "places.json"), "w") as file:
@@ -200,7 +200,7 @@ def test_of_results_that_cannot_be_read(operator):
     assert "refs/bottle/%s/worktree" % name in run_printed(operator, command_in(said, "git for-each-ref")).stdout, session.explain()
 
 
-def test_of_a_workspace_that_was_moved(operator):
+def test_advice_for_a_workspace_that_was_moved(operator):
     operator.start("echo more >> README.md")
     [name] = os.listdir(os.path.join(operator.world.state(operator.home), "results"))
     moved = os.path.join(operator.home, "moved")
