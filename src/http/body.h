@@ -1,5 +1,4 @@
-// This file reads HTTP/1.1 bodies (RFC 9112 §6, §7) with any framing, so that they can be framed again. The code is
-// pure.
+// Reads HTTP/1.1 bodies (RFC 9112 §6, §7) with any framing, so that they can be framed again. Pure.
 #pragma once
 
 #include <cstdint>

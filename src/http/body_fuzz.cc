@@ -1,4 +1,4 @@
-// This target checks that a body that is cut anywhere carries what the whole body carries. The first byte selects the
+// Checks that a body that arrives in pieces has the same payload as one that arrives whole. The first byte selects the
 // framing, and the second one the sizes of the pieces.
 #include <cstdlib>
 

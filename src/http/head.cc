@@ -123,7 +123,7 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
     if (end >= most) return bad(head, "the head is too long"), Parse::bad;
     std::string_view line = bytes.substr(at, end - at);
     if (!lf) {
-      // What is certainly not HTTP fails early.
+      // Fails early if the bytes are certainly not HTTP.
       if (line.find('\0') != line.npos) return bad(head, "the head has a NUL byte"), Parse::bad;
       if (size_t cr = line.find('\r'); cr != line.npos && cr + 1 != line.size())
         return bad(head, "the head has a bare CR"), Parse::bad;
@@ -164,7 +164,7 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
 bool ArrivingHead::is_worth_parsing(std::string_view bytes) {
   constexpr size_t kMuch = 16 * 1024;
   if (bytes.size() < seen_) *this = {};
-  // An empty line may begin in what was seen before.
+  // An empty line may begin in the bytes that were seen before.
   std::string_view fresh = bytes.substr(seen_ - std::min<size_t>(seen_, 3));
   seen_ = bytes.size();
   size_t since = bytes.size() - parsed_;

@@ -1,6 +1,5 @@
-// This file parses the heads of HTTP/1.1 messages (RFC 9112). Requests are parsed strictly: what two servers could read
-// differently is refused. Answers are repaired: whatever a real server sends becomes a head that every client reads in
-// the same way. The code is pure.
+// Parses the heads of HTTP/1.1 messages (RFC 9112). Refuses every request that two servers could read differently.
+// Repairs answers, so that whatever a real server sends becomes a head that every client reads in the same way. Pure.
 #pragma once
 
 #include <cstdint>
@@ -58,8 +57,7 @@ Parse parse_response(std::string_view bytes, Head& head);
 Parse repair_response(std::string& bytes, Head& head);
 
 // Parses a head that arrives in pieces. A peer chooses how small they are, and parsing the whole head after each of
-// them would take quadratic time. Parses again only when an empty line has arrived, or a good part of what is there is
-// new.
+// them would take quadratic time. Parses again only when an empty line has arrived, or when much of the bytes is new.
 class ArrivingHead {
  public:
   // `parse` parses `bytes`, which begin as in the calls before since the last one that was not Parse::incomplete.

@@ -1,4 +1,4 @@
-// These tests cover the parsers of HTTP, and replay the fuzzer's corpus.
+// Tests the parsers of HTTP, and replays the fuzzers' corpora.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -36,7 +36,7 @@ TEST(HttpHead, a_connect_needs_no_host_header) {
   EXPECT_EQ(request("CONNEC a.b:443 HTTP/1.1\r\n\r\n"), Parse::bad);
 }
 
-TEST(HttpHead, in_tiny_pieces_is_parsed_a_few_times) {
+TEST(HttpHead, a_head_in_tiny_pieces_is_parsed_only_a_few_times) {
   for (std::string_view end : {"\r\n\r\n", "\n\n", "\n\r\n"}) {
     std::string whole = "HTTP/1.1 200 OK\r\nX: " + std::string(200'000, 'x') + std::string(end);
     ArrivingHead arriving;
@@ -97,7 +97,7 @@ TEST(HttpHead, every_prefix_is_incomplete) {
   EXPECT_EQ(request(text), Parse::ok);
 }
 
-TEST(HttpHead, responses) {
+TEST(HttpHead, parses_responses) {
   Head head;
   EXPECT_EQ(parse_response("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", head), Parse::ok);
   EXPECT_EQ(head.status, 200);
@@ -202,7 +202,7 @@ std::string unchunk(std::string_view text, size_t cut, bool& ok, bool& done, std
   return payload;
 }
 
-TEST(Body, chunked_however_it_is_cut) {
+TEST(Body, chunked_bodies_are_read_however_they_are_cut) {
   std::string_view text = "3;ext=1\r\nabc\r\n0A\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\nGET";
   for (size_t cut = 1; cut <= text.size(); ++cut) {
     bool ok, done;
@@ -246,7 +246,7 @@ TEST(Body, lines_of_an_answers_chunks_may_end_in_lf_alone) {
   }
 }
 
-// Everything that the fuzzers have found must still be handled.
+// Runs every input that the fuzzers have found.
 TEST(Corpus, replays) {
   int count = 0;
   for (const auto& entry : std::filesystem::directory_iterator("src/http/corpus/head")) {

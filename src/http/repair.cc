@@ -1,4 +1,4 @@
-// This file repairs answers of real servers so that they can be read in only one way.
+// Repairs answers of real servers so that they can be read in only one way.
 #include <algorithm>
 
 #include "base/text/words.h"

@@ -78,7 +78,7 @@ Node& child(Node& node, const std::string& key, Node::Kind kind) {
   return node.entries.back().value;
 }
 
-// Inserts the rule into the text. Returns false if it does not know how.
+// Inserts the rule into the text. Returns false if the text has a form that this function cannot edit.
 bool insert(std::vector<std::string>& lines, const Node& bottle, const AllowRule& rule, bool json) {
   std::string item = rule_yaml(rule, json);
   const Node* egress = bottle.find("egress");

@@ -1,4 +1,4 @@
-// Adds one rule to the operator's own file and keeps everything else: comments, order and indentation.
+// Adds one rule to the operator's own file and keeps everything else, including comments, order and indentation.
 #pragma once
 
 #include <string>

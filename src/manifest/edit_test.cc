@@ -30,7 +30,7 @@ TEST(Edit, ABlockListGrowsAtItsEndAndKeepsItsComments) {
             "ports: [8443], methods: [GET], paths: [\"/a/**\"]}\n");
 }
 
-TEST(Edit, OneLineListsAndMissingKeys) {
+TEST(Edit, ExtendsOneLineListsAndAddsMissingKeys) {
   EXPECT_EQ(added("bottles: {web: {egress: {allow: [a.example.org]}}}\n"),
             "bottles: {web: {egress: {allow: [new.example.org, a.example.org]}}}\n");
   EXPECT_EQ(added("bottles:\n  web:\n    egress: {allow: []}  # none\n"),
@@ -43,7 +43,7 @@ TEST(Edit, OneLineListsAndMissingKeys) {
             "bottles:\n  web: {egress: {allow: [new.example.org]}, workspace: copy}\n");
 }
 
-TEST(Edit, Json) {
+TEST(Edit, WritesJson) {
   EXPECT_EQ(added(R"({"bottles": {"web": {"egress": {"allow": ["a.example.org"]}}}})", kNarrow, "/c/bottle.json"),
             R"({"bottles": {"web": {"egress": {"allow": [{"host": "*.example.org", "ports": [8443], "methods": )"
             R"(["GET"], "paths": ["/a/**"]}, "a.example.org"]}}}})"
@@ -53,8 +53,8 @@ TEST(Edit, Json) {
             "\n");
 }
 
-TEST(Edit, WhatItCannotDoItLeaves) {
-  // An alias: the rule would be another bottle's too.
+TEST(Edit, LeavesFormsThatItCannotEdit) {
+  // With an alias, the rule would also apply to another bottle.
   EXPECT_TRUE(
       added("bottles:\n  base:\n    egress: &e\n      allow:\n        - a.example.org\n  web:\n    egress: *e\n")
           .starts_with("error: "));

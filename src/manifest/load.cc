@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kMaxFrontMatter = 64 << 10;
 
-// A bottle as written. `extends` is resolved after all files have been read.
+// A bottle as it stands in its file. `extends` is resolved after all files have been read.
 struct Definition {
   Node node;
   std::string at, path;

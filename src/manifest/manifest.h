@@ -1,5 +1,5 @@
-// The manifest, which says what the operator wants: bottles, agents and VMs. It is parsed, merged (`extends`) and
-// validated here. Pure: the caller reads the files.
+// Parses, merges (`extends`) and validates the manifest, in which the operator defines bottles, agents and VMs. Pure;
+// the caller reads the files.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ struct Limit {
   double cost = 0;      // estimated, in the currency of the prices
   bool operator==(const Limit&) const = default;
 };
-inline constexpr uint64_t kMostNames = 4000;  // the guard tells a few more apart
+inline constexpr uint64_t kMostNames = 4000;  // the guard counts a few more separately
 
 // What a million tokens of a model cost, in the operator's currency.
 struct Price {
@@ -43,21 +43,22 @@ struct Price {
 
 struct AllowRule {
   std::string host;                  // example.org | *.example.org | *
-  std::vector<uint16_t> ports;       // empty: 443 and 80
-  std::vector<std::string> methods;  // empty: any. If set, the host is inspected
-  std::vector<std::string> paths;    // globs; ** crosses slashes; empty: any. If set, the host is inspected
+  std::vector<uint16_t> ports;       // empty means 443 and 80
+  std::vector<std::string> methods;  // empty means any; if set, the guard inspects the host
+  std::vector<std::string>
+      paths;  // globs, in which ** crosses slashes; empty means any; if set, the guard inspects the host
   bool inspect = false;
   std::string on_secret = {};     // as in Egress, for this host; if empty, the setting in Egress applies
-  std::string on_injection = {};  // the same
+  std::string on_injection = {};  // likewise
   std::string preset =
       {};  // the preset that the rule comes from, with its version, such as "npm@1"; empty if it comes from none
   Limit limit = {};
 };
 
 struct LanRoute {
-  std::string name, to;  // to: ip:port
+  std::string name, to;  // `to` is ip:port
   std::vector<std::string> methods, paths;
-  bool tls = false;  // the service speaks TLS, with a certificate for `name`
+  bool tls = false;  // whether the service speaks TLS, with a certificate for `name`
 };
 
 struct Egress {
@@ -66,26 +67,27 @@ struct Egress {
   std::string on_secret = "block";                   // block | redact | warn
   std::map<std::string, std::string> on_secret_for;  // the same by the name of a scanning rule or a secret
   std::vector<std::string> allowed_secrets;          // fingerprints of credentials that may leave
-  std::string on_injection = "warn";                 // block | warn: instructions to the agent in an answer
+  std::string on_injection = "warn";                 // block | warn, for answers that contain instructions to the agent
   Limit limit;                                       // for the session
-  std::map<std::string, Price> prices;               // by the model's name, or by its beginning with a star at the end
+  std::map<std::string, Price> prices;               // by the model's name, or by a prefix of it that ends with a star
   std::map<std::string, std::vector<std::string>>
-      hosts;                          // fixed addresses: name → ip or ip:port, trusted by the operator
-  std::string parent_proxy;           // http://host:port; in a guard's own file with user:password@
-  std::string parent_proxy_login;     // where its user:password comes from, as Secret::from; not part of a plan
+      hosts;                 // fixed addresses: name → ip or ip:port, trusted by the operator
+  std::string parent_proxy;  // http://host:port; only a guard's own file may have user:password@ in it
+  std::string
+      parent_proxy_login;  // where its user:password comes from, in the form of Secret::from; not part of a plan
   std::vector<std::string> extra_ca;  // host paths of PEM files
-  std::string resolver;               // ip:port; empty: the machine's
+  std::string resolver;               // ip:port; empty means the machine's
   bool http2 = true;                  // whether the guard speaks HTTP/2 where it inspects
 };
 
 struct Secret {
-  std::string name, from;  // from: env:NAME | file:PATH | cmd:LINE | ?question
+  std::string name, from;  // `from` is env:NAME | file:PATH | cmd:LINE | ?question
   std::vector<std::string> hosts;
   std::string header, env;
-  std::string placeholder;  // what the agent holds instead; empty: chosen per session
+  std::string placeholder;  // what the agent holds instead; if empty, each session gets a random one
   bool expose = false;
-  std::vector<std::string> in = {"header"};  // header | query | body: where the guard puts the value in
-  std::vector<std::string> beside;           // headers with credentials of the agent's own that may go with it
+  std::vector<std::string> in = {"header"};  // where the guard inserts the value: header | query | body
+  std::vector<std::string> beside;  // headers in which the agent may send its own credentials in the same request
 };
 
 struct SshHost {
@@ -104,8 +106,8 @@ struct Bottle {
   std::vector<std::string> packages;
   Resources resources;
   WorkspaceMode workspace = WorkspaceMode::clone;
-  std::vector<std::string> include;        // patterns of files that go along with a clone though they are not committed
-  std::vector<std::string> keep;           // patterns of files that come home though git ignores them
+  std::vector<std::string> include;  // patterns of files that are sent with a clone although they are not committed
+  std::vector<std::string> keep;     // patterns of files that come home although git ignores them
   std::map<std::string, std::string> env;  // literal | "${HOST_VAR}" | "?question"
   std::set<std::string> secret_env;        // names of the variables in `env` whose values must not leave
   std::map<std::string, Secret> secrets;
@@ -115,7 +117,7 @@ struct Bottle {
   Positions positions;  // of "env.STAGE", "secrets.github" and so on, for errors that are found later
 };
 
-// Which version of a provider's program; empty: the newest.
+// The version of a provider's program. Empty means the newest.
 struct Pin {
   std::string version, integrity;
 };
@@ -129,13 +131,13 @@ struct Agent {
   Positions positions;  // the key "" is the agent itself
 };
 
-// A machine made for a session. Times are in seconds and sizes in bytes; 0 means the provider's default.
+// A VM that is made for a session. Times are in seconds and sizes in bytes; 0 means the provider's default.
 struct Vm {
   std::string name, provider;
   uint64_t ttl = 0, idle = 0, memory = 0, disk = 0;
   double cpus = 0;
-  bool allow_vpn = false;                      // accept a VPN, although it may lead back to the operator
-  std::map<std::string, std::string> options;  // for the provider alone
+  bool allow_vpn = false;  // accepts a VM with a VPN, although the VPN may lead back to the operator
+  std::map<std::string, std::string> options;  // only for the provider
 };
 
 struct Manifest {
@@ -178,14 +180,14 @@ Manifest builtin();
 std::string json_schema();
 std::string keys_markdown();
 
-// none | copy | clone | bind
+// Convert between the mode and its text, which is none, copy, clone or bind.
 Result<WorkspaceMode> workspace_mode(const std::string& text);
 std::string_view to_string(WorkspaceMode mode);
 
 // Converts "90s", "30m", "2h" or "1d" to seconds.
 Result<uint64_t> duration(const std::string& text);
 
-// Returns "did you mean …?" for the nearest of `known`, or the list of them, or nothing.
+// Returns "did you mean …?" for the most similar of `known`, or a list of all of them, or nothing.
 std::string suggest(const std::string& wrong, const std::vector<std::string>& known);
 
 // Returns whether the pattern of a rule (example.org, *.example.org, *) covers the host or the narrower pattern.

@@ -1,4 +1,4 @@
-// Everything an operator or a repository may hand in: the first byte says as what.
+// Parses any text as each kind of file of an operator or a repository. The first byte selects the kind.
 #include <cstdint>
 #include <cstdlib>
 
@@ -8,7 +8,7 @@ using namespace bottle;
 
 namespace {
 
-// A mistake has a place, and what to do never goes without what.
+// Checks that an error has a position, and that advice comes with a description.
 template <typename T>
 void judge(const Result<T>& result, const std::string& path) {
   if (result) return;
@@ -37,7 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       judge(manifest::parse_agent({"agent.md", text}), "agent.md");
       break;
     case 'r': {
-      // A repository's agents bring no policy, whatever they are.
+      // An agent of a repository must never change the policy.
       auto home =
           manifest::load({{"home.yaml", "bottles: {b: {}}\nagents: {mine: {bottle: b}}"}}, {}, {{"agent.md", text}});
       judge(home, "agent.md");

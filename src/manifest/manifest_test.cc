@@ -52,7 +52,7 @@ vms:
   lab: {provider: qemu, ttl: 2h, idle: 30m, cpus: 2, memory: 4g, allow_vpn: true, options: {network: none, level: 3}}
 )";
 
-TEST(Manifest, WhatIsLookedForIsJoinedAlongTheBases) {
+TEST(Manifest, ScanFilesOfBasesAreJoined) {
   auto manifest = parse({"dir/p.yaml", R"(
 bottles:
   base:
@@ -76,7 +76,7 @@ bottles:
   EXPECT_TRUE(web.egress.allow[0].inspect);
 }
 
-TEST(Manifest, OnSecretIsForABottleAHostOrAName) {
+TEST(Manifest, OnSecretAppliesToABottleAHostOrAName) {
   auto manifest = parse({"p.yaml",
                          "bottles:\n  web:\n    egress:\n      allow: [{host: a.example.org, on_secret: redact}]\n"
                          "      on_secret_for: {jwt: warn}\n      allowed_secrets: [3543c50b0cb9]\n"});
@@ -121,7 +121,7 @@ TEST(Manifest, ReadsEveryKeyOfTheExample) {
   EXPECT_EQ(web.egress.hosts.at("two.example").size(), 2u);
   EXPECT_EQ(web.egress.extra_ca, (std::vector<std::string>{"/home/me/.config/bottle/ca.pem", "~/other.pem"}));
   EXPECT_EQ(web.egress.on_secret, "block");
-  ASSERT_EQ(web.ssh.size(), 1u);  // the later one of the same name
+  ASSERT_EQ(web.ssh.size(), 1u);  // the later definition of the same name applies
   EXPECT_EQ(web.ssh[0].port, 2222);
   EXPECT_EQ(web.positions.at("env.NPM_READ"), "/home/me/.config/bottle/bottle.yaml:19:45");
   EXPECT_EQ(manifest->bottles.at("base").env.at("STAGE"), "prod");
@@ -154,7 +154,7 @@ TEST(Manifest, ADiamondAppliesItsBaseOnce) {
   EXPECT_EQ(manifest->bottles.at("d").egress.allow.size(), 1u);
 }
 
-TEST(Manifest, ABaseDoesNotReachItsHeirsSiblings) {
+TEST(Manifest, ABaseDoesNotAffectOtherBottles) {
   auto manifest =
       parse({"p.yaml", "bottles:\n  a: {}\n  b: {extends: [a], egress: {allow: [x.example]}}\n  c: {extends: [a]}\n"});
   ASSERT_TRUE(manifest);
@@ -162,7 +162,7 @@ TEST(Manifest, ABaseDoesNotReachItsHeirsSiblings) {
   EXPECT_TRUE(manifest->bottles.at("a").egress.allow.empty());
 }
 
-TEST(Manifest, NothingWrittenMeansNothingAllowed) {
+TEST(Manifest, AnEmptyBottleAllowsNothing) {
   for (const char* text : {"", "{}", "bottles:\n", "bottles:\n  web:\n", "bottles:\n  web:\n    egress:\n",
                            "bottles:\n  web:\n    egress:\n      allow:\n"}) {
     auto manifest = parse({"p.yaml", text});
@@ -171,7 +171,7 @@ TEST(Manifest, NothingWrittenMeansNothingAllowed) {
   }
 }
 
-TEST(Manifest, JsonIsFineTabsAndEscapesIncluded) {
+TEST(Manifest, JsonIsReadWithTabsAndEscapes) {
   auto manifest =
       parse({"bottle.json",
              "{\n\t\"agents\": {\n\t\t\"a\":{\"prompt\":\"\\ud83d\\ude00 a\\/b \\\\ud83d \\u00e4\"}\n\t}\n}\n"});
@@ -179,7 +179,7 @@ TEST(Manifest, JsonIsFineTabsAndEscapesIncluded) {
   EXPECT_EQ(manifest->agents.at("a").prompt, "😀 a/b \\ud83d ä");
 }
 
-TEST(Version1, IsReadAsItIs) {
+TEST(Version1, IsStillRead) {
   auto manifest = import_v1({"/home/me/claude-bottle.json", R"({
     "bottles": {"dev": {
       "env": {"STAGE": "dev", "NPM": "${NPM_TOKEN}", "PASS": "?Password"},
@@ -199,7 +199,7 @@ TEST(Version1, IsReadAsItIs) {
   EXPECT_EQ(manifest->agents.at("reviewer").provider, "claude");
 }
 
-TEST(Version1, UnknownKeysAreErrorsThereToo) {
+TEST(Version1, UnknownKeysAreErrors) {
   auto result = import_v1({"claude-bottle.json", "{\"bottles\": {\"dev\": {\"egress\": {\"allow_list\": []}}}}"});
   ASSERT_FALSE(result);
   EXPECT_TRUE(result.error().what.starts_with("claude-bottle.json:1:33: unknown key 'allow_list'"))
@@ -207,7 +207,7 @@ TEST(Version1, UnknownKeysAreErrorsThereToo) {
   EXPECT_EQ(result.error().todo, "did you mean 'allowlist'?");
 }
 
-TEST(Agent, HasTheShapeOfClaudesOwnFiles) {
+TEST(Agent, IsReadFromFilesInClaudesFormat) {
   auto agent =
       parse_agent({"agents/other.md",
                    "---\r\nname: reviewer\r\ndescription: \"Use it: often\"\r\ntools: Read, Grep\r\nmodel: "
@@ -235,10 +235,10 @@ TEST(Load, MergesHomeAndRepository) {
                        {agent_file("h/b.md", "dev")}, {agent_file("r/c.md", "web")});
   ASSERT_TRUE(manifest) << manifest.error().what;
   EXPECT_EQ(manifest->agents.size(), 3u);
-  EXPECT_EQ(manifest->bottles.size(), 3u);  // and "default"
+  EXPECT_EQ(manifest->bottles.size(), 3u);  // two of the file, and "default"
 }
 
-TEST(Load, TheRepositoryNeverShadowsAHomeAgentNorInventsABottle) {
+TEST(Load, ARepositoryCannotReplaceAnAgentOrDefineABottle) {
   File home{"bottle.yaml", "bottles: {web: {}}\nagents:\n  a: {bottle: web}"};
   auto shadow = load({home}, {}, {agent_file("r/a.md", "web")});
   ASSERT_FALSE(shadow);
@@ -248,10 +248,10 @@ TEST(Load, TheRepositoryNeverShadowsAHomeAgentNorInventsABottle) {
   ASSERT_FALSE(unknown);
   EXPECT_TRUE(unknown.error().what.starts_with("r/b.md:2:9: agent 'b': there is no bottle 'wild'"))
       << unknown.error().what;
-  EXPECT_FALSE(load({}, {}, {agent_file("r/claude.md", "default")}));  // the built-in one is the operator's too
+  EXPECT_FALSE(load({}, {}, {agent_file("r/claude.md", "default")}));  // the built-in agent counts as the operator's
 }
 
-TEST(Load, ANameTwiceIsAnErrorNotAnOverride) {
+TEST(Load, ADuplicateNameIsAnError) {
   auto twice =
       load({{"bottle.yaml", "bottles:\n  web: {}"}, {"claude-bottle.json", R"({"bottles": {"web": {}}})"}}, {}, {});
   ASSERT_FALSE(twice);
@@ -260,7 +260,7 @@ TEST(Load, ANameTwiceIsAnErrorNotAnOverride) {
   EXPECT_NE(twice.error().todo.find("bottle.yaml:2:3"), std::string::npos);
 }
 
-TEST(Load, NothingAtAllIsTheBuiltInManifest) {
+TEST(Load, WithoutFilesTheBuiltInManifestApplies) {
   auto manifest = load({}, {}, {});
   ASSERT_TRUE(manifest);
   EXPECT_EQ(manifest->agents.size(), 3u);
@@ -270,7 +270,7 @@ TEST(Load, NothingAtAllIsTheBuiltInManifest) {
   EXPECT_EQ(own->agents.size(), 1u);
 }
 
-TEST(Guard, ReadsEgressAndSecretsAlone) {
+TEST(Guard, ReadsAFileWithOnlyEgressAndSecrets) {
   auto bottle = parse_guard({"g.json",
                              R"({"egress": {"allow": ["*"]},
            "secrets": {"t": {"from": "env:T", "hosts": ["a.example"], "placeholder": "placeholder-1"}}})"});
@@ -287,7 +287,7 @@ TEST(Suggest, FindsTheNearest) {
   EXPECT_EQ(suggest(std::string(100000, 'x'), {"a"}), "the only one is a");
 }
 
-TEST(Covers, AsTheRulesSay) {
+TEST(Covers, AgreesWithTheRules) {
   EXPECT_TRUE(covers("*.example.org", "a.example.org"));
   EXPECT_FALSE(covers("*.example.org", "example.org"));
   EXPECT_FALSE(covers("*.example.org", "badexample.org"));
@@ -301,7 +301,7 @@ TEST(Schema, ComesFromTheTable) {
   EXPECT_EQ(schema.at("properties").at("bottles").at("additionalProperties").at("$ref"), "#/$defs/bottle");
   EXPECT_EQ(schema.at("$defs").at("bottle").at("properties").at("workspace").at("enum").size(), 4u);
   EXPECT_EQ(schema.at("$defs").at("rule").at("required"), nlohmann::json::array({"host"}));
-  // Every reference leads somewhere.
+  // Every reference must have a target.
   std::string text = schema.dump();
   for (size_t at = text.find("#/$defs/"); at != std::string::npos; at = text.find("#/$defs/", at + 1)) {
     std::string name = text.substr(at + 8, text.find('"', at) - at - 8);
@@ -309,7 +309,7 @@ TEST(Schema, ComesFromTheTable) {
   }
 }
 
-// The YAML blocks of a page that are whole manifests.
+// Returns the YAML blocks of a page that are whole manifests.
 std::vector<std::string> manifests_in(const std::string& markdown) {
   std::vector<std::string> found;
   for (size_t at = 0; (at = markdown.find("```yaml\n", at)) != std::string::npos;) {
@@ -321,7 +321,7 @@ std::vector<std::string> manifests_in(const std::string& markdown) {
   return found;
 }
 
-TEST(Docs, TheManifestsInThemHaveNoMistakes) {
+TEST(Docs, ManifestsInThemAreValid) {
   size_t seen = 0;
   for (const char* page : {"README.md", "docs/manifest.md", "docs/providers.md", "docs/ssh.md", "docs/remote.md"}) {
     auto text = read_file(page);
@@ -335,7 +335,7 @@ TEST(Docs, TheManifestsInThemHaveNoMistakes) {
   EXPECT_GE(seen, 3u);
 }
 
-TEST(Docs, TheTablesAreThoseOfTheProgram) {
+TEST(Docs, TablesInThemMatchTheProgram) {
   auto text = read_file("docs/manifest.md");
   ASSERT_TRUE(text) << text.error().what;
   std::string begin = "<!-- keys: begin -->\n", end = "<!-- keys: end -->";

@@ -1,4 +1,4 @@
-// Every kind of mistake, with the exact place and the suggestion.
+// Tests every kind of mistake, with its exact position and the suggestion.
 #include <gtest/gtest.h>
 
 #include "manifest/manifest.h"
@@ -8,13 +8,13 @@ namespace {
 
 struct Mistake {
   std::string text;
-  const char* at;    // what the error begins with
-  const char* todo;  // what the suggestion holds; "" is any
+  const char* at;    // the beginning of the error
+  const char* todo;  // a part of the suggestion; "" accepts any
 };
 
 class Mistakes : public ::testing::TestWithParam<Mistake> {};
 
-TEST_P(Mistakes, AreReportedWhereTheyStand) {
+TEST_P(Mistakes, AreReportedWithTheirPosition) {
   auto result = parse({"p.yaml", GetParam().text});
   ASSERT_FALSE(result) << GetParam().text;
   EXPECT_EQ(result.error().code, Code::invalid);
@@ -178,9 +178,9 @@ INSTANTIATE_TEST_SUITE_P(
         // Not YAML at all
         Mistake{"bottles: {\n", "p.yaml:2:1: end of map", ""}, Mistake{"bottles:\n  a: b: c\n", "p.yaml:2:", "quotes"},
         Mistake{"a: &x [*x]\n", "p.yaml:", ""}, Mistake{"--- {}\n--- {}\n", "p.yaml:2:1: a second document", ""},
-        Mistake{", x]\nb:0&b [*a~\xff\xff", "p.yaml:1:1: ", ""}));  // the library alone never came back from this
+        Mistake{", x]\nb:0&b [*a~\xff\xff", "p.yaml:1:1: ", ""}));  // the library alone would never return
 
-TEST(Mistakes, AliasesDoNotExplode) {
+TEST(Mistakes, ExpandedAliasesAreLimited) {
   std::string text = "a: &a [x,x,x,x,x,x,x,x,x,x]\n";
   for (char c = 'b'; c < 'k'; ++c) {
     std::string before(1, static_cast<char>(c - 1));
@@ -193,7 +193,7 @@ TEST(Mistakes, AliasesDoNotExplode) {
   EXPECT_NE(result.error().what.find("too large"), std::string::npos) << result.error().what;
 }
 
-TEST(Mistakes, DepthIsBounded) {
+TEST(Mistakes, DepthIsLimited) {
   EXPECT_FALSE(parse({"p.yaml", std::string(100000, '[')}));
   EXPECT_FALSE(parse({"p.yaml", std::string(40, '[') + std::string(40, ']')}));
   EXPECT_FALSE(parse({"p.yaml", std::string("a\0b: 1\n", 7)}));
@@ -201,7 +201,7 @@ TEST(Mistakes, DepthIsBounded) {
 
 class AgentMistakes : public ::testing::TestWithParam<Mistake> {};
 
-TEST_P(AgentMistakes, AreReportedWhereTheyStand) {
+TEST_P(AgentMistakes, AreReportedWithTheirPosition) {
   auto result = parse_agent({"agents/a.md", GetParam().text});
   ASSERT_FALSE(result) << GetParam().text;
   EXPECT_TRUE(result.error().what.starts_with(GetParam().at)) << result.error().what;

@@ -30,7 +30,7 @@ constexpr PresetRule kMaven[] = {
     {"repo.maven.apache.org", kRead, "/maven2/**"},
     {"repo1.maven.org", kRead, "/maven2/**"},
 };
-// apt checks the signatures of what it gets, and its lists of sources may name http://.
+// apt checks the signatures of what it downloads, so its sources may use http://.
 constexpr PresetRule kDebian[] = {
     {"deb.debian.org", kRead, "/debian/** /debian-security/**", true},
     {"security.debian.org", kRead, "/debian-security/**", true},

@@ -1,5 +1,4 @@
-// Provides sets of egress rules for common services, so that operators do not have to write them by hand. The code is
-// pure.
+// Provides sets of egress rules for common services, so that operators do not have to write them by hand. Pure.
 //
 // A preset has a version. What a version allows never grows: a change that allows more gets a new version. A manifest
 // that names a version (`npm@1`) therefore never allows more after an upgrade of bottle.
@@ -15,8 +14,9 @@
 namespace bottle::manifest {
 
 struct PresetRule {
-  std::string_view host, methods, paths;  // methods and paths: with blanks between them; {} is the preset's argument
-  bool plain = false;  // also http://, where whoever is between can read the request and change the answer
+  std::string_view host, methods,
+      paths;           // methods and paths are separated by spaces; {} stands for the preset's argument
+  bool plain = false;  // also allows http://, where machines on the way can read the request and change the answer
 };
 
 struct Preset {

@@ -29,7 +29,7 @@ std::vector<std::string> all_lower(std::vector<std::string> texts) {
 
 uint16_t port(const std::string& text) { return static_cast<uint16_t>(std::strtoul(text.c_str(), nullptr, 10)); }
 
-// Keeps ~/, which is resolved where the operator's home is known.
+// Makes the path in `value` absolute. Keeps "~/", because only code that knows the operator's home can resolve it.
 std::string from_file(const std::string& value, const std::string& path) {
   if (value.empty() || value.starts_with("/") || value.starts_with("~/")) return value;
   size_t slash = path.rfind('/');
@@ -49,7 +49,7 @@ const Node& child(const Node& node, std::string_view key) {
 
 double number(const std::string& text) { return std::strtod(text.c_str(), nullptr); }
 
-// Changes what the node sets.
+// Changes only the limits that the node sets.
 Result<> read_limit(Limit& limit, const Node& node) {
   if (auto most = text(node, "requests"); !most.empty()) limit.requests = to_amount(most);
   if (auto most = text(node, "bytes_up"); !most.empty()) limit.bytes_up = to_size(most);

@@ -5,7 +5,7 @@
 namespace bottle::manifest {
 namespace {
 
-// Counts the edits that turn one text into the other; swapping neighbors is one edit (optimal string alignment).
+// Returns how many edits turn one text into the other. Swapping two neighbors is one edit (optimal string alignment).
 size_t distance(const std::string& a, const std::string& b) {
   std::vector<std::vector<size_t>> d(a.size() + 1, std::vector<size_t>(b.size() + 1));
   for (size_t i = 0; i <= a.size(); ++i) d[i][0] = i;

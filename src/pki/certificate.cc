@@ -26,8 +26,8 @@ Key new_key() { return Key(EVP_EC_gen("P-256")); }
 
 namespace {
 
-// Written by hand, because X509_set_pubkey first builds an encoder and a decoder, which costs more than generating the
-// key. The encoding of a P-256 key never changes.
+// Encodes the key without X509_set_pubkey, which first builds an encoder and a decoder and takes longer than generating
+// the key. The encoding of a P-256 key never changes.
 bool put_public_key(X509* certificate, EVP_PKEY* key) {
   char group[32] = "";
   if (EVP_PKEY_get_group_name(key, group, sizeof group, nullptr) != 1 || std::string_view(group) != SN_X9_62_prime256v1)

@@ -1,5 +1,5 @@
-// The part of X.509 that a session needs: P-256 keys, certificates with a few extensions, and PEM. Only this room and
-// the guard's TLS use OpenSSL.
+// Implements the part of X.509 that a session needs: P-256 keys, certificates with a few extensions, and PEM. Only this
+// room and the guard's TLS use OpenSSL.
 #pragma once
 
 #include <openssl/evp.h>
@@ -26,8 +26,8 @@ Key new_key();
 
 // Returns an unsigned certificate with a random serial number, valid from `before_hours` ago (because clocks differ)
 // for `days` days, with CN=`name` (at most 64 bytes) as subject and issuer. The public key is only encoded into it:
-// X509_get0_pubkey finds it once the certificate has been parsed again, or after X509_set_pubkey. Null if the library
-// fails.
+// X509_get0_pubkey finds it once the certificate has been parsed again, or after X509_set_pubkey. Returns null if the
+// library fails.
 Certificate new_certificate(EVP_PKEY* key, std::string_view name, int before_hours, int days);
 
 // Adds one extension in OpenSSL's own notation: extend(c, issuer, NID_basic_constraints, "critical,CA:FALSE").

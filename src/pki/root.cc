@@ -11,8 +11,8 @@ namespace bottle::pki {
 namespace {
 
 constexpr size_t kMostRequest = 8192;
-// A session has no fixed end. One that lasts longer than this must be started again; a shorter time could break a long
-// job.
+// A session can last any time. One that lasts longer than this must be started again; a shorter validity could break a
+// long job.
 constexpr int kDays = 90;
 
 bool is_p256(EVP_PKEY* key) {
@@ -48,7 +48,7 @@ Result<std::string> Root::certify(std::string_view pem) const {
   EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
   if (!is_p256(key) || X509_REQ_verify(request.get(), key) != 1)
     return fail(Code::invalid, "the guard's certificate request is not signed by its own P-256 key: " + last_error());
-  // A unique name, so that two authorities of one session cannot be confused.
+  // Each authority gets a unique name, so that two authorities of one session cannot be confused.
   Certificate certificate = new_certificate(key, "bottle guard", 25, kDays);
   X509* x = certificate.get();
   if (x) {

@@ -1,5 +1,6 @@
 // The session's root certificate, which the agent trusts for inspected hosts. Its key never leaves the supervisor's
-// memory, and signs only the authorities of guards. So if a guard dies, the running agent trusts the next one too.
+// memory and signs only the authorities of guards. Therefore a running agent also trusts the guard that replaces a dead
+// one.
 #pragma once
 
 #include <memory>

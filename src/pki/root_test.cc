@@ -19,7 +19,7 @@ std::string request_of(EVP_PKEY* key, EVP_PKEY* signer) {
 
 Certificate leaf_of(EVP_PKEY* key, X509* issuer, EVP_PKEY* issuer_key, const char* constraints = "critical,CA:FALSE") {
   Certificate leaf = new_certificate(key, "allowed.example.org", 24, 30);
-  X509_set_pubkey(leaf.get(), key);  // it is presented without being read again
+  X509_set_pubkey(leaf.get(), key);  // the certificate is used without being parsed again
   X509_set_issuer_name(leaf.get(), X509_get_subject_name(issuer));
   EXPECT_TRUE(extend(leaf.get(), issuer, NID_basic_constraints, constraints));
   EXPECT_TRUE(extend(leaf.get(), issuer, NID_subject_alt_name, "DNS:allowed.example.org"));
@@ -27,7 +27,7 @@ Certificate leaf_of(EVP_PKEY* key, X509* issuer, EVP_PKEY* issuer_key, const cha
   return leaf;
 }
 
-// What a strict client says about leaf ← chain ← root.
+// Returns how a strict client judges leaf ← chain ← root.
 int verify(X509* leaf, const std::vector<X509*>& chain, X509* root, const char* host = "allowed.example.org") {
   X509_STORE* store = X509_STORE_new();
   X509_STORE_add_cert(store, root);
@@ -46,7 +46,7 @@ int verify(X509* leaf, const std::vector<X509*>& chain, X509* root, const char* 
   return error;
 }
 
-TEST(Root, TwoGuardsOfOneSessionAreBelievedAndAnothersIsNot) {
+TEST(Root, CertifiesGuardsOfItsSessionOnly) {
   auto root = *Root::make("abcd1234"), other = *Root::make("abcd1234");
   Certificate trusted = std::move(*certificate_from(root->pem())), foreign = std::move(*certificate_from(other->pem()));
   std::string seen;
@@ -65,7 +65,7 @@ TEST(Root, TwoGuardsOfOneSessionAreBelievedAndAnothersIsNot) {
     EXPECT_EQ(verify(leaf.get(), {middle.get()}, trusted.get()), X509_V_OK);
     EXPECT_NE(verify(leaf.get(), {middle.get()}, foreign.get()), X509_V_OK);
     EXPECT_NE(verify(leaf.get(), {middle.get()}, trusted.get(), "other.example.org"), X509_V_OK);
-    // A guard's authority makes no further authorities.
+    // A guard's authority cannot certify further authorities.
     Key sub = new_key();
     Certificate deep = leaf_of(sub.get(), middle.get(), guard.get(), "critical,CA:TRUE");
     Certificate deeper = leaf_of(key.get(), deep.get(), sub.get());

@@ -5,7 +5,7 @@
 namespace bottle::pki {
 namespace {
 
-TEST(Seal, OpensFromAnyPosition) {
+TEST(Seal, DecryptsFromAnyPosition) {
   std::string key = new_seal_key(), text;
   for (int i = 0; i < 5000; ++i) text += static_cast<char>(i * 7);
   std::string sealed = text;
@@ -24,7 +24,7 @@ TEST(Seal, OpensFromAnyPosition) {
 
 // Source: FIPS 180-2, appendices A.1 and B.1; NIST SP 800-38A, F.5.5 (with a counter that begins at 0, the key stream
 // is the cipher of zeros).
-TEST(Seal, IsWhatItSaysItIs) {
+TEST(Seal, MatchesTheTestVectors) {
   EXPECT_EQ(digest("abc").substr(0, 4), "\xba\x78\x16\xbf");
   Digest sha1(Digest::Algorithm::sha1);
   sha1.feed("abc");

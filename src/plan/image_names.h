@@ -1,4 +1,4 @@
-// Names the images that bottle makes by what they are made from, so that a change makes another image.
+// Names the images that bottle makes after their ingredients, so that a change leads to another image.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace bottle::plan {
 
-// `hash` is that of the file's content. The reference depends on the path as well, because a Dockerfile with the same
-// text may copy from another directory.
+// Returns the reference of an image from a Dockerfile. `hash` is the content hash of the file. The reference depends on
+// the path as well, because a Dockerfile with the same text may copy from another directory.
 std::string dockerfile_reference(const std::string& path, const std::string& hash, const ImageFacts& facts);
 
 }  // namespace bottle::plan

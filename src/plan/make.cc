@@ -26,7 +26,7 @@ std::vector<std::string> names(const Map& map) {
   return all;
 }
 
-// "path:line:column: " of a key, where it is known.
+// Returns "path:line:column: " for a key, or an empty string if its position is unknown.
 std::string at(const manifest::Positions& positions, const std::string& key) {
   auto it = positions.find(key);
   return it == positions.end() ? "" : it->second + ": ";
@@ -63,7 +63,7 @@ std::string variable_of(const manifest::Secret& secret) {
   return secret.from.starts_with("env:") ? secret.from.substr(4) : "";
 }
 
-// A start needs the variable; a dry run only says that it is missing.
+// Reports a missing variable: as an error at a start, and as a warning in a dry run.
 Result<> missing(Plan& plan, const manifest::Bottle& bottle, const std::string& key, const std::string& variable,
                  const Facts& facts, const Options& options) {
   std::string what = at(bottle.positions, key) + key + ": the variable " + variable +
@@ -122,7 +122,7 @@ void set_surroundings(Plan& plan, const Facts& facts) {
     pass_locale(name);
 }
 
-// `options` as in set_secrets().
+// `options` is as in set_secrets().
 Result<> set_parent_login(Plan& plan, const manifest::Bottle& bottle, const Facts& facts, const Options* options) {
   // A plan is printed, and kept in the ledger.
   if (options && bottle.egress.parent_proxy.find('@') != std::string::npos)
@@ -140,7 +140,7 @@ Result<> set_parent_login(Plan& plan, const manifest::Bottle& bottle, const Fact
   return {};
 }
 
-// `options` is null where nothing is started from the operator's environment.
+// `options` is null if no session starts, so that the operator's environment does not matter.
 Result<> set_secrets(Plan& plan, const manifest::Bottle& bottle, const Facts& facts, const Options* options) {
   for (const auto& [name, secret] : bottle.secrets) {
     Secret planned{name,
@@ -202,7 +202,7 @@ bool never_lan(const std::string& ip) {
   if (::inet_pton(AF_INET, ip.c_str(), b) == 1)
     return b[0] == 0 || b[0] == 127 || (b[0] == 169 && b[1] == 254) || b[0] >= 224;
   if (::inet_pton(AF_INET6, ip.c_str(), b) != 1) return true;
-  bool v4 = std::all_of(b, b + 10, [](auto byte) { return byte == 0; });  // ::, ::1, and IPv4 in disguise
+  bool v4 = std::all_of(b, b + 10, [](auto byte) { return byte == 0; });  // ::, ::1, and IPv4-compatible addresses
   return v4 || b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 }
 
@@ -284,7 +284,8 @@ bool is_at_or_above(const std::string& above, const std::string& path) {
   return above == "/" || path == above || path.starts_with(above + "/");
 }
 
-// A home directory holds keys, and what is above bottle's own directories holds the policy and the results.
+// Refuses a home directory, because it holds keys, and any directory above bottle's own, because it holds the policy
+// and the results.
 Result<> refuse_precious(const Plan& plan, const Options& options, const Facts& facts) {
   if (plan.workspace_mode == WorkspaceMode::none || plan.workspace == options.really) return {};
   for (const auto& path : facts.precious)
@@ -297,7 +298,8 @@ Result<> refuse_precious(const Plan& plan, const Options& options, const Facts& 
   return {};
 }
 
-// The whole of a repository goes, as with git, wherever in it the operator is.
+// Makes the top of the repository the workspace, because the whole repository is sent even if the operator starts in a
+// subdirectory.
 void go_to_top(Plan& plan, const Facts& facts) {
   bool goes = plan.workspace_mode == WorkspaceMode::clone || plan.workspace_mode == WorkspaceMode::copy;
   if (!goes || facts.top.empty() || facts.top == facts.workspace) return;

@@ -1,6 +1,6 @@
-// What will exist. A Plan is complete: session acts on it and asks the operator nothing. No secret value is in it. As
-// JSON (wire/start/plan.h) it is a documented, stable contract (docs/plan.md), shown by `bottle start --dry-run
-// --json`.
+// Defines the plan, which says what will exist in a session. A plan is complete: the session follows it without asking
+// the operator. It contains no values of secrets. Its JSON (wire/start/plan.h) is a stable format (docs/plan.md), which
+// `bottle start --dry-run --json` prints.
 #pragma once
 
 #include <cstdint>
@@ -14,26 +14,28 @@
 
 namespace bottle::plan {
 
-// What an image made here follows from, besides provider and packages: when it changes, so does the image's tag.
+// The ingredients of an image that bottle makes, besides the provider and packages. If one changes, the image's tag
+// changes.
 struct ImageFacts {
   std::string recipe;        // content hash of the bootstrap script
-  std::string architecture;  // the engine's: x86_64, aarch64
+  std::string architecture;  // the engine's, such as x86_64 or aarch64
   std::map<std::string, std::string>
-      dockerfiles;  // path as the manifest has it → content hash, of those that can be read
+      dockerfiles;  // path as in the manifest → content hash, for the files that can be read
 };
 
-// What make() must be told about the world; gathered by app, faked by tests.
+// What make() needs to know about the world. `app` gathers it, and tests invent it.
 struct Facts {
   std::string session;                             // chosen by the caller: [a-z0-9-]{1,40}
   std::string workspace;                           // absolute path of the operator's directory
   uint32_t uid = 0, gid = 0;                       // the operator's
-  std::map<std::string, std::string> environment;  // the operator's, to know which ${HOST_VAR} exist
-  std::string time_zone;                           // the operator's, as TZ has it; empty: UTC, or unknown
-  std::vector<std::string> runtimes;               // what the engine lists, e.g. runc, runsc
-  std::vector<std::string> borrows;                // object directories of other repositories that it needs
-  std::string repository;  // the git directory of the repository whose work tree workspace is in; empty: none
-  std::string top;         // that work tree's, of which workspace may be a directory
-  std::vector<std::string> precious;          // directories that no workspace may be, or be above
+  std::map<std::string, std::string> environment;  // the operator's, to see which ${HOST_VAR} exist
+  std::string time_zone;                           // the operator's, in the form of TZ; empty means UTC or unknown
+  std::vector<std::string> runtimes;               // those that the engine lists, such as runc and runsc
+  std::vector<std::string> borrows;                // object directories of other repositories that the repository needs
+  std::string
+      repository;   // the git directory of the repository whose work tree contains `workspace`; empty if there is none
+  std::string top;  // the top directory of that work tree
+  std::vector<std::string> precious;          // directories that a workspace must not be or contain
   std::map<std::string, std::string> skills;  // name → absolute path of its directory
   ImageFacts images;
 };
@@ -42,20 +44,20 @@ struct Options {
   std::string agent;
   std::string prompt;  // -p TEXT
   bool headless = false;
-  std::vector<std::string> agent_args;                         // after --
-  std::string workspace_mode;                                  // overrides the manifest's when not empty
-  std::string runtime;                                         // same
-  std::string image;                                           // same
-  bool record = false;                                         // every public host, to learn what is needed
-  bool keep_ignored = false;                                   // files that git ignores come home, too
-  std::string really;                                          // the workspace, even if bottle refuses it
-  enum class IfUnset { fail, warn } if_unset = IfUnset::fail;  // for a variable that the agent needs
+  std::vector<std::string> agent_args;  // after --
+  std::string workspace_mode;           // if not empty, overrides the manifest
+  std::string runtime;                  // likewise
+  std::string image;                    // likewise
+  bool record = false;                  // allows every public host, to learn which hosts the agent needs
+  bool keep_ignored = false;            // brings home also the files that git ignores
+  std::string really;                   // the workspace, if bottle would refuse it and the operator confirms it
+  enum class IfUnset { fail, warn } if_unset = IfUnset::fail;  // if a variable that the agent needs is not set
 };
 
-// Where a value comes from; resolved by session at launch, and never part of a Plan.
+// Where a value comes from. The session reads the value at launch; it is never part of a plan.
 struct Source {
   enum class Kind { literal, env, file, cmd, prompt, locale } kind = Kind::literal;
-  std::string text;  // the literal, variable name, path, command line, question, or the name of a locale, which the
+  std::string text;  // the literal, variable name, path, command line or question, or the name of a locale, which the
                      // agent gets if its image has that locale
 };
 
@@ -65,24 +67,25 @@ struct EnvVar {
   bool secret = false;  // the agent sees the value, but the value must not leave
 };
 
-// The name among a plan's secrets of the login at egress.parent_proxy. It is no secret of the agent's: it has no hosts
-// and no placeholder.
+// The name of the login at egress.parent_proxy among a plan's secrets. That secret has no hosts and no placeholder,
+// because only the guard uses it.
 inline constexpr std::string_view kParentLogin = "egress.parent_proxy_login";
 
 struct Secret {
   std::string name;
   Source source;
   std::vector<std::string> hosts;
-  std::string header;       // "Authorization: Bearer {}"; empty: replace the placeholder in Authorization
+  std::string
+      header;  // such as "Authorization: Bearer {}"; empty means that the placeholder in Authorization is replaced
   std::string placeholder;  // what the agent holds
   std::string env;          // the agent's variable that holds the placeholder; may be empty
-  bool optional = false;    // missing value: no secret rather than an error (the provider's own token)
-  std::vector<std::string> in = {"header"};  // header | query | body: where the guard puts the value in
-  std::vector<std::string> beside;           // headers with credentials of the agent's own that may go with it
+  bool optional = false;    // whether a missing value means no secret instead of an error (the provider's own token)
+  std::vector<std::string> in = {"header"};  // where the guard inserts the value: header | query | body
+  std::vector<std::string> beside;  // headers in which the agent may send its own credentials in the same request
 };
 
 struct Image {
-  std::string reference;   // an image the engine has, or the tag that `recipe` builds
+  std::string reference;   // an image that the engine has, or the tag that `recipe` builds
   std::string recipe;      // "" | "bootstrap" (mmdebstrap + npm) | "dockerfile"
   std::string dockerfile;  // path, for recipe == "dockerfile"
   std::string provider;    // claude | codex | shell | command
@@ -97,13 +100,13 @@ struct Plan {
   manifest::Resources resources;
   manifest::WorkspaceMode workspace_mode = manifest::WorkspaceMode::clone;
   std::string workspace;               // host path
-  std::string repository;              // host path of the git directory that goes along, perhaps not below workspace
-  std::string workdir = "/workspace";  // inside
-  std::string start;                   // the directory below workdir in which the agent begins; empty: workdir
-  std::vector<std::string> include;    // patterns: files that go along with a clone though they are not committed
-  bool keep_ignored = false;           // files that git ignores come home
-  std::vector<std::string> keep;       // patterns: these of them
-  uint32_t uid = 1000, gid = 1000;     // of the agent, inside (never 0 unless bind needs it)
+  std::string repository;              // host path of the git directory that is sent, which may be outside `workspace`
+  std::string workdir = "/workspace";  // path in the bottle
+  std::string start;                   // the directory below workdir in which the agent starts; empty means workdir
+  std::vector<std::string> include;    // patterns of files that are sent with a clone although they are not committed
+  bool keep_ignored = false;           // whether files that git ignores come home
+  std::vector<std::string> keep;       // patterns of ignored files that come home
+  uint32_t uid = 1000, gid = 1000;     // of the agent in the bottle; never 0 unless bind needs it
   std::vector<EnvVar> env;
   std::vector<Secret> secrets;
   manifest::Scan scan;
@@ -111,27 +114,29 @@ struct Plan {
   std::vector<manifest::SshHost> ssh;
   std::vector<std::string> skills;   // host paths of skill directories
   std::string system_prompt;         // the agent's prompt from the manifest
-  std::string prompt;                // what the operator asks now; given on stdin when headless
+  std::string prompt;                // the operator's prompt for this session; passed on stdin if headless
   std::vector<std::string> command;  // argv inside the bottle
   bool headless = false;
-  bool record = false;  // egress.allow ends with a "*" that the manifest does not have
+  bool record = false;  // whether egress.allow ends with a "*" that the manifest does not have
   std::vector<std::string> warnings;
 };
 
-// Pure. Errors name what in the manifest is wrong and how to mend it.
+// Makes a plan. Errors say what is wrong in the manifest and how to correct it. Pure.
 Result<Plan> make(const manifest::Manifest& manifest, const Options& options, const Facts& facts);
 
-// A plan that holds only what the guard needs, for `bottle guard run`.
+// Makes a plan that contains only what the guard needs, for `bottle guard run`.
 Result<Plan> for_guard(const manifest::Bottle& policy, const Facts& facts = {});
 
-// The image made here for a provider: its tag changes with provider, packages, version, recipe and architecture.
+// Returns the image that bottle makes for a provider. Its tag depends on the provider, packages, version, recipe and
+// architecture.
 Image bootstrap_image(const std::string& provider, const std::vector<std::string>& packages, const manifest::Pin& pin,
                       const ImageFacts& facts);
 
-// The references of all images made here that some agent of this manifest could ask for now.
+// Returns the references of all images made by bottle that an agent of this manifest may need.
 std::vector<std::string> current_images(const manifest::Manifest& manifest, const ImageFacts& facts);
 
-// The preflight text shown before y/N: names of variables and secrets, never values.
+// Returns the summary that is shown before the question whether to start. It contains names of variables and secrets,
+// but never values.
 std::vector<Line> explain(const Plan& plan);
 
 }  // namespace bottle::plan

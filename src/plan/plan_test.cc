@@ -36,7 +36,7 @@ Facts web_facts() {
   return f;
 }
 
-TEST(Plan, SaysWhatIsLookedForAndNoValue) {
+TEST(Plan, NamesScannedSecretsWithoutTheirValues) {
   auto plan = make(parsed(R"(
 bottles:
   web:
@@ -69,8 +69,8 @@ agents:
             std::string::npos);
 }
 
-// Compares with tests/golden/NAME; BOTTLE_UPDATE_GOLDEN=1 writes it instead. An image's tag follows its recipe, which
-// is none of a plan's matter.
+// Compares with tests/golden/NAME; BOTTLE_UPDATE_GOLDEN=1 writes it instead. Ignores the tags of images, because they
+// change with the recipe.
 void expect_golden(const std::string& name, std::string text) {
   std::string path = "tests/golden/" + name;
   static const std::regex tag("(bottle-agent-[a-z]+:)[0-9a-f]{12}");
@@ -88,7 +88,7 @@ struct Golden {
 
 class GoldenPlans : public ::testing::TestWithParam<Golden> {};
 
-TEST_P(GoldenPlans, AreWhatTheyWereAndComeBackWhole) {
+TEST_P(GoldenPlans, MatchTheirGoldenFilesAndCanBeDecoded) {
   const Golden& g = GetParam();
   Facts f = web_facts();
   f.environment["OPENAI_API_KEY"] = "openai-value";
@@ -119,7 +119,7 @@ INSTANTIATE_TEST_SUITE_P(Plans, GoldenPlans,
                            return name;
                          });
 
-TEST(Json, EveryKeyIsNeededAndTyped) {
+TEST(Json, EveryKeyIsRequiredAndTyped) {
   auto plan = make(parsed(kWeb), {.agent = "reviewer"}, web_facts());
   ASSERT_TRUE(plan);
   json whole = json::parse(wire::encode(*plan));
@@ -169,7 +169,7 @@ struct Refusal {
   Options options = {.agent = "a"};
 };
 
-TEST(Make, ALoginAtAParentProxyIsASecretOfNoHost) {
+TEST(Make, ALoginAtAParentProxyIsASecretWithoutHosts) {
   auto plan =
       make(parsed("bottles: {w: {egress: {parent_proxy: \"http://p:1\", parent_proxy_login: \"file:~/login\"}}}\n"
                   "agents: {a: {bottle: w}}"),
@@ -183,7 +183,7 @@ TEST(Make, ALoginAtAParentProxyIsASecretOfNoHost) {
   EXPECT_NE(shown.find("through http://p:1 with a login (from a file)"), shown.npos) << shown;
 }
 
-TEST(Make, LimitsAreInThePlanAndShown) {
+TEST(Make, LimitsAreInThePlanAndInItsExplanation) {
   auto plan = make(parsed("bottles: {w: {egress: {limit: {requests: 5k, cost: 20}, prices: {m: {input: 1, output: 2}}, "
                           "allow: [{host: a.org, limit: {bytes_up: 10m, names: 2}}]}}}\n"
                           "agents: {a: {bottle: w}}"),
@@ -196,7 +196,7 @@ TEST(Make, LimitsAreInThePlanAndShown) {
 
 class Refusals : public ::testing::TestWithParam<Refusal> {};
 
-TEST_P(Refusals, SayWhatAndWhatToDo) {
+TEST_P(Refusals, SayWhatIsWrongAndWhatToDo) {
   auto plan = make(parsed(GetParam().yaml), GetParam().options, facts());
   ASSERT_FALSE(plan) << GetParam().yaml;
   EXPECT_NE(plan.error().what.find(GetParam().what), std::string::npos) << plan.error().what;
@@ -264,7 +264,7 @@ TEST(Make, SaysWhatToDoAboutAPathThatIsNotUtf8) {
   EXPECT_NE(plan.error().todo.find("rename the part"), std::string::npos);
 }
 
-TEST(Surroundings, TimeZoneAndColorsGoAlong) {
+TEST(Surroundings, TimeZoneAndColorsArePassedOn) {
   Facts f = facts();
   f.time_zone = "Europe/Berlin";
   f.environment["COLORTERM"] = "truecolor";
@@ -287,7 +287,7 @@ TEST(Surroundings, TimeZoneAndColorsGoAlong) {
   EXPECT_EQ(value(*make(manifest::builtin(), {.agent = "shell"}, f), "TZ"), "(none)");
 }
 
-TEST(Surroundings, TheLocaleGoesAlong) {
+TEST(Surroundings, TheLocaleIsPassedOn) {
   auto locales = [](const std::map<std::string, std::string>& environment, const char* env = "{}") {
     Facts f = facts();
     f.environment.insert(environment.begin(), environment.end());
@@ -307,7 +307,7 @@ TEST(Surroundings, TheLocaleGoesAlong) {
   EXPECT_EQ(locales({{"LANG", "de_DE.UTF-8"}}, "{LANG: nl_NL.UTF-8}"), "");
 }
 
-TEST(Ssh, AHostWithoutItsKeyStaysClosed) {
+TEST(Ssh, AHostWithoutAKnownKeyIsRefused) {
   auto v1 = manifest::import_v1(
       {"claude-bottle.json",
        R"({"bottles": {"d": {"ssh": [{"Host": "g.example"}]}}, "agents": {"a": {"bottle": "d"}}})"});
@@ -319,7 +319,7 @@ TEST(Ssh, AHostWithoutItsKeyStaysClosed) {
   EXPECT_EQ(plan->warnings.size(), 1u);
 }
 
-TEST(Secrets, AnExposedOneIsLoudAndStillLookedOutFor) {
+TEST(Secrets, AnExposedSecretCausesAWarningAndIsStillScannedFor) {
   auto plan = make(parsed("bottles: {default: {secrets: {g: {from: \"cmd:x\", hosts: [a.b], env: T, expose: true}}, "
                           "egress: {allow: [a.b]}}}\nagents: {a: {provider: shell}}"),
                    {.agent = "a"}, facts());
@@ -332,7 +332,7 @@ TEST(Secrets, AnExposedOneIsLoudAndStillLookedOutFor) {
   EXPECT_NE(plan->warnings[0].find("EXPOSED"), std::string::npos);
 }
 
-TEST(User, RootIsNobodyInsideUnlessBindNeedsIt) {
+TEST(User, RootBecomesAnUnprivilegedUserUnlessBindNeedsRoot) {
   Facts f = facts();
   f.uid = f.gid = 0;
   auto clone = make(manifest::builtin(), {.agent = "claude"}, f);
@@ -355,7 +355,7 @@ TEST(Workspace, CloneWithoutARepositoryIsACopy) {
   EXPECT_EQ(plan->warnings.size(), 1u);
 }
 
-TEST(Workspace, ARepositoryThatLiesElsewhereIsNamed) {
+TEST(Workspace, ARepositoryOutsideTheWorkspaceIsNamed) {
   Facts f = facts();
   auto plan = make(manifest::builtin(), {.agent = "claude"}, f);
   ASSERT_TRUE(plan);
@@ -375,7 +375,7 @@ TEST(Workspace, ARepositoryThatLiesElsewhereIsNamed) {
   EXPECT_TRUE(plan->warnings.empty());
 }
 
-TEST(Explain, SpeaksToPeopleNotToTheirTerminals) {
+TEST(Explain, HasNoEffectOnATerminal) {
   auto plan = make(manifest::builtin(),
                    {.agent = "shell",
                     .agent_args = {"\x1b]0;owned\x07",

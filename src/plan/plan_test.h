@@ -1,4 +1,4 @@
-// Helpers for the tests of this folder.
+// Provides helpers for the tests of this folder.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -17,7 +17,8 @@ bool has(const Facts& facts, const std::string& variable) {
   return it != facts.environment.end() && !it->second.empty();
 }
 
-// "neither A nor B …": "has a value" where one of them is set but empty, which looks set to its owner.
+// Returns "neither A nor B is set", or "… has a value" if one of them is set but empty, because its owner believes
+// that it is set.
 std::string is_set_or_empty(const Facts& facts, std::initializer_list<const char*> variables) {
   std::string empty;
   for (const char* each : variables)

@@ -8,7 +8,7 @@
 
 namespace bottle::plan {
 
-// Returns the hosts of the provider's own API. Empty for shell and command.
+// Returns the hosts of the provider's own API. The list is empty for shell and command.
 std::vector<std::string> api_hosts(const std::string& provider);
 
 // Returns the hosts of the agent's model: the provider's own API, and hosts for which the plan has a secret that a

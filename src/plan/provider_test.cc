@@ -1,4 +1,4 @@
-// What a provider decides in a plan: the sign-in, its API in the rules, the command, and the image.
+// Tests what a provider decides in a plan: the sign-in, the rules for its API, the command and the image.
 #include <algorithm>
 
 #include "plan/plan_test.h"
@@ -6,7 +6,7 @@
 namespace bottle::plan {
 namespace {
 
-TEST(SignIn, TokenThenKeyThenAnErrorThatSaysHow) {
+TEST(SignIn, PrefersATokenThenAKeyAndFailsWithAdvice) {
   Facts f = facts();
   f.environment["ANTHROPIC_API_KEY"] = "key-value";
   auto both = make(manifest::builtin(), {.agent = "claude"}, f);
@@ -51,7 +51,7 @@ TEST(SignIn, ADryRunNeedsNoCredential) {
             2);
 }
 
-TEST(SignIn, AnEmptyVariableIsCalledEmpty) {
+TEST(SignIn, AnEmptyVariableIsReportedAsEmpty) {
   Facts f = facts();
   f.environment["CLAUDE_BOTTLE_OAUTH_TOKEN"] = "";
   auto claude = make(manifest::builtin(), {.agent = "claude"}, f);
@@ -65,7 +65,7 @@ TEST(SignIn, AnEmptyVariableIsCalledEmpty) {
   EXPECT_NE(env.error().what.find("EMPTY is empty"), std::string::npos) << env.error().what;
 }
 
-TEST(SignIn, TheOperatorsOwnSecretTakesItsPlace) {
+TEST(SignIn, TheOperatorsOwnSecretReplacesIt) {
   Facts f = facts();
   f.environment.erase("CLAUDE_BOTTLE_OAUTH_TOKEN");
   auto named = make(parsed("bottles: {default: {secrets: {claude-oauth: {from: \"cmd:op read token\", hosts: "
@@ -83,7 +83,7 @@ TEST(SignIn, TheOperatorsOwnSecretTakesItsPlace) {
   EXPECT_NE(plain->warnings[0].find("env.ANTHROPIC_API_KEY"), std::string::npos);
 }
 
-TEST(Egress, TheProvidersApiIsInspectedAndANarrowRuleStaysNarrow) {
+TEST(Egress, TheProvidersApiIsInspectedAndANarrowerRuleIsKept) {
   auto plan = make(manifest::builtin(), {.agent = "claude"}, facts());
   ASSERT_TRUE(plan);
   ASSERT_EQ(plan->egress.allow.size(), 1u);
@@ -111,7 +111,7 @@ std::vector<std::string> command(const std::string& yaml, Options options) {
   return plan ? plan->command : std::vector<std::string>{};
 }
 
-TEST(Command, PerProvider) {
+TEST(Command, DependsOnTheProvider) {
   using Words = std::vector<std::string>;
   const char* claude = "agents: {a: {prompt: Sys}}";
   EXPECT_EQ(command(claude, {.prompt = "Do"}),
@@ -135,14 +135,14 @@ TEST(Command, PerProvider) {
             (Words{"make", "-j4", "all"}));
 }
 
-TEST(Command, AHeadlessMegabyteGoesThroughStandardInput) {
+TEST(Command, ALargeHeadlessPromptGoesThroughStandardInput) {
   std::string prompt(1 << 20, 'x');
   auto plan = make(manifest::builtin(), {.agent = "claude", .prompt = prompt, .headless = true}, facts());
   ASSERT_TRUE(plan) << plan.error().what;
   EXPECT_EQ(plan->prompt, prompt);
 }
 
-TEST(Image, ItsNameFollowsFromWhatIsInIt) {
+TEST(Image, ItsNameDependsOnItsIngredients) {
   ImageFacts known = facts().images, newer = known, other = known;
   newer.recipe = "ba9876543210";
   other.architecture = "aarch64";
@@ -162,7 +162,7 @@ TEST(Image, ItsNameFollowsFromWhatIsInIt) {
             bootstrap_image("claude", {"a", "bc"}, {}, known).reference);
 }
 
-TEST(Image, HasTheVersionThatTheAgentAsksFor) {
+TEST(Image, HasTheVersionThatTheAgentPins) {
   auto planned = [](const std::string& bottle) {
     auto manifest = parsed("bottles: {w: {" + bottle + "}}\nagents: {a: {bottle: w}, r: {bottle: w, version: 2.1.3}}");
     auto plan = make(manifest, {.agent = "r"}, facts());
@@ -179,7 +179,7 @@ TEST(Image, HasTheVersionThatTheAgentAsksFor) {
   EXPECT_TRUE(std::ranges::any_of(other.warnings, [](const auto& w) { return w.starts_with("version 2.1.3 is not"); }));
 }
 
-TEST(Image, ADockerfilesNameFollowsFromItsText) {
+TEST(Image, TheNameForADockerfileDependsOnItsText) {
   auto manifest = parsed("bottles: {default: {dockerfile: /d/Dockerfile}}\nagents: {a: {provider: shell}}");
   auto reference = [&](const std::string& hash) {
     Facts f = facts();
@@ -196,7 +196,7 @@ TEST(Image, ADockerfilesNameFollowsFromItsText) {
   EXPECT_EQ(unreadable.error().what, "p.yaml:1:33: dockerfile: cannot read /d/Dockerfile");
 }
 
-TEST(Image, CurrentOnesAreThoseAnAgentOfTheManifestCouldAskFor) {
+TEST(Image, CurrentImagesAreThoseThatAnAgentOfTheManifestCanNeed) {
   auto manifest = parsed(
       "bottles: {web: {packages: [jq]}, own: {dockerfile: /d/Dockerfile}, ready: {image: x}}\nagents: {a: {bottle: "
       "web, provider: codex}}");

@@ -15,7 +15,7 @@ struct Range {
   std::string_view why;
 };
 
-// IANA IPv4 Special-Purpose Address Registry, plus the addresses at which clouds offer metadata and control.
+// The IANA IPv4 Special-Purpose Address Registry, and the addresses at which clouds offer metadata and control.
 constexpr Range kV4[] = {
     {{0}, 8, "this network"},
     {{10}, 8, "private"},
@@ -38,7 +38,7 @@ constexpr Range kV4[] = {
     {{240}, 4, "reserved"},
 };
 
-// IANA IPv6 Special-Purpose Address Registry. Addresses outside 2000::/3 are refused even without an entry here.
+// The IANA IPv6 Special-Purpose Address Registry. Addresses outside 2000::/3 are refused even without an entry here.
 constexpr Range kV6[] = {
     {{0}, 96, "unspecified, loopback or IPv4-compatible"},
     {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96, "IPv4-mapped"},

@@ -30,21 +30,22 @@ std::optional<Endpoint> parse_endpoint(std::string_view text, uint16_t default_p
 std::string to_string(const Address& address);
 std::string to_string(const Endpoint& endpoint);
 
-// An address and how many of its bits count: "10.0.0.0/8", "fd00:1::/64".
+// An address and how many of its leading bits count, such as "10.0.0.0/8" or "fd00:1::/64".
 struct Prefix {
   Address address;
   int bits = 0;
-  // Whether one contains the other.
+  // Returns whether one contains the other.
   bool overlaps(const Prefix& other) const;
   bool contains(const Address& one) const { return (one.v6 ? 128 : 32) >= bits && overlaps({one, one.v6 ? 128 : 32}); }
   bool operator==(const Prefix&) const = default;
 };
 std::optional<Prefix> parse_prefix(std::string_view text);
 std::string to_string(const Prefix& prefix);
-// The same prefix, with the bits that do not count set to zero.
+// Returns the same prefix with the bits that do not count set to zero.
 Prefix network_of(Prefix prefix);
 
-// Says why an address is not an ordinary public one (RFC 6890 registries, cloud metadata). Empty if it is one.
+// Returns why an address is not an ordinary public one (RFC 6890 registries, cloud metadata), or an empty string if it
+// is.
 std::string_view special_range(const Address& address);
 
 }  // namespace bottle::policy

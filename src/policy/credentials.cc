@@ -7,8 +7,8 @@
 namespace bottle::policy {
 namespace {
 
-// RFC 9110 and 6265, then names of single services: GitLab, Vault, Akamai, Cloudflare, Figma, Grafana, Shopify and
-// others.
+// The names of RFC 9110 and RFC 6265, followed by those of GitLab, Vault, Akamai, Cloudflare, Figma, Grafana, Shopify
+// and other services.
 constexpr std::string_view kNames[] = {"authorization",
                                        "cookie",
                                        "cookie2",
@@ -51,7 +51,7 @@ constexpr std::string_view kNames[] = {"authorization",
                                        "client_cert",
                                        "x_client_cert"};
 
-// How the others end: X-Goog-Api-Key, DD-API-KEY, X-Shopify-Access-Token, X-Forwarded-Authorization.
+// The endings of other names, such as X-Goog-Api-Key, DD-API-KEY, X-Shopify-Access-Token and X-Forwarded-Authorization.
 constexpr std::string_view kEnds[] = {"_authorization",  "_authentication", "_api_key",     "_apikey",
                                       "_access_token",   "_access_key",     "_auth_token",  "_auth_key",
                                       "_secret_key",     "_client_secret",  "_private_key", "_application_key",

@@ -1,12 +1,13 @@
-// The headers by which a client says who it is. Pure.
+// Knows the headers in which clients send credentials. Pure.
 #pragma once
 
 #include <string_view>
 
 namespace bottle::policy {
 
-// Whether services take a credential from a header of this name: a key, a token, a password, a session's cookie. "_" or
-// another sign for "-" makes no difference. Headers that only protect a request, such as X-CSRF-Token, are none.
+// Returns whether services read a credential from a header of this name, such as a key, token, password or session
+// cookie. A "_" or another character instead of "-" makes no difference. Headers that only protect a request, such as
+// X-CSRF-Token, do not count.
 bool presents_credentials(std::string_view header);
 
 }  // namespace bottle::policy

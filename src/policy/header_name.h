@@ -1,4 +1,4 @@
-// Names of headers, as programs behind a gateway see them. Pure.
+// Converts names of headers to the form in which programs behind a gateway see them. Pure.
 #pragma once
 
 #include <string>
@@ -6,7 +6,8 @@
 
 namespace bottle::policy {
 
-// As CGI and PHP name their variables: letters and digits stay, as small letters, and everything else is "_".
+// Returns the name as CGI and PHP name their variables, but in lower case: every character except letters and digits
+// becomes "_".
 inline std::string folded_header(std::string_view name) {
   std::string out;
   for (char c : name) {

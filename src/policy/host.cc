@@ -17,7 +17,8 @@ bool all(std::string_view text, bool (*is)(char)) {
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); }
 
-// The "ends in a number" check of the WHATWG URL standard, which covers everything that inet_aton reads as an address.
+// Implements the "ends in a number" check of the WHATWG URL standard, which covers everything that inet_aton reads as
+// an address.
 bool ends_in_number(std::string_view name) {
   std::string_view last = name.substr(name.rfind('.') + 1);
   if (all(last, is_digit)) return true;
@@ -65,7 +66,7 @@ Result<Authority> parse_authority(std::string_view text, uint16_t default_port) 
   if (colon != text.npos) {
     host = text.substr(0, colon);
     port = text.substr(colon + 1);
-    has_port = !port.empty() || default_port == 0;  // RFC 3986 §3.2.3: an empty one is none
+    has_port = !port.empty() || default_port == 0;  // an empty port counts as none (RFC 3986 §3.2.3)
   }
   authority.host = TRY(normalise_host(host));
   if (!has_port) {

@@ -1,4 +1,4 @@
-// Brings host names, in all the ways an agent may write them, into one normal form. Pure.
+// Brings host names into one normal form, however an agent writes them. Pure.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace bottle::policy {
 
 struct Host {
   std::string name;      // lower case, no trailing dot, no brackets
-  bool literal = false;  // some resolver reads it as an address: 127.1, 0x7f.1, 2130706433, [::1]
+  bool literal = false;  // whether some resolver reads it as an address, such as 127.1, 0x7f.1, 2130706433 or [::1]
 };
 
 // Fails with Code::invalid unless the text is a host name (letters, digits, '-', '_', labels of 1 to 63 characters) or

@@ -44,7 +44,7 @@ constexpr Range kInvisible[] = {
     {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
 };
 
-// Removes one character from the front and returns it. Empty if the text is not UTF-8 (RFC 3629).
+// Removes one character from the front and returns it. Returns nothing if the text is not UTF-8 (RFC 3629).
 std::optional<uint32_t> next_character(std::string_view& text) {
   auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   uint32_t first = byte(0), c = first;

@@ -1,4 +1,4 @@
-// Characters that some servers turn into others, or drop. Pure.
+// Knows the characters that some servers turn into others, or drop. Pure.
 #pragma once
 
 #include <string>

@@ -7,7 +7,7 @@
 namespace bottle::policy {
 namespace {
 
-// Used by Rack, Symfony, Express, ASP.NET Core, Google's APIs, OData and ArangoDB.
+// Headers that name another method, in Rack, Symfony, Express, ASP.NET Core, Google's APIs, OData and ArangoDB.
 constexpr std::string_view kMethodHeaders[] = {"x_http_method_override", "x_http_method", "x_method_override",
                                                "x_original_method", "x_forwarded_method"};
 
@@ -18,12 +18,13 @@ constexpr std::string_view kTargetHeaders[] = {
     "x_forwarded_uri", "x_forwarded_path", "x_envoy_original_path", "x_request_uri",  "x_request_url",
     "x_original_path", "x_rewrite_path",   "x_override_url",        "x_override_uri", "x_waws_unencoded_url"};
 
-// The other path that a request works on: where WebDAV and Swift copy and move to, what object stores copy from.
+// Headers with the other path that a request works on: the target of copies and moves in WebDAV and Swift, and the
+// source of copies in object stores.
 constexpr std::string_view kOtherPathHeaders[] = {"destination",        "x_copy_from",       "x_amz_copy_source",
                                                   "x_goog_copy_source", "x_ms_copy_source",  "x_oss_copy_source",
                                                   "x_cos_copy_source",  "x_obs_copy_source", "x_ms_rename_source"};
 
-// What a proxy tells of the host that was asked for first: servers of many sites choose one by it.
+// Headers in which a proxy passes on the original host, by which a server of many sites chooses one.
 constexpr std::string_view kHostHeaders[] = {"forwarded",       "x_forwarded_host",     "x_host",
                                              "x_original_host", "x_http_host_override", "x_forwarded_server"};
 
@@ -68,10 +69,13 @@ std::vector<std::string> methods_in_query(std::string_view target) {
     rest.remove_prefix(std::min(end + 1, rest.size()));
     size_t equals = std::min(pair.find('='), pair.size());
     std::string name = form_decoded(pair.substr(0, equals));
-    name.erase(0, name.find_first_not_of(' ') == name.npos ? name.size() : name.find_first_not_of(' '));  // as PHP does
+    name.erase(0, name.find_first_not_of(' ') == name.npos
+                      ? name.size()
+                      : name.find_first_not_of(' '));  // drops leading spaces, as PHP does
     name.resize(std::min(name.find_first_of(std::string_view("[\0", 2)), name.size()));
     name = folded_header(name);
-    // WordPress, Symfony, Rack, Spring; Yesod and Slim; Salesforce, Google's APIs; and the headers' names
+    // These are the names in WordPress, Symfony, Rack and Spring, in Yesod and Slim, and in Salesforce and Google's
+    // APIs. The names of the headers count too.
     bool asks = name == "_method" || name == "_method_override" || name == "_httpmethod" ||
                 std::ranges::find(kMethodHeaders, name) != std::end(kMethodHeaders);
     if (!asks) continue;

@@ -7,12 +7,12 @@
 
 namespace bottle::policy {
 
-// Whether some servers take the method, the path or the host of the request from a header of this name. Written with
-// "_" or another sign for "-" it is the same: gateways make one variable of both.
+// Returns whether some servers take the method, the path or the host of the request from a header of this name. A "_"
+// or another character instead of "-" makes no difference, because gateways turn both into the same variable.
 bool overrides_request(std::string_view header);
 
-// Whether a header of this name names a second path that the request works on: WebDAV's Destination, what object stores
-// copy from. Its value is a path, with or without a slash before it, or a URL.
+// Returns whether a header of this name contains a second path that the request works on, such as WebDAV's Destination
+// or the source of a copy in an object store. Its value is a path, with or without a leading slash, or a URL.
 bool names_other_path(std::string_view header);
 
 // The beginning of the reason for refusing a request because of the method in its query.

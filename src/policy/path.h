@@ -1,4 +1,4 @@
-// Request paths and the globs of rules. Pure.
+// Judges request paths and matches them with the globs of rules. Pure.
 //
 // Servers read a path in different ways: some decode %2F before they look for slashes, some decode twice, and some drop
 // everything after a semicolon. A rule must hold for all of them. So we bring a path into a canonical form, match every

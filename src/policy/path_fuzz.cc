@@ -1,5 +1,5 @@
-// Whatever is judged stays what it is when it is judged again, holds no dot segment and no way around one, and is one
-// path for whoever decodes it.
+// Checks that judging a path again does not change it, that it contains no dot segment in any reading, and that every
+// server that decodes it sees the same path.
 #include <cstdlib>
 
 #include "policy/look_alikes.h"
@@ -9,7 +9,8 @@ using namespace bottle::policy;
 
 namespace {
 
-// As a careless server reads it: decoded, parameters dropped, spaces and empty segments too.
+// Returns whether the path leaves its directory for a careless server, which decodes it and drops parameters, spaces
+// and empty segments.
 bool leaves(std::string_view path) {
   std::string segment;
   for (size_t i = 1; i <= path.size(); ++i) {
@@ -40,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, size_t size) {
     if (judge_characters(text == "/" ? "" : text) && text.find('\1') == text.npos) std::abort();
     if (leaves(text)) std::abort();
   }
-  // A rule that is the path itself, with its escapes, allows it.
+  // A rule that is the path itself, with its escapes, must allow it.
   auto glob = PathGlob::compile(path->canonical);
   if (!glob) std::abort();
   if (path->readings.size() == 1 && !all_allowed({*glob}, *path) && target.find('*') == target.npos) std::abort();

@@ -1,4 +1,4 @@
-// What a rule with paths lets through, and what it must not: a table of attacks, and one of names that people use.
+// Tests what a rule with paths allows and refuses, with a table of attacks and one of names that people use.
 #include <gtest/gtest.h>
 
 #include "policy/overrides.h"
@@ -15,7 +15,7 @@ bool allows(const std::vector<std::string>& paths, const std::string& target) {
   return rules.request(*normalise_host("a.test"), 443, "GET", target).allowed;
 }
 
-TEST(Path, HasOneSpelling) {
+TEST(Path, HasOneCanonicalForm) {
   for (auto [target, canonical] :
        std::vector<std::pair<const char*, const char*>>{{"/", "/"},
                                                         {"/a", "/a"},
@@ -40,8 +40,8 @@ TEST(Path, HasOneSpelling) {
   }
 }
 
-// All of them were sent to leave /repos/me/**, or are kin of one that was.
-TEST(Path, AttacksLeaveNoRule) {
+// Each of these paths was an attempt to leave /repos/me/**, or is a variant of one.
+TEST(Path, AttacksDoNotLeaveTheirRule) {
   const std::vector<std::string> attacks = {
       // dot segments, plain and escaped
       "/repos/me/../other", "/repos/me/%2e%2e/other", "/repos/me/%2e./other", "/repos/me/x/../../other", "/repos/me/..",
@@ -51,7 +51,7 @@ TEST(Path, AttacksLeaveNoRule) {
       "/repos/me/..;/other", "/repos/me/..;x=1/other", "/repos/me/.;/x", "/repos/me/%3b/../other",
       "/repos/me/..%3b/other", "/repos/me/..%3Bx/other", "/repos/me/%2e%2e;/other", "/repos/me/;", "/repos/me/;x",
       "/repos/me/a;b/../c",
-      // UTF-8 that is none: overlong dots and slashes, halves, surrogates, beyond the last
+      // invalid UTF-8: overlong dots and slashes, cut characters, surrogates, beyond the last character
       "/repos/me/%c0%ae%c0%ae/other", "/repos/me/%c0%ae./other", "/repos/me/..%c0%afother",
       "/repos/me/%e0%80%ae%e0%80%ae/other", "/repos/me/%f0%80%80%ae/x", "/repos/me/%c0%2e/x", "/repos/me/%ff",
       "/repos/me/%c3", "/repos/me/%ed%a0%80", "/repos/me/%f4%90%80%80", "/repos/me/%80", "/repos/me/x%c2",
@@ -61,7 +61,7 @@ TEST(Path, AttacksLeaveNoRule) {
       "/repos/me/..%e2%88%95other", "/repos/me/..%ef%bc%bcother", "/repos/me/..%ef%b9%a8other",
       "/repos/me/%ef%bc%852e%ef%bc%852e/x", "/repos/me/..%ef%bc%9b/x", "/repos/me/..%cd%be/x",
       "/repos/me/..%c2%a5other", "/repos/me/%e2%84%80",
-      // spaces and what cannot be seen around dots (Windows, some file systems)
+      // spaces and invisible characters around dots (Windows, some file systems)
       "/repos/me/..%20/other", "/repos/me/%20../other", "/repos/me/.%20./other", "/repos/me/..%20.",
       "/repos/me/.../other", "/repos/me/....//other", "/repos/me/..%c2%a0/other", "/repos/me/..%e2%80%8c/other",
       "/repos/me/..%ef%bb%bf/other", "/repos/me/%e3%80%80../other", "/repos/me/..%c2%ad/other", "/repos/me/%20/other",
@@ -75,16 +75,16 @@ TEST(Path, AttacksLeaveNoRule) {
       "/repos/me/%2525", "/repos/me/%25%32%65%25%32%65/x", "/repos/me/%%32%65", "/repos/me/%u002e%u002e/x",
       "/repos/me/%25u002e%25u002e/x", "/repos/me/%2500", "/repos/me/%253b", "/repos/me/%25c0%25ae", "/repos/me/%zz",
       "/repos/me/%", "/repos/me/%2",
-      // slashes: encoded ones that hide a way out, and two in a row
+      // encoded slashes that hide a dot segment, and two slashes in a row
       "/repos/me/..%2fother", "/repos/me/x%2f..%2f..%2fother", "/repos/me%2f..%2fother", "/repos/me/%2e%2e%2fother",
       "/repos/me%2fx", "/repos/me/%2f", "/repos/me/x%2f", "/repos/me/x%2f%2fy", "/repos/me//x", "//repos/me/x",
       "/repos//me/x", "/repos/me/%2f..%2f..%2fother", "/repos/me/x%2f.%2fy", "/repos/me/x%2f..;%2fy", "/repos%2fme/x",
-      // a query and a fragment that are none
+      // an encoded "?" and "#", and a fragment
       "/repos/me/%3f/../other", "/repos/me/x%23", "/repos/me/x#/../../other",
       // too long
       "/repos/me/" + std::string(9000, 'x')};
   for (const auto& target : attacks) EXPECT_FALSE(allows({"/repos/me/**"}, target)) << target;
-  // What one server reads as "secret-public" is "secret" for the next.
+  // One server reads "secret-public", and another one reads "secret".
   EXPECT_FALSE(allows({"/repos/*-public/**"}, "/repos/secret;-public/x"));
   EXPECT_FALSE(allows({"/files/*.png"}, "/files/key;.png"));
   EXPECT_FALSE(allows({"/*-public"}, "/secret%2fx-public")) << "a star does not go across slashes, in no reading";
@@ -93,7 +93,7 @@ TEST(Path, AttacksLeaveNoRule) {
   EXPECT_FALSE(allows({"/a%2ab"}, "/axb")) << "a star that is escaped is no wildcard";
 }
 
-TEST(Path, NamesThatPeopleUseAreExpressible) {
+TEST(Path, RulesCanNameCommonPaths) {
   for (auto [paths, target] : std::vector<std::pair<std::vector<std::string>, std::string>>{
            {{"/repos/me/**"}, "/repos/me/x?y=1&z=/../"},
            {{"/repos/me/**"}, "/repos/me/a/%62/c.d/e..f/.git/..x/x..."},
@@ -129,7 +129,7 @@ TEST(Path, OneGlobAllowsEveryPath) {
   for (const char* any : {"/**", "**"})
     for (const char* target : {"/", "/a//b", "/a/../b", "/;x/../", "/%00", "/%c0%ae", "/%zz", "/a\\b", "/x%252e", "*"})
       EXPECT_TRUE(allows({any}, target)) << target;
-  // And leaves it as it is; a path that was judged goes on as it was judged.
+  // The rule leaves such a path unchanged. A judged path goes upstream in its canonical form.
   Rules rules = *Rules::compile({{.host = "a.test", .methods = {"GET"}, .paths = {"/**"}},
                                  {.host = "a.test", .methods = {"POST"}, .paths = {"/in/**"}}});
   auto host = *normalise_host("a.test");
@@ -137,7 +137,7 @@ TEST(Path, OneGlobAllowsEveryPath) {
   EXPECT_EQ(rules.request(host, 443, "POST", "/in/./%78?y=%2e").target, "/in/x?y=%2e");
 }
 
-TEST(Path, Globs) {
+TEST(Path, GlobsMatch) {
   auto matches = [](std::string_view pattern, std::string_view path) {
     return all_allowed({glob(pattern)}, *judge_path(path));
   };
@@ -150,12 +150,12 @@ TEST(Path, Globs) {
   EXPECT_FALSE(matches("/a", "/a/"));
   EXPECT_TRUE(matches("/a%2a", "/a*"));
   EXPECT_TRUE(matches("/a*", "/a%2a%2a"));
-  // Exponential for a backtracking matcher.
+  // A backtracking matcher would take exponential time.
   EXPECT_FALSE(matches("/**a**a**a**a**a**a**a**a**b", "/" + std::string(5000, 'a')));
   for (const char* bad : {"a", "", "*", "/%", "/%2", "/%zz"}) EXPECT_FALSE(PathGlob::compile(bad)) << bad;
 }
 
-TEST(Overrides, AreKnownInEverySpelling) {
+TEST(Overrides, AreRecognizedInEverySpelling) {
   for (const char* name : {"X-HTTP-Method-Override", "x-http-method", "X-METHOD-OVERRIDE", "X-Original-URL",
                            "X-Rewrite-Url", "X_HTTP_Method_Override", "X.HTTP.Method", "x-forwarded-uri",
                            "X-Original-Path", "X-Forwarded-Host", "Forwarded"})
@@ -167,7 +167,7 @@ TEST(Overrides, AreKnownInEverySpelling) {
   EXPECT_FALSE(names_other_path("Location"));
 }
 
-TEST(Overrides, InAQueryAreMethodsToBeJudged) {
+TEST(Overrides, InAQueryCountAsMethods) {
   using List = std::vector<std::string>;
   EXPECT_EQ(methods_in_query("/a?x=1&_method=delete&_method=PUT&_method=DELETE"), (List{"DELETE", "PUT"}));
   EXPECT_EQ(methods_in_query("/a?%5Fmethod=%64elete"), (List{"DELETE"}));

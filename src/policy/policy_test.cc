@@ -112,7 +112,7 @@ TEST(Host, refuses_what_is_not_a_name) {
   EXPECT_EQ(normalise_host("ExAmple.ORG.")->name, "example.org");
 }
 
-TEST(Host, authority) {
+TEST(Host, parses_an_authority) {
   EXPECT_EQ(parse_authority("a.b:8443", 0)->port, 8443);
   EXPECT_EQ(parse_authority("[2001:db8::1]:443", 0)->host.name, "2001:db8::1");
   for (const char* text : {"a.b", "a.b:", "a.b:0", "a.b:65536", "a.b:+1", "a.b:80:80", "a.b:0080x", "user@a.b:1"})
@@ -123,7 +123,7 @@ bool allowed(const Rules& rules, const char* host, uint16_t port = 443) {
   return rules.connect(*normalise_host(host), port).allowed;
 }
 
-TEST(Rules, default_deny_and_patterns) {
+TEST(Rules, deny_by_default_and_match_patterns) {
   auto none = Rules::compile({});
   EXPECT_FALSE(allowed(*none, "example.org"));
   auto rules =
@@ -141,7 +141,7 @@ TEST(Rules, default_deny_and_patterns) {
   EXPECT_FALSE(allowed(*rules, "p.example", 443));
 }
 
-TEST(Rules, star_is_public_names_only) {
+TEST(Rules, a_star_matches_only_public_names) {
   auto rules = Rules::compile({{.host = "*"}});
   EXPECT_TRUE(allowed(*rules, "example.org"));
   for (const char* host :
@@ -149,7 +149,7 @@ TEST(Rules, star_is_public_names_only) {
     EXPECT_FALSE(allowed(*rules, host)) << host;
 }
 
-TEST(Rules, the_most_specific_pattern_speaks) {
+TEST(Rules, the_most_specific_pattern_decides) {
   auto rules =
       Rules::compile({{.host = "*"}, {.host = "api.example.org", .methods = {"get"}, .paths = {"/repos/me/**"}}});
   auto host = *normalise_host("api.example.org");
@@ -165,7 +165,7 @@ TEST(Rules, the_most_specific_pattern_speaks) {
   EXPECT_FALSE(rules->connect(*normalise_host("other.example.org"), 443).inspect);
 }
 
-TEST(Rules, ADenialForbidsWhateverElseOfItsRankAllows) {
+TEST(Rules, ADenialOverridesRulesOfTheSameRank) {
   auto rules = *Rules::compile({{.host = "*"},
                                 {.host = "a.example.org"},
                                 {.host = "a.example.org", .deny = true},

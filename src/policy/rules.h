@@ -1,4 +1,4 @@
-// Compiled egress rules. Pure. They decide on names, before anything is resolved.
+// Compiles egress rules and applies them. They decide on names, before anything is resolved. Pure.
 #pragma once
 
 #include <cstdint>
@@ -13,21 +13,22 @@ namespace bottle::policy {
 
 struct RuleSpec {
   std::string host;
-  std::vector<uint16_t> ports;       // empty: 443 and 80
-  std::vector<std::string> methods;  // empty: any
-  std::vector<std::string> paths;    // empty: any
+  std::vector<uint16_t> ports;       // empty means 443 and 80
+  std::vector<std::string> methods;  // empty means any
+  std::vector<std::string> paths;    // empty means any
   bool inspect = false;
   bool deny = false;  // forbids every match of the pattern, even if rules of the same rank allow it
 };
 
-// An expected outcome, not an error. The agent sees `code`; only the operator sees `reason`.
+// The decision about a request. A refusal is not an Error. The agent sees `code`; only the operator sees `reason`.
 struct Decision {
   bool allowed = false;
   bool inspect = false;
   bool restricted = false;  // the rules for the host name methods or paths
   std::string_view code = "not_allowed";
   std::string reason;
-  std::string target;  // the target to send upstream, if the request is allowed and its path was judged; else empty
+  std::string
+      target;  // the target to send upstream if the request is allowed and its path was judged, and otherwise empty
   const RuleSpec* rule = nullptr;  // the rule that allows the request, or that comes closest; owned by the Rules
 };
 

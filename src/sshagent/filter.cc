@@ -81,7 +81,7 @@ Filter::Verdict Filter::sign(std::string_view message) {
   auto key = std::ranges::find_if(keys_, [&](const Key& each) { return each.blob == blob; });
   if (key == keys_.end()) return refuse("sign", "the key is not one of this session's");
   if (flags != 0 && flags != 2 && flags != 4)
-    return refuse("sign", "the signature flags are unknown");  // known are none, SHA-256 and SHA-512
+    return refuse("sign", "the signature flags are unknown");  // the known ones are none, SHA-256 and SHA-512
   if (host_key_.empty()) return refuse("sign", "the connection is not bound to a host");
   Login login = parse_login(data);
   if (!login.ok) return refuse("sign", "the data to sign is not a login");

@@ -18,7 +18,7 @@ namespace bottle::sshagent {
 struct Destination {
   std::string name;      // shown to the operator
   std::string host_key;  // the server's public key, a blob
-  std::string user;      // empty: any
+  std::string user;      // empty means any
 };
 
 struct Key {
@@ -34,10 +34,10 @@ class Filter {
   explicit Filter(const std::vector<Key>& keys) : keys_(keys) {}
 
   struct Verdict {
-    bool pass = false;  // true: pass the message on to the agent; false: send `answer` to the bottle
+    bool pass = false;  // if true, pass the message on to the agent; otherwise, send `answer` to the bottle
     std::string answer;
-    std::string_view what;     // "list", "bind", "sign" or "other": for the audit
-    std::string key;           // the blob of the key that shall sign
+    std::string_view what;     // "list", "bind", "sign" or "other", for the audit
+    std::string key;           // the blob of the key to sign with
     std::string host, reason;  // set for a signature and for a refusal
   };
   Verdict request(std::string_view message);

@@ -1,5 +1,5 @@
-// Both sides of the filter are hostile here: the bottle's requests and the agent's answers, cut at 0xff
-// bytes.
+// Feeds the filter with hostile messages from both sides: the bottle's requests and the agent's answers, separated by
+// 0xff bytes.
 #include <cstdlib>
 
 #include "sshagent/filter.h"

@@ -59,7 +59,7 @@ class FilterTest : public testing::Test {
   }
 };
 
-TEST_F(FilterTest, AList_NamesTheSessionsKeysOnly) {
+TEST_F(FilterTest, AListNamesOnlyTheSessionsKeys) {
   ASSERT_TRUE(filter_.request("\x0b").pass);
   EXPECT_EQ(filter_.answer(list_of({{"K0", "/home/me/.ssh/id_work"}, {"K1", "/home/me/.ssh/id_git"}}), reason_),
             list_of({{"K1", "git.example.org"}}));
@@ -79,7 +79,7 @@ TEST_F(FilterTest, ALoginToABoundHostIsSigned) {
   EXPECT_TRUE(filter_.request(sign_request("K1", login("S", "git", "K1"), 4)).pass) << "the older form, and SHA-512";
 }
 
-TEST_F(FilterTest, NothingElseIsSigned) {
+TEST_F(FilterTest, OtherDataIsNotSigned) {
   EXPECT_TRUE(refused(sign_request("K1", login("S", "git", "K1", "H1")))) << "not bound";
   ASSERT_TRUE(filter_.request(bind_request("H1", "S")).pass);
   EXPECT_EQ(filter_.answer(kFailed, reason_), kFailed);
@@ -107,7 +107,7 @@ TEST_F(FilterTest, ABindIsForOneKnownHost) {
   EXPECT_TRUE(refused(bind_request("H2", "S2"))) << "a second host, which could hide the first";
 }
 
-TEST_F(FilterTest, TheAgentIsNeverChangedAndNeverOverrun) {
+TEST_F(FilterTest, TheAgentIsNeverChangedOrFlooded) {
   for (int type = 0; type < 256; ++type) {
     if (type == 11) continue;
     EXPECT_TRUE(refused(std::string(1, static_cast<char>(type)))) << type;
@@ -122,7 +122,7 @@ TEST_F(FilterTest, TheAgentIsNeverChangedAndNeverOverrun) {
   EXPECT_EQ(filter_.answer(kDone, reason_), kFailed) << "an answer to nothing";
 }
 
-TEST(Wire, Base64AndKeyLines) {
+TEST(Wire, ReadsBase64AndKeyLines) {
   for (std::string text : {"f", "fo", "foo", "foob", "fooba", "foobar"}) EXPECT_EQ(unbase64(base64(text)), text);
   EXPECT_EQ(base64("foob"), "Zm9vYg==");
   for (std::string bad : {"", "Zg=", "Z===", "Zg=a", "Z!==", "====", "Zm9v\n"})

@@ -1,4 +1,4 @@
-// The encoding of RFC 4251 §5, as far as the agent protocol (draft-ietf-sshm-ssh-agent) needs it. Pure.
+// Implements the encoding of RFC 4251 §5, as far as the agent protocol (draft-ietf-sshm-ssh-agent) needs it. Pure.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,8 @@ class Reader {
 void put_number(std::string& out, uint32_t value);
 void put_string(std::string& out, std::string_view value);
 
-// Returns the blob of "ssh-ed25519 AAAA… comment". Empty if the text is not a public key whose blob names the same
-// type.
+// Returns the blob of "ssh-ed25519 AAAA… comment", or an empty string if the text is not a public key whose blob
+// names the same type.
 std::string blob_of(std::string_view public_key_line);
 std::string base64(std::string_view bytes);
 std::string unbase64(std::string_view text);  // empty if the text is not Base64

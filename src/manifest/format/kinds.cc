@@ -101,7 +101,8 @@ bool escapes_are_whole(const std::string& text) {
   return true;
 }
 
-// Semantic versioning without build metadata: a range or a tag such as `latest` would not pin anything.
+// Accepts a version of Semantic Versioning without build metadata. Refuses a range or a tag such as `latest`, because
+// it would not pin anything.
 bool version(const std::string& text) {
   size_t dash = text.find('-');
   std::string numbers = text.substr(0, dash);
@@ -113,7 +114,7 @@ bool version(const std::string& text) {
   return dash == std::string::npos || (dash + 1 < text.size() && made_of(text.substr(dash + 1), ".-"));
 }
 
-// Subresource Integrity, of SHA-512 only: what npm has for each package. Several where there are several
+// Accepts Subresource Integrity values with SHA-512, which npm has for each package. Several values serve several
 // architectures.
 bool integrity(const std::string& text) {
   constexpr size_t kLength = 7 + 88;
@@ -154,7 +155,7 @@ bool host(const std::string& text) {
   return !numeric || ::inet_pton(AF_INET, text.c_str(), bytes) == 1;
 }
 
-// An IPv6 address, in brackets or not.
+// Accepts an IPv6 address, with or without brackets.
 bool six(const std::string& text) {
   bool bracketed = text.starts_with('[') && text.ends_with(']') && text.size() > 2;
   unsigned char bytes[16];
@@ -185,7 +186,7 @@ bool endpoint(const std::string& text) {
              : colon != std::string::npos && host(text.substr(0, colon)) && in(text.substr(colon + 1), 1, 65535);
 }
 
-// host:port, perhaps behind user:password@, with or without a slash at its end.
+// Accepts host:port, optionally with user:password@ before it and a slash after it.
 bool proxy_address(std::string text) {
   if (text.ends_with('/')) text.pop_back();
   if (size_t at = text.rfind('@'); at != text.npos) {

@@ -61,7 +61,7 @@ const Kind& kind(Type type);
 // pass.
 bool valid(Type type, const std::string& text);
 
-// Convert text for which valid() has returned true.
+// These convert text for which valid() has returned true.
 uint64_t to_size(const std::string& text);      // bytes; k, m, g, t are powers of 1024
 uint64_t to_amount(const std::string& text);    // k, m, g, t are powers of 1000
 uint64_t to_duration(const std::string& text);  // seconds
