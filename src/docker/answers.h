@@ -1,5 +1,5 @@
-// Reads the engine's answers, which are JSON of any shape, into types. A member that is missing or of another type
-// reads as absent, so that nothing an engine says can throw.
+// Reads the engine's answers, which can be JSON of any shape. A member that is missing or has another type counts as
+// absent, so that no answer can make the reader throw.
 #pragma once
 
 #include <optional>
@@ -21,7 +21,8 @@ struct Exit {
   bool is_out_of_memory = false;
   int status = 0;
 };
-// `container` is the answer of Engine::inspect_container(). Returns nothing if the answer does not say.
+// Reads how a container ended from the answer of Engine::inspect_container(). Returns nothing if the answer does not
+// say.
 std::optional<Exit> exit_of(const nlohmann::json& container);
 
 }  // namespace bottle::docker

@@ -1,4 +1,4 @@
-// The attach stream in any pieces: what comes out does not depend on how it came in.
+// Checks that the output does not depend on how the attach stream is cut into pieces.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>

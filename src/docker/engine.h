@@ -1,6 +1,6 @@
-// What `bottle` asks of a container engine. docker/client has the client of a real engine. Unit tests use one that
-// exists in memory only (docker/fake/fake_engine.h). This is one interface and not one for each of
-// its users, because they all work on the same things: a teardown finds what a launch made.
+// Defines what `bottle` needs from a container engine. docker/client implements it for a real engine, and docker/fake
+// in memory, for unit tests. All rooms share this one interface, because they work on the same things: a teardown finds
+// what a launch made.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ namespace bottle::docker {
 struct Endpoint {
   std::string socket;
   std::string origin;         // where the choice came from, such as "DOCKER_HOST"; for error messages
-  std::stop_token stop = {};  // as for Engine::heed()
+  std::stop_token stop = {};  // see Engine::heed()
 };
 
 // A hijacked stream to a container's stdin and stdout. Without a terminal, its output is multiplexed (demux.h); with
@@ -41,11 +41,11 @@ class Attached {
   std::string early_;
 };
 
-// The time limit of a whole call: one minute, or BOTTLE_ENGINE_TIMEOUT (in seconds), which is read once.
+// Returns the time limit of a whole call: one minute, or BOTTLE_ENGINE_TIMEOUT (in seconds), which is read once.
 int call_timeout_ms();
 
-// Every call blocks, and threads may call at the same time. A whole call may take call_timeout_ms();
-// one wait inside a stream may take 10 minutes. No call throws. Errors contain the engine's message.
+// Every call blocks, and several threads may call at the same time. A call takes at most call_timeout_ms(); a call that
+// streams may take longer, but waits at most 10 minutes at a time. No call throws. Errors contain the engine's message.
 class Engine {
  public:
   using Reader = std::function<Result<size_t>(char*, size_t)>;  // returns 0 at the end
@@ -61,7 +61,7 @@ class Engine {
   virtual Result<std::vector<std::string>> runtimes() = 0;
 
   // From now on, a stop ends every wait for the engine, in all threads, with Code::canceled. The engine may still carry
-  // out what it was asked for. An empty token undoes this, so that the caller can remove what was made.
+  // out the request. An empty token ends this, so that the caller can remove what was made.
   virtual void heed(std::stop_token stop) = 0;
 
   // From now on, `note` is called before each request to create a container or network is sent, on the thread that
@@ -73,9 +73,9 @@ class Engine {
 
   // Returns the id.
   virtual Result<std::string> create_container(const std::string& name, const Json& config) = 0;
-  virtual Result<> start_container(const std::string& id, int timeout_ms = 0) = 0;  // 0: the usual time limit
+  virtual Result<> start_container(const std::string& id, int timeout_ms = 0) = 0;  // 0 means the usual time limit
   virtual Result<> stop_container(const std::string& id, int seconds) = 0;          // SIGKILL after `seconds`
-  // Succeeds if the container is not running.
+  // Succeeds also if the container is not running.
   virtual Result<> kill_container(const std::string& id, const std::string& signal = "SIGKILL") = 0;
   // Removes by force, with anonymous volumes. Blocks until the container is gone, at most 30 s. Succeeds if there is
   // no such container.
@@ -83,7 +83,7 @@ class Engine {
   // Blocks until the container has exited, and returns its status. A limit of 0 is the usual one, and -1 means none.
   virtual Result<int> wait_container(const std::string& id, int timeout_ms = 0) = 0;
   virtual Result<Json> inspect_container(const std::string& id) = 0;
-  // Returns how many bytes a container's writable layer has. The engine reads all of the layer for that.
+  // Returns the size of a container's writable layer in bytes. The engine reads the whole layer to compute it.
   virtual Result<uint64_t> layer_size(const std::string& id) = 0;
   // Attach before starting the container, or the first output is lost. It must have been created with stdin open.
   virtual Result<Attached> attach(const std::string& id, bool terminal) = 0;
@@ -91,7 +91,7 @@ class Engine {
   // Returns the last `lines` lines of both streams as one text of at most 1 MB, for error messages.
   virtual Result<std::string> logs(const std::string& id, int lines = 100) = 0;
 
-  // Unpacks a tar archive below `path`, or packs `path` into one.
+  // put_archive() unpacks a tar archive below `path`, and get_archive() packs `path` into one.
   virtual Result<> put_archive(const std::string& id, const std::string& path, const Reader& reader) = 0;
   virtual Result<> get_archive(const std::string& id, const std::string& path, const Writer& writer) = 0;
   // Packs the container's whole root file system, without what is mounted in it, into a tar archive.
@@ -121,9 +121,9 @@ class Engine {
   // Adds a name, REPOSITORY:TAG, to an image. An image that had this name loses it.
   virtual Result<> tag_image(const std::string& id, const std::string& reference) = 0;
   virtual Result<Json> inspect_image(const std::string& reference) = 0;
-  virtual Result<Json> images() = 0;      // as GET /images/json, including images without a tag
-  virtual Result<Json> containers() = 0;  // as GET /containers/json?all=1
-  // Writes and reads the engine's own archive of an image, as `docker save` and `docker load` do.
+  virtual Result<Json> images() = 0;      // the answer of GET /images/json, which includes images without a tag
+  virtual Result<Json> containers() = 0;  // the answer of GET /containers/json?all=1
+  // These write and read the engine's own archive of an image, as `docker save` and `docker load` do.
   virtual Result<> save_image(const std::string& reference, const Writer& writer) = 0;
   virtual Result<> load_image(const Reader& reader) = 0;
   // Returns the digests of an image's layers, lowest layer first.
@@ -133,7 +133,7 @@ class Engine {
   virtual Result<Json> list_by_label(const std::string& kind, const std::string& label) = 0;
 };
 
-// Reaches an engine: docker::connect() (docker/client/http_engine.h), or what a unit test has in its place.
+// Connects to an engine: docker::connect() (docker/client/http_engine.h), or the replacement of a unit test.
 using Connect = std::function<Result<std::unique_ptr<Engine>>(const Endpoint&)>;
 
 }  // namespace bottle::docker

@@ -85,8 +85,8 @@ class Suite {
     return *status;
   }
 
-  // Makes keys, user-data and a directory as for a session's VM, but no reaper, because this process destroys the VM at
-  // the end.
+  // Makes keys, user-data and a directory as for a session's VM, but starts no reaper, because this process destroys
+  // the VM at the end.
   bool make() {
     return check("prepare what a VM needs (keys, user-data)", [&]() -> Finding {
       VmSpec vm;

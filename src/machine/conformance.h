@@ -1,6 +1,5 @@
-// This file is `bottle provider test`, which checks whether a provider keeps the contract of docs/providers.md.
-// Operators can run it on their own providers. It makes real machines, runs for some minutes, and destroys the
-// machines.
+// Implements `bottle provider test`, which checks whether a provider keeps the contract of docs/providers.md. Operators
+// can run it on their own providers. It makes real machines, runs for some minutes, and destroys the machines.
 #pragma once
 
 #include <string>
@@ -22,7 +21,7 @@ struct ConformanceOptions {
   Environment environment;
   Limits limits;
   std::map<std::string, std::string> options;  // vms.<name>.options
-  bool ssh = true;                             // expects a machine that accepts a sign-in
+  bool ssh = true;                             // whether to sign in to the machine
   int gone_ms = 300000;                        // the longest time from "deleting" to "gone"
   int boot_ms = 600000;                        // the longest time until ssh-info has an answer, and until sshd answers
 };

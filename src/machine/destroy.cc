@@ -12,9 +12,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Ends a running `create` hook with all that it started. A hook whose caller died continues alone, and its VM would
-// appear after the destruction. Also ends a hook that this process itself started and no longer wants, because the hook
-// may hang.
+// Ends a running `create` hook and every process that it started. A hook whose caller died continues alone, and its VM
+// would appear after the destruction. Also ends a hook that this process itself started and no longer wants, because
+// the hook may hang.
 void end_hook(const Record& record) {
   bool others = record.owner.alive() && record.owner.pid != ::getpid();
   if (!record.hook.alive() || others) return;

@@ -1,4 +1,4 @@
-// This file destroys a VM, and continues until the provider itself says that nothing is left.
+// Destroys a VM, and tries again until the provider itself says that nothing is left.
 #pragma once
 
 #include <string>
@@ -27,10 +27,10 @@ struct DestroyOptions {
   Environment environment;   // for the hooks
 };
 
-// Destroys the VM `name` and everything that the provider lists for it. Uses the record in places.vms, or the name
-// alone if there is no record. A VM counts as gone when a `status` after the `destroy` says so and `list` has nothing
-// of it. Then its directory is removed, with its keys. Is idempotent: a VM that was never made, or is gone, is
-// confirmed gone. Fails only if nothing could be asked; otherwise, Destroyed::confirmed says how it ended. Blocks.
+// Destroys the VM `name` and everything that the provider lists for it. Uses the record in places.vms, or only the name
+// if there is no record. A VM counts as gone when a `status` after the `destroy` says so and `list` contains nothing of
+// it. Then its directory with its keys is removed. Can be repeated: a VM that was never made, or is gone, is confirmed
+// gone. Fails only if nothing could be asked; otherwise, Destroyed::confirmed says how it ended. Blocks.
 Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider, const Places& places,
                              const DestroyOptions& options, const Progress& progress);
 

@@ -1,4 +1,4 @@
-// These tests have providers that hang, give false answers, print garbage or fail half way.
+// Tests providers that hang, give false answers, print garbage or fail halfway.
 #include "machine/machine_test.h"
 
 #include <sys/stat.h>
@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-TEST_F(Machine, TheContractHolds) {
+TEST_F(Machine, AProviderThatKeepsTheContractWorks) {
   good();
   auto provider = fake();
   ASSERT_TRUE(provider) << provider.error().what;
@@ -61,7 +61,7 @@ TEST_F(Machine, ExitStatusesBecomeCodes) {
   }
 }
 
-TEST_F(Machine, AHookThatHangsIsEndedWithAllItStarted) {
+TEST_F(Machine, AHangingHookIsEndedWithItsChildren) {
   good();
   limits_.create = 300;
   hook("create", "echo thinking >&2; sleep 1000 & echo $! >$CLOUD/../pid; wait");
@@ -75,7 +75,7 @@ TEST_F(Machine, AHookThatHangsIsEndedWithAllItStarted) {
   EXPECT_EQ(process_start(pid), "") << "the hook's child lives";
 }
 
-TEST_F(Machine, WhatIsLeftRunningDoesNotHoldTheAnswer) {
+TEST_F(Machine, ProcessesLeftByAHookDoNotDelayItsAnswer) {
   good();
   hook("create", "sleep 3 & echo '{\"id\":\"a\"}'");
   auto begun = std::chrono::steady_clock::now();
@@ -83,7 +83,7 @@ TEST_F(Machine, WhatIsLeftRunningDoesNotHoldTheAnswer) {
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(2500));
 }
 
-TEST_F(Machine, TryAgainIsTriedAgain) {
+TEST_F(Machine, AHookThatSaysTryAgainIsCalledAgain) {
   good();
   hook("create",
        "n=$(cat $CLOUD/../n 2>/dev/null || echo 0); n=$((n+1)); echo $n >$CLOUD/../n; [ $n -gt 3 ] || exit 75; echo "
@@ -98,7 +98,7 @@ TEST_F(Machine, TryAgainIsTriedAgain) {
   EXPECT_EQ(status.error().code, Code::unavailable);
 }
 
-TEST_F(Machine, WordsOfAHookCannotPlayWithTheTerminal) {
+TEST_F(Machine, OutputOfAHookHasNoEffectOnTheTerminal) {
   good();
   hook("create", "printf 'a\\033[2Jb\\302\\233c\\377d\\n' >&2; exit 1");
   std::string line;
@@ -107,7 +107,7 @@ TEST_F(Machine, WordsOfAHookCannotPlayWithTheTerminal) {
   EXPECT_EQ(created.error().what.find('\033'), std::string::npos);
 }
 
-TEST_F(Machine, NoPlaceToSignInThatSshWouldReadAsAnOption) {
+TEST_F(Machine, AnAddressThatSshWouldReadAsAnOptionIsRefused) {
   for (const char* answer :
        {R"sh({"host":"-oProxyCommand=id"})sh", R"sh({"host":"a b"})sh", R"sh({"host":"h","user":"-l"})sh",
         R"sh({"host":"h","port":0})sh", R"sh({"host":"h","port":70000})sh", R"sh({"host":"h","port":"22"})sh",
@@ -116,7 +116,7 @@ TEST_F(Machine, NoPlaceToSignInThatSshWouldReadAsAnOption) {
   EXPECT_EQ(read_where(json::parse(R"sh({"host":"2001:db8::1"})sh"))->host, "2001:db8::1");
 }
 
-TEST_F(Machine, OthersMayNotWriteOurHooks) {
+TEST_F(Machine, HooksThatOthersMayWriteToAreRefused) {
   good();
   ::chmod((places_.config + "/providers/fake/create").c_str(), 0777);
   auto created = fake()->create(request(), {});
@@ -126,7 +126,7 @@ TEST_F(Machine, OthersMayNotWriteOurHooks) {
   EXPECT_EQ(Provider::find("nothere", places_, environment_).error().code, Code::not_found);
 }
 
-TEST_F(Machine, TheCarriedProvidersAreUnpackedAndMended) {
+TEST_F(Machine, TheCarriedProvidersAreUnpackedAndRepaired) {
   auto names = carried_providers();
   ASSERT_TRUE(std::ranges::find(names, "qemu") != names.end());
   auto qemu = Provider::find("qemu", places_, environment_);
@@ -138,7 +138,7 @@ TEST_F(Machine, TheCarriedProvidersAreUnpackedAndMended) {
   EXPECT_EQ(*read_file(create), before) << "what was changed in the cache is not run";
 }
 
-TEST_F(Machine, TheConformanceTestsPassTheGoodAndFindTheBad) {
+TEST_F(Machine, TheConformanceTestsAcceptGoodProvidersAndFindFaults) {
   good();
   ConformanceOptions options;
   options.places = places_;

@@ -1,5 +1,5 @@
-// This file lists what exists at all providers and what is recorded on this machine, for `bottle vm list`, `cleanup`
-// and the sweep at every start.
+// Lists what exists at all providers and what is recorded on this machine, for `bottle vm list`, `cleanup` and the
+// sweep at every start.
 #pragma once
 
 #include <map>
@@ -25,7 +25,7 @@ struct Found {
   std::optional<Record> record;                // its record on this machine
   bool at_provider = false;
   Belongs belongs = Belongs::to_others;
-  bool reaper = false;  // it has a living reaper
+  bool reaper = false;  // whether it has a living reaper
 
   bool mine() const { return belongs != Belongs::to_others; }
   bool orphan() const { return belongs == Belongs::to_my_sweep; }

@@ -1,4 +1,4 @@
-// This file has a provider `fake`, whose hooks are shell scripts that a test writes and whose cloud is a directory.
+// Provides the provider `fake`, whose hooks are shell scripts that a test writes and whose cloud is a directory.
 #pragma once
 
 #include <gtest/gtest.h>

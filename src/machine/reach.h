@@ -1,4 +1,4 @@
-// This file handles the first minutes with a new VM over ssh.
+// Handles the first minutes with a new VM over ssh.
 #pragma once
 
 #include <string>

@@ -25,8 +25,8 @@ namespace {
 
 std::string lock_path(const std::string& name, const Places& places) { return places.directory(name) + "/reaper"; }
 
-// Keeps the time of day as it was when this process began, advanced by the boot clock. A clock that is set in the
-// meantime, as NTP sets a clock that was a day behind, therefore neither ends a VM nor lets it live on.
+// Returns the time of day when this process began, advanced by the boot clock. Setting the clock in the meantime, as
+// NTP does if it was a day behind, therefore neither ends a VM early nor extends its life.
 class SteadyTime {
  public:
   explicit SteadyTime(int64_t now) : ahead_(now - static_cast<int64_t>(boot_seconds())) {}

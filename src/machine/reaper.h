@@ -1,5 +1,5 @@
-// This file is the local reaper, a small detached process that destroys a VM when its owner is dead or its time is up,
-// no matter what else was killed. Each VM has one. If the reaper itself dies, the VM's dead-man switch, the provider's
+// Implements the local reaper, a small detached process that destroys a VM when its owner is dead or its time is up, no
+// matter what else was killed. Each VM has one. If the reaper itself dies, the VM's dead-man switch, the provider's
 // limit and the next command still end the VM.
 #pragma once
 

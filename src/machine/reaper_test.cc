@@ -1,4 +1,4 @@
-// These tests check who owns a VM, when its time is up, and by which clock.
+// Tests which process owns a VM, when its time is up, and by which clock.
 #include "machine/machine_test.h"
 
 #include <fcntl.h>
@@ -18,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-TEST_F(Machine, OnlyTheDeadAndTheLateAreAbandoned) {
+TEST_F(Machine, AVmIsAbandonedOnlyIfItsOwnerIsDeadOrItsTimeIsUp) {
   Record record;
   record.until = 1000;
   record.owner = ProcessIdentity::self();
@@ -34,7 +34,7 @@ TEST_F(Machine, OnlyTheDeadAndTheLateAreAbandoned) {
   }
 }
 
-TEST_F(Machine, WhatMayBeThereAgainIsHeld) {
+TEST_F(Machine, AVmThatMayBecomeAvailableAgainIsHeld) {
   good();
   for (const char* status : {"running", "pending"}) {
     ASSERT_TRUE(prepare_vm(spec()));
@@ -56,7 +56,7 @@ TEST_F(Machine, WhatMayBeThereAgainIsHeld) {
   EXPECT_FALSE(hold_unless_ended("vm-2", places_, destroying())) << "there is no such VM";
 }
 
-TEST_F(Machine, RecordsFromBeforeVmsWereHeldAreRead) {
+TEST_F(Machine, RecordsWithoutTheKeyHeldAreRead) {
   good();
   ASSERT_TRUE(prepare_vm(spec()));
   std::string path = places_.directory("vm-1") + "/vm.json";
@@ -82,7 +82,7 @@ TEST_F(Machine, ARecordWithANegativeSizeOrTimeIsRefused) {
   }
 }
 
-TEST_F(Machine, OnlyARecordThatIsNotThereSaysThatItsVmIsGone) {
+TEST_F(Machine, OnlyAMissingRecordMeansThatTheVmIsGone) {
   good();
   EXPECT_TRUE(is_gone(load("vm-1", places_)));
   ASSERT_TRUE(prepare_vm(spec()));
@@ -101,7 +101,7 @@ TEST_F(Machine, OnlyARecordThatIsNotThereSaysThatItsVmIsGone) {
   EXPECT_TRUE(is_gone(load("vm-1", places_)));
 }
 
-TEST_F(Machine, AnOrphanIsLookedAtAgainBeforeItGoes) {
+TEST_F(Machine, AnOrphanIsCheckedAgainBeforeItIsDestroyed) {
   good();
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
@@ -117,7 +117,7 @@ TEST_F(Machine, AnOrphanIsLookedAtAgainBeforeItGoes) {
   EXPECT_FALSE(still_orphan(found, places_)) << "its reaper was quicker";
 }
 
-TEST_F(Machine, AClockThatIsSetMakesNoOrphanOfAWatchedVm) {
+TEST_F(Machine, SettingTheClockDoesNotMakeAWatchedVmAnOrphan) {
   good();
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
@@ -155,7 +155,7 @@ int reap_while_the_clock_is_set(int64_t off, const Environment& environment, con
   return -1;
 }
 
-TEST_F(Machine, AReaperDecidesByAClockThatNobodySets) {
+TEST_F(Machine, AReaperUsesAClockThatCannotBeSet) {
   good();
   Reaping session{[&](const Record&) { return write_file_atomically(cloud() + "/../fetched", "").has_value(); },
                   [](const Record&) {}};

@@ -1,5 +1,5 @@
-// This file keeps the record of a VM from before it is made until it is confirmed gone: `vms/NAME/vm.json`, mode 0600
-// in a directory of mode 0700. The record is enough to destroy the VM after everything else was lost. It contains no
+// Keeps the record of a VM from before the VM is made until it is confirmed gone. The record is `vms/NAME/vm.json`,
+// mode 0600 in a directory of mode 0700. It is enough to destroy the VM after everything else was lost, and contains no
 // secret.
 #pragma once
 
@@ -16,7 +16,7 @@ namespace bottle::machine {
 
 struct Record {
   VmRequest vm;
-  ProcessIdentity owner;  // the process that must live for the VM to stay; a kept VM has none
+  ProcessIdentity owner;  // the VM stays only while this process lives; a kept VM has no owner
   bool keep = false;      // it was made to outlive its owner until its time is up
   bool held = false;      // it outlives its owner because its work could not be fetched yet
   int64_t made = 0;       // seconds since 1970, by this machine's clock
@@ -31,8 +31,8 @@ Result<> save(const Record& record, const Places& places);
 // load() reads a record. It fails with Code::not_found if there is none, with Code::denied if another user may have
 // written it, and with Code::protocol if it is malformed. recorded() lists the names of all records.
 Result<Record> load(const std::string& name, const Places& places);
-// Reports whether what load() returned says that the VM is gone. A record that cannot be read now says nothing about
-// the VM, which may hold work.
+// Returns whether the result of load() means that the VM is gone. A record that cannot be read does not mean that,
+// because the VM may hold work.
 bool is_gone(const Result<Record>& loaded);
 std::vector<std::string> recorded(const Places& places);
 

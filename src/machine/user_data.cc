@@ -25,14 +25,13 @@ constexpr const char* kSshd =
     "MaxAuthTries 3\n"
     "HostKey /etc/ssh/ssh_host_ed25519_key\n";
 
-// This installs the program and starts the dead-man switch. bootcmd is the first thing that cloud-init runs, at every
-// boot.
+// Installs the program and starts the dead-man switch. cloud-init runs bootcmd first, at every boot.
 constexpr const char* kArm =
     "mkdir -p /usr/local/sbin && printf '%s' \"$1\" >/usr/local/sbin/bottle-vm && chmod 755 /usr/local/sbin/bottle-vm "
     "&& "
     "exec /usr/local/sbin/bottle-vm arm \"$2\" \"$3\" \"$4\"";
 
-// The images of clouds have no container engine. Images that have one lose no time here.
+// Installs a container engine if the image has none, as is usual in clouds. Images that have one lose no time.
 constexpr const char* kEngine =
     "command -v dockerd >/dev/null || { export DEBIAN_FRONTEND=noninteractive; "
     "{ apt-get -qq update && apt-get -qq -y install docker.io; } || dnf -y -q install moby-engine || dnf -y -q install "

@@ -1,5 +1,5 @@
-// This file writes the text that tells cloud-init what to do on a new VM. Every program on the VM can read it. The only
-// secret in it is the first host key, which is replaced over the first connection.
+// Writes the text that tells cloud-init what to do on a new VM. Every program on the VM can read it. The only secret in
+// it is the first host key, which is replaced over the first connection.
 #pragma once
 
 #include <cstdint>

@@ -61,7 +61,7 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
   vm.record.keep = spec.keep;
   vm.record.made = now_seconds();
   vm.record.until = vm.record.made + static_cast<int64_t>(request.wanted.ttl);
-  // The record is written while nothing exists yet. From here on, a later process knows what to destroy.
+  // The record is written before anything exists, so that a later process knows what to destroy.
   TRY(save(vm.record, places));
 
   UserData data;

@@ -1,5 +1,5 @@
-// This file makes a VM for one session, in steps that the caller runs while it does other things: prepare, create,
-// reach, and wait for the engine. destroy.h undoes them, however far they got.
+// Makes a VM for one session, in steps that the caller can run beside other work: prepare, create, reach, and wait for
+// the engine. destroy_vm() undoes them, however far they got.
 #pragma once
 
 #include <functional>
@@ -18,7 +18,7 @@ struct VmSpec {
   std::string session;
   manifest::Vm wanted;       // times of 0 mean the defaults above
   bool keep = false;         // outlives its owner until the ttl
-  ProcessIdentity owner;     // the process that must live; if empty, this process
+  ProcessIdentity owner;     // the VM's owner; if empty, this process
   Environment environment;   // for the hooks and the reaper: the operator's own, without what a provider must not see
   std::string path_to_self;  // for the reaper; if empty, there is none (tests only)
   Limits limits;

@@ -1,4 +1,4 @@
-// These tests check what happens to VMs whose providers fail or give false answers, or whose makers die.
+// Tests what happens to VMs whose providers fail or give false answers, or whose makers die.
 #include "machine/machine_test.h"
 
 #include <signal.h>
@@ -33,7 +33,7 @@ TEST_F(Machine, DestroyIsConfirmedByStatusAndList) {
   EXPECT_TRUE(again && again->confirmed) << "destroying what is gone";
 }
 
-TEST_F(Machine, ALiarIsNotBelieved) {
+TEST_F(Machine, AFalseAnswerOfAProviderIsDetected) {
   good();
   hook("destroy", R"sh(echo x >>"$CLOUD/../calls"; echo '{"status": "gone"}')sh");
   auto vm = prepare_vm(spec());
@@ -49,7 +49,7 @@ TEST_F(Machine, ALiarIsNotBelieved) {
   EXPECT_TRUE(destroy_vm("vm-1", "fake", places_, destroying(), {})->confirmed);
 }
 
-TEST_F(Machine, WhatAVmLeftIsDestroyedToo) {
+TEST_F(Machine, LeftoversOfAVmAreDestroyedToo) {
   good();
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
@@ -64,7 +64,7 @@ TEST_F(Machine, WhatAVmLeftIsDestroyedToo) {
   EXPECT_TRUE(std::filesystem::exists(cloud() + "/theirs")) << "another owner's";
 }
 
-TEST_F(Machine, AFailingDestroyIsRetriedAndWithoutCredentialsIsNot) {
+TEST_F(Machine, AFailingDestroyIsRetriedUnlessCredentialsAreMissing) {
   good();
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
@@ -83,7 +83,7 @@ rm -f "$CLOUD/vm-1"; echo '{"status":"gone"}')sh");
   EXPECT_EQ(calls(), 5);
 }
 
-TEST_F(Machine, ACreateThatFailsHalfWayLeavesNothing) {
+TEST_F(Machine, ACreateThatFailsHalfwayLeavesNothing) {
   good();
   hook("create", R"sh(echo "id-vm-1|s1|$BOTTLE_OWNER|running" >"$CLOUD/$BOTTLE_VM_NAME"; echo half way >&2; exit 1)sh");
   auto vm = prepare_vm(spec());
@@ -96,7 +96,7 @@ TEST_F(Machine, ACreateThatFailsHalfWayLeavesNothing) {
 
 TEST_F(Machine, ACreateWhoseCallerDiedIsEndedBeforeItsVmIsDestroyed) {
   good();
-  // `create` waits a while before it orders the machine, and its caller is no longer there.
+  // `create` waits before it orders the machine, and its caller has died.
   hook("create", R"sh(sleep 30; echo "id-vm-1|s1|$BOTTLE_OWNER|running" >"$CLOUD/$BOTTLE_VM_NAME")sh");
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm);
@@ -137,7 +137,7 @@ TEST_F(Machine, TheLockIsHeldAsLongAsTheHookLives) {
   EXPECT_TRUE(lock_vm("vm-1", places_, 1000));
 }
 
-TEST_F(Machine, TheRecordComesBeforeTheVm) {
+TEST_F(Machine, TheRecordIsWrittenBeforeTheVmIsMade) {
   good();
   ASSERT_TRUE(prepare_vm(spec()));
   EXPECT_TRUE(is_recorded("vm-1", places_));
@@ -145,7 +145,7 @@ TEST_F(Machine, TheRecordComesBeforeTheVm) {
   EXPECT_EQ(prepare_vm(spec()).error().code, Code::conflict) << "two VMs of one name";
 }
 
-TEST_F(Machine, TheUserDataHoldsNoSecretButTheFirstHostKey) {
+TEST_F(Machine, TheOnlySecretInTheUserDataIsTheFirstHostKey) {
   good();
   environment_["TOKEN"] = "s3cr3t-value";
   auto vm = prepare_vm(spec());

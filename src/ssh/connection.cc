@@ -48,8 +48,8 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
 
 void end_argv(std::vector<std::string>& argv, const Target& target) { argv.insert(argv.end(), {"--", target.host}); }
 
-// The last line may not come from ssh: a remote program that exits with 255 can print anything, and we show this line
-// on a terminal.
+// Returns the last line of ssh's output, made safe for a terminal. It may not come from ssh, because a remote program
+// that exits with 255 can print anything.
 std::string last_line(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
   return one_line(text.substr(text.rfind('\n') + 1), 400);
@@ -75,8 +75,8 @@ Result<Captured> settings_of(const Target& target, const std::string& control_pa
   return bottle::capture(command, {.timeout_ms = 10000});
 }
 
-// Returns the setting that leads to the machine indirectly: "ProxyCommand …" or "ProxyJump …". Returns an empty string
-// if the way is direct.
+// Returns the setting that makes ssh reach the machine indirectly, "ProxyCommand …" or "ProxyJump …", or an empty
+// string if ssh connects directly.
 std::string detour_in(const std::string& settings) {
   for (auto [key, shown] : {std::pair("proxyjump", "ProxyJump "), {"proxycommand", "ProxyCommand "}})
     if (std::string value = setting_of(settings, key); !value.empty() && value != "none") return shown + value;
@@ -189,7 +189,7 @@ Result<Connection> Connection::open(const Target& target, const Options& options
   Command command;
   command.argv = argv;
   command.own_group = !options.interactive;  // to ask on the terminal, ssh must be in its foreground
-  // The operator may take long to answer; a machine may not.
+  // The operator may take long to answer, but a machine must answer in time.
   auto done =
       TRY(bottle::capture(command, {.timeout_ms = options.interactive ? -1 : (options.connect_timeout_s + 15) * 1000,
                                     .stop = options.stop}));
@@ -205,7 +205,8 @@ Result<Connection> Connection::open(const Target& target, const Options& options
 Command Connection::command(const std::string& line, const std::vector<std::string>& send_env) const {
   Command command;
   command.argv = base_argv(target_, control_path_);
-  // Use only the connection that was verified. If it is gone, the command fails instead of making another one.
+  // These options make ssh use only the verified connection. If it is gone, the command fails instead of making another
+  // one.
   for (const char* fixed : {"ControlMaster=no", "BatchMode=yes", "ProxyCommand=false", "StrictHostKeyChecking=yes"})
     command.argv.insert(command.argv.end(), {"-o", fixed});
   for (const auto& name : send_env) command.argv.insert(command.argv.end(), {"-o", "SendEnv=" + name});

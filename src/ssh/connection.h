@@ -1,4 +1,5 @@
-// One authenticated connection to another machine, made by the system's ssh and shared by all commands (ControlMaster).
+// Manages one authenticated connection to another machine, made by the system's ssh and shared by all commands
+// (ControlMaster).
 //
 // It uses the operator's own ssh configuration, agent and known_hosts. Host keys are always verified and nothing is
 // forwarded; no option in a configuration file can change that.
@@ -22,7 +23,7 @@ struct Options {
   int connect_timeout_s = 15;
   int persist_s = 300;  // how long an idle connection waits for the next command
   bool compress = false;
-  std::stop_token stop = {};  // ends the making of the connection and each capture() over it, with Code::canceled
+  std::stop_token stop = {};  // when requested, ends open() and each capture() with Code::canceled
 };
 
 class Connection {

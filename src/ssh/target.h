@@ -1,4 +1,4 @@
-// The destination of a connection, as the system's ssh understands it.
+// Defines the destination of a connection, in the terms of the system's ssh.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace bottle::ssh {
 struct Target {
   std::string user, host;
   uint16_t port = 0;
-  // For a machine made for a session, these files replace the operator's, so that nothing about it is left behind.
+  // For a VM that was made for a session, these files replace the operator's, so that nothing about it is left behind.
   std::string known_hosts;  // path; checked strictly. With an alias, the file contains the alias without a port
   std::string host_key_alias;
   std::string identity;  // path of the only private key that is offered

@@ -13,7 +13,7 @@
 namespace bottle::ssh {
 namespace {
 
-TEST(Target, ReadsWhatSshReads) {
+TEST(Target, ReadsTheSameTargetsAsSsh) {
   struct Case {
     const char *text, *user, *host;
     int port;
@@ -33,27 +33,27 @@ TEST(Target, ReadsWhatSshReads) {
   }
 }
 
-TEST(Target, NothingBecomesAnOptionOrACommand) {
+TEST(Target, RefusesTargetsThatBecomeOptionsOrCommands) {
   for (const char* text :
        {"", "@", "me@", "-oProxyCommand=id", "me@-oProxyCommand=id", "-l@vm", "vm;id", "vm`id`", "a b", "vm:", "vm:0",
         "vm:65536", "vm:22x", "[::1", "[::1]22", "me@vm\n", "$(id)@vm", "vm'", "me@vm/../x"})
     EXPECT_FALSE(parse_target(text)) << text;
 }
 
-TEST(Connection, WhatSshComplainsOfIsExplained) {
+TEST(Connection, ErrorsOfSshAreExplained) {
   Target target = *parse_target("me@vm.example.org");
-  // What a laptop without a network says is no word that something is gone.
+  // A laptop without a network gets the same message, so it does not mean that the machine is gone.
   EXPECT_EQ(
       explain(target, "ssh: Could not resolve hostname vm.example.org: Temporary failure in name resolution\r\n").code,
       Code::unavailable);
   EXPECT_EQ(explain(target, "Host key verification failed.").code, Code::denied);
-  // Perhaps a program's over there that ends with ssh's own status.
+  // The text may come from a remote program that exits with ssh's own status.
   Error said = explain(target, "\x1b]52;c;aGk=\x07 \xff" + std::string(9000, 'x'));
   EXPECT_EQ(said.what.find_first_of("\x1b\x07\xff"), std::string::npos);
   EXPECT_LT(said.what.size(), 700u);
 }
 
-// Runs a command that a message names in backticks, with more options.
+// Runs the command that a message names in backticks, with more options.
 std::string run_advice(const Error& error, const std::string& more) {
   size_t from = error.todo.find('`'), to = error.todo.find('`', from + 1);
   if (to == std::string::npos) return "no command in: " + error.todo;
@@ -65,7 +65,7 @@ std::string run_advice(const Error& error, const std::string& more) {
   return out;
 }
 
-TEST(Connection, CommandsInAdviceAreThoseThatSshTakes) {
+TEST(Connection, SshAcceptsTheCommandsInAdvice) {
   Target target = *parse_target("DOMAIN\\me@vm.example.org:2222");
   // With -G, ssh prints what it would do.
   for (const char* complaint : {"Host key verification failed.", "Permission denied (publickey).", "something else",
@@ -76,7 +76,7 @@ TEST(Connection, CommandsInAdviceAreThoseThatSshTakes) {
   EXPECT_EQ(parse_target("::1")->command(), "ssh ::1");
 }
 
-TEST(Connection, TheCommandForAChangedHostKeyForgetsIt) {
+TEST(Connection, TheCommandForAChangedHostKeyRemovesTheOldKey) {
   const std::string complaint = "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @";
   char file[] = "/tmp/known_hosts_XXXXXX";
   ASSERT_GE(::close(::mkstemp(file)), 0);
@@ -88,7 +88,7 @@ TEST(Connection, TheCommandForAChangedHostKeyForgetsIt) {
   EXPECT_NE(said.find("# Host vm.example.org found"), std::string::npos) << said;
   std::filesystem::remove(file);
   std::filesystem::remove(file + std::string(".old"));
-  // The keys of a VM are in a file of bottle's own.
+  // The keys of a VM are in a separate file of bottle.
   Target vm = *parse_target("vm.example.org");
   vm.known_hosts = "/state/known_hosts";
   EXPECT_EQ(explain(vm, complaint).todo, "find out why first");
@@ -106,7 +106,7 @@ TEST(Connection, AProxyCommandThatFailsIsNamed) {
   EXPECT_EQ(said.what.find('\x1b'), std::string::npos);
 }
 
-TEST(Connection, APathIsOneWordOfAnOption) { EXPECT_EQ(option_path("/my state/100%/key"), "\"/my state/100%%/key\""); }
+TEST(Connection, PathsAreQuotedInOptions) { EXPECT_EQ(option_path("/my state/100%/key"), "\"/my state/100%%/key\""); }
 
 }  // namespace
 }  // namespace bottle::ssh

@@ -30,7 +30,7 @@ namespace {
 constexpr uint8_t kBothWays = 3;  // RCV_SHUTDOWN | SEND_SHUTDOWN: the peer closed, or died
 
 struct Socket {
-  uint32_t peer = 0;  // 0: there is no peer, or it has not been accepted
+  uint32_t peer = 0;  // 0 if there is no peer, or if the connection has not been accepted
   uint32_t file = 0, device = 0;
   uint8_t shutdown = 0;
 };
@@ -59,7 +59,7 @@ Socket read_attributes(const char* at, size_t size) {
   return socket;
 }
 
-// Looks up one socket by its inode. Empty if there is none. Fails if the kernel does not tell.
+// Looks up one socket by its inode. Returns nothing if there is none. Fails if the kernel does not tell.
 Result<std::optional<Socket> > look_up(uint32_t inode) {
   UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (!fd) return fail_errno("asking the kernel about a socket");

@@ -35,7 +35,7 @@ class Abandoned : public ::testing::Test {
   UniqueFd listener_;
 };
 
-TEST_F(Abandoned, ARequestWhoseClientIsGoneShowsUntilItIsOver) {
+TEST_F(Abandoned, ARequestWhoseClientIsGoneIsVisibleUntilItEnds) {
   UniqueFd client = connect();
   UniqueFd served = accept();
   auto end = other_end(client.get(), 1000);
@@ -51,7 +51,7 @@ TEST_F(Abandoned, ARequestWhoseClientIsGoneShowsUntilItIsOver) {
   EXPECT_FALSE(is_abandoned(*end, path_));
 }
 
-TEST_F(Abandoned, WaitsUntilItIsAccepted) {
+TEST_F(Abandoned, WaitsUntilTheConnectionIsAccepted) {
   UniqueFd client = connect();
   auto end = other_end(client.get(), 50);
   ASSERT_FALSE(end);
@@ -74,7 +74,7 @@ TEST_F(Abandoned, OthersConnectionsDoNotMatter) {
   UniqueFd other = connect();
   UniqueFd others = accept();
   auto end = other_end(mine.get(), 1000);
-  other.reset();  // abandoned, for ever
+  other.reset();  // abandoned forever
   mine.reset();
   served.reset();
   EXPECT_FALSE(is_abandoned(*end, path_));

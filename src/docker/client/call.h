@@ -13,7 +13,8 @@
 
 namespace bottle::docker {
 
-constexpr int kStreamTimeoutMs = 600000;  // one wait while a body is streamed; unpacking can take an engine minutes
+constexpr int kStreamTimeoutMs =
+    600000;  // for each wait while a body is streamed; unpacking can take an engine minutes
 
 // Percent-encodes every character that could end a path segment or a query value.
 std::string escaped(std::string_view text);
@@ -22,8 +23,8 @@ std::string escaped(std::string_view text);
 // If it fails, the call fails.
 using Note = std::function<Result<>(uint64_t end)>;
 
-// Blocks. A status below 400 is success. Otherwise the error's code follows from the status, and its text is the
-// engine's message.
+// Make one call. Both block. A status below 400 is success. Otherwise, the error's code depends on the status, and its
+// text contains the engine's message.
 Result<Response> call(const Dial& dial, std::string_view method, const std::string& target, const nlohmann::json& body,
                       const std::string& doing, int timeout_ms = call_timeout_ms(), const Note& note = {});
 Result<Response> call_with_upload(const Dial& dial, std::string_view method, const std::string& target,

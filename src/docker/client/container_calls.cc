@@ -72,7 +72,7 @@ Result<uint64_t> HttpEngine::layer_size(const std::string& id) {
   std::string doing = "measuring the layer of the container " + id;
   Json container = TRY(call_json(dial_, "GET", path("/containers/" + escaped(id) + "/json?size=1"), nullptr, doing));
   const Json& size = member(container, "SizeRw");
-  // An engine leaves it out for a layer in which nothing was written.
+  // An engine leaves this out for a layer to which nothing was written.
   if (size.is_null()) return 0;
   if (!size.is_number_unsigned()) return fail(Code::protocol, doing + ": the engine did not report its size");
   return size.get<uint64_t>();

@@ -26,7 +26,7 @@ Result<Endpoint> from_url(const std::string& url, const std::string& origin) {
               "ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST");
 }
 
-// Docker names these directories by the SHA-256 of the context's name, but meta.json also contains the name.
+// Docker names these directories after the SHA-256 of the context's name, but meta.json also contains the name.
 Result<Endpoint> from_context(const std::string& config, const std::string& context) {
   std::string base = config + "/contexts/meta";
   std::optional<std::string> url;

@@ -27,7 +27,7 @@ class EndpointTest : public ::testing::Test {
   std::string home_ = "/tmp/home-" + random_hex(6);
 };
 
-TEST_F(EndpointTest, OnlyUnixSockets) {
+TEST_F(EndpointTest, AcceptsOnlyUnixSockets) {
   EXPECT_EQ(find({{"DOCKER_HOST", "unix:///x"}})->socket, "/x");
   for (const char* url : {"tcp://192.0.2.1:2375", "ssh://host", "unix://relative", "/x", "fd://"}) {
     auto found = find({{"DOCKER_HOST", url}});
@@ -37,7 +37,7 @@ TEST_F(EndpointTest, OnlyUnixSockets) {
   }
 }
 
-TEST_F(EndpointTest, TheCurrentContextCounts) {
+TEST_F(EndpointTest, UsesTheCurrentContext) {
   write(".docker/config.json", R"({"currentContext":"mine"})");
   EXPECT_EQ(find().error().code, Code::not_found);
   write(".docker/contexts/meta/abc/meta.json", R"({"Name":"mine","Endpoints":{"docker":{"Host":"unix:///ctx.sock"}}})");
@@ -52,8 +52,8 @@ TEST_F(EndpointTest, TheCurrentContextCounts) {
   }
 }
 
-TEST_F(EndpointTest, ASocketThatNobodyListensToIsPassedOver) {
-  // Only where the machine's own engine does not answer first.
+TEST_F(EndpointTest, SkipsASocketWithoutAListener) {
+  // The test needs a machine whose own engine does not answer first.
   if (::access("/var/run/docker.sock", F_OK) == 0) GTEST_SKIP() << "an engine is here";
   auto listen_at = [&](const std::string& path, bool alive) {
     UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -72,7 +72,7 @@ TEST_F(EndpointTest, ASocketThatNobodyListensToIsPassedOver) {
   EXPECT_EQ(find({{"XDG_RUNTIME_DIR", home_}})->socket, home_ + "/.docker/run/docker.sock");
 }
 
-TEST_F(EndpointTest, PodmanIsNotTakenForDocker) {
+TEST_F(EndpointTest, DoesNotMistakePodmanForDocker) {
   if (::access("/var/run/docker.sock", F_OK) == 0) GTEST_SKIP() << "an engine is here";
   ASSERT_TRUE(make_directories(home_ + "/podman"));
   write("podman/podman.sock", "");

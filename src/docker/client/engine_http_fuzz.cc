@@ -1,4 +1,4 @@
-// An engine's answer, whole: the first byte says whether a writer takes it.
+// Reads any bytes as an engine's whole answer. The first byte of the input says whether a writer takes the body.
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (const auto& [name, value] : response->headers)
       if (name.empty() || std::ranges::any_of(name, [](char c) { return c >= 'A' && c <= 'Z'; })) std::abort();
   } else if (response.error().code == Code::timed_out) {
-    std::abort();  // everything had come
+    std::abort();  // everything had arrived
   }
   return 0;
 }

@@ -36,7 +36,7 @@ Result<Connection> Connection::open(const Dial& dial, int timeout_ms) {
   std::memcpy(address.sun_path, socket.c_str(), socket.size() + 1);
   UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
   if (!fd) return fail_errno("making a socket");
-  // Also bounds connect(), which waits while the engine's backlog is full.
+  // This also limits connect(), which blocks while the engine's backlog is full.
   timeval limit{timeout_ms / 1000, timeout_ms % 1000 * 1000L};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   int done;
@@ -135,7 +135,7 @@ Result<> Connection::upload(std::string_view method, std::string_view target,
   }
 }
 
-// Looks for a stop every now and then, because not every kernel wakes a thread that waits for a socket when another
+// Checks for a stop from time to time, because not every kernel wakes a thread that waits for a socket when another
 // thread shuts the socket down.
 Result<> Connection::wait(Until until) {
   constexpr int kLookForStopMs = 100;

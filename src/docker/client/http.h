@@ -1,5 +1,5 @@
-// A strict HTTP/1.1 client for one request on one Unix socket connection. It blocks, with time limits.
-// Source: RFC 9112 (messages), and the Engine API's hijacking of a connection after `Upgrade: tcp`.
+// Implements a strict HTTP/1.1 client for one request over one connection to a Unix socket. It blocks, with time
+// limits. Source: RFC 9112 (messages), and the Engine API's hijacking of a connection after `Upgrade: tcp`.
 #pragma once
 
 #include <chrono>
@@ -32,7 +32,7 @@ struct Dial {
 
 class Connection {
  public:
-  // `timeout_ms` limits a whole request with its answer. Where a body is streamed, it limits each wait instead.
+  // `timeout_ms` limits a whole request with its answer, or each wait while a body is streamed.
   static Result<Connection> open(const Dial& dial, int timeout_ms);
 
   // Uses an open connection, for tests.
@@ -43,7 +43,7 @@ class Connection {
   // Asks to take over the connection. After a 101 (or, from old engines, a 200) it is a raw stream.
   Result<> upgrade(std::string_view target);
   // Sends a request whose body is streamed in chunks until the reader returns 0. If the engine answers early, the
-  // upload stops and the answer counts. If the reader fails, the call fails, and the body is left without its end.
+  // upload stops and the answer counts. If the reader fails, the call fails and does not end the body.
   Result<> upload(std::string_view method, std::string_view target,
                   const std::function<Result<size_t>(char*, size_t)>& reader);
 
@@ -71,7 +71,7 @@ class Connection {
 
   UniqueFd fd_;
   std::stop_token stop_;
-  std::unique_ptr<ShutdownOnStop> shutdown_;  // null if no stop can come
+  std::unique_ptr<ShutdownOnStop> shutdown_;  // null if no stop can be requested
   int timeout_ms_;
   std::optional<Clock::time_point> deadline_;  // of the whole request; empty while a body is streamed
   std::string buffer_;

@@ -1,5 +1,5 @@
-// The client for the Docker Engine API over its Unix socket. Each call uses a connection of its own. Source: the Engine
-// API reference, v1.41 to v1.47.
+// Implements the client for the Docker Engine API over its Unix socket. Each call uses a separate connection. Source:
+// the Engine API reference, v1.41 to v1.47.
 #pragma once
 
 #include "docker/client/http.h"

@@ -26,7 +26,7 @@ std::string status(int code, const std::string& message) {
          body;
 }
 
-// An engine that answers what the test says; it reads whole requests and keeps them.
+// An engine that gives the test's answers. It reads whole requests and keeps them.
 class ScriptedEngine {
  public:
   using Answer = std::function<std::string(const std::string& request)>;
@@ -151,7 +151,7 @@ TEST(Engine, NegotiatesTheOlderOfTwoVersions) {
   }
 }
 
-TEST(Engine, SaysWhatToDoWhenThereIsNone) {
+TEST(Engine, SaysWhatToDoIfThereIsNoEngine) {
   auto none = connect({"/nonexistent/docker.sock", "the test"});
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().code, Code::unavailable);
@@ -168,7 +168,7 @@ TEST(Http, ReadsChunkedBodies) {
   EXPECT_EQ(*runtimes, std::vector<std::string>{"runsc"});
 }
 
-TEST(Http, RefusesWhatIsNotExactlyHttp) {
+TEST(Http, RefusesInvalidHttp) {
   for (const char* answer : {
            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}}\r\n0\r\n\r\n",   // longer than announced
            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n",   //
@@ -195,7 +195,7 @@ TEST(Http, RefusesWhatIsNotExactlyHttp) {
   }
 }
 
-TEST(Http, AnAnswerCutShortIsNoAnswer) {
+TEST(Http, ATruncatedAnswerIsAnError) {
   for (const char* answer : {"", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}",
                              "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
                              "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"}) {
@@ -206,7 +206,7 @@ TEST(Http, AnAnswerCutShortIsNoAnswer) {
   }
 }
 
-TEST(Http, ACallEndsInTime) {
+TEST(Http, ACallHasATimeLimit) {
   ScriptedEngine fake(kStall);
   auto engine = fake.engine();
   auto before = std::chrono::steady_clock::now();
@@ -216,7 +216,7 @@ TEST(Http, ACallEndsInTime) {
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(5));
 }
 
-TEST(Engine, SaysWhatTheEngineSaidWhileDoingWhat) {
+TEST(Engine, ErrorsNameTheActionAndTheEnginesMessage) {
   ScriptedEngine taken(status(409, "name taken"));
   auto made = taken.engine()->create_container("x", {{"Image", "y"}});
   ASSERT_FALSE(made);
@@ -246,7 +246,7 @@ TEST(Engine, AnswersOfAnUnexpectedShapeDoNotThrow) {
   }
 }
 
-TEST(Engine, NamesCannotBecomeSomethingElse) {
+TEST(Engine, NamesAreEscapedInRequests) {
   ScriptedEngine fake(ok("{\"Id\":\"1\"}"));
   auto engine = fake.engine();
   ASSERT_TRUE(engine->create_container("a&b=c HTTP/1.1\r\nEvil: x/../y", {{"Image", "i"}}));
@@ -260,7 +260,7 @@ TEST(Engine, NamesCannotBecomeSomethingElse) {
   EXPECT_EQ(fake.count(), before);
 }
 
-TEST(Engine, AttachHandsOverTheStreamAndWhatCameWithTheHead) {
+TEST(Engine, AttachReturnsTheStreamAndTheBytesThatCameWithTheHead) {
   ScriptedEngine fake("HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nearly");
   auto attached = fake.engine()->attach("x", true);
   ASSERT_TRUE(attached) << attached.error().what;
@@ -273,7 +273,7 @@ TEST(Engine, AttachHandsOverTheStreamAndWhatCameWithTheHead) {
   EXPECT_EQ(early, "earlyecho");
 }
 
-TEST(Engine, ARefusedAttachSaysWhy) {
+TEST(Engine, ARefusedAttachReportsTheReason) {
   ScriptedEngine fake(status(404, "No such container: x"));
   auto attached = fake.engine()->attach("x", false);
   ASSERT_FALSE(attached);
@@ -290,7 +290,7 @@ TEST(Engine, SendsArchivesWhole) {
   EXPECT_TRUE(unchunked(fake.last()) == archive);
 }
 
-TEST(Engine, AnArchiveWhoseSourceFailsIsNeverEnded) {
+TEST(Engine, AnArchiveWhoseSourceFailsIsNotCompleted) {
   ScriptedEngine fake("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   int calls = 0;
   auto sent = fake.engine()->put_archive("x", "/", [&](char* buffer, size_t) -> Result<size_t> {
@@ -324,7 +324,7 @@ TEST(Engine, FetchesArchivesWholeOrNotAtAll) {
   EXPECT_EQ(full.error().code, Code::limit);
 }
 
-TEST(Engine, ImportTellsFailuresThatCameAfterTheStatus) {
+TEST(Engine, ImportReportsFailuresThatComeAfterTheStatus) {
   ScriptedEngine good(ok("{\"status\":\"sha256:1\"}\r\n"));
   ASSERT_TRUE(good.engine()->import_image("host:5000/a/b:c", reader_of("tar"), {"ENTRYPOINT [\"/x\"]"}));
   EXPECT_TRUE(good.last().starts_with(
@@ -373,7 +373,7 @@ TEST(Engine, ListsByLabel) {
 }
 
 TEST(Docker, PodmanIsRefusedAsSoonAsItAnswers) {
-  // As Podman 4 answers on its compatible socket.
+  // Podman 4 answers like this on its compatible socket.
   ScriptedEngine podman([](const std::string&) { return ""; },
                         "1.41\r\nLibpod-Api-Version: 4.3.1\r\nServer: Libpod/4.3.1 (linux)");
   auto engine = connect(podman.endpoint());

@@ -5,8 +5,8 @@
 namespace bottle::docker {
 namespace {
 
-// Progress arrives as JSON lines with status 200. One of these lines reports a later failure.
-Result<> told_in(const std::string& body, const std::string& doing) {
+// Returns the failure that an answer with status 200 reports in one of its JSON lines, after lines about progress.
+Result<> failure_in(const std::string& body, const std::string& doing) {
   for (size_t at = 0; at < body.size();) {
     size_t end = std::min(body.find('\n', at), body.size());
     auto line = Engine::Json::parse(body.begin() + static_cast<long>(at), body.begin() + static_cast<long>(end),
@@ -51,7 +51,7 @@ Result<> HttpEngine::import_image(const std::string& reference, const Reader& re
   for (const auto& change : changes) target += "&changes=" + escaped(change);
   std::string doing = "importing the image " + reference;
   auto done = TRY(call_with_upload(dial_, "POST", path(target), reader, doing));
-  return told_in(done.body, doing);
+  return failure_in(done.body, doing);
 }
 
 Result<> HttpEngine::remove_image(const std::string& reference) {
@@ -82,7 +82,7 @@ Result<> HttpEngine::save_image(const std::string& reference, const Writer& writ
 Result<> HttpEngine::load_image(const Reader& reader) {
   std::string doing = "loading an image";
   auto done = TRY(call_with_upload(dial_, "POST", path("/images/load?quiet=1"), reader, doing));
-  return told_in(done.body, doing);
+  return failure_in(done.body, doing);
 }
 
 Result<std::vector<std::string>> HttpEngine::layers(const std::string& reference) {

@@ -1,4 +1,4 @@
-// This file has the calls for networks and volumes.
+// Implements the calls for networks and volumes.
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -11,7 +11,7 @@ namespace bottle::docker {
 namespace {
 
 // Deletes a network or volume, and succeeds if there is none. While it is in use (403 for a network with endpoints, 409
-// for a volume), it tries again, because containers may be about to leave.
+// for a volume), it tries again, because containers that use it may be about to end.
 Result<> remove_patiently(const Dial& dial, const std::string& target, const std::string& doing,
                           int timeout_ms = call_timeout_ms()) {
   for (int attempt = 0;; ++attempt) {

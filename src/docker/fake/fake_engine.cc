@@ -32,7 +32,7 @@ Result<> done(Result<std::string> text) {
   return {};
 }
 
-// The value of an instruction such as LABEL key="value".
+// Applies an instruction such as LABEL key="value" to the image.
 void apply(const std::string& change, FakeImage& image) {
   size_t equals = change.find('=');
   if (!change.starts_with("LABEL ") || equals == std::string::npos) return;
@@ -107,7 +107,8 @@ void FakeDocker::run(const std::string& id, FakeProcess process, const Program& 
   int status = program ? program(process) : 0;
   std::scoped_lock hold(mutex_);
   auto stdio = stdio_.find(id);
-  if (stdio == stdio_.end() || stdio->second.other != process.fd_.get()) return;  // the container was started again
+  if (stdio == stdio_.end() || stdio->second.other != process.fd_.get())
+    return;  // the container has been started again
   finish(id, status);
   stdio_.erase(id);
 }

@@ -1,6 +1,6 @@
-// An engine in memory, for unit tests. It does what Docker does with names, labels, states and archives, and runs a
-// function of the test in place of each container's program. Calls can fail in several ways. A test asserts on the
-// world that results, not on the calls.
+// Implements an engine in memory, for unit tests. It does what Docker does with names, labels, states and archives, and
+// runs a function of the test instead of each container's program. Calls can fail in several ways. Tests check the
+// resulting world, not the calls.
 #pragma once
 
 #include <condition_variable>
@@ -17,11 +17,11 @@
 
 namespace bottle::docker {
 
-// One call to the engine. The text names it in every run, whatever the order in which threads call.
+// One call to the engine. Its text identifies it in every run, regardless of the order in which threads call.
 struct FakeCall {
   std::string method, object;
-  int nth = 1;              // of the calls with this method and object
-  uint64_t connection = 0;  // of a create that was noted
+  int nth = 1;              // its number among the calls with this method and object, from 1
+  uint64_t connection = 0;  // of a noted request to create something; otherwise 0
   std::function<Result<std::string>(FakeWorld&)> effect = {};
   std::string text() const { return method + " " + object + " #" + std::to_string(nth); }
 };
@@ -29,19 +29,20 @@ struct FakeCall {
 // How a call ends.
 enum class Fault {
   none,
-  refused,  // the engine does nothing and says so (500)
+  refused,  // the engine does nothing and answers with status 500
   silent,   // the engine does nothing, and the client stops waiting
   lost,     // the engine does it, and the connection breaks before the answer
-  late,     // the client stops waiting, and the engine does it later: when is_abandoned() was asked once
+  late,     // the client stops waiting, and the engine does it later, after the first call of is_abandoned() for it
   cut,      // a stream breaks in its middle; other calls are refused
 };
 
 class FakeDocker;
 
-// What a container's program sees of its container. Its streams end when the container is stopped or its client goes.
+// The interface of a container's program to its container. Its streams end when the container is stopped or its client
+// disconnects.
 class FakeProcess {
  public:
-  std::string read_line();        // without its end; empty at the end of the stream
+  std::string read_line();        // without the line end; empty at the end of the stream
   std::string read(size_t size);  // shorter at the end of the stream
   void write(std::string_view bytes, int stream = 1);
   void put(const std::string& path, const std::string& text);
@@ -64,20 +65,21 @@ class FakeDocker {
   FakeDocker(const FakeDocker&) = delete;
   FakeDocker& operator=(const FakeDocker&) = delete;
 
-  // Runs instead of the programs of containers from images with this tag. Without one, a container ends at once.
+  // Sets the function that runs instead of the programs of containers from images with this tag. Without one, a
+  // container exits at once.
   void set_program(const std::string& tag, Program program) { programs_[tag] = std::move(program); }
-  // Decides how each call ends. Called on the thread that calls, before the call has an effect.
+  // Sets the function that decides how each call ends. It runs on the calling thread, before the call has an effect.
   void set_fault(std::function<Fault(const FakeCall&)> fault) { fault_ = std::move(fault); }
 
-  // Changes an answer that is JSON, as a hostile engine could.
+  // Sets a function that changes answers in JSON, as a hostile engine could.
   void set_forgery(std::function<void(const FakeCall&, nlohmann::json&)> forge) { forge_ = std::move(forge); }
 
-  // Continues from this world, in which the programs of running containers have no client any more. If `under_way` is a
-  // noted create, it is done when is_abandoned() was asked about it once.
+  // Continues from this world, in which the programs of running containers no longer have a client. If `under_way` is a
+  // noted request to create something, the engine carries it out after the first call of is_abandoned() for it.
   void restore(FakeWorld world, const FakeCall* under_way = nullptr);
 
-  // Does what is late and was not asked about. A test calls this before it looks at the end, because an engine does
-  // such requests whether or not anyone waits for them.
+  // Carries out the late requests that remain. A test calls this before its final checks, because an engine carries out
+  // such requests even if no client waits for them.
   void catch_up();
 
   std::unique_ptr<Engine> connect();
@@ -85,7 +87,7 @@ class FakeDocker {
     return [this](const Endpoint&) { return Result<std::unique_ptr<Engine>>(connect()); };
   }
 
-  // Reads or changes the world. No call has an effect in the meantime.
+  // Calls `act` with the world, to read or change it. No call has an effect in the meantime.
   template <class Do>
   auto with_world(const Do& act) {
     std::scoped_lock hold(mutex_);
@@ -107,7 +109,7 @@ class FakeDocker {
 
   struct Stdio {
     UniqueFd own;    // our end, until the program gets it
-    int other = -1;  // borrowed: to end the stream when the container is stopped
+    int other = -1;  // the other end, not owned; used to end the stream when the container is stopped
   };
 
   Fault begin(FakeCall call);
@@ -128,8 +130,9 @@ class FakeDocker {
   std::map<std::string, Program> programs_;
   std::function<Fault(const FakeCall&)> fault_;
   std::function<void(const FakeCall&, nlohmann::json&)> forge_;
-  std::map<uint64_t, std::pair<Effect, int>> late_;  // by connection: what will be done, how often it was asked about
-  std::map<std::string, Stdio> stdio_;               // by id
+  std::map<uint64_t, std::pair<Effect, int>>
+      late_;  // by connection: what will be done, and how often is_abandoned() was called for it
+  std::map<std::string, Stdio> stdio_;  // by id
   uint64_t connections_ = 0;
   std::vector<std::thread> threads_;
 };

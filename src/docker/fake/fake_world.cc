@@ -110,7 +110,7 @@ Result<> FakeWorld::remove_network(const std::string& reference) {
   return {};
 }
 
-// An engine answers with the volume that exists, no matter who made it.
+// If the volume exists, an engine answers with it, no matter which client made it.
 Result<std::string> FakeWorld::create_volume(const std::string& name, const Labels& labels) {
   volumes.try_emplace(name, FakeVolume{.name = name, .labels = labels});
   return name;

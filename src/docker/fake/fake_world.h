@@ -1,5 +1,5 @@
-// What a fake engine has: containers, networks, volumes and images as plain values, so that a test can copy a world at
-// any moment and go on from there.
+// Holds the containers, networks, volumes and images of a fake engine as plain values, so that a test can copy a world
+// at any moment and continue from the copy.
 #pragma once
 
 #include <cstdint>
@@ -62,16 +62,16 @@ struct FakeWorld {
   std::map<std::string, FakeNetwork> networks;      // by name
   std::map<std::string, FakeVolume> volumes;        // by name
   std::map<std::string, FakeImage> images;          // by id
-  uint64_t made = 0;                                // makes ids different
+  uint64_t made = 0;                                // number of ids made so far
   bool needs_network_first = false;                 // like Podman, refuses a container whose network does not exist
 
-  // Each finds by name or id, and fails as an engine does if there is none.
+  // These find a thing by name or id, and fail as an engine does if there is none.
   Result<FakeContainer*> container(const std::string& reference);
   Result<FakeNetwork*> network(const std::string& reference);
   Result<FakeImage*> image(const std::string& reference);
   FakeImage& add_image(const std::string& tag, const Labels& labels = {});
 
-  // These do what an engine does, at once.
+  // These do immediately what an engine does.
   Result<std::string> create_container(const std::string& name, const Json& config);
   Result<> remove_container(const std::string& reference);
   Result<std::string> create_network(const std::string& name, const Json& config);
@@ -80,21 +80,21 @@ struct FakeWorld {
   Result<> remove_volume(const std::string& name);
   Result<> remove_image(const std::string& reference);
 
-  // The answers of GET /containers/x/json and the like.
+  // Return the answers of GET /containers/NAME/json and of the same request for networks and images.
   Json describe(const FakeContainer& container) const;
   Json describe(const FakeNetwork& network) const;
   Json describe(const FakeImage& image) const;
   // `kind` is containers, networks, volumes or images. An empty `label` lists all.
   Json list(const std::string& kind, const std::string& label) const;
 
-  // Unpacks an archive below `path` of a container, or packs `path` into one.
+  // unpack() unpacks an archive below `path` in a container, and pack() packs `path` into one.
   Result<> unpack(FakeContainer& container, const std::string& path, std::string_view archive);
   Result<std::string> pack(const FakeContainer& container, const std::string& path) const;
-  // The file at an absolute path, where its volume has it. Null if there is none.
+  // Returns the file at an absolute path, also if it is in a volume, or null if there is none.
   const FakeFile* file(const FakeContainer& container, const std::string& path) const;
   void put(FakeContainer& container, const std::string& path, FakeFile file);
 
-  // Every name as "container x", "volume y" and so on: what a test compares.
+  // Returns all names in the form "container x", "volume y" and so on, for comparisons in tests.
   std::set<std::string> names() const;
 
   std::string new_id();

@@ -80,7 +80,7 @@ Result<> TarWriter::data(std::string_view bytes) {
 }
 
 Result<> TarWriter::end_file() {
-  // Fill up a file that shrank while it was read, so that the archive stays valid.
+  // Pads a file that shrank while it was read, so that the archive stays valid.
   static const std::string zeros(65536, '\0');
   while (written_ < size_)
     TRY(data(std::string_view(zeros).substr(0, std::min<uint64_t>(zeros.size(), size_ - written_))));

@@ -16,7 +16,7 @@ namespace bottle::docker {
 class TarWriter {
  public:
   using Sink = std::function<Result<>(std::string_view)>;
-  // `time` is the time of the last change that every entry gets, in seconds since 1970.
+  // `time` is the modification time of every entry, in seconds since 1970.
   explicit TarWriter(Sink sink, uint64_t time = 0) : sink_(std::move(sink)), time_(time) {}
 
   Result<> directory(const std::string& path, int mode, uint32_t uid, uint32_t gid);
@@ -38,11 +38,11 @@ class TarWriter {
 struct TarEntry {
   enum class Type { file, directory, symlink, hardlink, other };  // other is a device or a FIFO
   Type type = Type::file;
-  std::string path;  // relative, without "." and empty components; "." alone is the root of the archive
-  std::string
-      linkname;  // a symlink's target exactly as written (it may lead anywhere!); a hardlink's is checked as path is
-  int mode = 0;  // permission bits, 07777
-  uint64_t size = 0;  // in bytes, for files; 0 for all other types
+  std::string path;      // relative, without "." and empty components; "." is the root of the archive
+  std::string linkname;  // a symlink's target exactly as written, which may lead anywhere; a hardlink's target is
+                         // checked like a path
+  int mode = 0;          // permission bits, 07777
+  uint64_t size = 0;     // in bytes, for files; 0 for all other types
 };
 
 struct TarLimits {
@@ -52,10 +52,10 @@ struct TarLimits {
   size_t extension = 1 << 20;  // one extended header
 };
 
-// Reads an archive in pieces of any size and keeps at most one header. It is strict: an absolute path, "..", NUL, a bad
-// checksum, an unknown type, a sparse file or anything over a limit is Code::protocol or limit, and every later call
-// fails too. Entries are well formed but not harmless. A caller that writes to a disk must itself refuse a symlink
-// followed by a path through it.
+// Reads an archive in pieces of any size and keeps at most one header. Fails with Code::protocol for an absolute path,
+// "..", NUL, a bad checksum, an unknown type or a sparse file, and with Code::limit for anything above a limit; every
+// later call fails too. Entries are well formed but not harmless. A caller that writes to a disk must itself refuse a
+// symlink followed by a path through it.
 class TarReader {
  public:
   struct Handler {
@@ -66,7 +66,7 @@ class TarReader {
   explicit TarReader(Handler handler, TarLimits limits = {}) : handler_(std::move(handler)), limits_(limits) {}
 
   Result<> feed(std::string_view bytes);
-  // Call this at the end of the input. An archive that was cut short is Code::closed.
+  // Must be called at the end of the input. Fails with Code::closed if the archive was cut short.
   Result<> finish();
 
  private:

@@ -1,4 +1,4 @@
-// The tar reader on any bytes in any pieces: it must hand out only well-formed entries, with exactly their
+// Feeds the tar reader with any bytes in any pieces. It must pass on only well-formed entries, with exactly their
 // bytes.
 #include <algorithm>
 #include <cstdlib>
@@ -16,7 +16,7 @@ void require(bool holds) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
-  size_t piece = 1 + data[0] * size_t{5};  // from byte by byte to more than two blocks
+  size_t piece = 1 + data[0] * size_t{5};  // from one byte to more than two blocks
   std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   uint64_t open = 0;
   bool in_file = false;

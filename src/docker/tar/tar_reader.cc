@@ -16,7 +16,8 @@ std::string_view field(std::string_view block, size_t at, size_t width) {
   return text.substr(0, text.find('\0'));
 }
 
-// Parses octal digits between spaces or NULs or, if the high bit is set, GNU's base-256. Empty if it is neither.
+// Parses octal digits between spaces or NULs or, if the high bit is set, GNU's base-256. Returns nothing if the field
+// is neither.
 std::optional<uint64_t> number(std::string_view block, size_t at, size_t width) {
   std::string_view text = block.substr(at, width);
   auto first = static_cast<unsigned char>(text[0]);

@@ -24,7 +24,7 @@ TEST(Demux, TakesFramesInAnyPieces) {
   }
 }
 
-TEST(Demux, RefusesNonsenseForEver) {
+TEST(Demux, FailsForeverAfterAnInvalidHeader) {
   for (std::string wire : {std::string("GET / HTTP"), std::string("\0\0\0\0\0\0\0\1a", 9),
                            std::string("\3\0\0\0\0\0\0\1a", 9), std::string("\1\0\1\0\0\0\0\1a", 9)}) {
     Demux demux;
@@ -42,7 +42,7 @@ struct Archive {
   }};
 };
 
-// What a reader made of an archive: one line an entry.
+// The result of reading an archive, with one line for each entry.
 struct Read {
   std::string text;
   Result<> result;
@@ -71,7 +71,7 @@ Read read(std::string_view bytes, size_t piece = 1000, TarLimits limits = {}) {
   return read;
 }
 
-TEST(Tar, ReadsWhatItWrote) {
+TEST(Tar, ReadsWhatTheWriterWrites) {
   Archive archive;
   std::string name = "d/" + std::string(150, 'n'), target = "../" + std::string(150, 't'), big(1500, 'b');
   ASSERT_TRUE(archive.writer.directory("d", 0755, 1000, 1000));
@@ -99,7 +99,7 @@ TEST(Tar, PadsShrunkFilesAndRefusesGrownOnes) {
   EXPECT_FALSE(grown.writer.data("12"));
 }
 
-TEST(Tar, RefusesPathsThatLeadOut) {
+TEST(Tar, RefusesPathsOutsideTheArchive) {
   for (const char* path : {"/etc/passwd", "..", "../x", "a/../../x", "a/..", "./../x"}) {
     Archive archive;
     ASSERT_TRUE(archive.writer.file(path, 0644, 0, 0, "x"));
@@ -115,7 +115,7 @@ TEST(Tar, RefusesPathsThatLeadOut) {
   EXPECT_EQ(read(fine.bytes).text, "f a/b/..c  $");
 }
 
-TEST(Tar, RefusesDamage) {
+TEST(Tar, RefusesDamagedArchives) {
   Archive archive;
   ASSERT_TRUE(archive.writer.file("name", 0644, 0, 0, "x"));
   ASSERT_TRUE(archive.writer.finish());
@@ -129,7 +129,7 @@ TEST(Tar, RefusesDamage) {
   EXPECT_TRUE(read(archive.bytes + std::string(9000, '\0')).result);
 }
 
-TEST(Tar, KeepsToItsLimits) {
+TEST(Tar, EnforcesItsLimits) {
   Archive archive;
   ASSERT_TRUE(archive.writer.file("a", 0644, 0, 0, "12345"));
   ASSERT_TRUE(archive.writer.file(std::string(150, 'n'), 0644, 0, 0, "12345"));
@@ -141,8 +141,9 @@ TEST(Tar, KeepsToItsLimits) {
   EXPECT_EQ(read(archive.bytes, 1000, {.extension = 100}).result.error().code, Code::limit);
 }
 
-// Archives from another writer (Python's tarfile), the fuzzer's seeds; the first byte is the fuzzer's.
-TEST(Tar, ReadsOthersArchives) {
+// Reads archives of another writer (Python's tarfile), which are the fuzzer's seeds. Their first byte is only for the
+// fuzzer.
+TEST(Tar, ReadsArchivesOfOtherWriters) {
   auto seed = [](const std::string& name) {
     return read_file("src/docker/tar/corpus/tar/" + name).value_or("?").substr(1);
   };

@@ -64,7 +64,7 @@ Result<Where> read_where(const json& answer) {
   if (v6 && ::inet_pton(AF_INET6, where.host.c_str(), address) != 1)
     return fail(Code::protocol, "'" + where.host + "' is not a valid host");
   auto target = ssh::parse_target(where.user + "@" + (v6 ? "[" + where.host + "]" : where.host));
-  // No characters that ssh expands.
+  // These include no characters that ssh expands.
   static constexpr std::string_view kName = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
   bool plain = (v6 || where.host.find_first_not_of(kName) == std::string::npos) &&
                where.user.find_first_not_of(kName) == std::string::npos;

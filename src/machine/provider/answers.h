@@ -1,6 +1,6 @@
-// This file checks what the hooks of a provider answer before anything in it is used. The hooks are other people's
-// programs, and they describe machines that an agent may have taken over. All of it is pure. Fails with Code::protocol
-// if an answer does not keep the contract (docs/providers.md).
+// Checks the answers of a provider's hooks before anything in them is used. The hooks are programs of other people, and
+// they describe machines that an agent may have taken over. Every function fails with Code::protocol if an answer does
+// not keep the contract (docs/providers.md). Pure.
 #pragma once
 
 #include <cstdint>

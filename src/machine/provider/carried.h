@@ -1,4 +1,4 @@
-// This file has the providers that this program carries in its own file.
+// Provides the providers that this program carries in its own file.
 #pragma once
 
 #include <string>

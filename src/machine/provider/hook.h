@@ -1,4 +1,4 @@
-// This file makes one call of a provider's hook, which is a program that prints one JSON object. See docs/providers.md.
+// Runs a provider's hook, which is a program that prints one JSON object. See docs/providers.md.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// This file says where providers and the records of VMs are on the operator's disk.
+// Knows where providers and the records of VMs are on the operator's disk.
 #pragma once
 
 #include <map>

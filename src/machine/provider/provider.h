@@ -1,5 +1,4 @@
-// This file finds a provider of machines, which is a folder of hooks, and calls its hooks. docs/providers.md is the
-// contract.
+// Finds a provider of VMs, which is a folder of hooks, and calls its hooks. docs/providers.md is the contract.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +17,13 @@ namespace bottle::machine {
 struct Limits {
   int create = 600000, other = 60000;        // for one call of a hook
   int retry = 300000;                        // how long a hook that says "try again" is called again
-  int backoff = 1000, backoff_most = 15000;  // the first pause, which is doubled up to the last
+  int backoff = 1000, backoff_most = 15000;  // the first pause, which doubles each time up to the longest
 };
 
 // Describes one VM to its hooks. 0 means the provider's default.
 struct VmRequest {
   std::string name, id, session, owner;
-  manifest::Vm wanted;                               // with the times that hold if the manifest has none
+  manifest::Vm wanted;                               // with default times if the manifest has none
   std::string user_data, ssh_public_key, state_dir;  // paths
 
   int64_t cpus() const, memory_mb() const, disk_gb() const;
