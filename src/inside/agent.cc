@@ -52,7 +52,7 @@ std::vector<std::string> environment(const Go& go) {
   env.try_emplace("PATH", kDefaultPath);
   env.try_emplace("HOME", "/home/agent");
   env.try_emplace("TERM", "xterm-256color");
-  // Programs fall back to ASCII, and many complain, if the image does not have the locale.
+  // Sets a locale only if the image has it. Without it, programs fall back to ASCII, and many complain.
   for (const auto& [name, value] : go.locale)
     if (has_locale("/usr/lib/locale", value)) env[name] = value;
   std::vector<std::string> out;
@@ -138,8 +138,8 @@ Result<> write_files(const Go& go, const std::string& directory, const std::stri
   bundle += go.ca;
   TRY(put(directory + "/ca-bundle.pem", bundle, 0644));
   TRY(put(directory + "/java-trust.jks", java_trust_store(bundle), 0644));
-  // This is the system's own store, for programs that read no variable. The supervisor has made its directory ours. If
-  // that was not possible, programs must rely on the variables.
+  // Writes the system's own store, for programs that read no variable. The supervisor has made us the owner of its
+  // directory. If it could not, programs must rely on the variables.
   if (!system_store.empty() && ::access(system_store.c_str(), W_OK) == 0)
     (void)put(system_store + "/ca-certificates.crt", bundle, 0644);
   write_nss_database(go);
@@ -149,8 +149,8 @@ Result<> write_files(const Go& go, const std::string& directory, const std::stri
 Result<int> run_agent(const Go& go, bool terminal, const std::function<void()>& started) {
   UniqueFd input;
   if (!terminal || go.has_stdin) input = TRY(input_of(go));
-  // The terminal stays with our own session, and the agent gets its foreground, as a job of a shell does. gVisor's
-  // terminals cannot be handed over to another session.
+  // The terminal stays with our session, and the agent becomes its foreground job, as in a shell, because gVisor cannot
+  // hand a terminal over to another session.
   if (terminal) ::signal(SIGTTOU, SIG_IGN);
   sigset_t watched, before;
   ::sigemptyset(&watched);

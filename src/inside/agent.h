@@ -1,4 +1,4 @@
-// This file runs the agent once the gate has opened, and returns the agent's exit status.
+// Runs the agent once the gate has opened, and returns the agent's exit status.
 #pragma once
 
 #include <functional>
@@ -12,9 +12,9 @@ namespace bottle::inside {
 inline constexpr const char* kPrivateDirectory = "/run/bottle";
 inline constexpr const char* kSystemStore = "/etc/ssl/certs";
 
-// Writes the go message's files, and its CA as `directory`/ca.pem. With the image's own roots it goes into
-// ca-bundle.pem, into java-trust.jks, and into `system_store`/ca-certificates.crt if that directory can be written to
-// (empty: none). The CA alone also goes into the NSS database in the agent's home, if there is none yet.
+// Writes the go message's files, and its CA as `directory`/ca.pem. Writes the CA and the image's own roots into
+// ca-bundle.pem, into java-trust.jks, and into `system_store`/ca-certificates.crt if that directory is not empty and
+// can be written to. Writes only the CA into the NSS database in the agent's home, if there is none yet.
 Result<> write_files(const Go& go, const std::string& directory, const std::string& system_store);
 
 // Runs the agent and returns its exit status: 128+n for signal n, 126 if it cannot be run, 127 if it is not found.

@@ -31,7 +31,7 @@ std::string utc_now() {
 }
 
 // A guard that is killed closes its end of the connection. If its whole container vanishes, nothing may arrive, so the
-// kernel's keepalive has to notice.
+// kernel's keepalive must detect it.
 void notice_silence(int fd) {
   int one = 1, idle = 5, interval = 2, count = 3;
   ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
@@ -57,7 +57,8 @@ void watch_guard(sockaddr_in guard, const std::string& path) {
       for (ssize_t n; (n = ::recv(fd->get(), buffer, sizeof buffer, 0)) > 0 || (n < 0 && errno == EINTR);) {
       }
     }
-    // The guard may only have ended a long silence. The next attempt shows whether it still answers.
+    // The guard may have closed only a connection that was idle for long. The next attempt shows whether it still
+    // answers.
     std::string unused;
     if (auto again = through_guard(guard, "GET / HTTP/1.1\r\nHost: guard\r\n\r\n", 200, unused)) {
       std::this_thread::sleep_for(50ms);
@@ -91,7 +92,7 @@ void serve_agent_socket(UniqueFd listener, sockaddr_in guard) {
   for (;;) {
     UniqueFd client(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!client) {
-      std::this_thread::sleep_for(20ms);  // out of descriptors, or the client left
+      std::this_thread::sleep_for(20ms);  // no descriptors are left, or the client disconnected
       continue;
     }
     if (open >= kMostAgentConnections) continue;

@@ -1,4 +1,4 @@
-// This file does the helper's background work. Each part runs in a thread of PID 1, which the agent cannot signal.
+// Does the helper's background work. Each part runs in a thread of PID 1, which the agent cannot signal.
 #pragma once
 
 #include <netinet/in.h>

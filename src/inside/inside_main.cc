@@ -1,6 +1,6 @@
-// This program is PID 1 of the agent's container. When asked, it runs the self-test and reports the result. When told
-// to go, it starts the agent and reaps its children. As `inside connect GUARD HOST PORT`, it is an ssh ProxyCommand
-// instead.
+// This program is PID 1 of the agent's container. When asked, it runs the self-test and reports the result. After the
+// go message, it starts the agent and reaps its children. As `inside connect GUARD HOST PORT`, it is an ssh
+// ProxyCommand instead.
 #include <signal.h>
 #include <stdlib.h>
 #include <termios.h>
@@ -53,7 +53,7 @@ int main(int argc, char** argv) {
     ::signal(SIGPIPE, SIG_IGN);
     return connect_command(argv[2], argv[3], argv[4]);
   }
-  // The terminal must neither echo the go message nor treat any byte of it as a key.
+  // Keeps the terminal from echoing the go message and from treating any byte of it as a key.
   termios cooked{};
   bool terminal = ::isatty(0) && ::tcgetattr(0, &cooked) == 0;
   if (terminal) {
@@ -68,7 +68,7 @@ int main(int argc, char** argv) {
 
   auto go = read_go(0, kGoWait);
   if (!go) return refuse(go.error());
-  // Outside a container, the system's store is not ours to change.
+  // Outside a container, this program must not change the system's store.
   if (auto r = write_files(*go, kPrivateDirectory, ::getpid() == 1 ? kSystemStore : ""); !r) return refuse(r.error());
   if (terminal) ::tcsetattr(0, TCSANOW, &cooked);
   auto guard = parse_endpoint(env("BOTTLE_GUARD"));

@@ -41,7 +41,7 @@ std::string framed(const std::string& body) {
   return length + body;
 }
 
-TEST(Locale, IsLookedForAsTheCLibraryDoes) {
+TEST(Locale, IsFoundLikeTheCLibraryFindsIt) {
   char name[] = "/tmp/inside_locale_XXXXXX";
   std::string root = ::mkdtemp(name);
   EXPECT_FALSE(has_locale(root + "/absent", "de_DE.UTF-8"));
@@ -76,7 +76,7 @@ TEST(Gate, ReportIsOneFramedObject) {
 }
 
 // The supervisor's own codec writes and reads these files (src/wire).
-TEST(Gate, SpeaksAsTheSupervisorDoes) {
+TEST(Gate, AgreesWithTheSupervisorsCodec) {
   auto golden = read_file("tests/golden/wire/go.json");
   ASSERT_TRUE(golden);
   auto go = parse_go(*golden);
@@ -89,7 +89,7 @@ TEST(Gate, SpeaksAsTheSupervisorDoes) {
   EXPECT_EQ(json::parse(report.substr(9, report.size() - 10)), json::parse(*golden));
 }
 
-TEST(Gate, ReadsGoAndNotAByteMore) {
+TEST(Gate, ReadsExactlyTheGoMessage) {
   int p[2];
   ASSERT_EQ(::pipe2(p, O_CLOEXEC), 0);
   UniqueFd in(p[0]), out(p[1]);
@@ -123,7 +123,7 @@ TEST(Gate, RefusesMalformedGo) {
   EXPECT_EQ(go_from("0000", false).error().code, Code::timed_out);
 }
 
-TEST(Probes, Privileges) {
+TEST(Probes, JudgePrivileges) {
   std::string good =
       "Name:\tinside\nCapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"
       "CapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n";
@@ -141,7 +141,7 @@ TEST(Probes, Privileges) {
   EXPECT_FALSE(judge_privileges("", false).ok);
 }
 
-TEST(Probes, Ipv6) {
+TEST(Probes, JudgeIpv6) {
   std::string lo = "00000000000000000000000000000001 01 80 10 80       lo\n";
   std::string reject =
       "00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 "
@@ -160,7 +160,7 @@ TEST(Probes, ACallIsRefusedBeforeItsArgumentsAreRead) {
   EXPECT_FALSE(judge_call("x", 3, 0).ok);
 }
 
-TEST(Probes, SurroundingsAreStrict) {
+TEST(Probes, RefuseInvalidSurroundings) {
   EXPECT_TRUE(surroundings("10.0.0.2:3128", "10.0.0.1", "172.17.0.1,", ""));
   EXPECT_FALSE(surroundings("", "10.0.0.1", "", ""));
   EXPECT_FALSE(surroundings("10.0.0.2:99999", "10.0.0.1", "", ""));
@@ -168,7 +168,7 @@ TEST(Probes, SurroundingsAreStrict) {
   EXPECT_FALSE(surroundings("10.0.0.2:3128", "10.0.0.1", "host", ""));
 }
 
-TEST(Wire, DnsAnswers) {
+TEST(Wire, ParsesDnsAnswers) {
   std::string head("\x12\x34\x81\x83\x00\x01\x00\x00\x00\x01\x00\x00", 12);
   EXPECT_EQ(parse_dns(head, 0x1234)->rcode, 3);
   EXPECT_FALSE(parse_dns(head, 0x1235));
@@ -177,7 +177,7 @@ TEST(Wire, DnsAnswers) {
   EXPECT_TRUE(parse_dns(head + std::string("\x01\x61\x0croot-servers\x03net\x00", 20), 0x1234)->from_public_root);
 }
 
-TEST(Wire, HttpStatusFromAListener) {
+TEST(Wire, ReadsTheHttpStatusOfAListener) {
   UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   auto address = *parse_address("127.0.0.1", 0);
   ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
@@ -227,7 +227,7 @@ Go shell(const std::string& script) {
   return go;
 }
 
-TEST(Agent, ExitStatus) {
+TEST(Agent, ExitStatusIsReturned) {
   EXPECT_EQ(agent_status(shell("exit 7")), 7);
   EXPECT_EQ(agent_status(shell("kill -9 $$")), 137);
   Go missing;
@@ -237,7 +237,7 @@ TEST(Agent, ExitStatus) {
   EXPECT_EQ(agent_status(missing), 126);
 }
 
-TEST(Agent, StdinEnvironmentAndSession) {
+TEST(Agent, GetsStdinEnvironmentAndSession) {
   Go go = shell(
       "read a; test \"$a\" = hello && test \"$K\" = v && test -z \"$BOTTLE_GUARD\" && test $(env | grep -c "
       "'^HOME=/home/agent') = 1");
@@ -251,7 +251,7 @@ TEST(Agent, StdinEnvironmentAndSession) {
   EXPECT_EQ(agent_status(shell("test $(cut -d' ' -f6 /proc/$$/stat) = $$")), 0);
 }
 
-TEST(Agent, ABackgroundChildDoesNotHoldIt) {
+TEST(Agent, DoesNotWaitForABackgroundChild) {
   auto begin = Clock::now();
   EXPECT_EQ(agent_status(shell("sleep 5 & exit 3")), 3);
   EXPECT_LT(Clock::now() - begin, std::chrono::seconds(3));

@@ -1,4 +1,4 @@
-// This file copies bytes between two ends, and connects through the guard in the two ways that the helper needs: with a
+// Copies bytes between two ends, and connects through the guard in the two ways that the helper needs: with a
 // CONNECT request, and to the session's ssh-agent.
 #pragma once
 

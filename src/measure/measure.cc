@@ -21,15 +21,15 @@ namespace bottle::measure {
 namespace {
 
 constexpr int kDeepest = 400;            // one descriptor for each level
-constexpr size_t kMostLinked = 500'000;  // files with several names that are remembered, in about 30 MB
+constexpr size_t kMostLinked = 500'000;  // how many files with several names are remembered, in about 30 MB
 constexpr uint64_t kBlock = 512;         // the unit of st_blocks
 
 using Listing = std::unique_ptr<DIR, decltype([](DIR* dir) { ::closedir(dir); })>;
 
 bool is_dots(const char* name) { return std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0; }
 
-// Identifies the mount that a file is in. The device number would not do: an unprivileged user can make btrfs
-// subvolumes, which have numbers of their own. Linux before 5.8 and gVisor know only the device.
+// Identifies the mount that a file is in. The device number is not enough, because an unprivileged user can make btrfs
+// subvolumes, each with its own number. Linux before 5.8 and gVisor know only the device.
 struct Mount {
   uint64_t id = 0;
   bool is_device = false;
@@ -66,7 +66,7 @@ class Count {
 
  private:
   void fail() {
-    if (errno != ENOENT) result_.complete = false;  // what was removed in the meantime needs no counting
+    if (errno != ENOENT) result_.complete = false;  // a file that was removed in the meantime does not count
   }
 
   void add(const struct stat& st) {
@@ -116,7 +116,7 @@ class Count {
     }
   }
 
-  // What is deleted in memory (memfd, /dev/shm) is limited with the memory.
+  // Returns false for deleted files in memory (memfd, /dev/shm), because the memory limit covers them.
   bool is_measured(int fd) const {
     Mount mount = mount_of(fd);
     struct statfs system{};

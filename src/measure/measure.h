@@ -1,5 +1,5 @@
-// This file counts what an agent has written to its container's disk. The count runs as a process of its own, as root
-// in another container (src/session/disk/meter.h), so the agent can neither hide a directory from it nor stop it.
+// Counts what an agent has written to its container's disk. A separate process counts, as root in another container
+// (src/session/disk/meter.h), so the agent can neither hide a directory from it nor stop it.
 #pragma once
 
 #include <sys/stat.h>
@@ -14,7 +14,7 @@ namespace bottle::measure {
 inline constexpr uint64_t kLeastFile = 4096;
 
 struct Measured {
-  uint64_t bytes = 0;    // in blocks of the disk, so sparse files count for what they occupy
+  uint64_t bytes = 0;    // counted in blocks of the disk, so that a sparse file counts only the space it occupies
   bool complete = true;  // false if something could not be read, or if directories are nested too deeply
 };
 

@@ -11,14 +11,14 @@
 namespace bottle::measure {
 namespace {
 
-// Has a directory of its own, and the moment after it was filled.
+// Provides a directory for each test, and the time after it was filled.
 class MeasureTest : public ::testing::Test {
  protected:
   MeasureTest() {
-    char name[] = "/var/tmp/measure-XXXXXX";  // on a disk: what is in memory has another limit
+    char name[] = "/var/tmp/measure-XXXXXX";  // on a disk, because files in memory do not count
     root_ = ::mkdtemp(name);
     write("old", 1 << 20);
-    // The clock of files is coarser than ours.
+    // The clock of file times is coarser than the system clock.
     struct stat st{};
     do {
       write("probe", 1);
@@ -34,7 +34,7 @@ class MeasureTest : public ::testing::Test {
     int fd = ::open((root_ + "/" + name).c_str(), O_CREAT | O_RDWR | O_TRUNC | O_CLOEXEC, 0600);
     std::string block(bytes, 'x');
     EXPECT_TRUE(write_all(fd, block));
-    ::fsync(fd);  // blocks are allocated late
+    ::fsync(fd);  // makes the file system allocate the blocks
     if (keep) return fd;
     ::close(fd);
     return -1;
@@ -47,7 +47,7 @@ class MeasureTest : public ::testing::Test {
   uint64_t before_ = 0;
 };
 
-TEST_F(MeasureTest, CountsWhatIsNewOnceAndWhatItOccupies) {
+TEST_F(MeasureTest, CountsNewFilesOnceByTheSpaceTheyOccupy) {
   write("new", 2 << 20);
   EXPECT_EQ(more(), 2u);
   ASSERT_EQ(::link((root_ + "/new").c_str(), (root_ + "/again").c_str()), 0);
@@ -73,7 +73,7 @@ TEST_F(MeasureTest, EmptyFilesCountBecauseInodesRunOut) {
 }
 
 TEST_F(MeasureTest, FindsFilesThatAreDeletedAndOpen) {
-  std::string proc = root_ + "/proc";  // of this process only
+  std::string proc = root_ + "/proc";  // contains only this process
   ASSERT_EQ(::mkdir(proc.c_str(), 0700), 0);
   ASSERT_EQ(::symlink("/proc/self", (proc + "/1").c_str()), 0);
   before_ = measured().bytes;
@@ -88,7 +88,7 @@ TEST_F(MeasureTest, FindsFilesThatAreDeletedAndOpen) {
   EXPECT_EQ((measure({root_}, since_, proc).bytes - before_) >> 20, 0u);
 }
 
-TEST_F(MeasureTest, SaysWhatItCouldNotLookInto) {
+TEST_F(MeasureTest, ReportsIfSomethingCouldNotBeRead) {
   std::string path = root_;
   for (int i = 0; i < 450; ++i) ASSERT_EQ(::mkdir((path += "/d").c_str(), 0700), 0);
   EXPECT_FALSE(measured().complete);

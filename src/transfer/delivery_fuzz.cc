@@ -1,4 +1,4 @@
-// What comes back from a machine that an agent may have taken: nothing of it is larger than what was read.
+// Reads a delivery from a machine that an agent may have taken over. The result must not be larger than the input.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -27,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       },
       100);
   if (total > size) std::abort();
-  // A whole one, written again, is one that is read again.
+  // A complete delivery must be readable again after it is written again.
   if (read) {
     if (!writer.finish() || ::ftruncate(fd.get(), 0) != 0 || ::lseek(fd.get(), 0, SEEK_SET) != 0 ||
         !write_all(fd.get(), again) || ::lseek(fd.get(), 0, SEEK_SET) != 0)

@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A sender that writes `bytes` once every `pause` until nobody reads.
+// Sends `begin`, and then `bytes` after every `pause` until the reader closes. Returns how many bytes were taken.
 Result<size_t> taken_of(const std::string& begin, const std::string& bytes, std::chrono::milliseconds pause,
                         const Bounds& bounds) {
   int ends[2];
@@ -38,20 +38,20 @@ Result<size_t> taken_of(const std::string& begin, const std::string& bytes, std:
   return count;
 }
 
-TEST(Delivery, ItsBytesHaveALimit) {
+TEST(Delivery, HasALimitForItsSize) {
   ::signal(SIGPIPE, SIG_IGN);
   std::string chunk("\0\0\x20\0", 4);
   chunk.append(0x2000, 'x');
   auto taken = taken_of("{\"to\":\"a\"}\n", chunk, 0ms, {.most = 1 << 20});
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().code, Code::limit);
-  // Archives without anything in them count as well.
+  // Empty archives count as well.
   taken = taken_of("", std::string("{\"to\":\"a\"}\n\0\0\0\0", 15), 0ms, {.most = 1 << 16});
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().code, Code::limit);
 }
 
-TEST(Delivery, WhoSendsNextToNothingIsNotWaitedFor) {
+TEST(Delivery, ASenderThatSendsAlmostNothingIsCutOff) {
   ::signal(SIGPIPE, SIG_IGN);
   for (const char* begin : {"", "{\"to\":\"a\"}\n"}) {  // in the header, and within an archive
     std::string bytes = *begin ? std::string("\0\0\0\1x", 5) : " ";
@@ -64,7 +64,7 @@ TEST(Delivery, WhoSendsNextToNothingIsNotWaitedFor) {
   }
 }
 
-TEST(Delivery, WhatMakesMuchWorkIsNotWorkedOnForEver) {
+TEST(Delivery, ADeliveryThatTakesTooLongToProcessIsCutOff) {
   ::signal(SIGPIPE, SIG_IGN);
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
@@ -86,7 +86,7 @@ TEST(Delivery, WhatMakesMuchWorkIsNotWorkedOnForEver) {
   EXPECT_LT(sorted, 10);
 }
 
-TEST(Delivery, WhoIsSlowAndGoesOnIs) {
+TEST(Delivery, ASlowSenderThatContinuesIsWaitedFor) {
   ::signal(SIGPIPE, SIG_IGN);
   std::string whole = "{\"to\":\"a\"}\n";
   for (int i = 0; i < 20; ++i) whole += std::string("\0\0\0\x64", 4) + std::string(100, 'x');
@@ -100,7 +100,7 @@ TEST(Delivery, WhoIsSlowAndGoesOnIs) {
       std::this_thread::sleep_for(10ms);
     }
   });
-  // Our own time, spent between its bytes, is not its.
+  // The time that we spend between its bytes does not count.
   size_t count = 0;
   auto read = read_delivery(
       out.get(),

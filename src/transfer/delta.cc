@@ -30,7 +30,7 @@ constexpr uint64_t kSpare = 2ull << 30;     // bytes of disk that we leave free
 constexpr auto kOldest = std::chrono::hours(24 * 30);
 constexpr size_t kMostDeliveries = 16;
 
-// A fixed table of random numbers (splitmix64). Any would do.
+// Returns a fixed table of random numbers (splitmix64). Any other random numbers would do.
 const std::array<uint64_t, 256>& gear() {
   static const auto table = [] {
     std::array<uint64_t, 256> numbers{};
@@ -65,7 +65,7 @@ std::string from_hex(const std::string& text) {
   return out;
 }
 
-// Buffered, because most operations have only a few bytes.
+// Reads through a buffer, because most operations have only a few bytes.
 class Input {
  public:
   explicit Input(int fd) : fd_(fd) {}
@@ -98,7 +98,7 @@ class Input {
   size_t at_ = 0;
 };
 
-// The kept bytes of the last delivery. They are checked as a whole before any of them is used.
+// Reads the kept bytes of the last delivery. It checks all of them before any is used.
 class Kept {
  public:
   static Result<Kept> open(const std::string& path, const std::string& key, const std::string& digest) {
@@ -137,8 +137,8 @@ class Kept {
 
 constexpr const char* kPart = ".part-";
 
-// Keeps the current delivery for the next one. It is written to a temporary file, which stays locked while it is being
-// written and is renamed at the end. Problems here are not errors.
+// Keeps the current delivery for the next one. Writes it to a temporary file, which stays locked until it is complete
+// and is then renamed. Failures are not errors.
 class Keeping {
  public:
   Keeping(const std::string& directory, const std::string& name, std::string key)
@@ -177,7 +177,7 @@ class Keeping {
 
 namespace fs = std::filesystem;
 
-// Removes the temporary files of writers that were killed: their locks are free.
+// Removes the temporary files of writers that were killed, which are those whose locks are free.
 void remove_broken(const std::string& directory) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(directory, ignored)) {
@@ -267,7 +267,7 @@ Result<> DeltaWriter::piece(std::string_view bytes) {
       return put("c" + number(known->second.offset, 8) + number(known->second.length, 4));
   std::string packed(::compressBound(bytes.size()), '\0');
   uLongf size = packed.size();
-  // Compress, because an uplink is slower than a core.
+  // Compresses, because an uplink is slower than a core.
   if (::compress2(reinterpret_cast<Bytef*>(packed.data()), &size, reinterpret_cast<const Bytef*>(bytes.data()),
                   bytes.size(), 1) == Z_OK &&
       size < bytes.size())

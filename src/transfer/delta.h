@@ -1,5 +1,5 @@
-// A delivery over a slow connection. Pieces that the other machine still has from the last delivery are named instead
-// of being sent.
+// Sends and receives a delivery over a slow connection. Instead of pieces that the other machine still has from the
+// last delivery, it sends references to them.
 //
 // The far side keeps the last delivery of a workspace under ~/.cache/bottle/sent, encrypted with a key that only the
 // near side keeps, so that the data cannot be read there once the session is over. The near side remembers the position
@@ -41,7 +41,7 @@ std::string to_bytes(const KeptPieces& pieces);
 std::optional<KeptPieces> kept_from_bytes(std::string_view bytes);
 
 // Returns where the next piece of `bytes` ends. Pieces have 4 to 64 KB, 16 KB on average. Returns 0 if more bytes are
-// needed; `last` says that there are no more.
+// needed. `last` says that no more bytes follow.
 size_t piece_of(std::string_view bytes, bool last);
 
 constexpr uint64_t kMostKept = 2ull << 30;  // bytes of one delivery that the far side keeps
@@ -55,8 +55,8 @@ class DeltaWriter {
   Result<> begin(const std::string& to);
   Result<> data(std::string_view bytes);
   Result<> end_archive();
-  // Describes what the far side has after it has received everything. Null if the delivery is larger than what it
-  // keeps, so that nothing has changed there.
+  // Describes what the far side has after it has received everything. Returns nothing if the delivery is larger than
+  // what the far side keeps, so that nothing has changed there.
   Result<std::optional<KeptPieces>> finish();
 
  private:
@@ -74,8 +74,8 @@ class DeltaWriter {
 };
 
 // Used by the far side. Reads operations from a descriptor and writes the delivery. Fails with Code::conflict, before
-// anything is written, if the bytes kept in `directory` differ from what the near side believes. Keeping is best
-// effort: if the disk is full, the delivery continues without it.
+// anything is written, if the bytes kept in `directory` differ from what the near side believes. If the delivery cannot
+// be kept, because the disk is full for example, it continues without being kept.
 Result<> apply_delta(int from, const std::string& directory, const std::function<Result<DeliveryWriter>()>& begin);
 
 }  // namespace bottle::session

@@ -30,7 +30,7 @@ struct Delta : ::testing::Test {
     EXPECT_TRUE(writer.end_archive());
     return **writer.finish();
   }
-  // The archive as the session over there gets it.
+  // Applies the delta and returns the archive as the far session gets it.
   Result<std::string> apply() {
     UniqueFd in(::memfd_create("wire", MFD_CLOEXEC)), out(::memfd_create("delivery", MFD_CLOEXEC));
     TRY(write_all(in.get(), wire));
@@ -59,7 +59,7 @@ struct Delta : ::testing::Test {
   }
 };
 
-TEST_F(Delta, WhatIsThereIsNotSentAgain) {
+TEST_F(Delta, KeptPiecesAreNotSentAgain) {
   std::string archive = noise(3 << 20, 1);
   auto before = write(archive, std::nullopt);
   EXPECT_GT(wire.size(), archive.size());
@@ -78,7 +78,7 @@ TEST_F(Delta, WhatIsThereIsNotSentAgain) {
   EXPECT_EQ(*apply(), archive);
 }
 
-TEST_F(Delta, TextIsPacked) {
+TEST_F(Delta, TextIsCompressed) {
   std::string archive;
   for (int i = 0; archive.size() < (1 << 20); ++i) archive += "line " + std::to_string(i) + "\n";
   write(archive, std::nullopt);
@@ -86,7 +86,7 @@ TEST_F(Delta, TextIsPacked) {
   EXPECT_EQ(*apply(), archive);
 }
 
-TEST_F(Delta, AnotherThanWasKeptIsNoticedBeforeAnythingIsWritten) {
+TEST_F(Delta, DifferentKeptBytesAreDetectedBeforeAnythingIsWritten) {
   auto before = write(noise(1 << 20, 2), std::nullopt);
   ASSERT_TRUE(apply());
   auto refused = [&](const char* why) {
@@ -103,7 +103,7 @@ TEST_F(Delta, AnotherThanWasKeptIsNoticedBeforeAnythingIsWritten) {
   refused("gone");
 }
 
-TEST_F(Delta, NoPartOfAWireIsADelivery) {
+TEST_F(Delta, ATruncatedStreamIsAnError) {
   write(noise(200000, 3), std::nullopt);
   std::string whole = wire;
   for (size_t size : {0ul, 1ul, 30ul, 200ul, whole.size() / 2, whole.size() - 1}) {
@@ -114,7 +114,7 @@ TEST_F(Delta, NoPartOfAWireIsADelivery) {
   EXPECT_TRUE(fs::is_empty(directory));
 }
 
-TEST_F(Delta, WhatABrokenDeliveryLeftGoesWithTheNext) {
+TEST_F(Delta, TheNextDeliveryRemovesWhatABrokenOneLeft) {
   fs::create_directories(directory);
   ASSERT_TRUE(write_file_atomically(directory + "/ab12.part-1", "of one that was killed"));
   ASSERT_TRUE(write_file_atomically(directory + "/cd34.part-2", "of one that goes on"));
@@ -133,7 +133,7 @@ TEST_F(Delta, WhatABrokenDeliveryLeftGoesWithTheNext) {
   EXPECT_FALSE(fs::exists(directory + "/cd34.part-2"));
 }
 
-TEST_F(Delta, OfMoreThanIsKeptNothingIsRemembered) {
+TEST_F(Delta, NothingIsKeptOfADeliveryThatIsTooLarge) {
   auto finished = [](size_t size) {
     DeltaWriter writer([](std::string_view) -> Result<> { return {}; }, "ab12", std::nullopt, 100000);
     EXPECT_TRUE(writer.begin("/workspace"));
@@ -145,7 +145,7 @@ TEST_F(Delta, OfMoreThanIsKeptNothingIsRemembered) {
   EXPECT_FALSE(finished(100001));
 }
 
-TEST_F(Delta, ACutIsWhereTheContentSays) {
+TEST_F(Delta, TheContentDecidesWherePiecesEnd) {
   std::string text = noise(300000, 4);
   size_t first = piece_of(text, true);
   EXPECT_GE(first, 4096u);

@@ -1,4 +1,4 @@
-// This file handles the gate's three messages: the ask (in), the report (out) and the go (in). See ARCHITECTURE.md,
+// Handles the gate's three messages: the ask (in), the report (out) and the go (in). See ARCHITECTURE.md,
 // "The gate".
 #pragma once
 

@@ -1,4 +1,4 @@
-// This target reads a go message as it arrives over the pipe, and parses its JSON alone.
+// Reads a go message as it arrives over the pipe, and parses only its JSON.
 #include <fcntl.h>
 #include <unistd.h>
 

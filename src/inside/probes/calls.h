@@ -1,4 +1,4 @@
-// This file probes for system calls that the seccomp profile must refuse.
+// Probes for system calls that the seccomp profile must refuse.
 #pragma once
 
 #include <vector>

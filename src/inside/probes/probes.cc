@@ -25,8 +25,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// These times, in milliseconds, are generous: a neighbor on a local bridge answers ARP, and the host answers a SYN,
-// within the sender's own system call. Only the guard's answers shorten them (Silence).
+// How long to wait for each kind of answer, in milliseconds. The times are generous: a neighbor on a local bridge
+// answers ARP, and the host answers a SYN, within the sender's own system call. Only the guard's answers shorten them
+// (Silence).
 constexpr int kNeighborWait = 50, kConnectWait = 120, kDnsWait = 250, kConnectDenyWait = 350;
 constexpr int kMargin = 5;
 
@@ -76,9 +77,9 @@ Probe outside_dns(const sockaddr_in& server, bool tcp) {
 }
 
 // Decides how long to wait until a missing answer means that nothing is there. Packets between neighbors of a bridge go
-// in order through one queue of the sending CPU. So this thread stays on one CPU. Once the guard has twice answered
-// what was sent later, everything sent earlier has been answered or never will be, and a margin is added. Without those
-// answers, the whole time is waited.
+// in order through one queue of the sending CPU. So this thread stays on one CPU. Once the guard has answered two
+// packets that were sent later, everything sent earlier has been answered or never will be; then a margin is added.
+// Without those answers, it waits the whole time.
 class Silence {
  public:
   explicit Silence(const Surroundings& w) : guard_(w.guard) {
@@ -161,7 +162,7 @@ Probe unreachable(const Surroundings& w) {
               (state ? "; the gateway does not resolve" : "; this kernel has no neighbor table to read")};
 }
 
-// Asks the kernel, never the network.
+// Asks the kernel for a route, and sends no packets.
 Probe no_route(const Surroundings& w, const char* name, const char* address) {
   in_addr target{};
   ::inet_pton(AF_INET, address, &target);

@@ -1,5 +1,5 @@
-// This file is the self-test: it tries from inside what must not be possible from inside. SECURITY.md says which walls
-// the probes test.
+// Implements the self-test, which tries inside the bottle everything that must not be possible there. SECURITY.md says
+// which walls the probes test.
 #pragma once
 
 #include <netinet/in.h>

@@ -15,8 +15,8 @@ namespace {
 
 using Visit = std::function<void(const nlmsghdr*)>;
 
-// Calls back for every message of an answer and returns whether it was the last. Skips a message that is too short for
-// its type.
+// Calls `visit` for every message of an answer, and returns whether this was the last answer. Skips a message that is
+// too short for its type.
 Result<bool> visit_answer(std::string_view bytes, size_t body, const Visit& visit) {
   alignas(nlmsghdr) char buffer[32768];
   if (bytes.size() > sizeof buffer) return fail(Code::limit, "netlink's answer is too long");

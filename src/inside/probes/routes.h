@@ -1,4 +1,4 @@
-// This file asks the kernel about neighbors and routes over rtnetlink(7). It sends no packets.
+// Asks the kernel about neighbors and routes over rtnetlink(7). It sends no packets.
 #pragma once
 
 #include <netinet/in.h>

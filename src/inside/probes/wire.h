@@ -1,4 +1,4 @@
-// This file makes small exchanges with one address, each with a deadline. It supports only IPv4, because a bottle has
+// Makes small exchanges with one address, each with a deadline. It supports only IPv4, because a bottle has
 // no IPv6.
 #pragma once
 

@@ -1,4 +1,4 @@
-// This target parses what peers and kernels answer to the probes. The first byte selects the parser.
+// Parses what peers and kernels answer to the probes. The first byte selects the parser.
 #include <arpa/inet.h>
 
 #include <cstdint>

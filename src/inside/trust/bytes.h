@@ -1,4 +1,4 @@
-// This file has what the formats of the stores have in common. The code is pure.
+// Provides functions that the formats of all stores need. Pure.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// This file turns the authorities of a PEM file into a Java key store, because Java reads no PEM. The code is pure.
+// Turns the authorities of a PEM file into a Java key store, because Java reads no PEM. Pure.
 #pragma once
 
 #include <string>

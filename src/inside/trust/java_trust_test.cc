@@ -16,7 +16,7 @@ TEST(JavaTrust, Sha1OfKnownTexts) {
   EXPECT_EQ(to_hex(sha1(std::string(1'000'000, 'a'))), "34aa973cd4c4daa4f61eeb2bdbad27316534016f");
 }
 
-TEST(JavaTrust, HoldsEveryCertificate) {
+TEST(JavaTrust, ContainsEveryCertificate) {
   std::string store = java_trust_store(
       "a comment\n-----BEGIN CERTIFICATE-----\nAQID\r\nBA==\n-----END CERTIFICATE-----\n"
       "-----BEGIN CERTIFICATE-----\nnot base64!\n-----END CERTIFICATE-----\n"

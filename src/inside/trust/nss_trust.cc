@@ -11,7 +11,7 @@
 namespace bottle::inside {
 namespace {
 
-// A certificate, and the parts of it that NSS looks it up by. All of them are views of DER elements with their heads.
+// A certificate, and the parts by which NSS looks it up. All are views of DER elements with their heads.
 struct Certificate {
   std::string_view der, serial, issuer, subject;
 };
@@ -34,8 +34,8 @@ std::optional<std::string_view> take(std::string_view& rest, std::string_view& c
   return element;
 }
 
-// RFC 5280 section 4.1: the certificate, in it the part that is signed, and in that version, serial number, algorithm,
-// issuer, validity and subject.
+// Parses a certificate (RFC 5280, section 4.1). It contains the signed part, which contains the version, serial number,
+// algorithm, issuer, validity and subject.
 std::optional<Certificate> parse(std::string_view der) {
   std::string_view all = der, inside, fields, unused;
   if (!take(all, inside) || !all.empty() || !take(inside, fields)) return std::nullopt;
@@ -71,7 +71,7 @@ constexpr std::string_view kTable =
     "CREATE TABLE nssPublic (id INTEGER PRIMARY KEY,a0,a1,a2,a3,a11,a80,a81,a82,a101,a102,a170,ace5363b4,ace536358,"
     "ace536359,ace53635b,ace53635a,ace536360)";
 
-// What a row has in each column: a blob, or nothing.
+// A row has in each column a blob or nothing.
 using Row = std::array<std::optional<std::string>, kColumns>;
 
 std::string number(uint32_t value) {
@@ -106,14 +106,15 @@ Row row_of_trust(const Certificate& certificate) {
 // definition, and one with its rows.
 constexpr size_t kPage = 65536;
 
-// A number below 2^21, in groups of seven bits.
+// Appends a number below 2^21 in groups of seven bits.
 void put_varint(std::string& out, uint64_t value) {
   if (value >= 1 << 14) out += static_cast<char>(0x80 | value >> 14);
   if (value >= 1 << 7) out += static_cast<char>(0x80 | (value >> 7 & 0x7f));
   out += static_cast<char>(value & 0x7f);
 }
 
-// A cell of a table: the size of the record, its key, and the record, which is the types and then the values.
+// Returns a cell of a table: the size of the record, its key, and the record, which consists of the types and the
+// values.
 std::string cell(uint64_t key, std::string types, std::string_view values) {
   std::string head;
   put_varint(head, types.size() + (types.size() < 127 ? 1 : 2));  // the size counts itself
@@ -142,7 +143,7 @@ std::string cell_of_schema() {
   return cell(1, types, values.append(kTable));
 }
 
-// A page with these cells. They fill it from its end.
+// Returns a page with these cells, which fill it from its end.
 std::string leaf_page(std::string start, const std::vector<std::string>& cells) {
   std::string page = std::move(start), pointers, content;
   for (const auto& each : cells) {

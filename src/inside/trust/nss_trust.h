@@ -1,5 +1,5 @@
-// This file turns authorities into a database of NSS, the library with which Chromium verifies certificates on Linux.
-// The code is pure.
+// Turns authorities into a database of NSS, the library with which Chromium verifies certificates on Linux.
+// Pure.
 #pragma once
 
 #include <string>

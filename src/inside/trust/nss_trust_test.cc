@@ -11,7 +11,7 @@ using namespace std::literals;
 
 constexpr size_t kPage = 65536;
 
-// A certificate in DER with these parts: a version, serial number 5, issuer 0x31 and subject 0x32. The rest is `more`.
+// Returns a certificate in DER with a version, serial number 5, issuer 0x31, subject 0x32, and `more` after them.
 std::string certificate(const std::string& more = "") {
   std::string fields = "\xa0\x03\x02\x01\x02\x02\x01\x05\x30\x00\x30\x01\x31\x30\x00\x30\x01\x32"s + more;
   auto sequence = [](const std::string& inside) {
@@ -34,7 +34,7 @@ std::string pem(const std::string& der) {
   return "-----BEGIN CERTIFICATE-----\n" + text + "\n-----END CERTIFICATE-----\n";
 }
 
-// The number of rows in the table.
+// Returns the number of rows in the table.
 size_t rows(const std::string& database) {
   return static_cast<unsigned char>(database[kPage + 3]) << 8 | static_cast<unsigned char>(database[kPage + 4]);
 }
@@ -48,7 +48,7 @@ TEST(NssTrust, HasTwoRowsForEachCertificate) {
   EXPECT_NE(database.find("\x02\x01\x05\x30\x01\x32"s), database.npos) << "serial number, then subject";
 }
 
-TEST(NssTrust, SkipsWhatIsNoCertificate) {
+TEST(NssTrust, SkipsInvalidCertificates) {
   std::string whole = certificate();
   for (size_t size = 0; size < whole.size(); ++size)
     EXPECT_EQ(rows(nss_trust_database(pem(whole.substr(0, size)))), 0u) << size;
@@ -57,7 +57,7 @@ TEST(NssTrust, SkipsWhatIsNoCertificate) {
   EXPECT_EQ(rows(nss_trust_database("")), 0u);
 }
 
-TEST(NssTrust, LeavesOutWhatDoesNotFit) {
+TEST(NssTrust, LeavesOutCertificatesThatDoNotFit) {
   std::string many, big = "\x04\x82\x13\x88" + std::string(5000, 'x');
   for (int i = 0; i < 30; ++i) many += pem(certificate(big));
   std::string database = nss_trust_database(many);

@@ -1,4 +1,4 @@
-// This file takes the certificates out of a PEM file. The code is pure.
+// Takes the certificates out of a PEM file. Pure.
 #pragma once
 
 #include <string>
