@@ -1,4 +1,4 @@
-// Tests that every `bottle` command in a message of the program is one that the program takes.
+// Tests that the program accepts every `bottle` command that its messages contain.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -39,7 +39,7 @@ std::string complaint_about(const std::string& command) {
   return "";
 }
 
-TEST(Advice, EveryCommandInAMessageIsOneThatTheProgramTakes) {
+TEST(Advice, NamesOnlyCommandsThatTheProgramAccepts) {
   std::set<std::string> all;
   for (const auto& file : fs::recursive_directory_iterator("src"))
     if (file.path().extension() == ".cc" && !file.path().string().ends_with("_test.cc"))

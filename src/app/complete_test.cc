@@ -34,7 +34,7 @@ struct Case {
 
 class Completions : public ::testing::TestWithParam<Case> {};
 
-TEST_P(Completions, AreWhatCouldStandThere) { EXPECT_EQ(completed(GetParam().words), GetParam().expect); }
+TEST_P(Completions, AreTheWordsThatCanFollow) { EXPECT_EQ(completed(GetParam().words), GetParam().expect); }
 
 INSTANTIATE_TEST_SUITE_P(
     All, Completions,
@@ -49,13 +49,13 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{"help", "sc"}, "schema scan "}, Case{{"egress", "presets", "gi"}, "github-read github-repo:OWNER/NAME "},
         Case{{"nonsense", ""}, ""}, Case{{"list", ""}, ""}));
 
-TEST(Completions, WithoutAnyWordAllCommandsAreThere) {
+TEST(Completions, WithoutAnyWordAreAllCommands) {
   std::string all = completed({""});
   EXPECT_TRUE(all.starts_with("start attach ")) << all;
   EXPECT_EQ(all.find("supervise"), std::string::npos);
 }
 
-TEST(Completions, NothingInThemReachesTheTerminalAsACommand) {
+TEST(Completions, HaveNoEffectOnATerminal) {
   Completion hostile;
   hostile.candidates = {{"good", "a\x1b]0;owned\x07\xc2\x9b\ttext\nnext"}, {"ba\nd", ""}, {"b\x1b", ""}};
   EXPECT_EQ(to_lines(hostile), "good\ta\\x1b]0;owned\\x07\\u{9b}\\ttext\\nnext\n:nothing\n");

@@ -17,7 +17,7 @@ std::set<std::string> found(const std::string& text, const std::string& pattern)
 }
 
 // docs/events.md is a contract: it must contain every event of the code, and no others.
-TEST(Events, AreThoseOfTheDocument) {
+TEST(Events, MatchTheDocument) {
   std::set<std::string> said;
   for (auto name : wire::event_names()) said.emplace(name);
   said.erase("hello");  // the launcher judges it and does not print it

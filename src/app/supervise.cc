@@ -46,8 +46,8 @@ int supervise(int socket) {
         {"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}};
     for (const char* name : {"SSH_AUTH_SOCK", "PATH", "XDG_RUNTIME_DIR"})
       if (const char* value = std::getenv(name); value && job->remote) kept[name] = value;
-    // These say where the operator's own git settings are: whose repositories git may read, and the name under which
-    // the agent commits.
+    // These say where the operator's own git settings are, which decide whose repositories git may read and under which
+    // name the agent commits.
     for (const char* name :
          {"SUDO_UID", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})
       if (const char* value = std::getenv(name)) kept[name] = value;

@@ -37,7 +37,7 @@ json as_json(const session::Unrecorded& each) {
           {"removable", each.is_named_so}};
 }
 
-// Names objects that have bottle's label and are in no ledger on this machine. They are left alone.
+// Reports objects that have bottle's label but are in no ledger on this machine, and leaves them alone.
 void tell_unrecorded(const std::vector<session::Unrecorded>& found, const CleanupOptions& options) {
   if (found.empty() || options.output.json) return;
   bool removable = false;
@@ -53,7 +53,7 @@ void tell_unrecorded(const std::vector<session::Unrecorded>& found, const Cleanu
         "--unrecorded`; if your state directory is elsewhere, set XDG_STATE_HOME");
 }
 
-// Removes objects whose names were shown: a person who confirms knows what is removed.
+// Removes objects whose names were shown, after the operator has confirmed.
 Result<std::vector<session::Swept>> remove_unrecorded(docker::Engine& engine,
                                                       const std::vector<session::Unrecorded>& found,
                                                       const CleanupOptions& options) {

@@ -1,5 +1,5 @@
-// A place to run commands in: an operator's directories of its own, no engine, no terminal, and no variable of the
-// person who runs the tests. A command runs in this process, as app::run() runs it.
+// Provides an environment to run commands in: separate directories for an operator, no engine, no terminal, and no
+// variables of the person who runs the tests. A command runs in this process, as app::run() runs it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 
 namespace bottle::app {
 
-// What a command answered.
+// The output and exit status of a command.
 struct Answer {
   int status = 0;
   std::string out, err;
@@ -36,9 +36,9 @@ class Commands : public ::testing::Test {
   // Sets a variable of the commands that run from now on.
   void set(const char* name, const std::string& value) { ::setenv(name, value.c_str(), 1); }
 
-  // Leaves what a session leaves that has ended: results, and a patch if there is one.
+  // Writes what an ended session leaves: its results, and a patch if it is not empty.
   void finish(const std::string& session, const std::string& patch = "");
-  // Leaves what a session leaves whose owner is dead.
+  // Writes what a session leaves whose owner died.
   void abandon(const std::string& session);
 
   const std::string& home() const { return home_; }

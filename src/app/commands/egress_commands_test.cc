@@ -65,7 +65,7 @@ TEST_F(Commands, audit_verify_names_what_is_wrong) {
   EXPECT_EQ(bottle({"audit", "verify", "nobody"}).status, 125);
 }
 
-TEST_F(Commands, audit_verify_knows_a_record_that_still_grows) {
+TEST_F(Commands, audit_verify_accepts_a_record_that_still_grows) {
   std::string results = home() + "/.local/state/bottle/results/done", path = leave_record(results);
   std::string whole = *read_file(path), open = whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1);
   std::filesystem::create_directories(home() + "/.local/state/bottle/sessions/done");
@@ -79,7 +79,7 @@ TEST_F(Commands, audit_verify_knows_a_record_that_still_grows) {
   EXPECT_EQ(by_path.status, 0) << by_path.out << "the same record, by its path";
 }
 
-TEST_F(Commands, audit_verify_does_not_pass_without_the_seal_that_is_there) {
+TEST_F(Commands, audit_verify_fails_if_the_seal_cannot_be_read) {
   std::string results = home() + "/.local/state/bottle/results/done", path = leave_record(results);
   write(".local/state/bottle/results/done/result.json", "{");
   Answer broken = bottle({"audit", "verify", "done"});

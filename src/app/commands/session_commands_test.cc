@@ -1,4 +1,5 @@
-// The commands about sessions: bad input, nothing there, a session that has ended, and one whose owner is dead.
+// Tests the commands about sessions with bad input, without sessions, with an ended session, and with one whose owner
+// is dead.
 #include <filesystem>
 
 #include "app/commands/command_test.h"
@@ -105,7 +106,7 @@ TEST_F(Commands, stop_all_leaves_dead_sessions_to_cleanup) {
   EXPECT_EQ(answer.out + answer.err, "");
 }
 
-TEST_F(Commands, list_shows_no_session_as_a_heading_and_an_empty_array) {
+TEST_F(Commands, list_without_sessions_shows_a_heading_or_an_empty_array) {
   EXPECT_EQ(bottle({"list"}).out, "SESSION  STATE  AGE  AGENT  MACHINE  WORKSPACE\n");
   EXPECT_EQ(bottle({"list", "--json"}).out, "[]\n");
 }
@@ -116,7 +117,7 @@ TEST_F(Commands, list_shows_a_session_whose_owner_is_dead) {
   EXPECT_EQ(bottle({"list", "--json"}).json(), nlohmann::json::parse(R"([{"session": "one", "state": "dead"}])"));
 }
 
-// The ledger is removed last.
+// A session that ends removes its ledger last.
 TEST_F(Commands, list_leaves_out_a_session_that_has_just_ended) {
   std::filesystem::create_directories(home() + "/.local/state/bottle/sessions/one");
   EXPECT_EQ(bottle({"list", "--json"}).out, "[]\n");
@@ -167,7 +168,7 @@ TEST_F(Commands, logs_merges_the_decisions_of_both_sides_by_time) {
   EXPECT_EQ(bottle({"logs", "--egress", "--denied", "one"}).out, second);
 }
 
-TEST_F(Commands, diff_shows_the_patch_with_its_tabs_as_blanks) {
+TEST_F(Commands, diff_shows_the_patch_with_tabs_as_spaces) {
   expect_refused(bottle({"diff", "one"}), "there are no results of a session one", "no session has ended yet");
   finish("none");
   Answer nothing = bottle({"diff", "none"});
@@ -287,7 +288,7 @@ TEST_F(Commands, deny_needs_a_host_and_a_running_session) {
   expect_refused(bottle({"deny", "a.example"}), "no session is running", "run `bottle start AGENT`");
 }
 
-TEST_F(Commands, cleanup_does_not_guess_without_an_engine) {
+TEST_F(Commands, cleanup_fails_without_an_engine) {
   abandon("one");
   Answer answer = bottle({"cleanup", "--dry-run", "--json"});
   EXPECT_EQ(answer.status, 125);

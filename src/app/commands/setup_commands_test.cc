@@ -1,4 +1,4 @@
-// The commands about the policy, the machines and the program itself.
+// Tests the commands about the policy, the machines and the program itself.
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -86,13 +86,13 @@ TEST_F(Commands, vm_names_what_the_manifest_lacks) {
   expect_failed(bottle({"vm", "destroy", "lab"}), "you have no VM named lab", "see `bottle vm list`");
 }
 
-TEST_F(Commands, vm_list_without_vms) {
+TEST_F(Commands, vm_list_works_without_vms) {
   EXPECT_EQ(bottle({"vm", "list"}).out, "no VMs\n");
   EXPECT_EQ(bottle({"vm", "list", "--json"}).out, "[]\n");
 }
 
-TEST_F(Commands, provider_lists_those_that_are_built_in_and_the_operator_s_own) {
-  set("PATH", "/nonexistent");  // no hook of the providers that are built in can do anything
+TEST_F(Commands, provider_lists_the_built_in_and_the_operators_providers) {
+  set("PATH", "/nonexistent");  // makes all hooks of the built-in providers fail
   std::string hook = write(".config/bottle/providers/mine/list", "#!/bin/sh\necho '[]'\n");
   ASSERT_EQ(::chmod(hook.c_str(), 0700), 0);
   bool mine = false, qemu = false;
@@ -123,7 +123,7 @@ TEST_F(Commands, init_writes_a_manifest_that_checks_and_never_overwrites_it) {
   EXPECT_EQ(read(".config/bottle/bottle.yaml"), "mine");
 }
 
-TEST_F(Commands, init_does_not_compete_with_a_manifest_in_json) {
+TEST_F(Commands, init_writes_nothing_if_there_is_a_manifest_in_json) {
   write(".config/bottle/bottle.json", "{}");
   expect_failed(bottle({"init"}), "bottle.json already exists", "run `bottle check`");
 }
@@ -190,7 +190,7 @@ TEST_F(Commands, man_prints_and_writes_the_pages) {
   EXPECT_EQ(read("man/bottle-list.1"), one.out);
 }
 
-TEST_F(Commands, completion_is_for_three_shells) {
+TEST_F(Commands, completion_supports_three_shells) {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     Answer answer = bottle({"completion", shell});
     EXPECT_EQ(answer.status, 0);

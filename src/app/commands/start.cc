@@ -171,8 +171,8 @@ Result<> check_repository(const std::string& workspace) {
               "run `unset GIT_DIR`, and start in a work tree of that repository");
 }
 
-// What the operator asks for and has. It is read once, also if the session has to be started again: bottle then has
-// left the directory, read its input to the end, and may have withheld variables.
+// The operator's request and environment. It is read only once, because bottle may start the session a second time,
+// when it has left the directory, read its input to the end, and withheld variables.
 struct Request {
   StartOptions options;  // with absolute paths, an agent, and the prompt itself
   manifest::Manifest manifest;
@@ -212,7 +212,8 @@ Result<std::unique_ptr<Place>> choose_place(const Request& request, const Say& s
   return local_place(options.output, options.remote.stop);
 }
 
-// A misspelled name in egress.on_secret_for changes nothing, and what it was to block might pass.
+// Warns of unknown names in egress.on_secret_for. A misspelled name has no effect, and the secret that it should block
+// might pass.
 void warn_of_unknown_names(plan::Plan& plan, const std::vector<OwnRules>& own) {
   if (plan.egress.on_secret_for.empty()) return;
   std::vector<std::string> known;
@@ -314,11 +315,12 @@ Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan
   };
   auto ended = session::follow(socket.get(), client);
   bool again = !ended && place.has_changed() && !options.remote.fresh;
-  // The session ends on its own. Its end comes before the reason is reported, and before another one has its name.
+  // The session ends by itself. Wait for its end before reporting the reason, and before starting another session with
+  // its name.
   if (again ? !options.name.empty() : refused) await_end(socket.get());
   if (again) return std::nullopt;
   if (!ended && ended.error().code == Code::canceled) return report_stop(ended.error(), options, interruption);
-  if (!ended) return report(ended.error(), options.output.json);  // whether or not a signal came
+  if (!ended) return report(ended.error(), options.output.json);  // even if a signal arrived
   if (ended->detached) {
     show_detached(plan.session);
     return 0;

@@ -1,4 +1,4 @@
-// Examines whether this machine can run bottles, and says what to do if it cannot.
+// Checks whether this machine can run bottles, and says what to do if it cannot.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ struct Health {
   std::optional<Error> engine_error;
   std::string socket, origin, version, api, default_runtime;
   bool rootless = false, seccomp = true;
-  // What the engine can limit.
+  // The limits that the engine supports.
   struct Limits {
     bool memory = true, cpus = true, pids = true;
   } limits;
@@ -26,7 +26,7 @@ struct Health {
   std::vector<session::RuntimeTrial> runtimes;
   std::optional<uint64_t> engine_disk, state_disk;  // free bytes
   uint64_t memory = 0, memory_available = 0;        // in bytes; 0 if not known
-  // What this machine can build images and clone workspaces with.
+  // The tools with which this machine builds images and clones workspaces.
   struct Tools {
     bool debian = true, mmdebstrap = false, npm = false;
     std::string git;  // "git version 2.39.5"; empty if git is not installed

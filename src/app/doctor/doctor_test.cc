@@ -7,7 +7,7 @@
 namespace bottle::app {
 namespace {
 
-// Returns a machine on which everything is as it should be.
+// Returns a machine without faults.
 Health healthy() {
   Health h;
   h.socket = h.origin = "/var/run/docker.sock";
@@ -28,7 +28,7 @@ Health healthy() {
   return h;
 }
 
-TEST(Doctor, SaysNothingAgainstAHealthyMachine) {
+TEST(Doctor, FindsNoFaultOnAHealthyMachine) {
   for (const Finding& finding : diagnose(healthy())) {
     EXPECT_EQ(finding.severity, Severity::ok) << finding.what;
     EXPECT_EQ(finding.todo, "");

@@ -106,9 +106,9 @@ Result<> Decisions::skip() {
   return ask_there();
 }
 
-// Asks the guard's supervisor on the other machine for what it has decided since the last call. The first call only
-// asks where to begin, unless `asked_to_` is set. Adds nothing while that machine does not answer; what it decides
-// meanwhile comes later.
+// Asks the guard's supervisor on the other machine for the decisions since the last call. The first call only asks
+// where to begin, unless `asked_to_` is set. Adds nothing while that machine does not answer; a later call adds the
+// decisions.
 Result<> Decisions::ask_there() {
   std::string answer;
   auto done = ask_supervisor(session_, session::FrameType::decisions, wire::encode(wire::WantedDecisions{asked_to_}),
@@ -118,7 +118,7 @@ Result<> Decisions::ask_there() {
                                answer = frame.bytes;
                                return true;
                              });
-  // A session that has not begun has decided nothing yet.
+  // The guard of a session that has not begun has decided nothing yet.
   if (!done && !asked_to_) asked_to_ = 0;
   if (!done) return {};
   auto latest = TRY(wire::decode<wire::LatestDecisions>(answer, wire::From::foreign));
@@ -135,8 +135,8 @@ Result<> Decisions::ask_there() {
   return {};
 }
 
-// Prepares for the record of a session on another machine, which is here once the session has ended. It has also what
-// was not asked for in time.
+// Prepares to read the record of a session on another machine, which is on this machine after the session's end. It
+// also contains the decisions that were missed before.
 void Decisions::read_record_after_all() {
   asks_ = false;
   guard_.skipped = asked_to_.value_or(0);
@@ -144,7 +144,7 @@ void Decisions::read_record_after_all() {
 
 // Passes on all lines that there are now. Stops early when the reader of stdout has closed it.
 Result<> Decisions::pass_all(const Take& take) {
-  constexpr int kMany = 1000;  // lines after which it looks for the reader
+  constexpr int kMany = 1000;  // lines after which it checks for the reader
   for (int count = 1;; ++count) {
     if (!asks_) TRY(guard_.refill());
     TRY(near_.refill());

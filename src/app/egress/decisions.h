@@ -20,8 +20,8 @@ class Decisions {
  public:
   explicit Decisions(const std::string& session);
   using Take = std::function<void(const std::string& line)>;
-  // Passes each line to `take`, in chronological order. Holds only a small part of the record in memory, which may have
-  // hundreds of megabytes. With `follow`, waits for further lines as long as the session runs. The record of a session
+  // Passes each line to `take`, in chronological order. Holds only a small part of the record in memory, because it may
+  // have hundreds of megabytes. With `follow`, waits for further lines as long as the session runs. The record of a session
   // on another machine comes home only at its end, so with `follow`, asks that machine for the latest decisions of its
   // guard until then. Stops when the reader of stdout has closed it.
   Result<> each(bool follow, const Take& take);

@@ -69,7 +69,7 @@ TEST(Metrics, CountDecisionsHostsAndBytes) {
   EXPECT_EQ(values["bottle_host_bytes_total{session=\"s1\",host=\"a.example.org\",direction=\"in\"}"], 2000u);
 }
 
-TEST(Metrics, AreInTheFormatWhateverTheAgentNamed) {
+TEST(Metrics, AreInTheFormatWhateverNamesTheAgentChose) {
   auto values = read_strictly(
       exposition("s1", counted({{.action = "deny", .kind = "dns", .host = "a\"} 1\nbottle_guard_up{x=\"\\"},
                                 {.action = "deny", .kind = "dns", .host = "\xff\xfe"},
@@ -87,7 +87,7 @@ TEST(Metrics, HaveEachSeriesOnce) {
   EXPECT_EQ(values["bottle_decisions_total{session=\"s1\",action=\"deny\",kind=\"dns\",code=\"x\"}"], UINT64_MAX);
 }
 
-TEST(Metrics, HaveALimitThatLosesNoCount) {
+TEST(Metrics, HaveALimitAndLoseNoCount) {
   std::vector<wire::Decision> decisions;
   for (int i = 0; i < 5000; ++i)
     decisions.push_back({.action = "deny", .kind = "dns", .host = "h" + std::to_string(i), .code = "nxdomain"});
@@ -99,7 +99,7 @@ TEST(Metrics, HaveALimitThatLosesNoCount) {
   EXPECT_TRUE(wire::encode_exactly(metrics));
 }
 
-TEST(Metrics, SayWhatWasUsed) {
+TEST(Metrics, ReportUsage) {
   wire::Metrics metrics{.used = {{"model.org", 3, 4096, 2112, 345, 0.126}, {"a.org", 1, 9, 0, 0, 0}}};
   auto values = read_strictly(exposition("s1", metrics));
   EXPECT_EQ(values["bottle_host_requests_total{session=\"s1\",host=\"a.org\"}"], 1u);

@@ -107,7 +107,7 @@ constexpr Example kExamples[] = {
     {"gemini", "POST", "https://generativelanguage.googleapis.com/v1beta/tunedModels", false},
 };
 
-TEST(Presets, AllowAndRefuseWhatTheTableSays) {
+TEST(Presets, AllowAndRefuseAsInTheTable) {
   std::set<std::string> allowed, refused;
   std::map<std::string, CandidatePolicy> policies;
   for (const auto& example : kExamples) {
@@ -133,7 +133,7 @@ TEST(Presets, AllowAndRefuseWhatTheTableSays) {
   }
 }
 
-TEST(Presets, AreWrittenInOneWayOnly) {
+TEST(Presets, HaveOnlyOneSpelling) {
   for (const char* text : {"npm", "npm@1", "github-repo:acme/tool", "github-repo:acme/tool.js@1"})
     EXPECT_TRUE(manifest::preset_rules(text)) << text;
   for (const char* text :

@@ -1,4 +1,4 @@
-// Judges a recorded audit again under another policy. The code is pure.
+// Judges a recorded audit again under another policy. Pure.
 #pragma once
 
 #include <cstdint>

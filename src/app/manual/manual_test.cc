@@ -88,7 +88,7 @@ TEST(Manual, HelpShowsTheGroups) {
   EXPECT_NE(overview(80, true).find("\033[1mLook at sessions\033[0m\n"), std::string::npos);
 }
 
-TEST(Manual, TheDocumentationIsMadeFromThePages) {
+TEST(Manual, TheDocumentationMatchesThePages) {
   std::string path = "docs/commands.md", text = commands_markdown();
   if (std::getenv("BOTTLE_UPDATE_GOLDEN")) ASSERT_TRUE(write_file_atomically(path, text, 0644));
   auto there = read_file(path);
@@ -146,7 +146,7 @@ constexpr const char* kPage =
     "Options\n\n- `-p`, `--prompt TEXT`: what to\n  do.\n"
     "\n## bottle x y\n\nDoes y.\n\n- `--z`: zed.\n\n    .code\\n\n";
 
-TEST(Manual, PagesAreReadAsTheirHeaderSays) {
+TEST(Manual, PagesAreParsedAsDocumented) {
   Page page = parse_page("x", kPage);
   EXPECT_EQ(page.title, "bottle x");
   EXPECT_EQ(page.summary, "do x");

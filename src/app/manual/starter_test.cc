@@ -9,7 +9,7 @@
 namespace bottle::app {
 namespace {
 
-TEST(Starter, IsAManifestThatHolds) {
+TEST(Starter, IsAValidManifest) {
   auto parsed = manifest::parse({"bottle.yaml", kStarter});
   ASSERT_TRUE(parsed) << parsed.error().what;
   EXPECT_TRUE(parsed->agents.contains("claude"));
@@ -17,7 +17,7 @@ TEST(Starter, IsAManifestThatHolds) {
 }
 
 // The keys in its comments must be valid too when the operator removes the #.
-TEST(Starter, ItsCommentedKeysHold) {
+TEST(Starter, ItsCommentedKeysAreValid) {
   std::string text, line;
   bool allow = false;
   for (size_t at = 0; kStarter[at]; ++at) {

@@ -36,7 +36,7 @@ TEST(LogLines, ADecisionIsOneLine) {
             "03:04:05  deny   http     a.b                                   c  300 times since 03:03:05");
 }
 
-TEST(LogLines, AnAgentsWordsDoNothingToTheTerminal) {
+TEST(LogLines, TextOfAnAgentHasNoEffectOnTheTerminal) {
   std::string line =
       egress_line({.action = "deny", .kind = "http", .host = "a\x1b]0;owned\x07", .path = "/\r\n\x1b[2J"}).text();
   for (unsigned char c : line) EXPECT_GE(c, 0x20) << line;
@@ -50,7 +50,7 @@ TEST(LogLines, AnAgentsWordsDoNothingToTheTerminal) {
   EXPECT_NE(text.find("bottle cleanup"), std::string::npos);
 }
 
-TEST(LogLines, WhatToLookAtIsSaidLast) {
+TEST(LogLines, FilesToInspectComeLast) {
   wire::SessionResult result{.session = "s", .exit = 0};
   result.receipt.confirmed = true;
   result.back = wire::Back{.text = "1 file changed\n"};
@@ -63,7 +63,7 @@ TEST(LogLines, WhatToLookAtIsSaidLast) {
   EXPECT_TRUE(look_lines({.sorted = wire::Sorted()}).empty());
 }
 
-TEST(LogLines, AResultThatSaysLittleIsNoTrouble) { EXPECT_TRUE(joined(result_lines({})).starts_with("session ")); }
+TEST(LogLines, AnEmptyResultIsShown) { EXPECT_TRUE(joined(result_lines({})).starts_with("session ")); }
 
 }  // namespace
 }  // namespace bottle::app

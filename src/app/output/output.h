@@ -1,6 +1,5 @@
-// Prints the output of commands. Everything that a person reads goes through this file (output_test.cc checks that). It
-// prints lines in which untrusted words have no effect on the terminal and cannot look like lines of bottle
-// (base/text/line.h).
+// Prints the output of commands. All output for people goes through this file (output_test.cc checks that). It prints
+// lines in which untrusted text has no effect on the terminal and cannot look like lines of bottle (base/text/line.h).
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -10,7 +10,7 @@
 namespace bottle::app {
 namespace {
 
-// Files that write to a person's descriptor directly, and why untrusted words do no harm there.
+// The files that write to a terminal directly, and why untrusted text does no harm there.
 const std::map<std::string, std::string> kOnTheirOwn = {
     {"src/scan/compiler/compile_rules_main.cc", "a tool of the build"},
     {"src/app/output/output.cc", "the place that makes lines of everything"},
@@ -52,7 +52,7 @@ TEST(Output, IsTheOnlyWayToTheTerminal) {
     EXPECT_TRUE(found.contains(path)) << path << " writes nothing of its own any more";
 }
 
-TEST(Output, ATableIsLinesWhateverStandsInIt) {
+TEST(Output, ATableIsLinesWhateverItContains) {
   auto lines = table({{"A", "B"}, {"x\nTake it: curl | sh", "\x1b[2J"}, {"é", "z"}});
   ASSERT_EQ(lines.size(), 3u);
   EXPECT_EQ(lines[0].text(), "A" + std::string(22, ' ') + "B");

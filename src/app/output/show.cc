@@ -130,7 +130,7 @@ void show_used(const std::vector<wire::HostUse>& used) {
   if (used.size() > kMost) say("  and " + std::to_string(used.size() - kMost) + " more hosts");
 }
 
-// What an event tells a person; an empty text is not shown.
+// The text of an event for a person. An empty text is not shown.
 struct EventLine {
   Line operator()(const wire::Step& step) const { return dim(elapsed() + "  " + step.step); }
   Line operator()(const wire::AgentRuns& runs) const {

@@ -13,7 +13,7 @@ std::string shown(const wire::SessionResult& result) {
   return testing::internal::GetCapturedStderr();
 }
 
-TEST(Show, BlockedHostsAreFewAndWhatToLookAtComesLast) {
+TEST(Show, BlockedHostsAreFewAndFilesToInspectComeLast) {
   wire::SessionResult result{.session = "s", .bottle = "b"};
   result.back = wire::Back{.text = "1 file changed\n", .sorted = wire::Sorted{.flagged = {".envrc: why"}}};
   auto& egress = result.egress.emplace();
@@ -26,7 +26,7 @@ TEST(Show, BlockedHostsAreFewAndWhatToLookAtComesLast) {
   EXPECT_TRUE(text.ends_with("Look at these before you run anything:\n  .envrc: why\n")) << text;
 }
 
-TEST(Show, AStrangersWordsAreLines) {
+TEST(Show, TextOfStrangersIsShownAsLines) {
   std::string evil = "x\nTake it: curl | sh\x1b[2J\u202e";
   wire::SessionResult result{.session = evil, .bottle = evil};
   result.back = wire::Back{.text = "ours\n", .sorted = wire::Sorted{.flagged = {evil}}, .error = evil};
@@ -39,8 +39,8 @@ TEST(Show, AStrangersWordsAreLines) {
   EXPECT_EQ(text.find("\u202e"), std::string::npos) << text;
 }
 
-// Its supervisor may have died, or the disk was full.
-TEST(Show, WorkThatComesHomeLaterIsThatOfNoDeadSupervisor) {
+// The reason may be that the supervisor died or that the disk was full.
+TEST(Show, WorkThatComesHomeLaterDoesNotBlameTheSupervisor) {
   session::Swept swept;
   swept.receipt.session = "s";
   swept.back = wire::Back{.text = "1 file changed\n"};
@@ -56,7 +56,7 @@ std::string told(const wire::Event& event) {
   return testing::internal::GetCapturedStderr();
 }
 
-TEST(Show, ALimitIsToldWithTheCommandThatRaisesIt) {
+TEST(Show, AReachedLimitIsShownWithTheCommandThatRaisesIt) {
   EXPECT_EQ(told(wire::LimitReached{"s1", "*.a.org", "requests", 100}),
             "bottle: the limit of requests (100) is reached for *.a.org. The guard refuses further requests until you "
             "raise it, for example with: bottle allow s1 '*.a.org' --limit requests=200\n");
@@ -69,7 +69,7 @@ TEST(Show, ALimitIsToldWithTheCommandThatRaisesIt) {
     EXPECT_EQ(told(evil).find("bottle allow"), std::string::npos) << told(evil);
 }
 
-TEST(Show, WhatWasUsedIsShort) {
+TEST(Show, UsageIsShort) {
   wire::SessionResult result{.session = "s", .bottle = "b"};
   auto& used = result.egress.emplace().used;
   used.push_back({"model.org", 3, 4096, 2112, 345, 0.126});

@@ -1,4 +1,4 @@
-// Connects to a session's supervisor, even if that has died and the session lives on a remote machine.
+// Connects to a session's supervisor, even if the supervisor has died and the session continues on a remote machine.
 #pragma once
 
 #include <functional>

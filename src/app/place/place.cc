@@ -62,8 +62,8 @@ class LocalPlace : public Place {
     return {};
   }
 
-  // Fails for `workspace: bind` with a rootless engine, whose containers' users are not those of the host: there, only
-  // root in the container is the operator, and Claude Code refuses to run as root.
+  // Fails for `workspace: bind` with a rootless engine. Its containers' users differ from those of the host, and only
+  // root in the container is the operator, but Claude Code refuses to run as root.
   Result<> check(plan::Plan& plan) override {
     if (plan.workspace_mode != manifest::WorkspaceMode::bind || !rootless_) return {};
     return fail(Code::invalid,
@@ -99,7 +99,7 @@ class LocalPlace : public Place {
 
 class RemotePlace : public Place {
  public:
-  // `hello` is what the machine said, or what it said last time if the hello of the channel has not arrived yet.
+  // `hello` is the machine's hello, or its last known one if the hello of the channel has not arrived yet.
   RemotePlace(session::Far far, remote::FarSide side, remote::Channel channel, wire::Hello hello,
               const RemoteOptions& options)
       : far_(std::move(far)),
@@ -378,7 +378,7 @@ Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const 
   TRY(check(options.transport));
   session::Far far = TRY(far_to(options.target));
   auto side = TRY(remote::FarSide::reach(far, options.interactive, say, options.stop));
-  // Does not wait for a known machine: makes the plan for its last hello and starts. judge() decides in the end.
+  // Does not wait for a known machine, but makes the plan for its last hello and starts. judge() checks the new hello.
   auto known = options.fresh || options.token.via != session::Token::Via::job ? std::nullopt : recall(far);
   if (known && !RemotePlace::admit(*known, far, options.allow_vpn)) known.reset();  // the reason may be fixed by now
   remote::Channel channel = TRY(known ? side.begin_serve() : side.serve());

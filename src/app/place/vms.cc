@@ -36,7 +36,7 @@ wire::BakedRecord baked_for(const manifest::Vm& vm) {
 
 Result<std::vector<machine::Ask>> whom_to_ask() {
   // Queries this machine, the providers that the operator wrote, and those that the manifest names. Does not try other
-  // clouds in case their command is signed in: that would take seconds and tell them about bottle.
+  // clouds whose commands might be signed in, because that would take seconds and reveal to them that bottle is used.
   std::vector<machine::Ask> ask = {{"qemu", {}, false}};
   auto places = machine::Places::from(environment());
   for (const auto& name : names_in(places.config + "/providers"))

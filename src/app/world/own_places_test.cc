@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-TEST(OwnPlaces, AManifestThatEverybodyCanWriteToIsRefused) {
+TEST(OwnPlaces, AManifestThatEveryoneCanWriteToIsRefused) {
   char place[] = "/tmp/bottle-own-places.XXXXXX";
   std::string home = ::mkdtemp(place) + std::string("/it's"), config = home + "/.config/bottle",
               manifest = config + "/bottle.yaml";

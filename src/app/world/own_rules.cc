@@ -50,7 +50,8 @@ std::string with_file(const std::vector<OwnRules>& files, const std::string& mes
   return message;
 }
 
-// Returns what the end of the compiler means. Its last line says what it was doing, or what is wrong with a rule.
+// Returns the error for the way in which the compiler ended. The last line of its output names the step that it was in,
+// or a mistake in a rule.
 std::unexpected<Error> failed(const std::vector<OwnRules>& files, const Captured& done) {
   constexpr int kSignal = 128;
   std::string said = with_file(files, last_line(done.err));
@@ -88,8 +89,8 @@ Result<scan::Catalog> catalog_of(std::vector<scan::Rule> rules, std::string_view
   return catalog;
 }
 
-// Does the work of the process that compiles. Writes to stderr what it does next, so that the process that started it
-// knows what it was doing if a limit ends it.
+// Does the work of the process that compiles. Writes each step to stderr before it begins, so that the parent process
+// knows the step if a limit ends this process.
 Result<std::string> compile_and_check(std::string_view text) {
   auto tell = [](const std::string& what) { (void)write_all(2, what + "\n"); };
   auto rules = TRY(scan::parse_rules(text));

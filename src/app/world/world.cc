@@ -257,7 +257,8 @@ double await_engine() {
 
 int run_far(const std::vector<std::string>& words) {
   remote::FarWorld world;
-  // On a VM that boots, the engine starts last. Asking on the VM costs nothing; over ssh, each request needs a channel.
+  // On a VM that boots, the engine starts last. Polling it on the VM is cheap, but over ssh each request needs a
+  // channel.
   if (words.size() == 2 && words[0] == "serve" && words[1] == "await-engine") world.engine_at = await_engine();
   world.directories = directories();
   world.path_to_self = path_to_self();
