@@ -1,4 +1,4 @@
-// This file handles CONNECT: tunnels that are passed blindly, inspected, watched as ssh, or served as plain HTTP.
+// Handles CONNECT: tunnels that are passed blindly, inspected, watched as ssh, or served as plain HTTP.
 #include <openssl/err.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// This file is the bottle's name server. It answers the bottle's own names, and answers and records NXDOMAIN for all
+// Implements the bottle's name server. It answers the bottle's own names, and answers and records NXDOMAIN for all
 // others.
 #pragma once
 

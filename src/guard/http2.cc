@@ -1,4 +1,4 @@
-// This file serves a client that speaks HTTP/2. It serves each stream like an HTTP/1.1 connection with one request, so
+// Serves a client that speaks HTTP/2. It serves each stream like an HTTP/1.1 connection with one request, so
 // that requests are judged in a single place.
 #include "guard/http2_link.h"
 #include "guard/serve.h"

@@ -1,4 +1,4 @@
-// This file connects an HTTP/2 session to the connection that carries it, and presents each stream of the session as a
+// Connects an HTTP/2 session to the connection that carries it, and presents each stream of the session as a
 // connection that speaks HTTP/1.1.
 #pragma once
 

@@ -1,4 +1,4 @@
-// This file serves the requests on an established client stream, one at a time.
+// Serves the requests on an established client stream, one at a time.
 #include <openssl/err.h>
 #include <openssl/sslerr.h>
 

@@ -1,4 +1,4 @@
-// This file serves one client, from its first byte to its end: CONNECT (blind, inspected or SSH), plain http://
+// Serves one client, from its first byte to its end: CONNECT (blind, inspected or SSH), plain http://
 // requests, and the health answer.
 #pragma once
 

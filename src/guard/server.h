@@ -1,4 +1,4 @@
-// This file is the process of the guard: its control channel, listeners, signals and single loop.
+// Implements the process of the guard: its control channel, listeners, signals and single loop.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// This file connects the bottle to the session's ssh-agent: it sends whole messages over the control channel. The other
+// Connects the bottle to the session's ssh-agent: it sends whole messages over the control channel. The other
 // end, which has the keys, decides what may be asked. The guard only limits and frames the messages.
 #pragma once
 

@@ -1,4 +1,4 @@
-// This file moves bytes in both directions between two plain sockets without looking at them, until both have ended or
+// Moves bytes in both directions between two plain sockets without looking at them, until both have ended or
 // nothing has moved for the idle limit.
 #pragma once
 

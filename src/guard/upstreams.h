@@ -1,4 +1,4 @@
-// This file manages the connections to one host that the requests of one client share, because the client or the server
+// Manages the connections to one host that the requests of one client share, because the client or the server
 // speaks HTTP/2. The client's tunnel owns the connections: all its requests go to the host of the CONNECT, and requests
 // of other tunnels never use them.
 #pragma once

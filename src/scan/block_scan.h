@@ -1,4 +1,4 @@
-// This file does the work of Detector::scan(): it scans a text, what its parts decode to, what those decode to, and so
+// Does the work of Detector::scan(): it scans a text, what its parts decode to, what those decode to, and so
 // on.
 #pragma once
 

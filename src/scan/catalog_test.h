@@ -1,4 +1,4 @@
-// This file has the catalog of the tests: the rules that the program carries, and one known secret.
+// Contains the catalog of the tests: the rules that the program carries, and one known secret.
 #pragma once
 
 #include "scan/detector.h"

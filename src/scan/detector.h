@@ -1,4 +1,4 @@
-// This file finds secrets in one block of bytes: known secrets, and credentials by their form. It finds them as they
+// Finds secrets in one block of bytes: known secrets, and credentials by their form. It finds them as they
 // are and in every encoding that decode.h removes, also nested. stream.h handles secrets that cross blocks.
 #pragma once
 

@@ -1,4 +1,4 @@
-// This target checks that every finding lies within the block, that the work is bounded, and that a secret in plain
+// Checks that every finding lies within the block, that the work is bounded, and that a secret in plain
 // text is found.
 #include <cstdlib>
 #include <string>

@@ -1,4 +1,4 @@
-// These tests check what the detector finds in a block, which is known secrets and credentials in every encoding, and
+// Checks what the detector finds in a block, which is known secrets and credentials in every encoding, and
 // what it ignores.
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// This file joins what a text keeps in pieces: the values of parameters and fields, in their order. The code is pure.
+// Joins what a text keeps in pieces: the values of parameters and fields, in their order. Pure.
 #pragma once
 
 #include <functional>

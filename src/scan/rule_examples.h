@@ -1,4 +1,4 @@
-// This file fills in the random parts of the rules' examples and tests the examples. The code is pure: the randomness
+// Fills in the random parts of the rules' examples and tests the examples. Pure: the randomness
 // comes from a seed.
 #pragma once
 

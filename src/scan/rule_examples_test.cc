@@ -1,4 +1,4 @@
-// These tests check the format of rules, and the examples of the rules that the program carries.
+// Checks the format of rules, and the examples of the rules that the program carries.
 #include <gtest/gtest.h>
 
 #include "scan/compiler/compile.h"

@@ -1,4 +1,4 @@
-// This file holds what all messages of one session share, to find the pieces of a secret that leave one by one. The
+// Contains what all messages of one session share, to find the pieces of a secret that leave one by one. The
 // code is pure; the caller has the clock.
 #pragma once
 

@@ -1,5 +1,5 @@
-// This file scans a message as it streams by, and releases the parts that contain no secret. docs/decisions/011
-// explains how it finds a secret that is split between two pieces, and what bounds the memory. The code is pure.
+// Scans a message as it streams by, and releases the parts that contain no secret. docs/decisions/011
+// explains how it finds a secret that is split between two pieces, and what bounds the memory. Pure.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// This target checks, for any message and pieces, that bytes pass unchanged, that a secret does not pass, and that the
+// Checks, for any message and pieces, that bytes pass unchanged, that a secret does not pass, and that the
 // memory is bounded.
 #include <cstdlib>
 #include <string>

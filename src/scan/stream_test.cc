@@ -1,4 +1,4 @@
-// These tests check that a message is scanned as it streams by, however it is cut.
+// Checks that a message is scanned as it streams by, however it is cut.
 #include <gtest/gtest.h>
 
 #include "base/ids.h"

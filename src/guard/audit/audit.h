@@ -1,4 +1,4 @@
-// This file writes audit lines: one JSON object per line, buffered, and written by the loop. They contain no secret.
+// Writes audit lines: one JSON object per line, buffered, and written by the loop. They contain no secret.
 #pragma once
 
 #include <cstdint>

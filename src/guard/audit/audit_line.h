@@ -1,4 +1,4 @@
-// This file describes one decision, as the record shows it.
+// Describes one decision, as the record shows it.
 #pragma once
 
 #include <cstdint>

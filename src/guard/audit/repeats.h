@@ -1,4 +1,4 @@
-// This file keeps a flood of refusals small in the record. The first refusal of each kind is written, and so are others
+// Keeps a flood of refusals small in the record. The first refusal of each kind is written, and so are others
 // while the allowance lasts. The rest is counted, and each count is written as one line, at intervals that grow.
 // Nothing is lost, because the counts add up. The code is pure and bounded, because the agent chooses the names.
 #pragma once

@@ -1,4 +1,4 @@
-// This file counts what the session uses, and refuses what exceeds a limit. A request is counted before anything of it
+// Counts what the session uses, and refuses what exceeds a limit. A request is counted before anything of it
 // leaves, so that no number of connections or streams gets more through. The counts stay when the configuration
 // changes. The guard tells the owner of the control channel about each change, and the owner gives the counts to the
 // next guard if this one dies. The code is pure, and its memory is bounded, because the agent chooses the names.

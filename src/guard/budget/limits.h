@@ -1,4 +1,4 @@
-// This file holds the compiled limits of a configuration, and the prices by which it estimates costs. The code is pure.
+// Contains the compiled limits of a configuration, and the prices by which it estimates costs. Pure.
 #pragma once
 
 #include <cstdint>

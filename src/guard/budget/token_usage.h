@@ -1,4 +1,4 @@
-// This file reads how many tokens a model has used from its provider's answer: the `usage` of the APIs of Anthropic and
+// Reads how many tokens a model has used from its provider's answer: the `usage` of the APIs of Anthropic and
 // OpenAI, and the `usageMetadata` of Gemini. The code is pure, and its memory is bounded.
 #pragma once
 

@@ -1,4 +1,4 @@
-// This file holds what the parts that serve one client share: its streams, its destination and its audit lines.
+// Contains what the parts that serve one client share: its streams, its destination and its audit lines.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// This file holds the guard's compiled configuration. It is immutable except for caches. Connections keep the
+// Contains the guard's compiled configuration. It is immutable except for caches. Connections keep the
 // configuration that they began with.
 #pragma once
 

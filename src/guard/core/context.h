@@ -1,4 +1,4 @@
-// This file holds what all connections of the process share.
+// Contains what all connections of the process share.
 #pragma once
 
 #include <map>

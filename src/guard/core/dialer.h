@@ -1,4 +1,4 @@
-// This file turns a host name that the policy has allowed into a connected socket. It uses only checked addresses.
+// Turns a host name that the policy has allowed into a connected socket. It uses only checked addresses.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// This file decides what happens to an answer that instructs the agent, as the operator configured it (`on_injection`).
-// The code is pure.
+// Decides what happens to an answer that instructs the agent, as the operator configured it (`on_injection`).
+// Pure.
 #pragma once
 
 #include <string>

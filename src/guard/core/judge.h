@@ -1,4 +1,4 @@
-// This file judges connections and requests by the rules and by names alone, before anything is resolved or dialed. The
+// Judges connections and requests by the rules and by names alone, before anything is resolved or dialed. The
 // code is pure, so that `bottle egress` gives the same answers as the guard.
 #pragma once
 

@@ -1,4 +1,4 @@
-// This file carries streams to the owner of the control channel, which connects them to a guard on the operator's
+// Carries streams to the owner of the control channel, which connects them to a guard on the operator's
 // machine (a broker). Streams lead to hosts whose secrets stay on another machine, and to services whose addresses stay
 // there. No socket listens for streams; only this process can open one.
 //

@@ -1,4 +1,4 @@
-// This file holds what the guard looks for in outgoing data besides placeholders: known secrets in every disguise, and
+// Contains what the guard looks for in outgoing data besides placeholders: known secrets in every disguise, and
 // credentials by their form (src/scan). Each configuration has one.
 #pragma once
 

@@ -1,4 +1,4 @@
-// This file holds what the operator wants to happen to a secret on its way to a host (`on_secret`). The code is pure.
+// Contains what the operator wants to happen to a secret on its way to a host (`on_secret`). Pure.
 #pragma once
 
 #include <cstdint>

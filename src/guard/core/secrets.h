@@ -1,4 +1,4 @@
-// This file holds the compiled secrets: what to look for, and what happens to a secret that is found on its way to a
+// Contains the compiled secrets: what to look for, and what happens to a secret that is found on its way to a
 // host.
 #pragma once
 

@@ -1,4 +1,4 @@
-// This file looks for prompt injections in one answer as it streams by. It changes nothing in the answer.
+// Looks for prompt injections in one answer as it streams by. It changes nothing in the answer.
 #pragma once
 
 #include <optional>

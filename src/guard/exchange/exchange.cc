@@ -1,4 +1,4 @@
-// This file runs an exchange and sends the request's body upstream.
+// Runs an exchange and sends the request's body upstream.
 #include "guard/exchange/exchange.h"
 
 #include <algorithm>

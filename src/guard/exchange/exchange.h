@@ -1,4 +1,4 @@
-// This file handles one request and its answer on an established client stream. The bodies are streamed and scanned in
+// Handles one request and its answer on an established client stream. The bodies are streamed and scanned in
 // both directions, each at its own pace. ARCHITECTURE.md has the table of the states.
 #pragma once
 

@@ -1,4 +1,4 @@
-// This file sends the head and the scanned body of an answer to the client.
+// Sends the head and the scanned body of an answer to the client.
 #include <algorithm>
 
 #include "guard/exchange/exchange.h"

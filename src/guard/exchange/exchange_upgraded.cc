@@ -1,4 +1,4 @@
-// This file serves a connection after its 101. It scans WebSocket messages, and passes the bytes of other protocols.
+// Serves a connection after its 101. It scans WebSocket messages, and passes the bytes of other protocols.
 #include "guard/exchange/exchange.h"
 
 namespace bottle::guard {

@@ -1,4 +1,4 @@
-// This file decides what happens to disguised secrets and to credentials in outgoing data.
+// Decides what happens to disguised secrets and to credentials in outgoing data.
 #include <algorithm>
 
 #include "guard/exchange/request_scan.h"

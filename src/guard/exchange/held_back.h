@@ -1,4 +1,4 @@
-// This file tracks how long the possible beginning of a secret has been held back in one direction of a stream. The
+// Tracks how long the possible beginning of a secret has been held back in one direction of a stream. The
 // code is pure.
 #pragma once
 

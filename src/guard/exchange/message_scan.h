@@ -1,4 +1,4 @@
-// This file scans one direction of a WebSocket connection. It scans the messages independently of their framing, and
+// Scans one direction of a WebSocket connection. It scans the messages independently of their framing, and
 // frames them again.
 #pragma once
 

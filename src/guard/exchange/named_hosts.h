@@ -1,4 +1,4 @@
-// This file judges the hosts that a request names in its parameters. A server that fetches a URL, or passes on a DNS
+// Judges the hosts that a request names in its parameters. A server that fetches a URL, or passes on a DNS
 // question, reaches these hosts for the agent.
 #pragma once
 

@@ -1,4 +1,4 @@
-// This file handles the head of one request: what it asks for, whether it is allowed, and the head that is sent on in
+// Handles the head of one request: what it asks for, whether it is allowed, and the head that is sent on in
 // its place.
 #pragma once
 

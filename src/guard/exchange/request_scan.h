@@ -1,4 +1,4 @@
-// This file looks for secrets in one request and its answer. It puts in values, and lets secrets pass, replaces,
+// Looks for secrets in one request and its answer. It puts in values, and lets secrets pass, replaces,
 // refuses or reports them. Outgoing data is scanned twice. outgoing() knows the place of each byte of a placeholder or
 // value, and puts values in. stream(), after it, finds secrets in any disguise, and credentials by their form.
 #pragma once

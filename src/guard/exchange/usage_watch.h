@@ -1,4 +1,4 @@
-// This file reads the tokens that an answer of a model cost, as the answer streams by. It changes nothing in the
+// Reads the tokens that an answer of a model cost, as the answer streams by. It changes nothing in the
 // answer.
 #pragma once
 

@@ -1,4 +1,4 @@
-// This file limits how often a peer may cause work without moving data. The code is pure.
+// Limits how often a peer may cause work without moving data. Pure.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// This file translates the heads of HTTP/2 messages to HTTP/1.1 and back. The rest of the guard reads only HTTP/1.1, so
-// that the same code judges both versions. The code is pure.
+// Translates the heads of HTTP/2 messages to HTTP/1.1 and back. The rest of the guard reads only HTTP/1.1, so
+// that the same code judges both versions. Pure.
 #pragma once
 
 #include <cstdint>

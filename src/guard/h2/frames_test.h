@@ -1,4 +1,4 @@
-// This file writes and reads what tests exchange with HTTP/2 sessions.
+// Writes and reads what tests exchange with HTTP/2 sessions.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// These tests check what a session does with a peer that breaks the protocol or causes too much work.
+// Checks what a session does with a peer that breaks the protocol or causes too much work.
 #include <gtest/gtest.h>
 #include <nghttp2/nghttp2.h>
 

@@ -1,4 +1,4 @@
-// This file implements one side of an HTTP/2 connection (RFC 9113). It has no socket and no clock: it takes the peer's
+// Implements one side of an HTTP/2 connection (RFC 9113). It has no socket and no clock: it takes the peer's
 // bytes and produces those for the peer. nghttp2 reads and writes the frames; this class bounds what a peer can cause.
 #pragma once
 

@@ -1,5 +1,5 @@
-// This file implements one stream of an HTTP/2 session: a request and its answer. To the guard, it looks like an
-// HTTP/1.1 connection with a single request. The code is pure.
+// Implements one stream of an HTTP/2 session: a request and its answer. To the guard, it looks like an
+// HTTP/1.1 connection with a single request. Pure.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// This file returns what the guard has read to the peer's windows, and enlarges the windows of fast streams.
+// Returns what the guard has read to the peer's windows, and enlarges the windows of fast streams.
 #include <nghttp2/nghttp2.h>
 
 #include "guard/h2/session.h"

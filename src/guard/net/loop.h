@@ -1,4 +1,4 @@
-// This file implements the reactor: one thread, edge-triggered events, and coroutines that each wait on one Waker.
+// Implements the reactor: one thread, edge-triggered events, and coroutines that each wait on one Waker.
 //
 // A connection has one Waker. Every descriptor that it owns is a Source that points to the Waker. An event on any of
 // them only sets flags and queues the Waker. The coroutine then tries everything that it has to do, and waits again.

@@ -1,4 +1,4 @@
-// This file resolves names to addresses with c-ares, never with libc. The addresses that it returns are not checked.
+// Resolves names to addresses with c-ares, never with libc. The addresses that it returns are not checked.
 #pragma once
 
 #include <cstdint>

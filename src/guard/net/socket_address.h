@@ -1,4 +1,4 @@
-// This file converts an endpoint to the form that the calls for sockets take. The code is pure.
+// Converts an endpoint to the form that the calls for sockets take. Pure.
 #pragma once
 
 #include <netinet/in.h>

@@ -1,4 +1,4 @@
-// This file is one side of a connection: a Source, with or without TLS, and the bytes that were read or are still to be
+// Implements one side of a connection: a Source, with or without TLS, and the bytes that were read or are still to be
 // written.
 #pragma once
 

@@ -1,4 +1,4 @@
-// These tests check that a peer cannot keep a stream from returning to the loop.
+// Checks that a peer cannot keep a stream from returning to the loop.
 #include "guard/net/stream.h"
 
 #include <gtest/gtest.h>

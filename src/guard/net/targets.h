@@ -1,5 +1,5 @@
-// This file decides the order in which the addresses of a host are tried: IPv6 and IPv4 alternate (RFC 8305 §4), and
-// each family keeps its order. Addresses may be added at any time. The code is pure.
+// Decides the order in which the addresses of a host are tried: IPv6 and IPv4 alternate (RFC 8305 §4), and
+// each family keeps its order. Addresses may be added at any time. Pure.
 #pragma once
 
 #include <algorithm>

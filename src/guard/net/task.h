@@ -1,4 +1,4 @@
-// This file defines the coroutines. A Task<T> runs when it is awaited. A Detached coroutine starts at once, is never
+// Defines the coroutines. A Task<T> runs when it is awaited. A Detached coroutine starts at once, is never
 // awaited, and frees itself.
 #pragma once
 

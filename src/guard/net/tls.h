@@ -1,4 +1,4 @@
-// This file implements TLS on both sides of an inspected connection. The session CA's key never leaves the memory of
+// Implements TLS on both sides of an inspected connection. The session CA's key never leaves the memory of
 // this process.
 #pragma once
 

@@ -1,4 +1,4 @@
-// These tests check that no answer brings a value back to the agent, in any form, place, coding or framing.
+// Checks that no answer brings a value back to the agent, in any form, place, coding or framing.
 #include <future>
 
 #include "guard/program/secrets_test.h"

@@ -1,4 +1,4 @@
-// These tests check that the guard counts what a session uses, and refuses what exceeds a limit, on every way out.
+// Checks that the guard counts what a session uses, and refuses what exceeds a limit, on every way out.
 #include <condition_variable>
 
 #include "guard/exchange/usage_watch.h"

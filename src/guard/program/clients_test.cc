@@ -1,4 +1,4 @@
-// These tests cover what real clients and servers do and must be able to do through the guard.
+// Tests what real clients and servers do and must be able to do through the guard.
 #include <sys/ioctl.h>
 
 #include "guard/program/secrets_test.h"

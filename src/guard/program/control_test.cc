@@ -1,4 +1,4 @@
-// These tests cover what the owner tells the guard: new rules, certificates, the lines for the ssh-agent and the relay,
+// Tests what the owner tells the guard: new rules, certificates, the lines for the ssh-agent and the relay,
 // and the guard's end.
 #include "guard/program/guard_test.h"
 

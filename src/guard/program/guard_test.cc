@@ -1,4 +1,4 @@
-// These tests cover what the guard lets through, refuses, and changes on the way.
+// Tests what the guard lets through, refuses, and changes on the way.
 #include "guard/program/guard_test.h"
 
 namespace bottle::guard {

@@ -1,4 +1,4 @@
-// This file supports tests of the guard program. The guard runs between a client and origin servers on loopback, and
+// Supports tests of the guard program. The guard runs between a client and origin servers on loopback, and
 // the tests control it through its control channel.
 #pragma once
 

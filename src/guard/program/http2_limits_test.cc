@@ -1,4 +1,4 @@
-// These tests check what the guard does with peers that break HTTP/2, send too much or do not read.
+// Checks what the guard does with peers that break HTTP/2, send too much or do not read.
 #include <netinet/tcp.h>
 
 #include "guard/http2_link.h"

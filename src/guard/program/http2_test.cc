@@ -1,4 +1,4 @@
-// These tests check that requests and answers pass over HTTP/2, under the same rules as over HTTP/1.1.
+// Checks that requests and answers pass over HTTP/2, under the same rules as over HTTP/1.1.
 #include "guard/program/http2_test.h"
 
 #include "scan/rule_examples.h"

@@ -1,4 +1,4 @@
-// This file supports tests of HTTP/2 on both sides of the guard: h2::Session is the client and the server, over real
+// Supports tests of HTTP/2 on both sides of the guard: h2::Session is the client and the server, over real
 // TLS.
 #pragma once
 

@@ -1,4 +1,4 @@
-// These tests check what the guard does with answers that instruct the agent.
+// Checks what the guard does with answers that instruct the agent.
 #include <future>
 
 #include "guard/exchange/answer_watch.h"

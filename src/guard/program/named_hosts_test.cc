@@ -1,4 +1,4 @@
-// These tests check what happens to requests that name a host in their target.
+// Checks what happens to requests that name a host in their target.
 #include "guard/program/secrets_test.h"
 
 namespace bottle::guard {

@@ -1,4 +1,4 @@
-// These tests check that the record of decisions is complete, whatever the agent sends: traffic waits for the record,
+// Checks that the record of decisions is complete, whatever the agent sends: traffic waits for the record,
 // refusals are counted, and the memory stays bounded.
 #include <sys/resource.h>
 

@@ -1,4 +1,4 @@
-// These tests cover rules with methods and paths: the server must get exactly the request that was judged.
+// Tests rules with methods and paths: the server must get exactly the request that was judged.
 #include "guard/program/secrets_test.h"
 
 namespace bottle::guard {

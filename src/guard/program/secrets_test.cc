@@ -1,4 +1,4 @@
-// These tests cover where the guard puts secrets in, where it lets them pass, and where it refuses them.
+// Tests where the guard puts secrets in, where it lets them pass, and where it refuses them.
 #include "guard/program/secrets_test.h"
 
 #include <netinet/tcp.h>

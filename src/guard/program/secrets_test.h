@@ -1,4 +1,4 @@
-// This file supports tests of the guard program with secrets.
+// Supports tests of the guard program with secrets.
 #pragma once
 
 #include "guard/program/guard_test.h"

@@ -1,5 +1,4 @@
-// This file finds the server name in a TLS ClientHello (RFC 8446 §4.1.2, RFC 6066 §3) in raw records. The code is
-// pure.
+// Finds the server name in a TLS ClientHello (RFC 8446 §4.1.2, RFC 6066 §3) in raw records. Pure.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// This file reads and writes the few DNS messages (RFC 1035) that the bottle's own names need. The code is pure.
+// Reads and writes the few DNS messages (RFC 1035) that the bottle's own names need. Pure.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// These tests check how hosts are read from URLs that stand in the target of another request.
+// Checks how hosts are read from URLs that stand in the target of another request.
 #include "guard/protocol/nested_url.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// These tests cover the parsers of untrusted bytes, and replay the fuzzers' corpora.
+// Tests the parsers of untrusted bytes, and replay the fuzzers' corpora.
 #include <gtest/gtest.h>
 
 #include <filesystem>

@@ -1,6 +1,6 @@
-// This file reads an SSH server's half of the key exchange as it passes (RFC 4253 §4, §6, §7; RFC 4419; RFC 5656)
+// Reads an SSH server's half of the key exchange as it passes (RFC 4253 §4, §6, §7; RFC 4419; RFC 5656)
 // and compares the host key. The client checks whether the server can sign with that key, because the client knows the
-// shared secret and the guard does not. The code is pure.
+// shared secret and the guard does not. Pure.
 #pragma once
 
 #include <string>

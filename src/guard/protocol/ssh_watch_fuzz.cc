@@ -1,4 +1,4 @@
-// This target checks that a server's key exchange that is cut anywhere is judged like the whole one, and is never
+// Checks that a server's key exchange that is cut anywhere is judged like the whole one, and is never
 // accepted with another key. The first byte selects the sizes of the pieces.
 #include <cstdlib>
 

@@ -1,4 +1,4 @@
-// This file reads WebSocket frames (RFC 6455) strictly and in bounded memory, and writes them again. The code is pure.
+// Reads WebSocket frames (RFC 6455) strictly and in bounded memory, and writes them again. Pure.
 //
 // A reader takes one direction of a connection after its 101. It returns payloads in pieces as they arrive, without
 // their mask, so that they can be scanned. A writer frames them again for the other side.

@@ -1,4 +1,4 @@
-// This target checks that a connection that is cut anywhere reads the same, and that what was read and written again
+// Checks that a connection that is cut anywhere reads the same, and that what was read and written again
 // reads the same. The first byte selects the sender and what was agreed on, and the second one the sizes of the pieces.
 #include <cstdlib>
 

@@ -1,4 +1,4 @@
-// This file compiles rules into the database that Matcher loads. It is separate because only this code needs
+// Compiles rules into the database that Matcher loads. It is separate because only this code needs
 // vectorscan's compiler.
 #pragma once
 

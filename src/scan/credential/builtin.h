@@ -1,4 +1,4 @@
-// This file gives access to the data that the program carries: the compiled rules for credentials, and the word list of
+// Gives access to the data that the program carries: the compiled rules for credentials, and the word list of
 // wallets.
 #pragma once
 

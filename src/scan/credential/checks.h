@@ -1,5 +1,5 @@
-// This file checks what a rule's match must also be: its structure and checksums, and that it is not a stand-in for a
-// value. The code is pure.
+// Checks what a rule's match must also be: its structure and checksums, and that it is not a stand-in for a
+// value. Pure.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
-// This file gives a credential a name that reveals nothing about it. The name is used for exceptions, and to tell two
-// findings apart. The code is pure.
+// Gives a credential a name that reveals nothing about it. The name is used for exceptions, and to tell two
+// findings apart. Pure.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// This file finds the patterns of rules in a block of bytes, in one pass (vectorscan). compiler/compile.h makes the
+// Finds the patterns of rules in a block of bytes, in one pass (vectorscan). compiler/compile.h makes the
 // database.
 #pragma once
 

@@ -1,4 +1,4 @@
-// This file checks card numbers, account numbers and wallet keys.
+// Checks card numbers, account numbers and wallet keys.
 #include <algorithm>
 #include <array>
 #include <cstdint>

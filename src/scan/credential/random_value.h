@@ -1,5 +1,5 @@
-// This file recognizes values that are random enough to be credentials, although no rule describes their form. It is
-// meant for warnings. The code is pure.
+// Recognizes values that are random enough to be credentials, although no rule describes their form. It is
+// meant for warnings. Pure.
 #pragma once
 
 #include <cstddef>

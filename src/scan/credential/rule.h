@@ -1,4 +1,4 @@
-// This file reads the rules that describe credentials, from a text in the format of docs/rules.md. The code is pure.
+// Reads the rules that describe credentials, from a text in the format of docs/rules.md. Pure.
 #pragma once
 
 #include <cstdint>

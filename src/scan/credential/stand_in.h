@@ -1,4 +1,4 @@
-// This file tells a value from a stand-in that people write instead: "xxxx", "<your-key>", "$TOKEN", "changeme". The
+// Tells a value from a stand-in that people write instead: "xxxx", "<your-key>", "$TOKEN", "changeme". The
 // code is pure.
 #pragma once
 

@@ -1,5 +1,5 @@
-// This file decides whether a host name carries data. A query to a name server has already sent the data, so the
-// decision comes before anything is resolved. The code is pure.
+// Decides whether a host name carries data. A query to a name server has already sent the data, so the
+// decision comes before anything is resolved. Pure.
 #pragma once
 
 #include <chrono>

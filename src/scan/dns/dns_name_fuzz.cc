@@ -1,4 +1,4 @@
-// This target checks that every name gets a verdict and that the domain is the end of the name.
+// Checks that every name gets a verdict and that the domain is the end of the name.
 #include <cstdlib>
 
 #include "scan/dns/dns_name.h"

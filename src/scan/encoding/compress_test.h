@@ -1,4 +1,4 @@
-// This file compresses texts for tests.
+// Compresses texts for tests.
 #pragma once
 
 #include <gtest/gtest.h>

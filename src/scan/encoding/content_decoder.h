@@ -1,4 +1,4 @@
-// This file removes content codings (RFC 9110 §8.4) from a body, in bounded memory. The code is pure.
+// Removes content codings (RFC 9110 §8.4) from a body, in bounded memory. Pure.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-// This target checks that a body that is cut anywhere decodes to the same, in steps of bounded size, that decoding
+// Checks that a body that is cut anywhere decodes to the same, in steps of bounded size, that decoding
 // ends, and that all bytes are taken.
 #include <cstdlib>
 

@@ -1,4 +1,4 @@
-// This file removes one encoding from a piece of text. The code is pure. The result is never longer than the piece,
+// Removes one encoding from a piece of text. Pure. The result is never longer than the piece,
 // except for compression.
 #pragma once
 

@@ -1,4 +1,4 @@
-// These tests check the fast ways of decode.cc against the plain ones.
+// Checks the fast ways of decode.cc against the plain ones.
 #include "scan/encoding/decode.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// This file implements the decompression of decode.h.
+// Implements the decompression of decode.h.
 #include <brotli/decode.h>
 #include <zlib.h>
 #include <zstd.h>

@@ -1,4 +1,4 @@
-// This file removes the escapes of one notation from a stream, byte by byte. The code is pure.
+// Removes the escapes of one notation from a stream, byte by byte. Pure.
 #pragma once
 
 #include <array>

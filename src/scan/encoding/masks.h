@@ -1,4 +1,4 @@
-// This file computes classes of bytes, as one bit for each of 64 bytes.
+// Computes classes of bytes, as one bit for each of 64 bytes.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// This file tells text from the bytes of archives, images and other binary formats, so that the rules and the survey
-// need not look at those. The code is pure.
+// Tells text from the bytes of archives, images and other binary formats, so that the rules and the survey
+// need not look at those. Pure.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// These tests check that text among random bytes is in a region, wherever it stands, and that random bytes are not.
+// Checks that text among random bytes is in a region, wherever it stands, and that random bytes are not.
 #include "scan/encoding/regions.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// This file makes one fast pass over a block and finds what may be encoded, compressed or a number. It judges nothing,
-// and only says where to look. It works on masks with one bit for each of 64 bytes. The code is pure.
+// Makes one fast pass over a block and finds what may be encoded, compressed or a number. It judges nothing,
+// and only says where to look. It works on masks with one bit for each of 64 bytes. Pure.
 #pragma once
 
 #include <cstdint>

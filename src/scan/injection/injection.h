@@ -1,5 +1,5 @@
-// This file finds prompt injections: text in an answer that gives orders to the agent instead of information. The
-// operator is shown what is found. Text *about* injections that quotes them is not a finding. The code is pure.
+// Finds prompt injections: text in an answer that gives orders to the agent instead of information. The
+// operator is shown what is found. Text *about* injections that quotes them is not a finding. Pure.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// This target checks that the findings are in order, and that cutting the answer hardly changes them.
+// Checks that the findings are in order, and that cutting the answer hardly changes them.
 #include <cstdlib>
 
 #include "scan/injection/injection.h"

@@ -1,4 +1,4 @@
-// These tests check that orders in an answer are found, however they are hidden or split, and that text about them is
+// Checks that orders in an answer are found, however they are hidden or split, and that text about them is
 // not.
 #include "scan/injection/injection.h"
 

@@ -1,4 +1,4 @@
-// This file compiles many texts so that one pass over a stream finds them all (Aho–Corasick). The code is pure, and a
+// Compiles many texts so that one pass over a stream finds them all (Aho–Corasick). The code is pure, and a
 // built dictionary is immutable.
 #pragma once
 

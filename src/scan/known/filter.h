@@ -1,5 +1,5 @@
-// This file passes a stream on, except for what is found in it. Each find is judged and then kept, replaced, or made to
-// end the stream. No byte of a find leaves before it is judged. The code is pure.
+// Passes a stream on, except for what is found in it. Each find is judged and then kept, replaced, or made to
+// end the stream. No byte of a find leaves before it is judged. Pure.
 #pragma once
 
 #include <cstdint>

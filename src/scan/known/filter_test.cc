@@ -1,4 +1,4 @@
-// These tests check what is found in which form, and that cutting the stream anywhere changes nothing.
+// Checks what is found in which form, and that cutting the stream anywhere changes nothing.
 #include <gtest/gtest.h>
 
 #include <random>

@@ -1,5 +1,5 @@
-// This file finds the patterns of a dictionary in a stream that arrives in pieces. It finds them as they are and
-// escaped. The code is pure.
+// Finds the patterns of a dictionary in a stream that arrives in pieces. It finds them as they are and
+// escaped. Pure.
 //
 // A stream has several readings: the stream as it is, the stream without its escapes, and that text without the escapes
 // in it. A reading can find more than its source only while an escape is part of the prefix of a pattern. So a reading

@@ -1,4 +1,4 @@
-// This target checks, for any patterns and text, that the finder finds what a search through each whole reading finds,
+// Checks, for any patterns and text, that the finder finds what a search through each whole reading finds,
 // and that a stream that is cut anywhere gives the same output as the whole stream.
 #include <cstdlib>
 #include <set>

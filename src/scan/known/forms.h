@@ -1,4 +1,4 @@
-// This file makes the texts in which a secret can appear without any decoding. The code is pure.
+// Makes the texts in which a secret can appear without any decoding. Pure.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// This file finds the secrets that the operator named, in either case, reversed and in ROT13. A built set is immutable.
-// The code is pure.
+// Finds the secrets that the operator named, in either case, reversed and in ROT13. A built set is immutable.
+// Pure.
 #pragma once
 
 #include <cstdint>
