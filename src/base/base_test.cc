@@ -31,7 +31,7 @@ TEST(Result, TryPassesValuesAndErrors) {
   EXPECT_EQ(quarter(6).error().what, "odd");
 }
 
-TEST(Error, DuringPrefixesWhatWasBeingDone) {
+TEST(Error, DuringPrefixesTheAction) {
   EXPECT_EQ((Error{Code::invalid, "odd"}.during("halving 3").what), "halving 3: odd");
 }
 
@@ -40,7 +40,7 @@ TEST(Hexadecimal, HasTwoDigitsForEachByte) {
   EXPECT_EQ(to_hex(std::string_view("\0\x0f\xa5\xff", 4)), "000fa5ff");
 }
 
-TEST(Fingerprint, IsThatOfTheWholeHoweverItComes) {
+TEST(Fingerprint, IsTheSameHoweverTheInputIsCut) {
   std::string text = "what is here, in pieces of any length";
   for (size_t piece = 1; piece < 20; ++piece) {
     Fingerprint fingerprint;
@@ -72,7 +72,7 @@ Captured sh(const std::string& line, CaptureOptions options = {}) {
   return done.value_or(Captured{});
 }
 
-TEST(Process, StreamsAndStatusComeBack) {
+TEST(Process, ReturnsOutputAndExitStatus) {
   auto done = sh("cat; echo oops >&2; exit 3", {.input = std::string(300000, 'x')});
   EXPECT_EQ(done.status, 3);
   EXPECT_EQ(done.out.size(), 300000u);
@@ -80,13 +80,13 @@ TEST(Process, StreamsAndStatusComeBack) {
   EXPECT_EQ(sh("kill -9 $$").status, 128 + 9);
 }
 
-TEST(Process, AGrandchildThatHoldsTheStreamsIsNotWaitedFor) {
+TEST(Process, DoesNotWaitForAGrandchildThatHoldsTheStreams) {
   auto begun = std::chrono::steady_clock::now();
   EXPECT_EQ(sh("sleep 20 & echo done").out, "done\n");
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(10));
 }
 
-TEST(Process, TimeAndSizeAreBounded) {
+TEST(Process, LimitsTimeAndOutput) {
   Command command;
   command.argv = {"/bin/sh", "-c", "sleep 20; echo never"};
   EXPECT_EQ(capture(command, {.timeout_ms = 200}).error().code, Code::timed_out);
@@ -96,14 +96,14 @@ TEST(Process, TimeAndSizeAreBounded) {
   EXPECT_EQ(capture(command).error().code, Code::not_found);
 }
 
-TEST(Process, WhatItMayTakeIsLimitedForItAndWhatItStarts) {
+TEST(Process, LimitsMemoryAndFileSizeOfAChildAndItsChildren) {
   Command command{.argv = {"/bin/sh", "-c", "sleep 0.2; sh -c 'ulimit -d; ulimit -f'"},
                   .most_memory = 64 << 20,
                   .most_written = 1 << 20};
-  EXPECT_EQ(capture(command).value().out, "65536\n2048\n");  // of 1024 and of 512 bytes
+  EXPECT_EQ(capture(command).value().out, "65536\n2048\n");  // `ulimit` counts in units of 1024 and of 512 bytes
 }
 
-TEST(Process, TheEnvironmentIsWhatWasAsked) {
+TEST(Process, GivesTheChildTheRequestedEnvironment) {
   Command command;
   command.argv = {"/usr/bin/env"};
   command.env = {{"ONLY", "this"}};
@@ -118,7 +118,7 @@ TEST(Directories, ARelativeXdgPathIsIgnored) {
   EXPECT_EQ(d.config, "/etc/me/bottle");
 }
 
-TEST(CoreDump, IsForbiddenFromThenOn) {
+TEST(CoreDump, IsForbiddenAfterTheCall) {
   if (!can_be_far_side()) GTEST_SKIP() << "POSIX has only the soft limit";
   pid_t child = ::fork();
   if (child == 0) {

@@ -1,4 +1,4 @@
-// Runs something on every way out of a scope.
+// Runs a function when the scope ends, unless dismiss() was called.
 #pragma once
 
 #include <utility>

@@ -1,4 +1,4 @@
-// Result<T> and Error, which all our functions that can fail return.
+// Defines Result<T> and Error, which every function of ours that can fail returns.
 #pragma once
 
 #include <cerrno>
@@ -9,7 +9,7 @@
 
 namespace bottle {
 
-// A few codes that callers act on. People read the text.
+// The kinds of errors that callers distinguish. The details are in the text.
 enum class Code {
   invalid,
   not_found,
@@ -26,7 +26,7 @@ enum class Code {
 
 std::string_view to_string(Code code);
 
-// What went wrong, while doing what (outermost first), and what to do about it if there is something to do.
+// Describes what failed, while doing what (outermost action first), and what the operator can do about it, if anything.
 struct Error {
   Code code = Code::internal;
   std::string what;

@@ -17,10 +17,10 @@ std::string random_hex(int bytes);
 // component of a path and in the names of the engine's objects.
 bool is_session_name(std::string_view name);
 
-// Returns twelve hexadecimal digits that differ between contents. They are a name, and no protection against forgery.
+// Returns twelve hexadecimal digits that differ between contents. They name content but do not protect against forgery.
 std::string content_hash(std::string_view bytes);
 
-// Computes the same for a stream.
+// Computes the same digits for a stream.
 class Fingerprint {
  public:
   void feed(std::string_view bytes);

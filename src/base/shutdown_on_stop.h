@@ -7,8 +7,8 @@
 
 namespace bottle {
 
-// Shuts down a socket as soon as `stop` is requested, so that whoever waits for the socket continues. The socket must
-// stay open as long as this object exists.
+// Shuts down a socket as soon as `stop` is requested, which ends any wait for the socket. The socket must stay open as
+// long as this object exists.
 class ShutdownOnStop {
  public:
   ShutdownOnStop(const std::stop_token& stop, int socket)

@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kAhead = 8 << 20;  // bytes
 
-// What is between the two. Either may find that the other has gone.
+// The bounded buffer between producer and consumer. Each side learns when the other has stopped.
 class Buffer {
  public:
   Result<> put(std::string_view bytes) {
@@ -65,7 +65,7 @@ class Buffer {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::string held_, taken_;  // taken_: the reader's, from at_ on
+  std::string held_, taken_;  // taken_ belongs to the reader, from at_ on
   size_t at_ = 0;
   bool ended_ = false, closed_ = false, broken_ = false;
 };
@@ -85,7 +85,7 @@ Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
   auto consumed = consume([&](char* to, size_t size) -> Result<size_t> {
     size_t n = TRY(buffer.take(to, size));
     if (n > 0) return n;
-    // The end of the buffer is the end of the stream only if the producer says it was whole.
+    // The end of the buffer is the end of the stream only if the producer succeeded.
     if (!produced) produced = producer.get();
     if (!*produced) return std::unexpected(produced->error());
     return 0;
@@ -104,7 +104,8 @@ Source source_of(std::string_view text) {
   };
 }
 
-Source told(const Source& source, const std::string& what, const std::function<void(const std::string&)>& tell) {
+Source with_progress(const Source& source, const std::string& what,
+                     const std::function<void(const std::string&)>& tell) {
   using Clock = std::chrono::steady_clock;
   struct State {
     uint64_t bytes = 0;

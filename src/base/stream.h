@@ -15,15 +15,17 @@ using Source = std::function<Result<size_t>(char*, size_t)>;  // returns 0 at th
 
 // Runs `produce` on its own thread. It may run 8 MB ahead, so that it can work while the consumer still waits for
 // something else. If both fail, the producer's error is returned, because the consumer's follows from it, unless the
-// producer only noticed that the consumer had left (Code::closed). Once `stop` is requested, both find their end of the
-// stream broken.
+// producer only noticed that the consumer had left (Code::closed). Once `stop` is requested, both fail to use the
+// stream. Blocks until both have returned.
 Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
                       const std::function<Result<>(const Source&)>& consume, const std::stop_token& stop = {});
 
-// Reads a text that outlives the returned function.
+// Returns a source that reads `text`, which must outlive it.
 Source source_of(std::string_view text);
 
-// Passes the same bytes on, and reports every two seconds how many there were so far, as in "the workspace: 12 MB".
-Source told(const Source& source, const std::string& what, const std::function<void(const std::string&)>& tell);
+// Returns a source that passes on the bytes of `source`. Every two seconds, it calls `tell` with their number so far,
+// such as "the workspace: 12 MB".
+Source with_progress(const Source& source, const std::string& what,
+                     const std::function<void(const std::string&)>& tell);
 
 }  // namespace bottle::session

@@ -1,11 +1,11 @@
-// Formats the time as it appears in records.
+// Formats the time for records.
 #pragma once
 
 #include <string>
 
 namespace bottle {
 
-// Returns the current time, such as "2026-01-01T00:00:00.000Z".
+// Returns the current time in UTC, such as "2026-01-01T00:00:00.000Z".
 std::string timestamp();
 
 }  // namespace bottle

@@ -1,4 +1,4 @@
-// These tests let an engine lie, and let others make things with a session's names.
+// Tests engines that give false answers, and things of others that have a session's names.
 #include <gtest/gtest.h>
 
 #include "session/ledger/names.h"
@@ -11,8 +11,8 @@ namespace {
 using docker::Fault, docker::FakeCall, docker::FakeDocker;
 using nlohmann::json;
 
-// Whatever an engine answers to any question, the session ends, no work is given up and nothing of others goes.
-TEST(HostileEngine, NoAnswerOfAnyShapeCostsWorkOrThingsOfOthers) {
+// Whatever an engine answers, the session ends, no work is lost, and nothing of others is removed.
+TEST(HostileEngine, NoAnswerLosesWorkOrRemovesThingsOfOthers) {
   std::vector<std::pair<std::string, json>> lies;
   for (const auto& call : TestSession(true).run_well())
     if (call.method.starts_with("inspect") || call.method == "list")
@@ -42,11 +42,11 @@ TEST(HostileEngine, NoAnswerOfAnyShapeCostsWorkOrThingsOfOthers) {
 }
 
 // Makes things with the session's names before it starts, or just before it makes its own.
-TEST(HostileEngine, ThingsOfOthersWithOurNamesEndTheStartAndStay) {
+TEST(HostileEngine, ThingsOfOthersWithOurNamesStopTheStartAndStay) {
   std::vector<Thing> things = Names("x1").things();
   for_each_at_once(things, [&](const Thing& thing) {
     for (bool early : {true, false}) {
-      if (!early && thing.name == Names("x1").meter) continue;  // a session that writes little makes none
+      if (!early && thing.name == Names("x1").meter) continue;  // a session that writes little makes no meter
       std::string when = "a foreign " + thing.kind + " " + thing.name + (early ? " before" : " during") + " the start";
       TestSession session(true);
       FakeDocker docker;
@@ -78,7 +78,7 @@ TEST(HostileEngine, ThingsOfOthersWithOurNamesEndTheStartAndStay) {
 }
 
 // If another network takes the subnet that the launch guessed, the launch makes the agent's container again. It first
-// removes only a container of its own.
+// removes the old container, but only if it is its own.
 TEST(HostileEngine, AContainerOfOthersStaysWhenTheSubnetIsTaken) {
   TestSession session(true);
   FakeDocker docker;
@@ -128,7 +128,7 @@ TEST(HostileEngine, ASelfTestThatFindsAWayOutDoesNotStartTheAgent) {
   session.check_end(docker, "a self-test that fails");
 }
 
-// Lists of any length from others do not hide what is ours, and do not become ours.
+// Long lists of things of others neither hide our things nor count as ours.
 TEST(HostileEngine, LongListsOfForgedThingsAreNotOurs) {
   TestSession session(true);
   FakeDocker docker;
@@ -146,7 +146,7 @@ TEST(HostileEngine, LongListsOfForgedThingsAreNotOurs) {
 }
 
 // The state directory is lost: what the dead session left has labels but no ledger.
-TEST(HostileEngine, ThingsWithoutALedgerGoOnlyWithTheirWorkSaved) {
+TEST(HostileEngine, ThingsWithoutALedgerAreRemovedOnlyAfterTheirWorkIsSaved) {
   TestSession session(true);
   FakeDocker docker;
   session.furnish(docker);

@@ -1,4 +1,4 @@
-// This file performs the launch, from a plan to an agent that waits at its gate. Independent steps run in parallel.
+// Performs the launch, from a plan to an agent that waits at its gate. Independent steps run in parallel.
 #pragma once
 
 #include <memory>

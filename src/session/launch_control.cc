@@ -13,7 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kValuesPatience = 120s;
-constexpr int kLookMs = 200;            // in case a signal arrives just before the wait
+constexpr int kLookMs = 200;            // how often to check for a stop, in case a signal arrives just before the wait
 constexpr size_t kMostEarly = 4 << 20;  // in bytes; input that comes beyond is dropped
 
 constexpr const char* kStopped = "stopped before the agent ran";
@@ -25,7 +25,7 @@ LaunchControl::LaunchControl(Clients& clients, Values values, bool more)
     : clients_(clients), values_(std::move(values)), values_are_here_(!more) {}
 
 Result<> LaunchControl::serve(const std::function<Result<>()>& work) {
-  std::atomic<bool> over = false;  // set before the wake, which a future is not
+  std::atomic<bool> over = false;  // set before the wake-up, unlike a future
   auto done = std::async(std::launch::async, [&] {
     auto result = work();
     over = true;
@@ -49,7 +49,7 @@ void LaunchControl::listen_once() {
   show_steps();
   clients_.handle(poller, [this](const Frame& frame) { take(frame); });
   if (stop_was_signaled()) (void)request_stop(kStopped);
-  if (clients_.first_is_gone()) (void)request_stop(kLauncherGone);
+  if (clients_.launcher_is_gone()) (void)request_stop(kLauncherGone);
 }
 
 void LaunchControl::take(const Frame& frame) {
@@ -60,7 +60,7 @@ void LaunchControl::take(const Frame& frame) {
   early_.push_back(frame);
 }
 
-// Values that are here already, such as a token that came another way, stay.
+// Adds the values of a frame. Keeps values that have already arrived, such as a token that came another way.
 void LaunchControl::take_values(const Frame& frame) {
   auto came = wire::decode<Values>(frame.bytes, wire::From::ours);
   std::scoped_lock lock(mutex_);

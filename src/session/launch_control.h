@@ -1,5 +1,5 @@
-// This file lets a launch be stopped at any moment. The launch works on threads of its own, while the session's thread
-// serves the clients and notices a stop, the launcher's death, and SIGTERM.
+// Makes it possible to stop a launch at any moment. The launch works on separate threads, while the session's thread
+// serves the clients and handles a stop, the launcher's death, and SIGTERM.
 #pragma once
 
 #include <condition_variable>
@@ -19,10 +19,10 @@ namespace bottle::session {
 
 class LaunchControl {
  public:
-  // `values` are those that are here already. If `more` is true, others arrive in a frame.
+  // `values` are the values that have already arrived. If `more` is true, others will arrive in a frame.
   LaunchControl(Clients& clients, Values values, bool more);
 
-  // Runs `work` on a thread of its own and serves the clients until it returns. Returns what `work` returns, or, if the
+  // Runs `work` on a separate thread and serves the clients until it returns. Returns what `work` returns, or, if the
   // launch was stopped before the gate opened, the reason with Code::canceled.
   Result<> serve(const std::function<Result<>()>& work);
 
@@ -33,11 +33,11 @@ class LaunchControl {
 
   // Tells the clients about a step. Does not block.
   void show(const std::string& step);
-  // Ends what the launch waits for.
+  // Returns the token that ends every wait of the launch.
   std::stop_token stop() const { return stop_.get_token(); }
   // Fails with Code::canceled if the launch is stopped.
   Result<> check() const;
-  // Returns the values. Blocks until they are here, for at most two minutes.
+  // Returns the values. Blocks until they have arrived, for at most two minutes.
   Result<Values> await_values();
   // Must be called before the gate is opened. Fails with Code::canceled if the launch is stopped. A stop that comes
   // later is one of take_early(), because the agent may then run.
@@ -57,7 +57,7 @@ class LaunchControl {
   std::vector<Frame> early_;
   size_t early_bytes_ = 0;
 
-  mutable std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // protects the members below
   std::condition_variable values_came_;
   std::optional<std::string> stopped_;  // why
   bool gate_is_claimed_ = false;

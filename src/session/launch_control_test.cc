@@ -51,7 +51,7 @@ TEST(LaunchControl, LaunchersDeathKeepsTheGateShut) {
   EXPECT_EQ(served.error().what, "the launcher exited before the agent ran");
 }
 
-TEST(LaunchControl, StopAfterTheGateIsForTheRunningSession) {
+TEST(LaunchControl, AStopAfterTheGateGoesToTheRunningSession) {
   Launcher launcher;
   LaunchControl control(*launcher.clients, {}, false);
   auto served = control.serve([&]() -> Result<> {
@@ -75,10 +75,10 @@ TEST(LaunchControl, StopEndsTheWaitForValues) {
     EXPECT_EQ(control.await_values().error().code, Code::canceled);
     return {};
   });
-  EXPECT_FALSE(served);  // also a launch that has done all it was asked for is over
+  EXPECT_FALSE(served);  // a stop also ends a launch whose work is done
 }
 
-TEST(LaunchControl, ValuesArriveAndThoseThatAreThereStay) {
+TEST(LaunchControl, ValuesArriveAndDoNotReplaceExistingOnes) {
   Launcher launcher;
   Values here, more;
   here.secrets["token"] = "from a file";
@@ -94,7 +94,7 @@ TEST(LaunchControl, ValuesArriveAndThoseThatAreThereStay) {
   EXPECT_TRUE(served);
 }
 
-TEST(LaunchControl, InputThatComesEarlyIsKeptInItsOrder) {
+TEST(LaunchControl, EarlyInputIsKeptInItsOrder) {
   Launcher launcher;
   LaunchControl control(*launcher.clients, {}, true);
   launcher.send(FrameType::input, "a");

@@ -1,4 +1,4 @@
-// This file tells the story of a session. Read it first.
+// Tells the story of a session. Read it first.
 #include "session/run.h"
 
 #include <unistd.h>
@@ -42,9 +42,9 @@ void write_recorded(const Job& job, const std::vector<std::string>& rules) {
   (void)write_file_atomically(job.directories.results + "/" + job.plan.session + "/allow.yaml", text);
 }
 
-// Fails if the engine already has a thing with one of the session's names. The operator may have chosen the name of
-// another user's session, whose ledger is elsewhere. An engine refuses to make a second container with a name, but it
-// mounts an existing volume, no matter who made it.
+// Fails if the engine already has a thing with one of the session's names. Another user's session, whose ledger is
+// elsewhere, may have the same name. An engine refuses to make a second container with a name, but it mounts an
+// existing volume, no matter who made it.
 Result<> check_names(docker::Engine& engine, const std::string& session, const std::string& directory) {
   if (::access(directory.c_str(), F_OK) == 0) return {};  // it is our session; creating the ledger gives a better error
   std::vector<std::future<Result<>>> answers;
@@ -82,7 +82,7 @@ class Session {
 
  private:
   Result<> open();
-  void give_up(Error error);
+  void abandon(Error error);
   Result<> prepare();
   Result<Running> launch();
   void watch(Running& running);
@@ -90,7 +90,7 @@ class Session {
   Receipt tear_down();
   void tell_failure(Error error, const Receipt& receipt);
 
-  void show(const std::string& step) { clients_.event(wire::Step{step}); }  // not during the launch
+  void show(const std::string& step) { clients_.event(wire::Step{step}); }  // must not be called during the launch
   bool is_held() const { return result_.back && result_.back->held; }
 
   const Job& job_;
@@ -109,7 +109,7 @@ class Session {
 
 void Session::run() {
   heed_stop_signal();
-  if (auto opened = control_.serve([this] { return open(); }); !opened) return give_up(std::move(opened.error()));
+  if (auto opened = control_.serve([this] { return open(); }); !opened) return abandon(std::move(opened.error()));
   auto prepared = prepare();
   auto running = prepared ? launch() : Result<Running>(std::unexpected(prepared.error()));
   engine_->heed({});
@@ -140,7 +140,7 @@ Result<> Session::open() {
 }
 
 // Ends a session that has made nothing but its record.
-void Session::give_up(Error error) {
+void Session::abandon(Error error) {
   if (ledger_) remove_session_directory(directory_);
   session::tell_failure(clients_, error);
 }
@@ -186,7 +186,7 @@ void Session::collect(const Running& running) {
 }
 
 // Removes everything except work that is held in its container; other work is on the operator's disk by now. After an
-// error, a create request that we gave up waiting for may still finish.
+// error, waits for create requests that the engine may still carry out.
 Receipt Session::tear_down() {
   Belongings what{name_, owner_, things_of(job_)};
   if (is_held()) spare_work(what);

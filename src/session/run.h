@@ -1,4 +1,4 @@
-// This file runs one session, from its ledger's first record to its receipt, in the supervisor.
+// Runs one session, from its ledger's first record to its receipt, in the supervisor.
 #pragma once
 
 #include "docker/engine.h"
@@ -7,8 +7,8 @@
 
 namespace bottle::session {
 
-// Blocks until the session is over and removed. Tells the clients everything that happens. `connect`
-// reaches the engine that the job names.
+// Blocks until the session is over and removed. Sends events to the clients. `connect` connects to the engine that the
+// job names.
 void run(const Job& job, Clients& clients, const docker::Connect& connect);
 
 }  // namespace bottle::session

@@ -28,7 +28,7 @@ namespace fs = std::filesystem;
 constexpr const char* kSession = "x1";
 constexpr const char* kImage = "agent:1";
 
-// What a guard asks to have certified. Its key is made once, because that is slow.
+// Returns a guard's certificate request. Its key is made only once, because that is slow.
 std::string certificate_request() {
   static const std::string pem = [] {
     pki::Key key = pki::new_key();
@@ -52,7 +52,7 @@ int serve_as_guard(docker::FakeProcess& process) {
   return 0;
 }
 
-// Sockets are left out, as they cannot be copied.
+// Copies a directory, except for sockets, which cannot be copied.
 void copy_tree(const fs::path& from, const fs::path& to) {
   fs::create_directories(to);
   fs::permissions(to, fs::status(from).permissions());
@@ -71,7 +71,7 @@ std::string label_of_the_dead() {
   return owner.to_label();
 }
 
-// Makes this process dead in the labels of all that it made.
+// Changes the labels of everything that this process made, so that it counts as dead.
 void bury(docker::FakeWorld& world) {
   std::string alive = Owner::self().to_label();
   auto mark = [&](auto& things) {
@@ -131,7 +131,7 @@ void TestSession::furnish(docker::FakeDocker& docker) {
   });
 }
 
-// Does the near side's part: delivers the workspace once the session waits for it.
+// Does the near side's part. Delivers the workspace once the session waits for it.
 void TestSession::deliver(const std::atomic<bool>& over) const {
   std::string path = scratch.directories.sessions + "/" + kSession + "/delivery";
   Result<int> connected = fail(Code::not_found, path);

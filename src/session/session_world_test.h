@@ -1,5 +1,5 @@
 // Supports tests of a whole session without a daemon and without root: an engine in memory, whose guard and agent are
-// functions of the test, and a state directory and a workspace of the test's own.
+// functions of the test, and a separate state directory and workspace for each test.
 #pragma once
 
 #include <atomic>
@@ -25,7 +25,7 @@ namespace bottle::session {
 struct Outcome {
   std::optional<wire::SessionResult> result;
   std::optional<Error> failure;
-  std::string output;  // of the agent, as its terminal got it
+  std::string output;  // of the agent, as its terminal received it
 };
 
 // The launcher's end of a session, for tests that take part in one.
@@ -33,7 +33,7 @@ class Launcher {
  public:
   explicit Launcher(UniqueFd fd) : fd_(std::move(fd)) {}
   void send(FrameType type, std::string_view bytes) { EXPECT_TRUE(send_frame(fd_.get(), type, bytes)); }
-  // Reads frames until one is as wanted. Fails the test if the session ends first.
+  // Reads frames until `is_wanted` accepts one. Fails the test if the session ends first.
   void await(const std::string& what, const std::function<bool(const Frame&)>& is_wanted);
   template <class Kind>
   void await_event(const std::string& what) {
@@ -44,7 +44,7 @@ class Launcher {
   }
   void await_output(const std::string& text);
   void leave() { fd_.reset(); }
-  // Reads to the end, and returns what all frames said.
+  // Reads all frames to the end of the session, and returns how it ended.
   Outcome outcome();
 
  private:
@@ -52,8 +52,8 @@ class Launcher {
   std::vector<Frame> frames_;
 };
 
-// The world as it was at one moment, with a copy of the test's directory. If the session's process had died then, this
-// is what the next command would find.
+// The world at one moment, with a copy of the test's directory. This is what the next command would find if the
+// session's process had died at that moment.
 struct Moment {
   docker::FakeCall call;
   docker::FakeWorld world;
@@ -63,11 +63,11 @@ struct Moment {
 
 inline constexpr const char* kWork = "what the agent made";
 
-// One session of the tests: its job, its directories, and what its agent does. Tests may run several at once.
+// A session for tests: its job, its directories, and what its agent does. Tests may run several at once.
 class TestSession {
  public:
-  // A `far` session is one of another machine's operator: its workspace is delivered, its values come later, and its
-  // work is kept as an archive. No git runs for it, so it is fast.
+  // A `far` session belongs to an operator on another machine: its workspace is delivered, its values come later, and
+  // its work is kept as an archive. It runs no git, so it is fast.
   explicit TestSession(bool far = false);
 
   // Makes what an engine has before a session: images, the shared network, things that belong to others, and the
@@ -75,31 +75,32 @@ class TestSession {
   void furnish(docker::FakeDocker& docker);
   // Runs the session to its end. Meanwhile `take_part` may do what a launcher does.
   Outcome run(docker::FakeDocker& docker, const std::function<void(Launcher&)>& take_part = {});
-  // Runs one that must go well, and returns all calls in their order.
+  // Runs a session that must succeed, and returns all calls in their order.
   std::vector<docker::FakeCall> run_well();
 
   // Copies the world and the test's directory at this moment.
   Moment moment(docker::FakeDocker& docker, const docker::FakeCall& call) const;
-  // Goes to a moment, as if the session's process had died then. The engine does the moment's call later if it `does`.
+  // Restores a moment, as if the session's process had died then. If `does` is true, the engine carries out the
+  // moment's call later.
   void go_to(const Moment& moment, docker::FakeDocker& docker, bool does);
   // Makes the owner of the session a dead process, in the ledger and in the labels on the engine.
   void kill_owner(docker::FakeDocker& docker);
   std::vector<Swept> sweep_all(docker::FakeDocker& docker);
 
   // Checks what must be true at every moment: work that exists is in the results or in a container that a ledger names,
-  // what is left of the session is in a ledger, and other things are as they were.
+  // a ledger names everything that is left of the session, and other things are unchanged.
   void check(docker::FakeDocker& docker, const std::string& when);
   // Checks what must be true once sweeps have worked: nothing is left of the session, and its work is home.
   void check_end(docker::FakeDocker& docker, const std::string& when);
 
   std::set<std::string> left(docker::FakeDocker& docker) const;  // on the engine, of the session
-  bool is_home() const;                                          // the agent's work is among the results
+  bool is_home() const;                                          // whether the agent's work is among the results
 
   Scratch scratch;
   Job job;
   std::function<int(docker::FakeProcess&, const wire::Go&)> agent;
   wire::Report report{.ok = true, .probes = {{"metadata", true, "no route"}}};
-  std::atomic<bool> worked = false;  // the agent has made something
+  std::atomic<bool> worked = false;  // whether the agent has made something
 
  private:
   void deliver(const std::atomic<bool>& over) const;

@@ -1,4 +1,4 @@
-// These tests let sweeps fail at every call, on an engine in memory, and check that a later sweep completes them.
+// Makes sweeps fail at every call, on an engine in memory, and checks that a later sweep completes them.
 #include <gtest/gtest.h>
 
 #include <mutex>
@@ -88,7 +88,7 @@ TEST_F(DeadSession, ASweeperThatDiesIsReplaced) {
   });
 }
 
-TEST_F(DeadSession, SeveralSweepersAtOnceDoItOnce) {
+TEST_F(DeadSession, SeveralSweepersAtOnceSweepItOnce) {
   TestSession session(true);
   FakeDocker docker;
   session.go_to(moment, docker, false);
@@ -99,8 +99,8 @@ TEST_F(DeadSession, SeveralSweepersAtOnceDoItOnce) {
   session.check_end(docker, "four sweeps at once");
 }
 
-// A thing of the session's name that another session has made since, or somebody else, stays.
-TEST_F(DeadSession, OnlyWhatCarriesTheOwnersLabelsGoes) {
+// Things with the session's names that another session or another program has made since must stay.
+TEST_F(DeadSession, OnlyThingsWithTheOwnersLabelsAreRemoved) {
   Owner other = Owner::self();
   for (const docker::Labels& labels : std::vector<docker::Labels>{
            {},
@@ -129,7 +129,7 @@ wire::AuditSeal leave_record(const std::string& path) {
   return audit.close();
 }
 
-TEST_F(DeadSession, ARecordThatAResultSealedIsNotSealedAgain) {
+TEST_F(DeadSession, ARecordWithASealInItsResultIsNotSealedAgain) {
   TestSession session(true);
   FakeDocker docker;
   session.go_to(moment, docker, false);
@@ -145,7 +145,7 @@ TEST_F(DeadSession, ARecordThatAResultSealedIsNotSealedAgain) {
   EXPECT_EQ(*read_file(record), cut);
 }
 
-TEST_F(DeadSession, ARecordIsEndedAlthoughThereIsNoWork) {
+TEST_F(DeadSession, ARecordIsEndedAlsoWithoutWork) {
   TestSession session(true);
   FakeDocker docker;
   session.go_to(moment, docker, false);

@@ -1,4 +1,4 @@
-// These tests run whole sessions on an engine in memory and check what is left in its world, whatever fails.
+// Runs whole sessions on an engine in memory and checks what is left in its world, whatever fails.
 #include <gtest/gtest.h>
 
 #include "session/session_world_test.h"
@@ -8,7 +8,7 @@ namespace {
 
 using docker::Fault, docker::FakeCall, docker::FakeDocker;
 
-// A call of a session that goes well, and how it fails.
+// A call of a session, and how it fails.
 struct Failure {
   std::string call;
   Fault fault;
@@ -62,8 +62,8 @@ TEST(Story, ASessionLeavesItsResultAndNothingElse) {
   }
 }
 
-// Whatever call fails, in whatever way, the session and the sweep after it leave nothing and give no work up.
-TEST(Story, ACallThatFailsLeavesNothingAndCostsNoWork) {
+// Whichever call fails, in whatever way, the session and the sweep after it leave nothing and lose no work.
+TEST(Story, AFailingCallLeavesNothingAndLosesNoWork) {
   auto failures = failures_of(TestSession(true).run_well());
   EXPECT_GT(failures.size(), 100u);
   for_each_at_once(failures, [](const Failure& failure) {
@@ -71,8 +71,9 @@ TEST(Story, ACallThatFailsLeavesNothingAndCostsNoWork) {
   });
 }
 
-// The same on the operator's machine, where git sorts the work that comes home. Only what concerns the work differs.
-TEST(Story, WorkThatCannotBeSortedIsNotGivenUp) {
+// Does the same on the operator's machine, where git sorts the work that comes home. Only calls that concern the work
+// differ.
+TEST(Story, WorkThatCannotBeSortedIsKept) {
   std::vector<FakeCall> calls;
   for (const auto& call : TestSession().run_well())
     if (call.method == "get archive" || call.method == "put archive" || call.method == "wait for container")
@@ -82,8 +83,8 @@ TEST(Story, WorkThatCannotBeSortedIsNotGivenUp) {
   });
 }
 
-// The engine may die for good: from a call on, none is answered.
-TEST(Story, AnEngineThatDiesIsSweptWhenItIsBack) {
+// The engine dies and does not return: it answers no call from a certain one on.
+TEST(Story, AfterTheEngineDiedASweepRemovesWhatIsLeft) {
   auto calls = TestSession(true).run_well();
   for_each_at_once(calls, [](const FakeCall& last) {
     std::atomic<bool> dead = false;
@@ -94,7 +95,7 @@ TEST(Story, AnEngineThatDiesIsSweptWhenItIsBack) {
   });
 }
 
-// Every call is a moment at which the session's process may die. What it asked may still be done afterwards.
+// The session's process may die at every call. The engine may still carry out that call afterwards.
 TEST(Story, ASessionThatDiesAtAnyMomentIsSwept) {
   TestSession alive(true);
   FakeDocker docker;

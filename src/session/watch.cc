@@ -60,10 +60,10 @@ class Watch {
       clients_.handle(poller, [&](const Frame& frame) { take_frame(frame); });
       audit_.retry();
       policy_.set_unrecorded(audit_.full());
-      look_at_networks();
-      look_at_disk();
+      update_networks();
+      retry_disk();
       if (!guard_alive_) revive_guard();
-      else if (job_.far) look_at_near_side();
+      else if (job_.far) update_near_side();
     }
     if (reviving_.valid()) reviving_.wait();  // it uses members of this object
     running_.disk->end();
@@ -80,7 +80,7 @@ class Watch {
       result.what = over_limit_;
       result.limit = "resources.disk";
     } else if (ran_out_of_memory()) {
-      // The engine does not tell whose memory ran out.
+      // The engine does not report which process ran out of memory.
       result.what = "the agent's container reached " + in_units(job_.plan.resources.memory) +
                     " (`resources.memory`), or the machine had no memory left, and the kernel killed a process in it";
       result.limit = "resources.memory";
@@ -150,26 +150,26 @@ class Watch {
     if (job_.far && clients_.near_side()) clients_.to_near_side(part);
   }
 
-  // Looks for changes, because this machine may move to another network during a session.
-  void look_at_networks() {
+  // Reads the networks again, because this machine may move to another network during a session.
+  void update_networks() {
     using namespace std::chrono_literals;
     if (Clock::now() < networks_at_) return;
     networks_at_ = Clock::now() + 5s;
     policy_.set_host_networks(texts_of(host_networks()));
   }
 
-  void look_at_disk() {
+  void retry_disk() {
     if (stopped_ || ended_) return;
-    std::string why = running_.disk->look();
+    std::string why = running_.disk->check();
     if (why.empty()) return;
     if (over_limit_.empty()) clients_.event(wire::Warning{why});
     over_limit_ = std::move(why);
-    stop(0);  // an agent that is told to end could write on
+    stop(0);  // kills the agent at once, because one that is asked to end could continue to write
   }
 
   // Tells the guard when a near side comes or goes. What the near side keeps (secrets, LAN services, ssh keys) is
   // available only while it is connected. Each near side starts without earlier streams.
-  void look_at_near_side() {
+  void update_near_side() {
     uint32_t now = clients_.near_side();
     if (now == near_side_) return;
     if (near_side_) (void)running_.guard.send(wire::NearSideUp{false});
@@ -192,7 +192,7 @@ class Watch {
     counters_.add(decision);
     if (job_.far) latest_.add(decision);
     if (decision.action == "allow") ++allowed_;
-    // The self-test's own requests are in the audit, but the operator need not hear of them.
+    // The self-test's own requests are in the audit, but they are not shown to the operator.
     if (decision.host.ends_with(".probe.invalid") || decision.host == "not-allowed.bottle.invalid") return;
     summary_.add(decision, clients_);
   }

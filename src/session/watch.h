@@ -1,4 +1,4 @@
-// This file handles the time in which the agent works: it passes bytes between the agent and the clients, records the
+// Handles the time in which the agent works: it passes bytes between the agent and the clients, records the
 // guard's audit, and restarts a guard that dies.
 #pragma once
 

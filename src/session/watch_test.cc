@@ -1,4 +1,4 @@
-// These tests take part in a session while its agent works, on an engine in memory.
+// Takes part in a session while its agent works, on an engine in memory.
 #include "session/watch.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@ class Working : public ::testing::Test {
   Working() {
     session.furnish(docker);
     session.job.plan.headless = false;
-    // Repeats each line, and ends when it is told to.
+    // Repeats each line, and ends when a line asks for it.
     session.agent = [this](docker::FakeProcess& process, const wire::Go&) {
       process.write("ready\n");
       for (std::string line; !(line = process.read_line()).empty();) {
@@ -33,7 +33,7 @@ class Working : public ::testing::Test {
   FakeDocker docker;
 };
 
-TEST_F(Working, InputGoesToTheAgentAndItsScreenComesBack) {
+TEST_F(Working, InputReachesTheAgentAndItsOutputComesBack) {
   auto outcome = session.run(docker, [](Launcher& launcher) {
     launcher.await_event<wire::AgentRuns>("the agent ran");
     launcher.await_output("ready");
@@ -77,7 +77,7 @@ TEST_F(Working, AStopThatTheEngineRefusesCanBeRepeated) {
   EXPECT_EQ(outcome.result->exit, 143);
 }
 
-TEST_F(Working, AnotherSizeOfTheTerminalReachesTheContainer) {
+TEST_F(Working, AChangedTerminalSizeReachesTheContainer) {
   std::atomic<bool> resized = false;
   docker.set_fault([&](const FakeCall& call) {
     resized = resized || call.text() == "resize container bottle-x1-agent #1";
@@ -91,7 +91,7 @@ TEST_F(Working, AnotherSizeOfTheTerminalReachesTheContainer) {
   EXPECT_TRUE(resized);
 }
 
-TEST_F(Working, ALauncherThatLeavesDoesNotEndTheAgent) {
+TEST_F(Working, TheAgentContinuesIfItsLauncherExits) {
   (void)session.run(docker, [this](Launcher& launcher) {
     launcher.await_output("ready");
     launcher.leave();
@@ -108,7 +108,7 @@ TEST_F(Working, ALauncherThatLeavesDoesNotEndTheAgent) {
   session.check_end(docker, "a session whose launcher left");
 }
 
-TEST_F(Working, AGuardThatDiesIsStartedAgainWithTheChangedPolicy) {
+TEST_F(Working, AGuardThatDiesIsRestartedWithTheChangedPolicy) {
   auto outcome = session.run(docker, [this](Launcher& launcher) {
     launcher.await_output("ready");
     launcher.send(FrameType::policy, wire::encode(wire::PolicyChange{.id = "1", .deny = "evil.example.org"}));
@@ -122,8 +122,8 @@ TEST_F(Working, AGuardThatDiesIsStartedAgainWithTheChangedPolicy) {
   session.check_end(docker, "a session whose guard died");
 }
 
-// What a hostile or a strange engine says of the dead guard must not end the session.
-TEST_F(Working, NothingThatTheEngineSaysOfADeadGuardHurts) {
+// No answer of the engine about the dead guard may end the session.
+TEST_F(Working, NoAnswerAboutADeadGuardEndsTheSession) {
   for (const auto& state : {nlohmann::json("x"), nlohmann::json{{"OOMKilled", 1}, {"ExitCode", "x"}}}) {
     TestSession one(true);
     FakeDocker engine;
@@ -147,7 +147,7 @@ TEST_F(Working, NothingThatTheEngineSaysOfADeadGuardHurts) {
 }
 
 // The inside helper, which is the container's first process, survives, so only the engine knows what happened.
-TEST_F(Working, AnAgentThatRanOutOfMemoryIsTold) {
+TEST_F(Working, AnAgentThatRanOutOfMemoryIsReported) {
   docker.set_forgery([&](const FakeCall& call, nlohmann::json& answer) {
     if (call.text() == "inspect container bottle-x1-agent #1" && answer.contains("State"))
       answer["State"]["OOMKilled"] = true;

@@ -3,7 +3,7 @@
 #include "wire/codec/alternatives.h"
 
 namespace bottle::wire {
-// Events that have only a reason.
+// Describes the fields of events that have only a reason.
 template <class T>
   requires requires(T event) { event.what; }
 static void fields(Object& o, T& event) {

@@ -1,5 +1,5 @@
 // The two messages at the gate in front of the agent (ARCHITECTURE.md, "The gate"). The inside helper reads and writes
-// them with code of its own (inside/gate.h), which does not depend on this file.
+// them with separate code (inside/gate/gate.h), which does not depend on this file.
 #pragma once
 
 #include <map>
@@ -29,8 +29,8 @@ void fields(Object& o, Report& report);
 
 // Returns whether the report has probes and each of them passed.
 bool is_clean(const Report& report);
-// Returns "gateway: reachable; metadata: …" for the probes that failed.
-std::string surprises(const Report& report);
+// Returns the probes that failed with their details, such as "gateway: reachable; metadata: …".
+std::string failed_probes(const Report& report);
 
 struct GoFile {
   std::string path;

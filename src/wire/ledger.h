@@ -46,7 +46,7 @@ struct LedgerRecord {
   std::optional<std::string> engine = {};       // socket of the engine
   std::optional<std::vector<Thing>> make = {};  // what will be created, in this order
   std::optional<uint64_t> asked = {};  // the connection that carries a create request (docker/client/abandoned.h)
-  std::optional<Work> work = {};       // there is work that could be lost from this point on
+  std::optional<Work> work = {};       // from here on, there is work that could be lost
   std::optional<bool> running = {};    // the agent was allowed to run, or may have been on a remote machine
   std::optional<int> ended = {};       // exit status of the agent
   std::optional<bool> home = {};       // the work is on the operator's disk

@@ -38,7 +38,7 @@ class Messages : public ::testing::TestWithParam<Sample> {
   static json golden() { return json::parse(GetParam().write()); }
 };
 
-TEST_P(Messages, AreAsTheirGoldenFile) {
+TEST_P(Messages, MatchTheirGoldenFile) {
   std::string path = std::string("tests/golden/wire/") + GetParam().name + ".json", text = GetParam().write();
   if (std::getenv("BOTTLE_UPDATE_GOLDEN")) {
     ASSERT_TRUE(make_directories("tests/golden/wire", 0755) && write_file_atomically(path, text, 0644));
@@ -74,14 +74,14 @@ void for_each_value(const json& message, const std::function<void(const json::js
     for (size_t i = 0; i < message.size(); ++i) see(at / i, message[i]), for_each_value(message[i], see, at / i);
 }
 
-TEST_P(Messages, RefuseAKeyThatTheyDoNotHave) {
+TEST_P(Messages, RefuseUnknownKeys) {
   json message = golden();
   auto with_key_in = [&](const json::json_pointer& at) {
     json changed = message;
     changed[at]["odd"] = 1;
     return read(changed);
   };
-  if (GetParam().passes_over_unknown_keys) EXPECT_EQ(with_key_in(json::json_pointer()), "");
+  if (GetParam().ignores_unknown_keys) EXPECT_EQ(with_key_in(json::json_pointer()), "");
   else EXPECT_NE(with_key_in(json::json_pointer()).find("odd is not a key"), std::string::npos);
   for_each_value(message, [&](const json::json_pointer& at, const json& value) {
     if (!value.is_object() || GetParam().tables.contains(at.back())) return;
@@ -89,7 +89,7 @@ TEST_P(Messages, RefuseAKeyThatTheyDoNotHave) {
   });
 }
 
-TEST_P(Messages, RefuseAnotherType) {
+TEST_P(Messages, RefuseValuesOfAnotherType) {
   json message = golden();
   for_each_value(message, [&](const json::json_pointer& at, const json& value) {
     for (const json& other :
@@ -112,7 +112,7 @@ bool is_bounded(const std::vector<size_t>& sizes, const std::function<bool(size_
   return std::ranges::any_of(sizes, [&](size_t size) { return !accepts(size); });
 }
 
-TEST_P(Messages, RefuseTextThatIsTooLongAndListsThatDoNotEnd) {
+TEST_P(Messages, RefuseLongTextAndLongLists) {
   json message = golden();
   size_t room = GetParam().most - message.dump().size() - 100;
   for_each_value(message, [&](const json::json_pointer& at, const json& value) {
@@ -138,7 +138,7 @@ TEST_P(Messages, RefuseTextThatIsTooLongAndListsThatDoNotEnd) {
   EXPECT_NE(read(message.dump() + std::string(GetParam().most, ' ')).find("it is longer than"), std::string::npos);
 }
 
-TEST_P(Messages, RefuseWhatIsNoObjectOrNestedDeeplyOrSaysAThingTwice) {
+TEST_P(Messages, RefuseNonObjectsDeepNestingAndDuplicateKeys) {
   for (const char* text : {"", "{", "[]", "7", "null", "\"x\"", "{} {}"})
     EXPECT_FALSE(read(std::string(text)).empty()) << text;
   std::string deep = "{\"a\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}";
@@ -149,7 +149,7 @@ TEST_P(Messages, RefuseWhatIsNoObjectOrNestedDeeplyOrSaysAThingTwice) {
 }
 
 // Text that is not refused for its content must have no effect on a terminal.
-TEST_P(Messages, SpeakToNoTerminal) {
+TEST_P(Messages, HaveNoEffectOnATerminal) {
   if (GetParam().from == From::ours) GTEST_SKIP() << "no stranger sends it";
   json message = golden();
   for_each_value(message, [&](const json::json_pointer& at, const json& value) {
@@ -173,7 +173,7 @@ INSTANTIATE_TEST_SUITE_P(All, Messages, ::testing::ValuesIn(samples()), [](const
 });
 
 // The configuration that ARCHITECTURE.md shows must be valid for a guard.
-TEST(GuardConfig, IsAsTheArchitectureShowsIt) {
+TEST(GuardConfig, AcceptsTheExampleInTheArchitecturePage) {
   auto page = read_file("ARCHITECTURE.md");
   ASSERT_TRUE(page);
   size_t begin = page->find("`config`:\n\n```json\n");
@@ -187,16 +187,16 @@ TEST(GuardConfig, IsAsTheArchitectureShowsIt) {
 }
 
 // A report that claims to be clean counts only if it has probes and they passed.
-TEST(Report, ItsOwnWordIsNotEnough) {
+TEST(Report, ItsClaimToBeCleanIsChecked) {
   EXPECT_TRUE(is_clean({true, {{"a", true, ""}}}));
   Report leaky{true, {{"a", true, ""}, {"b", false, "way out"}}};
   for (const Report& report : {Report{true, {}}, Report{false, {{"a", true, ""}}}, leaky})
     EXPECT_FALSE(is_clean(report));
-  EXPECT_EQ(surprises(leaky), "b: way out");
-  EXPECT_EQ(surprises({}), "no probe ran");
+  EXPECT_EQ(failed_probes(leaky), "b: way out");
+  EXPECT_EQ(failed_probes({}), "no probe ran");
 }
 
-TEST(Versions, AnotherOneIsRefusedWithBothNumbers) {
+TEST(Versions, AnotherVersionIsRefusedNamingBoth) {
   Hello hello;
   json later = json::parse(encode(hello));
   later["version"] = 7;
@@ -209,7 +209,7 @@ TEST(Versions, AnotherOneIsRefusedWithBothNumbers) {
 }
 
 // Earlier versions wrote an array, and left out the patch of a place without one.
-TEST(ChangedPlaces, TheFormOfEarlierVersionsIsRead) {
+TEST(ChangedPlaces, TheFormatOfEarlierVersionsIsRead) {
   auto read = decode_places(R"([{"directory": "/a", "patch": "/r/changes.patch"}, {"directory": "/b"}])");
   ASSERT_TRUE(read) << read.error().what;
   ASSERT_EQ(read->places.size(), 2u);
@@ -225,7 +225,7 @@ TEST(VmRecord, ASizeThatDoesNotFitInBytesIsRefused) {
   EXPECT_FALSE(decode<VmRecord>(record.dump(), From::ours));
 }
 
-TEST(Codec, WhatMustArriveAsItIsIsNotSentOtherwise) {
+TEST(Codec, ExactTextIsRefusedIfItCannotBeSentUnchanged) {
   Values values{{{"NAME", "caf\xe9"}}, {}};
   auto sent = encode_exactly(values);
   ASSERT_FALSE(sent);
@@ -237,7 +237,7 @@ TEST(Codec, WhatMustArriveAsItIsIsNotSentOtherwise) {
   EXPECT_EQ(decode<Values>(*encode_exactly(values), From::ours)->env, values.env);
 }
 
-TEST(Codec, TextForPeopleIsCutWhereItIsWritten) {
+TEST(Codec, TextForPeopleIsCutWhenItIsWritten) {
   auto read = decode<Error>(encode(Error{Code::internal, std::string(100'000, 'x') + "\xc3\xa9", ""}), From::foreign);
   ASSERT_TRUE(read) << read.error().what;
   EXPECT_EQ(read->what.size(), size_t{64 << 10});

@@ -12,7 +12,7 @@
 namespace bottle {
 namespace {
 
-// Opens a path component by component, and refuses links.
+// Opens a path one component at a time, and refuses links.
 int open_without_links(int root, const std::string& path, int flags) {
   UniqueFd parent;
   for (size_t from = 0;;) {

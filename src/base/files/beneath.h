@@ -14,20 +14,21 @@ namespace bottle {
 // Paths are relative, without "..". Calls block only as long as the disk does.
 class Beneath {
  public:
-  // What happens to a symbolic link in a path: it is an error, or it may lead to a place below the directory. If the
-  // kernel has no openat2(2), every link is an error.
+  // Whether a symbolic link in a path is an error, or may lead to a place below the directory. If the kernel has no
+  // openat2(2), every link is an error.
   enum class Links { refused, inside };
 
   static Result<Beneath> open(const std::string& root, Links links = Links::refused);
 
-  // Empty if there is no such file, or if it is a directory. Fails with Code::denied if it is a link or not a regular
-  // file, and with Code::limit if it is larger than `limit`.
+  // Returns the content or a descriptor; nothing if there is no such file, or if it is a directory. Fails with
+  // Code::denied if it is a link or not a regular file, and with Code::limit if it is larger than `limit`.
   Result<std::optional<std::string>> read(const std::string& path, size_t limit) const;
   Result<std::optional<UniqueFd>> file(const std::string& path) const;
-  Result<std::optional<UniqueFd>> directory(const std::string& path) const;  // "": the directory itself
+  Result<std::optional<UniqueFd>> directory(const std::string& path) const;  // "" names the directory itself
 
-  // Calls `visit` with the name and the d_type (DT_UNKNOWN is resolved) of each entry, in the order of the disk. Does
-  // nothing if there is no such directory. Fails with Code::limit if it has more than `most` entries.
+  // Calls `visit` with the name and the d_type (never DT_UNKNOWN) of each entry, in the order of the disk. Stops at the
+  // first error of `visit` and returns it. Does nothing if there is no such directory. Fails with Code::limit if it has
+  // more than `most` entries.
   Result<> each(const std::string& path, size_t most,
                 const std::function<Result<>(const std::string& name, unsigned char type)>& visit) const;
 

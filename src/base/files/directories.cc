@@ -8,7 +8,7 @@ Directories Directories::from(const std::map<std::string, std::string>& environm
     return it == environment.end() ? std::string() : it->second;
   };
   std::string home = get("HOME").empty() ? "/" : get("HOME");
-  // The XDG Base Directory Specification has programs ignore a path that is not absolute.
+  // The XDG Base Directory Specification says that programs must ignore a path that is not absolute.
   auto base = [&](const char* name, const char* otherwise) {
     std::string path = get(name);
     return path.starts_with('/') ? path : home + otherwise;

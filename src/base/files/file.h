@@ -1,4 +1,4 @@
-// Reads and writes small files as a whole. Blocks.
+// Reads and writes whole files that are small. All functions block.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// Reads directories and files that decide what this program does later, such as records of what to remove. They are
-// read only if no other user can have written them; the name alone does not prove that.
+// Reads files that decide what this program does later, such as records of what to remove. Reads them only if no other
+// user can have written them, because a name alone does not prove who wrote a file.
 #pragma once
 
 #include <string>

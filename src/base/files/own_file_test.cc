@@ -31,13 +31,13 @@ struct OwnFile : testing::Test {
 
 TEST_F(OwnFile, IsRead) { EXPECT_EQ(code_of(dir), Code::internal); }
 
-TEST_F(OwnFile, WhatIsNotThereIsToldApart) {
+TEST_F(OwnFile, AMissingFileHasItsOwnError) {
   EXPECT_EQ(code_of(root + "/none"), Code::not_found);
   ::unlink((dir + "/record").c_str());
   EXPECT_EQ(code_of(dir), Code::not_found);
 }
 
-TEST_F(OwnFile, OthersMayNotWrite) {
+TEST_F(OwnFile, IsRefusedIfOthersMayWriteToIt) {
   ::chmod((dir + "/record").c_str(), 0620);
   EXPECT_EQ(code_of(dir), Code::denied);
   ::chmod((dir + "/record").c_str(), 0602);
@@ -49,7 +49,7 @@ TEST_F(OwnFile, OthersMayNotWrite) {
   EXPECT_EQ(check_own_directory(dir).error().code, Code::denied);
 }
 
-TEST_F(OwnFile, LinksLeadNowhere) {
+TEST_F(OwnFile, LinksAreRefused) {
   ::symlink(dir.c_str(), (root + "/link").c_str());
   EXPECT_EQ(code_of(root + "/link"), Code::denied);
   EXPECT_TRUE(check_own_directory(root + "/link")) << "but an operator's state may be elsewhere";
@@ -61,14 +61,14 @@ TEST_F(OwnFile, LinksLeadNowhere) {
   EXPECT_EQ(code_of(dir), Code::denied);
 }
 
-TEST_F(OwnFile, OtherTypesAreNotWaitedFor) {
+TEST_F(OwnFile, OtherFileTypesAreRefusedWithoutBlocking) {
   ::unlink((dir + "/record").c_str());
   ::mkfifo((dir + "/record").c_str(), 0600);
   EXPECT_EQ(code_of(dir), Code::denied);
   EXPECT_EQ(code_of(dir + "/record"), Code::invalid);
 }
 
-TEST_F(OwnFile, AnothersIsNotRead) {
+TEST_F(OwnFile, IsRefusedIfAnotherUserOwnsIt) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root to give a file away";
   ASSERT_EQ(::chown((dir + "/record").c_str(), 1000, 1000), 0);
   EXPECT_EQ(code_of(dir), Code::denied);
@@ -76,7 +76,7 @@ TEST_F(OwnFile, AnothersIsNotRead) {
   EXPECT_EQ(code_of(dir), Code::denied);
 }
 
-TEST_F(OwnFile, IsBounded) {
+TEST_F(OwnFile, IsRefusedIfItIsTooLarge) {
   ASSERT_TRUE(write_file_atomically(dir + "/record", std::string(101, 'x')));
   EXPECT_EQ(code_of(dir), Code::limit);
 }

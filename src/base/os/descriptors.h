@@ -17,10 +17,10 @@ struct PipeEnds {
 };
 Result<PipeEnds> make_pipe(Waits waits = Waits::yes);
 
-// Lets a pipe hold up to `bytes`, if the system can change that.
+// Makes a pipe hold up to `bytes` bytes, if the system can change that.
 void widen_pipe(int fd, int bytes);
 
-// Two connected stream sockets of the family AF_UNIX.
+// Two connected stream sockets of the family AF_UNIX. `theirs` is for another process.
 struct SocketPair {
   UniqueFd ours, theirs;
 };
@@ -34,9 +34,8 @@ UniqueFd accept_connection(int listener, Waits waits = Waits::yes);
 // Makes a listener accept a TCP connection only after the client has sent data, if the system can do that.
 void defer_accepting(int listener);
 
-// Makes the system ask a silent peer every minute whether it is still there, which also keeps middleboxes from
-// forgetting the connection. A peer that acknowledges nothing for two minutes counts as gone, if the system can do
-// that.
+// Makes the system probe a silent peer every minute, which also keeps middleboxes from forgetting the connection. A
+// peer that acknowledges nothing for two minutes counts as gone, if the system can do that.
 void keep_alive(int connection);
 
 // Creates an unnamed file that contains `bytes`, positioned at its start. `name` only helps with debugging. The bytes

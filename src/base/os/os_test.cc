@@ -76,7 +76,7 @@ TEST(Descriptors, ArePassedOverASocket) {
 
 // Checks that a reader sees the end of a pipe although programs are started at the same time, so none of them inherited
 // the other end.
-TEST(Descriptors, AreNotCaughtByAProgramThatStartsMeanwhile) {
+TEST(Descriptors, AreNotInheritedByAProgramThatStartsAtTheSameTime) {
   std::atomic<bool> over = false;
   std::vector<Child> children;
   std::thread starter([&] {
@@ -97,7 +97,7 @@ TEST(Descriptors, AreNotCaughtByAProgramThatStartsMeanwhile) {
   for (auto& child : children) child.end(0);
 }
 
-TEST(Poller, TellsWhatHappened) {
+TEST(Poller, ReportsWhatHappened) {
   auto one = make_socket_pair(Waits::no).value(), two = make_socket_pair(Waits::no).value();
   Poller poller;
   poller.watch(one.ours.get());
@@ -167,7 +167,7 @@ TEST(Signals, ArriveAlsoIfTheyWerePending) {
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-TEST(ProcessIdentity, TellsALiveProcessFromAnother) {
+TEST(ProcessIdentity, DistinguishesALivingProcessFromOthers) {
   auto self = ProcessIdentity::self();
   EXPECT_TRUE(self.alive());
   EXPECT_FALSE((ProcessIdentity{self.pid, self.start_time + "1", self.boot_id}.alive()));
@@ -221,7 +221,7 @@ TEST(EventQueue, ReportsEachChangeOnce) {
   queue.closing(pair.ours.get());
 }
 
-TEST(EventQueue, ReportsAsLongAsItLasts) {
+TEST(EventQueue, ReportsAStateForAsLongAsItLasts) {
   auto pair = make_socket_pair(Waits::no).value();
   int tag = 0;
   EventQueue queue;

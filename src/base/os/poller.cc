@@ -9,8 +9,8 @@
 namespace bottle {
 namespace {
 
-// The intervals, in milliseconds, for checking whether a process has exited. A process that is waited for alone has
-// often closed its output already, so it is checked more often.
+// The intervals, in milliseconds, for checking whether a process has exited. If the caller waits only for the process,
+// its output has often ended already, so the check comes sooner.
 constexpr int kLookAgain = 20, kLookAgainAlone = 2;
 
 bool wait_for(int fd, short events, int timeout_ms) {

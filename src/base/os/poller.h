@@ -22,8 +22,8 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  // Watches until `fd` is readable or, with `write`, also until it is writable. Ignores -1. A second call for the same
-  // descriptor adds to the first.
+  // Watches whether `fd` is readable and, with `write`, also whether it is writable. Ignores -1. A second call for the
+  // same descriptor adds to the first.
   void watch(int fd, bool write = false);
   void watch_writable(int fd);
   // Watches for the end of a process (Child::exit_fd). If the system has no such descriptor and it is -1, wait()
@@ -41,7 +41,7 @@ class Poller {
   const pollfd* find(int fd) const;
   void add(int fd, short events);
   std::vector<pollfd> fds_;
-  bool is_blind_ = false;  // the end of a process has no descriptor
+  bool is_blind_ = false;  // a watched process has no descriptor for its end
 };
 
 // Blocks until `fd` is readable, for at most `timeout_ms` (-1 means no limit). Continues after a signal. Returns false

@@ -44,7 +44,7 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   return all;
 }
 
-// Prepares one of the child's descriptors; our end of a pipe lands in `ours`, the child's in `theirs`.
+// Prepares one of the child's descriptors. Puts our end of a pipe into `ours` and the child's into `theirs`.
 Result<> wire(posix_spawn_file_actions_t* actions, int number, const Child::Wiring& wiring, UniqueFd& ours,
               UniqueFd& theirs) {
   using To = Child::Wiring::To;

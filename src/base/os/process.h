@@ -1,4 +1,4 @@
-// Child processes. They are started without a shell and reaped by their owner.
+// Starts child processes, without a shell. The owner of a Child reaps it.
 #pragma once
 
 #include <sys/types.h>
@@ -21,7 +21,7 @@ struct Command {
   std::vector<std::string> argv;           // argv[0] is looked up in PATH
   std::map<std::string, std::string> env;  // added to the caller's environment
   bool clean_env = false;                  // the environment is only `env`
-  std::string directory;                   // empty: the caller's
+  std::string directory;                   // empty means the caller's
   // Start a new process group, which Ctrl-C on a terminal does not reach, and whose members all end with the child. A
   // program that asks on the terminal must stay in our group.
   bool own_group = true;
@@ -38,7 +38,8 @@ struct Command {
 // A running child with pipes to it. The destructor ends it and its group (SIGTERM, after 2 s SIGKILL) and reaps it.
 class Child {
  public:
-  // What a descriptor of the child is: a pipe to us, /dev/null, our own, or one that the caller supplies.
+  // What a descriptor of the child refers to: a pipe to us, /dev/null, the same as ours, or one that the caller
+  // supplies.
   struct Wiring {
     enum class To { pipe, null, inherit, fd } to = To::null;
     int fd = -1;
@@ -58,11 +59,11 @@ class Child {
   int err() const { return err_.get(); }
   void close_in() { in_.reset(); }
   pid_t pid() const { return pid_; }
-  // A descriptor that becomes readable when the child has exited; -1 if the system has no such thing.
+  // Returns a descriptor that becomes readable when the child has exited, or -1 if the system has no such descriptor.
   int exit_fd() const { return exit_.get(); }
 
-  // Blocks until the child has exited, and returns its exit status or 128+signal. A limit of -1 means none. After
-  // Code::timed_out the child still runs.
+  // Blocks until the child has exited, and returns its exit status or 128+signal. A timeout of -1 means no limit. If it
+  // fails with Code::timed_out, the child still runs.
   Result<int> wait(int timeout_ms = -1);
   bool ended();
   // Sends SIGTERM to the child and its group, and SIGKILL after `patience_ms`. Reaps it.
@@ -83,21 +84,21 @@ struct Captured {
 
 struct CaptureOptions {
   std::string input;          // text for its stdin
-  int input_fd = -1;          // instead of input
-  int output_fd = -1;         // where stdout goes instead of into the result
-  int timeout_ms = 30000;     // then the child is ended, with Code::timed_out; -1: no limit
-  size_t limit = 16 << 20;    // bytes per stream; beyond, the child is ended, with Code::limit
-  bool pass_stderr = false;   // to our stderr, instead of capturing it
-  std::stop_token stop = {};  // then the child is ended, with Code::canceled
+  int input_fd = -1;          // its stdin, instead of `input`
+  int output_fd = -1;         // its stdout, which is then not in the result
+  int timeout_ms = 30000;     // then ends the child and fails with Code::timed_out; -1 means no limit
+  size_t limit = 16 << 20;    // in bytes per stream; beyond it, ends the child and fails with Code::limit
+  bool pass_stderr = false;   // passes its stderr to ours instead of capturing it
+  std::stop_token stop = {};  // when requested, ends the child and fails with Code::canceled
 };
 
 // Runs a program until it exits. Does not wait for grandchildren that keep the streams open. Fails with Code::not_found
 // if there is no such program.
 Result<Captured> capture(const Command& command, const CaptureOptions& options = {});
 
-// Runs argv without input and waits for it. Calls back with each line of its stdout and stderr. Does not wait for
-// grandchildren. Returns the exit status or 128+signal. Without `stop`, argv runs in the terminal's foreground so that
-// Ctrl-C reaches it. A requested stop ends it and its group, and fails with Code::canceled.
+// Runs argv without input and waits for it. Calls `tell` with each line of its stdout and stderr. Does not wait for
+// grandchildren. Returns the exit status or 128+signal. Without `stop`, argv runs in the terminal's foreground, so that
+// Ctrl-C reaches it. When a stop is requested, ends it and its group, and fails with Code::canceled.
 Result<int> run_in_lines(const std::vector<std::string>& argv, const std::function<void(const Line&)>& tell,
                          const std::stop_token& stop = {});
 

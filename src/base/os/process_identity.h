@@ -1,4 +1,4 @@
-// Identifies a process. The kernel reuses process ids, so the start time and the boot id belong to the identity.
+// Identifies a process by its id, its start time and the boot id, because the kernel reuses process ids.
 #pragma once
 
 #include <string>
@@ -15,9 +15,9 @@ std::string process_start(int pid);
 std::string this_boot();
 
 // Reports whether the process with this start time still runs any of its code. A process that was killed may do so for
-// a moment, and so may the other threads of a zombie. Blocks until such a process is gone, at most 5 s; a process that
-// is stuck in the kernel for longer counts as running. Only Linux can tell about threads; elsewhere, every zombie
-// counts as dead.
+// a moment, and so may the other threads of a zombie. Blocks until such a process is gone, for at most 5 s; one that is
+// stuck in the kernel for longer counts as running. Only Linux can tell about threads; elsewhere, every zombie counts
+// as dead.
 bool is_running(int pid, const std::string& start_time);
 
 struct ProcessIdentity {

@@ -5,7 +5,7 @@
 
 namespace bottle {
 
-// Does what recvmsg(2) does, but never blocks. No program inherits the descriptors that arrive.
+// Does what recvmsg(2) does, but never blocks, and keeps programs from inheriting the descriptors that arrive.
 ssize_t receive_message(int socket, msghdr& message);
 
 }  // namespace bottle

@@ -12,7 +12,7 @@ volatile sig_atomic_t target = -1;
 void on_signal(int number) {
   int saved = errno;
   char byte = static_cast<char>(number);
-  (void)!::write(target, &byte, 1);  // if the pipe is full, enough signals are waiting
+  (void)!::write(target, &byte, 1);  // if the pipe is full, it already wakes the reader
   errno = saved;
 }
 

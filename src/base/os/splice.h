@@ -12,8 +12,8 @@ namespace bottle {
 // caller must then copy the bytes.
 Result<PipeEnds> make_splice_pipe();
 
-// Moves at most `most` bytes. One of the descriptors is an end of such a pipe. Never blocks. Returns the number of
-// bytes, 0 at the end, or -1 with errno.
+// Moves at most `most` bytes. One of the descriptors must be an end of a pipe from make_splice_pipe(). Never blocks.
+// Returns the number of bytes, 0 at the end, or -1 with errno.
 ssize_t splice_bytes(int from, int to, size_t most);
 
 }  // namespace bottle

@@ -1,4 +1,4 @@
-// Returns what the kernel reports about this machine, unchanged.
+// Reports facts about this machine as the kernel states them.
 #pragma once
 
 #include <sys/types.h>
@@ -16,7 +16,7 @@ struct RouteLists {
 };
 RouteLists route_lists();
 
-// In bytes; 0 if the system cannot tell.
+// The machine's memory in bytes; 0 if the system cannot tell.
 struct MemoryFacts {
   uint64_t total = 0, available = 0;
 };

@@ -38,7 +38,7 @@ class Builder : public json::json_sax_t {
   const Error& why() const { return why_; }
 
  private:
-  // Where the next value goes. Open containers do not move, because only the innermost one grows.
+  // Returns the place for the next value. Open containers do not move, because only the innermost one grows.
   json* place() {
     if (open_.empty()) return &root_;
     return open_.back()->is_array() ? &open_.back()->emplace_back() : member_;
@@ -85,7 +85,7 @@ bool is_utf8(std::string_view text) {
     size_t more = first < 0x80 ? 0 : first < 0xc2 ? 4 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : first < 0xf5 ? 3 : 4;
     if (more == 4) return false;
     if (first == 0xe0) low = 0xa0;
-    if (first == 0xed) high = 0x9f;  // no surrogates
+    if (first == 0xed) high = 0x9f;  // excludes surrogates
     if (first == 0xf0) low = 0x90;
     if (first == 0xf4) high = 0x8f;
     for (size_t k = 1; k <= more; ++k) {

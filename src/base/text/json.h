@@ -1,5 +1,4 @@
-// Parses JSON from untrusted sources. nlohmann's own parse() with a callback takes quadratic time, so that a megabyte
-// of
+// Parses JSON from untrusted sources. nlohmann's own parse() with a callback takes quadratic time, so a megabyte of
 // "{}" would keep this program busy for many minutes.
 #pragma once
 
@@ -12,7 +11,7 @@
 
 namespace bottle {
 
-inline constexpr size_t kDeepestJson = 32;  // deeper than all JSON of ours; limits recursion over the result
+inline constexpr size_t kDeepestJson = 32;  // all JSON of ours is less deep; limits recursion over the result
 
 // Parses one value in linear time. Fails with Code::limit if it is nested more than `depth` deep, and with
 // Code::invalid if it is not JSON or if an object has a key twice, because different readers would read that

@@ -32,7 +32,7 @@ Result<> JsonLines::feed(std::string_view bytes) {
   left_ -= bytes.size();
   for (size_t end; (end = bytes.find('\n')) != std::string_view::npos; bytes.remove_prefix(end + 1)) {
     pending_ += bytes.substr(0, end);
-    // Writing it out is recursive: a line that is nested very deeply is left out.
+    // Leaves out a line that is nested very deeply, because writing it is recursive.
     bool whole = !skipping_ && pending_.size() <= longest_;
     auto line = whole ? parse_json(pending_, kDeepest) : Result<nlohmann::json>(nullptr);
     pending_.clear();

@@ -1,4 +1,4 @@
-// Writes hostile input as a file with one JSON object per line that is bounded and safe to show on a terminal.
+// Writes hostile input to a file with one JSON object per line. The file is bounded and safe to show on a terminal.
 #pragma once
 
 #include <cstdint>

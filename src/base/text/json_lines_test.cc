@@ -8,7 +8,7 @@
 namespace bottle::session {
 namespace {
 
-TEST(JsonLines, KeepsObjectsAndNothingThatWritesOnATerminal) {
+TEST(JsonLines, KeepsOnlyObjectsAndEscapesControlCharacters) {
   std::string path = ::testing::TempDir() + "/json_lines." + std::to_string(::getpid());
   {
     auto lines = JsonLines::create(path, 1000, 60);
@@ -24,7 +24,7 @@ TEST(JsonLines, KeepsObjectsAndNothingThatWritesOnATerminal) {
   ::unlink(path.c_str());
 }
 
-TEST(JsonLines, ALineOfBracketsEndsNobody) {
+TEST(JsonLines, ADeeplyNestedLineIsLeftOut) {
   std::string path = ::testing::TempDir() + "/json_lines." + std::to_string(::getpid());
   constexpr size_t kDeep = 500'000;
   auto lines = JsonLines::create(path, 4 << 20, 2 << 20);
@@ -34,8 +34,8 @@ TEST(JsonLines, ALineOfBracketsEndsNobody) {
   ::unlink(path.c_str());
 }
 
-// An agent chooses what its transcript has.
-TEST(JsonLines, ALineOfManyObjectsTakesNoTime) {
+// An agent can write anything into its transcript.
+TEST(JsonLines, ALineOfManyObjectsIsReadInLinearTime) {
   std::string path = ::testing::TempDir() + "/json_lines." + std::to_string(::getpid());
   auto lines = JsonLines::create(path, 4 << 20, 2 << 20);
   ASSERT_TRUE(lines);
@@ -46,7 +46,7 @@ TEST(JsonLines, ALineOfManyObjectsTakesNoTime) {
   ::unlink(path.c_str());
 }
 
-TEST(JsonLines, NamesThatLeadNowhere) {
+TEST(JsonLines, AcceptsOnlyPlainFileNames) {
   for (const char* name : {"3f2a-77.jsonl", "a", "rollout-2026.jsonl"}) EXPECT_TRUE(is_plain_name(name)) << name;
   for (const std::string& name : {std::string(""), std::string(".."), std::string(".x"), std::string("a/b"),
                                   std::string("a\nb"), std::string(101, 'a')})

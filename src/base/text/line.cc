@@ -13,8 +13,8 @@ struct Character {
   size_t length = 0;  // in bytes
 };
 
-// The character that begins there; none: it is no UTF-8 (RFC 3629: overlong forms, surrogates and beyond U+10FFFF are
-// none either).
+// Returns the first character, or nothing if the text does not begin with valid UTF-8 (RFC 3629, which excludes
+// overlong forms, surrogates and everything beyond U+10FFFF).
 std::optional<Character> character_at(std::string_view text) {
   auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   unsigned char first = byte(0);
@@ -31,8 +31,9 @@ std::optional<Character> character_at(std::string_view text) {
   return Character{code, length};
 }
 
-// What a reader does not see, or sees elsewhere than it stands: Unicode's Default_Ignorable_Code_Point and Bidi_Control
-// (DerivedCoreProperties.txt, PropList.txt), separators of lines, and what has no meaning that all share.
+// Returns whether a reader does not see the character, sees it in another place, or cannot know its meaning. Those are
+// Unicode's Default_Ignorable_Code_Point and Bidi_Control (DerivedCoreProperties.txt, PropList.txt), line separators,
+// private use and unassigned planes.
 bool deceives(char32_t code) {
   struct Range {
     char32_t first, last;
@@ -43,10 +44,10 @@ bool deceives(char32_t code) {
       {0x115f, 0x1160},   {0x17b4, 0x17b5},    {0x180b, 0x180f},    // fillers, selectors
       {0x200b, 0x200f},   {0x2028, 0x202e},    {0x2060, 0x206f},    // zero width, separators, embeddings, isolates
       {0x3164, 0x3164},   {0xe000, 0xf8ff},                         // filler, private use
-      {0xfdd0, 0xfdef},   {0xfe00, 0xfe0f},    {0xfeff, 0xfeff},    // no characters, selectors, byte order mark
+      {0xfdd0, 0xfdef},   {0xfe00, 0xfe0f},    {0xfeff, 0xfeff},    // noncharacters, selectors, byte order mark
       {0xffa0, 0xffa0},   {0xfff0, 0xfffc},    {0xfffe, 0xffff},    // filler, specials
       {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a},  {0x1fffe, 0x1ffff},  // shorthand and musical formats
-      {0x2fffe, 0x2ffff}, {0x3fffe, 0x10ffff},                      // tags, private use, planes that nobody uses
+      {0x2fffe, 0x2ffff}, {0x3fffe, 0x10ffff},                      // tags, private use, unused planes
   };
   return std::ranges::any_of(kRanges, [&](const Range& range) { return code >= range.first && code <= range.last; });
 }
@@ -71,7 +72,7 @@ std::string escaped_byte(char c) {
 std::string one_line(std::string_view text, size_t most) {
   constexpr std::string_view kMore = "…";
   std::string out;
-  size_t fits = 0;  // up to here there is room for kMore behind it
+  size_t fits = 0;  // the length up to which kMore still fits
   for (size_t at = 0; at < text.size();) {
     auto next = character_at(text.substr(at));
     if (!next) out += escaped_byte(text[at++]);
@@ -103,7 +104,7 @@ Line Line::styled(Style style, const Line& line) {
 size_t Line::columns() const {
   size_t count = 0;
   for (size_t i = 0; i < text_.size(); ++i) {
-    if (text_[i] == '\033') i = text_.find('m', i);  // a style of ours
+    if (text_[i] == '\033') i = text_.find('m', i);  // skips a style, which only we add
     else if ((text_[i] & 0xc0) != 0x80) ++count;
   }
   return count;

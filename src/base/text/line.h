@@ -1,5 +1,5 @@
-// Makes untrusted text safe for a terminal. Names of directories, files, branches and hosts, the agents of a
-// repository, and messages from an engine, a hook or another machine reach a person only through here.
+// Makes untrusted text safe for a terminal. Names of directories, files, branches and hosts, agents of a repository,
+// and messages from an engine, a hook or another machine reach the operator only through these functions.
 #pragma once
 
 #include <concepts>
@@ -14,9 +14,9 @@ constexpr size_t kLongestLine = 8192;
 
 // Returns `text` as one line that cannot control a terminal or hide its content. UTF-8 is kept, except for control
 // characters (C0, DEL, C1) and characters that change the writing direction, end a line, are invisible, or are not
-// assigned (private use and unused planes). Control bytes become \n, \t or \x1b; characters become \u{202e}. A byte
-// that is not UTF-8 becomes \xff. Applying the function again changes nothing. A line longer than `most` bytes is cut
-// and ends with "…".
+// assigned (private use and unused planes). Control bytes become escapes such as \n, \t or \x1b, characters become
+// escapes such as \u{202e}, and a byte that is not UTF-8 becomes one such as \xff. Applying the function again changes
+// nothing. A line longer than `most` bytes is cut and ends with "…".
 std::string one_line(std::string_view text, size_t most = kLongestLine);
 
 // Returns a program's output as one line. Its lines are joined by " | "; empty ones are left out.
@@ -53,14 +53,14 @@ class Line {
 // Splits our own text into lines and makes each of them safe. Untrusted text in it must already be a Line.
 std::vector<Line> lines_of(std::string_view text);
 
-// Joins lines to a text that is stored or sent.
+// Joins lines into a text that is stored or sent.
 std::string joined(const std::vector<Line>& lines);  // each ends with a newline
 
 // Makes JSON text safe for a terminal: everything but printable ASCII and line ends becomes \uXXXX, which means the
 // same in JSON.
 std::string ascii_json(std::string_view text);
 
-// Splits a stream into lines for a person and calls back with each whole line. A carriage return also ends a line. A
+// Splits a stream into lines for a person and calls `take` with each whole line. A carriage return also ends a line. A
 // line longer than `kLongestLine` is cut.
 class LineReader {
  public:

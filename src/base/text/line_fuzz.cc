@@ -1,4 +1,4 @@
-// One line, of any bytes: nothing in it acts on a terminal, and making it again changes nothing.
+// Checks that one_line() of any bytes has no effect on a terminal, and that applying it again changes nothing.
 #include <cstdlib>
 
 #include "base/text/line.h"

@@ -11,7 +11,7 @@ TEST(Line, HumanWritingStaysReadable) {
     EXPECT_EQ(one_line(text), text);
 }
 
-TEST(Line, WhatActsOnATerminalOrDeceivesAReaderIsSpelledOut) {
+TEST(Line, ControlAndDeceptiveCharactersAreEscaped) {
   struct Case {
     std::string_view text, shown;
   };
@@ -37,7 +37,7 @@ TEST(Line, WhatActsOnATerminalOrDeceivesAReaderIsSpelledOut) {
   }
 }
 
-TEST(Line, EveryCharacterIsWholeOrEscaped) {
+TEST(Line, EveryCharacterIsKeptWholeOrEscaped) {
   for (int first = 0; first < 256; ++first)
     for (int second = 0; second < 256; ++second) {
       std::string text = {static_cast<char>(first), static_cast<char>(second)}, shown = one_line(text);
@@ -46,7 +46,7 @@ TEST(Line, EveryCharacterIsWholeOrEscaped) {
     }
 }
 
-TEST(Line, WhatIsLongIsCutBetweenCharacters) {
+TEST(Line, ALongLineIsCutBetweenCharacters) {
   EXPECT_EQ(one_line("abcdefgh", 8), "abcdefgh");
   EXPECT_EQ(one_line("abcdefghi", 8), "abcde…");
   EXPECT_EQ(one_line("ééééé", 8), "éé…");
@@ -55,13 +55,13 @@ TEST(Line, WhatIsLongIsCutBetweenCharacters) {
   EXPECT_LE(Line(std::string(1 << 20, '\x1b')).text().size(), kLongestLine);
 }
 
-TEST(Line, AStyleIsOursAndTakesNoColumns) {
+TEST(Line, AStyleTakesNoColumns) {
   Line line = Line::styled(Line::Style::bold, "a\x1b[2Jé") + " b";
   EXPECT_EQ(line.text(), "\033[1ma\\x1b[2Jé\033[0m b");
   EXPECT_EQ(line.columns(), std::string("a\\x1b[2Je b").size());
 }
 
-TEST(Line, AReaderTellsLinesWhateverThePieces) {
+TEST(Line, AReaderFindsLinesHoweverTheInputIsCut) {
   std::string text = "one\r\n\x1b[2Jtwo\n   \n\nthree", told;
   for (size_t piece = 1; piece < text.size(); ++piece) {
     std::vector<std::string> lines;
@@ -73,13 +73,13 @@ TEST(Line, AReaderTellsLinesWhateverThePieces) {
   }
 }
 
-TEST(Line, WhatAProgramSaidIsFolded) {
+TEST(Line, OutputOfAProgramIsFoldedIntoOneLine) {
   EXPECT_EQ(folded("fatal: no\x1b[2J\n\nhint: try\r\n"), "fatal: no\\x1b[2J | hint: try");
   EXPECT_EQ(folded("\n \n"), "");
   EXPECT_EQ(folded("one\ntwo", 8), "one |…");
 }
 
-TEST(Line, JsonIsTheSameInAscii) {
+TEST(Line, AsciiJsonHasTheSameMeaning) {
   EXPECT_EQ(ascii_json("{\"a\": \"é\u202e🙂\x7f\"}\n"), "{\"a\": \"\\u00e9\\u202e\\ud83d\\ude42\\u007f\"}\n");
   EXPECT_EQ(ascii_json("\x1b[2J\xff"), "\\u001b[2J\\ufffd");
 }

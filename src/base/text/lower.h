@@ -1,4 +1,4 @@
-// This file writes text in lower case.
+// Converts text to lower case.
 #pragma once
 
 #include <string>

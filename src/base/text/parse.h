@@ -1,4 +1,4 @@
-// The result of parsing bytes that arrive piece by piece.
+// Defines the result of parsing bytes that arrive piece by piece.
 #pragma once
 
 namespace bottle {

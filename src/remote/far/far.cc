@@ -72,8 +72,8 @@ void pass(int in, int out, int socket) {
 
 void refuse(const Error& error) { (void)send_frame(1, FrameType::failure, wire::encode(error)); }
 
-// Sends what is left of a session that has ended, which is the agent's last output and the result, to a near side that
-// comes late. If the supervisor died, the sweep has ended the session, and only what the sweep saved is sent.
+// Sends the agent's last output and the result of an ended session to a near side that connects late. If the supervisor
+// died, the sweep has ended the session, and only what the sweep saved is sent.
 Result<> tell_result(const FarWorld& world, const std::string& session, const wire::Attach& attach) {
   std::string results = world.directories.results + "/" + session;
   if (auto said = OutputLog::load(results + "/output")) TRY(send_bytes(1, said->answer(attach)));
@@ -149,7 +149,7 @@ int serve(const FarWorld& world) {
   auto hello = say_hello(world, info, !token.empty());
   if (world.engine_at == 0) sweep_meanwhile(world);  // a VM that was just made has nothing to sweep
   auto frame = receive_frame(0);
-  if (!frame) return 0;  // the near side only wanted the hello
+  if (!frame) return 0;  // the near side wanted only the hello
   UniqueFd socket;
   if (frame->type == FrameType::job) {
     auto begun = begin(world, frame->bytes, token, info.get().value_or(nullptr));
@@ -338,8 +338,8 @@ Result<> layers(const FarWorld& world) {
   return write_all(1, wire::encode(all) + "\n");
 }
 
-// Makes what the first session on this machine would otherwise have to make: the public roots (from stdin), the guard's
-// image, and the egress network if the machine has a network.
+// Makes in advance what the first session on this machine would have to make: the public roots (from stdin), the
+// guard's image, and the egress network if the machine has a network.
 Result<> warm(const FarWorld& world, bool offline) {
   std::string roots = TRY(read_file("/dev/stdin", 8 << 20));
   TRY(write_file_atomically(roots_path(world), roots));

@@ -1,4 +1,4 @@
-// This file describes the machine: facts for the plan and for `bottle remote check`.
+// Describes the machine: facts for the plan and for `bottle remote check`.
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>

@@ -75,7 +75,7 @@ void FarLink::read(std::vector<News>& news) {
   }
 }
 
-std::vector<FarLink::News> FarLink::look(bool readable) {
+std::vector<FarLink::News> FarLink::read_news(bool readable) {
   std::vector<News> news;
   if (readable && channel_) read(news);
   if (channel_ && greeted_ && deaf_ != Clock::time_point{} && Clock::now() - deaf_ > kLastWords)
@@ -117,7 +117,7 @@ void FarLink::keep_alive() {
   last_turn_ = now;
   if (!channel_) return;
   if (slept) {
-    // The other end has given up this connection, or soon will. Ping at once, and wait only briefly for the answer.
+    // The other end has closed this connection, or soon will. Ping at once, and wait only briefly for the answer.
     heard_ = Clock::now() - kSilence + 3s;
     pinged_ = {};
   }

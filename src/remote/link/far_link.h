@@ -1,4 +1,4 @@
-// This file keeps the connection to a session on another machine, and makes it again when it breaks. It reports what
+// Keeps the connection to a session on another machine, and makes it again when it breaks. It reports what
 // happened; its user decides what to do.
 #pragma once
 
@@ -29,8 +29,8 @@ class FarLink {
   // Uses the connection with which a start began. If its hello has not been read yet, the hello is the first news, and
   // the connection is lost if it does not come within `patience`.
   void use(FarSide side, Channel channel, std::chrono::seconds patience = std::chrono::seconds(60));
-  // Connects again: at once the first time, and after longer and longer waits from then on. Runs in a thread of its
-  // own, and reports the outcome as Kind::back or Kind::failed.
+  // Connects again, at once the first time, and after increasingly long waits from then on. Works in a separate thread.
+  // read_news() reports the outcome as Kind::back or Kind::failed.
   void reconnect(const Far& far);
 
   bool is_up() const { return channel_.has_value(); }
@@ -40,11 +40,11 @@ class FarLink {
   // Returns the machine if it was ever reached, or null. Its connections may be dead.
   FarSide* side() { return side_ ? &*side_ : nullptr; }
 
-  // Sends a frame. Drops it if there is no connection. If the connection breaks, the next look() says so, after
+  // Sends a frame. Drops it if there is no connection. If the connection breaks, the next read_news() says so, after
   // everything that came over it.
   void send(FrameType type, std::string_view bytes);
   // Returns what happened since the last call. `readable` says whether poll found fd() readable.
-  std::vector<News> look(bool readable);
+  std::vector<News> read_news(bool readable);
   // Pings the other side, and gives up the connection if there is no answer. Must be called once per turn of the loop
   // while the agent runs.
   void keep_alive();
@@ -60,7 +60,7 @@ class FarLink {
   std::optional<FarSide> side_;
   std::optional<Channel> channel_;
   FrameReader frames_{kLongestWords};
-  std::string greeting_;  // the part of the hello that has come so far
+  std::string greeting_;  // the part of the hello that has arrived so far
   bool greeted_ = false;
   std::chrono::seconds patience_{};    // how long to wait for the hello
   Clock::time_point deaf_{};           // when the other side stopped reading; what it sent before is still read

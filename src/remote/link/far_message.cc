@@ -56,7 +56,7 @@ Result<wire::Event> read_far_event(std::string_view bytes) {
 
 Result<wire::SessionResult> read_far_result(std::string_view bytes) {
   auto result = TRY(wire::decode<wire::SessionResult>(bytes, wire::From::foreign));
-  // The far side has only one record. Drops what it says about the records on this machine.
+  // The far side has only one record. This drops seals of other records, which are on this machine.
   std::erase_if(result.audit, [](const wire::AuditSeal& seal) { return seal.file != "egress.jsonl"; });
   if (result.audit.size() > 1) result.audit.resize(1);
   if (!result.egress) return result;

@@ -1,4 +1,4 @@
-// This file reads events and results of another machine, which an agent may have taken over. They are checked like
+// Reads events and results of another machine, which an agent may have taken over. They are checked like
 // every message (wire/codec), and the rules in them are made safe to paste into the manifest.
 #pragma once
 
@@ -10,9 +10,10 @@
 
 namespace bottle::remote {
 
-// These functions decode an event or a result. A rule that is proposed for the manifest is for the host that was
-// refused, and is written by bottle itself; otherwise it is empty. Rules that a recorded session would have needed name
-// one plain host each; others are left out. Both fail with Code::protocol like decode().
+// These functions decode an event or a result, and fail with Code::protocol like decode(). They keep a rule that is
+// proposed for the manifest only if it is for the refused host, and write it in bottle's own format; otherwise, the
+// rule becomes empty. Of the rules that a recorded session would have needed, they keep only those that name one plain
+// host.
 Result<wire::Event> read_far_event(std::string_view bytes);
 Result<wire::SessionResult> read_far_result(std::string_view bytes);
 

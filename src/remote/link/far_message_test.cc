@@ -17,7 +17,7 @@ std::string proposed(const std::string& host, const std::string& rule) {
   return allow;
 }
 
-TEST(FarMessage, ARuleToPasteIsOneForTheHostThatWasRefused) {
+TEST(FarMessage, AProposedRuleIsForTheRefusedHost) {
   for (const char* rule : {"a.example.org", "{host: a.example.org, ports: [8443]}",
                            "{host: a.example.org, methods: [PUT], paths: [\"/x\"]}"})
     EXPECT_EQ(proposed("a.example.org:8443", rule), rule);
@@ -32,7 +32,7 @@ TEST(FarMessage, ARuleToPasteIsOneForTheHostThatWasRefused) {
   EXPECT_EQ(proposed("?", "a.example.org"), "");
 }
 
-TEST(FarMessage, OnlyPlainHostsAreSaidToHaveBeenNeeded) {
+TEST(FarMessage, RecordedRulesNameOnlyPlainHosts) {
   wire::SessionResult said;
   said.egress.emplace().recorded = {"a.example.org", "*", "\"*.org\"", "127.1", "{host: b.example.org, ports: [22]}",
                                     "b.example.org"};
@@ -44,7 +44,7 @@ TEST(FarMessage, OnlyPlainHostsAreSaidToHaveBeenNeeded) {
 }
 
 // This is the longest frame that such a machine may send.
-TEST(FarMessage, ManySmallObjectsTakeNoTime) {
+TEST(FarMessage, ManySmallObjectsAreReadInLinearTime) {
   std::string text = "{\"event\":[{}";
   while (text.size() < (1 << 20) - 5) text += ",{}";
   EXPECT_FALSE(read_far_event(text + "]}"));

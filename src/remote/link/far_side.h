@@ -1,8 +1,7 @@
-// This file is the near side's way to a bottle on another machine: the connections, the program on that machine, and
-// the channel to a session.
-// Everything that comes over it is hostile, because the agent may have taken over that machine. It is limited in size,
-// parsed strictly and cleaned (wire/codec, far_message.h) before a person sees it. Nothing in it decides what is done
-// on this machine.
+// Reaches a bottle on another machine: makes the connections, installs the program on that machine, and opens the
+// channel to a session. Everything that comes over it is hostile, because the agent may have taken over that machine.
+// It is limited in size, parsed strictly and cleaned (wire/codec, far_message.h) before a person sees it. Nothing in it
+// decides what is done on this machine.
 #pragma once
 
 #include <functional>
@@ -33,7 +32,7 @@ constexpr size_t kLongestHello = wire::Hello::kMost;
 
 class FarSide {
  public:
-  // Connects, or finds the existing connection. Blocks. `progress` is told about steps that take long. A stop ends what
+  // Connects, or finds the existing connection. Blocks. `progress` is called for steps that take long. A stop ends what
   // this object waits for, with Code::canceled.
   static Result<FarSide> reach(const Far& far, bool interactive, std::function<void(const std::string&)> progress = {},
                                std::stop_token stop = {});

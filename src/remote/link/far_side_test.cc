@@ -11,7 +11,7 @@
 namespace bottle::remote {
 namespace {
 
-TEST(FarProgram, IsForTheFarMachine) {
+TEST(FarProgram, MatchesTheFarMachine) {
   std::string own(session::own_architecture()), other = own == "x86_64" ? "aarch64" : "x86_64";
   std::string directory = ::testing::TempDir() + "/bottle-" + random_hex(4);
   ASSERT_TRUE(make_directories(directory));
@@ -31,7 +31,7 @@ TEST(FarProgram, IsForTheFarMachine) {
 }
 
 // In a directory such as /tmp, another user can put a file beside bottle's.
-TEST(FarProgram, IsNotThatOfAnotherUser) {
+TEST(FarProgram, OfAnotherUserIsRefused) {
   std::string other = session::own_architecture() == "x86_64" ? "aarch64" : "x86_64";
   std::string directory = ::testing::TempDir() + "/bottle-" + random_hex(4),
               path = directory + "/bottle-linux-" + other;
@@ -43,7 +43,7 @@ TEST(FarProgram, IsNotThatOfAnotherUser) {
   EXPECT_TRUE(program_for_far_side(other, directory));
 }
 
-TEST(FarProgram, IsNotFoundByAStrangersPath) {
+TEST(FarProgram, IsNotFoundByAPathOfTheFarMachine) {
   for (const char* machine : {"", "../../etc/passwd", "riscv64"})
     EXPECT_EQ(program_for_far_side(machine, "/").error().code, Code::invalid) << machine;
 }

@@ -1,4 +1,4 @@
-// This file judges another machine, for `bottle remote check` and before a secret is sent to it. Each finding has a
+// Judges another machine, for `bottle remote check` and before a secret is sent to it. Each finding has a
 // code.
 #pragma once
 

@@ -46,7 +46,7 @@ wire::Hello healthy() {
 
 std::vector<Finding> judged(const wire::Hello& hello) { return judge(hello, "me@far", kHere, kNow); }
 
-TEST(Findings, NothingIsSaidAgainstAHealthyMachine) {
+TEST(Findings, AHealthyMachineHasNoFault) {
   std::vector<std::string> codes;
   for (const Finding& finding : judged(healthy())) {
     EXPECT_EQ(finding.severity, Severity::ok) << finding.what;
@@ -69,7 +69,7 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 class Faults : public ::testing::TestWithParam<Case> {};
 
-// The test harms the machine in one way. judge() must find that fault, say what to do, and find nothing else.
+// Each test gives the machine one fault. judge() must find that fault, say what to do, and find nothing else.
 TEST_P(Faults, AreFound) {
   wire::Hello hello = healthy();
   GetParam().harm(hello);
@@ -150,7 +150,7 @@ INSTANTIATE_TEST_SUITE_P(
              "your machine is in fd00:1:2:3::/64"}),
     [](const auto& info) { return info.param.name; });
 
-TEST(Findings, WhatIsAsItShouldBeIsNoFault) {
+TEST(Findings, HarmlessPropertiesAreNoFaults) {
   for (auto change : {Change(memory(2 * kGigabyte)), Change(disk(5 * kGigabyte)), Change(clock(5 * kMinute)),
                       Change(clock(-5 * kMinute)), Change(storage("overlayfs")),
                       Change(engine<std::string>(&wire::EngineHello::cgroup, "1")),
@@ -163,7 +163,7 @@ TEST(Findings, WhatIsAsItShouldBeIsNoFault) {
   }
 }
 
-TEST(Findings, WithoutAnEngineNothingIsSaidOfWhatItCan) {
+TEST(Findings, WithoutAnEngineItsFeaturesAreNotJudged) {
   wire::Hello hello = healthy();
   no_engine(hello);
   for (const Finding& finding : judged(hello))

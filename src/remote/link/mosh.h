@@ -1,4 +1,4 @@
-// This file uses mosh for typing. Its server runs on the other machine and is started over our verified connection; its
+// Uses mosh for typing. Its server runs on the other machine and is started over our verified connection; its
 // client runs on a pty that we make. The session is still supervised over ssh. mosh carries only the terminal, and
 // predicts locally what a keystroke will show.
 #pragma once

@@ -1,4 +1,4 @@
-// This file reads from a mosh-server's output how to reach it.
+// Reads from a mosh-server's output how to reach it.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace bottle::remote {
 
-// Holds what a mosh-server reports when it has started.
+// The report of a mosh-server that has started.
 struct MoshConnect {
   uint16_t port = 0;
   std::string key;             // only for mosh-client's environment

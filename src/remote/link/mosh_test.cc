@@ -9,7 +9,7 @@ namespace {
 
 const std::string kKey = "AAAAbbbbCCCCdddd0123+/";
 
-TEST(Mosh, ReadsWhatTheServerSays) {
+TEST(Mosh, ReadsTheServersReport) {
   auto found = parse_mosh_connect("MOSH IP 203.0.113.2 50000 203.0.114.2 22\n\nMOSH CONNECT 60001 " + kKey +
                                   "\r\n\nmosh-server (mosh 1.4.0)\n");
   ASSERT_TRUE(found) << found.error().what;
@@ -20,7 +20,7 @@ TEST(Mosh, ReadsWhatTheServerSays) {
             "2001:db8::2");
 }
 
-TEST(Mosh, WhatIsNotAnAddressIsNone) {
+TEST(Mosh, AnInvalidAddressIsIgnored) {
   for (const char* line : {"MOSH IP \n", "MOSH IP a b\n", "MOSH IP 1.2.3.4 1 --help 22\n",
                            "MOSH IP 1.2.3.4 1 evil.example.net 22\n", ""}) {
     auto found = parse_mosh_connect(line + ("MOSH CONNECT 60001 " + kKey + "\n"));
@@ -29,7 +29,7 @@ TEST(Mosh, WhatIsNotAnAddressIsNone) {
   }
 }
 
-TEST(Mosh, RefusesWhatMoshWouldNotSay) {
+TEST(Mosh, RefusesInvalidReports) {
   for (const std::string& line : std::vector<std::string>{
            "", "MOSH CONNECT", "MOSH CONNECT  " + kKey, "MOSH CONNECT 0 " + kKey, "MOSH CONNECT 65536 " + kKey,
            "MOSH CONNECT -1 " + kKey, "MOSH CONNECT 60001 " + kKey + "A", "MOSH CONNECT 60001 short",
@@ -38,7 +38,7 @@ TEST(Mosh, RefusesWhatMoshWouldNotSay) {
     EXPECT_FALSE(parse_mosh_connect(line)) << line;
 }
 
-TEST(Mosh, NoPacketGoesThroughAForwardedPort) {
+TEST(Mosh, IsNotUsedThroughAForwardedPort) {
   EXPECT_TRUE(is_forwarded({"127.0.0.1"}, "10.0.2.15"));
   EXPECT_TRUE(is_forwarded({"::1", "127.0.0.1"}, "2001:db8::2"));
   EXPECT_FALSE(is_forwarded({"127.0.0.1"}, "127.0.0.1"));
@@ -46,7 +46,7 @@ TEST(Mosh, NoPacketGoesThroughAForwardedPort) {
   EXPECT_FALSE(is_forwarded({"203.0.114.2"}, "10.0.0.7"));
 }
 
-TEST(Mosh, PortsArePorts) {
+TEST(Mosh, AcceptsOnlyValidPorts) {
   for (const char* bad : {"0", "65536", "60010:60000", "a", "1:", ":1", "1:2:3", "1 -- sh", "-1"})
     EXPECT_FALSE(check_mosh({bad})) << bad;
 }

@@ -17,8 +17,8 @@ Result<wire::Forgotten> read_forgotten(const Captured& answer) {
 
 }  // namespace
 
-// Takes over what the far side can know from its receipt. Without a result the receipt starts as confirmed, because a
-// session that failed may have left nothing that an engine could be asked about.
+// Copies from the far side's receipt what the far side can know. Without a result the receipt starts as confirmed,
+// because a session that failed may have left nothing that an engine could be asked about.
 Conclusion::Conclusion(const Job& job, const NearRecord& record, Clients& clients, const FarSide* side,
                        std::optional<wire::SessionResult> told)
     : job_(job), record_(record), clients_(clients), told_(std::move(told)) {

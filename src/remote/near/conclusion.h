@@ -1,5 +1,5 @@
-// This file has the steps that end a session on another machine, and what they add to its result and its receipt.
-// session_state.h decides which of them are taken, and when. All of them block, for minutes at most.
+// Implements the steps that end a session on another machine, and what they add to its result and its receipt.
+// session_state.h decides which steps are taken, and when. Each step blocks for minutes at most.
 #pragma once
 
 #include <optional>

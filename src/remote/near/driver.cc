@@ -114,26 +114,26 @@ int Driver::add_to(Poller& poller) const {
 }
 
 void Driver::handle(const Poller& poller) {
-  for (auto& news : link_.look(poller.readable(link_.fd()))) {
+  for (auto& news : link_.read_news(poller.readable(link_.fd()))) {
     take_news(news);
     if (is_over()) return;
   }
   clients_.handle(poller, [&](const Frame& frame) { take_from_client(frame); });
   if (services_) services_->handle(poller);
-  const std::string& unrecorded = audit_.look_at_disk();
+  const std::string& unrecorded = audit_.retry_disk();
   if (services_) services_->set_unrecorded(unrecorded);
-  look_at_vm();
-  look_at_delivery();
+  poll_vm();
+  poll_delivery();
   if (agent_runs(state_)) link_.keep_alive();
-  look_at_checkpoint();
+  poll_checkpoint();
   feed(input::Tick{});
-  if (needs_launcher(kind_, state_) && clients_.first_is_gone()) feed(input::LauncherGone{});
+  if (needs_launcher(kind_, state_) && clients_.launcher_is_gone()) feed(input::LauncherGone{});
 }
 
-void Driver::look_at_vm() {
+void Driver::poll_vm() {
   if (!pending_vm_) return;
   for (const auto& line : pending_vm_->steps()) clients_.event(wire::Step{line});
-  auto made = pending_vm_->look();
+  auto made = pending_vm_->result();
   if (!made) return;
   pending_vm_.reset();
   if (*made) take_vm(std::move(**made));
@@ -154,8 +154,8 @@ void Driver::take_vm(ReadyVm made) {
   feed(input::VmMade{life_of(made.vm.record)});
 }
 
-void Driver::look_at_delivery() {
-  auto delivered = transfers_.look_at_delivery();
+void Driver::poll_delivery() {
+  auto delivered = transfers_.poll_delivery();
   if (!delivered) return;
   if (!delivered->taken) return feed(input::DeliveryFailed{std::move(delivered->taken.error())});
   tell_warnings(*delivered);
@@ -166,8 +166,8 @@ void Driver::tell_warnings(const Delivered& delivered) {
   for (const auto& warning : delivered.warnings) clients_.event(wire::Warning{warning});
 }
 
-void Driver::look_at_checkpoint() {
-  auto done = transfers_.look_at_checkpoint(agent_runs(state_) && link_.is_up() ? link_.side() : nullptr);
+void Driver::poll_checkpoint() {
+  auto done = transfers_.poll_checkpoint(agent_runs(state_) && link_.is_up() ? link_.side() : nullptr);
   if (!done) return;
   if (*done) feed(input::Checkpointed{**done});
   else feed(input::CheckpointFailed{std::move(done->error())});
@@ -234,7 +234,8 @@ void Driver::take_from_far(const Frame& frame) {
       return;
     case FrameType::decisions:
       if (auto latest = wire::decode<wire::LatestDecisions>(frame_->bytes, wire::From::foreign)) {
-        for (auto& decision : latest->decisions) decision.side.clear();  // not of this machine, whatever they say
+        for (auto& decision : latest->decisions)
+          decision.side.clear();  // none of them was made on this machine, even if the far side claims it
         clients_.answer(FrameType::decisions, wire::encode(*latest));
       }
       return;
@@ -260,7 +261,7 @@ void Driver::take_event() {
 // matters.
 bool Driver::finish_delivery() {
   if (!transfers_.await_delivery(60s)) return false;
-  auto delivered = transfers_.look_at_delivery();
+  auto delivered = transfers_.poll_delivery();
   if (delivered && delivered->taken) tell_warnings(*delivered);
   return true;
 }

@@ -1,4 +1,4 @@
-// This file drives the near side of a session. It tells session_state.h what happened, and performs the actions that
+// Drives the near side of a session. It tells session_state.h what happened, and performs the actions that
 // follow.
 #pragma once
 
@@ -53,12 +53,12 @@ class Driver {
   void take_failure();
   void warn_of_far(const std::string& what);
   void take_from_client(const Frame& frame);
-  void look_at_vm();
+  void poll_vm();
   void take_vm(ReadyVm made);
-  void look_at_delivery();
+  void poll_delivery();
   void tell_warnings(const Delivered& delivered);
   bool finish_delivery();
-  void look_at_checkpoint();
+  void poll_checkpoint();
 
   // These functions perform actions (driver_actions.cc). Some lead to an input.
   std::optional<Input> perform(const Action& action);

@@ -228,7 +228,8 @@ Result<> Driver::make_services(Job& there) {
   return {};
 }
 
-// Opens the services. Those of a near side that died are gone, and the operator has given again what they need.
+// Opens the services. If an earlier near side died, its services are gone, and the operator has entered again what they
+// need.
 void Driver::open_services() {
   Job there = job_;
   there.relay_all = offline_;

@@ -6,7 +6,7 @@ namespace bottle::remote {
 
 constexpr int kMostTold = 50;
 
-const std::string& NearAudit::look_at_disk() {
+const std::string& NearAudit::retry_disk() {
   if (!file_) return full_;
   file_->retry();
   std::string why = file_->full();

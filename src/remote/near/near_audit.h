@@ -1,4 +1,4 @@
-// This file records the decisions of the broker, which runs on this machine. The far guard's decisions come home with
+// Records the decisions of the broker, which runs on this machine. The far guard's decisions come home with
 // the results.
 #pragma once
 
@@ -19,7 +19,7 @@ class NearAudit {
   void add(wire::Decision decision);
   // Writes what could not be written before, and tells the clients about a change. Must be called from time to time.
   // Returns the reason why nothing more may be let through, or an empty string if everything is recorded.
-  const std::string& look_at_disk();
+  const std::string& retry_disk();
   // Closes the record, if there is one. `told` contains the seals of an earlier result of the session. If this object
   // has written nothing and that result says how the record ended, leaves the file unchanged. Returns the record's
   // seal, or nothing if there is no record.

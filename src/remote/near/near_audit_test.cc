@@ -24,7 +24,7 @@ class NearAuditTest : public ::testing::Test {
 };
 
 // A near side whose removal was not confirmed leaves a result. The next near side finds its record.
-TEST_F(NearAuditTest, ARecordThatAResultSealedIsNotSealedAgain) {
+TEST_F(NearAuditTest, ARecordWithASealInItsResultIsNotSealedAgain) {
   auto seal = leave_record();
   std::string whole = *read_file(path), cut = whole.substr(0, whole.find('\n') + 1);
   ASSERT_TRUE(write_file_atomically(path, cut));

@@ -1,4 +1,4 @@
-// This file keeps the record of a session on another machine, in the session's directory on this one: how its machine
+// Keeps the record of a session on another machine, in the session's directory on this one: how its machine
 // is reached, and what `bottle list` shows.
 #pragma once
 
@@ -17,7 +17,7 @@ struct NearRecord {
   std::string directory;
 };
 
-// Returns where the records of VMs are.
+// Returns the places of the records of VMs.
 machine::Places vm_places(const Job& job);
 
 // Reports whether the session's VM was destroyed, for any reason. Returns false if it never had one.

@@ -1,4 +1,4 @@
-// This file runs the near side of a session on another machine. It sends the job, passes the terminal through, and
+// Runs the near side of a session on another machine. It sends the job, passes the terminal through, and
 // brings the work home.
 #pragma once
 

@@ -182,7 +182,7 @@ std::vector<std::string> PendingVm::steps() {
   return std::exchange(steps_->lines, {});
 }
 
-std::optional<Result<ReadyVm>> PendingVm::look() {
+std::optional<Result<ReadyVm>> PendingVm::result() {
   if (!is_ready(ready_)) return std::nullopt;
   return ready_.get();
 }

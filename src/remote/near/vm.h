@@ -1,5 +1,5 @@
-// This file makes a machine for one session and destroys it. The VM is created while the image is packed, then the far
-// side is reached and the image is sent.
+// Makes a VM for one session and destroys it. The VM is created while the image is packed, then the far side is reached
+// and the image is sent.
 #pragma once
 
 #include <functional>
@@ -49,7 +49,7 @@ class PendingVm {
   // Returns the steps since the last call.
   std::vector<std::string> steps();
   // Returns the VM or the error once, and an empty value before that.
-  std::optional<Result<ReadyVm>> look();
+  std::optional<Result<ReadyVm>> result();
 
  private:
   struct Steps;

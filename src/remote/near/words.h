@@ -1,4 +1,4 @@
-// This file has the words in which the near side of a session tells its clients what happens.
+// Writes the messages in which the near side of a session tells its clients what happens.
 #pragma once
 
 #include <string>
@@ -17,8 +17,8 @@ struct SessionNames {
 // Returns the event for `tell`.
 wire::Event event_of(const Tell& tell, const SessionNames& names);
 
-// Returns why a session failed and what to do about it. `work` is where work is that was brought home, or empty if
-// there is none.
+// Returns why a session failed and what to do about it. `work` is the place of the work that was brought home, or empty
+// if there is none.
 Error error_of(const TellFailure& failed, const SessionNames& names, const std::string& work);
 
 }  // namespace bottle::remote

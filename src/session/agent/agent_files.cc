@@ -13,8 +13,8 @@
 namespace bottle::session {
 namespace {
 
-// Returns the image's /etc/passwd with a line for `uid` added, or an empty string if it already has one. ssh and other
-// programs need a name for their user, whichever uid the operator has.
+// Returns the image's /etc/passwd with a line for `uid` added, or an empty string if it already has one. The agent runs
+// with the operator's uid, and ssh and other programs need a name for it.
 Result<std::string> users_with(docker::Engine& engine, const std::string& container, uint32_t uid, uint32_t gid) {
   std::string text;
   docker::TarReader reader({.entry = [](const docker::TarEntry&) -> Result<> { return {}; },
@@ -115,7 +115,7 @@ Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, co
         auto filled = [&]() -> Result<> {
           TRY(filling.create());
           return engine.put_archive(filling.container, "/",
-                                    told(source, "copying the workspace into the bottle", filling.show));
+                                    with_progress(source, "copying the workspace into the bottle", filling.show));
         }();
         if (!filled) over = true;
         return filled;

@@ -1,4 +1,4 @@
-// This file fills the agent's container with the inside helper, the home directory, the skills and the workspace.
+// Fills the agent's container with the inside helper, the home directory, the skills and the workspace.
 #pragma once
 
 #include <functional>
@@ -30,7 +30,7 @@ struct Filling {
   std::string_view inside;                       // the inside helper for the container's processor
   std::function<Result<>()> create;              // makes the container
   PutRest put_rest;                              // writes what follows bottle's own files
-  std::function<void(const std::string&)> show;  // is told how much was copied
+  std::function<void(const std::string&)> show;  // receives how much was copied
   std::stop_token stop = {};
 };
 

@@ -1,4 +1,4 @@
-// This file writes the agent's home directory: its settings and the skills, under home/agent in an archive.
+// Writes the agent's home directory: its settings and the skills, under home/agent in an archive.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// This file is the supervisor's side of the gate in front of the agent (ARCHITECTURE.md, "The gate").
+// Implements the supervisor's side of the gate in front of the agent (ARCHITECTURE.md, "The gate").
 #pragma once
 
 #include <stop_token>

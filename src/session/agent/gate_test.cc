@@ -7,7 +7,7 @@
 namespace bottle::session {
 namespace {
 
-TEST(SelfTest, AContainerThatEndsBeforeItIsQuoted) {
+TEST(SelfTest, OutputOfAContainerThatEndsBeforeItIsReported) {
   for (const auto& [said, error] :
        {std::pair("", "the agent's container ended before its self-test"),
         std::pair("exec /.bottle/inside: no such file\n",

@@ -1,4 +1,4 @@
-// This file makes the message that opens the gate: the agent's command, its environment and its files.
+// Makes the message that opens the gate: the agent's command, its environment and its files.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// This file chains the lines of a record, so that changed, cut, moved and added lines can be found. The code is pure.
+// Chains the lines of a record, so that changed, cut, moved and added lines can be found. Pure.
 //
 // Each line has a `trail`: its number, starting at 1, a space, and the SHA-256 of the line before it without the line
 // end, in hexadecimal. The first line has zeros instead of the hash. The hash of the last line, the *head*, stands for

@@ -15,7 +15,7 @@ namespace {
 using Kind = AuditFault::Kind;
 using Lines = std::vector<std::string>;
 
-// The lines of a record with its end, and its seal.
+// The lines of a complete record, and its seal.
 struct Record {
   Lines lines;
   wire::AuditSeal seal;
@@ -57,7 +57,7 @@ std::string with(std::string line, const std::string& old, const std::string& te
   return line.replace(line.find(old), old.size(), text);
 }
 
-TEST(AuditChain, AWholeRecordHasNoFault) {
+TEST(AuditChain, AnIntactRecordHasNoFault) {
   auto made = record(8);
   auto report = check(made.lines, &made.seal);
   EXPECT_EQ(texts(report), "");
@@ -136,7 +136,7 @@ TEST(AuditChain, AddedLinesAreNamed) {
 }
 
 // A full disk may have left a record that is sealed but has no end.
-TEST(AuditChain, LinesBehindTheSealShowAlthoughTheyEndTheRecord) {
+TEST(AuditChain, LinesAfterTheSealAreFound) {
   const auto made = record(8);
   auto before_end = AuditChain::after(made.lines[7]);
   wire::AuditSeal seal{"egress.jsonl", before_end.lines(), before_end.head()};
@@ -144,8 +144,8 @@ TEST(AuditChain, LinesBehindTheSealShowAlthoughTheyEndTheRecord) {
   EXPECT_EQ(faults(made.lines, &seal), "line 9 was added after the end of the record");
 }
 
-// Every change of the text shows, whatever it is. The seed is fixed, so that a failure can be seen again.
-TEST(AuditChain, NoMutationPasses) {
+// Checks that every random change of the text is found. The seed is fixed, so that a failure can be repeated.
+TEST(AuditChain, EveryMutationIsFound) {
   std::mt19937 random(20260101);
   const auto made = record(12);
   auto below = [&](size_t most) { return std::uniform_int_distribution<size_t>(0, most - 1)(random); };
@@ -194,7 +194,7 @@ TEST(AuditChain, AGuardCannotEndTheRecordOrPlaceItsLines) {
   ::unlink(path.c_str());
 }
 
-TEST(AuditChain, AFileIsContinuedWhereAProcessDied) {
+TEST(AuditChain, AFileIsContinuedAfterItsProcessDied) {
   std::string path = ::testing::TempDir() + "/audit_chain." + std::to_string(::getpid());
   auto lines_there = [&] {
     Lines lines;

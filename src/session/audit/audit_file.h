@@ -1,4 +1,4 @@
-// This file writes the decisions of a session to the operator's disk, one JSON object per line, each chained to the one
+// Writes the decisions of a session to the operator's disk, one JSON object per line, each chained to the one
 // before it (audit_chain.h). The agent can cause any number of decisions, so the file has a size limit, but what was
 // let through is never missing from it. Most of the space is reserved for what was let through, so refusals cannot use
 // it up, and the guard must let nothing more through while full() returns a reason.

@@ -36,7 +36,7 @@ wire::Decision allowed(int number) {
   return {.time = "2026-01-01T00:00:00.000Z", .action = "allow", .path = "/" + std::to_string(number)};
 }
 
-TEST_F(Audit, RefusalsHaveTheirOwnRoomAndALineThatSaysWhenItIsUsedUp) {
+TEST_F(Audit, RefusalsHaveALimitedSpaceAndALineSaysWhenItIsUsedUp) {
   AuditFile audit(path, kSmall);
   for (int i = 0; i < 10'000; ++i) audit.add(refusal(i));
   EXPECT_LE(std::filesystem::file_size(path), kSmall / 4 + 1024);
@@ -65,7 +65,7 @@ TEST_F(Audit, RefusalsHaveTheirOwnRoomAndALineThatSaysWhenItIsUsedUp) {
   ::unlink((path + ".near").c_str());
 }
 
-TEST_F(Audit, WhatIsThereCounts) {
+TEST_F(Audit, ExistingLinesCountTowardTheLimit) {
   for (int i = 0; i < 30; ++i) {
     AuditFile audit(path, kSmall);
     for (int k = 0; k < 10; ++k) {

@@ -1,4 +1,4 @@
-// This file counts from the audit what a session reached and what it was refused, and suggests the rule that would have
+// Counts from the audit what a session reached and what it was refused, and suggests the rule that would have
 // allowed each refusal.
 #pragma once
 
@@ -26,7 +26,7 @@ class EgressSummary {
   // the rule of egress.allow that would have allowed it, if such a rule was missing.
   std::vector<wire::DeniedHost> denied() const;
 
-  // Returns the secrets that were on their way to the model, with what became of each.
+  // Returns the secrets that were on their way to the model, and what happened to each.
   std::vector<wire::SecretNotice> secrets() const;
 
   // Returns rules, for record mode, for the hosts that were reached and that `rules`, without a final "*", does not
@@ -40,7 +40,7 @@ class EgressSummary {
   };
   std::map<std::pair<std::string, std::string>, Denied> denied_;  // by host[:port] and code
   std::set<std::string> reached_;
-  size_t injections_ = 0;                                               // how many were told
+  size_t injections_ = 0;                                               // number of answers that were reported
   std::map<std::pair<std::string, std::string>, std::string> secrets_;  // from name and code to host
 };
 

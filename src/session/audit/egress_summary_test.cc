@@ -7,9 +7,9 @@
 namespace bottle::session {
 namespace {
 
-// The result of a remote session is one frame. An agent that asks for many long names must not make it too long to
+// The result of a remote session is one frame. An agent that requests many long names must not make it too long to
 // send.
-TEST(EgressSummary, IsNotLargerThanAFrame) {
+TEST(EgressSummary, FitsIntoAFrame) {
   Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
   EgressSummary summary;
   std::string label(60, 'a'), name = label + "." + label + "." + label + ".n";
@@ -37,7 +37,7 @@ TEST(EgressSummary, IsNotLargerThanAFrame) {
   EXPECT_EQ(read->egress->denied.size(), result.egress->denied.size());
 }
 
-TEST(EgressSummary, TellsAboutInstructionsInAnswers) {
+TEST(EgressSummary, ReportsInstructionsInAnswers) {
   int ends[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
   UniqueFd launcher(ends[1]);

@@ -17,7 +17,7 @@ class LatestDecisions {
 
   void add(const wire::Decision& decision);
   // Returns the decisions from this number on, as far as they are kept and fit into one answer. Without a number,
-  // returns none, and the number of the next one.
+  // returns only the number of the next decision.
   wire::LatestDecisions since(std::optional<uint64_t> from) const;
 
  private:

@@ -1,4 +1,4 @@
-// These tests check which of the latest decisions an operator on another machine gets, and what bounds them.
+// Checks which of the latest decisions an operator on another machine gets, and how many at most.
 #include "session/audit/latest_decisions.h"
 
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@ namespace {
 
 wire::Decision decision(const std::string& path) { return {.action = "deny", .host = "a.test", .path = path}; }
 
-TEST(LatestDecisions, EachIsGivenOnce) {
+TEST(LatestDecisions, EachIsReturnedOnce) {
   LatestDecisions latest;
   EXPECT_EQ(latest.since(std::nullopt).next, 0u);
   for (int i = 0; i < 5; ++i) latest.add(decision(std::to_string(i)));
@@ -22,7 +22,7 @@ TEST(LatestDecisions, EachIsGivenOnce) {
   EXPECT_EQ(latest.since(900).next, 5u) << "of a guard's machine that was started again";
 }
 
-TEST(LatestDecisions, TheMemoryAndTheAnswersAreBounded) {
+TEST(LatestDecisions, LimitMemoryAndAnswers) {
   LatestDecisions latest;
   for (size_t i = 0; i < 3 * LatestDecisions::kMost; ++i) latest.add(decision(std::to_string(i)));
   auto first = latest.since(0);

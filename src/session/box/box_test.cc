@@ -48,7 +48,7 @@ TEST_F(Box, TheEgressNetworkIsMadeOnceAndCheckedAfterwards) {
   EXPECT_EQ(*host_address(*engine), "172.17.0.1");
 }
 
-// Another start makes the network between our look and our attempt.
+// Another start makes the network after we have checked and before we make it.
 TEST_F(Box, TwoStartsShareOneEgressNetwork) {
   docker.set_fault([&](const FakeCall& call) {
     if (call.text() == "create network bottle-egress #1") EXPECT_TRUE(ensure_egress_network(*docker.connect()));
@@ -89,7 +89,7 @@ TEST_F(Trial, ARuntimeIsTriedOnceForAnEngine) {
   EXPECT_FALSE(has_grave());
 }
 
-TEST_F(Trial, ARuntimeThatFailsIsToldAndTriedAgain) {
+TEST_F(Trial, ARuntimeThatFailsIsReportedAndTriedAgain) {
   status = 3;
   for (size_t times : {1u, 2u}) {
     auto tried = ensure();
@@ -100,7 +100,7 @@ TEST_F(Trial, ARuntimeThatFailsIsToldAndTriedAgain) {
   EXPECT_TRUE(docker.world().containers.empty());
 }
 
-TEST_F(Trial, AStateDirectoryThatCannotBeMadeIsNoFaultOfTheRuntime) {
+TEST_F(Trial, AMissingStateDirectoryIsNotBlamedOnTheRuntime) {
   scratch.directories.sessions = "/proc/nothing/sessions";
   auto refused = ensure();
   ASSERT_FALSE(refused);

@@ -1,4 +1,4 @@
-// This file describes the guard's and the agent's containers for the engine. Every setting that contains the agent is
+// Describes the guard's and the agent's containers for the engine. Every setting that contains the agent is
 // here, and the self-test (src/inside) checks from inside the bottle that they work.
 #pragma once
 

@@ -1,4 +1,4 @@
-// This file reads the routes of this host as the kernel lists them.
+// Reads the routes of this host as the kernel lists them.
 #pragma once
 
 #include <optional>

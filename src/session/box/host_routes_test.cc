@@ -12,7 +12,7 @@ std::vector<std::string> texts(const std::vector<HostRoute>& routes) {
 }
 
 // The text is in the format of a little-endian kernel.
-TEST(HostRoutes, AreReadAsTheKernelListsThem) {
+TEST(HostRoutes, AreReadFromTheKernelsLists) {
   std::string ipv4 =
       "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
       "eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
@@ -32,7 +32,7 @@ TEST(HostRoutes, AreReadAsTheKernelListsThem) {
   EXPECT_TRUE(read_routes("", "").empty());
 }
 
-TEST(HostNetworks, AreThisHostsAddressesAndWhoIsBesideIt) {
+TEST(HostNetworks, AreTheHostsAddressesAndItsNeighborNetworks) {
   auto of = [](const std::vector<const char*>& addresses, const std::vector<std::pair<const char*, bool>>& routes) {
     std::vector<Prefix> own;
     std::vector<HostRoute> known;
@@ -57,7 +57,7 @@ TEST(HostNetworks, AreThisHostsAddressesAndWhoIsBesideIt) {
   EXPECT_EQ(of({"20.30.41.2/24"}, {{"20.30.41.0/24", true}}), (Texts{"20.30.41.0/24", "20.30.41.2/32"})) << "each once";
 }
 
-TEST(HostNetworks, OnLinkIsWhatHasNoGateway) {
+TEST(HostNetworks, RoutesWithoutAGatewayAreOnLink) {
   std::string ipv4 =
       "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
       "eth0\t00291E14\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
@@ -71,7 +71,7 @@ TEST(HostNetworks, OnLinkIsWhatHasNoGateway) {
   EXPECT_EQ(on_link, (std::vector<std::string>{"20.30.41.0/24", "2600:1:2:3::/64"}));
 }
 
-TEST(HostRoutes, PrefixesOverlapWhereOneHoldsTheOther) {
+TEST(HostRoutes, PrefixesOverlapIfOneContainsTheOther) {
   auto overlap = [](const char* a, const char* b) { return parse_prefix(a)->overlaps(*parse_prefix(b)); };
   for (auto [a, b, expected] : {std::tuple{"10.0.0.0/8", "10.9.0.0/24", true},
                                 {"10.0.0.0/9", "10.128.0.0/9", false},
@@ -89,7 +89,7 @@ TEST(HostRoutes, PrefixesOverlapWhereOneHoldsTheOther) {
     EXPECT_FALSE(parse_prefix(text)) << text;
 }
 
-TEST(HostRoutes, OnlyAnEnginesOwnBridgesAreItsBridges) {
+TEST(HostRoutes, OnlyBridgesOfAnEngineAreRecognized) {
   for (const char* device : {"docker0", "docker_gwbridge", "br-0123456789ab", "podman0", "podman12", "cni-podman0"})
     EXPECT_TRUE(is_engine_bridge(device)) << device;
   for (const char* device : {"br-lan", "br-ex", "br0", "br-0123456789abc", "br-0123456789aX", "docker1", "docker-lan",

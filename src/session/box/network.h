@@ -1,4 +1,4 @@
-// This file makes the two networks: one for each session, which leads nowhere, and one that all guards share, if the
+// Makes the two networks: one for each session, which leads nowhere, and one that all guards share, if the
 // machine has a network at all.
 #pragma once
 

@@ -7,7 +7,7 @@ namespace {
 
 using nlohmann::json;
 
-TEST(EgressNetwork, IsTakenOnlyAsItWasMeant) {
+TEST(EgressNetwork, IsUsedOnlyWithTheExpectedSettings) {
   json good = {{"Driver", "bridge"},
                {"EnableIPv6", false},
                {"IPAM", {{"Config", json::array({{{"Subnet", "10.231.0.0/24"}, {"Gateway", "10.231.0.1"}}})}}},

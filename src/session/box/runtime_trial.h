@@ -1,4 +1,4 @@
-// This file tests with a container, under a time limit, whether a runtime that the engine lists works.
+// Tests with a container, under a time limit, whether a runtime that the engine lists works.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// This file brings the work home: what the agent left in its workspace, sanitized, on refs of its own and as a patch.
+// Brings the agent's work home from its workspace: sanitized, on separate refs, and as a patch.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// This file saves what the agent's own program recorded of the session, as results/<session>/transcript/*.jsonl.
+// Saves the session's transcript, which the agent's own program records, as results/<session>/transcript/*.jsonl.
 #pragma once
 
 #include <string>

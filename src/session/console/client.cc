@@ -218,7 +218,7 @@ class Follower {
   FrameReader frames_;
   DetachKey detach_;
   bool running_ = false;  // the agent runs
-  std::string held_;      // what the operator typed before
+  std::string held_;      // input from before the agent ran
   std::unique_ptr<Typing> typing_;
   std::optional<Clock::time_point> come_back_at_;  // set when the mosh connection has ended
   bool ending_ = false;                            // the session is about to end too

@@ -1,4 +1,4 @@
-// This file is the launcher's side of a session. It shows what the supervisor sends and sends what the operator types.
+// Implements the launcher's side of a session. It shows what the supervisor sends and sends what the operator types.
 #pragma once
 
 #include <signal.h>
@@ -42,12 +42,12 @@ struct ClientOptions {
   // Called once the agent runs. If it returns null, or if the object ends before the session does, the socket's own
   // frames are used. Blocks.
   std::function<std::unique_ptr<Typing>()> begin_typing;
-  // The agent does not run yet. What is typed is kept until it does, and Ctrl-C stops the session.
+  // Set if the agent does not run yet. Input is then kept until it runs, and Ctrl-C stops the session.
   bool starting = false;
   const Signals* signals = nullptr;  // if null, follow() takes kLauncherSignals itself; a signal stops the session
   std::function<void(int signal)> on_stop;  // called when a signal, or Ctrl-C before the agent runs, stops the session
-  // Judges what another machine says about itself while the session starts there. No value is sent to that machine, and
-  // so nothing runs on it, unless this succeeds.
+  // Judges the hello of another machine while the session starts there. No value is sent to that machine, and so
+  // nothing runs on it, unless this succeeds.
   std::function<Result<>(const std::optional<wire::Hello>& hello)> on_hello;
   std::function<void(std::string_view bytes)> on_diagnostic;  // gets the agent's stderr; if empty, our stderr gets it
 };

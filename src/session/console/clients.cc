@@ -134,7 +134,7 @@ void Clients::to_near_side(const wire::ToNearSide& message) {
     if (number && client.near_side == number) return post(client, FrameType::guard, wire::encode(message));
 }
 
-bool Clients::first_is_gone() {
+bool Clients::launcher_is_gone() {
   if (clients_.empty() || !clients_.front().first || !clients_.front().fd) return true;
   return is_hung_up(clients_.front().fd.get());
 }

@@ -1,4 +1,4 @@
-// This file keeps the launchers that watch a session: the one that started it and those that attached since.
+// Keeps the launchers that watch a session: the one that started it and those that attached since.
 #pragma once
 
 #include <chrono>
@@ -45,13 +45,13 @@ class Clients {
   void handle(const Poller& poller, const std::function<void(const Frame&)>& on_frame);
 
   // These functions are for the far side of a remote session. The near side is the last client that sent NearSideHere,
-  // as long as something has been heard from it recently. near_side() returns its number, which is new each time, or 0
-  // if there is none. to_near_side() sends a message to it.
+  // as long as it has sent something recently. near_side() returns its number, which is new each time, or 0 if there is
+  // none. to_near_side() sends a message to it.
   uint32_t near_side() const;
   void to_near_side(const wire::ToNearSide& message);
 
   // Reports whether the launcher that started the session has exited. Before the agent runs, that ends the session.
-  bool first_is_gone();
+  bool launcher_is_gone();
 
   // Returns the agent's output, which is saved for clients that come after this process has ended.
   const OutputLog& log() const { return log_; }
@@ -62,8 +62,8 @@ class Clients {
     FrameReader frames;
     Outbox outbox = Outbox();
     bool attached = false;
-    bool first = false;              // it started the session
-    std::set<FrameType> asked = {};  // what it waits for
+    bool first = false;              // whether it started the session
+    std::set<FrameType> asked = {};  // the answers that it waits for
     uint32_t near_side = 0;
     std::chrono::steady_clock::time_point heard = std::chrono::steady_clock::now();
   };

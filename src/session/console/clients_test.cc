@@ -17,7 +17,7 @@ class ClientsTest : public ::testing::Test {
     clients.emplace(std::move(ends->theirs));
   }
 
-  // Polls once and hands the frames to `on_frame`.
+  // Polls once and passes the frames to `on_frame`.
   void turn(const std::function<void(const Frame&)>& on_frame) {
     Poller poller;
     clients->add_to(poller);
@@ -29,8 +29,8 @@ class ClientsTest : public ::testing::Test {
   std::optional<Clients> clients;
 };
 
-// A launcher may send its last frames and exit. What the session then tells its clients reaches nobody.
-TEST_F(ClientsTest, TheirFramesAreHandledAfterTheyAreGone) {
+// A launcher may send its last frames and exit. No client then receives the session's answers.
+TEST_F(ClientsTest, FramesOfADisconnectedClientAreHandled) {
   for (const char* bytes : {"first", "second"}) ASSERT_TRUE(send_frame(launcher.get(), FrameType::input, bytes));
   launcher.reset();
   std::string heard;
@@ -40,10 +40,10 @@ TEST_F(ClientsTest, TheirFramesAreHandledAfterTheyAreGone) {
     clients->send(FrameType::output, "output");
   });
   EXPECT_EQ(heard, "first ");
-  EXPECT_TRUE(clients->first_is_gone());
+  EXPECT_TRUE(clients->launcher_is_gone());
 }
 
-TEST_F(ClientsTest, AClientThatIsGoneIsNoNearSide) {
+TEST_F(ClientsTest, ADisconnectedClientIsNotTheNearSide) {
   wire::ToFarGuard here = wire::NearSideHere{};
   ASSERT_TRUE(send_frame(launcher.get(), FrameType::guard, wire::encode(here)));
   turn([](const Frame&) {});
@@ -51,7 +51,7 @@ TEST_F(ClientsTest, AClientThatIsGoneIsNoNearSide) {
   launcher.reset();
   clients->to_near_side(wire::FarGuardHere{});
   EXPECT_EQ(clients->near_side(), 0u);
-  EXPECT_TRUE(clients->first_is_gone());
+  EXPECT_TRUE(clients->launcher_is_gone());
 }
 
 }  // namespace

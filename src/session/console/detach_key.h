@@ -1,4 +1,4 @@
-// This file recognizes the detach key, Ctrl-P Ctrl-Q as in Docker. All of it is pure: the caller passes the time.
+// Recognizes the detach key, Ctrl-P Ctrl-Q as in Docker. Pure: the caller passes the time.
 #pragma once
 
 #include <chrono>

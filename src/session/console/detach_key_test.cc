@@ -44,7 +44,7 @@ TEST(DetachKey, ACtrlPAloneIsHeldOnlyBriefly) {
   EXPECT_EQ(k.key.wait_ms(k.now), -1);
 }
 
-TEST(DetachKey, DetachesAlsoAfterTheCtrlPWasLetGo) {
+TEST(DetachKey, DetachesAlsoAfterTheCtrlPWasReleased) {
   Keyboard k;
   k.type("\x10");
   k.wait(3s);
@@ -52,7 +52,7 @@ TEST(DetachKey, DetachesAlsoAfterTheCtrlPWasLetGo) {
   EXPECT_TRUE(k.detached);
 }
 
-TEST(DetachKey, SendsWhatTurnsOutToBeSomethingElseInOrder) {
+TEST(DetachKey, SendsOtherKeysInTheirOrder) {
   Keyboard k;
   k.type("\x10\x10x\x11\x10");
   k.type("y\x11");

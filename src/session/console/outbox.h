@@ -1,4 +1,4 @@
-// Frames on their way to one client that may read slowly, or not at all for a while.
+// Holds the frames for one client, which may read slowly, or not at all for a while.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ class Outbox {
   // Adds whole frames that are encoded already.
   void add_encoded(std::string frames);
 
-  // Sends what the client takes now, and does not block. Fails if the connection is gone.
+  // Sends as much as the client takes without blocking. Fails if the connection is gone.
   Result<> flush(int fd);
 
   bool empty() const { return frames_.empty(); }
@@ -33,7 +33,7 @@ class Outbox {
   void tell_missed();
 
   size_t most_, size_ = 0;
-  size_t sent_ = 0;  // bytes of the first entry
+  size_t sent_ = 0;  // bytes of the first entry that were sent
   uint64_t missed_ = 0;
   std::deque<std::string> frames_;
 };

@@ -18,7 +18,7 @@ struct Line {
     ours.reset(ends[0]), theirs.reset(ends[1]);
   }
 
-  // Everything that `box` has, read by a client that has begun to read again.
+  // Reads everything in `box`, like a client that has begun to read again.
   std::vector<Frame> read_all(Outbox& box) {
     FrameReader reader;
     std::vector<Frame> frames;
@@ -60,7 +60,7 @@ TEST(Outbox, KeepsWhatASlowClientHasNotRead) {
   EXPECT_EQ(box.size(), 0u);
 }
 
-TEST(Outbox, DropsOutputBeyondItsBoundAndSaysHowMuch) {
+TEST(Outbox, DropsOutputBeyondItsLimitAndReportsHowMuch) {
   Line line;
   Outbox box(100000);
   for (int i = 0; i < 1000; ++i) box.add(FrameType::output, std::string(1000, 'x'));

@@ -1,4 +1,4 @@
-// This file keeps the agent's latest output by position, so that a client that reconnects sees what it missed.
+// Keeps the agent's latest output by position, so that a client that reconnects sees what it missed.
 #pragma once
 
 #include <cstdint>

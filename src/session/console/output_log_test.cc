@@ -8,7 +8,7 @@
 namespace bottle::session {
 namespace {
 
-TEST(OutputLog, IsTheSameFromAFile) {
+TEST(OutputLog, CanBeSavedAndLoaded) {
   Scratch scratch;
   std::string path = scratch.path + "/output";
   OutputLog log(100);

@@ -1,4 +1,4 @@
-// SIGTERM asks a supervisor to stop its session.
+// Handles SIGTERM, which asks a supervisor to stop its session.
 #pragma once
 
 namespace bottle::session {

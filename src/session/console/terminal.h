@@ -1,4 +1,4 @@
-// This file puts the operator's terminal into raw mode while the agent uses it, and restores it in every case.
+// Puts the operator's terminal into raw mode while the agent uses it, and restores it in every case.
 #pragma once
 
 #include <termios.h>

@@ -1,4 +1,4 @@
-// This file connects to an ssh-agent on this host.
+// Connects to an ssh-agent on this host.
 #pragma once
 
 #include <string>

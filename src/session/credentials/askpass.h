@@ -1,4 +1,4 @@
-// This file passes a passphrase to ssh-add and ssh-keygen without a terminal. They run this program instead of asking a
+// Passes a passphrase to ssh-add and ssh-keygen without a terminal. They run this program instead of asking a
 // person, and it prints the first line of the stdin that it inherits from them. The passphrase is therefore in no argv,
 // environment or file.
 #pragma once

@@ -35,7 +35,7 @@ class Credentials : public ::testing::Test {
   std::string path = std::filesystem::temp_directory_path() / ("credentials_test-" + random_hex(6));
 };
 
-TEST_F(Credentials, ValuesComeFromWhereThePlanSays) {
+TEST_F(Credentials, ValuesComeFromTheSourcesInThePlan) {
   plan::Plan plan;
   plan.env = {{"LITERAL", {Kind::literal, "text"}},
               {"FROM_ENV", {Kind::env, "HOST_VAR"}},
@@ -106,7 +106,7 @@ TEST(KnownValues, AFileHasOneOfThreeForms) {
     EXPECT_FALSE(known_values("x", bad)) << bad;
 }
 
-TEST(KnownValues, NoValueIsLostBecauseOfItsName) {
+TEST(KnownValues, NoValueIsLostIfNamesAreEqual) {
   using Map = std::map<std::string, std::string>;
   EXPECT_EQ(known_values("f", "TOKEN=winter-otter\nTOKEN=summer-badger\nTOKEN=winter-otter\n").value_or(Map()),
             (Map{{"f:TOKEN", "winter-otter"}, {"f:TOKEN-2", "summer-badger"}}));
@@ -134,7 +134,7 @@ TEST_F(Credentials, FilesOfScanSecretsAreRead) {
   EXPECT_EQ(resolve(plan, {}, answer).error().code, Code::limit);
 }
 
-TEST_F(Credentials, OneQuestionIsAskedOnce) {
+TEST_F(Credentials, EachQuestionIsAskedOnce) {
   plan::Plan plan;
   plan.env = {{"KEY", {Kind::prompt, "Which key?"}}};
   plan.secrets = {{.name = "key", .source = {Kind::prompt, "Which key?"}}};
@@ -161,7 +161,7 @@ TEST_F(Credentials, ASecretMustFitIntoAHeader) {
   EXPECT_TRUE(resolve(plan, {}, answer)->secrets.empty());
 }
 
-TEST_F(Credentials, ATokensFileIsReadOnceAndRemoved) {
+TEST_F(Credentials, ATokenFileIsReadOnceAndRemoved) {
   std::string good = file("a-token-of-the-agent\n");
   EXPECT_EQ(*take_token_file(good), "a-token-of-the-agent");
   EXPECT_FALSE(std::filesystem::exists(good));
@@ -197,7 +197,7 @@ int run_advice(const Error& error) {
   return WEXITSTATUS(status) == 127 ? -1 : WEXITSTATUS(status);
 }
 
-TEST_F(Credentials, AKeyIsFoundAndGoesOnlyAsItsPublicHalf) {
+TEST_F(Credentials, OnlyThePublicHalfOfAKeyGoesIntoTheBottle) {
   std::string key = path + "/my id";
   ASSERT_EQ(std::system(("ssh-keygen -q -t ed25519 -N '' -f '" + key + "'").c_str()), 0);
   plan::Plan plan;

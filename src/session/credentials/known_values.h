@@ -1,4 +1,4 @@
-// This file extracts the values that must not leave from a file of `scan.secrets`. The code is pure.
+// Extracts the values that must not leave from a file of `scan.secrets`. Pure.
 #pragma once
 
 #include <map>

@@ -1,4 +1,4 @@
-// This file runs an ssh-agent for the session, for keys that the operator's ssh-agent does not hold. It is the system's
+// Runs an ssh-agent for the session, for keys that the operator's ssh-agent does not hold. It is the system's
 // ssh-agent on a socket in the session's directory, with each key bound to its hosts.
 #pragma once
 

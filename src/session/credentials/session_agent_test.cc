@@ -40,7 +40,7 @@ pid_t listen_as(const std::string& path, const std::string& name) {
   return child;
 }
 
-TEST(SshAgent, WhatListensInItsPlaceIsNotSignalled) {
+TEST(SshAgent, AnotherProgramOnItsSocketIsNotSignaled) {
   if (!can_be_far_side()) GTEST_SKIP() << "POSIX does not tell who listens, so nothing is signaled";
   std::string directory = std::filesystem::temp_directory_path() / ("session_agent_test-" + random_hex(6)),
               socket = directory + "/ssh-agent";

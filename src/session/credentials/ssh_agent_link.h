@@ -1,4 +1,4 @@
-// This file is the supervisor's end of the bottle's SSH_AUTH_SOCK. Requests come over the guard's control channel.
+// Implements the supervisor's end of the bottle's SSH_AUTH_SOCK. Requests come over the guard's control channel.
 // Those that pass the filter go to the ssh-agent that holds the key. Each exchange has a thread, because an ssh-agent
 // may ask a person.
 #pragma once
@@ -50,7 +50,7 @@ class SshAgentLink {
   Audit audit_;
   Wakeup wakeup_;
   std::map<uint32_t, std::shared_ptr<Conversation>> conversations_;
-  std::vector<std::shared_ptr<Conversation>> leaving_;  // closed, but a thread of theirs is still asking
+  std::vector<std::shared_ptr<Conversation>> leaving_;  // closed, but their threads still wait for an answer
   bool flooded_ = false;
   double tokens_ = 60;
   std::chrono::steady_clock::time_point refilled_ = std::chrono::steady_clock::now();

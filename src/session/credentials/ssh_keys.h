@@ -1,4 +1,4 @@
-// This file finds and unlocks the keys of a plan's ssh hosts before anything is created. An ssh-agent outside the
+// Finds and unlocks the keys of a plan's ssh hosts before anything is created. An ssh-agent outside the
 // bottle holds them.
 #pragma once
 
@@ -20,7 +20,7 @@ namespace bottle::session {
 Result<std::vector<SshKey>> find_ssh_keys(const plan::Plan& plan, const std::map<std::string, std::string>& environment,
                                           const Ask& ask);
 
-// Returns what the filter between the bottle and the ssh-agents must know.
+// Returns the keys for the filter between the bottle and the ssh-agents.
 std::vector<sshagent::Key> filter_keys(const plan::Plan& plan, const std::vector<SshKey>& keys);
 
 // Returns a line "NAME ssh-ed25519 AAAA…" for every host, with the name that the agent uses.

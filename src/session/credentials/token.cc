@@ -61,7 +61,7 @@ Result<std::string> take_token_file(const std::string& given) {
     return fail_errno("reading " + path);
 
   // The bytes are overwritten first. A journaling or copy-on-write file system may still keep the old ones, but this is
-  // better than removing the name alone.
+  // better than removing only the name.
   std::string nothing(token.size(), '\0');
   bool over = ::pwrite(fd.get(), nothing.data(), nothing.size(), 0) == static_cast<ssize_t>(nothing.size()) &&
               ::fsync(fd.get()) == 0;

@@ -1,4 +1,4 @@
-// This file reads the agent's sign-in token for a bottle on another machine. It comes with the job, through ssh's
+// Reads the agent's sign-in token for a bottle on another machine. It comes with the job, through ssh's
 // SendEnv, or from a file on that machine.
 #pragma once
 

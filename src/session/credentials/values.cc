@@ -31,7 +31,7 @@ Result<std::string> value_of(const plan::Source& source, const std::map<std::str
     case Kind::cmd: {
       Command command;
       command.argv = {"/bin/sh", "-c", source.text};
-      command.own_group = false;  // it may ask on the terminal
+      command.own_group = false;  // because it may ask on the terminal
       auto out = TRY(capture(command, {.pass_stderr = true}));
       if (out.status != 0)
         return fail(Code::unavailable,
@@ -54,7 +54,7 @@ Result<> check_variable(const std::string& value) {
 // The guard puts a secret into a header, which must not contain control characters (RFC 9110 section 5.5).
 Result<> check_secret(const std::string& name, const std::string& value) {
   constexpr size_t kShortest = 8, kLongest = 16 << 10;
-  if (value.size() < kShortest && name != plan::kParentLogin)  // which is not looked for
+  if (value.size() < kShortest && name != plan::kParentLogin)  // the guard does not search for that login
     return fail(Code::invalid, "the value has fewer than 8 bytes, so it would match too much",
                 "check where the value comes from");
   if (value.size() > kLongest) return fail(Code::limit, "the value has more than 16 KB");

@@ -1,5 +1,5 @@
-// This file reads the values for the names in a plan at launch, from the operator's environment, files, commands or a
-// question. They travel over sockets into the guard's memory or through the gate, and nowhere else.
+// Reads the values for the names in a plan at launch, from the operator's environment, files, commands or a question.
+// They travel only over sockets, into the guard's memory or through the gate.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// This file decides when to count what an agent wrote. Pure.
+// Decides when to count what an agent wrote. Pure.
 #pragma once
 
 #include <chrono>
@@ -23,14 +23,15 @@ class DiskTrigger {
   // this machine's, and then it is time for a count every minute.
   DiskTrigger(uint64_t limit, std::optional<DiskState> before, Time now);
 
-  // Reports whether the disk has lost at least what the agent may still write. What other programs delete does not make
-  // up for that: the least that was ever taken counts.
+  // Reports whether the disk has lost at least as much space as the agent may still use. Compares with the least space
+  // that was ever taken, so that files deleted by other programs do not hide the agent's.
   bool is_due(const std::optional<DiskState>& state, Time now);
-  // Takes the result of the count that was due: what the agent had written, in bytes, or nothing if the count failed,
-  // and how long it took. Counting takes at most a fifth of the time.
+  // Takes the result of a count: how much the agent had written, in bytes, or nothing if the count failed, and how long
+  // the count took. Schedules the next count so that counting takes at most a fifth of the time.
   void counted(std::optional<uint64_t> used, Duration took, Time now);
-  // Reports whether the disk is almost full and has lost more than the limit since the agent began. That is no proof
-  // against the agent, but files can be hidden from the count, and a full disk ends every session on the engine.
+  // Reports whether the disk is almost full and has lost more than the limit since the agent began. That does not prove
+  // that the agent wrote so much, but files can be hidden from the count, and a full disk ends every session on the
+  // engine.
   bool is_disk_almost_full(const std::optional<DiskState>& state) const;
 
  private:
@@ -40,9 +41,9 @@ class DiskTrigger {
   Time next_{}, blind_at_;
 };
 
-// Returns 1.5 GiB, or 300 MiB.
+// Returns the number in a readable unit, such as "1.5 GiB" or "300 MiB".
 std::string in_units(uint64_t bytes);
-// Reads a time of the engine, such as 2026-11-28T12:00:00.123456789Z. Returns nothing if it is not one.
+// Reads a time of the engine, such as 2026-11-28T12:00:00.123456789Z. Returns nothing if the text is not a time.
 std::optional<timespec> parse_time(const std::string& text);
 
 }  // namespace bottle::session

@@ -98,7 +98,7 @@ std::string DiskWatch::judge(const Result<Count>& count) {
          "), so `resources.disk` cannot be kept, and the agent was stopped";
 }
 
-std::string DiskWatch::look() {
+std::string DiskWatch::check() {
   auto now = Clock::now();
   if (now - looked_at_ < kLookPause) return "";
   looked_at_ = now;

@@ -1,7 +1,7 @@
-// This file holds the limit for what an agent writes (`resources.disk`). No engine limits a container's layer and its
-// volumes together, and most limit neither. Therefore the supervisor watches how full the engine's disk is, with one
-// statfs(2) every half second. When the disk has lost as much as the agent may still write, a meter counts what the
-// agent wrote (meter.h).
+// Enforces the limit for what an agent writes (`resources.disk`). No engine limits a container's layer and its volumes
+// together, and most limit neither. Therefore the supervisor watches how full the engine's disk is, with one statfs(2)
+// every half second. When the disk has lost as much space as the agent may still use, a meter counts what the agent
+// wrote (meter.h).
 #pragma once
 
 #include <future>
@@ -22,7 +22,7 @@ std::vector<std::string> directories_of(const nlohmann::json& info);
 
 // Adds a storage option to an agent's container that limits its writable layer, if the engine's storage driver may have
 // one. The layer then cannot exceed the limit even for a moment. `image_size` is in bytes. Returns whether it was
-// added. On overlay2 only a container that is made shows whether the disk has project quotas.
+// added. On overlay2, only making a container shows whether the disk has project quotas.
 bool limit_layer(nlohmann::json& container, const nlohmann::json& info, uint64_t limit, uint64_t image_size);
 
 class DiskWatch {
@@ -32,7 +32,7 @@ class DiskWatch {
   DiskWatch(docker::Engine& engine, const Job& job, std::vector<std::string> directories, nlohmann::json labels);
   // Returns why the agent must be stopped, or an empty string. Must be called often while the agent runs. Does not
   // block.
-  std::string look();
+  std::string check();
   // Waits for a count that is under way. Blocks for a minute at most.
   void end();
 

@@ -18,10 +18,10 @@ using nlohmann::json;
 
 constexpr uint64_t kGiB = 1ull << 30;
 
-// A disk that is so full, and that has plenty of room.
+// Returns the state of a disk with so many bytes taken, and with plenty of free space.
 DiskState taken(uint64_t bytes) { return {bytes, 1000 * kGiB}; }
 
-TEST(DiskTrigger, CountsWhenTheDiskHasLostWhatTheAgentMayStillWrite) {
+TEST(DiskTrigger, IsDueWhenTheDiskHasLostWhatTheAgentMayStillWrite) {
   DiskTrigger::Time now{};
   DiskTrigger trigger(10 * kGiB, taken(50 * kGiB), now);
   EXPECT_FALSE(trigger.is_due(taken(59 * kGiB), now));
@@ -31,13 +31,13 @@ TEST(DiskTrigger, CountsWhenTheDiskHasLostWhatTheAgentMayStillWrite) {
   EXPECT_TRUE(trigger.is_due(taken(66 * kGiB), now + 10s));
 }
 
-TEST(DiskTrigger, WhatTheAgentWroteBeforeTheFirstLookCounts) {
+TEST(DiskTrigger, FilesFromBeforeTheFirstCheckCount) {
   DiskTrigger::Time now{};
   DiskTrigger trigger(10 * kGiB, taken(50 * kGiB), now);
   EXPECT_TRUE(trigger.is_due(taken(60 * kGiB), now));
 }
 
-TEST(DiskTrigger, WhatOthersDeleteDoesNotMakeUpForIt) {
+TEST(DiskTrigger, FilesDeletedByOthersDoNotHideTheAgents) {
   DiskTrigger::Time now{};
   DiskTrigger trigger(10 * kGiB, taken(100 * kGiB), now);
   EXPECT_FALSE(trigger.is_due(taken(50 * kGiB), now));
@@ -55,7 +55,7 @@ TEST(DiskTrigger, CountingTakesASmallPartOfTheTime) {
   EXPECT_FALSE(trigger.is_due(taken(30 * kGiB), now + 60s)) << "at its limit, but the disk has not changed";
 }
 
-TEST(DiskTrigger, ASmallLimitHolds) {
+TEST(DiskTrigger, ASmallLimitIsEnforced) {
   DiskTrigger::Time now{};
   DiskTrigger trigger(8 << 20, taken(0), now);
   EXPECT_FALSE(trigger.is_due(taken(4 << 20), now));
@@ -71,7 +71,7 @@ TEST(DiskTrigger, AfterAFailureItIsDueAgain) {
   EXPECT_TRUE(trigger.is_due(taken(20 * kGiB), now + 2s));
 }
 
-TEST(DiskTrigger, AnEngineElsewhereIsCountedEveryMinute) {
+TEST(DiskTrigger, WithoutALocalDiskACountIsDueEveryMinute) {
   DiskTrigger::Time now{};
   DiskTrigger trigger(10 * kGiB, std::nullopt, now);
   EXPECT_FALSE(trigger.is_due(std::nullopt, now + 59s));
@@ -81,7 +81,7 @@ TEST(DiskTrigger, AnEngineElsewhereIsCountedEveryMinute) {
   EXPECT_TRUE(trigger.is_due(std::nullopt, now + 120s));
 }
 
-TEST(DiskTrigger, AFullDiskThatLostTheLimitIsNotFilledUp) {
+TEST(DiskTrigger, AnAlmostFullDiskThatLostTheLimitStopsTheAgent) {
   DiskTrigger::Time now{};
   DiskTrigger trigger(10 * kGiB, taken(50 * kGiB), now);
   EXPECT_FALSE(trigger.is_disk_almost_full(DiskState{61 * kGiB, kGiB}));
@@ -89,7 +89,7 @@ TEST(DiskTrigger, AFullDiskThatLostTheLimitIsNotFilledUp) {
   EXPECT_FALSE(trigger.is_disk_almost_full(DiskState{59 * kGiB, 100 << 20})) << "it was almost full before";
 }
 
-TEST(DiskWatch, ReadsAndWritesWhatPeopleAndEnginesDo) {
+TEST(DiskWatch, ParsesTimesAndFormatsSizes) {
   EXPECT_EQ(in_units(20 * kGiB), "20 GiB");
   EXPECT_EQ(in_units(kGiB + kGiB / 2), "1.5 GiB");
   EXPECT_EQ(in_units(300 << 20), "300 MiB");
@@ -107,7 +107,7 @@ json engine_with(const std::string& driver, const std::string& backing) {
   return {{"Driver", driver}, {"DriverStatus", json::array({json::array({"Backing Filesystem", backing})})}};
 }
 
-TEST(DiskWatch, AStorageOptionIsUsedWhereADriverMayHaveOne) {
+TEST(DiskWatch, AStorageOptionIsUsedIfTheDriverMaySupportIt) {
   auto option = [](const json& info) {
     json container = {{"HostConfig", json::object()}};
     bool limited = limit_layer(container, info, 20 * kGiB, kGiB);
@@ -121,7 +121,7 @@ TEST(DiskWatch, AStorageOptionIsUsedWhereADriverMayHaveOne) {
   EXPECT_EQ(option(json::object()), "");
 }
 
-TEST(DiskWatch, AnEngineOfAnotherKernelHasNoDirectoriesHere) {
+TEST(DiskWatch, AnEngineOnAnotherKernelHasNoLocalDirectories) {
   utsname here{};
   ASSERT_EQ(::uname(&here), 0);
   EXPECT_EQ(directories_of({{"KernelVersion", here.release}, {"DockerRootDir", "/"}}).at(0), "/");
@@ -129,7 +129,7 @@ TEST(DiskWatch, AnEngineOfAnotherKernelHasNoDirectoriesHere) {
   EXPECT_TRUE(directories_of(nullptr).empty());
 }
 
-// An agent on an engine in memory. Its disk has no limit left, so a count is due at once.
+// An agent on an engine in memory. It may write nothing more, so a count is due at once.
 class WatchedAgent : public ::testing::Test {
  protected:
   WatchedAgent() {
@@ -149,7 +149,7 @@ class WatchedAgent : public ::testing::Test {
     job_.plan.resources.disk = 0;
   }
 
-  // Looks until the agent must be stopped, and returns the reason.
+  // Checks until the agent must be stopped, and returns the reason.
   std::string stopped(const std::string& meter_says) {
     docker_.set_program(guard_reference(), [meter_says](docker::FakeProcess& meter) {
       meter.write(meter_says);
@@ -160,7 +160,7 @@ class WatchedAgent : public ::testing::Test {
     std::string why;
     for (auto until = std::chrono::steady_clock::now() + 60s; why.empty() && std::chrono::steady_clock::now() < until;
          std::this_thread::sleep_for(10ms))
-      why = watch.look();
+      why = watch.check();
     watch.end();
     return why;
   }
@@ -184,12 +184,12 @@ TEST_F(WatchedAgent, IsStoppedWhenAForeignContainerHasTheNameOfTheMeter) {
   EXPECT_TRUE(has_meter()) << "it was removed, although it is not ours";
 }
 
-TEST_F(WatchedAgent, IsStoppedWhenWhatItWroteCannotBeCounted) {
+TEST_F(WatchedAgent, IsStoppedWhenCountingFails) {
   std::string why = stopped("{\"bytes\":0,\"complete\":false}\n");
   EXPECT_NE(why.find("cannot be counted"), std::string::npos) << why;
 }
 
-TEST(Meter, HasNoMoreRightsThanItsTaskNeeds) {
+TEST(Meter, HasOnlyTheRightsThatItNeeds) {
   Job job;
   job.plan.session = "s1";
   job.plan.workdir = "/workspace";
@@ -206,7 +206,7 @@ TEST(Meter, HasNoMoreRightsThanItsTaskNeeds) {
   EXPECT_EQ(meter->config["Cmd"], (json{"--measure", "1795867200", "500000000", "/proc/1/root/",
                                         "/proc/1/root/home/agent", "/proc/1/root/workspace"}));
 
-  // With a kernel of its own, a runtime shows nobody its processes.
+  // A runtime with its own kernel does not show its processes to other containers.
   agent["HostConfig"]["Runtime"] = "runsc";
   meter = meter_container(agent, job, json::object());
   ASSERT_TRUE(meter);

@@ -80,7 +80,8 @@ Result<MeterContainer> meter_container(const json& agent, const Job& job, const 
   json host = {{"NetworkMode", "none"},
                {"ReadonlyRootfs", true},
                {"CapDrop", {"ALL"}},
-               // To look into directories that the agent has closed, and at the agent's root and open files.
+               // These allow it to read directories that the agent has closed, and to see the agent's root and open
+               // files.
                {"CapAdd", {"DAC_READ_SEARCH", "SYS_PTRACE"}},
                {"SecurityOpt", {"no-new-privileges", seccomp_option(agent_seccomp())}},
                {"Memory", 128u << 20},

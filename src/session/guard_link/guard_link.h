@@ -1,4 +1,4 @@
-// This file is the supervisor's end of the guard's control channel: JSON lines over the engine's attach stream.
+// Implements the supervisor's end of the guard's control channel: JSON lines over the engine's attach stream.
 #pragma once
 
 #include <string>
@@ -19,8 +19,8 @@ class GuardLink {
   int fd() const { return attached_.fd(); }
   Result<> send(const wire::ToGuard& message);
 
-  // Returns every whole message that one read brings. A decision that says so replaces a line that cannot be decoded.
-  // Blocks if there is nothing to read. Fails with Code::closed if the guard is gone.
+  // Returns every whole message that one read brings. A line that cannot be decoded becomes a decision that says so
+  // (audit_file.h, unreadable()). Blocks if there is nothing to read. Fails with Code::closed if the guard is gone.
   Result<std::vector<wire::FromGuard>> read();
 
   // Blocks until the guard sends Ready. Fails with the guard's own error if it sends one.

@@ -5,7 +5,7 @@
 namespace bottle::session {
 namespace {
 
-TEST(GuardRule, SaysWhereTokensAreRead) {
+TEST(GuardRule, SaysForWhichHostsTokensAreCounted) {
   EXPECT_FALSE(guard_rule({.host = "a.test", .limit = {.requests = 1}}).reads_usage);
   EXPECT_TRUE(guard_rule({.host = "a.test", .limit = {.tokens = 1}}).reads_usage);
   EXPECT_TRUE(guard_rule({.host = "a.test", .limit = {.cost = 0.5}}).reads_usage);

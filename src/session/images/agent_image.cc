@@ -51,7 +51,7 @@ Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, co
   TRY(build_agent_image(engine, image, making));
   auto made = TRY(engine.inspect_image(image.reference));
   // The name now belongs to the new image. The old image is removed. If a session still runs on it, it stays under
-  // another name of bottle's, by which a later `image prune` finds it.
+  // another name, by which a later `image prune` finds it.
   if (!before.empty() && docker::text_of(made, "Id") != before) {
     std::string replaced = replaced_name(image.reference, before);
     if (auto named = engine.tag_image(before, replaced)) (void)engine.remove_image(replaced);

@@ -1,4 +1,4 @@
-// This file provides the image that an agent's container starts from.
+// Provides the image that an agent's container starts from.
 #pragma once
 
 #include <functional>
@@ -19,7 +19,7 @@ namespace bottle::session {
 std::string_view bootstrap_script();
 
 struct Making {
-  const Directories& directories;                    // what the build has on the engine is recorded under these
+  const Directories& directories;                    // where the record of the build's things on the engine is kept
   std::function<void(const std::string&)> progress;  // gets lines for the operator
   bool refresh = false;                              // build even if the image exists
   std::stop_token stop = {};

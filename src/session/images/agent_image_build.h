@@ -1,4 +1,4 @@
-// This file makes the image of an agent on this machine.
+// Makes the image of an agent on this machine.
 #pragma once
 
 #include "base/error.h"

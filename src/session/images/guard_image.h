@@ -1,4 +1,4 @@
-// This file makes the guard's image from the program that `bottle` carries in its own file.
+// Makes the guard's image from the program that `bottle` carries in its own file.
 #pragma once
 
 #include <string>

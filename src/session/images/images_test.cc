@@ -1,4 +1,4 @@
-// These tests look for images on an engine in memory, make them there, and choose the programs in them.
+// Tests finding and making images on an engine in memory, and the choice of the programs in them.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,7 +24,7 @@ class ImagesOfAnEngine : public ::testing::Test {
   Scratch scratch;
 };
 
-TEST_F(ImagesOfAnEngine, TheGuardsImageIsImportedOnceAndHoldsTheProgram) {
+TEST_F(ImagesOfAnEngine, TheGuardsImageIsImportedOnceAndContainsTheProgram) {
   std::string reference = *ensure_guard_image(*engine);
   EXPECT_EQ(*ensure_guard_image(*engine), reference);
   auto world = docker.world();
@@ -46,7 +46,7 @@ TEST_F(ImagesOfAnEngine, AnImageThatIsMissingIsNotBuiltWithoutARecipe) {
   EXPECT_EQ(ensure_agent_image(*engine, image, making).error().code, Code::denied);
 }
 
-TEST_F(ImagesOfAnEngine, OurImagesAreListedWithWhatUsesThem) {
+TEST_F(ImagesOfAnEngine, OurImagesAreListedWithTheContainersThatUseThem) {
   docker.with_world([](FakeWorld& world) {
     world.add_image("bottle-agent-claude:1",
                     {{"bottle.image", "agent"}, {"bottle.agent", "claude 2"}, {"bottle.package", "p"}});
@@ -66,7 +66,7 @@ TEST_F(ImagesOfAnEngine, OurImagesAreListedWithWhatUsesThem) {
   EXPECT_EQ(image_identities(*engine->images()).size(), 3u);
 }
 
-TEST(Images, BringNoLabelsThatBottleSetsOnSessions) {
+TEST(Images, MustNotHaveLabelsThatBottleSetsOnSessions) {
   auto with = [](const nlohmann::json& labels) {
     return refuse_forged_labels({{"Id", "sha256:1"}, {"Config", {{"Labels", labels}}}}, "some:image").has_value();
   };
@@ -77,7 +77,7 @@ TEST(Images, BringNoLabelsThatBottleSetsOnSessions) {
   EXPECT_TRUE(refuse_forged_labels(nlohmann::json(), "some:image"));
 }
 
-TEST(Images, AreOldWhenTheirAgentsAre) {
+TEST(Images, AreOldIfTheirAgentsAreOld) {
   constexpr int64_t kNow = 1'800'000'000, kDay = 86400;
   auto is_old = [&](int64_t days, bool current, const std::string& package) {
     OwnImage image;
@@ -93,7 +93,7 @@ TEST(Images, AreOldWhenTheirAgentsAre) {
   EXPECT_FALSE(is_old(400, true, "")) << "it holds no agent of npm's, or an older bottle made it";
 }
 
-TEST(Programs, AreThoseOfTheEnginesProcessor) {
+TEST(Programs, MatchTheEnginesProcessor) {
   std::string other = own_architecture() == "x86_64" ? "aarch64" : "x86_64";
   std::string directory = ::testing::TempDir() + "/bottle-" + random_hex(4);
   ASSERT_TRUE(make_directories(directory));
@@ -115,7 +115,7 @@ TEST(Programs, AreThoseOfTheEnginesProcessor) {
 }
 
 // In a directory such as /tmp, another user can put a file beside bottle's.
-TEST(Programs, AreNotThoseOfAnotherUser) {
+TEST(Programs, OfOtherUsersAreRefused) {
   std::string other = own_architecture() == "x86_64" ? "aarch64" : "x86_64";
   std::string directory = ::testing::TempDir() + "/bottle-" + random_hex(4);
   ASSERT_TRUE(make_directories(directory));

@@ -1,4 +1,4 @@
-// This file tells images apart: which of an engine's images bottle made, and which image of another engine is the same.
+// Identifies images: finds those that bottle made on an engine, and the same image on another engine.
 #pragma once
 
 #include <cstdint>

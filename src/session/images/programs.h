@@ -1,4 +1,4 @@
-// This file provides the programs that bottle puts into containers: the guard and the inside helper. They must be built
+// Provides the programs that bottle puts into containers: the guard and the inside helper. They must be built
 // for the engine's processor, which may differ from that of this machine. `bottle` carries both for its own processor.
 // Those for other processors are files in the same directory, such as bottle-guard-aarch64 and bottle-inside-aarch64.
 #pragma once
@@ -21,7 +21,7 @@ std::string_view own_architecture();
 
 // Reads a program that is a file beside this one. Fails with Code::not_found if there is none. Fails with Code::denied
 // if another user than this one, root and the owner of bottle's own file may have written it: in /tmp, for example,
-// everybody can add files.
+// every user can add files.
 Result<std::string> read_program(const std::string& path);
 
 // Returns the bytes of a program, which stay valid. `architecture` may be any of the architecture's names. `directory`

@@ -1,4 +1,4 @@
-// This file is the write-ahead record of what a session creates. A thing's name is on disk before the thing exists, so
+// Implements the write-ahead record of what a session creates. A thing's name is on disk before the thing exists, so
 // that a later process knows what to remove after a crash. Each line is a JSON object, and an incomplete last line is
 // ignored.
 // What a ledger names is removed, stopped and written to. Therefore a ledger is read only from our own state directory
@@ -38,9 +38,9 @@ extern const char* const kUnborn;
 
 class Ledger {
  public:
-  // Creates `directory` (mode 0700) and the ledger in it, with the owner as its first record. Other processes see all
-  // of that or nothing. Fails with Code::conflict if there is a session of that name, and with Code::denied if others
-  // can write to the place, so that the ledger could not be read again.
+  // Creates `directory` (mode 0700) and the ledger in it, with the owner as its first record. Other processes see
+  // either all of that or nothing. Fails with Code::conflict if there is a session of that name, and with Code::denied
+  // if others can write to the place, so that the ledger could not be read again.
   static Result<Ledger> create(const std::string& directory, const Owner& owner);
 
   // Takes over the ledger of a session whose owner died. Fails with Code::conflict if another process owns it.

@@ -1,5 +1,4 @@
-// Although this user wrote the ledger, all of it is checked: whatever it contains, the parser returns only things that
-// a session of its name makes.
+// Checks that the parser returns only things that a session of the ledger's name makes, whatever the ledger contains.
 #include <cstdlib>
 
 #include "base/ids.h"

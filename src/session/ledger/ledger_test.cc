@@ -1,4 +1,4 @@
-// These tests check which contents of a ledger are accepted.
+// Checks which contents of a ledger are accepted.
 #include "session/ledger/ledger.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 namespace bottle::session {
 namespace {
 
-TEST(Ledger, SurvivesATornLastLineAndKeepsOrder) {
+TEST(Ledger, IgnoresAnIncompleteLastLineAndKeepsTheOrder) {
   Scratch scratch;
   std::string dir = scratch.directories.sessions + "/x1";
   {
@@ -33,7 +33,7 @@ TEST(Ledger, SurvivesATornLastLineAndKeepsOrder) {
   EXPECT_FALSE(Ledger::create(dir, Owner::self()));  // a session has only one ledger
 }
 
-TEST(Ledger, KnowsWhatThereIsToBringHomeUntilItIsHome) {
+TEST(Ledger, RecordsTheWorkUntilItIsHome) {
   Scratch scratch;
   std::string dir = scratch.directories.sessions + "/x1";
   auto ledger = Ledger::create(dir, Owner::self());
@@ -52,7 +52,7 @@ TEST(Ledger, KnowsWhatThereIsToBringHomeUntilItIsHome) {
   EXPECT_EQ(view->exit, 7);
 }
 
-TEST(Ledger, NamesOnlyWhatASessionOfItsNameMakes) {
+TEST(Ledger, MayNameOnlyWhatASessionOfItsNameMakes) {
   Scratch scratch;
   std::string directory = scratch.directories.sessions + "/x1", results = scratch.directories.results + "/x1";
   auto reads = [&](const std::string& record) {
@@ -111,7 +111,7 @@ TEST(Ledger, NamesOnlyWhatASessionOfItsNameMakes) {
     EXPECT_FALSE(reads(bad)) << bad;
 }
 
-TEST(Ledger, IsReadOnlyWhereNobodyElseCanHaveWrittenIt) {
+TEST(Ledger, IsRefusedIfOthersCanHaveWrittenIt) {
   Scratch scratch;
   std::string directory = scratch.dead("x1", {kMakes});
   auto code = [&](const std::string& session = "x1") {

@@ -1,4 +1,4 @@
-// This file reads and checks ledgers; see ledger.h.
+// Reads and checks ledgers; see ledger.h.
 #include <unistd.h>
 
 #include <algorithm>

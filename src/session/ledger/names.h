@@ -1,4 +1,4 @@
-// This file defines the names and labels of everything that a session makes.
+// Defines the names and labels of everything that a session makes.
 #pragma once
 
 #include <algorithm>
@@ -42,8 +42,8 @@ struct Names {
 };
 
 // Returns the labels for everything that a session makes. All of them are always set, so that labels from an image have
-// no effect. They tell others who owns a thing. For bottle they prove nothing unless one of its ledgers names the thing
-// too. `ledger` is the session's directory.
+// no effect. They tell other programs which session owns a thing. bottle trusts them only if one of its ledgers names
+// the thing too. `ledger` is the session's directory.
 inline nlohmann::json labels(const std::string& session, const Owner& owner, const std::string& ledger,
                              const std::string& role) {
   return {{"bottle.session", session},

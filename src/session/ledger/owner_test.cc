@@ -13,7 +13,7 @@
 namespace bottle::session {
 namespace {
 
-TEST(Owner, IsDeadOnlyWhenItsLastThreadIs) {
+TEST(Owner, IsAliveUntilItsLastThreadHasEnded) {
   if (!can_be_far_side()) GTEST_SKIP() << "POSIX does not tell about threads";
   pid_t child = ::fork();
   if (child == 0) {

@@ -1,4 +1,4 @@
-// This file has what the tests of ledgers share.
+// Provides what the tests of ledgers share.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// This file removes what a ledger names, in reverse order. Every step is idempotent.
+// Removes what a ledger names, in reverse order. Every step is idempotent.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// This file changes the policy while the agent works. The running guard gets a new configuration, which applies from
+// Changes the policy while the agent works. The running guard gets a new configuration, which applies from
 // the next request on.
 #pragma once
 

@@ -13,7 +13,7 @@ wire::PolicyChange allow(const std::string& id, manifest::AllowRule rule) {
 const wire::PolicyChanged& changed(const wire::Event& event) { return std::get<wire::PolicyChanged>(event); }
 wire::PolicyChange deny(const std::string& host) { return {.id = "2", .deny = host}; }
 
-// A policy whose guard takes every configuration while it is up.
+// A policy whose guard accepts every configuration while it is up.
 class ChangedPolicy : public ::testing::Test {
  protected:
   wire::GuardConfig config;
@@ -29,7 +29,7 @@ class ChangedPolicy : public ::testing::Test {
                     [this](const wire::Event& event) { told.push_back(event); }};
 };
 
-TEST(LivePolicy, AddsTakesBackAndForbids) {
+TEST(LivePolicy, AddsRevokesAndForbids) {
   std::vector<wire::GuardRule> rules = {{.host = "a.example.org"}};
   rules = *changed_rules(rules, allow("1", {.host = "New.Example.org", .ports = {8443}}));
   ASSERT_EQ(rules.size(), 2u);
@@ -46,7 +46,7 @@ TEST(LivePolicy, AddsTakesBackAndForbids) {
     EXPECT_FALSE(changed_rules(rules, bad)) << bad.allow.value_or(manifest::AllowRule()).host;
 }
 
-TEST_F(ChangedPolicy, WhatTheGuardRefusesIsTakenBack) {
+TEST_F(ChangedPolicy, ChangesThatTheGuardRefusesAreUndone) {
   policy.request(allow("1", {.host = "a.example.org"}));
   policy.request(deny("b.example.org"));
   ASSERT_EQ(sent.size(), 2u);
@@ -74,7 +74,7 @@ TEST_F(ChangedPolicy, LetsACredentialLeaveByItsFingerprint) {
   EXPECT_EQ(sent.size(), 1u) << "the guard never gets a value as an exception";
 }
 
-TEST_F(ChangedPolicy, WithoutARecordTheGuardIsToldToLetNothingThrough) {
+TEST_F(ChangedPolicy, WithoutARecordTheGuardMustRefuseEverything) {
   policy.set_unrecorded("");
   EXPECT_TRUE(sent.empty());
   policy.request(allow("1", {.host = "a.example.org"}));
@@ -84,7 +84,7 @@ TEST_F(ChangedPolicy, WithoutARecordTheGuardIsToldToLetNothingThrough) {
   EXPECT_EQ(sent[1].unrecorded, "the disk is full");
   ASSERT_EQ(told.size(), 1u);
   EXPECT_TRUE(std::holds_alternative<wire::RecordFull>(told[0]));
-  // Both are undone if the guard refuses the first, and this one must not be lost.
+  // If the guard refuses the first change, both are undone, and this one must be applied again.
   policy.refused("no");
   policy.set_unrecorded("the disk is full");
   EXPECT_EQ(sent.back().unrecorded, "the disk is full");
@@ -95,7 +95,7 @@ TEST_F(ChangedPolicy, WithoutARecordTheGuardIsToldToLetNothingThrough) {
   EXPECT_TRUE(std::holds_alternative<wire::RecordBack>(told.back()));
 }
 
-TEST_F(ChangedPolicy, AnotherBrokersRootIsTrustedOnceAndTakenBackWhereItIsRefused) {
+TEST_F(ChangedPolicy, TheRootOfAnotherBrokerIsAddedOnceAndRemovedIfRefused) {
   config.egress.extra_ca = "FIRST";
   const auto before = config;
   policy.trust("");

@@ -1,4 +1,4 @@
-// Changing limits while the agent works.
+// Tests changes of limits while the agent works.
 #include <gtest/gtest.h>
 
 #include "session/policy/policy_change.h"
@@ -24,7 +24,7 @@ TEST(ChangedLimits, ChangeTheRulesOfAHostOrTheSession) {
   EXPECT_EQ(changed->allow, egress.allow);
 }
 
-TEST(ChangedLimits, AWiderPatternReachesTheNarrowerRulesOfABroker) {
+TEST(ChangedLimits, AWiderPatternChangesTheNarrowerRulesOfABroker) {
   wire::GuardEgress egress;
   egress.allow = {{.host = "b.a.test", .limit = {{5}}}, {.host = "c.test", .limit = {{5}}}};
   auto changed = changed_limits(egress, {.host = "*.a.test", .requests = 10});
@@ -33,7 +33,7 @@ TEST(ChangedLimits, AWiderPatternReachesTheNarrowerRulesOfABroker) {
   EXPECT_EQ(changed->allow[1].limit.of(Quantity::requests), 5u);
 }
 
-TEST(ChangedLimits, RefuseWhatTheGuardCouldNotDo) {
+TEST(ChangedLimits, AreRefusedIfTheGuardWouldRefuseThem) {
   wire::GuardEgress egress;
   egress.allow = {{.host = "a.test"}, {.host = "b.test", .deny = true}};
   EXPECT_FALSE(changed_limits(egress, {.host = "other.test", .requests = 1}));

@@ -15,7 +15,7 @@ void join(wire::HostUsage& to, const wire::HostUsage& from) {
   to.cost += from.cost;
 }
 
-// Returns the hosts, of which those beyond `most` are one entry.
+// Returns the usage of the hosts, with all hosts beyond `most` as one entry.
 std::vector<wire::HostUsage> at_most(size_t most, const std::map<std::string, wire::HostUsage>& hosts) {
   std::vector<wire::HostUsage> list;
   wire::HostUsage others{.host = wire::kOtherHosts, .names = 0};

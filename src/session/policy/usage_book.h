@@ -1,4 +1,4 @@
-// This file keeps what a session has used, as its guard reports it, so that it outlives the guard. The next guard
+// Keeps what a session has used, as its guard reports it, so that it outlives the guard. The next guard
 // continues from it, and the operator sees it.
 #pragma once
 
@@ -13,13 +13,13 @@ namespace bottle::session {
 
 class UsageBook {
  public:
-  // Takes what the guard said last of each host. Takes no hosts beyond kMostKept. A guard never names so many, unless
-  // it is hostile: the agent chooses what it reads.
+  // Keeps the latest totals of each host. Ignores hosts beyond kMostKept, which only a hostile guard would send; the
+  // agent chooses what the guard reads.
   void take(const wire::Usage& usage);
-  // Returns all of it for the next guard. Hosts beyond kMost are not told apart.
+  // Returns everything for the next guard. Hosts beyond kMost become one entry.
   std::vector<wire::HostUsage> all() const;
   // Returns the hosts for the operator, those of models first and then by the number of requests. Hosts beyond
-  // kMostShown are not told apart.
+  // kMostShown become one entry.
   std::vector<wire::HostUse> shown() const;
 
   static constexpr size_t kMostKept = 16'384, kMost = 4900, kMostShown = 300;

@@ -7,7 +7,7 @@ namespace {
 
 using wire::HostUsage;
 
-TEST(UsageBook, KeepsWhatWasSaidLastAndShowsModelsFirst) {
+TEST(UsageBook, KeepsTheLatestTotalsAndShowsModelsFirst) {
   UsageBook book;
   book.take({{{"a.test", 1, 50, 9, 0, 0, 0}, {"model.test", 1, 2, 9, 100, 10, 1'500'000}}});
   book.take({{{"a.test", 1, 51, 10, 0, 0, 0}}});
@@ -19,7 +19,7 @@ TEST(UsageBook, KeepsWhatWasSaidLastAndShowsModelsFirst) {
   EXPECT_EQ(book.all()[1], (HostUsage{"a.test", 1, 51, 10, 0, 0, 0}));
 }
 
-TEST(UsageBook, LosesNoCountOfTheHostsBeyondItsBounds) {
+TEST(UsageBook, LosesNoCountOfHostsBeyondItsLimits) {
   UsageBook book;
   book.take({{{wire::kOtherHosts, 7, 7, 0, 0, 0, 0}}});
   for (size_t i = 0; i < UsageBook::kMost + 100; ++i) book.take({{{std::to_string(i), 1, 1, 2, 0, 0, 0}}});
@@ -34,7 +34,7 @@ TEST(UsageBook, LosesNoCountOfTheHostsBeyondItsBounds) {
   EXPECT_EQ(book.shown().back().host, wire::kOtherHosts);
 }
 
-TEST(UsageBook, IsBoundedWhateverAGuardSays) {
+TEST(UsageBook, HasALimitWhateverAGuardSends) {
   UsageBook book;
   for (size_t i = 0; i < UsageBook::kMostKept + 100; ++i) book.take({{{std::to_string(i), 1, 1, 2, 0, 0, 0}}});
   book.take({{{"0", 1, 6, 2, 0, 0, 0}}});

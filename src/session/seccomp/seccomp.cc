@@ -64,7 +64,7 @@ constexpr std::string_view kSockets[] = {
     "accept",   "accept4",  "bind",    "connect",  "getpeername", "getsockname", "getsockopt", "listen",
     "recvfrom", "recvmmsg", "recvmsg", "sendmmsg", "sendmsg",     "sendto",      "setsockopt", "shutdown"};
 
-// These calls look at files. Every program makes them when it starts.
+// These calls inspect files. Every program makes them when it starts.
 constexpr std::string_view kLooking[] = {"access",     "faccessat", "faccessat2", "fstat",   "fstatfs",
                                          "getcwd",     "getdents",  "getdents64", "lseek",   "lstat",
                                          "newfstatat", "open",      "openat",     "openat2", "readlink",

@@ -1,4 +1,4 @@
-// This file defines the system calls that the agent and the guard may make (docs/decisions/010-system-calls.md). The
+// Defines the system calls that the agent and the guard may make (docs/decisions/010-system-calls.md). The
 // lists were written from syscalls(2), the kernel's documentation and the description of Docker's default profile
 // (docs.docker.com/engine/security/seccomp).
 #pragma once

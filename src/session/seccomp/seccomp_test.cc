@@ -31,7 +31,7 @@ std::set<uint64_t> families(const json& profile, const std::string& call) {
   return all;
 }
 
-TEST(Seccomp, WhatIsNotNamedIsDenied) {
+TEST(Seccomp, CallsThatAreNotNamedAreDenied) {
   for (const auto& profile : {agent_seccomp(), guard_seccomp()}) {
     EXPECT_EQ(profile["defaultAction"], "SCMP_ACT_ERRNO");
     for (const auto& machine : profile["archMap"]) EXPECT_TRUE(machine["subArchitectures"].empty());
@@ -95,14 +95,14 @@ bool allows_socket(const json& profile, uint64_t family, uint64_t type, uint64_t
   return false;
 }
 
-TEST(Seccomp, SocketsAreOfKnownFamilies) {
+TEST(Seccomp, OnlyKnownSocketFamiliesAreAllowed) {
   using Set = std::set<uint64_t>;
   EXPECT_EQ(families(agent_seccomp(), "socket"), (Set{AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}));
   EXPECT_EQ(families(guard_seccomp(), "socket"), (Set{AF_UNIX, AF_INET, AF_INET6}));
   EXPECT_EQ(families(agent_seccomp(), "socketpair"), Set{AF_UNIX});
 }
 
-TEST(Seccomp, SocketsAreOfKnownProtocols) {
+TEST(Seccomp, OnlyKnownProtocolsAreAllowed) {
   auto agent = agent_seccomp();
   for (uint64_t family : {AF_INET, AF_INET6}) {
     EXPECT_TRUE(allows_socket(agent, family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -121,7 +121,7 @@ TEST(Seccomp, SocketsAreOfKnownProtocols) {
   EXPECT_FALSE(allows_socket(agent, AF_VSOCK, SOCK_STREAM, 0));
 }
 
-TEST(Seccomp, ProcessesWithoutNamespaces) {
+TEST(Seccomp, ProcessesAreAllowedButNoNamespaces) {
   for (const auto& profile : {agent_seccomp(), guard_seccomp()}) {
     auto rules = rules_for(profile, "clone");
     ASSERT_EQ(rules.size(), 1u);
@@ -130,7 +130,7 @@ TEST(Seccomp, ProcessesWithoutNamespaces) {
   }
 }
 
-TEST(Seccomp, TheGuardHasLess) {
+TEST(Seccomp, TheGuardMayMakeFewerCalls) {
   auto names = [](const json& profile) {
     std::multiset<std::string> all;
     for (const auto& rule : profile["syscalls"])

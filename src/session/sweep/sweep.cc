@@ -22,7 +22,7 @@
 namespace bottle::session {
 namespace {
 
-constexpr int kGraveSeconds = 60;             // longer than a working engine needs for a request
+constexpr int kGraveSeconds = 60;             // in seconds; longer than a working engine needs for a request
 constexpr int kForgottenSeconds = 7 * 86400;  // an engine that has not answered for so long no longer exists
 
 std::vector<std::string> names_in(const std::string& directory) {
@@ -120,8 +120,8 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
   ::rmdir((directories.results + "/" + orphan.session).c_str());  // empty if the agent never ran
 }
 
-// Looks again at a session that was swept when it was not certain that everything had been found. Returns true if there
-// was something more.
+// Checks again a session that was swept when it was not certain that everything had been found. Returns true if there
+// was more.
 bool visit_grave(const Orphan& orphan, docker::Engine& engine, Receipt& receipt) {
   bool due = age_of(orphan.grave + "/ledger") > kGraveSeconds;
   Belongings what{orphan.session, orphan.owner, orphan.things};
@@ -138,7 +138,7 @@ bool visit_grave(const Orphan& orphan, docker::Engine& engine, Receipt& receipt)
 }
 
 // Removes a directory with a temporary name if the start that made it is dead.
-void look_at_unborn(const std::string& directory) {
+void remove_if_dead(const std::string& directory) {
   auto opened = open_own_directory(directory);
   auto text = opened ? read_own_file(*opened, directory, "ledger", 1 << 16) : fail(Code::not_found, "");
   auto first = text ? wire::decode<LedgerRecord>(text->substr(0, text->find('\n')), wire::From::ours)
@@ -151,7 +151,8 @@ void look_at_unborn(const std::string& directory) {
 // dead, another sweep may have brought the work home and kept the ledger, and a new session may have the name by now.
 std::optional<Orphan> as_it_is_now(const Directories& directories, const Orphan& found) {
   auto view = found.grave.empty() ? read_ledger(directories, found.session) : read_grave(directories, found.session);
-  if (!view || view->owner.alive() || view->remote) return std::nullopt;  // a ledger with a fault is told of next time
+  if (!view || view->owner.alive() || view->remote)
+    return std::nullopt;  // the next sweep reports a ledger with a fault
   return Orphan{.session = found.session,
                 .owner = view->owner,
                 .things = view->things,
@@ -179,7 +180,7 @@ std::optional<Orphan> without_view(const std::string& session, const std::string
 void find_dead(const Directories& directories, std::set<std::string>& known, std::vector<Orphan>& orphans) {
   for (const auto& name : names_in(directories.sessions)) {
     std::string directory = directories.sessions + "/" + name;
-    if (name.starts_with(kUnborn)) look_at_unborn(directory);
+    if (name.starts_with(kUnborn)) remove_if_dead(directory);
     if (name.starts_with(".")) continue;
     known.insert(name);
     auto view = read_ledger(directories, name);
@@ -196,7 +197,7 @@ void find_dead(const Directories& directories, std::set<std::string>& known, std
 void find_graves(const Directories& directories, std::set<std::string>& known, std::vector<Orphan>& orphans) {
   for (const auto& name : names_in(graves_in(directories))) {
     std::string grave = graves_in(directories) + "/" + name;
-    if (name.starts_with(kUnborn)) look_at_unborn(grave);
+    if (name.starts_with(kUnborn)) remove_if_dead(grave);
     if (name.starts_with(".")) continue;
     auto view = read_grave(directories, name);
     if (!view) {

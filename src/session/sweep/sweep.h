@@ -1,5 +1,5 @@
-// This file sweeps: it finds dead owners' sessions by our ledgers, brings their work home and removes what they left.
-// unrecorded.h handles things without a ledger.
+// Sweeps dead sessions: finds them by our ledgers, brings their work home and removes what they left. unrecorded.h
+// handles things without a ledger.
 #pragma once
 
 #include <optional>
@@ -26,7 +26,7 @@ struct Orphan {
   std::optional<Error> refused;  // why its ledger is not accepted; then nothing else is known and nothing is done
 };
 
-// Finds sessions by the ledgers under `directories` only, because an image may have any of the labels.
+// Finds sessions only by the ledgers under `directories`, because an image may have any of the labels.
 std::vector<Orphan> find_orphans(const Directories& directories);
 
 struct Swept {
@@ -34,7 +34,7 @@ struct Swept {
   std::optional<wire::Back> back;  // what was brought home; empty if there was nothing
 };
 
-// The explanation for a session that ended this way.
+// The explanation for a session whose supervisor died.
 constexpr const char* kSupervisorDied = "the session's supervisor died, and the agent was stopped";
 
 // Brings home the work of the orphans and tears them down. If an orphan's engine does not answer, or its work cannot be

@@ -1,4 +1,4 @@
-// These tests check what a sweep does because of a ledger.
+// Checks what a sweep does because of a ledger.
 #include "session/sweep/sweep.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@
 namespace bottle::session {
 namespace {
 
-TEST(Sweep, LeavesAStartThatIsBeingBornAndRemovesOneThatDiedAtIt) {
+TEST(Sweep, LeavesAStartInProgressAndRemovesOneThatDied) {
   Scratch scratch;
   const Directories& directories = scratch.directories;
   auto unborn = [&](const std::string& name) { return directories.sessions + "/" + kUnborn + name; };
@@ -29,7 +29,7 @@ TEST(Sweep, LeavesAStartThatIsBeingBornAndRemovesOneThatDiedAtIt) {
   EXPECT_NE(::access(unborn("dead").c_str(), F_OK), 0);
 }
 
-TEST(Sweep, WhatIsNotFinalIsRememberedInAGrave) {
+TEST(Sweep, AReceiptThatIsNotFinalLeavesAGrave) {
   Scratch scratch;
   const Directories& directories = scratch.directories;
   std::string directory = directories.sessions + "/x1";
@@ -54,7 +54,7 @@ TEST(Sweep, WhatIsNotFinalIsRememberedInAGrave) {
   EXPECT_EQ(find_orphans(directories).size(), 1u);
 }
 
-TEST(Sweep, WhatIsNotBelievedIsToldAndLeftAlone) {
+TEST(Sweep, ALedgerThatIsNotAcceptedIsReportedAndLeftAlone) {
   Scratch scratch;
   std::string forged = scratch.dead("x1", {R"({"make":[{"kind":"volume","name":"precious"}]})"}),
               grave = scratch.dead("x2", {R"({"make":[{"kind":"volume","name":"precious"}]})"}, "graves"),
@@ -81,7 +81,7 @@ TEST(Sweep, WhatIsNotBelievedIsToldAndLeftAlone) {
     EXPECT_TRUE(std::filesystem::exists(path)) << path;
 }
 
-TEST(Sweep, WhatTheOwnerWroteBeforeItDiedIsReadAgain) {
+TEST(Sweep, RecordsThatTheOwnerWroteBeforeItDiedAreRead) {
   Scratch scratch;
   std::string directory = scratch.dead("x1", {R"({"engine":"/nonexistent/engine.sock"})"});
   auto orphans = find_orphans(scratch.directories);

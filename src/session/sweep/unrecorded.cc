@@ -24,7 +24,7 @@ bool is_recorded(const Directories& directories, const std::string& session, con
   return false;
 }
 
-// Saves the agent's workspace as an archive, in a results directory that holds nothing else.
+// Saves the agent's workspace as an archive, in a new results directory.
 std::optional<wire::Back> save_work(const Directories& directories, docker::Engine& engine, const Belongings& what,
                                     const std::function<void(const std::string&)>& tell) {
   Names names(what.session);

@@ -1,4 +1,4 @@
-// This file handles things on the engine that have the labels of a session although none of our ledgers names them. The
+// Handles things on the engine that have the labels of a session although none of our ledgers names them. The
 // operator's state directory may be lost, or the things may belong to someone else, because an image or a compose file
 // can have any label. bottle only reports them, and removes them if the operator, who has seen the names, asks for it.
 #pragma once

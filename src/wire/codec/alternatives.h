@@ -12,7 +12,7 @@
 namespace bottle::wire {
 
 namespace detail {
-// Returns false if no alternative has that word.
+// Makes `message` the alternative with that word. Returns false if no alternative has it.
 template <class... Each>
 bool become(std::variant<Each...>& message, std::string_view word) {
   return ((word == Each::kType && (message.template emplace<Each>(), true)) || ...);
@@ -29,7 +29,7 @@ std::vector<std::string_view> type_words() {
   return detail::words_of(static_cast<const Variant*>(nullptr));
 }
 
-// Alternatives that have no fields.
+// Serves alternatives that have no fields.
 template <class T>
   requires std::is_empty_v<T>
 void fields(Object&, T&) {}

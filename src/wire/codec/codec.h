@@ -19,7 +19,7 @@ struct Kind {
   const char* name;
   size_t most;  // in bytes
 };
-// A type that cannot have these members specializes this.
+// Holds the name and limit of a message type. Specialize it for a type that cannot have these members.
 template <class T>
 inline constexpr Kind kKind = {T::kName, T::kMost};
 

@@ -1,4 +1,4 @@
-// The state of an Object. It is for the codec's own files, which include the JSON library.
+// Defines the state of a Document, for the codec's own files, which include the JSON library.
 #pragma once
 
 #include <optional>
@@ -16,7 +16,7 @@ struct Document::State {
   bool reading;
   nlohmann::json json = nlohmann::json::object();
   std::optional<std::string> error = {};  // the first error, such as "remote.far.port is missing"
-  Code code = Code::protocol;             // code of a reading error
+  Code code = Code::protocol;             // the code of that error when reading
 };
 
 }  // namespace bottle::wire

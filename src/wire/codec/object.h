@@ -29,7 +29,7 @@ namespace bottle::wire {
 
 // Who wrote a message that is being read.
 enum class From {
-  ours,     // another process of the operator's
+  ours,     // another process of the operator
   foreign,  // a remote machine or a container: text for people becomes one line that has no effect on a terminal
             // (base/text/line.h), and no other text may have control characters
 };
@@ -125,8 +125,8 @@ class Object {
   // Reads or writes the version of the message. Refuses another version, with both numbers in the error, whatever else
   // is in the message.
   void version(const char* key, unsigned ours);
-  // Ignores unknown keys: a later version may have written the record to the disk.
-  void passes_over_unknown_keys() { is_open_ = true; }
+  // Ignores unknown keys. This is for records on disk, which a later version may have written.
+  void ignore_unknown_keys() { is_open_ = true; }
   // Reports that fields() found a value that makes no sense.
   void refuse(const char* key, const std::string& what);
 

@@ -64,7 +64,7 @@ Result<> send_bytes(int fd, std::string_view rest) {
   int patience_ms = 5000;
   while (!rest.empty()) {
     ssize_t n = ::send(fd, rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n < 0 && errno == ENOTSOCK) {  // a pipe to ssh, which fills up when the connection stalls
+    if (n < 0 && errno == ENOTSOCK) {  // it is a pipe to ssh, which fills up when the connection stalls
       patience_ms = 30000;
       n = ::write(fd, rest.data(), rest.size());
     }

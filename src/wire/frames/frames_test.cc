@@ -5,7 +5,7 @@
 namespace bottle::session {
 namespace {
 
-TEST(Frames, ArriveWholeHoweverTheyWereCut) {
+TEST(Frames, ArriveWholeHoweverTheInputIsCut) {
   std::string wire = encode(FrameType::output, "hello") + encode(FrameType::result, "");
   FrameReader reader;
   int frames = 0;
@@ -18,7 +18,7 @@ TEST(Frames, ArriveWholeHoweverTheyWereCut) {
   EXPECT_EQ(reader.next().error().code, Code::limit);
 }
 
-TEST(Frames, WhatIsReadAsJsonMayBeShorterThanOutput) {
+TEST(Frames, JsonFramesHaveASmallerLimitThanOutput) {
   FrameReader reader(1000);
   reader.feed(encode(FrameType::output, std::string(2000, 'o')) + encode(FrameType::event, std::string(1000, ' ')) +
               encode(FrameType::event, std::string(1001, ' ')));

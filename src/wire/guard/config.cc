@@ -5,7 +5,7 @@ namespace {
 
 constexpr size_t kPem = kLongText;
 
-// A field that a configuration may lack.
+// Reads or writes a field that a configuration may lack.
 void texts(Object& o, const char* key, std::vector<std::string>& values) {
   if (o.optional(key, !values.empty())) o.texts(key, values, kMany, kPath);
 }
@@ -39,7 +39,7 @@ static void fields(Object& o, GuardLanRoute& route) {
   flag(o, "tls", route.tls);
 }
 
-// Without places, it goes into headers only.
+// If `in` is missing, the secret goes into headers only.
 static void fields(Object& o, GuardSecret& secret) {
   o.text("name", secret.name, kName);
   if (o.optional("value", !secret.value.empty())) o.text("value", secret.value, kValue);

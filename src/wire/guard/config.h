@@ -1,5 +1,5 @@
-// What a guard is told to do: the `config` of its `configure` message, and the file of a guard that stands alone
-// (ARCHITECTURE.md, "The guard's control channel"). This is what was asked for; guard/core/config.h has it compiled.
+// Defines a guard's configuration: the `config` of its `configure` message, and the file of a guard that runs alone
+// (ARCHITECTURE.md, "The guard's control channel"). guard/core/config.h compiles it.
 #pragma once
 
 #include <cstdint>
@@ -13,23 +13,23 @@
 
 namespace bottle::wire {
 
-// What a host may be used for, or that it may not be used at all.
+// Says what requests to a host are allowed, or denies the host.
 struct GuardRule {
   std::string host;  // a name or a pattern
   std::vector<uint16_t> ports;
-  std::vector<std::string> methods, paths;  // empty: all
+  std::vector<std::string> methods, paths;  // empty means all
   bool inspect = false;
   bool deny = false;
   std::string on_secret = {};     // block | redact | warn, for this host; if empty, the general setting applies
-  std::string on_injection = {};  // block | warn; likewise
+  std::string on_injection = {};  // block | warn; if empty, the general setting applies
   GuardLimit limit = {};          // for all hosts of this rule together
   bool reads_usage = false;       // whether the host's answers say how many tokens of a model they cost
   bool operator==(const GuardRule&) const = default;
 };
 
-// A service of the local network under a name of the bottle's own.
+// A service of the operator's network, under the name that it has in the bottle.
 struct GuardLanRoute {
-  std::string name, to;  // to: ip:port
+  std::string name, to;  // `to` is ip:port
   std::vector<std::string> methods, paths;
   bool tls = false;
   bool operator==(const GuardLanRoute&) const = default;
@@ -37,17 +37,17 @@ struct GuardLanRoute {
 
 struct GuardSecret {
   std::string name;
-  std::string value;     // empty: a broker has it,
-  bool relayed = false;  // and this guard only passes the placeholder on
+  std::string value;     // empty if a broker has the value,
+  bool relayed = false;  // and this guard only passes on the placeholder
   std::string placeholder;
   std::vector<std::string> hosts;
   std::string header;                        // "Authorization: Bearer {}"
   std::vector<std::string> in = {"header"};  // header | query | body
-  std::vector<std::string> beside = {};      // headers with credentials of the agent's own that may go with it
+  std::vector<std::string> beside = {};  // headers in which the agent may send its own credentials in the same request
   bool operator==(const GuardSecret&) const = default;
 };
 
-// A value that must not leave, and that the guard puts in nowhere.
+// A value that must not leave the bottle and that the guard never inserts.
 struct GuardKnownSecret {
   std::string name, value;
   bool operator==(const GuardKnownSecret&) const = default;
@@ -78,12 +78,12 @@ struct GuardEgress {
   GuardLimit limit = {};                             // for the session
   std::vector<GuardPrice> prices = {};
   std::map<std::string, std::vector<std::string>> hosts;  // name → its fixed addresses, ip or ip:port
-  std::string parent_proxy;                               // http://host:port; empty: none
-  std::string parent_login;                               // user:password there, as they are; empty: none
-  std::string extra_ca;                                   // PEM
-  std::string resolver;                                   // ip:port; empty: the system's
-  bool http2 = true;                                      // whether inspected connections may speak HTTP/2
-  uint32_t idle_seconds = 3600;                           // a connection that carries nothing so long is closed
+  std::string parent_proxy;                               // http://host:port; empty if there is none
+  std::string parent_login;      // user:password for that proxy, not encoded; empty if there is none
+  std::string extra_ca;          // PEM
+  std::string resolver;          // ip:port; empty means the system's
+  bool http2 = true;             // whether inspected connections may speak HTTP/2
+  uint32_t idle_seconds = 3600;  // a connection that is idle for this long is closed
   bool operator==(const GuardEgress&) const = default;
 };
 
@@ -91,8 +91,8 @@ struct GuardConfig {
   static constexpr const char* kName = "guard's configuration";
   static constexpr size_t kMost = 16 << 20;
   std::vector<std::string> listen;           // ip:port
-  std::string dns;                           // ip:port; empty: no name server
-  std::map<std::string, std::string> names;  // that the name server answers itself, with their addresses
+  std::string dns;                           // ip:port; empty means that the guard serves no names
+  std::map<std::string, std::string> names;  // names that the name server answers itself, with their addresses
   GuardEgress egress;
   std::string ca_bundle;  // PEM of the public roots
   std::vector<GuardSecret> secrets;
@@ -100,11 +100,12 @@ struct GuardConfig {
   GuardOwnRules own_rules = {};
   std::vector<std::string> models;  // hosts of the agent's model
   std::vector<GuardSshHost> ssh;
-  std::vector<std::string> relay;          // hosts that are reached by streams only; "*": all
-  std::vector<std::string> host_networks;  // of the guard's machine, "20.30.41.0/24": names may not lead there
-  std::string unrecorded;                  // why nothing may be let through, or empty
-  std::vector<HostUsage> used = {};        // before this guard started; it looks only at the first
-  bool ssh_agent = false;                  // the owner of the control channel answers for an ssh-agent
+  std::vector<std::string> relay;  // hosts that are reached only by streams; "*" means all
+  std::vector<std::string>
+      host_networks;       // networks of the guard's machine, such as "20.30.41.0/24"; names must not resolve to them
+  std::string unrecorded;  // if not empty, the guard refuses everything, for this reason
+  std::vector<HostUsage> used = {};  // what was used before this guard started; read only from its first configuration
+  bool ssh_agent = false;            // whether the owner of the control channel answers ssh-agent requests
   bool operator==(const GuardConfig&) const = default;
 };
 void fields(Object& o, GuardConfig& config);

@@ -6,7 +6,8 @@ namespace bottle::wire {
 namespace {
 
 constexpr size_t kPem = 256 << 10;
-constexpr size_t kBase64 = 512 << 10;  // more than a side may send: that ends the stream, not the channel
+constexpr size_t kBase64 =
+    512 << 10;  // above what a side may send, so that too much data ends only the stream, not the channel
 
 }  // namespace
 
@@ -35,7 +36,7 @@ static void fields(Object& o, Ready& message) {
   o.text("csr", message.csr, kPem);
 }
 
-// "closed" says the same as a missing request.
+// Writes "closed" if there is no request.
 static void fields(Object& o, AgentRequest& message) {
   o.number("connection", message.connection);
   o.text("request", message.request, kBase64);

@@ -1,5 +1,5 @@
-// What a guard and its owner say to each other, one message a line (ARCHITECTURE.md, "The guard's control channel"),
-// and what of that the two sides of a session on another machine pass on.
+// Defines the messages between a guard and its owner, one per line (ARCHITECTURE.md, "The guard's control channel"),
+// and those of them that the two sides of a remote session exchange.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@
 
 namespace bottle::wire {
 
-// Bytes of a stream that are under way in one direction: neither side sends more before the other has taken some.
+// The most bytes of a stream that may be in flight in one direction. A side sends more only after the other has taken
+// some.
 inline constexpr size_t kStreamWindow = 128 * 1024;
 
 // -- to the guard
@@ -30,9 +31,9 @@ struct Certificate {
 struct AgentAnswer {
   static constexpr const char* kType = "ssh-agent";
   uint32_t connection = 0;
-  std::optional<std::string> answer;  // base64; nothing: close the connection
+  std::optional<std::string> answer;  // base64; if absent, the guard closes the connection
 };
-// Whether the near side can be reached; without it, what goes through it ends.
+// Says whether the near side can be reached. If not, everything that goes through it ends.
 struct NearSideUp {
   static constexpr const char* kType = "relay";
   bool up = false;
@@ -41,28 +42,29 @@ struct Shutdown {
   static constexpr const char* kType = "shutdown";
 };
 
-// -- both ways
+// -- in both directions
 
-// A connection that is carried over the control channel. Each message says one thing.
+// A part of a connection that is carried over the control channel. Exactly one of the optional fields is set.
 struct StreamPart {
   static constexpr const char* kType = "stream";
   uint32_t stream = 0;
-  std::optional<bool> open = {};              // the guard only: a new stream
-  std::optional<std::string> data = {};       // base64
-  std::optional<uint64_t> taken = {};         // bytes that were taken since this was said last
-  std::optional<bool> end = {}, closed = {};  // end: nothing more will come; closed: the stream is forgotten
+  std::optional<bool> open = {};         // opens a new stream; only the guard sends it
+  std::optional<std::string> data = {};  // base64
+  std::optional<uint64_t> taken = {};    // number of bytes taken since the last such message
+  std::optional<bool> end = {},
+                      closed = {};  // `end`: the sender sends no more data; `closed`: the stream no longer exists
 };
 
 // -- from the guard
 
 struct Ready {
   static constexpr const char* kType = "ready";
-  std::string listen, csr;  // listen: "10.0.0.2:3128 …"; csr: PEM
+  std::string listen, csr;  // `listen` is "10.0.0.2:3128 …"; `csr` is PEM
 };
 struct AgentRequest {
   static constexpr const char* kType = "ssh-agent";
   uint32_t connection = 0;
-  std::optional<std::string> request;  // base64; nothing: the connection is closed
+  std::optional<std::string> request;  // base64; if absent, the connection is closed
 };
 struct GuardComplaint {
   static constexpr const char* kType = "error";
@@ -78,14 +80,14 @@ inline constexpr Kind kKind<FromGuard> = {"guard's message", 1 << 20};
 void fields(Object& o, ToGuard& message);
 void fields(Object& o, FromGuard& message);
 
-// -- between the sides of a session on another machine
+// -- between the two sides of a remote session
 
-// The near side has come, and answers from here on; what was under way is over.
+// A near side has connected and answers from now on. Streams and requests from before have ended.
 struct NearSideHere {
   static constexpr const char* kType = "relay";
-  std::string root;  // PEM of what certifies its broker; empty: it has none
+  std::string root;  // PEM of the certificate that certifies its broker; empty if it has no broker
 };
-// The far guard may be another one than before; what was under way is over.
+// The far guard may have been replaced. Streams and requests from before have ended.
 struct FarGuardHere {
   static constexpr const char* kType = "relay";
 };

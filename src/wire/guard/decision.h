@@ -1,5 +1,5 @@
 // A decision of a guard, or of the filter for the operator's ssh-agent. It is one line of egress.jsonl and of the audit
-// that a guard writes. The agent chose most of its words.
+// that a guard writes. Most of its text was chosen by the agent.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct Decision {
     uint64_t out, in;  // bytes
   };
   std::string time;    // 2026-01-01T00:00:00.000Z
-  std::string id;      // of a decision of the guard; empty for other decisions
+  std::string id;      // empty if the guard did not make the decision
   std::string action;  // allow | deny | close | dropped | end
   std::string kind;    // connect | http | dns | tls | ssh | ssh-agent
   std::string host;

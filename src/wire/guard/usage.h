@@ -1,4 +1,4 @@
-// What a session has used, and the limits for it, as a guard and its owner tell each other (docs/guard.md, "Budgets").
+// Defines how a guard and its owner exchange what a session has used and its limits (docs/guard.md, "Budgets").
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@
 
 namespace bottle::wire {
 
-// What has a limit. The names are those of the manifest.
+// The quantities that have limits, with their names in the manifest.
 enum class Quantity : uint8_t { requests, bytes_up, names, tokens, cost };
 inline constexpr std::array kQuantities = {"requests", "bytes_up", "names", "tokens", "cost"};
 
@@ -25,7 +25,7 @@ struct GuardLimit {
 };
 void fields(Object& o, GuardLimit& limit);
 
-// The prices of a million tokens of the models with this name, or, with a star at its end, with this beginning.
+// The prices of a million tokens, for the models with this name. A name that ends with a star is a prefix.
 struct GuardPrice {
   std::string model;
   double input = 0, output = 0, cache_read = 0, cache_write = 0;
@@ -35,8 +35,8 @@ void fields(Object& o, GuardPrice& price);
 
 // What was used of a host since the session began.
 struct HostUsage {
-  std::string host;    // kOtherHosts for all hosts beyond the most that are told apart
-  uint64_t names = 1;  // how many hosts this stands for
+  std::string host;    // kOtherHosts for all hosts beyond those that are counted separately
+  uint64_t names = 1;  // how many hosts this represents
   uint64_t requests = 0, bytes_up = 0;
   uint64_t tokens_in = 0, tokens_out = 0;
   uint64_t cost = 0;  // as in GuardLimit
@@ -45,14 +45,14 @@ struct HostUsage {
 inline constexpr const char* kOtherHosts = "(others)";
 void fields(Object& o, HostUsage& usage);
 
-// From the guard: the hosts whose usage has changed, with all that was used of each.
+// The guard sends the hosts whose usage has changed, with the totals of each.
 struct Usage {
   static constexpr const char* kType = "usage";
   static constexpr size_t kMostHosts = 1000;
   std::vector<HostUsage> hosts;
 };
 
-// From the guard: it has refused something because of a limit. The guard says so once, until the limit changes.
+// The guard has refused something because of a limit. It sends this once, until the limit changes.
 struct LimitHit {
   static constexpr const char* kType = "limit";
   std::string of;  // the host of the rule; empty for the session

@@ -1,4 +1,4 @@
-// What the launcher sends to the supervisor: the plan and its values. It travels over a socketpair. A supervisor on a
+// Defines what the launcher sends to the supervisor over a socket pair: the plan and its values. A supervisor on a
 // remote machine gets it without the values.
 #pragma once
 
@@ -18,14 +18,14 @@
 
 namespace bottle::wire {
 
-// The values for the names in a plan, from the operator's environment, files, commands or answers. They travel over
-// sockets into the guard's memory or the gate, and nowhere else.
+// The values for the names in a plan, from the operator's environment, files, commands or answers. They travel only
+// over sockets, into the guard's memory or through the gate.
 struct Values {
   static constexpr const char* kName = "job's values";
   static constexpr size_t kMost = 32 << 20;
   std::map<std::string, std::string> env;      // variable → value, for the agent
   std::map<std::string, std::string> secrets;  // secret name → value, for the guard
-  std::map<std::string, std::string> known;    // where it stands → value of a file of scan.secrets, for the guard
+  std::map<std::string, std::string> known;    // place → value of a file in scan.secrets, for the guard
 };
 void fields(Object& o, Values& values);
 
@@ -73,7 +73,7 @@ struct RemoteJob {
   Far far;  // has no target while a VM is still to be made
   std::optional<VmJob> vm;
   bool adopt = false;  // take over a session that already runs (or has ended) and whose owner on this machine is dead
-  bool stop = false;   // and end it now
+  bool stop = false;   // with `adopt`: end the session now
   std::string image;   // image_identity() of the image that its engine must have
   std::string roots;   // content hash of the public roots that the far side keeps
   // Set while the machine's hello has not arrived. No value goes to the machine before the hello has been judged: by
@@ -83,7 +83,7 @@ struct RemoteJob {
 
 struct Job {
   static constexpr const char* kName = "job";
-  static constexpr size_t kMost = 79 << 20;  // limit for a frame, in bytes
+  static constexpr size_t kMost = 79 << 20;  // in bytes; fits into a frame
   plan::Plan plan;
   Values values;
   std::vector<SshKey> ssh_keys;

@@ -16,7 +16,7 @@ void restore_randomization(char** argv) {
   int now = ::personality(kAsk);
   if (now < 0 || !(now & ADDR_NO_RANDOMIZE)) return;
   int wanted = now & ~ADDR_NO_RANDOMIZE;
-  // Looked at again: a program that runs itself for ever would be worse than one without.
+  // Checks that the change took effect, because otherwise the program would execute itself forever.
   if (::personality(static_cast<unsigned long>(wanted)) < 0 || ::personality(kAsk) != wanted) return;
   ::execv("/proc/self/exe", argv);
 }

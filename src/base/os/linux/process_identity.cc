@@ -23,7 +23,7 @@ struct Process {
 
 // Reads the state and the start time of a process. The command name before these fields may contain spaces and
 // parentheses.
-Process look_at(int pid) {
+Process read_process(int pid) {
   auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
   if (!stat) return {};
   std::istringstream rest(stat->substr(std::min(stat->size(), stat->rfind(')') + 1)));
@@ -54,7 +54,7 @@ bool is_being_killed(int pid) {
 }  // namespace
 
 std::string process_start(int pid) {
-  Process process = look_at(pid);
+  Process process = read_process(pid);
   return process.is_zombie() ? "" : process.start;
 }
 
@@ -67,7 +67,7 @@ std::string this_boot() {
 
 bool is_running(int pid, const std::string& start_time) {
   for (auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);;) {
-    Process process = look_at(pid);
+    Process process = read_process(pid);
     if (process.state.empty() || start_time.empty() || process.start != start_time) return false;
     if (process.is_zombie() && !has_threads_left(pid)) return false;
     if (!process.is_zombie() && !is_being_killed(pid)) return true;

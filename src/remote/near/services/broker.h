@@ -1,6 +1,6 @@
-// This file runs a guard on the operator's machine for a bottle on another one. It holds the secrets that stay on this
-// machine, and it is the only way to the services of the operator's network that the manifest names. It listens on no
-// port: connections are passed to it.
+// Runs a broker, which is a guard on the operator's machine for a bottle on another one. It holds the secrets that stay
+// on this machine, and it is the only way to the services of the operator's network that the manifest names. It listens
+// on no port: connections are passed to it.
 #pragma once
 
 #include <memory>

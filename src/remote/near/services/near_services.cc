@@ -20,7 +20,7 @@ using wire::kStreamWindow;
 
 constexpr size_t kPiece = 16 * 1024;
 constexpr size_t kMostStreams = 256;
-// For all streams together. More would fill ssh's own buffers ahead of the keystrokes.
+// In bytes, for all streams together. More would fill ssh's own buffers and delay the keystrokes.
 constexpr size_t kMostInFlight = 1024 * 1024;
 
 }  // namespace
@@ -94,7 +94,7 @@ void NearServices::change_policy(const wire::PolicyChange& change) {
   }
   if (change.limit) {
     auto egress = session::changed_limits(config_->egress, *change.limit);
-    if (!egress) return;  // for a host that is not served from here
+    if (!egress) return;  // this side does not serve the host
     config_->egress = std::move(*egress);
     if (broker_) (void)broker_->configure(*config_);
     return;
@@ -114,7 +114,7 @@ void NearServices::set_unrecorded(const std::string& why) {
   if (broker_) (void)broker_->configure(*config_);
 }
 
-void NearServices::look_at_networks() {
+void NearServices::update_networks() {
   using namespace std::chrono_literals;
   auto now = std::chrono::steady_clock::now();
   if (!config_ || now < networks_at_) return;
@@ -149,7 +149,7 @@ void NearServices::read_broker() {
 }
 
 void NearServices::handle(const Poller& poller) {
-  look_at_networks();
+  update_networks();
   if (broker_ && poller.readable(broker_->fd())) read_broker();
   if (ssh_ && poller.readable(ssh_->fd())) ssh_->take_answers(send_);
   for (auto& [number, flow] : flows_) pump(number, flow);

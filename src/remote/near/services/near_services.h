@@ -1,4 +1,4 @@
-// This file provides what a bottle on another machine may use on this one: hosts whose secrets stay here, services of
+// Provides what a bottle on another machine may use on this one: hosts whose secrets stay on the near side, services of
 // the LAN that the manifest names, keys of ssh hosts, and, if that machine has no network, everything that the plan
 // allows. All of it comes as lines of the far guard's control channel, over the session's own connection, so no port is
 // opened. The lines are hostile, because the agent may have taken over the far machine.
@@ -45,10 +45,10 @@ class NearServices {
   void change_policy(const wire::PolicyChange& change);
   // Sets the reason why this side may let nothing more through. An empty string allows it again.
   void set_unrecorded(const std::string& why);
-  // Returns what the other machine's guard must trust to speak with the broker, or an empty string if that is nothing
-  // more.
+  // Returns the root that the other machine's guard must trust to talk to the broker, or an empty string if it needs no
+  // other root.
   std::string root_pem() const { return root_ ? root_->pem() : ""; }
-  // Ends everything that was under way. Called when the connection broke.
+  // Ends all streams and requests. Must be called when the connection breaks.
   void link_is_gone();
 
  private:
@@ -70,8 +70,8 @@ class NearServices {
   void pump(uint32_t number, Flow& flow);
   Result<> start_broker();
   void read_broker();
-  // Looks for changes, because this machine may move to another network during a session.
-  void look_at_networks();
+  // Reads the networks again, because this machine may move to another network during a session.
+  void update_networks();
   bool serves(const std::string& host) const;
 
   Send send_;

@@ -156,7 +156,7 @@ TEST_F(NearServicesTest, WhatWasUsedSurvivesTheBrokersDeath) {
 
 // `bottle deny` applies on this side whether or not the other machine obeys. `bottle allow` affects only what is served
 // from this side.
-TEST_F(NearServicesTest, LivePolicyHoldsOnThisSideToo) {
+TEST_F(NearServicesTest, ChangesOfThePolicyApplyOnThisSideToo) {
   uint64_t stream = 1;
   auto becomes = [&](const std::string& url, const std::string& expected) {
     for (int i = 0; i < 50; ++i) {
@@ -178,7 +178,7 @@ TEST_F(NearServicesTest, LivePolicyHoldsOnThisSideToo) {
 }
 
 // With a VM without a network, this side decides again about everything that the far guard asks for.
-TEST_F(NearServicesTest, WhereAllComesByHereTheWholePolicyIsCheckedAgain) {
+TEST_F(NearServicesTest, WithoutAFarNetworkTheWholePolicyIsCheckedAgain) {
   job_.plan.egress.lan.clear();
   job_.plan.egress.allow = {{.host = "allowed.example.org", .ports = {443}}};
   job_.plan.egress.hosts = {{"allowed.example.org", {"127.0.0.1:1"}}, {"later.example.org", {"127.0.0.1:1"}}};
@@ -217,7 +217,7 @@ TEST_F(NearServicesTest, WhereAllComesByHereTheWholePolicyIsCheckedAgain) {
   EXPECT_NE(connect("192.168.1.1:443").find("X-Bottle-Deny"), std::string::npos);
 }
 
-TEST_F(NearServicesTest, NonsenseEndsStreamsAndNothingElse) {
+TEST_F(NearServicesTest, InvalidMessagesEndOnlyTheirStreams) {
   for (const char* text :
        {"null", "[]", "7", "{}", R"({"type":7})", R"({"type":"stream"})",
         R"({"type":"stream","stream":-1,"open":true})", R"({"type":"stream","stream":"1","open":true})",

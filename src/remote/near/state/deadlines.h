@@ -1,6 +1,6 @@
-// This file decides when a session on another machine must end, and how long it may take to do so. A VM's clock runs on
-// while this machine sleeps, and it does not follow this machine's calendar, so `boot` is boot_seconds(). The time for
-// which a person waits does not run while this machine sleeps, so `awake` is seconds of the steady clock.
+// Decides when a session on another machine must end, and how long it may take to do so. A VM's clock runs on while
+// this machine sleeps, and it does not follow this machine's calendar, so `boot` is boot_seconds(). The time that a
+// person waits does not pass while this machine sleeps, so `awake` is in seconds of the steady clock.
 #pragma once
 
 #include <algorithm>
@@ -15,8 +15,8 @@ class Deadlines {
     vm_ends_ = end;
     last_minutes_ = std::clamp(ttl / 10, 5.0, 120.0);
   }
-  // Reports whether the time left is needed to fetch the work. When the VM's time is up, neither its reaper nor the VM
-  // waits.
+  // Reports whether the remaining time is needed to fetch the work. When the VM's time is up, neither its reaper nor
+  // the VM waits for that.
   bool vm_is_nearly_over(double boot) const { return vm_ends_ && *vm_ends_ - boot <= last_minutes_; }
 
   void ask_to_stop(double awake) {
@@ -27,7 +27,8 @@ class Deadlines {
   // Reports whether the far machine must no longer use what stays on this one. An agent that is stopped gets three
   // seconds to end, but a hostile machine does not stop when it is told to.
   bool grace_is_over(double awake) const { return since_ && awake - *since_ > 20; }
-  // Reports whether to stop waiting for the machine's result. It may have a large workspace to write to its disk.
+  // Reports whether to stop waiting for the machine's result. The time is long, because the machine may have to write a
+  // large workspace to its disk.
   bool patience_is_over(double awake) const { return since_ && awake - *since_ > 600; }
 
   bool operator==(const Deadlines&) const = default;

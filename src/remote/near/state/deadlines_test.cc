@@ -5,7 +5,7 @@
 namespace bottle::remote {
 namespace {
 
-TEST(Deadlines, AVmsTimeIsNearlyUpATenthBeforeItIs) {
+TEST(Deadlines, AVmsTimeIsNearlyUpInItsLastTenth) {
   Deadlines deadlines;
   EXPECT_FALSE(deadlines.vm_is_nearly_over(1e9)) << "not a VM";
   deadlines.vm_ends_at(1000, 300);
@@ -18,7 +18,7 @@ TEST(Deadlines, AVmsTimeIsNearlyUpATenthBeforeItIs) {
   EXPECT_TRUE(deadlines.vm_is_nearly_over(995)) << "and five seconds the least";
 }
 
-TEST(Deadlines, WhoDoesNotObeyIsNotWaitedForForEver) {
+TEST(Deadlines, AMachineThatDoesNotStopIsNotAwaitedForever) {
   Deadlines deadlines;
   EXPECT_FALSE(deadlines.is_stopping() || deadlines.grace_is_over(1e9) || deadlines.patience_is_over(1e9));
   deadlines.ask_to_stop(100);

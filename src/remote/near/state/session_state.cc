@@ -11,7 +11,7 @@ constexpr int kMostAttempts = 5;    // to reconnect
 constexpr int kAttemptsToStop = 6;  // to reconnect to a session that should stop
 constexpr int kAttemptsPerNotice = 20;
 constexpr double kFetchPatience = 300;   // in seconds
-constexpr double kHeldPatience = 20;     // in seconds; by then a restarted engine is back; anything else needs a person
+constexpr double kHeldPatience = 20;     // in seconds; enough for an engine to restart; other reasons need a person
 constexpr double kStoppedPatience = 20;  // in seconds; the person who stopped a start is waiting
 
 using Machine = SessionKind::Machine;
@@ -53,7 +53,7 @@ class Stepper {
   void on(const input::Opened& opened) {
     if (!in<phase::Opening>()) return;
     if (opened.vm) state_.deadlines.vm_ends_at(opened.vm->ends, opened.vm->ttl);
-    if (!kind_.adopted && state_.deadlines.is_stopping()) return give_up({Why::stopped});
+    if (!kind_.adopted && state_.deadlines.is_stopping()) return abandon({Why::stopped});
     if (kind_.adopted) {
       if (!state_.deadlines.is_stopping()) perform(Do::open_services);
       perform(Do::connect);
@@ -71,7 +71,7 @@ class Stepper {
     if (!in<phase::Opening>()) return;
     Failure failure{Why::cannot_open, failed.error};
     if (kind_.adopted || !failed.recorded) leave_running(std::move(failure));
-    else give_up(std::move(failure));
+    else abandon(std::move(failure));
   }
 
   void on(const input::VmMade& made) {
@@ -83,7 +83,7 @@ class Stepper {
   }
 
   void on(const input::VmFailed& failed) {
-    if (in<phase::MakingVm>()) give_up({Why::vm_failed, failed.error});
+    if (in<phase::MakingVm>()) abandon({Why::vm_failed, failed.error});
   }
 
   void on(const input::JobSent&) {
@@ -95,7 +95,7 @@ class Stepper {
   }
 
   void on(const input::JobFailed& failed) {
-    if (in<phase::SendingJob>()) give_up({Why::job_failed, failed.error});
+    if (in<phase::SendingJob>()) abandon({Why::job_failed, failed.error});
   }
 
   void on(const input::Hello& hello) {
@@ -104,7 +104,7 @@ class Stepper {
       perform(Do::pass_hello);
       become(phase::AwaitingLauncher{});
     } else if (hello.refused) {
-      give_up({Why::not_admitted, *hello.refused});
+      abandon({Why::not_admitted, *hello.refused});
     } else {
       perform(Do::tell_engine);
       release_values();
@@ -138,12 +138,12 @@ class Stepper {
   }
 
   void on(const input::LauncherGone&) {
-    if (keeps_values() || may_run()) give_up({Why::launcher_gone});
+    if (keeps_values() || may_run()) abandon({Why::launcher_gone});
   }
 
   void heed_stop() {
     if (!state_.deadlines.is_stopping()) return;
-    if (keeps_values() || may_run()) return give_up({Why::stopped});
+    if (keeps_values() || may_run()) return abandon({Why::stopped});
     if (!runs()) return;
     if (state_.deadlines.grace_is_over(now_.awake) && !state_.services_ended) {
       state_.services_ended = true;
@@ -162,7 +162,7 @@ class Stepper {
   // -- the connection
 
   void on(const input::LinkLost& lost) {
-    if (keeps_values()) return give_up({Why::lost_before_values, lost.error});
+    if (keeps_values()) return abandon({Why::lost_before_values, lost.error});
     if (in<phase::Starting>()) return ask_again(1, lost.error);
     if (auto* asking = in<phase::Asking>()) return ask_again(asking->losses + 1, lost.error);
     if (auto* running = in<phase::Running>()) {
@@ -219,10 +219,10 @@ class Stepper {
   }
 
   void on(const input::FarRuns& told) {
-    if (keeps_values()) return give_up({Why::false_start});
+    if (keeps_values()) return abandon({Why::false_start});
     if (in<phase::Running>() && !told.attached) return perform(Do::pass_to_clients);
     if (!may_run()) return;
-    if (!told.delivered) return give_up({Why::no_workspace});
+    if (!told.delivered) return abandon({Why::no_workspace});
     perform(Do::show_running, Do::note_running, Do::begin_checkpoints);
     if (told.attached) perform(Tell{Notice::agent_runs});
     else perform(Do::pass_to_clients);
@@ -230,12 +230,12 @@ class Stepper {
   }
 
   void on(const input::FarEnded&) {
-    if (keeps_values()) return give_up({Why::false_start});
+    if (keeps_values()) return abandon({Why::false_start});
     if (may_run() || runs()) fetch_work();
   }
 
   void on(const input::FarFailed& failed) {
-    if (keeps_values()) return give_up({Why::far_failed, failed.error});
+    if (keeps_values()) return abandon({Why::far_failed, failed.error});
     if (in<phase::Starting>()) return end_unused({Why::far_failed, failed.error});
     if (auto* asking = in<phase::Asking>()) return end_unused({Why::never_ran, failed.error, asking->lost});
     if (!in<phase::Running>()) return;
@@ -249,7 +249,7 @@ class Stepper {
   void on(const input::Delivered&) {}
   // In Asking, the connection broke too, and the far side will report what happened to the session.
   void on(const input::DeliveryFailed& failed) {
-    if (keeps_values() || in<phase::Starting>()) give_up({Why::delivery_failed, failed.error});
+    if (keeps_values() || in<phase::Starting>()) abandon({Why::delivery_failed, failed.error});
   }
 
   int* missed_checkpoints() {
@@ -317,7 +317,7 @@ class Stepper {
 
   // -- the end of a session that failed
 
-  void give_up(Failure failure) {
+  void abandon(Failure failure) {
     if (!may_run()) return forget(std::move(failure));
     perform(Do::close_link, Do::end_delivery, Do::stop_there);
     become(phase::StoppingThere{std::move(failure)});

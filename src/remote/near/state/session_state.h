@@ -1,6 +1,6 @@
-// This file is the near side of a session on another machine as a state machine. step() is pure: it uses no clock, no
-// socket and no JSON. The driver (driver.h) tells it what happened and performs the actions that it returns.
-// ARCHITECTURE.md has the table of states.
+// Defines the near side of a session on another machine as a state machine. step() is pure: it uses no clock, no socket
+// and no JSON. The driver (driver.h) tells it what happened and performs the actions that it returns. ARCHITECTURE.md
+// has the table of states.
 #pragma once
 
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace bottle::remote {
 
-// Holds what does not change during a session.
+// The facts that do not change during a session.
 struct SessionKind {
   enum class Machine { standing, vm, kept_vm } machine = Machine::standing;  // vm and kept_vm are made for the session
   enum class Judge { earlier, launcher, near_side } judge = Judge::earlier;
@@ -259,8 +259,8 @@ struct Step {
   std::vector<Action> actions;
 };
 
-// Returns the next state and the actions, which must be performed in their order. An input that means nothing in a
-// state changes nothing. The function is pure.
+// Returns the next state and the actions, which must be performed in their order. An input without a meaning in a state
+// changes nothing. The function is pure.
 Step step(const SessionKind& kind, State state, const Input& input, Now now);
 
 bool is_over(const State& state);

@@ -78,7 +78,7 @@ TEST(SessionState, SendsValuesToAMachineThatWasJudged) {
 }
 
 // Until a machine has the values, this side accepts only its hello, progress and failures.
-TEST(SessionState, IsUsedByNoMachineThatWasNotJudged) {
+TEST(SessionState, IgnoresAMachineThatWasNotJudged) {
   for (Phase before : {Phase(phase::AwaitingHello{}), Phase(phase::AwaitingLauncher{})}) {
     auto after = name_of(before);
     check({
@@ -114,7 +114,7 @@ TEST(SessionState, StartsTheAgent) {
   });
 }
 
-TEST(SessionState, AsksWhereOnlyTheFarSideKnows) {
+TEST(SessionState, AsksWhetherTheAgentRuns) {
   auto asking = [](int losses, bool connected) { return phase::Asking{losses, connected, kBroken}; };
   check({
       {"lost", kKnown, phase::Starting{}, input::LinkLost{kBroken}, "Asking", "connect"},
@@ -161,14 +161,14 @@ TEST(SessionState, Runs) {
   });
 }
 
-TEST(SessionState, StopsAtOnceBeforeTheValuesWent) {
+TEST(SessionState, StopsAtOnceBeforeTheValuesAreSent) {
   for (Phase before : {Phase(phase::MakingVm{}), Phase(phase::AwaitingHello{}), Phase(phase::AwaitingLauncher{})})
     for (const Input& input : {Input(input::StopRequested{}), Input(input::LauncherGone{})})
       check({{"stop", kBaked, before, input, "Forgetting", "close_link end_delivery forget_there"}});
 }
 
 // The agent may have begun, so its work is fetched before anything is removed.
-TEST(SessionState, FetchesWhatAStoppedStartMayHaveDone) {
+TEST(SessionState, FetchesWorkAfterAStoppedStart) {
   for (Phase before : {Phase(phase::Starting{}), Phase(phase::Asking{1, true, kBroken})})
     for (const Input& input : {Input(input::StopRequested{}), Input(input::LauncherGone{})})
       check({{"stop", kVm, before, input, "StoppingThere", "close_link end_delivery stop_there"}});

@@ -1,4 +1,4 @@
-// This file turns states and actions of session_state.h into text, for its tests.
+// Turns states and actions of session_state.h into text, for its tests.
 #pragma once
 
 #include <string>

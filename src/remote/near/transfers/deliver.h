@@ -1,4 +1,4 @@
-// This file sends the workspace and the skills to a session on another machine, over the connection for bulk data.
+// Sends the workspace and the skills to a session on another machine, over the connection for bulk data.
 #pragma once
 
 #include <functional>

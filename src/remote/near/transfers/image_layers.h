@@ -1,4 +1,4 @@
-// This file sends an image to another machine's engine, with only the layers that it lacks.
+// Sends an image to another machine's engine, with only the layers that it lacks.
 #pragma once
 
 #include <functional>

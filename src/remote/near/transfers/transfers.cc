@@ -18,7 +18,7 @@ void Transfers::send(FarSide side, std::function<void(const std::string&)> begin
   });
 }
 
-std::optional<Delivered> Transfers::look_at_delivery() {
+std::optional<Delivered> Transfers::poll_delivery() {
   if (!is_ready(delivery_)) return std::nullopt;
   auto delivered = delivery_.get();
   base_ = delivered.base;
@@ -39,7 +39,7 @@ void Transfers::agent_spoke() {
   dirty_ = true;
 }
 
-std::optional<Result<bool>> Transfers::look_at_checkpoint(const FarSide* side) {
+std::optional<Result<bool>> Transfers::poll_checkpoint(const FarSide* side) {
   auto now = Clock::now();
   if (checkpoint_.valid()) {
     if (!is_ready(checkpoint_)) return std::nullopt;

@@ -1,4 +1,4 @@
-// This file transfers the operator's workspace of a session on another machine. It is sent when the session starts, and
+// Transfers the operator's workspace of a session on another machine. It is sent when the session starts, and
 // brought home at checkpoints and at the end.
 #pragma once
 
@@ -16,8 +16,7 @@
 
 namespace bottle::remote {
 
-// Runs transfers in threads of their own. No function blocks unless its comment says so. `job` must outlive this
-// object.
+// Runs transfers in separate threads. No function blocks unless its comment says so. `job` must outlive this object.
 class Transfers {
  public:
   explicit Transfers(const Job& job) : job_(job) {}
@@ -29,7 +28,7 @@ class Transfers {
   // Notes that another process sent the workspace, with this base commit.
   void was_sent(std::string base) { base_ = std::move(base); }
   // Returns the outcome of the delivery once, and an empty value if there is nothing new.
-  std::optional<Delivered> look_at_delivery();
+  std::optional<Delivered> poll_delivery();
   // Waits for the outcome of the delivery. Returns false if it is not known within `patience`. Blocks.
   bool await_delivery(std::chrono::seconds patience) const;
   // Stops the delivery. It may be waiting for a session that never began, or that ended while the connection was
@@ -42,7 +41,7 @@ class Transfers {
   void agent_spoke();
   // Begins a checkpoint when one is due. `side` is null if the machine cannot be reached now. Returns the outcome of a
   // checkpoint once: whether it brought something new.
-  std::optional<Result<bool>> look_at_checkpoint(const FarSide* side);
+  std::optional<Result<bool>> poll_checkpoint(const FarSide* side);
 
   // Returns the fetcher, for the end of the session. Blocks while a checkpoint is under way.
   WorkFetcher& idle_fetcher();

@@ -1,4 +1,4 @@
-// This file brings the work of a far session home: checkpoints while the agent works, and everything when it has ended.
+// Brings the work of a far session home: checkpoints while the agent works, and everything when it has ended.
 #pragma once
 
 #include <cstdint>
@@ -50,7 +50,7 @@ class WorkFetcher {
   const Job& job_;
   std::string base_, fingerprint_;
   uint64_t room_;
-  bool is_incomplete_ = false;  // says whether the last workspace that was sorted was incomplete
+  bool is_incomplete_ = false;  // whether the last workspace that was sorted was incomplete
 };
 
 }  // namespace bottle::remote

@@ -82,7 +82,7 @@ TEST_F(WorkFetcherTest, ADeliveryBringsOneWorkspace) {
   EXPECT_FALSE(*home.checkpoint(far({})));
 }
 
-TEST_F(WorkFetcherTest, CheckpointsCeaseWhenTheyHaveBroughtTooMuch) {
+TEST_F(WorkFetcherTest, CheckpointsStopWhenTheyHaveBroughtTooMuch) {
   WorkFetcher home(job_, base_, 2000);
   ASSERT_TRUE(home.checkpoint(far({workspace("one")})));
   std::string noise = *read_file("/proc/sys/kernel/random/uuid");
