@@ -28,7 +28,7 @@ class IndexFile : public Repositories {
   }
 };
 
-TEST_F(IndexFile, IsReadAsByGit) {
+TEST_F(IndexFile, IsReadLikeGitReadsIt) {
   put(repo + "/" + std::string(200, 'l') + "/file", "long\n");
   put(repo + "/dir/b.txt2", "changed\n");
   sh("cd " + repo + " && ln -s a.txt link && chmod +x a.txt");
@@ -56,7 +56,7 @@ TEST_F(IndexFile, HasTheStagesOfAMerge) {
   EXPECT_EQ(ours(), git("ls-files --stage"));
 }
 
-TEST_F(IndexFile, LeavesOutWhatHasNoContent) {
+TEST_F(IndexFile, LeavesOutEntriesWithoutContent) {
   std::string before = ours();
   put(repo + "/n.txt", "new\n");
   git("add -N n.txt");

@@ -63,7 +63,7 @@ TEST_F(RefFiles, AreReadAsGitReadsThem) {
   expect_same("refs/tags/");
 }
 
-TEST_F(RefFiles, HeadIsWhereTheWorkTreeStands) {
+TEST_F(RefFiles, HeadIsThatOfTheWorkTree) {
   auto head = [&](const std::string& where = "") { return *read_head(repository(where)); };
   EXPECT_EQ(head().branch, "refs/heads/main");
   EXPECT_EQ(head().commit, second_);
@@ -88,7 +88,7 @@ TEST_F(RefFiles, HeadIsWhereTheWorkTreeStands) {
   EXPECT_FALSE(read_head(repository()));
 }
 
-TEST_F(RefFiles, WhatIsWrittenGitReads) {
+TEST_F(RefFiles, GitReadsWhatBottleWrites) {
   std::string ours = "refs/bottle/s1/";
   ASSERT_TRUE(write_ref(repository(), ours + "heads/main", first_));
   ASSERT_TRUE(write_ref(repository(), ours + "heads/feature/x", second_));
@@ -125,7 +125,7 @@ TEST_F(RefFiles, WhatIsWrittenGitReads) {
   ASSERT_TRUE(write_ref(repository(), ours + "heads", first_));
 }
 
-TEST_F(RefFiles, ALockIsWaitedForAndNotBroken) {
+TEST_F(RefFiles, WaitForALockAndDoNotBreakIt) {
   std::string name = "refs/bottle/s1/worktree", lock = repo + "/.git/" + name + ".lock";
   put(lock, "");
   auto written = write_ref(repository(), name, first_);
@@ -144,7 +144,7 @@ TEST_F(RefFiles, ALockIsWaitedForAndNotBroken) {
   EXPECT_EQ(git("rev-parse " + name), first_);
 }
 
-TEST_F(RefFiles, NothingIsWrittenThroughALink) {
+TEST_F(RefFiles, AreNotWrittenThroughALink) {
   fs::create_directory(root + "/elsewhere");
   fs::create_directory_symlink(root + "/elsewhere", repo + "/.git/refs/bottle");
   EXPECT_FALSE(write_ref(repository(), "refs/bottle/s1/worktree", first_));
@@ -161,7 +161,7 @@ TEST_F(RefFiles, NothingIsWrittenThroughALink) {
   EXPECT_EQ(git("rev-parse refs/bottle/s1/worktree"), first_);
 }
 
-TEST_F(RefFiles, OfASharedRepositoryAreTheGroupsToo) {
+TEST_F(RefFiles, OfASharedRepositoryAreWritableForTheGroup) {
   git("config core.sharedRepository group");
   mode_t before = ::umask(077);
   auto written = write_ref(repository(), "refs/bottle/s1/worktree", first_);
@@ -171,7 +171,7 @@ TEST_F(RefFiles, OfASharedRepositoryAreTheGroupsToo) {
             "-rw-rw----\ndrwxrws---");
 }
 
-TEST(RefNames, AreThoseOfGit) {
+TEST(RefNames, FollowTheRulesOfGit) {
   for (const char* name : {"refs/heads/main", "refs/heads/a/b-c.d", "refs/heads/fix/größe", "refs/heads/a@b", "refs/x"})
     EXPECT_TRUE(is_ref_name(name)) << name;
   for (const char* name : {"HEAD", "refs/heads/", "refs//x", "refs/heads/.x", "refs/heads/x.lock",
@@ -181,7 +181,7 @@ TEST(RefNames, AreThoseOfGit) {
     EXPECT_FALSE(is_ref_name(name)) << name;
 }
 
-TEST(RefNames, OfBranchesAreStricter) {
+TEST(RefNames, OfBranchesFollowStricterRules) {
   EXPECT_TRUE(is_branch_name("feature/x-1"));
   for (const char* name :
        {"", "-x", "a/-x", "a..b", "a/.b", "a.lock", "a b", "a:b", "a*", "a//b", "HEAD", "a@{1}", "a\nb"})

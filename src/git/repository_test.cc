@@ -35,7 +35,7 @@ class Find : public Repositories {
   std::string secret_;
 };
 
-TEST_F(Find, WhatGitFinds) {
+TEST_F(Find, FindsWhatGitFinds) {
   EXPECT_EQ(found(repo), "none");
   make_repository();
   EXPECT_EQ(found(repo), repo + "/.git");
@@ -132,7 +132,7 @@ TEST_F(Find, AWorkTreeElsewhereIsRefused) {
   EXPECT_EQ(found(repo), repo + "/.git");
 }
 
-TEST_F(Find, NothingWaitsForAFifo) {
+TEST_F(Find, FifosAreNotWaitedFor) {
   for (const char* name :
        {"HEAD", "config", "packed-refs", "objects/info/alternates", "shallow", "objects/pack/x.idx"}) {
     fs::remove_all(repo + "/.git");
@@ -145,7 +145,7 @@ TEST_F(Find, NothingWaitsForAFifo) {
   }
 }
 
-TEST_F(Find, KindsThatAreNotSupportedAreNamed) {
+TEST_F(Find, UnsupportedKindsAreNamed) {
   make_repository();
   auto config = [&](const std::string& what) { sh("git config --file " + repo + "/.git/config " + what); };
   config("core.repositoryFormatVersion 1");
@@ -163,7 +163,7 @@ TEST_F(Find, KindsThatAreNotSupportedAreNamed) {
   EXPECT_EQ(found(repo), "none");  // as in git, there is no work tree
 }
 
-TEST_F(Find, WhereObjectsAreBorrowedFrom) {
+TEST_F(Find, FindsTheDirectoriesThatObjectsAreBorrowedFrom) {
   make_repository();
   sh("git clone -q --shared " + repo + " " + root + "/shared");
   sh("git clone -q --shared " + root + "/shared " + root + "/second");
@@ -197,7 +197,7 @@ class Owner : public Find {
   bool is_refused() { return found(repo).find("detected dubious ownership in repository at '" + repo) == 0; }
 };
 
-TEST_F(Owner, OfAnyPartMustBeTheOperator) {
+TEST_F(Owner, OfEveryPartMustBeTheOperator) {
   EXPECT_FALSE(is_refused());
   for (const std::string& part : {repo + "/.git", repo}) {
     sh("chown 4711 " + part);
@@ -214,7 +214,7 @@ TEST_F(Owner, OfAnyPartMustBeTheOperator) {
   EXPECT_EQ(refused.error().todo, "if you trust it, run: git config --global --add safe.directory " + repo);
 }
 
-TEST_F(Owner, IsNotAskedWhereTheOperatorDeclaresItSafe) {
+TEST_F(Owner, DoesNotMatterIfTheOperatorDeclaredTheDirectorySafe) {
   give(repo);
   put(repo + "/.git/config", "[core]\n\trepositoryformatversion = 0\n[safe]\n\tdirectory = *\n");
   EXPECT_TRUE(is_refused());  // the repository's own setting has no effect
@@ -234,7 +234,7 @@ TEST_F(Owner, IsNotAskedWhereTheOperatorDeclaresItSafe) {
   EXPECT_TRUE(with("[include]\n\tpath = more\n"));
 }
 
-TEST_F(Owner, MayBeWhomSudoRunsUsFor) {
+TEST_F(Owner, MayBeTheUserWhoRanSudo) {
   give(repo);
   ::setenv("SUDO_UID", "4711", 1);
   EXPECT_FALSE(is_refused());
@@ -246,7 +246,7 @@ TEST_F(Owner, MayBeWhomSudoRunsUsFor) {
   ::unsetenv("SUDO_UID");
 }
 
-TEST_F(Owner, OfBorrowedObjectsToo) {
+TEST_F(Owner, OfBorrowedObjectsIsCheckedToo) {
   sh("git clone -q --shared " + repo + " " + root + "/shared");
   give(repo);
   EXPECT_NE(found(root + "/shared").find("dubious ownership in repository at '" + repo + "/.git/objects'"),

@@ -163,8 +163,8 @@ bool holds(std::string_view condition, const std::string& file, const Place& pla
   return matches(pattern, place.git_dir, ignore_case);
 }
 
-// Parses "file:/home/me/.gitconfig\0user.name
-// Ada\0…". Calls `visit` with the file and the setting.
+// Parses entries of the form "FILE\0NAME\nVALUE\0", such as "file:/home/me/.gitconfig\0user.name\nAda\0". Calls
+// `visit` with the file and the setting.
 template <class Visit>
 void each_setting(const std::string& out, Visit visit) {
   for (size_t at = 0, end; (end = out.find('\0', at)) != std::string::npos;) {

@@ -10,8 +10,7 @@ namespace {
 
 class Configuration : public Repositories {
  protected:
-  // Returns "name
-  // value" or "name" for each setting, as `git config --list --null` shows them.
+  // Returns "name\nvalue" or "name" for each setting, as `git config --list --null` shows them.
   std::string as_git(const std::string& text) {
     put(root + "/config", text);
     return sh("git config --file " + root + "/config --no-includes --null --list | tr '\\0' '|' || true");
@@ -25,7 +24,7 @@ class Configuration : public Repositories {
   }
 };
 
-TEST_F(Configuration, IsUnderstoodAsByGit) {
+TEST_F(Configuration, IsParsedLikeGitParsesIt) {
   for (const std::string text :
        {"", "k = v\n", "[core]\n", "[core]\n\tbare\n\tfileMode = false\n", "[a \"B.c\"]k=v", "[A.B]\nK = v ; note\n",
         "[a]\nk = \"  quoted # not a note \" then  two   spaces  # note\n", "[a]\r\nk = v\r\n",
@@ -41,7 +40,7 @@ TEST_F(Configuration, IsUnderstoodAsByGit) {
   }
 }
 
-TEST_F(Configuration, OnlyDataIsTakenOver) {
+TEST_F(Configuration, OnlyDataIsTaken) {
   make_repository();
   put(repo + "/.git/config",
       "[core]\n\tautocrlf = input\n\tfileMode = false\n\tfsmonitor = touch owned\n\thooksPath = hooks\n\teditor = vi\n"
@@ -60,7 +59,7 @@ TEST_F(Configuration, OnlyDataIsTakenOver) {
   EXPECT_TRUE(settings->partial);
 }
 
-TEST_F(Configuration, TheOperatorsOwnHoldsWithHisConditions) {
+TEST_F(Configuration, TheOperatorsOwnAppliesWithItsConditions) {
   put(root + "/gitconfig",
       "[user]\n\tname = Ada\n\temail = ada@example.org\n[core]\n\tautocrlf = input\n\teditor = vi\n"
       "[includeIf \"gitdir:" +
@@ -84,7 +83,7 @@ TEST_F(Configuration, TheOperatorsOwnHoldsWithHisConditions) {
             "ada@example.org");
 }
 
-TEST(Patterns, AreThoseOfGit) {
+TEST(Patterns, MatchLikeThoseOfGit) {
   for (auto [pattern, text] : {std::pair{"**/work/**", "/home/me/work/x/.git"},
                                {"/home/*/x", "/home/me/x"},
                                {"**", "a/b"},
@@ -108,7 +107,7 @@ TEST(Patterns, AreThoseOfGit) {
   EXPECT_TRUE(matches("/A/b*", "/a/BC", true));
 }
 
-TEST(Patterns, NameFilesAsThoseOfGitignoreDo) {
+TEST(Patterns, MatchFilesLikeThoseOfGitignore) {
   EXPECT_TRUE(is_named("dist/", "dist/a"));
   EXPECT_TRUE(is_named("dist/", "sub/dist/a/b"));
   EXPECT_FALSE(is_named("dist/", "dist"));

@@ -66,7 +66,7 @@ class Server {
   UniqueFd spare_;  // is closed for a moment if no other descriptor is left, so that a client can be refused
   bool accepting_ = true;
   int64_t pause_until_ = 0, usage_at_ = 0;
-  // Since when there has been no room, or kNever if the last connection was served.
+  // The time since when there has been no room, or kNever if the last connection was served.
   static constexpr int64_t kNever = -1;
   int64_t full_since_ = kNever;
 };

@@ -33,7 +33,7 @@ struct Direction {
   size_t at_once(size_t most) const {
     return budget ? static_cast<size_t>(std::clamp<uint64_t>(budget->bytes_left(*account), 1, most)) : most;
   }
-  // Counts bytes that were read. Returns false if they may not go on.
+  // Counts bytes that were read. Returns false if they must not be passed on.
   bool count(size_t bytes) {
     if (budget && !budget->add_bytes(*account, bytes)) return state = State::limited, false;
     from.received += bytes;
@@ -98,7 +98,7 @@ bool round(Context& context, Direction& d) {
   }
   ssize_t n = splice_bytes(from.fd(), d.pipe.write.get(), d.at_once(kPiece));
   if (n > 0) {
-    d.in_pipe += static_cast<size_t>(n);  // also if they may not go on, so that no other tunnel gets this pipe
+    d.in_pipe += static_cast<size_t>(n);  // even if they must not be passed on, so that no other tunnel gets this pipe
     if (!d.count(static_cast<size_t>(n))) return false;
     d.moved = true;
     d.bulk = static_cast<size_t>(n) >= kSmall;  // while pieces are large, no copy comes between them

@@ -119,7 +119,7 @@ TEST(Detector, FindsZlibInAShortTextOfEscapes) {
   EXPECT_EQ(found("/v1/" + each(deflated(token, 15), "%%%02X")), "github-token (deflate in percent)");
 }
 
-TEST(Detector, FindsKnownSecretsChanged) {
+TEST(Detector, FindsKnownSecretsThatWereChanged) {
   std::string secret(kKnown);
   EXPECT_EQ(found("x " + std::string(secret.rbegin(), secret.rend())), "deploy");
   EXPECT_EQ(found("d7Uf82-xYzm0_CjK3eGa5i"), "deploy") << "ROT13";
@@ -127,7 +127,7 @@ TEST(Detector, FindsKnownSecretsChanged) {
   EXPECT_EQ(found("q7Hs82-kLmz0_PwX3rTn5"), "");
 }
 
-TEST(Detector, FindsWhatIsSplitOverValues) {
+TEST(Detector, FindsSecretsThatAreSplitOverSeveralValues) {
   std::string token = filled("npm_<alnum 30>4567<alnum 2>", 3);
   auto a = token.substr(0, 15), b = token.substr(15, 10), c = token.substr(25);
   EXPECT_EQ(found("/x?v=1&a=" + a + "&b=" + b + "&c=" + c), "npm-token (pieces)");
@@ -143,7 +143,7 @@ TEST(Detector, FindsWhatIsSplitOverValues) {
   EXPECT_EQ(found("p0=xoxb-16886176315&p1=9-9000405696187-FZZvcDkeob0kbwbEyhyN2h2o"), "slack-token (pieces)");
 }
 
-TEST(Detector, SaysWhereInTheBlock) {
+TEST(Detector, ReportsThePositionInTheBlock) {
   std::string text = "key: " + std::string(kKnown) + "!";
   auto result = Detector(&catalog()).scan(text);
   ASSERT_EQ(result.findings.size(), 1u);
@@ -225,7 +225,7 @@ TEST(Detector, LeavesHarmlessTextAlone) {
     EXPECT_EQ(found(text), "") << text;
 }
 
-TEST(Detector, WorkIsBounded) {
+TEST(Detector, LimitsItsWork) {
   std::string bomb(8 * 1024 * 1024, 'a');
   auto result = Detector(&catalog()).scan(gzipped(bomb));
   EXPECT_LE(result.decoded, 2 * Detector::kMostUnpacked);
@@ -241,11 +241,9 @@ TEST(Detector, WorkIsBounded) {
   EXPECT_EQ(found(nested), "") << "deeper than kDeepest";
 }
 
-TEST(Detector, ReadsANameThatIsValueInCapitals) {
-  EXPECT_EQ(found("curl -u VALUE:k3Rz9WqLx7TpVbN2hJcY"), "assignment");
-}
+TEST(Detector, ReadsANameInCapitals) { EXPECT_EQ(found("curl -u VALUE:k3Rz9WqLx7TpVbN2hJcY"), "assignment"); }
 
-TEST(Detector, FindsNumbersAmongUnlikeBytes) {
+TEST(Detector, FindsNumbersAmongOtherBytes) {
   std::string around;
   for (uint32_t i = 1, x = 7; i < 4096; ++i) around += static_cast<char>((x = x * 1664525 + 1013904223) >> 24);
   std::string token = filled("ghp_<alnum 36>", 7);

@@ -57,12 +57,12 @@ TEST(Rules, OwnRulesAreTriedOnTheirExamples) {
             std::vector<std::string>{"line 0: rule \"acme-key\" does not find its example \"acme_short\""});
 }
 
-TEST(Rules, ACardOfALengthThatNoCardHasIsText) {
+TEST(Rules, ACardOfAnImpossibleLengthStaysText) {
   EXPECT_EQ(filled("4<card> 4<card 3> 4<card 1000>", 1), "4<card> 4<card 3> 4<card 1000>");
   EXPECT_EQ(filled("4<card 15>", 1).size(), 16u);
 }
 
-TEST(Rules, TheCarriedOnesFindTheirExamples) {
+TEST(Rules, TheBuiltInRulesFindTheirExamples) {
   auto catalog = Catalog::builtin();
   ASSERT_TRUE(catalog) << catalog.error().what;
   catalog->build();
@@ -70,7 +70,7 @@ TEST(Rules, TheCarriedOnesFindTheirExamples) {
   for (const auto& problem : wrong_examples(*catalog, catalog->rules(), 20)) ADD_FAILURE() << problem;
 }
 
-TEST(Rules, ADatabaseOfOthersIsRefused) {
+TEST(Rules, ADatabaseOfOtherRulesIsRefused) {
   EXPECT_FALSE(Catalog::make({}, credentials_database()));
   EXPECT_FALSE(Catalog::make(*parse_rules(credentials_text()), credentials_database().substr(0, 1000)));
 }

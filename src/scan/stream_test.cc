@@ -44,7 +44,7 @@ TEST(Stream, NoByteOfASecretLeaves) {
       }
 }
 
-TEST(Stream, HarmlessTextPassesAsItIs) {
+TEST(Stream, HarmlessTextPassesUnchanged) {
   std::string text = prose(100000);
   for (size_t piece : {13u, 4096u, 200000u}) {
     Stream stream(&catalog(), OnFinding::block);
@@ -74,7 +74,7 @@ TEST(Stream, RedactsWithoutBreakingJson) {
   }
 }
 
-TEST(Stream, ReportsOnceAndLetsPass) {
+TEST(Stream, ReportsOnceAndPassesTheText) {
   std::string text = prose(3000) + std::string(kKnown) + prose(3000);
   Stream stream(&catalog(), OnFinding::report);
   EXPECT_EQ(streamed(stream, text, 100), std::pair(text, true));
@@ -82,7 +82,7 @@ TEST(Stream, ReportsOnceAndLetsPass) {
   EXPECT_EQ(stream.findings()[0].begin, text.find(kKnown));
 }
 
-TEST(Stream, APauseLetsEverythingOut) {
+TEST(Stream, APauseReleasesEverything) {
   Stream stream(&catalog(), OnFinding::block);
   std::string out, all;
   for (std::string_view text :
@@ -138,7 +138,7 @@ TEST(Stream, APauseInTheMiddleOfAKnownSecretOfAnyCharacters) {
   EXPECT_TRUE(stream.feed("and correct horse", out) && stream.release(out)) << "up to half may leave";
 }
 
-TEST(Stream, ReadsWhatIsCompressed) {
+TEST(Stream, ScansCompressedBodies) {
   std::string harmless = prose(300000), packed = gzipped(harmless);
   Stream clean(&catalog(), OnFinding::block, "gzip");
   EXPECT_EQ(streamed(clean, packed, 1000), std::pair(packed, true));
@@ -152,7 +152,7 @@ TEST(Stream, ReadsWhatIsCompressed) {
   EXPECT_FALSE(streamed(broken, "\x1f\x8b\x08 no gzip", 100).second);
 }
 
-TEST(Stream, LargePackedFilesPass) {
+TEST(Stream, LargeCompressedFilesPass) {
   // A window of the file decompresses to more than is scanned of it, and has marks of zlib that are there by chance.
   std::string image;
   for (uint32_t i = 1, state = 1; i < 20'000; ++i) {
@@ -167,7 +167,7 @@ TEST(Stream, LargePackedFilesPass) {
   EXPECT_FALSE(streamed(two, packed + gzipped(prose(300)), 100'000).second) << "a second file is not scanned";
 }
 
-TEST(Stream, ReadsWhatADecoderSkips) {
+TEST(Stream, ScansBytesThatADecoderSkips) {
   std::string packed = gzipped(prose(3000), "a comment with " + std::string(kKnown));
   for (size_t size : {1u, 100u, 100000u}) {
     Stream stream(&catalog(), OnFinding::block, "gzip");
@@ -177,7 +177,7 @@ TEST(Stream, ReadsWhatADecoderSkips) {
   }
 }
 
-TEST(Stream, DecodesHoweverItIsCut) {
+TEST(Stream, DecodesHoweverTheInputIsCut) {
   std::string harmless = prose(3000), known(kKnown);
   std::string comment(300'000, 'x');  // longer than what is decoded of the outer coding at once
   for (const auto& [codings, packed, bad] :
@@ -192,7 +192,7 @@ TEST(Stream, DecodesHoweverItIsCut) {
     }
 }
 
-TEST(Join, ValuesHaveNames) {
+TEST(Join, NamesItsValues) {
   auto values = [](std::string_view text) {
     std::string out;
     bool any = each_value(text, [&](std::string_view name, std::string_view value) {
@@ -215,7 +215,7 @@ TEST(Join, ValuesHaveNames) {
             kMostValues * 4);
 }
 
-TEST(Session, PutsPiecesTogether) {
+TEST(Session, JoinsPiecesOfASecret) {
   using namespace std::chrono_literals;
   Session session(&catalog());
   std::chrono::steady_clock::time_point now{};
@@ -263,7 +263,7 @@ TEST(Stream, RedactedJsonStaysJson) {
     }
 }
 
-TEST(Stream, APrivateKeyIsRedactedWholeHoweverItIsShown) {
+TEST(Stream, APrivateKeyIsRedactedWholeInEveryFormat) {
   auto shown = [](std::string_view margin, std::string_view line_end, bool numbers) {
     std::string text = "cat key\\n-----BEGIN PRIVATE KEY-----";
     for (uint32_t line = 0; line < 50; ++line)
@@ -286,7 +286,7 @@ TEST(Stream, APrivateKeyIsRedactedWholeHoweverItIsShown) {
     }
 }
 
-TEST(Stream, WhatIsRedactedHasTheSameMarkerAlsoWithPauses) {
+TEST(Stream, RedactionUsesTheSameMarkerWithPauses) {
   std::string token = filled("ghp_<alnum 36>", 2), key = "-----BEGIN PRIVATE KEY-----\n";
   for (uint32_t line = 0; line < 100; ++line) key += filled("<base64 64>\n", line);
   key += "-----END PRIVATE KEY-----\n";

@@ -34,7 +34,7 @@ class Delta : public Workspace {
   }
 };
 
-TEST_F(Delta, OfADirtyTreeOnlyTheAgentsLinesComeBack) {
+TEST_F(Delta, OnlyTheAgentsChangesToADirtyTreeComeBack) {
   std::string lines;
   for (int i = 1; i <= 40; ++i) lines += std::to_string(i) + "\n";
   commit("f.txt", lines);
@@ -54,7 +54,7 @@ TEST_F(Delta, OfADirtyTreeOnlyTheAgentsLinesComeBack) {
   EXPECT_EQ(sh("grep -c -e mine -e agent " + repo + "/f.txt"), "2");
 }
 
-TEST_F(Delta, WhatBothChangedInOnePlaceIsSaid) {
+TEST_F(Delta, ConflictingChangesAreReported) {
   put(repo + "/a.txt", "mine\n");
   auto sent = pack(WorkspaceMode::copy);
   unpack();
@@ -66,7 +66,7 @@ TEST_F(Delta, WhatBothChangedInOnePlaceIsSaid) {
   EXPECT_EQ(*read_file(repo + "/a.txt"), "mine and the agent's\n");
 }
 
-TEST_F(Delta, AFileThatTheOperatorHadNotCommittedIsNotTheAgents) {
+TEST_F(Delta, AnUncommittedFileOfTheOperatorIsNotTheAgents) {
   put(repo + "/mine.txt", "mine\n");
   put(repo + "/a.txt", "dirty\n");
   fs::remove(repo + "/dir/b.txt");
@@ -82,7 +82,7 @@ TEST_F(Delta, AFileThatTheOperatorHadNotCommittedIsNotTheAgents) {
   EXPECT_EQ(git("rev-parse refs/bottle/s1/worktree^"), git("rev-parse refs/bottle/s1/heads/main"));
 }
 
-TEST_F(Delta, ASparseCheckoutKeepsWhatIsOutsideOfIt) {
+TEST_F(Delta, ASparseCheckoutKeepsTheFilesOutsideOfIt) {
   commit("keep/k", "k\n");
   commit("huge/h", "h\n");
   git("sparse-checkout init --cone");
@@ -107,7 +107,7 @@ TEST_F(Delta, ASparseCheckoutKeepsWhatIsOutsideOfIt) {
   }
 }
 
-TEST_F(Delta, WhatCouldNotBeSentIsNotDeleted) {
+TEST_F(Delta, FilesThatCouldNotBeSentAreNotDeleted) {
   commit("out", "x");
   fs::remove(repo + "/out");
   fs::create_symlink("/etc/passwd", repo + "/out");
@@ -122,7 +122,7 @@ TEST_F(Delta, WhatCouldNotBeSentIsNotDeleted) {
   EXPECT_EQ(differs(), "M\ta.txt");
 }
 
-TEST_F(Delta, LineEndsOfTheWorkingTreeAreNoChange) {
+TEST_F(Delta, ConvertedLineEndsAreNoChange) {
   operators("[core]\n\tautocrlf = true\n");
   put(repo + "/dos.txt", "one\r\ntwo\r\n");
   sh("cd " + repo + " && GIT_CONFIG_GLOBAL=" + root +
@@ -141,7 +141,7 @@ TEST_F(Delta, LineEndsOfTheWorkingTreeAreNoChange) {
   EXPECT_EQ(*read_file(repo + "/dos.txt"), "one\r\nagent\r\n");
 }
 
-TEST_F(Delta, ModesThatTheRepositoryDoesNotLookAtAreNoChange) {
+TEST_F(Delta, ModesThatTheRepositoryIgnoresAreNoChange) {
   git("config core.fileMode false");
   sh("chmod 755 " + repo + "/a.txt " + repo + "/dir/b.txt");
   auto sent = pack(WorkspaceMode::copy);
@@ -152,7 +152,7 @@ TEST_F(Delta, ModesThatTheRepositoryDoesNotLookAtAreNoChange) {
   EXPECT_EQ(back.files, 1u);
 }
 
-TEST_F(Delta, WhatAFilterMadeOfAFileIsNoChange) {
+TEST_F(Delta, FilteredContentIsNoChange) {
   git("config filter.lfs.clean \"sh -c 'echo pointer; wc -c'\"");
   git("config filter.lfs.smudge cat");
   put(repo + "/.gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
@@ -169,7 +169,7 @@ TEST_F(Delta, WhatAFilterMadeOfAFileIsNoChange) {
 }
 
 // bottle does not run filters, so the operator's own git must filter what the agent made.
-TEST_F(Delta, WhatAFilterWouldConvertIsCopiedAndNotCommitted) {
+TEST_F(Delta, FilesThatAFilterWouldConvertAreCopiedAndNotCommitted) {
   git("config filter.lfs.clean \"sh -c 'echo pointer; wc -c'\"");
   git("config filter.lfs.smudge cat");
   put(repo + "/.gitattributes", "*.bin filter=lfs -text\n*.tmp.bin filter=lfs -text\n");
@@ -203,7 +203,7 @@ TEST_F(Delta, WhatAFilterWouldConvertIsCopiedAndNotCommitted) {
 }
 
 // `cp` writes to the place that a link leads to, which may be any file of the operator's.
-TEST_F(Delta, WhatTakesThePlaceOfALinkIsNotWrittenThroughIt) {
+TEST_F(Delta, AFileThatReplacesALinkIsNotWrittenThroughIt) {
   git("config filter.lfs.clean cat");
   put(repo + "/.gitattributes", "*.bin filter=lfs -text\n");
   put(root + "/outside/x.bin", "the operator's");
@@ -224,7 +224,7 @@ TEST_F(Delta, WhatTakesThePlaceOfALinkIsNotWrittenThroughIt) {
 }
 
 // Without git-lfs, `git add -A` in the bottle commits the files themselves instead of pointers.
-TEST_F(Delta, WhatAnAgentCommittedWithoutAFilterIsTakenBack) {
+TEST_F(Delta, FilesThatTheAgentCommittedUnfilteredAreRemovedFromTheCommit) {
   std::string pointer =
       "version https://git-lfs.github.com/spec/v1\noid sha256:" + std::string(64, 'a') + "\nsize 3000\n";
   git("config filter.lfs.clean cat");
@@ -245,7 +245,7 @@ TEST_F(Delta, WhatAnAgentCommittedWithoutAFilterIsTakenBack) {
 }
 
 // A commit has only a pointer to such a file, so a file that is not in the working tree exists nowhere else.
-TEST_F(Delta, WhatGitLfsKeepsInTheBottleIsNotDroppedWithoutAWord) {
+TEST_F(Delta, ContentThatGitLfsKeepsInTheBottleIsReported) {
   const std::string known = "/.git/lfs/objects/aa/aa/" + std::string(64, 'a'),
                     made = "/.git/lfs/objects/bb/bb/" + std::string(64, 'b');
   put(repo + known, "known");
@@ -260,7 +260,7 @@ TEST_F(Delta, WhatGitLfsKeepsInTheBottleIsNotDroppedWithoutAWord) {
   EXPECT_TRUE(back.is_incomplete) << "the archive with them would not be kept";
 }
 
-TEST_F(Delta, TextsInOtherEncodingsComeBackAsGitCommitsThem) {
+TEST_F(Delta, TextInOtherEncodingsComesBackAsGitCommitsIt) {
   put(repo + "/.gitattributes", "*.rc text working-tree-encoding=UTF-16LE eol=crlf\n*.c ident\n*.bat text eol=crlf\n");
   sh("printf 'hello\\r\\nworld\\r\\n' | iconv -t UTF-16LE >" + repo + "/app.rc; printf 'a $Id$\\n' >" + repo +
      "/id.c; printf 'x\\r\\n' >" + repo + "/w.bat");
@@ -309,7 +309,7 @@ TEST_F(Delta, FilesThatTheOperatorIgnoresStayIgnored) {
   EXPECT_EQ(back.ignored, std::vector<std::string>{".venv/"});
 }
 
-TEST(Encoding, IsThatOfGit) {
+TEST(Encoding, ConvertsLikeGit) {
   EXPECT_EQ(to_utf8("UTF-16LE", std::string_view("a\0\xe4\0", 4)), "a\xc3\xa4");
   EXPECT_EQ(to_utf8("utf-16be", std::string_view("\0a\xd8\x3d\xde\0", 6)), "a\xf0\x9f\x98\x80");
   EXPECT_EQ(to_utf8("UTF-16", std::string_view("\xfe\xff\0a", 4)), "a");

@@ -95,7 +95,7 @@ TEST_F(HostileRepository, FiltersOfItsConfigurationDoNotRun) {
   expect_nothing_runs();
 }
 
-TEST_F(HostileRepository, FiltersByInfoAttributesAndIncludesDoNotRun) {
+TEST_F(HostileRepository, FiltersFromInfoAttributesAndIncludesDoNotRun) {
   put(repo + "/c.txt", "three\n");
   git("add -A");
   git("commit -qm third");
@@ -164,7 +164,7 @@ TEST_F(HostileRepository, AMissingObjectIsAnErrorAndNotFetched) {
   expect_nothing_runs();
 }
 
-TEST_F(HostileRepository, ItsAlternatesAreNotAsked) {
+TEST_F(HostileRepository, GitDoesNotRunInItsAlternates) {
   // The repository that it borrows objects from is hostile too.
   sh("git clone -q --shared " + repo + " " + root + "/shared");
   EXPECT_TRUE(check_objects(root + "/shared", root + "/scratch"));
@@ -186,7 +186,7 @@ TEST_F(HostileRepository, ItsAlternatesAreNotAsked) {
   repo = original;
 }
 
-TEST_F(HostileRepository, ARepositoryInItIsNoMoreThanFiles) {
+TEST_F(HostileRepository, ARepositoryInItCountsAsFiles) {
   sh("mkdir " + repo + "/nested && cd " + repo +
      "/nested && git init -q && echo x >x && git add x && "
      "git -c user.name=t -c user.email=t@t commit -qm x && git config core.fsmonitor " +
@@ -205,7 +205,7 @@ TEST_F(HostileRepository, ARepositoryInItIsNoMoreThanFiles) {
   EXPECT_FALSE(ran()) << *read_file(root + "/ran");
 }
 
-TEST_F(HostileRepository, OneThatOnlyPointsToAnotherSendsNothing) {
+TEST_F(HostileRepository, ADirectoryThatPointsToAnotherRepositorySendsNothing) {
   std::string secret = root + "/private";
   fs::rename(repo, secret);
   fs::create_directory(repo);
@@ -221,7 +221,7 @@ TEST_F(HostileRepository, OneThatOnlyPointsToAnotherSendsNothing) {
   }
 }
 
-TEST_F(HostileRepository, CredentialsOfEveryRepositoryInTheTreeStayHere) {
+TEST_F(HostileRepository, CredentialsOfEveryRepositoryInTheTreeAreNotSent) {
   sh("git init -q --bare " + repo + "/bare && git init -q " + repo + "/dir/inner");
   for (const char* where : {".git", "bare", "dir/inner/.git"})
     sh("git --git-dir=" + repo + "/" + where + " config remote.o.url https://user:hunter2@example.org/x.git");
@@ -232,7 +232,7 @@ TEST_F(HostileRepository, CredentialsOfEveryRepositoryInTheTreeStayHere) {
   EXPECT_NE(archive.find("https://example.org/x.git"), std::string::npos);
 }
 
-TEST_F(HostileRepository, CredentialsStayHereHoweverTheyAreWrittenAndNothingElseDoes) {
+TEST_F(HostileRepository, CredentialsInEverySpellingAreNotSentAndEverythingElseIs) {
   std::ofstream(repo + "/.git/config", std::ios::app)
       << "[http]\n\textraHeader = \\\n\t\tAuthorization: Basic hunter4\n[sendemail]\n\tsmtpPass = hunter5\n"
          "[remote \"p\"]\n\turl = https://us\\\ner:hunter6@example.org/p.git\n# a comment \\\n[url "
@@ -246,7 +246,7 @@ TEST_F(HostileRepository, CredentialsStayHereHoweverTheyAreWrittenAndNothingElse
   EXPECT_NE(archive.find("# a comment \\\n[url \"https://example.org/\"]\n"), std::string::npos);
 }
 
-TEST_F(HostileRepository, ACopyOfBorrowedObjectsIsWhole) {
+TEST_F(HostileRepository, ACopyOfARepositoryWithBorrowedObjectsIsComplete) {
   sh("git clone -q --shared " + repo + " " + root + "/shared");
   put(root + "/shared/dirty.txt", "d");
   auto sent = pack(manifest::WorkspaceMode::copy, root + "/shared");

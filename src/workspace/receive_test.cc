@@ -5,7 +5,7 @@
 namespace bottle::workspace {
 namespace {
 
-TEST_F(Workspace, NothingChanged) {
+TEST_F(Workspace, WithoutChangesNothingComesBack) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);
   unpack();
@@ -37,7 +37,7 @@ TEST_F(Workspace, NoRepositoryGivesAPatchAndFiles) {
   sh("cd " + repo + " && git apply " + back->patch + " && test -x n/new.sh && grep -q changed a.txt");
 }
 
-TEST_F(Workspace, WithoutARepositoryThePatchShowsTheFilesThemselves) {
+TEST_F(Workspace, WithoutARepositoryThePatchShowsTheContentOfTheFiles) {
   put(repo + "/a.txt", "one\n");
   pack(manifest::WorkspaceMode::clone);
   unpack();
@@ -86,7 +86,7 @@ TEST_F(Workspace, HostilePathsStayInside) {
   EXPECT_EQ(state(), before);
 }
 
-TEST_F(Workspace, HostileGitDirectoryRunsNothing) {
+TEST_F(Workspace, AHostileGitDirectoryRunsNothing) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);
   unpack();
@@ -119,7 +119,7 @@ TEST_F(Workspace, HostileGitDirectoryRunsNothing) {
   EXPECT_EQ(git("status --porcelain"), "");
 }
 
-TEST_F(Workspace, WhatLinksOfTheTreeMeanIsSeen) {
+TEST_F(Workspace, LinksThatGiveFilesDangerousNamesAreFound) {
   make_repository();
   fs::create_directory_symlink("dir", repo + "/.vscode");
   git("add -A"), git("commit -qm link");
@@ -136,7 +136,7 @@ TEST_F(Workspace, WhatLinksOfTheTreeMeanIsSeen) {
     EXPECT_TRUE(flagged(*back, what)) << what << "\n" << joined(back->flagged);
 }
 
-TEST_F(Workspace, EveryBranchIsLookedThrough) {
+TEST_F(Workspace, EveryBranchIsInspected) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);
   unpack();
@@ -157,7 +157,7 @@ TEST_F(Workspace, EveryBranchIsLookedThrough) {
   EXPECT_FALSE(flagged(*back, "not checked"));
 }
 
-TEST_F(Workspace, TheOperatorsOwnHooksAreNoNews) {
+TEST_F(Workspace, TheOperatorsOwnHooksAreNotReported) {
   make_repository();
   put(repo + "/.git/hooks/pre-commit", "#!/bin/sh\nmake lint\n");
   fs::create_symlink("pre-commit", repo + "/.git/hooks/pre-push");
@@ -201,7 +201,7 @@ constexpr const char* kTreeBomb =
     "'040000 tree %s\\t%s\\n' $t $i; done | git mktree); done; "
     "git -c user.name=t -c user.email=t@t commit-tree $t -p HEAD -m bomb";
 
-TEST_F(Workspace, AListOfFilesThatDoesNotEndIsNotReadToItsEnd) {
+TEST_F(Workspace, AnEndlessListOfFilesIsNotReadToItsEnd) {
   make_repository();
   std::string bomb = sh("cd " + repo + " && " + kTreeBomb);
   auto view = git::Directory::make(root + "/view", {.alternates = {repo + "/.git/objects"}});
@@ -214,7 +214,7 @@ TEST_F(Workspace, AListOfFilesThatDoesNotEndIsNotReadToItsEnd) {
 
 // git makes a list of changes in memory, and also a commit: this one has 40 MB in as many kilobytes, loose and in a
 // pack.
-TEST_F(Workspace, ObjectsThatUnpackWithoutEndAreNotUnpacked) {
+TEST_F(Workspace, ObjectsThatUnpackToAHugeSizeAreNotUnpacked) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);
   limits.max_memory = 32 << 20;
@@ -260,7 +260,7 @@ TEST_F(Workspace, IgnoredFilesStayBehind) {
   EXPECT_EQ(back->files, 1u);
 }
 
-TEST_F(Workspace, LimitsAndBrokenArchives) {
+TEST_F(Workspace, LimitsAreEnforcedAndBrokenArchivesRefused) {
   make_repository();
   std::string base = git("rev-parse HEAD");
   auto big =
@@ -300,7 +300,7 @@ TEST_F(Workspace, LimitsAndBrokenArchives) {
   EXPECT_EQ(git("for-each-ref refs/bottle"), "");
 }
 
-TEST_F(Workspace, APatchHasNoMoreBytesThanWhatCameBackMayHave) {
+TEST_F(Workspace, ThePatchIsNotLargerThanTheLimitForTheWorkspace) {
   make_repository();
   std::string base = git("rev-parse HEAD");
   auto lines = craft([&](docker::TarWriter& t) {
@@ -315,7 +315,7 @@ TEST_F(Workspace, APatchHasNoMoreBytesThanWhatCameBackMayHave) {
   EXPECT_EQ(sh("ls -A " + root + "/results/s1"), "places.json");
 }
 
-TEST_F(Workspace, TheFilesThemselvesAreThoseOfTheNewestPullAndNoMoreThanTheLimit) {
+TEST_F(Workspace, KeptFilesAreThoseOfTheNewestPullWithinTheLimit) {
   put(repo + "/a", "a\n");
   auto once = craft([&](docker::TarWriter& t) { EXPECT_TRUE(t.file("workspace/first", 0644, 0, 0, "x")); });
   ASSERT_TRUE(take(once, ""));
@@ -329,7 +329,7 @@ TEST_F(Workspace, TheFilesThemselvesAreThoseOfTheNewestPullAndNoMoreThanTheLimit
   EXPECT_EQ(sh("cd " + root + "/results/s1/files && echo *"), "0 1 2 3 4 5 6 7 8 9");
 }
 
-TEST_F(Workspace, BranchesThatAreNoMoreDoNotStay) {
+TEST_F(Workspace, RefsOfRemovedBranchesAreRemoved) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);
   unpack();
@@ -354,7 +354,7 @@ TEST_F(Workspace, BranchesThatAreNoMoreDoNotStay) {
   EXPECT_EQ(heads(), "heads/topic/renamed\nheads/not-ours");
 }
 
-TEST_F(Workspace, SeveralPullsHaveOneRoomInTheRepository) {
+TEST_F(Workspace, SeveralPullsShareOneLimitForTheRepository) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);
   unpack();
@@ -378,7 +378,7 @@ TEST_F(Workspace, SeveralPullsHaveOneRoomInTheRepository) {
   EXPECT_TRUE(take_inside(sent.base));
 }
 
-TEST_F(Workspace, SortingHasItsTime) {
+TEST_F(Workspace, SortingHasATimeLimit) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);
   unpack();
@@ -389,7 +389,7 @@ TEST_F(Workspace, SortingHasItsTime) {
 }
 
 // Unchanged files are not written on the way back. The result must be the same as if they were.
-TEST_F(Workspace, WhatDidNotChangeComesBackAsItWas) {
+TEST_F(Workspace, UnchangedFilesComeBackUnchanged) {
   make_repository();
   for (int i = 0; i < 300; ++i) put(repo + "/many/" + std::to_string(i), "content " + std::to_string(i) + "\n");
   put(repo + "/gone", "gone\n");
@@ -427,7 +427,7 @@ TEST_F(Workspace, WhatDidNotChangeComesBackAsItWas) {
   }
 }
 
-TEST_F(Workspace, AnotherNameOfAnUnchangedFileComesBackWithoutARepositoryToo) {
+TEST_F(Workspace, AHardLinkToAnUnchangedFileComesBackWithoutARepositoryToo) {
   put(repo + "/a", "a\n");
   put(repo + "/b", "b\n");
   pack(manifest::WorkspaceMode::copy);

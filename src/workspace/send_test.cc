@@ -4,7 +4,7 @@
 namespace bottle::workspace {
 namespace {
 
-TEST_F(Workspace, CloneOutAndCommitsBack) {
+TEST_F(Workspace, ACloneIsSentAndCommitsComeBack) {
   make_repository();
   git("remote add origin https://user:secret@example.org/x.git");
   put(repo + "/dirty.txt", "mine");
@@ -61,7 +61,7 @@ TEST_F(Workspace, TheCloneCommitsAsTheOperatorDoes) {
   EXPECT_EQ(sh("git -C " + inside + " remote"), "");
 }
 
-TEST_F(Workspace, TheCloneHasTheHistoryOfHeadAndNothingElse) {
+TEST_F(Workspace, TheCloneHasOnlyTheHistoryOfHead) {
   make_repository();
   git("tag light");
   git("tag -a -m note annotated");
@@ -92,7 +92,7 @@ TEST_F(Workspace, TheCloneHasTheHistoryOfHeadAndNothingElse) {
   }
 }
 
-TEST_F(Workspace, AShallowCloneIsOneInsideToo) {
+TEST_F(Workspace, AShallowCloneStaysShallow) {
   make_repository();
   put(repo + "/a.txt", "two\n");
   git("commit -qam second");
@@ -109,7 +109,7 @@ TEST_F(Workspace, AShallowCloneIsOneInsideToo) {
   EXPECT_EQ(git("log --format=%s refs/bottle/s1/worktree", root + "/shallow"), "third\nsecond");
 }
 
-TEST_F(Workspace, ARepositoryOfSha256) {
+TEST_F(Workspace, ARepositoryWithSha256Works) {
   git("init -q -b main --object-format=sha256");
   put(repo + "/a.txt", "one\n");
   git("add -A");
@@ -121,7 +121,7 @@ TEST_F(Workspace, ARepositoryOfSha256) {
   git("fsck --strict", inside);
 }
 
-TEST_F(Workspace, PathsBelowAPrefix) {
+TEST_F(Workspace, PathsAreBelowThePrefix) {
   make_repository();
   sh("ln -s a.txt " + repo + "/link");
   archive.clear();
@@ -136,7 +136,7 @@ TEST_F(Workspace, PathsBelowAPrefix) {
   EXPECT_EQ(sh("tar -tf " + root + "/out.tar | grep -cxE 'workspace/(link|a.txt|dir/b.txt|.git/HEAD)'"), "4");
 }
 
-TEST_F(Workspace, CopySkipsWhatHasNoBusinessInside) {
+TEST_F(Workspace, ACopySkipsFilesThatMustNotGoIntoABottle) {
   make_repository();
   git("config http.extraheader 'Authorization: Basic c2VjcmV0'");
   git("remote add origin https://user:pw@example.org/x.git");
@@ -205,7 +205,7 @@ TEST_F(Workspace, ACopyHasNoRefsOfOtherSessions) {
   EXPECT_EQ(sent.base, head);
 }
 
-TEST_F(Workspace, AWorktreeIsClonedIn) {
+TEST_F(Workspace, AWorkTreeIsCloned) {
   make_repository();
   git("worktree add -q -b side " + root + "/side");
   put(root + "/side/dirty.txt", "d");
@@ -220,7 +220,7 @@ TEST_F(Workspace, AWorktreeIsClonedIn) {
   EXPECT_EQ(git("show refs/bottle/s1/worktree:dirty.txt"), "agent's");
 }
 
-TEST_F(Workspace, UncommittedChangesAreNoticedWhateverTheIndexIsLike) {
+TEST_F(Workspace, UncommittedChangesAreReportedForEveryKindOfIndex) {
   for (const char* kind :
        {"", "update-index --split-index", "update-index --untracked-cache", "config core.fileMode false",
         "config core.autocrlf input", "sparse-checkout set --cone --sparse-index dir"}) {
@@ -274,7 +274,7 @@ TEST_F(Workspace, ASubmoduleIsARepositoryToo) {
   }
 }
 
-TEST_F(Workspace, ManySmallFilesStream) {
+TEST_F(Workspace, ManySmallFilesAreStreamed) {
   for (int i = 0; i < 1500; ++i) put(repo + "/d" + std::to_string(i % 50) + "/" + std::to_string(i), "x");
   size_t largest = 0, total = 0;
   auto r =
@@ -289,7 +289,7 @@ TEST_F(Workspace, ManySmallFilesStream) {
   EXPECT_GE(total, size_t{1500} << 10);
 }
 
-TEST_F(Workspace, AContentHasTheNameThatGitGivesIt) {
+TEST_F(Workspace, BlobIdsAreThoseOfGit) {
   git("init -q");
   for (size_t size : {0, 1, 47, 48, 55, 56, 63, 64, 65, 119, 120, 100000}) {
     std::string content;
@@ -299,7 +299,7 @@ TEST_F(Workspace, AContentHasTheNameThatGitGivesIt) {
   }
 }
 
-TEST_F(Workspace, ACloneIsWhatACheckoutWouldWrite) {
+TEST_F(Workspace, ACloneContainsWhatACheckoutWouldWrite) {
   make_repository();
   put(repo + "/run.sh", "#!/bin/sh\n");
   put(repo + "/deep/er/still/x", "x\n");

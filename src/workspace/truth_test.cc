@@ -55,7 +55,7 @@ TEST_F(Truth, TheFirstCommitsOfARepositoryComeBack) {
   }
 }
 
-TEST_F(Truth, WithoutACommitOfTheAgentNeitherIsThereOneOfBottle) {
+TEST_F(Truth, WithoutACommitOfTheAgentBottleMakesNone) {
   std::string at = root + "/unborn";
   fs::create_directories(at);
   git("init -q -b main", at);
@@ -76,7 +76,7 @@ TEST_F(Truth, ARepositoryThatTheAgentMadeIsNamed) {
   EXPECT_EQ(back.skipped, 1u) << "it counts once";
 }
 
-TEST_F(Truth, CommitsThatNoBranchHasComeBack) {
+TEST_F(Truth, CommitsOnNoBranchComeBack) {
   auto back = after(WorkspaceMode::copy, "git checkout -q --detach && echo 1 > 1 && git add -A && " + commit_ +
                                              "-m left && git checkout -q main && git worktree add -q --detach ../other "
                                              "&& cd ../other && " +
@@ -88,7 +88,7 @@ TEST_F(Truth, CommitsThatNoBranchHasComeBack) {
 }
 
 // A checkpoint brings such a commit while it is checked out. The operator's repository has its objects from then on.
-TEST_F(Truth, CommitsThatNoBranchHasStayAfterTheNextCheckpoint) {
+TEST_F(Truth, CommitsOnNoBranchStayAfterTheNextCheckpoint) {
   auto sent = pack(WorkspaceMode::copy);
   unpack();
   sh("cd " + inside + " && git checkout -q --detach && " + commit_ + "--allow-empty -m left");
@@ -111,7 +111,7 @@ TEST_F(Truth, CommitsThatNoBranchHasStayAfterTheNextCheckpoint) {
 }
 
 // git runs once for each of these commits.
-TEST_F(Truth, OfManyCheckedOutCommitsTheNewestAreLookedAt) {
+TEST_F(Truth, OfManyCheckedOutCommitsTheNewestAreTaken) {
   auto id_of = [](int number) {
     char id[41];
     std::snprintf(id, sizeof id, "%040x", static_cast<unsigned>(number));
@@ -134,7 +134,7 @@ TEST_F(Truth, OfManyCheckedOutCommitsTheNewestAreLookedAt) {
   EXPECT_EQ(q.detached.back(), id_of(299));
 }
 
-TEST_F(Truth, CommitsOfTheOperatorsOwnAreNotBroughtAgain) {
+TEST_F(Truth, CommitsOfTheOperatorAreNotBroughtAgain) {
   git("checkout -q --detach");
   git("commit -q --allow-empty -m mine");
   git("checkout -q main");
@@ -142,7 +142,7 @@ TEST_F(Truth, CommitsOfTheOperatorsOwnAreNotBroughtAgain) {
   EXPECT_TRUE(says(back, "Nothing changed")) << back.text;
 }
 
-TEST_F(Truth, AnAmendedCommitIsNoSecondOne) {
+TEST_F(Truth, AnAmendedCommitCountsOnce) {
   auto back = after(WorkspaceMode::clone, "git checkout -q --detach && " + commit_ +
                                               "--allow-empty -m one && git branch b && " +
                                               "git checkout -q b && git checkout -q main");
@@ -181,7 +181,7 @@ TEST_F(Truth, RefsThatTheAgentRemovedAreNamed) {
 }
 
 // A checkpoint brings the change.
-TEST_F(Truth, WhatTheAgentTookBackHasNoRef) {
+TEST_F(Truth, ChangesThatTheAgentUndidHaveNoRef) {
   auto sent = pack(WorkspaceMode::copy);
   unpack();
   sh("cd " + inside + " && echo new > new.txt");
@@ -193,7 +193,7 @@ TEST_F(Truth, WhatTheAgentTookBackHasNoRef) {
   EXPECT_EQ(refs(), "");
 }
 
-TEST_F(Truth, RefsThatCannotBeReadAreNotCalledRemoved) {
+TEST_F(Truth, UnreadableRefsAreNotReportedAsRemoved) {
   git("branch old");
   auto sent = pack(WorkspaceMode::copy);
   unpack();
@@ -236,7 +236,7 @@ TEST_F(Truth, OfManyStashesTheNewestComeBack) {
   EXPECT_TRUE(flagged(back, "more stashes than the limit")) << joined(back.flagged);
 }
 
-TEST_F(Truth, WhatIsOnlyStagedComesBack) {
+TEST_F(Truth, ContentThatIsOnlyStagedComesBack) {
   make_inner(repo + "/inner");
   int round = 0;
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
@@ -265,7 +265,7 @@ TEST_F(Truth, WhatIsOnlyStagedComesBack) {
   }
 }
 
-TEST_F(Truth, WhatIsStagedAndElsewhereIsNotMentioned) {
+TEST_F(Truth, StagedContentThatIsAlsoElsewhereIsNotMentioned) {
   put(repo + "/.gitattributes", "*.f filter=up\n*.crlf text\n");
   put(repo + "/.gitignore", "*.log\n");
   put(repo + "/t.f", "ABC\n");
@@ -305,7 +305,7 @@ TEST_F(Truth, TheVersionsOfAnUnresolvedMergeComeBack) {
   }
 }
 
-TEST_F(Truth, WhatAnotherWorkTreeStagedComesBack) {
+TEST_F(Truth, StagedContentOfAnotherWorkTreeComesBack) {
   auto back = after(WorkspaceMode::clone, "git worktree add -q --detach wt && cd wt && echo there > a.txt && " +
                                               std::string("git add a.txt && echo one > a.txt"));
   EXPECT_EQ(git("show refs/bottle/s1/staged-wt:a.txt"), "there") << back.text;
@@ -375,7 +375,7 @@ TEST_F(Truth, EmptyDirectoriesAreNamed) {
   EXPECT_FALSE(says(back, "Nothing changed")) << back.text;
 }
 
-TEST_F(Truth, WhatIsNoFileIsReportedOnce) {
+TEST_F(Truth, SpecialFilesAreReportedOnce) {
   auto back = after(WorkspaceMode::copy, "mkfifo pipe");
   EXPECT_EQ(back.skipped, 1u) << joined(back.flagged);
 }
@@ -402,7 +402,7 @@ TEST_F(Truth, TheModeOfAFileUnderAFilterChanges) {
   EXPECT_TRUE(says(back, " && chmod +x " + repo + "/u.f\n")) << back.text;
 }
 
-TEST_F(Truth, WhatCpCannotDoIsNamed) {
+TEST_F(Truth, FilesThatCpCannotCopyAreNamed) {
   fs::remove_all(repo + "/.git");
   put(repo + "/run.sh", "x\n");
   auto back = after(WorkspaceMode::copy, "chmod +x run.sh && ln -s run.sh link && rm a.txt");
@@ -422,7 +422,7 @@ TEST_F(Truth, AnAgentCannotMakeTheAdviceLong) {
   EXPECT_TRUE(says(back, "bottle apply s1") || says(back, " apply ")) << back.text.substr(0, 4096);
 }
 
-TEST_F(Truth, WhatOfASubmoduleStaysIsSaid) {
+TEST_F(Truth, PartsOfASubmoduleThatStayAreReported) {
   make_inner(root + "/source");
   git("-c protocol.file.allow=always submodule --quiet add " + root + "/source lib");
   git("commit -qm lib");

@@ -92,7 +92,7 @@ TEST_F(Whole, IgnoredFilesAreNamedAndKeptOnRequest) {
   EXPECT_FALSE(back.is_incomplete);
 }
 
-TEST_F(Whole, WhatIsNotTakenIsNamed) {
+TEST_F(Whole, FilesThatAreNotTakenAreNamed) {
   auto sent = pack(WorkspaceMode::clone);
   unpack();
   make_inner(inside + "/made");
@@ -104,7 +104,7 @@ TEST_F(Whole, WhatIsNotTakenIsNamed) {
   EXPECT_EQ(git("show refs/bottle/s1/worktree:made/v.txt"), "v");
 }
 
-TEST_F(Whole, RepositoriesBelowADirectoryGetTheirOwn) {
+TEST_F(Whole, RepositoriesBelowADirectoryGetTheirOwnRefs) {
   fs::remove_all(repo + "/.git");
   for (const char* name : {"/api", "/web"}) make_inner(repo + name);
   auto sent = pack(WorkspaceMode::clone);
@@ -125,7 +125,7 @@ TEST_F(Whole, RepositoriesBelowADirectoryGetTheirOwn) {
 }
 
 // The directory "filtered" is also one of the results of each repository.
-TEST_F(Whole, RepositoriesInsideEachOtherHaveResultsOfTheirOwn) {
+TEST_F(Whole, NestedRepositoriesHaveSeparateResults) {
   fs::remove_all(repo + "/.git");
   make_inner(repo + "/a");
   put(repo + "/a/.gitattributes", "*.bin filter=x\n");
@@ -146,7 +146,7 @@ TEST_F(Whole, RepositoriesInsideEachOtherHaveResultsOfTheirOwn) {
   EXPECT_EQ(*read_file(repo + "/a/filtered/v.txt"), "agent's\n");
 }
 
-TEST_F(Whole, ARepositoryInsideARepositoryGetsItsOwn) {
+TEST_F(Whole, ARepositoryInsideARepositoryGetsItsOwnRefs) {
   put(repo + "/.gitignore", "/hidden/\n");
   git("add -A");
   git("commit -qm ignore");
@@ -168,7 +168,7 @@ TEST_F(Whole, ARepositoryInsideARepositoryGetsItsOwn) {
   }
 }
 
-TEST_F(Whole, SubmodulesGoInAndComeBack) {
+TEST_F(Whole, SubmodulesAreSentAndComeBack) {
   make_inner(root + "/lib");
   git("submodule --quiet add " + root + "/lib lib");
   git("submodule --quiet add " + root + "/lib absent");
@@ -214,7 +214,7 @@ TEST_F(Whole, WorkTreesOfOneRepositoryDoNotShareRefs) {
       "in one\nin two");
 }
 
-TEST_F(Whole, WhatALockedRepositoryDoesNotTakeIsInABundle) {
+TEST_F(Whole, ABundleHoldsWhatALockedRepositoryDoesNotTake) {
   auto sent = pack(WorkspaceMode::clone);
   unpack();
   put(inside + "/a.txt", "committed\n");
@@ -264,7 +264,7 @@ TEST_F(Whole, AHistoryThatWasRewrittenIsNotMerged) {
   EXPECT_EQ(*read_file(repo + "/a.txt"), "amended\n");
 }
 
-TEST_F(Whole, TheUpstreamBranchIsThereByName) {
+TEST_F(Whole, TheUpstreamBranchIsSentUnderItsName) {
   sh("git clone -q " + repo + " " + root + "/mine");
   put(root + "/mine/b.txt", "b\n");
   git("add -A", root + "/mine");
@@ -276,7 +276,7 @@ TEST_F(Whole, TheUpstreamBranchIsThereByName) {
   EXPECT_EQ(git("remote", inside), "");
 }
 
-TEST_F(Whole, ChosenFilesGoAlongAndComeBackWhenAsked) {
+TEST_F(Whole, ChosenFilesAreSentAndComeBackOnRequest) {
   put(repo + "/.gitignore", ".env\n*.local\n");
   git("add -A");
   git("commit -qm ignore");
@@ -310,7 +310,7 @@ TEST_F(Whole, ChosenFilesGoAlongAndComeBackWhenAsked) {
 }
 
 // A checkpoint may have brought it before.
-TEST_F(Whole, WhatTheAgentTookBackIsInNoPatchAnyMore) {
+TEST_F(Whole, ChangesThatTheAgentUndidLeaveThePatch) {
   std::string results = root + "/results/s1/", text = *read_file(repo + "/a.txt");
   auto sent = pack(WorkspaceMode::clone);
   unpack();
@@ -326,7 +326,7 @@ TEST_F(Whole, WhatTheAgentTookBackIsInNoPatchAnyMore) {
   EXPECT_EQ(listed->places[0].patch, "");
 }
 
-TEST_F(Whole, APatchIsAppliedAsAWholeOrNotAtAll) {
+TEST_F(Whole, APatchIsAppliedWholeOrNotAtAll) {
   put(root + "/p", "diff --git a/a.txt b/a.txt\n--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-one\n+two\n");
   put(root + "/q", "diff --git a/a.txt b/a.txt\n--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-other\n+two\n");
   auto clash = apply({{repo, root + "/p"}, {repo, root + "/q"}}, root + "/scratch");
@@ -341,7 +341,7 @@ TEST_F(Whole, APatchIsAppliedAsAWholeOrNotAtAll) {
   EXPECT_FALSE(fs::exists(root + "/ran"));
 }
 
-TEST(RefNames, AreOnesThatNobodyMistakes) {
+TEST(RefNames, CannotBeMistakenForOptionsOrPatterns) {
   EXPECT_EQ(name_for("refs/heads/a/b"), "heads/a/b");
   EXPECT_EQ(name_for("refs/tags/v1"), "tags/v1");
   EXPECT_EQ(name_for("refs/remotes/o/x"), "other/remotes/o/x");

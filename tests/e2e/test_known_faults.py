@@ -1,6 +1,6 @@
 """Tries faults of Docker Sandboxes that were published in 2026 on `bottle`. The CVE records name the faults; each test
 attacks the most similar part of bottle. CVE-2026-101998, an answer that breaks off while it is masked, needs a server
-that breaks off: see AnswersTest.ThatBreakOffBringNoValueEither."""
+that breaks off: see AnswersTest.ThatAreCutOffContainNoValueEither."""
 
 import json
 import os

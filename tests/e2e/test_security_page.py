@@ -30,7 +30,7 @@ def test_every_wall_prints_a_command():
 
 def test_every_wall_is_weakened_once():
     """Each wall is weakened by a test with the wall's name. Only the guard's unit tests weaken the record
-    (RecordTest.AReaderThatKeepsNothingLosesIt)."""
+    (RecordTest.AReaderThatDiscardsTheRecordLosesIt)."""
     weakened = " ".join(re.findall(r"def (test_\w+)\(", read("tests", "e2e", "test_weakened_walls.py")))
     for section in WALLS.split("\n### ")[1:]:
         name = re.sub(r"[^a-z0-9]+", "_", section.splitlines()[0].lower().replace("'", ""))

@@ -14,7 +14,7 @@ void show_event(const wire::Event& event, const Output& output);
 void show_result(const wire::SessionResult& result, const Output& output);
 // Shows what came home from a session after its end, and what of it could not be removed.
 void show_swept(const session::Swept& swept, const Output& output);
-// Shows "detached; the agent goes on" and how to return.
+// Shows that the client has detached and the agent continues, and how to return.
 void show_detached(const std::string& session);
 
 }  // namespace bottle::app

@@ -27,7 +27,7 @@ struct Record {
   }
 };
 
-TEST(Repeats, what_is_rare_is_written_as_it_is) {
+TEST(Repeats, rare_lines_are_written_unchanged) {
   Record record;
   for (int i = 0; i < Repeats::kAtOnce; ++i) record.deny("a");
   EXPECT_EQ(record.written, Repeats::kAtOnce);
@@ -39,7 +39,7 @@ TEST(Repeats, what_is_rare_is_written_as_it_is) {
   EXPECT_EQ(record.written, Repeats::kAtOnce + 100) << "at this pace it goes on";
 }
 
-TEST(Repeats, what_is_beyond_is_one_line_with_its_count_and_its_times) {
+TEST(Repeats, further_lines_become_one_with_a_count_and_times) {
   Record record;
   for (int i = 0; i < Repeats::kAtOnce + 500; ++i, ++record.now) record.deny("a");
   int before = record.written;
@@ -52,7 +52,7 @@ TEST(Repeats, what_is_beyond_is_one_line_with_its_count_and_its_times) {
   EXPECT_TRUE(record.last.ends_with(" t1699")) << record.last;
 }
 
-TEST(Repeats, a_flood_is_written_ever_more_rarely_and_adds_up) {
+TEST(Repeats, a_flood_is_written_less_and_less_often_and_adds_up) {
   Record record;
   for (int i = 0; i < 600'000; ++i, ++record.now) {  // ten minutes
     record.deny("a", i % 2);
@@ -63,7 +63,7 @@ TEST(Repeats, a_flood_is_written_ever_more_rarely_and_adds_up) {
   EXPECT_LT(record.written, Repeats::kAtOnce + 50);
 }
 
-TEST(Repeats, names_without_end_take_no_memory_and_few_lines) {
+TEST(Repeats, endless_names_take_little_memory_and_few_lines) {
   Record record;
   for (int i = 0; i < 600'000; ++i, ++record.now) {
     record.deny("n" + std::to_string(i));
@@ -77,7 +77,7 @@ TEST(Repeats, names_without_end_take_no_memory_and_few_lines) {
   EXPECT_LT(record.written, 600 * Repeats::kASecond) << "in ten minutes";
 }
 
-TEST(Repeats, another_kind_is_seen_in_a_flood) {
+TEST(Repeats, another_kind_is_written_during_a_flood) {
   Record record;
   for (int i = 0; i < 100'000; ++i) record.deny("a");
   int before = record.written;

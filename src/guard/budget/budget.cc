@@ -70,7 +70,7 @@ Budget::Account& Budget::open(const policy::Host& host, const std::vector<size_t
   auto [found, fresh] = accounts_.try_emplace(name);
   Account& account = found->second;
   if (!fresh) {
-    ++account.used.names;  // the host may have been counted before, but it is not told apart
+    ++account.used.names;  // the host may have been counted before, but it has no separate account
     return account;
   }
   account.used.host = name;

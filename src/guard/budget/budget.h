@@ -20,7 +20,7 @@ inline constexpr std::string_view kLimitReached = "limit_reached";
 
 class Budget {
  public:
-  static constexpr size_t kMostHosts = 4096;  // that are told apart
+  static constexpr size_t kMostHosts = 4096;  // that are counted separately
 
   // What was used of one host. Stays valid as long as the budget.
   struct Account {

@@ -28,7 +28,7 @@ std::string refused(Budget& budget, const std::string& host, uint64_t bytes = 0)
   return admission.reason;
 }
 
-TEST(Budget, RefusesWhatExceedsALimitOfRequests) {
+TEST(Budget, RefusesRequestsBeyondTheLimit) {
   Budget budget;
   budget.use(
       Egress().session(limit({{Quantity::requests, 3}})).rule("a.test", limit({{Quantity::requests, 2}})).limits());
@@ -84,7 +84,7 @@ TEST(Budget, CountsBytesExactly) {
   EXPECT_EQ(budget.bytes_left(*budget.admit({"b.test", false}, 9).account), UINT64_MAX);
 }
 
-TEST(Budget, ARequestThatIsTakenBackDoesNotCountAlsoUnderNewLimits) {
+TEST(Budget, ATakenBackRequestDoesNotCountUnderNewLimitsEither) {
   Budget budget;
   budget.use(Egress().rule("a.test", limit({{Quantity::requests, 1}})).limits());
   auto& account = *budget.admit({"a.test", false}, 0).account;
@@ -107,7 +107,7 @@ TEST(Budget, CountsDistinctNames) {
   EXPECT_EQ(refused(budget, "1.a.test"), "") << "known names go on";
 }
 
-TEST(Budget, ItsMemoryIsBoundedAndNoNameEscapes) {
+TEST(Budget, ItsMemoryIsLimitedAndEveryNameCounts) {
   Budget budget;
   budget.use(Egress().rule("late.test", limit({{Quantity::requests, 1}})).limits());
   for (size_t i = 0; i < Budget::kMostHosts + 500; ++i) EXPECT_EQ(refused(budget, std::to_string(i) + ".test"), "");
@@ -125,7 +125,7 @@ TEST(Budget, ItsMemoryIsBoundedAndNoNameEscapes) {
   EXPECT_NE(refused(budget, "fresh.test"), "");
 }
 
-TEST(Budget, ResumesWithWhatAnEarlierGuardCounted) {
+TEST(Budget, ResumesWithTheCountsOfAnEarlierGuard) {
   Budget budget;
   budget.resume({{"a.test", 1, 5, 100, 30, 4, 7}, {wire::kOtherHosts, 3, 4, 0, 0, 0, 0}});
   budget.use(Egress()
@@ -168,7 +168,7 @@ TEST(Limits, EstimatesTheCostByThePriceThatFitsBest) {
   EXPECT_FALSE(Limits::compile(egress, {}));
 }
 
-TEST(Limits, ReadsUsageOnlyWhereTheRulesSaySo) {
+TEST(Limits, ReadsUsageOnlyForHostsInTheRules) {
   Egress egress;
   egress.allow = {{.host = "model.test", .reads_usage = true}, {.host = "other.test"}};
   auto limits = *Limits::compile(egress, {*policy::HostPattern::compile("*.anthropic.test")});

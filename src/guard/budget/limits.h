@@ -21,7 +21,7 @@ struct Limit {
   wire::GuardLimit most;
 
   bool covers(const policy::Host& host) const { return !hosts || hosts->matches(host); }
-  // Returns whether hosts that are not told apart count, too, because they may be among those of this limit.
+  // Returns whether hosts that are not counted separately count, too, because this limit may cover them.
   bool is_wide() const { return !hosts || !hosts->is_exact(); }
 };
 

@@ -140,7 +140,7 @@ void UsageReader::take_outside(char c) {
     state_ = State::number;
     number_ = static_cast<uint64_t>(c - '0');
   } else {
-    key_ = Key::none;  // a comma, or a value that is no count
+    key_ = Key::none;  // a comma, or a value that is not a count
   }
 }
 

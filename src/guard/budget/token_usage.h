@@ -9,7 +9,7 @@
 
 namespace bottle::guard {
 
-// The tokens of one answer. The four numbers do not overlap.
+// The tokens of one answer. No token counts in two of the four numbers.
 struct TokenUsage {
   uint64_t input = 0, cache_read = 0, cache_write = 0;  // what the model has read
   uint64_t output = 0;                                  // what it has written, thoughts included

@@ -1,4 +1,4 @@
-// However an answer is cut into pieces, its usage is the same, and no count exceeds its bound.
+// Checks that the usage of an answer does not depend on how the answer is cut, and that no count exceeds its limit.
 #include <cstdlib>
 
 #include "guard/budget/token_usage.h"

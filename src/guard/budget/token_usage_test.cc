@@ -123,7 +123,7 @@ TEST(UsageReader, ReadsTheUsageOfEachProvider) {
   }
 }
 
-TEST(UsageReader, NamesNoModelWithALongOrEscapedName) {
+TEST(UsageReader, IgnoresLongOrEscapedNamesOfModels) {
   EXPECT_EQ(reader_of("{\"model\":\"" + std::string(500, 'm') + "\"}", Layout::json).model(), "");
   EXPECT_EQ(reader_of("{\"model\":\"a\\u0062\"}", Layout::json).model(), "");
 }

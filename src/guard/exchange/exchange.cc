@@ -174,14 +174,14 @@ bool Exchange::look_through(bool& progress) {
   // Bytes do not wait for the rest of a match that may never arrive.
   bool due = held_in_stream_.due(!whole && up_stream_.holds(), !g_looked_through.empty(), c_.now());
   if (fine && due) {
-    fine = up_stream_.release(g_looked_through) && scan_.look_at_row(Place::body, up_stream_.last_row());
+    fine = up_stream_.release(g_looked_through) && scan_.check_row(Place::body, up_stream_.last_row());
     held_in_stream_.released();
     progress = true;
   }
   if (fine && whole) fine = up_stream_.end(g_looked_through);
   std::swap(g_scanned, g_looked_through);
   if (!fine) scan_.stopped(up_stream_);
-  return fine && (!whole || scan_.look_at_pieces(Place::body, piece_));
+  return fine && (!whole || scan_.check_pieces(Place::body, piece_));
 }
 
 // Discards what has arrived of the body, because the server takes no more of it.

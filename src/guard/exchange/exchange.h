@@ -143,7 +143,7 @@ class Exchange {
   RequestScan scan_;
   scan::Filter up_scan_;
   scan::Stream up_stream_;                          // behind up_scan_
-  std::optional<scan::ContentDecoder> up_decoder_;  // for a body that goes on without its codings
+  std::optional<scan::ContentDecoder> up_decoder_;  // for a body that is passed on without its codings
   std::string up_coded_;                            // input for up_decoder_
   scan::Filter down_scan_;
   Sending sending_ = Sending::streaming;

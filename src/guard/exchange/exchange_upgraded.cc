@@ -84,8 +84,8 @@ Task<Outcome> Exchange::upgraded() {
         WebSocketSender::client,
         MessageRules{.filter = [this] { return scan_.outgoing(Place::message, Syntax::text); },
                      .stream = [this] { return scan_.stream(Place::message, Syntax::text); },
-                     .piece = [this](std::string_view text) { return scan_.look_at_pieces(Place::message, text); },
-                     .row = [this](std::string_view text) { return scan_.look_at_row(Place::message, text); },
+                     .piece = [this](std::string_view text) { return scan_.check_pieces(Place::message, text); },
+                     .row = [this](std::string_view text) { return scan_.check_row(Place::message, text); },
                      .stopped = [this](const scan::Stream& stream) { scan_.stopped(stream); }});
     watch_.emplace(c_.config->on_injection.blocks(c_.host));
     if (secrets_.model) watch_.reset();

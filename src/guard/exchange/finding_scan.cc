@@ -106,8 +106,8 @@ bool RequestScan::look_through(const std::vector<HeadPart>& parts) {
   }
   if (secrets_.model) return true;
   return std::ranges::all_of(parts, [&](const HeadPart& part) {
-    if (http::iequals(part.name, "cookie") && !look_at_crumbs(*part.text)) return false;
-    if (!part.name.empty()) return is_usual(part.name) || look_at_piece(part.place, part.name, *part.text);
+    if (http::iequals(part.name, "cookie") && !check_crumbs(*part.text)) return false;
+    if (!part.name.empty()) return is_usual(part.name) || check_piece(part.place, part.name, *part.text);
     std::string_view rest = *part.text;
     rest.remove_prefix(std::min(rest.find('?'), rest.size()));
     while (!rest.empty()) {
@@ -116,23 +116,23 @@ bool RequestScan::look_through(const std::vector<HeadPart>& parts) {
       rest.remove_prefix(pair.size());
       size_t equals = std::min(pair.find('='), pair.size());
       std::string_view name = pair.substr(0, equals), value = pair.substr(std::min(equals + 1, pair.size()));
-      if (!look_at_piece(Place::query, name, value)) return false;
+      if (!check_piece(Place::query, name, value)) return false;
     }
     return true;
   });
 }
 
-bool RequestScan::look_at_crumbs(std::string_view cookies) {
+bool RequestScan::check_crumbs(std::string_view cookies) {
   while (!cookies.empty()) {
     size_t end = std::min(cookies.find("; "), cookies.size());
     std::string_view crumb = cookies.substr(0, end);
     cookies.remove_prefix(std::min(end + 2, cookies.size()));
-    if (crumb.find('=') == crumb.npos && !look_at_piece(Place::header, "cookie", crumb)) return false;
+    if (crumb.find('=') == crumb.npos && !check_piece(Place::header, "cookie", crumb)) return false;
   }
   return true;
 }
 
-bool RequestScan::look_at_piece(Place place, std::string_view name, std::string_view text) {
+bool RequestScan::check_piece(Place place, std::string_view name, std::string_view text) {
   if (secrets_.model) return true;
   std::chrono::steady_clock::time_point now{std::chrono::milliseconds(c_.now())};
   for (const scan::Finding& found : c_.config->scanner->session().value(name, text, now))
@@ -140,18 +140,18 @@ bool RequestScan::look_at_piece(Place place, std::string_view name, std::string_
   return true;
 }
 
-bool RequestScan::look_at_pieces(Place place, std::string_view text) {
+bool RequestScan::check_pieces(Place place, std::string_view text) {
   if (secrets_.model || text.size() > kMostPieces) return true;
   bool fine = true;
   bool any = scan::each_value(
-      text, [&](std::string_view name, std::string_view value) { fine = fine && look_at_piece(place, name, value); });
-  return fine && (any || look_at_piece(place, name_of(place), text));
+      text, [&](std::string_view name, std::string_view value) { fine = fine && check_piece(place, name, value); });
+  return fine && (any || check_piece(place, name_of(place), text));
 }
 
-bool RequestScan::look_at_row(Place place, std::string_view row) {
+bool RequestScan::check_row(Place place, std::string_view row) {
   constexpr size_t kShortest = 8;
   if (row.size() < kShortest) return true;
-  return look_at_piece(place, name_of(place), row.substr(row.size() - std::min(row.size(), scan::kLongestPiece)));
+  return check_piece(place, name_of(place), row.substr(row.size() - std::min(row.size(), scan::kLongestPiece)));
 }
 
 OnFinding RequestScan::judge(const scan::Finding& found, Place place, std::string_view header, bool replaceable) {

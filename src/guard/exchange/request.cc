@@ -200,9 +200,9 @@ bool goes_on(const http::Head& head, const Request& request, const http::Header*
       secrets.bound, [&](const Secret* s) { return writes_header(*s) && http::iequals(s->header, header.name); });
 }
 
-// Removes the agent's own credentials if the request also carries one of the operator's. The host could otherwise take
-// the request for one of the other account, and the content would be in the hands of that account (CVE-2026-105452).
-// The model gets only the operator's credentials.
+// Removes the agent's own credentials if the request also carries one of the operator's. Otherwise, the host could
+// treat the request as one of the other account and store the content there (CVE-2026-105452). The model gets only the
+// operator's credentials.
 void remove_other_credentials(const HostSecrets& secrets, bool put_in, Outgoing& out) {
   bool relayed = std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->value.empty(); });
   if (secrets.bound.empty() || relayed) return;  // the near side puts in the secret and removes the other credentials

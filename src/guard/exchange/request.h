@@ -19,11 +19,11 @@ struct Request {
   std::string removed;  // dropped headers, for the record: those that ask for another method or path, and the agent's
                         // own credentials
   http::Body body;
-  // What the body contains, and how it goes on.
+  // What the body contains, and how it is passed on.
   struct Content {
     Syntax syntax = Syntax::text;
     std::string codings;   // as in Content-Encoding
-    bool decodes = false;  // it goes on without its codings, so that a marker can replace a secret in it
+    bool decodes = false;  // it is passed on without its codings, so that a marker can replace a secret in it
     bool grows = false;    // values are put into it, so its length is unknown before its end
   } content;
   // What the client said about its connection.

@@ -47,15 +47,15 @@ class RequestScan {
   bool look_through(const std::vector<HeadPart>& parts);
   // Checks a text that is sent on its own and may be one piece of a secret. Returns false if the request must be
   // refused.
-  bool look_at_piece(Place place, std::string_view name, std::string_view text);
+  bool check_piece(Place place, std::string_view name, std::string_view text);
   // Does the same for the parts of a Cookie header that assign no value. HTTP/2 may send each part in a separate
   // header.
-  bool look_at_crumbs(std::string_view cookies);
+  bool check_crumbs(std::string_view cookies);
   // Checks a whole body or message of at most kMostPieces bytes: its fields and parameters, or all of it.
-  bool look_at_pieces(Place place, std::string_view text);
+  bool check_pieces(Place place, std::string_view text);
   static constexpr size_t kMostPieces = 4096;
   // Checks the end of the text that was released because the message paused (Stream::last_row).
-  bool look_at_row(Place place, std::string_view row);
+  bool check_row(Place place, std::string_view row);
   // Returns a filter for incoming data.
   scan::Filter incoming();
   const Refusal& refusal() const { return refusal_; }

@@ -40,7 +40,7 @@ class HostileClientTest : public testing::Test {
   std::string out_;
 };
 
-TEST_F(HostileClientTest, TheClientServesAsItShould) { EXPECT_TRUE(served(headers(1, kGet))); }
+TEST_F(HostileClientTest, AValidRequestIsServed) { EXPECT_TRUE(served(headers(1, kGet))); }
 
 TEST_F(HostileClientTest, MalformedRequestsAreRefusedOneByOne) {
   const std::pair<const char*, Fields> kBad[] = {
@@ -90,7 +90,7 @@ TEST_F(HostileClientTest, ABodyThatDisagreesWithItsLengthIsCutOff) {
   EXPECT_TRUE(stream->broken());
 }
 
-TEST_F(HostileClientTest, AHeadHasNoFaultBecauseOfItsTrailers) {
+TEST_F(HostileClientTest, AHeadIsNotBlamedForItsTrailers) {
   send(headers(1, kGet, false) + headers(1, {{"X-Upper", "1"}}));
   auto stream = session_.accept();
   EXPECT_TRUE(!stream || (stream->broken() && stream->fault().empty()));
@@ -129,7 +129,7 @@ TEST_F(HostileClientTest, HeadsThatAreTooLargeEndTheConnection) {
   EXPECT_EQ(session_.why(), "too many heads were too large");
 }
 
-TEST_F(HostileClientTest, ALengthDoesNotCostTheTrailersThatAreAnnounced) {
+TEST_F(HostileClientTest, AnnouncedTrailersPassDespiteALength) {
   for (const Field& field : {Field{"trailer", "x-sum"}, Field{"content-type", "application/grpc+proto"}}) {
     uint32_t id = field.name == "trailer" ? 1 : 3;
     send(headers(id, with(kGet, {field, {"content-length", "3"}}), false) + frame(NGHTTP2_DATA, 0, id, "abc") +
@@ -175,7 +175,7 @@ TEST_F(HostileClientTest, ResetStreamsThatTheGuardStillServesCount) {
   EXPECT_EQ(busy.size(), 2 * kMostStreams);
 }
 
-TEST_F(HostileClientTest, NoMoreStreamsThanAnnounced) {
+TEST_F(HostileClientTest, MoreStreamsThanAnnouncedAreRefused) {
   for (uint32_t id = 1; id < 400; id += 2) send(headers(id, kGet));
   size_t served = 0;
   while (session_.accept()) ++served;
@@ -219,7 +219,7 @@ TEST_F(HostileClientTest, DataThatIsOnlyPaddingEndsTheConnection) {
   EXPECT_EQ(session_.why(), "too many frames without data arrived");
 }
 
-TEST_F(HostileClientTest, DataInFramesOfOneByteHoldsLittleMore) {
+TEST_F(HostileClientTest, DataInFramesOfOneByteTakesLittleMoreMemory) {
   send(headers(1, kGet, false));
   auto stream = session_.accept();
   ASSERT_TRUE(stream);
@@ -236,7 +236,7 @@ TEST_F(HostileClientTest, DataInFramesOfOneByteHoldsLittleMore) {
 
 // Checks that held answers are counted: a client that opens no window makes the guard hold them as long as the
 // connection lasts.
-TEST_F(HostileClientTest, WhatStreamsHoldIsCounted) {
+TEST_F(HostileClientTest, MemoryOfStreamsIsCounted) {
   size_t held = 0;
   auto session = std::make_unique<Session>(Role::server, &held);
   size_t empty = held;
@@ -289,7 +289,7 @@ TEST_F(HostileClientTest, AWindowThatGrowsByNothingEndsTheConnection) {
 }
 
 // Checks that a stream whose client accepts no data holds no more than its limit.
-TEST_F(HostileClientTest, AWindowOfNothingHoldsLittle) {
+TEST_F(HostileClientTest, AStreamWithAnEmptyWindowTakesLittleMemory) {
   send(frame(NGHTTP2_SETTINGS, 0, 0, std::string("\0\x4\0\0\0\0", 6)));
   send(headers(1, kGet));
   auto stream = session_.accept();
@@ -309,7 +309,7 @@ TEST_F(HostileClientTest, AWindowThatOverflowsIsAnError) {
   EXPECT_TRUE(stream->broken());
 }
 
-TEST_F(HostileClientTest, WhatIsNotHttp2IsAnError) {
+TEST_F(HostileClientTest, OtherProtocolsAreAnError) {
   Session session(Role::server);
   session.receive("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n", 0);
   EXPECT_TRUE(session.over());

@@ -70,7 +70,7 @@ TEST_F(SessionTest, CarriesInterimAnswers) {
   EXPECT_TRUE(asked_->ended());
 }
 
-TEST_F(SessionTest, HoldsNoMoreThanAWindowOfWhatIsNotRead) {
+TEST_F(SessionTest, HoldsAtMostOneWindowOfUnreadData) {
   auto served = request("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10000000\r\n\r\n");
   std::string piece(100'000, 'x');
   while (asked_->write(piece) > 0) exchange();
@@ -83,7 +83,7 @@ TEST_F(SessionTest, HoldsNoMoreThanAWindowOfWhatIsNotRead) {
   EXPECT_TRUE(asked_->has_room());  // reading makes room
 }
 
-TEST_F(SessionTest, AReaderThatNeverCatchesUpHoldsNoMoreThanAWindow) {
+TEST_F(SessionTest, ASlowReaderHoldsAtMostOneWindow) {
   auto served = request("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100000000\r\n\r\n");
   std::string piece(100'000, 'x');
   char buffer[16 * 1024];
@@ -162,7 +162,7 @@ TEST(SessionMemoryTest, ALargerWindowCountsAndIsGivenBack) {
   EXPECT_EQ(total, others);
 }
 
-TEST_F(SessionTest, AStreamThatIsNotReadStopsNoOther) {
+TEST_F(SessionTest, AnUnreadStreamDoesNotBlockOthers) {
   auto stuck = request("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10000000\r\n\r\n");
   auto first = asked_;
   for (std::string piece(100'000, 'x'); first->write(piece) > 0;) exchange();
@@ -171,7 +171,7 @@ TEST_F(SessionTest, AStreamThatIsNotReadStopsNoOther) {
   EXPECT_TRUE(all_of(*served).ends_with("\r\n\r\nabc"));
 }
 
-TEST_F(SessionTest, AnAnswerThatIsCutShortResetsItsStream) {
+TEST_F(SessionTest, ATruncatedAnswerResetsItsStream) {
   auto served = request("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
   served->write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi");
   served->drop();
@@ -180,7 +180,7 @@ TEST_F(SessionTest, AnAnswerThatIsCutShortResetsItsStream) {
   EXPECT_FALSE(asked_->ended());
 }
 
-TEST_F(SessionTest, AnAnswerUntilTheEndIsWholeOnlyIfItIsEnded) {
+TEST_F(SessionTest, AnAnswerWithoutALengthIsCompleteOnlyIfItIsEnded) {
   for (bool whole : {true, false}) {
     auto served = request("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     served->write("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhi");
@@ -191,7 +191,7 @@ TEST_F(SessionTest, AnAnswerUntilTheEndIsWholeOnlyIfItIsEnded) {
   }
 }
 
-TEST_F(SessionTest, AnAnswerGoesOutAfterTheGuardIsDone) {
+TEST_F(SessionTest, AnAnswerIsSentAfterTheGuardDroppedTheStream) {
   auto served = request("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100\r\n\r\npart");
   served->write("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
   served->drop();
@@ -220,7 +220,7 @@ TEST_F(SessionTest, AStreamOutlivesItsSession) {
   stream->drop();
 }
 
-TEST_F(SessionTest, AfterShutDownNewRequestsAreRefusedAndOldOnesGoOn) {
+TEST_F(SessionTest, AfterAShutDownNewRequestsAreRefusedAndOldOnesContinue) {
   auto served = request("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
   auto old = asked_;
   server_.shut_down();

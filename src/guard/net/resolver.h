@@ -18,7 +18,7 @@ namespace bottle::guard {
 
 // What is known about one family of a name's addresses.
 struct Family {
-  bool done = false;    // answered or given up
+  bool done = false;    // an answer has arrived, or the lookup has failed
   int64_t done_at = 0;  // Loop::now()
   std::vector<policy::Address> addresses;
   std::string error;  // why there are no addresses

@@ -119,7 +119,7 @@ TEST_F(ResolverTest, IPv6AddressesAreUsedAtOnce) {
   EXPECT_FALSE(lookup_->four.done);
 }
 
-TEST_F(ResolverTest, NoneOfOneFamilyIsAnAnswer) {
+TEST_F(ResolverTest, NoAddressesOfOneFamilyIsAnAnswer) {
   EXPECT_LT(took("401-600.test"), 900);
   EXPECT_TRUE(lookup_->done());
   took("400-600.test");
@@ -127,13 +127,13 @@ TEST_F(ResolverTest, NoneOfOneFamilyIsAnAnswer) {
   EXPECT_NE(lookup_->error(), "");
 }
 
-TEST_F(ResolverTest, EachFamilyIsCappedByItself) {
+TEST_F(ResolverTest, EachFamilyHasItsOwnLimit) {
   took("420-616.test", true);
   EXPECT_EQ(lookup_->six.addresses.size(), 16u);
   EXPECT_EQ(lookup_->four.addresses.size(), 20u);
 }
 
-TEST(Targets, GoByTurnsBeginningWithIPv6) {
+TEST(Targets, AlternateBeginningWithIPv6) {
   auto endpoint = [](const char* text) { return *policy::parse_endpoint(text); };
   Targets targets;
   EXPECT_FALSE(targets.more());

@@ -66,7 +66,7 @@ bool Stream::fill() {
   return true;
 }
 
-// Handles that nothing more can be written.
+// Notes that nothing more can be written.
 void Stream::lose() {
   if (writing == Writing::required) failed = true;
   else writing = Writing::lost;

@@ -41,7 +41,7 @@ Detached read(Loop& loop, Waker& waker, Stream& stream, int& turns) {
   loop.stop();
 }
 
-TEST(StreamTest, NewKeysWithoutEndLetOthersHaveTheirTurn) {
+TEST(StreamTest, EndlessNewKeysDoNotStarveOthers) {
   auto ca = std::move(*SessionCa::self_signed());
   std::unique_ptr<SSL_CTX, FreeTls> roots(make_upstream_context(ca->pem()));
   std::string to_client, to_server;

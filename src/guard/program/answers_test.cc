@@ -50,7 +50,7 @@ class AnswersTest : public SecretsTest {
   }
 };
 
-TEST_F(AnswersTest, BringNoFormOfAValueInAnyPlace) {
+TEST_F(AnswersTest, ContainNoFormOfAValueAnywhere) {
   for (const std::string& form : forms())
     for (const std::string& answer :
          {plain("X-Echo: " + form + "\r\n", "x"), "HTTP/1.1 200 " + form + "\r\nContent-Length: 0\r\n\r\n",
@@ -70,7 +70,7 @@ TEST_F(AnswersTest, BringNoFormOfAValueInAnyPlace) {
     }
 }
 
-TEST_F(AnswersTest, HaveTrailersButNoChunkExtensionsAndNoValueInEither) {
+TEST_F(AnswersTest, KeepTrailersButNoChunkExtensionsAndNoValues) {
   std::string begin =
       "HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n4;x=" + value_ + "\r\nbody\r\n0\r\n";
   std::string seen = got(begin + "X-Sum: 1\r\nContent-Length: 9\r\nSet-Cookie: a\r\nno header\r\n\r\n");
@@ -108,7 +108,7 @@ TEST_F(AnswersTest, AreDecodedOrRefused) {
   EXPECT_NE(got(plain("Content-Encoding: gzip\r\n", "not gzip at all")).find("bad_answer"), std::string::npos);
 }
 
-TEST_F(AnswersTest, ThatBreakOffBringNoValueEither) {
+TEST_F(AnswersTest, ThatAreCutOffContainNoValueEither) {
   // In CVE-2026-101998, the same read returns bytes and an error, and the bytes pass without a mask.
   std::string coded = gzipped("text " + value_ + " text"),
               chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n";
@@ -146,7 +146,7 @@ TEST_F(AnswersTest, ThatBreakOffBringNoValueEither) {
   }
 }
 
-TEST_F(AnswersTest, ThatAreNotReallyCodedPass) {
+TEST_F(AnswersTest, WithAFalseCodingPass) {
   std::string gzip = "Content-Encoding: gzip\r\n";
   EXPECT_TRUE(got("HTTP/1.1 304 Not Modified\r\n" + gzip + "ETag: \"x\"\r\n\r\n").starts_with("HTTP/1.1 304 "));
   EXPECT_TRUE(
@@ -231,7 +231,7 @@ TEST_F(MessagesTest, PassWithoutTheirExtensions) {
   EXPECT_EQ(received("10:ping"), "1:from the client 10:ping ");
 }
 
-TEST_F(MessagesTest, BringNoValue) {
+TEST_F(MessagesTest, ContainNoValue) {
   std::string value = kOther;
   Wire wire = open("db.test", frame(kServer, 1, true, "before") + frame(kServer, 1, false, value.substr(0, 7)) +
                                   frame(kServer, 9, true, "") + frame(kServer, 0, true, value.substr(7)) +
@@ -243,7 +243,7 @@ TEST_F(MessagesTest, BringNoValue) {
   EXPECT_EQ(audited("secret_in_answer")["action"], "deny");
 }
 
-TEST_F(MessagesTest, BringNoValueInAPingOrInTwoMessages) {
+TEST_F(MessagesTest, ContainNoValueInAPingOrSplitOverTwoMessages) {
   std::string value = kOther;
   Wire wire = open("db.test", frame(kServer, 9, true, value));
   EXPECT_EQ(read_messages(wire, "9:"), "");
@@ -266,7 +266,7 @@ TEST_F(MessagesTest, ToTheModelPassAndAreMarked) {
                                    std::string(strlen(kOther) - 14, '*') + " 1:end ");
 }
 
-TEST_F(MessagesTest, AreNotCompressedAndAreMessages) {
+TEST_F(MessagesTest, PassUncompressedAsMessages) {
   Wire wire = open("db.test", frame(kServer, 1, true, "xx", true));
   EXPECT_EQ(wire.to_end(), "");
   EXPECT_EQ(audited("bad_answer")["action"], "close");
@@ -277,7 +277,7 @@ TEST_F(MessagesTest, OfAServerThatWantsAnExtensionAreRefused) {
   EXPECT_NE(answer_head_.find("X-Bottle-Error: bad_answer"), std::string::npos) << answer_head_;
 }
 
-TEST_F(MessagesTest, OrChunksThatEndLikeTheBeginningOfASecretDoNotWait) {
+TEST_F(MessagesTest, AndChunksThatEndLikeASecretDoNotWait) {
   // The chunk ends in the first byte of a value, and the end of the answer is sent only after the chunk has arrived.
   std::promise<void> arrived;
   std::atomic<bool> in_time = false;

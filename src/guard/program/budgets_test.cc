@@ -50,7 +50,7 @@ class BudgetsTest : public SecretsTest {
     while (true)
       if (json line = next_line(); line["type"] != "audit") return line;
   }
-  // Waits until the guard has told that this much was used.
+  // Waits until the guard has reported that this much was used.
   bool told(const std::string& host, const char* key, uint64_t value) {
     while (!used_.contains(host) || used_[host][key] != value)
       if (json line = next_message(); line["type"] == "timeout" || line["type"] == "end") return false;
@@ -58,7 +58,7 @@ class BudgetsTest : public SecretsTest {
   }
 };
 
-TEST_F(BudgetsTest, ALimitOfRequestsHoldsOnEveryConnectionUntilItIsRaised) {
+TEST_F(BudgetsTest, ALimitOfRequestsAppliesToEveryConnectionUntilItIsRaised) {
   auto a = limited("a.test", {{"requests", 2}});
   auto b = origin("b.test");
   start();
@@ -92,7 +92,7 @@ TEST_F(BudgetsTest, ARefusedRequestDoesNotCount) {
   EXPECT_TRUE(ask("a.test", get("a.test")).ends_with("fine"));
 }
 
-TEST_F(BudgetsTest, NoBodyGoesUpBeyondTheLimitOfBytes) {
+TEST_F(BudgetsTest, NoBodyIsSentBeyondTheLimitOfBytes) {
   std::atomic<size_t> received = 0;
   RawOrigin sink(
       ca_.get(), "up.test",
@@ -196,7 +196,7 @@ TEST_F(BudgetsTest, ARefusedTunnelIsNoRequest) {
   EXPECT_TRUE(answer_.starts_with("HTTP/1.1 200 ")) << answer_;
 }
 
-TEST_F(BudgetsTest, ATunnelThatWasCutLeavesNothingToOthers) {
+TEST_F(BudgetsTest, ACutTunnelLeavesNoBytesInThePipeForOthers) {
   constexpr size_t kWhole = 4 << 20, kSites = 8;
   std::atomic<size_t> strange = 0;
   auto receive = [&](Wire& wire, const std::string& head) {
@@ -272,7 +272,7 @@ TEST_F(BudgetsTest, TheMessagesOfAWebSocketCount) {
   EXPECT_LE(received, 50'000u);
 }
 
-TEST_F(BudgetsTest, MessagesBeforeABrokenOneCount) {
+TEST_F(BudgetsTest, MessagesBeforeAnInvalidOneCount) {
   std::atomic<size_t> received = 0;
   auto server = limited_socket(received);
   for (int i = 0; i < 10; ++i) {
@@ -301,7 +301,7 @@ constexpr const char* kStream =
     "\"input_tokens\":1000,\"output_tokens\":1}}}\n\n"
     "event: message_delta\ndata: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":200}}\n\n";
 
-TEST_F(BudgetsTest, TheTokensOfAModelAreReadFromItsAnswers) {
+TEST_F(BudgetsTest, TheTokensOfAModelAreCountedFromItsAnswers) {
   auto answer = [](const std::string&) {
     std::string body = scan::gzipped(kStream);
     return "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\nContent-Length: " +
@@ -327,7 +327,7 @@ TEST_F(BudgetsTest, TheTokensOfAModelAreReadFromItsAnswers) {
   EXPECT_EQ(used_["other.test"]["tokens_in"], 0);
 }
 
-TEST_F(BudgetsTest, AnAnswerThatIsBrokenOffCountsAsFarAsItWasRead) {
+TEST_F(BudgetsTest, AnAnswerThatIsCutOffCountsAsFarAsItWasRead) {
   RawOrigin model(ca_.get(), "model.test", [&](Wire& wire, const std::string&) {
     std::string events = kStream;
     wire.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" +
@@ -389,7 +389,7 @@ TEST_F(BudgetsTest, MessagesWithUsageWaitForTheRecord) {
   EXPECT_EQ(used_["model.test"]["tokens_in"], kMessages);
 }
 
-TEST(UsageWatch, StopsAtBytesThatBecomeFarTooMany) {
+TEST(UsageWatch, StopsAtADecompressionBomb) {
   std::string text = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n";
   http::Head head;
   ASSERT_EQ(http::parse_response(text, head), Parse::ok);
@@ -402,7 +402,7 @@ TEST(UsageWatch, StopsAtBytesThatBecomeFarTooMany) {
   EXPECT_EQ(tokens(UsageWatch::kMostAtOnce), 0u);
 }
 
-TEST_F(BudgetsTest, TheNextGuardKnowsWhatThisOneCounted) {
+TEST_F(BudgetsTest, TheNextGuardContinuesWithTheseCounts) {
   auto a = limited("a.test", {{"requests", 3}});
   config_["used"] = json::array({{{"host", "a.test"},
                                   {"names", 1},

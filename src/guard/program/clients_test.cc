@@ -91,7 +91,7 @@ TEST_F(ClientsTest, HttpInABlindTunnelIsServedToo) {
   EXPECT_EQ(plain_->accepted, 2) << "what was dialed for the tunnel is used";
 }
 
-TEST_F(ClientsTest, NoPlaceholderGoesIntoHttpInATunnel) {
+TEST_F(ClientsTest, PlaceholdersAreNotReplacedInHttpInATunnel) {
   bind_secret("plain.test");
   serve_plain({{"ports", {80}}});
   Wire wire = connect_to("plain.test", 80);
@@ -128,7 +128,7 @@ TEST_F(ClientsTest, ARefusalReachesAClientThatUploads) {
   EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 403 bottle not_allowed\r\n"));
 }
 
-TEST_F(ClientsTest, AnUploadGoesOnBehindAnEarlyAnswer) {
+TEST_F(ClientsTest, AnUploadContinuesAfterAnEarlyAnswer) {
   std::atomic<size_t> received = 0;
   serve([&](Wire& wire, const std::string&) {
     wire.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
@@ -176,7 +176,7 @@ class KeptTest : public ClientsTest {
   std::atomic<bool> head_only_ = false, fin_only_ = false;
 };
 
-TEST_F(KeptTest, WhatMayBeRepeatedIsRepeated) {
+TEST_F(KeptTest, RequestsThatMayBeRepeatedAreRepeated) {
   head_only_ = true;
   serve_and_leave();
   EXPECT_TRUE(second("GET /b HTTP/1.1\r\nHost: api.test\r\n\r\n").ends_with("new"));
@@ -188,12 +188,12 @@ TEST_F(KeptTest, AnEndWithoutCloseNotifyIsAnEnd) {
   EXPECT_TRUE(second("GET /b HTTP/1.1\r\nHost: api.test\r\n\r\n").ends_with("new"));
 }
 
-TEST_F(KeptTest, ABodyInHandIsSentAgain) {
+TEST_F(KeptTest, ABufferedBodyIsSentAgain) {
   serve_and_leave();
   EXPECT_TRUE(second("PUT /b HTTP/1.1\r\nHost: api.test\r\nContent-Length: 3\r\n\r\nx=1").ends_with("new"));
 }
 
-TEST_F(KeptTest, WhatMayNotIsLeftToTheClient) {
+TEST_F(KeptTest, RequestsThatMayNotBeRepeatedAreLeftToTheClient) {
   serve_and_leave();
   EXPECT_EQ(second("POST /b HTTP/1.1\r\nHost: api.test\r\nContent-Length: 3\r\n\r\nx=1"), "")
       << "no 502 of the guard's";
@@ -377,7 +377,7 @@ class OtherUpgradesTest : public ClientsTest {
   }
 };
 
-TEST_F(OtherUpgradesTest, PassWhereNothingIsLookedThrough) {
+TEST_F(OtherUpgradesTest, PassIfNothingIsScanned) {
   serve_switching({{"inspect", true}});
   for (const char* to : {"tcp", "SPDY/3.1", "h2c, tcp"}) {
     Wire wire = upgrade(to);
@@ -390,19 +390,19 @@ TEST_F(OtherUpgradesTest, PassWhereNothingIsLookedThrough) {
   EXPECT_TRUE(upgrade("TLS/1.0, HTTP/1.1").message().ends_with("not switched"));
 }
 
-TEST_F(OtherUpgradesTest, DoNotPassWhereMethodsAreLimited) {
+TEST_F(OtherUpgradesTest, DoNotPassIfMethodsAreLimited) {
   serve_switching({{"methods", {"POST"}}});
   EXPECT_TRUE(upgrade("tcp").message().ends_with("not switched"));
   EXPECT_TRUE(upgrade("tcp, websocket").head().starts_with("HTTP/1.1 101 "));
 }
 
-TEST_F(OtherUpgradesTest, DoNotPassWhereThereAreSecrets) {
+TEST_F(OtherUpgradesTest, DoNotPassIfSecretsAreBound) {
   bind_secret("other.test");
   serve_switching({{"inspect", true}});
   EXPECT_TRUE(upgrade("tcp").message().ends_with("not switched"));
 }
 
-TEST_F(ClientsTest, ASwitchThatWasNotAskedForIsRefused) {
+TEST_F(ClientsTest, AnUnrequestedSwitchOfProtocolsIsRefused) {
   serve([](Wire& wire, const std::string&) {
     wire.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n");
     wire.more();
@@ -415,7 +415,7 @@ TEST_F(ClientsTest, ASwitchThatWasNotAskedForIsRefused) {
 
 class QuietTest : public SecretsTest {};
 
-TEST_F(QuietTest, AnUploadThatPausesInTheBeginningOfASecretGoesOn) {
+TEST_F(QuietTest, AnUploadThatPausesWithinAPossibleSecretContinues) {
   std::string seen;
   RawOrigin server(
       ca_.get(), "db.test",
@@ -443,7 +443,7 @@ TEST_F(QuietTest, AnUploadThatPausesInTheBeginningOfASecretGoesOn) {
   }
 }
 
-TEST_F(QuietTest, OneDirectionDoesNotKeepTheOtherWaiting) {
+TEST_F(QuietTest, OneDirectionDoesNotDelayTheOther) {
   // The answer pauses at the beginning of a secret while the upload continues without a pause.
   std::atomic<bool> arrived = false;
   RawOrigin server(
@@ -472,7 +472,7 @@ TEST_F(QuietTest, OneDirectionDoesNotKeepTheOtherWaiting) {
 
 // --- the causes of failures are reported ---
 
-TEST_F(ClientsTest, AServerThatWantsAClientCertificateIsNamed) {
+TEST_F(ClientsTest, AServerThatWantsAClientCertificateIsReported) {
   for (int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
     uint16_t port;
     auto listener = listen_on_loopback(port);

@@ -5,7 +5,7 @@
 namespace bottle::guard {
 namespace {
 
-TEST_F(GuardTest, takes_new_rules_and_refuses_broken_ones) {
+TEST_F(GuardTest, accepts_new_rules_and_refuses_invalid_ones) {
   start();
   allow("late.test");
   route("late.test", 1);
@@ -22,7 +22,7 @@ TEST_F(GuardTest, takes_new_rules_and_refuses_broken_ones) {
       << "the old rules stand";
 }
 
-TEST_F(GuardTest, ABrokenConfigurationLeavesEveryRuleAsItWas) {
+TEST_F(GuardTest, AnInvalidConfigurationChangesNoRule) {
   Origin origin(ca_.get(), "api.test", [](const std::string&) { return ok("from the origin"); });
   allow({{"host", "api.test"}, {"methods", {"GET"}}, {"paths", {"/mine/**"}}});
   route("api.test", origin.port);
@@ -87,7 +87,7 @@ TEST_F(GuardTest, ACertificateIsTakenOnceAndOnlyForItsOwnKey) {
   EXPECT_TRUE(wire.message().ends_with("ok"));
 }
 
-TEST_F(GuardTest, CarriesWholeAgentMessagesAndNothingWithoutPermission) {
+TEST_F(GuardTest, CarriesWholeAgentMessagesOnlyWithPermission) {
   start();
   std::string ask = "GET /ssh-agent HTTP/1.1\r\nHost: guard\r\n\r\n";
   EXPECT_TRUE(raw(ask).starts_with("HTTP/1.1 403 "));
@@ -130,7 +130,7 @@ TEST_F(GuardTest, CarriesWholeAgentMessagesAndNothingWithoutPermission) {
   EXPECT_EQ(large.to_end(), "");
 }
 
-TEST_F(GuardTest, RelayedHostsGoByTheControlChannelOrNotAtAll) {
+TEST_F(GuardTest, RelayedHostsAreReachedOnlyThroughTheControlChannel) {
   config_["relay"] = {"lan.example.org"};
   allow({{"host", "lan.example.org"}, {"ports", {80}}, {"methods", {"GET"}}});
   start();
@@ -186,7 +186,7 @@ TEST_F(GuardTest, RelayedHostsGoByTheControlChannelOrNotAtAll) {
                   .starts_with("HTTP/1.1 403 "));
 }
 
-TEST_F(GuardTest, ARefusalByTheGuardAtTheOtherEndIsNoParentProxys) {
+TEST_F(GuardTest, ARefusalByTheBrokerIsNotBlamedOnAParentProxy) {
   config_["relay"] = {"*"};
   allow({{"host", "named.example.org"}});
   start();
@@ -227,7 +227,7 @@ TEST_F(GuardTest, WithoutANetworkEveryHostIsRelayed) {
                   .starts_with("HTTP/1.1 403 "));
 }
 
-TEST_F(GuardTest, ShowsThatItLivesUntilItDoesNot) {
+TEST_F(GuardTest, ItsHealthAnswerEndsWhenItDies) {
   start();
   Wire wire{dial_loopback(port_), {}, {}};
   wire.write("GET /alive HTTP/1.1\r\nHost: guard\r\n\r\n");

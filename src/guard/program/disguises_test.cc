@@ -209,7 +209,7 @@ class DisguisesTest : public SecretsTest {
   Text said_;  // the guard's last answer
 };
 
-TEST_F(DisguisesTest, AKnownValueIsRefusedInEveryDisguiseAndPlace) {
+TEST_F(DisguisesTest, AKnownValueIsRefusedInEveryEncodingAndPlace) {
   size_t tried = 0;
   for (const PlaceOfRequest& place : places())
     for (const Disguise& disguise : disguises()) {

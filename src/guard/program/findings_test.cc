@@ -1,4 +1,4 @@
-// What the guard does with credentials that nobody told it about, and with known secrets in disguise.
+// Checks what the guard does with credentials that it was not told about, and with known secrets in disguise.
 #include "base/ids.h"
 #include "guard/program/secrets_test.h"
 #include "scan/compiler/compile.h"
@@ -12,7 +12,8 @@ using scan::gzipped;
 
 std::string chunked(std::string_view text, size_t size) { return in_chunks(text, size) + "0\r\n\r\n"; }
 
-// `token`, of a form that a rule knows; `kOther`, the value of a secret that is bound to another host.
+// Provides two secrets: `token`, whose form a rule knows, and `kOther`, the value of a secret that is bound to another
+// host.
 class FindingsTest : public SecretsTest {
  protected:
   const std::string token = scan::filled("ghp_<alnum 36>", 7);
@@ -50,7 +51,7 @@ TEST_F(FindingsTest, ACredentialIsRefusedWhereverItIsInARequest) {
   EXPECT_EQ(audit_.find(token), std::string::npos) << "the value is in the audit";
 }
 
-TEST_F(FindingsTest, TheAuditHasNoValueAlsoInTheNameOfAHost) {
+TEST_F(FindingsTest, TheAuditHasNoValueNotEvenInTheNameOfAHost) {
   allow("*");
   start();
   std::string host = std::string(kValue) + ".example.org";
@@ -60,7 +61,7 @@ TEST_F(FindingsTest, TheAuditHasNoValueAlsoInTheNameOfAHost) {
   EXPECT_EQ(audit_.find(kValue), std::string::npos) << audit_;
 }
 
-TEST_F(FindingsTest, AKnownSecretIsRefusedInEveryDisguise) {
+TEST_F(FindingsTest, AKnownSecretIsRefusedInEveryEncoding) {
   auto sink = origin("sink.test");
   start();
   std::string value = kOther, wide;
@@ -73,7 +74,7 @@ TEST_F(FindingsTest, AKnownSecretIsRefusedInEveryDisguise) {
   EXPECT_EQ(audited("secret").value("secret", ""), "db");
 }
 
-TEST_F(FindingsTest, WhatIsHarmlessPasses) {
+TEST_F(FindingsTest, HarmlessDataPasses) {
   auto sink = origin("sink.test");
   start();
   std::string body = json{{"id", "123e4567-e89b-12d3-a456-426614174000"},
@@ -90,7 +91,7 @@ TEST_F(FindingsTest, WhatIsHarmlessPasses) {
   EXPECT_EQ(body_of(sink->last()), large);
 }
 
-TEST_F(FindingsTest, TheModelGetsTheSameMarkerEachTimeAndTheSessionGoesOn) {
+TEST_F(FindingsTest, TheModelGetsTheSameMarkerEachTimeAndTheSessionContinues) {
   auto model = origin("model.test");
   start();
   std::string key = "-----BEGIN PRIVATE KEY-----\n";
@@ -118,7 +119,7 @@ TEST_F(FindingsTest, TheModelGetsTheSameMarkerEachTimeAndTheSessionGoesOn) {
   EXPECT_EQ(audit_.find(token), std::string::npos);
 }
 
-TEST_F(FindingsTest, TheModelGetsMarkersWhereverTheSecretIs) {
+TEST_F(FindingsTest, TheModelGetsMarkersInEveryPlace) {
   auto model = origin("model.test");
   start();
   std::string body = json{{"env", "GITHUB_TOKEN=" + token}}.dump();
@@ -147,7 +148,7 @@ TEST_F(FindingsTest, TheModelGetsMarkersWhereverTheSecretIs) {
   EXPECT_EQ(audit_.find(token), std::string::npos);
 }
 
-TEST_F(FindingsTest, ABodyInAnUnknownCodingGoesToTheModelOnly) {
+TEST_F(FindingsTest, ABodyInAnUnknownCodingPassesOnlyToTheModel) {
   auto model = origin("model.test"), sink = origin("sink.test");
   start();
   EXPECT_TRUE(refused("sink.test", post("sink.test", "some bytes", "Content-Encoding: lzma\r\n")));
@@ -162,7 +163,7 @@ TEST_F(FindingsTest, ABodyInAnUnknownCodingGoesToTheModelOnly) {
   EXPECT_TRUE(ask("sink.test", post("sink.test", "some bytes", "grpc-encoding: gzip\r\n")).ends_with("fine"));
 }
 
-TEST_F(FindingsTest, OnSecretIsForARuleOrAHost) {
+TEST_F(FindingsTest, OnSecretAppliesToARuleOrAHost) {
   auto sink = origin("sink.test"), other = origin("other.test");
   for (auto& rule : config_["egress"]["allow"])
     if (rule["host"] == "other.test") rule["on_secret"] = "redact";
@@ -178,7 +179,7 @@ TEST_F(FindingsTest, OnSecretIsForARuleOrAHost) {
   EXPECT_EQ(configure()["type"], "error");
 }
 
-TEST_F(FindingsTest, RulesOfTheOperatorCount) {
+TEST_F(FindingsTest, RulesOfTheOperatorApply) {
   auto sink = origin("sink.test");
   auto own = [](const std::string& text) {
     return json{{"text", text}, {"database", to_hex(*scan::compile(*scan::parse_rules(text)))}};
@@ -289,7 +290,7 @@ TEST_F(FindingsTest, ASecretThatPausesInItsMiddleIsRefusedAtOnce) {
 class WebSocketFindingsTest : public FindingsTest {
  protected:
   static constexpr auto kClient = WebSocketSender::client;
-  // What the server has received when `frames` were sent and the connection ended.
+  // Returns what the server received when `frames` were sent and the connection ended.
   std::string sent(const std::string& frames) {
     std::string payload;
     RawOrigin sink(ca_.get(), "ws.test", [&](Wire& wire, const std::string&) {
@@ -318,7 +319,7 @@ class WebSocketFindingsTest : public FindingsTest {
   }
 };
 
-TEST_F(WebSocketFindingsTest, ACredentialDoesNotLeaveInMessagesAfterEachOther) {
+TEST_F(WebSocketFindingsTest, ACredentialDoesNotLeaveInConsecutiveMessages) {
   allow({{"host", "ws.test"}, {"inspect", true}});
   auto typed = [](int number, const std::string& text) {
     return frame(kClient, 1, true, json{{"seq", number}, {"type", "input"}, {"data", text}}.dump());

@@ -4,7 +4,7 @@
 namespace bottle::guard {
 namespace {
 
-TEST_F(GuardTest, denies_by_default_and_says_little) {
+TEST_F(GuardTest, denies_by_default_and_reveals_little) {
   start();
   std::string answer = raw("CONNECT secret.example.org:443 HTTP/1.1\r\nHost: secret.example.org:443\r\n\r\n");
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 403")) << answer;
@@ -43,7 +43,7 @@ TEST_F(GuardTest, refuses_addresses_in_every_spelling) {
   EXPECT_EQ(poll(&p, 1, 100), 0) << "somebody reached loopback";
 }
 
-TEST_F(GuardTest, asks_no_resolver_about_what_is_denied_and_checks_what_it_answers) {
+TEST_F(GuardTest, does_not_resolve_denied_names_and_checks_resolved_addresses) {
   uint16_t resolver_port;
   auto resolver = listen_on_loopback(resolver_port, SOCK_DGRAM);
   config_["egress"]["resolver"] = "127.0.0.1:" + std::to_string(resolver_port);
@@ -74,7 +74,7 @@ TEST_F(GuardTest, asks_no_resolver_about_what_is_denied_and_checks_what_it_answe
   server.join();
 }
 
-TEST_F(GuardTest, asks_no_resolver_about_names_that_carry_data) {
+TEST_F(GuardTest, does_not_resolve_names_that_carry_data) {
   uint16_t resolver_port;
   auto resolver = listen_on_loopback(resolver_port, SOCK_DGRAM);
   config_["egress"]["resolver"] = "127.0.0.1:" + std::to_string(resolver_port);
@@ -98,7 +98,7 @@ TEST_F(GuardTest, asks_no_resolver_about_names_that_carry_data) {
   EXPECT_EQ(poll(&p, 1, 5000), 1) << "the operator wrote this name in full";
 }
 
-TEST_F(GuardTest, names_do_not_lead_to_the_machine_it_runs_on) {
+TEST_F(GuardTest, names_do_not_lead_to_the_guards_own_machine) {
   config_["host_networks"] = {"8.8.4.4/32", "8.8.8.0/24", "2600:1:2::/64", "2600:1:2::7/128"};
   auto compiled = [this] { return compile(*wire::decode<wire::GuardConfig>(config_.dump(), wire::From::ours)); };
   auto config = compiled();
@@ -116,7 +116,7 @@ TEST_F(GuardTest, names_do_not_lead_to_the_machine_it_runs_on) {
   }
 }
 
-TEST_F(GuardTest, tunnels_tls_blindly_and_nothing_else) {
+TEST_F(GuardTest, tunnels_only_tls_blindly) {
   Origin origin(ca_.get(), "blind.test", [](auto&) { return ok(std::string(3'000'000, 'x')); });
   route("blind.test", origin.port);
   allow("blind.test");
@@ -164,7 +164,7 @@ TEST_F(GuardTest, inspects_by_method_and_path) {
   EXPECT_EQ(origin.accepted, 1) << "the upstream connection is kept";
 }
 
-TEST_F(GuardTest, swaps_the_secret_in_for_its_host_only) {
+TEST_F(GuardTest, inserts_the_secret_only_for_its_host) {
   Origin mine(ca_.get(), "mine.test", [](auto&) { return ok("fine"); }),
       other(ca_.get(), "other.test", [](auto&) { return ok("fine"); }),
       plain(nullptr, "", [](auto&) { return ok("fine"); });
@@ -227,7 +227,7 @@ TEST_F(GuardTest, sets_the_header_from_its_template) {
   EXPECT_EQ(origin.last().find("x-key: mine"), std::string::npos);
 }
 
-TEST_F(GuardTest, never_answers_with_the_value) {
+TEST_F(GuardTest, removes_the_value_from_answers) {
   Origin origin(ca_.get(), "mine.test", [](const std::string& request) {
     if (request.starts_with("GET /head"))
       return "HTTP/1.1 200 OK\r\nX: " + std::string(kValue) + "\r\nContent-Length: 0\r\n\r\n";
@@ -344,7 +344,7 @@ TEST_F(GuardTest, SignsInToAParentProxy) {
   EXPECT_EQ(audit_.find("wrong"), audit_.npos) << "the password is in the audit";
 }
 
-TEST_F(GuardTest, ALanRouteMustBeAServiceOfTheLocalNetworkUnderANameOfItsOwn) {
+TEST_F(GuardTest, ALanRouteMustBeALocalServiceWithAUniqueName) {
   start();
   allow("taken.example.org");
   auto says = [&](json route) {

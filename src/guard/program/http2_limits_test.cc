@@ -56,7 +56,7 @@ TEST_F(Http2Test, EachMalformedRequestIsRecorded) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(audited("bad_request")["action"], "deny") << i;
 }
 
-TEST_F(Http2Test, AServerThatTakesNoRequestsIsReported) {
+TEST_F(Http2Test, AServerThatAcceptsNoRequestsIsReported) {
   uint16_t port = 0;
   UniqueFd listener = listen_on_loopback(port);
   std::thread server([&] {
@@ -84,7 +84,7 @@ TEST_F(Http2Test, AServerThatTakesNoRequestsIsReported) {
   server.join();
 }
 
-TEST_F(Http2Test, AServerThatWantsAClientCertificateIsNamed) {
+TEST_F(Http2Test, AServerThatWantsAClientCertificateIsReported) {
   uint16_t port = 0;
   UniqueFd listener = listen_on_loopback(port);
   std::thread server([&] {
@@ -108,7 +108,7 @@ TEST_F(Http2Test, AServerThatWantsAClientCertificateIsNamed) {
   server.join();
 }
 
-TEST_F(Http2Test, AHeadThatNeverEndsIsNotWaitedFor) {
+TEST_F(Http2Test, AnEndlessHeadIsNotAwaited) {
   Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
   config_["egress"]["idle_seconds"] = 1;
   inspect("a.test", origin.port);
@@ -144,7 +144,7 @@ class Http2WaitingTest : public Http2Test {
   std::vector<Wire> wires_;
 };
 
-TEST_F(Http2WaitingTest, BodiesThatWaitForTheServerAreBounded) {
+TEST_F(Http2WaitingTest, WaitingBodiesAreBounded) {
   std::string frames, piece(16'000, 'x');
   for (uint32_t id = 1; id < 200; id += 2) {
     frames += frame(kHeaders, kEndHeaders, id, kPost);
@@ -154,7 +154,7 @@ TEST_F(Http2WaitingTest, BodiesThatWaitForTheServerAreBounded) {
   EXPECT_LT(most_resident(), kMostMemory) << "256 MB arrived";
 }
 
-TEST_F(Http2WaitingTest, HeadsThatWaitForTheServerAreBounded) {
+TEST_F(Http2WaitingTest, WaitingHeadsAreBounded) {
   // Puts a header of 4000 bytes into the table, and then refers to it with one byte each.
   std::string frames, large = "\x40" + std::string("\x01z\x7f\xa1\x1e", 5) + std::string(4000, 'x');
   for (uint32_t id = 1; id < 200; id += 2)

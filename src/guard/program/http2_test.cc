@@ -88,7 +88,7 @@ TEST_F(Http2Test, TheRulesApplyToEachRequest) {
   EXPECT_TRUE(peer.fetch("GET /a/b HTTP/1.1\r\nHost: a.test\r\n\r\n").starts_with("HTTP/1.1 403 "));
 }
 
-TEST_F(Http2Test, SecretsArePutInAndRefused) {
+TEST_F(Http2Test, SecretsAreInsertedAndRefused) {
   Http2Origin origin(ca_.get(), "a.test", [](const std::string& request) {
     return ok(request.find(std::string("authorization: Bearer ") + kValue) != request.npos ? "with" : "without");
   });
@@ -198,7 +198,7 @@ void refuse_the_second(SessionCa& ca, UniqueFd listener, uint8_t type, std::stri
   }
 }
 
-TEST_F(Http2Test, ARefusedRequestIsSentAgainWhateverItsMethod) {
+TEST_F(Http2Test, ARefusedRequestIsSentAgainForEveryMethod) {
   const std::string goaway("\0\0\0\1\0\0\0\0", 8), refused("\0\0\0\7", 4);
   for (uint8_t type : {uint8_t{7}, uint8_t{3}}) {  // GOAWAY, RST_STREAM
     uint16_t port = 0;
@@ -242,7 +242,7 @@ TEST_F(Http2Test, AClientOfHttp1GetsItsAnswersFromTheSameServer) {
   EXPECT_EQ(body_of(wire.message()), "hello");
 }
 
-TEST_F(Http2Test, AClientOfHttp1ReachesAServerOfHttp2Alone) {
+TEST_F(Http2Test, AClientOfHttp1ReachesAServerThatSpeaksOnlyHttp2) {
   Http2Origin origin(ca_.get(), "a.test",
                      [](const std::string& request) { return ok(request.substr(0, request.find('\r'))); });
   inspect("a.test", origin.port);
@@ -333,7 +333,7 @@ TEST_F(Http2Test, LongTrailersPass) {
   EXPECT_TRUE(answer.ends_with("0\r\ngrpc-status-details-bin: " + details + "\r\n\r\n")) << answer.substr(0, 500);
 }
 
-TEST_F(Http2Test, AConnectionOfOldRulesServesNoLaterRequest) {
+TEST_F(Http2Test, AConnectionUnderOldRulesServesNoLaterRequest) {
   Http2Origin before(ca_.get(), "a.test", [](const std::string&) { return ok("before"); });
   Http2Origin after(ca_.get(), "a.test", [](const std::string&) { return ok("after"); });
   before.hold = true;

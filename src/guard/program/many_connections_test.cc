@@ -12,7 +12,7 @@ class ManyConnectionsTest : public GuardTest {
  protected:
   void start_with_site() {
     site_ = listen_on_loopback(port_of_site_);
-    listen(site_.get(), 1024);  // the kernel completes the connections, and nobody accepts them
+    listen(site_.get(), 1024);  // the kernel completes the connections, and no program accepts them
     route("site.test", port_of_site_);
     allow("site.test");
     start();
@@ -34,7 +34,7 @@ class ManyConnectionsTest : public GuardTest {
   uint16_t port_of_site_ = 0;
 };
 
-TEST_F(ManyConnectionsTest, ThoseThatAreTooManyAreRefused) {
+TEST_F(ManyConnectionsTest, ConnectionsBeyondTheLimitAreRefused) {
   descriptors_ = 160;  // for 48 connections and their servers
   start_with_site();
   std::vector<Wire> tunnels;

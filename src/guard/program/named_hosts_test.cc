@@ -49,7 +49,7 @@ TEST_F(NamedHostsTest, AQuestionInDnsOverHttpsIsJudged) {
   EXPECT_GE(refusals, 10) << "many names below one domain";
 }
 
-TEST_F(NamedHostsTest, AUrlInAParameterObeysTheAddressRules) {
+TEST_F(NamedHostsTest, AddressRulesApplyToAUrlInAParameter) {
   auto fetcher = origin("fetch.test");
   allow("internal.corp");
   allow("*.wiki.internal");

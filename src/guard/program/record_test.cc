@@ -93,7 +93,7 @@ class RecordTest : public GuardTest {
   int lines_ = 0;
 };
 
-TEST_F(RecordTest, NothingGoesOutThatIsNotWrittenDownFirst) {
+TEST_F(RecordTest, EveryDecisionIsRecordedBeforeAnythingIsSent) {
   start_with_site();
   constexpr int kRequests = 3000;
   std::string all;
@@ -110,7 +110,7 @@ TEST_F(RecordTest, NothingGoesOutThatIsNotWrittenDownFirst) {
   while (seen().size() < kRequests && client.answers) std::this_thread::sleep_for(1ms);
 }
 
-TEST_F(RecordTest, AReaderThatKeepsNothingLosesIt) {
+TEST_F(RecordTest, AReaderThatDiscardsTheRecordLosesIt) {
   // This test shows what the others prevent: it weakens the protection and sees traffic that is in no record.
   start_with_site();
   constexpr size_t kRequests = 3000;
@@ -124,7 +124,7 @@ TEST_F(RecordTest, AReaderThatKeepsNothingLosesIt) {
   EXPECT_TRUE(recorded_.empty());
 }
 
-TEST_F(RecordTest, WhatWentOutIsInTheRecordOfAGuardThatWasKilled) {
+TEST_F(RecordTest, TheRecordOfAKilledGuardHasEverythingThatWasSent) {
   start_with_site();
   std::string all;
   for (int i = 0; i < 3000; ++i) all += post(i);
@@ -138,7 +138,7 @@ TEST_F(RecordTest, WhatWentOutIsInTheRecordOfAGuardThatWasKilled) {
   for (const auto& path : out) EXPECT_TRUE(recorded_.contains(path)) << path;
 }
 
-TEST_F(RecordTest, AFloodOfRefusalsLosesNoAllowAndTakesNoMemory) {
+TEST_F(RecordTest, AFloodOfRefusalsLosesNoAllowedRequestAndTakesLittleMemory) {
   start_with_site();
   constexpr int kDenials = 200'000, kEvery = 1000;
   std::string all;
@@ -165,13 +165,13 @@ TEST_F(RecordTest, AFloodOfRefusalsLosesNoAllowAndTakesNoMemory) {
   EXPECT_LT(lines_, 2000) << "a flood is a few lines";
 }
 
-TEST_F(RecordTest, AFewRefusalsAreWrittenEachByItself) {
+TEST_F(RecordTest, AFewRefusalsAreWrittenIndividually) {
   start();
   for (int i = 0; i < 20; ++i) raw("GET http://no.test/" + std::to_string(i) + " HTTP/1.1\r\nHost: no.test\r\n\r\n");
   for (int i = 0; i < 20; ++i) EXPECT_EQ(audited("not_allowed")["path"], "/" + std::to_string(i));
 }
 
-TEST_F(RecordTest, AFloodOfHeadsAndConnectionsTakesNoMemory) {
+TEST_F(RecordTest, AFloodOfHeadsAndConnectionsTakesLittleMemory) {
   start_with_site();
   std::vector<UniqueFd> held;
   std::string head = "GET http://site.test/ HTTP/1.1\r\nHost: site.test\r\nX: " + std::string(60'000, 'x');
@@ -202,7 +202,7 @@ TEST_F(RecordTest, AFloodOfConnectsIsCounted) {
   EXPECT_LT(lines_, 2000);
 }
 
-TEST_F(RecordTest, WithoutARecordNothingIsLetThrough) {
+TEST_F(RecordTest, WithoutARecordEverythingIsRefused) {
   config_["unrecorded"] = "the record is full";
   start_with_site();
   EXPECT_NE(raw(post(1)).find("HTTP/1.1 503 "), std::string::npos);
@@ -215,7 +215,7 @@ TEST_F(RecordTest, WithoutARecordNothingIsLetThrough) {
   EXPECT_TRUE(raw(post(2)).starts_with("HTTP/1.1 200"));
 }
 
-TEST_F(RecordTest, AFullDiskIsNoWayAroundTheRecord) {
+TEST_F(RecordTest, AFullDiskStopsTheTraffic) {
   route("site.test", site().port);
   allow({{"host", "site.test"}, {"ports", {80}}});
   config_["listen"] = json::array({"127.0.0.1:0"});

@@ -45,14 +45,14 @@ TEST_F(RulesTest, APathGoesUpstreamAsItWasJudged) {
   EXPECT_EQ(origin_->last().substr(0, 9), "GET /x/%E");
 }
 
-TEST_F(RulesTest, AnyPathIsLeftAsItIs) {
+TEST_F(RulesTest, AnyPathStaysUnchangedIfEveryPathIsAllowed) {
   start_with({{"methods", {"GET"}}, {"paths", {"/**"}}});
   for (const char* path : {"/a//b", "/x/../%2e%2e/;y", "/%c0%ae", "/%zz"})
     EXPECT_TRUE(ask(std::string("GET ") + path).ends_with(std::string("GET ") + path + " HTTP/1.1")) << path;
   EXPECT_TRUE(ask("POST /a", "Content-Length: 0\r\n").starts_with("HTTP/1.1 403"));
 }
 
-TEST_F(RulesTest, WhatAsksForAnotherMethodOrPathIsRemovedAndRecorded) {
+TEST_F(RulesTest, HeadersThatNameAnotherMethodOrPathAreRemovedAndRecorded) {
   start_with({{"methods", {"POST"}}});
   std::string answer = ask(
       "POST /a", "Content-Length: 0\r\nX-HTTP-Method-Override: DELETE\r\nx_original_url: /admin\r\nX-Other: kept\r\n");
@@ -89,7 +89,7 @@ TEST_F(RulesTest, ASecondPathOrHostInAHeaderIsJudgedToo) {
   EXPECT_EQ(origin_->last().find("else.test"), std::string::npos) << origin_->last();
 }
 
-TEST_F(RulesTest, WhereEveryRequestIsAllowedHeadersStay) {
+TEST_F(RulesTest, HeadersStayIfEveryRequestIsAllowed) {
   start_with({{"inspect", true}});
   EXPECT_TRUE(ask("GET /a", "X-HTTP-Method-Override: PUT\r\n").starts_with("HTTP/1.1 200"));
   EXPECT_NE(origin_->last().find("X-HTTP-Method-Override: PUT\r\n"), std::string::npos);
@@ -134,7 +134,7 @@ class UpgradeTest : public RulesTest {
   std::atomic<bool> ended_ = false;
 };
 
-TEST_F(UpgradeTest, WhereRulesNameMethodsOnlyWebSocketFramesPass) {
+TEST_F(UpgradeTest, IfRulesNameMethodsOnlyWebSocketFramesPass) {
   open({{"methods", {"GET"}}}, std::string("\x81\x02hi", 4));
   while (wire_.in.size() < 4) ASSERT_TRUE(wire_.more());
   EXPECT_EQ(wire_.in, std::string("\x81\x02hi", 4));
@@ -162,7 +162,7 @@ TEST_F(UpgradeTest, AServerThatSpeaksSomethingElseIsCutOff) {
   EXPECT_EQ(audited("bad_answer")["host"], "ws.test");
 }
 
-TEST_F(UpgradeTest, ADenialEndsWhatWasUpgraded) {
+TEST_F(UpgradeTest, ADenialEndsUpgradedConnections) {
   std::string message("\x81\x02hi", 4);
   open({{"inspect", true}}, message);
   while (wire_.in != message) ASSERT_TRUE(wire_.more());
@@ -173,7 +173,7 @@ TEST_F(UpgradeTest, ADenialEndsWhatWasUpgraded) {
   wait_for_the_end();
 }
 
-TEST_F(RulesTest, ADenialHoldsForTheNextRequestOfAConnection) {
+TEST_F(RulesTest, ADenialAppliesToTheNextRequestOfAConnection) {
   start_with({{"inspect", true}});
   EXPECT_TRUE(ask("GET /a").starts_with("HTTP/1.1 200"));
   auto before = config_["egress"]["allow"];
@@ -188,7 +188,7 @@ TEST_F(RulesTest, ADenialHoldsForTheNextRequestOfAConnection) {
   EXPECT_TRUE(ask("POST /c", "Content-Length: 0\r\n").starts_with("HTTP/1.1 403"));
 }
 
-TEST_F(RulesTest, ADenialHoldsForPlainRequests) {
+TEST_F(RulesTest, ADenialAppliesToPlainRequests) {
   Origin plain(nullptr, "", [](auto&) { return ok("fine"); });
   route("plain.test", plain.port);
   allow("plain.test");
@@ -203,7 +203,7 @@ TEST_F(RulesTest, ADenialHoldsForPlainRequests) {
   EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 403"));
 }
 
-TEST_F(RulesTest, ADenialBreaksOffWhatIsUnderWay) {
+TEST_F(RulesTest, ADenialAbortsRequestsInProgress) {
   start_with({{"inspect", true}}, [this](const std::string&) {
     asked_ = true;
     while (!denied_) std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -217,7 +217,7 @@ TEST_F(RulesTest, ADenialBreaksOffWhatIsUnderWay) {
   denied_ = true;
 }
 
-TEST_F(RulesTest, ABlindTunnelEndsWhereItIsNoLongerAllowed) {
+TEST_F(RulesTest, ABlindTunnelEndsWhenItIsNoLongerAllowed) {
   for (const char* host : {"a.test", "b.test", "c.test"}) {
     origins_.push_back(std::make_unique<Origin>(ca_.get(), host, [](auto&) { return ok("fine"); }));
     route(host, origins_.back()->port);

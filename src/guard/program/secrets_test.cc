@@ -61,7 +61,7 @@ TEST_F(SecretsTest, AValueOnItsWayToTheModelBecomesAMarkerOfTheSameLength) {
   EXPECT_EQ(count_audited("secret_to_model"), 2);
 }
 
-TEST_F(SecretsTest, AMarkerInBase64IsBase64) {
+TEST_F(SecretsTest, AMarkerInBase64IsEncodedToo) {
   auto model = origin("model.test");
   start();
   std::string text = base64_encode("user:" + std::string(kOther) + "\n");
@@ -74,7 +74,7 @@ TEST_F(SecretsTest, AMarkerInBase64IsBase64) {
   EXPECT_TRUE(decoded->starts_with("user:")) << *decoded;
 }
 
-TEST_F(SecretsTest, JsonToTheModelStaysJson) {
+TEST_F(SecretsTest, JsonForTheModelStaysValid) {
   // Text that looks like the value only because of a backslash before it is not the value.
   config_["secrets"][1]["value"] = "nothing-to-see\\";
   auto model = origin("model.test");
@@ -88,7 +88,7 @@ TEST_F(SecretsTest, JsonToTheModelStaysJson) {
   EXPECT_EQ(sent["c"], "[redacted: db]**");
 }
 
-TEST_F(SecretsTest, ElsewhereBothAreRefused) {
+TEST_F(SecretsTest, OtherHostsGetNeitherPlaceholderNorValue) {
   auto model = origin("model.test"), elsewhere = origin("else.test");
   start();
   for (std::string secret : {kOtherPlaceholder, kOther})
@@ -98,7 +98,7 @@ TEST_F(SecretsTest, ElsewhereBothAreRefused) {
   EXPECT_EQ(elsewhere->last().find("placeholder"), std::string::npos);
 }
 
-TEST_F(SecretsTest, AServerSeesNothingOfARequestThatIsRefusedForItsBody) {
+TEST_F(SecretsTest, ARequestWithARefusedBodyDoesNotReachTheServer) {
   std::vector<std::string> seen;
   RawOrigin server(
       ca_.get(), "else.test",
@@ -125,7 +125,7 @@ TEST_F(SecretsTest, AServerSeesNothingOfARequestThatIsRefusedForItsBody) {
   EXPECT_EQ(seen, std::vector<std::string>{"GET /after"});
 }
 
-TEST_F(SecretsTest, APlaceholderGoesInTheHeaderItIsForAndInNoOther) {
+TEST_F(SecretsTest, APlaceholderIsReplacedOnlyInItsHeader) {
   auto db = origin("db.test");
   start();
   std::string value = kOther, placeholder = kOtherPlaceholder;
@@ -145,7 +145,7 @@ TEST_F(SecretsTest, APlaceholderGoesInTheHeaderItIsForAndInNoOther) {
   EXPECT_EQ(audited("secret")["action"], "deny");
 }
 
-TEST_F(SecretsTest, ASecretWithAHeaderOfItsOwnGoesThere) {
+TEST_F(SecretsTest, ASecretWithItsOwnHeaderIsInsertedThere) {
   config_["secrets"][1]["header"] = "X-Key: v={};";
   auto db = origin("db.test");
   start();
@@ -158,7 +158,7 @@ TEST_F(SecretsTest, ASecretWithAHeaderOfItsOwnGoesThere) {
             std::string::npos);
 }
 
-TEST_F(SecretsTest, APlaceholderWhoseBeginningIsAnotherOneIsTheLongerOne) {
+TEST_F(SecretsTest, OfNestedPlaceholdersTheLongerOneCounts) {
   config_["secrets"][0]["placeholder"] = std::string(kOtherPlaceholder).substr(0, 16);
   auto db = origin("db.test");
   start();
@@ -168,7 +168,7 @@ TEST_F(SecretsTest, APlaceholderWhoseBeginningIsAnotherOneIsTheLongerOne) {
   EXPECT_NE(db->last().find("Bearer " + std::string(kOther) + "\r\n"), std::string::npos) << db->last();
 }
 
-TEST_F(SecretsTest, APlaceholderInQueryPathOrBodyOfItsHostIsRefused) {
+TEST_F(SecretsTest, APlaceholderInQueryPathOrBodyIsRefused) {
   auto db = origin("db.test");
   start();
   std::string p = kOtherPlaceholder;
@@ -183,7 +183,7 @@ TEST_F(SecretsTest, APlaceholderInQueryPathOrBodyOfItsHostIsRefused) {
   }
 }
 
-TEST_F(SecretsTest, AValueIsPutInTheQueryIfTheManifestSaysSo) {
+TEST_F(SecretsTest, AValueIsInsertedIntoTheQueryOnRequest) {
   config_["secrets"][1]["in"] = {"query"};
   auto db = origin("db.test");
   start();
@@ -198,7 +198,7 @@ TEST_F(SecretsTest, AValueIsPutInTheQueryIfTheManifestSaysSo) {
     EXPECT_NE(ask("db.test", request).find("X-Bottle-Deny: secret\r\n"), std::string::npos) << request;
 }
 
-TEST_F(SecretsTest, AValueIsPutInTheBodyIfTheManifestSaysSo) {
+TEST_F(SecretsTest, AValueIsInsertedIntoTheBodyOnRequest) {
   config_["secrets"][1]["in"] = {"header", "body"};
   auto db = origin("db.test");
   start();
@@ -235,7 +235,7 @@ TEST_F(SecretsTest, AValueIsPutInTheBodyIfTheManifestSaysSo) {
     }
 }
 
-TEST_F(SecretsTest, TheGuardTakesABodyItselfWhoseLengthItMustKnow) {
+TEST_F(SecretsTest, TheGuardCollectsABodyWhoseLengthItMustKnow) {
   config_["secrets"][1]["in"] = {"body"};
   auto db = origin("db.test");
   start();
@@ -257,8 +257,8 @@ TEST_F(SecretsTest, TheGuardTakesABodyItselfWhoseLengthItMustKnow) {
   EXPECT_EQ(body_of(db->last()), kOther) << "nothing of those went out";
 }
 
-TEST_F(SecretsTest, NoCredentialOfTheAgentsOwnGoesBesideOneOfOurs) {
-  // In CVE-2026-105452, a host uses the other credential and stores what it receives for whoever owns it.
+TEST_F(SecretsTest, TheAgentsCredentialsAreNotSentTogetherWithTheOperators) {
+  // In CVE-2026-105452, a host uses the other credential and stores the content in the account of its owner.
   config_["secrets"][1]["header"] = "X-Service: {}";
   config_["secrets"].push_back({{"name", "two"},
                                 {"value", "second-value-0123456789"},
@@ -295,7 +295,7 @@ TEST_F(SecretsTest, NoCredentialOfTheAgentsOwnGoesBesideOneOfOurs) {
   EXPECT_NE(db->last().find(base64_encode("me:second-value-0123456789")), std::string::npos) << db->last();
 }
 
-TEST_F(SecretsTest, AloneACredentialOfTheAgentsOwnGoesToAHostThatIsNotTheModel) {
+TEST_F(SecretsTest, TheAgentsOwnCredentialsAloneReachHostsOtherThanTheModel) {
   // A sign-in with a secret has returned a session cookie or a token.
   auto db = origin("db.test"), model = origin("model.test");
   start();

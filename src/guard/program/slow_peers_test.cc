@@ -77,7 +77,7 @@ class SlowReadersTest : public GuardTest {
   }
 };
 
-TEST_F(SlowReadersTest, AreGivenNoMoreThanTheGuardsContainerHas) {
+TEST_F(SlowReadersTest, TakeNoMoreMemoryThanTheGuardsContainerHas) {
   Flood site;
   route("site.test", site.port);
   allow({{"host", "site.test"}, {"ports", {80}}});
@@ -113,7 +113,7 @@ class SlowServersTest : public GuardTest {
   std::unique_ptr<RawOrigin> server_;
 };
 
-TEST_F(SlowServersTest, AHeadInTinyPiecesCostsLittleMoreThanABody) {
+TEST_F(SlowServersTest, AHeadInTinyPiecesTakesLittleMoreTimeThanABody) {
   std::string piece;
   while (piece.size() < 60'000) piece.append("X: ").append(200, 'x').append("\r\n");
   serve([&](Wire& wire, const std::string& request) {
@@ -134,7 +134,7 @@ TEST_F(SlowServersTest, AHeadInTinyPiecesCostsLittleMoreThanABody) {
   EXPECT_LT(spent[true], 3 * spent[false]);
 }
 
-TEST_F(SlowServersTest, InterimAnswersWithoutEndAreCutOff) {
+TEST_F(SlowServersTest, EndlessInterimAnswersAreCutOff) {
   serve([](Wire& wire, const std::string&) {
     while (wire.write("HTTP/1.1 100 Continue\r\n\r\n")) {
     }
@@ -158,7 +158,7 @@ bool is_asked(uint16_t port) {
   return false;
 }
 
-TEST_F(SlowServersTest, ASilentServerIsAskedWhetherItIsThere) {
+TEST_F(SlowServersTest, ASilentServerIsProbed) {
   Origin server(nullptr, "a.test", [](auto&) { return ok("x"); });
   route("a.test", server.port);
   allow({{"host", "a.test"}, {"ports", {80}}});

@@ -10,7 +10,7 @@ namespace {
 
 using Hosts = std::vector<std::string>;
 
-TEST(NestedUrl, EveryReadingOfAUrlGivesAHost) {
+TEST(NestedUrl, EveryReadingOfAUrlCounts) {
   for (const auto& [url, hosts] : std::initializer_list<std::pair<std::string_view, Hosts>>{
            {"http://a.example/x", {"a.example"}},
            {"HTTPS://A.example", {"a.example"}},

@@ -1,4 +1,4 @@
-// Tests the parsers of untrusted bytes, and replay the fuzzers' corpora.
+// Tests the parsers of untrusted bytes, and replays the fuzzers' corpora.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -62,7 +62,7 @@ std::string query(std::string_view name, int type) {
   return bytes + '\0' + '\0' + static_cast<char>(type) + std::string("\0\1", 2);
 }
 
-TEST(Dns, answers_its_names_only) {
+TEST(Dns, answers_only_its_own_names) {
   std::map<std::string, policy::Address> names{{"guard", *policy::parse_address("10.0.0.2")}};
   DnsQuery q;
   auto ask = [&](std::string_view name, int type) {

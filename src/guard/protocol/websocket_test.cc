@@ -49,7 +49,7 @@ TEST(WebSocket, reads_the_examples_of_the_standard) {
   EXPECT_EQ(from_server("\xc1\x01x\x88\x02\x03\xe8"sv, true).why, "");
 }
 
-TEST(WebSocket, refuses_what_is_not_well_formed) {
+TEST(WebSocket, refuses_malformed_frames) {
   std::string mask = "abcd";
   for (const auto& [what, bytes] : std::vector<std::pair<const char*, std::string>>{
            {"no mask from a client", "\x81\x01x"s},
@@ -75,7 +75,7 @@ TEST(WebSocket, refuses_what_is_not_well_formed) {
   EXPECT_NE(from_client("\x41\x81"s + mask + "x\xc0\x81" + mask + "x", true).why, "") << "a compressed continuation";
 }
 
-TEST(WebSocket, knows_where_messages_end) {
+TEST(WebSocket, finds_the_ends_of_messages) {
   WebSocketReader reader(WebSocketSender::server, false);
   std::string payload, text = "\x01\x02Hi\x80\x00\x89\x00"s;
   std::string_view in = text;
@@ -85,7 +85,7 @@ TEST(WebSocket, knows_where_messages_end) {
   EXPECT_EQ(ends, " f fm fm ");
 }
 
-TEST(WebSocket, writes_what_it_read_with_a_key_of_its_own) {
+TEST(WebSocket, writes_frames_with_its_own_key) {
   WebSocketWriter writer(WebSocketSender::client);
   for (size_t length : {size_t{0}, size_t{1}, size_t{125}, size_t{126}, size_t{65535}, size_t{65536}}) {
     std::string out, text(length, 'x');

@@ -22,7 +22,7 @@ TEST(DnsName, NamesThatCarryData) {
             "has several labels of random characters");
 }
 
-TEST(DnsName, NamesThatDoNot) {
+TEST(DnsName, NamesThatCarryNoData) {
   for (std::string_view name : {"example.org",
                                 "api.github.com",
                                 "objects.githubusercontent.com",
@@ -50,12 +50,12 @@ TEST(DnsName, NamesThatDoNot) {
     EXPECT_EQ(carries_data(name), "") << name;
 }
 
-TEST(DnsName, LabelsOfOneCharacter) {
+TEST(DnsName, ShortNamesCarryNoData) {
   EXPECT_EQ(carries_data("x.example.net"), "");
   EXPECT_EQ(carries_data("x.y.example.net."), "");
 }
 
-TEST(DnsName, TheRegisteredDomain) {
+TEST(DnsName, FindsTheRegisteredDomain) {
   EXPECT_EQ(registered_domain("a.b.example.org"), "example.org");
   EXPECT_EQ(registered_domain("a.example.co.uk."), "example.co.uk");
   EXPECT_EQ(registered_domain("example.org"), "example.org");

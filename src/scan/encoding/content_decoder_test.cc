@@ -26,7 +26,7 @@ std::string decoded(std::string_view codings, std::string body, size_t piece = 1
   return out + (decoder->complete() ? "" : "…");
 }
 
-TEST(ContentDecoder, TakesOffWhatItKnows) {
+TEST(ContentDecoder, RemovesKnownCodings) {
   std::string text = "a text, a text, a text";
   for (size_t piece : {1, 7, 1000}) {
     EXPECT_EQ(decoded("gzip", gzipped(text), piece), text);
@@ -42,7 +42,7 @@ TEST(ContentDecoder, TakesOffWhatItKnows) {
     EXPECT_EQ(decoded(plain, text), text);
 }
 
-TEST(ContentDecoder, KnowsWhatItDoesNotKnow) {
+TEST(ContentDecoder, RefusesUnknownCodings) {
   for (std::string coding : {"compress", "gzip, lzma", "gzip gzip", "gzip,gzip,br,zstd"})
     EXPECT_EQ(decoded(coding, "x"), "unknown") << coding;
   EXPECT_EQ(decoded("gzip", "not gzip at all"), "bad");
@@ -58,7 +58,7 @@ const std::string kBrotli =
     "\x03";
 const std::string kZstd = std::string("\x28\xb5\x2f\xfd\x20\x16\xb1\x00\x00", 9) + "a text, a text, a text";
 
-TEST(ContentDecoder, TakesOffBrotliAndZstd) {
+TEST(ContentDecoder, RemovesBrotliAndZstd) {
   std::string text = "a text, a text, a text";
   for (size_t piece : {1, 7, 1000}) {
     EXPECT_EQ(decoded("br", kBrotli, piece), text);
@@ -69,7 +69,7 @@ TEST(ContentDecoder, TakesOffBrotliAndZstd) {
   EXPECT_TRUE(decoded("zstd", kZstd.substr(0, 10)).ends_with("…"));
 }
 
-TEST(ContentDecoder, ALayerThatTakesMuchAndGivesNothingStopsNoOther) {
+TEST(ContentDecoder, ALayerThatYieldsNothingDoesNotBlockOthers) {
   for (size_t piece : {100, 1 << 20}) {
     std::string some = gzipped("text", std::string(300'000, 'x')), much = gzipped("text", std::string(3'000'000, 'x'));
     EXPECT_EQ(decoded("gzip, gzip", gzipped(some), piece), "text");
@@ -84,7 +84,7 @@ TEST(ContentDecoder, ALayerThatTakesMuchAndGivesNothingStopsNoOther) {
   EXPECT_EQ(decoded("zstd, gzip", gzipped(zstd(text))), text);
 }
 
-TEST(ContentDecoder, NothingFollowsTheEnd) {
+TEST(ContentDecoder, RefusesBytesAfterTheEnd) {
   std::string skipped("\x50\x2a\x4d\x18\x06\x00\x00\x00secret", 14);
   EXPECT_EQ(decoded("gzip", gzipped("text") + "secret"), "bad");
   EXPECT_EQ(decoded("gzip", gzipped("text") + std::string(3, '\0') + "secret"), "bad");
@@ -94,14 +94,14 @@ TEST(ContentDecoder, NothingFollowsTheEnd) {
   EXPECT_EQ(decoded("zstd", skipped + kZstd), "bad");
 }
 
-TEST(ContentDecoder, KnowsWhereABodyMayEnd) {
+TEST(ContentDecoder, ReportsWhereABodyMayEnd) {
   EXPECT_EQ(decoded("gzip", ""), "") << "the answer to HEAD has none";
   std::string whole = gzipped(std::string(1000, 'x'));
   EXPECT_TRUE(decoded("gzip", whole.substr(0, whole.size() - 1)).ends_with("…"));
   EXPECT_EQ(decoded("gzip", whole).size(), 1000u);
 }
 
-TEST(ContentDecoder, ABombComesInPieces) {
+TEST(ContentDecoder, ADecompressionBombArrivesInPieces) {
   std::string bomb = gzipped(gzipped(std::string(2'000'000, '\0')));
   EXPECT_LT(bomb.size(), 3000u);
   EXPECT_EQ(decoded("gzip, gzip", bomb).size(), 2'000'000u);

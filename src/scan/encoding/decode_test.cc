@@ -48,7 +48,7 @@ TEST(Decode, Base64WithAnythingBetweenItsDigits) {
   }
 }
 
-TEST(Decode, APeekSeesWhatEveryAlignmentHides) {
+TEST(Decode, APeekFindsTextAtEveryAlignment) {
   std::mt19937 random(6);
   int hidden = 0;
   for (int i = 0; i < 20000; ++i) {

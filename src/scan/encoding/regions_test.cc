@@ -34,7 +34,7 @@ TEST(Regions, RandomBytesAreMostlyOutside) {
   EXPECT_LT(inside, bytes.size() / 6);
 }
 
-TEST(Regions, TextIsInsideWhereverItStands) {
+TEST(Regions, TextIsInsideAtEveryPosition) {
   using namespace std::string_view_literals;
   const std::string around = random_bytes(4096);
   const std::pair<const char*, std::string> texts[] = {
@@ -60,7 +60,7 @@ TEST(Regions, TextIsInsideWhereverItStands) {
     }
 }
 
-TEST(Regions, AreApartAndInOrder) {
+TEST(Regions, AreSeparateAndInOrder) {
   std::string bytes = random_bytes(1 << 16);
   for (size_t at = 0; at + 16 < bytes.size(); at += 1500) bytes.replace(at, 16, "sixteen letters.");
   size_t last = 0;
@@ -72,7 +72,7 @@ TEST(Regions, AreApartAndInOrder) {
   }
 }
 
-TEST(Regions, AShortBlockIsOne) {
+TEST(Regions, AShortBlockIsOneRegion) {
   EXPECT_TRUE(text_regions("").empty());
   EXPECT_TRUE(covers(text_regions("\xff\xfe"), 0, 2));
 }

@@ -58,7 +58,7 @@ TEST(Forms, ShortValuesHaveNoEncodedForms) {
   EXPECT_EQ(forms_of("a b cdefgh")[1].text, "a+b+cdefgh");
 }
 
-TEST(Finder, FindsWhatIsEscaped) {
+TEST(Finder, FindsEscapedText) {
   std::string value = "tok/en\"with\\ever&y<t\xc3\xa9hing";
   auto d = dictionary({value});
   std::string json = R"(tok\/en\"with\\ever\u0026y\u003Ct\u00e9hing)",
@@ -73,7 +73,7 @@ TEST(Finder, FindsWhatIsEscaped) {
   EXPECT_EQ(marked(dictionary({"smile \xf0\x9f\x98\x80 now"}), R"("smile \ud83d\ude00 now")"), "\"[0]\"");
 }
 
-TEST(Finder, FindsBase64ThatIsEscaped) {
+TEST(Finder, FindsEscapedBase64) {
   std::string value = "secret?>>value?>>";
   auto d = dictionary({value});
   std::string text = base64("me:" + value);
@@ -91,7 +91,7 @@ TEST(Finder, AnEscapeIsNeverCut) {
   EXPECT_EQ(marked(d, R"({"a":"\\\"begin and end\"\\"})"), R"({"a":"[0]\\"})");
 }
 
-TEST(Filter, TheLongestOfFindsThatBeginTogetherCounts) {
+TEST(Filter, TheLongestOfFindsThatBeginTogetherIsJudged) {
   auto d = dictionary({"placeholder-git", "placeholder-github", "hub-and-more"});
   EXPECT_EQ(marked(d, "placeholder-git placeholder-github placeholder-gith"), "[0] [1] [0]h");
   EXPECT_EQ(marked(d, "placeholder-github-and-more"), "[1][2]");
@@ -99,7 +99,7 @@ TEST(Filter, TheLongestOfFindsThatBeginTogetherCounts) {
     EXPECT_EQ(marked(d, "placeholder-gitplaceholder-githubplaceholder-gi", piece), "[0][1]placeholder-gi");
 }
 
-TEST(Filter, StopsBeforeTheFirstByteOfAFindLeaves) {
+TEST(Filter, StopsBeforeTheFirstByteOfAFind) {
   auto d = dictionary({"secret-value", "other"});
   std::string text = "aaa secret-secret-value bbb";
   for (size_t cut = 1; cut <= text.size(); ++cut) {
@@ -124,7 +124,7 @@ TEST(Filter, AFindThatEndsLikeAnotherBeginsIsJudgedAtOnce) {
   EXPECT_EQ(out, "a ################!") << "and the rest of the other one too";
 }
 
-TEST(Filter, WhatIsReleasedStaysOutAndTheRestOfTheFindIsStillJudged) {
+TEST(Filter, TheRestOfAReleasedFindIsStillJudged) {
   auto d = dictionary({"secret-value"});
   Filter filter(&d, [](const Sight& sight) {
     return Verdict{Do::replace, std::string(sight.bytes.size(), sight.whole ? '#' : '*')};
@@ -139,7 +139,7 @@ TEST(Filter, WhatIsReleasedStaysOutAndTheRestOfTheFindIsStillJudged) {
   EXPECT_FALSE(filter.holds());
 }
 
-TEST(Filter, APauseJudgesWhatIsMoreThanHalf) {
+TEST(Filter, APauseJudgesAFindOfWhichMoreThanHalfArrived) {
   auto d = dictionary({"secret-value-of-24-bytes"});
   for (const auto& [text, judged] : std::initializer_list<std::pair<std::string_view, std::string_view>>{
            {"a secret-valu", ""}, {"a secret-value-", "secret-value-"}, {"a s%65cret-value-", "s%65cret-value-"}}) {
@@ -157,7 +157,7 @@ TEST(Filter, APauseJudgesWhatIsMoreThanHalf) {
   }
 }
 
-TEST(Filter, LittleIsAQuarterOfWhatCouldCome) {
+TEST(Filter, HoldsLittleIfItIsAtMostAQuarterOfAPattern) {
   auto d = dictionary({"secret-value-of-24-bytes", "sea"});
   auto little = [&](std::string_view text) {
     Filter filter(&d, [](const Sight&) { return Verdict{}; });
@@ -174,7 +174,7 @@ TEST(Filter, LittleIsAQuarterOfWhatCouldCome) {
   EXPECT_FALSE(little("a s%65cret-"));
 }
 
-TEST(Filter, KnowsWhatIsHalfAnEscape) {
+TEST(Filter, RecognizesHalfAnEscape) {
   auto d = dictionary({"nabcdefg", "pass\\"});
   std::string seen;
   for (size_t piece : {1, 2, 100}) {
@@ -211,7 +211,7 @@ TEST(Filter, CuttingAnywhereChangesNothing) {
   }
 }
 
-TEST(Filter, LongTextCostsNoMoreThanItsLength) {
+TEST(Filter, TakesLinearTime) {
   // Each of these inputs makes a naive matcher that starts over, or a list that grows, take quadratic time.
   std::string needle(500, 'a');
   auto d = dictionary({needle + "b", needle});

@@ -5,14 +5,14 @@
 namespace bottle::workspace {
 namespace {
 
-TEST(Paths, GitDirectoriesInEverySpelling) {
+TEST(Paths, RecognizeGitDirectoriesInEverySpelling) {
   for (const char* name :
        {".git", ".GIT", "git~1", ".git.", ".git ", ".git::$INDEX_ALLOCATION", ".g\u200cit", "x\\.git"})
     EXPECT_TRUE(is_git_directory(name)) << name;
   for (const char* name : {".gitignore", "git", ".github", "a.git"}) EXPECT_FALSE(is_git_directory(name)) << name;
 }
 
-TEST(Paths, Links) {
+TEST(Paths, JudgeLinks) {
   EXPECT_TRUE(stays_inside("a/b", "../c"));
   for (const char* target : {"../c", "../../a/c", "/etc", ".git/hooks/x", ""})
     EXPECT_FALSE(stays_inside("a", target)) << target;

@@ -61,8 +61,7 @@ bool checksum_holds(const char* block) {
 
 std::string text(const char* field, size_t width) { return std::string(field, ::strnlen(field, width)); }
 
-// Parses records of the form "LENGTH KEY=VALUE
-// ".
+// Parses records of the form "LENGTH KEY=VALUE\n".
 Result<std::map<std::string, std::string>> pax(std::string_view body) {
   std::map<std::string, std::string> out;
   while (!body.empty()) {

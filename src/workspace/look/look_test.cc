@@ -25,7 +25,7 @@ std::vector<std::string> lines(std::vector<Changed> changes, std::map<std::strin
 
 bool is_a_reason(const std::string& path) { return !reason_to_look(path).empty(); }
 
-TEST(LookRules, WhatRunsUnaskedHasAReason) {
+TEST(LookRules, FilesThatRunUnaskedHaveAReason) {
   for (const char* path : {".envrc",
                            "a/b/.envrc",
                            ".VSCode/tasks.json",
@@ -121,7 +121,7 @@ TEST(LookRules, WhatRunsUnaskedHasAReason) {
     EXPECT_TRUE(is_a_reason(path)) << path;
 }
 
-TEST(LookRules, CodeAndDataHaveNone) {
+TEST(LookRules, CodeAndDataHaveNoReason) {
   for (const char* path : {"README.md",
                            "src/main.cc",
                            "src/vscode/x",
@@ -180,7 +180,7 @@ TEST(Look, LinksWithinTheTreeAreFollowed) {
   EXPECT_EQ(lines({{"src/x", kLink, "../lib/x"}, {"lib/x"}}, {{"other", "src"}}), Lines());
 }
 
-TEST(Look, LinksOutOfTheTreeAndInCirclesEnd) {
+TEST(Look, LinksOutOfTheTreeAndInCirclesDoNotLoopForever) {
   EXPECT_EQ(lines({{"up", kLink, "../.."}}).at(0), "up → ../..: a link that points out of the tree");
   EXPECT_EQ(lines({{"a/b", kLink, "/etc"}}).at(0), "a/b → /etc: a link that points out of the tree");
   std::map<std::string, std::string> circle = {{"a", "b"}, {"b", "a"}, {"d/self", "."}, {"d/up", ".."}};
@@ -210,7 +210,7 @@ TEST(Look, LinksOutOfTheTreeAndInCirclesEnd) {
   EXPECT_EQ(steps, 0u);
 }
 
-TEST(Look, AThousandOfOneKindDoNotHideAnother) {
+TEST(Look, AThousandFindingsOfOneKindDoNotHideAnother) {
   std::vector<Changed> changes = {{".envrc"}, {".mcp.json"}};
   for (int i = 0; i < 5000; ++i) changes.push_back({"deep/" + std::to_string(i) + "/.envrc"});
   Look look;
@@ -228,7 +228,7 @@ TEST(Look, AForeignRepositoryInTheTreeIsFound) {
   EXPECT_EQ(lines({{"x/config"}}, {}, {"HEAD", "y/head"}).size(), 0u);
 }
 
-TEST(Look, NothingInANameIsMoreThanAName) {
+TEST(Look, NamesHaveNoEffectOnATerminal) {
   auto all = lines({{"\x1b[2J\n.envrc/.envrc"}, {"a", kLink, "/\x1b]0;x\x07\n"}});
   for (const auto& line : all)
     for (unsigned char c : line) EXPECT_GE(c, 0x20) << line;
@@ -253,7 +253,7 @@ TEST(LookContent, AnInstallScriptIsFoundHoweverItIsWritten) {
   EXPECT_EQ(npm(R"({"scripts": {"install": "evil"}})", mine).size(), 1u);
 }
 
-TEST(LookContent, OtherPackagesAreReadToo) {
+TEST(LookContent, OtherPackageFormatsAreReadToo) {
   EXPECT_EQ(reasons_in(Content::composer, R"({"scripts": {"post-install-cmd": "x"}})", "").size(), 1u);
   EXPECT_EQ(reasons_in(Content::composer, R"({"require": {}})", "").size(), 0u);
   EXPECT_EQ(reasons_in(Content::cargo, "[package]\nname = \"a\"\nbuild = \"x.rs\"\n", "").size(), 1u);
