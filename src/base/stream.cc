@@ -104,8 +104,7 @@ Source source_of(std::string_view text) {
   };
 }
 
-Source with_progress(const Source& source, const std::string& what,
-                     const std::function<void(const std::string&)>& tell) {
+Source told(const Source& source, const std::string& what, const std::function<void(const std::string&)>& tell) {
   using Clock = std::chrono::steady_clock;
   struct State {
     uint64_t bytes = 0;

@@ -23,9 +23,7 @@ Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
 // Returns a source that reads `text`, which must outlive it.
 Source source_of(std::string_view text);
 
-// Returns a source that passes on the bytes of `source`. Every two seconds, it calls `tell` with their number so far,
-// such as "the workspace: 12 MB".
-Source with_progress(const Source& source, const std::string& what,
-                     const std::function<void(const std::string&)>& tell);
+// Returns `source` with reports: it calls `tell` every two seconds with a text such as "the workspace: 12 MB".
+Source told(const Source& source, const std::string& what, const std::function<void(const std::string&)>& tell);
 
 }  // namespace bottle::session

@@ -21,8 +21,7 @@ struct Exit {
   bool is_out_of_memory = false;
   int status = 0;
 };
-// Reads how a container ended from the answer of Engine::inspect_container(). Returns nothing if the answer does not
-// say.
+// Reads how a container ended from the answer of Engine::inspect_container(). Returns nothing if it does not say.
 std::optional<Exit> exit_of(const nlohmann::json& container);
 
 }  // namespace bottle::docker

@@ -10,9 +10,8 @@
 
 namespace bottle::docker {
 
-// Takes bytes in pieces of any size and passes on their payload at once; stream 1 is stdout, and stream 2 is stderr.
-// Keeps at most a partial header. Fails with Code::protocol if a header is invalid, and in every later call, because
-// the framing is lost.
+// Passes on the payload of bytes that arrive in pieces of any size; stream 1 is stdout, and stream 2 is stderr. Fails
+// with Code::protocol if a header is invalid, and in every later call, because the framing is lost.
 class Demux {
  public:
   Result<> feed(std::string_view bytes, const std::function<void(int stream, std::string_view chunk)>& take);

@@ -1,4 +1,5 @@
-// Reads HTTP/1.1 bodies (RFC 9112 §6, §7) with any framing, so that they can be framed again. Pure.
+// Reads HTTP/1.1 bodies (RFC 9112 §6, §7) with any framing, so that they can be framed again.
+// Pure.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 // Parses the heads of HTTP/1.1 messages (RFC 9112). Refuses every request that two servers could read differently.
-// Repairs answers, so that whatever a real server sends becomes a head that every client reads in the same way. Pure.
+// Repairs answers, so that whatever a real server sends becomes a head that every client reads in the same way.
+// Pure.
 #pragma once
 
 #include <cstdint>
@@ -57,7 +58,8 @@ Parse parse_response(std::string_view bytes, Head& head);
 Parse repair_response(std::string& bytes, Head& head);
 
 // Parses a head that arrives in pieces. A peer chooses how small they are, and parsing the whole head after each of
-// them would take quadratic time. Parses again only when an empty line has arrived, or when much of the bytes is new.
+// them would take quadratic time. Parses again only when an empty line has arrived, or when much of the bytes is
+// new.
 class ArrivingHead {
  public:
   // `parse` parses `bytes`, which begin as in the calls before since the last one that was not Parse::incomplete.

@@ -1,5 +1,6 @@
-// Implements `bottle provider test`, which checks whether a provider keeps the contract of docs/providers.md. Operators
-// can run it on their own providers. It makes real machines, runs for some minutes, and destroys the machines.
+// Implements `bottle provider test`, which checks whether a provider keeps the contract of docs/providers.md.
+// Operators can run it on their own providers. It makes real machines, runs for some minutes, and destroys the
+// machines.
 #pragma once
 
 #include <string>

@@ -45,8 +45,7 @@ struct AllowRule {
   std::string host;                  // example.org | *.example.org | *
   std::vector<uint16_t> ports;       // empty means 443 and 80
   std::vector<std::string> methods;  // empty means any; if set, the guard inspects the host
-  std::vector<std::string>
-      paths;  // globs, in which ** crosses slashes; empty means any; if set, the guard inspects the host
+  std::vector<std::string> paths;    // globs; ** crosses slashes; empty means any; if set, inspects the host
   bool inspect = false;
   std::string on_secret = {};     // as in Egress, for this host; if empty, the setting in Egress applies
   std::string on_injection = {};  // likewise
@@ -71,10 +70,9 @@ struct Egress {
   Limit limit;                                       // for the session
   std::map<std::string, Price> prices;               // by the model's name, or by a prefix of it that ends with a star
   std::map<std::string, std::vector<std::string>>
-      hosts;                 // fixed addresses: name → ip or ip:port, trusted by the operator
-  std::string parent_proxy;  // http://host:port; only a guard's own file may have user:password@ in it
-  std::string
-      parent_proxy_login;  // where its user:password comes from, in the form of Secret::from; not part of a plan
+      hosts;                          // fixed addresses: name → ip or ip:port, trusted by the operator
+  std::string parent_proxy;           // http://host:port; only a guard's own file may have user:password@ in it
+  std::string parent_proxy_login;     // source of its user:password, like Secret::from; not part of a plan
   std::vector<std::string> extra_ca;  // host paths of PEM files
   std::string resolver;               // ip:port; empty means the machine's
   bool http2 = true;                  // whether the guard speaks HTTP/2 where it inspects
@@ -87,7 +85,7 @@ struct Secret {
   std::string placeholder;  // what the agent holds instead; if empty, each session gets a random one
   bool expose = false;
   std::vector<std::string> in = {"header"};  // where the guard inserts the value: header | query | body
-  std::vector<std::string> beside;  // headers in which the agent may send its own credentials in the same request
+  std::vector<std::string> beside;           // headers with the agent's own credentials that may go with it
 };
 
 struct SshHost {

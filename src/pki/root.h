@@ -1,6 +1,5 @@
 // The session's root certificate, which the agent trusts for inspected hosts. Its key never leaves the supervisor's
-// memory and signs only the authorities of guards. Therefore a running agent also trusts the guard that replaces a dead
-// one.
+// memory and signs only the authorities of guards. So a running agent also trusts a guard that replaces a dead one.
 #pragma once
 
 #include <memory>

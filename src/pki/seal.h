@@ -14,8 +14,7 @@ namespace bottle::pki {
 
 constexpr size_t kSealKey = 32, kDigest = 32;
 
-// Returns a key of 32 random bytes. Use each key for only one stream, because two streams under one key can be
-// decrypted.
+// Returns a key of 32 random bytes for one stream. Two streams under one key can be decrypted.
 std::string new_seal_key();
 
 // Applies AES-256-CTR from a position on. The same call encrypts and decrypts. It does not authenticate; compare a

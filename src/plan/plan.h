@@ -14,8 +14,7 @@
 
 namespace bottle::plan {
 
-// The ingredients of an image that bottle makes, besides the provider and packages. If one changes, the image's tag
-// changes.
+// The ingredients of an image besides the provider and packages. If one changes, so does the image's tag.
 struct ImageFacts {
   std::string recipe;        // content hash of the bootstrap script
   std::string architecture;  // the engine's, such as x86_64 or aarch64
@@ -32,9 +31,8 @@ struct Facts {
   std::string time_zone;                           // the operator's, in the form of TZ; empty means UTC or unknown
   std::vector<std::string> runtimes;               // those that the engine lists, such as runc and runsc
   std::vector<std::string> borrows;                // object directories of other repositories that the repository needs
-  std::string
-      repository;   // the git directory of the repository whose work tree contains `workspace`; empty if there is none
-  std::string top;  // the top directory of that work tree
+  std::string repository;                     // the git directory of the repository that contains `workspace`, or empty
+  std::string top;                            // the top directory of that work tree
   std::vector<std::string> precious;          // directories that a workspace must not be or contain
   std::map<std::string, std::string> skills;  // name → absolute path of its directory
   ImageFacts images;
@@ -57,7 +55,7 @@ struct Options {
 // Where a value comes from. The session reads the value at launch; it is never part of a plan.
 struct Source {
   enum class Kind { literal, env, file, cmd, prompt, locale } kind = Kind::literal;
-  std::string text;  // the literal, variable name, path, command line or question, or the name of a locale, which the
+  std::string text;  // the literal, variable name, path, command line, question, or the name of a locale, which the
                      // agent gets if its image has that locale
 };
 
@@ -75,13 +73,12 @@ struct Secret {
   std::string name;
   Source source;
   std::vector<std::string> hosts;
-  std::string
-      header;  // such as "Authorization: Bearer {}"; empty means that the placeholder in Authorization is replaced
+  std::string header;       // "Authorization: Bearer {}"; empty: replaces the placeholder in Authorization
   std::string placeholder;  // what the agent holds
   std::string env;          // the agent's variable that holds the placeholder; may be empty
   bool optional = false;    // whether a missing value means no secret instead of an error (the provider's own token)
   std::vector<std::string> in = {"header"};  // where the guard inserts the value: header | query | body
-  std::vector<std::string> beside;  // headers in which the agent may send its own credentials in the same request
+  std::vector<std::string> beside;           // headers with the agent's own credentials that may go with it
 };
 
 struct Image {
@@ -100,10 +97,10 @@ struct Plan {
   manifest::Resources resources;
   manifest::WorkspaceMode workspace_mode = manifest::WorkspaceMode::clone;
   std::string workspace;               // host path
-  std::string repository;              // host path of the git directory that is sent, which may be outside `workspace`
+  std::string repository;              // host path of the git directory that is sent, perhaps outside `workspace`
   std::string workdir = "/workspace";  // path in the bottle
   std::string start;                   // the directory below workdir in which the agent starts; empty means workdir
-  std::vector<std::string> include;    // patterns of files that are sent with a clone although they are not committed
+  std::vector<std::string> include;    // patterns of uncommitted files that are sent with a clone
   bool keep_ignored = false;           // whether files that git ignores come home
   std::vector<std::string> keep;       // patterns of ignored files that come home
   uint32_t uid = 1000, gid = 1000;     // of the agent in the bottle; never 0 unless bind needs it
@@ -127,16 +124,14 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
 // Makes a plan that contains only what the guard needs, for `bottle guard run`.
 Result<Plan> for_guard(const manifest::Bottle& policy, const Facts& facts = {});
 
-// Returns the image that bottle makes for a provider. Its tag depends on the provider, packages, version, recipe and
-// architecture.
+// Returns the image made for a provider. Its tag depends on provider, packages, version, recipe and architecture.
 Image bootstrap_image(const std::string& provider, const std::vector<std::string>& packages, const manifest::Pin& pin,
                       const ImageFacts& facts);
 
 // Returns the references of all images made by bottle that an agent of this manifest may need.
 std::vector<std::string> current_images(const manifest::Manifest& manifest, const ImageFacts& facts);
 
-// Returns the summary that is shown before the question whether to start. It contains names of variables and secrets,
-// but never values.
+// Returns the summary that is shown before a start. It contains names of variables and secrets, never values.
 std::vector<Line> explain(const Plan& plan);
 
 }  // namespace bottle::plan

@@ -44,8 +44,7 @@ std::string to_string(const Prefix& prefix);
 // Returns the same prefix with the bits that do not count set to zero.
 Prefix network_of(Prefix prefix);
 
-// Returns why an address is not an ordinary public one (RFC 6890 registries, cloud metadata), or an empty string if it
-// is.
+// Returns why an address is not an ordinary public one (RFC 6890 registries, cloud metadata). Empty if it is one.
 std::string_view special_range(const Address& address);
 
 }  // namespace bottle::policy

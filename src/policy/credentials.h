@@ -6,8 +6,7 @@
 namespace bottle::policy {
 
 // Returns whether services read a credential from a header of this name, such as a key, token, password or session
-// cookie. A "_" or another character instead of "-" makes no difference. Headers that only protect a request, such as
-// X-CSRF-Token, do not count.
+// cookie. Any other character may replace "-". Headers that only protect a request, such as X-CSRF-Token, do not count.
 bool presents_credentials(std::string_view header);
 
 }  // namespace bottle::policy

@@ -27,8 +27,7 @@ struct Decision {
   bool restricted = false;  // the rules for the host name methods or paths
   std::string_view code = "not_allowed";
   std::string reason;
-  std::string
-      target;  // the target to send upstream if the request is allowed and its path was judged, and otherwise empty
+  std::string target;  // the target to send upstream; empty if the request is refused or its path was not judged
   const RuleSpec* rule = nullptr;  // the rule that allows the request, or that comes closest; owned by the Rules
 };
 

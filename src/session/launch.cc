@@ -262,7 +262,7 @@ Result<wire::Report> Launch::run_self_test(Gate& gate) {
   TRY(gate.ask());
   auto report = TRY(gate.await_report(20000, control_.stop()));
   if (!wire::is_clean(report))
-    return fail(Code::denied, "the self-test from inside the bottle found a way out: " + wire::failed_probes(report),
+    return fail(Code::denied, "the self-test from inside the bottle found a way out: " + wire::surprises(report),
                 "the agent was not started; ARCHITECTURE.md (The gate) explains the probes");
   return report;
 }

@@ -1,5 +1,4 @@
-// Manages one authenticated connection to another machine, made by the system's ssh and shared by all commands
-// (ControlMaster).
+// Manages a connection to another machine, made by the system's ssh and shared by all commands (ControlMaster).
 //
 // It uses the operator's own ssh configuration, agent and known_hosts. Host keys are always verified and nothing is
 // forwarded; no option in a configuration file can change that.

@@ -1,5 +1,4 @@
-// Sends and receives deliveries. A delivery carries archives (the workspace and the skills) from another machine to a
-// session, over a separate connection.
+// A delivery brings archives (the workspace and the skills) from another machine to a session, on its own connection.
 //
 // The format: a line of JSON {"to":"/workspace"}, then chunks, each with 4 bytes of big-endian length and as many bytes
 // of data; a length of 0 ends the archive. More archives may follow. {"end":true} ends the delivery. A stream that
@@ -17,19 +16,16 @@
 
 namespace bottle::session {
 
-// The name under which the far side sends the reason if it cannot read the workspace. The work then stays in its
-// container.
+// Sent with the reason if the far side cannot read the workspace, which then stays in its container.
 constexpr const char* kHeld = "held";
 
 // Limits for a sender that we do not trust. Times count only while we wait for it, except for `whole`.
 struct Bounds {
-  uint64_t most = UINT64_MAX;  // the most bytes that may be received
-  uint64_t least =
-      0;  // the least bytes that must arrive in each `window`, against a sender that is very slow but never silent
+  uint64_t most = UINT64_MAX;  // in bytes received
+  uint64_t least = 0;          // in bytes for each `window`, against a sender that is very slow but never silent
   std::chrono::nanoseconds window = std::chrono::minutes(2);
   std::chrono::nanoseconds longest = std::chrono::nanoseconds::max();  // for the whole delivery
-  std::chrono::nanoseconds whole =
-      std::chrono::nanoseconds::max();  // likewise, including the time that we need to process it
+  std::chrono::nanoseconds whole = std::chrono::nanoseconds::max();    // likewise, with the time we need to process it
 };
 
 // Sends a delivery.

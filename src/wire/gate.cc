@@ -19,7 +19,7 @@ bool is_clean(const Report& report) {
   return report.ok && !report.probes.empty() && std::ranges::all_of(report.probes, &Probe::ok);
 }
 
-std::string failed_probes(const Report& report) {
+std::string surprises(const Report& report) {
   std::string text;
   for (const auto& probe : report.probes)
     if (!probe.ok) text += (text.empty() ? "" : "; ") + probe.name + ": " + probe.detail;

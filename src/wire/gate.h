@@ -30,7 +30,7 @@ void fields(Object& o, Report& report);
 // Returns whether the report has probes and each of them passed.
 bool is_clean(const Report& report);
 // Returns the probes that failed with their details, such as "gateway: reachable; metadata: …".
-std::string failed_probes(const Report& report);
+std::string surprises(const Report& report);
 
 struct GoFile {
   std::string path;

@@ -24,7 +24,7 @@ void fields(Object& o, LedgerVm& vm) {
 }
 
 void fields(Object& o, LedgerRecord& record) {
-  o.ignore_unknown_keys();
+  o.passes_over_unknown_keys();
   o.text("owner", record.owner, kName);
   o.text("engine", record.engine, kPath);
   o.objects("make", record.make, kFew);
@@ -43,7 +43,7 @@ void fields(Object& o, LedgerRecord& record) {
 }
 
 void fields(Object& o, SessionInfo& info) {
-  o.ignore_unknown_keys();
+  o.passes_over_unknown_keys();
   o.text("session", info.session, kName);
   o.text("state", info.state, kName);
   if (o.optional("agent", !info.agent.empty())) o.text("agent", info.agent, kName);

@@ -366,11 +366,11 @@ void add_machine(std::vector<Sample>& all) {
                   .until = 1'800'007'200,
                   .cost_per_hour = "0.005 USD"};
   all.push_back(sample("vm-record", record));
-  all.back().ignores_unknown_keys = true;
+  all.back().passes_over_unknown_keys = true;
   all.back().tables = {"options"};
   all.push_back(sample("baked-record",
                        BakedRecord{"debian-baked", "0123456789ab", "ba9876543210", {"sha256:00"}, 1'800'000'000}));
-  all.back().ignores_unknown_keys = true;
+  all.back().passes_over_unknown_keys = true;
   all.push_back(foreign("vm-host-key", NewHostKey{"ssh-ed25519 AAAA"}));
   all.push_back(foreign("vm-host-key-in-use", HostKeyInUse{}));
   all.push_back(foreign("vm-engine", EngineState{"27.1", 12}));
@@ -426,12 +426,12 @@ std::vector<Sample> samples() {
                                 true}));
   all.back().tables = {"env", "locale"};
   all.push_back(sample("ledger-record", record()));
-  all.back().ignores_unknown_keys = true;
+  all.back().passes_over_unknown_keys = true;
   all.back().tables = {"options", "hosts", "on_secret_for"};
   all.back().elsewhere = "/plan/";
   all.push_back(sample("session-info", SessionInfo{"s1", "running", "reviewer", "web", "/home/me/app",
                                                    "me@far.example.org", 1'800'000'000}));
-  all.back().ignores_unknown_keys = true;
+  all.back().passes_over_unknown_keys = true;
   add_guard(all);
   add_machine(all);
   all.push_back(sample("wanted-decisions", WantedDecisions{7}));

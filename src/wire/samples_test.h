@@ -20,7 +20,7 @@ struct Sample {
   From from = From::ours;
   std::set<std::string> tables = {};  // objects whose keys may have any name
   std::string may_be_null = {};       // pointer to a value
-  bool ignores_unknown_keys = false;
+  bool passes_over_unknown_keys = false;
   std::string elsewhere = {};  // pointer to a message that has a sample of its own
 };
 std::vector<Sample> samples();

@@ -21,9 +21,9 @@ class Decisions {
   explicit Decisions(const std::string& session);
   using Take = std::function<void(const std::string& line)>;
   // Passes each line to `take`, in chronological order. Holds only a small part of the record in memory, because it may
-  // have hundreds of megabytes. With `follow`, waits for further lines as long as the session runs. The record of a session
-  // on another machine comes home only at its end, so with `follow`, asks that machine for the latest decisions of its
-  // guard until then. Stops when the reader of stdout has closed it.
+  // have hundreds of megabytes. With `follow`, waits for further lines as long as the session runs. The record of a
+  // session on another machine comes home only at its end, so with `follow`, asks that machine for the latest decisions
+  // of its guard until then. Stops when the reader of stdout has closed it.
   Result<> each(bool follow, const Take& take);
   // Skips the existing lines, so that each() passes only later ones.
   Result<> skip();

@@ -1,5 +1,6 @@
 // Prints the output of commands. All output for people goes through this file (output_test.cc checks that). It prints
-// lines in which untrusted text has no effect on the terminal and cannot look like lines of bottle (base/text/line.h).
+// lines in which untrusted text has no effect on the terminal and cannot look like lines of bottle
+// (base/text/line.h).
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -27,8 +27,7 @@ class Beneath {
   Result<std::optional<UniqueFd>> directory(const std::string& path) const;  // "" names the directory itself
 
   // Calls `visit` with the name and the d_type (never DT_UNKNOWN) of each entry, in the order of the disk. Stops at the
-  // first error of `visit` and returns it. Does nothing if there is no such directory. Fails with Code::limit if it has
-  // more than `most` entries.
+  // first error of `visit`. Does nothing if there is no such directory. Fails with Code::limit beyond `most` entries.
   Result<> each(const std::string& path, size_t most,
                 const std::function<Result<>(const std::string& name, unsigned char type)>& visit) const;
 

@@ -38,8 +38,7 @@ struct Command {
 // A running child with pipes to it. The destructor ends it and its group (SIGTERM, after 2 s SIGKILL) and reaps it.
 class Child {
  public:
-  // What a descriptor of the child refers to: a pipe to us, /dev/null, the same as ours, or one that the caller
-  // supplies.
+  // What a descriptor of the child is: a pipe to us, /dev/null, the same as ours, or one that the caller supplies.
   struct Wiring {
     enum class To { pipe, null, inherit, fd } to = To::null;
     int fd = -1;

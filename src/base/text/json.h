@@ -1,5 +1,6 @@
-// Parses JSON from untrusted sources. nlohmann's own parse() with a callback takes quadratic time, so a megabyte of
-// "{}" would keep this program busy for many minutes.
+// Parses JSON from untrusted sources. nlohmann's own parse() with a callback takes
+// quadratic time, so a megabyte of "{}" would keep this program busy for many
+// minutes.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
-// Finds the server name in a TLS ClientHello (RFC 8446 §4.1.2, RFC 6066 §3) in raw records. Pure.
+// Finds the server name in a TLS ClientHello (RFC 8446 §4.1.2, RFC 6066 §3) in raw records.
+// Pure.
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// Finds a provider of VMs, which is a folder of hooks, and calls its hooks. docs/providers.md is the contract.
+// Finds a provider of VMs, which is a folder of hooks, and calls its hooks. docs/providers.md is the
+// contract.
 #pragma once
 
 #include <cstdint>

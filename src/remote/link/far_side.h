@@ -1,7 +1,8 @@
-// Reaches a bottle on another machine: makes the connections, installs the program on that machine, and opens the
-// channel to a session. Everything that comes over it is hostile, because the agent may have taken over that machine.
-// It is limited in size, parsed strictly and cleaned (wire/codec, far_message.h) before a person sees it. Nothing in it
-// decides what is done on this machine.
+// Reaches a bottle on another machine: makes the connections, installs the program on that
+// machine, and opens the channel to a session. Everything that comes over it is hostile, because
+// the agent may have taken over that machine. It is limited in size, parsed strictly and cleaned
+// (wire/codec, far_message.h) before a person sees it. Nothing in it decides what is done on this
+// machine.
 #pragma once
 
 #include <functional>

@@ -123,12 +123,11 @@ wire::Back collect(docker::Engine& engine, const std::string& session, const Wor
   incoming.scratch = scratch;
   incoming.record = record_in(scratch);
   workspace::Back back;
-  auto done =
-      pipe_through([&](const Sink& sink) { return engine.get_archive(container, work.workdir, sink); },
-                   [&](const Source& source) -> Result<> {
-                     back = TRY(workspace::receive(incoming, with_progress(source, "bringing the work home", tell)));
-                     return {};
-                   });
+  auto done = pipe_through([&](const Sink& sink) { return engine.get_archive(container, work.workdir, sink); },
+                           [&](const Source& source) -> Result<> {
+                             back = TRY(workspace::receive(incoming, told(source, "bringing the work home", tell)));
+                             return {};
+                           });
   // The operator can free space on a full disk. The work then comes home sorted, from the container.
   if (!done && is_full(done.error())) return {.text = still_there, .error = done.error().what, .held = true};
   if (!done) {

@@ -126,7 +126,7 @@ class Object {
   // is in the message.
   void version(const char* key, unsigned ours);
   // Ignores unknown keys. This is for records on disk, which a later version may have written.
-  void ignore_unknown_keys() { is_open_ = true; }
+  void passes_over_unknown_keys() { is_open_ = true; }
   // Reports that fields() found a value that makes no sense.
   void refuse(const char* key, const std::string& what);
 

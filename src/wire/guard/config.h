@@ -43,7 +43,7 @@ struct GuardSecret {
   std::vector<std::string> hosts;
   std::string header;                        // "Authorization: Bearer {}"
   std::vector<std::string> in = {"header"};  // header | query | body
-  std::vector<std::string> beside = {};  // headers in which the agent may send its own credentials in the same request
+  std::vector<std::string> beside = {};      // headers with the agent's own credentials that may go with it
   bool operator==(const GuardSecret&) const = default;
 };
 
@@ -100,10 +100,9 @@ struct GuardConfig {
   GuardOwnRules own_rules = {};
   std::vector<std::string> models;  // hosts of the agent's model
   std::vector<GuardSshHost> ssh;
-  std::vector<std::string> relay;  // hosts that are reached only by streams; "*" means all
-  std::vector<std::string>
-      host_networks;       // networks of the guard's machine, such as "20.30.41.0/24"; names must not resolve to them
-  std::string unrecorded;  // if not empty, the guard refuses everything, for this reason
+  std::vector<std::string> relay;          // hosts that are reached only by streams; "*" means all
+  std::vector<std::string> host_networks;  // of its machine ("20.30.41.0/24"); names must not resolve to them
+  std::string unrecorded;                  // if not empty, the guard refuses everything, for this reason
   std::vector<HostUsage> used = {};  // what was used before this guard started; read only from its first configuration
   bool ssh_agent = false;            // whether the owner of the control channel answers ssh-agent requests
   bool operator==(const GuardConfig&) const = default;

@@ -13,8 +13,7 @@
 
 namespace bottle::wire {
 
-// The most bytes of a stream that may be in flight in one direction. A side sends more only after the other has taken
-// some.
+// The most bytes of a stream in flight in one direction. A side sends more only after the other has taken some.
 inline constexpr size_t kStreamWindow = 128 * 1024;
 
 // -- to the guard
@@ -48,11 +47,10 @@ struct Shutdown {
 struct StreamPart {
   static constexpr const char* kType = "stream";
   uint32_t stream = 0;
-  std::optional<bool> open = {};         // opens a new stream; only the guard sends it
-  std::optional<std::string> data = {};  // base64
-  std::optional<uint64_t> taken = {};    // number of bytes taken since the last such message
-  std::optional<bool> end = {},
-                      closed = {};  // `end`: the sender sends no more data; `closed`: the stream no longer exists
+  std::optional<bool> open = {};              // opens a new stream; only the guard sends it
+  std::optional<std::string> data = {};       // base64
+  std::optional<uint64_t> taken = {};         // number of bytes taken since the last such message
+  std::optional<bool> end = {}, closed = {};  // `end`: no more data follows; `closed`: the stream is gone
 };
 
 // -- from the guard

@@ -9,7 +9,7 @@ void fields(Object& o, ProcessRecord& process) {
 }
 
 void fields(Object& o, VmRecord& vm) {
-  o.ignore_unknown_keys();
+  o.passes_over_unknown_keys();
   o.text("name", vm.name, kName);
   o.text("id", vm.id, kPath);
   o.text("session", vm.session, kName);
@@ -35,7 +35,7 @@ void fields(Object& o, VmRecord& vm) {
 }
 
 void fields(Object& o, BakedRecord& baked) {
-  o.ignore_unknown_keys();
+  o.passes_over_unknown_keys();
   o.text("image", baked.image, kPath);
   if (o.optional("program", true)) o.text("program", baked.program, kName);
   if (o.optional("roots", true)) o.text("roots", baked.roots, kName);
