@@ -52,7 +52,7 @@ endfunction()
 
 # unit_test(PROGRAM [SHARDS]): lets ctest run all tests of a program in one process, or in as many as SHARDS says, because
 # starting a process for each test takes longer than most tests. The processes leave the result of each test in
-# test-results/.
+# test-results/. Each process has a /tmp in memory.
 function(unit_test program)
   set(shards 1)
   if(ARGC GREATER 1)
@@ -64,18 +64,20 @@ function(unit_test program)
       set(name ${program}.${shard})
     endif()
     math(EXPR index "${shard} - 1")
-    add_test(NAME ${name} COMMAND ${program} --gtest_brief=1 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    add_test(NAME ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} COMMAND ${CMAKE_SOURCE_DIR}/cmake/in-memory-tmp
+             ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:${program}> --gtest_brief=1)
     set_tests_properties(${name} PROPERTIES COST ${shards}  # the longest first
       ENVIRONMENT "GTEST_TOTAL_SHARDS=${shards};GTEST_SHARD_INDEX=${index};GTEST_OUTPUT=xml:${CMAKE_BINARY_DIR}/test-results/${name}.xml")
   endforeach()
 endfunction()
 
-# room(PATH [HOT] [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...] [SHARDS COUNT]): adds the
-# library of src/PATH and, from its *_test.cc files, its unit tests. The folders after WITH are subfolders that belong
+# room(PATH [HOT] [HOT_TESTS] [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...] [SHARDS COUNT]): adds
+# the library of src/PATH and, from its *_test.cc files, its unit tests. The folders after WITH are subfolders that belong
 # to the room. A room sees the rooms after SEES, and what they see. A HOT room reads many bytes one by one, so debug
-# builds optimize it too. SHARDS is for unit_test().
+# builds optimize it too. HOT_TESTS optimizes its tests, which go through many cases. Optimizing doubles the time that a
+# file takes to compile, so debug builds do not optimize the other rooms. SHARDS is for unit_test().
 function(room path)
-  cmake_parse_arguments(ARG "HOT" "SHARDS" "WITH;SEES;USES;TESTS_SEE" ${ARGN})
+  cmake_parse_arguments(ARG "HOT;HOT_TESTS" "SHARDS" "WITH;SEES;USES;TESTS_SEE" ${ARGN})
   string(REPLACE / _ name ${path})
   set(target bottle_${name})
   set(folders ${path})
@@ -101,7 +103,7 @@ function(room path)
   headers(${target} ${folders})
   covered(${target} ${path} is_covered)
   if(is_covered)
-  elseif(ARG_HOT AND NOT CMAKE_BUILD_TYPE STREQUAL "Release")
+  elseif(ARG_HOT AND NOT CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT BOTTLE_COVERAGE)
     target_compile_options(${target} PRIVATE -O1)
     precompiled(${target} bottle_scan_encoding ${CMAKE_SOURCE_DIR}/src/precompiled.h)
   else()
@@ -113,7 +115,12 @@ function(room path)
     add_executable(${name}_test ${tests})
     set_target_properties(${name}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
     target_link_libraries(${name}_test PRIVATE ${target} ${ARG_TESTS_SEE} GTest::gtest_main)
-    precompiled(${name}_test base_test ${CMAKE_SOURCE_DIR}/src/precompiled.h <gtest/gtest.h>)
+    if(ARG_HOT_TESTS AND NOT CMAKE_BUILD_TYPE STREQUAL "Release")
+      target_compile_options(${name}_test PRIVATE -O1)
+      precompiled(${name}_test wire_test ${CMAKE_SOURCE_DIR}/src/precompiled.h <gtest/gtest.h>)
+    else()
+      precompiled(${name}_test base_test ${CMAKE_SOURCE_DIR}/src/precompiled.h <gtest/gtest.h>)
+    endif()
     unit_test(${name}_test ${ARG_SHARDS})
   endif()
 endfunction()
