@@ -92,10 +92,10 @@ TEST(Edit, LimitsAreWrittenWhereTheyBelong) {
             "      limit: {bytes_up: 10m, requests: 200, names: 20}\n"},
            {"      allow: [a.org]\n", "", "      limit: {bytes_up: 10m, requests: 200}\n      allow: [a.org]\n"}})
     EXPECT_EQ(limited(begin + before, host, two), begin + after);
-  EXPECT_EQ(
-      limited(R"({"bottles": {"web": {"egress": {"allow": ["a.org"]}}}})", "a.org", two, "/c/bottle.json"),
-      R"({"bottles": {"web": {"egress": {"allow": [{"host": "a.org", "limit": {"bytes_up": "10m", "requests": 200}}]}}}})"
-      "\n");
+  EXPECT_EQ(limited(R"({"bottles": {"web": {"egress": {"allow": ["a.org"]}}}})", "a.org", two, "/c/bottle.json"),
+            R"({"bottles": {"web": {"egress": {"allow": [{"host": "a.org", )"
+            R"("limit": {"bytes_up": "10m", "requests": 200}}]}}}})"
+            "\n");
 }
 
 TEST(Edit, LimitsThatCannotBeWrittenChangeNothing) {

@@ -1,6 +1,6 @@
 """Runs scripts/bench after its dependencies are installed: selects the figures, measures them and prints them. A suite
-is a module in this directory that registers its figures with @figure(…, suite=NAME). `scripts/bench NAME` measures one
-suite; without a name, only the first ones of SUITES are measured."""
+is a module in this directory that registers its figures with @figure(…, suite=NAME). `scripts/bench NAME` measures
+one suite; without a name, only the first ones of SUITES are measured."""
 
 import argparse
 import importlib
@@ -36,8 +36,8 @@ def main():
             print("%-20s %s %g %s  %s" % (name, ">=" if known[name].at_least else "<=", known[name].limit, known[name].unit, known[name].says))
         return 0
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # what is started inherits it
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended on the way out
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # started programs inherit it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends everything that was started
     return figures.run(names, options.quick, options.compare, options.json)
 
 

@@ -1,4 +1,4 @@
-"""The harness of scripts/bench: what a figure is, rounds taken in turn, the table and the JSON.
+"""The harness of scripts/bench: defines figures, measures them in rounds, and prints the table and the JSON.
 
 A suite is a module that registers figures:
 
@@ -6,8 +6,8 @@ A suite is a module that registers figures:
     def connect_cpu_ratio(bench):
         return bench.ratio(ours, theirs)         # two functions, each measures once and gives a number
 
-It returns the value; `bench.note(...)` adds a line to the table. What a figure starts it hands to `bench.stack`, which is
-unwound after the last figure, after failures too.
+It returns the value; `bench.note(...)` adds a line to the table. A figure registers everything that it starts with
+`bench.stack`, which ends it after the last figure, also after failures.
 """
 
 import contextlib

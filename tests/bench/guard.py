@@ -1,4 +1,5 @@
-"""The guard's figures: `bottle guard run` against a plain splice relay (blind tunnels) and against nginx (inspected ones)."""
+"""The guard's figures: `bottle guard run` against a plain splice relay (blind tunnels) and against nginx (inspected
+ones)."""
 
 import hashlib
 import json
@@ -16,8 +17,8 @@ from processes import Program, free_port, holding, standing
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BOTTLE = os.environ.get("BOTTLE", os.path.join(ROOT, "build", "release", "bottle"))
 TOOLS = os.path.join(os.environ.get("BENCH_TOOLS", os.path.join(ROOT, "build", "release", "bench")), "bench_")
-BLIND, INSPECTED = "blind.bench.example", "inspected.bench.example"  # names of the configuration; never asked of a name server
-ANSWER = 2000  # bytes of a blind tunnel's answer: about a server's first flight
+BLIND, INSPECTED = "blind.bench.example", "inspected.bench.example"  # names in the configuration; no name server is asked for them
+ANSWER = 2000  # bytes of a blind tunnel's answer, about as many as a server's first flight has
 
 
 def load(mode, **options):
@@ -167,7 +168,7 @@ http {
         port = free_port()
         argv, ca = self.guard_command(port, blind.port if blind else 1, site.port if site else 1)
         guard = self.start("guard", argv, port, env=WITH_TOKEN)
-        until = time.time() + 10  # it listens a moment before it writes its certificate
+        until = time.time() + 10  # it starts to listen shortly before it writes its certificate
         while not (os.path.exists(ca) and os.path.getsize(ca)) and time.time() < until:
             time.sleep(0.01)
         guard.ca = ca
@@ -236,7 +237,8 @@ def cpu_each(program, count, **options):
 
 @figure("blind_bulk_ratio", 0.95, "x", "guard", "bytes through blind tunnels for a second of the proxy's CPU, of a plain splice relay's", at_least=True)
 def blind_bulk_ratio(bench):
-    # Measures CPU, not bytes per second: on two cores that clients and servers share, the rate would measure the scheduler.
+    # Measures CPU, not bytes per second: on two cores that clients and servers share, the rate would measure the
+    # scheduler.
     f = field(bench)
     guard, relay = f.part("guard_flooding"), f.part("relay_flooding")
     clock = {guard: [], relay: []}
@@ -274,7 +276,7 @@ def handshake_cpu_ratio(bench):
     def cost(program):
         if program is nginx:
             return cpu_each(nginx, 400, mode="handshake", host=INSPECTED, ca=f.part("certificates"))
-        # A proxy without fixed addresses goes to the port it is told.
+        # A proxy without fixed addresses connects to the port of the request.
         ca, port = (guard.ca, 443) if program is guard else (f.part("certificates"), site.port)
         return cpu_each(program, 400, mode="handshake", host=INSPECTED, ca=ca, target="%s:%d" % (INSPECTED, port))
     return bench.ratio(lambda: cost(guard), lambda: cost(nginx), rounds=20, form="%.0f us", **f.others(cost, "squid_inspecting", "mitmproxy"))
@@ -300,7 +302,8 @@ def inspected_get_ratio(bench):
 
 
 def transfer_ratio(bench, mode, path, body):
-    """Returns the rate of transfers of 100 MB through the guard, relative to nginx. Also notes the CPU time that they take."""
+    """Returns the rate of transfers of 100 MB through the guard, relative to nginx. Also notes the CPU time that they
+    take."""
     f = field(bench)
     nginx, guard = f.part("reencrypting_bodies"), f.part("guard_bodies")
     spent = {guard: [], nginx: []}
@@ -336,7 +339,7 @@ def inspected_text_up_ratio(bench):
 
 
 class At:
-    """A server whose address is known, but which does not run yet."""
+    """A server with a known address that does not run yet."""
 
     def __init__(self):
         self.port = free_port()
@@ -450,7 +453,7 @@ def first_connect_ms(bench):
         taken.append(json.loads(done.stdout)["seconds"] * 1000)
     taken.sort()
     bench.note("fastest %.1f, median %.1f, slowest %.1f, %d starts" % (taken[0], median(taken), taken[-1], len(taken)))
-    return taken[len(taken) // 4]  # a busy machine only adds to it
+    return taken[len(taken) // 4]  # load on the machine can only increase the value
 
 
 def idle_cost(guard, mode, count=500, **options):
@@ -468,7 +471,7 @@ def idle_cost(guard, mode, count=500, **options):
 @figure("idle_tunnel_kb", 12, "KB", "guard", "resident memory of an idle blind tunnel")
 def idle_tunnel_kb(bench):
     f = field(bench)
-    guard = f.guard(blind=f.part("answering"))  # a new one, because memory from earlier work would hide what is used now
+    guard = f.guard(blind=f.part("answering"))  # a new guard, because memory from earlier work would hide what is used now
     return idle_cost(guard, "hold", target=BLIND + ":443", answer=ANSWER)
 
 
@@ -480,9 +483,9 @@ def idle_inspected_kb(bench):
 
 
 def held(bench, key):
-    """Holds as many tunnels as this machine allows, up to 10,000. Returns the KB of each, and by what factor that grows while
-    others come and go."""
-    most = min(10_000, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 200) // 2)  # the guard has two descriptors for each
+    """Holds as many tunnels as this machine allows, up to 10,000. Returns the KB of each, and the factor by which that
+    grows while others open and close."""
+    most = min(10_000, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 200) // 2)  # the guard uses two descriptors for each tunnel
     f = field(bench)
     blind = key == "blind"
     guard = f.guard(blind=f.part("answering")) if blind else f.guard(site=f.part("site"))

@@ -1,6 +1,6 @@
-"""Measures a session on another machine: what its start costs more than a local one, in round trips of a link with 80
-ms; how soon a terminal is back; and how long a keystroke takes. Uses tests/world, with a real sshd and a separate
-dockerd on the far side."""
+"""Measures a session on another machine: how much longer its start takes than a local one, in round trips of a link
+with 80 ms; how soon a terminal is connected again; and how long a keystroke takes. Uses tests/world, with a real sshd
+and a separate dockerd on the far side."""
 
 import contextlib
 import json
@@ -73,7 +73,7 @@ class Pair:
         return pexpect.spawn(command[0], command[1:], env={**self.env, "LC_ALL": "C.UTF-8"}, cwd=self.workspace, dimensions=(24, 80), timeout=120)
 
     def masters(self):
-        """The ssh processes that hold the session's connections."""
+        """Returns the ssh processes that hold the session's connections."""
         found = []
         for pid in self.world_pids():
             with contextlib.suppress(OSError):
@@ -177,7 +177,7 @@ def keystrokes(screen, count):
     taken = []
     for i in range(count):
         key = b"abcdefghijklmnopqrstuvwxyz"[i % 26:i % 26 + 1]
-        while True:  # what is still on its way from before
+        while True:  # output from before that is still in flight
             try:
                 screen.read_nonblocking(4096, timeout=0.12)
             except Exception:

@@ -1,5 +1,5 @@
-"""The programs of the table in docs/guard.md ("How programs trust the guard"): what each is asked to do, and what the server
-answers. Each fetches something from https://site.example.org in its own way."""
+"""Defines, for each program in the table of docs/guard.md ("How programs trust the guard"), the command that the test
+runs and the server's answers. Each program fetches something from https://site.example.org in its own way."""
 
 import dataclasses
 import glob
@@ -77,10 +77,10 @@ LFS_SETUP = ("git init -q . && git config user.name a && git config user.email a
 
 @dataclasses.dataclass
 class Program:
-    argv: list                                              # what to run; {ca} is the bundle with the session's authority
-    want: str = "ok"                                        # it prints that
+    argv: list                                              # the command; {ca} is the bundle with the session's authority
+    want: str = "ok"                                        # what the command must print
     pages: dict = dataclasses.field(default_factory=dict)   # path → body; every other path gets "ok"
-    files: dict = dataclasses.field(default_factory=dict)   # name → text, in the directory where it runs
+    files: dict = dataclasses.field(default_factory=dict)   # name → text, in the directory where the command runs
     env: dict = dataclasses.field(default_factory=dict)
     seconds: int = 60
 
@@ -150,8 +150,8 @@ url = "%s/simple/"
 
 
 def tool(name):
-    """The program's path, or None. Those that scripts/check-clients has installed come first. pyenv's programs need variables
-    of their own, so this looks behind them."""
+    """Returns the program's path, or None. Prefers the programs that scripts/check-clients has installed. Returns a
+    version of Python in pyenv itself, because pyenv's wrappers need additional variables."""
     found = glob.glob(os.path.expanduser("~/.pyenv/versions/%s.*/bin/%s" % (name[6:], name))) if name.startswith("python3.") else []
     path = os.pathsep.join([os.path.join(os.environ.get("BOTTLE_CLIENT_TOOLS", "/nowhere"), "bin"), os.environ["PATH"]])
     return found[0] if found else shutil.which(name, path=path)

@@ -10,7 +10,7 @@ LOOKS_LIKE_ONE = re.compile(
     r"fsmonitor|path|vcs|browser|external|tool|filter|alias|insteadof|include|url|update|dir$|directory|template|target|gpg|script|exec|"
     r"server|interactive|sequence|sendmail|file$|credential|worktree|\*$|trace2|socket|agent|backend|strategy", re.I)
 
-# Name → what is written to a configuration file: keys and values, in which {marker} is a program that leaves a mark.
+# Name → keys and values that are written to a configuration file. {marker} is a program that leaves a mark.
 COMMANDS = {
     "alias.*": [("alias.st", "!{marker}"), ("alias.status", "!{marker}")],
     "browser.<tool>.cmd": [("browser.marker.cmd", "{marker}")],

@@ -24,10 +24,10 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "touches_canaries: this test reaches canaries on purpose, to show that they sing")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+@pytest.hookimpl(tryfirst=True)  # this must happen before xdist reads the groups
 def pytest_collection_modifyitems(items):
     quick = [item for item in items if os.path.basename(item.fspath) == "test_vm_sessions.py"]
-    for number, item in enumerate(quick):  # each process bakes a disk for them, so two of the processes have them all
+    for number, item in enumerate(quick):  # each process bakes a disk for these tests, so only two processes run them
         item.add_marker(pytest.mark.xdist_group("quick%d" % (number % 2)))
     for item in items:
         if group := TOGETHER.get(os.path.basename(item.fspath)):
@@ -49,7 +49,7 @@ def operator(world, request, tmp_path_factory):
     yield operator
     wait_for(lambda: not world.left(), 15)
     left = world.left()
-    if left:  # the next test must not pay for it
+    if left:  # the next test must not spend time on it
         for session in operator.sessions():
             operator.bottle("stop", session)
         operator.bottle("cleanup")

@@ -54,7 +54,7 @@ def make(where, claude="exit 0"):
         copy_program(name, system)
     look = LOOK % where
     write(system + "/usr/bin/dpkg", "#!/bin/sh\n{\n" + look + "} >>/var/seen\n")
-    for name in ("groupadd", "useradd"):  # the real ones, which need more of the kernel than other programs
+    for name in ("groupadd", "useradd"):  # the real programs, which need more of the kernel than others
         copy_program(name, system)
     for name in ("passwd", "group"):
         write(system + "/etc/" + name, "")

@@ -1,4 +1,4 @@
-"""Looks at what exists: on the engine, among the processes, in the results. The tests of teardown, crashes and faults
+"""Lists what exists on the engine, among the processes and in the results. The tests of teardown, crashes and faults
 share these functions."""
 
 import glob
@@ -73,7 +73,8 @@ def state_files(operator):
 
 
 def came_home(operator, path):
-    """Returns the contents of a file in the refs that came home, and in the directory `filtered` if a git filter converts it."""
+    """Returns the contents of a file in the refs that came home, and in the directory `filtered` if a git filter
+    converts it."""
     refs = operator.git("for-each-ref", "--format=%(refname)", "refs/bottle").split()
     texts = []
     for ref in refs:

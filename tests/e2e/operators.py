@@ -9,7 +9,7 @@ import world as world_module
 
 
 class Session:
-    """How a `bottle start` ended."""
+    """The result of a `bottle start`."""
 
     def __init__(self, done, operator, since):
         self.status, self.out, self.err, self.since, self.operator = done.returncode, done.stdout, done.stderr, since, operator

@@ -6,7 +6,8 @@ import subprocess
 
 
 def command_in(text, begins):
-    """Returns the only printed command that begins like this: in backquotes, or after a colon up to the next part of the sentence."""
+    """Returns the only printed command with this beginning. A command is in backquotes, or follows a colon and ends
+    before the next part of the sentence."""
     found = set(re.findall("`(%s[^`]*)`" % begins, text) or re.findall(r": (%s[^;\n]*)" % begins, text))
     assert len(found) == 1, (begins, text)
     return found.pop()
@@ -31,6 +32,6 @@ def run_printed(operator, command, cwd=None, answers="", **env):
 
 
 def sudo_is_asked(operator, text, *words, **env):
-    """Runs the printed sudo command with a stand-in, which says what it is asked to do."""
+    """Runs the printed sudo command with a stand-in, which prints its arguments."""
     path = stand_in(operator, "sudo", 'for word; do echo "$word"; done\n')
     assert run_printed(operator, command_in(text, "sudo"), PATH=path, **env).stdout.splitlines() == list(words), text

@@ -35,7 +35,7 @@ RUN_BY = {
     "unset GIT_WORK_TREE": "test_advice_setup.py test_advice_for_variables_of_git",
 }
 NOT_A_WHOLE_COMMAND = {"git add", "npm view PACKAGE@VERSION dist.integrity"}  # parts of an explanation
-NOT_RUN = {"ssh-keygen -y -f"}  # is printed after three wrong passphrases at a terminal; it fails where there is no key
+NOT_RUN = {"ssh-keygen -y -f"}  # printed after three wrong passphrases at a terminal; the command fails if there is no key
 
 
 def test_every_printed_command_is_run_by_a_test():
@@ -83,7 +83,7 @@ def test_advice_for_a_context_that_is_gone(operator):
     assert "default" in run_printed(operator, command_in(said, "docker context ls"), DOCKER_HOST="").stdout
     run_printed(operator, command_in(said, "docker context use"), DOCKER_HOST="")
     after = operator.bottle("cleanup", "--dry-run", env={"DOCKER_HOST": ""})
-    assert "context gone" not in after.stdout + after.stderr  # there may be no engine, but there is a context
+    assert "context gone" not in after.stdout + after.stderr  # there may be no engine, but a context exists
 
 
 def test_advice_for_a_disk_that_is_nearly_full(operator):

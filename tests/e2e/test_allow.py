@@ -50,7 +50,7 @@ def test_allow_and_deny_reach_the_running_guard(world, operator, until):
     done = operator.bottle("allow", name, SITE)
     assert done.returncode == 0 and "allowed " + SITE in done.stdout, done
     assert session.sees("now shut\nnow open\n"), session.text
-    done = operator.bottle("deny", SITE)  # the only session: no name needed
+    done = operator.bottle("deny", SITE)  # no name is needed, because there is only one session
     assert done.returncode == 0, done
     assert session.sees("now open\nnow shut\n"), session.text
     done = operator.bottle("allow", name, SITE, "--methods", "POST")
@@ -102,7 +102,8 @@ def test_deny_holds_for_the_next_request_of_a_kept_connection(world, operator, u
     session.stop()
     passed = int(session.text.split("403 after ")[1].split()[0])
     assert [entry["code"] for entry in entries(operator) if entry["action"] == "deny" and entry["host"] == SITE] == ["not_allowed"]
-    # The rules may change while a request is on its way. It may have reached the site, but the agent gets no answer from there.
+    # The rules may change while a request is on its way. It may have reached the site, but the agent gets no answer
+    # from there.
     assert passed <= len(world.seen(SITE, since)) <= passed + 1, "a request went out after the answer that denies it"
 
 
@@ -129,7 +130,7 @@ def test_save_keeps_the_rest_of_the_file(world, operator, until):
     session = Watched(operator, until, LOOP % SITE)
     assert session.sees("now shut\n"), session.text
     where = os.path.join(operator.home, ".config", "bottle", "bottle.yaml")
-    real = os.path.join(operator.home, "dotfile")  # a link, as dotfiles often are
+    real = os.path.join(operator.home, "dotfile")  # a symlink, as configuration files often are
     text = ("# my bottles\nbottles:\n  b:\n    egress:\n      allow:\n        - allowed.example.org   # needed\n\n      # soft\n      on_secret: warn\n"
             "agents:\n  a: {bottle: b, provider: shell}  # mine\n")
     with open(real, "w") as file:

@@ -1,5 +1,5 @@
-"""Tests what a session may use: a limit freezes its requests, the operator is told once and raises it, and the agent
-continues. The counts outlive the guard, and the tokens come from the answers of a model."""
+"""Tests budgets: a limit freezes a session's requests, the operator gets one message and raises the limit, and the
+agent continues. The counts survive a restart of the guard, and the tokens are read from a model's answers."""
 
 import os
 
@@ -37,7 +37,7 @@ def test_a_reached_limit_blocks_requests_is_reported_once_and_can_be_raised(worl
     kill(world, guard_of(world))
     assert until(lambda: metrics(operator, name)['bottle_guard_restarts_total{session="%s"}' % name] == 1, 30)
     assert until(lambda: metrics(operator, name)[requests] > before, 30), "the next guard continues from the counts"
-    done = operator.bottle("allow", SITE, "--limit", "requests=%d" % before)  # a single name that is no session
+    done = operator.bottle("allow", SITE, "--limit", "requests=%d" % before)  # a single argument that does not name a session
     assert done.returncode == 0, done
     assert until(lambda: session.sees("\n", 1) and session.text.count("A limit") == 2, 40), session.text
     err = session.stop()

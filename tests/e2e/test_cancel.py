@@ -16,7 +16,7 @@ from look import processes_of, state_files
 from test_remote import background, far, remote  # noqa: F401  (fixtures)
 
 SOON = 10  # seconds; bottle needs less than one, and the machine may be busy
-# Where the engine makes a launch wait, in the order of a launch.
+# The requests at which the engine makes a launch wait, in the order of a launch.
 MOMENTS = {"networks": "POST .*/networks/create", "guard's container": "POST .*/create.*-guard",
            "agent's container": "POST .*/create.*-agent", "workspace": "PUT .*/archive", "attach": "POST .*-agent/attach", "guard": "POST .*-guard/start",
            "gate": "POST .*-agent/start"}

@@ -19,7 +19,7 @@ agents: {reviewer: {bottle: b, provider: shell, description: Reads only}, rename
 
 @pytest.fixture
 def home(tmp_path):
-    """A home with two agents, a finished session and bottle in the PATH."""
+    """Makes a home with two agents, a finished session and bottle in the PATH."""
     (tmp_path / ".config" / "bottle").mkdir(parents=True)
     (tmp_path / ".config" / "bottle" / "bottle.yaml").write_text(CONFIG)
     (tmp_path / ".local" / "state" / "bottle" / "results" / "0badcafe").mkdir(parents=True)
@@ -59,7 +59,7 @@ def in_zsh(home, *words):
         zsh.expect("ready> ")
         zsh.send(" ".join(words) + "\t")
         listed = ""
-        while True:  # until the line editor is quiet
+        while True:  # waits until the line editor is idle
             try:
                 listed += zsh.read_nonblocking(4096, timeout=3)
             except pexpect.TIMEOUT:
@@ -90,7 +90,7 @@ def test_bash_completes_files_and_directories_itself(home):
 
 
 def test_bash_takes_names_as_data(home):
-    """A repository can bring agents. No name or description of one is run."""
+    """A repository can define agents. The shell runs nothing in their names and descriptions."""
     agents = home / ".bottle" / "agents"
     agents.mkdir(parents=True)
     (agents / "x.md").write_text("---\nname: $(touch owned)\nbottle: b\n---\nx\n")
@@ -110,6 +110,6 @@ def test_fish(home, words, candidates):
 @pytest.mark.parametrize("words, candidates", CASES)
 def test_zsh(home, words, candidates):
     listed = in_zsh(home, *words)
-    for candidate in candidates:  # a single one is put into the line
+    for candidate in candidates:  # the shell inserts a single candidate into the line
         assert candidate[len(words[-1]):] in listed, listed
     assert "attach" not in listed or "attach" in candidates

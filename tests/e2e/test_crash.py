@@ -13,7 +13,8 @@ import pytest
 
 from look import came_home, containers, everything, processes_of, state_files, supervisors_of, written
 
-# The ledger of a session, in order: owner, engine, make, asked (network), asked twice (guard and agent), work, running, ended, home.
+# The ledger of a session, in order: owner, engine, make, asked (network), asked twice (guard and agent), work, running,
+# ended, home.
 RECORDS = range(1, 11)
 RUNNING, ENDED = 8, 9
 SCRIPT = "cd /workspace && echo kept > kept.txt; sleep %d"
@@ -84,7 +85,7 @@ def test_kill_9_of_the_launcher_at_every_record(world, operator, before, until, 
     # The supervisor itself removes what it created.
     assert until(lambda: not processes_of(operator), 40)
     assert_nothing_is_left(world, operator, before)
-    # The last check for the launcher is between the two records; a process that was killed may still exist for a moment.
+    # The last check for the launcher is between the two records; a killed process may still exist for a moment.
     if record != RUNNING - 1:
         assert ("kept\n" in came_home(operator, "kept.txt")) == (record >= RUNNING)
 

@@ -8,7 +8,7 @@ import time
 
 from look import came_home, containers, everything, processes_of, state_files
 
-COUNT = int(os.environ.get("BOTTLE_TEST_DENSITY", "8"))  # fifty by hand; docs/bench.md has the figures
+COUNT = int(os.environ.get("BOTTLE_TEST_DENSITY", "8"))  # a manual run used fifty; docs/bench.md has the figures
 
 
 def memory(pid):

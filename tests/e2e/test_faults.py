@@ -212,7 +212,7 @@ def test_the_disk_of_the_repository_is_full(world, operator, before):
     assert_nothing_is_left(world, operator, before)
 
 
-# -- what is given to the agent
+# -- the agent's input
 
 NASTY = "it's \"quoted\"\t`id` $HOME $(id) \\n %s {} \u00e9\u4e2d\U0001f600 \x01\x1b[31m\x7f\r\n--yes\n#!\n'''\n"
 
@@ -244,7 +244,8 @@ def test_a_prompt_that_is_not_text_is_refused(world, operator):
 
 
 def strange_things(where):
-    """Fills a directory with what a working tree can hold besides files. Returns the names of those that may be sent."""
+    """Fills a directory with what a working tree can hold besides files. Returns the names of those that may be
+    sent."""
     os.mkfifo(where + "/fifo")
     os.mknod(where + "/device", stat.S_IFCHR | 0o600, os.makedev(1, 3))
     with socket.socket(socket.AF_UNIX) as listener:

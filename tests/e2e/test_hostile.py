@@ -52,8 +52,8 @@ true
 """
 
 
-# Many connects at once kill Debian's gVisor (2022-12, host network): its sandbox ends with status 2, a Go panic's, and the agent with
-# it. The attempt fails, but a dead agent cannot probe further, so under gVisor it makes one connection at a time.
+# Many simultaneous connects kill Debian's gVisor (2022-12, host network): its sandbox exits with status 2 after a panic
+# in Go, and the agent dies too. A dead agent cannot probe further, so under gVisor it makes one connection at a time.
 WAYS = {"runc": 'GENTLE= PORTS="22 53 80 443 2375 4243 9000" NEIGHBORS=$(seq 1 14)\n',
         "runsc": 'GENTLE=2 PORTS="53 80" NEIGHBORS="1 2 4 5 6"\n'}
 

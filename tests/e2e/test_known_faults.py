@@ -18,7 +18,7 @@ from test_repository_commands import UID, Person
 
 @pytest.fixture
 def private(world):
-    """Makes a repository of the operator's that no session may see. Yields its path."""
+    """Makes a repository of the operator that no session may see. Yields its path."""
     where = tempfile.mkdtemp(prefix="private-", dir=world.dir)
     with open(os.path.join(where, "key"), "w") as file:
         file.write("the private key\n")
@@ -31,7 +31,7 @@ def private(world):
 
 
 def swap(path, target):
-    """Does what an agent with `workspace: bind` on the parent directory can do at any time."""
+    """Replaces the directory with a link, as an agent with `workspace: bind` on its parent can do at any time."""
     os.rename(path, path + ".moved")
     os.symlink(target, path)
 
@@ -69,7 +69,7 @@ def test_work_does_not_come_home_through_a_link_that_replaced_the_workspace(worl
 
 
 def test_work_comes_home_to_the_directory_that_a_link_led_to(world, operator, private, until):
-    """The same, but the operator named the workspace by a link. The real directory is still in its place."""
+    """Here, the operator named the workspace by a link, and the real directory is still in its place."""
     link = operator.workspace + "-link"
     os.symlink(operator.workspace, link)
     process = operator.background("cd /workspace && echo work > work.txt; sleep 100", "-C", link)

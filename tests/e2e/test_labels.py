@@ -88,7 +88,7 @@ def test_labels_of_an_image_and_a_ledger_in_a_repository_remove_nothing(world, o
         assert "container harmless has the labels of session deadbeef" in done.stderr, done.stderr
     assert precious(), everything(world)
     assert "/harmless" in everything(world)[0], "a label alone condemns nothing"
-    done = operator.bottle("cleanup", "--unrecorded", "--yes")  # nor with --unrecorded, because sessions do not use such names
+    done = operator.bottle("cleanup", "--unrecorded", "--yes")  # --unrecorded does not remove them either, because sessions do not use such names
     assert done.returncode == 0 and precious() and "/harmless" in everything(world)[0], done
     world.docker("rm", "harmless")
 
@@ -222,7 +222,7 @@ def test_a_runtime_trial_that_was_killed_is_swept(world, operator, before, until
     process.communicate(timeout=30)
     grave = [n for n in os.listdir(graves) if n.startswith("trial-")][0]
     ledger = os.path.join(graves, grave, "ledger")
-    until(lambda: any("trial" in name for name in everything(world)[0]), 3)  # the engine may still be making it
+    until(lambda: any("trial" in name for name in everything(world)[0]), 3)  # the engine may still be creating it
     os.utime(ledger, (0, os.stat(ledger).st_mtime - 120))
     assert operator.bottle("cleanup").returncode == 0
     assert everything(world) == before

@@ -1,4 +1,4 @@
-"""Tests the limits for what a bottle takes from its machine: the disk, /dev/shm, the guard's processor."""
+"""Tests the limits of the resources that a bottle uses: the disk, /dev/shm, the guard's CPU."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from look import came_home, containers
 from test_allow import Watched
 
-# The engine's disk takes what was written at once; the last line shows a session that was not stopped.
+# Data is on the engine's disk as soon as it is written; the last line appears only if the session was not stopped.
 WRITE = "write() { dd if=/dev/zero of=$1 bs=1M count=$2 status=none && sync; }\n"
 WAIT = "\nsleep 100; echo the agent was not stopped"
 

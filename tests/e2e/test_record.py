@@ -1,5 +1,5 @@
-"""The record of what was let through is complete even if the operator's disk is slow or full: traffic waits for the
-record, or is refused."""
+"""The record of allowed requests is complete even if the operator's disk is slow or full: traffic waits for the record,
+or is refused."""
 
 import json
 import os
@@ -13,8 +13,8 @@ from test_allow import Watched
 
 SITE = "allowed.example.org"
 
-# Requests over one connection, each after the last one's answer, whose paths fill the record soon. It says when the answer's
-# kind changes.
+# Sends requests over one connection, each after the previous answer, with paths that fill the record quickly. Prints a
+# line when the kind of answer changes.
 MANY = """
 python3 - <<'END'
 import http.client, os, sys, time, urllib.parse

@@ -72,7 +72,7 @@ def test_the_far_engine_dies_and_restarts(remote, far, until):  # noqa: F811
     assert far.left() == [] and remote.sessions() == []
 
 
-@pytest.mark.parametrize("record", (3, 7))  # first, nothing has been made; later, everything has, and the gate is closed
+@pytest.mark.parametrize("record", (3, 7))  # before anything is created; when only the gate is closed
 def test_the_far_engine_dies_while_a_session_starts(remote, far, restored, until, record):  # noqa: F811
     restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=%d" % record)
     child = background(remote, far, "sleep 600")

@@ -44,7 +44,7 @@ def remembered(remote):  # noqa: F811
 def test_a_changed_machine_is_examined_again(remote, far, until):  # noqa: F811
     assert start(remote, far, "true").status == 0
     kept = json.load(open(remembered(remote)))
-    kept["hello"]["uid"] = 7  # as if the machine had described itself in this way the last time
+    kept["hello"]["uid"] = 7  # as if this had been the machine's description the last time
     json.dump(kept, open(remembered(remote), "w"))
     # The second start still has the operator's variables, although ssh does not get those with secrets.
     secret = {"mine": {"from": "env:MINE", "hosts": ["allowed.example.org"]}}

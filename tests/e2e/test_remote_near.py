@@ -18,7 +18,7 @@ LAN = "192.168.77.20"
 
 
 class Lines:
-    """The lines of a process's output or errors, as they arrive."""
+    """Collects the lines of a process's output or errors as they arrive."""
 
     def __init__(self, process, stream=None):
         self.lines, self.stream = [], stream or process.stdout
@@ -79,7 +79,8 @@ def test_secrets_stay_on_the_near_side_which_makes_the_requests(remote, far, unt
 
 def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811
     """The near supervisor, which holds the secret, is killed. `bottle attach` reads the secret again, and the far guard
-    accepts the new broker, which has another root. Without the secret, the session continues and says what is missing."""
+    accepts the new broker, which has another root. Without the secret, the session continues and says what is
+    missing."""
     since, token = time.time(), remote.world.token
     process = begin(remote, far, 'for i in $(seq 90); do curl -sS -m 10 -o /dev/null -w "$i %{http_code}\\n" https://inspected.example.org/again; sleep 0.5; done',
                     "--secrets", "tunnel", egress={"hosts": {"inspected.example.org": world_module.SITES["inspected.example.org"] + ":443"}})
@@ -121,7 +122,8 @@ def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811
 
 def listeners(far):  # noqa: F811
     """Returns the listening sockets in the far machine's namespace, except those of Docker, of its containers' shims,
-    and of the far supervisor. The last are accessible only to its user, and lead to the session, not to the operator."""
+    and of the far supervisor. The last are accessible only to its user, and lead to the session, not to the
+    operator."""
     done = world_module.run("nsenter", "--net=/run/netns/" + far.ns, "--", "ss", "-Hltnux")
     return {" ".join(line.split()[:5:4]) for line in done.stdout.splitlines() if not any(known in line for known in ("containerd", "docker", "/.local/state/bottle/sessions/"))}
 

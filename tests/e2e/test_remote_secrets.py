@@ -212,7 +212,7 @@ def test_the_variable_is_not_inherited_by_ssh(remote, far):  # noqa: F811
                     found[pid] = name_of(int(pid))
         return found
 
-    before = holders()  # an ssh of the test before may be ending
+    before = holders()  # an ssh process of the previous test may still be ending
     session = remote.start("true", "--remote", far.target, secrets=SECRET, env=remote.extra_env)
     assert session.status == 0, session.explain()
     now = holders()

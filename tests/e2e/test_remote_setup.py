@@ -54,7 +54,7 @@ class Bare:
         assert done.returncode == 0, done.stderr
 
     def serve(self):
-        """Does as root what the stand-ins are called for."""
+        """Does, as root, what the stand-ins are asked to do."""
         while not self.ends.wait(0.05):
             wish = open(self.wish).read().strip()
             if wish == "apt-get":
@@ -110,5 +110,5 @@ def test_a_setup_script_runs_only_with_the_operators_consent(remote, far, bare):
     with open(script, "w") as file:
         file.write("echo '0 the script' >>%s; exit 3\n" % bare.log)
     done = remote.bottle("remote", "setup", far.target, "--yes", "--docker-script", script, env=remote.extra_env)
-    assert done.returncode == 125 and "failed" in done.stderr, done.stderr  # what it says counts
+    assert done.returncode == 125 and "failed" in done.stderr, done.stderr  # the script's exit status counts
     assert bare.asked() == ["sudo -n sh -s", "the script"], bare.asked()

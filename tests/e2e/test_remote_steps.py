@@ -15,8 +15,9 @@ from test_link import masters
 from test_remote import background, far, remote, start, state_of  # noqa: F401  (fixtures)
 from test_remote_faults import restart_sshd, worktree
 
-# The near ledger of a session: owner, remote, base, that it may run, that it runs, ended, home. The far one: owner, engine, make, asked (network), asked twice (guard and
-# agent), work, running, ended, home. A session with a workspace has them all.
+# The records of a session's near ledger are owner, remote, base, may run, runs, ended and home. Those of the far ledger
+# are owner, engine, make, asked (network), asked twice (guard and agent), work, running, ended and home. A session with
+# a workspace has them all.
 NEAR, FAR = range(1, 8), range(1, 11)
 NEAR_RUNNING, FAR_RUNNING = 5, 8
 WORK = "echo precious >precious; echo made; exit 7"

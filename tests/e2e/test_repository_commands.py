@@ -85,7 +85,7 @@ def expect_nothing(trap, what):
 
 
 def look_around(person, trap, repository):
-    """Runs all commands that only look."""
+    """Runs all commands that only read."""
     for words in (["list"], ["list", "--agents"], ["check"], ["logs"], ["cleanup"], ["__complete", "start", ""], ["__complete", "logs", ""],
                   *(["start", "a", "--dry-run", "--name", "dev", "--workspace", mode] for mode in ("clone", "copy", "bind", "none"))):
         done = person.bottle(*words, config=person.config(), cwd=repository)
@@ -215,7 +215,7 @@ def test_agents_of_a_repository_must_be_regular_files_in_it(person, trap):
         with open(os.path.join(agents, "%d.md" % number), "w") as file:
             file.write("---\nname: x%d\nbottle: b\n---\nx\n" % number)
     refused("more than 200 agents")
-    os.symlink("../../shared/inner.md", path)  # in the tree
+    os.symlink("../../shared/inner.md", path)  # a target within the work tree
     done = person.bottle("list", "--agents", config=person.config(), cwd=repository)
     assert done.returncode == 0 and "private" in done.stdout, done
     shutil.rmtree(os.path.join(repository, ".bottle"))

@@ -82,5 +82,6 @@ def test_a_runtime_that_hangs_in_its_trial(world, operator, runtimes, until):
     done = operator.bottle("cleanup")
     assert done.returncode == 0, done
     assert everything(world) == before and operator.sessions() == []
-    # The engine may still create what it was asked for. As long as it may, the record of the trial stays, and later commands look again.
+    # The engine may still create the requested container. Until it cannot, the record of the trial stays, and later
+    # commands check again.
     assert [path for path in state_files(operator) if not path.startswith("graves/trial-")] == []

@@ -116,7 +116,7 @@ def compile_for_a_second(rules):
 
 def test_the_rule_compiler_names_the_step_that_took_too_long():
     assert compile_for_a_second(FINE + SLOW) == 'line 8: rule "slow": compiling its patterns'
-    # Each pattern finds something at every byte of many long examples.
+    # Each pattern matches at every byte of many long examples.
     many = "".join(rule(f"r{i}", "[a-i]{%d}" % (4 + i), "abcdefghi" * 200) for i in range(100))
     assert re.match(r'line \d+: rule "r\d+": checking its example', compile_for_a_second(many))
 

@@ -139,7 +139,7 @@ def test_the_self_test_detects_an_engine_that_does_not_filter(operator, lax_runt
     assert "vsock: the kernel allows it" in session.err, session.explain()
 
 
-# -- What an agent works with. Each part prints "fine NAME" when it is done, or "without NAME" if the image does not have it.
+# -- An agent's tools. Each part prints "fine NAME" if it succeeds, or "without NAME" if the image does not have the tool.
 
 WORK = r"""
 set -u

@@ -59,7 +59,7 @@ class Server:
             os.chmod(self.dir + "/serve", 0o755)
             with open(self.dir + "/config", "w") as file:
                 file.write(SERVER.format(ip=world_module.SSH_HOSTS[name], dir=self.dir))
-        if name not in running:  # once a world
+        if name not in running:  # once per world
             running.add(name)
             os.makedirs("/run/sshd", exist_ok=True)
             world.spawn(world.net_ns, "/usr/sbin/sshd", "-D", "-f", self.dir + "/config", "-E", self.dir + "/log", ready=False)

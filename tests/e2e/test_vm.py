@@ -104,7 +104,7 @@ def machine(lab):
     assert line, open(lab.world.path("vm.stderr")).read()[-3000:]
     machine = Machine(lab, owner, json.loads(line))
     print("seconds:", machine.told["seconds"])
-    visitor = machine.ssh("sleep 3600", wait=False)  # or it would be idle between the tests
+    visitor = machine.ssh("sleep 3600", wait=False)  # otherwise the VM would be idle between the tests
     assert machine.ssh("true").returncode == 0 and visitor.poll() is None
     machine.visitor = visitor
     yield machine
@@ -113,7 +113,7 @@ def machine(lab):
         child.wait()
 
 
-# -- what its network lets through, asked by a kernel that is up in seconds
+# -- what its network allows, tested by a kernel that boots in seconds
 
 PROBE = """#!/bin/busybox sh
 export PATH=/bin
@@ -151,7 +151,7 @@ def test_what_root_of_the_vm_can_reach(lab, tmp_path, monkeypatch, network):
     import qemu
     addresses = [LOOPBACK, "10.0.2.3", world_module.HOST_IP, *OPERATORS, "1.1.1.1"]
     init = newc("init", 0o100755, PROBE.replace("@ADDRESSES@", " ".join(addresses)).encode()) + newc("TRAILER!!!", 0, b"")
-    (tmp_path / "initrd").write_bytes(open(os.path.join(lab.image, "initrd"), "rb").read() + init)  # the later archive's /init counts
+    (tmp_path / "initrd").write_bytes(open(os.path.join(lab.image, "initrd"), "rb").read() + init)  # the /init of the later archive takes effect
     os.symlink(os.path.join(lab.image, "vmlinuz"), tmp_path / "vmlinuz")
     for name, form in (("disk.qcow2", "qcow2"), ("seed.iso", "raw")):
         world_module.run("qemu-img", "create", "-q", "-f", form, str(tmp_path / name), "1M")

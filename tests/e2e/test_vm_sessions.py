@@ -23,7 +23,7 @@ QUICK = os.path.join(world_module.HERE, "quick", "hooks.py")
 
 
 class Cloud:
-    """A provider `quick` of that operator's, and its VMs."""
+    """The provider `quick` of an operator, and its VMs."""
 
     def __init__(self, operator, image=None):
         self.operator, self.world, self.image = operator, operator.world, image
@@ -128,7 +128,8 @@ def test_a_baked_vm_contains_engine_images_and_program(cloud):
 
 
 def test_nothing_runs_if_a_baked_disk_lacks_something(operator, until):
-    """A start from a baked disk begins without asking what is on the disk. If the disk lacks something, nothing runs."""
+    """A start from a baked disk begins without asking what is on the disk. If the disk lacks something, nothing
+    runs."""
     cloud = Cloud(operator)  # whose manifest names no image
     done = cloud.bottle("vm", "bake", "lab", "--json", config=cloud.config())
     assert done.returncode == 0, done.stderr
@@ -505,7 +506,7 @@ def test_kill_of_the_supervisor_at_every_record(cloud, until, record):
     # A start that fails for another reason ends with the same status.
     assert done.returncode == 125 and "supervisor closed the connection" in done.stderr, done.stderr
     if not until(cloud.nothing_left, 5 if not cloud.records() else 60):
-        done = cloud.bottle("start", "a", "--yes", "--headless", "-p", "true", config=cloud.config())  # the next command, of any kind
+        done = cloud.bottle("start", "a", "--yes", "--headless", "-p", "true", config=cloud.config())  # the next command, which may be any
         assert done.returncode == 0, done.stderr
         assert until(cloud.nothing_left, 60), cloud.left()
     assert until(lambda: not reapers(cloud), 10)

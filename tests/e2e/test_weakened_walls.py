@@ -1,8 +1,9 @@
-"""For each wall of SECURITY.md, the attack of the wall's own test succeeds if that wall is weakened. This shows that the test can fail.
+"""For each wall of SECURITY.md, the attack in the wall's test succeeds if that wall is weakened. This shows that the
+test can fail.
 
-The program has no switch that weakens a wall. A wall is weakened by a manifest that asks for less, or by doing what the program does
-without the part that is the wall. For what the engine enforces, it is weakened in a twin: a container or network that the engine makes
-from the request of a running session, with one change (twins.py)."""
+The program has no switch that weakens a wall. These tests use a manifest that demands less, or do the program's work
+without the part that is the wall. A wall that the engine enforces is weakened in a twin: a container or network that
+the engine makes from the request of a running session, with one change (twins.py)."""
 
 import json
 import os
@@ -135,7 +136,7 @@ class TestWhatTheEngineEnforces:
             iptables("-D")
 
 
-# -- what the guard enforces: a manifest that asks for less
+# -- what the guard enforces: a manifest that demands less
 
 @pytest.mark.touches_canaries
 def test_agent_and_names_guard_and_internet_and_secrets(world, operator):
@@ -163,7 +164,7 @@ def test_ssh_keys(world, operator):
     assert "sign 0" in done.stdout and "delete 0" in done.stdout, done
 
 
-# -- what `bottle` does on the operator's machine: the same without the part that is the wall
+# -- what `bottle` does on the operator's machine: its work without the part that is the wall
 
 def test_a_repository_and_the_operators_machine(trap):  # noqa: F811
     """git runs under the repository's own configuration and hooks. (test_repository_commands.py does this with every
@@ -198,7 +199,7 @@ def test_work_that_comes_back(operator):
 
 
 def test_foreign_text_and_the_operators_terminal():
-    """A program that prints a name as it is."""
+    """Uses a program that prints a name without quoting it."""
     done = subprocess.run(["printf", "%s", "the directory work " + test_output.EVIL], capture_output=True)
     with pytest.raises(AssertionError):
         test_output.assert_harmless(done.stdout, "printf")
@@ -207,7 +208,8 @@ def test_foreign_text_and_the_operators_terminal():
 
 
 def test_teardown_and_things_of_others(world, operator, before, precious):  # noqa: F811
-    """The same forged ledger, of a session whose names and labels are in order: what it names is removed."""
+    """Uses the same forged ledger, but with correct names and labels of a session. The things that it names are
+    removed."""
     session = "deadbeef"
     where = os.path.join(world.state(operator.home), "sessions", session)
     volume = "bottle-%s-home" % session

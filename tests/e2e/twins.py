@@ -99,7 +99,7 @@ class Twins:
         return found["NetworkSettings"]["Networks"][self.name]["IPAddress"]
 
     def within(self, name, *command):
-        """Runs a command of this machine in the network of a container."""
+        """Runs a program of this machine in the network of a container."""
         pid = self.world.engine("GET", "/containers/%s/json" % name)["State"]["Pid"]
         return world_module.run("nsenter", "-t", str(pid), "-n", *command)
 

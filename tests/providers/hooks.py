@@ -31,7 +31,7 @@ class Vm:
     """One VM of one provider, and the environment of its hooks."""
 
     def __init__(self, provider, directory, name="bottle-x1", session="x1", env=None, folder=None, prefix=(), **options):
-        self.prefix = list(prefix)  # the command that runs the hooks, such as one that makes a namespace
+        self.prefix = list(prefix)  # the command that runs the hooks, such as one that creates a namespace
         self.folder = folder or os.path.join(ROOT, "providers", provider)
         self.name, self.id = name, ""
         self.state = os.path.join(directory, "state-" + name)
@@ -82,7 +82,7 @@ class Vm:
         return self.run("list").json["machines"]
 
     def destroy(self, seconds=60):
-        """Destroys as bottle does, until `status` says gone. bottle has usually signed in before."""
+        """Destroys the VM as bottle does, until `status` says gone. bottle has usually signed in before."""
         if os.path.exists(self.user_data):
             self.signed_in()
         try:

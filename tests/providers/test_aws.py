@@ -1,4 +1,5 @@
-"""providers/aws: the real `aws` command of Debian, against a stand-in of the EC2 API on 127.0.0.1 (tests/standin/ec2_api.py)."""
+"""providers/aws: the real `aws` command of Debian, against a stand-in of the EC2 API on 127.0.0.1
+(tests/standin/ec2_api.py)."""
 
 import threading
 
@@ -19,7 +20,7 @@ def api():
 
 
 def vm_of(api, directory, name="bottle-x1", **kwargs):
-    # One attempt a call: the command's own retries would only make the tests slow.
+    # The command tries each call only once, because its retries would only slow down the tests.
     env = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": "not-a-secret", "AWS_MAX_ATTEMPTS": "1", "AWS_EC2_METADATA_DISABLED": "true"}
     return Vm("aws", str(directory), name=name, env=env, **{"region": "eu-central-1", "endpoint_url": api.url, **kwargs})
 
@@ -68,7 +69,7 @@ def test_a_slow_destroy_and_a_volume_that_stays(api, vm):
     assert vm.run("destroy", BOTTLE_DESTROY_SECONDS=0).json == {"status": "deleting"}
     assert vm.status() == "stopped", "not gone before the cloud says so"
     api.end_seconds = 0
-    api.act("DescribeVolumes", {})  # time passes
+    api.act("DescribeVolumes", {})  # lets time pass
     (left,) = [m for m in vm.machines() if m["kind"] == "volume"]
     assert left["session"] == "x1"
     vm.destroy()

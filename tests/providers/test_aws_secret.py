@@ -1,5 +1,5 @@
-"""providers/aws, put-secret: a value goes from stdin to the parameter store, and from the store to the VM, by a program
-that runs on the VM."""
+"""Tests put-secret of providers/aws: a value gets from stdin to the parameter store, and a program on the VM reads it
+from the store."""
 
 import glob
 import json

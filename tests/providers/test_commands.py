@@ -1,4 +1,5 @@
-"""providers/gcloud, fly and linode: against stand-ins of their commands (tests/standin/bin), which keep the cloud's state in a file."""
+"""providers/gcloud, fly and linode: against stand-ins of their commands (tests/standin/bin), which keep the cloud's
+state in a file."""
 
 import os
 import shutil
@@ -144,7 +145,7 @@ def test_a_machine_that_never_existed(kind, cloud, vm):
 
 
 def test_machines_of_others_are_left_alone(kind, cloud, vm):
-    """A machine of the same name, without our labels."""
+    """A machine has the same name, but not our labels."""
     vm.create()
     key = next(iter(cloud.things[kind.machines]))
 
@@ -181,7 +182,7 @@ def test_a_provider_that_is_not_set_up(kind, cloud, vm, tmp_path):
     vm.destroy()
 
 
-# ---- what only one cloud has
+# ---- what only one cloud supports
 
 @pytest.mark.parametrize("kind", ["gcloud"], indirect=True)
 def test_gcloud_limits(kind, cloud, vm):

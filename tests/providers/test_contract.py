@@ -16,7 +16,7 @@ from test_terraform import MODULE
 
 BOTTLE = os.environ.get("BOTTLE", os.path.join(ROOT, "build", "release", "bottle"))
 CLOUD = '"$HOME/cloud"'
-LINES = {  # a cloud of files, one a machine
+LINES = {  # a cloud that consists of files, one for each machine
     "create": "mkdir -p %s; [ -s %s/$BOTTLE_VM_NAME ] || { printf '%%s %%s %%s\\n' $BOTTLE_VM_NAME $BOTTLE_SESSION $BOTTLE_OWNER >%s/.$$ && mv %s/.$$ %s/$BOTTLE_VM_NAME; }; "
               "echo '{\"id\": \"'$BOTTLE_VM_NAME'\"}'" % ((CLOUD,) * 5),
     "ssh-info": "[ -e %s/$BOTTLE_VM_NAME ] || exit 1; echo '{\"host\": \"203.0.113.7\", \"port\": 22}'" % CLOUD,

@@ -46,7 +46,7 @@ def test_a_machine_is_created_listed_and_destroyed(tmp_path):
         assert machine["_asked"]["firewall_id"] == firewall["id"] and machine["_asked"]["booted"] is True
         assert sorted(machine["tags"]) == ["bottle-owner:0a1b2c3d", "bottle-session:x1", "bottle-vm:bottle-x1"] == sorted(firewall["tags"])
         assert firewall["rules"]["inbound_policy"] == "DROP" and firewall["rules"]["outbound_policy"] == "ACCEPT"
-        for n in range(30):  # others', on the first page
+        for n in range(30):  # machines of others, on the first page
             api.things["linode/instances"][n] = {**machine, "id": n, "tags": [], "label": "theirs-%d" % n}
         api.things["linode/instances"] = dict(sorted(api.things["linode/instances"].items()))
 

@@ -29,8 +29,8 @@ LANES = 2  # requests at the same time, each to a sink of its own
 class Result:
     leaks: int = 0
     harmless: int = 0
-    missed: list = dataclasses.field(default_factory=list)  # leaks that were not stopped, with what happened
-    false_alarms: list = dataclasses.field(default_factory=list)  # harmless cases that did not arrive as they were
+    missed: list = dataclasses.field(default_factory=list)  # leaks that were not stopped, each with its outcome
+    false_alarms: list = dataclasses.field(default_factory=list)  # harmless cases that did not arrive unchanged
     in_audit: list = dataclasses.field(default_factory=list)  # leaks whose secret is in the audit
 
 
@@ -174,7 +174,7 @@ class Sink:
 
 
 class Forwarder:
-    """A proxy that only forwards: it connects every tunnel to the sink of its host, and does not look at anything."""
+    """A proxy that only forwards: it connects every tunnel to the sink of its host and reads nothing."""
 
     def __init__(self, sinks):
         self.sinks = sinks
@@ -283,7 +283,7 @@ def send(address, context, lane, wanted):
 
 
 def send_frames(address, context, lane, case):
-    """Sends the parts as messages, or as fragments of one. Returns whether the other side took them to the end."""
+    """Sends the parts as messages, or as fragments of one. Returns whether the other side accepted all of them."""
     name = host(lane)
     with socket.create_connection(address, PATIENCE) as connection:
         connection.sendall(f"CONNECT {name}:443 HTTP/1.1\r\nHost: {name}:443\r\n\r\n".encode())
@@ -306,7 +306,7 @@ def send_frames(address, context, lane, case):
 
 
 def run_parts(case, proxy, context, lane, sink):
-    """Does the same as run() for leaks that are spread over several requests or messages."""
+    """Does what run() does, for leaks that are spread over several requests or messages."""
     if case.way == "request":
         refused, arrived = 0, 0
         for part in case.parts:

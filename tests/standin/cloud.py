@@ -10,8 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Fault:
-    """The next `times` calls of `action` end with this status and body. `after`: the call is carried out first, then its answer is lost.
-    `until`: an event that the call waits for. Status 0: no failure, only the wait."""
+    """The next `times` calls of `action` end with this status and body. With `after`, the call is first carried out,
+    then its answer is lost. `until` is an event that the call waits for. Status 0 means that the call only waits and
+    does not fail."""
 
     def __init__(self, action, status=0, code="", message="", times=1, after=False, until=None):
         self.action, self.status, self.code, self.message = action, status, code, message or "injected by a test"

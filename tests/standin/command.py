@@ -1,7 +1,9 @@
-"""STAND-IN. What the stand-ins of cloud commands in bin/ share: they keep the cloud's state in the file STANDIN_STATE, know exactly the
-subcommands and flags that the real command documents and the providers use, refuse all others, and fail on demand. No cloud is behind them.
+"""STAND-IN. The parts that the stand-ins of cloud commands in bin/ share. They keep the cloud's state in the file
+STANDIN_STATE, accept exactly the subcommands and flags that the real command documents and the providers use, refuse
+all others, and fail on demand. They contact no cloud.
 
-In the state file: {"things": {...}, "faults": [{"of": "machine run", "err": "words", "status": 1, "times": 1, "after": false}], "log": [...]}"""
+The state file contains {"things": {...}, "faults": [{"of": "machine run", "err": "words", "status": 1, "times": 1,
+"after": false}], "log": [...]}"""
 
 import fcntl
 import json
@@ -21,7 +23,7 @@ class Refused(Exception):
 
 
 class Flags(dict):
-    """What a subcommand was given: {"--zone": "a", "--rm": True, "--tags": ["a", "b"]}, and the rest in `names`."""
+    """The arguments of a subcommand: {"--zone": "a", "--rm": True, "--tags": ["a", "b"]}, and the rest in `names`."""
 
     def __init__(self):
         super().__init__()
@@ -29,7 +31,8 @@ class Flags(dict):
 
 
 def parse(argv, kinds, positional, required=()):
-    """kinds: flag → "value", "many" (may be repeated), "bool" (also --flag=false), "optional" (value or none)."""
+    """Parses arguments. `kinds` says for each flag whether it is "value", "many" (may be repeated), "bool" (also
+    --flag=false) or "optional" (with or without a value)."""
     flags, rest = Flags(), list(argv)
     while rest:
         word = rest.pop(0)
@@ -63,7 +66,8 @@ def parse(argv, kinds, positional, required=()):
 
 
 def main(subcommands):
-    """subcommands: "machine run" → (kinds, positional, required, function(state, flags) → what is printed as JSON, or a text)."""
+    """Runs the subcommand. `subcommands` maps a name such as "machine run" to (kinds, positional, required, function).
+    The function gets the state and the flags, and returns the JSON or the text that is printed."""
     argv = sys.argv[1:]
     chosen = next((words for words in sorted(subcommands, key=len, reverse=True) if argv[:len(words.split())] == words.split()), None)
     with open(os.environ["STANDIN_STATE"], "r+", encoding="utf-8") as f:
@@ -95,7 +99,8 @@ def main(subcommands):
 
 
 def hold_on(state, subcommand):
-    """The file STATE.wait holds a subcommand: it waits, before anything is done, until that file is gone. STATE.waits says that it does."""
+    """Waits, before anything is done, as long as the file STATE.wait exists. The file STATE.waits shows that a
+    subcommand waits."""
     try:
         with open(state + ".wait", encoding="utf-8") as f:
             waits = f.read() == subcommand
@@ -109,7 +114,8 @@ def hold_on(state, subcommand):
 
 
 def grow(thing, field, steps):
-    """A state that changes as it is looked at: steps {"STAGING": "RUNNING"}, one for each look, unless the thing is held."""
+    """Moves a thing to its next state each time it is read, for example with the steps {"STAGING": "RUNNING"}, unless
+    the thing is held."""
     if not thing.get("_held"):
         thing[field] = steps.get(thing[field], thing[field])
     return thing

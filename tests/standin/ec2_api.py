@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""STAND-IN for Amazon EC2's Query API: as much of it as the real `aws` command needs to make, show and end one instance with a security
-group and a volume. Not EC2: signatures are not computed (the key's name is checked), nothing boots, nothing costs. What it keeps of the
-real thing: names of calls, parameters, errors and states; answers in pages of two; a group that cannot go while an instance is in it; an
-instance that takes its time to start and to end."""
+"""STAND-IN for Amazon EC2's Query API, with the part that the real `aws` command needs to create, show and terminate
+one instance with a security group and a volume. It checks the key's name but no signatures, and boots nothing. Like the
+real API, it has the same names of calls, parameters, errors and states, answers in pages of two, keeps a group as long
+as an instance is in it, and takes time to start and to terminate an instance."""
 
 import base64
 import os
@@ -51,7 +51,7 @@ class Ec2Api(Api):
         body = "<%sResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>stand-in</requestId>%s</%sResponse>"
         return 200, "text/xml", (body % (action, xml(fields), action)).encode()
 
-    # ---- time passes
+    # ---- changes over time
 
     def grow(self, instance):
         age = time.time() - instance["_since"]
@@ -152,7 +152,7 @@ class Ec2Api(Api):
         del self.volumes[volume["volumeId"]]
         return {"return": "true"}
 
-    # ---- what the calls share
+    # ---- shared by the calls
 
     @staticmethod
     def find(things, key, code):
@@ -187,7 +187,7 @@ class Ec2Api(Api):
 
 
 class Tree:
-    """Query parameters: `Filter.1.Value.2=x`."""
+    """Query parameters such as `Filter.1.Value.2=x`, as a tree."""
 
     def __init__(self, arguments):
         self.arguments = arguments

@@ -1,6 +1,7 @@
-"""A container engine that answers every call with words of a stranger's choice: enough of the Engine API for `bottle` to ask, and to show what it is told.
+"""A container engine that puts the same hostile text into every answer. It has enough of the Engine API for `bottle` to
+ask and to print the answers.
 
-    with Engine(path, "words"): ...   # serves the unix socket `path` meanwhile
+    with Engine(path, "words"): ...   # serves the unix socket `path` inside the block
 """
 
 import http.server

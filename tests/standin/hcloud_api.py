@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""STAND-IN for the Hetzner Cloud API: as much of its JSON as the real `hcloud` command needs to make, show and end one server with a
-firewall and a key. Not Hetzner: nothing boots, nothing costs, prices are made up. What it keeps of the real thing: paths, fields, error
-codes, unique names, label selectors, pages (of two, where tests make many), actions that take a while, a firewall that is in use while its server is there."""
+"""STAND-IN for the Hetzner Cloud API, with the part of its JSON that the real `hcloud` command needs to create, show
+and delete one server with a firewall and a key. Nothing boots, and the prices are invented. Like the real API, it has
+the same paths, fields and error codes, unique names, label selectors, pages (of two, if tests make many things),
+actions that take time, and firewalls that are in use as long as their server exists."""
 
 import json
 import os
@@ -79,7 +80,7 @@ class HcloudApi(Api):
             return answer_json(200, {KINDS[kind]: self.shown(thing)})
         return self.delete(kind, thing)
 
-    # ---- time passes
+    # ---- changes over time
 
     def grow(self):
         for server in list(self.things["servers"].values()):
@@ -108,7 +109,7 @@ class HcloudApi(Api):
     def page(self, kind, query):
         found = [thing for thing in self.things[kind].values() if selected(thing, query.get("label_selector", ""))
                  and query.get("name", thing["name"]) == thing["name"]]
-        size = 25 if kind in ("server_types", "images", "locations") else PAGE  # the real default, and one that tests can fill
+        size = 25 if kind in ("server_types", "images", "locations") else PAGE  # the real default, and one that tests can reach
         page, last = int(query.get("page", 1)), max(1, -(-len(found) // size))
         meta = {"pagination": {"page": page, "per_page": size, "previous_page": page - 1 or None, "next_page": page + 1 if page < last else None,
                                "last_page": last, "total_entries": len(found)}}
@@ -174,7 +175,7 @@ class HcloudApi(Api):
 
 
 def selected(thing, selector):
-    """Label selectors: `key`, `key=value`, several by comma."""
+    """Applies label selectors: `key` or `key=value`, several separated by commas."""
     labels = thing.get("labels") or {}
     for term in filter(None, selector.split(",")):
         key, has_value, value = term.partition("=")

@@ -42,7 +42,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         super().process_request_thread(request, client_address)
 
     def handle_error(self, request, client_address):
-        pass  # peers that vanish are ordinary
+        pass  # it is normal that peers disconnect
 
     def record(self, **fields):
         if self.log_file:

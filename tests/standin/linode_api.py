@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""STAND-IN for Linode's API: as much of its JSON as the real `linode-cli` needs to make, show and end one Linode with a firewall. Not
-Linode: nothing boots, nothing costs."""
+"""STAND-IN for Linode's API, with the part of its JSON that the real `linode-cli` needs to create, show and delete one
+Linode with a firewall. Nothing boots."""
 
 import json
 import os
@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cloud import Api, Refused, answer_json, serve_forever  # noqa: E402
 
 TOKEN = "x" * 64
-PAGE = 25  # the least that the API knows
+PAGE = 25  # the smallest page that the API supports
 
 
 class LinodeApi(Api):

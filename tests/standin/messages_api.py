@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""A stand-in for the Messages API: enough for the real Claude Code to run a scripted conversation against it.
+"""A stand-in for the Messages API, with which the real Claude Code can run a scripted conversation.
 
-It thinks nothing: the next step is chosen by the number of tool results the conversation already holds. It demands the
-one real token, so a conversation that works proves that the guard put the token in place of the agent's placeholder.
-Python's standard library only.
+It chooses the next step by the number of tool results in the conversation. It accepts only the real token, so a
+conversation that works proves that the guard replaced the agent's placeholder with the token. Uses only the standard
+library.
 
     messages_api.py --listen 127.0.0.1:8443 --cert c.pem --key k.pem --token-file token --script demo.json [--log log.jsonl]
 """
@@ -86,8 +86,8 @@ class Api(Handler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_any
 
     def next_step(self, request, messages):
-        """Returns the content blocks of the next answer. Side questions (titles, quota checks) bring no tools and get
-        one word."""
+        """Returns the content blocks of the next answer. Other questions (titles, quota checks) have no tools, and
+        their answer is one word."""
         names = {tool.get("name") for tool in request.get("tools") or []}
         if not names:
             return [{"type": "text", "text": "stand-in"}]

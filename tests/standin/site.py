@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""A stand-in for any HTTPS (or, without --cert, HTTP) site: says hello, echoes lengths (and all it was sent, at /echo), and writes down all it was sent, so that
-a test can look for what must never have arrived.
+"""A stand-in for any HTTPS site, or HTTP without --cert. Answers with a greeting and with the lengths of what it
+received (and with all of it at /echo), and logs everything that it received, so that a test can search for what must
+not arrive.
 
     site.py --listen 127.0.0.1:8444 --cert c.pem --key k.pem --log site.jsonl
 """

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""STAND-INS for AWS Systems Manager's parameter store (JSON over HTTP) and for an instance's metadata service, version 2: as much of them as
-providers/aws needs to pass a secret. Nothing is encrypted. A request with a session token is taken for the VM's: its signature is computed
-by botocore, which is inside of Debian's aws command, and must fit."""
+"""STAND-INS for the parameter store of AWS Systems Manager (JSON over HTTP) and for an instance's metadata service,
+version 2, with the parts that providers/aws needs to pass a secret. Nothing is encrypted. A request with a session
+token counts as one of the VM; its signature must be correct, which botocore in Debian's aws command computes."""
 
 import json
 import os
@@ -15,7 +15,7 @@ ROLE_KEY = {"AccessKeyId": "ASIASTANDIN", "SecretAccessKey": "stand-in/secret+ke
 
 
 class SsmApi(Ec2Api):
-    """EC2 as well, at the same address: the command is given one endpoint for both."""
+    """Also serves EC2 at the same address, because the command has one endpoint for both."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Canaries: listeners that answer and write down every hit, and (--sniff) a tap that writes down every IP packet on an
-interface, whatever its protocol. A test then asks what arrived where nothing may arrive.
+"""Canaries: listeners that answer and log every connection, and (with --sniff) a tap that logs every IP packet on an
+interface, of any protocol. A test then checks that nothing arrived where nothing may arrive.
 
     canary.py --log hits.jsonl [--bind 169.254.169.254 --bind 10.0.0.1 | --bind 0.0.0.0] [--ports 22,80] [--sniff eth0]
 """

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""A name server for the test world, over UDP and TCP: A and AAAA records from a JSON file {"name": ["ip"]}, NXDOMAIN for the rest.
-Each question is written to --log, so that a test can look for names that must never have been asked.
+"""A name server for the test world, over UDP and TCP. It serves A and AAAA records from a JSON file {"name": ["ip"]},
+and NXDOMAIN for all other names. It logs each query to --log, so that a test can search for names that must never be
+queried.
 
     dns.py --listen 203.0.113.53 --zone zone.json --log dns.jsonl
 """

@@ -9,7 +9,7 @@ import threading
 
 
 class EngineSocket:
-    """Passes connections on to the engine's socket. A subclass looks at the beginning of each in `begin`."""
+    """Passes connections on to the engine's socket. A subclass reads the beginning of each in `begin`."""
 
     def __init__(self, path, engine):
         self.path, self.engine = path, engine

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""A long cable: joins two network namespaces by two TUN devices and holds every packet back for a time, each way, and drops a
-share of them. What `tc netem` does, for a kernel without sch_netem: real IP packets, so that TCP and mosh see a real network.
+"""A long cable: joins two network namespaces by two TUN devices, delays every packet in both directions, and drops a
+share of them. Does what `tc netem` does, for a kernel without sch_netem. It carries real IP packets, so that TCP and
+mosh use a real network.
 
     nsenter --net=/run/netns/A -- link.py --peer B --devices near,far --control /path/to/socket [--delay-ms 80] [--loss 0.01]
 
-The delay is that of a round trip; half of it is spent each way, and the loss is that of each way. A datagram of JSON to the control
-socket changes both while packets are under way: {"delay_ms": 80, "loss": 0.01}; loss 1 is a cut cable. Its devices end with it.
+The delay is that of a round trip, half of it in each direction; the loss applies in each direction. A datagram of JSON
+to the control socket changes both for the packets that follow: {"delay_ms": 80, "loss": 0.01}. A loss of 1 is a cut
+cable. The devices disappear when the program ends.
 
 `Link` puts it between a test's machine and the rest of the world:
 
@@ -28,7 +30,7 @@ import sys
 import time
 
 TUNSETIFF, IFF_TUN, IFF_NO_PI, CLONE_NEWNET = 0x400454CA, 0x0001, 0x1000, 0x40000000
-MOST_WAITING = 20000  # packets a way: what a slow receiver cannot take is dropped, as a router would
+MOST_WAITING = 20000  # packets in each direction; drops more if the receiver is slow, as a router does
 
 
 def tun(name):
@@ -86,7 +88,7 @@ def main():
             while queue and queue[0][0] <= now:
                 try:
                     os.write(fd, queue.popleft()[1])
-                except OSError:  # the device is down, or takes no such packet: lost, as on a cable
+                except OSError:  # the device is down or rejects the packet, which is then lost, as on a cable
                     pass
 
 

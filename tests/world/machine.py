@@ -1,5 +1,6 @@
-"""Another machine of the world: a namespace of its own with a real sshd and a real dockerd, behind the namespace that plays the
-internet. Its users, its /run and its engine's socket are its own (a mount namespace); its name is far.example.org.
+"""Another machine of the world, with the name far.example.org: a separate network namespace with a real sshd and a real
+dockerd, behind the namespace that plays the internet. A mount namespace gives it separate users, /run and engine
+socket.
 
     ┌ host ─────┐ 203.0.113 ┌ net ──────┐ 203.0.114 ┌ bottle-w<pid>-far ────────────┐
     │ operator  ├───────────┤ routes    ├───────────┤ sshd (user far), dockerd      │

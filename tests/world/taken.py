@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Replaces `bottle` on a machine that was taken over: passes on what the real program says, and lies if `taken.json` beside it says so. The
-real program is beside it as `taken.real`.
+"""Replaces `bottle` on a machine that was taken over. Passes on the output of the real program, which is beside it as
+`taken.real`, and lies if `taken.json` beside it says so.
 
-    {"serve": "flap"}       from the second connection on: a hello, and the end
-    {"serve": "long"}       after the message that the agent runs, an event of 2 MB of JSON, once
+    {"serve": "flap"}       from the second connection on, sends a hello and ends
+    {"serve": "long"}       after the message that the agent runs, sends an event of 2 MB of JSON, once
     {"layers": "complain"}  answers the question about images' layers with text for a terminal, and with ssh's own exit status
     {"deliver": "unread"}   says that it has the workspace, without reading it
     {"receipt": {…}}        replaces the receipts, in results and of `forget`"""

@@ -5,10 +5,10 @@
     │ addresses (22 80 2375)                 │ 203.0.113 │ hosts, canaries, a tap on the cable      │
     └────────────────────────────────────────┘           └──────────────────────────────────────────┘
 
-The only uplink of the first is the second, and that has none: a hole in a bottle ends at a canary. Needs root, Debian's
-dockerd, iproute2, nsenter and openssl. Use as a context manager; everything is gone afterwards, after failures too.
-dockerd is entered with nsenter: `ip netns exec` would remount /sys and hide the cgroups from it.
-"""
+The only uplink of the first namespace is the second, which has none, so a hole in a bottle ends at a canary. Needs
+root, Debian's dockerd, iproute2, nsenter and openssl. Use it as a context manager; it removes everything afterwards,
+also after failures. Starts dockerd with nsenter, because `ip netns exec` would remount /sys and hide the cgroups from
+it."""
 
 import atexit
 import contextlib
@@ -85,7 +85,7 @@ class World:
         if os.geteuid():
             raise RuntimeError("the test world needs root")
         atexit.register(self.close)
-        if threading.current_thread() is threading.main_thread():  # `timeout` and CI end a run with SIGTERM: clean up then too
+        if threading.current_thread() is threading.main_thread():  # clean up after SIGTERM too, with which `timeout` and CI end a run
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self._sweep()
         try:
@@ -132,7 +132,7 @@ class World:
 
     @staticmethod
     def _remove_ns(ns):
-        for pid in run("ip", "netns", "pids", ns, check=False).stdout.split():  # what a dockerd that was killed has left: shims of its containers
+        for pid in run("ip", "netns", "pids", ns, check=False).stdout.split():  # the shims of its containers, which a killed dockerd leaves behind
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
         run("ip", "netns", "del", ns, check=False)
@@ -180,7 +180,8 @@ class World:
             "-days", "2", "-extfile", self.path("san"), "-out", self.path("leaf.pem"))
 
     def spawn(self, ns, *args, ready=True):
-        """Starts a child in a namespace, which ends with the world. With `ready`, waits for its first line of output."""
+        """Starts a child in a namespace, which ends with the world. With `ready`, waits for its first line of
+        output."""
         command = ["nsenter", "--net=/run/netns/" + ns, "--", *args]
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if ready else subprocess.DEVNULL,
                                  stderr=open(self.path("stderr"), "a"), text=True, start_new_session=True)
@@ -328,7 +329,8 @@ class World:
         return reference
 
     def load_small_image(self):
-        """An image with a shell and curl, of this machine's own files: for machines on which every megabyte takes long. Its reference."""
+        """Returns the reference of an image with a shell and curl, made from this machine's files, for machines that
+        load slowly."""
         root = self.path("small")
         programs = [shutil.which(name) for name in ("bash", "sh", "curl", "cat", "uname", "nproc")]
         libraries = {word for line in run("ldd", *programs).stdout.splitlines() for word in line.split() if word.startswith("/") and word[-1] != ":"}
@@ -417,7 +419,7 @@ class World:
                     continue
                 if hit["kind"] == "packet6" and hit["dst"].startswith(("ff02:", "fe80:", "2001:db8:113::")) and hit["proto"] in (0, 58):
                     continue  # neighbor discovery and multicast reports of the cable's own ends
-                if hit["kind"] == "packet" and hit["dst"].startswith(("224.", "203.0.115.")):  # the latter: quick VMs
+                if hit["kind"] == "packet" and hit["dst"].startswith(("224.", "203.0.115.")):  # quick VMs are in the second network
                     continue
                 found.append(hit)
         return found

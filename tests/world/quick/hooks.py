@@ -1,9 +1,11 @@
-"""A provider (docs/providers.md) whose VMs are up in a second: a namespace each, behind the one that plays the internet, with a real sshd, a
-real dockerd, and of cloud-init what bottle's user-data needs. It proves what happens around a VM; a hypervisor's is proved by qemu.
+"""A provider (docs/providers.md) whose VMs start in a second. Each VM is a namespace behind the one that plays the
+internet, with a real sshd, a real dockerd, and the parts of cloud-init that bottle's user-data needs. It tests what
+happens around a VM; qemu tests a real hypervisor.
 
-options: world (the world's directory), net (its namespace), image (what `bake` made), network (none: says so), sealed (and is), deliver (a file
-that is put into the user's home as `token`), fault (what goes wrong). In the environment, since options decide which baked disk is taken:
-QUICK_LINK (device and address of another way out of the VM)
+The options are world (the world's directory), net (its namespace), image (the result of `bake`), network (none: reports
+that the VM has no network), sealed (the VM really has none), deliver (a file that is put into the user's home as
+`token`) and fault (what fails). QUICK_LINK in the environment is the device and the address of another way out of the
+VM; it is not an option, because options decide which baked disk is used.
 """
 
 import contextlib
@@ -127,12 +129,13 @@ def start(vm):
                                  start_new_session=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
     vm["pid"] = child.pid
     save(vm)
-    if os.environ.get("BOTTLE_OPT_SEALED"):  # a VM without a network: nothing that starts on it can get out
+    if os.environ.get("BOTTLE_OPT_SEALED"):  # the VM has no network, so nothing that starts on it can reach anything
         run("nsenter", "--net=/run/netns/" + vm["ns"], "--", "iptables", "-w", "-A", "OUTPUT", "-o", "up0", "-m", "conntrack", "--ctstate", "NEW", "-j", "DROP")
 
 
 def copy_engine(data, into):
-    """An engine never writes into the files of a layer: they are linked, thousands of them in no time."""
+    """Copies an engine's data. Links the files of layers, because an engine never writes to them, and linking is
+    fast."""
     os.mkdir(os.path.join(into, "docker"))
     for name in os.listdir(data):
         run("cp", "-al" if name == "overlay2" else "-a", os.path.join(data, name), os.path.join(into, "docker"))
@@ -154,7 +157,7 @@ def ssh_info():
 
 
 def put_secret():
-    """A store that hands a secret out once: the machine's own to look into, as a cloud's metadata is."""
+    """Stores a secret that can be read once, and only on that machine, as from a cloud's metadata service."""
     vm, secret = find(), sys.stdin.read()
     store = os.path.join(VMS, vm["name"], "store")
     os.makedirs(store, exist_ok=True)
@@ -206,7 +209,7 @@ def destroy():
         run("ip", "-n", NET, "link", "del", "vm%d" % vm["slot"], check=False)  # otherwise it would disappear only some time after its namespace
         run("ip", "netns", "del", vm["ns"], check=False)
         shutil.rmtree(os.path.join(VMS, vm["name"]))
-    elif re.fullmatch("[a-z0-9-]+", os.environ.get("BOTTLE_VM_NAME", "")):  # the hook made it, and died before it recorded it
+    elif re.fullmatch("[a-z0-9-]+", os.environ.get("BOTTLE_VM_NAME", "")):  # the hook created it and died before it recorded it
         shutil.rmtree(os.path.join(VMS, os.environ["BOTTLE_VM_NAME"]), ignore_errors=True)
     return {"status": "gone"}
 
