@@ -93,7 +93,6 @@ class Launch {
   Subnet guess_ = likely_subnet();
   std::shared_future<Result<Subnet>> network_;
   std::shared_future<Result<std::string>> host_;  // the host's address
-  std::shared_future<Result<json>> info_;         // the engine's description of itself
   std::shared_future<Result<std::shared_ptr<const pki::Root>>> root_;
   std::future<Result<std::unique_ptr<SessionAgent>>> ssh_agent_;
   std::future<Result<Guard>> guard_;
@@ -114,9 +113,7 @@ Result<Running> Launch::run() {
 
   TRY(progress("running the self-test"));
   auto report = TRY(run_self_test(*agent));
-  auto info = info_.get();
-  auto disk = std::make_unique<DiskWatch>(engine_, job_, info ? directories_of(*info) : std::vector<std::string>(),
-                                          labelled("meter"));
+  auto disk = std::make_unique<DiskWatch>(engine_, job_, directories_of(job_.storage), labelled("meter"));
   auto root = TRY(open_gate(*agent));
   auto early = agent->take_early();
   return Running{agent->take_attached(), std::move(early),  std::move(guard->link), std::move(guard->config),
@@ -142,7 +139,6 @@ void Launch::begin_independent_steps() {
   host_ = std::async(std::launch::async, [this] {
             return job_.relay_all ? host_address(engine_) : ensure_egress_network(engine_);
           }).share();
-  info_ = std::async(std::launch::async, [this] { return engine_.info(); }).share();
   root_ = std::async(std::launch::async, [this] { return pki::Root::make(job_.plan.session); }).share();
   ssh_agent_ = std::async(std::launch::async, [this]() -> Result<std::unique_ptr<SessionAgent>> {
     if (!needs_own_agent(job_)) return nullptr;
@@ -232,8 +228,7 @@ Result<workspace::Summary> Launch::make_agent(const Subnet& at, const std::strin
 
 Result<> Launch::create_agent(const Subnet& at, const std::string& host) {
   json config = agent_container(job_, at, host, labelled("agent"));
-  auto info = info_.get();
-  bool is_limited = info && limit_layer(config, *info, job_.plan.resources.disk, image_size_);
+  bool is_limited = limit_layer(config, job_.storage, job_.plan.resources.disk, image_size_);
   if (engine_.create_container(names_.agent, config)) return {};
   // The disk has no project quotas. The watch limits the layer, as it does the volumes.
   if (is_limited) config["HostConfig"].erase("StorageOpt");

@@ -62,6 +62,11 @@ TEST(Story, ASessionLeavesItsResultAndNothingElse) {
   }
 }
 
+// The engine starts two programs to describe itself, and the launcher has asked it already.
+TEST(Story, AStartDoesNotAskTheEngineAboutItself) {
+  for (const auto& call : TestSession(true).run_well()) EXPECT_NE(call.method, "info");
+}
+
 // Whichever call fails, in whatever way, the session and the sweep after it leave nothing and lose no work.
 TEST(Story, AFailingCallLeavesNothingAndLosesNoWork) {
   auto failures = failures_of(TestSession(true).run_well());

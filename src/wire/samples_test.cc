@@ -119,6 +119,7 @@ Job job() {
   j.own_rules = {"[acme]\n", "00ff"};
   j.ssh_keys = {{"/home/me/.ssh/id", "blob", "/run/agent", "passphrase"}};
   j.engine = "/run/docker.sock";
+  j.storage = {"overlay2", "xfs", "/var/lib/docker", "6.1.0"};
   j.ca_bundle = "-----BEGIN CERTIFICATE-----\n";
   j.extra_ca = "-----BEGIN CERTIFICATE-----\n";
   j.kept_roots = "0123456789ab";

@@ -15,6 +15,7 @@
 #include "remote/near/transfers/image_layers.h"
 #include "session/box/runtime_trial.h"
 #include "session/credentials/token.h"
+#include "session/disk/disk_watch.h"
 #include "session/images/agent_image.h"
 #include "session/images/own_images.h"
 #include "session/ledger/ledger.h"
@@ -83,6 +84,7 @@ class LocalPlace : public Place {
 
   Result<int> start(session::Job job) override {
     job.engine = (*engine_)->socket();
+    job.storage = session::storage_of(info_);
     return session::start_supervisor(job);
   }
 

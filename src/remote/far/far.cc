@@ -25,6 +25,7 @@
 #include "session/console/client.h"
 #include "session/console/output_log.h"
 #include "session/credentials/token.h"
+#include "session/disk/disk_watch.h"
 #include "session/images/guard_image.h"
 #include "session/ledger/ledger.h"
 #include "session/ledger/names.h"
@@ -107,6 +108,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   if (!is_session_name(job.plan.session)) return fail(Code::invalid, "the session's name is not valid");
   job.directories = world.directories;
   job.engine = world.engine_socket;
+  job.storage = session::storage_of(info);
   job.path_to_self = world.path_to_self;
   job.far = true;
   if (job.engine.empty()) return fail(Code::unavailable, world.engine_error);

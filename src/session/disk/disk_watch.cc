@@ -31,23 +31,31 @@ bool is_failure(const Error& error) {
 
 }  // namespace
 
-std::vector<std::string> directories_of(const json& info) {
+EngineStorage storage_of(const json& info) {
+  EngineStorage storage{.driver = text_of(info, "Driver"),
+                        .directory = text_of(info, "DockerRootDir"),
+                        .kernel = text_of(info, "KernelVersion")};
+  if (const json& status = member(info, "DriverStatus"); status.is_array())
+    for (const auto& row : status)
+      if (row.is_array() && row.size() == 2 && row[0] == "Backing Filesystem" && row[1].is_string())
+        storage.backing = row[1].get<std::string>();
+  return storage;
+}
+
+std::vector<std::string> directories_of(const EngineStorage& storage) {
   utsname here{};
-  if (::uname(&here) != 0 || text_of(info, "KernelVersion") != here.release) return {};
+  if (::uname(&here) != 0 || storage.kernel != here.release) return {};
   std::vector<std::string> found;
   struct statvfs disk{};
   // containerd keeps the layers if it is the image store.
-  for (const std::string& directory : {text_of(info, "DockerRootDir"), std::string("/var/lib/containerd")})
+  for (const std::string& directory : {storage.directory, std::string("/var/lib/containerd")})
     if (!directory.empty() && ::statvfs(directory.c_str(), &disk) == 0) found.push_back(directory);
   return found;
 }
 
-bool limit_layer(json& container, const json& info, uint64_t limit, uint64_t image_size) {
-  std::string driver = text_of(info, "Driver");
-  bool on_xfs = false;
-  if (const json& status = member(info, "DriverStatus"); status.is_array())
-    for (const auto& row : status) on_xfs = on_xfs || row == json{"Backing Filesystem", "xfs"};
-  if (driver != "btrfs" && driver != "zfs" && !(driver == "overlay2" && on_xfs)) return false;
+bool limit_layer(json& container, const EngineStorage& storage, uint64_t limit, uint64_t image_size) {
+  const std::string& driver = storage.driver;
+  if (driver != "btrfs" && driver != "zfs" && !(driver == "overlay2" && storage.backing == "xfs")) return false;
   // A subvolume of btrfs refers to the image's blocks too, and its quota counts them.
   uint64_t size = limit + (driver == "btrfs" ? image_size : 0);
   container["HostConfig"]["StorageOpt"] = {{"size", std::to_string(size)}};

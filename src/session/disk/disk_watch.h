@@ -16,14 +16,17 @@
 
 namespace bottle::session {
 
+// Reads where an engine keeps layers and volumes. `info` is the engine's description of itself.
+EngineStorage storage_of(const nlohmann::json& info);
+
 // Returns the directories in which an engine keeps layers and volumes, if it runs on this machine's kernel. An engine
-// in a VM may have directories of the same names. `info` is the engine's description of itself.
-std::vector<std::string> directories_of(const nlohmann::json& info);
+// in a VM may have directories of the same names.
+std::vector<std::string> directories_of(const EngineStorage& storage);
 
 // Adds a storage option to an agent's container that limits its writable layer, if the engine's storage driver may have
 // one. The layer then cannot exceed the limit even for a moment. `image_size` is in bytes. Returns whether it was
 // added. On overlay2, only making a container shows whether the disk has project quotas.
-bool limit_layer(nlohmann::json& container, const nlohmann::json& info, uint64_t limit, uint64_t image_size);
+bool limit_layer(nlohmann::json& container, const EngineStorage& storage, uint64_t limit, uint64_t image_size);
 
 class DiskWatch {
  public:

@@ -103,14 +103,15 @@ TEST(DiskWatch, ParsesTimesAndFormatsSizes) {
   EXPECT_FALSE(parse_time(""));
 }
 
-json engine_with(const std::string& driver, const std::string& backing) {
-  return {{"Driver", driver}, {"DriverStatus", json::array({json::array({"Backing Filesystem", backing})})}};
+EngineStorage engine_with(const std::string& driver, const std::string& backing) {
+  return storage_of(
+      {{"Driver", driver}, {"DriverStatus", json::array({json::array({"Backing Filesystem", backing})})}});
 }
 
 TEST(DiskWatch, AStorageOptionIsUsedIfTheDriverMaySupportIt) {
-  auto option = [](const json& info) {
+  auto option = [](const EngineStorage& storage) {
     json container = {{"HostConfig", json::object()}};
-    bool limited = limit_layer(container, info, 20 * kGiB, kGiB);
+    bool limited = limit_layer(container, storage, 20 * kGiB, kGiB);
     EXPECT_EQ(limited, container["HostConfig"].contains("StorageOpt"));
     return limited ? container["HostConfig"]["StorageOpt"]["size"].get<std::string>() : "";
   };
@@ -118,15 +119,23 @@ TEST(DiskWatch, AStorageOptionIsUsedIfTheDriverMaySupportIt) {
   EXPECT_EQ(option(engine_with("zfs", "zfs")), std::to_string(20 * kGiB));
   EXPECT_EQ(option(engine_with("btrfs", "btrfs")), std::to_string(21 * kGiB)) << "its quota counts the image too";
   EXPECT_EQ(option(engine_with("overlay2", "extfs")), "");
-  EXPECT_EQ(option(json::object()), "");
+  EXPECT_EQ(option({}), "");
 }
 
 TEST(DiskWatch, AnEngineOnAnotherKernelHasNoLocalDirectories) {
   utsname here{};
   ASSERT_EQ(::uname(&here), 0);
-  EXPECT_EQ(directories_of({{"KernelVersion", here.release}, {"DockerRootDir", "/"}}).at(0), "/");
-  EXPECT_TRUE(directories_of({{"KernelVersion", "1.0"}, {"DockerRootDir", "/"}}).empty());
-  EXPECT_TRUE(directories_of(nullptr).empty());
+  EXPECT_EQ(directories_of(storage_of({{"KernelVersion", here.release}, {"DockerRootDir", "/"}})).at(0), "/");
+  EXPECT_TRUE(directories_of({.directory = "/", .kernel = "1.0"}).empty());
+  EXPECT_TRUE(directories_of({}).empty());
+}
+
+TEST(DiskWatch, ReadsTheStorageOfAnEngineWhateverItSays) {
+  for (const json& info : {json(), json::array({1}), json{{"Driver", 1}, {"DriverStatus", {{"Backing Filesystem", 1}}}},
+                           json{{"DriverStatus", {1, {"Backing Filesystem"}, {{"Backing Filesystem", "xfs"}}}}}}) {
+    EngineStorage storage = storage_of(info);
+    EXPECT_EQ(storage.driver + storage.backing + storage.directory + storage.kernel, "") << info;
+  }
 }
 
 // An agent on an engine in memory. It may write nothing more, so a count is due at once.

@@ -76,12 +76,20 @@ static void fields(Object& o, session::Directories& directories) {
   o.text("runtimes", directories.runtimes, kPath);
 }
 
+static void fields(Object& o, EngineStorage& storage) {
+  o.text("driver", storage.driver, kName);
+  o.text("backing", storage.backing, kName);
+  o.text("directory", storage.directory, kPath);
+  o.text("kernel", storage.kernel, kName);
+}
+
 void fields(Object& o, Job& job) {
   o.version("version", kVersion);
   o.object("plan", job.plan);
   o.object("values", job.values);
   o.objects("ssh_keys", job.ssh_keys, kFew);
   o.text("engine", job.engine, kPath);
+  o.object("storage", job.storage);
   o.text("ca_bundle", job.ca_bundle, kLongText);
   o.text("extra_ca", job.extra_ca, kLongText);
   o.text("kept_roots", job.kept_roots, kName);

@@ -81,6 +81,14 @@ struct RemoteJob {
   bool unseen = false;
 };
 
+// Where an engine keeps layers and volumes. Everything is empty if the engine did not say.
+struct EngineStorage {
+  std::string driver;     // such as overlay2
+  std::string backing;    // the file system below it, such as xfs
+  std::string directory;  // in the engine's own view
+  std::string kernel;     // release of the kernel that the engine runs on
+};
+
 struct Job {
   static constexpr const char* kName = "job";
   static constexpr size_t kMost = 79 << 20;  // in bytes; fits into a frame
@@ -88,6 +96,7 @@ struct Job {
   Values values;
   std::vector<SshKey> ssh_keys;
   std::string engine;               // the engine's socket
+  EngineStorage storage;            // of that engine
   std::string ca_bundle, extra_ca;  // PEM
   GuardOwnRules own_rules;          // the rules in the files of plan.scan.rules
   std::string kept_roots;           // content hash of the roots that the far side keeps, used instead of `ca_bundle`
@@ -108,5 +117,5 @@ void fields(Object& o, Job& job);
 }  // namespace bottle::wire
 
 namespace bottle::session {
-using wire::Far, wire::Job, wire::RemoteJob, wire::SshKey, wire::Token, wire::Values, wire::VmJob;
+using wire::EngineStorage, wire::Far, wire::Job, wire::RemoteJob, wire::SshKey, wire::Token, wire::Values, wire::VmJob;
 }  // namespace bottle::session
