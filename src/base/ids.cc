@@ -46,6 +46,14 @@ uint64_t mixed(uint64_t hash, uint64_t word) {
 void Fingerprint::feed(std::string_view bytes) {
   length_ += bytes.size();
   while (!bytes.empty()) {
+    if (held_ == 0) {  // whole words need no copy in word_
+      uint64_t hash = hash_, word;
+      for (; bytes.size() >= sizeof word; bytes.remove_prefix(sizeof word)) {
+        std::memcpy(&word, bytes.data(), sizeof word);
+        hash = mixed(hash, word);
+      }
+      hash_ = hash;
+    }
     size_t n = std::min(bytes.size(), sizeof word_ - held_);
     bytes.copy(word_ + held_, n);
     bytes.remove_prefix(n);
