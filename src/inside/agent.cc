@@ -31,11 +31,19 @@ std::string roots_of_image() {
   return "";
 }
 
+// Replaces a file, or the link in its place. Does not flush it: the container is gone after a crash of the machine, and
+// the agent waits for these files.
 Result<> put(const std::string& path, std::string_view bytes, int mode) {
   TRY(make_directories(path.substr(0, std::max<size_t>(path.rfind('/'), 1)), 0755));
-  if (auto r = write_file_atomically(path, bytes, mode); !r) return r;
-  if (::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0) return fail_errno("setting the mode of " + path);
-  return {};
+  std::string temporary = path + ".new";
+  ::unlink(temporary.c_str());
+  UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno("creating " + temporary);
+  auto written = write_all(fd.get(), bytes);
+  if (written && ::fchmod(fd.get(), static_cast<mode_t>(mode)) != 0) written = fail_errno("setting its mode");
+  if (written && ::rename(temporary.c_str(), path.c_str()) != 0) written = fail_errno("renaming it");
+  if (!written) ::unlink(temporary.c_str());
+  return written ? written : std::unexpected(std::move(written.error()).during("writing " + path));
 }
 
 // Programs that use NSS, such as Chromium, trust what this user's database says. An image that has one keeps it. If the

@@ -265,11 +265,13 @@ TEST(Agent, WritesFilesAndTheBundle) {
   go.ca = "CERT\n";
   go.files = {{d + "/a/b/c", 0600, "text"}};
   ASSERT_EQ(::mkdir((d + "/store").c_str(), 0755), 0);
+  ASSERT_EQ(::symlink((d + "/other").c_str(), (d + "/store/ca-certificates.crt").c_str()), 0);
   ASSERT_TRUE(write_files(go, d + "/run", d + "/store"));
   EXPECT_EQ(*read_file(d + "/a/b/c"), "text");
   EXPECT_EQ(*read_file(d + "/run/ca.pem"), "CERT\n");
   EXPECT_TRUE(read_file(d + "/run/ca-bundle.pem")->ends_with("CERT\n"));
   EXPECT_EQ(*read_file(d + "/store/ca-certificates.crt"), *read_file(d + "/run/ca-bundle.pem"));
+  EXPECT_FALSE(read_file(d + "/other")) << "a link of the image was followed";
   EXPECT_TRUE(read_file(d + "/run/java-trust.jks")->starts_with("\xfe\xed\xfe\xed"));
   ASSERT_TRUE(write_files(go, d + "/run", d + "/none"));
   EXPECT_FALSE(read_file(d + "/none/ca-certificates.crt"));
