@@ -45,8 +45,7 @@ void write_recorded(const Job& job, const std::vector<std::string>& rules) {
 // Fails if the engine already has a thing with one of the session's names. Another user's session, whose ledger is
 // elsewhere, may have the same name. An engine refuses to make a second container with a name, but it mounts an
 // existing volume, no matter who made it.
-Result<> check_names(docker::Engine& engine, const std::string& session, const std::string& directory) {
-  if (::access(directory.c_str(), F_OK) == 0) return {};  // it is our session; creating the ledger gives a better error
+Result<> check_names(docker::Engine& engine, const std::string& session) {
   std::vector<std::future<Result<>>> answers;
   for (const auto& thing : Names(session).things())
     answers.push_back(std::async(std::launch::async, [&, thing]() -> Result<> {
@@ -126,11 +125,16 @@ void Session::run() {
   clients_.send(FrameType::result, wire::encode(result_));
 }
 
-// On success the session's directory exists: if this process dies, later commands learn from it what to remove.
+// On success the session's directory exists: if this process dies, later commands learn from it what to remove. The
+// ledger is flushed to the disk while the engine is asked.
 Result<> Session::open() {
-  engine_ = TRY(connect_({job_.engine, "the job", control_.stop()}));
-  TRY(check_names(*engine_, name_, directory_));
+  auto asked = std::async(std::launch::async, [this]() -> Result<std::unique_ptr<docker::Engine>> {
+    auto engine = TRY(connect_({job_.engine, "the job", control_.stop()}));
+    TRY(check_names(*engine, name_));
+    return engine;
+  });
   ledger_ = TRY(Ledger::create(directory_, owner_));
+  engine_ = TRY(asked.get());
   engine_->note_creates([this](uint64_t end) {
     std::scoped_lock hold(asked_lock_);
     asked_.push_back(end);
