@@ -70,12 +70,14 @@ class Launch {
   Result<Subnet> create_guard(const std::string& image);
   Result<Subnet> create_offline_guard(const std::string& image);
 
-  Result<Gate> start_agent();
+  Result<Gate> prepare_agent();
+  Result<> start_agent();
   Result<workspace::Summary> make_agent(const Subnet& at, const std::string& host);
   Result<> create_agent(const Subnet& at, const std::string& host);
   Result<> check_volumes();
 
-  Result<wire::Report> run_self_test(Gate& gate);
+  Result<> ask_for_self_test(Gate& gate);
+  Result<wire::Report> await_self_test(Gate& gate);
   Result<std::shared_ptr<const pki::Root>> open_gate(Gate& gate);
 
   docker::Engine& engine_;
@@ -96,29 +98,34 @@ class Launch {
   std::shared_future<Result<std::shared_ptr<const pki::Root>>> root_;
   std::future<Result<std::unique_ptr<SessionAgent>>> ssh_agent_;
   std::future<Result<Guard>> guard_;
+  std::future<Result<>> agent_starts_;
 };
 
 Result<Running> Launch::run() {
   TRY(ledger_.will_make(things_of(job_)));  // from here on, every name is on disk
   TRY(progress("creating networks"));
   begin_independent_steps();
-  auto agent = start_agent();
+  auto gate = prepare_agent();
+  if (gate) agent_starts_ = std::async(std::launch::async, [this] { return start_agent(); });
   auto guard = guard_.get();
+  // The helper may already run while the engine still finishes the call that starts its container.
+  auto asked = gate && guard ? ask_for_self_test(*gate) : Result<>();
+  auto started = gate ? agent_starts_.get() : Result<>(std::unexpected(std::move(gate.error())));
   TRY(control_.check());
   Subnet subnet = TRY(network_.get());  // if the network failed, its error explains the others
   TRY(host_.get());
   if (!guard) return std::unexpected(std::move(guard.error()).during("starting the guard"));
-  if (!agent) return std::unexpected(std::move(agent.error()).during("starting the agent's container"));
+  if (!started) return std::unexpected(std::move(started.error()).during("starting the agent's container"));
   auto keys = TRY(ssh_agent_.get());
 
-  TRY(progress("running the self-test"));
-  auto report = TRY(run_self_test(*agent));
+  TRY(asked);
+  auto report = TRY(await_self_test(*gate));
   auto disk = std::make_unique<DiskWatch>(engine_, job_, directories_of(job_.storage), labelled("meter"));
-  auto root = TRY(open_gate(*agent));
-  auto early = agent->take_early();
-  return Running{agent->take_attached(), std::move(early),  std::move(guard->link), std::move(guard->config),
-                 std::move(root),        std::move(report), std::move(keys),        subnet,
-                 std::move(sent_),       std::move(disk)};
+  auto root = TRY(open_gate(*gate));
+  auto early = gate->take_early();
+  return Running{gate->take_attached(), std::move(early),  std::move(guard->link), std::move(guard->config),
+                 std::move(root),       std::move(report), std::move(keys),        subnet,
+                 std::move(sent_),      std::move(disk)};
 }
 
 Result<> Launch::progress(const std::string& step) {
@@ -184,7 +191,8 @@ Result<Subnet> Launch::create_offline_guard(const std::string& image) {
 
 // -- the agent
 
-Result<Gate> Launch::start_agent() {
+// Makes the agent's container, fills it and attaches to it.
+Result<Gate> Launch::prepare_agent() {
   const auto& plan = job_.plan;
   // On a remote machine, this image was not checked before.
   json image = TRY(engine_.inspect_image(plan.image.reference));
@@ -204,10 +212,14 @@ Result<Gate> Launch::start_agent() {
   TRY(check_volumes());
   docker::Attached attached = TRY(engine_.attach(names_.agent, !plan.headless));
   limit_sending(attached.fd());  // input that the agent does not read is dropped
+  return Gate(std::move(attached), !plan.headless);
+}
+
+Result<> Launch::start_agent() {
   TRY(engine_.start_container(names_.agent));
   // By now the engine has followed every link to the workspace, and the gate is still shut.
-  if (plan.workspace_mode == manifest::WorkspaceMode::bind) TRY(workspace::check_place(plan.workspace));
-  return Gate(std::move(attached), !plan.headless);
+  if (job_.plan.workspace_mode == manifest::WorkspaceMode::bind) return workspace::check_place(job_.plan.workspace);
+  return {};
 }
 
 Result<workspace::Summary> Launch::make_agent(const Subnet& at, const std::string& host) {
@@ -252,9 +264,13 @@ Result<> Launch::check_volumes() {
 
 // -- the gate
 
-Result<wire::Report> Launch::run_self_test(Gate& gate) {
+Result<> Launch::ask_for_self_test(Gate& gate) {
+  TRY(progress("running the self-test"));
+  return gate.ask();
+}
+
+Result<wire::Report> Launch::await_self_test(Gate& gate) {
   if (auto work = work_of(job_, sent_)) TRY(ledger_.will_hold(*work));
-  TRY(gate.ask());
   auto report = TRY(gate.await_report(20000, control_.stop()));
   if (!wire::is_clean(report))
     return fail(Code::denied, "the self-test from inside the bottle found a way out: " + wire::surprises(report),
@@ -286,9 +302,16 @@ Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, c
                               const pki::Root& root, const std::stop_token& stop) {
   GuardLink link(TRY(engine.attach(name, false)));
   ShutdownOnStop stopped(stop, link.fd());
+  // The guard may already run, and read this, while the engine still finishes the call that starts its container.
+  auto starts = std::async(std::launch::async, [&] {
+    auto started = engine.start_container(name);
+    if (!started) ::shutdown(link.fd(), SHUT_RDWR);  // ends the sending below
+    return started;
+  });
+  auto sent = link.send(wire::Configure{config});
+  TRY(starts.get());
+  TRY(sent);
   limit_sending(link.fd());
-  TRY(engine.start_container(name));
-  TRY(link.send(wire::Configure{config}));
   auto ready = TRY(link.await_ready(15000));
   TRY(link.send(wire::Certificate{TRY(root.certify(ready.csr))}));
   return link;

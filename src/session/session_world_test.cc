@@ -1,6 +1,7 @@
 #include "session/session_world_test.h"
 
 #include <openssl/x509.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -87,6 +88,7 @@ void bury(docker::FakeWorld& world) {
 }  // namespace
 
 TestSession::TestSession(bool far) {
+  ::signal(SIGPIPE, SIG_IGN);  // as in main()
   job.plan.session = kSession;
   job.plan.agent = job.plan.bottle = job.plan.provider = "shell";
   job.plan.image.reference = kImage;

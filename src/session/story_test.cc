@@ -67,6 +67,23 @@ TEST(Story, AStartDoesNotAskTheEngineAboutItself) {
   for (const auto& call : TestSession(true).run_well()) EXPECT_NE(call.method, "info");
 }
 
+// The launch sends the configuration while the guard starts, and only the guard makes room for all of it.
+TEST(Story, AGuardThatDoesNotStartEndsTheLaunchWhileItsConfigurationIsSent) {
+  TestSession session(true);
+  FakeDocker docker;
+  session.furnish(docker);
+  session.job.ca_bundle = std::string(8 << 20, 'x');
+  docker.set_fault([](const FakeCall& call) {
+    return call.text() == "start container bottle-x1-guard #1" ? Fault::refused : Fault::none;
+  });
+  auto outcome = session.run(docker);
+  ASSERT_TRUE(outcome.failure);
+  EXPECT_NE(outcome.failure->what.find("start container bottle-x1-guard"), std::string::npos) << outcome.failure->what;
+  EXPECT_FALSE(session.worked);
+  docker.set_fault({});
+  session.check_end(docker, "a guard that does not start");
+}
+
 // Whichever call fails, in whatever way, the session and the sweep after it leave nothing and lose no work.
 TEST(Story, AFailingCallLeavesNothingAndLosesNoWork) {
   auto failures = failures_of(TestSession(true).run_well());
