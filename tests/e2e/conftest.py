@@ -1,7 +1,9 @@
 """Whole-program tests. Every test runs `bottle` in the world of tests/world as a new operator, with its own home and
 state. After each test, nothing may be left on the engine, and no canary may have been touched."""
 
+import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -10,6 +12,7 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "world"))
 import world as world_module  # noqa: E402
+from clouds import Cloud  # noqa: E402
 from operators import Operator, wait_for  # noqa: E402
 
 RUNTIMES = ["runc", "runsc"]
@@ -20,13 +23,16 @@ RUNTIMES = ["runc", "runsc"]
 TOGETHER = {"test_vm.py": "vm", "test_start_vm.py": "vm", "test_link.py": "link", "test_claude.py": "claude"}
 
 
+QUICK_VMS = ("test_vm_sessions.py", "test_vm_ends.py")
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "touches_canaries: this test reaches canaries on purpose, to show that they sing")
 
 
 @pytest.hookimpl(tryfirst=True)  # this must happen before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    quick = [item for item in items if os.path.basename(item.fspath) == "test_vm_sessions.py"]
+    quick = [item for item in items if os.path.basename(item.fspath) in QUICK_VMS]
     for number, item in enumerate(quick):  # each process bakes a disk for these tests, so only two processes run them
         item.add_marker(pytest.mark.xdist_group("quick%d" % (number % 2)))
     for item in items:
@@ -67,3 +73,26 @@ def until():
 @pytest.fixture(params=RUNTIMES)
 def runtime(request):
     return request.param
+
+
+@pytest.fixture(scope="session")
+def baked(world):
+    """Returns the image that `bottle vm bake` makes. A VM with it is ready at once."""
+    baker = Operator(world, world.path("baker"))
+    cloud = Cloud(baker)
+    done = cloud.bottle("vm", "bake", "lab", "--json", config=cloud.config())
+    assert done.returncode == 0, done.stderr
+    assert not cloud.there() and not cloud.records()
+    return json.loads(done.stdout)["image"]
+
+
+@pytest.fixture
+def cloud(operator, baked):
+    cloud = Cloud(operator, baked)
+    yield cloud
+    left = cloud.left()
+    if any(left.values()):
+        cloud.bottle("vm", "destroy", "--all", config=cloud.config())
+        cloud.bottle("cleanup", config=cloud.config())
+        shutil.rmtree(cloud.vms, ignore_errors=True)
+    assert not any(left.values()), left

@@ -1,0 +1,190 @@
+"""Tests how sessions on VMs that take a second to create (tests/world/quick) end: when the VM's time is up, and when
+processes around the VM die."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from clouds import WORK, VmSide, answer_ssh, came_home, has_worked, reapers, record_of, result, working, worktree
+from test_remote import supervisor_of
+from test_remote_near import Lines
+
+# -- the end of its time
+
+def margin(ttl):
+    """Returns how many seconds before the end of a VM's time its near side fetches the work (Deadlines::vm_ends_at)."""
+    return max(5, ttl // 10)
+
+
+def with_little_time(cloud, until, begin):
+    """Returns what `begin` returns for a session on a VM whose time ends soon. On a busy machine, the end may come
+    first; `begin` then returns nothing and gets more time."""
+    for ttl in (25, 50, 100):
+        begun = begin(ttl)
+        if begun:
+            return ttl, begun
+        assert until(cloud.nothing_left, 120), cloud.left()
+    pytest.fail("the end of its time came first")
+
+
+def test_a_vm_is_destroyed_when_its_time_is_up(cloud, until):
+    """The VM's TTL ends it: it removes its containers and powers off, although its owner is alive and nothing on the
+    near side acts."""
+    def begin(ttl):
+        process = cloud.start(WORK, wait=False, vm={"ttl": "%ds" % ttl})
+        if until(lambda: has_worked(cloud) or process.poll() is not None, ttl) and process.poll() is None and cloud.records():
+            record = record_of(cloud)
+            owner = record["owner_process"]["pid"]
+            for pid in reapers(cloud):
+                os.kill(pid, signal.SIGKILL)
+            os.kill(owner, signal.SIGSTOP)
+            if record["until"] - time.time() > margin(ttl) + 1:
+                return process, owner
+            os.kill(owner, signal.SIGCONT)
+        process.communicate(timeout=120)
+        return None
+
+    ttl, (process, owner) = with_little_time(cloud, until, begin)
+    side = VmSide(cloud)
+    assert until(lambda: not os.path.exists("/proc/%d" % side.vm["pid"]), ttl + 90), "it powers off"
+    docker = os.path.join(side.directory, "docker")
+    assert os.listdir(os.path.join(docker, "volumes")) == [] if os.path.isdir(os.path.join(docker, "volumes")) else True
+    assert not os.path.isdir(os.path.join(docker, "containers")) or os.listdir(os.path.join(docker, "containers")) == []
+    os.kill(owner, signal.SIGKILL)
+    process.kill()
+    process.communicate()
+    done = cloud.bottle("cleanup", config=cloud.config())
+    assert until(cloud.nothing_left, 60), (cloud.left(), done.stderr)
+
+
+def test_the_work_comes_home_before_the_time_of_a_vm_is_up(cloud, until):
+    def begin(ttl):
+        done = cloud.start("while :; do date +%s >last; sync; sleep 1; done", vm={"ttl": "%ds" % ttl}, timeout=ttl + 120)
+        return done if '"event":"running"' in done.stderr else None
+
+    ttl, done = with_little_time(cloud, until, begin)
+    assert done.returncode != 0 and "is nearly up" in done.stderr, done.stderr
+    receipt = result(done)["receipt"]
+    assert receipt["confirmed"] and receipt["vm"]["confirmed"], receipt
+    (ref,) = worktree(cloud.operator)
+    last = int(cloud.operator.git("show", ref + ":last"))
+    assert 0 <= receipt["vm"]["made"] + ttl - margin(ttl) - last < 5, "it worked until then, and nothing was lost"
+    assert until(cloud.nothing_left, 30), cloud.left()
+
+
+def test_a_kept_vm_stays_until_vm_destroy(cloud, until):
+    done = cloud.start("echo made >made.txt", "--keep")
+    assert done.returncode == 0 and came_home(cloud), done.stderr
+    assert result(done)["receipt"]["vm"]["kept"]
+    (name,) = cloud.there()
+    assert cloud.bottle("cleanup", config=cloud.config()).returncode == 0
+    assert cloud.there() == [name] and cloud.records() == [name]
+    assert cloud.bottle("vm", "destroy", name, config=cloud.config()).returncode == 0
+    assert until(cloud.nothing_left, 30), cloud.left()
+
+
+def test_a_vm_whose_start_fails_is_not_kept(cloud):
+    done = cloud.start("true", "--keep", options={"fault": "ssh-info-garbage"})
+    assert done.returncode == 125 and not cloud.there() and not cloud.records(), (done.stderr, cloud.left())
+
+
+def test_a_vm_that_becomes_unreachable_while_the_agent_runs(cloud, until):
+    """After the gate is open, the VM can no longer be reached. It ends by its own clock, and its start says what was
+    lost."""
+    def begin(ttl):
+        process = cloud.start("sleep 300", wait=False, vm={"ttl": "%ds" % ttl})
+        output = Lines(process, process.stderr)
+        if until(lambda: output.said('"event":"running"') or process.poll() is not None, ttl) and process.poll() is None and cloud.records():
+            record = record_of(cloud)
+            answer_ssh(cloud, record["name"], False)
+            if record["until"] - time.time() > margin(ttl) + 1:
+                return process, output
+        process.wait(ttl + 120)
+        output.thread.join()
+        return None
+
+    ttl, (process, output) = with_little_time(cloud, until, begin)
+    assert until(lambda: process.poll() is not None, ttl + 90), (output.lines, cloud.left())
+    output.thread.join()
+    assert process.returncode == 125 and output.said("is gone, and so is the work that was not fetched") and not output.said("may still exist"), output.lines
+    assert until(cloud.nothing_left, 60), cloud.left()
+
+
+# -- the process that made the VM dies
+
+@pytest.mark.parametrize("record", range(1, 10))
+def test_kill_of_the_supervisor_at_every_record(cloud, until, record):
+    """The records are: owner, job, VM, its address, the base of the work, values sent, agent runs, ended, home."""
+    done = cloud.start(WORK if record < 8 else "echo made >made.txt", env={"BOTTLE_TEST_KILL_AT_RECORD": str(record)})
+    # A start that fails for another reason ends with the same status.
+    assert done.returncode == 125 and "supervisor closed the connection" in done.stderr, done.stderr
+    if not until(cloud.nothing_left, 5 if not cloud.records() else 60):
+        done = cloud.bottle("start", "a", "--yes", "--headless", "-p", "true", config=cloud.config())  # the next command, which may be any
+        assert done.returncode == 0, done.stderr
+        assert until(cloud.nothing_left, 60), cloud.left()
+    assert until(lambda: not reapers(cloud), 10)
+    assert record < 8 or came_home(cloud), done.stderr
+
+
+def test_kill_of_everything_then_the_next_command_brings_the_work_home(cloud, until):
+    process = cloud.start(WORK, wait=False)
+    assert working(cloud, until), process.communicate()[1]
+    (name,) = cloud.records()
+    for pid in [*reapers(cloud), record_of(cloud)["owner_process"]["pid"], process.pid]:
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    assert cloud.there() == [name] and not came_home(cloud)
+    done = cloud.bottle("start", "a", "--yes", "--headless", "-p", "true", config=cloud.config())
+    assert done.returncode == 0 and "VM " + name + " has lost its owner" in done.stderr, done.stderr
+    assert until(cloud.nothing_left, 60), cloud.left()
+    assert came_home(cloud)
+
+
+def test_a_vm_is_held_while_its_work_cannot_be_fetched(cloud, until):
+    process = cloud.start(WORK, wait=False)
+    assert working(cloud, until), process.communicate()[1]
+    (name,) = cloud.records()
+    record = os.path.join(cloud.world.state(cloud.operator.home), "vms", name, "vm.json")
+    answer_ssh(cloud, name, False)
+    os.kill(json.load(open(record))["owner_process"]["pid"], signal.SIGKILL)
+    process.communicate()
+    assert until(lambda: json.load(open(record))["held"], 180), cloud.left()
+    assert cloud.there() == [name] and reapers(cloud)
+    answer_ssh(cloud, name, True)
+    done = cloud.bottle("cleanup", config=cloud.config())
+    assert done.returncode == 0, done.stderr
+    assert until(cloud.nothing_left, 30), cloud.left()
+    assert came_home(cloud)
+
+
+def test_cleanup_holds_a_vm_whose_work_it_cannot_fetch(cloud, until):
+    """All processes on the near side are dead, and the VM's sshd does not answer. `bottle cleanup` does not destroy the
+    work that it cannot fetch, and says so."""
+    process = cloud.start(WORK, wait=False)
+    assert working(cloud, until), process.communicate()[1]
+    (name,) = cloud.records()
+    answer_ssh(cloud, name, False)
+    for pid in [*reapers(cloud), supervisor_of(cloud.operator)[1], process.pid]:
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    session = name.partition("-")[2]
+    held = "VM %s holds work of session %s that could not be fetched" % (name, session)
+    done = cloud.bottle("cleanup", config=cloud.config(), timeout=180)
+    assert done.returncode == 125 and held in done.stderr, done.stderr
+    assert cloud.there() == [name] and reapers(cloud), "one that destroys it once its time is up"
+    (vm,) = json.loads(cloud.bottle("vm", "list", "--json", config=cloud.config()).stdout)
+    assert vm["state"] == "held" and 0 < vm["ends_in"] < 1200, vm
+    heading, row = cloud.bottle("vm", "list", config=cloud.config()).stdout.splitlines()
+    shown = {column: row[heading.index(column):].split("  ")[0] for column in ("VM", "STATE", "SESSION", "AGE", "ENDS IN", "COST/H")}
+    assert shown.pop("AGE").endswith((" s", " min")) and shown.pop("ENDS IN").endswith(" min"), row
+    assert shown == {"VM": name, "STATE": "held", "SESSION": session, "COST/H": "0.001 USD"}
+    done = cloud.bottle("start", "a", "--yes", "--headless", "-p", "true", config=cloud.config())
+    assert done.returncode == 0 and done.stderr.count(held) == 1, done.stderr
+    answer_ssh(cloud, name, True)
+    done = cloud.bottle("cleanup", config=cloud.config())
+    assert done.returncode == 0, done.stderr
+    assert until(cloud.nothing_left, 30), cloud.left()
+    assert came_home(cloud)
