@@ -45,8 +45,12 @@ Task<Verdict> connect_upstream(Connection& c, Offer offer) {
   int64_t deadline = c.now() + kHandshakePatience;
   while (true) {
     ERR_clear_error();
+    // The request follows the last message of the handshake. Only the first message must not wait for more.
+    up.source->more_follows = SSL_get_state(up.ssl.get()) != TLS_ST_BEFORE;
     int result = SSL_do_handshake(up.ssl.get());
+    bool may_wait = std::exchange(up.source->more_follows, false);
     if (result == 1) co_return Verdict{.allowed = true};
+    if (may_wait) up.source->push();  // it was not the last one
     int error = SSL_get_error(up.ssl.get(), result);
     bool waiting = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
     if (!waiting || c.now() >= deadline) {
@@ -85,7 +89,7 @@ Task<Parse> next_head(Connection& c, bool first) {
     if (client.fill()) continue;
     if (client.eof || client.failed || c.now() >= deadline) co_return Parse::incomplete;
     // An upstream that sends or ends without a request need not be kept.
-    if (c.upstream && c.upstream.source->ready.read) {
+    if (c.upstream && c.upstream.source->may_read()) {
       c.upstream.fill();
       if (c.upstream.eof || c.upstream.failed || !c.upstream.in.empty()) c.upstream.reset();
     }

@@ -22,6 +22,13 @@ Body Body::of_response(const Head& head, std::string_view method) {
 }
 
 bool Body::read(std::string& in, std::string& payload) {
+  constexpr size_t kMany = 16 * 1024;
+  bool all_payload = kind_ == Kind::until_close || (kind_ == Kind::length && in.size() <= left_);
+  if (all_payload && payload.empty() && in.size() >= kMany) {
+    if (kind_ == Kind::length) left_ -= in.size();
+    in.swap(payload);  // instead of a copy
+    return true;
+  }
   std::string_view rest = in;
   bool ok = true;
   if (kind_ == Kind::length) {

@@ -24,7 +24,7 @@ class Body {
   Kind kind() const { return kind_; }
   uint64_t left() const { return left_; }  // bytes of a Kind::length body that are still to come
   // Takes bytes from the front of `in` and appends their payload to `payload`. Returns false if the framing is broken.
-  // Drops chunk extensions, and trailers that are not headers.
+  // Drops chunk extensions, and trailers that are not headers. The two may exchange their memory.
   bool read(std::string& in, std::string& payload);
   // Must be called when the peer's bytes have ended. Returns false if they ended too early.
   bool end() { return done() || (kind_ == Kind::until_close && (ended_ = true)); }

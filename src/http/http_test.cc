@@ -246,6 +246,26 @@ TEST(Body, lines_of_an_answers_chunks_may_end_in_lf_alone) {
   }
 }
 
+TEST(Body, takes_over_many_bytes_instead_of_copying_them) {
+  const std::string many(50'000, 'x');
+  for (Body body : {Body(Body::Kind::until_close), Body(Body::Kind::length, 100'000)}) {
+    std::string in = many, payload;
+    const char* memory = in.data();
+    ASSERT_TRUE(body.read(in, payload));
+    EXPECT_EQ(payload.data(), memory);
+    EXPECT_EQ(payload, many);
+    EXPECT_TRUE(in.empty());
+    in = many + "GET";
+    ASSERT_TRUE(body.read(in, payload)) << "after other payload";
+    EXPECT_EQ(payload.size(), body.kind() == Body::Kind::length ? 100'000u : 100'003u);
+  }
+  Body body(Body::Kind::length, 50'000);
+  std::string in = many + "GET / HTTP/1.1\r\n\r\n", payload;
+  ASSERT_TRUE(body.read(in, payload) && body.done());
+  EXPECT_EQ(payload, many);
+  EXPECT_TRUE(in.starts_with("GET / "));
+}
+
 // Runs every input that the fuzzers have found.
 TEST(Corpus, replays) {
   int count = 0;

@@ -102,6 +102,10 @@ void Exchange::begin(bool kept) {
 
 void Exchange::write_upstream(std::string_view bytes) {
   c_.upstream.out.append(bytes);
+  keep_for_replay(bytes);
+}
+
+void Exchange::keep_for_replay(std::string_view bytes) {
   if (!replay_) return;
   if (replay_->size() + bytes.size() > kMostReplay) replay_.reset();
   else replay_->append(bytes);
@@ -139,7 +143,11 @@ std::optional<std::string> Exchange::request_trailers() {
 // exchange has ended in the second case only.
 bool Exchange::pass_on() {
   if (collected_) return collect(), true;
-  if (up_framing_ != Framing::chunked) return write_upstream(g_scanned), true;
+  if (up_framing_ != Framing::chunked) {
+    keep_for_replay(g_scanned);
+    c_.upstream.queue(g_scanned);
+    return true;
+  }
   std::string chunk;
   http::append_chunk(chunk, g_scanned);
   if (sending_ == Sending::done) {
@@ -244,7 +252,7 @@ bool Exchange::send_body() {
   g_payload.clear();
   g_scanned.clear();
   if (!next_piece(progress)) return false;
-  if (!g_payload.empty() && !up_scan_.feed(g_payload, g_scanned)) return refuse_request();
+  if (!g_payload.empty() && !up_scan_.feed_buffer(g_payload, g_scanned)) return refuse_request();
   // A possible placeholder that must be swapped must not be split.
   bool holds = sending_ == Sending::streaming && !request_.content.grows && up_scan_.holds();
   bool release = held_up_.due(holds, !g_scanned.empty(), c_.now());
@@ -257,7 +265,7 @@ bool Exchange::send_body() {
   count_memory();
   if (sending_ == Sending::done) return true;
   progress |= release;
-  while (client.in.size() < kAtOnce && client.fill()) progress = true;
+  while (client.in.size() < kBulk && client.fill()) progress = true;
   if ((client.eof || client.failed) && client.in.empty()) {
     c_.upstream.reset();
     outcome_ = Outcome::abort;
@@ -272,7 +280,7 @@ bool Exchange::upload_is_over() {
   // If the server closed the connection just then, what was sent to it can be sent again.
   if (up.is_deaf()) return answering_ != Answering::head || !replay_;
   if (answering_ != Answering::done) return false;
-  if (up.in.empty() && up.source->ready.read) up.fill();
+  if (up.in.empty() && up.source->may_read()) up.fill();
   return status_ >= 300 || up.eof || up.failed || !up.in.empty();
 }
 

@@ -16,8 +16,7 @@
 
 namespace bottle::guard {
 
-inline constexpr size_t kAtOnce = 64 * 1024;  // bytes to scan at once if so many have arrived, which costs less
-inline constexpr size_t kHigh = 128 * 1024;   // the number of unsent bytes at which reading from the other side stops
+inline constexpr size_t kHigh = 128 * 1024;  // the number of unsent bytes at which reading from the other side stops
 
 enum class Outcome {
   keep,     // the client may send its next request
@@ -94,6 +93,7 @@ class Exchange {
   bool upload_is_over();
   bool pass_on();
   void write_upstream(std::string_view bytes);
+  void keep_for_replay(std::string_view bytes);
   void collect();
   std::optional<std::string> request_trailers();
   bool answer_head();

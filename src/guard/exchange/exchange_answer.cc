@@ -301,7 +301,7 @@ bool Exchange::withhold(bool& progress) {
 void Exchange::write_body() {
   std::string& out = c_.client.out;
   if (down_framing_ != Framing::chunked) {
-    out.append(g_scanned);
+    c_.client.queue(g_scanned);
     return;
   }
   // If the last byte or two of a chunk are held back for a moment, the rest waits for them, because many clients take a
@@ -346,7 +346,7 @@ bool Exchange::answer_body() {
   if (!next_payload(progress)) return false;
   if (usage_) usage_->feed(g_payload);
   if (!watch_answer(g_payload)) return stop_answer();
-  if (!down_scan_.feed(g_payload, g_scanned)) return refuse_answer();
+  if (!down_scan_.feed_buffer(g_payload, g_scanned)) return refuse_answer();
   if (answer_.done() && decoding_ != Decoding::running) return end_answer();
   // If an answer pauses, it must not wait for bytes that only look like the beginning of a secret.
   if (held_down_.due(down_scan_.holds(), !g_scanned.empty(), c_.now())) {
@@ -357,7 +357,7 @@ bool Exchange::answer_body() {
   if (!withhold(progress)) return false;
   write_body();
   count_memory();
-  while (up.in.size() < kAtOnce && up.fill()) progress = true;
+  while (up.in.size() < kBulk && up.fill()) progress = true;
   if (!progress && (up.failed || up.eof))
     return fail_with(502, "cut_short", "the server ended the connection in the middle of its answer");
   return progress;

@@ -1,5 +1,7 @@
 #include "guard/net/loop.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -12,8 +14,24 @@ namespace bottle::guard {
 char scratch[kScratch];
 
 namespace {
+
 EventQueue* g_events = nullptr;  // there is only one loop, and a Source needs nothing else of it
-}
+
+// What was read ahead for one Source. All Sources share one buffer, because a Source usually takes everything before
+// another one reads. If it does not, the rest moves to its own memory.
+struct Ahead {
+  Source* of = nullptr;
+  size_t at = 0, end = 0;
+  char bytes[Source::kAhead];
+} g_ahead;
+
+#ifdef MSG_MORE
+constexpr int kMoreFollows = MSG_MORE;
+#else
+constexpr int kMoreFollows = 0;  // the kernel then decides by itself when a packet is full
+#endif
+
+}  // namespace
 
 Waker::~Waker() {
   if (armed_) loop_.timers_.erase(timer_);
@@ -48,12 +66,16 @@ void Source::open(int fd, Waker* waker, Readiness known) {
   ready = known;
   peer = Peer::sending;
   cut = false;
-  unread_.clear();
 }
 
 void Source::open(std::unique_ptr<Port> port, Waker* waker) {
   open(-1, waker);
   port_ = std::move(port);
+}
+
+void Source::push() {
+  int one = 1;
+  if (fd_) setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
 void Source::shut() {
@@ -77,21 +99,58 @@ void Source::close() {
   fd_.reset();
   port_.reset();
   watched_ = false;
+  std::string().swap(unread_);
+  unread_at_ = 0;
+  if (g_ahead.of == this) g_ahead.of = nullptr;
 }
 
 void Source::unread(std::string bytes) {
-  unread_.insert(0, bytes);
-  ready.read = true;
+  unread_.replace(0, unread_at_, bytes);
+  unread_at_ = 0;
+}
+
+size_t Source::ahead() const {
+  return unread_.size() - unread_at_ + (g_ahead.of == this ? g_ahead.end - g_ahead.at : 0);
+}
+
+size_t Source::take_ahead(void* buffer, size_t size) {
+  if (unread_at_ < unread_.size()) {
+    size_t n = unread_.copy(static_cast<char*>(buffer), size, unread_at_);
+    unread_at_ += n;
+    if (unread_at_ == unread_.size()) {
+      std::string().swap(unread_);
+      unread_at_ = 0;
+    }
+    return n;
+  }
+  if (g_ahead.of != this) return 0;
+  size_t n = std::min(size, g_ahead.end - g_ahead.at);
+  std::memcpy(buffer, g_ahead.bytes + g_ahead.at, n);
+  g_ahead.at += n;
+  if (g_ahead.at == g_ahead.end) g_ahead.of = nullptr;
+  return n;
+}
+
+// Moves the bytes in the shared buffer to memory of this Source.
+void Source::keep_ahead() {
+  unread_.append(g_ahead.bytes + g_ahead.at, g_ahead.end - g_ahead.at);
+  g_ahead.of = nullptr;
+}
+
+ssize_t Source::recv_ahead(void* buffer, size_t size) {
+  if (size_t n = take_ahead(buffer, size)) return static_cast<ssize_t>(n);
+  if (!ready.read || size >= kAhead) return recv(buffer, size);
+  if (g_ahead.of) g_ahead.of->keep_ahead();
+  ssize_t n = recv(g_ahead.bytes, kAhead);
+  if (n <= 0) return n;
+  g_ahead.of = this;
+  g_ahead.at = 0;
+  g_ahead.end = static_cast<size_t>(n);
+  return static_cast<ssize_t>(take_ahead(buffer, size));
 }
 
 ssize_t Source::recv(void* buffer, size_t size) {
-  if (!unread_.empty()) {
-    size_t n = std::min(size, unread_.size());
-    std::memcpy(buffer, unread_.data(), n);
-    unread_.erase(0, n);
-    if (unread_.empty()) std::string().swap(unread_);
-    return static_cast<ssize_t>(n);
-  }
+  if (size_t n = take_ahead(buffer, size)) return static_cast<ssize_t>(n);
   if (!ready.read) {
     errno = EAGAIN;
     return -1;
@@ -117,7 +176,8 @@ ssize_t Source::send(const void* bytes, size_t size) {
     return -1;
   }
   ssize_t n;
-  do n = port_ ? port_->send(bytes, size) : ::send(fd_.get(), bytes, size, MSG_NOSIGNAL);
+  int flags = MSG_NOSIGNAL | (more_follows ? kMoreFollows : 0);
+  do n = port_ ? port_->send(bytes, size) : ::send(fd_.get(), bytes, size, flags);
   while (n < 0 && errno == EINTR);
   if (n < 0 && errno == EAGAIN) {
     ready.write = false;

@@ -109,8 +109,15 @@ class Source {
   // known.
   ssize_t recv(void* buffer, size_t size);
   ssize_t send(const void* bytes, size_t size);
-  // Puts back bytes that were read ahead. The next recv() returns them first.
+  // Puts back bytes that were read too early. The next recv() returns them first.
   void unread(std::string bytes);
+  // Does the work of recv(), but takes up to kAhead bytes from the kernel at once. The rest waits for the next call.
+  ssize_t recv_ahead(void* buffer, size_t size);
+  static constexpr size_t kAhead = 64 * 1024;
+  // Returns how many bytes wait that the kernel has already handed over.
+  size_t ahead() const;
+  // Returns whether a read may return something.
+  bool may_read() const { return ready.read || ahead() > 0; }
 
   Readiness ready;
   // What the peer still does. The state changes only downward in this list. When the peer no longer sends, reads must
@@ -124,9 +131,16 @@ class Source {
   bool is_gone() const { return peer == Peer::gone; }
   bool cut = false;  // a send failed: the peer takes no more, but what it sent before can still be read
 
-  // The number of further reads that TLS may make, or -1 for any number. What TLS handles itself, such as new keys, is
-  // not returned to the caller, and a peer that sends it without a pause would otherwise keep a single call busy.
+  // The number of further times that TLS may ask the kernel, or -1 for any number. What TLS handles itself, such as new
+  // keys, is not returned to the caller, and a peer that sends it without a pause would otherwise keep a single call
+  // busy. TLS sets `tls_stopped` when it would have needed one more.
   int tls_reads = -1;
+  bool tls_stopped = false;
+
+  // Whether more bytes are sent right after the next ones, so that the kernel may wait for them to fill a packet. It
+  // waits for up to 200 ms, unless push() or a later send() ends that.
+  bool more_follows = false;
+  void push();
 
   // A callback for service descriptors (listeners and the resolver). It runs in the dispatch phase and must not destroy
   // a Source.
@@ -134,11 +148,15 @@ class Source {
 
  private:
   friend class Loop;
+  size_t take_ahead(void* buffer, size_t size);
+  void keep_ahead();
+
   UniqueFd fd_;
   std::unique_ptr<Port> port_;
   Waker* waker_ = nullptr;
   bool watched_ = false;
   std::string unread_;
+  size_t unread_at_ = 0;  // the number of its bytes that were taken
 };
 
 class Loop {

@@ -4,6 +4,7 @@
 
 #include <openssl/err.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace bottle::guard {
@@ -12,6 +13,7 @@ namespace {
 // What TLS holds during a handshake, or while a part of a record is in its buffer, in addition to what an idle
 // connection costs.
 constexpr size_t kTlsBuffers = 24 * 1024;
+constexpr size_t kRecord = SSL3_RT_MAX_PLAIN_LENGTH;
 size_t g_held = 0;
 }  // namespace
 
@@ -22,7 +24,7 @@ Stream::~Stream() { g_held -= held_; }
 
 void Stream::count() {
   bool busy = ssl && (!SSL_is_init_finished(ssl.get()) || SSL_has_pending(ssl.get()));
-  size_t now = in.capacity() + out.capacity() + beside + (busy ? kTlsBuffers : 0);
+  size_t now = in.capacity() + out.capacity() + beside + (busy ? kTlsBuffers : 0) + (source ? source->ahead() : 0);
   g_held += now - held_;
   held_ = now;
 }
@@ -31,38 +33,54 @@ bool Stream::fill() {
   count();
   if (eof || failed || !source) return false;
   if (g_held > kMostHeld) return failed = true;
-  if (!source->ready.read && !(ssl && SSL_has_pending(ssl.get()))) return false;
-  ssize_t n;
-  if (ssl) {
-    constexpr int kReads = 4;  // a record takes up to three
-    ERR_clear_error();
-    source->tls_reads = kReads;
-    n = SSL_read(ssl.get(), scratch, static_cast<int>(kScratch));
-    bool stopped = std::exchange(source->tls_reads, -1) == 0;
-    if (n <= 0) {
-      int error = SSL_get_error(ssl.get(), static_cast<int>(n));
-      if (error == SSL_ERROR_WANT_READ && stopped) source->wake();  // continues after others had their turn
-      if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return false;
-      (error == SSL_ERROR_ZERO_RETURN ? eof : failed) = true;
-      if (error == SSL_ERROR_SSL) {
-        why = tls_reason();
-        unannounced_end = why.empty() && !source->cut;
-      }
-      return true;
-    }
-  } else {
-    n = source->recv(scratch, kScratch);
-    if (n < 0 && errno == EAGAIN) return false;
-    if (n <= 0) {
-      // After a failed write has reported a reset, the end looks orderly, although it is not.
-      (n == 0 && !source->cut ? eof : failed) = true;
-      if (failed) why = source->why();
-      return true;
-    }
-  }
-  in.append(scratch, static_cast<size_t>(n));
-  received += static_cast<uint64_t>(n);
+  if (!source->may_read() && !(ssl && SSL_has_pending(ssl.get()))) return false;
+  size_t before = in.size();
+  if (!(ssl ? read_tls() : read_plain())) return false;
+  received += in.size() - before;
   count();
+  return true;
+}
+
+bool Stream::read_plain() {
+  ssize_t n = source->recv(scratch, kScratch);
+  if (n < 0 && errno == EAGAIN) return false;
+  if (n > 0) {
+    in.append(scratch, static_cast<size_t>(n));
+    return true;
+  }
+  // After a failed write has reported a reset, the end looks orderly, although it is not.
+  (n == 0 && !source->cut ? eof : failed) = true;
+  if (failed) why = source->why();
+  return true;
+}
+
+// Reads one record.
+bool Stream::read_tls() {
+  ERR_clear_error();
+  source->tls_reads = 1;
+  source->tls_stopped = false;
+  int n = 0;
+  auto read = [&](char* to) { return n = SSL_read(ssl.get(), to, static_cast<int>(kRecord)); };
+  size_t before = in.size();
+  if (in.capacity() - before >= kRecord) {
+    in.resize_and_overwrite(before + kRecord, [&](char* bytes, size_t) {
+      return before + static_cast<size_t>(std::max(read(bytes + before), 0));
+    });
+  } else if (read(scratch) > 0) {
+    // So many bytes are part of a transfer, for which the buffer grows only once.
+    if (before + static_cast<size_t>(n) > 2 * kRecord) in.reserve(kBulk + kRecord);
+    in.append(scratch, static_cast<size_t>(n));
+  }
+  source->tls_reads = -1;
+  if (n > 0) return true;
+  int error = SSL_get_error(ssl.get(), n);
+  if (error == SSL_ERROR_WANT_READ && source->tls_stopped) source->wake();  // continues after others had their turn
+  if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return false;
+  (error == SSL_ERROR_ZERO_RETURN ? eof : failed) = true;
+  if (error == SSL_ERROR_SSL) {
+    why = tls_reason();
+    unannounced_end = why.empty() && !source->cut;
+  }
   return true;
 }
 
@@ -75,6 +93,12 @@ void Stream::lose() {
   count();
 }
 
+void Stream::queue(std::string& bytes) {
+  // The memory of few bytes may be much larger than they are.
+  if (out.empty() && bytes.size() >= kRecord) out.swap(bytes);
+  else out.append(bytes);
+}
+
 bool Stream::flush() {
   bool progress = false;
   while (out_at < out.size() && !failed && source) {
@@ -82,7 +106,10 @@ bool Stream::flush() {
     ssize_t n;
     if (ssl) {
       ERR_clear_error();
-      n = SSL_write(ssl.get(), out.data() + out_at, static_cast<int>(std::min<size_t>(out.size() - out_at, 1 << 20)));
+      size_t size = std::min(unsent(), kRecord);
+      source->more_follows = size < unsent();
+      n = SSL_write(ssl.get(), out.data() + out_at, static_cast<int>(size));
+      source->more_follows = false;
       if (n <= 0) {
         int error = SSL_get_error(ssl.get(), static_cast<int>(n));
         if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) break;
@@ -129,7 +156,9 @@ void bound_buffers(int socket) {
 void Stream::end_tls() {
   if (!ssl || failed || !SSL_is_init_finished(ssl.get())) return;
   ERR_clear_error();
+  source->more_follows = true;  // the end of the connection, in the same packet
   SSL_shutdown(ssl.get());
+  source->more_follows = false;
 }
 
 void Stream::reset() {

@@ -27,6 +27,10 @@ inline constexpr size_t kMostHeld = 128 << 20;
 void bound_buffers(int socket);
 inline constexpr size_t kWideConnections = 16;
 
+// The bytes that are read at once from a peer that sends much. The more that pass together, the less each of them
+// costs.
+inline constexpr size_t kBulk = 64 * 1024;
+
 struct Stream {
   Stream() = default;
   Stream(const Stream&) = delete;
@@ -55,6 +59,8 @@ struct Stream {
   explicit operator bool() const { return source != nullptr; }
   // Reads once. Returns true if that changed anything: bytes in `in`, `eof` or `failed`.
   bool fill();
+  // Appends `bytes` to what is to be written. Takes over their memory if there are many, and leaves them unspecified.
+  void queue(std::string& bytes);
   // Writes as much as the peer takes. Returns true if any bytes were written.
   bool flush();
   // Returns whether the peer takes no more, although it may still send.
@@ -63,11 +69,13 @@ struct Stream {
   size_t unsent() const { return out.size() - out_at; }
   // Frees buffers, so that an idle connection costs little.
   void rest();
-  // Sends close_notify if TLS is established. Does not wait.
+  // Sends close_notify if TLS is established. Does not wait. The source must be shut or closed right afterwards.
   void end_tls();
   void reset();
 
  private:
+  bool read_plain();
+  bool read_tls();
   void count();
   void lose();
   size_t held_ = 0;

@@ -1,4 +1,4 @@
-// Checks that a peer cannot keep a stream from returning to the loop.
+// Checks what a stream reads at once, and that a peer cannot keep a stream from returning to the loop.
 #include "guard/net/stream.h"
 
 #include <gtest/gtest.h>
@@ -17,6 +17,7 @@ class ArrivedPort : public Port {
   explicit ArrivedPort(std::string& in, std::string& out) : in_(in), out_(out) {}
   ssize_t recv(void* buffer, size_t size) override {
     if (in_.empty()) return errno = EAGAIN, -1;
+    ++reads;
     size_t n = in_.copy(static_cast<char*>(buffer), size);
     in_.erase(0, n);
     return static_cast<ssize_t>(n);
@@ -27,8 +28,36 @@ class ArrivedPort : public Port {
   }
   void shut() override {}
 
+  int reads = 0;  // that returned something
+
  private:
   std::string &in_, &out_;
+};
+
+// A connection with TLS between two streams.
+struct Pair {
+  explicit Pair(Waker* waker) {
+    for (Stream* each : {&client, &server}) each->source = std::make_unique<Source>();
+    auto port = std::make_unique<ArrivedPort>(to_client, to_server);
+    at_client = port.get();
+    client.source->open(std::move(port), waker);
+    server.source->open(std::make_unique<ArrivedPort>(to_server, to_client), nullptr);
+    client.ssl = std::move(*connect_tls(roots.get(), {"a.test", false}, 443));
+    server.ssl = std::move(*ca->accept({"a.test", false}, Offer::http1));
+    for (Stream* each : {&client, &server}) attach(each->ssl.get(), each->source.get());
+    for (int i = 0; i < 4; ++i)
+      for (Stream* each : {&client, &server}) {
+        each->source->ready = {.read = true, .write = true};
+        SSL_do_handshake(each->ssl.get());
+      }
+  }
+  bool established() const { return SSL_is_init_finished(client.ssl.get()) && SSL_is_init_finished(server.ssl.get()); }
+
+  std::unique_ptr<SessionCa> ca = std::move(*SessionCa::self_signed());
+  std::unique_ptr<SSL_CTX, FreeTls> roots{make_upstream_context(ca->pem())};
+  std::string to_client, to_server;
+  ArrivedPort* at_client = nullptr;
+  Stream client, server;
 };
 
 // Reads until a byte has arrived. Counts the turns of the loop.
@@ -42,24 +71,11 @@ Detached read(Loop& loop, Waker& waker, Stream& stream, int& turns) {
 }
 
 TEST(StreamTest, EndlessNewKeysDoNotStarveOthers) {
-  auto ca = std::move(*SessionCa::self_signed());
-  std::unique_ptr<SSL_CTX, FreeTls> roots(make_upstream_context(ca->pem()));
-  std::string to_client, to_server;
   Loop loop;
   Waker waker(loop);
-  Stream client, server;
-  for (Stream* each : {&client, &server}) each->source = std::make_unique<Source>();
-  client.source->open(std::make_unique<ArrivedPort>(to_client, to_server), &waker);
-  server.source->open(std::make_unique<ArrivedPort>(to_server, to_client), nullptr);
-  client.ssl = std::move(*connect_tls(roots.get(), {"a.test", false}, 443));
-  server.ssl = std::move(*ca->accept({"a.test", false}, Offer::http1));
-  for (Stream* each : {&client, &server}) attach(each->ssl.get(), each->source.get());
-  for (int i = 0; i < 4; ++i)
-    for (Stream* each : {&client, &server}) {
-      each->source->ready.read = true;
-      SSL_do_handshake(each->ssl.get());
-    }
-  ASSERT_TRUE(SSL_is_init_finished(client.ssl.get()) && SSL_is_init_finished(server.ssl.get()));
+  Pair pair(&waker);
+  auto& [ca, roots, to_client, to_server, at_client, client, server] = pair;
+  ASSERT_TRUE(pair.established());
   while (to_client.size() < 256 << 10) {
     ASSERT_EQ(SSL_key_update(server.ssl.get(), SSL_KEY_UPDATE_NOT_REQUESTED), 1);
     ASSERT_EQ(SSL_do_handshake(server.ssl.get()), 1);
@@ -71,6 +87,53 @@ TEST(StreamTest, EndlessNewKeysDoNotStarveOthers) {
   loop.run([] { return -1; });
   EXPECT_EQ(client.in, "x");
   EXPECT_GT(turns, 2);
+}
+
+TEST(StreamTest, ReadsManyRecordsWithOneCall) {
+  Pair pair(nullptr);
+  ASSERT_TRUE(pair.established());
+  std::string sent;
+  for (int i = 0; i < 1'000'000; ++i) sent += static_cast<char>(i * 7 + i / 1000);
+  pair.server.out = sent;
+  ASSERT_TRUE(pair.server.flush() && pair.server.flushed());
+  int before = pair.at_client->reads;
+  pair.client.source->ready.read = true;
+  while (pair.client.fill()) EXPECT_FALSE(pair.client.failed);
+  EXPECT_EQ(pair.client.in, sent);
+  EXPECT_LE(pair.at_client->reads - before, 17);
+}
+
+// The streams share the memory of what they have read ahead.
+TEST(StreamTest, StreamsThatReadInTurnKeepTheirOwnBytes) {
+  Pair one(nullptr), other(nullptr);
+  ASSERT_TRUE(one.established() && other.established());
+  one.server.out = std::string(300'000, '1');
+  other.server.out = std::string(300'000, '2');
+  for (Pair* each : {&one, &other}) {
+    each->client.source->ready.read = true;
+    ASSERT_TRUE(each->server.flush() && each->server.flushed());
+  }
+  bool some = true;
+  while (some) {
+    some = one.client.fill();
+    some |= other.client.fill();
+    ASSERT_FALSE(one.client.failed || other.client.failed);
+  }
+  EXPECT_EQ(one.client.in, std::string(300'000, '1'));
+  EXPECT_EQ(other.client.in, std::string(300'000, '2'));
+}
+
+TEST(StreamTest, CountsWhatItHasReadAhead) {
+  size_t before = held_by_streams();
+  Pair one(nullptr), other(nullptr);
+  one.server.out = std::string(60'000, '1');
+  one.client.source->ready.read = true;
+  ASSERT_TRUE(one.server.flush() && one.client.fill());
+  EXPECT_GT(held_by_streams() - before, 60'000u);
+  other.server.out = "x";
+  other.client.source->ready.read = true;
+  ASSERT_TRUE(other.server.flush() && other.client.fill());  // needs the memory that both share
+  EXPECT_GT(one.client.source->ahead(), 40'000u);
 }
 
 }  // namespace

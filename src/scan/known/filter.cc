@@ -24,6 +24,32 @@ bool Filter::feed(std::string_view bytes, std::string& out) {
   return true;
 }
 
+bool Filter::feed_buffer(std::string& bytes, std::string& out) {
+  if (!out.empty() || holds() || !finds_.empty() || bytes.size() < kSlice) return feed(bytes, out);
+  std::string_view rest = bytes;
+  uint64_t open = out_;
+  while (!rest.empty()) {
+    auto slice = rest.substr(0, kSlice);
+    rest.remove_prefix(slice.size());
+    finder_.feed(slice, finds_);
+    if (!finds_.empty()) break;
+    open = finder_.open_from();
+  }
+  // What comes before `open` passes, and the rest of what the finder has seen is decided in the usual way.
+  auto passes = static_cast<size_t>(open - out_);
+  std::string_view passed(bytes.data(), passes);
+  held_.assign(bytes, passes, bytes.size() - rest.size() - passes);
+  odd_ = odd_backslashes(passed, odd_);
+  out_ = open;
+  if (finds_.empty()) {
+    bytes.resize(passes);
+    out.swap(bytes);
+    return true;
+  }
+  out.append(passed);
+  return advance(finder_.open_from(), out) && feed(rest, out);
+}
+
 bool Filter::release(std::string& out) { return advance(finder_.fed(), out); }
 
 bool Filter::pause(std::string& out) {

@@ -211,6 +211,49 @@ TEST(Filter, CuttingAnywhereChangesNothing) {
   }
 }
 
+// A buffer that is taken over must give what a copy gives, wherever the finds are.
+TEST(Filter, ABufferPassesLikeACopy) {
+  auto d = dictionary({"real-secret", "real-secret-and-more", "\\u0061bc"});
+  std::mt19937 random(4);
+  auto pick = [&](size_t n) { return random() % n; };
+  for (int round = 0; round < 300; ++round) {
+    std::string text;
+    while (text.size() < 100'000) text += static_cast<char>(pick(4) ? pick(256) : "real-\\"[pick(6)]);
+    for (size_t finds = pick(3); finds > 0; --finds) {
+      // Near the bounds of slices and of the pieces below, also cut off.
+      size_t at = (1 + pick(4)) * 16 * 1024 + pick(40) - 20;
+      text.replace(at, 20, std::string("real-secret-and-more").substr(0, pick(2) ? 20 : 9 + pick(11)));
+    }
+    auto judge = [](const Sight& sight) {
+      return Verdict{Do::replace,
+                     "[" + std::to_string(sight.pattern.needle) + " at " + std::to_string(sight.begin) + "]"};
+    };
+    Filter copies(&d, judge), takes(&d, judge);
+    std::string copied, taken;
+    for (std::string_view rest = text; !rest.empty();) {
+      std::string piece(rest.substr(0, 20'000 + pick(40'000))), one, other;
+      rest.remove_prefix(piece.size());
+      ASSERT_TRUE(copies.feed(piece, one));
+      ASSERT_TRUE(takes.feed_buffer(piece, other));
+      ASSERT_EQ(one, other);
+      ASSERT_EQ(copies.holds(), takes.holds());
+    }
+    ASSERT_TRUE(copies.release(copied));
+    ASSERT_TRUE(takes.release(taken));
+    ASSERT_EQ(copied, taken);
+  }
+}
+
+TEST(Filter, ABufferThatPassesIsNotCopied) {
+  auto d = dictionary({"real-secret"});
+  Filter filter(&d, [](const Sight&) { return Verdict{}; });
+  std::string bytes(64 * 1024, 'x'), out;
+  const char* memory = bytes.data();
+  ASSERT_TRUE(filter.feed_buffer(bytes, out));
+  EXPECT_EQ(out.data(), memory);
+  EXPECT_EQ(out.size(), size_t{64} * 1024);
+}
+
 TEST(Filter, TakesLinearTime) {
   // Each of these inputs makes a naive matcher that starts over, or a list that grows, take quadratic time.
   std::string needle(500, 'a');
