@@ -184,7 +184,7 @@ void BlockScan::view(const View& each) {
   if (begun_size_) {
     open_end(each);
   } else {
-    known(each);
+    known(each, regions);
     credentials(each, regions);
   }
   if (each.depth == Detector::kDeepest) return;
@@ -194,12 +194,18 @@ void BlockScan::view(const View& each) {
   for (const Spot& at : spots) spot(each, at);
 }
 
-void BlockScan::known(const View& view) {
+void BlockScan::known(const View& view, const std::vector<Region>& regions) {
   if (catalog_.known_.empty()) return;
-  fold(view.text, folded_);
-  catalog_.known_.find(folded_, [&](uint32_t secret, size_t begin, size_t end) {
+  // A secret is at least 8 bytes long, so if it is text, it is within a region.
+  if (!catalog_.known_.all_text()) return known(view, 0, view.text.size());
+  for (const Region& each : regions) known(view, each.begin, each.end);
+}
+
+void BlockScan::known(const View& view, size_t begin, size_t end) {
+  fold(view.text.substr(begin, end - begin), folded_);
+  catalog_.known_.find(folded_, [&](uint32_t secret, size_t from, size_t to) {
     const std::string& name = catalog_.known_.name(secret);
-    add(view, {.name = name, .what = "secret \"" + name + "\"", .sure = true}, begin, end);
+    add(view, {.name = name, .what = "secret \"" + name + "\"", .sure = true}, begin + from, begin + to);
   });
 }
 

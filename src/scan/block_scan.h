@@ -38,7 +38,8 @@ class BlockScan {
   void view(const View& view);
   void open_end(const View& view);
   void open_known(const View& view);
-  void known(const View& view);
+  void known(const View& view, const std::vector<Region>& regions);
+  void known(const View& view, size_t begin, size_t end);
   void credentials(const View& view, const std::vector<Region>& regions);
   void matched(const View& view, const Rule& rule, const Match& match);
   void joined(const View& view, const std::vector<Region>& regions);

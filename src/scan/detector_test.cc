@@ -2,6 +2,9 @@
 // what it ignores.
 #include <gtest/gtest.h>
 
+#include <random>
+#include <set>
+
 #include "scan/catalog_test.h"
 #include "scan/encoding/compress_test.h"
 #include "scan/rule_examples.h"
@@ -125,6 +128,36 @@ TEST(Detector, FindsKnownSecretsThatWereChanged) {
   EXPECT_EQ(found("d7Uf82-xYzm0_CjK3eGa5i"), "deploy") << "ROT13";
   EXPECT_EQ(found("Q7HS82-KLMZ0_PWX3RTN5V"), "deploy");
   EXPECT_EQ(found("q7Hs82-kLmz0_PwX3rTn5"), "");
+}
+
+// Only parts of random bytes are text, and the others are not searched for known secrets that are text.
+TEST(Detector, FindsKnownSecretsAmongRandomBytes) {
+  std::mt19937 random(5);
+  std::string around;
+  while (around.size() < 4096) around += static_cast<char>(random());
+  auto catalog = *Catalog::builtin();
+  catalog.add_known("short", "a-secret");
+  catalog.build();
+  std::string unlike = "\x01\xff\x02\xfe\x03\xfd\x04\xfc\x05\xfb";
+  auto with_unlike = *Catalog::builtin();
+  with_unlike.add_known("short", "a-secret");
+  with_unlike.add_known("unlike", unlike);
+  with_unlike.build();
+  for (size_t at = 0; at + unlike.size() < around.size(); at += 7) {
+    std::string block = around;
+    auto names = [&](Catalog& all) {
+      std::set<std::string> names;
+      for (const auto& each : Detector(&all).scan(block).findings)
+        if (!each.rule && each.encoding.empty() && each.begin == at) names.insert(each.name);
+      return names;
+    };
+    block.replace(at, 8, at % 2 ? "A-Secret" : "a-secret");
+    ASSERT_EQ(names(catalog), std::set<std::string>{"short"}) << at;
+    ASSERT_EQ(names(with_unlike), std::set<std::string>{"short"}) << at;
+    block = around;
+    block.replace(at, unlike.size(), unlike);
+    ASSERT_EQ(names(with_unlike), std::set<std::string>{"unlike"}) << at;
+  }
 }
 
 TEST(Detector, FindsSecretsThatAreSplitOverSeveralValues) {

@@ -1,51 +1,81 @@
 #include "scan/known/finder.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstring>
+#include <iterator>
+
+#include "scan/encoding/masks.h"
 
 namespace bottle::scan {
 namespace {
+
+// One bit for each notation: whether an escape can begin with the byte, and whether the byte can be the next one.
+struct Kind {
+  uint8_t begins = 0, follows = 0;
+};
+constexpr std::array<Kind, 256> kKinds = [] {
+  constexpr std::string_view kFollow[] = {"0123456789abcdefABCDEF", "ux\"\\/'bfnrt0", "#algq"};
+  std::array<Kind, 256> kinds{};
+  for (unsigned i = 0; i < std::size(kFollow); ++i) {
+    auto bit = static_cast<uint8_t>(1u << i);
+    kinds[introducer(Notation(i))].begins |= bit;
+    for (char c : kFollow[i]) kinds[static_cast<uint8_t>(c)].follows |= bit;
+  }
+  return kinds;
+}();
+
+const Kind& kind_of(char c) { return kKinds[static_cast<uint8_t>(c)]; }
 
 // Finds the next byte that may start an escape, judged by the bytes after it. In text and in archives, most bytes that
 // could start an escape do not.
 class Introducers {
  public:
   explicit Introducers(std::string_view bytes) : bytes_(bytes) {}
+
+  // Returns the first such position from `at` on, or the number of bytes.
   size_t from(size_t at) {
-    size_t nearest = bytes_.size();
-    for (size_t i = 0; i < next_.size(); ++i) {
-      if (next_[i] < at || !known_[i]) {
-        size_t found = bytes_.find(kBytes[i], at);
-        while (found < bytes_.size() && !may_begin(found)) found = bytes_.find(kBytes[i], found + 1);
-        next_[i] = std::min(found, bytes_.size());
-        known_[i] = true;
-      }
-      nearest = std::min(nearest, next_[i]);
+    if (size_t block = at / kBlock * kBlock; block != block_) look(block);
+    mask_ &= ~uint64_t{0} << (at - block_);
+    for (;; look(block_ + kBlock)) {
+      for (; mask_; mask_ &= mask_ - 1)
+        if (size_t found = block_ + static_cast<size_t>(std::countr_zero(mask_)); may_begin(found)) return found;
+      if (block_ + kBlock >= bytes_.size()) return bytes_.size();
     }
-    return nearest;
   }
 
  private:
+  static constexpr size_t kBlock = 64;
+
+  void look(size_t block) {
+    const auto* here = reinterpret_cast<const uint8_t*>(bytes_.data()) + block;
+    std::array<uint8_t, kBlock + 1> last;
+    if (block + kBlock >= bytes_.size()) {
+      last.fill('0');  // what follows is unknown, and may follow each introducer
+      std::memcpy(last.data(), here, bytes_.size() - block);
+      here = last.data();
+    }
+    block_ = block;
+    mask_ = mask_of(load_block(here), load_block(here + 1), [](const Lanes& c, const Lanes& next) {
+      // All that may follow are among these, and of random bytes only a third.
+      return within(next, '"', 'z' - '"' + 1) &
+             (equal(c, introducer(Notation::percent)) | equal(c, introducer(Notation::backslash)) |
+              equal(c, introducer(Notation::html)));
+    });
+  }
+
   // Returns false only if Unescaper returns the byte unchanged.
   bool may_begin(size_t at) const {
     if (at + 1 == bytes_.size()) return true;
-    auto next = static_cast<uint8_t>(bytes_[at + 1]);
-    switch (bytes_[at]) {
-      case introducer(Notation::percent):
-        return hex_digit(next) >= 0 &&
-               (at + 2 == bytes_.size() || hex_digit(static_cast<uint8_t>(bytes_[at + 2])) >= 0);
-      case introducer(Notation::backslash):
-        return std::string_view("ux\"\\/'bfnrt0").find(bytes_[at + 1]) != std::string_view::npos;
-      default:
-        return std::string_view("#algq").find(bytes_[at + 1]) != std::string_view::npos;
-    }
+    if (!(kind_of(bytes_[at]).begins & kind_of(bytes_[at + 1]).follows)) return false;
+    bool percent = bytes_[at] == introducer(Notation::percent);
+    return !percent || at + 2 == bytes_.size() || hex_digit(static_cast<uint8_t>(bytes_[at + 2])) >= 0;
   }
 
-  static constexpr std::array<char, 3> kBytes{introducer(Notation::percent), introducer(Notation::backslash),
-                                              introducer(Notation::html)};
   std::string_view bytes_;
-  std::array<size_t, 3> next_{};
-  std::array<bool, 3> known_{};
+  size_t block_ = SIZE_MAX;  // where the 64 bytes begin that `mask_` describes
+  uint64_t mask_ = 0;        // one bit for each of these bytes that could start an escape
 };
 
 }  // namespace

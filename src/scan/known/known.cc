@@ -40,6 +40,7 @@ void KnownSecrets::add(std::string name, std::string_view value) {
   if (value.size() < kShortest) return;
   auto secret = static_cast<uint32_t>(names_.size());
   names_.push_back(std::move(name));
+  all_text_ &= std::ranges::all_of(value, [](unsigned char c) { return c >= ' ' && c < 0x7f; });
   std::string folded;
   fold(value, folded);
   auto add = [&](std::string_view piece) {

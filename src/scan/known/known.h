@@ -21,6 +21,8 @@ class KnownSecrets {
   void build() { dictionary_.build(); }
 
   bool empty() const { return names_.empty(); }
+  // Returns whether all secrets are text, so that text_regions() misses none.
+  bool all_text() const { return all_text_; }
   const std::string& name(uint32_t secret) const { return names_[secret]; }
 
   // Calls each(secret, begin, end). `folded` is a text without capitals.
@@ -49,6 +51,7 @@ class KnownSecrets {
  private:
   std::vector<std::string> names_;
   Dictionary dictionary_;
+  bool all_text_ = true;
 };
 
 // Writes `text` to `to` with its ASCII capitals in lower case.
