@@ -176,7 +176,10 @@ Result<> Server::configure(const wire::GuardConfig& wanted) {
     context_.config = before;
     return listened;
   }
-  if (!before) context_.budget.resume(wanted.used);
+  if (!before) {
+    context_.budget.resume(wanted.used);
+    release_program_file();  // most of what ran until now was for the start
+  }
   context_.budget.use(config->limits.list());
   context_.resolver.use(config->resolver);
   for (Waker* each : context_.wakers) each->wake();

@@ -23,6 +23,10 @@ void wipe(void* bytes, size_t size);
 // Returns the heap's free memory to the system, if the C library can do that.
 void release_free_memory();
 
+// Gives back the memory that holds parts of the program's own file, because much of it is needed only at the start.
+// What is used again comes back from the file. Does nothing with POSIX alone.
+void release_program_file();
+
 // Removes all variables from this process's environment.
 void clear_environment();
 

@@ -1,9 +1,12 @@
 #include "base/os/hardening.h"
 
+#include <elf.h>
+#include <link.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -32,6 +35,23 @@ void forbid_core_dumps() {
 
 void wipe(void* bytes, size_t size) { ::explicit_bzero(bytes, size); }
 void release_free_memory() { ::malloc_trim(0); }
+
+void release_program_file() {
+  auto release = [](dl_phdr_info* program, size_t, void*) {
+    const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+    for (int i = 0; i < program->dlpi_phnum; ++i) {
+      const auto& part = program->dlpi_phdr[i];
+      if (part.p_type != PT_LOAD || (part.p_flags & PF_W)) continue;  // what was written is not in the file
+      uintptr_t begin = program->dlpi_addr + part.p_vaddr, end = begin + part.p_filesz;
+      begin = (begin + page - 1) / page * page;
+      end = end / page * page;
+      if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+    }
+    return 1;  // the program is the first object
+  };
+  ::dl_iterate_phdr(release, nullptr);
+}
+
 void clear_environment() { ::clearenv(); }
 
 }  // namespace bottle

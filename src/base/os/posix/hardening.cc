@@ -21,6 +21,8 @@ void wipe(void* bytes, size_t size) {
 
 void release_free_memory() {}
 
+void release_program_file() {}
+
 void clear_environment() {
   static char* none[] = {nullptr};
   environ = none;
