@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "scan/encoding/masks.h"
+#include "scan/encoding/wide.h"
 
 namespace bottle::scan {
 namespace {
@@ -31,7 +32,15 @@ Kinds kinds_of(const char* bytes) {
       mask_of(block, [](const Lanes& c) { return within(c, '0', 10) | within(c | 32, 'a', 6); })};
 }
 
-bool looks_random(const Kinds& kinds) {
+#ifdef SCAN_HAS_WIDE
+SCAN_WIDE Kinds wide_kinds_of(const char* bytes) {
+  Wide c(bytes);
+  return {c.within(0x20, 0x5f) | c.within('\t', 2) | c.equal('\r') | c.equal(0), c.within(128, 128),
+          c.within('0', 10) | c.with(32).within('a', 6)};
+}
+#endif
+
+[[gnu::always_inline]] inline bool looks_random(const Kinds& kinds) {
   int printable = std::popcount(kinds.printable), high = std::popcount(kinds.high);
   return printable < kMostPrintable && high >= kFewestHigh && std::popcount(kinds.digits) <= kMostDigits &&
          static_cast<int>(kBlock) - printable - high >= kFewestControls;
@@ -46,9 +55,9 @@ bool has_row(uint64_t low, uint64_t high) {
   return low != 0;
 }
 
-}  // namespace
-
-std::vector<Region> text_regions(std::string_view block) {
+// Is compiled for each way to find the kinds.
+template <typename F>
+[[gnu::always_inline]] inline std::vector<Region> regions_of(std::string_view block, F kinds_of) {
   std::vector<Region> regions;
   auto add = [&](size_t begin, size_t end) {
     begin -= std::min(begin, kBlock);
@@ -73,6 +82,19 @@ std::vector<Region> text_regions(std::string_view block) {
   }
   if (at < block.size()) add(at, block.size());
   return regions;
+}
+
+#ifdef SCAN_HAS_WIDE
+SCAN_WIDE std::vector<Region> wide_regions_of(std::string_view block) { return regions_of(block, wide_kinds_of); }
+#endif
+
+}  // namespace
+
+std::vector<Region> text_regions(std::string_view block) {
+#ifdef SCAN_HAS_WIDE
+  if (use_wide) return wide_regions_of(block);
+#endif
+  return regions_of(block, kinds_of);
 }
 
 }  // namespace bottle::scan

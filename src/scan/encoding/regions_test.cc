@@ -6,6 +6,10 @@
 #include <algorithm>
 #include <random>
 #include <string>
+#include <tuple>
+
+#include "scan/encoding/survey.h"
+#include "scan/encoding/wide.h"
 
 namespace bottle::scan {
 namespace {
@@ -70,6 +74,45 @@ TEST(Regions, AreSeparateAndInOrder) {
     EXPECT_LE(each.end, bytes.size());
     last = each.end;
   }
+}
+
+// A processor that compares 64 bytes at once must find what every other one finds. Elsewhere, this compares nothing.
+TEST(Regions, AreTheSameOnEveryProcessor) {
+  std::string bytes = random_bytes(1 << 16);
+  std::mt19937 random(8);
+  auto pick = [&](size_t n) { return random() % n; };
+  constexpr std::string_view kPieces[] = {"a text, ",
+                                          "%41",
+                                          "\\u0041",
+                                          "&amp;",
+                                          "\x1f\x8b\x08",
+                                          "\x78\x9c",
+                                          "41 ",
+                                          "\x28\xb5\x2f\xfd",
+                                          "abcdefghijklmnopqrstuvwxyz0123456789+/-_"};
+  for (int i = 0; i < 500; ++i) {
+    std::string piece = repeated(kPieces[pick(std::size(kPieces))], 1 + pick(20));
+    bytes.replace(pick(bytes.size() - piece.size()), piece.size(), piece);
+  }
+  auto look = [](std::string_view block) {
+    auto regions = text_regions(block);
+    std::vector<Spot> spots;
+    survey(block, regions, spots);
+    std::vector<std::tuple<int, size_t, size_t>> all;
+    for (const Region& each : regions) all.emplace_back(-1, each.begin, each.end);
+    for (const Spot& each : spots) all.emplace_back(static_cast<int>(each.shape), each.begin, each.end);
+    return all;
+  };
+  bool usual = use_wide;
+  for (int i = 0; i < 300; ++i) {
+    size_t begin = pick(bytes.size()), size = pick(3000);
+    std::string_view block = std::string_view(bytes).substr(begin, size);
+    use_wide = usual;
+    auto found = look(block);
+    use_wide = false;
+    ASSERT_EQ(found, look(block)) << begin << " " << size;
+  }
+  use_wide = usual;
 }
 
 TEST(Regions, AShortBlockIsOneRegion) {

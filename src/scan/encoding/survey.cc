@@ -5,6 +5,7 @@
 
 #include "scan/encoding/escapes.h"
 #include "scan/encoding/masks.h"
+#include "scan/encoding/wide.h"
 
 namespace bottle::scan {
 namespace {
@@ -34,6 +35,20 @@ inline void masks_of(const uint8_t* bytes, Masks* to) {
   to->high = mask_of(block, [](const Lanes& c) { return within(c, 128, 128); });
 }
 
+#ifdef SCAN_HAS_WIDE
+SCAN_WIDE void wide_masks_of(const uint8_t* bytes, Masks* to) {
+  Wide c(bytes), small = c.with(32);
+  to->digit = c.within('0', 10);
+  to->run = small.within('a', 26) | to->digit | c.equal('+') | c.equal('/') | c.equal('-') | c.equal('_');
+  to->hex = to->digit | small.within('a', 6);
+  to->words = c.within('a', 26) | c.equal(' ');
+  to->special = c.equal(0) | c.equal('%') | c.equal('&') | c.equal('\\');
+  to->high = c.within(128, 128);
+}
+#else
+void wide_masks_of(const uint8_t*, Masks*) {}
+#endif
+
 uint64_t run_mask(const uint8_t* bytes) {
   return mask_of(load_block(bytes), [](const Lanes& c) { return is_run(c); });
 }
@@ -52,6 +67,22 @@ uint64_t rows(uint64_t low, uint64_t high, unsigned count) {
   }
   return low;
 }
+
+#ifdef SCAN_HAS_WIDE
+// Returns the offset of the first block of 64 bytes whose packed_mask() is not 0, or of the first one from `size` on.
+SCAN_WIDE size_t wide_packed_block(const uint8_t* bytes, size_t size) {
+  size_t at = 0;
+  for (; at < size; at += kBlock) {
+    Wide c(bytes + at), n(bytes + at + 1);
+    uint64_t gzip = c.equal(0x1f) & n.equal(0x8b), zstd = c.equal(0x28) & n.equal(0xb5);
+    uint64_t zlib = c.equal(0x78) & (n.equal(0x01) | n.equal(0x5e) | n.equal(0x9c) | n.equal(0xda));
+    if (gzip | zstd | zlib) break;
+  }
+  return at;
+}
+#else
+size_t wide_packed_block(const uint8_t*, size_t) { return 0; }
+#endif
 
 class Survey {
  public:
@@ -80,7 +111,17 @@ class Survey {
     }
   }
   void between(size_t begin, size_t end) {
-    for (size_t at = begin; at < end; at += kBlock) magic(at);
+    for (size_t at = begin; at < end; at += kBlock) {
+      if (use_wide) at = next_packed(at, end);
+      if (at < end) magic(at);
+    }
+  }
+
+  // Returns the first of the blocks from `at` on that may not contain only bytes for which magic() does nothing.
+  size_t next_packed(size_t at, size_t end) const {
+    const auto* begin = reinterpret_cast<const uint8_t*>(text_.data());
+    size_t last = std::min(end, text_.size() - std::min(text_.size(), kBlock));  // no block before it needs padding
+    return at < last ? at + wide_packed_block(begin + at, last - at) : at;
   }
 
   // Returns kBlock bytes from `at` on and the byte after them: in the text itself, or in a copy of its end that is
@@ -93,7 +134,8 @@ class Survey {
   }
   Masks load(size_t at) {
     Masks masks;
-    masks_of(bytes(at), &masks);
+    if (use_wide) wide_masks_of(bytes(at), &masks);
+    else masks_of(bytes(at), &masks);
     return masks;
   }
 

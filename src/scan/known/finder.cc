@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "scan/encoding/masks.h"
+#include "scan/encoding/wide.h"
 
 namespace bottle::scan {
 namespace {
@@ -28,6 +29,26 @@ constexpr std::array<Kind, 256> kKinds = [] {
 
 const Kind& kind_of(char c) { return kKinds[static_cast<uint8_t>(c)]; }
 
+// All bytes that can follow an introducer in an escape are among these, and of random bytes only a third.
+constexpr uint8_t kFirstFollows = '"', kFollows = 'z' - '"' + 1;
+
+#ifdef SCAN_HAS_WIDE
+// Returns the offset of the first block of 64 bytes with an introducer before such a byte, or of the first one from
+// `size` on.
+SCAN_WIDE size_t wide_introducer_block(const uint8_t* bytes, size_t size) {
+  size_t at = 0;
+  for (; at < size; at += 64) {
+    Wide c(bytes + at), next(bytes + at + 1);
+    uint64_t begins = c.equal(introducer(Notation::percent)) | c.equal(introducer(Notation::backslash)) |
+                      c.equal(introducer(Notation::html));
+    if (begins & next.within(kFirstFollows, kFollows)) break;
+  }
+  return at;
+}
+#else
+size_t wide_introducer_block(const uint8_t*, size_t) { return 0; }
+#endif
+
 // Finds the next byte that may start an escape, judged by the bytes after it. In text and in archives, most bytes that
 // could start an escape do not.
 class Introducers {
@@ -38,7 +59,7 @@ class Introducers {
   size_t from(size_t at) {
     if (size_t block = at / kBlock * kBlock; block != block_) look(block);
     mask_ &= ~uint64_t{0} << (at - block_);
-    for (;; look(block_ + kBlock)) {
+    for (;; look(next_block())) {
       for (; mask_; mask_ &= mask_ - 1)
         if (size_t found = block_ + static_cast<size_t>(std::countr_zero(mask_)); may_begin(found)) return found;
       if (block_ + kBlock >= bytes_.size()) return bytes_.size();
@@ -47,6 +68,14 @@ class Introducers {
 
  private:
   static constexpr size_t kBlock = 64;
+
+  // Returns the next block that may have a bit.
+  size_t next_block() const {
+    size_t next = block_ + kBlock;
+    if (!use_wide || next + kBlock >= bytes_.size()) return next;
+    size_t last = bytes_.size() - kBlock;  // each block before it has a byte after it
+    return next + wide_introducer_block(reinterpret_cast<const uint8_t*>(bytes_.data()) + next, last - next);
+  }
 
   void look(size_t block) {
     const auto* here = reinterpret_cast<const uint8_t*>(bytes_.data()) + block;
@@ -58,8 +87,7 @@ class Introducers {
     }
     block_ = block;
     mask_ = mask_of(load_block(here), load_block(here + 1), [](const Lanes& c, const Lanes& next) {
-      // All that may follow are among these, and of random bytes only a third.
-      return within(next, '"', 'z' - '"' + 1) &
+      return within(next, kFirstFollows, kFollows) &
              (equal(c, introducer(Notation::percent)) | equal(c, introducer(Notation::backslash)) |
               equal(c, introducer(Notation::html)));
     });
