@@ -76,7 +76,7 @@ TEST(Regions, AreSeparateAndInOrder) {
   }
 }
 
-// A processor that compares 64 bytes at once must find what every other one finds. Elsewhere, this compares nothing.
+// Compares the results of both ways to look at bytes, if this processor has both.
 TEST(Regions, AreTheSameOnEveryProcessor) {
   std::string bytes = random_bytes(1 << 16);
   std::mt19937 random(8);

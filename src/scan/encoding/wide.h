@@ -1,5 +1,5 @@
-// This file compares 64 bytes at once, for the loops that see every byte of every message. Only processors with AVX-512
-// can do that; all others use masks.h, which gives the same results.
+// Compares 64 bytes at once, for the loops that see every byte of every message. Only processors with AVX-512 can do
+// that. All others use masks.h, which gives the same results.
 #pragma once
 
 #include <cstdint>
