@@ -72,7 +72,7 @@ TEST_F(IndexFile, HasLongerIdsWithSha256) {
   EXPECT_EQ(ours(32), git("ls-files --stage"));
 }
 
-TEST_F(IndexFile, IsReadWithTheSharedOneIfItIsSplit) {
+TEST_F(IndexFile, IsReadWithTheSharedIndexIfItIsSplit) {
   for (int i = 0; i < 300; ++i) put(repo + "/many/" + std::to_string(i), std::to_string(i));
   git("add -A");
   git("-c splitIndex.maxPercentChange=100 update-index --split-index");
@@ -89,7 +89,7 @@ TEST_F(IndexFile, IsReadWithTheSharedOneIfItIsSplit) {
   EXPECT_EQ(ours() + "\n", git("ls-files --stage | grep -v announced") + "\n");
 }
 
-TEST_F(IndexFile, FailsIfTheSharedOneDoesNotFit) {
+TEST_F(IndexFile, FailsIfTheSharedIndexDoesNotFit) {
   git("update-index --split-index");
   put(repo + "/a.txt", "changed\n");
   git("add -A");

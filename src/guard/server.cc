@@ -270,14 +270,14 @@ void Server::take_signals(const Signals& signals) {
   }
 }
 
-// Takes over a changed configuration. One that is not valid changes nothing.
+// Applies a changed configuration. An invalid one changes nothing.
 void Server::reload() {
   auto config = options_.reload();
   auto done = config ? configure(*config) : Result<>(std::unexpected(config.error()));
   std::string line = "guard: the configuration was read again";
   if (!done) line = "guard: the configuration was not changed, and the rules stay as they were: " + done.error().what;
   line += "\n";
-  // A terminal that was closed sends the same signal.
+  // A terminal that closes sends the same signal.
   if (::write(STDERR_FILENO, line.data(), line.size()) < 0 && errno == EIO) context_.loop.stop();
 }
 

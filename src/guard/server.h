@@ -19,7 +19,7 @@ struct Options {
   int audit_fd = -1, ca_out_fd = -1;
   int connections_fd =
       -1;  // a socket that receives connections, one descriptor per message, if the guard does not listen
-  // Returns the configuration as it is now. Called on SIGHUP; the guard serves nobody meanwhile.
+  // Returns the current configuration. Called on SIGHUP; the guard serves no requests during the call.
   std::function<Result<wire::GuardConfig>()> reload = {};
 };
 

@@ -11,8 +11,8 @@ namespace {
 constexpr size_t kMostIdle = 8;
 constexpr int64_t kForSettings = 2000;    // milliseconds; a server sends them first
 constexpr int64_t kForADial = 60 * 1000;  // longer than a dial and its handshake may take
-// When streams hold this much, a connection to a server that carries no request is closed after a second, because it
-// takes as much memory as a client. Connections without a request look every few seconds whether that is so.
+// If streams hold this much, a connection to a server without a request is closed after a second, because it takes as
+// much memory as a client. Connections without a request check this every few seconds.
 constexpr size_t kCrowded = kEnoughHeld / 2;
 constexpr int64_t kIdleInACrowd = 1000, kLook = 5000;  // milliseconds
 
@@ -25,7 +25,7 @@ struct Upstreams::Shared {
   Shared(Loop& loop, std::weak_ptr<Upstreams> owner) : waker(loop), owner(std::move(owner)), made_at(loop.now()) {
     session.on_work = [this] { waker.wake(); };
   }
-  // Returns whether it may soon be known how many streams the server accepts.
+  // Returns whether the server may soon say how many streams it accepts.
   bool is_settling(int64_t now) const { return !over && !session.settled() && now - made_at < kForSettings; }
   Waker waker;
   std::weak_ptr<Upstreams> owner;
@@ -129,7 +129,8 @@ Task<Verdict> Upstreams::connect(Connection& c, Kept kept) {
   for (int64_t deadline = c.now() + kForADial;;) {
     adopt_rules(c);
     if (take_shared(c) || (kept == Kept::usable && take_idle(c))) co_return Verdict{.allowed = true};
-    // The first connection shows what the server speaks, and each one how many requests it takes at the same time.
+    // The first connection shows which protocol the server speaks, and each connection shows how many requests it
+    // accepts at the same time.
     bool settling = std::ranges::any_of(shared_, [&](const auto& each) { return each->is_settling(c.now()); });
     if ((!dialing_ || http1_only_) && !settling) break;
     waiting_.insert(&c.waker);
@@ -151,7 +152,7 @@ Task<Verdict> Upstreams::connect(Connection& c, Kept kept) {
   co_return verdict;
 }
 
-// A tunnel may not need another connection for long, and an ended one still holds memory.
+// A tunnel may not need another connection for a long time, and an ended one still holds memory.
 void Upstreams::drop_ended() {
   std::erase_if(shared_, [](const auto& each) { return each->over; });
   wake_waiting();

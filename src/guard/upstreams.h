@@ -13,7 +13,7 @@
 
 namespace bottle::guard {
 
-// Whether a request may use a connection of HTTP/1.1 that has carried others.
+// Says whether a request may use a connection of HTTP/1.1 that has carried others.
 enum class Kept : uint8_t { usable, unusable };
 
 class Upstreams : public std::enable_shared_from_this<Upstreams> {
@@ -53,7 +53,7 @@ class Upstreams : public std::enable_shared_from_this<Upstreams> {
   std::vector<std::shared_ptr<Shared>> shared_;
   std::vector<Idle> idle_;
   std::shared_ptr<const Config> config_;  // the configuration under which the connections were made
-  std::set<Waker*> waiting_;              // those that wait until a new connection shows what the server takes
+  std::set<Waker*> waiting_;              // those that wait until a new connection shows what the server accepts
   bool dialing_ = false, http1_only_ = false, closed_ = false;
   uint64_t received_ = 0;  // bytes from the server
 };

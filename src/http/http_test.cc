@@ -229,7 +229,7 @@ TEST(Body, chunked_bodies_are_read_however_they_are_cut) {
   }
 }
 
-TEST(Body, lines_of_an_answers_chunks_may_end_in_lf_alone) {
+TEST(Body, chunk_lines_of_answers_may_end_in_lf_alone) {
   Head head;
   ASSERT_EQ(parse_response("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", head), Parse::ok);
   const std::string text = "2\nok\n3\r\nabc\n0\nX: y\n\nGET";

@@ -116,7 +116,7 @@ bool insert(std::vector<std::string>& lines, const Node& bottle, const AllowRule
   return true;
 }
 
-// Returns how long a scalar is in the text, or 0 if it is not on one line as it is read.
+// Returns the length of a scalar in the text, or 0 if its text is not on one line or differs from its value.
 size_t length_of(const std::vector<std::string>& lines, const Node& scalar) {
   Place start = place_of(scalar);
   char quote = at(lines, start);
@@ -136,7 +136,7 @@ struct LimitEdit {
   std::string map() const { return quoted("limit") + ": {" + entry() + "}"; }
 };
 
-// Adds an entry to a map that has others. Returns false if it does not know how.
+// Adds an entry to a map that has other entries. Returns false if the map has a form that it cannot edit.
 bool add_entry(std::vector<std::string>& lines, const Node& map, const std::string& entry) {
   Place start = place_of(map);
   if (at(lines, start) == '{') {
@@ -144,7 +144,7 @@ bool add_entry(std::vector<std::string>& lines, const Node& map, const std::stri
     return true;
   }
   if (map.entries.empty()) return false;
-  // For a block, insert before its first key, or after it if that is in the line of a list's dash.
+  // In a block, insert before its first key, or after it if that key is in the line of a list's dash.
   Place first = place_of(map.entries.front().key);
   size_t line = first.line;
   if (indent(lines[line]) != first.column && ++line < lines.size() && !says_nothing(lines[line]) &&
@@ -154,8 +154,8 @@ bool add_entry(std::vector<std::string>& lines, const Node& map, const std::stri
   return true;
 }
 
-// Writes one limit into the section that has it, or into a rule that is only a host. Returns false if it does not know
-// how.
+// Writes one limit into the section that has it, or into a rule that is only a host. Returns false if the text has a
+// form that it cannot edit.
 bool set_limit(std::vector<std::string>& lines, const Node& holder, const LimitEdit& edit) {
   if (holder.kind == Node::Kind::scalar) {
     size_t length = length_of(lines, holder);

@@ -25,10 +25,10 @@ struct LimitText {
   std::string name, amount;
 };
 
-// Returns the text of the file with these limits in bottles.<bottle>.egress.limit, or with a host in `limit` of its
-// rule in egress.allow. The result is parsed again, and must differ in nothing else. Fails with Code::not_found if the
-// file does not define the bottle, and with Code::unavailable if the rule is not there, or if it has a form that we do
-// not edit.
+// Returns the text of the file with these limits in bottles.<bottle>.egress.limit, or if `host` is set, in `limit` of
+// its rule in egress.allow. Parses the result again, which must differ in nothing else. Fails with Code::not_found if
+// the file does not define the bottle, and with Code::unavailable if the rule does not exist or has a form that this
+// cannot edit.
 Result<std::string> with_limits(const File& file, const std::string& bottle, const std::string& host,
                                 const std::vector<LimitText>& limits);
 

@@ -1,5 +1,5 @@
-// Tests that changes besides those of files and refs are told: settings, permissions, unfinished merges, and what the
-// engine or git leaves out.
+// Tests that the report names changes besides those of files and refs: settings, permissions, unfinished merges, and
+// what the engine or git leaves out.
 #include "workspace/workspace_test.h"
 
 namespace bottle::workspace {
@@ -7,7 +7,7 @@ namespace {
 
 using manifest::WorkspaceMode;
 
-class Told : public Workspace {
+class Report : public Workspace {
  protected:
   void SetUp() override {
     Workspace::SetUp();
@@ -25,7 +25,7 @@ class Told : public Workspace {
   const std::string commit_ = "git -c user.name=a -c user.email=a@b commit -q ";
 };
 
-TEST_F(Told, SettingsOutsideTheConfiguration) {
+TEST_F(Report, NamesChangedSettingsOutsideTheConfiguration) {
   put(repo + "/.git/info/attributes", "*.x text\n");
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
     EXPECT_EQ(after(mode, "git status").text, "Nothing changed in the workspace.\n");
@@ -41,7 +41,7 @@ TEST_F(Told, SettingsOutsideTheConfiguration) {
   EXPECT_TRUE(says(back, ".git/info/attributes")) << back.text;
 }
 
-TEST_F(Told, ThatGitsDirectoryIsGone) {
+TEST_F(Report, NamesAMissingGitDirectory) {
   for (const std::string& way : {"rm -rf .git", "rm .git/HEAD", "echo broken > .git/HEAD"}) {
     auto back = after(WorkspaceMode::copy, way);
     EXPECT_TRUE(says(back, "removed git's directory in its copy, or broke it. Yours is unchanged: .git\n"))
@@ -51,7 +51,7 @@ TEST_F(Told, ThatGitsDirectoryIsGone) {
   }
 }
 
-TEST_F(Told, PermissionsThatNoCommitHolds) {
+TEST_F(Report, NamesPermissionsThatACommitCannotHold) {
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
     auto back = after(mode, "chmod 600 a.txt && chmod 700 dir && mkdir -m 700 new && echo n > new/n");
     EXPECT_TRUE(says(back, "changed permissions that no commit and no patch can hold: a.txt, dir\n")) << back.text;
@@ -59,7 +59,7 @@ TEST_F(Told, PermissionsThatNoCommitHolds) {
   }
 }
 
-TEST_F(Told, AnUnfinishedMerge) {
+TEST_F(Report, NamesAnUnfinishedMerge) {
   git("checkout -q -b other");
   put(repo + "/a.txt", "other\n");
   git("commit -qam other");
@@ -74,7 +74,7 @@ TEST_F(Told, AnUnfinishedMerge) {
   EXPECT_TRUE(says(back, "unfinished in its copy: a bisection.")) << back.text;
 }
 
-TEST_F(Told, CommitsThatTheAgentTookBack) {
+TEST_F(Report, NamesCommitsThatTheAgentReset) {
   for (const std::string& way : {"git reset -q --hard HEAD~1", "git checkout -q main && git branch -q -D f"}) {
     auto back =
         after(WorkspaceMode::copy, "git checkout -q -b f && echo x >> a.txt && " + commit_ + "-am dropped && " + way);
@@ -89,8 +89,8 @@ TEST_F(Told, CommitsThatTheAgentTookBack) {
   EXPECT_EQ(refs().find("bottle-detached"), std::string::npos) << "an amended commit has a successor: " << back.text;
 }
 
-// What a sparse checkout leaves out is not removed.
-TEST_F(Told, FilesOutsideASparseCheckoutOfTheAgent) {
+// Files that a sparse checkout leaves out do not count as removed.
+TEST_F(Report, DoesNotCallFilesOutsideASparseCheckoutRemoved) {
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
     auto back = after(
         mode,
@@ -102,8 +102,8 @@ TEST_F(Told, FilesOutsideASparseCheckoutOfTheAgent) {
   }
 }
 
-// The engine's archive has no paths of more than 4095 bytes, and does not say so.
-TEST_F(Told, WhereTheTreeIsTooDeepForTheEngine) {
+// The engine's archive omits paths of more than 4095 bytes without an error.
+TEST_F(Report, NamesDirectoriesTooDeepForTheEngine) {
   auto sent = pack(WorkspaceMode::clone);
   std::string deep;
   while (deep.size() < 3600) deep += "/" + std::string(200, 'd');
@@ -125,7 +125,7 @@ TEST_F(Told, WhereTheTreeIsTooDeepForTheEngine) {
   EXPECT_FALSE(says(*back, "empty directories")) << back->text;
 }
 
-TEST_F(Told, ASplitIndexIsRead) {
+TEST_F(Report, IncludesStagedFilesOfASplitIndex) {
   git("config core.splitIndex true");
   git("config splitIndex.maxPercentChange 100");
   git("update-index --split-index");
@@ -141,7 +141,7 @@ TEST_F(Told, ASplitIndexIsRead) {
 }
 
 // git before version 2.48 refuses a repository with this extension.
-TEST_F(Told, ACopyHasNoExtensionThatOldGitDoesNotKnow) {
+TEST_F(Report, ACopyHasNoExtensionThatOldGitDoesNotKnow) {
   git("config core.repositoryFormatVersion 1");
   git("config extensions.relativeWorktrees true");
   auto back = after(WorkspaceMode::copy, "git status && echo more >> a.txt && " + commit_ + "-am one");
@@ -151,7 +151,7 @@ TEST_F(Told, ACopyHasNoExtensionThatOldGitDoesNotKnow) {
 
 // The index of a small repository is written in the same second as its files. git then compares their content, which
 // the filter has changed.
-TEST_F(Told, AFileUnderAFilterIsNoUncommittedChange) {
+TEST_F(Report, DoesNotCallAFilteredFileAnUncommittedChange) {
   git("config filter.up.clean 'tr a-z A-Z'");
   put(repo + "/.gitattributes", "*.up filter=up\n");
   put(repo + "/t.up", "text\n");
@@ -167,7 +167,7 @@ TEST_F(Told, AFileUnderAFilterIsNoUncommittedChange) {
   EXPECT_NE(warnings(), "") << "there is no filter for this one";
 }
 
-TEST_F(Told, HowToTakeAStash) {
+TEST_F(Report, SaysHowToTakeAStash) {
   auto back = after(WorkspaceMode::copy, "echo x >> a.txt && git -c user.name=a -c user.email=a@b stash -q");
   EXPECT_TRUE(says(back, "Take it: git stash apply refs/bottle/s1/stash/0\n")) << back.text;
 }

@@ -58,7 +58,7 @@ def test_tokens_are_counted_from_the_answers_of_a_model(operator):
     assert used == ["10 tokens in, 12 out, m-1"] * 2, used
 
 
-def test_tokens_are_counted_where_a_request_passes_on_its_way_from_a_remote_machine(remote, far):  # noqa: F811
+def test_the_near_broker_counts_the_tokens_of_a_remote_session(remote, far):  # noqa: F811
     """With the secret kept here, the broker reads the usage too, and would stop a machine that was taken over."""
     egress = {"allow": [{"host": "api.anthropic.com", "limit": {"tokens": 30}}], "hosts": {"api.anthropic.com": [world_module.API_IP + ":443"]}}
     session = remote.start(ASK * 3, "--remote", far.target, "--secrets", "tunnel", egress=egress, secrets=SIGN_IN, env=remote.extra_env)

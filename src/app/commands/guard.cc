@@ -34,7 +34,7 @@ Result<int> output_file(const std::string& path) {
   return fd;
 }
 
-// Reads the operator's file, and everything that it names. Asks for values on the terminal if `may_ask`.
+// Reads the operator's file and everything that it names. Asks for values on the terminal if `may_ask` is set.
 Result<wire::GuardConfig> read_config(const GuardOptions& o, bool may_ask) {
   plan::Plan plan = TRY(plan::for_guard(TRY(manifest::parse_guard({o.config, TRY(read_file(o.config, 4 << 20))}))));
   auto hidden = [&](const std::string& question) -> Result<std::string> {
@@ -60,7 +60,7 @@ Result<wire::GuardConfig> read_config(const GuardOptions& o, bool may_ask) {
   return config;
 }
 
-// Returns the exit status. An error happened before the guard was listening.
+// Returns the exit status of the guard. Fails if an error occurred before the guard listened.
 Result<int> become_guard(const GuardOptions& o) {
   auto config = TRY(read_config(o, true));
 

@@ -64,7 +64,7 @@ Decisions::Decisions(const std::string& session)
       guard_{directories().results + "/" + session + "/" + kRecords[0]},
       near_{directories().results + "/" + session + "/" + kRecords[1]} {}
 
-// Reads on until there is a line, or nothing more to read. The file may not exist yet.
+// Reads until there is a line or no more data. The file may not exist yet.
 Result<> Decisions::File::refill() {
   if (!fd) fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   char buffer[65536];

@@ -17,16 +17,16 @@ constexpr uint32_t kExtended = 0x4000, kIntentToAdd = 0x2000, kSkipWorktree = 0x
 
 std::unexpected<Error> broken(const char* what) { return fail(Code::protocol, std::string("git's index ") + what); }
 
-// What an index has that is split into two files. The bits are those of entries of the shared index.
+// The additional part of an index that is split into two files. The numbers are positions in the shared index.
 struct Link {
   std::string shared;                       // id of the shared index; empty if it has none
   std::vector<uint32_t> removed, replaced;  // in ascending order
 };
 
-// All of an index, as it is in the file.
+// The content of an index file.
 struct Parts {
   std::vector<IndexEntry> entries;  // those that replace an entry of the shared index have no path
-  std::vector<bool> is_announced;   // for each entry: the file was announced with --intent-to-add
+  std::vector<bool> is_announced;   // for each entry, whether the file was announced with --intent-to-add
   bool has_directories = false;
   std::optional<Link> link;
 };
@@ -47,11 +47,11 @@ Result<std::vector<uint32_t>> bits_in(std::string_view& bytes) {
   };
   std::vector<uint32_t> set;
   if (bytes.size() < 8) return broken("ends within a bitmap");
-  take(4);  // the number of bits, which the words tell too
+  take(4);  // the number of bits, which also follows from the words
   uint64_t words = number_in(take(4)), at = 0;
   if (bytes.size() < words * 8 + 4) return broken("ends within a bitmap");
   while (words > 0) {
-    // A word says how many words follow that are all zeros or all ones, and then how many that are as they are.
+    // A word says how many words of only zeros or only ones it stands for, and how many uncompressed words follow.
     uint64_t head = number_in(take(8)), same = head >> 1 & 0xffffffff, plain = head >> 33;
     if (plain >= words--) return broken("has a bitmap that is not valid");
     if (head & 1 && (same + 1) * 64 + at > kMostEntries + 64) return broken("has a bitmap that is not valid");
@@ -182,11 +182,11 @@ class Reader {
   size_t size_, id_size_, path_bytes_ = 0;
   uint32_t version_ = 0;
   bool is_whole_ = true;
-  bool has_empty_path_ = false;  // only a split index may have one: an entry that replaces one of the shared index
+  bool has_empty_path_ = false;  // only a split index may have one, in an entry that replaces one of the shared index
   std::string path_;
 };
 
-// Puts the entries of a split index over those of the shared one, as merge_base_index() in git's split-index.c does.
+// Merges the entries of a split index into those of the shared one, like merge_base_index() in git's split-index.c.
 Result<Parts> put_over(Parts base, Parts split) {
   const Link& link = *split.link;
   size_t next = 0;

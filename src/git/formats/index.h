@@ -24,7 +24,7 @@ struct Index {
   bool has_directories = false;  // it stands for some directories as a whole, which are not in `entries`
 };
 
-// Returns the bytes of the file sharedindex.ID, which an index that is split into two files builds on.
+// Returns the bytes of the file sharedindex.ID, to which an index that is split into two files refers.
 using SharedIndex = std::function<Result<std::string>(const std::string& id)>;
 
 // Reads versions 2 to 4. `id_size` is the number of bytes of an object id: 20 or 32. Leaves out files that `git add

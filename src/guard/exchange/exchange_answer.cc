@@ -32,7 +32,7 @@ void Exchange::write_head(size_t line_end, bool final) {
     out.append("Connection: upgrade\r\nUpgrade: ").append(request_.upgrade.protocol).append("\r\n");
   if (final) {
     if (down_framing_ == Framing::chunked) out.append("Transfer-Encoding: chunked\r\n");
-    else if (head.content_length && !head.chunked && !decoder_ && head.status != 204)  // no client expects it in a 204
+    else if (head.content_length && !head.chunked && !decoder_ && head.status != 204)  // a 204 has no body
       out.append("Content-Length: ").append(std::to_string(*head.content_length)).append("\r\n");
     if (!client_keep_) out.append("Connection: close\r\n");
     else if (request_.client.minor == 0) out.append("Connection: keep-alive\r\n");
@@ -40,9 +40,9 @@ void Exchange::write_head(size_t line_end, bool final) {
   out.append("\r\n");
 }
 
-// How often a request is sent again at most, if the connection was kept for it, or if the server says that it did
-// nothing with it. A server may close each of the connections that the guard has kept. One that refuses requests on new
-// connections takes none.
+// The most times that a request is sent again, if the connection was a kept one or the server says that it did not
+// process the request. A server may close each connection that the guard has kept. A server that refuses requests on
+// new connections accepts none.
 constexpr int kMostRepeated = 10, kMostRefused = 2;
 
 // Handles an upstream that has ended before it sent a whole head.

@@ -16,9 +16,9 @@ namespace {
 // The window of the whole connection needs no tight bound, because each stream has its own. A stream that is not read
 // must not stop the others.
 constexpr int32_t kConnectionWindow = 64 << 20;
-// Returns the bytes that a session counts in addition to those of its streams. It takes about 18 KB, mostly for a
-// buffer of nghttp2. Of a session with a client, half of that counts, so that 10,000 idle clients fit into the limit.
-// The other half is like the memory of an idle TLS connection, which is bounded by the number of connections.
+// Returns the bytes that count for a session in addition to those of its streams. A session takes about 18 KB, mostly
+// for a buffer of nghttp2. For a session with a client, only half of that counts, so that 10,000 idle clients stay
+// below the limit. The number of connections bounds the other half, like the memory of an idle TLS connection.
 size_t cost(Role role) { return role == Role::server ? 8 * 1024 : 16 * 1024; }
 
 std::string_view text(const uint8_t* bytes, size_t size) { return {reinterpret_cast<const char*>(bytes), size}; }

@@ -37,7 +37,7 @@ class Stream {
   // Returns why the head of the peer's message cannot be passed on, or an empty string if it can. If it cannot, there
   // is no text to read, but a request must still be answered.
   std::string_view fault() const { return fault_; }
-  // Returns whether the server did nothing with the request, because it says so or did not get it.
+  // Returns whether the server did not process the request, because it says so or did not receive it.
   bool refused() const { return refused_; }
   // Returns what Session::cut() was told about the end of the connection.
   std::string_view why() const { return why_; }

@@ -1,4 +1,4 @@
-// This file opens streams to a server, and knows which requests the server did nothing with.
+// Opens streams to a server, and determines which requests the server did not process.
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
@@ -16,13 +16,13 @@ std::shared_ptr<Stream> Session::open() {
 
 bool Session::has_room() const {
   if (!session_ || failed_ || shut_ || !nghttp2_session_check_request_allowed(session_)) return false;
-  // Before the server's first frame, nothing is known about how many streams it takes. It takes one.
+  // Before the server's first frame, its limit for streams is unknown. Assume one.
   uint32_t most = settled_ ? nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS) : 1;
   return streams_.size() + unborn_.size() < std::min(most, kMostStreams);
 }
 
-// Notes whether the server did nothing with the request of a stream that ends with this code. The code is the same for
-// a stream that a GOAWAY leaves out. A request whose head was not sent is none for the server.
+// Records whether the server did not process the request of a stream that ends with this code. A stream above a
+// GOAWAY's last one has the same code. A request whose head was not sent never reached the server.
 void Session::note_refusal(Stream& stream, uint32_t code) {
   stream.refused_ = role_ == Role::client && (code == NGHTTP2_REFUSED_STREAM || !stream.head_sent_);
 }

@@ -179,7 +179,7 @@ TEST_F(BudgetsTest, RequestsInATunnelCountInsteadOfTheTunnel) {
   }
 }
 
-TEST_F(BudgetsTest, ARefusedTunnelIsNoRequest) {
+TEST_F(BudgetsTest, ARefusedTunnelDoesNotCountAsARequest) {
   auto site = origin("blind.test");
   rule_of("blind.test") = {{"host", "blind.test"}, {"limit", {{"requests", 1}}}};
   start();

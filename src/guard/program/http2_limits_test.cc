@@ -208,8 +208,8 @@ TEST(Http2LinkTest, APeerThatDoesNotReadIsStillRead) {
   EXPECT_TRUE(ask());
 }
 
-// Opens connections with unfinished heads, which the guard must hold. Together, they have more than half of the bytes
-// with which it accepts no new clients.
+// Opens connections with unfinished heads, which the guard must hold. Together, these have more than half of the bytes
+// above which the guard accepts no new clients.
 std::vector<UniqueFd> crowd(uint16_t port) {
   std::vector<UniqueFd> clients;
   const std::string begun = "GET http://a.test/ HTTP/1.1\r\nA: " + std::string(62'000, 'a');
@@ -220,7 +220,7 @@ std::vector<UniqueFd> crowd(uint16_t port) {
   return clients;
 }
 
-TEST_F(Http2Test, InACrowdNoConnectionToAServerIsIdle) {
+TEST_F(Http2Test, IdleConnectionsToServersCloseWhenMemoryIsScarce) {
   Http2Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
   inspect("a.test", origin.port);
   Peer peer = client("a.test");

@@ -16,7 +16,7 @@ TEST_F(Http2Test, GoesToAServerOfHttp1) {
   EXPECT_EQ(audited("allowed")["path"], "/a");
 }
 
-// Ends a connection with a FIN, before which TLS's close_notify does not come.
+// Ends a connection with a FIN, without a close_notify of TLS before it.
 void end_unannounced(Wire& wire) {
   ::shutdown(wire.fd.get(), SHUT_WR);
   wire.more();
@@ -40,8 +40,9 @@ TEST_F(Http2Test, AnAnswerMayEndWithItsConnection) {
   EXPECT_TRUE(cut->broken()) << "its length says that more belongs to it";
 }
 
-// A server may close a kept connection just when it gets the next request. A client that speaks HTTP/1.1 sees its own
-// connection end, and can send a POST again. A client of a stream cannot know that nothing was done.
+// A server may close a kept connection just when it gets the next request. A client that speaks HTTP/1.1 sees the end
+// of its own connection, and can send a POST again. A client of a stream cannot know that the request was not
+// processed.
 TEST_F(Http2Test, ARequestThatMustNotBeSentTwiceUsesNoKeptConnection) {
   RawOrigin origin(ca_.get(), "a.test", [&](Wire& wire, const std::string&) {
     wire.write(ok("done"));

@@ -195,8 +195,8 @@ ContentDecoder::~ContentDecoder() = default;
 
 namespace {
 
-// Returns whether the name says nothing about how the bytes are coded. Some programs name a character set here, or a
-// coding of mail.
+// Returns whether the name does not name a coding of the bytes. Some programs name a character set or a coding of mail
+// here.
 bool is_no_coding(std::string_view name) {
   for (std::string_view each :
        {"identity", "none", "aws-chunked", "amz-1.0", "utf-8", "utf8", "binary", "7bit", "8bit"})

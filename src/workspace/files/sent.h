@@ -42,7 +42,7 @@ struct Sent {
   std::vector<std::string> keep;  // patterns for the ignored files that are wanted
 };
 
-// Returns whether a file of a git directory has settings: how git reads the history and the files, and what it ignores.
+// Returns whether a file of a git directory has settings: how git reads history and files, or what it ignores.
 bool is_settings_file(std::string_view name);
 
 // Writes the record into a directory that belongs to bottle while the workspace is packed. The record does not exist
@@ -55,7 +55,7 @@ class Recorder {
   // Records a file. `bytes` is its content, to be kept if no repository has it. Drops the content if there is no room.
   Result<> file(const std::string& path, SentFile file, std::string_view bytes = {});
   void repository(const SentRepository& repository);
-  // Records a file with a repository's settings, which is no file of the work tree.
+  // Records a file with a repository's settings, which is not a file of the work tree.
   void settings(const std::string& path, const std::string& id);
   void wishes(const std::string& start, bool keep_ignored, const std::vector<std::string>& keep);
   bool has(const std::string& path) const { return paths_.contains(path); }

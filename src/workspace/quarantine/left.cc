@@ -110,7 +110,7 @@ class Comparison {
       if (!q_.untouched.contains(path) && !q_.written.contains(path) && !q_.links.contains(path) &&
           !q_.aliases.contains(path) && !q_.hidden.contains(path))
         gone_.insert(path);
-    // A file that is on the disk, or was never sent, is not one that the agent hid.
+    // The agent did not hide a file that is on the disk or was never sent.
     std::erase_if(q_.hidden, [&](const auto& path) {
       return !q_.sent.contains(path) || q_.untouched.contains(path) || q_.written.contains(path) ||
              q_.links.contains(path) || q_.aliases.contains(path);

@@ -24,8 +24,8 @@ namespace {
 
 constexpr size_t kMostPacks = 1000, kLongestLink = 4095, kEntryCost = 512, kMostEmpty = 10'000;
 constexpr size_t kMostIndexes = 100, kMostPermissions = 1000;
-// Limit in bytes for the path of a directory in the archive. What lies below a longer one may have a path of more than
-// the 4095 bytes that a system call takes. The engine leaves that out and does not say so.
+// The limit in bytes for the path of a directory in the archive. A file below a longer one may have a path of more than
+// the 4095 bytes that a system call accepts. The engine leaves out such a file without an error.
 constexpr size_t kLongestWhole = 3500;
 constexpr int kPackPatience = 600;             // seconds for all packs together
 constexpr uint64_t kComparedAtMost = 4 << 20;  // a larger file is written before it is known whether it changed
@@ -149,7 +149,7 @@ class Filler {
     if (q_.flagged.empty() || q_.flagged.back() != std::pair(q_.shown(git), std::string(why))) q_.leave(git, why);
   }
 
-  // Notes permissions besides those that a commit can hold. All that is sent has those of a checkout.
+  // Records permissions that a commit cannot hold. Everything that is sent has those of a checkout.
   void note_permissions(const std::string& name, const TarEntry& e, int sent) {
     if (e.mode == sent) q_.permissions.erase(name);
     else if (q_.permissions.size() < kMostPermissions) q_.permissions.insert(name);

@@ -43,16 +43,16 @@ struct Quarantine {
 
   // How each path came back. Few of a hundred thousand files change, so an unchanged file is not written.
   std::unordered_set<std::string> untouched;
-  std::unordered_set<std::string> written;      // paths below tree()
-  std::unordered_set<std::string> only_mode;    // those of them whose content did not change
-  std::map<std::string, std::string> links;     // path → target; not yet made on the disk
-  std::map<std::string, std::string> aliases;   // hard links to unchanged files: path → the other path
-  std::set<std::string> empty_directories;      // directories that came back without anything in them
-  std::set<std::string> hidden;                 // files that the agent's checkout leaves out, as in a sparse checkout
-  std::set<std::string> permissions;            // what has other permissions than it was sent with; git has no place
-                                                // for them
-  std::set<std::string> filters;                // names of the filters that the operator's git would run
-  bool may_have_filters = false;                // whether a file that was not read may define more filters
+  std::unordered_set<std::string> written;     // paths below tree()
+  std::unordered_set<std::string> only_mode;   // those of them whose content did not change
+  std::map<std::string, std::string> links;    // path → target; not yet made on the disk
+  std::map<std::string, std::string> aliases;  // hard links to unchanged files: path → the other path
+  std::set<std::string> empty_directories;     // directories that came back without anything in them
+  std::set<std::string> hidden;                // files that the agent's checkout leaves out, as in a sparse checkout
+  std::set<std::string>
+      permissions;                // files whose permissions differ from those that were sent; git cannot store these
+  std::set<std::string> filters;  // names of the filters that the operator's git would run
+  bool may_have_filters = false;  // whether a file that was not read may define more filters
   std::map<std::string, std::string> filtered;  // files in `written` that a git filter would convert: path → filter
 
   git::Refs refs;                     // as in the agent's .git; unverified
@@ -64,8 +64,8 @@ struct Quarantine {
   // The files with git's settings that were sent, such as config and info/exclude: name → blob_id(). Empty if they are
   // not known.
   std::map<std::string, std::string> settings;
-  std::set<std::string> new_settings;  // those that the agent made, changed or removed
-  std::set<std::string> unfinished;    // what the agent had begun, such as "a merge", and the operator had not
+  std::set<std::string> new_settings;  // those that the agent created, changed or removed
+  std::set<std::string> unfinished;    // what only the agent had begun, such as "a merge"
   // The agent's indexes, unread: name below the git directory ("index", "worktrees/x/index", and "sharedindex.ID" where
   // they are split) → path of a copy.
   std::map<std::string, std::string> indexes;

@@ -77,12 +77,13 @@ Result<> RefFiles::settings(const std::string& name, const Source& body) {
   auto text = TRY(text_of(body, kLargestSettings));
   auto sent = q_.settings.find(name);
   bool is_same = text && sent != q_.settings.end() && blob_id(*text) == sent->second;
-  // A file without rules is like none.
+  // A file without rules has no effect, like a missing one.
   if (!is_same && (sent != q_.settings.end() || !text || !text->empty())) q_.new_settings.insert(name);
   return {};
 }
 
-// The file of such a state names it. A state that the operator's repository was in already is not the agent's.
+// Records the action, such as a merge, that the agent has not finished according to such a file. Ignores an action that
+// the operator had already begun.
 void RefFiles::note_unfinished(const std::string& name) {
   constexpr std::pair<std::string_view, const char*> kStates[] = {
       {"MERGE_HEAD", "a merge"},         {"CHERRY_PICK_HEAD", "a cherry-pick"},
@@ -93,7 +94,7 @@ void RefFiles::note_unfinished(const std::string& name) {
       q_.unfinished.insert(state);
 }
 
-// Notes the commits that an unfinished merge has as further parents, which may be on no branch.
+// Records the further parents of an unfinished merge, which may be on no branch.
 Result<> RefFiles::merged(const Source& body) {
   std::string text = TRY(text_of(body, kLongestRef)).value_or("");
   each_line(text, [&](std::string_view line) {
@@ -134,9 +135,9 @@ Result<> RefFiles::stashes(const Source& body) {
   return {};
 }
 
-// Notes the commits that were checked out without a branch until something else was checked out, of which git itself
-// warns, and those that `git reset` took off a branch. Of a branch that was checked out, notes the last commit: the
-// branch may have been removed since. Each line is "OLD NEW who when<TAB>what".
+// Records the commits that were checked out without a branch until something else was checked out, about which git
+// itself warns, and those that `git reset` took off a branch. Also records the last commit of each branch that was
+// checked out, because the branch may have been removed since. Each line is "OLD NEW who when<TAB>what".
 Result<> RefFiles::checkouts(const Source& body) {
   std::string text = TRY(end_of(body, kLargestLog));
   each_line(text, [&](std::string_view line) {

@@ -15,8 +15,8 @@ class RefFiles {
   // Keeps a reference to the quarantine, which must outlive this.
   explicit RefFiles(Quarantine& q) : q_(q) {}
 
-  // Takes a regular file. `name` is its path below the git directory. Of git's settings and of unfinished merges and
-  // the like, only notes that they are there. Ignores all other files.
+  // Takes a regular file. `name` is its path below the git directory. For files with git's settings or the state of an
+  // unfinished merge, records only that they exist. Ignores all other files.
   Result<> take(const std::string& name, const Source& body);
   // Call this at the end of the archive.
   void end();

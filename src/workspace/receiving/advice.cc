@@ -179,7 +179,7 @@ class Writer {
       add("  and " + std::to_string(stashes.size() - kMostStashes) + " more stashes in the same way");
   }
 
-  // Says why there are commits on refs that the agent has no branch for.
+  // Says why there are refs for commits that are on no branch of the agent.
   void of_left_commits(const Homecoming& home) {
     auto is_left = [](const std::string& ref) { return ref.find("/heads/bottle-detached-") != std::string::npos; };
     if (std::ranges::any_of(home.refs(), is_left))

@@ -313,8 +313,8 @@ Conversions Homecoming::conversions() const {
   return how;
 }
 
-// Finds the directories without files that the agent made: git has no place for them. Of a new directory, no
-// permissions are known.
+// Finds the directories without files that the agent created, which git cannot store. The permissions of a new
+// directory are not known.
 Result<> Homecoming::look_at_directories() {
   std::erase_if(q_.permissions, [&](const std::string& path) {
     struct stat st{};

@@ -66,7 +66,7 @@ class Homecoming {
   const Inspection& inspection() const { return *inspection_; }
   bool is_repository() const { return origin_.repository.has_value(); }
   bool is_unborn() const { return q_.is_unborn; }
-  // What came back besides the files is no repository.
+  // Returns whether the agent's copy came back without a usable repository.
   bool lost_git() const { return is_repository() && !q_.head.starts_with("ref: refs/") && !git::is_object_id(q_.head); }
   const std::string& compared_with() const { return compared_with_; }  // a commit or a tree, for `git diff`
   // Refs of the operator that the agent removed from its copy.

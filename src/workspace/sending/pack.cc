@@ -110,7 +110,7 @@ bool is_configuration(int directory, const std::string& name) {
   return beside("HEAD") && (beside("objects") || beside("commondir"));
 }
 
-// Returns whether the file at `path` has settings of a repository. `directory` is where it lies.
+// Returns whether the file at `path`, which is in `directory`, has settings of a repository.
 bool has_settings(int directory, const std::string& path, const std::string& name) {
   bool info = path.ends_with("/info/" + name);
   struct stat st{};

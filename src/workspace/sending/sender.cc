@@ -64,8 +64,8 @@ std::optional<std::vector<std::string>> changed_content(std::string_view status)
   return paths;
 }
 
-// Returns whether git has each of these files as it is, as what a filter makes of it. git itself would run the filter
-// to find out if the index was written in the same second as the file, as after a checkout.
+// Returns whether each of these files is under a filter and has not changed since git recorded it. git itself would run
+// the filter to find out if the index was written in the same second as the file, as after a checkout.
 Result<bool> are_as_filtered(const git::Runner& git, const Origin& origin, const std::string& state,
                              const git::Settings& settings, const std::vector<std::string>& paths) {
   const auto& repository = origin.repository;

@@ -109,7 +109,7 @@ TEST_F(NearServicesTest, TheRulesAreCheckedOnThisSideToo) {
   EXPECT_FALSE(audit_.empty());
 }
 
-// Returns the process that this one started as the broker.
+// Returns the id of the broker, which is a child of this process.
 pid_t broker_process() {
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     pid_t process = std::atoi(entry.path().filename().c_str());
@@ -124,7 +124,7 @@ pid_t broker_process() {
 }
 
 // The broker's limits hold even if the other machine is taken over, so its death must not reset what was used.
-TEST_F(NearServicesTest, WhatWasUsedSurvivesTheBrokersDeath) {
+TEST_F(NearServicesTest, UsageCountsSurviveTheBrokersDeath) {
   std::thread service([&] {
     for (int i = 0; i < 2; ++i) {
       UniqueFd client(::accept4(service_.get(), nullptr, nullptr, SOCK_CLOEXEC));
