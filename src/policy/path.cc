@@ -139,6 +139,27 @@ Result<> judge_segment(const Segment& segment) {
   return {};
 }
 
+// Returns whether a segment of a canonical path is the name of a scoped package with an encoded slash.
+bool is_scoped(std::string_view segment) {
+  size_t slash = segment.find("%2F");
+  return segment.starts_with('@') && slash != segment.npos && slash > 1 && slash + 3 < segment.size() &&
+         segment.find('%', slash + 1) == segment.npos && segment.find('%') == slash;
+}
+
+// Returns the canonical path with a slash in the names of scoped packages, or an empty string if there are none.
+std::string with_scopes(const std::vector<std::string>& segments, bool directory) {
+  std::string path;
+  bool any = false;
+  for (const std::string& each : segments) {
+    path += "/" + each;
+    if (!is_scoped(each)) continue;
+    path.replace(path.rfind("%2F"), 3, "/");
+    any = true;
+  }
+  if (!any) return "";
+  return directory ? path + "/" : path;
+}
+
 }  // namespace
 
 Result<JudgedPath> judge_path(std::string_view target) {
@@ -182,6 +203,8 @@ Result<JudgedPath> judge_path(std::string_view target) {
     if (parameters) add(reading, without_parameters(text));
     add(reading, std::move(text));
   }
+  if (!parameters) path.scoped = read(with_scopes(segments, directory), Reading::literal);
+  std::ranges::replace(path.scoped, '*', kStar);
   return path;
 }
 
@@ -216,7 +239,11 @@ bool PathGlob::matches(Reading reading, std::string_view path) const {
 
 bool all_allowed(const std::vector<PathGlob>& globs, const JudgedPath& path) {
   return std::ranges::all_of(path.readings, [&](const auto& each) {
-    return std::ranges::any_of(globs, [&](const PathGlob& glob) { return glob.matches(each.first, each.second); });
+    const auto& [reading, text] = each;
+    bool scoped = reading == Reading::literal && !path.scoped.empty();
+    return std::ranges::any_of(globs, [&](const PathGlob& glob) {
+      return glob.matches(reading, text) || (scoped && glob.matches(reading, path.scoped));
+    });
   });
 }
 

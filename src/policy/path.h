@@ -25,6 +25,10 @@ struct JudgedPath {
   std::string canonical;
   // All readings of the path, without repetitions. Each of them must be allowed.
   std::vector<std::pair<Reading, std::string>> readings;
+  // The literal reading with a slash in the names of scoped packages, or empty if there are none. All clients of npm
+  // write "/@scope%2fname", and its registries take that for the package "name" of "@scope". A glob that allows this
+  // reading therefore also allows the literal one.
+  std::string scoped;
 };
 
 // Judges the path of a request target, which for "/a/b?c" is "/a/b". Fails with Code::denied if it contains an empty

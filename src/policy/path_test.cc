@@ -40,6 +40,17 @@ TEST(Path, HasOneCanonicalForm) {
   }
 }
 
+TEST(Path, AScopedPackageIsBelowItsScope) {
+  for (const char* path : {"/@acme%2fleft", "/@acme%2Fleft/latest", "/@acme/left/-/left-1.0.0.tgz"})
+    EXPECT_TRUE(allows({"/@acme/**"}, path)) << path;
+  EXPECT_TRUE(allows({"/npm/@acme/*"}, "/npm/@acme%2fleft"));
+  for (const char* path : {"/@other%2fleft", "/@acme%2fleft%2fright", "/@acme%2f..%2fleft", "/@acme%2f", "/@%2fleft",
+                           "/x@acme%2fleft", "/@acme%252fleft", "/@acme%2fl%25", "/@acme%2fleft;x", "/%40acme%2fleft"})
+    EXPECT_FALSE(allows({"/@acme/**"}, path)) << path;
+  EXPECT_FALSE(allows({"/@acme/left/**"}, "/@acme%2fright/left/x"));
+  EXPECT_FALSE(allows({"/*"}, "/@acme%2fleft")) << "a server that decodes sees two segments";
+}
+
 // Each of these paths was an attempt to leave /repos/me/**, or is a variant of one.
 TEST(Path, AttacksDoNotLeaveTheirRule) {
   const std::vector<std::string> attacks = {
@@ -88,7 +99,7 @@ TEST(Path, AttacksDoNotLeaveTheirRule) {
   EXPECT_FALSE(allows({"/repos/*-public/**"}, "/repos/secret;-public/x"));
   EXPECT_FALSE(allows({"/files/*.png"}, "/files/key;.png"));
   EXPECT_FALSE(allows({"/*-public"}, "/secret%2fx-public")) << "a star does not go across slashes, in no reading";
-  EXPECT_FALSE(allows({"/@acme/**"}, "/@acme%2fleft")) << "a server that does not decode sees another directory";
+  EXPECT_FALSE(allows({"/acme/**"}, "/acme%2fleft")) << "a server that does not decode sees another directory";
   EXPECT_FALSE(allows({"/@acme%2f*"}, "/@acme/left")) << "nor this one";
   EXPECT_FALSE(allows({"/a%2ab"}, "/axb")) << "a star that is escaped is no wildcard";
 }
