@@ -25,7 +25,7 @@ std::set<std::string> commands_in(std::string source) {
 }
 
 // Returns what the parser says about the command, or an empty string if it accepts the command. Runs no command.
-std::string complaint_about(const std::string& command) {
+std::string parse_error_of(const std::string& command) {
   struct Accepted {};
   int exit = 0;
   auto parser = make_parser(exit);
@@ -49,10 +49,10 @@ TEST(Advice, NamesOnlyCommandsThatTheProgramAccepts) {
   for (const auto& command : all) {
     bool is_name = command.find('"') != std::string::npos || command.ends_with("--config");  // not a whole command
     if (is_name) continue;
-    EXPECT_EQ(complaint_about(command), "") << command;
+    EXPECT_EQ(parse_error_of(command), "") << command;
   }
-  EXPECT_NE(complaint_about("bottle logs --no-such-option x1"), "");
-  EXPECT_NE(complaint_about("bottle no-such-command"), "");
+  EXPECT_NE(parse_error_of("bottle logs --no-such-option x1"), "");
+  EXPECT_NE(parse_error_of("bottle no-such-command"), "");
 }
 
 }  // namespace

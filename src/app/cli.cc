@@ -35,7 +35,7 @@ CLI::App& deepest(CLI::App& app) {
 }
 
 // Reports a word that does not exist, with the closest one that does.
-int complain(CLI::App& app, const CLI::ParseError& error) {
+int report_parse_error(CLI::App& app, const CLI::ParseError& error) {
   CLI::App& command = deepest(app);
   auto extra = app.remaining(true);
   std::string name = full_name(command), see = "see `bottle help" + (command.get_parent() ? name.substr(6) : "") + "`";
@@ -122,7 +122,7 @@ int run(int argc, char** argv) {
     print(BOTTLE_VERSION);
     return 0;
   } catch (const CLI::ParseError& error) {
-    return complain(*app, error);
+    return report_parse_error(*app, error);
   }
   return exit;
 }

@@ -30,7 +30,7 @@ Task<bool> establish(Connection& c) {
 }
 
 // Returns whether the client has left or taken too long before its ClientHello, and records that.
-bool gave_up(Connection& c, int64_t deadline) {
+bool ended_early(Connection& c, int64_t deadline) {
   bool late = c.now() >= deadline;
   if (!late && !c.client.eof && !c.client.failed) return false;
   c.audit({.action = "close",
@@ -50,7 +50,7 @@ Task<Opening> see_opening(Connection& c) {
   int64_t deadline = c.now() + kHandshakePatience;
   while (client.in.empty()) {
     if (client.fill()) continue;
-    if (gave_up(c, deadline)) co_return Opening::none;
+    if (ended_early(c, deadline)) co_return Opening::none;
     co_await c.wait(deadline);
   }
   char first = client.in[0];
@@ -79,7 +79,7 @@ Task<Hello> check_hello(Connection& c) {
       if (parsed == Parse::ok) break;
     }
     if (c.client.fill()) continue;
-    if (gave_up(c, deadline)) co_return Hello::bad;
+    if (ended_early(c, deadline)) co_return Hello::bad;
     co_await c.wait(deadline);
   }
   if (hello.sni.empty()) co_return c.host.literal ? Hello::named : Hello::nameless;

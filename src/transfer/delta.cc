@@ -152,13 +152,13 @@ class Keeping {
     fd_.reset(::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (fd_) ::flock(fd_.get(), LOCK_EX | LOCK_NB);
   }
-  ~Keeping() { give_up(); }
+  ~Keeping() { discard(); }
 
   void add(std::string bytes) {
     if (!fd_) return;
     size_t size = bytes.size();
     if (position_ + size > kMostKept || !pki::seal(key_, position_, bytes.data(), size) || !write_all(fd_.get(), bytes))
-      return give_up();
+      return discard();
     position_ += size;
   }
   void finish() {
@@ -166,7 +166,7 @@ class Keeping {
   }
 
  private:
-  void give_up() {
+  void discard() {
     if (fd_) ::unlink(part_.c_str());
     fd_.reset();
   }

@@ -87,7 +87,7 @@ class Reception {
     std::map<std::string, std::string> heads;
     // Handles a repository that lies in another one before the outer one.
     for (size_t i = all_.size(); i-- > 0;) {
-      TRY(all_[i]->look_around(room_));
+      TRY(all_[i]->prepare_inspection(room_));
       TRY(all_[i]->take_refs());
       TRY(all_[i]->take_files(heads_below(*all_[i], heads)));
       TRY(all_[i]->keep_ignored());

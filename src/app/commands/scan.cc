@@ -39,7 +39,7 @@ Result<scan::Catalog> catalog_of(const ScanOptions& options) {
 
 // Reads the file to its end, or until the stream blocks. (`report` would show all findings, but not whether the guard
 // would block.)
-Result<> look_through(const std::string& file, scan::Stream& stream) {
+Result<> scan_file(const std::string& file, scan::Stream& stream) {
   auto close = [](std::FILE* f) { return f == stdin ? 0 : std::fclose(f); };
   std::unique_ptr<std::FILE, decltype(close)> in(file == "-" ? stdin : std::fopen(file.c_str(), "rbe"), close);
   if (!in) return fail_errno("reading " + file);
@@ -74,7 +74,7 @@ int scan_files(const ScanOptions& options) {
   bool blocked = false;
   for (const auto& file : options.files) {
     scan::Stream stream(&*catalog, scan::OnFinding::report);
-    if (auto read = look_through(file, stream); !read) return report(read.error(), options.as_json);
+    if (auto read = scan_file(file, stream); !read) return report(read.error(), options.as_json);
     json findings = json::array();
     bool blocks = !stream.problem().empty();
     for (const auto& each : stream.findings()) {

@@ -343,7 +343,7 @@ Result<std::optional<int>> start_once(const Request& request, Interruption& inte
   if (!options.output.json && !options.output.quiet) app::say(plan::explain(plan));
   if (!options.yes) TRY(confirm_start(options.remote.stop));
   begin_clock();
-  look_after_vms(say);
+  check_vms(say);
   TRY(place->prepare(plan, say));
   session::Job job = TRY(make_job(request, planned));
   UniqueFd socket(TRY(place->start(std::move(job))));

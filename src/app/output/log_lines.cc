@@ -46,7 +46,7 @@ std::string used_line(const wire::HostUse& use) {
   return line;
 }
 
-std::vector<Line> look_lines(const wire::Back& back) {
+std::vector<Line> inspection_lines(const wire::Back& back) {
   std::vector<Line> lines;
   if (!back.sorted) return lines;
   for (const auto& flag : back.sorted->flagged) lines.push_back("  " + flag);
@@ -78,7 +78,7 @@ std::vector<Line> result_lines(const wire::SessionResult& result) {
   else
     for (const auto& left : result.receipt.left) lines.push_back("not removed: " + left + "; run `bottle cleanup`");
   if (result.back)
-    for (Line& line : look_lines(*result.back)) lines.push_back(std::move(line));
+    for (Line& line : inspection_lines(*result.back)) lines.push_back(std::move(line));
   return lines;
 }
 

@@ -19,7 +19,7 @@ std::string used_line(const wire::HostUse& use);
 
 // Returns what a person should look at before running anything that came back, with a heading, or nothing. Print these
 // lines last, so that they are read.
-std::vector<Line> look_lines(const wire::Back& back);
+std::vector<Line> inspection_lines(const wire::Back& back);
 
 // Returns a session's result: how it ended, what came back, what was blocked, and whether everything is gone.
 std::vector<Line> result_lines(const wire::SessionResult& result);

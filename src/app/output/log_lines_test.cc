@@ -60,7 +60,7 @@ TEST(LogLines, FilesToInspectComeLast) {
   EXPECT_EQ(lines.end()[-3].text(), "Look at these before you run anything:");
   EXPECT_EQ(lines.end()[-2].text(), "  .envrc: a shell runs it\\n\\x1b[2J");
   EXPECT_EQ(lines.end()[-1].text(), "  all of them are in /r/look");
-  EXPECT_TRUE(look_lines({.sorted = wire::Sorted()}).empty());
+  EXPECT_TRUE(inspection_lines({.sorted = wire::Sorted()}).empty());
 }
 
 TEST(LogLines, AnEmptyResultIsShown) { EXPECT_TRUE(joined(result_lines({})).starts_with("session ")); }

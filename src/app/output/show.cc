@@ -183,7 +183,7 @@ void show_result(const wire::SessionResult& result, const Output& output) {
   show_secrets(egress.secrets);
   if (egress.recorded) show_recorded(result.bottle, *egress.recorded);
   show_receipt(result.receipt, back.error.empty());
-  say(look_lines(back));
+  say(inspection_lines(back));
 }
 
 void show_swept(const session::Swept& swept, const Output& output) {
@@ -191,7 +191,7 @@ void show_swept(const session::Swept& swept, const Output& output) {
   if (swept.back && !swept.back->text.empty()) {
     say("bottle: work of session " + swept.receipt.session + ", which did not come home when the session ended:");
     say(lines_of(swept.back->text));
-    say(look_lines(*swept.back));
+    say(inspection_lines(*swept.back));
   }
   for (const auto& what : swept.receipt.left) say("bottle: not removed: " + what);
 }

@@ -88,7 +88,7 @@ bool forget_session_without_vm(const std::string& session) {
   return true;
 }
 
-void look_after_vms(const std::function<void(const std::string&)>& say) {
+void check_vms(const std::function<void(const std::string&)>& say) {
   for (const auto& name : machine::recorded(places())) machine::forget_unborn(name, places());
   for (const auto& name : machine::recorded(places())) {
     auto record = machine::load(name, places());

@@ -23,7 +23,7 @@ std::string tell_held(const machine::Record& record);
 // Runs at every start. Makes sure that each VM without an owner has a reaper, reports VMs that hold work, and removes
 // the records of VMs that were never made. Does not query providers and does not block. Reports what it finds with
 // `say`.
-void look_after_vms(const std::function<void(const std::string&)>& say);
+void check_vms(const std::function<void(const std::string&)>& say);
 
 // Removes the record of a session on a VM if the owner is dead and the VM is gone or was never made. Returns false if
 // it is not such a session.

@@ -132,7 +132,7 @@ std::optional<std::string> Exchange::request_trailers() {
     if (request_.restricted && (policy::overrides_request(name) || policy::names_other_path(name))) continue;
     std::string clean_name = name, clean_value = value;
     if (!scan_.rewrite(Place::header_name, {}, Syntax::token, clean_name) || !scan_.rewrite_header(name, clean_value) ||
-        !scan_.look_through({{Place::header, clean_name, &clean_value}}))
+        !scan_.scan_parts({{Place::header, clean_name, &clean_value}}))
       return std::nullopt;
     out.append(clean_name).append(": ").append(clean_value).append("\r\n");
   }
@@ -174,20 +174,20 @@ bool Exchange::count_up(uint64_t bytes) {
 }
 
 // Scans g_scanned for disguised secrets and credentials. Returns false if the request must be refused.
-bool Exchange::look_through(bool& progress) {
+bool Exchange::scan_body(bool& progress) {
   bool whole = sending_ == Sending::done;
   if (piece_.size() <= RequestScan::kMostPieces) piece_.append(g_scanned, 0, RequestScan::kMostPieces + 1);
-  g_looked_through.clear();
-  bool fine = up_stream_.feed(g_scanned, g_looked_through);
+  g_scan_output.clear();
+  bool fine = up_stream_.feed(g_scanned, g_scan_output);
   // Bytes do not wait for the rest of a match that may never arrive.
-  bool due = held_in_stream_.due(!whole && up_stream_.holds(), !g_looked_through.empty(), c_.now());
+  bool due = held_in_stream_.due(!whole && up_stream_.holds(), !g_scan_output.empty(), c_.now());
   if (fine && due) {
-    fine = up_stream_.release(g_looked_through) && scan_.check_row(Place::body, up_stream_.last_row());
+    fine = up_stream_.release(g_scan_output) && scan_.check_row(Place::body, up_stream_.last_row());
     held_in_stream_.released();
     progress = true;
   }
-  if (fine && whole) fine = up_stream_.end(g_looked_through);
-  std::swap(g_scanned, g_looked_through);
+  if (fine && whole) fine = up_stream_.end(g_scan_output);
+  std::swap(g_scanned, g_scan_output);
   if (!fine) scan_.stopped(up_stream_);
   return fine && (!whole || scan_.check_pieces(Place::body, piece_));
 }
@@ -259,7 +259,7 @@ bool Exchange::send_body() {
   if (release) held_up_.released();
   if (release && !up_scan_.pause(g_scanned)) return refuse_request();
   if (sending_ == Sending::done && !up_scan_.release(g_scanned)) return refuse_request();
-  if (!look_through(progress)) return refuse_request();
+  if (!scan_body(progress)) return refuse_request();
   if (!count_up(g_scanned.size())) return false;
   if (!pass_on()) return !outcome_ && refuse_request();
   count_memory();

@@ -50,7 +50,7 @@ enum class Decoding : uint8_t {
 
 // The parsed head, the payload and the scanned payload of the current step. None of them outlives an await.
 inline http::Head g_head;
-inline std::string g_payload, g_scanned, g_looked_through;
+inline std::string g_payload, g_scanned, g_scan_output;
 
 // Returns whether a request may be sent again if the server may have received the first one (RFC 9110 §9.2.2).
 bool may_repeat(std::string_view method);
@@ -89,7 +89,7 @@ class Exchange {
   bool next_piece(bool& progress);
   bool decode_piece();
   bool discard();
-  bool look_through(bool& progress);
+  bool scan_body(bool& progress);
   bool upload_is_over();
   bool pass_on();
   void write_upstream(std::string_view bytes);

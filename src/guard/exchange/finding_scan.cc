@@ -72,7 +72,7 @@ void RequestScan::stopped(const scan::Stream& stream) {
   if (!stream.problem().empty()) refusal_ = {stream.problem(), {}, {}, {}};
 }
 
-bool RequestScan::look_through(const std::vector<HeadPart>& parts) {
+bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
   std::string block;
   struct At {
     size_t line, text;

@@ -19,7 +19,7 @@ bool MessageScan::pass(std::string& in, std::string& out) {
     if (step == Step::bad) fine = false;
     if (step == Step::frame && !frame.control() && frame.opcode != WebSocketFrame::continuation) opcode_ = frame.opcode;
     if (step == Step::payload && frame.control()) control_ += piece_;
-    if (step == Step::payload && !frame.control()) fine = filter_.feed(piece_, filtered_) && look_through(false);
+    if (step == Step::payload && !frame.control()) fine = filter_.feed(piece_, filtered_) && scan_piece(false);
     if (fine && step != Step::more && reader_.frame_done()) fine = end_frame(out);
   }
   in.erase(0, in.size() - rest.size());
@@ -28,7 +28,7 @@ bool MessageScan::pass(std::string& in, std::string& out) {
 }
 
 // Scans what has passed the filter. `whole` says that the message ends here.
-bool MessageScan::look_through(bool whole) {
+bool MessageScan::scan_piece(bool whole) {
   if (rules_.watch && !rules_.watch(filtered_, whole)) return false;
   if (!rules_.stream) {
     ready_.append(std::exchange(filtered_, {}));
@@ -50,7 +50,7 @@ bool MessageScan::end_frame(std::string& out) {
   const WebSocketFrame& frame = reader_.frame();
   if (frame.control()) return end_control(frame, out);
   if (!frame.fin) return true;
-  if (!filter_.release(filtered_) || !look_through(true)) return false;
+  if (!filter_.release(filtered_) || !scan_piece(true)) return false;
   write_piece(true, out);
   return true;
 }
@@ -73,7 +73,7 @@ bool MessageScan::end_control(const WebSocketFrame& frame, std::string& out) {
 }
 
 bool MessageScan::release(std::string& out) {
-  bool fine = !filter_.holds() || (filter_.pause(filtered_) && look_through(false));
+  bool fine = !filter_.holds() || (filter_.pause(filtered_) && scan_piece(false));
   if (fine && stream_) {
     fine = stream_->release(ready_) && rules_.row(stream_->last_row());
     if (!fine) rules_.stopped(*stream_);

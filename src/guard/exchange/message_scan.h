@@ -41,7 +41,7 @@ class MessageScan {
   bool holds() const { return filter_.holds() || (stream_ && stream_->holds()); }
 
  private:
-  bool look_through(bool whole);
+  bool scan_piece(bool whole);
   bool end_frame(std::string& out);
   bool end_control(const WebSocketFrame& frame, std::string& out);
   void write(uint8_t opcode, bool fin, std::string_view payload, std::string& out);

@@ -249,7 +249,7 @@ bool pass_secrets(const http::Head& head, const Request& request, const HostSecr
   std::vector<HeadPart> parts{{Place::path, {}, &out.target}};
   for (auto& line : out.headers)
     if (!line.holds_secret) parts.push_back({Place::header, line.name, &line.value});
-  return scan.look_through(parts);
+  return scan.scan_parts(parts);
 }
 
 void write_head(const Connection& c, const http::Head& head, const Request& request, const HostSecrets& secrets,

@@ -44,7 +44,7 @@ class RequestScan {
   scan::Stream stream(Place place, Syntax syntax, std::string_view codings = {});
   void stopped(const scan::Stream& stream);
   // Returns false if the request must be refused.
-  bool look_through(const std::vector<HeadPart>& parts);
+  bool scan_parts(const std::vector<HeadPart>& parts);
   // Checks a text that is sent on its own and may be one piece of a secret. Returns false if the request must be
   // refused.
   bool check_piece(Place place, std::string_view name, std::string_view text);

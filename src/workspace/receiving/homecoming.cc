@@ -114,7 +114,7 @@ Result<> Homecoming::make_links() {
   return {};
 }
 
-Result<> Homecoming::look_around(uint64_t& room) {
+Result<> Homecoming::prepare_inspection(uint64_t& room) {
   std::vector<std::string> written(q_.written.begin(), q_.written.end());
   std::ranges::sort(written);
   auto filtered = TRY(prepare_files(q_, git_, q_.tree(), written, origin_.repository.has_value()));
@@ -177,7 +177,7 @@ Result<> Homecoming::add_detached(std::map<std::string, std::string>& wanted) co
 }
 
 // The agent's copy of a repository had these refs and no longer has them.
-void Homecoming::look_for_removed_refs() {
+void Homecoming::find_removed_refs() {
   for (const auto& [name, id] : origin_.refs)
     for (const char* kind : {"refs/heads/", "refs/tags/", "refs/notes/", "refs/stash"})
       if (name.starts_with(kind) && !q_.refs.contains(name) && !q_.other_names.contains(name))
@@ -216,7 +216,7 @@ Result<> Homecoming::take_refs() {
   TRY(add_detached(wanted));
   if (knows_refs()) {
     drop_refs(wanted);
-    look_for_removed_refs();
+    find_removed_refs();
   }
   size_t taken = 0;
   for (const auto& [from, id] : wanted) {
@@ -236,7 +236,7 @@ Result<> Homecoming::take_refs() {
   continues_ =
       (head_ == base_ && !q_.is_unborn) || TRY(git_.agrees({"merge-base", "--is-ancestor", base_, head_}, q_.at()));
   if (ids_.empty()) return {};
-  if (head_ == base_) TRY(look_for_only_branch());
+  if (head_ == base_) TRY(find_only_branch());
   std::vector<std::string> count = {"rev-list", "--count"};
   count.insert(count.end(), ids_.begin(), ids_.end());
   count.push_back("^" + base_);
@@ -249,7 +249,7 @@ Result<> Homecoming::take_refs() {
 }
 
 // The agent may have gone back to where it started, and left all of its commits on a branch.
-Result<> Homecoming::look_for_only_branch() {
+Result<> Homecoming::find_only_branch() {
   std::string branch, heads = prefix_ + "heads/";
   for (size_t i = 0; i < refs_.size(); ++i)
     if (refs_[i].starts_with(heads) && i < ids_.size() && ids_[i] != base_) {
@@ -315,7 +315,7 @@ Conversions Homecoming::conversions() const {
 
 // Finds the directories without files that the agent created, which git cannot store. The permissions of a new
 // directory are not known.
-Result<> Homecoming::look_at_directories() {
+Result<> Homecoming::find_empty_directories() {
   std::erase_if(q_.permissions, [&](const std::string& path) {
     struct stat st{};
     return !q_.sent.contains(path) && ::lstat((q_.source + "/" + path).c_str(), &st) != 0;
@@ -339,7 +339,7 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
   auto left = compare(q_, git_, conversions(), base_, head_, submodules, message);
   if (!left && head_ != base_) left = compare(q_, git_, conversions(), base_, base_, submodules, message);
   left_ = TRY(std::move(left));
-  TRY(look_at_directories());
+  TRY(find_empty_directories());
   auto changes = left_.changes;
   changes.insert(changes.end(), left_.filtered.begin(), left_.filtered.end());
   TRY(inspection_->take(changes, ""));

@@ -46,7 +46,7 @@ class Homecoming {
   // the record into the quarantine.
   Result<> prepare(const std::optional<Sent>& sent);
   // Call these after fill(), in this order. `room` is how many bytes may still be added to the operator's repositories.
-  Result<> look_around(uint64_t& room);
+  Result<> prepare_inspection(uint64_t& room);
   Result<> take_refs();
   // `submodules` has the current commits of the repositories below this one, by path.
   Result<> take_files(const std::map<std::string, std::string>& submodules);
@@ -85,11 +85,11 @@ class Homecoming {
  private:
   Result<> read_sent_files(const std::optional<Sent>& sent);
   Result<> make_links();
-  Result<> look_at_directories();
+  Result<> find_empty_directories();
   std::map<std::string, std::string> wanted_refs() const;
   Result<> add_detached(std::map<std::string, std::string>& wanted) const;
-  Result<> look_for_only_branch();
-  void look_for_removed_refs();
+  Result<> find_only_branch();
+  void find_removed_refs();
   bool knows_refs() const;
   void drop_refs(const std::map<std::string, std::string>& but);
   Result<bool> take_ref(const std::string& from, const std::string& id);
