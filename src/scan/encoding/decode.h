@@ -71,6 +71,8 @@ Decoded decimal_run(std::string_view text, size_t begin, size_t end);
 // The compressed formats. Decompression stops at the end, at an error, and after `most` bytes.
 enum class Compression : uint8_t { gzip, zlib, deflate, zstd, brotli };
 std::string decompressed(Compression compression, std::string_view bytes, size_t most);
+// Frees the large windows that decompressed() keeps for the next frame. Call it after each block.
+void forget_windows();
 
 // Returns whether the bytes may contain readable text: 12 printable bytes in a row, or at every other position.
 bool has_text(std::string_view bytes);

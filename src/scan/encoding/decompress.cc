@@ -4,6 +4,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 
 #include "scan/encoding/decode.h"
@@ -18,18 +19,17 @@ struct EndInflate {
   }
 };
 
-constexpr size_t kPiece = 16 * 1024;  // the output grows by this much
+constexpr size_t kPiece = 4 * 1024;  // the output grows by this much
 
 // Calls `step` with room for more output until it reports the end or the output has `most` bytes. `step` returns how
 // many bytes it wrote, and sets `going`.
 template <typename F>
 std::string grown(size_t most, F step) {
   std::string out;
-  bool going = true;
-  while (going && out.size() < most) {
-    size_t size = out.size(), room = std::min(kPiece, most - size);
-    out.resize(size + room);
-    out.resize(size + step(out.data() + size, room, going));
+  std::array<char, kPiece> piece;  // not initialized, because most attempts end within a few bytes
+  for (bool going = true; going && out.size() < most;) {
+    size_t size = step(piece.data(), std::min(kPiece, most - out.size()), going);
+    out.append(piece.data(), size);
   }
   return out;
 }
@@ -53,10 +53,40 @@ std::string inflated(int window, std::string_view bytes, size_t most) {
   });
 }
 
+// Returns whether the bytes, which begin with a mark of zstd, go on like a frame and its first block (RFC 8878). Costs
+// much less than a try.
+bool begins_frame(std::string_view bytes) {
+  constexpr size_t kMark = 4, kHeader = 3;
+  if (bytes.size() <= kMark) return false;
+  auto byte = [&](size_t at) { return static_cast<unsigned char>(bytes[at]); };
+  unsigned descriptor = byte(kMark);
+  bool reserved = descriptor & 8, single = descriptor & 0x20;
+  static constexpr size_t kDictionary[] = {0, 1, 2, 4}, kContent[] = {0, 2, 4, 8};
+  size_t content = kContent[descriptor >> 6];
+  size_t block = kMark + 1 + (single ? 0 : 1) + kDictionary[descriptor & 3] + (single && content == 0 ? 1 : content);
+  if (reserved || block + kHeader > bytes.size()) return false;
+  constexpr unsigned kLargestBlock = 128 * 1024, kReserved = 3;
+  unsigned header = byte(block) | byte(block + 1) << 8 | static_cast<unsigned>(byte(block + 2)) << 16;
+  return (header >> 1 & 3) != kReserved && header >> 3 <= kLargestBlock;
+}
+
+using ZstdStream = std::unique_ptr<ZSTD_DStream, size_t (*)(ZSTD_DStream*)>;
+// It is kept, because making one costs more than most attempts.
+ZstdStream& zstd_stream() {
+  thread_local ZstdStream stream(nullptr, ZSTD_freeDStream);
+  return stream;
+}
+
 std::string unzstd(std::string_view bytes, size_t most) {
-  std::unique_ptr<ZSTD_DStream, size_t (*)(ZSTD_DStream*)> stream(ZSTD_createDStream(), ZSTD_freeDStream);
-  constexpr int kLargestWindow = 23;  // a power of two: 8 MB, which the format asks every reader to accept
-  ZSTD_DCtx_setParameter(stream.get(), ZSTD_d_windowLogMax, kLargestWindow);
+  if (!begins_frame(bytes)) return {};
+  ZstdStream& stream = zstd_stream();
+  if (!stream) {
+    constexpr int kLargestWindow = 23;  // a power of two: 8 MB, which the format asks every reader to accept
+    stream.reset(ZSTD_createDStream());
+    if (!stream) return {};
+    ZSTD_DCtx_setParameter(stream.get(), ZSTD_d_windowLogMax, kLargestWindow);
+  }
+  ZSTD_DCtx_reset(stream.get(), ZSTD_reset_session_only);
   ZSTD_inBuffer in{bytes.data(), bytes.size(), 0};
   return grown(most, [&](char* to, size_t room, bool& going) {
     ZSTD_outBuffer out{to, room, 0};
@@ -81,6 +111,12 @@ std::string unbrotli(std::string_view bytes, size_t most) {
 }
 
 }  // namespace
+
+void forget_windows() {
+  constexpr size_t kLargestKept = 256 * 1024;
+  ZstdStream& stream = zstd_stream();
+  if (stream && ZSTD_sizeof_DStream(stream.get()) > kLargestKept) stream.reset();
+}
 
 std::string decompressed(Compression compression, std::string_view bytes, size_t most) {
   switch (compression) {

@@ -310,7 +310,24 @@ class Survey {
       if (begin >= 2 && within(byte(begin - 1), 'A', 26) && within(byte(begin - 2), 'A', 26) && among(first, 42) >= 10)
         spots_.push_back({Shape::digits, begin - 2, begin});
     }
-    if (std::popcount(starts) >= 10 && std::popcount(low) <= 52) decimals(at);
+    if (std::popcount(starts) >= 10 && std::popcount(low) <= 52 && has_row_of_numbers(at, low, high)) decimals(at);
+  }
+
+  // Returns whether 24 bytes in a row, of which at least one is in the block at `at`, are digits or at most three bytes
+  // behind a digit.
+  bool has_row_of_numbers(size_t at, uint64_t digits, uint64_t next) {
+    uint64_t before = 0;
+    if (at >= kBlock)
+      before = mask_of(load_block(bytes(at - kBlock)), [](const Lanes& c) { return within(c, '0', 10); });
+    auto near = [](uint64_t mask, uint64_t earlier) {
+      return mask | mask << 1 | mask << 2 | mask << 3 | earlier >> 63 | earlier >> 62 | earlier >> 61;
+    };
+    uint64_t here = near(digits, before), after = near(next, digits);
+    auto has_24 = [](uint64_t low, uint64_t high) {
+      uint64_t eight = rows(low, high, 8), eight_after = rows(high, 0, 8);
+      return (eight & (eight >> 16 | eight_after << 48) & (eight >> 8 | eight_after << 56)) != 0;
+    };
+    return has_24(here, after) || has_24(near(before, 0), here);
   }
 
   // Finds rows of numbers with one to three other bytes between them, in the block at `block`. A row may begin before
