@@ -5,9 +5,11 @@
 #include <bit>
 #include <cctype>
 #include <cstring>
+#include <functional>
 
 #include "scan/credential/checks.h"
 #include "scan/credential/fingerprint.h"
+#include "scan/credential/names.h"
 #include "scan/credential/random_value.h"
 #include "scan/credential/stand_in.h"
 #include "scan/encoding/masks.h"
@@ -174,7 +176,8 @@ void BlockScan::open_end(const View& view) {
         if (match.end <= end - from ||
             !looks_random(std::string_view(text).substr(match.begin, end - from - match.begin)))
           return;
-        if (judge(rule, text, match.begin, match.end, false)) report(view, rule, from + match.begin, end, false);
+        size_t work = 0;
+        if (judge(rule, text, match.begin, match.end, false, work)) report(view, rule, from + match.begin, end, false);
       });
   }
 }
@@ -210,17 +213,28 @@ void BlockScan::known(const View& view, size_t begin, size_t end) {
 }
 
 void BlockScan::credentials(const View& view, const std::vector<Region>& regions) {
+  constexpr size_t kWorkForByte = 5;  // that is, a look at a value that takes all of the text
+  work_left_ += view.text.size() * kWorkForByte;
+  const Rule* last_rule = nullptr;  // whose match was judged last
+  size_t last_end = 0;
   for (const auto& [begin, end] : regions)
     for (auto& [matcher, first] : catalog_.matchers_)
       matcher.scan(view.text.substr(begin, end - begin), [&](Match match) {
+        const Rule& rule = catalog_.rules_[first + match.rule];
         match.begin += begin;
         match.end += begin;
-        matched(view, catalog_.rules_[first + match.rule], match);
+        if (&rule == last_rule && match.end == last_end && !needs_beginning(rule)) return;
+        last_rule = &rule;
+        last_end = match.end;
+        if (!match.is_name) return matched(view, rule, match);
+        if (view.joined) return;
+        for (size_t value : values_of_name(view.text, match.end))
+          matched(view, rule, {.rule = match.rule, .begin = match.begin, .end = value});
       });
 }
 
 void BlockScan::matched(const View& view, const Rule& rule, const Match& match) {
-  if (rule.off || (view.joined && needs_context(rule))) return;
+  if (rule.off || (view.joined && needs_context(rule)) || has_enough(rule.warns)) return;
   std::string_view text = view.text.substr(match.begin, match.end - match.begin);
   if (view.joined && digits_in(text) < 2 && !looks_random(text)) return;  // these are joined words
   if (view.joined && rule.edge != Edge::any && within_word(view, match.begin)) return;
@@ -229,13 +243,41 @@ void BlockScan::matched(const View& view, const Rule& rule, const Match& match) 
     // Text within one piece was judged in that piece, together with the text around it.
     if (view.outer->text.substr(from, to - from).find(text) != text.npos) return;
   }
-  if (auto found = judge(rule, view.text, match.begin, match.end, view.joined))
-    report(view, rule, found->begin, found->end, found->sure);
+  if (auto found = judged(view, rule, match)) report(view, rule, found->begin, found->end, found->sure);
+}
+
+// Judges a match. If there was more to look at than text has, looks only at what is near, and at the rest only to find
+// out where a credential ends.
+std::optional<Credential> BlockScan::judged(const View& view, const Rule& rule, const Match& match) {
+  constexpr size_t kBefore = 320, kAfter = 32;
+  size_t work = 0;
+  if (work_left_ == 0) {
+    size_t from = match.begin - std::min(match.begin, kBefore);
+    std::string_view near = view.text.substr(from, match.end + kAfter - from);
+    auto found = judge(rule, near, match.begin - from, match.end - from, view.joined, work);
+    result_.judged += work;
+    if (!found) return {};
+    if (second_looks_left_ == 0) return Credential{from + found->begin, from + found->end, found->sure};
+    --second_looks_left_;
+  }
+  work = 0;
+  auto found = judge(rule, view.text, match.begin, match.end, view.joined, work);
+  result_.judged += work;
+  work_left_ -= std::min(work_left_, work);
+  return found;
+}
+
+bool BlockScan::was_seen(std::string_view text, int depth, bool is_joined) {
+  auto [place, first] = seen_[is_joined].emplace(std::hash<std::string_view>{}(text), depth);
+  if (!first && place->second <= depth) return true;
+  place->second = depth;
+  return false;
 }
 
 void BlockScan::joined(const View& outer, const std::vector<Region>& regions) {
   Decoded values = joined_values(outer.text, regions);
   if (values.text.size() < kShortestRun || values.text.size() > decoded_left_) return;
+  if (was_seen(values.text, outer.depth + 1, true)) return;
   decoded_left_ -= values.text.size();
   result_.decoded += values.text.size();
   view({.text = values.text,
@@ -380,6 +422,7 @@ void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_vie
   bool bytes = encoding == "base64" || encoding == "hex";
   if (bytes && !is_text(decoded.text)) unpack(outer, decoded.text, decoded.anchors.front().from, decoded.end);
   if (!may_hide(decoded.text)) return;
+  if (was_seen(decoded.text, outer.depth + 1, outer.joined)) return;
   if (decoded.text.size() > decoded_left_) {
     result_.incomplete = true;
     return;
@@ -443,6 +486,7 @@ void BlockScan::unpacked(const View& outer, const std::string& text, size_t begi
                          std::string_view encoding) {
   unpacked_left_ -= std::min(unpacked_left_, text.size());
   result_.decoded += text.size();
+  result_.unpacked += text.size();
   view({.text = text,
         .outer = &outer,
         .fixed_begin = begin,

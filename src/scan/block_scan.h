@@ -2,6 +2,11 @@
 // on.
 #pragma once
 
+#include <array>
+#include <optional>
+#include <unordered_map>
+
+#include "scan/credential/checks.h"
 #include "scan/detector.h"
 #include "scan/encoding/decode.h"
 
@@ -26,6 +31,8 @@ struct View {
 class BlockScan {
  public:
   BlockScan(Catalog& catalog, size_t size, BlockResult& result);
+  ~BlockScan() { forget_windows(); }
+  BlockScan(const BlockScan&) = delete;
   void all(std::string_view block, bool joined);
   // Looks for nothing encoded.
   void plain(std::string_view block);
@@ -35,6 +42,9 @@ class BlockScan {
   void begun_known(std::string_view block);
 
  private:
+  static constexpr size_t kFreeWork = 16 * 1024;
+  static constexpr int kMostSecondLooks = 100;
+
   void view(const View& view);
   void open_end(const View& view);
   void open_known(const View& view);
@@ -42,6 +52,7 @@ class BlockScan {
   void known(const View& view, size_t begin, size_t end);
   void credentials(const View& view, const std::vector<Region>& regions);
   void matched(const View& view, const Rule& rule, const Match& match);
+  std::optional<Credential> judged(const View& view, const Rule& rule, const Match& match);
   void joined(const View& view, const std::vector<Region>& regions);
 
   void spot(const View& view, const Spot& spot);
@@ -54,6 +65,9 @@ class BlockScan {
   void digits(const View& view, const Spot& spot);
   void compressed(const View& view, const Spot& spot);
 
+  // Returns whether the same text was decoded before, at no greater depth. Two kinds of escapes in one text decode to
+  // the same text in either order.
+  bool was_seen(std::string_view text, int depth, bool is_joined);
   // Scans a decoded text if it may contain something.
   void inner(const View& outer, const Decoded& decoded, std::string_view encoding);
   std::string decompress(Compression compression, std::string_view packed, size_t most);
@@ -69,6 +83,9 @@ class BlockScan {
   size_t begun_size_ = 0;  // the size of the block if only its end counts, or 0
   size_t decoded_left_, unpacked_left_ = Detector::kMostUnpacked;
   int trials_left_ = Detector::kMostTrials, marks_left_ = Detector::kMostMarks, phrases_left_ = Detector::kMostPhrases;
+  size_t work_left_ = kFreeWork;  // of judging matches, as judge() counts it
+  int second_looks_left_ = kMostSecondLooks;
+  std::array<std::unordered_map<size_t, int>, 2> seen_;  // hashes of decoded texts, joined or not, with their depths
   std::string folded_, shifted_;
 };
 

@@ -70,6 +70,8 @@ struct BlockResult {
   std::vector<Finding> findings;  // in order
   bool incomplete = false;        // the block decoded to so much that some of it was not scanned
   size_t decoded = 0;             // the number of bytes that were scanned in addition to the block
+  size_t unpacked = 0;            // the number of them that were decompressed
+  size_t judged = 0;              // the work of judging matches, approximately in bytes that were looked at
 };
 
 class Detector {
@@ -88,7 +90,7 @@ class Detector {
   BlockResult scan_plain(std::string_view block);
 
   static constexpr int kDeepest = 5;                    // nested encodings
-  static constexpr size_t kMostDecoded = 8;             // decoded bytes as a multiple of the block's size, plus …
+  static constexpr size_t kMostDecoded = 4;             // decoded bytes as a multiple of the block's size, plus …
   static constexpr size_t kMostUnpacked = 1024 * 1024;  // … this number of decompressed bytes
   static constexpr int kMostMarks = 300;                // marks of compressed members that decompress to almost nothing
   static constexpr int kMostPhrases = 60;               // word sequences whose checksum is computed

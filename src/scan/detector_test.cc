@@ -274,6 +274,38 @@ TEST(Detector, LimitsItsWork) {
   EXPECT_EQ(found(nested), "") << "deeper than kDeepest";
 }
 
+std::string many(std::string_view piece, size_t size) {
+  std::string out;
+  while (out.size() < size) out += piece;
+  return out;
+}
+
+TEST(Detector, LooksBrieflyAtMatchesThatShareTheirValues) {
+  constexpr size_t kSize = 32 * 1024, kMostPerByte = 60;
+  for (std::string_view piece : {"token=ghp", "SharedAccessKey=ya", "PRIVATE_KEY=0x", "sk-proj-"}) {
+    std::string text = many(piece, kSize);
+    EXPECT_LE(Detector(&catalog()).scan(text).judged, kMostPerByte * kSize) << piece;
+  }
+  // A credential after them is found as a whole, even if it is longer than what is looked at.
+  std::string key = filled("DB_PASSWORD=<alnum 200>", 3), text = many("token=ghp ", 1000) + many("token=ghp", kSize);
+  auto findings = Detector(&catalog()).scan(text + " " + key + " and more").findings;
+  ASSERT_FALSE(findings.empty());
+  EXPECT_EQ(findings.back().end - findings.back().begin, 200u);
+  EXPECT_EQ(findings.back().end, text.size() + 1 + key.size());
+}
+
+TEST(Detector, DecodesTheSameTextOnce) {
+  constexpr size_t kSize = 32 * 1024;
+  std::string text = many(R"(\u0041 some words between them %41 and after them )", kSize);
+  EXPECT_LE(Detector(&catalog()).scan(text).decoded, 3 * kSize);
+}
+
+TEST(Detector, FindsASecretInAFrameOfZstdAfterMarksOfIt) {
+  std::string marks = many(std::string("\x28\xb5\x2f\xfd\x08 some text", 15), 3 * 1024);
+  std::string secret = "value=" + std::string(kKnown) + filled("<hex 600>", 5);
+  EXPECT_EQ(found(marks + zstd(secret)), "deploy (zstd)");
+}
+
 TEST(Detector, ReadsANameInCapitals) { EXPECT_EQ(found("curl -u VALUE:k3Rz9WqLx7TpVbN2hJcY"), "assignment"); }
 
 TEST(Detector, FindsNumbersAmongOtherBytes) {

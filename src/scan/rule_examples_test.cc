@@ -30,6 +30,8 @@ TEST(Rules, AMistakeIsNamedWithItsLine) {
   EXPECT_EQ(refusal("[a]\nis: b\npattern: cdef\n"), "line 3: rule \"a\" needs an example \"yes\" and one \"no\"");
   EXPECT_EQ(refusal("[a]\nis: b\ncheck: luhn\npattern: 4[0-9]{15}\n"),
             "line 4: rule \"a\" has a pattern, but its check works without one");
+  EXPECT_EQ(refusal("[a]\nis: b\nname: secret\nyes: a\nno: b\n"),
+            "line 5: rule \"a\" has a line \"name\", but its check is not \"assignment\"");
   EXPECT_EQ(refusal(std::string(kGood) + std::string(kGood)), "line 6: rule \"acme-key\" is defined twice");
   EXPECT_EQ(refusal("[a]\n" + std::string(3000, 'x')), "line 2: the line has more than 2000 characters");
 }

@@ -29,21 +29,6 @@ std::unexpected<Error> refused(const std::string& place, hs_compile_error_t* err
   return fail(Code::invalid, place + "the pattern is not valid: " + why);
 }
 
-// Returns whether the rule's check must know where a match begins. To find that out, vectorscan has to read the text
-// backward.
-bool needs_beginning(const Rule& rule) {
-  switch (rule.check) {
-    case Check::assigned:
-    case Check::assignment:
-    case Check::connection:
-    case Check::netrc:
-    case Check::userinfo:
-      return rule.edge != Edge::any;
-    default:
-      return true;
-  }
-}
-
 Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number) {
   const std::string& pattern = rule.patterns[number];
   hs_expr_info_t* info = nullptr;
@@ -51,14 +36,16 @@ Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number) 
   unsigned flags = HS_FLAG_DOTALL;
   if (auto result = hs_expression_info(pattern.c_str(), flags, &info, &error); result != HS_SUCCESS)
     return refused(place(rule, number), error, result);
+  // To find out where a match begins, vectorscan has to read the text backward.
   bool fixed = info->min_width == info->max_width || !needs_beginning(rule);
   uint32_t width = fixed ? info->min_width : 0, least = info->min_width;
   std::free(info);
-  if (least < 4) return fail(Code::invalid, place(rule, number) + "a pattern must match at least 4 bytes");
+  bool is_name = rule.are_names[number];
+  if (least < 4 && !is_name) return fail(Code::invalid, place(rule, number) + "a pattern must match at least 4 bytes");
   all.texts.push_back(pattern.c_str());
   all.flags.push_back(fixed ? flags : flags | HS_FLAG_SOM_LEFTMOST);
   all.ids.push_back(static_cast<unsigned>(all.ids.size()));
-  all.infos.push_back({index, width});
+  all.infos.push_back({index, width, is_name});
   all.places.push_back(place(rule, number));
   return {};
 }

@@ -15,15 +15,30 @@ namespace {
 using Found = std::optional<Credential>;
 constexpr size_t kFar = 4096;  // bytes around a match
 constexpr size_t kLongestValue = 512;
+constexpr size_t kMatchWork = 32;  // for what every check costs
+
+// The text around a match. Counts the work, because a message may contain many matches with much to look at after each.
+class Text : public std::string_view {
+ public:
+  Text(std::string_view text, size_t& work) : std::string_view(text), work_(&work) {}
+  Text first(size_t bytes) const { return {substr(0, bytes), *work_}; }
+  void look(size_t bytes) const { *work_ += bytes; }
+  // Counts a look at all properties of a value.
+  void look_closely(size_t bytes) const { *work_ += 4 * bytes; }
+
+ private:
+  size_t* work_;
+};
 
 bool is_alnum(char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z'); }
 bool is_base64(char c) { return is_alnum(c) || c == '+' || c == '/'; }
 bool goes_on(char c) { return is_alnum(c) || c == '-' || c == '_'; }
 
 template <typename F>
-size_t run_end(std::string_view text, size_t from, F member) {
+size_t run_end(const Text& text, size_t from, F member) {
   size_t end = from, limit = std::min(text.size(), from + kFar);
   while (end < limit && member(text[end])) ++end;
+  text.look(end - from);
   return end;
 }
 
@@ -39,7 +54,7 @@ bool is_blank(char c) { return c == ' ' || c == '\t'; }
 bool is_quote(char c) { return c == '"' || c == '\'' || c == '`'; }
 
 // Returns where the line end at `at` ends, which may be escaped as in JSON, or `at` if there is none.
-size_t past_line_end(std::string_view text, size_t at) {
+size_t past_line_end(const Text& text, size_t at) {
   size_t end = at;
   if (end < text.size() && text[end] == '\r') ++end;
   if (end < text.size() && text[end] == '\n') return end + 1;
@@ -49,7 +64,7 @@ size_t past_line_end(std::string_view text, size_t at) {
 
 // Skips what stands before a value in YAML (a tag, an anchor, the sign of a block, a line end, the dash of a list) and
 // in other lists. `next_line` says whether the value is on the next line.
-size_t past_yaml(std::string_view text, size_t at, bool& next_line) {
+size_t past_yaml(const Text& text, size_t at, bool& next_line) {
   auto blanks = [&](size_t from) { return run_end(text, from, is_blank); };
   at = blanks(at);
   if (at < text.size() && (text[at] == '!' || text[at] == '&')) {
@@ -65,8 +80,9 @@ size_t past_yaml(std::string_view text, size_t at, bool& next_line) {
 
 // Returns where the quoted value that begins at `from` ends, or npos. `depth` is the number of backslashes before its
 // opening quote. With more, or with a number that the closing quote cannot have, a quote is a part of the value.
-size_t closing_quote(std::string_view text, size_t from, char quote, size_t depth) {
+size_t closing_quote(const Text& text, size_t from, char quote, size_t depth) {
   size_t limit = std::min(text.size(), from + kLongestValue), slashes = 0;
+  text.look(limit - std::min(from, limit));
   for (size_t at = from; at < limit && text[at] != '\n'; ++at) {
     if (quote == '\'' && depth == 0 && text.substr(at, 4) == R"('\'')") at += 3;  // how shells write a quote
     else if (text[at] == quote && slashes % (2 * (depth + 1)) == depth) return at - depth;
@@ -76,7 +92,7 @@ size_t closing_quote(std::string_view text, size_t from, char quote, size_t dept
 }
 
 // Returns the value that begins at `from`: in quotes, or up to a space or a delimiter.
-Credential value_at(std::string_view text, size_t from) {
+Credential value_at(const Text& text, size_t from) {
   from = run_end(text, from, is_blank);
   if (from + 1 < text.size() && text[from] == '$' && text[from + 1] == '\'') ++from;  // $'…' of shells
   size_t limit = std::min(text.size(), from + kLongestValue), opening = from;
@@ -92,6 +108,7 @@ Credential value_at(std::string_view text, size_t from) {
     if (!quote && kEndsValue[static_cast<unsigned char>(c)]) break;
     ++end;
   }
+  text.look(end - from);
   return {from, end};
 }
 
@@ -100,13 +117,18 @@ bool before(std::string_view text, size_t at, size_t far, std::string_view word)
   return text.substr(from, at - from).find(word) != std::string_view::npos;
 }
 
-Found token(std::string_view text, size_t begin, size_t end) {
+bool stands_in(const Text& text, size_t begin, size_t end) {
+  constexpr size_t kCloselyRead = 400;  // by is_stand_in()
+  text.look_closely(std::min(end - begin, kCloselyRead));
+  return is_stand_in(text.substr(begin, end - begin));
+}
+
+Found token(const Text& text, size_t begin, size_t end) {
   // The stand-in test applies to the random part. The part up to its separator comes from the rule.
   std::string_view match = text.substr(begin, end - begin);
   size_t separator = match.find_last_of("_-.:/$ =", match.size() / 2), whole = run_end(text, end, goes_on);
   size_t random = separator == match.npos ? std::min<size_t>(4, match.size() / 2) : separator + 1;
-  if (is_stand_in(text.substr(begin + random, whole - begin - random))) return {};
-  return Credential{begin, whole};
+  return stands_in(text, begin + random, whole) ? Found() : Credential{begin, whole};
 }
 
 // Returns whether the text begins like "/20260101/eu-central-1/s3/aws4_request", which follows the id of a key in a
@@ -123,7 +145,7 @@ bool is_aws_scope(std::string_view text) {
   return false;
 }
 
-Found crc32_base62(std::string_view text, size_t begin, size_t end) {
+Found crc32_base62(const Text& text, size_t begin, size_t end) {
   constexpr std::string_view kDigits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
   std::string_view match = text.substr(begin, end - begin);
   std::string_view body = match.substr(match.find('_') + 1);
@@ -137,15 +159,16 @@ Found crc32_base62(std::string_view text, size_t begin, size_t end) {
   return token(text, begin, end);
 }
 
-Found last(std::string_view text, size_t begin, size_t end, size_t count) {
+Found last(const Text& text, size_t begin, size_t end, size_t count) {
   if (count > end - begin) return {};
-  if (is_stand_in(text.substr(end - count, count))) return {};
+  if (stands_in(text, end - count, end)) return {};
   return Credential{end - count, run_end(text, end, [](char c) { return is_base64(c) || goes_on(c) || c == '='; })};
 }
 
-Found assigned(std::string_view text, size_t end, size_t shortest) {
+Found assigned(const Text& text, size_t end, size_t shortest) {
   Credential value = value_at(text, end);
   if (value.end - value.begin < shortest) return {};
+  text.look_closely(value.end - value.begin);
   if (is_no_password(text.substr(value.begin, value.end - value.begin))) return {};
   return value;
 }
@@ -220,7 +243,7 @@ size_t past_type(std::string_view text, size_t at) {
 }
 
 // Finds the value after "NAME=", "NAME: type =", "NAME:" and a line end, "NAME: [" and the like.
-Found assignment(std::string_view text, size_t end) {
+Found assignment(const Text& text, size_t end) {
   size_t sign = end;  // "=", ":", "=>" or ":="
   while (sign > 0 && (text[sign - 1] == '=' || text[sign - 1] == ':' || text[sign - 1] == '>')) --sign;
   while (end < text.size() && (text[end] == '=' || text[end] == '>')) ++end;
@@ -239,6 +262,7 @@ Found assignment(std::string_view text, size_t end) {
   if (value.end < text.size() && (text[value.end] == '(' || text[value.end] == '[')) return {};  // a call
   if (next_line && value.end < text.size() && past_line_end(text, value.end) == value.end && !is_quote(text[value.end]))
     return {};
+  text.look_closely(written.size());
   constexpr size_t kShortestInList = 16;
   if (in_list && written.size() < kShortestInList) return {};
   bool quoted = value.begin > 0 && is_quote(text[value.begin - 1]);
@@ -248,7 +272,7 @@ Found assignment(std::string_view text, size_t end) {
   return has_harmless_name(text, sign) ? Found() : value;
 }
 
-Found userinfo(std::string_view text, size_t end) {
+Found userinfo(const Text& text, size_t end) {
   constexpr size_t kFarthest = 80;  // bytes from the colon to the scheme
   constexpr size_t kMark = 3;       // bytes of "://"
   size_t from = end - std::min(end, kFarthest), user = end;
@@ -258,6 +282,7 @@ Found userinfo(std::string_view text, size_t end) {
   std::string_view near = text.substr(user, kLongestUser);
   size_t length = 0;
   while (length < near.size() && !kEndsUser[static_cast<unsigned char>(near[length])]) ++length;
+  text.look(2 * length);
   size_t at = near.substr(0, length).rfind('@');
   if (at == text.npos || user + at + 1 >= text.size()) return {};
   at += user;
@@ -269,9 +294,10 @@ Found userinfo(std::string_view text, size_t end) {
 }
 
 // Checks Base64 of "user:password".
-Found user_and_password(std::string_view text, size_t from) {
+Found user_and_password(const Text& text, size_t from) {
   size_t end = run_end(text, from, is_base64);
   std::string plain = base64(text.substr(from, std::min<size_t>(end - from, 1000)));
+  text.look_closely(plain.size());
   size_t colon = plain.find(':');
   bool printable = std::ranges::all_of(plain, [](unsigned char c) { return c > ' ' && c != 0x7f; });
   if (colon == plain.npos || colon == 0 || !printable || is_no_password(plain.substr(colon + 1))) return {};
@@ -279,16 +305,16 @@ Found user_and_password(std::string_view text, size_t from) {
   return Credential{from, end, true};
 }
 
-Found jwt(std::string_view text, size_t begin, size_t end) {
+Found jwt(const Text& text, size_t begin, size_t end) {
   std::string_view match = text.substr(begin, end - begin), head = match.substr(0, match.find('.'));
   std::string plain = base64(head);
   if (!plain.starts_with("{\"") || plain.find("\"alg\"") == plain.npos) return {};
   size_t signature = begin + match.rfind('.') + 1, whole = run_end(text, end, goes_on);
-  if (is_stand_in(text.substr(signature, whole - signature))) return {};
+  if (stands_in(text, signature, whole)) return {};
   return Credential{begin, whole, true};
 }
 
-Found discord(std::string_view text, size_t begin, size_t end) {
+Found discord(const Text& text, size_t begin, size_t end) {
   std::string_view match = text.substr(begin, end - begin);
   std::string number = base64(match.substr(0, match.find('.')));
   if (number.size() < 15 || !std::ranges::all_of(number, [](char c) { return c >= '0' && c <= '9'; })) return {};
@@ -296,7 +322,7 @@ Found discord(std::string_view text, size_t begin, size_t end) {
 }
 
 // Skips what programs that show files put before a line: spaces, and the line's number with a tab, an arrow or a colon.
-size_t past_margin(std::string_view text, size_t at) {
+size_t past_margin(const Text& text, size_t at) {
   auto spaces = [&](size_t from) { return run_end(text, from, [](char c) { return c == ' ' || c == '\t'; }); };
   size_t number = spaces(at), end = run_end(text, number, [](char c) { return c >= '0' && c <= '9'; });
   if (end == number || end - number > 6) return number;
@@ -310,7 +336,7 @@ size_t past_margin(std::string_view text, size_t at) {
 
 // Returns where the next line of a key begins, if it is not simply on the next line: programs write the lines of a key
 // in one line, as strings of a list, or quote them. Returns npos if none does.
-size_t next_key_line(std::string_view text, size_t at) {
+size_t next_key_line(const Text& text, size_t at) {
   constexpr size_t kLongestGap = 40, kShortestLine = 16;
   size_t limit = std::min(text.size(), at + kLongestGap);
   while (at < limit) {
@@ -323,9 +349,9 @@ size_t next_key_line(std::string_view text, size_t at) {
 }
 
 // Returns where the lines of a key end that begin at `at`. Its line ends may be escaped.
-size_t key_end(std::string_view text, size_t at) {
+size_t key_end(const Text& whole, size_t at) {
   constexpr size_t kLongestKey = 16 * 1024;
-  text = text.substr(0, at + kLongestKey);
+  Text text = whole.first(at + kLongestKey);
   while (at < text.size()) {
     if (is_base64(text[at]) || text[at] == '=' || text[at] == '\r') {
       ++at;
@@ -348,7 +374,7 @@ size_t key_end(std::string_view text, size_t at) {
 }
 
 // Finds a body of Base64 after the header of a key, and skips what programs put between them: headers, escapes, quotes.
-Found key_body(std::string_view text, size_t begin, size_t end) {
+Found key_body(const Text& text, size_t begin, size_t end) {
   constexpr size_t kLongestLine = 100;
   size_t limit = std::min(text.size(), end + kFar), at = end;
   for (size_t lines = 0; lines < 12 && at < limit; ++lines) {
@@ -361,7 +387,7 @@ Found key_body(std::string_view text, size_t begin, size_t end) {
     }
     at = std::min(past_margin(text, at), limit);
     size_t run = run_end(text, at, is_base64);
-    if (run - at >= 24 && !is_stand_in(text.substr(at, run - at))) return Credential{begin, key_end(text, run)};
+    if (run - at >= 24 && !stands_in(text, at, run)) return Credential{begin, key_end(text, run)};
     std::string_view near = text.substr(run, kLongestLine);
     size_t line = std::min(run + std::min({near.find('\n'), near.find("\\n"), near.size()}), limit);
     if (line - at > kLongestLine || text.substr(at, line - at).find(':') == std::string_view::npos)
@@ -371,7 +397,7 @@ Found key_body(std::string_view text, size_t begin, size_t end) {
   return {};
 }
 
-Found by_check(const Rule& rule, std::string_view text, size_t begin, size_t end) {
+Found by_check(const Rule& rule, const Text& text, size_t begin, size_t end) {
   switch (rule.check) {
     case Check::token:
       return token(text, begin, end);
@@ -400,12 +426,14 @@ Found by_check(const Rule& rule, std::string_view text, size_t begin, size_t end
     case Check::discord:
       return discord(text, begin, end);
     case Check::x_bearer:
+      text.look_closely(60);
       return entropy(text.substr(end - 60, 60)) > 3.5 ? token(text, end - 60, end) : Found();
     case Check::pem:
     case Check::putty:
       return key_body(text, begin, end);
     case Check::jwk: {
       size_t from = begin - std::min<size_t>(begin, 1000);
+      text.look(500);  // the search for a word is fast
       return text.substr(from, 2000 + end - begin).find("\"kty\"") == text.npos ? Found() : token(text, end - 42, end);
     }
     case Check::wif:
@@ -434,7 +462,10 @@ bool in_checksum(std::string_view text, size_t begin, size_t end) {
 
 }  // namespace
 
-std::optional<Credential> judge(const Rule& rule, std::string_view text, size_t begin, size_t end, bool joined) {
+std::optional<Credential> judge(const Rule& rule, std::string_view whole, size_t begin, size_t end, bool joined,
+                                size_t& work) {
+  Text text(whole, work);
+  text.look(kMatchWork + end - begin);
   if (!joined && rule.edge != Edge::any && begin > 0 && is_alnum(text[begin - 1])) return {};
   if (!joined && rule.edge == Edge::alone && end < text.size() && is_alnum(text[end])) return {};
   if (!joined && rule.edge == Edge::alone && in_checksum(text, begin, end)) return {};

@@ -46,7 +46,7 @@ int Matcher::on_match(unsigned id, unsigned long long from, unsigned long long t
   auto end = static_cast<size_t>(to), begin = pattern.width ? end - pattern.width : static_cast<size_t>(from);
   Last& last = walk.matcher.last_[id];
   Last here{walk.matcher.scans_, begin};
-  if (std::exchange(last, here) != here) walk.each({pattern.rule, begin, end});
+  if (std::exchange(last, here) != here) walk.each({pattern.rule, begin, end, pattern.is_name != 0});
   return 0;
 }
 

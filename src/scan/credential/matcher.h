@@ -19,17 +19,19 @@ namespace bottle::scan {
 struct Match {
   uint32_t rule = 0;  // the index of the rule
   size_t begin = 0, end = 0;
+  bool is_name = false;  // of a name, not of a credential
 };
 
 // The beginning of a compiled database, which consists of a table of patterns and vectorscan's serialized form.
 struct DatabaseHead {
-  static constexpr uint32_t kMagic = 0x626f7431;
+  static constexpr uint32_t kMagic = 0x626f7432;
   uint32_t magic = kMagic, patterns = 0;
 };
 struct PatternInfo {
   uint32_t rule = 0;
   uint32_t width = 0;  // the length of every match, or the minimum if the beginning does not matter; 0 if vectorscan
                        // reports the beginning
+  uint32_t is_name = 0;
 };
 
 class Matcher {

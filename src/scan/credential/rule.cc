@@ -98,7 +98,7 @@ class Reader {
     Rule& rule = rules_.back();
     if (value.empty()) return wrong("\"" + std::string(key) + "\" has no value");
     if (key == "is") rule.is = value;
-    else if (key == "pattern") rule.patterns.emplace_back(value), rule.pattern_lines.push_back(number_);
+    else if (key == "pattern" || key == "name") return pattern(rule, value, key == "name");
     else if (key == "yes" || key == "no") rule.examples.push_back({number_, key == "yes", std::string(value)});
     else if (key == "ignore") return ignore(rule, value);
     else if (key == "check") return check(rule, value);
@@ -107,7 +107,14 @@ class Reader {
     else if (key == "act" && (value == "warn" || value == "block")) rule.warns = value == "warn";
     else
       return wrong("\"" + std::string(key) + ": " + std::string(value) + "\" is not a known line",
-                   "the keys are is, pattern, check, edge, act, ignore, yes and no");
+                   "the keys are is, pattern, name, check, edge, act, ignore, yes and no");
+    return {};
+  }
+
+  Result<> pattern(Rule& rule, std::string_view value, bool is_name) {
+    rule.patterns.emplace_back(value);
+    rule.are_names.push_back(is_name);
+    rule.pattern_lines.push_back(number_);
     return {};
   }
 
@@ -145,6 +152,8 @@ class Reader {
     if (has_pattern && is_surveyed(rule.check))
       return wrong("rule \"" + rule.id + "\" has a pattern, but its check works without one",
                    "remove its lines \"pattern\", or use another check");
+    if (std::ranges::find(rule.are_names, true) != rule.are_names.end() && rule.check != Check::assignment)
+      return wrong("rule \"" + rule.id + "\" has a line \"name\", but its check is not \"assignment\"");
     auto has = [&](bool positive) {
       return std::ranges::any_of(rule.examples, [&](const Example& each) { return each.positive == positive; });
     };
@@ -157,6 +166,19 @@ class Reader {
 };
 
 }  // namespace
+
+bool needs_beginning(const Rule& rule) {
+  switch (rule.check) {
+    case Check::assigned:
+    case Check::assignment:
+    case Check::connection:
+    case Check::netrc:
+    case Check::userinfo:
+      return rule.edge != Edge::any;
+    default:
+      return true;
+  }
+}
 
 Result<std::vector<Rule>> parse_rules(std::string_view text) { return Reader().read(text); }
 

@@ -55,7 +55,8 @@ struct Rule {
   bool off = false;   // one of the operator's rules with the same id replaces it
   std::string is;     // for example, "a GitHub token"; continues "… in the body"
   std::vector<std::string>
-      patterns;  // regular expressions of vectorscan; if there are none, the survey finds the credential
+      patterns;                 // regular expressions of vectorscan; if there are none, the survey finds the credential
+  std::vector<bool> are_names;  // for each pattern: whether it matches the end of a name, and names.h finds the value
   std::vector<uint32_t> pattern_lines;
   Check check = Check::token;
   uint32_t last = 0;  // used with Check::last
@@ -64,6 +65,9 @@ struct Rule {
   std::vector<std::string> ignored;  // fingerprints (fingerprint.h) of published examples
   std::vector<Example> examples;
 };
+
+// Returns whether the rule's check must know where a match begins, and not only where it ends.
+bool needs_beginning(const Rule& rule);
 
 inline constexpr size_t kMostRules = 1000, kLongestRuleLine = 2000;
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <bitset>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -19,6 +19,18 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_letter(char c) { return is_lower(c) || is_upper(c); }
+
+using Set = std::array<bool, 256>;
+constexpr Set set_of(std::string_view characters) {
+  Set set{};
+  for (unsigned char c : characters) set[c] = true;
+  return set;
+}
+size_t count_of(std::string_view text, const Set& set) {
+  size_t count = 0;
+  for (unsigned char c : text) count += set[c];
+  return count;
+}
 
 // Returns whether more than half of the neighboring characters differ by at most one: they count up, count down, or are
 // the same.
@@ -44,27 +56,31 @@ bool names_itself(std::string_view text) {
        "redacted", "dummy",  "sample",     "fake",        "00000000", "11111111",  "....",
        "****",     "insert", "replace",    "abcdefgh",    "12345678", "goes_here", "goes-here",
        "deadbeef", "foobar", "not-a-real", "notreal"});
+  constexpr size_t kCodes = 4096;  // of two characters, by the low bits of both
+  auto code = [](std::string_view word) { return static_cast<size_t>((word[0] & 63) << 6 | (word[1] & 63)); };
   struct Words {
-    std::vector<std::string> all;
-    std::bitset<4096> begin;  // whether a word may begin with two characters, by the low bits of both
+    std::vector<std::string> all;           // in the order of their codes
+    std::array<uint8_t, kCodes + 1> first;  // the index of the first word with this or a higher code
   };
-  auto code = [](char first, char second) { return static_cast<size_t>((first & 63) << 6 | (second & 63)); };
   static const Words kBothCases = [&] {
-    Words words{.all = {kWords.begin(), kWords.end()}, .begin = {}};
+    Words words{.all = {kWords.begin(), kWords.end()}, .first = {}};
     for (std::string word : kWords) {
       for (char& c : word)
         if (is_lower(c)) c = static_cast<char>(c - 32);
       words.all.push_back(std::move(word));
     }
-    for (const std::string& word : words.all) words.begin.set(code(word[0], word[1]));
+    std::ranges::sort(words.all, {}, code);
+    for (size_t i = 0, index = 0; i <= kCodes; ++i) {
+      while (index < words.all.size() && code(words.all[index]) < i) ++index;
+      words.first[i] = static_cast<uint8_t>(index);
+    }
     return words;
   }();
   for (size_t at = 0; at + 1 < text.size(); ++at) {
-    if (!kBothCases.begin[code(text[at], text[at + 1])]) continue;
     std::string_view rest = text.substr(at);
-    if (std::ranges::any_of(kBothCases.all,
-                            [&](std::string_view word) { return word[0] == rest[0] && rest.starts_with(word); }))
-      return true;
+    size_t here = code(rest);
+    for (size_t index = kBothCases.first[here]; index < kBothCases.first[here + 1]; ++index)
+      if (rest.starts_with(kBothCases.all[index])) return true;
   }
   return false;
 }
@@ -83,27 +99,49 @@ bool is_word(std::string_view part) {
     turns += is_upper(part[i]) && is_lower(part[i - 1]);
     turns += i + 1 < letters && is_lower(part[i]) && is_upper(part[i - 1]) && is_upper(part[i + 1]);
   }
-  size_t vowels = static_cast<size_t>(std::ranges::count_if(
-      part, [](char c) { return std::string_view("aeiouyAEIOUY").find(c) != std::string_view::npos; }));
+  static constexpr Set kVowels = set_of("aeiouyAEIOUY");
+  size_t vowels = count_of(part, kVowels);
   return turns * 4 <= letters + 4 && (turns < 2 || vowels * 4 >= letters);
+}
+
+// Returns whether words and nothing else stand between the delimiters.
+bool is_words(std::string_view text) {
+  static constexpr Set kDelimiters = set_of("-_./:@+=,");
+  for (size_t begin = 0, end; begin < text.size(); begin = end + 1) {
+    for (end = begin; end < text.size() && !kDelimiters[static_cast<unsigned char>(text[end])];) ++end;
+    if (!is_word(text.substr(begin, end - begin))) return false;
+  }
+  return true;
 }
 
 }  // namespace
 
 size_t distinct(std::string_view text) {
-  std::array<bool, 256> seen{};
-  size_t count = 0;
-  for (unsigned char c : text) count += !std::exchange(seen[c], true);
-  return count;
+  uint64_t low = 0, high = 0, others[2] = {};  // the first two stay in registers
+  for (unsigned char c : text) {
+    uint64_t bit = uint64_t{1} << c % 64;
+    low |= c < 64 ? bit : 0;
+    high |= c >= 64 && c < 128 ? bit : 0;
+    if (c >= 128) [[unlikely]]
+      others[c / 64 - 2] |= bit;
+  }
+  return static_cast<size_t>(std::popcount(low) + std::popcount(high) + std::popcount(others[0]) +
+                             std::popcount(others[1]));
 }
 
 double entropy(std::string_view text) {
-  std::array<uint32_t, 256> counts{};
-  for (unsigned char c : text) ++counts[c];
-  double bits = 0, size = static_cast<double>(text.size());
-  for (uint32_t count : counts)
-    if (count) bits -= count / size * std::log2(count / size);
-  return bits;
+  constexpr size_t kMost = 512;
+  static const auto kMore = [] {  // the difference between (n + 1) * log2(n + 1) and n * log2(n)
+    std::array<double, kMost> table{};
+    auto times_log = [](size_t n) { return n ? static_cast<double>(n) * std::log2(static_cast<double>(n)) : 0; };
+    for (size_t n = 0; n < kMost; ++n) table[n] = times_log(n + 1) - times_log(n);
+    return table;
+  }();
+  text = text.substr(0, kMost);
+  std::array<uint16_t, 256> counts{};
+  double sum = 0, size = static_cast<double>(text.size());
+  for (unsigned char c : text) sum += kMore[counts[c]++];
+  return text.empty() ? 0 : std::log2(size) - sum / size;
 }
 
 bool is_stand_in(std::string_view token) {
@@ -124,8 +162,10 @@ bool is_no_password(std::string_view value) {
     return true;
   if (value.find("${") != value.npos || value.find("{{") != value.npos || value.find("$(") != value.npos) return true;
   if (std::ranges::all_of(value, [](char c) { return is_upper(c) || c == '_' || c == '-'; })) return true;
+  if (distinct(value) < 3) return true;
   std::string small = lower(value);
-  return std::ranges::find(kWords, small) != kWords.end() || names_itself(small) || distinct(value) < 3;
+  constexpr size_t kLongestWord = 16;
+  return (small.size() <= kLongestWord && std::ranges::find(kWords, small) != kWords.end()) || names_itself(small);
 }
 
 bool looks_random(std::string_view value) {
@@ -133,17 +173,17 @@ bool looks_random(std::string_view value) {
   if (value.starts_with("/") || value.starts_with("./") || value.starts_with("~/") || value.starts_with("http"))
     return false;
   if (std::ranges::none_of(value, is_digit) && distinct(value) < 12) return false;
-  if (is_no_password(value) || is_stand_in(value)) return false;
-  if (std::ranges::count_if(value, is_letter) == 0) return value.size() >= 24;
-  if (value.find_first_of("([<{ ") != value.npos || value.find("::") != value.npos) return false;  // code or prose
-  if (value.front() == ':' || value.front() == '?') return false;
-  bool words = true;
-  for (size_t at = 0; at < value.size() && words;) {
-    size_t end = std::min(value.find_first_of("-_./:@+=,", at), value.size());
-    words = is_word(value.substr(at, end - at));
-    at = end + 1;
+  if (std::ranges::none_of(value, is_letter)) {
+    constexpr size_t kFewestDigits = 24;
+    return value.size() >= kFewestDigits && !is_no_password(value) && !is_stand_in(value);
   }
-  return !words && entropy(value) >= (value.size() < 16 ? 2.5 : 3.0);
+  static constexpr Set kCode = set_of("([<{ ");
+  if (count_of(value, kCode) > 0 || value.find("::") != value.npos) return false;  // code or prose
+  if (value.front() == ':' || value.front() == '?') return false;
+  constexpr double kRounding = 1e-9;
+  double least = value.size() < 16 ? 2.5 : 3.0;
+  if (is_words(value) || entropy(value) < least - kRounding) return false;
+  return !is_no_password(value) && !is_stand_in(value);
 }
 
 }  // namespace bottle::scan

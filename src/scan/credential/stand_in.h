@@ -17,7 +17,7 @@ bool is_no_password(std::string_view value);
 // letters, digits and signs. Words, names in code, paths, addresses and numbers do not look random.
 bool looks_random(std::string_view value);
 
-// Returns the bits per byte, computed from the frequencies of the bytes.
+// Returns the bits per byte, computed from the frequencies of the first 512 bytes.
 double entropy(std::string_view text);
 
 // Returns how many different characters the text has.

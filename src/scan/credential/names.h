@@ -1,0 +1,27 @@
+// This file finds what is assigned to the names of secrets. The rules give only the ends of the names, because most
+// names in a text have no value, and patterns with what may follow a name cost much more. The code is pure.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+namespace bottle::scan {
+
+// Positions where values may begin, in no order.
+struct Values {
+  std::array<size_t, 12> list;
+  size_t count = 0;
+  void add(size_t at) {
+    if (count < list.size()) list[count++] = at;
+  }
+  const size_t* begin() const { return list.data(); }
+  const size_t* end() const { return list.data() + count; }
+};
+
+// Returns where values may begin that belong to the name of a secret that ends at `end`, such as "password" or
+// "API_KEY": after a sign of an assignment, in the next field of a pair, in the next column of a table, and so on.
+// Looks at most 80 bytes around it.
+Values values_of_name(std::string_view text, size_t end);
+
+}  // namespace bottle::scan
