@@ -30,6 +30,8 @@ constexpr uint64_t kArchivedIgnored = 32 << 20;
 Result<std::optional<git::Repository>> original_at(const std::string& source) {
   std::error_code error;
   std::string path = std::filesystem::canonical(source, error).string();
+  if (error == std::errc::no_such_file_or_directory)
+    return fail(Code::not_found, one_line(source) + " is no longer there");
   if (error) return fail(Code::not_found, one_line(source) + ": " + error.message());
   TRY(check_place(source));
   auto found = TRY(git::find(path));

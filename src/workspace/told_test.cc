@@ -167,6 +167,26 @@ TEST_F(Report, DoesNotCallAFilteredFileAnUncommittedChange) {
   EXPECT_NE(warnings(), "") << "there is no filter for this one";
 }
 
+TEST_F(Report, SaysWhereARepositoryBelowLeavesSomethingBehind) {
+  make_inner(repo + "/in");
+  auto back = after(WorkspaceMode::copy, "mkdir -p in/.git/hooks && echo x > in/.git/hooks/pre-commit");
+  EXPECT_TRUE(flagged(back, "in in: .git/hooks/pre-commit: a hook")) << joined(back.flagged);
+  back = after(WorkspaceMode::copy, "rm -rf in && echo x > in");
+  EXPECT_TRUE(flagged(back, "in in: the directory: not brought home, because it is no longer one"))
+      << joined(back.flagged);
+}
+
+TEST_F(Report, NamesTheCommitThatTheRepositoryLost) {
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  fs::remove_all(repo + "/.git/objects");
+  fs::create_directory(repo + "/.git/objects");
+  auto back = take_inside(sent.base);
+  ASSERT_FALSE(back);
+  EXPECT_EQ(back.error().what, "the repository " + repo + " no longer has the commit " + sent.base.substr(0, 12) +
+                                   ", from which the work started");
+}
+
 TEST_F(Report, SaysHowToTakeAStash) {
   auto back = after(WorkspaceMode::copy, "echo x >> a.txt && git -c user.name=a -c user.email=a@b stash -q");
   EXPECT_TRUE(says(back, "Take it: git stash apply refs/bottle/s1/stash/0\n")) << back.text;

@@ -146,7 +146,7 @@ class Filler {
  private:
   // Reports a whole repository once, not each of its files.
   void leave_repository(const std::string& git, const char* why) {
-    if (q_.flagged.empty() || q_.flagged.back() != std::pair(q_.shown(git), std::string(why))) q_.leave(git, why);
+    if (q_.flagged.empty() || q_.flagged.back() != std::pair(git, std::string(why))) q_.leave(git, why);
   }
 
   // Records permissions that a commit cannot hold. Everything that is sent has those of a checkout.
@@ -369,7 +369,7 @@ class Unpacker {
     Path own(path->begin() + static_cast<long>(part.place.size()), path->end());
     if (own.empty()) {  // the top of the repository
       if (e.kind != TarEntry::Kind::directory)
-        part.q->leave("", "not brought home, because it is no longer a directory");
+        part.q->leave("the directory", "not brought home, because it is no longer one");
       return {};
     }
     for (const auto& component : own)
@@ -472,7 +472,7 @@ Result<> index_packs(Quarantine& q, const git::Runner& git) {
 
 void Quarantine::leave(const std::string& path, const std::string& why) {
   ++skipped;
-  std::pair<std::string, std::string> flag(shown(path), why);
+  std::pair<std::string, std::string> flag(path, why);
   if (flagged.size() < kMostFlagged && (flagged.empty() || flagged.back() != flag)) flagged.push_back(std::move(flag));
 }
 

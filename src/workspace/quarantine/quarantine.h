@@ -71,11 +71,12 @@ struct Quarantine {
   std::map<std::string, std::string> indexes;
   std::set<std::string> to_convert;  // files that came back as they were sent; compare() adds their blobs to
                                      // Left::contents
-  std::vector<std::pair<std::string, std::string>> flagged;  // what was left behind: path and reason
+  std::vector<std::pair<std::string, std::string>> flagged;  // what was left behind: path in this repository, reason
   uint64_t skipped = 0;
 
   git::Runner::Options at() const { return {.in = repository}; }
   git::Runner::Options with_tree() const { return {.in = repository, .work_tree = tree(), .index = index()}; }
+  // Returns the path in the workspace.
   std::string shown(const std::string& path) const { return place.empty() ? path : place + "/" + path; }
   // Reports what is left behind, once for each path and reason.
   void leave(const std::string& path, const std::string& why);

@@ -123,8 +123,7 @@ Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const gi
     }
     bool done = false;
     TRY(encode(tree, path, value, done));
-    if (!done && name_them)
-      q.flagged.emplace_back(q.shown(path), "bottle could not convert it from " + one_line(value, 100));
+    if (!done && name_them) q.flagged.emplace_back(path, "bottle could not convert it from " + one_line(value, 100));
   }
   return filtered;
 }

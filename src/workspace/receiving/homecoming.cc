@@ -61,7 +61,11 @@ Result<> Homecoming::prepare(const std::optional<Sent>& sent) {
     compared_with_ = tree;  // git knows the empty tree in every repository
   }
   head_ = base_;
-  for (auto& entry : TRY(git::list_tree(git_, base_, q_.at()))) q_.base.emplace(entry.path, entry);
+  auto entries = git::list_tree(git_, base_, q_.at());
+  if (!entries && entries.error().code == Code::unavailable && !origin_.base.empty())
+    return fail(Code::not_found, "the repository " + one_line(q_.source, 4096) + " no longer has the commit " +
+                                     origin_.base.substr(0, kShortId) + ", from which the work started");
+  for (auto& entry : TRY(std::move(entries))) q_.base.emplace(entry.path, entry);
   return read_sent_files(sent);
 }
 
@@ -121,7 +125,7 @@ Result<> Homecoming::prepare_inspection(uint64_t& room) {
   if (origin_.repository) q_.filtered = std::move(filtered);
   TRY(make_links());
   inspection_.emplace(TRY(Inspection::make(q_, git_)));
-  if (!origin_.error.empty()) inspection_->flag(q_.shown(""), "its repository can no longer be read: " + origin_.error);
+  if (!origin_.error.empty()) inspection_->flag("the repository", "it can no longer be read: " + origin_.error);
   if (!origin_.repository) return {};
   room_.emplace(Room{room, size_of(q_.known_objects)});
   known_ = TRY(known_commits(q_, git_, *origin_.repository, base_));
@@ -354,8 +358,7 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
     whole_ = prefix_ + "worktree";
     if (!TRY(bring(whole_, left_.worktree))) {
       whole_.clear();
-      inspection_->flag(q_.shown("the files as they were left"),
-                        "they did not pass git's checks, so they are only in the patch");
+      inspection_->flag("the files as they were left", "they did not pass git's checks, so they are only in the patch");
     }
   } else if (is_repository && knows_refs()) {
     // The agent took back what an earlier call found. If this fails, the next pull tries again.
@@ -394,7 +397,7 @@ Result<> Homecoming::take_staged() {
   auto found = only_staged(q_, git_, *origin_.repository, id_size(), home, message);
   if (!found && found.error().code == Code::canceled) return std::unexpected(std::move(found.error()));
   if (!found) {
-    inspection_->flag(q_.shown(".git/index"), "what is only staged was not brought home: " + found.error().what);
+    inspection_->flag(".git/index", "what is only staged was not brought home: " + found.error().what);
     ++q_.skipped;
     return {};
   }
@@ -407,7 +410,7 @@ Result<> Homecoming::take_staged() {
       staged.paths.clear();
     }
     for (const auto& path : staged.left)
-      inspection_->flag(q_.shown(path), "it is only staged, in no file and no commit, and was not brought home");
+      inspection_->flag(path, "it is only staged, in no file and no commit, and was not brought home");
     q_.skipped += staged.left.size();
     if (!staged.paths.empty()) staged_.push_back(std::move(staged));
   }
@@ -443,7 +446,7 @@ Result<> Homecoming::write_patch() {
   ::unlink(beside.c_str());
   if (written.error().code != Code::limit) return std::unexpected(std::move(written.error()));
   ::unlink(path.c_str());
-  inspection_->flag(q_.shown("the patch"), "it could not be made: " + written.error().what);
+  inspection_->flag("the patch", "it could not be made: " + written.error().what);
   return {};
 }
 
@@ -473,7 +476,7 @@ Result<> Homecoming::write_bundle() {
   TRY(make_directories(results_));
   auto made = git_.ask(words, {.in = checked});
   if (made) bundle_ = words[3];
-  else inspection_->flag(q_.shown("the commits"), "they could not be kept: " + one_line(made.error().what));
+  else inspection_->flag("the commits", "they could not be kept: " + one_line(made.error().what));
   return {};
 }
 

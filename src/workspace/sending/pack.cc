@@ -255,8 +255,8 @@ Result<> Packer::finish() {
   TRY(sink_(pending_));
   pending_.clear();
   for (auto& [why, count] : skips_)
-    summary_.warnings.push_back("bottle did not send " + std::to_string(count.first) + " " + why + ", for example " +
-                                one_line(count.second));
+    summary_.warnings.push_back(why + " were not sent (" + std::to_string(count.first) + ", for example " +
+                                one_line(count.second) + ")");
   return {};
 }
 
