@@ -4,6 +4,7 @@
 #include "app/output/output.h"
 #include "app/world/results.h"
 #include "base/files/file.h"
+#include "base/text/shell_word.h"
 
 namespace bottle::app {
 namespace {
@@ -11,7 +12,11 @@ namespace {
 constexpr size_t kLargestShown = 64 << 20;
 
 Result<> show_patch(const std::string& file) {
-  std::string text = TRY(read_file(file, kLargestShown)), wide;
+  auto read = read_file(file, kLargestShown);
+  if (!read && read.error().code == Code::limit)
+    return fail(Code::limit, "the patch " + file + " has more than 64 MB, the most that is shown",
+                "for the changed files, run: git apply --stat " + shell_word(file));
+  std::string text = TRY(std::move(read)), wide;
   for (char c : text) wide += c == '\t' ? std::string(8, ' ') : std::string(1, c);
   print(lines_of(wide));
   return {};

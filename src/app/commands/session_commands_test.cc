@@ -189,6 +189,14 @@ TEST_F(Commands, diff_shows_the_patch_with_tabs_as_spaces) {
   EXPECT_NE(answer.out.find("+tab        here"), std::string::npos) << answer.out;
 }
 
+TEST_F(Commands, diff_says_what_to_do_with_a_huge_patch) {
+  finish("one", kPatch);
+  std::string patch = home() + "/.local/state/bottle/results/one/work.patch";
+  std::filesystem::resize_file(patch, 65 << 20);
+  expect_refused(bottle({"diff", "one"}), "has more than 64 MB",
+                 "for the changed files, run: git apply --stat " + patch);
+}
+
 TEST_F(Commands, diff_and_others_complete_sessions_that_left_results) {
   finish("one");
   abandon("two");
