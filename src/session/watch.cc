@@ -4,12 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <future>
 #include <map>
 #include <optional>
 
 #include "base/files/file.h"
-#include "base/future.h"
 #include "base/os/poller.h"
 #include "docker/answers.h"
 #include "session/audit/audit_file.h"
@@ -20,6 +18,7 @@
 #include "session/console/stop_signal.h"
 #include "session/credentials/ssh_agent_link.h"
 #include "session/disk/disk_trigger.h"
+#include "session/guard_keeper.h"
 #include "session/ledger/names.h"
 #include "session/policy/policy_change.h"
 #include "session/policy/usage_book.h"
@@ -49,10 +48,10 @@ class Watch {
     while (!ended_) {
       Poller poller;
       poller.watch(running_.agent.fd());
-      if (guard_alive_ && !overfull()) poller.watch(running_.guard.fd());
+      if (guard_.is_up() && !overfull()) poller.watch(running_.guard.fd());
       if (ssh_) poller.watch(ssh_->fd());
       clients_.add_to(poller);
-      poller.wait(guard_alive_ ? 1000 : 200);
+      poller.wait(guard_.is_up() ? 1000 : 200);
       if (stop_was_signaled()) stop();
       if (poller.readable(running_.agent.fd())) take_output();
       if (poller.readable(running_.guard.fd())) take_audit();
@@ -62,10 +61,10 @@ class Watch {
       policy_.set_unrecorded(audit_.full());
       update_networks();
       retry_disk();
-      if (!guard_alive_) revive_guard();
+      if (!guard_.is_up()) revive_guard();
       else if (job_.far) update_near_side();
     }
-    if (reviving_.valid()) reviving_.wait();  // it uses members of this object
+    guard_.end();  // what it starts uses members of this object
     running_.disk->end();
     drain_audit();
     audit_.retry();
@@ -182,7 +181,7 @@ class Watch {
 
   SshAgentLink::Send to_guard() {
     return [this](const wire::AgentAnswer& answer) {
-      if (guard_alive_) (void)running_.guard.send(answer);
+      if (guard_.is_up()) (void)running_.guard.send(answer);
     };
   }
 
@@ -198,9 +197,9 @@ class Watch {
   }
 
   wire::Metrics metrics() const {
-    wire::Metrics metrics{.guard_up = guard_alive_,
+    wire::Metrics metrics{.guard_up = guard_.is_up(),
                           .record_full = !audit_.full().empty(),
-                          .guard_restarts = restarts_,
+                          .guard_restarts = guard_.restarts(),
                           .record_lines = audit_.lines()};
     counters_.fill(metrics);
     metrics.used = usage_.shown();
@@ -209,7 +208,7 @@ class Watch {
 
   // Reads what the guard sent before it was stopped, so that no decision is lost when the agent ends.
   void drain_audit() {
-    while (guard_alive_ && wait_readable(running_.guard.fd(), 50)) take_audit();
+    while (guard_.is_up() && wait_readable(running_.guard.fd(), 50)) take_audit();
   }
 
   void take_frame(const Frame& frame) {
@@ -246,7 +245,7 @@ class Watch {
   void take_from_near_side(const Result<wire::ToFarGuard>& message) {
     if (!message) return;
     if (const auto* here = std::get_if<wire::NearSideHere>(&*message)) return policy_.trust(here->root);
-    if (!guard_alive_ || !near_side_) return;
+    if (!guard_.is_up() || !near_side_) return;
     if (const auto* answer = std::get_if<wire::AgentAnswer>(&*message)) (void)running_.guard.send(*answer);
     if (const auto* part = std::get_if<wire::StreamPart>(&*message)) (void)running_.guard.send(*part);
   }
@@ -257,13 +256,11 @@ class Watch {
   }
 
   void lose_guard() {
-    guard_alive_ = false;
+    guard_.lose(Clock::now());
     if (ssh_) ssh_->guard_is_gone();
     policy_.guard_is_gone();
     near_side_ = 0;
     if (ended_ || stopped_) return;
-    if (Clock::now() - guard_since_ > std::chrono::minutes(1)) attempts_ = 0;
-    retry_at_ = Clock::now();
     clients_.event(wire::GuardLost{"the guard " + cause_of_death() + "; the agent has no network until it is back"});
   }
 
@@ -279,33 +276,25 @@ class Watch {
   }
 
   // Restarts the guard with the same policy and certifies it with the same root. Without it, the agent has no network.
-  // Runs in a thread of its own, so that the agent's terminal keeps working. Never gives up, but waits longer each
-  // time.
+  // Runs in a thread of its own, so that the agent's terminal keeps working.
   void revive_guard() {
-    using namespace std::chrono_literals;
-    if (reviving_.valid()) {
-      if (!is_ready(reviving_)) return;
-      auto link = reviving_.get();
-      retry_at_ = Clock::now() + std::min<Clock::duration>(200ms * (1 << std::min(attempts_, 8)), 30s);
-      if (!link) {
-        if (attempts_ == 4 && !stopped_)
-          clients_.event(wire::GuardLost{"restarting the guard failed: " + link.error().what + "; trying again"});
-        return;
-      }
-      running_.guard = std::move(*link);
-      guard_alive_ = true;
-      guard_since_ = Clock::now();
-      ++restarts_;
-      clients_.event(wire::GuardBack{});
-      return;
-    }
-    if (ended_ || stopped_ || Clock::now() < retry_at_) return;
-    ++attempts_;
+    if (guard_.is_starting()) return take_new_guard();
+    if (ended_ || stopped_ || !guard_.is_due(Clock::now())) return;
     auto config = running_.guard_config;
     config.used = usage_.all();
-    reviving_ = std::async(std::launch::async, [this, config = std::move(config)] {
-      return start_guard(engine_, names_.guard, config, *running_.root);
-    });
+    guard_.begin(
+        [this, config = std::move(config)] { return start_guard(engine_, names_.guard, config, *running_.root); });
+  }
+
+  void take_new_guard() {
+    auto link = guard_.take(Clock::now());
+    if (!link) return;
+    if (*link) {
+      running_.guard = std::move(**link);
+      clients_.event(wire::GuardBack{});
+    } else if (guard_.attempts() == 4 && !stopped_) {
+      clients_.event(wire::GuardLost{"restarting the guard failed: " + link->error().what + "; trying again"});
+    }
   }
 
   docker::Engine& engine_;
@@ -315,12 +304,11 @@ class Watch {
   Names names_;
   AuditFile audit_;
   docker::Demux demux_;
-  bool ended_ = false, stopped_ = false, guard_alive_ = true;
+  bool ended_ = false, stopped_ = false;
   uint32_t near_side_ = 0;  // the near side that the guard was told about
-  int attempts_ = 0;
-  uint64_t allowed_ = 0, restarts_ = 0;
-  Clock::time_point guard_since_ = Clock::now(), retry_at_, networks_at_;
-  std::future<Result<GuardLink>> reviving_;
+  uint64_t allowed_ = 0;
+  Clock::time_point networks_at_;
+  GuardKeeper guard_{Clock::now()};
   std::string over_limit_;  // why the agent was stopped, if it exceeded a limit
   EgressSummary summary_;
   EgressCounters counters_;
@@ -328,7 +316,7 @@ class Watch {
   LatestDecisions latest_;  // of a session whose operator is on another machine
   LivePolicy policy_{running_.guard_config,
                      [this](const wire::GuardConfig& config) -> Result<> {
-                       if (!guard_alive_)
+                       if (!guard_.is_up())
                          return fail(Code::unavailable, "the guard is restarting; try again in a moment");
                        return running_.guard.send(wire::Configure{config});
                      },

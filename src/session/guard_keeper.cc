@@ -1,0 +1,47 @@
+#include "session/guard_keeper.h"
+
+#include <algorithm>
+
+#include "base/future.h"
+
+namespace bottle::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr GuardKeeper::Clock::duration kFirstPause = 200ms, kLongestPause = 30s;
+constexpr int kMostDoublings = 8;
+
+}  // namespace
+
+void GuardKeeper::lose(Time now) {
+  if (now - up_since_ > 1min) attempts_ = 0;
+  state_ = State::down;
+  retry_at_ = now;
+}
+
+void GuardKeeper::begin(std::function<Result<GuardLink>()> start) {
+  ++attempts_;
+  state_ = State::starting;
+  starting_ = std::async(std::launch::async, std::move(start));
+}
+
+std::optional<Result<GuardLink>> GuardKeeper::take(Time now) {
+  if (state_ != State::starting || !is_ready(starting_)) return std::nullopt;
+  auto link = starting_.get();
+  if (link) {
+    state_ = State::up;
+    up_since_ = now;
+    ++restarts_;
+  } else {
+    state_ = State::down;
+    retry_at_ = now + std::min(kFirstPause * (1 << std::min(attempts_, kMostDoublings)), kLongestPause);
+  }
+  return link;
+}
+
+void GuardKeeper::end() const {
+  if (starting_.valid()) starting_.wait();
+}
+
+}  // namespace bottle::session
