@@ -1,0 +1,80 @@
+// A bottle on this machine, with its engine.
+#include <future>
+
+#include "app/output/show.h"
+#include "app/place/place.h"
+#include "app/world/world.h"
+#include "docker/answers.h"
+#include "docker/client/http_engine.h"
+#include "session/box/runtime_trial.h"
+#include "session/disk/disk_watch.h"
+#include "session/images/agent_image.h"
+#include "session/supervisor.h"
+#include "session/sweep/sweep.h"
+
+namespace bottle::app {
+namespace {
+
+class LocalPlace : public Place {
+ public:
+  LocalPlace(const Output& output, const std::stop_token& stop) : output_(output), stop_(stop) {
+    if (engine_)
+      asked_ = std::async(std::launch::async,
+                          [this] { return (*engine_)->info(); });  // the engine starts programs of its own to answer
+  }
+
+  Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
+    std::string architecture;
+    if (engine_) {
+      info_ = TRY(asked_.get());
+      for (const auto& [name, unused] : docker::member(info_, "Runtimes").items()) facts.runtimes.push_back(name);
+      architecture = docker::text_of(info_, "Architecture");
+      rootless_ = docker::has_option(info_, "rootless");
+    }
+    facts.images = image_facts(manifest, architecture);
+    return {};
+  }
+
+  // Fails for `workspace: bind` with a rootless engine. Its containers' users differ from those of the host, and only
+  // root in the container is the operator, but Claude Code refuses to run as root.
+  Result<> check(plan::Plan& plan) override {
+    if (plan.workspace_mode != manifest::WorkspaceMode::bind || !rootless_) return {};
+    return fail(Code::invalid,
+                "workspace: bind does not work with a rootless engine, because the agent could not use your files",
+                "use clone or copy, for example with --workspace clone");
+  }
+
+  Result<> prepare(const plan::Plan& plan, const Say& say) override {
+    if (!engine_) return std::unexpected(engine_.error());
+    // Removes what a dead owner left first, so that its subnet and names are free again.
+    for (const auto& swept : session::sweep(directories(), session::find_orphans(directories()), docker::connect))
+      show_swept(swept, output_);
+    TRY(session::ensure_runtime(**engine_, directories(), info_, directories().runtimes, plan.runtime));
+    return session::ensure_agent_image(**engine_, plan.image,
+                                       {.directories = directories(), .progress = say, .stop = stop_});
+  }
+
+  Result<int> start(session::Job job) override {
+    job.engine = (*engine_)->socket();
+    job.storage = session::storage_of(info_);
+    return session::start_supervisor(job);
+  }
+
+  std::function<std::unique_ptr<session::Typing>()> typing(const std::string&, const Say&) override { return {}; }
+
+ private:
+  Output output_;
+  std::stop_token stop_;
+  Result<std::unique_ptr<docker::Engine>> engine_ = connect_engine(stop_);
+  bool rootless_ = false;
+  std::future<Result<nlohmann::json>> asked_;
+  nlohmann::json info_;  // what the engine reports about itself
+};
+
+}  // namespace
+
+std::unique_ptr<Place> local_place(const Output& output, const std::stop_token& stop) {
+  return std::make_unique<LocalPlace>(output, stop);
+}
+
+}  // namespace bottle::app

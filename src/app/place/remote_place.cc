@@ -1,0 +1,168 @@
+// A bottle on another machine, which is reached over ssh.
+#include <algorithm>
+#include <optional>
+#include <tuple>
+
+#include "app/place/machine_cache.h"
+#include "app/place/place.h"
+#include "app/place/remote_secrets.h"
+#include "app/world/world.h"
+#include "remote/link/findings.h"
+#include "remote/near/transfers/image_layers.h"
+#include "session/credentials/token.h"
+#include "session/images/agent_image.h"
+#include "session/images/own_images.h"
+#include "session/supervisor.h"
+
+namespace bottle::app {
+namespace {
+
+class RemotePlace : public Place {
+ public:
+  // `hello` is the machine's hello, or its last known one if the hello of the channel has not arrived yet.
+  RemotePlace(session::Far far, remote::FarSide side, remote::Channel channel, wire::Hello hello,
+              const RemoteOptions& options)
+      : far_(std::move(far)),
+        side_(std::move(side)),
+        channel_(std::move(channel)),
+        hello_(std::move(hello)),
+        options_(options) {}
+
+  Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
+    facts.uid = hello_.uid;
+    facts.gid = hello_.gid;
+    facts.runtimes = hello_.engine.runtimes;
+    facts.images = image_facts(manifest, hello_.machine);
+    return {};
+  }
+
+  Result<> check(plan::Plan& plan) override {
+    if (plan.workspace_mode == manifest::WorkspaceMode::bind)
+      return fail(Code::invalid,
+                  "workspace: bind needs this machine's own files, and they are not on " + far_.target.to_string(),
+                  "use clone or copy, for example with --workspace clone");
+    bool mosh = options_.transport.is_mosh();
+    if (mosh && !hello_.mosh)
+      return fail(Code::not_found, "mosh-server is not installed on " + far_.target.to_string(),
+                  "install mosh on that machine, or leave out --transport mosh");
+    if (mosh && plan.headless)
+      return fail(Code::invalid, "--transport mosh needs a terminal, and --headless has none",
+                  "leave out --transport mosh");
+    if (options_.tunnels()) warn_of_tunnel(plan);
+    for (const auto& finding : remote::remote_findings(hello_, far_.target.to_string()))
+      if (finding.severity == session::Severity::warn) plan.warnings.push_back(finding.what);
+    return {};
+  }
+
+  Result<> prepare(const plan::Plan& plan, const Say& say) override {
+    image_ = plan.image.reference;
+    if (session::is_ours(image_) && remote::has_image(hello_, image_)) return {};
+    auto engine = connect_engine(options_.stop);
+    auto image = engine ? session::image_identity(**engine, plan.image.reference)
+                        : Result<std::string>(std::unexpected(engine.error()));
+    if (image) image_ = *image;
+    if (remote::has_image(hello_, image_)) return {};
+    if (!engine)
+      return fail(Code::not_found,
+                  far_.target.to_string() + " does not have the image " + plan.image.reference +
+                      ", and this machine has no engine to send it from: " + engine.error().what,
+                  engine.error().todo);
+    TRY(session::ensure_agent_image(**engine, plan.image,
+                                    {.directories = directories(), .progress = say, .stop = options_.stop}));
+    UniqueFd archive = TRY(remote::spool_image(**engine, plan.image.reference));
+    TRY(remote::send_image(archive.get(), plan.image.reference, TRY((*engine)->layers(plan.image.reference)), side_,
+                           say));
+    image_ = TRY(session::image_identity(**engine, plan.image.reference));
+    hello_.images.push_back(image_);
+    remember(far_, hello_);
+    return {};
+  }
+
+  Result<int> start(session::Job job) override {
+    if (options_.token.via != session::Token::Via::job) TRY(hand_over_token(job));
+    job.tunnel = options_.tunnels();
+    job.remote.emplace();
+    job.remote->far = far_;
+    job.remote->image = image_;
+    job.remote->roots = hello_.roots;
+    job.remote->unseen = !channel_.hello;
+    session::PassedChannel passed{channel_.in.get(), channel_.out.get()};
+    auto socket = session::start_supervisor(job, &passed);
+    channel_ = {};  // only the supervisor may hold it, so that the far side notices when the supervisor closes it
+    return socket;
+  }
+
+  Result<> judge(const std::optional<wire::Hello>& hello) override {
+    changed_ = !hello || !is_as_before(*hello);
+    if (changed_) return fail(Code::conflict, far_.target.to_string() + " has changed since the last time");
+    TRY(admit(*hello, far_, options_.allow_vpn));
+    remember(far_, *hello);
+    return {};
+  }
+
+  bool has_changed() const override { return changed_; }
+
+  // Fails if something that the plan relies on may lead back to the operator, or would not work on that machine.
+  static Result<> admit(const wire::Hello& hello, const session::Far& far, bool allow_vpn) {
+    auto admitted = remote::admit(hello, far.target.to_string(), allow_vpn);
+    if (!admitted) forget(far);
+    return admitted;
+  }
+
+  std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session, const Say& say) override {
+    if (!options_.transport.is_mosh()) return {};
+    return mosh_typing(side_, session, options_.transport, say);
+  }
+
+ private:
+  // Sends the token separately from the job's other values.
+  Result<> hand_over_token(session::Job& job) {
+    job.token = options_.token;
+    job.token.name = TRY(token_name(job.plan));
+    auto value = job.values.secrets.extract(job.token.name);
+    if (options_.token.via != session::Token::Via::sendenv) return {};
+    if (value.empty()) return fail(Code::not_found, "secret " + job.token.name + " has no value to send");
+    auto channel = TRY(side_.serve({.send_env = {{session::kTokenVariable, value.mapped()}}}));
+    if (!channel.hello->token)
+      return fail(Code::unavailable,
+                  std::string("the token did not arrive: the sshd of ") + far_.target.to_string() +
+                      " drops the variable " + session::kTokenVariable,
+                  std::string("add `AcceptEnv ") + session::kTokenVariable +
+                      "` to its sshd_config and reload sshd, or leave out --token-via");
+    channel_ = std::move(channel);
+    return {};
+  }
+
+  // Returns whether the facts that the plan and the job were made from are unchanged.
+  bool is_as_before(const wire::Hello& hello) const {
+    auto counts = [](const wire::Hello& h) { return std::tie(h.uid, h.gid, h.machine, h.mosh, h.engine.runtimes); };
+    return counts(hello) == counts(hello_) && remote::has_image(hello, image_) &&
+           (hello_.roots.empty() || hello.roots == hello_.roots);
+  }
+
+  session::Far far_;
+  remote::FarSide side_;
+  remote::Channel channel_;
+  wire::Hello hello_;
+  std::string image_;  // identity of the agent's image
+  RemoteOptions options_;
+  bool changed_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say) {
+  TRY(check(options.transport));
+  session::Far far = TRY(far_to(options.target));
+  auto side = TRY(remote::FarSide::reach(far, options.interactive, say, options.stop));
+  // Does not wait for a known machine, but makes the plan for its last hello and starts. judge() checks the new hello.
+  auto known = options.fresh || options.token.via != session::Token::Via::job ? std::nullopt : recall(far);
+  if (known && !RemotePlace::admit(*known, far, options.allow_vpn)) known.reset();  // the reason may be fixed by now
+  remote::Channel channel = TRY(known ? side.begin_serve() : side.serve());
+  wire::Hello hello = known ? *known : *channel.hello;
+  TRY(RemotePlace::admit(hello, far, options.allow_vpn));
+  if (!known) remember(far, hello);
+  return std::make_unique<RemotePlace>(std::move(far), std::move(side), std::move(channel), std::move(hello), options);
+}
+
+}  // namespace bottle::app

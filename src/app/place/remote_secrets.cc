@@ -1,0 +1,25 @@
+#include "app/place/remote_secrets.h"
+
+#include <algorithm>
+
+#include "session/credentials/token.h"
+
+namespace bottle::app {
+
+Result<std::string> token_name(const plan::Plan& plan) {
+  if (const auto* secret = session::sign_in_secret(plan)) return secret->name;
+  return fail(Code::invalid, "--token-via is for an agent with a sign-in token, and this agent has none",
+              "leave out --token-via");
+}
+
+void warn_of_tunnel(plan::Plan& plan) {
+  if (std::ranges::find(plan.secrets, plan::kParentLogin, &plan::Secret::name) != plan.secrets.end())
+    plan.warnings.push_back(
+        "egress.parent_proxy_login stays on this machine with --secrets tunnel: only requests with a secret use it");
+  if (!plan.scan.secrets.empty())
+    plan.warnings.push_back(
+        "the values of scan.secrets stay on this machine with --secrets tunnel: the guard looks for them only in "
+        "requests that go through this machine, such as those to hosts of a secret");
+}
+
+}  // namespace bottle::app

@@ -1,0 +1,18 @@
+// What a start must know about secrets if the agent runs on another machine.
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "plan/plan.h"
+
+namespace bottle::app {
+
+// Returns the name of the secret that the agent signs in with. Fails with Code::invalid if the agent has none.
+Result<std::string> token_name(const plan::Plan& plan);
+
+// Adds warnings about values that only the broker on this machine has with --secrets tunnel. Only the broker can sign
+// in to the parent proxy, and only it looks for the values of scan.secrets.
+void warn_of_tunnel(plan::Plan& plan);
+
+}  // namespace bottle::app

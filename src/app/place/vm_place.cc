@@ -1,0 +1,113 @@
+// A bottle on a VM that is made for the session.
+#include <algorithm>
+#include <cstdlib>
+
+#include "app/place/place.h"
+#include "app/place/remote_secrets.h"
+#include "app/place/vms.h"
+#include "app/world/world.h"
+#include "session/images/agent_image.h"
+#include "session/images/own_images.h"
+#include "session/supervisor.h"
+
+namespace bottle::app {
+namespace {
+
+class VmPlace : public Place {
+ public:
+  VmPlace(session::RemoteJob remote, wire::BakedRecord baked, const RemoteOptions& way)
+      : remote_(std::move(remote)),
+        baked_(std::move(baked)),
+        token_(way.token),
+        tunnel_(way.tunnels()),
+        transport_(way.transport),
+        stop_(way.stop) {}
+
+  // Describes a machine that does not exist yet: its user is the one that bottle's user-data makes, and its engine has
+  // the runtimes that it will have.
+  Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
+    facts.uid = facts.gid = 1000;
+    facts.images = image_facts(manifest, "");
+    return {};
+  }
+
+  Result<> check(plan::Plan& plan) override {
+    if (plan.workspace_mode == manifest::WorkspaceMode::bind)
+      return fail(Code::invalid, "workspace: bind needs this machine's own files, and they are not on a VM",
+                  "use clone or copy, for example with --workspace clone");
+    if (token_.via == session::Token::Via::provider && token_.file.empty()) {
+      const auto& vm = *remote_.vm;
+      TRY(TRY(machine::Provider::find(vm.vm.provider, machine::Places::from(vm.environment), vm.environment))
+              .can_put_secrets());
+    }
+    if (transport_.is_mosh() && plan.headless)
+      return fail(Code::invalid, "--transport mosh needs a terminal, and --headless has none",
+                  "leave out --transport mosh");
+    if (tunnel_) warn_of_tunnel(plan);
+    return {};
+  }
+
+  Result<> prepare(const plan::Plan& plan, const Say& say) override {
+    auto engine = connect_engine(stop_);
+    if (!engine)
+      return std::unexpected(std::move(engine.error()).during("sending the agent's image from this machine's engine"));
+    socket_ = (*engine)->socket();
+    TRY(session::ensure_agent_image(**engine, plan.image,
+                                    {.directories = directories(), .progress = say, .stop = stop_}));
+    remote_.image = TRY(session::image_identity(**engine, plan.image.reference));
+    return {};
+  }
+
+  Result<int> start(session::Job job) override {
+    job.engine = socket_;
+    job.remote = remote_;
+    job.tunnel = tunnel_;
+    // If everything needed is on the disk, the job need not wait for the machine's hello.
+    job.remote->unseen = remote_.far.program == baked_.program &&
+                         std::ranges::find(baked_.agent_images, remote_.image) != baked_.agent_images.end() &&
+                         token_.via == session::Token::Via::job;
+    if (job.remote->unseen) job.remote->roots = baked_.roots;
+    if (token_.via != session::Token::Via::job) {
+      job.token = token_;
+      job.token.name = TRY(token_name(job.plan));
+    }
+    return session::start_supervisor(job);
+  }
+
+  std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session, const Say& say) override {
+    if (!transport_.is_mosh()) return {};
+    return recorded_typing(session, transport_, say);
+  }
+
+ private:
+  session::RemoteJob remote_;
+  wire::BakedRecord baked_;  // what is on the disk image that the VM starts from
+  session::Token token_;
+  bool tunnel_;
+  Transport transport_;
+  std::stop_token stop_;
+  std::string socket_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOptions& way,
+                                        const manifest::Manifest& manifest) {
+  TRY(check(way.transport));
+  manifest::Vm wanted = TRY(vm_of(manifest, options.name));
+  if (!options.ttl.empty()) wanted.ttl = TRY(manifest::duration(options.ttl));
+  if (!options.idle.empty()) wanted.idle = TRY(manifest::duration(options.idle));
+  session::RemoteJob remote;
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  remote.far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
+  remote.far.program = TRY(remote::own_hash());
+  // If the manifest names an image, nothing is known about it.
+  wire::BakedRecord baked = manifest.vms.at(options.name).options.contains("image")
+                                ? wire::BakedRecord{}
+                                : baked_for(manifest.vms.at(options.name));
+  wanted.allow_vpn |= way.allow_vpn;
+  remote.vm = session::VmJob{.vm = std::move(wanted), .keep = options.keep, .environment = hook_environment()};
+  return std::make_unique<VmPlace>(std::move(remote), std::move(baked), way);
+}
+
+}  // namespace bottle::app
