@@ -58,7 +58,7 @@ def place(bench):
     return bench.once("place", lambda: Place(bench))
 
 
-@figure("start_ratio", 1.6, "x", "session", "from `bottle start` to the agent's exec, self-test included, of one bare `docker run --rm` of its image")
+@figure("start_ratio", 1.4, "x", "session", "from `bottle start` to the agent's exec, self-test included, of one bare `docker run --rm` of its image")
 def start_ratio(bench):
     p = place(bench)
     ends = bench.once("teardowns", list)
