@@ -13,7 +13,7 @@
 namespace bottle::workspace {
 namespace {
 
-constexpr size_t kLargestText = 64 << 20;
+constexpr size_t kLargestText = 64 << 20, kMostInOnePack = 20'000;
 
 // Calls `use` with each text in "a\0b\0c\0".
 template <class Use>
@@ -78,8 +78,10 @@ Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Con
     TRY(git.ask({"update-index", "-z", "--index-info"}, with));
   }
   std::vector<std::string> words = conversions.options;
-  // Makes one pack instead of a file for each object.
-  words.insert(words.end(), {"-c", "core.bigFileThreshold=1", "add", "-A", "--ignore-errors"});
+  // Makes one pack instead of a file for each object. git looks for each object in the list of all that are in that
+  // pack, so for many files the other way is faster.
+  if (q.written.size() <= kMostInOnePack) words.insert(words.end(), {"-c", "core.bigFileThreshold=1"});
+  words.insert(words.end(), {"add", "-A", "--ignore-errors"});
   if (all) words.emplace_back("-f");
   words.insert(words.end(), {"--", "."});
   auto added = TRY(git.run(words, options));
