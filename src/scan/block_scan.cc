@@ -213,7 +213,7 @@ void BlockScan::known(const View& view, size_t begin, size_t end) {
 }
 
 void BlockScan::credentials(const View& view, const std::vector<Region>& regions) {
-  constexpr size_t kWorkForByte = 5;  // that is, a look at a value that takes all of the text
+  constexpr size_t kWorkForByte = 3;  // enough for values that take more than half of the text
   work_left_ += view.text.size() * kWorkForByte;
   const Rule* last_rule = nullptr;  // whose match was judged last
   size_t last_end = 0;

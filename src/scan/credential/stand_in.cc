@@ -104,6 +104,12 @@ bool is_word(std::string_view part) {
   return turns * 4 <= letters + 4 && (turns < 2 || vowels * 4 >= letters);
 }
 
+constexpr size_t kCloselyRead = 400;  // the bytes at the beginning of a long token that are judged
+
+bool is_monotonous(std::string_view token) {
+  return distinct(token) < std::min<size_t>(8, token.size() / 3) || counts(token) || repeats(token);
+}
+
 // Returns whether words and nothing else stand between the delimiters.
 bool is_words(std::string_view text) {
   static constexpr Set kDelimiters = set_of("-_./:@+=,");
@@ -146,9 +152,8 @@ double entropy(std::string_view text) {
 
 bool is_stand_in(std::string_view token) {
   if (token.size() < 8) return false;
-  size_t known = std::min<size_t>(token.size(), 400);
-  token = token.substr(0, known);
-  return distinct(token) < std::min<size_t>(8, known / 3) || counts(token) || repeats(token) || names_itself(token);
+  token = token.substr(0, kCloselyRead);
+  return is_monotonous(token) || names_itself(token);
 }
 
 bool is_no_password(std::string_view value) {
@@ -183,7 +188,8 @@ bool looks_random(std::string_view value) {
   constexpr double kRounding = 1e-9;
   double least = value.size() < 16 ? 2.5 : 3.0;
   if (is_words(value) || entropy(value) < least - kRounding) return false;
-  return !is_no_password(value) && !is_stand_in(value);
+  // is_no_password() has found all that names itself.
+  return !is_no_password(value) && !is_monotonous(value.substr(0, kCloselyRead));
 }
 
 }  // namespace bottle::scan
