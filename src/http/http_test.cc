@@ -73,6 +73,8 @@ TEST(HttpHead, refuses_every_ambiguity) {
         "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"sv,
         "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"sv,
         "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n"sv,
+        "GET / HTTP/1.1\r\nHost: a\r\nTransfer_Encoding: chunked\r\n\r\n"sv,
+        "GET / HTTP/1.1\r\nHost: a\r\ncontent_length: 1\r\n\r\n"sv,
         "GET / HTTP/1.1\r\n\r\n"sv,
         "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"sv,
         "GET  / HTTP/1.1\r\nHost: a\r\n\r\n"sv,

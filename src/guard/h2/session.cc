@@ -350,7 +350,8 @@ bool Session::take_field(int32_t id, std::string_view name, std::string_view val
 
 bool Session::frame_received(uint8_t type, uint8_t flags, int32_t id) {
   if (type == NGHTTP2_HEADERS) in_head_ = false;
-  if (type == NGHTTP2_SETTINGS && (flags & NGHTTP2_FLAG_ACK) == 0) settled_ = true;
+  if (type == NGHTTP2_SETTINGS && (flags & NGHTTP2_FLAG_ACK) == 0)
+    most_streams_ = nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
   Stream* stream = find(id);
   if (!stream) return true;
   if (type == NGHTTP2_HEADERS) return head_received(*stream, ends_stream(flags));
@@ -432,7 +433,7 @@ void Session::ended_by(uint32_t code) {
 
 void Session::frame_sent(uint8_t type, uint8_t flags, int32_t id) {
   if (type == NGHTTP2_DATA) controls_.add(4);
-  if (Stream* stream = type == NGHTTP2_HEADERS ? find(id) : nullptr) stream->head_sent_ = true;
+  if (Stream* stream = type == NGHTTP2_HEADERS ? find(id) : nullptr) stream->asked_ = Stream::Asked::sent;
   if ((type != NGHTTP2_DATA && type != NGHTTP2_HEADERS) || !ends_stream(flags)) return;
   Stream* stream = find(id);
   if (!stream) return;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -65,7 +66,7 @@ class Session {
   // Returns whether the server accepts another stream now. Until settled(), it accepts one.
   bool has_room() const;
   // Returns whether the peer has said how many streams it accepts.
-  bool settled() const { return settled_; }
+  bool settled() const { return most_streams_.has_value(); }
   size_t streams() const { return streams_.size() + unborn_.size(); }
   // Returns the number of streams that the guard works on.
   size_t served() const { return static_cast<size_t>(places_.use_count()) - 1; }
@@ -127,7 +128,8 @@ class Session {
   std::set<int32_t> skipped_;  // some lower ids that the client did not use and must not use any more
   int64_t now_ = 0;
   size_t block_ = 0, decoded_ = 0;  // bytes of the head that is arriving
-  bool in_head_ = false, shut_ = false, failed_ = false, settled_ = false;
+  bool in_head_ = false, shut_ = false, failed_ = false;
+  std::optional<uint32_t> most_streams_;  // that the peer accepts, once it has said so
   std::string why_, fault_;
   std::string error_;  // what nghttp2 said last
   uint64_t malformed_ = 0;

@@ -38,7 +38,7 @@ class Stream {
   // is no text to read, but a request must still be answered.
   std::string_view fault() const { return fault_; }
   // Returns whether the server did not process the request, because it says so or did not receive it.
-  bool refused() const { return refused_; }
+  bool refused() const { return asked_ == Asked::refused; }
   // Returns what Session::cut() was told about the end of the connection.
   std::string_view why() const { return why_; }
   // Takes text for the peer. Returns the number of bytes taken, which is 0 while the peer does not read.
@@ -61,6 +61,8 @@ class Stream {
   // How much of the message to the peer is done: its head was written, all of it was written, or its last frame was
   // sent.
   enum class Out : uint8_t { nothing, head, all, sent };
+  // Whether the head of the message to the peer was sent, and whether a server then did not process the request.
+  enum class Asked : uint8_t { not_yet, sent, refused };
   enum class Life : uint8_t { open, closed, broken };
 
   // The most bytes that wait for the peer.
@@ -124,8 +126,7 @@ class Stream {
   Out out_state_ = Out::nothing;
   bool deferred_ = false;  // nghttp2 waits for more of the body
   bool dropped_ = false;
-  bool head_sent_ = false;
-  bool refused_ = false;
+  Asked asked_ = Asked::not_yet;
 };
 
 }  // namespace bottle::guard::h2

@@ -17,14 +17,14 @@ std::shared_ptr<Stream> Session::open() {
 bool Session::has_room() const {
   if (!session_ || failed_ || shut_ || !nghttp2_session_check_request_allowed(session_)) return false;
   // Before the server's first frame, its limit for streams is unknown. Assume one.
-  uint32_t most = settled_ ? nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS) : 1;
-  return streams_.size() + unborn_.size() < std::min(most, kMostStreams);
+  return streams_.size() + unborn_.size() < std::min(most_streams_.value_or(1), kMostStreams);
 }
 
 // Records whether the server did not process the request of a stream that ends with this code. A stream above a
 // GOAWAY's last one has the same code. A request whose head was not sent never reached the server.
 void Session::note_refusal(Stream& stream, uint32_t code) {
-  stream.refused_ = role_ == Role::client && (code == NGHTTP2_REFUSED_STREAM || !stream.head_sent_);
+  if (role_ == Role::client && (code == NGHTTP2_REFUSED_STREAM || stream.asked_ == Stream::Asked::not_yet))
+    stream.asked_ = Stream::Asked::refused;
 }
 
 }  // namespace bottle::guard::h2
