@@ -70,6 +70,7 @@ std::vector<Input> slow_inputs() {
       {"short words", repeated([&](size_t) { return "abandon ability able "; })},
       {"marks of gzip", repeated([&](size_t) { return std::string("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", 10); })},
       {"marks of zlib", repeated([&](size_t) { return std::string("\x78\x9c\x03"); })},
+      {"one letter", std::string(kSize, 'A')},
       {"names in one value", repeated([&](size_t) { return "token=ghp"; })},
       {"keys in one value", repeated([&](size_t) { return "ya2SharedAccessKey=ya"; })},
       {"names of keys", repeated([&](size_t) { return "api_key access_key secret_key "; })},

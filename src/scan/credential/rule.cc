@@ -174,6 +174,7 @@ bool needs_beginning(const Rule& rule) {
     case Check::connection:
     case Check::netrc:
     case Check::userinfo:
+    case Check::x_bearer:
       return rule.edge != Edge::any;
     default:
       return true;
