@@ -122,9 +122,11 @@ size_t Dictionary::skip(std::string_view bytes, size_t at, size_t limit) const {
     const char* p = grams + at;
     uint8_t first = shift_[hash(p, kShiftBits)], second = shift_[hash(p + most, kShiftBits)],
             third = shift_[hash(p + 2 * most, kShiftBits)], fourth = shift_[hash(p + 3 * most, kShiftBits)];
-    if (first == 0) return at;
-    bool none = std::min({first, second, third, fourth}) == most;
-    at += none ? 4 * most : first;
+    for (uint8_t shift : {first, second, third, fourth}) {
+      if (shift == 0) return at;
+      at += shift;
+      if (shift != most) break;
+    }
   }
   while (at + window_ <= limit) {
     uint8_t shift = shift_[hash(grams + at, kShiftBits)];

@@ -1,16 +1,64 @@
 #include "scan/known/known.h"
 
 #include <algorithm>
+#include <cstdio>
+
+#include "scan/known/forms.h"
 
 namespace bottle::scan {
 namespace {
 
 constexpr size_t kShortest = 8, kWhole = 48, kPiece = 32;
+constexpr size_t kLongestForm = 24;  // of an encoded secret, whose beginning is enough
 
 std::string rot13(std::string text) {
   for (char& c : text)
     if (c >= 'a' && c <= 'z') c = static_cast<char>('a' + (c - 'a' + 13) % 26);
   return text;
+}
+
+std::string reversed(std::string_view text) { return {text.rbegin(), text.rend()}; }
+
+std::string hex_of(std::string_view value) {
+  std::string out;
+  for (unsigned char c : value) out.append({"0123456789abcdef"[c >> 4], "0123456789abcdef"[c & 15]});
+  return out;
+}
+
+// Returns the part of the Base32 text of (`shift` bytes + `value`) that depends only on `value`.
+std::string base32_core(std::string_view value, size_t shift) {
+  std::string out;
+  for (size_t bit = (shift * 8 + 4) / 5 * 5; bit + 5 <= (shift + value.size()) * 8; bit += 5) {
+    unsigned digit = 0;
+    for (size_t i = bit; i < bit + 5; ++i)
+      digit = digit << 1 | (static_cast<unsigned char>(value[i / 8 - shift]) >> (7 - i % 8) & 1u);
+    out += "abcdefghijklmnopqrstuvwxyz234567"[digit];
+  }
+  return out;
+}
+
+// Returns the value as JSON and as URLs write it if it has characters beyond ASCII, which make the decoded text look
+// like other bytes.
+std::vector<std::string> escaped(std::string_view value) {
+  std::string json, url;
+  char digits[8];
+  for (size_t at = 0; at < value.size(); ++at) {
+    auto byte = [&](size_t i) { return i < value.size() ? static_cast<unsigned char>(value[i]) : 0u; };
+    unsigned c = byte(at);
+    bool plain =
+        (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || std::string_view("-._~").contains(value[at]);
+    std::snprintf(digits, sizeof digits, "%%%02x", c);
+    url += plain ? std::string(1, value[at]) : digits;
+    if (c < 0x80) {
+      json += value[at];
+    } else if (c >= 0xc0) {
+      unsigned code = c < 0xe0 ? (c & 31) << 6 | (byte(at + 1) & 63)
+                               : (c & 15) << 12 | (byte(at + 1) & 63) << 6 | (byte(at + 2) & 63);
+      std::snprintf(digits, sizeof digits, "\\u%04x", code & 0xffffu);
+      json += digits;
+    }
+  }
+  return {json, url};
 }
 
 }  // namespace
@@ -45,13 +93,41 @@ void KnownSecrets::add(std::string name, std::string_view value) {
   fold(value, folded);
   auto add = [&](std::string_view piece) {
     dictionary_.add_exactly(secret, piece);
-    dictionary_.add_exactly(secret, std::string(piece.rbegin(), piece.rend()));
+    dictionary_.add_exactly(secret, reversed(piece));
     dictionary_.add_exactly(secret, rot13(std::string(piece)));
   };
+  add_encoded(secret, value);
+  if (std::ranges::any_of(value, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }))
+    for (const std::string& each : escaped(value)) {
+      fold(each, folded_);
+      dictionary_.add_exactly(secret, std::string_view(folded_).substr(0, kWhole));
+    }
   if (folded.size() <= kWhole) return add(folded);
   std::string_view all(folded);
   for (size_t at = 0; at + kPiece <= all.size(); at += kPiece) add(all.substr(at, kPiece));
   add(all.substr(all.size() - kPiece));
+}
+
+// Adds the forms that decoding does not find: encoded texts that are backwards or in ROT13, and, of a short secret,
+// also those that are too short to be taken for encoded text.
+void KnownSecrets::add_encoded(uint32_t secret, std::string_view value) {
+  bool is_short = value.size() < kShort;
+  has_short_ |= is_short;
+  auto add = [&](std::string core, bool has_rot13) {
+    core = core.substr(0, kLongestForm);
+    if (core.size() < kShortest) return;
+    if (is_short) dictionary_.add_exactly(secret, core);
+    dictionary_.add_exactly(secret, reversed(core));
+    if (has_rot13) dictionary_.add_exactly(secret, rot13(core));
+  };
+  std::string_view begin = value.substr(0, kLongestForm);
+  for (uint8_t shift = 0; shift < 3; ++shift)
+    for (bool url : {false, true}) {
+      fold(base64_core(begin, shift, url), folded_);
+      add(folded_, true);
+    }
+  for (size_t shift = 0; is_short && shift < 5; ++shift) add(base32_core(begin, shift), true);
+  add(hex_of(begin), false);
 }
 
 }  // namespace bottle::scan

@@ -1,5 +1,5 @@
-// Finds the secrets that the operator named, in either case, reversed and in ROT13. A built set is immutable.
-// Pure.
+// Finds the secrets that the operator named, in either case, reversed and in ROT13, also if they were encoded before. A
+// built set is immutable. Pure.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,8 @@ class KnownSecrets {
   void add(std::string name, std::string_view value);
   void build() { dictionary_.build(); }
 
+  // Whether a secret is so short that what it decodes from is hardly text; see has_text().
+  bool has_short() const { return has_short_; }
   bool empty() const { return names_.empty(); }
   // Returns whether all secrets are text, so that text_regions() misses none.
   bool all_text() const { return all_text_; }
@@ -49,9 +51,13 @@ class KnownSecrets {
   static constexpr size_t kSurelyBegun = 12;
 
  private:
+  static constexpr size_t kShort = 12;
+  void add_encoded(uint32_t secret, std::string_view value);
+
   std::vector<std::string> names_;
   Dictionary dictionary_;
-  bool all_text_ = true;
+  bool all_text_ = true, has_short_ = false;
+  std::string folded_;  // kept to allocate less
 };
 
 // Writes `text` to `to` with its ASCII capitals in lower case.
