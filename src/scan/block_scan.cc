@@ -13,7 +13,6 @@
 #include "scan/credential/random_value.h"
 #include "scan/credential/stand_in.h"
 #include "scan/encoding/masks.h"
-#include "scan/join.h"
 
 namespace bottle::scan {
 namespace {
@@ -237,7 +236,10 @@ void BlockScan::matched(const View& view, const Rule& rule, const Match& match) 
   if (rule.off || (view.joined && needs_context(rule)) || has_enough(rule.warns)) return;
   std::string_view text = view.text.substr(match.begin, match.end - match.begin);
   if (view.joined && digits_in(text) < 2 && !looks_random(text)) return;  // these are joined words
-  if (view.joined && rule.edge != Edge::any && within_word(view, match.begin)) return;
+  if (view.joined && within_word(view, match.begin)) return;
+  // What begins within a group is chance, unless the groups are tiny.
+  size_t group = view.map ? view.map->group : 0;
+  if (group > 2 && (match.begin + group - view.map->first % group) % group) return;
   if (view.joined && view.outer) {
     auto [from, to] = view.in_outer(match.begin, match.end);
     // Text within one piece was judged in that piece, together with the text around it.
@@ -274,24 +276,10 @@ bool BlockScan::was_seen(std::string_view text, int depth, bool is_joined) {
   return false;
 }
 
-void BlockScan::joined(const View& outer, const std::vector<Region>& regions) {
-  Decoded values = joined_values(outer.text, regions);
-  if (values.text.size() < kShortestRun || values.text.size() > decoded_left_) return;
-  if (was_seen(values.text, outer.depth + 1, true)) return;
-  decoded_left_ -= values.text.size();
-  result_.decoded += values.text.size();
-  view({.text = values.text,
-        .outer = &outer,
-        .map = &values,
-        .encoding = "pieces",
-        .depth = outer.depth + 1,
-        .joined = true});
-}
-
 void BlockScan::spot(const View& view, const Spot& at) {
   switch (at.shape) {
     case Shape::run:
-      return run(view, at.begin, at.end);
+      return run(view, at);
     case Shape::hex_pairs:
       return inner(view, hex_run(view.text, at.begin, at.end), "hex");
     case Shape::wide:
@@ -308,17 +296,30 @@ void BlockScan::spot(const View& view, const Spot& at) {
       return digits(view, at);
     case Shape::compressed:
       return compressed(view, at);
+    case Shape::groups:
+      return groups(view, at);
+    case Shape::letters:
+      return inner(view, plain_letters(view.text, at.begin, at.end), "letters");
   }
 }
 
-void BlockScan::run(const View& view, size_t begin, size_t end) {
+void BlockScan::run(const View& view, const Spot& at) {
+  auto [begin, end] = std::pair(at.begin, at.end);
+  if (end - begin >= 8 * kShortestRun / 2) inner(view, binary_run(view.text, begin, end), "binary");
   if (!is_varied(view.text.substr(begin, end - begin))) return;
   if (catalog_.wif_ && (end - begin == 51 || end - begin == 52) && is_wif(view.text.substr(begin, end - begin)))
     report(view, *catalog_.wif_, begin, end, true);
   const Rule* random = catalog_.random_;
   if (random && view.depth <= 1 && !view.joined && !has_enough(random->warns) && is_random_value(view.text, begin, end))
     report(view, *random, begin, end, false);
-  if (!part_of_run(view, begin, end)) base64(view, begin, end);
+  if (!at.lines) {
+    if (!part_of_run(view, begin, end)) base64(view, begin, end);
+    return;
+  }
+  // The parts of the smaller alphabets can end with a line, or go on in the next one.
+  Decoded flat = without_line_ends(view.text, begin, end);
+  View lines{.text = flat.text, .outer = &view, .map = &flat, .depth = view.depth, .joined = view.joined};
+  if (!part_of_run(lines, 0, flat.text.size()) && !part_of_run(view, begin, end)) base64(view, begin, end);
 }
 
 // Scans the parts of the run that use a smaller alphabet. Returns whether they cover the whole run.
@@ -353,6 +354,7 @@ bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
     all_hex |= to - from == end - begin;
     inner(view, hex_run(view.text, from, to), "hex");
     inner(view, hex_run(view.text, from + 1, to), "hex");  // the first digit may belong to something else
+    inner(view, binary_run(view.text, from, to), "binary");
   });
   if (all_hex) return true;
   each_part(is_base32, 20, [&](size_t from, size_t to) {
@@ -421,20 +423,24 @@ void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_vie
   if (decoded.text.size() < 8) return;
   bool bytes = encoding == "base64" || encoding == "hex";
   if (bytes && !is_text(decoded.text)) unpack(outer, decoded.text, decoded.anchors.front().from, decoded.end);
-  if (!may_hide(decoded.text)) return;
+  bool hides = may_hide(decoded.text);
+  if (!hides && !catalog_.known_.has_short()) return;
   if (was_seen(decoded.text, outer.depth + 1, outer.joined)) return;
-  if (decoded.text.size() > decoded_left_) {
+  if (hides && decoded.text.size() > decoded_left_) {
     result_.incomplete = true;
     return;
   }
-  decoded_left_ -= decoded.text.size();
+  decoded_left_ -= std::min(decoded_left_, decoded.text.size());
   result_.decoded += decoded.text.size();
-  view({.text = decoded.text,
-        .outer = &outer,
-        .map = &decoded,
-        .encoding = encoding,
-        .depth = outer.depth + 1,
-        .joined = outer.joined});
+  View inside{.text = decoded.text,
+              .outer = &outer,
+              .map = &decoded,
+              .encoding = encoding,
+              .depth = outer.depth + 1,
+              // What joined pieces decode to is not text by chance.
+              .joined = outer.joined && (encoding == "escapes" || encoding == "percent")};
+  if (hides) view(inside);
+  else known(inside, 0, inside.text.size());
 }
 
 // Tries to decompress decoded bytes that do not look like text.
@@ -527,7 +533,8 @@ void BlockScan::add(const View& view, Finding finding, size_t begin, size_t end)
   if (has_enough(finding.warns())) return;
   std::tie(finding.begin, finding.end) = view.source(begin, end);
   for (const View* each = &view; each->outer; each = each->outer)
-    finding.encoding += (finding.encoding.empty() ? "" : " in ") + std::string(each->encoding);
+    if (!each->encoding.empty())
+      finding.encoding += (finding.encoding.empty() ? "" : " in ") + std::string(each->encoding);
   result_.findings.push_back(std::move(finding));
 }
 

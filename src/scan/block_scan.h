@@ -56,7 +56,7 @@ class BlockScan {
   void joined(const View& view, const std::vector<Region>& regions);
 
   void spot(const View& view, const Spot& spot);
-  void run(const View& view, size_t begin, size_t end);
+  void run(const View& view, const Spot& spot);
   void base64(const View& view, size_t begin, size_t end);
   void base64_in_path(const View& view, size_t begin, size_t end);
   void base32(const View& view, size_t begin, size_t end);
@@ -64,6 +64,7 @@ class BlockScan {
   void words(const View& view, const Spot& spot);
   void digits(const View& view, const Spot& spot);
   void compressed(const View& view, const Spot& spot);
+  void groups(const View& view, const Spot& spot);
 
   // Returns whether the same text was decoded before, at no greater depth. Two kinds of escapes in one text decode to
   // the same text in either order.
@@ -81,7 +82,7 @@ class BlockScan {
   Catalog& catalog_;
   BlockResult& result_;
   size_t begun_size_ = 0;  // the size of the block if only its end counts, or 0
-  size_t decoded_left_, unpacked_left_ = Detector::kMostUnpacked;
+  size_t decoded_left_, unpacked_left_ = Detector::kMostUnpacked, grouped_left_ = Detector::kMostGrouped;
   int trials_left_ = Detector::kMostTrials, marks_left_ = Detector::kMostMarks, phrases_left_ = Detector::kMostPhrases;
   size_t work_left_ = kFreeWork;  // of judging matches, as judge() counts it
   int second_looks_left_ = kMostSecondLooks;

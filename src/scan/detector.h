@@ -92,6 +92,7 @@ class Detector {
   static constexpr int kDeepest = 5;                    // nested encodings
   static constexpr size_t kMostDecoded = 4;             // decoded bytes as a multiple of the block's size, plus …
   static constexpr size_t kMostUnpacked = 1024 * 1024;  // … this number of decompressed bytes
+  static constexpr size_t kMostGrouped = 8192;          // bytes of groups that are put together
   static constexpr int kMostMarks = 300;                // marks of compressed members that decompress to almost nothing
   static constexpr int kMostPhrases = 60;               // word sequences whose checksum is computed
   static constexpr int kMostTrials = 24;                // decompressions of data without a mark of its format

@@ -65,6 +65,55 @@ std::string lines(std::string_view text, size_t width, std::string_view end) {
   return out;
 }
 
+std::string each_bit(std::string_view text) {
+  std::string out;
+  for (unsigned char c : text)
+    for (int bit = 7; bit >= 0; --bit) out += static_cast<char>('0' + (c >> bit & 1));
+  return out;
+}
+
+std::string between(std::string_view text, std::string_view mark) {
+  std::string out;
+  for (char c : text) out.append(1, c).append(mark);
+  return out;
+}
+
+std::string full_width(std::string_view text) {
+  std::string out;
+  for (char c : text)
+    if (c > ' ') out += {'\xef', static_cast<char>(0xbc + (c >= 0x60)), static_cast<char>(0x80 | ((c - 0x20) & 0x3f))};
+    else out += c;
+  return out;
+}
+
+std::string tagged(std::string_view text) {
+  std::string out;
+  for (char c : text)
+    if (c >= ' ') out += {'\xf3', '\xa0', static_cast<char>(0x80 | c >> 6), static_cast<char>(0x80 | (c & 0x3f))};
+  return out;
+}
+
+// Writes 16 bytes in each line, after their offset.
+std::string dump(std::string_view text, const char* offset, size_t word, bool with_text) {
+  std::string out;
+  char buffer[24];
+  for (size_t at = 0; at < text.size(); at += 16) {
+    out.append(buffer, static_cast<size_t>(snprintf(buffer, sizeof buffer, offset, at)));
+    std::string row(text.substr(at, 16)), words;
+    for (size_t i = 0; i < row.size(); i += word) words += " " + each(row.substr(i, word), "%02x");
+    words.resize(50, ' ');
+    std::ranges::replace(row, '\n', '.');
+    out += words + (with_text ? " |" + row + "|\n" : "\n");
+  }
+  return out;
+}
+
+std::string lines_in_json(const std::string& text) {
+  std::string out;
+  for (char c : text) out += c == '\n' ? std::string("\\n") : std::string(1, c);
+  return out;
+}
+
 // Each secret is tried in each encoding, with text before and after it.
 TEST(Detector, FindsKnownSecretsAndTokensInEveryEncoding) {
   std::string token = filled("ghp_<alnum 36>", 7);
@@ -108,6 +157,29 @@ TEST(Detector, FindsKnownSecretsAndTokensInEveryEncoding) {
         {"deflate in base64", base64(deflated(text, -15))},
         {"gzip in hex", each(deflated(text, 31), "%02x")},
         {"gzip twice", deflated(deflated(text, 31), 31)},
+        {"base64 in short lines", lines(base64(text), 8, "\n")},
+        {"base64 in short lines in JSON in JSON", lines(base64(text), 12, "\\\\n")},
+        {"base64 in groups", lines(base64(text), 4, " ")},
+        {"base64 in quoted lines", lines(base64(text), 20, "\n> ")},
+        {"base64 in a list", lines(base64(text), 10, "\", \"")},
+        {"base32 in groups", lines(base32(text), 8, "-")},
+        {"base32 in lines", lines(base32(text), 40, "\n")},
+        {"hex in lines", lines(each(text, "%02x"), 32, "\n")},
+        {"hex in two lines", lines(each(text, "%02x"), 64, "\n")},
+        {"hex in words", lines(each(text, "%02x"), 4, " ")},
+        {"hex in quotes", each(text, "%02x\", \"")},
+        {"hex in JSON lines in JSON", each(text, "%02x\\\\n")},
+        {"binary", each_bit(text)},
+        {"ampersands and entities", each(text, "&amp;#%d;")},
+        {"xxd", dump(text, "%08zx:", 2, true)},
+        {"hexdump -C", dump(text, "%08zx ", 1, true)},
+        {"od", dump(text, "%07zo", 1, false)},
+        {"dump in JSON", lines_in_json(dump(text, "%08zx:", 2, true))},
+        {"zero-width spaces", between(text, "\u200b")},
+        {"soft hyphens", between(text, "\u00ad")},
+        {"zero-width spaces in JSON", between(text, "\\u200b")},
+        {"full-width", full_width(text)},
+        {"tags", tagged(text)},
         {"base64 in percent in JSON", "{\"q\":\"" + each(base64(text), "%%%02x") + "\"}"},
     };
     for (const auto& [disguise, hidden] : disguises)
@@ -158,6 +230,49 @@ TEST(Detector, FindsKnownSecretsAmongRandomBytes) {
     block.replace(at, unlike.size(), unlike);
     ASSERT_EQ(names(with_unlike), std::set<std::string>{"unlike"}) << at;
   }
+}
+
+TEST(Detector, FindsKnownSecretsThatWereEncodedAndThenChanged) {
+  std::string hidden = base64("the value is " + std::string(kKnown) + " and more"),
+              turned(hidden.rbegin(), hidden.rend());
+  EXPECT_EQ(found(turned), "deploy");
+  for (char& c : hidden)
+    if (std::isalpha(static_cast<unsigned char>(c)))
+      c = static_cast<char>((c & 32) + 'A' + ((c & ~32) - 'A' + 13) % 26);
+  EXPECT_EQ(found(hidden), "deploy") << "ROT13 of Base64";
+  std::string hex = each(kKnown, "%02X");
+  EXPECT_EQ(found("x=" + std::string(hex.rbegin(), hex.rend())), "deploy");
+}
+
+TEST(Detector, FindsShortAndForeignKnownSecretsInEveryEncoding) {
+  auto own = *Catalog::builtin();
+  std::string word = "h7Kq2mZx", foreign = "p\u00e4ssw\u00f6rd-gr\u00f6\u00dfe";
+  own.add_known("short", word);
+  own.add_known("foreign", foreign);
+  own.build();
+  auto count = [&](const std::string& text) { return Detector(&own).scan(text).findings.size(); };
+  for (const std::string& text :
+       {base64(word), base64("x" + word + "y"), base64("xy" + word), base32(word), base32("a" + word),
+        each(word, "%02x"), each(word, "%02x "), each(word, "%%%02x"), each(word, "\\u%04x"), each(word, "&#%d;"),
+        each(word, "%d,"), utf16(word, false), each(foreign, "%%%02X"), base64(foreign),
+        std::string("p\\u00e4ssw\\u00f6rd-gr\\u00F6\\u00dfe"), std::string("p%C3%A4ssw%C3%B6rd-gr%c3%b6%C3%9Fe")})
+    EXPECT_GE(count("a=\"" + text + "\""), 1u) << text;
+}
+
+TEST(Detector, FindsSecretsThatAreCutIntoGroups) {
+  std::string token = filled("ghp_<alnum 36>", 7);
+  for (std::string_view between : {" ", "-", ", ", "', '", "\n> ", "\\n- ", "<br>", "...", "\\u200b"})
+    for (size_t size : {1u, 4u, 10u}) {
+      EXPECT_NE(found("a list: " + lines(token, size, between)).find("github-token"), std::string::npos)
+          << lines(token, size, between);
+      if (size < 10)  // groups must be at least three
+        EXPECT_NE(found("{\"a\": \"" + lines(kKnown, size, between)).find("deploy"), std::string::npos)
+            << lines(kKnown, size, between);
+    }
+  std::string numbered;
+  for (size_t at = 0; at < token.size(); at += 8)
+    numbered += "part " + std::to_string(at / 8 + 1) + "/5: " + token.substr(at, 8) + "\n";
+  EXPECT_EQ(found(numbered), "github-token (groups)") << numbered;
 }
 
 TEST(Detector, FindsSecretsThatAreSplitOverSeveralValues) {

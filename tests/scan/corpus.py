@@ -139,7 +139,20 @@ def b64(data):
 
 
 def lines(data, width, end):
+    """Cuts the text or the bytes into lines, with `end` between them."""
     return end.join(data[i : i + width] for i in range(0, len(data), width))
+
+
+def xxd(data):
+    rows = [data[i : i + 16] for i in range(0, len(data), 16)]
+    return "".join(
+        "%08x: %-39s  %s\n" % (16 * i, row.hex(" ", -2), "".join(chr(b) if 32 <= b < 127 else "." for b in row))
+        for i, row in enumerate(rows)
+    ).encode()
+
+
+def full_width(data):
+    return "".join(chr(b + 0xFEE0) if 0x21 <= b < 0x7F else chr(b) for b in data).encode()
 
 
 ENCODINGS = {
@@ -166,6 +179,18 @@ ENCODINGS = {
     "zlib": zlib.compress,
     "gzip-base64": lambda d: b64(zlib.compress(d, wbits=31)),
     "json": lambda d: json.dumps(d.decode())[1:-1].encode(),
+    "base64-short-lines": lambda d: lines(b64(b"some text before it, " + d + b" and after it"), 12, b"\n"),
+    "base64-groups": lambda d: lines(b64(b"text before it, " + d + b" and after it"), 8, b" "),
+    "base64-lines-in-list": lambda d: lines(b64(b"some text before it, " + d + b" and after it"), 20, b"\n- "),
+    "base32-lines": lambda d: lines(base64.b32encode(d + b" and some text after it"), 40, b"\n"),
+    "base32-groups": lambda d: lines(base64.b32encode(d), 4, b"-"),
+    "hex-lines": lambda d: lines((d + b" and after it").hex().encode(), 60, b"\n"),
+    "hex-words": lambda d: d.hex(" ", -2).encode(),
+    "hex-quotes": lambda d: '", "'.join("%02x" % b for b in d).encode(),
+    "xxd": xxd,
+    "binary": lambda d: "".join(format(b, "08b") for b in d).encode(),
+    "zero-width": lambda d: "\u200b".join(d.decode()).encode(),
+    "full-width": full_width,
     "base64-percent": lambda d: percent(b64(d)),
     "hex-base64": lambda d: b64(d.hex().encode()),
 }
@@ -173,7 +198,10 @@ BINARY = {"utf-16", "gzip", "zlib"}
 
 
 def in_json(text):
-    return json.dumps(text.decode("latin-1"))[1:-1].encode()
+    try:
+        return json.dumps(text.decode())[1:-1].encode()
+    except UnicodeDecodeError:
+        return json.dumps(text.decode("latin-1"))[1:-1].encode()
 
 
 PLACES = {
@@ -198,6 +226,8 @@ PLACES = {
     "log": lambda d: b"2026-03-01T12:00:00Z INFO sent value=" + d + b" to queue\n",
     "far": lambda d: b"a line of text that says nothing\n" * 3000 + d + b"\n" + b"more lines\n" * 100,
 }
+NEEDS_LINES = {"xxd", "base64-short-lines", "base64-lines-in-list", "base32-lines", "hex-lines"}
+NO_LINES = {"header", "xml"}
 NEEDS_TEXT = {"json", "json-key", "xml", "yaml", "header", "log"}
 
 
@@ -220,6 +250,9 @@ SPLITS = {
     "headers": lambda p: "GET / HTTP/1.1\r\nHost: a.example\r\n"
     + "".join("X-Part-%d: %s\r\n" % (i, s) for i, s in enumerate(p))
     + "\r\n",
+    "spaced": lambda p: "the letters are: " + " ".join("".join(p)),
+    "grouped": lambda p: "in groups of four: " + lines("".join(p), 4, " "),
+    "numbered": lambda p: "".join(f"line {i}: {l}\n" for i, l in enumerate(lines("".join(p), 8, "\n").split())),
     "form": lambda p: "v=1&" + "&".join("p%d=%s" % (i, some_percent(s.encode()).decode()) for i, s in enumerate(p)),
 }
 
@@ -302,7 +335,8 @@ def leaks(seed, count=2000):
                 cases.append(Case(f"{number}-{kind}-split-{how}", data, True, secret.encode(), begin))
                 continue
             encoding = maker.random.choice(encodings)
-            place = maker.random.choice([p for p in places if encoding not in BINARY or p not in NEEDS_TEXT])
+            bad = (NEEDS_TEXT if encoding in BINARY else set()) | (NO_LINES if encoding in NEEDS_LINES else set())
+            place = maker.random.choice([p for p in places if p not in bad])
             data = PLACES[place](ENCODINGS[encoding](secret.encode()))
             begin = common(data, PLACES[place](b""))
             cases.append(Case(f"{number}-{kind}-{encoding}-{place}", data, True, secret.encode(), begin))

@@ -112,7 +112,8 @@ Decoded bits_of(const Table& table, unsigned width, std::string_view text, size_
     int8_t digit = table[byte_at(text, at)];
     if (digit < 0) [[unlikely]] {
       if (text[at] == '=') count = 0;  // padding: what follows is a separate text
-      if (text[at] == '\\') ++at;      // an escaped line end, as "\n"
+      if (text[at] == '\\')            // an escaped line end, as "\n"
+        while (at + 1 < end && text[at] == '\\') ++at;
       continue;
     }
     bits = bits << width | static_cast<uint32_t>(digit);
@@ -141,7 +142,8 @@ void append_character(std::string& out, uint32_t code) {
     out += static_cast<char>(0xc0 | code >> 6);
     out += static_cast<char>(0x80 | (code & 0x3f));
   } else {
-    out += static_cast<char>(0xe0 | (code >> 12 & 15));
+    if (code >= 0x10000) out += static_cast<char>(0xf0 | (code >> 18 & 7));
+    out += static_cast<char>(code < 0x10000 ? 0xe0 | (code >> 12 & 15) : 0x80 | (code >> 12 & 0x3f));
     out += static_cast<char>(0x80 | (code >> 6 & 0x3f));
     out += static_cast<char>(0x80 | (code & 0x3f));
   }
@@ -158,6 +160,18 @@ int64_t number(std::string_view text, size_t& at, size_t end, int base, size_t m
   return value;
 }
 
+// Returns the character of a pair of surrogates if `code` is the first one, and moves `at` behind the second one.
+int64_t with_low_surrogate(int64_t code, std::string_view text, size_t& at, size_t end) {
+  if (code < 0xd800 || code > 0xdbff) return code;
+  size_t digits = at;
+  while (digits < end && text[digits] == '\\') ++digits;
+  if (digits == at || digits >= end || text[digits] != 'u') return code;
+  int64_t low = number(text, ++digits, end, 16, 4);
+  if (low < 0xdc00 || low > 0xdfff) return code;
+  at = digits;
+  return 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+}
+
 // Returns the character that a backslash escape stands for, and moves `at` behind it. Returns -1 if it is not an
 // escape.
 int64_t backslash(std::string_view text, size_t& at, size_t end) {
@@ -172,6 +186,7 @@ int64_t backslash(std::string_view text, size_t& at, size_t end) {
     if (digits < end && text[digits] == '}') ++digits;
   } else if (kind == 'u' || kind == 'U') {
     code = number(text, digits, end, 16, kind == 'u' ? 4 : 8);
+    code = with_low_surrogate(code, text, digits, end);
   } else if (kind == 'x') {
     code = number(text, digits, end, 16, 2);
   } else if (kind >= '0' && kind <= '7') {
@@ -194,20 +209,22 @@ int64_t entity(std::string_view text, size_t& at, size_t end) {
                                     {"apos;", '\''}, {"sol;", '/'},    {"plus;", '+'},   {"equals;", '='},
                                     {"colon;", ':'}, {"lowbar;", '_'}, {"hyphen;", '-'}, {"period;", '.'}};
   size_t next = at + 1;
-  while (text.substr(next, 4) == "amp;") next += 4;
-  if (next >= end) return -1;
+  size_t bare = at;  // behind the last "amp;"
+  while (text.substr(next, 4) == "amp;") bare = next += 4;
+  auto ampersand = [&]() -> int64_t { return bare > at ? (at = bare, '&') : -1; };
+  if (next >= end) return ampersand();
   if (text[next] != '#') {
     for (const auto& name : kNames)
       if (text.substr(next, name.text.size()) == name.text) {
         at = next + name.text.size();
         return name.byte;
       }
-    return -1;
+    return ampersand();
   }
   bool hex = next + 1 < end && (text[next + 1] | 32) == 'x';
   size_t digits = next + (hex ? 2 : 1);
   int64_t code = number(text, digits, end, hex ? 16 : 10, 8);
-  if (code < 0) return -1;
+  if (code < 0) return ampersand();
   at = digits < end && text[digits] == ';' ? digits + 1 : digits;
   return code;
 }
@@ -360,6 +377,35 @@ Decoded decimal_run(std::string_view text, size_t begin, size_t end) {
     to[size++] = static_cast<char>(code);
   }
   out.text.resize(size);
+  return out;
+}
+
+Decoded binary_run(std::string_view text, size_t begin, size_t end) {
+  Decoded out;
+  end = std::min(end, text.find_first_not_of("01", begin));
+  if (end < begin + 64) return out;
+  out.end = end;
+  for (size_t at = begin; at + 8 <= end; at += 8) {
+    unsigned byte = 0;
+    for (size_t i = 0; i < 8; ++i) byte = byte << 1 | static_cast<unsigned>(text[at + i] - '0');
+    out.anchor(at);
+    out.text += static_cast<char>(byte);
+  }
+  return out;
+}
+
+Decoded without_line_ends(std::string_view text, size_t begin, size_t end) {
+  Decoded out;
+  out.end = end;
+  for (size_t at = begin; at < end; ++at) {
+    if (text[at] == '\\') {
+      while (at + 1 < end && text[at] == '\\') ++at;  // the letter of the escape
+      continue;
+    }
+    if (kBase64[byte_at(text, at)] < 0 || text[at] == '"') continue;
+    out.anchor(at);
+    out.text += text[at];
+  }
   return out;
 }
 

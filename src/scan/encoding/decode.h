@@ -19,6 +19,7 @@ struct Decoded {
   std::string text;
   std::vector<Anchor> anchors;  // in order, and at least one every kStride bytes
   size_t end = 0;               // where the source of the last bytes ends in the other text
+  size_t group = 0, first = 0;  // the bytes of each group and of a shorter one before them, if the text was in groups
   static constexpr size_t kStride = 48;
 
   // Records that the following bytes come from `from` onward. Adds an anchor only if it is useful, because each one
@@ -67,6 +68,15 @@ Decoded unescaped(std::string_view text, size_t begin, size_t end);
 Decoded narrowed(std::string_view text, size_t begin, size_t end);
 // Decodes a list of numbers from 9 to 126, such as "[65, 66, 67]".
 Decoded decimal_run(std::string_view text, size_t begin, size_t end);
+// Decodes a run of the digits 0 and 1, eight for each byte. Returns nothing if the run has other digits.
+Decoded binary_run(std::string_view text, size_t begin, size_t end);
+// Returns a run that has several lines as one line; see survey.h.
+Decoded without_line_ends(std::string_view text, size_t begin, size_t end);
+// Removes characters that are invisible, and writes letters and digits of other blocks of Unicode, such as full-width
+// and mathematical ones, as ASCII.
+Decoded plain_letters(std::string_view text, size_t begin, size_t end);
+// Returns the number of bytes of the character at `at` if plain_letters() changes it, and otherwise 0.
+size_t unusual_letter(std::string_view text, size_t at);
 
 // The compressed formats. Decompression stops at the end, at an error, and after `most` bytes.
 enum class Compression : uint8_t { gzip, zlib, deflate, zstd, brotli };

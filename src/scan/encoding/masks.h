@@ -30,7 +30,7 @@ inline Lanes within(const Lanes& bytes, uint8_t from, uint8_t count) {
   return reinterpret_cast<Lanes>(static_cast<Lanes>(bytes - from) < count);
 }
 inline Lanes equal(const Lanes& bytes, uint8_t byte) { return reinterpret_cast<Lanes>(bytes == byte); }
-inline bool within(uint8_t byte, uint8_t from, uint8_t count) { return static_cast<uint8_t>(byte - from) < count; }
+constexpr bool within(uint8_t byte, uint8_t from, uint8_t count) { return static_cast<uint8_t>(byte - from) < count; }
 
 using Block = std::array<Lanes, 4>;
 inline Block load_block(const uint8_t* bytes) {

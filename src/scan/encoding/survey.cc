@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <bit>
 
+#include "scan/encoding/decode.h"
 #include "scan/encoding/escapes.h"
+#include "scan/encoding/groups.h"
 #include "scan/encoding/masks.h"
 #include "scan/encoding/wide.h"
 
@@ -15,19 +17,22 @@ constexpr size_t kFullLine = 56;
 constexpr size_t kLongestWords = 400;
 constexpr size_t kAround = 96;     // bytes on either side that belong to an escape
 constexpr int kFewestDigits = 12;  // of a card or account number
+constexpr int kFewestVaried = 4;   // digits and capitals in a block that may contain groups
+constexpr int kMostHigh = 4;       // bytes above 127 in such a block
 
 struct Masks {
-  uint64_t run, hex, digit, words, special, high;
+  uint64_t run, alnum, varied, hex, digit, words, special, high;
 };
 
-inline Lanes is_run(const Lanes& c) {
-  return within(c | 32, 'a', 26) | within(c, '0', 10) | equal(c, '+') | equal(c, '/') | equal(c, '-') | equal(c, '_');
-}
+inline Lanes joins(const Lanes& c) { return equal(c, '+') | equal(c, '/') | equal(c, '-') | equal(c, '_'); }
+inline Lanes is_run(const Lanes& c) { return within(c | 32, 'a', 26) | within(c, '0', 10) | joins(c); }
 
 inline void masks_of(const uint8_t* bytes, Masks* to) {
   Block block = load_block(bytes);
-  to->run = mask_of(block, [](const Lanes& c) { return is_run(c); });
   to->digit = mask_of(block, [](const Lanes& c) { return within(c, '0', 10); });
+  to->varied = to->digit | mask_of(block, [](const Lanes& c) { return within(c, 'A', 26); });
+  to->alnum = to->varied | mask_of(block, [](const Lanes& c) { return within(c, 'a', 26); });
+  to->run = to->alnum | mask_of(block, [](const Lanes& c) { return joins(c); });
   to->hex = to->digit | mask_of(block, [](const Lanes& c) { return within(c | 32, 'a', 6); });
   to->words = mask_of(block, [](const Lanes& c) { return within(c, 'a', 26) | equal(c, ' '); });
   to->special =
@@ -39,7 +44,9 @@ inline void masks_of(const uint8_t* bytes, Masks* to) {
 SCAN_WIDE void wide_masks_of(const uint8_t* bytes, Masks* to) {
   Wide c(bytes), small = c.with(32);
   to->digit = c.within('0', 10);
-  to->run = small.within('a', 26) | to->digit | c.equal('+') | c.equal('/') | c.equal('-') | c.equal('_');
+  to->varied = to->digit | c.within('A', 26);
+  to->alnum = small.within('a', 26) | to->digit;
+  to->run = to->alnum | c.equal('+') | c.equal('/') | c.equal('-') | c.equal('_');
   to->hex = to->digit | small.within('a', 6);
   to->words = c.within('a', 26) | c.equal(' ');
   to->special = c.equal(0) | c.equal('%') | c.equal('&') | c.equal('\\');
@@ -145,7 +152,66 @@ class Survey {
     if (now.special) special(at, next);
     if (now.digit && std::popcount(now.digit) + std::popcount(next.digit) >= kFewestDigits) digits(at, now, next);
     if (uint64_t mask = rows(now.words, next.words, 32)) words(at + static_cast<size_t>(std::countr_zero(mask)));
-    if (now.high) magic(at);
+    if (std::popcount(now.varied) >= kFewestVaried && std::popcount(now.high) <= kMostHigh)
+      groups(at, now.alnum, next.alnum);
+    if (now.high) {
+      magic(at);
+      letters(at, now.high);
+    }
+  }
+
+  // Finds groups of equal size: places where three groups begin at equal distances and look alike.
+  void groups(size_t at, uint64_t low, uint64_t high) {
+    if (at + kBlock <= groups_end_) return;
+    constexpr int kMostStarts = 8, kMostApart = 4;
+    uint64_t starts[2] = {low & ~(low << 1), high & ~(high << 1 | low >> 63)}, first = starts[0];
+    int tries = 3;
+    size_t similar = 0, similar_period = 0;
+    for (int i = 0; i < kMostStarts && first; ++i, first &= first - 1) {
+      auto begin = static_cast<unsigned>(std::countr_zero(first));
+      if (at + begin < groups_end_) continue;
+      uint64_t second = first & (first - 1);
+      for (int k = 0; k < kMostApart && second; ++k, second &= second - 1) {
+        unsigned period = static_cast<unsigned>(std::countr_zero(second)) - begin, third = begin + 2 * period;
+        if (!(starts[third / kBlock] >> third % kBlock & 1)) continue;
+        int differ = differences(low, high, begin, period);
+        if (differ == 0) {
+          if (group(at + begin, period) || --tries == 0) return;
+          break;
+        }
+        if (differ > 0 && differ <= (period < 8 ? 2 : 4) && within(static_cast<uint8_t>(period), 4, 28) &&
+            !similar_period)
+          similar = at + begin, similar_period = period;
+      }
+    }
+    if (similar_period) group(similar, similar_period);
+  }
+  // Returns the number of bits in which the periods from `begin` on differ that the masks cover, two or three of them.
+  static int differences(uint64_t low, uint64_t high, unsigned begin, unsigned period) {
+    __extension__ using Bits = unsigned __int128;
+    Bits mask = Bits{high} << 64 | low;
+    unsigned size = std::min(2 * period, 128 - begin - period);
+    Bits differ = (mask ^ mask >> period) >> begin & ((Bits{1} << size) - 1);
+    return std::popcount(static_cast<uint64_t>(differ)) + std::popcount(static_cast<uint64_t>(differ >> 64));
+  }
+  bool group(size_t begin, size_t period) {
+    if (period == 3 && begin > 0 && byte(begin - 1) == '%') return false;  // percent escapes
+    auto found = groups_at(text_, begin, period);
+    if (!found) return false;
+    spots_.push_back({.shape = Shape::groups, .begin = found->begin, .end = found->end, .period = period});
+    groups_end_ = found->end;
+    return true;
+  }
+
+  void letters(size_t at, uint64_t high) {
+    uint64_t first =
+        high & mask_of(load_block(bytes(at)), [](const Lanes& c) {
+          return equal(c, 0xc2) | equal(c, 0xe1) | equal(c, 0xe2) | equal(c, 0xef) | equal(c, 0xf0) | equal(c, 0xf3);
+        });
+    for (; first; first &= first - 1) {
+      size_t begin = at + static_cast<size_t>(std::countr_zero(first));
+      if (begin > 0 && unusual_letter(text_, begin)) widen(begin, open_[2], Shape::letters);
+    }
   }
 
   void special(size_t at, const Masks& next) {
@@ -180,15 +246,15 @@ class Survey {
   }
   void run(size_t begin) {
     while (begin > run_end_ && in_run(begin - 1)) --begin;
-    size_t end = run_end(begin);
+    size_t end = run_end(begin), first_end = end;
     // The lines form one text if only line ends, plain or escaped, and padding separate them.
     for (;;) {
       size_t next = end;
       bool line = end - begin >= kFullLine && byte(end) == ' ' && in_run(end + 1);  // a folded header
-      while (next < text_.size() && next < end + 12) {
+      while (next < text_.size() && next < end + 16) {
         char c = text_[next];
         if (c == '\n' || c == '\r') line = true;
-        else if (c == '\\' && (byte(next + 1) == 'n' || byte(next + 1) == 'r')) line = true, ++next;
+        else if (c == '\\' && escapes_line_end(next)) line = true;
         else if (c != ' ' && c != '\t' && c != '=' && !(line && (c == '"' || c == '+' || c == '\''))) break;
         ++next;
       }
@@ -200,32 +266,60 @@ class Survey {
       if (more - next < kShortestRun && !last) break;
       end = more;
     }
-    spots_.push_back({Shape::run, begin, end});
+    spots_.push_back({.shape = Shape::run, .begin = begin, .end = end, .lines = end != first_end});
     run_end_ = end;
+    // Three runs at equal distances may be lines with the same beginning.
+    size_t distance = begin - last_run_;
+    if (distance == last_distance_ && begin >= groups_end_ + 2 * distance) group(begin - 2 * distance, distance);
+    last_run_ = begin;
+    last_distance_ = distance;
+  }
+
+  // Returns whether backslashes and "n" or "r" stand at `at`, and moves `at` to that letter.
+  bool escapes_line_end(size_t& at) const {
+    size_t letter = at;
+    while (byte(letter) == '\\') ++letter;
+    if (byte(letter) != 'n' && byte(letter) != 'r') return false;
+    at = letter;
+    return true;
   }
 
   // Finds escapes of printable characters other than spaces. A single escape cannot hide anything.
   void escapes(size_t at, uint64_t mask, Shape shape) {
     for (; mask; mask &= mask - 1) {
       size_t begin = at + static_cast<size_t>(std::countr_zero(mask));
-      if (!hides(begin)) continue;
-      Spot& open = open_[shape == Shape::percent];
-      size_t from = begin - std::min(begin, kAround), to = std::min(text_.size(), begin + kAround);
-      if (open.end < from || open.end == 0) {
-        if (open.end) spots_.push_back(open);
-        open = {shape, from, to};
-      }
-      open.end = to;
+      if (hides(begin)) widen(begin, open_[shape == Shape::percent], shape);
     }
+  }
+  void widen(size_t begin, Spot& open, Shape shape) {
+    size_t from = begin - std::min(begin, kAround), to = std::min(text_.size(), begin + kAround);
+    if (open.end < from || open.end == 0) {
+      if (open.end) spots_.push_back(open);
+      open = {shape, from, to};
+    }
+    open.end = to;
   }
 
   bool hides(size_t at) const {
     uint8_t next = byte(at + 1), third = byte(at + 2);
     if (byte(at) == '%') return hex_digit(next) >= 0 && hex_digit(third) >= 0;
     if (byte(at) == '&') return next == '#' || text_.substr(at, 9).find(';') != text_.npos;
-    if (next == 'u') return (third == '0' && byte(at + 3) == '0' && within(byte(at + 4), '2', 6)) || third == '{';
+    if (next == 'u')
+      return (third == '0' && byte(at + 3) == '0' && within(byte(at + 4), '2', 6)) || hides_letter(at + 2);
     return next == 'U' || next == 'x' || next == '/' || within(next, '0', 8) ||
            (next == '\\' && (third == 'u' || third == 'x' || third == '/'));
+  }
+
+  // Returns whether the digits are those of a character that plain_letters() changes, or of the first half of one.
+  bool hides_letter(size_t digits) const {
+    std::string_view text = text_.substr(digits, 4);
+    if (text.size() < 4 || text[0] == '{') return text.starts_with("{");
+    auto digit = [&](size_t i) { return static_cast<uint8_t>(text[i] | 32); };
+    uint8_t first = digit(0), second = digit(1), third = digit(2), last = digit(3);
+    if (first == 'f') return (second == 'f' && third < '6') || (second == 'e' && third == 'f' && last == 'f');
+    if (first == 'd') return (second == '8' && third == '3' && last == '5') || (second == 'b' && third == '4');
+    bool mark = first == '2' && second == '0';
+    return mark && (third == '6' || (third == '0' && within(last, 'b', 5)) || (third == '2' && within(last, 'a', 5)));
   }
 
   void end_escapes() {
@@ -310,7 +404,7 @@ class Survey {
       if (begin >= 2 && within(byte(begin - 1), 'A', 26) && within(byte(begin - 2), 'A', 26) && among(first, 42) >= 10)
         spots_.push_back({Shape::digits, begin - 2, begin});
     }
-    if (std::popcount(starts) >= 10 && std::popcount(low) <= 52 && has_row_of_numbers(at, low, high)) decimals(at);
+    if (std::popcount(starts) >= 8 && std::popcount(low) <= 52 && has_row_of_numbers(at, low, high)) decimals(at);
   }
 
   // Returns whether 24 bytes in a row, of which at least one is in the block at `at`, are digits or at most three bytes
@@ -379,8 +473,9 @@ class Survey {
 
   std::string_view text_;
   std::vector<Spot>& spots_;
-  size_t run_end_ = 0, pairs_end_ = 0, wide_end_ = 0, words_end_ = 0, decimals_end_ = 0;
-  std::array<Spot, 2> open_{};
+  size_t run_end_ = 0, pairs_end_ = 0, wide_end_ = 0, words_end_ = 0, decimals_end_ = 0, groups_end_ = 0;
+  size_t last_run_ = 0, last_distance_ = 0;
+  std::array<Spot, 3> open_{};
   std::array<uint8_t, kBlock + 1> rest_;
 };
 

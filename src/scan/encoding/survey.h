@@ -20,11 +20,15 @@ enum class Shape : uint8_t {
   words,       // twelve or more lower-case words of 3 to 8 letters
   digits,      // many digits: a card or account number may begin here
   compressed,  // a gzip, zlib or zstd member may begin here
+  groups,      // characters in groups of equal size; see groups.h
+  letters,     // invisible characters, or letters and digits of other blocks of Unicode
 };
 
 struct Spot {
   Shape shape = Shape::run;
   size_t begin = 0, end = 0;
+  size_t period = 0;   // of groups
+  bool lines = false;  // a run of several lines
 };
 
 // Appends the spots of the block, which begin in the regions, or anywhere if something may be compressed there. Runs

@@ -1,0 +1,284 @@
+#include "scan/encoding/groups.h"
+
+#include <algorithm>
+
+#include "scan/encoding/escapes.h"
+#include "scan/encoding/masks.h"
+
+namespace bottle::scan {
+namespace {
+
+constexpr size_t kFewestRows = 2, kLongestPeriod = 160, kLongestCounter = 6, kSurelyCounted = 8;
+
+// Some marks are common in secrets. Others are rarer there than between things.
+enum class Kind : uint8_t { other, mark, part, alnum };
+
+constexpr auto kKinds = [] {
+  std::array<Kind, 256> kinds{};
+  for (char c : std::string_view(":;,=()[]{}|")) kinds[static_cast<uint8_t>(c)] = Kind::mark;
+  for (char c : std::string_view("_-+/.!@#$%^&*~?")) kinds[static_cast<uint8_t>(c)] = Kind::part;
+  for (unsigned c = 0; c < 128; ++c)
+    if (within(static_cast<uint8_t>(c), '0', 10) || within(static_cast<uint8_t>(c | 32), 'a', 26))
+      kinds[c] = Kind::alnum;
+  return kinds;
+}();
+
+Kind kind_of(char c) { return kKinds[static_cast<uint8_t>(c)]; }
+bool is_alnum(char c) { return kind_of(c) == Kind::alnum; }
+
+// Returns whether `c` may stand where `first` stands in the first group. A group may have a few other characters where
+// the first one has a letter, and the reverse.
+bool fits(char first, char c, Kind least, size_t& odd) {
+  Kind one = kind_of(first), other = kind_of(c);
+  if (one == other && (one == Kind::alnum || first == c)) return true;
+  return std::min(one, other) >= least && std::max(one, other) == Kind::alnum && odd-- > 0;
+}
+
+bool row_fits(std::string_view text, size_t first, size_t row, size_t period) {
+  size_t odd = (period + 2) / 3;
+  Kind least = row > first ? Kind::mark : Kind::part;
+  for (size_t i = 0; i < period; ++i)
+    if (char c = text[first + i]; !is_alnum(c) && c == text[first + period + i] && c != text[row + i]) return false;
+  for (size_t i = 0; i < period; ++i)
+    if (!fits(text[first + i], text[row + i], least, odd)) return false;
+  return true;
+}
+
+// The columns of the groups: which of them separate or count the groups.
+class Columns {
+ public:
+  Columns(std::string_view text, const Groups& groups) : text_(text), period_(groups.period) {
+    first_ = groups.begin;
+    rows_ = (groups.end - groups.begin) / period_;
+    for (size_t i = 0; i < period_; ++i) same_[i] = is_same(i);
+    for (size_t i = 0; i < period_; ++i) drop_[i] = same_[i] && !is_alnum(text_[first_ + i]);
+    // Letters that are the same in all rows belong to what separates the groups if they are beside it.
+    for (size_t pass = 0; pass < 2; ++pass) {
+      for (size_t i = 1; i < period_; ++i) drop_[i] |= same_[i] && drop_[i - 1];
+      for (size_t i = period_ - 1; i-- > 0;) drop_[i] |= same_[i] && drop_[i + 1];
+      if (period_ > 1) drop_[0] |= same_[0] && drop_[period_ - 1];
+    }
+    drop_counters();
+  }
+  bool drops(size_t column) const { return drop_[column]; }
+  // Returns the columns to keep, as ranges.
+  std::vector<std::pair<size_t, size_t>> parts() const {
+    std::vector<std::pair<size_t, size_t>> parts;
+    for (size_t begin = 0; begin < period_;) {
+      size_t end = drop_[begin] ? begin + 1 : end_of(begin);
+      if (!drop_[begin]) parts.emplace_back(begin, end);
+      begin = end;
+    }
+    return parts;
+  }
+
+ private:
+  bool is_same(size_t column) const {
+    for (size_t row = 1; row < rows_; ++row)
+      if (text_[first_ + row * period_ + column] != text_[first_ + column]) return false;
+    return true;
+  }
+
+  void drop_counters() {
+    auto all = parts();
+    for (const auto& [begin, end] : all)
+      if (counts(begin, end)) std::fill(drop_.begin() + begin, drop_.begin() + end, true);
+  }
+  size_t end_of(size_t begin) const {
+    while (begin < period_ && !drop_[begin]) ++begin;
+    return begin;
+  }
+  bool counts(size_t begin, size_t end) const {
+    if (end - begin > kLongestCounter) return false;
+    int64_t before = 0, step = 0;
+    for (size_t row = 0; row < rows_; ++row) {
+      int64_t value = 0;
+      for (size_t i = begin; i < end; ++i) {
+        char c = text_[first_ + row * period_ + i];
+        int digit = hex_digit(static_cast<uint8_t>(c));  // decimal numbers count in this way too
+        if (digit < 0) return false;
+        value = value * 16 + digit;
+      }
+      if (row == 1) step = value - before;
+      // Random numbers rarely become larger with each of many rows.
+      bool even = value - before == step || value - before == step + 6;  // 10 comes after 9
+      if (row > 0 && (value <= before || (!even && rows_ < kSurelyCounted))) return false;
+      before = value;
+    }
+    return true;
+  }
+
+  std::string_view text_;
+  size_t period_, first_ = 0, rows_ = 0;
+  std::array<bool, kLongestPeriod> same_{}, drop_{};
+};
+
+// Reads the lines of a dump.
+class Dump {
+ public:
+  Dump(std::string_view text, bool little_endian) : text_(text), little_endian_(little_endian) {}
+
+  Decoded read(size_t at) {
+    size_t line = begin_of_line(at);
+    // The lines before this one are found from their own words.
+    uint64_t expected = 0;
+    size_t lines = 0;
+    for (size_t from = 0; line < text_.size(); ++lines) {
+      size_t digits = 0, words = line;
+      auto offset = offset_at(words, digits);
+      if (!offset) break;
+      if (lines > 0 && !follows(*offset, expected, from)) break;
+      from = out_.text.size();
+      expected = *offset;
+      if (!words_at(words)) {
+        ++lines;
+        break;
+      }
+      line = next_line(words);
+    }
+    if (lines < 2 || (little_endian_ && width_ < 4)) return {};
+    out_.end = std::min(line, text_.size());
+    return std::move(out_);
+  }
+
+ private:
+  static constexpr size_t kLongestLine = 160;
+
+  bool ends_line(size_t at) const {
+    return text_[at] == '\n' || text_[at] == '\r' ||
+           (text_[at] == '\\' && at + 1 < text_.size() && std::string_view("nr\\").contains(text_[at + 1]));
+  }
+  size_t begin_of_line(size_t at) const {
+    size_t begin = at, limit = at - std::min<size_t>(at, 24);
+    while (begin > limit && (hex_digit(byte(begin - 1)) >= 0 || text_[begin - 1] == ' ' || text_[begin - 1] == ':'))
+      --begin;
+    // Other words may come before the offset.
+    for (size_t offset = begin; offset < at; ++offset)
+      if (size_t words = offset; hex_digit(byte(offset)) >= 0 && (offset == begin || text_[offset - 1] == ' '))
+        if (offset_digits(words)) return offset;
+    return begin;
+  }
+  size_t next_line(size_t at) const {
+    size_t limit = std::min(text_.size(), at + kLongestLine);
+    while (at < limit && !ends_line(at)) ++at;
+    while (at < limit && ends_line(at)) at += text_[at] == '\\' ? 2 : 1;
+    while (at < limit && text_[at] == ' ') ++at;
+    return at < limit ? at : text_.size();
+  }
+  uint8_t byte(size_t at) const { return static_cast<uint8_t>(text_[at]); }
+
+  // Returns the digits of the offset at `at`, and moves `at` to the words.
+  std::optional<std::string_view> offset_digits(size_t& at) const {
+    size_t end = at;
+    while (end < text_.size() && end < at + 16 && hex_digit(byte(end)) >= 0) ++end;
+    if (end - at < 4) return {};
+    std::string_view digits = text_.substr(at, end - at);
+    if (end < text_.size() && text_[end] == ':') ++end;
+    if (end < text_.size() && text_[end] != ' ' && !ends_line(end)) return {};
+    while (end < text_.size() && text_[end] == ' ') ++end;
+    at = end;
+    return digits;
+  }
+  std::optional<uint64_t> offset_at(size_t& at, size_t&) {
+    auto digits = offset_digits(at);
+    if (!digits) return {};
+    uint64_t hex = 0, octal = 0;
+    bool is_octal = true;
+    for (char c : *digits) {
+      auto digit = static_cast<uint64_t>(hex_digit(static_cast<uint8_t>(c)));
+      hex = hex * 16 + digit;
+      octal = octal * 8 + digit;
+      is_octal &= digit < 8;
+    }
+    octal_ = is_octal ? octal : hex;
+    return hex;
+  }
+  // Returns whether the offset is that of the line after the one that began at `from` in the output.
+  bool follows(uint64_t offset, uint64_t before, size_t from) {
+    uint64_t octal_step = octal_ - octal_before_, step = offset - before;
+    size_t read = out_.text.size() - from;
+    uint64_t count = step > 0 && step <= read ? step : octal_step;
+    if (count == 0 || count > read) return false;
+    out_.text.resize(from + count);  // without characters that look like one more word
+    return true;
+  }
+
+  // Appends the words of a line. Returns whether there are any.
+  bool words_at(size_t& at) {
+    octal_before_ = octal_;
+    size_t before = out_.text.size(), limit = std::min(text_.size(), at + kLongestLine);
+    for (;;) {
+      size_t end = at;
+      while (end < limit && end < at + 16 && hex_digit(byte(end)) >= 0) ++end;
+      size_t digits = end - at;
+      if (digits == 0 || digits % 2 ||
+          (end < text_.size() && text_[end] != ' ' && !ends_line(end) && text_[end] != '"'))
+        break;
+      if (width_ == 0) width_ = digits;
+      if (digits > width_) break;
+      out_.anchor(at);
+      size_t begin = out_.text.size();
+      for (; at < end; at += 2) out_.text += static_cast<char>(hex_digit(byte(at)) * 16 + hex_digit(byte(at + 1)));
+      if (little_endian_) std::reverse(out_.text.begin() + static_cast<ptrdiff_t>(begin), out_.text.end());
+      size_t spaces = at;
+      while (spaces < limit && spaces < at + 2 && text_[spaces] == ' ') ++spaces;
+      at = spaces;
+      if (out_.text.size() - before > 64) break;
+    }
+    return out_.text.size() > before;
+  }
+
+  std::string_view text_;
+  bool little_endian_;
+  Decoded out_;
+  size_t width_ = 0;  // digits of a word
+  uint64_t octal_ = 0, octal_before_ = 0;
+};
+
+}  // namespace
+
+std::optional<Groups> groups_at(std::string_view text, size_t begin, size_t period) {
+  if (period < 2 || period > kLongestPeriod || begin + 2 * period > text.size()) return {};
+  Groups groups{begin, begin + period, period};
+  while (groups.end + period <= text.size() && row_fits(text, begin, groups.end, period)) groups.end += period;
+  while (groups.begin >= period && row_fits(text, begin, groups.begin - period, period)) groups.begin -= period;
+  if (groups.end - groups.begin < kFewestRows * period) return {};
+  return groups;
+}
+
+Decoded ungrouped(std::string_view text, const Groups& groups) {
+  Columns columns(text, groups);
+  Decoded out;
+  size_t period = groups.period;
+  auto put = [&](size_t at, size_t column) {
+    if (columns.drops(column)) return;
+    out.anchor(at);
+    out.text += text[at];
+  };
+  // A shorter group may come before the first one, and after the last one.
+  size_t head = groups.begin, odd = 2;
+  while (head > 0 && head + period > groups.begin && fits(text[head + period - 1], text[head - 1], Kind::part, odd))
+    --head;
+  for (size_t at = head; at < groups.begin; ++at) put(at, (at + period - groups.begin) % period);
+  out.text.reserve(groups.end - groups.begin);
+  out.first = out.text.size();
+  auto parts = columns.parts();
+  for (const auto& [from, to] : parts) out.group += to - from;
+  for (size_t row = groups.begin; row < groups.end; row += period)
+    for (const auto& [from, to] : parts) {
+      out.anchor(row + from);
+      out.text.append(text, row + from, to - from);
+    }
+  size_t end = groups.end;
+  odd = 2;
+  for (; end < text.size() && end < groups.end + period; ++end) {
+    if (!fits(text[end - period], text[end], Kind::part, odd)) break;
+    put(end, end - groups.end);
+  }
+  out.end = end;
+  return out;
+}
+
+Decoded dumped(std::string_view text, size_t at, bool little_endian) { return Dump(text, little_endian).read(at); }
+
+}  // namespace bottle::scan

@@ -1,0 +1,30 @@
+// Puts together what is cut into groups of equal size, such as "6768 705f", "g-h-p", and lines with the same
+// beginning. It also reads the dumps of xxd, hexdump and od. The code is pure and takes time in proportion to the
+// groups.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "scan/encoding/decode.h"
+
+namespace bottle::scan {
+
+// Groups that begin every `period` bytes. The same bytes separate them. The last one may be shorter.
+struct Groups {
+  size_t begin = 0, end = 0, period = 0;
+};
+
+// Returns the groups around `begin`, where a group begins, or nothing if there are fewer than two whole
+// ones.
+std::optional<Groups> groups_at(std::string_view text, size_t begin, size_t period);
+
+// Returns the groups without what separates them and without numbers that count them.
+Decoded ungrouped(std::string_view text, const Groups& groups);
+
+// Returns the bytes of the hexadecimal dump that has a line at `at`. A line begins with an offset. The bytes of each
+// word are in reverse order if `little_endian`. Returns nothing if there are fewer than two lines, or no words to
+// reverse.
+Decoded dumped(std::string_view text, size_t at, bool little_endian);
+
+}  // namespace bottle::scan
