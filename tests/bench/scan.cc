@@ -79,6 +79,9 @@ std::vector<Input> slow_inputs() {
       {"Base32 of Base32 of keys",
        bottle::bench::made({"KEY<HEX 32>xoxb-<digits 4>", {bottle::bench::Wrap::base32, bottle::bench::Wrap::base32}},
                            kSize)},
+      {"two kinds of escapes around keys",
+       bottle::bench::made(
+           {"checksum = \"<hex 64>\"ABSK<base64 20>%3D<userpass>\\u0041abC8Q~<base64url 12><userpass>\\u0041"}, kSize)},
       {"keys in gzip",
        bottle::bench::made({"PRIVATE_KEY=0x<hex 64>r8_<alnum 37>", {bottle::bench::Wrap::gzip}}, kSize)},
       {"wide characters", repeated([&](size_t i) { return std::string{static_cast<char>('a' + i % 26), '\0'}; })},
