@@ -131,11 +131,12 @@ class Source {
   bool is_gone() const { return peer == Peer::gone; }
   bool cut = false;  // a send failed: the peer takes no more, but what it sent before can still be read
 
-  // The number of further times that TLS may ask the kernel, or -1 for any number. What TLS handles itself, such as new
-  // keys, is not returned to the caller, and a peer that sends it without a pause would otherwise keep a single call
-  // busy. TLS sets `tls_stopped` when it would have needed one more.
-  int tls_reads = -1;
-  bool tls_stopped = false;
+  // Bounds how often TLS may ask the kernel. What TLS handles itself, such as new keys, is not returned to the caller,
+  // and a peer that sends it without a pause would otherwise keep a single call busy.
+  struct TlsReads {
+    int left = -1;         // how many more times; -1 for any number
+    bool stopped = false;  // TLS would have needed one more
+  } tls_reads;
 
   // Whether more bytes are sent right after the next ones, so that the kernel may wait for them to fill a packet. It
   // waits for up to 200 ms, unless push() or a later send() ends that.

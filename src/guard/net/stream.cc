@@ -57,8 +57,8 @@ bool Stream::read_plain() {
 // Reads one record.
 bool Stream::read_tls() {
   ERR_clear_error();
-  source->tls_reads = 1;
-  source->tls_stopped = false;
+  source->tls_reads.left = 1;
+  source->tls_reads.stopped = false;
   int n = 0;
   auto read = [&](char* to) { return n = SSL_read(ssl.get(), to, static_cast<int>(kRecord)); };
   size_t before = in.size();
@@ -71,10 +71,10 @@ bool Stream::read_tls() {
     if (before + static_cast<size_t>(n) > 2 * kRecord) in.reserve(kBulk + kRecord);
     in.append(scratch, static_cast<size_t>(n));
   }
-  source->tls_reads = -1;
+  source->tls_reads.left = -1;
   if (n > 0) return true;
   int error = SSL_get_error(ssl.get(), n);
-  if (error == SSL_ERROR_WANT_READ && source->tls_stopped) source->wake();  // continues after others had their turn
+  if (error == SSL_ERROR_WANT_READ && source->tls_reads.stopped) source->wake();  // after the turn of others
   if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return false;
   (error == SSL_ERROR_ZERO_RETURN ? eof : failed) = true;
   if (error == SSL_ERROR_SSL) {

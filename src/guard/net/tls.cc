@@ -26,12 +26,12 @@ int bio_read(BIO* bio, char* buffer, int size) {
   BIO_clear_retry_flags(bio);
   auto* source = static_cast<Source*>(BIO_get_data(bio));
   if (source->ahead() == 0 && source->ready.read) {
-    if (source->tls_reads == 0) {
-      source->tls_stopped = true;
+    if (source->tls_reads.left == 0) {
+      source->tls_reads.stopped = true;
       BIO_set_retry_read(bio);
       return -1;
     }
-    if (source->tls_reads > 0) --source->tls_reads;
+    if (source->tls_reads.left > 0) --source->tls_reads.left;
   }
   ssize_t n = source->recv_ahead(buffer, static_cast<size_t>(size));
   if (n < 0 && errno == EAGAIN) BIO_set_retry_read(bio);
