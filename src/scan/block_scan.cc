@@ -59,6 +59,13 @@ bool has_packed(std::string_view bytes) {
   return false;
 }
 
+// Returns whether plain_letters() changes the text, which then need not look like text before.
+bool has_unusual_letter(std::string_view text) {
+  for (size_t at = 0; at < text.size(); ++at)
+    if (static_cast<unsigned char>(text[at]) >= 0xc0 && unusual_letter(text, at)) return true;
+  return false;
+}
+
 bool may_hide(std::string_view bytes) { return has_text(bytes) || has_packed(bytes); }
 
 // Returns whether the beginning is text or almost text, and thus not compressed.
@@ -423,7 +430,8 @@ void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_vie
   if (decoded.text.size() < 8) return;
   bool bytes = encoding == "base64" || encoding == "hex";
   if (bytes && !is_text(decoded.text)) unpack(outer, decoded.text, decoded.anchors.front().from, decoded.end);
-  bool hides = may_hide(decoded.text);
+  bool escaped = encoding == "percent" || encoding == "escapes";
+  bool hides = may_hide(decoded.text) || (escaped && has_unusual_letter(decoded.text));
   if (!hides && !catalog_.known_.has_short()) return;
   if (was_seen(decoded.text, outer.depth + 1, outer.joined)) return;
   if (hides && decoded.text.size() > decoded_left_) {

@@ -259,6 +259,12 @@ TEST(Detector, FindsShortAndForeignKnownSecretsInEveryEncoding) {
     EXPECT_GE(count("a=\"" + text + "\""), 1u) << text;
 }
 
+TEST(Detector, FindsUnusualLettersInAShortTextOfEscapes) {
+  std::string token = filled("ghp_<alnum 36>", 7);
+  for (const std::string& text : {full_width(token), between(token, "\u200b")})
+    EXPECT_EQ(found("s=" + each(text, "%%%02X")), "github-token (letters in percent)");
+}
+
 TEST(Detector, FindsSecretsThatAreCutIntoGroups) {
   std::string token = filled("ghp_<alnum 36>", 7);
   for (std::string_view between : {" ", "-", ", ", "', '", "\n> ", "\\n- ", "<br>", "...", "\\u200b"})
