@@ -50,6 +50,8 @@ class NearServices {
   std::string root_pem() const { return root_ ? root_->pem() : ""; }
   // Ends all streams and requests. Must be called when the connection breaks.
   void link_is_gone();
+  // Returns what the broker said was used, which is up to 20 ms old.
+  const session::UsageBook& usage() const { return usage_; }
 
  private:
   struct Flow {

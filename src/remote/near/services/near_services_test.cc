@@ -142,6 +142,8 @@ TEST_F(NearServicesTest, UsageCountsSurviveTheBrokersDeath) {
   service.join();
   ask(3, request);
   EXPECT_NE(answer(3).find("limit_reached"), std::string::npos);
+  auto used = [&] { return services_->usage().all(); };
+  for (int i = 0; i < 100 && (used().empty() || used().front().requests < 2); ++i) turn();
   pid_t before = broker_process(), now = before;
   ASSERT_GT(before, 0);
   ASSERT_EQ(::kill(before, SIGKILL), 0);
