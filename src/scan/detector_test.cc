@@ -6,7 +6,7 @@
 #include <set>
 
 #include "scan/catalog_test.h"
-#include "scan/encoding/compress_test.h"
+#include "scan/content/compress_test.h"
 #include "scan/rule_examples.h"
 
 namespace bottle::scan {

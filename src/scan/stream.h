@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "scan/content/content_decoder.h"
 #include "scan/detector.h"
-#include "scan/encoding/content_decoder.h"
 
 namespace bottle::scan {
 

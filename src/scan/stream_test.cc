@@ -4,7 +4,7 @@
 #include "base/ids.h"
 #include "base/text/json.h"
 #include "scan/catalog_test.h"
-#include "scan/encoding/compress_test.h"
+#include "scan/content/compress_test.h"
 #include "scan/join.h"
 #include "scan/rule_examples.h"
 #include "scan/session.h"

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "http/head.h"
-#include "scan/encoding/content_decoder.h"
+#include "scan/content/content_decoder.h"
 #include "scan/injection/injection.h"
 
 namespace bottle::guard {

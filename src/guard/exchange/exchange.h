@@ -12,7 +12,7 @@
 #include "guard/exchange/request.h"
 #include "guard/exchange/request_scan.h"
 #include "guard/exchange/usage_watch.h"
-#include "scan/encoding/content_decoder.h"
+#include "scan/content/content_decoder.h"
 
 namespace bottle::guard {
 

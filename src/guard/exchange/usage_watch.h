@@ -7,7 +7,7 @@
 
 #include "guard/budget/token_usage.h"
 #include "http/head.h"
-#include "scan/encoding/content_decoder.h"
+#include "scan/content/content_decoder.h"
 
 namespace bottle::guard {
 

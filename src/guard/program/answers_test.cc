@@ -2,7 +2,7 @@
 #include <future>
 
 #include "guard/program/secrets_test.h"
-#include "scan/encoding/compress_test.h"
+#include "scan/content/compress_test.h"
 
 namespace bottle::guard {
 namespace {

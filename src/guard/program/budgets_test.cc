@@ -4,7 +4,7 @@
 #include "guard/exchange/usage_watch.h"
 #include "guard/program/http2_test.h"
 #include "guard/program/secrets_test.h"
-#include "scan/encoding/compress_test.h"
+#include "scan/content/compress_test.h"
 
 namespace bottle::guard {
 namespace {

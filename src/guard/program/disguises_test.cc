@@ -2,7 +2,7 @@
 // a request. The tables list what the guard must stop.
 #include "base/ids.h"
 #include "guard/program/secrets_test.h"
-#include "scan/encoding/compress_test.h"
+#include "scan/content/compress_test.h"
 
 namespace bottle::guard {
 namespace {

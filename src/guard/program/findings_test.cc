@@ -2,7 +2,7 @@
 #include "base/ids.h"
 #include "guard/program/secrets_test.h"
 #include "scan/compiler/compile.h"
-#include "scan/encoding/compress_test.h"
+#include "scan/content/compress_test.h"
 #include "scan/rule_examples.h"
 
 namespace bottle::guard {

@@ -3,7 +3,7 @@
 
 #include "guard/exchange/answer_watch.h"
 #include "guard/program/secrets_test.h"
-#include "scan/encoding/compress_test.h"
+#include "scan/content/compress_test.h"
 
 namespace bottle::guard {
 namespace {

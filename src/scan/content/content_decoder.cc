@@ -1,4 +1,4 @@
-#include "scan/encoding/content_decoder.h"
+#include "scan/content/content_decoder.h"
 
 #include <brotli/decode.h>
 #include <zlib.h>

@@ -1,8 +1,8 @@
-#include "scan/encoding/content_decoder.h"
+#include "scan/content/content_decoder.h"
 
 #include <gtest/gtest.h>
 
-#include "scan/encoding/compress_test.h"
+#include "scan/content/compress_test.h"
 
 namespace bottle::scan {
 namespace {

@@ -2,7 +2,7 @@
 // ends, and that all bytes are taken.
 #include <cstdlib>
 
-#include "scan/encoding/content_decoder.h"
+#include "scan/content/content_decoder.h"
 
 using bottle::scan::ContentDecoder;
 

@@ -1,0 +1,283 @@
+// Scans what encoded text decodes to, and what compressed bytes decompress to.
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "scan/block_scan.h"
+#include "scan/credential/random_value.h"
+#include "scan/encoding/masks.h"
+
+namespace bottle::scan {
+namespace {
+
+constexpr size_t kShortRun = 1024;
+constexpr size_t kShortestPacked = 16;  // bytes that are decompressed
+constexpr size_t kMostUnpackedOfRun = 256 * 1024;
+
+// Returns whether a gzip, zstd or zlib stream may begin somewhere in the bytes.
+bool has_packed(std::string_view bytes) {
+  constexpr size_t kBlock = 64;
+  auto begins = [&](size_t at) {
+    std::string_view rest = bytes.substr(at);
+    return rest[0] == 'x' || rest.starts_with("\x1f\x8b\x08") || rest.starts_with("\x28\xb5\x2f\xfd");
+  };
+  for (size_t at = 0; at < bytes.size(); at += kBlock) {
+    const auto* here = reinterpret_cast<const uint8_t*>(bytes.data()) + at;
+    uint8_t rest[kBlock + 1];
+    if (size_t left = bytes.size() - at; left <= kBlock) {
+      std::memset(rest, 0, sizeof rest);
+      std::memcpy(rest, here, left);
+      here = rest;
+    }
+    for (uint64_t mask = packed_mask(here); mask; mask &= mask - 1)
+      if (begins(at + static_cast<size_t>(std::countr_zero(mask)))) return true;
+  }
+  return false;
+}
+
+// Returns whether plain_letters() changes the text, which then need not look like text before.
+bool has_unusual_letter(std::string_view text) {
+  for (size_t at = 0; at < text.size(); ++at)
+    if (static_cast<unsigned char>(text[at]) >= 0xc0 && unusual_letter(text, at)) return true;
+  return false;
+}
+
+bool may_hide(std::string_view bytes) { return has_text(bytes) || has_packed(bytes); }
+
+// Returns whether the beginning is text or almost text, and thus not compressed.
+bool is_text(std::string_view bytes) {
+  bytes = bytes.substr(0, 64);
+  auto readable = std::ranges::count_if(bytes, [](unsigned char c) { return c == '\n' || (c >= 0x20 && c < 0x7f); });
+  return static_cast<size_t>(readable) * 8 > bytes.size() * 7;
+}
+
+// Returns whether the run has more than a few different characters. Otherwise, nothing is encoded in it.
+bool is_varied(std::string_view run) {
+  constexpr int kFewest = 6;
+  constexpr size_t kFew = 12, kStep = 64;
+  run = run.substr(0, 256);
+  uint64_t some = 0;  // two characters can have one bit, so this is the minimum
+  for (unsigned char c : run.substr(0, kFew)) some |= uint64_t{1} << c % 64;
+  if (std::popcount(some) >= kFewest) return true;
+  uint64_t low = 0, high = 0;
+  for (size_t at = 0; at < run.size(); at += kStep) {
+    for (unsigned char c : run.substr(at, kStep)) {
+      uint64_t bit = uint64_t{1} << c % 64;
+      low |= c < 64 ? bit : 0;
+      high |= c >= 64 && c < 128 ? bit : 0;
+    }
+    if (std::popcount(low) + std::popcount(high) >= kFewest) return true;
+  }
+  return false;
+}
+
+// Returns whether a decompressor would take the bytes, by the mark of its format.
+bool begins_packed(std::string_view bytes) {
+  if (bytes.size() < 3) return false;
+  auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  return (byte(0) == 0x1f && byte(1) == 0x8b) || (byte(0) == 0x28 && byte(1) == 0xb5 && byte(2) == 0x2f) ||
+         (byte(0) == 0x78 && (byte(0) * 256u + byte(1)) % 31 == 0);
+}
+
+}  // namespace
+
+void BlockScan::run(const View& view, const Spot& at) {
+  auto [begin, end] = std::pair(at.begin, at.end);
+  if (end - begin >= 8 * kShortestRun / 2) inner(view, binary_run(view.text, begin, end), "binary");
+  if (!is_varied(view.text.substr(begin, end - begin))) return;
+  if (catalog_.wif_ && (end - begin == 51 || end - begin == 52) && is_wif(view.text.substr(begin, end - begin)))
+    report(view, *catalog_.wif_, begin, end, true);
+  const Rule* random = catalog_.random_;
+  if (random && view.depth <= 1 && !view.joined && !has_enough(random->warns) && is_random_value(view.text, begin, end))
+    report(view, *random, begin, end, false);
+  if (!at.lines) {
+    if (!part_of_run(view, begin, end)) base64(view, begin, end);
+    return;
+  }
+  // The parts of the smaller alphabets can end with a line, or go on in the next one.
+  Decoded flat = without_line_ends(view.text, begin, end);
+  View lines{.text = flat.text, .outer = &view, .map = &flat, .depth = view.depth, .joined = view.joined};
+  if (!part_of_run(lines, 0, flat.text.size()) && !part_of_run(view, begin, end)) base64(view, begin, end);
+}
+
+// Scans the parts of the run that use a smaller alphabet. Returns whether they cover the whole run.
+bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
+  static constexpr auto kAlphabets = [] {
+    std::array<uint8_t, 256> table{};
+    for (unsigned c = 0; c < 256; ++c) {
+      bool hex = (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'f' && c < 128);
+      bool base32 = (c >= '2' && c <= '7') || ((c | 32) >= 'a' && (c | 32) <= 'z' && c < 128);
+      table[c] = static_cast<uint8_t>((hex ? 1 : 0) | (base32 ? 2 : 0));
+    }
+    return table;
+  }();
+  auto is_hex = [](char c) { return (kAlphabets[static_cast<unsigned char>(c)] & 1) != 0; };
+  auto is_base32 = [](char c) { return (kAlphabets[static_cast<unsigned char>(c)] & 2) != 0; };
+  auto each_part = [&](auto member, size_t shortest, auto then) {
+    for (size_t at = begin; at + shortest <= end;) {
+      size_t last = at + shortest;
+      while (last > at && member(view.text[last - 1])) --last;
+      if (last > at) {  // a part of that length can begin only after this byte
+        at = last;
+        continue;
+      }
+      last = at + shortest;
+      while (last < end && member(view.text[last])) ++last;
+      then(at, last);
+      at = last;
+    }
+  };
+  bool all_hex = false;
+  each_part(is_hex, 24, [&](size_t from, size_t to) {
+    all_hex |= to - from == end - begin;
+    inner(view, hex_run(view.text, from, to), "hex");
+    inner(view, hex_run(view.text, from + 1, to), "hex");  // the first digit may belong to something else
+    inner(view, binary_run(view.text, from, to), "binary");
+  });
+  if (all_hex) return true;
+  each_part(is_base32, 20, [&](size_t from, size_t to) {
+    size_t capitals = 0, small = 0;
+    for (char c : view.text.substr(from, std::min<size_t>(to - from, 64))) {
+      capitals += c >= 'A' && c <= 'Z';
+      small += c >= 'a' && c <= 'z';
+    }
+    if (!capitals || !small) base32(view, from, to);  // Base32 uses one case
+  });
+  return false;
+}
+
+void BlockScan::base64(const View& view, size_t begin, size_t end) {
+  if (end - begin <= kPeekedRun) {
+    auto peek = peek_base64(view.text.substr(begin, end - begin));
+    bool tries = peek && peek->size >= kShortestPacked && (trials_left_ > 0 || begins_packed({peek->first, 3}));
+    if (peek && !peek->hides && !tries) return base64_in_path(view, begin, end);
+  }
+  Decoded aligned = base64_run(view.text, begin, end, 0);
+  if (aligned.text.size() < 8) return;
+  inner(view, aligned, "base64");
+  if (end - begin <= kShortRun && !is_text(aligned.text)) base64_in_path(view, begin, end);
+  // The other alignments are the same bits, read from a later one.
+  bool padded = view.text.substr(begin, end - begin).find('=') != view.text.npos;
+  for (unsigned bits = 2; bits < 8; bits += 2) {
+    if (!padded) {
+      shift(aligned.text, bits, shifted_);
+      if (!may_hide(shifted_)) continue;
+    }
+    bool whole = !padded && end - begin > kShortRun;
+    inner(view, whole ? Decoded{shifted_, aligned.anchors, aligned.end} : base64_run(view.text, begin, end, bits),
+          "base64");
+  }
+}
+
+// Decodes from each slash on, because in a path the run begins with other segments. Text is found at any alignment, but
+// compressed bytes must be decoded from their beginning.
+void BlockScan::base64_in_path(const View& view, size_t begin, size_t end) {
+  constexpr int kMostSegments = 6;
+  for (int i = 0; i < kMostSegments; ++i) {
+    std::string_view rest = view.text.substr(begin, end - begin);
+    size_t slash = rest.find('/');
+    if (slash == rest.npos || rest.size() - slash - 1 < kShortestRun) return;
+    begin += slash + 1;
+    if (trials_left_ <= 0) {
+      std::string first = scan::base64(rest.substr(slash + 1, 4));
+      if (first.size() == 3 && !begins_packed(first)) continue;
+    }
+    Decoded part = base64_run(view.text, begin, end, 0);
+    if (part.text.size() >= 8 && !is_text(part.text)) unpack(view, part.text, part.anchors.front().from, part.end);
+  }
+}
+
+void BlockScan::base32(const View& view, size_t begin, size_t end) {
+  Decoded aligned = base32_run(view.text, begin, end, 0);
+  if (aligned.text.size() < 8) return;
+  inner(view, aligned, "base32");
+  for (unsigned bits = 1; bits < 8; ++bits) {
+    shift(aligned.text, bits, shifted_);
+    if (may_hide(shifted_)) inner(view, base32_run(view.text, begin, end, bits), "base32");
+  }
+}
+
+void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_view encoding) {
+  if (decoded.text.size() < 8) return;
+  bool bytes = encoding == "base64" || encoding == "hex";
+  if (bytes && !is_text(decoded.text)) unpack(outer, decoded.text, decoded.anchors.front().from, decoded.end);
+  bool escaped = encoding == "percent" || encoding == "escapes";
+  bool hides = may_hide(decoded.text) || (escaped && has_unusual_letter(decoded.text));
+  if (!hides && !catalog_.known_.has_short()) return;
+  if (was_seen(decoded.text, outer.depth + 1, outer.joined)) return;
+  if (hides && decoded.text.size() > decoded_left_) {
+    result_.incomplete = true;
+    return;
+  }
+  decoded_left_ -= std::min(decoded_left_, decoded.text.size());
+  result_.decoded += decoded.text.size();
+  View inside{.text = decoded.text,
+              .outer = &outer,
+              .map = &decoded,
+              .encoding = encoding,
+              .depth = outer.depth + 1,
+              // What joined pieces decode to is not text by chance.
+              .joined = outer.joined && (encoding == "escapes" || encoding == "percent")};
+  if (hides) view(inside);
+  else known(inside, 0, inside.text.size());
+}
+
+// Tries to decompress decoded bytes that do not look like text.
+bool BlockScan::unpack(const View& outer, std::string_view packed, size_t begin, size_t end) {
+  auto byte = [&](size_t i) { return static_cast<unsigned char>(packed[i]); };
+  if (packed.size() < kShortestPacked) return false;
+  auto with = [&](Compression compression, std::string_view name, size_t most) {
+    std::string text = decompress(compression, packed, most);
+    if (text.size() < 8) return false;
+    unpacked(outer, text, begin, end, name);
+    return true;
+  };
+  if (byte(0) == 0x1f && byte(1) == 0x8b) return with(Compression::gzip, "gzip", kMostUnpackedOfRun);
+  if (byte(0) == 0x28 && byte(1) == 0xb5 && byte(2) == 0x2f) return with(Compression::zstd, "zstd", kMostUnpackedOfRun);
+  if (byte(0) == 0x78 && (byte(0) * 256u + byte(1)) % 31 == 0 && with(Compression::zlib, "deflate", kMostUnpackedOfRun))
+    return true;
+  for (auto [compression, name] :
+       {std::pair(Compression::brotli, "brotli"), std::pair(Compression::deflate, "deflate")}) {
+    if (trials_left_ <= 0) return false;
+    --trials_left_;
+    std::string text = decompressed(compression, packed, 4096);
+    if (text.size() < kShortestPacked || !is_text(text)) continue;
+    return with(compression, name, kMostUnpackedOfRun);
+  }
+  return false;
+}
+
+// Returns at most `most` bytes, and nothing once the block's budget is spent. Then the scan is incomplete, but only if
+// text follows, because the marks of compressed bytes also occur by chance.
+std::string BlockScan::decompress(Compression compression, std::string_view packed, size_t most) {
+  constexpr size_t kSample = 256;
+  bool spent = unpacked_left_ < kSample;
+  std::string text = decompressed(compression, packed, spent ? kSample : std::min(most, unpacked_left_));
+  if (!spent) return text;
+  result_.incomplete |= has_text(text) || has_packed(text);
+  return {};
+}
+
+void BlockScan::compressed(const View& view, const Spot& at) {
+  if (marks_left_ <= 0) return;
+  auto first = static_cast<unsigned char>(view.text[at.begin]);
+  Compression compression = first == 0x1f ? Compression::gzip : first == 0x28 ? Compression::zstd : Compression::zlib;
+  std::string text = decompress(compression, view.text.substr(at.begin), Detector::kMostUnpacked);
+  if (text.size() < 8) --marks_left_;
+  else unpacked(view, text, at.begin, at.end, first == 0x78 ? "deflate" : first == 0x28 ? "zstd" : "gzip");
+}
+
+void BlockScan::unpacked(const View& outer, const std::string& text, size_t begin, size_t end,
+                         std::string_view encoding) {
+  unpacked_left_ -= std::min(unpacked_left_, text.size());
+  result_.decoded += text.size();
+  result_.unpacked += text.size();
+  view({.text = text,
+        .outer = &outer,
+        .fixed_begin = begin,
+        .fixed_end = end,
+        .encoding = encoding,
+        .depth = outer.depth + 1});
+}
+
+}  // namespace bottle::scan
