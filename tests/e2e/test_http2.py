@@ -242,8 +242,9 @@ def tunnel(listener, proxy_port):
             while piece := source.recv(65536):
                 target.sendall(piece)
             target.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
+        except OSError:  # a reset, which the other side must see
+            with contextlib.suppress(OSError):
+                target.shutdown(socket.SHUT_RDWR)
 
     def serve():
         while True:
