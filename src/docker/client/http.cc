@@ -190,7 +190,8 @@ Result<> Connection::body(Response& response, const std::function<Result<>(std::
     return {};
   };
   for (std::string payload; !framing_.done();) {
-    if (!framing_.read(buffer_, payload)) return fail(Code::protocol, "the engine sent a bad chunk");
+    if (!framing_.read(buffer_, payload) || framing_.has_bare_lf())
+      return fail(Code::protocol, "the engine sent a bad chunk");
     if (!payload.empty()) TRY(take(payload));
     payload.clear();
     if (framing_.done()) break;
