@@ -53,8 +53,8 @@ Parse parse_response(std::string_view bytes, Head& head);
 // Repairs an answer that parse_response() finds bad: rewrites the head at the front of `bytes` so that it can be read
 // in only one way, and parses the result. Accepts lines that end in LF alone or are folded, names that end in spaces,
 // lines that are not headers, values with control bytes, and a length that is repeated or accompanies chunks. The
-// repaired head says "Connection: close". Returns `incomplete` until the head's empty line has arrived, and `bad` if
-// the head cannot be repaired.
+// repaired head says "Connection: close". Returns `incomplete`, and changes nothing, until the head's empty line has
+// arrived, and `bad` if the head cannot be repaired.
 Parse repair_response(std::string& bytes, Head& head);
 
 // Parses a head that arrives in pieces. A peer chooses how small they are, and parsing the whole head after each of

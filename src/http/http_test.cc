@@ -191,6 +191,26 @@ TEST(HttpHead, answers_are_repaired) {
   EXPECT_EQ(repair_response(not_http, head), Parse::bad) << "what is not HTTP is not waited for";
 }
 
+TEST(HttpHead, an_answer_after_empty_lines_may_arrive_in_pieces) {
+  const std::string whole = "\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\nbody";
+  for (size_t first = 1; first < whole.size(); ++first)
+    for (size_t second = 1; first + second <= whole.size(); ++second) {
+      ArrivingHead arriving;
+      Head head;
+      std::string in;
+      Parse parsed = Parse::incomplete;
+      for (size_t at = 0, size = first; parsed == Parse::incomplete && at < whole.size(); at += size, size = second) {
+        in += whole.substr(at, at ? second : first);
+        parsed = arriving.read(in, [&] {
+          Parse strict = parse_response(in, head);
+          return strict == Parse::bad ? repair_response(in, head) : strict;
+        });
+        EXPECT_TRUE(parsed == Parse::ok || whole.starts_with(in)) << "a head that is incomplete does not change";
+      }
+      ASSERT_EQ(parsed, Parse::ok) << first << " " << second << " " << head.why;
+    }
+}
+
 std::string unchunk(std::string_view text, size_t cut, bool& ok, bool& done, std::string& rest) {
   Body body(Body::Kind::chunked);
   std::string payload;

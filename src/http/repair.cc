@@ -101,11 +101,11 @@ Parse repair_response(std::string& bytes, Head& head) {
   constexpr std::string_view kBegin = "HTTP/1.";
   constexpr size_t kMostBlank = 4;  // bytes of empty lines, which some servers send after the body of an earlier answer
   size_t blank = std::min(bytes.find_first_not_of("\r\n"), bytes.size());
-  if (blank <= kMostBlank) bytes.erase(0, blank);
-  if (bytes.empty()) return Parse::incomplete;
-  if (!std::string_view(bytes).starts_with(kBegin)) return bad("it is not HTTP/1");
+  std::string_view rest = std::string_view(bytes).substr(blank);
+  if (blank > kMostBlank || !rest.starts_with(kBegin.substr(0, rest.size()))) return bad("it is not HTTP/1");
+  if (rest.size() < kBegin.size()) return Parse::incomplete;
   size_t size = 0;
-  auto lines = lines_of(bytes, size);
+  auto lines = lines_of(rest, size);
   if (lines.empty()) return bytes.size() < kMaxAnswerHead ? Parse::incomplete : bad("the head is too long");
   if (size > kMaxAnswerHead) return bad("the head is too long");
   auto headers = headers_of(lines);
@@ -124,7 +124,7 @@ Parse repair_response(std::string& bytes, Head& head) {
   if (!length.empty()) fixed.append("Content-Length: ").append(length).append("\r\n");
   // The server and the guard may disagree on where the answer ends, so nothing after it is read.
   fixed.append("Connection: close\r\n\r\n");
-  bytes.replace(0, size, fixed);
+  bytes.replace(0, blank + size, fixed);
   return parse_response(bytes, head);
 }
 

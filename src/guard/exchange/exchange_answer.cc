@@ -50,7 +50,8 @@ bool Exchange::no_answer() {
   Stream& up = c_.upstream;
   if (auto fault = up.source->fault(); !fault.empty())
     return fail_with(502, "bad_answer", "the server's answer is not valid: " + std::string(fault));
-  const bool refused = up.source->refused(), silent = up.in.empty() && up.why.empty();
+  const bool blank = up.in.find_first_not_of("\r\n") == up.in.npos;  // see repair_response()
+  const bool refused = up.source->refused(), silent = blank && up.why.empty();
   const int most = kept_ ? kMostRepeated : refused ? kMostRefused : 0;
   // The server may close a kept connection just when it is used again. It may still have acted on the request.
   if (silent && replay_ && (refused || may_repeat(request_.method)) && repeated_ < most) {

@@ -301,5 +301,25 @@ TEST_F(MessagesTest, AndChunksThatEndLikeASecretDoNotWait) {
   EXPECT_TRUE(in_time) << "the chunk did not arrive before the end of the answer was sent";
 }
 
+// A server that sends an empty line and then closes a kept connection has not answered.
+TEST_F(GuardTest, AnEmptyLineBeforeTheEndIsNoAnswer) {
+  std::atomic<int> connections = 0;
+  RawOrigin origin(ca_.get(), "db.test", [&](Wire& wire, const std::string&) {
+    wire.write(ok("done"));
+    if (++connections > 1 || wire.head().empty()) return;
+    wire.write("\r\n");
+    ::shutdown(wire.fd.get(), SHUT_WR);
+    wire.more();
+  });
+  route("db.test", origin.port);
+  allow({{"host", "db.test"}, {"inspect", true}});
+  start();
+  Wire wire = secure("db.test");
+  for (int i = 0; i < 2; ++i) {
+    wire.write("GET / HTTP/1.1\r\nHost: db.test\r\n\r\n");
+    EXPECT_TRUE(wire.message().ends_with("done")) << i;
+  }
+}
+
 }  // namespace
 }  // namespace bottle::guard
