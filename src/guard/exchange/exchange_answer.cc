@@ -200,7 +200,9 @@ void Exchange::begin_body() {
   const http::Head& head = g_head;
   status_ = head.status;
   replay_.reset();
-  upstream_keep_ = head.keeps_open() && answer_.kind() != http::Body::Kind::until_close;
+  // The server may send a body after a 204 that announces one, and that must not become the next answer.
+  bool announces = head.status == 204 && (head.chunked || head.content_length.value_or(0) > 0);
+  upstream_keep_ = head.keeps_open() && answer_.kind() != http::Body::Kind::until_close && !announces;
   sent_before_ = c_.client.sent;
   bool in_chunks = decoder_ || answer_.kind() == http::Body::Kind::chunked;
   bool unknown = in_chunks || answer_.kind() == http::Body::Kind::until_close;

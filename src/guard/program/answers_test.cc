@@ -321,5 +321,29 @@ TEST_F(GuardTest, AnEmptyLineBeforeTheEndIsNoAnswer) {
   }
 }
 
+// The server may send that body later, and it must not become the answer to the next request.
+TEST_F(GuardTest, AConnectionIsNotKeptAfterA204ThatAnnouncesABody) {
+  std::string announced;
+  RawOrigin origin(ca_.get(), "db.test", [&](Wire& wire, const std::string&) {
+    do {
+      wire.write("HTTP/1.1 204 No Content\r\n" + announced + "\r\n\r\n");
+    } while (!wire.head().empty());
+  });
+  route("db.test", origin.port);
+  allow({{"host", "db.test"}, {"inspect", true}});
+  start();
+  for (auto [line, connections] : std::vector<std::pair<std::string, int>>{
+           {"Content-Length: 2", 2}, {"Transfer-Encoding: chunked", 2}, {"Content-Length: 0", 1}}) {
+    announced = line;
+    int before = origin.accepted;
+    Wire wire = secure("db.test");
+    for (int i = 0; i < 2; ++i) {
+      wire.write("GET / HTTP/1.1\r\nHost: db.test\r\n\r\n");
+      EXPECT_EQ(wire.message(), "HTTP/1.1 204 No Content\r\n\r\n");
+    }
+    EXPECT_EQ(origin.accepted - before, connections) << line;
+  }
+}
+
 }  // namespace
 }  // namespace bottle::guard
