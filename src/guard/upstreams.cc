@@ -166,6 +166,7 @@ void Upstreams::give_back(Connection& c) {
   Stream& up = c.upstream;
   received_ += up.received;
   if (closed_ || c.config != config_ || !up.ssl || up.eof || up.failed || !up.in.empty() || !up.flushed()) return;
+  if (up.source->ahead() > 0) return;  // the server has sent more than its answer, and nothing counts what waits here
   if (idle_.size() >= kMostIdle) return;
   up.source->move_to(nullptr);
   up.rest();

@@ -1,6 +1,8 @@
 // Checks that requests and answers pass over HTTP/2, under the same rules as over HTTP/1.1.
 #include "guard/program/http2_test.h"
 
+#include <future>
+
 #include "scan/rule_examples.h"
 
 namespace bottle::guard {
@@ -53,6 +55,28 @@ TEST_F(Http2Test, ARequestThatMustNotBeSentTwiceUsesNoKeptConnection) {
   Peer peer = client("a.test");
   const std::string post = "POST /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc";
   for (const std::string& each : {post, kGet, post}) EXPECT_TRUE(peer.fetch(each).ends_with("done")) << each;
+}
+
+TEST_F(Http2Test, AConnectionWithMoreThanItsAnswerIsNotKept) {
+  std::promise<bool> ends;
+  RawOrigin origin(ca_.get(), "a.test", [&](Wire& wire, const std::string&) {
+    BIO* records = BIO_new(BIO_s_mem());  // so that both arrive at once
+    SSL_set0_wbio(wire.ssl.get(), records);
+    wire.write(ok("done"));
+    wire.write("and more");
+    char* bytes = nullptr;
+    long size = BIO_get_mem_data(records, &bytes);
+    EXPECT_TRUE(write_all(wire.fd.get(), {bytes, static_cast<size_t>(size)}));
+    char rest[100];
+    ssize_t n;
+    while ((n = recv(wire.fd.get(), rest, sizeof rest, 0)) > 0) {
+    }
+    ends.set_value(n == 0);
+  });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  EXPECT_TRUE(peer.fetch(kGet).ends_with("done"));
+  EXPECT_TRUE(ends.get_future().get()) << "while the client stays";
 }
 
 TEST_F(Http2Test, GoesToAServerOfHttp2OnOneConnection) {
