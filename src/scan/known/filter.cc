@@ -33,7 +33,7 @@ bool Filter::feed_buffer(std::string& bytes, std::string& out) {
     rest.remove_prefix(slice.size());
     finder_.feed(slice, finds_);
     if (!finds_.empty()) break;
-    open = finder_.open_from();
+    open = std::max(open, finder_.open_from());  // what release() let out may still begin a find
   }
   // What comes before `open` passes, and the rest of what the finder has seen is decided in the usual way.
   auto passes = static_cast<size_t>(open - out_);

@@ -248,6 +248,27 @@ TEST(Filter, ABufferPassesLikeACopy) {
   }
 }
 
+TEST(Filter, ABufferPassesLikeACopyAfterAPauseInALongFind) {
+  std::mt19937 random(5);
+  std::string needle;
+  while (needle.size() < 60'000) needle += static_cast<char>('a' + random() % 26);
+  auto d = dictionary({needle});
+  auto judge = [](const Sight& sight) { return Verdict{Do::replace, sight.whole ? "[whole]" : "[rest]"}; };
+  Filter copies(&d, judge), takes(&d, judge);
+  for (size_t at : {0, 20'000, 40'000}) {
+    std::string piece = needle.substr(at, 20'000), one, other;
+    ASSERT_TRUE(copies.feed(piece, one));
+    ASSERT_TRUE(takes.feed_buffer(piece, other));
+    if (at == 0) {
+      ASSERT_TRUE(copies.pause(one));
+      ASSERT_TRUE(takes.pause(other));
+      ASSERT_EQ(one, needle.substr(0, 20'000)) << "less than half of the find does not wait";
+    }
+    ASSERT_EQ(one, other);
+    ASSERT_EQ(copies.holds(), takes.holds());
+  }
+}
+
 TEST(Filter, ABufferThatPassesIsNotCopied) {
   auto d = dictionary({"real-secret"});
   Filter filter(&d, [](const Sight&) { return Verdict{}; });
