@@ -203,7 +203,7 @@ void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_vie
   if (bytes && !is_text(decoded.text)) unpack(outer, decoded.text, decoded.anchors.front().from, decoded.end);
   bool escaped = encoding == "percent" || encoding == "escapes";
   bool hides = may_hide(decoded.text) || (escaped && has_unusual_letter(decoded.text));
-  if (!hides && !catalog_.known_.has_short()) return;
+  if (!hides && !catalog_.known_.has_unlike()) return;
   if (was_seen(decoded.text, outer.depth + 1, outer.joined)) return;
   if (hides && decoded.text.size() > decoded_left_) {
     result_.incomplete = true;

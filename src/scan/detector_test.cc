@@ -259,6 +259,19 @@ TEST(Detector, FindsShortAndForeignKnownSecretsInEveryEncoding) {
     EXPECT_GE(count("a=\"" + text + "\""), 1u) << text;
 }
 
+// The bytes beyond ASCII make the decoded texts look like other data.
+TEST(Detector, FindsAForeignKnownSecretInEveryEncoding) {
+  auto own = *Catalog::builtin();
+  std::string foreign = "p\u00e4ssw\u00f6rd-gr\u00f6\u00dfe";
+  own.add_known("foreign", foreign);
+  own.build();
+  std::string around(200, '\xfe');
+  for (const std::string& text :
+       {base64(foreign), base64("x" + foreign), base64(around + foreign + around), base32(foreign),
+        base32(around + foreign), each(foreign, "%02x"), each(foreign, "%02x "), each(around + foreign, "%02X")})
+    EXPECT_GE(Detector(&own).scan("a=\"" + text + "\"").findings.size(), 1u) << text;
+}
+
 TEST(Detector, FindsUnusualLettersInAShortTextOfEscapes) {
   std::string token = filled("ghp_<alnum 36>", 7);
   for (const std::string& text : {full_width(token), between(token, "\u200b")})

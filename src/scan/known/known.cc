@@ -17,6 +17,15 @@ std::string rot13(std::string text) {
   return text;
 }
 
+bool is_printable(char c) { return c >= ' ' && c < 0x7f; }
+
+// Returns the most printable characters in a row.
+size_t longest_row(std::string_view value) {
+  size_t longest = 0, row = 0;
+  for (char c : value) longest = std::max(longest, row = is_printable(c) ? row + 1 : 0);
+  return longest;
+}
+
 std::string reversed(std::string_view text) { return {text.rbegin(), text.rend()}; }
 
 std::string hex_of(std::string_view value) {
@@ -88,7 +97,7 @@ void KnownSecrets::add(std::string name, std::string_view value) {
   if (value.size() < kShortest) return;
   auto secret = static_cast<uint32_t>(names_.size());
   names_.push_back(std::move(name));
-  all_text_ &= std::ranges::all_of(value, [](unsigned char c) { return c >= ' ' && c < 0x7f; });
+  all_text_ &= std::ranges::all_of(value, is_printable);
   std::string folded;
   fold(value, folded);
   auto add = [&](std::string_view piece) {
@@ -108,15 +117,15 @@ void KnownSecrets::add(std::string name, std::string_view value) {
   add(all.substr(all.size() - kPiece));
 }
 
-// Adds the forms that decoding does not find: encoded texts that are backwards or in ROT13, and, of a short secret,
-// also those that are too short to be taken for encoded text.
+// Adds the forms that decoding does not find: encoded texts that are backwards or in ROT13, and, of a secret that does
+// not look like text, also those that are not taken for encoded text.
 void KnownSecrets::add_encoded(uint32_t secret, std::string_view value) {
-  bool is_short = value.size() < kShort;
-  has_short_ |= is_short;
+  bool is_unlike = longest_row(value) < kShortestRow;
+  has_unlike_ |= is_unlike;
   auto add = [&](std::string core, bool has_rot13) {
     core = core.substr(0, kLongestForm);
     if (core.size() < kShortest) return;
-    if (is_short) dictionary_.add_exactly(secret, core);
+    if (is_unlike) dictionary_.add_exactly(secret, core);
     dictionary_.add_exactly(secret, reversed(core));
     if (has_rot13) dictionary_.add_exactly(secret, rot13(core));
   };
@@ -126,7 +135,7 @@ void KnownSecrets::add_encoded(uint32_t secret, std::string_view value) {
       fold(base64_core(begin, shift, url), folded_);
       add(folded_, true);
     }
-  for (size_t shift = 0; is_short && shift < 5; ++shift) add(base32_core(begin, shift), true);
+  for (size_t shift = 0; is_unlike && shift < 5; ++shift) add(base32_core(begin, shift), true);
   add(hex_of(begin), false);
 }
 

@@ -20,8 +20,9 @@ class KnownSecrets {
   void add(std::string name, std::string_view value);
   void build() { dictionary_.build(); }
 
-  // Whether a secret is so short that what it decodes from is hardly text; see has_text().
-  bool has_short() const { return has_short_; }
+  // Returns whether has_text() may be false for a decoded text that contains a secret, because the secret is short or
+  // has few printable characters in a row.
+  bool has_unlike() const { return has_unlike_; }
   bool empty() const { return names_.empty(); }
   // Returns whether all secrets are text, so that text_regions() misses none.
   bool all_text() const { return all_text_; }
@@ -51,12 +52,12 @@ class KnownSecrets {
   static constexpr size_t kSurelyBegun = 12;
 
  private:
-  static constexpr size_t kShort = 12;
+  static constexpr size_t kShortestRow = 12;  // for has_text()
   void add_encoded(uint32_t secret, std::string_view value);
 
   std::vector<std::string> names_;
   Dictionary dictionary_;
-  bool all_text_ = true, has_short_ = false;
+  bool all_text_ = true, has_unlike_ = false;
   std::string folded_;  // kept to allocate less
 };
 
