@@ -1,4 +1,6 @@
 // Tests the commands about the record and the policy of guards, without a session.
+#include <sys/stat.h>
+
 #include <filesystem>
 
 #include "app/commands/command_test.h"
@@ -173,6 +175,18 @@ TEST_F(Commands, egress_replay_counts_what_it_cannot_judge) {
   literal.host = "192.0.2.7";
   literal.port = 8080;
   EXPECT_EQ(replay(line(literal)).status, 0) << "the guard refuses addresses, whatever the rules say";
+}
+
+TEST_F(Commands, a_record_must_be_a_regular_file) {
+  write("policy.yaml", "egress: {allow: [api.example.org]}\n");
+  std::string pipe = home() + "/pipe.jsonl";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  for (const std::string& path : {std::string("/dev/null"), pipe, std::string("/dev/zero")}) {
+    Answer replayed = bottle({"egress", "replay", path, "--config", home() + "/policy.yaml"});
+    EXPECT_EQ(replayed.status, 125);
+    ASSERT_NE(replayed.err.find(path + ": it is not a regular file"), std::string::npos) << replayed.err;
+    EXPECT_NE(bottle({"audit", "verify", path}).err.find("is not a regular file"), std::string::npos) << path;
+  }
 }
 
 TEST_F(Commands, egress_replay_reads_any_count_and_the_audit_of_a_guard_alone) {

@@ -1,12 +1,12 @@
 #include "app/egress/decisions.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
-#include <cstdio>
-#include <memory>
 #include <thread>
 
 #include "app/output/output.h"
@@ -43,11 +43,16 @@ bool is_record_path(const std::string& argument) {
 }
 
 Result<std::string> read_record(const std::string& path, const std::function<void(const std::string& line)>& take) {
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> in(std::fopen(path.c_str(), "rbe"), std::fclose);
-  if (!in) return fail_errno("reading " + path);
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));  // does not wait for a FIFO's writer
+  struct stat st{};
+  if (!fd || ::fstat(fd.get(), &st) != 0) return fail_errno("reading " + path);
+  if (!S_ISREG(st.st_mode))
+    return fail(Code::invalid, "reading " + path + ": it is not a regular file", "copy the record to a file");
   std::string line, piece(64 << 10, '\0');
-  for (size_t size; (size = std::fread(piece.data(), 1, piece.size(), in.get())) > 0;) {
-    std::string_view rest = std::string_view(piece).substr(0, size);
+  for (ssize_t size; (size = ::read(fd.get(), piece.data(), piece.size())) != 0;) {
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return fail_errno("reading " + path);
+    std::string_view rest = std::string_view(piece).substr(0, static_cast<size_t>(size));
     for (size_t end; (end = rest.find('\n')) != std::string_view::npos; rest.remove_prefix(end + 1)) {
       line += rest.substr(0, end);
       take(line);
@@ -55,7 +60,6 @@ Result<std::string> read_record(const std::string& path, const std::function<voi
     }
     if (line.size() < kLongestLine) line += rest;
   }
-  if (std::ferror(in.get())) return fail_errno("reading " + path);
   return line;
 }
 
@@ -94,7 +98,7 @@ Result<> Decisions::File::skip() {
     std::string_view piece(buffer, static_cast<size_t>(n));
     size_t end = piece.rfind('\n');
     if (end != piece.npos) rest.clear();
-    rest += piece.substr(end == piece.npos ? 0 : end + 1);
+    if (rest.size() < kLongestLine) rest += piece.substr(end == piece.npos ? 0 : end + 1);
   }
   return {};
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 
 #include "app/commands/command_test.h"
 #include "base/files/file.h"
@@ -55,6 +56,19 @@ TEST_F(DecisionsTest, only_a_part_of_a_record_is_in_memory) {
   }));
   EXPECT_GT(count, 0u);
   EXPECT_LT(count, 1000u) << "the rest of the record was not there any more when it was to be read";
+}
+
+TEST_F(DecisionsTest, a_long_line_without_an_end_is_shortened) {
+  std::string path = results() + "/egress.jsonl";
+  ASSERT_TRUE(write_file_atomically(path, std::string(4 << 20, 'x')));
+  Decisions decisions("done");
+  ASSERT_TRUE(decisions.skip());
+  std::ofstream(path, std::ios::app) << "\n" << line(1, "guard") << "\n";
+  std::vector<std::string> lines;
+  ASSERT_TRUE(decisions.each(false, [&](const std::string& each) { lines.push_back(each); }));
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_LT(lines[0].size(), 1u << 20);
+  EXPECT_EQ(lines[1], line(1, "guard"));
 }
 
 }  // namespace
