@@ -299,20 +299,22 @@ std::vector<Thing> things_of(const Job& job) {
 }
 
 Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const wire::GuardConfig& config,
-                              const pki::Root& root, const std::stop_token& stop) {
+                              const pki::Root& root, const std::stop_token& stop, std::chrono::milliseconds patience) {
   GuardLink link(TRY(engine.attach(name, false)));
   ShutdownOnStop stopped(stop, link.fd());
   // The guard may already run, and read this, while the engine still finishes the call that starts its container.
-  auto starts = std::async(std::launch::async, [&] {
-    auto started = engine.start_container(name);
-    if (!started) ::shutdown(link.fd(), SHUT_RDWR);  // ends the sending below
-    return started;
-  });
-  auto sent = link.send(wire::Configure{config});
-  TRY(starts.get());
+  auto sending = std::async(std::launch::async, [&] { return link.send(wire::Configure{config}); });
+  auto started = engine.start_container(name);
+  bool is_sent = started && sending.wait_for(patience) == std::future_status::ready;
+  if (!is_sent) ::shutdown(link.fd(), SHUT_RDWR);  // ends the sending
+  auto sent = sending.get();
+  TRY(started);
+  if (!is_sent)
+    return fail(Code::timed_out,
+                "the guard did not read its configuration within " + std::to_string(patience.count()) + " ms");
   TRY(sent);
   limit_sending(link.fd());
-  auto ready = TRY(link.await_ready(15000));
+  auto ready = TRY(link.await_ready(static_cast<int>(patience.count())));
   TRY(link.send(wire::Certificate{TRY(root.certify(ready.csr))}));
   return link;
 }

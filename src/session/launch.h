@@ -1,6 +1,7 @@
 // Performs the launch, from a plan to an agent that waits at its gate. Independent steps run in parallel.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -44,8 +45,10 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
                        DeliveryPoint* delivery, LaunchControl& control);
 
 // Attaches to the session's guard, starts it, configures it and certifies its authority. Used at launch and after the
-// guard has died. `stop` ends the wait for the guard.
+// guard has died. `stop` ends the wait for the guard. Once its container has started, the guard has `patience` to read
+// its configuration, and as long again to serve; after that this fails with Code::timed_out.
 Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const wire::GuardConfig& config,
-                              const pki::Root& root, const std::stop_token& stop = {});
+                              const pki::Root& root, const std::stop_token& stop = {},
+                              std::chrono::milliseconds patience = std::chrono::seconds(15));
 
 }  // namespace bottle::session

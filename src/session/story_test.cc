@@ -1,6 +1,10 @@
 // Runs whole sessions on an engine in memory and checks what is left in its world, whatever fails.
 #include <gtest/gtest.h>
 
+#include <future>
+
+#include "session/images/guard_image.h"
+#include "session/launch.h"
 #include "session/session_world_test.h"
 
 namespace bottle::session {
@@ -82,6 +86,29 @@ TEST(Story, AGuardThatDoesNotStartEndsTheLaunchWhileItsConfigurationIsSent) {
   EXPECT_FALSE(session.worked);
   docker.set_fault({});
   session.check_end(docker, "a guard that does not start");
+}
+
+// The supervisor waits for a restart of the guard before it removes the guard.
+TEST(Story, AGuardThatDoesNotReadItsConfigurationFailsToStart) {
+  TestSession session(true);
+  FakeDocker docker;
+  session.furnish(docker);
+  std::promise<void> over;
+  docker.set_program(guard_reference(), [over = over.get_future().share()](docker::FakeProcess&) {
+    over.wait();
+    return 0;
+  });
+  auto engine = docker.connect();
+  ASSERT_TRUE(
+      engine->create_container("guard", {{"Image", guard_reference()}, {"HostConfig", {{"NetworkMode", "none"}}}}));
+  auto root = pki::Root::make("x1");
+  ASSERT_TRUE(root);
+  wire::GuardConfig config;
+  config.ca_bundle = std::string(8 << 20, 'x');
+  auto link = start_guard(*engine, "guard", config, **root, {}, std::chrono::milliseconds(50));
+  over.set_value();
+  ASSERT_FALSE(link);
+  EXPECT_EQ(link.error().what, "the guard did not read its configuration within 50 ms");
 }
 
 // Whichever call fails, in whatever way, the session and the sweep after it leave nothing and lose no work.

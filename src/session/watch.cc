@@ -60,7 +60,7 @@ class Watch {
       audit_.retry();
       policy_.set_unrecorded(audit_.full());
       update_networks();
-      retry_disk();
+      check_disk();
       if (!guard_.is_up()) revive_guard();
       else if (job_.far) update_near_side();
     }
@@ -157,7 +157,7 @@ class Watch {
     policy_.set_host_networks(texts_of(host_networks()));
   }
 
-  void retry_disk() {
+  void check_disk() {
     if (stopped_ || ended_) return;
     std::string why = running_.disk->check();
     if (why.empty()) return;
