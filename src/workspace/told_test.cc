@@ -89,6 +89,15 @@ TEST_F(Report, NamesCommitsThatTheAgentReset) {
   EXPECT_EQ(refs().find("bottle-detached"), std::string::npos) << "an amended commit has a successor: " << back.text;
 }
 
+TEST_F(Report, KnowsStashesAndLeftCommitsFromBranchesWithSuchNames) {
+  auto back = after(WorkspaceMode::clone, "git checkout -q -b a/stash/b && " + commit_ +
+                                              "--allow-empty -m one && git branch heads/bottle-detached-c");
+  EXPECT_EQ(refs(),
+            "refs/bottle/s1/heads/a/stash/b\nrefs/bottle/s1/heads/heads/bottle-detached-c\nrefs/bottle/s1/worktree");
+  EXPECT_FALSE(says(back, "git stash apply")) << back.text;
+  EXPECT_FALSE(says(back, "No branch of the agent has")) << back.text;
+}
+
 // Files that a sparse checkout leaves out do not count as removed.
 TEST_F(Report, DoesNotCallFilesOutsideASparseCheckoutRemoved) {
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {

@@ -172,7 +172,7 @@ class Writer {
   void of_stashes(const Homecoming& home, const std::string& git) {
     std::vector<std::string> stashes;
     for (const auto& ref : home.refs())
-      if (ref.find("/stash/") != std::string::npos) stashes.push_back(ref);
+      if (ref.starts_with(home.prefix() + "stash/")) stashes.push_back(ref);
     for (size_t i = 0; i < std::min(stashes.size(), kMostStashes); ++i)
       take(git + "stash apply " + shell_word(stashes[i]));
     if (stashes.size() > kMostStashes)
@@ -181,7 +181,9 @@ class Writer {
 
   // Says why there are refs for commits that are on no branch of the agent.
   void of_left_commits(const Homecoming& home) {
-    auto is_left = [](const std::string& ref) { return ref.find("/heads/bottle-detached-") != std::string::npos; };
+    auto is_left = [begin = home.prefix() + "heads/bottle-detached-"](const std::string& ref) {
+      return ref.starts_with(begin);
+    };
     if (std::ranges::any_of(home.refs(), is_left))
       add("No branch of the agent has the commits on refs with \"bottle-detached\": it left them, or took them back.");
   }

@@ -54,6 +54,7 @@ class Homecoming {
 
   const Quarantine& quarantine() const { return q_; }
   const Left& left() const { return left_; }
+  const std::string& prefix() const { return prefix_; }
   const std::vector<std::string>& refs() const { return refs_; }
   const std::vector<Ref>& encoded() const { return encoded_; }
   uint64_t commits() const { return commits_; }
