@@ -134,6 +134,17 @@ TEST_F(Truth, OfManyCheckedOutCommitsTheNewestAreTaken) {
   EXPECT_EQ(q.detached.back(), id_of(299));
 }
 
+// A log of eight megabytes can consist of one name, and each work tree has a log.
+TEST_F(Truth, NamesThatNoBranchCanHaveAreNotKept) {
+  Quarantine q;
+  RefFiles ref_files(q);
+  std::string id(40, 'a'), none(40, '0');
+  std::string log =
+      id + " " + none + " a <a@b> 1 +0000\tcheckout: moving from " + std::string(1 << 20, 'b') + " to main\n";
+  ASSERT_TRUE(ref_files.take("logs/HEAD", session::source_of(log)));
+  EXPECT_EQ(q.detached, std::deque<std::string>{id}) << "no ref that is read later can have the name";
+}
+
 TEST_F(Truth, CommitsOfTheOperatorAreNotBroughtAgain) {
   git("checkout -q --detach");
   git("commit -q --allow-empty -m mine");

@@ -156,7 +156,10 @@ Result<> RefFiles::checkouts(const Source& body) {
 }
 
 void RefFiles::note_left(std::string branch, std::string id) {
-  left_.emplace_back("refs/heads/" + branch, std::move(id));
+  std::string ref = "refs/heads/" + branch;
+  // No ref can have another name, and a log can have names of megabytes.
+  if (!git::is_ref_name(ref)) return note_detached(std::move(id));
+  left_.emplace_back(std::move(ref), std::move(id));
   if (left_.size() > kMostDetached) left_.pop_front();
 }
 
