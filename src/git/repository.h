@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "git/formats/index.h"
 #include "git/run/directory.h"
 #include "git/settings.h"
 
@@ -31,18 +32,21 @@ Result<std::optional<Repository>> find(const std::string& directory);
 // Returns the settings that are data as they apply in this repository: the operator's own (git reads them, outside any
 // repository), overridden by the repository's.
 Settings settings_in(const Repository& repository, const std::string& branch);
+// Does the same with what operators_settings() returned for this repository, without running git.
+Settings settings_in(const Repository& repository, Settings operators);
 
-// The rules by which the operator ignores files in this repository, besides those in the tree: the operator's own file
-// (core.excludesFile, which the repository cannot set), then info/exclude. Blocks while it runs git.
-struct IgnoreRules {
-  std::string own, of_repository;
-};
-Result<IgnoreRules> ignore_rules(const Repository& repository, const std::string& branch);
-// Returns the rules from the operator's own file, for a directory that is not a repository.
-std::string operators_ignore_rules();
+// Returns the rules by which the operator ignores files anywhere: the content of the operator's own core.excludesFile,
+// which a repository cannot set.
+std::string ignore_rules(const Settings& operators);
+// Returns the ignore rules that a repository has besides those in the tree: info/exclude.
+Result<std::string> own_ignore_rules(const Repository& repository);
 
 // Returns the attributes that a repository has besides those in the tree: info/attributes.
 Result<std::string> own_attributes(const Repository& repository);
+
+// Reads the index of this work tree, also one that is split into two files. Fails with Code::not_found if there is
+// none.
+Result<Index> read_index(const Repository& repository);
 
 struct View {
   std::string head = "refs/heads/main";  // a ref or a commit

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <utility>
 
 #include "base/files/beneath.h"
 #include "base/files/file.h"
@@ -13,6 +14,7 @@ namespace {
 
 constexpr size_t kLargestRules = 4 << 20, kMostEntries = 100'000, kMostSharedIndexes = 16;
 constexpr off_t kLargestIndex = 1 << 30;
+constexpr size_t kLargestRead = 256 << 20;            // bytes of an index that is read and not only copied
 constexpr std::string_view kShared = "sharedindex.";  // the files that a split index builds on
 
 // Overrides all attributes of the tree. No driver is configured for any of them either.
@@ -63,28 +65,27 @@ std::string rules_in(std::string path) {
   return text.empty() || text.ends_with('\n') ? text : text + "\n";
 }
 
-std::string rules_of(const Settings& operators) {
+}  // namespace
+
+std::string ignore_rules(const Settings& operators) {
   auto named = operators.core.find("core.excludesfile");
   return rules_in(named == operators.core.end() ? default_excludes() : named->second);
 }
 
-}  // namespace
-
-Result<IgnoreRules> ignore_rules(const Repository& repository, const std::string& branch) {
-  IgnoreRules rules;
-  rules.own = rules_of(operators_settings({repository.git_dir, branch, repository.settings.remotes}));
-  rules.of_repository = TRY(TRY(Beneath::open(repository.common_dir)).read("info/exclude", kLargestRules)).value_or("");
-  return rules;
+Result<std::string> own_ignore_rules(const Repository& repository) {
+  return TRY(TRY(Beneath::open(repository.common_dir)).read("info/exclude", kLargestRules)).value_or("");
 }
-
-std::string operators_ignore_rules() { return rules_of(operators_settings({})); }
 
 Result<std::string> own_attributes(const Repository& repository) {
   return TRY(TRY(Beneath::open(repository.common_dir)).read("info/attributes", kLargestRules)).value_or("");
 }
 
 Settings settings_in(const Repository& repository, const std::string& branch) {
-  Settings all = operators_settings({repository.git_dir, branch, repository.settings.remotes});
+  return settings_in(repository, operators_settings({repository.git_dir, branch, repository.settings.remotes}));
+}
+
+Settings settings_in(const Repository& repository, Settings operators) {
+  Settings all = std::move(operators);
   const Settings& own = repository.settings;
   if (!own.name.empty()) all.name = own.name;
   if (!own.email.empty()) all.email = own.email;
@@ -93,6 +94,18 @@ Settings settings_in(const Repository& repository, const std::string& branch) {
   all.includes = own.includes;
   all.core.try_emplace("core.excludesfile", default_excludes());
   return all;
+}
+
+Result<Index> read_index(const Repository& repository) {
+  Beneath directory = TRY(Beneath::open(repository.git_dir));
+  auto file = [&](const std::string& name) -> Result<std::string> {
+    auto bytes = TRY(directory.read(name, kLargestRead));
+    if (!bytes) return fail(Code::not_found, repository.git_dir + "/" + name + " does not exist");
+    return std::move(*bytes);
+  };
+  std::string bytes = TRY(file("index"));
+  return parse_index(bytes, repository.settings.format == "sha256" ? 32 : 20,
+                     [&](const std::string& id) { return file(std::string(kShared) + id); });
 }
 
 Result<Directory> make_view(const Repository& repository, const std::string& path, const View& view) {

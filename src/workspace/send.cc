@@ -44,7 +44,7 @@ Result<> put_git_settings(docker::TarWriter& tar, const Outgoing& outgoing) {
       if (auto set = settings.core.find(name); set != settings.core.end())
         config += git::config_line(name, set->second);
   TRY(tar.file(outgoing.home + ".gitconfig", 0644, outgoing.uid, outgoing.gid, config));
-  std::string rules = git::operators_ignore_rules();
+  std::string rules = git::ignore_rules(settings);
   if (rules.empty()) return {};
   TRY(tar.directory(outgoing.home + ".config", 0755, outgoing.uid, outgoing.gid));
   TRY(tar.directory(outgoing.home + ".config/git", 0755, outgoing.uid, outgoing.gid));

@@ -61,6 +61,27 @@ TEST_F(Workspace, TheCloneCommitsAsTheOperatorDoes) {
   EXPECT_EQ(sh("git -C " + inside + " remote"), "");
 }
 
+TEST_F(Workspace, GitIsNotAskedForTheOperatorsSettingsTwice) {
+  make_repository();
+  std::string path = std::getenv("PATH");
+  put(root + "/bin/git", "#!/bin/sh\necho \"$*\" >>" + root + "/asked\nPATH='" + path + "' exec git \"$@\"\n");
+  fs::permissions(root + "/bin/git", fs::perms::owner_all);
+  auto settings_asked = [&](const std::function<void()>& act) {
+    put(root + "/asked", "");
+    ::setenv("PATH", (root + "/bin:" + path).c_str(), 1);
+    act();
+    ::setenv("PATH", path.c_str(), 1);
+    return sh("grep -c -e '--show-origin --list' " + root + "/asked || true");
+  };
+  Summary sent;
+  docker::TarWriter tar([](std::string_view) -> Result<> { return {}; });
+  EXPECT_EQ(settings_asked([&] { EXPECT_TRUE(put_git_settings(tar, {.source = repo, .home = "h/"})); }), "1");
+  EXPECT_EQ(settings_asked([&] { sent = pack(manifest::WorkspaceMode::clone); }), "2")
+      << "for the clone, and beside it for `git status`";
+  unpack();
+  EXPECT_EQ(settings_asked([&] { come_home(sent.base); }), "1");
+}
+
 TEST_F(Workspace, TheCloneHasOnlyTheHistoryOfHead) {
   make_repository();
   git("tag light");

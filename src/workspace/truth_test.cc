@@ -317,10 +317,12 @@ TEST_F(Truth, TheVersionsOfAnUnresolvedMergeComeBack) {
 }
 
 TEST_F(Truth, StagedContentOfAnotherWorkTreeComesBack) {
-  auto back = after(WorkspaceMode::clone, "git worktree add -q --detach wt && cd wt && echo there > a.txt && " +
-                                              std::string("git add a.txt && echo one > a.txt"));
-  EXPECT_EQ(git("show refs/bottle/s1/staged-wt:a.txt"), "there") << back.text;
-  EXPECT_TRUE(says(back, "To see what the work tree wt had staged:\n")) << back.text;
+  for (const std::string& name : {"wt", "sharedindex.wt"}) {
+    auto back = after(WorkspaceMode::clone, "git worktree add -q --detach " + name + " && cd " + name +
+                                                " && echo there > a.txt && git add a.txt && echo one > a.txt");
+    EXPECT_EQ(git("show refs/bottle/s1/staged-" + name + ":a.txt"), "there") << back.text;
+    EXPECT_TRUE(says(back, "To see what the work tree " + name + " had staged:\n")) << back.text;
+  }
 }
 
 TEST_F(Truth, StagedContentAtAPathOfGitIsOnlyNamed) {

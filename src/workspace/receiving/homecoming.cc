@@ -34,19 +34,19 @@ Result<> Homecoming::prepare(const std::optional<Sent>& sent) {
   git::Directory::Content content{.attributes = kOverruled};
   git::Directory::Content rules;
   if (const auto& original = origin_.repository) {
-    auto ignored = TRY(git::ignore_rules(*original, ""));
+    auto operators = git::operators_settings({original->git_dir, "", original->settings.remotes});
     std::string attributes = TRY(git::own_attributes(*original));
     content.format = original->settings.format;
     content.alternates = original->objects;
     content.shallow = original->shallow;
-    content.exclude = ignored.own + ignored.of_repository;
+    content.exclude = git::ignore_rules(operators) + TRY(git::own_ignore_rules(*original));
     content.attributes = attributes + "\n" + kOverruled;
     rules = {.format = content.format, .attributes = attributes};
     q_.known_objects = original->objects[0];
     q_.git_dir = original->git_dir;
-    auto settings = git::settings_in(*original, "");
-    q_.filters = settings.filters;
-    q_.may_have_filters = settings.includes;
+    settings_ = git::settings_in(*original, std::move(operators));
+    q_.filters = settings_.filters;
+    q_.may_have_filters = settings_.includes;
     unwritable_ = why_unwritable(*original);
   }
   q_.repository = TRY(git::Directory::make(q_.root + "/repository", content));
@@ -306,10 +306,9 @@ Conversions Homecoming::conversions() const {
   Conversions how;
   how.ignores = origin_.repository.has_value();
   if (!origin_.repository) return how;
-  auto settings = git::settings_in(*origin_.repository, "");
   auto is = [&](const char* name, std::string_view value) {
-    auto set = settings.core.find(name);
-    return set != settings.core.end() && set->second == value;
+    auto set = settings_.core.find(name);
+    return set != settings_.core.end() && set->second == value;
   };
   how.modes = !is("core.filemode", "false");
   // git commits the same content with either setting.

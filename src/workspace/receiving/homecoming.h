@@ -106,6 +106,7 @@ class Homecoming {
   const git::Runner& git_;
   Quarantine& q_;
   Origin origin_;
+  git::Settings settings_;  // in the operator's repository, if there is one
   std::string prefix_, results_;
   std::optional<Room> room_;
   std::string base_, compared_with_, head_, whole_, only_branch_, start_, patch_, bundle_, unwritable_, kept_,

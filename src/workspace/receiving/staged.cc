@@ -34,13 +34,9 @@ bool is_as_sent(const Quarantine& q, const git::IndexEntry& entry) {
   return sent != q.sent.end() && sent->second.id == entry.object;
 }
 
-// Returns a file of the operator's git directory, or nothing if it cannot be read.
-std::optional<std::string> operators_own(const Quarantine& q, const std::string& name) {
-  auto directory = Beneath::open(q.git_dir);
-  return directory ? directory->read(name, kLargestIndex).value_or(std::nullopt) : std::nullopt;
+bool is_shared(const std::string& name) {
+  return std::string_view(name).substr(name.rfind('/') + 1).starts_with("sharedindex.");
 }
-
-bool is_shared(const std::string& name) { return name.find("sharedindex.") != std::string::npos; }
 
 // Reads one of q.indexes.
 Result<git::Index> read_index(const Quarantine& q, const std::string& name, size_t id_size) {
@@ -52,19 +48,10 @@ Result<git::Index> read_index(const Quarantine& q, const std::string& name, size
   });
 }
 
-// Reads the index of the operator's own repository.
-Result<git::Index> read_own_index(const Quarantine& q, size_t id_size) {
-  auto bytes = operators_own(q, "index");
-  if (!bytes) return fail(Code::not_found, "there is no index");
-  return git::parse_index(*bytes, id_size, [&](const std::string& id) -> Result<std::string> {
-    auto shared = operators_own(q, "sharedindex." + id);
-    return shared ? Result<std::string>(std::move(*shared)) : fail(Code::not_found, "there is no such file");
-  });
-}
-
 bool is_the_operators(const Quarantine& q, const std::string& index) {
   auto bytes = read_file(q.indexes.at(index), kLargestIndex);
-  auto own = operators_own(q, index);
+  auto directory = Beneath::open(q.git_dir);
+  auto own = directory ? directory->read(index, kLargestIndex).value_or(std::nullopt) : std::nullopt;
   return bytes && own && *own == *bytes;
 }
 
@@ -89,11 +76,11 @@ class Examination {
       : q_(q), git_(git), repository_(repository), home_(home), index_(std::move(index)) {}
 
   // Returns nothing if all of the content is somewhere else.
-  Result<std::optional<Staged>> run(size_t id_size, const std::string& message) {
+  Result<std::optional<Staged>> run(const std::string& message) {
     for (const auto& entry : index_.entries)
       if (is_content(entry) && !is_as_sent(q_, entry)) found_[entry.object][entry.path] = entry.size;
     drop_known();
-    if (!found_.empty()) TRY(drop_existing(id_size));
+    if (!found_.empty()) TRY(drop_existing());
     if (!found_.empty()) TRY(read_head());
     if (!found_.empty()) TRY(drop_filtered());
     if (found_.empty()) return std::nullopt;
@@ -138,7 +125,7 @@ class Examination {
   }
 
   // Drops what the operator's repository or a commit has, and what does not exist.
-  Result<> drop_existing(size_t id_size) {
+  Result<> drop_existing() {
     auto listed = q_.at();
     for (const auto& id : home_.commits) listed.input += id + "\n";
     listed.input += "^" + home_.base + "\n";
@@ -150,7 +137,7 @@ class Examination {
       for (const auto& entry : git::list_tree(git_, id, q_.at()).value_or(std::vector<git::Entry>()))
         earlier.insert(entry.object);
     if (!earlier.empty())
-      if (auto index = read_own_index(q_, id_size))
+      if (auto index = git::read_index(repository_))
         for (const auto& entry : index->entries) found_.erase(entry.object);
     auto own = q_.at();
     own.objects = repository_.objects[0];  // without the objects that the agent made
@@ -274,7 +261,7 @@ Result<std::vector<Staged>> only_staged(const Quarantine& q, const git::Runner& 
   for (const auto& [name, path] : q.indexes) {
     if (is_shared(name)) continue;
     auto index = TRY(read_index(q, name, id_size));
-    auto staged = TRY(Examination(q, git, repository, home, std::move(index)).run(id_size, message));
+    auto staged = TRY(Examination(q, git, repository, home, std::move(index)).run(message));
     if (!staged) continue;
     staged->work_tree = work_tree_of(name);
     all.push_back(std::move(*staged));

@@ -10,19 +10,16 @@
 #include <set>
 #include <string_view>
 
-#include "base/files/beneath.h"
 #include "base/files/file.h"
 #include "base/text/line.h"
-#include "git/formats/index.h"
 #include "git/objects.h"
 #include "workspace/sending/below.h"
 
 namespace bottle::workspace {
 namespace {
 
-constexpr int kStatusPatience = 30;          // in seconds
-constexpr int kDeepest = 4;                  // levels of nested submodules
-constexpr size_t kLargestIndex = 256 << 20;  // in bytes
+constexpr int kStatusPatience = 30;  // in seconds
+constexpr int kDeepest = 4;          // levels of nested submodules
 
 // Returns whether a checkout writes other bytes than those committed: line ends, keywords, encodings. Never runs a
 // filter.
@@ -69,13 +66,7 @@ std::optional<std::vector<std::string>> changed_content(std::string_view status)
 Result<bool> are_as_filtered(const git::Runner& git, const Origin& origin, const std::string& state,
                              const git::Settings& settings, const std::vector<std::string>& paths) {
   const auto& repository = origin.repository;
-  Beneath directory = TRY(Beneath::open(repository.git_dir));
-  auto read = [&](const std::string& name) -> Result<std::string> {
-    return TRY(directory.read(name, kLargestIndex)).value_or("");
-  };
-  std::string bytes = TRY(read("index"));
-  auto index = TRY(git::parse_index(bytes, repository.settings.format == "sha256" ? 32 : 20,
-                                    [&](const std::string& id) { return read("sharedindex." + id); }));
+  auto index = TRY(git::read_index(repository));
   std::map<std::string_view, const git::IndexEntry*> entries;
   for (const auto& entry : index.entries) entries[entry.path] = &entry;
   git::Runner::Options options{.work_tree = repository.top, .index = state + "/no-index"};
@@ -125,9 +116,8 @@ void Sender::note(const std::string& path, const std::string& base, git::Refs re
 
 Result<git::Directory> Sender::cloned(const Origin& origin, const std::string& to, bool submodules) {
   auto settings = git::settings_in(origin.repository, origin.head.branch);
-  auto rules = TRY(git::ignore_rules(origin.repository, origin.head.branch));
-  return workspace::clone(git_, origin, to, {committer_of(settings), rules.of_repository, submodules},
-                          summary_.warnings);
+  std::string rules = TRY(git::own_ignore_rules(origin.repository));
+  return workspace::clone(git_, origin, to, {committer_of(settings), rules, submodules}, summary_.warnings);
 }
 
 Result<bool> Sender::anything_stays(const std::vector<git::Entry>& entries, const std::string& below) const {
