@@ -9,39 +9,43 @@ namespace bottle::scan {
 
 void BlockScan::joined(const View& outer, const std::vector<Region>& regions) {
   Decoded values = joined_values(outer.text, regions);
-  if (values.text.size() < kShortestRun || values.text.size() > decoded_left_) return;
-  if (was_seen(values.text, outer.depth + 1, true)) return;
-  decoded_left_ -= values.text.size();
-  result_.decoded += values.text.size();
-  view({.text = values.text,
+  assembled(outer, values, "pieces");
+}
+
+void BlockScan::assembled(const View& outer, const Decoded& text, std::string_view encoding) {
+  if (text.text.size() < kShortestRun || was_seen(text.text, outer.depth + 1, true)) return;
+  if (text.text.size() > decoded_left_) {
+    result_.incomplete = true;
+    return;
+  }
+  decoded_left_ -= text.text.size();
+  result_.decoded += text.text.size();
+  view({.text = text.text,
         .outer = &outer,
-        .map = &values,
-        .encoding = "pieces",
+        .map = &text,
+        .encoding = encoding,
         .depth = outer.depth + 1,
         .joined = true});
 }
 
+// Scans a dump once, and not again from each line on that has groups.
+void BlockScan::dumps(const View& view, size_t begin) {
+  for (bool little_endian : {false, true}) {
+    Decoded dump = dumped(view.text, begin, little_endian);
+    if (dump.text.empty()) continue;
+    view.dump_end = dump.end;
+    inner(view, dump, "dump");
+  }
+}
+
 void BlockScan::groups(const View& view, const Spot& at) {
   if (view.joined) return;
-  for (bool little_endian : {false, true}) {
-    Decoded dump = dumped(view.text, at.begin, little_endian);
-    if (!dump.text.empty()) inner(view, dump, "dump");
-  }
+  if (at.begin >= view.dump_end) dumps(view, at.begin);
   // Groups are short texts. More of them would take as long as the rest of the block.
   size_t end = std::min(at.end, at.begin + grouped_left_ / at.period * at.period);
   if (end < at.begin + 2 * at.period) return;
   grouped_left_ -= end - at.begin;
-  Decoded joined = ungrouped(view.text, {at.begin, end, at.period});
-  if (joined.text.size() < kShortestRun || joined.text.size() > decoded_left_) return;
-  if (was_seen(joined.text, view.depth + 1, true)) return;
-  decoded_left_ -= joined.text.size();
-  result_.decoded += joined.text.size();
-  this->view({.text = joined.text,
-              .outer = &view,
-              .map = &joined,
-              .encoding = "groups",
-              .depth = view.depth + 1,
-              .joined = true});
+  assembled(view, ungrouped(view.text, {at.begin, end, at.period}), "groups");
 }
 
 }  // namespace bottle::scan

@@ -51,6 +51,14 @@ bool is_text(std::string_view bytes) {
   return static_cast<size_t>(readable) * 8 > bytes.size() * 7;
 }
 
+// Returns whether the beginning has a control character. Compressed bytes nearly always have one, and formulas such as
+// "x^2", which look like a mark of zlib, do not.
+bool has_control(std::string_view bytes) {
+  constexpr size_t kBeginning = 64;
+  return std::ranges::any_of(bytes.substr(0, kBeginning),
+                             [](unsigned char c) { return c < ' ' && (c < '\t' || c > '\r'); });
+}
+
 // Returns whether the run has more than a few different characters. Otherwise, nothing is encoded in it.
 bool is_varied(std::string_view run) {
   constexpr int kFewest = 6;
@@ -88,7 +96,7 @@ void BlockScan::run(const View& view, const Spot& at) {
   if (catalog_.wif_ && (end - begin == 51 || end - begin == 52) && is_wif(view.text.substr(begin, end - begin)))
     report(view, *catalog_.wif_, begin, end, true);
   const Rule* random = catalog_.random_;
-  if (random && view.depth <= 1 && !view.joined && !has_enough(random->warns) && is_random_value(view.text, begin, end))
+  if (random && view.depth <= 1 && !view.joined && has_room(random->warns) && is_random_value(view.text, begin, end))
     report(view, *random, begin, end, false);
   if (!at.lines) {
     if (!part_of_run(view, begin, end)) base64(view, begin, end);
@@ -259,7 +267,10 @@ std::string BlockScan::decompress(Compression compression, std::string_view pack
 }
 
 void BlockScan::compressed(const View& view, const Spot& at) {
-  if (marks_left_ <= 0) return;
+  if (marks_left_ <= 0) {
+    result_.incomplete |= has_control(view.text.substr(at.begin));
+    return;
+  }
   auto first = static_cast<unsigned char>(view.text[at.begin]);
   Compression compression = first == 0x1f ? Compression::gzip : first == 0x28 ? Compression::zstd : Compression::zlib;
   std::string text = decompress(compression, view.text.substr(at.begin), Detector::kMostUnpacked);

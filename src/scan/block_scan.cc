@@ -11,7 +11,7 @@
 namespace bottle::scan {
 namespace {
 
-constexpr size_t kMostFindings = 64, kMostWarnings = 32;  // per block; more than the first few change nothing
+constexpr size_t kMostFindings = 64, kMostWarnings = 32;  // per block
 
 // Returns whether a match in a text that was assembled from pieces can be chance, because the rule requires no mark of
 // its own.
@@ -166,7 +166,7 @@ void BlockScan::credentials(const View& view, const std::vector<Region>& regions
 }
 
 void BlockScan::matched(const View& view, const Rule& rule, const Match& match) {
-  if (rule.off || (view.joined && needs_context(rule)) || has_enough(rule.warns)) return;
+  if (rule.off || (view.joined && needs_context(rule)) || !has_room(rule.warns)) return;
   std::string_view text = view.text.substr(match.begin, match.end - match.begin);
   if (view.joined && digits_in(text) < 2 && !looks_random(text)) return;  // these are joined words
   if (view.joined && within_word(view, match.begin)) return;
@@ -184,11 +184,13 @@ void BlockScan::matched(const View& view, const Rule& rule, const Match& match) 
 // Judges a match. If there was more to look at than text has, looks only at what is near, and at the rest only to find
 // out where a credential ends.
 std::optional<Credential> BlockScan::judged(const View& view, const Rule& rule, const Match& match) {
-  constexpr size_t kBefore = 320, kAfter = 32;
+  constexpr size_t kBefore = 320, kAfter = 32, kFarAfter = 320;
   size_t work = 0;
   if (work_left_ == 0) {
     size_t from = match.begin - std::min(match.begin, kBefore);
-    std::string_view near = view.text.substr(from, match.end + kAfter - from);
+    // A password in a URL counts only with the '@' after it, and the headers of a key come before its body.
+    bool far = rule.check == Check::userinfo || rule.check == Check::pem || rule.check == Check::putty;
+    std::string_view near = view.text.substr(from, match.end + (far ? kFarAfter : kAfter) - from);
     auto found = judge(rule, near, match.begin - from, match.end - from, view.joined, work);
     result_.judged += work;
     if (!found) return {};
@@ -241,6 +243,7 @@ void BlockScan::words(const View& view, const Spot& at) {
   each_mnemonic(view.text.substr(at.begin, at.end - at.begin), phrases_left_, [&](size_t begin, size_t end) {
     report(view, *catalog_.words_, at.begin + begin, at.begin + end, true);
   });
+  result_.incomplete |= phrases_left_ <= 0;
 }
 
 void BlockScan::digits(const View& view, const Spot& at) {
@@ -249,12 +252,16 @@ void BlockScan::digits(const View& view, const Spot& at) {
     if (size_t end = rule ? find_end(view.text, at.begin) : 0) report(view, *rule, at.begin, end, true);
 }
 
-bool BlockScan::has_enough(bool warns) const {
-  return result_.findings.size() >= (warns ? kMostWarnings : kMostFindings);
+// A finding that has no room may be one that is refused, although all those before it may leave.
+bool BlockScan::has_room(bool warns) {
+  if (result_.findings.size() < (warns ? kMostWarnings : kMostFindings)) return true;
+  result_.full |= !warns;
+  result_.incomplete |= !warns;
+  return false;
 }
 
 void BlockScan::report(const View& view, const Rule& rule, size_t begin, size_t end, bool sure) {
-  if (has_enough(rule.warns)) return;  // before the fingerprint is computed, which takes long
+  if (!has_room(rule.warns)) return;  // before the fingerprint is computed, which takes long
   std::string value(view.text.substr(begin, end - begin));
   if (rule.check == Check::luhn || rule.check == Check::iban)
     std::erase_if(value, [](char c) { return c == ' ' || c == '-'; });
@@ -265,7 +272,7 @@ void BlockScan::report(const View& view, const Rule& rule, size_t begin, size_t 
 }
 
 void BlockScan::add(const View& view, Finding finding, size_t begin, size_t end) {
-  if (has_enough(finding.warns())) return;
+  if (!has_room(finding.warns())) return;
   std::tie(finding.begin, finding.end) = view.source(begin, end);
   for (const View* each = &view; each->outer; each = each->outer)
     if (!each->encoding.empty())

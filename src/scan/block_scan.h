@@ -20,7 +20,8 @@ struct View {
   size_t fixed_begin = 0, fixed_end = 0;  // with `outer` and no map, the range that all of the text comes from
   std::string_view encoding;              // how `outer` was encoded
   int depth = 0;
-  bool joined = false;  // assembled from pieces of `outer`
+  bool joined = false;          // assembled from pieces of `outer`
+  mutable size_t dump_end = 0;  // where the last dump in the text ends that was scanned
 
   // Returns where the bytes [begin, end) come from in the block.
   std::pair<size_t, size_t> source(size_t begin, size_t end) const;
@@ -54,6 +55,8 @@ class BlockScan {
   void matched(const View& view, const Rule& rule, const Match& match);
   std::optional<Credential> judged(const View& view, const Rule& rule, const Match& match);
   void joined(const View& view, const std::vector<Region>& regions);
+  // Scans a text that was assembled from pieces.
+  void assembled(const View& outer, const Decoded& text, std::string_view encoding);
 
   void spot(const View& view, const Spot& spot);
   void run(const View& view, const Spot& spot);
@@ -65,6 +68,7 @@ class BlockScan {
   void digits(const View& view, const Spot& spot);
   void compressed(const View& view, const Spot& spot);
   void groups(const View& view, const Spot& spot);
+  void dumps(const View& view, size_t begin);
 
   // Returns whether the same text was decoded before, at no greater depth. Two kinds of escapes in one text decode to
   // the same text in either order.
@@ -75,7 +79,8 @@ class BlockScan {
   bool unpack(const View& outer, std::string_view packed, size_t begin, size_t end);
   void unpacked(const View& outer, const std::string& text, size_t begin, size_t end, std::string_view encoding);
 
-  bool has_enough(bool warns) const;
+  // Returns whether one more finding is kept. If it is not only a warning, the scan is incomplete otherwise.
+  bool has_room(bool warns);
   void report(const View& view, const Rule& rule, size_t begin, size_t end, bool sure);
   void add(const View& view, Finding finding, size_t begin, size_t end);
 

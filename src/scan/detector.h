@@ -68,7 +68,8 @@ struct Finding {
 
 struct BlockResult {
   std::vector<Finding> findings;  // in order
-  bool incomplete = false;        // the block decoded to so much that some of it was not scanned
+  bool incomplete = false;        // some of the block was not scanned, because it spent a limit of the scan
+  bool full = false;              // that limit is the number of findings
   size_t decoded = 0;             // the number of bytes that were scanned in addition to the block
   size_t unpacked = 0;            // the number of them that were decompressed
   size_t judged = 0;              // the work of judging matches, approximately in bytes that were looked at

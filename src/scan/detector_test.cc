@@ -426,6 +426,40 @@ TEST(Detector, LooksBrieflyAtMatchesThatShareTheirValues) {
   ASSERT_FALSE(findings.empty());
   EXPECT_EQ(findings.back().end - findings.back().begin, 200u);
   EXPECT_EQ(findings.back().end, text.size() + 1 + key.size());
+  for (const char* each : {"postgres://app:<alnum 60>@db.internal/app",
+                           "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,<HEX 32>\n\n"
+                           "<base64 64>\n<base64 64>\n"})
+    EXPECT_NE(found(text + " " + filled(each, 3) + " and more"), found(text)) << each;
+}
+
+// Otherwise, noise could hide what comes after it.
+TEST(Detector, SaysWhenItsLimitsAreSpent) {
+  std::string row = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon\n";
+  std::string tokens;
+  for (uint32_t seed = 0; seed < 64; ++seed) tokens += filled("glpat-<alnum 20> ", seed);
+  for (const auto& [noise, secret] :
+       {std::pair(many(std::string("\x78\x9c\x03", 3), 1000), gzipped("the value is " + std::string(kKnown))),
+        std::pair(many(row, row.size() * 60), filled("<bip39>", 3)), std::pair(tokens, filled("ghp_<alnum 36>", 7))}) {
+    EXPECT_FALSE(Detector(&catalog()).scan(secret).incomplete);
+    EXPECT_TRUE(Detector(&catalog()).scan(noise + " " + secret).incomplete) << noise.substr(0, 80);
+  }
+  std::string text = many("\u0434\u043b\u044f x^2 \u0438 x^3, ", 16 * 1024);
+  EXPECT_FALSE(Detector(&catalog()).scan(text).incomplete) << "a formula in a text is no mark";
+}
+
+TEST(Detector, ScansADumpOnce) {
+  std::mt19937 random(5);
+  std::string bytes;
+  while (bytes.size() < 6 * 1024) {
+    for (size_t i = 0; i < 40; ++i) bytes += static_cast<char>(random());
+    bytes += "some text between them";
+  }
+  for (const std::string& text : {dump(bytes, "%08zx:", 2, false), dump(bytes, "%08zx ", 1, false)}) {
+    auto result = Detector(&catalog()).scan(text);
+    EXPECT_FALSE(result.incomplete);
+    EXPECT_TRUE(result.findings.empty());
+    EXPECT_LE(result.decoded, 2 * text.size());
+  }
 }
 
 TEST(Detector, DecodesTheSameTextOnce) {

@@ -8,7 +8,9 @@ namespace bottle::scan {
 namespace {
 
 constexpr size_t kMostFindings = 100;  // that are kept for one message
+constexpr size_t kMostScans = 8;       // of one piece
 constexpr uint64_t kFreelyDecoded = 64 << 20, kMostRatio = 200;
+constexpr const char* kUnscanned = "it decodes to more than the guard looks at, or has too many findings";
 constexpr size_t kBeginning = 16;  // characters in a row that may be the beginning of a secret
 
 bool of_token(char c) {
@@ -116,14 +118,7 @@ bool Stream::end(std::string& out) {
 bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
   if (until == Until::pause) return pause(out);
   window_.append(bytes);
-  BlockResult result = Detector(catalog_).scan(window_);
-  if (result.incomplete && on_finding_ == OnFinding::block) {
-    problem_ = "the message decodes to more than the guard looks at";
-    return false;
-  }
-  unfinished_ = kNone;
-  for (Finding& finding : result.findings)
-    if (!take(std::move(finding), until == Until::end)) return false;
+  if (!scan_window(until == Until::end)) return false;
   size_t held = until == Until::end ? 0 : std::min(window_.size(), kHold);
   let_out(std::min(window_.size() - held, unfinished_), out);
   if (window_.size() > kReach) {
@@ -135,6 +130,24 @@ bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
     while (!seen_.empty() && seen_.begin()->first < before_) seen_.erase(seen_.begin());
   }
   return true;
+}
+
+bool Stream::scan_window(bool at_end) {
+  BlockResult result;
+  size_t before = 0, scans = 0;
+  do {
+    before = redacted_;
+    result = Detector(catalog_).scan(window_);
+    unfinished_ = kNone;
+    for (Finding& finding : result.findings)
+      if (!take(std::move(finding), at_end)) return false;
+    // What was replaced makes room for more findings.
+  } while (result.full && redacted_ > before && ++scans < kMostScans);
+  if (!result.incomplete) return true;
+  unscanned_ = kUnscanned;
+  if (on_finding_ != OnFinding::block) return true;
+  problem_ = std::string("the message cannot be scanned, because ") + kUnscanned;
+  return false;
 }
 
 // Releases everything, because nothing may wait for text that may never arrive.
@@ -231,8 +244,10 @@ bool Stream::take(Finding finding, bool at_end) {
   }
   seen_.emplace(finding.begin, finding.name);
   // What was released before the end of the finding came cannot be replaced.
-  if (what == OnFinding::redact && end > let_out_)
+  if (what == OnFinding::redact && end > let_out_) {
     scan::redact(window_, std::max(begin, let_out_), end, finding, style_, finding.begin == marked_);
+    ++redacted_;
+  }
   if (findings_.size() < kMostFindings) findings_.push_back(std::move(finding));
   blocked_ = what == OnFinding::block;
   return !blocked_;

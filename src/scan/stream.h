@@ -57,6 +57,8 @@ class Stream {
   const std::vector<Finding>& findings() const { return findings_; }
   // Returns why the stream blocks if the reason is not a finding, and otherwise an empty string.
   const std::string& problem() const { return problem_; }
+  // Returns why not all of the message was scanned, or an empty string. With OnFinding::block, that is a problem.
+  std::string_view unscanned() const { return unscanned_; }
   // Returns approximately how many bytes the stream holds.
   size_t memory() const;
 
@@ -70,6 +72,7 @@ class Stream {
   bool piece(std::string_view bytes, Until until, std::string& out);
   bool coded(std::string_view bytes, Until until, std::string& out);
   bool scan_coded(std::string_view bytes);
+  bool scan_window(bool at_end);
   bool take(Finding finding, bool at_end);
   void let_out(size_t end, std::string& out);
   bool pause(std::string& out);
@@ -87,6 +90,8 @@ class Stream {
   std::set<std::pair<uint64_t, std::string>> seen_;  // findings in the window
   std::vector<Finding> findings_;
   std::string problem_;
+  std::string_view unscanned_;
+  size_t redacted_ = 0;  // the number of findings that were replaced
   bool blocked_ = false;
 
   std::optional<ContentDecoder> decoder_;

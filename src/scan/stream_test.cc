@@ -74,6 +74,17 @@ TEST(Stream, RedactsWithoutBreakingJson) {
   }
 }
 
+TEST(Stream, RedactsMoreThanOneScanFinds) {
+  std::string text;
+  for (uint32_t seed = 0; seed < 200; ++seed) text += filled("glpat-<alnum 20>\n", seed);
+  Stream stream(&catalog(), OnFinding::redact);
+  auto [out, whole] = streamed(stream, text, 100000);
+  EXPECT_TRUE(whole);
+  EXPECT_EQ(out.size(), text.size());
+  EXPECT_EQ(out.find("glpat-"), out.npos) << out.substr(out.find("glpat-"));
+  EXPECT_EQ(stream.unscanned(), "");
+}
+
 TEST(Stream, ReportsOnceAndPassesTheText) {
   std::string text = prose(3000) + std::string(kKnown) + prose(3000);
   Stream stream(&catalog(), OnFinding::report);

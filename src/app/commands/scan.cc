@@ -37,8 +37,7 @@ Result<scan::Catalog> catalog_of(const ScanOptions& options) {
   return catalog;
 }
 
-// Reads the file to its end, or until the stream blocks. (`report` would show all findings, but not whether the guard
-// would block.)
+// Reads the file to its end, or until the stream blocks.
 Result<> scan_file(const std::string& file, scan::Stream& stream) {
   auto close = [](std::FILE* f) { return f == stdin ? 0 : std::fclose(f); };
   std::unique_ptr<std::FILE, decltype(close)> in(file == "-" ? stdin : std::fopen(file.c_str(), "rbe"), close);
@@ -76,7 +75,11 @@ int scan_files(const ScanOptions& options) {
     scan::Stream stream(&*catalog, scan::OnFinding::report);
     if (auto read = scan_file(file, stream); !read) return report(read.error(), options.as_json);
     json findings = json::array();
-    bool blocks = !stream.problem().empty();
+    std::string problem = stream.problem();
+    if (problem.empty() && !stream.unscanned().empty())
+      problem = "not all of it was scanned, because " + std::string(stream.unscanned());
+    if (!problem.empty() && !options.as_json) print(file + ": " + problem);
+    bool blocks = !problem.empty();
     for (const auto& each : stream.findings()) {
       blocks |= !each.warns();
       if (options.as_json) findings.push_back(as_json(each));
@@ -84,7 +87,7 @@ int scan_files(const ScanOptions& options) {
     }
     blocked |= blocks;
     if (options.as_json)
-      files.push_back({{"file", file}, {"blocked", blocks}, {"problem", stream.problem()}, {"findings", findings}});
+      files.push_back({{"file", file}, {"blocked", blocks}, {"problem", problem}, {"findings", findings}});
   }
   if (options.as_json) print_json({{"files", files}});
   return blocked ? 1 : 0;

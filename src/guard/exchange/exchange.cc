@@ -188,7 +188,8 @@ bool Exchange::scan_body(bool& progress) {
   }
   if (fine && whole) fine = up_stream_.end(g_scan_output);
   std::swap(g_scanned, g_scan_output);
-  if (!fine) scan_.stopped(up_stream_);
+  if (fine) scan_.passed(up_stream_);
+  else scan_.stopped(up_stream_);
   return fine && (!whole || scan_.check_pieces(Place::body, piece_));
 }
 

@@ -86,7 +86,8 @@ Task<Outcome> Exchange::upgraded() {
                      .stream = [this] { return scan_.stream(Place::message, Syntax::text); },
                      .piece = [this](std::string_view text) { return scan_.check_pieces(Place::message, text); },
                      .row = [this](std::string_view text) { return scan_.check_row(Place::message, text); },
-                     .stopped = [this](const scan::Stream& stream) { scan_.stopped(stream); }});
+                     .stopped = [this](const scan::Stream& stream) { scan_.stopped(stream); },
+                     .passed = [this](const scan::Stream& stream) { scan_.passed(stream); }});
     watch_.emplace(c_.config->on_injection.blocks(c_.host));
     if (secrets_.model) watch_.reset();
     to_client.emplace(

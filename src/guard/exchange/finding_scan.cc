@@ -50,16 +50,11 @@ std::string advice(const scan::Finding& finding) {
 }  // namespace
 
 scan::Stream RequestScan::stream(Place place, Syntax syntax, std::string_view codings) {
-  bool blocks = c_.config->on_secret.of_unreadable(c_.host) == OnSecret::block && !secrets_.model;
+  bool blocks = blocks_unreadable();
   auto decoder = scan::ContentDecoder::make(codings);
   bool readable = decoder.has_value(), plain = !decoder || decoder->plain();
-  if (!readable && !blocks && c_.context.reported.emplace("unreadable_body", c_.host.name).second)
-    c_.audit({.action = "allow",
-              .kind = "http",
-              .method = request_.method,
-              .path = request_.target,
-              .code = "unreadable_body",
-              .reason = "the guard passed the body on without scanning it, because it cannot read the content coding"});
+  if (!readable && !blocks)
+    note_unreadable("the guard passed the body on without scanning it, because it cannot read the content coding");
   auto style = syntax == Syntax::json                              ? scan::MarkerStyle::json
                : syntax == Syntax::form || syntax == Syntax::token ? scan::MarkerStyle::token
                                                                    : scan::MarkerStyle::text;
@@ -70,6 +65,26 @@ scan::Stream RequestScan::stream(Place place, Syntax syntax, std::string_view co
 
 void RequestScan::stopped(const scan::Stream& stream) {
   if (!stream.problem().empty()) refusal_ = {stream.problem(), {}, {}, {}};
+}
+
+void RequestScan::passed(const scan::Stream& stream) {
+  if (stream.unscanned().empty()) return;
+  note_unreadable("the guard passed the body on without scanning all of it, because " +
+                  std::string(stream.unscanned()));
+}
+
+bool RequestScan::blocks_unreadable() const {
+  return c_.config->on_secret.of_unreadable(c_.host) == OnSecret::block && !secrets_.model;
+}
+
+void RequestScan::note_unreadable(std::string reason) {
+  if (!c_.context.reported.emplace("unreadable_body", c_.host.name).second) return;
+  c_.audit({.action = "allow",
+            .kind = "http",
+            .method = request_.method,
+            .path = request_.target,
+            .code = "unreadable_body",
+            .reason = std::move(reason)});
 }
 
 bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
@@ -87,7 +102,8 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
     }
     block.append(*part.text).append("\r\n");
   }
-  for (const scan::Finding& found : scan::Detector(&c_.config->scanner->catalog()).scan(block).findings) {
+  scan::BlockResult result = scan::Detector(&c_.config->scanner->catalog()).scan(block);
+  for (const scan::Finding& found : result.findings) {
     auto next = std::ranges::upper_bound(at, found.begin, {}, &At::line);
     auto index = static_cast<size_t>(next - at.begin()) - 1;
     const HeadPart& part = parts[index];
@@ -103,6 +119,14 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
     if (what == OnFinding::redact)
       part.text->replace(found.begin - begin, found.end - found.begin,
                          scan::redaction(found.name, found.end - found.begin, scan::MarkerStyle::token));
+  }
+  if (result.incomplete) {
+    std::string why = "the head decodes to more than the guard looks at, or has too many findings";
+    if (blocks_unreadable()) {
+      refusal_ = {std::move(why), {}, {}, {}};
+      return false;
+    }
+    note_unreadable("the guard passed the request on without scanning all of it, because " + why);
   }
   if (secrets_.model) return true;
   return std::ranges::all_of(parts, [&](const HeadPart& part) {

@@ -38,7 +38,8 @@ bool MessageScan::scan_piece(bool whole) {
   if (short_.size() <= RequestScan::kMostPieces) short_.append(filtered_, 0, RequestScan::kMostPieces + 1);
   bool fine = stream_->feed(filtered_, ready_) && (!whole || stream_->end(ready_));
   filtered_.clear();
-  if (!fine) rules_.stopped(*stream_);
+  if (fine) rules_.passed(*stream_);
+  else rules_.stopped(*stream_);
   if (!whole) return fine;
   fine = fine && rules_.piece(short_);
   stream_.reset();

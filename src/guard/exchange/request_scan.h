@@ -43,6 +43,8 @@ class RequestScan {
   // stopped() must be called, and refusal() then says why.
   scan::Stream stream(Place place, Syntax syntax, std::string_view codings = {});
   void stopped(const scan::Stream& stream);
+  // Must be called when the stream has let bytes pass. Records if it did not scan all of them.
+  void passed(const scan::Stream& stream);
   // Returns false if the request must be refused.
   bool scan_parts(const std::vector<HeadPart>& parts);
   // Checks a text that is sent on its own and may be one piece of a secret. Returns false if the request must be
@@ -77,6 +79,9 @@ class RequestScan {
   // Returns what `what` demands. `code` and `reason` are for the audit.
   scan::Verdict as_configured(const scan::Sight& sight, OnSecret what, std::string_view code, std::string reason);
   void report_once(const Finding& finding);
+  // Returns whether a request that cannot be scanned is refused.
+  bool blocks_unreadable() const;
+  void note_unreadable(std::string reason);
 
   // `replaceable` says whether a marker can replace the finding.
   scan::OnFinding judge(const scan::Finding& finding, Place place, std::string_view header, bool replaceable);

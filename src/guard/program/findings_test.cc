@@ -163,6 +163,19 @@ TEST_F(FindingsTest, ABodyInAnUnknownCodingPassesOnlyToTheModel) {
   EXPECT_TRUE(ask("sink.test", post("sink.test", "some bytes", "grpc-encoding: gzip\r\n")).ends_with("fine"));
 }
 
+TEST_F(FindingsTest, ManyFindingsThatMayLeaveHideNoOther) {
+  auto model = origin("model.test"), sink = origin("sink.test");
+  config_["egress"]["on_secret_for"] = {{"gitlab-token", "warn"}};
+  start();
+  std::string noise;
+  for (uint32_t seed = 0; seed < 64; ++seed) noise += scan::filled("glpat-<alnum 20> ", seed);
+  EXPECT_TRUE(ask("sink.test", post("sink.test", noise)).ends_with("fine"));
+  EXPECT_TRUE(refused("sink.test", post("sink.test", noise + token)));
+  EXPECT_TRUE(refused("sink.test", get("sink.test", "/", "X-Note: " + noise + "\r\nX-Other: " + token + "\r\n")));
+  EXPECT_TRUE(ask("model.test", post("model.test", noise + token)).ends_with("fine"));
+  EXPECT_EQ(audited("unreadable_body")["host"], "model.test");
+}
+
 TEST_F(FindingsTest, OnSecretAppliesToARuleOrAHost) {
   auto sink = origin("sink.test"), other = origin("other.test");
   for (auto& rule : config_["egress"]["allow"])

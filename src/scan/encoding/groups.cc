@@ -124,8 +124,8 @@ class Dump {
     uint64_t expected = 0;
     size_t lines = 0;
     for (size_t from = 0; line < text_.size(); ++lines) {
-      size_t digits = 0, words = line;
-      auto offset = offset_at(words, digits);
+      size_t words = line;
+      auto offset = offset_at(words);
       if (!offset) break;
       if (lines > 0 && !follows(*offset, expected, from)) break;
       from = out_.text.size();
@@ -179,7 +179,7 @@ class Dump {
     at = end;
     return digits;
   }
-  std::optional<uint64_t> offset_at(size_t& at, size_t&) {
+  std::optional<uint64_t> offset_at(size_t& at) {
     auto digits = offset_digits(at);
     if (!digits) return {};
     uint64_t hex = 0, octal = 0;

@@ -466,9 +466,17 @@ class Survey {
       bool gzip = first == 0x1f && second == 0x8b && byte(begin + 2) == 8;
       bool zstd = first == 0x28 && second == 0xb5 && byte(begin + 2) == 0x2f && byte(begin + 3) == 0xfd;
       bool zlib = first == 0x78 && (second == 0x01 || second == 0x5e || second == 0x9c || second == 0xda) &&
-                  (byte(begin + 2) & 6) != 6;
+                  begins_deflate(begin + 2);
       if (gzip || zstd || zlib) spots_.push_back({Shape::compressed, begin, text_.size()});
     }
+  }
+
+  // Returns whether a block of deflate may begin there (RFC 1951). A block that is only stored begins with its length
+  // and the complement of that.
+  bool begins_deflate(size_t at) const {
+    uint8_t kind = byte(at) & 6;
+    return kind != 6 && (kind != 0 || at + 5 > text_.size() ||
+                         ((byte(at + 1) ^ byte(at + 3)) == 0xff && (byte(at + 2) ^ byte(at + 4)) == 0xff));
   }
 
   std::string_view text_;
