@@ -242,6 +242,16 @@ size_t past_type(std::string_view text, size_t at) {
   return assigns ? end + 1 : at;
 }
 
+// Returns the value without the scheme of an Authorization header before it, as in `token = "Bearer …"`.
+Credential without_scheme(const Text& text, const Credential& value) {
+  for (std::string_view scheme : {"Bearer ", "bearer ", "Basic ", "Token "}) {
+    if (!text.substr(value.begin).starts_with(scheme)) continue;
+    size_t begin = value.begin + scheme.size();
+    return begin < value.end ? Credential{begin, value.end} : value_at(text, begin);
+  }
+  return value;
+}
+
 // Finds the value after "NAME=", "NAME: type =", "NAME:" and a line end, "NAME: [" and the like.
 Found assignment(const Text& text, size_t end) {
   size_t sign = end;  // "=", ":", "=>" or ":="
@@ -258,6 +268,8 @@ Found assignment(const Text& text, size_t end) {
     if (in_list) end = first;
   }
   Credential value = value_at(text, end);
+  bool quoted = value.begin > 0 && is_quote(text[value.begin - 1]);
+  value = without_scheme(text, value);
   std::string_view written = text.substr(value.begin, value.end - value.begin);
   if (value.end < text.size() && (text[value.end] == '(' || text[value.end] == '[')) return {};  // a call
   if (next_line && value.end < text.size() && past_line_end(text, value.end) == value.end && !is_quote(text[value.end]))
@@ -265,7 +277,6 @@ Found assignment(const Text& text, size_t end) {
   text.look_closely(written.size());
   constexpr size_t kShortestInList = 16;
   if (in_list && written.size() < kShortestInList) return {};
-  bool quoted = value.begin > 0 && is_quote(text[value.begin - 1]);
   if (!looks_random(written) || (!quoted && is_code(written)) || is_public(written)) return {};
   if (written.ends_with("/aws4_request")) return {};  // of a signed request to AWS: it names a key, a day and a region
   if (text.substr(0, sign).ends_with(":secret") && before(text, sign, 80, "arn:")) return {};  // the name of a secret

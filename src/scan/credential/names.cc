@@ -78,10 +78,11 @@ class Name {
 
   // NAME=, "NAME": and NAME_2"] =
   void assigned(size_t from) {
-    if (word_ == Word::key && !is_behind("_") && !is_key_of({"api", "private", "access", "auth", "encryption"}, "_-"))
+    if (word_ == Word::key && !is_behind("_") &&
+        !is_key_of({"api", "private", "access", "auth", "encryption", "signing", "master", "subscription"}, "_-"))
       return;
     size_t place = from;
-    constexpr size_t kMostOfName = 3, kMostQuotes = 8, kMostBlanks = 4;
+    constexpr size_t kMostOfName = 3, kMostQuotes = 8, kMostBlanks = 40;
     for (size_t limit = place + kMostOfName; place < limit && of_name(at(place));) ++place;
     for (size_t limit = place + kMostQuotes; place < limit && is_quote(at(place));) ++place;
     if (at(place) == ']') ++place;

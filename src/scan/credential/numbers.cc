@@ -65,6 +65,14 @@ Grouped grouped(std::string_view text, size_t at, size_t most, F member) {
   return out;
 }
 
+// Returns whether four hexadecimal digits and a space stand before the position, as in a dump.
+bool is_after_word_of_dump(std::string_view text, size_t at) {
+  constexpr size_t kWord = 4;
+  if (at <= kWord || text[at - 1] != ' ' || (at > kWord + 1 && is_part_of_word(text[at - kWord - 2]))) return false;
+  return std::ranges::all_of(text.substr(at - kWord - 1, kWord),
+                             [](char c) { return is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'f'); });
+}
+
 }  // namespace
 
 size_t card_at(std::string_view text, size_t at) {
@@ -76,6 +84,7 @@ size_t card_at(std::string_view text, size_t at) {
     if (before != '=' && before != ':') return 0;
   }
   if (at > 1 && text[at - 1] == ' ' && is_digit(text[at - 2])) return 0;  // part of a list of numbers
+  if (is_after_word_of_dump(text, at)) return 0;
   Grouped number = grouped(text, at, 20, is_digit);
   std::string_view digits = number.text();
   if (digits.size() < 15 || digits.size() > 19) return 0;
