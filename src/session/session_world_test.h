@@ -36,11 +36,15 @@ class Launcher {
   // Reads frames until `is_wanted` accepts one. Fails the test if the session ends first.
   void await(const std::string& what, const std::function<bool(const Frame&)>& is_wanted);
   template <class Kind>
-  void await_event(const std::string& what) {
-    await(what, [](const Frame& frame) {
+  Kind await_event(const std::string& what) {
+    Kind found;
+    await(what, [&](const Frame& frame) {
       auto event = wire::decode<wire::Event>(frame.bytes, wire::From::ours);
-      return frame.type == FrameType::event && event && std::holds_alternative<Kind>(*event);
+      auto kind = frame.type == FrameType::event && event ? std::get_if<Kind>(&*event) : nullptr;
+      if (kind) found = *kind;
+      return kind != nullptr;
     });
+    return found;
   }
   void await_output(const std::string& text);
   void leave() { fd_.reset(); }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <map>
 #include <optional>
 
@@ -265,14 +266,18 @@ class Watch {
   }
 
   std::string cause_of_death() {
+    // The connection to the guard can break before the engine knows that the guard has exited.
+    constexpr int kMostMs = 5000;
+    (void)engine_.wait_container(names_.guard, kMostMs);
     auto container = engine_.inspect_container(names_.guard);
-    if (!container) return "died";
-    auto state = docker::exit_of(*container);
+    auto state = container ? docker::exit_of(*container) : std::nullopt;
     if (!state) return "died";
     if (state->is_out_of_memory) return "ran out of memory and was killed";
-    int status = state->status;
-    return status > 128 ? "was killed by signal " + std::to_string(status - 128)
-                        : "exited with status " + std::to_string(status);
+    if (state->status <= 128) return "exited with status " + std::to_string(state->status);
+    int signal = state->status - 128;
+    // An engine forgets that a container ran out of memory if it learns about that after the exit.
+    return "was killed by signal " + std::to_string(signal) +
+           (signal == SIGKILL ? ", perhaps because it ran out of memory" : "");
   }
 
   // Restarts the guard with the same policy and certifies it with the same root. Without it, the agent has no network.

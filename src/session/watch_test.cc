@@ -2,6 +2,7 @@
 #include "session/watch.h"
 
 #include <gtest/gtest.h>
+#include <algorithm>
 
 #include "session/console/client.h"
 #include "session/session_world_test.h"
@@ -120,6 +121,27 @@ TEST_F(Working, AGuardThatDiesIsRestartedWithTheChangedPolicy) {
   });
   ASSERT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
   session.check_end(docker, "a session whose guard died");
+}
+
+// A real engine learns of an exit later than the supervisor, whose connection breaks at once.
+TEST_F(Working, TheCauseOfTheGuardsDeathIsReadOnceTheEngineKnowsIt) {
+  docker.set_forgery([&](const FakeCall& call, nlohmann::json& answer) {
+    if (call.text() != "inspect container bottle-x1-guard #1" || !answer.contains("State")) return;
+    auto calls = docker.calls();
+    bool is_known = std::ranges::any_of(
+        calls, [](const FakeCall& each) { return each.text() == "wait for container bottle-x1-guard #1"; });
+    answer["State"] = {{"OOMKilled", false}, {"ExitCode", is_known ? 137 : 0}};
+  });
+  std::string cause;
+  auto outcome = session.run(docker, [&](Launcher& launcher) {
+    launcher.await_output("ready");
+    EXPECT_TRUE(docker.connect()->kill_container("bottle-x1-guard"));
+    cause = launcher.await_event<wire::GuardLost>("the guard's death was told").what;
+    launcher.await_event<wire::GuardBack>("the guard was back");
+    launcher.send(FrameType::input, "end\n");
+  });
+  EXPECT_TRUE(outcome.result);
+  EXPECT_TRUE(cause.starts_with("the guard was killed by signal 9, perhaps because it ran out of memory;")) << cause;
 }
 
 // No answer of the engine about the dead guard may end the session.
