@@ -10,6 +10,8 @@ namespace {
 
 using scan::OnFinding;
 
+constexpr size_t kMostReported = 4096;  // of what is told once; beyond, it is told each time
+
 // Returns whether a header has random values that are not credentials, although its name may contain "key".
 bool is_opaque(std::string_view header) {
   for (std::string_view each :
@@ -78,7 +80,10 @@ bool RequestScan::blocks_unreadable() const {
 }
 
 void RequestScan::note_unreadable(std::string reason) {
-  if (!c_.context.reported.emplace("unreadable_body", c_.host.name).second) return;
+  auto& reported = c_.context.reported;
+  std::pair<std::string, std::string> line("unreadable_body", c_.host.name);
+  if (reported.contains(line)) return;
+  if (reported.size() < kMostReported) reported.insert(std::move(line));
   c_.audit({.action = "allow",
             .kind = "http",
             .method = request_.method,
@@ -202,16 +207,15 @@ OnFinding RequestScan::judge(const scan::Finding& found, Place place, std::strin
 
 OnFinding RequestScan::note(const scan::Finding& found, std::string_view code, const std::string& reason,
                             OnFinding what) {
-  constexpr size_t kMost = 4096;    // of what is told once; beyond, it is told each time
   constexpr int kMostPossible = 3;  // in one request: random bytes have many
   auto& reported = c_.context.reported;
   bool possible = code == "possible_secret";
-  if (possible && (reported.size() >= kMost || noted_ >= kMostPossible)) return what;
+  if (possible && (reported.size() >= kMostReported || noted_ >= kMostPossible)) return what;
   std::string key = found.rule ? found.name + " " + found.fingerprint : found.name;
   std::pair<std::string, std::string> line(code, secrets_.model ? key : key + " " + c_.host.name);
   if (reported.contains(line)) return what;
   noted_ += possible;
-  if (reported.size() < kMost) reported.insert(std::move(line));
+  if (reported.size() < kMostReported) reported.insert(std::move(line));
   c_.audit({.action = "allow",
             .kind = "http",
             .method = request_.method,
