@@ -6,31 +6,33 @@
 
 namespace bottle::scan {
 
-std::vector<Finding> Session::value(std::string_view name, std::string_view value,
-                                    std::chrono::steady_clock::time_point now) {
-  std::vector<Finding> findings;
-  if (value.empty() || value.size() > kLongestPiece) return findings;
-  add(all_, value, now, findings);
+BlockResult Session::value(std::string_view name, std::string_view value, std::chrono::steady_clock::time_point now) {
+  BlockResult result;
+  if (value.empty() || value.size() > kLongestPiece) return result;
+  add(all_, value, now, result);
   auto row = rows_.find(name);
   if (row == rows_.end()) {
     if (rows_.size() == kMostNames)
       rows_.erase(std::ranges::min_element(rows_, {}, [](const auto& each) { return each.second.last; }));
     row = rows_.emplace(std::string(name.substr(0, kLongestPiece)), Row{}).first;
   }
-  if (findings.empty()) add(row->second, value, now, findings);
-  return findings;
+  if (result.findings.empty()) add(row->second, value, now, result);
+  return result;
 }
 
-void Session::add(Row& row, std::string_view value, std::chrono::steady_clock::time_point now,
-                  std::vector<Finding>& findings) {
+void Session::add(Row& row, std::string_view value, std::chrono::steady_clock::time_point now, BlockResult& result) {
   if (now - row.last > kTogether) row.text.clear();
   row.last = now;
   size_t before = row.text.size();
   row.text.append(value);
   // A secret within one value is found by the scan of its own message.
-  if (before > 0)
-    for (Finding& finding : Detector(catalog_).scan(row.text, true).findings)
-      if (finding.begin < before && finding.end > before && !finding.warns()) findings.push_back(std::move(finding));
+  if (before > 0) {
+    BlockResult found = Detector(catalog_).scan(row.text, true);
+    for (Finding& finding : found.findings)
+      if (finding.begin < before && finding.end > before && !finding.warns())
+        result.findings.push_back(std::move(finding));
+    result.incomplete |= found.incomplete;
+  }
   if (row.text.size() > kRow) row.text.erase(0, row.text.size() - kRow);
 }
 

@@ -6,7 +6,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "scan/detector.h"
 
@@ -18,9 +17,9 @@ class Session {
   explicit Session(Catalog* catalog) : catalog_(catalog) {}
 
   // Takes the value of a parameter, header, field or frame that leaves at `now`, with its name. Finds secrets in the
-  // joined values of one name, and in all joined values in the order in which they leave. Values longer than
-  // kLongestPiece bytes are not pieces.
-  std::vector<Finding> value(std::string_view name, std::string_view value, std::chrono::steady_clock::time_point now);
+  // joined values of one name, and in all joined values in the order in which they leave. The result is `incomplete` if
+  // these values spend a limit of the scan. Values longer than kLongestPiece bytes are not pieces.
+  BlockResult value(std::string_view name, std::string_view value, std::chrono::steady_clock::time_point now);
 
   static constexpr std::chrono::seconds kTogether{60};  // pieces that are further apart in time are not joined
   static constexpr size_t kRow = 512;                   // the bytes of pieces that are kept for one name
@@ -31,7 +30,7 @@ class Session {
     std::string text;
     std::chrono::steady_clock::time_point last;
   };
-  void add(Row& row, std::string_view value, std::chrono::steady_clock::time_point now, std::vector<Finding>& findings);
+  void add(Row& row, std::string_view value, std::chrono::steady_clock::time_point now, BlockResult& result);
 
   Catalog* catalog_;
   Row all_;

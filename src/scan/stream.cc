@@ -7,8 +7,8 @@
 namespace bottle::scan {
 namespace {
 
-constexpr size_t kMostFindings = 100;  // that are kept for one message
-constexpr size_t kMostScans = 8;       // of one piece
+constexpr size_t kMostFindings = 100, kMostWarnings = 50;  // that are kept for one message
+constexpr size_t kMostScans = 8;                           // of one piece
 constexpr uint64_t kFreelyDecoded = 64 << 20, kMostRatio = 200;
 constexpr const char* kUnscanned = "it decodes to more than the guard looks at, or has too many findings";
 constexpr size_t kBeginning = 16;  // characters in a row that may be the beginning of a secret
@@ -143,6 +143,11 @@ bool Stream::scan_window(bool at_end) {
       if (!take(std::move(finding), at_end)) return false;
     // What was replaced makes room for more findings.
   } while (result.full && redacted_ > before && ++scans < kMostScans);
+  return note_unscanned(result);
+}
+
+// Notes whether a limit has kept the scan from looking at everything. Returns false if that blocks the stream.
+bool Stream::note_unscanned(const BlockResult& result) {
   if (!result.incomplete) return true;
   unscanned_ = kUnscanned;
   if (on_finding_ != OnFinding::block) return true;
@@ -181,15 +186,16 @@ std::string_view Stream::last_row() const {
 // Returns false if one does, unless the judge lets it pass.
 bool Stream::scan_coded(std::string_view bytes) {
   coded_tail_.append(bytes);
-  for (Finding& finding : Detector(catalog_).scan_plain(coded_tail_).findings) {
+  BlockResult result = Detector(catalog_).scan_plain(coded_tail_);
+  for (Finding& finding : result.findings) {
     OnFinding what = judge_ ? judge_(finding) : finding.warns() ? OnFinding::report : on_finding_;
     if (what == OnFinding::report || finding.warns()) continue;
-    if (findings_.size() < kMostFindings) findings_.push_back(std::move(finding));
+    keep(std::move(finding));
     blocked_ = true;
     return false;
   }
   coded_tail_.erase(0, coded_tail_.size() - std::min(coded_tail_.size(), kHold));
-  return true;
+  return note_unscanned(result);
 }
 
 // Passes bytes with codings on unchanged, after their decoded form has been scanned.
@@ -248,9 +254,17 @@ bool Stream::take(Finding finding, bool at_end) {
     scan::redact(window_, std::max(begin, let_out_), end, finding, style_, finding.begin == marked_);
     ++redacted_;
   }
-  if (findings_.size() < kMostFindings) findings_.push_back(std::move(finding));
+  keep(std::move(finding));
   blocked_ = what == OnFinding::block;
   return !blocked_;
+}
+
+// Warnings leave room for findings that matter more.
+void Stream::keep(Finding finding) {
+  bool warns = finding.warns();
+  if (findings_.size() >= kMostFindings || (warns && warnings_ >= kMostWarnings)) return;
+  warnings_ += warns;
+  findings_.push_back(std::move(finding));
 }
 
 void Stream::let_out(size_t end, std::string& out) {

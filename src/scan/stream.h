@@ -53,7 +53,8 @@ class Stream {
   bool end(std::string& out);
 
   bool holds() const { return window_.size() > let_out_ || !coded_.empty(); }
-  // Returns all findings so far, each once, with offsets in the message (with codings, in the decoded message).
+  // Returns the first findings so far, each once, with offsets in the message (with codings, in the decoded message).
+  // Warnings take at most half of the room, so they hide no finding that blocks.
   const std::vector<Finding>& findings() const { return findings_; }
   // Returns why the stream blocks if the reason is not a finding, and otherwise an empty string.
   const std::string& problem() const { return problem_; }
@@ -74,6 +75,8 @@ class Stream {
   bool scan_coded(std::string_view bytes);
   bool scan_window(bool at_end);
   bool take(Finding finding, bool at_end);
+  bool note_unscanned(const BlockResult& result);
+  void keep(Finding finding);
   void let_out(size_t end, std::string& out);
   bool pause(std::string& out);
 
@@ -92,6 +95,7 @@ class Stream {
   std::string problem_;
   std::string_view unscanned_;
   size_t redacted_ = 0;  // the number of findings that were replaced
+  size_t warnings_ = 0;  // the number of kept findings that only warn
   bool blocked_ = false;
 
   std::optional<ContentDecoder> decoder_;

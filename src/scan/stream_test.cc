@@ -188,6 +188,27 @@ TEST(Stream, ScansBytesThatADecoderSkips) {
   }
 }
 
+TEST(Stream, BlocksWhatFindingsThatMayLeaveHideInBytesThatADecoderSkips) {
+  std::string tokens;
+  for (uint32_t seed = 0; seed < 64; ++seed) tokens += filled("glpat-<alnum 20> ", seed);
+  for (const std::string& secret : {std::string(), filled("ghp_<alnum 36>", 7)}) {
+    Stream stream(&catalog(), OnFinding::block, "gzip", [](const Finding& finding) {
+      return finding.name == "gitlab-token" ? OnFinding::report : OnFinding::block;
+    });
+    auto [out, whole] = streamed(stream, gzipped(prose(3000), tokens + secret), 100'000);
+    EXPECT_EQ(whole, secret.empty()) << stream.problem();
+  }
+}
+
+TEST(Stream, ReportsAFindingAfterManyWarnings) {
+  std::string text;
+  for (uint32_t seed = 0; seed < 200; ++seed) text += filled("session_word = \"<alnum 60>\"\n", seed) + prose(1000);
+  Stream stream(&catalog(), OnFinding::report);
+  EXPECT_TRUE(streamed(stream, text + filled("ghp_<alnum 36>", 2), 100'000).second);
+  EXPECT_GT(stream.findings().size(), 20u);
+  EXPECT_FALSE(stream.findings().back().warns());
+}
+
 TEST(Stream, DecodesHoweverTheInputIsCut) {
   std::string harmless = prose(3000), known(kKnown);
   std::string comment(300'000, 'x');  // longer than what is decoded of the outer coding at once
@@ -231,7 +252,7 @@ TEST(Session, JoinsPiecesOfASecret) {
   Session session(&catalog());
   std::chrono::steady_clock::time_point now{};
   auto value = [&](std::string_view name, std::string_view text) {
-    auto findings = session.value(name, text, now += 1s);
+    auto findings = session.value(name, text, now += 1s).findings;
     return findings.empty() ? "" : findings[0].name;
   };
   // Other values leave in between.
@@ -249,6 +270,15 @@ TEST(Session, JoinsPiecesOfASecret) {
   EXPECT_EQ(value("a", kKnown.substr(0, 9)), "");
   now += 5min;
   EXPECT_EQ(value("a", kKnown.substr(9)), "");
+}
+
+TEST(Session, SaysWhenPiecesSpendALimit) {
+  std::string words;  // their checksum is never correct
+  for (int i = 0; i < 24; ++i) words += "zoo ";
+  Session session(&catalog());
+  EXPECT_FALSE(Detector(&catalog()).scan(words).incomplete);
+  EXPECT_FALSE(session.value("note", words, {}).incomplete);
+  EXPECT_TRUE(session.value("note", words, {}).incomplete);
 }
 
 // The stream of a request to the model: what it finds is redacted.

@@ -79,6 +79,15 @@ bool RequestScan::blocks_unreadable() const {
   return c_.config->on_secret.of_unreadable(c_.host) == OnSecret::block && !secrets_.model;
 }
 
+bool RequestScan::may_leave_unscanned(std::string why) {
+  if (blocks_unreadable()) {
+    refusal_ = {std::move(why), {}, {}, {}};
+    return false;
+  }
+  note_unreadable("the guard passed the request on without scanning all of it, because " + why);
+  return true;
+}
+
 void RequestScan::note_unreadable(std::string reason) {
   auto& reported = c_.context.reported;
   std::pair<std::string, std::string> line("unreadable_body", c_.host.name);
@@ -125,14 +134,9 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
       part.text->replace(found.begin - begin, found.end - found.begin,
                          scan::redaction(found.name, found.end - found.begin, scan::MarkerStyle::token));
   }
-  if (result.incomplete) {
-    std::string why = "the head decodes to more than the guard looks at, or has too many findings";
-    if (blocks_unreadable()) {
-      refusal_ = {std::move(why), {}, {}, {}};
-      return false;
-    }
-    note_unreadable("the guard passed the request on without scanning all of it, because " + why);
-  }
+  if (result.incomplete &&
+      !may_leave_unscanned("the head decodes to more than the guard looks at, or has too many findings"))
+    return false;
   if (secrets_.model) return true;
   return std::ranges::all_of(parts, [&](const HeadPart& part) {
     if (http::iequals(part.name, "cookie") && !check_crumbs(*part.text)) return false;
@@ -164,9 +168,11 @@ bool RequestScan::check_crumbs(std::string_view cookies) {
 bool RequestScan::check_piece(Place place, std::string_view name, std::string_view text) {
   if (secrets_.model) return true;
   std::chrono::steady_clock::time_point now{std::chrono::milliseconds(c_.now())};
-  for (const scan::Finding& found : c_.config->scanner->session().value(name, text, now))
+  scan::BlockResult result = c_.config->scanner->session().value(name, text, now);
+  for (const scan::Finding& found : result.findings)
     if (judge(found, place, place == Place::header ? name : "", false) != OnFinding::report) return false;
-  return true;
+  return !result.incomplete ||
+         may_leave_unscanned("a value, joined with those that left before it, decodes to more than the guard looks at");
 }
 
 bool RequestScan::check_pieces(Place place, std::string_view text) {

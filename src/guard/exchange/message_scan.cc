@@ -63,7 +63,8 @@ bool MessageScan::end_control(const WebSocketFrame& frame, std::string& out) {
   if (fine && rules_.stream) {
     scan::Stream stream = rules_.stream();
     fine = stream.feed(filtered, payload) && stream.end(payload) && rules_.piece(filtered);
-    if (!fine) rules_.stopped(stream);
+    if (fine) rules_.passed(stream);
+    else rules_.stopped(stream);
   } else {
     payload = std::move(filtered);
   }

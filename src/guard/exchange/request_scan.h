@@ -82,6 +82,9 @@ class RequestScan {
   // Returns whether a request that cannot be scanned is refused.
   bool blocks_unreadable() const;
   void note_unreadable(std::string reason);
+  // Decides about a request of which not all was scanned, for the reason `why`. Refuses it and returns false, or
+  // records that it leaves.
+  bool may_leave_unscanned(std::string why);
 
   // `replaceable` says whether a marker can replace the finding.
   scan::OnFinding judge(const scan::Finding& finding, Place place, std::string_view header, bool replaceable);

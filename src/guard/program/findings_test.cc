@@ -176,6 +176,16 @@ TEST_F(FindingsTest, ManyFindingsThatMayLeaveHideNoOther) {
   EXPECT_EQ(audited("unreadable_body")["host"], "model.test");
 }
 
+// Each piece passes alone. Joined, they spend a limit of the scan, which hides the pieces of a secret after them.
+TEST_F(FindingsTest, PiecesThatSpendALimitAreRefused) {
+  auto sink = origin("sink.test");
+  start();
+  std::string words;
+  for (int i = 0; i < 24; ++i) words += "zoo ";
+  EXPECT_TRUE(ask("sink.test", post("sink.test", words)).ends_with("fine"));
+  EXPECT_TRUE(refused("sink.test", post("sink.test", words)));
+}
+
 TEST_F(FindingsTest, OnSecretAppliesToARuleOrAHost) {
   auto sink = origin("sink.test"), other = origin("other.test");
   for (auto& rule : config_["egress"]["allow"])
