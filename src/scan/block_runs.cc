@@ -79,12 +79,19 @@ bool is_varied(std::string_view run) {
   return false;
 }
 
-// Returns whether a decompressor would take the bytes, by the mark of its format.
-bool begins_packed(std::string_view bytes) {
-  if (bytes.size() < 3) return false;
+struct Format {
+  Compression compression;
+  std::string_view name;
+};
+
+// Returns the format whose mark the bytes begin with.
+std::optional<Format> marked_format(std::string_view bytes) {
+  if (bytes.size() < 3) return {};
   auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
-  return (byte(0) == 0x1f && byte(1) == 0x8b) || (byte(0) == 0x28 && byte(1) == 0xb5 && byte(2) == 0x2f) ||
-         (byte(0) == 0x78 && (byte(0) * 256u + byte(1)) % 31 == 0);
+  if (byte(0) == 0x1f && byte(1) == 0x8b) return Format{Compression::gzip, "gzip"};
+  if (byte(0) == 0x28 && byte(1) == 0xb5 && byte(2) == 0x2f) return Format{Compression::zstd, "zstd"};
+  if (byte(0) == 0x78 && (byte(0) * 256u + byte(1)) % 31 == 0) return Format{Compression::zlib, "deflate"};
+  return {};
 }
 
 }  // namespace
@@ -157,7 +164,7 @@ bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
 void BlockScan::base64(const View& view, size_t begin, size_t end) {
   if (end - begin <= kPeekedRun) {
     auto peek = peek_base64(view.text.substr(begin, end - begin));
-    bool tries = peek && peek->size >= kShortestPacked && (trials_left_ > 0 || begins_packed({peek->first, 3}));
+    bool tries = peek && peek->size >= kShortestPacked && (trials_left_ > 0 || marked_format({peek->first, 3}));
     if (peek && !peek->hides && !tries) return base64_in_path(view, begin, end);
   }
   Decoded aligned = base64_run(view.text, begin, end, 0);
@@ -188,7 +195,7 @@ void BlockScan::base64_in_path(const View& view, size_t begin, size_t end) {
     begin += slash + 1;
     if (trials_left_ <= 0) {
       std::string first = scan::base64(rest.substr(slash + 1, 4));
-      if (first.size() == 3 && !begins_packed(first)) continue;
+      if (first.size() == 3 && !marked_format(first)) continue;
     }
     Decoded part = base64_run(view.text, begin, end, 0);
     if (part.text.size() >= 8 && !is_text(part.text)) unpack(view, part.text, part.anchors.front().from, part.end);
@@ -232,25 +239,22 @@ void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_vie
 
 // Tries to decompress decoded bytes that do not look like text.
 bool BlockScan::unpack(const View& outer, std::string_view packed, size_t begin, size_t end) {
-  auto byte = [&](size_t i) { return static_cast<unsigned char>(packed[i]); };
   if (packed.size() < kShortestPacked) return false;
-  auto with = [&](Compression compression, std::string_view name, size_t most) {
-    std::string text = decompress(compression, packed, most);
+  auto with = [&](const Format& format) {
+    std::string text = decompress(format.compression, packed, kMostUnpackedOfRun);
     if (text.size() < 8) return false;
-    unpacked(outer, text, begin, end, name);
+    unpacked(outer, text, begin, end, format.name);
     return true;
   };
-  if (byte(0) == 0x1f && byte(1) == 0x8b) return with(Compression::gzip, "gzip", kMostUnpackedOfRun);
-  if (byte(0) == 0x28 && byte(1) == 0xb5 && byte(2) == 0x2f) return with(Compression::zstd, "zstd", kMostUnpackedOfRun);
-  if (byte(0) == 0x78 && (byte(0) * 256u + byte(1)) % 31 == 0 && with(Compression::zlib, "deflate", kMostUnpackedOfRun))
-    return true;
-  for (auto [compression, name] :
-       {std::pair(Compression::brotli, "brotli"), std::pair(Compression::deflate, "deflate")}) {
+  if (auto format = marked_format(packed)) {
+    bool fits = with(*format);
+    if (fits || format->compression != Compression::zlib) return fits;  // the mark of zlib is often chance
+  }
+  for (const Format& format : {Format{Compression::brotli, "brotli"}, Format{Compression::deflate, "deflate"}}) {
     if (trials_left_ <= 0) return false;
     --trials_left_;
-    std::string text = decompressed(compression, packed, 4096);
-    if (text.size() < kShortestPacked || !is_text(text)) continue;
-    return with(compression, name, kMostUnpackedOfRun);
+    std::string text = decompressed(format.compression, packed, 4096);
+    if (text.size() >= kShortestPacked && is_text(text)) return with(format);
   }
   return false;
 }
@@ -267,15 +271,16 @@ std::string BlockScan::decompress(Compression compression, std::string_view pack
 }
 
 void BlockScan::compressed(const View& view, const Spot& at) {
+  std::string_view packed = view.text.substr(at.begin);
+  auto format = marked_format(packed);
+  if (!format) return;
   if (marks_left_ <= 0) {
-    result_.incomplete |= has_control(view.text.substr(at.begin));
+    result_.incomplete |= has_control(packed);
     return;
   }
-  auto first = static_cast<unsigned char>(view.text[at.begin]);
-  Compression compression = first == 0x1f ? Compression::gzip : first == 0x28 ? Compression::zstd : Compression::zlib;
-  std::string text = decompress(compression, view.text.substr(at.begin), Detector::kMostUnpacked);
+  std::string text = decompress(format->compression, packed, Detector::kMostUnpacked);
   if (text.size() < 8) --marks_left_;
-  else unpacked(view, text, at.begin, at.end, first == 0x78 ? "deflate" : first == 0x28 ? "zstd" : "gzip");
+  else unpacked(view, text, at.begin, at.end, format->name);
 }
 
 void BlockScan::unpacked(const View& outer, const std::string& text, size_t begin, size_t end,

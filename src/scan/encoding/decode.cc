@@ -37,10 +37,7 @@ constexpr Table base32_table() {
 
 constexpr Table hex_table() {
   Table table{};
-  table.fill(-1);
-  for (int i = 0; i < 10; ++i) table[static_cast<size_t>('0' + i)] = static_cast<int8_t>(i);
-  for (int i = 0; i < 6; ++i)
-    table[static_cast<size_t>('A' + i)] = table[static_cast<size_t>('a' + i)] = static_cast<int8_t>(10 + i);
+  for (size_t c = 0; c < table.size(); ++c) table[c] = static_cast<int8_t>(hex_digit(static_cast<uint8_t>(c)));
   return table;
 }
 

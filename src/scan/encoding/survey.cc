@@ -465,8 +465,7 @@ class Survey {
       uint8_t first = byte(begin), second = byte(begin + 1);
       bool gzip = first == 0x1f && second == 0x8b && byte(begin + 2) == 8;
       bool zstd = first == 0x28 && second == 0xb5 && byte(begin + 2) == 0x2f && byte(begin + 3) == 0xfd;
-      bool zlib = first == 0x78 && (second == 0x01 || second == 0x5e || second == 0x9c || second == 0xda) &&
-                  begins_deflate(begin + 2);
+      bool zlib = first == 0x78 && packs_zlib(second) && begins_deflate(begin + 2);
       if (gzip || zstd || zlib) spots_.push_back({Shape::compressed, begin, text_.size()});
     }
   }
