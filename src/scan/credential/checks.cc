@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/text/lower.h"
+#include "scan/credential/characters.h"
 #include "scan/credential/stand_in.h"
 #include "scan/encoding/decode.h"
 
@@ -42,12 +43,6 @@ size_t run_end(const Text& text, size_t from, F member) {
   return end;
 }
 
-using Set = std::array<bool, 256>;
-constexpr Set set_of(std::string_view characters) {
-  Set set{};
-  for (unsigned char c : characters) set[c] = true;
-  return set;
-}
 constexpr Set kEndsValue = set_of(";,\"'`<>\\&#"), kEndsUser = set_of("/?#\"'<>`\\ \t\r\n");
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
@@ -118,7 +113,6 @@ bool before(std::string_view text, size_t at, size_t far, std::string_view word)
 }
 
 bool stands_in(const Text& text, size_t begin, size_t end) {
-  constexpr size_t kCloselyRead = 400;  // by is_stand_in()
   text.look_closely(std::min(end - begin, kCloselyRead));
   return is_stand_in(text.substr(begin, end - begin));
 }

@@ -11,11 +11,13 @@ enum class Word : uint8_t { none, secret, token, passwd, password, passphrase, c
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 bool of_name(char c) { return is_lower(static_cast<char>(c | 32)) || (c >= '0' && c <= '9') || c == '_' || c == '-'; }
 bool is_quote(char c) { return c == '"' || c == '\'' || c == '\\'; }
+bool is_space(char c) { return c == ' '; }
+bool beside_column(char c) { return c == '`' || c == '"' || c == '*' || c == ' '; }
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 class Name {
  public:
-  Name(std::string_view text, size_t end) : text_(text), end_(end), word_(word()) {}
+  Name(std::string_view text, size_t end) : text_(text), end_(end), ending_(ending()), word_(ending_.word) {}
 
   Values values() {
     if (word_ == Word::none) return values_;
@@ -31,7 +33,19 @@ class Name {
   }
 
  private:
+  struct Ending {
+    std::string_view text;
+    Word word = Word::none;
+  };
+
   char at(size_t place) const { return place < text_.size() ? text_[place] : '\0'; }
+
+  // Returns the position behind the characters of `member` from `place` on, of which it skips at most `most`.
+  template <bool (*member)(char)>
+  size_t skip(size_t place, size_t most) const {
+    for (size_t limit = place + most; place < limit && member(at(place));) ++place;
+    return place;
+  }
 
   // Returns whether the text before `end` ends with the word, which is in lower case, in any case.
   bool ends_with(size_t end, std::string_view word) const {
@@ -40,11 +54,7 @@ class Name {
                               [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 32) : c; });
   }
 
-  Word word() const {
-    struct Ending {
-      std::string_view text;
-      Word word;
-    };
+  Ending ending() const {
     static constexpr Ending kEndings[] = {{"secret", Word::secret},
                                           {"token", Word::token},
                                           {"passwd", Word::passwd},
@@ -56,13 +66,10 @@ class Name {
                                           {"_auth", Word::auth},
                                           {"key", Word::key}};
     for (const auto& each : kEndings)
-      if ((at(end_ - 1) | 32) == each.text.back() && ends_with(end_, each.text)) return each.word;
-    return Word::none;
+      if ((at(end_ - 1) | 32) == each.text.back() && ends_with(end_, each.text)) return each;
+    return {};
   }
-  size_t size() const {
-    static constexpr uint8_t kSizes[] = {0, 6, 5, 6, 8, 10, 10, 5, 4, 5, 3};
-    return kSizes[static_cast<size_t>(word_)];
-  }
+  size_t size() const { return ending_.text.size(); }
 
   // Returns whether one of the words and perhaps a separator come before "key".
   bool is_key_of(std::initializer_list<std::string_view> words, std::string_view separators) const {
@@ -81,12 +88,14 @@ class Name {
     if (word_ == Word::key && !is_behind("_") &&
         !is_key_of({"api", "private", "access", "auth", "encryption", "signing", "master", "subscription"}, "_-"))
       return;
-    size_t place = from;
     constexpr size_t kMostOfName = 3, kMostQuotes = 8, kMostBlanks = 40;
-    for (size_t limit = place + kMostOfName; place < limit && of_name(at(place));) ++place;
-    for (size_t limit = place + kMostQuotes; place < limit && is_quote(at(place));) ++place;
+    size_t place = skip<is_quote>(skip<of_name>(from, kMostOfName), kMostQuotes);
     if (at(place) == ']') ++place;
-    for (size_t limit = place + kMostBlanks; place < limit && is_blank(at(place));) ++place;
+    add_after_sign(skip<is_blank>(place, kMostBlanks));
+  }
+
+  // Adds what follows the sign of an assignment if one stands at `place`.
+  void add_after_sign(size_t place) {
     if (at(place) == '=' || at(place) == ':') values_.add(place + 1);
   }
 
@@ -103,9 +112,8 @@ class Name {
     if (capital && in_file) values_.add(end_ + 1);
     if (next != ' ') return;
     if (small && is_option()) values_.add(end_ + 1);
-    size_t place = end_;
     constexpr size_t kMostSpaces = 4;
-    for (size_t limit = place + kMostSpaces; place < limit && at(place) == ' ';) ++place;
+    size_t place = skip<is_space>(end_, kMostSpaces);
     if (word_ == Word::password && at(place) == '\'') values_.add(place + 1);
     bool in_prose = word_ == Word::password || word_ == Word::passphrase || word_ == Word::secret ||
                     word_ == Word::token || (word_ == Word::key && ends_with(end_, "api key"));
@@ -139,8 +147,7 @@ class Name {
     bool fits = word_ <= Word::password || word_ == Word::key;
     if (!fits || !is_behind("_-")) return;
     constexpr size_t kMostQuotes = 4;
-    size_t place = end_;
-    for (size_t limit = place + kMostQuotes; place < limit && is_quote(at(place));) ++place;
+    size_t place = skip<is_quote>(end_, kMostQuotes);
     if (at(place) == ' ') ++place;
     if (at(place++) != ',') return;
     if (at(place) == ' ') ++place;
@@ -172,21 +179,19 @@ class Name {
   }
   void sign_of_pair(size_t place) {
     constexpr size_t kMostQuotes = 4, kMostSpaces = 2;
-    for (size_t limit = place + kMostQuotes; place < limit && is_quote(at(place));) ++place;
-    for (size_t limit = place + kMostSpaces; place < limit && at(place) == ' ';) ++place;
-    if (at(place) == '=' || at(place) == ':') values_.add(place + 1);
+    add_after_sign(skip<is_space>(skip<is_quote>(place, kMostQuotes), kMostSpaces));
   }
 
   // NAME | …
   void column() {
     constexpr size_t kMost = 4;
-    size_t place = end_;
-    for (size_t limit = place + kMost; place < limit && std::string_view("`\"* ").contains(at(place));) ++place;
+    size_t place = skip<beside_column>(end_, kMost);
     if (at(place) == '|' && at(place + 1) == ' ') values_.add(place + 2);
   }
 
   std::string_view text_;
   size_t end_;
+  Ending ending_;
   Word word_;
   Values values_;
 };

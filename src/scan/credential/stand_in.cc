@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/text/lower.h"
+#include "scan/credential/characters.h"
 
 namespace bottle::scan {
 namespace {
@@ -20,12 +21,6 @@ bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_letter(char c) { return is_lower(c) || is_upper(c); }
 
-using Set = std::array<bool, 256>;
-constexpr Set set_of(std::string_view characters) {
-  Set set{};
-  for (unsigned char c : characters) set[c] = true;
-  return set;
-}
 size_t count_of(std::string_view text, const Set& set) {
   size_t count = 0;
   for (unsigned char c : text) count += set[c];
@@ -103,8 +98,6 @@ bool is_word(std::string_view part) {
   size_t vowels = count_of(part, kVowels);
   return turns * 4 <= letters + 4 && (turns < 2 || vowels * 4 >= letters);
 }
-
-constexpr size_t kCloselyRead = 400;  // the bytes at the beginning of a long token that are judged
 
 bool is_monotonous(std::string_view token) {
   return distinct(token) < std::min<size_t>(8, token.size() / 3) || counts(token) || repeats(token);

@@ -2,9 +2,12 @@
 // code is pure.
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 
 namespace bottle::scan {
+
+inline constexpr size_t kCloselyRead = 400;  // the bytes at the beginning of a long token that are judged
 
 // Returns whether a token of a known form is a stand-in: it names itself an example, repeats itself, or counts up.
 bool is_stand_in(std::string_view token);
