@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/text/words.h"
+
 namespace bottle::http {
 
 Body Body::of_request(const Head& head) {
@@ -83,12 +85,8 @@ bool Body::read_chunked(std::string_view& in, std::string& payload) {
     trailer_ += line.size() + 32;
     ended_ = line.empty();
     size_t colon = line.find(':');
-    if (colon != line.npos && is_token(line.substr(0, colon))) {
-      std::string_view value = line.substr(colon + 1);
-      while (value.starts_with(' ') || value.starts_with('\t')) value.remove_prefix(1);
-      while (value.ends_with(' ') || value.ends_with('\t')) value.remove_suffix(1);
-      trailers_.emplace_back(line.substr(0, colon), value);
-    }
+    if (colon != line.npos && is_token(line.substr(0, colon)))
+      trailers_.emplace_back(line.substr(0, colon), trimmed(line.substr(colon + 1)));
     return trailer_ <= kTrailers;
   }
   size_t digits = 0;

@@ -26,8 +26,8 @@ std::string status_line(std::string_view line) {
   return text.substr(0, kVersion) + " " + std::string(code) + " " + std::string(trimmed(reason));
 }
 
-// Returns the lines of the head without their ends, or nothing until the head's empty line has arrived. `size` becomes
-// the size of the head.
+// Returns the lines of the head, which begins with its status line, without their ends, or nothing until the head's
+// empty line has arrived. `size` becomes the size of the head.
 std::vector<std::string_view> lines_of(std::string_view bytes, size_t& size) {
   std::vector<std::string_view> lines;
   for (size_t at = 0;;) {
@@ -36,7 +36,7 @@ std::vector<std::string_view> lines_of(std::string_view bytes, size_t& size) {
     std::string_view line = bytes.substr(at, lf - at);
     if (line.ends_with('\r')) line.remove_suffix(1);
     at = lf + 1;
-    if (line.empty() && !lines.empty()) return size = at, lines;
+    if (line.empty()) return size = at, lines;
     lines.push_back(line);
   }
 }
