@@ -12,7 +12,7 @@ void BlockScan::joined(const View& outer, const std::vector<Region>& regions) {
   assembled(outer, values, "pieces");
 }
 
-void BlockScan::assembled(const View& outer, const Decoded& text, std::string_view encoding) {
+void BlockScan::assembled(const View& outer, const Decoded& text, std::string_view encoding, const GroupTexts* groups) {
   if (text.text.size() < kShortestRun || was_seen(text.text, outer.depth + 1, true)) return;
   if (text.text.size() > decoded_left_) {
     result_.incomplete = true;
@@ -23,6 +23,7 @@ void BlockScan::assembled(const View& outer, const Decoded& text, std::string_vi
   view({.text = text.text,
         .outer = &outer,
         .map = &text,
+        .groups = groups,
         .encoding = encoding,
         .depth = outer.depth + 1,
         .joined = true});
@@ -32,20 +33,33 @@ void BlockScan::assembled(const View& outer, const Decoded& text, std::string_vi
 void BlockScan::dumps(const View& view, size_t begin) {
   for (bool little_endian : {false, true}) {
     Decoded dump = dumped(view.text, begin, little_endian);
-    if (dump.text.empty()) continue;
+    if (dump.text.empty()) return;
     view.dump_end = dump.end;
     inner(view, dump, "dump");
   }
 }
 
-void BlockScan::groups(const View& view, const Spot& at) {
+// Puts the groups together and adds the result to the texts, which are short and therefore scanned as one.
+void BlockScan::groups(const View& view, const Spot& at, GroupTexts& texts) {
   if (view.joined) return;
   if (at.begin >= view.dump_end) dumps(view, at.begin);
   // Groups are short texts. More of them would take as long as the rest of the block.
   size_t end = std::min(at.end, at.begin + grouped_left_ / at.period * at.period);
   if (end < at.begin + 2 * at.period) return;
   grouped_left_ -= end - at.begin;
-  assembled(view, ungrouped(view.text, {at.begin, end, at.period}), "groups");
+  Decoded text = ungrouped(view.text, {at.begin, end, at.period});
+  if (text.text.size() < kShortestRun || was_seen(text.text, view.depth + 1, true)) return;
+  // What begins within a group is chance, unless the groups are tiny.
+  constexpr size_t kTiny = 2;
+  Decoded& all = texts.text;
+  size_t begin = all.text.size();
+  texts.parts.push_back({begin, text.group > kTiny ? text.group : 0, text.first});
+  for (const auto& [where, from] : text.anchors) all.add_anchor(begin + where, from);
+  all.text.append(text.text);
+  all.end = text.end;
+  all.add_anchor(all.text.size(), text.end);
+  constexpr std::string_view kBetween = "\1\1\1\1";  // belongs to no run, row of numbers or pattern
+  all.text.append(kBetween);
 }
 
 }  // namespace bottle::scan

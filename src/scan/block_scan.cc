@@ -66,6 +66,15 @@ std::pair<size_t, size_t> View::in_outer(size_t begin, size_t end) const {
   return {from, std::max(to, from)};
 }
 
+bool View::within_group(size_t at) const {
+  if (!groups) return false;
+  const auto& parts = groups->parts;
+  auto next = std::ranges::upper_bound(parts, at, {}, [](const GroupTexts::Part& each) { return each.begin; });
+  if (next == parts.begin()) return false;
+  const auto& [begin, group, first] = *std::prev(next);
+  return group > 0 && (at - begin + group - first % group) % group != 0;
+}
+
 BlockScan::BlockScan(Catalog& catalog, size_t size, BlockResult& result)
     : catalog_(catalog), result_(result), decoded_left_(size * Detector::kMostDecoded + 4096) {}
 
@@ -125,8 +134,13 @@ void BlockScan::view(const View& each) {
   if (each.depth == Detector::kDeepest) return;
   if (begun_size_ == 0 && !each.joined && each.depth <= 2) joined(each, regions);
   std::vector<Spot> spots;
-  survey(each.text, regions, spots);
-  for (const Spot& at : spots) spot(each, at);
+  survey(each.text, regions, spots, !each.joined);
+  GroupTexts texts;
+  for (const Spot& at : spots) {
+    if (at.shape == Shape::groups) groups(each, at, texts);
+    else spot(each, at);
+  }
+  assembled(each, texts.text, "groups", &texts);
 }
 
 void BlockScan::known(const View& view, const std::vector<Region>& regions) {
@@ -170,9 +184,7 @@ void BlockScan::matched(const View& view, const Rule& rule, const Match& match) 
   std::string_view text = view.text.substr(match.begin, match.end - match.begin);
   if (view.joined && digits_in(text) < 2 && !looks_random(text)) return;  // these are joined words
   if (view.joined && within_word(view, match.begin)) return;
-  // What begins within a group is chance, unless the groups are tiny.
-  size_t group = view.map ? view.map->group : 0;
-  if (group > 2 && (match.begin + group - view.map->first % group) % group) return;
+  if (view.within_group(match.begin)) return;
   if (view.joined && view.outer) {
     auto [from, to] = view.in_outer(match.begin, match.end);
     // Text within one piece was judged in that piece, together with the text around it.
@@ -232,7 +244,7 @@ void BlockScan::spot(const View& view, const Spot& at) {
     case Shape::compressed:
       return compressed(view, at);
     case Shape::groups:
-      return groups(view, at);
+      return;
     case Shape::letters:
       return inner(view, plain_letters(view.text, at.begin, at.end), "letters");
   }

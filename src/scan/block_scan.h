@@ -12,11 +12,22 @@
 
 namespace bottle::scan {
 
+// Texts that were put together from groups, with bytes between them that belong to no text.
+struct GroupTexts {
+  struct Part {
+    size_t begin = 0;
+    size_t group = 0, first = 0;  // as in Decoded
+  };
+  Decoded text;
+  std::vector<Part> parts;
+};
+
 // A text to scan, and how its positions map back to the block.
 struct View {
   std::string_view text;
   const View* outer = nullptr;            // the text it was decoded from; null for the block itself
   const Decoded* map = nullptr;           // set together with `outer`
+  const GroupTexts* groups = nullptr;     // set if the map is that of group texts
   size_t fixed_begin = 0, fixed_end = 0;  // with `outer` and no map, the range that all of the text comes from
   std::string_view encoding;              // how `outer` was encoded
   int depth = 0;
@@ -27,6 +38,8 @@ struct View {
   std::pair<size_t, size_t> source(size_t begin, size_t end) const;
   // Returns where they come from in the text of `outer`, which there must be.
   std::pair<size_t, size_t> in_outer(size_t begin, size_t end) const;
+  // Returns whether the position is in the middle of a group.
+  bool within_group(size_t at) const;
 };
 
 class BlockScan {
@@ -56,7 +69,7 @@ class BlockScan {
   std::optional<Credential> judged(const View& view, const Rule& rule, const Match& match);
   void joined(const View& view, const std::vector<Region>& regions);
   // Scans a text that was assembled from pieces.
-  void assembled(const View& outer, const Decoded& text, std::string_view encoding);
+  void assembled(const View& outer, const Decoded& text, std::string_view encoding, const GroupTexts* groups = nullptr);
 
   void spot(const View& view, const Spot& spot);
   void run(const View& view, const Spot& spot);
@@ -64,10 +77,12 @@ class BlockScan {
   void base64_in_path(const View& view, size_t begin, size_t end);
   void base32(const View& view, size_t begin, size_t end);
   bool part_of_run(const View& view, size_t begin, size_t end);
+  void hex(const View& view, size_t begin, size_t end);
+  bool is_worth_a_look(std::string_view decoded) const;
   void words(const View& view, const Spot& spot);
   void digits(const View& view, const Spot& spot);
   void compressed(const View& view, const Spot& spot);
-  void groups(const View& view, const Spot& spot);
+  void groups(const View& view, const Spot& spot, GroupTexts& texts);
   void dumps(const View& view, size_t begin);
 
   // Returns whether the same text was decoded before, at no greater depth. Two kinds of escapes in one text decode to
@@ -92,7 +107,7 @@ class BlockScan {
   size_t work_left_ = kFreeWork;  // of judging matches, as judge() counts it
   int second_looks_left_ = kMostSecondLooks;
   std::array<std::unordered_map<size_t, int>, 2> seen_;  // hashes of decoded texts, joined or not, with their depths
-  std::string folded_, shifted_;
+  std::string folded_, shifted_, hex_;
 };
 
 }  // namespace bottle::scan

@@ -93,7 +93,9 @@ size_t wide_packed_block(const uint8_t*, size_t) { return 0; }
 
 class Survey {
  public:
-  Survey(std::string_view text, std::vector<Spot>& spots) : text_(text), spots_(spots) {}
+  Survey(std::string_view text, std::vector<Spot>& spots, bool groups) : text_(text), spots_(spots) {
+    if (!groups) groups_end_ = SIZE_MAX / 2;  // groups are looked for behind this position
+  }
 
   void go(const std::vector<Region>& regions) {
     size_t done = 0;
@@ -488,8 +490,8 @@ class Survey {
 
 }  // namespace
 
-void survey(std::string_view block, const std::vector<Region>& regions, std::vector<Spot>& spots) {
-  Survey(block, spots).go(regions);
+void survey(std::string_view block, const std::vector<Region>& regions, std::vector<Spot>& spots, bool groups) {
+  Survey(block, spots, groups).go(regions);
 }
 
 }  // namespace bottle::scan

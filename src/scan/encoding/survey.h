@@ -33,8 +33,8 @@ struct Spot {
 
 // Appends the spots of the block, which begin in the regions, or anywhere if something may be compressed there. Runs
 // that are lines of one text form one spot. Escapes that are close to each other form one spot with the text around
-// them.
-void survey(std::string_view block, const std::vector<Region>& regions, std::vector<Spot>& spots);
+// them. Finds no groups without `groups`.
+void survey(std::string_view block, const std::vector<Region>& regions, std::vector<Spot>& spots, bool groups = true);
 
 inline constexpr size_t kShortestRun = 16;
 
