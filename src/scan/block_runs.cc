@@ -145,8 +145,7 @@ bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
   bool all_hex = false;
   each_part(is_hex, 24, [&](size_t from, size_t to) {
     all_hex |= to - from == end - begin;
-    inner(view, hex_run(view.text, from, to), "hex");
-    inner(view, hex_run(view.text, from + 1, to), "hex");  // the first digit may belong to something else
+    hex(view, from, to);
     inner(view, binary_run(view.text, from, to), "binary");
   });
   if (all_hex) return true;
@@ -159,6 +158,21 @@ bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
     if (!capitals || !small) base32(view, from, to);  // Base32 uses one case
   });
   return false;
+}
+
+// Scans what hexadecimal digits decode to, also without the first digit, which may belong to something else.
+void BlockScan::hex(const View& view, size_t begin, size_t end) {
+  hex_digits(view.text.substr(begin, end - begin), hex_);
+  shift(hex_, 4, shifted_);
+  bool first = is_worth_a_look(std::string_view(hex_).substr(0, (end - begin) / 2)), second = is_worth_a_look(shifted_);
+  if (first) inner(view, hex_run(view.text, begin, end), "hex");
+  if (second) inner(view, hex_run(view.text, begin + 1, end), "hex");
+}
+
+// Returns whether inner() would do more with the decoded bytes than look at them. Then they need a map.
+bool BlockScan::is_worth_a_look(std::string_view decoded) const {
+  if (may_hide(decoded) || catalog_.known_.has_unlike()) return true;
+  return decoded.size() >= kShortestPacked && (trials_left_ > 0 || marked_format(decoded)) && !is_text(decoded);
 }
 
 void BlockScan::base64(const View& view, size_t begin, size_t end) {
@@ -208,7 +222,10 @@ void BlockScan::base32(const View& view, size_t begin, size_t end) {
   inner(view, aligned, "base32");
   for (unsigned bits = 1; bits < 8; ++bits) {
     shift(aligned.text, bits, shifted_);
-    if (may_hide(shifted_)) inner(view, base32_run(view.text, begin, end, bits), "base32");
+    if (!may_hide(shifted_)) continue;
+    bool whole = end - begin > kShortRun;
+    inner(view, whole ? Decoded{shifted_, aligned.anchors, aligned.end} : base32_run(view.text, begin, end, bits),
+          "base32");
   }
 }
 

@@ -304,6 +304,15 @@ Decoded hex_run(std::string_view text, size_t begin, size_t end) {
   return out;
 }
 
+void hex_digits(std::string_view digits, std::string& to) {
+  to.resize((digits.size() + 1) / 2);
+  char* out = to.data();
+  size_t pairs = digits.size() / 2;
+  for (size_t i = 0; i < pairs; ++i)
+    out[i] = static_cast<char>(kHex[byte_at(digits, 2 * i)] * 16 + kHex[byte_at(digits, 2 * i + 1)]);
+  if (digits.size() % 2) out[pairs] = static_cast<char>(kHex[byte_at(digits, digits.size() - 1)] * 16);
+}
+
 Decoded percent(std::string_view text, size_t begin, size_t end) {
   Decoded out;
   out.end = end;
@@ -322,7 +331,9 @@ Decoded percent(std::string_view text, size_t begin, size_t end) {
         continue;
       }
     }
-    out.text += text[at++];
+    size_t next = std::min(end, text.find('%', at + 1));
+    out.text.append(text, at, next - at);
+    at = next;
   }
   return out;
 }
@@ -336,7 +347,10 @@ Decoded unescaped(std::string_view text, size_t begin, size_t end) {
     if (text[at] == '\\') code = backslash(text, at, end);
     else if (text[at] == '&') code = entity(text, at, end);
     if (code < 0) {
-      out.text += text[at++];
+      size_t next = at + 1;
+      while (next < end && text[next] != '\\' && text[next] != '&') ++next;
+      out.text.append(text, at, next - at);
+      at = next;
       continue;
     }
     append_character(out.text, static_cast<uint32_t>(code));
@@ -394,14 +408,20 @@ Decoded binary_run(std::string_view text, size_t begin, size_t end) {
 Decoded without_line_ends(std::string_view text, size_t begin, size_t end) {
   Decoded out;
   out.end = end;
-  for (size_t at = begin; at < end; ++at) {
-    if (text[at] == '\\') {
-      while (at + 1 < end && text[at] == '\\') ++at;  // the letter of the escape
+  constexpr size_t kPart = 12;  // that has one anchor
+  out.text.reserve(end - begin);
+  for (size_t at = begin; at < end;) {
+    size_t next = at;
+    for (size_t limit = std::min(end, at + kPart); next < limit && kBase64[byte_at(text, next)] >= 0;) ++next;
+    if (next > at) {
+      out.anchor(at);
+      out.text.append(text, at, next - at);
+      at = next;
       continue;
     }
-    if (kBase64[byte_at(text, at)] < 0 || text[at] == '"') continue;
-    out.anchor(at);
-    out.text += text[at];
+    if (text[at] == '\\')
+      while (at + 1 < end && text[at] == '\\') ++at;  // the letter of the escape
+    ++at;
   }
   return out;
 }

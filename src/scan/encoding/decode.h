@@ -60,6 +60,9 @@ inline constexpr size_t kPeekedRun = 64;
 std::optional<Peek> peek_base64(std::string_view run);
 // Decodes pairs of hexadecimal digits with anything between the pairs, such as "41:42", "0x41, 0x42" and "\x41\x42".
 Decoded hex_run(std::string_view text, size_t begin, size_t end);
+// Sets `to` to what the digits decode to, which may be nothing but hexadecimal digits. A last single digit counts as
+// the first one of a pair.
+void hex_digits(std::string_view digits, std::string& to);
 // Decodes %41, also if the '%' is itself escaped, any number of times. '+' is unchanged.
 Decoded percent(std::string_view text, size_t begin, size_t end);
 // Decodes \u0041, \x41, \101, \/, \", &#65;, &#x41;, &amp; and similar escapes. \n and similar ones become spaces.
