@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -23,8 +24,18 @@ Result<std::string> bottle_of(const std::string& session) {
   std::string bottle = TRY(wire::decode<wire::SessionInfo>(text, wire::From::ours)).bottle;
   if (bottle.empty())
     return fail(Code::not_found, "the record of session " + session + " does not name its bottle",
-                "save the rule with: bottle allow --bottle NAME --save HOST");
+                "leave out --save, or write --bottle NAME instead of the session to change only the manifest");
   return bottle;
+}
+
+// Refuses options that cannot all be followed, before anything changes.
+Result<> check_saving(const AllowOptions& o) {
+  if (!o.bottle.empty() && !o.save)
+    return fail(Code::invalid, "--bottle without --save does nothing", "name a session, or add --save");
+  if (o.save && std::ranges::any_of(o.limits, [](const auto& limit) { return limit.ends_with("=none"); }))
+    return fail(Code::invalid, "--save cannot remove a limit from the manifest, and nothing was changed",
+                "remove the limit from the manifest with an editor; without --save, `none` changes the session");
+  return {};
 }
 
 Result<> allow_secret(const AllowOptions& o) {
@@ -40,11 +51,10 @@ Result<> allow_secret(const AllowOptions& o) {
 Result<> change_limits(AllowOptions o) {
   if (!o.secret.empty() || !o.methods.empty() || !o.paths.empty())
     return fail(Code::invalid, "--limit goes with a session and a host only", "leave the other options out");
-  if (!o.bottle.empty() && !o.save)
-    return fail(Code::invalid, "--bottle without --save does nothing", "name a session, or add --save");
   wire::LimitChange change = TRY(limit_change(o.limits));
   bool is_host = !o.bottle.empty() || !running_session(o.session);
   if (o.host.empty() && !o.session.empty() && is_host) o.host = std::exchange(o.session, "");
+  TRY(check_saving(o));
   change.host = o.host;
   std::string bottle = o.bottle;
   if (bottle.empty()) {
@@ -62,14 +72,13 @@ Result<> allow(AllowOptions o) {
   if (o.host.empty() && o.session.empty())
     return fail(Code::invalid, "no host was given", "name a host, or a secret with --secret");
   if (o.host.empty()) o.host = std::exchange(o.session, "");
+  TRY(check_saving(o));
   auto rule = TRY(rule_from(o.host, o.methods, o.paths));
   std::string bottle = o.bottle;
   if (bottle.empty()) {
     std::string session = TRY(running_session(o.session));
     if (o.save) bottle = TRY(bottle_of(session));
     print(session + ": " + TRY(change_policy(session, {.allow = rule})) + " (from the next request on)");
-  } else if (!o.save) {
-    return fail(Code::invalid, "--bottle without --save does nothing", "name a session, or add --save");
   }
   if (o.save)
     print("saved the rule in " + TRY(save_rule(bottle, rule)) + ", under bottles." + bottle + ".egress.allow");

@@ -278,10 +278,18 @@ TEST_F(Commands, allow_saves_limits_and_keeps_the_comments) {
   EXPECT_EQ(read(".config/bottle/bottle.yaml"),
             "# mine\nbottles:\n  web:\n    egress:\n      limit: {names: 20}\n"
             "      allow: [{host: a.example, limit: {bytes_up: 10m, requests: 200}}]  # the one\n");
-  expect_refused(save("requests=none", {}), "a limit is removed by hand", "delete it from bottles.web.egress");
+  expect_refused(save("requests=none", {}), "--save cannot remove a limit from the manifest",
+                 "remove the limit from the manifest with an editor");
   expect_refused(save("requests=5", {"b.example"}), "has no rule for b.example of its own",
-                 "write this into the rule for b.example of the bottle yourself:  limit: {requests: 5}");
+                 "write this into the rule for b.example in bottles.web.egress.allow yourself:  limit: {requests: 5}");
   EXPECT_EQ(bottle({"check"}).status, 0);
+}
+
+TEST_F(Commands, allow_refuses_what_it_cannot_save_before_it_asks_the_session) {
+  abandon("one");
+  expect_refused(bottle({"allow", "one", "--limit", "requests=5,tokens=none", "--save"}),
+                 "--save cannot remove a limit from the manifest, and nothing was changed",
+                 "remove the limit from the manifest with an editor");
 }
 
 TEST_F(Commands, allow_and_deny_need_a_living_supervisor) {

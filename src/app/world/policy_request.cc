@@ -137,10 +137,9 @@ Result<std::string> save_limits(const std::string& bottle, const std::string& ho
     limits.push_back({word.substr(0, equals), word.substr(equals + 1)});
     text += (text.empty() ? "" : ", ") + limits.back().name + ": " + limits.back().amount;
   }
-  std::string place = host.empty() ? "bottles." + bottle + ".egress" : "the rule for " + host + " of the bottle";
+  std::string place = "bottles." + bottle + ".egress";
+  if (!host.empty()) place = "the rule for " + host + " in " + place + ".allow";
   std::string todo = "write this into " + place + " yourself:  limit: {" + text + "}";
-  if (std::ranges::any_of(limits, [](const auto& each) { return each.amount == "none"; }))
-    return fail(Code::invalid, "the limits were not saved: a limit is removed by hand", "delete it from " + place);
   return edit_file(bottle, "the limits were", todo,
                    [&](const manifest::File& file) { return manifest::with_limits(file, bottle, host, limits); });
 }

@@ -27,7 +27,7 @@ Result<manifest::AllowRule> rule_from(const std::string& host, const std::vector
 Result<std::string> save_rule(const std::string& bottle, const manifest::AllowRule& rule);
 
 // Writes limits such as "requests=200" into the bottle's egress.limit, or with a host into `limit` of its rule. Returns
-// the path of the file, as save_rule() does. The words must be valid for limit_change().
+// the path of the file, as save_rule() does. The words must be valid for limit_change() and remove no limit.
 Result<std::string> save_limits(const std::string& bottle, const std::string& host,
                                 const std::vector<std::string>& words);
 
