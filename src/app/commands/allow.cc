@@ -32,6 +32,9 @@ Result<std::string> bottle_of(const std::string& session) {
 Result<> check_saving(const AllowOptions& o) {
   if (!o.bottle.empty() && !o.save)
     return fail(Code::invalid, "--bottle without --save does nothing", "name a session, or add --save");
+  if (!o.bottle.empty() && !o.session.empty())
+    return fail(Code::invalid, "--bottle changes only the manifest, not the session " + o.session,
+                "leave out --bottle to change the session and to save for its bottle, or leave out the session");
   if (o.save && std::ranges::any_of(o.limits, [](const auto& limit) { return limit.ends_with("=none"); }))
     return fail(Code::invalid, "--save cannot remove a limit from the manifest, and nothing was changed",
                 "remove the limit from the manifest with an editor; without --save, `none` changes the session");

@@ -290,6 +290,13 @@ TEST_F(Commands, allow_refuses_what_it_cannot_save_before_it_asks_the_session) {
   expect_refused(bottle({"allow", "one", "--limit", "requests=5,tokens=none", "--save"}),
                  "--save cannot remove a limit from the manifest, and nothing was changed",
                  "remove the limit from the manifest with an editor");
+  for (const auto& what : std::vector<std::vector<std::string>>{{}, {"--limit", "requests=5"}})
+    for (const std::string session : {"one", "two"}) {
+      std::vector<std::string> words = {"allow", session, "a.example", "--bottle", "web", "--save"};
+      words.insert(words.end(), what.begin(), what.end());
+      expect_refused(bottle(words), "--bottle changes only the manifest, not the session " + session,
+                     "leave out --bottle to change the session");
+    }
 }
 
 TEST_F(Commands, allow_and_deny_need_a_living_supervisor) {
