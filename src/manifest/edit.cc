@@ -31,6 +31,32 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
+std::string joined(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const auto& line : lines) text += line;
+  return text;
+}
+
+bool is_json(const File& file) { return file.path.ends_with(".json"); }
+
+std::unexpected<Error> cannot_edit(const File& file) {
+  return fail(Code::unavailable, file.path + " is written in a way that bottle cannot edit safely");
+}
+
+// Reads a file that defines the bottle. Fails with Code::not_found if it does not, and with Code::unavailable for a
+// file of version 1.
+Result<Node> read_with_bottle(const File& file, const std::string& bottle) {
+  if (file.path.ends_with("/claude-bottle.json"))
+    return fail(Code::unavailable, file.path + " has version 1, which bottle does not edit",
+                "add the host to egress.allowlist yourself");
+  Node document = TRY(read_document(file.path, file.text));
+  TRY(check(document, "manifest"));
+  const Node* bottles = document.find("bottles");
+  if (!bottles || !bottles->find(bottle))
+    return fail(Code::not_found, file.path + " does not define the bottle '" + bottle + "'");
+  return document;
+}
+
 char at(const std::vector<std::string>& lines, Place place) {
   return place.line < lines.size() && place.column < lines[place.line].size() ? lines[place.line][place.column] : '\0';
 }
@@ -191,24 +217,16 @@ Node* holder_of(Node& document, const std::string& bottle, const std::string& ho
 
 Result<std::string> with_limit(const File& file, const std::string& bottle, const std::string& host,
                                const LimitText& limit) {
-  bool json = file.path.ends_with(".json");
-  Node document = TRY(read_document(file.path, file.text));
-  TRY(check(document, "manifest"));
-  const Node* bottles = document.find("bottles");
-  const Node* node = bottles ? bottles->find(bottle) : nullptr;
-  if (!node) return fail(Code::not_found, file.path + " does not define the bottle '" + bottle + "'");
-  auto cannot = [&] {
-    return fail(Code::unavailable, file.path + " is written in a way that bottle cannot edit safely");
-  };
-  if (!node->find("egress") || node->find("egress")->kind != Node::Kind::map) return cannot();
+  Node document = TRY(read_with_bottle(file, bottle));
+  const Node* egress = document.find("bottles")->find(bottle)->find("egress");
+  if (!egress || egress->kind != Node::Kind::map) return cannot_edit(file);
   Node expected = document;
   Node* holder = holder_of(expected, bottle, host);
   if (!holder) return fail(Code::unavailable, "the bottle '" + bottle + "' has no rule for " + host + " of its own");
-  LimitEdit edit{json, limit};
+  LimitEdit edit{is_json(file), limit};
   auto lines = lines_of(file.text);
-  if (!set_limit(lines, *holder, edit)) return cannot();
-  std::string text;
-  for (const auto& line : lines) text += line;
+  if (!set_limit(lines, *holder, edit)) return cannot_edit(file);
+  std::string text = joined(lines);
   if (holder->kind == Node::Kind::scalar) {
     Node rule, name = *holder;
     child(rule, "host", Node::Kind::scalar).text = name.text;
@@ -218,7 +236,7 @@ Result<std::string> with_limit(const File& file, const std::string& bottle, cons
   to.kind = Node::Kind::scalar;
   to.text = limit.amount;
   auto written = read_document(file.path, text);
-  if (!written || !same(expected, *written)) return cannot();
+  if (!written || !same(expected, *written)) return cannot_edit(file);
   return text;
 }
 
@@ -259,28 +277,15 @@ Result<AllowRule> rule_from_yaml(const std::string& item) {
 }
 
 Result<std::string> with_rule(const File& file, const std::string& bottle, const AllowRule& rule) {
-  std::string name = file.path.substr(file.path.rfind('/') + 1);
-  bool json = name.ends_with(".json");
-  if (name == "claude-bottle.json")
-    return fail(Code::unavailable, file.path + " has version 1, which bottle does not edit",
-                "add the host to egress.allowlist yourself");
-  Node document = TRY(read_document(file.path, file.text));
-  TRY(check(document, "manifest"));
-  const Node* bottles = document.find("bottles");
-  const Node* node = bottles ? bottles->find(bottle) : nullptr;
-  if (!node) return fail(Code::not_found, file.path + " does not define the bottle '" + bottle + "'");
+  Node document = TRY(read_with_bottle(file, bottle));
   auto lines = lines_of(file.text);
-  auto cannot = [&] {
-    return fail(Code::unavailable, file.path + " is written in a way that bottle cannot edit safely");
-  };
-  if (!insert(lines, *node, rule, json)) return cannot();
-  std::string text;
-  for (const auto& line : lines) text += line;
+  if (!insert(lines, *document.find("bottles")->find(bottle), rule, is_json(file))) return cannot_edit(file);
+  std::string text = joined(lines);
 
   // The expected result has one more rule, at either end of the list.
   auto written = read_document(file.path, text);
   auto item = read_document("rule", "- " + rule_yaml(rule));
-  if (!written || !item || !check(*written, "manifest")) return cannot();
+  if (!written || !item || !check(*written, "manifest")) return cannot_edit(file);
   for (bool front : {false, true}) {
     Node expected = document;
     Node& to = child(
@@ -289,13 +294,11 @@ Result<std::string> with_rule(const File& file, const std::string& bottle, const
     to.items.insert(front ? to.items.begin() : to.items.end(), item->items.at(0));
     if (same(expected, *written)) return text;
   }
-  return cannot();
+  return cannot_edit(file);
 }
 
 Result<std::string> with_limits(const File& file, const std::string& bottle, const std::string& host,
                                 const std::vector<LimitText>& limits) {
-  if (file.path.ends_with("/claude-bottle.json"))
-    return fail(Code::unavailable, file.path + " has version 1, which bottle does not edit");
   File edited = file;
   for (const auto& limit : limits) edited.text = TRY(with_limit(edited, bottle, host, limit));
   TRY(parse(edited));

@@ -1,4 +1,5 @@
-// Adds one rule to the operator's own file and keeps everything else, including comments, order and indentation.
+// Adds a rule or limits to the operator's own file and keeps everything else, including comments, order and
+// indentation.
 #pragma once
 
 #include <string>
