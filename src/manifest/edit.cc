@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/text/shell_word.h"
 #include "manifest/check.h"
 #include "manifest/format/document.h"
 
@@ -48,7 +49,7 @@ std::unexpected<Error> cannot_edit(const File& file) {
 Result<Node> read_with_bottle(const File& file, const std::string& bottle) {
   if (file.path.ends_with("/claude-bottle.json"))
     return fail(Code::unavailable, file.path + " has version 1, which bottle does not edit",
-                "add the host to egress.allowlist yourself");
+                "move the bottle to bottle.yaml, or edit the file yourself");
   Node document = TRY(read_document(file.path, file.text));
   TRY(check(document, "manifest"));
   const Node* bottles = document.find("bottles");
@@ -222,7 +223,9 @@ Result<std::string> with_limit(const File& file, const std::string& bottle, cons
   if (!egress || egress->kind != Node::Kind::map) return cannot_edit(file);
   Node expected = document;
   Node* holder = holder_of(expected, bottle, host);
-  if (!holder) return fail(Code::unavailable, "the bottle '" + bottle + "' has no rule for " + host + " of its own");
+  if (!holder)
+    return fail(Code::unavailable, "the bottle '" + bottle + "' has no rule for " + host + " of its own",
+                "add one with `bottle allow --bottle " + bottle + " --save " + shell_word(host) + "`, then try again");
   LimitEdit edit{is_json(file), limit};
   auto lines = lines_of(file.text);
   if (!set_limit(lines, *holder, edit)) return cannot_edit(file);

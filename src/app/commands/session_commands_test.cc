@@ -280,8 +280,9 @@ TEST_F(Commands, allow_saves_limits_and_keeps_the_comments) {
             "      allow: [{host: a.example, limit: {bytes_up: 10m, requests: 200}}]  # the one\n");
   expect_refused(save("requests=none", {}), "--save cannot remove a limit from the manifest",
                  "remove the limit from the manifest with an editor");
+  expect_refused(save("names=5000", {}), "names: the guard can count at most 4000 hosts", "choose a lower limit");
   expect_refused(save("requests=5", {"b.example"}), "has no rule for b.example of its own",
-                 "write this into the rule for b.example in bottles.web.egress.allow yourself:  limit: {requests: 5}");
+                 "add one with `bottle allow --bottle web --save b.example`, then try again");
   EXPECT_EQ(bottle({"check"}).status, 0);
 }
 

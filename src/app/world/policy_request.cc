@@ -98,8 +98,8 @@ Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector
 
 namespace {
 
-// Edits the operator's file that defines the bottle. Returns its path. `what` names what is saved, and `todo` says how
-// to write it by hand.
+// Edits the operator's file that defines the bottle. Returns its path. `what` names what is saved. `todo` says how to
+// write it by hand, and is part of an error that has no advice of its own.
 Result<std::string> edit_file(const std::string& bottle, const std::string& what, const std::string& todo,
                               const std::function<Result<std::string>(const manifest::File&)>& edit) {
   auto d = directories();
@@ -110,7 +110,9 @@ Result<std::string> edit_file(const std::string& bottle, const std::string& what
     // The given name decides the format. The file is written at its real path, because dotfiles are often links.
     auto edited = edit({named, TRY(read_file(real, 1 << 20))});
     if (!edited && edited.error().code == Code::not_found) continue;
-    if (!edited) return fail(edited.error().code, what + " not saved: " + edited.error().what, todo);
+    if (!edited)
+      return fail(edited.error().code, what + " not saved: " + edited.error().what,
+                  edited.error().todo.empty() ? todo : edited.error().todo);
     struct stat st{};
     if (::stat(real, &st) != 0) return fail_errno("reading " + named);
     auto written = write_file_atomically(real, *edited, st.st_mode & 07777);
