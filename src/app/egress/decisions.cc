@@ -25,6 +25,24 @@ std::string time_of(const std::string& line) {
   return at == std::string::npos ? "" : line.substr(at + 8, 24);
 }
 
+// Reads the next piece of a record and passes the lines that end in it to `take`. `rest` has the beginning of a line
+// that has not ended yet. Returns false at the end of the record.
+Result<bool> read_lines(int fd, const std::string& path, std::string& rest, const Decisions::Take& take) {
+  char buffer[64 << 10];
+  ssize_t size = 0;
+  do size = ::read(fd, buffer, sizeof buffer);
+  while (size < 0 && errno == EINTR);
+  if (size < 0) return fail_errno("reading " + path);
+  std::string_view piece(buffer, static_cast<size_t>(size));
+  for (size_t end; (end = piece.find('\n')) != piece.npos; piece.remove_prefix(end + 1)) {
+    rest += piece.substr(0, end);
+    take(rest);
+    rest.clear();
+  }
+  if (rest.size() < kLongestLine) rest += piece;
+  return size > 0;
+}
+
 bool is_elsewhere(const std::string& session) {
   auto view = ledger_of(session);
   return view && view->remote;
@@ -48,17 +66,8 @@ Result<std::string> read_record(const std::string& path, const std::function<voi
   if (!fd || ::fstat(fd.get(), &st) != 0) return fail_errno("reading " + path);
   if (!S_ISREG(st.st_mode))
     return fail(Code::invalid, "reading " + path + ": it is not a regular file", "copy the record to a file");
-  std::string line, piece(64 << 10, '\0');
-  for (ssize_t size; (size = ::read(fd.get(), piece.data(), piece.size())) != 0;) {
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return fail_errno("reading " + path);
-    std::string_view rest = std::string_view(piece).substr(0, static_cast<size_t>(size));
-    for (size_t end; (end = rest.find('\n')) != std::string_view::npos; rest.remove_prefix(end + 1)) {
-      line += rest.substr(0, end);
-      take(line);
-      line.clear();
-    }
-    if (line.size() < kLongestLine) line += rest;
+  std::string line;
+  while (TRY(read_lines(fd.get(), path, line, take))) {
   }
   return line;
 }
@@ -71,19 +80,11 @@ Decisions::Decisions(const std::string& session)
 // Reads until there is a line or no more data. The file may not exist yet.
 Result<> Decisions::File::refill() {
   if (!fd) fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  char buffer[65536];
-  while (fd && lines.empty()) {
-    ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
-    if (n == 0) break;
-    if (n < 0 && errno != EINTR) return fail_errno("reading " + path);
-    std::string_view piece(buffer, static_cast<size_t>(std::max<ssize_t>(n, 0)));
-    for (size_t end; (end = piece.find('\n')) != piece.npos; piece.remove_prefix(end + 1)) {
-      rest += piece.substr(0, end);
-      if (skipped > 0) --skipped;
-      else lines.push_back(rest);
-      rest.clear();
-    }
-    if (rest.size() < kLongestLine) rest += piece;
+  auto take = [&](const std::string& line) {
+    if (skipped > 0) --skipped;
+    else lines.push_back(line);
+  };
+  while (fd && lines.empty() && TRY(read_lines(fd.get(), path, rest, take))) {
   }
   return {};
 }
@@ -91,14 +92,7 @@ Result<> Decisions::File::refill() {
 // Keeps only the beginning of a line that is still being written, because the record may have hundreds of megabytes.
 Result<> Decisions::File::skip() {
   fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  char buffer[65536];
-  for (ssize_t n; fd && (n = ::read(fd.get(), buffer, sizeof buffer)) != 0;) {
-    if (n < 0 && errno != EINTR) return fail_errno("reading " + path);
-    if (n < 0) continue;
-    std::string_view piece(buffer, static_cast<size_t>(n));
-    size_t end = piece.rfind('\n');
-    if (end != piece.npos) rest.clear();
-    if (rest.size() < kLongestLine) rest += piece.substr(end == piece.npos ? 0 : end + 1);
+  while (fd && TRY(read_lines(fd.get(), path, rest, [](const std::string&) {}))) {
   }
   return {};
 }
