@@ -106,15 +106,14 @@ class Comparison {
         left_.filtered.push_back({path, found->second.mode, found->second.object});
         now_.erase(found);
       }
+    auto came_back = [&](const std::string& path) {
+      return q_.untouched.contains(path) || q_.written.contains(path) || q_.links.contains(path) ||
+             q_.aliases.contains(path);
+    };
     for (const auto& [path, file] : q_.sent)
-      if (!q_.untouched.contains(path) && !q_.written.contains(path) && !q_.links.contains(path) &&
-          !q_.aliases.contains(path) && !q_.hidden.contains(path))
-        gone_.insert(path);
+      if (!came_back(path) && !q_.hidden.contains(path)) gone_.insert(path);
     // The agent did not hide a file that is on the disk or was never sent.
-    std::erase_if(q_.hidden, [&](const auto& path) {
-      return !q_.sent.contains(path) || q_.untouched.contains(path) || q_.written.contains(path) ||
-             q_.links.contains(path) || q_.aliases.contains(path);
-    });
+    std::erase_if(q_.hidden, [&](const auto& path) { return !q_.sent.contains(path) || came_back(path); });
     return {};
   }
 
