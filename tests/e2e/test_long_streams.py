@@ -14,7 +14,7 @@ import threading
 import time
 
 import pytest
-from test_clients import guard, pki  # noqa: F401  (fixtures)
+from test_clients import Server, guard, pki  # noqa: F401  (fixtures)
 
 HOST = "site.example.org"
 SECONDS = float(os.environ.get("BOTTLE_STREAM_SECONDS", "3"))
@@ -66,23 +66,12 @@ class Pace:
         assert self.sent.digest() == self.got.digest()
 
 
-class Streams:
-    """A server that speaks HTTP/1.1 and answers each request with the stream that its path names."""
+class Streams(Server):
+    """Speaks HTTP/1.1 and answers each request with the stream that its path names."""
 
     def __init__(self, certificate, paces):
-        self.listener, self.paces = socket.create_server(("127.0.0.1", 0)), paces
-        self.at = "127.0.0.1:%d" % self.listener.getsockname()[1]
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(*certificate)
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+        self.paces = paces
+        super().__init__(certificate)
 
     def serve(self, connection):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -174,7 +163,7 @@ def test_no_byte_of_a_stream_is_lost_or_late(bound, guard, pki, tmp_path):  # no
         client.start()
     for client in clients:
         client.join(SECONDS + 4 * PATIENCE)
-    server.listener.close()
+    server.close()
     for kind, pace in paces.items():
         pace.check(kind)
     assert not faults and not any(client.is_alive() for client in clients), faults
