@@ -7,6 +7,7 @@ import sys
 import time
 
 import world as world_module
+from look import descendants
 from test_remote_secrets import files_with, forms, in_memory, name_of
 
 HOSTS = {**{name: ip + ":443" for name, ip in world_module.SITES.items()}, "api.anthropic.com": world_module.API_IP + ":443"}
@@ -79,16 +80,7 @@ class VmSide:
         self.vm = json.load(open(os.path.join(self.directory, "vm.json")))
 
     def processes(self):
-        parents = {}
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                parents[int(pid)] = int(open("/proc/%s/stat" % pid).read().rpartition(")")[2].split()[1])
-            except OSError:
-                pass
-        known = {self.vm["pid"]}
-        while more := {pid for pid, parent in parents.items() if parent in known and pid not in known}:
-            known |= more
-        return known
+        return descendants([self.vm["pid"]])
 
     def places(self, value):
         found, needles = [], forms(value)

@@ -31,6 +31,20 @@ def supervisors_of(operator):
     return [pid for pid, argv in processes_of(operator) if argv[1:2] == [b"supervise"]]
 
 
+def descendants(pids):
+    """Returns the ids of these processes and of all that descend from them."""
+    parents = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            parents[int(pid)] = int(open("/proc/%s/stat" % pid).read().rpartition(")")[2].split()[1])
+        except OSError:
+            pass
+    known = set(pids)
+    while more := {pid for pid, parent in parents.items() if parent in known and pid not in known}:
+        known |= more
+    return known
+
+
 def containers(world, role=None):
     """Returns the running containers of one role."""
     return [c for c in world.engine("GET", "/containers/json") if role is None or c["Labels"].get("bottle.role") == role]

@@ -9,8 +9,8 @@ import subprocess
 import tempfile
 import time
 
-
 import test_secrets
+from look import descendants
 from test_remote import far, remote  # noqa: F401  (fixtures)
 
 SECRET = {"claude-oauth": {"from": "env:CLAUDE_BOTTLE_OAUTH_TOKEN", "hosts": ["inspected.example.org"], "env": "TOKEN", "header": "Authorization: Bearer {}"}}
@@ -38,16 +38,7 @@ def files_with(needles, *roots):
 
 def processes(far):
     """Returns the processes in the far machine's namespace, and their descendants."""
-    parents = {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            parents[int(pid)] = int(open("/proc/%s/stat" % pid).read().rpartition(")")[2].split()[1])
-        except OSError:
-            pass
-    known = set(far.pids())
-    while more := {pid for pid, parent in parents.items() if parent in known and pid not in known}:
-        known |= more
-    return known
+    return descendants(far.pids())
 
 
 def name_of(pid):
