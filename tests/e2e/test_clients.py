@@ -343,3 +343,5 @@ def test_a_guard_reads_its_configuration_again(guard):
                   json.dumps({"egress": {"allow": ["site.example.org"]}, "secrets": {"a": {"from": "file:/nowhere", "hosts": ["site.example.org"]}}})):
         reload(wrong, "the rules stay as they were")
         assert (status("site.example.org"), status("other.example.net")) == ("403", "502")
+    asks = {"a": {"from": "?the token", "hosts": ["site.example.org"]}}
+    reload(json.dumps({"egress": {"allow": ["site.example.org"]}, "secrets": asks}), "so start it again")

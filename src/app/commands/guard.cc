@@ -39,7 +39,7 @@ Result<wire::GuardConfig> read_config(const GuardOptions& o, bool may_ask) {
   plan::Plan plan = TRY(plan::for_guard(TRY(manifest::parse_guard({o.config, TRY(read_file(o.config, 4 << 20))}))));
   auto hidden = [&](const std::string& question) -> Result<std::string> {
     if (may_ask) return session::ask(question, true);
-    return fail(Code::unavailable, "a value cannot be asked for while the guard runs");
+    return fail(Code::unavailable, "the guard asks for values only when it starts, so start it again");
   };
   auto values = TRY(session::resolve(plan, environment(), hidden));
   std::string extra = TRY(concatenated(plan.egress.extra_ca));
