@@ -80,8 +80,8 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
   auto begun = Clock::now(), until = begun + std::chrono::milliseconds(timeout_ms);
   std::string why = "nothing answered";
   Code code = Code::unavailable;
-  Clock::time_point stranger{},
-      refused{};  // since when a host with another key has answered, or the VM has refused our key
+  // Since when a host with another key has answered, and since when the VM has refused our key.
+  Clock::time_point stranger{}, refused{};
   while (Clock::now() < until) {
     auto child = TRY(start(target, "sudo -n /usr/local/sbin/bottle-vm rotate"));
     auto offer = read_answer<wire::NewHostKey>(child, std::min(until, Clock::now() + std::chrono::seconds(120)));

@@ -69,9 +69,7 @@ std::vector<std::string> methods_in_query(std::string_view target) {
     rest.remove_prefix(std::min(end + 1, rest.size()));
     size_t equals = std::min(pair.find('='), pair.size());
     std::string name = form_decoded(pair.substr(0, equals));
-    name.erase(0, name.find_first_not_of(' ') == name.npos
-                      ? name.size()
-                      : name.find_first_not_of(' '));  // drops leading spaces, as PHP does
+    name.erase(0, std::min(name.find_first_not_of(' '), name.size()));  // drops leading spaces, as PHP does
     name.resize(std::min(name.find_first_of(std::string_view("[\0", 2)), name.size()));
     name = folded_header(name);
     // These are the names in WordPress, Symfony, Rack and Spring, in Yesod and Slim, and in Salesforce and Google's

@@ -18,9 +18,8 @@ namespace {
 class LocalPlace : public Place {
  public:
   LocalPlace(const Output& output, const std::stop_token& stop) : output_(output), stop_(stop) {
-    if (engine_)
-      asked_ = std::async(std::launch::async,
-                          [this] { return (*engine_)->info(); });  // the engine starts programs of its own to answer
+    // The engine takes its time to answer, because it starts other programs.
+    if (engine_) asked_ = std::async(std::launch::async, [this] { return (*engine_)->info(); });
   }
 
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {

@@ -13,8 +13,8 @@
 
 namespace bottle::docker {
 
-constexpr int kStreamTimeoutMs =
-    600000;  // for each wait while a body is streamed; unpacking can take an engine minutes
+// For each wait while a body is streamed. Unpacking can take an engine minutes.
+constexpr int kStreamTimeoutMs = 600000;
 
 // Percent-encodes every character that could end a path segment or a query value.
 std::string escaped(std::string_view text);

@@ -6,8 +6,8 @@ namespace bottle::wire {
 namespace {
 
 constexpr size_t kPem = 256 << 10;
-constexpr size_t kBase64 =
-    512 << 10;  // above what a side may send, so that too much data ends only the stream, not the channel
+// Above what a side may send, so that too much data ends only the stream, not the channel.
+constexpr size_t kBase64 = 512 << 10;
 
 }  // namespace
 
