@@ -1,6 +1,7 @@
 #include "app/place/place.h"
 
 #include <cstdlib>
+#include <utility>
 
 #include "app/world/world.h"
 #include "session/ledger/ledger.h"
@@ -42,12 +43,28 @@ std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::str
   };
 }
 
-Result<session::Far> far_to(const std::string& target) {
+Result<> check_elsewhere(const plan::Plan& plan, const std::string& where, const Transport& transport) {
+  if (plan.workspace_mode == manifest::WorkspaceMode::bind)
+    return fail(Code::invalid, "workspace: bind needs this machine's own files, and they are not on " + where,
+                "use clone or copy, for example with --workspace clone");
+  if (transport.is_mosh() && plan.headless)
+    return fail(Code::invalid, "--transport mosh needs a terminal, and --headless has none",
+                "leave out --transport mosh");
+  return {};
+}
+
+Result<session::Far> far_from_here() {
   session::Far far;
-  far.target = TRY(ssh::parse_target(target));
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
   far.program = TRY(remote::own_hash());
+  return far;
+}
+
+Result<session::Far> far_to(const std::string& target) {
+  auto parsed = TRY(ssh::parse_target(target));
+  session::Far far = TRY(far_from_here());
+  far.target = std::move(parsed);
   return far;
 }
 

@@ -60,6 +60,11 @@ std::function<std::unique_ptr<session::Typing>()> mosh_typing(remote::FarSide fa
 std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::string& session,
                                                                   const Transport& transport, const Say& say);
 
+// Fails if the plan cannot run on another machine, which `where` names.
+Result<> check_elsewhere(const plan::Plan& plan, const std::string& where, const Transport& transport);
+
+// Returns how to reach another machine from this one, without its target, as for a VM that does not exist yet.
+Result<session::Far> far_from_here();
 // Returns how to reach user@host[:port] from this machine.
 Result<session::Far> far_to(const std::string& target);
 

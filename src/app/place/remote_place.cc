@@ -37,17 +37,10 @@ class RemotePlace : public Place {
   }
 
   Result<> check(plan::Plan& plan) override {
-    if (plan.workspace_mode == manifest::WorkspaceMode::bind)
-      return fail(Code::invalid,
-                  "workspace: bind needs this machine's own files, and they are not on " + far_.target.to_string(),
-                  "use clone or copy, for example with --workspace clone");
-    bool mosh = options_.transport.is_mosh();
-    if (mosh && !hello_.mosh)
+    TRY(check_elsewhere(plan, far_.target.to_string(), options_.transport));
+    if (options_.transport.is_mosh() && !hello_.mosh)
       return fail(Code::not_found, "mosh-server is not installed on " + far_.target.to_string(),
                   "install mosh on that machine, or leave out --transport mosh");
-    if (mosh && plan.headless)
-      return fail(Code::invalid, "--transport mosh needs a terminal, and --headless has none",
-                  "leave out --transport mosh");
     if (options_.tunnels()) warn_of_tunnel(plan);
     for (const auto& finding : remote::remote_findings(hello_, far_.target.to_string()))
       if (finding.severity == session::Severity::warn) plan.warnings.push_back(finding.what);

@@ -1,6 +1,5 @@
 // A bottle on a VM that is made for the session.
 #include <algorithm>
-#include <cstdlib>
 
 #include "app/place/place.h"
 #include "app/place/remote_secrets.h"
@@ -32,17 +31,12 @@ class VmPlace : public Place {
   }
 
   Result<> check(plan::Plan& plan) override {
-    if (plan.workspace_mode == manifest::WorkspaceMode::bind)
-      return fail(Code::invalid, "workspace: bind needs this machine's own files, and they are not on a VM",
-                  "use clone or copy, for example with --workspace clone");
+    TRY(check_elsewhere(plan, "a VM", transport_));
     if (token_.via == session::Token::Via::provider && token_.file.empty()) {
       const auto& vm = *remote_.vm;
       TRY(TRY(machine::Provider::find(vm.vm.provider, machine::Places::from(vm.environment), vm.environment))
               .can_put_secrets());
     }
-    if (transport_.is_mosh() && plan.headless)
-      return fail(Code::invalid, "--transport mosh needs a terminal, and --headless has none",
-                  "leave out --transport mosh");
     if (tunnel_) warn_of_tunnel(plan);
     return {};
   }
@@ -98,9 +92,7 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOp
   if (!options.ttl.empty()) wanted.ttl = TRY(manifest::duration(options.ttl));
   if (!options.idle.empty()) wanted.idle = TRY(manifest::duration(options.idle));
   session::RemoteJob remote;
-  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  remote.far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
-  remote.far.program = TRY(remote::own_hash());
+  remote.far = TRY(far_from_here());
   // If the manifest names an image, nothing is known about it.
   wire::BakedRecord baked = manifest.vms.at(options.name).options.contains("image")
                                 ? wire::BakedRecord{}
