@@ -1,29 +1,13 @@
 // Tests that the report names changes besides those of files and refs: settings, permissions, unfinished merges, and
 // what the engine or git leaves out.
-#include "workspace/workspace_test.h"
+#include "workspace/agent_work_test.h"
 
 namespace bottle::workspace {
 namespace {
 
 using manifest::WorkspaceMode;
 
-class Report : public Workspace {
- protected:
-  void SetUp() override {
-    Workspace::SetUp();
-    make_repository();
-  }
-  // Runs a command in a copy of the repository as the agent does.
-  Back after(WorkspaceMode mode, const std::string& command) {
-    auto sent = pack(mode);
-    unpack();
-    sh("cd " + inside + " && " + command);
-    return come_home(sent.base);
-  }
-  static bool says(const Back& back, const std::string& words) { return back.text.find(words) != std::string::npos; }
-
-  const std::string commit_ = "git -c user.name=a -c user.email=a@b commit -q ";
-};
+class Report : public AgentWork {};
 
 TEST_F(Report, NamesChangedSettingsOutsideTheConfiguration) {
   put(repo + "/.git/info/attributes", "*.x text\n");

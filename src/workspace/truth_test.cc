@@ -3,33 +3,17 @@
 
 #include "base/stream.h"
 #include "wire/places/places.h"
+#include "workspace/agent_work_test.h"
 #include "workspace/quarantine/ref_files.h"
 #include "workspace/receiving/take.h"
 #include "workspace/sending/below.h"
-#include "workspace/workspace_test.h"
 
 namespace bottle::workspace {
 namespace {
 
 using manifest::WorkspaceMode;
 
-class Truth : public Workspace {
- protected:
-  void SetUp() override {
-    Workspace::SetUp();
-    make_repository();
-  }
-  // Runs a command in a copy of the repository as the agent does.
-  Back after(WorkspaceMode mode, const std::string& command) {
-    auto sent = pack(mode);
-    unpack();
-    sh("cd " + inside + " && " + command);
-    return come_home(sent.base);
-  }
-  static bool says(const Back& back, const std::string& words) { return back.text.find(words) != std::string::npos; }
-
-  const std::string commit_ = "git -c user.name=a -c user.email=a@b commit -q ";
-};
+class Truth : public AgentWork {};
 
 TEST_F(Truth, TheFirstCommitsOfARepositoryComeBack) {
   for (const std::string& place : {std::string(), std::string("sub")}) {
