@@ -61,7 +61,7 @@ struct Quarantine {
   std::deque<std::string> detached;   // ids of commits that may be on no branch, oldest first; unverified
   std::set<std::string> other_names;  // names of symbolic refs
   std::string unread_refs;            // a file of refs that bottle cannot read; empty if it has read all refs
-  // The files with git's settings that were sent, such as config and info/exclude: name → blob_id(). Empty if they are
+  // The files with git's settings that were sent, such as config and info/exclude: blob_id() by name. Empty if they are
   // not known.
   std::map<std::string, std::string> settings;
   std::set<std::string> new_settings;  // those that the agent created, changed or removed
