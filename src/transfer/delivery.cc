@@ -1,7 +1,6 @@
 #include "transfer/delivery.h"
 
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,7 +9,6 @@
 
 #include "base/os/descriptors.h"
 #include "base/os/poller.h"
-#include "base/unix_address.h"
 
 namespace bottle::session {
 namespace {
@@ -149,16 +147,7 @@ Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, 
   }
 }
 
-Result<DeliveryPoint> DeliveryPoint::listen(const std::string& path) {
-  sockaddr_un address = TRY(unix_address(path));
-  UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
-  if (!fd) return fail_errno("making a socket");
-  ::umask(0077);
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-    return fail_errno("binding " + path);
-  if (::listen(fd.get(), 1) != 0) return fail_errno("listening on " + path);
-  return DeliveryPoint(std::move(fd));
-}
+Result<DeliveryPoint> DeliveryPoint::listen(const std::string& path) { return DeliveryPoint(TRY(listen_at(path, 1))); }
 
 Result<> DeliveryPoint::receive(const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms,
                                 const std::function<bool()>& is_gone) {

@@ -1,14 +1,27 @@
 #include "base/os/descriptors.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <cerrno>
 #include <cstring>
 
 #include "base/os/receive_message.h"
+#include "base/unix_address.h"
 
 namespace bottle {
+
+Result<UniqueFd> listen_at(const std::string& path, int backlog) {
+  sockaddr_un address = TRY(unix_address(path));
+  UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
+  if (!fd) return fail_errno("making a socket");
+  ::umask(0077);
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return fail_errno("binding " + path);
+  if (::listen(fd.get(), backlog) != 0) return fail_errno("listening on " + path);
+  return fd;
+}
 
 Result<> pass_descriptor(int socket, int fd) {
   char byte = 0;

@@ -1,10 +1,8 @@
 #include "session/console/clients.h"
 
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "base/os/descriptors.h"
-#include "base/unix_address.h"
 
 namespace bottle::session {
 namespace {
@@ -18,14 +16,8 @@ bool is_hello(const std::string& line) {
 Clients::Clients(UniqueFd first) { clients_.push_back({.fd = std::move(first), .attached = true, .first = true}); }
 
 Result<> Clients::listen(const std::string& path) {
-  sockaddr_un address = TRY(unix_address(path));
-  UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
-  if (!fd) return fail_errno("making a socket");
-  ::umask(0077);
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-    return fail_errno("binding " + path);
-  if (::listen(fd.get(), 8) != 0) return fail_errno("listening on " + path);
-  listener_ = std::move(fd);
+  constexpr int kBacklog = 8;
+  listener_ = TRY(listen_at(path, kBacklog));
   return {};
 }
 
