@@ -115,21 +115,27 @@ uint32_t Dictionary::half_begun(State state) const {
 
 size_t Dictionary::skip(std::string_view bytes, size_t at, size_t limit) const {
   if (window_ == 0) return at;
+  const size_t most = window_ - kGram + 1;
   const char* grams = bytes.data() + window_ - kGram;
-  // Almost always, no pattern contains the bytes at the next places. Looking at several places at once avoids waiting
-  // for each lookup.
-  for (const size_t most = window_ - kGram + 1; at + 3 * most + window_ <= limit;) {
+  auto shift_at = [&](const char* gram) { return shift_[hash(gram, kShiftBits)]; };
+  // Almost always, no pattern contains the bytes at the next places. Looking at several places at once, and moving on
+  // by a constant, avoids waiting for each lookup.
+  while (at + 3 * most + window_ <= limit) {
     const char* p = grams + at;
-    uint8_t first = shift_[hash(p, kShiftBits)], second = shift_[hash(p + most, kShiftBits)],
-            third = shift_[hash(p + 2 * most, kShiftBits)], fourth = shift_[hash(p + 3 * most, kShiftBits)];
-    for (uint8_t shift : {first, second, third, fourth}) {
+    const std::array<uint8_t, 4> shifts = {shift_at(p), shift_at(p + most), shift_at(p + 2 * most),
+                                           shift_at(p + 3 * most)};
+    if (((shifts[0] ^ most) | (shifts[1] ^ most) | (shifts[2] ^ most) | (shifts[3] ^ most)) == 0) [[likely]] {
+      at += 4 * most;
+      continue;
+    }
+    for (uint8_t shift : shifts) {
       if (shift == 0) return at;
       at += shift;
       if (shift != most) break;
     }
   }
   while (at + window_ <= limit) {
-    uint8_t shift = shift_[hash(grams + at, kShiftBits)];
+    uint8_t shift = shift_at(grams + at);
     if (shift == 0) return at;
     at += shift;
   }
