@@ -2,7 +2,10 @@
 // that. All others use masks.h, which gives the same results.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <initializer_list>
+#include <string_view>
 
 #if defined(__x86_64__)
 #define SCAN_HAS_WIDE 1
@@ -21,6 +24,15 @@ inline bool use_wide = [] {
   return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2");
 }();
 
+// A set of ASCII characters, as one bit for each upper half of a character, indexed by its lower half.
+struct WideSet {
+  std::array<uint8_t, 16> rows{};
+  constexpr explicit WideSet(std::initializer_list<std::string_view> parts) {
+    for (std::string_view part : parts)
+      for (char c : part) rows[c & 15] = static_cast<uint8_t>(rows[c & 15] | 1 << (c >> 4));
+  }
+};
+
 // 64 bytes of a text. Each comparison returns one bit per byte.
 class Wide {
  public:
@@ -30,11 +42,24 @@ class Wide {
     return _mm512_cmplt_epu8_mask(_mm512_sub_epi8(bytes_, all(from)), all(count));
   }
   SCAN_WIDE uint64_t equal(uint8_t byte) const { return _mm512_cmpeq_epu8_mask(bytes_, all(byte)); }
+  // Returns whether each byte is in the set.
+  SCAN_WIDE uint64_t in(const WideSet& set) const {
+    // Bytes above 127 select no row.
+    __m512i rows = _mm512_shuffle_epi8(table(set.rows), bytes_);
+    __m512i upper = _mm512_and_si512(_mm512_srli_epi16(bytes_, 4), all(15));
+    return _mm512_test_epi8_mask(rows, _mm512_shuffle_epi8(table(kBits), upper));
+  }
+  // Returns whether each byte is above 127.
+  SCAN_WIDE uint64_t high() const { return _mm512_movepi8_mask(bytes_); }
   // Returns the bytes with this bit set in each of them.
   SCAN_WIDE Wide with(uint8_t bit) const { return Wide(_mm512_or_si512(bytes_, all(bit))); }
 
  private:
   SCAN_WIDE explicit Wide(__m512i bytes) : bytes_(bytes) {}
+  static constexpr std::array<uint8_t, 16> kBits = {1, 2, 4, 8, 16, 32, 64, 128};
+  SCAN_WIDE static __m512i table(const std::array<uint8_t, 16>& bytes) {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes.data())));
+  }
   SCAN_WIDE static __m512i all(uint8_t byte) { return _mm512_set1_epi8(static_cast<char>(byte)); }
   __m512i bytes_;
 };

@@ -16,8 +16,8 @@ namespace {
 struct Kind {
   uint8_t begins = 0, follows = 0;
 };
+constexpr std::string_view kFollow[] = {"0123456789abcdefABCDEF", "ux\"\\/'bfnrt0", "#algq"};  // by notation
 constexpr std::array<Kind, 256> kKinds = [] {
-  constexpr std::string_view kFollow[] = {"0123456789abcdefABCDEF", "ux\"\\/'bfnrt0", "#algq"};
   std::array<Kind, 256> kinds{};
   for (unsigned i = 0; i < std::size(kFollow); ++i) {
     auto bit = static_cast<uint8_t>(1u << i);
@@ -33,20 +33,23 @@ const Kind& kind_of(char c) { return kKinds[static_cast<uint8_t>(c)]; }
 constexpr uint8_t kFirstFollows = '"', kFollows = 'z' - '"' + 1;
 
 #ifdef SCAN_HAS_WIDE
-// Returns the offset of the first block of 64 bytes with an introducer before such a byte, or of the first one from
-// `size` on.
-SCAN_WIDE size_t wide_introducer_block(const uint8_t* bytes, size_t size) {
+constexpr WideSet kWideFollows{kFollow[0], kFollow[1], kFollow[2]};
+
+// Looks for an introducer before a byte that can follow one. Returns the offset of the first block of 64 bytes that has
+// one, with `mask` as a bit for each, or of the first block from `size` on.
+SCAN_WIDE size_t wide_introducer_block(const uint8_t* bytes, size_t size, uint64_t& mask) {
   size_t at = 0;
   for (; at < size; at += 64) {
     Wide c(bytes + at), next(bytes + at + 1);
-    uint64_t begins = c.equal(introducer(Notation::percent)) | c.equal(introducer(Notation::backslash)) |
-                      c.equal(introducer(Notation::html));
-    if (begins & next.within(kFirstFollows, kFollows)) break;
+    mask = c.equal(introducer(Notation::percent)) | c.equal(introducer(Notation::backslash)) |
+           c.equal(introducer(Notation::html));
+    mask &= next.in(kWideFollows);
+    if (mask) break;
   }
   return at;
 }
 #else
-size_t wide_introducer_block(const uint8_t*, size_t) { return 0; }
+size_t wide_introducer_block(const uint8_t*, size_t, uint64_t&) { return 0; }
 #endif
 
 // Finds the next byte that may start an escape, judged by the bytes after it. In text and in archives, most bytes that
@@ -57,9 +60,9 @@ class Introducers {
 
   // Returns the first such position from `at` on, or the number of bytes.
   size_t from(size_t at) {
-    if (size_t block = at / kBlock * kBlock; block != block_) look(block);
-    mask_ &= ~uint64_t{0} << (at - block_);
-    for (;; look(next_block())) {
+    if (size_t block = at / kBlock * kBlock; block != block_) look_from(block);
+    if (at > block_) mask_ &= ~uint64_t{0} << (at - block_);
+    for (;; look_from(block_ + kBlock)) {
       for (; mask_; mask_ &= mask_ - 1)
         if (size_t found = block_ + static_cast<size_t>(std::countr_zero(mask_)); may_begin(found)) return found;
       if (block_ + kBlock >= bytes_.size()) return bytes_.size();
@@ -69,12 +72,15 @@ class Introducers {
  private:
   static constexpr size_t kBlock = 64;
 
-  // Returns the next block that may have a bit.
-  size_t next_block() const {
-    size_t next = block_ + kBlock;
-    if (!use_wide || next + kBlock >= bytes_.size()) return next;
-    size_t last = bytes_.size() - kBlock;  // each block before it has a byte after it
-    return next + wide_introducer_block(reinterpret_cast<const uint8_t*>(bytes_.data()) + next, last - next);
+  // Describes this block, or a later one if none before it has a bit.
+  void look_from(size_t block) {
+    if (use_wide && block + kBlock < bytes_.size()) {
+      size_t size = bytes_.size() - kBlock - block;  // each block before it has a byte after it
+      block += wide_introducer_block(reinterpret_cast<const uint8_t*>(bytes_.data()) + block, size, mask_);
+      block_ = block;
+      if (block + kBlock < bytes_.size()) return;
+    }
+    look(block);
   }
 
   void look(size_t block) {
