@@ -124,11 +124,12 @@ void BlockScan::open_end(const View& view) {
 }
 
 void BlockScan::view(const View& each) {
-  std::vector<Region> regions = text_regions(each.text);
+  const auto [regions, rows] = text_regions(each.text);
   if (begun_size_) {
     open_end(each);
   } else {
     known(each, regions);
+    known(each, rows);
     credentials(each, regions);
   }
   if (each.depth == Detector::kDeepest) return;

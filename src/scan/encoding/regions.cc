@@ -46,51 +46,71 @@ SCAN_WIDE Kinds wide_kinds_of(const char* bytes) {
          static_cast<int>(kBlock) - printable - high >= kFewestControls;
 }
 
-// Returns whether eight bits in a row are set that begin in `low`.
-bool has_row(uint64_t low, uint64_t high) {
+// Returns the positions where a row of kShortRow set bits begins that begins in `low`.
+[[gnu::always_inline]] inline uint64_t short_rows(uint64_t low, uint64_t high) {
+  static_assert(kShortRow == 8);
   for (unsigned step : {1u, 2u, 4u}) {
     low &= low >> step | high << (kBlock - step);
     high &= high >> step;
   }
-  return low != 0;
+  return low;
 }
+
+// Returns whether one of the short rows goes on for kTextRow bits. Only the first rows of the next block are known.
+bool has_text_row(uint64_t rows, uint64_t rows_after) {
+  for (unsigned i = 0; i < kTextRow - kShortRow; ++i) {
+    rows &= rows >> 1 | rows_after << (kBlock - 1);
+    rows_after >>= 1;
+  }
+  return rows != 0;
+}
+
+// Adds a region of the bytes [begin, end) and those around it.
+void add(std::vector<Region>& regions, size_t begin, size_t end, size_t size) {
+  begin -= std::min(begin, kBlock);
+  end = std::min(end + kBlock, size);
+  if (!regions.empty() && begin <= regions.back().end + kFar) regions.back().end = end;
+  else regions.push_back({begin, end});
+}
+
+// Where a row may begin that ends in the next block.
+constexpr uint64_t kMayCross = ~uint64_t{0} << (kBlock - kTextRow + 1);
 
 // Is compiled for each way to find the kinds.
 template <typename F>
-[[gnu::always_inline]] inline std::vector<Region> regions_of(std::string_view block, F kinds_of) {
-  std::vector<Region> regions;
-  auto add = [&](size_t begin, size_t end) {
-    begin -= std::min(begin, kBlock);
-    end = std::min(end + kBlock, block.size());
-    if (!regions.empty() && begin <= regions.back().end + kFar) regions.back().end = end;
-    else regions.push_back({begin, end});
-  };
+[[gnu::always_inline]] inline Regions regions_of(std::string_view block, F kinds_of) {
+  Regions regions;
   size_t at = 0;
-  uint64_t before = 0;  // the printable bytes of the block before `at`, unless it is part of a region
+  uint64_t before = 0;  // the printable bytes of the block before `at`, unless it is part of a region of text
   while (at + kBlock <= block.size()) {
     Kinds kinds = kinds_of(block.data() + at);
-    if (has_row(before, kinds.printable)) add(at - kBlock, at + kBlock);
-    if (!looks_random(kinds) || has_row(kinds.printable, 0)) {
-      size_t size = at % kStretch == 0 ? kStretch : kBlock;
-      add(at, at + size);
+    uint64_t here = short_rows(kinds.printable, 0), across = short_rows(before, kinds.printable) & kMayCross;
+    if (across) [[unlikely]]
+      add(has_text_row(across, here) ? regions.text : regions.rows, at - kBlock, at + kBlock, block.size());
+    bool random = looks_random(kinds);
+    if (!random || (here && has_text_row(here, 0))) {
+      size_t size = !random && at % kStretch == 0 ? kStretch : kBlock;
+      add(regions.text, at, at + size, block.size());
       at += size;
       before = size == kBlock ? kinds.printable : 0;
     } else {
+      if (here) [[unlikely]]
+        add(regions.rows, at, at + kBlock, block.size());
       at += kBlock;
       before = kinds.printable;
     }
   }
-  if (at < block.size()) add(at, block.size());
+  if (at < block.size()) add(regions.text, at, block.size(), block.size());
   return regions;
 }
 
 #ifdef SCAN_HAS_WIDE
-SCAN_WIDE std::vector<Region> wide_regions_of(std::string_view block) { return regions_of(block, wide_kinds_of); }
+SCAN_WIDE Regions wide_regions_of(std::string_view block) { return regions_of(block, wide_kinds_of); }
 #endif
 
 }  // namespace
 
-std::vector<Region> text_regions(std::string_view block) {
+Regions text_regions(std::string_view block) {
 #ifdef SCAN_HAS_WIDE
   if (use_wide) return wide_regions_of(block);
 #endif

@@ -12,11 +12,19 @@ struct Region {
   size_t begin = 0, end = 0;
 };
 
-// Returns the parts of the block that may contain text, in order and apart from each other. Between them are only bytes
-// that look random: many above 127, some control characters, no 8 printable characters or zeros in a row, and not many
-// more of these, or of hexadecimal digits, than random bytes have. Text, escapes, UTF-8, UTF-16 and numbers in any
-// notation are not like that, also with unusual bytes between their characters. Each region goes on for at least 64
-// bytes beyond what made it one.
-std::vector<Region> text_regions(std::string_view block);
+// The parts of a block that may contain text. Each list is in order, and its regions are apart from each other.
+struct Regions {
+  // Between these are only bytes that look random: many above 127, some control characters, no row of kTextRow
+  // printable characters or zeros, and not many more of these, or of hexadecimal digits, than random bytes have. Text,
+  // escapes, UTF-8, UTF-16 and numbers in any notation are not like that, also with unusual bytes between their
+  // characters. Each region goes on for at least 64 bytes beyond what made it one.
+  std::vector<Region> text;
+  // The regions around shorter rows, of at least kShortRow characters, which may also overlap with those above. Random
+  // bytes have many. No credential and no encoded secret is so short, but a secret as it is may be.
+  std::vector<Region> rows;
+};
+inline constexpr size_t kTextRow = 11, kShortRow = 8;
+
+Regions text_regions(std::string_view block);
 
 }  // namespace bottle::scan

@@ -31,18 +31,24 @@ std::string repeated(std::string_view piece, size_t times) {
   return out;
 }
 
+size_t bytes_in(const std::vector<Region>& regions) {
+  size_t inside = 0;
+  for (const Region& each : regions) inside += each.end - each.begin;
+  return inside;
+}
+
 TEST(Regions, RandomBytesAreMostlyOutside) {
   std::string bytes = random_bytes(1 << 20);
-  size_t inside = 0;
-  for (const Region& each : text_regions(bytes)) inside += each.end - each.begin;
-  EXPECT_LT(inside, bytes.size() / 6);
+  auto [text, rows] = text_regions(bytes);
+  EXPECT_LT(bytes_in(text), bytes.size() / 25);
+  EXPECT_LT(bytes_in(rows), bytes.size() / 6);
 }
 
 TEST(Regions, TextIsInsideAtEveryPosition) {
   using namespace std::string_view_literals;
   const std::string around = random_bytes(4096);
   const std::pair<const char*, std::string> texts[] = {
-      {"eight characters", "a-secret"},
+      {"eleven characters", "a-secret-11"},
       {"a token", "ghp_0123456789abcdefghijklmnopqrstuvwxyz"},
       {"UTF-8 of three bytes", repeated("\xe4\xbd\xa0\xe5\xa5\xbd", 40)},
       {"UTF-16", repeated("t\0e\0x\0t\0"sv, 20)},
@@ -60,19 +66,33 @@ TEST(Regions, TextIsInsideAtEveryPosition) {
       block.replace(at, text.size(), text);
       // Of what has no eight printable characters in a row, the first and last blocks of 64 bytes need not be full.
       size_t begin = text.size() > 200 ? at + 64 : at, end = at + text.size() - (text.size() > 200 ? 64 : 0);
-      ASSERT_TRUE(covers(text_regions(block), begin, end)) << name << " at " << at;
+      ASSERT_TRUE(covers(text_regions(block).text, begin, end)) << name << " at " << at;
+    }
+}
+
+TEST(Regions, ShortRowsAreInsideAtEveryPosition) {
+  const std::string around = random_bytes(4096);
+  for (std::string_view row : {"a-secret", "a-secret+", "a-secret-1"})
+    for (size_t at = 1024; at < 1024 + 130; ++at) {
+      std::string block = around;
+      block.replace(at, row.size(), row);
+      auto [text, rows] = text_regions(block);
+      ASSERT_TRUE(covers(rows, at, at + row.size()) || covers(text, at, at + row.size())) << row << " at " << at;
     }
 }
 
 TEST(Regions, AreSeparateAndInOrder) {
   std::string bytes = random_bytes(1 << 16);
   for (size_t at = 0; at + 16 < bytes.size(); at += 1500) bytes.replace(at, 16, "sixteen letters.");
-  size_t last = 0;
-  for (const Region& each : text_regions(bytes)) {
-    EXPECT_TRUE(each.begin == 0 || each.begin > last);
-    EXPECT_GT(each.end, each.begin);
-    EXPECT_LE(each.end, bytes.size());
-    last = each.end;
+  auto [text, rows] = text_regions(bytes);
+  for (const auto& list : {text, rows}) {
+    size_t last = 0;
+    for (const Region& each : list) {
+      EXPECT_TRUE(each.begin == 0 || each.begin > last);
+      EXPECT_GT(each.end, each.begin);
+      EXPECT_LE(each.end, bytes.size());
+      last = each.end;
+    }
   }
 }
 
@@ -97,9 +117,10 @@ TEST(Regions, AreTheSameOnEveryProcessor) {
   auto look = [](std::string_view block) {
     auto regions = text_regions(block);
     std::vector<Spot> spots;
-    survey(block, regions, spots);
+    survey(block, regions.text, spots);
     std::vector<std::tuple<int, size_t, size_t>> all;
-    for (const Region& each : regions) all.emplace_back(-1, each.begin, each.end);
+    for (const Region& each : regions.text) all.emplace_back(-1, each.begin, each.end);
+    for (const Region& each : regions.rows) all.emplace_back(-2, each.begin, each.end);
     for (const Spot& each : spots) all.emplace_back(static_cast<int>(each.shape), each.begin, each.end);
     return all;
   };
@@ -116,8 +137,8 @@ TEST(Regions, AreTheSameOnEveryProcessor) {
 }
 
 TEST(Regions, AShortBlockIsOneRegion) {
-  EXPECT_TRUE(text_regions("").empty());
-  EXPECT_TRUE(covers(text_regions("\xff\xfe"), 0, 2));
+  EXPECT_TRUE(text_regions("").text.empty());
+  EXPECT_TRUE(covers(text_regions("\xff\xfe").text, 0, 2));
 }
 
 }  // namespace
