@@ -17,8 +17,11 @@ constexpr size_t kFullLine = 56;
 constexpr size_t kLongestWords = 400;
 constexpr size_t kAround = 96;     // bytes on either side that belong to an escape
 constexpr int kFewestDigits = 12;  // of a card or account number
-constexpr int kFewestVaried = 4;   // digits and capitals in a block that may contain groups
-constexpr int kMostHigh = 4;       // bytes above 127 in such a block
+constexpr int kFewestPaired = 16;  // hexadecimal digits in a block that may contain pairs of them
+constexpr int kFewestPairs = 8;
+constexpr unsigned kShortestWords = 32;
+constexpr int kFewestVaried = 4;  // digits and capitals in a block that may contain groups
+constexpr int kMostHigh = 4;      // bytes above 127 in such a block
 
 struct Masks {
   uint64_t run, alnum, varied, hex, digit, words, special, high;
@@ -41,19 +44,19 @@ inline void masks_of(const uint8_t* bytes, Masks* to) {
 }
 
 #ifdef SCAN_HAS_WIDE
-SCAN_WIDE void wide_masks_of(const uint8_t* bytes, Masks* to) {
+constexpr WideSet kJoins{"+/-_"}, kSpecial{std::string_view("\0%&\\", 4)};
+
+SCAN_WIDE inline void wide_masks_of(const uint8_t* bytes, Masks* to) {
   Wide c(bytes), small = c.with(32);
   to->digit = c.within('0', 10);
   to->varied = to->digit | c.within('A', 26);
   to->alnum = small.within('a', 26) | to->digit;
-  to->run = to->alnum | c.equal('+') | c.equal('/') | c.equal('-') | c.equal('_');
+  to->run = to->alnum | c.in(kJoins);
   to->hex = to->digit | small.within('a', 6);
   to->words = c.within('a', 26) | c.equal(' ');
-  to->special = c.equal(0) | c.equal('%') | c.equal('&') | c.equal('\\');
-  to->high = c.within(128, 128);
+  to->special = c.in(kSpecial);
+  to->high = c.high();
 }
-#else
-void wide_masks_of(const uint8_t*, Masks*) {}
 #endif
 
 uint64_t run_mask(const uint8_t* bytes) {
@@ -66,13 +69,25 @@ uint64_t where(const uint8_t* bytes, uint8_t byte) {
 
 // Returns a bit for each position where `count` (a power of two) ones in a row begin. The last ones may be in the next
 // mask.
-uint64_t rows(uint64_t low, uint64_t high, unsigned count) {
+[[gnu::always_inline]] inline uint64_t rows(uint64_t low, uint64_t high, unsigned count) {
   for (unsigned step = 1; step < count; step *= 2) {
     uint64_t next = low >> step | high << (64 - step);
     low &= next;
     high &= high >> step;
   }
   return low;
+}
+
+// Returns whether a row of 16 ones may begin in `low`: it covers at least one whole byte of the masks.
+[[gnu::always_inline]] inline bool may_have_row(uint64_t low, uint64_t high) {
+  constexpr uint64_t kLowest = 0x0101010101010101, kHighest = kLowest << 7;
+  uint64_t gaps = ~low;
+  return ((gaps - kLowest) & ~gaps & kHighest) != 0 || (high & 0xff) == 0xff;
+}
+
+// Returns the positions where two ones are followed by a zero.
+[[gnu::always_inline]] inline uint64_t pair_ends(uint64_t low, uint64_t high) {
+  return low & (low >> 1 | high << 63) & ~(low >> 2 | high << 62);
 }
 
 #ifdef SCAN_HAS_WIDE
@@ -112,9 +127,22 @@ class Survey {
   uint8_t byte(size_t at) const { return at < text_.size() ? static_cast<uint8_t>(text_[at]) : uint8_t{1}; }
 
   void within_region(const Region& region) {
-    Masks now = load(region.begin);
+    if (use_wide) wide_within_region(region);
+    else look_at_all(region, masks_of);
+  }
+#ifdef SCAN_HAS_WIDE
+  SCAN_WIDE void wide_within_region(const Region& region) { look_at_all(region, wide_masks_of); }
+#else
+  void wide_within_region(const Region&) {}
+#endif
+
+  // Is compiled for each way to find the masks.
+  template <typename F>
+  [[gnu::always_inline]] void look_at_all(const Region& region, F masks_of) {
+    Masks now, next;
+    masks_of(bytes(region.begin), &now);
     for (size_t at = region.begin; at < region.end; at += kBlock) {
-      Masks next = load(at + kBlock);
+      masks_of(bytes(at + kBlock), &next);
       look(at, now, next);
       now = next;
     }
@@ -141,19 +169,16 @@ class Survey {
     if (at < text_.size()) std::memcpy(rest_.data(), text_.data() + at, text_.size() - at);
     return rest_.data();
   }
-  Masks load(size_t at) {
-    Masks masks;
-    if (use_wide) wide_masks_of(bytes(at), &masks);
-    else masks_of(bytes(at), &masks);
-    return masks;
-  }
 
-  void look(size_t at, const Masks& now, const Masks& next) {
-    if (rows(now.run, next.run, kShortestRun)) runs(at, now, next);
-    pairs(at, now.hex, next.hex);
+  [[gnu::always_inline]] void look(size_t at, const Masks& now, const Masks& next) {
+    static_assert(kShortestRun == 16 && kShortestWords >= 16);
+    if (may_have_row(now.run, next.run) && rows(now.run, next.run, kShortestRun)) runs(at, now, next);
+    if (std::popcount(now.hex) >= kFewestPaired && has_pairs(now.hex, next.hex)) pairs(at, now.hex, next.hex);
     if (now.special) special(at, next);
     if (now.digit && std::popcount(now.digit) + std::popcount(next.digit) >= kFewestDigits) digits(at, now, next);
-    if (uint64_t mask = rows(now.words, next.words, 32)) words(at + static_cast<size_t>(std::countr_zero(mask)));
+    if (may_have_row(now.words, next.words))
+      if (uint64_t mask = rows(now.words, next.words, kShortestWords))
+        words(at + static_cast<size_t>(std::countr_zero(mask)));
     if (std::popcount(now.varied) >= kFewestVaried && std::popcount(now.high) <= kMostHigh)
       groups(at, now.alnum, next.alnum);
     if (now.high) {
@@ -329,6 +354,11 @@ class Survey {
       if (open.end) spots_.push_back(open);
   }
 
+  // Returns whether there are as many pairs of digits, with another byte behind each, as a row of pairs has.
+  [[gnu::always_inline]] static bool has_pairs(uint64_t low, uint64_t high) {
+    return std::popcount(pair_ends(low, high)) + std::popcount(pair_ends(high, 0)) >= kFewestPairs;
+  }
+
   void pairs(size_t at, uint64_t low, uint64_t high) {
     // Two digits and one to four other bytes, eight times. In "0x41,", the zero is a digit too.
     struct Period {
@@ -337,7 +367,7 @@ class Survey {
     };
     static constexpr Period kPeriods[] = {
         {3, 0b011, 0b100}, {4, 0b0011, 0b1100}, {5, 0b01011, 0b10100}, {6, 0b010011, 0b101100}};
-    if (at < pairs_end_ || std::popcount(low) < 16) return;
+    if (at < pairs_end_) return;
     for (const auto& period : kPeriods) {
       uint64_t one = ~uint64_t{0}, two = ~uint64_t{0};
       for (unsigned i = 0; i < period.size; ++i) {
