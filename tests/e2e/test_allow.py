@@ -55,7 +55,7 @@ def test_allow_and_deny_reach_the_running_guard(world, operator, until):
     assert session.sees("now open\nnow shut\n"), session.text
     done = operator.bottle("allow", name, SITE, "--methods", "POST")
     assert done.returncode == 0, done
-    assert until(lambda: any(each.get("method") == "GET" and each["action"] == "deny" for each in entries(operator, name)), 20)
+    assert until(lambda: any(each.get("method") == "GET" and each["action"] == "deny" for each in entries(operator, name)), 60)
     assert not session.ends_with("now open\n"), "only POST was allowed"
     done = operator.bottle("allow", name, SITE, "--methods", "GET,HEAD", "--paths", "/**")
     assert done.returncode == 0, done
@@ -122,7 +122,7 @@ def test_rules_added_to_a_running_session_survive_the_guard(world, operator, unt
     assert until(lambda: world.engine("GET", "/containers/%s/json" % guard)["State"]["StartedAt"] != before, 30)
     count = passed()
     assert until(lambda: passed() > count + 1, 30), "one of the requests may have passed the guard that died"
-    assert until(lambda: session.ends_with("now open\n"), 20), session.text
+    assert until(lambda: session.ends_with("now open\n"), 60), session.text
     session.stop()
 
 

@@ -94,9 +94,9 @@ def test_claude_keeps_working_through_an_inspected_host(world, operator, until, 
 def test_the_agent_sees_why_a_request_failed(world, operator, until, runtime):
     changes = 'while [ ! -e /tmp/go ]; do now=$(head -n 1 /run/bottle/guard); [ "$now" = "$last" ] || echo "$now"; last=$now; sleep 0.1; done; '
     agent = Agent(world, until, operator.background(changes + "cat /run/bottle/guard", runtime=runtime))
-    assert until(lambda: agent.out.count("up"), 20), agent.out.lines
+    assert until(lambda: agent.out.count("up"), 60), agent.out.lines
     agent.lose_guard()
-    assert until(lambda: agent.out.count("up") == 2, 20), agent.out.lines
+    assert until(lambda: agent.out.count("up") == 2, 60), agent.out.lines
     agent.mark("go")
     out, err = agent.end()
     lines = out.splitlines()

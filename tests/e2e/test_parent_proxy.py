@@ -31,7 +31,7 @@ def parent(world, tmp_path, until):
     script = "mount --bind %s/hosts /etc/hosts && exec tinyproxy -d -c %s/tinyproxy.conf" % (tmp_path, tmp_path)
     child = world.spawn(world.net_ns, "unshare", "-m", "sh", "-c", script, ready=False)
     ask = ("nsenter", "--net=/run/netns/" + world.host_ns, "--", "curl", "-s", "-o", "/dev/null", "http://%s:8888/" % world_module.NET_IP)
-    assert until(lambda: world_module.run(*ask, check=False).returncode == 0, 20), "tinyproxy does not answer"
+    assert until(lambda: world_module.run(*ask, check=False).returncode == 0, 60), "tinyproxy does not answer"
     yield password
     child.terminate()
     child.wait(20)

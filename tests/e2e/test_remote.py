@@ -112,7 +112,7 @@ def test_a_session_can_be_attached_to_after_the_near_side_died(remote, far, unti
     os.kill(child.pid, signal.SIGKILL)
     os.kill(supervisor, signal.SIGKILL)
     child.communicate()
-    assert until(lambda: state_of(remote) == "unattended", 10)
+    assert until(lambda: state_of(remote) == "unattended", 60)
     done = remote.bottle("attach", env=remote.extra_env, timeout=120)
     assert done.returncode == 5, done.stderr
     assert "begun" in done.stdout and "finished" in done.stdout, done.stdout
@@ -121,10 +121,10 @@ def test_a_session_can_be_attached_to_after_the_near_side_died(remote, far, unti
 
 
 def test_cleanup_ends_an_abandoned_session_and_brings_its_work_home(remote, far, until):
-    child = background(remote, far, "echo precious >precious; sleep 600")
+    child = background(remote, far, "echo precious >precious; echo made; sleep 600")
+    assert child.stdout.readline() == "made\n", child.communicate()
     running(remote, until)
     _, supervisor = supervisor_of(remote)
-    time.sleep(1)
     os.kill(supervisor, signal.SIGKILL)
     child.communicate(timeout=30)
     done = remote.bottle("cleanup", env=remote.extra_env, timeout=120)
@@ -142,10 +142,10 @@ def test_an_unresolvable_host_name_does_not_mean_that_the_session_is_gone(remote
     try:
         with open(path, "w") as file:
             file.write(named % far.ip)
-        child = background(remote, far, "echo precious >precious; sleep 600", target="far@farbox")
+        child = background(remote, far, "echo precious >precious; echo made; sleep 600", target="far@farbox")
+        assert child.stdout.readline() == "made\n", child.communicate()
         running(remote, until)
         session, supervisor = supervisor_of(remote)
-        time.sleep(1)
         os.kill(supervisor, signal.SIGKILL)
         child.communicate(timeout=30)
         far.kill_connections()

@@ -89,7 +89,7 @@ def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811
     def kill_supervisor():
         _, supervisor = supervisor_of(remote)
         os.kill(supervisor, signal.SIGKILL)
-        assert until(lambda: state_of(remote) == "unattended", 20)
+        assert until(lambda: state_of(remote) == "unattended", 60)
 
     def joined(token):
         environment = {**remote.world.environment(None, remote.home, token), **remote.extra_env}

@@ -59,7 +59,7 @@ def test_kill_9_of_the_supervisor_cuts_the_network(world, operator, until):
 
     def guard_gone():
         return not any(c["Labels"].get("bottle.role") == "guard" for c in world.engine("GET", "/containers/json"))
-    assert until(guard_gone, 10), "the guard outlived its owner"
+    assert until(guard_gone, 60), "the guard outlived its owner"
     shown = operator.bottle("cleanup", "--dry-run")
     assert "would remove container" in shown.stdout and world.left() != []
     assert operator.bottle("cleanup").returncode == 0

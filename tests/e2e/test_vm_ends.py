@@ -125,7 +125,7 @@ def test_kill_of_the_supervisor_at_every_record(cloud, until, record):
         done = cloud.bottle("start", "a", "--yes", "--headless", "-p", "true", config=cloud.config())  # the next command, which may be any
         assert done.returncode == 0, done.stderr
         assert until(cloud.nothing_left, 60), cloud.left()
-    assert until(lambda: not reapers(cloud), 10)
+    assert until(lambda: not reapers(cloud), 60)
     assert record < 8 or came_home(cloud), done.stderr
 
 

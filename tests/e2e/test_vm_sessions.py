@@ -50,10 +50,10 @@ def test_nothing_runs_if_a_baked_disk_lacks_something(operator, until):
             os.rename(os.path.join(image, lost), os.path.join(image, "lost"))
             done = cloud.start("echo ran", secrets=SECRET, egress=EGRESS)
             assert done.returncode == 125 and done.stdout == "" and "bottle vm bake" in done.stderr, done.stderr
-            assert until(cloud.nothing_left, 20), cloud.left()
+            assert until(cloud.nothing_left, 60), cloud.left()
             os.rename(os.path.join(image, "lost"), os.path.join(image, lost))
         leads_back(cloud.start("echo ran", secrets=SECRET, egress=EGRESS, env={"QUICK_LINK": "wg0 10.99.0.2/24"}), "wg0")
-        assert until(cloud.nothing_left, 20), cloud.left()
+        assert until(cloud.nothing_left, 60), cloud.left()
     finally:
         shutil.rmtree(image)
 
@@ -86,7 +86,7 @@ def test_a_vm_that_can_reach_the_operators_machine_is_refused(cloud, until, link
     with lan(cloud.world, "10.77.0.9/24", "fd00:77::9/64"):
         leads_back(cloud.start("echo ran", "--token-via", "provider", secrets=SECRET, egress=EGRESS, env=env), word)
         assert "put-secret" not in cloud.calls(), "a secret went to it"
-        assert until(cloud.nothing_left, 20), cloud.left()
+        assert until(cloud.nothing_left, 60), cloud.left()
         if word == "wg0":
             done = cloud.start("echo ran", "--allow-vpn", env=env)
         else:
@@ -114,7 +114,7 @@ def test_requests_of_a_vm_without_a_network_go_through_the_near_side(cloud, unti
         (session,) = cloud.operator.sessions()
         done = cloud.bottle("allow", session, "inspected.example.org")
         assert done.returncode == 0, done.stderr
-        assert until(lambda: output.count("then 200"), 20), output.lines
+        assert until(lambda: output.count("then 200"), 60), output.lines
         vm = json.load(open(os.path.join(cloud.vms, cloud.there()[0], "vm.json")))
         refused = world_module.run("nsenter", "--net=/run/netns/" + vm["ns"], "--", "iptables", "-w", "-nvxL", "OUTPUT").stdout
         assert "DROP" in refused, refused
@@ -198,13 +198,13 @@ FAULTS = {"create-garbage": "instead of one JSON object", "create-half": "the po
 def test_a_failing_hook_leaves_nothing(cloud, until, fault):
     done = cloud.start("echo ran", options={"fault": fault})
     assert done.returncode == 125 and FAULTS[fault] in done.stderr and "ran" not in done.stdout, done.stderr
-    assert until(cloud.nothing_left, 20), cloud.left()
+    assert until(cloud.nothing_left, 60), cloud.left()
     assert not os.path.exists("/tmp/pwned")
 
 
 def test_a_hanging_create_ends_with_its_launcher(cloud, until):
     process = cloud.start("echo ran", wait=False, options={"fault": "create-hangs"})
-    assert until(lambda: "create" in cloud.calls(), 20)
+    assert until(lambda: "create" in cloud.calls(), 60)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
     assert until(cloud.nothing_left, 40), cloud.left()

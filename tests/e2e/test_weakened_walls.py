@@ -130,7 +130,7 @@ class TestWhatTheEngineEnforces:
         try:
             send_through(running.address("guard"), 22)
             send_through(running.address("guard", router), 80)
-            assert until(arrived, 10), "the twin of the guard forwards nothing"
+            assert until(arrived, 60), "the twin of the guard forwards nothing"
             assert arrived() == {80}, "the guard forwards packets"
         finally:
             iptables("-D")
