@@ -54,7 +54,8 @@ void BlockScan::groups(const View& view, const Spot& at, GroupTexts& texts) {
   Decoded& all = texts.text;
   size_t begin = all.text.size();
   texts.parts.push_back({begin, text.group > kTiny ? text.group : 0, text.first});
-  for (const auto& [where, from] : text.anchors) all.add_anchor(begin + where, from);
+  all.form = text.form;
+  for (const auto& anchor : text.anchors) all.add_anchor(begin + anchor.at, anchor.from);
   all.text.append(text.text);
   all.end = text.end;
   all.add_anchor(all.text.size(), text.end);

@@ -193,7 +193,9 @@ void BlockScan::base64(const View& view, size_t begin, size_t end) {
       if (!may_hide(shifted_)) continue;
     }
     bool whole = !padded && end - begin > kShortRun;
-    inner(view, whole ? Decoded{shifted_, aligned.anchors, aligned.end} : base64_run(view.text, begin, end, bits),
+    inner(view,
+          whole ? Decoded{shifted_, aligned.anchors, aligned.end, aligned.form, bits}
+                : base64_run(view.text, begin, end, bits),
           "base64");
   }
 }
@@ -224,7 +226,9 @@ void BlockScan::base32(const View& view, size_t begin, size_t end) {
     shift(aligned.text, bits, shifted_);
     if (!may_hide(shifted_)) continue;
     bool whole = end - begin > kShortRun;
-    inner(view, whole ? Decoded{shifted_, aligned.anchors, aligned.end} : base32_run(view.text, begin, end, bits),
+    inner(view,
+          whole ? Decoded{shifted_, aligned.anchors, aligned.end, aligned.form, bits}
+                : base32_run(view.text, begin, end, bits),
           "base32");
   }
 }

@@ -54,16 +54,8 @@ std::pair<size_t, size_t> View::source(size_t begin, size_t end) const {
 
 std::pair<size_t, size_t> View::in_outer(size_t begin, size_t end) const {
   if (!map) return {fixed_begin, fixed_end};
-  const auto& anchors = map->anchors;
-  if (anchors.empty()) return {0, outer->text.size()};
-  auto after = [&](size_t at) {
-    return std::ranges::upper_bound(anchors, at, {}, [](const Decoded::Anchor& each) { return each.at; });
-  };
-  auto first = after(begin);
-  size_t from = first == anchors.begin() ? anchors.front().from : std::prev(first)->from;
-  auto next = after(end == 0 ? 0 : end - 1);
-  size_t to = next == anchors.end() ? map->end : next->from;
-  return {from, std::max(to, from)};
+  Origin origin = origin_of(outer->text, *map, begin, end);
+  return {origin.begin, origin.end};
 }
 
 bool View::within_group(size_t at) const {
@@ -286,10 +278,21 @@ void BlockScan::report(const View& view, const Rule& rule, size_t begin, size_t 
 
 void BlockScan::add(const View& view, Finding finding, size_t begin, size_t end) {
   if (!has_room(finding.warns())) return;
-  std::tie(finding.begin, finding.end) = view.source(begin, end);
-  for (const View* each = &view; each->outer; each = each->outer)
+  for (const View* each = &view; each->outer; each = each->outer) {
     if (!each->encoding.empty())
       finding.encoding += (finding.encoding.empty() ? "" : " in ") + std::string(each->encoding);
+    Origin origin =
+        each->map ? origin_of(each->outer->text, *each->map, begin, end) : Origin{each->fixed_begin, each->fixed_end};
+    // Line ends are skipped in the text and in what it decodes to alike.
+    if (!each->map || each->map->form != Decoded::Form::lines) {
+      finding.is_base64 = each->map && each->map->form == Decoded::Form::base64;
+      finding.skipped = origin.skipped;
+    }
+    begin = origin.begin;
+    end = origin.end;
+  }
+  finding.begin = begin;
+  finding.end = end;
   result_.findings.push_back(std::move(finding));
 }
 

@@ -69,10 +69,10 @@ int rank(const Finding& finding) {
   }
 }
 
-// Keeps one finding for each place.
+// Keeps one finding for each place. The longest one says best what belongs to the secret.
 void thin(std::vector<Finding>& findings) {
   std::ranges::sort(findings, {}, [](const Finding& each) {
-    return std::tuple(rank(each), each.begin, each.end, std::string_view(each.name));
+    return std::tuple(rank(each), each.begin, ~each.end, std::string_view(each.name), each.encoding.size());
   });
   std::vector<Finding> kept;
   for (Finding& finding : findings) {

@@ -63,6 +63,8 @@ struct Finding {
   std::string encoding;        // for example, "base64 in percent", or empty
   size_t begin = 0, end = 0;   // the range in the block of all bytes that encode it
   bool sure = false;           // confirmed by a checksum
+  bool is_base64 = false;      // the bytes in the block are digits of Base64, and perhaps line ends between them
+  unsigned skipped = 0;        // of the first digit of Base64, the bits that belong to bytes before
   bool warns() const { return rule && rule->warns; }
 };
 

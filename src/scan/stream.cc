@@ -1,7 +1,6 @@
 #include "scan/stream.h"
 
 #include <algorithm>
-#include <cctype>
 #include <utility>
 
 namespace bottle::scan {
@@ -18,6 +17,10 @@ bool of_token(char c) {
          std::string_view("+/-_=.%\\").find(c) != std::string_view::npos;
 }
 
+// If a finding ends so near the end of the text, more of it may follow: behind ", 0x", in the next line of a dump, or
+// in a line of a key whose beginning is too short to be recognized.
+size_t reach(const Finding& finding) { return finding.encoding.empty() ? 64 : 256; }
+
 // Returns whether an odd number of backslashes stands before `at`.
 bool odd_backslashes(std::string_view text, size_t at) {
   size_t count = 0;
@@ -25,63 +28,7 @@ bool odd_backslashes(std::string_view text, size_t at) {
   return count % 2 != 0;
 }
 
-// Returns where the escape begins that contains `at`, and `at` if there is none.
-size_t escape_begin(std::string_view text, size_t at) {
-  if (odd_backslashes(text, at)) return at - 1;
-  constexpr size_t kLongest = 5;  // \u004
-  for (size_t back = 1; back <= kLongest && back < at; ++back) {
-    char c = text[at - back];
-    if (c == 'u' && odd_backslashes(text, at - back)) return at - back - 1;
-    if (!std::isxdigit(static_cast<unsigned char>(c))) break;
-  }
-  return at;
-}
-
-// Replaces letters with "x", and each number with 0 and spaces before it, which JSON allows outside of strings too.
-void blank_out(std::string& text, size_t begin, size_t end) {
-  auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  auto is_letter = [](char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; };
-  for (size_t at = begin; at < end;) {
-    size_t next = at + 1;
-    if (text[at] == '\\') {
-      at += at + 1 < end && text[at + 1] == 'u' ? 6 : 2;  // an escape stays one
-      continue;
-    }
-    if (is_letter(text[at])) {
-      while (next < end && is_letter(text[next])) ++next;
-      std::string_view word = std::string_view(text).substr(at, next - at);
-      if (word != "true" && word != "false" && word != "null") text.replace(at, next - at, next - at, 'x');
-    } else if (is_digit(text[at])) {
-      while (next < end && is_digit(text[next])) ++next;
-      text.replace(at, next - at, next - at, ' ');
-      text[next - 1] = '0';
-    }
-    at = next;
-  }
-}
-
 }  // namespace
-
-std::string redaction(std::string_view name, size_t size, MarkerStyle style) {
-  bool token = style == MarkerStyle::token;
-  std::string text = token ? "redacted-" + std::string(name) : "[redacted: " + std::string(name) + "]";
-  char fill = token ? '-' : '*';
-  if (text.size() > size) text.clear();
-  text.resize(size, fill);
-  return text;
-}
-
-void redact(std::string& text, size_t begin, size_t end, const Finding& finding, MarkerStyle style, bool goes_on) {
-  std::string_view bytes = std::string_view(text).substr(begin, end - begin);
-  if (bytes.find('"') != bytes.npos || finding.encoding.ends_with("decimal") || finding.encoding.ends_with("pieces"))
-    return blank_out(text, begin, end);
-  begin = escape_begin(text, begin);
-  // The last backslash belongs to what follows.
-  if (odd_backslashes(text, end)) --end;
-  if (begin >= end) return;
-  if (goes_on) text.replace(begin, end - begin, end - begin, style == MarkerStyle::token ? '-' : '*');
-  else text.replace(begin, end - begin, redaction(finding.name, end - begin, style));
-}
 
 Stream::Stream(Catalog* catalog, OnFinding on_finding, std::string_view codings)
     : catalog_(catalog), on_finding_(on_finding) {
@@ -160,17 +107,24 @@ bool Stream::pause(std::string& out) {
   // Only a row can be the beginning of an encoded secret or a credential. A known secret can have any characters.
   bool row = last_row().size() >= kBeginning;
   Detector detector(catalog_);
-  for (Finding& finding : (row ? detector.scan_begun(window_) : detector.scan_begun_known(window_)).findings)
+  // A part of an escape would look like other text.
+  std::string_view text = std::string_view(window_).substr(0, end_of_whole(window_));
+  for (Finding& finding : (row ? detector.scan_begun(text) : detector.scan_begun_known(text)).findings)
     if (!take(std::move(finding), false)) return false;
   if (unfinished_ != kNone) {
     uint64_t begin = before_ + unfinished_;
-    bool goes_on = std::exchange(marked_, begin) == begin;
     let_out(unfinished_, out);
     // The window keeps the text, so that the rest of the finding is recognized.
-    std::string part = window_.substr(let_out_);
-    scan::redact(part, 0, part.size(), begun_, style_, goes_on);
-    out.append(part);
-    let_out_ = window_.size();
+    std::string redacted = window_;
+    size_t end = std::min(static_cast<size_t>(begun_.end - before_), text.size());
+    constexpr size_t kSeparator = 16;  // the most bytes that are usual between encoded bytes
+    bool goes_on = text.size() - end < (begun_.encoding.empty() ? 1 : kSeparator);
+    if (scan::redact(redacted, {unfinished_, end, let_out_, marked_ == begin, goes_on}, begun_, style_))
+      marked_ = begin;
+    if (end > let_out_) out.append(redacted, let_out_, end - let_out_);
+    let_out_ = std::max(let_out_, end);
+    // A part of an escape that may belong to the finding waits for its end.
+    if (end == text.size()) return true;
   }
   let_out(window_.size(), out);
   return true;
@@ -243,7 +197,8 @@ bool Stream::take(Finding finding, bool at_end) {
   if (only_seems && !finding.rule && finding.encoding.empty()) return true;
   OnFinding what = judge_ ? judge_(finding) : finding.warns() ? OnFinding::report : on_finding_;
   if (what == OnFinding::redact && decoder_) what = OnFinding::block;
-  bool goes_on = end == window_.size() && !at_end && end - begin < kPiece;
+  bool at_limit = end >= end_of_whole(window_) || window_.size() - end < reach(finding);
+  bool goes_on = at_limit && !at_end && end - begin < kPiece;
   if (what == OnFinding::redact && goes_on) {
     if (begin < unfinished_) unfinished_ = begin, begun_ = std::move(finding);
     return true;
@@ -251,7 +206,7 @@ bool Stream::take(Finding finding, bool at_end) {
   seen_.emplace(finding.begin, finding.name);
   // What was released before the end of the finding came cannot be replaced.
   if (what == OnFinding::redact && end > let_out_) {
-    scan::redact(window_, std::max(begin, let_out_), end, finding, style_, finding.begin == marked_);
+    scan::redact(window_, {begin, end, let_out_, finding.begin == marked_, false}, finding, style_);
     ++redacted_;
   }
   keep(std::move(finding));

@@ -12,6 +12,7 @@
 
 #include "scan/content/content_decoder.h"
 #include "scan/detector.h"
+#include "scan/redact.h"
 
 namespace bottle::scan {
 
@@ -19,13 +20,6 @@ enum class OnFinding : uint8_t {
   block,   // the stream ends before the finding
   redact,  // a marker of the same length replaces it; blocks if that is impossible, as in compressed bytes
   report,  // everything passes
-};
-
-// How the marker may be written.
-enum class MarkerStyle : uint8_t {
-  text,   // [redacted: NAME]
-  json,   // the same; ignores a known secret that only seems to begin or end within an escape
-  token,  // redacted-NAME: without spaces and brackets, as for URLs and forms
 };
 
 class Stream {
@@ -103,15 +97,5 @@ class Stream {
   std::string coded_tail_;  // the last kHold of the coded bytes
   uint64_t coded_bytes_ = 0, decoded_bytes_ = 0;
 };
-
-// Returns `[redacted: NAME]`, cut or padded with '*' to `size` bytes. It is always the same for the same finding, and
-// valid within a JSON string.
-std::string redaction(std::string_view name, size_t size, MarkerStyle style = MarkerStyle::text);
-
-// Replaces the bytes of the finding, at [begin, end) in `text`, so that JSON stays JSON: escapes are not cut, and if
-// the finding spans several strings or numbers, only letters and digits change. `goes_on` says that the marker already
-// begins before `begin`.
-void redact(std::string& text, size_t begin, size_t end, const Finding& finding, MarkerStyle style,
-            bool goes_on = false);
 
 }  // namespace bottle::scan

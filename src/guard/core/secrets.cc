@@ -177,6 +177,10 @@ Finding HostSecrets::judge(const scan::Pattern& pattern, Place place, std::strin
 }
 
 std::string marker(const Secret& secret, const scan::Pattern& pattern, size_t size, bool token) {
+  // In JSON, the value may be a number, in which only digits may be.
+  if (std::ranges::all_of(secret.value, [](char c) { return c >= '0' && c <= '9'; }) &&
+      pattern.encoding == scan::Encoding::literal)
+    return std::string(size, '9');
   std::string text = "[redacted: " + secret.name + "]";
   if (pattern.encoding == scan::Encoding::base64 || pattern.encoding == scan::Encoding::base64url) {
     // Base64 stays Base64: it decodes to the marker.

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "scan/encoding/escapes.h"
 #include "scan/encoding/masks.h"
@@ -81,10 +82,12 @@ uint8_t byte_at(std::string_view text, size_t at) { return static_cast<uint8_t>(
 Decoded bits_of(const Table& table, unsigned width, std::string_view text, size_t begin, size_t end, unsigned skip) {
   Decoded out;
   out.end = end;
+  out.form = width == 6 ? Decoded::Form::base64 : Decoded::Form::base32;
   out.text.resize((end - begin) * width / 8 + 1);
   out.anchors.reserve(out.text.size() / Decoded::kStride + 1);
   char* to = out.text.data();
   size_t size = 0, next_anchor = 0;
+  size_t previous = begin, before = begin;  // the last two digits
   uint32_t bits = 0;
   unsigned count = 0;
   for (size_t at = begin; at < end; ++at) {
@@ -95,10 +98,10 @@ Decoded bits_of(const Table& table, unsigned width, std::string_view text, size_
       bool is_anchor = size == next_anchor;
       if (all < 0 || (!is_anchor && size + 3 > next_anchor)) break;
       if (is_anchor) {
-        size_t last = at + (count < 2 ? 1 : 0);  // the digit that completes the first byte
-        out.add_anchor(size, last - std::min<size_t>(last - begin, 1));
+        out.add_anchor(size, count ? previous : at, count ? 6 - count : 0);
         next_anchor += Decoded::kStride;
       }
+      previous = at + 3;
       uint64_t whole = uint64_t{bits} << 24 | static_cast<uint32_t>(all);
       to[size++] = static_cast<char>(whole >> (count + 16));
       to[size++] = static_cast<char>(whole >> (count + 8));
@@ -120,13 +123,16 @@ Decoded bits_of(const Table& table, unsigned width, std::string_view text, size_
       skip -= less;
       count -= less;
     }
-    if (count < 8) continue;
-    count -= 8;
-    if (size == next_anchor) {
-      out.add_anchor(size, at - std::min<size_t>(at - begin, 1));
-      next_anchor += Decoded::kStride;
+    if (count >= 8) {
+      if (size == next_anchor) {
+        bool is_near = count <= 2 * width;
+        out.add_anchor(size, is_near ? previous : before, (is_near ? 2 : 3) * width - count);
+        next_anchor += Decoded::kStride;
+      }
+      count -= 8;
+      to[size++] = static_cast<char>(bits >> count);
     }
-    to[size++] = static_cast<char>(bits >> count);
+    before = std::exchange(previous, at);
   }
   out.text.resize(size);
   return out;
@@ -283,6 +289,7 @@ std::optional<Peek> peek_base64(std::string_view run) {
 
 Decoded hex_run(std::string_view text, size_t begin, size_t end) {
   Decoded out;
+  out.form = Decoded::Form::hex;
   out.end = end;
   out.text.resize((end - begin) / 2 + 1);
   char* to = out.text.data();
@@ -313,54 +320,71 @@ void hex_digits(std::string_view digits, std::string& to) {
   if (digits.size() % 2) out[pairs] = static_cast<char>(kHex[byte_at(digits, digits.size() - 1)] * 16);
 }
 
+size_t percent_step(std::string_view text, size_t at, size_t end, std::string& out) {
+  size_t digits = at + 1;
+  auto pair = [&](size_t i) {
+    return i + 1 < end && hex_digit(byte_at(text, i)) >= 0 && hex_digit(byte_at(text, i + 1)) >= 0;
+  };
+  while (text[at] == '%' && text.substr(digits, 2) == "25" && pair(digits + 2)) digits += 2;
+  if (text[at] == '%' && pair(digits)) {
+    out += static_cast<char>(hex_digit(byte_at(text, digits)) * 16 + hex_digit(byte_at(text, digits + 1)));
+    return digits + 2;
+  }
+  out += text[at];
+  return at + 1;
+}
+
 Decoded percent(std::string_view text, size_t begin, size_t end) {
   Decoded out;
+  out.form = Decoded::Form::percent;
   out.end = end;
   out.anchor(begin);
   for (size_t at = begin; at < end;) {
-    if (text[at] == '%') {
-      size_t digits = at + 1;
-      auto pair = [&](size_t i) {
-        return i + 1 < end && hex_digit(byte_at(text, i)) >= 0 && hex_digit(byte_at(text, i + 1)) >= 0;
-      };
-      while (text.substr(digits, 2) == "25" && pair(digits + 2)) digits += 2;
-      if (pair(digits)) {
-        out.text += static_cast<char>(hex_digit(byte_at(text, digits)) * 16 + hex_digit(byte_at(text, digits + 1)));
-        at = digits + 2;
-        out.anchor(at);
-        continue;
-      }
+    if (text[at] != '%') {
+      size_t next = std::min(end, text.find('%', at));
+      out.text.append(text, at, next - at);
+      at = next;
+      continue;
     }
-    size_t next = std::min(end, text.find('%', at + 1));
-    out.text.append(text, at, next - at);
+    size_t next = percent_step(text, at, end, out.text);
+    if (next > at + 1) out.anchor(next);
     at = next;
   }
   return out;
 }
 
+size_t escape_step(std::string_view text, size_t at, size_t end, std::string& out) {
+  int64_t code = -1;
+  size_t next = at;
+  if (text[at] == '\\') code = backslash(text, next, end);
+  else if (text[at] == '&') code = entity(text, next, end);
+  if (code < 0) {
+    out += text[at];
+    return at + 1;
+  }
+  append_character(out, static_cast<uint32_t>(code));
+  return next;
+}
+
 Decoded unescaped(std::string_view text, size_t begin, size_t end) {
   Decoded out;
+  out.form = Decoded::Form::escapes;
   out.end = end;
   out.anchor(begin);
   for (size_t at = begin; at < end;) {
-    int64_t code = -1;
-    if (text[at] == '\\') code = backslash(text, at, end);
-    else if (text[at] == '&') code = entity(text, at, end);
-    if (code < 0) {
-      size_t next = at + 1;
-      while (next < end && text[next] != '\\' && text[next] != '&') ++next;
-      out.text.append(text, at, next - at);
-      at = next;
-      continue;
-    }
-    append_character(out.text, static_cast<uint32_t>(code));
-    out.anchor(at);
+    size_t next = at;
+    while (next < end && text[next] != '\\' && text[next] != '&') ++next;
+    out.text.append(text, at, next - at);
+    if (next == end) break;
+    at = escape_step(text, next, end, out.text);
+    if (at > next + 1) out.anchor(at);
   }
   return out;
 }
 
 Decoded narrowed(std::string_view text, size_t begin, size_t end) {
   Decoded out;
+  out.form = Decoded::Form::wide;
   out.end = end;
   for (size_t at = begin; at < end; ++at) {
     if (text[at] == '\0') continue;
@@ -372,6 +396,7 @@ Decoded narrowed(std::string_view text, size_t begin, size_t end) {
 
 Decoded decimal_run(std::string_view text, size_t begin, size_t end) {
   Decoded out;
+  out.form = Decoded::Form::decimals;
   out.end = end;
   out.text.resize((end - begin) / 2 + 1);
   char* to = out.text.data();
@@ -393,6 +418,7 @@ Decoded decimal_run(std::string_view text, size_t begin, size_t end) {
 
 Decoded binary_run(std::string_view text, size_t begin, size_t end) {
   Decoded out;
+  out.form = Decoded::Form::binary;
   end = std::min(end, text.find_first_not_of("01", begin));
   if (end < begin + 64) return out;
   out.end = end;
@@ -407,6 +433,7 @@ Decoded binary_run(std::string_view text, size_t begin, size_t end) {
 
 Decoded without_line_ends(std::string_view text, size_t begin, size_t end) {
   Decoded out;
+  out.form = Decoded::Form::lines;
   out.end = end;
   constexpr size_t kPart = 12;  // that has one anchor
   out.text.reserve(end - begin);

@@ -2,6 +2,7 @@
 // except for compression.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -13,12 +14,30 @@ namespace bottle::scan {
 // A text that was made from another one, and where its bytes come from.
 struct Decoded {
   struct Anchor {
-    uint32_t at = 0;    // the bytes of the text from `at` up to the next anchor …
-    uint32_t from = 0;  // … come from the other text, starting at `from`
+    uint32_t at = 0;           // the bytes of the text from `at` up to the next anchor …
+    uint32_t from : 29 = 0;    // … come from the other text, starting at `from`
+    uint32_t skipped : 3 = 0;  // of Base64 and Base32, the bits of the digit at `from` that belong to earlier bytes
+  };
+  // How the text was made, as far as origin_of() can repeat it.
+  enum class Form : uint8_t {
+    other,
+    base64,
+    base32,
+    hex,
+    percent,
+    escapes,
+    wide,
+    decimals,
+    binary,
+    lines,
+    letters,
+    parts,  // each anchor begins a part that is copied
   };
   std::string text;
   std::vector<Anchor> anchors;  // in order, and at least one every kStride bytes
   size_t end = 0;               // where the source of the last bytes ends in the other text
+  Form form = Form::other;
+  unsigned skipped = 0;         // bits that each byte comes later than its anchor says
   size_t group = 0, first = 0;  // the bytes of each group and of a shorter one before them, if the text was in groups
   static constexpr size_t kStride = 48;
 
@@ -29,10 +48,21 @@ struct Decoded {
     if (!anchors.empty() && text.size() - anchors.back().at < kApart) return;
     add_anchor(text.size(), from);
   }
-  void add_anchor(size_t at, size_t from) {
-    anchors.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(from)});
+  void add_anchor(size_t at, size_t from, unsigned bits = 0) {
+    constexpr uint32_t kLargest = (1u << 29) - 1, kMostBits = 7;
+    anchors.push_back(
+        {static_cast<uint32_t>(at), static_cast<uint32_t>(std::min<size_t>(from, kLargest)), bits & kMostBits});
   }
 };
+
+// Where bytes of a decoded text come from in the other text.
+struct Origin {
+  size_t begin = 0, end = 0;
+  unsigned skipped = 0;  // see Anchor
+};
+// Returns where exactly the bytes [begin, end) of `map` come from. `end` is the end of the source if they are the last
+// ones. Takes time in proportion to their number.
+Origin origin_of(std::string_view text, const Decoded& map, size_t begin, size_t end);
 
 // Decodes Base64 or Base64url up to the first byte that belongs to neither, without anchors. Used for headers and
 // tokens.
@@ -69,6 +99,10 @@ Decoded percent(std::string_view text, size_t begin, size_t end);
 Decoded unescaped(std::string_view text, size_t begin, size_t end);
 // Returns the low bytes of UTF-16 in either byte order.
 Decoded narrowed(std::string_view text, size_t begin, size_t end);
+// Each decodes one character or escape at `at`, appends it to `out`, and returns where the next one begins.
+size_t percent_step(std::string_view text, size_t at, size_t end, std::string& out);
+size_t escape_step(std::string_view text, size_t at, size_t end, std::string& out);
+size_t letter_step(std::string_view text, size_t at, size_t end, std::string& out);
 // Decodes a list of numbers from 9 to 126, such as "[65, 66, 67]".
 Decoded decimal_run(std::string_view text, size_t begin, size_t end);
 // Decodes a run of the digits 0 and 1, eight for each byte. Returns nothing if the run has other digits.

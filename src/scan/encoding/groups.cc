@@ -250,9 +250,10 @@ Decoded ungrouped(std::string_view text, const Groups& groups) {
   Columns columns(text, groups);
   Decoded out;
   size_t period = groups.period;
+  out.form = Decoded::Form::parts;
   auto put = [&](size_t at, size_t column) {
     if (columns.drops(column)) return;
-    out.anchor(at);
+    out.add_anchor(out.text.size(), at);
     out.text += text[at];
   };
   // A shorter group may come before the first one, and after the last one.
@@ -266,7 +267,7 @@ Decoded ungrouped(std::string_view text, const Groups& groups) {
   for (const auto& [from, to] : parts) out.group += to - from;
   for (size_t row = groups.begin; row < groups.end; row += period)
     for (const auto& [from, to] : parts) {
-      out.anchor(row + from);
+      out.add_anchor(out.text.size(), row + from);
       out.text.append(text, row + from, to - from);
     }
   size_t end = groups.end;

@@ -59,20 +59,26 @@ size_t unusual_letter(std::string_view text, size_t at) {
   return c.size > 0 && !mark && plain(c.code) ? c.size : 0;
 }
 
+size_t letter_step(std::string_view text, size_t at, size_t, std::string& out) {
+  Character c = static_cast<unsigned char>(text[at]) < 0x80 ? Character{} : read(text, at);
+  auto other = c.size > 0 ? plain(c.code) : std::nullopt;
+  if (!other) {
+    out += text[at];
+    return at + 1;
+  }
+  if (*other != kHidden) out += static_cast<char>(*other);
+  return at + c.size;
+}
+
 Decoded plain_letters(std::string_view text, size_t begin, size_t end) {
   Decoded out;
+  out.form = Decoded::Form::letters;
   out.end = end;
   out.anchor(begin);
   for (size_t at = begin; at < end;) {
-    Character c = static_cast<unsigned char>(text[at]) < 0x80 ? Character{} : read(text, at);
-    auto other = c.size > 0 ? plain(c.code) : std::nullopt;
-    if (!other) {
-      out.text += text[at++];
-      continue;
-    }
-    if (*other != kHidden) out.text += static_cast<char>(*other);
-    at += c.size;
-    out.anchor(at);
+    size_t next = letter_step(text, at, end, out.text);
+    if (next > at + 1) out.anchor(next);
+    at = next;
   }
   return out;
 }

@@ -70,6 +70,17 @@ std::vector<std::string> escaped(std::string_view value) {
   return {json, url};
 }
 
+// Returns the value as it is in JSON within `depth` JSON texts. Without `quotes`, only backslashes are escaped.
+std::string in_json(std::string_view value, unsigned depth, bool quotes) {
+  std::string out;
+  for (char c : value) {
+    size_t backslashes = (size_t{1} << depth) - 1;
+    if (c == '\\' || (quotes && c == '"')) out.append(backslashes, '\\');
+    out += c;
+  }
+  return out;
+}
+
 }  // namespace
 
 void fold(std::string_view text, std::string& to) {
@@ -106,6 +117,12 @@ void KnownSecrets::add(std::string name, std::string_view value) {
     dictionary_.add_exactly(secret, rot13(std::string(piece)));
   };
   add_encoded(secret, value);
+  // A few escaped quotes and backslashes do not make a text that is worth decoding. Where they are beside others that
+  // do, the decoder leaves only escaped backslashes, which may belong to what an inner text escapes.
+  constexpr unsigned kDeepest = 3;
+  for (unsigned depth = 1; depth <= kDeepest && value.find_first_of("\"\\") != value.npos; ++depth)
+    for (bool quotes : {false, true})
+      dictionary_.add_exactly(secret, in_json(std::string_view(folded).substr(0, kWhole), depth, quotes));
   if (std::ranges::any_of(value, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }))
     for (const std::string& each : escaped(value)) {
       fold(each, folded_);

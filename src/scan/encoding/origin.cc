@@ -1,0 +1,126 @@
+// Finds the exact source of decoded bytes by decoding them again from the anchor before them.
+#include <algorithm>
+
+#include "scan/encoding/decode.h"
+#include "scan/encoding/escapes.h"
+
+namespace bottle::scan {
+namespace {
+
+using Form = Decoded::Form;
+
+int digit_of(Form form, char c) {
+  if (c >= 'A' && c <= 'Z') return c - 'A';
+  if (form == Form::base32) return c >= 'a' && c <= 'z' ? c - 'a' : c >= '2' && c <= '7' ? c - '2' + 26 : -1;
+  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+  if (c >= '0' && c <= '9') return c - '0' + 52;
+  return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
+}
+
+// Reads the digits as bits_of() in decode.cc does.
+Origin of_digits(std::string_view text, const Decoded& map, const Decoded::Anchor& anchor, size_t begin, size_t end) {
+  Origin out{anchor.from, map.end};
+  unsigned width = map.form == Form::base64 ? 6 : 5, skip = anchor.skipped + map.skipped, count = 0;
+  size_t size = anchor.at, previous = anchor.from, before = anchor.from;
+  for (size_t at = anchor.from; at < map.end; ++at) {
+    if (digit_of(map.form, text[at]) < 0) {
+      if (text[at] == '=') count = 0;
+      while (text[at] == '\\' && at + 1 < map.end) ++at;
+      continue;
+    }
+    count += width;
+    unsigned less = std::min(skip, count);
+    skip -= less;
+    count -= less;
+    if (count >= 8) {
+      bool is_near = count <= 2 * width;
+      if (size == begin) {
+        out.begin = is_near ? previous : before;
+        out.skipped = (is_near ? 2 : 3) * width - count;
+      }
+      count -= 8;
+      if (++size == end) {
+        out.end = at + 1;
+        break;
+      }
+    }
+    before = previous;
+    previous = at;
+  }
+  return out;
+}
+
+// Returns the number of bytes that one piece of the source has, and appends what it decodes to.
+size_t step(Form form, std::string_view text, size_t at, size_t end, std::string& out) {
+  auto digit = [&](size_t i) { return i < end && text[i] >= '0' && text[i] <= '9'; };
+  switch (form) {
+    case Form::percent:
+      return percent_step(text, at, end, out) - at;
+    case Form::escapes:
+      return escape_step(text, at, end, out) - at;
+    case Form::letters:
+      return letter_step(text, at, end, out) - at;
+    case Form::wide:
+      if (text[at] != '\0') out += text[at];
+      return 1;
+    case Form::binary:
+      out += 'x';
+      return 8;
+    case Form::decimals:
+      if (!digit(at)) return 1;
+      out += 'x';
+      return digit(at + 1) ? digit(at + 2) ? 3 : 2 : 1;
+    case Form::hex: {
+      auto is_hex = [&](size_t i) { return i < end && hex_digit(static_cast<uint8_t>(text[i])) >= 0; };
+      if (!is_hex(at) || !is_hex(at + 1)) return is_hex(at) && at + 1 < end && (text[at + 1] | 32) == 'x' ? 2 : 1;
+      out += 'x';
+      return 2;
+    }
+    case Form::lines:
+      if (text[at] == '\\') {
+        size_t next = at;
+        while (next + 1 < end && text[next] == '\\') ++next;
+        return next + 1 - at;
+      }
+      if (digit_of(Form::base64, text[at]) >= 0) out += text[at];
+      return 1;
+    default:
+      out += text[at];
+      return 1;
+  }
+}
+
+}  // namespace
+
+Origin origin_of(std::string_view text, const Decoded& map, size_t begin, size_t end) {
+  const auto& anchors = map.anchors;
+  if (anchors.empty()) return {0, text.size()};
+  auto after = [&](size_t at) {
+    return std::ranges::upper_bound(anchors, at, {}, [](const Decoded::Anchor& each) { return each.at; });
+  };
+  auto first = after(begin);
+  const Decoded::Anchor& anchor = first == anchors.begin() ? anchors.front() : *std::prev(first);
+  auto next = after(end == 0 ? 0 : end - 1);
+  Origin out{anchor.from, next == anchors.end() ? map.end : next->from};
+  if (map.form == Form::base64 || map.form == Form::base32) {
+    out = of_digits(text, map, anchor, begin, end);
+  } else if (map.form == Form::parts) {
+    const Decoded::Anchor& last = next == anchors.begin() ? anchors.front() : *std::prev(next);
+    out = {anchor.from + (begin - anchor.at), last.from + (end - last.at)};
+  } else if (map.form != Form::other) {
+    std::string decoded;
+    for (size_t at = anchor.from, size = anchor.at; at < map.end && size < end;) {
+      decoded.clear();
+      size_t length = step(map.form, text, at, map.end, decoded), reached = size + decoded.size();
+      if (size <= begin && begin < reached) out.begin = at;
+      if (reached >= end) out.end = at + length;
+      at += length;
+      size = reached;
+    }
+  }
+  if (end >= map.text.size()) out.end = std::max(map.end, out.begin);
+  out.end = std::max(out.begin, out.end);
+  return out;
+}
+
+}  // namespace bottle::scan
