@@ -33,10 +33,13 @@ Kinds kinds_of(const char* bytes) {
 }
 
 #ifdef SCAN_HAS_WIDE
-SCAN_WIDE Kinds wide_kinds_of(const char* bytes) {
+constexpr std::string_view kPrintable{
+    "\0\t\n\r !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~", 99};
+constexpr WideSet kWidePrintable{kPrintable}, kWideDigits{"0123456789abcdefABCDEF"};
+
+SCAN_WIDE inline Kinds wide_kinds_of(const char* bytes) {
   Wide c(bytes);
-  return {c.within(0x20, 0x5f) | c.within('\t', 2) | c.equal('\r') | c.equal(0), c.within(128, 128),
-          c.within('0', 10) | c.with(32).within('a', 6)};
+  return {c.in(kWidePrintable), c.high(), c.in(kWideDigits)};
 }
 #endif
 
@@ -46,35 +49,34 @@ SCAN_WIDE Kinds wide_kinds_of(const char* bytes) {
          static_cast<int>(kBlock) - printable - high >= kFewestControls;
 }
 
-// Returns the positions where a row of kShortRow set bits begins that begins in `low`.
-[[gnu::always_inline]] inline uint64_t short_rows(uint64_t low, uint64_t high) {
+// Returns the positions where a row of kShortRow set bits begins.
+[[gnu::always_inline]] inline uint64_t short_rows(uint64_t mask) {
   static_assert(kShortRow == 8);
-  for (unsigned step : {1u, 2u, 4u}) {
-    low &= low >> step | high << (kBlock - step);
-    high &= high >> step;
-  }
-  return low;
+  for (unsigned step : {1u, 2u, 4u}) mask &= mask >> step;
+  return mask;
 }
 
-// Returns whether one of the short rows goes on for kTextRow bits. Only the first rows of the next block are known.
-bool has_text_row(uint64_t rows, uint64_t rows_after) {
-  for (unsigned i = 0; i < kTextRow - kShortRow; ++i) {
-    rows &= rows >> 1 | rows_after << (kBlock - 1);
-    rows_after >>= 1;
-  }
-  return rows != 0;
+bool has_text_row(uint64_t short_rows) {
+  for (size_t i = kShortRow; i < kTextRow; ++i) short_rows &= short_rows >> 1;
+  return short_rows != 0;
 }
 
-// Adds a region of the bytes [begin, end) and those around it.
-void add(std::vector<Region>& regions, size_t begin, size_t end, size_t size) {
-  begin -= std::min(begin, kBlock);
-  end = std::min(end + kBlock, size);
-  if (!regions.empty() && begin <= regions.back().end + kFar) regions.back().end = end;
+// Returns the length of the row that begins in `before` and ends in `mask`, or 0.
+[[gnu::always_inline]] inline size_t row_across(uint64_t before, uint64_t mask) {
+  auto there = static_cast<size_t>(std::countl_one(before)), here = static_cast<size_t>(std::countr_one(mask));
+  return there && here ? there + here : 0;
+}
+
+// Adds a region, which becomes one with the last region if it is not farther away than `far`.
+void add(std::vector<Region>& regions, size_t begin, size_t end, size_t far) {
+  if (!regions.empty() && begin <= regions.back().end + far) regions.back().end = end;
   else regions.push_back({begin, end});
 }
 
-// Where a row may begin that ends in the next block.
-constexpr uint64_t kMayCross = ~uint64_t{0} << (kBlock - kTextRow + 1);
+// Adds a region of the bytes [begin, end) and those around it.
+void add_text(Regions& regions, size_t begin, size_t end, size_t size) {
+  add(regions.text, begin - std::min(begin, kBlock), std::min(end + kBlock, size), kFar);
+}
 
 // Is compiled for each way to find the kinds.
 template <typename F>
@@ -84,23 +86,25 @@ template <typename F>
   uint64_t before = 0;  // the printable bytes of the block before `at`, unless it is part of a region of text
   while (at + kBlock <= block.size()) {
     Kinds kinds = kinds_of(block.data() + at);
-    uint64_t here = short_rows(kinds.printable, 0), across = short_rows(before, kinds.printable) & kMayCross;
-    if (across) [[unlikely]]
-      add(has_text_row(across, here) ? regions.text : regions.rows, at - kBlock, at + kBlock, block.size());
+    if (size_t row = row_across(before, kinds.printable); row >= kShortRow) [[unlikely]] {
+      if (row < kTextRow) add(regions.rows, at - kTextRow, at + kTextRow, 0);
+      else add_text(regions, at - kBlock, at + kBlock, block.size());
+    }
+    uint64_t rows = short_rows(kinds.printable);
     bool random = looks_random(kinds);
-    if (!random || (here && has_text_row(here, 0))) {
+    if (!random || (rows && has_text_row(rows))) {
       size_t size = !random && at % kStretch == 0 ? kStretch : kBlock;
-      add(regions.text, at, at + size, block.size());
+      add_text(regions, at, at + size, block.size());
       at += size;
       before = size == kBlock ? kinds.printable : 0;
     } else {
-      if (here) [[unlikely]]
-        add(regions.rows, at, at + kBlock, block.size());
+      if (rows) [[unlikely]]
+        add(regions.rows, at, at + kBlock, 0);
       at += kBlock;
       before = kinds.printable;
     }
   }
-  if (at < block.size()) add(regions.text, at, block.size(), block.size());
+  if (at < block.size()) add_text(regions, at, block.size(), block.size());
   return regions;
 }
 

@@ -19,8 +19,8 @@ struct Regions {
   // escapes, UTF-8, UTF-16 and numbers in any notation are not like that, also with unusual bytes between their
   // characters. Each region goes on for at least 64 bytes beyond what made it one.
   std::vector<Region> text;
-  // The regions around shorter rows, of at least kShortRow characters, which may also overlap with those above. Random
-  // bytes have many. No credential and no encoded secret is so short, but a secret as it is may be.
+  // Regions with shorter rows, of at least kShortRow characters, which may also overlap with those above. Random bytes
+  // have many. No credential and no encoded secret is so short, but a secret as it is may be.
   std::vector<Region> rows;
 };
 inline constexpr size_t kTextRow = 11, kShortRow = 8;
