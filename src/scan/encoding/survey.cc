@@ -139,12 +139,12 @@ class Survey {
   // Is compiled for each way to find the masks.
   template <typename F>
   [[gnu::always_inline]] void look_at_all(const Region& region, F masks_of) {
-    Masks now, next;
-    masks_of(bytes(region.begin), &now);
-    for (size_t at = region.begin; at < region.end; at += kBlock) {
-      masks_of(bytes(at + kBlock), &next);
-      look(at, now, next);
-      now = next;
+    std::array<Masks, 2> masks;  // of this block and of the next one, in turn, because copying them takes long
+    masks_of(bytes(region.begin), &masks[0]);
+    size_t now = 0;
+    for (size_t at = region.begin; at < region.end; at += kBlock, now ^= 1) {
+      masks_of(bytes(at + kBlock), &masks[now ^ 1]);
+      look(at, masks[now], masks[now ^ 1]);
     }
   }
   void between(size_t begin, size_t end) {
