@@ -29,12 +29,10 @@ bool is_text(std::string_view bytes) {
   return missing == 0;
 }
 
-constexpr auto kEndsValue = [] {
-  std::array<bool, 256> table{};
-  for (unsigned c = 0; c < 256; ++c) table[c] = c == '&' || c == ';' || c <= ' ';
-  return table;
-}();
-bool ends_value(char c) { return kEndsValue[static_cast<unsigned char>(c)]; }
+Lanes are_control(const Lanes& c) { return within(c, 0, ' ') & ~equal(c, '\t'); }
+
+bool ends_value(char c) { return c == '&' || c == ';' || static_cast<unsigned char>(c) <= ' '; }
+Lanes end_value(const Lanes& c) { return equal(c, '&') | equal(c, ';') | within(c, 0, ' ' + 1); }
 
 class Joiner {
  public:
@@ -73,6 +71,20 @@ class Joiner {
     return at;
   }
 
+  // Returns the first position in [at, limit) where `in` is true, or `limit`. Returns `at` if it is not before `limit`.
+  template <typename F>
+  size_t find(size_t at, size_t limit, F in) const {
+    constexpr size_t kSize = sizeof(Lanes);
+    if (at >= limit) return at;
+    for (; at < limit; at += kSize) {
+      Lanes lanes{};
+      if (at + kSize <= text_.size()) std::memcpy(&lanes, text_.data() + at, kSize);
+      else std::memcpy(&lanes, text_.data() + at, text_.size() - at);
+      if (uint64_t mask = bits_of(in(lanes))) return std::min(limit, at + static_cast<size_t>(std::countr_zero(mask)));
+    }
+    return limit;
+  }
+
   void add(size_t begin, size_t end) {
     if (begin == end) return;
     if (each_) {
@@ -87,7 +99,8 @@ class Joiner {
 
   size_t quoted(size_t begin) {
     size_t end = begin, limit = std::min(text_.size(), begin + kLongestPiece + 1);
-    while (end < limit && text_[end] != '"' && !is_control(text_[end])) end += text_[end] == '\\' ? 2 : 1;
+    auto stops = [](const Lanes& c) { return equal(c, '"') | equal(c, '\\') | are_control(c); };
+    while ((end = find(end, limit, stops)) < limit && text_[end] == '\\') end += 2;
     if (end >= limit || is_control(text_[end])) return closing(std::min(end, text_.size()));
     size_t after = end + 1;
     while (after < text_.size() && (text_[after] == ' ' || text_[after] == '\n')) ++after;
@@ -112,7 +125,7 @@ class Joiner {
     while (each_ && name > 0 && begin - name <= kLongestPiece && !ends_value(text_[name - 1])) --name;
     name_ = text_.substr(name, begin - 1 - name);
     size_t limit = std::min(text_.size(), begin + kLongestPiece + 1);
-    while (end < limit && !ends_value(text_[end]) && text_[end] != '"') ++end;
+    end = find(end, limit, [](const Lanes& c) { return equal(c, '"') | end_value(c); });
     if (end - begin <= kLongestPiece && (end == text_.size() || ends_value(text_[end]))) add(begin, end);
     return end;
   }
