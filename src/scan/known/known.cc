@@ -84,14 +84,15 @@ std::string in_json(std::string_view value, unsigned depth, bool quotes) {
 }  // namespace
 
 void fold(std::string_view text, std::string& to) {
-  to.resize(text.size());
-  const char* __restrict from = text.data();
-  char* __restrict out = to.data();
-  for (size_t i = 0, size = text.size(); i < size; ++i) {
-    auto c = static_cast<unsigned char>(from[i]);
-    auto capital = static_cast<unsigned char>(static_cast<unsigned char>(c - 'A') < 26);
-    out[i] = static_cast<char>(c | capital << 5);
-  }
+  to.resize_and_overwrite(text.size(), [text](char* __restrict out, size_t) {
+    const char* __restrict from = text.data();
+    for (size_t i = 0, size = text.size(); i < size; ++i) {
+      auto c = static_cast<unsigned char>(from[i]);
+      auto capital = static_cast<unsigned char>(static_cast<unsigned char>(c - 'A') < 26);
+      out[i] = static_cast<char>(c | capital << 5);
+    }
+    return text.size();
+  });
 }
 
 std::optional<std::pair<uint32_t, size_t>> KnownSecrets::begun(std::string_view folded) const {
