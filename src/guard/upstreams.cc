@@ -14,7 +14,7 @@ constexpr int64_t kForADial = 60 * 1000;  // longer than a dial and its handshak
 // If streams hold this much, a connection to a server without a request is closed after a second, because it takes as
 // much memory as a client. Connections without a request check this every few seconds.
 constexpr size_t kCrowded = kEnoughHeld / 2;
-constexpr int64_t kIdleInACrowd = 1000, kLook = 5000;  // milliseconds
+constexpr int64_t kIdleInACrowd = 1000, kLook = 2000;  // milliseconds
 
 bool is_superfluous(int64_t idle) { return idle >= kIdleInACrowd && held_by_streams() > kCrowded; }
 

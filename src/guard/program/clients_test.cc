@@ -13,8 +13,7 @@ using std::chrono::milliseconds;
 void reset(Wire& wire) {
   linger hard{1, 0};
   setsockopt(wire.fd.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-  wire.ssl.reset();
-  wire.fd.reset();
+  wire.close();
 }
 
 std::string first_line(const std::string& message) { return message.substr(0, message.find('\r')); }
@@ -140,7 +139,7 @@ TEST_F(ClientsTest, AnUploadContinuesAfterAnEarlyAnswer) {
   EXPECT_TRUE(wire.message().ends_with("ok")) << "before the body is sent";
   wire.write(std::string(1 << 20, 'x'));
   EXPECT_EQ(wire.to_end(), "");
-  server_.reset();
+  EXPECT_TRUE(server_->wait_until_closed());
   EXPECT_EQ(received, 1u << 20);
 }
 

@@ -15,10 +15,12 @@
 #include <sys/wait.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <cstring>
 #include <fstream>
 #include <functional>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include <nlohmann/json.hpp>
@@ -79,11 +81,14 @@ inline UniqueFd dial_loopback(uint16_t port) {
   return fd;
 }
 
+class Listener;
+
 // A blocking byte stream, with or without TLS.
 struct Wire {
   UniqueFd fd;
   Ssl ssl;
   std::string in;
+  std::shared_ptr<Listener> listed;  // destroyed before the descriptor is closed
 
   bool write(std::string_view bytes) {
     if (!ssl) return write_all(fd.get(), bytes).has_value();
@@ -132,39 +137,75 @@ struct Wire {
     in.erase(0, need);
     return whole;
   }
+  void close() {
+    ssl.reset();
+    listed.reset();
+    fd.reset();
+  }
 };
 
-// An origin server that answers each message with the result of `handler`.
+// A server's socket on loopback, and the connections that it has accepted.
+class Listener {
+ public:
+  // Blocks until a client connects. Returns no descriptor after end().
+  Wire accept() {
+    Wire wire{UniqueFd(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC)), {}, {}};
+    int fd = wire.fd.get();
+    if (fd < 0) return wire;
+    timeval t{30, 0};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+    std::lock_guard lock(mutex_);
+    if (ended_) shutdown(fd, SHUT_RDWR);
+    open_.insert(fd);
+    wire.listed = std::shared_ptr<Listener>(this, [fd](Listener* self) {
+      std::lock_guard lock(self->mutex_);
+      self->open_.erase(fd);
+      self->changed_.notify_all();
+    });
+    return wire;
+  }
+  // Waits until the server has closed all connections, for ten seconds at most.
+  bool wait_until_closed() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return open_.empty(); });
+  }
+  // Ends all connections, so that the server does not wait for clients that keep theirs.
+  void end() {
+    shutdown(socket_.get(), SHUT_RDWR);
+    std::lock_guard lock(mutex_);
+    ended_ = true;
+    for (int fd : open_) shutdown(fd, SHUT_RDWR);
+  }
+  uint16_t port = 0;
+
+ private:
+  UniqueFd socket_ = listen_on_loopback(port);
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::set<int> open_;
+  bool ended_ = false;
+};
+
+// An origin server that answers each message with the result of `handler`, which one connection at a time calls.
 class Origin {
  public:
   Origin(SessionCa* ca, std::string host, std::function<std::string(const std::string&)> handler)
-      : ca_(ca), host_(std::move(host)), handler_(std::move(handler)) {
-    fd_ = listen_on_loopback(port);
-    thread_ = std::thread([this] {
+      : handler_(std::move(handler)) {
+    port = listener_.port;
+    thread_ = std::thread([this, ca, host = std::move(host)] {
+      std::vector<std::thread> connections;
       while (true) {
-        int fd = accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC);
-        if (fd < 0) return;
+        Wire wire = listener_.accept();
+        if (!wire.fd) break;
         ++accepted;
-        Wire wire{UniqueFd(fd), {}, {}};
-        timeval t{3, 0};
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
-        if (ca_) {
-          wire.ssl = std::move(*ca_->accept({host_, false}, Offer::http1));
-          SSL_set_fd(wire.ssl.get(), fd);
-          if (SSL_accept(wire.ssl.get()) != 1) continue;
-        }
-        for (std::string request; !(request = wire.message()).empty();) {
-          {
-            std::lock_guard lock(mutex_);
-            last_ = request;
-          }
-          if (!wire.write(handler_(request))) break;
-        }
+        if (ca) wire.ssl = std::move(*ca->accept({host, false}, Offer::http1));
+        connections.emplace_back([this, wire = std::move(wire)]() mutable { serve(wire); });
       }
+      for (auto& connection : connections) connection.join();
     });
   }
   ~Origin() {
-    shutdown(fd_.get(), SHUT_RDWR);
+    listener_.end();
     thread_.join();
   }
   std::string last() {
@@ -175,53 +216,65 @@ class Origin {
   std::atomic<int> accepted = 0;
 
  private:
-  SessionCa* ca_;
-  std::string host_, last_;
+  void serve(Wire& wire) {
+    if (wire.ssl) {
+      SSL_set_fd(wire.ssl.get(), wire.fd.get());
+      if (SSL_accept(wire.ssl.get()) != 1) return;
+    }
+    for (std::string request; !(request = wire.message()).empty();) {
+      {
+        std::lock_guard lock(mutex_);
+        last_ = request;
+      }
+      std::unique_lock lock(handling_);
+      std::string answer = handler_(request);
+      lock.unlock();
+      if (!wire.write(answer)) break;
+    }
+  }
+
+  Listener listener_;
+  std::string last_;
   std::function<std::string(const std::string&)> handler_;
-  std::mutex mutex_;
-  UniqueFd fd_;
+  std::mutex mutex_, handling_;
   std::thread thread_;
 };
 
-// An origin server that passes each connection to `serve` after it has read the first message or its head. Each
-// connection has its own thread.
+// An origin server that passes each connection to `serve`, one after the other, after it has read the first message or
+// its head.
 class RawOrigin {
  public:
   enum class After { message, head };
   // Speaks no TLS if `ca` is null.
   RawOrigin(SessionCa* ca, std::string host, std::function<void(Wire&, const std::string& head)> serve,
-            After after = After::message)
-      : ca_(ca), host_(std::move(host)), serve_(std::move(serve)) {
-    fd_ = listen_on_loopback(port);
-    thread_ = std::thread([this, after] {
-      for (int fd; (fd = accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
-        Wire wire{UniqueFd(fd), {}, {}};
-        timeval t{3, 0};
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
-        if (ca_) {
-          wire.ssl = std::move(*ca_->accept({host_, false}, Offer::http1));
-          SSL_set_fd(wire.ssl.get(), fd);
+            After after = After::message) {
+    port = listener_.port;
+    thread_ = std::thread([this, ca, host = std::move(host), serve = std::move(serve), after] {
+      while (true) {
+        Wire wire = listener_.accept();
+        if (!wire.fd) return;
+        if (ca) {
+          wire.ssl = std::move(*ca->accept({host, false}, Offer::http1));
+          SSL_set_fd(wire.ssl.get(), wire.fd.get());
           if (SSL_accept(wire.ssl.get()) != 1) continue;
         }
         ++accepted;
         std::string first = after == After::head ? wire.head() : wire.message();
-        if (!first.empty()) serve_(wire, first);
+        if (!first.empty()) serve(wire, first);
         if (wire.ssl) SSL_shutdown(wire.ssl.get());
       }
     });
   }
   ~RawOrigin() {
-    shutdown(fd_.get(), SHUT_RDWR);
+    listener_.end();
     thread_.join();
   }
+  bool wait_until_closed() { return listener_.wait_until_closed(); }
   uint16_t port = 0;
   std::atomic<int> accepted = 0;
 
  private:
-  SessionCa* ca_;
-  std::string host_;
-  std::function<void(Wire&, const std::string&)> serve_;
-  UniqueFd fd_;
+  Listener listener_;
   std::thread thread_;
 };
 

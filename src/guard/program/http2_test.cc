@@ -49,7 +49,7 @@ TEST_F(Http2Test, ARequestThatMustNotBeSentTwiceUsesNoKeptConnection) {
   RawOrigin origin(ca_.get(), "a.test", [&](Wire& wire, const std::string&) {
     wire.write(ok("done"));
     if (wire.message().starts_with("GET ")) wire.write(ok("done"));
-    end_unannounced(wire);
+    ::shutdown(wire.fd.get(), SHUT_WR);
   });
   inspect("a.test", origin.port);
   Peer peer = client("a.test");

@@ -62,24 +62,23 @@ class Http2Origin {
   using Answer = std::function<std::string(const std::string& request)>;
   Http2Origin(SessionCa* ca, std::string host, Answer answer, Answer answer_head = {})
       : ca_(ca), host_(std::move(host)), answer_(std::move(answer)), answer_head_(std::move(answer_head)) {
-    fd_ = listen_on_loopback(port);
+    port = listener_.port;
     thread_ = std::thread([this] {
-      for (int fd; (fd = accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
+      while (true) {
+        Wire wire = listener_.accept();
+        if (!wire.fd) return;
         ++accepted;
         accepted.notify_all();
         hold.wait(true);
-        Wire wire{UniqueFd(fd), {}, {}};
-        timeval t{3, 0};
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
         wire.ssl = std::move(*ca_->accept({host_, false}, Offer::http2));
-        SSL_set_fd(wire.ssl.get(), fd);
+        SSL_set_fd(wire.ssl.get(), wire.fd.get());
         if (SSL_accept(wire.ssl.get()) == 1) serve(std::move(wire));
         ++ended;
       }
     });
   }
   ~Http2Origin() {
-    shutdown(fd_.get(), SHUT_RDWR);
+    listener_.end();
     release();
     thread_.join();
   }
@@ -117,7 +116,7 @@ class Http2Origin {
   SessionCa* ca_;
   std::string host_;
   Answer answer_, answer_head_;
-  UniqueFd fd_;
+  Listener listener_;
   std::thread thread_;
 };
 

@@ -113,7 +113,7 @@ TEST_F(RecordTest, EveryDecisionIsRecordedBeforeAnythingIsSent) {
 TEST_F(RecordTest, AReaderThatDiscardsTheRecordLosesIt) {
   // This test shows what the others prevent: it weakens the protection and sees traffic that is in no record.
   start_with_site();
-  constexpr size_t kRequests = 3000;
+  constexpr size_t kRequests = 1500;
   std::string all;
   for (size_t i = 0; i < kRequests; ++i) all += post(static_cast<int>(i));
   Client client(port_, all);
@@ -140,7 +140,7 @@ TEST_F(RecordTest, TheRecordOfAKilledGuardHasEverythingThatWasSent) {
 
 TEST_F(RecordTest, AFloodOfRefusalsLosesNoAllowedRequestAndTakesLittleMemory) {
   start_with_site();
-  constexpr int kDenials = 200'000, kEvery = 1000;
+  constexpr int kDenials = 40'000, kEvery = 200;
   std::string all;
   for (int i = 0; i < kDenials; ++i) {
     all += denied(i % 3 ? "no.test" : "n" + std::to_string(i) + ".no.test");
@@ -156,7 +156,7 @@ TEST_F(RecordTest, AFloodOfRefusalsLosesNoAllowedRequestAndTakesLittleMemory) {
   take_lines([&] { return recorded_.size() == kDenials / kEvery && client.answers == kDenials + kDenials / kEvery; });
   EXPECT_LT(std::chrono::steady_clock::now() - since, 60s);
   EXPECT_EQ(recorded_.size(), static_cast<size_t>(kDenials / kEvery));
-  EXPECT_LT(most_resident(), kMostMemory);
+  EXPECT_LT(most_resident(), kMostMemory - (176u << 20));
   // Pending counts are written when the guard exits.
   EXPECT_TRUE(write_all(control_.get(), "{\"type\":\"shutdown\"}\n"));
   take_lines([] { return false; });
@@ -191,15 +191,16 @@ TEST_F(RecordTest, AFloodOfHeadsAndConnectionsTakesLittleMemory) {
 
 TEST_F(RecordTest, AFloodOfConnectsIsCounted) {
   start();
-  std::thread reader([&] { take_lines([&] { return denials_["a.no.test"] + denials_["b.no.test"] >= 5000; }); });
-  for (int i = 0; i < 5000; ++i) {
+  constexpr int kConnects = 2000;
+  std::thread reader([&] { take_lines([&] { return denials_["a.no.test"] + denials_["b.no.test"] >= kConnects; }); });
+  for (int i = 0; i < kConnects; ++i) {
     std::string to = i % 2 ? "a.no.test:443" : "b.no.test:443";
     ASSERT_TRUE(raw("CONNECT " + to + " HTTP/1.1\r\nHost: " + to + "\r\n\r\n").starts_with("HTTP/1.1 403"));
   }
   EXPECT_TRUE(write_all(control_.get(), "{\"type\":\"shutdown\"}\n"));
   reader.join();
-  EXPECT_EQ(denials_["a.no.test"] + denials_["b.no.test"], 5000);
-  EXPECT_LT(lines_, 2000);
+  EXPECT_EQ(denials_["a.no.test"] + denials_["b.no.test"], kConnects);
+  EXPECT_LT(lines_, kConnects / 2);
 }
 
 TEST_F(RecordTest, WithoutARecordEverythingIsRefused) {

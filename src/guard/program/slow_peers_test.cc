@@ -38,7 +38,8 @@ class Flood {
   void answer(int fd) {
     char buffer[65536];
     if (recv(fd, buffer, sizeof buffer, 0) <= 0) return;
-    std::string head = "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(kAnswer) + "\r\n\r\n";
+    std::string head =
+        "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: " + std::to_string(kAnswer) + "\r\n\r\n";
     if (!write_all(fd, head)) return;
     std::string some(16384, 'x');
     for (size_t left = kAnswer; left > 0;) {
@@ -84,7 +85,7 @@ TEST_F(SlowReadersTest, TakeNoMoreMemoryThanTheGuardsContainerHas) {
   start();
   std::vector<UniqueFd> clients;
   size_t got = 0;
-  for (int i = 0; i < 200; ++i) clients.push_back(ask(512 << 10, got));
+  for (int i = 0; i < 200; ++i) clients.push_back(ask(64 << 10, got));
   for (size_t before = 0; before != site.sent; std::this_thread::sleep_for(500ms)) before = site.sent;
   // These bytes are between the site and the clients: in the guard, its sockets and the clients' sockets.
   size_t held = site.sent - got;
