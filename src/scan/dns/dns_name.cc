@@ -1,14 +1,18 @@
 #include "scan/dns/dns_name.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
+
+#include "scan/dns/punycode.h"
 
 namespace bottle::scan {
 namespace {
 
 constexpr size_t kLongestChain = 6;   // labels to the left of the domain
 constexpr size_t kLongestLeft = 100;  // bytes to the left of the domain
-constexpr size_t kLongHex = 24, kLongDigits = 12, kLongBase32 = 20, kLongRandom = 20;
+// An account of AWS has 12 digits, which are in the names of its registries.
+constexpr size_t kLongHex = 24, kLongDigits = 13, kLongBase32 = 20, kLongRandom = 20;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
@@ -47,24 +51,81 @@ bool is_punycode(std::string_view label) {
   return label.size() >= 4 && lower(label[0]) == 'x' && lower(label[1]) == 'n' && label.substr(2, 2) == "--";
 }
 
-// Returns whether Punycode does not encode a real name, because it has more bytes of data than a name in another
-// script.
-bool is_odd(std::string_view label) {
-  std::string_view rest = label.substr(label.rfind('-') + 1);
-  return rest.empty() || label.size() > 50 || longest_row(rest, is_digit) > 8;
+// Counts the pairs of letters in a row, and those of them that are frequent in words. A text of random letters, also of
+// a few of them, has few of these.
+struct Pairs {
+  size_t all = 0, frequent = 0;
+  bool are_random() const { return all >= 24 && frequent * 3 < all; }
+};
+
+void count_pairs(std::string_view label, Pairs& pairs) {
+  static constexpr std::string_view kFrequent =
+      "ac ad ai al am an ap ar as at be ca ce ch ci co ct de di ea ec ed ee el em en er es et ev ex ge ha he ho ic ie "
+      "il "
+      "im in io is it la le li ll lo ma me na nd ne ng no ns nt ol om on or os ou pi pl po pr ra re ri ro se si ss st "
+      "ta "
+      "te th ti to tr un ur us ve we wi";
+  static constexpr auto kIsFrequent = [] {
+    std::array<bool, size_t{26} * 26> table{};
+    for (size_t at = 0; at + 1 < kFrequent.size(); at += 3)
+      table[static_cast<size_t>(kFrequent[at] - 'a') * 26 + static_cast<size_t>(kFrequent[at + 1] - 'a')] = true;
+    return table;
+  }();
+  for (size_t i = 1; i < label.size(); ++i) {
+    char first = lower(label[i - 1]), second = lower(label[i]);
+    if (!is_letter(first) || !is_letter(second)) continue;
+    ++pairs.all;
+    pairs.frequent += kIsFrequent[static_cast<size_t>(first - 'a') * 26 + static_cast<size_t>(second - 'a')];
+  }
 }
 
 std::string_view judge_label(std::string_view label) {
   auto is_hex = [](char c) { return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f'); };
   auto is_base32 = [](char c) { return is_letter(c) || (c >= '2' && c <= '7'); };
-  if (is_punycode(label))
-    return is_odd(label) ? "has a label of Punycode that decodes to an unlikely name" : std::string_view();
+  if (is_punycode(label)) {
+    auto text = punycode_decoded(label.substr(4));
+    if (!text || !is_name_of_people(*text)) return "has a label of Punycode that decodes to an unlikely name";
+    label = label.substr(4, std::min(label.rfind('-'), label.size()) - 4);
+    if (label.empty()) return {};
+  }
   size_t hex_digits = static_cast<size_t>(std::ranges::count_if(label, is_digit));
   if (longest_row(label, is_digit) >= kLongDigits) return "has a label of digits";
   if (longest_row(label, is_hex) >= kLongHex && hex_digits >= 4) return "has a label of hexadecimal digits";
   if (longest_row(label, is_base32) >= kLongBase32 && changes(label) >= 3) return "has a label of Base32";
-  if (looks_random(label)) return "has a label of random characters";
+  Pairs pairs;
+  count_pairs(label, pairs);
+  if (looks_random(label) || pairs.are_random()) return "has a label of random characters";
   return {};
+}
+
+// Returns whether customers choose names below the domain, but none of them runs its name servers. Hashes are frequent
+// in these names, and a query for one tells only the provider.
+bool belongs_to_provider(std::string_view domain) {
+  static constexpr auto kDomains = std::to_array<std::string_view>({"amazonaws.com",   "azure.com",
+                                                                    "azurecr.io",      "azureedge.net",
+                                                                    "azurefd.net",     "azurewebsites.net",
+                                                                    "backblazeb2.com", "cloudflarestorage.com",
+                                                                    "cloudfront.net",  "digitaloceanspaces.com",
+                                                                    "docker.com",      "fly.dev",
+                                                                    "github.dev",      "githubusercontent.com",
+                                                                    "googleapis.com",  "googleusercontent.com",
+                                                                    "hf.co",           "hf.space",
+                                                                    "netlify.app",     "ngrok-free.app",
+                                                                    "ngrok.app",       "ngrok.io",
+                                                                    "onrender.com",    "pages.dev",
+                                                                    "r2.dev",          "run.app",
+                                                                    "vercel.app",      "web.app",
+                                                                    "windows.net",     "workers.dev"});
+  return std::ranges::find(kDomains, domain) != kDomains.end();
+}
+
+// Returns whether domains are registered below `label` in the zones of countries, as in "co.uk".
+bool is_kind_of_domain(std::string_view label) {
+  for (std::string_view each :
+       {"ac",  "co", "com", "ed",  "edu", "go",  "gob", "gov", "gouv", "govt", "id",     "ltd", "me",
+        "mil", "ne", "net", "nhs", "nic", "nom", "or",  "org", "plc",  "sch",  "school", "web"})
+    if (label == each) return true;
+  return false;
 }
 
 }  // namespace
@@ -74,9 +135,9 @@ std::string_view registered_domain(std::string_view name) {
   auto before = [&](size_t at) { return at == name.npos || at == 0 ? name.npos : name.rfind('.', at - 1); };
   size_t last = name.rfind('.'), second = before(last);
   if (last == name.npos || second == name.npos) return name;
-  constexpr size_t kShort = 3;  // "co.uk", "com.au"
-  bool is_short = last - second - 1 <= kShort && name.size() - last - 1 == 2;
-  size_t from = is_short ? before(second) : second;
+  // Anyone can have a short name, such as "x.io", so only known ones have domains of others below them.
+  bool is_shared = name.size() - last - 1 == 2 && is_kind_of_domain(name.substr(second + 1, last - second - 1));
+  size_t from = is_shared ? before(second) : second;
   return from == name.npos ? name : name.substr(from + 1);
 }
 
@@ -85,26 +146,33 @@ std::string_view carries_data(std::string_view name) {
   std::string_view domain = registered_domain(name);
   std::string_view left = name.substr(0, name.size() - domain.size());
   if (left.size() > kLongestLeft) return "is longer than usual names";
+  bool is_of_provider = belongs_to_provider(domain);
   size_t labels = 0, random_bytes = 0;
+  Pairs pairs;
   while (!left.empty()) {
     std::string_view label = left.substr(0, left.find('.'));
     left.remove_prefix(std::min(label.size() + 1, left.size()));
     if (label.empty()) continue;
-    if (auto why = judge_label(label); !why.empty()) return why;
     ++labels;
+    if (is_of_provider) continue;
+    if (auto why = judge_label(label); !why.empty()) return why;
+    if (!is_punycode(label)) count_pairs(label, pairs);
     if (changes(label) >= 3 || (label.size() >= 8 && longest_row(label, [](char c) { return !is_vowel(c); }) >= 7))
       random_bytes += label.size();
   }
   if (labels > kLongestChain) return "has a long chain of labels";
-  return random_bytes >= 2 * kLongRandom ? "has several labels of random characters" : std::string_view();
+  return random_bytes >= 2 * kLongRandom || pairs.are_random() ? "has several labels of random characters"
+                                                               : std::string_view();
 }
 
 bool NameHistory::too_many(std::string_view name, std::chrono::steady_clock::time_point now) {
   std::string_view domain = registered_domain(name);
   auto found = domains_.find(domain);
   if (found == domains_.end()) {
+    // Domains with one name make no room for a domain with many.
     if (domains_.size() == kMostDomains)
-      domains_.erase(std::ranges::min_element(domains_, {}, [](const auto& each) { return each.second.since; }));
+      domains_.erase(std::ranges::min_element(
+          domains_, {}, [](const auto& each) { return std::pair(each.second.names.size(), each.second.since); }));
     found = domains_.emplace(std::string(domain), Domain{{}, now}).first;
   }
   Domain& seen = found->second;

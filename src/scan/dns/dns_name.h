@@ -12,8 +12,8 @@
 namespace bottle::scan {
 
 // Returns why the name carries data, as the rest of a sentence ("has a label of 32 hexadecimal digits"), or an empty
-// string if it does not. Judges the labels to the left of the registered domain, which is assumed to be the last two
-// labels, or three if the second-level label is short, as in "co.uk".
+// string if it does not. Judges the labels to the left of registered_domain(), except those below the domain of a
+// provider whose customers do not run name servers, such as amazonaws.com.
 std::string_view carries_data(std::string_view name);
 
 // The names that a session asks for. Many different names below one domain can carry data together, although each looks
@@ -36,7 +36,7 @@ class NameHistory {
   std::map<std::string, Domain, std::less<>> domains_;
 };
 
-// Returns the last two labels of a name, or three if the second-level label is short.
+// Returns the last two labels of a name, or three if others register domains below these, as in "co.uk".
 std::string_view registered_domain(std::string_view name);
 
 }  // namespace bottle::scan

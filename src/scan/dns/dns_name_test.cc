@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "scan/dns/punycode.h"
+
 namespace bottle::scan {
 namespace {
 
@@ -20,6 +22,55 @@ TEST(DnsName, NamesThatCarryData) {
             "is longer than usual names");
   EXPECT_EQ(carries_data("a1b2c3d4e5.f6a7b8c9d0.a9b8c7d6e5.f4a3b2c1d0.example.net"),
             "has several labels of random characters");
+}
+
+TEST(DnsName, DataIsFoundInEveryForm) {
+  for (std::string_view name :
+       {"ghaipdlmbkcnefojghaipdlmbkcnefojghaipdlmbkcnefoj.example.net",  // hexadecimal digits as letters from a to p
+        "ghai-pdlm-bkcn-efoj-ghai-pdlm-bkcn-efoj-ghai.example.net",      // with hyphens
+        "qxzvkjwpfg.bdtmhcqxzv.kjwpfgbdtm.example.net",                  // in short labels
+        "xn--mfrggzdfmztwq2lknnwg23tpobyxe43u.example.net",              // Base32 as Punycode
+        "xn--4d5f3a9b2c8e7f1a0b6d4c3e4d5f-3ya.example.net",              // hexadecimal digits before the umlaut
+        "4d5f3a9b2c8e7f1a0b6d4c3e.x7q.io", "4d5f3a9b2c8e7f1a0b6d4c3e.abc.de",  // below a short domain
+        "data-4d5f3a9b2c8e7f1a0b6d4c3e-cdn.example.net", "4D5F3A9B2C8E7F1A0B6D4C3E.example.net.",
+        "_4d5f3a9b2c8e7f1a0b6d4c3e._tcp.example.net", "www.4d5f3a9b2c8e7f1a0b6d4c3e.static.example.co.uk"})
+    EXPECT_NE(carries_data(name), "") << name;
+}
+
+TEST(DnsName, PunycodeIsDecoded) {
+  EXPECT_EQ(punycode_decoded("mnchen-3ya"), U"m\u00fcnchen");
+  EXPECT_EQ(punycode_decoded("fiqs8s"), U"\u4e2d\u56fd");
+  EXPECT_EQ(punycode_decoded("ihqwcrb4cv8a8dqg056pqjye"), U"\u4ed6\u4eec\u4e3a\u4ec0\u4e48\u4e0d\u8bf4\u4e2d\u6587");
+  for (std::string_view bad : {"99999999", "a-", "!", "zzzzzzzzzzzzzzzzzzzz"})
+    EXPECT_FALSE(punycode_decoded(bad) && is_name_of_people(*punycode_decoded(bad))) << bad;
+}
+
+TEST(DnsName, NamesThatProvidersMakeAreHarmless) {
+  for (std::string_view name : {"123456789012.dkr.ecr.us-east-1.amazonaws.com",
+                                "0123456789abcdef0123456789abcdef.gr7.us-east-1.eks.amazonaws.com",
+                                "cdk-hnb659fds-assets-123456789012-eu-west-1.s3.eu-west-1.amazonaws.com",
+                                "prod-us-east-1-starport-layer-bucket.s3.us-east-1.amazonaws.com",
+                                "d36cz9buwru1tt.cloudfront.net",
+                                "eusmanaged134.blob.core.windows.net",
+                                "productionresultssa12.blob.core.windows.net",
+                                "a0b1c2d3e4f5a6b7c8d9e0f1a2b3c4d5.r2.cloudflarestorage.com",
+                                "65f1c2a3b4d5e6f7a8b9c0d1--my-site.netlify.app",
+                                "deploy-preview-123--my-site.netlify.app",
+                                "my-app-9kl2jm3n4-acme-team.vercel.app",
+                                "my-app-git-fix-the-login-page-acme-team.vercel.app",
+                                "a1b2-203-0-113-5.ngrok-free.app",
+                                "service-ab12cd34ef-uc.a.run.app",
+                                "5d2f8a3b.project.pages.dev",
+                                "fantastic-space-carnival-7v5x9q4j6w3r8p2m-8080.app.github.dev",
+                                "pipelinesghubeus13.actions.githubusercontent.com",
+                                "cdn-lfs-us-1.hf.co",
+                                "github-production-release-asset-2e65be.s3.amazonaws.com",
+                                "xn--80akhbyknj4f.example",
+                                "xn--wgv71a119e.example",
+                                "gitlab-registry-production-europe.storage.example.com",
+                                "kubernetesdashboardinternaldevelopment.example.com"})
+    EXPECT_EQ(carries_data(name), "") << name;
+  EXPECT_NE(carries_data(std::string(60, 'a') + "." + std::string(60, 'b') + ".amazonaws.com"), "");
 }
 
 TEST(DnsName, NamesThatCarryNoData) {
@@ -59,6 +110,7 @@ TEST(DnsName, FindsTheRegisteredDomain) {
   EXPECT_EQ(registered_domain("a.b.example.org"), "example.org");
   EXPECT_EQ(registered_domain("a.example.co.uk."), "example.co.uk");
   EXPECT_EQ(registered_domain("example.org"), "example.org");
+  EXPECT_EQ(registered_domain("a.abc.io"), "abc.io");
   EXPECT_EQ(registered_domain("localhost"), "localhost");
   EXPECT_EQ(registered_domain(""), "");
   EXPECT_EQ(registered_domain("..."), ".");
@@ -73,6 +125,14 @@ TEST(NameHistory, ManyDifferentNamesOfOneDomainAreTooMany) {
   EXPECT_FALSE(history.too_many("W7.example.net", now)) << "that one was asked for before";
   EXPECT_FALSE(history.too_many("w1.example.org", now)) << "another domain";
   EXPECT_FALSE(history.too_many("one-more.example.net", now + NameHistory::kWithin * 2));
+}
+
+TEST(NameHistory, OtherDomainsMakeNoRoomForMoreNames) {
+  NameHistory history;
+  std::chrono::steady_clock::time_point now{};
+  for (size_t i = 0; i < NameHistory::kMostOfDomain; ++i) history.too_many("w" + std::to_string(i) + ".x7q.io", now);
+  for (size_t i = 0; i < 2 * NameHistory::kMostDomains; ++i) history.too_many("a.b" + std::to_string(i) + ".net", now);
+  EXPECT_TRUE(history.too_many("one-more.x7q.io", now));
 }
 
 }  // namespace

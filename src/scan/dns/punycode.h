@@ -1,0 +1,16 @@
+// Tells real names in Punycode (RFC 3492) from data that only looks like them. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace bottle::scan {
+
+// Decodes a label without its "xn--". Returns nothing if it is not Punycode.
+std::optional<std::u32string> punycode_decoded(std::string_view label);
+
+// Returns whether the text can be a label of a real name: a few characters, of one or two scripts.
+bool is_name_of_people(std::u32string_view text);
+
+}  // namespace bottle::scan
