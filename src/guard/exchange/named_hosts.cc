@@ -136,8 +136,14 @@ Verdict judge_path(const Connection& c, std::string_view path) {
 }
 
 bool has_type(const http::Head& head, std::string_view header, std::string_view type) {
-  const http::Header* found = head.find(header);
-  return found && lower(found->value).find(type) != std::string::npos;
+  return lower(head.list(header)).find(type) != std::string::npos;
+}
+
+// Returns the path as a tolerant server reads it: decoded, in lower case, without slashes at its end.
+std::string plain_path(std::string_view path) {
+  std::string plain = lower(without_escapes(path));
+  while (plain.ends_with('/')) plain.pop_back();
+  return plain;
 }
 
 std::string base64_text(std::string_view url) {
@@ -161,25 +167,32 @@ std::string judge_message(Connection& c, std::string_view value) {
 }
 
 Verdict judge_dns(Connection& c, const http::Head& head, const Request& request) {
-  std::string_view target = request.target, path = target.substr(0, target.find('?'));
+  std::string_view target = request.target;
   auto refuse = [](std::string why) { return Verdict{.code = "name_carries_data", .reason = std::move(why)}; };
-  if (has_type(head, "content-type", "application/dns-message"))
+  std::string path = plain_path(target.substr(0, target.find('?')));
+  bool is_dns = path.ends_with("/dns-query") || has_type(head, "accept", "application/dns-");
+  // RFC 8484, and RFC 9230 for a query through a proxy
+  bool in_body = has_type(head, "content-type", "dns-message") ||
+                 (is_dns && http::Body::of_request(head).kind() != http::Body::Kind::none);
+  if (in_body)
     return refuse(
         "the guard does not pass DNS queries in a body; configure the client to send them with GET, or to use the "
         "bottle's own name server");
-  bool is_dns = path.ends_with("/dns-query") || has_type(head, "accept", "application/dns-");
-  bool is_json = is_dns || path.ends_with("/resolve");
   std::string why;
-  each_parameter(target, [&](std::string_view name, std::string_view value) {
+  bool is_json = is_dns || path.ends_with("/resolve");
+  each_parameter(target, [&](std::string_view escaped, std::string_view value) {
     if (!why.empty()) return;
-    if (name == "dns") {
-      DnsQuery query;
-      auto bytes = base64_decode(base64_text(without_escapes(value)));
-      if (is_dns || (bytes && parse_dns_query(*bytes, query) == Parse::ok)) why = judge_message(c, value);
-    } else if (name == "name" && is_json) {
-      if (auto host = policy::normalise_host(without_escapes(value))) why = carried(c.context, *c.config, *host);
-      else if (is_dns) why = "the DNS query in this request is not for a valid name";
-    }
+    std::string name = lower(without_escapes(escaped));
+    if (name == "ct" && lower(without_escapes(value)).find("application/dns-") != std::string::npos) is_json = true;
+    if (name != "dns") return;
+    DnsQuery query;
+    auto bytes = base64_decode(base64_text(without_escapes(value)));
+    if (is_dns || (bytes && parse_dns_query(*bytes, query) == Parse::ok)) why = judge_message(c, value);
+  });
+  each_parameter(target, [&](std::string_view escaped, std::string_view value) {
+    if (!why.empty() || !is_json || lower(without_escapes(escaped)) != "name") return;
+    if (auto host = policy::normalise_host(without_escapes(value))) why = carried(c.context, *c.config, *host);
+    else if (is_dns) why = "the DNS query in this request is not for a valid name";
   });
   return why.empty() ? Verdict{.allowed = true} : refuse(why);
 }

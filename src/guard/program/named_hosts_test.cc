@@ -40,6 +40,15 @@ TEST_F(NamedHostsTest, AQuestionInDnsOverHttpsIsJudged) {
   EXPECT_TRUE(
       carries("POST /dns-query HTTP/1.1\r\nHost: dns.test\r\nContent-Type: application/dns-message\r\n"
               "Content-Length: 2\r\n\r\nxx"));
+  for (const std::string& target : {"/resolve/?name=" + data, "/%72esolve?name=" + data, "/resolve?%6eame=" + data,
+                                    "/Resolve?Name=" + data, "/any?name=" + data + "&ct=application/dns-json",
+                                    "/any?%64ns=" + message(data), "/dns-query/?dns=" + message(data)})
+    EXPECT_TRUE(carries(get("dns.test", target))) << target;
+  EXPECT_TRUE(carries(get("dns.test", "/x?name=" + data, "Accept: text/html\r\nAccept: application/dns-json\r\n")));
+  for (const std::string& type : {"application/oblivious-dns-message", "application/octet-stream"})
+    EXPECT_TRUE(carries("POST /dns-query HTTP/1.1\r\nHost: dns.test\r\nContent-Type: " + type +
+                        "\r\nContent-Length: 2\r\n\r\nxx"))
+        << type;
   EXPECT_TRUE(ask("dns.test", get("dns.test", "/dns-query?dns=" + message("www.example.net"))).ends_with("fine"));
   EXPECT_TRUE(ask("dns.test", get("dns.test", "/resolve?name=www.example.net&type=A")).ends_with("fine"));
   EXPECT_TRUE(ask("dns.test", get("dns.test", "/x?dns=on&name=a+b")).ends_with("fine")) << "another service";
