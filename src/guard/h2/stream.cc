@@ -133,6 +133,10 @@ void Stream::append_to_chunk(std::string_view payload) {
 void Stream::receive(std::string_view payload) {
   debt_ += payload.size();
   if (in_framing_ == Framing::none) return;  // an answer that has no body, whatever the server says
+  constexpr size_t kMuch = 16 * 1024, kMore = 64 * 1024;
+  size_t size = in_.size() + payload.size();
+  // A body that arrives fast would otherwise be copied each time when the buffer doubles.
+  if (size > kMuch && size > in_.capacity()) in_.reserve(std::max(2 * in_.size(), size + kMore));
   if (in_framing_ == Framing::chunked) append_to_chunk(payload);
   else in_.append(payload);
   count();
