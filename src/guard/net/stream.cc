@@ -42,12 +42,19 @@ bool Stream::fill() {
 }
 
 bool Stream::read_plain() {
-  ssize_t n = source->recv(scratch, kScratch);
-  if (n < 0 && errno == EAGAIN) return false;
-  if (n > 0) {
-    in.append(scratch, static_cast<size_t>(n));
-    return true;
+  ssize_t n = 0;
+  size_t before = in.size();
+  if (in.capacity() - before >= kScratch) {
+    in.resize_and_overwrite(before + kScratch, [&](char* bytes, size_t) {
+      n = source->recv(bytes + before, kScratch);
+      return before + static_cast<size_t>(std::max<ssize_t>(n, 0));
+    });
+  } else {
+    n = source->recv(scratch, kScratch);
+    if (n > 0) in.append(scratch, static_cast<size_t>(n));
   }
+  if (n < 0 && errno == EAGAIN) return false;
+  if (n > 0) return true;
   // After a failed write has reported a reset, the end looks orderly, although it is not.
   (n == 0 && !source->cut ? eof : failed) = true;
   if (failed) why = source->why();
