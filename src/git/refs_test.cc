@@ -128,7 +128,9 @@ TEST_F(RefFiles, GitReadsWhatBottleWrites) {
 TEST_F(RefFiles, WaitForALockAndDoNotBreakIt) {
   std::string name = "refs/bottle/s1/worktree", lock = repo + "/.git/" + name + ".lock";
   put(lock, "");
-  auto written = write_ref(repository(), name, first_);
+  Repository impatient = repository();
+  impatient.lock_patience = std::chrono::milliseconds(50);
+  auto written = write_ref(impatient, name, first_);
   ASSERT_FALSE(written);
   EXPECT_EQ(written.error().code, Code::conflict);
   EXPECT_TRUE(fs::exists(lock));
@@ -140,7 +142,7 @@ TEST_F(RefFiles, WaitForALockAndDoNotBreakIt) {
   other.join();
   git("pack-refs --all");
   put(repo + "/.git/packed-refs.lock", "");
-  EXPECT_FALSE(delete_refs(repository(), {name}));
+  EXPECT_FALSE(delete_refs(impatient, {name}));
   EXPECT_EQ(git("rev-parse " + name), first_);
 }
 

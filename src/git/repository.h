@@ -2,6 +2,7 @@
 // its author may have written its configuration, attributes and hooks (docs/decisions/009-…).
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -21,6 +22,8 @@ struct Repository {
   Settings settings;
 
   std::string shallow;  // the content of its file `shallow`; empty if the history is complete
+  // How long to wait for a lock of its refs. git waits 0.1 s for a ref and 1 s for packed-refs.
+  std::chrono::milliseconds lock_patience{2000};
 };
 
 // Finds the repository whose work tree holds `directory` (absolute, without links); its root may be far above. Returns

@@ -19,7 +19,6 @@ namespace {
 
 constexpr std::string_view kOurs = "refs/bottle/";
 constexpr size_t kLargestPacked = 256 << 20;
-constexpr auto kPatience = std::chrono::seconds(2);  // git waits 0.1 s for a ref and 1 s for packed-refs
 
 std::unexpected<Error> cannot(const std::string& name, const std::string& why, Code code = Code::conflict,
                               const std::string& todo = "") {
@@ -51,12 +50,13 @@ Result<UniqueFd> enter(const Repository& repository, const std::string& path, bo
 // Holds NAME.lock in a directory, which keeps other writers out. Removes the file unless it has replaced NAME.
 class Lock {
  public:
-  static Result<Lock> take(UniqueFd directory, const std::string& name, int shared) {
+  static Result<Lock> take(UniqueFd directory, const std::string& name, int shared,
+                           std::chrono::milliseconds patience) {
     Lock lock;
     lock.directory_ = std::move(directory);
     lock.name_ = name;
     std::string file = name + ".lock";
-    auto until = std::chrono::steady_clock::now() + kPatience;
+    auto until = std::chrono::steady_clock::now() + patience;
     for (;;) {
       lock.fd_.reset(
           ::openat(lock.directory_.get(), file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
@@ -133,7 +133,8 @@ Result<> unpack(const Repository& repository, const std::vector<std::string>& na
   };
   std::string text = TRY(packed_refs(repository));
   if (without(text).size() == text.size()) return {};
-  Lock lock = TRY(Lock::take(TRY(enter(repository, "", false)), "packed-refs", repository.settings.shared));
+  Lock lock = TRY(Lock::take(TRY(enter(repository, "", false)), "packed-refs", repository.settings.shared,
+                             repository.lock_patience));
   return lock.commit(without(TRY(packed_refs(repository))));
 }
 
@@ -152,7 +153,7 @@ Result<> delete_loose(const Repository& repository, const std::string& name) {
     auto directory = enter(repository, below, false);
     if (!directory) continue;  // there is no such ref
     if (below == path) {
-      Lock lock = TRY(Lock::take(std::move(*directory), file, 0));
+      Lock lock = TRY(Lock::take(std::move(*directory), file, 0, repository.lock_patience));
       if (::unlinkat(lock.directory(), file.c_str(), 0) != 0 && errno != ENOENT && errno != EISDIR)
         return fail_errno("removing " + name);
     } else {
@@ -172,7 +173,8 @@ Result<> write_ref(const Repository& repository, const std::string& name, const 
   for (const auto& [other, unused] : parse_packed_refs(TRY(packed_refs(repository)), kOurs))
     if (other.starts_with(name + "/") || name.starts_with(other + "/"))
       return cannot(name, "the ref " + one_line(other, 1024) + " exists");
-  Lock lock = TRY(Lock::take(TRY(enter(repository, path, true)), file, repository.settings.shared));
+  Lock lock =
+      TRY(Lock::take(TRY(enter(repository, path, true)), file, repository.settings.shared, repository.lock_patience));
   return lock.commit(id + "\n");
 }
 

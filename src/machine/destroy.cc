@@ -10,8 +10,6 @@
 namespace bottle::machine {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // Ends a running `create` hook and every process that it started. A hook whose caller died continues alone, and its VM
 // would appear after the destruction. Also ends a hook that this process itself started and no longer wants, because
 // the hook may hang.
@@ -78,7 +76,7 @@ struct Attempt {
 
 Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider_name, const Places& places,
                              const DestroyOptions& options, const Progress& progress) {
-  auto begun = Clock::now();
+  auto begun = options.clock();
   auto deadline = begun + std::chrono::milliseconds(options.patience_ms);
   if (!valid_vm_name(name)) return fail(Code::invalid, "'" + name + "' is not a valid name for a VM");
 
@@ -112,7 +110,7 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
   Attempt attempt{provider, record.vm, progress, result};
   int pause = options.limits.backoff;
   while (!attempt.round()) {
-    if (attempt.hopeless || Clock::now() + std::chrono::milliseconds(pause) > deadline) break;
+    if (attempt.hopeless || options.clock() + std::chrono::milliseconds(pause) > deadline) break;
     if (progress) progress("not gone yet: " + result.left.front());
     std::this_thread::sleep_for(std::chrono::milliseconds(pause));
     pause = std::min(pause * 2, options.limits.backoff_most);
@@ -121,10 +119,10 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
     // A request that was under way when its sender died may still create the VM after the provider reported that there
     // is none.
     std::this_thread::sleep_for(std::chrono::milliseconds(options.settle_ms));
-    while (!attempt.round() && Clock::now() < deadline + std::chrono::minutes(1))
+    while (!attempt.round() && options.clock() < deadline + std::chrono::minutes(1))
       std::this_thread::sleep_for(std::chrono::milliseconds(pause));
   }
-  result.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+  result.seconds = std::chrono::duration<double>(options.clock() - begun).count();
   if (result.left.empty()) {
     result.confirmed = true;
     result.confirmed_by =

@@ -1,6 +1,8 @@
 // Destroys a VM, and tries again until the provider itself says that nothing is left.
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -25,6 +27,7 @@ struct DestroyOptions {
   int patience_ms = 300000;  // for the whole destruction
   int settle_ms = 5000;      // the wait after an interrupted `create` before the provider is asked once more
   Environment environment;   // for the hooks
+  std::function<std::chrono::steady_clock::time_point()> clock = std::chrono::steady_clock::now;  // for patience_ms
 };
 
 // Destroys the VM `name` and everything that the provider lists for it. Uses the record in places.vms, or only the name

@@ -1,6 +1,7 @@
 // Tests what happens to VMs whose providers fail or give false answers, or whose makers die.
 #include "machine/machine_test.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -38,7 +39,10 @@ TEST_F(Machine, AFalseAnswerOfAProviderIsDetected) {
   hook("destroy", R"sh(echo x >>"$CLOUD/../calls"; echo '{"status": "gone"}')sh");
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
-  auto gone = destroy_vm("vm-1", "fake", places_, destroying(), {});
+  DestroyOptions options = destroying();
+  std::chrono::steady_clock::time_point now{};
+  options.clock = [&] { return now += std::chrono::milliseconds(options.patience_ms / 3); };
+  auto gone = destroy_vm("vm-1", "fake", places_, options, {});
   ASSERT_TRUE(gone) << gone.error().what;
   EXPECT_FALSE(gone->confirmed);
   EXPECT_GT(calls(), 2) << "ordered again";
@@ -127,12 +131,16 @@ TEST_F(Machine, ACreateWhoseCallerDiedIsEndedBeforeItsVmIsDestroyed) {
 
 TEST_F(Machine, TheLockIsHeldAsLongAsTheHookLives) {
   good();
-  hook("create", "sleep 1; echo '{\"id\":\"a\"}'");
+  hook("create", "echo x >>\"$CLOUD/../calls\"; read -r end <\"$CLOUD/../gate\"; echo '{\"id\":\"a\"}'");
+  std::string gate = (root_ / "gate").string();
+  ASSERT_EQ(::mkfifo(gate.c_str(), 0600), 0);
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm);
   std::thread creating([&] { (void)create_vm(*vm, spec(), {}); });
-  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  while (calls() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_FALSE(lock_vm("vm-1", places_, 0));
+  UniqueFd end(::open(gate.c_str(), O_RDWR | O_CLOEXEC));
+  EXPECT_TRUE(write_all(end.get(), "end\n"));
   creating.join();
   EXPECT_TRUE(lock_vm("vm-1", places_, 1000));
 }

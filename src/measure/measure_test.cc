@@ -34,7 +34,7 @@ class MeasureTest : public ::testing::Test {
     int fd = ::open((root_ + "/" + name).c_str(), O_CREAT | O_RDWR | O_TRUNC | O_CLOEXEC, 0600);
     std::string block(bytes, 'x');
     EXPECT_TRUE(write_all(fd, block));
-    ::fsync(fd);  // makes the file system allocate the blocks
+    if (bytes > 0) ::fsync(fd);  // makes the file system allocate the blocks
     if (keep) return fd;
     ::close(fd);
     return -1;

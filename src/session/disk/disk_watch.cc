@@ -14,7 +14,6 @@ namespace bottle::session {
 namespace {
 
 using namespace std::chrono_literals;
-using Clock = std::chrono::steady_clock;
 using docker::member, docker::text_of;
 using nlohmann::json;
 
@@ -62,12 +61,14 @@ bool limit_layer(json& container, const EngineStorage& storage, uint64_t limit, 
   return true;
 }
 
-DiskWatch::DiskWatch(docker::Engine& engine, const Job& job, std::vector<std::string> directories, json labels)
+DiskWatch::DiskWatch(docker::Engine& engine, const Job& job, std::vector<std::string> directories, json labels,
+                     Clock clock)
     : engine_(engine),
       job_(job),
       directories_(std::move(directories)),
       labels_(std::move(labels)),
-      trigger_(job.plan.resources.disk, state(), Clock::now()) {}
+      clock_(std::move(clock)),
+      trigger_(job.plan.resources.disk, state(), clock_()) {}
 
 std::optional<DiskState> DiskWatch::state() const {
   DiskState sum;
@@ -85,16 +86,16 @@ std::optional<DiskState> DiskWatch::state() const {
 }
 
 Result<DiskWatch::Count> DiskWatch::count() const {
-  auto begun = Clock::now();
+  auto begun = std::chrono::steady_clock::now();
   auto written = TRY(count_written(engine_, job_, labels_));
-  return Count{written, Clock::now() - begun};
+  return Count{written, std::chrono::steady_clock::now() - begun};
 }
 
 std::string DiskWatch::judge(const Result<Count>& count) {
   uint64_t limit = job_.plan.resources.disk;
   bool failed = count ? !count->written.complete : is_failure(count.error());
   trigger_.counted(failed || !count ? std::nullopt : std::optional(count->written.bytes), count ? count->took : 0s,
-                   Clock::now());
+                   clock_());
   if (count && count->written.bytes > limit)
     return "the agent has written " + in_units(count->written.bytes) + ", more than the " + in_units(limit) +
            " of `resources.disk`, and was stopped";
@@ -107,7 +108,7 @@ std::string DiskWatch::judge(const Result<Count>& count) {
 }
 
 std::string DiskWatch::check() {
-  auto now = Clock::now();
+  auto now = clock_();
   if (now - looked_at_ < kLookPause) return "";
   looked_at_ = now;
   auto disk = state();

@@ -4,6 +4,7 @@
 // wrote (meter.h).
 #pragma once
 
+#include <functional>
 #include <future>
 #include <optional>
 #include <string>
@@ -30,9 +31,11 @@ bool limit_layer(nlohmann::json& container, const EngineStorage& storage, uint64
 
 class DiskWatch {
  public:
+  using Clock = std::function<DiskTrigger::Time()>;
   // Notes how full the disk is, so the agent must not run yet. `engine` and `job` must outlive this object. `labels`
   // are for the meter's container.
-  DiskWatch(docker::Engine& engine, const Job& job, std::vector<std::string> directories, nlohmann::json labels);
+  DiskWatch(docker::Engine& engine, const Job& job, std::vector<std::string> directories, nlohmann::json labels,
+            Clock clock = std::chrono::steady_clock::now);
   // Returns why the agent must be stopped, or an empty string. Must be called often while the agent runs. Does not
   // block.
   std::string check();
@@ -52,6 +55,7 @@ class DiskWatch {
   const Job& job_;
   std::vector<std::string> directories_;
   nlohmann::json labels_;
+  Clock clock_;
   DiskTrigger trigger_;
   DiskTrigger::Time looked_at_{};
   int failures_ = 0;

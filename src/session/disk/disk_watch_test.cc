@@ -165,10 +165,11 @@ class WatchedAgent : public ::testing::Test {
       return 0;
     });
     auto engine = docker_.connect();
-    DiskWatch watch(*engine, job_, {"/"}, labels("s1", Owner::self(), "/ledger", "meter"));
+    DiskTrigger::Time now{};
+    DiskWatch watch(*engine, job_, {"/"}, labels("s1", Owner::self(), "/ledger", "meter"), [&] { return now += 1s; });
     std::string why;
     for (auto until = std::chrono::steady_clock::now() + 60s; why.empty() && std::chrono::steady_clock::now() < until;
-         std::this_thread::sleep_for(10ms))
+         std::this_thread::sleep_for(1ms))
       why = watch.check();
     watch.end();
     return why;
