@@ -47,6 +47,7 @@ void BlockScan::groups(const View& view, const Spot& at, GroupTexts& texts) {
   size_t end = std::min(at.end, at.begin + grouped_left_ / at.period * at.period);
   if (end < at.begin + 2 * at.period) return;
   grouped_left_ -= end - at.begin;
+  if (!may_work((end - at.begin) * work::kGrouped)) return;
   Decoded text = ungrouped(view.text, {at.begin, end, at.period});
   if (text.text.size() < kShortestRun || was_seen(text.text, view.depth + 1, true)) return;
   // What begins within a group is chance, unless the groups are tiny.

@@ -98,9 +98,12 @@ std::optional<Format> marked_format(std::string_view bytes) {
 
 void BlockScan::run(const View& view, const Spot& at) {
   auto [begin, end] = std::pair(at.begin, at.end);
+  if (!may_work(work::kRun + (end - begin) / work::kOfRun)) return;
   if (end - begin >= 8 * kShortestRun / 2) inner(view, binary_run(view.text, begin, end), "binary");
   if (!is_varied(view.text.substr(begin, end - begin))) return;
-  if (catalog_.wif_ && (end - begin == 51 || end - begin == 52) && is_wif(view.text.substr(begin, end - begin)))
+  bool as_long_as_wif = end - begin == 51 || end - begin == 52;
+  if (as_long_as_wif && !may_work(work::kWif)) return;
+  if (catalog_.wif_ && as_long_as_wif && is_wif(view.text.substr(begin, end - begin)))
     report(view, *catalog_.wif_, begin, end, true);
   const Rule* random = catalog_.random_;
   if (random && view.depth <= 1 && !view.joined && has_room(random->warns) && is_random_value(view.text, begin, end))
@@ -162,6 +165,7 @@ bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
 
 // Scans what hexadecimal digits decode to, also without the first digit, which may belong to something else.
 void BlockScan::hex(const View& view, size_t begin, size_t end) {
+  if (!may_work(work::kHex + (end - begin))) return;
   hex_digits(view.text.substr(begin, end - begin), hex_);
   shift(hex_, 4, shifted_);
   bool first = is_worth_a_look(std::string_view(hex_).substr(0, (end - begin) / 2)), second = is_worth_a_look(shifted_);
@@ -234,7 +238,7 @@ void BlockScan::base32(const View& view, size_t begin, size_t end) {
 }
 
 void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_view encoding) {
-  if (decoded.text.size() < 8) return;
+  if (decoded.text.size() < 8 || !may_work(work::kDecoded + decoded.text.size() * work::kInner)) return;
   bool bytes = encoding == "base64" || encoding == "hex";
   if (bytes && !is_text(decoded.text)) unpack(outer, decoded.text, decoded.anchors.front().from, decoded.end);
   bool escaped = encoding == "percent" || encoding == "escapes";
@@ -274,6 +278,7 @@ bool BlockScan::unpack(const View& outer, std::string_view packed, size_t begin,
   for (const Format& format : {Format{Compression::brotli, "brotli"}, Format{Compression::deflate, "deflate"}}) {
     if (trials_left_ <= 0) return false;
     --trials_left_;
+    if (!may_work(work::kTrial)) return false;
     std::string text = decompressed(format.compression, packed, 4096);
     if (text.size() >= kShortestPacked && is_text(text)) return with(format);
   }
@@ -284,6 +289,7 @@ bool BlockScan::unpack(const View& outer, std::string_view packed, size_t begin,
 // text follows, because the marks of compressed bytes also occur by chance.
 std::string BlockScan::decompress(Compression compression, std::string_view packed, size_t most) {
   constexpr size_t kSample = 256;
+  if (!may_work(work::kTrial)) return {};
   bool spent = unpacked_left_ < kSample;
   std::string text = decompressed(compression, packed, spent ? kSample : std::min(most, unpacked_left_));
   if (!spent) return text;
@@ -309,6 +315,8 @@ void BlockScan::unpacked(const View& outer, const std::string& text, size_t begi
   unpacked_left_ -= std::min(unpacked_left_, text.size());
   result_.decoded += text.size();
   result_.unpacked += text.size();
+  most_work_ += text.size() * Detector::kMostWork;
+  may_work(text.size() / work::kUnpacked);
   view({.text = text,
         .outer = &outer,
         .fixed_begin = begin,

@@ -68,7 +68,17 @@ bool View::within_group(size_t at) const {
 }
 
 BlockScan::BlockScan(Catalog& catalog, size_t size, BlockResult& result)
-    : catalog_(catalog), result_(result), decoded_left_(size * Detector::kMostDecoded + 4096) {}
+    : catalog_(catalog),
+      result_(result),
+      decoded_left_(size * Detector::kMostDecoded + 4096),
+      most_work_(size * Detector::kMostWork + Detector::kFreeWork) {}
+
+bool BlockScan::may_work(size_t work) {
+  spent_ |= result_.work + work > most_work_;
+  result_.incomplete |= spent_;
+  if (!spent_) result_.work += work;
+  return !spent_;
+}
 
 void BlockScan::all(std::string_view block, bool is_joined) { view({.text = block, .joined = is_joined}); }
 
@@ -96,6 +106,7 @@ void BlockScan::open_end(const View& view) {
   if (view.text.size() < KnownSecrets::kSurelyBegun) return;
   if (view.source(view.text.size() - 1, view.text.size()).second + kSlack < begun_size_) return;
   open_known(view);
+  if (!may_work(work::kOpenEnd)) return;
   size_t from = view.text.size() - std::min(view.text.size(), kTail), end = view.text.size();
   static constexpr std::string_view kHex = "3f9a0c57d1e2b8460f7c3ab59e21d84c6b05f3a79d1c8e42";
   static constexpr std::string_view kMixed = "k3Rz9WqLx7TpVbN2hJcYdF5mGs8AeUoQ4wZt6XnKvBjHrPyM";
@@ -117,6 +128,11 @@ void BlockScan::open_end(const View& view) {
 
 void BlockScan::view(const View& each) {
   const auto [regions, rows] = text_regions(each.text);
+  size_t text = 0;
+  for (const Region& region : regions) text += region.end - region.begin;
+  // Whatever the block contains, it is searched itself.
+  size_t of_text = text * (each.depth > 0 ? work::kDecodedText : work::kText);
+  if (!may_work(work::kView + each.text.size() / work::kBytes + of_text) && each.depth > 0) return;
   if (begun_size_) {
     open_end(each);
   } else {
@@ -126,10 +142,15 @@ void BlockScan::view(const View& each) {
   }
   if (each.depth == Detector::kDeepest) return;
   if (begun_size_ == 0 && !each.joined && each.depth <= 2) joined(each, regions);
+  spots(each, regions);
+}
+
+void BlockScan::spots(const View& each, const std::vector<Region>& regions) {
   std::vector<Spot> spots;
   survey(each.text, regions, spots, !each.joined);
   GroupTexts texts;
   for (const Spot& at : spots) {
+    if (!may_work(work::kSpot)) return;
     if (at.shape == Shape::groups) groups(each, at, texts);
     else spot(each, at);
   }
@@ -153,12 +174,13 @@ void BlockScan::known(const View& view, size_t begin, size_t end) {
 
 void BlockScan::credentials(const View& view, const std::vector<Region>& regions) {
   constexpr size_t kWorkForByte = 3;  // enough for values that take more than half of the text
-  work_left_ += view.text.size() * kWorkForByte;
+  judging_left_ += view.text.size() * kWorkForByte;
   const Rule* last_rule = nullptr;  // whose match was judged last
   size_t last_end = 0;
   for (const auto& [begin, end] : regions)
     for (auto& [matcher, first] : catalog_.matchers_)
       matcher.scan(view.text.substr(begin, end - begin), [&](Match match) {
+        if (!may_work(work::kMatch) && view.depth > 0) return;
         const Rule& rule = catalog_.rules_[first + match.rule];
         match.begin += begin;
         match.end += begin;
@@ -191,13 +213,14 @@ void BlockScan::matched(const View& view, const Rule& rule, const Match& match) 
 std::optional<Credential> BlockScan::judged(const View& view, const Rule& rule, const Match& match) {
   constexpr size_t kBefore = 320, kAfter = 32, kFarAfter = 320;
   size_t work = 0;
-  if (work_left_ == 0) {
+  if (judging_left_ == 0) {
     size_t from = match.begin - std::min(match.begin, kBefore);
     // A password in a URL counts only with the '@' after it, and the headers of a key come before its body.
     bool far = rule.check == Check::userinfo || rule.check == Check::pem || rule.check == Check::putty;
     std::string_view near = view.text.substr(from, match.end + (far ? kFarAfter : kAfter) - from);
     auto found = judge(rule, near, match.begin - from, match.end - from, view.joined, work);
     result_.judged += work;
+    may_work(work * work::kJudged);
     if (!found) return {};
     if (second_looks_left_ == 0) return Credential{from + found->begin, from + found->end, found->sure};
     --second_looks_left_;
@@ -205,7 +228,8 @@ std::optional<Credential> BlockScan::judged(const View& view, const Rule& rule, 
   work = 0;
   auto found = judge(rule, view.text, match.begin, match.end, view.joined, work);
   result_.judged += work;
-  work_left_ -= std::min(work_left_, work);
+  may_work(work * work::kJudged);
+  judging_left_ -= std::min(judging_left_, work);
   return found;
 }
 
@@ -270,6 +294,7 @@ void BlockScan::report(const View& view, const Rule& rule, size_t begin, size_t 
   std::string value(view.text.substr(begin, end - begin));
   if (rule.check == Check::luhn || rule.check == Check::iban)
     std::erase_if(value, [](char c) { return c == ' ' || c == '-'; });
+  may_work(work::kFinding);  // a finding is reported in any case
   std::string print = fingerprint(value);
   if (catalog_.allowed_.contains(print) || std::ranges::find(rule.ignored, print) != rule.ignored.end()) return;
   add(view, {.rule = &rule, .name = rule.id, .what = rule.is, .fingerprint = std::move(print), .sure = sure}, begin,

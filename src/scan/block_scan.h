@@ -12,6 +12,15 @@
 
 namespace bottle::scan {
 
+// How much work the parts of a scan are, in the unit of BlockResult::work. The numbers were fitted to the times that
+// bench_scan_search and bench_scan_files measure.
+namespace work {
+inline constexpr size_t kView = 900, kSpot = 35, kRun = 110, kDecoded = 240, kHex = 100, kTrial = 250, kMatch = 110;
+inline constexpr size_t kFinding = 2000, kOpenEnd = 3000, kWif = 1500;
+inline constexpr size_t kText = 1, kDecodedText = 5, kInner = 2, kJudged = 2, kGrouped = 9;  // for each byte
+inline constexpr size_t kBytes = 6, kOfRun = 5, kUnpacked = 2;                               // bytes for one unit
+}  // namespace work
+
 // Texts that were put together from groups, with bytes between them that belong to no text.
 struct GroupTexts {
   struct Part {
@@ -56,10 +65,11 @@ class BlockScan {
   void begun_known(std::string_view block);
 
  private:
-  static constexpr size_t kFreeWork = 16 * 1024;
+  static constexpr size_t kFreelyJudged = 16 * 1024;
   static constexpr int kMostSecondLooks = 100;
 
   void view(const View& view);
+  void spots(const View& view, const std::vector<Region>& regions);
   void open_end(const View& view);
   void open_known(const View& view);
   void known(const View& view, const std::vector<Region>& regions);
@@ -94,6 +104,8 @@ class BlockScan {
   bool unpack(const View& outer, std::string_view packed, size_t begin, size_t end);
   void unpacked(const View& outer, const std::string& text, size_t begin, size_t end, std::string_view encoding);
 
+  // Counts work that is about to be done. Returns whether the block may take it. If it may not, the scan is incomplete.
+  bool may_work(size_t work);
   // Returns whether one more finding is kept. If it is not only a warning, the scan is incomplete otherwise.
   bool has_room(bool warns);
   void report(const View& view, const Rule& rule, size_t begin, size_t end, bool sure);
@@ -104,7 +116,9 @@ class BlockScan {
   size_t begun_size_ = 0;  // the size of the block if only its end counts, or 0
   size_t decoded_left_, unpacked_left_ = Detector::kMostUnpacked, grouped_left_ = Detector::kMostGrouped;
   int trials_left_ = Detector::kMostTrials, marks_left_ = Detector::kMostMarks, phrases_left_ = Detector::kMostPhrases;
-  size_t work_left_ = kFreeWork;  // of judging matches, as judge() counts it
+  size_t judging_left_ = kFreelyJudged;  // the work of judging matches, as judge() counts it
+  size_t most_work_;
+  bool spent_ = false;  // more work was needed than that
   int second_looks_left_ = kMostSecondLooks;
   std::array<std::unordered_map<size_t, int>, 2> seen_;  // hashes of decoded texts, joined or not, with their depths
   std::string folded_, shifted_, hex_;

@@ -75,6 +75,7 @@ struct BlockResult {
   size_t decoded = 0;             // the number of bytes that were scanned in addition to the block
   size_t unpacked = 0;            // the number of them that were decompressed
   size_t judged = 0;              // the work of judging matches, approximately in bytes that were looked at
+  size_t work = 0;                // all work, in units of which a byte of clean text takes about one
 };
 
 class Detector {
@@ -93,8 +94,10 @@ class Detector {
   BlockResult scan_plain(std::string_view block);
 
   static constexpr int kDeepest = 5;                    // nested encodings
-  static constexpr size_t kMostDecoded = 4;             // decoded bytes as a multiple of the block's size, plus …
+  static constexpr size_t kMostDecoded = 8;             // decoded bytes as a multiple of the block's size, plus …
   static constexpr size_t kMostUnpacked = 1024 * 1024;  // … this number of decompressed bytes
+  static constexpr size_t kMostWork = 32;               // for each byte of the block and of what is decompressed, …
+  static constexpr size_t kFreeWork = 256 * 1024;       // … and for each block
   static constexpr size_t kMostGrouped = 8192;          // bytes of groups that are put together
   static constexpr int kMostMarks = 300;                // marks of compressed members that decompress to almost nothing
   static constexpr int kMostPhrases = 60;               // word sequences whose checksum is computed

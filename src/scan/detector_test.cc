@@ -434,6 +434,40 @@ TEST(Detector, LooksBrieflyAtMatchesThatShareTheirValues) {
     EXPECT_NE(found(text + " " + filled(each, 3) + " and more"), found(text)) << each;
 }
 
+// Each piece makes the scanner do much for each byte: it decodes to texts that are decoded again, or matches many
+// rules.
+TEST(Detector, BoundsAllWorkOfABlock) {
+  constexpr size_t kSize = 32 * 1024, kMost = kSize * Detector::kMostWork + Detector::kFreeWork;
+  for (std::string_view piece :
+       {R"(checksum = "<hex 64>"ABSK<base64 20>%3D<alnum 9>\u0041abC8Q~<base64url 12><alnum 9>\u0041)",
+        "{\"etag\":\"<alnum 40>\"}AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&#65sshpass -p|"}) {
+    std::string text;
+    for (uint32_t seed = 0; text.size() < kSize; ++seed) text += filled(piece, seed);
+    text.resize(kSize);
+    auto result = Detector(&catalog()).scan(text);
+    EXPECT_LE(result.work, kMost) << piece;
+    EXPECT_TRUE(result.incomplete) << piece;
+    // What stands in the text itself is found all the same.
+    std::string known = text + " " + std::string(kKnown);
+    auto is_known = [](const Finding& each) { return each.name == "deploy"; };
+    EXPECT_TRUE(std::ranges::any_of(Detector(&catalog()).scan(known).findings, is_known)) << piece;
+  }
+}
+
+TEST(Detector, TextsOfToolsTakeLessWorkThanIsAllowed) {
+  constexpr size_t kSize = 32 * 1024, kMost = kSize * Detector::kMostWork + Detector::kFreeWork;
+  for (std::string_view piece :
+       {"[Guid(\"<uuid>\")]\n", "{\"id\": \"<uuid>\", \"parent\": \"<uuid>\"}, ", "<digits 3> <digits 2> <digits 3> ",
+        "00000<hex 2>0: <hex 4> <hex 4> <hex 4> <hex 4> <hex 4> <hex 4> <hex 4> <hex 4>  ................\n",
+        "    --hash=sha256:<hex 64> \\\n", "<digits 6>.<digits 6>,-<digits 2>.<digits 6>\n"}) {
+    std::string text;
+    for (uint32_t seed = 0; text.size() < kSize; ++seed) text += filled(piece, seed);
+    auto result = Detector(&catalog()).scan(text);
+    EXPECT_FALSE(result.incomplete) << piece;
+    EXPECT_LE(result.work, kMost / 4 * 3) << piece;
+  }
+}
+
 // Otherwise, noise could hide what comes after it.
 TEST(Detector, SaysWhenItsLimitsAreSpent) {
   std::string row = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon\n";

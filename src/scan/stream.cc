@@ -9,7 +9,7 @@ namespace {
 constexpr size_t kMostFindings = 100, kMostWarnings = 50;  // that are kept for one message
 constexpr size_t kMostScans = 8;                           // of one piece
 constexpr uint64_t kFreelyDecoded = 64 << 20, kMostRatio = 200;
-constexpr const char* kUnscanned = "it decodes to more than the guard looks at, or has too many findings";
+constexpr const char* kUnscanned = "it takes the guard too long to decode, or has too many findings";
 constexpr size_t kBeginning = 16;  // characters in a row that may be the beginning of a secret
 
 bool of_token(char c) {
@@ -109,8 +109,10 @@ bool Stream::pause(std::string& out) {
   Detector detector(catalog_);
   // A part of an escape would look like other text.
   std::string_view text = std::string_view(window_).substr(0, end_of_whole(window_));
-  for (Finding& finding : (row ? detector.scan_begun(text) : detector.scan_begun_known(text)).findings)
+  BlockResult result = row ? detector.scan_begun(text) : detector.scan_begun_known(text);
+  for (Finding& finding : result.findings)
     if (!take(std::move(finding), false)) return false;
+  if (!note_unscanned(result)) return false;
   if (unfinished_ != kNone) {
     uint64_t begin = before_ + unfinished_;
     let_out(unfinished_, out);

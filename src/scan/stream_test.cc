@@ -85,6 +85,24 @@ TEST(Stream, RedactsMoreThanOneScanFinds) {
   EXPECT_EQ(stream.unscanned(), "");
 }
 
+// Text whose scan takes more work than is allowed could hide a secret.
+TEST(Stream, AMessageThatTakesTooMuchWorkIsRefusedOrRecorded) {
+  std::string text;
+  for (uint32_t seed = 0; text.size() < 2 * Stream::kPiece; ++seed)
+    text += filled("checksum = \"<hex 64>\"KEY<base64 20>%3D<alnum 9>\\u0041abC<base64url 12><alnum 9>\\u0041", seed);
+  ASSERT_TRUE(Detector(&catalog()).scan(text).findings.empty());
+  Stream blocking(&catalog(), OnFinding::block);
+  auto [sent, passes] = streamed(blocking, text, text.size());
+  EXPECT_FALSE(passes);
+  EXPECT_EQ(sent, "");
+  EXPECT_NE(blocking.problem().find("takes the guard too long"), std::string::npos) << blocking.problem();
+  for (OnFinding what : {OnFinding::report, OnFinding::redact}) {
+    Stream stream(&catalog(), what);
+    EXPECT_EQ(streamed(stream, text, text.size()), std::pair(text, true));
+    EXPECT_NE(stream.unscanned(), "");
+  }
+}
+
 TEST(Stream, ReportsOnceAndPassesTheText) {
   std::string text = prose(3000) + std::string(kKnown) + prose(3000);
   Stream stream(&catalog(), OnFinding::report);

@@ -82,6 +82,25 @@ std::vector<Input> slow_inputs() {
       {"two kinds of escapes around keys",
        bottle::bench::made(
            {"checksum = \"<hex 64>\"ABSK<base64 20>%3D<userpass>\\u0041abC8Q~<base64url 12><userpass>\\u0041"}, kSize)},
+      {"ids of keys after one letter",
+       bottle::bench::made({std::string(100, 'A') + "X-Amz-Credential=AKIA<BASE32 16>%2F20260101%2Fus-eastKEY<"},
+                           kSize)},
+      {"entities and ids of keys",
+       bottle::bench::made({"&#6xprv<base58 8>ABSKEY<HEX "
+                            "32KEY<HEX-AmAAAAAAAAAAAAAAAAAAAAAAAAX-Amz-Credential=AKIA<BASE32 16>%2F{\"auth\": "
+                            "\"enabled\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+                            "AAAAAAAAAAAAAAA"},
+                           kSize)},
+      {"words and ids of keys",
+       bottle::bench::made({"<alnum 33>AzCa<alnum 5>A=name\342\202\254seed: <bip39>X-Amz-Credential=AKIA<BASE32 "
+                            "16>%2F20260101%2Fus-east-1%2Fs3%2Fafigd_<base64ur<alnum 33>AzCa<alnum 5>A=seed: "
+                            "<bip39>X-Amz-Credential=AKIA<BASE32 16>%2Ffigd_<base64ur"},
+                           kSize)},
+      {"shared access signatures",
+       bottle::bench::made({"mysqldumphttps://a.blob.core.windows.net/c?sv=2022-11-02&sig=<alnum 43>%3Dsl.<base64url "
+                            "20>eyJsq0atp-<base64url 8>ops_eyJ<base64 20>eyJmysqldump hf_<alpha "
+                            "1https://a.blob.core.windows.net/c?sv=2022-11-02&sig=<alnum 43>%3D"},
+                           kSize)},
       {"keys in gzip",
        bottle::bench::made({"PRIVATE_KEY=0x<hex 64>r8_<alnum 37>", {bottle::bench::Wrap::gzip}}, kSize)},
       {"wide characters", repeated([&](size_t i) { return std::string{static_cast<char>('a' + i % 26), '\0'}; })},

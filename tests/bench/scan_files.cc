@@ -22,7 +22,7 @@ int main(int count, char** arguments) {
     std::ifstream file(arguments[i], std::ios::binary);
     std::string text((std::istreambuf_iterator<char>(file)), {});
     constexpr size_t kPiece = 32 * 1024, kReach = 4096;
-    double all = 0, slowest = 0;
+    double all = 0, slowest = 0, work = 0;
     size_t refused = 0;
     for (size_t at = 0; at < text.size(); at += kPiece) {
       size_t from = at - std::min(at, kReach);
@@ -33,11 +33,13 @@ int main(int count, char** arguments) {
         BlockResult result = detector.scan(block);
         best = std::min(best, cpu_nanoseconds() - begin);
         if (round == 0) refused += result.incomplete;
+        size_t bytes = block.size() + result.unpacked, free = std::min(result.work, Detector::kFreeWork);
+        work = std::max(work, static_cast<double>(result.work - free) / static_cast<double>(bytes));
       }
       all += best;
       slowest = std::max(slowest, best / static_cast<double>(block.size()));
     }
-    std::printf("%6.2f ns a byte, %6.2f in the slowest piece, %zu pieces refused: %s\n",
-                all / static_cast<double>(std::max<size_t>(text.size(), 1)), slowest, refused, arguments[i]);
+    std::printf("%6.2f ns a byte, %6.2f in the slowest piece, most work %5.1f, %zu pieces refused: %s\n",
+                all / static_cast<double>(std::max<size_t>(text.size(), 1)), slowest, work, refused, arguments[i]);
   }
 }

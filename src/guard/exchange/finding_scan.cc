@@ -135,7 +135,7 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
                          scan::redaction(found.name, found.end - found.begin, scan::MarkerStyle::token));
   }
   if (result.incomplete &&
-      !may_leave_unscanned("the head decodes to more than the guard looks at, or has too many findings"))
+      !may_leave_unscanned("the head takes the guard too long to decode, or has too many findings"))
     return false;
   if (secrets_.model) return true;
   return std::ranges::all_of(parts, [&](const HeadPart& part) {
@@ -172,7 +172,7 @@ bool RequestScan::check_piece(Place place, std::string_view name, std::string_vi
   for (const scan::Finding& found : result.findings)
     if (judge(found, place, place == Place::header ? name : "", false) != OnFinding::report) return false;
   return !result.incomplete ||
-         may_leave_unscanned("a value, joined with those that left before it, decodes to more than the guard looks at");
+         may_leave_unscanned("a value, joined with those that left before it, takes the guard too long to decode");
 }
 
 bool RequestScan::check_pieces(Place place, std::string_view text) {

@@ -456,8 +456,11 @@ Decoded without_line_ends(std::string_view text, size_t begin, size_t end) {
 bool has_text(std::string_view bytes) {
   constexpr size_t kBlock = 64;
   if (bytes.size() < 12) return false;
-  auto mask = [&](size_t at) -> uint64_t {
-    if (at >= bytes.size()) return 0;
+  struct Masks {
+    uint64_t readable = 0, zero = 0;
+  };
+  auto masks = [&](size_t at) -> Masks {
+    if (at >= bytes.size()) return {};
     uint8_t rest[kBlock];
     size_t size = bytes.size() - at;
     const auto* from = reinterpret_cast<const uint8_t*>(bytes.data()) + at;
@@ -466,20 +469,21 @@ bool has_text(std::string_view bytes) {
       std::memcpy(rest, from, size);
       from = rest;
     }
-    return mask_of(load_block(from), readable);
+    Block block = load_block(from);
+    return {mask_of(block, readable), mask_of(block, [](const Lanes& c) { return equal(c, 0); })};
   };
   // Twelve in a row are eight, and eight that begin at the fourth of them.
-  uint64_t now = mask(0);
+  Masks now = masks(0);
   for (size_t at = 0; at < bytes.size(); at += kBlock) {
-    uint64_t next = mask(at + kBlock), row = now, after = next;
+    Masks next = masks(at + kBlock);
+    uint64_t row = now.readable, after = next.readable, zeros = now.zero, zeros_after = next.zero;
     for (unsigned step : {1u, 2u, 4u, 4u}) {
       row &= row >> step | after << (kBlock - step);
       after &= after >> step;
+      zeros &= zeros >> step | zeros_after << (kBlock - step);
+      zeros_after &= zeros_after >> step;
     }
-    for (; row; row &= row - 1) {  // zeros alone are not text
-      size_t begin = at + static_cast<size_t>(std::countr_zero(row));
-      if (bytes.substr(begin, 12).find_first_not_of(std::string_view("\0\0", 1)) != bytes.npos) return true;
-    }
+    if (row & ~zeros) return true;  // zeros alone are not text
     now = next;
   }
   return false;

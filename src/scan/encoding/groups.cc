@@ -23,6 +23,14 @@ constexpr auto kKinds = [] {
   return kinds;
 }();
 
+// The values of hexadecimal digits, and -1 for others.
+constexpr auto kDigits = [] {
+  std::array<int8_t, 256> digits{};
+  for (unsigned c = 0; c < 256; ++c) digits[c] = static_cast<int8_t>(hex_digit(static_cast<uint8_t>(c)));
+  return digits;
+}();
+
+int digit_of(char c) { return kDigits[static_cast<uint8_t>(c)]; }
 Kind kind_of(char c) { return kKinds[static_cast<uint8_t>(c)]; }
 bool is_alnum(char c) { return kind_of(c) == Kind::alnum; }
 
@@ -95,7 +103,7 @@ class Columns {
       int64_t value = 0;
       for (size_t i = begin; i < end; ++i) {
         char c = text_[first_ + row * period_ + i];
-        int digit = hex_digit(static_cast<uint8_t>(c));  // decimal numbers count in this way too
+        int digit = digit_of(c);  // decimal numbers count in this way too
         if (digit < 0) return false;
         value = value * 16 + digit;
       }
@@ -150,11 +158,11 @@ class Dump {
   }
   size_t begin_of_line(size_t at) const {
     size_t begin = at, limit = at - std::min<size_t>(at, 24);
-    while (begin > limit && (hex_digit(byte(begin - 1)) >= 0 || text_[begin - 1] == ' ' || text_[begin - 1] == ':'))
+    while (begin > limit && (digit_of(text_[begin - 1]) >= 0 || text_[begin - 1] == ' ' || text_[begin - 1] == ':'))
       --begin;
     // Other words may come before the offset.
     for (size_t offset = begin; offset < at; ++offset)
-      if (size_t words = offset; hex_digit(byte(offset)) >= 0 && (offset == begin || text_[offset - 1] == ' '))
+      if (size_t words = offset; digit_of(text_[offset]) >= 0 && (offset == begin || text_[offset - 1] == ' '))
         if (offset_digits(words)) return offset;
     return begin;
   }
@@ -165,12 +173,11 @@ class Dump {
     while (at < limit && text_[at] == ' ') ++at;
     return at < limit ? at : text_.size();
   }
-  uint8_t byte(size_t at) const { return static_cast<uint8_t>(text_[at]); }
 
   // Returns the digits of the offset at `at`, and moves `at` to the words.
   std::optional<std::string_view> offset_digits(size_t& at) const {
     size_t end = at;
-    while (end < text_.size() && end < at + 16 && hex_digit(byte(end)) >= 0) ++end;
+    while (end < text_.size() && end < at + 16 && digit_of(text_[end]) >= 0) ++end;
     if (end - at < 4) return {};
     std::string_view digits = text_.substr(at, end - at);
     if (end < text_.size() && text_[end] == ':') ++end;
@@ -185,7 +192,7 @@ class Dump {
     uint64_t hex = 0, octal = 0;
     bool is_octal = true;
     for (char c : *digits) {
-      auto digit = static_cast<uint64_t>(hex_digit(static_cast<uint8_t>(c)));
+      auto digit = static_cast<uint64_t>(digit_of(c));
       hex = hex * 16 + digit;
       octal = octal * 8 + digit;
       is_octal &= digit < 8;
@@ -209,7 +216,7 @@ class Dump {
     size_t before = out_.text.size(), limit = std::min(text_.size(), at + kLongestLine);
     for (;;) {
       size_t end = at;
-      while (end < limit && end < at + 16 && hex_digit(byte(end)) >= 0) ++end;
+      while (end < limit && end < at + 16 && digit_of(text_[end]) >= 0) ++end;
       size_t digits = end - at;
       if (digits == 0 || digits % 2 ||
           (end < text_.size() && text_[end] != ' ' && !ends_line(end) && text_[end] != '"'))
@@ -218,7 +225,7 @@ class Dump {
       if (digits > width_) break;
       out_.anchor(at);
       size_t begin = out_.text.size();
-      for (; at < end; at += 2) out_.text += static_cast<char>(hex_digit(byte(at)) * 16 + hex_digit(byte(at + 1)));
+      for (; at < end; at += 2) out_.text += static_cast<char>(digit_of(text_[at]) * 16 + digit_of(text_[at + 1]));
       if (little_endian_) std::reverse(out_.text.begin() + static_cast<ptrdiff_t>(begin), out_.text.end());
       size_t spaces = at;
       while (spaces < limit && spaces < at + 2 && text_[spaces] == ' ') ++spaces;
