@@ -54,10 +54,8 @@ Result<std::string> write_tree(const Quarantine& q, const git::Runner& git, cons
                                const std::string& lines) {
   git::Runner::Options options{.in = q.repository, .index = q.root + "/tree-index"};
   std::error_code error;
-  std::filesystem::remove(options.index, error);
-  TRY(git.ask(
-      start.empty() ? std::vector<std::string>{"read-tree", "--empty"} : std::vector<std::string>{"read-tree", start},
-      options));
+  std::filesystem::remove(options.index, error);  // a missing index is an empty one
+  if (!start.empty()) TRY(git.ask({"read-tree", start}, options));
   if (!lines.empty()) {
     auto with = options;
     with.input = lines;
@@ -70,8 +68,7 @@ Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Con
                           const std::string& tree, const std::string& tracked, bool all) {
   git::Runner::Options options{.in = q.repository, .work_tree = tree, .index = q.index()};
   std::error_code error;
-  std::filesystem::remove(q.index(), error);
-  TRY(git.ask({"read-tree", "--empty"}, options));
+  std::filesystem::remove(q.index(), error);  // a missing index is an empty one
   if (!tracked.empty()) {
     auto with = options;
     with.input = tracked;
