@@ -49,12 +49,12 @@ class Repositories : public ::testing::Test {
     fs::create_directories(fs::path(path).parent_path());
     std::ofstream(path) << text;
   }
+  // Makes a repository with one commit. Starts one shell, because most tests begin with it.
   void make_repository() {
-    git("init -q -b main");
     put(repo + "/a.txt", "one\n");
     put(repo + "/dir/b.txt", "two\n");
-    git("add -A");
-    git("commit -qm first");
+    sh("cd " + repo + " && git init -q -b main && git add -A && git -c user.name=t -c user.email=t@t " +
+       "-c maintenance.auto=false commit -qm first");
   }
 
   std::string root, repo;

@@ -101,7 +101,7 @@ TEST(Story, AGuardThatDoesNotStartEndsTheLaunchWhileItsConfigurationIsSent) {
   TestSession session(true);
   FakeDocker docker;
   session.furnish(docker);
-  session.job.ca_bundle = std::string(8 << 20, 'x');
+  session.job.ca_bundle = std::string(1 << 20, 'x');
   docker.set_fault([](const FakeCall& call) {
     return call.text() == "start container bottle-x1-guard #1" ? Fault::refused : Fault::none;
   });
@@ -129,7 +129,7 @@ TEST(Story, AGuardThatDoesNotReadItsConfigurationFailsToStart) {
   auto root = pki::Root::make("x1");
   ASSERT_TRUE(root);
   wire::GuardConfig config;
-  config.ca_bundle = std::string(8 << 20, 'x');
+  config.ca_bundle = std::string(1 << 20, 'x');
   auto link = start_guard(*engine, "guard", config, **root, {}, std::chrono::milliseconds(50));
   over.set_value();
   ASSERT_FALSE(link);
