@@ -33,6 +33,20 @@ auto digits_in(std::string_view text) {
   return std::ranges::count_if(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
+// Returns whether a mark of some letters begins the text, as in "glpat-", and many changes of case follow. Joined words
+// seldom have both.
+bool is_of_both_cases(std::string_view text) {
+  constexpr size_t kShortestMark = 5, kLongestMark = 8, kFewest = 6;
+  size_t mark = text.find_first_of("-_");
+  if (mark < kShortestMark || mark > kLongestMark) return false;
+  size_t changes = 0;
+  for (size_t i = mark + 2; i < text.size(); ++i) {
+    auto of = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
+    changes += std::isalpha(of(i - 1)) && std::isalpha(of(i)) && std::isupper(of(i - 1)) != std::isupper(of(i));
+  }
+  return changes >= kFewest;
+}
+
 // Returns whether, in a text that was assembled from pieces, a letter or digit of the same piece precedes the position.
 bool within_word(const View& view, size_t at) {
   constexpr size_t kShown = 4;  // enough to find the position in its piece
@@ -142,6 +156,7 @@ void BlockScan::view(const View& each) {
   }
   if (each.depth == Detector::kDeepest) return;
   if (begun_size_ == 0 && !each.joined && each.depth <= 2) joined(each, regions);
+  if (begun_size_ == 0 && !each.joined) zip_entries(each);
   spots(each, regions);
 }
 
@@ -197,7 +212,7 @@ void BlockScan::credentials(const View& view, const std::vector<Region>& regions
 void BlockScan::matched(const View& view, const Rule& rule, const Match& match) {
   if (rule.off || (view.joined && needs_context(rule)) || !has_room(rule.warns)) return;
   std::string_view text = view.text.substr(match.begin, match.end - match.begin);
-  if (view.joined && digits_in(text) < 2 && !looks_random(text)) return;  // these are joined words
+  if (view.joined && digits_in(text) < 2 && !looks_random(text) && !is_of_both_cases(text)) return;  // joined words
   if (view.joined && within_word(view, match.begin)) return;
   if (view.within_group(match.begin)) return;
   if (view.joined && view.outer) {

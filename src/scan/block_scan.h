@@ -92,6 +92,7 @@ class BlockScan {
   void words(const View& view, const Spot& spot);
   void digits(const View& view, const Spot& spot);
   void compressed(const View& view, const Spot& spot);
+  void zip_entries(const View& view);
   void groups(const View& view, const Spot& spot, GroupTexts& texts);
   void dumps(const View& view, size_t begin);
 

@@ -6,6 +6,7 @@
 #include <random>
 #include <set>
 
+#include "base/text/json.h"
 #include "scan/catalog_test.h"
 #include "scan/content/compress_test.h"
 #include "scan/rule_examples.h"
@@ -278,6 +279,80 @@ TEST(Detector, FindsUnusualLettersInAShortTextOfEscapes) {
   std::string token = filled("ghp_<alnum 36>", 7);
   for (const std::string& text : {full_width(token), between(token, "\u200b")})
     EXPECT_EQ(found("s=" + each(text, "%%%02X")), "github-token (letters in percent)");
+}
+
+// Encodes words of four bytes with the alphabet, and pads the last one with zeros.
+std::string base85(std::string_view bytes, std::string_view alphabet) {
+  std::string out;
+  for (size_t at = 0; at < bytes.size(); at += 4) {
+    uint32_t all = 0;
+    for (size_t i = at; i < at + 4; ++i)
+      all = all << 8 | (i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0u);
+    std::string digits;
+    for (int i = 0; i < 5; ++i, all /= 85) digits.insert(digits.begin(), alphabet[all % 85]);
+    out += digits;
+  }
+  return out;
+}
+
+std::string uuencoded(std::string_view bytes, char zero) {
+  std::string out = "begin 644 file\n";
+  for (; !bytes.empty(); bytes.remove_prefix(std::min<size_t>(45, bytes.size()))) {
+    std::string_view line = bytes.substr(0, 45);
+    out += static_cast<char>(' ' + line.size());
+    for (size_t bit = 0; bit < (line.size() + 2) / 3 * 24; bit += 6) {
+      unsigned value = 0;
+      for (size_t i = bit; i < bit + 6; ++i)
+        value = value << 1 | (i / 8 < line.size() ? static_cast<unsigned char>(line[i / 8]) >> (7 - i % 8) & 1u : 0u);
+      out += value ? static_cast<char>(value + ' ') : zero;
+    }
+    out += '\n';
+  }
+  return out + "end\n";
+}
+
+TEST(Detector, FindsKnownSecretsInBase85AndUuencodedText) {
+  std::string adobe, python = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
+  for (char c = '!'; c <= 'u'; ++c) adobe += c;
+  for (size_t before = 0; before < 60; ++before) {
+    std::string text = std::string(before, 'x') + std::string(kKnown) + " and more";
+    EXPECT_EQ(found("<~" + base85(text, adobe) + "~>"), "deploy") << before;
+    EXPECT_EQ(found(nlohmann::json{{"a", base85(text, adobe)}}.dump()), "deploy") << before;
+    EXPECT_EQ(found(base85(text, python)), "deploy") << before;
+    for (char zero : {' ', '`'}) EXPECT_TRUE(found(uuencoded(text, zero)).starts_with("deploy")) << before;
+  }
+}
+
+// Returns an entry of a zip file.
+std::string zip_entry(std::string_view name, std::string_view text) {
+  std::string packed = deflated(text, -15), out("PK\3\4\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0", 18);
+  for (size_t size : {packed.size(), text.size()})
+    for (int i = 0; i < 4; ++i) out += static_cast<char>(size >> (8 * i));
+  out += static_cast<char>(name.size());
+  return out.append(3, '\0').append(name).append(packed);
+}
+
+TEST(Detector, FindsSecretsInZipFiles) {
+  std::string token = filled("ghp_<alnum 36>", 2), harmless;
+  for (int i = 0; i < 300; ++i) harmless += "line " + std::to_string(i) + " of a file\n";
+  std::string file = zip_entry("a", harmless) + zip_entry("b/.env", "TOKEN=" + token + "\n" + harmless);
+  EXPECT_EQ(found(file), "github-token (zip)");
+  EXPECT_EQ(found("--xx\r\nContent-Type: application/zip\r\n\r\n" + file + "\r\n--xx--"), "github-token (zip)");
+  EXPECT_EQ(found(base64(file)), "github-token (zip in base64)");
+  EXPECT_EQ(found(zip_entry("a", harmless)), "");
+  EXPECT_EQ(found("PK\3\4 and text\3\4"), "");
+}
+
+TEST(Detector, FindsTokensWithoutDigitsInGroups) {
+  EXPECT_EQ(found("the letters are: g l p a t - q g l N l i L B G o r B e J O t a U z q"), "gitlab-token (groups)");
+}
+
+TEST(Detector, FindsDumpsInJsonWithinJson) {
+  std::string dump =
+      "$ xxd key\n00000000: 7137 4873 3832 2d6b 4c6d 7a30 5f50 7758  q7Hs82-kLmz0_PwX\n"
+      "00000010: 3372 546e 3576                           3rTn5v\n";
+  for (int depth = 0; depth < 4; ++depth, dump = nlohmann::json{{"a", dump}}.dump())
+    EXPECT_EQ(found(dump), "deploy (dump)") << dump;
 }
 
 TEST(Detector, FindsSecretsThatAreCutIntoGroups) {

@@ -169,7 +169,10 @@ class Dump {
   size_t next_line(size_t at) const {
     size_t limit = std::min(text_.size(), at + kLongestLine);
     while (at < limit && !ends_line(at)) ++at;
-    while (at < limit && ends_line(at)) at += text_[at] == '\\' ? 2 : 1;
+    while (at < limit && ends_line(at)) {
+      while (at < limit && text_[at] == '\\') ++at;  // one for each JSON text that contains another
+      ++at;
+    }
     while (at < limit && text_[at] == ' ') ++at;
     return at < limit ? at : text_.size();
   }

@@ -1,6 +1,7 @@
 #include "scan/known/forms.h"
 
 #include <algorithm>
+#include <array>
 
 namespace bottle::scan {
 namespace {
@@ -37,6 +38,44 @@ std::string base64_core(std::string_view value, uint8_t shift, bool url) {
     out += alphabet[bits];
   }
   return out;
+}
+
+std::vector<std::string> other_cores(std::string_view value) {
+  static constexpr std::array<std::string_view, 3> kBase85 = {
+      "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
+      "!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstu",
+      "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"};
+  constexpr size_t kWord = 4, kDigits = 5, kWords = 2, kTriples = 3;
+  auto number = [&](size_t at, size_t size) {
+    uint32_t all = 0;
+    for (size_t i = at; i < at + size; ++i) all = all << 8 | static_cast<unsigned char>(value[i]);
+    return all;
+  };
+  std::vector<std::string> cores;
+  for (size_t skip = 0; skip < kWord && skip + kWords * kWord <= value.size(); ++skip)
+    for (std::string_view alphabet : kBase85) {
+      std::string core;
+      for (size_t word = 0; word < kWords; ++word) {
+        std::array<char, kDigits> digits{};
+        uint32_t all = number(skip + word * kWord, kWord);
+        for (size_t i = kDigits; i-- > 0; all /= 85) digits[i] = alphabet[all % 85];
+        core.append(digits.data(), digits.size());
+      }
+      cores.push_back(std::move(core));
+    }
+  // A line of uuencoded text ends after 45 bytes, perhaps within the value, so its last bytes count too.
+  for (size_t skip = 0; skip < 3 && skip + kTriples * 3 <= value.size(); ++skip)
+    for (size_t from : {skip, skip + (value.size() - skip - kTriples * 3) / 3 * 3})
+      for (char zero : {' ', '`'}) {
+        std::string core;
+        for (size_t at = from; at < from + kTriples * 3; at += 3)
+          for (uint32_t all = number(at, 3), shift = 24; shift > 0;) {
+            uint32_t digit = all >> (shift -= 6) & 63;
+            core += digit ? static_cast<char>(digit + ' ') : zero;
+          }
+        cores.push_back(std::move(core));
+      }
+  return cores;
 }
 
 std::vector<Form> forms_of(std::string_view value) {

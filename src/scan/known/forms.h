@@ -32,4 +32,8 @@ std::vector<Form> forms_of(std::string_view value);
 // Returns the part of the Base64 text of (`shift` bytes + `value`) that depends only on `value`.
 std::string base64_core(std::string_view value, uint8_t shift, bool url);
 
+// Returns the beginning of what depends only on `value` in its Base85 (of Python, of Adobe and of ZeroMQ) and in its
+// uuencoded text, whatever precedes it. Most of them have 10 characters, which seldom occur by chance.
+std::vector<std::string> other_cores(std::string_view value);
+
 }  // namespace bottle::scan

@@ -155,6 +155,12 @@ void KnownSecrets::add_encoded(uint32_t secret, std::string_view value) {
     }
   for (size_t shift = 0; is_unlike && shift < 5; ++shift) add(base32_core(begin, shift), true);
   add(hex_of(begin), false);
+  for (const std::string& core : other_cores(value))
+    for (unsigned depth : {0u, 1u}) {
+      if (depth > 0 && core.find_first_of("\"\\") == core.npos) continue;
+      fold(in_json(core, depth, true), folded_);
+      dictionary_.add_exactly(secret, folded_);
+    }
 }
 
 }  // namespace bottle::scan
