@@ -225,6 +225,7 @@ void BlockScan::base64_in_path(const View& view, size_t begin, size_t end) {
 }
 
 void BlockScan::base32(const View& view, size_t begin, size_t end) {
+  if (!may_work((end - begin) * work::kBase32)) return;
   Decoded aligned = base32_run(view.text, begin, end, 0);
   if (aligned.text.size() < 8) return;
   inner(view, aligned, "base32");
@@ -318,6 +319,7 @@ void BlockScan::unpacked(const View& outer, const std::string& text, size_t begi
   result_.decoded += text.size();
   result_.unpacked += text.size();
   most_work_ += text.size() * Detector::kMostWork;
+  text_left_ += text.size();  // it has a limit of its own
   may_work(text.size() / work::kUnpacked);
   view({.text = text,
         .outer = &outer,

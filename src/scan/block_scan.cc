@@ -84,7 +84,8 @@ bool View::within_group(size_t at) const {
 BlockScan::BlockScan(Catalog& catalog, size_t size, BlockResult& result)
     : catalog_(catalog),
       result_(result),
-      decoded_left_(size * Detector::kMostDecoded + 4096),
+      decoded_left_(size * Detector::kMostDecoded + kFreelyDecoded),
+      text_left_(size * Detector::kMostText + kFreelyDecoded),
       most_work_(size * Detector::kMostWork + Detector::kFreeWork) {}
 
 bool BlockScan::may_work(size_t work) {
@@ -147,6 +148,11 @@ void BlockScan::view(const View& each) {
   // Whatever the block contains, it is searched itself.
   size_t of_text = text * (each.depth > 0 ? work::kDecodedText : work::kText);
   if (!may_work(work::kView + each.text.size() / work::kBytes + of_text) && each.depth > 0) return;
+  if (each.depth > 0 && text > text_left_) {
+    result_.incomplete = true;
+    return;
+  }
+  if (each.depth > 0) text_left_ -= text;
   if (begun_size_) {
     open_end(each);
   } else {

@@ -17,8 +17,9 @@ namespace bottle::scan {
 namespace work {
 inline constexpr size_t kView = 900, kSpot = 35, kRun = 110, kDecoded = 240, kHex = 100, kTrial = 250, kMatch = 110;
 inline constexpr size_t kFinding = 2000, kOpenEnd = 3000, kWif = 1500;
-inline constexpr size_t kText = 1, kDecodedText = 5, kInner = 2, kJudged = 2, kGrouped = 9;  // for each byte
-inline constexpr size_t kBytes = 6, kOfRun = 5, kUnpacked = 2;                               // bytes for one unit
+inline constexpr size_t kText = 1, kDecodedText = 5, kInner = 2, kJudged = 2, kBase32 = 4,
+                        kGrouped = 9;                           // for each byte
+inline constexpr size_t kBytes = 6, kOfRun = 5, kUnpacked = 2;  // bytes for one unit
 }  // namespace work
 
 // Texts that were put together from groups, with bytes between them that belong to no text.
@@ -65,7 +66,7 @@ class BlockScan {
   void begun_known(std::string_view block);
 
  private:
-  static constexpr size_t kFreelyJudged = 16 * 1024;
+  static constexpr size_t kFreelyJudged = 16 * 1024, kFreelyDecoded = 4096;
   static constexpr int kMostSecondLooks = 100;
 
   void view(const View& view);
@@ -115,7 +116,7 @@ class BlockScan {
   Catalog& catalog_;
   BlockResult& result_;
   size_t begun_size_ = 0;  // the size of the block if only its end counts, or 0
-  size_t decoded_left_, unpacked_left_ = Detector::kMostUnpacked, grouped_left_ = Detector::kMostGrouped;
+  size_t decoded_left_, text_left_, unpacked_left_ = Detector::kMostUnpacked, grouped_left_ = Detector::kMostGrouped;
   int trials_left_ = Detector::kMostTrials, marks_left_ = Detector::kMostMarks, phrases_left_ = Detector::kMostPhrases;
   size_t judging_left_ = kFreelyJudged;  // the work of judging matches, as judge() counts it
   size_t most_work_;
