@@ -90,6 +90,19 @@ size_t step(Form form, std::string_view text, size_t at, size_t end, std::string
   }
 }
 
+// Returns the piece of the source that decodes to the byte at `place`, which is not before the anchor.
+std::optional<Origin> piece_of(std::string_view text, const Decoded& map, const Decoded::Anchor& anchor, size_t place) {
+  std::string decoded;
+  for (size_t at = anchor.from, size = anchor.at; at < map.end && size <= place;) {
+    decoded.clear();
+    size_t length = step(map.form, text, at, map.end, decoded);
+    size += decoded.size();
+    if (place < size) return Origin{at, at + length};
+    at += length;
+  }
+  return {};
+}
+
 }  // namespace
 
 Origin origin_of(std::string_view text, const Decoded& map, size_t begin, size_t end) {
@@ -101,22 +114,17 @@ Origin origin_of(std::string_view text, const Decoded& map, size_t begin, size_t
   auto first = after(begin);
   const Decoded::Anchor& anchor = first == anchors.begin() ? anchors.front() : *std::prev(first);
   auto next = after(end == 0 ? 0 : end - 1);
+  const Decoded::Anchor& last = next == anchors.begin() ? anchors.front() : *std::prev(next);
   Origin out{anchor.from, next == anchors.end() ? map.end : next->from};
+  // Only what is near the beginning and the end is decoded again, because there may be much between them.
   if (map.form == Form::base64 || map.form == Form::base32) {
-    out = of_digits(text, map, anchor, begin, end);
+    out = of_digits(text, map, anchor, begin, begin + 1);
+    out.end = of_digits(text, map, last, begin, end).end;
   } else if (map.form == Form::parts) {
-    const Decoded::Anchor& last = next == anchors.begin() ? anchors.front() : *std::prev(next);
     out = {anchor.from + (begin - anchor.at), last.from + (end - last.at)};
   } else if (map.form != Form::other) {
-    std::string decoded;
-    for (size_t at = anchor.from, size = anchor.at; at < map.end && size < end;) {
-      decoded.clear();
-      size_t length = step(map.form, text, at, map.end, decoded), reached = size + decoded.size();
-      if (size <= begin && begin < reached) out.begin = at;
-      if (reached >= end) out.end = at + length;
-      at += length;
-      size = reached;
-    }
+    out.begin = piece_of(text, map, anchor, begin).value_or(Origin{out.begin}).begin;
+    out.end = piece_of(text, map, last, std::max<size_t>(end, 1) - 1).value_or(Origin{0, out.end}).end;
   }
   if (end >= map.text.size()) out.end = std::max(map.end, out.begin);
   out.end = std::max(out.begin, out.end);
