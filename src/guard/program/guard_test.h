@@ -126,9 +126,10 @@ struct Wire {
       if (!more()) return std::exchange(in, {});
     size_t need = end + 4;
     if (in.find("Transfer-Encoding: chunked\r\n") < end) {
-      while (in.find("\r\n0\r\n\r\n", end + 2) == std::string::npos && more()) {
+      auto trailers = [&] { return std::min(in.find("\r\n0\r\n", end + 2), in.size()); };
+      while (in.find("\r\n\r\n", trailers() + 3) == std::string::npos && more()) {
       }
-      need = std::min(in.find("\r\n0\r\n\r\n", end + 2), in.size() - 7) + 7;
+      need = std::min(in.find("\r\n\r\n", trailers() + 3), in.size() - 4) + 4;
     }
     if (size_t at = in.find("Content-Length: "); at < end) need += std::stoul(in.substr(at + 16));
     while (in.size() < need)
