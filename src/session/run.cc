@@ -75,7 +75,7 @@ class Session {
         name_(job.plan.session),
         directory_(job.directories.sessions + "/" + name_),
         results_(job.directories.results + "/" + name_),
-        control_(clients, job.values, job.far || job.values_follow) {}
+        control_(clients, job.values, job.far) {}
 
   void run();
 

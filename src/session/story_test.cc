@@ -1,7 +1,6 @@
 // Runs whole sessions on an engine in memory and checks what is left in its world, whatever fails.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <future>
 
 #include "session/images/guard_image.h"
@@ -65,30 +64,6 @@ TEST(Story, ASessionLeavesItsResultAndNothingElse) {
     EXPECT_EQ(outcome.output, "the agent says hello\n");
     session.check_end(docker, "a session");
   }
-}
-
-// The launcher sends the values once the engine has turned out to be what the plan was made for.
-TEST(Story, ASessionWaitsForValuesThatFollow) {
-  TestSession session;
-  session.job.values_follow = true;
-  FakeDocker docker;
-  session.furnish(docker);
-  std::string stage;
-  session.agent = [&](docker::FakeProcess&, const wire::Go& go) {
-    if (auto found = go.env.find("STAGE"); found != go.env.end()) stage = found->second;
-    return 0;
-  };
-  std::promise<void> prepared;
-  docker.set_fault([&](const FakeCall& call) {
-    if (call.text() == "connect network bottle-x1 bottle-x1-guard #1") prepared.set_value();
-    return Fault::none;
-  });
-  auto outcome = session.run(docker, [&](Launcher& launcher) {
-    EXPECT_EQ(prepared.get_future().wait_for(std::chrono::seconds(20)), std::future_status::ready);
-    launcher.send(FrameType::values, wire::encode(Values{.env = {{"STAGE", "dev"}}}));
-  });
-  ASSERT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
-  EXPECT_EQ(stage, "dev");
 }
 
 // The engine starts two programs to describe itself, and the launcher has asked it already.

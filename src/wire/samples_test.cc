@@ -131,7 +131,6 @@ Job job() {
                    "/home/me/.local/state/bottle/runtimes.json"};
   j.path_to_self = "/usr/bin/bottle";
   j.far = true;
-  j.values_follow = true;
   j.remote = {far(), vm(), true, true, "bottle-agent-claude:0123456789ab sha256:00", "0123456789ab", true};
   j.tunnel = true;
   j.relay_all = true;

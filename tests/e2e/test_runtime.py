@@ -85,20 +85,3 @@ def test_a_runtime_that_hangs_in_its_trial(world, operator, runtimes, until):
     # The engine may still create the requested container. Until it cannot, the record of the trial stays, and later
     # commands check again.
     assert [path for path in state_files(operator) if not path.startswith("graves/trial-")] == []
-
-
-def test_a_start_notices_that_the_engine_has_changed(world, operator, runtimes):
-    """bottle plans for the engine as it was at the last start, and asks it meanwhile."""
-    again = "the engine has changed since the last time; starting again"
-    session = operator.start("true")
-    assert session.status == 0 and again not in session.err, session.explain()
-    before = everything(world)
-    runtimes(first="exec /usr/sbin/runc \"$@\"\n")
-    session = operator.start("true", "--name", "kept")  # the supervisor of the first attempt has this name, too
-    assert session.status == 0 and session.err.count(again) == 1, session.explain()
-    session = operator.start("true")
-    assert session.status == 0 and again not in session.err, session.explain()
-    runtimes(second="exec /usr/sbin/runc \"$@\"\n")
-    session = operator.start("true", runtime="second")  # which the remembered engine does not have
-    assert session.status == 0 and session.err.count(again) == 1, session.explain()
-    assert everything(world) == before and operator.sessions() == []

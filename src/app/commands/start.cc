@@ -1,4 +1,6 @@
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <climits>
@@ -95,6 +97,16 @@ Result<> set_place(StartOptions& o) {
   if (!provider && !token.file.empty())
     return fail(Code::invalid, "--token-file needs --token-via provider", "add it, or leave out --token-file");
   return {};
+}
+
+// Ends a session that must not continue. Blocks until its supervisor exits, which is when nothing is left, or for at
+// most half a minute.
+void await_end(int socket) {
+  timeval patience{30, 0};
+  ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  if (!session::send_frame(socket, session::FrameType::stop, "")) return;
+  for (char rest[4096]; ::read(socket, rest, sizeof rest) > 0;) {
+  }
 }
 
 // Returns the directory that `given` names, without links. An empty name means the current directory.
@@ -197,8 +209,7 @@ Result<std::unique_ptr<Place>> choose_place(const Request& request, const Say& s
   const auto& options = request.options;
   if (!options.remote.target.empty()) return remote_place(options.remote, say);
   if (!options.vm.name.empty()) return vm_place(options.vm, options.remote, request.manifest);
-  bool may_recall = options.yes && !options.dry_run && !options.remote.fresh;
-  return local_place(options.output, may_recall, options.remote.stop);
+  return local_place(options.output, options.remote.stop);
 }
 
 // Warns of unknown names in egress.on_secret_for. A misspelled name has no effect, and the secret that it should block
@@ -319,9 +330,10 @@ Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan
 }
 
 // Returns as follow() does.
-Result<std::optional<int>> start_in(Place& place, const Request& request, Interruption& interruption, const Say& say) {
+Result<std::optional<int>> start_once(const Request& request, Interruption& interruption, const Say& say) {
   const auto& options = request.options;
-  Planned planned = TRY(make_plan(request, place));
+  auto place = TRY(choose_place(request, say));
+  Planned planned = TRY(make_plan(request, *place));
   const plan::Plan& plan = planned.plan;
   if (options.dry_run) {
     if (options.output.json) print_json_text(wire::encode(plan, wire::Layout::pretty));
@@ -332,19 +344,10 @@ Result<std::optional<int>> start_in(Place& place, const Request& request, Interr
   if (!options.yes) TRY(confirm_start(options.remote.stop));
   begin_clock();
   check_vms(say);
-  TRY(place.prepare(plan, say));
+  TRY(place->prepare(plan, say));
   session::Job job = TRY(make_job(request, planned));
-  UniqueFd socket(TRY(place.start(std::move(job))));
-  return follow(request, plan, place, std::move(socket), interruption, say);
-}
-
-// Returns as follow() does.
-Result<std::optional<int>> start_once(const Request& request, Interruption& interruption, const Say& say) {
-  auto place = TRY(choose_place(request, say));
-  auto exit = start_in(*place, request, interruption, say);
-  // What failed may have failed only because the plan was made for the place as it was.
-  if (!exit && exit.error().code != Code::canceled && place->was_misjudged()) return std::nullopt;
-  return exit;
+  UniqueFd socket(TRY(place->start(std::move(job))));
+  return follow(request, plan, *place, std::move(socket), interruption, say);
 }
 
 Result<int> start_session(const StartOptions& options, Interruption& interruption) {
@@ -354,8 +357,7 @@ Result<int> start_session(const StartOptions& options, Interruption& interruptio
   };
   auto exit = TRY(start_once(request, interruption, say));
   if (!exit) {
-    bool here = options.remote.target.empty() && options.vm.name.empty();
-    say(std::string(here ? "the engine" : "the remote machine") + " has changed since the last time; starting again");
+    say("the remote machine has changed since the last time; starting again");
     request.options.remote.fresh = true;
     exit = TRY(start_once(request, interruption, say));
   }

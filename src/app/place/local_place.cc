@@ -1,9 +1,7 @@
 // A bottle on this machine, with its engine.
 #include <future>
-#include <optional>
 
 #include "app/output/show.h"
-#include "app/place/engine_cache.h"
 #include "app/place/place.h"
 #include "app/world/world.h"
 #include "docker/answers.h"
@@ -13,28 +11,21 @@
 #include "session/images/agent_image.h"
 #include "session/supervisor.h"
 #include "session/sweep/sweep.h"
-#include "wire/frames/frames.h"
 
 namespace bottle::app {
 namespace {
 
 class LocalPlace : public Place {
  public:
-  LocalPlace(const Output& output, bool may_recall, const std::stop_token& stop) : output_(output), stop_(stop) {
-    if (!engine_) return;
+  LocalPlace(const Output& output, const std::stop_token& stop) : output_(output), stop_(stop) {
     // The engine takes its time to answer, because it starts other programs.
-    asked_ = std::async(std::launch::async, [this]() -> Result<nlohmann::json> {
-               auto info = facts_of(TRY((*engine_)->info()));
-               remember_engine((*engine_)->socket(), info);
-               return info;
-             }).share();
-    if (may_recall) recalled_ = recall_engine((*engine_)->socket());
+    if (engine_) asked_ = std::async(std::launch::async, [this] { return (*engine_)->info(); });
   }
 
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
     std::string architecture;
     if (engine_) {
-      info_ = recalled_ ? *recalled_ : TRY(asked_.get());
+      info_ = TRY(asked_.get());
       for (const auto& [name, unused] : docker::member(info_, "Runtimes").items()) facts.runtimes.push_back(name);
       architecture = docker::text_of(info_, "Architecture");
       rootless_ = docker::has_option(info_, "rootless");
@@ -65,46 +56,24 @@ class LocalPlace : public Place {
   Result<int> start(session::Job job) override {
     job.engine = (*engine_)->socket();
     job.storage = session::storage_of(info_);
-    if (!recalled_) return session::start_supervisor(job);
-    job.values_follow = true;
-    auto values = std::exchange(job.values, {});
-    UniqueFd socket(TRY(session::start_supervisor(job)));
-    auto admitted = admit();
-    if (!admitted) await_end(socket.get());
-    TRY(admitted);
-    TRY(session::send_frame(socket.get(), session::FrameType::values, TRY(wire::encode_exactly(values))));
-    return socket.release();
-  }
-
-  bool was_misjudged() override {
-    if (!recalled_) return false;
-    const auto& info = asked_.get();
-    return info && *info != *recalled_;
+    return session::start_supervisor(job);
   }
 
   std::function<std::unique_ptr<session::Typing>()> typing(const std::string&, const Say&) override { return {}; }
 
  private:
-  // Fails if the engine is not what the plan was made for.
-  Result<> admit() {
-    auto info = TRY(asked_.get());
-    if (info != *recalled_) return fail(Code::conflict, "the engine has changed since the last start", "start again");
-    return {};
-  }
-
   Output output_;
   std::stop_token stop_;
   Result<std::unique_ptr<docker::Engine>> engine_ = connect_engine(stop_);
   bool rootless_ = false;
-  std::shared_future<Result<nlohmann::json>> asked_;  // facts_of() what the engine reports about itself
-  std::optional<nlohmann::json> recalled_;            // the same of the last start, if the plan is made for it
-  nlohmann::json info_;                               // one of the two
+  std::future<Result<nlohmann::json>> asked_;
+  nlohmann::json info_;  // what the engine reports about itself
 };
 
 }  // namespace
 
-std::unique_ptr<Place> local_place(const Output& output, bool may_recall, const std::stop_token& stop) {
-  return std::make_unique<LocalPlace>(output, may_recall, stop);
+std::unique_ptr<Place> local_place(const Output& output, const std::stop_token& stop) {
+  return std::make_unique<LocalPlace>(output, stop);
 }
 
 }  // namespace bottle::app

@@ -1,15 +1,10 @@
 #include "app/place/place.h"
 
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <utility>
 
 #include "app/world/world.h"
 #include "session/ledger/ledger.h"
-#include "wire/frames/frames.h"
 
 namespace bottle::app {
 
@@ -21,14 +16,6 @@ Result<> check(const Transport& transport) {
   if (!transport.mosh.ports.empty())
     return fail(Code::invalid, "--mosh-ports needs --transport mosh", "add it, or leave out --mosh-ports");
   return {};
-}
-
-void await_end(int socket) {
-  timeval patience{30, 0};
-  ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  if (!session::send_frame(socket, session::FrameType::stop, "")) return;
-  for (char rest[4096]; ::read(socket, rest, sizeof rest) > 0;) {
-  }
 }
 
 std::function<std::unique_ptr<session::Typing>()> mosh_typing(remote::FarSide far, const std::string& session,

@@ -31,9 +31,6 @@ class Place {
   virtual Result<> prepare(const plan::Plan& plan, const Say& say) = 0;
   // Starts the session's supervisor. Returns the launcher's end of the connection to it.
   virtual Result<int> start(session::Job job) = 0;
-  // Returns whether the place is not what it was described as, so that a start with a new place, which ignores what is
-  // remembered, may succeed although this one failed. Blocks until the place has described itself.
-  virtual bool was_misjudged() { return false; }
   // Called when the start is under way and the machine's hello has arrived. Fails if the machine is not what the plan
   // was made for. Values go to the machine only after this.
   virtual Result<> judge(const std::optional<wire::Hello>&) { return {}; }
@@ -44,13 +41,8 @@ class Place {
 };
 
 // Returns this machine as a place. An engine that does not answer is an error only once it is needed (not for
-// --dry-run). If `may_recall` is true, the place is described as it was at the last start, while the engine is asked;
-// start() then checks the answer before it sends a value. A stop ends what the place waits for, with Code::canceled.
-std::unique_ptr<Place> local_place(const Output& output, bool may_recall, const std::stop_token& stop);
-
-// Ends a session that must not continue. Blocks until its supervisor exits, which is when nothing is left, or for at
-// most half a minute.
-void await_end(int socket);
+// --dry-run). A stop ends what the place waits for, with Code::canceled.
+std::unique_ptr<Place> local_place(const Output& output, const std::stop_token& stop);
 
 // What carries the terminal's keystrokes.
 struct Transport {

@@ -97,7 +97,6 @@ void fields(Object& o, Job& job) {
   o.object("directories", job.directories);
   o.text("self", job.path_to_self, kPath);
   o.flag("far", job.far);
-  o.flag("values_follow", job.values_follow);
   o.object("remote", job.remote);
   o.flag("tunnel", job.tunnel);
   o.flag("relay_all", job.relay_all);

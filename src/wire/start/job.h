@@ -105,9 +105,6 @@ struct Job {
   // Set if the launcher is on another machine. Then the values arrive in a frame of their own, workspace and skills
   // arrive in a delivery, and the agent's work is kept as an archive until it has been fetched.
   bool far = false;
-  // Set if the launcher has not checked yet that the engine is what the plan was made for. Then the values arrive in a
-  // frame of their own, too.
-  bool values_follow = false;
   std::optional<RemoteJob> remote;
   bool tunnel = false;  // the secrets stay on the near side, whose broker replaces the placeholders
   // Set if the machine has no network. Then all traffic that the guard allows goes through the near side, whose broker
