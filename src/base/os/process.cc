@@ -79,6 +79,16 @@ int decode(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + 
 
 }  // namespace
 
+// The units of the shell's limits are 1024 and 512 bytes. Not every shell and system can limit the data.
+std::vector<std::string> limited_by_shell(std::vector<std::string> argv, uint64_t most_memory, uint64_t most_written) {
+  if (most_memory == 0 && most_written == 0) return argv;
+  std::string script;
+  if (most_memory > 0) script += "ulimit -d " + std::to_string((most_memory + 1023) / 1024) + " 2>/dev/null; ";
+  if (most_written > 0) script += "ulimit -f " + std::to_string((most_written + 511) / 512) + " && ";
+  argv.insert(argv.begin(), {"/bin/sh", "-c", script + "exec \"$@\"", "sh"});
+  return argv;
+}
+
 Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring err) {
   if (command.argv.empty()) return fail(Code::invalid, "no command to run");
   posix_spawn_file_actions_t actions;
@@ -117,7 +127,7 @@ Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring
     error = ::posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), envp.data());
   }
   if (error != 0) return fail_errno("running " + command.argv[0], error);
-  limit_process(pid, command.most_memory, command.most_written);
+  limit_memory(pid, command.most_memory);
   child.pid_ = pid;
   child.group_ = command.own_group || command.detached;
   child.exit_ = exit_descriptor(pid);

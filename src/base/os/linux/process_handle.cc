@@ -38,12 +38,14 @@ std::string command_line(pid_t pid) {
   return read_file("/proc/" + std::to_string(pid) + "/cmdline", 1 << 16).value_or("");
 }
 
-// Leaves the limits to limit_process(), because a shell would cost each child a millisecond.
-std::vector<std::string> limited(std::vector<std::string> argv, uint64_t, uint64_t) { return argv; }
+// Leaves the memory to limit_memory(), because a shell costs a millisecond. But a child could write its files before.
+std::vector<std::string> limited(std::vector<std::string> argv, uint64_t, uint64_t most_written) {
+  return limited_by_shell(std::move(argv), 0, most_written);
+}
 
-void limit_process(pid_t pid, uint64_t most_memory, uint64_t most_written) {
-  for (auto [what, most] : {std::pair{RLIMIT_DATA, most_memory}, {RLIMIT_FSIZE, most_written}})
-    if (rlimit limit{most, most}; most > 0) (void)::prlimit(pid, what, &limit, nullptr);  // it may have ended
+void limit_memory(pid_t pid, uint64_t most_memory) {
+  rlimit limit{most_memory, most_memory};
+  if (most_memory > 0) (void)::prlimit(pid, RLIMIT_DATA, &limit, nullptr);  // it may have ended
 }
 
 }  // namespace bottle

@@ -35,17 +35,11 @@ std::string command_line(pid_t pid) {
   return line.empty() ? line : line + '\0';
 }
 
-// Lets a shell set the limits, in units of 1024 and 512 bytes, because in POSIX a process can only limit itself. Not
-// every shell and system can limit the data.
+// In POSIX, a process can only limit itself.
 std::vector<std::string> limited(std::vector<std::string> argv, uint64_t most_memory, uint64_t most_written) {
-  if (most_memory == 0 && most_written == 0) return argv;
-  std::string script;
-  if (most_memory > 0) script += "ulimit -d " + std::to_string((most_memory + 1023) / 1024) + " 2>/dev/null; ";
-  if (most_written > 0) script += "ulimit -f " + std::to_string((most_written + 511) / 512) + " && ";
-  argv.insert(argv.begin(), {"/bin/sh", "-c", script + "exec \"$@\"", "sh"});
-  return argv;
+  return limited_by_shell(std::move(argv), most_memory, most_written);
 }
 
-void limit_process(pid_t, uint64_t, uint64_t) {}
+void limit_memory(pid_t, uint64_t) {}
 
 }  // namespace bottle
