@@ -8,7 +8,7 @@
 #include "app/output/output.h"
 #include "app/world/own_rules.h"
 #include "base/files/file.h"
-#include "scan/stream.h"
+#include "scan/message/stream.h"
 
 namespace bottle::app {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "guard/core/secrets.h"
-#include "scan/session.h"
+#include "scan/message/session.h"
 
 namespace bottle::guard {
 

@@ -10,7 +10,7 @@
 #include "guard/protocol/websocket.h"
 #include "scan/join.h"
 #include "scan/known/filter.h"
-#include "scan/stream.h"
+#include "scan/message/stream.h"
 
 namespace bottle::guard {
 

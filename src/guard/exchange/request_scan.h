@@ -10,7 +10,7 @@
 #include "guard/connection/connection.h"
 #include "guard/exchange/request.h"
 #include "scan/known/filter.h"
-#include "scan/stream.h"
+#include "scan/message/stream.h"
 
 namespace bottle::guard {
 

@@ -6,13 +6,11 @@
 #include "scan/encoding/decode.h"
 #include "scan/encoding/escapes.h"
 #include "scan/encoding/groups.h"
-#include "scan/encoding/masks.h"
-#include "scan/encoding/wide.h"
+#include "scan/encoding/survey_masks.h"
 
 namespace bottle::scan {
 namespace {
 
-constexpr size_t kBlock = 64;
 constexpr size_t kFullLine = 56;
 constexpr size_t kLongestWords = 400;
 constexpr size_t kAround = 96;     // bytes on either side that belong to an escape
@@ -22,89 +20,6 @@ constexpr int kFewestPairs = 8;
 constexpr unsigned kShortestWords = 32;
 constexpr int kFewestVaried = 4;  // digits and capitals in a block that may contain groups
 constexpr int kMostHigh = 4;      // bytes above 127 in such a block
-
-struct Masks {
-  uint64_t run, alnum, varied, hex, digit, words, special, high;
-};
-
-inline Lanes joins(const Lanes& c) { return equal(c, '+') | equal(c, '/') | equal(c, '-') | equal(c, '_'); }
-inline Lanes is_run(const Lanes& c) { return within(c | 32, 'a', 26) | within(c, '0', 10) | joins(c); }
-
-inline void masks_of(const uint8_t* bytes, Masks* to) {
-  Block block = load_block(bytes);
-  to->digit = mask_of(block, [](const Lanes& c) { return within(c, '0', 10); });
-  to->varied = to->digit | mask_of(block, [](const Lanes& c) { return within(c, 'A', 26); });
-  to->alnum = to->varied | mask_of(block, [](const Lanes& c) { return within(c, 'a', 26); });
-  to->run = to->alnum | mask_of(block, [](const Lanes& c) { return joins(c); });
-  to->hex = to->digit | mask_of(block, [](const Lanes& c) { return within(c | 32, 'a', 6); });
-  to->words = mask_of(block, [](const Lanes& c) { return within(c, 'a', 26) | equal(c, ' '); });
-  to->special =
-      mask_of(block, [](const Lanes& c) { return equal(c, 0) | equal(c, '%') | equal(c, '&') | equal(c, '\\'); });
-  to->high = mask_of(block, [](const Lanes& c) { return within(c, 128, 128); });
-}
-
-#ifdef SCAN_HAS_WIDE
-constexpr WideSet kJoins{"+/-_"}, kSpecial{std::string_view("\0%&\\", 4)};
-
-SCAN_WIDE inline void wide_masks_of(const uint8_t* bytes, Masks* to) {
-  Wide c(bytes), small = c.with(32);
-  to->digit = c.within('0', 10);
-  to->varied = to->digit | c.within('A', 26);
-  to->alnum = small.within('a', 26) | to->digit;
-  to->run = to->alnum | c.in(kJoins);
-  to->hex = to->digit | small.within('a', 6);
-  to->words = c.within('a', 26) | c.equal(' ');
-  to->special = c.in(kSpecial);
-  to->high = c.high();
-}
-#endif
-
-uint64_t run_mask(const uint8_t* bytes) {
-  return mask_of(load_block(bytes), [](const Lanes& c) { return is_run(c); });
-}
-
-uint64_t where(const uint8_t* bytes, uint8_t byte) {
-  return mask_of(load_block(bytes), [=](const Lanes& c) { return equal(c, byte); });
-}
-
-// Returns a bit for each position where `count` (a power of two) ones in a row begin. The last ones may be in the next
-// mask.
-[[gnu::always_inline]] inline uint64_t rows(uint64_t low, uint64_t high, unsigned count) {
-  for (unsigned step = 1; step < count; step *= 2) {
-    uint64_t next = low >> step | high << (64 - step);
-    low &= next;
-    high &= high >> step;
-  }
-  return low;
-}
-
-// Returns whether a row of 16 ones may begin in `low`: it covers at least one whole byte of the masks.
-[[gnu::always_inline]] inline bool may_have_row(uint64_t low, uint64_t high) {
-  constexpr uint64_t kLowest = 0x0101010101010101, kHighest = kLowest << 7;
-  uint64_t gaps = ~low;
-  return ((gaps - kLowest) & ~gaps & kHighest) != 0 || (high & 0xff) == 0xff;
-}
-
-// Returns the positions where two ones are followed by a zero.
-[[gnu::always_inline]] inline uint64_t pair_ends(uint64_t low, uint64_t high) {
-  return low & (low >> 1 | high << 63) & ~(low >> 2 | high << 62);
-}
-
-#ifdef SCAN_HAS_WIDE
-// Returns the offset of the first block of 64 bytes whose packed_mask() is not 0, or of the first one from `size` on.
-SCAN_WIDE size_t wide_packed_block(const uint8_t* bytes, size_t size) {
-  size_t at = 0;
-  for (; at < size; at += kBlock) {
-    Wide c(bytes + at), n(bytes + at + 1);
-    uint64_t gzip = c.equal(0x1f) & n.equal(0x8b), zstd = c.equal(0x28) & n.equal(0xb5);
-    uint64_t zlib = c.equal(0x78) & (n.equal(0x01) | n.equal(0x5e) | n.equal(0x9c) | n.equal(0xda));
-    if (gzip | zstd | zlib) break;
-  }
-  return at;
-}
-#else
-size_t wide_packed_block(const uint8_t*, size_t) { return 0; }
-#endif
 
 class Survey {
  public:

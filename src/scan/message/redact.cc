@@ -1,4 +1,4 @@
-#include "scan/redact.h"
+#include "scan/message/redact.h"
 
 #include <algorithm>
 #include <optional>

@@ -6,9 +6,9 @@
 #include "scan/catalog_test.h"
 #include "scan/content/compress_test.h"
 #include "scan/join.h"
+#include "scan/message/session.h"
+#include "scan/message/stream.h"
 #include "scan/rule_examples.h"
-#include "scan/session.h"
-#include "scan/stream.h"
 
 namespace bottle::scan {
 namespace {

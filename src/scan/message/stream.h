@@ -12,7 +12,7 @@
 
 #include "scan/content/content_decoder.h"
 #include "scan/detector.h"
-#include "scan/redact.h"
+#include "scan/message/redact.h"
 
 namespace bottle::scan {
 

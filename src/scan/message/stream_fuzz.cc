@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "scan/stream.h"
+#include "scan/message/stream.h"
 
 using namespace bottle::scan;
 

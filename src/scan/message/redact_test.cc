@@ -8,8 +8,8 @@
 #include "base/text/json.h"
 #include "scan/catalog_test.h"
 #include "scan/content/compress_test.h"
+#include "scan/message/stream.h"
 #include "scan/rule_examples.h"
-#include "scan/stream.h"
 
 namespace bottle::scan {
 namespace {

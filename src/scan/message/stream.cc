@@ -1,4 +1,4 @@
-#include "scan/stream.h"
+#include "scan/message/stream.h"
 
 #include <algorithm>
 #include <utility>

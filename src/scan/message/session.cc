@@ -1,4 +1,4 @@
-#include "scan/session.h"
+#include "scan/message/session.h"
 
 #include <algorithm>
 

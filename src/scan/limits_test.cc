@@ -1,0 +1,119 @@
+// Checks what bounds the work of the detector, and that it says so when a limit is spent.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "scan/content/compress_test.h"
+#include "scan/disguise_test.h"
+#include "scan/rule_examples.h"
+
+namespace bottle::scan {
+namespace {
+
+TEST(Detector, LimitsItsWork) {
+  std::string bomb(8 * 1024 * 1024, 'a');
+  auto result = Detector(&catalog()).scan(gzipped(bomb));
+  EXPECT_LE(result.decoded, 2 * Detector::kMostUnpacked);
+  // If the first text left next to nothing of the budget, a second one makes the scan incomplete.
+  std::string second = gzipped(std::string(200, '.') + "the value is " + std::string(kKnown));
+  for (size_t left : {0u, 5u, 100u})
+    for (const std::string& each : {second, base64(second), base64(second.substr(10, second.size() - 18))})
+      EXPECT_TRUE(
+          Detector(&catalog()).scan(gzipped(std::string(Detector::kMostUnpacked - left, 'a')) + " " + each).incomplete)
+          << left << " " << each;
+  std::string nested = "the value is " + std::string(kKnown);
+  for (int i = 0; i < 12; ++i) nested = base64(nested);
+  EXPECT_EQ(found(nested), "") << "deeper than kDeepest";
+}
+
+TEST(Detector, LooksBrieflyAtMatchesThatShareTheirValues) {
+  constexpr size_t kSize = 32 * 1024, kMostPerByte = 60;
+  for (std::string_view piece : {"token=ghp", "SharedAccessKey=ya", "PRIVATE_KEY=0x", "sk-proj-"}) {
+    std::string text = many(piece, kSize);
+    EXPECT_LE(Detector(&catalog()).scan(text).judged, kMostPerByte * kSize) << piece;
+  }
+  // A credential after them is found as a whole, even if it is longer than what is looked at.
+  std::string key = filled("DB_PASSWORD=<alnum 200>", 3), text = many("token=ghp ", 1000) + many("token=ghp", kSize);
+  auto findings = Detector(&catalog()).scan(text + " " + key + " and more").findings;
+  ASSERT_FALSE(findings.empty());
+  EXPECT_EQ(findings.back().end - findings.back().begin, 200u);
+  EXPECT_EQ(findings.back().end, text.size() + 1 + key.size());
+  for (const char* each : {"postgres://app:<alnum 60>@db.internal/app",
+                           "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,<HEX 32>\n\n"
+                           "<base64 64>\n<base64 64>\n"})
+    EXPECT_NE(found(text + " " + filled(each, 3) + " and more"), found(text)) << each;
+}
+
+// Each piece makes the scanner do much for each byte: it decodes to texts that are decoded again, or matches many
+// rules.
+TEST(Detector, BoundsAllWorkOfABlock) {
+  constexpr size_t kSize = 32 * 1024, kMost = kSize * Detector::kMostWork + Detector::kFreeWork;
+  for (std::string_view piece :
+       {R"(checksum = "<hex 64>"ABSK<base64 20>%3D<alnum 9>\u0041abC8Q~<base64url 12><alnum 9>\u0041)",
+        "{\"etag\":\"<alnum 40>\"}AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&#65sshpass -p|"}) {
+    std::string text;
+    for (uint32_t seed = 0; text.size() < kSize; ++seed) text += filled(piece, seed);
+    text.resize(kSize);
+    auto result = Detector(&catalog()).scan(text);
+    EXPECT_LE(result.work, kMost) << piece;
+    EXPECT_TRUE(result.incomplete) << piece;
+    // What stands in the text itself is found all the same.
+    std::string known = text + " " + std::string(kKnown);
+    auto is_known = [](const Finding& each) { return each.name == "deploy"; };
+    EXPECT_TRUE(std::ranges::any_of(Detector(&catalog()).scan(known).findings, is_known)) << piece;
+  }
+}
+
+TEST(Detector, TextsOfToolsTakeLessWorkThanIsAllowed) {
+  constexpr size_t kSize = 32 * 1024, kMost = kSize * Detector::kMostWork + Detector::kFreeWork;
+  for (std::string_view piece :
+       {"[Guid(\"<uuid>\")]\n", "{\"id\": \"<uuid>\", \"parent\": \"<uuid>\"}, ", "<digits 3> <digits 2> <digits 3> ",
+        "00000<hex 2>0: <hex 4> <hex 4> <hex 4> <hex 4> <hex 4> <hex 4> <hex 4> <hex 4>  ................\n",
+        "    --hash=sha256:<hex 64> \\\n", "<digits 6>.<digits 6>,-<digits 2>.<digits 6>\n"}) {
+    std::string text;
+    for (uint32_t seed = 0; text.size() < kSize; ++seed) text += filled(piece, seed);
+    auto result = Detector(&catalog()).scan(text);
+    EXPECT_FALSE(result.incomplete) << piece;
+    EXPECT_LE(result.work, kMost / 4 * 3) << piece;
+  }
+}
+
+// Otherwise, noise could hide what comes after it.
+TEST(Detector, SaysWhenItsLimitsAreSpent) {
+  std::string row = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon\n";
+  std::string tokens;
+  for (uint32_t seed = 0; seed < 64; ++seed) tokens += filled("glpat-<alnum 20> ", seed);
+  for (const auto& [noise, secret] :
+       {std::pair(many(std::string("\x78\x9c\x03", 3), 1000), gzipped("the value is " + std::string(kKnown))),
+        std::pair(many(row, row.size() * 60), filled("<bip39>", 3)), std::pair(tokens, filled("ghp_<alnum 36>", 7))}) {
+    EXPECT_FALSE(Detector(&catalog()).scan(secret).incomplete);
+    EXPECT_TRUE(Detector(&catalog()).scan(noise + " " + secret).incomplete) << noise.substr(0, 80);
+  }
+  std::string text = many("\u0434\u043b\u044f x^2 \u0438 x^3, ", 16 * 1024);
+  EXPECT_FALSE(Detector(&catalog()).scan(text).incomplete) << "a formula in a text is no mark";
+}
+
+TEST(Detector, ScansADumpOnce) {
+  std::mt19937 random(5);
+  std::string bytes;
+  while (bytes.size() < 6 * 1024) {
+    for (size_t i = 0; i < 40; ++i) bytes += static_cast<char>(random());
+    bytes += "some text between them";
+  }
+  for (const std::string& text : {dump(bytes, "%08zx:", 2, false), dump(bytes, "%08zx ", 1, false)}) {
+    auto result = Detector(&catalog()).scan(text);
+    EXPECT_FALSE(result.incomplete);
+    EXPECT_TRUE(result.findings.empty());
+    EXPECT_LE(result.decoded, 2 * text.size());
+  }
+}
+
+TEST(Detector, DecodesTheSameTextOnce) {
+  constexpr size_t kSize = 32 * 1024;
+  std::string text = many(R"(\u0041 some words between them %41 and after them )", kSize);
+  EXPECT_LE(Detector(&catalog()).scan(text).decoded, 3 * kSize);
+}
+
+}  // namespace
+}  // namespace bottle::scan
