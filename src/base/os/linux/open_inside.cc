@@ -1,9 +1,11 @@
 #include "base/files/open_inside.h"
 
 #include <linux/openat2.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 
 namespace bottle {
@@ -12,7 +14,13 @@ int open_inside(int root, const std::string& path, int flags) {
   open_how how{};
   how.flags = static_cast<uint64_t>(flags);
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-  return static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
+  // The kernel gives up on ".." if something was renamed or mounted anywhere in the meantime.
+  constexpr int kMostTries = 1000;
+  for (int tries = 1;; ++tries) {
+    auto fd = static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
+    if (fd >= 0 || errno != EAGAIN || tries == kMostTries) return fd;
+    ::sched_yield();
+  }
 }
 
 }  // namespace bottle
