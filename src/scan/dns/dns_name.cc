@@ -84,7 +84,7 @@ std::string_view judge_label(std::string_view label) {
   auto is_base32 = [](char c) { return is_letter(c) || (c >= '2' && c <= '7'); };
   if (is_punycode(label)) {
     auto text = punycode_decoded(label.substr(4));
-    if (!text || !is_name_of_people(*text)) return "has a label of Punycode that decodes to an unlikely name";
+    if (!text || !is_likely_name(*text)) return "has a label of Punycode that decodes to an unlikely name";
     label = label.substr(4, std::min(label.rfind('-'), label.size()) - 4);
     if (label.empty()) return {};
   }

@@ -42,7 +42,7 @@ TEST(DnsName, PunycodeIsDecoded) {
   EXPECT_EQ(punycode_decoded("fiqs8s"), U"\u4e2d\u56fd");
   EXPECT_EQ(punycode_decoded("ihqwcrb4cv8a8dqg056pqjye"), U"\u4ed6\u4eec\u4e3a\u4ec0\u4e48\u4e0d\u8bf4\u4e2d\u6587");
   for (std::string_view bad : {"99999999", "a-", "!", "zzzzzzzzzzzzzzzzzzzz"})
-    EXPECT_FALSE(punycode_decoded(bad) && is_name_of_people(*punycode_decoded(bad))) << bad;
+    EXPECT_FALSE(punycode_decoded(bad) && is_likely_name(*punycode_decoded(bad))) << bad;
 }
 
 TEST(DnsName, NamesThatProvidersMakeAreHarmless) {

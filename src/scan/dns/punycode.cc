@@ -73,7 +73,7 @@ std::optional<std::u32string> punycode_decoded(std::string_view label) {
   return out;
 }
 
-bool is_name_of_people(std::u32string_view text) {
+bool is_likely_name(std::u32string_view text) {
   constexpr size_t kMostScripts = 2, kMostCharacters = 32, kMostIdeographs = 15;
   std::set<uint32_t> scripts;
   size_t ideographs = 0, others = 0;

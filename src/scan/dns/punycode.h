@@ -11,6 +11,6 @@ namespace bottle::scan {
 std::optional<std::u32string> punycode_decoded(std::string_view label);
 
 // Returns whether the text can be a label of a real name: a few characters, of one or two scripts.
-bool is_name_of_people(std::u32string_view text);
+bool is_likely_name(std::u32string_view text);
 
 }  // namespace bottle::scan
