@@ -41,10 +41,14 @@ inline std::string base32(std::string_view bytes) {
   return out;
 }
 
-inline std::string each(std::string_view text, const char* format) {
+// Returns the characters in this format, with `between` between them.
+inline std::string each(std::string_view text, const char* format, std::string_view between = "") {
   std::string out;
   char buffer[24];
-  for (unsigned char c : text) out.append(buffer, static_cast<size_t>(snprintf(buffer, sizeof buffer, format, c)));
+  for (unsigned char c : text) {
+    auto size = static_cast<size_t>(snprintf(buffer, sizeof buffer, format, c));
+    out.append(out.empty() ? "" : between).append(buffer, size);
+  }
   return out;
 }
 

@@ -18,7 +18,7 @@ namespace {
 class LocalPlace : public Place {
  public:
   LocalPlace(const Output& output, const std::stop_token& stop) : output_(output), stop_(stop) {
-    // The engine takes its time to answer, because it starts other programs.
+    // The engine answers slowly, because it starts other programs.
     if (engine_) asked_ = std::async(std::launch::async, [this] { return (*engine_)->info(); });
   }
 

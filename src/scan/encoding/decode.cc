@@ -36,13 +36,7 @@ constexpr Table base32_table() {
   return table;
 }
 
-constexpr Table hex_table() {
-  Table table{};
-  for (size_t c = 0; c < table.size(); ++c) table[c] = static_cast<int8_t>(hex_digit(static_cast<uint8_t>(c)));
-  return table;
-}
-
-constexpr Table kHex = hex_table(), kBase64 = base64_table(), kBase32 = base32_table();
+constexpr Table kBase64 = base64_table(), kBase32 = base32_table();
 
 Lanes readable(const Lanes& c) {
   return within(c, 0x20, 0x5f) | equal(c, 0) | equal(c, '\n') | equal(c, '\t') | equal(c, '\r');
@@ -240,6 +234,9 @@ std::string base64(std::string_view run) {
   return bits_of(kBase64, 6, run, 0, end, 0).text;
 }
 
+int base64_digit(char c) { return kBase64[static_cast<uint8_t>(c)]; }
+int base32_digit(char c) { return kBase32[static_cast<uint8_t>(c)]; }
+
 Decoded base64_run(std::string_view text, size_t begin, size_t end, unsigned bits) {
   return bits_of(kBase64, 6, text, begin, end, bits);
 }
@@ -295,7 +292,7 @@ Decoded hex_run(std::string_view text, size_t begin, size_t end) {
   char* to = out.text.data();
   size_t size = 0, next_anchor = 0;
   for (size_t at = begin; at + 1 < end;) {
-    int high = kHex[byte_at(text, at)], low = kHex[byte_at(text, at + 1)];
+    int high = hex_digit(byte_at(text, at)), low = hex_digit(byte_at(text, at + 1));
     if ((high | low) < 0) [[unlikely]] {
       at += high == 0 && (text[at + 1] | 32) == 'x' ? 2 : 1;
       continue;
@@ -316,8 +313,8 @@ void hex_digits(std::string_view digits, std::string& to) {
   char* out = to.data();
   size_t pairs = digits.size() / 2;
   for (size_t i = 0; i < pairs; ++i)
-    out[i] = static_cast<char>(kHex[byte_at(digits, 2 * i)] * 16 + kHex[byte_at(digits, 2 * i + 1)]);
-  if (digits.size() % 2) out[pairs] = static_cast<char>(kHex[byte_at(digits, digits.size() - 1)] * 16);
+    out[i] = static_cast<char>(hex_digit(byte_at(digits, 2 * i)) * 16 + hex_digit(byte_at(digits, 2 * i + 1)));
+  if (digits.size() % 2) out[pairs] = static_cast<char>(hex_digit(byte_at(digits, digits.size() - 1)) * 16);
 }
 
 size_t percent_step(std::string_view text, size_t at, size_t end, std::string& out) {

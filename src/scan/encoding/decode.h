@@ -68,6 +68,10 @@ Origin origin_of(std::string_view text, const Decoded& map, size_t begin, size_t
 // tokens.
 std::string base64(std::string_view run);
 
+// Return the value of a digit, or -1 if it is none.
+int base64_digit(char c);
+int base32_digit(char c);
+
 // Decodes Base64 and Base64url like a reader that begins at the first character and skips all characters that do not
 // belong to them. A group that ends with '=' ends there. `bits` (0, 2, 4 or 6) is the number of bits to skip at the
 // beginning, which gives the texts at the other alignments.

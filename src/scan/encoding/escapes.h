@@ -18,10 +18,17 @@ constexpr uint8_t introducer(Notation notation) {
   return static_cast<uint8_t>(kBytes[static_cast<int>(notation)]);
 }
 
+inline constexpr auto kHexDigits = [] {
+  std::array<int8_t, 256> digits{};
+  digits.fill(-1);
+  for (int i = 0; i < 10; ++i) digits[static_cast<size_t>('0' + i)] = static_cast<int8_t>(i);
+  for (int i = 0; i < 6; ++i)
+    digits[static_cast<size_t>('A' + i)] = digits[static_cast<size_t>('a' + i)] = static_cast<int8_t>(10 + i);
+  return digits;
+}();
+
 // Returns 0 to 15, or -1 if `c` is not a hexadecimal digit.
-constexpr int hex_digit(uint8_t c) {
-  return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-}
+constexpr int hex_digit(uint8_t c) { return kHexDigits[c]; }
 
 class Unescaper {
  public:

@@ -23,14 +23,7 @@ constexpr auto kKinds = [] {
   return kinds;
 }();
 
-// The values of hexadecimal digits, and -1 for others.
-constexpr auto kDigits = [] {
-  std::array<int8_t, 256> digits{};
-  for (unsigned c = 0; c < 256; ++c) digits[c] = static_cast<int8_t>(hex_digit(static_cast<uint8_t>(c)));
-  return digits;
-}();
-
-int digit_of(char c) { return kDigits[static_cast<uint8_t>(c)]; }
+int digit_of(char c) { return hex_digit(static_cast<uint8_t>(c)); }
 Kind kind_of(char c) { return kKinds[static_cast<uint8_t>(c)]; }
 bool is_alnum(char c) { return kind_of(c) == Kind::alnum; }
 

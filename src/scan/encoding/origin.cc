@@ -9,13 +9,7 @@ namespace {
 
 using Form = Decoded::Form;
 
-int digit_of(Form form, char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (form == Form::base32) return c >= 'a' && c <= 'z' ? c - 'a' : c >= '2' && c <= '7' ? c - '2' + 26 : -1;
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
-}
+int digit_of(Form form, char c) { return form == Form::base32 ? base32_digit(c) : base64_digit(c); }
 
 // Reads the digits as bits_of() in decode.cc does.
 Origin of_digits(std::string_view text, const Decoded& map, const Decoded::Anchor& anchor, size_t begin, size_t end) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "scan/encoding/decode.h"
 #include "scan/encoding/escapes.h"
 
 namespace bottle::scan {
@@ -135,13 +136,6 @@ void blank_out(std::string& text, size_t begin, size_t end) {
   }
 }
 
-int base64_value(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (is_digit(c)) return c - '0' + 52;
-  return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
-}
-
 // Writes the marker in Base64. The first digit has `skipped` bits of what is before it.
 bool redact_base64(std::string& text, const Place& place, const Finding& finding, MarkerStyle style) {
   static constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -149,7 +143,7 @@ bool redact_base64(std::string& text, const Place& place, const Finding& finding
     for (size_t at = place.begin; at < place.end && text[at] != '='; ++at) {
       if (text[at] == '\\') {
         while (at + 1 < place.end && text[at] == '\\') ++at;  // the letter of an escaped line end
-      } else if (base64_value(text[at]) >= 0) {
+      } else if (base64_digit(text[at]) >= 0) {
         digit(at);
       }
     }
@@ -159,14 +153,14 @@ bool redact_base64(std::string& text, const Place& place, const Finding& finding
   size_t bits = (count * 6 - std::min<size_t>(finding.skipped, count * 6)) / 8 * 8;
   Marker marker(finding.name, place.is_begun || place.is_marked ? SIZE_MAX : bits / 8, style);
   each_digit([&](size_t at) {
-    auto value = static_cast<unsigned>(base64_value(text[at]));
+    auto value = static_cast<unsigned>(base64_digit(text[at]));
     for (unsigned i = 0; i < 6; ++i, ++bit) {
       if (bit < finding.skipped || bit - finding.skipped >= bits) continue;
       size_t of_marker = bit - finding.skipped;
       unsigned wanted = static_cast<unsigned char>(marker.at(of_marker / 8)) >> (7 - of_marker % 8) & 1u;
       value = (value & ~(32u >> i)) | (wanted ? 32u >> i : 0);
     }
-    if (at < place.sent || value == static_cast<unsigned>(base64_value(text[at]))) return;
+    if (at < place.sent || value == static_cast<unsigned>(base64_digit(text[at]))) return;
     text[at] = kDigits[value];
   });
   return true;
@@ -176,7 +170,7 @@ bool redact_base64(std::string& text, const Place& place, const Finding& finding
 bool is_packed_base64(std::string_view bytes, const Finding& finding) {
   bool packed = std::ranges::any_of(std::to_array<std::string_view>({"gzip", "deflate", "zstd", "brotli"}),
                                     [&](std::string_view each) { return finding.encoding.ends_with(each); });
-  auto is_other = [](char c) { return base64_value(c) < 0 && !std::string_view("=\\\r\n ").contains(c); };
+  auto is_other = [](char c) { return base64_digit(c) < 0 && !std::string_view("=\\\r\n ").contains(c); };
   return packed && std::ranges::none_of(bytes, is_other);
 }
 

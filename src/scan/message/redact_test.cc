@@ -6,8 +6,8 @@
 
 #include "base/ids.h"
 #include "base/text/json.h"
-#include "scan/catalog_test.h"
 #include "scan/content/compress_test.h"
+#include "scan/disguise_test.h"
 #include "scan/message/stream.h"
 #include "scan/rule_examples.h"
 
@@ -37,34 +37,6 @@ std::string streamed(std::string_view text, size_t most, bool pauses, uint32_t s
     if (pauses && random() % 3 == 0) EXPECT_TRUE(stream.release(out));
   }
   EXPECT_TRUE(stream.end(out));
-  return out;
-}
-
-std::string encoded(std::string_view bytes) {
-  std::string out;
-  for (size_t bit = 0; bit < bytes.size() * 8; bit += 6) {
-    unsigned value = 0;
-    for (size_t i = bit; i < bit + 6; ++i)
-      value = value << 1 | (i / 8 < bytes.size() ? static_cast<unsigned char>(bytes[i / 8]) >> (7 - i % 8) & 1u : 0u);
-    out += "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[value];
-  }
-  return out.append((4 - out.size() % 4) % 4, '=');
-}
-
-std::string in_lines(std::string_view text, size_t width) {
-  std::string out;
-  for (; !text.empty(); text.remove_prefix(std::min(width, text.size()))) out.append(text.substr(0, width)) += '\n';
-  return out;
-}
-
-// Returns the characters in this format, with `between` between them.
-std::string each(std::string_view text, const char* format, std::string_view between = "") {
-  std::string out;
-  for (unsigned char c : text) {
-    std::array<char, 24> buffer{};
-    snprintf(buffer.data(), buffer.size(), format, c);
-    out.append(out.empty() ? "" : between).append(buffer.data());
-  }
   return out;
 }
 
@@ -118,10 +90,10 @@ std::vector<std::string> requests(std::string_view secret, const std::string& be
       json{{std::string(secret), before}}.dump(),
       "{\"a\":" + quoted + ",\"b\":\"" + each(secret, "\\u%04x") + "\"}",
       "{\"a\":\"" + each(secret, "\\u%04x") + quoted.substr(1) + "}",
-      around(encoded(text)).dump(),
-      around(in_lines(encoded(text), 76)).dump(),
-      around(encoded(encoded(text))).dump(),
-      around(encoded(gzipped(before.substr(0, 2000) + std::string(secret)))).dump(),
+      around(base64(text)).dump(),
+      around(lines(base64(text), 76, "\n")).dump(),
+      around(base64(base64(text))).dump(),
+      around(base64(gzipped(before.substr(0, 2000) + std::string(secret)))).dump(),
       around(each(secret, "%02x")).dump(),
       around(each(secret, "%%%02X")).dump(),
       around(disguised(secret, false)).dump(),
@@ -156,7 +128,7 @@ class Redaction : public testing::Test {
  protected:
   std::mt19937 random_{4};
   std::string key_ =
-      "-----BEGIN PRIVATE KEY-----\n" + in_lines(filled("<base64 640>", 4), 64) + "-----END PRIVATE KEY-----\n";
+      "-----BEGIN PRIVATE KEY-----\n" + lines(filled("<base64 640>", 4), 64, "\n") + "-----END PRIVATE KEY-----\n";
   std::vector<std::string> secrets_{filled("ghp_<alnum 36>", 4), std::string(kKnown), key_,
                                     "aws_secret_access_key=" + filled("<base64 40>", 4)};
 };
@@ -185,10 +157,10 @@ TEST_F(Redaction, LeavesJsonWithPausesAnywhere) {
 
 TEST_F(Redaction, LeavesBase64ThatDecodesToTheMarker) {
   for (const std::string& before : {std::string("a"), std::string("ab"), std::string("abc"), prose(random_, 34'000)}) {
-    std::string text = before + " TOKEN=" + secrets_[0] + " and more of the file", code = encoded(text);
+    std::string text = before + " TOKEN=" + secrets_[0] + " and more of the file", code = base64(text);
     std::string out = streamed(json{{"data", code}}.dump(), 5000, false, 1);
     text.replace(text.find(secrets_[0]), secrets_[0].size(), redaction("github-token", secrets_[0].size()));
-    EXPECT_TRUE(out == json({{"data", encoded(text)}}).dump()) << out.substr(0, 200);
+    EXPECT_TRUE(out == json({{"data", base64(text)}}).dump()) << out.substr(0, 200);
   }
 }
 
