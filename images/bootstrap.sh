@@ -1,13 +1,12 @@
 #!/bin/bash
 # bootstrap.sh PROVIDER OUT.tar [--version VERSION [--integrity SHA512...]] [PACKAGE...]
 #
-# Downloads and unpacks an agent's root file system into a tar archive, without any image registry. The Debian packages
-# come from the machine's own apt sources, and the agent (claude or codex; shell and command have none) comes with the
-# machine's own npm configuration. It runs as root, or as a user who may make user namespaces. Nothing is installed on
-# the machine, and nothing that was downloaded runs on it: OUT.tar holds /var/lib/bottle/finish, which runs the
-# packages' own scripts. Run it as root in a container without a network; afterwards, the root file system is complete.
-# OUT.tar.agent holds what npm installed, as three lines: the package, its version and its integrity. Progress goes to
-# stderr.
+# Makes a tar archive of an agent's root file system, without an image registry. The Debian packages come from this
+# machine's apt sources. The agent's program (claude or codex; shell and command have none) comes from npm, with this
+# machine's settings. Run this script as root or as a user who may make user namespaces. It installs nothing on this
+# machine and runs nothing that it downloaded: OUT.tar contains /var/lib/bottle/finish, which runs the scripts of the
+# packages. Run that file as root in a container without a network to complete the root file system. OUT.tar.agent says
+# what npm installed, in three lines: the package, its version and its integrity. Progress goes to stderr.
 #
 # The exit status is 0 if the archive was made, 1 if it was not, and 2 for wrong arguments.
 set -euo pipefail
@@ -31,47 +30,53 @@ while [ $# -gt 1 ]; do
   esac
   shift 2
 done
-[[ $version =~ ^(latest|[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)$ ]] || { say "bootstrap: '$version' is no exact version"; exit 2; }
+[[ $version =~ ^(latest|[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)$ ]] ||
+  { say "bootstrap: --version needs an exact version such as 2.1.3, not '$version'"; exit 2; }
 packages=(ca-certificates curl diffutils file git jq less openssh-client patch procps python3 ripgrep unzip xz-utils)
-for package in "$@"; do  # from a manifest, so it must be a name, not an option or a path
-  [[ $package =~ ^[a-z0-9][a-z0-9+.-]+$ ]] || { say "bootstrap: '$package' is no package name"; exit 2; }
+for package in "$@"; do  # The manifest names them, so each must be a name, not an option or a path.
+  [[ $package =~ ^[a-z0-9][a-z0-9+.-]+$ ]] || { say "bootstrap: '$package' is not a package name"; exit 2; }
   packages+=("$package")
 done
 case $provider in
   claude) npm_package=@anthropic-ai/claude-code ;;
   codex) npm_package=@openai/codex ;;
   shell | command) npm_package= ;;
-  *) say "bootstrap: no provider '$provider' (claude, codex, shell, command)"; exit 2 ;;
+  *) say "bootstrap: there is no provider '$provider'; choose claude, codex, shell or command"; exit 2 ;;
 esac
 
-command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: apt-get install mmdebstrap"
+command -v mmdebstrap >/dev/null || die "mmdebstrap is missing; install it: apt-get install mmdebstrap"
 if [ "$(id -u)" -ne 0 ]; then
-  command -v newuidmap >/dev/null || die "without root it needs newuidmap: apt-get install uidmap"
-  grep -qE "^($(id -un)|$(id -u)):" /etc/subuid || die "without root it needs subordinate ids: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $(id -un)"
+  command -v newuidmap >/dev/null || die "without root, this needs newuidmap; install it: apt-get install uidmap"
+  grep -qE "^($(id -un)|$(id -u)):" /etc/subuid ||
+    die "without root, this needs subordinate ids; as root, run" \
+      "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $(id -un)"
 fi
-[ -z "$npm_package" ] || command -v npm >/dev/null || die "npm is missing: apt-get install npm"
+[ -z "$npm_package" ] || command -v npm >/dev/null || die "npm is missing; install it: apt-get install npm"
 . /etc/os-release
 suite=${VERSION_CODENAME:-}
 case ${ID:-} in
-  debian | ubuntu) [ -n "$suite" ] || die "this machine's release has no code name" ;;
-  *) die "'${ID:-unknown}' is neither Debian nor Ubuntu: its apt sources cannot be used; set 'image' or 'dockerfile' in the bottle" ;;
+  debian | ubuntu) [ -n "$suite" ] || die "/etc/os-release does not name the release (VERSION_CODENAME)" ;;
+  *)
+    die "this machine runs '${ID:-unknown}', and images can be made only from the apt sources of Debian or Ubuntu;" \
+      "set 'image' or 'dockerfile' in the bottle"
+    ;;
 esac
 case $(uname -m) in
   x86_64) npm_arch=x64 ;;
   aarch64) npm_arch=arm64 ;;
-  *) die "no provider is built for $(uname -m)" ;;
+  *) die "images can be made for x86_64 and aarch64, not for $(uname -m)" ;;
 esac
 
-cd /  # nothing in the caller's directory may act as a setting
+cd /  # so that nothing in the caller's directory can act as a setting
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/bottle-bootstrap.XXXXXXXX")
 chmod 755 "$work"  # in a user namespace, mmdebstrap is another user
 trap 'rm -rf -- "$work" "$out.partial"' EXIT
 trap 'exit 130' INT TERM HUP
 started=$SECONDS
 
-# Both providers ship the agent as a native program in a separate package per platform, so neither node nor an install
-# script is needed, and nothing that is downloaded runs here. @latest is given because npm otherwise picks an old
-# version if the machine's node is old.
+# Both agents are native programs, in a separate package for each platform. So they need neither Node.js nor an install
+# script, and nothing that was downloaded runs here. We ask for @latest because npm otherwise chooses an old version if
+# this machine's Node.js is old.
 mkdir -p "$work/agent/usr/local/bin"
 if [ -n "$npm_package" ]; then
   say "[1/3] $npm_package from npm"
@@ -82,12 +87,12 @@ if [ -n "$npm_package" ]; then
   case $provider in
     claude)
       native=$modules/@anthropic-ai/claude-code-linux-$npm_arch/claude
-      [ -s "$native" ] || die "$npm_package brought no program for linux-$npm_arch"
+      [ -s "$native" ] || die "$npm_package does not contain a program for linux-$npm_arch"
       install -m 755 "$native" "$work/agent/usr/local/bin/claude"
       ;;
     codex)
       native=$(find "$modules/@openai" -path '*/vendor/*linux*/codex' -type f -perm -u+x | head -n 1)
-      [ -n "$native" ] || die "$npm_package brought no program for linux-$npm_arch"
+      [ -n "$native" ] || die "$npm_package does not contain a program for linux-$npm_arch"
       triple=${native#*/vendor/} vendor=${native%%/vendor/*}/vendor
       triple=${triple%%/*}
       mkdir -p "$work/agent/usr/local/lib/codex"
@@ -104,13 +109,13 @@ if [ -n "$npm_package" ]; then
   esac
   node -e 'const [file, path] = process.argv.slice(1), p = JSON.parse(require("fs").readFileSync(file)).packages[path];
     console.log([p.name || path.slice(path.lastIndexOf("node_modules/") + 13), p.version, p.integrity].join("\n"))' \
-    "$modules/.package-lock.json" "$package" >"$work/installed" || die "npm did not write down what it installed"
+    "$modules/.package-lock.json" "$package" >"$work/installed" || die "npm did not record what it installed"
   { read -r package && read -r version && read -r installed; } <"$work/installed"
   [[ $package =~ ^@?[a-z0-9/._-]+$ && $version =~ ^[0-9A-Za-z.+-]+$ && $installed =~ ^sha512-[A-Za-z0-9+/]{86}==$ ]] ||
-    die "npm wrote down something else than a name, a version and an integrity"
+    die "npm's record of what it installed is not a name, a version and an integrity"
   say "      $package $version $installed"
   [ -z "$integrity" ] || [[ " $integrity " == *" $installed "* ]] ||
-    die "$package $version is not what 'integrity' says: it is $installed; correct 'integrity' if this is the one you want"
+    die "$package $version is not what 'integrity' says; it is $installed; correct 'integrity' if that is the one you want"
 fi
 tar --owner=0 --group=0 --numeric-owner -C "$work/agent" -cf "$work/agent.tar" .
 rm -rf "$work/npm" "$work/cache" "$work/agent"
@@ -138,9 +143,9 @@ for key in http https; do
   [ -z "$proxy" ] || apt_options+=("--aptopt=Acquire::$key::Proxy \"$proxy\"")
 done
 
-# `finish` runs in a container. Only Debian's programs run in it; services may not start, and no program may ask
-# questions. dpkg needs /etc/passwd before everything else, and awk before mawk has been configured. Afterwards, nothing
-# of the machine is left (mirrors, names, resolvers), and no file raises privileges.
+# `finish` runs in a container and runs only Debian's programs. It keeps services from starting and programs from asking
+# questions. dpkg needs /etc/passwd before everything else, and awk before mawk is configured. When it is done, the root file
+# system contains nothing of this machine (mirrors, names, resolvers), and no file in it raises privileges.
 mkdir -p "$work/extra/var/lib/bottle"
 cat >"$work/extra/var/lib/bottle/finish" <<'FINISH'
 #!/bin/sh
@@ -157,7 +162,7 @@ groupadd --gid 1000 agent
 useradd --uid 1000 --gid 1000 --create-home --home-dir /home/agent --shell /bin/bash agent
 mkdir -p /workspace /run/bottle
 chown 1000:1000 /workspace
-chmod 0777 /workspace  # the operator's uid, which can be any, works in this directory
+chmod 0777 /workspace  # the agent works here with the operator's uid, which can be any
 chmod 0755 /run/bottle
 find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 rm -rf /usr/sbin/policy-rc.d "$debs"/*.deb /etc/apt/sources.list* /etc/apt/apt.conf.d/99mmdebstrap /etc/apt/auth.conf* \
@@ -169,10 +174,11 @@ FINISH
 chmod 755 "$work/extra/var/lib/bottle/finish"
 tar --owner=0 --group=0 --numeric-owner -C "$work/extra" -cf "$work/extra.tar" .
 
-# In the new root, /bin is a link from the start. The package usrmerge would make it one later, which no overlay allows.
+# In the new root, /bin is a link from the start. Otherwise the package usrmerge would make it one later, which fails on
+# an overlay.
 links="bin sbin lib"
 [ "$npm_arch" != x64 ] || links+=" lib32 lib64 libx32"
-say "[2/3] ${suite} with ${#packages[@]} packages, from this machine's apt sources"
+say "[2/3] $suite with ${#packages[@]} packages from this machine's apt sources"
 mode=root
 [ "$(id -u)" -eq 0 ] || mode=unshare
 include=$(IFS=,; echo "${packages[*]}")
@@ -187,7 +193,7 @@ if ! mmdebstrap --mode="$mode" --variant=extract --format=tar --include='?essent
   --extract-hook="tar -C \"\$1\" -xf $work/agent.tar && tar -C \"\$1\" -xf $work/extra.tar" \
   "$suite" "$out.partial" "${sources[@]}" 2> >(tee "$work/mmdebstrap.log" | grep --line-buffered -E '^I: (running apt|downloading|extracting|creating)' >&2); then
   tail -30 "$work/mmdebstrap.log" >&2
-  die "mmdebstrap failed"
+  die "mmdebstrap failed; its last messages are above"
 fi
 if [ -n "$npm_package" ]; then cp -- "$work/installed" "$out.agent"; else rm -f -- "$out.agent"; fi
 mv -- "$out.partial" "$out"

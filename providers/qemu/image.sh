@@ -1,9 +1,9 @@
 #!/bin/bash
 # image.sh DIRECTORY
 #
-# Makes the disk that every VM starts from, its kernel and a small initrd: disk.raw, vmlinuz, initrd, modules. The
-# Debian packages come from this machine's own apt sources. It runs as root, or as a user who may make user namespaces.
-# Nothing is installed on this machine. Progress goes to stderr.
+# Makes the disk that every VM starts from, its kernel and a small initrd: disk.raw, vmlinuz and initrd. The Debian
+# packages come from this machine's apt sources. Run this script as root or as a user who may make user namespaces. It
+# installs nothing on this machine. Progress goes to stderr.
 set -euo pipefail
 export LC_ALL=C.UTF-8 PATH=$PATH:/usr/sbin:/sbin
 umask 022
@@ -11,12 +11,17 @@ say() { printf '%s\n' "$*" >&2; }
 die() { say "$*"; exit "${2:-1}"; }
 out=${1:?usage: image.sh DIRECTORY}
 for command in mmdebstrap mkfs.ext4 qemu-img; do
-  command -v "$command" >/dev/null || die "$command is missing: apt-get install mmdebstrap e2fsprogs qemu-utils" 78
+  command -v "$command" >/dev/null || die "$command is missing; install it: apt-get install mmdebstrap e2fsprogs qemu-utils" 78
 done
-if [ "$(id -u)" -ne 0 ] && ! command -v newuidmap >/dev/null; then die "without root it needs newuidmap: apt-get install uidmap" 78; fi
+if [ "$(id -u)" -ne 0 ] && ! command -v newuidmap >/dev/null; then
+  die "without root, this needs newuidmap; install it: apt-get install uidmap" 78
+fi
 . /etc/os-release
-case ${ID:-} in debian) suite=$VERSION_CODENAME ;; *) die "the disk is made of this machine's Debian packages, and this is ${ID:-unknown}" 78 ;; esac
-[ "$(uname -m)" = x86_64 ] || die "only x86_64 so far" 78
+case ${ID:-} in
+  debian) suite=$VERSION_CODENAME ;;
+  *) die "the disk can be made only on Debian, from its packages; this machine runs ${ID:-an unknown system}" 78 ;;
+esac
+[ "$(uname -m)" = x86_64 ] || die "the disk can be made only on x86_64, not on $(uname -m)" 78
 
 packages=(systemd-sysv udev dbus kmod busybox-static linux-image-cloud-amd64 cloud-init openssh-server sudo docker.io iptables apparmor
           ca-certificates e2fsprogs iproute2 procps rsync git)
@@ -46,8 +51,8 @@ for key in http https; do
   [ -z "$value" ] || proxy+=("--aptopt=Acquire::$key::Proxy \"$value\"")
 done
 
-# The initrd has the modules that the disk needs, in order, and a short script. A distribution's own initrd finds out at
-# every boot what is known here, which takes seconds if the processor is emulated.
+# The initrd contains a short script and the modules that the disk needs, in the order of their loading. Debian's initrd
+# would find them out at every boot, which takes seconds on an emulated processor.
 cat >"$work/init" <<'INIT'
 #!/bin/busybox sh
 export PATH=/bin
@@ -61,16 +66,16 @@ until [ -b /dev/vda ]; do
   /bin/busybox usleep 50000
 done
 /bin/busybox mount -t ext4 -o rw,noatime,noinit_itable /dev/vda /root || exec /bin/busybox poweroff -f
-# Emulated code is translated for the address that it runs at. With random addresses, each program would be translated
-# again whenever it starts; without them, an engine is twice as fast. The guard, the agent and their supervisor turn the
+# QEMU translates emulated code for the address at which it runs. With random addresses, it would translate each program
+# again at each start. Without them, the engine is twice as fast. The guard, the agent and their supervisor turn address
 # randomization on again for themselves.
 /bin/busybox mount -t proc proc /proc
 emulated=
 case " $(/bin/busybox cat /proc/cmdline) " in *" bottle.emulated "*) emulated="/bin/busybox linux64 -R" ;; esac
 /bin/busybox umount /proc
-# The kernel changes its own code when the first control group with limits appears, and again when the last one is gone.
-# QEMU 7.2 sometimes keeps what another processor translated at that moment, and the VM hangs. So the first group is
-# made here, while there is only one processor (maxcpus=1), and it stays. The other processors come up after it.
+# The kernel changes its own code when the first control group with limits appears, and again when the last one is
+# removed. QEMU 7.2 sometimes keeps an older translation of that code, and the VM hangs. So we make a first group while
+# only one processor runs (maxcpus=1), and keep it. The other processors are started after that.
 if [ -n "$emulated" ]; then
   /bin/busybox mount -t sysfs sys /sys
   /bin/busybox mount -t cgroup2 cgroup /sys/fs/cgroup
@@ -90,9 +95,9 @@ root=$1 work=$2
 inside() { chroot "$root" "$@"; }
 write() { mkdir -p "$root${1%/*}"; cat >"$root$1"; }
 
-# cloud-init gets only this source, and runs only the steps that these VMs need. All of them belong to its first stage.
-# The later stages would find nothing to do, because the engine is already installed, and would take seconds of an
-# emulated processor to find that out while a session begins.
+# cloud-init has only this data source and runs only the steps that these VMs need, which all belong to its first stage.
+# The later stages have nothing to do, because the engine is already installed. They would only take seconds of an
+# emulated processor while a session starts.
 write /etc/cloud/cloud.cfg <<'END'
 datasource_list: [NoCloud]
 disable_root: true
@@ -105,7 +110,7 @@ cloud_config_modules: []
 cloud_final_modules: []
 system_info: {distro: debian, paths: {cloud_dir: /var/lib/cloud}, ssh_svcname: ssh}
 END
-# These are for people who sign in.
+# Only people who sign in need these files.
 rm -f "$root"/etc/cloud/cloud.cfg.d/* "$root"/etc/ssh/ssh_host_* "$root"/etc/update-motd.d/*
 write /etc/cloud/ds-identify.cfg <<<'policy: enabled'
 
@@ -113,7 +118,7 @@ write /etc/cloud/ds-identify.cfg <<<'policy: enabled'
 # waits for DHCP.
 write /etc/systemd/system/bottle-network.service <<'END'
 [Unit]
-Description=The network of this hypervisor
+Description=Set up the network of the VM
 DefaultDependencies=no
 Before=network-pre.target network.target cloud-init-local.service
 [Service]
@@ -229,7 +234,7 @@ unshare --mount sh -euc 'mount --make-rprivate / && mount --bind "$1" "$2/tree" 
   mkfs.ext4 -q -F -m 0 -O ^has_journal -E lazy_itable_init=1,nodiscard -L bottle -d "$2/tree" "$2/out/disk.raw"' sh "$root" "$work"
 FINISH
 
-say "making the VM's disk from ${#packages[@]} Debian packages (once; a minute or two)"
+say "making the disk of the VMs from ${#packages[@]} Debian packages; this takes a minute or two, once"
 started=$SECONDS mode=root
 [ "$(id -u)" -eq 0 ] || mode=unshare
 include=$(IFS=,; echo "${packages[*]}")
@@ -239,7 +244,7 @@ if ! INITRD=No mmdebstrap --mode="$mode" --variant=minbase --format=null --skip=
   --dpkgopt='path-exclude=/usr/share/locale/*' --customize-hook="bash $work/finish.sh \"\$1\" $work" \
   "$suite" /dev/null "${sources[@]}" 2> >(tee "$work/log" | grep --line-buffered -E '^I: (running|installing|downloading|extracting)' >&2); then
   tail -30 "$work/log" >&2
-  die "mmdebstrap failed"
+  die "mmdebstrap failed; its last messages are above"
 fi
 mkdir -p "$out"
 cp --sparse=always "$work/out/disk.raw" "$work/out/vmlinuz" "$work/out/initrd" "$out/"
