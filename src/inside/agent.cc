@@ -92,14 +92,14 @@ std::vector<std::string> candidates(const Go& go) {
 
 // Returns an unlinked file instead of a pipe, so that the agent can read a prompt of any size at its own pace.
 Result<UniqueFd> input_of(const Go& go) {
-  if (!go.has_stdin) {
+  if (!go.stdin_text) {
     UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     if (!null) return fail_errno("opening /dev/null");
     return null;
   }
   UniqueFd fd(::memfd_create("stdin", MFD_CLOEXEC));
   if (!fd) return fail_errno("creating a file for the agent's input");
-  TRY(write_all(fd.get(), go.stdin_text));
+  TRY(write_all(fd.get(), *go.stdin_text));
   if (::lseek(fd.get(), 0, SEEK_SET) != 0) return fail_errno("rewinding the agent's input");
   return fd;
 }
@@ -156,7 +156,7 @@ Result<> write_files(const Go& go, const std::string& directory, const std::stri
 
 Result<int> run_agent(const Go& go, bool terminal, const std::function<void()>& started) {
   UniqueFd input;
-  if (!terminal || go.has_stdin) input = TRY(input_of(go));
+  if (!terminal || go.stdin_text) input = TRY(input_of(go));
   // The terminal stays with our session, and the agent becomes its foreground job, as in a shell, because gVisor cannot
   // hand a terminal over to another session.
   if (terminal) ::signal(SIGTTOU, SIG_IGN);

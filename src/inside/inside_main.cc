@@ -62,9 +62,9 @@ int main(int argc, char** argv) {
     ::tcsetattr(0, TCSANOW, &raw);
   }
   if (auto asked = read_ask(0, kAskWait); !asked) return refuse(asked.error());
-  auto probes = self_test();
-  if (auto r = write_all(1, encode_report(probes)); !r) return refuse(r.error());
-  if (!all_ok(probes)) return kRefused;  // the gate stays shut, whatever else arrives
+  auto report = wire::report_of(self_test());
+  if (auto r = write_all(1, frame_report(report)); !r) return refuse(r.error());
+  if (!wire::is_clean(report)) return kRefused;  // the gate stays shut, whatever else arrives
 
   auto go = read_go(0, kGoWait);
   if (!go) return refuse(go.error());

@@ -66,57 +66,53 @@ TEST(Locale, IsFoundLikeTheCLibraryFindsIt) {
 }
 
 TEST(Gate, ReportIsOneFramedObject) {
-  std::string r = encode_report({{"a", true, "x\x1b\x07\xff"}});
+  std::string r = frame_report(wire::report_of({{"a", true, "x\x1b\x07\xff"}}));
   EXPECT_TRUE(r.starts_with("\x1b]bottle;{"));
   EXPECT_EQ(r.find('\x07'), r.size() - 1);
   EXPECT_EQ(r.find('\x1b', 1), std::string::npos);
   auto j = json::parse(r.substr(9, r.size() - 10));
   EXPECT_EQ(j["ok"], true);
-  EXPECT_FALSE(all_ok({}));
-  EXPECT_FALSE(all_ok({{"a", true, ""}, {"b", false, ""}}));
-}
-
-// The supervisor's own codec writes and reads these files (src/wire).
-TEST(Gate, AgreesWithTheSupervisorsCodec) {
-  auto golden = read_file("tests/golden/wire/go.json");
-  ASSERT_TRUE(golden);
-  auto go = parse_go(*golden);
-  ASSERT_TRUE(go) << go.error().what;
-  EXPECT_TRUE(go->has_stdin && go->ssh_agent && go->env.contains("HOME") && go->files.size() == 1);
-  EXPECT_EQ(go->files[0].mode, 0600);
-  golden = read_file("tests/golden/wire/report.json");
-  ASSERT_TRUE(golden);
-  std::string report = encode_report({{"metadata", true, "no route"}});
-  EXPECT_EQ(json::parse(report.substr(9, report.size() - 10)), json::parse(*golden));
+  EXPECT_FALSE(wire::report_of({}).ok);
+  EXPECT_FALSE(wire::report_of({{"a", true, ""}, {"b", false, ""}}).ok);
 }
 
 TEST(Gate, ReadsExactlyTheGoMessage) {
   int p[2];
   ASSERT_EQ(::pipe2(p, O_CLOEXEC), 0);
   UniqueFd in(p[0]), out(p[1]);
-  ASSERT_TRUE(write_all(out.get(), framed(R"({"argv":["a","b"],"env":{"K":"v=1"},"cwd":"/w","stdin":"",)"
+  ASSERT_TRUE(write_all(out.get(), framed(R"({"argv":["a","b"],"env":{"K":"v=1"},"cwd":"/w","ca":"","stdin":"",)"
                                           R"("files":[{"path":"/x/y","mode":384,"text":"t"}]})") +
                                        "rest"));
   auto go = read_go(in.get(), 100);
   ASSERT_TRUE(go) << go.error().what;
   EXPECT_EQ(go->argv, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(go->env.at("K"), "v=1");
-  EXPECT_TRUE(go->has_stdin);
+  EXPECT_EQ(go->stdin_text, "");
   EXPECT_EQ(go->files[0].mode, 0600);
   char rest[8];
   EXPECT_EQ(::read(in.get(), rest, sizeof rest), 4);
 }
 
+// Returns a go message that is valid except for one field, so that each case shows that its own check works.
+std::string go_with(const std::string& key, const json& value) {
+  json go = {{"argv", {"sh"}}, {"env", json::object()}, {"cwd", ""}, {"ca", ""}, {"files", json::array()}};
+  if (!key.empty()) go[key] = value;
+  return go.dump();
+}
+
 TEST(Gate, RefusesMalformedGo) {
-  for (std::string body :
-       {"", "[]", "{}", R"({"argv":[]})", R"({"argv":[""]})", R"({"argv":"sh"})", R"({"argv":["a\u0000b"]})",
-        R"({"argv":["a"],"env":{"A=B":"c"}})", R"({"argv":["a"],"env":{"A":1}})", R"({"argv":["a"],"cwd":"rel"})",
-        R"({"argv":["a"],"files":[{"path":"rel","text":""}]})",
-        R"({"argv":["a"],"files":[{"path":"/a","mode":2541,"text":""}]})"}) {
+  ASSERT_TRUE(go_from(framed(go_with("", {}))));
+  auto file = [](const char* path, int mode) { return json{{{"path", path}, {"mode", mode}, {"text", ""}}}; };
+  for (const std::string& body :
+       {std::string("[]"), std::string("{}"), go_with("argv", json::array()), go_with("argv", {""}),
+        go_with("argv", "sh"), go_with("argv", {std::string("a\0b", 3)}), go_with("env", {{"A=B", "c"}}),
+        go_with("env", {{"A", 1}}), go_with("env", {{"", "c"}}), go_with("cwd", "rel"), go_with("surprise", true),
+        go_with("files", file("rel", 420)), go_with("files", file("/a/", 420)), go_with("files", file("/a", 2541))}) {
     auto go = go_from(framed(body));
     ASSERT_FALSE(go) << body;
     EXPECT_EQ(go.error().code, Code::protocol) << body;
   }
+  EXPECT_EQ(go_from(framed("")).error().code, Code::invalid);
   EXPECT_EQ(go_from("zzzzzzzz{}").error().code, Code::protocol);
   EXPECT_EQ(go_from("-0000002{}").error().code, Code::protocol);
   EXPECT_EQ(go_from("ffffffff").error().code, Code::limit);
@@ -243,7 +239,6 @@ TEST(Agent, GetsStdinEnvironmentAndSession) {
       "read a; test \"$a\" = hello && test \"$K\" = v && test -z \"$BOTTLE_GUARD\" && test $(env | grep -c "
       "'^HOME=/home/agent') = 1");
   ::setenv("BOTTLE_GUARD", "x", 1);
-  go.has_stdin = true;
   go.stdin_text = "hello\n" + std::string(1 << 20, 'x');
   go.env["K"] = "v";
   EXPECT_EQ(agent_status(go), 0);
@@ -310,8 +305,8 @@ TEST(Probes, FailWithoutAGuard) {
   if (child == 0) {
     if (::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) ::_exit(1);
     auto probes = run_probes(*surroundings("127.0.0.1:9", "127.0.0.1", "", ""), 100);
-    (void)write_all(in.get(), encode_report(probes));
-    ::_exit(all_ok(probes) ? 0 : 2);
+    (void)write_all(in.get(), frame_report(wire::report_of(probes)));
+    ::_exit(wire::report_of(probes).ok ? 0 : 2);
   }
   in.reset();
   std::string report;

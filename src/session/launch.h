@@ -16,7 +16,7 @@
 #include "session/launch_control.h"
 #include "session/ledger/ledger.h"
 #include "transfer/delivery.h"
-#include "wire/gate.h"
+#include "wire/gate/gate.h"
 #include "wire/start/job.h"
 #include "workspace/workspace.h"
 

@@ -15,7 +15,7 @@
 #include "session/sweep/sweep.h"
 #include "wire/event.h"
 #include "wire/frames/frames.h"
-#include "wire/gate.h"
+#include "wire/gate/gate.h"
 #include "wire/result.h"
 #include "wire/start/job.h"
 

@@ -5,15 +5,14 @@
 
 #include <algorithm>
 
-#include <nlohmann/json.hpp>
-
 #include "base/os/descriptors.h"
 #include "base/os/poller.h"
+#include "wire/delivery/delivery.h"
 
 namespace bottle::session {
 namespace {
 
-constexpr size_t kLongestHeader = 4096, kLargestChunk = 1 << 20;
+constexpr size_t kLargestChunk = 1 << 20;
 
 Result<> await_input(int fd, int patience_ms, const std::function<bool()>& is_gone, const char* otherwise) {
   for (int waited = 0; waited < patience_ms; waited += 100) {
@@ -56,7 +55,7 @@ class Reader {
 
   Result<std::string> line() {
     std::string text;
-    for (char c; text.size() < kLongestHeader; text += c) {
+    for (char c; text.size() < wire::DeliveryHeader::kMost; text += c) {
       TRY(exactly(&c, 1));
       if (c == '\n') return text;
     }
@@ -95,7 +94,9 @@ class Reader {
 
 }  // namespace
 
-Result<> DeliveryWriter::begin(const std::string& to) { return sink_(nlohmann::json{{"to", to}}.dump() + "\n"); }
+Result<> DeliveryWriter::begin(const std::string& to) {
+  return sink_(TRY(wire::encode_exactly(wire::DeliveryHeader{.to = to})) + "\n");
+}
 
 Result<> DeliveryWriter::data(std::string_view bytes) {
   for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), kLargestChunk))) {
@@ -109,17 +110,14 @@ Result<> DeliveryWriter::data(std::string_view bytes) {
 }
 
 Result<> DeliveryWriter::end_archive() { return sink_(std::string_view("\0\0\0\0", 4)); }
-Result<> DeliveryWriter::finish() { return sink_("{\"end\":true}\n"); }
+Result<> DeliveryWriter::finish() { return sink_(wire::encode(wire::DeliveryHeader{}) + "\n"); }
 
 Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms,
                        const std::function<bool()>& is_gone, const Bounds& bounds) {
   Reader reader(fd, patience_ms, is_gone, bounds);
   for (;;) {
-    auto header = nlohmann::json::parse(TRY(reader.line()), nullptr, false);
-    if (!header.is_object()) return fail(Code::protocol, "the delivery's header is not JSON");
-    if (header.contains("end")) return {};
-    if (!header.contains("to") || !header["to"].is_string())
-      return fail(Code::protocol, "the delivery does not name its destination");
+    auto header = TRY(wire::decode<wire::DeliveryHeader>(TRY(reader.line()), wire::From::foreign));
+    if (header.is_end()) return {};
     size_t left = 0;  // bytes of the current chunk
     bool ended = false;
     Source source = [&](char* buffer, size_t size) -> Result<size_t> {
@@ -140,7 +138,7 @@ Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, 
       left -= n;
       return n;
     };
-    TRY(put(header["to"].get<std::string>(), source));
+    TRY(put(*header.to, source));
     // An engine may answer at the end mark of the archive, before it has read the bytes that follow.
     for (char rest[4096]; TRY(source(rest, sizeof rest)) > 0;) {
     }

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "wire/codec/codec.h"
-#include "wire/gate.h"
+#include "wire/gate/gate.h"
 #include "wire/result.h"
 #include "wire/start/hello.h"
 

@@ -1,8 +1,9 @@
 #include "wire/samples_test.h"
 
+#include "wire/delivery/delivery.h"
 #include "wire/event.h"
 #include "wire/failure.h"
-#include "wire/gate.h"
+#include "wire/gate/gate.h"
 #include "wire/guard/control.h"
 #include "wire/ledger.h"
 #include "wire/machine/first_contact.h"
@@ -426,6 +427,8 @@ std::vector<Sample> samples() {
                                 "the prompt",
                                 true}));
   all.back().tables = {"env", "locale"};
+  all.push_back(foreign("delivery-header", DeliveryHeader{"/"}));
+  all.push_back(foreign("delivery-end", DeliveryHeader{}));
   all.push_back(sample("ledger-record", record()));
   all.back().passes_over_unknown_keys = true;
   all.back().tables = {"options", "hosts", "on_secret_for"};

@@ -12,7 +12,7 @@
 #include "base/text/line.h"
 #include "wire/event.h"
 #include "wire/failure.h"
-#include "wire/gate.h"
+#include "wire/gate/gate.h"
 #include "wire/guard/control.h"
 #include "wire/machine/vm_record.h"
 #include "wire/places/places.h"
@@ -159,7 +159,7 @@ TEST_P(Messages, RefuseNonObjectsDeepNestingAndDuplicateKeys) {
 
 // Text that is not refused for its content must have no effect on a terminal.
 TEST_P(Messages, HaveNoEffectOnATerminal) {
-  if (GetParam().from == From::ours) GTEST_SKIP() << "no stranger sends it";
+  if (GetParam().from == From::ours) GTEST_SKIP() << "only our own processes send it";
   json message = golden();
   for_each_value(message, [&](const json::json_pointer& at, const json& value) {
     if (!value.is_string()) return;

@@ -29,8 +29,9 @@ void judge(const Result<inside::Go>& go) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  judge(inside::parse_go({reinterpret_cast<const char*>(data), size}));
-  if (size > 8) judge(inside::parse_go({reinterpret_cast<const char*>(data) + 8, size - 8}));
+  std::string_view text(reinterpret_cast<const char*>(data), size);
+  judge(wire::decode<wire::Go>(text, wire::From::ours));
+  if (size > 8) judge(wire::decode<wire::Go>(text.substr(8), wire::From::ours));
   if (size > 60000) return 0;
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) std::abort();

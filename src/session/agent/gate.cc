@@ -13,9 +13,6 @@
 namespace bottle::session {
 namespace {
 
-constexpr std::string_view kBegin = "\x1b]bottle;";
-constexpr char kEnd = '\x07';
-constexpr size_t kReportLimit = 1 << 20;
 constexpr int kLookForStopMs = 100;
 
 }  // namespace
@@ -27,16 +24,17 @@ Result<wire::Report> Gate::await_report(int timeout_ms, const std::stop_token& s
   docker::Demux demux;
   std::string text, complaint;
   for (;;) {
-    size_t begin = text.find(kBegin);
-    size_t end = begin == std::string::npos ? begin : text.find(kEnd, begin);
+    size_t begin = text.find(wire::kReportBegins);
+    size_t end = begin == std::string::npos ? begin : text.find(wire::kReportEnds, begin);
     if (end != std::string::npos) {
-      auto told = std::string_view(text).substr(begin + kBegin.size(), end - begin - kBegin.size());
+      auto told =
+          std::string_view(text).substr(begin + wire::kReportBegins.size(), end - begin - wire::kReportBegins.size());
       auto report = TRY(wire::decode<wire::Report>(told, wire::From::foreign));
       early_ = text.substr(end + 1);
       while (!early_.empty() && (early_[0] == '\r' || early_[0] == '\n')) early_.erase(0, 1);
       return report;
     }
-    if (text.size() > kReportLimit) return fail(Code::limit, "the self-test's report is too long");
+    if (text.size() > wire::Report::kMost) return fail(Code::limit, "the self-test's report is too long");
     auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     std::string bytes = attached_.take_early();

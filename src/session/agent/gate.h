@@ -5,7 +5,7 @@
 #include <string>
 
 #include "docker/engine.h"
-#include "wire/gate.h"
+#include "wire/gate/gate.h"
 
 namespace bottle::session {
 

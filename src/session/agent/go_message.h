@@ -4,7 +4,7 @@
 #include <string>
 
 #include "session/box/network.h"
-#include "wire/gate.h"
+#include "wire/gate/gate.h"
 #include "wire/start/job.h"
 
 namespace bottle::session {

@@ -10,7 +10,7 @@
 #include "plan/plan.h"
 #include "session/credentials/values.h"
 #include "sshagent/filter.h"
-#include "wire/gate.h"
+#include "wire/gate/gate.h"
 #include "wire/start/job.h"
 
 namespace bottle::session {

@@ -1,8 +1,28 @@
-#include "wire/gate.h"
+#include "wire/gate/gate.h"
 
 #include <algorithm>
 
 namespace bottle::wire {
+namespace {
+
+// execve(2) and open(2) would silently cut a text at a NUL byte.
+bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
+
+void check_variables(Object& o, const char* key, const std::map<std::string, std::string>& variables) {
+  for (const auto& [name, value] : variables)
+    if (name.empty() || name.find('=') != std::string::npos || has_nul(name) || has_nul(value))
+      return o.refuse(key, "has a variable that cannot be set");
+}
+
+void check(Object& o, const Go& go) {
+  check_variables(o, "env", go.env);
+  check_variables(o, "locale", go.locale);
+  if (go.argv.empty() || go.argv[0].empty()) o.refuse("argv", "names no program");
+  if (std::ranges::any_of(go.argv, has_nul)) o.refuse("argv", "has a NUL byte");
+  if (!go.cwd.empty() && (!go.cwd.starts_with('/') || has_nul(go.cwd))) o.refuse("cwd", "is not an absolute path");
+}
+
+}  // namespace
 
 void fields(Object& o, Probe& probe) {
   o.words("name", probe.name, 1000);
@@ -13,6 +33,12 @@ void fields(Object& o, Probe& probe) {
 void fields(Object& o, Report& report) {
   o.flag("ok", report.ok);
   o.objects("probes", report.probes, kFew);
+}
+
+Report report_of(std::vector<Probe> probes) {
+  Report report{true, std::move(probes)};
+  report.ok = is_clean(report);
+  return report;
 }
 
 bool is_clean(const Report& report) {
@@ -30,6 +56,8 @@ void fields(Object& o, GoFile& file) {
   o.text("path", file.path, kPath);
   o.number("mode", file.mode, 0, 0777);
   o.text("text", file.text, kValue);
+  if (o.is_read() && (!file.path.starts_with('/') || file.path.ends_with('/') || has_nul(file.path)))
+    o.refuse("path", "is not the absolute path of a file");
 }
 
 void fields(Object& o, Go& go) {
@@ -41,6 +69,7 @@ void fields(Object& o, Go& go) {
   o.objects("files", go.files, kFew);
   o.text("stdin", go.stdin_text, kLongText);
   if (o.optional("ssh_agent", go.ssh_agent)) o.flag("ssh_agent", go.ssh_agent);
+  if (o.is_read()) check(o, go);
 }
 
 }  // namespace bottle::wire

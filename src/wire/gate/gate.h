@@ -1,0 +1,70 @@
+// The two messages at the gate in front of the agent (ARCHITECTURE.md, "The gate"). The inside helper writes the report
+// and reads the go message; the supervisor does the opposite. The rooms below `wire` are enough for the helper, which
+// must stay small.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wire/codec/codec.h"
+
+namespace bottle::wire {
+
+// What the self-test found out about one way out of the bottle.
+struct Probe {
+  std::string name;
+  bool ok = false;  // false if the way out is open, and also if the probe could not be made
+  std::string detail;
+};
+void fields(Object& o, Probe& probe);
+
+// The report of the self-test. It comes from a container whose image may come from anyone.
+struct Report {
+  static constexpr const char* kName = "self-test's report";
+  static constexpr size_t kMost = 1 << 20;
+  bool ok = false;  // what the report claims; use is_clean() to decide
+  std::vector<Probe> probes;
+};
+void fields(Object& o, Report& report);
+
+// A report starts and ends with these marks, because the image may print something before the helper runs. The report
+// cannot contain them, because it is encoded as ASCII and JSON escapes control characters.
+inline constexpr std::string_view kReportBegins = "\x1b]bottle;";
+inline constexpr char kReportEnds = '\x07';
+
+// Returns the report about these probes, which claims to be clean only if there are probes and each of them passed.
+Report report_of(std::vector<Probe> probes);
+// Returns whether the report has probes and each of them passed.
+bool is_clean(const Report& report);
+// Returns the probes that failed with their details, such as "gateway: reachable; metadata: …".
+std::string surprises(const Report& report);
+
+// A file that the inside helper writes before it starts the agent.
+struct GoFile {
+  std::string path;  // absolute
+  int mode = 0644;
+  std::string text;
+};
+void fields(Object& o, GoFile& file);
+
+// The message that opens the gate. It contains everything that the agent runs with. Eight hexadecimal digits with the
+// length of its JSON come before it.
+struct Go {
+  static constexpr const char* kName = "go message";
+  static constexpr size_t kMost = 64 << 20;
+  std::map<std::string, std::string> env;
+  std::map<std::string, std::string> locale;  // variables that name a locale; each is set only if the image has it
+  std::vector<std::string> argv;              // never empty in a message that was read
+  std::string cwd;                            // absolute; empty for the helper's own
+  std::string ca;                             // certificates in PEM; empty if the agent needs none
+  std::vector<GoFile> files;
+  std::optional<std::string> stdin_text;  // for a headless agent
+  bool ssh_agent = false;                 // whether to serve SSH_AUTH_SOCK
+};
+// When it reads, refuses what cannot be run: no command, a relative path, an impossible name of a variable, a NUL byte.
+void fields(Object& o, Go& go);
+
+}  // namespace bottle::wire
