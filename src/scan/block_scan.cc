@@ -11,7 +11,7 @@
 namespace bottle::scan {
 namespace {
 
-constexpr size_t kMostFindings = 64, kMostWarnings = 32;  // per block
+constexpr size_t kMostFindings = 512, kMostWarnings = 32;  // per block
 
 // Returns whether a match in a text that was assembled from pieces can be chance, because the rule requires no mark of
 // its own.

@@ -69,6 +69,14 @@ int rank(const Finding& finding) {
   }
 }
 
+}  // namespace
+
+bool hides(const Finding& finding, const Finding& other) {
+  return finding.name == other.name || rank(finding) < rank(other);
+}
+
+namespace {
+
 // Keeps one finding for each place. The longest one says best what belongs to the secret.
 void thin(std::vector<Finding>& findings) {
   std::ranges::sort(findings, {}, [](const Finding& each) {
@@ -78,7 +86,7 @@ void thin(std::vector<Finding>& findings) {
   for (Finding& finding : findings) {
     bool known = std::ranges::any_of(kept, [&](const Finding& other) {
       bool overlap = other.begin < finding.end && finding.begin < other.end;
-      return overlap && (other.name == finding.name || rank(other) < rank(finding));
+      return overlap && hides(other, finding);
     });
     if (!known) kept.push_back(std::move(finding));
   }

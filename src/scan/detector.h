@@ -68,6 +68,9 @@ struct Finding {
   bool warns() const { return rule && rule->warns; }
 };
 
+// Returns whether only `finding` counts of two that overlap, because it says more exactly what is there.
+bool hides(const Finding& finding, const Finding& other);
+
 struct BlockResult {
   std::vector<Finding> findings;  // in order
   bool incomplete = false;        // some of the block was not scanned, because it spent a limit of the scan

@@ -82,7 +82,7 @@ TEST(Detector, TextsOfToolsTakeLessWorkThanIsAllowed) {
 TEST(Detector, SaysWhenItsLimitsAreSpent) {
   std::string row = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon\n";
   std::string tokens;
-  for (uint32_t seed = 0; seed < 64; ++seed) tokens += filled("glpat-<alnum 20> ", seed);
+  for (uint32_t seed = 0; seed < 512; ++seed) tokens += filled("glpat-<alnum 20> ", seed);
   for (const auto& [noise, secret] :
        {std::pair(many(std::string("\x78\x9c\x03", 3), 1000), gzipped("the value is " + std::string(kKnown))),
         std::pair(many(row, row.size() * 60), filled("<bip39>", 3)), std::pair(tokens, filled("ghp_<alnum 36>", 7))}) {

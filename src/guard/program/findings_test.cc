@@ -168,7 +168,7 @@ TEST_F(FindingsTest, ManyFindingsThatMayLeaveHideNoOther) {
   config_["egress"]["on_secret_for"] = {{"gitlab-token", "warn"}};
   start();
   std::string noise;
-  for (uint32_t seed = 0; seed < 64; ++seed) noise += scan::filled("glpat-<alnum 20> ", seed);
+  for (int i = 0; i < 512; ++i) noise += scan::filled("glpat-<alnum 20> ", 1);
   EXPECT_TRUE(ask("sink.test", post("sink.test", noise)).ends_with("fine"));
   EXPECT_TRUE(refused("sink.test", post("sink.test", noise + token)));
   EXPECT_TRUE(refused("sink.test", get("sink.test", "/", "X-Note: " + noise + "\r\nX-Other: " + token + "\r\n")));

@@ -150,7 +150,8 @@ bool redact_base64(std::string& text, const Place& place, const Finding& finding
   };
   size_t count = 0, bit = 0;
   each_digit([&](size_t) { ++count; });
-  size_t bits = (count * 6 - std::min<size_t>(finding.skipped, count * 6)) / 8 * 8;
+  size_t bits = count * 6 - std::min<size_t>(finding.skipped, count * 6);
+  if (!place.is_begun) bits = bits / 8 * 8;  // otherwise, more bits of the last byte follow
   Marker marker(finding.name, place.is_begun || place.is_marked ? SIZE_MAX : bits / 8, style);
   each_digit([&](size_t at) {
     auto value = static_cast<unsigned>(base64_digit(text[at]));

@@ -7,7 +7,7 @@ namespace bottle::scan {
 namespace {
 
 constexpr size_t kMostFindings = 100, kMostWarnings = 50;  // that are kept for one message
-constexpr size_t kMostScans = 8;                           // of one piece
+constexpr size_t kMostScans = 3;                           // of one piece
 constexpr uint64_t kFreelyDecoded = 64 << 20, kMostRatio = 200;
 constexpr const char* kUnscanned = "it takes the guard too long to decode, or has too many findings";
 constexpr size_t kBeginning = 16;  // characters in a row that may be the beginning of a secret
@@ -45,8 +45,10 @@ Stream::Stream(Catalog* catalog, OnFinding on_finding, std::string_view codings,
 
 bool Stream::feed(std::string_view bytes, std::string& out) {
   if (blocked_ || !problem_.empty()) return false;
-  for (; !bytes.empty(); bytes.remove_prefix(std::min(kPiece, bytes.size()))) {
-    std::string_view next = bytes.substr(0, kPiece);
+  while (!bytes.empty()) {
+    size_t size = collects() ? kPiece - static_cast<size_t>((before_ + window_.size()) % kPiece) : kPiece;
+    std::string_view next = bytes.substr(0, size);
+    bytes.remove_prefix(next.size());
     if (decoder_ ? !coded(next, Until::more, out) : !piece(next, Until::more, out)) return false;
   }
   return true;
@@ -65,6 +67,7 @@ bool Stream::end(std::string& out) {
 bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
   if (until == Until::pause) return pause(out);
   window_.append(bytes);
+  if (until == Until::more && collects() && (before_ + window_.size()) % kPiece != 0) return true;
   if (!scan_window(until == Until::end)) return false;
   size_t held = until == Until::end ? 0 : std::min(window_.size(), kHold);
   let_out(std::min(window_.size() - held, unfinished_), out);
@@ -75,6 +78,8 @@ bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
     let_out_ -= drop;
     if (unfinished_ != kNone) unfinished_ -= drop;
     while (!seen_.empty() && seen_.begin()->first < before_) seen_.erase(seen_.begin());
+    marked_.erase(marked_.begin(), marked_.lower_bound(before_));
+    std::erase_if(markers_, [&](const Finding& each) { return each.end <= before_; });
   }
   return true;
 }
@@ -82,10 +87,12 @@ bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
 bool Stream::scan_window(bool at_end) {
   BlockResult result;
   size_t before = 0, scans = 0;
+  scanned_ = before_ + window_.size();
   do {
     before = redacted_;
     result = Detector(catalog_).scan(window_);
     unfinished_ = kNone;
+    begun_.clear();
     for (Finding& finding : result.findings)
       if (!take(std::move(finding), at_end)) return false;
     // What was replaced makes room for more findings.
@@ -104,6 +111,7 @@ bool Stream::note_unscanned(const BlockResult& result) {
 
 // Releases everything, because nothing may wait for text that may never arrive.
 bool Stream::pause(std::string& out) {
+  if (scanned_ < before_ + window_.size() && !scan_window(false)) return false;
   // Only a row can be the beginning of an encoded secret or a credential. A known secret can have any characters.
   bool row = last_row().size() >= kBeginning;
   Detector detector(catalog_);
@@ -113,23 +121,30 @@ bool Stream::pause(std::string& out) {
   for (Finding& finding : result.findings)
     if (!take(std::move(finding), false)) return false;
   if (!note_unscanned(result)) return false;
-  if (unfinished_ != kNone) {
-    uint64_t begin = before_ + unfinished_;
-    let_out(unfinished_, out);
-    // The window keeps the text, so that the rest of the finding is recognized.
-    std::string redacted = window_;
-    size_t end = std::min(static_cast<size_t>(begun_.end - before_), text.size());
-    constexpr size_t kSeparator = 16;  // the most bytes that are usual between encoded bytes
-    bool goes_on = text.size() - end < (begun_.encoding.empty() ? 1 : kSeparator);
-    if (scan::redact(redacted, {unfinished_, end, let_out_, marked_ == begin, goes_on}, begun_, style_))
-      marked_ = begin;
-    if (end > let_out_) out.append(redacted, let_out_, end - let_out_);
-    let_out_ = std::max(let_out_, end);
-    // A part of an escape that may belong to the finding waits for its end.
-    if (end == text.size()) return true;
-  }
-  let_out(window_.size(), out);
+  if (begun_.empty()) let_out(window_.size(), out);
+  else let_out_begun(text.size(), out);
   return true;
+}
+
+// Releases what is held back although findings wait for their end. Markers replace what has arrived of them. `whole` is
+// the end of the last whole escape.
+void Stream::let_out_begun(size_t whole, std::string& out) {
+  constexpr size_t kSeparator = 16;  // the most bytes that are usual between encoded bytes
+  std::string text = window_;        // the window itself does not change, so that the rest of a finding is recognized
+  size_t last = 0;
+  for (const Finding& each : begun_) {
+    auto begin = static_cast<size_t>(each.begin - before_), end = static_cast<size_t>(each.end - before_);
+    end = std::min(end, whole);
+    bool goes_on = whole - end < (each.encoding.empty() ? 1 : kSeparator);
+    if (scan::redact(text, {begin, end, let_out_, marked_.contains(each.begin), goes_on}, each, style_))
+      marked_.insert(each.begin);
+    last = std::max(last, end);
+  }
+  // A part of an escape that may belong to a finding waits for its end.
+  size_t end = last == whole ? whole : text.size();
+  if (end <= let_out_) return;
+  out.append(text, let_out_, end - let_out_);
+  let_out_ = end;
 }
 
 std::string_view Stream::last_row() const {
@@ -199,21 +214,45 @@ bool Stream::take(Finding finding, bool at_end) {
   if (only_seems && !finding.rule && finding.encoding.empty()) return true;
   OnFinding what = judge_ ? judge_(finding) : finding.warns() ? OnFinding::report : on_finding_;
   if (what == OnFinding::redact && decoder_) what = OnFinding::block;
+  if (what == OnFinding::redact && !leave_markers(finding)) return true;
+  begin = static_cast<size_t>(finding.begin - before_), end = static_cast<size_t>(finding.end - before_);
   bool at_limit = end >= end_of_whole(window_) || window_.size() - end < reach(finding);
   bool goes_on = at_limit && !at_end && end - begin < kPiece;
   if (what == OnFinding::redact && goes_on) {
-    if (begin < unfinished_) unfinished_ = begin, begun_ = std::move(finding);
+    bool known = std::ranges::any_of(begun_, [&](const Finding& other) {
+      return other.begin < finding.end && finding.begin < other.end && hides(other, finding);
+    });
+    if (known) return true;
+    unfinished_ = std::min(unfinished_, begin);
+    begun_.push_back(std::move(finding));
     return true;
   }
   seen_.emplace(finding.begin, finding.name);
   // What was released before the end of the finding came cannot be replaced.
   if (what == OnFinding::redact && end > let_out_) {
-    scan::redact(window_, {begin, end, let_out_, finding.begin == marked_, false}, finding, style_);
+    scan::redact(window_, {begin, end, let_out_, marked_.contains(finding.begin), false}, finding, style_);
+    markers_.push_back(finding);
     ++redacted_;
   }
   keep(std::move(finding));
   blocked_ = what == OnFinding::block;
   return !blocked_;
+}
+
+// Takes the places of markers off the ends of the finding, because a marker may look like a credential itself. Returns
+// false if the markers stand for all of it.
+bool Stream::leave_markers(Finding& finding) const {
+  uint64_t begin = finding.begin, end = finding.end;
+  for (const Finding& each : markers_) {
+    if (finding.begin >= each.end || finding.end <= each.begin) continue;
+    if (hides(each, finding)) return false;
+    if (each.begin <= begin) begin = std::max(begin, each.end);
+    if (each.end >= end) end = std::min(end, each.begin);
+  }
+  if (begin >= end) return false;
+  finding.is_base64 &= begin == finding.begin;
+  finding.begin = begin, finding.end = end;
+  return true;
 }
 
 // Warnings leave room for findings that matter more.

@@ -64,27 +64,34 @@ class Stream {
  private:
   static constexpr size_t kNone = SIZE_MAX;
   enum class Until { more, pause, end };
+  // Returns whether pieces are collected until they have kPiece bytes. What a scan finds may depend on where the text
+  // is cut, but the same message must always get the same markers, however it arrives.
+  bool collects() const { return on_finding_ != OnFinding::block && !decoder_; }
   bool piece(std::string_view bytes, Until until, std::string& out);
   bool coded(std::string_view bytes, Until until, std::string& out);
   bool scan_coded(std::string_view bytes);
   bool scan_window(bool at_end);
   bool take(Finding finding, bool at_end);
+  bool leave_markers(Finding& finding) const;
   bool note_unscanned(const BlockResult& result);
   void keep(Finding finding);
   void let_out(size_t end, std::string& out);
   bool pause(std::string& out);
+  void let_out_begun(size_t whole, std::string& out);
 
   Catalog* catalog_;
   OnFinding on_finding_;
   Judge judge_;
   MarkerStyle style_ = MarkerStyle::text;
-  std::string window_;            // the last bytes of the message
-  size_t let_out_ = 0;            // the number of released bytes of the window
-  size_t unfinished_ = kNone;     // where in the window a finding begins that is redacted once its end has arrived
-  Finding begun_;                 // that finding
-  uint64_t marked_ = UINT64_MAX;  // where in the message a finding begins whose marker was released in a pause
-  uint64_t before_ = 0;           // the number of bytes of the message before the window
+  std::string window_;          // the last bytes of the message
+  size_t let_out_ = 0;          // the number of released bytes of the window
+  size_t unfinished_ = kNone;   // where in the window findings begin that are redacted once their ends have arrived
+  std::vector<Finding> begun_;  // these findings
+  std::set<uint64_t> marked_;   // where in the message findings begin whose markers were released in a pause
+  uint64_t before_ = 0;         // the number of bytes of the message before the window
+  uint64_t scanned_ = 0;        // the number of bytes of the message that were scanned
   std::set<std::pair<uint64_t, std::string>> seen_;  // findings in the window
+  std::vector<Finding> markers_;                     // the findings in the window that markers have replaced
   std::vector<Finding> findings_;
   std::string problem_;
   std::string_view unscanned_;

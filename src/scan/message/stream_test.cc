@@ -5,6 +5,7 @@
 #include "base/text/json.h"
 #include "scan/catalog_test.h"
 #include "scan/content/compress_test.h"
+#include "scan/disguise_test.h"
 #include "scan/join.h"
 #include "scan/message/session.h"
 #include "scan/message/stream.h"
@@ -76,7 +77,7 @@ TEST(Stream, RedactsWithoutBreakingJson) {
 
 TEST(Stream, RedactsMoreThanOneScanFinds) {
   std::string text;
-  for (uint32_t seed = 0; seed < 200; ++seed) text += filled("glpat-<alnum 20>\n", seed);
+  for (uint32_t seed = 0; seed < 1300; ++seed) text += filled("glpat-<alnum 20>\n", seed);
   Stream stream(&catalog(), OnFinding::redact);
   auto [out, whole] = streamed(stream, text, 100000);
   EXPECT_TRUE(whole);
@@ -208,7 +209,7 @@ TEST(Stream, ScansBytesThatADecoderSkips) {
 
 TEST(Stream, BlocksWhatFindingsThatMayLeaveHideInBytesThatADecoderSkips) {
   std::string tokens;
-  for (uint32_t seed = 0; seed < 64; ++seed) tokens += filled("glpat-<alnum 20> ", seed);
+  for (uint32_t seed = 0; seed < 512; ++seed) tokens += filled("glpat-<alnum 20> ", seed);
   for (const std::string& secret : {std::string(), filled("ghp_<alnum 36>", 7)}) {
     Stream stream(&catalog(), OnFinding::block, "gzip", [](const Finding& finding) {
       return finding.name == "gitlab-token" ? OnFinding::report : OnFinding::block;
@@ -349,8 +350,10 @@ TEST(Stream, RedactionUsesTheSameMarkerWithPauses) {
   std::string token = filled("ghp_<alnum 36>", 2), key = "-----BEGIN PRIVATE KEY-----\n";
   for (uint32_t line = 0; line < 100; ++line) key += filled("<base64 64>\n", line);
   key += "-----END PRIVATE KEY-----\n";
-  for (const auto& [secret, cuts] : {std::pair(token, std::vector<size_t>{30, 31, 39, 40}),
-                                     std::pair(key, std::vector<size_t>{100, 1000, 5000, key.size()})})
+  std::string packed = base64(filled("sk-ant-api03-<base64url 93>AA", 3), false);
+  for (const auto& [secret, cuts] :
+       {std::pair(token, std::vector<size_t>{30, 31, 39, 40}), std::pair(packed, std::vector<size_t>{80, 81, 82, 83}),
+        std::pair(key, std::vector<size_t>{100, 1000, 5000, key.size()})})
     for (size_t cut : cuts) {
       std::string text = "a " + secret, out;
       Stream whole = redacting(), stream = redacting();
@@ -362,8 +365,64 @@ TEST(Stream, RedactionUsesTheSameMarkerWithPauses) {
       EXPECT_TRUE(stream.feed(text.substr(cut + 2) + " b", out));
       EXPECT_TRUE(stream.end(out));
       EXPECT_TRUE(out == at_once) << cut << "\n" << out.substr(0, 100) << "\n" << at_once.substr(0, 100);
-      EXPECT_TRUE(out.starts_with("a [redacted: ")) << out.substr(0, 100);
+      std::string marker = secret == packed ? base64("[redacted: an", false) : "[redacted: ";
+      EXPECT_TRUE(out.starts_with("a " + marker.substr(0, 11))) << out.substr(0, 100);
     }
+}
+
+// Returns text with the examples of all rules that block, as they are and in Base64 behind a name, which two rules
+// find.
+std::string full_of_credentials(size_t size) {
+  std::string out;
+  for (uint32_t seed = 0; out.size() < size; ++seed)
+    for (const Rule& rule : catalog().rules())
+      for (const Example& example : rule.examples) {
+        if (rule.warns || !example.positive) continue;
+        std::string text = filled(example.text, seed);
+        out += "\npassword: " + base64(text + "\n", false) + "\n" + prose(60) + text + "\n";
+      }
+  return out.substr(0, size);
+}
+
+TEST(Stream, TheSameMessageGetsTheSameMarkersHoweverItIsCut) {
+  std::string text = json{{"content", full_of_credentials(80'000)}}.dump();
+  Stream at_once = redacting();
+  std::string whole = streamed(at_once, text, text.size()).first;
+  ASSERT_FALSE(json::parse(whole, nullptr, false).is_discarded());
+  for (size_t piece : {7u, 1000u, 1448u, 16'384u}) {
+    Stream stream = redacting();
+    std::string out = streamed(stream, text, piece).first;
+    size_t at = static_cast<size_t>(std::ranges::mismatch(out, whole).in1 - out.begin());
+    EXPECT_TRUE(out == whole) << piece << "\n" << out.substr(at, 100) << "\n" << whole.substr(at, 100);
+  }
+}
+
+// A conversation grows with each turn, and the provider keeps what it knows as the beginning of the last request.
+TEST(Stream, AMessageThatGrowsKeepsTheMarkersOfItsBeginning) {
+  std::string text = full_of_credentials(80'000), last, last_sent;
+  for (size_t size = 5000; size < text.size(); size += 5000) {
+    std::string body = json{{"content", json::array({text.substr(0, size)})}}.dump();
+    Stream stream = redacting();
+    std::string sent = streamed(stream, body, 3000 + size % 7000).first;
+    // What is beside the end of the shorter one may belong to a credential that the longer one completes.
+    size_t same = static_cast<size_t>(std::ranges::mismatch(last, body).in1 - last.begin());
+    same -= std::min<size_t>(same, 600);
+    EXPECT_EQ(sent.substr(0, same), last_sent.substr(0, same)) << size;
+    last = std::move(body), last_sent = std::move(sent);
+  }
+}
+
+TEST(Stream, APauseReplacesAllFindingsThatWaitForTheirEnd) {
+  std::string text;
+  for (uint32_t seed = 0; seed < 4; ++seed) text += base64(filled("ghp_<alnum 36>\n", seed), false) + " ";
+  for (uint32_t seed = 4; seed < 6; ++seed) text += filled("ghp_<alnum 36> ", seed);
+  Stream stream = redacting();
+  std::string out;
+  EXPECT_TRUE(stream.feed(text, out) && stream.release(out));
+  EXPECT_EQ(out.size(), text.size());
+  Stream again(&catalog(), OnFinding::report);
+  EXPECT_TRUE(streamed(again, out, out.size()).second);
+  EXPECT_TRUE(again.findings().empty()) << out;
 }
 
 }  // namespace
