@@ -267,7 +267,7 @@ bool Exchange::send_body() {
   if (sending_ == Sending::done) return true;
   progress |= release;
   while (client.in.size() < kBulk && client.fill()) progress = true;
-  if ((client.eof || client.failed) && client.in.empty()) {
+  if ((client.eof || client.failed) && client.in.empty() && !request_.body.done()) {
     c_.upstream.reset();
     outcome_ = Outcome::abort;
   }

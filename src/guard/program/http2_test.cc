@@ -3,6 +3,7 @@
 
 #include <future>
 
+#include "scan/content/compress_test.h"
 #include "scan/rule_examples.h"
 
 namespace bottle::guard {
@@ -164,6 +165,27 @@ TEST_F(Http2Test, BothBodiesStreamAtTheSameTimeAndTrailersPass) {
   EXPECT_NE(peer.read(*stream, "first\r\n").find("5\r\nfirst\r\n"), std::string::npos);
   stream->write("3\r\ndef\r\n0\r\n\r\n");
   EXPECT_EQ(peer.read(*stream), "2\r\nhi\r\n0\r\ngrpc-status: 0\r\n\r\n");
+}
+
+// The guard removes the coding on the way to the model, so it still works on the body when the stream has ended.
+TEST_F(Http2Test, ACompressedBodyReachesTheModelHoweverItArrives) {
+  std::string large = "{\"text\":\"" + std::string(3 << 20, 'x') + "\"}";
+  Http2Origin origin(ca_.get(), "a.test",
+                     [](const std::string& request) { return ok(std::to_string(body_of(request).size())); });
+  config_["models"] = json::array({"a.test"});
+  inspect("a.test", origin.port);
+  for (const std::string& body : {std::string("{\"text\":\"x\"}"), large})
+    for (size_t piece : {size_t{1000}, SIZE_MAX}) {
+      std::string packed = scan::gzipped(body);
+      Peer peer = client("a.test");
+      auto stream = peer.ask("POST /a HTTP/1.1\r\nHost: a.test\r\nContent-Encoding: gzip\r\nContent-Length: " +
+                             std::to_string(packed.size()) + "\r\n\r\n");
+      for (std::string_view rest = packed; !rest.empty(); rest.remove_prefix(std::min(piece, rest.size()))) {
+        stream->write(rest.substr(0, piece));
+        ASSERT_TRUE(peer.flush());
+      }
+      EXPECT_EQ(body_of(peer.read(*stream)), std::to_string(body.size())) << "in pieces of " << piece;
+    }
 }
 
 TEST_F(Http2Test, ALargeUploadPasses) {
