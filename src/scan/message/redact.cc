@@ -189,8 +189,9 @@ bool redact(std::string& text, Place place, const Finding& finding, MarkerStyle 
   std::string_view bytes = std::string_view(text).substr(place.begin, place.end - place.begin);
   if (finding.is_base64 || is_packed_base64(bytes, finding)) return redact_base64(text, place, finding, style);
   bool pieces = finding.encoding.ends_with("pieces") || finding.encoding.ends_with("decimal");
+  // A text may have JSON in it, such as the lines of a file that is uploaded in a form.
   bool blanks =
-      pieces || has_quote(bytes) || (style == MarkerStyle::json && may_be_numbers(text, place.begin, place.end));
+      pieces || has_quote(bytes) || (style != MarkerStyle::token && may_be_numbers(text, place.begin, place.end));
   size_t begin = boundary(text, place.begin, true), end = boundary(text, place.end, true);
   // What was sent of an escape or a character is completed as it is.
   size_t from = std::max(begin, place.sent);

@@ -210,5 +210,17 @@ TEST_F(Redaction, BlocksASecretThatPausesWithinAnEscape) {
   }
 }
 
+TEST(Redact, NumbersInAnUploadedFileOfJsonStayNumbers) {
+  std::string card = filled("<card 15>", 1);
+  std::string line = "{\"id\":4" + card + ",\"list\":[4" + card + "]}\n";
+  std::string body = "--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n" + line + line + "\r\n--b--\r\n";
+  Stream stream{&catalog(), OnFinding::report, {}, [](const Finding&) { return OnFinding::redact; }, MarkerStyle::text};
+  std::string out;
+  ASSERT_TRUE(stream.feed(body, out) && stream.end(out));
+  EXPECT_EQ(out.find(card), out.npos);
+  std::string sent = out.substr(body.find(line), line.size());
+  EXPECT_FALSE(json::parse(sent, nullptr, false).is_discarded()) << sent;
+}
+
 }  // namespace
 }  // namespace bottle::scan
