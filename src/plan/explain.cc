@@ -1,3 +1,6 @@
+// Shows a plan to the operator before a start, in rows of a label and its text. A row is left out if it would only say
+// that something is not used, except for `egress`: "nothing" is the answer there. Everything that was not checked when
+// the manifest was read goes through shown(), which makes it one harmless line.
 #include <cstdio>
 
 #include "plan/plan.h"
@@ -88,6 +91,7 @@ std::string rule_text(const manifest::AllowRule& rule) {
   std::string text = shown(rule.host) == "*" ? "* (every public host)" : shown(rule.host);
   std::vector<std::string> ports;
   for (auto port : rule.ports) ports.push_back(std::to_string(port));
+  // Most rules are for port 443, so naming it would only hide the others.
   if (!ports.empty() && ports != std::vector<std::string>{"443"}) text += " :" + joined(ports);
   if (!rule.methods.empty()) text += "  " + joined(rule.methods, " ");
   if (!rule.paths.empty()) text += "  " + joined(rule.paths, " ");
@@ -110,6 +114,7 @@ std::vector<Line> explain(const Plan& plan) {
   for (const auto& file : plan.scan.secrets) scan.push_back("for the values of " + shown(file));
   for (const auto& file : plan.scan.rules) scan.push_back("by the rules of " + shown(file));
   std::string parent_login;
+  // The login at the parent proxy is among the secrets, but it is shown with its proxy, where it is used.
   for (const auto& secret : plan.secrets)
     if (secret.name == kParentLogin) parent_login = " with a login" + origin(secret.source);
     else

@@ -9,6 +9,7 @@ std::string dockerfile_reference(const std::string& path, const std::string& has
   return "bottle-agent-dockerfile:" + content_hash(path + '\n' + hash + '\n' + facts.architecture);
 }
 
+// Without a pin, the version is not in the tag, because the newest one is known only once the image is built.
 Image bootstrap_image(const std::string& provider, const std::vector<std::string>& packages, const manifest::Pin& pin,
                       const ImageFacts& facts) {
   std::string recipe = facts.recipe + '\n' + facts.architecture + '\n' + provider + '\n';
@@ -19,6 +20,8 @@ Image bootstrap_image(const std::string& provider, const std::vector<std::string
 
 std::vector<std::string> current_images(const manifest::Manifest& manifest, const ImageFacts& facts) {
   std::vector<std::string> references;
+  // `bottle image` may build an image for any provider without an agent in the manifest, so every provider is paired
+  // with every set of packages, and with none.
   std::vector<std::vector<std::string>> package_sets = {{}};
   for (const auto& [name, bottle] : manifest.bottles) {
     package_sets.push_back(bottle.packages);

@@ -1,3 +1,6 @@
+// Makes a plan from a manifest, the options and the facts. Each set_… function decides one part of the plan, and each
+// check_… function refuses a combination that the manifest's parser cannot judge. All of that happens before anything
+// is created. The order in make() matters where a part reads an earlier one, as the agent's command reads the prompt.
 #include <arpa/inet.h>
 
 #include <algorithm>
@@ -43,6 +46,7 @@ bool set(const Facts& facts, const std::string& variable) {
 }
 
 Source source_of_env(const std::string& name, const std::string& value) {
+  // Only a whole `${NAME}` is a reference. set_env() warns about one within a text.
   if (value.starts_with("${") && value.ends_with("}")) return {Source::Kind::env, value.substr(2, value.size() - 3)};
   if (value.starts_with("?")) return {Source::Kind::prompt, value.size() > 1 ? value.substr(1) : name};
   return {Source::Kind::literal, value};
@@ -234,6 +238,7 @@ Result<> check_lan(const Plan& plan) {
 void warn_of_unreachable(Plan& plan) {
   for (const auto& secret : plan.secrets)
     for (const auto& host : secret.hosts)
+      // Either of the two patterns may be the wider one.
       if (std::ranges::none_of(plan.egress.allow, [&](const AllowRule& rule) {
             return manifest::covers(rule.host, host) || manifest::covers(host, rule.host);
           }))
@@ -274,6 +279,7 @@ Result<> set_image(Plan& plan, const manifest::Agent& agent, const manifest::Bot
 Result<> set_runtime(Plan& plan, const manifest::Bottle& bottle, const Options& options, const Facts& facts) {
   plan.runtime = options.runtime.empty() ? bottle.runtime : options.runtime;
   bool listed = std::ranges::find(facts.runtimes, plan.runtime) != facts.runtimes.end();
+  // The list is empty if the runtimes are not known yet, as for a VM that does not exist yet.
   if (plan.runtime == "auto" || listed || facts.runtimes.empty()) return {};
   std::string where = options.runtime.empty() ? at(bottle.positions, "runtime") : "--runtime: ";
   return fail(Code::not_found, where + "the engine has no runtime '" + plan.runtime + "'",
@@ -317,6 +323,7 @@ Result<> set_workspace(Plan& plan, const manifest::Bottle& bottle, const Options
   }
   if (plan.workspace_mode == WorkspaceMode::clone || plan.workspace_mode == WorkspaceMode::copy)
     plan.repository = facts.repository;
+  // The check follows the move to the top, because the agent gets to read the top.
   go_to_top(plan, facts);
   TRY(refuse_precious(plan, options, facts));
   plan.include = bottle.include;
@@ -332,6 +339,7 @@ Result<> set_workspace(Plan& plan, const manifest::Bottle& bottle, const Options
   plan.gid = facts.gid;
   if (facts.uid == 0 && bind)
     plan.warnings.push_back("workspace: bind as root makes the agent run as uid 0 in its container");
+  // The files of a bind belong to root, so only uid 0 could write them. A copy can belong to any user.
   if (facts.uid == 0 && !bind) plan.uid = plan.gid = 1000;
   if (plan.gid == 0 && plan.uid != 0) plan.gid = plan.uid;
   return {};
@@ -386,6 +394,7 @@ void set_policy(Plan& plan, const manifest::Bottle& bottle, const Facts& facts) 
 }
 
 Result<> check_limits(const Plan& plan) {
+  // Without prices, the estimated cost stays 0 and never reaches the limit.
   bool cost = plan.egress.limit.cost > 0 ||
               std::ranges::any_of(plan.egress.allow, [](const AllowRule& rule) { return rule.limit.cost > 0; });
   if (!cost || !plan.egress.prices.empty()) return {};
@@ -449,6 +458,7 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   TRY(check_variables(plan, bottle));
   TRY(check_lan(plan));
   TRY(check_limits(plan));
+  // These rules are bottle's own. They come after the checks, whose errors name keys of the manifest.
   allow_ssh(plan, bottle, facts);
   allow_provider(plan);
   warn_of_unreachable(plan);

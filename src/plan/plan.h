@@ -38,6 +38,7 @@ struct Facts {
   ImageFacts images;
 };
 
+// What the operator asked for on the command line of `bottle start`. An empty text leaves the decision to the manifest.
 struct Options {
   std::string agent;
   std::string prompt;  // -p TEXT
@@ -59,6 +60,7 @@ struct Source {
                      // agent gets if its image has that locale
 };
 
+// A variable that the agent sees. Its value reaches the agent through the gate, not through the container's settings.
 struct EnvVar {
   std::string name;
   Source source;
@@ -69,6 +71,8 @@ struct EnvVar {
 // because only the guard uses it.
 inline constexpr std::string_view kParentLogin = "egress.parent_proxy_login";
 
+// A secret of the session. The agent holds only the placeholder, and the guard inserts the value into requests to
+// `hosts`.
 struct Secret {
   std::string name;
   Source source;
@@ -81,6 +85,7 @@ struct Secret {
   std::vector<std::string> beside;           // headers with the agent's own credentials that may go with it
 };
 
+// The image of the agent's container, and what is needed to build it if the engine does not have it.
 struct Image {
   std::string reference;   // an image that the engine has, or the tag that `recipe` builds
   std::string recipe;      // "" | "bootstrap" (mmdebstrap + npm) | "dockerfile"
@@ -90,6 +95,8 @@ struct Image {
   manifest::Pin pin;  // of the provider's program
 };
 
+// The plan of one session. make() or for_guard() makes it; the launcher shows it, the job carries it to the supervisor,
+// and the ledger of a remote session keeps it. Everything in it may therefore be printed or written to a disk.
 struct Plan {
   std::string session, agent, bottle, provider;
   Image image;

@@ -1,3 +1,9 @@
+// Knows what the programs of claude and codex expect: the names of their credentials, the hosts of their APIs, and
+// their options. No other file decides by the provider's name what the agent's command is.
+//
+// A credential that is taken from the operator's environment becomes a secret like any other, bound to the API's host.
+// The agent gets only a placeholder. It must look like the real value where the program checks the form before it sends
+// it.
 #include "plan/provider.h"
 
 #include <algorithm>
@@ -69,6 +75,8 @@ Result<std::vector<Secret>> sign_in(const std::string& provider, const std::vect
       return std::ranges::any_of(given, [&](const Secret& secret) { return secret.env == variable; });
     });
   };
+  // The token for bottles has a name of its own, so that an operator can give an agent another login than the one of
+  // their own shell. It comes first if both are set.
   if (provider == "claude" && !any(kClaudeVariables)) {
     if (has(facts, "CLAUDE_BOTTLE_OAUTH_TOKEN"))
       secrets.push_back(
@@ -120,8 +128,10 @@ Result<> set_command(Plan& plan, const std::vector<std::string>& own, const std:
     if (plan.provider == "codex") plan.prompt = plan.system_prompt + (plan.prompt.empty() ? "" : "\n\n" + plan.prompt);
     else plan.warnings.push_back("the agent's prompt is not used, because provider " + plan.provider + " takes none");
   }
+  // `bash -s -- WORDS` takes the words as parameters of the script that it reads from standard input.
   if (plan.provider == "shell" && plan.headless && !extra.empty()) add({"--"});
   add(extra);
+  // `codex exec -` reads the prompt from standard input. claude does that without being told.
   if (plan.headless && plan.provider == "codex") add({"-"});
   if (plan.prompt.size() > kMaxPrompt) return fail(Code::limit, "the prompt is longer than 16 MB");
   if (!plan.headless && !plan.prompt.empty() && plan.provider != "shell") {

@@ -1,3 +1,8 @@
+// Parses addresses with inet_pton and then checks that the text is the only spelling of its address. Where two parsers
+// read the same text as different addresses, one of them would check an address and the other would connect to it.
+//
+// Public addresses are what is left when the special ranges are taken away. For IPv6, only 2000::/3 is public at all,
+// so a range that a later registry adds outside it is refused already.
 #include "policy/address.h"
 
 #include <arpa/inet.h>
@@ -74,6 +79,7 @@ std::optional<Address> parse_address(std::string_view text) {
   if (text.empty() || text.size() >= sizeof buffer) return std::nullopt;
   std::memcpy(buffer, text.data(), text.size());
   buffer[text.size()] = 0;
+  // The text has a NUL byte, at which inet_pton would stop.
   if (std::strlen(buffer) != text.size()) return std::nullopt;
   Address address;
   if (inet_pton(AF_INET, buffer, address.bytes.data()) == 1) {
@@ -98,6 +104,7 @@ std::optional<Endpoint> parse_endpoint(std::string_view text, uint16_t default_p
       port = text.substr(close + 2);
       if (port.empty()) return std::nullopt;
     }
+    // A single colon comes before a port. With several of them, the text is an IPv6 address without brackets.
   } else if (size_t colon = text.find(':'); colon != text.npos && text.find(':', colon + 1) == text.npos) {
     host = text.substr(0, colon);
     port = text.substr(colon + 1);
@@ -126,6 +133,7 @@ std::string to_string(const Endpoint& endpoint) {
 
 bool Prefix::overlaps(const Prefix& other) const {
   if (address.v6 != other.address.v6) return false;
+  // Two prefixes overlap exactly if they agree in the bits that both of them have.
   int common = std::min(bits, other.bits);
   auto whole = static_cast<size_t>(common / 8);
   if (std::memcmp(address.bytes.data(), other.address.bytes.data(), whole) != 0) return false;

@@ -1,3 +1,8 @@
+// Brings a host's name into one form before anything compares it. An agent chooses how it spells a name, and a rule
+// must not be avoided by capitals, a trailing dot, brackets or an unusual form of an address.
+//
+// Other numeric forms of addresses, such as 127.1 or 0x7f.1, are not converted. They are marked as literals instead,
+// which no suffix and no "*" matches, so only a rule for exactly that text allows them.
 #include "policy/host.h"
 
 #include <algorithm>
@@ -39,6 +44,7 @@ Result<Host> normalise_host(std::string_view text) {
     if (!address) return fail(Code::invalid, "a host name cannot contain a colon");
     return Host{to_string(*address), true};
   }
+  // A trailing dot makes the name absolute, and it still names the same host.
   if (text.ends_with('.')) text.remove_suffix(1);
   if (text.empty() || text.size() > 253) return fail(Code::invalid, "the host name is empty or too long");
   size_t label = 0;
@@ -50,6 +56,7 @@ Result<Host> normalise_host(std::string_view text) {
       label = 0;
       continue;
     }
+    // An underscore is not valid in a host name (RFC 1123), but names with one exist and resolve.
     bool ok = (c >= 'a' && c <= 'z') || is_digit(c) || c == '-' || c == '_';
     if (!ok || ++label > 63) return fail(Code::invalid, "it is not a host name");
   }
@@ -62,6 +69,7 @@ Result<Authority> parse_authority(std::string_view text, uint16_t default_port) 
   Authority authority;
   std::string_view host = text, port;
   bool has_port = false;
+  // Within brackets, colons belong to the address.
   size_t colon = text.starts_with('[') ? text.find(':', std::min(text.find(']'), text.size())) : text.find(':');
   if (colon != text.npos) {
     host = text.substr(0, colon);

@@ -11,6 +11,7 @@
 
 namespace bottle::policy {
 
+// A host's name in the form in which all rules and tables of the guard compare names.
 struct Host {
   std::string name;      // lower case, no trailing dot, no brackets
   bool literal = false;  // whether some resolver reads it as an address, such as 127.1, 0x7f.1, 2130706433 or [::1]
@@ -20,6 +21,7 @@ struct Host {
 // an address.
 Result<Host> normalise_host(std::string_view text);
 
+// The host and the port that a request is for.
 struct Authority {
   Host host;
   uint16_t port = 0;
@@ -31,8 +33,11 @@ Result<Authority> parse_authority(std::string_view text, uint16_t default_port);
 // A pattern: "example.org", "*.example.org" (its subdomains, but not the domain itself) or "*" (every public name).
 class HostPattern {
  public:
+  // Fails with Code::invalid if the text is none of the three forms, or if a suffix is an address.
   static Result<HostPattern> compile(std::string_view text);
 
+  // Returns whether the pattern covers the host. A literal matches only its own exact pattern. "*" does not match names
+  // whose meaning depends on the network, such as names without a dot and those below .local or .internal.
   bool matches(const Host& host) const;
   // A more specific pattern has a larger number: an exact name, then the longer suffix, then "*".
   size_t rank() const;

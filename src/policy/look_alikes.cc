@@ -1,3 +1,5 @@
+// Refuses characters by lists of what servers are known to convert, instead of normalizing the path. A path that was
+// converted here could still be converted again by the server, with other tables.
 #include "policy/look_alikes.h"
 
 #include <algorithm>
@@ -48,6 +50,7 @@ constexpr Range kInvisible[] = {
 std::optional<uint32_t> next_character(std::string_view& text) {
   auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   uint32_t first = byte(0), c = first;
+  // 0xc0 and 0xc1 could begin only overlong forms, and 0xf5 and above would be beyond U+10FFFF.
   size_t size = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
   if (size == 0) return std::nullopt;
   if (size > 1) c = first & (0x7fu >> size);
@@ -55,6 +58,7 @@ std::optional<uint32_t> next_character(std::string_view& text) {
     if ((byte(i) & 0xc0) != 0x80) return std::nullopt;
     c = c << 6 | (byte(i) & 0x3f);
   }
+  // Overlong forms and surrogates: a lenient decoder turns "%c0%af" or "%e0%80%af" into a slash.
   if ((size == 3 && (c < 0x800 || (c >= 0xd800 && c < 0xe000))) || (size == 4 && (c < 0x10000 || c > 0x10ffff)))
     return std::nullopt;
   text.remove_prefix(size);

@@ -1,3 +1,6 @@
+// Lists the headers and parameters by which frameworks let a request override its own request line. A rule with methods
+// or paths judges the request line, so such a request must not reach the server unchanged. Names are compared in the
+// form in which a program behind a gateway sees them (policy/header_name.h).
 #include "policy/overrides.h"
 
 #include <algorithm>
@@ -31,6 +34,7 @@ constexpr std::string_view kHostHeaders[] = {"forwarded",       "x_forwarded_hos
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
 
+// Decodes application/x-www-form-urlencoded. A broken escape stays as it is.
 std::string form_decoded(std::string_view text) {
   auto digit = [](char c) {
     return c >= '0' && c <= '9' ? c - '0' : lower(c) >= 'a' && lower(c) <= 'f' ? lower(c) - 'a' + 10 : -1;
@@ -64,12 +68,14 @@ std::vector<std::string> methods_in_query(std::string_view target) {
   size_t query = target.find('?');
   if (query == target.npos) return methods;
   for (std::string_view rest = target.substr(query + 1); !rest.empty();) {
+    // Some servers also separate parameters at a semicolon.
     size_t end = std::min(rest.find_first_of("&;"), rest.size());
     std::string_view pair = rest.substr(0, end);
     rest.remove_prefix(std::min(end + 1, rest.size()));
     size_t equals = std::min(pair.find('='), pair.size());
     std::string name = form_decoded(pair.substr(0, equals));
     name.erase(0, std::min(name.find_first_not_of(' '), name.size()));  // drops leading spaces, as PHP does
+    // PHP reads "_method[]" as an element of "_method", and ends a name at a NUL byte.
     name.resize(std::min(name.find_first_of(std::string_view("[\0", 2)), name.size()));
     name = folded_header(name);
     // These are the names in WordPress, Symfony, Rack and Spring, in Yesod and Slim, and in Salesforce and Google's

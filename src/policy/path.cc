@@ -1,3 +1,11 @@
+// Judges a path segment by segment. Each segment is decoded once, brought into its canonical form, and then refused if
+// any server that we know of could read it as something else than a plain name: after a second decoding, without its
+// parameters, or without characters that file systems drop. What remains has at most three readings, and a rule must
+// allow all of them.
+//
+// The canonical path is sent instead of the original one, so what was judged is what the server gets. A second guard
+// (the broker) judges it again and must reach the same result, so the canonical form of a canonical path is that path
+// itself.
 #include "policy/path.h"
 
 #include <algorithm>
@@ -113,6 +121,7 @@ Result<Segment> read_segment(std::string_view raw) {
       return fail(Code::denied, "the path has a control character");
     if (c == '\\' || (c == '#' && !was_escaped))
       return fail(Code::denied, "the path has a character that servers read in different ways");
+    // Escapes of reserved characters stay, because a server may give "%2B" another meaning than "+" (RFC 3986 §2.2).
     if (was_escaped ? unreserved(c) : plain(c)) segment.canonical += c;
     else append_escaped(segment.canonical, c);
     segment.decoded += c;
@@ -142,6 +151,7 @@ Result<> judge_segment(const Segment& segment) {
 // Returns whether a segment of a canonical path is the name of a scoped package with an encoded slash.
 bool is_scoped(std::string_view segment) {
   size_t slash = segment.find("%2F");
+  // The only escape is the slash, and both the scope and the name have text.
   return segment.starts_with('@') && slash != segment.npos && slash > 1 && slash + 3 < segment.size() &&
          segment.find('%', slash + 1) == segment.npos && segment.find('%') == slash;
 }
@@ -172,8 +182,10 @@ Result<JudgedPath> judge_path(std::string_view target) {
     size_t end = rest.find('/');
     bool last = end == rest.npos;
     auto segment = TRY(read_segment(rest.substr(0, end)));
+    // Some servers merge "//" into "/", and some do not, so dot segments after it lead to different places.
     if (segment.decoded.empty() && !last) return fail(Code::denied, "the path has an empty segment");
     TRY(judge_segment(segment));
+    // "/a/." and "/a/b/.." name a directory, so the canonical path ends with a slash (RFC 3986 §5.2.4).
     directory = last && (segment.decoded.empty() || dots(segment.decoded));
     resolved |= dots(segment.decoded);
     if (segment.decoded == "..") {
@@ -186,6 +198,7 @@ Result<JudgedPath> judge_path(std::string_view target) {
     rest.remove_prefix(end + 1);
   }
   bool parameters = target.find(';') != target.npos || read(target, Reading::decoded).find(';') != std::string::npos;
+  // Servers differ in what they do first: drop the parameters or resolve the dot segments.
   if (resolved && parameters) return fail(Code::denied, "the path has dot segments and a semicolon");
   JudgedPath path;
   for (const auto& each : segments) path.canonical += "/" + each;
@@ -195,14 +208,17 @@ Result<JudgedPath> judge_path(std::string_view target) {
       if (known == text && kind == reading) return;
     path.readings.emplace_back(reading, std::move(text));
   };
+  // Without these two escapes, decoding again changes nothing, so the literal reading is the only one.
   bool several = path.canonical.find("%2F") != std::string::npos || path.canonical.find("%25") != std::string::npos;
   for (Reading reading : {Reading::literal, Reading::decoded, Reading::decoded_twice}) {
     if (reading != Reading::literal && !several) break;
     std::string text = read(path.canonical, reading);
+    // A star in a request is text. Only a rule's star is a wildcard.
     std::ranges::replace(text, '*', kStar);
     if (parameters) add(reading, without_parameters(text));
     add(reading, std::move(text));
   }
+  // With parameters there are readings that no client of npm asks for, so the exception is not needed.
   if (!parameters) path.scoped = read(with_scopes(segments, directory), Reading::literal);
   std::ranges::replace(path.scoped, '*', kStar);
   return path;
@@ -221,6 +237,8 @@ Result<PathGlob> PathGlob::compile(std::string_view text) {
 }
 
 bool PathGlob::matches(Reading reading, std::string_view path) const {
+  // A matcher that tries each length of each star would take exponential time for some paths, and an agent chooses the
+  // path.
   const std::string& pattern = patterns_[static_cast<size_t>(reading)];
   // Goes through the pattern row by row: reachable[j] says that the pattern so far can match exactly path[0..j).
   std::vector<char> reachable(path.size() + 1, 0), next(path.size() + 1);

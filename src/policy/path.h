@@ -19,6 +19,8 @@ namespace bottle::policy {
 enum class Reading { literal, decoded, decoded_twice };
 inline constexpr size_t kReadings = 3;
 
+// A path that every server reads in one of the ways listed here. judge_path() makes it, and the guard sends
+// `canonical`.
 struct JudgedPath {
   // The canonical form: dot segments are resolved, unreserved characters are plain, all others stay escaped. Judging it
   // again does not change it.

@@ -1,3 +1,8 @@
+// Decides in two steps. connect() decides by name and port, when nothing else is known. Where rules name methods or
+// paths, it only asks for inspection, and request() then decides about each request. In both steps, only the rules of
+// the most specific pattern count; among those, a denial wins, and otherwise one rule that allows is enough.
+//
+// A refusal still names a rule and a reason, so that the operator can see which rule came closest.
 #include "policy/rules.h"
 
 #include <algorithm>
@@ -20,6 +25,8 @@ Result<Rules> Rules::compile(const std::vector<RuleSpec>& specs) {
   for (const auto& spec : specs) {
     Rule rule{TRY(HostPattern::compile(spec.host)), spec};
     for (auto& method : rule.spec.methods)
+      // Methods are case-sensitive (RFC 9110 §9.1). Only the rules are converted, so a request with "get" matches none
+      // of them.
       for (char& c : method)
         if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);
     for (const auto& path : spec.paths) {
@@ -37,6 +44,7 @@ template <typename F>
 void Rules::each(const Host& host, F f) const {
   std::optional<size_t> rank;
   for (const auto& rule : rules_) {
+    // The rules are sorted by rank, so after the first match all that have the same rank come next.
     if (rank && rule.host.rank() != *rank) return;
     if (!rule.host.matches(host)) continue;
     rank = rule.host.rank();
@@ -84,6 +92,7 @@ Decision Rules::connect(const Host& host, uint16_t port) const {
 
 Decision Rules::request(const Host& host, uint16_t port, std::string_view method, std::string_view target) const {
   Decision decision = request_as(host, port, method, target);
+  // Without methods and paths in the rules, any method is allowed anyway.
   if (!decision.allowed || !decision.restricted) return decision;
   for (const auto& other : methods_in_query(target)) {
     Decision as_other = request_as(host, port, other, target);
@@ -108,7 +117,9 @@ Decision Rules::request_as(const Host& host, uint16_t port, std::string_view met
     if (decision.allowed || !port_matches(rule, port)) return;
     if (!rule.methods.empty() && std::ranges::find(rule.methods, method) == rule.methods.end()) return;
     decision.rule = &rule;
+    // A rule for all paths must also allow paths that cannot be judged, which many services use.
     if (!each.paths.empty() && std::ranges::none_of(each.paths, &PathGlob::any)) {
+      // All rules share one judgment of the path.
       if (!path) path = judge_path(target);
       if (!*path) {
         decision.reason = path->error().what;

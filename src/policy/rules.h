@@ -11,6 +11,7 @@
 
 namespace bottle::policy {
 
+// One rule as text, before it is compiled. The guard makes them from its configuration.
 struct RuleSpec {
   std::string host;
   std::vector<uint16_t> ports;       // empty means 443 and 80
@@ -35,12 +36,15 @@ struct Decision {
 // {host: api.example.org, methods: [GET]} does not allow a POST to that host.
 class Rules {
  public:
+  // Methods are compared in capitals. Fails with Code::invalid for a host or a path that is not a pattern.
   static Result<Rules> compile(const std::vector<RuleSpec>& specs);
 
   // Returns whether a rule names the host itself, and not only by a pattern.
   bool names(const Host& host) const;
   // Returns whether the most specific rules for the host forbid all requests to it.
   bool denied(const Host& host) const;
+  // Decides whether a connection may be made before its requests are known. An allowed connection with `inspect` must
+  // be inspected, because request() has to judge each of its requests.
   Decision connect(const Host& host, uint16_t port) const;
   // `target` is the request target in origin form. If its query asks for another method, that must be allowed as well.
   Decision request(const Host& host, uint16_t port, std::string_view method, std::string_view target) const;
@@ -51,9 +55,11 @@ class Rules {
     RuleSpec spec;
     std::vector<PathGlob> paths;
   };
+  // Decides as if the request had only this method, whatever its query asks for.
   Decision request_as(const Host& host, uint16_t port, std::string_view method, std::string_view target) const;
   std::vector<Rule> rules_;  // most specific first
 
+  // Calls `f` for each rule with the most specific pattern that matches the host.
   template <typename F>
   void each(const Host& host, F f) const;
 };
