@@ -208,7 +208,7 @@ Result<JudgedPath> judge_path(std::string_view target) {
       if (known == text && kind == reading) return;
     path.readings.emplace_back(reading, std::move(text));
   };
-  // Without these two escapes, decoding again changes nothing, so the literal reading is the only one.
+  // Without these two escapes, all readings are the same.
   bool several = path.canonical.find("%2F") != std::string::npos || path.canonical.find("%25") != std::string::npos;
   for (Reading reading : {Reading::literal, Reading::decoded, Reading::decoded_twice}) {
     if (reading != Reading::literal && !several) break;

@@ -36,7 +36,7 @@ struct Decision {
 // {host: api.example.org, methods: [GET]} does not allow a POST to that host.
 class Rules {
  public:
-  // Methods are compared in capitals. Fails with Code::invalid for a host or a path that is not a pattern.
+  // Converts the methods to capitals. Fails with Code::invalid for a host or a path that is not a pattern.
   static Result<Rules> compile(const std::vector<RuleSpec>& specs);
 
   // Returns whether a rule names the host itself, and not only by a pattern.
