@@ -1,3 +1,10 @@
+// Runs the system's ssh and reads what it prints. ssh is used instead of a library, so that the operator's
+// configuration, agents, hardware keys, jump hosts and known hosts work as they do in a shell.
+//
+// open() starts a master in the background, and each command is a short ssh process that uses it and costs no new
+// sign-in. A command never makes a connection itself: a second one would need a sign-in of its own, and could reach
+// another machine behind the same name. ssh gives no machine-readable reasons, so explain() recognizes the common ones
+// in its messages (with LogLevel=ERROR, they are all that it prints).
 #include "ssh/connection.h"
 
 #include <sys/socket.h>
@@ -26,10 +33,12 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
     argv.insert(argv.end(), {"-F", "none"});
     option("UserKnownHostsFile=" + option_path(target.known_hosts));
     option("GlobalKnownHostsFile=none");
+    // Keeps ssh from adding keys that the machine offers to the VM's file.
     option("UpdateHostKeys=no");
   }
   if (!target.host_key_alias.empty()) {
     option("HostKeyAlias=" + target.host_key_alias);
+    // The key is known by its alias, whatever the address is.
     option("CheckHostIP=no");
   }
   if (!target.identity.empty()) {
@@ -37,6 +46,9 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
     option("IdentityAgent=none");
     option("IdentityFile=" + option_path(target.identity));
   }
+  // The machine may be hostile once an agent has run there, so it gets no way back to this machine and none of its
+  // agents. EscapeChar=none lets any bytes pass, and NoHostAuthenticationForLocalhost=no keeps the check of host keys
+  // for a tunnel that ends on localhost.
   for (const char* fixed :
        {"ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none",
         "RequestTTY=no", "EscapeChar=none", "LogLevel=ERROR", "Tunnel=no", "NoHostAuthenticationForLocalhost=no"})
@@ -108,6 +120,7 @@ Result<std::string> control_directory(const std::string& runtime_directory) {
     path = "/tmp/bottle-" + std::to_string(::getuid());  // sun_path holds 104 bytes on macOS, and ssh adds to it
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("creating " + path);
   struct stat st{};
+  // lstat, because another user may have put a link to one of the operator's directories into /tmp.
   if (::lstat(path.c_str(), &st) != 0) return fail_errno("looking at " + path);
   if (!S_ISDIR(st.st_mode) || st.st_uid != ::getuid() || (st.st_mode & 077))
     return fail(Code::denied, path + " is not a directory that only you can use",
@@ -123,6 +136,7 @@ static std::string known_as(const Target& target) {
 Error explain(const Target& target, const std::string& complaint) {
   std::string name = target.to_string();
   auto says = [&](const char* text) { return complaint.find(text) != std::string::npos; };
+  // This comes first: ssh prints "Host key verification failed" after it, too.
   if (says("REMOTE HOST IDENTIFICATION HAS CHANGED"))
     return {Code::denied, name + " has a different host key than the known one, so bottle refuses it",
             "find out why first" +
@@ -170,6 +184,8 @@ Error explain_detour(const Target& target, const std::string& detour, const std:
 Result<Connection> Connection::open(const Target& target, const Options& options) {
   std::string identity = target.to_string() + "\n" + target.known_hosts + "\n" + target.host_key_alias + "\n" +
                          target.identity + "\n" + options.purpose;
+  // The name has a hash of all that distinguishes connections, so that its length does not depend on the target. ssh
+  // needs 17 more bytes while it creates the socket.
   Connection connection(target, options.control_directory + "/" + content_hash(identity), options.stop);
   if (connection.alive()) return connection;
   ::unlink(connection.control_path_.c_str());  // a master that was killed leaves its socket behind
@@ -184,6 +200,7 @@ Result<Connection> Connection::open(const Target& target, const Options& options
         std::string("BatchMode=") + (options.interactive ? "no" : "yes"),
         std::string("Compression=") + (options.compress ? "yes" : "no")})
     argv.insert(argv.end(), {"-o", text});
+  // -f goes to the background after the sign-in, so the status of this process is the outcome of open().
   argv.insert(argv.end(), {"-N", "-f"});
   end_argv(argv, target);
   Command command;
@@ -220,6 +237,7 @@ Result<Captured> Connection::capture(const std::string& line, const CaptureOptio
   CaptureOptions stoppable = options;
   if (!stoppable.stop.stop_possible()) stoppable.stop = stop_;
   auto done = TRY(bottle::capture(command(line), stoppable));
+  // A line that exits with 255 itself cannot be told apart.
   if (done.status == 255) return std::unexpected(explain(target_, done.err));
   return done;
 }
@@ -255,6 +273,7 @@ bool Connection::alive() const {
 
 void Connection::close() const {
   Command command;
+  // Without a configuration, because only the socket decides which master is meant.
   command.argv = {"ssh", "-F", "none", "-S", control_path_, "-O", "exit", "--", target_.host};
   (void)bottle::capture(command, {.timeout_ms = 5000});
 }

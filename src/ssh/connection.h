@@ -14,6 +14,7 @@
 
 namespace bottle::ssh {
 
+// How to open a connection. The defaults are those for a background process, which has no terminal.
 struct Options {
   // Our directory (mode 0700) for the control socket. The path of the socket must stay below 87 bytes.
   std::string control_directory;
@@ -25,6 +26,9 @@ struct Options {
   std::stop_token stop = {};  // when requested, ends open() and each capture() with Code::canceled
 };
 
+// One multiplexed connection, held by an ssh process in the background (the master). Copies use the same connection,
+// and the destructor does not end it: later processes find it by the path of its socket. Calls from several threads are
+// safe.
 class Connection {
  public:
   // Uses an existing connection or makes one. Blocks for up to `connect_timeout_s`, plus the time the operator takes to
@@ -32,11 +36,15 @@ class Connection {
   // sign-in).
   static Result<Connection> open(const Target& target, const Options& options);
 
+  // Returns what was given to open().
   const Target& target() const { return target_; }
 
   // Returns the argv that runs `line` in the remote machine's sh over this connection. `env` names the variables to
   // send along.
   Command command(const std::string& line, const std::vector<std::string>& send_env = {}) const;
+  // Runs `line` as command() does, and returns what it printed and its status, which may be a failure of the line
+  // itself. A status of 255 is always an error, from explain(), because ssh uses it for its own failures. Blocks as
+  // long as `options` allows; without a stop token in them, the one of open() ends it.
   Result<Captured> capture(const std::string& line, const CaptureOptions& options = {}) const;
 
   // Returns the machine's name or address according to the operator's configuration, for traffic that does not use ssh.
@@ -45,6 +53,7 @@ class Connection {
 
   bool alive() const;  // asks only the local master process
   void close() const;  // ends the connection and all commands that use it
+  // Returns the path of the master's socket.
   std::string control_path() const { return control_path_; }
 
  private:

@@ -1,3 +1,5 @@
+// Parses and shows destinations. The parser is stricter than ssh, because the text becomes an argument of ssh, a word
+// of commands that are shown to the operator, and %h and %r in the operator's own ProxyCommand, which a shell runs.
 #include "ssh/target.h"
 
 #include <algorithm>
@@ -37,6 +39,7 @@ Result<Target> parse_target(const std::string& given) {
     while (text.ends_with('/')) text.pop_back();
   }
   Target target;
+  // The last "@" ends the user, as in ssh. A user's name may contain one, such as an address of mail.
   if (size_t at = text.rfind('@'); at != std::string::npos) {
     target.user = text.substr(0, at);
     text.erase(0, at + 1);
@@ -52,6 +55,7 @@ Result<Target> parse_target(const std::string& given) {
     if (!rest.empty() && !rest.starts_with(':')) return bad("there is text after the bracket");
     if (!rest.empty()) port = rest.substr(1);
     if (!rest.empty() && port.empty()) return bad("the port is not valid");
+    // More than one colon without brackets is an IPv6 address, which then has no port.
   } else if (std::ranges::count(text, ':') == 1) {
     size_t colon = text.find(':');
     target.host = text.substr(0, colon);

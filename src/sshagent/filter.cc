@@ -1,3 +1,9 @@
+// Follows the state of one agent connection: first not bound to a host, then bound to one, and never to another. A bind
+// counts only once the agent has confirmed it, because only the agent verifies the server's signature.
+//
+// A signature is given only for data that parses completely as a login. The same key could otherwise sign a commit or a
+// file (SSHSIG), or a login to another server. The session id in the data ties the login to the key exchange of the
+// bound host. Everything else is refused: what we do not parse, we cannot limit.
 #include "sshagent/filter.h"
 
 #include <algorithm>
@@ -35,6 +41,7 @@ Login parse_login(std::string_view data) {
   bool connection = reader.string() == "ssh-connection";
   std::string_view method = reader.string();
   bool bound = method == "publickey-hostbound-v00@openssh.com";
+  // The flag is false in a request that only asks whether the server would take the key.
   bool signs = reader.boolean();
   reader.string();  // the algorithm; the agent and the server check that it fits the key
   login.key = reader.string();
@@ -104,6 +111,7 @@ Filter::Verdict Filter::bind(std::string_view message) {
   bool forwarding = reader.boolean();
   if (!reader.done() || session_id.empty()) return refuse("bind", "the request is malformed");
   if (forwarding) return refuse("bind", "the agent would be forwarded to another host");
+  // OpenSSH's agent would add the second host to a chain of forwardings.
   if (!host_key_.empty()) return refuse("bind", "the connection is already bound to a host");
   const Destination* to = nullptr;
   for (const auto& key : keys_)
@@ -117,6 +125,7 @@ Filter::Verdict Filter::bind(std::string_view message) {
 }
 
 Filter::Verdict Filter::request(std::string_view message) {
+  // Answers carry no number, so with two requests under way an answer could be checked against the wrong one.
   if (pending_ != Pending::nothing) return refuse("other", "the request came before the last one was answered");
   if (message.empty() || message.size() > kMostMessage) return refuse("other", "the request is malformed");
   switch (static_cast<uint8_t>(message[0])) {
@@ -148,6 +157,8 @@ std::string Filter::answer(std::string_view message, std::string& reason) {
       uint32_t count = 0;
       for (const auto& key : keys_) {
         bool there = std::ranges::any_of(*list, [&](const Key& each) { return each.blob == key.blob; });
+        // On a bound connection, keys for other hosts are left out, because the client would try each of them, and
+        // servers limit the number of attempts.
         bool fits = host_key_.empty() ||
                     std::ranges::any_of(key.to, [&](const Destination& to) { return to.host_key == host_key_; });
         if (!there || !fits) continue;

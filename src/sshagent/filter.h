@@ -15,17 +15,21 @@
 
 namespace bottle::sshagent {
 
+// A host for which a key may sign logins.
 struct Destination {
   std::string name;      // shown to the operator
   std::string host_key;  // the server's public key, a blob
   std::string user;      // empty means any
 };
 
+// A key of the session, or one that an ssh-agent lists. The blob is the public key as in RFC 4253 §6.6. A key from a
+// list has no destinations.
 struct Key {
   std::string blob, comment;
   std::vector<Destination> to;
 };
 
+// In bytes, without the length prefix. A longer request from the bottle is refused.
 inline constexpr size_t kMostMessage = 32 * 1024;
 
 // The filter of one agent connection. Messages come without their length prefix.
@@ -33,6 +37,7 @@ class Filter {
  public:
   explicit Filter(const std::vector<Key>& keys) : keys_(keys) {}
 
+  // What to do with a request, and what to record about it.
   struct Verdict {
     bool pass = false;  // if true, pass the message on to the agent; otherwise, send `answer` to the bottle
     std::string answer;
@@ -40,12 +45,15 @@ class Filter {
     std::string key;           // the blob of the key to sign with
     std::string host, reason;  // set for a signature and for a refusal
   };
+  // Judges one request of the bottle, which is hostile. After a verdict to pass it on, answer() must be called with the
+  // agent's answer before the next request; a request in between is refused.
   Verdict request(std::string_view message);
 
   // Turns the agent's answer to a message that was passed on into an answer for the bottle: other keys are removed, and
   // anything unexpected becomes a failure. `reason` is set if the operator should know about it.
   std::string answer(std::string_view message, std::string& reason);
 
+  // Returns the name of the host to which the connection is bound; empty if it is not bound yet.
   const std::string& bound_to() const { return bound_name_; }
 
  private:
@@ -63,6 +71,7 @@ class Filter {
 
 // Returns the message SSH_AGENT_FAILURE, which is one byte.
 std::string failure();
+// Returns the message that asks an ssh-agent for its keys.
 std::string list_request();
 // Fails with Code::protocol if the message is not a list of identities.
 Result<std::vector<Key>> parse_list(std::string_view message);

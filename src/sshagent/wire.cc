@@ -1,3 +1,5 @@
+// Decodes what the agent and the operator's files contain, with strict bounds. A failed read returns an empty value and
+// makes all later reads fail, so a parser can read all fields first and ask done() once.
 #include "sshagent/wire.h"
 
 #include <array>
@@ -67,6 +69,7 @@ std::string unbase64(std::string_view text) {
     return values;
   }();
   size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
+  // Padding is required, as in the files of OpenSSH.
   if (text.empty() || text.size() % 4 != 0) return {};
   std::string out;
   for (size_t i = 0; i < text.size(); i += 4) {
@@ -90,6 +93,7 @@ std::string blob_of(std::string_view line) {
   if (begin == std::string_view::npos) return {};
   std::string blob = unbase64(line.substr(begin, line.find_first_of(" \t\r\n", begin) - begin));
   Reader reader(blob);
+  // A blob begins with the name of its type. If the two differ, programs disagree on what the key is.
   return reader.string() == line.substr(0, space) ? blob : std::string();
 }
 

@@ -11,6 +11,8 @@ namespace bottle::sshagent {
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : bytes_(bytes) {}
+  // Return the next value, or 0 or an empty string after a failure. number() is big-endian, and string() has a length
+  // of four bytes before it. The string points into the bytes that were given.
   uint8_t byte();
   uint32_t number();
   std::string_view string();
@@ -25,12 +27,14 @@ class Reader {
   bool ok_ = true;
 };
 
+// Append a value in the same encoding.
 void put_number(std::string& out, uint32_t value);
 void put_string(std::string& out, std::string_view value);
 
 // Returns the blob of "ssh-ed25519 AAAA… comment", or an empty string if the text is not a public key whose blob
 // names the same type.
 std::string blob_of(std::string_view public_key_line);
+// Encode and decode Base64 with padding (RFC 4648 §4).
 std::string base64(std::string_view bytes);
 std::string unbase64(std::string_view text);  // empty if the text is not Base64
 
