@@ -1,3 +1,10 @@
+// Reads a delivery straight into the caller's buffer, so that a workspace of any size needs no memory here. The reader
+// looks ahead at nothing: what follows an archive must still be unread when the archive has ended.
+//
+// A sender may be a remote machine that an agent has taken over. Its bytes are counted, and its time is counted in two
+// ways: only the time that we wait for it, so that a slow disk on our side does not count against it, and the whole
+// time, so that small data that takes much work ends, too. The floor for each window ends a sender that sends a byte
+// now and then.
 #include "transfer/delivery.h"
 
 #include <sys/socket.h>
@@ -15,6 +22,7 @@ namespace {
 constexpr size_t kLargestChunk = 1 << 20;
 
 Result<> await_input(int fd, int patience_ms, const std::function<bool()>& is_gone, const char* otherwise) {
+  // Waits in short steps, because no descriptor tells when is_gone() becomes true.
   for (int waited = 0; waited < patience_ms; waited += 100) {
     if (wait_readable(fd, 100)) return {};
     if (is_gone()) return fail(Code::canceled, "the session no longer waits for the delivery");

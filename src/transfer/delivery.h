@@ -32,6 +32,8 @@ struct Bounds {
 class DeliveryWriter {
  public:
   explicit DeliveryWriter(Sink sink) : sink_(std::move(sink)) {}
+  // Begins an archive for the path `to`, adds bytes of it in portions of any size, ends it, and, after the last
+  // archive, ends the delivery. These calls block and fail as the sink does.
   Result<> begin(const std::string& to);
   Result<> data(std::string_view bytes);
   Result<> end_archive();
@@ -44,6 +46,7 @@ class DeliveryWriter {
 // Receives one delivery, on a Unix socket in the session's directory (mode 0600).
 class DeliveryPoint {
  public:
+  // Creates the socket. It is ready for a sender when this returns, and one sender may wait until receive() takes it.
   static Result<DeliveryPoint> listen(const std::string& path);
 
   // Blocks until a whole delivery has arrived, for at most `patience_ms` per wait, or until `is_gone` returns true.

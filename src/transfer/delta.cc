@@ -1,3 +1,11 @@
+// Cuts the stream into pieces where a rolling hash of the last 64 bytes has certain bits, so that the same content is
+// cut in the same places wherever it moves. The writer sends each piece as a reference, deflated or plain. The reader
+// puts the delivery together again, passes it on, and keeps all of it, sealed, for the next time.
+//
+// Both sides number the same bytes, so the near side needs no answer to know what the far side has. It may be wrong,
+// because a file was lost or a session was killed. The far side therefore compares the digest of everything that it
+// kept before it uses any of it; on a difference, the near side sends everything. Keeping is only an optimization, so
+// its failures never end a delivery.
 #include "transfer/delta.h"
 
 #include <fcntl.h>
@@ -25,6 +33,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kShortest = 4 << 10, kLongest = 64 << 10, kName = 16, kLongestLine = 4096;
+// High bits depend on more of the bytes before the cut than low ones.
 constexpr uint64_t kCut = 0x3fffull << 40;  // 14 bits, which makes 16 KB on average
 constexpr uint64_t kSpare = 2ull << 30;     // bytes of disk that we leave free
 constexpr auto kOldest = std::chrono::hours(24 * 30);
@@ -150,6 +159,8 @@ class Keeping {
       return;
     part_ = path_ + kPart + std::to_string(::getpid());
     fd_.reset(::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    // The lock shows remove_broken() that this process lives. If another process removes the file before it is locked,
+    // the rename in finish() fails, and the delivery is not kept.
     if (fd_) ::flock(fd_.get(), LOCK_EX | LOCK_NB);
   }
   ~Keeping() { discard(); }
@@ -157,6 +168,7 @@ class Keeping {
   void add(std::string bytes) {
     if (!fd_) return;
     size_t size = bytes.size();
+    // A part of a delivery would be of no use, because its digest would not match.
     if (position_ + size > kMostKept || !pki::seal(key_, position_, bytes.data(), size) || !write_all(fd_.get(), bytes))
       return discard();
     position_ += size;
@@ -193,6 +205,7 @@ void remove_old(const std::string& directory) {
   for (const auto& entry : fs::directory_iterator(directory, ignored))
     found.emplace_back(entry.last_write_time(ignored), entry.path());
   std::ranges::sort(found, std::greater());
+  // Newest first, so the oldest ones beyond the limit go.
   for (size_t i = 0; i < found.size(); ++i)
     if (i >= kMostDeliveries || fs::file_time_type::clock::now() - found[i].first > kOldest)
       fs::remove(found[i].second, ignored);
@@ -246,6 +259,7 @@ DeltaWriter::DeltaWriter(Sink sink, std::string name, std::optional<KeptPieces> 
 Result<> DeltaWriter::put(std::string_view bytes, bool flush) {
   if (!std::exchange(begun_, true)) {
     json head = json::object();
+    // The keys travel over ssh and are only in the memory of the far side, never on its disk.
     if (!name_.empty()) head = {{"keep", name_}, {"seal", to_hex(now_.key)}};
     if (before_) head.update({{"open", to_hex(before_->key)}, {"was", to_hex(before_->digest)}});
     out_ = head.dump() + "\n";
@@ -259,6 +273,8 @@ Result<> DeltaWriter::begin(const std::string& to) { return put("b" + number(to.
 
 Result<> DeltaWriter::piece(std::string_view bytes) {
   all_.feed(bytes);
+  // 16 bytes of SHA-256 are enough to tell pieces apart. A collision could only exchange two pieces of the same
+  // workspace.
   std::string name = pki::digest(bytes).substr(0, kName);
   if (position_ <= most_kept_) now_.places.try_emplace(name, position_, static_cast<uint32_t>(bytes.size()));
   position_ += bytes.size();
@@ -312,6 +328,7 @@ Result<> apply_delta(int from, const std::string& directory, const std::function
   remove_broken(directory);
   std::optional<Kept> kept;
   if (!text("open").empty())
+    // This comes before begin(), so the session has got nothing yet when the near side starts again without references.
     kept = TRY(Kept::open(directory + "/" + name, from_hex(text("open")), from_hex(text("was"))));
   Keeping keeping(directory, name, from_hex(text("seal")));
   DeliveryWriter writer = TRY(begin());
@@ -343,6 +360,8 @@ Result<> apply_delta(int from, const std::string& directory, const std::function
       return fail(Code::protocol, "an unknown operation in the delivery");
     }
   }
+  // The new delivery replaces the old one only after the session has everything. A delivery that breaks off leaves the
+  // old one, which the near side still describes.
   TRY(writer.finish());
   keeping.finish();
   remove_old(directory);

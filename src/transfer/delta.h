@@ -30,6 +30,7 @@ namespace bottle::session {
 
 // The positions of a delivery's pieces in the bytes that the far side keeps.
 struct KeptPieces {
+  // Where a piece is, in bytes of the delivery from its beginning.
   struct Place {
     uint64_t offset;
     uint32_t length;
@@ -37,6 +38,8 @@ struct KeptPieces {
   std::string key, digest;              // for all kept bytes
   std::map<std::string, Place> places;  // by the first 16 bytes of a piece's digest
 };
+// Convert the positions to the form in which the near side keeps them in a file, and back. The second returns nothing
+// if the bytes do not have that form.
 std::string to_bytes(const KeptPieces& pieces);
 std::optional<KeptPieces> kept_from_bytes(std::string_view bytes);
 
@@ -52,6 +55,8 @@ class DeltaWriter {
  public:
   DeltaWriter(Sink sink, std::string name, std::optional<KeptPieces> before, uint64_t most_kept = kMostKept);
 
+  // Begins an archive that goes to the path `to`, adds bytes of it in portions of any size, and ends it. Archives
+  // follow one another. These calls block and fail as the sink does.
   Result<> begin(const std::string& to);
   Result<> data(std::string_view bytes);
   Result<> end_archive();
