@@ -22,6 +22,7 @@ struct Swept {
   Receipt receipt;
   std::optional<Back> back;
 };
+// A step of the start or of the end begins. The text is for people.
 struct Step {
   static constexpr const char* kType = "step";
   std::string step;
@@ -43,6 +44,7 @@ struct HelloCame {
   static constexpr const char* kType = "hello";
   std::optional<Hello> hello;
 };
+// The self-test was clean, and the agent runs.
 struct AgentRuns {
   static constexpr const char* kType = "running";
   std::string session;
@@ -80,13 +82,16 @@ struct PolicyChanged {
   bool ok = false;
   std::string what;
 };
+// The guard died, or an attempt to restart it failed. The agent has no network until GuardBack.
 struct GuardLost {
   static constexpr const char* kType = "guard-lost";
   std::string what;
 };
+// The guard runs again, with the same rules.
 struct GuardBack {
   static constexpr const char* kType = "guard-back";
 };
+// The guard reports a problem in words. It continues.
 struct GuardError {
   static constexpr const char* kType = "guard-error";
   std::string what;
@@ -96,9 +101,11 @@ struct RecordFull {
   static constexpr const char* kType = "record-full";
   std::string what;
 };
+// Decisions can be recorded again, and the guard lets traffic through.
 struct RecordBack {
   static constexpr const char* kType = "record-back";
 };
+// Something that the operator should know and that changes nothing else.
 struct Warning {
   static constexpr const char* kType = "warning";
   std::string what;
@@ -107,14 +114,17 @@ struct Warning {
 struct CheckpointDone {
   static constexpr const char* kType = "checkpoint";
 };
+// The connection to the remote machine broke, or the work could not be fetched from it yet. The near side tries again.
 struct LinkLost {
   static constexpr const char* kType = "link-lost";
   std::string what;
 };
+// An attempt to reconnect failed. Sent for the first attempt and for each twentieth.
 struct LinkTrying {
   static constexpr const char* kType = "link-trying";
   std::string what;
 };
+// The connection to the remote machine is back.
 struct LinkBack {
   static constexpr const char* kType = "link-back";
 };
@@ -124,16 +134,20 @@ struct Attached {
   uint64_t from = 0;    // position where the output begins, in bytes since the agent started
   uint64_t missed = 0;  // bytes before that position which the client asked for and which are no longer kept
 };
+// Some output of the agent is missing at this place, because this client read too slowly or was not connected.
 struct OutputMissed {
   static constexpr const char* kType = "missed";
   uint64_t bytes = 0;
 };
+// mosh has ended, and the terminal continues over ssh. The launcher makes this event itself.
 struct TypingEnded {
   static constexpr const char* kType = "typing-ended";
 };
+// The agent has ended, and its work is being fetched.
 struct Collecting {
   static constexpr const char* kType = "collecting";
 };
+// The work is home, and the session's VM is being destroyed.
 struct DestroyingVm {
   static constexpr const char* kType = "destroying";
   std::string vm;
@@ -146,6 +160,7 @@ using Event = std::variant<Step, Swept, VmMade, EngineAnswers, HelloCame, AgentR
 template <>
 inline constexpr Kind kKind<Event> = {"event", 2 << 20};
 
+// Names the fields of the event that it is, after its name under "event".
 void fields(Object& o, Event& event);
 
 // Returns the names of all events.

@@ -5,6 +5,7 @@
 namespace bottle::wire {
 
 void fields(Object& o, Error& error) {
+  // Code::internal must stay the last code, because it decides the length of this table.
   static const auto kCodes = [] {
     std::array<const char*, static_cast<size_t>(Code::internal) + 1> names{};
     for (size_t i = 0; i < names.size(); ++i) names[i] = to_string(static_cast<Code>(i)).data();

@@ -9,6 +9,7 @@ namespace bottle::wire {
 template <>
 inline constexpr Kind kKind<Error> = {"failure", 256 << 10};
 
+// Carries the code by its name, so that its number may change.
 void fields(Object& o, Error& error);
 
 // The output of a command with --json in place of its result: {"error": {…}}.

@@ -14,6 +14,7 @@
 
 namespace bottle::wire {
 
+// Something that a session creates and that must be removed again.
 struct Thing {
   std::string kind;  // container | network | volume | image | ssh-agent (the path of its socket)
   std::string name;
@@ -70,6 +71,7 @@ struct SessionInfo {
   std::string machine;                   // user@host; empty for this machine
   std::optional<int64_t> started = {};   // seconds since 1970
 };
+// Passes over unknown keys, which a later version may have written.
 void fields(Object& o, SessionInfo& info);
 
 }  // namespace bottle::wire

@@ -17,6 +17,7 @@ struct DecisionCount {
 };
 void fields(Object& o, DecisionCount& count);
 
+// The decisions about one host, and what its connections carried.
 struct HostCount {
   std::string host;  // "(others)" for all hosts beyond the limit
   uint64_t allowed = 0, denied = 0;
@@ -24,6 +25,7 @@ struct HostCount {
 };
 void fields(Object& o, HostCount& count);
 
+// The counters since the session began. They survive a restart of the guard, because the supervisor counts.
 struct Metrics {
   static constexpr const char* kName = "session's counters";
   static constexpr size_t kMost = 1 << 20;

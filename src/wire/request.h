@@ -19,6 +19,7 @@ struct Attach {
 };
 void fields(Object& o, Attach& attach);
 
+// The size of the client's terminal, sent when it attaches and when the size changes.
 struct Resize {
   static constexpr const char* kName = "resize request";
   static constexpr size_t kMost = 1000;
@@ -44,6 +45,7 @@ struct PolicyChange {
   std::optional<std::string> secret = {};    // the fingerprint of a credential that may leave from now on
   std::optional<LimitChange> limit = {};
 };
+// Refuses a request that does not have exactly one of the four.
 void fields(Object& o, PolicyChange& change);
 
 }  // namespace bottle::wire

@@ -42,6 +42,7 @@ struct HostUse {
 };
 void fields(Object& o, HostUse& use);
 
+// What the guard decided during the session, counted from its record.
 struct EgressResult {
   std::vector<DeniedHost> denied;
   std::vector<SecretNotice> secrets;
@@ -107,6 +108,8 @@ struct VmReceipt {
 };
 void fields(Object& o, VmReceipt& vm);
 
+// What was removed at the end of a session, what is left, and who confirmed it. The supervisor makes it, or a later
+// sweep.
 struct Receipt {
   static constexpr const char* kName = "receipt";
   static constexpr size_t kMost = 1 << 20;
@@ -131,6 +134,7 @@ struct Forgotten {
 };
 void fields(Object& o, Forgotten& forgotten);
 
+// The result of a session: the last message to every client, and result.json in the session's results.
 struct SessionResult {
   static constexpr const char* kName = "result";
   static constexpr size_t kMost = 2 << 20;

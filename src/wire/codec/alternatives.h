@@ -35,6 +35,8 @@ template <class T>
 void fields(Object&, T&) {}
 
 template <class... Each>
+// Reads or writes the word of the alternative under `key`, and the fields of the alternative beside it in the same
+// object. Refuses a word that no alternative has.
 void alternatives(Object& o, const char* key, std::variant<Each...>& message) {
   std::string word = std::visit([](const auto& each) { return std::string(each.kType); }, message);
   o.text(key, word, kName);

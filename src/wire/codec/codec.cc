@@ -36,6 +36,7 @@ Object Document::root() { return {*this, state_->error ? nullptr : &state_->json
 void Document::finish(Object& root) { root.finish(); }
 
 std::string Document::text(Layout layout) const {
+  // encode() never fails, so invalid UTF-8 is replaced. For encode_exactly(), outcome() has already refused it.
   auto text = state_->json.dump(layout == Layout::pretty ? 2 : -1, ' ', layout == Layout::ascii,
                                 json::error_handler_t::replace);
   return layout == Layout::pretty ? text + "\n" : text;

@@ -15,6 +15,7 @@
 
 namespace bottle::wire {
 
+// The name of a message type in errors, such as "the job cannot be read", and the longest text that is decoded.
 struct Kind {
   const char* name;
   size_t most;  // in bytes
@@ -23,6 +24,7 @@ struct Kind {
 template <class T>
 inline constexpr Kind kKind = {T::kName, T::kMost};
 
+// How a message is laid out as text. A message that goes over a socket or a pipe is a line.
 enum class Layout {
   line,
   ascii,   // a line in which every non-ASCII character is escaped
@@ -38,6 +40,8 @@ class Document {
   Document(const Document&) = delete;
   Document& operator=(const Document&) = delete;
 
+  // Returns the outermost object, for fields(); after them, finish() must be called with it. text() may follow when
+  // writing.
   Object root();
   void finish(Object& root);
   std::string text(Layout layout) const;

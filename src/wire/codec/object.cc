@@ -1,3 +1,9 @@
+// Reads and writes the fields of messages. Each function handles both directions side by side, so that one cannot
+// accept what the other does not write.
+//
+// The first error sticks to the document. After it, find() returns null, so every later read leaves its value alone and
+// fields() needs no checks of its own. Reading keeps a list of the keys that were asked for, and finish() refuses an
+// object with any other key: a message with a key that we do not know may mean something that we would miss.
 #include "wire/codec/object.h"
 
 #include <algorithm>
@@ -37,6 +43,7 @@ json* Object::find(const char* key) {
   if (!json_ || document_.state_->error) return nullptr;
   if (seen_.empty()) seen_.reserve(16);
   seen_.push_back(key);
+  // Compares the pointers. If the same key is another literal, this only costs a second search.
   if (found_key_ == key) return found_;  // optional() has just looked for it
   auto found = json_->find(std::string_view(key));
   if (found != json_->end()) return &*found;
@@ -75,6 +82,7 @@ bool is_ascii(std::string_view text) {
 // Returns the text with U+FFFD in place of bytes that are not UTF-8.
 std::string as_utf8(const std::string& text) {
   if (is_ascii(text)) return text;
+  // Uses the library that writes the message, so that both have the same notion of what UTF-8 is.
   return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace)).get<std::string>();
 }
 
@@ -83,6 +91,7 @@ std::string longer_than(size_t most) { return "is longer than " + std::to_string
 }  // namespace
 
 void Object::put_text(const char* key, json& to, const std::string& from, size_t most, long index) {
+  // The text is written even after an error, because encode() ignores errors and returns the message.
   if (from.size() > most) fail(key, longer_than(most), index);
   else if (as_utf8(from) != from) fail(key, "is not UTF-8", index);
   to = from;
@@ -93,6 +102,8 @@ bool Object::take_text(const char* key, const json& from, std::string& to, size_
   const auto& text = from.get_ref<const std::string&>();
   if (text.size() > most) return fail(key, longer_than(most), index), false;
   if (!is_foreign()) return to = text, true;
+  // The text of another machine must not act on a terminal. Text for people is made harmless. Other text may be a path
+  // or a name, where a changed value would be wrong, so it is refused.
   std::string clean = one_line(text, most);
   if (whom == For::programs && clean != text) return fail(key, "has control characters", index), false;
   return to = std::move(clean), true;
@@ -168,6 +179,7 @@ int64_t Object::whole(const char* key, int64_t value, int64_t least, int64_t mos
   auto* from = find(key);
   if (!from) return value;
   if (!from->is_number_integer()) return fail(key, kNotWhole), value;
+  // The library stores a number that is not negative as unsigned, and would convert a large one to a negative one.
   bool huge = from->is_number_unsigned() && from->get<uint64_t>() > INT64_MAX;
   auto read = huge ? INT64_MAX : from->get<int64_t>();
   if (huge || read < least || read > most) return fail(key, outside(least, most)), value;
@@ -283,6 +295,7 @@ Object Object::enter(const char* key) {
     auto& inner = (*json_)[key] = json::object();
     return {document_, &inner, this, key, -1};
   }
+  // A missing or wrong object yields an Object without JSON, in which nothing is found.
   return {document_, find_table(key, kMany), this, key, -1};
 }
 
@@ -295,6 +308,7 @@ size_t Object::enter_list(const char* key, size_t count, size_t most) {
 Object Object::element(const char* key, size_t index) {
   auto at = static_cast<long>(index);
   if (!is_read()) return {document_, &(*json_)[key].emplace_back(json::object()), this, key, at};
+  // enter_list() has checked that this is a list with such an element, unless there was an error.
   json* from = document_.state_->error ? nullptr : &(*json_)[key][index];
   if (from && !from->is_object()) fail(key, "is not an object", at), from = nullptr;
   return {document_, from, this, key, at};
@@ -304,6 +318,7 @@ void Object::finish() {
   if (!is_read() || !json_ || document_.state_->error || is_open_) return;
   for (const auto& [name, unused] : json_->items())
     if (std::ranges::find(seen_, std::string_view(name)) == seen_.end())
+      // The name comes from the other side, and the error is shown to a person.
       return fail(one_line(name, kName).c_str(), "is not a key of this message");
 }
 

@@ -41,8 +41,11 @@ inline constexpr size_t kFew = 1000, kMany = 5000;
 
 class Document;
 
+// One JSON object of a message while it is read or written. Only fields() uses it, and it must not outlive the call.
+// Keys must be literals, because an Object keeps pointers to them.
 class Object {
  public:
+  // Return whether a message is being read (and not written), and whether it comes from a foreign writer.
   bool is_read() const;
   bool is_foreign() const;
 
@@ -50,6 +53,8 @@ class Object {
   void text(const char* key, std::string& value, size_t most);
   // Reads or writes text for people. Longer text is cut when it is written, and refused when it is read.
   void words(const char* key, std::string& value, size_t most = kWords);
+  // Read or write a value of that type. A number that is not finite is written as 0. A whole number must be within the
+  // bounds in both directions; reading never rounds and never wraps.
   void flag(const char* key, bool& value);
   void number(const char* key, double& value);
   template <std::integral T>

@@ -1,3 +1,6 @@
+// Frames have their length in front, so a reader knows how much memory a frame will need before it arrives, and refuses
+// a frame by its header. Only output may always be large. Everything else is JSON, whose parsed form takes many times
+// the memory of its text, so a reader of a side that it does not trust sets a lower limit for it.
 #include "wire/frames/frames.h"
 
 #include <sys/socket.h>
@@ -39,6 +42,8 @@ Result<Frame> FrameReader::next() {
   if (have < 5 + length()) return fail(Code::unavailable, "frame incomplete");
   Frame frame{static_cast<FrameType>(buffer_[offset_]), buffer_.substr(offset_ + 5, length())};
   offset_ += 5 + frame.bytes.size();
+  // Removes what was read only now and then. Moving the rest of a long buffer for each small frame would take quadratic
+  // time.
   if (offset_ == buffer_.size() || offset_ > (1u << 20)) {
     buffer_.erase(0, offset_);
     offset_ = 0;
@@ -50,6 +55,7 @@ Result<Frame> receive_frame(int fd) {
   FrameReader reader;
   char buffer[65536];
   for (size_t want = 5;;) {
+    // Asks for no more than the frame still lacks, so what follows it stays in the socket.
     ssize_t n = ::read(fd, buffer, std::min(want, sizeof buffer));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail_errno("receiving from the other side");
@@ -63,6 +69,7 @@ Result<Frame> receive_frame(int fd) {
 Result<> send_bytes(int fd, std::string_view rest) {
   int patience_ms = 5000;
   while (!rest.empty()) {
+    // The flags prevent SIGPIPE and blocking on a socket. Only send() has such flags, so a pipe gets a plain write.
     ssize_t n = ::send(fd, rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno == ENOTSOCK) {  // it is a pipe to ssh, which fills up when the connection stalls
       patience_ms = 30000;

@@ -9,6 +9,7 @@
 
 namespace bottle::session {
 
+// What a frame contains. The letters are part of the protocol.
 enum class FrameType : char {
   input = 'i',       // → keystrokes
   resize = 'w',      // → {"rows":…,"cols":…}
@@ -32,11 +33,13 @@ enum class FrameType : char {
   failure = 'f',     // ← {"code":…,"what":…,"todo":…}: the session failed
 };
 
+// A frame as it was received; the bytes are not checked yet.
 struct Frame {
   FrameType type;
   std::string bytes;
 };
 
+// Returns the bytes of a frame. `bytes` must not be longer than FrameReader::kMost.
 std::string encode(FrameType type, std::string_view bytes);
 
 // Accepts bytes in pieces and returns whole frames. Fails with Code::limit for a frame over 80 MB, and for a frame that
@@ -46,6 +49,7 @@ class FrameReader {
   static constexpr size_t kMost = 80u << 20;
   FrameReader() = default;
   explicit FrameReader(size_t words) : words_(words) {}
+  // Adds received bytes, which may end anywhere within a frame.
   void feed(std::string_view bytes) { buffer_.append(bytes); }
   // Returns a frame, or fails with Code::unavailable while more bytes are needed.
   Result<Frame> next();

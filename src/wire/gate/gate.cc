@@ -42,6 +42,7 @@ Report report_of(std::vector<Probe> probes) {
 }
 
 bool is_clean(const Report& report) {
+  // A report without probes proves nothing, whatever it claims.
   return report.ok && !report.probes.empty() && std::ranges::all_of(report.probes, &Probe::ok);
 }
 

@@ -1,3 +1,6 @@
+// Names the fields of a guard's configuration. Operators also write such files by hand (`bottle guard run`), so missing
+// keys have defaults. A key with a spelling error is refused like any unknown key: it might have been the rule that
+// forbids something. What the values mean is checked in guard/core/config.cc.
 #include "wire/guard/config.h"
 
 namespace bottle::wire {

@@ -35,6 +35,7 @@ struct GuardLanRoute {
   bool operator==(const GuardLanRoute&) const = default;
 };
 
+// A secret of the session, as the guard gets it: with its value.
 struct GuardSecret {
   std::string name;
   std::string value;     // empty if a broker has the value,
@@ -61,6 +62,7 @@ struct GuardOwnRules {
 };
 void fields(Object& o, GuardOwnRules& rules);
 
+// An ssh server that the agent may reach. The guard compares the server's key with this one.
 struct GuardSshHost {
   std::string host;
   uint16_t port = 22;
@@ -68,6 +70,7 @@ struct GuardSshHost {
   bool operator==(const GuardSshHost&) const = default;
 };
 
+// The rules and settings for what leaves the bottle.
 struct GuardEgress {
   std::vector<GuardRule> allow;
   std::vector<GuardLanRoute> lan;
@@ -87,6 +90,7 @@ struct GuardEgress {
   bool operator==(const GuardEgress&) const = default;
 };
 
+// The whole configuration of a guard. It contains values of secrets, so it is never in the container's settings.
 struct GuardConfig {
   static constexpr const char* kName = "guard's configuration";
   static constexpr size_t kMost = 16 << 20;
@@ -107,6 +111,7 @@ struct GuardConfig {
   bool ssh_agent = false;            // whether the owner of the control channel answers ssh-agent requests
   bool operator==(const GuardConfig&) const = default;
 };
+// Every key may be missing and then has its default, so that the file of a guard that runs alone can be short.
 void fields(Object& o, GuardConfig& config);
 
 }  // namespace bottle::wire

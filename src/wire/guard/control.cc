@@ -1,3 +1,5 @@
+// Names the fields of the control channel's messages. Both ends are ours, but the guard parses what an agent sends and
+// could be taken over, so every field has a limit.
 #include "wire/guard/control.h"
 
 #include "wire/codec/alternatives.h"

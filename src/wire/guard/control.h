@@ -18,6 +18,7 @@ inline constexpr size_t kStreamWindow = 128 * 1024;
 
 // -- to the guard
 
+// Replaces the guard's configuration, at any time. The new rules hold from the next request on.
 struct Configure {
   static constexpr const char* kType = "configure";
   GuardConfig config;
@@ -27,6 +28,7 @@ struct Certificate {
   static constexpr const char* kType = "certificate";
   std::string pem;
 };
+// The ssh-agent's answer to an AgentRequest, after the supervisor's filter. It has the same connection number.
 struct AgentAnswer {
   static constexpr const char* kType = "ssh-agent";
   uint32_t connection = 0;
@@ -37,6 +39,7 @@ struct NearSideUp {
   static constexpr const char* kType = "relay";
   bool up = false;
 };
+// Ends the guard.
 struct Shutdown {
   static constexpr const char* kType = "shutdown";
 };
@@ -55,15 +58,18 @@ struct StreamPart {
 
 // -- from the guard
 
+// The guard serves with its latest configuration. The first one asks for a certificate.
 struct Ready {
   static constexpr const char* kType = "ready";
   std::string listen, csr;  // `listen` is "10.0.0.2:3128 …"; `csr` is PEM
 };
+// A message for the session's ssh-agent. The guard numbers the connections; a new number opens one.
 struct AgentRequest {
   static constexpr const char* kType = "ssh-agent";
   uint32_t connection = 0;
   std::optional<std::string> request;  // base64; if absent, the connection is closed
 };
+// A problem that the guard reports in words, such as a configuration that it refuses.
 struct GuardComplaint {
   static constexpr const char* kType = "error";
   std::string what;
@@ -75,6 +81,7 @@ template <>
 inline constexpr Kind kKind<ToGuard> = {"control message", 16 << 20};
 template <>
 inline constexpr Kind kKind<FromGuard> = {"guard's message", 1 << 20};
+// The word under "type" says which message it is.
 void fields(Object& o, ToGuard& message);
 void fields(Object& o, FromGuard& message);
 
@@ -96,6 +103,7 @@ template <>
 inline constexpr Kind kKind<ToFarGuard> = {"message to the far guard", 1 << 20};
 template <>
 inline constexpr Kind kKind<ToNearSide> = {"message of the far guard", 1 << 20};
+// The word under "type" says which message it is.
 void fields(Object& o, ToFarGuard& message);
 void fields(Object& o, ToNearSide& message);
 

@@ -11,10 +11,12 @@
 
 namespace bottle::wire {
 
+// One line of the record. Text in it is `words`: longer text is cut, because a line that is missing would be worse.
 struct Decision {
   static constexpr const char* kType = "audit";  // among a guard's messages
   static constexpr const char* kName = "decision";
   static constexpr size_t kMost = 64 << 10;
+  // What a connection has carried.
   struct Totals {
     uint64_t out, in;  // bytes
   };

@@ -18,6 +18,7 @@ inline constexpr std::array kQuantities = {"requests", "bytes_up", "names", "tok
 // prices.
 struct GuardLimit {
   std::array<uint64_t, kQuantities.size()> most{};
+  // any() returns whether anything is limited.
   uint64_t& of(Quantity quantity) { return most[static_cast<size_t>(quantity)]; }
   uint64_t of(Quantity quantity) const { return most[static_cast<size_t>(quantity)]; }
   bool any() const { return *this != GuardLimit(); }

@@ -25,6 +25,7 @@ struct HostKeyInUse {
 };
 void fields(Object& o, HostKeyInUse& answer);
 
+// The state of the VM's container engine, asked until it answers or the time for that is up.
 struct EngineState {
   static constexpr const char* kName = "VM's answer about its engine";
   static constexpr size_t kMost = 64 << 10;

@@ -19,6 +19,7 @@ struct ProcessRecord {
 };
 void fields(Object& o, ProcessRecord& process);
 
+// The record of one VM. `machine` converts it to a machine::Record, which explains the fields.
 struct VmRecord {
   static constexpr const char* kName = "record of a VM";
   static constexpr size_t kMost = 1 << 20;
@@ -32,6 +33,7 @@ struct VmRecord {
   int64_t made = 0, until = 0;  // in seconds since 1970
   std::string cost_per_hour;
 };
+// Passes over unknown keys, which a later version may have written.
 void fields(Object& o, VmRecord& vm);
 
 // What `bottle vm bake` made for the VMs of one provider with the same options.
@@ -43,6 +45,7 @@ struct BakedRecord {
   std::vector<std::string> agent_images;  // references
   int64_t made = 0;                       // in seconds since 1970
 };
+// Passes over unknown keys. Every key except the image may be missing.
 void fields(Object& o, BakedRecord& baked);
 
 }  // namespace bottle::wire

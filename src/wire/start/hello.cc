@@ -1,3 +1,6 @@
+// Names the fields of the first messages of a remote machine. All of it may be invented: each number and list has a
+// bound that a real machine stays below, so that no later sum overflows and no later message grows without a limit. An
+// engine that does not answer is an error in the hello, not a missing hello, so that the operator learns why.
 #include "wire/start/hello.h"
 
 #include "wire/start/version.h"
@@ -64,6 +67,7 @@ void fields(Object& o, Absent& absent) {
 }
 
 Result<std::variant<Hello, Absent>> decode_greeting(std::string_view line) {
+  // Tries the short message first, so that the error is the one about a hello, which is what was expected.
   if (auto absent = decode<Absent>(line, From::foreign)) return std::move(*absent);
   return TRY(decode<Hello>(line, From::foreign));
 }

@@ -12,10 +12,12 @@
 
 namespace bottle::wire {
 
+// A network interface of that machine, without addresses.
 struct Interface {
   std::string name, kind;  // `kind` is one of bridge, tun, wireguard, overlay, ppp, vpn, other
 };
 
+// An entry of that machine's routing table.
 struct Route {
   std::string device, to;  // `to` is a network such as "10.0.0.0/8"
 };
@@ -31,6 +33,8 @@ struct EngineHello {
        seccomp = false;  // whether the engine supports each of these
 };
 
+// The first line of the far side. remote/link/findings.h judges it. Nothing in it decides more than whether to
+// continue.
 struct Hello {
   static constexpr const char* kName = "hello";
   static constexpr size_t kMost = 1 << 20;
@@ -48,6 +52,7 @@ struct Hello {
   double engine_at = 0;             // when its engine first answered, in seconds since 1970; 0 if it was not asked
   EngineHello engine;
 };
+// Refuses a hello of another version of the protocol.
 void fields(Object& o, Hello& hello);
 
 // What sh reports on a remote machine that does not have the program.
@@ -74,6 +79,7 @@ void fields(Object& o, KnownMachine& known);
 struct ImageLayers {
   static constexpr const char* kName = "list of layers";
   static constexpr size_t kMost = 8 << 20;
+  // One image of that machine's engine.
   struct Image {
     std::vector<std::string> layers;  // digests, lowest first
   };

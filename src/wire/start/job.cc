@@ -1,3 +1,6 @@
+// Names the fields of a job. Unlike the messages for scripts, a job is read by the same build that wrote it, so its
+// keys are all required and may change with any version (wire/start/version.h). Parts of it are also in the ledger,
+// which later versions read: those parts must keep their keys.
 #include "wire/start/job.h"
 
 #include <array>
@@ -23,6 +26,7 @@ static void fields(Object& o, Token& token) {
 }
 
 static void fields(Object& o, SshKey& key) {
+  // A blob is bytes, which JSON cannot carry.
   std::string blob = sshagent::base64(key.blob);
   o.text("file", key.file, kPath);
   o.text("blob", blob, 64 << 10);

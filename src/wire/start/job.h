@@ -89,6 +89,8 @@ struct EngineStorage {
   std::string kernel;     // release of the kernel that the engine runs on
 };
 
+// Everything that a supervisor needs for one session. The launcher makes it. The values in it are never on a disk. On
+// the way to a remote machine, the near side removes what must stay (near_services.h).
 struct Job {
   static constexpr const char* kName = "job";
   static constexpr size_t kMost = 79 << 20;  // in bytes; fits into a frame
@@ -112,6 +114,7 @@ struct Job {
   bool relay_all = false;
   Token token;  // where the sign-in token is, if it is not among the values
 };
+// Refuses a job of another version of the protocol.
 void fields(Object& o, Job& job);
 
 }  // namespace bottle::wire

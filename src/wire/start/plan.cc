@@ -1,3 +1,8 @@
+// Names the fields of a plan in the form that docs/plan.md promises: within one version, keys are only added. A key
+// that was added later is written only if it differs from the default, so that a plan without it stays the same text.
+//
+// Some objects of that form, such as "workspace", are not structs of the plan. A view with a reference to the plan
+// stands in for each of them.
 #include "wire/start/plan.h"
 
 #include <array>
