@@ -1,3 +1,10 @@
+// Receives a workspace with all repositories in it. The archive is unpacked once, into one quarantine for each
+// repository that was sent. Each Homecoming then compares its quarantine with what was sent, and brings refs and files
+// home. Nothing that the archive says decides where something is written: places, refs and results come from the record
+// and the plan.
+//
+// A repository that cannot be read any more does not stop the others. Only if that is the workspace's own repository,
+// receiving fails, and the caller keeps the archive.
 #include <unistd.h>
 
 #include <algorithm>
@@ -52,6 +59,7 @@ class Reception {
       in_.keep_ignored |= sent->keep_ignored;
       in_.keep.insert(in_.keep.end(), sent->keep.begin(), sent->keep.end());
     }
+    // Without a record, there is only the workspace itself.
     std::vector<SentRepository> repositories = {{"", in_.base, {}, ".git"}};
     bool is_repository = !in_.base.empty();
     for (const auto& each : sent ? sent->repositories : std::vector<SentRepository>()) {
@@ -73,6 +81,7 @@ class Reception {
       origins.push_back(std::move(origin));
     }
     for (size_t i = 0; i < repositories.size(); ++i) {
+      // Linked work trees write to the same repository. The refs of the inner ones get a part of the name of their own.
       bool shares = origins[i].repository && stores[origins[i].repository->common_dir] > 1;
       add(repositories[i], std::move(origins[i]), shares && i > 0);
     }
@@ -223,6 +232,7 @@ std::string about_archive(const std::string& path, const std::string& session) {
 }
 
 Result<Back> receive(const Incoming& in, const Source& source) {
+  // The name becomes a part of names of refs and of paths.
   if (in.session.empty() || in.session.size() > 63 ||
       in.session.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos ||
       in.session[0] == '-')
@@ -231,6 +241,7 @@ Result<Back> receive(const Incoming& in, const Source& source) {
     return fail(Code::invalid, one_line(in.base) + " is not the id of a commit");
   TRY(make_directories(in.results_dir));
   std::error_code error;
+  // The messages name files below it, and the operator may paste them in another directory.
   std::string results = std::filesystem::canonical(in.results_dir, error).string();
   if (error) return fail(Code::not_found, in.results_dir + ": " + error.message());
   std::string root = in.scratch + "/incoming-" + random_hex(4);

@@ -1,3 +1,8 @@
+// Sends a workspace in one pass. The directory is either cloned (what is committed) or copied (what is on the disk),
+// and for each file that goes out, the recorder notes what it was. Only what later differs from these notes is the
+// agent's work.
+//
+// The scratch directory holds everything that git writes on the way, and it is removed with the call.
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -67,6 +72,7 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
   Recorder* record = recorder ? &*recorder : nullptr;
   Packer packer(outgoing, summary, sink, record);
   auto origin = TRY(origin_at(source, state));
+  // A clone needs a commit. Otherwise a copy is sent, so that a new project can start, too.
   bool commits = origin && !origin->head.commit.empty();
   if (outgoing.mode == WorkspaceMode::clone && !commits)
     summary.warnings.push_back(origin ? "the repository has no commit, so it was copied instead of cloned"
@@ -76,8 +82,11 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
   if (outgoing.mode == WorkspaceMode::clone && commits) TRY(sender.clone(*origin));
   else TRY(sender.copy(origin ? &*origin : nullptr, origin && has_own_git(source, *origin)));
   if (outgoing.mode == WorkspaceMode::clone && commits) TRY(sender.include(outgoing.include));
+  // The agent starts in this directory, which may hold no file that is sent.
   if (!outgoing.start.empty()) TRY(packer.make_directory(outgoing.start));
   if (recorder) {
+    // The record must be on the disk before the stream ends. A session without it would take the operator's own changes
+    // for the agent's.
     recorder->wishes(outgoing.start, outgoing.keep_ignored, outgoing.keep);
     TRY(recorder->finish());
   }

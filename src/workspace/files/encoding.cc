@@ -1,3 +1,6 @@
+// Decodes the few encodings that projects use for files that git shows as text. git would convert them with iconv when
+// it adds a file, but it must not do that with what an agent wrote. The result must be the same as git's: a file that
+// this code converts differently would look changed.
 #include "workspace/files/encoding.h"
 
 #include <cctype>
@@ -14,6 +17,7 @@ struct Form {
 std::string folded(std::string_view name) {
   std::string out;
   for (char c : name) out += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  // git accepts "utf8" and "UTF16LE" as well.
   if (out.starts_with("UTF") && out.size() > 3 && out[3] != '-') out.insert(3, "-");
   return out;
 }
@@ -67,6 +71,8 @@ std::optional<std::string> to_utf8(std::string_view encoding, std::string_view b
   Form form = form_of(name);
   if (form.unit == 0 || bytes.size() % form.unit != 0) return std::nullopt;
   size_t at = 0;
+  // git requires a byte order mark for a name without a byte order, and forbids one for a name with it
+  // (gitattributes(5)).
   if (!bytes.empty()) {
     constexpr uint32_t kMark = 0xfeff;
     bool named = name.size() > 6;  // the name includes a byte order
@@ -79,6 +85,7 @@ std::optional<std::string> to_utf8(std::string_view encoding, std::string_view b
   }
   for (; at < bytes.size(); at += form.unit) {
     uint32_t c = unit_at(bytes, at, form);
+    // A surrogate pair stands for one character above U+FFFF.
     if (form.unit == 2 && c >= 0xd800 && c < 0xdc00) {
       if (at + 4 > bytes.size()) return std::nullopt;
       uint32_t low = unit_at(bytes, at += 2, form);

@@ -1,3 +1,5 @@
+// Judges paths of the archive and targets of links as text. The disk is not asked: what is there may change, and a path
+// that is harmless as text is also opened without following links (untar.h).
 #include "workspace/files/paths.h"
 
 #include "base/text/lower.h"
@@ -21,6 +23,7 @@ std::optional<std::vector<std::string>> safe_components(std::string_view path) {
     if (part == ".." || part.size() > 255) return std::nullopt;
     if (!part.empty() && part != ".") out.push_back(std::move(part));
   }
+  // Each component costs a system call, in this program and in every tool that handles the path.
   if (out.size() > 256) return std::nullopt;
   return out;
 }
@@ -42,6 +45,7 @@ bool is_git_directory(std::string_view component) {
     }
     name += component[i];
   }
+  // APFS, NTFS and HFS+ do not distinguish capitals.
   name = lower(name);
   // On NTFS, everything after ':' is a stream name, and a backslash separates components.
   for (size_t from = 0; from <= name.size();) {
@@ -61,6 +65,7 @@ bool stays_inside(std::string_view path, std::string_view target) {
   auto depth = static_cast<long>(split_path(path).size()) - 1;
   for (const auto& part : split_path(target)) {
     if (part == "..") --depth;
+    // A link into a git directory would let a write to a file of the tree change settings or hooks.
     else if (is_git_directory(part)) return false;
     else if (!part.empty() && part != ".") ++depth;
     if (depth < 0) return false;

@@ -14,6 +14,7 @@ std::vector<std::string> split_path(std::string_view path);  // splits at every 
 // longer than 4095 bytes or 255 bytes in one component. Drops "." and empty components; an empty result is the root
 // itself.
 std::optional<std::vector<std::string>> safe_components(std::string_view path);
+// Joins the components from index `from` on with slashes.
 std::string join(const std::vector<std::string>& components, size_t from = 0);
 
 // Returns whether git on any operating system would take this component for its own directory (.git, .GIT, git~1,

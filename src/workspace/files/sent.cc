@@ -1,3 +1,9 @@
+// The record is two files: `list`, with one entry for each file, repository and wish, and `kept`, with the bytes of
+// files that no commit has, one after another. Entries end with a NUL byte, the only one that a path cannot contain.
+// The list is written last and in one step, so a record is either complete or absent.
+//
+// The bytes are needed to show what an agent changed in a file that the operator had not committed. There is room for
+// small ones only; a larger file is read again from the operator's directory and compared with its id.
 #include "workspace/files/sent.h"
 
 #include <fcntl.h>
@@ -78,6 +84,7 @@ Result<Recorder> Recorder::make(const std::string& directory) {
   Recorder recorder;
   recorder.directory_ = directory;
   TRY(make_directories(directory));
+  // An earlier list would point into the new file of kept bytes.
   ::unlink((directory + "/list").c_str());
   recorder.kept_.reset(
       ::open((directory + "/kept").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
@@ -131,6 +138,7 @@ std::optional<std::string> sent_bytes(const std::string& directory, const std::s
   if (file.kept_at >= 0) {
     UniqueFd fd(::open((directory + "/kept").c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     std::string bytes(std::min(file.size, Recorder::kKeptEach), '\0');
+    // Bytes with another id would be shown as a change that the agent did not make.
     if (fd && ::pread(fd.get(), bytes.data(), bytes.size(), file.kept_at) == static_cast<ssize_t>(bytes.size()) &&
         blob_id(bytes) == file.id)
       return bytes;

@@ -17,6 +17,7 @@
 
 namespace bottle::workspace {
 
+// One file or link as it was sent.
 struct SentFile {
   std::string mode;        // as git writes it: 100644, 100755, 120000
   std::string id;          // blob_id() of its bytes
@@ -33,6 +34,7 @@ struct SentRepository {
   std::string git_at;  // path of its git directory in the workspace: "lib/.git", ".git/modules/lib"
 };
 
+// The record of a workspace as it was read again. A recorder of this machine wrote it, so it is trusted.
 struct Sent {
   std::unordered_map<std::string, SentFile> files;  // keys are paths
   std::vector<SentRepository> repositories;
@@ -51,14 +53,19 @@ class Recorder {
  public:
   static constexpr uint64_t kKeptEach = 1 << 20;  // in bytes; a larger file is not kept
 
+  // Begins a record, and removes an earlier one in that directory. Fails with the error of the disk.
   static Result<Recorder> make(const std::string& directory);
   // Records a file. `bytes` is its content, to be kept if no repository has it. Drops the content if there is no room.
   Result<> file(const std::string& path, SentFile file, std::string_view bytes = {});
+  // Records a repository that was sent, with its refs.
   void repository(const SentRepository& repository);
   // Records a file with a repository's settings, which is not a file of the work tree.
   void settings(const std::string& path, const std::string& id);
+  // Records what the operator wants back, because a sweep that brings the work home knows only the record.
   void wishes(const std::string& start, bool keep_ignored, const std::vector<std::string>& keep);
+  // Returns whether a file was recorded under this path of the workspace.
   bool has(const std::string& path) const { return paths_.contains(path); }
+  // Writes the record to the disk. Without this call, there is none.
   Result<> finish();
 
  private:

@@ -17,6 +17,7 @@ namespace bottle::workspace {
 using Sink = std::function<Result<>(std::string_view)>;
 using Source = std::function<Result<size_t>(char*, size_t)>;  // returns 0 at the end
 
+// What to send, and how. The session makes it from its plan.
 struct Outgoing {
   manifest::WorkspaceMode mode = manifest::WorkspaceMode::clone;
   std::string source;         // the operator's directory, absolute
@@ -35,12 +36,14 @@ struct Outgoing {
   std::stop_token stop = {};  // ends the sending, with Code::canceled
 };
 
+// What was sent.
 struct Summary {
   std::string base;  // commit the work starts from; empty if `source` is not the top of a repository or has no commit
   uint64_t files = 0, bytes = 0, skipped = 0;
   std::vector<std::string> warnings;  // for the operator; safe to print
 };
 
+// What comes back, and the limits for it. The archive is hostile; all other fields are ours.
 struct Incoming {
   std::string session;                 // [a-z0-9-]{1,40}
   std::string source;                  // as in Outgoing
@@ -70,6 +73,7 @@ struct BackBelow {
   std::string patch;
 };
 
+// What came back, and where it is now.
 struct Back {
   std::vector<std::string> refs;     // refs in the operator's repository
   uint64_t commits = 0;              // number of the agent's commits

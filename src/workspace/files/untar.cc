@@ -1,3 +1,9 @@
+// Parses the tar formats that engines and tar programs write, and writes entries below a directory. The parser checks
+// each number and length, because the agent may have made the archive itself; a field that it does not understand makes
+// an entry one that is left behind, never one that is guessed.
+//
+// The writer walks each path from the root, one component at a time and without following links. Links are made at the
+// very end: a link that existed earlier could be on the way of a later entry.
 #include "workspace/files/untar.h"
 
 #include <fcntl.h>
@@ -54,6 +60,7 @@ std::optional<uint64_t> number(const char* field, size_t width) {
 
 bool checksum_holds(const char* block) {
   unsigned sum = 0;
+  // The field of the checksum counts as spaces (POSIX, pax Interchange Format, "ustar").
   for (int i = 0; i < 512; ++i) sum += i >= 148 && i < 156 ? ' ' : static_cast<unsigned char>(block[i]);
   auto stated = number(block + 148, 8);
   return stated && *stated == sum;
@@ -86,6 +93,7 @@ std::optional<uint64_t> decimal(const std::string& text) {
   return std::stoull(text);
 }
 
+// Returns whether an error means that an entry cannot exist at its path, and not that the disk fails.
 bool is_impossible(int error) {
   return error == ENOTDIR || error == ELOOP || error == EISDIR || error == ENOENT || error == EEXIST ||
          error == ENAMETOOLONG || error == EINVAL || error == ENOTEMPTY || error == EMLINK || error == EPERM;
@@ -104,6 +112,7 @@ Result<> read_announcement(const Source& source, char type, uint64_t size, Annou
   std::string body((size + 511) / 512 * 512, '\0');
   if (!body.empty() && !TRY(read_fully(source, body.data(), body.size()))) return broken("it ends too early");
   body.resize(size);
+  // Global headers ('g') have comments in practice, such as the commit of a `git archive`.
   if (type == 'x') announced.pax = TRY(pax(body));
   else if (type != 'g') (type == 'L' ? announced.path : announced.target) = body.substr(0, body.find('\0'));
   return {};
@@ -124,6 +133,7 @@ Result<TarEntry> read_entry(const char* block, uint64_t size, uint64_t mode, con
     if (!given) return broken("a size is not valid");
     size = *given;
   }
+  // The body of a sparse file is a map and pieces, which would be wrong as its content.
   bool sparse =
       std::any_of(extra.begin(), extra.end(), [](const auto& e) { return e.first.starts_with("GNU.sparse"); });
   char type = block[156];
@@ -201,6 +211,7 @@ Result<Tree> Tree::open(const std::string& root) {
 // Opens the directory of the last component. Returns no descriptor if it does not exist and cannot be made.
 Result<UniqueFd> Tree::parent(const std::vector<std::string>& path, bool create) {
   std::vector<std::string> up(path.begin(), path.end() - 1);
+  // An archive lists the files of one directory after another, so most entries need no walk.
   if (cached_ && up == cached_path_) {
     UniqueFd copy(::fcntl(cached_.get(), F_DUPFD_CLOEXEC, 0));
     if (!copy) return fail_errno("duplicating a descriptor");
@@ -242,6 +253,7 @@ Result<bool> Tree::file(const std::vector<std::string>& path, bool executable, c
   if (path.empty()) return false;
   UniqueFd at = TRY(parent(path, true));
   if (!at) return false;
+  // Writing into the old file instead would change its other hard links, too.
   ::unlinkat(at.get(), path.back().c_str(), 0);  // a later entry of the same name wins, but a directory stays
   UniqueFd fd(::openat(at.get(), path.back().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                        executable ? 0700 : 0600));

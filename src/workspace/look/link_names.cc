@@ -1,3 +1,8 @@
+// A link gives everything below its target a second name: with a link `.vscode` to `tools`, an editor runs
+// `tools/tasks.json`. A person who looks at changed paths would not see that. The obvious way, to list all names of all
+// files, takes exponential time in a tree that an agent made for that. This code goes the other way: it resolves each
+// link once, remembers the place that it leads to, and asks for a path only about the places at and above it. A step
+// counter bounds the rest.
 #include "workspace/look/link_names.h"
 
 #include <algorithm>
@@ -38,6 +43,7 @@ class Resolver {
       --steps_;
       if (rest[i].empty() || rest[i] == ".") continue;
       if (rest[i] == "..") {
+        // The target leads out of the tree, where no rule applies.
         if (at.empty()) return;
         at.pop_back();
         continue;
@@ -52,6 +58,7 @@ class Resolver {
         next.insert(next.end(), rest.begin() + static_cast<long>(i) + 1, rest.end());
         walk(Parts(at.begin(), at.end() - 1), next, followed + 1);
       }
+      // The path continued through the links, not below a file of that name.
       if (from != to) return;
     }
     found_.insert(join(at));
@@ -110,6 +117,7 @@ void LinkNames::spread() {
     if (!why) continue;
     for (const auto& end : link.ends) {
       End& to = ends_[end];
+      // One reason is enough. This also ends the loop: each end gets a reason at most once.
       if (to.below) continue;
       to.below = why;
       auto more = below.find(end);

@@ -15,8 +15,10 @@
 
 namespace bottle::workspace {
 
+// What the links of one tree mean for the paths that they lead to. It is made once and then only asked.
 class LinkNames {
  public:
+  // A reason to look at a path, in the words of the table in look_rules.cc.
   struct Reason {
     std::string_view why;
     std::string via;  // the link that creates the name
@@ -27,6 +29,7 @@ class LinkNames {
   // links were not followed.
   LinkNames(const std::map<std::string, std::string>& links, uint64_t& steps);
 
+  // Returns whether no link leads anywhere in the tree, so that no path has another name.
   bool empty() const { return ends_.empty(); }
   // Returns why a person should look at a path, because of an additional name of that path. The path must be in the
   // tree and must not be a link.
@@ -41,12 +44,14 @@ class LinkNames {
     std::map<std::string, size_t> names;  // names of the links that may be the first half of a rule
     std::optional<Reason> below;          // a reason for everything below
   };
+  // A link and where it leads to. There may be several ends if names differ only in what a file system ignores.
   struct Link {
     std::string path, folded;
     std::vector<std::string> ends;  // folded paths
   };
 
   std::optional<Reason> reason_above(const std::string& folded, bool directory) const;
+  // Passes the reasons of links on to what lies at or below their ends.
   void spread();
 
   std::vector<Link> links_;

@@ -1,3 +1,9 @@
+// Judges each changed path by its own name, by where it leads if it is a link, by the names that links give to it, and
+// by what it contains. The first reason is enough for a person to look. An unchanged path counts only if a new link
+// gives it a name under which something runs it.
+//
+// The findings are for a person with little time. They are grouped by reason, the shallowest paths come first, and a
+// finding in the files as they were left comes before one on a branch.
 #include "workspace/look/look.h"
 
 #include <algorithm>
@@ -21,6 +27,8 @@ class Repositories {
  public:
   explicit Repositories(const Look::Tree& tree) {
     for (const auto& change : tree.changes) note(change.path);
+    // A new "config" beside an old "HEAD" is enough, so unchanged files count, too. Most sessions change no file of
+    // these names.
     if (!heads_and_configs_.empty()) tree.each_unchanged([&](const std::string& path) { note(path); });
   }
   bool holds(const std::string& path) const {
@@ -62,6 +70,8 @@ void Look::judge(const Tree& tree, size_t place, const LinkNames& names, std::ve
 }
 
 std::vector<ToRead> Look::take(const Tree& tree) {
+  // Most sessions change no link. Then the names of the base are those of the tree, and no unchanged path has a new
+  // one.
   bool same = tree.links == links_before_;
   LinkNames fresh = same ? LinkNames() : LinkNames(tree.links, steps_left_);
   const LinkNames& names = same ? names_before_ : fresh;
@@ -78,6 +88,7 @@ std::vector<ToRead> Look::take(const Tree& tree) {
     tree.each_unchanged([&](const std::string& path) {
       auto now = names.reason(path);
       bool read = names.content(path) != names_before_.content(path);
+      // What had such a name before the session is not news.
       if ((!now && !read) || (now && names_before_.reason(path))) return;
       report(
           one_line(path, kLongestShown) + (now ? " (by the new link " + one_line(now->via, kLongestShown) + ")" : ""),

@@ -21,6 +21,7 @@ struct ToRead {
   std::string shown;
 };
 
+// Collects the findings of all trees that came back in one repository: the files as they were left, and each branch.
 class Look {
  public:
   // `links_before` has the links of the base that stay inside the tree: path → target.
@@ -33,6 +34,7 @@ class Look {
     enum class Is { file, link, submodule } is = Is::file;
     std::string target = {};
   };
+  // One tree, compared with the base.
   struct Tree {
     std::vector<Changed> changes;
     std::map<std::string, std::string> links;  // all links that stay inside, as in `links_before`

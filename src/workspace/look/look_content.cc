@@ -1,3 +1,7 @@
+// Reads the three formats in which most content is harmless data and a few keys are commands. A file of them is a
+// reason to look only if such a key is new or has changed; otherwise every new dependency would be one, and a person
+// would stop reading. Whatever cannot be parsed is a reason, because the tools that read these files are more lenient
+// than this parser.
 #include "workspace/look/look_content.h"
 
 #include <algorithm>
@@ -30,6 +34,7 @@ bool is_one_of(std::span<const std::string_view> names, std::string_view name) {
 }
 
 std::optional<json> parse(std::string_view text) {
+  // npm accepts a byte order mark.
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   auto value = parse_json(text, kDeepestPackage);
   if (!value || !value->is_object()) return std::nullopt;
@@ -48,6 +53,7 @@ std::string changed(const json& now, const json& before, std::span<const std::st
   size_t count = 0;
   if (now.is_object())
     for (const auto& [key, value] : now.items())
+      // Compares folded names, although the tools do not: a finding too many costs less than one that is missing.
       if (is_one_of(names, folded_name(key)) && value != member(before, key) && ++count <= kMostNames)
         list += (list.empty() ? "" : ", ") + one_line(key, 40);
   return list;

@@ -1,3 +1,9 @@
+// The table of names that something runs or obeys without a person naming them. A table instead of code, so that a
+// reviewer can read it, and docs/look.md can explain it. Names are compared as the most lenient file system would: an
+// agent's work may be checked out on macOS or Windows, where ".ENVRC" is ".envrc".
+//
+// The lookup goes by the last part of a rule, so a path costs a few searches in a map, and only rules with a star in
+// that part are tried one by one. A tree may have a million paths.
 #include "workspace/look/look_rules.h"
 
 #include <map>
@@ -186,8 +192,8 @@ const Patterns& table() {
   return patterns;
 }
 
-// Matches a glob in which `*` stands for anything. Takes linear time, because it never goes back before a star that it
-// has passed.
+// Matches a glob in which `*` stands for anything. It goes back to the last star only, so the time is at most the
+// product of the two lengths.
 bool matches(std::string_view glob, std::string_view text) {
   if (glob.back() != '*' && (text.empty() || glob.back() != text.back())) return false;  // most comparisons end here
   size_t g = 0, t = 0, star = glob.npos, from = 0;
@@ -260,6 +266,7 @@ std::string_view reason_to_look(std::string_view path, bool directory) {
     bool last = i + 1 == names.size();
     auto [from, to] = patterns.exact.equal_range(names[i]);
     for (auto it = from; it != to; ++it) {
+      // A rule for a directory needs something below it, or a link or a submodule that may have.
       bool here = it->second.below ? !last || directory : last;
       if (here && leads_there(it->second, names, i)) return it->second.why;
     }

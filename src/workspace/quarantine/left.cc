@@ -1,3 +1,14 @@
+// Compares three versions of each changed file: as the base has it, as it was sent, and as it came back. The base and
+// what was sent differ where the operator had uncommitted changes; those must neither be called the agent's work nor
+// come onto a ref.
+//
+// Two results are made. The patch is the difference between what was sent and what came back, so it applies to the
+// operator's files. The commit `worktree` is the agent's own commit plus what it left uncommitted; where the operator
+// had changed the same file, a merge applies only the agent's change to the committed version. If that conflicts, the
+// file is `mixed`.
+//
+// git reads all files in its own form (line ends, encodings), because a comparison of bytes would find differences that
+// no commit has. Filters are never run.
 #include "workspace/quarantine/left.h"
 
 #include <sys/stat.h>
@@ -88,6 +99,8 @@ class Comparison {
     if (!on_disk.empty() || !q_.links.empty()) {
       for (const auto& [path, target] : q_.links)
         if (const auto* entry = committed(path); entry && !is_submodule(*entry)) tracked += index_line(*entry);
+      // The index starts with what is committed at these paths: git adds a file that is tracked even if a rule ignores
+      // it.
       now_ = TRY(add_files(q_, git_, conversions_, q_.tree(), tracked, !conversions_.ignores));
     }
     std::erase_if(now_, [&](const auto& each) {
@@ -125,6 +138,7 @@ class Comparison {
     }
     auto asked = missing_;
     for (const auto& path : gone_)
+      // A committed file is not ignored, whatever the rules say.
       if (!committed(path)) asked.push_back(path);
     for (const auto& [path, entry] : moved_)
       if (entry.mode == "000000" && q_.untouched.contains(path)) asked.push_back(path);
@@ -222,6 +236,7 @@ class Comparison {
       if (const auto* entry = base(path); entry && !is_submodule(*entry)) tracked += index_line(*entry);
     }
     auto filtered = TRY(prepare_files(q_, git_, was, written, false));
+    // Links come last, as in every tree that is written here: nothing may be written through one.
     for (const auto& [path, target] : links) (void)TRY(tree.link(*safe_components(path), target));
     auto entries = TRY(add_files(q_, git_, conversions_, was, tracked, true));
     for (const auto& path : dirty)
@@ -331,6 +346,7 @@ class Comparison {
         merged_[path] = {path, entry.mode == sent->mode ? was->mode : entry.mode, entry.object};
         continue;
       }
+      // Each merge takes two git processes.
       if (paths.size() >= kMostMerged) {
         left_.mixed.push_back(path);
         continue;
@@ -393,6 +409,7 @@ class Comparison {
     left_.after = TRY(write_tree(q_, git_, "", after));
     left_.changes = TRY(workspace::changes(q_, git_, left_.before, left_.after));
     std::string tree = TRY(write_tree(q_, git_, head, lines_));
+    // Everything is committed already, so the agent's own commit is the work.
     if (tree == TRY(git_.ask({"rev-parse", head + "^{tree}"}, q_.at()))) return std::move(left_);
     std::vector<std::string> words = {"commit-tree", tree, "-m", message};
     // Bottle's own empty commit, which stands for the start of such a repository, must not come into it.

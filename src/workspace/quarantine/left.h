@@ -11,6 +11,7 @@
 
 namespace bottle::workspace {
 
+// What the agent left in the files of one repository. compare() makes it.
 struct Left {
   std::vector<Change> changes;  // files that differ from what was sent and are not ignored
   std::string before, after;    // trees that hold only those files, as they were sent and as they were left

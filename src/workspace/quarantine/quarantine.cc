@@ -1,3 +1,7 @@
+// Sorts an untrusted archive as it arrives, in one pass. Each entry goes to the innermost repository that contains it.
+// Of a .git, only loose objects, packs, indexes and a few text files are taken; what could act (hooks, configuration,
+// alternates) is left behind. A file with the id that was sent is only noted, so that a large workspace with few
+// changes costs few writes. Bytes, entries and memory are charged to one budget for all repositories.
 #include "workspace/quarantine/quarantine.h"
 
 #include <dirent.h>

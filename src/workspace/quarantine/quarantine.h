@@ -22,12 +22,15 @@ namespace bottle::workspace {
 constexpr uint64_t kLargestIndex = 256 << 20;  // in bytes
 constexpr size_t kMostFlagged = 100;  // number of lines about what was left behind; more would hide the findings
 
+// Everything about one repository that came back. Homecoming::prepare() sets what was sent, fill() what the archive
+// has, and the functions of `receiving` read both. All text from the archive is untrusted.
 struct Quarantine {
   std::string root;     // belongs to bottle; the owner of this object removes it
   std::string source;   // the operator's directory
   std::string git_dir;  // the operator's git directory for it; empty if there is none
   std::string place;    // its path in the workspace; empty for the workspace itself
   std::string git_at;   // path of its git directory in the workspace, such as ".git"; empty if it has none
+  // Return where the files without a .git are, and the index with which git reads them.
   std::string tree() const { return root + "/tree"; }
   std::string index() const { return root + "/index"; }
   git::Directory repository;  // a bare repository that borrows the operator's objects
@@ -74,6 +77,7 @@ struct Quarantine {
   std::vector<std::pair<std::string, std::string>> flagged;  // what was left behind: path in this repository, reason
   uint64_t skipped = 0;
 
+  // Return options with which git runs in this repository, without and with its files.
   git::Runner::Options at() const { return {.in = repository}; }
   git::Runner::Options with_tree() const { return {.in = repository, .work_tree = tree(), .index = index()}; }
   // Returns the path in the workspace.

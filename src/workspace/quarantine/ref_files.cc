@@ -1,3 +1,7 @@
+// Reads the agent's refs as text instead of running git in its repository, whose configuration could name commands.
+// Names and ids must be well-formed; whether the objects exist is checked when the refs are brought home. Besides refs,
+// it looks for commits that only a log or another work tree still names, because an agent that switches branches or
+// resets them would otherwise lose work without a sign.
 #include "workspace/quarantine/ref_files.h"
 
 #include <unistd.h>
@@ -37,6 +41,7 @@ Result<std::string> end_of(const Source& body, size_t most) {
   auto keep = [&](size_t size) { out.erase(0, out.size() - std::min(out.size(), size)); };
   while (size_t n = TRY(body(buffer, sizeof buffer))) {
     out.append(buffer, n);
+    // Drops the beginning only now and then, because each time moves `most` bytes.
     if (out.size() >= 2 * most) keep(most);
   }
   keep(most);
@@ -144,6 +149,7 @@ Result<> RefFiles::checkouts(const Source& body) {
     constexpr std::string_view kFrom = "checkout: moving from ", kReset = "reset: moving to ";
     std::string old(line.substr(0, line.find(' ')));
     std::string_view what = line.substr(std::min(line.find('\t'), line.size() - 1) + 1);
+    // A reset to the same commit takes nothing off a branch.
     if (what.starts_with(kReset) && git::is_object_id(old) && !line.substr(old.size() + 1).starts_with(old))
       note_detached(old);
     if (!what.starts_with(kFrom)) return;
@@ -178,6 +184,7 @@ void RefFiles::end() {
   // A loose ref is newer than a packed one.
   for (auto& [name, id] : packed_) q_.refs.emplace(name, id);
   std::erase_if(q_.refs, [](const auto& ref) { return ref.first.starts_with("refs/bottle/"); });
+  // Without the packed refs, each branch would look removed.
   if (q_.unread_refs.empty())
     for (auto& [branch, id] : left_)
       if (!q_.refs.contains(branch)) note_detached(std::move(id));

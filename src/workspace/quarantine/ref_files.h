@@ -10,6 +10,7 @@
 
 namespace bottle::workspace {
 
+// Takes the files of one git directory in any order, and sets the refs of its quarantine.
 class RefFiles {
  public:
   // Keeps a reference to the quarantine, which must outlive this.

@@ -1,3 +1,7 @@
+// Runs git on the files of a quarantine, in the quarantine's own repository. That repository has attributes that switch
+// filters off and encodings too, so git converts only line ends and keywords; this file does what remains of git's
+// conversion with code that may read what an agent wrote. A second directory, `rules`, has the same repository's
+// attributes without that override, so that `check-attr` can say what git would have done.
 #include "workspace/quarantine/work_files.h"
 
 #include <sys/stat.h>
@@ -78,10 +82,12 @@ Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Con
   // Makes one pack instead of a file for each object. git looks for each object in the list of all that are in that
   // pack, so for many files the other way is faster.
   if (q.written.size() <= kMostInOnePack) words.insert(words.end(), {"-c", "core.bigFileThreshold=1"});
+  // One file that git refuses must not stop the others. The caller names what is missing in the index.
   words.insert(words.end(), {"add", "-A", "--ignore-errors"});
   if (all) words.emplace_back("-f");
   words.insert(words.end(), {"--", "."});
   auto added = TRY(git.run(words, options));
+  // Status 1 means that some files were refused.
   if (added.status > 1) return fail(Code::unavailable, "git add: " + folded(added.complaint, 500));
   Entries entries;
   // Each line is "MODE ID STAGE\tPATH".

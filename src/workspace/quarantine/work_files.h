@@ -14,6 +14,7 @@ namespace bottle::workspace {
 
 using Entries = std::map<std::string, git::Entry>;
 
+// Return a line for `git update-index --index-info -z`, which sets an entry of an index or removes it.
 std::string index_line(const git::Entry& entry);
 std::string gone_line(const std::string& path);
 

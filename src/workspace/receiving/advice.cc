@@ -1,3 +1,7 @@
+// Writes the commands with which an operator sees and takes the work. A command appears only where it works as it is:
+// `git merge` only if the history continues and the files had no uncommitted changes, `git apply` only if there is a
+// patch, and so on. The agent chose names of refs and files, so every word of a command is quoted, and every line is
+// made safe for a terminal.
 #include "workspace/receiving/advice.h"
 
 #include <algorithm>

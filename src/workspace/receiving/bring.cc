@@ -1,3 +1,10 @@
+// Copies objects from the quarantine to the operator's repository, as `git fetch` would, in two processes: pack-objects
+// reads the agent's objects, and unpack-objects or index-pack writes them with --strict. The pack lies in a file
+// between them, because its count of objects decides which of the two is used. A last rev-list, which no longer sees
+// the quarantine's objects, makes sure that the commit is complete where it now is.
+//
+// A few bytes of an agent can unpack to any size. Each process therefore has limits, and the growth of the operator's
+// object store is measured after each commit, because only that counts.
 #include "workspace/receiving/bring.h"
 
 #include <fcntl.h>
@@ -52,6 +59,7 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
   std::string path = q.root + "/pack";
   UniqueFd pack(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!pack) return fail_errno("creating " + path);
+  // The file has no name from now on, so it is gone when this call ends.
   ::unlink(path.c_str());
   auto options = q.at();
   options.input = id + "\n" + as_lines(known, "^");
@@ -67,6 +75,7 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
   into.input_fd = pack.get();
   into.most_written = most;
   std::vector<std::string> shared;
+  // The objects must stay readable for the other users of a shared repository.
   if (repository.settings.shared) {
     char octal[16];
     std::snprintf(octal, sizeof octal, "0%03o", static_cast<unsigned>(repository.settings.shared) | 0600);

@@ -17,6 +17,8 @@ struct Room {
   uint64_t size;
 };
 
+// Returns the size of all files below a directory, in bytes. What cannot be read counts as 0. Blocks while it reads the
+// tree.
 uint64_t size_of(const std::string& objects);
 
 // Returns why the operator's repository cannot be written to, or an empty string if its directories are writable.

@@ -18,14 +18,20 @@
 
 namespace bottle::workspace {
 
+// Each ref is taken alone: its changes are listed, its objects are checked and brought, and only then is the ref
+// written. What the repository cannot accept goes into a bundle. Refs and files of an earlier call for the same session
+// are replaced, because a checkpoint or a pull may run many times. Only running out of limits or of disk fails a call;
+// whatever else goes wrong with a part is flagged, and the rest still comes home.
 class Homecoming {
  public:
+  // The operator's repository, and what was sent of it.
   struct Origin {
     std::optional<git::Repository> repository;  // nothing if the directory is not a repository
     std::string base;   // the commit that the work started from; empty without a repository or a commit
     git::Refs refs;     // the refs that the copy had
     std::string error;  // why the repository can no longer be read
   };
+  // A ref that came home under another name, or one that could not be written. For the latter, `from` is the reason.
   struct Ref {
     std::string name, id;  // the new name of the ref, and its object
     std::string from;      // its name in the workspace
@@ -52,6 +58,7 @@ class Homecoming {
   Result<> take_files(const std::map<std::string, std::string>& submodules);
   Result<> keep_ignored();
 
+  // The following say what came home. They are complete after keep_ignored().
   const Quarantine& quarantine() const { return q_; }
   const Left& left() const { return left_; }
   const std::string& prefix() const { return prefix_; }

@@ -1,3 +1,7 @@
+// Feeds Look with trees: the files as they were left, and every branch. A tree is described by its changes against the
+// base, so that ten branches of a large repository cost little more than one. Blobs are read with a limit on their
+// size, all of a tree in one git process. A total of changed paths bounds the time that branches made for that can
+// take.
 #include "workspace/receiving/inspect.h"
 
 #include "base/text/line.h"
@@ -30,6 +34,7 @@ Result<Inspection> Inspection::make(const Quarantine& q, const git::Runner& git)
   for (const auto& [path, entry] : q.base)
     if (entry.mode == "120000" && stays_inside(path, targets[entry.object])) links[path] = targets[entry.object];
   for (const auto& [path, file] : q.sent)
+    // A link that the operator had not committed was there before the session, too.
     if (file.mode == "120000" && !q.base.contains(path))
       if (auto target = sent_bytes(q.record, q.source, path, file); target && stays_inside(path, *target))
         links[path] = *target;

@@ -11,6 +11,7 @@
 
 namespace bottle::workspace {
 
+// Reads the blobs that Look asks for, and hands the changes of each tree to it.
 class Inspection {
  public:
   // Keeps references to both arguments, which must outlive this. The base of `q` must be known already.

@@ -1,3 +1,6 @@
+// Copies files that stay files: ignored ones, filtered ones, and those of a directory without a repository. The new
+// directory is written beside the old one and takes its place at the end, so a copy that fails leaves the results of an
+// earlier call.
 #include "workspace/receiving/keep_files.h"
 
 #include <fcntl.h>
@@ -23,6 +26,7 @@ UniqueFd open_file(const Quarantine& q, const std::string& path, struct stat& st
   std::string whole = q.tree() + "/" + path;
   UniqueFd in(::open(whole.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!in || ::fstat(in.get(), &st) != 0 || !S_ISREG(st.st_mode)) return {};
+  // Links exist in the tree by now, and O_NOFOLLOW checks only the last component.
   bool plain = std::filesystem::canonical(whole, ignored) == std::filesystem::canonical(q.tree(), ignored) / path;
   return plain ? std::move(in) : UniqueFd{};
 }
@@ -33,6 +37,7 @@ Result<> write_files(const Quarantine& q, const git::Runner& git, const std::vec
   Tree tree = TRY(Tree::open(to));
   for (const auto& change : list) {
     auto path = safe_components(change.path);
+    // Links are only in the patch: as files, they could lead a copy out of its place.
     if (!path || !change.mode.starts_with("100")) continue;
     struct stat st{};
     if (q.written.contains(change.path)) {

@@ -1,3 +1,7 @@
+// Most indexes have nothing of their own, because a staged file is usually in the tree or in a commit as well. The
+// examination therefore removes from the staged blobs, in the order of cost, what the base, the sent files, the files
+// that came back, the commits and the operator's repository have. Only if something is left, the index becomes a
+// commit. The indexes are read as data: git would follow a split index to any file.
 #include "workspace/receiving/staged.h"
 
 #include <sys/stat.h>

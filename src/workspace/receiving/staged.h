@@ -10,6 +10,7 @@
 
 namespace bottle::workspace {
 
+// What only one of the agent's indexes has.
 struct Staged {
   std::string work_tree;           // the name of the linked work tree whose index it is; empty for the repository's own
   std::string commit;              // its tree is the index; empty if it could not be made

@@ -1,3 +1,6 @@
+// Takes work that lies in the results or on refs. git runs with the operator's files as its work tree, but in a git
+// directory of ours, so that no command from the repository's settings runs. Patches are all checked before the first
+// one is applied, so that a session with several repositories is taken as a whole or not at all.
 #include "workspace/receiving/take.h"
 
 #include <sys/stat.h>
@@ -51,6 +54,8 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
       const git::Runner::Options there{.in = views[i], .work_tree = patches[i].directory};
       auto done = TRY(git.run(words, there));
       if (done.status == 0) continue;
+      // A patch that applies in reverse is there already, which is a better message than a list of lines that do not
+      // fit.
       bool is_there = TRY(git.agrees({"apply", "--whitespace=nowarn", "--reverse", "--check", patches[i].file}, there));
       return fail(Code::conflict, "the patch does not apply to " + one_line(patches[i].directory, 4096) + ": " +
                                       (is_there ? "its changes are already there" : folded(done.complaint, 1000)));
@@ -82,6 +87,7 @@ std::string copy_command(const std::string& from, const std::string& to) {
     if (has_new_mode) modes += (is_executable(there) ? " && chmod -x " : " && chmod +x ") + shell_word(place);
     if (!fs::is_symlink(there)) continue;
     links += " " + shell_word(place);
+    // The link goes away as a whole, and everything below it was reached through it.
     each.disable_recursion_pending();
   }
   return (links.empty() ? "" : "rm" + links + " && ") + (overwrites ? "cp -Ri " : "cp -R ") + shell_word(from + "/.") +

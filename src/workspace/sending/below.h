@@ -7,6 +7,7 @@
 
 namespace bottle::workspace {
 
+// Repositories in a tree, as paths below its top.
 struct Below {
   std::vector<std::string> paths;
   bool is_complete = true;  // false if the tree has more directories or repositories than the limits

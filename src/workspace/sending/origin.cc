@@ -1,3 +1,8 @@
+// Makes a clone without `git clone`. A new, empty repository is made as files, pack-objects reads the operator's
+// objects through a view and streams them into index-pack, and the refs are written as one packed-refs file. git never
+// runs in the operator's repository, and the clone has nothing but the objects that the sent refs reach.
+//
+// What is optional does not fail a start: without the remote branches or the tags, the agent can still work.
 #include "workspace/sending/origin.h"
 
 #include <fcntl.h>
@@ -63,6 +68,7 @@ Result<git::Refs> remotes_of(const git::Runner& git, const Origin& origin, const
   std::string ids;
   for (const auto& [name, id] : wanted) ids += id + "\n";
   std::string there = TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, {.in = origin.view, .input = ids})) + "\n";
+  // In a partial repository, a remote branch may name a commit that is missing. pack-objects would fail for it.
   std::erase_if(wanted, [&](const auto& ref) { return there.find(ref.second + " commit ") == std::string::npos; });
   return wanted;
 }
@@ -80,6 +86,8 @@ Result<> copy_objects(const git::Runner& git, const Origin& origin, const git::R
   auto indexed = git.ask({"index-pack", "--stdin"}, {.in = to, .input_fd = pipe.read.get()});
   pipe.read.reset();  // makes pack-objects stop if index-pack failed
   auto answer = TRY(packed.get());
+  // The complaint of pack-objects comes first, because index-pack fails as a consequence. Without a complaint it was
+  // the other way around: index-pack ended, and SIGPIPE ended pack-objects.
   if (answer.status != 0 && !answer.complaint.empty()) return incomplete(origin, answer.complaint);
   TRY(indexed);
   return {};
@@ -140,6 +148,7 @@ Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const
                    {.in = origin.view});
   });
   auto copied = copy_objects(git, origin, remotes, made);
+  // The history of a remote branch may be incomplete although HEAD's is not.
   if (!copied && !remotes.empty()) {
     remotes.clear();
     copied = copy_objects(git, origin, remotes, made);

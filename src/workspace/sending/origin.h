@@ -19,6 +19,7 @@ struct Origin {
   git::Directory view;  // a view of the repository, with its tags
 };
 
+// Who commits in the bottle.
 struct Committer {
   std::string name, email;
 };
@@ -37,6 +38,7 @@ Result<Origin> origin_of(const git::Repository& repository, const std::string& s
 // gets stuck.
 Committer committer_of(const git::Settings& settings);
 
+// What the clone's own configuration says.
 struct CloneSettings {
   Committer committer;
   std::string exclude;      // ignore rules

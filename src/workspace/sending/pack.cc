@@ -1,3 +1,11 @@
+// Packs a workspace from the disk or straight from git's objects. The disk is read through descriptors, without
+// following links, because another program may change the tree meanwhile. A name that disappears is skipped, and a file
+// that shrinks is filled up: its size is already in the stream.
+//
+// Some files are changed on their way: a repository's configuration loses credentials, and its refs lose those of other
+// sessions. Only links that stay inside go along, because any other would be dangling in the bottle and suspicious on
+// its way back. Modes are those of a checkout, so that they tell nothing about the operator's umask and compare equal
+// later.
 #include "workspace/sending/pack.h"
 
 #include <dirent.h>
@@ -28,6 +36,7 @@ constexpr size_t kChunk = 256 << 10, kLargestConfig = 4 << 20;
 // reads it.
 std::string logical_line(std::string_view& config) {
   std::string line;
+  // An odd number of backslashes at the end continues the line; an even number are escaped backslashes.
   for (bool goes_on = true; goes_on && !config.empty();) {
     size_t end = std::min(config.find('\n'), config.size() - 1) + 1;
     line += config.substr(0, end);
@@ -54,6 +63,7 @@ size_t end_of_section(std::string_view line) {
   return 0;
 }
 
+// The words count anywhere in a line: to leave out a harmless setting costs less than to send a secret.
 bool holds_credentials(std::string_view text) {
   std::string line = lower(text);
   return std::ranges::any_of(
@@ -107,6 +117,7 @@ bool is_configuration(int directory, const std::string& name) {
     struct stat st{};
     return ::fstatat(directory, other, &st, AT_SYMLINK_NOFOLLOW) == 0;
   };
+  // The name alone says nothing: many projects have a file "config".
   return beside("HEAD") && (beside("objects") || beside("commondir"));
 }
 
@@ -276,6 +287,7 @@ void Packer::skip(const char* why, const std::string& path) {
 }
 
 Result<> Packer::directory(int fd, const std::string& prefix, int depth) {
+  // closedir() closes the descriptor that it got, and `fd` belongs to the caller.
   int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
   DIR* dir = copy < 0 ? nullptr : ::fdopendir(copy);
   if (!dir) return fail_errno("reading " + prefix);
@@ -311,6 +323,7 @@ Result<> Packer::directories_of(const std::string& path, std::string& made) {
 
 Result<> Packer::enter(int fd, const std::string& name, const std::string& path, int depth) {
   UniqueFd child(::openat(fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  // Each level holds a descriptor open.
   if (!child || depth > 200) {
     skip("directories that cannot be read", path);
     return {};
@@ -322,6 +335,7 @@ Result<> Packer::enter(int fd, const std::string& name, const std::string& path,
 }
 
 Result<> Packer::file(int fd, const std::string& name, const std::string& path) {
+  // O_NONBLOCK: a pipe that replaced the file since it was looked at would block the open.
   UniqueFd in(::openat(fd, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat st{};
   if (!in || ::fstat(in.get(), &st) != 0 || !S_ISREG(st.st_mode)) {

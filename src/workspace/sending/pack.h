@@ -17,6 +17,8 @@
 
 namespace bottle::workspace {
 
+// Packs files, directories and links into one tar stream, and records each file. Errors are those of the sink and of
+// the disk; a file that cannot be read is skipped, with a warning at the end.
 class Packer {
  public:
   // Keeps references to the arguments, which must outlive this. `recorder` is null if nothing is to be recorded.
@@ -46,6 +48,7 @@ class Packer {
   // Packs one of the operator's uncommitted files. Does not follow links on the way.
   Result<> pack_extra(const std::string& root, const std::string& path);
   Result<> make_directory(const std::string& path);  // with its parent directories
+  // Ends the stream and adds the warnings about what was skipped to the summary.
   Result<> finish();
 
   // Sets where the next entries lie in the workspace: "lib/", or an empty string.

@@ -1,3 +1,10 @@
+// Sends repositories in one of two ways. A clone has the committed state: a fresh repository is made, and its files
+// come from a checkout in the scratch directory or straight from its objects. A copy has the operator's files, and
+// their .git as it is if it is complete in itself; a .git that depends on something outside (borrowed objects, a linked
+// work tree) is replaced by that of a clone.
+//
+// In both ways, the index must agree with the files that were sent. Otherwise the agent's git would show files as
+// removed, and a commit with all changes would remove them.
 #include "workspace/sending/sender.h"
 
 #include <sys/stat.h>
@@ -27,6 +34,7 @@ bool converts(const std::vector<git::Entry>& entries, const git::Runner& git, co
   std::vector<std::string> rules;
   for (const auto& entry : entries)
     if (entry.path == ".gitattributes" || entry.path.ends_with("/.gitattributes")) rules.push_back(entry.object);
+  // A file that is too large to read counts as one that converts, because git knows better then.
   auto texts = git::small_blobs(git, rules, 1 << 20, {.in = repository});
   return !texts || std::ranges::any_of(rules, [&](const std::string& id) {
     auto text = texts->find(id);
@@ -40,6 +48,7 @@ bool converts(const std::vector<git::Entry>& entries, const git::Runner& git, co
 // to let git write them than to query it.
 bool is_small(const git::Repository& repository) {
   std::error_code error;
+  // An entry of an index takes a little more than 100 bytes.
   auto size = std::filesystem::file_size(repository.git_dir + "/index", error);
   return !error && size < (256 << 10);
 }
@@ -157,6 +166,7 @@ Result<> Sender::check_out(const Origin& origin, const std::string& below, int d
   git::Directory made = TRY(cloned(origin, tree + "/.git", submodules));
   note(below.empty() ? "" : below.substr(0, below.size() - 1), origin.head.commit, TRY(refs_of(made)));
   packer_.set_place(below);
+  // Only git converts line ends and the like as a checkout does. pack_commit() sends the bytes of the objects.
   if (is_small(origin.repository) || converts(entries, git_, made)) {
     TRY(git_.ask({"read-tree", "--reset", "-u", "HEAD"}, {.in = made, .work_tree = tree}));
     TRY(packer_.pack(tree, {.committed = true}));
@@ -165,8 +175,10 @@ Result<> Sender::check_out(const Origin& origin, const std::string& below, int d
     TRY(packer_.pack_commit(git_, entries, made));
   }
   TRY(hide_what_stays(entries, below, made));
+  // The .git comes after the files, because hide_what_stays() still changes its index when they are known.
   TRY(packer_.pack_under(made.path(), ".git"));
   std::error_code ignored;
+  // Removed now, so that the checkouts of all submodules do not take room at the same time.
   std::filesystem::remove_all(at, ignored);
   for (const auto& entry : entries)
     if (is_submodule(entry)) TRY(send_below(below + entry.path, entry.object, depth + 1));
@@ -177,6 +189,7 @@ Result<> Sender::check_out(const Origin& origin, const std::string& below, int d
 // Sends a submodule at the wanted commit, as far as the operator has it. Without a commit, sends a repository that lies
 // in the tree, at its HEAD.
 Result<> Sender::send_below(const std::string& path, const std::string& commit, int depth) {
+  // A submodule is also found as a repository below.
   if (!sent_below_.insert(path).second) return {};
   const std::string name = (commit.empty() ? "the repository " : "the submodule ") + one_line(path);
   auto stays = [&](const std::string& why) {
@@ -209,6 +222,7 @@ Result<> Sender::send_below(const std::string& path, const std::string& commit, 
 }
 
 Result<> Sender::clone(const Origin& origin) {
+  // `git status` reads the whole working tree, so it runs while the files are packed.
   auto status = beside([&] { return about_changes(git_, origin, state_); });
   auto others = beside([&] { return repositories_below(source_); });
   summary_.base = origin.head.commit;
@@ -230,6 +244,7 @@ Result<> Sender::include(const std::vector<std::string>& patterns) {
   for (const auto& path : files_below(source_, [&](const std::string& path) {
          return std::ranges::any_of(patterns, [&](const auto& pattern) { return git::is_named(pattern, path); });
        })) {
+    // The file is committed, and the clone has it already.
     if (recorder_ && recorder_->has(path)) continue;
     if (size_t slash = path.rfind('/'); slash != std::string::npos) TRY(packer_.make_directory(path.substr(0, slash)));
     TRY(packer_.pack_extra(source_, path));
@@ -260,6 +275,7 @@ Result<bool> Sender::take_along(const std::string& path, const Origin* top, bool
   packer_.expect(path + "/", *entries);
   bool borrows = (*found)->objects.size() > 1;
   struct stat st{};
+  // A relative `gitdir:` still leads to .git/modules of the copy, an absolute one would lead nowhere in the bottle.
   bool relative = ::lstat((full + "/.git").c_str(), &st) == 0 && S_ISREG(st.st_mode) &&
                   !read_file(full + "/.git", 8192).value_or("gitdir: /").starts_with("gitdir: /");
   bool in_top = top && own_git && relative && (*found)->git_dir.starts_with(top->repository.git_dir + "/");
@@ -276,6 +292,7 @@ Result<bool> Sender::take_along(const std::string& path, const Origin* top, bool
 // Packs the operator's own index, with marks for the files of HEAD that are not sent.
 Result<> Sender::pack_index(const Origin& origin, const std::vector<git::Entry>& entries) {
   std::string index = origin.repository.git_dir;
+  // The operator's index must not be changed, so the marks go into a copy of it in a view.
   if (TRY(anything_stays(entries, ""))) {
     auto settings = git::settings_in(origin.repository, origin.head.branch);
     auto view =

@@ -13,6 +13,7 @@
 
 namespace bottle::workspace {
 
+// Sends the repositories of one workspace, each with a repository that the agent can work in.
 class Sender {
  public:
   // Keeps references to the arguments, which must outlive this. `state` is a directory that belongs to bottle.
