@@ -1,3 +1,9 @@
+// The verbs of the far side. Each is a process that ssh started: it does one thing for the near side and exits, and all
+// state is with the supervisor, the engine and the files of the session. `serve` is a pipe between the connection and
+// the supervisor's socket, so a broken connection ends this process and nothing else.
+//
+// The near side is trusted here: it is the operator's own program, signed in as this user. The order of output matters.
+// The hello must be the first line, while the job may come before it has been sent.
 #include "remote/far/far.h"
 
 #include <dirent.h>
@@ -106,6 +112,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   Job job = TRY(wire::decode<Job>(text, wire::From::ours));
   TRY(find_roots(world, job));
   if (!is_session_name(job.plan.session)) return fail(Code::invalid, "the session's name is not valid");
+  // The job has the near side's paths. These are this machine's.
   job.directories = world.directories;
   job.engine = world.engine_socket;
   job.storage = session::storage_of(info);
@@ -154,6 +161,7 @@ int serve(const FarWorld& world) {
   if (!frame) return 0;  // the near side wanted only the hello
   UniqueFd socket;
   if (frame->type == FrameType::job) {
+    // Begins before the hello is complete; only what is written to stdout has to wait for it.
     auto begun = begin(world, frame->bytes, token, info.get().value_or(nullptr));
     if (!hello.get()) return 1;
     if (!begun) return refuse(begun.error()), 1;
@@ -181,6 +189,7 @@ int serve(const FarWorld& world) {
 // Waits for the session's directory. It may not exist yet, because the job travels on another connection.
 Result<UniqueFd> await_session(const std::string& path) {
   for (int tries = 0; tries < 1200; ++tries) {
+    // Without this check, the process would wait a minute for a session that was given up.
     if (is_hung_up(1)) return fail(Code::canceled, "the near side closed the connection");
     if (auto connected = connect_to(path)) return UniqueFd(*connected);
     std::this_thread::sleep_for(std::chrono::milliseconds(tries < 200 ? 10 : 50));
@@ -194,6 +203,7 @@ Result<> deliver(const FarWorld& world, const std::string& session) {
     socket = TRY(await_session(world.directories.sessions + "/" + session + "/delivery"));
     return DeliveryWriter([&](std::string_view bytes) { return write_all(socket.get(), bytes); });
   });
+  // Nothing has reached the session yet, so the near side can send the delivery again as a whole.
   if (!applied && applied.error().code == Code::conflict && !socket) return write_all(1, "again\n");
   TRY(applied);
   ::shutdown(socket.get(), SHUT_WR);
@@ -261,6 +271,9 @@ Result<> checkpoint(const FarWorld& world, const std::string& session, const std
   auto engine = TRY(engine_of(world));
   std::string container = Names(session).agent;
   auto each = [&](const docker::Engine::Writer& to) { return engine->get_archive(container, "/workspace", to); };
+  // Reads the workspace twice: an engine's archive cannot be kept in memory, and most checkpoints find nothing new. If
+  // the agent changes a file in between, the fingerprint is that of the older state, and the next checkpoint sends the
+  // workspace again.
   Fingerprint before;
   TRY(each([&](std::string_view bytes) -> Result<> {
     before.feed(bytes);
@@ -299,10 +312,12 @@ Result<> forget(const FarWorld& world, const std::string& session) {
   if (view) {
     auto engine = TRY(engine_of(world));
     Receipt gone = tear_down(*engine, {session, view->owner, Names(session).things()});
+    // Otherwise the ledger stays, so that a later sweep on this machine finds what is left.
     if (gone.confirmed) remove_session_directory(directory);
     answer.receipt = gone;
   }
   std::error_code error;
+  // The results go last: they are what a near side would fetch if this command failed before.
   std::filesystem::remove_all(world.directories.results + "/" + session, error);
   if (error) return fail(Code::internal, "removing what is left of " + session + ": " + error.message());
   return write_all(1, wire::encode(answer) + "\n");

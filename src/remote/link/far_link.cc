@@ -1,3 +1,10 @@
+// A connection that is dead may look alive for minutes, above all after a laptop has slept or changed networks. So the
+// link pings the other side itself, and drops a connection that stays silent for 13 seconds: two pings and their
+// answers, and less than ssh would wait. A connection that breaks is reported only when everything that came before has
+// been read, because its last frames may say why.
+//
+// An attempt to reconnect runs in a thread, since ssh may wait long for an answer. The waits between attempts double up
+// to 15 seconds, so that a short break is short and a long one costs little.
 #include "remote/link/far_link.h"
 
 #include <unistd.h>
@@ -113,6 +120,8 @@ void FarLink::reconnect(const Far& far) {
 
 void FarLink::keep_alive() {
   double now = boot_seconds();  // unlike the steady clock, it also counts the time in which this machine slept
+  // A turn of the loop takes at most a quarter of a second, so a longer one means that this machine slept or was
+  // stopped.
   bool slept = last_turn_ > 0 && now - last_turn_ > 10;
   last_turn_ = now;
   if (!channel_) return;
@@ -126,6 +135,7 @@ void FarLink::keep_alive() {
     send(FrameType::ping, "");
   }
   if (Clock::now() - heard_ <= kSilence) return;
+  // The master process of ssh may hold on to the dead connection, and the next attempt would use it.
   if (side_) side_->connection().close();
   lose("the remote machine does not answer");
 }

@@ -17,8 +17,11 @@ namespace bottle::remote {
 
 using session::Frame, session::FrameReader, session::FrameType;
 
+// The connection of one session, with pings, and attempts to make it again in a thread of their own. All calls come
+// from the thread of the near side's loop.
 class FarLink {
  public:
+  // Something that happened to the connection. The frame is hostile.
   struct News {
     enum class Kind { hello, frame, lost, failed, back } kind;  // `failed` is one failed attempt to reconnect
     Frame frame{};
@@ -33,6 +36,9 @@ class FarLink {
   // read_news() reports the outcome as Kind::back or Kind::failed.
   void reconnect(const Far& far);
 
+  // Say what the connection does: whether it is up, whether an attempt to reconnect is under way, how many attempts
+  // there were since the last connection that lasted, and the descriptor to poll for reading, which is -1 without a
+  // connection.
   bool is_up() const { return channel_.has_value(); }
   bool is_coming() const { return reconnecting_.valid(); }
   int attempts() const { return attempts_; }
@@ -48,6 +54,7 @@ class FarLink {
   // Pings the other side, and gives up the connection if there is no answer. Must be called once per turn of the loop
   // while the agent runs.
   void keep_alive();
+  // Gives up the connection without news. The far side notices the end of its input.
   void close() { channel_.reset(); }
 
  private:

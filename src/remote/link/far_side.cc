@@ -1,3 +1,9 @@
+// Runs `bottle far …` on the other machine. The program there is a copy of this one, kept under a hash of its content,
+// so both ends always speak the same protocol, and an upgrade of one machine never meets an old program on the other.
+// If the hash is missing there, the shell line says so in JSON, and the program is sent once.
+//
+// Each transfer is a command of its own. It ends with its ssh process, so a broken connection leaves nothing half done
+// that a later command would have to know about.
 #include "remote/link/far_side.h"
 
 #include <fcntl.h>
@@ -235,6 +241,7 @@ Result<Channel> FarSide::serve(const Serving& serving) {
     }
     auto* absent = greeting ? std::get_if<wire::Absent>(&*greeting) : nullptr;
     if (!absent) return std::unexpected(explain_answer(main_.target(), *line));
+    // The program was sent just now, and [ -x ] still fails.
     if (attempt > 0)
       return fail(
           Code::unavailable,
@@ -256,11 +263,14 @@ Result<> FarSide::send(const std::vector<std::string>& words, const std::functio
   if (!stop.stop_possible()) stop = stop_;
   auto connection = TRY(bulk());
   Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::pipe(), Child::pipe(), Child::pipe()));
+  // Signals the whole group, and it does so from the thread that requests the stop, while this one may be blocked in a
+  // write.
   std::optional<std::stop_callback<std::function<void()>>> stopped(std::in_place, stop,
                                                                    [pid = child.pid()] { ::kill(-pid, SIGTERM); });
   ::fcntl(child.in(), F_SETFL, O_WRONLY | O_NONBLOCK);
   auto produced = produce([&](std::string_view bytes) { return write_until(child.in(), bytes, stop); });
   child.close_in();
+  // A closed pipe means that the far side has ended. Its own words, which follow, say why.
   if (!produced && produced.error().code != Code::closed) return produced;
   std::string answer = read_to_end(child.out(), stop), complaint = read_to_end(child.err(), stop);
   if (stop.stop_requested()) return fail(Code::canceled, words[0] + " was stopped");
@@ -280,6 +290,7 @@ Result<> FarSide::fetch(const std::vector<std::string>& words,
                         const std::function<bool()>& is_gone) {
   auto connection = TRY(bulk());
   Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::null(), Child::pipe(), Child::null()));
+  // A silence of two minutes ends it: the far side may wait that long for its engine.
   return read_delivery(child.out(), put, 120000, is_gone, kMostFetched);
 }
 

@@ -31,6 +31,8 @@ struct Channel {
 };
 constexpr size_t kLongestHello = wire::Hello::kMost;
 
+// One machine, and up to two ssh connections to it: one for the session, and one for bulk data, so that an archive does
+// not delay keystrokes. Copies share the connections. The destructor does not end them.
 class FarSide {
  public:
   // Connects, or finds the existing connection. Blocks. `progress` is called for steps that take long. A stop ends what
@@ -38,6 +40,7 @@ class FarSide {
   static Result<FarSide> reach(const Far& far, bool interactive, std::function<void(const std::string&)> progress = {},
                                std::stop_token stop = {});
 
+  // How to start the far side.
   struct Serving {
     std::map<std::string, std::string> send_env = {};  // for ssh to send; the far side may drop them without an error
     bool await_engine = false;  // the hello comes only once the engine answers: minutes on a machine that boots
@@ -64,6 +67,8 @@ class FarSide {
       const std::function<Result<>(const std::string& name, const Source& source)>& put,
       const std::function<bool()>& is_gone = [] { return false; });
 
+  // Returns the connection for the session. bulk() returns the one for bulk data and makes it if needed; it blocks
+  // meanwhile.
   const ssh::Connection& connection() const { return main_; }
   // Returns the line for the far side's sh that runs `bottle far WORDS`.
   std::string line_for(const std::vector<std::string>& words) const;

@@ -1,3 +1,6 @@
+// Judges what a machine says about itself before a secret goes to it. An honest machine is told apart from an unfit
+// one; a machine that lies cannot be found out, and what it may get does not depend on this. The important findings are
+// those about the way back: an agent that takes over the machine must not reach the operator's own network through it.
 #include "remote/link/findings.h"
 
 #include <algorithm>
@@ -163,6 +166,7 @@ std::vector<Finding> remote_findings(const wire::Hello& hello, const std::string
 
 Result<> admit(const wire::Hello& hello, const std::string& name, bool allow_vpn) {
   for (const auto& finding : remote_findings(hello, name)) {
+    // Only these two depend on what the operator knows about the network. The others would fail later in any case.
     bool pivot = finding.code == "vpn" || finding.code == "lan_route";
     if (finding.severity == Severity::fail && !(pivot && allow_vpn))
       return fail(pivot ? Code::denied : Code::unavailable, finding.what, finding.todo);

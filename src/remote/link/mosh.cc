@@ -1,3 +1,8 @@
+// Starts a mosh-server over ssh and runs mosh-client on a pty between the operator's terminal and it. The pty lets the
+// launcher keep its own keys (detach) and end mosh at any time without a trace on the screen.
+//
+// The other machine may be hostile. It names a port and a key, but not where the packets go: the address is one that
+// the operator's own resolver gave for the name in the ssh configuration.
 #include "remote/link/mosh.h"
 
 #include <fcntl.h>
@@ -169,6 +174,7 @@ Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& sess
   Command command;
   command.argv = {"mosh-client", pick(addresses, connect->server_address), std::to_string(connect->port)};
   command.env = {{"MOSH_KEY", connect->key}, {"MOSH_ESCAPE_KEY", ""}};  // the operator detaches with our own detach key
+  // mosh-client refuses to run without a UTF-8 locale, and LC_ALL overrides the others.
   if (!says_utf8(::getenv("LC_ALL")) &&
       (::getenv("LC_ALL") || (!says_utf8(::getenv("LC_CTYPE")) && !says_utf8(::getenv("LANG")))))
     command.env["LC_ALL"] = "C.UTF-8";

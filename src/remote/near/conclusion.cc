@@ -1,3 +1,6 @@
+// Performs the last steps and keeps account of them. A receipt says only what was confirmed, and by whom: the far side
+// can confirm what its engine removed, the provider that a VM is gone. Without an answer, the receipt names what may be
+// left. The far side's own words are taken for what they are about, never for what happened on this machine.
 #include "remote/near/conclusion.h"
 
 #include <chrono>
@@ -44,6 +47,7 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   auto back = [&]() -> Result<wire::Back> {
     FarSide side = side_ ? *side_ : TRY(FarSide::reach(record_.far, false));
     auto fetched = TRY(fetcher.fetch(side, is_gone));
+    // Kept for the steps that follow, so that they need no other connection.
     side_ = std::move(side);
     return fetched;
   }();
@@ -74,6 +78,7 @@ input::Forgotten Conclusion::forget_there() {
 }
 
 input::VmDestroyed Conclusion::destroy_vm() {
+  // The connections would otherwise hang on to a machine that does not exist any more.
   if (side_) side_->drop();
   auto destroyed = destroy_session_vm(record_.vm_name, job_.remote->vm ? job_.remote->vm->vm.provider : "", job_,
                                       [&](const std::string& line) { clients_.event(wire::Step{line}); });
@@ -156,6 +161,7 @@ wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
   result.audit = seals(near_audit);
   if (result.egress && !job_.plan.record) result.egress->recorded.reset();  // the operator did not ask for it
   receipt_.machine = record_.far.target.to_string();
+  // While work is on that machine, something is left there, whatever its engine says.
   if (!is_home()) receipt_.confirmed = false;
   if (!record_.vm_name.empty()) add_vm_to_receipt();
   result.receipt = receipt_;

@@ -17,6 +17,8 @@ namespace bottle::remote {
 
 using session::Clients;
 
+// The end of one session. It is made when the first of these steps is taken, and keeps what the steps found for the
+// result.
 class Conclusion {
  public:
   // `side` is how the machine was last reached, or null if it never was. `told` is the far side's result, and empty if
@@ -24,6 +26,8 @@ class Conclusion {
   Conclusion(const Job& job, const NearRecord& record, Clients& clients, const FarSide* side,
              std::optional<wire::SessionResult> told);
 
+  // Perform the actions of the same names in session_state.h, and return the inputs to which they lead. Each may make a
+  // new connection. A step that fails says so in its input; nothing is thrown and nothing is retried here.
   input::StopAnswered stop_there();
   Input fetch(const FetchWork& how, WorkFetcher& fetcher);
   input::Forgotten forget_there();

@@ -1,3 +1,7 @@
+// Turns what happens into inputs of the state machine. Decisions are not made here: whether a frame is allowed in this
+// state, what a lost connection means and what follows is in session_state.cc, where a test explores all of it. A frame
+// or an event that is being handled is kept in a member, so that an action such as Do::pass_to_clients can refer to it
+// without carrying it.
 #include "remote/near/driver.h"
 
 #include <unistd.h>
@@ -51,6 +55,8 @@ Driver::Driver(const Job& job, Clients& clients, std::optional<Channel> channel)
       audit_(job.directories.results + "/" + session_ + "/egress-near.jsonl", clients) {}
 
 void Driver::feed(Input first) {
+  // An action may fail at once. Its input waits until the actions before it and after it are performed, so that they
+  // are never nested.
   std::deque<Input> inputs;
   inputs.push_back(std::move(first));
   for (; !inputs.empty(); inputs.pop_front()) {
@@ -83,6 +89,7 @@ Result<std::optional<input::VmLife>> Driver::open_record() {
 
 Result<std::optional<input::VmLife>> Driver::adopt_record() {
   ledger_ = TRY(Ledger::adopt(record_.directory, Owner::self()));
+  // The dead near side's socket has no listener any more, and a new one cannot be bound to the same path.
   ::unlink((record_.directory + "/socket").c_str());
   auto view = TRY(read_ledger(job_.directories, session_));
   transfers_.was_sent(view.base);
@@ -110,6 +117,7 @@ int Driver::add_to(Poller& poller) const {
   poller.watch(link_.fd());
   clients_.add_to(poller);
   if (services_) services_->add_to(poller);
+  // A connection that comes back is found out by polling, because a future has no descriptor.
   return link_.is_coming() ? 20 : 250;
 }
 
@@ -280,6 +288,7 @@ void Driver::take_result() {
 void Driver::take_failure() {
   auto error = wire::decode<Error>(frame_->bytes, wire::From::foreign)
                    .value_or(Error{Code::unavailable, "the remote machine gave no reason"});
+  // Only this code has a meaning for the state machine. The far side may not choose any other.
   if (error.code != Code::not_found) error.code = Code::unavailable;
   feed(input::FarFailed{std::move(error)});
 }

@@ -22,6 +22,8 @@ namespace bottle::remote {
 
 using session::Ledger, session::Values;
 
+// Everything of one near side that touches the world: the connection, the clients, the ledger, the VM and the
+// transfers.
 class Driver {
  public:
   // `job` and `clients` must outlive this object. `channel` is the same as for run_near_side().
@@ -29,6 +31,7 @@ class Driver {
 
   // Creates the session's record on this machine, or takes over the existing one, and begins.
   void open();
+  // Say whether the clients know the end of the session, and ask for its end.
   bool is_over() const { return remote::is_over(state_); }
   void stop() { feed(input::StopRequested{}); }
   // Adds the descriptors that the poller should watch, and returns how long it may wait, in milliseconds.

@@ -1,3 +1,6 @@
+// Performs the actions of the state machine, in the order in which they are given. Some are notes for the ledger, and
+// these are on the disk before the next action begins: if this process is killed at any point, the ledger says at least
+// as much as has happened. The enum is spread over several functions only because of its length.
 #include <unistd.h>
 
 #include <algorithm>
@@ -155,6 +158,7 @@ Conclusion& Driver::conclusion() {
 Result<> Driver::make_vm() {
   record_.vm_name = machine::new_vm_name(session_);
   VmJob wanted = *job_.remote->vm;
+  // The environment may have credentials of the provider, and the ledger may have no secret.
   wanted.environment.clear();
   TRY(ledger_->note({.vm = wire::LedgerVm{record_.vm_name, wanted.vm.provider, wanted}}));
   pending_vm_.emplace(job_, record_.vm_name);
@@ -168,6 +172,7 @@ Job Driver::job_for_far_side() const {
   there.relay_all = offline_;
   if (token_) {
     there.token = *token_;
+    // The token is on the VM already, or came there by another way.
     if (token_->via != Token::Via::job) there.values.secrets.erase(token_->name);
   }
   there.plan.skills.clear();  // they travel with the workspace
@@ -209,6 +214,7 @@ void Driver::send_work() {
 
 void Driver::attach() {
   wire::Attach attach{session_, position_};
+  // The operator's new terminal wants the last screen, not the whole output since the start.
   if (kind_.adopted && position_ == 0) attach.from.reset();
   link_.send(FrameType::attach, wire::encode(attach));
   offer_services();
@@ -220,6 +226,7 @@ Result<> Driver::make_services(Job& there) {
   if (std::ranges::any_of(job_.ssh_keys, [](const SshKey& key) { return key.agent.empty(); })) {
     std::string socket = SessionAgent::socket_in(record_.directory);
     TRY(ledger_->will_make({{"ssh-agent", socket}}));
+    // The dead near side's ssh-agent may still listen at this path.
     if (kind_.adopted) TRY(end_agent(socket));
   }
   auto send = [this](const wire::ToFarGuard& message) { link_.send(FrameType::guard, wire::encode(message)); };

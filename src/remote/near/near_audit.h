@@ -11,6 +11,8 @@
 
 namespace bottle::remote {
 
+// The broker's record, beside the far guard's in the session's results. It survives the near side: another one
+// continues it.
 class NearAudit {
  public:
   // `path` is the file for the lines, which is created with the first line. `clients` must outlive this object.

@@ -1,3 +1,10 @@
+// Makes a VM as fast as its provider allows. Whatever does not depend on another step runs beside it: images are packed
+// while the VM boots, and both ssh connections are made while its engine starts. A VM from a baked disk needs no images
+// and its hello is awaited later, together with the job.
+//
+// A VM is judged like any other machine before a secret goes to it, because its provider's network may lead back to the
+// operator. If anything fails, the VM may exist. Its name is in the ledger before the first call to the provider, so
+// the process that ends the session destroys it.
 #include "remote/near/vm.h"
 
 #include <algorithm>
@@ -75,6 +82,7 @@ Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, Ready
     return token;
   }
   ready.channel = TRY(ready.side.serve({.send_env = {{kTokenVariable, value}}}));
+  // sshd drops a variable that its AcceptEnv does not list, and says nothing.
   if (!ready.channel.hello->token)
     return fail(Code::unavailable,
                 std::string("the token did not arrive: the VM's sshd drops the variable ") + kTokenVariable,
@@ -125,6 +133,7 @@ Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::stri
   });
   auto ready = TRY(make(spec, std::move(far), judge, progress));
   auto lacks = [&](const std::string& image) { return !has_image(*ready.channel.hello, image); };
+  // Does not use the packed images. The future's destructor still waits until they are packed.
   if (std::ranges::none_of(images, lacks)) return ready;
   auto archives = TRY(packed.get());
   for (size_t i = 0; i < images.size(); ++i)
@@ -212,6 +221,7 @@ Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const 
     auto ready = TRY(make_ready(bake.spec, bake.far, bake.engine, bake.images, judge, progress));
     progress("keeping the VM's disk");
     TRY(warm_up(ready, bake.roots));
+    // Ends all programs of ours on that disk before the provider copies it.
     ready.side.drop();
     return provider.bake(ready.vm.record.vm, bake.before, progress);
   }();

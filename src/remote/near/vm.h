@@ -57,6 +57,7 @@ class PendingVm {
   std::future<Result<ReadyVm>> ready_;
 };
 
+// What `bottle vm bake` makes.
 struct BakeJob {
   machine::VmSpec spec;
   Far far;                          // has no target yet

@@ -1,3 +1,10 @@
+// Derives the broker's rules from the plan's. The far guard applies the same rules first, but it may have been taken
+// over, so the broker's are the ones that count. They are narrower: only hosts to which a secret is bound and services
+// of the LAN, unless the other machine has no network at all. Everything is inspected, because a value is put into
+// requests and not into tunnels.
+//
+// Connections reach the broker as descriptors over a socket pair. With a listening socket, any program on this machine
+// could use the operator's secrets.
 #include "remote/near/services/broker.h"
 
 #include <unistd.h>
@@ -41,6 +48,7 @@ wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& se
   }
   auto& [allow, lan, on_secret, on_secret_for, allowed_secrets, on_injection, limit, prices, hosts, parent, login,
          extra_ca, resolver, http2, idle] = config.egress;
+  // A rule for "*.example.org" and a secret for "api.example.org" give a rule for the latter, and the other way around.
   for (const auto& rule : plan.egress.allow)
     for (const auto& host : bound)
       if (std::string name = narrower(rule.host, host); !name.empty()) {
@@ -53,9 +61,11 @@ wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& se
       if (manifest::covers(host, name)) hosts[name] = to;
   for (const auto& route : plan.egress.lan) {
     allow.push_back(lan_rule(route));
+    // A fixed address also allows one in the operator's network, to which no other name may lead.
     hosts[route.name] = {route.to};
   }
   lan.clear();
+  // The default of guard_config() is the resolver of a container's engine.
   resolver = plan.egress.resolver;
   config.listen.clear();
   config.dns.clear();

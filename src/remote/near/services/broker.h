@@ -27,8 +27,10 @@ struct BrokerSettings {
   std::vector<wire::GuardKnownSecret> known = {};  // session::known_secrets()
   wire::GuardOwnRules own_rules = {};
 };
+// Returns the broker's configuration. It allows nothing that the plan does not allow. Pure.
 wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& settings);
 
+// A running broker. The destructor ends it, and all connections to it with it.
 class Broker {
  public:
   // Starts the broker by running `program broker`. Blocks for a few milliseconds. `root` certifies its authority.
@@ -38,6 +40,7 @@ class Broker {
   Result<> configure(const wire::GuardConfig& config);  // changes the configuration for later connections
   Result<UniqueFd> connect();                           // returns a new connection to the broker, non-blocking
   int fd() const { return child_.out(); }               // readable when read() has messages or the broker has died
+  // Returns the messages that have come, perhaps none. Fails with Code::closed if the broker has exited.
   Result<std::vector<wire::FromGuard>> read();
 
  private:

@@ -1,3 +1,9 @@
+// Carries numbered streams between the far guard and the broker. Each stream has a window of bytes in flight for each
+// direction, so one slow connection neither fills the memory nor blocks the others; a total limit keeps ssh's buffers
+// short, because the operator's keystrokes share the connection. A far side that ignores its window loses the stream.
+//
+// make() also takes everything out of the job that must not leave this machine: values of secrets, addresses of the
+// LAN, and passphrases of keys.
 #include "remote/near/services/near_services.h"
 
 #include <sys/socket.h>
@@ -52,6 +58,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
     for (const auto& rule : services->config_->egress.allow) services->served_.push_back(rule.host);
     services->root_ = TRY(pki::Root::make(job.plan.session));
     TRY(services->start_broker());
+    // The far guard must trust the broker's certificates as it trusts a parent proxy's.
     there.extra_ca += "\n" + services->root_->pem();
     for (auto& route : there.plan.egress.lan) route.to = "0.0.0.0:0";  // that machine need not know the address
   }
@@ -137,7 +144,7 @@ void NearServices::add_to(Poller& poller) {
 void NearServices::read_broker() {
   auto messages = broker_->read();
   if (!messages) {
-    // The broker is restarted with the same policy and the same root. If that fails, the bottle must do without it.
+    // The broker is restarted with the same policy and the same root. If that fails, the next stream tries it again.
     broker_.reset();
     (void)start_broker();
     return;
@@ -190,6 +197,7 @@ void NearServices::take_stream(const wire::StreamPart& part) {
     flow.out += bytes;
   }
   if (part.taken) {
+    // The far side must not get more credit than it was ever sent.
     size_t more = std::min<uint64_t>(*part.taken, kStreamWindow - flow.credit);
     flow.credit += more;
     in_flight_ -= more;
@@ -216,6 +224,7 @@ void NearServices::pump(uint32_t number, Flow& flow) {
     flow.out.erase(0, static_cast<size_t>(n));
     flow.taken += static_cast<size_t>(n);
   }
+  // Acknowledges in larger steps, so that there is not a message for each piece.
   if (flow.taken >= kStreamWindow / 4) say({.stream = number, .taken = std::exchange(flow.taken, 0)});
   if (flow.state == Flow::State::ended && flow.out.empty()) {
     ::shutdown(flow.fd.get(), SHUT_WR);

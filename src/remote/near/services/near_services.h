@@ -25,6 +25,8 @@ namespace bottle::remote {
 
 using session::SshAgentLink, session::Job;
 
+// The services of one session. It belongs to the near side's loop, and no call blocks longer than starting a broker
+// takes.
 class NearServices {
  public:
   using Send = std::function<void(const wire::ToFarGuard& message)>;
@@ -36,6 +38,7 @@ class NearServices {
                                                     Record record);
   ~NearServices();
 
+  // Adds the descriptors to watch, and handles what the poller found.
   void add_to(Poller& poller);
   void handle(const Poller& poller);
   // Takes a line of the far guard. Ignores one that it cannot read.

@@ -8,6 +8,7 @@
 
 namespace bottle::remote {
 
+// The times of one session. All functions are pure; the caller says what time it is.
 class Deadlines {
  public:
   // Sets the time at which the VM will be destroyed: `end`, which is `ttl` seconds after it was made.
@@ -19,9 +20,11 @@ class Deadlines {
   // the VM waits for that.
   bool vm_is_nearly_over(double boot) const { return vm_ends_ && *vm_ends_ - boot <= last_minutes_; }
 
+  // Notes that the session should end, from `awake` on. A later call changes nothing.
   void ask_to_stop(double awake) {
     if (!since_) since_ = awake;
   }
+  // Returns whether the session should end.
   bool is_stopping() const { return since_.has_value(); }
 
   // Reports whether the far machine must no longer use what stays on this one. An agent that is stopped gets three

@@ -1,3 +1,10 @@
+// The table of the near side, as functions: on(input) says what an input does in each state in which it has a meaning.
+// One rule stands behind all of them. As soon as the values are sent, only the far side knows whether the agent runs,
+// so a note goes to the ledger before, and from then on nothing is removed until the work is home or the machine has
+// said that there is none.
+//
+// If it is unknown what happens on the machine and no answer comes, the session ends here with its record kept: a later
+// command knows from it what to ask. Waits are short while a person waits, and have no end while only the agent does.
 #include "remote/near/state/session_state.h"
 
 #include <algorithm>
@@ -53,8 +60,10 @@ class Stepper {
   void on(const input::Opened& opened) {
     if (!in<phase::Opening>()) return;
     if (opened.vm) state_.deadlines.vm_ends_at(opened.vm->ends, opened.vm->ttl);
+    // The stop came while the record was being made.
     if (!kind_.adopted && state_.deadlines.is_stopping()) return abandon({Why::stopped});
     if (kind_.adopted) {
+      // An agent that is to be stopped gets no more secrets.
       if (!state_.deadlines.is_stopping()) perform(Do::open_services);
       perform(Do::connect);
       become(phase::Reconnecting{});
@@ -70,6 +79,7 @@ class Stepper {
   void on(const input::OpenFailed& failed) {
     if (!in<phase::Opening>()) return;
     Failure failure{Why::cannot_open, failed.error};
+    // The record of an adopted session must stay, and a record that is not ours must not be touched.
     if (kind_.adopted || !failed.recorded) leave_running(std::move(failure));
     else abandon(std::move(failure));
   }
@@ -303,6 +313,7 @@ class Stepper {
     if (now_.awake - fetching->since > fetch_patience(failed.held, fetching->failure.has_value()))
       return leave_unfetched();
     if (fetching->attempt == 0) perform(Tell{Notice::not_fetched_yet, failed.error});
+    // A machine that answers and holds the work needs no new connection, only time for its engine.
     int wait_ms = failed.held ? 1000 : std::min(500 << fetching->attempt, 15000);
     perform(FetchWork{wait_ms, !failed.held});
     fetching->attempt = std::min(fetching->attempt + 1, 5);

@@ -37,6 +37,7 @@ enum class Why {
   unreachable,    // the session should stop, but its machine cannot be reached
   vm_gone,        // the VM was destroyed, with the work that was not fetched
 };
+// Why a session has no result, with the error that it came from.
 struct Failure {
   Why why;
   Error cause = {};
@@ -56,6 +57,7 @@ struct Asking {
   bool connected = false;
   Error lost;  // how the connection broke
 };
+// Running and Reconnecting both count failed checkpoints, because the count goes on across a broken connection.
 struct Running {
   bool stop_sent = false;      // the stop was sent over this connection
   int missed_checkpoints = 0;  // number of failures in a row
@@ -67,6 +69,7 @@ struct Reconnecting {
 struct StoppingThere {
   Failure failure;
 };
+// In this state and the two that follow, `failure` is empty if the session has a result.
 struct Fetching {
   double since = 0;  // in Now::awake
   int attempt = 0;
@@ -85,6 +88,7 @@ using Phase = std::variant<phase::Opening, phase::MakingVm, phase::SendingJob, p
                            phase::AwaitingLauncher, phase::Starting, phase::Asking, phase::Running, phase::Reconnecting,
                            phase::StoppingThere, phase::Fetching, phase::Forgetting, phase::DestroyingVm, phase::Over>;
 
+// The whole state of a near side. A near side that adopts a session begins in Opening like any other.
 struct State {
   Phase phase;
   Deadlines deadlines;
@@ -93,26 +97,33 @@ struct State {
 
 // These are the inputs, which report what happened.
 namespace input {
+// The time of a VM, from its record.
 struct VmLife {
   double ends = 0, ttl = 0;  // `ends` is in Now::boot, `ttl` in seconds
 };
+// The session's record on this machine is there.
 struct Opened {
   std::optional<VmLife> vm;  // set for an adopted session
 };
+// The record could not be made or taken over.
 struct OpenFailed {
   Error error;
   bool recorded = true;  // false if the session has no record of its own yet
 };
+// The VM exists, and its far side can be reached.
 struct VmMade {
   VmLife vm;
 };
+// The VM could not be made. It may exist all the same.
 struct VmFailed {
   Error error;
 };
 struct JobSent {};
+// The job could not be sent.
 struct JobFailed {
   Error error;
 };
+// The machine's hello has come.
 struct Hello {
   std::optional<Error> refused;  // set only if the near side judges it
 };
@@ -121,6 +132,7 @@ struct StopRequested {};  // by the operator or by a signal
 struct LauncherGone {};
 struct Admitted {};     // the launcher has judged the hello and releases the values
 struct ClientFrame {};  // a frame for the far side, such as keystrokes
+// The connection broke.
 struct LinkLost {
   Error error;
 };
@@ -138,16 +150,20 @@ struct FarRuns {          // the agent runs
   bool delivered = true;  // as far as this side knows, the machine has taken the workspace
 };
 struct FarEnded {};  // the agent has ended, and the machine has sent its result
+// The machine reports that the session failed, or that it has none.
 struct FarFailed {
   Error error;  // Code::not_found means that the machine has no such session
 };
 struct Delivered {};
+// The workspace did not arrive, or it is not known to have arrived.
 struct DeliveryFailed {
   Error error;
 };
+// A checkpoint was fetched. `changed` says whether it had something new.
 struct Checkpointed {
   bool changed = false;
 };
+// A checkpoint could not be fetched.
 struct CheckpointFailed {
   Error error;
 };
@@ -155,15 +171,18 @@ struct StopAnswered {  // the answer to Do::stop_there
   bool reached = false;
 };
 struct Fetched {};
+// The work could not be fetched.
 struct FetchFailed {
   bool held = false;  // the machine answers, but cannot reach the work itself
   bool vm_gone = false;
   Error error;
 };
+// The answer to Do::forget_there. `confirmed` is what that machine's engine confirms.
 struct Forgotten {
   bool reached = false, confirmed = false;
   bool vm_gone = false;
 };
+// The answer to Do::destroy_vm. `confirmed` is what the provider confirms.
 struct VmDestroyed {
   bool confirmed = false;
 };
@@ -230,6 +249,7 @@ enum class Notice {
   not_fetched_yet,
   destroying,
 };
+// A notice, with the error that led to it, if there is one.
 struct Tell {
   Notice notice;
   Error cause = {};
@@ -249,11 +269,13 @@ struct TellFailure {
 
 using Action = std::variant<Do, Tell, FetchWork, TellFailure>;
 
+// The time of an input, on two clocks (deadlines.h).
 struct Now {
   double awake = 0;  // seconds of the steady clock
   double boot = 0;   // boot_seconds()
 };
 
+// What step() returns.
 struct Step {
   State state;
   std::vector<Action> actions;
@@ -263,6 +285,7 @@ struct Step {
 // changes nothing. The function is pure.
 Step step(const SessionKind& kind, State state, const Input& input, Now now);
 
+// Reports whether the session is over for this process, which may then exit.
 bool is_over(const State& state);
 // Reports whether the values are still on this machine, so that nothing can run on the other one.
 bool keeps_values(const State& state);

@@ -1,3 +1,7 @@
+// Sends the workspace as a delta against what this machine last sent to the same place. The record of that is in this
+// machine's cache, under a hash of the machine and the workspace; it may be out of date, and then the far side says
+// "again" before anything has reached the session, and everything is sent. Nothing is kept on a VM, because its disk
+// goes with it.
 #include "remote/near/transfers/deliver.h"
 
 #include <unistd.h>
@@ -27,11 +31,13 @@ constexpr size_t kLargestIndex = 64u << 20;
 std::string name_of(const Job& job) {
   if (job.remote->vm) return "";
   Far machine = job.remote->far;
+  // Neither of these two changes what the machine keeps.
   machine.control_directory.clear();
   machine.program.clear();
   return content_hash(wire::encode(machine) + "\n" + job.plan.workspace);
 }
 
+// Returns the time in the file, which is made with the present time if it is missing.
 uint64_t time_in(const std::string& path) {
   uint64_t time = std::strtoull(read_file(path, 64).value_or("").c_str(), nullptr, 10);
   if (time > 0) return time;

@@ -1,3 +1,7 @@
+// Copies an image's archive without the layers that the other engine has. Such an engine accepts an archive in which a
+// layer is missing if it has a chain of the same lowest layers; the other layers depend on those below them, so only a
+// common beginning can be left out. The archive is copied entry by entry without parsing its content, in one pass over
+// a temporary file.
 #include "remote/near/transfers/image_layers.h"
 
 #include <fcntl.h>
@@ -36,6 +40,7 @@ Result<UniqueFd> spool() {
 uint64_t number(const char* field, size_t size) {
   uint64_t value = 0;
   if (static_cast<unsigned char>(field[0]) & 0x80) {
+    // The last eight bytes are enough for any size.
     for (size_t i = size - 8; i < size; ++i) value = value << 8 | static_cast<unsigned char>(field[i]);
     return value;
   }

@@ -1,3 +1,7 @@
+// Reads deliveries of a machine that an agent may have taken over. A name in a delivery selects what is done with its
+// content, never where it is written; unknown names are read and dropped. The final workspace goes to the disk first
+// and is sorted from there, a checkpoint is sorted as it arrives: if sorting fails at the end, the archive is all that
+// is left.
 #include "remote/near/transfers/work_fetcher.h"
 
 #include <fcntl.h>
@@ -98,6 +102,7 @@ Result<bool> WorkFetcher::checkpoint(const Fetch& from) {
              }
              return drain(source);
            }));
+  // Only now, after everything has arrived. The far side would otherwise skip a state that this side does not have.
   fingerprint_ = seen;
   return news;
 }
