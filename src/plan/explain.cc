@@ -10,6 +10,7 @@ namespace {
 
 using manifest::WorkspaceMode;
 
+// In bytes. The words of the command get less room, because one of them may be a prompt of many pages.
 constexpr size_t kLongestText = 200, kLongestWord = 43;
 
 std::string shown(const std::string& text) { return one_line(text, kLongestText); }
@@ -20,6 +21,7 @@ std::string joined(const std::vector<std::string>& texts, const char* between = 
   return all;
 }
 
+// Adds the lines of one row. Only the first one has the label, and no lines add no row.
 void row(std::vector<Line>& out, const std::string& label, const std::vector<std::string>& lines) {
   for (size_t i = 0; i < lines.size(); ++i) {
     char head[16];
@@ -36,6 +38,7 @@ std::string memory(uint64_t bytes) {
   return text;
 }
 
+// Says where a value comes from. A literal needs no such remark, and its text is not shown: it may be long.
 std::string origin(const Source& source) {
   switch (source.kind) {
     case Source::Kind::literal:
@@ -61,6 +64,7 @@ std::vector<std::string> workspace(const Plan& plan) {
                      : plan.workspace_mode == WorkspaceMode::copy ? "copy of "
                                                                   : "WRITABLE, the directory itself: ";
   std::vector<std::string> lines = {what + shown(plan.workspace) + " at " + plan.workdir + user};
+  // A linked work tree sends a repository that lies elsewhere, which the operator should see before it goes out.
   if (!plan.repository.empty() && plan.repository != plan.workspace + "/.git")
     lines.push_back("a work tree of the repository " + shown(plan.repository));
   if (!plan.start.empty()) lines.push_back("the agent starts in " + shown(plan.workdir + "/" + plan.start));

@@ -63,6 +63,7 @@ constexpr Range kV6[] = {
     {{0xff}, 8, "multicast"},
 };
 
+// Compares the whole bytes of the prefix, and then the bits of the byte in which it ends.
 bool inside(const Address& address, const Range& range) {
   int whole = range.bits / 8, rest = range.bits % 8;
   if (std::memcmp(address.bytes.data(), range.base.data(), static_cast<size_t>(whole)) != 0) return false;
@@ -88,6 +89,7 @@ std::optional<Address> parse_address(std::string_view text) {
     return address;
   }
   address.v6 = true;
+  // inet_pton accepts no zone ("%eth0"), which would name an interface of this machine.
   if (inet_pton(AF_INET6, buffer, address.bytes.data()) == 1) return address;
   return std::nullopt;
 }
@@ -99,6 +101,7 @@ std::optional<Endpoint> parse_endpoint(std::string_view text, uint16_t default_p
     size_t close = text.find(']');
     if (close == text.npos) return std::nullopt;
     host = text.substr(1, close - 1);
+    // After the bracket, only a port may follow.
     if (close + 1 < text.size()) {
       if (text[close + 1] != ':') return std::nullopt;
       port = text.substr(close + 2);
@@ -170,6 +173,7 @@ std::string_view special_range(const Address& address) {
   }
   for (const auto& range : kV6)
     if (inside(address, range)) return range.why;
+  // IANA has allocated only 2000::/3 for global unicast addresses (RFC 4291 §2.4, RFC 3587).
   if ((address.bytes[0] & 0xe0) != 0x20) return "not global unicast";
   return {};
 }

@@ -13,6 +13,7 @@
 namespace bottle::policy {
 namespace {
 
+// Returns whether all characters are of a kind. An empty text has none, and the result is false.
 bool all(std::string_view text, bool (*is)(char)) {
   for (char c : text)
     if (!is(c)) return false;
@@ -46,6 +47,7 @@ Result<Host> normalise_host(std::string_view text) {
   }
   // A trailing dot makes the name absolute, and it still names the same host.
   if (text.ends_with('.')) text.remove_suffix(1);
+  // The longest name that fits into the 255 bytes of a DNS message has 253 characters (RFC 1035 §2.3.4).
   if (text.empty() || text.size() > 253) return fail(Code::invalid, "the host name is empty or too long");
   size_t label = 0;
   for (char c : text) {
@@ -82,6 +84,7 @@ Result<Authority> parse_authority(std::string_view text, uint16_t default_port) 
     authority.port = default_port;
     return authority;
   }
+  // from_chars would accept less than the whole text.
   if (!all(port, is_digit) || port.size() > 5) return fail(Code::invalid, "the port is not valid");
   unsigned value = 0;
   std::from_chars(port.data(), port.data() + port.size(), value);
@@ -111,6 +114,7 @@ bool HostPattern::matches(const Host& host) const {
     case Kind::exact:
       return host.name == text_;
     case Kind::suffix:
+      // The domain itself does not match: text_ begins with a dot, and something must come before it.
       return !host.literal && host.name.size() > text_.size() && host.name.ends_with(text_);
     case Kind::any: {
       // The meaning of a name without a dot, or below one of these domains, depends on the network.
@@ -127,6 +131,7 @@ bool HostPattern::matches(const Host& host) const {
 size_t HostPattern::rank() const {
   switch (kind_) {
     case Kind::exact:
+      // Above the length of every suffix.
       return 1000;
     case Kind::suffix:
       return text_.size();

@@ -36,6 +36,7 @@ constexpr Range kDelimiters[] = {
     {0xff0e, 0xff0f}, {0xff1b, 0xff1b}, {0xff1f, 0xff1f}, {0xff3c, 0xff3c},
 };
 
+// The line and paragraph separators end a line for some programs, as a line feed does.
 constexpr Range kControls[] = {{0, 0x1f}, {0x7f, 0x9f}, {0x2028, 0x2029}};
 
 // Spaces and invisible characters (Unicode's White_Space and Default_Ignorable_Code_Point).
@@ -82,6 +83,7 @@ std::string without_the_invisible(std::string_view text) {
   while (!text.empty()) {
     std::string_view before = text;
     auto c = next_character(text);
+    // What is not UTF-8 stays, because it cannot be told which of it is invisible.
     if (!c) return out.append(before);
     if (!among(kInvisible, *c)) out.append(before.substr(0, before.size() - text.size()));
   }

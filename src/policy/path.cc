@@ -36,6 +36,7 @@ bool alphanumeric(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= '
 bool unreserved(char c) { return alphanumeric(c) || std::string_view("-._~").find(c) != std::string_view::npos; }
 bool plain(char c) { return unreserved(c) || std::string_view("!$&'()*+,;=:@").find(c) != std::string_view::npos; }
 
+// Returns whether a decoded segment is a plain dot segment, which every server resolves in the same way.
 bool dots(std::string_view segment) { return segment == "." || segment == ".."; }
 
 void append_escaped(std::string& out, char c) {
@@ -91,6 +92,7 @@ bool harmless_twice(std::string_view text) {
 
 // Says what is wrong with a segment that is not a plain dot segment, or returns null.
 const char* judge_piece(std::string_view piece) {
+  // Without its parameters, such a segment would be empty.
   if (piece.starts_with(';')) return "a segment of the path begins with a semicolon";
   // Some servers drop parameters, and some drop spaces and invisible characters. The rest must be neither empty nor a
   // dot segment.
@@ -135,6 +137,7 @@ Result<Segment> read_segment(std::string_view raw) {
 Result<> judge_segment(const Segment& segment) {
   if (dots(segment.decoded)) return {};
   bool slash = segment.decoded.find('/') != std::string::npos;
+  // The pieces between encoded slashes are segments for a server that decodes before it splits.
   for (const std::string& text : {segment.decoded, read(segment.decoded, Reading::decoded)}) {
     std::string_view rest = text;
     for (size_t end;; rest.remove_prefix(end + 1)) {
@@ -190,6 +193,7 @@ Result<JudgedPath> judge_path(std::string_view target) {
     resolved |= dots(segment.decoded);
     if (segment.decoded == "..") {
       if (segments.empty()) return fail(Code::denied, "the path climbs above the root");
+      // Resolved as in RFC 3986 §5.2.4, except that a path above the root is refused instead of cut.
       segments.pop_back();
     } else if (!segment.decoded.empty() && segment.decoded != ".") {
       segments.push_back(std::move(segment.canonical));
@@ -232,6 +236,7 @@ Result<PathGlob> PathGlob::compile(std::string_view text) {
       return fail(Code::invalid, "path \"" + std::string(text) + "\" has a broken percent-encoding", "write % as %25");
   PathGlob glob;
   glob.any_ = text == "/**" || text == "**";
+  // A path in one reading is compared with the glob in the same reading.
   for (size_t i = 0; i < kReadings; ++i) glob.patterns_[i] = read(text, static_cast<Reading>(i));
   return glob;
 }

@@ -66,6 +66,7 @@ bool Rules::denied(const Host& host) const {
 
 Decision Rules::connect(const Host& host, uint16_t port) const {
   Decision decision{.reason = "no rule names this host"};
+  // A denial comes before ports and everything else, so no other rule of the same rank can undo it.
   if (denied(host)) {
     decision.reason = "denied by the operator";
     each(host, [&](const Rule& rule) {
@@ -75,6 +76,7 @@ Decision Rules::connect(const Host& host, uint16_t port) const {
   }
   each(host, [&](const Rule& each) {
     const RuleSpec& rule = each.spec;
+    // This rule does not apply, but the refusal may name it as the closest one.
     if (!port_matches(rule, port)) {
       if (!decision.allowed) decision.reason = "no rule allows this port";
       if (!decision.rule) decision.rule = &rule;
@@ -84,6 +86,7 @@ Decision Rules::connect(const Host& host, uint16_t port) const {
     decision.allowed = true;
     decision.code = "allowed";
     decision.reason.clear();
+    // One rule with methods or paths is enough: each request is then judged against all rules of the host.
     decision.restricted |= !rule.methods.empty() || !rule.paths.empty();
     decision.inspect |= rule.inspect || decision.restricted;
   });
@@ -97,6 +100,7 @@ Decision Rules::request(const Host& host, uint16_t port, std::string_view method
   for (const auto& other : methods_in_query(target)) {
     Decision as_other = request_as(host, port, other, target);
     if (!as_other.allowed) {
+      // The agent chose the method, so it is cut before it goes into the record.
       as_other.reason = std::string(kQueryRefused) + other.substr(0, 40) + ", and " + as_other.reason;
       return as_other;
     }
@@ -129,6 +133,7 @@ Decision Rules::request_as(const Host& host, uint16_t port, std::string_view met
         decision.reason = "no rule allows this path";
         return;
       }
+      // The query is not judged and goes on as it is.
       decision.target = (*path)->canonical + std::string(target.substr(std::min(target.find('?'), target.size())));
     }
     decision.allowed = true;

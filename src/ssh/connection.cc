@@ -58,6 +58,7 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
   return argv;
 }
 
+// Adds the destination. "--" keeps ssh from reading it as an option.
 void end_argv(std::vector<std::string>& argv, const Target& target) { argv.insert(argv.end(), {"--", target.host}); }
 
 // Returns the last line of ssh's output, made safe for a terminal. It may not come from ssh, because a remote program
@@ -98,6 +99,7 @@ std::string detour_in(const std::string& settings) {
 }  // namespace
 
 std::string quoted(const std::string& word) {
+  // Within single quotes only a single quote ends the word, so it is written outside of them.
   std::string out = "'";
   for (char c : word) {
     if (c == '\'') out += "'\\''";
@@ -263,6 +265,7 @@ bool Connection::alive() const {
     return false;
   unsigned char greeting[8];
   for (size_t have = 0; have < sizeof greeting;) {
+    // A master that was stopped accepts a connection and never answers.
     if (!wait_readable(fd.get(), 5000)) return false;
     ssize_t n = ::read(fd.get(), greeting + have, sizeof greeting - have);
     if (n <= 0) return false;

@@ -36,6 +36,7 @@ Result<Target> parse_target(const std::string& given) {
   std::string text = given;
   if (text.starts_with("ssh://")) {
     text.erase(0, 6);
+    // An ssh:// URL may end with a slash, and it has no path.
     while (text.ends_with('/')) text.pop_back();
   }
   Target target;
@@ -43,6 +44,7 @@ Result<Target> parse_target(const std::string& given) {
   if (size_t at = text.rfind('@'); at != std::string::npos) {
     target.user = text.substr(0, at);
     text.erase(0, at + 1);
+    // A backslash separates a Windows domain from a user.
     if (target.user.empty() || target.user.starts_with('-') || !all_of(target.user, "._-+@\\"))
       return bad("the user is not valid");
   }

@@ -70,6 +70,7 @@ Result<std::vector<Key>> parse_list(std::string_view message) {
   return keys;
 }
 
+// The bottle learns only that the agent refused. The reason is for the operator.
 Filter::Verdict Filter::refuse(std::string_view what, std::string reason) {
   return {false, failure(), what, "", bound_name_, std::move(reason)};
 }
@@ -92,13 +93,16 @@ Filter::Verdict Filter::sign(std::string_view message) {
   if (host_key_.empty()) return refuse("sign", "the connection is not bound to a host");
   Login login = parse_login(data);
   if (!login.ok) return refuse("sign", "the data to sign is not a login");
+  // Otherwise the signature would log in to another server, which the bottle could reach by itself.
   if (login.session_id != session_id_)
     return refuse("sign", "the login is for another ssh session than the one that was bound");
+  // The server checks the key in the data, and the agent signs with the one of the request; they must be the same.
   if (login.key != blob || (!login.host_key.empty() && login.host_key != host_key_))
     return refuse("sign", "the login names another key or another host than the request");
   const Destination* to = destination(*key, login.user);
   if (!to) return refuse("sign", "the key is not for this host and user");
   pending_ = Pending::sign;
+  // The user's name comes from the bottle, so it is cut for the record.
   return {true, "", "sign", key->blob, to->name, "login as " + std::string(login.user.substr(0, 64))};
 }
 
@@ -144,6 +148,7 @@ Filter::Verdict Filter::request(std::string_view message) {
 }
 
 std::string Filter::answer(std::string_view message, std::string& reason) {
+  // Whatever the answer is, the next request may come.
   auto pending = std::exchange(pending_, Pending::nothing);
   uint8_t type = message.empty() ? kFailure : static_cast<uint8_t>(message[0]);
   switch (pending) {
@@ -153,6 +158,7 @@ std::string Filter::answer(std::string_view message, std::string& reason) {
         reason = list.error().what;
         return failure();
       }
+      // The list is made anew from our keys. Nothing of the agent's answer passes through except whether it has them.
       std::string out(1, kIdentitiesAnswer), body;
       uint32_t count = 0;
       for (const auto& key : keys_) {
@@ -170,6 +176,7 @@ std::string Filter::answer(std::string_view message, std::string& reason) {
       return out + body;
     }
     case Pending::bind:
+      // An agent before OpenSSH 8.9 answers with a failure, because it does not know the extension.
       if (type != kSuccess || message.size() != 1) {
         reason = "the ssh-agent did not confirm the host (it needs OpenSSH 8.9 or later)";
         return failure();
@@ -182,6 +189,7 @@ std::string Filter::answer(std::string_view message, std::string& reason) {
       return std::string(message);
     case Pending::sign: {
       Reader reader(message);
+      // The signature itself is not checked; a wrong one only fails to log in.
       if (reader.byte() == kSignResponse) {
         reader.string();
         if (reader.done()) return std::string(message);

@@ -30,6 +30,7 @@ Result<> await_input(int fd, int patience_ms, const std::function<bool()>& is_go
   return fail(Code::timed_out, std::string(otherwise) + " for " + std::to_string(patience_ms / 1000) + " s");
 }
 
+// Reads with all bounds. It takes from the descriptor only what the caller asks for.
 class Reader {
  public:
   Reader(int fd, int patience_ms, const std::function<bool()>& is_gone, const Bounds& bounds)
@@ -83,6 +84,7 @@ class Reader {
       return fail(Code::timed_out, "the delivery has not ended after " + seconds(all_time_));
     if (auto whole = Clock::now() - began_; whole > bounds_.whole)
       return fail(Code::timed_out, "the delivery takes too much work: it has not ended after " + seconds(whole));
+    // The rate is checked only when a whole window has passed, so that a short pause does not end a delivery.
     if (window_ < bounds_.window) return {};
     if (in_window_ < bounds_.least)
       return fail(Code::timed_out,
@@ -135,12 +137,14 @@ Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, 
         TRY(reader.exactly(reinterpret_cast<char*>(head), 4));
         left = static_cast<size_t>(head[0]) << 24 | static_cast<size_t>(head[1]) << 16 |
                static_cast<size_t>(head[2]) << 8 | head[3];
+        // A large length would do no harm here, because chunks are not kept. It shows that the stream is out of step.
         if (left > kLargestChunk) return fail(Code::protocol, "a chunk of the delivery is too large");
         if (left == 0) {
           ended = true;
           return size_t{0};
         }
       }
+      // Never reads beyond the chunk: what follows belongs to the next length.
       size_t n = TRY(reader.some(buffer, std::min(size, left)));
       if (n == 0) return fail(Code::closed, "the delivery stopped halfway");
       left -= n;

@@ -32,6 +32,8 @@ namespace {
 
 using nlohmann::json;
 
+// In bytes. Short pieces cost more for their references than they save, and long ones are sent again for a small
+// change.
 constexpr size_t kShortest = 4 << 10, kLongest = 64 << 10, kName = 16, kLongestLine = 4096;
 // High bits depend on more of the bytes before the cut than low ones.
 constexpr uint64_t kCut = 0x3fffull << 40;  // 14 bits, which makes 16 KB on average
@@ -67,6 +69,7 @@ uint64_t number_of(std::string_view bytes) {
   return value;
 }
 
+// Both sides are the same program, so the digits are not checked. A wrong key only leads to a wrong digest.
 std::string from_hex(const std::string& text) {
   std::string out;
   for (size_t i = 0; i + 1 < text.size(); i += 2)
@@ -118,6 +121,7 @@ class Kept {
     struct stat st{};
     if (::fstat(kept.fd_.get(), &st) != 0) return fail_errno("looking at " + path);
     pki::Digest all;
+    // Decrypts as it reads, because the digest is that of the plain bytes.
     for (uint64_t at = 0, size = static_cast<uint64_t>(st.st_size); at < size;) {
       std::string part = TRY(kept.read(at, std::min<uint64_t>(1 << 20, size - at)));
       all.feed(part);
@@ -135,6 +139,7 @@ class Kept {
       if (n <= 0) return fail(Code::conflict, "the kept delivery is too short");
       have += static_cast<size_t>(n);
     }
+    // The same operation encrypts and decrypts, at any position.
     TRY(pki::seal(key_, offset, bytes.data(), bytes.size()));
     return bytes;
   }
@@ -265,6 +270,7 @@ Result<> DeltaWriter::put(std::string_view bytes, bool flush) {
     out_ = head.dump() + "\n";
   }
   out_ += bytes;
+  // Collects operations for few large writes.
   if (!flush && out_.size() < (256 << 10)) return {};
   return sink_(std::exchange(out_, {}));
 }
@@ -345,6 +351,7 @@ Result<> apply_delta(int from, const std::string& directory, const std::function
       continue;
     }
     uint64_t offset = operation == 'c' ? TRY(input.count(8)) : 0, size = TRY(input.count(4));
+    // A piece is never longer, and the name of an archive is much shorter.
     if (size > kLongest) return fail(Code::protocol, "a piece of the delivery is too large");
     if (operation == 'b') {
       TRY(writer.begin(TRY(input.exactly(size))));

@@ -14,6 +14,7 @@ void fields(Object& o, Work& work) {
   o.text("workdir", work.workdir, kPath);
   o.text("base", work.base, kName);
   o.text("results", work.results, kPath);
+  // Older records do not have this key.
   if (o.optional("far", true)) o.flag("far", work.far);
 }
 
@@ -24,6 +25,7 @@ void fields(Object& o, LedgerVm& vm) {
 }
 
 void fields(Object& o, LedgerRecord& record) {
+  // A later version may have written the record, and the rest of it must still be usable.
   o.passes_over_unknown_keys();
   o.text("owner", record.owner, kName);
   o.text("engine", record.engine, kPath);

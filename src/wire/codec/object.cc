@@ -42,6 +42,7 @@ void Object::refuse(const char* key, const std::string& what) { fail(key, what);
 json* Object::find(const char* key) {
   if (!json_ || document_.state_->error) return nullptr;
   if (seen_.empty()) seen_.reserve(16);
+  // A missing key counts as seen, because its absence is the error that is reported.
   seen_.push_back(key);
   // Compares the pointers. If the same key is another literal, this only costs a second search.
   if (found_key_ == key) return found_;  // optional() has just looked for it
@@ -140,6 +141,7 @@ size_t Object::choose(const char* key, size_t value, std::span<const char* const
   if (!is_read()) return (*json_)[key] = names[value], value;
   auto* from = find(key);
   if (!from) return value;
+  // An unknown word is refused and not mapped to a default, which could be the more permissive choice.
   for (size_t i = 0; i < names.size(); ++i)
     if (*from == names[i]) return i;
   return fail(key, "has an unknown value"), value;
@@ -155,6 +157,7 @@ void Object::flag(const char* key, bool& value) {
 }
 
 void Object::number(const char* key, double& value) {
+  // JSON has no infinity and no NaN.
   if (!is_read()) return (void)((*json_)[key] = std::isfinite(value) ? value : 0);
   auto* from = find(key);
   if (from && !from->is_number()) return fail(key, "is not a number");
@@ -173,6 +176,7 @@ std::string outside(auto least, auto most) {
 
 int64_t Object::whole(const char* key, int64_t value, int64_t least, int64_t most) {
   if (!is_read()) {
+    // Writing checks the bounds, too: the reader would refuse the message, and the error is clearer at its origin.
     if (value < least || value > most) fail(key, outside(least, most));
     return (*json_)[key] = value, value;
   }
@@ -242,6 +246,7 @@ void Object::texts(const char* key, std::vector<std::string>& values, size_t mos
 void Object::words(const char* key, std::vector<std::string>& values, size_t most, size_t most_bytes) {
   if (is_read()) return take_texts(key, values, most, most_bytes, For::people);
   auto& list = (*json_)[key] = json::array();
+  // A list for people is cut like a long text, not refused.
   for (size_t i = 0; i < std::min(values.size(), most); ++i) put_words(list.emplace_back(), values[i], most_bytes);
 }
 
@@ -266,6 +271,7 @@ void Object::table(const char* key, std::map<std::string, std::string>& values, 
   auto* from = find_table(key, most);
   if (!from) return;
   values.clear();
+  // Only gives the errors in the table a path.
   Object inner(document_, from, this, key, -1);
   for (const auto& [name, value] : from->items()) {
     std::string checked;

@@ -45,6 +45,7 @@ static void fields(Object& o, GuardLanRoute& route) {
 // If `in` is missing, the secret goes into headers only.
 static void fields(Object& o, GuardSecret& secret) {
   o.text("name", secret.name, kName);
+  // A relayed secret has no value in this guard.
   if (o.optional("value", !secret.value.empty())) o.text("value", secret.value, kValue);
   if (o.optional("relayed", secret.relayed)) o.flag("relayed", secret.relayed);
   text(o, "placeholder", secret.placeholder, kValue);

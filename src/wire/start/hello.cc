@@ -40,6 +40,7 @@ static void fields(Object& o, EngineHello& engine) {
 }
 
 void fields(Object& o, Hello& hello) {
+  // Tells a hello from whatever else a login script may print.
   o.constant("bottle", "far");
   o.version("version", kVersion);
   o.number("uid", hello.uid);

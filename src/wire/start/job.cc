@@ -90,6 +90,7 @@ static void fields(Object& o, EngineStorage& storage) {
 void fields(Object& o, Job& job) {
   o.version("version", kVersion);
   o.object("plan", job.plan);
+  // Empty on the way to a remote machine. The values follow in a frame of their own.
   o.object("values", job.values);
   o.objects("ssh_keys", job.ssh_keys, kFew);
   o.text("engine", job.engine, kPath);
