@@ -77,6 +77,7 @@ void pass(int in, int out, int socket) {
   }
 }
 
+// Tells the near side why there will be no session. If it is gone, there is no one to tell.
 void refuse(const Error& error) { (void)send_frame(1, FrameType::failure, wire::encode(error)); }
 
 // Sends the agent's last output and the result of an ended session to a near side that connects late. If the supervisor
@@ -98,6 +99,7 @@ Result<> tell_result(const FarWorld& world, const std::string& session, const wi
 Result<> find_roots(const FarWorld& world, Job& job) {
   if (job.kept_roots.empty()) return write_file_atomically(roots_path(world), job.ca_bundle);
   job.ca_bundle = TRY(read_file(roots_path(world), 8 << 20));
+  // Another start may have replaced them since the near side heard of them.
   if (content_hash(job.ca_bundle) != job.kept_roots)
     return fail(Code::conflict, "the root certificates kept on the remote machine have changed", "start again");
   return {};
@@ -119,11 +121,13 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   job.path_to_self = world.path_to_self;
   job.far = true;
   if (job.engine.empty()) return fail(Code::unavailable, world.engine_error);
+  // Without the engine's description, the launch itself finds out that the engine does not answer.
   if (info.is_object()) {
     auto engine = TRY(docker::connect({job.engine, "the remote machine"}));
     TRY(ensure_runtime(*engine, world.directories, info, runtimes_path(world), job.plan.runtime));
   }
   if (job.token.via == Token::Via::sendenv) {
+    // An sshd drops a variable without an error, and no token is as short as that.
     if (sent.size() < 8) return fail(Code::unavailable, "the token did not arrive with ssh's SendEnv");
     job.values.secrets[job.token.name] = sent;
   } else if (job.token.via == Token::Via::provider) {
@@ -172,6 +176,7 @@ int serve(const FarWorld& world) {
     if (!hello.get()) return 1;
     if (!is_session_name(session)) return refuse({Code::invalid, "the session's name is not valid"}), 1;
     auto connected = connect_to(world.directories.sessions + "/" + session + "/socket");
+    // The session's supervisor is gone, so it has ended, or its machine was restarted.
     if (!connected) {
       if (auto told = tell_result(world, session, *attach); !told) return refuse(told.error()), 1;
       return 0;
@@ -188,6 +193,7 @@ int serve(const FarWorld& world) {
 
 // Waits for the session's directory. It may not exist yet, because the job travels on another connection.
 Result<UniqueFd> await_session(const std::string& path) {
+  // About 50 seconds: 200 short waits for a session that is about to begin, then longer ones.
   for (int tries = 0; tries < 1200; ++tries) {
     // Without this check, the process would wait a minute for a session that was given up.
     if (is_hung_up(1)) return fail(Code::canceled, "the near side closed the connection");
@@ -206,6 +212,7 @@ Result<> deliver(const FarWorld& world, const std::string& session) {
   // Nothing has reached the session yet, so the near side can send the delivery again as a whole.
   if (!applied && applied.error().code == Code::conflict && !socket) return write_all(1, "again\n");
   TRY(applied);
+  // The end of the delivery. The session answers once it has unpacked everything.
   ::shutdown(socket.get(), SHUT_WR);
   char ok[3];
   if (::recv(socket.get(), ok, 3, MSG_WAITALL) != 3)
@@ -223,6 +230,7 @@ Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, cons
   auto container = engine ? session::find_own(**engine, {session, view->owner, {}}, {"container", Names(session).agent})
                           : Result<std::string>(std::unexpected(engine.error()));
   if (container && !container->empty()) return std::move(*engine);
+  // The engine says that there is no container, or the ledger says that there was never any work.
   if (container || !view->work) return nullptr;
   return std::unexpected(std::move(container.error()));
 }
@@ -329,6 +337,7 @@ Result<> stop(const FarWorld& world, const std::string& session) {
   FrameReader frames;
   for (char buffer[65536];;) {
     ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+    // The supervisor closes the socket when everything is over.
     if (n <= 0) return {};
     frames.feed({buffer, static_cast<size_t>(n)});
     while (auto frame = frames.next())

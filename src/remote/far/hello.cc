@@ -24,6 +24,8 @@ using session::host_routes, session::image_identities;
 
 namespace {
 
+// Returns what an interface is, in the words of wire::Interface. The kernel tells for most kinds; some VPN programs use
+// ordinary tun devices or none of these, so their usual names count, too.
 std::string kind_of(const std::string& interface) {
   std::string base = "/sys/class/net/" + interface;
   auto has = [&](const char* name) { return ::access((base + name).c_str(), F_OK) == 0; };
@@ -34,6 +36,7 @@ std::string kind_of(const std::string& interface) {
   if (has("/tun_flags")) return "tun";
   if (says("/uevent", "DEVTYPE=wireguard")) return "wireguard";
   if (says("/uevent", "DEVTYPE=vxlan") || says("/uevent", "DEVTYPE=geneve")) return "overlay";
+  // ARPHRD_PPP of <linux/if_arp.h>.
   if (says("/type", "512")) return "ppp";
   if (says("/uevent", "DEVTYPE=bridge")) return "bridge";
   for (const char* prefix : {"tailscale", "zt", "wg", "nebula", "utun"})
@@ -41,6 +44,7 @@ std::string kind_of(const std::string& interface) {
   return "other";
 }
 
+// Returns whether the program is in the PATH that a command over ssh has.
 bool has_program(const std::string& name) {
   const char* path = std::getenv("PATH");
   std::istringstream directories(path ? path : "/usr/local/bin:/usr/bin:/bin");
@@ -74,9 +78,11 @@ std::optional<uint64_t> free_disk(const std::string& path) {
 wire::EngineHello ask_engine(const FarWorld& world, const EngineInfo& asked, wire::Hello& hello) {
   auto engine = engine_of(world);
   if (!engine) return {.error = engine.error().what, .todo = engine.error().todo};
+  // The list comes from the engine while its slower description of itself is still on the way.
   auto images = (*engine)->images();
   const auto& info = asked.get();
   if (!info) return {.error = info.error().what};
+  // The engine's files may be on another disk than the root directory.
   if (auto disk = free_disk(docker::text_of(*info, "DockerRootDir"))) hello.disk_free = *disk;
   if (images) hello.images = image_identities(*images);
   // Podman does not report all limits, so a limit that is not reported counts as supported.

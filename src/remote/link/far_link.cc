@@ -71,6 +71,7 @@ void FarLink::read(std::vector<News>& news) {
     auto greeting = wire::decode_greeting(std::exchange(greeting_, {}));
     auto* hello = greeting ? std::get_if<wire::Hello>(&*greeting) : nullptr;
     news.push_back({News::Kind::hello, {}, hello ? std::optional(std::move(*hello)) : std::nullopt, {}});
+    // What follows the hello in the same read is already a frame.
     bytes.remove_prefix(end + 1);
   }
   frames_.feed(bytes);
@@ -78,6 +79,7 @@ void FarLink::read(std::vector<News>& news) {
     auto frame = frames_.next();
     if (frame) news.push_back({News::Kind::frame, std::move(*frame), {}, {}});
     else if (frame.error().code == Code::unavailable) return;
+    // A frame over the limit leaves no way to find the next one.
     else return lose("the remote machine sent invalid data");
   }
 }

@@ -65,6 +65,7 @@ Result<std::string> read_line(int fd, int timeout_ms, const std::stop_token& sto
   while (text.find('\n') == std::string::npos) {
     auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    // Waits in short steps, because no descriptor tells of a stop.
     bool ready = left > 0 && wait_readable(fd, static_cast<int>(std::min<int64_t>(left, kLookForStopMs)));
     if (stop.stop_requested()) return fail(Code::canceled, "the question to the remote machine was canceled");
     if (!ready && left > 0) continue;
@@ -219,6 +220,7 @@ Result<Channel> FarSide::begin_serve(const Serving& serving) {
   command.detached = true;  // Ctrl-C on the terminal must not end it, and it outlives the launcher
   Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::null()));
   Channel channel;
+  // The channel may be passed on to another process without the child, so it has descriptors of its own.
   channel.in.reset(::fcntl(child.in(), F_DUPFD_CLOEXEC, 10));
   channel.out.reset(::fcntl(child.out(), F_DUPFD_CLOEXEC, 10));
   ::fcntl(channel.in.get(), F_SETFL, O_WRONLY | O_NONBLOCK);  // a peer that does not read must not block us
@@ -267,6 +269,7 @@ Result<> FarSide::send(const std::vector<std::string>& words, const std::functio
   // write.
   std::optional<std::stop_callback<std::function<void()>>> stopped(std::in_place, stop,
                                                                    [pid = child.pid()] { ::kill(-pid, SIGTERM); });
+  // A write that blocks could not be stopped.
   ::fcntl(child.in(), F_SETFL, O_WRONLY | O_NONBLOCK);
   auto produced = produce([&](std::string_view bytes) { return write_until(child.in(), bytes, stop); });
   child.close_in();
@@ -280,6 +283,7 @@ Result<> FarSide::send(const std::vector<std::string>& words, const std::functio
   if (status == 0 && answer == "again\n")
     return fail(Code::conflict, main_.target().to_string() + " no longer has what it was sent before");
   std::string why = folded(complaint.empty() ? answer : complaint, 500);
+  // ssh itself exits with 255.
   return fail(status == 255 ? Code::unavailable : Code::internal,
               words[0] + " on " + main_.target().to_string() +
                   " failed: " + (why.empty() ? "status " + std::to_string(status) : why));

@@ -23,6 +23,7 @@ using session::Prefix, session::Severity, session::host_routes, session::is_engi
 namespace {
 
 constexpr uint64_t kGigabyte = 1ull << 30;
+// In milliseconds. Clocks that are set over the network differ by much less.
 constexpr int64_t kClockTolerance = 5 * 60 * 1000;
 
 // Reports whether the operator's network may use these addresses. Addresses of the public internet belong to no single
@@ -88,6 +89,7 @@ void judge_kernel(const wire::EngineHello& engine, const std::string& name, cons
   else add("storage", Severity::ok, "storage driver " + storage, "");
 }
 
+// Judges whether there is an engine, and what to do if not. Only an engine that answers is judged further.
 void judge_engine(const wire::EngineHello& engine, const std::string& name, const Add& add) {
   if (engine.error.find(std::strerror(EACCES)) != std::string::npos)
     return add("engine", Severity::fail, name + " has a container engine that you may not use: " + engine.error,
@@ -139,6 +141,7 @@ std::vector<Finding> judge(const wire::Hello& hello, const std::string& name,
 
   // The agent may take over that machine, so the machine must not lead back to the operator.
   for (const auto& [device, kind] : hello.interfaces) {
+    // Each of these carries packets to another network than the machine's own.
     static const std::set<std::string> kSuspect = {"tun", "wireguard", "overlay", "ppp", "vpn"};
     if (kSuspect.contains(kind))
       add("vpn", Severity::fail,
@@ -147,6 +150,7 @@ std::vector<Finding> judge(const wire::Hello& hello, const std::string& name,
   }
   for (const auto& [device, to] : hello.routes) {
     auto there = parse_prefix(to);
+    // A text that is not a network cannot be compared, and an honest machine sends none.
     if (!there || !may_be_a_lan(device, *there)) continue;
     for (const auto& here : local_routes)
       if (may_be_a_lan(here.device, here.to) && here.to.overlaps(*there))

@@ -56,6 +56,8 @@ Result<std::vector<std::string>> addresses_of(const std::string& host) {
   return all;
 }
 
+// Returns the address to which mosh-client sends: the one that the server reports if it is among ours, otherwise the
+// first of the same address family.
 std::string pick(const std::vector<std::string>& ours, const std::string& theirs) {
   if (std::ranges::find(ours, theirs) != ours.end()) return theirs;
   bool six = theirs.find(':') != std::string::npos;  // mosh-server listens in the address family of the ssh connection
@@ -115,6 +117,7 @@ Result<std::pair<UniqueFd, UniqueFd>> make_pty() {
   if (!master || ::grantpt(master.get()) != 0 || ::unlockpt(master.get()) != 0 ||
       ::ptsname_r(master.get(), name, sizeof name) != 0)
     return fail_errno("making a terminal for mosh-client");
+  // O_NOCTTY keeps it from becoming the launcher's controlling terminal.
   UniqueFd slave(::open(name, O_RDWR | O_NOCTTY | O_CLOEXEC));
   if (!slave) return fail_errno("opening a terminal for mosh-client");
   Size size = terminal_size(0);
@@ -136,6 +139,7 @@ Result<> check_mosh(const MoshOptions& options) {
       return fail(Code::invalid, "'" + options.ports + "' is not a UDP port or a range of them",
                   "write --mosh-ports 60000:60010, or one port");
   }
+  // `mosh-client -c` prints the number of the terminal's colors and exits, which shows that it can be run.
   auto asked = bottle::capture({.argv = {"mosh-client", "-c"}}, {.timeout_ms = 5000});
   if (!asked)
     return fail(Code::not_found, "mosh-client cannot be run on this machine: " + asked.error().what,

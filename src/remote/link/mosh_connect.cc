@@ -14,12 +14,14 @@ bool is_number(const std::string& text, long least, long most) {
 }
 
 bool is_forwarded(const std::vector<std::string>& ours, const std::string& theirs) {
+  // From this machine, a forwarded port is at a loopback address, while the machine's sshd sees an address of its own.
   auto loopback = [](const std::string& address) { return address.starts_with("127.") || address == "::1"; };
   return !theirs.empty() && !loopback(theirs) && std::ranges::all_of(ours, loopback);
 }
 
 Result<MoshConnect> parse_mosh_connect(const std::string& text) {
   MoshConnect found;
+  // Returns the rest of the first line that begins with `mark`, or an empty text.
   auto after = [&](const std::string& mark) -> std::string {
     for (size_t at = 0; at < text.size();) {
       size_t end = std::min(text.find('\n', at), text.size());
@@ -35,6 +37,7 @@ Result<MoshConnect> parse_mosh_connect(const std::string& text) {
   std::string port = words.substr(0, space), key = space == std::string::npos ? "" : words.substr(space + 1);
   bool plain =
       key.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") == std::string::npos;
+  // A key is 128 bits in Base64 without its padding, which are 22 characters.
   if (!is_number(port, 1, 65535) || key.size() != 22 || !plain)
     return fail(Code::protocol, "mosh-server did not print how to reach it");
   found.port = static_cast<uint16_t>(std::atol(port.c_str()));

@@ -42,6 +42,7 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
     side_->drop();
     side_.reset();
   }
+  // Nothing else is left to do on this thread: the agent has ended, and the clients only wait for the result.
   std::this_thread::sleep_for(std::chrono::milliseconds(how.wait_ms));
   auto is_gone = [&] { return vm_is_gone(job_, record_); };
   auto back = [&]() -> Result<wire::Back> {
@@ -165,6 +166,7 @@ wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
   if (!is_home()) receipt_.confirmed = false;
   if (!record_.vm_name.empty()) add_vm_to_receipt();
   result.receipt = receipt_;
+  // If the disk is full, the clients still get the result.
   (void)write_file_atomically(path_of_result(), wire::encode(result, wire::Layout::pretty));
   return result;
 }

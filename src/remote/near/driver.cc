@@ -135,6 +135,7 @@ void Driver::handle(const Poller& poller) {
   if (agent_runs(state_)) link_.keep_alive();
   poll_checkpoint();
   feed(input::Tick{});
+  // Comes last, because the frames of a launcher that has exited since then must be handled first.
   if (needs_launcher(kind_, state_) && clients_.launcher_is_gone()) feed(input::LauncherGone{});
 }
 
@@ -152,6 +153,7 @@ void Driver::take_vm(ReadyVm made) {
   record_.far = made.far;
   offline_ = made.vm.offline;
   token_ = made.token;
+  // From now on, another near side could continue this session.
   note({.remote = record_.far, .offline = offline_});
   const auto& timings = made.vm.timings;
   clients_.event(
@@ -183,6 +185,7 @@ void Driver::poll_checkpoint() {
 
 void Driver::take_from_client(const Frame& frame) {
   frame_ = &frame;
+  // The change applies on both sides: here at once, and on the far side when the frame below reaches it.
   if (frame.type == FrameType::policy && services_)
     if (auto change = wire::decode<wire::PolicyChange>(frame.bytes, wire::From::ours))
       services_->change_policy(*change);
@@ -205,6 +208,7 @@ void Driver::take_news(FarLink::News& news) {
       frame_ = nullptr;
       return;
     case Kind::lost:
+      // Streams belong to one connection, and the far guard ends them, too.
       if (services_) services_->link_is_gone();
       return feed(input::LinkLost{std::move(news.error)});
     case Kind::failed:
@@ -276,6 +280,7 @@ bool Driver::finish_delivery() {
 
 // Takes the far side's result. A result that cannot be read is treated as an empty one, and the work still comes home.
 void Driver::take_result() {
+  // In any other state, the far side has no result to give.
   if (may_run(state_) || agent_runs(state_)) {
     auto result = read_far_result(frame_->bytes);
     if (!result) warn_of_far(result.error().what);

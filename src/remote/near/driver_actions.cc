@@ -191,6 +191,7 @@ Result<> Driver::send_job() {
     there.kept_roots = roots;
     there.ca_bundle.clear();
   }
+  // make_services() has taken out the values that stay here. What is left waits for the machine to be judged.
   values_ = std::exchange(there.values, {});
   bool boots = kind_.judge == SessionKind::Judge::near_side;
   link_.use(std::move(*side_), std::move(*channel_), boots ? kEngineStarts : 60s);
@@ -209,6 +210,7 @@ void Driver::send_values() {
 }
 
 void Driver::send_work() {
+  // The ledger gets the base before the agent can run, because its work can only be compared with that.
   transfers_.send(*link_.side(), [this](const std::string& base) { note({.base = base}); });
 }
 

@@ -4,6 +4,7 @@
 
 namespace bottle::remote {
 
+// More would hide other events; the record has all of them.
 constexpr int kMostTold = 50;
 
 const std::string& NearAudit::retry_disk() {
@@ -21,6 +22,7 @@ const std::string& NearAudit::retry_disk() {
 
 void NearAudit::add(wire::Decision decision) {
   decision.side = "near";
+  // Made with the first decision, so that a session without a broker's decisions has no such file.
   if (!file_) file_.emplace(path_);
   file_->add(decision);
   std::string host = decision.host.empty() ? "?" : decision.host;
@@ -33,6 +35,7 @@ void NearAudit::add(wire::Decision decision) {
 }
 
 std::vector<wire::AuditSeal> NearAudit::close(std::vector<wire::AuditSeal> told) {
+  // This near side continued the record, so an earlier seal is no longer right.
   if (file_) return {file_->close()};
   std::string name = path_.substr(path_.rfind('/') + 1);
   std::erase_if(told, [&](const wire::AuditSeal& each) { return each.file != name; });

@@ -61,6 +61,7 @@ Result<FarSide> reach_patiently(const Far& far, const std::function<void(const s
   auto until = std::chrono::steady_clock::now() + std::chrono::seconds(kSshPatience);
   for (;;) {
     auto side = FarSide::reach(far, false, progress);
+    // A refused host key or sign-in will not change.
     bool passing = !side && (side.error().code == Code::unavailable || side.error().code == Code::timed_out);
     if (!passing || std::chrono::steady_clock::now() > until) return side;
     std::this_thread::sleep_for(std::chrono::milliseconds(500));
@@ -81,6 +82,7 @@ Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, Ready
     token.fetch = TRY(provider.put_secret(ready.vm.record.vm, token.name, value, progress));
     return token;
   }
+  // A new channel, because ssh sends variables only when a command starts.
   ready.channel = TRY(ready.side.serve({.send_env = {{kTokenVariable, value}}}));
   // sshd drops a variable that its AcceptEnv does not list, and says nothing.
   if (!ready.channel.hello->token)
@@ -177,6 +179,7 @@ struct PendingVm::Steps {
 PendingVm::PendingVm(const Job& job, const std::string& vm_name) : steps_(std::make_shared<Steps>()) {
   std::promise<Result<ReadyVm>> promise;
   ready_ = promise.get_future();
+  // Copies everything it needs, because it may outlive the near side's objects.
   std::thread([job, vm_name, promise = std::move(promise), steps = steps_]() mutable {
     auto progress = [&](const std::string& line) {
       std::lock_guard lock(steps->mutex);
@@ -227,6 +230,7 @@ Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const 
   }();
   machine::DestroyOptions options;
   options.environment = bake.spec.environment;
+  // Destroys the VM after an error, too. It never has work that could be lost.
   auto gone = machine::destroy_vm(bake.spec.name, bake.spec.wanted.provider, places, options, progress);
   if (baked && (!gone || !gone->confirmed)) progress("VM " + bake.spec.name + " may still exist; see `bottle vm list`");
   return baked;

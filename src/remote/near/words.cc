@@ -93,6 +93,7 @@ Error error_of(const TellFailure& failed, const SessionNames& names, const std::
       add("not everything was removed on " + names.machine + "; run `bottle cleanup` to try again");
       break;
     case Left::vm:
+      // Replaces other advice: a VM costs money until it is gone.
       error.todo = "the VM " + names.vm + " may still exist; run `bottle cleanup`";
       break;
     case Left::agent:

@@ -78,10 +78,12 @@ Result<std::unique_ptr<Broker>> Broker::start(const std::string& program, const 
   auto hand = TRY(make_socket_pair());
   Command command;
   command.argv = {program, "broker"};  // its stderr is the socket over which it receives connections
+  // The broker needs nothing of the operator's environment, which may hold credentials.
   command.clean_env = true;
   Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::from(hand.theirs.get())));
   auto broker = std::unique_ptr<Broker>(new Broker(std::move(child), std::move(hand.ours)));
   TRY(broker->configure(config));
+  // A broker is ready in milliseconds; 15 seconds are for a machine under load.
   for (int turn = 0; turn < 100; ++turn) {
     if (!wait_readable(broker->fd(), 150)) continue;
     for (const auto& message : TRY(broker->read())) {
@@ -101,6 +103,7 @@ Result<> Broker::send(const wire::ToGuard& message) { return write_all(child_.in
 Result<> Broker::configure(const wire::GuardConfig& config) { return send(wire::Configure{config}); }
 
 Result<UniqueFd> Broker::connect() {
+  // Non-blocking, because one loop serves all streams and the keystrokes.
   auto pair = TRY(make_socket_pair(Waits::no));
   if (auto passed = pass_descriptor(hand_.get(), pair.theirs.get()); !passed)
     return std::unexpected(std::move(passed.error()).during("passing a connection to the broker"));

@@ -24,6 +24,7 @@ namespace {
 
 using wire::kStreamWindow;
 
+// In bytes. A piece with its Base64 is short enough that keystrokes do not wait noticeably behind it.
 constexpr size_t kPiece = 16 * 1024;
 constexpr size_t kMostStreams = 256;
 // In bytes, for all streams together. More would fill ssh's own buffers and delay the keystrokes.
@@ -69,6 +70,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
     services->ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(directory), std::move(agent),
                            services->record_);
     for (auto& key : there.ssh_keys) {
+      // Any text would do. It says that the far side has no ssh-agent to start.
       key.agent = "near";
       key.passphrase.clear();
     }
@@ -136,6 +138,7 @@ void NearServices::add_to(Poller& poller) {
   if (broker_) poller.watch(broker_->fd());
   if (ssh_) poller.watch(ssh_->fd());
   for (const auto& [number, flow] : flows_) {
+    // Without credit, a readable descriptor would wake the loop again and again.
     if (flow.credit > 0 && in_flight_ < kMostInFlight) poller.watch(flow.fd.get());
     if (!flow.out.empty()) poller.watch_writable(flow.fd.get());
   }
@@ -162,6 +165,7 @@ void NearServices::handle(const Poller& poller) {
   for (auto& [number, flow] : flows_) pump(number, flow);
   std::erase_if(flows_, [&](const auto& each) {
     bool over = each.second.state == Flow::State::over;
+    // The far guard takes nothing more of a stream that is over.
     if (over) in_flight_ -= kStreamWindow - each.second.credit;
     return over;
   });
@@ -170,6 +174,7 @@ void NearServices::handle(const Poller& poller) {
 void NearServices::take(std::string_view line) {
   auto message = wire::decode<wire::ToNearSide>(line, wire::From::foreign);
   if (!message) return;
+  // A new guard knows none of the old streams.
   if (std::holds_alternative<wire::FarGuardHere>(*message)) link_is_gone();
   if (const auto* part = std::get_if<wire::StreamPart>(&*message)) take_stream(*part);
   if (const auto* request = std::get_if<wire::AgentRequest>(&*message); request && ssh_)
@@ -177,6 +182,7 @@ void NearServices::take(std::string_view line) {
 }
 
 void NearServices::open_stream(uint32_t number) {
+  // The far side chooses the numbers. One that is in use would otherwise take over another stream's connection.
   bool can = !flows_.contains(number) && config_ && flows_.size() < kMostStreams && (broker_ || start_broker());
   auto fd = can ? broker_->connect() : Result<UniqueFd>(fail(Code::limit, "no more streams"));
   if (fd) flows_[number].fd = std::move(*fd);
@@ -227,6 +233,7 @@ void NearServices::pump(uint32_t number, Flow& flow) {
   // Acknowledges in larger steps, so that there is not a message for each piece.
   if (flow.taken >= kStreamWindow / 4) say({.stream = number, .taken = std::exchange(flow.taken, 0)});
   if (flow.state == Flow::State::ended && flow.out.empty()) {
+    // The broker must learn that the request is complete, and may still answer.
     ::shutdown(flow.fd.get(), SHUT_WR);
     flow.state = Flow::State::shut;
   }

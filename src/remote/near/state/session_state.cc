@@ -229,6 +229,7 @@ class Stepper {
   }
 
   void on(const input::FarRuns& told) {
+    // Without the values the agent cannot run, so the machine does not do what it should.
     if (keeps_values()) return abandon({Why::false_start});
     if (in<phase::Running>() && !told.attached) return perform(Do::pass_to_clients);
     if (!may_run()) return;
@@ -246,10 +247,12 @@ class Stepper {
 
   void on(const input::FarFailed& failed) {
     if (keeps_values()) return abandon({Why::far_failed, failed.error});
+    // The far side sends a failure only before its agent runs, and the connection that says so has not broken.
     if (in<phase::Starting>()) return end_unused({Why::far_failed, failed.error});
     if (auto* asking = in<phase::Asking>()) return end_unused({Why::never_ran, failed.error, asking->lost});
     if (!in<phase::Running>()) return;
     Failure failure{Why::far_failed, failed.error};
+    // The machine has no such session, so there is nothing to fetch from it.
     if (failed.error.code == Code::not_found) return forget(std::move(failure));
     leave_running(std::move(failure));
   }

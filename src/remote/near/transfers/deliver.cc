@@ -118,6 +118,8 @@ Delivered deliver(const Job& job, FarSide side, const std::function<void(const s
   }
   if (!kept) delivered.taken = std::unexpected(std::move(kept.error()));
   else if (!name.empty() && make_directories(job.directories.cache + "/sent"))
+    // Written only now, because it describes what the far side has after this delivery. Without it, the next one sends
+    // everything.
     (void)write_file_atomically(path, to_bytes(*kept));
   return delivered;
 }

@@ -28,6 +28,7 @@ constexpr uint64_t kBlock = 512;
 
 Result<UniqueFd> spool() {
   const char* base = std::getenv("TMPDIR");
+  // Not /tmp, which is in memory on many systems: an image has gigabytes.
   std::string path = std::string(base && *base == '/' ? base : "/var/tmp") + "/bottle-image-XXXXXX";
   UniqueFd fd(::mkostemp(path.data(), O_CLOEXEC));
   if (!fd) return fail_errno("creating a temporary file in " + path);
@@ -142,6 +143,7 @@ Result<> copy_archive(int from, const std::set<std::string>& leave_out, const Si
     TRY(read_at(from, header, kBlock, at));
     if (std::all_of(header, header + kBlock, [](char c) { return c == 0; })) break;
     uint64_t size = number(header + 124, 12);
+    // Keeps the sums below from overflowing.
     if (size > (1ull << 40)) return fail(Code::protocol, "the image's archive is malformed");
     uint64_t next = at + kBlock + (size + kBlock - 1) / kBlock * kBlock;
     char type = header[156];
@@ -151,9 +153,11 @@ Result<> copy_archive(int from, const std::set<std::string>& leave_out, const Si
     }
     std::string name(header, ::strnlen(header, 100)), prefix(header + 345, ::strnlen(header + 345, 155));
     if (std::memcmp(header + 257, "ustar\0", 6) == 0 && !prefix.empty()) name = prefix + "/" + name;
+    // Copies the entry with the extended headers before it, so they stay together.
     if (!leave_out.contains(name)) TRY(copy(entry, next));
     entry = at = next;
   }
+  // An archive ends with two empty blocks (POSIX ustar).
   return to(std::string(2 * kBlock, '\0'));
 }
 

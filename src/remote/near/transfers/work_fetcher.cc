@@ -86,6 +86,8 @@ Result<> WorkFetcher::save_egress(const Source& source) {
 }
 
 Result<bool> WorkFetcher::checkpoint(const Fetch& from) {
+  // Each checkpoint adds objects to the operator's repository, and a machine that was taken over could send new ones
+  // forever.
   if (room_ == 0)
     return fail(Code::limit,
                 "the checkpoints of this session have reached their limit; later changes are fetched at its end");
@@ -124,6 +126,7 @@ Result<wire::Back> WorkFetcher::fetch(const Fetch& from) {
   }));
   // The work is saved to this disk before it is sorted, so that it is not lost if it cannot be sorted.
   UniqueFd fd(::open(kept.c_str(), O_RDONLY | O_CLOEXEC));
+  // The far side had no workspace, as with `workspace: none`.
   if (!fd) return wire::Back();
   auto sorted = sort([&](char* buffer, size_t size) -> Result<size_t> {
     ssize_t n = ::read(fd.get(), buffer, size);
