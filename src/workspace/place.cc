@@ -8,6 +8,7 @@ namespace bottle::workspace {
 
 Result<> check_place(const std::string& path) {
   std::error_code error;
+  // The path had no links when the plan was made, so it must still be its own canonical path.
   std::string now = std::filesystem::canonical(path, error).string();
   if (error) return fail(Code::not_found, "the workspace " + one_line(path) + " cannot be opened: " + error.message());
   if (now == path) return {};

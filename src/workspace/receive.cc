@@ -76,6 +76,8 @@ class Reception {
       if (!original && each.path.empty()) return std::unexpected(std::move(original.error()));
       Homecoming::Origin origin{original.value_or(std::nullopt), each.base, each.refs,
                                 original ? "" : original.error().what};
+      // Without the repository there are no objects to compare with, so its files are treated as those of a plain
+      // directory.
       if (!origin.repository) origin.base.clear();
       else ++stores[origin.repository->common_dir];
       origins.push_back(std::move(origin));
@@ -102,6 +104,7 @@ class Reception {
       TRY(all_[i]->take_refs());
       TRY(all_[i]->take_files(heads_below(*all_[i], heads)));
       TRY(all_[i]->keep_ignored());
+      // The outer repository records this commit, if the inner one is its submodule.
       heads[quarantines_[i]->place] = all_[i]->head();
     }
     return {};

@@ -26,10 +26,12 @@ std::optional<Origin> none() { return std::nullopt; }
 // Returns the repository to send, if the directory is the top of one.
 Result<std::optional<Origin>> origin_at(const std::string& source, const std::string& state) {
   auto repository = TRY(git::find(source));
+  // A directory below the top is sent as plain files, as below a home directory that is a repository.
   if (!repository || repository->top != source) return none();
   return TRY(origin_of(*repository, state));
 }
 
+// Returns whether the .git is complete in itself: a directory at the top that borrows no objects.
 bool has_own_git(const std::string& source, const Origin& origin) {
   struct stat st{};
   return ::lstat((source + "/.git").c_str(), &st) == 0 && S_ISDIR(st.st_mode) &&

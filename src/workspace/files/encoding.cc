@@ -64,6 +64,7 @@ uint32_t unit_at(std::string_view bytes, size_t at, const Form& form) {
 std::optional<std::string> to_utf8(std::string_view encoding, std::string_view bytes) {
   std::string name = folded(encoding), out;
   if (name == "UTF-8") return std::string(bytes);
+  // Its bytes are the first 256 code points of Unicode.
   if (name == "ISO-8859-1" || name == "LATIN1" || name == "LATIN-1") {
     for (unsigned char c : bytes) append(out, c);
     return out;
@@ -91,6 +92,7 @@ std::optional<std::string> to_utf8(std::string_view encoding, std::string_view b
       uint32_t low = unit_at(bytes, at += 2, form);
       if (low < 0xdc00 || low > 0xdfff) return std::nullopt;
       c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+      // A lone surrogate is no character, and git's iconv would fail for it.
     } else if ((c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff) {
       return std::nullopt;
     }

@@ -17,6 +17,7 @@ std::vector<std::string> split_path(std::string_view path) {
 }
 
 std::optional<std::vector<std::string>> safe_components(std::string_view path) {
+  // PATH_MAX and NAME_MAX of Linux, without the NUL that ends a path.
   if (path.size() > 4095 || path.starts_with('/') || path.find('\0') != std::string_view::npos) return std::nullopt;
   std::vector<std::string> out;
   for (auto& part : split_path(path)) {
@@ -62,6 +63,7 @@ bool is_git_directory(std::string_view component) {
 bool stays_inside(std::string_view path, std::string_view target) {
   if (target.empty() || target.starts_with('/') || target.size() > 4095 || target.find('\0') != std::string_view::npos)
     return false;
+  // Counts levels below the tree's top. At no point may the target be above it, even if it comes back.
   auto depth = static_cast<long>(split_path(path).size()) - 1;
   for (const auto& part : split_path(target)) {
     if (part == "..") --depth;

@@ -20,8 +20,10 @@
 namespace bottle::workspace {
 namespace {
 
+// In bytes: of all kept contents, of the list, and of a file that is read again from the operator's directory.
 constexpr uint64_t kKeptInAll = 64 << 20, kLargestList = 1 << 30, kLargestAgain = 64 << 20;
 
+// Removes the first word and the space after it, and returns the word.
 std::string_view word(std::string_view& text) {
   size_t end = std::min(text.find(' '), text.size());
   std::string_view first = text.substr(0, end);
@@ -99,6 +101,7 @@ Result<> Recorder::file(const std::string& path, SentFile file, std::string_view
     file.size = bytes.size();
     size_ += bytes.size();
   }
+  // The path comes last, because it may contain spaces.
   list_ += "f " + file.mode + " " + file.id + (file.committed ? " 1 " : " 0 ") + std::to_string(file.kept_at) + " " +
            std::to_string(file.size) + " " + path + '\0';
   paths_.insert(path);

@@ -31,6 +31,7 @@ Result<bool> read_fully(const Source& source, char* to, size_t size) {
   while (have < size) {
     size_t n = TRY(source(to + have, size - have));
     if (n == 0) {
+      // The source ended before the first byte, which is an end and not an error.
       if (have == 0) return false;
       return broken("it ends too early");
     }
@@ -50,6 +51,7 @@ std::optional<uint64_t> number(const char* field, size_t width) {
   }
   uint64_t value = 0;
   size_t i = 0;
+  // Old tar programs pad numbers with spaces on the left.
   while (i < width && field[i] == ' ') ++i;
   for (; i < width && field[i] && field[i] != ' '; ++i) {
     if (field[i] < '0' || field[i] > '7' || value >> 60) return std::nullopt;
@@ -121,8 +123,10 @@ Result<> read_announcement(const Source& source, char type, uint64_t size, Annou
 Result<TarEntry> read_entry(const char* block, uint64_t size, uint64_t mode, const Announced& announced) {
   TarEntry entry;
   entry.path = text(block, 100);
+  // Old formats use the bytes of the prefix for other things.
   if (std::memcmp(block + 257, "ustar\0", 6) == 0 && block[345]) entry.path = text(block + 345, 155) + "/" + entry.path;
   entry.target = text(block + 157, 100);
+  // The later and longer forms win: GNU's names over the header's, and pax over both.
   if (!announced.path.empty()) entry.path = announced.path;
   if (!announced.target.empty()) entry.target = announced.target;
   const auto& extra = announced.pax;
@@ -184,6 +188,7 @@ Result<> read_tar(const Source& source, const Visit& visit) {
     char block[512];
     if (!TRY(read_fully(source, block, sizeof block))) return {};
     if (std::all_of(block, block + 512, [](char c) { return c == 0; })) {
+      // Two empty blocks end an archive (POSIX ustar).
       if (++empty < 2) continue;
       return read_rest(source);
     }
@@ -196,6 +201,7 @@ Result<> read_tar(const Source& source, const Visit& visit) {
       continue;
     }
     TarEntry entry = TRY(read_entry(block, *size, *mode, announced));
+    // An announcement is for the next entry only.
     announced = {};
     TRY(visit_entry(source, visit, entry));
   }
@@ -233,6 +239,7 @@ Result<UniqueFd> Tree::parent(const std::vector<std::string>& path, bool create)
     }
     at = std::move(next);
   }
+  // Directories are never removed while a tree is written, so the descriptor stays the right one.
   cached_.reset(::fcntl(at.get(), F_DUPFD_CLOEXEC, 0));
   cached_path_ = std::move(up);
   return at;
@@ -263,6 +270,7 @@ Result<bool> Tree::file(const std::vector<std::string>& path, bool executable, c
   }
   char buffer[65536];
   while (size_t n = TRY(body(buffer, sizeof buffer))) {
+    // Counts what is really written, whatever the header said.
     if (n > *bytes_left) return fail(Code::limit, "the workspace that came back is larger than the limit");
     *bytes_left -= n;
     TRY(write_all(fd.get(), {buffer, n}));

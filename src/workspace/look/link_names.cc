@@ -12,6 +12,7 @@
 namespace bottle::workspace {
 namespace {
 
+// Linux also follows at most 40 links in one path.
 constexpr size_t kMostLinksInTheWay = 40, kMostEnds = 16, kLongestPath = 4096;
 
 using Targets = std::multimap<std::string, std::string, std::less<>>;  // folded path → target
@@ -92,6 +93,7 @@ LinkNames::LinkNames(const std::map<std::string, std::string>& links, uint64_t& 
     for (const auto& end : ends) {
       End& to = ends_[end];
       to.links.push_back(links_.size() - 1);
+      // Only these names can make a rule of two parts apply to what lies directly below the end.
       if (std::string name = last_of(links_.back().folded); is_first_half(name))
         to.names.emplace(name, links_.size() - 1);
     }

@@ -53,6 +53,7 @@ class Repositories {
 void Look::judge(const Tree& tree, size_t place, const LinkNames& names, std::vector<ToRead>& to_read) {
   using Is = Changed::Is;
   const Changed& change = tree.changes[place];
+  // A link may lead to a directory, and a submodule is one.
   bool directory = change.is != Is::file;
   std::string shown = one_line(change.path, kLongestShown);
   if (change.is == Is::submodule) report(shown, "a submodule", tree.place);

@@ -15,6 +15,7 @@ namespace {
 
 using nlohmann::json;
 
+// Real descriptions have a few levels. A deeper one counts as one that cannot be parsed.
 constexpr size_t kDeepestPackage = 64, kMostNames = 5;
 
 // Scripts that npm, pnpm, yarn or bun run on install without being named (npm's scripts documentation, "Life Cycle
@@ -71,6 +72,7 @@ std::vector<std::string> in_npm(const json& now, const json& before) {
 std::vector<std::string> in_json(Content kind, std::string_view text, std::string_view before) {
   auto now = parse(text);
   if (!now) return {"it is not valid JSON, so bottle cannot tell what it runs"};
+  // If the earlier text cannot be parsed, everything counts as new.
   json was = parse(before).value_or(json());
   if (kind == Content::npm) return in_npm(*now, was);
   auto names = changed(*now, was, kComposerSettings);
@@ -80,6 +82,7 @@ std::vector<std::string> in_json(Content kind, std::string_view text, std::strin
 // Returns whether the text may cause code to run in a build. TOML allows escapes in quoted keys, so a key with an
 // escape may be any key.
 bool may_build(std::string_view text) {
+  // Words instead of a TOML parser: too many findings are better than a difference between two parsers.
   for (std::string_view word : {"build", "proc", "\\", "linker", "runner", "[patch", "[replace", "path"})
     if (text.find(word) != std::string_view::npos) return true;
   return false;

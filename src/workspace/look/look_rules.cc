@@ -188,6 +188,7 @@ struct Patterns {
 };
 
 const Patterns& table() {
+  // Built at the first use, because most commands never need it.
   static const Patterns patterns;
   return patterns;
 }
@@ -262,6 +263,7 @@ std::string_view reason_to_look(std::string_view path, bool directory) {
   const Patterns& patterns = table();
   auto names = split_path(path);
   for (auto& name : names) name = folded_name(name);
+  // Each component can be the last part of a rule: a rule for a directory covers everything below it.
   for (size_t i = 0; i < names.size(); ++i) {
     bool last = i + 1 == names.size();
     auto [from, to] = patterns.exact.equal_range(names[i]);
@@ -279,6 +281,7 @@ std::string_view reason_to_look(std::string_view path, bool directory) {
 
 Content content_of(std::string_view path) {
   std::string name = folded_name(path.substr(path.rfind('/') + 1));
+  // pnpm reads the other two names as well.
   if (name == "package.json" || name == "package.json5" || name == "package.yaml") return Content::npm;
   if (name == "composer.json") return Content::composer;
   if (name == "cargo.toml") return Content::cargo;

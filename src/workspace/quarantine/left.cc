@@ -224,12 +224,14 @@ class Comparison {
     std::string was = q_.root + "/was", tracked;
     TRY(make_directories(was));
     Tree tree = TRY(Tree::open(was));
+    // The rules of then, because the agent may have changed .gitattributes since.
     TRY(write_rules(tree));
     std::vector<std::string> written;
     std::map<std::string, std::string> links;
     for (const auto& path : dirty) {
       auto bytes = sent_bytes(q_.record, q_.source, path, q_.sent.at(path));
       auto parts = safe_components(path);
+      // Without its bytes, the file has no `before`, and the patch adds it as a whole.
       if (!bytes || !parts) continue;
       if (q_.sent.at(path).mode == "120000") links[path] = *bytes;
       else if (TRY(put(tree, *parts, q_.sent.at(path).mode == "100755", *bytes))) written.push_back(path);
@@ -341,6 +343,7 @@ class Comparison {
     for (const auto& [path, entry] : now_) {
       const auto *was = base(path), *sent = find(before_, path), *head = committed(path);
       if (!was || !sent || !head || !same(*was, *head) || same(*was, *sent)) continue;
+      // Links and submodules cannot be merged.
       if (!is_file(entry.mode) || !is_file(was->mode) || !is_file(sent->mode)) continue;
       if (was->object == sent->object) {  // only the mode changed
         merged_[path] = {path, entry.mode == sent->mode ? was->mode : entry.mode, entry.object};
@@ -371,6 +374,7 @@ class Comparison {
     const std::string files[] = {q_.root + "/committed", q_.root + "/sent", q_.root + "/left"};
     for (size_t i = 0; i < 3; ++i) TRY(write_file_atomically(files[i], texts.at(ids[i])));
     auto answer = TRY(git_.run({"merge-file", "-p", "--quiet", files[0], files[1], files[2]}, q_.at()));
+    // merge-file returns the number of conflicts.
     if (answer.status != 0) return std::string();
     auto options = q_.at();
     options.input = answer.out;
@@ -403,6 +407,7 @@ class Comparison {
       if (was && is_submodule(*was)) before += index_line(*was);
       if (now && is_submodule(*now)) after += index_line(*now);
     }
+    // Without any uncommitted change, the agent's own commit is the whole work.
     left_.worktree = head;
     if (before.empty() && after.empty() && lines_.empty()) return std::move(left_);
     left_.before = TRY(write_tree(q_, git_, "", before));

@@ -77,6 +77,7 @@ Result<> RefFiles::take(const std::string& name, const Source& body) {
 }
 
 Result<> RefFiles::settings(const std::string& name, const Source& body) {
+  // Without a record of the settings, there is nothing to compare with.
   if (q_.settings.empty()) return {};
   settings_.insert(name);
   auto text = TRY(text_of(body, kLargestSettings));
@@ -111,6 +112,7 @@ Result<> RefFiles::merged(const Source& body) {
 Result<> RefFiles::loose(const std::string& name, const Source& body) {
   std::string id = TRY(ref_in(body, kLongestRef));
   if (id.starts_with("ref:")) q_.other_names.insert(name);  // such as origin/HEAD
+  // A lock is left over from a git that was killed.
   if (id.starts_with("ref:") || name.ends_with(".lock")) return {};
   if (git::is_ref_name(name) && git::is_object_id(id) && q_.refs.size() < kMostRefs) q_.refs[name] = id;
   else q_.leave(".git/" + name, "not brought home, because it is not a valid ref");
@@ -146,6 +148,7 @@ Result<> RefFiles::stashes(const Source& body) {
 Result<> RefFiles::checkouts(const Source& body) {
   std::string text = TRY(end_of(body, kLargestLog));
   each_line(text, [&](std::string_view line) {
+    // The texts that git writes into the log of HEAD.
     constexpr std::string_view kFrom = "checkout: moving from ", kReset = "reset: moving to ";
     std::string old(line.substr(0, line.find(' ')));
     std::string_view what = line.substr(std::min(line.find('\t'), line.size() - 1) + 1);
@@ -183,6 +186,7 @@ void RefFiles::leave_unread(const std::string& file, const std::string& why) {
 void RefFiles::end() {
   // A loose ref is newer than a packed one.
   for (auto& [name, id] : packed_) q_.refs.emplace(name, id);
+  // Refs below refs/bottle are written by bottle only.
   std::erase_if(q_.refs, [](const auto& ref) { return ref.first.starts_with("refs/bottle/"); });
   // Without the packed refs, each branch would look removed.
   if (q_.unread_refs.empty())

@@ -26,6 +26,7 @@ void each_text(std::string_view out, Use use) {
     use(out.substr(at, end - at));
 }
 
+// Replaces a file by its text in UTF-8. `done` is false if it could not be converted; then the file stays as it is.
 Result<> encode(const std::string& tree, const std::string& path, std::string_view encoding, bool& done) {
   auto parts = safe_components(path);
   auto bytes = TRY(TRY(Beneath::open(tree)).read(path, kLargestText));
@@ -116,6 +117,7 @@ Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const gi
             [&](std::string_view word) { words.emplace_back(word); });
   for (size_t i = 0; i + 2 < words.size(); i += 3) {
     const auto &path = words[i], &attribute = words[i + 1], &value = words[i + 2];
+    // Only a value names an encoding or a filter.
     if (value == "unspecified" || value == "unset" || value == "set") continue;
     if (attribute == "filter") {
       // Without a definition, git does not convert the file. The agent can name any filter in its .gitattributes.
@@ -156,6 +158,7 @@ Result<std::unordered_set<std::string>> ignored_of(const Quarantine& q, const gi
   if (paths.empty()) return found;
   auto options = q.with_tree();
   for (const auto& path : paths) options.input += "./" + path + '\0';  // so that no path begins like pathspec magic
+  // check-ignore does not accept --literal-pathspecs.
   options.literal_paths = false;
   // Status 1 means that none is ignored.
   auto answer = TRY(git.run({"check-ignore", "--no-index", "-z", "--stdin"}, options));

@@ -55,9 +55,11 @@ class Writer {
     }
     of_left_commits(home);
     std::string git = "git ";
+    // The operator pastes the commands where they started, which is usually this repository.
     if (!place.empty() || in_.elsewhere) git += "-C " + shell_word(home.quarantine().source) + " ";
     bool brought = !home.whole().empty() && home.bundle().empty();
     std::string whole = shell_word(home.whole());
+    // A merge would conflict with files that have uncommitted changes.
     bool merge = brought && home.continues() && !home.left().was_changed;
     const std::string& base = home.compared_with();
     std::string branch = shell_word(home.only_branch());
@@ -111,6 +113,7 @@ class Writer {
       add("Links, and what the agent removed, are in the patch only: " + some_of(only_in_patch));
   }
 
+  // Says what cannot come home in any form, so that "Nothing changed" is never wrong.
   void of_rest(const Back& back, const std::vector<std::unique_ptr<Homecoming>>& all) {
     uint64_t gone = 0, files = 0;
     std::vector<std::string> empty, removed, settings, kept, unfinished, permissions, hidden, without_git;

@@ -45,6 +45,7 @@ Result<uint32_t> count_of(int pack) {
 
 Result<bool> succeeded(Result<git::Runner::Answer> ran, const git::Repository& repository) {
   auto answer = TRY(std::move(ran));
+  // git reports a system error only in words. LC_ALL=C keeps them the same.
   if (answer.status != 0 && answer.complaint.find(std::strerror(ENOSPC)) != std::string::npos)
     return fail(Code::limit, "bringing the work into " + one_line(repository.top, 4096) + ": " + std::strerror(ENOSPC));
   for (int reason : {EROFS, EACCES, EPERM})
@@ -99,6 +100,7 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
 }  // namespace
 
 std::string why_unwritable(const git::Repository& repository) {
+  // AT_EACCESS asks for the effective user, as opening the file would.
   for (const std::string& path : {repository.objects[0], repository.common_dir, repository.common_dir + "/refs"})
     if (::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0)
       return one_line(path, 4096) + " cannot be written to: " + std::generic_category().message(errno);
@@ -121,6 +123,7 @@ Result<std::vector<std::string>> known_commits(const Quarantine& q, const git::R
   std::set<std::string> ids = {base};
   for (const char* below : {"refs/heads/", "refs/bottle/", "refs/remotes/", "refs/tags/"})
     for (const auto& [name, id] : TRY(git::read_refs(repository, below)))
+      // Each of them is a line of input and a commit to read. More of them save nothing.
       if (ids.size() < kMostKnown) ids.insert(id);
   std::vector<std::string> asked(ids.begin(), ids.end()), known;
   auto options = q.at();
@@ -143,6 +146,7 @@ Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const gi
   auto added = add(q, git, repository, known, id, room.left);
   bool cut_off = !added && added.error().code == Code::limit;
   uint64_t before = std::exchange(room.size, size_of(q.known_objects));
+  // A process that was stopped at the limit has used up the room, even if it removed its files.
   room.left -= cut_off ? room.left : std::min(room.left, std::max(room.size, before) - before);
   return added;
 }

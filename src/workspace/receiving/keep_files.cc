@@ -85,6 +85,7 @@ Result<> copy_files(const Quarantine& q, const git::Runner& git, const std::vect
   });
   TRY(write_files(q, git, list, beside, most));
   std::filesystem::remove_all(to, error);
+  // rename(2) does not replace a directory that has content, so the old one was removed first.
   if (::rename(beside.c_str(), to.c_str()) != 0) return fail_errno("renaming " + beside);
   return {};
 }

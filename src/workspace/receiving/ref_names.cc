@@ -7,6 +7,7 @@
 namespace bottle::workspace {
 namespace {
 
+// In bytes. git writes a lock file beside a loose ref, and file systems allow 255 bytes for a name.
 constexpr size_t kLongestComponent = 180, kLongestName = 800, kCut = 120;
 
 std::string byte_of(char c) {
@@ -26,6 +27,7 @@ std::string encoded(std::string_view part) {
     out += plain || inner ? std::string(1, c) : byte_of(c);
   }
   if (out.size() <= kLongestComponent) return out;
+  // A single "=" begins a byte, so no other name is encoded like this.
   return out.substr(0, kCut) + "==" + blob_id(part).substr(0, 16);
 }
 

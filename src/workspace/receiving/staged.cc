@@ -199,6 +199,8 @@ class Examination {
     std::string lines;
     std::unordered_set<std::string_view> names;
     for (const auto& entry : index_.entries) names.insert(entry.path);
+    // An index of a sparse checkout may have an entry for a whole directory. What such an entry stands for is not
+    // removed.
     if (!index_.has_directories)
       for (const auto& [path, entry] : head_)
         if (!names.contains(path)) lines += gone_line(path);
@@ -226,6 +228,7 @@ class Examination {
   std::unordered_set<std::string> filtered_;
 };
 
+// Returns "x" for "worktrees/x/index", and an empty text for the repository's own index.
 std::string work_tree_of(const std::string& index) {
   size_t first = index.find('/');
   return first == std::string::npos ? "" : index.substr(first + 1, index.rfind('/') - first - 1);
@@ -235,6 +238,7 @@ std::string work_tree_of(const std::string& index) {
 
 void sort_indexes(Quarantine& q, size_t id_size) {
   for (auto each = q.indexes.begin(); each != q.indexes.end();) {
+    // A shared index is only a part of others.
     if (is_shared(each->first)) {
       ++each;
       continue;

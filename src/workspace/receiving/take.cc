@@ -22,6 +22,7 @@ namespace {
 // Makes a git directory that belongs to bottle for the working tree in `directory`.
 Result<git::Directory> view_of(const std::string& directory, const std::string& path) {
   auto repository = TRY(git::find(directory));
+  // A plain directory gets an empty git directory, because git runs in directories of ours only.
   if (!repository || repository->top != directory) return git::Directory::make(path, {.bare = false});
   auto head = TRY(git::read_head(*repository));
   auto settings = git::settings_in(*repository, head.branch);

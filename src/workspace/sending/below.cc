@@ -20,6 +20,7 @@ constexpr std::string_view kInstalled[] = {".git", "node_modules", ".venv", "ven
 void collect(const Beneath& tree, const std::string& at, const std::function<bool(const std::string&)>& is_wanted,
              size_t& left, std::vector<std::string>& found) {
   std::vector<std::string> below;
+  // A directory that cannot be read has nothing to send, so its error is ignored.
   (void)tree.each(at, kMostEntries, [&](const std::string& name, unsigned char type) -> Result<> {
     std::string path = at.empty() ? name : at + "/" + name;
     if (left == 0 || name == ".git") return {};

@@ -24,6 +24,7 @@ namespace {
 
 constexpr size_t kMostRemoteBranches = 10;
 
+// Returns the error for missing objects, with what the operator can do about it.
 std::unexpected<Error> incomplete(const Origin& origin, const std::string& complaint) {
   const auto& repository = origin.repository;
   std::string todo;
@@ -105,6 +106,7 @@ Result<Origin> origin_of(const git::Repository& repository, const std::string& s
 
 Result<> check_objects(const std::string& source, const std::string& scratch) {
   auto repository = TRY(git::find(source));
+  // A repository with all of its own objects needs no check, which would take seconds for a large one.
   if (!repository || (!repository->settings.partial && repository->objects.size() == 1)) return {};
   std::string state = scratch + "/check-" + random_hex(4);
   TRY(make_directories(state));
@@ -120,6 +122,7 @@ Result<> check_objects(const std::string& source, const std::string& scratch) {
 }
 
 Committer committer_of(const git::Settings& settings) {
+  // .invalid never becomes a real domain (RFC 2606).
   return {settings.name.empty() ? "agent" : settings.name,
           settings.email.empty() ? "agent@bottle.invalid" : settings.email};
 }

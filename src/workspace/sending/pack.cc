@@ -71,9 +71,11 @@ bool holds_credentials(std::string_view text) {
       [&](const char* word) { return line.find(word) != line.npos; });
 }
 
+// Removes "user:password@" from every URL in the line.
 void remove_user_from_urls(std::string& line) {
   for (size_t scheme = 0; (scheme = line.find("://", scheme)) != line.npos; scheme += 3) {
     size_t authority = scheme + 3, stop = line.find_first_of("/\" \t\r\n]", authority);
+    // The last "@" ends the user, because a password may contain one.
     size_t at = line.substr(0, stop).rfind('@');
     if (at != line.npos && at >= authority) line.erase(authority, at + 1 - authority);
   }
@@ -85,6 +87,7 @@ std::string without_credentials(std::string_view config) {
   while (!config.empty()) {
     std::string line = logical_line(config);
     size_t section = end_of_section(line);
+    // The header of a section stays, so that the following lines do not become part of the section before it.
     if (holds_credentials(line.substr(section))) line = section > 0 ? line.substr(0, section) + "\n" : "";
     remove_user_from_urls(line);
     out += line;
@@ -241,6 +244,7 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
         summary_.bytes += size;
         if (current->object.size() != 40) hash.emplace(size);
         TRY(tar_.begin_file(inside(current->path), current->mode == "100755" ? 0755 : 0644, out_.uid, out_.gid, size));
+        // An empty blob brings no bytes, so its file ends at once.
         return size == 0 ? end() : Result<>{};
       },
       [&](std::string_view bytes) -> Result<> {
@@ -359,6 +363,7 @@ Result<> Packer::file(int fd, const std::string& name, const std::string& path) 
   }
   if (in_git_ && name == "packed-refs")
     return tar_.file(inside(path), mode, out_.uid, out_.gid, without_sessions(TRY(read_all(in.get(), path, SIZE_MAX))));
+  // A tar header has the size before the content, so the size of now counts, whatever is read later.
   auto size = static_cast<uint64_t>(st.st_size);
   summary_.bytes += size;
   return bytes_of(in.get(), path, mode, size);
@@ -391,6 +396,7 @@ Result<> Packer::bytes_of(int fd, const std::string& path, int mode, uint64_t si
 Result<> Packer::note(const std::string& path, const std::string& mode, const std::string& id, std::string_view bytes) {
   if (!recorder_ || in_git_) return {};
   std::string whole = place_ + path;
+  // Only the content is compared: the mode in the record is that of the disk, and compare() handles its difference.
   auto same = expected_.find(whole);
   bool committed = reading_.committed || (same != expected_.end() && same->second.object == id);
   return recorder_->file(whole, {mode, id, committed}, committed ? std::string_view() : bytes);
@@ -399,6 +405,7 @@ Result<> Packer::note(const std::string& path, const std::string& mode, const st
 Result<> Packer::link(int fd, const std::string& name, const std::string& path) {
   char target[4096];
   ssize_t n = ::readlinkat(fd, name.c_str(), target, sizeof target);
+  // A link that cannot be read has an empty target, which symlink() skips.
   return symlink(path, {target, n > 0 ? static_cast<size_t>(n) : 0});
 }
 

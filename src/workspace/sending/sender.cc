@@ -53,6 +53,7 @@ bool is_small(const git::Repository& repository) {
   return !error && size < (256 << 10);
 }
 
+// Returns whether the entry is a commit of another repository, which git stores with this mode.
 bool is_submodule(const git::Entry& entry) { return entry.mode == "160000"; }
 
 Result<git::Refs> refs_of(const git::Directory& made) {
@@ -87,6 +88,7 @@ Result<bool> are_as_filtered(const git::Runner& git, const Origin& origin, const
     if (entry == entries.end() || ::lstat((repository.top + "/" + path).c_str(), &st) != 0) return false;
     auto modified =
         static_cast<uint64_t>(st.st_mtim.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(st.st_mtim.tv_nsec);
+    // As git does, compares the times and sizes of the index first. The index has only 32 bits for a size.
     if (entry->second->modified != modified || entry->second->size != static_cast<uint32_t>(st.st_size)) return false;
     options.input += path + '\0';
   }
@@ -119,6 +121,7 @@ std::string about_changes(const git::Runner& git, const Origin& origin, const st
 void Sender::note(const std::string& path, const std::string& base, git::Refs refs, std::string git_at) {
   if (!recorder_) return;
   if (git_at.empty()) git_at = path.empty() ? ".git" : path + "/.git";
+  // These are of other sessions, and the packer leaves them out as well.
   std::erase_if(refs, [](const auto& ref) { return ref.first.starts_with("refs/bottle/"); });
   recorder_->repository({path, base, std::move(refs), std::move(git_at)});
 }
@@ -209,6 +212,7 @@ Result<> Sender::send_below(const std::string& path, const std::string& commit, 
     summary_.warnings.push_back(name + " was sent at " + commit.substr(0, 12) +
                                 ", the commit that its repository names, and not at " +
                                 origin->head.commit.substr(0, 12) + ", which is checked out here");
+    // A detached HEAD, as `git submodule update` makes it.
     origin->head = {"", commit};
   }
   if (origin->head.commit.empty()) return stays("it has no commit");
@@ -227,6 +231,7 @@ Result<> Sender::clone(const Origin& origin) {
   auto others = beside([&] { return repositories_below(source_); });
   summary_.base = origin.head.commit;
   auto sent = check_out(origin, "", 0);
+  // Both threads use this object, so they must end before any error returns.
   auto [below, is_complete] = others.get();
   if (auto warning = status.get(); !warning.empty()) summary_.warnings.push_back(warning);
   TRY(sent);
@@ -262,6 +267,7 @@ Result<bool> Sender::take_along(const std::string& path, const Origin* top, bool
     summary_.warnings.push_back("the repository " + one_line(path) + " was sent as plain files: " + found.error().what);
     return true;
   }
+  // This .git is no repository that git would use, so it is just files.
   if (!*found || (*found)->top != full) return true;
   auto origin = origin_of(**found, fresh_place());
   auto entries = !origin || origin->head.commit.empty()

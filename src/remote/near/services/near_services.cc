@@ -70,7 +70,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
     services->ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(directory), std::move(agent),
                            services->record_);
     for (auto& key : there.ssh_keys) {
-      // Any text would do. It says that the far side has no ssh-agent to start.
+      // Any text would do: the far side starts no ssh-agent for a key that another one holds.
       key.agent = "near";
       key.passphrase.clear();
     }
