@@ -76,6 +76,7 @@ std::vector<std::string> workspace(const Plan& plan) {
   return lines;
 }
 
+// Returns the amounts that are limited, in the manifest's units, or an empty text if there is no limit.
 std::string limit_text(const manifest::Limit& limit) {
   std::string text;
   auto add = [&](uint64_t most, const std::string& what) {

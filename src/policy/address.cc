@@ -148,6 +148,7 @@ std::optional<Prefix> parse_prefix(std::string_view text) {
   auto address = parse_address(text.substr(0, slash));
   if (!address || slash == text.npos) return std::nullopt;
   Prefix prefix{*address};
+  // from_chars reads a number up to the first other character, so what it leaves must be nothing.
   const char* end = text.data() + text.size();
   auto [read, error] = std::from_chars(text.data() + slash + 1, end, prefix.bits);
   if (error != std::errc() || read != end || prefix.bits < 0 || prefix.bits > (address->v6 ? 128 : 32))

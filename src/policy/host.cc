@@ -99,6 +99,8 @@ Result<HostPattern> HostPattern::compile(std::string_view text) {
     pattern.kind_ = Kind::any;
     return pattern;
   }
+  // A star is only possible in front. A pattern such as "api.*.example.org" fails below, because a star is in no host's
+  // name.
   bool suffix = text.starts_with("*.");
   if (suffix) text.remove_prefix(2);
   auto host = normalise_host(text);

@@ -263,6 +263,7 @@ bool PathGlob::matches(Reading reading, std::string_view path) const {
 bool all_allowed(const std::vector<PathGlob>& globs, const JudgedPath& path) {
   return std::ranges::all_of(path.readings, [&](const auto& each) {
     const auto& [reading, text] = each;
+    // The path with a slash is not one more reading that a rule must allow. It is an alternative to the literal one.
     bool scoped = reading == Reading::literal && !path.scoped.empty();
     return std::ranges::any_of(globs, [&](const PathGlob& glob) {
       return glob.matches(reading, text) || (scoped && glob.matches(reading, path.scoped));

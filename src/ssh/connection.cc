@@ -245,6 +245,7 @@ Result<Captured> Connection::capture(const std::string& line, const CaptureOptio
 }
 
 Result<std::string> Connection::direct_host() const {
+  // ssh itself resolves aliases and patterns in the configuration; its answer is what a connection would use.
   auto done = TRY(settings_of(target_, control_path_));
   std::string settings = done.status == 0 ? done.out : "", host = setting_of(settings, "hostname");
   if (std::string detour = detour_in(settings); !detour.empty())

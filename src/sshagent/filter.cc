@@ -61,9 +61,11 @@ Result<std::vector<Key>> parse_list(std::string_view message) {
   std::vector<Key> keys;
   bool list = reader.byte() == kIdentitiesAnswer;
   uint32_t count = reader.number();
+  // OpenSSH's client has the same limit.
   if (!list || count > kMostIdentities) return fail(Code::protocol, "the ssh-agent did not send a list of keys");
   for (uint32_t i = 0; i < count && reader.ok(); ++i) {
     std::string blob(reader.string());
+    // The blob was read before, because the order in which arguments are evaluated is not defined.
     keys.push_back({std::move(blob), std::string(reader.string()), {}});
   }
   if (!reader.done()) return fail(Code::protocol, "the ssh-agent sent a malformed list of keys");

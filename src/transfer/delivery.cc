@@ -36,6 +36,7 @@ class Reader {
   Reader(int fd, int patience_ms, const std::function<bool()>& is_gone, const Bounds& bounds)
       : fd_(fd), patience_ms_(patience_ms), is_gone_(is_gone), bounds_(bounds) {}
 
+  // Fills the buffer. Fails with Code::closed if the stream ends before.
   Result<> exactly(char* to, size_t size) {
     while (size > 0) {
       size_t n = TRY(some(to, size));
@@ -46,6 +47,8 @@ class Reader {
     return {};
   }
 
+  // Waits for bytes and returns how many it has read; 0 at the end of the stream. Counts them and the time against the
+  // bounds.
   Result<size_t> some(char* to, size_t size) {
     auto began = Clock::now();
     TRY(await_input(fd_, patience_ms_, is_gone_, "no more of the delivery arrived"));
@@ -113,6 +116,7 @@ Result<> DeliveryWriter::data(std::string_view bytes) {
     std::string_view part = bytes.substr(0, kLargestChunk);
     char head[4];
     for (int i = 0; i < 4; ++i) head[i] = static_cast<char>(part.size() >> (24 - 8 * i) & 255);
+    // The length goes out alone, without copying the chunk behind it. The sink may collect both.
     TRY(sink_({head, 4}));
     TRY(sink_(part));
   }

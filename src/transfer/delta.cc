@@ -82,6 +82,7 @@ class Input {
  public:
   explicit Input(int fd) : fd_(fd) {}
 
+  // Returns the next `size` bytes. Fails with Code::closed if the stream ends before.
   Result<std::string> exactly(size_t size) {
     while (buffer_.size() - at_ < size) {
       buffer_.erase(0, std::exchange(at_, 0));
@@ -219,6 +220,7 @@ void remove_old(const std::string& directory) {
 Result<std::string> inflated(const std::string& packed, size_t size) {
   std::string out(size, '\0');
   uLongf length = size;
+  // The output has exactly the size that was announced, so no input can make it larger.
   if (::uncompress(reinterpret_cast<Bytef*>(out.data()), &length, reinterpret_cast<const Bytef*>(packed.data()),
                    packed.size()) != Z_OK ||
       length != size)

@@ -110,6 +110,7 @@ class Reception {
     return {};
   }
 
+  // Adds up what the repositories brought, and writes the files that name it.
   Result<Back> finish() {
     Back back;
     uint64_t ignored_bytes = 0;

@@ -376,6 +376,7 @@ Result<> warm(const FarWorld& world, bool offline) {
   return write_all(1, "ok\n");
 }
 
+// Loads an image from stdin, which the near side has compressed. The engine itself unpacks gzip.
 Result<> load(const FarWorld& world) {
   auto engine = TRY(engine_of(world));
   TRY(engine->load_image([](char* buffer, size_t size) -> Result<size_t> {
@@ -398,6 +399,7 @@ int far_main(const FarWorld& world, const std::vector<std::string>& words) {
     if (verb == "layers") return layers(world);
     if (verb == "load") return load(world);
     if (verb == "warm") return warm(world, session == "offline");
+    // The name becomes a part of paths. All verbs from here on have one.
     if (!is_session_name(session)) return fail(Code::invalid, "the session's name is not valid");
     if (verb == "attach") return attach(world, session);
     if (verb == "deliver") return deliver(world, session);

@@ -53,6 +53,7 @@ bool has_program(const std::string& name) {
   return false;
 }
 
+// Lists the network interfaces from sysfs, which needs no privileges and has those that are down, too.
 std::vector<wire::Interface> interfaces() {
   std::vector<wire::Interface> all;
   std::error_code ignored;

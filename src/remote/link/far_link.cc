@@ -39,6 +39,7 @@ void FarLink::use(FarSide side, Channel channel, std::chrono::seconds patience) 
   deaf_ = {};
 }
 
+// Drops the connection and everything that was read of an incomplete frame. read_news() reports it later.
 void FarLink::lose(const std::string& why) {
   if (!channel_) return;
   if (channel_->ssh) channel_->ssh->end(0);
@@ -46,6 +47,7 @@ void FarLink::lose(const std::string& why) {
   frames_ = FrameReader(kLongestWords);
   greeting_.clear();
   deaf_ = {};
+  // A machine that accepts connections and drops them at once keeps the long waits.
   if (Clock::now() - since_ > kSteady) attempts_ = 0;
   broken_ = why;
 }
@@ -90,6 +92,7 @@ std::vector<FarLink::News> FarLink::read_news(bool readable) {
   if (channel_ && greeted_ && deaf_ != Clock::time_point{} && Clock::now() - deaf_ > kLastWords)
     lose("the connection broke");
   if (channel_ && !greeted_ && Clock::now() - heard_ > patience_) lose("the remote machine did not answer");
+  // After the frames that were read above, so that a result that came last is taken first.
   if (broken_) news.push_back({News::Kind::lost, {}, {}, {Code::closed, *std::exchange(broken_, std::nullopt), ""}});
   if (is_ready(reconnecting_)) {
     auto back = reconnecting_.get();

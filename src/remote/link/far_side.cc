@@ -45,6 +45,7 @@ Result<std::string> gzipped(const std::string& bytes) {
     return fail(Code::internal, "starting to compress");
   std::string out(::deflateBound(&z, bytes.size()), '\0');
   z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  // kLargestProgram keeps the size within the 32 bits of zlib's counters.
   z.avail_in = static_cast<uInt>(bytes.size());
   z.next_out = reinterpret_cast<Bytef*>(out.data());
   z.avail_out = static_cast<uInt>(out.size());
@@ -130,6 +131,7 @@ Result<std::string> program_for_far_side(const std::string& machine, const std::
     return fail(Code::invalid, "the machine has the unknown architecture " + one_line(machine, 64),
                 "use a machine with x86_64 or aarch64");
   if (can_be_far_side() && wanted == session::own_architecture()) return own_program();
+  // `wanted` is one of our own words for architectures, not the machine's text.
   std::string path = directory + "/bottle-linux-" + wanted;
   auto program = session::read_program(path);
   if (program || program.error().code != Code::not_found) return program;
@@ -276,6 +278,7 @@ Result<> FarSide::send(const std::vector<std::string>& words, const std::functio
   // A closed pipe means that the far side has ended. Its own words, which follow, say why.
   if (!produced && produced.error().code != Code::closed) return produced;
   std::string answer = read_to_end(child.out(), stop), complaint = read_to_end(child.err(), stop);
+  // The far side may have sent "ok" just before; the caller has stopped and no longer cares.
   if (stop.stop_requested()) return fail(Code::canceled, words[0] + " was stopped");
   stopped.reset();  // before the child is reaped, because its pid may then pass to another process
   int status = TRY(child.wait(60000));

@@ -104,6 +104,7 @@ std::string Conclusion::where_work_is() const {
   return back_->archive;
 }
 
+// Returns what came home, or where the work is instead and why.
 wire::Back Conclusion::back() const {
   if (is_home()) return *back_;
   const std::string& session = job_.plan.session;
@@ -117,6 +118,8 @@ wire::Back Conclusion::back() const {
           .error = fetch_error_};
 }
 
+// Says what happened to the VM: it was gone already, destroy_vm() has filled in what its provider confirmed, or it
+// stays.
 void Conclusion::add_vm_to_receipt() {
   if (vm_gone_) {
     receipt_.confirmed = true;

@@ -259,12 +259,14 @@ void Driver::take_from_far(const Frame& frame) {
 void Driver::take_event() {
   auto event = read_far_event(frame_->bytes);
   if (!event) return warn_of_far(event.error().what);
+  // A far side may not claim what only this side can know, such as that a checkpoint is safe here.
   if (!comes_from_far(*event)) return;
   event_ = std::move(*event);
   const auto* attached = std::get_if<wire::Attached>(&*event_);
   if (!attached && !std::holds_alternative<wire::AgentRuns>(*event_)) return feed(input::FarNotice{});
   feed(input::FarRuns{attached != nullptr, !may_run(state_) || finish_delivery()});
   if (!attached || !agent_runs(state_)) return;
+  // The output continues from there. What was dropped before it is told to the clients.
   position_ = attached->from;
   if (attached->missed) clients_.event(wire::OutputMissed{attached->missed});
 }

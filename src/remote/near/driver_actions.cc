@@ -33,6 +33,7 @@ std::optional<Input> Driver::perform(const Action& action) {
   return std::nullopt;
 }
 
+// These lead to an input. All others end in one of the functions below.
 std::optional<Input> Driver::perform(Do action) {
   switch (action) {
     case Do::make_vm:

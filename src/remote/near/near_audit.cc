@@ -11,6 +11,7 @@ const std::string& NearAudit::retry_disk() {
   if (!file_) return full_;
   file_->retry();
   std::string why = file_->full();
+  // Another reason for the same state is no news.
   bool changed = why.empty() != full_.empty();
   full_ = std::move(why);
   if (changed && full_.empty()) clients_.event(wire::RecordBack{});

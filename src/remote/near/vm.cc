@@ -161,6 +161,8 @@ Result<> warm_up(ReadyVm& ready, const std::string& roots) {
 Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name,
                                 const std::function<void(const std::string&)>& progress) {
   machine::VmSpec spec = spec_of(job, vm_name);
+  // The disk was baked with everything that the job needs, so nothing is packed, and the hello is judged when it comes
+  // with the job's first answers (judge_baked).
   if (job.remote->unseen) return make(spec, job.remote->far, nullptr, progress);
   auto judge = [&](const machine::Vm& vm, const wire::Hello& hello) {
     return judge_vm(hello, job, vm.name, vm.offline);
@@ -202,6 +204,7 @@ std::optional<Result<ReadyVm>> PendingVm::result() {
 Result<> judge_baked(const std::optional<wire::Hello>& hello, const Job& job, const std::string& vm_name,
                      bool offline) {
   const std::string& image = job.remote->image;
+  // Without a hello, the answer was something else, such as that the program is missing.
   if (hello) TRY(judge_vm(*hello, job, vm_name, offline));
   if (hello && has_image(*hello, image)) return {};
   return fail(

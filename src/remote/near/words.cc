@@ -6,6 +6,7 @@
 namespace bottle::remote {
 namespace {
 
+// Returns why the session failed, without what may be left of it.
 Error why_failed(const Failure& failure, const SessionNames& names) {
   Error cause = failure.cause;
   const std::string& lost = failure.lost.what;

@@ -56,6 +56,7 @@ bool Object::optional(const char* key, bool has) {
   if (!is_read()) return has;
   if (!json_) return false;
   auto found = json_->find(std::string_view(key));
+  // The key is not marked as seen. find() does that once the field is read.
   if (found == json_->end()) return false;
   found_key_ = key;
   found_ = &*found;
@@ -67,6 +68,7 @@ bool Object::enters_or_null(const char* key, bool has) {
     if (!has) (*json_)[key] = nullptr;
     return has;
   }
+  // Enters also if the key is missing, so that find() reports that.
   if (!json_ || !json_->contains(key) || !(*json_)[key].is_null()) return true;
   seen_.push_back(key);
   return false;
@@ -256,6 +258,7 @@ void Object::numbers(const char* key, std::vector<uint16_t>& values, size_t most
   if (!from) return;
   values.clear();
   for (const auto& each : *from) {
+    // The lists of numbers in messages are ports.
     if (!each.is_number_unsigned() || each.get<uint64_t>() > UINT16_MAX) return fail(key, "has no list of numbers");
     values.push_back(each.get<uint16_t>());
   }

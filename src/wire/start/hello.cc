@@ -21,6 +21,7 @@ static void fields(Object& o, Route& route) {
 }
 
 static void fields(Object& o, EngineHello& engine) {
+  // An engine that does not answer has no other fields.
   if (o.optional("error", !engine.error.empty())) {
     o.words("error", engine.error, 64 << 10);
     return o.words("todo", engine.todo, 64 << 10);

@@ -39,6 +39,7 @@ void fields(Object& o, Far& far) {
   o.text("user", far.target.user, kName);
   o.text("host", far.target.host, kName);
   o.number("port", far.target.port);
+  // Empty for a machine of the operator's own, whose ssh configuration decides.
   o.text("known_hosts", far.target.known_hosts, kPath);
   o.text("host_key_alias", far.target.host_key_alias, kName);
   o.text("identity", far.target.identity, kPath);

@@ -133,6 +133,7 @@ static void fields(Object& o, manifest::LanRoute& route) {
   o.flag("tls", route.tls);
 }
 
+// The login at the parent proxy is not here, because set_parent_login() of the plan has made it a secret.
 static void fields(Object& o, manifest::Egress& egress) {
   o.objects("allow", egress.allow, kMany);
   o.objects("lan", egress.lan, kFew);

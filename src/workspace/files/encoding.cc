@@ -22,6 +22,7 @@ std::string folded(std::string_view name) {
   return out;
 }
 
+// Returns how the named encoding arranges its bytes. A plain name is little-endian until its mark says otherwise.
 Form form_of(const std::string& name) {
   for (size_t bits : {16, 32}) {
     std::string plain = "UTF-" + std::to_string(bits);
@@ -33,6 +34,7 @@ Form form_of(const std::string& name) {
   return {};
 }
 
+// Appends a code point in UTF-8 (RFC 3629).
 void append(std::string& out, uint32_t c) {
   auto byte = [&](uint32_t value) { out += static_cast<char>(value); };
   if (c < 0x80) return byte(c);

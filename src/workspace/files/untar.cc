@@ -251,6 +251,7 @@ Result<bool> Tree::directory(const std::vector<std::string>& path) {
   if (!at) return false;
   if (::mkdirat(at.get(), path.back().c_str(), 0700) == 0) return true;
   if (!is_impossible(errno)) return fail_errno("creating a directory");
+  // Something is there already. Only a directory is what was wanted.
   struct stat st{};
   return ::fstatat(at.get(), path.back().c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }

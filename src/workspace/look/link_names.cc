@@ -145,6 +145,7 @@ std::optional<LinkNames::Reason> LinkNames::reason_above(const std::string& fold
 std::optional<LinkNames::Reason> LinkNames::reason(std::string_view path, bool directory) const {
   if (empty()) return std::nullopt;
   std::string folded = folded_path(path);
+  // First the other names of the directories above, then those of the path itself.
   if (auto why = reason_above(folded, directory)) return why;
   auto end = ends_.find(folded);
   if (end == ends_.end()) return std::nullopt;

@@ -118,6 +118,7 @@ std::vector<std::string> Look::lines() const {
     std::vector<std::pair<std::string, std::string>> paths(group.paths.begin(), group.paths.end());
     auto depth = [](const auto& path) { return std::ranges::count(path.first, '/'); };
     size_t named = std::min(paths.size(), kMostNamed);
+    // Only the first few are shown, so only these are sorted.
     std::ranges::partial_sort(paths, paths.begin() + static_cast<long>(named), {},
                               [&](const auto& path) { return std::tuple(!path.second.empty(), depth(path), path); });
     std::string line;

@@ -91,6 +91,7 @@ bool may_build(std::string_view text) {
 }  // namespace
 
 std::vector<std::string> reasons_in(Content kind, std::string_view text, std::string_view before) {
+  // A file that only moved or changed its mode runs what it ran before.
   if (text == before) return {};
   switch (kind) {
     case Content::none:

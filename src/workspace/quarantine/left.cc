@@ -43,6 +43,8 @@ class Comparison {
   Comparison(Quarantine& q, const git::Runner& git, const Conversions& conversions)
       : q_(q), git_(git), conversions_(conversions) {}
 
+  // Each step needs the results of the ones before it: the files as they are, which of them are ignored, the same files
+  // as they were sent, and then what goes where.
   Result<Left> run(const std::string& base, const std::string& head,
                    const std::map<std::string, std::string>& submodules, const std::string& message) {
     base_ = base;
@@ -55,6 +57,7 @@ class Comparison {
       if (is_submodule(entry)) submodules_.insert(path);
     for (const auto& [path, entry] : moved_) {
       if (is_submodule(entry)) submodules_.insert(path);
+      // The agent has put something else in the submodule's place.
       else submodules_.erase(path);
     }
     TRY(read_now());
@@ -103,6 +106,7 @@ class Comparison {
       // it.
       now_ = TRY(add_files(q_, git_, conversions_, q_.tree(), tracked, !conversions_.ignores));
     }
+    // Some entries were in the index only because they are committed. They are no files that came back.
     std::erase_if(now_, [&](const auto& each) {
       return (!q_.written.contains(each.first) && !q_.links.contains(each.first)) || is_in_submodule(each.first);
     });
@@ -154,6 +158,7 @@ class Comparison {
     }
     for (const auto& path : ignored)
       if (moved_.contains(path)) untracked_.insert(path);
+    // Removed files that git ignores, such as build results, are only counted.
     left_.ignored_gone = std::erase_if(gone_, [&](const auto& path) { return ignored.contains(path); });
     name_tops();
     return {};
@@ -188,6 +193,7 @@ class Comparison {
   // recorded bytes.
   Result<> read_before() {
     std::set<std::string> wanted = changed();
+    // A hard link has the content of a file that did not change.
     for (const auto& [path, other] : q_.aliases) wanted.insert(other);
     for (const auto& [path, entry] : moved_)
       if (q_.untouched.contains(path)) wanted.insert(path);
@@ -200,6 +206,7 @@ class Comparison {
       const auto* was = base(path);
       if (sent->second.committed && was) {
         before_[path] = *was;
+        // The operator may have changed only the mode.
         if (conversions_.modes && is_file(was->mode)) before_[path].mode = sent->second.mode;
       } else {
         dirty.push_back(path);
@@ -256,6 +263,7 @@ class Comparison {
     return {};
   }
 
+  // Writes bytes from the memory as a file.
   static Result<bool> put(Tree& tree, const std::vector<std::string>& path, bool executable, std::string_view bytes) {
     uint64_t room = bytes.size() + 1;
     return tree.file(
@@ -371,6 +379,8 @@ class Comparison {
   Result<std::string> merged(const std::map<std::string, std::string>& texts, const std::vector<std::string>& ids) {
     for (const auto& id : ids)
       if (!texts.contains(id)) return std::string();
+    // merge-file takes the versions as ours, base and theirs. The base is what was sent, so the agent's change is
+    // applied to the committed version.
     const std::string files[] = {q_.root + "/committed", q_.root + "/sent", q_.root + "/left"};
     for (size_t i = 0; i < 3; ++i) TRY(write_file_atomically(files[i], texts.at(ids[i])));
     auto answer = TRY(git_.run({"merge-file", "-p", "--quiet", files[0], files[1], files[2]}, q_.at()));

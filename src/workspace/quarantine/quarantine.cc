@@ -194,6 +194,7 @@ class Filler {
       TRY(symlink(path, text));
       return true;
     }
+    // An alias of an alias leads to the same unchanged file.
     auto known = q_.aliases.find(other);
     std::string from = known == q_.aliases.end() ? other : known->second;
     if (!q_.untouched.contains(from)) {

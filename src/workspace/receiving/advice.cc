@@ -163,6 +163,7 @@ class Writer {
   bool is_empty() const { return lines_.empty(); }
 
  private:
+  // Explains why some files are only in a directory, and how to take them.
   void of_filtered(const Homecoming& home) {
     std::set<std::string> filters;
     std::vector<std::string> names;
@@ -176,6 +177,7 @@ class Writer {
     add("  " + copy_command(home.filtered(), home.quarantine().source));
   }
 
+  // Adds a command for each stash, newest first, up to a limit.
   void of_stashes(const Homecoming& home, const std::string& git) {
     std::vector<std::string> stashes;
     for (const auto& ref : home.refs())

@@ -113,6 +113,7 @@ uint64_t size_of(const std::string& objects) {
   for (std::filesystem::recursive_directory_iterator file(objects, error), end; !error && file != end;
        file.increment(error)) {
     std::error_code gone;
+    // Another git may remove a file meanwhile.
     if (uint64_t size = file->is_regular_file(gone) ? file->file_size(gone) : 0; !gone) bytes += size;
   }
   return bytes;

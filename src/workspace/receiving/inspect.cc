@@ -41,6 +41,7 @@ Result<Inspection> Inspection::make(const Quarantine& q, const git::Runner& git)
   return Inspection(q, git, std::move(links));
 }
 
+// Describes the tree that these changes make of the base. `targets` has the targets of links, by the id of their blob.
 Look::Tree Inspection::tree_of(const std::vector<Change>& list, const std::unordered_set<std::string>& changed,
                                const std::map<std::string, std::string>& targets) const {
   using Is = Look::Changed::Is;
@@ -64,6 +65,7 @@ Look::Tree Inspection::tree_of(const std::vector<Change>& list, const std::unord
   return tree;
 }
 
+// Reads the files whose content counts, now and in the base, and reports what is new in them.
 Result<> Inspection::read(const std::vector<ToRead>& to_read, const std::vector<const Change*>& changes,
                           const std::string& place) {
   if (to_read.empty()) return {};

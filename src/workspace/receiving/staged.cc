@@ -268,6 +268,7 @@ Result<std::vector<Staged>> only_staged(const Quarantine& q, const git::Runner& 
   std::vector<Staged> all;
   for (const auto& [name, path] : q.indexes) {
     if (is_shared(name)) continue;
+    // Read again, because keeping all of them since sort_indexes() would take much memory.
     auto index = TRY(read_index(q, name, id_size));
     auto staged = TRY(Examination(q, git, repository, home, std::move(index)).run(message));
     if (!staged) continue;

@@ -182,6 +182,7 @@ Result<> Packer::pack_under(const std::string& root, const std::string& prefix) 
   UniqueFd fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return fail_errno("opening " + root);
   reading_ = {};
+  // What is below a .git is not recorded as a file of the workspace.
   ++in_git_;
   Defer leave([&] { --in_git_; });
   TRY(tar_.directory(inside(prefix), 0755, out_.uid, out_.gid));

@@ -171,6 +171,7 @@ class Stepper {
 
   // -- the connection
 
+  // In the states after these, the connection is no longer needed, or a new one is made for each step.
   void on(const input::LinkLost& lost) {
     if (keeps_values()) return abandon({Why::lost_before_values, lost.error});
     if (in<phase::Starting>()) return ask_again(1, lost.error);
@@ -212,6 +213,7 @@ class Stepper {
     } else if (auto* reconnecting = in<phase::Reconnecting>()) {
       perform(Do::attach, Tell{Notice::link_back});
       become(phase::Running{false, reconnecting->missed_checkpoints});
+      // A stop that came while the connection was down is sent now.
       heed_stop();
     }
   }

@@ -103,6 +103,7 @@ class Gzip {
       z_.avail_out = sizeof out;
       if (::deflate(&z_, flush) == Z_STREAM_ERROR) return fail(Code::internal, "compressing the image");
       if (size_t n = sizeof out - z_.avail_out) TRY(to_({out, n}));
+      // A full buffer means that there may be more output for the same input.
     } while (z_.avail_out == 0);
     return {};
   }
@@ -120,6 +121,7 @@ bool has_image(const wire::Hello& hello, const std::string& identity) {
 size_t shared_layers(const std::vector<std::string>& layers, const wire::ImageLayers& there) {
   size_t most = 0;
   for (const auto& image : there.images) {
+    // Counts from the lowest layer up to the first difference.
     auto same = std::ranges::mismatch(layers, image.layers).in1 - layers.begin();
     most = std::max(most, static_cast<size_t>(same));
   }

@@ -30,6 +30,7 @@ Result<> drain(const Source& source) {
   return {};
 }
 
+// Writes an archive to the disk. Fails with Code::limit beyond `most` bytes.
 Result<> keep(const Source& source, const std::string& path, uint64_t most) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + path);
@@ -61,6 +62,8 @@ Result<> why_held(const Source& source) {
 
 }  // namespace
 
+// Brings a workspace home with the same code as a local session. `room` is null for the final fetch, which has its own
+// limit.
 Result<wire::Back> WorkFetcher::sort(const Source& source, uint64_t* room) {
   workspace::Incoming incoming;
   incoming.session = job_.plan.session;
