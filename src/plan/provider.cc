@@ -146,6 +146,7 @@ Result<> set_command(Plan& plan, const std::vector<std::string>& own, const std:
     if (word.size() > kMaxArgument)
       return fail(Code::limit, "the prompt is longer than 100 KB, too long for a command line",
                   "put it in a file of the workspace, or use --headless, which passes it on standard input");
+    // execve() would cut the argument there.
     if (word.find('\0') != std::string::npos)
       return fail(Code::invalid, "the prompt or an argument contains a NUL byte");
   }

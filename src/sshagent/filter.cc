@@ -123,6 +123,7 @@ Filter::Verdict Filter::bind(std::string_view message) {
   for (const auto& key : keys_)
     for (const auto& each : key.to)
       if (each.host_key == host_key) to = &each;
+  // The agent would accept the bind, but no signature could follow.
   if (!to) return refuse("bind", "none of the session's keys is for this host");
   pending_ = Pending::bind;
   asked_host_key_ = host_key;

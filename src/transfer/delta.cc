@@ -265,6 +265,7 @@ DeltaWriter::DeltaWriter(Sink sink, std::string name, std::optional<KeptPieces> 
 
 Result<> DeltaWriter::put(std::string_view bytes, bool flush) {
   if (!std::exchange(begun_, true)) {
+    // The header goes out with the first operation, so a delivery that fails before it has sent anything sends nothing.
     json head = json::object();
     // The keys travel over ssh and are only in the memory of the far side, never on its disk.
     if (!name_.empty()) head = {{"keep", name_}, {"seal", to_hex(now_.key)}};
@@ -301,6 +302,7 @@ Result<> DeltaWriter::piece(std::string_view bytes) {
 
 Result<> DeltaWriter::pieces(bool last) {
   std::string_view rest = pending_;
+  // What is left is shorter than the longest piece, and waits for more bytes.
   for (size_t n; !rest.empty() && (n = piece_of(rest, last)) > 0; rest.remove_prefix(n)) TRY(piece(rest.substr(0, n)));
   pending_.erase(0, pending_.size() - rest.size());
   return {};
@@ -331,6 +333,7 @@ Result<> apply_delta(int from, const std::string& directory, const std::function
                                                                            : std::string();
   };
   std::string name = text("keep");
+  // The name becomes a file's name.
   if (!head.is_object() || name.find_first_not_of("0123456789abcdef") != std::string::npos)
     return fail(Code::protocol, "the delivery has no header");
   remove_broken(directory);

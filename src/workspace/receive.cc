@@ -198,6 +198,7 @@ class Reception {
     auto q = std::make_unique<Quarantine>();
     q->root = root_ + "/" + std::to_string(quarantines_.size());
     q->place = repository.path;
+    // From the record, never from the archive.
     q->source = in_.source + (repository.path.empty() ? "" : "/" + repository.path);
     q->git_at = repository.git_at;
     std::string prefix = "refs/bottle/" + in_.session + "/";
@@ -250,6 +251,7 @@ Result<Back> receive(const Incoming& in, const Source& source) {
   if (error) return fail(Code::not_found, in.results_dir + ": " + error.message());
   std::string root = in.scratch + "/incoming-" + random_hex(4);
   TRY(make_directories(root));
+  // The quarantines hold everything that the archive had, also what must not stay on this disk.
   Defer clean([&] {
     std::error_code ignored;
     std::filesystem::remove_all(root, ignored);

@@ -182,6 +182,7 @@ int serve(const FarWorld& world) {
       return 0;
     }
     socket.reset(*connected);
+    // The supervisor answers the attach itself, with the output from the position that the near side has.
     if (!send_frame(socket.get(), FrameType::attach, frame->bytes)) return 1;
   } else {
     hello.wait();

@@ -232,9 +232,11 @@ Result<Channel> FarSide::begin_serve(const Serving& serving) {
 }
 
 Result<Channel> FarSide::serve(const Serving& serving) {
+  // At most two attempts: the second one follows after the program was sent.
   for (int attempt = 0;; ++attempt) {
     Channel channel = TRY(begin_serve(serving));
     Defer end([&] { channel.ssh->end(0); });
+    // The far side itself waits up to five minutes for an engine that is starting.
     auto line = read_line(channel.out.get(), serving.await_engine ? 330000 : 60000, stop_);
     if (!line) return std::unexpected(std::move(line.error()).during("talking to " + main_.target().to_string()));
     auto greeting = wire::decode_greeting(*line);
@@ -277,6 +279,7 @@ Result<> FarSide::send(const std::vector<std::string>& words, const std::functio
   child.close_in();
   // A closed pipe means that the far side has ended. Its own words, which follow, say why.
   if (!produced && produced.error().code != Code::closed) return produced;
+  // One after the other: the answer is a word, and its end comes when the remote program ends.
   std::string answer = read_to_end(child.out(), stop), complaint = read_to_end(child.err(), stop);
   // The far side may have sent "ok" just before; the caller has stopped and no longer cares.
   if (stop.stop_requested()) return fail(Code::canceled, words[0] + " was stopped");

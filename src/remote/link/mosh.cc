@@ -151,6 +151,7 @@ Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& sess
   TRY(check_mosh(options));
   const auto& connection = far.connection();
   std::string name = connection.target().to_string();
+  // Before the server is started, so that an unknown name leaves no server behind.
   auto addresses = TRY(addresses_of(TRY(connection.direct_host())));
 
   std::string line =

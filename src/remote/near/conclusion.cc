@@ -67,6 +67,7 @@ input::Forgotten Conclusion::forget_there() {
                      : Result<Captured>(fail(Code::closed, "the machine was never reached"));
   auto answer = asked ? read_forgotten(*asked) : Result<wire::Forgotten>(std::unexpected(asked.error()));
   receipt_.forgotten = answer.has_value();
+  // Without a receipt, the machine had nothing that an engine would have to remove.
   if (answer && answer->receipt) {
     receipt_.confirmed = answer->receipt->confirmed;
     receipt_.left = answer->receipt->left;

@@ -99,6 +99,7 @@ Result<std::optional<input::VmLife>> Driver::adopt_record() {
     kind_.machine = SessionKind::Machine::standing;
     return std::nullopt;
   }
+  // The job of an adopted session may lack what the ledger knows, and the other way around.
   if (kind_.machine == SessionKind::Machine::standing) kind_.machine = SessionKind::Machine::vm;
   // If the VM is gone, reconnecting fails and reports it.
   (void)machine::take_over(record_.vm_name, vm_places(job_));
@@ -128,6 +129,7 @@ void Driver::handle(const Poller& poller) {
   }
   clients_.handle(poller, [&](const Frame& frame) { take_from_client(frame); });
   if (services_) services_->handle(poller);
+  // Before the services take anything new, so that nothing passes unrecorded longer than one turn.
   const std::string& unrecorded = audit_.retry_disk();
   if (services_) services_->set_unrecorded(unrecorded);
   poll_vm();
@@ -220,6 +222,7 @@ void Driver::take_news(FarLink::News& news) {
 
 void Driver::take_hello(std::optional<wire::Hello> hello) {
   hello_ = std::move(hello);
+  // The launcher judges by the hello itself, which Do::pass_hello gives to it.
   input::Hello heard;
   if (kind_.judge == SessionKind::Judge::near_side)
     if (auto judged = judge_baked(hello_, job_, record_.vm_name, offline_); !judged)
@@ -242,6 +245,7 @@ void Driver::take_from_far(const Frame& frame) {
       return take_failure();
     case FrameType::metrics:
       if (auto metrics = wire::decode<wire::Metrics>(frame_->bytes, wire::From::foreign))
+        // Encoded again from what was parsed, so that no text of the far side reaches a client as it came.
         clients_.answer(FrameType::metrics, wire::encode(*metrics));
       return;
     case FrameType::decisions:

@@ -146,6 +146,7 @@ void Driver::tell_failure(const TellFailure& failed) {
 void Driver::pass_to_clients() {
   if (frame_->type == FrameType::event) return clients_.event(*event_);
   position_ += frame_->bytes.size();
+  // Output is the sign that there may be new work for a checkpoint.
   transfers_.agent_spoke();
   clients_.send(frame_->type, frame_->bytes);
 }

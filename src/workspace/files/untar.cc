@@ -142,6 +142,7 @@ Result<TarEntry> read_entry(const char* block, uint64_t size, uint64_t mode, con
       std::any_of(extra.begin(), extra.end(), [](const auto& e) { return e.first.starts_with("GNU.sparse"); });
   char type = block[156];
   entry.mode = static_cast<int>(mode & 07777);
+  // NUL is the type of files before POSIX, and '7' is a file that should be contiguous.
   if (type == '0' || type == '\0' || type == '7') entry.kind = sparse ? TarEntry::Kind::other : TarEntry::Kind::file;
   else if (type == '5') entry.kind = TarEntry::Kind::directory;
   else if (type == '2') entry.kind = TarEntry::Kind::symlink;

@@ -105,6 +105,7 @@ LinkNames::LinkNames(const std::map<std::string, std::string>& links, uint64_t& 
 void LinkNames::spread() {
   std::unordered_map<std::string, std::vector<size_t>> below;  // end → links below it
   for (size_t i = 0; i < links_.size(); ++i)
+    // A link lies below every end that is at or above its own place, and gets its reason from there.
     each_above(links_[i].folded, [&](const std::string& above, const std::string&) {
       if (ends_.contains(above)) below[above].push_back(i);
     });

@@ -95,6 +95,7 @@ std::vector<ToRead> Look::take(const Tree& tree) {
           one_line(path, kLongestShown) + (now ? " (by the new link " + one_line(now->via, kLongestShown) + ")" : ""),
           now ? now->why : "a new link gives it a name that tools read", tree.place);
     });
+  // An agent can make a tree for this. What was not followed must then not look as if it were checked.
   if (steps_left_ == 0)
     report("links", "there are more links than bottle follows, so files may have names that were not checked");
   return to_read;

@@ -87,6 +87,7 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
     return succeeded(git.run(arguments, into), repository);
   };
   bool few = count < kFewObjects;
+  // A pack without objects means that the operator has them all already.
   if (count > 0 && !TRY(run(few ? std::vector<std::string>{"unpack-objects", "-q", "--strict"}
                                 : std::vector<std::string>{"index-pack", "--stdin", "--strict"})))
     return false;

@@ -205,6 +205,7 @@ class Examination {
       for (const auto& [path, entry] : head_)
         if (!names.contains(path)) lines += gone_line(path);
     for (const auto& entry : index_.entries) {
+      // Paths in an index are unchecked, and a tree with "../x" or ".git/x" must never be made.
       if (!is_allowed(entry.path) || (entry.stage ? !found_.contains(entry.object) : is_in_head(entry))) continue;
       std::string name = entry.path + kVersions[static_cast<size_t>(entry.stage)];
       while (entry.stage && names.contains(name)) name += "~";

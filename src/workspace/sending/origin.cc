@@ -160,6 +160,7 @@ Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const
   TRY(copied);
   if (!listed) warnings.push_back("the tags were not sent: " + one_line(listed.error().what));
   git::Refs refs = std::move(remotes);
+  // Only tags on the sent history: others would need objects that are not in the clone.
   refs.merge(git::parse_packed_refs(listed.value_or(""), "refs/tags/"));
   if (!branch.empty()) refs[branch] = commit;
   TRY(write_file_atomically(to + "/packed-refs", git::packed(refs)));

@@ -319,6 +319,7 @@ Result<> Packer::directory(int fd, const std::string& prefix, int depth) {
 // Writes entries for directories that are not in the stream yet. Paths must come sorted.
 Result<> Packer::directories_of(const std::string& path, std::string& made) {
   std::string parent = path.substr(0, path.rfind('/') + 1);  // with its slash, or empty
+  // Engines would make missing directories as root.
   for (size_t slash = parent.find('/'); slash != std::string::npos; slash = parent.find('/', slash + 1))
     if (!made.starts_with(parent.substr(0, slash + 1)))
       TRY(tar_.directory(inside(parent.substr(0, slash)), 0755, out_.uid, out_.gid));
@@ -343,6 +344,7 @@ Result<> Packer::file(int fd, const std::string& name, const std::string& path) 
   // O_NONBLOCK: a pipe that replaced the file since it was looked at would block the open.
   UniqueFd in(::openat(fd, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat st{};
+  // Asked again of the descriptor: the name may have got another file since.
   if (!in || ::fstat(in.get(), &st) != 0 || !S_ISREG(st.st_mode)) {
     skip("files that cannot be read", path);
     return {};

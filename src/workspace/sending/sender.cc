@@ -156,6 +156,7 @@ Result<> Sender::hide_what_stays(const std::vector<git::Entry>& entries, const s
       marked += options.input.substr(at, end + 1 - at);
   options.input = std::move(marked);
   if (options.input.empty()) return {};
+  // A split index would be two files, and only one of them is sent.
   TRY(git_.ask({"-c", "core.splitIndex=false", "update-index", "-z", "--skip-worktree", "--stdin"}, options));
   return {};
 }
@@ -216,6 +217,7 @@ Result<> Sender::send_below(const std::string& path, const std::string& commit, 
     origin->head = {"", commit};
   }
   if (origin->head.commit.empty()) return stays("it has no commit");
+  // The commit that the outer repository names may not have been fetched.
   if (git_.ask({"cat-file", "-t", origin->head.commit}, {.in = origin->view}).value_or("") != "commit")
     return stays("it does not have the commit " + origin->head.commit.substr(0, 12));
   if (auto warning = is_elsewhere ? "" : about_changes(git_, *origin, fresh_place()); !warning.empty())
@@ -284,6 +286,7 @@ Result<bool> Sender::take_along(const std::string& path, const Origin* top, bool
   // A relative `gitdir:` still leads to .git/modules of the copy, an absolute one would lead nowhere in the bottle.
   bool relative = ::lstat((full + "/.git").c_str(), &st) == 0 && S_ISREG(st.st_mode) &&
                   !read_file(full + "/.git", 8192).value_or("gitdir: /").starts_with("gitdir: /");
+  // The git directory of a submodule is in the top's .git/modules, which is sent with it.
   bool in_top = top && own_git && relative && (*found)->git_dir.starts_with(top->repository.git_dir + "/");
   bool whole = !borrows && ((*found)->git_dir == full + "/.git" || in_top);
   std::string git_at = whole && in_top ? ".git" + (*found)->git_dir.substr(top->repository.git_dir.size()) : "";
@@ -327,7 +330,9 @@ Result<> Sender::copy(const Origin* origin, bool own_git) {
                                return take_along(path, commits ? origin : nullptr, own_git);
                              }}));
   if (commits && !own_git) replaced_.emplace_back("", *origin);
+  // After all files, for the same reason.
   if (own_git) TRY(pack_index(*origin, committed));
+  // The clones come last. Which files are in the stream is known only now, and hide_what_stays() needs that.
   for (const auto& [path, replaced] : replaced_) {
     std::string below = path.empty() ? "" : path + "/";
     auto entries = TRY(git::list_tree(git_, replaced.head.commit, {.in = replaced.view}));

@@ -52,6 +52,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
       std::erase_if(there.plan.secrets, [&](const plan::Secret& secret) {
         return !job.values.secrets.contains(secret.name);
       });  // optional secrets without a value
+      // The values move: after this, the job for the other machine has none of them.
       settings.secrets = std::exchange(there.values.secrets, {});
     }
     services->relay_all_ = there.relay_all;
@@ -82,6 +83,7 @@ NearServices::~NearServices() = default;
 
 Result<> NearServices::start_broker() {
   auto config = *config_;
+  // A restarted broker would otherwise count from zero, and limits could be used up again.
   config.used = usage_.all();
   broker_ = TRY(Broker::start(program_, config, *root_));
   return {};
@@ -93,6 +95,7 @@ bool NearServices::serves(const std::string& host) const {
 }
 
 void NearServices::change_policy(const wire::PolicyChange& change) {
+  // Without a broker there are only ssh keys, to which rules do not apply.
   if (!config_) return;
   if (change.secret) {
     auto allowed = session::changed_secrets(config_->egress.allowed_secrets, *change.secret);
@@ -109,7 +112,9 @@ void NearServices::change_policy(const wire::PolicyChange& change) {
     return;
   }
   auto rules = changed_rules(config_->egress.allow, change);
+  // The change is malformed. The far side refuses it, and its answer is the one that the operator sees.
   if (!rules) return;
+  // The broker must not begin to serve a host that the far guard reaches by itself.
   if (change.allow && !serves(rules->back().host)) return;
   config_->egress.allow = std::move(*rules);
   if (!relay_all_ && change.allow)
@@ -208,6 +213,7 @@ void NearServices::take_stream(const wire::StreamPart& part) {
     flow.credit += more;
     in_flight_ -= more;
   }
+  // The end is passed on only once everything before it was (pump).
   if (part.end && flow.state == Flow::State::open) flow.state = Flow::State::ended;
   if (part.closed) flow.state = Flow::State::over;  // the far guard's connection is gone, so no answer is needed
   pump(part.stream, flow);

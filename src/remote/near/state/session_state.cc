@@ -16,6 +16,7 @@ namespace {
 constexpr int kMostLosses = 3;
 constexpr int kMostAttempts = 5;    // to reconnect
 constexpr int kAttemptsToStop = 6;  // to reconnect to a session that should stop
+// About five minutes, once the waits have reached their longest.
 constexpr int kAttemptsPerNotice = 20;
 constexpr double kFetchPatience = 300;   // in seconds
 constexpr double kHeldPatience = 20;     // in seconds; enough for an engine to restart; other reasons need a person
@@ -87,6 +88,7 @@ class Stepper {
   void on(const input::VmMade& made) {
     if (!in<phase::MakingVm>()) return;
     state_.deadlines.vm_ends_at(made.vm.ends, made.vm.ttl);
+    // The channel's hello has come already. Otherwise it comes with the answers to the job.
     if (kind_.judge == Judge::earlier) perform(Do::tell_engine);
     perform(Do::send_job);
     become(phase::SendingJob{});
@@ -123,6 +125,7 @@ class Stepper {
   }
 
   void on(const input::Admitted&) {
+    // In any other state, a client that sends values releases nothing.
     if (in<phase::AwaitingLauncher>()) release_values();
   }
 
@@ -148,11 +151,13 @@ class Stepper {
   }
 
   void on(const input::LauncherGone&) {
+    // Until the agent runs, the session belongs to the launcher that started it. Later, it goes on without one.
     if (keeps_values() || may_run()) abandon({Why::launcher_gone});
   }
 
   void heed_stop() {
     if (!state_.deadlines.is_stopping()) return;
+    // Nothing is known to run yet, so there is nothing that a grace period could save.
     if (keeps_values() || may_run()) return abandon({Why::stopped});
     if (!runs()) return;
     if (state_.deadlines.grace_is_over(now_.awake) && !state_.services_ended) {
@@ -161,10 +166,12 @@ class Stepper {
     }
     auto* running = in<phase::Running>();
     if (!running) return;  // the stop is sent when the connection is back
+    // The agent may still run. Its work is fetched as it is now.
     if (state_.deadlines.patience_is_over(now_.awake)) {
       perform(Tell{Notice::does_not_stop});
       return fetch_work();
     }
+    // Once for each connection: the far side may not have got what was sent over an earlier one.
     if (!running->stop_sent) perform(Do::send_stop);
     running->stop_sent = true;
   }
@@ -196,6 +203,7 @@ class Stepper {
       return leave_unknown({Why::not_known, failed.error, asking->lost}, Left::nothing);
     }
     if (!in<phase::Reconnecting>()) return;
+    // Its time was up, or it was destroyed by hand. There is no machine to reconnect to.
     if (failed.vm_gone) return end_without_vm(Failure{Why::vm_gone});
     if (state_.deadlines.is_stopping() && failed.attempts > kAttemptsToStop)
       return leave_running({Why::unreachable, failed.error});
@@ -234,9 +242,11 @@ class Stepper {
     // Without the values the agent cannot run, so the machine does not do what it should.
     if (keeps_values()) return abandon({Why::false_start});
     if (in<phase::Running>() && !told.attached) return perform(Do::pass_to_clients);
+    // A machine that says so once more, or after the end, says nothing new.
     if (!may_run()) return;
     if (!told.delivered) return abandon({Why::no_workspace});
     perform(Do::show_running, Do::note_running, Do::begin_checkpoints);
+    // The frame is the answer to an attach, which the clients did not ask for.
     if (told.attached) perform(Tell{Notice::agent_runs});
     else perform(Do::pass_to_clients);
     become(phase::Running{});
@@ -249,7 +259,8 @@ class Stepper {
 
   void on(const input::FarFailed& failed) {
     if (keeps_values()) return abandon({Why::far_failed, failed.error});
-    // The far side sends a failure only before its agent runs, and the connection that says so has not broken.
+    // In these two states, a failure means that the agent did not run: its supervisor says so, or there is no such
+    // session.
     if (in<phase::Starting>()) return end_unused({Why::far_failed, failed.error});
     if (auto* asking = in<phase::Asking>()) return end_unused({Why::never_ran, failed.error, asking->lost});
     if (!in<phase::Running>()) return;
@@ -300,6 +311,7 @@ class Stepper {
   void on(const input::Fetched&) {
     auto* fetching = in<phase::Fetching>();
     if (!fetching) return;
+    // In this order: only what the ledger calls home may be removed from the machine.
     perform(Do::note_home, Do::forget_there);
     become(phase::Forgetting{std::move(fetching->failure)});
   }
@@ -326,6 +338,7 @@ class Stepper {
 
   void leave_unfetched() {
     if (auto& failure = in<phase::Fetching>()->failure) return leave_unknown(std::move(*failure), Left::agent);
+    // Without this, the VM would count as abandoned once this process is gone, and would be destroyed with the work.
     if (has_vm()) perform(Do::hold_vm);
     perform(Do::save_result, Do::show_unfetched, Do::tell_result);
     become(phase::Over{});
@@ -335,6 +348,8 @@ class Stepper {
 
   void abandon(Failure failure) {
     if (!may_run()) return forget(std::move(failure));
+    // The session's own connection is closed first. The stop then gets a connection of its own, in case that one is the
+    // problem.
     perform(Do::close_link, Do::end_delivery, Do::stop_there);
     become(phase::StoppingThere{std::move(failure)});
   }

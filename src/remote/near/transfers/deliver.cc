@@ -24,6 +24,7 @@ using session::DeltaWriter, session::KeptPieces, session::kept_from_bytes, sessi
 
 namespace {
 
+// In bytes. The index of the largest delivery that is kept has about 4 MB.
 constexpr size_t kLargestIndex = 64u << 20;
 
 // Returns a name that is unique to the workspace and the machine, or an empty string if nothing is kept, because the

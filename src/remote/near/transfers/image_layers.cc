@@ -67,6 +67,7 @@ Result<> read_at(int fd, char* to, size_t size, uint64_t at) {
 Result<std::vector<std::string>> layer_files(int fd) {
   std::string text;
   bool wanted = false;
+  // The index may be anywhere in the archive, so all of it is read.
   docker::TarReader reader({.entry = [&](const docker::TarEntry& entry) -> Result<> {
                               wanted = entry.path == "manifest.json";
                               return {};
@@ -175,6 +176,7 @@ Result<> send_image(int archive, const std::string& reference, const std::vector
   // If the answer cannot be read, all layers are sent.
   auto there = wire::decode<wire::ImageLayers>(asked.out, wire::From::foreign).value_or(wire::ImageLayers());
   auto files = TRY(layer_files(archive));
+  // The other machine's list is not trusted. A wrong one only makes its engine refuse the image.
   size_t shared = std::min(shared_layers(layers, there), files.size());
   std::set<std::string> leave_out(files.begin(), files.begin() + static_cast<long>(shared));
   for (size_t i = shared; i < files.size(); ++i) leave_out.erase(files[i]);  // two layers may have the same file
