@@ -54,6 +54,7 @@ std::optional<uint32_t> next_character(std::string_view& text) {
   // 0xc0 and 0xc1 could begin only overlong forms, and 0xf5 and above would be beyond U+10FFFF.
   size_t size = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
   if (size == 0) return std::nullopt;
+  // The first byte of N has N ones and a zero before its own bits.
   if (size > 1) c = first & (0x7fu >> size);
   for (size_t i = 1; i < size; ++i) {
     if ((byte(i) & 0xc0) != 0x80) return std::nullopt;

@@ -84,6 +84,7 @@ std::vector<std::string> methods_in_query(std::string_view target) {
                 std::ranges::find(kMethodHeaders, name) != std::end(kMethodHeaders);
     if (!asks) continue;
     std::string method = form_decoded(pair.substr(std::min(equals + 1, pair.size())));
+    // Frameworks that take a method from the query convert it to capitals.
     std::ranges::transform(method, method.begin(), upper);
     bool fresh = std::ranges::find(methods, method) == methods.end();
     if (fresh && !method.empty()) methods.push_back(method);

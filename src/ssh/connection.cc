@@ -91,6 +91,7 @@ Result<Captured> settings_of(const Target& target, const std::string& control_pa
 // Returns the setting that makes ssh reach the machine indirectly, "ProxyCommand …" or "ProxyJump …", or an empty
 // string if ssh connects directly.
 std::string detour_in(const std::string& settings) {
+  // `ssh -G` prints the names of settings in lower case.
   for (auto [key, shown] : {std::pair("proxyjump", "ProxyJump "), {"proxycommand", "ProxyCommand "}})
     if (std::string value = setting_of(settings, key); !value.empty() && value != "none") return shown + value;
   return "";

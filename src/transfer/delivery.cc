@@ -50,6 +50,7 @@ class Reader {
   // Waits for bytes and returns how many it has read; 0 at the end of the stream. Counts them and the time against the
   // bounds.
   Result<size_t> some(char* to, size_t size) {
+    // Only the wait is measured, not what the caller does with the bytes.
     auto began = Clock::now();
     TRY(await_input(fd_, patience_ms_, is_gone_, "no more of the delivery arrived"));
     TRY(waited(Clock::now() - began));
@@ -165,6 +166,7 @@ Result<DeliveryPoint> DeliveryPoint::listen(const std::string& path) { return De
 
 Result<> DeliveryPoint::receive(const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms,
                                 const std::function<bool()>& is_gone) {
+  // The socket has mode 0600, so only programs of this user can connect.
   TRY(await_input(listener_.get(), patience_ms, is_gone, "no workspace arrived"));
   UniqueFd fd = accept_connection(listener_.get());
   if (!fd) return fail_errno("accepting a delivery");

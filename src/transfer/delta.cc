@@ -201,6 +201,7 @@ void remove_broken(const std::string& directory) {
   for (const auto& entry : fs::directory_iterator(directory, ignored)) {
     if (entry.path().filename().string().find(kPart) == std::string::npos) continue;
     UniqueFd fd(::open(entry.path().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    // A lock ends with its process, however that ended.
     if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) fs::remove(entry.path(), ignored);
   }
 }
@@ -281,6 +282,7 @@ Result<> DeltaWriter::put(std::string_view bytes, bool flush) {
 Result<> DeltaWriter::begin(const std::string& to) { return put("b" + number(to.size(), 4) + to); }
 
 Result<> DeltaWriter::piece(std::string_view bytes) {
+  // The digest covers everything that the far side keeps, referenced pieces too.
   all_.feed(bytes);
   // 16 bytes of SHA-256 are enough to tell pieces apart. A collision could only exchange two pieces of the same
   // workspace.
@@ -343,6 +345,7 @@ Result<> apply_delta(int from, const std::string& directory, const std::function
     kept = TRY(Kept::open(directory + "/" + name, from_hex(text("open")), from_hex(text("was"))));
   Keeping keeping(directory, name, from_hex(text("seal")));
   DeliveryWriter writer = TRY(begin());
+  // Whatever form a piece came in, it is passed on and kept in the same way.
   auto data = [&](std::string bytes) -> Result<> {
     TRY(writer.data(bytes));
     keeping.add(std::move(bytes));

@@ -37,9 +37,11 @@ static void fields(Object& o, AgentRuns& event) {
   o.objects("probes", event.probes, kFew);
 }
 
+// A frame of the far side that is read as JSON has no more than a megabyte (remote/link/far_link.h).
 static void fields(Object& o, ErrorOutput& event) { o.words("text", event.text, 1 << 20); }
 
 static void fields(Object& o, Denied& event) {
+  // A host has at most 253 characters, and its port five more.
   o.words("host", event.host, 300);
   o.words("code", event.code, 64);
   o.words("reason", event.reason, 2000);

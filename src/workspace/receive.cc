@@ -82,6 +82,7 @@ class Reception {
       else ++stores[origin.repository->common_dir];
       origins.push_back(std::move(origin));
     }
+    // A second loop: whether repositories share an object store is known only now.
     for (size_t i = 0; i < repositories.size(); ++i) {
       // Linked work trees write to the same repository. The refs of the inner ones get a part of the name of their own.
       bool shares = origins[i].repository && stores[origins[i].repository->common_dir] > 1;
@@ -195,6 +196,7 @@ class Reception {
   }
 
   void add(const SentRepository& repository, Homecoming::Origin origin, bool shares) {
+    // On the heap, because a Homecoming keeps a reference to it.
     auto q = std::make_unique<Quarantine>();
     q->root = root_ + "/" + std::to_string(quarantines_.size());
     q->place = repository.path;

@@ -320,6 +320,7 @@ Result<> forget(const FarWorld& world, const std::string& session) {
   if (!view && view.error().code != Code::not_found) return std::unexpected(std::move(view.error()));
   if (view) {
     auto engine = TRY(engine_of(world));
+    // All names that a session can have, not only those in the ledger: a supervisor may have died at any point.
     Receipt gone = tear_down(*engine, {session, view->owner, Names(session).things()});
     // Otherwise the ledger stays, so that a later sweep on this machine finds what is left.
     if (gone.confirmed) remove_session_directory(directory);
@@ -360,6 +361,7 @@ Result<> layers(const FarWorld& world) {
   auto engine = TRY(engine_of(world));
   wire::ImageLayers all;
   for (const auto& image : TRY(engine->images()))
+    // An image that is removed meanwhile has no layers to report.
     if (auto layers = engine->layers(docker::text_of(image, "Id")); layers && all.images.size() < kMostImages)
       all.images.push_back({*layers});
   return write_all(1, wire::encode(all) + "\n");

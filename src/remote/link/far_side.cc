@@ -134,6 +134,7 @@ Result<std::string> program_for_far_side(const std::string& machine, const std::
   // `wanted` is one of our own words for architectures, not the machine's text.
   std::string path = directory + "/bottle-linux-" + wanted;
   auto program = session::read_program(path);
+  // A file that another user may have written is an error, not a missing file.
   if (program || program.error().code != Code::not_found) return program;
   return fail(Code::not_found,
               "the machine needs bottle for Linux on " + wanted + "; this program is for another system, and " + path +

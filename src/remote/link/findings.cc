@@ -91,6 +91,7 @@ void judge_kernel(const wire::EngineHello& engine, const std::string& name, cons
 
 // Judges whether there is an engine, and what to do if not. Only an engine that answers is judged further.
 void judge_engine(const wire::EngineHello& engine, const std::string& name, const Add& add) {
+  // The engine exists, and its socket belongs to a group that the user is not in.
   if (engine.error.find(std::strerror(EACCES)) != std::string::npos)
     return add("engine", Severity::fail, name + " has a container engine that you may not use: " + engine.error,
                "on that machine, add your user to the group that owns the engine's socket (`sudo usermod -aG docker "

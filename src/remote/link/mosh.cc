@@ -177,6 +177,7 @@ Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& sess
 
   auto [master, slave] = TRY(make_pty());
   Command command;
+  // The key goes into the environment: other users can read arguments.
   command.argv = {"mosh-client", pick(addresses, connect->server_address), std::to_string(connect->port)};
   command.env = {{"MOSH_KEY", connect->key}, {"MOSH_ESCAPE_KEY", ""}};  // the operator detaches with our own detach key
   // mosh-client refuses to run without a UTF-8 locale, and LC_ALL overrides the others.

@@ -13,6 +13,7 @@
 namespace bottle::remote {
 namespace {
 
+// Reads the answer to `forget`. An answer that cannot be read confirms nothing.
 Result<wire::Forgotten> read_forgotten(const Captured& answer) {
   if (answer.status != 0) return fail(Code::internal, "the machine could not forget the session");
   return wire::decode<wire::Forgotten>(answer.out, wire::From::foreign);
@@ -99,6 +100,7 @@ void Conclusion::hold_vm() { (void)machine::hold(record_.vm_name, vm_places(job_
 std::string Conclusion::where_work_is() const {
   if (!is_home()) return "";
   if (const auto& sorted = back_->sorted) {
+    // The best place first: a ref has everything, a patch only the files, and an archive must still be sorted.
     if ((sorted->commits || sorted->files) && !sorted->refs.empty()) return sorted->refs[0];
     if (!sorted->patch.empty()) return sorted->patch;
   }

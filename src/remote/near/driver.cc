@@ -30,6 +30,8 @@ Now now() {
   return {std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(), boot_seconds()};
 }
 
+// Converts the record's time, which is by the calendar, to the boot clock: the calendar of this machine may be set
+// meanwhile.
 input::VmLife life_of(const machine::Record& vm) {
   return {boot_seconds() + static_cast<double>(vm.until - machine::now_seconds()),
           static_cast<double>(vm.vm.wanted.ttl)};

@@ -87,6 +87,7 @@ static void fields(Object& o, GuardEgress& egress) {
   text(o, "extra_ca", egress.extra_ca, kPem);
   text(o, "resolver", egress.resolver, kName);
   if (o.optional("http2", !egress.http2)) o.flag("http2", egress.http2);
+  // 0 would close every connection at once.
   if (o.optional("idle_seconds", true)) o.number("idle_seconds", egress.idle_seconds, 1u);
 }
 

@@ -54,6 +54,7 @@ void fields(Object& o, Hello& hello) {
   o.number("cpus", hello.cpus);
   o.objects("interfaces", hello.interfaces, kMany);
   o.objects("routes", hello.routes, kMany);
+  // Identities are compared with ours, so they are not cut or cleaned like text for people.
   o.texts("images", hello.images, kMany, kIdentity);
   o.flag("mosh", hello.mosh);
   o.flag("token", hello.token);

@@ -50,6 +50,7 @@ static void fields(Object& o, plan::EnvVar& variable) {
   if (o.optional("secret", variable.secret)) o.flag("secret", variable.secret);
 }
 
+// Only where the value comes from. A plan never has the value.
 static void fields(Object& o, plan::Secret& secret) {
   o.text("name", secret.name, kName);
   o.object("source", secret.source);

@@ -43,6 +43,7 @@ bool take(Sent& sent, std::string_view line) {
   std::string_view kind = word(line);
   if (kind == "g") {
     std::string base(word(line));
+    // A word cannot be empty, so "-" stands for no commit.
     sent.repositories.push_back({std::string(line), base == "-" ? "" : base, {}, ""});
     return true;
   }

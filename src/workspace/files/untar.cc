@@ -77,6 +77,7 @@ Result<std::map<std::string, std::string>> pax(std::string_view body) {
     size_t length = 0, i = 0;
     for (; i < body.size() && i < 8 && body[i] >= '0' && body[i] <= '9'; ++i)
       length = length * 10 + static_cast<size_t>(body[i] - '0');
+    // The length counts itself, the space and the line end.
     if (i == 0 || i >= body.size() || body[i] != ' ' || length > body.size() || length < i + 3 ||
         body[length - 1] != '\n')
       return broken("a pax record is malformed");
@@ -90,6 +91,7 @@ Result<std::map<std::string, std::string>> pax(std::string_view body) {
 }
 
 std::optional<uint64_t> decimal(const std::string& text) {
+  // 18 digits always fit into 64 bits.
   if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos)
     return std::nullopt;
   return std::stoull(text);
@@ -288,6 +290,7 @@ Result<bool> Tree::absent(const std::vector<std::string>& path) {
 
 Result<bool> Tree::hardlink(const std::vector<std::string>& path, const std::vector<std::string>& to) {
   if (path.empty() || to.empty() || path == to) return false;
+  // Without creating anything: the target of a hard link must exist already.
   UniqueFd from = TRY(parent(to, false));
   if (!from) return false;
   struct stat st{};

@@ -109,6 +109,7 @@ void LinkNames::spread() {
     each_above(links_[i].folded, [&](const std::string& above, const std::string&) {
       if (ends_.contains(above)) below[above].push_back(i);
     });
+  // A list of links to look at again, instead of recursion: a chain of links may be as long as the tree.
   std::vector<size_t> open(links_.size());
   for (size_t i = 0; i < open.size(); ++i) open[i] = i;
   while (!open.empty()) {

@@ -42,6 +42,7 @@ std::optional<json> parse(std::string_view text) {
   return std::move(*value);
 }
 
+// Returns a member, or null if there is none or if this is not an object.
 const json& member(const json& object, const std::string& key) {
   static const json none;
   auto it = object.is_object() ? object.find(key) : object.end();

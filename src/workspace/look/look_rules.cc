@@ -199,6 +199,7 @@ bool matches(std::string_view glob, std::string_view text) {
   if (glob.back() != '*' && (text.empty() || glob.back() != text.back())) return false;  // most comparisons end here
   size_t g = 0, t = 0, star = glob.npos, from = 0;
   while (t < text.size()) {
+    // A star first stands for nothing, and for one character more each time the rest does not match.
     if (g < glob.size() && glob[g] == '*') star = g++, from = t;
     else if (g < glob.size() && glob[g] == text[t]) ++g, ++t;
     else if (star != glob.npos) g = star + 1, t = ++from;
@@ -273,6 +274,7 @@ std::string_view reason_to_look(std::string_view path, bool directory) {
       if (here && leads_there(it->second, names, i)) return it->second.why;
     }
   }
+  // Rules with a star have no slash at their end, so only the last name can match.
   for (const Pattern& pattern : patterns.globs)
     if (matches(pattern.parts.back(), names.back()) && leads_there(pattern, names, names.size() - 1))
       return pattern.why;

@@ -80,6 +80,7 @@ class Comparison {
     return found == q_.base.end() ? nullptr : &found->second;
   }
 
+  // Returns whether the path is a submodule or below one. Files of a submodule that was sent are in another quarantine.
   bool is_in_submodule(const std::string& path) const {
     for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
       if (submodules_.contains(path.substr(0, slash))) return true;
@@ -136,6 +137,7 @@ class Comparison {
 
   // Handles files that are on the disk and not in git's index: either they are ignored, or git would not accept them.
   Result<> sort_out_ignored() {
+    // A plain directory has no rules, so git must have had another reason, such as a name that it does not store.
     if (!conversions_.ignores) {
       for (const auto& path : missing_) q_.leave(path, "not brought home, because git does not accept it");
       return {};
@@ -156,6 +158,7 @@ class Comparison {
       struct stat st{};
       if (::lstat((q_.tree() + "/" + path).c_str(), &st) == 0) left_.ignored_bytes += static_cast<uint64_t>(st.st_size);
     }
+    // Files that the agent took out of git with a new rule: they are neither changed nor removed.
     for (const auto& path : ignored)
       if (moved_.contains(path)) untracked_.insert(path);
     // Removed files that git ignores, such as build results, are only counted.

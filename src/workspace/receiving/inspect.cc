@@ -81,6 +81,7 @@ Result<> Inspection::read(const std::vector<ToRead>& to_read, const std::vector<
   auto texts = blobs(git_, ids, kLargestPackage, q_.at());
   for (const auto& each : to_read) {
     const Change& change = *changes[each.change];
+    // An earlier version that is too large to read is missing here, and everything in the new one counts.
     auto now = texts.find(change.object), was = texts.find(before(change));
     if (now == texts.end()) {
       look_.report(each.shown, "it is too large to be checked", place);

@@ -65,6 +65,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
     for (auto& route : there.plan.egress.lan) route.to = "0.0.0.0:0";  // that machine need not know the address
   }
   if (!job.ssh_keys.empty()) {
+    // Keys that the operator's own ssh-agent holds need no second one.
     bool own = std::ranges::any_of(job.ssh_keys, [](const SshKey& key) { return key.agent.empty(); });
     std::unique_ptr<SessionAgent> agent;
     if (own) agent = TRY(SessionAgent::start(directory, job.plan, job.ssh_keys));
@@ -167,6 +168,7 @@ void NearServices::handle(const Poller& poller) {
   update_networks();
   if (broker_ && poller.readable(broker_->fd())) read_broker();
   if (ssh_ && poller.readable(ssh_->fd())) ssh_->take_answers(send_);
+  // All flows get their turn, also those whose credit has come without anything to read.
   for (auto& [number, flow] : flows_) pump(number, flow);
   std::erase_if(flows_, [&](const auto& each) {
     bool over = each.second.state == Flow::State::over;
@@ -246,6 +248,7 @@ void NearServices::pump(uint32_t number, Flow& flow) {
   char buffer[kPiece];
   // Only one piece is sent per turn, so that streams, keystrokes and the agent's output take turns.
   if (flow.credit > 0 && in_flight_ < kMostInFlight) {
+    // Reads no more than the far guard has room for.
     ssize_t n = ::recv(flow.fd.get(), buffer, std::min(sizeof buffer, flow.credit), MSG_DONTWAIT);
     if (n > 0) {
       flow.credit -= static_cast<size_t>(n);
