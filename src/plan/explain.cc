@@ -1,6 +1,6 @@
 // Shows a plan to the operator before a start, in rows of a label and its text. A row is left out if it would only say
-// that something is not used, except for `egress`: "nothing" is the answer there. Everything that was not checked when
-// the manifest was read goes through shown(), which makes it one harmless line.
+// that something is not used, except for `egress`: it says "nothing" then. Everything that was not checked when the
+// manifest was read goes through shown(), which makes it one harmless line.
 #include <cstdio>
 
 #include "plan/plan.h"
@@ -10,7 +10,7 @@ namespace {
 
 using manifest::WorkspaceMode;
 
-// In bytes. The words of the command get less room, because one of them may be a prompt of many pages.
+// Both limits are in bytes. A word of the command gets less room, because it may be a prompt of many pages.
 constexpr size_t kLongestText = 200, kLongestWord = 43;
 
 std::string shown(const std::string& text) { return one_line(text, kLongestText); }

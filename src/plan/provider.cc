@@ -12,7 +12,7 @@ namespace bottle::plan {
 namespace {
 
 constexpr size_t kMaxArgument = 100 << 10;  // Linux allows 128 KB per argument (MAX_ARG_STRLEN)
-// In bytes. A headless prompt travels in the job, whose frame holds at most 80 MB.
+// The limit is in bytes. A headless prompt travels in the job, whose frame holds at most 80 MB.
 constexpr size_t kMaxPrompt = 16 << 20;
 
 constexpr std::initializer_list<const char*> kClaudeVariables = {"CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY",
@@ -146,7 +146,7 @@ Result<> set_command(Plan& plan, const std::vector<std::string>& own, const std:
     if (word.size() > kMaxArgument)
       return fail(Code::limit, "the prompt is longer than 100 KB, too long for a command line",
                   "put it in a file of the workspace, or use --headless, which passes it on standard input");
-    // execve() would cut the argument there.
+    // execve() would cut the argument at that byte.
     if (word.find('\0') != std::string::npos)
       return fail(Code::invalid, "the prompt or an argument contains a NUL byte");
   }

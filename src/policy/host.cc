@@ -133,7 +133,7 @@ bool HostPattern::matches(const Host& host) const {
 size_t HostPattern::rank() const {
   switch (kind_) {
     case Kind::exact:
-      // Above the length of every suffix.
+      // This is above the length of every suffix.
       return 1000;
     case Kind::suffix:
       return text_.size();

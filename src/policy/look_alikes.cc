@@ -1,5 +1,5 @@
-// Refuses characters by lists of what servers are known to convert, instead of normalizing the path. A path that was
-// converted here could still be converted again by the server, with other tables.
+// Refuses characters by lists of what servers are known to convert, instead of normalizing the path. Even a converted
+// path could be converted once more by the server, with other tables.
 #include "policy/look_alikes.h"
 
 #include <algorithm>
@@ -60,7 +60,7 @@ std::optional<uint32_t> next_character(std::string_view& text) {
     if ((byte(i) & 0xc0) != 0x80) return std::nullopt;
     c = c << 6 | (byte(i) & 0x3f);
   }
-  // Overlong forms and surrogates: a lenient decoder turns "%c0%af" or "%e0%80%af" into a slash.
+  // Overlong forms and surrogates are refused, because a lenient decoder turns "%c0%af" or "%e0%80%af" into a slash.
   if ((size == 3 && (c < 0x800 || (c >= 0xd800 && c < 0xe000))) || (size == 4 && (c < 0x10000 || c > 0x10ffff)))
     return std::nullopt;
   text.remove_prefix(size);
@@ -84,7 +84,7 @@ std::string without_the_invisible(std::string_view text) {
   while (!text.empty()) {
     std::string_view before = text;
     auto c = next_character(text);
-    // What is not UTF-8 stays, because it cannot be told which of it is invisible.
+    // What is not UTF-8 stays, because it is unknown which of it is invisible.
     if (!c) return out.append(before);
     if (!among(kInvisible, *c)) out.append(before.substr(0, before.size() - text.size()));
   }

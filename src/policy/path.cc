@@ -1,5 +1,5 @@
 // Judges a path segment by segment. Each segment is decoded once, brought into its canonical form, and then refused if
-// any server that we know of could read it as something else than a plain name: after a second decoding, without its
+// any server that we know of could read it as something other than a plain name: after a second decoding, without its
 // parameters, or without characters that file systems drop. What remains has at most three readings, and a rule must
 // allow all of them.
 //

@@ -123,7 +123,8 @@ Result<std::string> control_directory(const std::string& runtime_directory) {
     path = "/tmp/bottle-" + std::to_string(::getuid());  // sun_path holds 104 bytes on macOS, and ssh adds to it
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("creating " + path);
   struct stat st{};
-  // lstat, because another user may have put a link to one of the operator's directories into /tmp.
+  // lstat() does not follow a link, which another user may have put into /tmp to lead to one of the operator's
+  // directories.
   if (::lstat(path.c_str(), &st) != 0) return fail_errno("looking at " + path);
   if (!S_ISDIR(st.st_mode) || st.st_uid != ::getuid() || (st.st_mode & 077))
     return fail(Code::denied, path + " is not a directory that only you can use",
@@ -278,7 +279,7 @@ bool Connection::alive() const {
 
 void Connection::close() const {
   Command command;
-  // Without a configuration, because only the socket decides which master is meant.
+  // The configuration is not read, because only the socket decides which master is meant.
   command.argv = {"ssh", "-F", "none", "-S", control_path_, "-O", "exit", "--", target_.host};
   (void)bottle::capture(command, {.timeout_ms = 5000});
 }

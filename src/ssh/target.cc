@@ -40,7 +40,7 @@ Result<Target> parse_target(const std::string& given) {
     while (text.ends_with('/')) text.pop_back();
   }
   Target target;
-  // The last "@" ends the user, as in ssh. A user's name may contain one, such as an address of mail.
+  // The last "@" ends the user, as in ssh. A user's name may contain one, as an email address does.
   if (size_t at = text.rfind('@'); at != std::string::npos) {
     target.user = text.substr(0, at);
     text.erase(0, at + 1);

@@ -29,7 +29,7 @@ struct Key {
   std::vector<Destination> to;
 };
 
-// In bytes, without the length prefix. A longer request from the bottle is refused.
+// The limit is in bytes, without the length prefix. A longer request from the bottle is refused.
 inline constexpr size_t kMostMessage = 32 * 1024;
 
 // The filter of one agent connection. Messages come without their length prefix.

@@ -1,5 +1,5 @@
-// Reads a delivery straight into the caller's buffer, so that a workspace of any size needs no memory here. The reader
-// looks ahead at nothing: what follows an archive must still be unread when the archive has ended.
+// Reads a delivery straight into the caller's buffer, so that the size of a workspace does not matter. The reader never
+// reads ahead: what follows an archive must still be unread when the archive has ended.
 //
 // A sender may be a remote machine that an agent has taken over. Its bytes are counted, and its time is counted in two
 // ways: only the time that we wait for it, so that a slow disk on our side does not count against it, and the whole
@@ -142,7 +142,8 @@ Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, 
         TRY(reader.exactly(reinterpret_cast<char*>(head), 4));
         left = static_cast<size_t>(head[0]) << 24 | static_cast<size_t>(head[1]) << 16 |
                static_cast<size_t>(head[2]) << 8 | head[3];
-        // A large length would do no harm here, because chunks are not kept. It shows that the stream is out of step.
+        // A large length would do no harm, because chunks are not kept. It shows that the stream is not what it should
+        // be.
         if (left > kLargestChunk) return fail(Code::protocol, "a chunk of the delivery is too large");
         if (left == 0) {
           ended = true;

@@ -32,8 +32,8 @@ namespace {
 
 using nlohmann::json;
 
-// In bytes. Short pieces cost more for their references than they save, and long ones are sent again for a small
-// change.
+// The sizes are in bytes. Short pieces cost more for their references than they save, and long ones are sent again for
+// a small change.
 constexpr size_t kShortest = 4 << 10, kLongest = 64 << 10, kName = 16, kLongestLine = 4096;
 // High bits depend on more of the bytes before the cut than low ones.
 constexpr uint64_t kCut = 0x3fffull << 40;  // 14 bits, which makes 16 KB on average
@@ -212,7 +212,7 @@ void remove_old(const std::string& directory) {
   for (const auto& entry : fs::directory_iterator(directory, ignored))
     found.emplace_back(entry.last_write_time(ignored), entry.path());
   std::ranges::sort(found, std::greater());
-  // Newest first, so the oldest ones beyond the limit go.
+  // The newest come first, so the oldest ones beyond the limit are removed.
   for (size_t i = 0; i < found.size(); ++i)
     if (i >= kMostDeliveries || fs::file_time_type::clock::now() - found[i].first > kOldest)
       fs::remove(found[i].second, ignored);
@@ -341,7 +341,7 @@ Result<> apply_delta(int from, const std::string& directory, const std::function
   remove_broken(directory);
   std::optional<Kept> kept;
   if (!text("open").empty())
-    // This comes before begin(), so the session has got nothing yet when the near side starts again without references.
+    // This comes before begin(), so nothing has reached the session when the near side starts again without references.
     kept = TRY(Kept::open(directory + "/" + name, from_hex(text("open")), from_hex(text("was"))));
   Keeping keeping(directory, name, from_hex(text("seal")));
   DeliveryWriter writer = TRY(begin());

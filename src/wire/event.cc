@@ -1,6 +1,6 @@
 // Names the fields of each event. An event from a remote machine passes through the same code
-// (remote/link/far_message.h decides which events may come from there at all), so texts for people are `words`, which
-// the codec makes harmless, and each has a limit that is far above what is ever sent.
+// (remote/link/far_message.h decides which events may come from it at all), so texts for people are `words`, which the
+// codec makes harmless, and each has a limit that is far above what is ever sent.
 #include "wire/event.h"
 
 #include "wire/codec/alternatives.h"

@@ -3,8 +3,8 @@
 // home. Nothing that the archive says decides where something is written: places, refs and results come from the record
 // and the plan.
 //
-// A repository that cannot be read any more does not stop the others. Only if that is the workspace's own repository,
-// receiving fails, and the caller keeps the archive.
+// A repository that can no longer be read does not stop the others. Receiving fails only if it is the workspace's own
+// repository; the caller then keeps the archive.
 #include <unistd.h>
 
 #include <algorithm>
@@ -82,7 +82,7 @@ class Reception {
       else ++stores[origin.repository->common_dir];
       origins.push_back(std::move(origin));
     }
-    // A second loop: whether repositories share an object store is known only now.
+    // This is a second loop, because only now is it known which repositories share an object store.
     for (size_t i = 0; i < repositories.size(); ++i) {
       // Linked work trees write to the same repository. The refs of the inner ones get a part of the name of their own.
       bool shares = origins[i].repository && stores[origins[i].repository->common_dir] > 1;
@@ -196,11 +196,11 @@ class Reception {
   }
 
   void add(const SentRepository& repository, Homecoming::Origin origin, bool shares) {
-    // On the heap, because a Homecoming keeps a reference to it.
+    // A Homecoming keeps a reference to the quarantine, which must not move.
     auto q = std::make_unique<Quarantine>();
     q->root = root_ + "/" + std::to_string(quarantines_.size());
     q->place = repository.path;
-    // From the record, never from the archive.
+    // The path comes from the record, never from the archive.
     q->source = in_.source + (repository.path.empty() ? "" : "/" + repository.path);
     q->git_at = repository.git_at;
     std::string prefix = "refs/bottle/" + in_.session + "/";

@@ -2,8 +2,8 @@
 // state is with the supervisor, the engine and the files of the session. `serve` is a pipe between the connection and
 // the supervisor's socket, so a broken connection ends this process and nothing else.
 //
-// The near side is trusted here: it is the operator's own program, signed in as this user. The order of output matters.
-// The hello must be the first line, while the job may come before it has been sent.
+// The near side is trusted: it is the operator's own program, signed in as this user. The order of output matters. The
+// hello must be the first line, while the job may come before it has been sent.
 #include "remote/far/far.h"
 
 #include <dirent.h>
@@ -77,7 +77,7 @@ void pass(int in, int out, int socket) {
   }
 }
 
-// Tells the near side why there will be no session. If it is gone, there is no one to tell.
+// Tells the near side why there will be no session. If it is gone, nothing reads the message.
 void refuse(const Error& error) { (void)send_frame(1, FrameType::failure, wire::encode(error)); }
 
 // Sends the agent's last output and the result of an ended session to a near side that connects late. If the supervisor
@@ -194,7 +194,7 @@ int serve(const FarWorld& world) {
 
 // Waits for the session's directory. It may not exist yet, because the job travels on another connection.
 Result<UniqueFd> await_session(const std::string& path) {
-  // About 50 seconds: 200 short waits for a session that is about to begin, then longer ones.
+  // The waits take about 50 seconds: 200 short ones for a session that is about to begin, then longer ones.
   for (int tries = 0; tries < 1200; ++tries) {
     // Without this check, the process would wait a minute for a session that was given up.
     if (is_hung_up(1)) return fail(Code::canceled, "the near side closed the connection");
@@ -213,7 +213,7 @@ Result<> deliver(const FarWorld& world, const std::string& session) {
   // Nothing has reached the session yet, so the near side can send the delivery again as a whole.
   if (!applied && applied.error().code == Code::conflict && !socket) return write_all(1, "again\n");
   TRY(applied);
-  // The end of the delivery. The session answers once it has unpacked everything.
+  // This ends the delivery. The session answers once it has unpacked everything.
   ::shutdown(socket.get(), SHUT_WR);
   char ok[3];
   if (::recv(socket.get(), ok, 3, MSG_WAITALL) != 3)
@@ -320,7 +320,8 @@ Result<> forget(const FarWorld& world, const std::string& session) {
   if (!view && view.error().code != Code::not_found) return std::unexpected(std::move(view.error()));
   if (view) {
     auto engine = TRY(engine_of(world));
-    // All names that a session can have, not only those in the ledger: a supervisor may have died at any point.
+    // This removes everything under the names that a session can have, not only what the ledger names: a supervisor may
+    // have died at any point.
     Receipt gone = tear_down(*engine, {session, view->owner, Names(session).things()});
     // Otherwise the ledger stays, so that a later sweep on this machine finds what is left.
     if (gone.confirmed) remove_session_directory(directory);
@@ -402,7 +403,7 @@ int far_main(const FarWorld& world, const std::vector<std::string>& words) {
     if (verb == "layers") return layers(world);
     if (verb == "load") return load(world);
     if (verb == "warm") return warm(world, session == "offline");
-    // The name becomes a part of paths. All verbs from here on have one.
+    // The name becomes a part of paths. All verbs below have one.
     if (!is_session_name(session)) return fail(Code::invalid, "the session's name is not valid");
     if (verb == "attach") return attach(world, session);
     if (verb == "deliver") return deliver(world, session);

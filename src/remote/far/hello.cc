@@ -36,7 +36,7 @@ std::string kind_of(const std::string& interface) {
   if (has("/tun_flags")) return "tun";
   if (says("/uevent", "DEVTYPE=wireguard")) return "wireguard";
   if (says("/uevent", "DEVTYPE=vxlan") || says("/uevent", "DEVTYPE=geneve")) return "overlay";
-  // ARPHRD_PPP of <linux/if_arp.h>.
+  // 512 is ARPHRD_PPP of <linux/if_arp.h>.
   if (says("/type", "512")) return "ppp";
   if (says("/uevent", "DEVTYPE=bridge")) return "bridge";
   for (const char* prefix : {"tailscale", "zt", "wg", "nebula", "utun"})

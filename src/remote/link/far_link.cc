@@ -92,7 +92,7 @@ std::vector<FarLink::News> FarLink::read_news(bool readable) {
   if (channel_ && greeted_ && deaf_ != Clock::time_point{} && Clock::now() - deaf_ > kLastWords)
     lose("the connection broke");
   if (channel_ && !greeted_ && Clock::now() - heard_ > patience_) lose("the remote machine did not answer");
-  // After the frames that were read above, so that a result that came last is taken first.
+  // The loss is reported after the frames that were read above, so that a result that came last is still taken.
   if (broken_) news.push_back({News::Kind::lost, {}, {}, {Code::closed, *std::exchange(broken_, std::nullopt), ""}});
   if (is_ready(reconnecting_)) {
     auto back = reconnecting_.get();

@@ -1,6 +1,6 @@
-// Runs `bottle far …` on the other machine. The program there is a copy of this one, kept under a hash of its content,
+// Runs `bottle far …` on the other machine. The program on it is a copy of this one, kept under a hash of its content,
 // so both ends always speak the same protocol, and an upgrade of one machine never meets an old program on the other.
-// If the hash is missing there, the shell line says so in JSON, and the program is sent once.
+// If that machine lacks the program with this hash, the shell line says so in JSON, and the program is sent once.
 //
 // Each transfer is a command of its own. It ends with its ssh process, so a broken connection leaves nothing half done
 // that a later command would have to know about.
@@ -233,7 +233,7 @@ Result<Channel> FarSide::begin_serve(const Serving& serving) {
 }
 
 Result<Channel> FarSide::serve(const Serving& serving) {
-  // At most two attempts: the second one follows after the program was sent.
+  // There are at most two attempts. The second one follows after the program was sent.
   for (int attempt = 0;; ++attempt) {
     Channel channel = TRY(begin_serve(serving));
     Defer end([&] { channel.ssh->end(0); });
@@ -270,8 +270,7 @@ Result<> FarSide::send(const std::vector<std::string>& words, const std::functio
   if (!stop.stop_possible()) stop = stop_;
   auto connection = TRY(bulk());
   Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::pipe(), Child::pipe(), Child::pipe()));
-  // Signals the whole group, and it does so from the thread that requests the stop, while this one may be blocked in a
-  // write.
+  // The callback signals the whole group. It runs in the thread that requests the stop, while this one may be waiting.
   std::optional<std::stop_callback<std::function<void()>>> stopped(std::in_place, stop,
                                                                    [pid = child.pid()] { ::kill(-pid, SIGTERM); });
   // A write that blocks could not be stopped.
@@ -280,9 +279,9 @@ Result<> FarSide::send(const std::vector<std::string>& words, const std::functio
   child.close_in();
   // A closed pipe means that the far side has ended. Its own words, which follow, say why.
   if (!produced && produced.error().code != Code::closed) return produced;
-  // One after the other: the answer is a word, and its end comes when the remote program ends.
+  // The two are read one after the other: the answer is a word, and its end comes when the remote program ends.
   std::string answer = read_to_end(child.out(), stop), complaint = read_to_end(child.err(), stop);
-  // The far side may have sent "ok" just before; the caller has stopped and no longer cares.
+  // The far side may have sent "ok" just before; the caller has stopped and does not need it.
   if (stop.stop_requested()) return fail(Code::canceled, words[0] + " was stopped");
   stopped.reset();  // before the child is reaped, because its pid may then pass to another process
   int status = TRY(child.wait(60000));

@@ -23,7 +23,7 @@ using session::Prefix, session::Severity, session::host_routes, session::is_engi
 namespace {
 
 constexpr uint64_t kGigabyte = 1ull << 30;
-// In milliseconds. Clocks that are set over the network differ by much less.
+// The limit is in milliseconds. Clocks that are set over the network differ by much less.
 constexpr int64_t kClockTolerance = 5 * 60 * 1000;
 
 // Reports whether the operator's network may use these addresses. Addresses of the public internet belong to no single

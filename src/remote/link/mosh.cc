@@ -151,7 +151,7 @@ Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& sess
   TRY(check_mosh(options));
   const auto& connection = far.connection();
   std::string name = connection.target().to_string();
-  // Before the server is started, so that an unknown name leaves no server behind.
+  // The name is resolved before the server is started, so that an unknown name leaves no server behind.
   auto addresses = TRY(addresses_of(TRY(connection.direct_host())));
 
   std::string line =
@@ -177,7 +177,7 @@ Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& sess
 
   auto [master, slave] = TRY(make_pty());
   Command command;
-  // The key goes into the environment: other users can read arguments.
+  // The key goes into the environment, because other users can read arguments.
   command.argv = {"mosh-client", pick(addresses, connect->server_address), std::to_string(connect->port)};
   command.env = {{"MOSH_KEY", connect->key}, {"MOSH_ESCAPE_KEY", ""}};  // the operator detaches with our own detach key
   // mosh-client refuses to run without a UTF-8 locale, and LC_ALL overrides the others.

@@ -49,7 +49,7 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   auto back = [&]() -> Result<wire::Back> {
     FarSide side = side_ ? *side_ : TRY(FarSide::reach(record_.far, false));
     auto fetched = TRY(fetcher.fetch(side, is_gone));
-    // Kept for the steps that follow, so that they need no other connection.
+    // The steps that follow use this connection, too.
     side_ = std::move(side);
     return fetched;
   }();
@@ -81,7 +81,7 @@ input::Forgotten Conclusion::forget_there() {
 }
 
 input::VmDestroyed Conclusion::destroy_vm() {
-  // The connections would otherwise hang on to a machine that does not exist any more.
+  // The connections would otherwise hang on to a machine that no longer exists.
   if (side_) side_->drop();
   auto destroyed = destroy_session_vm(record_.vm_name, job_.remote->vm ? job_.remote->vm->vm.provider : "", job_,
                                       [&](const std::string& line) { clients_.event(wire::Step{line}); });
@@ -168,7 +168,7 @@ wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
   result.audit = seals(near_audit);
   if (result.egress && !job_.plan.record) result.egress->recorded.reset();  // the operator did not ask for it
   receipt_.machine = record_.far.target.to_string();
-  // While work is on that machine, something is left there, whatever its engine says.
+  // While work is on that machine, something is left on it, whatever its engine says.
   if (!is_home()) receipt_.confirmed = false;
   if (!record_.vm_name.empty()) add_vm_to_receipt();
   result.receipt = receipt_;

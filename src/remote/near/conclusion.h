@@ -27,7 +27,7 @@ class Conclusion {
              std::optional<wire::SessionResult> told);
 
   // Perform the actions of the same names in session_state.h, and return the inputs to which they lead. Each may make a
-  // new connection. A step that fails says so in its input; nothing is thrown and nothing is retried here.
+  // new connection. A step that fails says so in its input; nothing is thrown, and nothing is retried.
   input::StopAnswered stop_there();
   Input fetch(const FetchWork& how, WorkFetcher& fetcher);
   input::Forgotten forget_there();

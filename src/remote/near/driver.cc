@@ -1,6 +1,6 @@
-// Turns what happens into inputs of the state machine. Decisions are not made here: whether a frame is allowed in this
-// state, what a lost connection means and what follows is in session_state.cc, where a test explores all of it. A frame
-// or an event that is being handled is kept in a member, so that an action such as Do::pass_to_clients can refer to it
+// Turns what happens into inputs of the state machine. It makes no decisions: whether a frame is allowed in this state,
+// what a lost connection means and what follows is in session_state.cc, where a test explores all of it. A frame or an
+// event that is being handled is kept in a member, so that an action such as Do::pass_to_clients can refer to it
 // without carrying it.
 #include "remote/near/driver.h"
 
@@ -30,8 +30,8 @@ Now now() {
   return {std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(), boot_seconds()};
 }
 
-// Converts the record's time, which is by the calendar, to the boot clock: the calendar of this machine may be set
-// meanwhile.
+// Converts the record's time, which is by the calendar, to the boot clock, because the calendar clock of this machine
+// may be set in the meantime.
 input::VmLife life_of(const machine::Record& vm) {
   return {boot_seconds() + static_cast<double>(vm.until - machine::now_seconds()),
           static_cast<double>(vm.vm.wanted.ttl)};
@@ -91,7 +91,7 @@ Result<std::optional<input::VmLife>> Driver::open_record() {
 
 Result<std::optional<input::VmLife>> Driver::adopt_record() {
   ledger_ = TRY(Ledger::adopt(record_.directory, Owner::self()));
-  // The dead near side's socket has no listener any more, and a new one cannot be bound to the same path.
+  // The dead near side's socket no longer has a listener, and a new one cannot be bound to the same path.
   ::unlink((record_.directory + "/socket").c_str());
   auto view = TRY(read_ledger(job_.directories, session_));
   transfers_.was_sent(view.base);
@@ -120,7 +120,7 @@ int Driver::add_to(Poller& poller) const {
   poller.watch(link_.fd());
   clients_.add_to(poller);
   if (services_) services_->add_to(poller);
-  // A connection that comes back is found out by polling, because a future has no descriptor.
+  // The loop looks often for a connection that comes back, because a future has no descriptor.
   return link_.is_coming() ? 20 : 250;
 }
 
@@ -131,7 +131,7 @@ void Driver::handle(const Poller& poller) {
   }
   clients_.handle(poller, [&](const Frame& frame) { take_from_client(frame); });
   if (services_) services_->handle(poller);
-  // Before the services take anything new, so that nothing passes unrecorded longer than one turn.
+  // The services learn of a full disk in the same turn.
   const std::string& unrecorded = audit_.retry_disk();
   if (services_) services_->set_unrecorded(unrecorded);
   poll_vm();
@@ -139,7 +139,7 @@ void Driver::handle(const Poller& poller) {
   if (agent_runs(state_)) link_.keep_alive();
   poll_checkpoint();
   feed(input::Tick{});
-  // Comes last, because the frames of a launcher that has exited since then must be handled first.
+  // This comes last, because the frames of a launcher that has exited since then must be handled first.
   if (needs_launcher(kind_, state_) && clients_.launcher_is_gone()) feed(input::LauncherGone{});
 }
 
@@ -189,7 +189,7 @@ void Driver::poll_checkpoint() {
 
 void Driver::take_from_client(const Frame& frame) {
   frame_ = &frame;
-  // The change applies on both sides: here at once, and on the far side when the frame below reaches it.
+  // The change applies on both sides: on this one at once, and on the far side when the frame below reaches it.
   if (frame.type == FrameType::policy && services_)
     if (auto change = wire::decode<wire::PolicyChange>(frame.bytes, wire::From::ours))
       services_->change_policy(*change);
@@ -265,14 +265,14 @@ void Driver::take_from_far(const Frame& frame) {
 void Driver::take_event() {
   auto event = read_far_event(frame_->bytes);
   if (!event) return warn_of_far(event.error().what);
-  // A far side may not claim what only this side can know, such as that a checkpoint is safe here.
+  // A far side may not claim what only this side can know, such as that a checkpoint is safe on this machine.
   if (!comes_from_far(*event)) return;
   event_ = std::move(*event);
   const auto* attached = std::get_if<wire::Attached>(&*event_);
   if (!attached && !std::holds_alternative<wire::AgentRuns>(*event_)) return feed(input::FarNotice{});
   feed(input::FarRuns{attached != nullptr, !may_run(state_) || finish_delivery()});
   if (!attached || !agent_runs(state_)) return;
-  // The output continues from there. What was dropped before it is told to the clients.
+  // The output continues from that position. The clients learn how much was dropped before it.
   position_ = attached->from;
   if (attached->missed) clients_.event(wire::OutputMissed{attached->missed});
 }
@@ -288,7 +288,7 @@ bool Driver::finish_delivery() {
 
 // Takes the far side's result. A result that cannot be read is treated as an empty one, and the work still comes home.
 void Driver::take_result() {
-  // In any other state, the far side has no result to give.
+  // In any other state, there is no result that could be believed.
   if (may_run(state_) || agent_runs(state_)) {
     auto result = read_far_result(frame_->bytes);
     if (!result) warn_of_far(result.error().what);

@@ -22,8 +22,7 @@ namespace bottle::remote {
 
 using session::Ledger, session::Values;
 
-// Everything of one near side that touches the world: the connection, the clients, the ledger, the VM and the
-// transfers.
+// Holds everything of one near side that acts: the connection, the clients, the ledger, the VM and the transfers.
 class Driver {
  public:
   // `job` and `clients` must outlive this object. `channel` is the same as for run_near_side().

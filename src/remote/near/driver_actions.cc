@@ -160,7 +160,7 @@ Conclusion& Driver::conclusion() {
 Result<> Driver::make_vm() {
   record_.vm_name = machine::new_vm_name(session_);
   VmJob wanted = *job_.remote->vm;
-  // The environment may have credentials of the provider, and the ledger may have no secret.
+  // The environment may have credentials of the provider, and a ledger must not contain secrets.
   wanted.environment.clear();
   TRY(ledger_->note({.vm = wire::LedgerVm{record_.vm_name, wanted.vm.provider, wanted}}));
   pending_vm_.emplace(job_, record_.vm_name);
@@ -174,7 +174,7 @@ Job Driver::job_for_far_side() const {
   there.relay_all = offline_;
   if (token_) {
     there.token = *token_;
-    // The token is on the VM already, or came there by another way.
+    // The token has reached the VM by another way.
     if (token_->via != Token::Via::job) there.values.secrets.erase(token_->name);
   }
   there.plan.skills.clear();  // they travel with the workspace
@@ -193,7 +193,7 @@ Result<> Driver::send_job() {
     there.kept_roots = roots;
     there.ca_bundle.clear();
   }
-  // make_services() has taken out the values that stay here. What is left waits for the machine to be judged.
+  // make_services() has taken out the values that stay on this machine. The others wait until the machine is judged.
   values_ = std::exchange(there.values, {});
   bool boots = kind_.judge == SessionKind::Judge::near_side;
   link_.use(std::move(*side_), std::move(*channel_), boots ? kEngineStarts : 60s);
@@ -218,7 +218,7 @@ void Driver::send_work() {
 
 void Driver::attach() {
   wire::Attach attach{session_, position_};
-  // The operator's new terminal wants the last screen, not the whole output since the start.
+  // A new terminal needs only the last screen, not the whole output since the start.
   if (kind_.adopted && position_ == 0) attach.from.reset();
   link_.send(FrameType::attach, wire::encode(attach));
   offer_services();

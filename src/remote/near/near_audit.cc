@@ -11,7 +11,7 @@ const std::string& NearAudit::retry_disk() {
   if (!file_) return full_;
   file_->retry();
   std::string why = file_->full();
-  // Another reason for the same state is no news.
+  // Another reason for the same state is not reported.
   bool changed = why.empty() != full_.empty();
   full_ = std::move(why);
   if (changed && full_.empty()) clients_.event(wire::RecordBack{});
@@ -23,7 +23,7 @@ const std::string& NearAudit::retry_disk() {
 
 void NearAudit::add(wire::Decision decision) {
   decision.side = "near";
-  // Made with the first decision, so that a session without a broker's decisions has no such file.
+  // The file is made with the first decision, so that a session without a broker's decisions has no such file.
   if (!file_) file_.emplace(path_);
   file_->add(decision);
   std::string host = decision.host.empty() ? "?" : decision.host;
@@ -36,7 +36,7 @@ void NearAudit::add(wire::Decision decision) {
 }
 
 std::vector<wire::AuditSeal> NearAudit::close(std::vector<wire::AuditSeal> told) {
-  // This near side continued the record, so an earlier seal is no longer right.
+  // This near side continued the record, so an earlier seal is out of date.
   if (file_) return {file_->close()};
   std::string name = path_.substr(path_.rfind('/') + 1);
   std::erase_if(told, [&](const wire::AuditSeal& each) { return each.file != name; });

@@ -13,7 +13,7 @@ void run_near_side(const Job& job, Clients& clients, std::optional<Channel> chan
   while (!driver.is_over()) {
     Poller poller;
     poller.wait(driver.add_to(poller));
-    // Before the rest of the turn, so that a signal that ended the wait is heard at once.
+    // A signal may have ended the wait, so it is handled before the rest of the turn.
     if (session::stop_was_signaled()) driver.stop();
     driver.handle(poller);
   }

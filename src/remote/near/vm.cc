@@ -83,7 +83,7 @@ Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, Ready
     token.fetch = TRY(provider.put_secret(ready.vm.record.vm, token.name, value, progress));
     return token;
   }
-  // A new channel, because ssh sends variables only when a command starts.
+  // This needs a new channel, because ssh sends variables only when a command starts.
   ready.channel = TRY(ready.side.serve({.send_env = {{kTokenVariable, value}}}));
   // sshd drops a variable that its AcceptEnv does not list, and says nothing.
   if (!ready.channel.hello->token)
@@ -138,7 +138,7 @@ Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::stri
   auto lacks = [&](const std::string& image) { return !has_image(*ready.channel.hello, image); };
   // Does not use the packed images. The future's destructor still waits until they are packed.
   if (std::ranges::none_of(images, lacks)) return ready;
-  // Only now, so that a VM that has everything does not wait for the packing to succeed.
+  // An error in packing matters only now: a VM that has everything does not need the archives.
   auto archives = TRY(packed.get());
   for (size_t i = 0; i < images.size(); ++i)
     if (lacks(images[i]))
@@ -170,7 +170,7 @@ Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name,
     return judge_vm(hello, job, vm.name, vm.offline);
   };
   auto ready = TRY(make_ready(spec, job.remote->far, job.engine, {job.remote->image}, judge, progress));
-  // After the judge: it is the first secret that goes to the VM.
+  // The token is the first secret that goes to the VM, so the VM was judged before.
   ready.token = TRY(hand_over_token(job, spec, ready, progress));
   return ready;
 }
@@ -220,7 +220,7 @@ Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const 
   auto places = machine::Places::from(bake.spec.environment);
   auto provider =
       TRY(machine::Provider::find(bake.spec.wanted.provider, places, bake.spec.environment, bake.spec.limits));
-  // Asked first, because a VM that cannot be kept would be made for nothing.
+  // This comes first, because a VM whose disk cannot be kept would be made for nothing.
   if (!provider.has("bake"))
     return fail(Code::not_found, "provider " + provider.name() + " cannot keep disks, because it has no hook bake",
                 "docs/providers.md explains how to make an image yourself for options.image");

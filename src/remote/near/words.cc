@@ -1,6 +1,6 @@
-// All texts of the near side are in one place, so that the state machine has no text and a reader sees what an operator
-// will read. Each failure says what happened, whether something may still run or exist, and which command deals with
-// it. What a far side said is repeated only where it is named as the machine's own words.
+// All texts of the near side are in one place, so that the state machine needs no text, and all of them can be read
+// together. Each failure says what happened, whether something may still run or exist, and which command deals with it.
+// What a far side said is repeated only where it is named as the machine's own words.
 #include "remote/near/words.h"
 
 namespace bottle::remote {

@@ -55,7 +55,7 @@ std::string surprises(const Report& report) {
 
 void fields(Object& o, GoFile& file) {
   o.text("path", file.path, kPath);
-  // No set-user-ID bit and the like, although these files come from us.
+  // The bound leaves no room for a set-user-ID bit.
   o.number("mode", file.mode, 0, 0777);
   o.text("text", file.text, kValue);
   if (o.is_read() && (!file.path.starts_with('/') || file.path.ends_with('/') || has_nul(file.path)))

@@ -3,7 +3,7 @@
 namespace bottle::wire {
 
 void fields(Object& o, Decision& decision) {
-  // Empty fields are left out, because a record may have millions of lines.
+  // Empty fields are left out, because a record may have very many lines.
   auto if_any = [&](const char* key, std::string& value, size_t most) {
     if (o.optional(key, !value.empty())) o.words(key, value, most);
   };

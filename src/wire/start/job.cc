@@ -39,7 +39,7 @@ void fields(Object& o, Far& far) {
   o.text("user", far.target.user, kName);
   o.text("host", far.target.host, kName);
   o.number("port", far.target.port);
-  // Empty for a machine of the operator's own, whose ssh configuration decides.
+  // This is empty for a machine of the operator's own, for which the ssh configuration decides.
   o.text("known_hosts", far.target.known_hosts, kPath);
   o.text("host_key_alias", far.target.host_key_alias, kName);
   o.text("identity", far.target.identity, kPath);
@@ -91,7 +91,7 @@ static void fields(Object& o, EngineStorage& storage) {
 void fields(Object& o, Job& job) {
   o.version("version", kVersion);
   o.object("plan", job.plan);
-  // Empty on the way to a remote machine. The values follow in a frame of their own.
+  // The values are empty on the way to a remote machine. They follow in a frame of their own.
   o.object("values", job.values);
   o.objects("ssh_keys", job.ssh_keys, kFew);
   o.text("engine", job.engine, kPath);

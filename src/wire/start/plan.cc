@@ -50,7 +50,7 @@ static void fields(Object& o, plan::EnvVar& variable) {
   if (o.optional("secret", variable.secret)) o.flag("secret", variable.secret);
 }
 
-// Only where the value comes from. A plan never has the value.
+// A plan says only where the value comes from. It never has the value.
 static void fields(Object& o, plan::Secret& secret) {
   o.text("name", secret.name, kName);
   o.object("source", secret.source);
@@ -134,7 +134,7 @@ static void fields(Object& o, manifest::LanRoute& route) {
   o.flag("tls", route.tls);
 }
 
-// The login at the parent proxy is not here, because set_parent_login() of the plan has made it a secret.
+// The login at the parent proxy is left out, because the plan has made it one of the secrets.
 static void fields(Object& o, manifest::Egress& egress) {
   o.objects("allow", egress.allow, kMany);
   o.objects("lan", egress.lan, kFew);

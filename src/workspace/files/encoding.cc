@@ -94,7 +94,7 @@ std::optional<std::string> to_utf8(std::string_view encoding, std::string_view b
       uint32_t low = unit_at(bytes, at += 2, form);
       if (low < 0xdc00 || low > 0xdfff) return std::nullopt;
       c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
-      // A lone surrogate is no character, and git's iconv would fail for it.
+      // A lone surrogate is not a character, and git's iconv would fail for it.
     } else if ((c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff) {
       return std::nullopt;
     }

@@ -20,7 +20,8 @@
 namespace bottle::workspace {
 namespace {
 
-// In bytes: of all kept contents, of the list, and of a file that is read again from the operator's directory.
+// These are limits in bytes: for all kept contents, for the list, and for a file that is read again from the operator's
+// directory.
 constexpr uint64_t kKeptInAll = 64 << 20, kLargestList = 1 << 30, kLargestAgain = 64 << 20;
 
 // Removes the first word and the space after it, and returns the word.

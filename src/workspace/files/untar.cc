@@ -1,6 +1,6 @@
 // Parses the tar formats that engines and tar programs write, and writes entries below a directory. The parser checks
 // each number and length, because the agent may have made the archive itself; a field that it does not understand makes
-// an entry one that is left behind, never one that is guessed.
+// the entry one that is left behind; it never guesses.
 //
 // The writer walks each path from the root, one component at a time and without following links. Links are made at the
 // very end: a link that existed earlier could be on the way of a later entry.
@@ -254,7 +254,7 @@ Result<bool> Tree::directory(const std::vector<std::string>& path) {
   if (!at) return false;
   if (::mkdirat(at.get(), path.back().c_str(), 0700) == 0) return true;
   if (!is_impossible(errno)) return fail_errno("creating a directory");
-  // Something is there already. Only a directory is what was wanted.
+  // The name is taken. If it is a directory, nothing is left to do.
   struct stat st{};
   return ::fstatat(at.get(), path.back().c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
@@ -290,7 +290,7 @@ Result<bool> Tree::absent(const std::vector<std::string>& path) {
 
 Result<bool> Tree::hardlink(const std::vector<std::string>& path, const std::vector<std::string>& to) {
   if (path.empty() || to.empty() || path == to) return false;
-  // Without creating anything: the target of a hard link must exist already.
+  // Nothing is created, because the target of a hard link must exist already.
   UniqueFd from = TRY(parent(to, false));
   if (!from) return false;
   struct stat st{};

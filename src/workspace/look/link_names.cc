@@ -109,7 +109,7 @@ void LinkNames::spread() {
     each_above(links_[i].folded, [&](const std::string& above, const std::string&) {
       if (ends_.contains(above)) below[above].push_back(i);
     });
-  // A list of links to look at again, instead of recursion: a chain of links may be as long as the tree.
+  // A list of links to look at again replaces recursion, because a chain of links may be very long.
   std::vector<size_t> open(links_.size());
   for (size_t i = 0; i < open.size(); ++i) open[i] = i;
   while (!open.empty()) {
@@ -147,7 +147,7 @@ std::optional<LinkNames::Reason> LinkNames::reason_above(const std::string& fold
 std::optional<LinkNames::Reason> LinkNames::reason(std::string_view path, bool directory) const {
   if (empty()) return std::nullopt;
   std::string folded = folded_path(path);
-  // First the other names of the directories above, then those of the path itself.
+  // The other names of the directories above come first, then those of the path itself.
   if (auto why = reason_above(folded, directory)) return why;
   auto end = ends_.find(folded);
   if (end == ends_.end()) return std::nullopt;

@@ -89,7 +89,7 @@ std::vector<ToRead> Look::take(const Tree& tree) {
     tree.each_unchanged([&](const std::string& path) {
       auto now = names.reason(path);
       bool read = names.content(path) != names_before_.content(path);
-      // What had such a name before the session is not news.
+      // A path that had such a name before the session is not reported.
       if ((!now && !read) || (now && names_before_.reason(path))) return;
       report(
           one_line(path, kLongestShown) + (now ? " (by the new link " + one_line(now->via, kLongestShown) + ")" : ""),

@@ -83,7 +83,8 @@ std::vector<std::string> in_json(Content kind, std::string_view text, std::strin
 // Returns whether the text may cause code to run in a build. TOML allows escapes in quoted keys, so a key with an
 // escape may be any key.
 bool may_build(std::string_view text) {
-  // Words instead of a TOML parser: too many findings are better than a difference between two parsers.
+  // Looks for words instead of parsing TOML, because too many findings are better than a difference between two
+  // parsers.
   for (std::string_view word : {"build", "proc", "\\", "linker", "runner", "[patch", "[replace", "path"})
     if (text.find(word) != std::string_view::npos) return true;
   return false;

@@ -1,6 +1,6 @@
-// The table of names that something runs or obeys without a person naming them. A table instead of code, so that a
-// reviewer can read it, and docs/look.md can explain it. Names are compared as the most lenient file system would: an
-// agent's work may be checked out on macOS or Windows, where ".ENVRC" is ".envrc".
+// The table of names that something runs or obeys without a person naming them. It is a table and not code, so that it
+// can be reviewed line by line. Names are compared as the most lenient file system would: an agent's work may be
+// checked out on macOS or Windows, where ".ENVRC" is ".envrc".
 //
 // The lookup goes by the last part of a rule, so a path costs a few searches in a map, and only rules with a star in
 // that part are tried one by one. A tree may have a million paths.
@@ -188,7 +188,7 @@ struct Patterns {
 };
 
 const Patterns& table() {
-  // Built at the first use, because most commands never need it.
+  // The patterns are made at the first use, because most commands never need them.
   static const Patterns patterns;
   return patterns;
 }

@@ -107,7 +107,7 @@ class Comparison {
       // it.
       now_ = TRY(add_files(q_, git_, conversions_, q_.tree(), tracked, !conversions_.ignores));
     }
-    // Some entries were in the index only because they are committed. They are no files that came back.
+    // Some entries were in the index only because they are committed. They did not come back as files.
     std::erase_if(now_, [&](const auto& each) {
       return (!q_.written.contains(each.first) && !q_.links.contains(each.first)) || is_in_submodule(each.first);
     });
@@ -158,7 +158,7 @@ class Comparison {
       struct stat st{};
       if (::lstat((q_.tree() + "/" + path).c_str(), &st) == 0) left_.ignored_bytes += static_cast<uint64_t>(st.st_size);
     }
-    // Files that the agent took out of git with a new rule: they are neither changed nor removed.
+    // The agent took these files out of git with a new rule. They are neither changed nor removed.
     for (const auto& path : ignored)
       if (moved_.contains(path)) untracked_.insert(path);
     // Removed files that git ignores, such as build results, are only counted.
@@ -234,7 +234,7 @@ class Comparison {
     std::string was = q_.root + "/was", tracked;
     TRY(make_directories(was));
     Tree tree = TRY(Tree::open(was));
-    // The rules of then, because the agent may have changed .gitattributes since.
+    // These are the rules as they were sent, because the agent may have changed .gitattributes since then.
     TRY(write_rules(tree));
     std::vector<std::string> written;
     std::map<std::string, std::string> links;
@@ -248,7 +248,7 @@ class Comparison {
       if (const auto* entry = base(path); entry && !is_submodule(*entry)) tracked += index_line(*entry);
     }
     auto filtered = TRY(prepare_files(q_, git_, was, written, false));
-    // Links come last, as in every tree that is written here: nothing may be written through one.
+    // Links come last, as in every tree that this room writes: nothing may be written through one.
     for (const auto& [path, target] : links) (void)TRY(tree.link(*safe_components(path), target));
     auto entries = TRY(add_files(q_, git_, conversions_, was, tracked, true));
     for (const auto& path : dirty)

@@ -1,7 +1,7 @@
 // Copies objects from the quarantine to the operator's repository, as `git fetch` would, in two processes: pack-objects
-// reads the agent's objects, and unpack-objects or index-pack writes them with --strict. The pack lies in a file
-// between them, because its count of objects decides which of the two is used. A last rev-list, which no longer sees
-// the quarantine's objects, makes sure that the commit is complete where it now is.
+// reads the agent's objects, and unpack-objects or index-pack writes them with --strict. The pack is in a file between
+// them, because its count of objects decides which of the two is used. A last rev-list, which no longer sees the
+// quarantine's objects, makes sure that the commit is complete where it now is.
 //
 // A few bytes of an agent can unpack to any size. Each process therefore has limits, and the growth of the operator's
 // object store is measured after each commit, because only that counts.

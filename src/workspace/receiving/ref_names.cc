@@ -7,7 +7,7 @@
 namespace bottle::workspace {
 namespace {
 
-// In bytes. git writes a lock file beside a loose ref, and file systems allow 255 bytes for a name.
+// The limits are in bytes. git writes a lock file beside a loose ref, and file systems allow 255 bytes for a name.
 constexpr size_t kLongestComponent = 180, kLongestName = 800, kCut = 120;
 
 std::string byte_of(char c) {

@@ -1,7 +1,7 @@
 // Most indexes have nothing of their own, because a staged file is usually in the tree or in a commit as well. The
 // examination therefore removes from the staged blobs, in the order of cost, what the base, the sent files, the files
-// that came back, the commits and the operator's repository have. Only if something is left, the index becomes a
-// commit. The indexes are read as data: git would follow a split index to any file.
+// that came back, the commits and the operator's repository have. The index becomes a commit only if something is left.
+// The indexes are read as data: git would follow a split index to any file.
 #include "workspace/receiving/staged.h"
 
 #include <sys/stat.h>
@@ -269,7 +269,7 @@ Result<std::vector<Staged>> only_staged(const Quarantine& q, const git::Runner& 
   std::vector<Staged> all;
   for (const auto& [name, path] : q.indexes) {
     if (is_shared(name)) continue;
-    // Read again, because keeping all of them since sort_indexes() would take much memory.
+    // The index is read again, because keeping all of them since sort_indexes() would take much memory.
     auto index = TRY(read_index(q, name, id_size));
     auto staged = TRY(Examination(q, git, repository, home, std::move(index)).run(message));
     if (!staged) continue;

@@ -55,8 +55,8 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
       const git::Runner::Options there{.in = views[i], .work_tree = patches[i].directory};
       auto done = TRY(git.run(words, there));
       if (done.status == 0) continue;
-      // A patch that applies in reverse is there already, which is a better message than a list of lines that do not
-      // fit.
+      // A patch that applies in reverse has been applied already. That is a better message than a list of lines that do
+      // not fit.
       bool is_there = TRY(git.agrees({"apply", "--whitespace=nowarn", "--reverse", "--check", patches[i].file}, there));
       return fail(Code::conflict, "the patch does not apply to " + one_line(patches[i].directory, 4096) + ": " +
                                       (is_there ? "its changes are already there" : folded(done.complaint, 1000)));

@@ -1,6 +1,6 @@
-// Searches a tree for repositories and for files by pattern. Both searches have limits, because a start waits for them
-// and a workspace may be a home of many projects. Directories with installed code are left out: packages often bring a
-// .git, and none of it is the operator's work.
+// Searches a tree for repositories and for files by pattern. Both searches have limits, because a start waits for them,
+// and a workspace may hold many projects. Directories with installed code are left out: packages often bring a .git,
+// and none of it is the operator's work.
 #include "workspace/sending/below.h"
 
 #include <dirent.h>

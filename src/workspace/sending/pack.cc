@@ -341,10 +341,10 @@ Result<> Packer::enter(int fd, const std::string& name, const std::string& path,
 }
 
 Result<> Packer::file(int fd, const std::string& name, const std::string& path) {
-  // O_NONBLOCK: a pipe that replaced the file since it was looked at would block the open.
+  // Without O_NONBLOCK, a pipe that has replaced the file in the meantime would block the open.
   UniqueFd in(::openat(fd, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat st{};
-  // Asked again of the descriptor: the name may have got another file since.
+  // fstat() looks at the opened file, because the name may have been given to another one in the meantime.
   if (!in || ::fstat(in.get(), &st) != 0 || !S_ISREG(st.st_mode)) {
     skip("files that cannot be read", path);
     return {};
@@ -366,7 +366,7 @@ Result<> Packer::file(int fd, const std::string& name, const std::string& path) 
   }
   if (in_git_ && name == "packed-refs")
     return tar_.file(inside(path), mode, out_.uid, out_.gid, without_sessions(TRY(read_all(in.get(), path, SIZE_MAX))));
-  // A tar header has the size before the content, so the size of now counts, whatever is read later.
+  // A tar header has the size before the content, so the present size counts, whatever is read later.
   auto size = static_cast<uint64_t>(st.st_size);
   summary_.bytes += size;
   return bytes_of(in.get(), path, mode, size);

@@ -34,7 +34,7 @@ bool converts(const std::vector<git::Entry>& entries, const git::Runner& git, co
   std::vector<std::string> rules;
   for (const auto& entry : entries)
     if (entry.path == ".gitattributes" || entry.path.ends_with("/.gitattributes")) rules.push_back(entry.object);
-  // A file that is too large to read counts as one that converts, because git knows better then.
+  // A file that is too large to read counts as one that converts, so that git does the checkout.
   auto texts = git::small_blobs(git, rules, 1 << 20, {.in = repository});
   return !texts || std::ranges::any_of(rules, [&](const std::string& id) {
     auto text = texts->find(id);
@@ -182,7 +182,7 @@ Result<> Sender::check_out(const Origin& origin, const std::string& below, int d
   // The .git comes after the files, because hide_what_stays() still changes its index when they are known.
   TRY(packer_.pack_under(made.path(), ".git"));
   std::error_code ignored;
-  // Removed now, so that the checkouts of all submodules do not take room at the same time.
+  // The checkout is removed now, so that those of all submodules do not take room at the same time.
   std::filesystem::remove_all(at, ignored);
   for (const auto& entry : entries)
     if (is_submodule(entry)) TRY(send_below(below + entry.path, entry.object, depth + 1));
@@ -269,7 +269,7 @@ Result<bool> Sender::take_along(const std::string& path, const Origin* top, bool
     summary_.warnings.push_back("the repository " + one_line(path) + " was sent as plain files: " + found.error().what);
     return true;
   }
-  // This .git is no repository that git would use, so it is just files.
+  // git would not use this .git as a repository, so it is sent like other files.
   if (!*found || (*found)->top != full) return true;
   auto origin = origin_of(**found, fresh_place());
   auto entries = !origin || origin->head.commit.empty()
@@ -283,7 +283,7 @@ Result<bool> Sender::take_along(const std::string& path, const Origin* top, bool
   packer_.expect(path + "/", *entries);
   bool borrows = (*found)->objects.size() > 1;
   struct stat st{};
-  // A relative `gitdir:` still leads to .git/modules of the copy, an absolute one would lead nowhere in the bottle.
+  // A relative `gitdir:` leads to .git/modules of the copy. An absolute one would lead nowhere in the bottle.
   bool relative = ::lstat((full + "/.git").c_str(), &st) == 0 && S_ISREG(st.st_mode) &&
                   !read_file(full + "/.git", 8192).value_or("gitdir: /").starts_with("gitdir: /");
   // The git directory of a submodule is in the top's .git/modules, which is sent with it.
@@ -330,7 +330,7 @@ Result<> Sender::copy(const Origin* origin, bool own_git) {
                                return take_along(path, commits ? origin : nullptr, own_git);
                              }}));
   if (commits && !own_git) replaced_.emplace_back("", *origin);
-  // After all files, for the same reason.
+  // The index is packed after all files, for the same reason as the clones below.
   if (own_git) TRY(pack_index(*origin, committed));
   // The clones come last. Which files are in the stream is known only now, and hide_what_stays() needs that.
   for (const auto& [path, replaced] : replaced_) {

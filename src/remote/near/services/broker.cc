@@ -103,7 +103,7 @@ Result<> Broker::send(const wire::ToGuard& message) { return write_all(child_.in
 Result<> Broker::configure(const wire::GuardConfig& config) { return send(wire::Configure{config}); }
 
 Result<UniqueFd> Broker::connect() {
-  // Non-blocking, because one loop serves all streams and the keystrokes.
+  // The descriptors do not block, because one loop serves all streams and the keystrokes.
   auto pair = TRY(make_socket_pair(Waits::no));
   if (auto passed = pass_descriptor(hand_.get(), pair.theirs.get()); !passed)
     return std::unexpected(std::move(passed.error()).during("passing a connection to the broker"));

@@ -24,7 +24,7 @@ namespace {
 
 using wire::kStreamWindow;
 
-// In bytes. A piece with its Base64 is short enough that keystrokes do not wait noticeably behind it.
+// The size is in bytes. Even in Base64, a piece is so short that keystrokes do not wait noticeably behind it.
 constexpr size_t kPiece = 16 * 1024;
 constexpr size_t kMostStreams = 256;
 // In bytes, for all streams together. More would fill ssh's own buffers and delay the keystrokes.
@@ -181,7 +181,7 @@ void NearServices::handle(const Poller& poller) {
 void NearServices::take(std::string_view line) {
   auto message = wire::decode<wire::ToNearSide>(line, wire::From::foreign);
   if (!message) return;
-  // A new guard knows none of the old streams.
+  // The old streams ended with the guard that opened them.
   if (std::holds_alternative<wire::FarGuardHere>(*message)) link_is_gone();
   if (const auto* part = std::get_if<wire::StreamPart>(&*message)) take_stream(*part);
   if (const auto* request = std::get_if<wire::AgentRequest>(&*message); request && ssh_)

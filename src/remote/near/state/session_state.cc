@@ -3,8 +3,9 @@
 // so a note goes to the ledger before, and from then on nothing is removed until the work is home or the machine has
 // said that there is none.
 //
-// If it is unknown what happens on the machine and no answer comes, the session ends here with its record kept: a later
-// command knows from it what to ask. Waits are short while a person waits, and have no end while only the agent does.
+// If it is unknown what happens on the machine and no answer comes, this side ends the session and keeps its record,
+// from which a later command learns what to ask. Waits are short while a person waits, and have no end while only the
+// agent does.
 #include "remote/near/state/session_state.h"
 
 #include <algorithm>
@@ -16,7 +17,7 @@ namespace {
 constexpr int kMostLosses = 3;
 constexpr int kMostAttempts = 5;    // to reconnect
 constexpr int kAttemptsToStop = 6;  // to reconnect to a session that should stop
-// About five minutes, once the waits have reached their longest.
+// That is about every five minutes, once the waits have reached their longest.
 constexpr int kAttemptsPerNotice = 20;
 constexpr double kFetchPatience = 300;   // in seconds
 constexpr double kHeldPatience = 20;     // in seconds; enough for an engine to restart; other reasons need a person
@@ -171,7 +172,8 @@ class Stepper {
       perform(Tell{Notice::does_not_stop});
       return fetch_work();
     }
-    // Once for each connection: the far side may not have got what was sent over an earlier one.
+    // The stop is sent once over each connection, because the far side may not have got what was sent over an earlier
+    // one.
     if (!running->stop_sent) perform(Do::send_stop);
     running->stop_sent = true;
   }
@@ -242,7 +244,7 @@ class Stepper {
     // Without the values the agent cannot run, so the machine does not do what it should.
     if (keeps_values()) return abandon({Why::false_start});
     if (in<phase::Running>() && !told.attached) return perform(Do::pass_to_clients);
-    // A machine that says so once more, or after the end, says nothing new.
+    // A machine that says so again, or after the end, changes nothing.
     if (!may_run()) return;
     if (!told.delivered) return abandon({Why::no_workspace});
     perform(Do::show_running, Do::note_running, Do::begin_checkpoints);
@@ -311,7 +313,7 @@ class Stepper {
   void on(const input::Fetched&) {
     auto* fetching = in<phase::Fetching>();
     if (!fetching) return;
-    // In this order: only what the ledger calls home may be removed from the machine.
+    // The order matters: only work that the ledger calls home may be removed from the machine.
     perform(Do::note_home, Do::forget_there);
     become(phase::Forgetting{std::move(fetching->failure)});
   }

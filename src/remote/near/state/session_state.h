@@ -37,7 +37,7 @@ enum class Why {
   unreachable,    // the session should stop, but its machine cannot be reached
   vm_gone,        // the VM was destroyed, with the work that was not fetched
 };
-// Why a session has no result, with the error that it came from.
+// Says why a session has no result, with the error that led to it.
 struct Failure {
   Why why;
   Error cause = {};
@@ -101,7 +101,7 @@ namespace input {
 struct VmLife {
   double ends = 0, ttl = 0;  // `ends` is in Now::boot, `ttl` in seconds
 };
-// The session's record on this machine is there.
+// The session's record on this machine exists.
 struct Opened {
   std::optional<VmLife> vm;  // set for an adopted session
 };

@@ -24,7 +24,7 @@ using session::DeltaWriter, session::KeptPieces, session::kept_from_bytes, sessi
 
 namespace {
 
-// In bytes. The index of the largest delivery that is kept has about 4 MB.
+// The limit is in bytes. The index of the largest delivery that is kept has about 4 MB.
 constexpr size_t kLargestIndex = 64u << 20;
 
 // Returns a name that is unique to the workspace and the machine, or an empty string if nothing is kept, because the
@@ -119,8 +119,8 @@ Delivered deliver(const Job& job, FarSide side, const std::function<void(const s
   }
   if (!kept) delivered.taken = std::unexpected(std::move(kept.error()));
   else if (!name.empty() && make_directories(job.directories.cache + "/sent"))
-    // Written only now, because it describes what the far side has after this delivery. Without it, the next one sends
-    // everything.
+    // The index describes what the far side has after this delivery, so it is written only now. Without it, the next
+    // delivery sends everything.
     (void)write_file_atomically(path, to_bytes(*kept));
   return delivered;
 }

@@ -28,7 +28,7 @@ constexpr uint64_t kBlock = 512;
 
 Result<UniqueFd> spool() {
   const char* base = std::getenv("TMPDIR");
-  // Not /tmp, which is in memory on many systems: an image has gigabytes.
+  // /tmp is in memory on many systems, and an image may have gigabytes.
   std::string path = std::string(base && *base == '/' ? base : "/var/tmp") + "/bottle-image-XXXXXX";
   UniqueFd fd(::mkostemp(path.data(), O_CLOEXEC));
   if (!fd) return fail_errno("creating a temporary file in " + path);

@@ -51,7 +51,7 @@ std::optional<Result<bool>> Transfers::poll_checkpoint(const FarSide* side) {
   if (!side || job_.plan.workspace_mode == manifest::WorkspaceMode::none) return std::nullopt;
   bool idle = dirty_ && now - last_output_ > kIdle && now - last_checkpoint_ > 2 * kIdle;
   if (now - last_checkpoint_ < kCheckpoint && !idle) return std::nullopt;
-  // Before the checkpoint begins, so that output in the meantime leads to another one.
+  // The flag is reset before the checkpoint begins, so that output in the meantime leads to another one.
   dirty_ = false;
   checkpoint_ = std::async(std::launch::async,
                            [fetcher = &fetcher(), side = *side]() mutable { return fetcher->checkpoint(side); });

@@ -107,7 +107,8 @@ Result<bool> WorkFetcher::checkpoint(const Fetch& from) {
              }
              return drain(source);
            }));
-  // Only now, after everything has arrived. The far side would otherwise skip a state that this side does not have.
+  // The fingerprint is kept only after everything has arrived. Otherwise the far side would skip a state that this side
+  // does not have.
   fingerprint_ = seen;
   return news;
 }
