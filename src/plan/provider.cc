@@ -121,6 +121,7 @@ Result<> set_command(Plan& plan, const std::vector<std::string>& own, const std:
   } else {
     add(own);
   }
+  // Only these take a prompt. A headless shell or command reads whatever comes on standard input.
   bool speaks = plan.provider == "claude" || plan.provider == "codex";
   if (plan.headless && speaks && plan.prompt.find_first_not_of(" \t\r\n") == std::string::npos)
     return fail(Code::invalid, "--headless needs a prompt",

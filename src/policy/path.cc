@@ -181,6 +181,7 @@ Result<JudgedPath> judge_path(std::string_view target) {
   if (target.size() > kMostPath) return fail(Code::denied, "the path is too long to be judged");
   std::vector<std::string> segments;
   bool directory = false, resolved = false;
+  // Reads, judges and resolves one segment after the other.
   for (std::string_view rest = target.substr(1);;) {
     size_t end = rest.find('/');
     bool last = end == rest.npos;
@@ -207,6 +208,7 @@ Result<JudgedPath> judge_path(std::string_view target) {
   JudgedPath path;
   for (const auto& each : segments) path.canonical += "/" + each;
   if (directory || path.canonical.empty()) path.canonical += "/";
+  // Equal readings are kept once, because each of them costs a comparison with every glob.
   auto add = [&](Reading reading, std::string text) {
     for (const auto& [kind, known] : path.readings)
       if (known == text && kind == reading) return;

@@ -112,12 +112,14 @@ Decision Rules::request(const Host& host, uint16_t port, std::string_view method
 Decision Rules::request_as(const Host& host, uint16_t port, std::string_view method, std::string_view target) const {
   Decision decision = connect(host, port);
   if (!decision.allowed || !decision.inspect) return decision;
+  // connect() has allowed the host. Each request needs a rule of its own.
   decision.allowed = false;
   decision.code = "not_allowed";
   decision.reason = "no rule allows this method";
   std::optional<Result<JudgedPath>> path;
   each(host, [&](const Rule& each) {
     const RuleSpec& rule = each.spec;
+    // One rule that allows is enough.
     if (decision.allowed || !port_matches(rule, port)) return;
     if (!rule.methods.empty() && std::ranges::find(rule.methods, method) == rule.methods.end()) return;
     decision.rule = &rule;

@@ -186,6 +186,7 @@ Error explain_detour(const Target& target, const std::string& detour, const std:
 }
 
 Result<Connection> Connection::open(const Target& target, const Options& options) {
+  // Everything that could make two connections differ, so that none is used in place of another.
   std::string identity = target.to_string() + "\n" + target.known_hosts + "\n" + target.host_key_alias + "\n" +
                          target.identity + "\n" + options.purpose;
   // The name has a hash of all that distinguishes connections, so that its length does not depend on the target. ssh
@@ -195,6 +196,7 @@ Result<Connection> Connection::open(const Target& target, const Options& options
   ::unlink(connection.control_path_.c_str());  // a master that was killed leaves its socket behind
 
   auto argv = base_argv(target, connection.control_path_);
+  // With "ask", the operator decides about a key that is not known. A changed key is refused in any case.
   for (const std::string& text :
        {std::string("ControlMaster=yes"), "ControlPersist=" + std::to_string(options.persist_s),
         "ConnectTimeout=" + std::to_string(options.connect_timeout_s), std::string("ServerAliveInterval=10"),

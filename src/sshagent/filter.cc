@@ -35,6 +35,7 @@ struct Login {
 Login parse_login(std::string_view data) {
   Reader reader(data);
   Login login;
+  // The order of the fields is that of RFC 4252 §7, with the session id in front.
   login.session_id = reader.string();
   bool request = reader.byte() == kUserauthRequest;
   login.user = reader.string();
@@ -85,6 +86,7 @@ const Destination* Filter::destination(const Key& key, std::string_view user) co
 
 Filter::Verdict Filter::sign(std::string_view message) {
   Reader reader(message.substr(1));
+  // SSH_AGENTC_SIGN_REQUEST has the key, the data and flags (draft-ietf-sshm-ssh-agent).
   std::string_view blob = reader.string(), data = reader.string();
   uint32_t flags = reader.number();
   if (!reader.done()) return refuse("sign", "the request is malformed");
@@ -126,6 +128,7 @@ Filter::Verdict Filter::bind(std::string_view message) {
   // The agent would accept the bind, but no signature could follow.
   if (!to) return refuse("bind", "none of the session's keys is for this host");
   pending_ = Pending::bind;
+  // These count only once the agent has confirmed them (answer).
   asked_host_key_ = host_key;
   asked_session_id_ = session_id;
   return {true, "", "bind", "", to->name, ""};

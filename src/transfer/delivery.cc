@@ -135,6 +135,7 @@ Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, 
     if (header.is_end()) return {};
     size_t left = 0;  // bytes of the current chunk
     bool ended = false;
+    // The caller reads the archive through this, chunk by chunk, and does not see where chunks end.
     Source source = [&](char* buffer, size_t size) -> Result<size_t> {
       if (ended) return size_t{0};
       if (left == 0) {

@@ -343,6 +343,7 @@ Result<> apply_delta(int from, const std::string& directory, const std::function
   if (!text("open").empty())
     // This comes before begin(), so nothing has reached the session when the near side starts again without references.
     kept = TRY(Kept::open(directory + "/" + name, from_hex(text("open")), from_hex(text("was"))));
+  // The old file is still open in `kept` and is replaced only at the end.
   Keeping keeping(directory, name, from_hex(text("seal")));
   DeliveryWriter writer = TRY(begin());
   // Whatever form a piece came in, it is passed on and kept in the same way.
@@ -358,6 +359,7 @@ Result<> apply_delta(int from, const std::string& directory, const std::function
       TRY(writer.end_archive());
       continue;
     }
+    // All other operations begin with a length; a copy has an offset before it.
     uint64_t offset = operation == 'c' ? TRY(input.count(8)) : 0, size = TRY(input.count(4));
     // A piece is never longer, and the name of an archive is much shorter.
     if (size > kLongest) return fail(Code::protocol, "a piece of the delivery is too large");

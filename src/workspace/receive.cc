@@ -67,6 +67,7 @@ class Reception {
       else if (each.base == in_.base) repositories[0].refs = each.refs, is_repository = true;
     }
     std::ranges::sort(repositories, {}, &SentRepository::path);  // the workspace's own comes first
+    // How many of the repositories use each object store.
     std::map<std::string, int> stores;
     std::vector<Homecoming::Origin> origins;
     for (const auto& each : repositories) {
@@ -89,11 +90,13 @@ class Reception {
       add(repositories[i], std::move(origins[i]), shares && i > 0);
     }
     if (sent) share_out(sent->files);
+    // After share_out(), because each one compares with the files of its own repository.
     for (auto& home : all_) TRY(home->prepare(sent));
     return {};
   }
 
   Result<> take(const Source& source, git::Limits limits) {
+    // Nothing of the operator's is touched until the whole archive has arrived.
     TRY(fill(quarantines_, git_, in_, source));
     // Sets a limit for all branches together: there may be hundreds, and each may be slow.
     limits.until = std::chrono::steady_clock::now() + in_.max_time;

@@ -158,6 +158,7 @@ std::shared_future<bool> say_hello(const FarWorld& world, const EngineInfo& info
 
 int serve(const FarWorld& world) {
   std::string token = take_token_variable();
+  // The engine is asked at once, while the job may still be on its way.
   auto info = ask_info(world);
   auto hello = say_hello(world, info, !token.empty());
   if (world.engine_at == 0) sweep_meanwhile(world);  // a VM that was just made has nothing to sweep
@@ -188,6 +189,7 @@ int serve(const FarWorld& world) {
     hello.wait();
     return refuse({Code::protocol, "the request is neither a job nor an attach"}), 1;
   }
+  // From now on, only the supervisor and the near side talk to each other.
   pass(0, 1, socket.get());
   return 0;
 }

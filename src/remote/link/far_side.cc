@@ -181,6 +181,7 @@ void FarSide::drop() {
 }
 
 std::string FarSide::line_for(const std::vector<std::string>& words) const {
+  // If the program is missing, sh says what the machine is, so that the right program can be sent.
   std::string line = "b=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle/" + far_.program +
                      "\"; "
                      "[ -x \"$b\" ] || { echo \"{\\\"bottle\\\":\\\"absent\\\",\\\"machine\\\":\\\"$(uname "
@@ -215,6 +216,7 @@ Result<> FarSide::ship_program(const std::string& machine) {
 
 Result<Channel> FarSide::begin_serve(const Serving& serving) {
   std::vector<std::string> names;
+  // ssh sends variables of its own environment, and only those that are named.
   for (const auto& [name, value] : serving.send_env) names.push_back(name);
   std::vector<std::string> words = {"serve"};
   if (serving.await_engine) words.push_back("await-engine");
@@ -275,6 +277,7 @@ Result<> FarSide::send(const std::vector<std::string>& words, const std::functio
                                                                    [pid = child.pid()] { ::kill(-pid, SIGTERM); });
   // A write that blocks could not be stopped.
   ::fcntl(child.in(), F_SETFL, O_WRONLY | O_NONBLOCK);
+  // First everything is written, and then the answer is read: the far side answers only at the end of its input.
   auto produced = produce([&](std::string_view bytes) { return write_until(child.in(), bytes, stop); });
   child.close_in();
   // A closed pipe means that the far side has ended. Its own words, which follow, say why.

@@ -86,6 +86,7 @@ class Mosh : public Typing {
   void end() {
     if (!client_.ended()) ::kill(client_.pid(), SIGTERM);
     auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    // Passes on what mosh-client writes until it closes its side of the pty.
     bool clean = false;
     for (char buffer[16384];;) {
       auto left =
@@ -154,6 +155,8 @@ Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& sess
   // The name is resolved before the server is started, so that an unknown name leaves no server behind.
   auto addresses = TRY(addresses_of(TRY(connection.direct_host())));
 
+  // -s makes the server listen on the address to which the ssh connection came, and -l sets its locale, which must be
+  // UTF-8.
   std::string line =
       "command -v mosh-server >/dev/null || exit 127; echo \"MOSH IP $SSH_CONNECTION\"; "
       "MOSH_SERVER_NETWORK_TMOUT=" +

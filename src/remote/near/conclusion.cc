@@ -144,6 +144,7 @@ std::vector<wire::AuditSeal> Conclusion::seals(NearAudit& near_audit) const {
   if (seals.empty() && is_home())
     if (auto found = session::seal_as_found(job_.directories.results + "/" + job_.plan.session + "/egress.jsonl"))
       seals.push_back(*found);
+  // The session may continue, and the broker's record with it.
   if (!is_home()) return seals;
   // If an earlier near side has brought the work home, but could not confirm the removal, its result has the seal.
   auto text = read_file(path_of_result());

@@ -72,6 +72,7 @@ void Driver::feed(Input first) {
 // -- opening
 
 void Driver::open() {
+  // The stop comes first, so that a session that is adopted only to be stopped opens no services.
   if (job_.remote->stop) stop();
   auto opened = open_record();
   if (opened) feed(input::Opened{*opened});

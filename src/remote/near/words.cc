@@ -87,6 +87,7 @@ Error error_of(const TellFailure& failed, const SessionNames& names, const std::
   Error error = why_failed(failed.failure, names);
   auto add = [&](const std::string& todo) { error.todo += (error.todo.empty() ? "" : "; ") + todo; };
   if (!work.empty()) add("the agent had started in the meantime, and its work was brought home to " + work);
+  // The advice about what is left comes after the reason, because it is the same for many reasons.
   switch (failed.left) {
     case Left::nothing:
       break;

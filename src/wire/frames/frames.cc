@@ -23,6 +23,7 @@ size_t FrameReader::most() const {
 }
 
 size_t FrameReader::missing() const {
+  // A header has five bytes: the type and the length.
   size_t have = buffer_.size() - offset_;
   if (have < 5) return 5 - have;
   return length() > most() || have >= 5 + length() ? 0 : 5 + length() - have;

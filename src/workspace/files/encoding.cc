@@ -79,6 +79,7 @@ std::optional<std::string> to_utf8(std::string_view encoding, std::string_view b
   if (!bytes.empty()) {
     constexpr uint32_t kMark = 0xfeff;
     bool named = name.size() > 6;  // the name includes a byte order
+    // A mark in the other byte order decides the order, unless the name has decided it.
     Form other = form;
     other.big = !form.big;
     bool mark = unit_at(bytes, 0, form) == kMark, turned = unit_at(bytes, 0, other) == kMark;

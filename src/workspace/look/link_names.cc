@@ -39,6 +39,7 @@ class Resolver {
 
  private:
   void walk(Parts at, const Parts& rest, size_t followed) {
+    // Goes on component by component. At a link, the walk continues with the link's target and the rest of the path.
     for (size_t i = 0; i < rest.size(); ++i) {
       if (steps_ == 0 || found_.size() >= kMostEnds) return;
       --steps_;
@@ -52,6 +53,7 @@ class Resolver {
       at.push_back(folded_name(rest[i]));
       std::string here = join(at);
       if (here.size() > kLongestPath) return;
+      // Several links may have the same folded name, so each of them is followed.
       auto [from, to] = targets_.equal_range(here);
       for (auto link = from; link != to; ++link) {
         if (followed >= kMostLinksInTheWay || link->second.starts_with('/')) continue;

@@ -104,6 +104,7 @@ std::vector<ToRead> Look::take(const Tree& tree) {
 void Look::report(const std::string& shown, std::string_view why, const std::string& place) {
   Group& group = groups_[one_line(why)];
   std::string line = one_line(shown);
+  // The same path may come from several branches. It is named once.
   if (auto there = group.paths.find(line); there != group.paths.end()) {
     if (place.empty()) there->second.clear();  // the files as the agent left them matter more than any branch
   } else if (group.paths.size() < kMostInGroup) {

@@ -58,6 +58,7 @@ Result<std::string> ref_in(const Source& body, size_t limit) {
 Result<> RefFiles::take(const std::string& name, const Source& body) {
   constexpr std::string_view kWorkTrees = "worktrees/";
   bool is_worktree = name.starts_with(kWorkTrees);
+  // In a linked work tree, this is the name below worktrees/NAME/.
   std::string own = is_worktree ? name.substr(std::min(name.find('/', kWorkTrees.size()), name.size() - 1) + 1) : name;
   if (own == "logs/HEAD") return checkouts(body);
   if (own == "HEAD") {

@@ -197,6 +197,7 @@ class Examination {
   Result<std::string> commit(const std::string& message) {
     constexpr std::array<const char*, 4> kVersions = {"", "~base", "~ours", "~theirs"};
     std::string lines;
+    // Starts from the tree of HEAD: what the index lacks is removed, and what differs is set.
     std::unordered_set<std::string_view> names;
     for (const auto& entry : index_.entries) names.insert(entry.path);
     // An index of a sparse checkout may have an entry for a whole directory. What such an entry stands for is not

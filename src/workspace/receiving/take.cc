@@ -49,6 +49,7 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
   }
   for (bool only_check : {true, false})
     for (size_t i = 0; i < patches.size(); ++i) {
+      // The agent's white space is not a reason to warn about or to change anything.
       std::vector<std::string> words = {"apply", "--whitespace=nowarn"};
       if (only_check) words.emplace_back("--check");
       words.push_back(patches[i].file);

@@ -134,12 +134,14 @@ Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const
   git::Refs remotes = TRY(remotes_of(git, origin, upstream));
   std::string config =
       git::config_line("user.name", settings.committer.name) + git::config_line("user.email", settings.committer.email);
+  // Their repositories are sent as well, and git leaves out submodules that are not active.
   if (settings.submodules) config += git::config_line("submodule.active", ".");
   if (remotes.contains(upstream)) {  // there is no remote, so the branch follows it like a branch of the same
                                      // repository
     std::string name = "branch." + branch.substr(std::string_view("refs/heads/").size());
     config += git::config_line(name + ".remote", ".") + git::config_line(name + ".merge", upstream);
   }
+  // A clone without a branch has a detached HEAD at the same commit.
   git::Directory made = TRY(git::Directory::make(to, {.format = origin.repository.settings.format,
                                                       .bare = false,
                                                       .head = branch.empty() ? commit : branch,

@@ -212,6 +212,7 @@ Result<> Packer::make_directory(const std::string& path) {
 
 Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entry>& entries,
                              const git::Directory& repository) {
+  // git's objects are asked for in the order of the tree, so that directories come before what is in them.
   std::vector<std::string> ids;
   std::vector<const git::Entry*> blobs;
   std::string made;  // the directory of the previous entry
@@ -230,6 +231,8 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
     TRY(note(current->path, current->mode, hash ? hash->end() : current->object, {}));
     return tar_.end_file();
   };
+  // The first function is called at the beginning of each blob, and the second one with its bytes, in portions of any
+  // size.
   TRY(git::stream_blobs(
       git, ids, {.in = repository},
       [&](size_t place, uint64_t size) -> Result<> {
@@ -243,6 +246,7 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
         }
         ++summary_.files;
         summary_.bytes += size;
+        // A record has ids by SHA-1, whatever the repository uses, because files that come back are hashed that way.
         if (current->object.size() != 40) hash.emplace(size);
         TRY(tar_.begin_file(inside(current->path), current->mode == "100755" ? 0755 : 0644, out_.uid, out_.gid, size));
         // An empty blob brings no bytes, so its file ends at once.

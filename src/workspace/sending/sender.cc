@@ -105,6 +105,7 @@ std::string about_changes(const git::Runner& git, const Origin& origin, const st
       " were not sent, because a clone has only what is committed (use workspace: copy to send them)";
   auto settings = git::settings_in(origin.repository, origin.head.branch);
   auto view = git::make_view(origin.repository, state + "/status", {.head = origin.head.commit, .settings = &settings});
+  // Submodules are asked about one by one when they are sent.
   auto status = view ? git.run({"status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=all"},
                                {.in = *view, .work_tree = origin.repository.top, .timeout_s = kStatusPatience})
                      : std::unexpected(std::move(view.error()));
@@ -163,6 +164,7 @@ Result<> Sender::hide_what_stays(const std::vector<git::Entry>& entries, const s
 
 // Packs a checkout of the commit below a place in the workspace: "" or "lib/".
 Result<> Sender::check_out(const Origin& origin, const std::string& below, int depth) {
+  // The fresh repository lies in the tree, as git expects it, although the packer takes the two apart.
   std::string at = fresh_place(), tree = at + "/tree";
   TRY(make_directories(tree));
   auto entries = TRY(git::list_tree(git_, origin.head.commit, {.in = origin.view}));
@@ -201,6 +203,7 @@ Result<> Sender::send_below(const std::string& path, const std::string& commit, 
     return Result<>{};
   };
   std::string full = source_ + "/" + path;
+  // What the operator has at this place decides: a repository, an empty directory of a submodule, or plain files.
   auto found = git::find(full);
   if (!found) return stays(found.error().what);
   if (!*found || (*found)->top != full)

@@ -46,6 +46,7 @@ wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& se
     config.egress.hosts.clear();
     config.ssh.clear();
   }
+  // This names every member, so that a member that is added later does not compile until this function handles it.
   auto& [allow, lan, on_secret, on_secret_for, allowed_secrets, on_injection, limit, prices, hosts, parent, login,
          extra_ca, resolver, http2, idle] = config.egress;
   // A rule for "*.example.org" and a secret for "api.example.org" give a rule for the latter, and the other way around.

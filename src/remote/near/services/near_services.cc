@@ -49,6 +49,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
                             session::known_secrets(job.plan, job.values.env, job.values.known),
                             job.own_rules};
     if (tunnel) {
+      // The far guard must not expect a secret that has no value.
       std::erase_if(there.plan.secrets, [&](const plan::Secret& secret) {
         return !job.values.secrets.contains(secret.name);
       });  // optional secrets without a value

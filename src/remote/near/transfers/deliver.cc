@@ -105,6 +105,7 @@ Delivered deliver(const Job& job, FarSide side, const std::function<void(const s
                   std::stop_token stop) {
   std::string name = name_of(job), path = job.directories.cache + "/sent/" + name;
   std::optional<KeptPieces> before;
+  // An empty text is not an index, so nothing is left out of the delivery then.
   if (auto known = name.empty() ? Result<std::string>("") : read_file(path, kLargestIndex))
     before = kept_from_bytes(*known);
   Delivered delivered;

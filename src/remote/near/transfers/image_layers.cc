@@ -81,6 +81,7 @@ Result<std::vector<std::string>> layer_files(int fd) {
   char buffer[256 << 10];
   for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) > 0;) TRY(reader.feed({buffer, static_cast<size_t>(n)}));
   auto manifest = json::parse(text, nullptr, false);
+  // The archive was saved for one image, so its index has one entry.
   if (!manifest.is_array() || manifest.size() != 1 || !manifest[0].contains("Layers"))
     return fail(Code::protocol, "the image's archive has no index");
   return manifest[0]["Layers"].get<std::vector<std::string>>();
@@ -148,6 +149,7 @@ Result<> copy_archive(int from, const std::set<std::string>& leave_out, const Si
     uint64_t size = number(header + 124, 12);
     // Keeps the sums below from overflowing.
     if (size > (1ull << 40)) return fail(Code::protocol, "the image's archive is malformed");
+    // Content is padded to whole blocks.
     uint64_t next = at + kBlock + (size + kBlock - 1) / kBlock * kBlock;
     char type = header[156];
     if (type == 'L' || type == 'x' || type == 'g') {
