@@ -9,12 +9,17 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// The first attempt after a loss has no pause, because the agent has no network meanwhile. Only an attempt that failed
+// is followed by one.
 constexpr GuardKeeper::Clock::duration kFirstPause = 200ms, kLongestPause = 30s;
+// 200 ms doubled eight times is longer than the longest pause, so more doublings would only overflow the shift.
 constexpr int kMostDoublings = 8;
 
 }  // namespace
 
 void GuardKeeper::lose(Time now) {
+  // A guard that was up for a minute was healthy. A guard that dies soon after each start keeps its count of attempts,
+  // so that a failed start is not followed by the shortest pause every time.
   if (now - up_since_ > 1min) attempts_ = 0;
   state_ = State::down;
   retry_at_ = now;

@@ -21,6 +21,7 @@ class GuardKeeper {
 
   explicit GuardKeeper(Time now) : up_since_(now) {}
 
+  // Return the present state. It is `down` if neither is true.
   bool is_up() const { return state_ == State::up; }
   bool is_starting() const { return state_ == State::starting; }
   // Returns whether the guard is down and the time of the next attempt has come.

@@ -1,3 +1,12 @@
+// A launch is a set of steps that run in parallel and wait only for the results that they use. The network, the host's
+// address, the root, the ssh-agent and the guard each have a thread from the start, while the calling thread makes and
+// fills the agent's container. A step takes the results of others from shared futures, so each dependency is visible
+// where it is used, and no list of phases has to be kept correct.
+//
+// Three points have a fixed order. The ledger names everything before the first thing is made. The self-test is asked
+// for only when the guard serves. The gate opens last, after both containers have started, the report was clean and the
+// gate was claimed (launch_control.h). After an error, run() returns early, but the destructors of the futures wait for
+// the threads. When launch() returns, no thread makes anything any more, and the caller can tear down.
 #include "session/launch.h"
 
 #include <sys/socket.h>
@@ -28,6 +37,7 @@ namespace {
 
 using nlohmann::json;
 
+// Reports whether the operator's ssh-agent lacks one of the keys, so that the session needs an ssh-agent of its own.
 bool needs_own_agent(const Job& job) {
   return std::ranges::any_of(job.ssh_keys, [](const SshKey& key) { return key.agent.empty(); });
 }
@@ -156,6 +166,8 @@ void Launch::begin_independent_steps() {
 
 // -- the guard
 
+// Makes the guard's container, and starts and configures the guard. The container is made before the values arrive,
+// which may take long on a remote machine. The values are in the configuration only, which goes to the running guard.
 Result<Launch::Guard> Launch::make_guard() {
   std::string image = TRY(ensure_guard_image(engine_));
   Subnet subnet = TRY(job_.relay_all ? create_offline_guard(image) : create_guard(image));
@@ -169,6 +181,8 @@ Result<Launch::Guard> Launch::make_guard() {
   return Guard{std::move(link), std::move(config)};
 }
 
+// Creates the guard's container on the egress bridge and then connects it to the session's network. Engines before API
+// 1.44 accept only one network in the request that creates a container.
 Result<Subnet> Launch::create_guard(const std::string& image) {
   TRY(host_.get());
   TRY(engine_.create_container(names_.guard, guard_container(image, labelled("guard"))));
@@ -177,6 +191,8 @@ Result<Subnet> Launch::create_guard(const std::string& image) {
   return subnet;
 }
 
+// Creates the guard's container for a machine without a network. It is on the session's network only, so its addresses
+// are in the request, and a wrong guess of the subnet means that it is made again, like the agent's container.
 Result<Subnet> Launch::create_offline_guard(const std::string& image) {
   auto create = [&](const Subnet& at) {
     return engine_.create_container(names_.guard,
@@ -215,6 +231,7 @@ Result<Gate> Launch::prepare_agent() {
   return Gate(std::move(attached), !plan.headless);
 }
 
+// Starts the agent's container. This runs beside the start of the guard; the inside helper waits until it is asked.
 Result<> Launch::start_agent() {
   TRY(engine_.start_container(names_.agent));
   // By now the engine has followed every link to the workspace, and the gate is still shut.
@@ -222,6 +239,7 @@ Result<> Launch::start_agent() {
   return {};
 }
 
+// Creates and fills the agent's container with the addresses of the subnet `at`, which may be a guess.
 Result<workspace::Summary> Launch::make_agent(const Subnet& at, const std::string& host) {
   auto put_rest = [&](const Sink& sink, const std::function<bool()>& is_over) -> Result<workspace::Summary> {
     if (!delivery_) return put_workspace(job_, sink, control_.stop());
@@ -238,6 +256,9 @@ Result<workspace::Summary> Launch::make_agent(const Subnet& at, const std::strin
                      .stop = control_.stop()});
 }
 
+// Creates the agent's container. An engine may refuse the request because it does not support a limit for the layer on
+// this disk or because the network does not exist yet, and the error does not reliably tell which. The request is
+// therefore repeated without the limit, and then once the network exists.
 Result<> Launch::create_agent(const Subnet& at, const std::string& host) {
   json config = agent_container(job_, at, host, labelled("agent"));
   bool is_limited = limit_layer(config, job_.storage, job_.plan.resources.disk, image_size_);
@@ -264,11 +285,14 @@ Result<> Launch::check_volumes() {
 
 // -- the gate
 
+// Asks the inside helper to run the self-test. The helper then waits for at most 10 s for the guard.
 Result<> Launch::ask_for_self_test(Gate& gate) {
   TRY(progress("running the self-test"));
   return gate.ask();
 }
 
+// Waits for the report of the self-test, and fails if it is not clean. The ledger is told what work to bring home
+// before that: from the moment the gate opens, a crash must leave enough to collect the agent's work.
 Result<wire::Report> Launch::await_self_test(Gate& gate) {
   if (auto work = work_of(job_, sent_)) TRY(ledger_.will_hold(*work));
   auto report = TRY(gate.await_report(20000, control_.stop()));
@@ -278,6 +302,8 @@ Result<wire::Report> Launch::await_self_test(Gate& gate) {
   return report;
 }
 
+// Opens the gate. Everything that waits or can fail comes before the claim, because after the claim a stop no longer
+// ends the launch.
 Result<std::shared_ptr<const pki::Root>> Launch::open_gate(Gate& gate) {
   auto root = TRY(root_.get());
   Subnet subnet = TRY(network_.get());
@@ -298,6 +324,9 @@ std::vector<Thing> things_of(const Job& job) {
   return things;
 }
 
+// The configuration is sent on a thread of its own, because it may be larger than what the channel holds, and sending
+// then blocks until the guard reads. A guard that runs but does not read must not hold the supervisor, so after
+// `patience` the channel is shut down, which ends the sending.
 Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const wire::GuardConfig& config,
                               const pki::Root& root, const std::stop_token& stop, std::chrono::milliseconds patience) {
   GuardLink link(TRY(engine.attach(name, false)));

@@ -22,17 +22,20 @@
 
 namespace bottle::session {
 
+// Contains what a launched session consists of. launch() makes it when the gate has opened, and watch() uses it while
+// the agent works. Destroying it ends the session's ssh-agent and closes the guard's channel, after which the guard
+// exits.
 struct Running {
-  docker::Attached agent;
+  docker::Attached agent;   // the stream of the agent's container
   std::string agent_early;  // output of the agent that came with the report
   GuardLink guard;
   wire::GuardConfig guard_config;           // kept for a restart of the guard
   std::shared_ptr<const pki::Root> root;    // trusted by the agent; signs the authority of each guard
   wire::Report report;                      // the report of the self-test
   std::unique_ptr<SessionAgent> ssh_agent;  // null if no key needs it
-  Subnet subnet;
-  workspace::Summary sent;
-  std::unique_ptr<DiskWatch> disk;  // has noted how full the engine's disk was before the agent ran
+  Subnet subnet;                            // the addresses of the guard and the agent
+  workspace::Summary sent;                  // what was sent of the workspace; empty for a far job
+  std::unique_ptr<DiskWatch> disk;          // has noted how full the engine's disk was before the agent ran
 };
 
 // Returns everything that a launch of `job` will make, in that order.

@@ -1,3 +1,10 @@
+// Two kinds of threads meet here. The session's thread alone uses the clients: it runs serve(), reads their frames and
+// sends them events. The launch's threads only leave the steps that they want to show in a list and wake that thread
+// up. Clients therefore needs no lock.
+//
+// A stop and the opening of the gate exclude each other. Both are decided under one mutex: request_stop() fails once
+// the gate is claimed, and claim_gate() fails once a stop was requested. The agent can therefore never start after the
+// clients were told that the session was stopped before it ran.
 #include "session/launch_control.h"
 
 #include <atomic>
@@ -54,6 +61,7 @@ void LaunchControl::listen_once() {
 
 void LaunchControl::take(const Frame& frame) {
   if (frame.type == FrameType::values) return take_values(frame);
+  // A stop that comes after the claim is kept like any other frame, because the agent may run: watch() handles it.
   if (frame.type == FrameType::stop && request_stop(kStopped)) return;
   if (early_bytes_ + frame.bytes.size() > kMostEarly) return;
   early_bytes_ += frame.bytes.size();
@@ -66,6 +74,8 @@ void LaunchControl::take_values(const Frame& frame) {
   std::scoped_lock lock(mutex_);
   if (values_are_here_) return;
   if (!came) {
+    // The error is kept as the outcome, so that await_values() returns it at once instead of waiting for values that do
+    // not come.
     values_ = std::unexpected(std::move(came.error()));
   } else {
     values_->env.merge(came->env);
@@ -84,6 +94,7 @@ bool LaunchControl::request_stop(const char* why) {
     stopped_ = why;
     values_came_.notify_all();
   }
+  // The mutex is free by now, because request_stop() runs the callbacks of everything that waits for the token.
   clients_.event(wire::Step{"stopping"});
   stop_.request_stop();
   return true;

@@ -17,6 +17,8 @@
 
 namespace bottle::session {
 
+// Connects one launch with the clients of its supervisor. The session's thread makes it and calls serve() for each step
+// that can be stopped; the launch's threads use the functions that are marked below.
 class LaunchControl {
  public:
   // `values` are the values that have already arrived. If `more` is true, others will arrive in a frame.

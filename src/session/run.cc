@@ -1,4 +1,9 @@
 // Tells the story of a session. Read it first.
+//
+// The order of the steps is what makes a session safe to interrupt at any moment. open() puts the owner on the disk
+// before anything is made. launch() writes down every name before the first thing exists. From then on, tear_down()
+// runs whatever happens, and after it the record is removed only if the engine has confirmed that nothing is left. If
+// this process dies in between, a sweep continues from the ledger.
 #include "session/run.h"
 
 #include <unistd.h>
@@ -111,6 +116,7 @@ void Session::run() {
   if (auto opened = control_.serve([this] { return open(); }); !opened) return abandon(std::move(opened.error()));
   auto prepared = prepare();
   auto running = prepared ? launch() : Result<Running>(std::unexpected(prepared.error()));
+  // The teardown needs the engine even if the launch was stopped.
   engine_->heed({});
   if (running) {
     watch(*running);
@@ -133,8 +139,11 @@ Result<> Session::open() {
     TRY(check_names(*engine, name_));
     return engine;
   });
+  // If this fails, the destructor of `asked` waits for the engine's answer, so the thread does not outlive this call.
   ledger_ = TRY(Ledger::create(directory_, owner_));
   engine_ = TRY(asked.get());
+  // The launch creates things on several threads. The connections are kept in memory as well as in the ledger, because
+  // this session's own teardown needs them too.
   engine_->note_creates([this](uint64_t end) {
     std::scoped_lock hold(asked_lock_);
     asked_.push_back(end);
@@ -182,6 +191,7 @@ void Session::watch(Running& running) {
 void Session::collect(const Running& running) {
   clients_.event(wire::Collecting{});
   auto work = work_of(job_, running.sent);
+  // Otherwise, collect() saves the transcript.
   if (!work) save_transcript(*engine_, Names(name_).agent, results_);
   result_.back =
       work ? session::collect(*engine_, name_, *work, directory_, [this](const std::string& step) { show(step); })
@@ -200,6 +210,7 @@ Receipt Session::tear_down() {
 }
 
 void Session::tell_failure(Error error, const Receipt& receipt) {
+  // This fails on purpose if the directory contains something.
   ::rmdir(results_.c_str());
   if (!receipt.confirmed)
     error.todo += std::string(error.todo.empty() ? "" : "; ") +

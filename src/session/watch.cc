@@ -1,3 +1,11 @@
+// One thread and one loop serve everything while the agent works: the agent's stream, the guard's control channel, the
+// clients, the ssh-agents and a few checks by the clock. What could block for long runs on other threads, which the
+// loop asks for their results: restarting the guard, counting what is on the disk, and asking an ssh-agent.
+//
+// Two rules hold in each turn. Nothing that a client or the agent does may stop the loop: output that is not read is
+// kept (outbox.h), and input that the agent does not read within five seconds is dropped (launch.cc). And nothing that
+// the guard lets through goes unrecorded: while its decisions cannot be written, the loop tells the guard to let
+// nothing through, and at last reads nothing more from it.
 #include "session/watch.h"
 
 #include <unistd.h>
@@ -38,6 +46,7 @@ class Watch {
         clients_(clients),
         names_(job.plan.session),
         audit_(job.directories.results + "/" + job.plan.session + "/egress.jsonl") {
+    // The keys of a far session are on the near side, which gets the agent's requests as frames.
     if (!job.ssh_keys.empty() && !job.far)
       ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(job.directories.sessions + "/" + job.plan.session),
                    std::move(running.ssh_agent), [this](const wire::Decision& decision) { record(decision); });
@@ -52,6 +61,7 @@ class Watch {
       if (guard_.is_up() && !overfull()) poller.watch(running_.guard.fd());
       if (ssh_) poller.watch(ssh_->fd());
       clients_.add_to(poller);
+      // Without a guard, nothing becomes readable when a restart is due or has ended, so the loop turns more often.
       poller.wait(guard_.is_up() ? 1000 : 200);
       if (stop_was_signaled()) stop();
       if (poller.readable(running_.agent.fd())) take_output();
@@ -67,6 +77,7 @@ class Watch {
     }
     guard_.end();  // what it starts uses members of this object
     running_.disk->end();
+    // The guard still runs, so what it decided just before the agent ended is in its channel.
     drain_audit();
     audit_.retry();
     if (audit_.kept())
@@ -74,6 +85,8 @@ class Watch {
     result.audit = {audit_.close()};
     result.egress = wire::EgressResult{summary_.denied(), summary_.secrets(), allowed_, {}, usage_.shown()};
     if (job_.plan.record) result.egress->recorded = summary_.recorded(job_.plan.egress.allow);
+    // If the engine does not say how the agent ended: 143 is the status of SIGTERM, and 125 that of a failure of
+    // bottle's own.
     result.exit = std::clamp(engine_.wait_container(names_.agent).value_or(stopped_ ? 143 : 125), 0, 255);
     if (!over_limit_.empty()) {
       result.exit = 125;
@@ -104,11 +117,13 @@ class Watch {
   }
 
   void take_output() {
+    // These bytes came with the engine's answer, so the descriptor does not become readable for them.
     std::string bytes = running_.agent.take_early();
     if (bytes.empty()) {
       char buffer[65536];
       ssize_t n = ::read(running_.agent.fd(), buffer, sizeof buffer);
       if (n < 0 && errno == EINTR) return;
+      // The engine closes the stream when the container has ended.
       if (n <= 0) {
         ended_ = true;
         return;
@@ -120,6 +135,7 @@ class Watch {
       if (stream == 1) return show(chunk);
       clients_.send(FrameType::diagnostic, chunk);
     });
+    // After a frame that cannot be read, no later one can be found.
     if (!fed) ended_ = true;
   }
 
@@ -129,6 +145,8 @@ class Watch {
     for (const auto& message : *messages) std::visit([this](const auto& each) { take(each); }, message);
   }
 
+  // The guard answers each configuration with Ready or with a complaint, in the order in which they were sent. The
+  // clients are told about a complaint that answers no operator's change.
   void take(const wire::Ready&) { policy_.accepted(); }
   void take(const wire::GuardComplaint& complaint) {
     if (!policy_.refused(complaint.what)) clients_.event(wire::GuardError{complaint.what});
@@ -144,6 +162,8 @@ class Watch {
     if (ssh_) return ssh_->take_request(request, to_guard());
     if (!job_.far) return;
     if (clients_.near_side()) clients_.to_near_side(request);
+    // An answer without a text closes the connection. A message without a request reports that the bottle closed it,
+    // and needs no answer.
     else if (request.request) (void)running_.guard.send(wire::AgentAnswer{request.connection, std::nullopt});
   }
   void take(const wire::StreamPart& part) {
@@ -214,6 +234,8 @@ class Watch {
 
   void take_frame(const Frame& frame) {
     switch (frame.type) {
+      // Sending to the agent waits for at most five seconds (limit_sending in launch.cc); what it then has not read is
+      // dropped.
       case FrameType::input:
         (void)write_all(running_.agent.fd(), frame.bytes);
         break;
@@ -260,6 +282,7 @@ class Watch {
     guard_.lose(Clock::now());
     if (ssh_) ssh_->guard_is_gone();
     policy_.guard_is_gone();
+    // The next guard has to be told that the near side is connected.
     near_side_ = 0;
     if (ended_ || stopped_) return;
     clients_.event(wire::GuardLost{"the guard " + cause_of_death() + "; the agent has no network until it is back"});
@@ -285,6 +308,7 @@ class Watch {
   void revive_guard() {
     if (guard_.is_starting()) return take_new_guard();
     if (ended_ || stopped_ || !guard_.is_due(Clock::now())) return;
+    // The thread gets a copy, because the operator may change the policy while the guard starts.
     auto config = running_.guard_config;
     config.used = usage_.all();
     guard_.begin(
@@ -297,6 +321,7 @@ class Watch {
     if (*link) {
       running_.guard = std::move(**link);
       clients_.event(wire::GuardBack{});
+      // A few failures are usual while an engine restarts. The operator is told once, not at each attempt.
     } else if (guard_.attempts() == 4 && !stopped_) {
       clients_.event(wire::GuardLost{"restarting the guard failed: " + link->error().what + "; trying again"});
     }
