@@ -10,9 +10,12 @@
 
 namespace bottle::session {
 
+// Is one connection to an ssh-agent, which may be the operator's own or the session's. The ssh-agent is trusted, but it
+// may be slow or dead. After an error, the connection must be dropped.
 class AgentClient {
  public:
-  // Connects to an ssh-agent. `patience_ms` limits each exchange; a person may have to confirm a request.
+  // Connects to an ssh-agent. `patience_ms` limits each wait for it; a person may have to confirm a request. Fails with
+  // Code::timed_out if that is not enough.
   static Result<AgentClient> connect(const std::string& socket, int patience_ms);
   // Sends one message and returns the answer, both without their length. Blocks. Fails with Code::protocol if the
   // answer is over 256 KB.
@@ -25,6 +28,7 @@ class AgentClient {
   std::string socket_;
 };
 
+// Returns the keys that the ssh-agent at `socket` holds. Blocks for at most 5 s per wait.
 Result<std::vector<sshagent::Key>> list_agent_keys(const std::string& socket);
 
 }  // namespace bottle::session

@@ -12,6 +12,8 @@ std::map<std::string, std::string> askpass_environment() {
 
 int askpass() {
   char c;
+  // ssh-add may run this program several times with the same stdin, so each run takes one line and not a byte more.
+  // 4096 bytes are the longest line that a terminal passes on.
   for (int left = 4096; left > 0 && ::read(0, &c, 1) == 1; --left) {
     (void)!::write(1, &c, 1);
     if (c == '\n') return 0;

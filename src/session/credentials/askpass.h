@@ -8,7 +8,10 @@
 
 namespace bottle::session {
 
+// Set in the environment of a process that must run askpass() and nothing else. main() looks for it first.
 inline constexpr const char* kAskpassVariable = "BOTTLE_ASKPASS";
+// Returns the variables that make ssh-add and ssh-keygen ask this program for a passphrase, even if they have a
+// terminal.
 std::map<std::string, std::string> askpass_environment();
 
 // Runs this program as SSH_ASKPASS. Returns its exit status.

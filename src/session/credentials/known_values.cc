@@ -1,3 +1,10 @@
+// A file does not say which of its texts are secret, so this guesses. Both kinds of mistakes are bad: a value that is
+// left out can leave the bottle, and an ordinary word that is taken for a value stops ordinary requests. The rules are
+// therefore these. A line that may be a bare value is one. Of an assignment, the name decides first: if it sounds like
+// a secret, every value counts. Otherwise the value decides, and only what could stand in any program's traffic is left
+// out.
+//
+// The form of the file is tried from the strictest to the loosest: JSON, then assignments only, then lines.
 #include "session/credentials/known_values.h"
 
 #include <algorithm>
@@ -11,7 +18,9 @@ namespace {
 using nlohmann::json;
 using Values = std::map<std::string, std::string>;
 
+// Names become part of audit lines and messages, so they are kept short and plain.
 constexpr size_t kShortest = 8, kLongestName = 100;
+// In levels of JSON; bounds the recursion.
 constexpr int kDeepest = 16;
 
 std::string_view trimmed(std::string_view text) {
@@ -78,6 +87,7 @@ class Reader {
   Values read(std::string_view text) {
     std::string_view start = trimmed(text.substr(std::min(text.find_first_not_of(" \t\r\n"), text.size())));
     if (start.starts_with('{') || start.starts_with('['))
+      // Text that only begins like JSON, such as a line with a bracket, is read as lines below.
       if (auto document = parse_json(text)) {
         branch(*document, "", 0);
         return std::move(values_);
@@ -149,6 +159,7 @@ class Reader {
   }
 
   void put(std::string_view name, std::string_view value) {
+    // One value more than allowed is kept, so that the caller notices that there are too many.
     if (value.size() < kShortest || values_.size() > kMostKnownValues) return;
     std::string whole = file_ + ":";
     for (unsigned char c : name.substr(0, kLongestName))

@@ -1,3 +1,10 @@
+// The ssh-agent must end with the supervisor, even if the supervisor is killed. A shell therefore stands between the
+// two: it waits for the end of a pipe that only this process holds open, and then ends the ssh-agent. The kernel closes
+// the pipe, however this process ends.
+//
+// The sweep needs a second way, because the shell may have been killed too. The ledger has only the socket's path, so
+// end_agent() asks the kernel which process listens there, and checks that it is the one that the shell started before
+// it sends a signal.
 #include "session/credentials/session_agent.h"
 
 #include <signal.h>
@@ -54,6 +61,7 @@ Result<> add_key(const std::string& socket, const std::string& hosts_file, const
 Result<ProcessHandle> listening_agent(int connection, const std::string& path) {
   auto peer = peer_of(connection);
   if (!peer) return std::unexpected(std::move(peer.error()).during(path));
+  // The kernel reports pid 0 for a process outside our pid namespace.
   if (peer->pid <= 1 || peer->pid == ::getpid())
     return fail(Code::internal, "cannot tell which process listens on " + path);
   auto process = ProcessHandle::open(peer->pid);
@@ -74,12 +82,14 @@ Result<ProcessHandle> listening_agent(int connection, const std::string& path) {
 Result<std::unique_ptr<SessionAgent>> SessionAgent::start(const std::string& directory, const plan::Plan& plan,
                                                           const std::vector<SshKey>& keys) {
   std::string socket = socket_in(directory), hosts_file = directory + "/known_hosts";
+  // A path that is too long for a Unix socket is refused before anything is written or started.
   TRY(unix_address(socket));
   TRY(write_file_atomically(hosts_file, known_hosts(plan)));
   Command command{.argv = {"/bin/sh", "-c", kShell, socket}};
   Child shell = TRY(Child::spawn(command, Child::pipe(), Child::null(), Child::null()));
   std::unique_ptr<SessionAgent> agent(new SessionAgent(std::move(shell)));
   auto deadline = Clock::now() + 10s;
+  // Its first answer shows that the ssh-agent listens.
   for (auto pause = 2ms; !answers(socket); pause = std::min<std::chrono::milliseconds>(2 * pause, 50ms)) {
     if (Clock::now() > deadline)
       return fail(Code::timed_out, "ssh-agent does not answer on " + socket, "check that openssh-client is installed");
@@ -107,6 +117,7 @@ Result<> end_agent(const std::string& path) {
     if (!agent && agent.error().code != Code::unavailable) return std::unexpected(std::move(agent.error()));
     if (Clock::now() > deadline)
       return fail(Code::timed_out, "the ssh-agent that listens on " + path + " does not exit");
+    // SIGTERM has three seconds, SIGKILL the remaining two.
     if (Clock::now() > deadline - 2s) signal = SIGKILL;
     if (agent && *agent) agent->signal(signal);  // otherwise, it has ended in the meantime
   }

@@ -13,6 +13,7 @@
 
 namespace bottle::session {
 
+// Owns the session's ssh-agent. The launch starts it, and it lives for as long as the agent may ask for signatures.
 class SessionAgent {
  public:
   // Starts the ssh-agent and adds the keys. Blocks. The socket's path must already be in the ledger. The ssh-agent ends
@@ -21,6 +22,7 @@ class SessionAgent {
                                                      const std::vector<SshKey>& keys);
   ~SessionAgent();
 
+  // Returns the path of the socket in a session's directory. The ledger names it as a thing of the kind "ssh-agent".
   static std::string socket_in(const std::string& directory) { return directory + "/ssh-agent"; }
 
  private:

@@ -1,3 +1,11 @@
+// Each connection of the bottle to its SSH_AUTH_SOCK is a conversation of its own, with its own filter and its own
+// connections to the ssh-agents. That is necessary because a binding to a host (session-bind@openssh.com) belongs to a
+// connection: an ssh-agent that has confirmed a host for one connection has not confirmed it for another.
+//
+// The session's thread filters, audits and answers. Only the exchange with the ssh-agents runs on a thread, one for
+// each conversation, because an operator may take a minute to confirm a request. What passes is a list, a binding, or
+// the signature of a login; a signature is asked for only if the ssh-agent that holds the key has itself confirmed the
+// host.
 #include "session/credentials/ssh_agent_link.h"
 
 #include <sys/socket.h>
@@ -16,7 +24,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Each one may hold a thread and a connection to every ssh-agent. ssh uses one connection per login.
 constexpr size_t kMostConversations = 16;
+// In milliseconds. The operator's ssh-agent may ask for a confirmation (ssh-add -c).
 constexpr int kPatience = 120000;
 // Allows sixty requests at once, then ten a second. A login takes three, so a client that asks more often does not log
 // in.
@@ -60,9 +70,11 @@ struct SshAgentLink::Conversation {
       last = *answer;
       if (what == "list")
         if (auto keys = sshagent::parse_list(*answer)) listed.insert(listed.end(), keys->begin(), keys->end());
+      // SSH_AGENT_SUCCESS.
       if (what == "bind" && *answer == "\x06") confirmed = bound.insert(socket).second || confirmed;
     }
     if (what == "list") {
+      // SSH_AGENT_IDENTITIES_ANSWER, with the keys of all ssh-agents.
       last.assign(1, '\x0c');
       sshagent::put_number(last, static_cast<uint32_t>(listed.size()));
       for (const auto& key : listed) {
@@ -113,14 +125,17 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
     {
       std::lock_guard lock(found->second->mutex);
       found->second->over = true;
+      // This ends the exchange that the conversation's thread may be waiting for.
       for (auto& [socket, agent] : found->second->agents) ::shutdown(agent.fd(), SHUT_RDWR);
     }
+    // The destructor of the future would wait for that thread, and with it the whole session.
     if (found->second->asked.valid()) leaving_.push_back(found->second);
     conversations_.erase(found);
     return;
   }
   auto reply = [&](const std::string& answer) { send({id, sshagent::base64(answer)}); };
   if (found == conversations_.end()) {
+    // Conversations that are leaving count too, because their threads still run.
     if (conversations_.size() + leaving_.size() >= kMostConversations) return reply(sshagent::failure());
     found = conversations_.emplace(id, std::make_shared<Conversation>(keys_)).first;
   }
@@ -142,6 +157,7 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
   if (verdict.what == "sign") {
     sockets = {agent_of_[verdict.key]};
     if (!conversation.bound.contains(sockets[0])) {
+      // The filter expects an answer to each request that it let pass.
       std::string reason, answer = conversation.filter.answer(sshagent::failure(), reason);
       note("deny", verdict, "the ssh-agent that holds the key did not confirm the host");
       return reply(answer);

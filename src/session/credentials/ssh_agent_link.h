@@ -20,6 +20,8 @@
 
 namespace bottle::session {
 
+// Answers the bottle's ssh-agent requests. All functions must be called on one thread. What comes from the bottle is
+// hostile: it is filtered, limited in its rate, and audited.
 class SshAgentLink {
  public:
   using Send = std::function<void(const wire::AgentAnswer& to_the_guard)>;
@@ -32,7 +34,10 @@ class SshAgentLink {
   ~SshAgentLink();
 
   int fd() const { return wakeup_.fd(); }  // readable when take_answers() has something to do
+  // Takes a request, or the news that the bottle closed the connection. Answers at once what the filter refuses; the
+  // answer of an ssh-agent comes later, through take_answers(). Does not block.
   void take_request(const wire::AgentRequest& message, const Send& send);
+  // Sends the answers that have come from the ssh-agents. Must be called when fd() is readable. Does not block.
   void take_answers(const Send& send);
   void guard_is_gone();  // closes all its connections
 
@@ -40,7 +45,10 @@ class SshAgentLink {
   struct Asked {
     std::string answer, reason;
   };
+  // Is one connection of the bottle, with its filter and its connections to the ssh-agents.
   struct Conversation;
+  // note() adds a line to the audit; `action` is "allow" or "deny". within_rate() counts a request and returns whether
+  // it may pass.
   void note(const char* action, const sshagent::Filter::Verdict& verdict, const std::string& reason);
   bool within_rate();
 

@@ -1,3 +1,8 @@
+// A key is looked for where using it costs the operator least: first in the operator's own ssh-agent, then in the file
+// without a passphrase, and at last with a passphrase that the operator is asked for. All of that happens before
+// anything is created, so that a wrong passphrase does not end a session that has begun. The private key itself is
+// never read by this program: ssh-keygen proves that a passphrase opens it, and later ssh-add loads it into the
+// session's ssh-agent.
 #include "session/credentials/ssh_keys.h"
 
 #include <sys/stat.h>
@@ -39,6 +44,7 @@ Result<std::string> unlock(const std::string& file, const std::string& passphras
 Result<SshKey> find(const std::string& file, const std::string& host, const std::string& operators_agent,
                     const Ask& ask) {
   SshKey key{.file = file, .blob = public_beside(file)};
+  // An ssh-agent lists public keys only, so without the file beside the key nothing can be compared.
   if (!key.blob.empty() && !operators_agent.empty()) {
     auto held = list_agent_keys(operators_agent);
     if (held && std::ranges::any_of(*held, [&](const auto& each) { return each.blob == key.blob; })) {
@@ -48,6 +54,7 @@ Result<SshKey> find(const std::string& file, const std::string& host, const std:
   }
   if (::access(file.c_str(), R_OK) != 0) return fail_errno("reading the key " + file + " of ssh host " + host);
   struct stat st{};
+  // ssh-add would refuse this key after containers have been made.
   if (::stat(file.c_str(), &st) == 0 && (st.st_mode & 077) != 0)
     return fail(Code::denied, "the key " + file + " can be read by others, so ssh will not use it",
                 "run `chmod 600 " + shell_word(file) + "`");
@@ -85,6 +92,7 @@ Result<std::vector<SshKey>> find_ssh_keys(const plan::Plan& plan, const std::map
 std::vector<sshagent::Key> filter_keys(const plan::Plan& plan, const std::vector<SshKey>& keys) {
   std::vector<sshagent::Key> all;
   for (const auto& key : keys) {
+    // The operator may have one key in two files. The filter needs one entry with the hosts of both.
     auto same = std::ranges::find_if(all, [&](const auto& each) { return each.blob == key.blob; });
     if (same == all.end()) same = all.insert(all.end(), {key.blob, "", {}});
     for (const auto& host : plan.ssh) {
@@ -122,6 +130,7 @@ std::vector<wire::GoFile> ssh_files(const plan::Plan& plan, const std::vector<Ss
               "  UpdateHostKeys no\n  CheckHostIP no\n  ForwardAgent no\n  ProxyCommand /.bottle/inside connect " +
               guard + " %h %p\n";
     if (key == keys.end()) continue;
+    // For ssh, a file with a public key chooses one of the ssh-agent's keys (IdentitiesOnly, ssh_config(5)).
     std::string blob = key->blob, type(sshagent::Reader(blob).string());
     std::string file = "/run/bottle/ssh-" + host.host + ".pub";
     files.push_back({file, 0600, type + " " + sshagent::base64(blob) + " " + host.host + "\n"});

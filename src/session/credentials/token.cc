@@ -1,3 +1,5 @@
+// Whichever way the token comes, no copy must stay where an agent on this machine could find it: a variable is wiped
+// from the memory that /proc shows, and a file is overwritten and removed before its text is used.
 #include "session/credentials/token.h"
 
 #include <fcntl.h>
@@ -15,12 +17,14 @@
 namespace bottle::session {
 namespace {
 
+// In bytes; tokens are far shorter.
 constexpr size_t kLongest = 64 << 10;
 
 }  // namespace
 
 const plan::Secret* sign_in_secret(const plan::Plan& plan) {
   for (const auto& secret : plan.secrets)
+    // These are the names that plan gives to the secrets of the known providers' programs.
     if (secret.name == "claude-oauth" || secret.name == "anthropic-key" || secret.name == "openai-key") return &secret;
   return nullptr;
 }
@@ -49,6 +53,7 @@ Result<std::string> take_token_file(const std::string& given) {
   const char* home = std::getenv("HOME");
   std::string path = given.starts_with("~/") && home ? home + given.substr(1) : given;
   if (!path.starts_with('/')) return fail(Code::invalid, "the token's file " + given + " is not an absolute path");
+  // A link is refused because the file behind it would be overwritten. Opening a FIFO must not block.
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!fd) return fail_errno("opening the token's file " + path + " on the remote machine");
   struct stat st{};

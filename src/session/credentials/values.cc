@@ -1,3 +1,7 @@
+// All values are read and checked before anything is created, so that a missing variable or a value that cannot travel
+// is an error of the start, with the name of what is wrong, and not a guard that refuses its configuration later. The
+// checks follow from where a value goes: variables into the environment of a process, secrets into a header of a
+// request.
 #include "session/credentials/values.h"
 
 #include <algorithm>
@@ -20,6 +24,7 @@ Result<std::string> value_of(const plan::Source& source, const std::map<std::str
       return source.text;
     case Kind::env: {
       auto it = environment.find(source.text);
+      // An empty variable is most likely a mistake. As a secret it could not be recognized in anything that leaves.
       if (it == environment.end() || it->second.empty())
         return fail(Code::not_found,
                     "the variable " + source.text + (it == environment.end() ? " is not set" : " is empty"),
@@ -108,6 +113,7 @@ Result<Values> resolve(const plan::Plan& plan, const std::map<std::string, std::
   }
   for (const auto& secret : plan.secrets) {
     auto value = value_of(secret.source, environment, ask);
+    // Only a value that is missing may be left out. A command that failed is an error even then.
     if (!value && secret.optional && value.error().code == Code::not_found) continue;
     if (!value) return std::unexpected(std::move(value.error()).during("secret " + secret.name));
     if (auto good = check_secret(secret.name, *value); !good)
