@@ -1,3 +1,9 @@
+// Everything that goes into the agent's container is one archive, because the engine starts a process for each archive
+// that it unpacks. It is a stream without a file on the disk: one thread writes the archive (bottle's own files, the
+// home directory, then the workspace from git or from the near side) and another creates the container and sends it.
+// The writer may run ahead, so git works while the engine is still busy creating the container.
+//
+// The one exception is /etc/passwd, which must first be read from the container's image.
 #include "session/agent/agent_files.h"
 
 #include <algorithm>
@@ -14,7 +20,8 @@ namespace bottle::session {
 namespace {
 
 // Returns the image's /etc/passwd with a line for `uid` added, or an empty string if it already has one. The agent runs
-// with the operator's uid, and ssh and other programs need a name for it.
+// with the operator's uid, and ssh and other programs need a name for it. The image is not trusted, so only one entry
+// of at most 1 MB is read. An image may also have no such file.
 Result<std::string> users_with(docker::Engine& engine, const std::string& container, uint32_t uid, uint32_t gid) {
   std::string text;
   docker::TarReader reader({.entry = [](const docker::TarEntry&) -> Result<> { return {}; },
@@ -37,6 +44,7 @@ Result<std::string> users_with(docker::Engine& engine, const std::string& contai
   return text + "agent:x:" + std::to_string(uid) + ":" + std::to_string(gid) + "::/home/agent:/bin/sh\n";
 }
 
+// Adds the agent's user to the container's /etc/passwd. Only sessions with ssh hosts need it.
 Result<> put_users(docker::Engine& engine, const Job& job, const std::string& container) {
   std::string users = TRY(users_with(engine, container, job.plan.uid, job.plan.gid)), archive;
   if (users.empty()) return {};
@@ -49,6 +57,7 @@ Result<> put_users(docker::Engine& engine, const Job& job, const std::string& co
   return engine.put_archive(container, "/", source_of(archive));
 }
 
+// Reports whether the workspace is sent. In the other modes, it is mounted, or there is none.
 bool sends_workspace(manifest::WorkspaceMode mode) {
   return mode == manifest::WorkspaceMode::copy || mode == manifest::WorkspaceMode::clone;
 }

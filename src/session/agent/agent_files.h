@@ -25,6 +25,8 @@ Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink, const
 Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sink,
                                         const std::function<bool()>& is_over);
 
+// Describes how fill_agent() makes and fills one container. The callbacks run on its two threads: `put_rest` on one,
+// and `create` and `show` on the other.
 struct Filling {
   std::string container;                         // its name
   std::string_view inside;                       // the inside helper for the container's processor

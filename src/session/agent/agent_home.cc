@@ -1,3 +1,6 @@
+// The home directory is written before the workspace, into the same archive. Skills are the operator's files, but they
+// may come from a repository: only directories and regular files are taken, because a link could lead to any other file
+// of the operator, and the agent would get its content.
 #include "session/agent/agent_home.h"
 
 #include <dirent.h>
@@ -10,6 +13,8 @@
 namespace bottle::session {
 namespace {
 
+// Writes a directory of a skill. What is deeper than 16 levels is an error, so that the depth of the recursion is
+// bounded.
 Result<> put_tree(docker::TarWriter& tar, const std::string& from, const std::string& to, const plan::Plan& plan,
                   int depth) {
   if (depth > 16) return fail(Code::limit, from + " is nested too deeply");
@@ -55,6 +60,7 @@ Result<> put_home(docker::TarWriter& tar, const Job& job) {
   return put_skills(tar, plan);
 }
 
+// Writes the skills below the directory in which the provider's program looks for them.
 Result<> put_skills(docker::TarWriter& tar, const plan::Plan& plan) {
   if (plan.skills.empty()) return {};
   std::string base = plan.provider == "codex" ? "home/agent/.codex" : "home/agent/.claude";

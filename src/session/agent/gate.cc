@@ -1,3 +1,7 @@
+// The report is framed as a control sequence (OSC), because the same stream may be a terminal, on which the agent's
+// output follows at once: the two must be told apart in raw bytes, and a terminal that gets the report shows nothing of
+// it. The container's image may be anyone's, so the report is bounded, decoded as foreign, and waited for only until a
+// deadline. What a container prints instead of a report becomes part of the error.
 #include "session/agent/gate.h"
 
 #include <unistd.h>
@@ -13,6 +17,7 @@
 namespace bottle::session {
 namespace {
 
+// A stop does not make the stream readable, so the wait is interrupted to look for one.
 constexpr int kLookForStopMs = 100;
 
 }  // namespace
@@ -61,6 +66,8 @@ Result<wire::Report> Gate::await_report(int timeout_ms, const std::stop_token& s
   }
 }
 
+// Writes the go message. The length is first, because a terminal's stream has no end that could mark the end of a
+// message.
 Result<> Gate::open(const wire::Go& go) {
   std::string body = TRY(wire::encode_exactly(go));
   char length[9];

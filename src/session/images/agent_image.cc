@@ -1,3 +1,5 @@
+// The reference of an image that bottle builds contains a hash of its recipe. An image that exists under that name is
+// therefore used without asking a registry or npm anything. Only `refresh` builds it again, for a newer agent.
 #include "session/images/agent_image.h"
 
 #include <algorithm>
@@ -25,6 +27,7 @@ std::string replaced_name(const std::string& reference, const std::string& id) {
 std::string_view bootstrap_script() { return {bottle_bootstrap_begin, bottle_bootstrap_end}; }
 
 Result<> refuse_forged_labels(const nlohmann::json& image, const std::string& reference) {
+  // An engine copies the labels of an image to each container of it. These four describe the image itself.
   constexpr std::string_view kOfImages[] = {"bottle.image", "bottle.agent", "bottle.package", "bottle.integrity"};
   const auto& labels = docker::member(docker::member(image, "Config"), "Labels");
   if (!labels.is_object()) return {};

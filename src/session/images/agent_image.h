@@ -15,9 +15,11 @@
 
 namespace bottle::session {
 
-// Returns the script that makes an image's root file system. A part of the image's name is a hash of it.
+// Returns the script that makes an image's root file system (images/bootstrap.sh), which bottle carries in its own
+// file. A part of the image's name is a hash of it.
 std::string_view bootstrap_script();
 
+// Says how an image is made. The caller keeps `directories` alive until the build has returned.
 struct Making {
   const Directories& directories;                    // where the record of the build's things on the engine is kept
   std::function<void(const std::string&)> progress;  // gets lines for the operator

@@ -1,3 +1,12 @@
+// A build downloads on this machine and runs in containers. images/bootstrap.sh fetches packages and the agent's
+// program with the machine's own package managers and unpacks them into an archive, without running any of it. The
+// engine imports the archive under a scratch name. The program starts for the first time in a container without a
+// network, and then the packages' scripts run in another one. The root file system of that one is exported and imported
+// once more, under the name that the plan gave the image. Nothing bears that name before every step has succeeded, so a
+// build that fails or is killed leaves an older image in its place.
+//
+// What a build leaves on the engine is written down in a grave first, as a session's things are in its ledger, and its
+// directory is locked, so that the next build recognizes what a killed one left on the disk.
 #include "session/images/agent_image_build.h"
 
 #include <fcntl.h>
@@ -51,6 +60,8 @@ struct Builder {
 
 Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, const Making& making) {
   std::string directory = image.dockerfile.substr(0, image.dockerfile.rfind('/'));
+  // The engine is named explicitly, because the docker command may have another context or DOCKER_HOST. What follows
+  // "--" cannot be taken for an option.
   std::vector<std::string> argv = {"docker",
                                    "-H",
                                    "unix://" + engine.socket(),
@@ -90,6 +101,7 @@ void remove_abandoned(const std::string& base) {
     UniqueFd claim(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!claim || ::fstat(claim.get(), &st) != 0 || st.st_uid != ::getuid() || ::time(nullptr) - st.st_mtime < 60)
       continue;  // its builder may be about to lock it
+    // The kernel releases the lock of a process that was killed.
     if (std::error_code ignored; ::flock(claim.get(), LOCK_EX | LOCK_NB) == 0)
       std::filesystem::remove_all(path, ignored);
   }
@@ -124,6 +136,8 @@ std::vector<std::string> labels_of(const std::string& provider, const Installed&
   return labels;
 }
 
+// Imports a root file system as an image with one layer. Such an image has only the settings and labels of `changes`,
+// so nothing of the scratch image and its labels gets into the final one.
 Result<> import(docker::Engine& engine, const std::string& archive, const std::string& reference,
                 const std::vector<std::string>& changes) {
   UniqueFd fd(::open(archive.c_str(), O_RDONLY | O_CLOEXEC));
@@ -241,6 +255,7 @@ struct Workplace {
   UniqueFd claim = {};
 
   static Result<Workplace> make() {
+    // A root file system has hundreds of megabytes, and /tmp is often in memory.
     const char* temporary = std::getenv("TMPDIR");
     std::string base = temporary && *temporary == '/' ? temporary : "/var/tmp",
                 work = base + "/" + kWorkPrefix + random_hex(4);

@@ -15,6 +15,7 @@ std::string reference_of_guard(std::string_view program) { return "bottle-guard:
 }  // namespace
 
 std::string guard_reference() {
+  // The program for our own processor is in this file, so it is always found.
   static const std::string reference = reference_of_guard(*program_for(Program::guard, own_architecture(), ""));
   return reference;
 }

@@ -1,3 +1,6 @@
+// Two questions are answered here. Which images on this engine did bottle make? Their references say so, because labels
+// can come from any image that was made from one of ours. And does another engine have the same image? For an image of
+// ours, the tag answers that; for others, only the id does.
 #include "session/images/own_images.h"
 
 #include <algorithm>
@@ -9,6 +12,7 @@ namespace bottle::session {
 
 Result<std::string> image_identity(docker::Engine& engine, const std::string& reference) {
   if (is_ours(reference)) return reference;
+  // A colon before the last slash belongs to the port of a registry, not to a tag.
   size_t name = reference.rfind('/') == std::string::npos ? 0 : reference.rfind('/');
   std::string tagged = reference.find_first_of(":@", name) == std::string::npos ? reference + ":latest" : reference;
   return tagged + " " + docker::text_of(TRY(engine.inspect_image(reference)), "Id");
@@ -29,6 +33,7 @@ Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<
   using docker::member, docker::text_of;
   std::map<std::string, std::vector<std::string>> users;
   for (const auto& container : TRY(engine.containers())) {
+    // A container without a name is listed by the start of its id, as `docker ps` does.
     std::string name = text_of(container, "Id").substr(0, 12);
     for (const auto& given : member(container, "Names"))
       if (given.is_string()) name = given.get<std::string>().substr(given.get<std::string>().starts_with("/") ? 1 : 0);
@@ -45,6 +50,7 @@ Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<
     if (const auto& size = member(image, "Size"); size.is_number()) own.size = size.get<uint64_t>();
     if (const auto& created = member(image, "Created"); created.is_number()) own.created = created.get<int64_t>();
     own.used_by = users[own.id];
+    // An image with several names is listed once for each.
     for (const auto& tag : member(image, "RepoTags")) {
       if (!tag.is_string()) continue;
       own.reference = tag.get<std::string>();

@@ -23,6 +23,7 @@ inline bool is_ours(const std::string& reference) { return reference.starts_with
 Result<std::string> image_identity(docker::Engine& engine, const std::string& reference);
 // Returns the identities of all images that have a name. `images` comes from Engine::images().
 std::vector<std::string> image_identities(const nlohmann::json& images);
+// Returns the name in an identity, without the id.
 inline std::string reference_of(const std::string& identity) { return identity.substr(0, identity.find(' ')); }
 
 // Describes an image that bottle made on this engine.

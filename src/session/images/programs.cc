@@ -1,3 +1,6 @@
+// The programs for our own processor are linked into this file as data, between the symbols below. Programs for another
+// processor are files that are installed beside this one. Their bytes go into containers that handle secrets, so a file
+// that another user may have written is refused, however it got there.
 #include "session/images/programs.h"
 
 #include <fcntl.h>
@@ -23,7 +26,8 @@ constexpr size_t kLargest = 256 << 20;  // in bytes
 
 std::string_view between(const char* begin, const char* end) { return {begin, static_cast<size_t>(end - begin)}; }
 
-// Returns the content of a file. Reads each file only once.
+// Returns the content of a file. Reads each file only once. The entries are never removed, so the returned views stay
+// valid.
 Result<std::string_view> kept_file(const std::string& path) {
   static std::mutex lock;
   static std::map<std::string, std::string> files;
@@ -42,6 +46,8 @@ std::string_view architecture_named(std::string_view name) {
 }
 
 Result<std::string> read_program(const std::string& path) {
+  // O_NONBLOCK, because opening a FIFO would wait for a writer. The checks are made on the open file, so that it cannot
+  // be replaced in between.
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!fd) return fail_errno("reading " + path);
   struct stat st{}, self{};

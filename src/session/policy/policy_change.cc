@@ -1,3 +1,10 @@
+// The configuration here is the one that the next guard will get. A change is made in it first and then sent to the
+// running guard, which answers each configuration in order. Until its answer comes, the change is kept with the
+// configuration before it. An acceptance drops the oldest of them. A refusal goes back to the configuration before the
+// oldest, which also undoes the changes that were built on it.
+//
+// What bottle changes by itself (networks, an unrecorded audit, a new root) has no text, so its outcome is not told to
+// the clients. It is also kept if no guard is there to receive it. An operator's change that cannot be sent is undone.
 #include "session/policy/policy_change.h"
 
 #include <algorithm>
@@ -27,12 +34,14 @@ Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> 
       return fail(Code::invalid, "'" + spec.host + "' is an address, not a name",
                   "use egress.hosts to give a name an address, or egress.lan for a service of the local network");
     remove(spec.host, true);
+    // The guard sees methods and paths only in connections that it inspects.
     bool inspect = !spec.methods.empty() || !spec.paths.empty();
     allow.push_back({spec.host, spec.ports, spec.methods, spec.paths, inspect});
     return allow;
   }
   std::string host = lower(change.deny.value_or(""));
   TRY(policy::Rules::compile({{.host = host, .deny = true}}));
+  // Other rules may still match the host; the denial is stronger than all of them.
   remove(host, false);
   remove(host, true);
   allow.push_back({.host = host, .deny = true});
@@ -64,11 +73,13 @@ Result<wire::GuardEgress> changed_limits(wire::GuardEgress egress, const wire::L
   if (change.host.empty()) return apply(egress.limit), egress;
   std::string host = lower(change.host);
   auto is_same = [&](const wire::GuardRule& rule) { return !rule.deny && rule.host == host; };
+  // A rule for exactly this pattern comes first. Only if there is none does the pattern stand for all rules below it.
   bool exact = std::ranges::any_of(egress.allow, is_same), found = false;
   for (auto& rule : egress.allow) {
     if (exact ? !is_same(rule) : rule.deny || !manifest::covers(host, rule.host)) continue;
     found = true;
     apply(rule.limit);
+    // Tokens are counted in the answers of the model's host, which the guard reads only if it inspects them.
     if (change.tokens.value_or(0) || change.cost.value_or(0)) rule.inspect = rule.reads_usage = true;
   }
   if (!found) return fail(Code::invalid, "the session has no rule for " + host + " that could have a limit");
@@ -111,6 +122,7 @@ void LivePolicy::trust(const std::string& root) {
 void LivePolicy::set_unrecorded(const std::string& why) {
   if (config_.unrecorded == why) return;
   Change change{"", "", config_};
+  // A second reason while the first one holds is no news for the clients.
   bool told = !std::exchange(config_.unrecorded, why).empty();
   if (send_(config_)) pending_.push_back(std::move(change));
   if (!told) tell_(wire::RecordFull{"the guard refuses everything, because its decisions cannot be recorded: " + why});

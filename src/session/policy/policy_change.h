@@ -29,12 +29,16 @@ Result<std::vector<std::string>> changed_secrets(std::vector<std::string> allowe
 // of these either, or if the guard would refuse the limit.
 Result<wire::GuardEgress> changed_limits(wire::GuardEgress egress, const wire::LimitChange& change);
 
+// Holds the policy of a running session and the changes that the guard has not answered yet. watch() makes it and calls
+// it on one thread. It changes the configuration in place, so that a guard that is restarted gets what the last one
+// had.
 class LivePolicy {
  public:
   using Tell = std::function<void(const wire::Event& event)>;
   using Send = std::function<Result<>(const wire::GuardConfig& config)>;
 
-  // `config` is what the next guard would also get. Both callbacks outlive this object.
+  // `config` is what the next guard would also get; it outlives this object, as do both callbacks. `send` fails if
+  // there is no guard that could be told.
   LivePolicy(wire::GuardConfig& config, Send send, Tell tell)
       : config_(config), send_(std::move(send)), tell_(std::move(tell)) {}
 
@@ -55,7 +59,8 @@ class LivePolicy {
   // gets them. Must be called often.
   void set_host_networks(const std::vector<std::string>& networks);
 
-  // These functions take the guard's answers, in the order of the requests.
+  // These functions take the guard's answers, in the order of the requests. refused() returns false if no operator
+  // asked for the change. guard_is_gone() counts as the refusal of everything that was not answered.
   void accepted();
   bool refused(const std::string& what);  // returns false if no operator asked for the change
   void guard_is_gone();
@@ -65,6 +70,7 @@ class LivePolicy {
     std::string id, what;  // `what` is empty if no operator asked for the change
     wire::GuardConfig before;
   };
+  // Sends the outcome of an operator's change to every client.
   void tell(const std::string& id, bool ok, const std::string& what) { tell_(wire::PolicyChanged{id, ok, what}); }
 
   wire::GuardConfig& config_;

@@ -11,6 +11,7 @@
 
 namespace bottle::session {
 
+// Holds the totals of each host as the guard last reported them. watch() keeps it for as long as the session lives.
 class UsageBook {
  public:
   // Keeps the latest totals of each host. Ignores hosts beyond kMostKept, which only a hostile guard would send; the
@@ -22,6 +23,8 @@ class UsageBook {
   // kMostShown become one entry.
   std::vector<wire::HostUse> shown() const;
 
+  // In hosts. kMost stays below what a list in a message may have (kMany in wire/codec), and kMostShown keeps a result
+  // small.
   static constexpr size_t kMostKept = 16'384, kMost = 4900, kMostShown = 300;
 
  private:
