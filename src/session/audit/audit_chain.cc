@@ -1,3 +1,12 @@
+// The check reads a record once and names what is wrong in terms of lines. Two things identify a line: its number and
+// the hash of the line before it. The hash is the stronger of the two, because it cannot be guessed for a line that was
+// changed. A line whose hash fits is therefore in its place, whatever its number says. A line with a higher number than
+// the next one reveals a gap. A line with a lower number was moved from a gap, repeated, or never belonged to the
+// record.
+//
+// Lines that cannot be read are judged only when the next line in its place comes: they are changed lines of the record
+// if that line shows that as many are missing, and otherwise foreign. Gaps are reported at the end, because a missing
+// line may still turn up in another place.
 #include "session/audit/audit_chain.h"
 
 #include <algorithm>
@@ -38,6 +47,7 @@ std::optional<Trail> trail_in(std::string_view text) {
 struct KindName {
   std::string_view name, text;
 };
+// In the order of AuditFault::Kind.
 constexpr std::array<KindName, 7> kKinds = {{
     {"changed", "has changed since it was written"},
     {"missing", "follows lines that are missing"},
@@ -88,6 +98,7 @@ void AuditChain::add(std::string_view line) {
 
 void AuditCheck::fault(AuditFault::Kind kind, uint64_t line, uint64_t count) {
   AuditFault fault{kind, line, count};
+  // One changed line can be noticed twice: by its own content and by the hash in the line after it.
   if (!report_.faults.empty() && report_.faults.back() == fault) return;
   if (report_.faults.size() < AuditReport::kMostFaults) report_.faults.push_back(fault);
   else ++report_.more;
@@ -98,6 +109,7 @@ void AuditCheck::feed(std::string_view line) {
   report_.head = hash_of(line);
   auto decision = wire::decode<wire::Decision>(line, wire::From::ours);
   auto trail = decision ? trail_in(decision->trail) : std::nullopt;
+  // Lines of the record may have been moved or copied behind its end. All others were appended.
   if (closed_) {
     if (trail && take_misplaced(trail->number, report_.head)) return;
     if (appended_++ == 0) first_appended_ = at_;
@@ -119,6 +131,7 @@ void AuditCheck::take(uint64_t number, std::string_view after, const std::string
   // Either the line's own number was changed, or the line before it, or the hash of that line in this one.
   if (follows && number != next_) fault(AuditFault::Kind::changed, at_);
   if (!follows && missing == 0) fault(AuditFault::Kind::changed, std::max<uint64_t>(last_in_place_, 1));
+  // The check continues from this line. Otherwise one missing line would make all later ones wrong.
   if (!follows) next_ = number;
   by_line_[next_] = hash.substr(0, kPrefix);
   ++next_;
@@ -143,6 +156,7 @@ bool AuditCheck::take_misplaced(uint64_t number, const std::string& hash) {
     fault(AuditFault::Kind::repeated, at_);
     return true;
   }
+  // The first gap that ends after the number; gaps are found in the order of their numbers.
   auto gap = std::ranges::upper_bound(gaps_, number, {}, &Gap::end);
   if (gap == gaps_.end() || number < gap->first || gap->count == 0) return false;
   --gap->count;
@@ -151,6 +165,8 @@ bool AuditCheck::take_misplaced(uint64_t number, const std::string& hash) {
   return true;
 }
 
+// Compares the record with the seal. A record may be longer than its seal says: then the line that was the last one
+// must have the hash of the seal, and everything after it was appended.
 void AuditCheck::check_seal(const wire::AuditSeal& seal) {
   uint64_t lines = next_ - 1;
   if (lines < seal.lines) return fault(AuditFault::Kind::cut, at_ + 1, seal.lines - lines);
@@ -162,6 +178,7 @@ void AuditCheck::check_seal(const wire::AuditSeal& seal) {
 }
 
 AuditReport AuditCheck::finish(const wire::AuditSeal* seal, bool may_be_open) {
+  // No line follows that could show that lines are missing.
   take_foreign(0);
   for (const auto& gap : gaps_)
     if (gap.count) fault(AuditFault::Kind::missing, gap.line, gap.count);

@@ -30,6 +30,7 @@ class AuditChain {
   // Advances the chain. `line` is a result of next() that is now in the record.
   void add(std::string_view line);
 
+  // Return the number of the last line, and its hash in hexadecimal (64 zeros before the first line).
   uint64_t lines() const { return lines_; }
   const std::string& head() const { return head_; }
 
@@ -51,9 +52,12 @@ struct AuditFault {
   uint64_t count = 1;  // number of lines that are missing or were appended
   bool operator==(const AuditFault&) const = default;
 };
+// name_of() returns the word for programs, describe() the sentence for people, such as "line 7 has changed since it was
+// written".
 std::string_view name_of(AuditFault::Kind kind);
 std::string describe(const AuditFault& fault);
 
+// Is the outcome of a check. The record is good if `faults` is empty.
 struct AuditReport {
   uint64_t lines = 0;   // in the file
   std::string head;     // head of the file in its present state
@@ -75,6 +79,7 @@ class AuditCheck {
   struct Gap {
     uint64_t line, first, end, count;  // `count` of the numbers in [first, end) are missing before `line`
   };
+  // Adds a fault, or only counts it if there are kMostFaults. The other functions are described in the source file.
   void fault(AuditFault::Kind kind, uint64_t line, uint64_t count = 1);
   void take(uint64_t number, std::string_view after, const std::string& hash);
   bool take_misplaced(uint64_t number, const std::string& hash);

@@ -1,3 +1,10 @@
+// The file has a budget that is decided when it is opened: a quarter for refusals, which an agent can cause without
+// end, and the rest for what was let through. A part of the rest is a reserve. When only the reserve is left, full()
+// returns a reason, the guard is told to let nothing more through, and the reserve takes what was already under way.
+//
+// A full disk is handled in the same way, but a line is never lost: what was let through is kept in memory, already
+// chained, and written when the disk takes it; refusals are only counted, and one line then says how many there were. A
+// line is either whole in the file or not there at all, because a write that failed halfway is cut off again.
 #include "session/audit/audit_file.h"
 
 #include <fcntl.h>
@@ -93,6 +100,7 @@ bool AuditFile::put(const std::string& text) {
   if (!fd_) return false;
   if (auto written = write_all(fd_.get(), text); !written) {
     trouble_ = "writing " + path_ + ": " + written.error().what;
+    // Cuts off what a partial write left. O_APPEND then writes at the new end.
     (void)!::ftruncate(fd_.get(), static_cast<off_t>(size_));
     return false;
   }
@@ -116,6 +124,7 @@ void AuditFile::took(const std::string& text) {
 
 void AuditFile::add_refusal(const wire::Decision& decision) {
   if (refusals_full_) return;
+  // The lines in kept_ come first. A refusal is not worth memory while the disk takes nothing.
   if (!kept_.empty() || !trouble_.empty()) {
     uncounted_ += decision.count;
     return;
@@ -145,11 +154,13 @@ void AuditFile::add(const wire::Decision& decision) {
         decision, "this file has reached its limit, but the guard still sends decisions; later ones are not recorded"));
   left_traffic_ -= std::min<uint64_t>(left_traffic_, text.size());
   took(text);
+  // The line is chained already, so nothing may be written before what is kept.
   if (!kept_.empty() || !put(text)) kept_ += text;
 }
 
 void AuditFile::retry() {
   if (trouble_.empty()) return;
+  // The file could not be opened at the beginning, for example because there was no inode left.
   if (!fd_) fd_.reset(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   if (!put(kept_)) return;
   kept_.clear();

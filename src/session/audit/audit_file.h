@@ -14,6 +14,8 @@
 
 namespace bottle::session {
 
+// Is the record of a running session. watch() makes it, and every decision of the guard and of the ssh-agent filter
+// goes through it, on one thread.
 class AuditFile {
  public:
   static constexpr uint64_t kMost = 256u << 20;  // in bytes; also the limit of what is fetched from another machine

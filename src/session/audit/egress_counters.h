@@ -10,11 +10,14 @@
 
 namespace bottle::session {
 
+// Holds the counts of a running session, which `bottle egress metrics` shows. Hosts and kinds beyond the limits are
+// counted together under kOthers.
 class EgressCounters {
  public:
   static constexpr size_t kMostHosts = 300, kMostKinds = 500;
   static constexpr const char* kOthers = "(others)";
 
+  // Counts a decision; one line may stand for several (Decision::count).
   void add(const wire::Decision& decision);
   // Sets the counts of decisions and of hosts in `metrics`. They never decrease.
   void fill(wire::Metrics& metrics) const;

@@ -1,3 +1,8 @@
+// This is what an operator sees of the audit without reading it: while the session runs, one notice for each new
+// refusal, and at its end, lists. The agent chooses the hosts, paths and methods in it, and can cause any number of
+// refusals. Therefore every list has a limit, notices cease after the first fifty, and a suggested rule is composed
+// only from a host and a method that are plain, and only if the guard's reason says that exactly such a rule is
+// missing.
 #include "session/audit/egress_summary.h"
 
 #include <algorithm>
@@ -19,6 +24,7 @@ std::string missing_rule(const wire::Decision& decision) {
   auto host = policy::normalise_host(decision.host);
   if (!host || host->literal) return "";
   manifest::AllowRule rule{.host = host->name};
+  // A rule without ports allows 80 and 443.
   if (decision.port != 0 && decision.port != 443 && decision.port != 80) rule.ports = {decision.port};
   const std::string &method = decision.method, &reason = decision.reason, &path = decision.path;
   bool of_request = reason == "no rule allows this method" || reason == "no rule allows this path";
@@ -26,6 +32,7 @@ std::string missing_rule(const wire::Decision& decision) {
   if (!of_request && reason != "no rule names this host" && reason != "no rule allows this port") return "";
   bool plain = !method.empty() && method.size() <= 20 &&
                std::ranges::all_of(method, [](char c) { return c >= 'A' && c <= 'Z'; });
+  // A rule without the method would allow more than what was refused.
   if (of_request && !plain) return "";
   if (of_request) rule.methods = {method};
   bool clean = path.starts_with('/') && path.size() <= 200 && std::ranges::all_of(path, [](unsigned char c) {
@@ -48,6 +55,7 @@ void EgressSummary::add(const wire::Decision& decision, Clients& clients) {
     clients.event(wire::Warning{decision.reason + ", from " + host + "; the agent may have read it"});
   }
   bool reached = action == "allow" && (decision.kind == "connect" || decision.kind == "http");
+  // Only what programs connect to can become a rule; the lookups of names are decisions too.
   if (reached && reached_.size() < kMostReached) reached_.insert(host);
   if (action != "deny") return;
   std::string where = (host.empty() ? "?" : host) + (decision.port ? ":" + std::to_string(decision.port) : "");

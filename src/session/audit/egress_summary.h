@@ -15,6 +15,7 @@
 
 namespace bottle::session {
 
+// Belongs to a running session; watch() feeds it and puts its lists into the session's result.
 class EgressSummary {
  public:
   // Adds a line of the audit. Tells the clients about a refusal that is new, about a secret that was on its way to

@@ -1,3 +1,11 @@
+// Work must not be lost, and the container that holds it is removed as soon as it counts as home. So there are three
+// stages, from the best to the last. The work is streamed out of the container and sorted against the repository. If it
+// cannot be sorted, the whole workspace is kept as an archive. If not even that can be written, the work is held: the
+// container stays until a later sweep succeeds. A full disk skips the second stage, because the operator can free
+// space, and the work then comes home sorted.
+//
+// On a far machine there is no repository to sort against, so the archive is the first stage, and the near side sorts
+// it.
 #include "session/collect/collect.h"
 
 #include <fcntl.h>
@@ -31,6 +39,7 @@ Result<> save_archive(docker::Engine& engine, const std::string& container, cons
           engine.get_archive(container, path, [&](std::string_view bytes) { return write_all(fd.get(), bytes); });
       !whole)
     return std::unexpected(std::move(whole.error()).during(to));
+  // The container goes next. After a power failure, the archive must be complete or not be there under its name.
   if (::fsync(fd.get()) != 0) return fail_errno("flushing " + part);
   if (std::rename(part.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);
   remove.dismiss();
@@ -81,6 +90,7 @@ static std::vector<std::string> some_of(std::vector<std::string> texts, size_t m
 }
 
 wire::Back sorted(workspace::Back back) {
+  // In entries and bytes. The result is one frame, which the near side of a session accepts up to 1 MB.
   constexpr size_t kMost = 100, kMostRefs = 1000, kRoom = 128 << 10, kLongest = 1000;
   wire::Sorted all{.refs = some_of(std::move(back.refs), kMostRefs, kRoom),
                    .commits = back.commits,
@@ -123,6 +133,7 @@ wire::Back collect(docker::Engine& engine, const std::string& session, const Wor
   incoming.scratch = scratch;
   incoming.record = record_in(scratch);
   workspace::Back back;
+  // The work is sorted while it arrives. The archive itself is never on a disk.
   auto done = pipe_through([&](const Sink& sink) { return engine.get_archive(container, work.workdir, sink); },
                            [&](const Source& source) -> Result<> {
                              back = TRY(workspace::receive(incoming, told(source, "bringing the work home", tell)));
@@ -141,6 +152,7 @@ wire::Back collect(docker::Engine& engine, const std::string& session, const Wor
     return {.text = workspace::about_archive(kept, session), .error = done.error().what, .archive = kept};
   }
   wire::Back answer = sorted(back);
+  // What could not be sorted is only in the archive, so it is kept beside the rest.
   if (!back.is_incomplete) return answer;
   std::string kept = incoming.results_dir + "/workspace.tar";
   auto saved = save_archive(engine, container, work.workdir, kept);

@@ -1,3 +1,7 @@
+// An agent's program writes its own transcript into its home directory, and the agent can write anything there. Each
+// file is read as lines of JSON and written again by the parser (JsonLines), so that what the operator later opens is
+// neither too long nor anything but JSON. Only plain names are taken, and the limits count what is already there,
+// because a session's transcript may be fetched several times.
 #include "session/collect/transcript.h"
 
 #include <dirent.h>
@@ -25,6 +29,7 @@ std::optional<JsonLines> file_for(const std::string& path, const std::string& re
   uint64_t kept = 0;
   for (const auto& file : std::filesystem::directory_iterator(directory, ignored)) {
     ++count;
+    // The file that is about to be replaced does not count.
     if (uint64_t size = file.file_size(ignored); !ignored && file.path().filename() != name) kept += size;
   }
   if (!name.ends_with(".jsonl") || !is_plain_name(name) || count >= kMostFiles || kept >= kMost ||
@@ -47,6 +52,7 @@ void save_transcript(docker::Engine& engine, const std::string& container, const
          },
          .data = [&](std::string_view bytes) -> Result<> { return lines ? lines->feed(bytes) : Result<>(); }},
         {.entries = 100'000, .bytes = kMost});
+    // Most containers have only one of the places, so an error is expected.
     (void)engine.get_archive(container, place, [&](std::string_view bytes) { return reader.feed(bytes); });
   }
 }

@@ -1,3 +1,10 @@
+// The first part of this file carries lines over the engine's stream; the second makes the guard's configuration from a
+// plan. The guard is our own program, but it reads what hostile servers and a hostile agent send, so its lines are
+// bounded, and a line that cannot be read is kept as a decision of its own kind instead of being dropped: it may have
+// been the record of something that was let through.
+//
+// What the configuration contains depends on the side on which this guard runs. On the far side, values and addresses
+// that stay with the operator are left out, and the hosts that need them are listed in `relay`.
 #include "session/guard_link/guard_link.h"
 
 #include <unistd.h>
@@ -36,12 +43,14 @@ Result<std::vector<wire::FromGuard>> GuardLink::read() {
     if (n <= 0) return fail(Code::closed, "the guard closed its control channel");
     bytes.assign(buffer, static_cast<size_t>(n));
   }
+  // What is left of earlier reads is one incomplete line.
   constexpr size_t kLongestLine = 1 << 20;
   if (partial_.size() > kLongestLine) return fail(Code::limit, "the guard wrote a line that is too long");
   std::string complaint;
   TRY(demux_.feed(bytes,
                   [&](int stream, std::string_view chunk) { (stream == 1 ? partial_ : complaint).append(chunk); }));
   auto messages = take_messages(partial_);
+  // What the guard's program writes to stderr is for the operator, for example why it aborts.
   if (!complaint.empty()) messages.push_back(wire::GuardComplaint{complaint});
   return messages;
 }
@@ -62,6 +71,7 @@ Result<wire::Ready> GuardLink::await_ready(int timeout_ms) {
 }
 
 wire::GuardLimit guard_limit(const manifest::Limit& limit) {
+  // A cost is a number of millionths, rounded.
   return {{limit.requests, limit.bytes_up, limit.names, limit.tokens, static_cast<uint64_t>(limit.cost * 1e6 + 0.5)}};
 }
 
@@ -97,10 +107,12 @@ namespace {
 void add_secrets(const plan::Plan& plan, const GuardSettings& settings, wire::GuardConfig& config) {
   for (const auto& secret : plan.secrets) {
     auto value = settings.secrets.find(secret.name);
+    // This login is for the proxy that the guard itself uses. The agent has no placeholder for it.
     if (secret.name == plan::kParentLogin) {
       if (value != settings.secrets.end()) config.egress.parent_login = value->second;
       continue;
     }
+    // The secret was optional and has no value.
     if (!settings.tunnel && value == settings.secrets.end()) continue;
     config.secrets.push_back({.name = secret.name,
                               .value = settings.tunnel ? "" : value->second,
@@ -144,12 +156,15 @@ wire::GuardConfig guard_config(const plan::Plan& plan, const GuardSettings& sett
   egress.parent_proxy = plan.egress.parent_proxy;
   egress.extra_ca = settings.extra_ca;
   egress.http2 = plan.egress.http2;
+  // The engine's own resolver listens at this address in every container on a user-defined network.
   egress.resolver = plan.egress.resolver.empty() ? "127.0.0.11:53" : plan.egress.resolver;
   egress.limit = guard_limit(plan.egress.limit);
   for (const auto& [model, price] : plan.egress.prices)
     egress.prices.push_back({model, price.input, price.output, price.cache_read, price.cache_write});
   for (const auto& rule : plan.egress.allow) egress.allow.push_back(guard_rule(rule));
   for (const auto& route : plan.egress.lan) {
+    // On the far side, a service of the operator's network is an ordinary rule whose host is relayed, because its
+    // address means something else there.
     if (!settings.far) {
       egress.lan.push_back({route.name, route.to, route.methods, route.paths, route.tls});
       continue;
@@ -158,6 +173,7 @@ wire::GuardConfig guard_config(const plan::Plan& plan, const GuardSettings& sett
     config.relay.push_back(route.name);
   }
   add_secrets(plan, settings, config);
+  // This replaces the single hosts, which "*" includes.
   if (settings.relay_all) config.relay = {"*"};
   for (const auto& host : plan.ssh)
     config.ssh.push_back({host.hostname.empty() ? host.host : host.hostname, host.port, host.known_host_key});

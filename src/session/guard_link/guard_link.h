@@ -12,10 +12,14 @@
 
 namespace bottle::session {
 
+// Is the control channel of one guard. Destroying it closes the channel, and the guard exits. Must be used on one
+// thread at a time.
 class GuardLink {
  public:
   explicit GuardLink(docker::Attached attached) : attached_(std::move(attached)) {}
 
+  // fd() is readable when read() does not block. send() blocks while the guard does not read, and fails once the
+  // channel is closed; the caller sets a limit for that on the socket.
   int fd() const { return attached_.fd(); }
   Result<> send(const wire::ToGuard& message);
 
@@ -32,7 +36,7 @@ class GuardLink {
   std::string partial_;
 };
 
-// Takes the messages of the whole lines out of `partial`, which keeps the rest.
+// Takes the messages of the whole lines out of `partial`, which keeps the rest. The function is pure.
 std::vector<wire::FromGuard> take_messages(std::string& partial);
 
 // Describes what guard_config() adds to the plan's egress and secrets to make the guard's configuration.
@@ -51,11 +55,14 @@ struct GuardSettings {
 // by name, and `files` those from the files of scan.secrets.
 std::vector<wire::GuardKnownSecret> known_secrets(const plan::Plan& plan, const std::map<std::string, std::string>& env,
                                                   const std::map<std::string, std::string>& files);
+// Returns the guard's form of a limit; 0 means no limit in both. The functions below are pure.
 wire::GuardLimit guard_limit(const manifest::Limit& limit);
 // Returns the guard's rule for a rule of the manifest.
 wire::GuardRule guard_rule(const manifest::AllowRule& rule);
 // Returns the guard's rule for a LAN service.
 wire::GuardRule lan_rule(const manifest::LanRoute& route);
+// texts_of() returns networks as the configuration has them, such as "198.51.100.0/24". guard_config() returns the
+// whole first configuration of a guard that does not use an ssh-agent.
 std::vector<std::string> texts_of(const std::vector<policy::Prefix>& networks);
 wire::GuardConfig guard_config(const plan::Plan& plan, const GuardSettings& settings);
 

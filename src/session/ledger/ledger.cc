@@ -1,3 +1,10 @@
+// A session's directory must never be seen without a living owner in its ledger, because other processes remove such a
+// directory. It is therefore prepared under a temporary name and appears through rename(2), which also decides
+// atomically whether the name is free: it replaces nothing but an empty directory. The file is then locked for as long
+// as the owner lives.
+//
+// A record counts only when it would survive a power failure, so each is flushed, and after the rename the directory
+// above is flushed too. The record of a create request is the exception: a power failure ends the engine as well.
 #include "session/ledger/ledger.h"
 
 #include <fcntl.h>
@@ -36,6 +43,7 @@ void die_if_asked(int record) {
   if (stops && std::atoi(stops) == record) ::kill(::getpid(), SIGSTOP);
 }
 
+// Counts the records of this process, for die_if_asked().
 std::atomic<int> record_number = 0;
 
 }  // namespace
@@ -74,6 +82,7 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner) 
   std::string parent = directory.substr(0, slash), name = directory.substr(slash + 1);
   std::string unborn = parent + "/" + kUnborn + name + "-" + random_hex(4), path = unborn + "/ledger";
   TRY(make_directories(parent));
+  // It refuses a place that other users can write to, in which no ledger would be believed later.
   (void)TRY(open_own_directory(parent));
   TRY(make_directories(unborn));
   Defer remove([&] {
@@ -87,6 +96,7 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner) 
   Ledger ledger(std::move(fd));
   TRY(ledger.note({.owner = owner.to_label()}));
   if (::rename(unborn.c_str(), directory.c_str()) != 0) {
+    // What rename(2) reports if the name belongs to a directory with files or to a file.
     if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR)
       return fail(Code::conflict, "session " + name + " already exists", "see `bottle list`");
     return fail_errno("creating " + directory);
@@ -101,6 +111,7 @@ Result<Ledger> Ledger::adopt(const std::string& directory, const Owner& owner) {
   std::string path = directory + "/ledger";
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
   if (!fd) return fail_errno("opening the ledger " + path);
+  // The kernel releases the lock of a dead process, so what is locked has an owner.
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail(Code::conflict, "the session already has an owner");
   Ledger ledger(std::move(fd));
   TRY(ledger.note({.owner = owner.to_label()}));
@@ -137,6 +148,7 @@ Result<> write_grave(const Directories& directories, const std::string& session,
   for (const LedgerRecord& record :
        {LedgerRecord{.owner = Owner::self().to_label()}, {.engine = engine}, {.make = things}})
     text += TRY(wire::encode_exactly(record)) + "\n";
+  // All records are written at once, so that no reader finds a grave that names nothing.
   TRY(write_file_atomically(unborn + "/ledger", text));
   if (std::rename(unborn.c_str(), (graves + "/" + session).c_str()) != 0)
     return fail_errno("creating " + graves + "/" + session);

@@ -25,10 +25,13 @@ struct Owner {
   int pid = 0;
   std::string start_time, boot_id;
 
+  // Returns this process.
   static Owner self();
   // Reports whether the owner is alive. Waits for a process that is being killed (at most 5 s), because its last
   // threads may still make requests to the engine.
   bool alive() const;
+  // to_label() writes the owner as "uid:pid:start:boot", and from_label() reads that. The text may come from an engine,
+  // so from_label() fails with Code::invalid for anything else.
   std::string to_label() const;
   static Result<Owner> from_label(const std::string& label);
 };
@@ -36,6 +39,7 @@ struct Owner {
 // The prefix of a session directory whose ledger has no owner's record yet.
 extern const char* const kUnborn;
 
+// Is the open ledger of the session that this process owns, and holds its lock. Several threads may append at once.
 class Ledger {
  public:
   // Creates `directory` (mode 0700) and the ledger in it, with the owner as its first record. Other processes see
@@ -61,6 +65,8 @@ class Ledger {
   UniqueFd fd_;
 };
 
+// Says what a ledger contains, with later records replacing earlier ones. It is checked: its names and paths are those
+// of its session.
 struct LedgerView {
   Owner owner;
   std::vector<Thing> things;  // in the order in which they were to be made
@@ -86,9 +92,10 @@ struct LedgerView {
 // may have written the ledger or can write to its place, or if it names things that no session of that name makes.
 Result<LedgerView> read_ledger(const Directories& directories, const std::string& session);
 Result<LedgerView> read_grave(const Directories& directories, const std::string& session);
+// Returns the directory of the graves, which is beside the sessions.
 std::string graves_in(const Directories& directories);
-// Records in a grave what this process is about to make and will remove within one command. remove_grave() removes the
-// record. Blocks until the record would survive a power failure.
+// Records in a grave what this process is about to make and will remove within one command. Blocks until the record
+// would survive a power failure. remove_grave() removes the record, once nothing is left.
 Result<> write_grave(const Directories& directories, const std::string& session, const std::string& engine,
                      const std::vector<Thing>& things);
 void remove_grave(const Directories& directories, const std::string& session);

@@ -1,4 +1,7 @@
-// Reads and checks ledgers; see ledger.h.
+// Reads and checks ledgers. What a ledger names will be removed, stopped or written to, so a file that was planted or
+// damaged must not be able to name anything else. The place is checked first (owner, mode, no links), and then, in
+// every record, the owner and each name and path against what a session of this name has. One field that does not fit
+// rejects the whole ledger.
 #include <unistd.h>
 
 #include <algorithm>
@@ -91,6 +94,7 @@ Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& 
   replace(view.running, record.running);
   replace(view.home, record.home);
   replace(view.exit, record.ended);
+  // Work that is home must not be collected again: its container may belong to no one by now.
   if (view.home) view.work.reset();
   return {};
 }
@@ -98,6 +102,7 @@ Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& 
 Result<LedgerView> read(const Directories& directories, const std::string& root, const std::string& session) {
   if (!is_session_name(session)) return fail(Code::invalid, "'" + one_line(session, 60) + "' cannot be a session");
   std::string directory = root + "/" + session;
+  // Every directory on the way down is checked, because a writer of one of them can replace all below it.
   TRY(check_own_directory(root.substr(0, root.rfind('/'))));
   (void)TRY(open_own_directory(root));
   UniqueFd opened = TRY(open_own_directory(directory));

@@ -11,8 +11,11 @@
 
 namespace bottle::session {
 
+// The bridge that all guards share. It belongs to no session and is never removed.
 inline constexpr const char* kEgressNetwork = "bottle-egress";
 
+// Holds the names of all things that a session may make on the engine. They follow from the session's name alone, so a
+// ledger can be checked against them.
 struct Names {
   std::string agent, guard, network, home, work;
   std::string meter;       // a container that counts what the agent wrote, from time to time

@@ -1,3 +1,10 @@
+// Things are found by name and removed by id. Between the two, a thing must carry the labels of this owner's session,
+// and the id makes sure that what is removed is what was checked, even if another session takes the name in between.
+// Volumes have no ids, but the engine refuses to remove a volume that a container uses.
+//
+// A teardown is confirmed by asking the engine, by label, what is left: that also finds what a name would not show,
+// such as a second network of the same name. After an engine was silent in the first stage, the second one is left out,
+// because each call would wait for the whole time limit again.
 #include "session/ledger/teardown.h"
 
 #include <algorithm>
@@ -26,6 +33,7 @@ bool carries(const nlohmann::json& labels, const Belongings& whose) {
 bool confirmed_gone(docker::Engine& engine, const Belongings& what) {
   Names names(what.session);
   for (std::string kind : kKinds) {
+    // Only builds make an image, so a session's teardown does not list those of the engine.
     if (kind == "images" && std::ranges::find(what.things, "image", &Thing::kind) == what.things.end()) continue;
     auto left = engine.list_by_label(kind, "bottle.session=" + what.session);
     if (!left) return false;
@@ -36,6 +44,7 @@ bool confirmed_gone(docker::Engine& engine, const Belongings& what) {
   return true;
 }
 
+// Reports whether the engine did not answer, as opposed to answering with an error.
 bool is_silence(const Error& error) {
   return error.code == Code::timed_out || error.code == Code::unavailable || error.code == Code::closed;
 }
@@ -87,6 +96,7 @@ Receipt tear_down(docker::Engine& engine, const Belongings& what) {
   // Containers are removed first, because they use the networks, volumes and images.
   for (bool containers : {true, false}) {
     std::vector<std::pair<std::string, std::future<Result<>>>> removals;
+    // In reverse order of their making, and all of one stage at once.
     for (auto it = what.things.rbegin(); it != what.things.rend(); ++it) {
       if ((it->kind == "container") != containers) continue;
       if (silent) {
@@ -111,12 +121,14 @@ Receipt tear_down(docker::Engine& engine, const Belongings& what) {
 Receipt tear_down_for_good(docker::Engine& engine, const Belongings& what, const std::vector<uint64_t>& asked) {
   using Clock = std::chrono::steady_clock;
   auto begin = Clock::now();
+  // 0 stands for a connection that the kernel could not identify. Then nothing tells when the engine is done.
   bool unknown = std::ranges::find(asked, 0u) != asked.end();
   std::vector<std::string> removed;
   for (;;) {
     // This is read before the removal, so that the removal finds everything that these requests have made by now.
     bool under_way = std::ranges::any_of(asked, [&](uint64_t end) { return engine.is_abandoned(end); });
     Receipt receipt = tear_down(engine, what);
+    // Later rounds find nothing, but still count each thing as removed.
     if (removed.empty()) removed = receipt.removed;
     receipt.removed = removed;
     receipt.final = !under_way && !unknown;

@@ -1,3 +1,6 @@
+// Both profiles are lists of what is allowed; everything else fails with EPERM, and names that an engine's libseccomp
+// does not know are skipped. Rules for the same call are alternatives. A call whose arguments matter, such as socket(2)
+// or clone(2), must therefore not be in any of the lists below, because the rule without conditions would win.
 #include "session/seccomp/seccomp.h"
 
 #include <linux/netlink.h>

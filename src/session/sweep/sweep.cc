@@ -1,3 +1,11 @@
+// A dead session is found by its ledger alone: its owner is no longer alive. Several commands may find it at the same
+// time, and its owner may even have written to the ledger after we read it. The sweep therefore locks the ledger,
+// checks that the locked file is still the one with that name, and reads it again before it does anything.
+//
+// The order for one session is: stop the agent and bring its work home, note that it is home, remove the things, and
+// remove the ledger at last. If this process dies in between, the next sweep repeats from the step that was not noted.
+// The ledger stays until the engine has confirmed that nothing is left. If something may still appear later, it then
+// moves to `graves`, where later sweeps look again.
 #include "session/sweep/sweep.h"
 
 #include <dirent.h>
@@ -35,11 +43,14 @@ std::vector<std::string> names_in(const std::string& directory) {
   return names;
 }
 
+// Removes everything but the ledger, which must stay as long as anything else does.
 void empty_but_ledger(const std::string& directory) {
   for (const auto& name : names_in(directory))
     if (std::error_code ignored; name != "ledger") std::filesystem::remove_all(directory + "/" + name, ignored);
 }
 
+// Returns the age in seconds. A file that does not exist, or that is from the future, has age 0, so nothing is removed
+// because of it.
 time_t age_of(const std::string& path) {
   struct stat st{};
   return ::lstat(path.c_str(), &st) == 0 ? std::max<time_t>(::time(nullptr) - st.st_mtime, 0) : 0;
@@ -55,6 +66,8 @@ class Turn {
     for (int i = 0; fd_ && i < 600; ++i) {
       if (::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0) {
         struct stat locked{}, named{};
+        // While we waited, another sweep may have removed the ledger, and a new session may have made one with the same
+        // name. The lock is then on a file that no one else sees.
         mine_ = ::fstat(fd_.get(), &locked) == 0 && ::stat(path.c_str(), &named) == 0 && locked.st_ino == named.st_ino;
         return;
       }
@@ -62,6 +75,8 @@ class Turn {
     }
   }
   bool mine() const { return mine_; }
+  // Appends a record. Ledger::note() cannot be used, because Ledger::adopt() would make this process the session's
+  // owner.
   void note(const LedgerRecord& record) {
     (void)write_all(fd_.get(), wire::encode(record) + "\n");
     (void)::fsync(fd_.get());
@@ -76,6 +91,7 @@ class Turn {
 std::optional<wire::Back> bring_home(docker::Engine& engine, const Orphan& orphan) {
   std::string agent = Names(orphan.session).agent;
   auto there = find_own(engine, {orphan.session, orphan.owner, {}}, {"container", agent});
+  // The engine did not answer, so the container may still hold the work.
   if (!there) return wire::Back{.error = there.error().what, .held = true};
   if (there->empty()) return std::nullopt;
   (void)engine.stop_container(*there, 3);
@@ -104,6 +120,7 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
   Belongings what{orphan.session, orphan.owner, orphan.things};
   if (orphan.work) {
     swept.back = bring_home(engine, orphan);
+    // Everything but the work is removed now. The ledger stays, so the next sweep tries again.
     if (swept.back && swept.back->held) {
       spare_work(what);
       swept.receipt = tear_down(engine, what);
@@ -112,6 +129,7 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
       swept.receipt.confirmed = false;
       return;
     }
+    // If this process dies during the teardown, the next sweep does not collect again from what is left.
     turn.note({.home = true});
   }
   swept.receipt = tear_down_for_good(engine, what, orphan.asked);
@@ -123,12 +141,14 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
 // Checks again a session that was swept when it was not certain that everything had been found. Returns true if there
 // was more.
 bool visit_grave(const Orphan& orphan, docker::Engine& engine, Receipt& receipt) {
+  // The age is read before the engine is asked: a grave may go only if it was old enough when nothing was found.
   bool due = age_of(orphan.grave + "/ledger") > kGraveSeconds;
   Belongings what{orphan.session, orphan.owner, orphan.things};
   bool anything = false;
   for (const auto& thing : what.things) {
     if (thing.kind == "ssh-agent") continue;  // its socket was removed before the grave existed
     auto id = find_own(engine, what, thing);
+    // The engine does not answer. A conflict means that the name now belongs to something that is not ours.
     if (!id && id.error().code != Code::conflict) return false;
     anything = anything || (id && !id->empty());
   }
@@ -169,6 +189,7 @@ std::optional<Orphan> as_it_is_now(const Directories& directories, const Orphan&
 // and the directory is removed. A ledger that is not accepted, or cannot be read now, stays.
 std::optional<Orphan> without_view(const std::string& session, const std::string& directory, const Error& error) {
   auto opened = open_own_directory(directory);
+  // open_own_directory() has checked that no other user can have put this directory there.
   if (error.code == Code::not_found && opened) remove_session_directory(directory);
   if (error.code == Code::not_found) return std::nullopt;
   Orphan orphan;

@@ -13,15 +13,16 @@
 
 namespace bottle::session {
 
+// Describes a dead session, as its ledger or its grave does. find_orphans() makes it and sweep() acts on it.
 struct Orphan {
   std::string session;
   Owner owner;
   std::vector<Thing> things;
-  std::string engine;
-  std::string directory;        // the directory of its ledger; empty if the session has only a grave
-  std::vector<uint64_t> asked;  // as in LedgerView
-  std::optional<Work> work;     // set if the work is not home yet
-  std::optional<int> exit;
+  std::string engine;            // path of the engine's socket
+  std::string directory;         // the directory of its ledger; empty if the session has only a grave
+  std::vector<uint64_t> asked;   // as in LedgerView
+  std::optional<Work> work;      // set if the work is not home yet
+  std::optional<int> exit;       // the agent's exit status, if it is known
   std::string grave;             // the directory of its grave, if it was swept before
   std::optional<Error> refused;  // why its ledger is not accepted; then nothing else is known and nothing is done
 };
@@ -29,6 +30,7 @@ struct Orphan {
 // Finds sessions only by the ledgers under `directories`, because an image may have any of the labels.
 std::vector<Orphan> find_orphans(const Directories& directories);
 
+// Says what a sweep did to one session. If the receipt is not confirmed, something is left, and the receipt names it.
 struct Swept {
   Receipt receipt;
   std::optional<wire::Back> back;  // what was brought home; empty if there was nothing

@@ -1,3 +1,9 @@
+// Labels prove nothing, so each step narrows what may be touched: only things whose owner label names this user and a
+// process that is dead, which no ledger or grave of ours names, and, for a removal, whose name and kind are those that
+// a session of the label's name would make. The removal then finds each thing by that session's labels again.
+//
+// The ledger that would say how to bring the work home is missing. The workspace is therefore kept as an archive,
+// unsorted and unchecked.
 #include "session/sweep/unrecorded.h"
 
 #include <unistd.h>
@@ -32,11 +38,13 @@ std::optional<wire::Back> save_work(const Directories& directories, docker::Engi
   auto id = find_own(engine, what, {"container", names.agent});
   if (!id) return wire::Back{.error = id.error().what, .held = true};
   if (id->empty()) return std::nullopt;
+  // A session of that name may have left its results here, so the archive goes beside them.
   std::string results = directories.results + "/" + what.session;
   std::error_code ignored;
   if (std::filesystem::exists(std::filesystem::symlink_status(results, ignored))) results += "-" + random_hex(3);
   if (auto made = make_directories(results); !made) return wire::Back{.error = made.error().what, .held = true};
   (void)engine.stop_container(*id, 3);
+  // `far` is true because there is no repository to sort the work against; collect() then keeps it as an archive.
   auto back = collect(engine, what.session, {"", "/workspace", "", results, true}, "", tell);
   ::rmdir(results.c_str());
   if (!back.archive.empty()) back.text = "The workspace as the agent left it, unchecked: " + back.archive;
