@@ -1,3 +1,10 @@
+// Each setting below closes a way out or limits what an agent can take from the machine. Nothing that matters is left
+// to a default, because an engine merges the settings of the image and of its own configuration into a container, and
+// both may say anything.
+//
+// The two containers differ in who runs in them. The guard is our own program on a read-only root, as nobody, and the
+// supervisor holds its stdin, so that it ends with the supervisor. The agent runs as the operator's uid, so that the
+// files of a workspace that is mounted stay the operator's, and its root is writable and thrown away.
 #include "session/box/containers.h"
 
 #include "manifest/manifest.h"
@@ -17,6 +24,8 @@ constexpr int64_t kGuardMemory = 768 << 20;
 
 }  // namespace
 
+// The guard listens at port 53 for names although it is nobody, which `ip_unprivileged_port_start` permits. Its log and
+// its core dumps would put what it reads, also secrets, on the engine's disk, so it has neither.
 json guard_container(const std::string& image, const json& labels) {
   return {{"Image", image},
           {"Entrypoint", {"/guard"}},
@@ -45,6 +54,7 @@ json guard_container(const std::string& image, const json& labels) {
               {"net.ipv4.ip_unprivileged_port_start", "0"}}}}}};
 }
 
+// The address is fixed, because the agent's container and the guard's configuration name it before the guard starts.
 json guard_endpoint(const Subnet& subnet) {
   return {{"IPAMConfig", {{"IPv4Address", subnet.guard}}}, {"Aliases", {"guard"}}};
 }
@@ -57,6 +67,10 @@ json offline_guard_container(const std::string& image, const std::string& networ
   return config;
 }
 
+// The session's network is the only one, and all names are asked of the guard; without `DnsSearch`, the engine would
+// add the host's own search domains. IPv6 is off, so that no link-local address leads to another neighbor. What the
+// inside helper writes to /run/bottle is in memory only. Without capabilities and with `no-new-privileges`, programs
+// with setuid bits in the image are ordinary programs.
 json agent_container(const Job& job, const Subnet& subnet, const std::string& host_address, const json& labels) {
   const auto& plan = job.plan;
   Names names(plan.session);

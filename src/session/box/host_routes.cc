@@ -1,3 +1,9 @@
+// The routes come from the kernel's lists, which are text in columns. A line of another form gives a route of length 0,
+// which is dropped like a default route.
+//
+// A name must not lead to this host or to a neighbor, even at a public address. Neighbors are those in the networks of
+// the interfaces and those behind a route without a gateway. Very wide routes of that kind belong to tunnels and would
+// forbid a large part of the internet, so they do not count.
 #include "session/box/host_routes.h"
 
 #include <ifaddrs.h>
@@ -33,6 +39,7 @@ int length_of(const sockaddr* mask) {
   return bits;
 }
 
+// Is an address of one of this host's interfaces, with the length of its network's prefix.
 struct OwnAddress {
   std::string device;
   Prefix prefix;
@@ -72,6 +79,8 @@ HostRoute ipv4_route(std::istringstream words) {
   return route;
 }
 
+// Reads one line of the IPv6 list. The address is 32 hexadecimal digits in network byte order, and its length is
+// hexadecimal, too.
 HostRoute ipv6_route(std::istringstream words) {
   std::string device, destination, bits, source, source_bits, gateway, word;
   words >> destination >> bits >> source >> source_bits >> gateway;
@@ -82,6 +91,7 @@ HostRoute ipv6_route(std::istringstream words) {
   return route;
 }
 
+// Reports whether an IPv6 route leads to no network that a packet could be sent to. Every interface has such routes.
 bool leads_nowhere(const HostRoute& route) {
   static const Prefix kLinkLocal = *parse_prefix("fe80::/10"), kMulticast = *parse_prefix("ff00::/8");
   return route.device == "lo" || route.to.overlaps(kLinkLocal) || route.to.overlaps(kMulticast);

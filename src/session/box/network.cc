@@ -1,3 +1,7 @@
+// Subnets are chosen at random instead of asking for a free one: asking costs a call, and another start could take the
+// answer in the meantime. The engine refuses a subnet that overlaps with one of its own networks, and the next attempt
+// takes another one. What the engine does not check are the host's other routes, such as those of a VPN, which such a
+// subnet would hide from the host; host_uses() does.
 #include "session/box/network.h"
 
 #include <algorithm>
@@ -13,6 +17,7 @@
 namespace bottle::session {
 namespace {
 
+// Private ranges (RFC 1918). The first one that the host does not use is taken.
 constexpr const char* kRanges[] = {"10.231", "10.87", "172.29"};
 
 // Reports whether a route of this host other than the default covers a.b.0.0/16. If the system does not list its routes
@@ -24,10 +29,13 @@ bool host_uses(const std::string& base) {
   });
 }
 
+// Returns a random /28 of the range. The first 16 of the 4096 are the /24 of the egress bridge.
 Subnet by_chance(const char* base) {
   return subnet_at(base, 16 + static_cast<unsigned>(std::strtoul(random_hex(3).c_str(), nullptr, 16)) % 4080);
 }
 
+// Reports whether the engine refused a subnet because it is taken. The API has no code for it, only texts such as "Pool
+// overlaps with other one on this address space".
 bool is_overlap(const Error& error) {
   return error.what.find("overlap") != std::string::npos || error.what.find("Pool") != std::string::npos;
 }
@@ -55,6 +63,7 @@ Subnet likely_subnet() {
   return by_chance(kRanges[0]);
 }
 
+// Twelve attempts in a range of 4080 subnets fail only if the range is nearly full, or if the engine refuses all of it.
 Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& name, const nlohmann::json& labels,
                                      Subnet first) {
   Error last{Code::limit, "every subnet that bottle may use overlaps with a route of the host"};
@@ -80,6 +89,7 @@ Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& 
   return std::unexpected(std::move(last).during("creating the internal network"));
 }
 
+// Anyone could have made a network of that name. Each check is for something that separates one session from another.
 Result<std::string> egress_gateway(const nlohmann::json& network) {
   auto unfit = [](const std::string& why) {
     return fail(Code::conflict, "the network bottle-egress exists but " + why,
@@ -94,6 +104,7 @@ Result<std::string> egress_gateway(const nlohmann::json& network) {
   return unfit("has no gateway");
 }
 
+// The network is looked for again before each attempt, because another start may be making it at the same time.
 Result<std::string> ensure_egress_network(docker::Engine& engine) {
   for (const char* base : kRanges) {
     if (auto existing = engine.inspect_network(kEgressNetwork)) return egress_gateway(*existing);

@@ -1,3 +1,7 @@
+// A runtime that the engine lists may not work at all, or hang forever, and then a session's start would hang with it.
+// So each runtime first starts a container that does nothing but exit. Passing is remembered under a hash of everything
+// that could change the outcome; failing is not remembered, because an operator who mends it should not have to clear
+// anything. The container has a record in `graves`, because this process may be killed while the runtime hangs.
 #include "session/box/runtime_trial.h"
 
 #include <sys/stat.h>
@@ -78,6 +82,8 @@ RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories,
   return trial;
 }
 
+// The file is ours, but it may be damaged: whatever it contains, the worst outcome is one more trial. It is emptied
+// beyond 100 entries, because each new version of an engine or a runtime adds one.
 Result<> ensure_runtime(docker::Engine& engine, const Directories& directories, const json& info,
                         const std::string& path, const std::string& wanted) {
   bool named = wanted != "auto" && !wanted.empty();

@@ -10,6 +10,7 @@
 
 namespace bottle::session {
 
+// Is the outcome of a trial.
 struct RuntimeTrial {
   std::string name;
   std::string problem;  // empty if the runtime works
@@ -23,7 +24,7 @@ RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories,
 
 // Tries the runtime that a plan names ("auto" means the engine's default) unless it has passed before with the same
 // engine, engine version and runtime program. `info` is the engine's description of itself. `memory` is the file that
-// records passed trials.
+// records passed trials. Blocks as try_runtime() does. Fails with Code::unavailable if the runtime does not work.
 Result<> ensure_runtime(docker::Engine& engine, const Directories& directories, const nlohmann::json& info,
                         const std::string& memory, const std::string& runtime);
 

@@ -1,3 +1,7 @@
+// Counting what an agent wrote costs a container, and asking how full the disk is costs a system call. So the second
+// question decides when the first is asked: an agent that has written more than its limit has taken at least the rest
+// of its limit from the disk since the last count. Other programs write to the disk too, so a loss of space is a reason
+// to count. Only when the disk is almost full is it also a reason to stop the agent.
 #include "session/disk/disk_trigger.h"
 
 #include <algorithm>
@@ -9,7 +13,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// kPause is the least time between two counts; kBlindPause is that on a disk that this machine does not see.
 constexpr auto kPause = 2s, kBlindPause = 60s;
+// In bytes.
 constexpr uint64_t kLeastRoom = 16 << 20, kAlmostFull = 256 << 20;
 
 }  // namespace
@@ -24,6 +30,8 @@ bool DiskTrigger::is_due(const std::optional<DiskState>& state, Time now) {
     return true;
   }
   least_taken_ = std::min(least_taken_, state->taken);
+  // Near the limit, the rest becomes so small that every other program's write would cause a count. The room therefore
+  // never falls below a thirty-second of the limit, or 16 MiB.
   uint64_t room = std::max({used_ < limit_ ? limit_ - used_ : 0, limit_ / 32, kLeastRoom});
   if (now < next_ || state->taken - least_taken_ < std::min(room, limit_)) return false;
   taken_when_due_ = state->taken;
@@ -34,6 +42,8 @@ void DiskTrigger::counted(std::optional<uint64_t> used, Duration took, Time now)
   next_ = now + std::max<Duration>(kPause, 4 * took);
   if (!used) return;
   used_ = *used;
+  // The next loss is measured from the moment when this count became due, so that what was written during it is not
+  // missed.
   if (before_) least_taken_ = taken_when_due_;
 }
 

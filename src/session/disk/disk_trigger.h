@@ -14,6 +14,7 @@ struct DiskState {
   uint64_t taken = 0, free = 0;
 };
 
+// Decides from the state of the disk and the results of counts. DiskWatch asks it at most twice a second.
 class DiskTrigger {
  public:
   using Time = std::chrono::steady_clock::time_point;

@@ -1,3 +1,7 @@
+// Each check asks statvfs(2), and the trigger says whether to count. A count runs on its own thread, so that the
+// supervisor's loop never waits for the engine; a later check takes its result. An agent is stopped for three reasons:
+// the count is over the limit, the disk is almost full, or it could not be counted three times in a row, because an
+// agent that could prevent the count would have no limit.
 #include "session/disk/disk_watch.h"
 
 #include <sys/statvfs.h>
@@ -17,8 +21,10 @@ using namespace std::chrono_literals;
 using docker::member, docker::text_of;
 using nlohmann::json;
 
+// The loop may turn far more often than that.
 constexpr auto kLookPause = 500ms;
 constexpr int kMostFailures = 3;
+// In bytes. A file system can run out of inodes while it has space, so each one counts like a small file.
 constexpr uint64_t kInode = 4096;
 
 // Reports whether a count failed because of the agent or of our own fault. Otherwise the agent has ended, or the engine
@@ -43,6 +49,7 @@ EngineStorage storage_of(const json& info) {
 
 std::vector<std::string> directories_of(const EngineStorage& storage) {
   utsname here{};
+  // An engine on another kernel, as in a VM, has these directories on another disk.
   if (::uname(&here) != 0 || storage.kernel != here.release) return {};
   std::vector<std::string> found;
   struct statvfs disk{};
@@ -76,6 +83,7 @@ std::optional<DiskState> DiskWatch::state() const {
   for (const auto& directory : directories_) {
     struct statvfs disk{};
     if (::statvfs(directory.c_str(), &disk) != 0) return std::nullopt;
+    // Two directories on one file system count once.
     if (!seen.insert(disk.f_fsid).second) continue;
     sum.taken += static_cast<uint64_t>(disk.f_blocks - disk.f_bfree) * disk.f_frsize;
     sum.taken += static_cast<uint64_t>(disk.f_files - disk.f_ffree) * kInode;
@@ -99,6 +107,7 @@ std::string DiskWatch::judge(const Result<Count>& count) {
   if (count && count->written.bytes > limit)
     return "the agent has written " + in_units(count->written.bytes) + ", more than the " + in_units(limit) +
            " of `resources.disk`, and was stopped";
+  // A count that is incomplete but over the limit has already stopped the agent above.
   failures_ = failed ? failures_ + 1 : 0;
   if (failures_ < kMostFailures) return "";
   return "what the agent has written cannot be counted (" +

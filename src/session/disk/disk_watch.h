@@ -29,6 +29,8 @@ std::vector<std::string> directories_of(const EngineStorage& storage);
 // added. On overlay2, only making a container shows whether the disk has project quotas.
 bool limit_layer(nlohmann::json& container, const EngineStorage& storage, uint64_t limit, uint64_t image_size);
 
+// Watches the disk for one session. The launch makes it before the gate opens, and watch() calls check() in its loop.
+// Must be used on one thread.
 class DiskWatch {
  public:
   using Clock = std::function<DiskTrigger::Time()>;
@@ -47,6 +49,9 @@ class DiskWatch {
     Written written;
     DiskTrigger::Duration took{};
   };
+  // state() reads the present state of the disk, or nothing if it is not one of this machine's. count() starts a meter
+  // and blocks until it has counted. judge() returns why the agent must be stopped after this count, or an empty
+  // string.
   std::optional<DiskState> state() const;
   Result<Count> count() const;
   std::string judge(const Result<Count>& count);

@@ -1,3 +1,9 @@
+// A meter is a container of the guard's image that runs for as long as one count. How it sees the agent's files depends
+// on the agent's runtime. With runc and its like, it joins the agent's process namespace, and /proc/1/root leads to all
+// that the agent sees, also to files that have no name any more but are still open. A runtime with a kernel of its own
+// hides all that, so the meter mounts the session's volumes instead, and the engine measures the writable layer.
+//
+// Only what is newer than the container's start counts, so the meter is told that time. Its answer is one JSON object.
 #include "session/disk/meter.h"
 
 #include <unistd.h>
@@ -25,8 +31,11 @@ using docker::member, docker::text_of;
 using nlohmann::json;
 
 constexpr auto kPatience = 60s;
+// In bytes. The meter prints one short object, but its output passes through the engine.
 constexpr size_t kMostOutput = 1024;
 
+// Reports whether containers of this runtime use the kernel of the machine. An unknown name counts as one that does
+// not.
 bool shares_the_kernel(const std::string& runtime) {
   return runtime == "runc" || runtime == "crun" || runtime == "io.containerd.runc.v2";
 }
@@ -92,6 +101,7 @@ Result<MeterContainer> meter_container(const json& agent, const Job& job, const 
   if (inside) {
     host["PidMode"] = "container:" + text_of(agent, "Id");
     host["Runtime"] = runtime;
+    // The meter does not cross from one file system to another, so each volume is named.
     argv.insert(argv.end(), {"/proc/1/root/", "/proc/1/root/home/agent"});
     if (!bind) argv.push_back("/proc/1/root" + plan.workdir);
   } else {
@@ -119,6 +129,7 @@ Result<Written> count_written(docker::Engine& engine, const Job& job, const json
   uint64_t layer = meter.needs_layer ? TRY(engine.layer_size(names.agent)) : 0;
   std::string id = TRY(make_meter(engine, job.plan.session, meter.config));
   Defer remove([&] { (void)engine.remove_container(id); });
+  // Attached before the start, or what a fast meter prints would be lost.
   auto attached = TRY(engine.attach(id, false));
   TRY(engine.start_container(id));
   std::string output = TRY(read_output(attached));

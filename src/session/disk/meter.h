@@ -11,6 +11,7 @@
 
 namespace bottle::session {
 
+// Is the result of a count.
 struct Written {
   uint64_t bytes = 0;
   bool complete = false;  // false if something could not be read
@@ -24,7 +25,8 @@ Result<Written> count_written(docker::Engine& engine, const Job& job, const nloh
 // Describes the meter's container. `agent` is the engine's description of the agent's container. Its runtime decides
 // how to count. Containers of runc share a kernel, so the meter joins the agent's process namespace and sees its root
 // and the files that its processes have open. Other runtimes have their own kernels, so the meter sees only the
-// volumes, and the engine must measure the layer (`needs_layer`).
+// volumes, and the engine must measure the layer (`needs_layer`). Fails with Code::protocol if the engine does not say
+// when the agent's container started. The function is pure.
 struct MeterContainer {
   nlohmann::json config;
   bool needs_layer = false;
