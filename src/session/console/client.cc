@@ -1,3 +1,10 @@
+// One loop serves the socket, the signals, the keyboard and, with mosh, the pseudo-terminal that takes the place of the
+// socket for keystrokes and the screen. The terminal is in raw mode from the beginning, so that what is typed during
+// the start reaches the agent unchanged. Until the agent runs, that input is only kept, and Ctrl-C, which no terminal
+// driver turns into a signal in raw mode, is looked for in it.
+//
+// The socket decides how the session ends, even if mosh carries the terminal: mosh also ends when only its own
+// connection is lost. In that case, the loop waits three seconds for news of an end and then goes on with the socket.
 #include "session/console/client.h"
 
 #include <sys/socket.h>
@@ -44,6 +51,7 @@ class Follower {
       if (input_open && (running_ || has_terminal())) poller.watch(0);
       if (typing_) poller.watch(typing_->fd());
       poller.wait(timeout_ms());
+      // A Ctrl-P alone is for the agent once its time is over.
       if (auto held = detach_.release(Clock::now()); !held.empty()) send_input(held);
       if (typing_ && poller.readable(typing_->fd())) take_screen();
       if (come_back_at_ && Clock::now() > *come_back_at_) come_back();
@@ -115,6 +123,8 @@ class Follower {
     while (auto number = signals.next()) {
       if (*number == SIGWINCH) {
         if (has_terminal() && running_) send_size();
+        // The terminal is gone, and the session goes on without it. The supervisor closes the connection, which ends
+        // the loop.
       } else if (*number == SIGHUP && has_terminal()) {
         (void)send_frame(socket_, FrameType::detach, "");
       } else {
@@ -133,6 +143,7 @@ class Follower {
     char buffer[16384];
     ssize_t n = ::read(0, buffer, sizeof buffer);
     if (n <= 0) {
+      // The end of the input is not the end of the session: the agent may still work.
       if (n == 0 || errno != EINTR) open = false;
       return true;
     }
@@ -173,6 +184,7 @@ class Follower {
     while (auto frame = frames_.next()) {
       switch (frame->type) {
         case FrameType::output:
+          // While mosh shows the screen, the same output also comes over the socket.
           if (!options_.quiet && !typing_ && !come_back_at_) (void)write_all(1, frame->bytes);
           break;
         case FrameType::diagnostic:

@@ -19,6 +19,7 @@ namespace bottle::session {
 // The signals that a launcher handles while it starts or watches a session.
 inline constexpr std::initializer_list<int> kLauncherSignals = {SIGWINCH, SIGINT, SIGTERM, SIGHUP};
 
+// Says how follow() ended. `result` is empty if the operator detached.
 struct Ended {
   bool detached = false;  // the operator detached; the session continues
   int exit = 0;           // the agent's exit status
@@ -30,9 +31,11 @@ class Typing {
  public:
   virtual ~Typing() = default;  // restores the terminal
   virtual int fd() const = 0;   // takes keystrokes, returns the screen, and closes when it is over
+  // Tells the other end the new size of the terminal, in characters.
   virtual void resize(int rows, int cols) = 0;
 };
 
+// Says how a launcher takes part in a session. All callbacks run on the thread of follow().
 struct ClientOptions {
   // What the operator types. With `terminal`, it comes from a terminal in raw mode, with resizing and the detach key
   // (Ctrl-P Ctrl-Q).
@@ -56,7 +59,8 @@ struct ClientOptions {
 // Fails with Code::closed if the supervisor died, and with the supervisor's own error if it refused.
 Result<Ended> follow(int socket, const ClientOptions& options);
 
-// Connects to the supervisor of a running session. Returns the socket.
+// Connects to the supervisor of a running session. Returns the socket, which the caller must close. Blocks only while
+// the supervisor has many connections to accept.
 Result<int> connect_to(const std::string& socket_path);
 
 }  // namespace bottle::session

@@ -1,3 +1,6 @@
+// What a client does must never hold up the session. Every read and write is non-blocking, and what a client does not
+// read stays in its outbox. A connection that breaks is only marked (its descriptor is reset), and handle() removes it
+// at its end: a frame of that very client may be in handling, and its handler may send something to all clients.
 #include "session/console/clients.h"
 
 #include <sys/socket.h>
@@ -7,6 +10,7 @@
 namespace bottle::session {
 namespace {
 constexpr auto kSilence = std::chrono::seconds(15);  // the near side sends something every five seconds
+// Reports whether a near side announces itself with this line.
 bool is_hello(const std::string& line) {
   auto message = wire::decode<wire::ToFarGuard>(line, wire::From::ours);
   return message && std::holds_alternative<wire::NearSideHere>(*message);
@@ -75,11 +79,14 @@ void Clients::take(Client& client, const std::function<void(const Frame&)>& on_f
   client.frames.feed({buffer, static_cast<size_t>(n)});
   while (auto frame = client.frames.next()) {
     if (frame->type == FrameType::detach) return client.fd.reset();
+    // answer() sends the answer only to those who asked.
     if (frame->type == FrameType::metrics || frame->type == FrameType::decisions) client.asked.insert(frame->type);
     if (frame->type == FrameType::attach) attach(client, frame->bytes);
     else if (frame->type == FrameType::ping) post(client, FrameType::pong, frame->bytes);
     else if (frame->type != FrameType::guard) on_frame(*frame);
     else {
+      // A near side that reconnects gets a new number, and what an older connection still sends is ignored from then
+      // on.
       if (is_hello(frame->bytes)) client.near_side = ++near_sides_;
       if (client.near_side && client.near_side == near_sides_) on_frame(*frame);
     }
@@ -96,6 +103,7 @@ void Clients::attach(Client& client, const std::string& wish) {
   auto attach = wire::decode<wire::Attach>(wish, wire::From::ours);
   client.attached = true;
   if (!attach) return client.fd.reset();
+  // The position and the output are added at once, so that no output can come between them.
   client.outbox.add_encoded(log_.answer(*attach));
   (void)flush(client);
 }
@@ -112,6 +120,8 @@ bool Clients::flush(Client& client) {
   return static_cast<bool>(client.fd);
 }
 
+// A connection that fell silent may be broken without either side knowing it, so a near side that has not been heard
+// counts as gone.
 uint32_t Clients::near_side() const {
   uint32_t last = 0;
   auto now = std::chrono::steady_clock::now();
@@ -128,6 +138,7 @@ void Clients::to_near_side(const wire::ToNearSide& message) {
 
 bool Clients::launcher_is_gone() {
   if (clients_.empty() || !clients_.front().first || !clients_.front().fd) return true;
+  // What the launcher sent before it exited may still be unread.
   return is_hung_up(clients_.front().fd.get());
 }
 

@@ -18,11 +18,14 @@
 
 namespace bottle::session {
 
+// Holds the connections of a supervisor's clients and the output for those that come later. Must be used on one thread.
+// The clients are processes of this user, so their frames are trusted.
 class Clients {
  public:
+  // `first` is the connection of the launcher that started the session. It is attached from the beginning.
   explicit Clients(UniqueFd first);
 
-  // Binds the session's socket with mode 0600, so that only the operator can connect.
+  // Binds the session's socket with mode 0600, so that only the operator can connect. `path` must not exist yet.
   Result<> listen(const std::string& path);
 
   // Sends a frame to all clients. The agent's output goes only to those that attached, and is kept for those that will
@@ -53,7 +56,7 @@ class Clients {
   // Reports whether the launcher that started the session has exited. Before the agent runs, that ends the session.
   bool launcher_is_gone();
 
-  // Returns the agent's output, which is saved for clients that come after this process has ended.
+  // Returns the agent's latest output, which is saved for clients that come after this process has ended.
   const OutputLog& log() const { return log_; }
 
  private:
@@ -67,6 +70,8 @@ class Clients {
     uint32_t near_side = 0;
     std::chrono::steady_clock::time_point heard = std::chrono::steady_clock::now();
   };
+  // take() reads what a client sent and handles its frames. attach() sends it the output that it asks for. post() sends
+  // it a frame, or keeps the frame until it reads.
   void take(Client& client, const std::function<void(const Frame&)>& on_frame);
   void attach(Client& client, const std::string& wish);
   void post(Client& client, FrameType type, std::string_view bytes);

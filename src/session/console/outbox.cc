@@ -10,6 +10,8 @@ namespace bottle::session {
 
 void Outbox::add(FrameType type, std::string_view bytes) {
   bool output = type == FrameType::output || type == FrameType::diagnostic;
+  // After a gap, output begins again only when there is room for a good part of it. Otherwise a slow reader would get
+  // many small gaps with a notice for each.
   bool full = size_ + bytes.size() > most_ || (missed_ > 0 && size_ > most_ / 2);
   if (output && full) {
     missed_ += bytes.size();
@@ -33,6 +35,7 @@ void Outbox::tell_missed() {
 }
 
 Result<> Outbox::flush(int fd) {
+  // Output may have been dropped after the last frame that was sent.
   if (frames_.empty()) tell_missed();
   while (!frames_.empty()) {
     std::string_view rest = std::string_view(frames_.front()).substr(sent_);

@@ -19,6 +19,7 @@ class Outbox {
 
   explicit Outbox(size_t most = kMost) : most_(most) {}
 
+  // Adds a frame, or only counts its bytes if it is output beyond the bound. Does not send.
   void add(FrameType type, std::string_view bytes);
   // Adds whole frames that are encoded already.
   void add_encoded(std::string frames);
@@ -26,6 +27,7 @@ class Outbox {
   // Sends as much as the client takes without blocking. Fails if the connection is gone.
   Result<> flush(int fd);
 
+  // Reports whether everything was sent.
   bool empty() const { return frames_.empty(); }
   size_t size() const { return size_; }  // bytes that are kept
 

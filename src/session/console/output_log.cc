@@ -1,3 +1,6 @@
+// Output is kept in pieces of one stream each, so that the two streams can be replayed in the order in which they came.
+// Positions count the bytes of both streams, and a client that reconnects names the position up to which it has seen
+// everything. What is no longer kept by then is a gap, whose size the answer tells.
 #include "session/console/output_log.h"
 
 #include "base/files/file.h"
@@ -19,6 +22,7 @@ void OutputLog::append(FrameType type, std::string_view bytes) {
     pieces_.back().bytes.append(part);
     end_ += part.size();
   }
+  // Only whole pieces are dropped, so slightly more than the limit may be kept.
   while (end_ - begin_ > limit_ && pieces_.size() > 1) {
     begin_ += pieces_.front().bytes.size();
     pieces_.pop_front();
@@ -53,6 +57,7 @@ Result<OutputLog> OutputLog::load(const std::string& path) {
   auto* head = std::get_if<wire::Attached>(&event);
   if (!head) return fail(Code::protocol, path + " does not begin with a position");
   OutputLog log(kLargestFile);
+  // Positions continue where the saved output began.
   log.begin_ = log.end_ = head->from;
   while (auto frame = frames.next()) log.append(frame->type, frame->bytes);
   return log;

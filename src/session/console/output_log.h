@@ -13,6 +13,8 @@
 
 namespace bottle::session {
 
+// Is the memory of what an agent wrote. Every supervisor has one; a far supervisor also saves it at the end, for a near
+// side that reconnects too late.
 class OutputLog {
  public:
   explicit OutputLog(size_t limit = 4 << 20) : limit_(limit) {}
@@ -29,7 +31,8 @@ class OutputLog {
   // Returns the frames that answer this request.
   std::string answer(const wire::Attach& attach) const;
 
-  // Saves the log to a file, and reads it back.
+  // Saves the log to a file, and reads it back. load() fails if the file is larger than 64 MB or does not begin with a
+  // position.
   Result<> save(const std::string& path) const;
   static Result<OutputLog> load(const std::string& path);
 

@@ -1,3 +1,6 @@
+// Whatever ends the launcher's use of the terminal, its settings are restored by a destructor, except after SIGKILL.
+// The restored settings wait until the output is written (TCSADRAIN), so that the last lines are not shown with the
+// wrong ones.
 #include "session/console/terminal.h"
 
 #include <fcntl.h>
@@ -33,6 +36,7 @@ Size terminal_size(int fd) {
 }
 
 Result<std::string> ask(const Line& question, bool hidden, const std::stop_token& stop) {
+  // Questions go to the terminal itself, because stdin and stdout may be a file or a pipe.
   UniqueFd tty(::open("/dev/tty", O_RDWR | O_CLOEXEC));
   if (!tty)
     return fail(Code::unavailable, "there is no terminal to ask on: " + question.text(),
@@ -49,6 +53,7 @@ Result<std::string> ask(const Line& question, bool hidden, const std::stop_token
     ::tcsetattr(tty.get(), TCSANOW, &quiet);
   }
   std::string answer;
+  // Single bytes are read, so that what is typed after the line stays for the next reader.
   for (char c = 0; c != '\n';) {
     bool ready = wait_readable(tty.get(), stop.stop_possible() ? kLookForStopMs : -1);
     if (stop.stop_requested()) {

@@ -11,6 +11,7 @@
 
 namespace bottle::session {
 
+// Keeps a terminal in raw mode for as long as it exists.
 class RawTerminal {
  public:
   // Does nothing if `fd` is not a terminal.
@@ -25,6 +26,7 @@ class RawTerminal {
   termios saved_{};
 };
 
+// The size of a terminal in characters. terminal_size() returns 24 by 80 if the terminal does not tell its size.
 struct Size {
   int rows = 24, cols = 80;
 };
