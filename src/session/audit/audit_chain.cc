@@ -47,7 +47,7 @@ std::optional<Trail> trail_in(std::string_view text) {
 struct KindName {
   std::string_view name, text;
 };
-// In the order of AuditFault::Kind.
+// The order is that of AuditFault::Kind.
 constexpr std::array<KindName, 7> kKinds = {{
     {"changed", "has changed since it was written"},
     {"missing", "follows lines that are missing"},

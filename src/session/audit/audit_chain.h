@@ -57,7 +57,7 @@ struct AuditFault {
 std::string_view name_of(AuditFault::Kind kind);
 std::string describe(const AuditFault& fault);
 
-// Is the outcome of a check. The record is good if `faults` is empty.
+// Describes the outcome of a check. The record is good if `faults` is empty.
 struct AuditReport {
   uint64_t lines = 0;   // in the file
   std::string head;     // head of the file in its present state

@@ -14,7 +14,7 @@
 
 namespace bottle::session {
 
-// Is the record of a running session. watch() makes it, and every decision of the guard and of the ssh-agent filter
+// Keeps the record of a running session. watch() makes it, and every decision of the guard and of the ssh-agent filter
 // goes through it, on one thread.
 class AuditFile {
  public:

@@ -39,7 +39,7 @@ int length_of(const sockaddr* mask) {
   return bits;
 }
 
-// Is an address of one of this host's interfaces, with the length of its network's prefix.
+// Describes an address of one of this host's interfaces, with the length of its network's prefix.
 struct OwnAddress {
   std::string device;
   Prefix prefix;

@@ -12,7 +12,7 @@ namespace bottle::session {
 
 using policy::parse_prefix, policy::Prefix;
 
-// Is one route of this host's own routing table.
+// Describes one route of this host's own routing table.
 struct HostRoute {
   std::string device;
   Prefix to;

@@ -17,7 +17,7 @@
 namespace bottle::session {
 namespace {
 
-// Private ranges (RFC 1918). The first one that the host does not use is taken.
+// These are parts of the private ranges (RFC 1918). The first one that the host does not use is taken.
 constexpr const char* kRanges[] = {"10.231", "10.87", "172.29"};
 
 // Reports whether a route of this host other than the default covers a.b.0.0/16. If the system does not list its routes

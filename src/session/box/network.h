@@ -10,7 +10,7 @@
 
 namespace bottle::session {
 
-// Is a session's subnet: the /28 in CIDR notation, and the addresses of its three members.
+// Describes a session's subnet: the /28 in CIDR notation, and the addresses of its three members.
 struct Subnet {
   std::string cidr, gateway, guard, agent;
   bool operator==(const Subnet&) const = default;

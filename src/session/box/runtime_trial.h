@@ -10,7 +10,7 @@
 
 namespace bottle::session {
 
-// Is the outcome of a trial.
+// Describes the outcome of a trial.
 struct RuntimeTrial {
   std::string name;
   std::string problem;  // empty if the runtime works

@@ -90,7 +90,7 @@ static std::vector<std::string> some_of(std::vector<std::string> texts, size_t m
 }
 
 wire::Back sorted(workspace::Back back) {
-  // In entries and bytes. The result is one frame, which the near side of a session accepts up to 1 MB.
+  // These limits keep the result small: it is one frame, which the near side of a session accepts up to 1 MB.
   constexpr size_t kMost = 100, kMostRefs = 1000, kRoom = 128 << 10, kLongest = 1000;
   wire::Sorted all{.refs = some_of(std::move(back.refs), kMostRefs, kRoom),
                    .commits = back.commits,

@@ -12,7 +12,7 @@ constexpr char kCtrlP = 0x10, kCtrlQ = 0x11;
 bool DetachKey::take(std::string& bytes, Time now) {
   std::string kept;
   for (char c : bytes) {
-    // Also after the Ctrl-P was released to the agent.
+    // The key counts even after its Ctrl-P was released to the agent.
     if (state_ != State::idle && c == kCtrlQ) return true;
     // The Ctrl-P that was held was not the beginning of the key.
     if (state_ == State::held) kept += kCtrlP;

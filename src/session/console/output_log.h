@@ -13,8 +13,8 @@
 
 namespace bottle::session {
 
-// Is the memory of what an agent wrote. Every supervisor has one; a far supervisor also saves it at the end, for a near
-// side that reconnects too late.
+// Remembers what an agent wrote. Every supervisor has one; a far supervisor also saves it at the end, for a near side
+// that reconnects too late.
 class OutputLog {
  public:
   explicit OutputLog(size_t limit = 4 << 20) : limit_(limit) {}

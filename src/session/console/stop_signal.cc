@@ -9,7 +9,7 @@ volatile sig_atomic_t signaled = 0;
 
 void heed_stop_signal() {
   struct sigaction action{};
-  // Without SA_RESTART, so that a wait of the main thread returns early.
+  // SA_RESTART is not set, so that a wait of the main thread returns early.
   action.sa_handler = [](int) { signaled = 1; };
   ::sigaction(SIGTERM, &action, nullptr);
 }

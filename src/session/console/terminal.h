@@ -26,7 +26,7 @@ class RawTerminal {
   termios saved_{};
 };
 
-// The size of a terminal in characters. terminal_size() returns 24 by 80 if the terminal does not tell its size.
+// Gives the size of a terminal in characters. terminal_size() returns 24 by 80 if the terminal does not tell its size.
 struct Size {
   int rows = 24, cols = 80;
 };

@@ -14,7 +14,7 @@
 namespace bottle::session {
 namespace {
 
-// The limit that OpenSSH's own client has for an answer (MAX_AGENT_REPLY_LEN in authfd.c).
+// OpenSSH's own client has the same limit for an answer (MAX_AGENT_REPLY_LEN in authfd.c).
 constexpr size_t kMostAnswer = 256 << 10;
 
 Result<std::string> receive(int fd, size_t size) {
@@ -37,7 +37,8 @@ Result<AgentClient> AgentClient::connect(const std::string& socket, int patience
   UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
   if (!fd) return fail_errno("making a socket");
   timeval patience{patience_ms / 1000, patience_ms % 1000 * 1000};
-  // Set before connect(2), which also waits: a full backlog of a Unix socket blocks it for as long as SO_SNDTIMEO says.
+  // The limits are set before connect(2), which also waits: a full backlog of a Unix socket blocks it for as long as
+  // SO_SNDTIMEO says.
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)

@@ -10,8 +10,8 @@
 
 namespace bottle::session {
 
-// Is one connection to an ssh-agent, which may be the operator's own or the session's. The ssh-agent is trusted, but it
-// may be slow or dead. After an error, the connection must be dropped.
+// Holds one connection to an ssh-agent, which may be the operator's own or the session's. The ssh-agent is trusted, but
+// it may be slow or dead. After an error, the connection must be dropped.
 class AgentClient {
  public:
   // Connects to an ssh-agent. `patience_ms` limits each wait for it; a person may have to confirm a request. Fails with

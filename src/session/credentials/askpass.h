@@ -8,7 +8,7 @@
 
 namespace bottle::session {
 
-// Set in the environment of a process that must run askpass() and nothing else. main() looks for it first.
+// This variable tells main() to run askpass() and nothing else.
 inline constexpr const char* kAskpassVariable = "BOTTLE_ASKPASS";
 // Returns the variables that make ssh-add and ssh-keygen ask this program for a passphrase, even if they have a
 // terminal.

@@ -20,7 +20,7 @@ using Values = std::map<std::string, std::string>;
 
 // Names become part of audit lines and messages, so they are kept short and plain.
 constexpr size_t kShortest = 8, kLongestName = 100;
-// In levels of JSON; bounds the recursion.
+// This bounds the recursion into JSON.
 constexpr int kDeepest = 16;
 
 std::string_view trimmed(std::string_view text) {

@@ -26,7 +26,7 @@ using Clock = std::chrono::steady_clock;
 
 // Each one may hold a thread and a connection to every ssh-agent. ssh uses one connection per login.
 constexpr size_t kMostConversations = 16;
-// In milliseconds. The operator's ssh-agent may ask for a confirmation (ssh-add -c).
+// The limit is in milliseconds. The operator's ssh-agent may ask for a confirmation (ssh-add -c).
 constexpr int kPatience = 120000;
 // Allows sixty requests at once, then ten a second. A login takes three, so a client that asks more often does not log
 // in.
@@ -70,11 +70,11 @@ struct SshAgentLink::Conversation {
       last = *answer;
       if (what == "list")
         if (auto keys = sshagent::parse_list(*answer)) listed.insert(listed.end(), keys->begin(), keys->end());
-      // SSH_AGENT_SUCCESS.
+      // This answer is SSH_AGENT_SUCCESS.
       if (what == "bind" && *answer == "\x06") confirmed = bound.insert(socket).second || confirmed;
     }
     if (what == "list") {
-      // SSH_AGENT_IDENTITIES_ANSWER, with the keys of all ssh-agents.
+      // The answer is SSH_AGENT_IDENTITIES_ANSWER, with the keys of all ssh-agents.
       last.assign(1, '\x0c');
       sshagent::put_number(last, static_cast<uint32_t>(listed.size()));
       for (const auto& key : listed) {

@@ -45,7 +45,7 @@ class SshAgentLink {
   struct Asked {
     std::string answer, reason;
   };
-  // Is one connection of the bottle, with its filter and its connections to the ssh-agents.
+  // Represents one connection of the bottle, with its filter and its connections to the ssh-agents.
   struct Conversation;
   // note() adds a line to the audit; `action` is "allow" or "deny". within_rate() counts a request and returns whether
   // it may pass.

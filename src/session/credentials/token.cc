@@ -17,7 +17,7 @@
 namespace bottle::session {
 namespace {
 
-// In bytes; tokens are far shorter.
+// The limit is in bytes; tokens are far shorter.
 constexpr size_t kLongest = 64 << 10;
 
 }  // namespace

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 // kPause is the least time between two counts; kBlindPause is that on a disk that this machine does not see.
 constexpr auto kPause = 2s, kBlindPause = 60s;
-// In bytes.
+// Both are in bytes.
 constexpr uint64_t kLeastRoom = 16 << 20, kAlmostFull = 256 << 20;
 
 }  // namespace

@@ -24,7 +24,7 @@ using nlohmann::json;
 // The loop may turn far more often than that.
 constexpr auto kLookPause = 500ms;
 constexpr int kMostFailures = 3;
-// In bytes. A file system can run out of inodes while it has space, so each one counts like a small file.
+// A file system can run out of inodes while it has space, so each one counts like a small file.
 constexpr uint64_t kInode = 4096;
 
 // Reports whether a count failed because of the agent or of our own fault. Otherwise the agent has ended, or the engine

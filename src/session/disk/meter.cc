@@ -31,7 +31,7 @@ using docker::member, docker::text_of;
 using nlohmann::json;
 
 constexpr auto kPatience = 60s;
-// In bytes. The meter prints one short object, but its output passes through the engine.
+// The meter prints one short object, but its output passes through the engine. The limit is in bytes.
 constexpr size_t kMostOutput = 1024;
 
 // Reports whether containers of this runtime use the kernel of the machine. An unknown name counts as one that does
@@ -129,7 +129,7 @@ Result<Written> count_written(docker::Engine& engine, const Job& job, const json
   uint64_t layer = meter.needs_layer ? TRY(engine.layer_size(names.agent)) : 0;
   std::string id = TRY(make_meter(engine, job.plan.session, meter.config));
   Defer remove([&] { (void)engine.remove_container(id); });
-  // Attached before the start, or what a fast meter prints would be lost.
+  // This comes before the start, or what a fast meter prints would be lost.
   auto attached = TRY(engine.attach(id, false));
   TRY(engine.start_container(id));
   std::string output = TRY(read_output(attached));

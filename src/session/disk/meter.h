@@ -11,7 +11,7 @@
 
 namespace bottle::session {
 
-// Is the result of a count.
+// Describes the result of a count.
 struct Written {
   uint64_t bytes = 0;
   bool complete = false;  // false if something could not be read

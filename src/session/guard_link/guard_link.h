@@ -12,7 +12,7 @@
 
 namespace bottle::session {
 
-// Is the control channel of one guard. Destroying it closes the channel, and the guard exits. Must be used on one
+// Owns the control channel of one guard. Destroying it closes the channel, and the guard exits. Must be used on one
 // thread at a time.
 class GuardLink {
  public:

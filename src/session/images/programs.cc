@@ -46,8 +46,8 @@ std::string_view architecture_named(std::string_view name) {
 }
 
 Result<std::string> read_program(const std::string& path) {
-  // O_NONBLOCK, because opening a FIFO would wait for a writer. The checks are made on the open file, so that it cannot
-  // be replaced in between.
+  // O_NONBLOCK is set because opening a FIFO would wait for a writer. The checks are made on the open file, so that it
+  // cannot be replaced in between.
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!fd) return fail_errno("reading " + path);
   struct stat st{}, self{};

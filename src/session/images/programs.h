@@ -10,7 +10,7 @@
 
 namespace bottle::session {
 
-// The programs that run in containers; see below.
+// Names the programs that run in containers.
 enum class Program { guard, inside };
 
 // Returns bottle's name for a processor architecture (aarch64 for arm64, x86_64 for amd64), or an empty string if the

@@ -96,7 +96,7 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner) 
   Ledger ledger(std::move(fd));
   TRY(ledger.note({.owner = owner.to_label()}));
   if (::rename(unborn.c_str(), directory.c_str()) != 0) {
-    // What rename(2) reports if the name belongs to a directory with files or to a file.
+    // rename(2) reports these if the name belongs to a directory with files or to a file.
     if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR)
       return fail(Code::conflict, "session " + name + " already exists", "see `bottle list`");
     return fail_errno("creating " + directory);

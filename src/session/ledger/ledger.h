@@ -39,7 +39,7 @@ struct Owner {
 // The prefix of a session directory whose ledger has no owner's record yet.
 extern const char* const kUnborn;
 
-// Is the open ledger of the session that this process owns, and holds its lock. Several threads may append at once.
+// Holds the open ledger of the session that this process owns, with its lock. Several threads may append at once.
 class Ledger {
  public:
   // Creates `directory` (mode 0700) and the ledger in it, with the owner as its first record. Other processes see

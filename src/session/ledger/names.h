@@ -11,7 +11,7 @@
 
 namespace bottle::session {
 
-// The bridge that all guards share. It belongs to no session and is never removed.
+// All guards share this bridge. It belongs to no session and is never removed.
 inline constexpr const char* kEgressNetwork = "bottle-egress";
 
 // Holds the names of all things that a session may make on the engine. They follow from the session's name alone, so a

@@ -96,7 +96,7 @@ Receipt tear_down(docker::Engine& engine, const Belongings& what) {
   // Containers are removed first, because they use the networks, volumes and images.
   for (bool containers : {true, false}) {
     std::vector<std::pair<std::string, std::future<Result<>>>> removals;
-    // In reverse order of their making, and all of one stage at once.
+    // Things are removed in reverse order of their making, all of one stage at once.
     for (auto it = what.things.rbegin(); it != what.things.rend(); ++it) {
       if ((it->kind == "container") != containers) continue;
       if (silent) {

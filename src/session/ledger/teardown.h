@@ -19,7 +19,7 @@ struct Belongings {
   std::vector<Thing> things;
 };
 
-// Is the receipt of a teardown, for the session's result.
+// Says what a teardown removed and what is left, for the session's result.
 struct Receipt : wire::Receipt {
   bool final = true;  // nothing can appear later, because the engine has no request of a dead client under way
 };

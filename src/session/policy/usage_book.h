@@ -23,8 +23,8 @@ class UsageBook {
   // kMostShown become one entry.
   std::vector<wire::HostUse> shown() const;
 
-  // In hosts. kMost stays below what a list in a message may have (kMany in wire/codec), and kMostShown keeps a result
-  // small.
+  // These are numbers of hosts. kMost stays below what a list in a message may have (kMany in wire/codec), and
+  // kMostShown keeps a result small.
   static constexpr size_t kMostKept = 16'384, kMost = 4900, kMostShown = 300;
 
  private:
