@@ -18,6 +18,8 @@ class Argument {
  public:
   explicit Argument(CLI::Option* option) : option_(option) {}
 
+  // Each function returns the same argument, so that calls can be chained. required() makes leaving it out an error;
+  // needs() and excludes() are about other arguments of the same command; one_of() refuses all other values.
   Argument required();
   Argument needs(Argument other);
   Argument excludes(Argument other);

@@ -1,3 +1,9 @@
+// The parser's tree has names only. What a person reads about a command or an option is in the command's page, so after
+// the tree is complete, each description is looked up in the pages; help, man pages and completion therefore cannot
+// disagree.
+//
+// A wrong command line is answered with the nearest word that exists. The parser (CLI11) reports errors with exceptions
+// and in words of its own, which are caught and reworded here and nowhere else.
 #include "app/cli.h"
 
 #include <algorithm>
@@ -28,6 +34,7 @@ void refuse_empty_values(CLI::App& command) {
   for (CLI::App* sub : command.get_subcommands([](CLI::App*) { return true; })) refuse_empty_values(*sub);
 }
 
+// Returns the innermost command that the command line names.
 CLI::App& deepest(CLI::App& app) {
   CLI::App* at = &app;
   while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
@@ -51,6 +58,7 @@ int report_parse_error(CLI::App& app, const CLI::ParseError& error) {
     return report({Code::invalid, prefix + what, see});
   }
   std::vector<std::string> known;
+  // The first unknown word decides what kind of word was meant.
   bool flag = extra[0].starts_with("-");
   for (const CLI::App* sub : command.get_subcommands([](CLI::App* s) { return !s->get_group().empty(); }))
     if (!flag) known.push_back(sub->get_name());
@@ -68,6 +76,7 @@ int report_parse_error(CLI::App& app, const CLI::ParseError& error) {
 
 const Page* page_of(const CLI::App& command) {
   const CLI::App* at = &command;
+  // Stops below the root, because the root is the program itself.
   while (at->get_parent() && at->get_parent()->get_parent()) at = at->get_parent();
   return find_page(at->get_parent() ? at->get_name() : "bottle");
 }

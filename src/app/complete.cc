@@ -1,3 +1,7 @@
+// A completion goes through the words as the parser would, but never fails: it remembers which command it is in, which
+// options were given, and whether the next word is the value of one. What it then offers depends on the kind of the
+// last word. Names of agents and sessions are read from files only, because the Tab key must not wait for an engine or
+// a network.
 #include "app/complete.h"
 
 #include <unistd.h>
@@ -17,11 +21,13 @@
 namespace bottle::app {
 namespace {
 
+// Returns the subcommands that people use.
 std::vector<CLI::App*> visible(CLI::App& app) {
   return app.get_subcommands(
       [](CLI::App* sub) { return !sub->get_group().empty() && !sub->get_name().starts_with("_"); });
 }
 
+// Returns the option that "--name" or "--name=value" names, or null.
 CLI::Option* option_named(CLI::App& command, const std::string& word) {
   std::string name = word.substr(0, word.find('='));
   for (CLI::Option* option : command.get_options())
@@ -86,6 +92,7 @@ class Completer {
       if (option && takes_value(*option) && word.find('=') == std::string::npos) wanting_ = option;
     } else {
       auto subs = visible(*command_);
+      // A word where a command belongs must be a command.
       lost_ = lost_ || !subs.empty();
       for (CLI::App* sub : subs)
         if (sub->get_name() == word) {

@@ -9,10 +9,12 @@
 
 namespace bottle::app {
 
+// Describes one offer for the word that is being typed. `about` may be empty.
 struct Candidate {
   std::string value, about;
 };
 
+// Contains everything that can be offered for one press of the Tab key.
 struct Completion {
   enum class Rest { nothing, files, directories };
   std::vector<Candidate> candidates;  // those that begin with the typed word

@@ -1,3 +1,6 @@
+// One program plays all roles, so that a supervisor, a broker or a far side is always of the same version as the
+// launcher that starts it. The roles that are not for people are looked for first, because the parser knows nothing
+// about them. Everything that reads the operator's directories comes after the check of who can write to them.
 #include <signal.h>
 
 #include <cstdlib>
@@ -38,6 +41,7 @@ int dispatch(int argc, char** argv) {
     return bottle::app::supervise(0);
   }
   bool is_completion = argc >= 2 && std::strcmp(argv[1], "__complete") == 0;
+  // Completion says nothing then, because a shell would show the error in the middle of a command line.
   if (argc >= 2 && !needs_no_place(argv[1]))
     if (auto own = bottle::app::check_own_places(bottle::app::directories()); !own)
       return is_completion ? 0 : bottle::app::report(own.error());

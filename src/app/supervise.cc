@@ -1,3 +1,7 @@
+// This is the main function of a supervisor. It begins as a child of the launcher and must outlive it: signals of the
+// launcher's terminal are ignored, and the terminal's descriptors were replaced when it was started. What it inherits
+// is reduced to what a session needs, because the process lives for hours: first the socket, then the job, then the
+// environment.
 #include "app/supervise.h"
 
 #include <fcntl.h>
@@ -26,7 +30,10 @@ using namespace session;
 int supervise(int socket) {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
+  // SIGTERM is not ignored: it asks the session to stop (session/console/stop_signal.h).
   ::signal(SIGINT, SIG_IGN);
+  // The socket came as stdin. It moves above the numbers of a passed channel, and programs that the session starts find
+  // /dev/null as their stdin.
   UniqueFd first(::fcntl(socket, F_DUPFD_CLOEXEC, 10));
   ::close(socket);
   (void)!::open("/dev/null", O_RDONLY);
@@ -58,6 +65,8 @@ int supervise(int socket) {
   }
   if (job->remote) {
     std::optional<remote::Channel> channel;
+    // A supervisor that adopts a session, or makes a VM first, was started without a channel. Descriptors 3 and 4 may
+    // then be anything.
     if (!job->remote->adopt && !job->remote->vm)
       channel = remote::Channel{UniqueFd(PassedChannel::kIn),
                                 UniqueFd(PassedChannel::kOut),
@@ -70,6 +79,7 @@ int supervise(int socket) {
     run(*job, clients, docker::connect);
   }
   constexpr std::chrono::minutes kPatience{10};  // only the final messages of the session are left to send
+  // A pager or a stopped terminal may take long to read the end.
   clients.drain(kPatience);
   return 0;
 }

@@ -10,6 +10,7 @@ namespace bottle::app {
 
 using session::Finding, session::Severity;
 
+// Returns {"code":…,"severity":"ok|warn|fail","what":…,"todo":…}.
 nlohmann::json to_json(const Finding& finding);
 
 // Prints the findings for people, or as {"ok":…,"findings":[…]}. Returns the exit status: 1 if one of them is a

@@ -1,3 +1,5 @@
+// These lines contain words of agents and of servers. A part is passed through one_line() before it is padded, because
+// that can change its length, and the whole line is a Line, which can contain nothing that has an effect on a terminal.
 #include "app/output/log_lines.h"
 
 #include <cstdio>

@@ -1,3 +1,6 @@
+// Everything goes through std::cout and std::cerr, but only as a Line, as ASCII JSON, or as text that is compiled into
+// this program. stdout is buffered, so say() flushes it first: otherwise a message could appear before the output that
+// it is about.
 #include "app/output/output.h"
 
 #include <sys/ioctl.h>
@@ -43,6 +46,7 @@ void say(const std::vector<Line>& lines) {
 }
 void print_json(const json& value, int indent) {
   std::cout << ascii(value, indent) << '\n';
+  // A program that reads one line at a time waits for it.
   if (indent < 0) std::cout.flush();
 }
 void print_json_text(std::string_view text) { std::cout << ascii_json(text); }
@@ -74,6 +78,7 @@ Line bold(const Line& text, int fd) { return has_color(fd) ? Line::styled(Line::
 
 size_t output_width() {
   winsize size{};
+  // Text in narrower columns could not be read.
   if (::ioctl(1, TIOCGWINSZ, &size) != 0 || size.ws_col < 40) return 100;
   return std::min<size_t>(size.ws_col, 100);
 }

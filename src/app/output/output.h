@@ -14,6 +14,7 @@
 
 namespace bottle::app {
 
+// Says how a command was asked to print. With `quiet`, a session's progress and result are not shown.
 struct Output {
   bool json = false, quiet = false;
 };
@@ -48,6 +49,7 @@ bool flush_output();
 
 // Returns whether descriptor `fd` is a terminal that shows colors. It does not with NO_COLOR or if TERM is dumb.
 bool has_color(int fd);
+// Return the text in that style if `fd` shows colors, and otherwise unchanged.
 Line dim(const Line& text, int fd = 2);
 Line bold(const Line& text, int fd = 1);
 

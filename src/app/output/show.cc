@@ -1,3 +1,7 @@
+// What is shown at the end of a session is ordered by how much it matters that it is read: the last lines are what to
+// look at before running anything, and before them comes whether everything is gone. Lists are short and say how many
+// more there are. A command that is suggested contains only words that are plain, because a person may copy it, and
+// words of agents and of other machines are in it.
 #include "app/output/show.h"
 
 #include <algorithm>
@@ -30,6 +34,7 @@ std::string when(const std::string& what, int64_t seconds) {
   return ", " + what + " " + text;
 }
 
+// More would push what comes before it off the screen.
 constexpr size_t kMostBlocked = 12;
 
 // Shows the hosts that were refused most often, and how to allow them.
@@ -65,6 +70,7 @@ void show_secrets(const std::vector<wire::SecretNotice>& secrets) {
   }
 }
 
+// Shows the rules that a session in record mode would have needed.
 void show_recorded(const std::string& bottle, const std::vector<std::string>& recorded) {
   say("");
   say("RECORD MODE: the session would have needed these rules in bottles." + bottle + ".egress.allow:");
@@ -81,6 +87,7 @@ void show_vm(const wire::VmReceipt& vm) {
           (vm.confirmed_by.empty() ? "its provider" : vm.confirmed_by)));
 }
 
+// Shows whether everything is gone. `fetched` is false if the work could not be brought home; that error says more.
 void show_receipt(const wire::Receipt& receipt, bool fetched) {
   if (receipt.vm) show_vm(*receipt.vm);
   if (receipt.confirmed && receipt.vm) return;  // the engine is gone with the VM
@@ -106,6 +113,7 @@ std::string number(double value, bool money) {
   return text;
 }
 
+// Returns the message about a limit, with the command that doubles it.
 std::string about_limit(const wire::LimitReached& reached) {
   bool money = reached.limit == "cost";
   std::string text = "bottle: the limit of " + reached.limit + " (" + number(reached.most, money) +

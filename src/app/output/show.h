@@ -8,7 +8,8 @@
 
 namespace bottle::app {
 
-// Starts the clock of the progress lines. Without this call, it starts with the program.
+// begin_clock() starts the clock of the progress lines; without it, it starts with the program. show_event() and
+// show_result() write to stderr, as lines for people or, with --json, as one line of JSON each.
 void begin_clock();
 void show_event(const wire::Event& event, const Output& output);
 void show_result(const wire::SessionResult& result, const Output& output);

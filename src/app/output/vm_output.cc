@@ -1,3 +1,5 @@
+// A VM is described from up to two sources: the record on this machine and what its provider lists. The record is ours,
+// and its times win; what the provider says is foreign text and is shown as such.
 #include "app/output/vm_output.h"
 
 #include <algorithm>
@@ -15,6 +17,8 @@ std::optional<int64_t> parse_time(const std::string& text) {
   return ::timegm(&tm);
 }
 
+// Returns the state for people: "lost" if it has no owner, "held" if it holds work, "creating" or "gone" if only the
+// record has it, and otherwise what the provider says.
 std::string state_of(const machine::Found& found) {
   bool held = found.record && found.record->held;
   if (found.orphan() && !held) return "lost";

@@ -13,14 +13,18 @@
 
 namespace bottle::app {
 
+// Describes one row of `bottle vm list`. An empty text means that the fact is not known.
 struct VmRow {
   std::string name, id, provider, kind, state, session, cost_per_hour;
   bool mine = false, reaper = false, keep = false;
   std::optional<int64_t> age, ends_in;  // in seconds; `ends_in` is negative when the time is up
 };
+// Returns the row of a VM at the present time.
 VmRow row_of(const machine::Found& found);
+// Returns the row with null for a time that is not known.
 nlohmann::json to_json(const VmRow& row);
 
+// Returns the description of a VM that was just made, as `bottle vm create --json` prints it.
 nlohmann::json to_json(const machine::Vm& vm);
 
 // Returns the receipt of a destruction. `name` is used if the VM could not be destroyed.

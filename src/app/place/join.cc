@@ -1,3 +1,6 @@
+// A session on another machine goes on without its near side. What a new near side needs is in the ledger, except what
+// must not be on a disk: values and keys are asked for again, as for a start. What the operator cannot give any more is
+// left out, because a session without a secret is better than one that cannot be joined.
 #include "app/place/join.h"
 
 #include "app/world/own_rules.h"
@@ -15,6 +18,7 @@
 namespace bottle::app {
 namespace {
 
+// Gives the new supervisor what the old one had in its memory only: the broker's rules and values, and the ssh keys.
 void give_what_stays_here(session::Job& job, const session::LedgerView& view, const JoinOptions& options) {
   bool brokered = view.brokered.secrets || view.brokered.all || !job.plan.egress.lan.empty();
   auto ask = [&](const std::string& question) -> Result<std::string> {
@@ -62,6 +66,7 @@ Result<int> join(const std::string& name, const JoinOptions& options) {
   far.program = TRY(remote::own_hash());  // this program may be newer than the one that started the session
   // Connects in this process, where ssh may ask. The supervisor then uses the existing connection.
   auto side = remote::FarSide::reach(far, options.interactive);
+  // Without a terminal, the supervisor itself keeps trying to reach the machine.
   if (!side && options.interactive) return std::unexpected(side.error());
   job.remote = session::RemoteJob{far, std::nullopt, true, options.stop};
   if (view.vm) {
@@ -77,6 +82,7 @@ std::vector<std::string> unattended(const session::Directories& d) {
   for (const auto& name : names_in(d.sessions)) {
     auto view = session::read_ledger(d, name);
     bool on_vm = view && view->vm;
+    // A VM on which no agent ran has no work, and its reaper destroys it.
     if (view && view->remote && !view->owner.alive() && (view->running || !on_vm) && !view->remote->target.host.empty())
       names.push_back(name);
   }

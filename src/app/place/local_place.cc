@@ -1,4 +1,6 @@
-// A bottle on this machine, with its engine.
+// Implements a bottle on this machine. The engine is connected to, and asked to describe itself, as soon as the place
+// is chosen, because it takes a while to answer; an engine that does not answer is an error only when a step needs it,
+// so that a dry run works without one.
 #include <future>
 
 #include "app/output/show.h"
@@ -64,6 +66,7 @@ class LocalPlace : public Place {
  private:
   Output output_;
   std::stop_token stop_;
+  // This comes before `asked_`, whose thread uses the engine and ends first.
   Result<std::unique_ptr<docker::Engine>> engine_ = connect_engine(stop_);
   bool rootless_ = false;
   std::future<Result<nlohmann::json>> asked_;

@@ -8,7 +8,8 @@
 
 namespace bottle::app {
 
-// Returns the last hello of that machine (to exactly this program), with its clock advanced to now.
+// recall() returns the last hello of that machine (to exactly this program), with its clock advanced to now, or
+// nothing. remember() keeps a hello, and forget() removes it. They use files only, and errors count as nothing kept.
 std::optional<wire::Hello> recall(const session::Far& far);
 void remember(const session::Far& far, const wire::Hello& hello);
 void forget(const session::Far& far);

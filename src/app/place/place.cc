@@ -1,3 +1,6 @@
+// This file has what remote machines and VMs share: how the terminal's keystrokes get there, and which plans cannot
+// leave this machine. mosh is only an offer: whatever keeps it from working, the terminal uses the session's own
+// connection.
 #include "app/place/place.h"
 
 #include <cstdlib>
@@ -31,6 +34,7 @@ std::function<std::unique_ptr<session::Typing>()> mosh_typing(remote::FarSide fa
 
 std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::string& session,
                                                                   const Transport& transport, const Say& say) {
+  // The address of a VM is in the record only once the VM exists, so it is read when the agent already runs.
   return [session, transport, say]() -> std::unique_ptr<session::Typing> {
     auto side = [&]() -> Result<remote::FarSide> {
       auto view = TRY(session::read_ledger(directories(), session));

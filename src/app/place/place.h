@@ -17,8 +17,11 @@
 
 namespace bottle::app {
 
+// Shows the operator a line about what is being done.
 using Say = std::function<void(const std::string& line)>;
 
+// Represents where a bottle will run. A start uses one place for one session and calls describe(), check(), prepare()
+// and start() in this order; judge() is called during the start.
 class Place {
  public:
   virtual ~Place() = default;
@@ -48,6 +51,7 @@ std::unique_ptr<Place> local_place(const Output& output, const std::stop_token& 
 struct Transport {
   std::string name = "ssh";  // "ssh" or "mosh"
   remote::MoshOptions mosh;
+  // Returns whether mosh carries the keystrokes.
   bool is_mosh() const { return name == "mosh"; }
 };
 // Fails if the transport cannot be used: its name must be known, its ports valid, and its client installed.
@@ -71,6 +75,7 @@ Result<session::Far> far_to(const std::string& target);
 // Where the values of secrets are while the agent runs on another machine.
 enum class SecretsStay { there, here };
 
+// Says how to reach a remote machine or a VM, and what may go there. Comes from the options of `bottle start`.
 struct RemoteOptions {
   std::string target;       // user@host[:port]
   bool interactive = true;  // ssh may ask questions
@@ -81,11 +86,13 @@ struct RemoteOptions {
   Transport transport;
   std::stop_token stop = {};  // ends what the place waits for, with Code::canceled
 
+  // Returns whether the secrets stay on this machine (--secrets tunnel).
   bool tunnels() const { return secrets == SecretsStay::here; }
 };
 // Connects to the machine. Fails with Code::denied if the machine would be a way back to the operator.
 Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say);
 
+// Says which VM to make. Comes from the options of `bottle start --vm`.
 struct VmOptions {
   std::string name;       // key in the manifest's `vms`
   std::string ttl, idle;  // override those of the manifest

@@ -1,3 +1,9 @@
+// A VM costs money, and the agent's work may be only on it. So a VM without an owner is destroyed, but not before its
+// work is home: a new supervisor joins the session, ends it and fetches the work, exactly as for `bottle cleanup`.
+// Whether there is work is read from the session's ledger. If it cannot be read, there may be some. A VM whose work
+// could not be fetched is held until its time is up.
+//
+// Several processes may be at it at once (a reaper, a cleanup, a start), so each step reads the VM's record again.
 #include "app/place/rescue.h"
 
 #include <unistd.h>
@@ -64,6 +70,7 @@ bool hold_unfetched(const Record& record) {
   machine::DestroyOptions options;
   options.environment = hook_environment();
   if (time_is_up || !has_work(record) || !machine::hold_unless_ended(record.vm.name, places(), options)) return false;
+  // A VM that is held still needs a process that destroys it when its time is up.
   if (!watched) (void)machine::start_reaper(record.vm.name, places(), options.environment, path_to_self());
   return true;
 }
@@ -81,6 +88,7 @@ bool forget_session_without_vm(const std::string& session) {
   std::string vm = view->vm ? view->vm->name : "";
   bool nowhere = view->remote->target.host.empty();  // a VM was still to be made
   if (vm.empty() && !nowhere) return false;
+  // A record is removed only after the provider has confirmed that the VM is gone.
   if (!vm.empty() && machine::is_recorded(vm, places())) return false;
   // Removes only an empty directory: then the agent never ran.
   ::rmdir((directories().results + "/" + session).c_str());

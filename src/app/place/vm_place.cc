@@ -1,4 +1,6 @@
-// A bottle on a VM that is made for the session.
+// Implements a bottle on a VM that is made for the session. The launcher makes nothing: the near supervisor creates the
+// VM, so that a launcher that dies leaves no VM without an owner. The plan is therefore made for a machine that does
+// not exist yet. What its disk contains is known only if it was baked for exactly these options.
 #include <algorithm>
 
 #include "app/place/place.h"

@@ -1,3 +1,6 @@
+// A VM may be known from two sides: from a record on this machine, and from a provider that lists what carries our
+// label. Cleaning up asks both, because either may be lost. A disk that was baked has a record too, under a hash of the
+// provider and the options that it was baked with, so that it is never used for other ones.
 #include "app/place/vms.h"
 
 #include <algorithm>
@@ -75,6 +78,7 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
     for (const auto& [agent, unused] : manifest.agents) agents.push_back(agent);
   plan::Facts facts = gather_facts("/");
   facts.images = image_facts(manifest, "");
+  // A plan fails without the agent's token, but only the image of the plan is used here.
   facts.environment.emplace("CLAUDE_BOTTLE_OAUTH_TOKEN", "not needed for its image");
   facts.environment.emplace("OPENAI_API_KEY", "not needed for its image");
   for (const auto& agent : agents) {
@@ -130,6 +134,7 @@ Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
       if (!output.json) print("would destroy " + found.listed.kind + " " + name + " at " + found.provider);
       continue;
     }
+    // Taking the inventory may have taken half a minute, in which another process may have adopted the VM.
     if (!machine::still_orphan(found, places)) continue;
     if (found.record && hold_unfetched(*found.record)) {
       std::string why = tell_held(*found.record);

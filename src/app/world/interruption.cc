@@ -29,9 +29,12 @@ void Interruption::watch(const std::stop_token& over) {
   while (signals_.fd() >= 0 && !over.stop_requested()) {
     bool late = !wait_readable(signals_.fd(), signal_ ? kPatienceMs : -1);
     int number = signals_.next().value_or(0);
+    // The size of the terminal is read when the agent runs.
     if (number == SIGWINCH) continue;
     if (signal_ && (number || late)) {
       say("bottle: stopped before the agent ran");
+      // The start did not react in time, or the operator insists. What it made is in a ledger or a grave, and the next
+      // start removes it.
       ::_exit(128 + signal_);
     }
     if (!number) continue;

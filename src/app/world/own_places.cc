@@ -1,3 +1,7 @@
+// A path is checked twice: as it is written, because each link on the way can be replaced, and as it resolves, because
+// that is where the files are. On either way, every part must belong to this user or to root and must not be writable
+// by everyone. A directory with the sticky bit, such as /tmp, is allowed above a place, because others cannot replace
+// our entries in it.
 #include "app/world/own_places.h"
 
 #include <fcntl.h>
@@ -54,6 +58,7 @@ Result<> check_own_places(const session::Directories& directories) {
   for (const std::string& place :
        {directories.home, directories.sessions, directories.results, directories.cache, config, config + "/agents",
         config + "/bottle.yaml", config + "/bottle.json", directories.home + "/claude-bottle.json"}) {
+    // A place is empty if the variable that would name it is not set.
     if (place.starts_with('/')) TRY(check_own_place(place));
   }
   return {};

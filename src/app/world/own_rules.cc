@@ -1,3 +1,7 @@
+// A pattern of the operator can take the compiler minutes and gigabytes, and a mistake in it should not take the
+// launcher with it. This program therefore runs itself as a compiler, with limits of memory and of processor time, and
+// gives it all rules as one text on stdin. The compiler says on stderr which rule it is at, so that the error can name
+// the rule that exceeded a limit. Its output, the database, is trusted like the rules themselves.
 #include "app/world/own_rules.h"
 
 #include <signal.h>
@@ -147,7 +151,8 @@ Result<wire::GuardOwnRules> guard_rules(const std::vector<OwnRules>& files) {
 }
 
 int compile_rules() {
-  // This also ends the process if bottle dies before it does.
+  // This also ends the process if bottle dies before it does. The soft limit sends SIGXCPU, by which the parent process
+  // recognizes it, and the hard one sends SIGKILL.
   constexpr rlim_t kAtLast = kMostCompileSeconds + 2;
   rlimit limit{};
   if (::getrlimit(RLIMIT_CPU, &limit) == 0) {

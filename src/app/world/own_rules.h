@@ -10,6 +10,7 @@
 
 namespace bottle::app {
 
+// Contains one file of rules that was read and parsed. `text` is compiled later, together with that of the other files.
 struct OwnRules {
   std::string file, text;
   std::vector<scan::Rule> rules;

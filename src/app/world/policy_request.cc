@@ -1,3 +1,7 @@
+// A change has two parts that may fail separately: the running session, which a frame to its supervisor changes, and
+// the operator's file, which is edited as text so that comments and order stay. What is sent to a session was checked
+// before by the manifest's own parser. An edit is written only if the file, parsed again, differs in nothing but that
+// change.
 #include "app/world/policy_request.h"
 
 #include <sys/stat.h>
@@ -20,6 +24,7 @@
 namespace bottle::app {
 
 Result<std::string> change_policy(const std::string& session, wire::PolicyChange change) {
+  // Every client of the supervisor gets the answer to every change; the id tells ours.
   change.id = random_hex(8);
   Error late{Code::timed_out, "session " + session + " did not answer within 20 s, so its rules may have changed",
              "`bottle logs --egress " + session + "` shows what its guard decides; try again"};
@@ -109,6 +114,7 @@ Result<std::string> edit_file(const std::string& bottle, const std::string& what
     if (!::realpath(named.c_str(), real)) continue;
     // The given name decides the format. The file is written at its real path, because dotfiles are often links.
     auto edited = edit({named, TRY(read_file(real, 1 << 20))});
+    // The bottle is defined in another file.
     if (!edited && edited.error().code == Code::not_found) continue;
     if (!edited)
       return fail(edited.error().code, what + " not saved: " + edited.error().what,

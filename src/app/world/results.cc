@@ -16,6 +16,7 @@ namespace bottle::app {
 Result<Results> results_of(const std::string& session) {
   TRY(check_session_name(session));
   auto d = directories();
+  // While the session lives, its results are not complete.
   if (std::ranges::count(names_in(d.sessions), session) > 0)
     return fail(Code::conflict, "the session " + session + " has not ended", "run `bottle stop " + session + "` first");
   Results results{session, d.results + "/" + session, {}, {}, {}};

@@ -9,6 +9,7 @@
 
 namespace bottle::app {
 
+// Describes what one ended session left. The paths are those that the session's own supervisor wrote down.
 struct Results {
   std::string session, directory;
   std::vector<std::string> places;        // directories whose repositories may have refs of the session

@@ -1,3 +1,6 @@
+// There is no list of sessions and no daemon that would keep one: each session is a directory with a ledger. Whether it
+// runs follows from whether the process that owns it is alive. A session may end between any two of these questions, so
+// a directory that has just disappeared is not an error.
 #include "app/world/sessions.h"
 
 #include <dirent.h>
@@ -129,6 +132,7 @@ Result<std::string> new_session(const std::string& name, const std::string& work
   if (std::string results = d.results + "/" + name; ::lstat(results.c_str(), &s) == 0)
     return fail(Code::conflict, "session " + name + " existed before, and its results are in " + results,
                 "choose another name, or run `bottle discard " + name + "`");
+  // An earlier session of that name may have left refs although its results were removed.
   auto found = git::find(workspace);
   if (auto refs = found && *found ? git::read_refs(**found, "refs/bottle/" + name + "/") : Result<git::Refs>();
       refs && !refs->empty())

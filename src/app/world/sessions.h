@@ -28,7 +28,8 @@ std::unexpected<Error> no_results(const std::string& session);
 
 // Reads the ledger of a session. Fails with Code::not_found if there is no such session.
 Result<session::LedgerView> ledger_of(const std::string& session);
-// Connects to the supervisor of a session with this ledger. Fails with Code::not_found if the supervisor is dead.
+// Connects to the supervisor of a session with this ledger. Returns the socket, which the caller closes. Fails with
+// Code::not_found if the supervisor is dead.
 Result<int> connect_to_supervisor(const std::string& session, const session::LedgerView& view);
 // Sends a frame to the supervisor of a session and passes the frames that come back to `take`, until it returns true.
 // Blocks for at most 20 s, and fails with `late` after that.

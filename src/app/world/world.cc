@@ -1,3 +1,7 @@
+// What other rooms need of the environment is gathered here and passed to them. Two kinds of sources are kept apart.
+// The operator's variables and files are trusted, and programs that are started get as few of the variables as
+// possible. Files of a repository are not trusted: an agent may have written them, so they are read without following
+// links out of the tree, within limits, and may not contain policy.
 #include "app/world/world.h"
 
 #include <dirent.h>
@@ -26,6 +30,7 @@ namespace {
 
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
+// Returns the sorted paths of the entries of one of the operator's directories, without hidden ones.
 std::vector<std::string> entries(const std::string& directory, const std::string& suffix) {
   std::vector<std::string> names;
   if (DIR* dir = ::opendir(directory.c_str())) {
@@ -105,6 +110,7 @@ void forget_relative_programs() {
   for (size_t from = 0; from <= path.size();) {
     size_t end = std::min(path.find(':', from), path.size());
     std::string_view entry = path.substr(from, end - from);
+    // An empty entry of PATH means the current directory, too.
     if (entry.starts_with('/')) kept.append(kept.empty() ? "" : ":").append(entry);
     from = end + 1;
   }
@@ -128,6 +134,7 @@ session::Directories directories() { return session::Directories::from(environme
 
 Result<std::vector<manifest::File>> policy_files() {
   auto d = directories();
+  // A policy that is silently not read would be worse than an error.
   if (exists(d.config + "/bottle.yml"))
     return fail(Code::invalid, d.config + "/bottle.yml is not read; the manifest is called bottle.yaml",
                 "rename it to bottle.yaml, or remove it");
@@ -208,6 +215,7 @@ plan::Facts gather_facts(const std::string& workspace) {
   if (found && *found && !is_home((*found)->top)) {
     facts.repository = (*found)->common_dir;
     facts.top = (*found)->top;
+    // The first directory is the repository's own; the others are those whose objects it borrows.
     facts.borrows.assign((*found)->objects.begin() + 1, (*found)->objects.end());
   }
   for (const std::string& base : {d.config + "/skills", d.home + "/.claude/skills"})
@@ -222,6 +230,7 @@ Result<std::unique_ptr<docker::Engine>> connect_engine(const std::stop_token& st
 }
 
 std::string public_roots() {
+  // These are the bundles of Debian, Fedora, Alpine and macOS, and openSUSE.
   std::vector<std::string> places = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
                                      "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem"};
   if (const char* own = std::getenv("SSL_CERT_FILE")) places.insert(places.begin(), own);

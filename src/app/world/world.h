@@ -13,10 +13,12 @@
 
 namespace bottle::app {
 
+// Returns this process's environment, including secrets. Must not be called while another thread changes it.
 std::map<std::string, std::string> environment();
 // Removes the variables that hold secrets from this process's environment, so that programs started from now on do not
 // inherit them (ssh stays in the background for its connection). Copy environment() before the call.
 void withhold_secrets(const manifest::Manifest& manifest);
+// Returns where bottle keeps its files, according to HOME and the XDG variables.
 session::Directories directories();
 // Returns what a provider's hooks may see: the operator's environment without the agents' own credentials.
 std::map<std::string, std::string> hook_environment();
@@ -40,10 +42,13 @@ std::vector<std::string> precious_directories();
 plan::Facts gather_facts(const std::string& workspace);
 // `architecture` is the engine's; if it is empty, this machine's is used.
 plan::ImageFacts image_facts(const manifest::Manifest& manifest, const std::string& architecture);
+// Connects to the engine that DOCKER_HOST, the docker command's context or the usual sockets name. Blocks. A stop ends
+// every wait for the engine with Code::canceled.
 Result<std::unique_ptr<docker::Engine>> connect_engine(const std::stop_token& stop = {});
 
 // Returns this machine's public roots as PEM, or an empty string if none are found.
 std::string public_roots();
+// Returns the texts of the files of egress.extra_ca, one after the other. Fails if one cannot be read or is over 4 MB.
 Result<std::string> concatenated(const std::vector<std::string>& files);
 
 // Runs `bottle far WORDS` (remote/far/far.h). Returns the exit status.
