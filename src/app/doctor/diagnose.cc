@@ -1,3 +1,6 @@
+// Each finding has a code, which stays the same for programs, a sentence about what is so, and what to do about it. A
+// failure keeps sessions from starting; what only some sessions need is a warning. Nothing is asked here, so a test can
+// judge any machine.
 #include <algorithm>
 #include <cstdio>
 
@@ -25,6 +28,7 @@ class Findings {
   std::vector<Finding> all_;
 };
 
+// Judges the engine: its limits, the guard's image and the runtimes. Without an engine, the rest is not known.
 void engine(const Health& h, Findings& found) {
   if (h.engine_error) return found.fail("engine", h.engine_error->what, h.engine_error->todo);
   found.ok("engine", "engine " + h.version + ", API " + h.api + (h.rootless ? ", rootless" : "") + ", at " + h.socket +
@@ -64,6 +68,7 @@ void engine(const Health& h, Findings& found) {
                "install gVisor (apt-get install runsc) and add it to the engine's daemon.json");
 }
 
+// Judges the space on disks and in memory.
 void room(const Health& h, Findings& found) {
   auto disk = [&](const char* code, const std::optional<uint64_t>& free, const std::string& where) {
     if (!free) return;
@@ -86,6 +91,7 @@ void room(const Health& h, Findings& found) {
   else found.ok("memory", text);
 }
 
+// Judges the programs that build images and carry workspaces.
 void tools(const Health& h, Findings& found) {
   if (!h.tools.debian) {
     found.warn("image_tools", "bottle cannot build images on this machine, because it runs neither Debian nor Ubuntu",
@@ -113,6 +119,7 @@ void tools(const Health& h, Findings& found) {
   else found.ok("git", h.tools.git);
 }
 
+// Judges the manifest, the values that agents sign in with, and what earlier sessions left.
 void policy(const Health& h, Findings& found) {
   if (h.manifest_error) found.fail("manifest", h.manifest_error->what, h.manifest_error->todo);
   else if (h.policy_files.empty())

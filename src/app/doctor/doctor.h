@@ -13,7 +13,7 @@
 
 namespace bottle::app {
 
-// All known facts: examine() gathers them and diagnose() judges them.
+// Contains all known facts: examine() gathers them and diagnose() judges them.
 struct Health {
   std::optional<Error> engine_error;
   std::string socket, origin, version, api, default_runtime;

@@ -1,3 +1,6 @@
+// Facts are gathered one after the other, and one that is not available does not keep the others from being gathered:
+// it stays unknown, or becomes an error that diagnose() shows. Only the guard's image and the trials of runtimes make
+// something on the engine, because nothing else shows whether they work.
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -41,12 +44,14 @@ bool in_path(const std::string& program) {
   return false;
 }
 
+// Gathers what the engine says about itself, and tries its runtimes.
 Result<> engine_facts(docker::Engine& engine, Health& health) {
   json info = TRY(engine.info());
   health.socket = engine.socket();
   health.api = engine.api_version();
   health.version = text_of(info, "ServerVersion", "of unknown version");
   health.default_runtime = text_of(info, "DefaultRuntime", "runc");
+  // An engine that does not mention a limit is assumed to have it.
   auto off = [&](const char* name) { return member(info, name).is_boolean() && member(info, name) == false; };
   health.limits.memory = !off("MemoryLimit");
   health.limits.cpus = !off("CpuCfsQuota");
@@ -60,6 +65,7 @@ Result<> engine_facts(docker::Engine& engine, Health& health) {
     return {};
   }
   for (const auto& [name, unused] : member(info, "Runtimes").items())
+    // Engines list these other names of runc as well.
     if (name != "io.containerd.runc.v2" && name != "io.containerd.runtime.v1.linux")
       health.runtimes.push_back(session::try_runtime(engine, directories(), *image, name));
   return {};
@@ -101,6 +107,7 @@ Health examine() {
   auto memory = memory_facts();
   health.memory = memory.total;
   health.memory_available = memory.available;
+  // The format is os-release(5). The build script supports Debian and Ubuntu.
   std::string release = read_file("/etc/os-release", 1 << 16).value_or("");
   health.tools.debian = release.find("\nID=debian") != std::string::npos || release.starts_with("ID=debian") ||
                         release.find("\nID=ubuntu") != std::string::npos;

@@ -1,3 +1,9 @@
+// The policy is compiled by the guard's own code and asked through the guard's own functions (guard/core), so an answer
+// here cannot differ from what a guard would decide. What a request looks like on the wire is the only thing that is
+// imitated: for https, a CONNECT is judged first, and the request only if the guard would see it.
+//
+// A record lacks much of what was decided: queries, headers, addresses, and the requests in tunnels that were not
+// inspected. Where the outcome may depend on any of that, the replay says that it cannot judge.
 #include "app/egress/candidate.h"
 
 #include <unistd.h>
@@ -17,11 +23,13 @@ namespace {
 
 constexpr size_t kCutPath = 512;  // in bytes; the audit cuts longer paths
 
+// Returns the current directory.
 std::string here() {
   char path[PATH_MAX];
   return ::getcwd(path, sizeof path) ? path : "/";
 }
 
+// Makes the plan whose policy is tested. No value is read: a missing variable is a warning of the plan.
 Result<plan::Plan> plan_of(const PolicySource& source) {
   if (!source.config.empty()) {
     auto policy = TRY(manifest::parse_guard({source.config, TRY(read_file(source.config, 4 << 20))}));
@@ -37,6 +45,7 @@ Result<plan::Plan> plan_of(const PolicySource& source) {
                     {.agent = agent, .prompt = "-", .headless = true, .if_unset = plan::Options::IfUnset::warn}, facts);
 }
 
+// Reports whether the compiled rule was made from this rule of the manifest, which also knows its preset.
 bool is_of(const manifest::AllowRule& rule, const policy::RuleSpec& spec) {
   return rule.host == spec.host && rule.ports == spec.ports && rule.methods == spec.methods && rule.paths == spec.paths;
 }
@@ -156,6 +165,7 @@ CandidatePolicy::Replayed CandidatePolicy::replay(const wire::Decision& decision
   // The record does not contain the requests in a tunnel that was not inspected.
   bool lacks_requests = was_allowed && connect && decision.code == "allowed" && now.judges_requests;
   if (lacks_cause || lacks_requests) return {Change::unjudged, {}};
+  // The record does not say whether the request came over TLS. Only port 80 is almost always plain.
   if (http && now.allowed && decision.port != 80) now.way = "inspected";
   if (now.allowed == was_allowed) return {Change::none, std::move(now)};
   return {now.allowed ? Change::allowed : Change::refused, std::move(now)};

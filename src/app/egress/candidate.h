@@ -16,6 +16,7 @@ struct PolicySource {
   std::string agent, config;
 };
 
+// Holds a compiled policy. Its functions are pure after load().
 class CandidatePolicy {
  public:
   // Fails if neither or both are named, and the manifest has more than one agent. Uses no network and asks no
@@ -23,6 +24,7 @@ class CandidatePolicy {
   static Result<CandidatePolicy> load(const PolicySource& source);
   static Result<CandidatePolicy> make(const manifest::Egress& egress, const wire::GuardConfig& config);
 
+  // Describes what a guard would decide about one request or tunnel.
   struct Verdict {
     bool allowed = false;
     std::string code, reason;
@@ -42,6 +44,7 @@ class CandidatePolicy {
     Change change = Change::none;
     Verdict verdict;
   };
+  // Judges a decision of a record, which a remote machine may have written.
   Replayed replay(const wire::Decision& decision) const;
 
  private:

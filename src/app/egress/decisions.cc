@@ -1,3 +1,9 @@
+// A session has up to two records that grow at the same time: that of its guard and that of the broker on this machine.
+// They are read piece by piece and merged by time, and only lines that were read and not yet passed on are in memory.
+// The order is exact only within one record, because the two are written by two processes.
+//
+// The guard's record of a session on another machine comes home at the end. Until then, its latest decisions are asked
+// for by number; at the end, the record is read, and as many of its lines are skipped as were shown.
 #include "app/egress/decisions.h"
 
 #include <fcntl.h>
@@ -20,6 +26,7 @@ namespace {
 
 constexpr size_t kLongestLine = 256 << 10;  // in bytes; no line of a record is this long
 
+// Returns the time of a line without parsing all of it. RFC 3339 in UTC sorts as text.
 std::string time_of(const std::string& line) {
   size_t at = line.find("\"time\":\"");
   return at == std::string::npos ? "" : line.substr(at + 8, 24);
@@ -39,10 +46,12 @@ Result<bool> read_lines(int fd, const std::string& path, std::string& rest, cons
     take(rest);
     rest.clear();
   }
+  // A line that never ends must not fill the memory. What is cut here is no line of a record anyway.
   if (rest.size() < kLongestLine) rest += piece;
   return size > 0;
 }
 
+// Reports whether the session runs on another machine.
 bool is_elsewhere(const std::string& session) {
   auto view = ledger_of(session);
   return view && view->remote;
@@ -169,6 +178,7 @@ Result<> Decisions::each(bool follow, const Take& take) {
     // Reads once more after the session's end, because lines may have been written since the last read.
     if (last || !follow) return {};
     last = !runs_now(session_);
+    // Nothing tells when another process has written to a file, so the loop looks again.
     if (!last) std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }
 }

@@ -16,6 +16,7 @@ namespace bottle::app {
 // Returns whether the session is still running.
 bool runs_now(const std::string& session);
 
+// Reads what one session's guards decide. The session may run, or may have ended.
 class Decisions {
  public:
   explicit Decisions(const std::string& session);
@@ -39,6 +40,8 @@ class Decisions {
     Result<> refill();
     Result<> skip();
   };
+  // pass_all() passes on what there is now, and ask_there() asks the other machine for more. read_record_after_all()
+  // turns from asking to the record, once it is on this machine.
   Result<> pass_all(const Take& take);
   Result<> ask_there();
   void read_record_after_all();

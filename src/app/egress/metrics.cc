@@ -1,3 +1,7 @@
+// The format has rules that a reader enforces for the whole text: the samples of a metric follow its head without
+// interruption, and no two of them may have the same labels. Samples are therefore collected until the next metric
+// begins, and equal ones are added up. Names of hosts are chosen by agents and by other machines; in a label they are
+// one line and escaped.
 #include "app/egress/metrics.h"
 
 #include <algorithm>
@@ -14,6 +18,7 @@ namespace {
 
 using Labels = std::vector<std::pair<std::string_view, std::string>>;
 
+// Escapes the value of a label: a backslash, a quotation mark and a line feed (exposition format 0.0.4).
 std::string escaped(std::string_view value) {
   std::string out;
   for (char c : value) {
@@ -24,6 +29,7 @@ std::string escaped(std::string_view value) {
   return out;
 }
 
+// Composes the text. metric() begins a metric, and each sample() after it belongs to that one.
 class Exposition {
  public:
   explicit Exposition(std::string session) : session_(std::move(session)) {}
@@ -63,6 +69,7 @@ class Exposition {
   std::string session_, name_, text_;
 };
 
+// Asks the supervisor for the counters. For a session on another machine, they come from there.
 Result<wire::Metrics> ask(const std::string& session) {
   Error late{Code::timed_out, "session " + session + " did not send its counters within 20 s",
              "`bottle list` says whether its agent runs; try again"};

@@ -1,3 +1,5 @@
+// Decisions are only counted, unless they change: then they are also kept, by what they were about, up to a limit. A
+// record may stand for more decisions than it has lines, because one line can count many.
 #include "app/egress/replay.h"
 
 #include <algorithm>
@@ -18,6 +20,7 @@ void add_to(uint64_t& sum, uint64_t count) {
 
 void Replay::add_line(std::string_view line) {
   if (auto decision = wire::decode<wire::Decision>(line, wire::From::ours)) return add(*decision);
+  // A guard that runs alone writes its decisions as messages of the control channel.
   auto message = wire::decode<wire::FromGuard>(line, wire::From::ours);
   if (!message) return add_to(unjudged, 1);
   if (const auto* decision = std::get_if<wire::Decision>(&*message)) add(*decision);

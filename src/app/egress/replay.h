@@ -15,12 +15,14 @@ namespace bottle::app {
 class Replay {
  public:
   explicit Replay(const CandidatePolicy& policy) : policy_(policy) {}
+  // Judges and counts a decision. A line about the end of a connection or of a record is not a decision.
   void add(const wire::Decision& decision);
   // Adds a line of a session's record, or of the audit of a guard that runs alone. Any other line counts as a decision
   // that cannot be judged.
   void add_line(std::string_view line);
   uint64_t decisions() const;  // the number of all decisions
 
+  // Describes decisions that would change in the same way, about the same request.
   struct Changed {
     uint64_t count = 0;
     CandidatePolicy::Verdict verdict;

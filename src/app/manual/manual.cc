@@ -1,3 +1,6 @@
+// The format is a small part of Markdown, so that a page can be read as it is. Parsing goes line by line and knows only
+// whether the last block is still open. A page is part of the program, so anything that does not fit is a bug: the
+// program aborts, and a unit test parses every page.
 #include "app/manual/manual.h"
 
 #include <cstdio>
@@ -59,6 +62,7 @@ Page parse_page(std::string_view name, std::string_view markdown) {
       page.title = line.substr(2, colon - 2);
       page.summary = line.substr(colon + 2);
     } else if (line.empty()) {
+      // Code may contain empty lines. Those at its end are removed below.
       if (last && last->kind == Kind::code) last->text += '\n';
       else open = false;
     } else if (line.starts_with("## ")) {

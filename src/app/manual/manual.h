@@ -18,6 +18,7 @@
 
 namespace bottle::app {
 
+// Represents a part of a page: a heading, a paragraph, code, or an item of a list.
 struct Block {
   enum class Kind { heading, text, code, item } kind;
   std::string text;                // for code: lines without their indentation
@@ -25,6 +26,7 @@ struct Block {
   std::string section;             // the heading above it; empty before the first heading
 };
 
+// Represents the page of one command, parsed. All pages exist as long as the program.
 struct Page {
   std::string name;     // such as "start"; "bottle" for the program itself
   std::string title;    // "bottle start"
@@ -49,6 +51,8 @@ struct Group {
   std::string title;  // such as "Run agents"
   std::vector<const Page*> pages;
 };
+// groups() returns the groups in the order of help. find_page() returns the page of a command by its name, such as
+// "start", or null.
 std::vector<Group> groups();
 const Page* find_page(std::string_view name);
 // Does the same for a name that a person typed: fails with Code::not_found and a suggestion.

@@ -3,6 +3,7 @@
 
 namespace bottle::app {
 
+// The text is YAML with comments. A test parses it and what its comments offer.
 extern const char* const kStarter;
 
 }  // namespace bottle::app
