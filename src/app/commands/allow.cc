@@ -1,3 +1,7 @@
+// Changes what a running session may reach or use, the operator's manifest, or both. Options that cannot all be
+// followed are refused before anything changes, because a session that was changed is not changed back when the file
+// cannot be saved. For the same reason the session comes first and the file last: what failed to be saved can be
+// written by hand.
 #include <algorithm>
 #include <memory>
 
@@ -19,6 +23,7 @@ struct AllowOptions {
   bool save = false;
 };
 
+// Returns the name of the bottle of a running session.
 Result<std::string> bottle_of(const std::string& session) {
   auto text = TRY(read_file(directories().sessions + "/" + session + "/info.json"));
   std::string bottle = TRY(wire::decode<wire::SessionInfo>(text, wire::From::ours)).bottle;
@@ -74,6 +79,7 @@ Result<> allow(AllowOptions o) {
   if (!o.secret.empty()) return allow_secret(o);
   if (o.host.empty() && o.session.empty())
     return fail(Code::invalid, "no host was given", "name a host, or a secret with --secret");
+  // A single name is the host; the session is then the only one that runs.
   if (o.host.empty()) o.host = std::exchange(o.session, "");
   TRY(check_saving(o));
   auto rule = TRY(rule_from(o.host, o.methods, o.paths));

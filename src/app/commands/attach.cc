@@ -1,3 +1,5 @@
+// Attaching joins the session first, which may start a new near side for a session on another machine, and then follows
+// it as a start does. stdin decides how: a terminal is connected to the agent, and a pipe is passed on.
 #include <unistd.h>
 
 #include <functional>

@@ -1,3 +1,6 @@
+// Checks the records of a session against their own chain and against the result of the session, which says how each
+// record ended. The result is read strictly: if it exists and cannot be read, that is an error, because an attacker who
+// can cut a record could also damage the result. Only the end of a running session's record may be missing.
 #include <unistd.h>
 
 #include <algorithm>
@@ -128,6 +131,8 @@ Result<int> verify(AuditOptions o) {
     AuditCheck check;
     TRY(read_lines(record, check));
     record.report = check.finish(record.seal ? &*record.seal : nullptr, record.may_be_open);
+    // A whole record that was replaced by another one has no fault of its own. Only a head that the operator kept
+    // elsewhere shows it.
     if (!o.head.empty() && record.report.head != o.head && record.report.faults.empty())
       record.report.faults.push_back({session::AuditFault::Kind::changed, std::max<uint64_t>(record.report.lines, 1)});
     ok = ok && record.report.faults.empty();

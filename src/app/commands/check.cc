@@ -1,3 +1,5 @@
+// A manifest with a mistake is an error, with its place for editors. That an agent could not start now, for example
+// because a variable is not set, is only a warning: it depends on the machine and the moment, not on the file.
 #include <unistd.h>
 
 #include <climits>
@@ -19,11 +21,13 @@ struct CheckOptions {
   bool as_json = false;
 };
 
+// Returns the current directory.
 std::string here() {
   char path[PATH_MAX];
   return ::getcwd(path, sizeof path) ? path : "/";
 }
 
+// Loads the operator's manifest, or only the given file.
 Result<manifest::Manifest> load(const std::string& path) {
   if (path.empty()) return load_manifest(here());
   manifest::File file{path, TRY(read_file(path, 1 << 20))};
@@ -57,6 +61,7 @@ Problem placed(const Error& error) {
   return out;
 }
 
+// Fails if a start of the agent would fail before anything is made. The prompt stands for any prompt.
 Result<> try_agent(const manifest::Manifest& manifest, const std::string& name, const plan::Facts& facts) {
   auto plan = TRY(plan::make(manifest, {.agent = name, .prompt = "-", .headless = true}, facts));
   TRY(guard_rules(TRY(read_own_rules(plan.scan.rules))));

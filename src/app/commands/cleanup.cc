@@ -1,3 +1,7 @@
+// The order protects work and money. First come the sessions on other machines, because their work may be on a VM. Then
+// the VMs are destroyed that have no owner, which needs no engine here. Then dead sessions on this machine are swept.
+// What has labels but no ledger comes last, and only with --unrecorded and after a question. With --dry-run, nothing of
+// this is done, and the same things are listed.
 #include <unistd.h>
 
 #include <algorithm>
@@ -70,6 +74,7 @@ Result<std::vector<session::Swept>> remove_unrecorded(docker::Engine& engine,
   });
 }
 
+// Lists what a sweep would remove. `all` has the entries for VMs and unrecorded things already.
 void tell_what_would_go(const std::vector<session::Orphan>& orphans, json all, const Output& output) {
   for (const auto& orphan : orphans)
     for (const auto& thing : orphan.things) {

@@ -13,6 +13,7 @@ namespace bottle::app {
 // exit status. The descriptions come from the page.
 using Add = void (*)(Command app, int& exit);
 
+// Describes one row of the table: the command's name, which is also that of its page, and the function that adds it.
 struct CommandEntry {
   const char* name;
   Add add;

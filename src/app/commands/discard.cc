@@ -22,6 +22,7 @@ Result<> discard(const std::string& session, bool yes) {
   std::vector<std::string> gone;
   for (const auto& place : results.places) {
     auto dropped = workspace::drop_refs(place, session);
+    // The results are kept if refs are left, because places.json is the list of where they are.
     if (!dropped && dropped.error().code != Code::not_found)
       return std::unexpected(std::move(dropped.error()).during("removing refs of " + place));
     if (!dropped) gone.push_back(dropped.error().what + "; " + dropped.error().todo);

@@ -1,3 +1,6 @@
+// These commands watch and test what guards decide. `watch` and `metrics` ask a running session; `test` and `replay`
+// need none and ask the policy itself (egress/candidate.h). An exit status of 1 tells a script that something is
+// refused or would change, so that a policy can be tested like a program.
 #include <unistd.h>
 
 #include <memory>
@@ -48,6 +51,7 @@ Result<> watch(const EgressOptions& o) {
 
 // -- test
 
+// Returns why a verdict is what it is, as the rest of a line.
 std::string because(const CandidatePolicy::Verdict& verdict) {
   std::string text = verdict.allowed ? verdict.way : verdict.code + ": " + verdict.reason;
   if (!verdict.rule.empty()) text += (verdict.allowed ? ", by " : "; the closest rule is ") + verdict.rule;
@@ -89,6 +93,7 @@ Result<> read_records(const std::string& what, Replay& replay) {
   }
   for (const auto& path : paths) {
     std::string rest = TRY(read_record(path, [&](const std::string& line) { replay.add_line(line); }));
+    // The last line of a file need not have a line end.
     if (!rest.empty()) replay.add_line(rest);
   }
   return {};
@@ -155,6 +160,7 @@ json as_json(const manifest::Preset& preset, const std::vector<manifest::AllowRu
 Result<> show_presets(const EgressOptions& o) {
   json all = json::array();
   std::string wanted = o.preset.substr(0, o.preset.find_first_of(":@"));
+  // This fails for a preset that does not exist, with a suggestion.
   if (!o.preset.empty()) TRY(manifest::preset_rules(o.preset));
   for (const auto& preset : manifest::presets()) {
     if (!o.preset.empty() && preset.name != wanted) continue;

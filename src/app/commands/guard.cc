@@ -1,4 +1,7 @@
-// `bottle guard run` runs the guard without Docker, in the foreground. This process becomes the guard.
+// `bottle guard run` runs the guard without Docker, in the foreground. This process becomes the guard: it makes the
+// configuration that a supervisor would send, puts it into a memory file, so that no value is on a disk or in an
+// argument, and then calls the guard's main loop. SIGHUP makes the configuration again from the same options. Nothing
+// can be asked then, because the operator may no longer be at the terminal.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -55,6 +58,7 @@ Result<wire::GuardConfig> read_config(const GuardOptions& o, bool may_ask) {
   if (o.protect_host) added.host_networks = session::host_networks();
   auto config = session::guard_config(plan, added);
   config.listen = o.listen;
+  // The machine's programs keep their own resolver.
   config.dns.clear();
   config.egress.resolver = o.resolver.empty() ? plan.egress.resolver : o.resolver;
   return config;
@@ -70,6 +74,7 @@ Result<int> become_guard(const GuardOptions& o) {
   options.config_fd = settings.get();
   if (!o.audit.empty()) options.audit_fd = TRY(output_file(o.audit));
   if (!o.ca_out.empty()) {
+    // output_file() appends, and a file of an earlier run has another authority.
     ::unlink(o.ca_out.c_str());
     options.ca_out_fd = TRY(output_file(o.ca_out));
   }

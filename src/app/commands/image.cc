@@ -1,3 +1,6 @@
+// These commands treat images of agents like a cache: `build` fills it ahead of a start, `list` shows it, and `prune`
+// empties it except for what a start would use now, or what a container uses. Which images those are is computed from
+// the manifest, so it changes with it.
 #include <ctime>
 #include <memory>
 
@@ -15,6 +18,7 @@ namespace {
 
 using nlohmann::json;
 
+// Contains the images that bottle made, and the engine that has them.
 struct Known {
   std::unique_ptr<docker::Engine> engine;
   std::vector<session::OwnImage> images;
@@ -89,6 +93,7 @@ Result<int> list(const ImageOptions& o) {
   }
   if (o.output.json) print_json(all);
   else print(table(rows));
+  // The advice below is for people.
   if (o.output.json) return 0;
   for (const auto& image : session::with_old_agents(known.images, std::time(nullptr)))
     say("bottle: " + image.agent + " in " + image.reference + " was installed " +

@@ -1,3 +1,5 @@
+// Lists sessions by their directories and agents by the manifest. Neither asks an engine or another machine, so the
+// command answers at once whatever else does not.
 #include <unistd.h>
 
 #include <climits>
@@ -46,6 +48,7 @@ Result<> list_sessions(const Output& output) {
   Rows rows = {{"SESSION", "STATE", "AGE", "AGENT", "MACHINE", "WORKSPACE"}};
   auto or_none = [](const std::string& text) { return text.empty() ? "-" : text; };
   for (auto& info : sessions()) {
+    // Without a start time, the session's record is not complete yet, and its machine is not known.
     if (info.machine.empty() && info.started) info.machine = "local";
     rows.push_back({info.session, info.state, info.started ? age(std::time(nullptr) - *info.started) : "-",
                     or_none(info.agent), or_none(info.machine), or_none(info.workspace)});

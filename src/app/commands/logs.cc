@@ -1,3 +1,6 @@
+// Shows what a session left on this machine: its result or, with --egress, the decisions of its guards. A terminal gets
+// lines for people. A pipe gets the JSON of the files unchanged, so that nothing is lost between a record and a
+// program.
 #include <unistd.h>
 
 #include <memory>
@@ -19,6 +22,7 @@ struct LogsOptions {
   Output output;
 };
 
+// Shows one line of a record. It is decoded only if that is necessary, because a record may have millions of lines.
 void show(const std::string& line, const LogsOptions& options, bool people) {
   if (line.empty() || (!people && !options.denied)) {
     if (!line.empty()) print_json_text(line + "\n");

@@ -19,6 +19,7 @@ struct ManOptions {
 };
 
 Result<> write_all_pages(const std::string& directory) {
+  // Other users may read the pages, too.
   TRY(make_directories(directory, 0755));
   for (const Page& page : pages())
     TRY(write_file_atomically(directory + "/" + man_name(page) + ".1", to_roff(page), 0644));

@@ -1,3 +1,5 @@
+// `list` tries every provider by asking it for the operator's VMs, because only an answer shows that its program is
+// installed and signed in. `test` makes a real VM, checks each hook with it, and destroys it.
 #include <unistd.h>
 
 #include <memory>

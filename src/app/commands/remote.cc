@@ -1,3 +1,6 @@
+// Both commands connect as a start does, so what they find holds for a start. `setup` changes the other machine and
+// therefore asks first. It installs the engine with the machine's own package manager, or with a script that the
+// operator names; bottle itself downloads no script.
 #include <unistd.h>
 
 #include <memory>

@@ -1,3 +1,5 @@
+// Looks for secrets in files in the way in which a guard looks for them in requests: with the same catalog and the same
+// stream, fed in pieces. A file that could not be scanned completely counts as one that the guard would stop.
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +23,7 @@ struct ScanOptions {
   bool as_json = false;
 };
 
+// Returns the rules and values to look for. `known` is a file with lines of the form NAME=VALUE.
 Result<scan::Catalog> catalog_of(const ScanOptions& options) {
   auto catalog = TRY(catalog_with(options.rules));
   for (const auto& print : options.allowed) catalog.allow(print);

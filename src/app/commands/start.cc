@@ -1,3 +1,14 @@
+// A start has three parts, and an error in each leaves no session behind. The first reads everything that depends on
+// the terminal, the current directory and the environment, once (read_request). The second decides: the place describes
+// itself, and the plan is made and shown. The third acts: the place is prepared, the values are gathered, a supervisor
+// is started, and this process becomes one of its clients.
+//
+// For a remote machine that is known, the third part begins before the machine has described itself. If it turns out to
+// have changed, the second and third parts run once more with what it says now. That is safe, because no value goes to
+// a machine before it was judged.
+//
+// A signal may come at any moment. Until there is a supervisor, Interruption turns it into a stop of whatever this
+// process waits for; afterwards, the client sends the stop to the supervisor.
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -48,6 +59,7 @@ struct StartOptions {
   Output output;
 };
 
+// Asks which agent to start, by number or name.
 Result<std::string> pick_agent(const manifest::Manifest& manifest, const std::stop_token& stop) {
   if (!::isatty(0))
     return fail(Code::invalid, "no agent was given",
@@ -64,6 +76,8 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest, const std::st
   return answer;
 }
 
+// Refuses combinations of options that contradict each other, and derives what follows from the others. The parser
+// checks only what one option needs or excludes.
 Result<> set_place(StartOptions& o) {
   auto& token = o.remote.token;
   o.remote.secrets = o.secrets == "tunnel" ? SecretsStay::here : SecretsStay::there;
@@ -131,6 +145,7 @@ bool has_piped_input() {
   return ::fstat(0, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode));
 }
 
+// Reads the prompt from stdin if it should come from there.
 Result<> set_prompt(plan::Options& wanted) {
   bool read = wanted.prompt == "-" || (wanted.headless && wanted.prompt.empty() && has_piped_input());
   if (!read) return {};
@@ -141,6 +156,7 @@ Result<> set_prompt(plan::Options& wanted) {
   return {};
 }
 
+// Asks whether to start. Fails with Code::canceled for any answer but yes.
 Result<> confirm_start(const std::stop_token& stop) {
   auto answer = session::ask("start? [y/N]", false, stop);
   if (!answer && answer.error().code == Code::unavailable)
@@ -184,6 +200,7 @@ struct Request {
 Result<Request> read_request(const StartOptions& given) {
   Request request{given, {}, environment()};
   auto& options = request.options;
+  // Everything that is relative to the current directory must be resolved before leave_directory().
   options.workspace = TRY(find_workspace(given.workspace));
   if (!given.really.empty()) {
     char really[PATH_MAX];
@@ -192,6 +209,7 @@ Result<Request> read_request(const StartOptions& given) {
   }
   leave_directory();
   request.manifest = TRY(load_manifest(options.workspace));
+  // The values are in request.variables by now.
   if (!options.remote.target.empty()) withhold_secrets(request.manifest);
   if (request.token_is_there()) {
     // The value is already on that machine. The plan only needs to know that there is one.
@@ -205,6 +223,7 @@ Result<Request> read_request(const StartOptions& given) {
   return request;
 }
 
+// Returns the place that the options name. For a remote machine, this connects to it.
 Result<std::unique_ptr<Place>> choose_place(const Request& request, const Say& say) {
   const auto& options = request.options;
   if (!options.remote.target.empty()) return remote_place(options.remote, say);
@@ -249,6 +268,8 @@ Result<Planned> make_plan(const Request& request, Place& place) {
   using manifest::WorkspaceMode;
   if (plan.workspace_mode == WorkspaceMode::clone || plan.workspace_mode == WorkspaceMode::copy)
     TRY(check_repository(options.workspace));
+  // A partial clone, or a repository that borrows objects, may lack some of them, which git would notice only while it
+  // clones.
   if (plan.workspace_mode == WorkspaceMode::clone) TRY(workspace::check_objects(plan.workspace, directories().cache));
   TRY(place.check(plan));
   return Planned{std::move(plan), std::move(rules)};
@@ -275,6 +296,7 @@ Result<session::Job> make_job(const Request& request, const Planned& planned) {
                       .path_to_self = path_to_self()};
 }
 
+// Returns how this process takes part in the session.
 session::ClientOptions client_of(const plan::Plan& plan, Place& place, const Output& output, const Say& say) {
   session::ClientOptions client;
   client.starting = true;
@@ -314,6 +336,7 @@ Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan
     return judged;
   };
   auto ended = session::follow(socket.get(), client);
+  // A second start has asked the machine itself, so a further change is an error.
   bool again = !ended && place.has_changed() && !options.remote.fresh;
   // The session ends by itself. Wait for its end before reporting the reason, and before starting another session with
   // its name.
@@ -343,6 +366,7 @@ Result<std::optional<int>> start_once(const Request& request, Interruption& inte
   if (!options.output.json && !options.output.quiet) app::say(plan::explain(plan));
   if (!options.yes) TRY(confirm_start(options.remote.stop));
   begin_clock();
+  // Every start does this, because a reaper may have been killed, for example by a reboot.
   check_vms(say);
   TRY(place->prepare(plan, say));
   session::Job job = TRY(make_job(request, planned));

@@ -1,3 +1,6 @@
+// Stopping is a frame to the supervisor, and the end is what the supervisor says: the command waits for the result or
+// the failure, not for a process to disappear. A session on another machine that has no near side gets one first, which
+// ends it.
 #include <unistd.h>
 
 #include <memory>
@@ -23,6 +26,7 @@ Result<std::string> stop(const std::string& name) {
   session::FrameReader frames;
   char buffer[65536];
   for (;;) {
+    // Each frame starts the two minutes anew. A session that shows progress is still ending.
     if (!wait_readable(fd.get(), 120000))
       return fail(Code::timed_out, "the session did not end within two minutes", "run `bottle cleanup`");
     ssize_t n = ::read(fd.get(), buffer, sizeof buffer);

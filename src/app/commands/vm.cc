@@ -1,3 +1,7 @@
+// `create` makes a VM outside of any session, for trying out a provider. Its owner is this process: unless --keep is
+// given, the VM is destroyed when the process is asked to end, also if making it failed halfway. A reaper stands ready,
+// as for every VM. `destroy` and `list` ask the records on this machine and every provider, because a VM may be known
+// to only one of them.
 #include <signal.h>
 #include <unistd.h>
 
@@ -74,6 +78,7 @@ Result<int> destroy_vms(const VmOptions& o) {
     bool any = false;
     for (const auto& found : inventory.all) {
       bool meant = o.all || found.listed.name == o.name || found.listed.id == o.name;
+      // Other operators' VMs at the same provider are listed, but never destroyed.
       if (!meant || !found.mine()) continue;
       any = true;
       record(machine::destroy_found(found, places, options, tell),

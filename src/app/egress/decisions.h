@@ -37,6 +37,7 @@ class Decisions {
     UniqueFd fd = {};
     std::deque<std::string> lines = {};  // that were read, but not passed on yet
     uint64_t skipped = 0;                // the number of lines that are still to be left out
+    // refill() reads on until there is a line, and skip() goes to the end of what is there now.
     Result<> refill();
     Result<> skip();
   };
