@@ -47,6 +47,7 @@ Result<> LaunchControl::serve(const std::function<Result<>()>& work) {
   return result;
 }
 
+// Serves the clients for one turn: until something comes, a thread wakes this one up, or kLookMs have passed.
 void LaunchControl::listen_once() {
   Poller poller;
   poller.watch(wakeup_.fd());

@@ -72,6 +72,7 @@ AuditFile::AuditFile(const std::string& path, uint64_t most)
   if (!fd_) trouble_ = fail_errno("opening " + path).error().what;
   off_t there = fd_ ? ::lseek(fd_.get(), 0, SEEK_END) : 0;
   size_ = static_cast<uint64_t>(std::max<off_t>(there, 0));
+  // A session that continues, such as one that a new near side adopts, writes to the same record.
   if (size_) continue_chain();
   most = std::max(most, 2 * kLastLines) - kLastLines;
   left_refusals_ = most / 4;
@@ -130,6 +131,7 @@ void AuditFile::add_refusal(const wire::Decision& decision) {
     return;
   }
   std::string text = chain_.next(decision);
+  // The line that says so is written from the space that was reserved for last lines.
   if ((refusals_full_ = text.size() > left_refusals_)) {
     put_line(dropped(decision,
                      "the refusals in this file have reached their limit; later ones are counted, but not recorded"));
@@ -174,6 +176,7 @@ void AuditFile::retry() {
 }
 
 wire::AuditSeal AuditFile::close() {
+  // If lines are still kept, the record is not complete, and an end would claim that it is.
   if (!closed_ && kept_.empty() && trouble_.empty()) {
     closed_ =
         put_line({.time = timestamp(),

@@ -46,6 +46,7 @@ std::string missing_rule(const wire::Decision& decision) {
 
 void EgressSummary::add(const wire::Decision& decision, Clients& clients) {
   const std::string &action = decision.action, &host = decision.host, &code = decision.code;
+  // A credential is named by the rule that found it.
   const std::string& secret = decision.secret.empty() ? decision.rule : decision.secret;
   if (action == "allow" && !secret.empty() && code.ends_with("_to_model") && secrets_.size() < kMostTold &&
       secrets_.try_emplace({secret, code}, host).second)

@@ -77,6 +77,7 @@ workspace::Outgoing outgoing_of(const Job& job) {
 std::optional<Work> work_of(const Job& job, const workspace::Summary& sent) {
   using manifest::WorkspaceMode;
   const auto& plan = job.plan;
+  // With `bind`, the agent worked on the operator's own files.
   if (plan.workspace_mode == WorkspaceMode::none || plan.workspace_mode == WorkspaceMode::bind) return std::nullopt;
   return Work{plan.workspace, plan.workdir, sent.base, job.directories.results + "/" + plan.session, job.far};
 }

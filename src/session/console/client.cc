@@ -44,10 +44,12 @@ class Follower {
     if (!options_.starting) agent_runs();
     bool input_open = options_.input != ClientOptions::Input::none;
     for (;;) {
+      // What was typed during the start reaches the agent now. It may contain the detach key.
       if (running_ && !held_.empty() && !pass_on(std::exchange(held_, {}))) return detach();
       Poller poller;
       poller.watch(socket_);
       poller.watch(signals.fd());
+      // A pipe is not read before the agent runs, because it can hold its data back itself.
       if (input_open && (running_ || has_terminal())) poller.watch(0);
       if (typing_) poller.watch(typing_->fd());
       poller.wait(timeout_ms());
@@ -74,6 +76,7 @@ class Follower {
 
   bool has_terminal() const { return options_.input == ClientOptions::Input::terminal; }
 
+  // Leaves the session to itself. The terminal is restored when typing_ and raw_ are destroyed.
   Ended detach() {
     (void)send_frame(socket_, FrameType::detach, "");
     typing_.reset();
@@ -108,6 +111,7 @@ class Follower {
     come_back_at_.reset();
     if (ending_) return;
     if (options_.on_event) options_.on_event(wire::TypingEnded{});
+    // Without a position, the answer is the last screen, which replaces what mosh showed.
     (void)send_frame(socket_, FrameType::attach, wire::encode(wire::Attach{}));
     send_size();
   }

@@ -70,6 +70,7 @@ void Clients::handle(const Poller& poller, const std::function<void(const Frame&
     if (UniqueFd fd = accept_connection(listener_.get())) clients_.push_back({.fd = std::move(fd)});
 }
 
+// Reads once, so that a client that sends without end does not keep the others waiting.
 void Clients::take(Client& client, const std::function<void(const Frame&)>& on_frame) {
   char buffer[65536];
   ssize_t n = ::recv(client.fd.get(), buffer, sizeof buffer, MSG_DONTWAIT);
@@ -102,6 +103,7 @@ void Clients::answer(FrameType type, std::string_view bytes) {
 void Clients::attach(Client& client, const std::string& wish) {
   auto attach = wire::decode<wire::Attach>(wish, wire::From::ours);
   client.attached = true;
+  // A wish that cannot be read comes from no client of ours.
   if (!attach) return client.fd.reset();
   // The position and the output are added at once, so that no output can come between them.
   client.outbox.add_encoded(log_.answer(*attach));

@@ -39,6 +39,7 @@ Result<> Outbox::flush(int fd) {
   if (frames_.empty()) tell_missed();
   while (!frames_.empty()) {
     std::string_view rest = std::string_view(frames_.front()).substr(sent_);
+    // A launcher that exited must not raise SIGPIPE.
     ssize_t n = ::send(fd, rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return {};

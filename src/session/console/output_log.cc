@@ -43,6 +43,7 @@ std::string OutputLog::answer(const wire::Attach& attach) const {
   uint64_t from = attach.from.value_or(tail(kScreen));
   std::string replayed;
   uint64_t first = replay(from, [&](FrameType type, std::string_view part) { replayed += encode(type, part); });
+  // A client that asks for the last screen only has missed nothing.
   wire::Event event = wire::Attached{first, attach.from && first > from ? first - from : 0};
   return encode(FrameType::event, wire::encode(event)) + replayed;
 }

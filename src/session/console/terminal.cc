@@ -49,12 +49,14 @@ Result<std::string> ask(const Line& question, bool hidden, const std::stop_token
   });
   if (hidden) {
     termios quiet = saved;
+    // The terminal still reads whole lines, so the operator can correct a passphrase.
     quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
     ::tcsetattr(tty.get(), TCSANOW, &quiet);
   }
   std::string answer;
   // Single bytes are read, so that what is typed after the line stays for the next reader.
   for (char c = 0; c != '\n';) {
+    // A stop does not make the terminal readable.
     bool ready = wait_readable(tty.get(), stop.stop_possible() ? kLookForStopMs : -1);
     if (stop.stop_requested()) {
       (void)write_all(tty.get(), "\n");

@@ -17,6 +17,7 @@ namespace {
 // OpenSSH's own client has the same limit for an answer (MAX_AGENT_REPLY_LEN in authfd.c).
 constexpr size_t kMostAnswer = 256 << 10;
 
+// Returns exactly `size` bytes. Waits for each part of them as long as the socket's limit says.
 Result<std::string> receive(int fd, size_t size) {
   std::string bytes(size, '\0');
   for (size_t at = 0; at < size;) {

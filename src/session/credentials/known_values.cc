@@ -63,6 +63,7 @@ bool is_ordinary(std::string_view value) {
   auto size = static_cast<std::ptrdiff_t>(value.size());
   auto digits = count([](int c) { return std::isdigit(c); });
   bool is_url = value.find("://") != value.npos;
+  // What stands before an '@' in an address may be a password.
   if (is_url || value.starts_with('/') || value.starts_with("./")) return value.find('@') == value.npos;
   auto others = count([](int c) { return std::ispunct(c) && c != '-' && c != '_' && c != '.'; });
   if (digits + count([](int c) { return std::ispunct(c); }) == size) return true;  // a number, a date or an address
@@ -84,6 +85,7 @@ class Reader {
       file_ += std::isalnum(c) || std::string_view("._-").contains(static_cast<char>(c)) ? static_cast<char>(c) : '_';
   }
 
+  // Returns the values of a file. `start` is its text without leading blanks, to recognize JSON.
   Values read(std::string_view text) {
     std::string_view start = trimmed(text.substr(std::min(text.find_first_not_of(" \t\r\n"), text.size())));
     if (start.starts_with('{') || start.starts_with('['))
@@ -124,6 +126,7 @@ class Reader {
     return equals == line.npos ? std::string_view() : trimmed(line.substr(0, equals));
   }
 
+  // Reads a line as programs read a .env file: a quoted value ends at its quote, and another one at a comment (" #").
   void assignment(std::string_view line) {
     std::string_view value = trimmed(line.substr(line.find('=') + 1));
     for (char quote : {'"', '\''})
@@ -132,6 +135,7 @@ class Reader {
     choose(name_of(line), trimmed(value.substr(0, value.find(" #"))));
   }
 
+  // Takes the strings below a node of JSON. The name of each is the path to it, with dots.
   void branch(const json& node, const std::string& name, int depth) {
     if (depth > kDeepest) return;
     for (const auto& [key, value] : node.items()) {
@@ -149,6 +153,7 @@ class Reader {
     });
   }
 
+  // Takes a value unless both its name and the value itself look ordinary.
   void choose(std::string_view name, std::string_view value) {
     if (!sounds_secret(name) && is_ordinary(value)) return;
     put(name, value);
@@ -158,6 +163,7 @@ class Reader {
     if (at != value.npos && colon < at) put(std::string(name) + ".password", value.substr(colon + 1, at - colon - 1));
   }
 
+  // Keeps a value under a name with the file's. Characters that could confuse a reader of the audit become underscores.
   void put(std::string_view name, std::string_view value) {
     // One value more than allowed is kept, so that the caller notices that there are too many.
     if (value.size() < kShortest || values_.size() > kMostKnownValues) return;

@@ -108,6 +108,7 @@ void SshAgentLink::note(const char* action, const sshagent::Filter::Verdict& ver
           .reason = reason});
 }
 
+// Keeps a bucket of kBurst tokens, which is filled again with kPerSecond, and takes one for each request.
 bool SshAgentLink::within_rate() {
   auto now = Clock::now();
   tokens_ = std::min(kBurst,
@@ -155,6 +156,7 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
   }
   std::vector<std::string> sockets;
   if (verdict.what == "sign") {
+    // Only the ssh-agent that holds the key can sign with it; lists and bindings go to all.
     sockets = {agent_of_[verdict.key]};
     if (!conversation.bound.contains(sockets[0])) {
       // The filter expects an answer to each request that it let pass.
@@ -179,6 +181,7 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
 
 void SshAgentLink::take_answers(const Send& send) {
   wakeup_.clear();
+  // The filter sees the answer too: it removes keys that are not the session's.
   for (auto& [id, conversation] : conversations_) {
     if (!conversation->asked.valid() || !conversation->ready) continue;
     std::string reason, answer = conversation->filter.answer(conversation->asked.get(), reason);
@@ -187,6 +190,7 @@ void SshAgentLink::take_answers(const Send& send) {
     else if (verdict.what == "sign") note("allow", verdict, verdict.reason);
     send({id, sshagent::base64(answer)});
   }
+  // Their answers are dropped, because the bottle closed the connection.
   std::erase_if(leaving_, [](auto& each) { return each->ready.load(); });
 }
 

@@ -22,6 +22,7 @@ namespace {
 
 constexpr int kPatience = 20000;
 
+// Returns the name to connect to. `host` is only the agent's name for it if the manifest has another `hostname`.
 std::string real_host(const manifest::SshHost& host) { return host.hostname.empty() ? host.host : host.hostname; }
 
 // Returns the public half from the file beside the key, where ssh-keygen leaves it.
@@ -41,6 +42,7 @@ Result<std::string> unlock(const std::string& file, const std::string& passphras
   return blob;
 }
 
+// Finds one key, and asks for its passphrase up to three times. `host` is named in the question.
 Result<SshKey> find(const std::string& file, const std::string& host, const std::string& operators_agent,
                     const Ask& ask) {
   SshKey key{.file = file, .blob = public_beside(file)};
@@ -58,6 +60,7 @@ Result<SshKey> find(const std::string& file, const std::string& host, const std:
   if (::stat(file.c_str(), &st) == 0 && (st.st_mode & 077) != 0)
     return fail(Code::denied, "the key " + file + " can be read by others, so ssh will not use it",
                 "run `chmod 600 " + shell_word(file) + "`");
+  // Most keys without a passphrase are found here, without a question.
   if (auto open = unlock(file, "")) {
     key.blob = *open;
     return key;

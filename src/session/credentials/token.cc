@@ -34,6 +34,7 @@ std::string take_token_variable() {
   if (!value) return "";
   std::string token = value;
   wipe(value, token.size());  // overwrites the bytes that are visible in /proc/PID/environ
+  // Without this, programs that are started later would inherit the wiped variable.
   ::unsetenv(kTokenVariable);
   return token;
 }
@@ -43,6 +44,7 @@ Result<std::string> fetch_token(const std::string& text) {
   if (done.status != 0)
     return fail(Code::unavailable, "fetching the token from the provider's store failed with exit status " +
                                        std::to_string(done.status) + " " + done.err.substr(0, 300));
+  // Programs that print a value usually end it with a line end.
   while (!done.out.empty() && (done.out.back() == '\n' || done.out.back() == '\r')) done.out.pop_back();
   if (done.out.size() < 8)
     return fail(Code::invalid, "the provider's store returned fewer than 8 bytes, which is not a token");
@@ -70,6 +72,7 @@ Result<std::string> take_token_file(const std::string& given) {
   std::string nothing(token.size(), '\0');
   bool over = ::pwrite(fd.get(), nothing.data(), nothing.size(), 0) == static_cast<ssize_t>(nothing.size()) &&
               ::fsync(fd.get()) == 0;
+  // The call below may change errno, and the first error matters if only the overwriting failed.
   int why = errno;
   bool gone = ::unlink(path.c_str()) == 0;
   if (!gone) why = errno;

@@ -32,6 +32,7 @@ Result<std::string> value_of(const plan::Source& source, const std::map<std::str
       return it->second;
     }
     case Kind::file:
+      // Editors and programs end a file with a line end, which does not belong to the value.
       return std::string(trimmed_end(TRY(read_file(source.text, 1 << 20)), "\r\n"));
     case Kind::cmd: {
       Command command;

@@ -101,6 +101,8 @@ Result<DiskWatch::Count> DiskWatch::count() const {
 
 std::string DiskWatch::judge(const Result<Count>& count) {
   uint64_t limit = job_.plan.resources.disk;
+  // An agent that has just ended makes a count fail, too, but that is no reason to report it as one that hides
+  // something.
   bool failed = count ? !count->written.complete : is_failure(count.error());
   trigger_.counted(failed || !count ? std::nullopt : std::optional(count->written.bytes), count ? count->took : 0s,
                    clock_());
@@ -121,6 +123,7 @@ std::string DiskWatch::check() {
   if (now - looked_at_ < kLookPause) return "";
   looked_at_ = now;
   auto disk = state();
+  // This is checked even while a count is under way, because the disk may be full before it ends.
   if (trigger_.is_disk_almost_full(disk))
     return "the engine's disk is almost full and has lost more than the " + in_units(job_.plan.resources.disk) +
            " of `resources.disk` since the agent started, so the agent was stopped";

@@ -55,6 +55,7 @@ Result<std::vector<wire::FromGuard>> GuardLink::read() {
   return messages;
 }
 
+// Waits for the first answer to a configuration. Other messages are skipped.
 Result<wire::Ready> GuardLink::await_ready(int timeout_ms) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   for (;;) {
@@ -76,6 +77,7 @@ wire::GuardLimit guard_limit(const manifest::Limit& limit) {
 }
 
 wire::GuardRule guard_rule(const manifest::AllowRule& rule) {
+  // The guard reads the answers of a host only for these reasons, because it has to inspect the host for it.
   bool counts_tokens = rule.limit.tokens || rule.limit.cost > 0 || manifest::is_of_model(rule.preset);
   return {.host = rule.host,
           .ports = rule.ports,
@@ -88,6 +90,7 @@ wire::GuardRule guard_rule(const manifest::AllowRule& rule) {
           .reads_usage = counts_tokens};
 }
 
+// The guard inspects a service of the operator's network always, so that its methods and paths are checked.
 wire::GuardRule lan_rule(const manifest::LanRoute& route) {
   return {.host = route.name,
           .ports = {static_cast<uint16_t>(route.tls ? 443 : 80)},
@@ -104,6 +107,7 @@ std::vector<std::string> texts_of(const std::vector<policy::Prefix>& networks) {
 
 namespace {
 
+// Adds the secrets to a configuration. With a tunnel, the guard gets the placeholders only and relays their hosts.
 void add_secrets(const plan::Plan& plan, const GuardSettings& settings, wire::GuardConfig& config) {
   for (const auto& secret : plan.secrets) {
     auto value = settings.secrets.find(secret.name);
@@ -132,6 +136,7 @@ std::vector<wire::GuardKnownSecret> known_secrets(const plan::Plan& plan, const 
                                                   const std::map<std::string, std::string>& files) {
   std::vector<wire::GuardKnownSecret> known;
   for (const auto& variable : plan.env)
+    // The agent has such a variable's value itself, so the guard can only look for it in what leaves.
     if (auto value = env.find(variable.name); variable.secret && value != env.end())
       known.push_back({variable.name, value->second});
   for (const auto& [name, value] : files) known.push_back({name, value});

@@ -43,6 +43,7 @@ Result<> refuse_forged_labels(const nlohmann::json& image, const std::string& re
 Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, const Making& making) {
   std::string before;
   if (auto old = engine.inspect_image(image.reference)) {
+    // An image of the operator's own choice is checked as well: its labels would get to the agent's container.
     if (!making.refresh) return refuse_forged_labels(*old, image.reference);
     before = docker::text_of(*old, "Id");
   } else if (old.error().code != Code::not_found) {
@@ -60,6 +61,7 @@ Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, co
     if (auto named = engine.tag_image(before, replaced)) (void)engine.remove_image(replaced);
     else (void)engine.remove_image(before);
   }
+  // A Dockerfile may begin with any image, and inherits its labels.
   return refuse_forged_labels(made, image.reference);
 }
 

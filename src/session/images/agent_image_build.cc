@@ -59,6 +59,7 @@ struct Builder {
 };
 
 Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, const Making& making) {
+  // The Dockerfile's directory is the build's context, as is usual.
   std::string directory = image.dockerfile.substr(0, image.dockerfile.rfind('/'));
   // The engine is named explicitly, because the docker command may have another context or DOCKER_HOST. What follows
   // "--" cannot be taken for an option.
@@ -177,11 +178,14 @@ class Scratch {
   Scratch& operator=(const Scratch&) = delete;
   ~Scratch() {
     engine_.heed({});  // also after a stop, everything is removed
+    // The container goes first, because an image that a container uses cannot be removed. If one fails, the record
+    // stays.
     bool gone = engine_.remove_container(names_.trial) && engine_.remove_image(names_.unfinished);
     if (gone) remove_grave(directories_, session_);
   }
 
   Result<> take(const std::string& archive) {
+    // A killed build leaves this record, by which a sweep finds and removes both.
     TRY(write_grave(directories_, session_, engine_.socket(),
                     {{"image", names_.unfinished}, {"container", names_.trial}}));
     std::vector<std::string> changes;
@@ -203,6 +207,7 @@ class Scratch {
          {"ReadonlyRootfs", true},
          {"Tmpfs", {{"/tmp", "size=64m,nosuid,nodev"}, {"/home/agent", "size=64m,nosuid,nodev,uid=1000,gid=1000"}}}});
     std::string said = TRY(run(config, kFirstStartMs, "starting " + provider + " --version in a container"));
+    // finish() uses the same name again.
     TRY(engine_.remove_container(names_.trial));
     std::vector<Line> lines;
     for (const Line& line : lines_of(said.substr(0, 2000)))
@@ -277,6 +282,7 @@ Result<> unpack(const plan::Image& image, const Workplace& work, const Making& m
   std::vector<std::string> argv = {"/bin/bash", work.script, image.provider, work.archive};
   if (!image.pin.version.empty()) argv.insert(argv.end(), {"--version", image.pin.version});
   if (!image.pin.integrity.empty()) argv.insert(argv.end(), {"--integrity", image.pin.integrity});
+  // The script takes only words that have the form of a package's name.
   argv.insert(argv.end(), image.packages.begin(), image.packages.end());
   Builder builder{making};
   if (int status = TRY(builder.run(argv)); status != 0)
@@ -288,6 +294,7 @@ Result<> bootstrap(docker::Engine& engine, const plan::Image& image, const Makin
   Workplace work = TRY(Workplace::make());
   Defer clean([&] { work.remove(); });
   TRY(unpack(image, work, making));
+  // Nothing was installed from npm for the providers `shell` and `command`.
   Installed installed = read_installed(work.installed);
   Scratch scratch(engine, making.directories);
   TRY(scratch.take(work.archive));

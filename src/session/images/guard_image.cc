@@ -10,6 +10,7 @@
 namespace bottle::session {
 namespace {
 
+// The tag is the hash of the program, so a guard of another version or processor is another image.
 std::string reference_of_guard(std::string_view program) { return "bottle-guard:" + content_hash(program); }
 
 }  // namespace
@@ -33,6 +34,7 @@ Result<std::string> ensure_guard_image(docker::Engine& engine) {
     archive.append(bytes);
     return {};
   });
+  // This file is the whole image: a guard needs no shell, no libraries and no other file.
   TRY(tar.file("guard", 0755, 0, 0, program));
   TRY(tar.finish());
   TRY(engine.import_image(reference, source_of(archive), {"ENTRYPOINT [\"/guard\"]", "LABEL bottle.image=guard"}));

@@ -37,6 +37,7 @@ Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<
     std::string name = text_of(container, "Id").substr(0, 12);
     for (const auto& given : member(container, "Names"))
       if (given.is_string()) name = given.get<std::string>().substr(given.get<std::string>().starts_with("/") ? 1 : 0);
+    // Containers are matched by the id, because the name of their image may have moved to a newer one.
     users[text_of(container, "ImageID")].push_back(name);
   }
   std::vector<OwnImage> found;
@@ -44,6 +45,7 @@ Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<
     const auto& labels = member(image, "Labels");
     OwnImage own;
     own.id = text_of(image, "Id");
+    // Labels only describe the image here. Whether it is bottle's is decided by its name below.
     own.agent = text_of(labels, "bottle.agent", text_of(labels, "bottle.image"));
     own.package = text_of(labels, "bottle.package");
     own.integrity = text_of(labels, "bottle.integrity");

@@ -82,6 +82,7 @@ Result<std::string_view> program_for(Program program, std::string_view architect
   std::string path = directory + "/bottle-" + (guard ? "guard-" : "inside-") + wanted;
   auto bytes = kept_file(path);
   if (bytes) return bytes;
+  // A file that was refused must not be reported as missing.
   if (bytes.error().code != Code::not_found) return bytes;
   return fail(Code::not_found,
               "the engine runs on " + wanted + ", this bottle carries its programs for " +

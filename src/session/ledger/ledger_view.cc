@@ -68,6 +68,7 @@ Result<> take_owner(const std::string& label, LedgerView& view) {
   auto owner = Owner::from_label(label);
   if (!owner) return disbelieve(owner.error().what);
   view.owner = std::move(*owner);
+  // A ledger in our directory that names another user was copied here.
   if (view.owner.uid != ::getuid()) return disbelieve("it is the ledger of another user's session");
   return {};
 }
@@ -78,6 +79,7 @@ void replace(To& to, std::optional<From>& from) {
   if (from) to = std::move(*from);
 }
 
+// Adds a record to the view. `make` and `asked` add up; of everything else, the last record counts.
 Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& view) {
   TRY(check(record, frame));
   if (record.owner) TRY(take_owner(*record.owner, view));
@@ -99,6 +101,7 @@ Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& 
   return {};
 }
 
+// Reads and checks the ledger of a session below `root`, which is the directory of the sessions or of the graves.
 Result<LedgerView> read(const Directories& directories, const std::string& root, const std::string& session) {
   if (!is_session_name(session)) return fail(Code::invalid, "'" + one_line(session, 60) + "' cannot be a session");
   std::string directory = root + "/" + session;

@@ -58,6 +58,7 @@ void spare_work(Belongings& what) {
 
 std::string name_of(const nlohmann::json& item, const std::string& kind) {
   if (kind != "containers" && kind != "images") return text_of(item, "Name");
+  // The engine puts a slash before the names of containers.
   const auto& names = member(item, kind == "images" ? "RepoTags" : "Names");
   std::string name = names.is_array() && !names.empty() && names[0].is_string() ? names[0].get<std::string>() : "";
   return name.starts_with("/") ? name.substr(1) : name;

@@ -26,6 +26,7 @@ Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> 
                           .ports = change.allow->ports,
                           .methods = change.allow->methods,
                           .paths = change.allow->paths};
+    // The rule is compiled only to find out whether the guard would refuse it.
     TRY(policy::Rules::compile({spec}));
     if (spec.host == "*")
       return fail(Code::invalid, "a running session cannot get a rule for every host",
@@ -33,6 +34,7 @@ Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> 
     if (auto host = policy::normalise_host(spec.host); host && host->literal)
       return fail(Code::invalid, "'" + spec.host + "' is an address, not a name",
                   "use egress.hosts to give a name an address, or egress.lan for a service of the local network");
+    // Earlier rules of the same pattern stay, because rules add up.
     remove(spec.host, true);
     // The guard sees methods and paths only in connections that it inspects.
     bool inspect = !spec.methods.empty() || !spec.paths.empty();
@@ -66,8 +68,10 @@ Result<wire::GuardEgress> changed_limits(wire::GuardEgress egress, const wire::L
     set(wire::Quantity::tokens, change.tokens);
     set(wire::Quantity::cost, change.cost);
   };
+  // The guard does not count more hosts than this separately.
   if (change.names.value_or(0) > manifest::kMostNames)
     return fail(Code::invalid, "a limit of names is at most " + std::to_string(manifest::kMostNames));
+  // A limit that could never be reached would look like protection.
   if (change.cost.value_or(0) > 0 && egress.prices.empty())
     return fail(Code::invalid, "the session has no prices to estimate costs by (egress.prices)");
   if (change.host.empty()) return apply(egress.limit), egress;
@@ -87,6 +91,7 @@ Result<wire::GuardEgress> changed_limits(wire::GuardEgress egress, const wire::L
 }
 
 void LivePolicy::request(const wire::PolicyChange& wanted) {
+  // `what` is set below, in each case with a text, which marks the change as an operator's.
   Change change{wanted.id, "", config_};
   if (wanted.secret) {
     auto allowed = changed_secrets(config_.egress.allowed_secrets, *wanted.secret);
@@ -104,6 +109,7 @@ void LivePolicy::request(const wire::PolicyChange& wanted) {
     config_.egress.allow = std::move(*rules);
     change.what = wanted.allow ? "allowed " + wanted.allow->host : "denied " + wanted.deny.value_or("");
   }
+  // The guard is restarting. The operator is told to try again, so the next guard must not get the change either.
   if (auto sent = send_(config_); !sent) {
     config_ = std::move(change.before);
     return tell(wanted.id, false, sent.error().what);
@@ -112,6 +118,7 @@ void LivePolicy::request(const wire::PolicyChange& wanted) {
 }
 
 void LivePolicy::trust(const std::string& root) {
+  // All roots are one text, in which the root of an earlier near side stays.
   auto& known = config_.egress.extra_ca;
   if (root.empty() || known.find(root) != std::string::npos) return;
   Change change{"", "", config_};

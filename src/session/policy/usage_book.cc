@@ -18,10 +18,12 @@ void join(wire::HostUsage& to, const wire::HostUsage& from) {
 // Returns the usage of the hosts, with all hosts beyond `most` as one entry.
 std::vector<wire::HostUsage> at_most(size_t most, const std::map<std::string, wire::HostUsage>& hosts) {
   std::vector<wire::HostUsage> list;
+  // `names` counts the hosts that the entry represents. If it stays 0, there is no such entry.
   wire::HostUsage others{.host = wire::kOtherHosts, .names = 0};
   for (const auto& [name, usage] : hosts)
     if (name == wire::kOtherHosts) join(others, usage);
     else list.push_back(usage);
+  // Only the hosts of models have tokens, so these come first.
   std::ranges::sort(list, [](const auto& a, const auto& b) {
     auto rank = [](const wire::HostUsage& each) {
       return std::tuple(each.tokens_in + each.tokens_out, each.requests, each.bytes_up);

@@ -264,6 +264,7 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
     if (!turn.mine()) continue;
     auto orphan = as_it_is_now(directories, found);
     if (!orphan) continue;
+    // The owner died before the ledger named anything, so nothing was made.
     if (orphan->things.empty()) {
       remove_session_directory(where);
       ::rmdir((directories.results + "/" + orphan->session).c_str());
@@ -284,10 +285,12 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
 }
 
 void forget(const Directories& directories, const std::string& directory, const Receipt& receipt) {
+  // Something may still appear, so the record of what to look for is kept, without the rest of the directory.
   if (!receipt.final) {
     empty_but_ledger(directory);
     std::string grave = graves_in(directories) + "/" + receipt.session;
     if (make_directories(graves_in(directories)) && std::rename(directory.c_str(), grave.c_str()) == 0) {
+      // The age of a grave counts from now, not from the last record.
       ::utimensat(AT_FDCWD, (grave + "/ledger").c_str(), nullptr, 0);
       return;
     }

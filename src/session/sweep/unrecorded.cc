@@ -24,6 +24,7 @@ namespace {
 
 using docker::member, docker::text_of;
 
+// Reports whether a ledger or a grave of ours names the thing. A sweep then takes care of it.
 bool is_recorded(const Directories& directories, const std::string& session, const Thing& thing) {
   for (auto read : {read_ledger, read_grave})
     if (auto view = read(directories, session); view && std::ranges::count(view->things, thing) > 0) return true;
@@ -59,7 +60,9 @@ Result<std::vector<Unrecorded>> find_unrecorded(const Directories& directories, 
     for (const auto& item : TRY(engine.list_by_label(kind, "bottle.session"))) {
       const auto& labels = member(item, "Labels");
       auto owner = Owner::from_label(text_of(labels, "bottle.owner"));
+      // Another user's session, or one that runs with its state in another directory, is left alone.
       if (!owner || owner->uid != ::getuid() || owner->alive()) continue;
+      // The kinds of the list are plurals.
       Unrecorded found{{kind.substr(0, kind.size() - 1), name_of(item, kind)},
                        text_of(labels, "bottle.session"),
                        *owner,
@@ -78,6 +81,7 @@ std::vector<Swept> remove_unrecorded(const Directories& directories, docker::Eng
   std::map<std::pair<std::string, std::string>, Belongings> sessions;
   for (const auto& each : found) {
     if (!each.is_named_so) continue;
+    // One session of a name may have died after another, so the owner belongs to the key.
     auto& what = sessions[{each.session, each.owner.to_label()}];
     what.session = each.session;
     what.owner = each.owner;
