@@ -17,6 +17,7 @@
 namespace bottle::app {
 namespace {
 
+// Takes the descriptions of a command and everything below it from the pages.
 void describe(CLI::App& command) {
   if (const Page* page = page_of(command)) command.description(page->about(full_name(command)));
   for (CLI::Option* option : command.get_options())
@@ -60,6 +61,7 @@ int report_parse_error(CLI::App& app, const CLI::ParseError& error) {
   std::vector<std::string> known;
   // The first unknown word decides what kind of word was meant.
   bool flag = extra[0].starts_with("-");
+  // Hidden commands have no group, and are not suggested.
   for (const CLI::App* sub : command.get_subcommands([](CLI::App* s) { return !s->get_group().empty(); }))
     if (!flag) known.push_back(sub->get_name());
   for (const CLI::Option* option : command.get_options())

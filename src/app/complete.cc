@@ -68,6 +68,7 @@ class Completer {
     std::string word = words.empty() ? "" : words.back();
     size_t equals = word.starts_with("--") ? word.find('=') : std::string::npos;
     if (lost_) return {};
+    // What follows "--" goes to the agent's program, about which nothing is known here.
     if (for_the_agent_) completion_.rest = Completion::Rest::files;
     else if (wanting_) values(*wanting_, word, "");
     else if (CLI::Option* option = equals == std::string::npos ? nullptr : option_named(*command_, word))
@@ -108,6 +109,8 @@ class Completer {
     if (value.starts_with(word)) completion_.candidates.push_back({std::move(value), std::move(about)});
   }
 
+  // Offers values for an option or argument. The name of the value in the page says what kind it is. `before` is
+  // "--name=" if the value is in the same word as its option.
   void values(const CLI::Option& option, const std::string& word, const std::string& before) {
     std::string name = value_name(*command_, option);
     if (name == "FILE") completion_.rest = Completion::Rest::files;
@@ -116,6 +119,7 @@ class Completer {
       offer(before + word, before + candidate.value, std::move(candidate.about));
   }
 
+  // Offers the long names of options that were not given yet, or that may be given again.
   void flags(const std::string& word) {
     for (CLI::Option* option : command_->get_options()) {
       if (option->get_positional()) continue;
@@ -177,6 +181,7 @@ std::vector<Candidate> names_here(const std::string& command, const std::string&
   } else if (value == "SESSION") {
     for (const auto& info : sessions()) all.push_back({info.session, info.agent + ", " + info.state});
   } else if (value == "AGENT" || value == "BOTTLE" || value == "VM") {
+    // An agent's name may come from the repository in the current directory.
     char here[PATH_MAX];
     auto manifest = load_manifest(::getcwd(here, sizeof here) ? here : "/");
     if (!manifest) return all;
@@ -195,6 +200,7 @@ std::vector<Candidate> names_here(const std::string& command, const std::string&
 std::string to_lines(const Completion& completion) {
   std::string out;
   for (const auto& [value, about] : completion.candidates)
+    // A value that would have to be changed for a terminal would no longer be the name of anything, so it is left out.
     if (!value.empty() && one_line(value) == value) out += value + "\t" + one_line(about, 120) + "\n";
   switch (completion.rest) {
     case Completion::Rest::nothing:

@@ -48,6 +48,7 @@ void engine(const Health& h, Findings& found) {
                "use a kernel and an engine that support seccomp");
   if (h.guard_image_error) return found.fail("guard_image", h.guard_image_error->what, h.guard_image_error->todo);
   found.ok("guard_image", "the engine has the guard's image");
+  // Without a runtime that works, the advice to install another one would be beside the point.
   bool works = false, sandboxed = false;
   for (const auto& trial : h.runtimes) {
     if (trial.problem.empty()) {
@@ -71,6 +72,7 @@ void engine(const Health& h, Findings& found) {
 // Judges the space on disks and in memory.
 void room(const Health& h, Findings& found) {
   auto disk = [&](const char* code, const std::optional<uint64_t>& free, const std::string& where) {
+    // The engine is on another machine, or the directory is not known.
     if (!free) return;
     std::string text = size_text(*free) + " free " + where;
     if (*free < kGigabyte)

@@ -40,6 +40,7 @@ class Exposition {
     text_.append("# HELP ").append(name).append(" ").append(help).append("\n");
     text_.append("# TYPE ").append(name).append(" ").append(type).append("\n");
   }
+  // Adds a sample to the present metric, or its value to that of a sample with the same labels.
   void sample(uint64_t value, const Labels& labels = {}) {
     std::string text = "session=\"" + escaped(session_) + "\"";
     for (const auto& [label, given] : labels)
@@ -47,6 +48,7 @@ class Exposition {
     auto [found, is_new] = at_.try_emplace(text, samples_.size());
     if (is_new) samples_.emplace_back(std::move(text), 0);
     uint64_t& sum = samples_[found->second].second;
+    // A remote machine may send any numbers.
     if (__builtin_add_overflow(sum, value, &sum)) sum = UINT64_MAX;
   }
   std::string take() {
@@ -113,6 +115,7 @@ std::string exposition(const std::string& session, const wire::Metrics& metrics)
   for (const auto& each : metrics.used) out.sample(each.bytes_up, {{"host", each.host}});
   out.metric("bottle_model_tokens_total", "counter", "Tokens of models, as their answers say.");
   for (const auto& each : metrics.used) {
+    // Most hosts are not those of models.
     if (each.tokens_in == 0 && each.tokens_out == 0) continue;
     out.sample(each.tokens_in, {{"host", each.host}, {"direction", "in"}});
     out.sample(each.tokens_out, {{"host", each.host}, {"direction", "out"}});
@@ -120,6 +123,7 @@ std::string exposition(const std::string& session, const wire::Metrics& metrics)
   out.metric("bottle_model_cost_millionths_total", "counter",
              "Estimated cost of these tokens, in millionths of the currency of the prices.");
   for (const auto& each : metrics.used)
+    // Counters are whole numbers here, so that equal samples can be added exactly.
     if (each.cost > 0) out.sample(static_cast<uint64_t>(std::min(each.cost, 1e12) * 1e6 + 0.5), {{"host", each.host}});
   return out.take();
 }

@@ -15,6 +15,7 @@ namespace {
 
 using Kind = Block::Kind;
 
+// Ends the program with the line that does not fit.
 [[noreturn]] void bad_page(std::string_view name, std::string_view line) {
   std::fprintf(stderr, "the page of %.*s is not written as manual.h says: %.*s\n", static_cast<int>(name.size()),
                name.data(), static_cast<int>(line.size()), line.data());
@@ -90,6 +91,7 @@ Page parse_page(std::string_view name, std::string_view markdown) {
   return page;
 }
 
+// A page with one command documents its options under "Options", one with several under the name of each.
 std::map<std::string, std::string> Page::items(std::string_view command) const {
   std::map<std::string, std::string> found;
   for (const Block& block : blocks)
@@ -114,6 +116,7 @@ const std::vector<Page>& pages() {
   return all;
 }
 
+// The order of the groups and of the commands in them is that of the program's own page.
 std::vector<Group> groups() {
   std::vector<Group> all;
   for (const Block& block : pages().front().blocks) {

@@ -105,6 +105,7 @@ std::string roff_text(std::string_view text) {
   return out;
 }
 
+// Returns inline text with fonts. "\&" is nothing, but keeps a line from being a request.
 std::string roff_line(const std::string& text) {
   std::string out;
   for (const Piece& piece : pieces_of(text)) {
@@ -117,6 +118,7 @@ std::string roff_line(const std::string& text) {
   return (out.starts_with(".") || out.starts_with("'") ? "\\&" + out : out) + "\n";
 }
 
+// Returns code as an example (EX and EE of man(7)), in which lines are not filled.
 std::string roff_code(const std::string& text) {
   std::string out = ".EX\n";
   for (size_t at = 0; at < text.size();) {
@@ -170,6 +172,8 @@ std::string overview(size_t width, bool bold) {
   return out + wrapped("bottle help COMMAND shows the page of a command.", 0, width);
 }
 
+// The page has no date, so that it stays the same. Words are not hyphenated (nh) and lines not justified (ad l),
+// because many of the words are names of options and files.
 std::string to_roff(const Page& page) {
   std::string out = ".TH " + upper(roff_text(man_name(page))) +
                     " 1 \"\" \"bottle " BOTTLE_VERSION "\" \"User Commands\"\n.nh\n.ad l\n.SH NAME\n" +

@@ -7,6 +7,7 @@
 namespace bottle::app {
 namespace {
 
+// Fills a column with blanks. A longer text moves what follows to the right.
 std::string padded(std::string text, size_t width) {
   if (text.size() < width) text.append(width - text.size(), ' ');
   return text + "  ";
@@ -29,6 +30,7 @@ Line egress_line(const wire::Decision& decision) {
   for (const std::string& part :
        {request, decision.code, decision.reason, std::string(decision.side == "near" ? "decided on this machine" : "")})
     if (!part.empty()) line += one_line(part) + "  ";
+  // A flood of refusals is one line of the record.
   if (decision.count > 1)
     line += std::to_string(decision.count) + " times since " + one_line(clock_of(decision.first)) + "  ";
   if (decision.bytes)

@@ -39,6 +39,7 @@ void print(const std::vector<Line>& lines) {
 }
 void say(const Line& line) {
   std::cout.flush();
+  // One string is one write, so that lines of several processes do not mix.
   std::cerr << line.text() + line_end(2);
 }
 void say(const std::vector<Line>& lines) {
@@ -67,6 +68,7 @@ int report(const Error& error, bool json) {
 int exit_status(const Result<>& done, bool json) { return done ? 0 : report(done.error(), json); }
 int exit_status(const Result<int>& done, bool json) { return done ? *done : report(done.error(), json); }
 
+// These are the usual conventions: NO_COLOR with any text (no-color.org), and a terminal that can do nothing.
 bool has_color(int fd) {
   const char* term = std::getenv("TERM");
   const char* no = std::getenv("NO_COLOR");

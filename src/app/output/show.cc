@@ -49,6 +49,7 @@ void show_blocked(const wire::SessionResult& result, std::vector<wire::DeniedHos
   std::vector<std::string> rules;
   for (const auto& [host, code, count, rule] : denied) {
     say("  " + host + "  (" + code + ", " + std::to_string(count) + "×)");
+    // Several refusals may need the same rule.
     if (!rule.empty() && std::ranges::find(rules, rule) == rules.end()) rules.push_back(rule);
   }
   if (more) say("  and " + std::to_string(more) + " more");
@@ -80,6 +81,7 @@ void show_recorded(const std::string& bottle, const std::vector<std::string>& re
 
 void show_vm(const wire::VmReceipt& vm) {
   if (vm.kept) say("bottle: the VM " + vm.name + " was not destroyed (" + vm.why + "); see `bottle vm list`");
+  // A VM that was not confirmed is named among what is left.
   if (vm.kept || !vm.confirmed) return;
   auto destruction = vm.destruction.value_or(wire::VmDestruction());
   say(dim("VM " + vm.name + when("created", destruction.made) + when("destroyed", destruction.at) +

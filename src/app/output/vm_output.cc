@@ -47,6 +47,7 @@ json to_json(const machine::Destroyed& d) {
 }  // namespace
 
 VmRow row_of(const machine::Found& found) {
+  // The record has the time of our own clock. The provider's time is used only without a record.
   auto made = found.record ? std::optional<int64_t>(found.record->made) : parse_time(found.listed.created);
   VmRow row{.name = found.listed.name,
             .id = found.listed.id,

@@ -47,6 +47,7 @@ void give_what_stays_here(session::Job& job, const session::LedgerView& view, co
     if (auto values = session::resolve(secrets, environment(), ask)) job.values = std::move(*values);
     else without("the secrets that stay on this machine", values.error());
   }
+  // The dead near side's own ssh-agent has ended with it.
   if (auto keys = session::find_ssh_keys(job.plan, environment(), ask)) job.ssh_keys = std::move(*keys);
   else without("its ssh keys", keys.error());
 }

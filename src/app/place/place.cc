@@ -51,12 +51,14 @@ Result<> check_elsewhere(const plan::Plan& plan, const std::string& where, const
   if (plan.workspace_mode == manifest::WorkspaceMode::bind)
     return fail(Code::invalid, "workspace: bind needs this machine's own files, and they are not on " + where,
                 "use clone or copy, for example with --workspace clone");
+  // mosh carries a terminal only.
   if (transport.is_mosh() && plan.headless)
     return fail(Code::invalid, "--transport mosh needs a terminal, and --headless has none",
                 "leave out --transport mosh");
   return {};
 }
 
+// The control socket of ssh goes into the runtime directory, if there is one.
 Result<session::Far> far_from_here() {
   session::Far far;
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");

@@ -51,6 +51,8 @@ class RemotePlace : public Place {
     return {};
   }
 
+  // Makes sure that the machine has the agent's image. This machine's engine is needed only to compare an image that
+  // the operator named, or to build and send one.
   Result<> prepare(const plan::Plan& plan, const Say& say) override {
     image_ = plan.image.reference;
     // The name of such an image is enough to compare it, so no engine on this machine is needed.
@@ -71,6 +73,7 @@ class RemotePlace : public Place {
     TRY(remote::send_image(archive.get(), plan.image.reference, TRY((*engine)->layers(plan.image.reference)), side_,
                            say));
     image_ = TRY(session::image_identity(**engine, plan.image.reference));
+    // The next start then knows that the image is there.
     hello_.images.push_back(image_);
     remember(far_, hello_);
     return {};

@@ -97,6 +97,7 @@ bool forget_session_without_vm(const std::string& session) {
 }
 
 void check_vms(const std::function<void(const std::string&)>& say) {
+  // A directory without a record is what a start left that died before it could write one.
   for (const auto& name : machine::recorded(places())) machine::forget_unborn(name, places());
   for (const auto& name : machine::recorded(places())) {
     auto record = machine::load(name, places());

@@ -28,6 +28,7 @@ class VmPlace : public Place {
   // the runtimes that it will have.
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
     facts.uid = facts.gid = 1000;
+    // The images come from this machine's engine, so the plan names those for this machine's architecture.
     facts.images = image_facts(manifest, "");
     return {};
   }
@@ -99,6 +100,7 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOp
   wire::BakedRecord baked = manifest.vms.at(options.name).options.contains("image")
                                 ? wire::BakedRecord{}
                                 : baked_for(manifest.vms.at(options.name));
+  // Either the manifest or the command line may allow it.
   wanted.allow_vpn |= way.allow_vpn;
   remote.vm = session::VmJob{.vm = std::move(wanted), .keep = options.keep, .environment = hook_environment()};
   return std::make_unique<VmPlace>(std::move(remote), std::move(baked), way);

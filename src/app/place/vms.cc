@@ -59,11 +59,14 @@ Result<manifest::Vm> vm_of(const manifest::Manifest& manifest, const std::string
                               : manifest::suggest(name, known));
   }
   manifest::Vm vm = it->second;
+  // An image that the operator names in the manifest wins.
   if (std::string image = baked_for(vm).image; !image.empty() && !vm.options.contains("image"))
     vm.options["image"] = image;
   return vm;
 }
 
+// Makes the plan of each agent to learn which image it needs, builds what is missing, and has remote::bake_vm() put all
+// of it on a disk. The record of the disk is written last, so that it exists only for a disk that does.
 Result<std::string> bake(const std::string& name, std::vector<std::string> agents,
                          const std::function<void(const std::string&)>& say) {
   auto manifest = TRY(load_manifest("/nonexistent"));
@@ -84,6 +87,7 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
   for (const auto& agent : agents) {
     plan::Options wanted;
     wanted.agent = agent;
+    // No workspace is needed to name an image.
     wanted.workspace_mode = "none";
     auto plan = TRY(plan::make(manifest, wanted, facts));
     TRY(session::ensure_agent_image(*engine, plan.image, {.directories = directories(), .progress = say}));
@@ -128,6 +132,7 @@ Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
   json receipts = json::array();
   for (const auto& found : inventory.all) {
     if (!found.orphan() || (dry_run && found.record && found.record->held)) continue;
+    // Some providers have no names, only ids.
     std::string name = found.listed.name.empty() ? found.listed.id : found.listed.name;
     if (dry_run) {
       receipts.push_back(entry_of(found, name));
@@ -147,6 +152,7 @@ Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
     clean = tell_destroyed(gone, name, output) && clean;
     receipts.push_back(receipt_of(gone, name));
   }
+  // A VM at a provider that did not answer may still cost money, so this is not clean.
   for (const auto& [provider, why] : inventory.silent) {
     say("bottle: provider " + provider + " did not answer: " + why);
     clean = false;

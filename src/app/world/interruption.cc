@@ -25,6 +25,7 @@ const Signals& Interruption::hand_over() {
   return signals_;
 }
 
+// Runs on a thread of its own. The first signal requests a stop. The second one, or ten seconds without an end, exits.
 void Interruption::watch(const std::stop_token& over) {
   while (signals_.fd() >= 0 && !over.stop_requested()) {
     bool late = !wait_readable(signals_.fd(), signal_ ? kPatienceMs : -1);

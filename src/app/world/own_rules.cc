@@ -33,6 +33,7 @@ constexpr uint32_t kFillings = 5;
 // The exit status of the process that compiles the rules.
 enum Status : int { kDone = 0, kInvalid = 1, kNoMemory = 2, kBroken = 3 };
 
+// Returns the last line that is not empty.
 std::string last_line(std::string_view text) {
   while (text.ends_with('\n')) text.remove_suffix(1);
   return std::string(text.substr(text.rfind('\n') + 1));
@@ -75,6 +76,7 @@ std::unexpected<Error> failed(const std::vector<OwnRules>& files, const Captured
 Result<std::string> compiled(const std::vector<OwnRules>& files) {
   std::string all;
   for (const auto& file : files) all += file.text + "\n";
+  // The compiler needs nothing of the environment, in which there may be secrets.
   Command command{.argv = {path_to_self(), "compile-rules"}, .clean_env = true, .most_memory = kMostCompileMemory};
   auto done = capture(command, {.input = all, .timeout_ms = kMostWaitMs, .limit = 2 * kMostDatabase});
   if (!done && done.error().code == Code::timed_out)
@@ -114,6 +116,7 @@ Result<std::vector<OwnRules>> read_own_rules(const std::vector<std::string>& fil
     return fail(Code::limit, "scan.rules names more than 16 files", "put the rules into fewer files");
   std::map<std::string, std::string> ids;
   for (const auto& file : files) {
+    // The rules decide what may leave, so another user must not be able to change them.
     TRY(check_own_place(file));
     auto text = read_file(file, kMostText);
     if (!text) return std::unexpected(std::move(text.error()).during("rules for credentials"));

@@ -49,6 +49,7 @@ Result<wire::LimitChange> limit_change(const std::vector<std::string>& words) {
   for (const auto& word : words) {
     size_t equals = std::min(word.find('='), word.size());
     std::string name = word.substr(0, equals), most = word.substr(std::min(equals + 1, word.size()));
+    // For the guard, 0 means no limit.
     bool none = most == "none";
     if (name == "cost") {
       if (!none && !valid(Type::cost, most))
@@ -73,6 +74,8 @@ Result<wire::LimitChange> limit_change(const std::vector<std::string>& words) {
   return change;
 }
 
+// The text is put into a small manifest, quoted, and that is parsed, so a rule here follows exactly the manifest's
+// rules.
 Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector<std::string>& methods,
                                       const std::vector<std::string>& paths) {
   manifest::AllowRule rule{.host = text, .methods = methods, .paths = paths};
@@ -84,6 +87,7 @@ Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector
       return fail(Code::invalid, "'" + text + "' is not HOST or HOST:PORT",
                   "write only the host, such as registry.example.org, or add a port, such as :8443");
     rule.host = text.substr(0, colon);
+    // A rule without ports allows these two.
     if (number != 443 && number != 80) rule.ports = {static_cast<uint16_t>(number)};
   }
   rule.host = lower(rule.host);
@@ -121,6 +125,7 @@ Result<std::string> edit_file(const std::string& bottle, const std::string& what
                   edited.error().todo.empty() ? todo : edited.error().todo);
     struct stat st{};
     if (::stat(real, &st) != 0) return fail_errno("reading " + named);
+    // The file keeps its mode: the operator may share it.
     auto written = write_file_atomically(real, *edited, st.st_mode & 07777);
     if (!written) return fail(written.error().code, what + " not saved: " + written.error().what, todo);
     return named;

@@ -38,6 +38,7 @@ std::vector<std::string> names_in(const std::string& directory) {
   return names;
 }
 
+// Sessions whose supervisor is dead count too, because their directories exist; what is asked of them then says so.
 Result<std::string> running_session(const std::string& wanted) {
   auto names = names_in(directories().sessions);
   if (!wanted.empty()) {
@@ -75,6 +76,7 @@ Result<std::string> finished_session(const std::string& wanted) {
   return newest;
 }
 
+// A session that runs has no results yet, which is not the same as a wrong name.
 std::unexpected<Error> no_results(const std::string& session) {
   if (std::ranges::count(names_in(directories().sessions), session) > 0)
     return fail(Code::not_found, "session " + session + " has no results yet", "`bottle list` shows its state");
@@ -115,6 +117,7 @@ Result<> ask_supervisor(const std::string& session, session::FrameType type, std
     if (n <= 0)
       return fail(Code::closed, "session " + session + " ended before it answered", "`bottle list` shows the sessions");
     frames.feed({buffer, static_cast<size_t>(n)});
+    // Events for all clients come over the same connection, so frames that are not the answer are expected.
     while (auto frame = frames.next())
       if (take(*frame)) return {};
   }
@@ -151,6 +154,7 @@ std::vector<wire::SessionInfo> sessions() {
       all.push_back({.session = name, .state = "refused"});
       continue;
     }
+    // The supervisor writes this file when the agent runs.
     auto text = read_file(directory + "/" + name + "/info.json", wire::SessionInfo::kMost);
     auto info = text ? wire::decode<wire::SessionInfo>(*text, wire::From::ours).value_or(wire::SessionInfo())
                      : wire::SessionInfo();

@@ -89,6 +89,7 @@ std::map<std::string, std::string> environment() {
   return variables;
 }
 
+// A provider's hook needs its own credentials, which may be in any variable, so only those of agents are removed.
 std::map<std::string, std::string> hook_environment() {
   auto all = environment();
   std::erase_if(all, [](const auto& variable) {
@@ -121,6 +122,7 @@ void withhold_secrets(const manifest::Manifest& manifest) {
   for (const char* known : {"CLAUDE_BOTTLE_OAUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY",
                             "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY"})
     ::unsetenv(known);
+  // The manifest says in which other variables there are secrets.
   auto withhold = [](const std::string& from) {
     if (from.starts_with("env:")) ::unsetenv(from.substr(4).c_str());
   };
@@ -144,6 +146,8 @@ Result<std::vector<manifest::File>> policy_files() {
   return read_all(policy);
 }
 
+// The three lists are kept apart, because they are trusted differently: policy, the operator's agents, the
+// repository's.
 Result<manifest::Manifest> load_manifest(const std::string& workspace) {
   return manifest::load(TRY(policy_files()), TRY(read_all(entries(directories().config + "/agents", ".md"))),
                         TRY(repository_agents(workspace)));
@@ -199,6 +203,7 @@ std::vector<std::string> precious_directories() {
 plan::Facts gather_facts(const std::string& workspace) {
   plan::Facts facts;
   auto d = directories();
+  // This is the name of the session unless the operator gives another one.
   facts.session = random_hex(4);
   facts.workspace = workspace;
   facts.uid = ::getuid();
@@ -218,6 +223,7 @@ plan::Facts gather_facts(const std::string& workspace) {
     // The first directory is the repository's own; the others are those whose objects it borrows.
     facts.borrows.assign((*found)->objects.begin() + 1, (*found)->objects.end());
   }
+  // A skill of bottle's own directory comes before one of the same name that the operator's Claude has (emplace).
   for (const std::string& base : {d.config + "/skills", d.home + "/.claude/skills"})
     for (const auto& path : entries(base, "")) facts.skills.emplace(path.substr(path.rfind('/') + 1), path);
   return facts;
@@ -235,6 +241,7 @@ std::string public_roots() {
                                      "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem"};
   if (const char* own = std::getenv("SSL_CERT_FILE")) places.insert(places.begin(), own);
   for (const auto& path : places)
+    // A file that cannot be read is treated like one that does not exist; the next one may do.
     if (auto text = read_file(path, 8 << 20)) return *text;
   return "";
 }
