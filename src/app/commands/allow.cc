@@ -17,6 +17,7 @@
 namespace bottle::app {
 namespace {
 
+// The words as they were typed. Which of `session` and `host` a single name is depends on the other options.
 struct AllowOptions {
   std::string session, host, bottle, secret;
   std::vector<std::string> methods, paths, limits;
@@ -60,6 +61,7 @@ Result<> change_limits(AllowOptions o) {
   if (!o.secret.empty() || !o.methods.empty() || !o.paths.empty())
     return fail(Code::invalid, "--limit goes with a session and a host only", "leave the other options out");
   wire::LimitChange change = TRY(limit_change(o.limits));
+  // A limit may be of a whole session, so the name alone does not say which of the two it is.
   bool is_host = !o.bottle.empty() || !running_session(o.session);
   if (o.host.empty() && !o.session.empty() && is_host) o.host = std::exchange(o.session, "");
   TRY(check_saving(o));

@@ -42,6 +42,7 @@ Result<int> attach(const AttachOptions& options) {
   std::string name = TRY(running_session(options.session));
   UniqueFd fd(TRY(
       join(name, {.interactive = ::isatty(0) != 0, .say = [](const std::string& line) { say("bottle: " + line); }})));
+  // Without a position, the supervisor sends the last screen of output first.
   TRY(session::send_frame(fd.get(), session::FrameType::attach, wire::encode(wire::Attach{})));
   session::ClientOptions client;
   using Input = session::ClientOptions::Input;
@@ -65,6 +66,7 @@ void add_attach(Command app, int& exit) {
   command.option("session", o->session);
   command.option("--transport", o->transport.name);
   command.option("--mosh-ports", o->transport.mosh.ports);
+  // ssh may run programs, such as a ProxyCommand, which must not begin in a repository.
   command.runs([o, &exit] {
     leave_directory();
     exit = exit_status(attach(*o));

@@ -63,6 +63,7 @@ Result<Record> record_at(const std::string& path) {
   std::string directory = split.parent_path().empty() ? "." : split.parent_path().string();
   Record record{path, {}, is_of_running(directory)};
   for (const auto& seal : TRY(seals_in(directory)))
+    // A result has the seals of both records, by the names of their files.
     if (seal.file == split.filename()) record.seal = seal;
   return record;
 }
@@ -112,6 +113,7 @@ void show(const Record& record) {
   print("  head " + report.head);
 }
 
+// Reports whether the text could be the head of a record.
 bool is_head(std::string_view text) {
   constexpr size_t kDigits = 64;  // of a SHA-256
   return text.size() == kDigits && text.find_first_not_of("0123456789abcdef") == text.npos;

@@ -117,13 +117,16 @@ Result<int> cleanup(const CleanupOptions& options) {
   auto ended = options.dry_run ? std::vector<session::Receipt>() : end_unattended(remote);
   bool clean = true;
   auto vms = TRY(clean_up_vms(options.dry_run, options.output, clean));
+  // The VM of such a session was never made, or is gone by now.
   if (!options.dry_run)
     for (const auto& name : names_in(directories().sessions)) forget_session_without_vm(name);
   // Without an engine, "nothing to clean up" would be a guess.
   auto engine = TRY(connect_engine());
+  // This comes after the VMs, whose sessions have ended by now.
   auto orphans = session::find_orphans(directories());
   auto unrecorded = TRY(session::find_unrecorded(directories(), *engine));
   if (options.dry_run) {
+    // These are not orphans for a sweep, but --dry-run lists everything in one table.
     for (const auto& name : remote) orphans.push_back({name, {}, {{"session", name}}});
     for (const auto& each : unrecorded) vms.push_back(as_json(each));
     tell_what_would_go(orphans, std::move(vms), options.output);
@@ -134,6 +137,7 @@ Result<int> cleanup(const CleanupOptions& options) {
   auto all_swept = session::sweep(directories(), orphans, docker::connect);
   tell_unrecorded(unrecorded, options);
   for (auto& swept : TRY(remove_unrecorded(*engine, unrecorded, options))) all_swept.push_back(std::move(swept));
+  // With --unrecorded, the receipts of the removals are in the list instead.
   if (!options.unrecorded)
     for (const auto& each : unrecorded) all.push_back(as_json(each));
   for (auto& receipt : ended) all_swept.push_back({std::move(receipt), std::nullopt});

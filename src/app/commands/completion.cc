@@ -1,3 +1,6 @@
+// Each script joins what its shell has split, passes the words to the program that is being completed (which may be
+// another version of bottle than the one in PATH), and offers the lines that come back. "--flag=value" needs care: bash
+// splits it into three words, and expects only the value as an answer.
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -45,6 +48,7 @@ _bottle() {
 complete -F _bottle bottle
 )~";
 
+// -V keeps the order of the candidates. The last line makes the file work both in $fpath and when it is sourced.
 constexpr const char* kZsh = R"~(#compdef bottle
 # zsh completion for bottle: put it into a directory of $fpath as _bottle, or: source <(bottle completion zsh)
 _bottle() {
@@ -65,6 +69,7 @@ _bottle() {
 if [ "$funcstack[1]" = _bottle ]; then _bottle "$@"; else compdef _bottle bottle; fi
 )~";
 
+// -f keeps fish from offering files where none are wanted.
 constexpr const char* kFish =
     R"~(# fish completion for bottle: bottle completion fish > ~/.config/fish/completions/bottle.fish
 function __bottle_complete

@@ -13,6 +13,7 @@ struct DenyOptions {
 };
 
 Result<> deny(DenyOptions o) {
+  // A single name is the host.
   if (o.host.empty()) o.host = std::exchange(o.session, "");
   std::string session = TRY(running_session(o.session));
   print(session + ": " + TRY(change_policy(session, {.deny = o.host})) + " (from the next request on)");

@@ -44,6 +44,7 @@ Result<> watch(const EgressOptions& o) {
   return decisions.each(true, [&](const std::string& line) {
     auto decision = wire::decode<wire::Decision>(line, wire::From::ours);
     if (o.denied && (!decision || decision->action != "deny")) return;
+    // A line that cannot be read is shown as it is, so that nothing is hidden.
     if (o.as_json || !decision) print_json_text(line + "\n");
     else print(colored(egress_line(*decision), decision->action));
   });
@@ -58,6 +59,7 @@ std::string because(const CandidatePolicy::Verdict& verdict) {
   return verdict.preset.empty() ? text : text + " of the preset " + verdict.preset;
 }
 
+// Tests each URL against the policy. Returns 1 if one of them would be refused.
 Result<int> test(const EgressOptions& o) {
   auto policy = TRY(CandidatePolicy::load(o.policy));
   bool allowed = true;
@@ -88,6 +90,7 @@ Result<> read_records(const std::string& what, Replay& replay) {
   } else {
     TRY(check_session_name(what));
     for (const char* name : kRecords) paths.push_back(directories().results + "/" + what + "/" + name);
+    // Most sessions have no record of a broker.
     std::erase_if(paths, [](const std::string& path) { return ::access(path.c_str(), F_OK) != 0; });
     if (paths.empty()) return no_decisions(what);
   }
@@ -136,10 +139,12 @@ void show(const Replay& replay) {
         std::to_string(replay.unjudged) + " cannot be judged again");
 }
 
+// Judges a record again under the policy. Returns 1 if a decision would change.
 Result<int> replay(const EgressOptions& o) {
   auto policy = TRY(CandidatePolicy::load(o.policy));
   Replay replay(policy);
   TRY(read_records(o.session, replay));
+  // Otherwise a wrong file would look like a policy that changes nothing.
   if (replay.decisions() == replay.unjudged)
     return fail(Code::invalid, "nothing in the record of " + o.session + " can be compared",
                 "name a session, or a file with the decisions of a guard");

@@ -30,6 +30,7 @@ struct GuardOptions {
   bool protect_host = false;
 };
 
+// Returns a descriptor that stays open until the process ends. "-" means stdout.
 Result<int> output_file(const std::string& path) {
   if (path == "-") return 1;
   int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -79,6 +80,7 @@ Result<int> become_guard(const GuardOptions& o) {
     options.ca_out_fd = TRY(output_file(o.ca_out));
   }
   options.reload = [o] { return read_config(o, false); };
+  // This copy contains the secrets and is not needed any more.
   config = {};
   guard::start_tls();
   return guard::Server(std::move(options)).run();

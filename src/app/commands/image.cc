@@ -28,6 +28,7 @@ struct Known {
 // repository.
 Result<Known> known_images() {
   auto engine = TRY(connect_engine());
+  // Without a repository, only the operator's own agents count.
   auto manifest = TRY(load_manifest("/nonexistent"));
   auto facts = image_facts(manifest, docker::text_of(TRY(engine->info()), "Architecture"));
   std::set<std::string> current = {session::guard_reference()};
@@ -106,6 +107,7 @@ Result<int> prune(const ImageOptions& o) {
   auto known = TRY(known_images());
   json removed = json::array(), left = json::array();
   for (const auto& image : known.images) {
+    // An image that a container uses could not be removed anyway.
     if (!image.used_by.empty() || (image.current && !o.everything)) continue;
     auto gone = o.dry_run ? Result<>{} : known.engine->remove_image(image.reference);
     if (!gone) left.push_back({{"image", image.reference}, {"why", gone.error().what}});

@@ -19,6 +19,7 @@ using Rows = std::vector<std::vector<Line>>;
 
 constexpr size_t kLongestDescription = 300;  // the text may come from a repository
 
+// Says whether to list agents instead of sessions, and how.
 struct ListOptions {
   bool agents = false;
   Output output;

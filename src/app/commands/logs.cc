@@ -57,6 +57,7 @@ Result<> logs(const LogsOptions& options) {
                 "`bottle logs --egress " + name + "` shows what its guard decided");
   if (!text) return std::unexpected(text.error());
   auto result = wire::decode<wire::SessionResult>(*text, wire::From::ours);
+  // A result of another version may not be readable, but it is still shown.
   if (result && ::isatty(1) && !options.output.json) print(result_lines(*result));
   else print_json_text(*text);
   return {};

@@ -28,6 +28,7 @@ Result<int> list_providers(const ProviderOptions& o) {
   json all = json::array();
   std::vector<std::vector<Line>> rows = {{"PROVIDER", "STATE", "FROM"}};
   for (const auto& name : machine::Provider::names(places)) {
+    // The limits are short, because every provider is asked, and most are not set up.
     auto provider = machine::Provider::find(name, places, env, {.other = 20000, .retry = 5000});
     auto listed = provider ? provider->list(machine::owner_label(places), {}, {})
                            : Result<std::vector<machine::Listed>>(std::unexpected(provider.error()));
@@ -63,6 +64,7 @@ Result<int> test(const ProviderOptions& o) {
     char time[32];
     std::snprintf(time, sizeof time, "%6.1f s  ", check.seconds);
     print((check.ok ? "  ok   " : "  FAIL ") + (time + check.name) + (check.detail.empty() ? "" : ": " + check.detail));
+    // A check may take minutes, and each line is shown when it is known.
     flush_output();
   };
   auto progress = [&](const std::string& line) { say(dim("· " + line)); };

@@ -51,7 +51,8 @@ Result<int> check(const RemoteCommand& o) {
   return usable ? 0 : 1;
 }
 
-// $1 is package or script. The operator's script follows this one on stdin.
+// $1 is package or script. The operator's script follows this one on stdin. The output of all steps goes to stderr,
+// whose end explains a failure. sudo must not ask for a password (-n), because there is no terminal.
 constexpr const char* kSetup = R"sh(
 set -e
 root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
@@ -91,6 +92,7 @@ Result<int> setup(const RemoteCommand& o) {
   }
   say(dim("· installing a container engine on " + machine + ", " + how));
   std::string line = "sh -c " + ssh::quoted(kSetup) + " setup " + (script.empty() ? "package" : "script");
+  // Installing packages may take long; the limit is 15 minutes.
   auto done = TRY(side.connection().capture(line, {.input = script, .timeout_ms = 900000}));
   if (done.status != 0)
     return fail(Code::unavailable, "setting up " + machine + " failed: " + folded(done.err, 2000),

@@ -26,6 +26,7 @@ struct ScanOptions {
 // Returns the rules and values to look for. `known` is a file with lines of the form NAME=VALUE.
 Result<scan::Catalog> catalog_of(const ScanOptions& options) {
   auto catalog = TRY(catalog_with(options.rules));
+  // These are fingerprints, as in egress.allowed_secrets.
   for (const auto& print : options.allowed) catalog.allow(print);
   if (!options.known.empty()) {
     std::string text = TRY(read_file(options.known, 1 << 20));
@@ -43,12 +44,14 @@ Result<scan::Catalog> catalog_of(const ScanOptions& options) {
 // Reads the file to its end, or until the stream blocks.
 Result<> scan_file(const std::string& file, scan::Stream& stream) {
   auto close = [](std::FILE* f) { return f == stdin ? 0 : std::fclose(f); };
+  // "e" opens with O_CLOEXEC.
   std::unique_ptr<std::FILE, decltype(close)> in(file == "-" ? stdin : std::fopen(file.c_str(), "rbe"), close);
   if (!in) return fail_errno("reading " + file);
   std::string piece(64 * 1024, '\0'), out;
   for (;;) {
     size_t size = std::fread(piece.data(), 1, piece.size(), in.get());
     if (size == 0) break;
+    // The stream says itself why it stopped.
     if (!stream.feed(std::string_view(piece).substr(0, size), out)) return {};
     out.clear();
   }

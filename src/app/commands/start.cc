@@ -81,6 +81,7 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest, const std::st
 Result<> set_place(StartOptions& o) {
   auto& token = o.remote.token;
   o.remote.secrets = o.secrets == "tunnel" ? SecretsStay::here : SecretsStay::there;
+  // `here` means that the bottle runs on this machine.
   bool here = o.remote.target.empty() && o.vm.name.empty();
   if (o.remote.tunnels() && here)
     return fail(Code::invalid, "--secrets tunnel needs --remote or --vm",
@@ -100,6 +101,7 @@ Result<> set_place(StartOptions& o) {
   if (o.token_via.empty() && token.file.empty()) return {};
   std::string flag = o.token_via.empty() ? "--token-file" : "--token-via";
   if (here) return fail(Code::invalid, flag + " needs --remote or --vm", "add one of them, or leave out " + flag);
+  // Only a provider puts the token into a file.
   if (o.token_via.empty()) o.token_via = "provider";
   token.via = o.token_via == "sendenv"    ? session::Token::Via::sendenv
               : o.token_via == "provider" ? session::Token::Via::provider
@@ -258,6 +260,7 @@ struct Planned {
 Result<Planned> make_plan(const Request& request, Place& place) {
   const auto& options = request.options;
   plan::Facts facts = gather_facts(options.workspace);
+  // This process's own environment may lack withheld variables by now.
   facts.environment = request.variables;
   facts.precious = precious_directories();
   if (!options.name.empty()) facts.session = TRY(new_session(options.name, options.workspace));
@@ -364,11 +367,13 @@ Result<std::optional<int>> start_once(const Request& request, Interruption& inte
     return 0;
   }
   if (!options.output.json && !options.output.quiet) app::say(plan::explain(plan));
+  // Nothing was made until here, on any machine.
   if (!options.yes) TRY(confirm_start(options.remote.stop));
   begin_clock();
   // Every start does this, because a reaper may have been killed, for example by a reboot.
   check_vms(say);
   TRY(place->prepare(plan, say));
+  // The values are asked for last, so that the operator types no passphrase for a start that fails before.
   session::Job job = TRY(make_job(request, planned));
   UniqueFd socket(TRY(place->start(std::move(job))));
   return follow(request, plan, *place, std::move(socket), interruption, say);
@@ -426,6 +431,7 @@ void add_start(Command app, int& exit) {
     o->remote.stop = interruption.stop();
     auto wanted = set_place(*o);
     auto ended = wanted ? start_session(*o, interruption) : Result<int>(std::unexpected(wanted.error()));
+    // What failed after a signal failed because of it.
     bool stopped = !ended && o->remote.stop.stop_requested();
     exit = stopped ? report_stop({Code::canceled, "stopped before the agent ran"}, *o, interruption)
                    : exit_status(ended, o->output.json);

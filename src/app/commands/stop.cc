@@ -34,6 +34,7 @@ Result<std::string> stop(const std::string& name) {
     if (n <= 0) return fail(Code::closed, "the session's supervisor closed the connection", "run `bottle cleanup`");
     frames.feed({buffer, static_cast<size_t>(n)});
     while (auto frame = frames.next()) {
+      // The supervisor sends it when everything is removed.
       if (frame->type == session::FrameType::result) return "stopped " + name;
       if (frame->type != session::FrameType::failure) continue;
       auto error = TRY(wire::decode<Error>(frame->bytes, wire::From::ours));

@@ -57,6 +57,7 @@ Result<int> list_vms(const VmOptions& o) {
 }
 
 Result<int> destroy_vms(const VmOptions& o) {
+  // Exactly one of the two must be given.
   if (o.all == !o.name.empty())
     return fail(Code::invalid, "vm destroy needs either a name or --all",
                 "run `bottle vm destroy NAME` or `bottle vm destroy --all`; `bottle vm list` shows the VMs");
@@ -71,6 +72,7 @@ Result<int> destroy_vms(const VmOptions& o) {
     receipts.push_back(receipt_of(gone, name));
   };
   auto known = machine::recorded(places);
+  // A VM with a record needs no question to every provider.
   if (!o.all && std::ranges::find(known, o.name) != known.end()) {
     record(machine::destroy_vm(o.name, "", places, options, tell), o.name);
   } else {
@@ -146,6 +148,7 @@ Result<int> create_vm(const VmOptions& o) {
       machine::destroy_vm(spec.name, spec.wanted.provider, machine::Places::from(spec.environment), options, tell);
   bool clean = tell_destroyed(gone, spec.name, o.output);
   if (o.output.json && gone) print_json(receipt_of(gone, spec.name), -1);
+  // The error is returned only now, because what was half made had to be destroyed first.
   if (!vm) return std::unexpected(std::move(vm.error()));
   return clean ? 0 : 125;
 }
