@@ -61,6 +61,7 @@ Result<> check_names(docker::Engine& engine, const std::string& session) {
         return fail(Code::conflict,
                     "this engine already has a session " + session + ", with the " + thing.kind + " " + thing.name,
                     "choose another --name");
+      // Only a clear "no" counts. An engine that does not answer could have anything.
       if (found.error().code != Code::not_found) return std::unexpected(std::move(found.error()));
       return {};
     }));
@@ -126,6 +127,7 @@ void Session::run() {
   result_.receipt = receipt;
   // The result is written before the socket is removed, so that a client that attaches too late finds it.
   if (running) (void)write_file_atomically(results_ + "/result.json", wire::encode(result_, wire::Layout::pretty));
+  // Otherwise the ledger stays, and the next sweep tries again.
   if (receipt.confirmed) forget(job_.directories, directory_, receipt);
   if (!running) return tell_failure(std::move(running.error()), receipt);
   clients_.send(FrameType::result, wire::encode(result_));
@@ -159,8 +161,10 @@ void Session::abandon(Error error) {
 }
 
 Result<> Session::prepare() {
+  // A sweep needs the socket of the engine to remove anything.
   TRY(ledger_->note({.engine = job_.engine}));
   TRY(make_directories(results_));
+  // From now on, other processes can reach this session, also to stop its launch.
   TRY(clients_.listen(directory_ + "/socket"));
   if (job_.far) delivery_ = TRY(DeliveryPoint::listen(directory_ + "/delivery"));
   return {};

@@ -54,6 +54,7 @@ class Watch {
 
   void run(const std::vector<Frame>& early, wire::SessionResult& result) {
     show(running_.agent_early);
+    // What the operator typed or resized during the launch comes first, in its order.
     for (const auto& frame : early) take_frame(frame);
     while (!ended_) {
       Poller poller;
@@ -69,6 +70,8 @@ class Watch {
       if (ssh_ && poller.readable(ssh_->fd())) ssh_->take_answers(to_guard());
       clients_.handle(poller, [&](const Frame& frame) { take_frame(frame); });
       audit_.retry();
+      // This is repeated in each turn, because the guard may have refused a change on which it was built
+      // (policy_change.h).
       policy_.set_unrecorded(audit_.full());
       update_networks();
       check_disk();
@@ -210,6 +213,7 @@ class Watch {
   void record(const wire::Decision& decision) {
     audit_.add(decision);
     counters_.add(decision);
+    // An operator on this machine reads the record itself.
     if (job_.far) latest_.add(decision);
     if (decision.action == "allow") ++allowed_;
     // The self-test's own requests are in the audit, but they are not shown to the operator.
@@ -232,6 +236,7 @@ class Watch {
     while (guard_.is_up() && wait_readable(running_.guard.fd(), 50)) take_audit();
   }
 
+  // Handles a frame of a client. Frames that mean nothing to a running session are ignored.
   void take_frame(const Frame& frame) {
     switch (frame.type) {
       // Sending to the agent waits for at most five seconds (limit_sending in launch.cc); what it then has not read is
@@ -268,6 +273,7 @@ class Watch {
   void take_from_near_side(const Result<wire::ToFarGuard>& message) {
     if (!message) return;
     if (const auto* here = std::get_if<wire::NearSideHere>(&*message)) return policy_.trust(here->root);
+    // A guard that was not told about a near side waits for nothing from one.
     if (!guard_.is_up() || !near_side_) return;
     if (const auto* answer = std::get_if<wire::AgentAnswer>(&*message)) (void)running_.guard.send(*answer);
     if (const auto* part = std::get_if<wire::StreamPart>(&*message)) (void)running_.guard.send(*part);
@@ -278,12 +284,15 @@ class Watch {
     if (!stopped_) stopped_ = engine_.stop_container(names_.agent, seconds).has_value();
   }
 
+  // The guard is gone, with all its connections. What was under way through it is given up, and its cause of death is
+  // told.
   void lose_guard() {
     guard_.lose(Clock::now());
     if (ssh_) ssh_->guard_is_gone();
     policy_.guard_is_gone();
     // The next guard has to be told that the near side is connected.
     near_side_ = 0;
+    // The guard may end together with the agent, which is no news.
     if (ended_ || stopped_) return;
     clients_.event(wire::GuardLost{"the guard " + cause_of_death() + "; the agent has no network until it is back"});
   }
@@ -319,6 +328,7 @@ class Watch {
     auto link = guard_.take(Clock::now());
     if (!link) return;
     if (*link) {
+      // The old link is closed by this.
       running_.guard = std::move(**link);
       clients_.event(wire::GuardBack{});
       // A few failures are usual while an engine restarts. The operator is told once, not at each attempt.

@@ -78,6 +78,8 @@ Result<> put_ours(docker::TarWriter& tar, const Job& job, std::string_view insid
 
 }  // namespace
 
+// Git's settings are written in each mode, because the agent may use git without a workspace as well. A mounted
+// workspace is checked once more just before the engine follows the way to it.
 Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink, const std::stop_token& stop) {
   workspace::Outgoing outgoing = outgoing_of(job);
   outgoing.stop = stop;
@@ -91,6 +93,8 @@ Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink, const
   return workspace::send(outgoing, sink);
 }
 
+// A delivery has one archive here, whose destination is "/". It is passed on as it comes, without looking into it,
+// because it comes from the operator's side.
 Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sink,
                                         const std::function<bool()>& is_over) {
   auto put = [&](const std::string& to, const Source& source) -> Result<> {
@@ -110,6 +114,8 @@ Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sin
   return workspace::Summary{};
 }
 
+// If the container cannot be made or filled, `over` tells the writer, which may be waiting for a delivery that then is
+// of no use any more.
 Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, const Filling& filling) {
   workspace::Summary sent;
   std::atomic<bool> over = false;

@@ -24,6 +24,8 @@ constexpr int kLookForStopMs = 100;
 
 Result<> Gate::ask() { return write_all(attached_.fd(), "\n"); }
 
+// Reads until the report is whole. What follows it is the agent's output. A terminal adds a line end to the report,
+// which is dropped.
 Result<wire::Report> Gate::await_report(int timeout_ms, const std::stop_token& stop) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   docker::Demux demux;

@@ -45,6 +45,8 @@ struct OwnAddress {
   Prefix prefix;
 };
 
+// Returns the addresses of all interfaces, or nothing if the system does not tell. Other families than IP are left out.
+// An address without a netmask, as on a point-to-point link, is a network of its own.
 std::vector<OwnAddress> own_addresses() {
   std::vector<OwnAddress> all;
   ifaddrs* list = nullptr;
@@ -99,6 +101,7 @@ bool leads_nowhere(const HostRoute& route) {
 
 }  // namespace
 
+// A length of 0 is a default route, or a line that could not be read. Only the IPv4 list has a header.
 std::vector<HostRoute> read_routes(const std::string& ipv4, const std::string& ipv6) {
   std::vector<HostRoute> routes;
   std::istringstream old_lines(ipv4), lines(ipv6);
@@ -112,6 +115,7 @@ std::vector<HostRoute> read_routes(const std::string& ipv4, const std::string& i
   return routes;
 }
 
+// Addresses that are not public are left out, because a guard refuses them in any case.
 std::vector<Prefix> networks_of(const std::vector<Prefix>& addresses, const std::vector<HostRoute>& routes) {
   std::vector<Prefix> all;
   auto add = [&](const Prefix& prefix) {
@@ -146,6 +150,7 @@ std::vector<HostRoute> host_routes() {
   return routes;
 }
 
+// Docker calls the bridge of a network "br-" and twelve hexadecimal digits; Podman counts them.
 bool is_engine_bridge(std::string_view device) {
   if (device == "docker0" || device == "docker_gwbridge") return true;
   if (device.starts_with("br-")) return device.size() == 15 && std::ranges::all_of(device.substr(3), is_hex);

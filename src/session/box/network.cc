@@ -51,6 +51,7 @@ std::string gateway_of(const nlohmann::json& network) {
 
 }  // namespace
 
+// A /28 has 16 addresses, so 16 of them are in one /24.
 Subnet subnet_at(const std::string& base, unsigned n) {
   unsigned third = n / 16 % 256, fourth = n % 16 * 16;
   auto at = [&](unsigned offset) { return base + "." + std::to_string(third) + "." + std::to_string(fourth + offset); };
@@ -128,6 +129,8 @@ Result<std::string> ensure_egress_network(docker::Engine& engine) {
   return fail(Code::limit, "no subnet is free for the network bottle-egress");
 }
 
+// Guards of a machine without a network do not join the egress bridge, so it is made only if the engine has no other
+// bridge.
 Result<std::string> host_address(docker::Engine& engine) {
   if (auto bridge = engine.inspect_network("bridge"))
     if (auto gateway = gateway_of(*bridge); !gateway.empty()) return gateway;

@@ -46,7 +46,9 @@ void save_transcript(docker::Engine& engine, const std::string& container, const
     std::optional<JsonLines> lines;
     docker::TarReader reader(
         {.entry = [&](const docker::TarEntry& entry) -> Result<> {
+           // The file before this one ends here.
            lines.reset();
+           // Links are not followed, and directories are made flat: only the last part of a path is used.
            if (entry.type == docker::TarEntry::Type::file) lines = file_for(entry.path, results);
            return {};
          },

@@ -69,6 +69,7 @@ Result<ProcessHandle> listening_agent(int connection, const std::string& path) {
   if (!process) return process;
   // The command line is read after the handle is open, so that both belong to the same process.
   std::string argv = command_line(peer->pid);
+  // The process ended after the handle was opened.
   if (argv.empty()) return ProcessHandle();
   std::string expected = std::string("ssh-agent") + '\0' + "-D" + '\0' + "-a" + '\0' + path + '\0';
   if (peer->uid != ::getuid() || argv != expected)
@@ -86,6 +87,7 @@ Result<std::unique_ptr<SessionAgent>> SessionAgent::start(const std::string& dir
   TRY(unix_address(socket));
   TRY(write_file_atomically(hosts_file, known_hosts(plan)));
   Command command{.argv = {"/bin/sh", "-c", kShell, socket}};
+  // Only this process has the other end of the pipe, because descriptors are not inherited (O_CLOEXEC).
   Child shell = TRY(Child::spawn(command, Child::pipe(), Child::null(), Child::null()));
   std::unique_ptr<SessionAgent> agent(new SessionAgent(std::move(shell)));
   auto deadline = Clock::now() + 10s;
@@ -96,6 +98,7 @@ Result<std::unique_ptr<SessionAgent>> SessionAgent::start(const std::string& dir
     std::this_thread::sleep_for(pause);
   }
   for (const auto& key : keys)
+    // The other keys are in the operator's own ssh-agent.
     if (key.agent.empty()) TRY(add_key(socket, hosts_file, plan, key));
   return agent;
 }
@@ -121,6 +124,7 @@ Result<> end_agent(const std::string& path) {
     if (Clock::now() > deadline - 2s) signal = SIGKILL;
     if (agent && *agent) agent->signal(signal);  // otherwise, it has ended in the meantime
   }
+  // An ssh-agent that was killed leaves its socket.
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno("removing " + path);
   return {};
 }

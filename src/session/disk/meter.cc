@@ -117,6 +117,7 @@ Result<MeterContainer> meter_container(const json& agent, const Job& job, const 
       argv.push_back(target);
     }
   }
+  // The meter runs as root, because an engine gives added capabilities only to root's processes.
   json config = {{"Image", guard_reference()}, {"Entrypoint", {"/guard"}}, {"Cmd", argv},       {"User", "0:0"},
                  {"Labels", labels},           {"AttachStdout", true},     {"HostConfig", host}};
   return MeterContainer{std::move(config), !inside};
@@ -126,6 +127,8 @@ Result<Written> count_written(docker::Engine& engine, const Job& job, const json
   Names names(job.plan.session);
   json agent = TRY(engine.inspect_container(names.agent));
   auto meter = TRY(meter_container(agent, job, labels));
+  // This comes first, because the engine reads the whole layer for it, and the meter's time limit must not include
+  // that.
   uint64_t layer = meter.needs_layer ? TRY(engine.layer_size(names.agent)) : 0;
   std::string id = TRY(make_meter(engine, job.plan.session, meter.config));
   Defer remove([&] { (void)engine.remove_container(id); });
@@ -133,6 +136,7 @@ Result<Written> count_written(docker::Engine& engine, const Job& job, const json
   auto attached = TRY(engine.attach(id, false));
   TRY(engine.start_container(id));
   std::string output = TRY(read_output(attached));
+  // Text that is not JSON becomes a discarded value, which has no members.
   json said = json::parse(output, nullptr, false);
   if (!member(said, "bytes").is_number_unsigned())
     return fail(Code::protocol, "the count of what the agent wrote could not be read");

@@ -11,6 +11,7 @@
 namespace bottle::session {
 
 Result<std::string> image_identity(docker::Engine& engine, const std::string& reference) {
+  // The engine need not be asked: the tag says what the image was made from.
   if (is_ours(reference)) return reference;
   // A colon before the last slash belongs to the port of a registry, not to a tag.
   size_t name = reference.rfind('/') == std::string::npos ? 0 : reference.rfind('/');

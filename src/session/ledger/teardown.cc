@@ -51,6 +51,7 @@ bool is_silence(const Error& error) {
 
 }  // namespace
 
+// The volumes belong to the work as well: the container mounts them.
 void spare_work(Belongings& what) {
   std::string agent = Names(what.session).agent;
   std::erase_if(what.things, [&](const Thing& thing) { return thing.kind == "volume" || thing.name == agent; });

@@ -25,6 +25,8 @@ constexpr std::string_view kMemory[] = {"brk",        "madvise",   "membarrier",
                                         "mseal",      "msync",     "munlock",       "munlockall",      "munmap",
                                         "pkey_alloc", "pkey_free", "pkey_mprotect", "map_shadow_stack"};
 
+// The kernel itself makes restart_syscall after a signal, and uretprobe for a traced function; a program that is
+// refused them would crash. The C library needs rseq, robust lists and, on x86, arch_prctl in each thread.
 constexpr std::string_view kThreads[] = {
     "arch_prctl",      "exit",        "exit_group",        "futex",           "futex_requeue",
     "futex_wait",      "futex_waitv", "futex_wake",        "get_robust_list", "getcpu",
@@ -32,6 +34,7 @@ constexpr std::string_view kThreads[] = {
     "restart_syscall", "rseq",        "sched_getaffinity", "sched_yield",     "set_robust_list",
     "set_tid_address", "uretprobe"};
 
+// Signals reach only processes of the container, which has a PID namespace of its own.
 constexpr std::string_view kSignals[] = {"kill",
                                          "pause",
                                          "rt_sigaction",
@@ -48,6 +51,7 @@ constexpr std::string_view kSignals[] = {"kill",
                                          "tgkill",
                                          "tkill"};
 
+// Programs may read clocks and wait. No call that sets a clock is listed.
 constexpr std::string_view kTime[] = {
     "alarm",         "clock_getres",  "clock_gettime",  "clock_nanosleep", "getitimer",       "gettimeofday",
     "nanosleep",     "setitimer",     "time",           "timer_create",    "timer_delete",    "timer_getoverrun",
@@ -63,6 +67,7 @@ constexpr std::string_view kDescriptors[] = {
     "select",         "sendfile",    "splice",        "tee",         "vmsplice",     "write",
     "writev"};
 
+// socket(2) and socketpair(2) are missing: allow_sockets() says which of them are allowed.
 constexpr std::string_view kSockets[] = {
     "accept",   "accept4",  "bind",    "connect",  "getpeername", "getsockname", "getsockopt", "listen",
     "recvfrom", "recvmmsg", "recvmsg", "sendmmsg", "sendmsg",     "sendto",      "setsockopt", "shutdown"};
@@ -73,6 +78,8 @@ constexpr std::string_view kLooking[] = {"access",     "faccessat", "faccessat2"
                                          "newfstatat", "open",      "openat",     "openat2", "readlink",
                                          "readlinkat", "stat",      "statfs",     "statx"};
 
+// Without a capability, mknod makes pipes, sockets and regular files only. name_to_handle_at is harmless alone;
+// open_by_handle_at, which opens files outside the container by such a handle, is missing.
 constexpr std::string_view kFiles[] = {"cachestat",
                                        "chdir",
                                        "chmod",
@@ -220,6 +227,8 @@ constexpr uint64_t kSocketType = 0xf;            // without SOCK_CLOEXEC and SOC
 constexpr uint64_t kNewNamespaces = 0x7e020000;  // CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}
 constexpr int kNoSuchCall = 38;                  // ENOSYS
 
+// Describes a condition on an argument of a call. For SCMP_CMP_MASKED_EQ, `value` is the mask and `second` what must be
+// left.
 json argument(int index, uint64_t value, const char* op, uint64_t second = 0) {
   return {{"index", index}, {"value", value}, {"valueTwo", second}, {"op", op}};
 }
@@ -241,6 +250,7 @@ void allow_internet_sockets(json& rules, int family) {
   for (int protocol : {0, int{IPPROTO_UDP}, int{IPPROTO_ICMP}, int{IPPROTO_ICMPV6}}) allow(SOCK_DGRAM, protocol);
 }
 
+// Allows sockets between processes, and those of the internet's protocols.
 void allow_sockets(json& rules) {
   json local = json::array({argument(0, AF_UNIX, "SCMP_CMP_EQ")});
   rules.push_back(allowed({"socket", "socketpair"}, std::move(local)));
