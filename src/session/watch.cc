@@ -120,7 +120,6 @@ class Watch {
   }
 
   void take_output() {
-    // These bytes came with the engine's answer, so the descriptor does not become readable for them.
     std::string bytes = running_.agent.take_early();
     if (bytes.empty()) {
       char buffer[65536];
@@ -292,7 +291,7 @@ class Watch {
     policy_.guard_is_gone();
     // The next guard has to be told that the near side is connected.
     near_side_ = 0;
-    // The guard may end together with the agent, which is no news.
+    // The guard may end together with the agent, and that is not reported.
     if (ended_ || stopped_) return;
     clients_.event(wire::GuardLost{"the guard " + cause_of_death() + "; the agent has no network until it is back"});
   }

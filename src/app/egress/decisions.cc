@@ -46,7 +46,7 @@ Result<bool> read_lines(int fd, const std::string& path, std::string& rest, cons
     take(rest);
     rest.clear();
   }
-  // A line that never ends must not fill the memory. What is cut here is no line of a record anyway.
+  // A line that never ends must not fill the memory. No line of a record is long enough to be cut here.
   if (rest.size() < kLongestLine) rest += piece;
   return size > 0;
 }

@@ -1,7 +1,7 @@
 // The report is framed as a control sequence (OSC), because the same stream may be a terminal, on which the agent's
 // output follows at once: the two must be told apart in raw bytes, and a terminal that gets the report shows nothing of
-// it. The container's image may be anyone's, so the report is bounded, decoded as foreign, and waited for only until a
-// deadline. What a container prints instead of a report becomes part of the error.
+// it. The container's image may come from any source, so the report is bounded, decoded as foreign, and waited for only
+// until a deadline. What a container prints instead of a report becomes part of the error.
 #include "session/agent/gate.h"
 
 #include <unistd.h>

@@ -156,7 +156,7 @@ bool AuditCheck::take_misplaced(uint64_t number, const std::string& hash) {
     fault(AuditFault::Kind::repeated, at_);
     return true;
   }
-  // The first gap that ends after the number; gaps are found in the order of their numbers.
+  // This finds the first gap that ends after the number. Gaps are in the order of their numbers.
   auto gap = std::ranges::upper_bound(gaps_, number, {}, &Gap::end);
   if (gap == gaps_.end() || number < gap->first || gap->count == 0) return false;
   --gap->count;

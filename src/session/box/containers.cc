@@ -2,9 +2,9 @@
 // to a default, because an engine merges the settings of the image and of its own configuration into a container, and
 // both may say anything.
 //
-// The two containers differ in who runs in them. The guard is our own program on a read-only root, as nobody, and the
-// supervisor holds its stdin, so that it ends with the supervisor. The agent runs as the operator's uid, so that the
-// files of a workspace that is mounted stay the operator's, and its root is writable and thrown away.
+// The two containers differ in who runs in them. The guard is our own program on a read-only root, as an unprivileged
+// user, and the supervisor holds its stdin, so that it ends with the supervisor. The agent runs as the operator's uid,
+// so that the files of a workspace that is mounted stay the operator's, and its root is writable and thrown away.
 #include "session/box/containers.h"
 
 #include "manifest/manifest.h"
@@ -24,7 +24,7 @@ constexpr int64_t kGuardMemory = 768 << 20;
 
 }  // namespace
 
-// The guard listens at port 53 for names although it is nobody, which `ip_unprivileged_port_start` permits. Its log and
+// The guard listens at port 53 for names without privileges, which `ip_unprivileged_port_start` permits. Its log and
 // its core dumps would put what it reads, also secrets, on the engine's disk, so it has neither.
 json guard_container(const std::string& image, const json& labels) {
   return {{"Image", image},

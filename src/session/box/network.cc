@@ -90,7 +90,8 @@ Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& 
   return std::unexpected(std::move(last).during("creating the internal network"));
 }
 
-// Anyone could have made a network of that name. Each check is for something that separates one session from another.
+// Any program could have made a network of that name. Each check is for something that separates one session from
+// another.
 Result<std::string> egress_gateway(const nlohmann::json& network) {
   auto unfit = [](const std::string& why) {
     return fail(Code::conflict, "the network bottle-egress exists but " + why,

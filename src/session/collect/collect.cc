@@ -39,7 +39,7 @@ Result<> save_archive(docker::Engine& engine, const std::string& container, cons
           engine.get_archive(container, path, [&](std::string_view bytes) { return write_all(fd.get(), bytes); });
       !whole)
     return std::unexpected(std::move(whole.error()).during(to));
-  // The container goes next. After a power failure, the archive must be complete or not be there under its name.
+  // The container is removed next. After a power failure, the archive must be complete or not exist under its name.
   if (::fsync(fd.get()) != 0) return fail_errno("flushing " + part);
   if (std::rename(part.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);
   remove.dismiss();

@@ -53,7 +53,7 @@ class Follower {
       if (input_open && (running_ || has_terminal())) poller.watch(0);
       if (typing_) poller.watch(typing_->fd());
       poller.wait(timeout_ms());
-      // A Ctrl-P alone is for the agent once its time is over.
+      // A Ctrl-P that Ctrl-Q did not follow in time is for the agent.
       if (auto held = detach_.release(Clock::now()); !held.empty()) send_input(held);
       if (typing_ && poller.readable(typing_->fd())) take_screen();
       if (come_back_at_ && Clock::now() > *come_back_at_) come_back();

@@ -31,7 +31,7 @@ bool DiskTrigger::is_due(const std::optional<DiskState>& state, Time now) {
   }
   least_taken_ = std::min(least_taken_, state->taken);
   // Near the limit, the rest becomes so small that every other program's write would cause a count. The room therefore
-  // never falls below a thirty-second of the limit, or 16 MiB.
+  // never falls below a thirty-second of the limit or 16 MiB, whichever is larger.
   uint64_t room = std::max({used_ < limit_ ? limit_ - used_ : 0, limit_ / 32, kLeastRoom});
   if (now < next_ || state->taken - least_taken_ < std::min(room, limit_)) return false;
   taken_when_due_ = state->taken;

@@ -101,8 +101,7 @@ Result<DiskWatch::Count> DiskWatch::count() const {
 
 std::string DiskWatch::judge(const Result<Count>& count) {
   uint64_t limit = job_.plan.resources.disk;
-  // An agent that has just ended makes a count fail, too, but that is no reason to report it as one that hides
-  // something.
+  // A count also fails because the agent has just ended. That does not count as a failure.
   bool failed = count ? !count->written.complete : is_failure(count.error());
   trigger_.counted(failed || !count ? std::nullopt : std::optional(count->written.bytes), count ? count->took : 0s,
                    clock_());

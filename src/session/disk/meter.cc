@@ -1,7 +1,8 @@
 // A meter is a container of the guard's image that runs for as long as one count. How it sees the agent's files depends
-// on the agent's runtime. With runc and its like, it joins the agent's process namespace, and /proc/1/root leads to all
-// that the agent sees, also to files that have no name any more but are still open. A runtime with a kernel of its own
-// hides all that, so the meter mounts the session's volumes instead, and the engine measures the writable layer.
+// on the agent's runtime. With runc and its like, it joins the agent's process namespace, /proc/1/root leads to all
+// that the agent sees, and the descriptors in /proc lead to files that were deleted but are still open. A runtime with
+// a kernel of its own hides all that, so the meter mounts the session's volumes instead, and the engine measures the
+// writable layer.
 //
 // Only what is newer than the container's start counts, so the meter is told that time. Its answer is one JSON object.
 #include "session/disk/meter.h"

@@ -33,7 +33,7 @@ namespace {
 // Used by the crash tests. Kills the launcher, this process, or both with SIGKILL right after record N is on disk, or
 // stops this process at that point, so that the test can change things in the meantime.
 void die_if_asked(int record) {
-  // Read once, because a process whose parent has died gets another one.
+  // The parent is read only once, because a process whose parent has died gets another one.
   static const pid_t launcher = ::getppid();
   const char* of_launcher = std::getenv("BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD");
   if (of_launcher && std::atoi(of_launcher) == record && launcher > 1 && ::getppid() == launcher)

@@ -96,7 +96,7 @@ Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& 
   replace(view.running, record.running);
   replace(view.home, record.home);
   replace(view.exit, record.ended);
-  // Work that is home must not be collected again: its container may belong to no one by now.
+  // Work that is home must not be collected again.
   if (view.home) view.work.reset();
   return {};
 }

@@ -129,7 +129,7 @@ void LivePolicy::trust(const std::string& root) {
 void LivePolicy::set_unrecorded(const std::string& why) {
   if (config_.unrecorded == why) return;
   Change change{"", "", config_};
-  // A second reason while the first one holds is no news for the clients.
+  // While the record is full, another reason changes nothing for the clients.
   bool told = !std::exchange(config_.unrecorded, why).empty();
   if (send_(config_)) pending_.push_back(std::move(change));
   if (!told) tell_(wire::RecordFull{"the guard refuses everything, because its decisions cannot be recorded: " + why});

@@ -67,7 +67,7 @@ class Turn {
       if (::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0) {
         struct stat locked{}, named{};
         // While we waited, another sweep may have removed the ledger, and a new session may have made one with the same
-        // name. The lock is then on a file that no one else sees.
+        // name. The lock is then on a file that other processes do not see.
         mine_ = ::fstat(fd_.get(), &locked) == 0 && ::stat(path.c_str(), &named) == 0 && locked.st_ino == named.st_ino;
         return;
       }

@@ -14,7 +14,7 @@
 
 namespace bottle::session {
 
-// Describes one thing on the engine by its labels, which anyone may have set.
+// Describes one thing on the engine by its labels, which any program may have set.
 struct Unrecorded {
   Thing thing;
   std::string session;       // from its label
