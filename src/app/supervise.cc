@@ -37,6 +37,7 @@ int supervise(int socket) {
   UniqueFd first(::fcntl(socket, F_DUPFD_CLOEXEC, 10));
   ::close(socket);
   (void)!::open("/dev/null", O_RDONLY);
+  // The launcher sends the job at once, so this does not wait long.
   auto frame = receive_frame(first.get());
   if (!frame || frame->type != FrameType::job) return 125;
   auto job = wire::decode<Job>(frame->bytes, wire::From::ours);

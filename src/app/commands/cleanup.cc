@@ -89,6 +89,7 @@ void tell_what_would_go(const std::vector<session::Orphan>& orphans, json all, c
 std::vector<session::Receipt> end_unattended(const std::vector<std::string>& names) {
   std::vector<session::Receipt> receipts;
   for (const auto& name : names) {
+    // One session that fails does not keep the others from being ended.
     session::Receipt receipt;
     auto end = [&]() -> Result<session::Ended> {
       UniqueFd fd(TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true})));

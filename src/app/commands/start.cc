@@ -304,6 +304,7 @@ session::ClientOptions client_of(const plan::Plan& plan, Place& place, const Out
   session::ClientOptions client;
   client.starting = true;
   using Input = session::ClientOptions::Input;
+  // A headless agent gets its prompt with the go message, and no input after that.
   client.input = plan.headless ? Input::none : ::isatty(0) ? Input::terminal : Input::forwarded;
   if (client.input == Input::terminal) client.begin_typing = place.typing(plan.session, say);
   client.on_event = [&output](const wire::Event& event) { show_event(event, output); };
@@ -328,6 +329,7 @@ Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan
                                   Interruption& interruption, const Say& say) {
   const auto& options = request.options;
   session::ClientOptions client = client_of(plan, place, options.output, say);
+  // From here on, signals are for the session, and the loop of session::follow() takes them.
   client.signals = &interruption.hand_over();
   // A signal that came while the supervisor began is for the session.
   if (interruption.signal()) (void)session::send_frame(socket.get(), session::FrameType::stop, "");

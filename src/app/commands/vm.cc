@@ -56,6 +56,7 @@ Result<int> list_vms(const VmOptions& o) {
   return inventory.silent.empty() ? 0 : 125;
 }
 
+// Destroys one VM or all, whether their owners are alive or not: the operator has named them.
 Result<int> destroy_vms(const VmOptions& o) {
   // Exactly one of the two must be given.
   if (o.all == !o.name.empty())

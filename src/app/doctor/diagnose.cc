@@ -75,6 +75,7 @@ void room(const Health& h, Findings& found) {
     // The engine is on another machine, or the directory is not known.
     if (!free) return;
     std::string text = size_text(*free) + " free " + where;
+    // Below this, not even one image fits. Several images and the work of a session need about five times as much.
     if (*free < kGigabyte)
       found.fail(code, text + ", but one image takes 0.6 GB",
                  "free some space with `bottle image prune` or `docker system prune`");

@@ -75,6 +75,7 @@ Result<Url> parse_url(std::string_view text) {
   auto authority = policy::parse_authority(rest.substr(0, end), url.tls ? 443 : 80);
   if (!authority) return bad(authority.error().what);
   url.authority = *authority;
+  // A client sends a path even if the URL has none, and never sends the fragment.
   url.target = end == rest.npos ? "/" : std::string(rest.substr(end, rest.find('#') - end));
   if (url.target.empty() || url.target[0] != '/') url.target = "/" + url.target;
   return url;
@@ -141,6 +142,7 @@ Result<CandidatePolicy::Verdict> CandidatePolicy::judge(const std::string& metho
   Url url = TRY(parse_url(text));
   const auto& [host, port] = url.authority;
   if (url.tls)
+    // A tunnel that is refused, or that the guard does not look into, decides about everything in it.
     if (Verdict tunnel = judge_connect(host, port); tunnel.way != "inspected") return tunnel;
   if (std::string why = guard::malformed(method, url.target); !why.empty())
     return fail(Code::invalid, "the guard answers '" + method + " " + text + "' with 400: " + why,

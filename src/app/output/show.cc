@@ -40,6 +40,7 @@ constexpr size_t kMostBlocked = 12;
 // Shows the hosts that were refused most often, and how to allow them.
 void show_blocked(const wire::SessionResult& result, std::vector<wire::DeniedHost> denied) {
   if (denied.empty()) return;
+  // The result lists the hosts by their names.
   std::ranges::sort(
       denied, {}, [](const wire::DeniedHost& host) { return std::pair(-static_cast<int64_t>(host.count), host.host); });
   size_t more = denied.size() - std::min(denied.size(), kMostBlocked);

@@ -148,6 +148,7 @@ std::vector<wire::SessionInfo> sessions() {
   std::string directory = directories().sessions;
   std::vector<wire::SessionInfo> all;
   for (const auto& name : names_in(directory)) {
+    // The ledger is read before info.json, which tells nothing about whether the session lives.
     auto view = session::read_ledger(directories(), name);
     if (!view && view.error().code == Code::not_found) continue;  // it has just ended; the ledger is removed last
     if (!view) {

@@ -1,6 +1,6 @@
 // What other rooms need of the environment is gathered here and passed to them. Two kinds of sources are kept apart.
-// The operator's variables and files are trusted, and programs that are started get as few of the variables as
-// possible. Files of a repository are not trusted: an agent may have written them, so they are read without following
+// The operator's variables and files are trusted, and some of the variables are withheld from programs that are
+// started. Files of a repository are not trusted: an agent may have written them, so they are read without following
 // links out of the tree, within limits, and may not contain policy.
 #include "app/world/world.h"
 
@@ -52,6 +52,7 @@ Result<std::vector<manifest::File>> repository_agents(const std::string& workspa
   std::vector<manifest::File> files;
   if (!exists(workspace)) return files;
   const std::string place = ".bottle/agents";
+  // A link may lead to another place of the same tree, but not out of it.
   Beneath tree = TRY(Beneath::open(workspace, Beneath::Links::inside));
   std::vector<std::string> names;
   TRY(tree.each(place, kMostEntries, [&](const std::string& name, unsigned char) -> Result<> {
@@ -115,6 +116,7 @@ void forget_relative_programs() {
     if (entry.starts_with('/')) kept.append(kept.empty() ? "" : ":").append(entry);
     from = end + 1;
   }
+  // A process that has no other threads yet may change its environment.
   if (kept != path) ::setenv("PATH", kept.c_str(), 1);
 }
 
@@ -184,6 +186,7 @@ std::string time_zone() {
 
 }  // namespace
 
+// A workspace that contains one of these would give the agent the operator's keys or bottle's own policy.
 std::vector<std::string> precious_directories() {
   auto d = directories();
   std::vector<std::string> all;

@@ -78,6 +78,7 @@ AuditChain AuditChain::after(std::string_view last) {
   AuditChain chain;
   auto decision = wire::decode<wire::Decision>(last, wire::From::ours);
   auto trail = decision ? trail_in(decision->trail) : std::nullopt;
+  // Without a trail, the numbers begin anew, but the next line is still chained to this one.
   chain.lines_ = trail ? trail->number : 0;
   chain.head_ = hash_of(last);
   return chain;
@@ -104,6 +105,7 @@ void AuditCheck::fault(AuditFault::Kind kind, uint64_t line, uint64_t count) {
   else ++report_.more;
 }
 
+// Sorts a line into one of the cases above. What follows the end of the record is judged separately.
 void AuditCheck::feed(std::string_view line) {
   ++at_;
   report_.head = hash_of(line);
@@ -187,6 +189,7 @@ AuditReport AuditCheck::finish(const wire::AuditSeal* seal, bool may_be_open) {
   else if (!closed_ && !may_be_open) fault(AuditFault::Kind::cut, at_ + 1, 0);
   report_.lines = at_;
   report_.closed = closed_;
+  // Faults were found in different steps; a person reads them in the order of the file.
   std::ranges::sort(report_.faults, {}, [](const AuditFault& each) { return std::pair(each.line, each.kind); });
   return std::move(report_);
 }

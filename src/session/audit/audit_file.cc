@@ -41,6 +41,7 @@ struct End {
 // to be a decision.
 std::optional<End> end_of(const std::string& path, uint64_t size) {
   UniqueFd in(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // Only the end is read, because a record may have hundreds of megabytes.
   std::string tail(std::min<uint64_t>(size, kLongestLine), '\0');
   auto start = static_cast<off_t>(size - tail.size());
   if (!in || ::pread(in.get(), tail.data(), tail.size(), start) != static_cast<ssize_t>(tail.size()))
@@ -146,6 +147,7 @@ void AuditFile::add_refusal(const wire::Decision& decision) {
 void AuditFile::add(const wire::Decision& decision) {
   // Only this object sets the trail of a line, and only close() ends the record.
   if (decision.action == kAuditEnd || !decision.trail.empty())
+    // This calls add() once more, with a line that passes this check.
     return add(unreadable({Code::protocol, "the guard sent a line that only the record's writer may write", ""}));
   if (!of_traffic(decision)) return add_refusal(decision);
   if (traffic_full_) return;

@@ -104,6 +104,7 @@ wire::Back sorted(workspace::Back back) {
                    .skipped = back.skipped};
   for (auto& each : back.below) {
     if (all.below.size() == kMost) break;
+    // The agent chose the names of directories and files.
     all.below.push_back({one_line(each.path, 4096), some_of(std::move(each.refs), kMost, kRoom / kMost), each.commits,
                          each.files, std::move(each.patch)});
   }
@@ -152,6 +153,7 @@ wire::Back collect(docker::Engine& engine, const std::string& session, const Wor
               .held = true};
     return {.text = workspace::about_archive(kept, session), .error = done.error().what, .archive = kept};
   }
+  // The work is home from here on. What follows only keeps more of it.
   wire::Back answer = sorted(back);
   // What could not be sorted is only in the archive, so it is kept beside the rest.
   if (!back.is_incomplete) return answer;

@@ -123,6 +123,7 @@ class Follower {
                      wire::encode(wire::Resize{static_cast<uint16_t>(size.rows), static_cast<uint16_t>(size.cols)}));
   }
 
+  // Handles the signals that have come. Ctrl-C is not among them while the terminal is in raw mode.
   void on_signals(const Signals& signals) {
     while (auto number = signals.next()) {
       if (*number == SIGWINCH) {
@@ -177,6 +178,7 @@ class Follower {
     return held < 0 ? wait : wait < 0 ? held : std::min(wait, held);
   }
 
+  // Handles what the supervisor has sent. Returns how the session ended, or nothing if it goes on.
   Result<std::optional<Ended>> take_frames() {
     char buffer[65536];
     ssize_t n = ::read(socket_, buffer, sizeof buffer);

@@ -171,6 +171,7 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
   conversation.verdict = verdict;
   conversation.ready = false;
   conversation.asked =
+      // `kept` keeps the conversation alive for the thread, even after the bottle has closed the connection.
       std::async(std::launch::async, [this, kept = found->second, sockets, what = std::string(verdict.what), request] {
         std::string answer = kept->ask(sockets, what, request);
         kept->ready = true;  // set before the wake-up, because the thread that wakes up checks it

@@ -42,6 +42,7 @@ struct Builder {
   const Making& making;
   std::deque<std::string> last = {};
 
+  // Returns the program's exit status. A stop ends it and its process group.
   Result<int> run(const std::vector<std::string>& argv) {
     auto tell = [&](const Line& line) {
       making.progress(line.text());
@@ -125,6 +126,8 @@ Installed read_installed(const std::string& path) {
   return {texts[0], texts[1], texts[2]};
 }
 
+// Returns the instructions that label the image with what is in it. Images of the providers `shell` and `command`
+// contain no agent of a package.
 std::vector<std::string> labels_of(const std::string& provider, const Installed& installed) {
   std::vector<std::string> labels = {"LABEL bottle.image=agent"};
   if (installed.package.empty()) {
@@ -271,6 +274,7 @@ struct Workplace {
     if (!place.claim || ::flock(place.claim.get(), LOCK_EX | LOCK_NB) != 0) return fail_errno("locking " + work);
     return place;
   }
+  // Removes exactly the files that a build makes, and nothing below a directory that something else may have put here.
   void remove() const {
     for (const auto& file : {script, archive, installed}) ::unlink(file.c_str());
     ::rmdir(path.c_str());

@@ -135,6 +135,7 @@ Result<> Ledger::will_make(const std::vector<Thing>& things) { return note({.mak
 
 Result<> Ledger::will_hold(const Work& work) { return note({.work = work}); }
 
+// A grave appears in the same way as a session's directory: whole, through a rename.
 Result<> write_grave(const Directories& directories, const std::string& session, const std::string& engine,
                      const std::vector<Thing>& things) {
   std::string graves = graves_in(directories), unborn = graves + "/" + kUnborn + session + "-" + random_hex(4);

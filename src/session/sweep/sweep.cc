@@ -63,6 +63,7 @@ class Turn {
   explicit Turn(const std::string& directory) {
     std::string path = directory + "/ledger";
     fd_.reset(::open(path.c_str(), O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC));
+    // flock(2) has no time limit, so it is tried ten times a second for a minute.
     for (int i = 0; fd_ && i < 600; ++i) {
       if (::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0) {
         struct stat locked{}, named{};
@@ -94,6 +95,7 @@ std::optional<wire::Back> bring_home(docker::Engine& engine, const Orphan& orpha
   // The engine did not answer, so the container may still hold the work.
   if (!there) return wire::Back{.error = there.error().what, .held = true};
   if (there->empty()) return std::nullopt;
+  // What is collected must not change in the meantime. If this fails, the agent's work is still collected.
   (void)engine.stop_container(*there, 3);
   return collect(engine, orphan.session, *orphan.work, orphan.directory, [](const std::string&) {});
 }
@@ -270,6 +272,7 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
       ::rmdir((directories.results + "/" + orphan->session).c_str());
       continue;
     }
+    // Each session may have used another engine.
     auto engine = connect({orphan->engine, "the session's ledger"});
     Swept swept;
     swept.receipt.session = orphan->session;
