@@ -104,6 +104,7 @@ class Watch {
   }
 
  private:
+  // Reports whether the engine says so of the agent's container. Must be called after the container has ended.
   bool ran_out_of_memory() {
     auto container = engine_.inspect_container(names_.agent);
     auto end = container ? docker::exit_of(*container) : std::nullopt;
@@ -119,6 +120,7 @@ class Watch {
     clients_.send(FrameType::output, bytes);
   }
 
+  // Passes on what the agent wrote. A headless agent's two streams come multiplexed over one connection.
   void take_output() {
     std::string bytes = running_.agent.take_early();
     if (bytes.empty()) {
@@ -141,6 +143,7 @@ class Watch {
     if (!fed) ended_ = true;
   }
 
+  // Takes what one read of the control channel brings.
   void take_audit() {
     auto messages = running_.guard.read();
     if (!messages) return lose_guard();
@@ -155,11 +158,13 @@ class Watch {
   }
   void take(const wire::Decision& decision) { record(decision); }
   void take(const wire::Usage& usage) { usage_.take(usage); }
+  // Tells the clients that a limit is reached. Costs are counted in millionths of the currency.
   void take(const wire::LimitHit& hit) {
     bool money = hit.limit == wire::Quantity::cost;
     clients_.event(wire::LimitReached{job_.plan.session, hit.of, wire::kQuantities[static_cast<size_t>(hit.limit)],
                                       static_cast<double>(hit.most) / (money ? 1e6 : 1)});
   }
+  // Answers a request of the bottle's ssh-agent, or passes it to the near side, which has the keys of a far session.
   void take(const wire::AgentRequest& request) {
     if (ssh_) return ssh_->take_request(request, to_guard());
     if (!job_.far) return;
@@ -220,6 +225,7 @@ class Watch {
     summary_.add(decision, clients_);
   }
 
+  // Returns the counters for `bottle egress metrics`.
   wire::Metrics metrics() const {
     wire::Metrics metrics{.guard_up = guard_.is_up(),
                           .record_full = !audit_.full().empty(),
@@ -296,6 +302,7 @@ class Watch {
     clients_.event(wire::GuardLost{"the guard " + cause_of_death() + "; the agent has no network until it is back"});
   }
 
+  // Returns how the guard's container ended, as the rest of a sentence.
   std::string cause_of_death() {
     // The connection to the guard can break before the engine knows that the guard has exited.
     constexpr int kMostMs = 5000;
@@ -323,6 +330,7 @@ class Watch {
         [this, config = std::move(config)] { return start_guard(engine_, names_.guard, config, *running_.root); });
   }
 
+  // Takes the outcome of a restart once there is one. A guard that could not be started is tried again later.
   void take_new_guard() {
     auto link = guard_.take(Clock::now());
     if (!link) return;

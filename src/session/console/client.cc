@@ -96,6 +96,7 @@ class Follower {
     if (options_.begin_typing && !typing_) typing_ = options_.begin_typing();
   }
 
+  // Shows what mosh shows, until it ends.
   void take_screen() {
     char buffer[65536];
     ssize_t n = ::read(typing_->fd(), buffer, sizeof buffer);
@@ -107,6 +108,7 @@ class Follower {
     if (!ending_) come_back_at_ = Clock::now() + std::chrono::seconds(3);
   }
 
+  // Goes on with the socket after mosh has ended.
   void come_back() {
     come_back_at_.reset();
     if (ending_) return;
@@ -116,6 +118,7 @@ class Follower {
     send_size();
   }
 
+  // Tells the agent's terminal its size, over mosh or over the socket.
   void send_size() {
     Size size = terminal_size(0);
     if (typing_) return typing_->resize(size.rows, size.cols);
@@ -216,6 +219,7 @@ class Follower {
     return std::nullopt;
   }
 
+  // Handles an event. Fails if it is the hello of a machine that is refused, which ends follow().
   Result<> take_event(const wire::Event& event) {
     if (const auto* came = std::get_if<wire::HelloCame>(&event)) {
       if (options_.on_hello) TRY(options_.on_hello(came->hello));

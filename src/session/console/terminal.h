@@ -26,10 +26,11 @@ class RawTerminal {
   termios saved_{};
 };
 
-// Gives the size of a terminal in characters. terminal_size() returns 24 by 80 if the terminal does not tell its size.
+// Gives the size of a terminal in characters.
 struct Size {
   int rows = 24, cols = 80;
 };
+// Returns 24 by 80 if the terminal does not tell its size.
 Size terminal_size(int fd);
 
 // Asks a question on /dev/tty, without echo if `hidden`. Fails with Code::unavailable if there is no terminal, and

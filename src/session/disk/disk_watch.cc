@@ -99,6 +99,7 @@ Result<DiskWatch::Count> DiskWatch::count() const {
   return Count{written, std::chrono::steady_clock::now() - begun};
 }
 
+// Takes the result of a count. A few failures in a row are tolerated, because an engine may be busy.
 std::string DiskWatch::judge(const Result<Count>& count) {
   uint64_t limit = job_.plan.resources.disk;
   // A count also fails because the agent has just ended. That does not count as a failure.
