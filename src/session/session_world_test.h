@@ -32,6 +32,7 @@ struct Outcome {
 class Launcher {
  public:
   explicit Launcher(UniqueFd fd) : fd_(std::move(fd)) {}
+  // Sends a frame to the supervisor. Fails the test if it cannot be sent.
   void send(FrameType type, std::string_view bytes) { EXPECT_TRUE(send_frame(fd_.get(), type, bytes)); }
   // Reads frames until `is_wanted` accepts one. Fails the test if the session ends first.
   void await(const std::string& what, const std::function<bool(const Frame&)>& is_wanted);
@@ -102,6 +103,7 @@ class TestSession {
 
   Scratch scratch;
   Job job;
+  // Stands for the agent's program. It gets the go message that opened the gate, and returns the exit status.
   std::function<int(docker::FakeProcess&, const wire::Go&)> agent;
   wire::Report report{.ok = true, .probes = {{"metadata", true, "no route"}}};
   std::atomic<bool> worked = false;  // whether the agent has made something

@@ -23,11 +23,13 @@ struct Answer {
   nlohmann::json error() const;
 };
 
+// Makes the home directory of one test, and removes it at the end.
 class Commands : public ::testing::Test {
  protected:
   Commands();
   ~Commands() override;
 
+  // Runs `bottle WORDS…` in home()/work, and returns what it printed.
   Answer bottle(const std::vector<std::string>& words);
 
   // Writes a file below the home directory, with its directories. Returns its path.
