@@ -165,12 +165,12 @@ class Watch {
                                       static_cast<double>(hit.most) / (money ? 1e6 : 1)});
   }
   // Answers a request of the bottle's ssh-agent, or passes it to the near side, which has the keys of a far session.
+  // Without a near side, an answer without a text closes the connection. A message without a request reports that the
+  // bottle closed it, and needs no answer.
   void take(const wire::AgentRequest& request) {
     if (ssh_) return ssh_->take_request(request, to_guard());
     if (!job_.far) return;
     if (clients_.near_side()) clients_.to_near_side(request);
-    // An answer without a text closes the connection. A message without a request reports that the bottle closed it,
-    // and needs no answer.
     else if (request.request) (void)running_.guard.send(wire::AgentAnswer{request.connection, std::nullopt});
   }
   void take(const wire::StreamPart& part) {
@@ -323,7 +323,7 @@ class Watch {
   void revive_guard() {
     if (guard_.is_starting()) return take_new_guard();
     if (ended_ || stopped_ || !guard_.is_due(Clock::now())) return;
-    // The thread gets a copy, because the operator may change the policy while the guard starts.
+    // The thread gets a copy, because this thread may change the configuration while the guard starts.
     auto config = running_.guard_config;
     config.used = usage_.all();
     guard_.begin(
@@ -338,8 +338,8 @@ class Watch {
       // The old link is closed by this.
       running_.guard = std::move(**link);
       clients_.event(wire::GuardBack{});
-      // A few failures are usual while an engine restarts. The operator is told once, not at each attempt.
     } else if (guard_.attempts() == 4 && !stopped_) {
+      // A few failures are usual while an engine restarts. The operator is told once, not at each attempt.
       clients_.event(wire::GuardLost{"restarting the guard failed: " + link->error().what + "; trying again"});
     }
   }

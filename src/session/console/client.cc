@@ -131,9 +131,9 @@ class Follower {
     while (auto number = signals.next()) {
       if (*number == SIGWINCH) {
         if (has_terminal() && running_) send_size();
+      } else if (*number == SIGHUP && has_terminal()) {
         // The terminal is gone, and the session goes on without it. The supervisor closes the connection, which ends
         // the loop.
-      } else if (*number == SIGHUP && has_terminal()) {
         (void)send_frame(socket_, FrameType::detach, "");
       } else {
         stop(*number);
