@@ -5,6 +5,7 @@
 
 namespace bottle {
 
+// Runs `f` exactly once, in the destructor. `f` must not throw. It runs in the thread that leaves the scope.
 template <typename F>
 class Defer {
  public:
@@ -14,6 +15,7 @@ class Defer {
   ~Defer() {
     if (armed_) f_();
   }
+  // Keeps the function from running, such as the removal of a file that turned out well.
   void dismiss() { armed_ = false; }
 
  private:

@@ -1,3 +1,7 @@
+// Maps the operating system's errors to the few kinds that callers distinguish. An error number belongs in this table
+// only if some caller acts on its kind. All others are `internal`, because the text already tells the operator which
+// it was.
+
 #include "base/error.h"
 
 #include <cstring>
@@ -35,6 +39,7 @@ std::string_view to_string(Code code) {
 std::unexpected<Error> fail_errno(std::string_view doing, int number) {
   Code code = Code::internal;
   switch (number) {
+    // For a caller, a process that is gone is the same as a file that is gone: what was asked about does not exist.
     case ENOENT:
     case ESRCH:
       code = Code::not_found;
@@ -59,6 +64,7 @@ std::unexpected<Error> fail_errno(std::string_view doing, int number) {
     case ECONNRESET:
       code = Code::closed;
       break;
+    // Descriptors, memory and disks are alike here: the call may succeed later, when something was given back.
     case ENOSPC:
     case EMFILE:
     case ENFILE:

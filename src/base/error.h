@@ -11,25 +11,27 @@ namespace bottle {
 
 // The kinds of errors that callers distinguish. The details are in the text.
 enum class Code {
-  invalid,
-  not_found,
-  denied,
-  conflict,
-  unavailable,
-  timed_out,
-  canceled,
-  closed,
-  limit,
-  protocol,
-  internal
+  invalid,      // the input is wrong
+  not_found,    // the thing does not exist
+  denied,       // it exists, but may not be used
+  conflict,     // something else is in its place
+  unavailable,  // the other side does not answer, or cannot do it
+  timed_out,    // a limit in time that we set was reached
+  canceled,     // the operator or another part of this program stopped it
+  closed,       // the other side has ended the connection
+  limit,        // a limit in size or number was reached
+  protocol,     // the other side breaks its protocol
+  internal      // all other failures
 };
 
+// Returns the code's name as it is written above, which is also its name in JSON.
 std::string_view to_string(Code code);
 
 // Describes what failed, while doing what (outermost action first), and what the operator can do about it, if anything.
 struct Error {
   Code code = Code::internal;
   std::string what;
+  // A sentence or a command for the operator, or an empty string if there is nothing to do.
   std::string todo = {};
 
   // Prefixes "while doing": Error{"no such file"}.during("reading /x") reads "reading /x: no such file".
@@ -42,6 +44,7 @@ struct Error {
 template <typename T = void>
 using Result = std::expected<T, Error>;
 
+// Returns an error in the form in which a function returns it: `return fail(Code::limit, "…")`.
 inline std::unexpected<Error> fail(Code code, std::string what, std::string todo = {}) {
   return std::unexpected(Error{code, std::move(what), std::move(todo)});
 }

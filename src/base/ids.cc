@@ -1,3 +1,7 @@
+// Random names come from getentropy(3), which needs no descriptor and does not fail once the kernel is initialized.
+// Names of content come from a fast hash that is not cryptographic: it keeps builds and files apart that we made
+// ourselves. Where content may be hostile, `pki` computes a digest instead.
+
 #include "base/ids.h"
 
 #include <sys/random.h>
@@ -23,6 +27,7 @@ std::string to_hex(std::string_view bytes) {
 
 std::string random_hex(int bytes) {
   char raw[64];
+  // A name that can be guessed is worse than no session, so there is no other source to fall back on.
   if (bytes > 64 || ::getentropy(raw, static_cast<size_t>(bytes)) != 0) std::abort();
   return to_hex({raw, static_cast<size_t>(bytes)});
 }
@@ -47,6 +52,8 @@ void Fingerprint::feed(std::string_view bytes) {
   length_ += bytes.size();
   while (!bytes.empty()) {
     if (held_ == 0) {  // whole words need no copy in word_
+      // The local copy stays in a register. hash_ could not, because for all the compiler knows, `bytes` may overlap
+      // this object.
       uint64_t hash = hash_, word;
       for (; bytes.size() >= sizeof word; bytes.remove_prefix(sizeof word)) {
         std::memcpy(&word, bytes.data(), sizeof word);
@@ -68,6 +75,8 @@ void Fingerprint::feed(std::string_view bytes) {
 std::string Fingerprint::text() const {
   uint64_t word = 0;
   std::memcpy(&word, word_, held_);
+  // The length distinguishes a partial word from one that ends with zero bytes. The last step mixes the length's bits
+  // down into the digits that are returned.
   uint64_t hash = mixed(mixed(mixed(hash_, word), length_), 0);
   char text[17];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));

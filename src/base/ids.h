@@ -23,7 +23,10 @@ std::string content_hash(std::string_view bytes);
 // Computes the same digits for a stream.
 class Fingerprint {
  public:
+  // Adds bytes; how a stream is cut into pieces makes no difference.
   void feed(std::string_view bytes);
+  // Returns the digits for all bytes so far. More may be fed afterwards. The digits depend on the byte order of the
+  // processor.
   std::string text() const;
 
  private:

@@ -1,3 +1,9 @@
+// The producer runs on a thread of its own, and the consumer on the caller's. Between them is a buffer of at most 8
+// MB. The reader takes everything that is there at once, by swapping two strings, so the lock is held only briefly,
+// and the producer can fill the other string meanwhile. The end of the buffer is not the end of the stream: only the
+// result of the producer tells a complete stream from one that failed half way, so the consumer learns of the end
+// after the producer's result is known.
+
 #include "base/stream.h"
 
 #include <algorithm>
@@ -80,6 +86,8 @@ Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
     Defer end([&] { buffer.end(); });
     return produce([&](std::string_view bytes) { return buffer.put(bytes); });
   });
+  // Declared after the future, whose destructor waits for the producer: if `consume` throws (for example, because
+  // memory is short), the buffer is closed first, and a producer that waits for space returns.
   Defer close([&] { buffer.close(); });
   std::optional<Result<>> produced;
   auto consumed = consume([&](char* to, size_t size) -> Result<size_t> {
@@ -90,6 +98,8 @@ Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
     if (!*produced) return std::unexpected(produced->error());
     return 0;
   });
+  // The consumer may return early. A producer that waits for space then fails with Code::closed instead of waiting
+  // forever.
   buffer.close();
   if (!produced) produced = producer.get();
   if (!*produced && produced->error().code != Code::closed) return *produced;

@@ -7,6 +7,7 @@
 
 namespace bottle {
 
+// Holds one descriptor, or -1 for none. It can be moved but not copied, so each descriptor is closed exactly once.
 class UniqueFd {
  public:
   UniqueFd() = default;
@@ -18,9 +19,12 @@ class UniqueFd {
   }
   ~UniqueFd() { reset(); }
 
+  // Returns the descriptor, or -1. The object keeps owning it.
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
+  // Gives up ownership: the caller must close the descriptor that it gets.
   int release() { return std::exchange(fd_, -1); }
+  // Closes the descriptor it has, and takes ownership of `fd`. An error of close(2) is ignored.
   void reset(int fd = -1) {
     if (fd_ >= 0) ::close(fd_);
     fd_ = fd;

@@ -1,3 +1,9 @@
+// Keeps hostile paths inside a directory. Comparing path names is not enough, because a component can become a
+// symbolic link between the check and the use. Each open is therefore relative to a descriptor of the root, and the
+// kernel (openat2) or O_NOFOLLOW on each component refuses what would leave it. Every descriptor is opened with
+// O_NONBLOCK and checked with fstat(2) afterwards, so that a FIFO or a device in the place of a file can neither block
+// this process nor change between the check and the read.
+
 #include "base/files/beneath.h"
 
 #include <dirent.h>
@@ -19,6 +25,8 @@ int open_without_links(int root, const std::string& path, int flags) {
     size_t slash = path.find('/', from);
     std::string part = path.substr(from, slash == std::string::npos ? slash : slash - from);
     bool last = slash == std::string::npos;
+    // O_NOFOLLOW affects only the last component of the path that openat(2) gets, so each call gets a single
+    // component.
     int fd = ::openat(parent ? parent.get() : root, part.c_str(),
                       last ? flags | O_NOFOLLOW : O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0 && last) return fd;
@@ -36,6 +44,8 @@ int open_without_links(int root, const std::string& path, int flags) {
   }
 }
 
+// Returns whether the path is relative, without "..". A NUL would cut it short for the kernel, which then opens
+// another file than the one that was checked.
 bool is_plain(const std::string& path) {
   if (path.empty() || path.starts_with('/') || path.find('\0') != std::string::npos) return false;
   std::string whole = "/" + path + "/";
@@ -56,13 +66,18 @@ Result<Beneath> Beneath::open(const std::string& root, Links links) {
 Result<std::optional<UniqueFd>> Beneath::open_entry(const std::string& path, int flags) const {
   std::string name = root_ + "/" + path;
   if (!is_plain(path)) return fail(Code::invalid, "opening " + name + ": it is not below " + root_);
+  // O_NONBLOCK keeps the open of a FIFO from waiting for a writer. O_NOCTTY keeps a terminal from becoming this
+  // process's.
   flags |= O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
   int fd = -1;
   errno = ENOSYS;
   if (links_ == Links::inside) fd = open_inside(fd_.get(), path, flags);
+  // An old kernel has no openat2 (ENOSYS), and the seccomp profile of a container may refuse it (EPERM). In both cases
+  // it is safe to refuse more than the caller asked for: all links.
   if (fd < 0 && (links_ == Links::refused || errno == ENOSYS || errno == EPERM))
     fd = open_without_links(fd_.get(), path, flags);
   if (fd >= 0) return std::optional(UniqueFd(fd));
+  // ENOTDIR means that a file has the name of one of the directories, so nothing can exist below it.
   if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
   if (errno == ELOOP || errno == EXDEV)
     return fail(Code::denied,
@@ -90,6 +105,7 @@ Result<std::optional<std::string>> Beneath::read(const std::string& path, size_t
 
 Result<std::optional<UniqueFd>> Beneath::directory(const std::string& path) const {
   if (!path.empty()) return open_entry(path, O_DIRECTORY);
+  // A new open file description, not a duplicate: duplicates would share one position for readdir(3).
   UniqueFd fd(::openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return fail_errno("opening " + root_);
   return std::optional(std::move(fd));
@@ -108,6 +124,7 @@ Result<> Beneath::each(const std::string& path, size_t most,
     std::string each = entry->d_name;
     if (each == "." || each == "..") continue;
     if (++seen > most) return fail(Code::limit, name + " has more than " + std::to_string(most) + " entries");
+    // Some file systems do not store the type in the directory, and report DT_UNKNOWN for all of its entries.
     unsigned char type = entry->d_type;
     struct stat st{};
     if (type == DT_UNKNOWN && ::fstatat(::dirfd(dir), each.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)

@@ -18,6 +18,8 @@ class Beneath {
   // openat2(2), every link is an error.
   enum class Links { refused, inside };
 
+  // Opens the root, which must be a directory. `root` comes from us or the operator: links in it are followed. Fails
+  // with Code::not_found if it does not exist.
   static Result<Beneath> open(const std::string& root, Links links = Links::refused);
 
   // Returns the content or a descriptor; nothing if there is no such file, or if it is a directory. Fails with
@@ -31,6 +33,7 @@ class Beneath {
   Result<> each(const std::string& path, size_t most,
                 const std::function<Result<>(const std::string& name, unsigned char type)>& visit) const;
 
+  // Returns the path as it was given to open(), for messages.
   const std::string& root() const { return root_; }
 
  private:

@@ -6,14 +6,16 @@
 
 namespace bottle::session {
 
+// Absolute paths without a slash at the end. None of them needs to exist.
 struct Directories {
   std::string config;    // $XDG_CONFIG_HOME/bottle: the policy
   std::string sessions;  // $XDG_STATE_HOME/bottle/sessions/<id>: ledger, socket; removed with the session
   std::string results;   // $XDG_STATE_HOME/bottle/results/<id>: patch, audit, receipt; kept for the operator
-  std::string home;
+  std::string home;      // $HOME, or "/" if it is not set
   std::string cache;     // $XDG_CACHE_HOME/bottle: may be deleted at any time
   std::string runtimes;  // $XDG_STATE_HOME/bottle/runtimes.json: which runtimes passed their trial
 
+  // Derives the places from variables (XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME and HOME). Looks at no disk.
   static Directories from(const std::map<std::string, std::string>& environment);
 };
 

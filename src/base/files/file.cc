@@ -1,3 +1,8 @@
+// Writing atomically follows the usual recipe: a temporary file in the same directory, because rename(2) does not
+// cross file systems; fsync(2) before the rename, because otherwise a crash may leave the new name with an empty file;
+// and then the rename. The directory itself is not flushed, so after a crash either the old or the new content may be
+// there, which is all that readers rely on.
+
 #include "base/files/file.h"
 
 #include <fcntl.h>
@@ -25,6 +30,8 @@ Result<std::string> read_all(int fd, const std::string& path, size_t limit) {
     if (n < 0) return fail_errno("reading " + path);
     if (n == 0) return out;
     out.append(buffer, static_cast<size_t>(n));
+    // The size is counted while reading and not taken from fstat(2), because it is 0 for files in /proc, and because a
+    // file can grow while it is read.
     if (out.size() > limit)
       return fail(Code::limit, "reading " + path + ": larger than " + std::to_string(limit) + " bytes");
   }
@@ -41,6 +48,8 @@ Result<> write_all(int fd, std::string_view bytes) {
 }
 
 Result<> write_file_atomically(const std::string& path, std::string_view bytes, int mode) {
+  // The pid keeps two processes that write the same file from writing into one temporary file. What a process with the
+  // same pid left there is replaced.
   std::string temporary = path + ".new." + std::to_string(::getpid());
   UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
   if (!fd) return fail_errno("creating " + temporary);
@@ -55,6 +64,7 @@ Result<> write_file_atomically(const std::string& path, std::string_view bytes, 
 Result<> make_directories(const std::string& path, int mode) {
   for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
     std::string part = path.substr(0, slash);
+    // Another process may create the same directory at the same time, so EEXIST is a success.
     if (!part.empty() && ::mkdir(part.c_str(), static_cast<mode_t>(mode)) != 0 && errno != EEXIST)
       return fail_errno("creating directory " + part);
     if (slash == std::string::npos) return {};

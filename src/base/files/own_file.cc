@@ -1,3 +1,7 @@
+// Decides by descriptors, not by names: each function opens first and then asks fstat(2) about what it has opened, so
+// that nothing can be exchanged between the check and the use. The directory must belong to this user too, because the
+// owner of a directory can put another file under any name in it.
+
 #include "base/files/own_file.h"
 
 #include <fcntl.h>
@@ -11,6 +15,7 @@ namespace bottle {
 namespace {
 
 Result<> check_owner(const struct stat& st, const std::string& path) {
+  // A file of root is refused too, unless this process runs as root.
   if (st.st_uid != ::geteuid())
     return fail(Code::denied, path + " belongs to another user (uid " + std::to_string(st.st_uid) + ")",
                 "remove it, or run bottle as that user");
@@ -33,6 +38,7 @@ Result<UniqueFd> open_own_directory(const std::string& path) {
   if (!fd) {
     int number = errno;
     struct stat st{};
+    // With O_DIRECTORY and O_NOFOLLOW, the error for a symbolic link is ENOTDIR on Linux and ELOOP on other systems.
     if ((number == ELOOP || number == ENOTDIR) && ::lstat(path.c_str(), &st) == 0) {
       if (S_ISLNK(st.st_mode)) return fail(Code::denied, path + " is a symbolic link", "remove it");
       return fail(Code::invalid, path + " is not a directory", "remove it");
@@ -52,6 +58,7 @@ Result<> check_own_directory(const std::string& path) {
 Result<std::string> read_own_file(const UniqueFd& open_directory, const std::string& directory, const std::string& name,
                                   size_t limit) {
   std::string path = directory + "/" + name;
+  // O_NONBLOCK keeps the open of a FIFO from waiting for a writer. For regular files it has no effect.
   UniqueFd fd(::openat(open_directory.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!fd && errno == ELOOP) return fail(Code::denied, path + " is a symbolic link", "remove it");
   if (!fd) return fail_errno("reading " + path);

@@ -1,3 +1,6 @@
+// Contains what is the same on all systems. Only the flags of recvmsg(2) differ, which each system's receive_message()
+// hides.
+
 #include "base/os/descriptors.h"
 
 #include <sys/socket.h>
@@ -16,6 +19,8 @@ Result<UniqueFd> listen_at(const std::string& path, int backlog) {
   sockaddr_un address = TRY(unix_address(path));
   UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
   if (!fd) return fail_errno("making a socket");
+  // The mode of a Unix socket comes from the umask alone. A chmod(2) after bind(2) would leave a moment in which other
+  // users can connect.
   ::umask(0077);
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
     return fail_errno("binding " + path);
@@ -24,6 +29,7 @@ Result<UniqueFd> listen_at(const std::string& path, int backlog) {
 }
 
 Result<> pass_descriptor(int socket, int fd) {
+  // A stream socket passes descriptors only together with at least one byte of data.
   char byte = 0;
   iovec part{&byte, 1};
   alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))] = {};
@@ -37,6 +43,8 @@ Result<> pass_descriptor(int socket, int fd) {
   head->cmsg_type = SCM_RIGHTS;
   head->cmsg_len = CMSG_LEN(sizeof(int));
   std::memcpy(CMSG_DATA(head), &fd, sizeof fd);
+  // If the other side is gone, MSG_NOSIGNAL makes that an error instead of a SIGPIPE. MSG_DONTWAIT makes it one too if
+  // the other side does not read.
   if (::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) != 1) return fail_errno("passing a descriptor");
   return {};
 }

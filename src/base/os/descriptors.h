@@ -13,9 +13,11 @@ namespace bottle {
 // Says whether calls on the descriptor block or fail with EAGAIN.
 enum class Waits { yes, no };
 
+// The two ends of a pipe. Both are empty in a pipe that could not be made.
 struct PipeEnds {
   UniqueFd read, write;
 };
+// Makes a pipe. `waits` applies to both of its ends.
 Result<PipeEnds> make_pipe(Waits waits = Waits::yes);
 
 // Makes a pipe hold up to `bytes` bytes, if the system can change that.
@@ -25,6 +27,8 @@ void widen_pipe(int fd, int bytes);
 struct SocketPair {
   UniqueFd ours, theirs;
 };
+// Makes the pair. `waits` applies to both ends, so a program that gets `theirs` must be able to handle EAGAIN with
+// Waits::no.
 Result<SocketPair> make_socket_pair(Waits waits = Waits::yes);
 
 // Both return an empty descriptor and set errno, as socket(2) and accept(2) do. accept_connection() blocks if no

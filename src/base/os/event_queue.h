@@ -7,11 +7,14 @@
 
 namespace bottle {
 
+// Belongs to one thread. Descriptors are registered once and stay registered, because the guard has thousands of them.
+// Nothing here reports an error: a descriptor that cannot be registered never has an event.
 class EventQueue {
  public:
   // The bits of an event. kPeerEnded means that the peer sends nothing more, and kHangUp that the connection is closed
   // in both directions.
   static constexpr uint32_t kIn = 1, kOut = 4, kError = 8, kHangUp = 16, kPeerEnded = 0x2000;
+  // One descriptor's news: the `what` of its registration, and the bits that are set.
   struct Event {
     void* what;
     uint32_t bits;
@@ -28,6 +31,7 @@ class EventQueue {
   // Reports kIn and kOut for as long as they hold. A second call changes which of them are reported.
   void watch(int fd, void* what, uint32_t bits);
 
+  // Stops reporting events of `fd`, which stays open. Events that wait() has already returned are still in its result.
   void forget(int fd);
   // Call this instead of forget() right before a watched descriptor is closed. On Linux, it costs nothing.
   void closing(int fd);

@@ -1,3 +1,7 @@
+// Wraps poll(2). Its cost grows with the number of descriptors, but the callers have few, and in return nothing has to
+// be registered and forgotten. If a caller waits for the end of a process that has no descriptor, the wait is cut into
+// short intervals.
+
 #include "base/os/poller.h"
 
 #include <poll.h>
@@ -17,6 +21,7 @@ bool wait_for(int fd, short events, int timeout_ms) {
   using Clock = std::chrono::steady_clock;
   auto until = Clock::now() + std::chrono::milliseconds(std::max(timeout_ms, 0));
   for (pollfd p{fd, events, 0};;) {
+    // Rounded up: with the rest of a millisecond rounded down to 0, the loop would spin until it has passed.
     auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
     int ready = ::poll(&p, 1, timeout_ms < 0 ? -1 : static_cast<int>(std::max<long long>(left, 0)));
     if (ready >= 0) return ready > 0;
@@ -37,6 +42,7 @@ const pollfd* Poller::find(int fd) const {
 void Poller::add(int fd, short events) {
   if (fd < 0) return;
   auto known = std::ranges::find(fds_, fd, &pollfd::fd);
+  // Two entries for one descriptor would hide the second one from find().
   if (known != fds_.end()) known->events |= events;
   else fds_.push_back({fd, events, 0});
 }
@@ -61,6 +67,7 @@ bool Poller::wait(int timeout_ms) {
 
 bool Poller::readable(int fd) const {
   const pollfd* found = find(fd);
+  // POLLHUP, POLLERR and POLLNVAL count as readable, because the read then returns the end or the error.
   return found && (found->revents & ~POLLOUT);
 }
 
@@ -73,6 +80,7 @@ bool wait_readable(int fd, int timeout_ms) { return wait_for(fd, POLLIN, timeout
 bool wait_writable(int fd, int timeout_ms) { return wait_for(fd, POLLOUT, timeout_ms); }
 
 bool is_hung_up(int fd) {
+  // POLLHUP and POLLERR are reported even if no events are asked for, so unread data does not matter.
   pollfd p{fd, 0, 0};
   return ::poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
 }

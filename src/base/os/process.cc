@@ -1,3 +1,9 @@
+// Starts programs with posix_spawn(3), because fork(2) in a process with threads leaves a child in which only a few
+// functions are safe to call, and because it copies the page tables of a process that may be large. What posix_spawn
+// cannot do (limits), a shell does in the child, or the parent does afterwards. All loops here wait for the output
+// *and* for the end of the child. A child that ends may leave processes behind that keep its pipes open, so the end of
+// the output alone would never come.
+
 #include "base/os/process.h"
 
 #include <fcntl.h>
@@ -27,6 +33,7 @@ int milliseconds_until(Clock::time_point deadline) {
   return static_cast<int>(std::max<long long>(left, 0));
 }
 
+// A name must not appear twice: programs differ in which of the two values they take.
 std::vector<std::string> environment(const Command& command) {
   std::vector<std::string> all;
   for (char** entry = environ; !command.clean_env && *entry; ++entry) {
@@ -106,12 +113,16 @@ Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring
   TRY(wire(&actions, 2, err, child.err_, their_err));
   for (auto [ours, number] : command.passed) ::posix_spawn_file_actions_adddup2(&actions, ours, number);
   if (!command.directory.empty()) ::posix_spawn_file_actions_addchdir_np(&actions, command.directory.c_str());
+  // A child inherits the mask of the calling thread and the signals that this process ignores, such as SIGPIPE. A
+  // program that does not expect that might never notice that its reader is gone, or not end when it is told to.
   sigset_t none, usual;
   sigemptyset(&none);
   sigemptyset(&usual);
   for (int number : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGQUIT}) sigaddset(&usual, number);
   ::posix_spawnattr_setsigmask(&attributes, &none);
   ::posix_spawnattr_setsigdefault(&attributes, &usual);
+  // 0 makes the child the leader of a new group; it only counts with POSIX_SPAWN_SETPGROUP. A new session is a new
+  // group already.
   ::posix_spawnattr_setpgroup(&attributes, 0);
   short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
   if (command.detached) flags |= POSIX_SPAWN_SETSID;
@@ -127,6 +138,7 @@ Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring
     error = ::posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), envp.data());
   }
   if (error != 0) return fail_errno("running " + command.argv[0], error);
+  // After the start, because posix_spawn cannot set limits. Only a shell could set them earlier (process_handle.h).
   limit_memory(pid, command.most_memory);
   child.pid_ = pid;
   child.group_ = command.own_group || command.detached;
@@ -162,10 +174,13 @@ Result<int> Child::wait(int timeout_ms) {
   auto deadline = Clock::now() + std::chrono::milliseconds(std::max(timeout_ms, 0));
   for (;;) {
     int raw = 0;
+    // Without a limit, waitpid itself blocks. With one, the loop asks, and waits for the descriptor of the process's
+    // end.
     pid_t got = ::waitpid(pid_, &raw, timeout_ms < 0 ? 0 : WNOHANG);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail_errno("waiting for a child");
     if (got > 0) {
+      // Once reaped, the id may belong to another process, so nothing may be sent to it any more.
       pid_ = -1;
       return status_ = decode(raw);
     }
@@ -179,6 +194,7 @@ Result<int> Child::wait(int timeout_ms) {
 
 void Child::end(int patience_ms) {
   if (pid_ < 0) return;
+  // The child is not reaped yet, so neither its id nor the id of its group can have been given to another process.
   auto tell = [&](int number) { ::kill(group_ ? -pid_ : pid_, number); };
   if (patience_ms > 0) {
     tell(SIGTERM);
@@ -197,6 +213,7 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
                                  options.pass_stderr ? Child::inherit() : Child::pipe()));
   const std::string& name = command.argv[0];
   auto deadline = Clock::now() + std::chrono::milliseconds(std::max(options.timeout_ms, 0));
+  // Otherwise, a write would block while the child blocks on its own full output, and neither would ever continue.
   if (child.in() >= 0) ::fcntl(child.in(), F_SETFL, O_NONBLOCK);
   Captured captured;
   size_t written = 0;
@@ -216,6 +233,7 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
     // After the child has ended, only what is already in the pipes is read, because a process that it left running may
     // hold them forever.
     int patience = ended ? 0 : options.timeout_ms < 0 ? -1 : milliseconds_until(deadline);
+    // A stop token has no descriptor, so the loop looks at it every 100 ms.
     if (!ended && options.stop.stop_possible()) patience = at_most(kLookForStopMs, patience);
     if (!poller.wait(patience) && ended) break;
     if (poller.readable(child.out())) out_open = take(child.out(), captured.out);
@@ -223,6 +241,7 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
     if (poller.writable(child.in())) {
       ssize_t n = ::write(child.in(), options.input.data() + written, options.input.size() - written);
       if (n > 0) written += static_cast<size_t>(n);
+      // A child that closes its stdin early, as `head` does, has not failed. Its exit status tells.
       if (written == options.input.size() || (n < 0 && errno != EAGAIN && errno != EINTR)) child.close_in();
     }
     if (captured.out.size() > options.limit || captured.err.size() > options.limit) {

@@ -17,6 +17,7 @@
 
 namespace bottle {
 
+// What to run and how. Nothing in it passes through a shell, except where a limit needs one.
 struct Command {
   std::vector<std::string> argv;           // argv[0] is looked up in PATH
   std::map<std::string, std::string> env;  // added to the caller's environment
@@ -43,16 +44,22 @@ class Child {
     enum class To { pipe, null, inherit, fd } to = To::null;
     int fd = -1;
   };
+  // Make the four kinds. from() does not take ownership of the descriptor, which must stay open until spawn() returns.
   static Wiring pipe() { return {Wiring::To::pipe}; }
   static Wiring null() { return {Wiring::To::null}; }
   static Wiring inherit() { return {Wiring::To::inherit}; }
   static Wiring from(int fd) { return {Wiring::To::fd, fd}; }
 
+  // Starts the program. Blocks until it has been executed or could not be. Fails with Code::not_found if argv[0] is
+  // not in PATH, unless a shell sets limits, and with Code::invalid if argv is empty. The child has the default
+  // handling of the usual signals, and blocks none.
   static Result<Child> spawn(const Command& command, Wiring in, Wiring out, Wiring err);
   Child(Child&& other) noexcept;
   Child& operator=(Child&& other) noexcept;
   ~Child();
 
+  // Return our ends of the pipes to the child's stdin, stdout and stderr, or -1 for those that are wired otherwise.
+  // close_in() gives the child the end of its input. pid() is -1 once the child has been reaped.
   int in() const { return in_.get(); }
   int out() const { return out_.get(); }
   int err() const { return err_.get(); }
@@ -64,6 +71,7 @@ class Child {
   // Blocks until the child has exited, and returns its exit status or 128+signal. A timeout of -1 means no limit. If it
   // fails with Code::timed_out, the child still runs.
   Result<int> wait(int timeout_ms = -1);
+  // Returns whether the child has exited, and reaps it. Never blocks.
   bool ended();
   // Sends SIGTERM to the child and its group, and SIGKILL after `patience_ms`. Reaps it.
   void end(int patience_ms = 2000);
@@ -76,11 +84,13 @@ class Child {
   UniqueFd in_, out_, err_, exit_;
 };
 
+// What a program left when it had exited.
 struct Captured {
   int status = 0;  // exit status or 128+signal
   std::string out, err;
 };
 
+// What the program gets, and when to stop waiting for it. The caller keeps the descriptors.
 struct CaptureOptions {
   std::string input;          // text for its stdin
   int input_fd = -1;          // its stdin, instead of `input`

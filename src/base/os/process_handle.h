@@ -23,6 +23,7 @@ class ProcessHandle {
   explicit operator bool() const { return pid_ > 0; }
   // Returns a descriptor that becomes readable when the process has exited, or -1 if the system has no such descriptor.
   int exit_fd() const { return exit_.get(); }
+  // Sends a signal, if the process still exists. Does nothing for an empty handle. Errors are ignored.
   void signal(int number) const;
 
  private:

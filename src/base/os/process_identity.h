@@ -20,12 +20,16 @@ std::string this_boot();
 // as dead.
 bool is_running(int pid, const std::string& start_time);
 
+// What records on the disk say about their owner. An empty start time means that there was no such process.
 struct ProcessIdentity {
   int pid = 0;
   std::string start_time, boot_id;
 
+  // Ask the system now. On systems other than Linux, both may block for the few milliseconds that ps(1) takes.
   static ProcessIdentity of(int pid);
   static ProcessIdentity self();
+  // Returns whether this very process still exists and is not a zombie. It is false after a reboot, and false if the
+  // system could not tell the start time.
   bool alive() const;
 };
 

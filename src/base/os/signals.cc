@@ -1,3 +1,6 @@
+// The old trick of a pipe to oneself: the handler, in which almost nothing is safe, writes the signal's number into a
+// pipe, and everything else happens where the pipe is read. signalfd(2) would do the same, but only Linux has it.
+
 #include "base/os/signals.h"
 
 #include <unistd.h>
@@ -7,6 +10,7 @@
 namespace bottle {
 namespace {
 
+// A handler has no argument for its owner, so the descriptor of the newest object is a variable of the process.
 volatile sig_atomic_t target = -1;
 
 void on_signal(int number) {
@@ -31,11 +35,14 @@ Signals::Signals(std::initializer_list<int> numbers) : before_(target) {
     sigaddset(&ours, number);
     if (::sigaction(number, &action, &usual) == 0) actions_.emplace_back(number, usual);
   }
+  // Last, because signals that were pending arrive now, and the handlers must already be there.
   ::pthread_sigmask(SIG_UNBLOCK, &ours, &mask_);
 }
 
 Signals::~Signals() {
   if (!ends_.read) return;
+  // First, so that signals that were blocked before cannot arrive once their usual action, such as ending the process,
+  // is back.
   ::pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
   for (const auto& [number, usual] : actions_) ::sigaction(number, &usual, nullptr);
   target = before_;

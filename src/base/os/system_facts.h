@@ -14,12 +14,14 @@ namespace bottle {
 struct RouteLists {
   std::string ipv4, ipv6;
 };
+// Reads both lists of this process's network namespace.
 RouteLists route_lists();
 
 // The machine's memory in bytes; 0 if the system cannot tell.
 struct MemoryFacts {
   uint64_t total = 0, available = 0;
 };
+// Reads the facts. Inside a container, they are still those of the whole machine.
 MemoryFacts memory_facts();
 
 // Returns the seconds on a clock that cannot be set. It includes time asleep if the system has such a clock.

@@ -1,3 +1,7 @@
+// Uses nlohmann's parser only as a source of events, and builds the value itself. That takes linear time, and makes it
+// possible to count the depth before a container is opened and to see keys that come twice. Both are invisible in a
+// finished value.
+
 #include "base/text/json.h"
 
 #include <vector>

@@ -9,8 +9,9 @@
 
 namespace bottle::session {
 namespace {
+// Deeper than our own JSON may be (`kDeepestJson`), because these lines come from others: agents and far guards.
 constexpr size_t kDeepest = 64;
-}
+}  // namespace
 
 bool is_plain_name(std::string_view name) {
   return !name.empty() && name.size() <= 100 && name[0] != '.' &&
@@ -38,12 +39,16 @@ Result<> JsonLines::feed(std::string_view bytes) {
     pending_.clear();
     skipping_ = false;
     if (!line || !line->is_object()) continue;
+    // Written again instead of copied: escapes for everything that is not ASCII make the line safe for a terminal, and
+    // text that is not UTF-8 cannot break a later reader.
     std::string text = line->dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";
     if (text.size() > written_left_) return fail(Code::limit, "a list of lines is too long to keep");
     written_left_ -= text.size();
     TRY(write_all(fd_.get(), text));
   }
   pending_ += bytes;
+  // Forgets the beginning of a line that is already too long, so that a stream without line ends needs no more memory
+  // than one line.
   if (pending_.size() > longest_) {
     pending_.clear();
     skipping_ = true;

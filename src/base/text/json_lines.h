@@ -14,11 +14,14 @@ namespace bottle::session {
 // leading dot.
 bool is_plain_name(std::string_view name);
 
+// One file that is being written. It is complete when the object is destroyed.
 class JsonLines {
  public:
   // Creates the file, or replaces it. Leaves out lines that are not a JSON object, that are longer than `longest`, or
   // that are nested very deeply. Fails with Code::limit after `most` bytes, read or written.
   static Result<JsonLines> create(const std::string& path, uint64_t most, size_t longest);
+  // Adds bytes of the stream and writes the lines that they complete. A last line without a line end is left out.
+  // Blocks as long as the disk does.
   Result<> feed(std::string_view bytes);
 
  private:

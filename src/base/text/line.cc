@@ -1,3 +1,9 @@
+// Allows characters instead of searching for escape sequences: whatever a terminal interprets begins with a control
+// character, so a text without control characters cannot contain a sequence. Text that is not UTF-8 is escaped byte by
+// byte, because terminals disagree about how many bytes a broken character has, and a control character could hide
+// behind it. The backslash itself is not escaped, so that a line can pass through here twice; an escape can therefore
+// be forged, which only misleads a person about a name, and controls nothing.
+
 #include "base/text/line.h"
 
 #include <algorithm>
@@ -20,6 +26,7 @@ std::optional<Character> character_at(std::string_view text) {
   unsigned char first = byte(0);
   if (first < 0x80) return Character{first, 1};
   size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  // 0x80 to 0xbf continue a character, 0xc0 and 0xc1 begin only overlong forms, and 0xf5 to 0xff begin nothing.
   if (first < 0xc2 || first > 0xf4 || text.size() < length) return std::nullopt;
   char32_t code = first & (0x7fu >> length);
   for (size_t i = 1; i < length; ++i) {
@@ -88,6 +95,7 @@ std::string folded(std::string_view text, size_t most) {
   std::string all;
   LineReader reader;
   auto take = [&](const Line& line) { all += (all.empty() ? "" : " | ") + line.text(); };
+  // Bounds the work: a program's output may have megabytes, and only the beginning is shown.
   text = text.substr(0, kLongestLine);
   reader.feed(text, take);
   reader.end(take);
@@ -139,6 +147,7 @@ std::string ascii_json(std::string_view text) {
     at += next ? next->length : 1;
     if (code == '\n' || (code >= 0x20 && code < 0x7f)) out += static_cast<char>(code);
     else if (code < 0x10000) put(code);
+    // JSON writes a character beyond U+FFFF as two UTF-16 surrogates (RFC 8259, section 7).
     else put(0xd800 + ((code - 0x10000) >> 10)), put(0xdc00 + (code & 0x3ff));
   }
   return out;

@@ -33,8 +33,10 @@ class Line {
     requires std::convertible_to<const Text&, std::string_view>
   Line(const Text& text) : text_(one_line(text)) {}  // implicit, so that the safe way is also the shortest
 
+  // Returns the line in a style, which is the only way in which an escape sequence gets into a Line.
   static Line styled(Style style, const Line& line);
 
+  // Return the safe text, with the escape sequences of styled(), and whether there is none.
   const std::string& text() const { return text_; }
   bool empty() const { return text_.empty(); }
   size_t columns() const;  // the number of visible characters; a wide one counts once

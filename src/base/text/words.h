@@ -19,12 +19,14 @@ inline std::string_view trimmed(std::string_view text, std::string_view blank = 
   return text;
 }
 
+// Joins the words with `between`. Empty words at the beginning get no separator.
 inline std::string joined(const std::vector<std::string>& words, std::string_view between = ", ") {
   std::string text;
   for (const auto& word : words) text.append(text.empty() ? "" : between).append(word);
   return text;
 }
 
+// Returns the text with the letters a to z in upper case.
 inline std::string upper(std::string text) {
   for (char& c : text)
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);

@@ -1,3 +1,7 @@
+// Linux can create each kind of descriptor together with its close-on-exec flag, so nothing here needs SpawnLock,
+// whose constructor and destructor do nothing. The options of sockets are set without checking, because a connection
+// also works without them.
+
 #include "base/os/descriptors.h"
 
 #include <fcntl.h>
@@ -41,11 +45,14 @@ UniqueFd accept_connection(int listener, Waits waits) {
 }
 
 void defer_accepting(int listener) {
+  // After this time, the kernel hands over a silent connection all the same (tcp(7)).
   int seconds = 1;
   ::setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
 }
 
 void keep_alive(int connection) {
+  // 60 s of silence and four probes 15 s apart make the two minutes of the contract. Keep-alive probes are not sent
+  // while data waits for an acknowledgment, so TCP_USER_TIMEOUT sets the same limit for that case (tcp(7)).
   int on = 1, idle_s = 60, pause_s = 15, probes = 4, lost_ms = 120'000;
   ::setsockopt(connection, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
   ::setsockopt(connection, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);

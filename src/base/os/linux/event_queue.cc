@@ -11,6 +11,7 @@ namespace bottle {
 static_assert(EventQueue::kIn == EPOLLIN && EventQueue::kOut == EPOLLOUT && EventQueue::kError == EPOLLERR);
 static_assert(EventQueue::kHangUp == EPOLLHUP && EventQueue::kPeerEnded == EPOLLRDHUP);
 
+// 256 events per call are enough to make the call's cost small. Those that do not fit come with the next call.
 struct EventQueue::Kernel {
   static constexpr int kMost = 256;
   UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
@@ -28,6 +29,7 @@ void EventQueue::watch_edges(int fd, void* what, const bool*, const bool*) {
 
 void EventQueue::watch(int fd, void* what, uint32_t bits) {
   epoll_event event{.events = bits, .data = {.ptr = what}};
+  // Most calls change a registration that exists, so that is tried first.
   if (::epoll_ctl(kernel_->epoll.get(), EPOLL_CTL_MOD, fd, &event) != 0 && errno == ENOENT)
     ::epoll_ctl(kernel_->epoll.get(), EPOLL_CTL_ADD, fd, &event);
 }

@@ -1,3 +1,6 @@
+// Each function uses what Linux and glibc offer and ignores failures: a process without one of these protections still
+// works, and no caller could do anything better than to go on.
+
 #include "base/os/hardening.h"
 
 #include <elf.h>
@@ -21,6 +24,8 @@ void restore_randomization(char** argv) {
   int wanted = now & ~ADDR_NO_RANDOMIZE;
   // Checks that the change took effect, because otherwise the program would execute itself forever.
   if (::personality(static_cast<unsigned long>(wanted)) < 0 || ::personality(kAsk) != wanted) return;
+  // The personality is inherited over the exec, which is what makes the new randomization take effect. If it fails,
+  // the process continues without.
   ::execv("/proc/self/exe", argv);
 }
 
@@ -30,6 +35,8 @@ void forbid_core_dumps() {
     limit.rlim_cur = 0;
     ::setrlimit(RLIMIT_CORE, &limit);
   }
+  // The process also loses the ownership of its files in /proc, so other processes of the user cannot open
+  // /proc/PID/mem.
   ::prctl(PR_SET_DUMPABLE, 0);
 }
 
@@ -43,6 +50,7 @@ void release_program_file() {
       const auto& part = program->dlpi_phdr[i];
       if (part.p_type != PT_LOAD || (part.p_flags & PF_W)) continue;  // what was written is not in the file
       uintptr_t begin = program->dlpi_addr + part.p_vaddr, end = begin + part.p_filesz;
+      // Only whole pages inside the segment: its neighbors in the first and the last page may be of a writable one.
       begin = (begin + page - 1) / page * page;
       end = end / page * page;
       if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);

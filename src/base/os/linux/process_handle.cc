@@ -24,6 +24,7 @@ Result<ProcessHandle> ProcessHandle::open(pid_t pid) {
 }
 
 void ProcessHandle::signal(int number) const {
+  // The signal goes to the process that the descriptor refers to, even if its id belongs to another process by now.
   if (exit_) ::syscall(SYS_pidfd_send_signal, exit_.get(), number, nullptr, 0);
 }
 

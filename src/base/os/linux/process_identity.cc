@@ -1,3 +1,8 @@
+// Reads /proc. A process id alone names different processes over time, so every answer here also compares the start
+// time. Between death and disappearance, a process passes through states that matter to callers who take over what it
+// owned: with a SIGKILL pending, or with other threads still running, it can still write. is_running() waits for the
+// end of these states.
+
 #include "base/os/process_identity.h"
 
 #include <dirent.h>
@@ -29,6 +34,7 @@ Process read_process(int pid) {
   std::istringstream rest(stat->substr(std::min(stat->size(), stat->rfind(')') + 1)));
   Process process;
   rest >> process.state;
+  // The state is field 3. Each turn overwrites the field before, so the last one that is read is field 22.
   for (int i = 4; i <= 22; ++i) rest >> process.start;
   return process;
 }
@@ -47,6 +53,7 @@ bool has_threads_left(int pid) {
 // Reports whether SIGKILL was sent to the process and is still pending.
 bool is_being_killed(int pid) {
   auto status = read_file("/proc/" + std::to_string(pid) + "/status");
+  // ShdPnd is the set of signals that are pending for the whole process, as a hexadecimal mask (proc(5)).
   size_t at = status ? status->find("\nShdPnd:") : std::string::npos;
   return at != std::string::npos && (std::strtoull(status->c_str() + at + 8, nullptr, 16) >> (SIGKILL - 1) & 1);
 }

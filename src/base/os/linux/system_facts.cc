@@ -26,6 +26,8 @@ MemoryFacts memory_facts() {
 
 std::optional<uid_t> unmapped_owner() {
   auto map = read_file("/proc/self/uid_map", 4096);
+  // The initial user namespace maps all 4294967295 ids in one line (user_namespaces(7)), so every owner has an id in
+  // it.
   if (!map || map->find("4294967295") != std::string::npos) return std::nullopt;  // all uids are mapped
   auto text = read_file("/proc/sys/kernel/overflowuid", 32);
   return text ? static_cast<uid_t>(std::strtoul(text->c_str(), nullptr, 10)) : 65534;

@@ -1,3 +1,6 @@
+// Asks the kernel about this program's own file. An upgrade may replace the file while a supervisor runs. Its path
+// then leads to another version or to nothing, but the kernel's link still refers to the old file.
+
 #include "base/os/this_program.h"
 
 #include <elf.h>
@@ -41,6 +44,7 @@ std::string build_id() {
           const auto& segment = object->dlpi_phdr[i];
           if (segment.p_type != PT_NOTE) continue;
           const char* at = reinterpret_cast<const char*>(object->dlpi_addr + segment.p_vaddr);
+          // A note is a header, a name and a description, the last two padded to four bytes (elf(5)).
           for (const char* end = at + segment.p_memsz; at + sizeof(ElfW(Nhdr)) <= end;) {
             const auto* note = reinterpret_cast<const ElfW(Nhdr)*>(at);
             auto padded = [](size_t n) { return (n + 3) & ~size_t{3}; };

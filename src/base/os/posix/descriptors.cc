@@ -1,3 +1,7 @@
+// Creates descriptors in two steps, because POSIX has no call that does both: create, and set the close-on-exec flag.
+// A lock makes the two steps look like one to the spawner. memfd_create, defer_accepting() and widen_pipe() have no
+// counterpart, so callers must not depend on more than what the header says.
+
 #include "base/os/descriptors.h"
 
 #include <fcntl.h>
@@ -74,6 +78,7 @@ Result<UniqueFd> make_memory_file(const char* name, std::string_view bytes) {
   std::string path = std::string(directory && *directory == '/' ? directory : "/tmp") + "/" + name + "-XXXXXX";
   UniqueFd fd(::mkstemp(path.data()));
   if (!fd) return fail_errno("creating a temporary file in " + path.substr(0, path.rfind('/')));
+  // Removed at once, so that no other process can open it by its name and nothing stays behind after a crash.
   ::unlink(path.c_str());
   settle(fd.get(), Waits::yes);
   TRY(write_all(fd.get(), bytes));
@@ -86,6 +91,7 @@ int flush_data(int fd) { return ::fsync(fd); }
 ssize_t receive_message(int socket, msghdr& message) {
   std::shared_lock lock(spawning);
   ssize_t n = ::recvmsg(socket, &message, MSG_DONTWAIT);
+  // All descriptors of the message, because a hostile or newer sender may pass more than the one that is expected.
   for (cmsghdr* head = n < 0 ? nullptr : CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
     if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) continue;
     for (size_t at = 0; CMSG_LEN(at + sizeof(int)) <= head->cmsg_len; at += sizeof(int)) {

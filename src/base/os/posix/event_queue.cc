@@ -43,6 +43,8 @@ std::span<const EventQueue::Event> EventQueue::wait(int timeout_ms) {
   fds.clear();
   events.clear();
   for (const auto& [fd, each] : watched)
+    // A descriptor of which everything is known is still asked about, for its end, but only until that has been
+    // reported: poll(2) would return at once each time, and the loop would spin.
     if (short wanted = each.wanted(); wanted || (each.readable && !each.hung_up)) fds.push_back({fd, wanted, 0});
   if (::poll(fds.data(), static_cast<nfds_t>(fds.size()), timeout_ms) <= 0) return {};
   for (const auto& p : fds) {
@@ -53,6 +55,7 @@ std::span<const EventQueue::Event> EventQueue::wait(int timeout_ms) {
     if (p.revents & POLLOUT) bits |= kOut;
     if (p.revents & POLLHUP) bits |= kHangUp;
     if (p.revents & (POLLERR | POLLNVAL)) bits |= kError;
+    // POSIX has no POLLRDHUP. A peek that finds the end instead of a byte tells the same.
     char byte;
     if (each.readable && (bits & kIn) && ::recv(p.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) bits |= kPeerEnded;
     if (bits & (kHangUp | kError)) each.hung_up = true;

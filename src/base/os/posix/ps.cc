@@ -18,6 +18,7 @@ std::string ask_ps(pid_t pid, const std::string& field) {
   std::string text;
   char buffer[4096];
   for (ssize_t n; (n = ::read(child->out(), buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR);)
+    // Reads on after the limit, because ps would otherwise block on the full pipe and never exit.
     if (n > 0 && text.size() < 65536) text.append(buffer, static_cast<size_t>(n));
   auto status = child->wait();
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
