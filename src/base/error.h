@@ -24,7 +24,7 @@ enum class Code {
   internal      // all other failures
 };
 
-// Returns the code's name as it is written above, which is also its name in JSON.
+// Returns the code's name as it is written above.
 std::string_view to_string(Code code);
 
 // Describes what failed, while doing what (outermost action first), and what the operator can do about it, if anything.

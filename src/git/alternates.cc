@@ -1,3 +1,7 @@
+// git itself reads objects from these directories, so a list of names is not enough: what git will find under each
+// name must be what was checked here. That is why links and special files in the places below are refused, and why the
+// lists in `info/alternates` are followed here before git follows them.
+
 #include "git/alternates.h"
 
 #include <dirent.h>
@@ -26,6 +30,7 @@ Result<> check_store(const Beneath& objects) {
       return {};
     });
   };
+  // At the top, a file that is neither a directory nor a link does no harm, because git does not read any.
   TRY(plain("", true));
   TRY(plain("pack", false));
   TRY(plain("info", false));
@@ -33,6 +38,7 @@ Result<> check_store(const Beneath& objects) {
 }
 
 Result<> add(const std::string& path, int depth, std::vector<std::string>& stores) {
+  // Repositories may borrow from each other in a circle.
   if (std::ranges::find(stores, path) != stores.end()) return {};
   if (stores.size() >= kMostStores)
     return fail(Code::limit, "it borrows objects from more than " + std::to_string(kMostStores) + " places");
@@ -45,6 +51,7 @@ Result<> add(const std::string& path, int depth, std::vector<std::string>& store
     char* real = ::realpath((line.starts_with('/') ? line : path + "/" + line).c_str(), nullptr);
     std::string other = real ? real : "";
     std::free(real);
+    // The path leads nowhere. git prints a warning and continues, too.
     if (other.empty()) continue;
     if (depth >= kDeepest)
       return fail(Code::limit, "it borrows objects through a chain of more than five repositories");

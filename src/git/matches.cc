@@ -1,3 +1,7 @@
+// Matches without backtracking. The usual recursive matcher takes exponential time for patterns such as `*a*a*a*b`,
+// and patterns and paths both may come from a repository. This one keeps a set of positions up to which the text
+// matches, and moves the whole set on for each token, as an automaton does.
+
 #include <cctype>
 
 #include "git/settings.h"
@@ -13,6 +17,7 @@ struct Token {
 
 // Returns the end of a bracket expression, or npos.
 size_t end_of_set(std::string_view pattern, size_t at) {
+  // A bracket right at the beginning, as in []a], is a member of the set.
   size_t from = at + 1;
   if (from < pattern.size() && (pattern[from] == '!' || pattern[from] == '^')) ++from;
   return pattern.find(']', from + 1);
@@ -26,6 +31,7 @@ bool is_in(std::string_view set, char c) {
     found |= range ? set[i] <= c && c <= set[i + 2] : set[i] == c;
     if (range) i += 2;
   }
+  // No set contains a slash, not even a negated one (WM_PATHNAME in git's wildmatch.c).
   return found != negated && c != '/';
 }
 
@@ -34,6 +40,7 @@ std::vector<Token> tokens(std::string_view pattern) {
   using Kind = Token::Kind;
   for (size_t at = 0; at < pattern.size();) {
     std::string_view rest = pattern.substr(at);
+    // `**` has its meaning only where it is a whole component. Elsewhere it is the same as `*`.
     bool component = at == 0 || pattern[at - 1] == '/';
     if (component && rest.starts_with("**/")) out.push_back({Kind::name_or_nothing}), at += 3;
     else if (component && rest == "**") out.push_back({Kind::any}), at += 2;
@@ -93,12 +100,14 @@ bool matches(std::string_view pattern, std::string_view text, bool ignore_case) 
 bool is_named(std::string_view pattern, std::string_view path) {
   bool directory = pattern.ends_with('/');
   if (directory) pattern.remove_suffix(1);
+  // A pattern without a slash inside matches a name at any depth (gitignore(5)).
   bool anchored = pattern.find('/') != std::string_view::npos;
   if (pattern.starts_with('/')) pattern.remove_prefix(1);
   if (pattern.empty()) return false;
   for (size_t end = path.find('/');; end = path.find('/', end + 1)) {
     bool last = end == std::string_view::npos;
     std::string_view above = path.substr(0, end);
+    // A pattern that ends with a slash matches directories only, and the last component is a file.
     if (!(last && directory)) {
       if (matches(pattern, anchored ? above : above.substr(above.rfind('/') + 1))) return true;
     }

@@ -1,3 +1,8 @@
+// Asks one `git cat-file --batch` for all objects, because a process for each would take milliseconds. The ids go in
+// through a file, and the answers come back over a pipe while they are used, so neither side can wait for the other,
+// and no blob has to fit into memory. What git prints is checked like input, because the objects come from the
+// operator's repository or an agent's: the first answer that does not fit its id ends the reading.
+
 #include "git/objects.h"
 
 #include <fcntl.h>
@@ -106,12 +111,14 @@ Result<> stream_blobs(const Runner& git, const std::vector<std::string>& ids, co
                       const std::function<Result<>(std::string_view)>& data) {
   if (ids.empty()) return {};
   auto [in, out] = TRY(make_pipe());
+  // 1 MB is the most that Linux gives to a user's pipe by default (pipe-max-size).
   widen_pipe(in.get(), 1 << 20);
   auto options = where;
   options.input = lines_of(ids);
   // Long, because the reader may be as slow as an uplink; git ends at once if the reader closes the pipe.
   options.timeout_s = 24 * 3600;
   auto process = std::async(std::launch::async, [&]() -> Result<Runner::Answer> {
+    // The write end must close when git has ended. Otherwise, the reader would wait forever.
     UniqueFd mine = std::move(out);
     options.output_fd = mine.get();
     return git.run({"cat-file", "--batch", "--buffer"}, options);
@@ -123,12 +130,14 @@ Result<> stream_blobs(const Runner& git, const std::vector<std::string>& ids, co
       if (!size) return fail(Code::not_found, "git has no blob " + ids[place]);
       TRY(blob(place, *size));
       TRY(batch.bytes(*size, data));
+      // A line end follows each blob. If it is not there, the sizes and the bytes do not fit.
       if (TRY(batch.line()) != "") return fail(Code::protocol, "the answer of git cat-file is not valid");
     }
     return {};
   }();
   in.reset();  // makes git end now, if it has not ended yet
   auto ended = process.get();
+  // If git was cut off, for example by a limit, the reader's error only follows from that.
   return ended ? read : std::unexpected(std::move(ended.error()));
 }
 
@@ -145,6 +154,7 @@ Result<std::map<std::string, std::string>> small_blobs(const Runner& git, const 
   for (size_t at = 0, end; place < asked.size() && (end = out.find('\n', at)) != std::string::npos;
        at = end + 1, ++place) {
     auto size = size_of_blob(std::string_view(out).substr(at, end - at));
+    // A blob that does not fit into the total is left out, but a smaller one after it may still fit.
     if (!size || *size > most || total + *size > kAllSmallBlobs) continue;
     total += *size;
     wanted.push_back(asked[place]);

@@ -11,6 +11,7 @@
 
 namespace bottle::git {
 
+// One file, link or submodule of a tree. The path is untrusted; the mode and the object id are as git writes them.
 struct Entry {
   std::string path, mode, object;
 };

@@ -1,3 +1,7 @@
+// Reads a directory of small files that git may be changing at the same moment, without any lock: git replaces each
+// file by a rename, so each read sees the old or the new value. Only a ref that moves from its own file into
+// packed-refs could be missed, and the order of reading prevents that. Of two values, the loose one is newer.
+
 #include "git/refs.h"
 
 #include <dirent.h>
@@ -32,6 +36,7 @@ class Reader {
     if (depth > kDeepest) return fail(Code::limit, common_.root() + "/" + path + " is nested too deeply");
     TRY(common_.each(path, kMostRefs, [&](const std::string& name, unsigned char type) -> Result<> {
       std::string ref = path + "/" + name;
+      // A lock is another writer's temporary file.
       if (name.starts_with('.') || name.ends_with(".lock")) return {};
       if (type == DT_DIR) return directory(ref, depth + 1);
       if (!is_ref_name(ref)) return {};
@@ -68,9 +73,11 @@ Result<Refs> read_refs(const Repository& repository, const std::string& below) {
   Reader reader(common, found, symbolic);
   TRY(reader.directory(below.substr(0, below.size() - 1), 0));
   auto text = TRY(common.read("packed-refs", kLargestPacked));
+  // merge() keeps what is already there, which is the newer loose value.
   found.merge(parse_packed_refs(text.value_or(""), below));
   for (const auto& [name, target] : symbolic) {
     std::string at = target;
+    // git follows at most five symbolic refs (SYMREF_MAXDEPTH). The bound also ends a circle.
     for (int i = 0; i < kMostSymbolic && symbolic.contains(at); ++i) at = symbolic[at];
     if (auto same = found.find(at); same != found.end()) found[name] = same->second;
     else found.erase(name);
@@ -93,6 +100,7 @@ Result<Head> read_head(const Repository& repository) {
     std::string target = target_of(content);
     if (!is_ref_name(target)) return broken(name);
     name = target;
+    // The branch is what HEAD itself names. A branch that is a symbolic ref leads on to another one.
     if (i == 0 && name.starts_with("refs/heads/")) head.branch = name;
     if (auto there = TRY(loose(common, name))) {
       content = *there;

@@ -1,3 +1,9 @@
+// Finds what git would find, and then asks whether it is what the operator means. Finding goes upward from a
+// directory, as git's setup.c does, and stops at the first candidate that git would take, even a broken one: going on
+// would find another repository than git does. Judging has this order: who owns `.git` and the work tree, then where
+// `.git` leads and who owns that, and only then is anything in it read. A `.git` that leads elsewhere counts only if
+// the repository points back, because a hostile directory can name any repository of the operator's.
+
 #include "git/repository.h"
 
 #include <sys/stat.h>
@@ -41,6 +47,7 @@ std::string resolve(const std::string& base, const std::string& path) {
 }
 
 // Does the same for a path whose last component may be a link or may not exist.
+// Only the parent is resolved: a `.git` that is itself a link must be compared as the path that it has.
 std::string resolve_parent(const std::string& base, const std::string& path) {
   std::string whole = path.starts_with('/') ? path : base + "/" + path;
   std::string parent = resolve("/", parent_of(whole));
@@ -89,6 +96,7 @@ Result<std::string> common_of(const Beneath& own, const std::string& marker) {
   std::string common = resolve(own.root(), text);
   // The author of this directory can write anything into it, but not into the shared one.
   bool listed = !common.empty() && parent_of(own.root()) == common + "/worktrees";
+  // git writes the path of the work tree's .git into worktrees/NAME/gitdir, in the shared directory.
   std::string back = TRY(line_of(own, "gitdir"));
   if (!listed || back.empty() || resolve_parent(own.root(), back) != marker) return not_theirs(marker, common);
   return common;
@@ -109,6 +117,7 @@ Result<std::optional<Repository>> judge(const std::string& top, const std::strin
   found.top = top;
   auto marked = look(marker);
   bool is_link = marked && S_ISLNK(marked->st_mode);
+  // Before anything is read: even the parser of a pointer should see no file of a stranger.
   TRY(check_owner(top, {marker, top}));
   found.git_dir = is_plain ? marker : is_link ? resolve(top, ".git") : TRY(pointed_to(top, marker));
   if (found.git_dir.empty() || !is_directory(found.git_dir))
@@ -125,6 +134,7 @@ Result<std::optional<Repository>> judge(const std::string& top, const std::strin
   bool points_here = !set.empty() && resolve(found.git_dir, set) == top;
   if (!is_plain && !is_worktree && !points_here && !is_within(found.git_dir, top))
     return not_theirs(marker, found.git_dir);
+  // A linked work tree may belong to a bare repository.
   if (found.settings.bare && !is_worktree) return std::nullopt;
   if (!set.empty() && !points_here && !is_worktree)
     return fail(Code::denied,
@@ -156,6 +166,7 @@ Result<std::optional<Repository>> find(const std::string& directory) {
     std::string marker = (at == "/" ? "" : at) + "/.git";
     auto marked = look(marker);
     auto wrapped = [&](Result<std::optional<Repository>> judged) {
+      // That message names the directory already, in git's words, which operators know and search for.
       if (!judged && judged.error().what.find("dubious ownership") == std::string::npos)
         return Result<std::optional<Repository>>(
             std::unexpected(std::move(judged.error()).during("the repository of " + shown(at))));
@@ -165,6 +176,7 @@ Result<std::optional<Repository>> find(const std::string& directory) {
     bool leads_on =
         marked && (S_ISREG(marked->st_mode) || (S_ISLNK(marked->st_mode) && is_repository(resolve(at, ".git"))));
     if (leads_on) return wrapped(judge(at, marker, false));
+    // The directory is inside a bare repository or a git directory, where git does not look further up either.
     if (looks_like_a_repository(at) || at == "/") return std::nullopt;
   }
 }

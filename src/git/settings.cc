@@ -1,3 +1,10 @@
+// Takes over a few settings by name, and ignores all others. A list of what is dangerous could never be complete,
+// because git gains settings with each version, and names of drivers and remotes are free. Apart from
+// core.excludesFile, each value is a boolean or a word without quotes and slashes, so even a parser that reads the
+// copy in another way finds no command in it. The repository's includes are not followed. The operator's own are,
+// because git reads those files without any repository, so the conditions of an `includeIf`, which depend on the
+// repository, are evaluated here.
+
 #include "git/settings.h"
 
 #include <sys/stat.h>
@@ -107,6 +114,7 @@ Result<> check_extension(const Setting& setting, Settings& settings, bool& own_c
     own_config = as_bool(setting).value_or(false);
   } else if (name != "noop" && name != "noop-v1" && name != "preciousobjects" && name != "relativeworktrees" &&
              name != "compatobjectformat") {
+    // The rule of the format itself: who does not know an extension must not touch the repository.
     return fail(Code::invalid, "it uses an extension of git's that bottle does not know: " + one_line(name, 50));
   }
   return {};
@@ -120,6 +128,7 @@ Result<> read(const Beneath& directory, const char* file, Settings& settings, bo
   for (const auto& setting : *all) {
     const std::string& name = setting.name;
     bool of_remote = name.starts_with("remote.");
+    // git refuses such a repository as well: a newer format may mean that its files have another meaning.
     if (name == "core.repositoryformatversion" && setting.value != "0" && setting.value != "1")
       return fail(Code::invalid, "its format is newer than bottle knows");
     if (name.starts_with("extensions.")) TRY(check_extension(setting, settings, own_config));

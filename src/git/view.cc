@@ -1,3 +1,9 @@
+// A view lets git read the operator's repository without obeying it: a git directory of our own that borrows the
+// objects and has copies of the few files that the question needs. Refs are passed in, so the view shows only what its
+// user asks for. For `git status`, the index is copied with its times: git decides by them which files it must read
+// again, and with other times it would read all files or, worse, miss changes. All files are read through Beneath,
+// with a limit, because their content may be hostile.
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,6 +37,7 @@ Result<> copy_file(const Beneath& from, const std::string& name, const std::stri
   auto in = TRY(from.file(name));
   struct stat st{};
   if (!in || ::fstat(in->get(), &st) != 0) return {};
+  // The size may change while the file is copied. It is only a limit for what the copy costs.
   if (st.st_size > kLargestIndex) return fail(Code::limit, from.root() + "/" + name + " is too large");
   UniqueFd out(::open((to + "/" + name).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!out) return fail_errno("creating " + to + "/" + name);
@@ -49,7 +56,9 @@ Result<> copy_index(const Beneath& own, const std::string& to) {
   TRY(copy_file(own, "index", to));
   size_t shared = 0;
   TRY(own.each("", kMostEntries, [&](const std::string& name, unsigned char) -> Result<> {
+    // A name with a further dot is a temporary file or a lock of git's.
     if (!name.starts_with(kShared) || name.find('.', kShared.size()) != std::string::npos) return {};
+    // git removes old shared indexes only after two weeks, so there may be several that nothing refers to.
     return ++shared > kMostSharedIndexes ? Result<>{} : copy_file(own, name, to);
   }));
   return {};
@@ -91,6 +100,7 @@ Settings settings_in(const Repository& repository, Settings operators) {
   if (!own.email.empty()) all.email = own.email;
   for (const auto& [name, value] : own.core) all.core[name] = value;
   all.filters.insert(own.filters.begin(), own.filters.end());
+  // The operator's includes were followed, so they leave no filter unknown.
   all.includes = own.includes;
   all.core.try_emplace("core.excludesfile", default_excludes());
   return all;
@@ -119,10 +129,12 @@ Result<Directory> make_view(const Repository& repository, const std::string& pat
   Beneath own = TRY(Beneath::open(repository.git_dir)), common = TRY(Beneath::open(repository.common_dir));
   content.bare = false;
   content.config = view.settings->lines();
+  // In a file of attributes, the last line that matches wins, so ours stands at the end.
   content.attributes = TRY(common.read("info/attributes", kLargestRules)).value_or("") + kNoDrivers;
   content.exclude = TRY(common.read("info/exclude", kLargestRules)).value_or("");
   Directory made = TRY(Directory::make(path, content));
   TRY(copy_index(own, path));
+  // Without these patterns, git would report the files outside the sparse checkout as removed.
   if (auto cone = TRY(own.read("info/sparse-checkout", kLargestRules)))
     TRY(write_file_atomically(path + "/info/sparse-checkout", *cone));
   return made;

@@ -1,3 +1,8 @@
+// Does by hand what `git update-ref` does, because that would run the repository's hook `reference-transaction`.
+// Writers take NAME.lock with O_EXCL, write the new content into it and rename it over NAME, so that readers never see
+// half a file. Each directory on the way is opened by descriptor and without following links, because the repository
+// may contain links that would lead the write elsewhere. Only refs below refs/bottle/ can be written or removed.
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,6 +38,8 @@ Result<UniqueFd> enter(const Repository& repository, const std::string& path, bo
     size_t slash = std::min(path.find('/', from), path.size());
     std::string part = path.substr(from, slash - from);
     from = slash + 1;
+    // With core.sharedRepository, other users must be able to add refs later. Where a group may read, it must also be
+    // able to search, and S_ISGID makes what is created inside belong to the same group (git's adjust_shared_perm()).
     if (create && ::mkdirat(at.get(), part.c_str(), 0777) == 0 && repository.settings.shared) {
       struct stat st{};
       auto bits = static_cast<mode_t>(repository.settings.shared);
@@ -58,10 +65,12 @@ class Lock {
     std::string file = name + ".lock";
     auto until = std::chrono::steady_clock::now() + patience;
     for (;;) {
+      // A file system without O_EXCL would not be safe for git either.
       lock.fd_.reset(
           ::openat(lock.directory_.get(), file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
       if (lock.fd_) break;
       if (errno != EEXIST) return fail_errno("creating " + file);
+      // The lock may belong to a git that runs, or have been left by one that was killed. Only the operator can tell.
       if (std::chrono::steady_clock::now() > until)
         return cannot(name, "another git command has " + file + " open, or did not remove it", Code::conflict,
                       "if no git command runs in that repository, remove that file");
@@ -82,12 +91,14 @@ class Lock {
     TRY(write_all(fd_.get(), content));
     if (::fsync(fd_.get()) != 0) return fail_errno("flushing " + name_);
     // An empty directory of that name must not stand in the way of the ref.
+    // This fails, as it should, unless there is an empty directory. git leaves such directories behind, too.
     ::unlinkat(directory_.get(), name_.c_str(), AT_REMOVEDIR);
     if (::renameat(directory_.get(), (name_ + ".lock").c_str(), directory_.get(), name_.c_str()) != 0) {
       if (errno == EISDIR || errno == ENOTEMPTY || errno == EEXIST)
         return cannot(name_, "other refs begin with that name");
       return fail_errno("writing " + name_);
     }
+    // Tells the destructor that the lock file is no longer there.
     fd_.reset();
     return {};
   }
@@ -135,6 +146,7 @@ Result<> unpack(const Repository& repository, const std::vector<std::string>& na
   if (without(text).size() == text.size()) return {};
   Lock lock = TRY(Lock::take(TRY(enter(repository, "", false)), "packed-refs", repository.settings.shared,
                              repository.lock_patience));
+  // Reads the file once more, because it may have changed before the lock was taken.
   return lock.commit(without(TRY(packed_refs(repository))));
 }
 
@@ -149,6 +161,8 @@ void prune(const Repository& repository, std::string path, const std::string& to
 
 Result<> delete_loose(const Repository& repository, const std::string& name) {
   auto [path, file] = split(name);
+  // The log goes first: if the ref cannot be removed, it only lacks its history, but a log without a ref would be in
+  // the way of refs below its name.
   for (const std::string& below : {std::string("logs/") + path, path}) {
     auto directory = enter(repository, below, false);
     if (!directory) continue;  // there is no such ref
@@ -181,6 +195,7 @@ Result<> write_ref(const Repository& repository, const std::string& name, const 
 Result<> delete_refs(const Repository& repository, const std::vector<std::string>& names) {
   if (names.empty()) return {};
   for (const auto& name : names) TRY(check_ours(name));
+  // The packed value goes first. Otherwise, the ref would have its old packed value again as soon as its file is gone.
   TRY(unpack(repository, names));
   for (const auto& name : names) TRY(delete_loose(repository, name));
   for (const auto& name : names) {

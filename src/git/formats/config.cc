@@ -1,3 +1,7 @@
+// Follows git's own parser (config.c) character by character, quirks included, because a difference is a hole: a
+// setting that git sees and this parser does not see, or the reverse, would be judged wrongly. What git refuses is
+// refused here too, and so is everything that this parser does not understand.
+
 #include "git/formats/config.h"
 
 #include <cctype>
@@ -15,6 +19,7 @@ bool is_name(int c) { return std::isalnum(c) || c == '-'; }
 class Parser {
  public:
   explicit Parser(std::string_view text) : text_(text) {
+    // git ignores a byte order mark at the beginning as well.
     if (text_.starts_with("\xef\xbb\xbf")) text_.remove_prefix(3);
   }
 
@@ -32,6 +37,7 @@ class Parser {
  private:
   int peek() const {
     if (at_ >= text_.size()) return kEnd;
+    // git reads CR LF as one line end, and any other CR as a character.
     bool pair = text_[at_] == '\r' && at_ + 1 < text_.size() && text_[at_ + 1] == '\n';
     return pair ? '\n' : static_cast<unsigned char>(text_[at_]);
   }
@@ -58,6 +64,7 @@ class Parser {
   Result<> section() {
     section_.clear();
     int c = next();
+    // The old form [section.sub] is not case-sensitive. The form [section "sub"] keeps the case of the part in quotes.
     for (; is_name(c) || c == '.'; c = next()) section_ += static_cast<char>(std::tolower(c));
     if (section_.empty()) return bad("a section without a name");
     if (c == ']') return {};
@@ -66,6 +73,7 @@ class Parser {
     if (c != '"') return bad("a section's name is broken");
     section_ += '.';
     while ((c = next()) != '"') {
+      // In a subsection's name, a backslash just quotes the next character: \n is an n.
       if (c == '\\') c = next();
       if (c == kEnd || c == '\n') return bad("a section's name has no end");
       section_ += static_cast<char>(c);
@@ -136,6 +144,7 @@ class Parser {
 Result<std::vector<Setting>> parse_config(std::string_view text) { return Parser(text).run(); }
 
 std::optional<bool> as_bool(const Setting& setting) {
+  // A key without "=" is true, but one with an empty value is false.
   if (!setting.value) return true;
   std::string value = lower(*setting.value);
   if (value == "true" || value == "yes" || value == "on") return true;
@@ -149,12 +158,14 @@ std::string config_line(const std::string& name, const std::string& value) {
   auto quoted = [](std::string_view text) {
     std::string out = "\"";
     for (char c : text) {
+      // git would cut the value off at a NUL.
       if (c == '\0') continue;
       if (c == '"' || c == '\\') out += '\\';
       out += c == '\n' ? "\\n" : std::string(1, c);
     }
     return out + "\"";
   };
+  // Only the subsection may contain further dots.
   size_t first = name.find('.'), last = name.rfind('.');
   std::string line = "[" + name.substr(0, first);
   if (first != last) {

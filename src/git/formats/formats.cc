@@ -1,3 +1,7 @@
+// Parsers for short text formats, written from git's sources and manual pages. None of them fails: a line that is not
+// valid is left out, as git does, so a broken or hostile file can only lead to fewer refs or places. All loops move
+// forward over a string that is already in memory and bounded by the caller.
+
 #include "git/formats/formats.h"
 
 #include <algorithm>
@@ -42,6 +46,7 @@ bool is_branch_name(std::string_view name) {
     size_t slash = std::min(name.find('/', from), name.size());
     std::string_view part = name.substr(from, slash - from);
     from = slash + 1;
+    // A name ending with .lock would collide with the file that locks the ref of the name without it.
     if (part.empty() || part.front() == '.' || part.front() == '-' || part.back() == '.' || part.ends_with(".lock"))
       return false;
     for (char c : part)
@@ -49,6 +54,7 @@ bool is_branch_name(std::string_view name) {
             std::string_view("._-+@=#").find(c) != std::string_view::npos))
         return false;
   }
+  // `..` and `@{` mean something else where git expects a revision.
   return name.find("..") == std::string_view::npos && name.find("@{") == std::string_view::npos;
 }
 
@@ -93,6 +99,7 @@ std::vector<std::string> alternates_in(std::string_view text) {
     std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
     std::string path;
+    // If the quotes are broken, git takes the line as it is.
     if (line.starts_with('"') && !unquote(line, path)) path.clear();
     if (path.empty() && !line.starts_with('#')) path = line;
     if (!path.empty() && path.find('\0') == std::string::npos) paths.push_back(std::move(path));

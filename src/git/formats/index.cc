@@ -1,3 +1,9 @@
+// Reads the format in gitformat-index(5), with the entries in one pass and bounds on their number, on the length of
+// each path and on all paths together: with version 4, a few bytes can stand for a path of thousands. After a read
+// beyond the end, take() returns nothing and is_whole_ stays false, so each caller checks once after several reads. A
+// split index has a second file with most of its entries; the bitmaps of its `link` extension tell which of these are
+// replaced or removed. git would follow such a reference to any file name. Here, the caller supplies the file.
+
 #include "git/formats/index.h"
 
 #include <cstdint>
@@ -52,8 +58,11 @@ Result<std::vector<uint32_t>> bits_in(std::string_view& bytes) {
   if (bytes.size() < words * 8 + 4) return broken("ends within a bitmap");
   while (words > 0) {
     // A word says how many words of only zeros or only ones it stands for, and how many uncompressed words follow.
+    // Bit 0 is the repeated bit, 32 bits count the repetitions, and 31 bits count the words that follow.
     uint64_t head = number_in(take(8)), same = head >> 1 & 0xffffffff, plain = head >> 33;
     if (plain >= words--) return broken("has a bitmap that is not valid");
+    // A run of ones takes eight bytes and can stand for 2^38 positions, so it is compared with the limit before it is
+    // written out. A run of zeros costs nothing.
     if (head & 1 && (same + 1) * 64 + at > kMostEntries + 64) return broken("has a bitmap that is not valid");
     for (uint64_t bit = 0; head & 1 && bit < same * 64; ++bit) set.push_back(static_cast<uint32_t>(at + bit));
     at += same * 64;
@@ -100,6 +109,7 @@ class Reader {
     std::string_view stat = take(kStat), id = take(id_size_);
     uint32_t flags = number(2), more = flags & kExtended ? number(2) : 0;
     if (!is_whole_) return broken("ends too early");
+    // Version 3 introduced these flags.
     if (version_ == 2 && more) return broken("has flags that its version does not know");
     TRY(version_ == 4 ? shortened_path() : padded_path(start));
     has_empty_path_ |= path_.empty();
@@ -107,10 +117,12 @@ class Reader {
     path_bytes_ += path_.size();
     if (path_bytes_ > kMostPathBytes) return fail(Code::limit, "git's index has longer paths than the limit");
     auto mode = static_cast<uint32_t>(number_in(stat.substr(kModeAt, 4))), kind = mode >> 12;
+    // A directory stands for all of its files, in a sparse index. The caller learns only that there are some.
     if (kind == 004) {
       parts.has_directories = true;
       return {};
     }
+    // git looks only at the type and the owner's executable bit.
     const char* text = kind == 010   ? (mode & 0100 ? "100755" : "100644")
                        : kind == 012 ? "120000"
                        : kind == 016 ? "160000"
@@ -141,6 +153,7 @@ class Reader {
     for (bool first = true;; first = false) {
       uint32_t byte = number(1);
       if (!is_whole_ || removed > kLongestPath) return broken("has a path that is not valid");
+      // The number format of git's varint.c: each further byte adds one, so that no number has two encodings.
       removed = ((removed + (first ? 0 : 1)) << 7) | (byte & 127);
       if (!(byte & 128)) break;
     }
@@ -159,6 +172,7 @@ class Reader {
       uint32_t size = number(4);
       std::string_view body = take(size);
       if (!is_whole_ || rest_.size() < id_size_) return broken("ends within an extension");
+      // `sdir` only says that the index has directories, which the entries show as well.
       if (name == "link") parts.link = TRY(link(body));
       else if (name != "sdir" && (name[0] < 'A' || name[0] > 'Z')) return broken("has an unknown extension");
     }
@@ -190,6 +204,7 @@ class Reader {
 Result<Parts> put_over(Parts base, Parts split) {
   const Link& link = *split.link;
   size_t next = 0;
+  // The entries that replace others come first in the file, without a path, in the order of their bits.
   for (uint32_t at : link.replaced) {
     if (at >= base.entries.size() || next >= split.entries.size() || !split.entries[next].path.empty())
       return broken("does not fit the shared index");
@@ -231,6 +246,7 @@ Result<Index> parse_index(std::string_view bytes, size_t id_size, const SharedIn
       std::string other = TRY(shared(parts.link->shared));
       base = TRY(Reader(other, id_size).read());
     }
+    // git writes only two levels, and more would let a file make this program read files without end.
     if (base.link) return broken("is split into more than two files");
     parts = TRY(put_over(std::move(base), std::move(parts)));
   }

@@ -9,8 +9,11 @@
 
 namespace bottle::git {
 
+// The only type that Runner accepts as a git directory. It does not own the directory on the disk: whoever made the
+// surrounding directory removes it.
 class Directory {
  public:
+  // What the new directory contains. Every text here was checked or written by us, because git obeys `config`.
   struct Content {
     std::string format = "sha1";  // of the object ids: sha1 or sha256
     bool bare = true;
@@ -26,6 +29,7 @@ class Directory {
   // no hooks and no template.
   static Result<Directory> make(const std::string& path, const Content& content);
 
+  // Returns the absolute path, or an empty string if the object refers to no directory.
   const std::string& path() const { return path_; }
   explicit operator bool() const { return !path_.empty(); }
 

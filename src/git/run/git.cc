@@ -1,3 +1,9 @@
+// Everything that could make git run something else, wait for something or read other settings is turned off here, for
+// every call: the environment is stripped of GIT_ variables and set anew, the configuration is a file of ours, and
+// command line settings override what remains. It is done with all calls and not only with those that seem to need it,
+// because which command reads which setting changes between versions of git. Limits on time, output, memory and files
+// apply because objects of a few bytes can expand without bounds.
+
 #include "git/run/git.h"
 
 #include <signal.h>
@@ -17,6 +23,7 @@ extern char** environ;
 namespace bottle::git {
 namespace {
 
+// Returns git's subcommand, for messages.
 std::string verb(const std::vector<std::string>& arguments) {
   size_t at = 0;
   while (at + 2 < arguments.size() && arguments[at] == "-c") at += 2;
@@ -30,10 +37,12 @@ std::map<std::string, std::string> environment_without_git() {
     std::string_view entry(*e), name = entry.substr(0, entry.find('='));
     if (name.size() < entry.size() && !name.starts_with("GIT_")) out.emplace(name, entry.substr(name.size() + 1));
   }
+  // was_let_finish() looks for words in git's messages, which must not be translated.
   out["LC_ALL"] = "C";
   out["GIT_TERMINAL_PROMPT"] = "0";
   out["GIT_PAGER"] = "cat";
   out["GIT_NO_LAZY_FETCH"] = "1";  // since git 2.39.4 and 2.45: a missing object is an error and is not fetched
+  // No transport has this name, so every fetch from anywhere fails.
   out["GIT_ALLOW_PROTOCOL"] = "none";
   return out;
 }
@@ -74,6 +83,7 @@ Result<> was_let_finish(const Captured& ended, uint64_t memory, uint64_t written
   if (ended.status == 0) return {};
   if (memory > 0 && (says("ut of memory") || says("over limit")))
     return fail(Code::limit, "git needs more than " + megabytes(memory) + " of memory");
+  // The second form is what git prints if a process that it started was ended by the signal.
   if (written > 0 && (ended.status == 128 + SIGXFSZ || says("died of signal " + std::to_string(SIGXFSZ))))
     return fail(Code::limit, "git writes more than " + megabytes(written));
   return {};
@@ -110,6 +120,7 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
                   .directory = o.work_tree.empty() ? o.in.path() : o.work_tree,
                   .most_memory = limits_.memory,
                   .most_written = o.most_written};
+  // A file and not a pipe: git can read its input at any time, and this process writes nothing meanwhile.
   UniqueFd in = TRY(make_memory_file("git", o.input));
   auto left =
       std::chrono::duration_cast<std::chrono::seconds>(limits_.until - std::chrono::steady_clock::now()).count();

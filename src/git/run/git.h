@@ -23,11 +23,14 @@ struct Limits {
   std::stop_token stop = {};  // ends git, with Code::canceled
 };
 
+// Runs git with the same configuration and limits each time. Its const functions may be called from several threads.
+// Each call blocks until git has exited.
 class Runner {
  public:
   // Makes a runner. `state` is a directory that belongs to bottle; the configuration file is written there.
   static Result<Runner> make(const std::string& state, const Limits& limits = {});
 
+  // Where and how one call runs. The caller keeps the descriptors.
   struct Options {
     Directory in;                  // the git directory, which always belongs to bottle
     std::string work_tree, index;  // empty means no work tree, or the directory's own index; git runs in the work tree
@@ -41,11 +44,14 @@ class Runner {
     uint64_t most_written = 0;  // bytes of each file that it writes; 0 means no limit
   };
 
+  // `complaint` is git's stderr. Both texts are untrusted.
   struct Answer {
     int status = 0;
     std::string out, complaint;
   };
 
+  // Replaces the limits for later calls, such as the time by which a step must be over. It must not be called while
+  // another thread runs git.
   void set_limits(const Limits& limits) { limits_ = limits; }
 
   // Runs git. Fails only if git cannot be run at all, does not end in time (Code::timed_out), or exceeds its limits on

@@ -1,3 +1,8 @@
+// The check of git's ensure_valid_ownership(), done again: git never runs in the operator's repository, so its own
+// check never happens. The values of safe.directory come from git, which knows where its configuration is, but they
+// are compared here, with the rules of the installed version, because a more generous comparison would open what git
+// itself refuses.
+
 #include "git/run/owner.h"
 
 #include <sys/stat.h>
@@ -16,6 +21,7 @@ namespace {
 
 std::optional<uid_t> owner_of(const std::string& path) {
   struct stat st{};
+  // The owner of the link itself counts: its author decides where it leads.
   if (::lstat(path.c_str(), &st) != 0) return std::nullopt;
   return st.st_uid;
 }
@@ -23,6 +29,7 @@ std::optional<uid_t> owner_of(const std::string& path) {
 // Returns the user who ran sudo, if this process is root.
 std::optional<uid_t> asked_by() {
   const char* text = std::getenv("SUDO_UID");
+  // Only sudo sets the variable for root. For any other user, anyone could have set it.
   if (::geteuid() != 0 || !text || !*text) return std::nullopt;
   char* end = nullptr;
   errno = 0;
@@ -70,6 +77,7 @@ Result<> check_owner(const std::string& repository, const std::vector<std::strin
   for (const auto& path : paths) {
     auto owner = owner_of(path);
     if (owner && is_mine(*owner)) continue;
+    // The declaration holds for the whole repository, so the other paths need no look.
     if (is_declared_safe(repository)) return {};
     std::string whose = owner ? " belongs to the user " + std::to_string(*owner) : " cannot be looked at";
     return fail(Code::denied,
