@@ -12,6 +12,8 @@ namespace bottle::docker {
 
 // Returns a member of an answer, or null if there is none. nlohmann's own accessors throw if the type is unexpected.
 const nlohmann::json& member(const nlohmann::json& object, const char* name);
+// Returns a member that is a string, or `otherwise`. The text comes from the engine or from other clients of it; it
+// must not reach a terminal or a path unchecked.
 std::string text_of(const nlohmann::json& object, const char* name, std::string otherwise = {});
 // Returns whether the engine's /info lists a security option such as "rootless" or "seccomp".
 bool has_option(const nlohmann::json& info, std::string_view name);

@@ -14,6 +14,8 @@ namespace bottle::docker {
 // with Code::protocol if a header is invalid, and in every later call, because the framing is lost.
 class Demux {
  public:
+  // Calls `take` with each piece of payload, in order. The pieces are views of `bytes`, and a chunk of the engine may
+  // come in several.
   Result<> feed(std::string_view bytes, const std::function<void(int stream, std::string_view chunk)>& take);
 
  private:

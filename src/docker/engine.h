@@ -21,6 +21,7 @@
 
 namespace bottle::docker {
 
+// Which engine to use, and why that one.
 struct Endpoint {
   std::string socket;
   std::string origin;         // where the choice came from, such as "DOCKER_HOST"; for error messages
@@ -32,6 +33,7 @@ struct Endpoint {
 class Attached {
  public:
   Attached(UniqueFd fd, std::string early) : fd_(std::move(fd)), early_(std::move(early)) {}
+  // The socket, which this object keeps owning. Closing it detaches from the container.
   int fd() const { return fd_.get(); }
   // The bytes that arrived together with the head of the response. Use them before the first read.
   std::string take_early() { return std::exchange(early_, {}); }
@@ -57,6 +59,7 @@ class Engine {
   virtual const std::string& socket() const = 0;       // the path of its socket
   virtual const std::string& api_version() const = 0;  // such as 1.41
 
+  // Return the answer of GET /info, and the names of the runtimes in it. The engine's word is not checked.
   virtual Result<Json> info() = 0;
   virtual Result<std::vector<std::string>> runtimes() = 0;
 
@@ -82,11 +85,13 @@ class Engine {
   virtual Result<> remove_container(const std::string& name) = 0;
   // Blocks until the container has exited, and returns its status. A limit of 0 is the usual one, and -1 means none.
   virtual Result<int> wait_container(const std::string& id, int timeout_ms = 0) = 0;
+  // Returns the answer of GET /containers/ID/json. Fails with Code::not_found if there is none.
   virtual Result<Json> inspect_container(const std::string& id) = 0;
   // Returns the size of a container's writable layer in bytes. The engine reads the whole layer to compute it.
   virtual Result<uint64_t> layer_size(const std::string& id) = 0;
   // Attach before starting the container, or the first output is lost. It must have been created with stdin open.
   virtual Result<Attached> attach(const std::string& id, bool terminal) = 0;
+  // Sets the size of a container's terminal. Fails if the container does not run.
   virtual Result<> resize(const std::string& id, int rows, int cols) = 0;
   // Returns the last `lines` lines of both streams as one text of at most 1 MB, for error messages.
   virtual Result<std::string> logs(const std::string& id, int lines = 100) = 0;
@@ -97,6 +102,9 @@ class Engine {
   // Packs the container's whole root file system, without what is mounted in it, into a tar archive.
   virtual Result<> export_container(const std::string& id, const Writer& writer) = 0;
 
+  // Create a network, and return its id; add a container to one, with an EndpointConfig of the API; and return the
+  // answer of GET /networks/NAME. Creating fails with Code::denied if the subnet overlaps with that of another
+  // network.
   virtual Result<std::string> create_network(const std::string& name, const Json& config) = 0;
   virtual Result<> connect_network(const std::string& network, const std::string& container, const Json& endpoint) = 0;
   virtual Result<Json> inspect_network(const std::string& name) = 0;
@@ -105,12 +113,16 @@ class Engine {
   // Returns [{"name":…,"subnet":"10.0.0.0/24"}…] for all networks of the engine.
   virtual Result<Json> subnets_in_use() = 0;
 
+  // Creates a volume and returns its name. If a volume of that name exists, whoever made it, succeeds and leaves it
+  // and its labels as they are.
   virtual Result<std::string> create_volume(const std::string& name,
                                             const std::map<std::string, std::string>& labels) = 0;
+  // Returns the answer of GET /volumes/NAME. Fails with Code::not_found if there is none.
   virtual Result<Json> inspect_volume(const std::string& name) = 0;
   // Succeeds if there is no such volume. Waits up to 5 s while it is in use.
   virtual Result<> remove_volume(const std::string& name) = 0;
 
+  // Returns whether the engine has the image already. Pulls nothing.
   virtual Result<bool> image_exists(const std::string& reference) = 0;
   // Creates an image with one layer from a root file system. `changes` are Dockerfile instructions, such as
   // ENTRYPOINT ["/guard"].
@@ -120,6 +132,7 @@ class Engine {
   virtual Result<> remove_image(const std::string& reference) = 0;
   // Adds a name, REPOSITORY:TAG, to an image. An image that had this name loses it.
   virtual Result<> tag_image(const std::string& id, const std::string& reference) = 0;
+  // Returns the answer of GET /images/REFERENCE/json. Fails with Code::not_found if there is none.
   virtual Result<Json> inspect_image(const std::string& reference) = 0;
   virtual Result<Json> images() = 0;      // the answer of GET /images/json, which includes images without a tag
   virtual Result<Json> containers() = 0;  // the answer of GET /containers/json?all=1

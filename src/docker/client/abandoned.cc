@@ -1,3 +1,9 @@
+// Asks the kernel's sock_diag(7) about single sockets, by inode. A client knows the inode of its own end, the kernel
+// tells that of the engine's end, and that number still means something after the client has died. The question "does
+// the engine still hold its end?" has an exact answer, where waiting and looking for what the request might make does
+// not (docs/decisions/005-…). Everything is checked as if the kernel's answer were input: it is parsed by length, and
+// an attribute that is missing counts as "not known".
+
 #include "docker/client/abandoned.h"
 
 #include <sys/stat.h>
@@ -52,6 +58,7 @@ Socket read_attributes(const char* at, size_t size) {
       socket.file = vfs.udiag_vfs_ino;
       socket.device = vfs.udiag_vfs_dev;
     }
+    // Attributes are padded to four bytes; the last one may lack its padding.
     size_t step = std::min<size_t>((head.nla_len + 3u) & ~3u, size);
     at += step;
     size -= step;
@@ -63,6 +70,7 @@ Socket read_attributes(const char* at, size_t size) {
 Result<std::optional<Socket> > look_up(uint32_t inode) {
   UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (!fd) return fail_errno("asking the kernel about a socket");
+  // The kernel answers at once. The limit is only there so that a message that got lost cannot block a teardown.
   timeval limit{5, 0};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   struct {
@@ -73,6 +81,7 @@ Result<std::optional<Socket> > look_up(uint32_t inode) {
   message.head.nlmsg_type = SOCK_DIAG_BY_FAMILY;
   message.head.nlmsg_flags = NLM_F_REQUEST;
   message.ask.sdiag_family = AF_UNIX;
+  // Any state: a connection that is not accepted yet counts as well.
   message.ask.udiag_states = ~0u;
   message.ask.udiag_ino = inode;
   message.ask.udiag_cookie[0] = message.ask.udiag_cookie[1] = ~0u;  // match any cookie
@@ -90,6 +99,7 @@ Result<std::optional<Socket> > look_up(uint32_t inode) {
   if (head->nlmsg_type == NLMSG_ERROR) {
     int error =
         head->nlmsg_len >= NLMSG_LENGTH(sizeof(nlmsgerr)) ? -static_cast<nlmsgerr*>(NLMSG_DATA(head))->error : EPROTO;
+    // These two mean that there is no such socket. Any other error means that the kernel does not tell.
     if (error == ENOENT || error == ESTALE) return std::nullopt;
     return fail_errno("asking the kernel about a socket", error);
   }
@@ -106,6 +116,7 @@ Result<uint64_t> other_end(int fd, int timeout_ms, const std::stop_token& stop) 
   if (::fstat(fd, &own) != 0) return 0;
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   for (int pause_us = 50;; pause_us = std::min(pause_us * 2, 20000)) {
+    // The kernel knows the peer only once the engine has accepted, and it sends no event for that.
     auto socket = look_up(static_cast<uint32_t>(own.st_ino));
     if (!socket || !*socket) return 0;
     if ((*socket)->peer != 0) return (*socket)->peer;

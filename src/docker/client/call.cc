@@ -1,3 +1,7 @@
+// Every call of the client goes through here, so that errors read the same: what was being done, then what the engine
+// says about it. A call opens a connection of its own and lets the engine close it, because a kept connection would
+// add a case to every call: one that the engine closed while the request was under way.
+
 #include "docker/client/call.h"
 
 #include <cstdio>
@@ -48,6 +52,7 @@ std::string escaped(std::string_view text) {
 Result<Response> checked(Result<Response> response, const std::string& doing) {
   if (!response) return std::unexpected(std::move(response.error()).during(doing));
   if (response->status < 400) return response;
+  // The engine explains errors as {"message": "…"}. A proxy in front of it may answer with any text.
   std::string message = text_of(Json::parse(response->body, nullptr, false), "message", response->body.substr(0, 2000));
   while (!message.empty() && (message.back() == '\n' || message.back() == ' ')) message.pop_back();
   if (message.empty()) message = "status " + std::to_string(response->status);
@@ -65,6 +70,8 @@ Result<Response> call(const Dial& dial, std::string_view method, const std::stri
         return fail(Code::invalid, "a text in the request is not UTF-8");
     }
     auto connection = TRY(Connection::open(dial, timeout_ms));
+    // The order matters: the ledger must name the connection before the engine can read the request from it, because
+    // this process may be killed at any moment after that.
     if (note) TRY(note(TRY(other_end(connection.fd(), timeout_ms, dial.stop))));
     TRY(connection.request(method, target, body.is_null() ? "" : "application/json", text));
     return connection.response();

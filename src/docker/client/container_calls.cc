@@ -1,3 +1,7 @@
+// The calls for containers. Removing waits, because a session ends only when its things are gone, and an engine
+// refuses for a moment while another client removes the same container or while a mount is still busy. Streams go
+// through a function of the caller piece by piece: an archive may be larger than the memory.
+
 #include <chrono>
 #include <thread>
 
@@ -7,8 +11,9 @@
 
 namespace bottle::docker {
 namespace {
+// In bytes. A log is used only in messages, and its end is what explains a failure.
 constexpr size_t kLogLimit = 1 << 20;
-}
+}  // namespace
 
 Result<std::string> HttpEngine::create_container(const std::string& name, const Json& config) {
   return text_of(TRY(call_json(dial_, "POST", path("/containers/create?name=" + escaped(name)), config,
@@ -39,6 +44,7 @@ Result<> HttpEngine::kill_container(const std::string& id, const std::string& si
 Result<> HttpEngine::remove_container(const std::string& name) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   for (int pause_ms = 20;; pause_ms = std::min(pause_ms * 2, 500)) {
+    // `force` ends a container that runs, and `v` removes the anonymous volumes that its image declares.
     auto done = call(dial_, "DELETE", path("/containers/" + escaped(name) + "?force=1&v=1"), nullptr,
                      "removing the container " + name);
     if (done || done.error().code == Code::not_found) return {};
@@ -83,6 +89,7 @@ Result<Attached> HttpEngine::attach(const std::string& id, bool) {
   auto connection = TRY(Connection::open(dial_, call_timeout_ms()));
   TRY(connection.upgrade(path("/containers/" + escaped(id) + "/attach?stream=1&stdin=1&stdout=1&stderr=1")));
   auto head = connection.head();
+  // The body of an answer that refuses has the engine's message for checked().
   if (head && head->status >= 400) {
     if (auto body = connection.body(*head); !body) return std::unexpected(std::move(body.error()).during(doing));
   }
@@ -90,6 +97,7 @@ Result<Attached> HttpEngine::attach(const std::string& id, bool) {
   // 200 instead of 101 means that something between us and the engine dropped the Upgrade header.
   if (answer.status != 101 && answer.status != 200)
     return fail(Code::protocol, doing + ": the engine answered " + std::to_string(answer.status));
+  // A container that runs already may have written output, which can arrive in the same read as the head.
   std::string early = connection.rest();
   return Attached(connection.release(), std::move(early));
 }
@@ -104,11 +112,13 @@ Result<> HttpEngine::resize(const std::string& id, int rows, int cols) {
 Result<std::string> HttpEngine::logs(const std::string& id, int lines) {
   std::string doing = "reading the log of " + id;
   Json container = TRY(inspect_container(id));
+  // With a terminal, the log is raw bytes. Without one, it is framed.
   bool terminal = member(member(container, "Config"), "Tty") == true;
   std::string text;
   Demux demux;
   auto keep = [&](std::string_view bytes) {
     text += bytes;
+    // Cuts only when the text has doubled, so that each byte is moved about once.
     if (text.size() > 2 * kLogLimit) text.erase(0, text.size() - kLogLimit);
   };
   auto response = [&]() -> Result<Response> {

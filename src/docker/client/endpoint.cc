@@ -1,3 +1,8 @@
+// Follows the order of Docker's own command line (DOCKER_HOST, then the context, then the default socket), so that
+// `bottle` and `docker` mean the same engine. Unlike docker, it then tries the sockets of a rootless engine and of
+// Docker Desktop as well. Only Unix sockets count: `bottle` needs to know that engine and files are on one machine,
+// and for other machines it has its own way.
+
 #include "docker/client/endpoint.h"
 
 #include <dirent.h>
@@ -66,6 +71,7 @@ Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environ
   std::optional<Endpoint> silent;
   for (const auto& path : sockets) {
     auto connection = Connection::open({path}, 1000);
+    // A socket that exists may be left over from an engine that is gone, so an attempt to connect decides.
     if (connection) return Endpoint{path, path};
     if (!silent && ::access(path.c_str(), F_OK) == 0) silent = Endpoint{path, path};
   }

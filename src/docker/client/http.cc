@@ -1,3 +1,8 @@
+// Writes requests by hand, because there are only three forms of them, and reads answers with the strict parser that
+// the guard uses. All socket calls are made without blocking, and all waits happen in wait(), where the time limit and
+// a stop are looked at. A request with its answer has one deadline, so an engine that sends a byte now and then cannot
+// hold the caller. A stream has none for the whole, because its length is unknown, but each wait in it has a limit.
+
 #include "docker/client/http.h"
 
 #include <sys/socket.h>
@@ -19,6 +24,8 @@ constexpr size_t kBodyLimit = 64 << 20;
 
 Result<> check_target(std::string_view target) {
   for (unsigned char c : target)
+    // Names are percent-encoded before. A space or a line end in a target would begin another part of the request, or
+    // another request.
     if (c <= ' ' || c == 0x7f) return fail(Code::invalid, "a name has an invalid character");
   return {};
 }
@@ -74,6 +81,7 @@ int Connection::wait_ms() const {
 }
 
 UniqueFd Connection::release() {
+  // From here on, the descriptor belongs to the caller, and a stop must not shut it down.
   shutdown_.reset();
   timeval none{};
   ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
@@ -100,6 +108,7 @@ Result<> Connection::request(std::string_view method, std::string_view target, s
   std::string text =
       std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n";
   if (!type.empty()) text += "Content-Type: " + std::string(type) + "\r\n";
+  // Without a length, some servers wait for a body of a POST or a DELETE.
   if (method != "GET") text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
   text += "\r\n";
   text += body;
@@ -125,6 +134,8 @@ Result<> Connection::upload(std::string_view method, std::string_view target,
   for (;;) {
     size_t n = TRY(reader(buffer.data(), buffer.size()));
     if (n > buffer.size()) return fail(Code::internal, "a reader returned more bytes than requested");
+    // The engine says nothing before the end of the body, unless it has refused. Sending on would only fill its
+    // socket.
     if (n > 0 && wait_readable(fd_.get(), 0)) return {};
     char size[24];
     int digits = std::snprintf(size, sizeof size, "%zx\r\n", n);
@@ -158,12 +169,14 @@ Result<bool> Connection::fill() {
   ssize_t n;
   do n = ::recv(fd_.get(), bytes, sizeof bytes, 0);
   while (n < 0 && errno == EINTR);
+  // After a stop, the socket is shut down, which looks like the end of the answer.
   if (n < 0 || stop_.stop_requested()) return failed("reading from the engine");
   buffer_.append(bytes, static_cast<size_t>(n));
   return n > 0;
 }
 
 Result<Response> Connection::head() {
+  // Interim answers (1xx) come before the final one. The bound ends an engine that sends nothing else.
   for (int interim = 0; interim < 10; ++interim) {
     http::Head head;
     Parse parsed = Parse::incomplete;
@@ -181,6 +194,7 @@ Result<Response> Connection::head() {
 }
 
 Result<> Connection::body(Response& response, const std::function<Result<>(std::string_view)>& writer) {
+  // The body of an error goes into the message, not to a writer that expects an archive.
   bool streamed = writer && response.status < 300;
   if (streamed) deadline_.reset();
   auto take = [&](std::string_view bytes) -> Result<> {
@@ -196,6 +210,7 @@ Result<> Connection::body(Response& response, const std::function<Result<>(std::
     payload.clear();
     if (framing_.done()) break;
     if (TRY(fill())) continue;
+    // An answer without a length or chunks ends with the connection.
     if (!framing_.end()) return fail(Code::closed, "the engine's answer ended early");
   }
   return {};

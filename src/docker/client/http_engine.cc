@@ -1,3 +1,7 @@
+// Connecting asks for the version first, because the path of every other call contains it. It takes the newest version
+// that both sides know, up to the newest that was tested: a later one may change what an answer means. All failures
+// end in advice, because this is the first thing that an operator meets.
+
 #include "docker/client/http_engine.h"
 
 #include <unistd.h>
@@ -11,6 +15,7 @@
 
 namespace bottle::docker {
 namespace {
+// The minor numbers of the API versions, 1.47 and 1.41 (Docker 20.10).
 constexpr int kNewest = 47, kOldest = 41;
 }  // namespace
 
@@ -31,6 +36,7 @@ Result<std::unique_ptr<Engine>> connect(const Endpoint& endpoint) {
     }
     return std::unexpected(std::move(error));
   }
+  // Only Podman's emulation of the Docker API sends this header.
   if (response->headers.contains("libpod-api-version"))
     return fail(Code::invalid,
                 "the engine at " + endpoint.socket + " (from " + endpoint.origin +
@@ -72,6 +78,7 @@ Result<Engine::Json> HttpEngine::list_by_label(const std::string& kind, const st
   Json json =
       TRY(call_json(dial_, "GET", path(query + escaped(filter.dump(-1, ' ', false, Json::error_handler_t::replace))),
                     nullptr, "listing " + kind));
+  // The other kinds are a list; volumes are in an object, with null if there are none.
   if (kind == "volumes") json = Json(member(json, "Volumes"));
   if (json.is_null()) return Json::array();
   if (!json.is_array()) return fail(Code::protocol, "listing " + kind + ": the engine's answer is not a list");

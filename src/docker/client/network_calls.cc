@@ -17,8 +17,10 @@ Result<> remove_patiently(const Dial& dial, const std::string& target, const std
   for (int attempt = 0;; ++attempt) {
     auto done = call(dial, "DELETE", target, nullptr, doing, timeout_ms);
     if (done || done.error().code == Code::not_found) return {};
+    // 500 also means that the engine is just removing something that it depends on.
     bool passing =
         done.error().code == Code::denied || done.error().code == Code::conflict || done.error().code == Code::internal;
+    // 5 short pauses and 45 of 0.1 s make about 5 s.
     if (!passing || attempt == 50) return std::unexpected(std::move(done.error()));
     std::this_thread::sleep_for(std::chrono::milliseconds(attempt < 5 ? 20 : 100));
   }

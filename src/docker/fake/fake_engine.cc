@@ -1,3 +1,8 @@
+// Every call first asks the test how it should end (begin()), and then changes the world under one lock, so that each
+// call happens as a whole or not at all. Containers run as threads that talk to their client through a socket pair,
+// with the engine's framing. What a call would do is kept as a function of the world: a late call runs it when the
+// test or a question about the abandoned connection comes, exactly as an engine does that has not read its socket yet.
+
 #include "docker/fake/fake_engine.h"
 
 #include <sys/socket.h>
@@ -100,6 +105,7 @@ FakeDocker::~FakeDocker() {
     for (auto& [id, stdio] : stdio_)
       if (stdio.other >= 0) ::shutdown(stdio.other, SHUT_RDWR);
   }
+  // Without the lock, because a program that ends takes it.
   for (auto& thread : threads_) thread.join();
 }
 
@@ -220,6 +226,7 @@ class FakeEngine : public Engine {
     std::scoped_lock hold(docker_.mutex_);
     auto late = docker_.late_.find(end);
     if (late == docker_.late_.end()) return false;
+    // The first question finds the request still under way. Before the second answer, the engine has carried it out.
     if (late->second.second++ == 0) return true;
     (void)late->second.first(docker_.world_);
     docker_.late_.erase(late);

@@ -22,7 +22,9 @@ struct FakeCall {
   std::string method, object;
   int nth = 1;              // its number among the calls with this method and object, from 1
   uint64_t connection = 0;  // of a noted request to create something; otherwise 0
+  // What the call does to the world; returns its answer. Empty for streams.
   std::function<Result<std::string>(FakeWorld&)> effect = {};
+  // Returns the call as tests write it, such as "create container bottle-x1-agent #1".
   std::string text() const { return method + " " + object + " #" + std::to_string(nth); }
 };
 
@@ -44,7 +46,10 @@ class FakeProcess {
  public:
   std::string read_line();        // without the line end; empty at the end of the stream
   std::string read(size_t size);  // shorter at the end of the stream
+  // Writes output to the attached client (stream 1 is stdout, 2 is stderr), if there is one.
   void write(std::string_view bytes, int stream = 1);
+  // Write or read a file in the container by absolute path, also in its volumes. put() does nothing once the container
+  // has stopped.
   void put(const std::string& path, const std::string& text);
   std::optional<std::string> file(const std::string& path) const;
 
@@ -56,6 +61,8 @@ class FakeProcess {
   bool terminal_ = false;
 };
 
+// One engine and all of its clients' view of it. Tests own it and must let it outlive its clients. Its functions may
+// be called from several threads, except the set_ functions, which come before the first call.
 class FakeDocker {
  public:
   using Program = std::function<int(FakeProcess& process)>;  // returns the exit status
@@ -82,6 +89,7 @@ class FakeDocker {
   // such requests even if no client waits for them.
   void catch_up();
 
+  // Make a new client of this engine, as docker::connect() would. Neither can fail.
   std::unique_ptr<Engine> connect();
   Connect connector() {
     return [this](const Endpoint&) { return Result<std::unique_ptr<Engine>>(connect()); };
@@ -93,6 +101,7 @@ class FakeDocker {
     std::scoped_lock hold(mutex_);
     return act(world_);
   }
+  // Return copies: the world at this moment, and all calls so far, in the order in which they began.
   FakeWorld world() {
     return with_world([](FakeWorld& world) { return world; });
   }
@@ -112,6 +121,7 @@ class FakeDocker {
     int other = -1;  // the other end, not owned; used to end the stream when the container is stopped
   };
 
+  // Records the call with its number, and returns how it shall end.
   Fault begin(FakeCall call);
   // Performs a call with its fault.
   Result<std::string> perform(const std::string& method, const std::string& object, const Effect& effect,

@@ -1,3 +1,8 @@
+// The rules of an engine that a session depends on, without time and without threads: names that are taken, references
+// by name or id, labels that a container inherits from its image, things that cannot be removed while they are in use.
+// A message and a code are those that Docker gives. Where Docker is forgiving, this is too, because a test must see
+// what happens then: creating a volume that exists succeeds, and removing what does not exist is no error.
+
 #include "docker/fake/fake_world.h"
 
 #include <algorithm>
@@ -64,6 +69,8 @@ FakeImage& FakeWorld::add_image(const std::string& tag, const Labels& labels) {
 Result<std::string> FakeWorld::create_container(const std::string& name, const Json& config) {
   if (containers.contains(name)) return says(Code::conflict, "The container name \"/" + name + "\" is already in use");
   FakeImage* from = TRY(image(text_of(config, "Image")));
+  // The image's labels come first, and those of the request replace them, which is why a session sets all of its
+  // labels on everything.
   FakeContainer made{.id = new_id(), .name = name, .image = from->id, .labels = from->labels, .config = config};
   for (const auto& [key, value] : labels_in(config)) made.labels[key] = value;
   const Json& host = member(config, "HostConfig");
@@ -73,6 +80,7 @@ Result<std::string> FakeWorld::create_container(const std::string& name, const J
   for (const auto& mount : member(host, "Mounts")) {
     if (text_of(mount, "Type") != "volume") continue;
     std::string volume = text_of(mount, "Source");
+    // A volume that a container names is made if it does not exist.
     (void)TRY(create_volume(volume, labels_in(member(mount, "VolumeOptions"))));
     made.mounts[text_of(mount, "Target")] = volume;
   }
@@ -104,6 +112,7 @@ Result<> FakeWorld::remove_network(const std::string& reference) {
   auto found = network(reference);
   if (!found) return {};
   for (const auto& [name, each] : containers)
+    // Only a container that runs has an endpoint in the network.
     if (each.state == FakeContainer::State::running && each.networks.contains((*found)->name))
       return says(Code::denied, "network " + (*found)->name + " has active endpoints");
   networks.erase(std::string((*found)->name));
@@ -128,6 +137,7 @@ Result<> FakeWorld::remove_image(const std::string& reference) {
   auto found = image(reference);
   if (!found) return {};
   FakeImage& it = **found;
+  // An image with several names only loses this one.
   if (reference != it.id && it.tags.size() > 1) return it.tags.erase(reference), Result<>();
   for (const auto& [name, each] : containers)
     if (each.image == it.id) return says(Code::conflict, "conflict: container " + name + " is using this image");
@@ -241,6 +251,7 @@ Result<std::string> FakeWorld::pack(const FakeContainer& container, const std::s
     archive.append(bytes);
     return {};
   });
+  // An empty volume has no entry of its own, but an engine's archive has one for it.
   bool any = container.mounts.contains(path) && !all.contains(path);
   if (any) TRY(tar.directory(path.substr(above.size() + 1), 0755, 0, 0));
   for (const auto& [at, file] : all) {

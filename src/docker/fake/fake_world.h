@@ -18,6 +18,7 @@ namespace bottle::docker {
 
 using Labels = std::map<std::string, std::string>;
 
+// One file, directory or link in a container, a volume or an image.
 struct FakeFile {
   TarEntry::Type type = TarEntry::Type::file;
   int mode = 0644;
@@ -26,6 +27,8 @@ struct FakeFile {
 };
 using FakeFiles = std::map<std::string, FakeFile>;  // by absolute path
 
+// What the engine knows of its things. All are plain values; a copy is independent, apart from the texts of files,
+// which never change.
 struct FakeContainer {
   enum class State { created, running, exited };
   std::string id, name, image;
@@ -38,16 +41,19 @@ struct FakeContainer {
   FakeFiles files = {};                            // without those in volumes
   std::string log = {};
 };
+// `config` is the request that created it, with which describe() answers.
 struct FakeNetwork {
   std::string id, name, subnet, gateway;
   Labels labels = {};
   nlohmann::json config = {};
 };
+// A volume has no id; its name is unique.
 struct FakeVolume {
   std::string name;
   Labels labels = {};
   FakeFiles files = {};  // by path below the volume, beginning with a slash
 };
+// An image without tags still exists, as long as nothing removes it by its id.
 struct FakeImage {
   std::string id;
   std::set<std::string> tags = {};
@@ -55,6 +61,7 @@ struct FakeImage {
   FakeFiles files = {};
 };
 
+// Everything that a fake engine has. Functions that change it are called with the engine's lock held.
 struct FakeWorld {
   using Json = nlohmann::json;
 
@@ -69,6 +76,7 @@ struct FakeWorld {
   Result<FakeContainer*> container(const std::string& reference);
   Result<FakeNetwork*> network(const std::string& reference);
   Result<FakeImage*> image(const std::string& reference);
+  // Adds an image without files under this tag, which another image loses.
   FakeImage& add_image(const std::string& tag, const Labels& labels = {});
 
   // These do immediately what an engine does.
@@ -92,11 +100,13 @@ struct FakeWorld {
   Result<std::string> pack(const FakeContainer& container, const std::string& path) const;
   // Returns the file at an absolute path, also if it is in a volume, or null if there is none.
   const FakeFile* file(const FakeContainer& container, const std::string& path) const;
+  // Writes a file at an absolute path, into the volume that is mounted there if there is one.
   void put(FakeContainer& container, const std::string& path, FakeFile file);
 
   // Returns all names in the form "container x", "volume y" and so on, for comparisons in tests.
   std::set<std::string> names() const;
 
+  // Returns an id that no other thing in this world has: 64 hexadecimal digits, counted up, so that runs are the same.
   std::string new_id();
 };
 

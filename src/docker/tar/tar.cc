@@ -1,3 +1,7 @@
+// Writes the plain ustar format, which every reader knows, and puts a pax header before an entry only if a value does
+// not fit into its field: then an archive of ordinary files has one block of 512 bytes for each. Everything that could
+// differ between two runs is fixed or passed in, so that the same files make the same bytes.
+
 #include "docker/tar/tar.h"
 
 #include <cstdio>
@@ -6,6 +10,8 @@
 namespace bottle::docker {
 namespace {
 
+// Returns a record "LENGTH KEY=VALUE\n". The length counts its own digits, so it is computed until it no longer
+// changes.
 std::string pax_record(const std::string& key, const std::string& value) {
   std::string rest = " " + key + "=" + value + "\n";
   size_t length = rest.size() + 1;
@@ -31,14 +37,17 @@ std::string block(const std::string& path, char type, int mode, uint32_t uid, ui
   octal(116, 8, gid);
   octal(124, 12, size);
   octal(136, 12, time);
+  // The checksum is computed with spaces in its own field.
   put(148, 8, "        ");
   header[156] = type;
   put(157, 100, link);
+  // The magic number with its NUL, and the version "00".
   put(257, 8, std::string("ustar\00000", 8));
   unsigned sum = 0;
   for (unsigned char c : header) sum += c;
   char text[9];
   (void)std::snprintf(text, sizeof text, "%06o", sum);
+  // Six digits and a NUL; the space that follows stays.
   put(148, 7, std::string(text, 7));
   return header;
 }
@@ -52,6 +61,7 @@ Result<> TarWriter::header(const std::string& path, char type, int mode, uint32_
   std::string pax;
   if (path.size() > 100) pax += pax_record("path", path);
   if (link.size() > 100) pax += pax_record("linkpath", link);
+  // Eleven octal digits hold sizes below 8 GB, and seven digits hold ids below 2^21.
   if (size >= (1ull << 33)) pax += pax_record("size", std::to_string(size));
   if (uid >= (1u << 21)) pax += pax_record("uid", std::to_string(uid));
   if (gid >= (1u << 21)) pax += pax_record("gid", std::to_string(gid));

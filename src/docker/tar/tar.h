@@ -19,6 +19,8 @@ class TarWriter {
   // `time` is the modification time of every entry, in seconds since 1970.
   explicit TarWriter(Sink sink, uint64_t time = 0) : sink_(std::move(sink)), time_(time) {}
 
+  // Write a whole entry. `mode` has the permission bits. A symlink's target is written unchanged. All fail only if the
+  // sink does.
   Result<> directory(const std::string& path, int mode, uint32_t uid, uint32_t gid);
   Result<> file(const std::string& path, int mode, uint32_t uid, uint32_t gid, std::string_view bytes);
   Result<> symlink(const std::string& path, const std::string& target, uint32_t uid, uint32_t gid);
@@ -26,6 +28,7 @@ class TarWriter {
   Result<> begin_file(const std::string& path, int mode, uint32_t uid, uint32_t gid, uint64_t size);
   Result<> data(std::string_view bytes);
   Result<> end_file();
+  // Writes the end of the archive: two blocks of zeros. Must be called once, after the last entry.
   Result<> finish();
 
  private:
@@ -35,6 +38,7 @@ class TarWriter {
   uint64_t time_, size_ = 0, written_ = 0;
 };
 
+// One entry of an archive, as the handler gets it. Its path is checked, and its content may be anything.
 struct TarEntry {
   enum class Type { file, directory, symlink, hardlink, other };  // other is a device or a FIFO
   Type type = Type::file;
@@ -45,11 +49,13 @@ struct TarEntry {
   uint64_t size = 0;     // in bytes, for files; 0 for all other types
 };
 
+// The most that a reader accepts. Each number is far above what a workspace has and far below what fills a disk or the
+// memory.
 struct TarLimits {
-  uint64_t entries = 2'000'000;
+  uint64_t entries = 2'000'000;  // of all types
   uint64_t bytes = 64ull << 30;  // of all files
-  size_t path = 4096;
-  size_t extension = 1 << 20;  // one extended header
+  size_t path = 4096;            // in bytes, for paths and link targets; a system call accepts no longer path
+  size_t extension = 1 << 20;    // one extended header
 };
 
 // Reads an archive in pieces of any size and keeps at most one header. Fails with Code::protocol for an absolute path,
@@ -58,6 +64,7 @@ struct TarLimits {
 // symlink followed by a path through it.
 class TarReader {
  public:
+  // What the reader calls, in the order of the archive. An error ends the reading and is returned by feed().
   struct Handler {
     std::function<Result<>(const TarEntry&)> entry;  // for each entry
     std::function<Result<>(std::string_view)> data;  // for each piece of a file
@@ -65,6 +72,7 @@ class TarReader {
   };
   explicit TarReader(Handler handler, TarLimits limits = {}) : handler_(std::move(handler)), limits_(limits) {}
 
+  // Reads the next piece of the archive. `entry` and `data` may be called many times before it returns.
   Result<> feed(std::string_view bytes);
   // Must be called at the end of the input. Fails with Code::closed if the archive was cut short.
   Result<> finish();

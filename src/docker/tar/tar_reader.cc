@@ -1,3 +1,9 @@
+// A state machine over blocks of 512 bytes: a header, then the body of an extended header or of a file, then padding.
+// It decides before it stores: sizes are compared with the limits as soon as the header is there. Where readers of tar
+// differ, a hostile archive could show one content to this reader and another to the next, so whatever is ambiguous is
+// refused instead of guessed: a header without a checksum that holds, a type that is not in the standard, bytes in
+// something that is not a file, anything after the end.
+
 #include <algorithm>
 #include <charconv>
 
@@ -25,6 +31,7 @@ std::optional<uint64_t> number(std::string_view block, size_t at, size_t width) 
     if (first != 0x80) return std::nullopt;  // negative, or larger than any real file
     uint64_t value = 0;
     for (unsigned char c : text.substr(1)) {
+      // The next shift would lose bits.
       if (value >> 55) return std::nullopt;
       value = value << 8 | c;
     }
@@ -61,6 +68,7 @@ Result<std::string> TarReader::checked_path(std::string_view raw) const {
     std::string_view part = raw.substr(0, raw.find('/'));
     raw.remove_prefix(std::min(raw.size(), part.size() + 1));
     if (part.empty() || part == ".") continue;
+    // Refused even where it would stay inside, because a link earlier in the archive can change where it leads.
     if (part == "..") return bad("has a path that leads out of it");
     if (!path.empty()) path += '/';
     path += part;
@@ -72,6 +80,7 @@ Result<> TarReader::begin_entry(char type, TarEntry entry) {
   using Type = TarEntry::Type;
   switch (type) {
     case '0':
+    // NUL is the old form of '0'. '7' is a contiguous file, which readers treat as any other.
     case '\0':
     case '7':
       entry.type = Type::file;
@@ -95,6 +104,7 @@ Result<> TarReader::begin_entry(char type, TarEntry entry) {
   }
   entry.path = TRY(checked_path(entry.path));
   if (entry.type == Type::file && entry.path == ".") return bad("has a file without a name");
+  // Some readers skip such bytes, and others take them for the next header.
   if (entry.type != Type::file && entry.size != 0) return bad("has bytes in something that is not a file");
   if (entry.type == Type::hardlink) {
     entry.linkname = TRY(checked_path(entry.linkname));
@@ -129,11 +139,14 @@ Result<> TarReader::take_header() {
   if (zero_blocks_ > 0) return bad("continues after its end");
   if (!checksum_holds(block)) return bad("has a header with a wrong checksum");
   bool ustar = block.compare(257, 6, std::string_view("ustar\0", 6)) == 0;
+  // GNU's older format has spaces in the place of the version, and no prefix field: that part of the header has other
+  // meanings there.
   bool gnu = block.compare(257, 8, std::string_view("ustar  \0", 8)) == 0;
   if (!ustar && !gnu) return bad("has an unknown format");
   auto size = number(block, 124, 12), mode = number(block, 100, 8);
   if (!size || !mode) return bad("has a header with a bad number");
   char type = block[156];
+  // The type 'g', for all later entries, is not accepted, because engines do not write it.
   if (type == 'x' || type == 'L' || type == 'K') {
     if (*size > limits_.extension)
       return fail(Code::limit, "the archive has an extended header of " + std::to_string(*size) + " bytes");
@@ -175,6 +188,7 @@ Result<> TarReader::take_pax(std::string_view records) {
     if (equals == std::string_view::npos || equals == 0) return bad("has a bad extended header");
     std::string_view key = record.substr(0, equals), value = record.substr(equals + 1);
     if (key.starts_with("GNU.sparse.")) return bad("has a sparse file");
+    // Other keys, such as times and extended attributes, are not needed and are left out.
     if (key == "path") next_path_ = value;
     if (key == "linkpath") next_link_ = value;
     if (key == "size") {
@@ -226,6 +240,7 @@ Result<> TarReader::step(std::string_view& bytes) {
       padding_ -= take(padding_).size();
       if (padding_ == 0) state_ = State::header;
       return {};
+    // Writers pad an archive to whole records with zeros.
     case State::ended:
       if (take(bytes.size()).find_first_not_of('\0') != std::string_view::npos) return bad("continues after its end");
       return {};
