@@ -1,3 +1,9 @@
+// Takes the framing off a body, so that the payload can be scanned and framed anew. What goes on to the next server is
+// therefore never what came in: chunk extensions, odd spaces and bare line ends do not survive, and two servers cannot
+// disagree on where a body ends. A request must be framed exactly as the standard says. An answer may have the two
+// mistakes that real servers make, bare LFs, which the caller can then ask for. The parser keeps nothing of an
+// incomplete line: the caller's buffer does.
+
 #include "http/body.h"
 
 #include <algorithm>
@@ -25,6 +31,7 @@ Body Body::of_response(const Head& head, std::string_view method) {
 
 bool Body::read(std::string& in, std::string& payload) {
   constexpr size_t kMany = 16 * 1024;
+  // The usual case of a large download: all bytes are payload, so the two strings exchange their memory.
   bool all_payload = kind_ == Kind::until_close || (kind_ == Kind::length && in.size() <= left_);
   if (all_payload && payload.empty() && in.size() >= kMany) {
     if (kind_ == Kind::length) left_ -= in.size();
@@ -45,6 +52,7 @@ bool Body::read(std::string& in, std::string& payload) {
     while (ok && !ended_ && !rest.empty()) {
       size_t before = rest.size();
       ok = read_chunked(rest, payload);
+      // A line is incomplete. It stays in `in` until the rest of it is there.
       if (rest.size() == before) break;
     }
   }
@@ -64,6 +72,7 @@ bool Body::read_chunked(std::string_view& in, std::string& payload) {
     return true;
   }
   if (step_ == Step::data_end) {
+    // The line end after a chunk's data, which is not part of the chunk's size.
     const bool bare = answer_ && in[0] == '\n';
     if (!bare && (in[0] != '\r' || (in.size() > 1 && in[1] != '\n'))) return false;
     if (!bare && in.size() < 2) return true;
@@ -72,6 +81,7 @@ bool Body::read_chunked(std::string_view& in, std::string& payload) {
     step_ = Step::size;
     return true;
   }
+  // A line without an end would otherwise grow in the caller's buffer without limit.
   const size_t most = step_ == Step::trailer ? kTrailers : kLine;
   size_t lf = in.find('\n');
   if (lf == in.npos) return in.size() <= most;
@@ -82,7 +92,9 @@ bool Body::read_chunked(std::string_view& in, std::string& payload) {
   if (std::ranges::any_of(line, [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; })) return false;
   in.remove_prefix(lf + 1);
   if (step_ == Step::trailer) {
+    // Counts what each line costs in memory, too, so that many empty-looking trailers reach the limit as well.
     trailer_ += line.size() + 32;
+    // An empty line ends the trailers and the body (RFC 9112 §7.1).
     ended_ = line.empty();
     size_t colon = line.find(':');
     if (colon != line.npos && is_token(line.substr(0, colon)))
@@ -100,13 +112,16 @@ bool Body::read_chunked(std::string_view& in, std::string& payload) {
     else break;
     left_ = left_ << 4 | value;
   }
+  // 15 digits are below 2^60, so the shifts above lose no bits.
   if (digits == 0 || digits > 15) return false;
+  // What follows is a chunk extension, which is dropped, or white space before one.
   if (digits < line.size() && line[digits] != ';' && line[digits] != ' ' && line[digits] != '\t') return false;
   step_ = left_ == 0 ? Step::trailer : Step::data;
   return true;
 }
 
 void append_chunk(std::string& out, std::string_view payload) {
+  // A chunk of size 0 would end the body.
   if (payload.empty()) return;
   char size[24];
   int n = snprintf(size, sizeof size, "%zx\r\n", payload.size());

@@ -12,15 +12,19 @@
 
 namespace bottle::http {
 
+// The state of one body that is being read. `none` means that no bytes follow the head. Reading needs no memory of its
+// own, apart from the trailers.
 class Body {
  public:
   enum class Kind { none, length, chunked, until_close };
   Body() = default;
   explicit Body(Kind kind, uint64_t length = 0) : kind_(kind), left_(length) {}
+  // Returns the body that the head announces. A request without a length and without chunks has none (RFC 9112 §6.3).
   static Body of_request(const Head& head);
   // `method` is the method of the request. Must be called only for final answers.
   static Body of_response(const Head& head, std::string_view method);
 
+  // Says what decides where the body ends. It does not change while the body is read.
   Kind kind() const { return kind_; }
   uint64_t left() const { return left_; }  // bytes of a Kind::length body that are still to come
   // Takes bytes from the front of `in` and appends their payload to `payload`. Returns false if the framing is broken.

@@ -1,3 +1,8 @@
+// One pass over the lines, with views into the caller's buffer and no copies. For requests, there is one rule: if two
+// servers could read the bytes differently, the request is refused, because the guard decides by its own reading, and
+// the next server by its own. So one of each framing header, no folding, no space before a colon, CR LF only. RFC 9112
+// allows a recipient to be more lenient in each case. The guard must not be.
+
 #include "http/head.h"
 
 #include <algorithm>
@@ -10,6 +15,7 @@
 namespace bottle::http {
 namespace {
 
+// The characters of a token (RFC 9110 §5.6.2).
 constexpr std::array<bool, 256> token_table() {
   std::array<bool, 256> table{};
   for (int c = 0; c < 256; ++c)
@@ -38,6 +44,8 @@ bool version(std::string_view text, Head& head) {
 }
 
 bool request_line(std::string_view line, Head& head) {
+  // The method ends with the first space and the version begins after the last one. A space in between is found in the
+  // target.
   size_t first = line.find(' '), last = line.rfind(' ');
   if (first == line.npos || first == last) return bad(head, "the request line is malformed");
   head.method = line.substr(0, first);
@@ -50,6 +58,7 @@ bool request_line(std::string_view line, Head& head) {
 }
 
 bool status_line(std::string_view line, Head& head) {
+  // "HTTP/1.1 200" or "HTTP/1.1 200 reason".
   if (line.size() < 12 || line[8] != ' ' || (line.size() > 12 && line[12] != ' '))
     return bad(head, "the status line is malformed");
   auto digits = line.substr(9, 3);
@@ -64,6 +73,7 @@ bool status_line(std::string_view line, Head& head) {
 constexpr const char* kUnderscore = "a header about the body's length has an underscore in its name";
 
 bool header(std::string_view name, std::string_view value, Head& head, bool request) {
+  // Looks only at names of the right length, because most headers are none of these.
   switch (name.size()) {
     case 4:
       if (iequals(name, "host")) {
@@ -73,6 +83,8 @@ bool header(std::string_view name, std::string_view value, Head& head, bool requ
       break;
     case 6:
       if (request && iequals(name, "expect")) {
+        // RFC 9110 §10.1.1 defines no other expectation. A server that knows another one would wait for something that
+        // the guard does not pass on.
         if (!iequals(value, "100-continue")) return bad(head, "the Expect header is not \"100-continue\"");
         head.expect_continue = true;
       }
@@ -87,9 +99,11 @@ bool header(std::string_view name, std::string_view value, Head& head, bool requ
     case 14:
       if (request && iequals(name, "content_length")) return bad(head, kUnderscore);
       if (iequals(name, "content-length")) {
+        // This refuses two equal lengths, too: one server may take the first of them, and another may refuse both.
         if (head.content_length) return bad(head, "there are two Content-Length headers");
         uint64_t length = 0;
         auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), length);
+        // 18 decimal digits are below 2^63, so sums with a length cannot overflow.
         if (value.empty() || value.size() > 18 || error != std::errc() || end != value.data() + value.size())
           return bad(head, "the Content-Length is not valid");
         head.content_length = length;
@@ -98,6 +112,7 @@ bool header(std::string_view name, std::string_view value, Head& head, bool requ
     case 17:
       if (request && iequals(name, "transfer_encoding")) return bad(head, kUnderscore);
       if (iequals(name, "transfer-encoding")) {
+        // Other codings, and "chunked" twice, are read in different ways by real servers.
         if (head.chunked || !iequals(value, "chunked")) return bad(head, "the Transfer-Encoding is not \"chunked\"");
         head.chunked = true;
       }
@@ -150,8 +165,10 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
   }
   head.size = at;
   head.text = bytes.substr(begin, at - begin);
+  // The classic way to smuggle a request past a proxy (RFC 9112 §6.3, item 3).
   if (head.chunked && head.content_length)
     return bad(head, "there are both Content-Length and Transfer-Encoding"), Parse::bad;
+  // A server that speaks only 1.0 would take the chunks for the body itself.
   if (head.chunked && head.minor == 0) return bad(head, "HTTP/1.0 has no Transfer-Encoding"), Parse::bad;
   // The target of a CONNECT already is the host, and some clients leave the header out.
   bool need_host = request && head.minor == 1 && head.method != "CONNECT";
@@ -163,11 +180,14 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
 
 bool ArrivingHead::is_worth_parsing(std::string_view bytes) {
   constexpr size_t kMuch = 16 * 1024;
+  // The buffer became shorter, so this is another head.
   if (bytes.size() < seen_) *this = {};
   // An empty line may begin in the bytes that were seen before.
   std::string_view fresh = bytes.substr(seen_ - std::min<size_t>(seen_, 3));
   seen_ = bytes.size();
   size_t since = bytes.size() - parsed_;
+  // Parsing again when the bytes have doubled, or 16 KB have come, keeps the number of times small. It also finds
+  // mistakes early, because a bad head need not come to its end.
   if (since >= std::min(parsed_, kMuch)) return since > 0;
   return since > 0 && (fresh.find("\n\r\n") != fresh.npos || fresh.find("\n\n") != fresh.npos);
 }

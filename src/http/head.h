@@ -16,6 +16,7 @@ namespace bottle::http {
 inline constexpr size_t kMaxHead = 64 * 1024, kMaxHeaders = 200;               // of a request
 inline constexpr size_t kMaxAnswerHead = 320 * 1024, kMaxAnswerHeaders = 500;  // of an answer
 
+// One header line, as it was written, without the white space around the value.
 struct Header {
   std::string_view name, value;
 };
@@ -40,6 +41,7 @@ struct Head {
   bool keeps_open() const {
     return minor == 0 ? connection == Connection::keep_alive : connection != Connection::close;
   }
+  // Returns the first header of this name, in any case, or null. The pointer is valid as long as the head.
   const Header* find(std::string_view name) const;
   // Returns the values of all headers of this name as one list, with commas between them.
   std::string list(std::string_view name) const;

@@ -11,6 +11,7 @@ std::string without_controls(std::string_view text) {
   std::string out(trimmed(text));
   for (char& c : out)
     if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) c = ' ';
+  // Once more, because a control character at an end became a space.
   return std::string(trimmed(out));
 }
 
@@ -19,6 +20,7 @@ std::string status_line(std::string_view line) {
   std::string text = without_controls(line);
   constexpr size_t kVersion = std::string_view("HTTP/1.1").size(), kCode = 3;
   std::string_view rest = std::string_view(text).substr(std::min(kVersion, text.size()));
+  // There is no space after the version, so this is not a status line. parse_response() refuses it later.
   if (rest.empty() || rest.size() == trimmed(rest).size()) return text;
   rest = trimmed(rest);
   std::string_view code = rest.substr(0, kCode), reason = rest.substr(code.size());
@@ -52,6 +54,7 @@ std::vector<Line> headers_of(const std::vector<std::string_view>& lines) {
   for (size_t i = 1; i < lines.size(); ++i) {
     std::string_view line = lines[i];
     if (line.starts_with(' ') || line.starts_with('\t')) {
+      // A continuation of a line that was left out is left out with it.
       if (known) headers.back().value += " " + without_controls(line);
       continue;
     }
@@ -71,6 +74,7 @@ bool one_length(const std::vector<Line>& headers, std::string& length) {
     for (std::string_view rest = each.value;;) {
       size_t comma = std::min(rest.find(','), rest.size());
       std::string_view value = trimmed(rest.substr(0, comma));
+      // Of two different lengths, there is no safe one: each could hide the beginning of another answer.
       if (!length.empty() && length != value) return false;
       length = value;
       if (comma == rest.size()) break;
@@ -86,6 +90,7 @@ bool one_coding(const std::vector<Line>& headers, std::string& coding) {
   for (const auto& each : headers) {
     if (!iequals(each.name, "transfer-encoding") || iequals(each.value, "identity")) continue;
     if (coding.empty()) coding = each.value;
+    // parse_response() then refuses the combination.
     else if (!iequals(coding, each.value)) coding += ", " + each.value;
   }
   return !coding.empty();
@@ -116,6 +121,7 @@ Parse repair_response(std::string& bytes, Head& head) {
   if (!chunked && !one_length(headers, length)) return bad("there are several Content-Length values");
   std::string fixed = status + "\r\n";
   for (const auto& each : headers) {
+    // These three are written anew below, once each.
     if (iequals(each.name, "content-length") || iequals(each.name, "connection")) continue;
     if (iequals(each.name, "transfer-encoding")) continue;
     fixed.append(each.name).append(": ").append(each.value).append("\r\n");

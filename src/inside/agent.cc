@@ -1,3 +1,9 @@
+// The order of events around the fork is the point here. Signals are blocked before it, so that none is lost between
+// the fork and the loop that passes them on. The helper's threads start only after it, because a child of a process
+// with threads may call almost nothing before it executes another program, and the agent's environment is built in the
+// child. After that, PID 1 does what init does: it takes in every orphan, and it waits for signals and children in one
+// place, with sigwaitinfo(2), so that no handler runs.
+
 #include "inside/agent.h"
 
 #include <fcntl.h>
@@ -25,6 +31,7 @@ constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/
 
 // Returns the roots that the image trusts, in PEM.
 std::string roots_of_image() {
+  // Debian and Alpine, Fedora, SUSE, and OpenSSL's default.
   for (const char* path : {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
                            "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"})
     if (auto text = read_file(path); text && !text->empty()) return *text;
@@ -36,10 +43,12 @@ std::string roots_of_image() {
 Result<> put(const std::string& path, std::string_view bytes, int mode) {
   TRY(make_directories(path.substr(0, std::max<size_t>(path.rfind('/'), 1)), 0755));
   std::string temporary = path + ".new";
+  // What a program of the image left under this name, even a link, must not be written to.
   ::unlink(temporary.c_str());
   UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + temporary);
   auto written = write_all(fd.get(), bytes);
+  // The umask does not apply to fchmod(2).
   if (written && ::fchmod(fd.get(), static_cast<mode_t>(mode)) != 0) written = fail_errno("setting its mode");
   if (written && ::rename(temporary.c_str(), path.c_str()) != 0) written = fail_errno("renaming it");
   if (!written) ::unlink(temporary.c_str());
@@ -84,6 +93,8 @@ std::vector<std::string> candidates(const Go& go) {
   std::vector<std::string> out;
   for (size_t from = 0; from <= path.size();) {
     size_t colon = std::min(path.find(':', from), path.size());
+    // execvp would take an empty part for the current directory, which is the workspace. Nothing there should be taken
+    // for a program by accident.
     if (colon > from) out.push_back(path.substr(from, colon - from) + "/" + name);
     from = colon + 1;
   }
@@ -107,11 +118,14 @@ Result<UniqueFd> input_of(const Go& go) {
 [[noreturn]] void become(const Go& go, bool terminal, int input, const sigset_t& mask) {
   if (terminal) {
     ::setpgid(0, 0);
+    // The helper ignores SIGTTOU, and so does this child until the line that restores it below. A background process
+    // that calls tcsetpgrp(3) would be stopped otherwise.
     ::tcsetpgrp(0, ::getpid());
   } else {
     ::setsid();
   }
   if (input >= 0) ::dup2(input, 0);
+  // Ignored signals stay ignored in the new program, which would then not notice that a pipe is closed.
   for (int sig : {SIGHUP, SIGPIPE, SIGTTOU, SIGTTIN}) ::signal(sig, SIG_DFL);
   ::sigprocmask(SIG_SETMASK, &mask, nullptr);
   auto complain = [&](const std::string& what, int status) {
@@ -126,6 +140,7 @@ Result<UniqueFd> input_of(const Go& go) {
   int error = ENOENT;
   for (const auto& path : candidates(go)) {
     ::execve(path.c_str(), argv_pointers.data(), env_pointers.data());
+    // Like a shell, it goes on after a program that cannot be executed, and reports that error if it finds no other.
     if (errno != ENOENT && errno != ENOTDIR) error = errno;
   }
   complain("bottle: cannot run " + go.argv[0] + ": " + std::strerror(error) + "\r\n", error == ENOENT ? 127 : 126);
@@ -170,16 +185,21 @@ Result<int> run_agent(const Go& go, bool terminal, const std::function<void()>& 
   input.reset();
   if (started) started();
   if (!terminal) {
+    // Closes the helper's own stdin, which nothing reads any more: the agent has a file of its own instead.
     UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     if (null) ::dup2(null.get(), 0);
   }
   for (;;) {
     int raw = 0;
+    // All children that have ended: several of them can cause a single SIGCHLD.
     for (pid_t pid; (pid = ::waitpid(-1, &raw, WNOHANG)) > 0;)
       if (pid == agent) {
+        // Nothing that the agent started may go on working while its result is collected. Outside a container, as in
+        // tests, -1 would mean every process of the user.
         if (::getpid() == 1) ::kill(-1, SIGKILL);
         return status_of(raw);
       }
+    // A signal that came since the waitpid(2) above is pending, because it is blocked, so this returns at once.
     int sig = ::sigwaitinfo(&watched, nullptr);
     if (sig <= 0 || sig == SIGCHLD) continue;
     // Signal the agent's process group, or the agent alone while it has not created the group yet.

@@ -32,6 +32,7 @@ std::string names_in(const std::string& archive) {
   UniqueFd fd(::open(archive.c_str(), O_RDONLY | O_CLOEXEC));
   std::array<uint32_t, 7> head{};
   if (!fd || ::pread(fd.get(), head.data(), sizeof head, 0) != sizeof head || head[0] != kMagic) return "";
+  // The fields string_offset and string_used.
   uint32_t offset = head[5], used = head[6];
   if (used > kMostNames) return "";
   std::string names(used, '\0');
@@ -43,6 +44,7 @@ std::string names_in(const std::string& archive) {
 }  // namespace
 
 bool has_locale(const std::string& directory, const std::string& name) {
+  // A slash would lead out of the directory, and a NUL would match across the names in the archive.
   if (name.empty() || name.find_first_of(std::string("/\0", 2)) != std::string::npos) return false;
   for (const auto& each : {name, normalized(name)})
     if (::access((directory + "/" + each + "/LC_CTYPE").c_str(), F_OK) == 0) return true;

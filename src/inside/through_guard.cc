@@ -1,3 +1,7 @@
+// Copies with one thread and two buffers. Reading from one side stops while its buffer is full, so a slow reader slows
+// the writer down instead of filling the memory. The end of one direction is passed on alone: a client that has sent
+// everything still gets the answer.
+
 #include "inside/through_guard.h"
 
 #include <fcntl.h>
@@ -42,6 +46,7 @@ struct Flow {
   void close() {
     if (closed || !ended || !held.empty()) return;
     closed = true;
+    // A socket may still be read after this. A pipe has only one direction, so it is closed.
     if (::shutdown(out, SHUT_WR) != 0 && errno == ENOTSOCK) ::close(out);
   }
 };
@@ -53,6 +58,7 @@ void copy_both_ways(int left_in, int left_out, int right_in, int right_out) {
   while (!flows[0].closed || !flows[1].closed) {
     Poller poller;
     for (const auto& flow : flows) {
+      // Watching an end that is not wanted would return at once, and the loop would spin.
       if (flow.wants_in()) poller.watch(flow.in);
       if (flow.wants_out()) poller.watch_writable(flow.out);
     }
@@ -68,6 +74,7 @@ void copy_both_ways(int left_in, int left_out, int right_in, int right_out) {
 Result<UniqueFd> through_guard(const sockaddr_in& guard, const std::string& request, int status, std::string& early) {
   Deadline deadline = in_ms(kPatience);
   UniqueFd fd = TRY(dial(guard, deadline));
+  // dial() returns a non-blocking socket, but the callers read and write until it is done.
   ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) & ~O_NONBLOCK);
   TRY(write_all(fd.get(), request));
   std::string bytes;
@@ -92,6 +99,7 @@ Result<UniqueFd> through_guard(const sockaddr_in& guard, const std::string& requ
 
 int connect_command(const std::string& guard, const std::string& host, const std::string& port) {
   auto at = parse_endpoint(guard);
+  // Anything else could end the request line and begin a header.
   bool clean = std::ranges::none_of(host + port, [](unsigned char c) { return c <= ' ' || c >= 0x7f; });
   if (!at || host.empty() || port.empty() || !clean) {
     std::fputs("usage: inside connect GUARD_IP:PORT HOST PORT\n", stderr);

@@ -1,3 +1,8 @@
+// The messages share stdin and stdout with what becomes the agent's terminal. Hence the forms: the report is an escape
+// sequence that terminals ignore (OSC), and the go message has its length in front, so that the helper reads exactly
+// its bytes and whatever the operator types next stays for the agent. Until the go message is complete and valid,
+// nothing of it has an effect.
+
 #include "inside/gate/gate.h"
 
 #include <unistd.h>

@@ -1,3 +1,9 @@
+// Each probe tries something that must fail, from where the agent will be, and is true only if it failed in the right
+// way. "I could not try" counts as a failure of the probe, because it proves nothing. The hard part is silence: a
+// packet that gets no answer looks like one whose answer is late. Fixed waits would have to be long, so class Silence
+// lets the guard's answers tell how long is enough. The groups run at the same time, and all waits together take about
+// as long as the longest.
+
 #include "inside/probes/probes.h"
 
 #include <arpa/inet.h>
@@ -114,6 +120,7 @@ Probe unreachable(const Surroundings& w) {
   Silence silence(w);
   UniqueFd poke(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!poke) return {name, false, "cannot create a socket to probe with"};
+  // Port 9 discards. The packet only makes the kernel resolve the gateway's link-layer address.
   sockaddr_in discard = endpoint(w.gateway, 9);
   ::sendto(poke.get(), "", 1, MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&discard), sizeof discard);
   silence.await(kNeighborWait);
@@ -122,6 +129,8 @@ Probe unreachable(const Surroundings& w) {
   if (state && *state == Neighbor::resolved)
     return {name, false, "something answers at the gateway " + text_of(w.gateway)};
 
+  // Addresses for documentation (RFC 5737): no machine on the internet has them. The ports below are those of ssh, of
+  // a web server and of an engine's API.
   std::vector<sockaddr_in> targets = {*parse_address("198.51.100.1", 80), *parse_address("203.0.113.1", 53)};
   for (uint16_t port : {22, 80, 2375}) {
     targets.push_back(endpoint(w.gateway, port));
@@ -132,6 +141,7 @@ Probe unreachable(const Surroundings& w) {
   for (const auto& target : targets) {
     UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) return {name, false, "cannot create a socket to probe with"};
+    // All connections are under way at once, so the wait is the same for one and for all.
     int done = ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target);
     errors.push_back(done == 0 || errno == EINPROGRESS ? 0 : errno);
     attempts.push_back(std::move(fd));
@@ -171,7 +181,9 @@ Probe no_route(const Surroundings& w, const char* name, const char* address) {
     return {name, true, "this kernel does not answer route lookups; only the connections of 'unreachable' were tried"};
   if (!route) return {name, false, "the route lookup failed: " + route.error().what};
   if (!route->exists) return {name, true, "no route"};
+  // The kernel would look for the address on the link, where a neighbor might answer for it (proxy ARP).
   if (!route->gateway) return {name, false, std::string(address) + " counts as directly connected"};
+  // A default route may exist. It must lead to the address at which no machine answers, which `unreachable` tests.
   return {name, route->gateway->s_addr == w.gateway.s_addr, "through " + text_of(*route->gateway)};
 }
 
@@ -222,6 +234,7 @@ Probe judge_privileges(std::string_view status, bool gvisor) {
   auto complain = [&](const std::string& what) { wrong += (wrong.empty() ? "" : ", ") + what; };
   for (const char* name : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
     auto value = field(status, name);
+    // gVisor's /proc does not have this line.
     bool absent = value.empty() && gvisor && (name == std::string_view("CapAmb"));
     if (!absent && (value.empty() || value.find_first_not_of('0') != std::string_view::npos))
       complain(std::string(name) + "=" + std::string(value));
@@ -230,6 +243,7 @@ Probe judge_privileges(std::string_view status, bool gvisor) {
   bool no_new = privileges == "1" || (privileges.empty() && gvisor && ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
   if (!no_new) complain("NoNewPrivs=" + std::string(privileges));
   auto seccomp = field(status, "Seccomp");
+  // 2 means that a filter is installed (proc(5)).
   if (seccomp != "2" && !gvisor) complain("Seccomp=" + std::string(seccomp));
   if (!wrong.empty()) return {"privileges", false, wrong};
   return {"privileges", true, gvisor && seccomp != "2" ? "none; gVisor filters system calls itself" : "none"};
@@ -238,6 +252,7 @@ Probe judge_privileges(std::string_view status, bool gvisor) {
 Probe judge_ipv6(std::string_view addresses, std::string_view routes) {
   std::istringstream lines{std::string(addresses)};
   for (std::string line; std::getline(lines, line);)
+    // Every address but ::1 is wrong, even a link-local one: a neighbor could be reached by it.
     if (!line.empty() && !line.starts_with("00000000000000000000000000000001 "))
       return {"ipv6", false, "it has an address: " + line};
   std::istringstream table{std::string(routes)};
@@ -267,7 +282,9 @@ Result<Surroundings> surroundings(const std::string& guard, const std::string& g
     if (!host) return fail(Code::invalid, "BOTTLE_PROBE_HOSTS contains something that is not an address");
     w.hosts.push_back(host->sin_addr);
   }
+  // Each address costs three sockets.
   if (w.hosts.size() > 32) return fail(Code::limit, "BOTTLE_PROBE_HOSTS is too long");
+  // A runtime may have any name in the engine's configuration, so the kernel's own log counts too.
   w.gvisor = runtime == "runsc" || kernel_says_gvisor();
   return w;
 }

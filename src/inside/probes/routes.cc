@@ -1,3 +1,7 @@
+// Speaks rtnetlink(7) by hand, because the helper is a static program without other libraries. The kernel's bytes are
+// parsed with every length checked, and copied into an aligned buffer first: the tests and the fuzzer feed the same
+// functions.
+
 #include "inside/probes/routes.h"
 
 #include <linux/neighbour.h>
@@ -25,10 +29,13 @@ Result<bool> visit_answer(std::string_view bytes, size_t body, const Visit& visi
   auto left = static_cast<int>(bytes.size());
   for (auto* h = reinterpret_cast<nlmsghdr*>(buffer);
        left >= static_cast<int>(sizeof *h) && NLMSG_OK(h, static_cast<unsigned>(left)); h = NLMSG_NEXT(h, left)) {
+    // The end of a list. An answer that is not a list has no such message.
     if (h->nlmsg_type == NLMSG_DONE) return true;
     if (h->nlmsg_type == NLMSG_ERROR) {
       if (h->nlmsg_len < NLMSG_LENGTH(sizeof(nlmsgerr))) return fail(Code::protocol, "netlink's error is truncated");
+      // An error of 0 is an acknowledgment.
       int error = static_cast<nlmsgerr*>(NLMSG_DATA(h))->error;
+      // The kernel's error numbers are between -4095 and -1.
       if (error > 0 || error < -4095) return fail(Code::protocol, "netlink's error has no number");
       if (error) return fail_errno("netlink", -error);
       return true;
@@ -69,7 +76,9 @@ Result<bool> read_neighbors(std::string_view answer, in_addr address, Neighbor& 
       if (a->rta_type != NDA_DST || RTA_PAYLOAD(a) != sizeof address ||
           std::memcmp(RTA_DATA(a), &address, sizeof address) != 0)
         continue;
+      // Every state in which the kernel has a link-layer address, even an old one: something answered once.
       bool resolved = body->ndm_state & (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP);
+      // The table may have entries for several interfaces. One that is resolved is enough.
       if (resolved) state = Neighbor::resolved;
       else if (state == Neighbor::absent) state = Neighbor::unresolved;
     }
@@ -81,6 +90,7 @@ Result<bool> read_route(std::string_view answer, Route& route) {
     if (h->nlmsg_type != RTM_NEWROUTE) return;
     auto* body = static_cast<const rtmsg*>(NLMSG_DATA(h));
     route.exists =
+        // These routes exist in the table to say that there is no way.
         body->rtm_type != RTN_UNREACHABLE && body->rtm_type != RTN_BLACKHOLE && body->rtm_type != RTN_PROHIBIT;
     auto left = static_cast<int>(h->nlmsg_len - NLMSG_LENGTH(sizeof *body));
     auto* a = reinterpret_cast<const rtattr*>(reinterpret_cast<const char*>(body) + NLMSG_ALIGN(sizeof *body));

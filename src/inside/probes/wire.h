@@ -17,9 +17,12 @@ namespace bottle::inside {
 using Clock = std::chrono::steady_clock;
 using Deadline = Clock::time_point;
 
+// Convert between a deadline and the milliseconds that are left until it.
 inline Deadline in_ms(int ms) { return Clock::now() + std::chrono::milliseconds(ms); }
 int ms_left(Deadline deadline);  // never negative
 
+// Convert between text and an IPv4 address with a port. Parsing returns nothing if the text is not a dotted address or
+// if the port is missing, 0 or too large.
 std::optional<sockaddr_in> parse_address(std::string_view ip, uint16_t port);
 std::optional<sockaddr_in> parse_endpoint(std::string_view ip_port);
 std::string to_string(const sockaddr_in& address);
@@ -30,6 +33,7 @@ Result<UniqueFd> dial(const sockaddr_in& to, Deadline deadline);
 // Sends `request` and returns the code of the status line, or 0 if the answer is not HTTP.
 Result<int> http_status(const sockaddr_in& to, std::string_view request, Deadline deadline);
 
+// What the head of a DNS answer says, and one hint about its source.
 struct DnsAnswer {
   int rcode = 0;
   int answers = 0;

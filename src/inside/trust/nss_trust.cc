@@ -1,3 +1,8 @@
+// Writes the smallest file that NSS accepts: a SQLite database with one table and, for each authority, two rows: the
+// certificate, and what it is trusted for. Linking NSS or SQLite would make the helper many times larger, and running
+// `certutil` needs an image that has it. Everything fits into one page for the schema and one for the rows, so no page
+// of a tree is needed. 64 KB is SQLite's largest page.
+
 #include "inside/trust/nss_trust.h"
 
 #include <array>
@@ -23,6 +28,7 @@ std::optional<std::string_view> take(std::string_view& rest, std::string_view& c
   size_t head = 2, size = byte(1);
   if (size & 0x80) {
     size_t count = size & 0x7f;
+    // DER has no indefinite length, and 3 bytes are more than a certificate needs.
     if (count == 0 || count > 3 || rest.size() < 2 + count) return std::nullopt;
     size = 0;
     for (; head < 2 + count; ++head) size = size << 8 | byte(head);
@@ -39,6 +45,7 @@ std::optional<std::string_view> take(std::string_view& rest, std::string_view& c
 std::optional<Certificate> parse(std::string_view der) {
   std::string_view all = der, inside, fields, unused;
   if (!take(all, inside) || !all.empty() || !take(inside, fields)) return std::nullopt;
+  // The version, which is absent in certificates of version 1.
   if (fields.starts_with('\xa0') && !take(fields, unused)) return std::nullopt;
   auto serial = take(fields, unused), algorithm = take(fields, unused), issuer = take(fields, unused),
        validity = take(fields, unused), subject = take(fields, unused);
@@ -92,6 +99,7 @@ Row row_of_certificate(const Certificate& certificate) {
 }
 
 Row row_of_trust(const Certificate& certificate) {
+  // The values CKT_NSS_TRUSTED_DELEGATOR, CKT_NSS_TRUST_UNKNOWN and CKO_NSS_TRUST of NSS's pkcs11n.h.
   constexpr uint32_t kTrustedAuthority = 0xce534352, kNothingSaid = 0xce534355, kTrust = 0xce534353;
   Row row;
   row[kClass] = number(kTrust);
@@ -128,6 +136,7 @@ std::string cell(uint64_t key, std::string types, std::string_view values) {
 std::string cell_of(uint64_t key, const Row& row) {
   std::string types(1, '\0'), values;  // a NULL stands for the key's own column
   for (const auto& value : row) {
+    // SQLite's type for a blob of N bytes is 2N+12, for a text 2N+13, and 0 is NULL.
     put_varint(types, value ? value->size() * 2 + 12 : 0);
     if (value) values += *value;
   }

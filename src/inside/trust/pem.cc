@@ -21,6 +21,7 @@ std::string decode(std::string_view text) {
     if (value < 0) return "";
     bits = bits << 6 | static_cast<uint32_t>(value);
     count += 6;
+    // Bits that remain at the end are padding.
     if (count < 8) continue;
     count -= 8;
     out += static_cast<char>(bits >> count & 0xff);
