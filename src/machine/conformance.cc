@@ -1,3 +1,8 @@
+// Plays a session's life with a provider, one call after the other, and looks at what a contract is easily broken by:
+// a create that is repeated or killed, a destroy of what is not there, a question about a VM of which only the name is
+// known. The checks share one VM, because a VM costs minutes and money. A check that fails does not end the suite, so
+// that an author of a provider sees everything at once, and so that the VM is destroyed in any case.
+
 #include "machine/conformance.h"
 
 #include <signal.h>
@@ -105,6 +110,7 @@ class Suite {
     });
   }
 
+  // Returns a request for a VM that was never made, with the same owner and options.
   VmRequest unknown() {
     VmRequest other = spec_.vm;
     other.name = "bottle-none" + random_hex(4);
@@ -115,6 +121,7 @@ class Suite {
   void life() {
     check("create again prints the same id", [&]() -> Finding {
       VmRequest again = spec_.vm;
+      // A session that lost its record of the id creates again under the same name.
       again.id = "";
       auto answer = TRY(provider_.create(again, progress_));
       if (answer.id != spec_.vm.id)
@@ -214,6 +221,7 @@ class Suite {
   // A killed `create` may have made something. It must be found and destroyed by its name alone.
   void half_way() {
     (void)write_file_atomically(spec_.vm.user_data, user_data_);  // if this fails, the next create reports it
+    // Different moments of a create: before its first request, while one is under way, and after the machine exists.
     for (int after_ms : {50, 400, 2000})
       check("create killed after " + std::to_string(after_ms) + " ms, then destroyed by name, is gone",
             [&]() -> Finding {
@@ -224,6 +232,7 @@ class Suite {
               {
                 Child child = TRY(Child::spawn(command, Child::null(), Child::null(), Child::null()));
                 (void)child.wait(after_ms);
+                // SIGKILL at once: a hook must not depend on being told.
                 child.end(0);
               }
               TRY(provider_.destroy(spec_.vm, progress_));

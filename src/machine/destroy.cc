@@ -1,3 +1,10 @@
+// A machine that is forgotten costs money, and may hold an agent that still works. So nothing is believed that is easy
+// to get wrong: a `destroy` that reports success is followed by a `status`, and a `status` of "gone" by a `list`,
+// because a provider's answers can be old, and because volumes and addresses outlive machines. The record goes last:
+// as long as it is there, every later command tries again. A machine that is still being created is the hard case. Its
+// hook is ended first, the lock of the VM keeps another process from creating it meanwhile, and the provider is asked
+// once more after a pause.
+
 #include "machine/destroy.h"
 
 #include <signal.h>
@@ -14,8 +21,10 @@ namespace {
 // would appear after the destruction. Also ends a hook that this process itself started and no longer wants, because
 // the hook may hang.
 void end_hook(const Record& record) {
+  // The hook of another process that lives is left alone: that process still wants its VM.
   bool others = record.owner.alive() && record.owner.pid != ::getpid();
   if (!record.hook.alive() || others) return;
+  // The hook leads a process group, so the tools that it runs end too. 5 s let it remove what it has made so far.
   ::kill(-record.hook.pid, SIGTERM);
   for (int i = 0; i < 50 && record.hook.alive(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(100));
   if (record.hook.alive()) ::kill(-record.hook.pid, SIGKILL);
@@ -64,6 +73,7 @@ struct Attempt {
       if (!belongs(item, vm)) continue;
       note(item.kind + " " + item.id);
       VmRequest rest = vm;
+      // The same request for what the machine left behind, such as a disk or an address.
       rest.id = item.id;
       rest.name = item.name.empty() ? vm.name : item.name;
       (void)provider.destroy(rest, progress);
@@ -90,9 +100,12 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
     auto got = lock_vm(name, places, options.limits.create + 5000);
     if (!got && got.error().code != Code::not_found) return std::unexpected(std::move(got.error()));
     if (got) lock = std::move(*got);
+    // Once more under the lock: the hook may have finished in the meantime and told the id.
     found = load(name, places);
   }
   if (found) record = *found;
+  // A record that cannot be read is not the same as none. Destroying by name alone could miss what only the record
+  // knows.
   else if (found.error().code != Code::not_found) return std::unexpected(std::move(found.error()));
   else {
     record.vm.name = name;
@@ -138,6 +151,7 @@ bool hold_unless_ended(const std::string& name, const Places& places, const Dest
   if (!record) return false;
   auto provider = Provider::find(record->vm.wanted.provider, places, options.environment, options.limits);
   auto status = provider ? provider->status(record->vm, {}) : Result<std::string>(std::unexpected(provider.error()));
+  // "stopped" counts as ended, because its engine does not run any more.
   if (status && (*status == "stopped" || *status == "deleting" || *status == "gone")) return false;
   return hold(name, places).has_value();
 }

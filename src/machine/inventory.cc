@@ -1,3 +1,9 @@
+// Compares two incomplete lists. The records on this machine say what was made here, but a record can be lost. The
+// providers say what exists, but only with labels, and a provider may not answer. What both know is the record's; what
+// only a provider knows belongs to this user only if it has the owner's label. The order keeps a VM that is just being
+// made from looking like a lost one: records are read before the providers are asked, and for an unknown VM once more
+// afterward.
+
 #include "machine/inventory.h"
 
 #include <algorithm>
@@ -28,6 +34,7 @@ std::vector<Record> read_records(const Places& places, std::vector<Ask>& ask) {
   for (const auto& name : recorded(places)) {
     auto record = load(name, places);
     if (!record) {
+      // A directory without a record belongs to a VM that never existed.
       forget_unborn(name, places);
       continue;
     }
@@ -47,6 +54,7 @@ struct Asked {
 std::vector<Asked> ask_providers(const std::vector<Ask>& ask, const std::string& owner, const Places& places,
                                  const Environment& environment, const Limits& limits, const Progress& progress) {
   std::map<std::pair<std::string, std::map<std::string, std::string>>, bool> unique;
+  // If one of the questions is required, its answer is.
   for (const auto& one : ask) unique[{one.provider, one.options}] |= one.required;
   std::vector<Asked> asked;
   for (const auto& [whom, required] : unique)
@@ -74,6 +82,7 @@ Found describe(const Listed& item, const Ask& whom, const std::string& owner, co
   found.listed = item;
   found.at_provider = true;
   if (found.record) {
+    // The names agree, but the label is another user's, such as after a state directory was copied to another machine.
     if (!found.orphan() && item.owner != owner) found.belongs = Belongs::to_others;
     return found;
   }
@@ -108,12 +117,15 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
   for (auto& [whom, answer] : ask_providers(ask, owner, places, environment, limits, progress)) {
     auto listed = answer.get();
     if (!listed) {
+      // The provider is not set up, does not exist or has no credentials. If it is asked only to be thorough, this
+      // need not be reported.
       bool absent = listed.error().code == Code::invalid || listed.error().code == Code::not_found ||
                     listed.error().code == Code::denied;
       if (whom.required || !absent) inventory.silent[whom.provider] = listed.error().what;
       continue;
     }
     for (const auto& item : *listed)
+      // One thing can be listed several times, if a provider is asked with several options.
       if (item.status != "gone" && seen.insert({whom.provider, item.kind + " " + item.id}).second)
         inventory.all.push_back(describe(item, whom, owner, records, places));
   }
@@ -145,6 +157,7 @@ Result<Destroyed> destroy_found(const Found& found, const Places& places, const 
   auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(options.patience_ms);
   for (int pause = options.limits.backoff;; pause = std::min(pause * 2, options.limits.backoff_most)) {
     auto all = TRY(provider.list(vm.owner, vm.wanted.options, progress));
+    // There is no `status` to trust here, because what was found may be a disk or an address.
     bool there = std::ranges::any_of(all, [&](const Listed& item) {
       return item.id == vm.id && item.kind == found.listed.kind && item.status != "gone";
     });

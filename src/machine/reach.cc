@@ -1,3 +1,10 @@
+// The first host key is in the user-data, which every program on the VM can read. So it serves only for the first
+// connection: strict checking makes sure that the answer comes from a machine with this key, and over that connection
+// the VM makes a key that was never outside the VM. Both keys are in known_hosts while the VM changes over, because
+// either side may lose the connection at any point, and then the next attempt must accept whichever is in use. A new
+// VM is also slow and in flux: sshd starts before its keys are installed, and reloads. A wrong key or a refusal
+// therefore counts only if it lasts.
+
 #include "machine/reach.h"
 
 #include <unistd.h>
@@ -22,11 +29,13 @@ using Clock = std::chrono::steady_clock;
 template <class Message>
 Result<Message> read_answer(Child& child, Clock::time_point until) {
   std::string line;
+  // Counts all lines together, so that a VM that prints without end does not keep this loop busy.
   for (size_t total = 0; total < Message::kMost;) {
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
     if (left <= 0 || !wait_readable(child.out(), static_cast<int>(left)))
       return fail(Code::timed_out, "the VM did not answer");
     char c = 0;
+    // One byte at a time: what follows the line is for the next read.
     ssize_t n = ::read(child.out(), &c, 1);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return fail(Code::closed, "the VM closed the connection");
@@ -37,6 +46,7 @@ Result<Message> read_answer(Child& child, Clock::time_point until) {
     }
     if (line.starts_with('{')) {
       auto answer = wire::decode<Message>(line, wire::From::foreign);
+      // A line that begins like JSON may still be a banner.
       if (answer || answer.error().code != Code::invalid) return answer;
     }
     line.clear();
@@ -85,6 +95,7 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
   while (Clock::now() < until) {
     auto child = TRY(start(target, "sudo -n /usr/local/sbin/bottle-vm rotate"));
     auto offer = read_answer<wire::NewHostKey>(child, std::min(until, Clock::now() + std::chrono::seconds(120)));
+    // The VM did answer, but with another message. Another attempt would not change that.
     if (!offer && offer.error().code == Code::protocol) return std::unexpected(std::move(offer.error()));
     if (!offer) {
       child.end(500);
@@ -115,6 +126,7 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
     // can be made again.
     auto old = TRY(read_file(target.known_hosts, 65536));
     if (old.find(fresh) == std::string::npos) TRY(write_file_atomically(target.known_hosts, fresh + old));
+    // The VM takes the new key into use only after this, so the old one is still right.
     if (!write_all(child.in(), "go\n")) continue;
     auto done = read_answer<wire::HostKeyInUse>(child, Clock::now() + std::chrono::seconds(60));
     if (!done) continue;
@@ -146,6 +158,8 @@ Result<std::string> ask_engine(const ssh::Target& target, int timeout_ms) {
 }
 
 std::vector<std::string> ssh_argv(const ssh::Target& target, const std::string& remote_command) {
+  // Options of the command line come before those of the operator's configuration, which may have anything for all
+  // hosts: an agent to forward, commands to run, a shared connection.
   std::vector<std::string> argv = {"ssh", "-T"};
   for (const std::string& option : {std::string("BatchMode=yes"),
                                     std::string("StrictHostKeyChecking=yes"),

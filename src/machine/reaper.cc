@@ -1,3 +1,9 @@
+// A process of its own, because everything else may die: the terminal, the supervisor, the whole session. It holds a
+// lock on a file for as long as it lives, which is how others know of it; the kernel frees the lock however it dies.
+// It reads the record again in every turn and keeps nothing in memory, so whatever another process changes there
+// counts. It must also be right about time, although clocks are set while it waits, and although whatever it calls to
+// fetch the work may hang.
+
 #include "machine/reaper.h"
 
 #include <fcntl.h>
@@ -42,6 +48,8 @@ bool wait_for_the_end(const std::string& name, const Places& places, const Stead
   int watched = 0;
   for (;;) {
     auto record = load(name, places);  // the record may change while we wait
+    // A record that is there but cannot be read is left to destroy_vm(), which reports it. One that is gone means that
+    // nothing is left to do.
     if (!record) return is_recorded(name, places);
     if (abandoned(*record, time.now())) return true;
     // The descriptor of a dead owner whose VM is kept or held would wake us again and again.
@@ -49,6 +57,7 @@ bool wait_for_the_end(const std::string& name, const Places& places, const Stead
       owner = pid ? exit_descriptor(pid) : UniqueFd();
     Poller poller;
     poller.watch(owner.get());
+    // At most 5 s, because a record can change without an event.
     poller.wait(static_cast<int>(std::clamp<int64_t>(record->until - time.now(), 1, 5) * 1000));
   }
 }
@@ -59,6 +68,7 @@ bool before_its_time_is_up(const std::function<bool(const Record&)>& before, con
                            const SteadyTime& time) {
   auto done = std::make_shared<std::promise<bool>>();
   auto ended = done->get_future();
+  // Detached and with copies: after the time is up, nothing waits for it, and it may outlive this function.
   std::thread([before, record, done] { done->set_value(before(record)); }).detach();
   bool told = ended.wait_for(std::chrono::seconds(record.until - time.now())) == std::future_status::ready;
   return !told || ended.get();
@@ -76,6 +86,8 @@ Result<> start_reaper(const std::string& name, const Places& places, const Envir
   command.detached = true;
   Child child = TRY(Child::spawn(command, Child::null(), Child::pipe(), Child::null()));
   char word = 0;
+  // The reaper writes a byte once it has tried to get the lock. If it did not get it, another reaper has it, which is
+  // as good.
   if (wait_readable(child.out(), 20000) && ::read(child.out(), &word, 1) == 1 && reaper_alive(name, places)) return {};
   return fail(Code::internal, "the reaper of VM " + name + " did not start",
               "bottle needs the reaper to destroy the VM if the session crashes");
@@ -83,11 +95,13 @@ Result<> start_reaper(const std::string& name, const Places& places, const Envir
 
 bool reaper_alive(const std::string& name, const Places& places) {
   UniqueFd fd(::open(lock_path(name, places).c_str(), O_RDONLY | O_CLOEXEC));
+  // Taking the lock proves that no reaper has it. It is given back when the descriptor is closed.
   return fd && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0;
 }
 
 int reap(const std::string& name, const Environment& environment, const Reaping& session,
          const std::function<int64_t()>& clock) {
+  // The end of the terminal, Ctrl-C and a starter that has died must not end it.
   for (int number : {SIGHUP, SIGINT, SIGPIPE}) ::signal(number, SIG_IGN);
   Places places = Places::from(environment);
   if (!valid_vm_name(name)) return 125;
@@ -95,6 +109,7 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   if (!lock) return 125;
   bool mine = ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0;
   (void)!::write(1, "r", 1);
+  // Nothing may wait for the end of this process's output.
   if (int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC); null >= 0) ::dup2(null, 1);
   if (!mine) return 0;
 
@@ -103,6 +118,7 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   options.environment = environment;
   for (int pause = 5; wait_for_the_end(name, places, time); pause = std::min(pause * 2, 300)) {
     auto record = load(name, places);
+    // The work is fetched only while time is left. Without a record, the VM's address and key are unknown.
     if (record && time.now() < record->until && !before_its_time_is_up(session.before, *record, time)) {
       std::this_thread::sleep_for(std::chrono::seconds(1));
       continue;

@@ -1,3 +1,8 @@
+// The record is written before anything is created and removed after everything is gone, and each change replaces the
+// whole file, so a reader never sees half of one. What it says is acted on without further questions: processes are
+// signaled, hooks are called with its paths, machines are destroyed. Reading therefore refuses a file that another
+// user could have written, and paths other than those that this program makes.
+
 #include "machine/record.h"
 
 #include <fcntl.h>
@@ -129,6 +134,7 @@ void forget(const std::string& name, const Places& places) {
   if (!valid_vm_name(name)) return;
   std::string directory = places.directory(name);
   std::error_code ignored;
+  // The record goes last: if this process dies here, the next command still knows of the VM's directory.
   for (const auto& entry : std::filesystem::directory_iterator(directory, ignored))
     if (entry.path().filename() != "vm.json") std::filesystem::remove_all(entry.path(), ignored);
   std::filesystem::remove_all(directory, ignored);
@@ -138,6 +144,7 @@ void forget_unborn(const std::string& name, const Places& places) {
   struct stat st{};
   std::string directory = places.directory(name);
   if (is_recorded(name, places) || ::stat(directory.c_str(), &st) != 0) return;
+  // A maker that lives writes its record right after the directory, so after 10 s there is none.
   if (now_seconds() - st.st_mtime > 10) forget(name, places);
 }
 
@@ -151,6 +158,7 @@ Result<UniqueFd> lock_vm(const std::string& name, const Places& places, int time
   for (;;) {
     UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
     if (!fd) return fail_errno("opening " + path);
+    // Tries again and again instead of waiting in flock(2), which has no time limit.
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
       // The process that had the lock may have removed the directory.
       struct stat mine{}, there{};

@@ -14,6 +14,7 @@
 
 namespace bottle::machine {
 
+// What is known about one VM. The process that makes the VM writes it, and every later process reads it from the disk.
 struct Record {
   VmRequest vm;
   ProcessIdentity owner;  // the VM stays only while this process lives; a kept VM has no owner
@@ -24,9 +25,11 @@ struct Record {
   std::string cost_per_hour;
   ProcessIdentity hook;  // the `create` hook that runs or ran
 
+  // Returns whether `create` may still be under way, or was interrupted.
   bool creating() const { return vm.id.empty(); }  // `create` has not reported success
 };
 
+// Writes the record, and replaces the one that was there. The directory must exist. Blocks until it is on the disk.
 Result<> save(const Record& record, const Places& places);
 // load() reads a record. It fails with Code::not_found if there is none, with Code::denied if another user may have
 // written it, and with Code::protocol if it is malformed. recorded() lists the names of all records.
@@ -36,6 +39,7 @@ Result<Record> load(const std::string& name, const Places& places);
 bool is_gone(const Result<Record>& loaded);
 std::vector<std::string> recorded(const Places& places);
 
+// Returns whether there is a record, even if it cannot be read.
 bool is_recorded(const std::string& name, const Places& places);
 
 // Makes this process the owner and ends a hold.
@@ -54,6 +58,7 @@ void forget_unborn(const std::string& name, const Places& places);
 bool ownerless(const Record& record);
 // Reports whether the VM should not exist: its time is up, or it is ownerless and not held.
 bool abandoned(const Record& record, int64_t now);
+// Returns the seconds since 1970 by this machine's clock, which can be set.
 int64_t now_seconds();
 
 // Takes the lock of a VM. The VM's `create` hook inherits it as its stdin, so it stays locked as long as that hook

@@ -1,3 +1,7 @@
+// cloud-init takes JSON, which is also YAML, and an encoder quotes whatever is in the values. The order on the VM
+// matters: the dead-man switch is armed first (bootcmd), before anything can fail, so that a VM that does not become
+// usable ends by itself. Only the user `bottle` may sign in, with one key.
+
 #include "machine/user_data.h"
 
 #include <nlohmann/json.hpp>
@@ -55,8 +59,10 @@ std::string user_data(const UserData& data) {
          {"ssh_authorized_keys", {data.public_key}},
          {"sudo", {"ALL=(root) NOPASSWD: /usr/local/sbin/bottle-vm"}}}}},
       {"ssh_deletekeys", true},
+      // The image's own keys are removed, and no others are made: only the key that we know may answer.
       {"ssh_genkeytypes", json::array()},
       {"ssh_keys", {{"ed25519_private", data.host_private}, {"ed25519_public", data.host_public}}},
+      // The key would be printed on the console, and clouds store that output.
       {"ssh_publish_hostkeys", {{"enabled", false}}},
       {"write_files",
        {{{"path", "/etc/ssh/sshd_config.d/00-bottle.conf"}, {"permissions", "0600"}, {"content", kSshd}}}},

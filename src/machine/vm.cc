@@ -1,3 +1,7 @@
+// Each step leaves on the disk what the next process needs to undo it, before it does what must be undone: the record
+// before the keys, the reaper before `create`, the hook's identity as soon as the hook runs, the id as soon as it is
+// known. A crash between any two lines therefore leaves something that the reaper or a sweep can find.
+
 #include "machine/vm.h"
 
 #include <unistd.h>
@@ -18,6 +22,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 Result<std::string> make_key(const std::string& path, const std::string& comment) {
+  // ssh-keygen asks before it overwrites a file, and it has no terminal here.
   ::unlink(path.c_str());
   auto made = TRY(capture({.argv = {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path}}));
   if (made.status != 0)
@@ -37,6 +42,7 @@ std::string new_vm_name(const std::string& session) { return "bottle-" + session
 Result<Vm> prepare_vm(const VmSpec& spec) {
   if (!valid_vm_name(spec.name)) return fail(Code::invalid, "'" + spec.name + "' is not a valid name for a VM");
   Places places = Places::from(spec.environment);
+  // Before anything is written: without the provider, nothing can be made.
   TRY(Provider::find(spec.wanted.provider, places, spec.environment, spec.limits));
 
   Vm vm;
@@ -69,12 +75,14 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
   data.public_key = TRY(make_key(directory + "/key", "bottle"));
   data.host_public = TRY(make_key(directory + "/host", ""));
   data.host_private = TRY(read_file(directory + "/host", 8192));
+  // The private host key is only in the user-data from here on, until the VM has replaced it.
   ::unlink((directory + "/host").c_str());
   data.ttl = static_cast<int64_t>(request.wanted.ttl);
   data.idle = static_cast<int64_t>(request.wanted.idle);
   TRY(write_file_atomically(request.user_data, user_data(data)));
   vm.target.user = kUser;
   vm.target.known_hosts = directory + "/known_hosts";
+  // The address is not known yet, and another VM may get it later. The name identifies the key instead.
   vm.target.host_key_alias = spec.name;
   vm.target.identity = directory + "/key";
   TRY(write_file_atomically(vm.target.known_hosts, spec.name + " " + data.host_public + "\n"));
@@ -103,6 +111,7 @@ Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
   vm.timings.created = seconds_since(begun);
 
   auto until = begun + std::chrono::milliseconds(spec.boot_ms);
+  // Starts with short pauses, because some providers know the address at once.
   for (int pause = 250;; pause = std::min(pause * 3 / 2, 5000)) {
     auto where = provider.ssh_info(vm.record.vm, progress);
     if (where) {

@@ -13,6 +13,7 @@ namespace bottle::machine {
 
 inline constexpr uint64_t kDefaultTtl = 8 * 3600, kDefaultIdle = 3600;  // in seconds, if the manifest has no value
 
+// What a session wants of its VM, and with what it is made. The launcher or the near side fills it in.
 struct VmSpec {
   std::string name;  // unique; see new_vm_name()
   std::string session;
@@ -30,6 +31,7 @@ struct VmTimings {
   double created = 0, address = 0, ssh = 0, rotated = 0, engine = 0;
 };
 
+// A VM as far as it has come: each step fills in more of it.
 struct Vm {
   std::string name, provider, id, cost_per_hour;
   ssh::Target target;    // has its own known_hosts, alias and identity
@@ -39,10 +41,11 @@ struct Vm {
   Record record;
 };
 
+// Returns the name for a session's VM. It is valid (valid_vm_name()) if the session's name has at most 33 characters.
 std::string new_vm_name(const std::string& session);
 
-// Makes the keys, the user-data and the record, notes the VM in the ledger, and starts the reaper. Nothing exists at
-// the provider yet. Takes milliseconds.
+// Makes the record, the keys and the user-data, and starts the reaper. Nothing exists at the provider yet. Takes
+// milliseconds.
 Result<Vm> prepare_vm(const VmSpec& spec);
 
 // Asks the provider to create the VM, and waits until it says where the VM's sshd is.

@@ -1,3 +1,9 @@
+// The agent chooses what is measured: its names, its depth, and what changes while the count runs. Every directory is
+// therefore opened by descriptor from the one above it, without following links, and nothing is looked up by a path
+// that the agent could exchange. Memory and descriptors are bounded, and when a bound is reached, the result says that
+// it is not complete. The caller decides what that means. A file that is deleted but open still takes space, which no
+// walk over directories finds, so the processes' descriptors are looked at, too.
+
 #include "measure/measure.h"
 
 #include <dirent.h>
@@ -70,9 +76,12 @@ class Count {
   }
 
   void add(const struct stat& st) {
+    // Compares with the time at which the container began, which leaves out what the image brought.
     bool is_old =
         st.st_ctim.tv_sec != since_.tv_sec ? st.st_ctim.tv_sec < since_.tv_sec : st.st_ctim.tv_nsec < since_.tv_nsec;
     if (is_old) return;
+    // A file with several names counts once. If too many of these are remembered, the rest counts for each name: too
+    // much rather than too little.
     if (!S_ISDIR(st.st_mode) && st.st_nlink != 1) {
       if (linked_.contains({st.st_dev, st.st_ino})) return;
       if (linked_.size() < kMostLinked) linked_.insert({st.st_dev, st.st_ino});
@@ -99,6 +108,8 @@ class Count {
     if (!S_ISDIR(st.st_mode)) return add(st);
     UniqueFd below(::openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!below) return fail();
+    // The directory that was opened may be another one than the one that was looked at, so its mount is checked on the
+    // descriptor.
     if (mount_of(below.get()) != mount) return;
     add(st);
     directory(std::move(below), mount, depth + 1);
@@ -109,6 +120,8 @@ class Count {
     if (!entries) return;  // the process has ended
     while (const dirent* entry = ::readdir(entries.get())) {
       if (is_dots(entry->d_name)) continue;
+      // The links in /proc/PID/fd lead to open files themselves, even to those without a name. O_PATH does not open a
+      // device or wait for a FIFO.
       UniqueFd fd(::openat(::dirfd(entries.get()), entry->d_name, O_PATH | O_CLOEXEC));
       struct stat st{};
       if (fd && ::fstat(fd.get(), &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 0 && is_measured(fd.get()))
@@ -120,6 +133,8 @@ class Count {
   bool is_measured(int fd) const {
     Mount mount = mount_of(fd);
     struct statfs system{};
+    // With mount ids, a file in memory is in another mount than any of the roots. With devices alone, its file system
+    // tells.
     if (!mount.is_device) return std::ranges::count(roots_, mount) > 0;
     return ::fstatfs(fd, &system) == 0 && system.f_type != TMPFS_MAGIC && system.f_type != HUGETLBFS_MAGIC;
   }

@@ -1,3 +1,6 @@
+// Thin wrappers around OpenSSL that own what they get. A guard makes a certificate for each host that it inspects,
+// while a client waits, so what takes long in OpenSSL's convenient functions is done by hand here.
+
 #include "pki/certificate.h"
 
 #include <openssl/bio.h>
@@ -37,6 +40,7 @@ bool put_public_key(X509* certificate, EVP_PKEY* key) {
   bool put = size > 0 && X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(certificate),
                                                 OBJ_nid2obj(NID_X9_62_id_ecPublicKey), V_ASN1_OBJECT,
                                                 OBJ_nid2obj(NID_X9_62_prime256v1), point, static_cast<int>(size)) == 1;
+  // After a success, the certificate owns the bytes.
   if (!put) OPENSSL_free(point);
   return put;
 }
@@ -51,11 +55,13 @@ Certificate new_certificate(EVP_PKEY* key, std::string_view name, int before_hou
   BIGNUM* number = BN_bin2bn(serial, sizeof serial, nullptr);
   BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate.get()));
   BN_free(number);
+  // Extensions need version 3.
   X509_set_version(certificate.get(), X509_VERSION_3);
   X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -3600L * before_hours);
   X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 24L * 3600 * days);
   if (!put_public_key(certificate.get(), key)) return nullptr;
   X509_NAME* subject = X509_get_subject_name(certificate.get());
+  // 64 is the limit of the standard for a common name (RFC 5280, ub-common-name), which OpenSSL enforces.
   X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name.data()),
                              static_cast<int>(std::min<size_t>(name.size(), 64)), -1, 0);
   X509_set_issuer_name(certificate.get(), subject);
@@ -95,6 +101,7 @@ Result<Certificate> certificate_from(std::string_view pem) {
 
 std::string last_error() {
   unsigned long code = ERR_peek_last_error();
+  // The queue belongs to the thread. An old error in it would be reported with the next failure.
   ERR_clear_error();
   if (!code) return "unknown";
   char text[160];

@@ -13,6 +13,7 @@
 
 namespace bottle::pki {
 
+// Frees OpenSSL's objects, so that each of them has an owner.
 struct Free {
   void operator()(X509* p) const { X509_free(p); }
   void operator()(X509_REQ* p) const { X509_REQ_free(p); }
@@ -22,6 +23,7 @@ using Key = std::unique_ptr<EVP_PKEY, Free>;
 using Certificate = std::unique_ptr<X509, Free>;
 using Request = std::unique_ptr<X509_REQ, Free>;
 
+// Returns a new P-256 key, or null if the library fails. Takes well under a millisecond.
 Key new_key();
 
 // Returns an unsigned certificate with a random serial number, valid from `before_hours` ago (because clocks differ)
@@ -33,6 +35,7 @@ Certificate new_certificate(EVP_PKEY* key, std::string_view name, int before_hou
 // Adds one extension in OpenSSL's own notation: extend(c, issuer, NID_basic_constraints, "critical,CA:FALSE").
 bool extend(X509* certificate, X509* issuer, int nid, const char* value);
 
+// Return the object in PEM. It must not be null.
 std::string to_pem(X509* certificate);
 std::string to_pem(X509_REQ* request);
 

@@ -1,3 +1,9 @@
+// Two levels of authorities, so that a guard can be replaced: the agent trusts the root for the whole session, and
+// each guard has a key of its own that the root signs. The extensions limit what a stolen guard's key could do: it
+// signs no further authorities (path length 0), and only certificates for TLS servers. From a request, only the public
+// key is taken. The name, the times and the extensions are the root's own choice, because the request comes from the
+// container of the guard.
+
 #include "pki/root.h"
 
 #include <openssl/bio.h>
@@ -26,10 +32,12 @@ bool is_p256(EVP_PKEY* key) {
 }  // namespace
 
 Result<std::shared_ptr<const Root>> Root::make(const std::string& session) {
+  // A configuration file of the machine could load other engines and defaults.
   OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
   auto root = std::make_shared<Root>();
   root->key_ = new_key();
   root->certificate_ =
+      // The root is valid an hour and a day longer than what it signs, so that nothing under it outlives it.
       root->key_ ? new_certificate(root->key_.get(), "bottle session " + session, 26, kDays + 1) : nullptr;
   X509* x = root->certificate_.get();
   bool ok = x && extend(x, x, NID_basic_constraints, "critical,CA:TRUE,pathlen:1") &&
@@ -46,6 +54,8 @@ Result<std::string> Root::certify(std::string_view pem) const {
   BIO_free(bio);
   if (!request) return fail(Code::invalid, "the guard's certificate request is unreadable: " + last_error());
   EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
+  // The signature shows that the requester has the private key. The kind of key is checked first, because other kinds
+  // can make a verification slow.
   if (!is_p256(key) || X509_REQ_verify(request.get(), key) != 1)
     return fail(Code::invalid, "the guard's certificate request is not signed by its own P-256 key: " + last_error());
   // Each authority gets a unique name, so that two authorities of one session cannot be confused.

@@ -11,10 +11,14 @@
 
 namespace bottle::pki {
 
+// One session's root. It cannot change, so several threads may use it at the same time.
 class Root {
  public:
+  // Makes a new key and its certificate, valid for 90 days. Fails with Code::internal if the library does. There is no
+  // other copy: when the object is gone, no guard can get a certificate for this session.
   static Result<std::shared_ptr<const Root>> make(const std::string& session);
 
+  // Returns the certificate for the agent's stores of authorities. It contains no secret.
   std::string pem() const { return to_pem(certificate_.get()); }
 
   // Returns a certificate (PEM) for the authority that made this PKCS#10 request: a CA with path length 0, for TLS

@@ -1,3 +1,7 @@
+// Bytes are sealed in CTR mode because a stream is read again from any position, and the counter follows from the
+// position: 16 bytes for each step. A key is used for one stream only, since the same counter under the same key would
+// reveal the difference of two texts.
+
 #include "pki/seal.h"
 
 #include <sys/random.h>
@@ -24,12 +28,14 @@ Result<> seal(std::string_view key, uint64_t position, char* bytes, size_t size)
   };
   std::unique_ptr<EVP_CIPHER_CTX, Free> context(EVP_CIPHER_CTX_new());
   unsigned char counter[kBlock] = {}, skipped[kBlock] = {};
+  // The counter block is a big-endian number, whose upper half stays 0.
   for (int i = 0; i < 8; ++i) counter[kBlock - 1 - i] = static_cast<unsigned char>(position / kBlock >> (8 * i));
   int n = 0;
   auto* at = reinterpret_cast<unsigned char*>(bytes);
   bool done = key.size() == kSealKey && size < (1u << 30) && context &&
               EVP_EncryptInit_ex(context.get(), EVP_aes_256_ctr(), nullptr,
                                  reinterpret_cast<const unsigned char*>(key.data()), counter) == 1 &&
+              // A position inside a block: what comes before it in the key stream is used up and thrown away.
               EVP_EncryptUpdate(context.get(), skipped, &n, skipped, static_cast<int>(position % kBlock)) == 1 &&
               EVP_EncryptUpdate(context.get(), at, &n, at, static_cast<int>(size)) == 1;
   return done ? Result<>() : fail(Code::internal, "sealing");

@@ -26,6 +26,7 @@ class Digest {
  public:
   enum class Algorithm { sha256, sha1 };
   explicit Digest(Algorithm algorithm = Algorithm::sha256);
+  // Adds bytes. Aborts, as all functions here do, if the library fails, which it does only without memory.
   void feed(std::string_view bytes);
   std::string finish();             // 32 bytes, or 20 of SHA-1; call it only once
   void begin(Algorithm algorithm);  // starts over; may be called after finish()
@@ -36,6 +37,7 @@ class Digest {
   };
   std::unique_ptr<EVP_MD_CTX, Free> context_;
 };
+// Returns the 32 bytes of SHA-256. Several threads may call it at the same time.
 std::string digest(std::string_view bytes);
 
 }  // namespace bottle::pki

@@ -1,3 +1,7 @@
+// A hook is a script of another author that passes on what a cloud's tools print. Each value has a limit and a form,
+// because of where it goes next: into a variable of the next hook, into a line on the terminal, into ssh's command
+// line. Unknown keys are ignored, so that a provider can add some; a key that is there must have the right type.
+
 #include "machine/provider/answers.h"
 
 #include <arpa/inet.h>
@@ -23,6 +27,7 @@ Result<std::string> text(const json& answer, const char* key, bool required, siz
   if (!it->is_string()) return fail(Code::protocol, std::string("\"") + key + "\" is not text");
   auto value = it->get<std::string>();
   if (required && value.empty()) return fail(Code::protocol, std::string("\"") + key + "\" is empty");
+  // one_line() changes what is not safe for a terminal, so a text that it leaves alone is.
   if (value.size() > most || one_line(value, most) != value)
     return fail(Code::protocol, std::string("\"") + key + "\" is too long or has control characters");
   return value;
@@ -68,6 +73,8 @@ Result<Where> read_where(const json& answer) {
   static constexpr std::string_view kName = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
   bool plain = (v6 || where.host.find_first_not_of(kName) == std::string::npos) &&
                where.user.find_first_not_of(kName) == std::string::npos;
+  // Parsed in the same way as the operator's own --remote. If anything in it was taken for something else, the parts
+  // differ.
   if (!plain || !target || target->host != where.host || target->user != where.user)
     return fail(Code::protocol, "'" + where.user + "@" + where.host + "' is not a valid place to sign in");
   return where;
@@ -79,6 +86,7 @@ Result<std::string> read_fetch(const json& answer, const std::string& value) {
   auto it = answer.find("fetch");
   if (it == answer.end() || !it->is_string()) return fail(Code::protocol, "the answer has no text \"fetch\"");
   auto fetch = it->get<std::string>();
+  // The command may have line ends, so one_line() does not apply here.
   if (fetch.empty() || fetch.size() > 64 << 10 || fetch.find('\0') != std::string::npos)
     return fail(Code::protocol, "\"fetch\" is empty, too long or not text");
   // The command is visible on the VM, so it must not contain the value.
@@ -89,6 +97,7 @@ Result<std::string> read_fetch(const json& answer, const std::string& value) {
 Result<std::string> read_status(const json& answer, bool of_destroy) {
   auto status = TRY(text(answer, "status", true, 32));
   static constexpr std::array kAll = {"deleting", "gone", "pending", "running", "stopped"};
+  // After a destroy, only the first two of the list make sense.
   auto end = of_destroy ? kAll.begin() + 2 : kAll.end();
   if (std::find(kAll.begin(), end, status) == end)
     return fail(Code::protocol, "'" + status + "' is not a valid status");

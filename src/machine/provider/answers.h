@@ -16,11 +16,13 @@ namespace bottle::machine {
 
 inline constexpr const char* kUser = "bottle";  // the user that the user-data makes
 
+// What `create` printed: the provider's id of the VM, and its price as text for the operator, which may be empty.
 struct Created {
   std::string id, cost_per_hour;
   bool offline = false;  // it has no network, so its bottle reaches everything through this machine
 };
 
+// What `ssh-info` printed: where the VM's sshd is. `host` is a name or an address, and safe as an argument of ssh.
 struct Where {
   std::string host, user;
   uint16_t port = 22;
@@ -34,6 +36,8 @@ struct Listed {
 // Parses one JSON object. Refuses a key that occurs twice, because two readers could understand it in two ways.
 Result<nlohmann::json> parse_answer(const std::string& text);
 
+// Read the answers of create, ssh-info, status (or destroy), list, bake and put-secret. Unknown keys are ignored.
+// read_fetch() also refuses a command that contains `value`, the secret itself.
 Result<Created> read_created(const nlohmann::json& answer);
 Result<Where> read_where(const nlohmann::json& answer);
 Result<std::string> read_status(const nlohmann::json& answer, bool of_destroy);

@@ -1,3 +1,8 @@
+// The providers are part of this program's file, as a table that the linker builds, and are written to the disk
+// because hooks are programs that the kernel must be able to execute. The directory's name has a hash of all of them,
+// so two versions of `bottle` do not overwrite each other's hooks while they run. Each file is compared byte by byte
+// at every use, because it is going to run with the operator's rights and credentials.
+
 #include "machine/provider/carried.h"
 
 #include <sys/stat.h>
@@ -49,6 +54,7 @@ std::string_view vm_side_program() {
 Result<> only_ours(const std::string& path) {
   struct stat st{};
   if (::stat(path.c_str(), &st) != 0) return fail_errno("looking at " + path);
+  // An administrator may install providers for all users.
   if ((st.st_uid != ::getuid() && st.st_uid != 0) || (st.st_mode & 022))
     return fail(Code::denied, path + " can be written by others, and its programs would run as you",
                 "run `chmod -R go-w " + shell_word(path) + "`");
@@ -67,6 +73,7 @@ Result<std::string> unpack_provider(const std::string& name, const std::string& 
     std::string path = root + "/" + std::string(file.path);
     int mode = file.bytes.starts_with("#!") ? 0700 : 0600;
     struct stat st{};
+    // A link, another owner or another mode is replaced, even if the content is right.
     if (::lstat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 07777) == static_cast<mode_t>(mode) &&
         st.st_uid == ::getuid())
       if (auto there = read_file(path); there && *there == file.bytes) continue;

@@ -9,10 +9,12 @@
 
 namespace bottle::machine {
 
+// One file of a provider. Both views are valid as long as the program runs.
 struct CarriedFile {
   std::string_view path;  // such as "qemu/create"
   std::string_view bytes;
 };
+// Return all files of all carried providers, and the providers' names, sorted.
 std::vector<CarriedFile> carried_files();
 std::vector<std::string> carried_providers();
 

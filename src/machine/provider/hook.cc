@@ -1,3 +1,8 @@
+// Runs one program and waits for three things at once: its output, its messages and its end. The messages are passed
+// on while the hook runs, because a create takes minutes, and the last of them are kept, because they explain a
+// failure better than an exit status. The hook leads a process group of its own, so its end after a timeout includes
+// the tools that it runs.
+
 #include "machine/provider/hook.h"
 
 #include <fcntl.h>
@@ -30,6 +35,7 @@ class Words {
   void flush() {
     std::string line = one_line(std::exchange(line_, {}), 400);
     if (line.find_first_not_of(' ') == std::string::npos) return;
+    // A hook that writes without end must not fill the operator's terminal or log.
     if (progress_ && shown_++ < 2000) progress_(line);
     last_.push_back(line);
     if (last_.size() > 4) last_.pop_front();
@@ -61,6 +67,7 @@ Result<nlohmann::json> judge(const std::string& name, int status, const std::str
   switch (status) {
     case 0:
       break;
+    // The numbers of sysexits.h: EX_TEMPFAIL, EX_CANTCREAT, EX_NOPERM and EX_CONFIG.
     case 75:
       return fail(Code::unavailable, name + ": not ready yet" + said);
     case 73:
@@ -87,6 +94,7 @@ Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) 
   command.clean_env = true;
   Child child = TRY(Child::spawn(command, call.stdin_fd >= 0 ? Child::from(call.stdin_fd) : Child::null(),
                                  Child::pipe(), Child::pipe()));
+  // At once, so that a record names the hook before it can have made anything worth mentioning.
   if (call.started) call.started(child.pid());
 
   auto deadline = Clock::now() + std::chrono::milliseconds(call.timeout_ms);

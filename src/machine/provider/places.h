@@ -8,12 +8,15 @@ namespace bottle::machine {
 
 using Environment = std::map<std::string, std::string>;
 
+// Directories of machines and providers. None of them needs to exist.
 struct Places {
   std::string config;  // $XDG_CONFIG_HOME/bottle: the operator's providers/NAME
   std::string cache;   // $XDG_CACHE_HOME/bottle: the unpacked providers of this program
   std::string
       vms;  // $XDG_STATE_HOME/bottle/vms/NAME: record, keys and the provider's state, until the VM is confirmed gone
 
+  // Derives the places from variables, with the usual defaults below $HOME. directory() returns where everything about
+  // one VM is; check the name with valid_vm_name() first.
   static Places from(const Environment& environment);
   std::string directory(const std::string& vm) const { return vms + "/" + vm; }
 };

@@ -1,3 +1,8 @@
+// Translates between the rest of `bottle` and programs: a request becomes variables, and an exit status and a line of
+// JSON become a Result. A provider must be complete before it is used for anything, because a provider that can create
+// but not destroy would leave machines behind. "Not ready yet" is retried here and nowhere else, except for ssh-info,
+// whose caller has its own deadline.
+
 #include "machine/provider/provider.h"
 
 #include <dirent.h>
@@ -36,11 +41,14 @@ Result<T> said_by(const std::string& hook, Result<T> answer) {
 
 }  // namespace
 
+// Rounded up for processors and disks, because a provider sells whole ones and less than the manifest asks for would
+// not do.
 int64_t VmRequest::cpus() const { return static_cast<int64_t>(std::ceil(wanted.cpus)); }
 int64_t VmRequest::memory_mb() const { return static_cast<int64_t>(wanted.memory >> 20); }
 int64_t VmRequest::disk_gb() const { return static_cast<int64_t>((wanted.disk + (1ull << 30) - 1) >> 30); }
 
 Environment VmRequest::environment(Environment base) const {
+  // The operator's environment must not set what only a request may set.
   std::erase_if(base, [](const auto& entry) {
     return entry.first.starts_with("BOTTLE_VM_") || entry.first.starts_with("BOTTLE_OPT_");
   });
@@ -60,6 +68,7 @@ Environment VmRequest::environment(Environment base) const {
   for (const auto& [key, value] : wanted.options) {
     std::string variable = "BOTTLE_OPT_";
     for (char c : key)
+      // Names of variables have no other punctuation (POSIX).
       variable += c == '-' || c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
     base[variable] = value;
   }
@@ -111,6 +120,7 @@ bool Provider::has(const std::string& hook) const { return executable(directory_
 Result<json> Provider::call(const std::string& hook, const Environment& environment, const Progress& progress,
                             int timeout_ms, int lock, const std::function<void(int pid)>& started) const {
   std::string path = directory_ + "/" + hook;
+  // The hook itself, not only its directory: another user who can write to it could run programs as the operator.
   TRY(only_ours(path));
   HookCall call{path, environment, timeout_ms, lock, started};
   return run_hook(call, progress);
@@ -159,6 +169,8 @@ Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string&
                                          const Progress& progress) const {
   TRY(can_put_secrets());
   if (value.size() > kLongestSecret) return fail(Code::limit, "secret " + name + " is longer than 32 KB");
+  // Through a pipe as stdin, because other users can see a command line, and other processes of the user the
+  // environment.
   auto pipe = TRY(make_pipe());
   TRY(write_all(pipe.write.get(), value));  // the value is smaller than a pipe's buffer
   pipe.write.reset();

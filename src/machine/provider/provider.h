@@ -27,10 +27,14 @@ struct VmRequest {
   manifest::Vm wanted;                               // with default times if the manifest has none
   std::string user_data, ssh_public_key, state_dir;  // paths
 
+  // Return the amounts in the units of the hooks' variables, rounded up to whole processors and gigabytes.
   int64_t cpus() const, memory_mb() const, disk_gb() const;
+  // Returns `base` with the variables BOTTLE_*, which describe this VM (docs/providers.md).
   Environment environment(Environment base) const;
 };
 
+// A folder of hooks that was found complete: it has all that every provider needs. Functions block as long as their
+// hooks do, and may be called from several threads.
 class Provider {
  public:
   // Finds a provider. The operator's own folder takes precedence over a provider that this program carries. Fails with
@@ -42,6 +46,7 @@ class Provider {
   // Returns the names of the operator's providers and of those that this program carries.
   static std::vector<std::string> names(const Places& places);
 
+  // Return the name, the folder of the hooks, and the time limits that find() was given.
   const std::string& name() const { return name_; }
   const std::string& directory() const { return directory_; }
   const Limits& limits() const { return limits_; }
