@@ -1,3 +1,8 @@
+// Walks the document and the table of keys side by side. Whatever the table does not know is refused: a key with a
+// typing mistake in a security policy must not count as absent. The code that reads values afterward therefore needs
+// no checks of its own. Each error names the position and, where the mistake is a usual one, what was probably meant,
+// because this is where an operator learns the format.
+
 #include "manifest/check.h"
 
 #include <algorithm>
@@ -22,6 +27,7 @@ std::string found(const Node& node) {
       break;
   }
   std::string text;
+  // A value may be long and have line ends, and the error is one line.
   for (char c : node.text.substr(0, 60)) text += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
   return "'" + text + (node.text.size() > 60 ? "…'" : "'");
 }
@@ -38,6 +44,7 @@ std::string host_advice(const std::string& text) {
   }
   if (text.find('/') != std::string::npos)
     return "write {host: " + text.substr(0, text.find('/')) + ", paths: [\"" + text.substr(text.find('/')) + "\"]}";
+  // With several colons, it is an IPv6 address.
   if (size_t colon = text.find(':'); colon != std::string::npos && colon == text.rfind(':'))
     return "write {host: " + text.substr(0, colon) + ", ports: [" + text.substr(colon + 1) + "]}";
   if (text.ends_with(".")) return "leave out the dot at the end";
@@ -68,6 +75,7 @@ Result<> check_value(const Node& node, const Key& key, const std::string& label)
   if (key.type == Type::rule || key.type == Type::variable) {
     if (node.kind == Is::map) return check(node, key.of);
     if (node.kind != Is::scalar) return wrong(node, label, kind(key.type).expect);
+    // Both kinds may be written short, as one value, or long, as a section.
     Type scalar = key.type == Type::rule ? Type::pattern : Type::env_value;
     if (valid(scalar, node.text)) return {};
     return wrong(node, label, kind(scalar).expect, key.type == Type::rule ? host_advice(node.text) : "");

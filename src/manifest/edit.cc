@@ -1,3 +1,9 @@
+// Edits the text and not the tree, because a tree that is written out again loses comments, order and indentation,
+// which belong to the operator. YAML has too many forms for an editor that is always right, so this one knows the
+// usual forms only, inserts a line or a few characters, and then proves the result: it parses the new text, makes the
+// same change to the old tree, and compares the two. Anything else than exactly that change, and the file stays as it
+// is.
+
 #include "manifest/edit.h"
 
 #include <algorithm>
@@ -15,6 +21,7 @@ struct Place {
 };
 
 Place place_of(const Node& node) {
+  // A path may contain colons, so the numbers are taken from the end.
   size_t colon = node.at.rfind(':'), before = node.at.rfind(':', colon - 1);
   return {std::strtoul(node.at.c_str() + before + 1, nullptr, 10) - 1,
           std::strtoul(node.at.c_str() + colon + 1, nullptr, 10) - 1};
@@ -72,6 +79,7 @@ bool says_nothing(const std::string& line) {
 size_t end_of_item(const std::vector<std::string>& lines, size_t start, size_t column) {
   size_t last = start;
   for (size_t i = start + 1; i < lines.size(); ++i) {
+    // A comment or an empty line after the item belongs to whatever follows.
     if (says_nothing(lines[i])) continue;
     if (indent(lines[i]) <= column) break;
     last = i;
@@ -79,6 +87,7 @@ size_t end_of_item(const std::vector<std::string>& lines, size_t start, size_t c
   return last + 1;
 }
 
+// Compares values and not positions, and maps without regard to the order of their keys.
 bool same(const Node& a, const Node& b) {
   if (a.kind != b.kind || a.text != b.text || a.items.size() != b.items.size() || a.entries.size() != b.entries.size())
     return false;
@@ -90,6 +99,7 @@ bool same(const Node& a, const Node& b) {
   });
 }
 
+// Returns the value of a key, and makes it if there is none. An empty value becomes one of this kind.
 Node& child(Node& node, const std::string& key, Node::Kind kind) {
   for (auto& [name, value] : node.entries)
     if (name.text == key) {
@@ -118,6 +128,7 @@ bool insert(std::vector<std::string>& lines, const Node& bottle, const AllowRule
       lines[start.line].insert(start.column + 1, item + (allow->items.empty() ? "" : ", "));
       return true;
     }
+    // The position may be that of an alias or a tag.
     if (at(lines, start) != '-' || allow->items.empty()) return false;
     // Insert in the list's own column, after its last item with all its lines.
     put(end_of_item(lines, place_of(allow->items.back()).line, start.column),
@@ -125,6 +136,7 @@ bool insert(std::vector<std::string>& lines, const Node& bottle, const AllowRule
     return true;
   }
   const Node* holder = egress && egress->kind == Node::Kind::map ? egress : egress ? nullptr : &bottle;
+  // An empty map has no key that would show the column.
   if (allow || !holder || holder->kind != Node::Kind::map || holder->entries.empty()) return false;
   Place start = place_of(*holder);
   std::string open = holder == egress ? "" : "egress";
@@ -148,6 +160,7 @@ size_t length_of(const std::vector<std::string>& lines, const Node& scalar) {
   Place start = place_of(scalar);
   char quote = at(lines, start);
   bool quoted = quote == '"' || quote == '\'';
+  // If the text was written with escapes or over several lines, it differs from the value, and the length is unknown.
   std::string text = quoted ? quote + scalar.text + quote : scalar.text;
   return lines[start.line].compare(start.column, text.size(), text) == 0 ? text.size() : 0;
 }
@@ -157,6 +170,7 @@ struct LimitEdit {
   const LimitText& limit;
   std::string quoted(const std::string& text) const { return json ? "\"" + text + "\"" : text; }
   std::string entry() const {
+    // JSON has numbers without a unit only.
     bool number = limit.amount.find_first_not_of("0123456789") == std::string::npos;
     return quoted(limit.name) + ": " + (number ? limit.amount : quoted(limit.amount));
   }
@@ -254,6 +268,7 @@ std::string rule_yaml(const AllowRule& rule, bool json) {
     }
     return out + '"';
   };
+  // In YAML, a star at the beginning is an alias.
   bool plain = !json && rule.host.find('*') == std::string::npos;
   std::string host = plain ? rule.host : quoted(rule.host);
   if (rule.ports.empty() && rule.methods.empty() && rule.paths.empty()) return host;
@@ -273,6 +288,7 @@ std::string rule_yaml(const AllowRule& rule, bool json) {
 }
 
 Result<AllowRule> rule_from_yaml(const std::string& item) {
+  // A second line could be another key of the file around it.
   if (item.find_first_of("\r\n") != std::string::npos) return fail(Code::invalid, "a rule is one line");
   auto read = TRY(parse_guard({"rule", "egress:\n  allow:\n    - " + item + "\n"}));
   if (read.egress.allow.size() != 1) return fail(Code::invalid, "it is not one rule");
@@ -303,7 +319,9 @@ Result<std::string> with_rule(const File& file, const std::string& bottle, const
 Result<std::string> with_limits(const File& file, const std::string& bottle, const std::string& host,
                                 const std::vector<LimitText>& limits) {
   File edited = file;
+  // One after the other, because each edit moves what follows it.
   for (const auto& limit : limits) edited.text = TRY(with_limit(edited, bottle, host, limit));
+  // Finds what only the meaning of the file can tell, such as a limit that is above the most.
   TRY(parse(edited));
   return std::move(edited.text);
 }

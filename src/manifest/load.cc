@@ -1,3 +1,9 @@
+// Reads all files into a draft before anything is resolved, because a bottle may extend one of a file that comes
+// later. Inheritance is done by applying: the bases, one after the other, and then the bottle itself, each setting the
+// fields that it mentions. Names are unique over all files. An agent that comes with a repository is read last and
+// with the least rights: it can choose among the operator's bottles and add a prompt, and cannot define or replace
+// anything.
+
 #include <algorithm>
 #include <map>
 
@@ -83,6 +89,7 @@ Result<> apply_chain(const Draft& draft, const std::string& name, std::vector<st
       }
       TRY(apply_chain(draft, base.text, chain, done, bottle));
     }
+  // A base may be reached twice on different ways, which is no cycle.
   chain.pop_back();
   done.push_back(name);
   return definition.v1 ? apply_v1_bottle(bottle, definition.node, definition.path)
@@ -98,6 +105,7 @@ Result<Manifest> finish(const Draft& draft) {
     bottle.name = name;
     manifest.bottles.emplace(name, std::move(bottle));
   }
+  // Agents without a bottle work in `default`, which must exist even if no file defines it.
   manifest.bottles.try_emplace("default", builtin().bottles.at("default"));
   for (const auto& [name, agent] : draft.agents) {
     if (!manifest.bottles.contains(agent.bottle)) {
@@ -138,6 +146,7 @@ Result<Bottle> parse_guard(const File& file) {
 
 Result<Agent> parse_agent(const File& markdown) {
   std::string text = markdown.text;
+  // Files from Windows.
   std::erase(text, '\r');
   if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
   std::string start = markdown.path + ":1:1";
@@ -146,6 +155,7 @@ Result<Agent> parse_agent(const File& markdown) {
     return fail_at(start, "an agent's file begins with front matter",
                    "write a line ---, then keys such as name: and bottle:, then --- again, then the prompt");
   size_t end = text.find("\n---", 3);
+  // A line that only begins with three dashes does not end the front matter.
   while (end != std::string::npos && end + 4 < text.size() && text[end + 4] != '\n') end = text.find("\n---", end + 1);
   if (end == std::string::npos)
     return fail_at(start, "the front matter has no end", "add a line --- before the prompt");
@@ -156,6 +166,7 @@ Result<Agent> parse_agent(const File& markdown) {
   std::string name = markdown.path.substr(markdown.path.rfind('/') + 1);
   if (name.ends_with(".md")) name.resize(name.size() - 3);
   std::string at = start;
+  // The name may come from the file's name, so it is checked as if it had been written in the file.
   for (const auto& [key, value] : front.entries)
     if (key.text == "name") name = value.text, at = value.at;
   TRY(check(
@@ -180,6 +191,7 @@ Result<Manifest> load(std::vector<File> home_policy, std::vector<File> home_agen
   std::map<std::string, Agent> home = draft.agents;
   for (const auto& file : repository_agents) {
     Agent agent = TRY(parse_agent(file));
+    // Otherwise, `bottle start NAME` could start an agent of the repository where the operator means one of their own.
     if (home.contains(agent.name))
       return fail_at(agent.positions[""],
                      "agent '" + agent.name + "' of the repository has the same name as one of yours",

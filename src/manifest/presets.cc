@@ -1,3 +1,7 @@
+// Each preset is the least that a usual client of the service needs for reading, down to methods and paths, and all of
+// its hosts are inspected, since otherwise nothing of this could be checked. None of them allows publishing, except
+// where that is the purpose (`github-repo`).
+
 #include "manifest/presets.h"
 
 #include <algorithm>
@@ -10,6 +14,7 @@ constexpr std::string_view kRead = "GET HEAD";
 
 constexpr PresetRule kNpm[] = {
     {"registry.npmjs.org", kRead, "/**"},
+    // `npm audit` sends the names of packages.
     {"registry.npmjs.org", "POST", "/-/npm/v1/security/advisories/bulk /-/npm/v1/security/audits/quick"},
 };
 constexpr PresetRule kPypi[] = {
@@ -127,6 +132,7 @@ std::span<const Preset> presets() { return kPresets; }
 
 Result<std::vector<AllowRule>> preset_rules(std::string_view text) {
   std::string shown(text.substr(0, 200));
+  // The part after the last "@" is the version. The argument cannot contain one.
   size_t at = std::min(text.rfind('@'), text.size());
   std::string_view before = text.substr(0, at), version = text.substr(std::min(at + 1, text.size()));
   size_t colon = std::min(before.find(':'), before.size());
@@ -137,10 +143,12 @@ Result<std::vector<AllowRule>> preset_rules(std::string_view text) {
   if (at != text.size() && version != std::to_string(preset->version))
     return fail(Code::invalid, "there is no version '" + std::string(version) + "' of the preset " + std::string(name),
                 "this bottle has version " + std::to_string(preset->version));
+  // A preset without an argument must not have a colon, and one with an argument must have a valid one.
   if (preset->argument.empty() ? colon != before.size() : !is_repository(argument))
     return fail(Code::invalid, "'" + shown + "' is not how the preset is written",
                 "write " + std::string(name) +
                     (preset->argument.empty() ? "" : ":" + std::string(preset->argument) + ", as in a URL of GitHub"));
+  // The version that was in effect, even if the manifest names none, so that the audit and the plan show it.
   std::string full = std::string(before) + "@" + std::to_string(preset->version);
   std::vector<AllowRule> rules;
   for (const PresetRule& rule : preset->rules)

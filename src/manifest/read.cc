@@ -1,3 +1,8 @@
+// The document has been checked against the table, so values are taken without looking at their types again: a scalar
+// that is there has the right form. What remains are the rules that concern several keys, such as methods that need
+// inspection. Applying a node to a struct sets what the node mentions and joins lists, which is all there is to
+// inheritance.
+
 #include "manifest/read.h"
 
 #include <algorithm>
@@ -10,6 +15,7 @@
 namespace bottle::manifest {
 namespace {
 
+// Returns the text of a key, or `otherwise` if it is absent, empty or not a scalar.
 std::string text(const Node& node, std::string_view key, std::string otherwise = {}) {
   const Node* value = node.find(key);
   return value && value->kind == Node::Kind::scalar ? value->text : otherwise;
@@ -42,6 +48,7 @@ void join(std::vector<T>& to, std::vector<T> more) {
 }
 
 const Node& child(const Node& node, std::string_view key) {
+  // An absent section reads like an empty one, so the callers need no special case.
   static const Node nothing;
   const Node* found = node.find(key);
   return found ? *found : nothing;
@@ -73,6 +80,7 @@ Price read_price(const Node& node) {
 Result<AllowRule> read_rule(const Node& node) {
   AllowRule rule;
   if (node.kind == Node::Kind::scalar) {
+    // Names of hosts ignore case, and the guard compares them in lower case.
     rule.host = lower(node.text);
     return rule;
   }
@@ -113,6 +121,7 @@ Result<Secret> read_secret(const std::string& name, const Node& node, const std:
   if (secret.hosts.empty() && !secret.expose)
     return fail_at(node.at, "secret '" + name + "' is not bound to any host",
                    "add its hosts, such as hosts: [api.example.org]");
+  // The agent could then send the value to a host of its choice.
   if (std::ranges::find(secret.hosts, "*") != secret.hosts.end())
     return fail_at(node.find("hosts")->at, "secret '" + name + "' is bound to every host", "name the hosts it is for");
   return secret;
@@ -136,6 +145,7 @@ Result<> apply_egress(Egress& egress, const Node& node, const std::string& path)
   for (const auto& print : texts(node, "allowed_secrets")) egress.allowed_secrets.push_back(print);
   for (const auto& [name, value] : child(node, "hosts").entries) {
     auto& addresses = egress.hosts[lower(name.text)];
+    // A bottle's own addresses replace those that it inherits.
     addresses.clear();
     if (value.kind == Node::Kind::scalar) addresses.push_back(value.text);
     for (const auto& item : value.items) addresses.push_back(item.text);
@@ -152,6 +162,7 @@ Result<> apply_egress(Egress& egress, const Node& node, const std::string& path)
 
 void put_ssh(Bottle& bottle, SshHost host, const std::string& at) {
   bottle.positions["ssh." + host.host] = at;
+  // The same host in a base is replaced, because only one key can be used for it.
   std::erase_if(bottle.ssh, [&](const SshHost& other) { return other.host == host.host; });
   bottle.ssh.push_back(std::move(host));
 }
@@ -161,6 +172,7 @@ void apply_env(Bottle& bottle, const Node& node) {
     bool plain = value.kind == Node::Kind::scalar;
     bottle.env[name.text] = plain ? value.text : text(value, "value");
     bottle.positions["env." + name.text] = value.at;
+    // A variable that replaces an inherited one is secret only if it says so itself.
     bottle.secret_env.erase(name.text);
     if (!plain && text(value, "secret") == "true") bottle.secret_env.insert(name.text);
   }
@@ -172,6 +184,7 @@ Result<> apply_bottle(Bottle& bottle, const Node& node, const std::string& path)
   for (const auto& [key, value] : node.entries) bottle.positions[key.text] = value.at;
   if (node.find("image") && node.find("dockerfile"))
     return fail_at(node.find("dockerfile")->at, "image and dockerfile cannot be combined", "keep one of them");
+  // An image replaces an inherited Dockerfile, and the reverse.
   if (node.find("image")) bottle.image = text(node, "image"), bottle.dockerfile.clear();
   if (node.find("dockerfile")) bottle.dockerfile = from_file(text(node, "dockerfile"), path), bottle.image.clear();
   join(bottle.packages, texts(node, "packages"));
@@ -233,6 +246,7 @@ Result<Agent> read_agent(const std::string& name, const Node& node, const std::s
   const Node& skills = child(node, "skills");
   if (skills.kind == Node::Kind::scalar) {
     std::string word;
+    // Claude's own agent files have names with commas between them.
     for (char c : skills.text + ",") {
       if (c != ',' && c != ' ') word += c;
       else if (!word.empty()) agent.skills.push_back(std::exchange(word, {}));

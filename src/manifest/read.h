@@ -11,6 +11,8 @@ namespace bottle::manifest {
 // without hosts, or `inspect: false` with methods.
 Result<> apply_bottle(Bottle& bottle, const Node& node, const std::string& path);
 Result<> apply_v1_bottle(Bottle& bottle, const Node& node, const std::string& path);
+// Read an agent or a VM from its section. `at` is the position of its name. read_agent() fails with Code::invalid if
+// keys do not fit together, such as a command without `provider: command`.
 Result<Agent> read_agent(const std::string& name, const Node& node, const std::string& at);
 Vm read_vm(const std::string& name, const Node& node);
 

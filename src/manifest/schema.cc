@@ -1,3 +1,6 @@
+// Writes the table of keys in two other forms. The schema is for editors. It accepts more than check() where JSON
+// Schema cannot say what is meant. The guard's own file and version 1 are not in it.
+
 #include <nlohmann/json.hpp>
 
 #include "manifest/format/keys.h"
@@ -47,8 +50,10 @@ ordered_json section_schema(std::string_view section) {
     properties[std::string(key->name)]["description"] = key->doc;
     if (key->required) required.push_back(key->name);
   }
-  ordered_json schema = {
-      {"type", ordered_json::array({"object", "null"})}, {"additionalProperties", false}, {"properties", properties}};
+  ordered_json schema = {// A section without anything in it is null in YAML.
+                         {"type", ordered_json::array({"object", "null"})},
+                         {"additionalProperties", false},
+                         {"properties", properties}};
   if (!required.empty()) schema["required"] = required, schema["type"] = "object";
   return schema;
 }

@@ -25,11 +25,14 @@ std::string suggest(const std::string& wrong, const std::vector<std::string>& kn
   if (known.empty()) return "";
   const std::string* best = nullptr;
   size_t least = 0;
+  // The distance takes time and memory in proportion to the product of the lengths, and a longer name is not a typing
+  // mistake.
   if (wrong.size() <= 64) {
     for (const auto& candidate : known) {
       size_t d = distance(wrong, candidate);
       if (!best || d < least) best = &candidate, least = d;
     }
+    // Up to a third of the letters may differ. Beyond that, a suggestion is a guess.
     if (least <= std::max<size_t>(1, std::max(wrong.size(), best->size()) / 3)) return "did you mean '" + *best + "'?";
     for (const auto& candidate : known)
       if (wrong.size() >= 3 && (candidate.starts_with(wrong) || wrong.starts_with(candidate)))
@@ -43,6 +46,7 @@ std::string suggest(const std::string& wrong, const std::vector<std::string>& kn
 bool covers(const std::string& pattern, const std::string& host) {
   if (pattern == "*" || pattern == host) return true;
   if (!pattern.starts_with("*.")) return false;
+  // With the dot, so that *.example.org does not cover badexample.org.
   std::string below = pattern.substr(1);
   return host.size() > below.size() && host.ends_with(below);
 }

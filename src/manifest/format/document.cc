@@ -1,3 +1,8 @@
+// The library is convenient, but not made for hostile input: it builds trees of any size, follows aliases without
+// counting, and throws. So a first pass only counts events, a second one builds the tree and copies it into ours, with
+// a budget that counts aliases as often as they are used, and no exception leaves this file. All values stay text.
+// What `yes` or `010` mean is decided by the kind of the key, not by YAML.
+
 #include "manifest/format/document.h"
 
 #include <yaml-cpp/eventhandler.h>
@@ -11,6 +16,7 @@
 namespace bottle::manifest {
 namespace {
 
+// The library's parser is recursive, so the depth must be limited before it builds anything.
 constexpr int kMaxDepth = 32;
 constexpr int kMaxNodes = 100000;
 
@@ -37,6 +43,7 @@ Result<Node> convert(const std::string& path, const YAML::Node& from, int depth,
   Node node;
   node.at = place(path, from.Mark());
   if (depth > kMaxDepth) return fail_at(node.at, "nested too deeply");
+  // Counted here again, because an alias is one event, but stands for all nodes below it.
   if (--budget < 0) return fail_at(node.at, "too large: more than 100000 values");
   switch (from.Type()) {
     case YAML::NodeType::Undefined:
@@ -55,6 +62,7 @@ Result<Node> convert(const std::string& path, const YAML::Node& from, int depth,
       for (const auto& entry : from) {
         Node key = TRY(convert(path, entry.first, depth + 1, budget));
         if (key.kind != Node::Kind::scalar) return fail_at(key.at, "a key must be text, but this is " + kind_name(key));
+        // The library would keep one of the two without a word.
         if (const Node* first = node.find(key.text))
           return fail_at(key.at, "'" + key.text + "' appears twice",
                          "remove one of the two; the other value is at " + first->at);
@@ -117,6 +125,7 @@ Result<> gauge(const std::string& path, const std::string& text) {
   YAML::Parser parser(stream);
   try {
     while (parser.HandleNextDocument(gauge)) continue;
+    // The library offers no other way to end a scan.
   } catch (const Gauge::Stop&) {
     return std::unexpected(std::move(*gauge.error));
   }
@@ -146,6 +155,7 @@ std::string join_surrogates(const std::string& text) {
       i += 11;
     } else {
       out += text[i];
+      // Copies the escaped character, too, so that the second half of \\ does not begin an escape.
       if (i + 1 < text.size()) out += text[++i];
     }
   }
@@ -168,6 +178,7 @@ Result<Node> read_document(const std::string& path, const std::string& text) {
   if (text.find('\0') != std::string::npos) return fail_at(path + ":1:1", "not a text file");
   try {
     int budget = kMaxNodes;
+    // JSON is read as YAML, which lacks only this form of escape.
     std::string readable = path.ends_with(".json") ? join_surrogates(text) : text;
     TRY(gauge(path, readable));
     return convert(path, YAML::Load(readable), 0, budget);

@@ -10,6 +10,7 @@ namespace bottle::manifest {
 
 struct Entry;
 
+// A value of the document. Scalars are text, however they were written. A Node owns everything below it.
 struct Node {
   enum class Kind { nothing, scalar, list, map } kind = Kind::nothing;
   std::string text;            // scalar
@@ -17,9 +18,11 @@ struct Node {
   std::vector<Entry> entries;  // map, in order; keys are scalars and differ
   std::string at;              // path:line:column
 
+  // Returns the value of a key, or null. Takes time in proportion to the number of keys.
   const Node* find(std::string_view key) const;
 };
 
+// One key of a map with its value.
 struct Entry {
   Node key, value;
 };

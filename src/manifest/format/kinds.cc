@@ -1,3 +1,8 @@
+// Checks are written by hand and not with the patterns of the schema, because a schema helps an editor, but this
+// decides: a value goes into rules of the guard, command lines and paths. They accept one spelling of each thing. A
+// second spelling of an address or a host would let a rule say one thing to a reader and another to the guard. All
+// characters are ASCII, in every locale.
+
 #include "manifest/format/kinds.h"
 
 #include <arpa/inet.h>
@@ -78,6 +83,7 @@ constexpr Kind kKinds[] = {
      "a literal, ${HOST_VAR} as the whole value, ?question, or {value: …, secret: true}"},
 };
 
+// By default, at most nine digits, which fit into an int.
 bool digits(const std::string& text, size_t most = 9) {
   return !text.empty() && text.size() <= most && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
@@ -150,6 +156,7 @@ bool host(const std::string& text) {
     last = std::move(label);
     label.clear();
   }
+  // A name of the internet's DNS never ends in a number, so such a text is an address or one of its other spellings.
   bool numeric = digits(last, 63) || last.starts_with("0x") || last.starts_with("0X");
   unsigned char bytes[4];
   return !numeric || ::inet_pton(AF_INET, text.c_str(), bytes) == 1;
@@ -167,6 +174,7 @@ bool pattern(const std::string& text) {
   if (!text.starts_with("*.")) return host(text);
   std::string rest = text.substr(2);
   unsigned char bytes[4];
+  // There is nothing below an address.
   return host(rest) && ::inet_pton(AF_INET, rest.c_str(), bytes) != 1;
 }
 
@@ -175,6 +183,7 @@ bool address(const std::string& text) {
   size_t colon = text.rfind(':');
   if (colon == std::string::npos || !in(text.substr(colon + 1), 1, 65535)) return false;
   std::string before = text.substr(0, colon);
+  // With a port, an IPv6 address needs brackets, because it has colons itself.
   if (before.starts_with("[") && before.ends_with("]")) return ip(before.substr(1, before.size() - 2));
   return before.find(':') == std::string::npos && ip(before);
 }
@@ -210,6 +219,7 @@ std::optional<uint64_t> scaled(const std::string& text, uint64_t kilo, bool byte
     if (at == std::string_view::npos || (!rest.empty() && !(bytes && (rest == "b" || rest == "ib")))) return {};
     for (size_t i = 0; i <= at; ++i) times *= kilo;
   }
+  // One bit is left, so that a sum of two such numbers does not overflow.
   if (n > (UINT64_MAX >> 1) / times) return {};
   return n * times;
 }
@@ -219,6 +229,7 @@ std::optional<uint64_t> amount(const std::string& text) { return scaled(text, 10
 
 // Returns the number if it has only digits and a point.
 std::optional<double> decimal(const std::string& text) {
+  // strtod(3) would also take "inf", "nan", exponents and hexadecimal numbers.
   if (text.empty() || text.size() > 12 || text.find_first_not_of("0123456789.") != std::string::npos) return {};
   char* end = nullptr;
   double n = std::strtod(text.c_str(), &end);
@@ -271,6 +282,7 @@ bool duration(const std::string& text) {
 }
 
 bool path_glob(const std::string& text) {
+  // A path in a request has none of these characters unescaped, so such a rule would never apply.
   return text.starts_with("/") && printable(text) && text.find_first_of(" ?#\\") == std::string::npos &&
          escapes_are_whole(text);
 }
@@ -288,6 +300,8 @@ bool placeholder(const std::string& text) {
 }
 
 bool env_value(const std::string& text) {
+  // A literal may have any characters, but what looks like a reference must be one, so that a mistake in it does not
+  // become the value.
   if (text.starts_with("${") && text.ends_with("}")) return variable(text.substr(2, text.size() - 3));
   return text.find('\0') == std::string::npos;
 }

@@ -9,6 +9,7 @@
 
 namespace bottle::manifest {
 
+// What a value may be. docs/manifest.md uses the names of the table in kinds.cc.
 enum class Type {
   text,
   name,
@@ -48,6 +49,7 @@ enum class Type {
   variable  // an env_value, or a section
 };
 
+// How a type is shown to people and to editors.
 struct Kind {
   Type type;
   std::string_view name;    // as the documentation calls it
@@ -55,6 +57,7 @@ struct Kind {
   std::string_view expect;  // completes "expected …"
 };
 
+// Returns the description of a type. Every type has one.
 const Kind& kind(Type type);
 
 // Returns whether `text` is a value of this kind. `choice`, `section`, `rule` and `variable` are not scalars and always
