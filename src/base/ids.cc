@@ -27,7 +27,7 @@ std::string to_hex(std::string_view bytes) {
 
 std::string random_hex(int bytes) {
   char raw[64];
-  // A name that can be guessed is worse than no session, so there is no other source to fall back on.
+  // A name that can be guessed would be worse than an end of the program, so this falls back on nothing else.
   if (bytes > 64 || ::getentropy(raw, static_cast<size_t>(bytes)) != 0) std::abort();
   return to_hex({raw, static_cast<size_t>(bytes)});
 }

@@ -21,7 +21,7 @@
 
 namespace bottle::docker {
 
-// Which engine to use, and why that one.
+// Says which engine to use, and why that one.
 struct Endpoint {
   std::string socket;
   std::string origin;         // where the choice came from, such as "DOCKER_HOST"; for error messages
@@ -33,7 +33,7 @@ struct Endpoint {
 class Attached {
  public:
   Attached(UniqueFd fd, std::string early) : fd_(std::move(fd)), early_(std::move(early)) {}
-  // The socket, which this object keeps owning. Closing it detaches from the container.
+  // Returns the socket, which this object keeps owning. Closing it detaches from the container.
   int fd() const { return fd_.get(); }
   // The bytes that arrived together with the head of the response. Use them before the first read.
   std::string take_early() { return std::exchange(early_, {}); }
@@ -59,7 +59,7 @@ class Engine {
   virtual const std::string& socket() const = 0;       // the path of its socket
   virtual const std::string& api_version() const = 0;  // such as 1.41
 
-  // Return the answer of GET /info, and the names of the runtimes in it. The engine's word is not checked.
+  // Return the answer of GET /info, and the names of the runtimes in it. Neither is checked.
   virtual Result<Json> info() = 0;
   virtual Result<std::vector<std::string>> runtimes() = 0;
 
@@ -113,8 +113,8 @@ class Engine {
   // Returns [{"name":…,"subnet":"10.0.0.0/24"}…] for all networks of the engine.
   virtual Result<Json> subnets_in_use() = 0;
 
-  // Creates a volume and returns its name. If a volume of that name exists, whoever made it, succeeds and leaves it
-  // and its labels as they are.
+  // Creates a volume and returns its name. If a volume of that name exists, succeeds and leaves that volume and its
+  // labels as they are.
   virtual Result<std::string> create_volume(const std::string& name,
                                             const std::map<std::string, std::string>& labels) = 0;
   // Returns the answer of GET /volumes/NAME. Fails with Code::not_found if there is none.

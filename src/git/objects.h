@@ -11,7 +11,8 @@
 
 namespace bottle::git {
 
-// One file, link or submodule of a tree. The path is untrusted; the mode and the object id are as git writes them.
+// Describes one file, link or submodule of a tree. The path is untrusted; the mode and the object id are as git writes
+// them.
 struct Entry {
   std::string path, mode, object;
 };

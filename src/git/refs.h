@@ -13,7 +13,7 @@
 
 namespace bottle::git {
 
-// What HEAD refers to. A repository without commits has a branch and no commit.
+// Says what HEAD refers to. A repository without commits has a branch and no commit.
 struct Head {
   std::string branch;  // refs/heads/…; empty if HEAD is detached
   std::string commit;  // empty if there is none yet

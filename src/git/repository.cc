@@ -117,7 +117,7 @@ Result<std::optional<Repository>> judge(const std::string& top, const std::strin
   found.top = top;
   auto marked = look(marker);
   bool is_link = marked && S_ISLNK(marked->st_mode);
-  // Before anything is read: even the parser of a pointer should see no file of a stranger.
+  // The owners are checked before anything is read, so that even the parser of a pointer sees no file of another user.
   TRY(check_owner(top, {marker, top}));
   found.git_dir = is_plain ? marker : is_link ? resolve(top, ".git") : TRY(pointed_to(top, marker));
   if (found.git_dir.empty() || !is_directory(found.git_dir))

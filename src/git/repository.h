@@ -15,7 +15,8 @@
 
 namespace bottle::git {
 
-// The operator's repository as find() judged it. Its content is a snapshot: git may change the repository meanwhile.
+// Describes the operator's repository as find() judged it. Its content is a snapshot: git may change the repository
+// meanwhile.
 struct Repository {
   std::string top;                   // the root of the work tree: absolute, without links
   std::string git_dir, common_dir;   // of this work tree, and shared by all work trees; often both are top/.git
@@ -52,7 +53,7 @@ Result<std::string> own_attributes(const Repository& repository);
 // none.
 Result<Index> read_index(const Repository& repository);
 
-// What a view shows of the repository. The caller keeps `settings` until make_view() returns.
+// Says what a view shows of the repository. The caller keeps `settings` until make_view() returns.
 struct View {
   std::string head = "refs/heads/main";  // a ref or a commit
   std::string packed_refs;               // the refs of the view, as packed() in refs.h writes them

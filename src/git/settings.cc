@@ -114,7 +114,7 @@ Result<> check_extension(const Setting& setting, Settings& settings, bool& own_c
     own_config = as_bool(setting).value_or(false);
   } else if (name != "noop" && name != "noop-v1" && name != "preciousobjects" && name != "relativeworktrees" &&
              name != "compatobjectformat") {
-    // The rule of the format itself: who does not know an extension must not touch the repository.
+    // The format itself demands this: a program that does not know an extension must not touch the repository.
     return fail(Code::invalid, "it uses an extension of git's that bottle does not know: " + one_line(name, 50));
   }
   return {};

@@ -13,7 +13,7 @@
 
 namespace bottle::git {
 
-// What was taken over, from one source or from several. Unless noted, values are as the file has them and may be
+// Holds what was taken over, from one source or from several. Unless noted, values are as the file has them and may be
 // hostile.
 struct Settings {
   std::string format = "sha1";  // of the object ids: sha1 or sha256

@@ -65,7 +65,6 @@ class Lock {
     std::string file = name + ".lock";
     auto until = std::chrono::steady_clock::now() + patience;
     for (;;) {
-      // A file system without O_EXCL would not be safe for git either.
       lock.fd_.reset(
           ::openat(lock.directory_.get(), file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
       if (lock.fd_) break;
@@ -90,8 +89,8 @@ class Lock {
   Result<> commit(std::string_view content) {
     TRY(write_all(fd_.get(), content));
     if (::fsync(fd_.get()) != 0) return fail_errno("flushing " + name_);
-    // An empty directory of that name must not stand in the way of the ref.
-    // This fails, as it should, unless there is an empty directory. git leaves such directories behind, too.
+    // An empty directory of that name must not stand in the way of the ref. unlinkat(2) removes nothing else: it fails
+    // if the directory is not empty, or if NAME is a file.
     ::unlinkat(directory_.get(), name_.c_str(), AT_REMOVEDIR);
     if (::renameat(directory_.get(), (name_ + ".lock").c_str(), directory_.get(), name_.c_str()) != 0) {
       if (errno == EISDIR || errno == ENOTEMPTY || errno == EEXIST)

@@ -1,7 +1,7 @@
 // Takes the framing off a body, so that the payload can be scanned and framed anew. What goes on to the next server is
 // therefore never what came in: chunk extensions, odd spaces and bare line ends do not survive, and two servers cannot
-// disagree on where a body ends. A request must be framed exactly as the standard says. An answer may have the two
-// mistakes that real servers make, bare LFs, which the caller can then ask for. The parser keeps nothing of an
+// disagree on where a body ends. A request must be framed exactly as the standard says. Lines of an answer may end in
+// LF alone, as real servers write them, and the caller can ask whether any did. The parser keeps nothing of an
 // incomplete line: the caller's buffer does.
 
 #include "http/body.h"
@@ -31,7 +31,7 @@ Body Body::of_response(const Head& head, std::string_view method) {
 
 bool Body::read(std::string& in, std::string& payload) {
   constexpr size_t kMany = 16 * 1024;
-  // The usual case of a large download: all bytes are payload, so the two strings exchange their memory.
+  // In a large download, all bytes are usually payload, so the two strings can exchange their memory.
   bool all_payload = kind_ == Kind::until_close || (kind_ == Kind::length && in.size() <= left_);
   if (all_payload && payload.empty() && in.size() >= kMany) {
     if (kind_ == Kind::length) left_ -= in.size();
@@ -72,7 +72,7 @@ bool Body::read_chunked(std::string_view& in, std::string& payload) {
     return true;
   }
   if (step_ == Step::data_end) {
-    // The line end after a chunk's data, which is not part of the chunk's size.
+    // The line end after a chunk's data is not part of the chunk's size.
     const bool bare = answer_ && in[0] == '\n';
     if (!bare && (in[0] != '\r' || (in.size() > 1 && in[1] != '\n'))) return false;
     if (!bare && in.size() < 2) return true;

@@ -12,8 +12,8 @@
 
 namespace bottle::http {
 
-// The state of one body that is being read. `none` means that no bytes follow the head. Reading needs no memory of its
-// own, apart from the trailers.
+// Holds the state of one body that is being read. `none` means that no bytes follow the head. Reading needs no memory
+// of its own, apart from the trailers.
 class Body {
  public:
   enum class Kind { none, length, chunked, until_close };

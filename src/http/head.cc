@@ -1,7 +1,8 @@
-// One pass over the lines, with views into the caller's buffer and no copies. For requests, there is one rule: if two
-// servers could read the bytes differently, the request is refused, because the guard decides by its own reading, and
-// the next server by its own. So one of each framing header, no folding, no space before a colon, CR LF only. RFC 9112
-// allows a recipient to be more lenient in each case. The guard must not be.
+// Makes one pass over the lines, with views into the caller's buffer and without copies. For requests, there is one
+// rule: if two servers could read the bytes differently, the request is refused, because the guard decides by its own
+// reading, and the next server by its own. So each framing header may come only once, nothing is folded, no space
+// comes before a colon, and each line ends in CR LF. RFC 9112 allows a recipient to be more lenient in each case. The
+// guard must not be.
 
 #include "http/head.h"
 
@@ -15,7 +16,7 @@
 namespace bottle::http {
 namespace {
 
-// The characters of a token (RFC 9110 §5.6.2).
+// Returns which characters may be in a token (RFC 9110 §5.6.2).
 constexpr std::array<bool, 256> token_table() {
   std::array<bool, 256> table{};
   for (int c = 0; c < 256; ++c)
@@ -58,7 +59,7 @@ bool request_line(std::string_view line, Head& head) {
 }
 
 bool status_line(std::string_view line, Head& head) {
-  // "HTTP/1.1 200" or "HTTP/1.1 200 reason".
+  // The line is "HTTP/1.1 200" or "HTTP/1.1 200 reason".
   if (line.size() < 12 || line[8] != ' ' || (line.size() > 12 && line[12] != ' '))
     return bad(head, "the status line is malformed");
   auto digits = line.substr(9, 3);
@@ -165,7 +166,7 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
   }
   head.size = at;
   head.text = bytes.substr(begin, at - begin);
-  // The classic way to smuggle a request past a proxy (RFC 9112 §6.3, item 3).
+  // This is the classic way to smuggle a request past a proxy (RFC 9112 §6.3, item 3).
   if (head.chunked && head.content_length)
     return bad(head, "there are both Content-Length and Transfer-Encoding"), Parse::bad;
   // A server that speaks only 1.0 would take the chunks for the body itself.

@@ -16,7 +16,7 @@ namespace bottle::http {
 inline constexpr size_t kMaxHead = 64 * 1024, kMaxHeaders = 200;               // of a request
 inline constexpr size_t kMaxAnswerHead = 320 * 1024, kMaxAnswerHeaders = 500;  // of an answer
 
-// One header line, as it was written, without the white space around the value.
+// Holds one header line, as it was written, without the white space around the value.
 struct Header {
   std::string_view name, value;
 };

@@ -11,7 +11,7 @@ std::string without_controls(std::string_view text) {
   std::string out(trimmed(text));
   for (char& c : out)
     if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) c = ' ';
-  // Once more, because a control character at an end became a space.
+  // A control character at an end has become a space, so this trims once more.
   return std::string(trimmed(out));
 }
 
@@ -74,7 +74,7 @@ bool one_length(const std::vector<Line>& headers, std::string& length) {
     for (std::string_view rest = each.value;;) {
       size_t comma = std::min(rest.find(','), rest.size());
       std::string_view value = trimmed(rest.substr(0, comma));
-      // Of two different lengths, there is no safe one: each could hide the beginning of another answer.
+      // Neither of two different lengths is safe: each could hide the beginning of another answer.
       if (!length.empty() && length != value) return false;
       length = value;
       if (comma == rest.size()) break;

@@ -1,8 +1,8 @@
-// The order of events around the fork is the point here. Signals are blocked before it, so that none is lost between
-// the fork and the loop that passes them on. The helper's threads start only after it, because a child of a process
-// with threads may call almost nothing before it executes another program, and the agent's environment is built in the
-// child. After that, PID 1 does what init does: it takes in every orphan, and it waits for signals and children in one
-// place, with sigwaitinfo(2), so that no handler runs.
+// What matters in this file is the order of events around the fork. Signals are blocked before it, so that none is
+// lost between the fork and the loop that passes them on. The helper's threads start only after it, because a child of
+// a process with threads may call almost nothing before it executes another program, and the agent's environment is
+// built in the child. After that, PID 1 does what init does: it takes in every orphan, and it waits for signals and
+// children in one place, with sigwaitinfo(2), so that no handler runs.
 
 #include "inside/agent.h"
 
@@ -31,7 +31,7 @@ constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/
 
 // Returns the roots that the image trusts, in PEM.
 std::string roots_of_image() {
-  // Debian and Alpine, Fedora, SUSE, and OpenSSL's default.
+  // These are the places of Debian and Alpine, of Fedora, of SUSE, and OpenSSL's default.
   for (const char* path : {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
                            "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"})
     if (auto text = read_file(path); text && !text->empty()) return *text;
@@ -191,7 +191,7 @@ Result<int> run_agent(const Go& go, bool terminal, const std::function<void()>& 
   }
   for (;;) {
     int raw = 0;
-    // All children that have ended: several of them can cause a single SIGCHLD.
+    // The loop takes all children that have ended, because several of them can cause a single SIGCHLD.
     for (pid_t pid; (pid = ::waitpid(-1, &raw, WNOHANG)) > 0;)
       if (pid == agent) {
         // Nothing that the agent started may go on working while its result is collected. Outside a container, as in

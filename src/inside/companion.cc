@@ -1,6 +1,6 @@
-// Two loops that never end and must survive whatever the guard and the agent do: a guard that dies and comes back, and
-// an agent that opens connections without end. Watching keeps one connection open instead of asking again and again,
-// so a guard that is killed is noticed at once, and a guard that is there costs nothing.
+// Runs two loops that never end and must survive whatever the guard and the agent do: a guard that dies and comes
+// back, and an agent that opens connections without end. Watching keeps one connection open instead of asking again
+// and again, so a guard that is killed is noticed at once, and a guard that is there costs nothing.
 
 #include "inside/companion.h"
 
@@ -37,7 +37,7 @@ std::string utc_now() {
 // A guard that is killed closes its end of the connection. If its whole container vanishes, nothing may arrive, so the
 // kernel's keepalive must detect it.
 void notice_silence(int fd) {
-  // 5 s of silence, then three probes 2 s apart: noticed after about 11 s.
+  // After 5 s of silence come three probes, 2 s apart, so the end is noticed after about 11 s.
   int one = 1, idle = 5, interval = 2, count = 3;
   ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
@@ -89,7 +89,7 @@ Result<UniqueFd> open_agent_socket(const std::string& path) {
   ::unlink(path.c_str());
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
     return fail_errno("binding " + path);
-  // Before listen(2), so nothing could connect with the mode that the umask left.
+  // This comes before listen(2), so nothing could connect with the mode that the umask left.
   if (::chmod(path.c_str(), 0600) != 0) return fail_errno("setting the mode of " + path);
   if (::listen(fd.get(), 8) != 0) return fail_errno("listening on " + path);
   return fd;

@@ -26,8 +26,8 @@ using namespace bottle;
 using namespace bottle::inside;
 
 constexpr int kRefused = 125;  // the helper's exit status, never the agent's
-// In milliseconds. The ask comes when the guard serves, which may take long on a slow engine. The go message comes
-// after the supervisor has read the report.
+// These are in milliseconds. The ask comes when the guard serves, which may take long on a slow engine. The go message
+// comes after the supervisor has read the report.
 constexpr int kAskWait = 180000, kGuardWait = 10000, kGoWait = 30000;
 
 std::string env(const char* name) {
@@ -72,13 +72,13 @@ int main(int argc, char** argv) {
   if (!go) return refuse(go.error());
   // Outside a container, this program must not change the system's store.
   if (auto r = write_files(*go, kPrivateDirectory, ::getpid() == 1 ? kSystemStore : ""); !r) return refuse(r.error());
-  // Only now, because the go message is as much input as what is typed.
+  // The terminal is restored only now, because the go message came over it, too.
   if (terminal) ::tcsetattr(0, TCSANOW, &cooked);
   auto guard = parse_endpoint(env("BOTTLE_GUARD"));
   UniqueFd agent_socket;
   if (go->ssh_agent) {
-    // Before the agent starts, so that the socket is there when the agent looks for it. Connections wait until the
-    // thread accepts them.
+    // This comes before the agent starts, so that the agent finds the socket. Connections wait until the thread
+    // accepts them.
     auto opened = open_agent_socket(std::string(kPrivateDirectory) + "/ssh-agent.sock");
     if (!opened) return refuse(opened.error());
     agent_socket = std::move(*opened);

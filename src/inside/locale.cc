@@ -32,7 +32,7 @@ std::string names_in(const std::string& archive) {
   UniqueFd fd(::open(archive.c_str(), O_RDONLY | O_CLOEXEC));
   std::array<uint32_t, 7> head{};
   if (!fd || ::pread(fd.get(), head.data(), sizeof head, 0) != sizeof head || head[0] != kMagic) return "";
-  // The fields string_offset and string_used.
+  // These are the fields string_offset and string_used.
   uint32_t offset = head[5], used = head[6];
   if (used > kMostNames) return "";
   std::string names(used, '\0');

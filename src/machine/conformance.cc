@@ -221,7 +221,7 @@ class Suite {
   // A killed `create` may have made something. It must be found and destroyed by its name alone.
   void half_way() {
     (void)write_file_atomically(spec_.vm.user_data, user_data_);  // if this fails, the next create reports it
-    // Different moments of a create: before its first request, while one is under way, and after the machine exists.
+    // These times should hit a create before its first request, while one is under way, and after the machine exists.
     for (int after_ms : {50, 400, 2000})
       check("create killed after " + std::to_string(after_ms) + " ms, then destroyed by name, is gone",
             [&]() -> Finding {
@@ -232,7 +232,7 @@ class Suite {
               {
                 Child child = TRY(Child::spawn(command, Child::null(), Child::null(), Child::null()));
                 (void)child.wait(after_ms);
-                // SIGKILL at once: a hook must not depend on being told.
+                // This sends SIGKILL at once, because a hook must not depend on being told.
                 child.end(0);
               }
               TRY(provider_.destroy(spec_.vm, progress_));

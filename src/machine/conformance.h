@@ -10,7 +10,7 @@
 
 namespace bottle::machine {
 
-// The outcome of one check, in a form that the command can print.
+// Holds the outcome of one check, in a form that the command can print.
 struct Check {
   std::string name;
   bool ok = false;
@@ -18,7 +18,7 @@ struct Check {
   double seconds = 0;
 };
 
-// Where the provider is and how patient the checks are. Times are in milliseconds.
+// Says where the provider is and how patient the checks are. Times are in milliseconds.
 struct ConformanceOptions {
   Places places;
   Environment environment;

@@ -73,7 +73,7 @@ struct Attempt {
       if (!belongs(item, vm)) continue;
       note(item.kind + " " + item.id);
       VmRequest rest = vm;
-      // The same request for what the machine left behind, such as a disk or an address.
+      // The provider gets the same request for what the machine left behind, such as a disk or an address.
       rest.id = item.id;
       rest.name = item.name.empty() ? vm.name : item.name;
       (void)provider.destroy(rest, progress);
@@ -100,7 +100,7 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
     auto got = lock_vm(name, places, options.limits.create + 5000);
     if (!got && got.error().code != Code::not_found) return std::unexpected(std::move(got.error()));
     if (got) lock = std::move(*got);
-    // Once more under the lock: the hook may have finished in the meantime and told the id.
+    // The record is read once more under the lock: the hook may have finished in the meantime and told the id.
     found = load(name, places);
   }
   if (found) record = *found;

@@ -22,7 +22,7 @@ struct Destroyed {
   std::vector<std::string> left;  // what still exists, or could not be asked about
 };
 
-// How long to try, and with which environment. Times are in milliseconds.
+// Says how long to try, and with which environment. Times are in milliseconds.
 struct DestroyOptions {
   Limits limits;
   int patience_ms = 300000;  // for the whole destruction

@@ -157,7 +157,7 @@ Result<Destroyed> destroy_found(const Found& found, const Places& places, const 
   auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(options.patience_ms);
   for (int pause = options.limits.backoff;; pause = std::min(pause * 2, options.limits.backoff_most)) {
     auto all = TRY(provider.list(vm.owner, vm.wanted.options, progress));
-    // There is no `status` to trust here, because what was found may be a disk or an address.
+    // Only `list` is asked, because what was found may be a disk or an address, which have no `status`.
     bool there = std::ranges::any_of(all, [&](const Listed& item) {
       return item.id == vm.id && item.kind == found.listed.kind && item.status != "gone";
     });

@@ -12,14 +12,14 @@
 
 namespace bottle::machine {
 
-// Whose something is, which decides what a sweep and `bottle cleanup` may do with it.
+// Says whose a thing is, which decides what a sweep and `bottle cleanup` may do with it.
 enum class Belongs {
   to_others,
   to_me,        // made by this user on this machine
   to_my_sweep,  // the same, but its owner is dead (it may be held), its time is up, or its record is lost
 };
 
-// One machine, or something that a machine left behind, with all that is known about it.
+// Describes one machine, or something that a machine left behind, with all that is known about it.
 struct Found {
   std::string provider;
   Listed listed;  // from the provider; only id and name if the provider does not know the VM
@@ -34,8 +34,8 @@ struct Found {
   bool orphan() const { return belongs == Belongs::to_my_sweep; }
 };
 
-// Everything that was found, and what could not be asked about. With a provider in `silent`, the inventory is not
-// complete.
+// Holds everything that was found, and what could not be asked about. With a provider in `silent`, the inventory is
+// not complete.
 struct Inventory {
   std::vector<Found> all;
   std::map<std::string, std::string> silent;  // providers that could not be asked, and why

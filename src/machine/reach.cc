@@ -35,7 +35,7 @@ Result<Message> read_answer(Child& child, Clock::time_point until) {
     if (left <= 0 || !wait_readable(child.out(), static_cast<int>(left)))
       return fail(Code::timed_out, "the VM did not answer");
     char c = 0;
-    // One byte at a time: what follows the line is for the next read.
+    // This reads one byte at a time, because what follows the line is for the next call.
     ssize_t n = ::read(child.out(), &c, 1);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return fail(Code::closed, "the VM closed the connection");

@@ -1,8 +1,8 @@
-// A process of its own, because everything else may die: the terminal, the supervisor, the whole session. It holds a
-// lock on a file for as long as it lives, which is how others know of it; the kernel frees the lock however it dies.
-// It reads the record again in every turn and keeps nothing in memory, so whatever another process changes there
-// counts. It must also be right about time, although clocks are set while it waits, and although whatever it calls to
-// fetch the work may hang.
+// The reaper is a process of its own, because everything else may die: the terminal, the supervisor, the whole
+// session. It holds a lock on a file for as long as it lives, which is how others know of it; the kernel frees the
+// lock however it dies. It reads the record again in every turn and keeps nothing in memory, so whatever another
+// process changes there counts. It must also be right about time, although clocks are set while it waits, and although
+// whatever it calls to fetch the work may hang.
 
 #include "machine/reaper.h"
 
@@ -57,7 +57,7 @@ bool wait_for_the_end(const std::string& name, const Places& places, const Stead
       owner = pid ? exit_descriptor(pid) : UniqueFd();
     Poller poller;
     poller.watch(owner.get());
-    // At most 5 s, because a record can change without an event.
+    // The wait is at most 5 s, because a record can change without an event.
     poller.wait(static_cast<int>(std::clamp<int64_t>(record->until - time.now(), 1, 5) * 1000));
   }
 }
@@ -68,7 +68,8 @@ bool before_its_time_is_up(const std::function<bool(const Record&)>& before, con
                            const SteadyTime& time) {
   auto done = std::make_shared<std::promise<bool>>();
   auto ended = done->get_future();
-  // Detached and with copies: after the time is up, nothing waits for it, and it may outlive this function.
+  // The thread is detached and has copies: after the time is up, nothing waits for it, and it may outlive this
+  // function.
   std::thread([before, record, done] { done->set_value(before(record)); }).detach();
   bool told = ended.wait_for(std::chrono::seconds(record.until - time.now())) == std::future_status::ready;
   return !told || ended.get();

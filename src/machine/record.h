@@ -14,7 +14,8 @@
 
 namespace bottle::machine {
 
-// What is known about one VM. The process that makes the VM writes it, and every later process reads it from the disk.
+// Holds what is known about one VM. The process that makes the VM writes it, and every later process reads it from the
+// disk.
 struct Record {
   VmRequest vm;
   ProcessIdentity owner;  // the VM stays only while this process lives; a kept VM has no owner

@@ -7,7 +7,7 @@
 
 namespace bottle::machine {
 
-// What differs from VM to VM.
+// Holds what differs from VM to VM.
 struct UserData {
   std::string name;                       // the VM's host name
   std::string public_key;                 // the only key that may sign in, as user `bottle`

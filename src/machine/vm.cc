@@ -42,7 +42,7 @@ std::string new_vm_name(const std::string& session) { return "bottle-" + session
 Result<Vm> prepare_vm(const VmSpec& spec) {
   if (!valid_vm_name(spec.name)) return fail(Code::invalid, "'" + spec.name + "' is not a valid name for a VM");
   Places places = Places::from(spec.environment);
-  // Before anything is written: without the provider, nothing can be made.
+  // This comes before anything is written, because without the provider nothing can be made.
   TRY(Provider::find(spec.wanted.provider, places, spec.environment, spec.limits));
 
   Vm vm;

@@ -13,7 +13,7 @@ namespace bottle::machine {
 
 inline constexpr uint64_t kDefaultTtl = 8 * 3600, kDefaultIdle = 3600;  // in seconds, if the manifest has no value
 
-// What a session wants of its VM, and with what it is made. The launcher or the near side fills it in.
+// Says what a session wants of its VM, and with what it is made. The launcher or the near side fills it in.
 struct VmSpec {
   std::string name;  // unique; see new_vm_name()
   std::string session;
@@ -31,7 +31,7 @@ struct VmTimings {
   double created = 0, address = 0, ssh = 0, rotated = 0, engine = 0;
 };
 
-// A VM as far as it has come: each step fills in more of it.
+// Describes a VM as far as it has come: each step fills in more of it.
 struct Vm {
   std::string name, provider, id, cost_per_hour;
   ssh::Target target;    // has its own known_hosts, alias and identity

@@ -1,8 +1,7 @@
 // Edits the text and not the tree, because a tree that is written out again loses comments, order and indentation,
 // which belong to the operator. YAML has too many forms for an editor that is always right, so this one knows the
 // usual forms only, inserts a line or a few characters, and then proves the result: it parses the new text, makes the
-// same change to the old tree, and compares the two. Anything else than exactly that change, and the file stays as it
-// is.
+// same change to the old tree, and compares the two. If they differ in anything, the file stays as it is.
 
 #include "manifest/edit.h"
 
@@ -319,7 +318,7 @@ Result<std::string> with_rule(const File& file, const std::string& bottle, const
 Result<std::string> with_limits(const File& file, const std::string& bottle, const std::string& host,
                                 const std::vector<LimitText>& limits) {
   File edited = file;
-  // One after the other, because each edit moves what follows it.
+  // The limits are set one after the other, because each edit moves what follows it.
   for (const auto& limit : limits) edited.text = TRY(with_limit(edited, bottle, host, limit));
   // Finds what only the meaning of the file can tell, such as a limit that is above the most.
   TRY(parse(edited));

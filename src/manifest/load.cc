@@ -89,7 +89,7 @@ Result<> apply_chain(const Draft& draft, const std::string& name, std::vector<st
       }
       TRY(apply_chain(draft, base.text, chain, done, bottle));
     }
-  // A base may be reached twice on different ways, which is no cycle.
+  // Two bases may extend the same third one, which does not make a cycle.
   chain.pop_back();
   done.push_back(name);
   return definition.v1 ? apply_v1_bottle(bottle, definition.node, definition.path)
@@ -146,7 +146,7 @@ Result<Bottle> parse_guard(const File& file) {
 
 Result<Agent> parse_agent(const File& markdown) {
   std::string text = markdown.text;
-  // Files from Windows.
+  // The file may come from Windows.
   std::erase(text, '\r');
   if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
   std::string start = markdown.path + ":1:1";
@@ -166,9 +166,9 @@ Result<Agent> parse_agent(const File& markdown) {
   std::string name = markdown.path.substr(markdown.path.rfind('/') + 1);
   if (name.ends_with(".md")) name.resize(name.size() - 3);
   std::string at = start;
-  // The name may come from the file's name, so it is checked as if it had been written in the file.
   for (const auto& [key, value] : front.entries)
     if (key.text == "name") name = value.text, at = value.at;
+  // The name may come from the file's name, so it is checked as if it had been written in the file.
   TRY(check(
       Node{.kind = Node::Kind::map,
            .entries = {{Node{.text = "name", .at = at}, Node{.kind = Node::Kind::scalar, .text = name, .at = at}}},

@@ -16,11 +16,11 @@ namespace bottle::manifest {
 // Maps the dotted name of a key within a bottle or agent to its position, "path:line:column".
 using Positions = std::map<std::string, std::string>;
 
-// How the workspace gets into the bottle: not at all, as a copy of all files, as a clone of what is committed, or as
-// the directory itself.
+// Says how the workspace gets into the bottle: not at all, as a copy of all files, as a clone of what is committed, or
+// as the directory itself.
 enum class WorkspaceMode { none, copy, clone, bind };
 
-// Limits of the agent's container.
+// Holds the limits of the agent's container.
 struct Resources {
   uint64_t memory = 4ull << 30;  // bytes
   double cpus = 2;
@@ -44,7 +44,7 @@ struct Price {
   double input = 0, output = 0, cache_read = 0, cache_write = 0;
 };
 
-// One rule of `egress.allow`, or of a preset. Hosts are in lower case.
+// Describes one rule of `egress.allow`, or of a preset. Hosts are in lower case.
 struct AllowRule {
   std::string host;                  // example.org | *.example.org | *
   std::vector<uint16_t> ports;       // empty means 443 and 80
@@ -58,14 +58,14 @@ struct AllowRule {
   Limit limit = {};
 };
 
-// A single service of the operator's network that the bottle can reach under a name of its own.
+// Describes a single service of the operator's network that the bottle can reach under a name of its own.
 struct LanRoute {
   std::string name, to;  // `to` is ip:port
   std::vector<std::string> methods, paths;
   bool tls = false;  // whether the service speaks TLS, with a certificate for `name`
 };
 
-// What a bottle can reach, and what the guard does with what it finds.
+// Says what a bottle can reach, and what the guard does with what it finds.
 struct Egress {
   std::vector<AllowRule> allow;
   std::vector<LanRoute> lan;
@@ -84,7 +84,7 @@ struct Egress {
   bool http2 = true;                  // whether the guard speaks HTTP/2 where it inspects
 };
 
-// A value that the guard adds to requests. Only its source is here, never the value.
+// Describes a value that the guard adds to requests. Only its source is here, never the value.
 struct Secret {
   std::string name, from;  // `from` is env:NAME | file:PATH | cmd:LINE | ?question
   std::vector<std::string> hosts;
@@ -95,7 +95,7 @@ struct Secret {
   std::vector<std::string> beside;           // headers with the agent's own credentials that may go with it
 };
 
-// A host that the agent can reach by ssh. Empty texts mean the defaults of docs/manifest.md.
+// Describes a host that the agent can reach by ssh. Empty texts mean the defaults of docs/manifest.md.
 struct SshHost {
   std::string host, identity_file, hostname, user, known_host_key;
   uint16_t port = 22;
@@ -107,7 +107,7 @@ struct Scan {
   std::vector<std::string> rules;    // files of rules for credentials (docs/rules.md)
 };
 
-// A bottle with all that it inherits. Paths are absolute or begin with "~/".
+// Describes a bottle with all that it inherits. Paths are absolute or begin with "~/".
 struct Bottle {
   std::string name, image, dockerfile, runtime = "auto";
   std::vector<std::string> packages;
@@ -129,7 +129,7 @@ struct Pin {
   std::string version, integrity;
 };
 
-// What runs in a bottle, and how it is told what to do.
+// Says what runs in a bottle, and how it is told what to do.
 struct Agent {
   std::string name, bottle, provider = "claude", prompt;
   Pin pin;
@@ -148,14 +148,14 @@ struct Vm {
   std::map<std::string, std::string> options;  // only for the provider
 };
 
-// All definitions by name. Every agent's bottle is among `bottles`.
+// Holds all definitions by name. Every agent's bottle is among `bottles`.
 struct Manifest {
   std::map<std::string, Bottle> bottles;
   std::map<std::string, Agent> agents;
   std::map<std::string, Vm> vms;
 };
 
-// A file that the caller has read. `path` is only for errors and relative paths.
+// Holds a file that the caller has read. `path` is only for errors and relative paths.
 struct File {
   std::string path, text;
 };

@@ -148,7 +148,7 @@ Result<std::vector<AllowRule>> preset_rules(std::string_view text) {
     return fail(Code::invalid, "'" + shown + "' is not how the preset is written",
                 "write " + std::string(name) +
                     (preset->argument.empty() ? "" : ":" + std::string(preset->argument) + ", as in a URL of GitHub"));
-  // The version that was in effect, even if the manifest names none, so that the audit and the plan show it.
+  // Rules carry the version that was in effect, even if the manifest names none, so that the plan can show it.
   std::string full = std::string(before) + "@" + std::to_string(preset->version);
   std::vector<AllowRule> rules;
   for (const PresetRule& rule : preset->rules)

@@ -13,14 +13,14 @@
 
 namespace bottle::manifest {
 
-// One rule of a preset, as a row of a table.
+// Describes one rule of a preset, as a row of a table.
 struct PresetRule {
   std::string_view host, methods,
       paths;           // methods and paths are separated by spaces; {} stands for the preset's argument
   bool plain = false;  // also allows http://, where machines on the way can read the request and change the answer
 };
 
-// A named set of rules. All views are constants of the program.
+// Describes a named set of rules. All views are constants of the program.
 struct Preset {
   std::string_view name, argument;  // the argument follows a colon, such as "OWNER/NAME"; it may be empty
   unsigned version;

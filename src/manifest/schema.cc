@@ -50,10 +50,8 @@ ordered_json section_schema(std::string_view section) {
     properties[std::string(key->name)]["description"] = key->doc;
     if (key->required) required.push_back(key->name);
   }
-  ordered_json schema = {// A section without anything in it is null in YAML.
-                         {"type", ordered_json::array({"object", "null"})},
-                         {"additionalProperties", false},
-                         {"properties", properties}};
+  ordered_json schema = {
+      {"type", ordered_json::array({"object", "null"})}, {"additionalProperties", false}, {"properties", properties}};
   if (!required.empty()) schema["required"] = required, schema["type"] = "object";
   return schema;
 }

@@ -46,7 +46,7 @@ std::string suggest(const std::string& wrong, const std::vector<std::string>& kn
 bool covers(const std::string& pattern, const std::string& host) {
   if (pattern == "*" || pattern == host) return true;
   if (!pattern.starts_with("*.")) return false;
-  // With the dot, so that *.example.org does not cover badexample.org.
+  // The dot stays, so that *.example.org does not cover badexample.org.
   std::string below = pattern.substr(1);
   return host.size() > below.size() && host.ends_with(below);
 }

@@ -1,8 +1,8 @@
 // The agent chooses what is measured: its names, its depth, and what changes while the count runs. Every directory is
 // therefore opened by descriptor from the one above it, without following links, and nothing is looked up by a path
 // that the agent could exchange. Memory and descriptors are bounded, and when a bound is reached, the result says that
-// it is not complete. The caller decides what that means. A file that is deleted but open still takes space, which no
-// walk over directories finds, so the processes' descriptors are looked at, too.
+// it is not complete. The caller decides what that means. A file that is deleted but open still takes space, which a
+// walk over directories cannot find, so the descriptors of processes are looked at, too.
 
 #include "measure/measure.h"
 

@@ -13,7 +13,7 @@ namespace bottle::measure {
 // A file counts as at least this many bytes, because inodes run out too.
 inline constexpr uint64_t kLeastFile = 4096;
 
-// The result of one count.
+// Holds the result of one count.
 struct Measured {
   uint64_t bytes = 0;    // counted in blocks of the disk, so that a sparse file counts only the space it occupies
   bool complete = true;  // false if something could not be read, or if directories are nested too deeply

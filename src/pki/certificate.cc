@@ -1,5 +1,5 @@
-// Thin wrappers around OpenSSL that own what they get. A guard makes a certificate for each host that it inspects,
-// while a client waits, so what takes long in OpenSSL's convenient functions is done by hand here.
+// Wraps OpenSSL so that each object has an owner. A guard makes a certificate for each host that it inspects, while a
+// client waits, so what takes long in OpenSSL's convenient functions is done by hand here.
 
 #include "pki/certificate.h"
 

@@ -1,5 +1,5 @@
-// Two levels of authorities, so that a guard can be replaced: the agent trusts the root for the whole session, and
-// each guard has a key of its own that the root signs. The extensions limit what a stolen guard's key could do: it
+// Makes two levels of authorities, so that a guard can be replaced: the agent trusts the root for the whole session,
+// and each guard has a key of its own that the root signs. The extensions limit what a stolen guard's key could do: it
 // signs no further authorities (path length 0), and only certificates for TLS servers. From a request, only the public
 // key is taken. The name, the times and the extensions are the root's own choice, because the request comes from the
 // container of the guard.
@@ -36,8 +36,8 @@ Result<std::shared_ptr<const Root>> Root::make(const std::string& session) {
   OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
   auto root = std::make_shared<Root>();
   root->key_ = new_key();
+  // The root is valid an hour and a day longer than what it signs, so that nothing under it outlives it.
   root->certificate_ =
-      // The root is valid an hour and a day longer than what it signs, so that nothing under it outlives it.
       root->key_ ? new_certificate(root->key_.get(), "bottle session " + session, 26, kDays + 1) : nullptr;
   X509* x = root->certificate_.get();
   bool ok = x && extend(x, x, NID_basic_constraints, "critical,CA:TRUE,pathlen:1") &&

@@ -11,7 +11,7 @@
 
 namespace bottle::pki {
 
-// One session's root. It cannot change, so several threads may use it at the same time.
+// Holds one session's root. It cannot change, so several threads may use it at the same time.
 class Root {
  public:
   // Makes a new key and its certificate, valid for 90 days. Fails with Code::internal if the library does. There is no

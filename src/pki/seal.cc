@@ -32,10 +32,11 @@ Result<> seal(std::string_view key, uint64_t position, char* bytes, size_t size)
   for (int i = 0; i < 8; ++i) counter[kBlock - 1 - i] = static_cast<unsigned char>(position / kBlock >> (8 * i));
   int n = 0;
   auto* at = reinterpret_cast<unsigned char*>(bytes);
+  // If the position is inside a block, the bytes of the key stream before it are used up first. The size must fit into
+  // the int of OpenSSL's functions.
   bool done = key.size() == kSealKey && size < (1u << 30) && context &&
               EVP_EncryptInit_ex(context.get(), EVP_aes_256_ctr(), nullptr,
                                  reinterpret_cast<const unsigned char*>(key.data()), counter) == 1 &&
-              // A position inside a block: what comes before it in the key stream is used up and thrown away.
               EVP_EncryptUpdate(context.get(), skipped, &n, skipped, static_cast<int>(position % kBlock)) == 1 &&
               EVP_EncryptUpdate(context.get(), at, &n, at, static_cast<int>(size)) == 1;
   return done ? Result<>() : fail(Code::internal, "sealing");

@@ -105,7 +105,8 @@ Result<std::optional<std::string>> Beneath::read(const std::string& path, size_t
 
 Result<std::optional<UniqueFd>> Beneath::directory(const std::string& path) const {
   if (!path.empty()) return open_entry(path, O_DIRECTORY);
-  // A new open file description, not a duplicate: duplicates would share one position for readdir(3).
+  // This makes a new open file description instead of a duplicate, because duplicates would share one position for
+  // readdir(3).
   UniqueFd fd(::openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return fail_errno("opening " + root_);
   return std::optional(std::move(fd));

@@ -15,7 +15,7 @@ namespace bottle {
 namespace {
 
 Result<> check_owner(const struct stat& st, const std::string& path) {
-  // A file of root is refused too, unless this process runs as root.
+  // This refuses a file of root, too, unless this process runs as root.
   if (st.st_uid != ::geteuid())
     return fail(Code::denied, path + " belongs to another user (uid " + std::to_string(st.st_uid) + ")",
                 "remove it, or run bottle as that user");

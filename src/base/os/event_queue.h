@@ -14,7 +14,7 @@ class EventQueue {
   // The bits of an event. kPeerEnded means that the peer sends nothing more, and kHangUp that the connection is closed
   // in both directions.
   static constexpr uint32_t kIn = 1, kOut = 4, kError = 8, kHangUp = 16, kPeerEnded = 0x2000;
-  // One descriptor's news: the `what` of its registration, and the bits that are set.
+  // Tells what happened to one descriptor: the `what` of its registration, and the bits that are set.
   struct Event {
     void* what;
     uint32_t bits;

@@ -21,7 +21,8 @@ bool wait_for(int fd, short events, int timeout_ms) {
   using Clock = std::chrono::steady_clock;
   auto until = Clock::now() + std::chrono::milliseconds(std::max(timeout_ms, 0));
   for (pollfd p{fd, events, 0};;) {
-    // Rounded up: with the rest of a millisecond rounded down to 0, the loop would spin until it has passed.
+    // The time is rounded up. If the rest of a millisecond were rounded down to 0, the loop would spin until it has
+    // passed.
     auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
     int ready = ::poll(&p, 1, timeout_ms < 0 ? -1 : static_cast<int>(std::max<long long>(left, 0)));
     if (ready >= 0) return ready > 0;

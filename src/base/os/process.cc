@@ -1,8 +1,8 @@
 // Starts programs with posix_spawn(3), because fork(2) in a process with threads leaves a child in which only a few
 // functions are safe to call, and because it copies the page tables of a process that may be large. What posix_spawn
-// cannot do (limits), a shell does in the child, or the parent does afterwards. All loops here wait for the output
-// *and* for the end of the child. A child that ends may leave processes behind that keep its pipes open, so the end of
-// the output alone would never come.
+// cannot do (limits), a shell does in the child, or the parent does afterward. All loops in this file wait for the
+// output and for the end of the child. A child that ends may leave processes behind that keep its pipes open, so the
+// end of the output alone would never come.
 
 #include "base/os/process.h"
 
@@ -33,7 +33,7 @@ int milliseconds_until(Clock::time_point deadline) {
   return static_cast<int>(std::max<long long>(left, 0));
 }
 
-// A name must not appear twice: programs differ in which of the two values they take.
+// Returns the child's environment. A name must not appear twice: programs differ in which of the two values they take.
 std::vector<std::string> environment(const Command& command) {
   std::vector<std::string> all;
   for (char** entry = environ; !command.clean_env && *entry; ++entry) {
@@ -138,7 +138,8 @@ Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring
     error = ::posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), envp.data());
   }
   if (error != 0) return fail_errno("running " + command.argv[0], error);
-  // After the start, because posix_spawn cannot set limits. Only a shell could set them earlier (process_handle.h).
+  // posix_spawn cannot set limits, so this comes after the start. Only a shell could set them earlier
+  // (process_handle.h).
   limit_memory(pid, command.most_memory);
   child.pid_ = pid;
   child.group_ = command.own_group || command.detached;
@@ -213,7 +214,7 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
                                  options.pass_stderr ? Child::inherit() : Child::pipe()));
   const std::string& name = command.argv[0];
   auto deadline = Clock::now() + std::chrono::milliseconds(std::max(options.timeout_ms, 0));
-  // Otherwise, a write would block while the child blocks on its own full output, and neither would ever continue.
+  // Without O_NONBLOCK, a write could block while the child blocks on its own full output, and neither would continue.
   if (child.in() >= 0) ::fcntl(child.in(), F_SETFL, O_NONBLOCK);
   Captured captured;
   size_t written = 0;

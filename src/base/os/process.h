@@ -17,7 +17,7 @@
 
 namespace bottle {
 
-// What to run and how. Nothing in it passes through a shell, except where a limit needs one.
+// Says what to run and how. Nothing in it passes through a shell, except where a limit needs one.
 struct Command {
   std::vector<std::string> argv;           // argv[0] is looked up in PATH
   std::map<std::string, std::string> env;  // added to the caller's environment
@@ -84,13 +84,13 @@ class Child {
   UniqueFd in_, out_, err_, exit_;
 };
 
-// What a program left when it had exited.
+// Holds what a program left when it had exited.
 struct Captured {
   int status = 0;  // exit status or 128+signal
   std::string out, err;
 };
 
-// What the program gets, and when to stop waiting for it. The caller keeps the descriptors.
+// Says what the program gets, and when to stop waiting for it. The caller keeps the descriptors.
 struct CaptureOptions {
   std::string input;          // text for its stdin
   int input_fd = -1;          // its stdin, instead of `input`

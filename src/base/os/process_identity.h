@@ -20,7 +20,7 @@ std::string this_boot();
 // as dead.
 bool is_running(int pid, const std::string& start_time);
 
-// What records on the disk say about their owner. An empty start time means that there was no such process.
+// Stands for the owner of a record on the disk. An empty start time means that there was no such process.
 struct ProcessIdentity {
   int pid = 0;
   std::string start_time, boot_id;

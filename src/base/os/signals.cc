@@ -1,5 +1,6 @@
-// The old trick of a pipe to oneself: the handler, in which almost nothing is safe, writes the signal's number into a
-// pipe, and everything else happens where the pipe is read. signalfd(2) would do the same, but only Linux has it.
+// Uses the old trick of a pipe to oneself: the handler, in which almost nothing is safe, writes the signal's number
+// into a pipe, and everything else happens where the pipe is read. signalfd(2) would do the same, but only Linux has
+// it.
 
 #include "base/os/signals.h"
 
@@ -35,14 +36,14 @@ Signals::Signals(std::initializer_list<int> numbers) : before_(target) {
     sigaddset(&ours, number);
     if (::sigaction(number, &action, &usual) == 0) actions_.emplace_back(number, usual);
   }
-  // Last, because signals that were pending arrive now, and the handlers must already be there.
+  // This comes last, because signals that were pending arrive now, and the handlers must already be there.
   ::pthread_sigmask(SIG_UNBLOCK, &ours, &mask_);
 }
 
 Signals::~Signals() {
   if (!ends_.read) return;
-  // First, so that signals that were blocked before cannot arrive once their usual action, such as ending the process,
-  // is back.
+  // This comes first, so that signals that were blocked before cannot arrive once their usual action, such as ending
+  // the process, is back.
   ::pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
   for (const auto& [number, usual] : actions_) ::sigaction(number, &usual, nullptr);
   target = before_;

@@ -9,7 +9,7 @@
 
 namespace bottle::session {
 namespace {
-// Deeper than our own JSON may be (`kDeepestJson`), because these lines come from others: agents and far guards.
+// These lines come from agents and far guards, so they may be deeper than our own JSON (`kDeepestJson`).
 constexpr size_t kDeepest = 64;
 }  // namespace
 
@@ -39,8 +39,8 @@ Result<> JsonLines::feed(std::string_view bytes) {
     pending_.clear();
     skipping_ = false;
     if (!line || !line->is_object()) continue;
-    // Written again instead of copied: escapes for everything that is not ASCII make the line safe for a terminal, and
-    // text that is not UTF-8 cannot break a later reader.
+    // The line is written again instead of copied: escapes for everything that is not ASCII make the line safe for a
+    // terminal, and text that is not UTF-8 cannot break a later reader.
     std::string text = line->dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";
     if (text.size() > written_left_) return fail(Code::limit, "a list of lines is too long to keep");
     written_left_ -= text.size();

@@ -14,7 +14,7 @@ namespace bottle::session {
 // leading dot.
 bool is_plain_name(std::string_view name);
 
-// One file that is being written. It is complete when the object is destroyed.
+// Writes one file, which is complete when the object is destroyed.
 class JsonLines {
  public:
   // Creates the file, or replaces it. Leaves out lines that are not a JSON object, that are longer than `longest`, or

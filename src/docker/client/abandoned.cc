@@ -81,7 +81,7 @@ Result<std::optional<Socket> > look_up(uint32_t inode) {
   message.head.nlmsg_type = SOCK_DIAG_BY_FAMILY;
   message.head.nlmsg_flags = NLM_F_REQUEST;
   message.ask.sdiag_family = AF_UNIX;
-  // Any state: a connection that is not accepted yet counts as well.
+  // This asks for sockets in any state, because a connection that is not accepted yet counts as well.
   message.ask.udiag_states = ~0u;
   message.ask.udiag_ino = inode;
   message.ask.udiag_cookie[0] = message.ask.udiag_cookie[1] = ~0u;  // match any cookie

@@ -29,7 +29,7 @@ Result<Response> call(const Dial& dial, std::string_view method, const std::stri
                       const std::string& doing, int timeout_ms = call_timeout_ms(), const Note& note = {});
 Result<Response> call_with_upload(const Dial& dial, std::string_view method, const std::string& target,
                                   const std::function<Result<size_t>(char*, size_t)>& reader, const std::string& doing);
-// Turns an answer with a status of 400 or more into an error, as call() does. For calls that use the connection
+// Turns an answer with a status of 400 or more into an error, as call() does. It is for calls that use the connection
 // themselves.
 Result<Response> checked(Result<Response> response, const std::string& doing);
 // Makes a call whose answer is a JSON object or array.

@@ -1,6 +1,6 @@
-// The calls for containers. Removing waits, because a session ends only when its things are gone, and an engine
-// refuses for a moment while another client removes the same container or while a mount is still busy. Streams go
-// through a function of the caller piece by piece: an archive may be larger than the memory.
+// Implements the calls for containers. Removing waits, because a session ends only when its things are gone, and an
+// engine refuses for a moment while another client removes the same container or while a mount is still busy. Streams
+// go through a function of the caller piece by piece: an archive may be larger than the memory.
 
 #include <chrono>
 #include <thread>
@@ -11,7 +11,7 @@
 
 namespace bottle::docker {
 namespace {
-// In bytes. A log is used only in messages, and its end is what explains a failure.
+// This is in bytes. A log is used only in messages, and its end is what explains a failure.
 constexpr size_t kLogLimit = 1 << 20;
 }  // namespace
 

@@ -1,7 +1,7 @@
 // Follows the order of Docker's own command line (DOCKER_HOST, then the context, then the default socket), so that
 // `bottle` and `docker` mean the same engine. Unlike docker, it then tries the sockets of a rootless engine and of
 // Docker Desktop as well. Only Unix sockets count: `bottle` needs to know that engine and files are on one machine,
-// and for other machines it has its own way.
+// and it reaches other machines in another way.
 
 #include "docker/client/endpoint.h"
 

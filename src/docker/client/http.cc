@@ -134,8 +134,7 @@ Result<> Connection::upload(std::string_view method, std::string_view target,
   for (;;) {
     size_t n = TRY(reader(buffer.data(), buffer.size()));
     if (n > buffer.size()) return fail(Code::internal, "a reader returned more bytes than requested");
-    // The engine says nothing before the end of the body, unless it has refused. Sending on would only fill its
-    // socket.
+    // An engine answers before the end of the body only if it refuses. Sending on would only fill its socket.
     if (n > 0 && wait_readable(fd_.get(), 0)) return {};
     char size[24];
     int digits = std::snprintf(size, sizeof size, "%zx\r\n", n);

@@ -18,7 +18,7 @@
 
 namespace bottle::docker {
 
-// The engine's answer to one request. Its body is whatever the engine sent.
+// Holds the engine's answer to one request. Its body is whatever the engine sent.
 struct Response {
   int status = 0;
   std::map<std::string, std::string> headers;  // lower-case names
@@ -31,9 +31,9 @@ struct Dial {
   std::stop_token stop = {};  // ends each wait for the engine, with Code::canceled
 };
 
-// One connection for one request: call open(), then request() or upload() or upgrade(), then response(). All functions
-// block, and fail with Code::timed_out, Code::canceled (a stop), Code::closed (the engine closed it) or Code::protocol
-// (the answer is not HTTP).
+// Owns one connection for one request: call open(), then request() or upload() or upgrade(), then response(). All
+// functions block, and fail with Code::timed_out, Code::canceled (a stop), Code::closed (the engine closed it) or
+// Code::protocol (the answer is not HTTP).
 class Connection {
  public:
   // `timeout_ms` limits a whole request with its answer, or each wait while a body is streamed.

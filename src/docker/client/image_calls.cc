@@ -1,6 +1,6 @@
-// The calls for images. Importing and loading have a peculiarity: the engine begins a successful answer as soon as it
-// reads, so a failure can only come later, as a line of the body. The status alone would report a broken image as
-// loaded.
+// Implements the calls for images. Importing and loading have a peculiarity: the engine begins a successful answer as
+// soon as it reads, so a failure can only come later, as a line of the body. The status alone would report a broken
+// image as loaded.
 
 #include "docker/answers.h"
 #include "docker/client/call.h"

@@ -105,7 +105,7 @@ FakeDocker::~FakeDocker() {
     for (auto& [id, stdio] : stdio_)
       if (stdio.other >= 0) ::shutdown(stdio.other, SHUT_RDWR);
   }
-  // Without the lock, because a program that ends takes it.
+  // This happens without the lock, because a program that ends takes it.
   for (auto& thread : threads_) thread.join();
 }
 

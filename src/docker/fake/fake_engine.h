@@ -22,7 +22,7 @@ struct FakeCall {
   std::string method, object;
   int nth = 1;              // its number among the calls with this method and object, from 1
   uint64_t connection = 0;  // of a noted request to create something; otherwise 0
-  // What the call does to the world; returns its answer. Empty for streams.
+  // Does to the world what the call does, and returns its answer. It is empty for streams.
   std::function<Result<std::string>(FakeWorld&)> effect = {};
   // Returns the call as tests write it, such as "create container bottle-x1-agent #1".
   std::string text() const { return method + " " + object + " #" + std::to_string(nth); }
@@ -61,8 +61,8 @@ class FakeProcess {
   bool terminal_ = false;
 };
 
-// One engine and all of its clients' view of it. Tests own it and must let it outlive its clients. Its functions may
-// be called from several threads, except the set_ functions, which come before the first call.
+// Stands for one engine. The test owns it, and it must outlive its clients. Its functions may be called from several
+// threads, except the set_ functions, which must not be called during a call of the engine.
 class FakeDocker {
  public:
   using Program = std::function<int(FakeProcess& process)>;  // returns the exit status
@@ -121,7 +121,7 @@ class FakeDocker {
     int other = -1;  // the other end, not owned; used to end the stream when the container is stopped
   };
 
-  // Records the call with its number, and returns how it shall end.
+  // Records the call with its number, and returns how it must end.
   Fault begin(FakeCall call);
   // Performs a call with its fault.
   Result<std::string> perform(const std::string& method, const std::string& object, const Effect& effect,

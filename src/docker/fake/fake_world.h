@@ -18,7 +18,7 @@ namespace bottle::docker {
 
 using Labels = std::map<std::string, std::string>;
 
-// One file, directory or link in a container, a volume or an image.
+// Stands for one file, directory or link in a container, a volume or an image.
 struct FakeFile {
   TarEntry::Type type = TarEntry::Type::file;
   int mode = 0644;
@@ -27,8 +27,8 @@ struct FakeFile {
 };
 using FakeFiles = std::map<std::string, FakeFile>;  // by absolute path
 
-// What the engine knows of its things. All are plain values; a copy is independent, apart from the texts of files,
-// which never change.
+// These structs hold what the engine knows of its things. All are plain values; a copy is independent, apart from the
+// texts of files, which never change.
 struct FakeContainer {
   enum class State { created, running, exited };
   std::string id, name, image;
@@ -61,7 +61,7 @@ struct FakeImage {
   FakeFiles files = {};
 };
 
-// Everything that a fake engine has. Functions that change it are called with the engine's lock held.
+// Holds everything that a fake engine has. Functions that change it are called with the engine's lock held.
 struct FakeWorld {
   using Json = nlohmann::json;
 

@@ -41,13 +41,13 @@ std::string block(const std::string& path, char type, int mode, uint32_t uid, ui
   put(148, 8, "        ");
   header[156] = type;
   put(157, 100, link);
-  // The magic number with its NUL, and the version "00".
+  // This is the magic number with its NUL, and the version "00".
   put(257, 8, std::string("ustar\00000", 8));
   unsigned sum = 0;
   for (unsigned char c : header) sum += c;
   char text[9];
   (void)std::snprintf(text, sizeof text, "%06o", sum);
-  // Six digits and a NUL; the space that follows stays.
+  // This writes six digits and a NUL; the space that follows stays.
   put(148, 7, std::string(text, 7));
   return header;
 }

@@ -38,7 +38,7 @@ class TarWriter {
   uint64_t time_, size_ = 0, written_ = 0;
 };
 
-// One entry of an archive, as the handler gets it. Its path is checked, and its content may be anything.
+// Describes one entry of an archive, as the handler gets it. Its path is checked, and its content may be anything.
 struct TarEntry {
   enum class Type { file, directory, symlink, hardlink, other };  // other is a device or a FIFO
   Type type = Type::file;
@@ -49,7 +49,7 @@ struct TarEntry {
   uint64_t size = 0;     // in bytes, for files; 0 for all other types
 };
 
-// The most that a reader accepts. Each number is far above what a workspace has and far below what fills a disk or the
+// Limits what a reader accepts. Each number is far above what a workspace has and far below what fills a disk or the
 // memory.
 struct TarLimits {
   uint64_t entries = 2'000'000;  // of all types
@@ -64,7 +64,8 @@ struct TarLimits {
 // symlink followed by a path through it.
 class TarReader {
  public:
-  // What the reader calls, in the order of the archive. An error ends the reading and is returned by feed().
+  // Holds the functions that the reader calls, in the order of the archive. An error ends the reading and is returned
+  // by feed().
   struct Handler {
     std::function<Result<>(const TarEntry&)> entry;  // for each entry
     std::function<Result<>(std::string_view)> data;  // for each piece of a file

@@ -1,8 +1,8 @@
-// A state machine over blocks of 512 bytes: a header, then the body of an extended header or of a file, then padding.
-// It decides before it stores: sizes are compared with the limits as soon as the header is there. Where readers of tar
-// differ, a hostile archive could show one content to this reader and another to the next, so whatever is ambiguous is
-// refused instead of guessed: a header without a checksum that holds, a type that is not in the standard, bytes in
-// something that is not a file, anything after the end.
+// Works as a state machine over blocks of 512 bytes: a header, then the body of an extended header or of a file, then
+// padding. It decides before it stores: sizes are compared with the limits as soon as the header is there. Where
+// readers of tar differ, a hostile archive could show one content to this reader and another to the next, so whatever
+// is ambiguous is refused instead of guessed: a header without a checksum that holds, a type that is not in the
+// standard, bytes in something that is not a file, anything after the end.
 
 #include <algorithm>
 #include <charconv>
@@ -68,7 +68,8 @@ Result<std::string> TarReader::checked_path(std::string_view raw) const {
     std::string_view part = raw.substr(0, raw.find('/'));
     raw.remove_prefix(std::min(raw.size(), part.size() + 1));
     if (part.empty() || part == ".") continue;
-    // Refused even where it would stay inside, because a link earlier in the archive can change where it leads.
+    // ".." is refused even where it would stay inside, because a link earlier in the archive can change where it
+    // leads.
     if (part == "..") return bad("has a path that leads out of it");
     if (!path.empty()) path += '/';
     path += part;

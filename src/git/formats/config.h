@@ -10,7 +10,7 @@
 
 namespace bottle::git {
 
-// One line of a configuration file. Everything in it is untrusted.
+// Stands for one setting of a configuration file. Everything in it is untrusted.
 struct Setting {
   std::string name;                  // section.key or section.Subsection.key; the first and the last part are in lower
                                      // case

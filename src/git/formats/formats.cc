@@ -1,4 +1,4 @@
-// Parsers for short text formats, written from git's sources and manual pages. None of them fails: a line that is not
+// Parses short text formats as git's sources and manual pages describe them. No parser here fails: a line that is not
 // valid is left out, as git does, so a broken or hostile file can only lead to fewer refs or places. All loops move
 // forward over a string that is already in memory and bounded by the caller.
 

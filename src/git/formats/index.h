@@ -11,7 +11,7 @@
 
 namespace bottle::git {
 
-// One file of the index. Its path may contain anything but a NUL, also "..".
+// Describes one file of the index. Its path may contain anything except a NUL, even "..".
 struct IndexEntry {
   std::string path, mode, object;  // the mode as git writes it, such as 100644; the path is unchecked
   uint32_t size = 0;               // of the file in the work tree when it was staged, in bytes, modulo 2^32
@@ -20,7 +20,7 @@ struct IndexEntry {
   bool is_hidden = false;          // the checkout leaves the file out, as a sparse checkout does (skip-worktree)
 };
 
-// What parse_index() found: the entries in the order of the index.
+// Holds what parse_index() found: the entries in the order of the index.
 struct Index {
   std::vector<IndexEntry> entries;
   bool has_directories = false;  // it stands for some directories as a whole, which are not in `entries`

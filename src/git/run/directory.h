@@ -9,11 +9,12 @@
 
 namespace bottle::git {
 
-// The only type that Runner accepts as a git directory. It does not own the directory on the disk: whoever made the
-// surrounding directory removes it.
+// Stands for a git directory of our own, and is the only type that Runner accepts as one. It does not own the
+// directory on the disk, which goes away with the directory around it.
 class Directory {
  public:
-  // What the new directory contains. Every text here was checked or written by us, because git obeys `config`.
+  // Says what the new directory contains. Every text in it must be checked or written by us, because git obeys
+  // `config`.
   struct Content {
     std::string format = "sha1";  // of the object ids: sha1 or sha256
     bool bare = true;

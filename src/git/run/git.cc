@@ -120,7 +120,7 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
                   .directory = o.work_tree.empty() ? o.in.path() : o.work_tree,
                   .most_memory = limits_.memory,
                   .most_written = o.most_written};
-  // A file and not a pipe: git can read its input at any time, and this process writes nothing meanwhile.
+  // The input is a file and not a pipe, so git can read it at any time, and this process writes nothing meanwhile.
   UniqueFd in = TRY(make_memory_file("git", o.input));
   auto left =
       std::chrono::duration_cast<std::chrono::seconds>(limits_.until - std::chrono::steady_clock::now()).count();

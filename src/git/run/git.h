@@ -30,7 +30,7 @@ class Runner {
   // Makes a runner. `state` is a directory that belongs to bottle; the configuration file is written there.
   static Result<Runner> make(const std::string& state, const Limits& limits = {});
 
-  // Where and how one call runs. The caller keeps the descriptors.
+  // Says where and how one call runs. The caller keeps the descriptors.
   struct Options {
     Directory in;                  // the git directory, which always belongs to bottle
     std::string work_tree, index;  // empty means no work tree, or the directory's own index; git runs in the work tree

@@ -1,6 +1,6 @@
-// The check of git's ensure_valid_ownership(), done again: git never runs in the operator's repository, so its own
-// check never happens. The values of safe.directory come from git, which knows where its configuration is, but they
-// are compared here, with the rules of the installed version, because a more generous comparison would open what git
+// Repeats the check of git's ensure_valid_ownership(): git never runs in the operator's repository, so its own check
+// never happens. The values of safe.directory come from git, which knows where its configuration is, but they are
+// compared here, with the rules of the installed version, because a more generous comparison would open what git
 // itself refuses.
 
 #include "git/run/owner.h"
@@ -29,7 +29,7 @@ std::optional<uid_t> owner_of(const std::string& path) {
 // Returns the user who ran sudo, if this process is root.
 std::optional<uid_t> asked_by() {
   const char* text = std::getenv("SUDO_UID");
-  // Only sudo sets the variable for root. For any other user, anyone could have set it.
+  // For root, sudo has set the variable. The variable of any other user proves nothing.
   if (::geteuid() != 0 || !text || !*text) return std::nullopt;
   char* end = nullptr;
   errno = 0;

@@ -129,8 +129,8 @@ Probe unreachable(const Surroundings& w) {
   if (state && *state == Neighbor::resolved)
     return {name, false, "something answers at the gateway " + text_of(w.gateway)};
 
-  // Addresses for documentation (RFC 5737): no machine on the internet has them. The ports below are those of ssh, of
-  // a web server and of an engine's API.
+  // These addresses are for documentation (RFC 5737), so no machine on the internet has them. The ports below are
+  // those of ssh, of a web server and of an engine's API.
   std::vector<sockaddr_in> targets = {*parse_address("198.51.100.1", 80), *parse_address("203.0.113.1", 53)};
   for (uint16_t port : {22, 80, 2375}) {
     targets.push_back(endpoint(w.gateway, port));

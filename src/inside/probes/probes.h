@@ -13,7 +13,7 @@
 
 namespace bottle::inside {
 
-// Where the bottle's network is, as the supervisor states it in the container's environment.
+// Says where the bottle's network is, as the supervisor states it in the container's environment.
 struct Surroundings {
   sockaddr_in guard{};
   in_addr gateway{};           // where the internal network's gateway would be; no machine may answer at this address

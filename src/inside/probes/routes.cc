@@ -29,7 +29,7 @@ Result<bool> visit_answer(std::string_view bytes, size_t body, const Visit& visi
   auto left = static_cast<int>(bytes.size());
   for (auto* h = reinterpret_cast<nlmsghdr*>(buffer);
        left >= static_cast<int>(sizeof *h) && NLMSG_OK(h, static_cast<unsigned>(left)); h = NLMSG_NEXT(h, left)) {
-    // The end of a list. An answer that is not a list has no such message.
+    // This message ends a list. An answer that is not a list has none.
     if (h->nlmsg_type == NLMSG_DONE) return true;
     if (h->nlmsg_type == NLMSG_ERROR) {
       if (h->nlmsg_len < NLMSG_LENGTH(sizeof(nlmsgerr))) return fail(Code::protocol, "netlink's error is truncated");
@@ -76,7 +76,8 @@ Result<bool> read_neighbors(std::string_view answer, in_addr address, Neighbor& 
       if (a->rta_type != NDA_DST || RTA_PAYLOAD(a) != sizeof address ||
           std::memcmp(RTA_DATA(a), &address, sizeof address) != 0)
         continue;
-      // Every state in which the kernel has a link-layer address, even an old one: something answered once.
+      // These are all states in which the kernel has a link-layer address. Even an old one means that something
+      // answered once.
       bool resolved = body->ndm_state & (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP);
       // The table may have entries for several interfaces. One that is resolved is enough.
       if (resolved) state = Neighbor::resolved;
@@ -89,8 +90,8 @@ Result<bool> read_route(std::string_view answer, Route& route) {
   return visit_answer(answer, sizeof(rtmsg), [&](const nlmsghdr* h) {
     if (h->nlmsg_type != RTM_NEWROUTE) return;
     auto* body = static_cast<const rtmsg*>(NLMSG_DATA(h));
+    // Routes of these three types are in the table to say that packets cannot go there.
     route.exists =
-        // These routes exist in the table to say that there is no way.
         body->rtm_type != RTN_UNREACHABLE && body->rtm_type != RTN_BLACKHOLE && body->rtm_type != RTN_PROHIBIT;
     auto left = static_cast<int>(h->nlmsg_len - NLMSG_LENGTH(sizeof *body));
     auto* a = reinterpret_cast<const rtattr*>(reinterpret_cast<const char*>(body) + NLMSG_ALIGN(sizeof *body));

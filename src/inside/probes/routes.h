@@ -17,7 +17,7 @@ enum class Neighbor { absent, unresolved, resolved };
 // (gVisor).
 Result<Neighbor> neighbor(in_addr address);
 
-// The kernel's answer to where a packet would go.
+// Says where the kernel would send a packet.
 struct Route {
   bool exists = false;
   std::optional<in_addr> gateway;  // empty if the address is on the link

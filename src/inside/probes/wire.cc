@@ -1,6 +1,6 @@
-// Small clients for one question and one answer. Each has a deadline for the whole exchange, and all sockets are
-// non-blocking, so that a peer that answers slowly or never cannot delay the self-test. An error says which of the two
-// it was: no answer (Code::timed_out), or a refusal by the kernel or the peer.
+// Implements small clients for one question and one answer. Each has a deadline for the whole exchange, and all
+// sockets are non-blocking, so that a peer that answers slowly or never cannot delay the self-test. An error says
+// which of the two it was: no answer (Code::timed_out), or a refusal by the kernel or the peer.
 
 #include "inside/probes/wire.h"
 
@@ -59,7 +59,7 @@ std::optional<sockaddr_in> parse_address(std::string_view ip, uint16_t port) {
 
 std::optional<sockaddr_in> parse_endpoint(std::string_view text) {
   size_t colon = text.rfind(':');
-  // At most five digits, so the number cannot overflow.
+  // The port has at most five digits, so the number cannot overflow.
   if (colon == std::string_view::npos || colon + 1 == text.size() || text.size() - colon > 6) return std::nullopt;
   unsigned port = 0;
   for (char c : text.substr(colon + 1)) {
@@ -110,7 +110,8 @@ Result<int> http_status(const sockaddr_in& to, std::string_view request, Deadlin
 
 Result<DnsAnswer> parse_dns(std::string_view m, uint16_t id) {
   auto at = [&](size_t i) { return static_cast<unsigned char>(m[i]); };
-  // A header of 12 bytes with our id, and the bit QR, which marks a response (RFC 1035, section 4.1.1).
+  // An answer begins with a header of 12 bytes with our id, and the bit QR, which marks a response (RFC 1035, section
+  // 4.1.1).
   if (m.size() < 12 || at(0) != id >> 8 || at(1) != (id & 255) || !(at(2) & 0x80))
     return fail(Code::protocol, "the answer is not for the question");
   DnsAnswer answer;

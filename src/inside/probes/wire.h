@@ -33,7 +33,7 @@ Result<UniqueFd> dial(const sockaddr_in& to, Deadline deadline);
 // Sends `request` and returns the code of the status line, or 0 if the answer is not HTTP.
 Result<int> http_status(const sockaddr_in& to, std::string_view request, Deadline deadline);
 
-// What the head of a DNS answer says, and one hint about its source.
+// Holds what the head of a DNS answer says, and one hint about its source.
 struct DnsAnswer {
   int rcode = 0;
   int answers = 0;

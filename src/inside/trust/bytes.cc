@@ -31,7 +31,7 @@ void put(std::string& out, uint64_t value, int bytes) {
 std::string sha1(std::string_view bytes) {
   State h = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
   std::string padded(bytes);
-  // A one bit, zeros, and the length in bits, up to a multiple of 64 bytes (FIPS 180-4, section 5.1.1).
+  // A one bit, zeros and the length in bits fill the text up to a multiple of 64 bytes (FIPS 180-4, section 5.1.1).
   padded += '\x80';
   while (padded.size() % 64 != 56) padded += '\0';
   put(padded, bytes.size() * 8, 8);

@@ -45,7 +45,7 @@ std::optional<std::string_view> take(std::string_view& rest, std::string_view& c
 std::optional<Certificate> parse(std::string_view der) {
   std::string_view all = der, inside, fields, unused;
   if (!take(all, inside) || !all.empty() || !take(inside, fields)) return std::nullopt;
-  // The version, which is absent in certificates of version 1.
+  // This is the version, which is absent in certificates of version 1.
   if (fields.starts_with('\xa0') && !take(fields, unused)) return std::nullopt;
   auto serial = take(fields, unused), algorithm = take(fields, unused), issuer = take(fields, unused),
        validity = take(fields, unused), subject = take(fields, unused);
@@ -99,7 +99,7 @@ Row row_of_certificate(const Certificate& certificate) {
 }
 
 Row row_of_trust(const Certificate& certificate) {
-  // The values CKT_NSS_TRUSTED_DELEGATOR, CKT_NSS_TRUST_UNKNOWN and CKO_NSS_TRUST of NSS's pkcs11n.h.
+  // These are the values CKT_NSS_TRUSTED_DELEGATOR, CKT_NSS_TRUST_UNKNOWN and CKO_NSS_TRUST of NSS's pkcs11n.h.
   constexpr uint32_t kTrustedAuthority = 0xce534352, kNothingSaid = 0xce534355, kTrust = 0xce534353;
   Row row;
   row[kClass] = number(kTrust);

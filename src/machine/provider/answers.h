@@ -16,13 +16,15 @@ namespace bottle::machine {
 
 inline constexpr const char* kUser = "bottle";  // the user that the user-data makes
 
-// What `create` printed: the provider's id of the VM, and its price as text for the operator, which may be empty.
+// Holds what `create` printed: the provider's id of the VM, and its price as text for the operator, which may be
+// empty.
 struct Created {
   std::string id, cost_per_hour;
   bool offline = false;  // it has no network, so its bottle reaches everything through this machine
 };
 
-// What `ssh-info` printed: where the VM's sshd is. `host` is a name or an address, and safe as an argument of ssh.
+// Holds what `ssh-info` printed: where the VM's sshd is. `host` is a name or an address, and safe as an argument of
+// ssh.
 struct Where {
   std::string host, user;
   uint16_t port = 22;

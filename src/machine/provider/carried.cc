@@ -54,7 +54,7 @@ std::string_view vm_side_program() {
 Result<> only_ours(const std::string& path) {
   struct stat st{};
   if (::stat(path.c_str(), &st) != 0) return fail_errno("looking at " + path);
-  // An administrator may install providers for all users.
+  // root may own them, because an administrator may have installed them.
   if ((st.st_uid != ::getuid() && st.st_uid != 0) || (st.st_mode & 022))
     return fail(Code::denied, path + " can be written by others, and its programs would run as you",
                 "run `chmod -R go-w " + shell_word(path) + "`");

@@ -9,7 +9,7 @@
 
 namespace bottle::machine {
 
-// One file of a provider. Both views are valid as long as the program runs.
+// Describes one file of a provider. Both views are valid as long as the program runs.
 struct CarriedFile {
   std::string_view path;  // such as "qemu/create"
   std::string_view bytes;

@@ -67,7 +67,7 @@ Result<nlohmann::json> judge(const std::string& name, int status, const std::str
   switch (status) {
     case 0:
       break;
-    // The numbers of sysexits.h: EX_TEMPFAIL, EX_CANTCREAT, EX_NOPERM and EX_CONFIG.
+    // The numbers are those of sysexits.h: EX_TEMPFAIL, EX_CANTCREAT, EX_NOPERM and EX_CONFIG.
     case 75:
       return fail(Code::unavailable, name + ": not ready yet" + said);
     case 73:
@@ -94,7 +94,7 @@ Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) 
   command.clean_env = true;
   Child child = TRY(Child::spawn(command, call.stdin_fd >= 0 ? Child::from(call.stdin_fd) : Child::null(),
                                  Child::pipe(), Child::pipe()));
-  // At once, so that a record names the hook before it can have made anything worth mentioning.
+  // The caller is told at once, so that a record names the hook before the hook can have made much.
   if (call.started) call.started(child.pid());
 
   auto deadline = Clock::now() + std::chrono::milliseconds(call.timeout_ms);

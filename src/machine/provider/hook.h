@@ -15,7 +15,7 @@ namespace bottle::machine {
 // Receives a line for a person, without control characters.
 using Progress = std::function<void(const std::string&)>;
 
-// One call of a hook. The caller keeps `stdin_fd`. The hook sees no other descriptor of this process.
+// Describes one call of a hook. The caller keeps `stdin_fd`. The hook sees no other descriptor of this process.
 struct HookCall {
   std::string program;
   Environment environment;  // the hook's whole environment

@@ -8,7 +8,7 @@ namespace bottle::machine {
 
 using Environment = std::map<std::string, std::string>;
 
-// Directories of machines and providers. None of them needs to exist.
+// Holds the directories of machines and providers. None of them needs to exist.
 struct Places {
   std::string config;  // $XDG_CONFIG_HOME/bottle: the operator's providers/NAME
   std::string cache;   // $XDG_CACHE_HOME/bottle: the unpacked providers of this program

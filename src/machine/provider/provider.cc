@@ -41,8 +41,8 @@ Result<T> said_by(const std::string& hook, Result<T> answer) {
 
 }  // namespace
 
-// Rounded up for processors and disks, because a provider sells whole ones and less than the manifest asks for would
-// not do.
+// Processors and gigabytes of a disk are rounded up, because a provider sells whole ones, and the manifest asks for at
+// least so much.
 int64_t VmRequest::cpus() const { return static_cast<int64_t>(std::ceil(wanted.cpus)); }
 int64_t VmRequest::memory_mb() const { return static_cast<int64_t>(wanted.memory >> 20); }
 int64_t VmRequest::disk_gb() const { return static_cast<int64_t>((wanted.disk + (1ull << 30) - 1) >> 30); }
@@ -120,7 +120,8 @@ bool Provider::has(const std::string& hook) const { return executable(directory_
 Result<json> Provider::call(const std::string& hook, const Environment& environment, const Progress& progress,
                             int timeout_ms, int lock, const std::function<void(int pid)>& started) const {
   std::string path = directory_ + "/" + hook;
-  // The hook itself, not only its directory: another user who can write to it could run programs as the operator.
+  // The hook itself is checked, not only its directory: another user who can write to it could run programs as the
+  // operator.
   TRY(only_ours(path));
   HookCall call{path, environment, timeout_ms, lock, started};
   return run_hook(call, progress);
@@ -169,8 +170,8 @@ Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string&
                                          const Progress& progress) const {
   TRY(can_put_secrets());
   if (value.size() > kLongestSecret) return fail(Code::limit, "secret " + name + " is longer than 32 KB");
-  // Through a pipe as stdin, because other users can see a command line, and other processes of the user the
-  // environment.
+  // The value goes through a pipe, because other users can see a command line, and other processes of the user can see
+  // the environment.
   auto pipe = TRY(make_pipe());
   TRY(write_all(pipe.write.get(), value));  // the value is smaller than a pipe's buffer
   pipe.write.reset();

@@ -43,7 +43,7 @@ Result<Node> convert(const std::string& path, const YAML::Node& from, int depth,
   Node node;
   node.at = place(path, from.Mark());
   if (depth > kMaxDepth) return fail_at(node.at, "nested too deeply");
-  // Counted here again, because an alias is one event, but stands for all nodes below it.
+  // Nodes are counted again, because an alias is one event, but stands for all nodes below it.
   if (--budget < 0) return fail_at(node.at, "too large: more than 100000 values");
   switch (from.Type()) {
     case YAML::NodeType::Undefined:
@@ -105,6 +105,7 @@ class Gauge : public YAML::EventHandler {
  private:
   void stop(const YAML::Mark& mark, const char* what, std::string todo = {}) {
     error = fail_at(place(path_, mark), what, std::move(todo)).error();
+    // The library offers only an exception to end a scan.
     throw Stop();
   }
   void count(const YAML::Mark& mark) {
@@ -125,7 +126,6 @@ Result<> gauge(const std::string& path, const std::string& text) {
   YAML::Parser parser(stream);
   try {
     while (parser.HandleNextDocument(gauge)) continue;
-    // The library offers no other way to end a scan.
   } catch (const Gauge::Stop&) {
     return std::unexpected(std::move(*gauge.error));
   }

@@ -10,7 +10,7 @@ namespace bottle::manifest {
 
 struct Entry;
 
-// A value of the document. Scalars are text, however they were written. A Node owns everything below it.
+// Stands for a value of the document. Scalars are text, however they were written. A Node owns everything below it.
 struct Node {
   enum class Kind { nothing, scalar, list, map } kind = Kind::nothing;
   std::string text;            // scalar
@@ -22,7 +22,7 @@ struct Node {
   const Node* find(std::string_view key) const;
 };
 
-// One key of a map with its value.
+// Holds one key of a map with its value.
 struct Entry {
   Node key, value;
 };

@@ -1,5 +1,6 @@
-// One table instead of code for each key, so that the check, the schema and the documentation cannot disagree. The
-// texts are those of docs/manifest.md, which a test compares with the table. The order is that of the documentation.
+// One table takes the place of code for each key, so that the check, the schema and the documentation cannot disagree.
+// The texts are those of docs/manifest.md, which a test compares with the table. The order is that of the
+// documentation.
 
 #include "manifest/format/keys.h"
 

@@ -10,7 +10,7 @@
 
 namespace bottle::manifest {
 
-// How a key's value is built from values of its type.
+// Says how a key's value is built from values of its type.
 enum class Shape {
   one,           // a value
   list,          // a list of values; must not be empty if `filled` is set
@@ -19,7 +19,7 @@ enum class Shape {
   map_of_lists,  // name → value or list of values
 };
 
-// A row of the table. All views are constants of the program.
+// Describes one key, as a row of the table. All views are constants of the program.
 struct Key {
   std::string_view section, name;
   Shape shape;
@@ -31,7 +31,7 @@ struct Key {
   Type names = Type::name;  // for maps: the kind of their keys
 };
 
-// A group of keys: the top level, or the keys of one kind of thing. `title` says where it is in the file.
+// Describes a group of keys: the top level, or the keys of one kind of thing. `title` says where it is in the file.
 struct Section {
   std::string_view name, title;
   bool v1 = false;

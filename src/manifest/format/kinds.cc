@@ -83,7 +83,7 @@ constexpr Kind kKinds[] = {
      "a literal, ${HOST_VAR} as the whole value, ?question, or {value: …, secret: true}"},
 };
 
-// By default, at most nine digits, which fit into an int.
+// Returns whether the text has only digits. By default, it accepts at most nine, which fit into an int.
 bool digits(const std::string& text, size_t most = 9) {
   return !text.empty() && text.size() <= most && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }

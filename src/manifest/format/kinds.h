@@ -9,7 +9,7 @@
 
 namespace bottle::manifest {
 
-// What a value may be. docs/manifest.md uses the names of the table in kinds.cc.
+// Says what a value may be. docs/manifest.md uses the names of the table in kinds.cc.
 enum class Type {
   text,
   name,
@@ -49,7 +49,7 @@ enum class Type {
   variable  // an env_value, or a section
 };
 
-// How a type is shown to people and to editors.
+// Describes a type to people and to editors.
 struct Kind {
   Type type;
   std::string_view name;    // as the documentation calls it

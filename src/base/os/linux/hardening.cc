@@ -50,7 +50,7 @@ void release_program_file() {
       const auto& part = program->dlpi_phdr[i];
       if (part.p_type != PT_LOAD || (part.p_flags & PF_W)) continue;  // what was written is not in the file
       uintptr_t begin = program->dlpi_addr + part.p_vaddr, end = begin + part.p_filesz;
-      // Only whole pages inside the segment: its neighbors in the first and the last page may be of a writable one.
+      // Only whole pages inside the segment count, because parts of a writable one may share its first and last page.
       begin = (begin + page - 1) / page * page;
       end = end / page * page;
       if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);

@@ -1,7 +1,7 @@
-// Reads /proc. A process id alone names different processes over time, so every answer here also compares the start
-// time. Between death and disappearance, a process passes through states that matter to callers who take over what it
-// owned: with a SIGKILL pending, or with other threads still running, it can still write. is_running() waits for the
-// end of these states.
+// Reads /proc. A process id alone names different processes over time, so is_running() also compares the start time.
+// Between death and disappearance, a process passes through states that matter to callers who take over what it owned:
+// with a SIGKILL pending, or with other threads still running, it can still write. is_running() waits for the end of
+// these states.
 
 #include "base/os/process_identity.h"
 

@@ -78,7 +78,7 @@ Result<UniqueFd> make_memory_file(const char* name, std::string_view bytes) {
   std::string path = std::string(directory && *directory == '/' ? directory : "/tmp") + "/" + name + "-XXXXXX";
   UniqueFd fd(::mkstemp(path.data()));
   if (!fd) return fail_errno("creating a temporary file in " + path.substr(0, path.rfind('/')));
-  // Removed at once, so that no other process can open it by its name and nothing stays behind after a crash.
+  // The file loses its name at once, so that no other process can open it and nothing stays behind after a crash.
   ::unlink(path.c_str());
   settle(fd.get(), Waits::yes);
   TRY(write_all(fd.get(), bytes));
@@ -91,7 +91,7 @@ int flush_data(int fd) { return ::fsync(fd); }
 ssize_t receive_message(int socket, msghdr& message) {
   std::shared_lock lock(spawning);
   ssize_t n = ::recvmsg(socket, &message, MSG_DONTWAIT);
-  // All descriptors of the message, because a hostile or newer sender may pass more than the one that is expected.
+  // The loop takes all descriptors of the message, because a sender may pass more than the one that is expected.
   for (cmsghdr* head = n < 0 ? nullptr : CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
     if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) continue;
     for (size_t at = 0; CMSG_LEN(at + sizeof(int)) <= head->cmsg_len; at += sizeof(int)) {

@@ -25,7 +25,8 @@ std::string process_start(int pid) {
 }
 
 std::string this_boot() {
-  // Asked only once: the functions of utmpx use static memory, and only one thread initializes this variable.
+  // The system is asked only once: the functions of utmpx use static memory, and only one thread initializes this
+  // variable.
   static const std::string boot = [] {
     utmpx wanted{};
     wanted.ut_type = BOOT_TIME;

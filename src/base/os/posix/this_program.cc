@@ -10,8 +10,8 @@
 namespace bottle {
 namespace {
 
-// The path from remember_own_path(), empty if it was not found. It is resolved when the program starts, because the
-// working directory, which a relative argv[0] depends on, may change.
+// Returns the path from remember_own_path(), which is empty if it was not found. It is resolved when the program
+// starts, because the working directory, which a relative argv[0] depends on, may change.
 std::string& own_path() {
   static std::string path;
   return path;
