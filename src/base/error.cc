@@ -71,6 +71,8 @@ std::unexpected<Error> fail_errno(std::string_view doing, int number) {
     case ENOMEM:
       code = Code::limit;
       break;
+    // Codes such as `invalid` and `limit` mean mistakes that callers answer in a certain way. An error that was not
+    // expected must not look like one of those.
     default:
       break;
   }

@@ -32,6 +32,7 @@ std::string random_hex(int bytes) {
   return to_hex({raw, static_cast<size_t>(bytes)});
 }
 
+// A dash at the beginning could make a command take the name for an option.
 bool is_session_name(std::string_view name) {
   return !name.empty() && name.size() <= 40 && !name.starts_with('-') &&
          name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == name.npos;
@@ -50,6 +51,7 @@ uint64_t mixed(uint64_t hash, uint64_t word) {
 
 void Fingerprint::feed(std::string_view bytes) {
   length_ += bytes.size();
+  // Each turn takes all whole words that are at the front, and then completes word_ with what is left, or begins it.
   while (!bytes.empty()) {
     if (held_ == 0) {  // whole words need no copy in word_
       // The local copy stays in a register. hash_ could not, because for all the compiler knows, `bytes` may overlap
@@ -80,6 +82,8 @@ std::string Fingerprint::text() const {
   uint64_t hash = mixed(mixed(mixed(hash_, word), length_), 0);
   char text[17];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
+  // 12 digits are 48 bits, which keep the names short. Two of a million contents share a name with a probability of
+  // about 0.2 %.
   return std::string(text, 12);
 }
 

@@ -28,6 +28,7 @@ class Buffer {
   Result<> put(std::string_view bytes) {
     std::unique_lock lock(mutex_);
     while (!bytes.empty()) {
+      // Only held_ counts, so together with taken_ there may be twice 8 MB in memory for a moment.
       changed_.wait(lock, [&] { return held_.size() < kAhead || closed_; });
       if (closed_) return fail(Code::closed, "the reader closed the stream");
       size_t n = std::min(bytes.size(), kAhead - held_.size());
@@ -42,6 +43,7 @@ class Buffer {
   Result<size_t> take(char* to, size_t size) {
     std::unique_lock lock(mutex_);
     if (at_ == taken_.size()) changed_.wait(lock, [&] { return !held_.empty() || ended_ || broken_; });
+    // What is still in the buffer is not worth reading after a stop.
     if (broken_) return fail(Code::canceled, "the stream was broken off");
     if (at_ == taken_.size()) {
       taken_.clear();
@@ -49,6 +51,7 @@ class Buffer {
       taken_.swap(held_);
       changed_.notify_all();
     }
+    // At the end of the stream, taken_ is empty, and so is the result.
     size_t n = std::min(size, taken_.size() - at_);
     taken_.copy(to, n, at_);
     at_ += n;
@@ -102,6 +105,7 @@ Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
   // forever.
   buffer.close();
   if (!produced) produced = producer.get();
+  // The producer's error comes first, because it is the cause. Code::closed is the exception: the consumer left first.
   if (!*produced && produced->error().code != Code::closed) return *produced;
   return consumed;
 }
@@ -120,6 +124,7 @@ Source told(const Source& source, const std::string& what, const std::function<v
     uint64_t bytes = 0;
     Clock::time_point next = Clock::now() + std::chrono::seconds(2);
   };
+  // The state is shared, because a std::function may be copied.
   return [=, state = std::make_shared<State>()](char* buffer, size_t size) -> Result<size_t> {
     size_t n = TRY(source(buffer, size));
     state->bytes += n;

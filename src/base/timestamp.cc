@@ -13,6 +13,7 @@ std::string timestamp() {
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);
   char text[40];
+  // gmtime_r(3) and fixed digits make this independent of time zone and locale.
   size_t n = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
   auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
   std::snprintf(text + n, sizeof text - n, ".%03dZ", static_cast<int>(ms));

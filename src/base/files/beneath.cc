@@ -35,10 +35,12 @@ int open_without_links(int root, const std::string& path, int flags) {
     if (fd < 0 && error == ENOTDIR &&
         ::fstatat(parent ? parent.get() : root, part.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
       error = ELOOP;  // the error of open(2) for a link depends on O_DIRECTORY
+    // Sets errno again, because fstatat(2) may have changed it.
     if (fd < 0) {
       errno = error;
       return -1;
     }
+    // The descriptor keeps the directory that was found, even if its name leads elsewhere from now on.
     parent.reset(fd);
     from = slash + 1;
   }
@@ -48,6 +50,7 @@ int open_without_links(int root, const std::string& path, int flags) {
 // another file than the one that was checked.
 bool is_plain(const std::string& path) {
   if (path.empty() || path.starts_with('/') || path.find('\0') != std::string::npos) return false;
+  // With a slash on both sides, every component can be found in the same way, including the first and the last.
   std::string whole = "/" + path + "/";
   return whole.find("/../") == std::string::npos;
 }
@@ -70,6 +73,7 @@ Result<std::optional<UniqueFd>> Beneath::open_entry(const std::string& path, int
   // process's.
   flags |= O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
   int fd = -1;
+  // With Links::refused, the condition below sees this value and takes the way without links.
   errno = ENOSYS;
   if (links_ == Links::inside) fd = open_inside(fd_.get(), path, flags);
   // An old kernel has no openat2 (ENOSYS), and the seccomp profile of a container may refuse it (EPERM). In both cases
@@ -83,6 +87,7 @@ Result<std::optional<UniqueFd>> Beneath::open_entry(const std::string& path, int
     return fail(Code::denied,
                 name + " is a symbolic link, or below one" +
                     (links_ == Links::inside ? ", that leads out of " + root_ : ", and bottle does not follow it"));
+  // Opening a Unix socket fails with ENXIO (open(2)).
   if (errno == ENXIO) return fail(Code::denied, name + " is not a regular file");  // a socket
   return fail_errno("opening " + name);
 }
@@ -92,6 +97,8 @@ Result<std::optional<UniqueFd>> Beneath::file(const std::string& path) const {
   if (!fd) return std::nullopt;
   struct stat st{};
   if (::fstat(fd->get(), &st) != 0) return fail_errno("reading " + root_ + "/" + path);
+  // The caller asked for a file, and a directory of that name means that there is none. Only what could be hostile is
+  // an error.
   if (S_ISDIR(st.st_mode)) return std::nullopt;
   if (!S_ISREG(st.st_mode)) return fail(Code::denied, root_ + "/" + path + " is not a regular file");
   return fd;

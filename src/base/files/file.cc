@@ -53,7 +53,9 @@ Result<> write_file_atomically(const std::string& path, std::string_view bytes, 
   std::string temporary = path + ".new." + std::to_string(::getpid());
   UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
   if (!fd) return fail_errno("creating " + temporary);
+  // A file that was written only in part must not stay behind and use up the disk.
   Defer remove([&] { ::unlink(temporary.c_str()); });
+  // A full disk usually shows here, before the file that is there has been touched.
   if (auto r = write_all(fd.get(), bytes); !r) return std::unexpected(std::move(r.error()).during(temporary));
   if (::fsync(fd.get()) != 0) return fail_errno("flushing " + temporary);
   if (std::rename(temporary.c_str(), path.c_str()) != 0) return fail_errno("renaming to " + path);
@@ -62,6 +64,7 @@ Result<> write_file_atomically(const std::string& path, std::string_view bytes, 
 }
 
 Result<> make_directories(const std::string& path, int mode) {
+  // The search begins after the first character, because the root directory exists.
   for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
     std::string part = path.substr(0, slash);
     // Another process may create the same directory at the same time, so EEXIST is a success.

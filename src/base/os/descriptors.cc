@@ -32,6 +32,7 @@ Result<> pass_descriptor(int socket, int fd) {
   // A stream socket passes descriptors only together with at least one byte of data.
   char byte = 0;
   iovec part{&byte, 1};
+  // The macros of cmsg(3) need a buffer that is aligned like a header and has the padding that CMSG_SPACE adds.
   alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))] = {};
   msghdr message{};
   message.msg_iov = &part;
@@ -61,10 +62,13 @@ Result<UniqueFd> take_descriptor(int socket) {
   ssize_t n;
   do n = receive_message(socket, message);
   while (n < 0 && errno == EINTR);
+  // A message has at least one byte, so 0 is the end.
   if (n == 0) return fail(Code::closed, "the other side closed the socket");
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return fail(Code::unavailable, "nothing is pending");
   if (n < 0) return fail_errno("taking a descriptor");
   cmsghdr* head = CMSG_FIRSTHDR(&message);
+  // The byte came without a descriptor. An empty descriptor tells the caller that the other side does not keep to the
+  // agreement.
   if (!head || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(int))) return UniqueFd();
   int fd;
   std::memcpy(&fd, CMSG_DATA(head), sizeof fd);

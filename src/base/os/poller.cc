@@ -57,10 +57,12 @@ void Poller::watch_exit(int exit_fd) {
 }
 
 bool Poller::wait(int timeout_ms) {
+  // The caller looks at the process after each wait, so a short wait is all that is needed.
   if (int look = fds_.empty() ? kLookAgainAlone : kLookAgain; is_blind_)
     timeout_ms = timeout_ms < 0 ? look : std::min(timeout_ms, look);
   for (auto& each : fds_) each.revents = 0;
   int ready;
+  // A signal otherwise ends the wait, so that a caller that waits for signals through a flag can look at it.
   do ready = ::poll(fds_.data(), static_cast<nfds_t>(fds_.size()), timeout_ms);
   while (ready < 0 && timeout_ms == 0 && errno == EINTR);  // the caller only asks for what is ready now
   return ready > 0;

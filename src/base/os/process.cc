@@ -56,6 +56,7 @@ Result<> wire(posix_spawn_file_actions_t* actions, int number, const Child::Wiri
               UniqueFd& theirs) {
   using To = Child::Wiring::To;
   switch (wiring.to) {
+    // Descriptors 0 to 2 have no close-on-exec flag, so the child gets them without an action.
     case To::inherit:
       break;
     case To::fd:
@@ -66,6 +67,7 @@ Result<> wire(posix_spawn_file_actions_t* actions, int number, const Child::Wiri
       break;
     case To::pipe: {
       auto ends = TRY(make_pipe());
+      // The child reads its stdin and writes its other two.
       ours = std::move(number == 0 ? ends.write : ends.read);
       theirs = std::move(number == 0 ? ends.read : ends.write);
       // A descriptor that already has the number would keep its close-on-exec flag.
@@ -82,6 +84,7 @@ constexpr int kLookForStopMs = 100;
 // Returns the smaller of two waits, of which the second may be -1 for no limit.
 int at_most(int limit_ms, int wait_ms) { return wait_ms < 0 ? limit_ms : std::min(wait_ms, limit_ms); }
 
+// Shells report the end by a signal in the same way.
 int decode(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
 
 }  // namespace
@@ -90,8 +93,10 @@ int decode(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + 
 std::vector<std::string> limited_by_shell(std::vector<std::string> argv, uint64_t most_memory, uint64_t most_written) {
   if (most_memory == 0 && most_written == 0) return argv;
   std::string script;
+  // The limits are rounded up, because a limit of 0 would allow nothing at all.
   if (most_memory > 0) script += "ulimit -d " + std::to_string((most_memory + 1023) / 1024) + " 2>/dev/null; ";
   if (most_written > 0) script += "ulimit -f " + std::to_string((most_written + 511) / 512) + " && ";
+  // The words follow as arguments of the script, so none of them is read as shell text. "sh" becomes $0.
   argv.insert(argv.begin(), {"/bin/sh", "-c", script + "exec \"$@\"", "sh"});
   return argv;
 }
@@ -134,6 +139,7 @@ Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring
   pid_t pid = -1;
   int error;
   {
+    // The lock is held only for this call, because other threads can create no descriptors meanwhile.
     SpawnLock lock;
     error = ::posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), envp.data());
   }
@@ -143,6 +149,7 @@ Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring
   limit_memory(pid, command.most_memory);
   child.pid_ = pid;
   child.group_ = command.own_group || command.detached;
+  // The child cannot have been reaped yet, so the id still means this process.
   child.exit_ = exit_descriptor(pid);
   child.detached_ = command.detached;
   return child;
@@ -152,6 +159,7 @@ Child::Child(Child&& other) noexcept { *this = std::move(other); }
 
 Child& Child::operator=(Child&& other) noexcept {
   if (this == &other) return *this;
+  // The child that this object had would otherwise be lost, and its process with it.
   if (!detached_) end();
   detached_ = other.detached_;
   pid_ = std::exchange(other.pid_, -1);
@@ -185,6 +193,7 @@ Result<int> Child::wait(int timeout_ms) {
       pid_ = -1;
       return status_ = decode(raw);
     }
+    // The time is looked at after waitpid(2), so that a wait of 0 ms still asks once.
     int left = milliseconds_until(deadline);
     if (left == 0) return fail(Code::timed_out, "the child still runs");
     Poller poller;
@@ -199,6 +208,7 @@ void Child::end(int patience_ms) {
   auto tell = [&](int number) { ::kill(group_ ? -pid_ : pid_, number); };
   if (patience_ms > 0) {
     tell(SIGTERM);
+    // The group's other members were told to end, too, but only the child itself is waited for.
     if (wait(patience_ms)) return;
   }
   tell(SIGKILL);
@@ -218,6 +228,7 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
   if (child.in() >= 0) ::fcntl(child.in(), F_SETFL, O_NONBLOCK);
   Captured captured;
   size_t written = 0;
+  // The loop ends when the child has ended and its pipes are empty, whatever their other holders do.
   bool out_open = child.out() >= 0, err_open = child.err() >= 0, ended = false;
   auto take = [](int fd, std::string& text) {
     char buffer[65536];
@@ -245,11 +256,13 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
       // A child that closes its stdin early, as `head` does, has not failed. Its exit status tells.
       if (written == options.input.size() || (n < 0 && errno != EAGAIN && errno != EINTR)) child.close_in();
     }
+    // At most one buffer more than the limit is in memory, because each turn reads only one.
     if (captured.out.size() > options.limit || captured.err.size() > options.limit) {
       child.end(0);
       return fail(Code::limit, name + " wrote more than " + std::to_string(options.limit >> 20) + " MB");
     }
     if (!ended && child.ended()) ended = true;
+    // Half a second lets the program remove its temporary files.
     if (options.stop.stop_requested()) {
       child.end(500);
       return fail(Code::canceled, name + " was stopped");
@@ -267,6 +280,7 @@ Result<int> run_in_lines(const std::vector<std::string>& argv, const std::functi
                          const std::stop_token& stop) {
   Command command;
   command.argv = argv;
+  // A group of its own is needed to end the program's own children, too.
   command.own_group = stop.stop_possible();
   Child child = TRY(Child::spawn(command, Child::null(), Child::pipe(), Child::pipe()));
   LineReader out, err;

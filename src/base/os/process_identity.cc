@@ -12,6 +12,7 @@ ProcessIdentity ProcessIdentity::self() { return of(::getpid()); }
 
 bool ProcessIdentity::alive() const {
   if (pid <= 0 || start_time.empty() || boot_id != this_boot()) return false;
+  // For a dead process, this avoids running ps(1) on systems that have nothing else.
   if (::kill(pid, 0) != 0 && errno == ESRCH) return false;
   return start_time == process_start(pid);
 }

@@ -15,6 +15,7 @@ namespace {
 volatile sig_atomic_t target = -1;
 
 void on_signal(int number) {
+  // The handler interrupts code that may be about to look at errno.
   int saved = errno;
   char byte = static_cast<char>(number);
   (void)!::write(target, &byte, 1);  // if the pipe is full, it already wakes the reader
@@ -25,6 +26,7 @@ void on_signal(int number) {
 
 Signals::Signals(std::initializer_list<int> numbers) : before_(target) {
   auto pipe = make_pipe(Waits::no);
+  // Without descriptors, the signals keep their usual effect, which is better than losing them.
   if (!pipe) return;
   ends_ = std::move(*pipe);
   target = ends_.write.get();
@@ -51,6 +53,7 @@ Signals::~Signals() {
 
 std::optional<int> Signals::next() const {
   char byte = 0;
+  // A zero byte comes from wake() and stands for no signal.
   if (::read(ends_.read.get(), &byte, 1) != 1 || byte == 0) return std::nullopt;
   return byte;
 }

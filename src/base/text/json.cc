@@ -25,6 +25,7 @@ class Builder : public json::json_sax_t {
   bool number_unsigned(number_unsigned_t value) override { return put(value); }
   bool number_float(number_float_t value, const string_t&) override { return put(value); }
   bool string(string_t& value) override { return put(std::move(value)); }
+  // JSON text has no binary values.
   bool binary(binary_t&) override { return false; }
   bool start_object(std::size_t) override { return open(json::object()); }
   bool start_array(std::size_t) override { return open(json::array()); }
@@ -32,7 +33,10 @@ class Builder : public json::json_sax_t {
   bool end_array() override { return close(); }
   bool key(string_t& name) override {
     auto [place, is_new] = open_.back()->get_ref<json::object_t&>().emplace(std::move(name), nullptr);
+    // The pointer stays valid: a map does not move its values, and nothing is added to this object before the value
+    // has come.
     member_ = &place->second;
+    // The library's own parser would keep the last of them without a word.
     if (!is_new) why_ = {Code::invalid, "it has a key twice"};
     return is_new;
   }
@@ -52,6 +56,7 @@ class Builder : public json::json_sax_t {
     return true;
   }
   bool open(json empty) {
+    // The check comes before the container exists, so memory is bounded by the depth that the caller allows.
     if (open_.size() == depth_) {
       why_ = {Code::limit, "it is nested too deeply"};
       return false;
@@ -77,6 +82,7 @@ class Builder : public json::json_sax_t {
 
 Result<json> parse_json(std::string_view text, size_t depth) {
   Builder builder(depth);
+  // This also fails if something follows the value.
   if (!json::sax_parse(text, &builder)) return std::unexpected(builder.why());
   return builder.take();
 }
@@ -86,6 +92,7 @@ bool is_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     auto byte = [&](size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u; };
     unsigned first = byte(i), low = 0x80, high = 0xbf;
+    // `more` is the number of bytes that follow the first one, and 4 stands for a byte that cannot be the first.
     size_t more = first < 0x80 ? 0 : first < 0xc2 ? 4 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : first < 0xf5 ? 3 : 4;
     if (more == 4) return false;
     if (first == 0xe0) low = 0xa0;

@@ -20,6 +20,7 @@ bool is_plain_name(std::string_view name) {
 }
 
 Result<JsonLines> JsonLines::create(const std::string& path, uint64_t most, size_t longest) {
+  // A link of that name must not lead the writing elsewhere.
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + path);
   JsonLines lines(std::move(fd));
@@ -29,6 +30,7 @@ Result<JsonLines> JsonLines::create(const std::string& path, uint64_t most, size
 }
 
 Result<> JsonLines::feed(std::string_view bytes) {
+  // The input is counted as well, because lines that are left out also cost time.
   if (bytes.size() > left_) return fail(Code::limit, "a list of lines is too long to keep");
   left_ -= bytes.size();
   for (size_t end; (end = bytes.find('\n')) != std::string_view::npos; bytes.remove_prefix(end + 1)) {

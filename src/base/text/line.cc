@@ -33,6 +33,7 @@ std::optional<Character> character_at(std::string_view text) {
     if ((byte(i) & 0xc0) != 0x80) return std::nullopt;
     code = code << 6 | (byte(i) & 0x3fu);
   }
+  // A character must not have a shorter form than the one that was used.
   static constexpr char32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
   if (code < kLeast[length] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return std::nullopt;
   return Character{code, length};
@@ -85,6 +86,7 @@ std::string one_line(std::string_view text, size_t most) {
     if (!next) out += escaped_byte(text[at++]);
     else if (deceives(next->code)) out += escaped(next->code), at += next->length;
     else out += text.substr(at, next->length), at += next->length;
+    // The text is cut before the character that was too much, with room for the ellipsis.
     if (out.size() > most) return out.substr(0, fits) + std::string(kMore);
     if (out.size() + kMore.size() <= most) fits = out.size();
   }
@@ -143,6 +145,7 @@ std::string ascii_json(std::string_view text) {
   };
   for (size_t at = 0; at < text.size();) {
     auto next = character_at(text.substr(at));
+    // U+FFFD stands for a byte that is not UTF-8, as most decoders have it.
     auto code = static_cast<uint32_t>(next ? next->code : 0xfffd);
     at += next ? next->length : 1;
     if (code == '\n' || (code >= 0x20 && code < 0x7f)) out += static_cast<char>(code);

@@ -64,13 +64,16 @@ void keep_alive(int connection) {
 Result<UniqueFd> make_memory_file(const char* name, std::string_view bytes) {
   UniqueFd fd(::memfd_create(name, MFD_CLOEXEC));
   if (!fd) return fail_errno("creating a memory file");
+  // The kernel's position moves with each write, so it is set back for the reader below.
   TRY(write_all(fd.get(), bytes));
   if (::lseek(fd.get(), 0, SEEK_SET) != 0) return fail_errno("rewinding a memory file");
   return fd;
 }
 
+// fdatasync(2) leaves out the times of the file, which saves a write of its inode.
 int flush_data(int fd) { return ::fdatasync(fd); }
 
+// MSG_CMSG_CLOEXEC sets the close-on-exec flag while the descriptors are received.
 ssize_t receive_message(int socket, msghdr& message) {
   return ::recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 }

@@ -23,6 +23,8 @@ EventQueue::EventQueue() : kernel_(new Kernel) {}
 EventQueue::~EventQueue() = default;
 
 void EventQueue::watch_edges(int fd, void* what, const bool*, const bool*) {
+  // Both directions are registered once and for all: with edges, a direction that is not wanted costs one event and no
+  // more.
   epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = what}};
   ::epoll_ctl(kernel_->epoll.get(), EPOLL_CTL_ADD, fd, &event);
 }
@@ -40,6 +42,7 @@ void EventQueue::closing(int) {}  // the kernel forgets a closed descriptor
 
 std::span<const EventQueue::Event> EventQueue::wait(int timeout_ms) {
   int count = ::epoll_wait(kernel_->epoll.get(), kernel_->told, Kernel::kMost, timeout_ms);
+  // epoll_event is packed on some processors, so it is copied into a struct of our own.
   for (int i = 0; i < count; ++i) kernel_->events[i] = {kernel_->told[i].data.ptr, kernel_->told[i].events};
   return {kernel_->events, static_cast<size_t>(count > 0 ? count : 0)};
 }

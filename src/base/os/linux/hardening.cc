@@ -32,6 +32,7 @@ void restore_randomization(char** argv) {
 void forbid_core_dumps() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_CORE, &limit) == 0) {
+    // Only the soft limit changes, so that programs of the operator that this process starts can raise it again.
     limit.rlim_cur = 0;
     ::setrlimit(RLIMIT_CORE, &limit);
   }
@@ -44,6 +45,8 @@ void wipe(void* bytes, size_t size) { ::explicit_bzero(bytes, size); }
 void release_free_memory() { ::malloc_trim(0); }
 
 void release_program_file() {
+  // MADV_DONTNEED on a private mapping of a file drops the pages. The next access reads them from the file again,
+  // which is right for code and constants, and would lose what was written.
   auto release = [](dl_phdr_info* program, size_t, void*) {
     const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
     for (int i = 0; i < program->dlpi_phnum; ++i) {

@@ -35,6 +35,7 @@ Result<Peer> peer_of(int socket) {
   return Peer{peer.pid, peer.uid};
 }
 
+// The limit is larger than most command lines. One that is longer counts as unknown.
 std::string command_line(pid_t pid) {
   return read_file("/proc/" + std::to_string(pid) + "/cmdline", 1 << 16).value_or("");
 }

@@ -32,6 +32,7 @@ Process read_process(int pid) {
   auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
   if (!stat) return {};
   std::istringstream rest(stat->substr(std::min(stat->size(), stat->rfind(')') + 1)));
+  // After the name come the state, and then numbers, separated by single spaces (proc(5)).
   Process process;
   rest >> process.state;
   // The state is field 3. Each turn overwrites the field before, so the last one that is read is field 22.
@@ -75,7 +76,9 @@ std::string this_boot() {
 bool is_running(int pid, const std::string& start_time) {
   for (auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);;) {
     Process process = read_process(pid);
+    // An unknown start time proves nothing about the process that has the id now.
     if (process.state.empty() || start_time.empty() || process.start != start_time) return false;
+    // The first thread of a process is a zombie while the others still exit.
     if (process.is_zombie() && !has_threads_left(pid)) return false;
     if (!process.is_zombie() && !is_being_killed(pid)) return true;
     if (std::chrono::steady_clock::now() > deadline) return true;  // it is stuck in the kernel, not dead

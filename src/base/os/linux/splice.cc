@@ -13,6 +13,7 @@ Result<PipeEnds> make_splice_pipe() {
 }
 
 ssize_t splice_bytes(int from, int to, size_t most) {
+  // SPLICE_F_NONBLOCK only concerns the pipe. The sockets must be non-blocking themselves.
   return ::splice(from, nullptr, to, nullptr, most, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
 }
 

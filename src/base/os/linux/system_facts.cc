@@ -29,12 +29,14 @@ std::optional<uid_t> unmapped_owner() {
   // The initial user namespace maps all 4294967295 ids in one line (user_namespaces(7)), so every owner has an id in
   // it.
   if (!map || map->find("4294967295") != std::string::npos) return std::nullopt;  // all uids are mapped
+  // stat(2) reports this id for a file whose owner has no id in this namespace.
   auto text = read_file("/proc/sys/kernel/overflowuid", 32);
   return text ? static_cast<uid_t>(std::strtoul(text->c_str(), nullptr, 10)) : 65534;
 }
 
 double boot_seconds() {
   timespec now{};
+  // Unlike CLOCK_MONOTONIC, it goes on while the machine sleeps.
   ::clock_gettime(CLOCK_BOOTTIME, &now);
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
 }

@@ -68,12 +68,14 @@ UniqueFd accept_connection(int listener, Waits waits) {
 void defer_accepting(int) {}
 
 void keep_alive(int connection) {
+  // POSIX has no options for the intervals, so those of the system apply, often two hours.
   int on = 1;
   ::setsockopt(connection, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
 Result<UniqueFd> make_memory_file(const char* name, std::string_view bytes) {
   std::shared_lock lock(spawning);
+  // A relative path would depend on the working directory of the process.
   const char* directory = std::getenv("TMPDIR");
   std::string path = std::string(directory && *directory == '/' ? directory : "/tmp") + "/" + name + "-XXXXXX";
   UniqueFd fd(::mkstemp(path.data()));

@@ -18,6 +18,7 @@ struct EventQueue::Kernel {
     bool hung_up = false;                                 // already reported; poll(2) would report it forever
 
     short wanted() const {
+      // The owner keeps these two flags current, so this reads what it knows at the moment of the wait.
       bool in = readable ? !*readable : bits & kIn, out = writable ? !*writable : bits & kOut;
       return static_cast<short>((in ? POLLIN : 0) | (out ? POLLOUT : 0));
     }
@@ -49,6 +50,7 @@ std::span<const EventQueue::Event> EventQueue::wait(int timeout_ms) {
   if (::poll(fds.data(), static_cast<nfds_t>(fds.size()), timeout_ms) <= 0) return {};
   for (const auto& p : fds) {
     if (!p.revents) continue;
+    // An event that the caller is handling may forget other descriptors, but not during this loop.
     auto& each = watched[p.fd];
     uint32_t bits = 0;
     if (p.revents & POLLIN) bits |= kIn;

@@ -11,6 +11,7 @@ namespace bottle {
 UniqueFd exit_descriptor(pid_t) { return {}; }
 
 Result<ProcessHandle> ProcessHandle::open(pid_t pid) {
+  // Signal 0 only checks. EPERM means that the process exists and belongs to another user.
   if (::kill(pid, 0) != 0 && errno == ESRCH) return fail(Code::not_found, "there is no process " + std::to_string(pid));
   ProcessHandle handle;
   handle.pid_ = pid;

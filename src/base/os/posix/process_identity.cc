@@ -13,6 +13,7 @@ namespace bottle {
 std::string process_start(int pid) {
   auto ask = [&] {
     std::string state = ask_ps(pid, "state="), start;
+    // A zombie has a start time, but counts as dead.
     if (!state.empty() && state[0] != 'Z') start = ask_ps(pid, "lstart=");
     for (char& c : start)
       if (c == ':' || c == ' ') c = '_';  // a label separates its fields with colons

@@ -11,6 +11,7 @@ namespace bottle {
 std::string ask_ps(pid_t pid, const std::string& field) {
   Command command;
   command.argv = {"ps", "-o", field, "-p", std::to_string(pid)};
+  // The start time is compared as text, so language and time zone must not change between two calls.
   command.env = {{"LC_ALL", "C"}, {"TZ", "UTC"}, {"PATH", "/usr/bin:/bin"}};
   command.clean_env = true;
   auto child = Child::spawn(command, Child::null(), Child::pipe(), Child::null());
