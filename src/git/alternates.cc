@@ -15,6 +15,7 @@
 namespace bottle::git {
 namespace {
 
+// One million entries are far more than a pack directory has, and a list of a megabyte names thousands of places.
 constexpr size_t kMostStores = 64, kMostEntries = 1'000'000, kLargestList = 1 << 20;
 constexpr int kDeepest = 5;
 
@@ -37,6 +38,8 @@ Result<> check_store(const Beneath& objects) {
   return {};
 }
 
+// Adds an object directory and then, depth first, those that it borrows from. The directory is checked before its list
+// is read, and each directory of the list before it is opened.
 Result<> add(const std::string& path, int depth, std::vector<std::string>& stores) {
   // Repositories may borrow from each other in a circle.
   if (std::ranges::find(stores, path) != stores.end()) return {};
@@ -48,6 +51,7 @@ Result<> add(const std::string& path, int depth, std::vector<std::string>& store
   auto list = TRY(objects.read("info/alternates", kLargestList));
   if (!list) return {};
   for (const auto& line : alternates_in(*list)) {
+    // git resolves a relative path against the object directory that contains the list.
     char* real = ::realpath((line.starts_with('/') ? line : path + "/" + line).c_str(), nullptr);
     std::string other = real ? real : "";
     std::free(real);
@@ -55,6 +59,7 @@ Result<> add(const std::string& path, int depth, std::vector<std::string>& store
     if (other.empty()) continue;
     if (depth >= kDeepest)
       return fail(Code::limit, "it borrows objects through a chain of more than five repositories");
+    // A list can name any directory of this machine, such as one that another user fills.
     TRY(check_owner_of_objects(other));
     TRY(add(other, depth + 1, stores));
   }

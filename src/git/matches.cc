@@ -9,6 +9,7 @@
 namespace bottle::git {
 namespace {
 
+// Stands for one element of a pattern. `any` and `name_or_nothing` come from `**`, and `any_in_name` from `*`.
 struct Token {
   enum class Kind { one, any_in_name, any, name_or_nothing, set } kind = Kind::one;
   char text = 0;         // for `one`; 0 means every character except a slash
@@ -27,6 +28,7 @@ bool is_in(std::string_view set, char c) {
   bool negated = set.starts_with('!') || set.starts_with('^'), found = false;
   if (negated) set.remove_prefix(1);
   for (size_t i = 0; i < set.size(); ++i) {
+    // A dash at either end of the set is a character.
     bool range = i + 2 < set.size() && set[i + 1] == '-';
     found |= range ? set[i] <= c && c <= set[i + 2] : set[i] == c;
     if (range) i += 2;
@@ -47,6 +49,7 @@ std::vector<Token> tokens(std::string_view pattern) {
     else if (rest[0] == '*')
       out.push_back({Kind::any_in_name}), at = std::min(pattern.find_first_not_of('*', at), pattern.size());
     else if (rest[0] == '?') out.push_back({Kind::one}), at += 1;
+    // A bracket that is never closed stands for itself.
     else if (size_t end; rest[0] == '[' && (end = end_of_set(pattern, at)) != std::string_view::npos)
       out.push_back({Kind::set, 0, pattern.substr(at + 1, end - at - 1)}), at = end + 1;
     else if (rest[0] == '\\' && rest.size() > 1) out.push_back({Kind::one, rest[1]}), at += 2;
@@ -68,9 +71,11 @@ bool matches(std::string_view pattern, std::string_view text, bool ignore_case) 
     std::fill(next.begin(), next.end(), false);
     bool reach = false;
     for (size_t i = 0; i <= text.size(); ++i) {
+      // The beginning of the text counts as the beginning of a component.
       char before = i ? text[i - 1] : '/';
       switch (token.kind) {
         case Kind::any:
+          // `reach` says whether some earlier position matches from which this token can get to the current one.
           next[i] = reach = reach || ok[i];
           break;
         case Kind::any_in_name:
@@ -92,6 +97,7 @@ bool matches(std::string_view pattern, std::string_view text, bool ignore_case) 
           break;
       }
     }
+    // Only the two newest rows are needed.
     ok.swap(next);
   }
   return ok[text.size()];

@@ -43,6 +43,7 @@ class Batch {
  public:
   explicit Batch(int fd) : fd_(fd) {}
 
+  // Reads a line without its end. A line that is longer than any answer of git means that the framing is lost.
   Result<std::string> line() {
     std::string text;
     for (;;) {
@@ -56,6 +57,7 @@ class Batch {
     }
   }
 
+  // Passes on exactly that many bytes, in the pieces in which they come.
   Result<> bytes(uint64_t size, const std::function<Result<>(std::string_view)>& take) {
     while (size > 0) {
       std::string_view have = TRY(more());
@@ -98,6 +100,7 @@ Result<std::vector<Entry>> list_tree(const Runner& git, const std::string& commi
   for (size_t at = 0, end; (end = out.find('\0', at)) != std::string::npos; at = end + 1) {
     std::string_view line = std::string_view(out).substr(at, end - at);
     size_t first = line.find(' '), second = line.find(' ', first + 1), tab = line.find('\t');
+    // The three parts before the tab have no spaces, but the path may have them.
     if (tab == std::string_view::npos || second > tab)
       return fail(Code::protocol, "the answer of git ls-tree is not valid");
     entries.push_back({std::string(line.substr(tab + 1)), std::string(line.substr(0, first)),
@@ -121,6 +124,7 @@ Result<> stream_blobs(const Runner& git, const std::vector<std::string>& ids, co
     // The write end must close when git has ended. Otherwise, the reader would wait forever.
     UniqueFd mine = std::move(out);
     options.output_fd = mine.get();
+    // --buffer makes git write larger pieces instead of flushing after each object.
     return git.run({"cat-file", "--batch", "--buffer"}, options);
   });
   auto read = [&]() -> Result<> {
@@ -144,6 +148,7 @@ Result<> stream_blobs(const Runner& git, const std::vector<std::string>& ids, co
 Result<std::map<std::string, std::string>> small_blobs(const Runner& git, const std::vector<std::string>& ids,
                                                        size_t most, const Runner::Options& where) {
   std::map<std::string, std::string> found;
+  // Many files of a tree can have the same content.
   std::set<std::string> unique(ids.begin(), ids.end());
   if (unique.empty()) return found;
   std::vector<std::string> asked(unique.begin(), unique.end()), wanted;
@@ -163,6 +168,7 @@ Result<std::map<std::string, std::string>> small_blobs(const Runner& git, const 
   TRY(stream_blobs(
       git, wanted, where,
       [&](size_t i, uint64_t) -> Result<> {
+        // A map does not move its values, so the pointer stays valid while more are added.
         current = &found[wanted[i]];
         return {};
       },

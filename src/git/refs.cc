@@ -16,6 +16,7 @@
 namespace bottle::git {
 namespace {
 
+// A symbolic ref contains the name of a ref, which has at most 1024 bytes here.
 constexpr size_t kLargestPacked = 256 << 20, kLargestRef = 4096, kMostRefs = 1'000'000;
 constexpr int kDeepest = 60, kMostSymbolic = 5;
 
@@ -33,6 +34,7 @@ class Reader {
   Reader(const Beneath& common, Refs& found, Refs& symbolic) : common_(common), found_(found), symbolic_(symbolic) {}
 
   Result<> directory(const std::string& path, int depth) {
+    // The recursion needs a descriptor for each level.
     if (depth > kDeepest) return fail(Code::limit, common_.root() + "/" + path + " is nested too deeply");
     TRY(common_.each(path, kMostRefs, [&](const std::string& name, unsigned char type) -> Result<> {
       std::string ref = path + "/" + name;
@@ -44,6 +46,7 @@ class Reader {
       auto content = TRY(common_.read(ref, kLargestRef));
       if (!content) return {};  // it was removed meanwhile
       std::string id(trimmed_end(*content, " \t\r\n"));
+      // A file that is neither an id nor a symbolic ref is broken, and git ignores it in lists.
       if (is_object_id(id)) found_[ref] = id;
       else if (auto target = target_of(id); is_ref_name(target)) symbolic_[ref] = target;
       return {};
@@ -90,6 +93,7 @@ Result<Head> read_head(const Repository& repository) {
   auto broken = [&](const std::string& what) {
     return fail(Code::protocol, one_line(repository.git_dir, 4096) + "/" + one_line(what) + " is broken");
   };
+  // HEAD belongs to the work tree, and the branches belong to the shared directory.
   std::string content = TRY(loose(own, "HEAD")).value_or(""), name = "HEAD";
   Head head;
   for (int i = 0; i <= kMostSymbolic; ++i) {

@@ -65,8 +65,10 @@ Result<std::string> line_of(const Beneath& directory, const std::string& file) {
   return text;
 }
 
+// Returns a path for a message: its directories may have any names.
 std::string shown(const std::string& path) { return "'" + one_line(path, 4096) + "'"; }
 
+// Returns the error for a `.git` that leads to a repository which does not point back.
 std::unexpected<Error> not_theirs(const std::string& marker, const std::string& git_dir) {
   return fail(
       Code::denied,
@@ -80,6 +82,7 @@ std::unexpected<Error> not_theirs(const std::string& marker, const std::string& 
 Result<std::string> pointed_to(const std::string& top, const std::string& marker) {
   auto text = TRY(TRY(Beneath::open(top)).read(".git", kLongestPointer)).value_or("");
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  // git writes this line. Anything else is not from git.
   constexpr std::string_view kBegin = "gitdir: ";
   std::string git_dir = text.starts_with(kBegin) ? resolve(top, text.substr(kBegin.size())) : "";
   if (git_dir.empty() || !is_directory(git_dir))
@@ -92,6 +95,7 @@ Result<std::string> pointed_to(const std::string& top, const std::string& marker
 // Returns the directory that all work trees share: the target of `commondir`, if that directory lists this work tree.
 Result<std::string> common_of(const Beneath& own, const std::string& marker) {
   std::string text = TRY(line_of(own, "commondir"));
+  // Without `commondir`, this is the main work tree, which has everything in its own directory.
   if (text.empty()) return own.root();
   std::string common = resolve(own.root(), text);
   // The author of this directory can write anything into it, but not into the shared one.
@@ -102,6 +106,8 @@ Result<std::string> common_of(const Beneath& own, const std::string& marker) {
   return common;
 }
 
+// git looks for these three, too. Links are refused, because HEAD or refs of another repository could otherwise appear
+// as this one's.
 Result<> check_layout(const Beneath& common, const Beneath& own) {
   for (const char* name : {"objects", "refs"})
     if (!TRY(common.directory(name)))
@@ -131,6 +137,7 @@ Result<std::optional<Repository>> judge(const std::string& top, const std::strin
   found.settings = TRY(settings_of(common, own));
   bool is_worktree = found.common_dir != found.git_dir;
   const std::string& set = found.settings.work_tree;
+  // A submodule's git directory is in that of its parent repository, and names its work tree in core.worktree.
   bool points_here = !set.empty() && resolve(found.git_dir, set) == top;
   if (!is_plain && !is_worktree && !points_here && !is_within(found.git_dir, top))
     return not_theirs(marker, found.git_dir);
@@ -139,6 +146,7 @@ Result<std::optional<Repository>> judge(const std::string& top, const std::strin
   if (!set.empty() && !points_here && !is_worktree)
     return fail(Code::denied,
                 shown(found.git_dir) + " says that its work tree is " + shown(set) + ", not " + shown(top));
+  // Only now are the objects looked at, because checking them reads whole directories.
   found.objects = TRY(object_directories(common));
   found.shallow = TRY(common.read("shallow", kLargestShallow)).value_or("");
   return found;

@@ -19,6 +19,7 @@
 namespace bottle::git {
 namespace {
 
+// Each of these numbers is far above real files. They bound what a hostile file costs in memory.
 constexpr size_t kLargestConfig = 4 << 20, kMostRemotes = 100, kMostBranches = 10'000, kLongestValue = 4096,
                  kMostIncludes = 20, kMostFilters = 1000;
 
@@ -97,6 +98,7 @@ void take(Settings& settings, const Setting& setting) {
   if (std::ranges::find(kData, setting.name) != std::end(kData) && is_word(value)) settings.core[setting.name] = value;
 }
 
+// Accepts the extensions that do not change how refs, the index and loose files are read.
 Result<> check_extension(const Setting& setting, Settings& settings, bool& own_config) {
   std::string name = setting.name.substr(std::string_view("extensions.").size()), value = setting.value.value_or("");
   if (name == "objectformat") {
@@ -135,10 +137,12 @@ Result<> read(const Beneath& directory, const char* file, Settings& settings, bo
     if (name == "core.bare") settings.bare = as_bool(setting).value_or(false);
     if (name == "core.worktree") settings.work_tree = setting.value.value_or("");
     if (name == "core.sharedrepository") settings.shared = shared_bits(setting.value.value_or("true"));
+    // A remote can be a promisor without the extension, in repositories of older versions of git.
     if (of_remote && name.ends_with(".promisor") && as_bool(setting).value_or(true)) settings.partial = true;
     if (of_remote && name.ends_with(".url") && setting.value && settings.remotes.size() < kMostRemotes)
       settings.remotes.push_back(*setting.value);
     take_upstream(settings, setting);
+    // The repository's includes are only noted, so that callers know that filters may be missing.
     settings.includes |= name == "include.path" || (name.starts_with("includeif.") && name.ends_with(".path"));
     take(settings, setting);
   }
@@ -163,12 +167,14 @@ bool holds(std::string_view condition, const std::string& file, const Place& pla
   }
   bool ignore_case = after("gitdir/i:");
   if (!ignore_case && !after("gitdir:")) return false;
+  // The three forms of git-config(1): below the home, beside the file, and at any depth.
   std::string pattern(condition);
   const char* home = std::getenv("HOME");
   if (pattern.starts_with("~/") && home) pattern = home + pattern.substr(1);
   else if (pattern.starts_with("./")) pattern = file.substr(0, file.rfind('/')) + pattern.substr(1);
   else if (!pattern.starts_with('/')) pattern = "**/" + pattern;
   if (pattern.ends_with('/')) pattern += "**";
+  // An unknown condition, also one of a newer git, counts as not met.
   return matches(pattern, place.git_dir, ignore_case);
 }
 
@@ -189,6 +195,7 @@ void each_setting(const std::string& out, Visit visit) {
   }
 }
 
+// Takes the settings of an included file. Conditional includes inside that file are not followed.
 void take_included(Settings& settings, const std::string& path) {
   auto included = ask_operators_configuration({"--file", path, "--show-origin", "--list"});
   if (included && included->status == 0)
@@ -217,6 +224,8 @@ Settings operators_settings(const Place& place) {
   each_setting(listed->out, [&](const std::string& file, const Setting& setting) {
     constexpr std::string_view kInclude = "includeif.", kPath = ".path";
     const std::string& name = setting.name;
+    // git has followed plain includes itself. It cannot follow conditional ones, because it runs outside the
+    // repository.
     if (!name.starts_with(kInclude) || !name.ends_with(kPath) || !setting.value) return take(settings, setting);
     std::string_view condition = std::string_view(name).substr(
         kInclude.size(), name.size() - std::min(name.size(), kInclude.size() + kPath.size()));

@@ -26,6 +26,7 @@ constexpr std::string_view kShared = "sharedindex.";  // the files that a split 
 // Overrides all attributes of the tree. No driver is configured for any of them either.
 constexpr const char* kNoDrivers = "\n* -filter -diff -merge\n";
 
+// Returns git's default for core.excludesFile.
 std::string default_excludes() {
   const char *config = std::getenv("XDG_CONFIG_HOME"), *home = std::getenv("HOME");
   if (config && *config) return std::string(config) + "/git/ignore";
@@ -52,6 +53,8 @@ Result<> copy_file(const Beneath& from, const std::string& name, const std::stri
   return {};
 }
 
+// A split index needs the shared file that it names. All shared files are copied, because the name is inside the
+// index.
 Result<> copy_index(const Beneath& own, const std::string& to) {
   TRY(copy_file(own, "index", to));
   size_t shared = 0;
@@ -69,6 +72,7 @@ std::string rules_in(std::string path) {
   const char* home = std::getenv("HOME");
   if (path.starts_with("~/") && home) path = home + path.substr(1);
   struct stat st{};
+  // Only regular files are read, because the open of a FIFO would wait for a writer.
   if (!path.starts_with('/') || ::stat(path.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) return "";
   std::string text = read_file(path, kLargestRules).value_or("");
   return text.empty() || text.ends_with('\n') ? text : text + "\n";
@@ -96,6 +100,7 @@ Settings settings_in(const Repository& repository, const std::string& branch) {
 Settings settings_in(const Repository& repository, Settings operators) {
   Settings all = std::move(operators);
   const Settings& own = repository.settings;
+  // The repository's own settings count more than the operator's, as in git.
   if (!own.name.empty()) all.name = own.name;
   if (!own.email.empty()) all.email = own.email;
   for (const auto& [name, value] : own.core) all.core[name] = value;
@@ -125,6 +130,7 @@ Result<Directory> make_view(const Repository& repository, const std::string& pat
   content.alternates = repository.objects;
   content.packed_refs = view.packed_refs;
   content.shallow = repository.shallow;
+  // A bare view needs no index and no work tree.
   if (!view.settings) return Directory::make(path, content);
   Beneath own = TRY(Beneath::open(repository.git_dir)), common = TRY(Beneath::open(repository.common_dir));
   content.bare = false;

@@ -25,6 +25,7 @@ namespace {
 constexpr std::string_view kOurs = "refs/bottle/";
 constexpr size_t kLargestPacked = 256 << 20;
 
+// Returns the error for a ref that cannot be written.
 std::unexpected<Error> cannot(const std::string& name, const std::string& why, Code code = Code::conflict,
                               const std::string& todo = "") {
   return fail(code, "writing " + one_line(name, 1024) + ": " + why, todo);
@@ -32,6 +33,7 @@ std::unexpected<Error> cannot(const std::string& name, const std::string& why, C
 
 // Opens a directory below the repository's, and makes it if `create` is set. Does not follow links.
 Result<UniqueFd> enter(const Repository& repository, const std::string& path, bool create) {
+  // find() has resolved this path, so a link in it was put there by the operator.
   UniqueFd at(::open(repository.common_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!at) return fail_errno("opening " + repository.common_dir);
   for (size_t from = 0; from < path.size();) {
@@ -77,6 +79,7 @@ class Lock {
     }
     struct stat st{};
     if (shared && ::fstat(lock.fd_.get(), &st) == 0)
+      // The lock becomes the ref, so it gets the ref's permissions now.
       ::fchmod(lock.fd_.get(), (st.st_mode & 07777) | static_cast<mode_t>(shared));
     return lock;
   }
@@ -115,6 +118,7 @@ std::pair<std::string, std::string> split(const std::string& name) {
   return {name.substr(0, slash), name.substr(slash + 1)};
 }
 
+// Guards against mistakes of our own: no caller may pass another name.
 Result<> check_ours(const std::string& name) {
   if (name.starts_with(kOurs) && is_ref_name(name)) return {};
   return fail(Code::internal, one_line(name, 200) + " is not one of bottle's refs");
@@ -142,6 +146,7 @@ Result<> unpack(const Repository& repository, const std::vector<std::string>& na
     return out;
   };
   std::string text = TRY(packed_refs(repository));
+  // Most refs are not packed, and then no lock is needed.
   if (without(text).size() == text.size()) return {};
   Lock lock = TRY(Lock::take(TRY(enter(repository, "", false)), "packed-refs", repository.settings.shared,
                              repository.lock_patience));
@@ -152,6 +157,7 @@ Result<> unpack(const Repository& repository, const std::vector<std::string>& na
 // Removes directories that have become empty, up to `top`.
 void prune(const Repository& repository, std::string path, const std::string& top) {
   for (; path.starts_with(top + "/"); path = split(path).first) {
+    // Removing a directory that is not empty fails, which ends the loop.
     auto [parent, name] = split(path);
     auto at = enter(repository, parent, false);
     if (!at || ::unlinkat(at->get(), name.c_str(), AT_REMOVEDIR) != 0) return;
@@ -166,6 +172,7 @@ Result<> delete_loose(const Repository& repository, const std::string& name) {
     auto directory = enter(repository, below, false);
     if (!directory) continue;  // there is no such ref
     if (below == path) {
+      // The lock keeps a git that is just writing the ref from bringing it back.
       Lock lock = TRY(Lock::take(std::move(*directory), file, 0, repository.lock_patience));
       if (::unlinkat(lock.directory(), file.c_str(), 0) != 0 && errno != ENOENT && errno != EISDIR)
         return fail_errno("removing " + name);

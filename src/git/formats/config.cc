@@ -14,6 +14,7 @@ namespace {
 constexpr size_t kMostSettings = 100'000;
 constexpr int kEnd = -1;
 
+// Returns whether git allows the character in a key or a section. kEnd is not one.
 bool is_name(int c) { return std::isalnum(c) || c == '-'; }
 
 class Parser {
@@ -42,6 +43,7 @@ class Parser {
     return pair ? '\n' : static_cast<unsigned char>(text_[at_]);
   }
 
+  // Takes the next character, and counts lines for messages.
   int next() {
     int c = peek();
     if (c == kEnd) return c;
@@ -61,6 +63,7 @@ class Parser {
     return fail(Code::protocol, "line " + std::to_string(line) + ": " + why);
   }
 
+  // Reads what follows a "[" up to the "]". Settings may follow on the same line.
   Result<> section() {
     section_.clear();
     int c = next();
@@ -81,6 +84,7 @@ class Parser {
     return next() == ']' ? Result<>{} : bad("a section's name has no end");
   }
 
+  // Reads a key, whose first character is `c`, and its value, if there is one.
   Result<> setting(int c) {
     std::string key(1, static_cast<char>(c));
     while (is_name(peek())) key += static_cast<char>(next());
@@ -95,6 +99,8 @@ class Parser {
     return {};
   }
 
+  // Reads a value up to the end of its line. White space around it does not belong to it, except in quotes, and a
+  // comment ends it.
   Result<std::string> value() {
     std::string out;
     size_t kept = 0;  // the length of `out` without trailing white space
@@ -107,6 +113,7 @@ class Parser {
         return out;
       }
       if (!quoted && (c == ' ' || c == '\t' || std::isspace(c))) {
+        // White space inside the value is kept, as newer versions of git do, and dropped later if nothing follows.
         if (!out.empty()) out += static_cast<char>(c);
         continue;
       }
@@ -117,6 +124,7 @@ class Parser {
       }
       if (c == '"') {
         quoted = !quoted;
+        // White space beside a quote belongs to the value.
         kept = out.size();
         continue;
       }
@@ -149,6 +157,7 @@ std::optional<bool> as_bool(const Setting& setting) {
   std::string value = lower(*setting.value);
   if (value == "true" || value == "yes" || value == "on") return true;
   if (value.empty() || value == "false" || value == "no" || value == "off") return false;
+  // git also takes a number for a boolean, even with a unit or a sign, which this does not accept.
   bool number = value.find_first_not_of("0123456789") == std::string::npos;
   if (!number) return std::nullopt;
   return value.find_first_not_of('0') != std::string::npos;
@@ -161,6 +170,7 @@ std::string config_line(const std::string& name, const std::string& value) {
       // git would cut the value off at a NUL.
       if (c == '\0') continue;
       if (c == '"' || c == '\\') out += '\\';
+      // A line end would end the value, and could begin another setting.
       out += c == '\n' ? "\\n" : std::string(1, c);
     }
     return out + "\"";

@@ -13,6 +13,7 @@ namespace {
 // Accepts the same text as unquote_c_style() in git's quote.c. Returns false if the text is not quoted like that.
 bool unquote(std::string_view text, std::string& out) {
   static constexpr std::string_view kFrom = "abfnrtv\\\"", kTo = "\a\b\f\n\r\t\v\\\"";
+  // The first character is the opening quote. Text after the closing one is ignored.
   for (size_t i = 1; i < text.size(); ++i) {
     if (text[i] == '"') return true;
     if (text[i] != '\\') {
@@ -35,12 +36,14 @@ bool unquote(std::string_view text, std::string& out) {
 
 }  // namespace
 
+// 40 digits are SHA-1, and 64 are SHA-256.
 bool is_object_id(std::string_view text) {
   return (text.size() == 40 || text.size() == 64) &&
          text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 bool is_branch_name(std::string_view name) {
+  // A branch named HEAD would be ambiguous, and "@" is short for HEAD.
   if (name.empty() || name.size() > 200 || name == "HEAD" || name == "@") return false;
   for (size_t from = 0; from <= name.size();) {
     size_t slash = std::min(name.find('/', from), name.size());
@@ -60,6 +63,7 @@ bool is_branch_name(std::string_view name) {
 
 bool is_ref_name(std::string_view name) {
   if (!name.starts_with("refs/") || name.size() > 1024 || name.ends_with('/') || name.ends_with('.')) return false;
+  // The rules and their order are those of git-check-ref-format(1).
   if (name.find("..") != std::string_view::npos || name.find("@{") != std::string_view::npos) return false;
   for (unsigned char c : name)
     if (c <= 0x20 || c == 0x7f || std::string_view("~^:?*[\\").find(static_cast<char>(c)) != std::string_view::npos)
@@ -87,6 +91,7 @@ Refs parse_packed_refs(std::string_view text, std::string_view below) {
   return refs;
 }
 
+// A map is sorted by name, which git expects of a packed-refs file that says so, and accepts of any other.
 std::string packed(const Refs& refs) {
   std::string text;
   for (const auto& [name, id] : refs) text += id + " " + name + "\n";

@@ -60,6 +60,7 @@ Result<std::vector<uint32_t>> bits_in(std::string_view& bytes) {
     // A word says how many words of only zeros or only ones it stands for, and how many uncompressed words follow.
     // Bit 0 is the repeated bit, 32 bits count the repetitions, and 31 bits count the words that follow.
     uint64_t head = number_in(take(8)), same = head >> 1 & 0xffffffff, plain = head >> 33;
+    // The words that follow must be among those that are left.
     if (plain >= words--) return broken("has a bitmap that is not valid");
     // A run of ones takes eight bytes and can stand for 2^38 positions, so it is compared with the limit before it is
     // written out. A run of zeros costs nothing.
@@ -104,6 +105,7 @@ class Reader {
   }
   uint32_t number(size_t size) { return static_cast<uint32_t>(number_in(take(size))); }
 
+  // Reads one entry: the numbers of stat(2), the object id, flags, and the path.
   Result<> entry(Parts& parts) {
     size_t start = size_ - rest_.size();
     std::string_view stat = take(kStat), id = take(id_size_);
@@ -111,6 +113,7 @@ class Reader {
     if (!is_whole_) return broken("ends too early");
     // Version 3 introduced these flags.
     if (version_ == 2 && more) return broken("has flags that its version does not know");
+    // path_ keeps the path, because the next entry of version 4 builds on it.
     TRY(version_ == 4 ? shortened_path() : padded_path(start));
     has_empty_path_ |= path_.empty();
     if (path_.size() > kLongestPath) return broken("has a path that is too long");
@@ -167,6 +170,7 @@ class Reader {
 
   // Checks what follows the entries, up to the checksum. An extension may be ignored if its name begins with a capital.
   Result<> extensions(Parts& parts) {
+    // The file ends with a checksum as long as an object id.
     while (rest_.size() > id_size_) {
       std::string_view name = take(4);
       uint32_t size = number(4);
@@ -184,6 +188,7 @@ class Reader {
     std::string id = to_hex(body.substr(0, id_size_));
     body.remove_prefix(id_size_);
     Link link;
+    // An id of zeros means that there is no shared index, and that all entries are in this file.
     if (id.find_first_not_of('0') != std::string::npos) link.shared = id;
     if (body.empty()) return link;
     link.removed = TRY(bits_in(body));
@@ -215,6 +220,8 @@ Result<Parts> put_over(Parts base, Parts split) {
   Parts whole;
   whole.has_directories = base.has_directories || split.has_directories;
   size_t removed = 0;
+  // An entry with a path of its own replaces the entry of the shared index with the same path and stage, if there is
+  // one.
   std::set<std::pair<std::string_view, uint32_t>> added;
   for (size_t i = next; i < split.entries.size(); ++i) {
     if (split.entries[i].path.empty()) return broken("does not fit the shared index");
@@ -227,6 +234,7 @@ Result<Parts> put_over(Parts base, Parts split) {
     whole.entries.push_back(std::move(base.entries[i]));
     whole.is_announced.push_back(base.is_announced[i]);
   }
+  // A position beyond the shared index, or positions that do not ascend, would be left over.
   if (removed < link.removed.size()) return broken("does not fit the shared index");
   for (size_t i = next; i < split.entries.size(); ++i) {
     whole.entries.push_back(std::move(split.entries[i]));

@@ -32,13 +32,16 @@ std::string quoted(const std::string& path) {
 Result<Directory> Directory::make(const std::string& path, const Content& content) {
   Directory made;
   made.path_ = path;
+  // git takes a directory for a repository only if it has HEAD, objects and refs.
   for (const char* part : {"/objects/info", "/objects/pack", "/refs/heads", "/info"})
     TRY(make_directories(path + part));
+  // Extensions count only with format version 1.
   bool sha256 = content.format == "sha256";
   std::string config = std::string("[core]\n\trepositoryformatversion = ") + (sha256 ? "1" : "0") +
                        "\n\tfilemode = true\n\tbare = " + (content.bare ? "true" : "false") +
                        "\n\tlogallrefupdates = " + (content.bare ? "false" : "true") + "\n";
   if (sha256) config += "[extensions]\n\tobjectformat = sha256\n";
+  // Of a setting that comes twice, git takes the last.
   TRY(write(path + "/config", config + content.config));
   TRY(write(path + "/HEAD", (content.head.starts_with("refs/") ? "ref: " : "") + content.head + "\n"));
   std::string alternates;

@@ -47,6 +47,8 @@ std::map<std::string, std::string> environment_without_git() {
   return out;
 }
 
+// Returns the environment of every run. Commits that git makes are bottle's own, so git needs no identity of the
+// operator.
 std::map<std::string, std::string> environment(const std::string& configuration, const Runner::Options& o,
                                                uint64_t memory) {
   auto out = environment_without_git();
@@ -81,6 +83,7 @@ Result<> was_let_finish(const Captured& ended, uint64_t memory, uint64_t written
   auto says = [&](std::string_view text) { return ended.err.find(text) != std::string::npos; };
   auto megabytes = [](uint64_t bytes) { return std::to_string(bytes >> 20) + " MB"; };
   if (ended.status == 0) return {};
+  // git writes "Out of memory" or "out of memory", and "over limit" for GIT_ALLOC_LIMIT.
   if (memory > 0 && (says("ut of memory") || says("over limit")))
     return fail(Code::limit, "git needs more than " + megabytes(memory) + " of memory");
   // The second form is what git prints if a process that it started was ended by the signal.
@@ -100,6 +103,7 @@ Result<Runner> Runner::make(const std::string& state, const Limits& limits) {
 }
 
 Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, const Options& o) const {
+  // Without --git-dir, git would look for a repository in the working directory and above it.
   if (!o.in) return fail(Code::internal, "git would run in a repository that bottle did not make");
   std::vector<std::string> argv = {"git", "--git-dir=" + o.in.path()};
   if (!o.work_tree.empty()) argv.push_back("--work-tree=" + o.work_tree);
@@ -124,6 +128,7 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
   UniqueFd in = TRY(make_memory_file("git", o.input));
   auto left =
       std::chrono::duration_cast<std::chrono::seconds>(limits_.until - std::chrono::steady_clock::now()).count();
+  // A timeout of 0 or less would mean something else to capture().
   if (left <= 0) return fail(Code::timed_out, verb(arguments) + ": the time for this step is up");
   // Checks the limit while git writes: a tree of a few bytes that names itself at ten levels produces a list of
   // gigabytes.

@@ -49,6 +49,7 @@ bool knows_prefixes() {
   return major > 2 || (major == 2 && minor >= 46);
 }
 
+// A path that does not exist is compared as it is.
 std::string resolved(const std::string& path) {
   char* real = ::realpath(path.c_str(), nullptr);
   std::string out = real ? real : path;
@@ -56,9 +57,11 @@ std::string resolved(const std::string& path) {
   return out;
 }
 
+// Any failure means that the repository is not declared safe.
 bool is_declared_safe(const std::string& repository) {
   auto listed = ask_operators_configuration({"--type=path", "--get-all", "safe.directory"});
   if (!listed || listed->status != 0) return false;
+  // The values count in their order, from the system's file to the operator's own.
   bool safe = false, prefixes = knows_prefixes();
   for (size_t at = 0, end; (end = listed->out.find('\0', at)) != std::string::npos; at = end + 1) {
     std::string value = listed->out.substr(at, end - at);
