@@ -4,6 +4,7 @@
 
 namespace bottle::docker {
 
+// Returns a reference to a constant null if there is no such member, so that calls can be nested.
 const nlohmann::json& member(const nlohmann::json& object, const char* name) {
   static const nlohmann::json none;
   if (!object.is_object()) return none;
@@ -19,6 +20,7 @@ std::string text_of(const nlohmann::json& object, const char* name, std::string 
 bool has_option(const nlohmann::json& info, std::string_view name) {
   const nlohmann::json& options = member(info, "SecurityOptions");
   return std::any_of(options.begin(), options.end(), [&](const nlohmann::json& option) {
+    // An option is text such as "name=seccomp,profile=builtin".
     return option.is_string() && option.get<std::string>().find("name=" + std::string(name)) != std::string::npos;
   });
 }

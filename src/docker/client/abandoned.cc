@@ -35,17 +35,21 @@ namespace {
 
 constexpr uint8_t kBothWays = 3;  // RCV_SHUTDOWN | SEND_SHUTDOWN: the peer closed, or died
 
+// Holds what the kernel says of one socket: the inode of its peer, the inode and the device of the file that it is
+// bound to, and which directions are shut down.
 struct Socket {
   uint32_t peer = 0;  // 0 if there is no peer, or if the connection has not been accepted
   uint32_t file = 0, device = 0;
   uint8_t shutdown = 0;
 };
 
+// Reads the attributes of an answer. What is not there keeps its default.
 Socket read_attributes(const char* at, size_t size) {
   Socket socket;
   while (size >= sizeof(nlattr)) {
     nlattr head;
     std::memcpy(&head, at, sizeof head);
+    // A length that does not fit would lead out of the buffer.
     if (head.nla_len < sizeof head || head.nla_len > size) break;
     const char* value = at + sizeof head;
     size_t length = head.nla_len - sizeof head;
@@ -93,6 +97,7 @@ Result<std::optional<Socket> > look_up(uint32_t inode) {
   do n = ::recv(fd.get(), buffer, sizeof buffer, 0);
   while (n < 0 && errno == EINTR);
   if (n < 0) return fail_errno("asking the kernel about a socket");
+  // One request without NLM_F_DUMP has one answer, so only the first message is read.
   auto* head = reinterpret_cast<nlmsghdr*>(buffer);
   if (!NLMSG_OK(head, static_cast<size_t>(n)))
     return fail(Code::protocol, "the kernel's answer about a socket is truncated");
@@ -113,6 +118,7 @@ Result<std::optional<Socket> > look_up(uint32_t inode) {
 
 Result<uint64_t> other_end(int fd, int timeout_ms, const std::stop_token& stop) {
   struct stat own{};
+  // 0 tells the caller that the connection cannot be watched, which is not an error of the call.
   if (::fstat(fd, &own) != 0) return 0;
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   for (int pause_us = 50;; pause_us = std::min(pause_us * 2, 20000)) {
@@ -120,6 +126,7 @@ Result<uint64_t> other_end(int fd, int timeout_ms, const std::stop_token& stop) 
     auto socket = look_up(static_cast<uint32_t>(own.st_ino));
     if (!socket || !*socket) return 0;
     if ((*socket)->peer != 0) return (*socket)->peer;
+    // An engine that is stopped never accepts, so this wait needs its own way out.
     if (stop.stop_requested()) return fail(Code::canceled, "the call to the engine was canceled");
     if (std::chrono::steady_clock::now() > deadline)
       return fail(Code::timed_out, "the engine does not accept connections");
@@ -129,6 +136,7 @@ Result<uint64_t> other_end(int fd, int timeout_ms, const std::stop_token& stop) 
 
 bool is_abandoned(uint64_t end, const std::string& path) {
   struct stat file{};
+  // Without the file, the engine that listened there is gone, and its requests with it.
   if (end == 0 || ::stat(path.c_str(), &file) != 0) return false;
   auto socket = look_up(static_cast<uint32_t>(end));
   if (!socket || !*socket) return false;

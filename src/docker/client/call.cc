@@ -14,6 +14,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+// Maps the statuses that the Engine API documents for its calls. 500 stays `internal`, which callers that wait for
+// busy things take as a reason to try again.
 Code code_of(int status) {
   switch (status) {
     case 400:
@@ -34,6 +36,7 @@ Code code_of(int status) {
 
 }  // namespace
 
+// Keeps only the unreserved characters (RFC 3986, section 2.3).
 std::string escaped(std::string_view text) {
   std::string out;
   for (unsigned char c : text) {
@@ -65,6 +68,7 @@ Result<Response> call(const Dial& dial, std::string_view method, const std::stri
     std::string text;
     if (!body.is_null()) {
       // A path or a label is not UTF-8. We refuse it, because sending a changed text would be worse.
+      // Both ways of writing agree only if the text is valid.
       text = body.dump(-1, ' ', false, Json::error_handler_t::ignore);
       if (text != body.dump(-1, ' ', false, Json::error_handler_t::replace))
         return fail(Code::invalid, "a text in the request is not UTF-8");
@@ -83,6 +87,7 @@ Result<Response> call_with_upload(const Dial& dial, std::string_view method, con
                                   const std::function<Result<size_t>(char*, size_t)>& reader,
                                   const std::string& doing) {
   auto response = [&]() -> Result<Response> {
+    // A stream may pause while the engine unpacks, so its waits have the longer limit.
     auto connection = TRY(Connection::open(dial, kStreamTimeoutMs));
     TRY(connection.upload(method, target, reader));
     return connection.response();
@@ -94,6 +99,7 @@ Result<Json> call_json(const Dial& dial, std::string_view method, const std::str
                        const std::string& doing, int timeout_ms, const Note& note) {
   auto response = TRY(call(dial, method, target, body, doing, timeout_ms, note));
   auto json = Json::parse(response.body, nullptr, false);
+  // An empty answer and plain text also fail here.
   if (!json.is_object() && !json.is_array()) return fail(Code::protocol, doing + ": the engine's answer is not JSON");
   return json;
 }

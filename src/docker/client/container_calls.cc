@@ -16,6 +16,7 @@ constexpr size_t kLogLimit = 1 << 20;
 }  // namespace
 
 Result<std::string> HttpEngine::create_container(const std::string& name, const Json& config) {
+  // The name also identifies a container, so it serves if an engine leaves out the id.
   return text_of(TRY(call_json(dial_, "POST", path("/containers/create?name=" + escaped(name)), config,
                                "creating the container " + name, call_timeout_ms(), note_)),
                  "Id", name);
@@ -29,6 +30,7 @@ Result<> HttpEngine::start_container(const std::string& id, int timeout_ms) {
 
 Result<> HttpEngine::stop_container(const std::string& id, int seconds) {
   TRY(call(dial_, "POST", path("/containers/" + escaped(id) + "/stop?t=" + std::to_string(seconds)), nullptr,
+           // The engine answers only after the container has stopped.
            "stopping the container " + id, seconds * 1000 + call_timeout_ms()));
   return {};
 }
@@ -62,6 +64,7 @@ Result<int> HttpEngine::wait_container(const std::string& id, int timeout_ms) {
                             timeout_ms < 0 ? kForEverMs
                             : timeout_ms   ? timeout_ms
                                            : call_timeout_ms()));
+  // The engine can fail to wait after it has already answered with status 200.
   if (std::string error = text_of(member(json, "Error"), "Message"); !error.empty())
     return fail(Code::internal, doing + ": the engine says: " + error);
   const Json& status = member(json, "StatusCode");
@@ -88,6 +91,7 @@ Result<Attached> HttpEngine::attach(const std::string& id, bool) {
   std::string doing = "attaching to the container " + id;
   auto connection = TRY(Connection::open(dial_, call_timeout_ms()));
   TRY(connection.upgrade(path("/containers/" + escaped(id) + "/attach?stream=1&stdin=1&stdout=1&stderr=1")));
+  // Only the head is read: after an upgrade, what follows belongs to the stream.
   auto head = connection.head();
   // The body of an answer that refuses has the engine's message for checked().
   if (head && head->status >= 400) {

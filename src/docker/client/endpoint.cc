@@ -19,12 +19,14 @@ namespace {
 
 using Json = nlohmann::json;
 
+// Returns null if the file does not exist or is not JSON, as if Docker had no configuration.
 Json read_json(const std::string& path) {
   auto text = read_file(path, 1 << 20);
   return text ? Json::parse(*text, nullptr, false) : Json();
 }
 
 Result<Endpoint> from_url(const std::string& url, const std::string& origin) {
+  // After "unix://" follows an absolute path.
   if (url.starts_with("unix:///")) return Endpoint{url.substr(7), origin};
   return fail(Code::invalid, origin + " is '" + url + "', and bottle supports only unix:// sockets",
               "use `bottle start --remote USER@HOST`, run bottle on the engine's host, or forward its socket: "
@@ -61,6 +63,7 @@ Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environ
               context = get("DOCKER_CONTEXT");
   if (config.empty()) config = home + "/.docker";
   if (context.empty()) context = text_of(read_json(config + "/config.json"), "currentContext");
+  // "default" is Docker's name for its default socket and has no files.
   if (!context.empty() && context != "default") return from_context(config, context);
 
   // A command over ssh may have no login session to set XDG_RUNTIME_DIR, so we assume its usual value.
@@ -70,6 +73,7 @@ Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environ
   if (!home.empty()) sockets.push_back(home + "/.docker/run/docker.sock");
   std::optional<Endpoint> silent;
   for (const auto& path : sockets) {
+    // A second is enough for a local socket. An engine whose queue is full counts as silent.
     auto connection = Connection::open({path}, 1000);
     // A socket that exists may be left over from an engine that is gone, so an attempt to connect decides.
     if (connection) return Endpoint{path, path};

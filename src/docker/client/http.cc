@@ -37,6 +37,7 @@ Result<Connection> Connection::open(const Dial& dial, int timeout_ms) {
   if (dial.stop.stop_requested()) return fail(Code::canceled, "the call to the engine was canceled");
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
+  // One byte is left for the NUL that ends the path.
   if (socket.empty() || socket.size() >= sizeof address.sun_path)
     return fail(Code::limit,
                 "the engine's socket path is " + std::string(socket.empty() ? "empty" : "too long: ") + socket);
@@ -50,6 +51,7 @@ Result<Connection> Connection::open(const Dial& dial, int timeout_ms) {
   do done = ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
   while (done != 0 && errno == EINTR);
   if (done != 0) {
+    // With SO_SNDTIMEO, a connect(2) that takes too long fails with EAGAIN (socket(7)).
     auto failed = fail_errno("connecting to the engine at " + socket, errno == EAGAIN ? ETIMEDOUT : errno);
     // ENOENT here means that there is no engine. It must not look like the engine's answer "no such object".
     if (failed.error().code == Code::not_found) failed.error().code = Code::unavailable;
@@ -65,6 +67,7 @@ Connection::Connection(UniqueFd fd, int timeout_ms, const std::stop_token& stop)
       timeout_ms_(timeout_ms),
       deadline_(Clock::now() + std::chrono::milliseconds(timeout_ms)) {}
 
+// A stop shuts the socket down, and the error that this causes says nothing to the operator.
 std::unexpected<Error> Connection::failed(std::string_view doing) const {
   if (stop_.stop_requested()) return fail(Code::canceled, "the call to the engine was canceled");
   return fail_errno(doing);
@@ -84,12 +87,15 @@ UniqueFd Connection::release() {
   // From here on, the descriptor belongs to the caller, and a stop must not shut it down.
   shutdown_.reset();
   timeval none{};
+  // 0 means no limit: the attached stream may be idle for days.
   ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
   return std::move(fd_);
 }
 
 Result<> Connection::send(std::string_view bytes) {
   while (!bytes.empty()) {
+    // MSG_DONTWAIT makes only this call non-blocking. The descriptor stays blocking, because release() may hand it to
+    // a caller.
     ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
@@ -138,8 +144,11 @@ Result<> Connection::upload(std::string_view method, std::string_view target,
     if (n > 0 && wait_readable(fd_.get(), 0)) return {};
     char size[24];
     int digits = std::snprintf(size, sizeof size, "%zx\r\n", n);
+    // A chunk is its size in hexadecimal, its bytes, and line ends (RFC 9112 §7.1). The chunk of size 0 at the end has
+    // no bytes.
     for (std::string_view part : {std::string_view(size, static_cast<size_t>(digits)),
                                   std::string_view(buffer).substr(0, n), std::string_view("\r\n")})
+      // As in request(), an engine that closes early has its reason in the answer.
       if (auto sent = send(part); !sent) return sent.error().code == Code::closed ? Result<>{} : sent;
     if (n == 0) return {};
   }
@@ -179,11 +188,13 @@ Result<Response> Connection::head() {
   for (int interim = 0; interim < 10; ++interim) {
     http::Head head;
     Parse parsed = Parse::incomplete;
+    // The head's size is limited by the parser, so buffer_ cannot grow without limit here.
     while ((parsed = http::parse_response(buffer_, head)) == Parse::incomplete)
       if (!TRY(fill())) return fail(Code::closed, "the engine closed the connection");
     if (parsed == Parse::bad) return fail(Code::protocol, std::string("the engine's answer is not HTTP: ") + head.why);
     if (head.status > 599) return fail(Code::protocol, "the engine's answer is not HTTP: the status is not valid");
     Response response{.status = head.status};
+    // The views of `head` are copied before buffer_ changes below. Of a header that comes twice, the first counts.
     for (const auto& header : head.headers) response.headers.try_emplace(lower(header.name), header.value);
     framing_ = http::Body::of_response(head, "GET");  // this client sends no HEAD requests
     buffer_.erase(0, head.size);
@@ -203,6 +214,7 @@ Result<> Connection::body(Response& response, const std::function<Result<>(std::
     return {};
   };
   for (std::string payload; !framing_.done();) {
+    // Unlike servers of the internet, an engine does not make such mistakes, so none is tolerated.
     if (!framing_.read(buffer_, payload) || framing_.has_bare_lf())
       return fail(Code::protocol, "the engine sent a bad chunk");
     if (!payload.empty()) TRY(take(payload));

@@ -32,6 +32,7 @@ Result<std::unique_ptr<Engine>> connect(const Endpoint& endpoint) {
       error.todo = ::access(endpoint.socket.c_str(), F_OK) != 0
                        ? "install and start Docker, or point DOCKER_HOST at its unix socket"
                        : "start dockerd, or point DOCKER_HOST at its unix socket";
+      // Callers need to know only that there is no engine to talk to.
       error.code = Code::unavailable;
     }
     return std::unexpected(std::move(error));
@@ -43,6 +44,7 @@ Result<std::unique_ptr<Engine>> connect(const Endpoint& endpoint) {
                     ") is Podman, whose API does not take bottle's filter for system calls",
                 "install and start Docker, or point DOCKER_HOST at Docker's unix socket");
   std::string theirs = response->headers["api-version"];
+  // All versions of the API so far begin with "1.".
   int minor = theirs.starts_with("1.") ? std::atoi(theirs.c_str() + 2) : 0;
   if (minor < kOldest)
     return fail(Code::invalid,
@@ -72,8 +74,10 @@ Result<std::vector<std::string>> HttpEngine::runtimes() {
 
 Result<Engine::Json> HttpEngine::list_by_label(const std::string& kind, const std::string& label) {
   Json filter = Json::object();
+  // The filter is JSON within the query: {"label":["key=value"]}.
   filter["label"] = Json::array({label});
   std::string query =
+      // The API has these two lists at /KIND/json, and the others at /KIND.
       (kind == "containers" || kind == "images" ? "/" + kind + "/json?all=1&filters=" : "/" + kind + "?filters=");
   Json json =
       TRY(call_json(dial_, "GET", path(query + escaped(filter.dump(-1, ' ', false, Json::error_handler_t::replace))),

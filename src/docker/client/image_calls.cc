@@ -13,6 +13,7 @@ namespace {
 Result<> failure_in(const std::string& body, const std::string& doing) {
   for (size_t at = 0; at < body.size();) {
     size_t end = std::min(body.find('\n', at), body.size());
+    // A line that is not JSON is skipped, because a failure is always reported as JSON.
     auto line = Engine::Json::parse(body.begin() + static_cast<long>(at), body.begin() + static_cast<long>(end),
                                     nullptr, false);
     if (std::string error = text_of(line, "error"); !error.empty())
@@ -28,6 +29,7 @@ Result<bool> HttpEngine::image_exists(const std::string& reference) {
   auto response = call(dial_, "GET", path("/images/" + escaped(reference) + "/json"), nullptr,
                        "looking for the image " + reference);
   if (response) return true;
+  // Only "not found" means no. Any other failure leaves it open whether there is an image.
   if (response.error().code == Code::not_found) return false;
   return std::unexpected(std::move(response.error()));
 }

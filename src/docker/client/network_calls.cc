@@ -30,6 +30,7 @@ Result<> remove_patiently(const Dial& dial, const std::string& target, const std
 
 Result<std::string> HttpEngine::create_network(const std::string& name, const Json& config) {
   Json body = config.is_object() ? config : Json::object();
+  // The name replaces one that the configuration may have.
   body["Name"] = name;
   return text_of(TRY(call_json(dial_, "POST", path("/networks/create"), body, "creating the network " + name,
                                call_timeout_ms(), note_)),
@@ -52,6 +53,7 @@ Result<> HttpEngine::remove_network(const std::string& name) {
 
 Result<Engine::Json> HttpEngine::subnets_in_use() {
   Json subnets = Json::array();
+  // Networks without a subnet, such as `host`, have no entry here.
   for (const auto& network : TRY(call_json(dial_, "GET", path("/networks"), nullptr, "listing networks")))
     if (const Json& configs = member(member(network, "IPAM"), "Config"); configs.is_array())
       for (const auto& config : configs)

@@ -17,6 +17,7 @@ namespace {
 
 using Json = nlohmann::json;
 
+// Returns the error that the client of an engine sees for this fault.
 std::unexpected<Error> lost(const std::string& doing, Fault fault) {
   if (fault == Fault::silent || fault == Fault::late) return fail(Code::timed_out, doing + ": no answer in time");
   if (fault == Fault::lost) return fail(Code::closed, doing + ": the engine closed the connection");
@@ -50,6 +51,7 @@ void apply(const std::string& change, FakeImage& image) {
 
 // -- programs
 
+// The other end is shut down when the container stops, which ends every read.
 std::string FakeProcess::read(size_t size) {
   std::string bytes(size, '\0');
   size_t have = 0;
@@ -71,6 +73,7 @@ std::string FakeProcess::read_line() {
 
 void FakeProcess::write(std::string_view bytes, int stream) {
   std::string all;
+  // An engine frames the output of a container without a terminal in this way (demux.h).
   if (!terminal_) {
     all = {static_cast<char>(stream), 0, 0, 0};
     for (int shift : {24, 16, 8, 0}) all += static_cast<char>(bytes.size() >> shift);
@@ -86,6 +89,7 @@ void FakeProcess::write(std::string_view bytes, int stream) {
 void FakeProcess::put(const std::string& path, const std::string& text) {
   docker_->with_world([&](FakeWorld& world) {
     auto container = world.container(container_);
+    // A test's program may still run for a moment after its container was killed, and must leave no trace then.
     if (container && (*container)->state == FakeContainer::State::running)
       world.put(**container, path, {.text = std::make_shared<const std::string>(text)});
   });
@@ -101,6 +105,7 @@ std::optional<std::string> FakeProcess::file(const std::string& path) const {
 
 FakeDocker::~FakeDocker() {
   {
+    // Shutting the sockets down ends programs that wait for input.
     std::scoped_lock hold(mutex_);
     for (auto& [id, stdio] : stdio_)
       if (stdio.other >= 0) ::shutdown(stdio.other, SHUT_RDWR);
@@ -110,6 +115,7 @@ FakeDocker::~FakeDocker() {
 }
 
 void FakeDocker::run(const std::string& id, FakeProcess process, const Program& program) {
+  // The program runs without the lock, because it uses the engine's files.
   int status = program ? program(process) : 0;
   std::scoped_lock hold(mutex_);
   auto stdio = stdio_.find(id);
@@ -123,6 +129,7 @@ void FakeDocker::finish(const std::string& id, int status) {
   if (auto stdio = stdio_.find(id); stdio != stdio_.end() && stdio->second.other >= 0)
     ::shutdown(stdio->second.other, SHUT_RDWR);
   auto container = world_.container(id);
+  // It was removed or stopped in the meantime, and its exit status is set.
   if (!container || (*container)->state != FakeContainer::State::running) return;
   (*container)->state = FakeContainer::State::exited;
   (*container)->exit = status;
@@ -132,6 +139,7 @@ void FakeDocker::finish(const std::string& id, int status) {
 Result<> FakeDocker::start(FakeWorld& world, const std::string& reference) {
   FakeContainer* container = TRY(world.container(reference));
   if (container->state == FakeContainer::State::running) return {};
+  // An engine starts no container whose network is gone.
   for (const auto& network : container->networks) (void)TRY(world.network(network));
   container->state = FakeContainer::State::running;
   FakeProcess process;
@@ -139,6 +147,7 @@ Result<> FakeDocker::start(FakeWorld& world, const std::string& reference) {
   process.container_ = container->id;
   process.terminal_ = member(container->config, "Tty") == true;
   auto& stdio = stdio_[container->id];
+  // Without an attached client, there is no descriptor, and the program reads nothing.
   process.fd_ = std::move(stdio.own);
   stdio.other = process.fd_.get();
   Program program;
@@ -175,9 +184,11 @@ void FakeDocker::catch_up() {
 Fault FakeDocker::begin(FakeCall call) {
   {
     std::scoped_lock hold(mutex_);
+    // Numbers are counted for each method and object, so that they do not depend on the order of threads.
     for (const auto& before : calls_) call.nth += before.method == call.method && before.object == call.object;
     calls_.push_back({call.method, call.object, call.nth});
   }
+  // The lock is not held, because the test's function may look at the world.
   return fault_ ? fault_(call) : Fault::none;
 }
 
@@ -193,6 +204,7 @@ Result<std::string> FakeDocker::perform(const std::string& method, const std::st
   if (fault == Fault::refused || fault == Fault::cut || fault == Fault::silent) return lost(doing, fault);
   std::scoped_lock hold(mutex_);
   if (fault == Fault::late) {
+    // Only creating can come late, because only that leaves something behind (docs/decisions/005-…).
     if (end) late_[end] = {effect, 0};
     return lost(doing, fault);
   }
@@ -209,6 +221,7 @@ Result<Json> FakeDocker::ask(const std::string& method, const std::string& objec
     json = TRY(answer(world));
     return "";
   }));
+  // The forgery comes after the effect, because a hostile engine lies about what it has done.
   if (forge_) forge_({method, object}, json);
   return json;
 }
@@ -251,6 +264,7 @@ class FakeEngine : public Engine {
   Result<> start_container(const std::string& id, int) override {
     return act("start container", id, [this, id](FakeWorld& world) { return docker_.start(world, id); });
   }
+  // 143 is 128 + SIGTERM, and 137 is 128 + SIGKILL.
   Result<> stop_container(const std::string& id, int) override { return end("stop container", id, 143); }
   Result<> kill_container(const std::string& id, const std::string&) override { return end("kill container", id, 137); }
   Result<> remove_container(const std::string& name) override {
@@ -268,9 +282,11 @@ class FakeEngine : public Engine {
       return !container || (*container)->state == FakeContainer::State::exited;
     };
     auto patience = std::chrono::milliseconds(timeout_ms > 0 ? timeout_ms : 60000);
+    // Waits without the lock, and the container may be gone when it wakes.
     if (!docker_.ended_.wait_for(hold, patience, ended))
       return fail(Code::timed_out, "waiting for the container " + id);
     auto container = docker_.world_.container(id);
+    // A container that was removed by force has been killed (128 + SIGKILL).
     return container ? (*container)->exit : 137;
   }
   Result<Json> inspect_container(const std::string& id) override {
@@ -302,6 +318,7 @@ class FakeEngine : public Engine {
   Result<> put_archive(const std::string& id, const std::string& path, const Reader& reader) override {
     Fault fault = docker_.begin({.method = "put archive", .object = id + path});
     if (fault != Fault::none && fault != Fault::lost) return lost("sending files to " + path, fault);
+    // A missing container is found before the archive is read, as an engine does.
     (void)TRY(docker_.with_world([&](FakeWorld& world) { return world.container(id); }));
     std::string archive = TRY(read_all(reader));
     TRY(docker_.with_world(

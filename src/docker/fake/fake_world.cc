@@ -23,6 +23,7 @@ Labels labels_in(const Json& config) {
   return labels;
 }
 
+// An empty label fits everything. One without a value only asks for the key.
 bool carries(const Labels& labels, const std::string& label) {
   size_t equals = label.find('=');
   auto found = labels.find(label.substr(0, equals));
@@ -38,6 +39,7 @@ bool is_below(const std::string& path, const std::string& directory) {
 
 std::string FakeWorld::new_id() {
   char text[65];
+  // An engine's ids have 64 hexadecimal digits.
   std::snprintf(text, sizeof text, "%064llx", static_cast<unsigned long long>(++made));
   return text;
 }
@@ -61,6 +63,7 @@ Result<FakeImage*> FakeWorld::image(const std::string& reference) {
 }
 
 FakeImage& FakeWorld::add_image(const std::string& tag, const Labels& labels) {
+  // A tag names one image only.
   for (auto& [id, each] : images) each.tags.erase(tag);
   std::string id = "sha256:" + new_id();
   return images[id] = {.id = id, .tags = {tag}, .labels = labels};
@@ -90,6 +93,7 @@ Result<std::string> FakeWorld::create_container(const std::string& name, const J
 
 Result<> FakeWorld::remove_container(const std::string& reference) {
   auto found = container(reference);
+  // The name is copied, because erasing destroys the one that is passed.
   if (found) containers.erase(std::string((*found)->name));
   return {};
 }
@@ -104,6 +108,7 @@ Result<std::string> FakeWorld::create_network(const std::string& name, const Jso
   }
   for (const auto& [unused, each] : networks)
     if (!made.subnet.empty() && each.subnet == made.subnet)
+      // An engine answers with 403, as for a network in use.
       return says(Code::denied, "Pool overlaps with other one on this address space");
   return (networks[name] = std::move(made)).id;
 }
@@ -220,7 +225,9 @@ Result<> FakeWorld::unpack(FakeContainer& container, const std::string& path, st
   std::string at;
   FakeFile next;
   std::string text;
+  // A file is complete only when the next entry begins, or at the end.
   auto keep = [&] {
+    // There is no entry before the first one.
     if (at.empty()) return;
     next.text = std::make_shared<const std::string>(std::exchange(text, {}));
     put(container, std::exchange(at, {}), std::exchange(next, {}));
@@ -246,6 +253,7 @@ Result<std::string> FakeWorld::pack(const FakeContainer& container, const std::s
   for (const auto& [at, volume] : container.mounts)
     if (auto it = volumes.find(volume); it != volumes.end())
       for (const auto& [below, file] : it->second.files) all[below == "/" ? at : at + below] = file;
+  // An engine's archive begins with the last component of the path.
   std::string archive, above = path.substr(0, path.rfind('/'));
   TarWriter tar([&](std::string_view bytes) -> Result<> {
     archive.append(bytes);

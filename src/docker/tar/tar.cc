@@ -21,10 +21,12 @@ std::string pax_record(const std::string& key, const std::string& value) {
 
 std::string block(const std::string& path, char type, int mode, uint32_t uid, uint32_t gid, uint64_t size,
                   const std::string& link, uint64_t time) {
+  // The offsets are those of POSIX's ustar header.
   std::string header(512, '\0');
   auto put = [&](size_t at, size_t width, const std::string& text) {
     header.replace(at, std::min(width, text.size()), text, 0, width);
   };
+  // Numbers are octal digits with leading zeros, and the field's last byte stays NUL.
   auto octal = [&](size_t at, size_t width, uint64_t value) {
     char text[32];
     (void)std::snprintf(text, sizeof text, "%0*llo", static_cast<int>(width - 1),
@@ -52,6 +54,7 @@ std::string block(const std::string& path, char type, int mode, uint32_t uid, ui
   return header;
 }
 
+// Bodies are padded to whole blocks.
 std::string padding(uint64_t size) { return std::string((512 - size % 512) % 512, '\0'); }
 
 }  // namespace
@@ -66,6 +69,7 @@ Result<> TarWriter::header(const std::string& path, char type, int mode, uint32_
   if (uid >= (1u << 21)) pax += pax_record("uid", std::to_string(uid));
   if (gid >= (1u << 21)) pax += pax_record("gid", std::to_string(gid));
   if (!pax.empty()) TRY(sink_(block("pax", 'x', 0644, 0, 0, pax.size(), "", time_) + pax + padding(pax.size())));
+  // If a pax header has the real values, these fields only have to be valid.
   return sink_(block(path, type, mode, uid & 07777777, gid & 07777777, size >= (1ull << 33) ? 0 : size, link, time_));
 }
 
@@ -84,6 +88,7 @@ Result<> TarWriter::begin_file(const std::string& path, int mode, uint32_t uid, 
 }
 
 Result<> TarWriter::data(std::string_view bytes) {
+  // The header has promised the size already, and more bytes would be read as the next header.
   if (bytes.size() > size_ - written_) return fail(Code::internal, "a file grew while bottle read it");
   written_ += bytes.size();
   return sink_(bytes);

@@ -74,6 +74,7 @@ Result<std::string> TarReader::checked_path(std::string_view raw) const {
     if (!path.empty()) path += '/';
     path += part;
   }
+  // "./" and "." are the root of the archive, which engines write first.
   return path.empty() ? "." : path;
 }
 
@@ -117,8 +118,10 @@ Result<> TarReader::begin_entry(char type, TarEntry entry) {
   } else {
     entry.linkname.clear();
   }
+  // Many empty entries cost the caller more than their bytes.
   if (++entries_ > limits_.entries)
     return fail(Code::limit, "the archive has more than " + std::to_string(limits_.entries) + " entries");
+  // This is a subtraction, because a sum could overflow.
   if (entry.size > limits_.bytes - bytes_)
     return fail(Code::limit, "the archive has more than " + std::to_string(limits_.bytes) + " bytes");
   bytes_ += entry.size;
@@ -132,6 +135,7 @@ Result<> TarReader::begin_entry(char type, TarEntry entry) {
 
 Result<> TarReader::take_header() {
   std::string block = std::exchange(block_, {});
+  // Two blocks of zeros end an archive. One of them alone may not be followed by an entry.
   if (block.find_first_not_of('\0') == std::string::npos) {
     if (next_path_ || next_link_ || next_size_) return bad("ends after an extended header");
     if (++zero_blocks_ == 2) state_ = State::ended;
@@ -149,6 +153,7 @@ Result<> TarReader::take_header() {
   char type = block[156];
   // The type 'g', for all later entries, is not accepted, because engines do not write it.
   if (type == 'x' || type == 'L' || type == 'K') {
+    // The whole extended header is kept in memory.
     if (*size > limits_.extension)
       return fail(Code::limit, "the archive has an extended header of " + std::to_string(*size) + " bytes");
     if (*size == 0) return bad("has an empty extended header");
@@ -165,6 +170,7 @@ Result<> TarReader::take_header() {
     entry.path = std::string(prefix) + "/" + entry.path;
   entry.linkname = field(block, 157, 100);
   entry.mode = static_cast<int>(*mode & 07777);
+  // The pax header counts more than the field, which may be too small for the number.
   entry.size = next_size_.value_or(*size);
   if (next_path_) entry.path = std::move(*next_path_);
   if (next_link_) entry.linkname = std::move(*next_link_);
@@ -180,6 +186,7 @@ Result<> TarReader::take_pax(std::string_view records) {
     size_t length = 0;
     auto [end, error] = std::from_chars(records.data(), records.data() + records.size(), length);
     size_t digits = static_cast<size_t>(end - records.data());
+    // Besides the digits, the shortest record has a space, a key of one letter, "=" and a line end.
     if (error != std::errc{} || length > records.size() || length < digits + 4 || *end != ' ' ||
         records[length - 1] != '\n')
       return bad("has a bad extended header");
@@ -254,6 +261,7 @@ Result<> TarReader::step(std::string_view& bytes) {
 Result<> TarReader::feed(std::string_view bytes) {
   while (!bytes.empty()) {
     if (auto done = step(bytes); !done) {
+      // After an error, the position in the archive is unknown.
       state_ = State::broken;
       return done;
     }
