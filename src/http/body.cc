@@ -14,12 +14,14 @@
 namespace bottle::http {
 
 Body Body::of_request(const Head& head) {
+  // parse() has refused a head with both, so the order does not matter.
   if (head.chunked) return Body(Kind::chunked);
   if (head.content_length) return Body(Kind::length, *head.content_length);
   return {};
 }
 
 Body Body::of_response(const Head& head, std::string_view method) {
+  // These answers have no body, whatever their headers say (RFC 9112 §6.3).
   if (method == "HEAD" || head.status == 204 || head.status == 304) return {};
   Body body(head.chunked          ? Kind::chunked
             : head.content_length ? Kind::length
@@ -56,6 +58,7 @@ bool Body::read(std::string& in, std::string& payload) {
       if (rest.size() == before) break;
     }
   }
+  // The bytes are removed once at the end, because removing them for each chunk would take quadratic time.
   in.erase(0, in.size() - rest.size());
   return ok;
 }

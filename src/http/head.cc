@@ -27,18 +27,22 @@ constexpr std::array<bool, 256> token_table() {
 }
 constexpr auto kToken = token_table();
 
+// Returns whether the text has no control characters other than a tab. Bytes above 0x7f pass, because some headers
+// have them.
 bool is_value(std::string_view text) {
   for (unsigned char c : text)
     if ((c < 0x20 && c != '\t') || c == 0x7f) return false;
   return true;
 }
 
+// Notes why a head is refused, and returns false.
 bool bad(Head& head, const char* why) {
   head.why = why;
   return false;
 }
 
 bool version(std::string_view text, Head& head) {
+  // Versions beyond 1.1 are not written in this form, and 0.9 has no heads.
   if (text != "HTTP/1.1" && text != "HTTP/1.0") return bad(head, "the version is neither HTTP/1.1 nor HTTP/1.0");
   head.minor = text.back() - '0';
   return true;
@@ -130,6 +134,7 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
   head = Head{};
   head.headers = std::move(headers);
   const size_t most = request ? kMaxHead : kMaxAnswerHead, most_headers = request ? kMaxHeaders : kMaxAnswerHeaders;
+  // Some clients send a line end after a body, which then comes before the next request.
   const size_t begin = request && bytes.starts_with("\r\n") ? 2 : 0;
   size_t at = begin;
   for (bool first = true;; first = false) {

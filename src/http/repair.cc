@@ -7,6 +7,7 @@
 namespace bottle::http {
 namespace {
 
+// Replaces control characters by spaces, because one client could drop them and another could end the line at them.
 std::string without_controls(std::string_view text) {
   std::string out(trimmed(text));
   for (char& c : out)
@@ -60,6 +61,8 @@ std::vector<Line> headers_of(const std::vector<std::string_view>& lines) {
     }
     size_t colon = line.find(':');
     std::string_view name = colon == line.npos ? std::string_view() : trimmed(line.substr(0, colon));
+    // A name with spaces before its colon has been trimmed and counts. Everything else that is not a token is left
+    // out.
     known = is_token(name);
     if (known) headers.push_back({std::string(name), without_controls(line.substr(colon + 1))});
   }
@@ -118,6 +121,7 @@ Parse repair_response(std::string& bytes, Head& head) {
   bool chunked = one_coding(headers, coding);
   // Chunks define their own end (RFC 9112 §6.3). HTTP/1.0 servers send them too.
   if (chunked && status.starts_with("HTTP/1.0 ")) status[7] = '1';
+  // If there are chunks, a length is left out, so it does not matter which one it is.
   if (!chunked && !one_length(headers, length)) return bad("there are several Content-Length values");
   std::string fixed = status + "\r\n";
   for (const auto& each : headers) {

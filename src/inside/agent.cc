@@ -27,6 +27,7 @@
 namespace bottle::inside {
 namespace {
 
+// This is the search path that engines use for an image that sets none.
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 // Returns the roots that the image trusts, in PEM.
@@ -61,11 +62,13 @@ void write_nss_database(const Go& go) {
   auto home = go.env.find("HOME");
   if (home == go.env.end() || !home->second.starts_with('/')) return;
   std::string database = home->second + "/.pki/nssdb/cert9.db";
+  // A failure only means that such programs do not accept inspected connections.
   if (::access(database.c_str(), F_OK) != 0) (void)put(database, nss_trust_database(go.ca), 0600);
 }
 
 std::vector<std::string> environment(const Go& go) {
   auto env = go.env;
+  // The agent gets the variables of the go message and these defaults. Those of the helper are for the helper.
   env.try_emplace("PATH", kDefaultPath);
   env.try_emplace("HOME", "/home/agent");
   env.try_emplace("TERM", "xterm-256color");
@@ -87,6 +90,7 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
 // Returns the paths to try for the agent's program. Searches the agent's PATH instead of ours, like execvp.
 std::vector<std::string> candidates(const Go& go) {
   const auto& name = go.argv[0];
+  // As in a shell, a name with a slash is a path, relative to the agent's working directory.
   if (name.find('/') != std::string::npos) return {name};
   auto it = go.env.find("PATH");
   std::string path = it == go.env.end() ? kDefaultPath : it->second;
@@ -115,19 +119,24 @@ Result<UniqueFd> input_of(const Go& go) {
   return fd;
 }
 
+// Turns the forked child into the agent. It never returns to the helper's code: errors end in _exit(2), which runs no
+// handlers of the parent.
 [[noreturn]] void become(const Go& go, bool terminal, int input, const sigset_t& mask) {
   if (terminal) {
+    // The agent leads a group of its own, which the helper can signal as a whole.
     ::setpgid(0, 0);
     // The helper ignores SIGTTOU, and so does this child until the line that restores it below. A background process
     // that calls tcsetpgrp(3) would be stopped otherwise.
     ::tcsetpgrp(0, ::getpid());
   } else {
+    // A new session is a new group, too, and has no controlling terminal.
     ::setsid();
   }
   if (input >= 0) ::dup2(input, 0);
   // Ignored signals stay ignored in the new program, which would then not notice that a pipe is closed.
   for (int sig : {SIGHUP, SIGPIPE, SIGTTOU, SIGTTIN}) ::signal(sig, SIG_DFL);
   ::sigprocmask(SIG_SETMASK, &mask, nullptr);
+  // "\r\n" ends a line also on a terminal in raw mode.
   auto complain = [&](const std::string& what, int status) {
     (void)!::write(2, what.data(), what.size());
     ::_exit(status);
@@ -157,6 +166,7 @@ Result<> write_files(const Go& go, const std::string& directory, const std::stri
   TRY(put(directory + "/ca.pem", go.ca, 0644));
   // An image without roots of its own still gets our CA, and traffic through the guard needs no other.
   std::string bundle = roots_of_image();
+  // Two certificates on one line would make the whole file unreadable.
   if (!bundle.empty() && !bundle.ends_with('\n')) bundle += '\n';
   bundle += go.ca;
   TRY(put(directory + "/ca-bundle.pem", bundle, 0644));
@@ -179,6 +189,7 @@ Result<int> run_agent(const Go& go, bool terminal, const std::function<void()>& 
   ::sigemptyset(&watched);
   for (int sig : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH}) ::sigaddset(&watched, sig);
   ::sigprocmask(SIG_BLOCK, &watched, &before);
+  // fork(2) and not posix_spawn(3), because the child has to become the foreground group of the terminal.
   pid_t agent = ::fork();
   if (agent < 0) return fail_errno("forking the agent");
   if (agent == 0) become(go, terminal, input.get(), before);

@@ -54,6 +54,7 @@ void watch_guard(sockaddr_in guard, const std::string& path) {
   for (;;) {
     std::string early;
     if (auto fd = through_guard(guard, "GET /alive HTTP/1.1\r\nHost: guard\r\n\r\n", 200, early)) {
+      // The agent may have seen connections fail, so the file says when that was.
       if (!down_since.empty())
         (void)write_file_atomically(path, "up\nThe guard was down from " + down_since + " to " + utc_now() + ".\n",
                                     0644);
@@ -68,6 +69,7 @@ void watch_guard(sockaddr_in guard, const std::string& path) {
     // answers.
     std::string unused;
     if (auto again = through_guard(guard, "GET / HTTP/1.1\r\nHost: guard\r\n\r\n", 200, unused)) {
+      // The pause keeps a guard that closes each connection at once from making this loop spin.
       std::this_thread::sleep_for(50ms);
       continue;
     }
@@ -78,6 +80,7 @@ void watch_guard(sockaddr_in guard, const std::string& path) {
                                       ". It is restarting; until then, every connection fails. Wait and try again.\n",
                                   0644);
     }
+    // A guard that restarts is back within a second or so.
     std::this_thread::sleep_for(300ms);
   }
 }
@@ -86,6 +89,7 @@ Result<UniqueFd> open_agent_socket(const std::string& path) {
   sockaddr_un address = TRY(unix_address(path));
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno("creating the agent's socket");
+  // bind(2) fails if the path exists, for example in an image made from a container.
   ::unlink(path.c_str());
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
     return fail_errno("binding " + path);
@@ -96,6 +100,7 @@ Result<UniqueFd> open_agent_socket(const std::string& path) {
 }
 
 void serve_agent_socket(UniqueFd listener, sockaddr_in guard) {
+  // The threads are detached and end on their own, so a count is all that is kept of them.
   static std::atomic<int> open = 0;
   for (;;) {
     UniqueFd client(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));

@@ -36,6 +36,7 @@ std::string env(const char* name) {
 }
 
 int refuse(const Error& error) {
+  // The terminal may be in raw mode.
   std::fprintf(stderr, "bottle: %s\r\n", error.what.c_str());
   return kRefused;
 }
@@ -43,6 +44,7 @@ int refuse(const Error& error) {
 std::vector<Probe> self_test() {
   auto world =
       surroundings(env("BOTTLE_GUARD"), env("BOTTLE_GATEWAY"), env("BOTTLE_PROBE_HOSTS"), env("BOTTLE_RUNTIME"));
+  // A configuration that cannot be read fails the self-test and is in the report, so that the operator sees why.
   if (!world) return {{"configuration", false, world.error().what}};
   return run_probes(*world, kGuardWait);
 }
@@ -84,6 +86,7 @@ int main(int argc, char** argv) {
     agent_socket = std::move(*opened);
   }
   auto status = run_agent(*go, terminal, [&] {
+    // The self-test has parsed the same variable, so this cannot happen after a clean report.
     if (!guard) return;
     std::thread(watch_guard, *guard, std::string(kPrivateDirectory) + "/guard").detach();
     if (agent_socket) std::thread(serve_agent_socket, std::move(agent_socket), *guard).detach();

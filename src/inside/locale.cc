@@ -46,6 +46,7 @@ std::string names_in(const std::string& archive) {
 bool has_locale(const std::string& directory, const std::string& name) {
   // A slash would lead out of the directory, and a NUL would match across the names in the archive.
   if (name.empty() || name.find_first_of(std::string("/\0", 2)) != std::string::npos) return false;
+  // localedef(1) may have been told either form as the name of the directory.
   for (const auto& each : {name, normalized(name)})
     if (::access((directory + "/" + each + "/LC_CTYPE").c_str(), F_OK) == 0) return true;
   return names_in(directory + "/locale-archive").find('\0' + normalized(name) + '\0') != std::string::npos;

@@ -19,6 +19,7 @@
 namespace bottle::inside {
 namespace {
 
+// This is in milliseconds, for connecting and for the head of the answer.
 constexpr int kPatience = 30000;
 
 // One direction of copy_both_ways(), with the bytes that were read but not yet written.
@@ -41,9 +42,11 @@ struct Flow {
     ssize_t n = ::send(out, held.data(), held.size(), MSG_NOSIGNAL);
     if (n < 0 && errno == ENOTSOCK) n = ::write(out, held.data(), held.size());
     if (n > 0) held.erase(0, static_cast<size_t>(n));
+    // The reader is gone, so what is held has no use any more.
     else if (n < 0 && errno != EINTR && errno != EAGAIN) ended = true, held.clear();
   }
   void close() {
+    // The end is passed on only after everything before it.
     if (closed || !ended || !held.empty()) return;
     closed = true;
     // A socket may still be read after this. A pipe has only one direction, so it is closed.
@@ -88,6 +91,7 @@ Result<UniqueFd> through_guard(const sockaddr_in& guard, const std::string& requ
   }
   if (parsed == Parse::bad) return fail(Code::protocol, std::string("the guard's answer is not HTTP: ") + head.why);
   if (head.status != status) {
+    // The guard says why it refuses in one of these headers.
     const http::Header* reason = head.find("x-bottle-deny");
     if (!reason) reason = head.find("x-bottle-error");
     return fail(Code::denied,

@@ -17,11 +17,13 @@ namespace {
 Result<std::string> read_exactly(int fd, size_t size, int idle_ms) {
   std::string out;
   while (out.size() < size) {
+    // The limit starts anew with each byte: a go message of megabytes may take long, but not stop.
     if (!wait_readable(fd, idle_ms)) return fail(Code::timed_out, "the gate was not opened in time");
     char buffer[65536];
     ssize_t got = ::read(fd, buffer, std::min(sizeof buffer, size - out.size()));
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (got < 0) return fail_errno("reading at the gate");
+    // The supervisor has died or ended the session.
     if (got == 0) return fail(Code::closed, "the session closed the gate");
     out.append(buffer, static_cast<size_t>(got));
   }

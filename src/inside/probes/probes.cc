@@ -51,6 +51,7 @@ std::string text_of(in_addr address) {
   return text;
 }
 
+// Asks until the guard answers, because its container may have started a moment later than this one.
 Probe guard_answers(const Surroundings& w, Deadline deadline) {
   std::string last = "it was not tried";
   do {
@@ -62,6 +63,8 @@ Probe guard_answers(const Surroundings& w, Deadline deadline) {
   return {"guard", false, "the guard at " + to_string(w.guard) + " does not answer: " + last};
 }
 
+// Asks for a host that no policy allows (RFC 6761 reserves `.invalid`). Only a refusal by the guard itself shows that
+// it checks.
 Probe forbidden_connect(const Surroundings& w) {
   auto status = http_status(
       w.guard, "CONNECT not-allowed.bottle.invalid:443 HTTP/1.1\r\nHost: not-allowed.bottle.invalid:443\r\n\r\n",
@@ -71,6 +74,8 @@ Probe forbidden_connect(const Surroundings& w) {
   return {"forbidden_connect", *status == 403, "the guard answered " + std::to_string(*status)};
 }
 
+// Asks for a random name below a domain that does not exist. Even "no such name" is wrong if it comes from the public
+// root: then data in names could leave.
 Probe outside_dns(const sockaddr_in& server, bool tcp) {
   std::string name = std::string("dns_") + (tcp ? "tcp" : "udp") + "_" + to_string(server);
   auto answer = ask_dns(server, random_hex(8) + ".probe.invalid", tcp, in_ms(kDnsWait));
@@ -94,6 +99,7 @@ class Silence {
     int cpu = ::sched_getcpu();
     if (cpu < 0 || cpu >= CPU_SETSIZE || w.gvisor) return;  // gVisor's network works differently
     CPU_SET(cpu, &one);
+    // Without this, the thread could move, and its packets would take another queue.
     ordered_ = ::sched_setaffinity(0, sizeof one, &one) == 0;
   }
 
@@ -105,6 +111,7 @@ class Silence {
 
  private:
   bool answers(Deadline deadline) const {
+    // Each question is a new connection, whose first packet goes the same way as the packets of the probes.
     auto fd = dial(guard_, deadline);
     return fd || fd.error().what.find("refused") != std::string::npos;  // the kernel answers before the program does
   }
@@ -194,6 +201,7 @@ Probe interfaces() {
   std::string legs;
   int count = 0;
   for (auto* i = list; i; i = i->ifa_next)
+    // An interface without an IPv4 address leads nowhere, and judge_ipv6() looks at the others.
     if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET && !(i->ifa_flags & IFF_LOOPBACK)) {
       legs += (count++ ? ", " : "") + std::string(i->ifa_name) + " " +
               text_of(reinterpret_cast<sockaddr_in*>(i->ifa_addr)->sin_addr);
@@ -211,6 +219,7 @@ Probe engine_socket() {
   return {"engine_socket", true, "none"};
 }
 
+// Returns the value of a line in /proc/self/status, such as "CapEff:\t0000000000000000".
 std::string_view field(std::string_view status, std::string_view name) {
   std::string key = "\n" + std::string(name) + ":";
   size_t at = status.find(key);
@@ -221,6 +230,7 @@ std::string_view field(std::string_view status, std::string_view name) {
   return status;
 }
 
+// gVisor writes this into the log that dmesg(1) reads. On Linux, a container may not read the log at all.
 bool kernel_says_gvisor() {
   char log[16384];
   int n = ::klogctl(3 /* SYSLOG_ACTION_READ_ALL */, log, sizeof log);
@@ -258,6 +268,7 @@ Probe judge_ipv6(std::string_view addresses, std::string_view routes) {
   std::istringstream table{std::string(routes)};
   for (std::string line; std::getline(table, line);) {
     // The kernel's own "unreachable default" route is on lo.
+    // The first fields are the destination and the length of its prefix, 0 bits.
     bool by_default = line.starts_with("00000000000000000000000000000000 00 ");
     size_t last = line.find_last_not_of(" \t");
     if (by_default && (last == std::string::npos || !line.substr(0, last + 1).ends_with(" lo")))
@@ -321,6 +332,7 @@ std::vector<Probe> run_probes(const Surroundings& w, int guard_wait_ms) {
                        judge_privileges(status.value_or(""), w.gvisor)};
   });
   std::vector<std::vector<Probe>> results(groups.size());
+  // All groups start at once, because most of the time is waiting.
   std::vector<std::thread> threads;
   for (size_t i = 0; i < groups.size(); ++i) threads.emplace_back([&, i] { results[i] = groups[i](); });
   for (auto& t : threads) t.join();

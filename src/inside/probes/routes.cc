@@ -60,6 +60,7 @@ Result<> ask(nlmsghdr* request, const std::function<Result<bool>(std::string_vie
     if (n < 0) return fail_errno("reading netlink");
     if (n == 0) return fail(Code::protocol, "netlink closed the socket");
     bool last = TRY(take({buffer, static_cast<size_t>(n)}));
+    // A list may come in several messages, and ends with NLMSG_DONE.
     if (last || !(request->nlmsg_flags & NLM_F_DUMP)) return {};
   }
 }
@@ -71,6 +72,7 @@ Result<bool> read_neighbors(std::string_view answer, in_addr address, Neighbor& 
     if (h->nlmsg_type != RTM_NEWNEIGH) return;
     auto* body = static_cast<const ndmsg*>(NLMSG_DATA(h));
     auto left = static_cast<int>(h->nlmsg_len - NLMSG_LENGTH(sizeof *body));
+    // Attributes follow the body at the next multiple of four bytes.
     auto* a = reinterpret_cast<const rtattr*>(reinterpret_cast<const char*>(body) + NLMSG_ALIGN(sizeof *body));
     for (; RTA_OK(a, left); a = RTA_NEXT(a, left)) {
       if (a->rta_type != NDA_DST || RTA_PAYLOAD(a) != sizeof address ||
@@ -125,6 +127,7 @@ Result<Route> route_to(in_addr address) {
   } request{};
   request.header = {sizeof request, RTM_GETROUTE, NLM_F_REQUEST, 1, 0};
   request.body.rtm_family = AF_INET;
+  // The route is for this one address.
   request.body.rtm_dst_len = 32;
   request.attribute = {RTA_LENGTH(sizeof address), RTA_DST};
   request.address = address;

@@ -82,6 +82,7 @@ Result<UniqueFd> dial(const sockaddr_in& to, Deadline deadline) {
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) return fd;
   if (errno != EINPROGRESS) return fail_errno("connecting");
   if (!wait_writable(fd.get(), ms_left(deadline))) return no_answer();
+  // A socket becomes writable when the connection is there, and also when it has failed.
   int error = 0;
   socklen_t size = sizeof error;
   if (::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) return fail_errno("connecting");
@@ -93,6 +94,7 @@ Result<int> http_status(const sockaddr_in& to, std::string_view request, Deadlin
   UniqueFd fd = TRY(dial(to, deadline));
   TRY(send_all(fd.get(), request, deadline));
   std::string head;
+  // The first line is enough, and 4 KB are more than any status line has.
   while (head.find('\n') == std::string::npos && head.size() < 4096) {
     std::string more = TRY(receive_some(fd.get(), deadline));
     if (more.empty()) break;
@@ -115,6 +117,7 @@ Result<DnsAnswer> parse_dns(std::string_view m, uint16_t id) {
   if (m.size() < 12 || at(0) != id >> 8 || at(1) != (id & 255) || !(at(2) & 0x80))
     return fail(Code::protocol, "the answer is not for the question");
   DnsAnswer answer;
+  // The counts of answers follow two bytes of flags and the count of questions.
   answer.rcode = at(3) & 15;
   answer.answers = at(6) << 8 | at(7);
   // Looking for the label is enough, because none of our names contains it.
@@ -124,6 +127,7 @@ Result<DnsAnswer> parse_dns(std::string_view m, uint16_t id) {
 
 Result<DnsAnswer> ask_dns(const sockaddr_in& server, const std::string& name, bool tcp, Deadline deadline) {
   std::string seed = random_hex(2);
+  // A random id keeps an old or a forged answer from being taken for this one's.
   auto id = static_cast<uint16_t>(std::stoul(seed, nullptr, 16));
   std::string query;
   query += static_cast<char>(id >> 8);
@@ -131,6 +135,7 @@ Result<DnsAnswer> ask_dns(const sockaddr_in& server, const std::string& name, bo
   query += std::string("\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00", 10);  // recursion desired, one question
   for (size_t from = 0; from <= name.size();) {
     size_t dot = std::min(name.find('.', from), name.size());
+    // Each label of the name is preceded by its length.
     query += static_cast<char>(dot - from);
     query += name.substr(from, dot - from);
     from = dot + 1;
@@ -139,6 +144,7 @@ Result<DnsAnswer> ask_dns(const sockaddr_in& server, const std::string& name, bo
   if (!tcp) {
     UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) return fail_errno("socket");
+    // With a connected socket, only answers from this address arrive, and a refusal becomes an error.
     if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&server), sizeof server) != 0)
       return fail_errno("connecting");
     if (::send(fd.get(), query.data(), query.size(), MSG_NOSIGNAL) < 0) return fail_errno("sending");

@@ -16,11 +16,13 @@ void put_text(std::string& out, std::string_view text) {
 std::string java_trust_store(std::string_view pem) {
   auto all = certificates(pem);
   std::string out;
+  // This is the magic number of JKS, the format that all versions of Java read.
   put(out, 0xfeedfeed, 4);
   put(out, 2, 4);  // the version
   put(out, all.size(), 4);
   for (size_t i = 0; i < all.size(); ++i) {
     put(out, 2, 4);  // a trusted certificate
+    // Each entry needs a unique alias.
     put_text(out, "authority" + std::to_string(i));
     put(out, 0, 8);  // its date
     put_text(out, "X.509");

@@ -157,14 +157,17 @@ std::string leaf_page(std::string start, const std::vector<std::string>& cells) 
   std::string page = std::move(start), pointers, content;
   for (const auto& each : cells) {
     content.insert(0, each);
+    // Pointers are in the order of the keys, while the cells are written from the end of the page to its middle.
     put(pointers, kPage - content.size(), 2);
   }
   put(page, 0x0d, 1);  // a leaf of a table
   put(page, 0, 2);     // no free block
   put(page, cells.size(), 2);
   put(page, cells.empty() ? 0 : kPage - content.size(), 2);  // 0 stands for 65536
+  // No bytes between the cells are free.
   put(page, 0, 1);
   page += pointers;
+  // The head of the file counts as a part of the first page, so offsets are from the beginning of the file.
   page.resize(kPage - content.size(), '\0');
   return page + content;
 }
@@ -173,6 +176,7 @@ std::string file_header() {
   std::string out("SQLite format 3\0", 16);
   put(out, 1, 2);           // the size of a page; 1 stands for 65536
   put(out, 0x01010040, 4);  // versions for writing and reading, no reserved bytes, and three fixed fractions
+  // The fractions are 64, as the last byte above, and twice 32.
   put(out, 0x2020, 2);
   put(out, 1, 4);  // changes
   put(out, 2, 4);  // pages
@@ -198,11 +202,14 @@ std::string nss_trust_database(std::string_view pem) {
     if (!certificate) continue;
     std::vector<std::string> pair;
     for (Row row : {row_of_certificate(*certificate), row_of_trust(*certificate)}) {
+      // Every object says that it is stored (CKA_TOKEN), is not secret (CKA_PRIVATE), and can be changed
+      // (CKA_MODIFIABLE).
       row[kToken] = "\x01", row[kPrivate] = std::string(1, '\0'), row[kModifiable] = "\x01";
       row[kIssuer] = certificate->issuer, row[kSerial] = certificate->serial;
       pair.push_back(cell_of(cells.size() + pair.size() + 1, row));
     }
     size += pair[0].size() + pair[1].size();
+    // The rows must fit into one page, with the page's head and two bytes for each cell.
     if (size > kMost) break;
     cells.insert(cells.end(), pair.begin(), pair.end());
   }

@@ -17,6 +17,7 @@ std::string decode(std::string_view text) {
                 : c == '+'             ? 62
                 : c == '/'             ? 63
                                        : -1;
+    // Line ends are part of the format, and padding says nothing that the length does not.
     if (c == '\r' || c == '\n' || c == '=') continue;
     if (value < 0) return "";
     bits = bits << 6 | static_cast<uint32_t>(value);
