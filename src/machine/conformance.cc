@@ -34,15 +34,19 @@ class Suite {
       : provider_(provider), options_(options), done_(done), progress_(progress) {}
 
   std::vector<Check> run() {
+    // Without keys and user-data, no other check can run.
     if (!make()) return std::move(checks_);
     check("list answers", [&] {
       return told(provider_.list(spec_.vm.owner, spec_.vm.wanted.options, progress_),
                   [](const auto& all) { return std::to_string(all.size()) + " listed"; });
     });
     check("status of an unknown VM is gone", [&] { return status_is("gone", unknown()); });
+    // A sweep destroys by name what it is not sure about, so this must not be an error.
     check("destroy of an unknown VM succeeds", [&] { return told(provider_.destroy(unknown(), progress_)); });
     check("status of a wrong id is gone, not an error", [&] {
       VmRequest garbage = unknown();
+      // Some tools of clouds fail for an id that they do not know, and a hook must tell that from a failure of the
+      // cloud.
       garbage.id = "no-such-id-0000";
       return status_is("gone", garbage);
     });
@@ -64,6 +68,7 @@ class Suite {
   using Finding = Result<std::string>;  // what was found, or why it is wrong
 
   template <typename T>
+  // Turns an answer into a finding: what `tell` says of it, or the answer's error.
   Finding told(const Result<T>& answer, auto&& tell) {
     if (!answer) return std::unexpected(answer.error());
     return tell(*answer);
@@ -73,6 +78,7 @@ class Suite {
     return *answer;
   }
 
+  // Runs one check, reports it, and returns whether it succeeded.
   bool check(const std::string& name, const std::function<Finding()>& what) {
     auto begun = Clock::now();
     auto finding = what();
@@ -96,6 +102,7 @@ class Suite {
     return check("prepare what a VM needs (keys, user-data)", [&]() -> Finding {
       VmSpec vm;
       vm.session = "test" + random_hex(4);
+      // The name has the form of a session's VM, which providers may rely on.
       vm.name = "bottle-" + vm.session;
       vm.wanted.provider = provider_.name();
       vm.wanted.options = options_.options;
@@ -118,6 +125,7 @@ class Suite {
     return other;
   }
 
+  // Follows one VM from its creation to its end.
   void life() {
     check("create again prints the same id", [&]() -> Finding {
       VmRequest again = spec_.vm;
@@ -135,6 +143,7 @@ class Suite {
     check("status is running", [&] { return status_is("running", spec_.vm); });
     check("status by name alone", [&] {
       VmRequest by_name = spec_.vm;
+      // A crash may have come before the id was recorded.
       by_name.id = "";
       return status_is("running", by_name);
     });
@@ -201,6 +210,7 @@ class Suite {
     if (!fetch) return std::unexpected(fetch.error());
     if (!options_.ssh || !placed) return std::string("not fetched");
     auto ask = [&] { return capture({.argv = ssh_argv(target_, *fetch)}, {.timeout_ms = 60000}); };
+    // The command must remove the value from the store when it prints it.
     auto first = TRY(ask()), second = TRY(ask());
     if (first.out != value)
       return fail(Code::protocol, "the command did not print the value: " + folded(first.err, 400));
@@ -254,6 +264,7 @@ class Suite {
       for (;;) {
         std::string left;
         for (const auto& item : TRY(provider_.list(spec_.vm.owner, spec_.vm.wanted.options, progress_)))
+          // Whatever has the session's label counts, also disks and addresses.
           if (item.status != "gone" && (item.session == spec_.vm.session || item.name == spec_.vm.name))
             left += " " + item.kind + " " + item.id;
         if (left.empty()) return std::string("nothing");
@@ -263,6 +274,7 @@ class Suite {
     });
     check("its state directory is empty", [&]() -> Finding {
       std::error_code error;
+      // What a hook leaves in its directory would stay on the operator's disk.
       for (const auto& entry : std::filesystem::directory_iterator(spec_.vm.state_dir, error))
         return fail(Code::conflict, "it contains " + entry.path().filename().string());
       return std::string("empty");

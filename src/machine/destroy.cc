@@ -37,6 +37,7 @@ bool belongs(const Listed& listed, const VmRequest& vm) {
          (!vm.session.empty() && listed.session == vm.session);
 }
 
+// Stands for one destruction, over several rounds. `result` tells what the last round found.
 struct Attempt {
   const Provider& provider;
   VmRequest vm;
@@ -46,6 +47,7 @@ struct Attempt {
 
   // Performs one round of destroying and asking. Returns true once every answer says that the VM is gone.
   bool round() {
+    // Each round starts anew: what the last one could not learn may be known now.
     result.left.clear();
     auto note = [&](const std::string& what) { result.left.push_back(what); };
     auto asked = provider.destroy(vm, progress);
@@ -110,6 +112,7 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
   else {
     record.vm.name = name;
     record.vm.owner = owner_label(places);
+    // A hook may need its directory even if only the name is known.
     record.vm.state_dir = places.directory(name) + "/provider";
   }
   if (record.vm.wanted.provider.empty()) record.vm.wanted.provider = provider_name;
@@ -151,7 +154,8 @@ bool hold_unless_ended(const std::string& name, const Places& places, const Dest
   if (!record) return false;
   auto provider = Provider::find(record->vm.wanted.provider, places, options.environment, options.limits);
   auto status = provider ? provider->status(record->vm, {}) : Result<std::string>(std::unexpected(provider.error()));
-  // "stopped" counts as ended, because its engine does not run any more.
+  // A stopped VM counts as ended, because its dead-man switch removes the containers before it powers off
+  // (vm_side.sh).
   if (status && (*status == "stopped" || *status == "deleting" || *status == "gone")) return false;
   return hold(name, places).has_value();
 }

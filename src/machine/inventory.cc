@@ -17,6 +17,7 @@
 namespace bottle::machine {
 namespace {
 
+// Describes a VM by its record alone, as if its provider knew nothing of it.
 Found of_record(const Record& record, const Places& places) {
   Found found;
   found.provider = record.vm.wanted.provider;
@@ -38,6 +39,7 @@ std::vector<Record> read_records(const Places& places, std::vector<Ask>& ask) {
       forget_unborn(name, places);
       continue;
     }
+    // A recorded VM may be where only these options lead, such as in another region.
     ask.push_back({record->vm.wanted.provider, record->vm.wanted.options, true});
     records.push_back(std::move(*record));
   }
@@ -86,6 +88,7 @@ Found describe(const Listed& item, const Ask& whom, const std::string& owner, co
     if (!found.orphan() && item.owner != owner) found.belongs = Belongs::to_others;
     return found;
   }
+  // Everything else that the provider lists belongs to others, such as machines of other users of the same account.
   if (item.owner != owner) return found;
   // What a VM left behind has the label of its session. It is an orphan unless a VM of that session is still in use.
   bool used = std::ranges::any_of(records, [&](const Record& r) {
@@ -130,6 +133,7 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
         inventory.all.push_back(describe(item, whom, owner, records, places));
   }
   for (const auto& record : records)
+    // VMs that are recorded but not listed come last: their provider does not know them, or did not answer.
     if (std::ranges::none_of(inventory.all, [&](const Found& f) {
           return f.provider == record.vm.wanted.provider && f.listed.name == record.vm.name;
         }))
@@ -152,6 +156,8 @@ Result<Destroyed> destroy_found(const Found& found, const Places& places, const 
   result.name = found.listed.name.empty() ? found.listed.id : found.listed.name;
   result.provider = found.provider;
   result.id = found.listed.id;
+  // The first failure is returned, because it usually means that the provider cannot be asked at all. Later ones are
+  // tried again.
   TRY(provider.destroy(vm, progress));
   ++result.calls;
   auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(options.patience_ms);

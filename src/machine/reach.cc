@@ -62,11 +62,13 @@ bool is_public_key(const std::string& text) {
              std::string::npos;
 }
 
+// ssh has no exit status of its own for this, so its messages tell. They are not translated.
 bool other_key(const std::string& words) {
   return words.find("Host key verification failed") != std::string::npos ||
          words.find("IDENTIFICATION HAS CHANGED") != std::string::npos;
 }
 
+// Returns what ssh has written to its stderr. It has ended or is ending, so a short wait is enough.
 std::string words_of(Child& child) {
   std::string words;
   char buffer[8192];
@@ -78,6 +80,7 @@ std::string words_of(Child& child) {
   return words;
 }
 
+// Starts a command on the VM, with pipes to it.
 Result<Child> start(const ssh::Target& target, const std::string& line) {
   Command command;
   command.argv = ssh_argv(target, line);
@@ -119,6 +122,7 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
       continue;
     }
     double ssh = std::chrono::duration<double>(Clock::now() - begun).count();
+    // The line goes into known_hosts, so it must not have a line end or other fields in it.
     if (!is_public_key(offer->key))
       return fail(Code::protocol, "the VM sent '" + offer->key + "' instead of a host key");
     std::string fresh = target.host_key_alias + " " + offer->key + "\n";
@@ -129,7 +133,9 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
     // The VM takes the new key into use only after this, so the old one is still right.
     if (!write_all(child.in(), "go\n")) continue;
     auto done = read_answer<wire::HostKeyInUse>(child, Clock::now() + std::chrono::seconds(60));
+    // Whether the VM has changed over is unknown. Both keys are accepted, and the next turn asks again.
     if (!done) continue;
+    // From here on, the key in the user-data opens nothing.
     TRY(write_file_atomically(target.known_hosts, fresh));
     if (progress) progress("replaced the VM's host key");
     return ssh;

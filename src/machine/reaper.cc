@@ -54,6 +54,7 @@ bool wait_for_the_end(const std::string& name, const Places& places, const Stead
     if (abandoned(*record, time.now())) return true;
     // The descriptor of a dead owner whose VM is kept or held would wake us again and again.
     if (int pid = record->owner.alive() ? record->owner.pid : 0; pid != std::exchange(watched, pid))
+      // The identity was checked first, so the descriptor is of the owner and not of a later process with its id.
       owner = pid ? exit_descriptor(pid) : UniqueFd();
     Poller poller;
     poller.watch(owner.get());
@@ -83,6 +84,7 @@ Result<> start_reaper(const std::string& name, const Places& places, const Envir
   command.argv = {path_to_self, "reap", name};
   command.env = environment;
   command.clean_env = true;
+  // The reaper may outlive the directory in which it was started.
   command.directory = "/";
   command.detached = true;
   Child child = TRY(Child::spawn(command, Child::null(), Child::pipe(), Child::null()));
@@ -106,6 +108,7 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   for (int number : {SIGHUP, SIGINT, SIGPIPE}) ::signal(number, SIG_IGN);
   Places places = Places::from(environment);
   if (!valid_vm_name(name)) return 125;
+  // If the VM's directory is gone, this fails, and nothing is left to watch.
   UniqueFd lock(::open(lock_path(name, places).c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
   if (!lock) return 125;
   bool mine = ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0;
@@ -124,11 +127,13 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
       std::this_thread::sleep_for(std::chrono::seconds(1));
       continue;
     }
+    // The record names the provider.
     auto gone = destroy_vm(name, "", places, options, {});
     if (gone && gone->confirmed) {
       if (record) session.after(*record);
       return 0;
     }
+    // After a failure, the pauses grow from 5 s to 5 minutes, because a provider may be out of reach for hours.
     std::this_thread::sleep_for(std::chrono::seconds(pause));
   }
   return 0;

@@ -56,6 +56,7 @@ wire::VmRecord as_wire(const Record& r) {
           .cost_per_hour = r.cost_per_hour};
 }
 
+// The units differ: the file has megabytes and gigabytes, which an operator can read, and the struct has bytes.
 Record as_record(const wire::VmRecord& vm) {
   Record r;
   r.vm = {vm.name, vm.id, vm.session, vm.owner, {}, vm.user_data, vm.ssh_public_key, vm.state_dir};
@@ -98,6 +99,7 @@ Result<Record> load(const std::string& name, const Places& places) {
   if (!opened) return std::unexpected(std::move(opened.error()));
   auto text = TRY(read_own_file(*opened, places.directory(name), "vm.json", wire::VmRecord::kMost));
   auto record = wire::decode<wire::VmRecord>(text, wire::From::ours);
+  // The name in the record must be that of its directory, or a copied directory would destroy the VM of the original.
   if (!record || record->name != name || !is_at_home(*record, places.directory(name)))
     return fail(Code::protocol, path + " is not the record of a VM",
                 "destroy the VM with the provider's own tools, then remove " + places.directory(name));

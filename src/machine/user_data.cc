@@ -25,6 +25,7 @@ constexpr const char* kSshd =
     "PermitTunnel no\n"
     "UseDNS no\n"
     "AcceptEnv BOTTLE_TOKEN\n"
+    // A session has several connections with many channels, and sshd's default is 10.
     "MaxSessions 64\n"
     "MaxAuthTries 3\n"
     "HostKey /etc/ssh/ssh_host_ed25519_key\n";
@@ -50,6 +51,7 @@ std::string user_data(const UserData& data) {
       {"hostname", data.name},
       {"disable_root", true},
       {"ssh_pwauth", false},
+      // The group must exist before the user is put into it, also on an image without an engine.
       {"groups", {"docker"}},
       {"users",
        {{{"name", "bottle"},

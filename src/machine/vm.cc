@@ -24,6 +24,8 @@ using Clock = std::chrono::steady_clock;
 Result<std::string> make_key(const std::string& path, const std::string& comment) {
   // ssh-keygen asks before it overwrites a file, and it has no terminal here.
   ::unlink(path.c_str());
+  // The key has no passphrase, because ssh uses it without an operator. It is in a directory that only this user can
+  // read.
   auto made = TRY(capture({.argv = {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path}}));
   if (made.status != 0)
     return fail(Code::internal, "ssh-keygen: " + folded(made.err, 400), "check that openssh-client is installed");
@@ -86,6 +88,7 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
   vm.target.host_key_alias = spec.name;
   vm.target.identity = directory + "/key";
   TRY(write_file_atomically(vm.target.known_hosts, spec.name + " " + data.host_public + "\n"));
+  // The reaper must watch before create_vm() can be called.
   if (!spec.path_to_self.empty()) TRY(start_reaper(spec.name, places, spec.environment, spec.path_to_self));
   return vm;
 }
@@ -105,6 +108,7 @@ Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
     vm.id = vm.record.vm.id = created.id;
     vm.offline = created.offline;
     vm.cost_per_hour = vm.record.cost_per_hour = created.cost_per_hour;
+    // The hook has ended, so there is nothing left to end.
     vm.record.hook = {};
     TRY(save(vm.record, places));
   }
@@ -129,6 +133,7 @@ Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
 }
 
 Result<> reach_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
+  // All timings count from the beginning of create_vm(), which this step has not seen.
   auto begun = Clock::now() - std::chrono::milliseconds(static_cast<int64_t>(vm.timings.address * 1000));
   if (progress) progress("waiting for " + vm.target.to_string());
   vm.timings.ssh = TRY(rotate_host_key(vm.target, spec.boot_ms, progress)) + vm.timings.address;

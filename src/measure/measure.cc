@@ -45,6 +45,7 @@ struct Mount {
 Mount mount_of(int fd) {
   struct statx st{};
   if (::statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) != 0) return {};
+  // The kernel says in the mask what it has filled in.
   if (st.stx_mask & STATX_MNT_ID) return {st.stx_mnt_id};
   return {(uint64_t{st.stx_dev_major} << 32) | st.stx_dev_minor, true};
 }
@@ -86,9 +87,11 @@ class Count {
       if (linked_.contains({st.st_dev, st.st_ino})) return;
       if (linked_.size() < kMostLinked) linked_.insert({st.st_dev, st.st_ino});
     }
+    // st_blocks counts what is on the disk, so a file with holes is not larger than it is.
     result_.bytes += std::max(static_cast<uint64_t>(st.st_blocks) * kBlock, kLeastFile);
   }
 
+  // Counts what is in a directory. Each level of the recursion keeps one descriptor open.
   void directory(UniqueFd fd, Mount mount, int depth) {
     if (depth >= kDeepest) {
       result_.complete = false;
@@ -102,6 +105,7 @@ class Count {
       if (!is_dots(entry->d_name)) one(at, entry->d_name, mount, depth);
   }
 
+  // Counts one entry of a directory. Of a link, only the link itself counts.
   void one(int at, const char* name, Mount mount, int depth) {
     struct stat st{};
     if (::fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) != 0) return fail();

@@ -15,6 +15,7 @@
 namespace bottle::pki {
 namespace {
 
+// Returns the content of a memory BIO and frees it.
 std::string taken_from(BIO* bio) {
   char* data = nullptr;
   long size = BIO_get_mem_data(bio, &data);
@@ -64,12 +65,15 @@ Certificate new_certificate(EVP_PKEY* key, std::string_view name, int before_hou
   // 64 is the limit of the standard for a common name (RFC 5280, ub-common-name), which OpenSSL enforces.
   X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name.data()),
                              static_cast<int>(std::min<size_t>(name.size(), 64)), -1, 0);
+  // The certificate names itself as issuer until its signer sets another name.
   X509_set_issuer_name(certificate.get(), subject);
   return certificate;
 }
 
 bool extend(X509* certificate, X509* issuer, int nid, const char* value) {
   X509V3_CTX context;
+  // The context tells extensions such as key identifiers whose keys they are about. There is no configuration file to
+  // look names up in.
   X509V3_set_ctx_nodb(&context);
   X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
   X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value);

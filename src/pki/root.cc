@@ -48,6 +48,7 @@ Result<std::shared_ptr<const Root>> Root::make(const std::string& session) {
 }
 
 Result<std::string> Root::certify(std::string_view pem) const {
+  // A request with a P-256 key has about 400 bytes.
   if (pem.size() > kMostRequest) return fail(Code::limit, "the guard's certificate request is too large");
   BIO* bio = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
   Request request(PEM_read_bio_X509_REQ(bio, nullptr, nullptr, nullptr));

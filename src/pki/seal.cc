@@ -18,6 +18,7 @@ constexpr size_t kBlock = 16;
 
 std::string new_seal_key() {
   std::string key(kSealKey, '\0');
+  // A key that is not random would protect nothing.
   if (::getentropy(key.data(), key.size()) != 0) std::abort();
   return key;
 }

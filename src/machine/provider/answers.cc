@@ -20,6 +20,7 @@ using nlohmann::json;
 // Returns text of one line without control characters, because it is shown and becomes a variable of the next hook.
 Result<std::string> text(const json& answer, const char* key, bool required, size_t most = 512) {
   auto it = answer.find(key);
+  // A null is the same as no value, because scripts write one for an empty variable.
   if (it == answer.end() || it->is_null()) {
     if (required) return fail(Code::protocol, std::string("the answer has no \"") + key + "\"");
     return std::string();
@@ -36,6 +37,7 @@ Result<std::string> text(const json& answer, const char* key, bool required, siz
 }  // namespace
 
 Result<json> parse_answer(const std::string& text) {
+  // The parser bounds the depth and refuses a key that comes twice.
   auto answer = parse_json(text);
   if (!answer || !answer->is_object()) return fail(Code::protocol, "the answer is not one JSON object");
   return answer;
@@ -109,6 +111,7 @@ Result<std::vector<Listed>> read_list(const json& answer) {
     return fail(Code::protocol, "the answer has no list \"machines\"");
   std::vector<Listed> all;
   for (const json& item : answer["machines"]) {
+    // One bad entry spoils the list: an inventory that lacks a machine would look complete.
     if (!item.is_object()) return fail(Code::protocol, "\"machines\" contains something other than objects");
     Listed listed;
     listed.id = TRY(text(item, "id", true));

@@ -42,6 +42,7 @@ std::vector<std::string> carried_providers() {
   for (const auto& file : carried_files())
     if (size_t slash = file.path.find('/'); slash != std::string_view::npos && !file.path.starts_with(kShared))
       names.emplace_back(file.path.substr(0, slash));
+  // Each provider has several files, so its name comes several times.
   std::ranges::sort(names);
   names.erase(std::ranges::unique(names).begin(), names.end());
   return names;
@@ -67,10 +68,12 @@ Result<std::string> unpack_provider(const std::string& name, const std::string& 
   for (const auto& file : files) all += std::string(file.path) + '\0' + std::string(file.bytes) + '\0';
   std::string root = cache + "/providers/" + content_hash(all);
   TRY(make_directories(root));
+  // Others must not be able to put files beside the hooks either.
   TRY(only_ours(root));
   for (const auto& file : files) {
     if (!file.path.starts_with(name + "/") && !file.path.starts_with(kShared)) continue;
     std::string path = root + "/" + std::string(file.path);
+    // Programs begin with "#!". Everything else is only read.
     int mode = file.bytes.starts_with("#!") ? 0700 : 0600;
     struct stat st{};
     // A link, another owner or another mode is replaced, even if the content is right.

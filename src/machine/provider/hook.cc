@@ -29,6 +29,7 @@ class Words {
   void feed(std::string_view bytes) {
     for (char c : bytes) {
       if (c == '\n' || c == '\r') flush();
+      // A longer line is cut, because only its beginning is shown.
       else if (line_.size() < 2000) line_ += c;
     }
   }
@@ -40,6 +41,7 @@ class Words {
     last_.push_back(line);
     if (last_.size() > 4) last_.pop_front();
   }
+  // Returns the last lines for an error, with what has come of the current one.
   std::string last() {
     flush();
     std::string text;
@@ -62,6 +64,7 @@ std::string short_name(const std::string& path) {
   return before == std::string::npos ? path : path.substr(before + 1);
 }
 
+// Turns the end of a hook into its answer or an error. The answer counts only with status 0.
 Result<nlohmann::json> judge(const std::string& name, int status, const std::string& out, const std::string& words) {
   std::string said = words.empty() ? "" : ": " + words;
   switch (status) {

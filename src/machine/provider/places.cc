@@ -24,6 +24,8 @@ bool valid_vm_name(const std::string& name) {
          std::ranges::all_of(name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
 }
 
+// The hash keeps the id of the machine and of the user private, because a cloud shows labels to everyone with access
+// to the account. The directory is a part of it, so that two states of one user do not sweep each other's VMs.
 std::string owner_label(const Places& places) {
   auto machine = read_file("/etc/machine-id", 4096);
   return content_hash((machine ? *machine : "") + ":" + std::to_string(::getuid()) + ":" + places.vms);

@@ -34,6 +34,7 @@ bool executable(const std::string& path) {
 }
 
 template <typename T>
+// Adds the hook's name to an error of its answer.
 Result<T> said_by(const std::string& hook, Result<T> answer) {
   if (!answer) return std::unexpected(std::move(answer.error()).during(hook));
   return answer;
@@ -132,6 +133,7 @@ Result<json> Provider::patiently(const std::string& hook, const VmRequest& vm, c
   auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(limits_.retry);
   for (int pause = limits_.backoff;; pause = std::min(pause * 2, limits_.backoff_most)) {
     auto answer = call(hook, environment(vm), progress, timeout_ms, lock, started);
+    // Only "try again" is worth another try. All other failures would repeat.
     if (answer || answer.error().code != Code::unavailable) return answer;
     if (std::chrono::steady_clock::now() + std::chrono::milliseconds(pause) > until) return answer;
     if (progress) progress(name_ + " " + hook + ": not ready, trying again");
