@@ -15,6 +15,7 @@ namespace {
 
 using Is = Node::Kind;
 
+// Describes a node for a message: its kind, or the beginning of its text.
 std::string found(const Node& node) {
   switch (node.kind) {
     case Is::nothing:
@@ -32,6 +33,7 @@ std::string found(const Node& node) {
   return "'" + text + (node.text.size() > 60 ? "…'" : "'");
 }
 
+// Returns the error for a value of the wrong kind.
 std::unexpected<Error> wrong(const Node& node, const std::string& key, std::string_view expect, std::string todo = {}) {
   return fail_at(node.at, key + ": expected " + std::string(expect) + ", found " + found(node), std::move(todo));
 }
@@ -54,8 +56,10 @@ std::string host_advice(const std::string& text) {
   return "";
 }
 
+// Checks one value by its type. `label` is how messages call it, such as "env.STAGE".
 Result<> check_scalar(const Node& node, const Key& key, const std::string& label) {
   if (node.kind != Is::scalar) {
+    // A choice has its values in the table and not in its kind.
     if (key.type == Type::choice) return wrong(node, label, "one of " + std::string(key.of));
     return wrong(node, label, kind(key.type).expect);
   }
@@ -83,6 +87,7 @@ Result<> check_value(const Node& node, const Key& key, const std::string& label)
   return check_scalar(node, key, label);
 }
 
+// Checks a list. An empty one may mean "any" to the guard, so it is refused where a reader would take it for "none".
 Result<> check_list(const Node& node, const Key& key, const std::string& label) {
   if (node.kind == Is::nothing && !key.filled) return {};
   if (node.kind != Is::list)
@@ -103,6 +108,7 @@ Result<> check_key(const Node& node, const Key& key) {
     case Shape::list:
       return check_list(node, key, label);
     case Shape::words:
+      // A text with commas is split in read.cc.
       return node.kind == Is::scalar ? Result<>{} : check_list(node, key, label);
     case Shape::map:
     case Shape::map_of_lists:
@@ -111,6 +117,7 @@ Result<> check_key(const Node& node, const Key& key) {
   if (node.kind == Is::nothing) return {};
   if (node.kind != Is::map) return wrong(node, label, "keys and values");
   for (const auto& [name, value] : node.entries) {
+    // Names become variables, headers or paths, depending on the key.
     if (!valid(key.names, name.text)) return wrong(name, label, kind(key.names).expect);
     std::string inner = label + "." + name.text;
     if (key.shape == Shape::map_of_lists && value.kind != Is::scalar) TRY(check_list(value, key, inner));
@@ -119,6 +126,7 @@ Result<> check_key(const Node& node, const Key& key) {
   return {};
 }
 
+// Returns what an operator probably meant by an unknown key.
 std::string advice_for_unknown(std::string_view section, const std::string& name,
                                const std::vector<std::string>& known) {
   if (section == "bottle" && name == "git")
@@ -141,6 +149,8 @@ Result<> check(const Node& node, std::string_view section) {
     }
     TRY(check_key(value, **key));
   }
+  // Required keys are looked for last: an unknown key may be the required one with a typing mistake, and its message
+  // helps more.
   for (const Key* key : known)
     if (key->required && !node.find(key->name))
       return fail_at(node.at, "'" + std::string(key->name) + "' is missing", std::string(key->doc));

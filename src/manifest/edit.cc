@@ -19,6 +19,7 @@ struct Place {
   size_t line = 0, column = 0;  // from 0
 };
 
+// Returns where a node begins in the text. Its position is kept as "path:line:column", from 1.
 Place place_of(const Node& node) {
   // A path may contain colons, so the numbers are taken from the end.
   size_t colon = node.at.rfind(':'), before = node.at.rfind(':', colon - 1);
@@ -34,6 +35,7 @@ std::vector<std::string> lines_of(const std::string& text) {
     lines.push_back(text.substr(at, end + 1 - at));
     at = end + 1;
   }
+  // A line may be added after the last one.
   if (!lines.empty() && !lines.back().ends_with('\n')) lines.back() += '\n';
   return lines;
 }
@@ -57,6 +59,7 @@ Result<Node> read_with_bottle(const File& file, const std::string& bottle) {
     return fail(Code::unavailable, file.path + " has version 1, which bottle does not edit",
                 "move the bottle to bottle.yaml, or edit the file yourself");
   Node document = TRY(read_document(file.path, file.text));
+  // The edits rely on the file being valid, as the code in read.cc does.
   TRY(check(document, "manifest"));
   const Node* bottles = document.find("bottles");
   if (!bottles || !bottles->find(bottle))
@@ -64,11 +67,14 @@ Result<Node> read_with_bottle(const File& file, const std::string& bottle) {
   return document;
 }
 
+// Returns the character at a place, or NUL if there is none. It shows in which form a node was written.
 char at(const std::vector<std::string>& lines, Place place) {
   return place.line < lines.size() && place.column < lines[place.line].size() ? lines[place.line][place.column] : '\0';
 }
 
+// Returns the column of the first character. Only spaces count, because YAML allows no tabs there.
 size_t indent(const std::string& line) { return std::min(line.find_first_not_of(' '), line.size()); }
+// Returns whether a line is empty or a comment.
 bool says_nothing(const std::string& line) {
   size_t first = line.find_first_not_of(" \t\r\n");
   return first == std::string::npos || line[first] == '#';
@@ -123,6 +129,7 @@ bool insert(std::vector<std::string>& lines, const Node& bottle, const AllowRule
   auto key = [&](const char* name) { return json ? "\"" + std::string(name) + "\"" : std::string(name); };
   if (allow && allow->kind == Node::Kind::list) {
     Place start = place_of(*allow);
+    // In a list in brackets, the new item comes first, where no comment or line end can be in the way.
     if (at(lines, start) == '[') {
       lines[start.line].insert(start.column + 1, item + (allow->items.empty() ? "" : ", "));
       return true;
@@ -134,6 +141,7 @@ bool insert(std::vector<std::string>& lines, const Node& bottle, const AllowRule
         std::string(start.column, ' ') + "- " + item + "\n");
     return true;
   }
+  // Without `egress`, the whole section is added to the bottle. An `egress` without any keys has no form to follow.
   const Node* holder = egress && egress->kind == Node::Kind::map ? egress : egress ? nullptr : &bottle;
   // An empty map has no key that would show the column.
   if (allow || !holder || holder->kind != Node::Kind::map || holder->entries.empty()) return false;
@@ -147,6 +155,7 @@ bool insert(std::vector<std::string>& lines, const Node& bottle, const AllowRule
   }
   // For a block, insert before its first key, in the column of that key.
   Place first = place_of(holder->entries.front().key);
+  // The key may follow a dash or something else in its line.
   if (json || indent(lines[first.line]) != first.column) return false;
   std::string pad(first.column, ' ');
   if (open.empty()) put(first.line, pad + "allow:\n" + pad + "  - " + item + "\n");
@@ -164,6 +173,7 @@ size_t length_of(const std::vector<std::string>& lines, const Node& scalar) {
   return lines[start.line].compare(start.column, text.size(), text) == 0 ? text.size() : 0;
 }
 
+// Holds one limit in the forms that are inserted: an entry of `limit`, or the whole `limit`.
 struct LimitEdit {
   bool json;
   const LimitText& limit;
@@ -229,12 +239,14 @@ Node* holder_of(Node& document, const std::string& bottle, const std::string& ho
   return nullptr;
 }
 
+// Sets one limit in the text, and proves the result as with_rule() does.
 Result<std::string> with_limit(const File& file, const std::string& bottle, const std::string& host,
                                const LimitText& limit) {
   Node document = TRY(read_with_bottle(file, bottle));
   const Node* egress = document.find("bottles")->find(bottle)->find("egress");
   if (!egress || egress->kind != Node::Kind::map) return cannot_edit(file);
   Node expected = document;
+  // `expected` becomes the tree that the new text must have.
   Node* holder = holder_of(expected, bottle, host);
   if (!holder)
     return fail(Code::unavailable, "the bottle '" + bottle + "' has no rule for " + host + " of its own",
@@ -243,6 +255,7 @@ Result<std::string> with_limit(const File& file, const std::string& bottle, cons
   auto lines = lines_of(file.text);
   if (!set_limit(lines, *holder, edit)) return cannot_edit(file);
   std::string text = joined(lines);
+  // A rule that is only a host becomes a map with the same host.
   if (holder->kind == Node::Kind::scalar) {
     Node rule, name = *holder;
     child(rule, "host", Node::Kind::scalar).text = name.text;
@@ -304,6 +317,7 @@ Result<std::string> with_rule(const File& file, const std::string& bottle, const
   auto written = read_document(file.path, text);
   auto item = read_document("rule", "- " + rule_yaml(rule));
   if (!written || !item || !check(*written, "manifest")) return cannot_edit(file);
+  // insert() adds to the front of a list in brackets, and to the end of one with dashes.
   for (bool front : {false, true}) {
     Node expected = document;
     Node& to = child(

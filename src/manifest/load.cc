@@ -25,6 +25,7 @@ struct Definition {
   bool v1 = false;
 };
 
+// Holds what the files define, before anything in it is resolved.
 struct Draft {
   std::map<std::string, Definition> bottles;
   std::map<std::string, Agent> agents;
@@ -76,6 +77,7 @@ Result<> apply_chain(const Draft& draft, const std::string& name, std::vector<st
   if (bases)
     for (const Node& base : bases->items) {
       if (holds(done, base.text)) continue;
+      // The message names the whole circle, because its beginning may be in another file.
       if (holds(chain, base.text)) {
         std::string circle;
         for (auto at = std::ranges::find(chain, base.text); at != chain.end(); ++at) circle += *at + " → ";
@@ -102,6 +104,7 @@ Result<Manifest> finish(const Draft& draft) {
     Bottle bottle;
     std::vector<std::string> chain, done;
     TRY(apply_chain(draft, name, chain, done, bottle));
+    // Applying does not set the name, because a bottle would get that of its last base.
     bottle.name = name;
     manifest.bottles.emplace(name, std::move(bottle));
   }
@@ -111,6 +114,7 @@ Result<Manifest> finish(const Draft& draft) {
     if (!manifest.bottles.contains(agent.bottle)) {
       std::vector<std::string> known;
       for (const auto& [bottle, unused] : manifest.bottles) known.push_back(bottle);
+      // An agent without the key has no position of it, so the error is at the agent itself.
       auto at = agent.positions.find("bottle");
       return fail_at((at == agent.positions.end() ? agent.positions.find("") : at)->second,
                      "agent '" + name + "': there is no bottle '" + agent.bottle + "'", suggest(agent.bottle, known));
@@ -148,8 +152,10 @@ Result<Agent> parse_agent(const File& markdown) {
   std::string text = markdown.text;
   // The file may come from Windows.
   std::erase(text, '\r');
+  // Some editors write a byte order mark.
   if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
   std::string start = markdown.path + ":1:1";
+  // The prompt becomes an argument and JSON, which can have neither.
   if (!is_utf8(text) || text.find('\0') != std::string::npos) return fail_at(start, "not a text file in UTF-8");
   if (!text.starts_with("---\n"))
     return fail_at(start, "an agent's file begins with front matter",
@@ -175,6 +181,7 @@ Result<Agent> parse_agent(const File& markdown) {
            .at = at},
       "agent_file"));
   Agent agent = TRY(read_agent(name, front, at));
+  // The line of three dashes and its line end have five characters from `end` on.
   std::string prompt = end + 5 <= text.size() ? text.substr(end + 5) : "";
   size_t first = prompt.find_first_not_of("\n"), last = prompt.find_last_not_of(" \n\t");
   agent.prompt = first == std::string::npos || last == std::string::npos ? "" : prompt.substr(first, last + 1 - first);

@@ -29,6 +29,7 @@ constexpr PresetRule kCrates[] = {
 constexpr PresetRule kGo[] = {
     {"proxy.golang.org", kRead, "/**"},
     {"sum.golang.org", kRead, "/**"},
+    // proxy.golang.org redirects large modules to this place.
     {"storage.googleapis.com", kRead, "/proxy-golang-org-prod/**"},
 };
 constexpr PresetRule kMaven[] = {
@@ -50,6 +51,7 @@ constexpr PresetRule kGithubRead[] = {
     {"release-assets.githubusercontent.com", kRead, "/**"},
     {"codeload.github.com", kRead, "/**"},
 };
+// OWNER/NAME stands in the path, so other repositories on the same host stay closed.
 constexpr PresetRule kGithubRepo[] = {
     {"github.com", kRead, "/{} /{}/** /{}.git/**"},
     {"github.com", "POST", "/{}/git-upload-pack /{}.git/git-upload-pack /{}/git-receive-pack /{}.git/git-receive-pack"},
@@ -92,6 +94,7 @@ constexpr Preset kPresets[] = {
     {"gemini", "", 1, "content, embeddings and models of the Gemini API", kGemini},
 };
 
+// Splits a text at its spaces, and puts the argument in the place of {}.
 std::vector<std::string> words(std::string_view text, std::string_view argument) {
   std::vector<std::string> all;
   while (!text.empty()) {

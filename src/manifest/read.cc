@@ -21,6 +21,7 @@ std::string text(const Node& node, std::string_view key, std::string otherwise =
   return value && value->kind == Node::Kind::scalar ? value->text : otherwise;
 }
 
+// Returns the items of a list. An absent list is empty.
 std::vector<std::string> texts(const Node& node, std::string_view key) {
   std::vector<std::string> values;
   if (const Node* list = node.find(key))
@@ -43,6 +44,7 @@ std::string from_file(const std::string& value, const std::string& path) {
 }
 
 template <typename T>
+// Appends a list to an inherited one.
 void join(std::vector<T>& to, std::vector<T> more) {
   to.insert(to.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
@@ -63,6 +65,7 @@ Result<> read_limit(Limit& limit, const Node& node) {
   if (auto most = text(node, "names"); !most.empty()) limit.names = to_amount(most);
   if (auto most = text(node, "tokens"); !most.empty()) limit.tokens = to_amount(most);
   if (auto most = text(node, "cost"); !most.empty()) limit.cost = number(most);
+  // The table has no limit of its own for this key.
   if (limit.names > kMostNames)
     return fail_at(node.find("names")->at,
                    "names: the guard can count at most " + std::to_string(kMostNames) + " hosts",
@@ -89,6 +92,8 @@ Result<AllowRule> read_rule(const Node& node) {
   rule.methods = texts(node, "methods");
   rule.paths = texts(node, "paths");
   bool narrow = !rule.methods.empty() || !rule.paths.empty();
+  // Methods and paths are inside of TLS, so a rule with them needs inspection, and `inspect: false` would contradict
+  // it.
   std::string inspect = text(node, "inspect", narrow ? "true" : "false");
   if (narrow && inspect == "false")
     return fail_at(node.find("inspect")->at, "inspect: the guard cannot check methods and paths without inspection",
@@ -100,6 +105,7 @@ Result<AllowRule> read_rule(const Node& node) {
   if (counts_tokens && text(node, "inspect") == "false")
     return fail_at(node.find("inspect")->at, "inspect: the guard cannot count tokens without inspection",
                    "remove `inspect: false`, or the limits of tokens and cost");
+  // A reaction of its own to secrets or instructions also needs to see the content.
   rule.inspect = counts_tokens || inspect != "false" || !rule.on_secret.empty() || !rule.on_injection.empty();
   return rule;
 }
@@ -118,6 +124,7 @@ Result<Secret> read_secret(const std::string& name, const Node& node, const std:
     return fail_at(node.find("header")->at, "secret '" + name + "' has a header, but `in` does not have `header`",
                    "add it: in: [header, " + secret.in.front() + "], or remove one of the two");
   if (secret.from.starts_with("file:")) secret.from = "file:" + from_file(secret.from.substr(5), path);
+  // A secret without hosts would never be used, which the operator would notice only from failing requests.
   if (secret.hosts.empty() && !secret.expose)
     return fail_at(node.at, "secret '" + name + "' is not bound to any host",
                    "add its hosts, such as hosts: [api.example.org]");
@@ -132,6 +139,7 @@ Result<> apply_egress(Egress& egress, const Node& node, const std::string& path)
   for (const auto& item : child(node, "presets").items) {
     auto rules = preset_rules(item.text);
     if (!rules) return fail_at(item.at, "presets: " + rules.error().what, rules.error().todo);
+    // Rules of presets follow those of `allow`.
     join(egress.allow, std::move(*rules));
   }
   for (const auto& item : child(node, "lan").items)
@@ -181,6 +189,7 @@ void apply_env(Bottle& bottle, const Node& node) {
 }  // namespace
 
 Result<> apply_bottle(Bottle& bottle, const Node& node, const std::string& path) {
+  // Later errors are reported at the definition that took effect, which may be that of a base.
   for (const auto& [key, value] : node.entries) bottle.positions[key.text] = value.at;
   if (node.find("image") && node.find("dockerfile"))
     return fail_at(node.find("dockerfile")->at, "image and dockerfile cannot be combined", "keep one of them");
@@ -188,6 +197,7 @@ Result<> apply_bottle(Bottle& bottle, const Node& node, const std::string& path)
   if (node.find("image")) bottle.image = text(node, "image"), bottle.dockerfile.clear();
   if (node.find("dockerfile")) bottle.dockerfile = from_file(text(node, "dockerfile"), path), bottle.image.clear();
   join(bottle.packages, texts(node, "packages"));
+  // Sorted and without repetitions, the same set of packages always makes the same image.
   std::ranges::sort(bottle.packages);
   bottle.packages.erase(std::ranges::unique(bottle.packages).begin(), bottle.packages.end());
   bottle.runtime = text(node, "runtime", bottle.runtime);
@@ -199,6 +209,7 @@ Result<> apply_bottle(Bottle& bottle, const Node& node, const std::string& path)
   if (std::string disk = text(resources, "disk"); !disk.empty()) bottle.resources.disk = to_size(disk);
   if (std::string shm = text(resources, "shm"); !shm.empty()) bottle.resources.shm = to_size(shm);
   if (std::string mode = text(node, "workspace"); !mode.empty()) bottle.workspace = TRY(workspace_mode(mode));
+  // These lists replace those of a base, so that a bottle can also send or keep less.
   if (node.find("include")) bottle.include = texts(node, "include");
   if (node.find("keep")) bottle.keep = texts(node, "keep");
   apply_env(bottle, node);

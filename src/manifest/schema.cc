@@ -11,6 +11,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
+// Returns the schema of one value of a key, without lists and maps around it.
 ordered_json value_schema(const Key& key) {
   ordered_json of = {{"$ref", "#/$defs/" + std::string(key.of)}};
   if (key.type == Type::section) return of;
@@ -23,6 +24,7 @@ ordered_json value_schema(const Key& key) {
   return ordered_json::parse(kind(key.type).schema);
 }
 
+// Returns the schema of a key with the lists and maps of its shape.
 ordered_json key_schema(const Key& key) {
   ordered_json value = value_schema(key), list = {{"type", "array"}, {"items", value}};
   if (key.filled) list["minItems"] = 1;
@@ -56,6 +58,7 @@ ordered_json section_schema(std::string_view section) {
   return schema;
 }
 
+// Returns the type of a key as the documentation says it.
 std::string type_text(const Key& key) {
   std::string one(kind(key.type).name);
   if (key.type == Type::choice) {

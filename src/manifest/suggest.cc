@@ -35,10 +35,12 @@ std::string suggest(const std::string& wrong, const std::vector<std::string>& kn
     // Up to a third of the letters may differ. Beyond that, a suggestion is a guess.
     if (least <= std::max<size_t>(1, std::max(wrong.size(), best->size()) / 3)) return "did you mean '" + *best + "'?";
     for (const auto& candidate : known)
+      // A short form such as "prod" for "production" is far away by its distance.
       if (wrong.size() >= 3 && (candidate.starts_with(wrong) || wrong.starts_with(candidate)))
         return "did you mean '" + candidate + "'?";
   }
   std::string list = known.size() == 1 ? "the only one is " : "one of: ";
+  // A longer list would not be read.
   for (size_t i = 0; i < known.size() && i < 12; ++i) list += (i ? ", " : "") + known[i];
   return known.size() > 12 ? list + ", …" : list;
 }

@@ -20,6 +20,7 @@ namespace {
 constexpr int kMaxDepth = 32;
 constexpr int kMaxNodes = 100000;
 
+// Returns a position as people count, from 1. The library counts from 0.
 std::string place(const std::string& path, const YAML::Mark& mark) {
   if (mark.is_null()) return path + ":1:1";
   return path + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
@@ -39,6 +40,7 @@ std::string kind_name(const Node& node) {
   return "";
 }
 
+// Copies a node of the library and everything below it. `budget` is how many more nodes the document may have.
 Result<Node> convert(const std::string& path, const YAML::Node& from, int depth, int& budget) {
   Node node;
   node.at = place(path, from.Mark());
@@ -83,6 +85,7 @@ class Gauge : public YAML::EventHandler {
   std::optional<Error> error;
 
   void OnDocumentStart(const YAML::Mark& mark) override {
+    // Only one document is read, so rules in a second one would be ignored in silence.
     if (++documents_ == 2) stop(mark, "a second document begins here", "put everything into one document");
   }
   void OnDocumentEnd() override {}
@@ -120,6 +123,7 @@ class Gauge : public YAML::EventHandler {
   int documents_ = 0, nodes_ = 0, depth_ = 0;
 };
 
+// Fails if the text has more than one document, is nested too deeply or has too many nodes.
 Result<> gauge(const std::string& path, const std::string& text) {
   Gauge gauge(path);
   std::istringstream stream(text);
@@ -136,6 +140,7 @@ Result<> gauge(const std::string& path, const std::string& text) {
 std::string join_surrogates(const std::string& text) {
   std::string out;
   out.reserve(text.size());
+  // Returns the number of a \u escape at a position, or 0 if there is none.
   auto unit = [&](size_t at) -> unsigned long {
     if (at + 6 > text.size() || text[at] != '\\' || text[at + 1] != 'u') return 0;
     std::string hex = text.substr(at + 2, 4);

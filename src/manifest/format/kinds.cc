@@ -87,12 +87,14 @@ constexpr Kind kKinds[] = {
 bool digits(const std::string& text, size_t most = 9) {
   return !text.empty() && text.size() <= most && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
+// Returns whether the text is a number between the two.
 bool in(const std::string& text, unsigned long low, unsigned long high) {
   if (!digits(text)) return false;
   auto n = std::strtoul(text.c_str(), nullptr, 10);
   return low <= n && n <= high;
 }
 bool alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
+// Returns whether the text has only letters, digits and some other characters.
 bool made_of(const std::string& text, std::string_view extra) {
   return std::ranges::all_of(text, [&](char c) { return alnum(c) || extra.find(c) != extra.npos; });
 }
@@ -100,6 +102,7 @@ bool printable(const std::string& text) {
   return std::ranges::none_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
 }
 
+// Returns whether two hexadecimal digits follow each percent sign.
 bool escapes_are_whole(const std::string& text) {
   auto digit = [&](size_t at) { return at < text.size() && std::isxdigit(static_cast<unsigned char>(text[at])) != 0; };
   for (size_t at = 0; (at = text.find('%', at)) != std::string::npos; at += 3)
@@ -123,6 +126,7 @@ bool version(const std::string& text) {
 // Accepts Subresource Integrity values with SHA-512, which npm has for each package. Several values serve several
 // architectures.
 bool integrity(const std::string& text) {
+  // A value is "sha512-" and 64 bytes in Base64, which are 88 characters, the last two of them padding.
   constexpr size_t kLength = 7 + 88;
   if (text.size() > 16 * (kLength + 1)) return false;
   for (size_t from = 0;; from += kLength + 1) {
@@ -146,6 +150,7 @@ bool host(const std::string& text) {
   if (text.empty() || text.size() > 253) return false;
   std::string label;
   std::string last;
+  // The end of the text ends the last label as a dot does. A dot at the very end leaves an empty label and is refused.
   for (size_t at = 0; at <= text.size(); ++at) {
     if (at < text.size() && text[at] != '.') {
       label += text[at];
@@ -169,6 +174,7 @@ bool six(const std::string& text) {
   return ::inet_pton(AF_INET6, (bracketed ? text.substr(1, text.size() - 2) : text).c_str(), bytes) == 1;
 }
 
+// Accepts a host, an IPv6 address, or a star for a whole host or for the labels before a name.
 bool pattern(const std::string& text) {
   if (text == "*" || six(text)) return true;
   if (!text.starts_with("*.")) return host(text);
@@ -178,6 +184,7 @@ bool pattern(const std::string& text) {
   return host(rest) && ::inet_pton(AF_INET, rest.c_str(), bytes) != 1;
 }
 
+// Accepts an IP address, with or without a port.
 bool address(const std::string& text) {
   if (ip(text) || six(text)) return true;
   size_t colon = text.rfind(':');
@@ -188,6 +195,7 @@ bool address(const std::string& text) {
   return before.find(':') == std::string::npos && ip(before);
 }
 
+// Accepts a host or an address with a port.
 bool endpoint(const std::string& text) {
   size_t colon = text.rfind(':');
   return address(text)
@@ -200,6 +208,7 @@ bool proxy_address(std::string text) {
   if (text.ends_with('/')) text.pop_back();
   if (size_t at = text.rfind('@'); at != text.npos) {
     std::string login = text.substr(0, at);
+    // A second "@" or a slash in the login would make another host of the URL, depending on the reader.
     if (login.empty() || !printable(login) || login.find_first_of("/@ ") != login.npos) return false;
     text.erase(0, at + 1);
   }
@@ -251,8 +260,10 @@ bool model(const std::string& text) {
   return !text.empty() && name.size() <= 95 && made_of(name, "._:/@-");
 }
 
+// Accepts the name of a variable of a shell.
 bool variable(const std::string& text) { return !text.empty() && !digits(text.substr(0, 1)) && made_of(text, "_"); }
 
+// Accepts where a value comes from. Whether the value exists is found out when a session starts.
 bool source(const std::string& text) {
   if (text.starts_with("?")) return printable(text);
   if (text.starts_with("env:")) return variable(text.substr(4));
@@ -268,10 +279,12 @@ bool header(const std::string& text) {
 
 bool capital(char c) { return c >= 'A' && c <= 'Z'; }
 
+// Methods are case-sensitive (RFC 9110 §9.1), and a rule with "get" would never apply.
 bool method(const std::string& text) {
   return !text.empty() && text.size() <= 20 && std::ranges::all_of(text, capital);
 }
 
+// Accepts the names of Debian's policy, which cannot be taken for an option of apt-get.
 bool package(const std::string& text) {
   return text.size() > 1 && alnum(text[0]) && made_of(text, "+.-") && std::ranges::none_of(text, capital);
 }
@@ -287,6 +300,7 @@ bool path_glob(const std::string& text) {
          escapes_are_whole(text);
 }
 
+// Accepts a kind of key and its text. ssh itself finds out whether the key is valid.
 bool ssh_key(const std::string& text) {
   size_t space = text.find(' ');
   return space != std::string::npos && printable(text) &&
@@ -294,6 +308,7 @@ bool ssh_key(const std::string& text) {
          text.find_first_not_of(' ', space) != std::string::npos;
 }
 
+// 12 characters make an accident unlikely in which the agent writes the same text for another reason.
 bool placeholder(const std::string& text) {
   return text.size() >= 12 && text.size() <= 256 &&
          std::ranges::all_of(text, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
