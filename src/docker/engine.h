@@ -80,8 +80,8 @@ class Engine {
   virtual Result<> stop_container(const std::string& id, int seconds) = 0;          // SIGKILL after `seconds`
   // Succeeds also if the container is not running.
   virtual Result<> kill_container(const std::string& id, const std::string& signal = "SIGKILL") = 0;
-  // Removes by force, with anonymous volumes. Blocks until the container is gone, at most 30 s. Succeeds if there is
-  // no such container.
+  // Removes by force, with anonymous volumes. Blocks until the container is gone, and tries again for 30 s. Succeeds
+  // if there is no such container.
   virtual Result<> remove_container(const std::string& name) = 0;
   // Blocks until the container has exited, and returns its status. A limit of 0 is the usual one, and -1 means none.
   virtual Result<int> wait_container(const std::string& id, int timeout_ms = 0) = 0;

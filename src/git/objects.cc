@@ -93,6 +93,7 @@ class Batch {
 
 }  // namespace
 
+// -z makes git print paths as they are. Otherwise, it would quote unusual ones.
 Result<std::vector<Entry>> list_tree(const Runner& git, const std::string& commit, const Runner::Options& where) {
   std::string out = TRY(git.ask({"ls-tree", "-r", "-z", "--full-tree", commit, "--"}, where));
   std::vector<Entry> entries;

@@ -167,7 +167,7 @@ bool holds(std::string_view condition, const std::string& file, const Place& pla
   }
   bool ignore_case = after("gitdir/i:");
   if (!ignore_case && !after("gitdir:")) return false;
-  // The three forms of git-config(1): below the home, beside the file, and at any depth.
+  // These are the three forms of git-config(1): below the home, beside the file, and at any depth.
   std::string pattern(condition);
   const char* home = std::getenv("HOME");
   if (pattern.starts_with("~/") && home) pattern = home + pattern.substr(1);

@@ -189,7 +189,7 @@ Result<int> run_agent(const Go& go, bool terminal, const std::function<void()>& 
   ::sigemptyset(&watched);
   for (int sig : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH}) ::sigaddset(&watched, sig);
   ::sigprocmask(SIG_BLOCK, &watched, &before);
-  // fork(2) and not posix_spawn(3), because the child has to become the foreground group of the terminal.
+  // This uses fork(2) and not posix_spawn(3), because the child has to become the foreground group of the terminal.
   pid_t agent = ::fork();
   if (agent < 0) return fail_errno("forking the agent");
   if (agent == 0) become(go, terminal, input.get(), before);

@@ -67,8 +67,8 @@ class Suite {
  private:
   using Finding = Result<std::string>;  // what was found, or why it is wrong
 
-  template <typename T>
   // Turns an answer into a finding: what `tell` says of it, or the answer's error.
+  template <typename T>
   Finding told(const Result<T>& answer, auto&& tell) {
     if (!answer) return std::unexpected(answer.error());
     return tell(*answer);
@@ -176,6 +176,7 @@ class Suite {
     }
   }
 
+  // Looks for the VM in the answer of `list`, and checks the labels by which a sweep finds it.
   Finding listed() {
     auto all = TRY(provider_.list(spec_.vm.owner, spec_.vm.wanted.options, progress_));
     for (const auto& machine : all) {
@@ -191,6 +192,7 @@ class Suite {
     return fail(Code::not_found, "list does not show it");
   }
 
+  // Signs in as a session does. Tries again, because the VM may still install the key.
   Finding sign_in() {
     auto until = Clock::now() + std::chrono::milliseconds(options_.boot_ms);
     for (;;) {
@@ -218,6 +220,7 @@ class Suite {
     return std::string("fetched, and gone from the store");
   }
 
+  // Waits for the status "gone", because a cloud may take minutes for a deletion.
   Finding until_gone(const VmRequest& vm) {
     auto until = Clock::now() + std::chrono::milliseconds(options_.gone_ms);
     for (;;) {
@@ -258,6 +261,7 @@ class Suite {
     });
   }
 
+  // Looks for what costs money or space after the end.
   void leftovers() {
     check("nothing is left in list", [&]() -> Finding {
       auto until = Clock::now() + std::chrono::milliseconds(options_.gone_ms);
@@ -281,6 +285,7 @@ class Suite {
     });
   }
 
+  // The VM is gone by now. This repeats what a session does at its end, down to removing the VM's directory.
   void remove_all() {
     check("destroy and confirm as a session does", [&]() -> Finding {
       DestroyOptions options;

@@ -109,6 +109,7 @@ Result<Record> load(const std::string& name, const Places& places) {
 std::vector<std::string> recorded(const Places& places) {
   std::vector<std::string> names;
   std::error_code none;
+  // Every directory counts, even one without a record: load() and forget_unborn() tell what it is.
   for (const auto& entry : std::filesystem::directory_iterator(places.vms, none))
     if (auto name = entry.path().filename().string(); valid_vm_name(name)) names.push_back(std::move(name));
   std::ranges::sort(names);
@@ -126,6 +127,7 @@ Result<> take_over(const std::string& name, const Places& places) {
   return save(record, places);
 }
 
+// Keeps the owner in the record, so that the VM remains ownerless and every sweep tries to fetch its work.
 Result<> hold(const std::string& name, const Places& places) {
   Record record = TRY(load(name, places));
   record.held = true;
@@ -152,6 +154,7 @@ void forget_unborn(const std::string& name, const Places& places) {
 
 bool ownerless(const Record& record) { return !record.keep && !record.owner.alive(); }
 
+// A held VM stays until its time is up, so that a later command can still fetch its work.
 bool abandoned(const Record& record, int64_t now) { return now >= record.until || (!record.held && ownerless(record)); }
 
 Result<UniqueFd> lock_vm(const std::string& name, const Places& places, int timeout_ms) {

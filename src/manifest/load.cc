@@ -50,6 +50,7 @@ Result<> add_agent(Draft& draft, Agent agent) {
   return {};
 }
 
+// Adds what a file defines. The document is kept, because bases may be in files that come later.
 Result<> add_file(Draft& draft, const File& file, bool v1) {
   Node document = TRY(read_document(file.path, file.text));
   TRY(check(document, v1 ? "v1" : "manifest"));
@@ -98,6 +99,7 @@ Result<> apply_chain(const Draft& draft, const std::string& name, std::vector<st
                        : apply_bottle(bottle, definition.node, definition.path);
 }
 
+// Resolves the draft: bottles with their bases, then the bottles that agents name.
 Result<Manifest> finish(const Draft& draft) {
   Manifest manifest;
   for (const auto& [name, definition] : draft.bottles) {

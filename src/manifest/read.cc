@@ -43,8 +43,8 @@ std::string from_file(const std::string& value, const std::string& path) {
   return slash == std::string::npos ? value : path.substr(0, slash + 1) + value;
 }
 
-template <typename T>
 // Appends a list to an inherited one.
+template <typename T>
 void join(std::vector<T>& to, std::vector<T> more) {
   to.insert(to.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
@@ -73,6 +73,7 @@ Result<> read_limit(Limit& limit, const Node& node) {
   return {};
 }
 
+// Tokens of a cache cost as much as others if the manifest has no price for them.
 Price read_price(const Node& node) {
   Price price{number(text(node, "input")), number(text(node, "output"))};
   price.cache_read = number(text(node, "cache_read", text(node, "input")));
@@ -229,6 +230,7 @@ Result<> apply_bottle(Bottle& bottle, const Node& node, const std::string& path)
   return {};
 }
 
+// Version 1 has only these keys. Everything else keeps the defaults of the current version.
 Result<> apply_v1_bottle(Bottle& bottle, const Node& node, const std::string& path) {
   apply_env(bottle, node);
   for (const auto& item : child(node, "ssh").items)

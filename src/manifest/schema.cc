@@ -13,6 +13,7 @@ using nlohmann::ordered_json;
 
 // Returns the schema of one value of a key, without lists and maps around it.
 ordered_json value_schema(const Key& key) {
+  // Sections are definitions of the schema, to which their keys refer.
   ordered_json of = {{"$ref", "#/$defs/" + std::string(key.of)}};
   if (key.type == Type::section) return of;
   if (key.type == Type::rule || key.type == Type::variable) {

@@ -73,7 +73,6 @@ Result<std::optional<UniqueFd>> Beneath::open_entry(const std::string& path, int
   // process's.
   flags |= O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
   int fd = -1;
-  // With Links::refused, the condition below sees this value and takes the way without links.
   errno = ENOSYS;
   if (links_ == Links::inside) fd = open_inside(fd_.get(), path, flags);
   // An old kernel has no openat2 (ENOSYS), and the seccomp profile of a container may refuse it (EPERM). In both cases

@@ -19,6 +19,7 @@ Result<> check_owner(const struct stat& st, const std::string& path) {
   if (st.st_uid != ::geteuid())
     return fail(Code::denied, path + " belongs to another user (uid " + std::to_string(st.st_uid) + ")",
                 "remove it, or run bottle as that user");
+  // If the group or others can write to a directory, they can replace what is in it.
   if (st.st_mode & 022)
     return fail(Code::denied, path + " can be written to by others",
                 "look at what is in it; if all of it is yours: chmod go-w " + shell_word(path));
@@ -34,6 +35,7 @@ Result<> check_directory(int fd, const std::string& path) {
 }  // namespace
 
 Result<UniqueFd> open_own_directory(const std::string& path) {
+  // O_NOFOLLOW concerns only the last component. Links in the directories above are followed.
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) {
     int number = errno;

@@ -23,7 +23,7 @@ struct Command {
   std::map<std::string, std::string> env;  // added to the caller's environment
   bool clean_env = false;                  // the environment is only `env`
   std::string directory;                   // empty means the caller's
-  // Start a new process group, which Ctrl-C on a terminal does not reach, and whose members all end with the child. A
+  // Start a new process group, which Ctrl-C on a terminal does not reach, and which Child::end() signals as a whole. A
   // program that asks on the terminal must stay in our group.
   bool own_group = true;
   bool detached = false;  // starts a new session, and outlives the Child object

@@ -1,3 +1,8 @@
+// Hostile lines reach the file only through a parser and a writer: what is written is a JSON object that this program
+// has understood, with every character beyond ASCII escaped. Lines that are too long or too deep are left out without
+// an error, because one bad line must not hide the others. Too much in total is an error, because the disk is the
+// operator's.
+
 #include "base/text/json_lines.h"
 
 #include <fcntl.h>

@@ -77,6 +77,7 @@ std::string escaped_byte(char c) {
 
 }  // namespace
 
+// Goes through the text character by character, so that a cut never divides one.
 std::string one_line(std::string_view text, size_t most) {
   constexpr std::string_view kMore = "…";
   std::string out;
@@ -136,6 +137,7 @@ std::string joined(const std::vector<Line>& lines) {
   return text;
 }
 
+// Works on the text and not on a parsed value, so numbers and the order of keys stay as they are.
 std::string ascii_json(std::string_view text) {
   std::string out;
   auto put = [&](unsigned unit) {

@@ -29,8 +29,8 @@ Result<> HttpEngine::start_container(const std::string& id, int timeout_ms) {
 }
 
 Result<> HttpEngine::stop_container(const std::string& id, int seconds) {
+  // The engine answers only after the container has stopped.
   TRY(call(dial_, "POST", path("/containers/" + escaped(id) + "/stop?t=" + std::to_string(seconds)), nullptr,
-           // The engine answers only after the container has stopped.
            "stopping the container " + id, seconds * 1000 + call_timeout_ms()));
   return {};
 }
@@ -58,6 +58,7 @@ Result<> HttpEngine::remove_container(const std::string& name) {
 }
 
 Result<int> HttpEngine::wait_container(const std::string& id, int timeout_ms) {
+  // An int of milliseconds cannot hold much more.
   constexpr int kForEverMs = 1 << 30;  // about twelve days
   std::string doing = "waiting for the container " + id;
   Json json = TRY(call_json(dial_, "POST", path("/containers/" + escaped(id) + "/wait"), nullptr, doing,
@@ -89,6 +90,7 @@ Result<uint64_t> HttpEngine::layer_size(const std::string& id) {
 
 Result<Attached> HttpEngine::attach(const std::string& id, bool) {
   std::string doing = "attaching to the container " + id;
+  // The limit is for the handshake only; release() removes it.
   auto connection = TRY(Connection::open(dial_, call_timeout_ms()));
   TRY(connection.upgrade(path("/containers/" + escaped(id) + "/attach?stream=1&stdin=1&stdout=1&stderr=1")));
   // Only the head is read: after an upgrade, what follows belongs to the stream.
@@ -140,6 +142,7 @@ Result<std::string> HttpEngine::logs(const std::string& id, int lines) {
   return text;
 }
 
+// The engine unpacks with the owners and modes that the archive has.
 Result<> HttpEngine::put_archive(const std::string& id, const std::string& where, const Reader& reader) {
   TRY(call_with_upload(dial_, "PUT", path("/containers/" + escaped(id) + "/archive?path=" + escaped(where)), reader,
                        "sending files to " + where));

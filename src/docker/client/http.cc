@@ -77,6 +77,7 @@ std::unexpected<Error> Connection::too_slow() const {
   return fail(Code::timed_out, "the engine did not answer within " + std::to_string(timeout_ms_ / 1000) + " s");
 }
 
+// Returns how long the next wait may take: what is left of the request's time, or the whole limit in a stream.
 int Connection::wait_ms() const {
   if (!deadline_) return timeout_ms_;
   auto left = std::chrono::duration_cast<std::chrono::milliseconds>(*deadline_ - Clock::now()).count();
@@ -171,6 +172,7 @@ Result<> Connection::wait(Until until) {
   }
 }
 
+// Appends what has arrived to buffer_, after waiting for it.
 Result<bool> Connection::fill() {
   TRY(wait(Until::readable));
   char bytes[65536];

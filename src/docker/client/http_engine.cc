@@ -76,8 +76,8 @@ Result<Engine::Json> HttpEngine::list_by_label(const std::string& kind, const st
   Json filter = Json::object();
   // The filter is JSON within the query: {"label":["key=value"]}.
   filter["label"] = Json::array({label});
+  // The API has containers and images at /KIND/json, and the others at /KIND.
   std::string query =
-      // The API has these two lists at /KIND/json, and the others at /KIND.
       (kind == "containers" || kind == "images" ? "/" + kind + "/json?all=1&filters=" : "/" + kind + "?filters=");
   Json json =
       TRY(call_json(dial_, "GET", path(query + escaped(filter.dump(-1, ' ', false, Json::error_handler_t::replace))),

@@ -53,6 +53,7 @@ Result<> HttpEngine::import_image(const std::string& reference, const Reader& re
   size_t colon = reference.rfind(':');
   if (colon != std::string::npos && reference.find('/', colon) != std::string::npos) colon = std::string::npos;
   std::string tag = colon == std::string::npos ? "latest" : reference.substr(colon + 1);
+  // `fromSrc=-` tells the engine that the body of the request is the root file system.
   std::string target = "/images/create?fromSrc=-&repo=" + escaped(reference.substr(0, colon)) + "&tag=" + escaped(tag);
   for (const auto& change : changes) target += "&changes=" + escaped(change);
   std::string doing = "importing the image " + reference;
@@ -61,12 +62,14 @@ Result<> HttpEngine::import_image(const std::string& reference, const Reader& re
 }
 
 Result<> HttpEngine::remove_image(const std::string& reference) {
+  // If the image has other names, the engine only removes this one.
   auto done = call(dial_, "DELETE", path("/images/" + escaped(reference)), nullptr, "removing the image " + reference);
   if (!done && done.error().code != Code::not_found) return std::unexpected(std::move(done.error()));
   return {};
 }
 
 Result<> HttpEngine::tag_image(const std::string& id, const std::string& reference) {
+  // The reference has a tag, which follows its last colon.
   size_t colon = reference.rfind(':');
   TRY(call(dial_, "POST",
            path("/images/" + escaped(id) + "/tag?repo=" + escaped(reference.substr(0, colon)) +
@@ -87,6 +90,7 @@ Result<> HttpEngine::save_image(const std::string& reference, const Writer& writ
 
 Result<> HttpEngine::load_image(const Reader& reader) {
   std::string doing = "loading an image";
+  // `quiet` leaves out the lines about progress.
   auto done = TRY(call_with_upload(dial_, "POST", path("/images/load?quiet=1"), reader, doing));
   return failure_in(done.body, doing);
 }

@@ -78,6 +78,7 @@ Result<std::string> TarReader::checked_path(std::string_view raw) const {
   return path.empty() ? "." : path;
 }
 
+// Checks an entry and passes it on. Nothing of an entry reaches the handler before all of its header was checked.
 Result<> TarReader::begin_entry(char type, TarEntry entry) {
   using Type = TarEntry::Type;
   switch (type) {
@@ -133,6 +134,7 @@ Result<> TarReader::begin_entry(char type, TarEntry entry) {
   return left_ == 0 ? finish_body() : Result<>{};
 }
 
+// Takes the 512 bytes in block_: an entry, an extended header, or zeros.
 Result<> TarReader::take_header() {
   std::string block = std::exchange(block_, {});
   // Two blocks of zeros end an archive. One of them alone may not be followed by an entry.
@@ -217,12 +219,14 @@ Result<> TarReader::take_extension() {
   return {};
 }
 
+// Ends the body of an entry. Its padding, if it has any, comes next.
 Result<> TarReader::finish_body() {
   state_ = padding_ > 0 ? State::padding : State::header;
   if (std::exchange(in_file_, false) && handler_.end) return handler_.end();
   return {};
 }
 
+// Takes as much of `bytes` as the current state can use, and goes on to the next state.
 Result<> TarReader::step(std::string_view& bytes) {
   auto take = [&](uint64_t most) {
     std::string_view piece = bytes.substr(0, std::min<uint64_t>(most, bytes.size()));

@@ -77,6 +77,7 @@ bool is_ref_name(std::string_view name) {
   return true;
 }
 
+// The names of one file are unique, so emplace() does not have to decide between two values.
 Refs parse_packed_refs(std::string_view text, std::string_view below) {
   Refs refs;
   while (!text.empty()) {

@@ -18,6 +18,7 @@ namespace {
 
 std::unexpected<Error> no_answer() { return fail(Code::timed_out, "it did not answer"); }
 
+// Sends everything before the deadline. A peer that reads nothing cannot hold the caller longer.
 Result<> send_all(int fd, std::string_view bytes, Deadline deadline) {
   while (!bytes.empty()) {
     ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -117,7 +118,7 @@ Result<DnsAnswer> parse_dns(std::string_view m, uint16_t id) {
   if (m.size() < 12 || at(0) != id >> 8 || at(1) != (id & 255) || !(at(2) & 0x80))
     return fail(Code::protocol, "the answer is not for the question");
   DnsAnswer answer;
-  // The counts of answers follow two bytes of flags and the count of questions.
+  // After the id come two bytes of flags, and then the numbers of questions and of answers.
   answer.rcode = at(3) & 15;
   answer.answers = at(6) << 8 | at(7);
   // Looking for the label is enough, because none of our names contains it.

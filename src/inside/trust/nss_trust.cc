@@ -87,6 +87,7 @@ std::string number(uint32_t value) {
   return out;
 }
 
+// Returns the row of the certificate itself. Issuer and serial number, by which it is found, are added by the caller.
 Row row_of_certificate(const Certificate& certificate) {
   Row row;
   row[kClass] = number(1);  // CKO_CERTIFICATE
@@ -98,6 +99,7 @@ Row row_of_certificate(const Certificate& certificate) {
   return row;
 }
 
+// Returns the row that makes the certificate an authority for servers, and for nothing else.
 Row row_of_trust(const Certificate& certificate) {
   // These are the values CKT_NSS_TRUSTED_DELEGATOR, CKT_NSS_TRUST_UNKNOWN and CKO_NSS_TRUST of NSS's pkcs11n.h.
   constexpr uint32_t kTrustedAuthority = 0xce534352, kNothingSaid = 0xce534355, kTrust = 0xce534353;
@@ -143,6 +145,7 @@ std::string cell_of(uint64_t key, const Row& row) {
   return cell(key, types, values);
 }
 
+// Returns the row of SQLite's own table, which names our table, its page, and the statement that made it.
 std::string cell_of_schema() {
   std::string types, values = "tablenssPublicnssPublic";
   for (size_t size : {size_t{5}, size_t{9}, size_t{9}}) put_varint(types, size * 2 + 13);  // texts
@@ -172,6 +175,7 @@ std::string leaf_page(std::string start, const std::vector<std::string>& cells) 
   return page + content;
 }
 
+// Returns the first 100 bytes of the file.
 std::string file_header() {
   std::string out("SQLite format 3\0", 16);
   put(out, 1, 2);           // the size of a page; 1 stands for 65536

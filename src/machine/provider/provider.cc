@@ -33,8 +33,8 @@ bool executable(const std::string& path) {
   return ::stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && ::access(path.c_str(), X_OK) == 0;
 }
 
-template <typename T>
 // Adds the hook's name to an error of its answer.
+template <typename T>
 Result<T> said_by(const std::string& hook, Result<T> answer) {
   if (!answer) return std::unexpected(std::move(answer.error()).during(hook));
   return answer;
@@ -77,6 +77,7 @@ Environment VmRequest::environment(Environment base) const {
 }
 
 std::vector<std::string> Provider::names(const Places& places) {
+  // A folder of the operator takes the place of a carried provider of the same name, so the name is listed once.
   std::set<std::string> all;
   for (const auto& name : carried_providers()) all.insert(name);
   if (DIR* dir = ::opendir((places.config + "/providers").c_str())) {
@@ -97,6 +98,7 @@ Result<Provider> Provider::find(const std::string& name, const Places& places, c
   provider.environment_ = environment;
   provider.limits_ = limits;
   std::string own = places.config + "/providers/" + name;
+  // stat(2) follows a link, because the operator may keep the folder in another place.
   if (struct stat st{}; ::stat(own.c_str(), &st) == 0) {
     TRY(only_ours(own));
     provider.directory_ = own;
@@ -176,9 +178,11 @@ Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string&
   // the environment.
   auto pipe = TRY(make_pipe());
   TRY(write_all(pipe.write.get(), value));  // the value is smaller than a pipe's buffer
+  // The hook reads until the end of its stdin.
   pipe.write.reset();
   auto surroundings = environment(vm);
   surroundings["BOTTLE_SECRET_NAME"] = name;
+  // This is not tried again, because the pipe can be read only once.
   auto answer = TRY(call("put-secret", surroundings, progress, limits_.other, pipe.read.get()));
   return said_by(name_ + "/put-secret", read_fetch(answer, value));
 }
@@ -186,6 +190,7 @@ Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string&
 Result<std::string> Provider::bake(const VmRequest& vm, const std::string& before, const Progress& progress) const {
   auto surroundings = environment(vm);
   surroundings["BOTTLE_BAKED_BEFORE"] = before;
+  // Keeping a disk may take as long as creating a VM.
   auto answer = TRY(call("bake", surroundings, progress, limits_.create));
   return said_by(name_ + "/bake", read_image(answer));
 }

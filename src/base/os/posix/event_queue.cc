@@ -1,3 +1,7 @@
+// poll(2) reports states, not changes. To turn states into changes, the queue asks only about what the owner does not
+// know yet: a direction that was found ready is asked about again only after a call on it has failed with EAGAIN. The
+// list of descriptors is made anew for each wait, so the cost grows with their number, which Linux avoids.
+
 #include "base/os/event_queue.h"
 
 #include <poll.h>
@@ -8,8 +12,6 @@
 
 namespace bottle {
 
-// poll(2) reports states, not changes. To turn states into changes, the queue asks only about what the owner does not
-// know yet.
 struct EventQueue::Kernel {
   struct Watched {
     void* what = nullptr;
