@@ -87,6 +87,7 @@ std::string Fingerprint::text() const {
   return std::string(text, 12);
 }
 
+// The functions of Fingerprint give the same digits for the same bytes, so a file can be named while it is read.
 std::string content_hash(std::string_view bytes) {
   Fingerprint fingerprint;
   fingerprint.feed(bytes);

@@ -60,12 +60,14 @@ class Buffer {
 
   void end() { set(ended_); }
   void close() { set(closed_); }
+  // Both sides must notice: the reader by broken_, and the writer by closed_.
   void break_off() {
     set(broken_);
     close();
   }
 
  private:
+  // The lock is needed, because the other side may be between its check and its wait.
   void set(bool& what) {
     std::scoped_lock lock(mutex_);
     what = true;
@@ -81,6 +83,8 @@ class Buffer {
 
 }  // namespace
 
+// The source that the consumer gets reads the buffer until it ends, and only then asks how the producer ended. A
+// consumer that returns early closes the buffer, which ends the producer.
 Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
                       const std::function<Result<>(const Source&)>& consume, const std::stop_token& stop) {
   Buffer buffer;
@@ -118,6 +122,7 @@ Source source_of(std::string_view text) {
   };
 }
 
+// Reports come from the reader's side, so a stream that stands still reports nothing.
 Source told(const Source& source, const std::string& what, const std::function<void(const std::string&)>& tell) {
   using Clock = std::chrono::steady_clock;
   struct State {

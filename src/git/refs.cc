@@ -69,6 +69,7 @@ Result<std::optional<std::string>> loose(const Beneath& directory, const std::st
 
 }  // namespace
 
+// Symbolic refs are resolved last, when the values of all others are known.
 Result<Refs> read_refs(const Repository& repository, const std::string& below) {
   Beneath common = TRY(Beneath::open(repository.common_dir));
   // Reads loose refs first: a ref that is packed meanwhile is then found among the packed refs.
@@ -88,6 +89,7 @@ Result<Refs> read_refs(const Repository& repository, const std::string& below) {
   return found;
 }
 
+// Follows HEAD through symbolic refs until there is an object id, or until a ref does not exist.
 Result<Head> read_head(const Repository& repository) {
   Beneath own = TRY(Beneath::open(repository.git_dir)), common = TRY(Beneath::open(repository.common_dir));
   auto broken = [&](const std::string& what) {

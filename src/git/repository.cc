@@ -23,6 +23,7 @@ namespace {
 
 constexpr size_t kLongestPointer = 8192, kLargestShallow = 16 << 20;
 
+// lstat(2) sees a link itself, which matters for `.git`.
 std::optional<struct stat> look(const std::string& path) {
   struct stat st{};
   if (::lstat(path.c_str(), &st) != 0) return std::nullopt;
@@ -54,6 +55,7 @@ std::string resolve_parent(const std::string& base, const std::string& path) {
   return parent.empty() ? "" : (parent == "/" ? "" : parent) + whole.substr(whole.rfind('/'));
 }
 
+// Both paths are resolved, so comparing their text is enough.
 bool is_within(const std::string& path, const std::string& directory) {
   return directory == "/" || path.starts_with(directory + "/");
 }
@@ -118,6 +120,9 @@ Result<> check_layout(const Beneath& common, const Beneath& own) {
 }
 
 // Checks a candidate for the repository of `top`. `marker` is the path of its .git, which may be of any type.
+// The order is the point: no file is read before its owner was checked, and nothing in the git directory is used
+// before it is known to belong to this work tree. Settings come before objects, because they tell the format of the
+// ids, and whether there is a work tree at all.
 Result<std::optional<Repository>> judge(const std::string& top, const std::string& marker, bool is_plain) {
   Repository found;
   found.top = top;
@@ -164,6 +169,8 @@ bool is_repository(const std::string& git_dir) {
 
 }  // namespace
 
+// Goes from the directory to the root, as git does. At each directory, a `.git` comes first, and then the question
+// whether the directory is itself a git directory.
 Result<std::optional<Repository>> find(const std::string& directory) {
   std::optional<dev_t> device;
   for (std::string at = directory;; at = parent_of(at)) {

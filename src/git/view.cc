@@ -123,6 +123,8 @@ Result<Index> read_index(const Repository& repository) {
                      [&](const std::string& id) { return file(std::string(kShared) + id); });
 }
 
+// The bare view is for reading objects and refs. The other one is for `git status`, which also needs settings, rules
+// and the index.
 Result<Directory> make_view(const Repository& repository, const std::string& path, const View& view) {
   Directory::Content content;
   content.format = repository.settings.format;

@@ -185,6 +185,7 @@ Result<> delete_loose(const Repository& repository, const std::string& name) {
 
 }  // namespace
 
+// Checks for conflicts with packed refs first. Conflicts with loose refs show when the file is renamed.
 Result<> write_ref(const Repository& repository, const std::string& name, const std::string& id) {
   TRY(check_ours(name));
   if (!is_object_id(id)) return fail(Code::internal, "not an object id");
@@ -198,6 +199,7 @@ Result<> write_ref(const Repository& repository, const std::string& name, const 
   return lock.commit(id + "\n");
 }
 
+// Directories are removed last, when all refs in them are gone.
 Result<> delete_refs(const Repository& repository, const std::vector<std::string>& names) {
   if (names.empty()) return {};
   for (const auto& name : names) TRY(check_ours(name));

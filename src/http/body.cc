@@ -31,6 +31,7 @@ Body Body::of_response(const Head& head, std::string_view method) {
   return body;
 }
 
+// A body of known length never takes bytes beyond its end, which belong to the next message.
 bool Body::read(std::string& in, std::string& payload) {
   constexpr size_t kMany = 16 * 1024;
   // In a large download, all bytes are usually payload, so the two strings can exchange their memory.

@@ -77,6 +77,7 @@ bool status_line(std::string_view line, Head& head) {
 // Some servers do not distinguish these names from the real ones, and would find another end of the body.
 constexpr const char* kUnderscore = "a header about the body's length has an underscore in its name";
 
+// Looks at the headers that decide about framing and the connection. All others are only kept.
 bool header(std::string_view name, std::string_view value, Head& head, bool request) {
   // Looks only at names of the right length, because most headers are none of these.
   switch (name.size()) {
@@ -128,6 +129,7 @@ bool header(std::string_view name, std::string_view value, Head& head, bool requ
   return true;
 }
 
+// Each call begins at the first byte again. ArrivingHead keeps a caller from calling this too often.
 Parse parse(std::string_view bytes, Head& head, bool request) {
   auto headers = std::move(head.headers);  // keeps the storage
   headers.clear();

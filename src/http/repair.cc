@@ -101,6 +101,7 @@ bool one_coding(const std::vector<Line>& headers, std::string& coding) {
 
 }  // namespace
 
+// The result goes through parse_response() again, so a repair can never let through what the strict parser refuses.
 Parse repair_response(std::string& bytes, Head& head) {
   auto bad = [&](const char* why) {
     head.why = why;

@@ -160,6 +160,8 @@ int status_of(int raw) { return WIFSIGNALED(raw) ? 128 + WTERMSIG(raw) : WEXITST
 
 }  // namespace
 
+// The bundle goes into every store that a program may read, because there is no single one: OpenSSL and most tools
+// read PEM, Java its own format, and Chromium an NSS database.
 Result<> write_files(const Go& go, const std::string& directory, const std::string& system_store) {
   for (const auto& file : go.files) TRY(put(file.path, file.text, file.mode));
   if (go.ca.empty()) return {};
@@ -179,6 +181,7 @@ Result<> write_files(const Go& go, const std::string& directory, const std::stri
   return {};
 }
 
+// Whatever happens in here, the helper must stay: as PID 1, its end is the end of the container.
 Result<int> run_agent(const Go& go, bool terminal, const std::function<void()>& started) {
   UniqueFd input;
   if (!terminal || go.stdin_text) input = TRY(input_of(go));

@@ -56,6 +56,7 @@ struct Flow {
 
 }  // namespace
 
+// A closed direction is watched no longer, and the loop ends when both are closed.
 void copy_both_ways(int left_in, int left_out, int right_in, int right_out) {
   Flow flows[2] = {{left_in, right_out}, {right_in, left_out}};
   while (!flows[0].closed || !flows[1].closed) {

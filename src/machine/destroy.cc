@@ -86,6 +86,8 @@ struct Attempt {
 
 }  // namespace
 
+// The steps are: end a running `create`, take the lock, read the record, and then ask the provider in rounds until it
+// confirms.
 Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider_name, const Places& places,
                              const DestroyOptions& options, const Progress& progress) {
   auto begun = options.clock();
@@ -149,6 +151,8 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
   return result;
 }
 
+// Without an answer of the provider, the VM is held: losing work is worse than paying for some more hours, and its
+// time ends all the same.
 bool hold_unless_ended(const std::string& name, const Places& places, const DestroyOptions& options) {
   auto record = load(name, places);
   if (!record) return false;

@@ -111,6 +111,7 @@ bool still_orphan(const Found& found, const Places& places) {
   return found.orphan() && (!found.record || !is_gone(record));
 }
 
+// All providers are asked at the same time, because one that does not answer takes a minute.
 Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask,
                          const Limits& limits, const Progress& progress) {
   Inventory inventory;
@@ -141,6 +142,7 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
   return inventory;
 }
 
+// A thing with a record is destroyed through it, with all checks. This way is for what only the provider knows.
 Result<Destroyed> destroy_found(const Found& found, const Places& places, const DestroyOptions& options,
                                 const Progress& progress) {
   if (found.record) return destroy_vm(found.record->vm.name, found.provider, places, options, progress);

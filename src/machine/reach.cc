@@ -89,6 +89,8 @@ Result<Child> start(const ssh::Target& target, const std::string& line) {
 
 }  // namespace
 
+// Each turn makes a connection and asks for a key. The loop ends with success, with an answer that cannot be right, or
+// with a wrong key or a refusal that has lasted too long. Everything else is tried again until the time is up.
 Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const Progress& progress) {
   auto begun = Clock::now(), until = begun + std::chrono::milliseconds(timeout_ms);
   std::string why = "nothing answered";
@@ -144,6 +146,8 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
               target.to_string() + ": sshd did not answer within " + std::to_string(timeout_ms / 1000) + " s: " + why);
 }
 
+// The VM itself waits for its engine, so that one connection is enough, and the answer comes as soon as the engine
+// serves.
 Result<std::string> ask_engine(const ssh::Target& target, int timeout_ms) {
   auto until = Clock::now() + std::chrono::milliseconds(timeout_ms);
   for (int tries = 0;; ++tries) {

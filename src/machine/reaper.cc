@@ -78,6 +78,7 @@ bool before_its_time_is_up(const std::function<bool(const Record&)>& before, con
 
 }  // namespace
 
+// Waits for a sign of life, because a session must not create a VM without a reaper.
 Result<> start_reaper(const std::string& name, const Places& places, const Environment& environment,
                       const std::string& path_to_self) {
   Command command;
@@ -102,6 +103,8 @@ bool reaper_alive(const std::string& name, const Places& places) {
   return fd && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0;
 }
 
+// The lock comes first: a second reaper of the same VM must do nothing. Then the loop waits, fetches and destroys
+// until the provider confirms that the VM is gone.
 int reap(const std::string& name, const Environment& environment, const Reaping& session,
          const std::function<int64_t()>& clock) {
   // The end of the terminal, Ctrl-C and a starter that has died must not end it.

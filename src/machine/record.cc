@@ -157,6 +157,8 @@ bool ownerless(const Record& record) { return !record.keep && !record.owner.aliv
 // A held VM stays until its time is up, so that a later command can still fetch its work.
 bool abandoned(const Record& record, int64_t now) { return now >= record.until || (!record.held && ownerless(record)); }
 
+// The lock is on a file in the VM's directory, which a destruction removes. A lock on a removed file keeps nothing
+// out, so the inodes are compared.
 Result<UniqueFd> lock_vm(const std::string& name, const Places& places, int timeout_ms) {
   std::string path = places.directory(name) + "/lock";
   auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);

@@ -93,6 +93,8 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
   return vm;
 }
 
+// Two waits follow each other: for the machine, and for its address. The hook of the first may take minutes, and the
+// second asks again and again.
 Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
   auto begun = Clock::now();
   Places places = Places::from(spec.environment);
@@ -132,6 +134,7 @@ Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
   return {};
 }
 
+// After this, the host key in the user-data is of no use to a thief.
 Result<> reach_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
   // All timings count from the beginning of create_vm(), which this step has not seen.
   auto begun = Clock::now() - std::chrono::milliseconds(static_cast<int64_t>(vm.timings.address * 1000));

@@ -136,6 +136,7 @@ std::string advice_for_unknown(std::string_view section, const std::string& name
 
 }  // namespace
 
+// Returns the first problem only, because later ones may follow from it.
 Result<> check(const Node& node, std::string_view section) {
   auto known = keys_of(section);
   if (node.kind != Is::map && node.kind != Is::nothing) return wrong(node, std::string(section), "keys and values");

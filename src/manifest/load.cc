@@ -150,6 +150,7 @@ Result<Bottle> parse_guard(const File& file) {
   return bottle;
 }
 
+// The format is that of Claude's own agent files, so that those can be used unchanged.
 Result<Agent> parse_agent(const File& markdown) {
   std::string text = markdown.text;
   // The file may come from Windows.
@@ -190,6 +191,8 @@ Result<Agent> parse_agent(const File& markdown) {
   return agent;
 }
 
+// The order decides what may clash with what: the operator's files with each other, and the repository's agents with
+// everything.
 Result<Manifest> load(std::vector<File> home_policy, std::vector<File> home_agents,
                       std::vector<File> repository_agents) {
   Draft draft;

@@ -133,6 +133,7 @@ std::string known_names() {
 
 std::span<const Preset> presets() { return kPresets; }
 
+// The text is NAME, NAME:ARGUMENT, or either with @VERSION.
 Result<std::vector<AllowRule>> preset_rules(std::string_view text) {
   std::string shown(text.substr(0, 200));
   // The part after the last "@" is the version. The argument cannot contain one.

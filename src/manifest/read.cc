@@ -81,6 +81,8 @@ Price read_price(const Node& node) {
   return price;
 }
 
+// Inspection follows from what the rule asks for. A rule that asks for it and forbids it at once is an error, not a
+// choice.
 Result<AllowRule> read_rule(const Node& node) {
   AllowRule rule;
   if (node.kind == Node::Kind::scalar) {
@@ -111,6 +113,8 @@ Result<AllowRule> read_rule(const Node& node) {
   return rule;
 }
 
+// Secrets are replaced as a whole and not merged, because a value must not go to hosts that were meant for another
+// one.
 Result<Secret> read_secret(const std::string& name, const Node& node, const std::string& path) {
   Secret secret{name,
                 text(node, "from"),
@@ -135,6 +139,7 @@ Result<Secret> read_secret(const std::string& name, const Node& node, const std:
   return secret;
 }
 
+// Lists are joined, single values are replaced, and maps are merged by key, as `extends` promises.
 Result<> apply_egress(Egress& egress, const Node& node, const std::string& path) {
   for (const auto& item : child(node, "allow").items) egress.allow.push_back(TRY(read_rule(item)));
   for (const auto& item : child(node, "presets").items) {

@@ -50,6 +50,7 @@ Mount mount_of(int fd) {
   return {(uint64_t{st.stx_dev_major} << 32) | st.stx_dev_minor, true};
 }
 
+// Counts over several roots, so that a file with a name below each of them counts once.
 class Count {
  public:
   explicit Count(timespec since) : since_(since) {}

@@ -47,6 +47,7 @@ Result<std::shared_ptr<const Root>> Root::make(const std::string& session) {
   return root;
 }
 
+// The authority is one level below the root and must not make others, so its path length is 0.
 Result<std::string> Root::certify(std::string_view pem) const {
   // A request with a P-256 key has about 400 bytes.
   if (pem.size() > kMostRequest) return fail(Code::limit, "the guard's certificate request is too large");

@@ -23,6 +23,7 @@ std::string new_seal_key() {
   return key;
 }
 
+// The cipher is set up for each call, which costs little compared with encrypting a piece of a file.
 Result<> seal(std::string_view key, uint64_t position, char* bytes, size_t size) {
   struct Free {
     void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }

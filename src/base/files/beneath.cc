@@ -66,6 +66,8 @@ Result<Beneath> Beneath::open(const std::string& root, Links links) {
   return beneath;
 }
 
+// Returns nothing if there is no such entry, because most callers look for files that need not exist. What only a
+// hostile author would make is an error.
 Result<std::optional<UniqueFd>> Beneath::open_entry(const std::string& path, int flags) const {
   std::string name = root_ + "/" + path;
   if (!is_plain(path)) return fail(Code::invalid, "opening " + name + ": it is not below " + root_);
@@ -118,6 +120,8 @@ Result<std::optional<UniqueFd>> Beneath::directory(const std::string& path) cons
   return std::optional(std::move(fd));
 }
 
+// Entries come as the directory has them, without sorting, because a directory of a hostile repository can have a
+// million.
 Result<> Beneath::each(const std::string& path, size_t most,
                        const std::function<Result<>(const std::string&, unsigned char)>& visit) const {
   std::string name = path.empty() ? root_ : root_ + "/" + path;

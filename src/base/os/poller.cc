@@ -35,6 +35,7 @@ bool wait_for(int fd, short events, int timeout_ms) {
 Poller::Poller() = default;
 Poller::~Poller() = default;
 
+// A linear search is enough for a few descriptors. -1 is never in the list.
 const pollfd* Poller::find(int fd) const {
   auto found = std::ranges::find(fds_, fd, &pollfd::fd);
   return fd < 0 || found == fds_.end() ? nullptr : &*found;
@@ -60,6 +61,7 @@ bool Poller::wait(int timeout_ms) {
   // The caller looks at the process after each wait, so a short wait is all that is needed.
   if (int look = fds_.empty() ? kLookAgainAlone : kLookAgain; is_blind_)
     timeout_ms = timeout_ms < 0 ? look : std::min(timeout_ms, look);
+  // If poll(2) fails, it sets nothing, and the results of an earlier wait must not count again.
   for (auto& each : fds_) each.revents = 0;
   int ready;
   // A signal otherwise ends the wait, so that a caller that waits for signals through a flag can look at it.
@@ -76,6 +78,7 @@ bool Poller::readable(int fd) const {
 
 bool Poller::writable(int fd) const {
   const pollfd* found = find(fd);
+  // A write after the peer has closed returns the error at once, so it does not block either.
   return found && (found->revents & (POLLOUT | POLLERR | POLLHUP));
 }
 

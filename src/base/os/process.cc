@@ -44,6 +44,7 @@ std::vector<std::string> environment(const Command& command) {
   return all;
 }
 
+// Returns what execve(2) takes. The pointers are valid as long as the strings are not changed.
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
   std::vector<char*> all;
   for (const auto& text : strings) all.push_back(const_cast<char*>(text.c_str()));
@@ -79,6 +80,7 @@ Result<> wire(posix_spawn_file_actions_t* actions, int number, const Child::Wiri
   return {};
 }
 
+// A person does not notice a tenth of a second, and ten turns of a loop per second cost nothing.
 constexpr int kLookForStopMs = 100;
 
 // Returns the smaller of two waits, of which the second may be -1 for no limit.
@@ -101,6 +103,8 @@ std::vector<std::string> limited_by_shell(std::vector<std::string> argv, uint64_
   return argv;
 }
 
+// The steps are: descriptors, signals, groups, limits, the call itself, and then what the parent sets. Everything that
+// can fail comes before the call, so that no child is left without an owner.
 Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring err) {
   if (command.argv.empty()) return fail(Code::invalid, "no command to run");
   posix_spawn_file_actions_t actions;
@@ -151,6 +155,8 @@ Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring
   child.group_ = command.own_group || command.detached;
   // The child cannot have been reaped yet, so the id still means this process.
   child.exit_ = exit_descriptor(pid);
+  // A detached child is not ended by the destructor. Its parent must still reap it, or it stays a zombie until the
+  // parent ends.
   child.detached_ = command.detached;
   return child;
 }
@@ -215,6 +221,8 @@ void Child::end(int patience_ms) {
   (void)wait(-1);
 }
 
+// One loop serves four things at once: both outputs, the input, the end of the child, and the reasons to end it early.
+// Reading one stream to its end before the other would block as soon as the child fills the other.
 Result<Captured> capture(const Command& command, const CaptureOptions& options) {
   Child child = TRY(Child::spawn(command,
                                  options.input_fd >= 0   ? Child::from(options.input_fd)
@@ -230,6 +238,7 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
   size_t written = 0;
   // The loop ends when the child has ended and its pipes are empty, whatever their other holders do.
   bool out_open = child.out() >= 0, err_open = child.err() >= 0, ended = false;
+  // Returns whether the stream is still open. An error other than EINTR counts as its end.
   auto take = [](int fd, std::string& text) {
     char buffer[65536];
     ssize_t n = ::read(fd, buffer, sizeof buffer);
@@ -276,6 +285,7 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
   return captured;
 }
 
+// Works as capture(), but passes lines on at once, and has no limits, because the program was started for its output.
 Result<int> run_in_lines(const std::vector<std::string>& argv, const std::function<void(const Line&)>& tell,
                          const std::stop_token& stop) {
   Command command;
@@ -305,6 +315,7 @@ Result<int> run_in_lines(const std::vector<std::string>& argv, const std::functi
       return fail(Code::canceled, argv[0] + " was stopped");
     }
   }
+  // The last line may lack its line end.
   out.end(tell);
   err.end(tell);
   return child.wait();

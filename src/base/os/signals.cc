@@ -24,12 +24,15 @@ void on_signal(int number) {
 
 }  // namespace
 
+// The order keeps a signal from being lost or from ending the process: first the pipe, then the handlers, then the
+// mask.
 Signals::Signals(std::initializer_list<int> numbers) : before_(target) {
   auto pipe = make_pipe(Waits::no);
   // Without descriptors, the signals keep their usual effect, which is better than losing them.
   if (!pipe) return;
   ends_ = std::move(*pipe);
   target = ends_.write.get();
+  // Without SA_RESTART, a system call that a signal interrupts returns EINTR, so a wait without a poller also ends.
   struct sigaction action{}, usual{};
   action.sa_handler = on_signal;
   sigset_t ours;

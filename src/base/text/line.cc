@@ -94,6 +94,8 @@ std::string one_line(std::string_view text, size_t most) {
   return out;
 }
 
+// The lines go through LineReader, so carriage returns divide them, too, as in the output of programs that show
+// progress.
 std::string folded(std::string_view text, size_t most) {
   std::string all;
   LineReader reader;
@@ -121,6 +123,7 @@ size_t Line::columns() const {
   return count;
 }
 
+// A line end at the end of the text does not begin another line.
 std::vector<Line> lines_of(std::string_view text) {
   std::vector<Line> lines;
   for (size_t at = 0; at < text.size();) {

@@ -62,6 +62,7 @@ Result<Response> checked(Result<Response> response, const std::string& doing) {
   return fail(code_of(response->status), doing + ": the engine says: " + message);
 }
 
+// The lambda collects all errors of the connection, so that checked() can say for each of them what was being done.
 Result<Response> call(const Dial& dial, std::string_view method, const std::string& target, const Json& body,
                       const std::string& doing, int timeout_ms, const Note& note) {
   auto response = [&]() -> Result<Response> {

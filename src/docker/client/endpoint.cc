@@ -52,6 +52,8 @@ Result<Endpoint> from_context(const std::string& config, const std::string& cont
 
 }  // namespace
 
+// What the operator has set counts alone: if DOCKER_HOST or a context names an engine that does not answer, no other
+// engine is tried, because images and sessions would be in another place.
 Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environment) {
   auto get = [&](const char* name) {
     auto it = environment.find(name);
@@ -80,6 +82,7 @@ Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environ
     if (!silent && ::access(path.c_str(), F_OK) == 0) silent = Endpoint{path, path};
   }
   if (silent) return *silent;
+  // Podman is looked for only to explain why it is not used.
   for (const std::string& path : {runtime + "/podman/podman.sock", std::string("/run/podman/podman.sock")})
     if (::access(path.c_str(), F_OK) == 0)
       return fail(Code::unavailable,

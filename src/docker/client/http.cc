@@ -32,6 +32,7 @@ Result<> check_target(std::string_view target) {
 
 }  // namespace
 
+// A socket path of the environment may be anything, so its length is checked before it is copied.
 Result<Connection> Connection::open(const Dial& dial, int timeout_ms) {
   const std::string& socket = dial.socket;
   if (dial.stop.stop_requested()) return fail(Code::canceled, "the call to the engine was canceled");
@@ -130,6 +131,7 @@ Result<> Connection::upgrade(std::string_view target) {
               " HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n");
 }
 
+// The length of the body is not known in advance, so it goes in chunks.
 Result<> Connection::upload(std::string_view method, std::string_view target,
                             const std::function<Result<size_t>(char*, size_t)>& reader) {
   TRY(check_target(target));

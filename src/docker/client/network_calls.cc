@@ -62,7 +62,7 @@ Result<Engine::Json> HttpEngine::subnets_in_use() {
   return subnets;
 }
 
-// Volumes are not noted as containers and networks are, so the ledger does not watch this request.
+// A session's volumes are made together with its container, so this request is not noted for the ledger.
 Result<std::string> HttpEngine::create_volume(const std::string& name,
                                               const std::map<std::string, std::string>& labels) {
   return text_of(TRY(call_json(dial_, "POST", path("/volumes/create"), {{"Name", name}, {"Labels", labels}},

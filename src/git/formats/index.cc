@@ -78,6 +78,7 @@ Result<std::vector<uint32_t>> bits_in(std::string_view& bytes) {
   return set;
 }
 
+// Reads the file from its beginning to its end. rest_ is what has not been read yet.
 class Reader {
  public:
   Reader(std::string_view bytes, size_t id_size) : rest_(bytes), size_(bytes.size()), id_size_(id_size) {}
@@ -206,6 +207,7 @@ class Reader {
 };
 
 // Merges the entries of a split index into those of the shared one, like merge_base_index() in git's split-index.c.
+// The split index first replaces entries of the shared one, in their order, then removes some, and then adds its own.
 Result<Parts> put_over(Parts base, Parts split) {
   const Link& link = *split.link;
   size_t next = 0;

@@ -79,6 +79,7 @@ constexpr const char* kConfiguration =
 
 // Fails with Code::limit if git stopped because it reached a limit. Its messages (wrapper.c, run-command.c) then say
 // nothing about the objects.
+// git's exit status is the same for a limit and for a broken object, so the text of its message decides.
 Result<> was_let_finish(const Captured& ended, uint64_t memory, uint64_t written) {
   auto says = [&](std::string_view text) { return ended.err.find(text) != std::string::npos; };
   auto megabytes = [](uint64_t bytes) { return std::to_string(bytes >> 20) + " MB"; };
@@ -102,6 +103,8 @@ Result<Runner> Runner::make(const std::string& state, const Limits& limits) {
   return runner;
 }
 
+// The command line is: the git directory, our settings, and then the caller's words. Settings on the command line
+// count more than all files.
 Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, const Options& o) const {
   // Without --git-dir, git would look for a repository in the working directory and above it.
   if (!o.in) return fail(Code::internal, "git would run in a repository that bottle did not make");
@@ -157,6 +160,8 @@ Result<bool> Runner::agrees(const std::vector<std::string>& arguments, const Opt
   return TRY(run(arguments, options)).status == 0;
 }
 
+// Unlike run(), this reads the operator's own configuration, because it is about nothing else. `git config` runs no
+// command of it.
 Result<Runner::Answer> ask_operators_configuration(const std::vector<std::string>& arguments) {
   // git needs a directory, and /dev is one that is not a repository.
   Command command{.argv = {"git", "--git-dir=/dev", "config", "--includes", "--null"},

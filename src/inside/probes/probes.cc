@@ -195,6 +195,7 @@ Probe no_route(const Surroundings& w, const char* name, const char* address) {
 }
 
 // Expects loopback and one interface. A second interface would be a second way out.
+// Loopback does not count, because nothing but this container is behind it.
 Probe interfaces() {
   ifaddrs* list = nullptr;
   if (::getifaddrs(&list) != 0) return {"interfaces", false, "the interfaces cannot be listed"};
@@ -210,6 +211,7 @@ Probe interfaces() {
   return {"interfaces", count == 1, count ? legs : "no network"};
 }
 
+// A mounted socket of an engine would be full control over the host.
 Probe engine_socket() {
   for (const char* path :
        {"/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock"}) {
@@ -239,6 +241,7 @@ bool kernel_says_gvisor() {
 
 }  // namespace
 
+// All five sets of capabilities must be empty, or an exec could bring one back.
 Probe judge_privileges(std::string_view status, bool gvisor) {
   std::string wrong;
   auto complain = [&](const std::string& what) { wrong += (wrong.empty() ? "" : ", ") + what; };
@@ -300,6 +303,8 @@ Result<Surroundings> surroundings(const std::string& guard, const std::string& g
   return w;
 }
 
+// The guard may not serve yet when this begins. Only the first group waits for it, so that the others are done by
+// then.
 std::vector<Probe> run_probes(const Surroundings& w, int guard_wait_ms) {
   sockaddr_in embedded = *parse_address("127.0.0.11", 53), guard_dns = endpoint(w.guard.sin_addr, 53);
   auto whole = [](const char* path) { return read_file(path).value_or(""); };

@@ -89,6 +89,7 @@ Result<nlohmann::json> judge(const std::string& name, int status, const std::str
 
 }  // namespace
 
+// The output is limited and the time is too, but not the messages, of which only some are kept.
 Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) {
   std::string name = short_name(call.program);
   Command command;
