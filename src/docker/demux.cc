@@ -19,8 +19,8 @@ Result<> Demux::feed(std::string_view bytes, const std::function<void(int stream
     // The rest of the header comes with the next call.
     if (header_.size() < 8) return {};
     auto at = [&](int i) { return static_cast<unsigned char>(header_[static_cast<size_t>(i)]); };
-    // The bad header stays in header_, so that every later call fails here too.
-    // Docker's stream 3 carries an error of the engine itself.
+    // The bad header stays in header_, so that every later call fails here too. Docker's stream 3 carries an error of
+    // the engine itself.
     if (at(0) == 3 && !at(1) && !at(2) && !at(3))
       return fail(Code::protocol, "the engine reports an error in the stream");
     if (at(0) < 1 || at(0) > 2 || at(1) || at(2) || at(3))

@@ -47,8 +47,8 @@ std::string resolve(const std::string& base, const std::string& path) {
   return out;
 }
 
-// Does the same for a path whose last component may be a link or may not exist.
-// Only the parent is resolved: a `.git` that is itself a link must be compared as the path that it has.
+// Does the same for a path whose last component may be a link or may not exist. Only the parent is resolved: a `.git`
+// that is itself a link must be compared as the path that it has.
 std::string resolve_parent(const std::string& base, const std::string& path) {
   std::string whole = path.starts_with('/') ? path : base + "/" + path;
   std::string parent = resolve("/", parent_of(whole));
@@ -119,10 +119,10 @@ Result<> check_layout(const Beneath& common, const Beneath& own) {
   return {};
 }
 
-// Checks a candidate for the repository of `top`. `marker` is the path of its .git, which may be of any type.
-// The order is the point: no file is read before its owner was checked, and nothing in the git directory is used
-// before it is known to belong to this work tree. Settings come before objects, because they tell the format of the
-// ids, and whether there is a work tree at all.
+// Checks a candidate for the repository of `top`. `marker` is the path of its .git, which may be of any type. The order
+// is the point: no file is read before its owner was checked, and nothing in the git directory is used before it is
+// known to belong to this work tree. Settings come before objects, because they tell the format of the ids, and whether
+// there is a work tree at all.
 Result<std::optional<Repository>> judge(const std::string& top, const std::string& marker, bool is_plain) {
   Repository found;
   found.top = top;

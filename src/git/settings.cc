@@ -150,8 +150,7 @@ Result<> read(const Beneath& directory, const char* file, Settings& settings, bo
 }
 
 // Returns whether one of git's conditions is met (git-config(1), "Conditional includes"). `file` is the file that
-// contains it.
-// Each form of a condition has a prefix, which `after` takes off if it is there.
+// contains it. Each form of a condition has a prefix, which `after` takes off if it is there.
 bool holds(std::string_view condition, const std::string& file, const Place& place) {
   auto after = [&](std::string_view what) {
     if (!condition.starts_with(what)) return false;
@@ -179,10 +178,10 @@ bool holds(std::string_view condition, const std::string& file, const Place& pla
   return matches(pattern, place.git_dir, ignore_case);
 }
 
-// Parses entries of the form "FILE\0NAME\nVALUE\0", such as "file:/home/me/.gitconfig\0user.name\nAda\0". Calls
-// `visit` with the file and the setting.
+// Parses entries of the form "FILE\0NAME\nVALUE\0", such as "file:/home/me/.gitconfig\0user.name\nAda\0". Calls `visit`
+// with the file and the setting. The form is that of `git config --null --show-origin`. Text that is cut off at the end
+// is ignored.
 template <class Visit>
-// The form is that of `git config --null --show-origin`. Text that is cut off at the end is ignored.
 void each_setting(const std::string& out, Visit visit) {
   for (size_t at = 0, end; (end = out.find('\0', at)) != std::string::npos;) {
     std::string origin = out.substr(at, end - at);

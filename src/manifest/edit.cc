@@ -120,9 +120,9 @@ Node& child(Node& node, const std::string& key, Node::Kind kind) {
   return node.entries.back().value;
 }
 
-// Inserts the rule into the text. Returns false if the text has a form that this function cannot edit.
-// There are three cases: the list exists, `egress` exists without it, or neither exists. Each has a form with brackets
-// or braces and one with indentation.
+// Inserts the rule into the text. Returns false if the text has a form that this function cannot edit. There are three
+// cases: the list exists, `egress` exists without it, or neither exists. Each has a form with brackets or braces and
+// one with indentation.
 bool insert(std::vector<std::string>& lines, const Node& bottle, const AllowRule& rule, bool json) {
   std::string item = rule_yaml(rule, json);
   const Node* egress = bottle.find("egress");
@@ -207,8 +207,8 @@ bool add_entry(std::vector<std::string>& lines, const Node& map, const std::stri
 }
 
 // Writes one limit into the section that has it, or into a rule that is only a host. Returns false if the text has a
-// form that it cannot edit.
-// Either the limit exists and its value is replaced, or it is added to the section, which is made if it is missing.
+// form that it cannot edit. Either the limit exists and its value is replaced, or it is added to the section, which is
+// made if it is missing.
 bool set_limit(std::vector<std::string>& lines, const Node& holder, const LimitEdit& edit) {
   if (holder.kind == Node::Kind::scalar) {
     size_t length = length_of(lines, holder);

@@ -68,8 +68,8 @@ Result<Response> call(const Dial& dial, std::string_view method, const std::stri
   auto response = [&]() -> Result<Response> {
     std::string text;
     if (!body.is_null()) {
-      // A path or a label is not UTF-8. We refuse it, because sending a changed text would be worse.
-      // Both ways of writing agree only if the text is valid.
+      // A path or a label is not UTF-8. We refuse it, because sending a changed text would be worse. Both ways of
+      // writing agree only if the text is valid.
       text = body.dump(-1, ' ', false, Json::error_handler_t::ignore);
       if (text != body.dump(-1, ' ', false, Json::error_handler_t::replace))
         return fail(Code::invalid, "a text in the request is not UTF-8");

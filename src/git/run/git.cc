@@ -78,8 +78,8 @@ constexpr const char* kConfiguration =
     "\texcludesFile = /dev/null\n";
 
 // Fails with Code::limit if git stopped because it reached a limit. Its messages (wrapper.c, run-command.c) then say
-// nothing about the objects.
-// git's exit status is the same for a limit and for a broken object, so the text of its message decides.
+// nothing about the objects. git's exit status is the same for a limit and for a broken object, so the text of its
+// message decides.
 Result<> was_let_finish(const Captured& ended, uint64_t memory, uint64_t written) {
   auto says = [&](std::string_view text) { return ended.err.find(text) != std::string::npos; };
   auto megabytes = [](uint64_t bytes) { return std::to_string(bytes >> 20) + " MB"; };

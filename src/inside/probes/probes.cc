@@ -194,8 +194,8 @@ Probe no_route(const Surroundings& w, const char* name, const char* address) {
   return {name, route->gateway->s_addr == w.gateway.s_addr, "through " + text_of(*route->gateway)};
 }
 
-// Expects loopback and one interface. A second interface would be a second way out.
-// Loopback does not count, because nothing but this container is behind it.
+// Expects loopback and one interface. A second interface would be a second way out. Loopback does not count, because
+// nothing but this container is behind it.
 Probe interfaces() {
   ifaddrs* list = nullptr;
   if (::getifaddrs(&list) != 0) return {"interfaces", false, "the interfaces cannot be listed"};
@@ -270,8 +270,8 @@ Probe judge_ipv6(std::string_view addresses, std::string_view routes) {
       return {"ipv6", false, "it has an address: " + line};
   std::istringstream table{std::string(routes)};
   for (std::string line; std::getline(table, line);) {
-    // The kernel's own "unreachable default" route is on lo.
-    // The first fields are the destination and the length of its prefix, 0 bits.
+    // The kernel's own "unreachable default" route is on lo. The first fields are the destination and the length of its
+    // prefix, 0 bits.
     bool by_default = line.starts_with("00000000000000000000000000000000 00 ");
     size_t last = line.find_last_not_of(" \t");
     if (by_default && (last == std::string::npos || !line.substr(0, last + 1).ends_with(" lo")))
