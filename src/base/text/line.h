@@ -66,6 +66,7 @@ std::string ascii_json(std::string_view text);
 // line longer than `kLongestLine` is cut.
 class LineReader {
  public:
+  // Adds bytes, and calls `take` with each line that they complete.
   template <typename Take>
   void feed(std::string_view bytes, Take&& take) {
     for (char c : bytes) {
