@@ -160,8 +160,8 @@ int status_of(int raw) { return WIFSIGNALED(raw) ? 128 + WTERMSIG(raw) : WEXITST
 
 }  // namespace
 
-// The bundle goes into every store that a program may read, because there is no single one: OpenSSL and most tools
-// read PEM, Java its own format, and Chromium an NSS database.
+// The guard's authority goes into every store that a program may read, because programs do not share one: OpenSSL and
+// most tools read PEM, Java reads its own format, and Chromium reads an NSS database.
 Result<> write_files(const Go& go, const std::string& directory, const std::string& system_store) {
   for (const auto& file : go.files) TRY(put(file.path, file.text, file.mode));
   if (go.ca.empty()) return {};

@@ -99,8 +99,8 @@ Result<UniqueFd> open_agent_socket(const std::string& path) {
   return fd;
 }
 
-// Each connection gets a thread that copies until one side closes. The guard and the supervisor decide what may be
-// asked.
+// Each connection gets a thread that copies until both sides have ended. The guard and the supervisor decide what may
+// be asked.
 void serve_agent_socket(UniqueFd listener, sockaddr_in guard) {
   // The threads are detached and end on their own, so a count is all that is kept of them.
   static std::atomic<int> open = 0;

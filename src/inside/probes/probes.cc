@@ -211,7 +211,7 @@ Probe interfaces() {
   return {"interfaces", count == 1, count ? legs : "no network"};
 }
 
-// A mounted socket of an engine would be full control over the host.
+// A mounted socket of an engine would give full control over the host.
 Probe engine_socket() {
   for (const char* path :
        {"/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock"}) {
