@@ -1,4 +1,13 @@
 // Handles CONNECT: tunnels that are passed blindly, inspected, watched as ssh, or served as plain HTTP.
+//
+// The rules and the host's name decide first which of these a tunnel may be. The client's first bytes decide the rest,
+// because CONNECT does not say what follows: TLS, HTTP without TLS, or something else, which is refused. To see them,
+// the guard must first send its 200. It dials a blind tunnel before that where it can, so that the client gets a real
+// answer if the host cannot be reached.
+//
+// A blind tunnel has only two things to check: the name in the ClientHello, which must be that of the CONNECT, and the
+// address. Without the check of the name, a client could ask for an allowed host and then reach another one behind the
+// same address, as with the hosts of a content delivery network. For ssh, the host key takes the place of the name.
 #include <openssl/err.h>
 
 #include <algorithm>
@@ -54,10 +63,13 @@ Task<Opening> see_opening(Connection& c) {
     co_await c.wait(deadline);
   }
   char first = client.in[0];
+  // 0x16 is the record type `handshake` (RFC 8446 §5.1). A request line begins with a capital letter, and empty lines
+  // before it are allowed (RFC 9112 §2.2).
   if (first == 0x16) co_return Opening::tls;
   co_return (first >= 'A' && first <= 'Z') || first == '\r' ? Opening::http : Opening::other;
 }
 
+// Records that the client speaks something else. It gets no answer, because it would not understand one.
 bool refuse_opening(Connection& c) {
   c.audit({.action = "deny",
            .kind = "tls",
@@ -69,11 +81,13 @@ bool refuse_opening(Connection& c) {
 // The ClientHello must name the host of the CONNECT.
 enum class Hello : uint8_t { named, nameless, bad };
 
+// Waits for the whole ClientHello, and compares its name with the host. Records why it is bad.
 Task<Hello> check_hello(Connection& c) {
   int64_t deadline = c.now() + kHandshakePatience;
   ClientHello hello;
   while (true) {
     if (!c.client.in.empty()) {
+      // The bytes stay in `in`: a tunnel sends them on, and an inspecting guard gives them to its own TLS.
       auto parsed = parse_client_hello(c.client.in, hello);
       if (parsed == Parse::bad) co_return refuse_opening(c), Hello::bad;
       if (parsed == Parse::ok) break;
@@ -82,6 +96,7 @@ Task<Hello> check_hello(Connection& c) {
     if (ended_early(c, deadline)) co_return Hello::bad;
     co_await c.wait(deadline);
   }
+  // A client sends no name if the host is an address (RFC 6066 §3).
   if (hello.sni.empty()) co_return c.host.literal ? Hello::named : Hello::nameless;
   auto named = policy::normalise_host(hello.sni);
   if (!c.host.literal && named && named->name == c.host.name) co_return Hello::named;
@@ -130,7 +145,9 @@ bool blind_allowed(const Config& config, const policy::Host& host, uint16_t port
 Task<bool> plain(Connection& c, Budget::Account* counted) {
   if (counted) c.context.budget.take_back_request(*counted);
   if (c.port == 443) co_return refuse_opening(c);
+  // Bytes that came before a request cannot be the answer to one.
   if (c.reached.through_parent || !c.upstream.in.empty()) c.upstream.reset();
+  // For the requests that follow, the connection counts as one that leads to their host.
   c.reached.host = c.host;
   c.reached.port = c.port;
   co_return co_await serve_requests(c);
@@ -177,6 +194,7 @@ void end_tunnel(Connection& c, const char* kind, const Budget::Account& account,
   c.audit({.action = "close", .kind = kind, .reason = why, .totals = true});
 }
 
+// Serves a tunnel that is not inspected, unless its ClientHello names no host.
 Task<bool> blind(Connection& c) {
   // On the usual port of http://, nothing is dialed until the client's protocol is known, because a parent proxy gets
   // another kind of request for http://.
@@ -197,6 +215,7 @@ Task<bool> blind(Connection& c) {
     if (account) c.context.budget.take_back_request(*account);
     co_return co_await inspect_tls(c);
   }
+  // The client's TLS waits in the tunnel, where an answer in plain text would mean nothing to it.
   if (late && (!(account = admit(c, "connect")) || !co_await reach(c, "connect"))) co_return false;
   c.audit({.action = "allow", .kind = "connect", .code = "allowed"});
   if (!co_await is_recorded(c, "connect")) co_return false;
@@ -206,12 +225,15 @@ Task<bool> blind(Connection& c) {
   co_return true;
 }
 
+// Serves a tunnel to a host of `ssh`, as long as the server shows the right key.
 Task<bool> ssh(Connection& c, const SshHost& host) {
   Budget::Account* account = admit(c, "ssh");
   if (!account) co_return co_await refuse_by_limit(c);
   if (!co_await reach(c, "ssh")) co_return co_await finish(c);
   c.audit({.action = "allow", .kind = "ssh", .code = "allowed"});
   if (!co_await establish(c) || !co_await is_recorded(c, "ssh")) co_return false;
+  // Until the key has been seen, bytes pass in both directions, because the client must see the exchange, too. What it
+  // can send before is bounded, and so is the time.
   SshWatch watch(host.key);
   int64_t deadline = c.now() + kHandshakePatience;
   constexpr size_t kMostBefore = 64 * 1024;  // the most that a client may send before the server has shown its key
@@ -252,6 +274,7 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
   }
   auto may_go_on = [&](const Config& config) {
     const auto* now = config.ssh_host(c.host, c.port);
+    // The operator may have changed the key, or forbidden the host, while the tunnel was open.
     return now && now->key == host.key && !config.rules.denied(c.host);
   };
   auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, *account, c.config->idle_ms, may_go_on);
@@ -287,6 +310,7 @@ Task<bool> inspect_tls(Connection& c) {
     c.audit({.action = "close", .kind = "tls", .code = "internal", .reason = ssl.error().what});
     co_return false;
   }
+  // The library reads from the source, so the ClientHello goes back to it.
   c.client.source->unread(std::exchange(c.client.in, {}));
   c.client.ssl = std::move(*ssl);
   attach(c.client.ssl.get(), c.client.source.get());
@@ -320,6 +344,7 @@ Task<bool> inspected(Connection& c) {
 
 Task<bool> serve_connect(Connection& c, std::string target, bool named_alike) {
   auto refuse = [&](int status, std::string_view code, std::string_view reason) {
+    // The record should name what was asked for, even if it is not a host.
     if (c.host.name.empty()) c.host.name = target.substr(0, 260);
     c.audit({.action = "deny", .kind = "connect", .code = code, .reason = reason});
     c.answer(status, code, true);

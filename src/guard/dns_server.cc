@@ -1,3 +1,8 @@
+// This name server knows the names of the bottle and sends nothing on, so that no question can carry data out. It also
+// answers over TCP, for resolvers that use only that.
+//
+// A client over TCP has ten seconds, and 64 clients may be connected: the service needs little, and the agent must not
+// be able to use up the guard's descriptors with it.
 #include "guard/dns_server.h"
 
 #include <netinet/tcp.h>
@@ -45,6 +50,8 @@ Result<> DnsServer::listen(const policy::Endpoint& at) {
 
 std::string DnsServer::answer(std::string_view bytes) {
   DnsQuery query;
+  // It gets no answer at all, not even an error, because an answer to a forged response could start a loop between two
+  // servers.
   if (parse_dns_query(bytes, query) != Parse::ok) return {};
   if (!context_.config->names.contains(query.name)) {
     // A name can carry a secret out only if the query is sent on, which the guard never does. But it could carry one
@@ -61,6 +68,7 @@ std::string DnsServer::answer(std::string_view bytes) {
 }
 
 void DnsServer::read_udp() {
+  // The rest of the queue waits for the next turn, so that a flood of queries does not stop everything else.
   for (int i = 0; i < 64; ++i) {
     sockaddr_storage from;
     socklen_t size = sizeof from;
@@ -82,6 +90,7 @@ Detached serve_dns(DnsServer& server, int fd) {
     stream.source->watch();
     int64_t deadline = server.context_.loop.now() + 10 * 1000;
     while (!stream.eof && !stream.failed && server.context_.loop.now() < deadline) {
+      // A client that reads no answers gets no more of them.
       bool progress = stream.unsent() < 4096 && stream.fill();
       while (stream.in.size() >= 2) {
         size_t size = static_cast<size_t>(static_cast<unsigned char>(stream.in[0]) << 8 |
@@ -89,6 +98,7 @@ Detached serve_dns(DnsServer& server, int fd) {
         if (stream.in.size() < 2 + size) break;
         std::string reply = server.answer(std::string_view(stream.in).substr(2, size));
         stream.in.erase(0, 2 + size);
+        // A query that gets no answer ends the connection, because the client would wait for one.
         stream.failed |= reply.empty();
         stream.out += static_cast<char>(reply.size() >> 8);
         stream.out += static_cast<char>(reply.size());

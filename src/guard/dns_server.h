@@ -11,8 +11,11 @@
 namespace bottle::guard {
 
 class DnsServer;
+// Serves one client over TCP, for at most 10 seconds. Owns `fd`.
 Detached serve_dns(DnsServer& server, int fd);
 
+// Answers are small and need no other host, so UDP queries are answered as they are read. Callbacks of the loop refer
+// to this object, so it must outlive the loop's last turn.
 class DnsServer {
  public:
   explicit DnsServer(Context& context) : context_(context) {}

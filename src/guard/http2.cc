@@ -1,5 +1,10 @@
-// Serves a client that speaks HTTP/2. It serves each stream like an HTTP/1.1 connection with one request, so
-// that requests are judged in a single place.
+// Serves a client that speaks HTTP/2. It serves each stream like an HTTP/1.1 connection with one request, so that
+// requests are judged in a single place.
+//
+// The session is a coroutine, and each of its streams is another one with a Connection of its own, which may still run
+// when the session has ended. The streams therefore hold the session's parts through shared pointers, and the session
+// is cut before it goes out of scope. The audit of a malformed message comes from here, because no Connection ever sees
+// it.
 #include "guard/http2_link.h"
 #include "guard/serve.h"
 #include "guard/upstreams.h"
@@ -50,6 +55,7 @@ Task<bool> serve_session(Connection& c, h2::Session& session, const std::shared_
       c.waker.wake();  // lets other coroutines run
     }
     if (session.served() > 0) last = c.now();  // the requests have their own timeouts
+    // A client that asks for nothing in its first minute does not keep its place.
     int64_t patience = served ? c.config->idle_ms : kFirstPatience;
     if (c.now() - last >= patience) break;
     c.client.rest();
@@ -65,6 +71,7 @@ Task<bool> serve_http2(Connection& c) {
   h2::Session session(h2::Role::server, count_of_held());
   session.on_work = [&c] { c.waker.wake(); };
   co_await serve_session(c, session, upstreams);
+  // The coroutines of streams may still change the session, but this one no longer waits.
   session.on_work = nullptr;
   session.shut_down();
   session.transmit(c.client.out, 64 * 1024);

@@ -1,3 +1,8 @@
+// Moves bytes between a session without sockets and the TLS connection that carries it, and gives the guard's end of
+// each stream the behavior of a non-blocking socket. The session asks for no event; `step` is called in a loop until
+// nothing moves, and `on_change` sets the flags that the kernel's events would set for a socket.
+//
+// How much is produced and read ahead is decided here, because only the link knows how much the peer has not yet taken.
 #include "guard/http2_link.h"
 
 #include <cerrno>
@@ -40,8 +45,10 @@ class StreamPort : public Port {
 }  // namespace
 
 void open_on(Source& source, std::shared_ptr<h2::Stream> stream, Waker* waker) {
+  // The source outlives the callback: closing it destroys the port, which drops the stream and its callback.
   stream->on_change = [&source, s = stream.get()] {
     source.ready.read = true;
+    // A closed stream counts as writable, because only a write tells its user that it is closed.
     source.ready.write |= s->has_room() || s->closed();
     if (s->broken()) source.peer = Source::Peer::gone;
     source.wake();

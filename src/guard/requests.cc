@@ -1,4 +1,11 @@
 // Serves the requests on an established client stream, one at a time.
+//
+// The order of the steps is the guarantee: the head is parsed, the current rules are adopted, the request is judged and
+// counted, the decision is in the record and with the kernel, and only then does a byte of it go upstream. Connecting
+// may come before the record is written, because it tells the host nothing about the request.
+//
+// A connection to the host is kept for the next request. It may have died in the meantime, which shows only when it is
+// used; Exchange decides whether such a request may be made once more.
 #include <openssl/err.h>
 #include <openssl/sslerr.h>
 
@@ -19,6 +26,7 @@ std::string handshake_error(const SSL* ssl) {
   return wanted_certificate(ssl) ? why.append(kAsksForCertificate) : why;
 }
 
+// The server accepts only HTTP/2: it answers the offer of HTTP/1.1 with this alert (RFC 7301 §3.2).
 bool refused_protocol() { return ERR_GET_REASON(ERR_peek_error()) == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL; }
 
 }  // namespace
@@ -80,6 +88,7 @@ Task<Verdict> reach_upstream(Connection& c, std::string_view method) {
 // for too long.
 Task<Parse> next_head(Connection& c, bool first) {
   Stream& client = c.client;
+  // A kept connection may be idle for long, but once a head has begun, it must be whole within a minute.
   int64_t deadline = c.now() + (first ? kHeadPatience : c.config->idle_ms);
   http::ArrivingHead arriving;
   auto parse = [&] { return client.in.empty() ? Parse::incomplete : http::parse_request(client.in, g_head); };
@@ -134,6 +143,7 @@ Task<bool> refuse_unrecorded(Connection& c, http::Body& body, std::string_view w
 
 // Answers a request that is not allowed. Returns true if the client may send another.
 Task<bool> refuse(Connection& c, const Verdict& verdict, const Request& request, std::string target, http::Body body) {
+  // Only if nothing of this request is still to come does the next byte begin another one.
   bool whole = verdict.status == 403 && body.done() && request.client.keep;
   c.audit({.action = "deny",
            .kind = "http",
@@ -188,6 +198,7 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
       co_return false;
     }
     c.reached.used = true;
+    // A server may answer before it has read the whole body, and take no more of it.
     c.upstream.writing = Stream::Writing::optional;
     switch (co_await exchange.run(kept)) {
       case Outcome::retry:
@@ -236,6 +247,7 @@ Task<bool> serve_requests(Connection& c) {
       if (!co_await refuse(c, verdict, request, std::move(target), std::move(body))) co_return true;
       continue;
     }
+    // The line is written before the request is sent, and make_request() waits until the kernel has it.
     c.audit({.action = "allow",
              .kind = "http",
              .method = request.method,

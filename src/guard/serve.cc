@@ -1,3 +1,6 @@
+// Reads the first request's head of a client and decides what the client wants: a tunnel, an answer of the guard
+// itself, the session's ssh-agent, or a request in absolute form. Tunnels and requests have files of their own. A head
+// that is not whole within a minute ends the connection, so that silent clients do not use up the places.
 #include "guard/serve.h"
 
 #include "guard/ssh_agent.h"
@@ -14,6 +17,7 @@ Task<bool> show_life(Connection& c) {
   int64_t deadline = c.now() + c.config->idle_ms;
   while (c.now() < deadline && !c.client.eof && !c.client.failed) {
     bool progress = c.client.flush();
+    // What the client sends here means nothing, and is read only to notice its end.
     c.client.in.clear();
     progress |= c.client.fill();
     if (progress) {
@@ -31,6 +35,7 @@ Task<bool> run(Connection& c) {
   static http::Head head;  // used only between awaits
   http::ArrivingHead arriving;
   Parse parsed = Parse::incomplete;
+  // Every request leads to a line, so none is read while lines wait.
   if (!co_await room_in_record(c)) co_return false;
   while (true) {
     if (c.client.fill()) {
@@ -56,6 +61,7 @@ Task<bool> run(Connection& c) {
     // A Host header often lacks the port. Another name is not acceptable.
     bool alike = !head.host || (host && authority && host->host.name == authority->host.name);
     c.client.in.erase(0, head.size);
+    // CONNECT has no content (RFC 9110 §9.3.6), and these bytes would be taken for the first ones of the tunnel.
     if (framed) {
       c.audit({.action = "deny", .kind = "connect", .code = "bad_request", .reason = "the CONNECT request has a body"});
       c.answer(400, "bad_request", true);
@@ -89,6 +95,7 @@ Task<bool> run(Connection& c) {
 Detached serve(Context& context, int fd) {
   Connection connection(context, fd);
   co_await run(connection);
+  // run() has returned, so both streams end now. Their sources are closed when `connection` is destroyed.
   connection.upstream.end_tls();
   connection.client.end_tls();
 }

@@ -1,3 +1,11 @@
+// Owns what the process has one of, and calls everything from one loop. The control channel is read line by line. An
+// invalid `configure` changes nothing: it is compiled completely, and its listeners are opened, before old ones are
+// closed. A listener whose address stays keeps its socket, so that no client is refused in between. Connections keep
+// the configuration that they began with until their next request, and are woken so that tunnels notice new rules.
+//
+// Clients that find no room wait in the listener's queue for a second, because bursts pass. Only then are they refused,
+// with an answer that says why. As long as clients must wait, the listeners are not watched: they are level-triggered,
+// and the loop would spin.
 #include "guard/server.h"
 
 #include <fcntl.h>
@@ -22,8 +30,10 @@
 namespace bottle::guard {
 namespace {
 
+// The most bytes of a configuration or of one message.
 constexpr size_t kMostControl = 16 << 20;
 
+// Returns `at` with the port that the system chose, if `at` has port 0.
 policy::Endpoint bound_to(int fd, policy::Endpoint at) {
   sockaddr_storage storage{};
   socklen_t size = sizeof storage;
@@ -33,6 +43,7 @@ policy::Endpoint bound_to(int fd, policy::Endpoint at) {
   return at;
 }
 
+// Reads the configuration of a guard that runs alone.
 Result<std::string> read_to_end(int fd) {
   std::string bytes;
   while (true) {
@@ -64,6 +75,7 @@ bool Server::has_been_full() const {
 // Returns whether a client may be accepted, to be served or refused. While the record is congested, clients wait.
 bool Server::may_accept() const { return !context_.audit.congested() && (context_.has_room() || has_been_full()); }
 
+// Accepts the clients that wait, and serves or refuses them.
 void Server::accept(Source& listener) {
   constexpr int kAtOnce = 64;  // the existing connections must have their turn
   for (int i = 0; i < kAtOnce; ++i) {
@@ -83,6 +95,7 @@ void Server::accept(Source& listener) {
       }
       return;
     }
+    // The client's socket exists either way, because only an accepted client can be told that it is refused.
     if (room) {
       full_since_ = kNever;
       serve(context_, fd.release());
@@ -94,6 +107,7 @@ void Server::accept(Source& listener) {
 
 // Refuses a client although there is no descriptor for it. Returns false if it must wait, with errno unchanged.
 bool Server::accept_with_spare(Source& listener) {
+  // What follows changes errno, which the caller still needs.
   int error = errno;
   if (full_since_ == kNever) full_since_ = context_.loop.now();
   if (spare_ && has_been_full()) {
@@ -123,22 +137,26 @@ void Server::refuse(UniqueFd client) {
   ::shutdown(client.get(), SHUT_WR);
 }
 
+// Takes the connections that the owner of a broker passes to it.
 void Server::take_connections() {
   for (;;) {
     auto fd = take_descriptor(connections_.fd());
     if (!fd && fd.error().code == Code::closed) context_.loop.stop();  // the owner is dead
     if (!fd) return;
     if (!*fd) continue;
+    // The flag belongs to the open socket and not to the descriptor, so the sender may have left it off.
     fcntl(fd->get(), F_SETFL, fcntl(fd->get(), F_GETFL) | O_NONBLOCK);
     if (!context_.has_room()) refuse(std::move(*fd));
     else if (context_.config) serve(context_, fd->release());
   }
 }
 
+// Opens the listeners that are new, and closes those that are no longer wanted.
 Result<> Server::listen(const Config& config) {
   std::vector<Listener> next;
   for (const auto& at : config.listen) {
     auto same = std::ranges::find_if(listeners_, [&](const Listener& each) { return each.source && each.at == at; });
+    // The same address: the socket goes over to the new list, with the clients in its queue.
     if (same != listeners_.end()) {
       next.push_back({at, std::move(same->source)});
       continue;
@@ -167,6 +185,7 @@ Result<> Server::listen(const Config& config) {
   return {};
 }
 
+// Makes a configuration the current one.
 Result<> Server::configure(const wire::GuardConfig& wanted) {
   std::shared_ptr<const Config> config = TRY(compile(wanted));
   // Alone, the guard is its own authority. Under a supervisor, it asks the session's root.
@@ -177,15 +196,18 @@ Result<> Server::configure(const wire::GuardConfig& wanted) {
     return listened;
   }
   if (!before) {
+    // Later configurations only repeat what this guard itself has reported since.
     context_.budget.resume(wanted.used);
     release_program_file();  // most of what ran until now was for the start
   }
   context_.budget.use(config->limits.list());
   context_.resolver.use(config->resolver);
+  // Open tunnels judge again whether they may continue.
   for (Waker* each : context_.wakers) each->wake();
   return {};
 }
 
+// Messages and audit lines share a buffer, so that they cannot mix and keep their order.
 void Server::say(wire::FromGuard message) { context_.audit.raw(wire::encode(message) + "\n"); }
 
 // Tells the owner what was used, soon after a change. Returns the milliseconds after which it must be called again, or
@@ -196,6 +218,7 @@ int Server::tell_usage() {
   if (options_.config_fd >= 0 || !budget.has_news()) return -1;
   int64_t now = context_.loop.now();
   if (now < usage_at_) return static_cast<int>(usage_at_ - now);
+  // Every request changes the counts. Several changes share a message, which the owner writes to its disk.
   usage_at_ = now + kEvery;
   if (context_.audit.congested()) return kEvery;
   for (auto& hit : budget.take_hits()) say(std::move(hit));
@@ -235,6 +258,8 @@ void Server::read_control() {
     if (message) std::visit([this](const auto& each) { take(each); }, *message);
     else say(wire::GuardComplaint{message.error().what});
   }
+  // Complete lines are gone, and with them the secrets in the buffer. Freed heap memory goes back to the system,
+  // because a configuration with its roots and secrets is large.
   if (start) {
     wipe(control_in_.data(), start);  // it contained secrets
     control_in_.erase(0, start);
@@ -243,9 +268,11 @@ void Server::read_control() {
       release_free_memory();
     }
   }
+  // This is a message without an end. The owner starts another guard.
   if (control_in_.size() > kMostControl) context_.loop.stop();
 }
 
+// Configures a guard that has no owner: it reads its configuration from a descriptor and makes its own authority.
 Result<> Server::stand_alone() {
   auto text = TRY(read_to_end(options_.config_fd));
   context_.audit.open(options_.audit_fd);
@@ -286,6 +313,7 @@ void Server::find_limits() {
   constexpr size_t kEach = 2, kOthers = 64;  // descriptors of a connection, and of everything else
   rlimit files;
   if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  // The usual soft limit, 1024, is for programs that use select(2).
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
   if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
@@ -295,11 +323,14 @@ void Server::find_limits() {
 
 int Server::run() {
   find_limits();
+  // This comes before the first secret arrives.
   rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);  // the memory contains secrets and the CA's key
   forbid_core_dumps();
+  // write(2) to a pipe has no flag like MSG_NOSIGNAL.
   signal(SIGPIPE, SIG_IGN);
   Signals signals = options_.reload ? Signals({SIGTERM, SIGINT, SIGHUP}) : Signals({SIGTERM, SIGINT});
+  // The Signals own their descriptor, and a Source owns its own, so it gets a copy.
   signals_.open(fcntl(signals.fd(), F_DUPFD_CLOEXEC, 3), nullptr);
   signals_.on_event = [this, &signals](uint32_t) { take_signals(signals); };
   signals_.watch();
@@ -325,6 +356,7 @@ int Server::run() {
     connections_.watch();
   }
   context_.loop.run([this] {
+    // The events of the last turn are over, so nothing refers to these listeners any more.
     retired_.clear();
     int wait = context_.resolver.turn();
     auto sooner = [&](int ms) {
@@ -342,6 +374,7 @@ int Server::run() {
     }
     return wait;
   });
+  // What the guard decided must be known even if it ends now.
   context_.audit.drain();
   _exit(0);  // connections are coroutines with references everywhere, and the kernel closes them faster
 }

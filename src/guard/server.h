@@ -14,15 +14,18 @@
 
 namespace bottle::guard {
 
+// How the process was started. The descriptors stay open for the life of the process; those of the configuration and of
+// the CA are read or written once.
 struct Options {
-  int config_fd = -1;  // -1 means that the control channel is on stdin and stdout
-  int audit_fd = -1, ca_out_fd = -1;
+  int config_fd = -1;                 // -1 means that the control channel is on stdin and stdout
+  int audit_fd = -1, ca_out_fd = -1;  // with config_fd only: where the record and the CA's certificate (PEM) go
   int connections_fd =
       -1;  // a socket that receives connections, one descriptor per message, if the guard does not listen
   // Returns the current configuration. Called on SIGHUP; the guard serves no requests during the call.
   std::function<Result<wire::GuardConfig>()> reload = {};
 };
 
+// Owns everything that the connections share. A process has only one, as it has only one Loop.
 class Server {
  public:
   explicit Server(Options options) : options_(std::move(options)), dns_(context_) {}

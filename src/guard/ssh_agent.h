@@ -9,6 +9,7 @@
 
 namespace bottle::guard {
 
+// One open connection to the ssh-agent, in the frame of the coroutine that serves it (Context::agent_calls).
 struct AgentCall {
   Waker* waker;
   bool answered = false, over = false;

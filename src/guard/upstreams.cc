@@ -1,3 +1,13 @@
+// Gives each request either a stream of an HTTP/2 connection or a connection of HTTP/1.1 that no other request uses.
+// Only a handshake shows which of the two the server speaks, so the requests that come at the same time wait for the
+// first dial. If the server speaks HTTP/2, they wait once more, for its settings: a server that gets more streams than
+// it accepts refuses them and may end the connection. If it speaks HTTP/1.1, each dials on its own from then on.
+//
+// A connection outlives the requests on it and may end while some of them run. It therefore belongs to a coroutine
+// (carry), which keeps it alive through a shared pointer. The pointer back to the owner is weak, because the tunnel may
+// end first.
+//
+// Why the guard translates between the versions is in docs/decisions/013-http2.md.
 #include "guard/upstreams.h"
 
 #include <algorithm>
@@ -40,6 +50,7 @@ Detached Upstreams::carry(Context& context, std::shared_ptr<Shared> shared) {
   Stream& stream = shared->stream;
   int rounds = 0;
   int64_t last = context.loop.now();  // when it last carried a request
+  // Requests that wait for the settings need to be told once.
   bool told = false;
   while (!has_ended(shared->session, stream)) {
     if (!told && shared->session.settled()) {
@@ -48,6 +59,7 @@ Detached Upstreams::carry(Context& context, std::shared_ptr<Shared> shared) {
     }
     if (shared->session.streams() > 0) last = context.loop.now();
     if (step(shared->session, stream, context.loop.now())) {
+      // After 16 rounds, the others have their turn.
       if (++rounds % 16 == 0) shared->waker.wake();
       else continue;
     }
@@ -83,6 +95,7 @@ void Upstreams::use(Shared& shared, Connection& c) {
   c.reached.used = std::exchange(shared.used, true);
 }
 
+// Gives the request a stream of a connection that has room for one.
 bool Upstreams::take_shared(Connection& c) {
   for (const auto& each : shared_) {
     if (each->over || !each->session.has_room()) continue;
@@ -92,6 +105,7 @@ bool Upstreams::take_shared(Connection& c) {
   return false;
 }
 
+// Gives the request a kept connection of HTTP/1.1 that still looks alive.
 bool Upstreams::take_idle(Connection& c) {
   while (!idle_.empty()) {
     c.upstream.reset();
@@ -99,6 +113,8 @@ bool Upstreams::take_idle(Connection& c) {
     c.upstream.ssl = std::move(idle_.back().ssl);
     idle_.pop_back();
     c.upstream.source->move_to(&c.waker);
+    // The server may have closed the connection while it was idle. A kept connection that has bytes is as useless: they
+    // answer no request.
     c.upstream.fill();
     c.reached.used = true;
     if (!c.upstream.eof && !c.upstream.failed && c.upstream.in.empty()) return true;
@@ -146,6 +162,7 @@ Task<Verdict> Upstreams::connect(Connection& c, Kept kept) {
   if (verdict.allowed && speaks_http2(c.upstream.ssl.get())) {
     share(c);
   } else if (verdict.allowed && config_ == c.config) {
+    // From now on, requests need not wait for each other.
     http1_only_ = true;
   }
   wake_waiting();
@@ -165,9 +182,12 @@ void Upstreams::wake_waiting() {
 void Upstreams::give_back(Connection& c) {
   Stream& up = c.upstream;
   received_ += up.received;
+  // Only a connection in TLS is kept, and only if nothing is left in either direction and the rules are the same.
   if (closed_ || c.config != config_ || !up.ssl || up.eof || up.failed || !up.in.empty() || !up.flushed()) return;
   if (up.source->ahead() > 0) return;  // the server has sent more than its answer, and nothing counts what waits here
   if (idle_.size() >= kMostIdle) return;
+  // The connection's Waker is about to be destroyed. Events of an idle connection wake nothing; take_idle() looks at
+  // it.
   up.source->move_to(nullptr);
   up.rest();
   idle_.push_back({std::move(up.source), std::move(up.ssl)});
@@ -182,6 +202,7 @@ void Upstreams::close() {
     each->session.shut_down();
     each->waker.wake();
   }
+  // The coroutines hold the connections, and end when their last streams are done.
   shared_.clear();
 }
 

@@ -16,6 +16,8 @@ namespace bottle::guard {
 // Says whether a request may use a connection of HTTP/1.1 that has carried others.
 enum class Kept : uint8_t { usable, unusable };
 
+// The connections of one tunnel to its host. The requests of the tunnel share this object; it runs on the loop's
+// thread. Connections of HTTP/2 are coroutines of their own, which end by themselves after close().
 class Upstreams : public std::enable_shared_from_this<Upstreams> {
  public:
   explicit Upstreams(Context& context) : context_(context) {}
@@ -40,6 +42,7 @@ class Upstreams : public std::enable_shared_from_this<Upstreams> {
     std::unique_ptr<Source> source;
     Ssl ssl;
   };
+  // These are the steps of connect() and of the coroutines (upstreams.cc).
   static Detached carry(Context& context, std::shared_ptr<Shared> shared);
   static void use(Shared& shared, Connection& c);
   bool take_shared(Connection& c);

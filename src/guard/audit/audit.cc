@@ -1,3 +1,8 @@
+// Builds each line in one buffer and writes the buffer once per turn of the loop. Lines about traffic are urgent,
+// because the traffic waits for them (Connection: recorded()). Others wait up to 20 ms for company.
+//
+// Nothing is ever dropped here. If the reader is slow, `congested` stops new work; if writing fails, `stuck` says why
+// and the guard refuses all traffic until it succeeds again. What keeps a flood of refusals small is Repeats.
 #include "guard/audit/audit.h"
 
 #include <fcntl.h>
@@ -33,12 +38,15 @@ void Audit::open(int fd) {
   fd_ = fd;
   struct stat st;
   if (fd >= 0 && fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+    // A write to a full pipe must not stop the loop. A regular file has no such mode.
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
+// Writes the current time into stamp_, in UTC with milliseconds.
 void Audit::timestamp() {
   timespec t;
   clock_gettime(CLOCK_REALTIME, &t);
+  // A second may have many lines, and only the milliseconds differ between them.
   if (t.tv_sec != stamp_second_) {
     stamp_second_ = t.tv_sec;
     tm parts;
@@ -51,13 +59,16 @@ void Audit::timestamp() {
   stamp_[22] = static_cast<char>('0' + ms % 10);
 }
 
+// Appends a line to what is to be written. Cuts texts that exceed their limits, because the agent chooses many of them.
 void Audit::append(const AuditLine& line) {
   std::string_view now(stamp_, 24);
   size_t start = pending_.size();
   std::string& out = pending_;
   out.append(R"({"type":"audit","time":")").append(line.time.empty() ? now : line.time);
+  // These three are the guard's own words and need no escape.
   out.append(R"(","id":")").append(line.id);
   out.append(R"(","action":")").append(line.action).append(R"(","kind":")").append(line.kind).append(R"(","host":")");
+  // A name has at most 253 characters. What is longer comes from a request that was refused.
   append_json(out, line.host.substr(0, 260));
   out += '"';
   if (line.port) out.append(R"(,"port":)").append(std::to_string(line.port));
@@ -98,6 +109,7 @@ void Audit::write(const AuditLine& line) {
     if (!repeats_.admit(line, {stamp_, 24}, t.tv_sec * 1000 + t.tv_nsec / 1000000, !congested())) return;
   }
   append(line);
+  // Nothing waits for the line about the end of a connection.
   urgent_ |= line.action != "close";
 }
 
@@ -108,9 +120,11 @@ void Audit::raw(std::string_view line) {
   urgent_ = true;
 }
 
+// Writes until the descriptor takes no more. Returns whether nothing is left.
 bool Audit::write_out() {
   size_t done = 0;
   bool was_stuck = !stuck_.empty();
+  // Each try may succeed, for example because the disk has room again.
   stuck_.clear();
   while (done < pending_.size()) {
     ssize_t n = ::write(fd_, pending_.data() + done, pending_.size() - done);
@@ -139,6 +153,7 @@ int Audit::flush(int64_t now) {
     return sooner(kDelay - static_cast<int>(now - since_));
   if (!write_out()) {
     retry_at_ = now + kRetry;
+    // The queue of events takes no regular files, so the record is not in it and is tried again after a while.
     return sooner(stuck_.empty() ? 5 : kRetry);
   }
   since_ = 0;

@@ -13,6 +13,8 @@
 
 namespace bottle::guard {
 
+// The pipe or file of the record, and what is not written to it yet. All calls are made on the loop's thread, and only
+// drain() blocks.
 class Audit {
  public:
   // Borrows `fd`; -1 discards all lines. Makes a pipe or a socket non-blocking, and leaves a file as it is.

@@ -6,6 +6,8 @@
 
 namespace bottle::guard {
 
+// What Audit::write() takes. The texts are borrowed for the call. `id`, `action` and `kind` are the guard's own words.
+// Other texts may come from the agent and contain any byte; the writer must take secrets out first (Connection::audit).
 struct AuditLine {
   std::string_view id, action, kind, host;
   int port = 0;

@@ -1,3 +1,10 @@
+// A line belongs to a kind: the same action, kind, code, host and port. An allowance, which grows with time, says how
+// many lines may be written; when it is used up, further lines of a kind become a count. Each kind writes its count
+// after a pause that doubles from a second to a minute, so that even 256 kinds cause only a few lines a second. When a
+// pause passes without such a line, the kind is written line by line again.
+//
+// An agent can make up any number of hosts. Kinds beyond the table's size therefore share an entry, in which only the
+// number of decisions is exact and the hosts are not named.
 #include "guard/audit/repeats.h"
 
 #include <algorithm>
@@ -48,6 +55,8 @@ Repeats::Kind& Repeats::kind_of(const AuditLine& line, int64_t now, bool& fresh)
 bool Repeats::admit(const AuditLine& line, std::string_view stamp, int64_t now, bool room) {
   bool fresh = false;
   Kind& kind = kind_of(line, now, fresh);
+  // The first line of a kind is written even without allowance: the operator must see each kind once, and the table
+  // bounds how many there are.
   if (!kind.counting && room && (spend(now) || fresh)) return true;
   if (!kind.counting) {
     kind.counting = true;
@@ -55,6 +64,7 @@ bool Repeats::admit(const AuditLine& line, std::string_view stamp, int64_t now, 
     kind.next = now + kFirstPause;
     next_ = next_ < 0 ? kind.next : std::min(next_, kind.next);
   }
+  // The line of a count shows the id of its first decision.
   if (kind.count++ == 0) {
     kind.first = stamp;
     kind.id = line.id;
@@ -74,6 +84,7 @@ int Repeats::due(int64_t now, const Write& write, bool all) {
         each = kinds_.erase(each);
         continue;
       }
+      // A pause in which nothing came ends the counting.
       kind.counting = kind.count > 0;
       if (kind.count)
         write({.id = kind.id,

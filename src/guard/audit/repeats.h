@@ -12,6 +12,7 @@
 
 namespace bottle::guard {
 
+// Decides for one Audit which lines are written and which are only counted.
 class Repeats {
  public:
   using Write = std::function<void(const AuditLine&)>;

@@ -1,3 +1,9 @@
+// Keeps two kinds of numbers: an account for each host, which is what the owner is told and what survives this guard,
+// and a sum for each limit, which is what is compared. A limit's sum can always be computed from the accounts. That is
+// done when the limits change, so that a new limit also covers what was used before.
+//
+// The agent chooses hosts, so the accounts are limited. Hosts beyond the limit share one account, except those that
+// have a limit of their own, of which the configuration has few.
 #include "guard/budget/budget.h"
 
 #include <algorithm>
@@ -10,6 +16,7 @@ namespace {
 
 using wire::Quantity;
 
+// Returns a limit in the words of the operator, to stand after "the limit of ".
 std::string amount(Quantity quantity, uint64_t most) {
   if (quantity == Quantity::cost) {
     char text[40];
@@ -46,14 +53,18 @@ void Budget::use(std::vector<Limit> limits) {
     auto old = std::ranges::find_if(before, [&](const State& each) { return each.limit.of == state.limit.of; });
     if (old == before.end()) continue;
     for (size_t i = 0; i < state.told.size(); ++i)
+      // The operator was told about a limit that was reached. If the limit was raised, the next time is news again.
       state.told[i] = old->told[i] && old->limit.most.most[i] == state.limit.most.most[i];
   }
   for (auto& [name, account] : accounts_) {
+    // The name of the shared account is not a valid host; limits_of() knows it.
     account.limits = limits_of(policy::normalise_host(name).value_or(policy::Host{name}));
     for (size_t each : account.limits) states_[each].add(account.used);
   }
 }
 
+// Returns the positions of the limits that count for a host. For the shared account, these are all that may cover one
+// of its hosts.
 std::vector<size_t> Budget::limits_of(const policy::Host& host) const {
   std::vector<size_t> list;
   for (size_t i = 0; i < states_.size(); ++i) {
@@ -88,11 +99,13 @@ Budget::Admission Budget::admit(const policy::Host& host, uint64_t bytes, uint64
                                                  {Quantity::bytes_up, std::max<uint64_t>(bytes + coming, 1)},
                                                  {Quantity::tokens, 1},
                                                  {Quantity::cost, 1}};
+  // All limits are checked before anything is counted, so a refused request leaves no trace in the counts.
   for (size_t each : limits)
     for (auto [quantity, needed] : needs)
       if (needed > states_[each].left(quantity)) return {nullptr, hit(states_[each], quantity)};
   Account& account = fresh ? open(host, limits) : found->second;
   wire::HostUsage step{.names = fresh ? 1u : 0u, .requests = 1, .bytes_up = bytes};
+  // A host without an account of its own counts under the limits of the shared account.
   for (size_t each : account.limits) states_[each].add(step);
   ++account.used.requests;
   account.used.bytes_up += bytes;
@@ -138,6 +151,8 @@ std::string Budget::end_by_bytes(const Account& account) {
   return "";
 }
 
+// Returns why the limit refuses something. The owner is told only the first time, because the agent may try again and
+// again.
 std::string Budget::hit(State& state, Quantity quantity) {
   uint64_t most = state.limit.most.of(quantity);
   if (!std::exchange(state.told[static_cast<size_t>(quantity)], true))
@@ -155,6 +170,7 @@ void Budget::change(Account& account) {
 std::vector<wire::HostUsage> Budget::take_changed() {
   std::vector<wire::HostUsage> list;
   size_t count = std::min(changed_.size(), wire::Usage::kMostHosts);
+  // They are taken from the end, which costs nothing to remove. The order does not matter to the owner.
   for (Account* each : std::span(changed_).last(count)) {
     list.push_back(each->used);
     each->changed = false;

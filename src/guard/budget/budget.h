@@ -18,6 +18,7 @@ namespace bottle::guard {
 
 inline constexpr std::string_view kLimitReached = "limit_reached";
 
+// The counts of the session. There is one for the process, used on the loop's thread.
 class Budget {
  public:
   static constexpr size_t kMostHosts = 4096;  // that are counted separately
@@ -34,6 +35,7 @@ class Budget {
   // Replaces the limits. What was used counts for new limits, too.
   void use(std::vector<Limit> limits);
 
+  // The answer of admit(). The account is owned by the budget.
   struct Admission {
     Account* account = nullptr;  // null if a limit refuses it
     std::string reason;          // which one, for the operator

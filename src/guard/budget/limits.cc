@@ -9,6 +9,7 @@ namespace {
 // Returns how many characters of the name fit the price's pattern, or nothing if it does not fit.
 std::optional<size_t> fit(const wire::GuardPrice& price, std::string_view model) {
   std::string_view name = price.model;
+  // This is one more than for a pattern of the same length, so that the full name wins.
   if (!name.ends_with('*')) return name == model ? std::optional(name.size() + 1) : std::nullopt;
   name.remove_suffix(1);
   return model.starts_with(name) ? std::optional(name.size()) : std::nullopt;
@@ -16,6 +17,7 @@ std::optional<size_t> fit(const wire::GuardPrice& price, std::string_view model)
 
 }  // namespace
 
+// Adds a limit. If the same hosts have one already, keeps the smaller number of each quantity; 0 means no limit.
 void Limits::add(const std::string& of, std::optional<policy::HostPattern> hosts, const wire::GuardLimit& most) {
   if (!most.any()) return;
   auto same = std::ranges::find(list_, of, &Limit::of);
@@ -41,6 +43,7 @@ Result<Limits> Limits::compile(const wire::GuardEgress& egress, const std::vecto
   }
   for (const auto& price : egress.prices) {
     for (double each : {price.input, price.output, price.cache_read, price.cache_write})
+      // It is written so that it also refuses a price that is not a number.
       if (!(each >= 0 && each <= 1e6)) return fail(Code::invalid, "the price of " + price.model + " is not valid");
     limits.prices_.push_back(price);
   }

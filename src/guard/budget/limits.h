@@ -18,18 +18,21 @@ namespace bottle::guard {
 struct Limit {
   std::string of;                            // the pattern; empty for the session
   std::optional<policy::HostPattern> hosts;  // without a value, all
-  wire::GuardLimit most;
+  wire::GuardLimit most;                     // 0 means no limit for that quantity
 
+  // Returns whether requests to the host count for this limit.
   bool covers(const policy::Host& host) const { return !hosts || hosts->matches(host); }
   // Returns whether hosts that are not counted separately count, too, because this limit may cover them.
   bool is_wide() const { return !hosts || !hosts->is_exact(); }
 };
 
+// Immutable once compiled. The Budget has a copy of the list; the prices and the hosts with usage stay here.
 class Limits {
  public:
   // Rules with the same host share one limit, the smallest of each quantity. Fails with Code::invalid.
   static Result<Limits> compile(const wire::GuardEgress& egress, const std::vector<policy::HostPattern>& models);
 
+  // Returns the limits, that of the session first if there is one.
   const std::vector<Limit>& list() const { return list_; }
   // Returns whether the answers of the host say how many tokens they cost. Only the rules decide that, so that the
   // agent cannot have other answers counted.

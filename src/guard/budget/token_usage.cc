@@ -1,3 +1,10 @@
+// Follows the nesting of JSON without building a document: an answer may have any size, and only a few numbers of it
+// matter. The path of the outermost six objects says what a key means, because the same words may be anywhere in what
+// the model writes. Deeper objects are only counted. Strings are kept up to 96 bytes, which is enough for every key and
+// name.
+//
+// The reader accepts much that is not JSON. It does not judge the answer, which goes to the client in any case; a
+// server that sends broken JSON only has its tokens counted wrong.
 #include "guard/budget/token_usage.h"
 
 #include <algorithm>
@@ -10,6 +17,7 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 }  // namespace
 
+// Returns what a key means inside an object of that kind.
 UsageReader::Key UsageReader::key_named(std::string_view name, Where where) {
   struct Named {
     std::string_view name;
@@ -35,6 +43,7 @@ UsageReader::Key UsageReader::key_named(std::string_view name, Where where) {
     auto found = std::ranges::find(names, name, &Named::name);
     return found == std::end(names) ? Key::none : found->key;
   };
+  // The same word means nothing at any other place, for example in the input of a tool.
   if (where == Where::top || where == Where::wrapper) return find(kTop);
   if (where == Where::usage) return find(kUsage);
   return where == Where::details && name == "cached_tokens" ? Key::cached : Key::none;
@@ -73,6 +82,7 @@ void UsageReader::feed(std::string_view bytes) {
       size_t skipped = 0;
       while (skipped < bytes.size() && bytes[skipped] != '"' && bytes[skipped] != '\\' && bytes[skipped] != '\n')
         ++skipped;
+      // The string is longer than what is kept of it.
       if (skipped) whole_text_ = false;
       bytes.remove_prefix(skipped);
       if (bytes.empty()) return;
@@ -122,6 +132,7 @@ void UsageReader::take(char c) {
   }
 }
 
+// Takes a character that is not part of a string or a number.
 void UsageReader::take_outside(char c) {
   if (is_blank(c)) return;
   if (c == '{' || c == '[') {
@@ -144,6 +155,7 @@ void UsageReader::take_outside(char c) {
   }
 }
 
+// Ends a string, which is a value if it comes after a key, and otherwise perhaps a key.
 void UsageReader::end_text() {
   bool is_value = key_ != Key::none;
   if (key_ == Key::model && whole_text_) model_ = text_;
@@ -152,6 +164,7 @@ void UsageReader::end_text() {
 }
 
 void UsageReader::end_number() {
+  // A stream repeats the sum so far, and some events have a smaller number for a part of it.
   uint64_t& largest = counts_[static_cast<size_t>(key_)];
   largest = std::max(largest, number_);
   key_ = Key::none;

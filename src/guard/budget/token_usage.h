@@ -14,6 +14,8 @@ struct TokenUsage {
   uint64_t input = 0, cache_read = 0, cache_write = 0;  // what the model has read
   uint64_t output = 0;                                  // what it has written, thoughts included
 
+  // The tokens that the model has read, and all tokens. `input` alone leaves out what came from a cache or went into
+  // one.
   uint64_t read() const { return input + cache_read + cache_write; }
   uint64_t total() const { return read() + output; }
   bool operator==(const TokenUsage&) const = default;
@@ -28,6 +30,7 @@ class UsageReader {
   enum class Layout : uint8_t { json, events };
   explicit UsageReader(Layout layout) : layout_(layout) {}
 
+  // Takes the next bytes. Bytes that are not JSON only cause counts to be missed.
   void feed(std::string_view bytes);
   // Returns the usage so far.
   TokenUsage usage() const;

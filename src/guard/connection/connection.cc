@@ -1,3 +1,7 @@
+// Does what every path through the guard needs: the audit lines, the guard's own answers, the waiting for the record,
+// and the end of a connection. The host, the path and the reason of an audit line are cleaned here, in the only place
+// that writes lines for a connection, so that no caller can forget it: they come from the agent and may contain a
+// secret in any form.
 #include "guard/connection/connection.h"
 
 #include <algorithm>
@@ -30,17 +34,20 @@ Connection::~Connection() {
 void Connection::refresh() {
   if (config == context.config) return;
   config = context.config;
+  // New rules may lead to another address, trust other roots or forbid the host.
   upstream.end_tls();
   upstream.reset();
 }
 
 Waker::Wait Connection::wait(int64_t deadline) {
+  // Sources are registered at the first wait. A connection that never waits costs no call for it.
   if (client) client.source->watch();
   if (upstream) upstream.source->watch();
   return waker.wait(deadline);
 }
 
 Waker::Wait Connection::turn() {
+  // The Waker is signaled already, so the deadline never comes.
   waker.wake();
   return wait(now() + kHeadPatience);
 }
@@ -54,6 +61,7 @@ void Connection::audit(AuditLine line) {
   line.id = id;
   line.host = clean(host.name, clean_host);
   line.port = port;
+  // A query often has tokens, which no list of secrets knows, so it is never recorded.
   line.path = hides_path ? "" : clean(line.path.substr(0, line.path.find('?')), clean_path);
   line.reason = clean(line.reason, clean_reason);
   line.bytes_out = client.received;
@@ -120,6 +128,7 @@ Task<bool> finish(Connection& c) {
   s.source->shut();
   // Closing with unread bytes would reset the connection and discard the answer.
   size_t most = 1 << 20;
+  // A client that does not stop sending is cut off after a megabyte or the time to linger.
   for (size_t seen = 0; seen < most && !s.eof && !s.failed && c.now() < deadline; seen += s.in.size()) {
     s.in.clear();
     if (!s.fill()) co_await c.wait(deadline);

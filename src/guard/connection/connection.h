@@ -12,6 +12,8 @@ namespace bottle::guard {
 
 class Upstreams;
 
+// Lives in the frame of the coroutine that serves the client, for as long as the client is connected. For HTTP/2, each
+// stream has one.
 struct Connection {
   Connection(Context& shared, int fd);
   // The source must be opened with this connection's Waker.

@@ -1,3 +1,9 @@
+// Compiles a configuration from what the owner of the control channel sent. Everything is parsed and checked here,
+// before any of it takes effect, so that an invalid configuration leaves the old one as it was. Only the roots for TLS
+// are parsed later, at the first connection that needs them, because that costs time and memory.
+//
+// A LAN route becomes a rule like the others and an address beside it. Methods, paths and denials of all hosts are thus
+// decided by the same code.
 #include "guard/core/config.h"
 
 #include <openssl/evp.h>
@@ -15,6 +21,7 @@ namespace {
 
 using policy::Endpoint;
 
+// Decodes percent escapes once. What is not a whole escape stays.
 std::string without_percent(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -36,10 +43,12 @@ Result<ParentProxy> parse_parent(std::string text, std::string login) {
   ParentProxy parent;
   if (text.starts_with("http://")) text.erase(0, 7);
   while (text.ends_with('/')) text.pop_back();
+  // A password may contain '@', so the last one ends it.
   if (size_t at = text.rfind('@'); at != text.npos) {
     login = without_percent(std::string_view(text).substr(0, at));
     text.erase(0, at + 1);
   }
+  // Basic needs the colon (RFC 7617), also without a password.
   if (!login.empty() && login.find(':') == login.npos) login += ':';
   if (!login.empty()) parent.authorization = "Basic " + base64_encode(login);
   auto authority = policy::parse_authority(text, 3128);
@@ -49,6 +58,8 @@ Result<ParentProxy> parse_parent(std::string text, std::string login) {
   return parent;
 }
 
+// Takes the key from a line as in known_hosts, with or without a type before it. The blob of every key begins with a
+// length below 256, which is "AAAA" in Base64.
 Result<SshHost> compile_ssh(const wire::GuardSshHost& wanted) {
   SshHost ssh{.port = wanted.port};
   ssh.host = TRY(policy::normalise_host(wanted.host));
@@ -56,6 +67,7 @@ Result<SshHost> compile_ssh(const wire::GuardSshHost& wanted) {
   size_t blob = key.find("AAAA");
   if (blob == key.npos) return fail(Code::invalid, "ssh host " + ssh.host.name + " has no host key");
   auto decoded = base64_decode(std::string_view(key).substr(blob, key.find_first_of(" \t\r\n", blob) - blob));
+  // The shortest blob has a length, the name of a type and some bytes of key.
   if (!decoded || decoded->size() < 16)
     return fail(Code::invalid, "the host key of ssh host " + ssh.host.name + " is not base64");
   ssh.key = std::move(*decoded);
@@ -67,6 +79,7 @@ Result<SshHost> compile_ssh(const wire::GuardSshHost& wanted) {
 bool never_lan(const policy::Address& address) {
   const auto& b = address.bytes;
   if (!address.v6) return b[0] == 0 || b[0] == 127 || (b[0] == 169 && b[1] == 254) || b[0] >= 224;
+  // Ten zero bytes begin `::`, `::1` and the addresses that stand for IPv4 ones, which need no second spelling.
   bool v4 = std::all_of(b.begin(), b.begin() + 10, [](uint8_t byte) { return byte == 0; });
   return v4 || b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 }
@@ -80,6 +93,7 @@ Result<policy::RuleSpec> add_lan(Config& config, const wire::GuardLanRoute& want
   auto to = policy::parse_endpoint(wanted.to);
   if (host.literal) return bad("its name is an address");
   if (!to || to->port == 0) return bad("\"to\" is not ip:port");
+  // A route to the guard itself, or to a metadata service, would be a way around every other rule.
   if (never_lan(to->address) ||
       std::ranges::any_of(config.listen, [&](const Endpoint& own) { return own.address == to->address; }))
     return bad(to_string(*to) + " is not an address of a local network");
@@ -100,6 +114,7 @@ Result<> add_secrets(Config& config, const wire::GuardConfig& wanted) {
   for (const auto& each : wanted.secrets) secrets.push_back(TRY(compile_secret(each)));
   std::vector<policy::HostPattern> models;
   for (const auto& each : wanted.models) models.push_back(TRY(policy::HostPattern::compile(each)));
+  // This comes before the patterns of the models move into the secrets.
   config.limits = TRY(Limits::compile(wanted.egress, models));
   config.secrets.compile(std::move(secrets), std::move(models));
   config.scanner = TRY(Scanner::make(config.secrets, wanted));
@@ -138,6 +153,8 @@ Result<> add_places(Config& config, const wire::GuardConfig& wanted) {
   return {};
 }
 
+// Adds the rules, the fixed addresses and the LAN routes. The routes come last, because they must not have the name of
+// anything else.
 Result<> add_rules(Config& config, const wire::GuardEgress& egress) {
   std::vector<policy::RuleSpec> rules;
   for (const auto& each : egress.allow) {
@@ -172,6 +189,7 @@ Result<std::shared_ptr<Config>> compile(const wire::GuardConfig& wanted) {
   if (!egress.parent_proxy.empty()) config->parent = TRY(parse_parent(egress.parent_proxy, egress.parent_login));
   config->resolver = egress.resolver;
   if (!config->resolver.empty()) TRY(endpoint(config->resolver));
+  // A PEM file need not end with a line end.
   config->roots = wanted.ca_bundle + "\n" + egress.extra_ca;
   TRY(add_secrets(*config, wanted));
   for (const auto& each : wanted.ssh) config->ssh.push_back(TRY(compile_ssh(each)));
@@ -235,6 +253,7 @@ Result<std::string> base64_decode(std::string_view text) {
   int n = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
                           reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
   if (n < 0) return fail(Code::invalid, "not base64");
+  // The library counts the padding as bytes.
   out.resize(static_cast<size_t>(n) - (text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0));
   return out;
 }

@@ -23,6 +23,7 @@ struct ssl_ctx_st;
 
 namespace bottle::guard {
 
+// A host of `ssh`, to which a tunnel is allowed if the server proves to have this key.
 struct SshHost {
   policy::Host host;
   uint16_t port = 22;
@@ -35,12 +36,14 @@ struct LanRoute {
   uint16_t port = 80;  // the port that the agent asks for; 443 if the service speaks TLS
 };
 
+// The HTTP proxy through which all hosts without a fixed address are reached.
 struct ParentProxy {
   policy::Host host;
   uint16_t port = 0;
   std::string authorization;  // the value of Proxy-Authorization, or empty
 };
 
+// Made by compile(), shared by all connections that began under it, and freed with the last of them.
 struct Config {
   std::vector<policy::Endpoint> listen;
   std::optional<policy::Endpoint> dns;
@@ -69,11 +72,14 @@ struct Config {
   Config(const Config&) = delete;
   ~Config();
 
+  // Return the endpoints of `hosts` for this host, the LAN service of that name and port, and whether the host is
+  // reached only through the near side. Null means that there are none.
   const std::vector<policy::Endpoint>* fixed(const policy::Host& host) const;
   const LanRoute* lan_route(const policy::Host& host, uint16_t port) const;
   bool relayed(const policy::Host& host) const;
   // Returns why a name may not lead to that address, or an empty string if it may.
   std::string_view refusal(const policy::Address& address) const;
+  // Returns the host of `ssh` with this name and port, or null.
   const SshHost* ssh_host(const policy::Host& host, uint16_t port) const;
   // Returns the context for upstream TLS, or null if the roots cannot be parsed. Parses the roots at the first use.
   ssl_ctx_st* upstream_tls() const;
@@ -85,6 +91,8 @@ struct Config {
 // Fails with Code::invalid and says what is wrong, but never quotes a secret's value.
 Result<std::shared_ptr<Config>> compile(const wire::GuardConfig& wanted);
 
+// The standard alphabet with padding (RFC 4648 §4). Decoding fails with Code::invalid for any other text, and
+// for an empty one.
 Result<std::string> base64_decode(std::string_view text);
 std::string base64_encode(std::string_view bytes);
 

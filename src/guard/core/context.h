@@ -25,6 +25,7 @@ namespace bottle::guard {
 class PipePool {
  public:
   PipeEnds take();  // returns a pipe without descriptors if none are available, or if the system cannot splice
+  // Keeps at most 16 idle pipes, and closes the rest.
   void give_back(PipeEnds pipe);
 
  private:
@@ -38,6 +39,8 @@ inline constexpr std::string_view kTooMany = "too_many_connections";
 
 struct AgentCall;
 
+// The state of the process. The Server owns it, and everything that uses it runs on the loop's thread. Members are
+// destroyed in the reverse order, so what uses the loop comes after it.
 struct Context {
   Loop loop;
   Audit audit;
@@ -61,6 +64,7 @@ struct Context {
   bool has_room() const {
     return connections < most_connections && held_by_streams() < kEnoughHeld && tls_connections() < kEnoughTls;
   }
+  // Returns an id for a connection or a decision, which appears in the record: 8 hexadecimal digits that count up.
   std::string new_id();
 };
 

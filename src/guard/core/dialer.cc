@@ -1,3 +1,11 @@
+// Decides in one place to which addresses the guard connects. Names are judged before they are resolved, because the
+// question to a name server already carries the name out. Resolved addresses are judged one by one before a connect:
+// the agent may control the name server of a host that it may reach, so a name can lead into the machine's own
+// networks. Only the parent proxy and addresses that the operator wrote down are exempt. An address that was judged is
+// the one that is connected to; nothing resolves the name a second time.
+//
+// Connecting follows RFC 8305 ("Happy Eyeballs"): the next attempt begins while the earlier ones still wait, and the
+// first that connects wins. Addresses of a family that arrive late join a dial that is under way.
 #include "guard/core/dialer.h"
 
 #include <netinet/tcp.h>
@@ -20,6 +28,7 @@ using policy::Endpoint;
 constexpr int64_t kPatience = 20 * 1000;  // for the whole dial
 // The milliseconds between two attempts (RFC 8305 §5). If a host has many addresses, the later ones are tried faster.
 constexpr int64_t kStagger = 250, kLaterStagger = 100;
+// The number of attempts that keep the longer distance.
 constexpr size_t kEarly = 4;
 
 // Begins a non-blocking connect. The error is in errno.
@@ -28,6 +37,7 @@ std::unique_ptr<Source> begin_connect(const Endpoint& to, bool wide, Waker& wake
   UniqueFd fd = open_socket(address.family(), SOCK_STREAM, Waits::no);
   if (!fd) return nullptr;
   int one = 1;
+  // The guard writes what it has in whole pieces, so waiting for more would only delay a request.
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   keep_alive(fd.get());
   if (!wide) bound_buffers(fd.get());
@@ -56,6 +66,7 @@ struct Addresses {
   bool complete() const { return !lookup || lookup->done(); }
 
  private:
+  // Takes the addresses of a family once, when its answer has arrived.
   void take(const Family& family, bool& taken) {
     if (taken || !family.done) return;
     taken = true;
@@ -95,12 +106,15 @@ Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t 
       full = errno == EMFILE || errno == ENFILE;
       last = to_string(next) + ": " + std::strerror(errno);
     }
+    // All attempts have failed, or none could begin, and no address can come any more.
     if (attempts.empty() && to.complete()) {
       if (full) co_return Dialed{.status = 503, .code = kTooMany, .reason = "connecting failed: " + last};
       break;
     }
+    // Any event wakes this: a connect that ended, an answer of the resolver, or the client.
     co_await waker.wait(to.targets.more() ? std::min(deadline, next_at) : deadline);
     for (auto& attempt : attempts) {
+      // A socket whose connect has ended is writable, also after a failure, which then shows as an error of the socket.
       if (!attempt->ready.write) continue;
       if (attempt->is_gone()) {
         last = connect_error(*attempt);
@@ -153,6 +167,7 @@ Task<Dialed> ask_proxy(Context& context, Proxy proxy, Waker& waker, std::string 
   while (true) {
     bool progress = stream.flush();
     progress |= stream.fill();
+    // The parser bounds the head, so a proxy cannot fill the memory.
     auto parsed = http::parse_response(stream.in, head);
     if (parsed == Parse::ok) break;
     if (parsed == Parse::bad)
@@ -166,6 +181,7 @@ Task<Dialed> ask_proxy(Context& context, Proxy proxy, Waker& waker, std::string 
     co_return failed(proxy.refused,
                      " answered " + std::to_string(head.status) + (login ? std::string(kParentWantsLogin) : ""));
   }
+  // A server that speaks first, such as one of ssh, may send together with the proxy's answer.
   dialed.early = stream.in.substr(head.size);
   dialed.source = std::move(stream.source);
   co_return dialed;
@@ -178,6 +194,7 @@ Task<Dialed> dial_near_side(Context& context, Waker& waker, policy::Host host, u
   if (!stream) co_return Dialed{.status = 503, .code = "operator_away", .reason = stream.error().what};
   Dialed dialed;
   dialed.source = std::make_unique<Source>();
+  // The other end is in this process and the broker answers later, so the socket counts as connected.
   dialed.source->open(stream->release(), &waker);
   dialed.source->watch();
   dialed.through_parent = true;
@@ -211,6 +228,7 @@ Task<Dialed> resolved(Context& context, Waker& waker, Addresses& to, int64_t dea
 
 std::string carried(Context& context, const Config& config, const policy::Host& host) {
   if (auto why = carried_by_name(config, host); !why.empty()) return about_carrier(why);
+  // The operator wrote this name in full, so the agent did not choose it.
   if (host.literal || config.rules.names(host)) return {};
   std::chrono::steady_clock::time_point now{std::chrono::milliseconds(context.loop.now())};
   if (context.names.too_many(host.name, now))
@@ -230,6 +248,7 @@ Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::
   if (!config.fixed(host) && !config.lan_route(host, port))
     if (auto why = carried(context, config, host); !why.empty())
       co_return Dialed{.status = 403, .code = "name_carries_data", .reason = why};
+  // The broker judges the addresses, because only it resolves the name.
   if (config.relayed(host)) co_return co_await dial_near_side(context, waker, host, port, via, deadline);
   const auto* fixed = config.fixed(host);
   const auto* ssh = config.ssh_host(host, port);
@@ -237,6 +256,7 @@ Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::
   bool through_parent = !fixed && !lan && config.parent;
   policy::Host target = through_parent ? config.parent->host : host;
   uint16_t target_port = through_parent ? config.parent->port : port;
+  // `hosts` may also fix the address of the parent proxy.
   if (through_parent) fixed = config.fixed(target);
   // The operator named the parent proxy, not the agent, so its address may be private.
   Addresses to;

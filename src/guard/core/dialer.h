@@ -10,6 +10,7 @@
 
 namespace bottle::guard {
 
+// What came of a dial. On success, the caller owns the source; nothing was written to it except what opens a tunnel.
 struct Dialed {
   std::unique_ptr<Source> source;  // null if the dial failed
   std::string early;               // bytes that followed the parent proxy's answer

@@ -12,6 +12,7 @@
 
 namespace bottle::guard {
 
+// Filled while a configuration is compiled, and constant from then on.
 class InjectionPolicy {
  public:
   // Each takes "block" or "warn", and fails with Code::invalid for any other text.

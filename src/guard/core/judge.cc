@@ -14,6 +14,7 @@ policy::Decision literal_refused() {
 
 ConnectJudgement judge_connect(const Config& config, const policy::Host& host, uint16_t port) {
   using Way = ConnectJudgement::Way;
+  // A host of `ssh` needs no rule, but a rule with `deny` also holds for it.
   if (config.ssh_host(host, port) && !config.rules.denied(host))
     return {Way::ssh, {.allowed = true, .code = "allowed"}};
   if (host.literal && !config.fixed(host)) return {Way::refused, literal_refused()};
@@ -25,6 +26,7 @@ ConnectJudgement judge_connect(const Config& config, const policy::Host& host, u
 
 policy::Decision judge_request(const Config& config, const policy::Host& host, uint16_t port, bool tls,
                                std::string_view method, std::string_view target) {
+  // For a tunnel, judge_connect() has already decided this.
   if (!tls && host.literal && !config.fixed(host)) return literal_refused();
   return config.rules.request(host, port, method, target);
 }
@@ -41,6 +43,7 @@ std::string about_carrier(std::string_view why) {
 bool is_for_here(std::string_view method) { return method != "CONNECT" && method != "TRACE"; }
 
 std::string malformed(std::string_view method, std::string_view target) {
+  // The parser of real requests decides, so that both always agree. `a` stands for any host.
   std::string text = std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n\r\n";
   http::Head head;
   auto parsed = http::parse_request(text, head);

@@ -10,11 +10,14 @@
 
 namespace bottle::guard {
 
+// The answer of judge_connect(). `decision` says why; it points into the rules of the configuration.
 struct ConnectJudgement {
   // How the guard serves a CONNECT.
   enum class Way : uint8_t { refused, ssh, inspected, blind } way = Way::refused;
   policy::Decision decision;
 };
+// Judges a CONNECT to host:port, or the host of an ssh login. For a tunnel that is allowed, each request in it is
+// judged again if the guard can read it.
 ConnectJudgement judge_connect(const Config& config, const policy::Host& host, uint16_t port);
 
 // The beginning of the reason for refusing a request because of a header that names another path.
@@ -28,6 +31,7 @@ policy::Decision judge_request(const Config& config, const policy::Host& host, u
 // Returns why a name must not be resolved because it carries data, as the rest of a sentence, or an empty string if it
 // may be resolved. Does not judge a name that the operator wrote in full.
 std::string_view carried_by_name(const Config& config, const policy::Host& host);
+// Completes such an answer to a sentence for the operator, which says how to allow the name.
 std::string about_carrier(std::string_view why);
 
 // Returns why the guard answers such a request with status 400, whatever the rules say, or an empty string if it does

@@ -1,3 +1,8 @@
+// Pumps bytes between one end of a socket pair and messages of the control channel. The connection that uses the other
+// end cannot tell it from a socket that leads to the host, so dialing and tunnels need no second kind of transport.
+//
+// The bytes come from another machine, so they are checked although the control channel itself is trusted. If the other
+// side sends more than its window, or data after its end, only that stream ends.
 #include "guard/core/near_side_streams.h"
 
 #include <sys/socket.h>
@@ -17,6 +22,7 @@ namespace {
 using wire::kStreamWindow;
 
 constexpr size_t kPiece = 16 * 1024;
+// A stream itself has no timeout. The connections on both sides have.
 constexpr int64_t kForever = 24 * 3600 * 1000;
 
 }  // namespace
@@ -46,6 +52,8 @@ struct Pump {
     while (!f.over && !broken && !(read_all && shut)) {
       bool progress = false;
       if (f.closed) f.ended = read_all = true;
+      // The stream's bytes share a pipe with the record. While the pipe is full, more of them would only fill the
+      // memory.
       bool room = f.credit > 0 && !streams.audit_.congested();
       if (!read_all && room) {
         ssize_t n = f.source.recv(scratch, std::min(kPiece, f.credit));
@@ -70,17 +78,21 @@ struct Pump {
           broken = true;
         }
       }
+      // Reporting each piece would cost a message for each; reporting late would stop the other side.
       if (f.taken >= kStreamWindow / 4) say(streams, {.stream = f.number, .taken = std::exchange(f.taken, 0)});
       if (f.ended && f.out.empty() && !shut) {
+        // The connection sees the end only now that it has all bytes that came before it.
         ::shutdown(f.source.fd(), SHUT_WR);
         shut = true;
       }
       if (progress) continue;
       if (read_all && f.source.is_gone()) break;  // the connection is gone completely
       f.source.watch();
+      // Nothing wakes a stream when the record has room again, so a congested one looks every 20 ms.
       co_await f.waker.wait(streams.loop_.now() + (streams.audit_.congested() ? 20 : kForever));
     }
     f.source.close();
+    // The other side has dropped the stream already if it said so or if the connection to it broke.
     if (!f.closed && streams.up_) say(streams, {.stream = f.number, .closed = true});
     streams.flows_.erase(f.number);
   }
@@ -117,9 +129,11 @@ void NearSideStreams::take(const wire::StreamPart& part) {
   Flow& f = *found->second;
   if (part.data) {
     auto bytes = base64_decode(*part.data);
+    // The other side must wait for `taken`. Without this check, it could fill the memory of the guard.
     if (!bytes || f.ended || f.out.size() + bytes->size() > kStreamWindow) f.over = true;
     else f.out += *bytes;
   }
+  // More than was sent cannot have been taken, so the credit never exceeds the window.
   if (part.taken) f.credit = std::min(kStreamWindow, f.credit + *part.taken);
   if (part.end) f.ended = true;
   if (part.closed) f.closed = true;

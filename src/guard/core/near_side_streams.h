@@ -19,6 +19,7 @@
 
 namespace bottle::guard {
 
+// The open streams of this guard. All of it runs on the loop's thread.
 class NearSideStreams {
  public:
   NearSideStreams(Loop& loop, Audit& audit);
@@ -33,6 +34,7 @@ class NearSideStreams {
   // Takes a message from the control channel.
   void take(const wire::StreamPart& part);
 
+  // One stream (near_side_streams.cc).
   struct Flow;
 
  private:

@@ -10,6 +10,7 @@ namespace bottle::guard {
 
 namespace {
 
+// Reads the database, which is bytes, from the configuration, which is JSON.
 Result<std::string> from_hex(std::string_view text) {
   std::string out;
   for (size_t at = 0; at < text.size(); at += 2) {

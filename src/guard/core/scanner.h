@@ -12,6 +12,8 @@
 
 namespace bottle::guard {
 
+// Made from a compiled configuration and owned by it. The catalog is what a scan::Stream or scan::Detector looks for;
+// it and the session must not be used after the configuration is gone.
 class Scanner {
  public:
   // `wanted.known` are secrets that the guard puts into no request, and `wanted.egress.allowed_secrets` are
@@ -19,6 +21,7 @@ class Scanner {
   // rules, is not valid.
   static Result<std::unique_ptr<Scanner>> make(const Secrets& secrets, const wire::GuardConfig& wanted);
 
+  // Returns what to look for. It is not constant, because matching needs its working memory.
   scan::Catalog& catalog() { return catalog_; }
   // Returns the memory of short texts that left, which finds a secret that is sent in parts. A new configuration starts
   // with an empty one.

@@ -45,6 +45,8 @@ OnSecret SecretPolicy::of(const policy::Host& host, bool model, std::string_view
 
 OnSecret SecretPolicy::of_unreadable(const policy::Host& host) const {
   const OnSecret* said = by_host(host);
+  // Even for the model, where of() would redact: no marker fits into data that cannot be read. RequestScan lets it pass
+  // and records it.
   return said ? *said : general_;
 }
 

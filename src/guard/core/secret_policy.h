@@ -16,6 +16,7 @@ namespace bottle::guard {
 // What happens to a request that carries a secret to the wrong place, and to an answer that contains a value.
 enum class OnSecret : uint8_t { block, redact, warn };
 
+// Filled while a configuration is compiled, and constant from then on.
 class SecretPolicy {
  public:
   // Each takes "block", "redact" or "warn", and fails with Code::invalid for any other text.

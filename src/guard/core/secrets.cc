@@ -1,3 +1,9 @@
+// Compiles the secrets into one dictionary of texts, and judges each text that is found in it by the host and the
+// place. The dictionary does not depend on the host, so that every scan can use the same one: a secret must also be
+// found on its way to a host that it does not belong to.
+//
+// A text may belong to several secrets, for example if an operator binds one token to two hosts under two names. It is
+// then one entry of the dictionary with several owners, and judge() takes the most lenient of their fates.
 #include "guard/core/secrets.h"
 
 #include <string.h>
@@ -38,11 +44,13 @@ Result<Secret> compile_secret(const wire::GuardSecret& wanted) {
   Secret secret{.name = wanted.name, .value = wanted.value, .placeholder = wanted.placeholder};
   auto bad = [&](const std::string& what) { return fail(Code::invalid, "secret \"" + secret.name + "\": " + what); };
   if (secret.value.empty() != relayed) return bad(relayed ? "it is relayed, but it has a value" : "it has no value");
+  // A line end in a value would begin another header.
   if (!printable(secret.value) || !printable(secret.placeholder))
     return bad("its value or placeholder contains a control byte");
   if (std::max(secret.value.size(), secret.placeholder.size()) > kLongest)
     return bad("its value or placeholder is longer than 16 KB");
   for (const auto& host : wanted.hosts) {
+    // The agent could then send the placeholder to a host of its own and read the value there.
     if (host == "*") return bad("it is bound to every host");
     secret.hosts.push_back(TRY(policy::HostPattern::compile(host)));
   }
@@ -84,8 +92,10 @@ void Secrets::compile(std::vector<Secret> secrets, std::vector<policy::HostPatte
   needles_.clear();
 }
 
+// Adds one text of a secret to the dictionary. A text that is in it already gets one more owner.
 void Secrets::add(const Secret& secret, bool is_value) {
   const std::string& text = is_value ? secret.value : secret.placeholder;
+  // This also leaves out empty placeholders, and the empty values of relayed secrets.
   if (text.size() < kShortest) return;
   auto [found, fresh] = needles_.try_emplace(text, static_cast<uint32_t>(owners_.size()));
   if (fresh) {
@@ -96,6 +106,8 @@ void Secrets::add(const Secret& secret, bool is_value) {
 }
 
 const HostSecrets& Secrets::of(const policy::Host& host) const {
+  // The agent chooses the hosts under a wildcard rule, so results are kept for each set of secrets and not for each
+  // host.
   std::vector<bool> key;
   auto names_it = [&](const policy::HostPattern& pattern) { return pattern.matches(host); };
   for (const auto& secret : list_) key.push_back(std::ranges::any_of(secret.hosts, names_it));
@@ -110,6 +122,7 @@ const HostSecrets& Secrets::of(const policy::Host& host) const {
   return *slot;
 }
 
+// No pattern can match "-", which is not a valid name.
 const HostSecrets& Secrets::of_nobody() const { return of({.name = "-"}); }
 
 bool Secrets::any_in(std::string_view text) const {
@@ -162,6 +175,8 @@ bool HostSecrets::may_hold(const Secret& secret, Place place, std::string_view h
 Finding HostSecrets::judge(const scan::Pattern& pattern, Place place, std::string_view header) const {
   auto fate = [&](const Secret& secret, bool is_value, bool is_bound) {
     bool put_there = is_bound && is_put(secret, place, header);
+    // An encoded placeholder is refused and not replaced: the guard cannot know what the server does with what it
+    // decodes.
     if (!is_value && put_there && pattern.encoding == scan::Encoding::literal) return Fate::swap;
     if (!is_value) return model ? Fate::note : Fate::refuse;
     if (may_hold(secret, place, header)) return Fate::pass;
@@ -171,6 +186,7 @@ Finding HostSecrets::judge(const scan::Pattern& pattern, Place place, std::strin
   for (const auto& owner : all->owners_[pattern.needle]) {
     bool is_bound_here = is_bound(owner.secret);
     Finding finding{fate(*owner.secret, owner.is_value, is_bound_here), owner.secret, owner.is_value, is_bound_here};
+    // The fates are declared from the most lenient to the strictest.
     if (!best.secret || finding.fate < best.fate) best = finding;
   }
   return best;

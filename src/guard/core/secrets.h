@@ -16,6 +16,7 @@
 
 namespace bottle::guard {
 
+// A secret of the configuration. compile_secret() makes it, and Secrets owns it.
 struct Secret {
   std::string name, value, placeholder;  // the value is empty if the near side has it and puts it in
   std::vector<policy::HostPattern> hosts;
@@ -43,6 +44,7 @@ enum class Fate : uint8_t {
   refuse,  // the secret does not belong at this place: OnSecret decides
 };
 
+// What judge() says about a text that was found in a request.
 struct Finding {
   Fate fate = Fate::pass;
   const Secret* secret = nullptr;
@@ -61,13 +63,17 @@ struct HostSecrets {
 
   // Returns whether traffic to and from the host must be scanned.
   bool scanned() const;
+  // Returns whether the secret, which must be one of `all`, is bound to the host.
   bool is_bound(const Secret* secret) const;
   // Returns whether the value of a secret may go to the host at this place. `header` is the header's name, if the
   // place is a header.
   bool may_hold(const Secret& secret, Place place, std::string_view header) const;
+  // Returns the most lenient fate of all secrets that have this text: two may have the same value, and one of them may
+  // go to the host. The pattern must come from the dictionary of `all`.
   Finding judge(const scan::Pattern& pattern, Place place, std::string_view header) const;
 };
 
+// The secrets of a configuration, filled once by compile().
 class Secrets {
  public:
   Secrets() = default;
@@ -76,10 +82,15 @@ class Secrets {
   // `models` are the hosts of the agent's model.
   void compile(std::vector<Secret> secrets, std::vector<policy::HostPattern> models);
 
+  // Return the secrets in the order of the configuration. Pointers to them stay valid as long as this object.
   bool empty() const { return list_.empty(); }
   const std::vector<Secret>& list() const { return list_; }
   const Secret* named(std::string_view name) const;  // null if there is none
+  // Returns what a scan::Finder or scan::Filter looks for: every form of all values and placeholders of at least 4
+  // bytes.
   const scan::Dictionary& dictionary() const { return dictionary_; }
+  // Returns what the secrets mean for a host. The result stays valid as long as this object, and all hosts to which the
+  // same secrets are bound share it.
   const HostSecrets& of(const policy::Host& host) const;
   const HostSecrets& of_nobody() const;  // for a host whose identity is not proven
 

@@ -1,3 +1,8 @@
+// Decodes the body a second time where the client gets it with its coding, because only decoded text can be searched.
+// The decoded bytes are searched and dropped.
+//
+// Decoding runs within a step of the loop. A few kilobytes can become many megabytes, so a watch that blocks counts
+// what one call decodes and gives up on an answer that looks made to stop the guard.
 #include "guard/exchange/answer_watch.h"
 
 #include <algorithm>

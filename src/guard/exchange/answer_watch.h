@@ -11,6 +11,7 @@
 
 namespace bottle::guard {
 
+// Owned by the exchange of the answer. feed() must get every byte of the body in order.
 class AnswerWatch {
  public:
   // Returns whether the answer is text that an agent may read.

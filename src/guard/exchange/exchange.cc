@@ -1,4 +1,13 @@
 // Runs an exchange and sends the request's body upstream.
+//
+// A step moves both directions as far as possible without waiting, and run() waits only when nothing has moved. The
+// functions of a step return whether something moved, or whether the exchange may go on; once `outcome_` is set, no
+// further step follows. A step has no await, so all exchanges share the buffers for its data (`g_payload` and the
+// others).
+//
+// The body goes through two scans: `up_scan_` puts values in and knows the place of each byte, and `up_stream_` finds
+// secrets in any disguise. Both may hold bytes back, because a secret may continue in the next piece. What is held back
+// leaves when the body pauses (HeldBack), since a server may wait for it before it answers.
 #include "guard/exchange/exchange.h"
 
 #include <algorithm>
@@ -25,6 +34,7 @@ bool may_repeat(std::string_view method) {
   return false;
 }
 
+// Ends the exchange, and records why. Returns false, which the steps return as well.
 bool Exchange::fail_with(int status, std::string_view code, std::string_view reason) {
   c_.audit({.action = status == 403 ? "deny" : "close",
             .kind = "http",
@@ -35,6 +45,7 @@ bool Exchange::fail_with(int status, std::string_view code, std::string_view rea
   return break_off(status, code);
 }
 
+// Ends the exchange because of what was found in the request.
 bool Exchange::refuse_request() {
   const Refusal& why = scan_.refusal();
   c_.audit({.action = "deny",
@@ -52,6 +63,7 @@ bool Exchange::refuse_request() {
 // Ends the exchange with an answer of our own, where that can still be given.
 bool Exchange::break_off(int status, std::string_view code) {
   c_.upstream.reset();
+  // Nothing of the answer has left, so a head that is queued can still be replaced.
   bool still_here = answering_ != Answering::switching && c_.client.out_at == 0 && c_.client.sent == sent_before_;
   if (answering_ != Answering::head && !still_here) {
     outcome_ = Outcome::abort;  // a truncated answer must not look complete
@@ -65,6 +77,7 @@ bool Exchange::break_off(int status, std::string_view code) {
 
 // Returns true if new rules forbid the current exchange, which is then aborted.
 bool Exchange::withdrawn() {
+  // The rules apply to the request as it was sent, with the path as it was judged then.
   if (judged_ == c_.context.config) return false;
   judged_ = c_.context.config;
   if (judged_->rules.request(c_.host, c_.port, request_.method, request_.target).allowed) return false;
@@ -78,6 +91,8 @@ void Exchange::begin(bool kept) {
   std::string& out = c_.upstream.out;
   if (replay_) out.append(*replay_);
   if (head_.empty()) return;
+  // A new connection that fails has failed for a reason. A kept one may have died before the request, and a server that
+  // can say that it did nothing with a request allows any method to be sent again.
   if ((kept && may_repeat(request_.method)) || c_.upstream.source->may_refuse()) replay_.emplace();
   std::string head(std::exchange(head_, {}));
   const http::Body& body = request_.body;
@@ -91,6 +106,7 @@ void Exchange::begin(bool kept) {
   } else {
     append_framing(up_framing_, body.left(), head);
     write_upstream(head);
+    // A client that waits for the server's 100 sends no body before the server has the head.
     if (up_framing_ == Framing::length && !request_.client.expects_continue) unread_ = body.left();
   }
   if (content.grows && request_.client.expects_continue) {
@@ -107,6 +123,7 @@ void Exchange::write_upstream(std::string_view bytes) {
 
 void Exchange::keep_for_replay(std::string_view bytes) {
   if (!replay_) return;
+  // Without all of it, the request can no longer be sent again.
   if (replay_->size() + bytes.size() > kMostReplay) replay_.reset();
   else replay_->append(bytes);
 }
@@ -176,6 +193,7 @@ bool Exchange::count_up(uint64_t bytes) {
 // Scans g_scanned for disguised secrets and credentials. Returns false if the request must be refused.
 bool Exchange::scan_body(bool& progress) {
   bool whole = sending_ == Sending::done;
+  // One byte more than the limit shows that the body is not short.
   if (piece_.size() <= RequestScan::kMostPieces) piece_.append(g_scanned, 0, RequestScan::kMostPieces + 1);
   g_scan_output.clear();
   bool fine = up_stream_.feed(g_scanned, g_scan_output);
@@ -187,6 +205,7 @@ bool Exchange::scan_body(bool& progress) {
     progress = true;
   }
   if (fine && whole) fine = up_stream_.end(g_scan_output);
+  // From here on, `g_scanned` is what may leave.
   std::swap(g_scanned, g_scan_output);
   if (fine) scan_.passed(up_stream_);
   else scan_.stopped(up_stream_);
@@ -198,6 +217,7 @@ bool Exchange::discard() {
   Stream& client = c_.client;
   g_payload.clear();
   size_t before = client.in.size();
+  // The framing is broken, so the next request cannot be found. The answer is not affected.
   if (!request_.body.read(client.in, g_payload)) client_keep_ = false;
   if (request_.body.done() || !client_keep_) sending_ = Sending::done;
   bool progress = client.in.size() != before;
@@ -244,6 +264,7 @@ bool Exchange::send_body() {
   Stream &client = c_.client, &up = c_.upstream;
   if (sending_ == Sending::done) return false;
   if (sending_ == Sending::discarding) return discard();
+  // The server does not keep up. What is held back waits for it and not for a pause, so the time begins anew.
   if (up.unsent() >= kHigh) {
     held_up_.released();
     held_in_stream_.released();
@@ -259,14 +280,19 @@ bool Exchange::send_body() {
   bool release = held_up_.due(holds, !g_scanned.empty(), c_.now());
   if (release) held_up_.released();
   if (release && !up_scan_.pause(g_scanned)) return refuse_request();
+  // At the end of the body, nothing can continue what is held back.
   if (sending_ == Sending::done && !up_scan_.release(g_scanned)) return refuse_request();
   if (!scan_body(progress)) return refuse_request();
+  // They are counted before they are queued, because the limit is for what leaves, and not for what the client has
+  // sent.
   if (!count_up(g_scanned.size())) return false;
   if (!pass_on()) return !outcome_ && refuse_request();
   count_memory();
   if (sending_ == Sending::done) return true;
   progress |= release;
+  // A TLS record has at most 16 KB, and each scan looks at the 4 KB before its piece again, so small pieces cost more.
   while (client.in.size() < kBulk && client.fill()) progress = true;
+  // The client left in the middle of its body. The server must not take the beginning for the whole.
   if ((client.eof || client.failed) && client.in.empty() && !request_.body.done()) {
     c_.upstream.reset();
     outcome_ = Outcome::abort;
@@ -281,7 +307,9 @@ bool Exchange::upload_is_over() {
   // If the server closed the connection just then, what was sent to it can be sent again.
   if (up.is_deaf()) return answering_ != Answering::head || !replay_;
   if (answering_ != Answering::done) return false;
+  // The server may have ended the connection after its answer, which only a read shows.
   if (up.in.empty() && up.source->may_read()) up.fill();
+  // A server may answer early and still want the body, if its answer is a success and the connection stays.
   return status_ >= 300 || up.eof || up.failed || !up.in.empty();
 }
 
@@ -320,9 +348,11 @@ bool Exchange::step() {
   return progress;
 }
 
+// Decides what happens to both connections after a complete answer.
 Outcome Exchange::conclude() {
   Stream& up = c_.upstream;
   bool whole = sending_ == Sending::done;
+  // Bytes that follow the answer belong to no request, so such a connection carries no other one.
   if (!upstream_keep_ || !whole || up.eof || up.failed || up.is_deaf() || !up.in.empty()) {
     up.end_tls();
     up.reset();
@@ -349,6 +379,7 @@ Task<Outcome> Exchange::run(bool kept) {
       c_.upstream.reset();
       co_return Outcome::abort;
     }
+    // Each part that is held back may need to be released before the idle limit.
     int64_t until = held_up_.until(held_down_.until(last + c_.config->idle_ms));
     co_await c_.wait(held_watch_.until(held_head_.until(held_in_stream_.until(until))));
   }

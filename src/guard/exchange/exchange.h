@@ -18,6 +18,7 @@ namespace bottle::guard {
 
 inline constexpr size_t kHigh = 128 * 1024;  // the number of unsent bytes at which reading from the other side stops
 
+// How an exchange ended, and what the caller does with the client's connection (ARCHITECTURE.md has the table).
 enum class Outcome {
   keep,     // the client may send its next request
   close,    // the answer is complete, and the connection ends after it
@@ -55,6 +56,8 @@ inline std::string g_payload, g_scanned, g_scan_output;
 // Returns whether a request may be sent again if the server may have received the first one (RFC 9110 §9.2.2).
 bool may_repeat(std::string_view method);
 
+// One request and its answer, in the frame of the coroutine that serves the client. It reads from and writes to both
+// streams of the connection, and nothing else may do so while it runs.
 class Exchange {
  public:
   // `head` is the request's head for the upstream, without its framing. All arguments must outlive the exchange.
@@ -126,6 +129,7 @@ class Exchange {
     std::string_view code;
     std::string reason;
   };
+  // Each ends the exchange and returns false.
   bool stop_answer() { return fail_with(stop_->status, stop_->code, stop_->reason); }
   bool refuse_answer() { return fail_with(403, "secret_in_answer", scan_.refusal().reason); }
   bool break_off(int status, std::string_view code);

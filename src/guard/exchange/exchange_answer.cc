@@ -1,4 +1,12 @@
 // Sends the head and the scanned body of an answer to the client.
+//
+// The server is not trusted. The head is parsed strictly, or repaired so that it can be read in only one way, and
+// written anew. The client can then not read another framing than the guard did. The body is filtered for values of
+// secrets and, if it is text, searched for instructions to the agent. An answer whose coding the guard cannot take off,
+// although it must look into it, is refused.
+//
+// Only until the first byte of the head has left can the client get an error instead of the answer. Afterwards, an
+// answer that must stop is cut off so that it cannot look complete.
 #include <algorithm>
 
 #include "guard/exchange/exchange.h"
@@ -19,6 +27,7 @@ bool speaks_of_coding(std::string_view name) {
 void Exchange::write_head(size_t line_end, bool final) {
   const http::Head& head = g_head;
   std::string& out = c_.client.out;
+  // This keeps the status and the reason, which follow the 8 bytes of the version.
   out.append("HTTP/1.1").append(c_.upstream.in, 8, line_end - 8).append("\r\n");
   const http::Header* connection = head.find("connection");
   for (const auto& each : head.headers) {
@@ -34,6 +43,7 @@ void Exchange::write_head(size_t line_end, bool final) {
     if (down_framing_ == Framing::chunked) out.append("Transfer-Encoding: chunked\r\n");
     else if (head.content_length && !head.chunked && !decoder_ && head.status != 204)  // a 204 has no body
       out.append("Content-Length: ").append(std::to_string(*head.content_length)).append("\r\n");
+    // HTTP/1.0 closes the connection unless both sides say otherwise.
     if (!client_keep_) out.append("Connection: close\r\n");
     else if (request_.client.minor == 0) out.append("Connection: keep-alive\r\n");
   }
@@ -82,6 +92,7 @@ bool Exchange::switch_protocols(size_t line_end) {
   const http::Header* to = head.find("upgrade");
   if (request_.upgrade.protocol.empty() || !to || !http::has_token(to->value, request_.upgrade.protocol))
     return fail_with(502, "bad_answer", "the server switched to a protocol that the client did not ask for");
+  // The guard removed the client's offer. Compressed messages could not be scanned.
   if (request_.upgrade.framed && head.find("sec-websocket-extensions"))
     return fail_with(502, "bad_answer", "the server chose a WebSocket extension that the client did not offer");
   if (sending_ != Sending::done) return false;  // what the client sends is still the request's body
@@ -105,12 +116,14 @@ bool Exchange::interim_answer(size_t line_end) {
   if (++interim_ > kMost)
     return fail_with(502, "bad_answer", "the server's answer is not valid: too many interim answers");
   replay_.reset();  // a part of an answer arrived, so the request cannot be repeated
+  // HTTP/1.0 has no interim answers, and a client gets 100 only if it asked for it.
   bool wanted = request_.client.minor == 1 && (g_head.status != 100 || request_.client.expects_continue);
   if (wanted) write_head(line_end, false);
   c_.upstream.in.erase(0, g_head.size);
   return true;
 }
 
+// Moves the head of the answer one step toward the client. Returns true if something moved.
 bool Exchange::answer_head() {
   Stream& up = c_.upstream;
   if (c_.client.unsent() >= kHigh) return false;  // bounds a series of interim answers
@@ -121,6 +134,7 @@ bool Exchange::answer_head() {
     if (up.fill()) return true;
     return (up.eof || up.failed) && no_answer();
   }
+  // The head is filtered as text and parsed again, because a replaced value may be anywhere in it.
   if (std::string raw = up.in.substr(0, g_head.size); c_.config->secrets.any_in(raw)) {
     if (!scan_.rewrite_answer(raw)) return refuse_answer();
     up.in.replace(0, g_head.size, raw);
@@ -135,6 +149,7 @@ bool Exchange::answer_head() {
   if (head.status == 407 && asks_parent(c_))
     return fail_with(502, "parent_proxy", "the parent proxy answered 407" + std::string(kParentWantsLogin));
   answer_ = http::Body::of_response(head, request_.method);
+  // The codings come first, because the searches below need to know whether they get decoded bytes.
   if (!take_off_codings()) return false;
   if (!begin_watch()) return false;
   begin_usage();
@@ -150,8 +165,10 @@ bool Exchange::answer_head() {
 bool Exchange::take_off_codings() {
   if (secrets_.bound.empty() || answer_.done()) return true;
   auto decoder = scan::ContentDecoder::make(g_head.list("content-encoding"));
+  // There is no coding, or only `identity`.
   if (decoder && decoder->plain()) return true;
   if (c_.config->on_secret.of_unreadable(c_.host) == OnSecret::warn) return true;
+  // A part of a coded body cannot be decoded without what comes before it.
   if (!decoder || g_head.find("content-range"))
     return fail_with(502, "encoded_answer",
                      "the server encoded its answer although it was asked not to, and the guard cannot decode it to "
@@ -180,6 +197,7 @@ void Exchange::begin_usage() {
 // Counts and records the tokens that the answer has cost so far, and reads no more of them.
 void Exchange::count_tokens() {
   if (!usage_) return;
+  // It is taken out first, because the destructor of the exchange calls this again.
   UsageReader reader = std::exchange(usage_, std::nullopt)->reader();
   TokenUsage usage = reader.usage();
   if (usage.total() == 0) return;
@@ -199,6 +217,7 @@ void Exchange::count_tokens() {
 void Exchange::begin_body() {
   const http::Head& head = g_head;
   status_ = head.status;
+  // The server has answered, so the request was processed and must not be sent again.
   replay_.reset();
   // The server may send a body after a 204 that announces one, and that must not become the next answer.
   bool announces = head.status == 204 && (head.chunked || head.content_length.value_or(0) > 0);
@@ -207,6 +226,7 @@ void Exchange::begin_body() {
   bool in_chunks = decoder_ || answer_.kind() == http::Body::Kind::chunked;
   bool unknown = in_chunks || answer_.kind() == http::Body::Kind::until_close;
   down_framing_ = in_chunks && request_.client.minor == 1 ? Framing::chunked : Framing::none;
+  // If the body is still on its way, what is left of it would come before the client's next request.
   client_keep_ = request_.client.keep && sending_ == Sending::done && (!unknown || down_framing_ == Framing::chunked);
 }
 
@@ -215,11 +235,13 @@ bool Exchange::next_payload(bool& progress) {
   std::string& in = c_.upstream.in;
   g_payload.clear();
   std::string& to = decoder_ ? coded_ : g_payload;
+  // Decoded bytes are made only as fast as the client takes them, so coded ones must not pile up.
   if (!in.empty() && !answer_.done() && coded_.size() < kHigh) {
     size_t before = in.size();
     if (!answer_.read(in, to))
       return fail_with(502, "bad_answer", "the chunked framing of the server's answer is broken");
     progress = in.size() != before;
+    // Such chunks can be read in more than one way, so they must not decide where another answer begins.
     upstream_keep_ = upstream_keep_ && !answer_.has_bare_lf();
   }
   // Most clients take an end without close_notify for the end of a body that has no other.
@@ -270,6 +292,7 @@ bool Exchange::record_injections() {
       stop_ = Stop{403, "injection", std::move(reason)};
       return false;
     }
+    // A page with an order in it may be fetched again and again.
     std::string key = c_.host.name + " " + std::string(each.what);
     if (c_.context.reported.size() >= kMost || !c_.context.reported.emplace("injection", key).second) continue;
     c_.audit({.action = "allow",
@@ -286,6 +309,7 @@ bool Exchange::record_injections() {
 // answer pauses or kHigh bytes wait. Returns false if the answer must end here.
 bool Exchange::withhold(bool& progress) {
   if (!watch_ || !watch_->blocks()) return true;
+  // The bytes pass only after the watch has seen them and what follows.
   withheld_.append(g_scanned);
   g_scanned.clear();
   bool waits = watch_->undecided();
@@ -328,6 +352,7 @@ bool Exchange::end_answer() {
   for (const auto& [name, value] : answer_.trailers())
     if (may_be_trailer(name)) trailers.append(name).append(": ").append(value).append("\r\n");
   if (!scan_.rewrite_answer(trailers)) return refuse_answer();
+  // This is set before write_body(), which then keeps nothing back, and before count_tokens() writes its line.
   answering_ = Answering::done;
   count_tokens();
   held_down_.released();
@@ -337,8 +362,10 @@ bool Exchange::end_answer() {
   return true;
 }
 
+// Moves the body of the answer one step toward the client. Returns true if something moved.
 bool Exchange::answer_body() {
   Stream &client = c_.client, &up = c_.upstream;
+  // The client does not keep up. See send_body().
   if (client.unsent() >= kHigh) {
     held_down_.released();
     held_watch_.released();
@@ -360,6 +387,7 @@ bool Exchange::answer_body() {
   if (!withhold(progress)) return false;
   write_body();
   count_memory();
+  // Bytes for the next step are read only now, after those of this one are in the client's buffer.
   while (up.in.size() < kBulk && up.fill()) progress = true;
   if (!progress && (up.failed || up.eof))
     return fail_with(502, "cut_short", "the server ended the connection in the middle of its answer");

@@ -1,4 +1,11 @@
 // Serves a connection after its 101. It scans WebSocket messages, and passes the bytes of other protocols.
+//
+// Whether other protocols may pass at all was decided with the request (request.cc). Both directions run in one
+// coroutine and stop reading when the other side has too much to take. Either side may end its half of an opaque
+// protocol first. WebSocket ends with its close frames, after which neither side needs the connection.
+//
+// There is no request and no answer any more, so a connection that must end is cut off. What came before the reason for
+// it is sent first, as far as the sockets take it.
 #include "guard/exchange/exchange.h"
 
 namespace bottle::guard {
@@ -39,6 +46,7 @@ bool Exchange::pass_up(MessageScan* messages) {
   return messages->broken() ? fail_with(400, "bad_request", messages->broken()) : refuse_request();
 }
 
+// Passes to the client what the server has sent. Returns false if the connection must end.
 bool Exchange::pass_down(MessageScan* messages) {
   Stream &client = c_.client, &up = c_.upstream;
   if (!messages) {

@@ -1,4 +1,12 @@
 // Decides what happens to disguised secrets and to credentials in outgoing data.
+//
+// A known secret may be in a disguise only where its value may be as it is. A credential that is known only by its form
+// may be harmless, so the operator gets its fingerprint and can allow it, and what clients use to sign in is only
+// noted. The model is different: it gets all that the agent reads, so a refusal would repeat itself with every request.
+// A marker replaces the finding instead. What is spread over several fields cannot be replaced without breaking the
+// request, so it passes with a note.
+//
+// All texts of a head are scanned as one block, because the scan of a block has a fixed cost and most texts are short.
 #include <algorithm>
 
 #include "guard/exchange/request_scan.h"
@@ -103,6 +111,7 @@ void RequestScan::note_unreadable(std::string reason) {
 
 bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
   std::string block;
+  // Where each part begins in the block: its line, and its text within the line.
   struct At {
     size_t line, text;
   };
@@ -118,6 +127,7 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
   }
   scan::BlockResult result = scan::Detector(&c_.config->scanner->catalog()).scan(block);
   for (const scan::Finding& found : result.findings) {
+    // A finding belongs to the part in which it begins, even if it reaches into the next.
     auto next = std::ranges::upper_bound(at, found.begin, {}, &At::line);
     auto index = static_cast<size_t>(next - at.begin()) - 1;
     const HeadPart& part = parts[index];
@@ -125,6 +135,7 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
     Place place = part.place;
     if (place == Place::path && found.begin > begin + std::min(part.text->find('?'), part.text->size()))
       place = Place::query;
+    // The audit must not show the credential. Its line for this request leaves the path out.
     if (place == Place::path) c_.hides_path = true;
     // A marker in a path would make it another path, which only the model's own API may get.
     bool fits = found.begin >= begin && found.end <= end && (place != Place::path || secrets_.model);
@@ -137,6 +148,7 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
   if (result.incomplete &&
       !may_leave_unscanned("the head takes the guard too long to decode, or has too many findings"))
     return false;
+  // A piece by itself cannot be replaced, and refusing it would stop the agent.
   if (secrets_.model) return true;
   return std::ranges::all_of(parts, [&](const HeadPart& part) {
     if (http::iequals(part.name, "cookie") && !check_crumbs(*part.text)) return false;
@@ -160,6 +172,7 @@ bool RequestScan::check_crumbs(std::string_view cookies) {
     size_t end = std::min(cookies.find("; "), cookies.size());
     std::string_view crumb = cookies.substr(0, end);
     cookies.remove_prefix(std::min(end + 2, cookies.size()));
+    // A part with '=' has a name and was checked with the header as a whole.
     if (crumb.find('=') == crumb.npos && !check_piece(Place::header, "cookie", crumb)) return false;
   }
   return true;
@@ -180,6 +193,7 @@ bool RequestScan::check_pieces(Place place, std::string_view text) {
   bool fine = true;
   bool any = scan::each_value(
       text, [&](std::string_view name, std::string_view value) { fine = fine && check_piece(place, name, value); });
+  // A body without fields is one value.
   return fine && (any || check_piece(place, name_of(place), text));
 }
 
@@ -191,9 +205,11 @@ bool RequestScan::check_row(Place place, std::string_view row) {
 
 OnFinding RequestScan::judge(const scan::Finding& found, Place place, std::string_view header, bool replaceable) {
   const Secret* secret = found.rule ? nullptr : secrets_.all->named(found.name);
+  // The value may be here in any encoding, such as Base64 in a body of the host that it is bound to.
   if (secret && secrets_.may_hold(*secret, place, header)) return OnFinding::report;
   const SecretPolicy& policy = c_.config->on_secret;
   std::string where = describe(found) + " in the " + std::string(name_of(place));
+  // If the operator has set something for this rule, that counts instead.
   bool lenient = (found.warns() || is_login(found, place, header)) && !policy.names(found.name);
   if (lenient) return note(found, "possible_secret", where + advice(found), OnFinding::report);
   OnSecret what = policy.of(c_.host, secrets_.model, found.name);
@@ -216,7 +232,10 @@ OnFinding RequestScan::note(const scan::Finding& found, std::string_view code, c
   constexpr int kMostPossible = 3;  // in one request: random bytes have many
   auto& reported = c_.context.reported;
   bool possible = code == "possible_secret";
+  // Possible secrets are only hints. When the memory of what was recorded is full, they are no longer recorded, while
+  // others are recorded each time.
   if (possible && (reported.size() >= kMostReported || noted_ >= kMostPossible)) return what;
+  // What goes to the model repeats with each request, so each finding is recorded once for all its hosts.
   std::string key = found.rule ? found.name + " " + found.fingerprint : found.name;
   std::pair<std::string, std::string> line(code, secrets_.model ? key : key + " " + c_.host.name);
   if (reported.contains(line)) return what;

@@ -9,6 +9,7 @@ namespace bottle::guard {
 // The milliseconds of quiet after which it is no longer held back.
 inline constexpr int64_t kMostQuiet = 15;
 
+// A timer without a clock, for one direction. Times are in milliseconds of Loop::now().
 class HeldBack {
  public:
   // Must be called after each step. `holds` says whether something is held back that may be released. `moved` says
@@ -22,6 +23,7 @@ class HeldBack {
     if (since_ == kNever || moved) since_ = now;
     return now - since_ >= kMostQuiet;
   }
+  // Starts the time anew, because what was held back has left or waits for something else.
   void released() { since_ = kNever; }
   // Returns when due() becomes true if nothing arrives, or `otherwise` if nothing is held back.
   int64_t until(int64_t otherwise) const {

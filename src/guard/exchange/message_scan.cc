@@ -1,3 +1,9 @@
+// A message may come in any number of frames, and control frames may come between them, so a secret can be split in
+// more ways than in a body. Three things prevent that: the payload of a message is scanned without regard to its
+// frames, one filter runs across all messages, and a control frame is scanned as a message of its own before it passes.
+//
+// The filter comes first, because it must see the bytes as they were sent; the stream then sees what would leave. A
+// short message is also checked as one piece of a secret that is sent in several messages.
 #include "guard/exchange/message_scan.h"
 
 #include <openssl/rand.h>
@@ -17,7 +23,9 @@ bool MessageScan::pass(std::string& in, std::string& out) {
     step = reader_.next(rest, piece_);
     const WebSocketFrame& frame = reader_.frame();
     if (step == Step::bad) fine = false;
+    // The opcode of a message belongs to its first frame only, also among those that the guard writes.
     if (step == Step::frame && !frame.control() && frame.opcode != WebSocketFrame::continuation) opcode_ = frame.opcode;
+    // It has at most 125 bytes, so a whole one can wait.
     if (step == Step::payload && frame.control()) control_ += piece_;
     if (step == Step::payload && !frame.control()) fine = filter_.feed(piece_, filtered_) && scan_piece(false);
     if (fine && step != Step::more && reader_.frame_done()) fine = end_frame(out);
@@ -40,6 +48,7 @@ bool MessageScan::scan_piece(bool whole) {
   filtered_.clear();
   if (fine) rules_.passed(*stream_);
   else rules_.stopped(*stream_);
+  // What follows concerns the message as a whole.
   if (!whole) return fine;
   fine = fine && rules_.piece(short_);
   stream_.reset();
@@ -47,6 +56,7 @@ bool MessageScan::scan_piece(bool whole) {
   return fine;
 }
 
+// Ends a frame that has been read. If it is the last of its message, the message is judged as a whole.
 bool MessageScan::end_frame(std::string& out) {
   const WebSocketFrame& frame = reader_.frame();
   if (frame.control()) return end_control(frame, out);
@@ -56,6 +66,7 @@ bool MessageScan::end_frame(std::string& out) {
   return true;
 }
 
+// Scans a control frame and writes it, between the pieces of a message if need be.
 bool MessageScan::end_control(const WebSocketFrame& frame, std::string& out) {
   std::string filtered, payload;
   scan::Filter filter = rules_.filter();
@@ -92,6 +103,8 @@ void MessageScan::write_piece(bool fin, std::string& out) {
 
 void MessageScan::write(uint8_t opcode, bool fin, std::string_view payload, std::string& out) {
   WebSocketKey key{};
+  // Only a client's frames are masked. A mask that the agent could predict would let it choose the bytes on the wire
+  // (RFC 6455 §10.3).
   RAND_bytes(reinterpret_cast<unsigned char*>(key.data()), static_cast<int>(key.size()));
   writer_.begin({opcode, fin, false, payload.size()}, key, out);
   writer_.payload(payload, out);

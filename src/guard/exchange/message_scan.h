@@ -25,6 +25,8 @@ struct MessageRules {
   std::function<bool(std::string_view, bool whole)> watch = {};
 };
 
+// Scans and frames one direction. Every frame is written anew with a length and a mask of the guard's own. Large
+// messages go on in pieces: a piece becomes a frame as soon as it may pass, whatever frames the sender chose.
 class MessageScan {
  public:
   MessageScan(WebSocketSender sender, MessageRules rules)
@@ -38,6 +40,7 @@ class MessageScan {
 
   // Releases what is held back in the middle of a message, because nothing more arrives for now.
   bool release(std::string& out);
+  // Returns whether bytes of a message wait for what follows.
   bool holds() const { return filter_.holds() || (stream_ && stream_->holds()); }
 
  private:

@@ -1,3 +1,10 @@
+// A server that fetches URLs on request is another way out: it may reach addresses that the guard refuses, such as a
+// cloud's metadata service, and a resolver over HTTPS passes names on. Both are asked for in ways that no list can
+// enumerate, so the parameters are judged by what they look like. A name tells what a server probably does with a
+// parameter; unless it says otherwise, the server may fetch from it.
+//
+// False alarms are the other danger, because sign-ins and searches are full of URLs. Therefore only hosts that the
+// guard itself would refuse count, and a name in the rules never does.
 #include "guard/exchange/named_hosts.h"
 
 #include <algorithm>
@@ -30,6 +37,7 @@ enum class Use : uint8_t {
   words,       // it searches for it, or stores it
 };
 
+// Guesses from the name of a parameter what a server does with its value.
 Use use_of(std::string_view name) {
   std::string small = lower(name);
   for (std::string_view each : {"redirect", "callback", "return", "continue", "next", "origin", "referer", "referrer",
@@ -51,9 +59,12 @@ std::string refused_host(const Connection& c, std::string_view name) {
   const Config& config = *c.config;
   // "*" matches only public names, so a rule for another host gives its name or its domain.
   bool has_rule = !config.rules.denied(*host) && config.rules.connect(*host, 443).rule;
+  // The operator has named this host.
   if (config.fixed(*host) || config.lan.contains(host->name) || has_rule) return {};
+  // The server must not reach an address that the guard itself would refuse.
   if (host->literal) {
     auto address = policy::parse_address(host->name);
+    // normalise_host() takes forms such as 0x7f.1 for literals, and some programs connect to them.
     if (!address) return "the address is written in an unusual way";
     return std::string(config.refusal(*address));
   }
@@ -95,6 +106,7 @@ bool is_harmless(Use use, std::string_view url, std::string_view host) {
 // Judges the URL that the text begins with, also after its escapes are decoded. `where` says where the text stands.
 Verdict judge_url(const Connection& c, Use use, bool may_be_bare, const std::string& where, std::string_view value) {
   std::string text(value);
+  // A server and the programs before it may each decode once.
   constexpr int kMostEscaped = 5;
   for (int times = 0; times < kMostEscaped; ++times) {
     // The host may have escapes itself, so it counts as it is, and decoded.
@@ -166,6 +178,8 @@ std::string judge_message(Connection& c, std::string_view value) {
   return carried(c.context, *c.config, *host);
 }
 
+// Judges a request that may be DNS over HTTPS. Nothing marks all such requests, so the path, the headers and the
+// parameters are each taken as a sign.
 Verdict judge_dns(Connection& c, const http::Head& head, const Request& request) {
   std::string_view target = request.target;
   auto refuse = [](std::string why) { return Verdict{.code = "name_carries_data", .reason = std::move(why)}; };

@@ -1,3 +1,10 @@
+// Turns the head of a request into the head that goes upstream. Nothing is copied that the guard has not understood:
+// the request line, Host and the framing are written anew, headers for one connection are left out, and the path is the
+// one that was judged. A server can therefore not read another request than the guard has allowed.
+//
+// The order of prepare_request() matters. The rules decide first, and the texts are scanned next, with values put in on
+// the way. What the guard writes itself comes last, after the scan, because it contains values that the scan would
+// find. The budget is asked at the very end, so that a refused request does not count.
 #include "guard/exchange/request.h"
 
 #include <algorithm>
@@ -26,6 +33,7 @@ std::string parse_absolute(const http::Head& head, bool tls, policy::Authority& 
   if (!parsed) return "the target's host is not valid: " + parsed.error().what;
   authority = *parsed;
   origin = end == target.npos ? "/" : std::string(target.substr(end));
+  // An empty path is "/" in origin form (RFC 9112 §3.2.1).
   if (origin[0] == '?') origin = "/" + origin;
   if (origin.find('#') != origin.npos) return "the target has a fragment";
   return {};
@@ -53,6 +61,7 @@ bool hop_by_hop(std::string_view name) {
 }
 
 bool may_be_trailer(std::string_view name) {
+  // A server must not be able to speak for the guard.
   if (hop_by_hop(name) || http::iequals(name.substr(0, 9), "x-bottle-")) return false;
   for (std::string_view each :
        {"trailer", "content-type", "content-encoding", "content-range", "authorization", "cookie", "set-cookie",
@@ -85,7 +94,9 @@ std::string protocol_to_ask_for(std::string_view list, bool framed) {
     list.remove_prefix(std::min(comma + 1, list.size()));
     while (each.starts_with(' ') || each.starts_with('\t')) each.remove_prefix(1);
     while (each.ends_with(' ') || each.ends_with('\t')) each.remove_suffix(1);
+    // It is preferred to others in the list, because its messages can be scanned.
     if (http::iequals(each, "websocket")) return std::string(each);
+    // Old servers also switch to drafts of HTTP/2, such as h2c-14.
     bool opaque = http::iequals(each.substr(0, 2), "h2") || http::iequals(each.substr(0, 4), "TLS/") ||
                   http::iequals(each.substr(0, 5), "HTTP/");
     if (!framed && !opaque && chosen.empty()) chosen = each;
@@ -111,6 +122,7 @@ Verdict judge_other_paths(const Connection& c, const http::Head& head, const Req
     std::string target = path.starts_with('/') ? std::string(path) : "/" + std::string(path);
     auto decision = c.config->rules.request(c.host, c.port, request.method, target);
     if (!decision.allowed) return refuse(decision.reason);
+    // The header is sent on as it is, so it must already be written as it was judged.
     if (!decision.target.empty() && decision.target != target)
       return refuse("servers may read its path in different ways");
   }
@@ -139,6 +151,7 @@ Verdict find_destination(Connection& c, const http::Head& head, Request& request
     return {.code = "host_mismatch", .reason = "the Host header is not the host of the connection"};
   auto decision = judge_request(*c.config, c.host, c.port, c.tls, request.method, request.target);
   if (!decision.allowed) return {.code = decision.code, .reason = decision.reason};
+  // The path that was judged is sent, and not the client's way of writing it.
   if (!decision.target.empty()) request.target = std::move(decision.target);
   request.restricted = decision.restricted;
   return decision.restricted ? judge_other_paths(c, head, request) : Verdict{.allowed = true};
@@ -192,6 +205,7 @@ bool decodes(const HostSecrets& secrets, const Request::Content& content) {
 bool goes_on(const http::Head& head, const Request& request, const http::Header* connection, const http::Header& header,
              const HostSecrets& secrets) {
   if (hop_by_hop(header.name) || (connection && http::has_token(connection->value, header.name))) return false;
+  // write_head() asks for an answer without a coding.
   if (!secrets.bound.empty() && http::iequals(header.name, "accept-encoding")) return false;
   if (request.content.decodes && http::iequals(header.name, "content-encoding")) return false;
   if (http::iequals(header.name, "sec-websocket-extensions")) return false;               // asks for compression
@@ -227,6 +241,7 @@ bool pass_secrets(const http::Head& head, const Request& request, const HostSecr
   out.target = request.target;
   // Most heads contain no secret, and one pass shows that.
   bool clean = !secrets.all->any_in(head.text) && !secrets.all->any_in(out.target);
+  // A method is any token and could be a secret. It is only checked: the request keeps its own.
   std::string method = request.method;
   if (!clean && (!scan.rewrite(Place::method, {}, Syntax::token, method) || !scan.rewrite_target(out.target)))
     return false;
@@ -261,6 +276,7 @@ void write_head(const Connection& c, const http::Head& head, const Request& requ
     out.append(name).append(": ").append(value).append("\r\n");
   };
   out.append(request.method).append(" ");
+  // The near side's broker is asked like a proxy.
   if (absolute) out.append("http://").append(authority);
   out.append(from.target).append(" HTTP/1.1\r\n");
   line("Host", authority);
@@ -273,6 +289,7 @@ void write_head(const Connection& c, const http::Head& head, const Request& requ
     line("Connection", "upgrade");
     line("Upgrade", request.upgrade.protocol);
   } else if (const http::Header* te = head.find("te"); te && http::has_token(te->value, "trailers")) {
+    // Servers of gRPC want to know that trailers arrive.
     line("Connection", "TE");
     line("TE", "trailers");
   }
@@ -297,18 +314,21 @@ Verdict prepare_request(Connection& c, const http::Head& head, Request& request,
     const Refusal& why = scan.refusal();
     return {.code = "secret", .reason = why.reason, .rule = why.rule, .fingerprint = why.fingerprint};
   }
+  // Without TLS, an agent may name any host in each request, and the name goes out with it.
   if (!c.tls && c.config->secrets.any_in(c.host.name))
     return {.code = "secret", .reason = "the host's name contains a secret"};
   request.removed = std::move(outgoing.removed);
   request.content.grows = puts_in_body(head, secrets);
   request.client.expects_continue = head.expect_continue;
   auto& [protocol, framed] = request.upgrade;
+  // Bytes of an unknown protocol could carry a secret, or requests that the rules forbid.
   framed = !secrets.all->empty() || request.restricted;
   if (const http::Header* upgrade = head.find("upgrade"); upgrade && head.minor == 1)
     protocol = protocol_to_ask_for(upgrade->value, framed);
   framed |= http::iequals(protocol, "websocket");
   request.content.syntax = syntax_of(head.find("content-type") ? head.find("content-type")->value : "");
   write_head(c, head, request, secrets, outgoing, out);
+  // A body that cannot fit is refused before any of it is sent.
   bool knows_length = request.body.kind() == http::Body::Kind::length;
   auto admission = c.context.budget.admit(c.host, out.size(), knows_length ? request.body.left() : 0);
   if (!admission.account) return {.code = kLimitReached, .reason = std::move(admission.reason)};

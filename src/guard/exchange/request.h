@@ -13,6 +13,8 @@ namespace bottle::guard {
 // The syntax of a text, which decides what may replace a part of it.
 enum class Syntax : uint8_t { text, token, json, form };
 
+// A request as prepare_request() understood it. The coroutine that serves the client owns it until the exchange is
+// over.
 struct Request {
   std::string method, target;  // in origin form, with the path as it was judged
   bool restricted = false;     // the host's rules have methods or paths
@@ -32,6 +34,7 @@ struct Request {
     bool keep = true;  // it may send another request
     bool expects_continue = false;
   } client;
+  // What becomes of the client's Upgrade header.
   struct Upgrade {
     std::string protocol;  // the protocol that the client asks to switch to, or empty
     bool framed = false;   // afterward, only WebSocket frames without extensions pass, and they are scanned
@@ -40,6 +43,7 @@ struct Request {
   bool warned = false;                 // a warning was recorded for a secret that passed anyway
 };
 
+// Whether something may happen. If not, `status` and `code` are for the client, and `reason` is for the operator only.
 struct Verdict {
   bool allowed = false;
   int status = 403;

@@ -1,3 +1,9 @@
+// Handles what the dictionary of secrets finds: values and placeholders, whose exact bytes are known. Disguises and
+// credentials that are known by their form are in finding_scan.cc.
+//
+// A whole text of the head is rewritten at once; a body goes through a filter piece by piece. Both ask judge(), so that
+// a secret has the same fate wherever it is. A value is written with the escapes of its place, because it must neither
+// break the JSON or the form around it nor be read as more than a value.
 #include "guard/exchange/request_scan.h"
 
 #include <array>
@@ -24,10 +30,12 @@ std::string written(std::string_view value, Syntax syntax) {
   for (unsigned char c : value) {
     bool unreserved =
         (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
+    // Everything but the unreserved characters of RFC 3986 §2.3 could be read as a part of the form.
     if (syntax == Syntax::form && !unreserved) {
       out.append({'%', kHex[c >> 4], kHex[c & 15]});
       continue;
     }
+    // A value has no control characters, which would need escapes as well (compile_secret).
     if (syntax == Syntax::json && (c == '"' || c == '\\')) out += '\\';
     out += static_cast<char>(c);
   }
@@ -84,6 +92,7 @@ bool RequestScan::rewrite(Place place, std::string_view header, Syntax syntax, s
 bool RequestScan::rewrite_target(std::string& target) {
   size_t query = std::min(target.find('?'), target.size());
   scan::Filter filter(&secrets_.all->dictionary(), [&](const scan::Sight& sight) {
+    // A path and a query differ in what may be in them. What begins in the path belongs to the path.
     bool in_query = sight.begin > query;
     return judge(sight, in_query ? Place::query : Place::path, {}, in_query ? Syntax::form : Syntax::token);
   });
@@ -94,6 +103,7 @@ bool RequestScan::rewrite_target(std::string& target) {
 }
 
 bool RequestScan::rewrite_header(std::string_view name, std::string& value) {
+  // Clients such as git encode the placeholder as a password, where no dictionary finds it as it is.
   if (std::string credentials = basic(value); !credentials.empty()) {
     std::string before = credentials;
     if (!rewrite(Place::header, name, Syntax::text, credentials)) return false;
@@ -142,6 +152,7 @@ scan::Verdict RequestScan::judge(const scan::Sight& sight, Place place, std::str
 
 scan::Verdict RequestScan::swap_in(const scan::Sight& sight, const Secret& secret, Syntax syntax) {
   constexpr int kMost = 100;  // a body full of placeholders must not fill the memory
+  // A part of a placeholder is worth nothing. For a relayed secret, the near side has the value.
   if (!sight.whole || secret.value.empty()) return {};
   if (++put_in_ > kMost) {
     refusal_.reason = "the request has more than 100 placeholders";
@@ -156,6 +167,7 @@ scan::Verdict RequestScan::refuse(const scan::Sight& sight, const Finding& findi
   std::string reason = finding.bound ? misplaced(secret, place, header)
                                      : "secret \"" + secret.name + "\" in the " + std::string(name_of(place)) +
                                            " of a request to a host it is not bound to";
+  // A method can be neither replaced nor let pass with a warning.
   if (place == Place::method) {
     refusal_.reason = std::move(reason);
     return {Do::stop, {}};
@@ -165,6 +177,7 @@ scan::Verdict RequestScan::refuse(const scan::Sight& sight, const Finding& findi
 
 scan::Verdict RequestScan::judge_answer(const scan::Sight& sight) {
   const Secret* secret = secrets_.all->owner_of_value(sight.pattern);
+  // A placeholder is nothing that the agent does not have already.
   if (!secret) return {};
   return as_configured(sight, c_.config->on_secret.of(c_.host, false, secret->name), "secret_in_answer",
                        "secret \"" + secret->name + "\" in an answer to the agent");
@@ -176,6 +189,7 @@ scan::Verdict RequestScan::as_configured(const scan::Sight& sight, OnSecret what
     refusal_.reason = std::move(reason);
     return {Do::stop, {}};
   }
+  // One line is enough for each request, however often the secret is in it.
   if (!request_.warned)
     c_.audit({.action = "allow",
               .kind = "http",

@@ -14,6 +14,7 @@
 
 namespace bottle::guard {
 
+// Returns how a body of this Content-Type is written: `text` unless it is known to be JSON or a form.
 Syntax syntax_of(std::string_view content_type);
 std::string_view name_of(Place place);  // for the operator, as in "the path"
 
@@ -31,6 +32,8 @@ struct HeadPart {
   std::string* text;      // redacting changes it, but never its length
 };
 
+// The scan of one request and its answer, and the reason if either is refused. It audits what it lets pass with a
+// warning.
 class RequestScan {
  public:
   // All arguments must outlive this object and the filters that it makes.

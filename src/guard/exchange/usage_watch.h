@@ -11,6 +11,8 @@
 
 namespace bottle::guard {
 
+// Owned by the exchange of the answer. Unlike AnswerWatch, it never stops an answer: tokens that cannot be read are not
+// counted.
 class UsageWatch {
  public:
   // Returns nothing if the answer has a coding that cannot be removed. `decoded` says that feed() gets the body without

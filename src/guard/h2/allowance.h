@@ -6,6 +6,7 @@
 
 namespace bottle::guard::h2 {
 
+// A token bucket for one kind of event.
 class Allowance {
  public:
   // Permits `burst` events at once and `per_second` in the long run.

@@ -1,3 +1,8 @@
+// HTTP/2 fields are separate strings, and HTTP/1.1 heads are lines of text. A byte that is harmless in a field, such as
+// a line end or a space in a path, could begin a new header or a second request in a line. Each text is therefore
+// checked before it becomes part of one. The framing is never copied: the guard writes Content-Length and
+// Transfer-Encoding itself, from what the frames say, and refuses fields that claim something else. The parser for
+// HTTP/1.1 then reads the result again, as it reads what other clients send.
 #include "guard/h2/fields.h"
 
 #include <algorithm>
@@ -36,6 +41,7 @@ bool is_part_of_line(std::string_view text) {
 std::optional<uint64_t> number(std::string_view text) {
   uint64_t value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  // 18 digits always fit into 64 bits.
   if (text.empty() || text.size() > 18 || error != std::errc() || end != text.data() + text.size()) return {};
   return value;
 }
@@ -54,6 +60,7 @@ bool promises_trailers(const Field& field) {
   return field.name == "trailer" || (field.name == "content-type" && field.value.starts_with("application/grpc"));
 }
 
+// The functions that sort the fields return what is wrong, or null.
 const char* set_once(std::string_view& to, const std::string& value) {
   if (!to.empty()) return "a pseudo-header is repeated";
   if (value.empty()) return "a pseudo-header is empty";
@@ -73,6 +80,7 @@ const char* take_pseudo(const Field& field, bool request, Sorted& sorted) {
 const char* take_regular(const Field& field, bool request, Sorted& sorted) {
   if (!is_name(field.name)) return "the name of a header is not valid in HTTP/2";
   if (!is_value(field.value)) return "a header has a control byte, or a space at its beginning or end";
+  // Among these is transfer-encoding, which could contradict the frames.
   if (of_connection(field.name)) return "a header is not allowed in HTTP/2";
   if (request && field.name == "te" && field.value != "trailers") return "the TE header is not \"trailers\"";
   if (field.name == "content-length") {
@@ -82,6 +90,7 @@ const char* take_regular(const Field& field, bool request, Sorted& sorted) {
     // A client may send a cookie header in several fields (RFC 9113 §8.2.3).
     sorted.cookie.append(sorted.cookie.empty() ? "" : "; ").append(field.value);
   } else if (request && field.name == "host") {
+    // The authority comes before all headers, so it is known here.
     if (!sorted.authority.empty() && !http::iequals(sorted.authority, field.value)) return "host and :authority differ";
     if (sorted.authority.empty()) sorted.authority = field.value;
   } else {
@@ -118,8 +127,10 @@ Text bad(const char* why) {
   return text;
 }
 
+// Appends the headers that a message of HTTP/2 may have.
 void append_fields(const http::Head& head, Fields& fields) {
   for (const auto& each : head.headers) {
+    // The host goes into :authority.
     if (of_connection(each.name) || http::iequals(each.name, "host")) continue;
     if (http::iequals(each.name, "te") && !http::has_token(each.value, "trailers")) continue;
     bool te = http::iequals(each.name, "te");
@@ -146,6 +157,7 @@ Text request_text(const Fields& fields, bool ended) {
   text.head.append(sorted.method).append(" ").append(sorted.path).append(" HTTP/1.1\r\nHost: ");
   text.head.append(sorted.authority).append("\r\n").append(sorted.lines);
   if (!sorted.cookie.empty()) text.head.append("cookie: ").append(sorted.cookie).append("\r\n");
+  // Some servers answer 411 if such a request says nothing about its length (RFC 9110 §8.6).
   bool usually_has_body = sorted.method == "POST" || sorted.method == "PUT" || sorted.method == "PATCH";
   if (ended && !sorted.length && usually_has_body) text.head.append("Content-Length: 0\r\n");
   end_head(sorted, !ended, text);
@@ -159,10 +171,12 @@ Text answer_text(const Fields& fields, bool ended, std::string_view method) {
   if (sorted.status.size() != 3 || !status || *status < 100) return bad(":status is not valid");
   if (*status == 101) return bad("the status 101 is not allowed in HTTP/2");
   if (*status < 200 && (ended || sorted.length)) return bad("an interim answer has a body");
+  // These never have a body, whatever their fields say (RFC 9112 §6.3).
   bool bodyless = *status < 200 || *status == 204 || *status == 304 || method == "HEAD";
   if (ended && !bodyless && sorted.length && number(sorted.length->value) != 0)
     return bad("there is a content-length, but no body");
   Text text;
+  // HTTP/2 has no reason phrase. The space before it is part of the line even if it is empty (RFC 9112 §4).
   text.head.append("HTTP/1.1 ").append(sorted.status).append(" \r\n").append(sorted.lines);
   if (ended && !bodyless && !sorted.length) text.head.append("Content-Length: 0\r\n");
   end_head(sorted, !ended && !bodyless, text);

@@ -11,6 +11,7 @@
 
 namespace bottle::guard::h2 {
 
+// A header, or a pseudo-header with its ':'. From a peer, both texts may contain any byte until they are translated.
 struct Field {
   std::string name, value;
 };

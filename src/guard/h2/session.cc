@@ -1,3 +1,6 @@
+// nghttp2 parses and checks the frames, and this file decides what each of them may cause. Callbacks of nghttp2 must
+// not throw or free its session, so they only change streams and note faults; receive() ends a failed session when
+// nghttp2 has returned. A peer is told about a fault with a last frame where the protocol provides one.
 #include "guard/h2/session.h"
 
 #include <nghttp2/nghttp2.h>
@@ -27,6 +30,7 @@ std::string_view text(nghttp2_rcbuf* buffer) {
   return text(v.base, v.len);
 }
 
+// Returns the fields in the form of nghttp2, which borrows their texts.
 std::vector<nghttp2_nv> name_values(const Fields& fields) {
   std::vector<nghttp2_nv> out;
   for (const auto& each : fields) {

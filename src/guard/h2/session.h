@@ -32,6 +32,8 @@ inline constexpr uint32_t kMostClientWindow = 1 << 20, kMostServerWindow = 4 << 
 inline constexpr size_t kMostForWindows = 32 << 20;
 inline constexpr size_t kMostDecoded = 4 * http::kMaxAnswerHead;  // bytes of fields after one head is decompressed
 
+// Used on one thread. After it is destroyed or cut, the streams that the guard still holds are broken or complete, and
+// call it no more.
 class Session {
  public:
   // Adds to `total`, unless it is null, the bytes of memory that the session and its streams hold, including streams

@@ -1,3 +1,9 @@
+// Keeps text of HTTP/1.1 in both directions. From the peer, frames become a head and chunks that the guard reads. From
+// the guard, text is parsed and becomes a head and payload for nghttp2.
+//
+// Flow control follows the reader: a byte goes back to the peer's window only when the guard has read it. A peer can
+// therefore not make a stream hold much more than its window and the heads, which have a limit of their own. A slow
+// reader slows down only its own stream.
 #include "guard/h2/stream.h"
 
 #include <algorithm>
@@ -34,6 +40,7 @@ size_t Stream::read(char* buffer, size_t size) {
   return n;
 }
 
+// Gives back the memory of text that was read.
 void Stream::drop_what_was_read() {
   if (in_at_ == in_.size()) {
     std::string().swap(in_);
@@ -49,6 +56,7 @@ void Stream::drop_what_was_read() {
 
 size_t Stream::room() const {
   if (closed()) return 0;
+  // A head must fit as a whole, because it can only be parsed and sent as a whole.
   size_t most = out_state_ == Out::nothing ? kMostOut + http::kMaxAnswerHead : kMostOut;
   size_t held = pending_.size() + out_.size() - out_at_;
   return most - std::min(most, held);
@@ -58,6 +66,8 @@ size_t Stream::write(std::string_view text) {
   size_t n = std::min(room(), text.size());
   if (n == 0 || !session_) return 0;
   pending_.append(text.substr(0, n));
+  // The guard's own text is not valid. That is a fault of the guard, and the peer must not take half of it for a
+  // message.
   if (!process()) session_->reset(*this);
   count();
   session_->work();
@@ -69,6 +79,7 @@ bool Stream::process() {
   while (out_state_ == Out::nothing) {
     bool final = false;
     if (!take_head(final)) return false;
+    // Only an interim answer, or nothing whole, has come so far.
     if (!final) return true;
     out_state_ = Out::head;
   }
@@ -97,6 +108,7 @@ bool Stream::take_head(bool& final) {
 
 void Stream::end() {
   if (closed() || !session_) return;
+  // A body without a length or chunks ends with the guard's text. Any other one that is not complete is cut off.
   if (out_state_ != Out::nothing && body_.end()) {
     out_state_ = std::max(out_state_, Out::all);
     session_->resume(*this);
@@ -108,6 +120,7 @@ void Stream::end() {
 
 void Stream::drop() {
   on_change = nullptr;
+  // The peer may have reset the stream long ago; only now does the stream no longer count (Session::served).
   place_.reset();
   if (!std::exchange(dropped_, true) && session_) session_->dropped(*this);
   count();
@@ -125,6 +138,7 @@ void Stream::append_to_chunk(std::string_view payload) {
   chunk_ += payload.size();
   char size[24];
   int digits = snprintf(size, sizeof size, "%zx", chunk_);
+  // Replaces the line end of the chunk with the payload and a new line end, and then corrects the size at its front.
   in_.replace(in_.size() - 2, 2, payload).append("\r\n");
   in_.replace(chunk_at_, in_.find('\r', chunk_at_) - chunk_at_, size, static_cast<size_t>(digits));
 }

@@ -15,6 +15,8 @@ namespace bottle::guard::h2 {
 
 class Session;
 
+// The session and the guard share it through pointers: the session keeps it while nghttp2 knows it, the guard while it
+// works on it. Either may be done first.
 class Stream {
  public:
   // Adds to `total`, unless it is null, the bytes that the stream holds, as long as it exists.

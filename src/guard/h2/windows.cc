@@ -19,6 +19,7 @@ void Session::widen(Stream& stream, size_t bytes) {
   size_t now = (server ? kClientWindow : kServerWindow) + stream.wider_;
   stream.returned_ += bytes;
   if (stream.returned_ < kWindows * now || now >= (server ? kMostClientWindow : kMostServerWindow)) return;
+  // A larger window is memory that the peer may fill at any time, so it counts before it is used.
   if (total_ && *total_ + now > kMostForWindows) return;
   if (nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, stream.id_, static_cast<int32_t>(2 * now)))
     return;

@@ -1,3 +1,11 @@
+// Turns events into flags, and resumes the coroutines whose flags changed. A turn has four steps: the caller's chores
+// (`after_turn`), one wait for events, setting the flags of every Source that has an event, and resuming the Wakers
+// that are queued by then.
+//
+// A Source tries its system call first and is registered only when the call would block. A short connection therefore
+// often costs no call to register it. With edge-triggered events, a Source must remember what is ready: it sets
+// `ready.read` to false only when the kernel has said EAGAIN, or when a short read shows that the kernel would. If it
+// forgot too early, no event would ever come, and the connection would hang.
 #include "guard/net/loop.h"
 
 #include <netinet/in.h>
@@ -35,6 +43,7 @@ constexpr int kMoreFollows = 0;  // the kernel then decides by itself when a pac
 
 Waker::~Waker() {
   if (armed_) loop_.timers_.erase(timer_);
+  // The loop may be going through the queue just now, so the entry becomes null and is not removed.
   if (queued_) std::ranges::replace(loop_.ready_, this, nullptr);
 }
 
@@ -74,6 +83,7 @@ void Source::open(std::unique_ptr<Port> port, Waker* waker) {
 }
 
 void Source::push() {
+  // Setting TCP_NODELAY sends what MSG_MORE has held back, even if the option was set before (tcp(7)).
   int one = 1;
   if (fd_) setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
@@ -89,6 +99,7 @@ void Source::wake() {
 
 void Source::watch() {
   if (watched_ || !fd_) return;
+  // Callbacks get level-triggered events: a listener may leave clients in its queue for a later turn.
   if (on_event) g_events->watch(fd_.get(), this, EventQueue::kIn);
   else g_events->watch_edges(fd_.get(), this, &ready.read, &ready.write);
   watched_ = true;
@@ -99,6 +110,7 @@ void Source::close() {
   fd_.reset();
   port_.reset();
   watched_ = false;
+  // This frees the memory, which clear() would keep for as long as an idle connection lives.
   std::string().swap(unread_);
   unread_at_ = 0;
   if (g_ahead.of == this) g_ahead.of = nullptr;
@@ -139,7 +151,9 @@ void Source::keep_ahead() {
 
 ssize_t Source::recv_ahead(void* buffer, size_t size) {
   if (size_t n = take_ahead(buffer, size)) return static_cast<ssize_t>(n);
+  // A read of that size gains nothing from the shared buffer, and would only be copied once more.
   if (!ready.read || size >= kAhead) return recv(buffer, size);
+  // The other Source has not taken all of its bytes. They move, because the buffer is needed now.
   if (g_ahead.of) g_ahead.of->keep_ahead();
   ssize_t n = recv(g_ahead.bytes, kAhead);
   if (n <= 0) return n;
@@ -182,6 +196,7 @@ ssize_t Source::send(const void* bytes, size_t size) {
   if (n < 0 && errno == EAGAIN) {
     ready.write = false;
   } else if (n < 0) {
+    // The error may hide what the peer sent before it closed. A read returns that, and then the error.
     cut = ready.read = true;
   }
   return n;
@@ -203,8 +218,10 @@ void Loop::tick() {
 void Loop::fire_timers() {
   while (!timers_.empty() && timers_.begin()->first <= now_) {
     Waker* waker = timers_.begin()->second;
+    // A Waker without a timer gets one from its next wait.
     timers_.erase(timers_.begin());
     waker->armed_ = false;
+    // wait() does not move a timer when the deadline becomes later, so this timer may be too early.
     if (waker->deadline_ > now_) {
       waker->timer_ = timers_.emplace(waker->deadline_, waker);
       waker->armed_ = true;
@@ -223,18 +240,24 @@ void Loop::run(const std::function<int()>& after_turn) {
     int timeout = after_turn();
     if (stopped_) return;
     if (!timers_.empty()) {
+      // An hour is enough: the turn that follows computes the time again, and a long deadline would not fit into an
+      // int.
       int64_t left = std::clamp<int64_t>(timers_.begin()->first - now_, 0, 3600 * 1000);
       if (timeout < 0 || left < timeout) timeout = static_cast<int>(left);
     }
+    // A coroutine that woke itself in the last turn still waits, so this turn only looks for events.
     if (!ready_.empty()) timeout = 0;
     auto events = events_.wait(timeout);
     tick();
     for (auto [what, bits] : events) {
       auto* source = static_cast<Source*>(what);
       if (source->on_event) {
+        // This runs at once and not as a coroutine, so it must not destroy a Source: a later event of this batch may
+        // refer to it.
         source->on_event(bits);
         continue;
       }
+      // An error or the end also makes both calls worth trying: only they return the error or the last bytes.
       if (bits & (kIn | kPeerEnded | kHangUp | kError)) source->ready.read = true;
       if (bits & (kOut | kHangUp | kError)) source->ready.write = true;
       if (bits & (kHangUp | kError)) source->peer = Source::Peer::gone;
@@ -246,9 +269,11 @@ void Loop::run(const std::function<int()>& after_turn) {
     // turn.
     for (size_t i = 0, end = ready_.size(); i < end; ++i) {
       Waker* waker = ready_[i];
+      // It was destroyed while it was queued, by a coroutine of this turn.
       if (!waker) continue;
       ready_[i] = nullptr;
       waker->queued_ = false;
+      // The handle is cleared before the call, because the coroutine may wait again, or destroy the Waker.
       if (waker->waiting_ && waker->signal_ != Waker::Signal::none) std::exchange(waker->waiting_, nullptr).resume();
     }
     std::erase(ready_, nullptr);

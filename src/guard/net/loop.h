@@ -22,6 +22,7 @@ namespace bottle::guard {
 
 class Loop;
 
+// What a coroutine waits on. At most one coroutine may wait at a time. An event that comes while none waits is kept.
 class Waker {
  public:
   explicit Waker(Loop& loop) : loop_(loop) {}
@@ -32,6 +33,7 @@ class Waker {
   // Resumes the waiting coroutine later in this turn. If no coroutine is waiting, the next wait returns at once.
   void wake();
 
+  // The awaitable of wait(). `co_await` returns true after an event, and false after the deadline.
   struct Wait {
     Waker& waker;
     // Always suspends, so that other coroutines get their turn. If the Waker was signaled in the meantime, it is
@@ -89,7 +91,10 @@ class Source {
   // Takes ownership of the descriptor. The descriptor is registered only when something first has to wait for it.
   void open(int fd, Waker* waker, Readiness ready = {.read = true, .write = true});
   void open(std::unique_ptr<Port> port, Waker* waker);
+  // Registers the descriptor in the loop's queue of events, once. Call this before waiting; events that came earlier
+  // are reported then. Does nothing for a Port, whose owner wakes the Waker.
   void watch();
+  // Closes the descriptor or destroys the Port, and drops all bytes that were read ahead. Does nothing if it is closed.
   void close();
   int fd() const { return fd_.get(); }
   explicit operator bool() const { return static_cast<bool>(fd_) || port_; }
@@ -99,6 +104,7 @@ class Source {
   void move_to(Waker* waker) { waker_ = waker; }
   // Wakes the Waker, as an event does.
   void wake();
+  // Return what the Port says about its peer. For a descriptor, the texts are empty and `refused` is false.
   std::string_view fault() const { return port_ ? port_->fault() : std::string_view(); }
   std::string_view why() const { return port_ ? port_->why() : std::string_view(); }
   bool refused() const { return port_ && port_->refused(); }
@@ -127,6 +133,8 @@ class Source {
     ended,  // it finished sending
     gone,   // the connection is gone in both directions, or has an error
   } peer = Peer::sending;
+  // Return whether the peer sends nothing more, and whether it does not receive either. The queue of events must have
+  // reported it, so both are false before watch().
   bool has_ended() const { return peer != Peer::sending; }
   bool is_gone() const { return peer == Peer::gone; }
   bool cut = false;  // a send failed: the peer takes no more, but what it sent before can still be read
@@ -160,6 +168,7 @@ class Source {
   size_t unread_at_ = 0;  // the number of its bytes that were taken
 };
 
+// The reactor of the process. There may be only one, and everything that uses it runs on its thread.
 class Loop {
  public:
   Loop();
@@ -169,6 +178,7 @@ class Loop {
   void run(const std::function<int()>& after_turn);
   void stop() { stopped_ = true; }
   int64_t now() const { return now_; }  // monotonic milliseconds, updated once per turn
+  // Returns the queue, for descriptors that others own or that need level-triggered events.
   EventQueue& events() { return events_; }
 
  private:

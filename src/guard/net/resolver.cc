@@ -1,3 +1,9 @@
+// Puts c-ares on the guard's event loop. c-ares opens its own sockets and says through `socket_state` for which of them
+// it waits. turn() runs its timeouts, because the loop has timers only for Wakers.
+//
+// Both families are asked with requests of their own and not with one for AF_UNSPEC, because an answer for one family
+// must be usable while the name server never answers for the other. The cache holds a lookup from the moment it begins,
+// so that the requests that a client makes at the same time for one name cause only one question.
 #include "guard/net/resolver.h"
 
 #include <ares.h>
@@ -16,6 +22,7 @@ Resolver::~Resolver() {
 void Resolver::use(const std::string& server) {
   if (server == server_ && started_) return;
   server_ = server;
+  // Answers of another server may differ: a new configuration must not use them.
   cache_.clear();
   if (channel_) ares_destroy(std::exchange(channel_, nullptr));  // pending lookups end with an error
   started_ = true;
@@ -24,6 +31,8 @@ void Resolver::use(const std::string& server) {
 // Starts at the first name, not at startup, because reading resolv.conf and seeding cost time and memory.
 void Resolver::start() {
   ares_options options{};
+  // The names of requests are full names. A search list of the machine could turn them into others that no rule has
+  // judged, and HOSTALIASES could as well.
   options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES;
   options.timeout = 1000;  // doubles with each further try
   options.tries = 4;
@@ -40,6 +49,7 @@ void Resolver::start() {
   if (!server_.empty()) ares_set_servers_ports_csv(channel_, server_.c_str());
 }
 
+// c-ares calls this when what it waits for on a socket changes, and before it closes one.
 void Resolver::socket_state(void* self, int fd, int readable, int writable) {
   auto& resolver = *static_cast<Resolver*>(self);
   auto found = resolver.sources_.find(fd);
@@ -54,6 +64,7 @@ void Resolver::socket_state(void* self, int fd, int readable, int writable) {
   if (found == resolver.sources_.end()) {
     // The descriptor belongs to c-ares. The Source only refers to it in the reactor.
     auto source = std::make_unique<Source>();
+    // The channel or the socket may be gone: an earlier event of the same batch can have ended them.
     source->on_event = [&resolver, fd](uint32_t events) {
       if (!resolver.channel_ || !resolver.sources_.contains(fd)) return;
       bool in = events & (EventQueue::kIn | kGone), out = events & (EventQueue::kOut | kGone);
@@ -72,6 +83,8 @@ struct Request {
   std::function<void(int status, ares_addrinfo* result)> done;
 };
 
+// c-ares calls this exactly once for each request, also with an error when the channel is destroyed, and sometimes from
+// within ares_getaddrinfo.
 void finished(void* argument, int status, int, ares_addrinfo* result) {
   std::unique_ptr<Request> request(static_cast<Request*>(argument));
   request->done(status, result);
@@ -90,11 +103,13 @@ std::shared_ptr<Lookup> Resolver::lookup(const std::string& name) {
     return found->second.lookup;
   auto lookup = std::make_shared<Lookup>();
   if (!channel_) start();
+  // The agent chooses the names under a wildcard rule, so it could otherwise fill the memory with them.
   if (!channel_ || pending_ >= 1024) {
     lookup->four.error = channel_ ? "too many names are being resolved at once" : "the resolver could not be started";
     lookup->four.done = lookup->six.done = true;
     return lookup;
   }
+  // Lookups that are under way go on, because their requests hold them.
   if (cache_.size() >= 1024) cache_.clear();
   cache_[name] = {Lookup::kNever, lookup};
   pending_ += 2;
@@ -107,11 +122,13 @@ void Resolver::ask(const std::string& name, const std::shared_ptr<Lookup>& looku
   auto* request = new Request{this, [this, lookup, name, family](int status, ares_addrinfo* result) {
                                 take(name, *lookup, family == AF_INET ? lookup->four : lookup->six, status, result);
                               }};
+  // Sorting by RFC 6724 would open a socket for each address. Targets decides the order.
   ares_addrinfo_hints hints{
       .ai_flags = ARES_AI_NOSORT, .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_protocol = 0};
   ares_getaddrinfo(channel_, name.c_str(), nullptr, &hints, finished, request);
 }
 
+// Takes the answer for one family, and wakes those who wait for it.
 void Resolver::take(const std::string& name, Lookup& lookup, Family& family, int status, ares_addrinfo* result) {
   --pending_;
   family.done = true;
@@ -130,6 +147,8 @@ void Resolver::take(const std::string& name, Lookup& lookup, Family& family, int
     if (family.addresses.size() < Lookup::kMostEach) family.addresses.push_back(address);
   }
   if (family.addresses.empty()) family.error = ares_strerror(status == ARES_SUCCESS ? ARES_ENODATA : status);
+  // The cache may hold a newer lookup of the same name, if it was cleared in the meantime. Failures are not kept, so
+  // the next request asks again.
   if (auto found = cache_.find(name); lookup.done() && found != cache_.end() && found->second.lookup.get() == &lookup) {
     bool any = !lookup.six.addresses.empty() || !lookup.four.addresses.empty();
     if (any && lookup.ttl_ > 0) found->second.expires = loop_.now() + lookup.ttl_ * 1000;
@@ -141,6 +160,7 @@ void Resolver::take(const std::string& name, Lookup& lookup, Family& family, int
 int Resolver::turn() {
   closed_.clear();
   if (!channel_ || pending_ == 0) return -1;
+  // Without a socket, this call only runs timeouts and retries.
   ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
   timeval most{5, 0}, left;
   timeval* t = ares_timeout(channel_, &most, &left);

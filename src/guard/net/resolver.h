@@ -33,6 +33,7 @@ class Lookup {
 
   Family six, four;
 
+  // Returns whether both families have an answer or have failed.
   bool done() const { return six.done && four.done; }
   // Returns the time (Loop::now()) from which the known addresses may be used, or kNever if nothing usable has arrived
   // yet.
@@ -60,6 +61,8 @@ class Lookup {
   int ttl_ = 60;  // seconds
 };
 
+// The guard's own resolver, on the event loop: no call blocks. The agent chooses the names, so the numbers of cached
+// and of pending names are limited. The loop must outlive it.
 class Resolver {
  public:
   explicit Resolver(Loop& loop) : loop_(loop) {}

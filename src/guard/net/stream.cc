@@ -1,3 +1,12 @@
+// Reads once per call and writes until the peer takes no more, and keeps the number of bytes that all streams hold. One
+// read per call gives the caller the chance to pass on what came before more is read, and gives other connections their
+// turn.
+//
+// An idle stream has no buffers: bytes are read into `scratch`, which all streams share, and only what came is copied.
+// Once a transfer has given `in` enough capacity, bytes are read straight into it, without that copy.
+//
+// The memory is counted here and not by callers, because every buffer of a stream changes in these functions. Callers
+// change `in` and `out` between two calls; the next call counts that.
 #include "guard/net/stream.h"
 
 #include <sys/socket.h>
@@ -25,6 +34,7 @@ Stream::~Stream() { g_held -= held_; }
 void Stream::count() {
   bool busy = ssl && (!SSL_is_init_finished(ssl.get()) || SSL_has_pending(ssl.get()));
   size_t now = in.capacity() + out.capacity() + beside + (busy ? kTlsBuffers : 0) + (source ? source->ahead() : 0);
+  // The numbers are unsigned and wrap, so a smaller `now` subtracts.
   g_held += now - held_;
   held_ = now;
 }
@@ -32,6 +42,7 @@ void Stream::count() {
 bool Stream::fill() {
   count();
   if (eof || failed || !source) return false;
+  // Only a stream that wants to read more fails. Those that write can finish and free their memory.
   if (g_held > kMostHeld) return failed = true;
   if (!source->may_read() && !(ssl && SSL_has_pending(ssl.get()))) return false;
   size_t before = in.size();
@@ -63,6 +74,7 @@ bool Stream::read_plain() {
 
 // Reads one record.
 bool Stream::read_tls() {
+  // SSL_get_error() also looks at the thread's queue of errors, in which another connection may have left some.
   ERR_clear_error();
   source->tls_reads.left = 1;
   source->tls_reads.stopped = false;
@@ -84,6 +96,7 @@ bool Stream::read_tls() {
   if (error == SSL_ERROR_WANT_READ && source->tls_reads.stopped) source->wake();  // after the turn of others
   if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return false;
   (error == SSL_ERROR_ZERO_RETURN ? eof : failed) = true;
+  // An empty reason is the end without close_notify (see tls_reason).
   if (error == SSL_ERROR_SSL) {
     why = tls_reason();
     unannounced_end = why.empty() && !source->cut;
@@ -109,10 +122,13 @@ void Stream::queue(std::string& bytes) {
 bool Stream::flush() {
   bool progress = false;
   while (out_at < out.size() && !failed && source) {
+    // What is written after the loss is dropped, so that the caller's loop can end as if it had been sent.
     if (is_deaf()) return lose(), progress;
     ssize_t n;
     if (ssl) {
       ERR_clear_error();
+      // After a write that would block, the library wants the same bytes again (SSL_write(3)). `out` only grows at its
+      // end, so it gets them, or more.
       size_t size = std::min(unsent(), kRecord);
       source->more_follows = size < unsent();
       n = SSL_write(ssl.get(), out.data() + out_at, static_cast<int>(size));
@@ -122,6 +138,7 @@ bool Stream::flush() {
         if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) break;
         return lose(), true;
       }
+      // bio_write() reported success, so that the library can still read.
       if (source->cut) return lose(), true;
     } else {
       n = source->send(out.data() + out_at, out.size() - out_at);
@@ -136,6 +153,7 @@ bool Stream::flush() {
     out.clear();
     out_at = 0;
   } else if (out_at > 256 * 1024) {
+    // Removing the written bytes after every write would move the rest each time.
     out.erase(0, out_at);
     out_at = 0;
   }
@@ -146,6 +164,7 @@ bool Stream::flush() {
 void Stream::rest() {
   // Processing a session ticket leaves a write buffer behind, even with SSL_MODE_RELEASE_BUFFERS.
   if (ssl && SSL_is_init_finished(ssl.get())) SSL_free_buffers(ssl.get());
+  // Fewer bytes are in the string object itself and cost nothing more.
   if (in.empty() && in.capacity() > 64) std::string().swap(in);
   if (flushed() && out.capacity() > 64) {
     std::string().swap(out);
@@ -161,6 +180,7 @@ void bound_buffers(int socket) {
 }
 
 void Stream::end_tls() {
+  // During a handshake, the library refuses SSL_shutdown() and leaves an error behind.
   if (!ssl || failed || !SSL_is_init_finished(ssl.get())) return;
   ERR_clear_error();
   source->more_follows = true;  // the end of the connection, in the same packet

@@ -31,6 +31,9 @@ inline constexpr size_t kWideConnections = 16;
 // costs.
 inline constexpr size_t kBulk = 64 * 1024;
 
+// One side of a connection and its buffers. The coroutine that serves the connection owns and uses it. No member
+// blocks: fill() and flush() do what is possible now, and the caller waits on the source's Waker. A caller moves bytes
+// by appending to `out` and by removing from `in`.
 struct Stream {
   Stream() = default;
   Stream(const Stream&) = delete;
@@ -40,7 +43,7 @@ struct Stream {
   std::unique_ptr<Source> source;  // declared before `ssl`, whose BIO refers to it
   Ssl ssl;
   std::string in, out;
-  size_t out_at = 0;
+  size_t out_at = 0;    // bytes of `out` that were written already
   size_t beside = 0;    // bytes that are held for the stream elsewhere and count as well
   bool eof = false;     // an orderly end: FIN, or close_notify with TLS
   bool failed = false;  // nothing more can be read or written
@@ -53,8 +56,8 @@ struct Stream {
     optional,  // a failed write leads to `lost`
     lost,      // the peer takes no more, and what is written is dropped
   } writing = Writing::required;
-  std::string_view why;  // the reason for `failed`, if TLS says more than that the connection broke
-  uint64_t received = 0, sent = 0;
+  std::string_view why;             // the reason for `failed`, if TLS says more than that the connection broke
+  uint64_t received = 0, sent = 0;  // bytes of content, without what TLS adds
 
   explicit operator bool() const { return source != nullptr; }
   // Reads once. Returns true if that changed anything: bytes in `in`, `eof` or `failed`.
@@ -65,12 +68,15 @@ struct Stream {
   bool flush();
   // Returns whether the peer takes no more, although it may still send.
   bool is_deaf() const { return writing == Writing::lost; }
+  // Return whether everything is written, and how many bytes are not. What is written may still be in the kernel.
   bool flushed() const { return out_at == out.size(); }
   size_t unsent() const { return out.size() - out_at; }
   // Frees buffers, so that an idle connection costs little.
   void rest();
   // Sends close_notify if TLS is established. Does not wait. The source must be shut or closed right afterwards.
   void end_tls();
+  // Closes the connection without close_notify and makes the Stream as it was when new, except for `received` and
+  // `sent`.
   void reset();
 
  private:

@@ -9,6 +9,7 @@
 
 namespace bottle::guard {
 
+// The addresses of one dial. Each address is returned once.
 class Targets {
  public:
   // Adds an address unless it is already in the list.
@@ -16,6 +17,7 @@ class Targets {
     auto& list = endpoint.address.v6 ? six_ : four_;
     if (std::ranges::find(list.all, endpoint) == list.all.end()) list.all.push_back(endpoint);
   }
+  // Returns whether an address is left that next() has not returned. It can become true again when one is added.
   bool more() const { return six_.more() || four_.more(); }
   // Returns the next address. May be called only if more() is true.
   policy::Endpoint next() {

@@ -12,9 +12,13 @@ namespace bottle::guard {
 template <typename T>
 class [[nodiscard]] Task {
  public:
+  // What the compiler asks of a coroutine's type. When it returns, `then`, the coroutine that awaits it, continues at
+  // once on the same stack (symmetric transfer), so that a chain of returns does not use up the stack. An exception
+  // ends the process, because none may cross a coroutine.
   struct promise_type {
     std::coroutine_handle<> then;
     std::optional<T> value;
+    // A Task runs only when it is awaited, and keeps its frame until it is destroyed, because the result is in it.
     Task get_return_object() { return Task(std::coroutine_handle<promise_type>::from_promise(*this)); }
     std::suspend_always initial_suspend() noexcept { return {}; }
     auto final_suspend() noexcept {
@@ -38,6 +42,7 @@ class [[nodiscard]] Task {
     if (handle_) handle_.destroy();
   }
 
+  // Awaiting starts the coroutine. A Task may be awaited once.
   bool await_ready() { return false; }
   std::coroutine_handle<> await_suspend(std::coroutine_handle<> caller) {
     handle_.promise().then = caller;
@@ -49,7 +54,10 @@ class [[nodiscard]] Task {
   std::coroutine_handle<promise_type> handle_;
 };
 
+// The result of a coroutine without an owner. Its frame is freed when it returns, or never if what it waits for never
+// happens.
 struct Detached {
+  // A Detached coroutine runs at once, up to its first await, and frees its frame when it returns.
   struct promise_type {
     Detached get_return_object() { return {}; }
     std::suspend_never initial_suspend() noexcept { return {}; }

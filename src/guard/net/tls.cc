@@ -1,3 +1,13 @@
+// Binds OpenSSL to the reactor and holds the two kinds of contexts: the one in which the guard is the agent's server,
+// and those in which it is the client of a host.
+//
+// The library reads and writes through a BIO on a Source and not on a socket. A Source knows without a system call when
+// a read would block, reads for several records at once, and limits how often a call of the library may read. A pair of
+// memory BIOs, the usual way to connect the library to an event loop, would copy every byte twice more.
+//
+// All certificates of the agent's side have one key, so a new host costs one signature and not a new key. The two
+// contexts verify opposite things: check_name() refuses a client that asks for another host than its CONNECT did, and
+// connect_tls() refuses a server that cannot prove to be that host.
 #include "guard/net/tls.h"
 
 #include <openssl/bio.h>
@@ -26,6 +36,7 @@ int bio_read(BIO* bio, char* buffer, int size) {
   BIO_clear_retry_flags(bio);
   auto* source = static_cast<Source*>(BIO_get_data(bio));
   if (source->ahead() == 0 && source->ready.read) {
+    // This looks like a read that would block. read_tls() sees `stopped` and continues in a later turn.
     if (source->tls_reads.left == 0) {
       source->tls_reads.stopped = true;
       BIO_set_retry_read(bio);
@@ -35,6 +46,8 @@ int bio_read(BIO* bio, char* buffer, int size) {
   }
   ssize_t n = source->recv_ahead(buffer, static_cast<size_t>(size));
   if (n < 0 && errno == EAGAIN) BIO_set_retry_read(bio);
+  // Without this flag, which bio_ctrl() reports, the library takes the end for an error of the system and not for the
+  // peer's FIN.
   if (n == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
   return static_cast<int>(n);
 }
@@ -52,6 +65,7 @@ int bio_write(BIO* bio, const char* bytes, int size) {
 
 long bio_ctrl(BIO* bio, int command, long, void*) {
   if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
+  // The library asks for a flush after each flight of a handshake, and fails if the BIO does not know the command.
   return command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP;
 }
 
@@ -86,6 +100,7 @@ void* allocate(size_t size, const char*, int) {
 }
 
 void release(void* p, const char*, int) {
+  // The number of the pool's buffers bounds the list, so no check is needed.
   if (of_slab(p)) g_idle[g_idles++] = p;
   else std::free(p);
 }
@@ -94,6 +109,7 @@ void* reallocate(void* p, size_t size, const char* file, int line) {
   if (!p) return allocate(size, file, line);
   if (size == 0) return release(p, file, line), nullptr;
   if (!of_slab(p)) return std::realloc(p, size);
+  // Every buffer of the pool has the full size already.
   if (size <= kBuffer) return p;
   void* larger = std::malloc(size);
   if (!larger) return nullptr;
@@ -107,6 +123,7 @@ void* reallocate(void* p, size_t size, const char* file, int line) {
 size_t g_connections = 0;  // each has exactly one name or key
 
 void free_key(void*, void* p, CRYPTO_EX_DATA*, int, long, void*) {
+  // The library calls this for each connection, also for those without a value at this index.
   if (p) --g_connections;
   delete static_cast<std::string*>(p);
 }
@@ -131,6 +148,7 @@ int refused_index() {
   return index;
 }
 
+// Refuses a client that asks for another host than its CONNECT did.
 int check_name(SSL* ssl, int* alert, void*) {
   const auto* expected = static_cast<const std::string*>(SSL_get_ex_data(ssl, name_index()));
   const unsigned char* data = nullptr;
@@ -138,6 +156,7 @@ int check_name(SSL* ssl, int* alert, void*) {
   std::string sni;
   if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &data, &size) == 1) {
     // The extension holds the list length (2 bytes), the type (1), the name length (2) and exactly one name.
+    // A list with several names is refused like one that cannot be parsed: "?" is not the name of any host.
     if (size > 5 && data[2] == 0 && size_t(data[0] << 8 | data[1]) == size - 2 &&
         size_t(data[3] << 8 | data[4]) == size - 5)
       sni.assign(reinterpret_cast<const char*>(data + 5), size - 5);
@@ -169,6 +188,8 @@ int choose_protocol(SSL* ssl, const unsigned char** out, unsigned char* out_size
   const auto* offer = static_cast<const Offer*>(SSL_get_ex_data(ssl, offer_index()));
   std::string_view known = protocols(offer ? *offer : Offer::http1_and_2);
   unsigned char* chosen = nullptr;
+  // Without a protocol in common, the handshake fails with no_application_protocol (RFC 7301 §3.2), so that no side has
+  // to guess.
   if (SSL_select_next_proto(&chosen, out_size, reinterpret_cast<const unsigned char*>(known.data()),
                             static_cast<unsigned>(known.size()), in, in_size) != OPENSSL_NPN_NEGOTIATED)
     return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -207,6 +228,8 @@ bool has_underscore_label(const std::string& name) {
 
 void common(SSL_CTX* context) {
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  // In the order of the flags: an idle connection keeps no record buffers, a write returns after each record instead of
+  // after all, and a write may be repeated from another address, because Stream::out grows and moves.
   SSL_CTX_set_mode(context,
                    SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
@@ -230,10 +253,12 @@ Session take_session(Sessions& sessions, const std::string& key) {
   auto& kept = found->second;
   while (!kept.empty() && !SSL_SESSION_is_resumable(kept.back().get())) kept.pop_back();
   if (kept.empty()) return nullptr;
+  // A session of TLS 1.2 may be resumed any number of times, so it stays in the list.
   if (SSL_SESSION_get_protocol_version(kept.back().get()) < TLS1_3_VERSION) {
     SSL_SESSION_up_ref(kept.back().get());
     return Session(kept.back().get());
   }
+  // The newest one stays valid the longest.
   Session newest = std::move(kept.back());
   kept.pop_back();
   return newest;
@@ -249,16 +274,20 @@ int key_index() {
   return index;
 }
 
+// Keeps a session that a server has offered, for the next connection to the same host and port.
 int keep_session(SSL* ssl, SSL_SESSION* session) {
   auto* sessions = static_cast<Sessions*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), sessions_index()));
   auto* key = static_cast<std::string*>(SSL_get_ex_data(ssl, key_index()));
+  // A resumed handshake sends no certificate, so a session must never come from a connection that did not verify one.
   if (!sessions || !key || SSL_get_verify_result(ssl) != X509_V_OK) return 0;
+  // The agent chooses the hosts under a wildcard rule.
   if (sessions->size() >= 256 && !sessions->contains(*key)) sessions->clear();
   auto& kept = (*sessions)[*key];
   bool single = SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION;
   if (!single) kept.clear();
   if (kept.size() >= kSessionsEach) kept.erase(kept.begin());
   kept.emplace_back(session);
+  // The list owns the reference now (SSL_CTX_sess_set_new_cb(3)).
   return 1;
 }
 
@@ -333,6 +362,8 @@ Result<X509*> SessionCa::leaf(const policy::Host& host) {
   if (!certified()) return fail(Code::unavailable, "the session's root has not certified this guard yet");
   if (auto found = leaves_.find(host.name); found != leaves_.end()) return found->second.get();
   auto certificate = pki::new_certificate(leaf_key_.get(), host.name, 24, 80);
+  // SSL_use_certificate() asks the certificate for its key, which only the second call makes readable
+  // (pki/certificate.h).
   if (!certificate || X509_set_pubkey(certificate.get(), leaf_key_.get()) != 1)
     return fail(Code::internal, "making a certificate: " + tls_error());
   X509* x = certificate.get();
@@ -357,6 +388,7 @@ Result<Ssl> SessionCa::accept(const policy::Host& host, Offer offer) {
   Ssl ssl(SSL_new(context_.get()));
   if (!ssl || SSL_use_certificate(ssl.get(), certificate) != 1 || SSL_use_PrivateKey(ssl.get(), leaf_key_.get()) != 1)
     return fail(Code::internal, "preparing TLS: " + tls_error());
+  // A client names no address in SNI (RFC 6066 §3), so for an address the only acceptable name is none.
   set_key(ssl.get(), name_index(), host.literal ? "" : host.name);
   static Offer offers[] = {Offer::http1, Offer::http1_and_2, Offer::http2};
   SSL_set_ex_data(ssl.get(), offer_index(), &offers[static_cast<size_t>(offer)]);
@@ -376,6 +408,7 @@ SSL_CTX* make_upstream_context(const std::string& roots) {
   // With this flag, an intermediate or a self-signed server certificate in extra_ca is trusted as it is.
   X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
   if (BIO* bio = BIO_new_mem_buf(roots.data(), static_cast<int>(roots.size()))) {
+    // A block that cannot be parsed ends the list. Fewer roots then verify fewer servers.
     while (X509* certificate = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr)) {
       X509_STORE_add_cert(store, certificate);
       X509_free(certificate);
@@ -384,6 +417,7 @@ SSL_CTX* make_upstream_context(const std::string& roots) {
   }
   ERR_clear_error();
   SSL_CTX_set_ex_data(context, sessions_index(), new Sessions);
+  // The library's own cache is not used, because it does not know which session belongs to which host and port.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context, keep_session);
   SSL_CTX_set_client_cert_cb(context, note_certificate_request);
@@ -408,6 +442,7 @@ Result<Ssl> connect_tls(SSL_CTX* context, const policy::Host& host, uint16_t por
   if (host.literal) {
     ok = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl.get()), host.name.c_str()) == 1;
   } else {
+    // The library would also match a wildcard in a part of a label, as in "w*.example.org", which browsers refuse.
     SSL_set_hostflags(ssl.get(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     ok =
         SSL_set1_host(ssl.get(), host.name.c_str()) == 1 && SSL_set_tlsext_host_name(ssl.get(), host.name.c_str()) == 1;
@@ -428,10 +463,12 @@ void attach(SSL* ssl, Source* source) {
   BIO* bio = BIO_new(bio_method());
   BIO_set_data(bio, source);
   BIO_set_init(bio, 1);
+  // The connection owns the BIO once, although it is set for both directions.
   SSL_set_bio(ssl, bio, bio);
 }
 
 void start_tls() {
+  // The library refuses this once it has allocated anything.
   CRYPTO_set_mem_functions(allocate, reallocate, release);
   OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, nullptr);
 }

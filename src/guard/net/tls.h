@@ -17,6 +17,7 @@ namespace bottle::guard {
 
 class Source;
 
+// Frees the objects of the library, for std::unique_ptr.
 struct FreeTls {
   void operator()(SSL* p) const { SSL_free(p); }
   void operator()(SSL_CTX* p) const { SSL_CTX_free(p); }
@@ -32,6 +33,8 @@ enum class Offer : uint8_t { http1, http1_and_2, http2 };
 // signs itself.
 class SessionCa {
  public:
+  // make() has keys but no certificate until adopt(). self_signed() can serve at once, with a certificate for 300 days.
+  // Both fail with Code::internal if the library fails.
   static Result<std::unique_ptr<SessionCa>> make();
   static Result<std::unique_ptr<SessionCa>> self_signed();
 
@@ -43,6 +46,7 @@ class SessionCa {
 
   std::string pem() const;                       // the authority's certificate
   Result<X509*> leaf(const policy::Host& host);  // borrowed; signed at the first use
+  // Returns the key of every leaf, which the authority owns.
   EVP_PKEY* leaf_key() const { return leaf_key_.get(); }
   // Returns a server-side connection that presents `host` and refuses any other SNI.
   Result<Ssl> accept(const policy::Host& host, Offer offer = Offer::http1_and_2);

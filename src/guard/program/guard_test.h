@@ -57,6 +57,7 @@ inline void send_at_once(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+// Returns a bound socket on a free port, which listens if it is a stream socket.
 inline UniqueFd listen_on_loopback(uint16_t& port, int type = SOCK_STREAM) {
   UniqueFd fd(socket(AF_INET, type | SOCK_CLOEXEC, 0));
   sockaddr_in a{.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -71,6 +72,7 @@ inline UniqueFd listen_on_loopback(uint16_t& port, int type = SOCK_STREAM) {
   return fd;
 }
 
+// Connects, and makes reads fail after five seconds, so that a test that waits in vain fails and does not hang.
 inline UniqueFd dial_loopback(uint16_t port) {
   UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   timeval t{5, 0};
@@ -90,6 +92,7 @@ struct Wire {
   std::string in;
   std::shared_ptr<Listener> listed;  // destroyed before the descriptor is closed
 
+  // Blocks until all bytes are written. Returns false if the connection ended.
   bool write(std::string_view bytes) {
     if (!ssl) return write_all(fd.get(), bytes).has_value();
     while (!bytes.empty()) {  // the guard's contexts may write only a part
@@ -99,6 +102,8 @@ struct Wire {
     }
     return true;
   }
+  // Blocks until bytes arrive, and appends them to `in`. Returns false at the end, after an error, and when reading
+  // took too long.
   bool more() {
     char buffer[16384];
     ssize_t n = ssl ? SSL_read(ssl.get(), buffer, sizeof buffer) : recv(fd.get(), buffer, sizeof buffer, 0);
@@ -106,6 +111,7 @@ struct Wire {
     in.append(buffer, static_cast<size_t>(n));
     return true;
   }
+  // Reads until the connection ends, and returns everything since the last message.
   std::string to_end() {
     while (more()) {
     }
@@ -209,6 +215,7 @@ class Origin {
     listener_.end();
     thread_.join();
   }
+  // Returns the message that arrived last, as it was on the wire.
   std::string last() {
     std::lock_guard lock(mutex_);
     return last_;
@@ -294,6 +301,8 @@ inline std::string body_of(const std::string& message) {
   return payload;
 }
 
+// Runs one guard, as its supervisor and as its client. A test changes `config_`, calls start(), and then speaks to the
+// guard. At the end, the guard must exit by itself, and its audit must not contain kValue.
 class GuardTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -315,6 +324,7 @@ class GuardTest : public testing::Test {
     for (ssize_t n; (n = read(output_.get(), buffer, sizeof buffer)) > 0;) all.append(buffer, static_cast<size_t>(n));
     EXPECT_EQ(all.find(kValue), std::string::npos) << "a secret in the audit";
   }
+  // These change the configuration: where a host leads to, a rule (its host, or all of it), and the secret kValue.
   void route(const std::string& host, uint16_t port) {
     config_["egress"]["hosts"][host] = json::array({"127.0.0.1:" + std::to_string(port)});
   }
@@ -326,6 +336,7 @@ class GuardTest : public testing::Test {
                                        {"hosts", json::array({host})},
                                        {"header", header}}});
   }
+  // Starts the guard with `config_` and waits until it is ready.
   void start() {
     int in[2], out[2];
     ASSERT_EQ(pipe2(in, O_CLOEXEC), 0);
@@ -364,11 +375,13 @@ class GuardTest : public testing::Test {
       }
     return 0;
   }
+  // Signs the request of the guard's authority.
   void certify(const std::string& csr) {
     auto pem = root_->certify(csr);
     ASSERT_TRUE(pem) << pem.error().what;
     EXPECT_TRUE(write_all(control_.get(), json{{"type", "certificate"}, {"pem", *pem}}.dump() + "\n"));
   }
+  // Sends `config_` again, and returns the guard's answer.
   json configure() {
     EXPECT_TRUE(write_all(control_.get(), json{{"type", "configure"}, {"config", config_}}.dump() + "\n"));
     while (true) {
@@ -381,6 +394,7 @@ class GuardTest : public testing::Test {
     while (true)
       if (json line = next_message(patience_ms); line["type"] != "usage") return line;
   }
+  // Returns the guard's next line of any kind, or one of the type `timeout` or `end`.
   json next_message(int patience_ms = 5000) {
     size_t end;
     while ((end = audit_.find('\n', read_)) == std::string::npos) {
@@ -408,11 +422,13 @@ class GuardTest : public testing::Test {
       if (line["type"] != "audit" || line.value("code", "") == code) return line;
     }
   }
+  // Sends a request on a connection of its own, and returns the answer.
   std::string raw(const std::string& request) {
     Wire wire{dial_loopback(port_), {}, {}};
     wire.write(request);
     return wire.message();
   }
+  // Opens a tunnel. The guard's answer is then in `answer_`.
   Wire connect_to(const std::string& host, int port = 443) {
     Wire wire{dial_loopback(port_), {}, {}};
     std::string authority = host + ":" + std::to_string(port);

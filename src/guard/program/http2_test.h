@@ -8,6 +8,7 @@
 
 namespace bottle::guard {
 
+// Returns the time of a monotonic clock.
 inline int64_t now_ms() {
   timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -20,6 +21,7 @@ struct Peer {
   Wire wire;
   h2::Session session;
 
+  // Sends all that the session has to send. Returns false if the connection ended.
   bool flush() {
     std::string out;
     while (session.transmit(out, 1 << 16)) {
@@ -82,6 +84,7 @@ class Http2Origin {
     release();
     thread_.join();
   }
+  // Lets connections go on with their handshake.
   void release() {
     hold = false;
     hold.notify_all();
@@ -120,8 +123,10 @@ class Http2Origin {
   std::thread thread_;
 };
 
+// Runs a guard whose clients speak HTTP/2.
 class Http2Test : public GuardTest {
  protected:
+  // client() opens a tunnel and a session in it. inspect() starts the guard with one inspected host.
   Peer client(const std::string& host, Offer offer = Offer::http1_and_2) {
     Wire wire = connect_to(host);
     wire.ssl = std::move(*connect_tls(roots_.get(), {host, false}, 443, offer));

@@ -1,3 +1,8 @@
+// Reads the name before the server does, so the guard must never read another one than a server could. Everything that
+// could be read in two ways is therefore `bad`: a second server_name extension, a list with more or other than one host
+// name, lengths that do not fill what contains them, and a name with a zero byte.
+//
+// The message may come in several records (RFC 8446 §5.1). They are joined, because a name may be split between them.
 #include "guard/protocol/client_hello.h"
 
 #include <cstdint>
@@ -28,13 +33,16 @@ struct Reader {
   Reader vector(int width) { return {take(number(width)), ok}; }
 };
 
+// Reads a ClientHello after the four bytes of its type and length.
 Parse parse_body(std::string_view body, ClientHello& hello) {
   Reader r{body};
   r.take(2 + 32);  // the legacy version and the random value
+  // These are the session id, the cipher suites and the compression methods.
   if (r.vector(1).bytes.size() > 32) return Parse::bad;
   r.vector(2);
   r.vector(1);
   if (!r.ok) return Parse::bad;
+  // A ClientHello of TLS 1.2 may have no extensions.
   if (r.bytes.empty()) return Parse::ok;
   Reader extensions = r.vector(2);
   if (!r.ok || !r.bytes.empty()) return Parse::bad;
@@ -43,6 +51,7 @@ Parse parse_body(std::string_view body, ClientHello& hello) {
     size_t type = extensions.number(2);
     Reader data = extensions.vector(2);
     if (!extensions.ok) return Parse::bad;
+    // 0 is server_name (RFC 6066 §3). Extensions of any other type do not matter here.
     if (type != 0) continue;
     if (seen) return Parse::bad;
     seen = true;
@@ -66,6 +75,7 @@ Parse parse_client_hello(std::string_view bytes, ClientHello& hello) {
   std::string joined;
   while (true) {
     if (bytes.empty()) return Parse::incomplete;
+    // A record has the type `handshake`, the version 3.x, and a length of at most 2^14 bytes.
     if (bytes[0] != 22) return Parse::bad;
     if (bytes.size() >= 2 && bytes[1] != 3) return Parse::bad;
     if (bytes.size() < 5) return Parse::incomplete;
@@ -74,11 +84,13 @@ Parse parse_client_hello(std::string_view bytes, ClientHello& hello) {
     if (length == 0 || length > 16384) return Parse::bad;
     joined.append(bytes.substr(5, length));
     if (joined.empty()) return Parse::incomplete;
+    // The message has the type `client_hello` and a length of three bytes.
     if (joined[0] != 1) return Parse::bad;
     if (joined.size() >= 4) {
       size_t need = 0;
       for (int i = 1; i < 4; ++i) need = need << 8 | static_cast<unsigned char>(joined[static_cast<size_t>(i)]);
       if (need > kLimit) return Parse::bad;
+      // Nothing may follow in the same record, because the server has not answered yet.
       if (joined.size() > need + 4) return Parse::bad;
       if (joined.size() == need + 4) return parse_body(std::string_view(joined).substr(4), hello);
     }

@@ -9,6 +9,7 @@
 
 namespace bottle::guard {
 
+// What the guard needs of a ClientHello.
 struct ClientHello {
   std::string sni;  // as sent; empty if there is none
 };

@@ -1,3 +1,6 @@
+// The agent writes the questions, and programs of the bottle read the answers. A question is copied into its answer as
+// it came, with the capitals that some resolvers use to recognize forged answers. What follows the question, such as
+// the options of EDNS, is ignored; every answer is short enough for a client without them.
 #include "guard/protocol/dns.h"
 
 namespace bottle::guard {
@@ -26,10 +29,12 @@ Parse parse_dns_query(std::string_view bytes, DnsQuery& query) {
     if (at >= bytes.size()) return Parse::bad;
     size_t length = static_cast<unsigned char>(bytes[at++]);
     if (length == 0) break;
+    // A length above 63 is a pointer to another name, which a question with one name has no use for.
     if (length > 63 || at + length > bytes.size()) return Parse::bad;
     if (!query.name.empty()) query.name += '.';
     for (char c : bytes.substr(at, length)) {
       if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+      // A '.' within a label would make a different name look like one of the bottle's.
       query.name += c > 0x20 && c < 0x7f && c != '.' ? c : '?';
     }
     at += length;
@@ -60,6 +65,7 @@ std::string dns_answer(std::string_view bytes, const DnsQuery& query,
   out.append(bytes.substr(12, query.size - 12));
   if (answer) {
     size_t length = found->second.v6 ? 16 : 4;
+    // This points to the name in the question (RFC 1035 §4.1.4).
     put(out, 0xc00c);
     put(out, query.type);
     put(out, 1);

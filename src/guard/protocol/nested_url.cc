@@ -1,3 +1,7 @@
+// Reads URLs as many programs do, and not as one standard says. The guard must find each host that some server could
+// connect to. A host too many costs at most a refusal with a reason, and one too few is a way around the rules. So
+// there is no parser with one result: the text is cut at every character at which some program ends the authority, and
+// each part that could be the host counts.
 #include "guard/protocol/nested_url.h"
 
 #include <algorithm>
@@ -52,6 +56,7 @@ uint32_t take_character(std::string_view& text) {
   return valid ? value : 0;
 }
 
+// Returns a host as a tolerant program reads it: with plain characters, in lower case, without final dots.
 std::string plain_host(std::string_view text) {
   std::string out;
   while (!text.empty()) {
@@ -72,6 +77,7 @@ std::string plain_host(std::string_view text) {
 // Returns the host at the beginning of `text`, without a port. Brackets may have a zone (RFC 6874).
 std::string host_at(std::string_view text) {
   if (text.starts_with('[')) {
+    // Without a ']', the rest of the text counts.
     std::string_view address = text.substr(1, text.find(']') - 1);
     return "[" + lower(address.substr(0, address.find('%'))) + "]";
   }
@@ -90,6 +96,7 @@ bool is_literal(std::string_view host) {
 // Adds what a program could take for the host of "HOST/…", "USER@HOST:PORT", "HOST\@HOST", "HOST#@HOST" and the like:
 // the text at the beginning, unless '@' follows it, and the text after each '@'.
 void add_hosts(std::string_view text, bool bare_names, std::vector<std::string>& hosts) {
+  // The limit bounds the work. No program connects to a longer name.
   text = text.substr(0, std::min(text.find('/'), kLongestAuthority));
   bool in_authority = true;
   for (size_t at = 0; at <= text.size();) {
@@ -99,6 +106,8 @@ void add_hosts(std::string_view text, bool bare_names, std::vector<std::string>&
     bool has_dot = host.find('.') != host.npos;
     bool counts = is_literal(host) || (in_authority && (bare_names || has_dot));
     if (!host.empty() && counts && std::ranges::find(hosts, host) == hosts.end()) hosts.push_back(std::move(host));
+    // After these, a text is a host only for programs that misread the URL, and it must look like an address or a full
+    // name.
     in_authority = in_authority && stop != '?' && stop != '#';
     at = end + 1;
   }

@@ -1,3 +1,7 @@
+// An ssh server shows its host key in the clear, in the last message of the key exchange before encryption begins. The
+// watch follows the server's packets up to that message. The usual methods of key exchange put the key first in it, as
+// a string, and so does message 33 of a group exchange. If encryption begins without such a message, the connection is
+// refused, because nothing after that can be read.
 #include "guard/protocol/ssh_watch.h"
 
 #include <cstdint>
@@ -5,6 +9,7 @@
 namespace bottle::guard {
 namespace {
 
+// A packet of 35000 bytes is the largest that every side must accept (RFC 4253 §6.1).
 constexpr size_t kMostBytes = 256 * 1024, kMostPacket = 35000;
 
 size_t number(std::string_view bytes) {
@@ -30,6 +35,7 @@ SshWatch::State SshWatch::refuse(const char* why) {
   return state_ = State::refused;
 }
 
+// Judges one packet of the server, without its length and padding.
 SshWatch::State SshWatch::packet(std::string_view payload) {
   enum : unsigned char { kNewKeys = 21, kReplyOrGroup = 31, kGexReply = 33 };
   auto type = static_cast<unsigned char>(payload[0]);
@@ -51,6 +57,7 @@ SshWatch::State SshWatch::feed(std::string_view bytes) {
   while (!greeted_) {
     size_t end = buffer_.find('\n');
     if (end == std::string::npos) return buffer_.size() > 1024 ? refuse("the server does not speak ssh") : state_;
+    // A server may send other lines before its version (RFC 4253 §4.2).
     std::string line = buffer_.substr(0, end);
     buffer_.erase(0, end + 1);
     if (line.starts_with("SSH-2.0-") || line.starts_with("SSH-1.99-")) greeted_ = true;
@@ -59,6 +66,7 @@ SshWatch::State SshWatch::feed(std::string_view bytes) {
   }
   while (buffer_.size() >= 5) {
     size_t length = number(buffer_), padding = static_cast<unsigned char>(buffer_[4]);
+    // The length covers the byte for the padding's length, the payload and the padding. The payload must not be empty.
     if (length < 2 || length > kMostPacket || padding + 1 >= length)
       return refuse("the server sent a malformed ssh packet");
     if (buffer_.size() < 4 + length) break;

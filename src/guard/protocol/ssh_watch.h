@@ -8,6 +8,7 @@
 
 namespace bottle::guard {
 
+// Watches one connection. The bytes come from the server, which may be anyone until the key has been seen.
 class SshWatch {
  public:
   enum class State { more, matched, refused };
@@ -15,6 +16,7 @@ class SshWatch {
 
   // Once the state is matched or refused, it does not change.
   State feed(std::string_view bytes);
+  // Returns why the connection was refused, as a constant text, or an empty text.
   const char* why() const { return why_; }
 
  private:

@@ -1,3 +1,6 @@
+// Whatever RFC 6455 leaves to the receiver's tolerance is an error here, because the two ends might read it in
+// different ways, and then the guard would have scanned something else than what arrives. Frames are written anew and
+// never copied, so the other side sees only what was understood.
 #include "guard/protocol/websocket.h"
 
 #include <algorithm>
@@ -13,6 +16,7 @@ constexpr uint64_t kMostControl = 125;
 void append_masked(std::string_view bytes, const WebSocketKey& key, size_t& at, std::string& out) {
   size_t start = out.size();
   out.append(bytes);
+  // The key repeats every four bytes, so two copies of it mask a word of eight.
   char pattern[8];
   for (size_t i = 0; i < sizeof pattern; ++i) pattern[i] = key[(at + i) % 4];
   uint64_t wide;
@@ -44,16 +48,19 @@ const char* WebSocketReader::judge(uint8_t first, uint8_t second) const {
   if (closed_) return "bytes after a close frame";
   if (first & 0x30) return "a reserved bit is set";
   if (opcode > WebSocketFrame::pong || (opcode > WebSocketFrame::binary && !control)) return "an unknown opcode";
+  // A client must mask and a server must not (RFC 6455 §5.1).
   if (masked != (sender_ == WebSocketSender::client)) return masked ? "a masked frame" : "a frame without a mask";
   if (control && (!fin || (second & 0x7f) > kMostControl)) return "a control frame that is too long or in pieces";
   if (control ? compressed : compressed && (!deflate_ || opcode == WebSocketFrame::continuation))
     return "a frame is marked as compressed that must not be";
   if (!control && open_ != (opcode == WebSocketFrame::continuation))
     return open_ ? "a message begins within another" : "a continuation of no message";
+  // The code has two bytes (RFC 6455 §5.5.1).
   if (opcode == WebSocketFrame::close && (second & 0x7f) == 1) return "a close frame with half a code";
   return nullptr;
 }
 
+// Reads the head of a frame once all of it has arrived.
 WebSocketReader::Step WebSocketReader::head(std::string_view& in) {
   auto byte = [&](size_t i) { return static_cast<uint8_t>(in[i]); };
   if (in.size() < 2) return Step::more;
@@ -64,6 +71,7 @@ WebSocketReader::Step WebSocketReader::head(std::string_view& in) {
   if (extended) {
     length = 0;
     for (size_t i = 0; i < extended; ++i) length = length << 8 | byte(2 + i);
+    // Only the shortest form of a length is allowed (RFC 6455 §5.2).
     if (length < (extended == 2 ? 126u : 65536u)) return fail("a length that could be written shorter");
     if (length >> 63) return fail("a length of more than 63 bits");
   }

@@ -11,6 +11,7 @@
 
 namespace bottle::guard {
 
+// The head of a frame (RFC 6455 §5.2), without its mask.
 struct WebSocketFrame {
   enum Opcode : uint8_t { continuation = 0, text = 1, binary = 2, close = 8, ping = 9, pong = 10 };
   uint8_t opcode = 0;
@@ -18,6 +19,7 @@ struct WebSocketFrame {
   bool compressed = false;  // RSV1: the message that this frame begins is compressed (permessage-deflate)
   uint64_t length = 0;      // bytes of payload
 
+  // Returns whether the frame is a control frame, which may come between the frames of a message.
   bool control() const { return opcode >= close; }
 };
 
@@ -25,11 +27,13 @@ enum class WebSocketSender { client, server };
 
 using WebSocketKey = std::array<char, 4>;
 
+// Reads what one sender sends. It keeps no payload; a frame of any length is read in pieces.
 class WebSocketReader {
  public:
   // `deflate` says that the handshake agreed on permessage-deflate. Without it, no frame may be marked as compressed.
   WebSocketReader(WebSocketSender sender, bool deflate) : sender_(sender), deflate_(deflate) {}
 
+  // What next() did.
   enum class Step {
     more,     // needs more bytes: call again with them behind those that are left in `in` (at most 13)
     frame,    // read the head of a frame; frame() returns it
@@ -39,11 +43,13 @@ class WebSocketReader {
   // Takes bytes from the front of `in`.
   Step next(std::string_view& in, std::string& payload);
 
+  // Returns the head that was read last. Its `length` is from the sender and may be anything up to 2^63 - 1.
   const WebSocketFrame& frame() const { return frame_; }
   // Returns whether frame() has been read to its end.
   bool frame_done() const { return left_ == 0; }
   // Returns whether a message has ended as well. A control frame is a message of its own.
   bool message_done() const { return left_ == 0 && frame_.fin; }
+  // Returns what is wrong, as a constant text, or null.
   const char* why() const { return why_; }
 
  private:
@@ -62,6 +68,7 @@ class WebSocketReader {
   const char* why_ = nullptr;
 };
 
+// Writes the frames of one sender again.
 class WebSocketWriter {
  public:
   explicit WebSocketWriter(WebSocketSender as) : as_(as) {}
