@@ -1,4 +1,8 @@
 // Scans texts that are put together from pieces: from values, from groups of equal size, and from dumps.
+//
+// Text that is put together can look like a credential by chance, because it never stood in the block like that. Such
+// views are `joined`, and only rules with a mark of their own count in them. All groups of a text are scanned as one
+// text, with bytes between them that no rule matches, because a scan for each of many short texts would cost much more.
 #include <algorithm>
 
 #include "scan/block_scan.h"
@@ -41,6 +45,7 @@ void BlockScan::dumps(const View& view, size_t begin) {
 
 // Puts the groups together and adds the result to the texts, which are short and therefore scanned as one.
 void BlockScan::groups(const View& view, const Spot& at, GroupTexts& texts) {
+  // A text that was put together has no groups worth looking at.
   if (view.joined) return;
   if (at.begin >= view.dump_end) dumps(view, at.begin);
   // Groups are short texts. More of them would take as long as the rest of the block.

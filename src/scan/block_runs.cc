@@ -1,4 +1,11 @@
 // Scans what encoded text decodes to, and what compressed bytes decompress to.
+//
+// A run of letters and digits does not say which encoding it has, if any, nor where it begins. Each encoding is
+// therefore tried at each alignment, but only as far as a cheap look at the result permits: what is not text, has no
+// mark of a compressed format and cannot be a known secret is dropped at once. Most runs are words, identifiers or
+// parts of images, so this look decides what the scan costs.
+//
+// The same bits read from a later one are a shift of the first result, which is faster than decoding again.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -10,6 +17,8 @@
 namespace bottle::scan {
 namespace {
 
+// Runs of at most this length are decoded again at each alignment, and from each slash on. Longer ones are decoded once
+// and then shifted.
 constexpr size_t kShortRun = 1024;
 constexpr size_t kShortestPacked = 16;  // bytes that are decompressed
 constexpr size_t kMostUnpackedOfRun = 256 * 1024;
@@ -101,6 +110,7 @@ std::optional<Format> marked_format(std::string_view bytes) {
 void BlockScan::run(const View& view, const Spot& at) {
   auto [begin, end] = std::pair(at.begin, at.end);
   if (!may_work(work::kRun + (end - begin) / work::kOfRun)) return;
+  // Eight digits 0 or 1 are a byte, and a text of 8 bytes is the shortest that is scanned.
   if (end - begin >= 8 * kShortestRun / 2) inner(view, binary_run(view.text, begin, end), "binary");
   if (!is_varied(view.text.substr(begin, end - begin))) return;
   bool as_long_as_wif = end - begin == 51 || end - begin == 52;
@@ -148,6 +158,7 @@ bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
     }
   };
   bool all_hex = false;
+  // 24 digits are 12 bytes, the shortest row that has_text() looks for.
   each_part(is_hex, 24, [&](size_t from, size_t to) {
     all_hex |= to - from == end - begin;
     hex(view, from, to);
@@ -183,6 +194,7 @@ bool BlockScan::is_worth_a_look(std::string_view decoded) const {
 
 void BlockScan::base64(const View& view, size_t begin, size_t end) {
   if (end - begin <= kPeekedRun) {
+    // Most runs are short and hide nothing. Peeking at one costs no memory.
     auto peek = peek_base64(view.text.substr(begin, end - begin));
     bool tries = peek && peek->size >= kShortestPacked && (trials_left_ > 0 || marked_format({peek->first, 3}));
     if (peek && !peek->hides && !tries) return base64_in_path(view, begin, end);
@@ -192,6 +204,7 @@ void BlockScan::base64(const View& view, size_t begin, size_t end) {
   inner(view, aligned, "base64");
   if (end - begin <= kShortRun && !is_text(aligned.text)) base64_in_path(view, begin, end);
   // The other alignments are the same bits, read from a later one.
+  // A '=' in the middle ends a text, and what follows begins anew, so the bits cannot simply be shifted.
   bool padded = view.text.substr(begin, end - begin).find('=') != view.text.npos;
   for (unsigned bits = 2; bits < 8; bits += 2) {
     if (!padded) {
@@ -243,7 +256,9 @@ void BlockScan::base32(const View& view, size_t begin, size_t end) {
 void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_view encoding) {
   if (decoded.text.size() < 8 || !may_work(work::kDecoded + decoded.text.size() * work::kInner)) return;
   bool bytes = encoding == "base64" || encoding == "hex";
+  // What decodes to bytes may be compressed, as in a data: URL or a JSON field with a file.
   if (bytes && !is_text(decoded.text)) unpack(outer, decoded.text, decoded.anchors.front().from, decoded.end);
+  // Letters of other blocks of Unicode are bytes above 127 after this step, which do not look like text.
   bool escaped = encoding == "percent" || encoding == "escapes";
   bool hides = may_hide(decoded.text) || (escaped && has_unusual_letter(decoded.text));
   if (!hides && !catalog_.known_.has_unlike()) return;
@@ -282,6 +297,7 @@ bool BlockScan::unpack(const View& outer, std::string_view packed, size_t begin,
     if (trials_left_ <= 0) return false;
     --trials_left_;
     if (!may_work(work::kTrial)) return false;
+    // A try without a mark must prove itself on a little output before it may decompress more.
     std::string text = decompressed(format.compression, packed, 4096);
     if (text.size() >= kShortestPacked && is_text(text)) return with(format);
   }
@@ -309,6 +325,7 @@ void BlockScan::compressed(const View& view, const Spot& at) {
     return;
   }
   std::string text = decompress(format->compression, packed, Detector::kMostUnpacked);
+  // Marks by chance, and those that are meant to keep the scan busy, decompress to almost nothing.
   if (text.size() < 8) --marks_left_;
   else unpacked(view, text, at.begin, at.end, format->name);
 }
@@ -318,6 +335,7 @@ void BlockScan::unpacked(const View& outer, const std::string& text, size_t begi
   unpacked_left_ -= std::min(unpacked_left_, text.size());
   result_.decoded += text.size();
   result_.unpacked += text.size();
+  // Decompressed text earns work as the block does, since it may be much longer than the bytes that it came from.
   most_work_ += text.size() * Detector::kMostWork;
   text_left_ += text.size();  // it has a limit of its own
   may_work(text.size() / work::kUnpacked);

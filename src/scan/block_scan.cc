@@ -1,3 +1,11 @@
+// A block is a tree of texts: the block itself, what its parts decode to, what those decode to, and so on. view() looks
+// at one text: first for known secrets and matches of rules as they are, then at the places where the survey says that
+// something may be encoded. Each decoded text becomes a View, which remembers the text that it came from, and view() is
+// called for it. A finding walks up these links to its place in the block.
+//
+// An attacker chooses the block, so every step asks for its work in advance (may_work). When the budget is spent, the
+// block itself is still searched as it is, but nothing more is decoded, and the result is incomplete. Where secrets are
+// blocked, such a message is refused, so a block cannot be made so expensive that a secret in it passes.
 #include "scan/block_scan.h"
 
 #include <algorithm>

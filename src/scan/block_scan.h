@@ -24,6 +24,7 @@ inline constexpr size_t kBytes = 6, kOfRun = 5, kUnpacked = 2;  // bytes for one
 
 // Texts that were put together from groups, with bytes between them that belong to no text.
 struct GroupTexts {
+  // One of them: where it begins in `text`.
   struct Part {
     size_t begin = 0;
     size_t group = 0, first = 0;  // as in Decoded
@@ -52,11 +53,15 @@ struct View {
   bool within_group(size_t at) const;
 };
 
+// The scan of one block, with the budgets of all its parts. Made for a single call of all(), plain(), begun() or
+// begun_known(), which adds to the result that it was made with. `size` is the size of that block, from which the
+// budgets follow. The catalog and the result must outlive it.
 class BlockScan {
  public:
   BlockScan(Catalog& catalog, size_t size, BlockResult& result);
   ~BlockScan() { forget_windows(); }
   BlockScan(const BlockScan&) = delete;
+  // Looks for everything, also encoded. `joined` is as in Detector::scan().
   void all(std::string_view block, bool joined);
   // Looks for nothing encoded.
   void plain(std::string_view block);

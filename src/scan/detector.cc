@@ -1,3 +1,9 @@
+// Puts a catalog together and decides which findings of a block count. A secret is often found in several ways: as it
+// is, by a rule for its form, by a rule for its name, and in what it decodes to. thin() keeps one finding for each
+// place: that of the most specific rule, and of equal ones the longest. A warning never hides a finding that blocks.
+//
+// The operator's rules are compiled apart from those of the program, so a catalog has several matchers. Each numbers
+// its rules from 0, and `Part::first` says where they begin in the catalog's list.
 #include "scan/detector.h"
 
 #include <algorithm>

@@ -30,11 +30,15 @@ class Catalog {
   // other rules.
   Result<> add(std::vector<Rule> own, std::string_view database);
 
+  // add_known() adds a secret under the name that its findings get; see KnownSecrets for the lengths. build() must
+  // follow the last one: before it, no known secret is found.
   void add_known(std::string name, std::string_view value) { known_.add(std::move(name), value); }
   void build() { known_.build(); }
   // Lets values with this fingerprint pass.
   void allow(std::string fingerprint) { allowed_.insert(std::move(fingerprint)); }
 
+  // Returns all rules, those of the operator last. A replaced rule stays in the list and is `off`. Pointers in findings
+  // lead into the list, so nothing may be added while findings exist.
   const std::vector<Rule>& rules() const { return rules_; }
 
  private:
@@ -55,6 +59,7 @@ class Catalog {
   const Rule *card_ = nullptr, *iban_ = nullptr, *wif_ = nullptr, *words_ = nullptr, *random_ = nullptr;
 };
 
+// A secret or credential in a block. Its texts never contain the value. `rule` belongs to the catalog.
 struct Finding {
   const Rule* rule = nullptr;  // null for a known secret
   std::string name;            // the rule's id or the known secret's name
@@ -65,12 +70,14 @@ struct Finding {
   bool sure = false;           // confirmed by a checksum
   bool is_base64 = false;      // the bytes in the block are digits of Base64, and perhaps line ends between them
   unsigned skipped = 0;        // of the first digit of Base64, the bits that belong to bytes before
+  // Returns whether the finding is only reported and gives no reason to refuse the message.
   bool warns() const { return rule && rule->warns; }
 };
 
 // Returns whether only `finding` counts of two that overlap, because it says more exactly what is there.
 bool hides(const Finding& finding, const Finding& other);
 
+// What a scan found and what it cost. The costs are for tests and measurements.
 struct BlockResult {
   std::vector<Finding> findings;  // in order
   bool incomplete = false;        // some of the block was not scanned, because it spent a limit of the scan
@@ -81,6 +88,8 @@ struct BlockResult {
   size_t work = 0;                // all work, in units of which a byte of clean text takes about one
 };
 
+// Scans one block at a time and keeps no state between two. Making one costs nothing. A catalog must not be scanned
+// with by two threads at once, because its matchers have working memory.
 class Detector {
  public:
   // The catalog must outlive the detector.

@@ -16,6 +16,7 @@ inline std::string found(std::string_view text) {
   return out;
 }
 
+// Returns Base64, or Base64url, with or without padding.
 inline std::string base64(std::string_view bytes, bool url = false, bool pad = true) {
   std::string_view digits = url ? "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
                                 : "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -30,6 +31,7 @@ inline std::string base64(std::string_view bytes, bool url = false, bool pad = t
   return out;
 }
 
+// Returns Base32 without padding.
 inline std::string base32(std::string_view bytes) {
   std::string out;
   for (size_t bit = 0; bit < bytes.size() * 8; bit += 5) {
@@ -52,12 +54,14 @@ inline std::string each(std::string_view text, const char* format, std::string_v
   return out;
 }
 
+// Returns ASCII text as UTF-16.
 inline std::string utf16(std::string_view text, bool big) {
   std::string out;
   for (char c : text) out += big ? std::string{'\0', c} : std::string{c, '\0'};
   return out;
 }
 
+// Returns the text in lines of that width, each with this end.
 inline std::string lines(std::string_view text, size_t width, std::string_view end) {
   std::string out;
   for (; !text.empty(); text.remove_prefix(std::min(width, text.size())))
@@ -65,6 +69,7 @@ inline std::string lines(std::string_view text, size_t width, std::string_view e
   return out;
 }
 
+// Returns eight digits 0 or 1 for each character.
 inline std::string each_bit(std::string_view text) {
   std::string out;
   for (unsigned char c : text)
@@ -72,12 +77,14 @@ inline std::string each_bit(std::string_view text) {
   return out;
 }
 
+// Returns the text with the mark after each character.
 inline std::string between(std::string_view text, std::string_view mark) {
   std::string out;
   for (char c : text) out.append(1, c).append(mark);
   return out;
 }
 
+// Returns ASCII text as full-width characters.
 inline std::string full_width(std::string_view text) {
   std::string out;
   for (char c : text)
@@ -86,6 +93,7 @@ inline std::string full_width(std::string_view text) {
   return out;
 }
 
+// Returns ASCII text as tag characters, which are not visible.
 inline std::string tagged(std::string_view text) {
   std::string out;
   for (char c : text)
@@ -108,6 +116,7 @@ inline std::string dump(std::string_view text, const char* offset, size_t word, 
   return out;
 }
 
+// Writes line ends as JSON does.
 inline std::string lines_in_json(const std::string& text) {
   std::string out;
   for (char c : text) out += c == '\n' ? std::string("\\n") : std::string(1, c);

@@ -1,3 +1,9 @@
+// A secret can be cut into values that each say nothing: "a=gh&b=p_12&c=…" or the fields of a JSON object. This file
+// takes the values out in their order and joins them, and the detector then scans the result as a text of its own.
+//
+// It does not parse the format. A quote or a '=' begins a value, wherever it stands, because the same walk must read
+// JSON, forms, logs and mixtures of them, and must not be misled by a byte that breaks the syntax. Long values are
+// skipped: they are scanned where they are, and joining would only put prose together.
 #include "scan/join.h"
 
 #include <algorithm>
@@ -42,6 +48,7 @@ class Joiner {
 
   Decoded join() {
     walk();
+    // A single value was already scanned in its text.
     if (pieces_ < 2) return {};
     return std::move(out_);
   }
@@ -72,6 +79,7 @@ class Joiner {
   }
 
   // Returns the first position in [at, limit) where `in` is true, or `limit`. Returns `at` if it is not before `limit`.
+  // Looks at sixteen bytes at a time, because this loop sees most of the bytes of source code.
   template <typename F>
   size_t find(size_t at, size_t limit, F in) const {
     constexpr size_t kSize = sizeof(Lanes);
@@ -97,13 +105,16 @@ class Joiner {
     ++pieces_;
   }
 
+  // Takes the string that begins at `begin`, behind a quote. Returns where the walk goes on.
   size_t quoted(size_t begin) {
     size_t end = begin, limit = std::min(text_.size(), begin + kLongestPiece + 1);
     auto stops = [](const Lanes& c) { return equal(c, '"') | equal(c, '\\') | are_control(c); };
     while ((end = find(end, limit, stops)) < limit && text_[end] == '\\') end += 2;
+    // The string is longer than a piece may be, or does not end as a string does.
     if (end >= limit || is_control(text_[end])) return closing(std::min(end, text_.size()));
     size_t after = end + 1;
     while (after < text_.size() && (text_[after] == ' ' || text_[after] == '\n')) ++after;
+    // A key names the values after it and is not joined with them.
     bool is_key = after < text_.size() && text_[after] == ':';
     if (is_key) name_ = text_.substr(begin, end - begin);
     else if (end - begin <= kLongestPiece) add(begin, end);
@@ -120,6 +131,7 @@ class Joiner {
     }
   }
 
+  // Takes the value that begins at `begin`, behind a '='. Returns where the walk goes on.
   size_t assigned(size_t begin) {
     size_t end = begin, name = begin - 1;
     while (each_ && name > 0 && begin - name <= kLongestPiece && !ends_value(text_[name - 1])) --name;
@@ -144,6 +156,7 @@ Decoded joined_values(std::string_view text, const std::vector<Region>& regions)
 }
 
 bool each_value(std::string_view text, const EachValue& each) {
+  // The text is short, so all of it is walked.
   std::vector<Region> whole{{0, text.size()}};
   return Joiner(text, whole).each(each);
 }

@@ -1,3 +1,6 @@
+// An example in the rules names a class and a count where its random part is, and is filled in only when it is tried,
+// so that no file of rules has to contain a credential. Most things with a checksum are made by trying random ones
+// until the check in checks.h accepts one, so that their checksums need no second implementation.
 #include "scan/rule_examples.h"
 
 #include <algorithm>
@@ -83,6 +86,7 @@ class Filler {
 
   // Returns the rest of a card number that begins with 4, or an empty string if no such number has that length.
   std::string card(size_t count) {
+    // The example itself has the leading 4, and only numbers with 16 or 19 digits begin with it.
     if (count != 15 && count != 18) return {};
     for (;;) {
       std::string digits = of(kDigits, count);
@@ -103,6 +107,7 @@ class Filler {
     return out;
   }
 
+  // Returns a wallet's key, whose checksum is computed because trying would take too long.
   std::string wif() {
     std::string key = "\x80" + bytes(32) + "\x01";
     key += pki::digest(pki::digest(key)).substr(0, 4);
@@ -118,6 +123,7 @@ class Filler {
     return out;
   }
 
+  // Returns twelve words with a correct checksum, of which one in 16 random phrases has one.
   std::string words() {
     const auto& list = bip39_words();
     for (;;) {
@@ -139,6 +145,7 @@ std::string filled(std::string_view text, uint32_t seed) {
   Filler filler(seed);
   std::string out;
   while (!text.empty()) {
+    // An escaped backslash before an "n" is not a line end.
     if (text.starts_with("\\n") && !out.ends_with('\\')) {
       out += '\n';
       text.remove_prefix(2);
@@ -176,6 +183,7 @@ std::vector<std::string> wrong_examples(Catalog& catalog, std::span<const Rule> 
         if (found == example.positive) continue;
         wrong.push_back("line " + std::to_string(example.line) + ": rule \"" + rule.id + "\" " +
                         (found ? "finds" : "does not find") + " its example \"" + text + "\"");
+        // One wrong filling is enough to name the example.
         break;
       }
     }

@@ -1,3 +1,8 @@
+// Compiles all patterns into one database, so that a block is searched once for all of them. Next to vectorscan's
+// serialized form goes a table with what the matcher must know of each pattern.
+//
+// Compiling may take seconds, which is why the program's own rules are compiled during the build. The database is made
+// for the plainest processor of the architecture, because the machine of the build is not the one of the guard.
 #include "scan/compiler/compile.h"
 
 #include <hs/hs.h>
@@ -29,6 +34,7 @@ std::unexpected<Error> refused(const std::string& place, hs_compile_error_t* err
   return fail(Code::invalid, place + "the pattern is not valid: " + why);
 }
 
+// Adds one pattern of a rule, after vectorscan has said how long its matches are.
 Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number) {
   const std::string& pattern = rule.patterns[number];
   hs_expr_info_t* info = nullptr;
@@ -41,6 +47,7 @@ Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number) 
   uint32_t width = fixed ? info->min_width : 0, least = info->min_width;
   std::free(info);
   bool is_name = rule.are_names[number];
+  // A shorter pattern would match very often by chance. A name is judged by what is behind it.
   if (least < 4 && !is_name) return fail(Code::invalid, place(rule, number) + "a pattern must match at least 4 bytes");
   all.texts.push_back(pattern.c_str());
   all.flags.push_back(fixed ? flags : flags | HS_FLAG_SOM_LEFTMOST);

@@ -25,6 +25,7 @@ inline std::string deflated(std::string_view text, int window_bits) {
   return out;
 }
 
+// Returns a gzip member with the smallest header.
 inline std::string gzipped(std::string_view text) { return deflated(text, 31); }
 
 // Returns a gzip member with a comment in its header, which decoders skip.
@@ -34,6 +35,7 @@ inline std::string gzipped(std::string_view text, std::string_view comment) {
   return member.insert(10, std::string(comment) + '\0');
 }
 
+// Returns one zstd frame.
 inline std::string zstd(std::string_view text) {
   std::string out(ZSTD_compressBound(text.size()), '\0');
   out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 1));

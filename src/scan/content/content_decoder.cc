@@ -1,3 +1,9 @@
+// Each coding is a layer that takes bytes and appends decoded ones; the output of one is the input of the next. A step
+// asks every layer once, from the outermost to the innermost, and no layer gets more input while it has enough. Few
+// bytes can decode to very many, so every call has a bound on its output.
+//
+// What a decoder of a server would skip is an error here wherever the library allows that to be seen: bytes after the
+// end, and frames that readers ignore. Otherwise they could carry a secret past the scan of the decoded body.
 #include "scan/content/content_decoder.h"
 
 #include <brotli/decode.h>
@@ -14,6 +20,7 @@
 namespace bottle::scan {
 namespace {
 
+// Returns the names in the list in lower case. Leaves out empty ones.
 std::vector<std::string> split(std::string_view list) {
   std::vector<std::string> names;
   while (!list.empty()) {
@@ -61,6 +68,7 @@ struct InflateLayer : Layer {
   }
 
   bool next(std::string_view& in, std::string& out, size_t most) override {
+    // A gzip file may consist of several members (RFC 1952 §2.2).
     if (ended && !begin_member(in)) return in.empty();
     if (!open) {
       if (in.empty()) return true;
@@ -69,6 +77,7 @@ struct InflateLayer : Layer {
     size_t start = out.size();
     out.resize(start + most);
     stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
+    // zlib counts in 32 bits. The caller calls again with the rest.
     stream.avail_in = static_cast<uInt>(std::min<size_t>(in.size(), 1 << 20));
     stream.next_out = reinterpret_cast<Bytef*>(out.data() + start);
     stream.avail_out = static_cast<uInt>(most);
@@ -77,6 +86,7 @@ struct InflateLayer : Layer {
     in.remove_prefix(before - stream.avail_in);
     out.resize(start + most - stream.avail_out);
     ended = result == Z_STREAM_END;
+    // Z_BUF_ERROR only says that nothing could be done with these buffers.
     return result == Z_OK || result == Z_STREAM_END || result == Z_BUF_ERROR;
   }
 
@@ -126,6 +136,7 @@ struct BrotliLayer : Layer {
   // Each block begins with its size, so that release() can subtract it.
   static void* allocate(void* self, size_t size) {
     auto& layer = *static_cast<BrotliLayer*>(self);
+    // The library then fails, and the body with it.
     if (size > kMostMemory || layer.allocated + size > kMostMemory) return nullptr;
     auto* block = static_cast<std::max_align_t*>(std::malloc(size + sizeof(std::max_align_t)));
     if (!block) return nullptr;
@@ -246,6 +257,7 @@ bool ContentDecoder::step(std::string_view& in, std::string& out, bool& moved) {
     else layer.pending.erase(0, taken);
     moved |= taken > 0 || to.size() > had;
     layer.skipped = to.size() > had ? 0 : layer.skipped + taken;
+    // Endless input that decodes to nothing would cost work and never be scanned.
     if (layer.skipped > kMostSkipped) return false;
   }
   return true;

@@ -9,6 +9,8 @@
 
 namespace bottle::scan {
 
+// The decoders of one body, in the order in which its codings must be taken off. Its input may be hostile: it bounds
+// the memory of each decoder and the output of each call. The caller bounds the total.
 class ContentDecoder {
  public:
   // Takes `codings` as in Content-Encoding, with several headers joined by commas. Returns nothing if a coding is

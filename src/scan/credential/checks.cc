@@ -1,3 +1,8 @@
+// The patterns find what has the form of a credential, and the checks here decide whether it is one. A pattern may
+// match only the beginning of a token, so a check returns the whole range. What people write in place of a value, such
+// as "your-key-here", is not a credential (stand_in.h).
+//
+// Every look at bytes is counted in `work`, because a message can be made of matches that each have much after them.
 #include "scan/credential/checks.h"
 
 #include <zlib.h>
@@ -139,6 +144,7 @@ bool is_aws_scope(std::string_view text) {
   return false;
 }
 
+// Checks a token that ends in a checksum, which makes it certain. Without one, it counts as any other token.
 Found crc32_base62(const Text& text, size_t begin, size_t end) {
   constexpr std::string_view kDigits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
   std::string_view match = text.substr(begin, end - begin);
@@ -294,6 +300,7 @@ Found userinfo(const Text& text, size_t end) {
   size_t colon = text.find(':', user);
   if (colon >= at || !(is_alnum(text[at + 1]) || text[at + 1] == '[' || text[at + 1] == '_')) return {};
   std::string_view name = text.substr(user, colon - user), password = text.substr(colon + 1, at - colon - 1);
+  // "guest:guest" and the like are what documents and tests use.
   if (password == name || is_no_password(password)) return {};
   return Credential{colon + 1, at};
 }
@@ -471,6 +478,7 @@ std::optional<Credential> judge(const Rule& rule, std::string_view whole, size_t
                                 size_t& work) {
   Text text(whole, work);
   text.look(kMatchWork + end - begin);
+  // These conditions cost the least, so they come first.
   if (!joined && rule.edge != Edge::any && begin > 0 && is_alnum(text[begin - 1])) return {};
   if (!joined && rule.edge == Edge::alone && end < text.size() && is_alnum(text[end])) return {};
   if (!joined && rule.edge == Edge::alone && in_checksum(text, begin, end)) return {};

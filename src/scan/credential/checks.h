@@ -10,6 +10,7 @@
 
 namespace bottle::scan {
 
+// Where the value is that a check confirmed.
 struct Credential {
   size_t begin = 0, end = 0;  // of the value in the text
   bool sure = false;          // confirmed by a checksum or the structure

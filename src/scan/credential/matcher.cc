@@ -1,3 +1,6 @@
+// vectorscan runs all patterns at once and reports each end of a match. A pattern with repetitions has many ends with
+// the same beginning, of which only the first is passed on. The beginning is computed where every match has the same
+// length, because vectorscan would have to read the text backward for it.
 #include "scan/credential/matcher.h"
 
 #include <hs/hs_runtime.h>

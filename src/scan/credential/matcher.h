@@ -16,6 +16,7 @@ struct hs_scratch;
 
 namespace bottle::scan {
 
+// A match of a pattern in a block. Nothing has judged it yet.
 struct Match {
   uint32_t rule = 0;  // the index of the rule
   size_t begin = 0, end = 0;
@@ -27,6 +28,7 @@ struct DatabaseHead {
   static constexpr uint32_t kMagic = 0x626f7432;
   uint32_t magic = kMagic, patterns = 0;
 };
+// What the matcher knows of a pattern. vectorscan numbers the patterns in this order.
 struct PatternInfo {
   uint32_t rule = 0;
   uint32_t width = 0;  // the length of every match, or the minimum if the beginning does not matter; 0 if vectorscan
@@ -34,6 +36,8 @@ struct PatternInfo {
   uint32_t is_name = 0;
 };
 
+// A loaded database and its working memory. It is used on one thread, and a callback must not scan with the same
+// matcher.
 class Matcher {
  public:
   // Loads what compile() made on this kind of processor. Fails with Code::invalid if `database` is something else.

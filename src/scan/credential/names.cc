@@ -1,3 +1,8 @@
+// The matcher reports only that "token" or "api_key" ends somewhere. This file decides whether a value follows, by
+// looking at a few bytes behind the name. Each function knows one way in which people and programs write a name with
+// its value; a name may fit several, so the result is a list of places, and the rule's check judges what is there.
+//
+// Every loop has a limit of a few characters. The agent could otherwise make each of many names cost a long search.
 #include "scan/credential/names.h"
 
 #include <algorithm>
@@ -85,6 +90,7 @@ class Name {
 
   // NAME=, "NAME": and NAME_2"] =
   void assigned(size_t from) {
+    // "key" by itself is a word of every program. It counts behind "_" or one of these words.
     if (word_ == Word::key && !is_behind("_") &&
         !is_key_of({"api", "private", "access", "auth", "encryption", "signing", "master", "subscription"}, "_-"))
       return;

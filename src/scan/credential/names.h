@@ -12,6 +12,7 @@ namespace bottle::scan {
 struct Values {
   std::array<size_t, 12> list;
   size_t count = 0;
+  // add() drops what has no room. The other two make it a range.
   void add(size_t at) {
     if (count < list.size()) list[count++] = at;
   }

@@ -1,4 +1,9 @@
 // Checks card numbers, account numbers and wallet keys.
+//
+// A checksum alone proves little: one of ten random numbers passes Luhn's. A card number must also have an issuer's
+// prefix and length, stand by itself, and be grouped as people group it, and an account number must have its country's
+// length. A wallet's key has a checksum of 32 bits, which is enough. A phrase has only a few bits, but all its words
+// must be in the list.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -19,12 +24,15 @@ bool is_card(std::string_view digits) {
     return value;
   };
   if (digits.size() < 13 || digits.size() > 19) return false;
+  // These are the prefixes and lengths that the issuers publish (ISO/IEC 7812).
   bool visa = digits[0] == '4' && (digits.size() == 16 || digits.size() == 19);
   bool master = digits.size() == 16 && ((first(2) >= 51 && first(2) <= 55) || (first(4) >= 2221 && first(4) <= 2720));
   bool amex = digits.size() == 15 && (first(2) == 34 || first(2) == 37);
   bool discover = digits.size() == 16 && (first(4) == 6011 || first(2) == 65 || (first(3) >= 644 && first(3) <= 649));
   bool jcb = digits.size() == 16 && first(4) >= 3528 && first(4) <= 3589;
   if (!visa && !master && !amex && !discover && !jcb) return false;
+  // Luhn's sum (ISO/IEC 7812-1): every second digit from the right counts twice, and of a result above 9 the sum of its
+  // digits.
   uint32_t sum = 0;
   for (size_t i = 0; i < digits.size(); ++i) {
     auto digit = static_cast<uint32_t>(digits[digits.size() - 1 - i] - '0');
@@ -78,6 +86,7 @@ bool is_after_word_of_dump(std::string_view text, size_t at) {
 size_t card_at(std::string_view text, size_t at) {
   constexpr size_t kFewestKinds = 5;  // different digits; the test numbers that are published have fewer
   if (!is_digit(text[at])) return 0;
+  // A number in a path, an amount or a hash is not a card number. Behind '=' and ':' stands a value.
   if (at > 0 &&
       (is_part_of_word(text[at - 1]) || std::string_view(".-:/=%+#").find(text[at - 1]) != std::string_view::npos)) {
     char before = text[at - 1];
@@ -126,6 +135,7 @@ bool is_iban(std::string_view iban) {
   if (iban.size() < 15) return false;
   auto country = std::ranges::find(kCountries, iban.substr(0, 2), &Country::code);
   if (country == kCountries.end() || country->length != iban.size()) return false;
+  // ISO 13616: with letters as numbers from 10 to 35, the rest of the division by 97 must be 1.
   uint32_t rest = 0;
   for (size_t i = 0; i < iban.size(); ++i) {  // the first four characters are moved to the end
     char c = iban[(i + 4) % iban.size()];
@@ -151,6 +161,7 @@ bool is_wif(std::string_view base58) {
     }
     if (carry) return false;
   }
+  // A key of the main network begins with 0x80. In the longer form, a 1 behind it marks a compressed public key.
   if (bytes[0] != 0x80 || (size == 38 && bytes[33] != 1)) return false;
   std::string_view key(reinterpret_cast<const char*>(bytes.data()), size - 4);
   return pki::digest(pki::digest(key)).substr(0, 4) == std::string_view(key.data() + key.size(), 4);
@@ -184,10 +195,12 @@ int64_t index_of_word(std::string_view word) {
   return -1;
 }
 
+// Returns whether the words with these indexes end in the checksum of the data that they encode.
 bool checksum_fits(const std::vector<uint32_t>& indexes) {
   std::string bits;
   for (uint32_t index : indexes)
     for (int bit = 10; bit >= 0; --bit) bits += static_cast<char>(index >> bit & 1);
+  // BIP-39: each word has 11 bits, and one bit of checksum comes with each 32 bits of data.
   size_t sum_bits = indexes.size() / 3, data_bits = bits.size() - sum_bits;
   std::string data;
   for (size_t i = 0; i < data_bits; i += 8) {
@@ -220,6 +233,7 @@ void each_mnemonic(std::string_view text, int& tries, const std::function<void(s
     for (last = first; last < list.size() && list[last].index >= 0; ++last) {
     }
     for (size_t from = first; from + kFewest <= last; ++from)
+      // A phrase has 12, 15, 18, 21 or 24 words. A longer one is tried first, because it contains shorter ones.
       for (size_t count = kMost; count >= kFewest; count -= 3) {
         if (from + count > last) continue;
         if (tries <= 0) return;

@@ -1,3 +1,6 @@
+// A value of random characters may be a credential of a kind that no rule knows, or one of the many hashes and
+// identifiers that programs send. Only its name can tell, so a value without a name does not count, and neither does
+// one whose name has a word of a list. Since that guesses, the rule warns and does not block.
 #include "scan/credential/random_value.h"
 
 #include <algorithm>
@@ -34,12 +37,14 @@ std::string name_of(std::string_view text, size_t begin) {
   return lower(text.substr(at, end - at));
 }
 
+// Returns whether a name says that its value is a hash, an identifier or data.
 bool is_harmless(std::string_view name) {
   static constexpr auto kWords = std::to_array<std::string_view>(
       {"integrity", "sha",   "hash",    "digest", "sum",   "etag", "nonce", "sig",       "rev",
        "commit",    "id",    "mapping", "cursor", "trace", "span", "bound", "version",   "resolved",
        "cache",     "state", "color",   "src",    "href",  "url",  "path",  "file",      "source",
        "content",   "data",  "body",    "image",  "key",   "page", "csrf",  "challenge", "verification"});
+  // Go's file of checksums writes "h1:" before each.
   constexpr std::string_view kOfGoSum = "h1";
   if (name == kOfGoSum) return true;
   return std::ranges::any_of(kWords, [&](std::string_view word) { return name.find(word) != name.npos; });

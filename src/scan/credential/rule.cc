@@ -1,3 +1,6 @@
+// The format is lines of "key: value" in sections. A value is taken as it is, so that a pattern needs no escapes. Every
+// mistake is an error with its line: a rule that is read in another way than its author meant would silently find
+// nothing. A rule must come with an example that it finds and one that it does not.
 #include "scan/credential/rule.h"
 
 #include <algorithm>
@@ -149,6 +152,7 @@ class Reader {
     if (rule.is.empty()) return wrong("rule \"" + rule.id + "\" has no line \"is\"");
     bool has_pattern = !rule.patterns.empty();
     if (!has_pattern && !is_surveyed(rule.check)) return wrong("rule \"" + rule.id + "\" has no line \"pattern\"");
+    // Its matches would count as confirmed, although nothing has computed the checksum.
     if (has_pattern && is_surveyed(rule.check))
       return wrong("rule \"" + rule.id + "\" has a pattern, but its check works without one",
                    "remove its lines \"pattern\", or use another check");

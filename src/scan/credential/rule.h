@@ -43,12 +43,14 @@ enum class Edge : uint8_t {
   alone,  // also none after it, and it is not part of a checksum in a lock file
 };
 
+// One line `yes` or `no` of a rule.
 struct Example {
   uint32_t line = 0;  // in its file, from 1
   bool positive = false;
   std::string text;  // with <alnum 36> and similar parts, which rule_examples.h fills in
 };
 
+// A rule as parse_rules() read it. The catalog of a scan owns it.
 struct Rule {
   std::string id;     // for example, "github-token"
   uint32_t line = 0;  // number of its first line in its file, from 1

@@ -1,3 +1,5 @@
+// Real secrets are made by machines, and stand-ins by people. The functions look for the signs of people: words,
+// counting, repetition, signs of templates, and few different characters.
 #include "scan/credential/stand_in.h"
 
 #include <algorithm>
@@ -51,6 +53,7 @@ bool names_itself(std::string_view text) {
        "redacted", "dummy",  "sample",     "fake",        "00000000", "11111111",  "....",
        "****",     "insert", "replace",    "abcdefgh",    "12345678", "goes_here", "goes-here",
        "deadbeef", "foobar", "not-a-real", "notreal"});
+  // A word can begin at every place of a value. Two characters rule out nearly all words with one lookup.
   constexpr size_t kCodes = 4096;  // of two characters, by the low bits of both
   auto code = [](std::string_view word) { return static_cast<size_t>((word[0] & 63) << 6 | (word[1] & 63)); };
   struct Words {
@@ -158,7 +161,9 @@ bool is_no_password(std::string_view value) {
        "test",        "postgres",    "guest",       "pass123", "password123", "mysecretpassword"});
   if (value.size() < 3 || std::string_view("$<>{}%*[]()`").contains(value.front()) || value.starts_with("..."))
     return true;
+  // These are variables of shells and of templates.
   if (value.find("${") != value.npos || value.find("{{") != value.npos || value.find("$(") != value.npos) return true;
+  // This is the name of a variable, as documents have it in place of a value.
   if (std::ranges::all_of(value, [](char c) { return is_upper(c) || c == '_' || c == '-'; })) return true;
   if (distinct(value) < 3) return true;
   std::string small = lower(value);
@@ -171,6 +176,7 @@ bool looks_random(std::string_view value) {
   if (value.starts_with("/") || value.starts_with("./") || value.starts_with("~/") || value.starts_with("http"))
     return false;
   if (std::ranges::none_of(value, is_digit) && distinct(value) < 12) return false;
+  // Digits and marks alone are dates, versions and amounts, unless there are many.
   if (std::ranges::none_of(value, is_letter)) {
     constexpr size_t kFewestDigits = 24;
     return value.size() >= kFewestDigits && !is_no_password(value) && !is_stand_in(value);
@@ -178,7 +184,9 @@ bool looks_random(std::string_view value) {
   static constexpr Set kCode = set_of("([<{ ");
   if (count_of(value, kCode) > 0 || value.find("::") != value.npos) return false;  // code or prose
   if (value.front() == ':' || value.front() == '?') return false;
+  // The entropy is a sum of logarithms, which are not exact.
   constexpr double kRounding = 1e-9;
+  // A text of n different bytes has log2(n) bits for each, so a short one cannot have many.
   double least = value.size() < 16 ? 2.5 : 3.0;
   if (is_words(value) || entropy(value) < least - kRounding) return false;
   // is_no_password() has found all that names itself.

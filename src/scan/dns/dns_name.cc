@@ -1,3 +1,10 @@
+// A name server that an attacker runs sees every name below its domain, so a name can carry data out without any
+// connection. Nothing proves that a label is data; the checks compare it with the names that people and clouds use. The
+// limits are such that real names seldom exceed them, because a refusal breaks the agent's work. The operator can still
+// allow a name by writing it in full.
+//
+// Data in short labels that look harmless passes each check by itself. NameHistory therefore counts the names below
+// each domain, and the pairs of letters are counted across all labels of a name.
 #include "scan/dns/dns_name.h"
 
 #include <algorithm>
@@ -11,7 +18,7 @@ namespace {
 
 constexpr size_t kLongestChain = 6;   // labels to the left of the domain
 constexpr size_t kLongestLeft = 100;  // bytes to the left of the domain
-// An account of AWS has 12 digits, which are in the names of its registries.
+// Identifiers in usual names have fewer characters in a row than these.
 constexpr size_t kLongHex = 24, kLongDigits = 13, kLongBase32 = 20, kLongRandom = 20;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -42,6 +49,7 @@ bool looks_random(std::string_view label) {
   }
   if (label.size() < kLongRandom) return false;
   bool two_cases = capitals > 2 && capitals + 2 < letters;  // Base64, because names are written in one case
+  // Words in a name are separated by dashes, so a long row without one is either random or several words in one.
   bool dense = longest_row(label, [](char c) { return c != '-'; }) >= kLongRandom;
   return two_cases || (dense && (changes(label) >= 6 || (letters >= 16 && vowels * 6 < letters)));
 }
@@ -79,6 +87,7 @@ void count_pairs(std::string_view label, Pairs& pairs) {
   }
 }
 
+// Returns why a single label carries data, or an empty string.
 std::string_view judge_label(std::string_view label) {
   auto is_hex = [](char c) { return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f'); };
   auto is_base32 = [](char c) { return is_letter(c) || (c >= '2' && c <= '7'); };
@@ -154,9 +163,11 @@ std::string_view carries_data(std::string_view name) {
     left.remove_prefix(std::min(label.size() + 1, left.size()));
     if (label.empty()) continue;
     ++labels;
+    // Its labels still count for the length of the chain.
     if (is_of_provider) continue;
     if (auto why = judge_label(label); !why.empty()) return why;
     if (!is_punycode(label)) count_pairs(label, pairs);
+    // A label that is a little random proves nothing, but several of them do.
     if (changes(label) >= 3 || (label.size() >= 8 && longest_row(label, [](char c) { return !is_vowel(c); }) >= 7))
       random_bytes += label.size();
   }
@@ -176,11 +187,14 @@ bool NameHistory::too_many(std::string_view name, std::chrono::steady_clock::tim
     found = domains_.emplace(std::string(domain), Domain{{}, now}).first;
   }
   Domain& seen = found->second;
+  // The time counts from the first name, so a domain gets a new allowance only after all of it has passed.
   if (now - seen.since > kWithin) seen = {{}, now};
+  // Resolvers may change the case of letters, so it does not make another name.
   std::string folded(name);
   std::ranges::transform(folded, folded.begin(), lower);
   uint64_t hash = std::hash<std::string>()(folded);
   if (seen.names.contains(hash)) return false;
+  // The name is not added, so names that were seen before still pass.
   if (seen.names.size() >= kMostOfDomain) return true;
   seen.names.insert(hash);
   return false;

@@ -1,3 +1,6 @@
+// Punycode writes characters as numbers in digits that look random, so the checks for data would refuse every such
+// label. The label is decoded instead, and what comes out must look like a name: data that is written as Punycode
+// decodes to characters of many scripts.
 #include "scan/dns/punycode.h"
 
 #include <algorithm>
@@ -7,7 +10,7 @@
 namespace bottle::scan {
 namespace {
 
-// The parameters of RFC 3492, section 5.
+// The parameters of RFC 3492 §5.
 constexpr uint32_t kBase = 36, kLeast = 1, kMost = 26, kSkew = 38, kDamp = 700, kFirstBias = 72, kFirst = 0x80;
 constexpr uint32_t kLastCharacter = 0x10ffff;
 
@@ -17,6 +20,7 @@ int digit_of(char c) {
   return small >= 'a' && small <= 'z' ? small - 'a' : -1;
 }
 
+// Returns the bias for the next number (RFC 3492 §6.1).
 uint32_t adapted(uint32_t delta, uint32_t count, bool is_first) {
   delta = is_first ? delta / kDamp : delta / 2;
   delta += delta / count;
@@ -59,6 +63,7 @@ std::optional<std::u32string> punycode_decoded(std::string_view label) {
       uint32_t least = k <= bias ? kLeast : std::min(k - bias, kMost);
       if (static_cast<uint32_t>(digit) < least) break;
       weight *= kBase - least;
+      // Values of 64 bits hold the products, so checking after the multiplication is early enough.
       if (weight > UINT32_MAX || place > UINT32_MAX) return {};
     }
     auto count = static_cast<uint32_t>(out.size() + 1);

@@ -1,3 +1,6 @@
+// Every decoder here accepts what any common reader would accept, because a strict one would let data pass that a
+// tolerant receiver reads: characters between the digits are skipped, escapes of escapes are undone at once, and either
+// alphabet of Base64 is read. None can fail; text that was not encoded decodes to nonsense, which the scan drops.
 #include "scan/encoding/decode.h"
 
 #include <algorithm>

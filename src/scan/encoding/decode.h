@@ -13,6 +13,7 @@ namespace bottle::scan {
 
 // A text that was made from another one, and where its bytes come from.
 struct Decoded {
+  // Links a byte of `text` with its source.
   struct Anchor {
     uint32_t at = 0;           // the bytes of the text from `at` up to the next anchor …
     uint32_t from : 29 = 0;    // … come from the other text, starting at `from`
@@ -48,6 +49,7 @@ struct Decoded {
     if (!anchors.empty() && text.size() - anchors.back().at < kApart) return;
     add_anchor(text.size(), from);
   }
+  // Records it in any case. `bits` are those of the first digit that belong to earlier bytes.
   void add_anchor(size_t at, size_t from, unsigned bits = 0) {
     constexpr uint32_t kLargest = (1u << 29) - 1, kMostBits = 7;
     anchors.push_back(

@@ -1,4 +1,8 @@
 // Implements the decompression of decode.h.
+//
+// Most tries are wrong: two or three bytes that look like a mark stand in every file. What matters is therefore what a
+// failed try costs. Decoders with large windows are kept from one try to the next, output grows in small pieces, and
+// the header of a zstd frame is checked before a decoder sees it.
 #include <brotli/decode.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -34,6 +38,7 @@ std::string grown(size_t most, F step) {
   return out;
 }
 
+// Decompresses gzip, zlib or deflate: `window` says which, as for inflateInit2.
 std::string inflated(int window, std::string_view bytes, size_t most) {
   // The stream is kept, because its window takes 40 KB and most attempts end within a few bytes.
   thread_local std::unique_ptr<z_stream, EndInflate> stream;
@@ -48,6 +53,8 @@ std::string inflated(int window, std::string_view bytes, size_t most) {
   return grown(most, [&](char* to, size_t room, bool& going) {
     stream->next_out = reinterpret_cast<Bytef*>(to);
     stream->avail_out = static_cast<uInt>(room);
+    // If room is left, all input was used. What has come so far is the result, also if the data goes on outside of the
+    // block.
     going = inflate(stream.get(), Z_SYNC_FLUSH) == Z_OK && stream->avail_out == 0;
     return room - stream->avail_out;
   });

@@ -1,3 +1,7 @@
+// A small automaton per notation that may see its input one byte at a time, from a socket. It keeps the bytes of a
+// possible escape and judges them again with each further byte. That is at most 12 bytes, so judging from the start is
+// simpler than keeping a state for each place in each escape. When the bytes turn out to be no escape, those up to the
+// next introducer are returned as they are, and the rest may begin another one.
 #include "scan/encoding/escapes.h"
 
 #include <algorithm>
@@ -23,6 +27,7 @@ void Unescaper::put(uint8_t byte, uint16_t length, Outs& outs) {
       outs.add(held_[at], lengths_[at]);
       ++at;
     } while (at < size_ && held_[at] != introducer(notation_));
+    // What is left may begin another escape, so it is judged again.
     std::copy(held_.begin() + at, held_.begin() + size_, held_.begin());
     std::copy(lengths_.begin() + at, lengths_.begin() + size_, lengths_.begin());
     size_ = static_cast<uint8_t>(size_ - at);
@@ -82,6 +87,7 @@ Unescaper::Step Unescaper::unit() {
   if (size_ < 6) return Step::more;
   code_ = number(2);
   character_ = true;
+  // The first half of a pair means nothing without the second.
   if (code_ < 0xd800 || code_ > 0xdbff) return Step::whole;
   constexpr std::string_view kSecond = "\\u";
   for (uint8_t i = 6; i < size_; ++i)
@@ -127,6 +133,7 @@ Unescaper::Step Unescaper::html() {
 void Unescaper::emit(Outs& outs) {
   uint16_t length = 0;
   for (uint8_t i = 0; i < size_; ++i) length = static_cast<uint16_t>(length + lengths_[i]);
+  // The first byte has the length of the whole escape, so that the lengths of all bytes add up to the source.
   auto add = [&](uint32_t byte) { outs.add(static_cast<uint8_t>(byte), std::exchange(length, 0)); };
   if (!character_ || code_ < 0x80) {
     add(code_);

@@ -6,6 +6,7 @@
 
 namespace bottle::scan {
 
+// How escapes are written. The values are used as indexes.
 enum class Notation : uint8_t {
   percent,    // %2F
   backslash,  // \/ \n \u002f \ud83d\ude00 \x2f: JSON, and what programs in other languages write
@@ -30,10 +31,12 @@ inline constexpr auto kHexDigits = [] {
 // Returns 0 to 15, or -1 if `c` is not a hexadecimal digit.
 constexpr int hex_digit(uint8_t c) { return kHexDigits[c]; }
 
+// Reads one notation of one stream. It holds back at most 12 bytes, a pair of \u escapes.
 class Unescaper {
  public:
   explicit Unescaper(Notation notation) : notation_(notation) {}
 
+  // A byte of the text without escapes.
   struct Out {
     uint8_t byte;
     uint16_t length;  // of the source of the byte; if one escape becomes several bytes, only the first has a length
@@ -43,6 +46,7 @@ class Unescaper {
   struct Outs {
     std::array<Out, 16> list;  // not initialized, because most are never used
     uint8_t count = 0;
+    // add() appends a byte; the other two make it a range.
     void add(uint8_t byte, uint16_t length) { list[count++] = {byte, length}; }
     const Out* begin() const { return list.data(); }
     const Out* end() const { return list.data() + count; }

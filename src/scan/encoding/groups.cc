@@ -1,3 +1,8 @@
+// Text in groups shows its period: the same kind of character stands at the same distance again and again. The columns
+// that are the same in all groups separate them, and columns that count up are line numbers. What is left is the text.
+//
+// A dump is different, because its lines have an offset and a column of characters. It is read by a parser of its own,
+// which believes a line only if its offset follows from the number of bytes in the line before.
 #include "scan/encoding/groups.h"
 
 #include <algorithm>
@@ -35,7 +40,9 @@ bool fits(char first, char c, Kind least, size_t& odd) {
   return std::min(one, other) >= least && std::max(one, other) == Kind::alnum && odd-- > 0;
 }
 
+// Returns whether the group at `row` looks like the one at `first`.
 bool row_fits(std::string_view text, size_t first, size_t row, size_t period) {
+  // A third of a group may differ in kind, because secrets have marks and digits among their letters.
   size_t odd = (period + 2) / 3;
   Kind least = row > first ? Kind::mark : Kind::part;
   for (size_t i = 0; i < period; ++i)
@@ -89,6 +96,7 @@ class Columns {
     while (begin < period_ && !drop_[begin]) ++begin;
     return begin;
   }
+  // Returns whether the columns have a number that grows from group to group, as line numbers and offsets do.
   bool counts(size_t begin, size_t end) const {
     if (end - begin > kLongestCounter) return false;
     int64_t before = 0, step = 0;
@@ -137,6 +145,7 @@ class Dump {
       }
       line = next_line(words);
     }
+    // A single line proves nothing, and a word of one byte has no order.
     if (lines < 2 || (little_endian_ && width_ < 4)) return {};
     out_.end = std::min(line, text_.size());
     return std::move(out_);
@@ -149,6 +158,7 @@ class Dump {
     return text_[at] == '\n' || text_[at] == '\r' ||
            (text_[at] == '\\' && at + 1 < text_.size() && std::string_view("nr\\").contains(text_[at + 1]));
   }
+  // Returns where the line of a dump begins that has a word at `at`.
   size_t begin_of_line(size_t at) const {
     size_t begin = at, limit = at - std::min<size_t>(at, 24);
     while (begin > limit && (digit_of(text_[begin - 1]) >= 0 || text_[begin - 1] == ' ' || text_[begin - 1] == ':'))
@@ -159,6 +169,7 @@ class Dump {
         if (offset_digits(words)) return offset;
     return begin;
   }
+  // Returns where the next line begins, or the end of the text if none is near.
   size_t next_line(size_t at) const {
     size_t limit = std::min(text_.size(), at + kLongestLine);
     while (at < limit && !ends_line(at)) ++at;
@@ -166,6 +177,7 @@ class Dump {
       while (at < limit && text_[at] == '\\') ++at;  // one for each JSON text that contains another
       ++at;
     }
+    // A dump may be indented, as in a quotation.
     while (at < limit && text_[at] == ' ') ++at;
     return at < limit ? at : text_.size();
   }
@@ -182,6 +194,7 @@ class Dump {
     at = end;
     return digits;
   }
+  // Reads the offset of a line, in both bases, because its digits do not say which one it has.
   std::optional<uint64_t> offset_at(size_t& at) {
     auto digits = offset_digits(at);
     if (!digits) return {};
@@ -200,6 +213,7 @@ class Dump {
   bool follows(uint64_t offset, uint64_t before, size_t from) {
     uint64_t octal_step = octal_ - octal_before_, step = offset - before;
     size_t read = out_.text.size() - from;
+    // od(1) writes offsets in octal digits, which cannot be told from hexadecimal ones in a single line.
     uint64_t count = step > 0 && step <= read ? step : octal_step;
     if (count == 0 || count > read) return false;
     out_.text.resize(from + count);  // without characters that look like one more word

@@ -1,4 +1,8 @@
-// Finds letters that look like ASCII but are not, and characters that nobody sees.
+// Finds letters that look like ASCII but are not, and characters that are not visible.
+//
+// A model can be told to write a secret in full-width or mathematical letters, or in tag characters that are not shown,
+// and the receiver undoes that with a table. This is that table. Combining accents and the marks of Chinese and
+// Japanese also have plain forms, but they are frequent in honest text, so they alone do not start a decoding.
 #include <optional>
 
 #include "scan/encoding/decode.h"
@@ -37,10 +41,12 @@ struct Character {
   size_t size = 0;
 };
 
+// Reads one character of UTF-8. Its size is 0 if there is none beyond ASCII.
 Character read(std::string_view text, size_t at) {
   auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   unsigned first = byte(at);
   size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+  // This is ASCII, or a byte that only continues a character.
   if (size == 1) return {};
   char32_t code = first & (0x7fu >> size);
   for (size_t i = 1; i < size; ++i) {

@@ -33,6 +33,7 @@ inline Lanes equal(const Lanes& bytes, uint8_t byte) { return reinterpret_cast<L
 constexpr bool within(uint8_t byte, uint8_t from, uint8_t count) { return static_cast<uint8_t>(byte - from) < count; }
 
 using Block = std::array<Lanes, 4>;
+// Loads 64 bytes from any address.
 inline Block load_block(const uint8_t* bytes) {
   Block block;
   std::memcpy(&block, bytes, sizeof block);

@@ -1,4 +1,8 @@
 // Finds the exact source of decoded bytes by decoding them again from the anchor before them.
+//
+// A decoded text keeps an anchor only every 48 bytes or so, because most texts contain nothing and a place for every
+// byte would take more memory than the text. Only a finding needs the exact place, so its surroundings are decoded once
+// more here. `step` must therefore decode exactly like the functions in decode.cc.
 #include <algorithm>
 
 #include "scan/encoding/decode.h"
@@ -28,6 +32,7 @@ Origin of_digits(std::string_view text, const Decoded& map, const Decoded::Ancho
     count -= less;
     if (count >= 8) {
       bool is_near = count <= 2 * width;
+      // The byte begins in the digit before this one, or in the one before that.
       if (size == begin) {
         out.begin = is_near ? previous : before;
         out.skipped = (is_near ? 2 : 3) * width - count;
@@ -120,6 +125,7 @@ Origin origin_of(std::string_view text, const Decoded& map, size_t begin, size_t
     out.begin = piece_of(text, map, anchor, begin).value_or(Origin{out.begin}).begin;
     out.end = piece_of(text, map, last, std::max<size_t>(end, 1) - 1).value_or(Origin{0, out.end}).end;
   }
+  // What follows the last digit, such as padding, belongs to the last byte.
   if (end >= map.text.size()) out.end = std::max(map.end, out.begin);
   out.end = std::max(out.begin, out.end);
   return out;

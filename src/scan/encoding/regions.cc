@@ -1,3 +1,7 @@
+// Looks at 64 bytes at a time and counts kinds of them. Random bytes have each kind in known shares, so a block that
+// differs enough from these is not random and may contain text. A wrong guess in this direction only costs time; the
+// numbers are such that no text is taken for random bytes. A row of printable characters makes a region in any case,
+// also if it crosses two blocks.
 #include "scan/encoding/regions.h"
 
 #include <algorithm>
@@ -52,6 +56,7 @@ SCAN_WIDE inline Kinds wide_kinds_of(const char* bytes) {
 // Returns the positions where a row of kShortRow set bits begins.
 [[gnu::always_inline]] inline uint64_t short_rows(uint64_t mask) {
   static_assert(kShortRow == 8);
+  // Each step doubles the length of the row that a bit stands for.
   for (unsigned step : {1u, 2u, 4u}) mask &= mask >> step;
   return mask;
 }
@@ -104,6 +109,7 @@ template <typename F>
       before = kinds.printable;
     }
   }
+  // Less than 64 bytes are too few to judge.
   if (at < block.size()) add_text(regions, at, block.size(), block.size());
   return regions;
 }

@@ -8,6 +8,7 @@
 
 namespace bottle::scan {
 
+// The bytes [begin, end) of a block.
 struct Region {
   size_t begin = 0, end = 0;
 };
@@ -25,6 +26,7 @@ struct Regions {
 };
 inline constexpr size_t kTextRow = 11, kShortRow = 8;
 
+// Takes one pass over the block. Text counts as one region over its whole length.
 Regions text_regions(std::string_view block);
 
 }  // namespace bottle::scan

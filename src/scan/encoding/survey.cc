@@ -1,3 +1,10 @@
+// One pass decides where the scan looks more closely, so it sees every byte of every message and must cost almost
+// nothing for text without anything. For 64 bytes, it computes one mask per class of characters; rows, pairs and
+// distances are then shifts of these masks. Only where a mask shows something does a slower function look at single
+// bytes.
+//
+// Each kind of spot remembers where its last one ended (`run_end_` and the like), so that no byte belongs to two spots
+// of one kind, and no function looks at the same bytes again for each block that they cross.
 #include "scan/encoding/survey.h"
 
 #include <algorithm>

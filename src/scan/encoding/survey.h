@@ -10,6 +10,7 @@
 
 namespace bottle::scan {
 
+// What may be at a spot.
 enum class Shape : uint8_t {
   run,         // 16 or more characters of Base64 or Base64url, which includes hex, Base32 and long words
   hex_pairs,   // 8 or more pairs of hexadecimal digits at equal distances
@@ -24,6 +25,7 @@ enum class Shape : uint8_t {
   letters,     // invisible characters, or letters and digits of other blocks of Unicode
 };
 
+// A place where something may be encoded. It may turn out to be nothing.
 struct Spot {
   Shape shape = Shape::run;
   size_t begin = 0, end = 0;

@@ -10,13 +10,16 @@ namespace bottle::scan {
 
 inline constexpr size_t kBlock = 64;
 
+// One bit for each of 64 bytes: whether it is of this class.
 struct Masks {
   uint64_t run, alnum, varied, hex, digit, words, special, high;
 };
 
+// The classes of bytes. joins() has the marks of Base64 and Base64url, and is_run() also the letters and digits.
 inline Lanes joins(const Lanes& c) { return equal(c, '+') | equal(c, '/') | equal(c, '-') | equal(c, '_'); }
 inline Lanes is_run(const Lanes& c) { return within(c | 32, 'a', 26) | within(c, '0', 10) | joins(c); }
 
+// Computes the masks of 64 bytes. wide_masks_of() does the same, and may be called only if use_wide is true.
 inline void masks_of(const uint8_t* bytes, Masks* to) {
   Block block = load_block(bytes);
   to->digit = mask_of(block, [](const Lanes& c) { return within(c, '0', 10); });
@@ -33,6 +36,7 @@ inline void masks_of(const uint8_t* bytes, Masks* to) {
 #ifdef SCAN_HAS_WIDE
 inline constexpr WideSet kJoins{"+/-_"}, kSpecial{std::string_view("\0%&\\", 4)};
 
+// Does what masks_of() does.
 SCAN_WIDE inline void wide_masks_of(const uint8_t* bytes, Masks* to) {
   Wide c(bytes), small = c.with(32);
   to->digit = c.within('0', 10);
@@ -46,10 +50,12 @@ SCAN_WIDE inline void wide_masks_of(const uint8_t* bytes, Masks* to) {
 }
 #endif
 
+// Returns the positions among 64 bytes of the characters of a run.
 inline uint64_t run_mask(const uint8_t* bytes) {
   return mask_of(load_block(bytes), [](const Lanes& c) { return is_run(c); });
 }
 
+// Returns the positions of one byte.
 inline uint64_t where(const uint8_t* bytes, uint8_t byte) {
   return mask_of(load_block(bytes), [=](const Lanes& c) { return equal(c, byte); });
 }

@@ -27,6 +27,7 @@ inline bool use_wide = [] {
 // A set of ASCII characters, as one bit for each upper half of a character, indexed by its lower half.
 struct WideSet {
   std::array<uint8_t, 16> rows{};
+  // Takes ASCII characters only.
   constexpr explicit WideSet(std::initializer_list<std::string_view> parts) {
     for (std::string_view part : parts)
       for (char c : part) rows[c & 15] = static_cast<uint8_t>(rows[c & 15] | 1 << (c >> 4));
@@ -36,6 +37,7 @@ struct WideSet {
 // 64 bytes of a text. Each comparison returns one bit per byte.
 class Wide {
  public:
+  // Loads 64 bytes from any address.
   SCAN_WIDE explicit Wide(const void* bytes) : bytes_(_mm512_loadu_si512(bytes)) {}
   // Returns whether each byte is between `from` and `from + count - 1`.
   SCAN_WIDE uint64_t within(uint8_t from, uint8_t count) const {

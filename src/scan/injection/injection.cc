@@ -1,3 +1,13 @@
+// Looks for sequences of words and for a few marks, and not for meaning. An order is three groups of words that follow
+// each other closely, so "ignore all of the previous instructions" is found in any wording of its middle. Most answers
+// have some of these words, so one order by itself is often weak and counts only beside another, or where people do not
+// see it.
+//
+// False alarms stop the agent's work. Text about injections is full of such orders, in quotes or behind words such as
+// "for example", and does not count. What decides this may not have arrived yet, which `undecided` says.
+//
+// Every word of every answer is looked at, so the vocabulary first asks whether any of its words has that first letter
+// and length.
 #include "scan/injection/injection.h"
 
 #include <algorithm>
@@ -107,6 +117,7 @@ struct Word {
   uint32_t bits;
 };
 
+// Returns the words of the vocabulary that the text has, in their order.
 std::vector<Word> words_of(std::string_view text) {
   static const Vocabulary kVocabulary;
   std::vector<Word> words;
@@ -150,6 +161,7 @@ class Plain {
   };
 
   static size_t length_of_invisible(std::string_view text) {
+    // These are the soft hyphen, the word joiner, and the characters without width from U+200B to U+200F.
     if (text.starts_with("\xc2\xad")) return 2;
     if (text.starts_with("\xe2\x81\xa0")) return 3;
     bool no_width = text.size() >= 3 && text.starts_with("\xe2\x80") && text[2] >= '\x8b' && text[2] <= '\x8f';
@@ -164,6 +176,7 @@ class Plain {
       skips_.push_back({to, text_.size() - rest.size()});
     };
     while (!rest.empty()) {
+      // In JSON, these stand between words like spaces.
       if (rest.starts_with("\\n") || rest.starts_with("\\r") || rest.starts_with("\\t")) {
         text_[to++] = ' ';
         drop(2);
@@ -192,6 +205,7 @@ enum class Quoted : uint8_t {
 };
 
 Quoted quoting(std::string_view text, size_t begin, size_t end) {
+  // The bytes after the order among which a closing quote counts.
   constexpr size_t kAfter = 40;
   size_t from = begin - std::min(begin, kBefore), to = std::min(text.size(), end + kAfter);
   std::string_view before = text.substr(from, begin - from), after = text.substr(end, to - end);
@@ -216,6 +230,7 @@ bool is_hidden(std::string_view text, size_t at) {
   if (comment != before.npos && before.find("-->", comment) == before.npos) return true;
   static constexpr std::array<std::string_view, 7> kStyles = {
       "display:none", "display: none", "visibility:hidden", "font-size:0", "font-size: 0", "opacity:0", "color:#fff"};
+  // An element that ended after the style does not hide what follows it.
   size_t closed = before.rfind("</");
   return std::ranges::any_of(kStyles, [&](auto style) {
     size_t found = before.rfind(style);
@@ -228,6 +243,7 @@ struct Place {
   size_t begin, end;
 };
 
+// Returns the order that begins with this word, if the other groups follow.
 std::optional<Place> order_at(const std::vector<Word>& words, size_t first) {
   constexpr uint32_t kBetween = 4;  // in words
   for (size_t order = 0; order < kOrders.size(); ++order) {
@@ -235,6 +251,7 @@ std::optional<Place> order_at(const std::vector<Word>& words, size_t first) {
     size_t at = first;
     bool all = true;
     for (size_t group = 1; group < kOrders[order].groups.size() && all; ++group) {
+      // Each group may be up to this many words behind the one before it.
       uint32_t last = words[at].number + kBetween;
       do ++at;
       while (at < words.size() && words[at].number <= last && !(words[at].bits & bit_of(order, group)));
@@ -273,6 +290,7 @@ bool is_weak(std::string_view what) { return what != kOrders[0].what && what != 
 void InjectionScan::feed(std::string_view bytes) {
   for (; !bytes.empty(); bytes.remove_prefix(std::min(kPiece, bytes.size()))) {
     window_.append(bytes.substr(0, kPiece));
+    // Each look also sees the last 2 KB again, so few looks at large pieces cost less.
     if (looks_ == Looks::now_and_then && window_.size() < kPiece) continue;
     look(false);
     size_t drop = window_.size() - std::min(window_.size(), kReach);
@@ -294,11 +312,13 @@ struct InjectionScan::Text {
   bool at_end = true;                  // whether nothing follows
 };
 
+// Adds what the text contains to the findings, unless it is quoted, weak or known already.
 void InjectionScan::search(const Text& text) {
   Plain plain(text.bytes);
   std::string_view small = plain.text();
   std::vector<Place> places = places_in(small);
   for (const Place& place : places) {
+    // More findings would tell the operator nothing new.
     if (found_.size() == kMost) return;
     // The place was judged when the window still had what stands before it.
     if (!text.fixed && before_ > 0 && plain.origin(place.begin) < kBefore) continue;
@@ -311,6 +331,7 @@ void InjectionScan::search(const Text& text) {
     Quoted quoted = hidden ? Quoted::no : quoting(small, place.begin, place.end);
     if (quoted == Quoted::perhaps && !text.at_end) undecided_ = true;
     if (quoted == Quoted::yes || (quoted == Quoted::perhaps && !text.at_end)) continue;
+    // The window overlaps with earlier ones, so the same place is found again. Findings are only reported in order.
     uint64_t begin = text.fixed.value_or(before_ + plain.origin(place.begin));
     if (begin + 1 <= reported_) continue;
     found_.push_back({place.what, begin, hidden});
@@ -325,6 +346,7 @@ void InjectionScan::look(bool at_end) {
   survey(window_, {{0, window_.size()}}, spots);
   for (const Spot& spot : spots) {
     uint64_t place = before_ + spot.begin;
+    // A person does not read Base64 or escapes, but an agent may decode them, so what they decode to counts as hidden.
     if (spot.shape == Shape::run) search({base64_run(window_, spot.begin, spot.end, 0).text, place});
     if (spot.shape == Shape::escapes) search({unescaped(window_, spot.begin, spot.end).text, place});
   }

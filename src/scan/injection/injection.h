@@ -9,12 +9,14 @@
 
 namespace bottle::scan {
 
+// A finding, for the operator.
 struct Injection {
   std::string_view what;  // for example, "tells the agent to ignore its instructions"; continues "the answer …"
   uint64_t begin = 0;     // the approximate offset in the answer, in bytes
   bool hidden = false;    // at a place that a person does not see
 };
 
+// The scan of one answer, or of the messages of one connection. It keeps the last 2 KB, and up to a piece more.
 class InjectionScan {
  public:
   // Says when bytes are searched: as soon as they arrive, so that they can be stopped, or in large pieces, which costs
@@ -26,6 +28,7 @@ class InjectionScan {
   void feed(std::string_view bytes);
   // Judges what has arrived so far as if nothing followed.
   void settle() { look(true); }
+  // Searches what is left, because the answer is complete.
   void end();
 
   // Returns whether what has arrived so far ends with an order that would be a quotation if the next bytes contain a

@@ -1,3 +1,9 @@
+// An Aho-Corasick automaton with edges only for the bytes that occur. A table of 256 edges for each state would be
+// faster for each byte, but the secrets in all their forms have many thousands of states, and almost all of them have a
+// single edge. Speed comes from elsewhere: most bytes of a stream belong to no pattern, and skip() jumps over them with
+// the shift table of Wu and Manber. Only near a possible beginning does the automaton walk byte by byte.
+//
+// The texts are secrets, so they are overwritten once the automaton is built. The states still spell them.
 #include "scan/known/dictionary.h"
 
 #include <string.h>
@@ -9,6 +15,7 @@ namespace {
 
 constexpr size_t kGram = 3, kWidestWindow = 24;
 
+// Multiplies by 2^32 divided by the golden ratio, and keeps the upper bits, in which all three bytes have a share.
 uint32_t hash(const char* p, unsigned bits) {
   auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(p[i])); };
   return (byte(0) | byte(1) << 8 | byte(2) << 16) * 0x9e3779b1u >> (32 - bits);
@@ -50,6 +57,7 @@ void Dictionary::insert(const Form& form, uint32_t needle) {
     state = to;
     shortest_[to] = std::min(shortest_[to], length);
   }
+  // Another form or needle has the same text and came first.
   if (ends_[state] != kNone) return;
   ends_[state] = static_cast<uint32_t>(patterns_.size());
   patterns_.push_back({needle, static_cast<uint32_t>(form.text.size()), form.encoding, form.shift});
@@ -65,6 +73,7 @@ void Dictionary::build() {
     if (to) queue.push_back(to);
   for (size_t head = 0; head < queue.size(); ++head) {
     State state = queue[head];
+    // States are visited by their depth, so the shorter suffix of each is finished before it is needed.
     State fail = nodes_[state].fail;
     shorter_[state] = ends_[fail] != kNone ? fail : shorter_[fail];
     open_[state] = nodes_[state].child ? depth_[state] : open_[fail];
@@ -87,11 +96,14 @@ void Dictionary::build() {
 void Dictionary::make_shifts() {
   if (texts_.empty()) return;
   window_ = kWidestWindow;
+  // The shortest text bounds the window: a text must not begin and end between two places that are looked at.
   for (const auto& text : texts_) window_ = std::min(window_, text.size());
   if (window_ < kGram) {
     window_ = 0;
     return;
   }
+  // A gram that is in no beginning permits the longest shift. Grams with the same hash share the smaller one, which is
+  // only slower.
   shift_.assign(1u << kShiftBits, static_cast<uint8_t>(window_ - kGram + 1));
   for (const auto& text : texts_)
     for (size_t i = 0; i + kGram <= window_; ++i) {

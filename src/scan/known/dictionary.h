@@ -20,6 +20,8 @@ struct Pattern {
   uint8_t shift = 0;
 };
 
+// The compiled texts of one configuration. It is filled and built once, and then shared by any number of finders, also
+// on several threads.
 class Dictionary {
  public:
   // Adds the forms of `text`, and reports all of them as `needle`. A text that was already added stays with the earlier
@@ -33,6 +35,7 @@ class Dictionary {
   // Returns the texts of the patterns by their index. Valid only until build().
   const std::vector<std::string>& texts() const { return texts_; }
 
+  // Return whether there is nothing to find, the length of the longest text, and what add() was told about a pattern.
   bool empty() const { return patterns_.empty(); }
   size_t longest() const { return longest_; }  // in bytes
   const Pattern& pattern(uint32_t index) const { return patterns_[index]; }

@@ -1,3 +1,9 @@
+// The finder says which bytes may still become a find (open_from). All before them is decided: finds are judged in the
+// order in which they begin, and other bytes pass. A find is judged only when no longer one can begin at the same
+// place, so that the judge sees the longest, and finds within it are never seen.
+//
+// `held_` has the bytes that are not decided. Most streams contain nothing to find, so pieces pass through without a
+// copy into it.
 #include "scan/known/filter.h"
 
 #include <algorithm>
@@ -12,6 +18,7 @@ bool Filter::feed(std::string_view bytes, std::string& out) {
     auto slice = bytes.substr(0, kSlice);
     bytes.remove_prefix(slice.size());
     finder_.feed(slice, finds_);
+    // Nothing waits and nothing has begun, so the slice passes without a copy into `held_`.
     if (held_.empty() && finds_.empty() && finder_.open_from() == finder_.fed()) {
       out.append(slice);
       out_ = finder_.fed();
@@ -61,6 +68,7 @@ bool Filter::pause(std::string& out) {
 // Judges the finds that begin before `limit` (longer finds may still begin there), and releases the other bytes up to
 // `limit`.
 bool Filter::advance(uint64_t limit, std::string& out) {
+  // Of finds that begin at the same byte, the longest comes first and hides the others.
   std::ranges::sort(
       finds_, [](const Find& a, const Find& b) { return a.begin != b.begin ? a.begin < b.begin : a.end > b.end; });
   size_t done = 0;
@@ -83,6 +91,7 @@ bool Filter::advance(uint64_t limit, std::string& out) {
 bool Filter::settle(const Find& find, std::string& out) {
   bool whole = find.whole && find.begin >= out_;
   let_out(find.begin, out);
+  // An odd number of backslashes before a byte means that the byte is escaped.
   bool splits = odd_;
   uint64_t begin = out_;
   std::string_view bytes = take(find.end);

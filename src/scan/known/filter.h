@@ -23,11 +23,14 @@ struct Sight {
   bool splits_escape = false;
 };
 
+// What the judge says about a find. `stop` ends the stream before the find's first byte that has not left.
 struct Verdict {
   enum class Do { keep, replace, stop } what = Do::keep;
   std::string text;  // replaces `bytes`
 };
 
+// One stream of bytes. Bytes are held back only while they may become a find, at most as many as the longest pattern
+// has, with its escapes.
 class Filter {
  public:
   using Judge = std::function<Verdict(const Sight&)>;
@@ -50,6 +53,7 @@ class Filter {
   // now, so that nothing waits for the rest.
   bool pause(std::string& out);
 
+  // Returns whether bytes wait for what follows.
   bool holds() const { return !held_.empty(); }
   // Returns whether so little is held back that it may be released for a reader that waits for it.
   bool holds_little() const { return !held_.empty() && finds_.empty() && finder_.barely_begun(); }

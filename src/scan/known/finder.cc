@@ -1,3 +1,10 @@
+// There are three levels of speed. Bytes without escapes have one reading, and Dictionary::skip jumps over most of them
+// (plain). The most frequent escapes, such as line ends in JSON, are taken in one step if no pattern has begun
+// (common_escape). Only near a possible find in escaped text does every byte go through each reading that is active
+// (step).
+//
+// The positions of finds are those of the original stream, although a reading has fewer bytes. Each reading therefore
+// remembers by how much its escapes were longer than what they stand for, for as many bytes as its state covers.
 #include "scan/known/finder.h"
 
 #include <algorithm>
@@ -60,6 +67,7 @@ class Introducers {
 
   // Returns the first such position from `at` on, or the number of bytes.
   size_t from(size_t at) {
+    // The mask of a block stays valid until the walk leaves it.
     if (size_t block = at / kBlock * kBlock; block != block_) look_from(block);
     if (at > block_) mask_ &= ~uint64_t{0} << (at - block_);
     for (;; look_from(block_ + kBlock)) {
@@ -103,6 +111,7 @@ class Introducers {
   bool may_begin(size_t at) const {
     if (at + 1 == bytes_.size()) return true;
     if (!(kind_of(bytes_[at]).begins & kind_of(bytes_[at + 1]).follows)) return false;
+    // A percent escape needs two digits, and random bytes seldom have the second.
     bool percent = bytes_[at] == introducer(Notation::percent);
     return !percent || at + 2 == bytes_.size() || hex_digit(static_cast<uint8_t>(bytes_[at + 2])) >= 0;
   }
@@ -115,6 +124,7 @@ class Introducers {
 }  // namespace
 
 void Finder::feed(std::string_view bytes, std::vector<Find>& finds) {
+  // Without patterns, only the positions matter.
   if (dictionary_->empty()) {
     fed_ += bytes.size();
     return;
@@ -164,6 +174,7 @@ size_t Finder::common_escape(std::string_view rest) {
     fed_ += size;
     return size;
   };
+  // The escape may end in the next piece of the stream.
   if (rest.size() < 3) return 0;
   if (rest[0] == '&') return rest[1] == ' ' || rest[1] == '&' || rest[1] == '=' ? take_all(1) : 0;
   size_t size = 2, reading = static_cast<size_t>(Notation::backslash);
@@ -178,6 +189,7 @@ size_t Finder::common_escape(std::string_view rest) {
     reading = static_cast<size_t>(Notation::percent);
   }
   if (value < 0 || value == '%' || dictionary_->begins_with(static_cast<uint8_t>(value)) || !take_all(size)) return 0;
+  // A reading that begins later must not take over a state from before this escape.
   readings_[reading].last_escape = fed_;
   return size;
 }
@@ -201,6 +213,7 @@ void Finder::give(size_t index, uint8_t byte, uint16_t length, std::vector<Find>
   Unescaper::Outs outs;
   reading.unescaper.put(byte, length, outs);
   for (const auto& out : outs) take(index, out, finds);
+  // Until the next escape, the source finds everything that this reading would find.
   if (merges(index)) active_ &= ~(1u << index);
 }
 
@@ -228,6 +241,7 @@ void Finder::begin(size_t index) {
 
 void Finder::take(size_t index, Unescaper::Out out, std::vector<Find>& finds) {
   Reading& reading = readings_[index];
+  // As in step(): a reading that begins now takes over the state from before this byte.
   if (size_t next = index + kOfStream; next < kReadings && (active(next) || out.byte == introducer(Notation(index))))
     give(next, out.byte, out.length, finds);
   uint32_t deep = dictionary_->depth(reading.state);
@@ -256,6 +270,7 @@ bool Finder::merges(size_t index) const {
 // Drops the escapes before the last `deep` bytes if there are many.
 void Finder::forget(Reading& reading, size_t deep) {
   auto& escapes = reading.escapes;
+  // Removing a few at a time would move the others again and again.
   if (escapes.size() <= 2 * deep + 16) return;
   auto first =
       std::ranges::partition_point(escapes, [&](const Escape& escape) { return escape.index + deep < reading.count; });

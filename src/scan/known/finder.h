@@ -17,12 +17,14 @@
 
 namespace bottle::scan {
 
+// A pattern in the stream. Its range has the escapes.
 struct Find {
   uint64_t begin = 0, end = 0;  // offsets in the original stream; an escape is never split
   uint32_t pattern = 0;         // the index in the dictionary
   bool whole = true;            // false if only the beginning of the pattern has arrived
 };
 
+// The state of one stream. Feeding it costs memory only for escapes.
 class Finder {
  public:
   // The dictionary must outlive the finder.
@@ -32,6 +34,7 @@ class Finder {
   // reported more than once.
   void feed(std::string_view bytes, std::vector<Find>& finds);
 
+  // Returns what it looks for.
   const Dictionary& dictionary() const { return *dictionary_; }
   uint64_t fed() const { return fed_; }  // bytes of the stream so far
   // Returns the offset from which bytes may belong to a find that is not complete yet, or fed() if none may.

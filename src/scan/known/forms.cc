@@ -1,3 +1,6 @@
+// Base64 turns three bytes into four characters, so a secret inside a longer text is encoded in three ways, depending
+// on how many bytes come before it. Of each, only the characters that depend on nothing but the secret are a form. The
+// same holds for Base85, which has four alignments, and for uuencoded text.
 #include "scan/known/forms.h"
 
 #include <algorithm>
@@ -27,6 +30,7 @@ std::string latin1_as_utf8(std::string_view value) {
 std::string base64_core(std::string_view value, uint8_t shift, bool url) {
   std::string_view alphabet = url ? kUrl : kStandard;
   size_t first = (shift * 8u + 5) / 6;  // the first character that consists only of bits of the value
+  // The last character that has other bits is left out, and so is the one before `first`.
   size_t end = (shift + value.size()) * 8 / 6;
   std::string out;
   for (size_t i = first; i < end; ++i) {
@@ -90,6 +94,7 @@ std::vector<Form> forms_of(std::string_view value) {
   for (uint8_t shift = 0; shift < 3; ++shift) {
     std::string standard = base64_core(value, shift, false), url = base64_core(value, shift, true);
     if (standard.size() < kShortestEncoded) continue;
+    // The two alphabets often give the same text.
     bool differ = standard != url;
     forms.push_back({std::move(standard), Encoding::base64, shift});
     if (differ) forms.push_back({std::move(url), Encoding::base64url, shift});

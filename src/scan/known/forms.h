@@ -8,6 +8,7 @@
 
 namespace bottle::scan {
 
+// How a form writes the value.
 enum class Encoding : uint8_t {
   literal,
   plus,    // with spaces as '+', as HTML forms write them
@@ -16,6 +17,7 @@ enum class Encoding : uint8_t {
   base64url,
 };
 
+// One text of a value, and how it was made.
 struct Form {
   std::string text;
   Encoding encoding = Encoding::literal;

@@ -1,3 +1,9 @@
+// Adds every form of a secret that no decoder reaches, so that the scan of each decoded text is one pass over it. The
+// decoders undo encodings; what they cannot undo must be in the dictionary: the other case, the reverse order, ROT13,
+// and encodings that are themselves reversed or in ROT13. All texts are in lower case, and fold() puts what is scanned
+// into lower case, so one form covers every mixture of cases.
+//
+// Of a long secret, pieces are added, so that a part of it is found as well.
 #include "scan/known/known.h"
 
 #include <algorithm>
@@ -8,6 +14,7 @@
 namespace bottle::scan {
 namespace {
 
+// Shorter values would be found everywhere. Longer ones than kWhole are found in pieces of kPiece.
 constexpr size_t kShortest = 8, kWhole = 48, kPiece = 32;
 constexpr size_t kLongestForm = 24;  // of an encoded secret, whose beginning is enough
 
@@ -96,6 +103,7 @@ void fold(std::string_view text, std::string& to) {
 }
 
 std::optional<std::pair<uint32_t, size_t>> KnownSecrets::begun(std::string_view folded) const {
+  // Longer beginnings are found as a whole piece.
   std::string_view tail = folded.substr(folded.size() - std::min(folded.size(), kWhole));
   Dictionary::State state = Dictionary::kRoot;
   for (char c : tail) state = dictionary_.next(state, static_cast<uint8_t>(c));
@@ -124,6 +132,7 @@ void KnownSecrets::add(std::string name, std::string_view value) {
   for (unsigned depth = 1; depth <= kDeepest && value.find_first_of("\"\\") != value.npos; ++depth)
     for (bool quotes : {false, true})
       dictionary_.add_exactly(secret, in_json(std::string_view(folded).substr(0, kWhole), depth, quotes));
+  // Decoded bytes beyond ASCII do not look like text, so such a secret is also looked for as it is escaped.
   if (std::ranges::any_of(value, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }))
     for (const std::string& each : escaped(value)) {
       fold(each, folded_);
@@ -132,6 +141,7 @@ void KnownSecrets::add(std::string name, std::string_view value) {
   if (folded.size() <= kWhole) return add(folded);
   std::string_view all(folded);
   for (size_t at = 0; at + kPiece <= all.size(); at += kPiece) add(all.substr(at, kPiece));
+  // The last piece overlaps with the one before it unless the length is a multiple.
   add(all.substr(all.size() - kPiece));
 }
 
@@ -157,6 +167,7 @@ void KnownSecrets::add_encoded(uint32_t secret, std::string_view value) {
   add(hex_of(begin), false);
   for (const std::string& core : other_cores(value))
     for (unsigned depth : {0u, 1u}) {
+      // Without these characters, JSON writes the text as it is.
       if (depth > 0 && core.find_first_of("\"\\") == core.npos) continue;
       fold(in_json(core, depth, true), folded_);
       dictionary_.add_exactly(secret, folded_);

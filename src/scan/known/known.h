@@ -13,19 +13,24 @@
 
 namespace bottle::scan {
 
+// The secrets of files that the operator named, and the values that the guard puts in (guard/core/scanner.h). Their
+// numbers are the order of add().
 class KnownSecrets {
  public:
   // Adds a secret. Ignores values shorter than 8 bytes, because they would be found everywhere by chance. A value
   // longer than 48 bytes is found by its end and by any 32 bytes of it that begin at a multiple of 32.
   void add(std::string name, std::string_view value);
+  // Must follow the last add(); before it, nothing is found.
   void build() { dictionary_.build(); }
 
   // Returns whether has_text() may be false for a decoded text that contains a secret, because the secret is short or
   // has few printable characters in a row.
   bool has_unlike() const { return has_unlike_; }
+  // Returns whether there is no secret to find.
   bool empty() const { return names_.empty(); }
   // Returns whether all secrets are text, so that text_regions() misses none.
   bool all_text() const { return all_text_; }
+  // Returns the name that was given to add().
   const std::string& name(uint32_t secret) const { return names_[secret]; }
 
   // Calls each(secret, begin, end). `folded` is a text without capitals.

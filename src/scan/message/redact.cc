@@ -1,3 +1,11 @@
+// A marker must not change what the message is: not its length, because a Content-Length may have left already, and not
+// its syntax, because a server would refuse it. A marker is therefore as long as what it replaces, begins and ends
+// between whole characters and escapes, and has only characters that need no escape. Where no text fits, such as across
+// several JSON strings or in a number, letters become "x" and digits "9".
+//
+// Base64 is changed bit by bit, so that it decodes to the marker, and bits of the digits at both ends that belong to
+// other bytes stay as they are. The same finding always gets the same marker, which keeps the provider's cache of a
+// conversation.
 #include "scan/message/redact.h"
 
 #include <algorithm>
@@ -20,8 +28,10 @@ class Marker {
   // `size` is how long the marker may be.
   Marker(std::string_view name, size_t size, MarkerStyle style) : fill_(style == MarkerStyle::token ? '-' : '*') {
     text_ = style == MarkerStyle::token ? "redacted-" : "[redacted: ";
+    // A name comes from the operator's files and may have any characters.
     for (char c : name) text_ += is_digit(c) || is_letter(c) || std::string_view("-_.:/ ").contains(c) ? c : '_';
     if (style != MarkerStyle::token) text_ += ']';
+    // Half a marker says nothing. Only filler remains.
     if (text_.size() > size) text_.clear();
   }
   char at(size_t i) const { return i < text_.size() ? text_[i] : fill_; }
@@ -152,6 +162,7 @@ bool redact_base64(std::string& text, const Place& place, const Finding& finding
   each_digit([&](size_t) { ++count; });
   size_t bits = count * 6 - std::min<size_t>(finding.skipped, count * 6);
   if (!place.is_begun) bits = bits / 8 * 8;  // otherwise, more bits of the last byte follow
+  // The end has not arrived, so how long the marker may become is not known yet.
   Marker marker(finding.name, place.is_begun || place.is_marked ? SIZE_MAX : bits / 8, style);
   each_digit([&](size_t at) {
     auto value = static_cast<unsigned>(base64_digit(text[at]));
@@ -189,7 +200,8 @@ bool redact(std::string& text, Place place, const Finding& finding, MarkerStyle 
   std::string_view bytes = std::string_view(text).substr(place.begin, place.end - place.begin);
   if (finding.is_base64 || is_packed_base64(bytes, finding)) return redact_base64(text, place, finding, style);
   bool pieces = finding.encoding.ends_with("pieces") || finding.encoding.ends_with("decimal");
-  // A text may have JSON in it, such as the lines of a file that is uploaded in a form.
+  // A text may have JSON in it, such as the lines of a file that is uploaded in a form. A marker has letters, brackets
+  // and spaces, which cannot be in a number or across the quotes of several strings.
   bool blanks =
       pieces || has_quote(bytes) || (style != MarkerStyle::token && may_be_numbers(text, place.begin, place.end));
   size_t begin = boundary(text, place.begin, true), end = boundary(text, place.end, true);

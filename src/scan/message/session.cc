@@ -13,13 +13,16 @@ BlockResult Session::value(std::string_view name, std::string_view value, std::c
   auto row = rows_.find(name);
   if (row == rows_.end()) {
     if (rows_.size() == kMostNames)
+      // The name that was used the longest time ago makes room.
       rows_.erase(std::ranges::min_element(rows_, {}, [](const auto& each) { return each.second.last; }));
     row = rows_.emplace(std::string(name.substr(0, kLongestPiece)), Row{}).first;
   }
+  // One finding is enough to refuse the message.
   if (result.findings.empty()) add(row->second, value, now, result);
   return result;
 }
 
+// Adds a value to a row, and scans the row if something was in it.
 void Session::add(Row& row, std::string_view value, std::chrono::steady_clock::time_point now, BlockResult& result) {
   if (now - row.last > kTogether) row.text.clear();
   row.last = now;
@@ -33,6 +36,7 @@ void Session::add(Row& row, std::string_view value, std::chrono::steady_clock::t
         result.findings.push_back(std::move(finding));
     result.incomplete |= found.incomplete;
   }
+  // Only the end of the row can continue in a later value.
   if (row.text.size() > kRow) row.text.erase(0, row.text.size() - kRow);
 }
 

@@ -11,6 +11,7 @@
 
 namespace bottle::scan {
 
+// The memory of one session of an agent. Used on one thread; the caller passes a monotonic time.
 class Session {
  public:
   // The catalog must outlive the session.

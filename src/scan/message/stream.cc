@@ -1,3 +1,11 @@
+// Each piece is scanned together with the last 4 KB before it, and all of it but the last 1 KB leaves. So a finding may
+// begin in bytes that have left already: it is then too late to replace these, but not to stop the rest, and never more
+// than a part of a secret has left. Where findings are replaced, pieces are first collected to a fixed size, because
+// what a scan finds may depend on where the text is cut. docs/decisions/011 has the numbers.
+//
+// With codings, there are two streams of bytes. The decoded one is scanned in the window and dropped; the coded one is
+// what leaves. Coded bytes wait until what they decode to has been let out of the window, so that neither runs ahead of
+// the other.
 #include "scan/message/stream.h"
 
 #include <algorithm>
@@ -64,12 +72,15 @@ bool Stream::end(std::string& out) {
   return decoder_ ? coded({}, Until::end, out) : piece({}, Until::end, out);
 }
 
+// Scans the next bytes, and lets out all that cannot belong to a finding any more.
 bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
   if (until == Until::pause) return pause(out);
   window_.append(bytes);
   if (until == Until::more && collects() && (before_ + window_.size()) % kPiece != 0) return true;
+  // Everything is judged before anything of this piece leaves.
   if (!scan_window(until == Until::end)) return false;
   size_t held = until == Until::end ? 0 : std::min(window_.size(), kHold);
+  // A credential to be redacted waits from its beginning, because its marker has the length of the whole.
   let_out(std::min(window_.size() - held, unfinished_), out);
   if (window_.size() > kReach) {
     size_t drop = std::min({window_.size() - kReach, let_out_, unfinished_});
@@ -77,6 +88,7 @@ bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
     before_ += drop;
     let_out_ -= drop;
     if (unfinished_ != kNone) unfinished_ -= drop;
+    // A finding that begins before the window cannot be found again.
     while (!seen_.empty() && seen_.begin()->first < before_) seen_.erase(seen_.begin());
     marked_.erase(marked_.begin(), marked_.lower_bound(before_));
     std::erase_if(markers_, [&](const Finding& each) { return each.end <= before_; });
@@ -84,6 +96,7 @@ bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
   return true;
 }
 
+// Scans the window. If a block can hold no more findings, scans it again without those that were redacted.
 bool Stream::scan_window(bool at_end) {
   BlockResult result;
   size_t before = 0, scans = 0;
@@ -182,6 +195,7 @@ bool Stream::coded(std::string_view bytes, Until until, std::string& out) {
       return false;
     }
     decoded_bytes_ += decoded.size();
+    // A body that decodes to far more than usual is made to keep the guard busy.
     if (decoded_bytes_ > kFreelyDecoded && decoded_bytes_ / kMostRatio > coded_bytes_) {
       problem_ = "the body decodes to more than the guard looks at";
       return false;
@@ -207,15 +221,18 @@ bool Stream::take(Finding finding, bool at_end) {
   size_t begin = finding.begin, end = finding.end;
   finding.begin += before_;
   finding.end += before_;
+  // The window overlaps with the one before, so most findings in the overlap come twice.
   if (seen_.contains({finding.begin, finding.name})) return true;
   // If every finding is refused, the guard finds the secret in any reading of the text.
   bool splits_escape = odd_backslashes(window_, begin) || odd_backslashes(window_, end);
   bool only_seems = style_ == MarkerStyle::json && on_finding_ != OnFinding::block && splits_escape;
   if (only_seems && !finding.rule && finding.encoding.empty()) return true;
   OnFinding what = judge_ ? judge_(finding) : finding.warns() ? OnFinding::report : on_finding_;
+  // A marker would have to be put into coded bytes.
   if (what == OnFinding::redact && decoder_) what = OnFinding::block;
   if (what == OnFinding::redact && !leave_markers(finding)) return true;
   begin = static_cast<size_t>(finding.begin - before_), end = static_cast<size_t>(finding.end - before_);
+  // The window may end before the finding does.
   bool at_limit = end >= end_of_whole(window_) || window_.size() - end < reach(finding);
   bool goes_on = at_limit && !at_end && end - begin < kPiece;
   if (what == OnFinding::redact && goes_on) {

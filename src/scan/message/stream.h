@@ -16,12 +16,15 @@
 
 namespace bottle::scan {
 
+// What happens to a finding in a stream.
 enum class OnFinding : uint8_t {
   block,   // the stream ends before the finding
   redact,  // a marker of the same length replaces it; blocks if that is impossible, as in compressed bytes
   report,  // everything passes
 };
 
+// The scan of one message. A finding may lie across pieces of any size. The window, the coded bytes and the findings
+// are all that it keeps.
 class Stream {
  public:
   // The catalog must outlive the stream. `codings` is the value of Content-Encoding, or empty. A coding that
@@ -46,6 +49,7 @@ class Stream {
   // Releases the rest, because the message is complete.
   bool end(std::string& out);
 
+  // Returns whether release() would let bytes out.
   bool holds() const { return window_.size() > let_out_ || !coded_.empty(); }
   // Returns the first findings so far, each once, with offsets in the message (with codings, in the decoded message).
   // Warnings take at most half of the room, so they hide no finding that blocks.
