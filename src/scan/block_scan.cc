@@ -136,8 +136,8 @@ void BlockScan::open_end(const View& view) {
   for (std::string_view more : {kHex, kMixed}) {
     std::string text(view.text.substr(from));
     text.append(more).append(more).append(more);
-    for (auto& [matcher, first] : catalog_.matchers_)
-      matcher.scan(text, [&](const Match& match) {
+    for (auto& [matcher, first] : catalog_.matchers_) {
+      bool done = matcher.scan(text, [&](const Match& match) {
         const Rule& rule = catalog_.rules_[first + match.rule];
         if (rule.off || rule.warns || needs_context(rule) || match.begin + kShown > end - from) return;
         if (match.end <= end - from ||
@@ -146,6 +146,8 @@ void BlockScan::open_end(const View& view) {
         size_t work = 0;
         if (judge(rule, text, match.begin, match.end, false, work)) report(view, rule, from + match.begin, end, false);
       });
+      result_.incomplete |= !done;
+    }
   }
 }
 
@@ -207,8 +209,8 @@ void BlockScan::credentials(const View& view, const std::vector<Region>& regions
   const Rule* last_rule = nullptr;  // whose match was judged last
   size_t last_end = 0;
   for (const auto& [begin, end] : regions)
-    for (auto& [matcher, first] : catalog_.matchers_)
-      matcher.scan(view.text.substr(begin, end - begin), [&](Match match) {
+    for (auto& [matcher, first] : catalog_.matchers_) {
+      bool done = matcher.scan(view.text.substr(begin, end - begin), [&](Match match) {
         if (!may_work(work::kMatch) && view.depth > 0) return;
         const Rule& rule = catalog_.rules_[first + match.rule];
         match.begin += begin;
@@ -221,6 +223,8 @@ void BlockScan::credentials(const View& view, const std::vector<Region>& regions
         for (size_t value : values_of_name(view.text, match.end))
           matched(view, rule, {.rule = match.rule, .begin = match.begin, .end = value});
       });
+      result_.incomplete |= !done;
+    }
 }
 
 void BlockScan::matched(const View& view, const Rule& rule, const Match& match) {

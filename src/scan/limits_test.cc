@@ -5,6 +5,7 @@
 #include <random>
 
 #include "scan/content/compress_test.h"
+#include "scan/credential/builtin.h"
 #include "scan/disguise_test.h"
 #include "scan/rule_examples.h"
 
@@ -25,6 +26,19 @@ TEST(Detector, LimitsItsWork) {
   std::string nested = "the value is " + std::string(kKnown);
   for (int i = 0; i < 12; ++i) nested = base64(nested);
   EXPECT_EQ(found(nested), "") << "deeper than kDeepest";
+}
+
+// A matcher that is at work fails at once, as it would if its memory were damaged.
+TEST(Matcher, SaysWhenItFails) {
+  auto matcher = *Matcher::load(credentials_database());
+  int matches = 0;
+  std::string text = filled("token=ghp_<alnum 36>", 1);
+  EXPECT_TRUE(matcher.scan(text, [&](const Match&) {
+    ++matches;
+    EXPECT_FALSE(matcher.scan(text, [](const Match&) {}));
+  }));
+  EXPECT_GT(matches, 0);
+  EXPECT_FALSE(matcher.scan({text.data(), size_t{1} << 32}, [](const Match&) {})) << "more than it can look at";
 }
 
 TEST(Detector, LooksBrieflyAtMatchesThatShareTheirValues) {

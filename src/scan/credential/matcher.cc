@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 namespace bottle::scan {
@@ -53,10 +54,12 @@ int Matcher::on_match(unsigned id, unsigned long long from, unsigned long long t
   return 0;
 }
 
-void Matcher::scan(std::string_view block, const std::function<void(const Match&)>& each) {
+bool Matcher::scan(std::string_view block, const std::function<void(const Match&)>& each) {
+  if (block.size() > std::numeric_limits<unsigned>::max()) return false;
   ++scans_;
   Walk walk{*this, each};
-  hs_scan(database_.get(), block.data(), static_cast<unsigned>(block.size()), 0, scratch_.get(), on_match, &walk);
+  auto size = static_cast<unsigned>(block.size());
+  return hs_scan(database_.get(), block.data(), size, 0, scratch_.get(), on_match, &walk) == HS_SUCCESS;
 }
 
 size_t Matcher::rules() const {

@@ -47,8 +47,8 @@ class Matcher {
   ~Matcher();
 
   // Calls `each` for each match, in the order of their ends. Of several matches of one pattern with the same beginning,
-  // it reports the shortest.
-  void scan(std::string_view block, const std::function<void(const Match&)>& each);
+  // it reports the shortest. Returns false if it failed, so that matches may be missing; `each` must not call scan().
+  [[nodiscard]] bool scan(std::string_view block, const std::function<void(const Match&)>& each);
 
   size_t rules() const;  // one more than the highest index of a rule
 
