@@ -10,12 +10,13 @@ BlockResult Session::value(std::string_view name, std::string_view value, std::c
   BlockResult result;
   if (value.empty() || value.size() > kLongestPiece) return result;
   add(all_, value, now, result);
+  name = name.substr(0, kLongestPiece);
   auto row = rows_.find(name);
   if (row == rows_.end()) {
     if (rows_.size() == kMostNames)
       // The name that was used the longest time ago makes room.
       rows_.erase(std::ranges::min_element(rows_, {}, [](const auto& each) { return each.second.last; }));
-    row = rows_.emplace(std::string(name.substr(0, kLongestPiece)), Row{}).first;
+    row = rows_.emplace(std::string(name), Row{}).first;
   }
   // One finding is enough to refuse the message.
   if (result.findings.empty()) add(row->second, value, now, result);

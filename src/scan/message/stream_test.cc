@@ -291,6 +291,19 @@ TEST(Session, JoinsPiecesOfASecret) {
   EXPECT_EQ(value("a", kKnown.substr(9)), "");
 }
 
+TEST(Session, ALongNameKeepsItsRow) {
+  using namespace std::chrono_literals;
+  Session session(&catalog());
+  std::chrono::steady_clock::time_point now{};
+  auto value = [&](const std::string& name, std::string_view text) {
+    return session.value(name, text, now += 1ms).findings.size();
+  };
+  EXPECT_EQ(value("q", kKnown.substr(0, 9)), 0u);
+  for (size_t i = 2; i < Session::kMostNames; ++i) EXPECT_EQ(value("name" + std::to_string(i), "en"), 0u);
+  for (size_t i = 0; i < Session::kMostNames; ++i) EXPECT_EQ(value(std::string(kLongestPiece + 1, 'n'), "en"), 0u);
+  EXPECT_EQ(value("q", kKnown.substr(9)), 1u) << "the row was lost, although no name is new";
+}
+
 TEST(Session, SaysWhenPiecesSpendALimit) {
   std::string words;  // their checksum is never correct
   for (int i = 0; i < 24; ++i) words += "zoo ";
