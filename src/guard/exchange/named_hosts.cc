@@ -54,6 +54,7 @@ Use use_of(std::string_view name) {
 
 // Returns why a server must not be asked to fetch from the host, or an empty string.
 std::string refused_host(const Connection& c, std::string_view name) {
+  if (is_disguised(name)) return "the host has characters that may stand for others";
   auto host = policy::normalise_host(name);
   if (!host) return {};
   const Config& config = *c.config;
@@ -82,6 +83,7 @@ bool is_loopback(std::string_view name) {
 // Returns whether the host may be that of a cloud's metadata, which has credentials. An unusual spelling of an address
 // has no other purpose than to hide it.
 bool may_be_metadata(std::string_view name) {
+  if (is_disguised(name)) return true;
   auto host = policy::normalise_host(name);
   if (!host) return false;
   if (!host->literal) return host->name.starts_with("metadata.") || host->name.starts_with("instance-data.");

@@ -88,6 +88,10 @@ TEST_F(NamedHostsTest, AddressRulesApplyToAUrlInAParameter) {
                           "http:///10.0.0.1/",
                           "//10.0.0.1/x",
                           "http://%EF%BC%91%EF%BC%90.0.0.1/",
+                          "http://%E2%91%AF%E2%91%A8.254.%E2%91%AF%E2%91%A8.254/",  // 16 and 9 in circles
+                          "http://%E3%89%95%E2%91%A3.1/",                           // 25 and 4
+                          "http://localho%EF%AC%86/",                               // a ligature for "st"
+                          "%E2%91%AF%E2%91%A8.254.%E2%91%AF%E2%91%A8.254/latest",
                           "http://010.0.0.1/",
                           "http://0xa.0.0.1/",
                           "http://167772161/",
@@ -103,6 +107,7 @@ TEST_F(NamedHostsTest, AddressRulesApplyToAUrlInAParameter) {
   for (const char* target : {"/proxy/http://169.254.169.254/latest", "/fetch/http%3A%2F%2F10.0.0.1%2F",
                              "/login?redirect_uri=http://169.254.169.254/", "/login?resource=http://10.0.0.1/",
                              "/search?q=http://169.254.169.254/", "/search?q=http://2852039166/",
+                             "/search?q=http://%E2%91%AF%E2%91%A8.254.%E2%91%AF%E2%91%A8.254/",
                              "/proxy/http/http/http/http/http/http/http/http/http://169.254.169.254/"})
     EXPECT_TRUE(refused_address(target)) << target;
   json line = audited("address");
@@ -121,6 +126,8 @@ TEST_F(NamedHostsTest, AddressRulesApplyToAUrlInAParameter) {
                              "/x?origin=chrome-extension://abcdefghijklmnop",
                              "/fetch?url=http://93.184.216.34/",
                              "/fetch?url=http://xn--bcher-kva.example/",
+                             "/fetch?url=http://b%C3%BCcher.example/",
+                             "/fetch?url=http://%E4%BE%8B%E3%81%88.example/",
                              "/search?q=http://localhost:3000",
                              "/search?q=http://192.168.1.1+login",
                              "/search?query=http://printer.local/",

@@ -74,6 +74,18 @@ std::string plain_host(std::string_view text) {
   return lower(out);
 }
 
+// The other characters that Unicode maps to one or more plain ones, such as numbers in circles, letters of mathematics
+// and ligatures (NFKC). No name of a host has them (RFC 5892).
+struct Range {
+  uint32_t first, last;
+};
+constexpr auto kCompatible = std::to_array<Range>(
+    {{0xaa, 0xaa},     {0xba, 0xba},       {0x132, 0x133},     {0x17f, 0x17f},     {0x1c7, 0x1cc},
+     {0x1f1, 0x1f3},   {0x2b0, 0x2b8},     {0x2e0, 0x2e4},     {0x1d2c, 0x1d6a},   {0x1d9b, 0x1dbf},
+     {0x2024, 0x2026}, {0x2070, 0x20a8},   {0x2100, 0x218b},   {0x2460, 0x24ff},   {0x2c7c, 0x2c7d},
+     {0x3250, 0x33ff}, {0xa7f2, 0xa7f4},   {0xfb00, 0xfb06},   {0xfe19, 0xfe19},   {0xfe30, 0xfe30},
+     {0xfe50, 0xfe6b}, {0x107a5, 0x107a5}, {0x1d400, 0x1d7ff}, {0x1f100, 0x1f190}, {0x1fbf0, 0x1fbf9}});
+
 // Returns the host at the beginning of `text`, without a port. Brackets may have a zone (RFC 6874).
 std::string host_at(std::string_view text) {
   if (text.starts_with('[')) {
@@ -88,7 +100,7 @@ std::string host_at(std::string_view text) {
 
 bool is_literal(std::string_view host) {
   constexpr size_t kFewestDigits = 8;  // of an address that is one number
-  if (host.starts_with('[') || host == "localhost" || policy::parse_address(host)) return true;
+  if (host.starts_with('[') || host == "localhost" || policy::parse_address(host) || is_disguised(host)) return true;
   bool number = std::ranges::all_of(host, is_digit) || (host.starts_with("0x") && host.size() > 2);
   return number && host.size() >= kFewestDigits;
 }
@@ -151,6 +163,16 @@ std::string without_escapes(std::string_view text) {
     }
   }
   return out;
+}
+
+bool is_disguised(std::string_view host) {
+  while (!host.empty()) {
+    uint32_t character = take_character(host);
+    if (std::ranges::any_of(kCompatible,
+                            [&](const Range& each) { return each.first <= character && character <= each.last; }))
+      return true;
+  }
+  return false;
 }
 
 std::vector<std::string> hosts_of_url(std::string_view value) {

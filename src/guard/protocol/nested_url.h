@@ -18,8 +18,12 @@ std::string without_escapes(std::string_view text);
 // these. Returns nothing if `value` begins with no URL. A name without a dot counts only after a scheme of the Web.
 std::vector<std::string> hosts_of_url(std::string_view value);
 
-// Returns the hosts of a URL without its scheme, such as `169.254.169.254/latest`. Only addresses and `localhost`
-// count.
+// Returns the hosts of a URL without its scheme, such as `169.254.169.254/latest`. Only addresses, `localhost` and
+// disguised hosts count.
 std::vector<std::string> hosts_of_bare_url(std::string_view value);
+
+// Returns whether a host that these functions return has characters that some programs replace with others, such as a
+// number in a circle or a ligature. It may then be any address or name.
+bool is_disguised(std::string_view host);
 
 }  // namespace bottle::guard
