@@ -59,6 +59,7 @@ bool is_of_running(const std::filesystem::path& directory) {
 }
 
 Result<Record> record_at(const std::string& path) {
+  if (path == kStdin) return Record{path, {}};  // nothing says where it comes from
   std::filesystem::path split(path);
   std::string directory = split.parent_path().empty() ? "." : split.parent_path().string();
   Record record{path, {}, is_of_running(directory)};

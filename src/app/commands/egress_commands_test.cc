@@ -1,5 +1,7 @@
 // Tests the commands about the record and the policy of guards, without a session.
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -187,6 +189,50 @@ TEST_F(Commands, a_record_must_be_a_regular_file) {
     ASSERT_NE(replayed.err.find(path + ": it is not a regular file"), std::string::npos) << replayed.err;
     EXPECT_NE(bottle({"audit", "verify", path}).err.find("is not a regular file"), std::string::npos) << path;
   }
+}
+
+TEST_F(Commands, a_record_comes_from_stdin) {
+  write(".config/bottle/bottle.yaml", kPolicy);
+  std::string path = leave_record(home() + "/.local/state/bottle/results/done");
+  write("work/result.json", "{");  // is not about a record from elsewhere
+  auto with_input = [&](const std::string& input, const std::vector<std::string>& words) {
+    UniqueFd fd(::open(input.c_str(), O_RDONLY | O_CLOEXEC));
+    EXPECT_GE(::dup2(fd.get(), 0), 0);
+    return bottle(words);
+  };
+  Answer replayed = with_input(path, {"egress", "replay", "-", "--json"});
+  EXPECT_EQ(replayed.status, 1) << replayed.err;
+  EXPECT_EQ(replayed.json()["decisions"], 4);
+  Answer verified = with_input(path, {"audit", "verify", "-", "--json"});
+  EXPECT_EQ(verified.status, 0) << verified.err;
+  auto file = verified.json()["files"][0];
+  EXPECT_TRUE(file["closed"] == true && file["sealed"] == false && file["lines"] == 5) << file;
+  EXPECT_EQ(with_input(path, {"audit", "verify", "-", "--head", std::string(64, '0')}).status, 1);
+  EXPECT_EQ(with_input("/dev/null", {"egress", "replay", "-"}).status, 125);
+  Answer directory = with_input("/", {"audit", "verify", "-"});
+  EXPECT_EQ(directory.status, 125);
+  EXPECT_NE(directory.err.find("reading stdin: Is a directory"), std::string::npos) << directory.err;
+}
+
+// The guard judges what a name carries after it has recorded that the rules allow the request.
+TEST_F(Commands, egress_replay_knows_what_was_allowed_and_then_refused) {
+  write("policy.yaml", "egress: {allow: ['*.example.org']}\n");
+  wire::Decision allowed = http("allow", "GET", "/", "allowed"),
+                 refused = http("deny", "GET", "/", "name_carries_data");
+  for (wire::Decision* each : {&allowed, &refused}) {
+    each->host = "0123456789abcdef0123456789abcdef.example.org";
+    each->port = 80;
+  }
+  std::string lines = wire::encode(allowed) + "\n" + wire::encode(refused) + "\n";
+  auto replay = [&](const std::string& text) {
+    return bottle({"egress", "replay", write("some.jsonl", text), "--config", home() + "/policy.yaml", "--json"});
+  };
+  Answer same = replay(lines + lines);
+  EXPECT_EQ(same.status, 0) << same.out << same.err;
+  EXPECT_EQ(same.json()["same"], 4);
+  Answer other = replay(lines + wire::encode(allowed) + "\n");
+  EXPECT_EQ(other.status, 1) << "then, a rule for the full name allowed it";
+  EXPECT_EQ(other.json()["changes"][0]["count"], 1) << other.out;
 }
 
 TEST_F(Commands, egress_replay_reads_any_count_and_the_audit_of_a_guard_alone) {

@@ -66,16 +66,22 @@ std::unexpected<Error> no_decisions(const std::string& session) {
 }
 
 bool is_record_path(const std::string& argument) {
-  return argument.find('/') != std::string::npos || argument.ends_with(".jsonl");
+  return argument == kStdin || argument.find('/') != std::string::npos || argument.ends_with(".jsonl");
 }
 
 Result<std::string> read_record(const std::string& path, const std::function<void(const std::string& line)>& take) {
+  std::string line;
+  if (path == kStdin) {
+    while (TRY(read_lines(STDIN_FILENO, "stdin", line, take))) {
+    }
+    return line;
+  }
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));  // does not wait for a FIFO's writer
   struct stat st{};
   if (!fd || ::fstat(fd.get(), &st) != 0) return fail_errno("reading " + path);
   if (!S_ISREG(st.st_mode))
-    return fail(Code::invalid, "reading " + path + ": it is not a regular file", "copy the record to a file");
-  std::string line;
+    return fail(Code::invalid, "reading " + path + ": it is not a regular file",
+                "copy the record to a file, or pass it on stdin and name it -");
   while (TRY(read_lines(fd.get(), path, line, take))) {
   }
   return line;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -55,11 +56,15 @@ class Decisions {
 // The files with the decisions of a session's guard, and with those of this machine for a session on another one.
 inline constexpr const char* kRecords[] = {"egress.jsonl", "egress-near.jsonl"};
 
-// Returns whether an argument is the path of a record, and not the name of a session.
+// The argument that stands for a record on stdin.
+inline constexpr std::string_view kStdin = "-";
+
+// Returns whether an argument is the path of a record or kStdin, and not the name of a session.
 bool is_record_path(const std::string& argument);
 
-// Passes each line of a record to `take`, without its line end. Returns what follows the last line end: a line that is
-// still being written, or was cut. Lines that are longer than any of a record are shortened.
+// Passes each line of a record, which is a file or kStdin, to `take`, without its line end. Returns what follows the
+// last line end: a line that is still being written, or was cut. Lines that are longer than any of a record are
+// shortened.
 Result<std::string> read_record(const std::string& path, const std::function<void(const std::string& line)>& take);
 
 // Returns the error for a session that has no record.

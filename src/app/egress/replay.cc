@@ -32,12 +32,27 @@ uint64_t Replay::decisions() const {
   return sum;
 }
 
+// The guard judges what a name carries when it dials. For a request of http://, it has then already recorded that the
+// rules allow it, so this is no change.
+void Replay::take_back(const wire::Decision& decision, uint64_t count) {
+  Key key{
+      CandidatePolicy::Change::refused, decision.kind, decision.host, decision.port, decision.method, decision.path};
+  auto found = changes.find(key);
+  if (found == changes.end() || found->second.verdict.code != decision.code) return;
+  count = std::min({count, found->second.count, refused});
+  refused -= count;
+  add_to(same, count);
+  found->second.count -= count;
+  if (found->second.count == 0) changes.erase(found);
+}
+
 void Replay::add(const wire::Decision& decision) {
   using Change = CandidatePolicy::Change;
   if (decision.action == "close" || decision.action == session::kAuditEnd) return;
   uint64_t count = std::max<uint64_t>(decision.count, 1);
   // Other actions stand for decisions that are not in the record.
   if (decision.action != "allow" && decision.action != "deny") return add_to(unjudged, count);
+  if (decision.code == "name_carries_data" && decision.action == "deny") take_back(decision, count);
   auto replayed = policy_.replay(decision);
   switch (replayed.change) {
     case Change::none:

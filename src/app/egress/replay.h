@@ -36,6 +36,7 @@ class Replay {
   std::map<Key, Changed> changes;
 
  private:
+  void take_back(const wire::Decision& decision, uint64_t count);
   const CandidatePolicy& policy_;
 };
 
