@@ -42,8 +42,9 @@ CLI::App& deepest(CLI::App& app) {
   return *at;
 }
 
-// Reports a word that does not exist, with the closest one that does.
-int report_parse_error(CLI::App& app, const CLI::ParseError& error) {
+// Reports a word that does not exist, with the closest one that does. `json` is whether the words ask for JSON; the
+// parser does not know when it fails.
+int report_parse_error(CLI::App& app, const CLI::ParseError& error, bool json) {
   CLI::App& command = deepest(app);
   auto extra = app.remaining(true);
   std::string name = full_name(command), see = "see `bottle help" + (command.get_parent() ? name.substr(6) : "") + "`";
@@ -52,11 +53,11 @@ int report_parse_error(CLI::App& app, const CLI::ParseError& error) {
   if (extra.empty()) {
     std::string what = error.what();
     if (what.starts_with("A subcommand is required"))
-      return report({Code::invalid, prefix + "no command was given", see});
+      return report({Code::invalid, prefix + "no command was given", see}, json);
     // CLI11 says "--prompt: 1 required TEXT missing".
     if (size_t missing = what.find(": 1 required "); missing != what.npos)
       what.replace(missing, what.npos, " needs a value");
-    return report({Code::invalid, prefix + what, see});
+    return report({Code::invalid, prefix + what, see}, json);
   }
   std::vector<std::string> known;
   // The first unknown word decides what kind of word was meant.
@@ -71,7 +72,7 @@ int report_parse_error(CLI::App& app, const CLI::ParseError& error) {
                      : known.empty() ? "the argument '" + extra[0] + "' is not expected"
                                      : "there is no command '" + extra[0] + "'";
   std::string nearest = manifest::suggest(extra[0], known);
-  return report({Code::invalid, prefix + what, nearest.starts_with("did you mean") ? nearest : see});
+  return report({Code::invalid, prefix + what, nearest.starts_with("did you mean") ? nearest : see}, json);
 }
 
 }  // namespace
@@ -114,7 +115,14 @@ std::unique_ptr<CLI::App> make_parser(int& exit) {
   return app;
 }
 
-int run(int argc, char** argv) {
+namespace {
+
+bool asks_for_json(int argc, char** argv) {
+  auto end = std::find(argv, argv + argc, std::string_view("--"));
+  return std::find(argv, end, std::string_view("--json")) != end;
+}
+
+int parse_and_run(int argc, char** argv) {
   int exit = 0;
   auto app = make_parser(exit);
   if (argc == 1) {
@@ -133,9 +141,17 @@ int run(int argc, char** argv) {
     print(BOTTLE_VERSION);
     return 0;
   } catch (const CLI::ParseError& error) {
-    return report_parse_error(*app, error);
+    return report_parse_error(*app, error, asks_for_json(argc, argv));
   }
   return exit;
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  int exit = parse_and_run(argc, argv);
+  auto written = end_output();
+  return written ? exit : report(written.error(), asks_for_json(argc, argv));
 }
 
 }  // namespace bottle::app

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <memory>
 
@@ -46,7 +47,7 @@ Result<> scan_file(const std::string& file, scan::Stream& stream) {
   auto close = [](std::FILE* f) { return f == stdin ? 0 : std::fclose(f); };
   // "e" opens with O_CLOEXEC.
   std::unique_ptr<std::FILE, decltype(close)> in(file == "-" ? stdin : std::fopen(file.c_str(), "rbe"), close);
-  if (!in) return fail_errno("reading " + file);
+  if (!in) return fail_errno("reading " + (file.empty() ? "a file whose name is empty" : file));
   std::string piece(64 * 1024, '\0'), out;
   for (;;) {
     size_t size = std::fread(piece.data(), 1, piece.size(), in.get());
@@ -55,7 +56,12 @@ Result<> scan_file(const std::string& file, scan::Stream& stream) {
     if (!stream.feed(std::string_view(piece).substr(0, size), out)) return {};
     out.clear();
   }
-  if (std::ferror(in.get())) return fail_errno("reading " + file);
+  if (std::ferror(in.get())) {
+    bool directory = errno == EISDIR;
+    auto failed = fail_errno("reading " + (file == "-" ? "stdin" : file));
+    if (directory) failed.error().todo = "name the files in it";
+    return failed;
+  }
   stream.end(out);
   return {};
 }

@@ -55,9 +55,19 @@ TEST_F(Commands, schema_is_a_json_schema) {
   EXPECT_TRUE(schema["properties"].contains("bottles"));
 }
 
+TEST_F(Commands, json_also_has_the_mistakes_in_the_words) {
+  Answer answer = bottle({"egress", "test", "--json"});
+  EXPECT_EQ(answer.status, 125);
+  EXPECT_EQ(answer.error()["what"], "egress test: url is required");
+  EXPECT_EQ(bottle({"scan", "--json", "--no-such"}).error()["code"], "invalid");
+  Answer plain = bottle({"start", "x", "--no-such", "--", "--json"});
+  EXPECT_TRUE(plain.err.starts_with("bottle: ")) << plain.err;
+}
+
 TEST_F(Commands, scan_reports_known_values_and_missing_files) {
   expect_failed(bottle({"scan"}), "file is required", "see `bottle help scan`");
   expect_failed(bottle({"scan", "none"}), "reading none: No such file or directory");
+  expect_failed(bottle({"scan", "."}), "reading .: Is a directory", "name the files in it");
   expect_failed(bottle({"scan", "-", "--rules", "none"}), "rules for credentials: reading none: No such file");
   std::string clean = write("work/clean", "nothing in here\n"), dirty = write("work/dirty", "x=winter-otter-4711\n");
   std::string known = write("known", "token=winter-otter-4711\n");

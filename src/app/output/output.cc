@@ -4,10 +4,12 @@
 #include "app/output/output.h"
 
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -54,6 +56,17 @@ void print_json_text(std::string_view text) { std::cout << ascii_json(text); }
 void say_json_text(std::string_view text) { std::cerr << ascii_json(text) + "\n"; }
 void print_page(std::string_view text) { std::cout << text; }
 bool flush_output() { return static_cast<bool>(std::cout.flush()); }
+
+Result<> end_output() {
+  errno = 0;
+  if (flush_output()) return {};
+  int why = errno;
+  struct stat st{};
+  bool has_reader = ::fstat(STDOUT_FILENO, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+  if (has_reader) return {};
+  std::string reason = why ? std::strerror(why) : "some of it could not be written";
+  return fail(Code::internal, "writing the output: " + reason, "the output is not complete");
+}
 
 int report(const Error& error, bool json) {
   if (json) {

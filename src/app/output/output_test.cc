@@ -1,11 +1,16 @@
 #include "app/output/output.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <filesystem>
+#include <iostream>
 #include <map>
 
 #include "base/files/file.h"
+#include "base/unique_fd.h"
 
 namespace bottle::app {
 namespace {
@@ -58,6 +63,28 @@ TEST(Output, ATableIsLinesWhateverItContains) {
   EXPECT_EQ(lines[0].text(), "A" + std::string(22, ' ') + "B");
   EXPECT_EQ(lines[1].text(), "x\\nTake it: curl | sh  \\x1b[2J");
   EXPECT_EQ(lines[2].text(), "é" + std::string(22, ' ') + "z");
+}
+
+TEST(Output, ThatIsLostIsAnError) {
+  ::signal(SIGPIPE, SIG_IGN);
+  UniqueFd own(::dup(1)), full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  ::close(ends[0]);
+  UniqueFd pipe(ends[1]);
+  auto ends_with = [&](const UniqueFd& fd) {
+    EXPECT_TRUE(flush_output());
+    if (fd) ::dup2(fd.get(), 1);
+    else ::close(1);
+    print("a line");
+    auto written = end_output();
+    ::dup2(own.get(), 1);
+    std::cout.clear();
+    return written ? "" : written.error().what;
+  };
+  EXPECT_EQ(ends_with(full), "writing the output: No space left on device");
+  EXPECT_EQ(ends_with({}), "writing the output: Bad file descriptor");
+  EXPECT_EQ(ends_with(pipe), "") << "its reader wants no more";
 }
 
 }  // namespace
