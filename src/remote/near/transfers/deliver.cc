@@ -15,7 +15,6 @@
 #include "docker/tar/tar.h"
 #include "session/agent/agent_home.h"
 #include "session/collect/collect.h"
-#include "transfer/delta.h"
 #include "workspace/workspace.h"
 
 namespace bottle::remote {
@@ -50,28 +49,33 @@ uint64_t time_in(const std::string& path) {
 // One delivery, which is sent a second time if the machine no longer has what it was made for.
 class Delivery {
  public:
-  Delivery(const Job& job, FarSide& side, std::string name, uint64_t time, const std::stop_token& stop)
-      : job_(job), side_(side), name_(std::move(name)), time_(time), stop_(stop) {}
+  Delivery(const Job& job, FarSide& side, std::string name, uint64_t time, const std::stop_token& stop,
+           uint64_t most_kept)
+      : job_(job), side_(side), name_(std::move(name)), time_(time), stop_(stop), most_kept_(most_kept) {}
 
-  // Leaves out the pieces that the machine has kept from `before`. Returns those that it keeps from now on. Calls
-  // `begins_from` as deliver() does, and sets the base and the warnings of `delivered` as soon as they are known.
-  Result<KeptPieces> send(const std::optional<KeptPieces>& before,
-                          const std::function<void(const std::string& base)>& begins_from, Delivered& delivered) {
+  // Leaves out the pieces that the machine has kept from `before`. Returns those that it keeps from now on, or nothing
+  // if the delivery is too large to be kept. Calls `begins_from` as deliver() does, and sets the base and the warnings
+  // of `delivered` as soon as they are known.
+  Result<std::optional<KeptPieces>> send(const std::optional<KeptPieces>& before,
+                                         const std::function<void(const std::string& base)>& begins_from,
+                                         Delivered& delivered) {
     std::optional<KeptPieces> kept;
+    bool sent_all = false;
     auto produce = [&](const Sink& sink) -> Result<> {
-      DeltaWriter writer(sink, name_, before);
+      DeltaWriter writer(sink, name_, before, most_kept_);
       // This is the second part of an archive that the far side begins (session/agent/agent_files.cc).
       TRY(writer.begin("/"));
       TRY(write([&](std::string_view bytes) { return writer.data(bytes); }, begins_from, delivered));
       TRY(writer.end_archive());
       kept = TRY(writer.finish());
+      sent_all = true;
       return {};
     };
     TRY(side_.send({"deliver", job_.plan.session}, produce, stop_));
-    if (!kept)
+    if (!sent_all)
       return fail(Code::protocol, "the machine says that it has the workspace, but it did not read all of it",
                   "check that machine; its bottle does not behave as this one expects");
-    return std::move(*kept);
+    return kept;
   }
 
  private:
@@ -97,12 +101,13 @@ class Delivery {
   std::string name_;  // as from name_of()
   uint64_t time_;     // of all files, in seconds since 1970; 0 for their own
   const std::stop_token& stop_;
+  uint64_t most_kept_;  // in bytes
 };
 
 }  // namespace
 
 Delivered deliver(const Job& job, FarSide side, const std::function<void(const std::string&)>& begins_from,
-                  std::stop_token stop) {
+                  const std::stop_token& stop, uint64_t most_kept) {
   std::string name = name_of(job), path = job.directories.cache + "/sent/" + name;
   std::optional<KeptPieces> before;
   // An empty text is not an index, so nothing is left out of the delivery then.
@@ -112,17 +117,17 @@ Delivered deliver(const Job& job, FarSide side, const std::function<void(const s
   // All files carry the time at which the workspace first went to that machine. With another time in each header, no
   // part would match what the machine already has.
   uint64_t time = name.empty() ? 0 : time_in(path + ".time");
-  Delivery delivery(job, side, name, time, stop);
+  Delivery delivery(job, side, name, time, stop, most_kept);
   auto kept = delivery.send(before, begins_from, delivered);
   if (!kept && kept.error().code == Code::conflict && before) {
     ::unlink(path.c_str());  // it describes data that the machine no longer has, and would cost another round trip
     kept = delivery.send(std::nullopt, begins_from, delivered);
   }
   if (!kept) delivered.taken = std::unexpected(std::move(kept.error()));
-  else if (!name.empty() && make_directories(job.directories.cache + "/sent"))
+  else if (*kept && !name.empty() && make_directories(job.directories.cache + "/sent"))
     // The index describes what the far side has after this delivery, so it is written only now. Without it, the next
-    // delivery sends everything.
-    (void)write_file_atomically(path, to_bytes(*kept));
+    // delivery sends everything. If nothing is kept of this delivery, the far side still has the earlier one.
+    (void)write_file_atomically(path, to_bytes(**kept));
   return delivered;
 }
 

@@ -1,0 +1,45 @@
+// Puts a script into the place of the system's ssh.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include "base/files/file.h"
+
+namespace bottle::ssh {
+
+// While it exists, the first `ssh` in PATH is its script.
+class StandIn {
+ public:
+  StandIn() {
+    char path[] = "/tmp/ssh_stand_in_XXXXXX";
+    root_ = ::mkdtemp(path);
+    ::signal(SIGPIPE, SIG_IGN);  // as in main()
+    ::setenv("PATH", (root_ + "/bin:" + path_).c_str(), 1);
+    EXPECT_TRUE(make_directories(root_ + "/bin"));
+  }
+  StandIn(const StandIn&) = delete;
+  ~StandIn() {
+    ::setenv("PATH", path_.c_str(), 1);
+    std::filesystem::remove_all(root_);
+  }
+
+  // Sets what the script does: `connect` to make a connection, and `run` for a command over one.
+  void does(const std::string& connect, const std::string& run) {
+    std::string path = root_ + "/bin/ssh";
+    EXPECT_TRUE(write_file_atomically(
+        path, "#!/bin/sh\ncase \"$*\" in\n*' -N -f '*)\n" + connect + "\n;;\n*)\n" + run + "\n;;\nesac\n"));
+    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+  }
+  // Returns a directory for the test's own files.
+  const std::string& root() const { return root_; }
+
+ private:
+  std::string root_, path_ = ::getenv("PATH");
+};
+
+}  // namespace bottle::ssh
