@@ -32,6 +32,7 @@ struct Settings {
 
   // Returns `core` as lines of a configuration file.
   std::string lines() const;
+  size_t id_size() const { return format == "sha256" ? 32 : 20; }  // of an object id, in bytes
 };
 
 // Returns the settings of the operator's repository from `common`/config and, if that file asks for it,

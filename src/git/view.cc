@@ -119,7 +119,7 @@ Result<Index> read_index(const Repository& repository) {
     return std::move(*bytes);
   };
   std::string bytes = TRY(file("index"));
-  return parse_index(bytes, repository.settings.format == "sha256" ? 32 : 20,
+  return parse_index(bytes, repository.settings.id_size(),
                      [&](const std::string& id) { return file(std::string(kShared) + id); });
 }
 

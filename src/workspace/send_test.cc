@@ -130,18 +130,6 @@ TEST_F(Workspace, AShallowCloneStaysShallow) {
   EXPECT_EQ(git("log --format=%s refs/bottle/s1/worktree", root + "/shallow"), "third\nsecond");
 }
 
-TEST_F(Workspace, ARepositoryWithSha256Works) {
-  git("init -q -b main --object-format=sha256");
-  put(repo + "/a.txt", "one\n");
-  git("add -A");
-  git("commit -qm first");
-  auto sent = pack(manifest::WorkspaceMode::clone);
-  unpack();
-  EXPECT_EQ(sent.base.size(), 64u);
-  EXPECT_EQ(git("rev-parse HEAD", inside), sent.base);
-  git("fsck --strict", inside);
-}
-
 TEST_F(Workspace, PathsAreBelowThePrefix) {
   make_repository();
   sh("ln -s a.txt " + repo + "/link");

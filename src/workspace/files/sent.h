@@ -20,10 +20,11 @@ namespace bottle::workspace {
 // One file or link as it was sent.
 struct SentFile {
   std::string mode;        // as git writes it: 100644, 100755, 120000
-  std::string id;          // blob_id() of its bytes
+  std::string id;          // blob_id() of its bytes: SHA-1 in a record, and as git has it without one
   bool committed = false;  // a checkout of the base writes exactly these bytes
   int64_t kept_at = -1;    // offset of its bytes in the record; -1 if the record does not have them
   uint64_t size = 0;       // number of those bytes
+  size_t id_size() const { return id.size() / 2; }
 };
 
 // A repository that was sent, and its path below the workspace; "" is the workspace itself.

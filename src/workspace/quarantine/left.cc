@@ -305,7 +305,7 @@ class Comparison {
   Result<> settle() {
     TRY(merge());
     for (const auto& path : gone_)
-      if (const auto* entry = committed(path); entry && !is_submodule(*entry)) lines_ += gone_line(path);
+      if (const auto* entry = committed(path); entry && !is_submodule(*entry)) lines_ += gone_line(q_, path);
     for (const auto& [path, entry] : now_) {
       auto merged = merged_.find(path);
       lines_ += index_line(merged == merged_.end() ? entry : merged->second);
@@ -323,7 +323,7 @@ class Comparison {
             (there || (was && same(*was, *sent))))
           lines_ += index_line(*sent);
       } else if (there && !q_.sent.contains(path) && !was) {
-        lines_ += gone_line(path);  // committed, then removed again
+        lines_ += gone_line(q_, path);  // committed, then removed again
       }
     }
     return {};
@@ -342,7 +342,7 @@ class Comparison {
       auto text = texts.find(moved->second.object);
       if (text != texts.end() && is_lfs_pointer(text->second)) continue;
       const auto* was = base(path);
-      lines_ += was ? index_line(*was) : gone_line(path);
+      lines_ += was ? index_line(*was) : gone_line(q_, path);
     }
     return {};
   }

@@ -171,7 +171,8 @@ class Filler {
       return {};
     }
     auto was = q_.sent.find(name);
-    bool same = was != q_.sent.end() && was->second.mode == "120000" && was->second.id == blob_id(target);
+    bool same = was != q_.sent.end() && was->second.mode == "120000" &&
+                was->second.id == blob_id(target, was->second.id_size());
     q_.aliases.erase(name);
     q_.links.erase(name);
     if (same) {
@@ -227,7 +228,7 @@ class Filler {
     q_.only_mode.erase(name);
     bool done = false, same = false;
     if (!comparable || e.size > kComparedAtMost) {
-      BlobHash hash(e.size);
+      BlobHash hash(e.size, known ? was->second.id_size() : 20);
       done = TRY(tree_.file(
           path, e.mode & 0100,
           [&](char* to, size_t room) -> Result<size_t> {
@@ -242,7 +243,7 @@ class Filler {
     } else {
       content_.clear();
       while (size_t n = TRY(body(chunk_.data(), chunk_.size()))) content_.append(chunk_, 0, n);
-      same = blob_id(content_) == was->second.id && TRY(tree_.absent(path));
+      same = blob_id(content_, was->second.id_size()) == was->second.id && TRY(tree_.absent(path));
       if (!same || rules) done = TRY(write(path, e.mode & 0100));
     }
     q_.written.erase(name);

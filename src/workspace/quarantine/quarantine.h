@@ -33,6 +33,7 @@ struct Quarantine {
   // Return where the files without a .git are, and the index with which git reads them.
   std::string tree() const { return root + "/tree"; }
   std::string index() const { return root + "/index"; }
+  size_t id_size = 20;        // bytes of an object id in `repository`: 20 or 32
   git::Directory repository;  // a bare repository that borrows the operator's objects
   git::Directory rules;       // the same, with the attributes that `repository` overrides
 

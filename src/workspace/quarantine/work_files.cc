@@ -53,7 +53,9 @@ Result<> encode(const std::string& tree, const std::string& path, std::string_vi
 
 std::string index_line(const git::Entry& entry) { return entry.mode + " " + entry.object + "\t" + entry.path + '\0'; }
 
-std::string gone_line(const std::string& path) { return "0 " + std::string(40, '0') + "\t" + path + '\0'; }
+std::string gone_line(const Quarantine& q, const std::string& path) {
+  return "0 " + std::string(2 * q.id_size, '0') + "\t" + path + '\0';
+}
 
 Result<std::string> write_tree(const Quarantine& q, const git::Runner& git, const std::string& start,
                                const std::string& lines) {

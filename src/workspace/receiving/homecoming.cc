@@ -37,6 +37,7 @@ Result<> Homecoming::prepare(const std::optional<Sent>& sent) {
     auto operators = git::operators_settings({original->git_dir, "", original->settings.remotes});
     std::string attributes = TRY(git::own_attributes(*original));
     content.format = original->settings.format;
+    q_.id_size = original->settings.id_size();
     content.alternates = original->objects;
     content.shallow = original->shallow;
     content.exclude = git::ignore_rules(operators) + TRY(git::own_ignore_rules(*original));
@@ -101,7 +102,8 @@ Result<> Homecoming::make_links() {
   for (auto link = q_.links.begin(); link != q_.links.end();) {
     const auto& [path, target] = *link;
     auto entry = q_.base.find(path);
-    bool same = entry != q_.base.end() && entry->second.mode == "120000" && entry->second.object == blob_id(target);
+    bool same =
+        entry != q_.base.end() && entry->second.mode == "120000" && entry->second.object == blob_id(target, q_.id_size);
     bool inside = stays_inside(path, target) || same;
     if (!inside) {
       std::string shown = path;
@@ -338,7 +340,7 @@ Result<> Homecoming::find_empty_directories() {
 
 Result<> Homecoming::take_files(const std::map<std::string, std::string>& submodules) {
   std::string message = "What session " + in_.session + " left in its workspace";
-  sort_indexes(q_, id_size());
+  sort_indexes(q_);
   auto left = compare(q_, git_, conversions(), base_, head_, submodules, message);
   if (!left && head_ != base_) left = compare(q_, git_, conversions(), base_, base_, submodules, message);
   left_ = TRY(std::move(left));
@@ -368,10 +370,6 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
   return {};
 }
 
-size_t Homecoming::id_size() const {
-  return origin_.repository && origin_.repository->settings.format == "sha256" ? 32 : 20;
-}
-
 // Lists the changes first, as take_ref() does.
 Result<bool> Homecoming::bring_staged(const Staged& staged, const std::string& name) {
   if (staged.commit.empty()) return false;
@@ -393,7 +391,7 @@ Result<> Homecoming::take_staged() {
   if (left_.worktree != base_) home.commits.push_back(left_.worktree);
   for (const auto& [ref, id] : old) home.earlier.push_back(id);
   std::string message = "What session " + in_.session + " staged in its workspace";
-  auto found = only_staged(q_, git_, *origin_.repository, id_size(), home, message);
+  auto found = only_staged(q_, git_, *origin_.repository, home, message);
   if (!found && found.error().code == Code::canceled) return std::unexpected(std::move(found.error()));
   if (!found) {
     inspection_->flag(".git/index", "what is only staged was not brought home: " + found.error().what);

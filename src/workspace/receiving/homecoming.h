@@ -107,7 +107,6 @@ class Homecoming {
   Result<> write_bundle();
   Result<> write_patch();
   Conversions conversions() const;
-  size_t id_size() const;  // in bytes
 
   const Incoming& in_;
   const git::Runner& git_;

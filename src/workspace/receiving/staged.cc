@@ -43,9 +43,9 @@ bool is_shared(const std::string& name) {
 }
 
 // Reads one of q.indexes.
-Result<git::Index> read_index(const Quarantine& q, const std::string& name, size_t id_size) {
+Result<git::Index> read_index(const Quarantine& q, const std::string& name) {
   std::string bytes = TRY(read_file(q.indexes.at(name), kLargestIndex));
-  return git::parse_index(bytes, id_size, [&](const std::string& id) -> Result<std::string> {
+  return git::parse_index(bytes, q.id_size, [&](const std::string& id) -> Result<std::string> {
     auto other = q.indexes.find(name.substr(0, name.rfind('/') + 1) + "sharedindex." + id);
     if (other == q.indexes.end()) return fail(Code::not_found, "the file that it builds on is missing");
     return read_file(other->second, kLargestIndex);
@@ -117,7 +117,7 @@ class Examination {
       for (const auto& [path, size] : paths) {
         if (!tree || !q_.written.contains(path)) continue;
         auto bytes = tree->read(path, kLargestFile);
-        if (bytes && *bytes) on_disk.push_back(blob_id(**bytes));
+        if (bytes && *bytes) on_disk.push_back(blob_id(**bytes, q_.id_size));
       }
     for (const auto& id : on_disk) found_.erase(id);
   }
@@ -204,7 +204,7 @@ class Examination {
     // removed.
     if (!index_.has_directories)
       for (const auto& [path, entry] : head_)
-        if (!names.contains(path)) lines += gone_line(path);
+        if (!names.contains(path)) lines += gone_line(q_, path);
     for (const auto& entry : index_.entries) {
       // Paths in an index are unchecked, and a tree with "../x" or ".git/x" must never be made.
       if (!is_allowed(entry.path) || (entry.stage ? !found_.contains(entry.object) : is_in_head(entry))) continue;
@@ -238,14 +238,14 @@ std::string work_tree_of(const std::string& index) {
 
 }  // namespace
 
-void sort_indexes(Quarantine& q, size_t id_size) {
+void sort_indexes(Quarantine& q) {
   for (auto each = q.indexes.begin(); each != q.indexes.end();) {
     // A shared index is only a part of others.
     if (is_shared(each->first)) {
       ++each;
       continue;
     }
-    auto index = read_index(q, each->first, id_size);
+    auto index = read_index(q, each->first);
     bool has_more = false;
     if (index) {
       if (each->first == "index")
@@ -266,12 +266,12 @@ void sort_indexes(Quarantine& q, size_t id_size) {
 }
 
 Result<std::vector<Staged>> only_staged(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
-                                        size_t id_size, const CameHome& home, const std::string& message) {
+                                        const CameHome& home, const std::string& message) {
   std::vector<Staged> all;
   for (const auto& [name, path] : q.indexes) {
     if (is_shared(name)) continue;
     // The index is read again, because keeping all of them since sort_indexes() would take much memory.
-    auto index = TRY(read_index(q, name, id_size));
+    auto index = TRY(read_index(q, name));
     auto staged = TRY(Examination(q, git, repository, home, std::move(index)).run(message));
     if (!staged) continue;
     staged->work_tree = work_tree_of(name);

@@ -30,12 +30,11 @@ struct CameHome {
 
 // Forgets those of q.indexes that have no content besides the base and the files that were sent, and sets q.to_convert.
 // Reports those that cannot be read, unless the operator has the same one. Call this after fill() and before compare().
-// `id_size` is the number of bytes of an object id.
-void sort_indexes(Quarantine& q, size_t id_size);
+void sort_indexes(Quarantine& q);
 
 // Returns what is only staged in q.indexes. Call this after everything else was brought into `repository`. `message` is
 // the commit message. Blocks while it runs git.
 Result<std::vector<Staged>> only_staged(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
-                                        size_t id_size, const CameHome& home, const std::string& message);
+                                        const CameHome& home, const std::string& message);
 
 }  // namespace bottle::workspace
