@@ -24,17 +24,19 @@ constexpr int kDeepest = 5;
 Result<> check_store(const Beneath& objects) {
   auto plain = [&](const std::string& below, bool only_directories) {
     return objects.each(below, kMostEntries, [&](const std::string& name, unsigned char type) -> Result<> {
+      bool plain = type == DT_DIR || type == DT_REG || (only_directories && type != DT_LNK);
+      if (plain) return {};
       std::string path = objects.root() + "/" + (below.empty() ? "" : below + "/") + name;
-      if (type == DT_LNK) return fail(Code::denied, path + " is a symbolic link, which bottle does not follow");
-      if (type != DT_DIR && type != DT_REG && !only_directories)
-        return fail(Code::denied, path + " is not a regular file");
-      return {};
+      return fail(Code::denied, path + (type == DT_LNK ? " is a symbolic link, which bottle does not follow"
+                                                       : " is not a regular file"));
     });
   };
   // At the top, a file that is neither a directory nor a link does no harm, because git does not read any.
   TRY(plain("", true));
-  TRY(plain("pack", false));
-  TRY(plain("info", false));
+  for (const char* below : {"pack", "info", "info/commit-graphs"}) TRY(plain(below, false));
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  for (char first : kDigits)
+    for (char second : kDigits) TRY(plain({first, second}, false));
   return {};
 }
 

@@ -124,6 +124,34 @@ TEST_F(Find, LinksToAnotherRepositoryAreRefused) {
   EXPECT_FALSE(read_refs(**find(repo), "refs/heads/"));
 }
 
+TEST_F(Find, ALinkToAnotherRepositorysObjectIsRefused) {
+  make_repository();
+  std::string theirs = git("rev-parse HEAD:key", secret_), ours = git("rev-parse HEAD:a.txt");
+  auto file = [](const std::string& where, const std::string& id) {
+    return where + "/.git/objects/" + id.substr(0, 2) + "/" + id.substr(2);
+  };
+  fs::remove(file(repo, ours));
+  fs::create_symlink(file(secret_, theirs), file(repo, ours));
+  EXPECT_NE(sh("echo " + ours + " | git -C " + repo + " cat-file --batch").find("secret"),
+            std::string::npos);  // git does not check the id
+  expect_refused(file(repo, ours) + " is a symbolic link");
+  fs::remove(file(repo, ours));
+  ASSERT_EQ(::mkfifo(file(repo, ours).c_str(), 0600), 0);
+  expect_refused(file(repo, ours) + " is not a regular file");
+  fs::remove(file(repo, ours));
+  EXPECT_EQ(found(repo), repo + "/.git");
+  std::string graph = repo + "/.git/objects/info/commit-graphs/commit-graph-chain";
+  fs::create_directories(fs::path(graph).parent_path());
+  fs::create_symlink(secret_ + "/key", graph);
+  expect_refused(graph + " is a symbolic link");
+  fs::remove(graph);
+  put(root + "/borrowed/info/packs", "");
+  fs::create_directory(root + "/borrowed/ab");
+  fs::create_symlink(file(secret_, theirs), root + "/borrowed/ab/cd");
+  put(repo + "/.git/objects/info/alternates", root + "/borrowed\n");
+  expect_refused(root + "/borrowed/ab/cd is a symbolic link");
+}
+
 TEST_F(Find, AWorkTreeElsewhereIsRefused) {
   make_repository();
   git("config core.worktree " + secret_);
