@@ -17,7 +17,7 @@ namespace {
 
 // One million entries are far more than a pack directory has, and a list of a megabyte names thousands of places.
 constexpr size_t kMostStores = 64, kMostEntries = 1'000'000, kLargestList = 1 << 20;
-constexpr int kDeepest = 5;
+constexpr int kDeepest = 6;
 
 // Fails if an object directory contains a symbolic link, because a link could show the objects of another repository
 // under names that the link's author chose.
@@ -59,8 +59,7 @@ Result<> add(const std::string& path, int depth, std::vector<std::string>& store
     std::free(real);
     // The path leads nowhere. git prints a warning and continues, too.
     if (other.empty()) continue;
-    if (depth >= kDeepest)
-      return fail(Code::limit, "it borrows objects through a chain of more than five repositories");
+    if (depth >= kDeepest) return fail(Code::limit, "it borrows objects through a chain of more than six repositories");
     // A list can name any directory of this machine, such as one that another user fills.
     TRY(check_owner_of_objects(other));
     TRY(add(other, depth + 1, stores));

@@ -11,9 +11,9 @@
 namespace bottle::git {
 
 // Returns `common`/objects and the directories that it borrows objects from (objects/info/alternates), directly or
-// indirectly: five levels deep, and at most 64 directories. Leaves out a directory that does not exist, as git does.
-// Fails with Code::denied if one of them contains links or FIFOs, or belongs to neither this user nor root and is not
-// declared safe.
+// indirectly: six levels deep, as in git, and at most 64 directories. Leaves out a directory that does not exist, as
+// git does. Fails with Code::denied if one of them contains links or FIFOs, or belongs to neither this user nor root
+// and is not declared safe.
 Result<std::vector<std::string>> object_directories(const Beneath& common);
 
 }  // namespace bottle::git

@@ -208,6 +208,24 @@ TEST_F(Find, FindsTheDirectoriesThatObjectsAreBorrowedFrom) {
   EXPECT_EQ((*repository)->objects.size(), 4u);
 }
 
+TEST_F(Find, BorrowsThroughAsManyRepositoriesAsGit) {
+  make_repository();
+  std::string from = repo;
+  for (int level = 1; level <= 6; ++level) {
+    std::string to = root + "/level" + std::to_string(level);
+    sh("git clone -q --local --shared " + from + " " + to);
+    EXPECT_EQ(git("log --format=%s", to), "first") << level;
+    EXPECT_EQ(found(to), to + "/.git") << level;
+    from = to;
+  }
+  EXPECT_EQ((*find(from))->objects.size(), 7u);
+  std::string beyond = root + "/beyond";
+  put(beyond + "/.git/HEAD", "ref: refs/heads/main\n");
+  fs::create_directories(beyond + "/.git/refs");
+  put(beyond + "/.git/objects/info/alternates", from + "/.git/objects\n");
+  expect_refused("a chain of more than six repositories", beyond);
+}
+
 // Tests with a repository of another user, and compares the result with the real git.
 class Owner : public Find {
  protected:
