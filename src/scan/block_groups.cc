@@ -24,6 +24,7 @@ void BlockScan::assembled(const View& outer, const Decoded& text, std::string_vi
   }
   decoded_left_ -= text.text.size();
   result_.decoded += text.text.size();
+  size_t found = result_.findings.size();
   view({.text = text.text,
         .outer = &outer,
         .map = &text,
@@ -31,6 +32,7 @@ void BlockScan::assembled(const View& outer, const Decoded& text, std::string_vi
         .encoding = encoding,
         .depth = outer.depth + 1,
         .joined = true});
+  if (result_.findings.size() > found) forget(text.text, true);
 }
 
 // Scans a dump once, and not again from each line on that has groups.
@@ -54,7 +56,7 @@ void BlockScan::groups(const View& view, const Spot& at, GroupTexts& texts) {
   grouped_left_ -= end - at.begin;
   if (!may_work((end - at.begin) * work::kGrouped)) return;
   Decoded text = ungrouped(view.text, {at.begin, end, at.period});
-  if (text.text.size() < kShortestRun || was_seen(text.text, view.depth + 1, true)) return;
+  if (text.text.size() < kShortestRun) return;
   // What begins within a group is chance, unless the groups are tiny.
   constexpr size_t kTiny = 2;
   Decoded& all = texts.text;

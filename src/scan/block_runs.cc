@@ -276,8 +276,10 @@ void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_vie
               .depth = outer.depth + 1,
               // What joined pieces decode to is not text by chance.
               .joined = outer.joined && (encoding == "escapes" || encoding == "percent")};
+  size_t found = result_.findings.size();
   if (hides) view(inside);
   else known(inside, 0, inside.text.size());
+  if (result_.findings.size() > found) forget(decoded.text, outer.joined);
 }
 
 // Tries to decompress decoded bytes that do not look like text.

@@ -273,6 +273,10 @@ bool BlockScan::was_seen(std::string_view text, int depth, bool is_joined) {
   return false;
 }
 
+void BlockScan::forget(std::string_view text, bool is_joined) {
+  seen_[is_joined].erase(std::hash<std::string_view>{}(text));
+}
+
 void BlockScan::spot(const View& view, const Spot& at) {
   switch (at.shape) {
     case Shape::run:

@@ -105,6 +105,9 @@ class BlockScan {
   // Returns whether the same text was decoded before, at no greater depth. Two kinds of escapes in one text decode to
   // the same text in either order.
   bool was_seen(std::string_view text, int depth, bool is_joined);
+  // Makes was_seen() false for a text in which something was found. It must be found in each place, so that all can be
+  // replaced.
+  void forget(std::string_view text, bool is_joined);
   // Scans a decoded text if it may contain something.
   void inner(const View& outer, const Decoded& decoded, std::string_view encoding);
   std::string decompress(Compression compression, std::string_view packed, size_t most);

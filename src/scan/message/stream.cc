@@ -18,7 +18,8 @@ constexpr size_t kMostFindings = 100, kMostWarnings = 50;  // that are kept for 
 constexpr size_t kMostScans = 3;                           // of one piece
 constexpr uint64_t kFreelyDecoded = 64 << 20, kMostRatio = 200;
 constexpr const char* kUnscanned = "it takes the guard too long to decode, or has too many findings";
-constexpr size_t kBeginning = 16;  // characters in a row that may be the beginning of a secret
+constexpr size_t kShortestKnown = 8;  // no known secret is shorter
+constexpr size_t kBeginning = 16;     // characters in a row that may be the beginning of a secret
 
 bool of_token(char c) {
   return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') ||
@@ -108,8 +109,8 @@ bool Stream::scan_window(bool at_end) {
     begun_.clear();
     for (Finding& finding : result.findings)
       if (!take(std::move(finding), at_end)) return false;
-    // What was replaced makes room for more findings.
-  } while (result.full && redacted_ > before && ++scans < kMostScans);
+    // What was replaced makes room for more findings, and may have hidden others beside it.
+  } while (redacted_ > before && ++scans < kMostScans);
   return note_unscanned(result);
 }
 
@@ -260,13 +261,16 @@ bool Stream::take(Finding finding, bool at_end) {
 // false if the markers stand for all of it.
 bool Stream::leave_markers(Finding& finding) const {
   uint64_t begin = finding.begin, end = finding.end;
+  bool hidden = false;
   for (const Finding& each : markers_) {
     if (finding.begin >= each.end || finding.end <= each.begin) continue;
-    if (hides(each, finding)) return false;
+    hidden |= hides(each, finding);
     if (each.begin <= begin) begin = std::max(begin, each.end);
     if (each.end >= end) end = std::min(end, each.begin);
   }
-  if (begin >= end) return false;
+  // What is left beside a marker that says more is the end of the same value, unless it could be a value itself.
+  size_t shortest = !hidden ? 1 : finding.rule ? kBeginning : kShortestKnown;
+  if (begin + shortest > end) return false;
   finding.is_base64 &= begin == finding.begin;
   finding.begin = begin, finding.end = end;
   return true;

@@ -438,5 +438,22 @@ TEST(Stream, APauseReplacesAllFindingsThatWaitForTheirEnd) {
   EXPECT_TRUE(again.findings().empty()) << out;
 }
 
+// A text that decodes to the same as another one is not decoded again, unless something was found in it.
+TEST(Stream, EachCopyOfASecretIsReplaced) {
+  std::string token = filled("ghp_<alnum 36>", 2), known(kKnown);
+  for (const std::string& copy :
+       {base64(token, false), base64("key: " + known + "\n", false), each(known, "%02x"), each(token, "%%%02x"),
+        lines(base64("x=" + known + " and more of the same text", false), 20, "\n"), each(known, "%c", " "),
+        base64(gzipped(token), false)}) {
+    std::string text;
+    for (int i = 0; i < 20; ++i) text += "see " + copy + " or line " + std::to_string(i * i) + "\n";
+    Stream stream = redacting(), again(&catalog(), OnFinding::report);
+    std::string out = streamed(stream, text, text.size()).first;
+    EXPECT_EQ(out.size(), text.size());
+    streamed(again, out, out.size());
+    EXPECT_TRUE(again.findings().empty()) << out;
+  }
+}
+
 }  // namespace
 }  // namespace bottle::scan
