@@ -176,7 +176,7 @@ bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
   return false;
 }
 
-// Scans what hexadecimal digits decode to, also without the first digit, which may belong to something else.
+// Scans what hexadecimal digits decode to, with and without the first digit, which may belong to something else.
 void BlockScan::hex(const View& view, size_t begin, size_t end) {
   if (!may_work(work::kHex + (end - begin))) return;
   hex_digits(view.text.substr(begin, end - begin), hex_);

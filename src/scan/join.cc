@@ -105,7 +105,7 @@ class Joiner {
     ++pieces_;
   }
 
-  // Takes the string that begins at `begin`, behind a quote. Returns where the walk goes on.
+  // Takes the string that begins at `begin`, after a quote. Returns where the walk goes on.
   size_t quoted(size_t begin) {
     size_t end = begin, limit = std::min(text_.size(), begin + kLongestPiece + 1);
     auto stops = [](const Lanes& c) { return equal(c, '"') | equal(c, '\\') | are_control(c); };
@@ -131,7 +131,7 @@ class Joiner {
     }
   }
 
-  // Takes the value that begins at `begin`, behind a '='. Returns where the walk goes on.
+  // Takes the value that begins at `begin`, after a '='. Returns where the walk goes on.
   size_t assigned(size_t begin) {
     size_t end = begin, name = begin - 1;
     while (each_ && name > 0 && begin - name <= kLongestPiece && !ends_value(text_[name - 1])) --name;

@@ -164,7 +164,7 @@ Result<> Session::prepare() {
   // A sweep needs the socket of the engine to remove anything.
   TRY(ledger_->note({.engine = job_.engine}));
   TRY(make_directories(results_));
-  // From now on, other processes can reach this session, also to stop its launch.
+  // From now on, other processes can reach this session, for example to stop its launch.
   TRY(clients_.listen(directory_ + "/socket"));
   if (job_.far) delivery_ = TRY(DeliveryPoint::listen(directory_ + "/delivery"));
   return {};

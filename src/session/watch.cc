@@ -5,7 +5,7 @@
 // Two rules hold in each turn. Nothing that a client or the agent does may stop the loop: output that is not read is
 // kept (outbox.h), and input that the agent does not read within five seconds is dropped (launch.cc). And nothing that
 // the guard lets through goes unrecorded: while its decisions cannot be written, the loop tells the guard to let
-// nothing through, and at last reads nothing more from it.
+// nothing through, and finally stops reading from it.
 #include "session/watch.h"
 
 #include <unistd.h>
@@ -289,8 +289,8 @@ class Watch {
     if (!stopped_) stopped_ = engine_.stop_container(names_.agent, seconds).has_value();
   }
 
-  // The guard is gone, with all its connections. What was under way through it is given up, and its cause of death is
-  // told.
+  // The guard and all its connections are gone. What was still in progress is dropped, and the clients learn why the
+  // guard died.
   void lose_guard() {
     guard_.lose(Clock::now());
     if (ssh_) ssh_->guard_is_gone();

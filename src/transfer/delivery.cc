@@ -117,7 +117,7 @@ Result<> DeliveryWriter::data(std::string_view bytes) {
     std::string_view part = bytes.substr(0, kLargestChunk);
     char head[4];
     for (int i = 0; i < 4; ++i) head[i] = static_cast<char>(part.size() >> (24 - 8 * i) & 255);
-    // The length goes out alone, without copying the chunk behind it. The sink may collect both.
+    // The length goes out alone, without copying the chunk that follows. The sink may collect both.
     TRY(sink_({head, 4}));
     TRY(sink_(part));
   }

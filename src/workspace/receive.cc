@@ -256,7 +256,7 @@ Result<Back> receive(const Incoming& in, const Source& source) {
   if (error) return fail(Code::not_found, in.results_dir + ": " + error.message());
   std::string root = in.scratch + "/incoming-" + random_hex(4);
   TRY(make_directories(root));
-  // The quarantines hold everything that the archive had, also what must not stay on this disk.
+  // The quarantines hold everything that the archive had, including what must not stay on this disk.
   Defer clean([&] {
     std::error_code ignored;
     std::filesystem::remove_all(root, ignored);

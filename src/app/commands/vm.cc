@@ -1,5 +1,5 @@
 // `create` makes a VM outside of any session, for trying out a provider. Its owner is this process: unless --keep is
-// given, the VM is destroyed when the process is asked to end, also if making it failed halfway. A reaper stands ready,
+// given, the VM is destroyed when the process is asked to end, even if making it failed halfway. A reaper stands ready,
 // as for every VM. `destroy` and `list` ask the records on this machine and every provider, because a VM may be known
 // to only one of them.
 #include <signal.h>

@@ -48,7 +48,7 @@ class FakeProcess {
   std::string read(size_t size);  // shorter at the end of the stream
   // Writes output to the attached client (stream 1 is stdout, 2 is stderr), if there is one.
   void write(std::string_view bytes, int stream = 1);
-  // Write or read a file in the container by absolute path, also in its volumes. put() does nothing once the container
+  // Write or read a file in the container or its volumes by absolute path. put() does nothing once the container
   // has stopped.
   void put(const std::string& path, const std::string& text);
   std::optional<std::string> file(const std::string& path) const;

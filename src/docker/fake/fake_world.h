@@ -98,7 +98,7 @@ struct FakeWorld {
   // unpack() unpacks an archive below `path` in a container, and pack() packs `path` into one.
   Result<> unpack(FakeContainer& container, const std::string& path, std::string_view archive);
   Result<std::string> pack(const FakeContainer& container, const std::string& path) const;
-  // Returns the file at an absolute path, also if it is in a volume, or null if there is none.
+  // Returns the file at an absolute path, even if it is in a volume, or null if there is none.
   const FakeFile* file(const FakeContainer& container, const std::string& path) const;
   // Writes a file at an absolute path, into the volume that is mounted there if there is one.
   void put(FakeContainer& container, const std::string& path, FakeFile file);

@@ -8,7 +8,7 @@
 
 namespace bottle::git {
 
-// Works like git's ensure_valid_ownership(): each of `paths` must belong to this user (for root, also to SUDO_UID), or
+// Works like git's ensure_valid_ownership(): each of `paths` must belong to this user (for root, or to SUDO_UID), or
 // the operator must have declared `repository`, the absolute path of the work tree, safe. git reads safe.directory from
 // the global or the system configuration, as the installed version documents it. Fails with Code::denied and says who
 // the owner is and how to allow the repository. Runs git only if a path belongs to another user.

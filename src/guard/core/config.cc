@@ -48,7 +48,7 @@ Result<ParentProxy> parse_parent(std::string text, std::string login) {
     login = without_percent(std::string_view(text).substr(0, at));
     text.erase(0, at + 1);
   }
-  // Basic needs the colon (RFC 7617), also without a password.
+  // Basic needs the colon (RFC 7617), even without a password.
   if (!login.empty() && login.find(':') == login.npos) login += ':';
   if (!login.empty()) parent.authorization = "Basic " + base64_encode(login);
   auto authority = policy::parse_authority(text, 3128);

@@ -114,7 +114,7 @@ Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t 
     // Any event wakes this: a connect that ended, an answer of the resolver, or the client.
     co_await waker.wait(to.targets.more() ? std::min(deadline, next_at) : deadline);
     for (auto& attempt : attempts) {
-      // A socket whose connect has ended is writable, also after a failure, which then shows as an error of the socket.
+      // A socket whose connect has ended is writable, even after a failure, which then shows as an error of the socket.
       if (!attempt->ready.write) continue;
       if (attempt->is_gone()) {
         last = connect_error(*attempt);

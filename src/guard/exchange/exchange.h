@@ -45,7 +45,7 @@ enum class Answering : uint8_t {
 // Whether the coding of the answer's body is taken off.
 enum class Decoding : uint8_t {
   none,     // the body has no coding, or keeps it
-  running,  // more decoded bytes may come, also after the whole body has arrived
+  running,  // more decoded bytes may come, even after the whole body has arrived
   ended,    // all of the body was decoded
 };
 

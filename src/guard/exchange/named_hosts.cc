@@ -105,7 +105,7 @@ bool is_harmless(Use use, std::string_view url, std::string_view host) {
   return use == Use::words && (is_loopback(host) || !may_be_metadata(host));
 }
 
-// Judges the URL that the text begins with, also after its escapes are decoded. `where` says where the text stands.
+// Judges the URL that the text begins with, and once more with its escapes decoded. `where` says where the text stands.
 Verdict judge_url(const Connection& c, Use use, bool may_be_bare, const std::string& where, std::string_view value) {
   std::string text(value);
   // A server and the programs before it may each decode once.

@@ -83,7 +83,7 @@ struct Request {
   std::function<void(int status, ares_addrinfo* result)> done;
 };
 
-// c-ares calls this exactly once for each request, also with an error when the channel is destroyed, and sometimes from
+// c-ares calls this exactly once for each request: with an error when the channel is destroyed, and sometimes from
 // within ares_getaddrinfo.
 void finished(void* argument, int status, int, ares_addrinfo* result) {
   std::unique_ptr<Request> request(static_cast<Request*>(argument));

@@ -123,7 +123,7 @@ void* reallocate(void* p, size_t size, const char* file, int line) {
 size_t g_connections = 0;  // each has exactly one name or key
 
 void free_key(void*, void* p, CRYPTO_EX_DATA*, int, long, void*) {
-  // The library calls this for each connection, also for those without a value at this index.
+  // The library calls this for each connection, even for those without a value at this index.
   if (p) --g_connections;
   delete static_cast<std::string*>(p);
 }

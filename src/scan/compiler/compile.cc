@@ -47,7 +47,7 @@ Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number) 
   uint32_t width = fixed ? info->min_width : 0, least = info->min_width;
   std::free(info);
   bool is_name = rule.are_names[number];
-  // A shorter pattern would match very often by chance. A name is judged by what is behind it.
+  // A shorter pattern would match very often by chance. A name is judged by what follows it.
   if (least < 4 && !is_name) return fail(Code::invalid, place(rule, number) + "a pattern must match at least 4 bytes");
   all.texts.push_back(pattern.c_str());
   all.flags.push_back(fixed ? flags : flags | HS_FLAG_SOM_LEFTMOST);

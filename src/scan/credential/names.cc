@@ -1,5 +1,5 @@
 // The matcher reports only that "token" or "api_key" ends somewhere. This file decides whether a value follows, by
-// looking at a few bytes behind the name. Each function knows one way in which people and programs write a name with
+// looking at a few bytes after the name. Each function knows one way in which people and programs write a name with
 // its value; a name may fit several, so the result is a list of places, and the rule's check judges what is there.
 //
 // Every loop has a limit of a few characters. The agent could otherwise make each of many names cost a long search.
@@ -45,7 +45,7 @@ class Name {
 
   char at(size_t place) const { return place < text_.size() ? text_[place] : '\0'; }
 
-  // Returns the position behind the characters of `member` from `place` on, of which it skips at most `most`.
+  // Returns the position after the characters of `member` from `place` on, of which it skips at most `most`.
   template <bool (*member)(char)>
   size_t skip(size_t place, size_t most) const {
     for (size_t limit = place + most; place < limit && member(at(place));) ++place;

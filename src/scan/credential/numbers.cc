@@ -161,7 +161,7 @@ bool is_wif(std::string_view base58) {
     }
     if (carry) return false;
   }
-  // A key of the main network begins with 0x80. In the longer form, a 1 behind it marks a compressed public key.
+  // A key of the main network begins with 0x80. In the longer form, a 1 after it marks a compressed public key.
   if (bytes[0] != 0x80 || (size == 38 && bytes[33] != 1)) return false;
   std::string_view key(reinterpret_cast<const char*>(bytes.data()), size - 4);
   return pki::digest(pki::digest(key)).substr(0, 4) == std::string_view(key.data() + key.size(), 4);

@@ -149,7 +149,7 @@ void append_character(std::string& out, uint32_t code) {
   }
 }
 
-// Reads up to `most` digits of the base from `at` on, and moves `at` behind them. Returns -1 if there are none.
+// Reads up to `most` digits of the base from `at` on, and moves `at` past them. Returns -1 if there are none.
 int64_t number(std::string_view text, size_t& at, size_t end, int base, size_t most) {
   int64_t value = -1;
   for (size_t limit = std::min(end, at + most); at < limit; ++at) {
@@ -160,7 +160,7 @@ int64_t number(std::string_view text, size_t& at, size_t end, int base, size_t m
   return value;
 }
 
-// Returns the character of a pair of surrogates if `code` is the first one, and moves `at` behind the second one.
+// Returns the character of a pair of surrogates if `code` is the first one, and moves `at` past the second one.
 int64_t with_low_surrogate(int64_t code, std::string_view text, size_t& at, size_t end) {
   if (code < 0xd800 || code > 0xdbff) return code;
   size_t digits = at;
@@ -172,7 +172,7 @@ int64_t with_low_surrogate(int64_t code, std::string_view text, size_t& at, size
   return 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
 }
 
-// Returns the character that a backslash escape stands for, and moves `at` behind it. Returns -1 if it is not an
+// Returns the character that a backslash escape stands for, and moves `at` past it. Returns -1 if it is not an
 // escape.
 int64_t backslash(std::string_view text, size_t& at, size_t end) {
   size_t next = at + 1;
@@ -209,7 +209,7 @@ int64_t entity(std::string_view text, size_t& at, size_t end) {
                                     {"apos;", '\''}, {"sol;", '/'},    {"plus;", '+'},   {"equals;", '='},
                                     {"colon;", ':'}, {"lowbar;", '_'}, {"hyphen;", '-'}, {"period;", '.'}};
   size_t next = at + 1;
-  size_t bare = at;  // behind the last "amp;"
+  size_t bare = at;  // after the last "amp;"
   while (text.substr(next, 4) == "amp;") bare = next += 4;
   auto ampersand = [&]() -> int64_t { return bare > at ? (at = bare, '&') : -1; };
   if (next >= end) return ampersand();

@@ -99,7 +99,7 @@ Decoded hex_run(std::string_view text, size_t begin, size_t end);
 // Sets `to` to what the digits decode to, which may be nothing but hexadecimal digits. A last single digit counts as
 // the first one of a pair.
 void hex_digits(std::string_view digits, std::string& to);
-// Decodes %41, also if the '%' is itself escaped, any number of times. '+' is unchanged.
+// Decodes %41, even if the '%' is itself escaped, any number of times. '+' is unchanged.
 Decoded percent(std::string_view text, size_t begin, size_t end);
 // Decodes \u0041, \x41, \101, \/, \", &#65;, &#x41;, &amp; and similar escapes. \n and similar ones become spaces.
 Decoded unescaped(std::string_view text, size_t begin, size_t end);

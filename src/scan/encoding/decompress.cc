@@ -53,7 +53,7 @@ std::string inflated(int window, std::string_view bytes, size_t most) {
   return grown(most, [&](char* to, size_t room, bool& going) {
     stream->next_out = reinterpret_cast<Bytef*>(to);
     stream->avail_out = static_cast<uInt>(room);
-    // If room is left, all input was used. What has come so far is the result, also if the data goes on outside of the
+    // If room is left, all input was used. What has come so far is the result, even if the data goes on outside of the
     // block.
     going = inflate(stream.get(), Z_SYNC_FLUSH) == Z_OK && stream->avail_out == 0;
     return room - stream->avail_out;

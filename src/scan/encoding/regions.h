@@ -17,7 +17,7 @@ struct Region {
 struct Regions {
   // Between these are only bytes that look random: many above 127, some control characters, no row of kTextRow
   // printable characters or zeros, and not many more of these, or of hexadecimal digits, than random bytes have. Text,
-  // escapes, UTF-8, UTF-16 and numbers in any notation are not like that, also with unusual bytes between their
+  // escapes, UTF-8, UTF-16 and numbers in any notation are not like that, even with unusual bytes between their
   // characters. Each region goes on for at least 64 bytes beyond what made it one.
   std::vector<Region> text;
   // Regions with shorter rows, of at least kShortRow characters, which may also overlap with those above. Random bytes

@@ -31,7 +31,7 @@ constexpr int kMostHigh = 4;      // bytes above 127 in such a block
 class Survey {
  public:
   Survey(std::string_view text, std::vector<Spot>& spots, bool groups) : text_(text), spots_(spots) {
-    if (!groups) groups_end_ = SIZE_MAX / 2;  // groups are looked for behind this position
+    if (!groups) groups_end_ = SIZE_MAX / 2;  // groups are looked for after this position
   }
 
   void go(const std::vector<Region>& regions) {
@@ -362,7 +362,7 @@ class Survey {
   }
 
   // Returns whether 24 bytes in a row, of which at least one is in the block at `at`, are digits or at most three bytes
-  // behind a digit.
+  // after a digit.
   bool has_row_of_numbers(size_t at, uint64_t digits, uint64_t next) {
     uint64_t before = 0;
     if (at >= kBlock)

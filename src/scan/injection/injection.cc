@@ -251,7 +251,7 @@ std::optional<Place> order_at(const std::vector<Word>& words, size_t first) {
     size_t at = first;
     bool all = true;
     for (size_t group = 1; group < kOrders[order].groups.size() && all; ++group) {
-      // Each group may be up to this many words behind the one before it.
+      // Each group may be up to this many words after the one before it.
       uint32_t last = words[at].number + kBetween;
       do ++at;
       while (at < words.size() && words[at].number <= last && !(words[at].bits & bit_of(order, group)));

@@ -146,7 +146,7 @@ void KnownSecrets::add(std::string name, std::string_view value) {
 }
 
 // Adds the forms that decoding does not find: encoded texts that are backwards or in ROT13, and, of a secret that does
-// not look like text, also those that are not taken for encoded text.
+// not look like text, including those that are not taken for encoded text.
 void KnownSecrets::add_encoded(uint32_t secret, std::string_view value) {
   bool is_unlike = longest_row(value) < kShortestRow;
   has_unlike_ |= is_unlike;

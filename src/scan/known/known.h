@@ -1,4 +1,4 @@
-// Finds the secrets that the operator named, in either case, reversed and in ROT13, also if they were encoded before. A
+// Finds the secrets that the operator named, in either case, reversed and in ROT13, even if they were encoded before. A
 // built set is immutable. Pure.
 #pragma once
 

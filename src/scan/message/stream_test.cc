@@ -383,7 +383,7 @@ TEST(Stream, RedactionUsesTheSameMarkerWithPauses) {
     }
 }
 
-// Returns text with the examples of all rules that block, as they are and in Base64 behind a name, which two rules
+// Returns text with the examples of all rules that block, as they are and in Base64 after a name, which two rules
 // find.
 std::string full_of_credentials(size_t size) {
   std::string out;

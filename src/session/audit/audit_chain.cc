@@ -111,7 +111,7 @@ void AuditCheck::feed(std::string_view line) {
   report_.head = hash_of(line);
   auto decision = wire::decode<wire::Decision>(line, wire::From::ours);
   auto trail = decision ? trail_in(decision->trail) : std::nullopt;
-  // Lines of the record may have been moved or copied behind its end. All others were appended.
+  // Lines of the record may have been moved or copied after its end. All others were appended.
   if (closed_) {
     if (trail && take_misplaced(trail->number, report_.head)) return;
     if (appended_++ == 0) first_appended_ = at_;

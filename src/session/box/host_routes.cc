@@ -45,7 +45,7 @@ struct OwnAddress {
   Prefix prefix;
 };
 
-// Returns the addresses of all interfaces, or nothing if the system does not tell. Other families than IP are left out.
+// Returns the IP addresses of all interfaces, or nothing if the system does not tell.
 // An address without a netmask, as on a point-to-point link, is a network of its own.
 std::vector<OwnAddress> own_addresses() {
   std::vector<OwnAddress> all;
@@ -93,7 +93,7 @@ HostRoute ipv6_route(std::istringstream words) {
   return route;
 }
 
-// Reports whether an IPv6 route leads to no network that a packet could be sent to. Every interface has such routes.
+// Reports whether no packet could be sent along an IPv6 route. Every interface has such routes.
 bool leads_nowhere(const HostRoute& route) {
   static const Prefix kLinkLocal = *parse_prefix("fe80::/10"), kMulticast = *parse_prefix("ff00::/8");
   return route.device == "lo" || route.to.overlaps(kLinkLocal) || route.to.overlaps(kMulticast);

@@ -43,7 +43,7 @@ std::string circumstances(const docker::Engine& engine, const json& info, const 
 
 }  // namespace
 
-// The container is removed in every case, also if creating it failed: an engine may carry out a request whose answer
+// The container is removed in every case, even if creating it failed: an engine may carry out a request whose answer
 // did not come in time. If it cannot be removed, its record stays for a sweep.
 RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories, const std::string& image,
                          const std::string& runtime) {

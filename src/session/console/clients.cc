@@ -100,10 +100,10 @@ void Clients::answer(FrameType type, std::string_view bytes) {
     if (client.asked.erase(type) > 0) post(client, type, bytes);
 }
 
-void Clients::attach(Client& client, const std::string& wish) {
-  auto attach = wire::decode<wire::Attach>(wish, wire::From::ours);
+void Clients::attach(Client& client, const std::string& request) {
+  auto attach = wire::decode<wire::Attach>(request, wire::From::ours);
   client.attached = true;
-  // A wish that cannot be read comes from no client of ours.
+  // Only a program that is not ours sends a request that cannot be read.
   if (!attach) return client.fd.reset();
   // The position and the output are added at once, so that no output can come between them.
   client.outbox.add_encoded(log_.answer(*attach));

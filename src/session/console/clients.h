@@ -73,7 +73,7 @@ class Clients {
   // take() reads what a client sent and handles its frames. attach() sends it the output that it asks for. post() sends
   // it a frame, or keeps the frame until it reads.
   void take(Client& client, const std::function<void(const Frame&)>& on_frame);
-  void attach(Client& client, const std::string& wish);
+  void attach(Client& client, const std::string& request);
   void post(Client& client, FrameType type, std::string_view bytes);
   bool flush(Client& client);  // resets client.fd and returns false if the connection is gone
 

@@ -1,5 +1,5 @@
 // A key is looked for where using it costs the operator least: first in the operator's own ssh-agent, then in the file
-// without a passphrase, and at last with a passphrase that the operator is asked for. All of that happens before
+// without a passphrase, and last with a passphrase that the operator is asked for. All of that happens before
 // anything is created, so that a wrong passphrase does not end a session that has begun. The private key itself is
 // never read by this program: ssh-keygen proves that a passphrase opens it, and later ssh-add loads it into the
 // session's ssh-agent.

@@ -3,7 +3,7 @@
 // checks that the locked file is still the one with that name, and reads it again before it does anything.
 //
 // The order for one session is: stop the agent and bring its work home, note that it is home, remove the things, and
-// remove the ledger at last. If this process dies in between, the next sweep repeats from the step that was not noted.
+// remove the ledger last. If this process dies in between, the next sweep repeats from the step that was not noted.
 // The ledger stays until the engine has confirmed that nothing is left. If something may still appear later, it then
 // moves to `graves`, where later sweeps look again.
 #include "session/sweep/sweep.h"

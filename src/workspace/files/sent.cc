@@ -1,4 +1,4 @@
-// The record is two files: `list`, with one entry for each file, repository and wish, and `kept`, with the bytes of
+// The record is two files: `list`, with one entry for each file, repository and option, and `kept`, with the bytes of
 // files that no commit has, one after another. Entries end with a NUL byte, the only one that a path cannot contain.
 // The list is written last and in one step, so a record is either complete or absent.
 //

@@ -28,7 +28,7 @@ Result<> read_tar(const Source& source, const Visit& visit);
 // link() is called; after that, nothing else may be written.
 class Tree {
  public:
-  // Opens an existing directory. Fails with the error of the disk, also if it is a link.
+  // Opens an existing directory. Fails with the error of the disk, even if it is a link.
   static Result<Tree> open(const std::string& root);
 
   // These return false if the entry cannot be made here (a file where a directory should be). They fail only on errors

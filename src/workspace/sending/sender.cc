@@ -122,7 +122,7 @@ std::string about_changes(const git::Runner& git, const Origin& origin, const st
 void Sender::note(const std::string& path, const std::string& base, git::Refs refs, std::string git_at) {
   if (!recorder_) return;
   if (git_at.empty()) git_at = path.empty() ? ".git" : path + "/.git";
-  // These are of other sessions, and the packer leaves them out as well.
+  // These belong to other sessions, and the packer leaves them out as well.
   std::erase_if(refs, [](const auto& ref) { return ref.first.starts_with("refs/bottle/"); });
   recorder_->repository({path, base, std::move(refs), std::move(git_at)});
 }

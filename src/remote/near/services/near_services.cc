@@ -24,7 +24,7 @@ namespace {
 
 using wire::kStreamWindow;
 
-// The size is in bytes. Even in Base64, a piece is so short that keystrokes do not wait noticeably behind it.
+// The size is in bytes. Even in Base64, a piece is so short that keystrokes do not wait noticeably for it.
 constexpr size_t kPiece = 16 * 1024;
 constexpr size_t kMostStreams = 256;
 // In bytes, for all streams together. More would fill ssh's own buffers and delay the keystrokes.
@@ -169,7 +169,7 @@ void NearServices::handle(const Poller& poller) {
   update_networks();
   if (broker_ && poller.readable(broker_->fd())) read_broker();
   if (ssh_ && poller.readable(ssh_->fd())) ssh_->take_answers(send_);
-  // All flows get their turn, also those whose credit has come without anything to read.
+  // All flows get their turn, including those whose credit has come without anything to read.
   for (auto& [number, flow] : flows_) pump(number, flow);
   std::erase_if(flows_, [&](const auto& each) {
     bool over = each.second.state == Flow::State::over;
