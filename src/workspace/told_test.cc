@@ -43,6 +43,22 @@ TEST_F(Report, NamesPermissionsThatACommitCannotHold) {
   }
 }
 
+TEST_F(Report, NamesLinksThatLeaveTheTreeThroughOtherLinks) {
+  sh("cd " + repo + " && ln -s /etc ext && mkdir top && ln -s dir/../a.txt own && git add -A && " + commit_ + "-m ext");
+  const std::string make =
+      "mkdir -p a/b top && ln -s ../../top a/b/s && ln -s s/../../x a/b/l && ln -s ext/hostname new";
+  auto back = after(WorkspaceMode::clone, make);
+  EXPECT_TRUE(
+      flagged(back, "a/b/l → s/../../x: not brought home, because the link points out of the tree, or may do so"))
+      << joined(back.flagged);
+  EXPECT_TRUE(flagged(back, "new → ext/hostname: a link that points out of the tree")) << joined(back.flagged);
+  EXPECT_FALSE(flagged(back, "own")) << "it was sent, and is unchanged: " << joined(back.flagged);
+  EXPECT_EQ(git("ls-tree -r --name-only refs/bottle/s1/worktree a"), "a/b/s");
+  back = after(WorkspaceMode::clone, make + " && git add -A && " + commit_ + "-m links");
+  EXPECT_TRUE(flagged(back, "a/b/l → s/../../x [branch main]")) << joined(back.flagged);
+  EXPECT_TRUE(flagged(back, "a link that points out of the tree")) << joined(back.flagged);
+}
+
 TEST_F(Report, NamesAnUnfinishedMerge) {
   git("checkout -q -b other");
   put(repo + "/a.txt", "other\n");

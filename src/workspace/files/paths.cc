@@ -75,4 +75,13 @@ bool stays_inside(std::string_view path, std::string_view target) {
   return true;
 }
 
+bool goes_back(std::string_view target) {
+  bool named = false;
+  for (const auto& part : split_path(target)) {
+    if (part == ".." && named) return true;
+    named |= !part.empty() && part != "." && part != "..";
+  }
+  return false;
+}
+
 }  // namespace bottle::workspace

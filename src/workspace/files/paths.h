@@ -21,8 +21,12 @@ std::string join(const std::vector<std::string>& components, size_t from = 0);
 // ".git. ", .git::$INDEX).
 bool is_git_directory(std::string_view component);
 
-// Returns whether a link at `path` (relative to the tree) with this target stays in the tree. An absolute target never
-// does.
+// Returns whether a link at `path` (relative to the tree) with this target stays in the tree if no name in the target
+// is a link. An absolute target never does.
 bool stays_inside(std::string_view path, std::string_view target);
+
+// Returns whether ".." follows a name in the target. If that name is a link, the target leads to another place than its
+// text says, which may be outside the tree.
+bool goes_back(std::string_view target);
 
 }  // namespace bottle::workspace

@@ -18,6 +18,10 @@ TEST(Paths, JudgeLinks) {
     EXPECT_FALSE(stays_inside("a", target)) << target;
   EXPECT_TRUE(stays_inside("a", "b/../c"));
   EXPECT_FALSE(stays_inside("a/b", "../../a/c"));
+  for (const char* target : {"..", "../../x", "a/b", "./../x", "a..b/x", "/x", ""})
+    EXPECT_FALSE(goes_back(target)) << target;
+  for (const char* target : {"s/..", "s/../../x", "./s/./../x", "../s//../x", "/x/.."})
+    EXPECT_TRUE(goes_back(target)) << target;
 }
 
 }  // namespace

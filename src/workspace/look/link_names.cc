@@ -33,20 +33,27 @@ class Resolver {
 
   std::set<std::string> operator()(const std::string& from, const std::string& target) {
     found_.clear();
-    walk(from.empty() ? Parts{} : split_path(from), split_path(target), 0);
+    leaves_ = target.starts_with('/');
+    if (!leaves_) walk(from.empty() ? Parts{} : split_path(from), split_path(target), 0);
     return found_;
   }
+  // Returns whether the last target led out of the tree, or may lead there because it leads to too many places.
+  bool leaves() const { return leaves_; }
 
  private:
   void walk(Parts at, const Parts& rest, size_t followed) {
     // Goes on component by component. At a link, the walk continues with the link's target and the rest of the path.
     for (size_t i = 0; i < rest.size(); ++i) {
+      if (found_.size() >= kMostEnds) leaves_ = true;
       if (steps_ == 0 || found_.size() >= kMostEnds) return;
       --steps_;
       if (rest[i].empty() || rest[i] == ".") continue;
       if (rest[i] == "..") {
         // The target leads out of the tree, where no rule applies.
-        if (at.empty()) return;
+        if (at.empty()) {
+          leaves_ = true;
+          return;
+        }
         at.pop_back();
         continue;
       }
@@ -56,6 +63,7 @@ class Resolver {
       // Several links may have the same folded name, so each of them is followed.
       auto [from, to] = targets_.equal_range(here);
       for (auto link = from; link != to; ++link) {
+        if (link->second.starts_with('/')) leaves_ = true;
         if (followed >= kMostLinksInTheWay || link->second.starts_with('/')) continue;
         Parts next = split_path(link->second);
         next.insert(next.end(), rest.begin() + static_cast<long>(i) + 1, rest.end());
@@ -70,6 +78,7 @@ class Resolver {
   const Targets& targets_;
   uint64_t& steps_;
   std::set<std::string> found_;
+  bool leaves_ = false;
 };
 
 // Calls `use` with each directory above `path` and the rest of the path. The whole tree ("") comes last.
@@ -89,7 +98,9 @@ LinkNames::LinkNames(const std::map<std::string, std::string>& links, uint64_t& 
   Resolver resolve(targets, steps);
   for (const auto& [path, target] : links) {
     if (steps == 0) break;
+    if (target.empty()) continue;  // it could not be read
     auto ends = resolve(folded_path(parent_of(path)), target);
+    if (resolve.leaves()) leaving_.insert(path);
     if (ends.empty()) continue;
     links_.push_back({path, folded_path(path), {ends.begin(), ends.end()}});
     for (const auto& end : ends) {

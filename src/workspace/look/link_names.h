@@ -25,8 +25,8 @@ class LinkNames {
   };
 
   LinkNames() = default;
-  // `links` has the links that stay inside: path → target. Following them reduces `steps`; if it is 0 afterwards, some
-  // links were not followed.
+  // `links` has all links of the tree: path → target, or → "" if the target is not known. Following them reduces
+  // `steps`; if it is 0 afterwards, some links were not followed.
   LinkNames(const std::map<std::string, std::string>& links, uint64_t& steps);
 
   // Returns whether no link leads anywhere in the tree, so that no path has another name.
@@ -36,6 +36,8 @@ class LinkNames {
   std::optional<Reason> reason(std::string_view path, bool directory = false) const;
   // Returns how the file is interpreted under such a name.
   Content content(std::string_view path) const;
+  // Returns the links that lead out of the tree, or may do so, also those that do it only through other links.
+  const std::set<std::string>& leaving() const { return leaving_; }
 
  private:
   // A place that links lead to.
@@ -55,6 +57,7 @@ class LinkNames {
   void spread();
 
   std::vector<Link> links_;
+  std::set<std::string> leaving_;              // paths
   std::unordered_map<std::string, End> ends_;  // keys are folded paths; "" is the whole tree
 };
 

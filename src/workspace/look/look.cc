@@ -16,6 +16,7 @@ namespace bottle::workspace {
 namespace {
 
 constexpr size_t kMostInGroup = 1000, kMostNamed = 3, kMostAll = 10000, kLongestShown = 300;
+constexpr const char* kLeaves = "a link that points out of the tree";
 
 std::string with_place(const std::pair<std::string, std::string>& path) {
   return path.second.empty() ? path.first : path.first + " [" + path.second + "]";
@@ -58,9 +59,13 @@ void Look::judge(const Tree& tree, size_t place, const LinkNames& names, std::ve
   std::string shown = one_line(change.path, kLongestShown);
   if (change.is == Is::submodule) report(shown, "a submodule", tree.place);
   if (auto why = reason_to_look(change.path, directory); !why.empty()) return report(shown, why, tree.place);
-  if (change.is == Is::link && !stays_inside(change.path, change.target))
-    return report(shown + " → " + one_line(change.target, kLongestShown), "a link that points out of the tree",
-                  tree.place);
+  if (change.is == Is::link) {
+    std::string with_target = shown + " → " + one_line(change.target, kLongestShown);
+    if (!stays_inside(change.path, change.target) || names.leaving().contains(change.path))
+      return report(with_target, kLeaves, tree.place);
+    // The name may be a link in a repository below, or become one when this is merged.
+    if (goes_back(change.target)) return report(with_target, "a link that goes up again after a name", tree.place);
+  }
   if (auto other = names.reason(change.path, directory))
     return report(shown + " (by the link " + one_line(other->via, kLongestShown) + ")", other->why, tree.place);
   Content content = content_of(change.path);
@@ -95,6 +100,13 @@ std::vector<ToRead> Look::take(const Tree& tree) {
           one_line(path, kLongestShown) + (now ? " (by the new link " + one_line(now->via, kLongestShown) + ")" : ""),
           now ? now->why : "a new link gives it a name that tools read", tree.place);
     });
+  // A link that is unchanged may lead through another one that is not.
+  for (const auto& path : names.leaving()) {
+    auto before = links_before_.find(path);
+    if (before == links_before_.end() || names_before_.leaving().contains(path)) continue;
+    if (const auto& target = tree.links.at(path); target == before->second)
+      report(one_line(path, kLongestShown) + " → " + one_line(target, kLongestShown), kLeaves, tree.place);
+  }
   // An agent can make a tree for this. What was not followed must then not look as if it were checked.
   if (steps_left_ == 0)
     report("links", "there are more links than bottle follows, so files may have names that were not checked");

@@ -24,7 +24,7 @@ struct ToRead {
 // Collects the findings of all trees that came back in one repository: the files as they were left, and each branch.
 class Look {
  public:
-  // `links_before` has the links of the base that stay inside the tree: path → target.
+  // `links_before` has all links of the base: path → target, or → "" if the target is not known.
   explicit Look(std::map<std::string, std::string> links_before = {})
       : links_before_(std::move(links_before)), names_before_(links_before_, steps_left_) {}
 
@@ -37,7 +37,7 @@ class Look {
   // One tree, compared with the base.
   struct Tree {
     std::vector<Changed> changes;
-    std::map<std::string, std::string> links;  // all links that stay inside, as in `links_before`
+    std::map<std::string, std::string> links;  // all links, as in `links_before`
     std::function<void(const std::function<void(const std::string& path)>&)> each_unchanged;  // visits all other paths
     std::string place = {};  // "branch x" if it is not among the files as the agent left them
   };

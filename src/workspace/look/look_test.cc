@@ -210,6 +210,31 @@ TEST(Look, LinksOutOfTheTreeAndInCirclesDoNotLoopForever) {
   EXPECT_EQ(steps, 0u);
 }
 
+TEST(Look, LinksThatLeaveTheTreeThroughOthersAreReported) {
+  using Lines = std::vector<std::string>;
+  using Links = std::map<std::string, std::string>;
+  const std::string out = ": a link that points out of the tree";
+  for (const std::string target : {"s/../../x", "./S//.././../x"})
+    EXPECT_EQ(lines({{"a/b/s", kLink, "../../top"}, {"a/b/l", kLink, target}}), Lines({"a/b/l → " + target + out}));
+  // The operator's own link leads out, or does so since another one changed.
+  for (const std::string ext : {"/data", "../data"})
+    EXPECT_EQ(lines({{"new", kLink, "ext/x"}}, {{"ext", ext}}), Lines({"new → ext/x" + out})) << ext;
+  EXPECT_EQ(lines({{"a/b/s", kLink, "../../top"}}, {{"a/b/l", "s/../../x"}}), Lines({"a/b/l → s/../../x" + out}));
+  // What led out before is no finding.
+  Links before = {{"ext", "/data"}, {"via", "ext/x"}, {"up", ".."}};
+  EXPECT_EQ(lines({{"file"}}, before), Lines());
+  EXPECT_EQ(lines({{"file"}, {"new", kLink, "file"}}, before), Lines());
+  // A target of which too many names in the way differ only in case is not followed to its end.
+  std::vector<Changed> changes = {{"l", kLink, "ssssss/../x"}};
+  for (int bits = 0; bits < 32; ++bits) {
+    std::string name;
+    for (int bit = 0; bit < 6; ++bit) name += bits >> bit & 1 ? 'S' : 's';
+    changes.push_back({name, kLink, bits ? "c" + std::to_string(bits) + "/d" : "."});
+  }
+  EXPECT_EQ(lines(changes), Lines({"l → ssssss/../x" + out}));
+  EXPECT_EQ(lines({{"l", kLink, "dir/../x"}}), Lines({"l → dir/../x: a link that goes up again after a name"}));
+}
+
 TEST(Look, AThousandFindingsOfOneKindDoNotHideAnother) {
   std::vector<Changed> changes = {{".envrc"}, {".mcp.json"}};
   for (int i = 0; i < 5000; ++i) changes.push_back({"deep/" + std::to_string(i) + "/.envrc"});

@@ -104,10 +104,11 @@ Result<> Homecoming::make_links() {
     auto entry = q_.base.find(path);
     bool same =
         entry != q_.base.end() && entry->second.mode == "120000" && entry->second.object == blob_id(target, q_.id_size);
-    bool inside = stays_inside(path, target) || same;
+    bool inside = (stays_inside(path, target) && !goes_back(target)) || same;
     if (!inside) {
       std::string shown = path;
-      q_.leave(shown.append(" → ").append(target), "not brought home, because the link points out of the tree");
+      q_.leave(shown.append(" → ").append(target), "not brought home, because the link points out of the tree" +
+                                                       std::string(stays_inside(path, target) ? ", or may do so" : ""));
     }
     if (inside && TRY(tree.link(*safe_components(path), target))) {
       ++link;

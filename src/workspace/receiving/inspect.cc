@@ -32,12 +32,11 @@ Result<Inspection> Inspection::make(const Quarantine& q, const git::Runner& git)
     if (entry.mode == "120000") ids.push_back(entry.object);
   auto targets = TRY(git::small_blobs(git, ids, kLongestTarget, q.at()));
   for (const auto& [path, entry] : q.base)
-    if (entry.mode == "120000" && stays_inside(path, targets[entry.object])) links[path] = targets[entry.object];
+    if (entry.mode == "120000") links[path] = targets[entry.object];
   for (const auto& [path, file] : q.sent)
     // A link that the operator had not committed was there before the session, too.
     if (file.mode == "120000" && !q.base.contains(path))
-      if (auto target = sent_bytes(q.record, q.source, path, file); target && stays_inside(path, *target))
-        links[path] = *target;
+      if (auto target = sent_bytes(q.record, q.source, path, file); target) links[path] = *target;
   return Inspection(q, git, std::move(links));
 }
 
@@ -53,8 +52,7 @@ Look::Tree Inspection::tree_of(const std::vector<Change>& list, const std::unord
     Is is = is_link(change) ? Is::link : change.mode == "160000" ? Is::submodule : Is::file;
     auto target = is == Is::link ? targets.find(change.object) : targets.end();
     tree.changes.push_back({change.path, is, target == targets.end() ? "" : target->second});
-    if (is == Is::link && stays_inside(change.path, tree.changes.back().target))
-      tree.links[change.path] = tree.changes.back().target;
+    if (is == Is::link) tree.links[change.path] = tree.changes.back().target;
   }
   tree.each_unchanged = [this, &changed](const auto& use) {
     for (const auto& [path, entry] : q_.base)

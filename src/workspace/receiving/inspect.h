@@ -36,7 +36,7 @@ class Inspection {
 
   const Quarantine& q_;
   const git::Runner& git_;
-  std::map<std::string, std::string> links_;  // links of the base that stay inside: path → target
+  std::map<std::string, std::string> links_;  // links of the base: path → target
   Look look_;
   size_t paths_left_ = 5'000'000, passed_over_ = 0;
 };
