@@ -42,13 +42,15 @@ std::string certificate_request() {
   return pem;
 }
 
-int serve_as_guard(docker::FakeProcess& process) {
+// `add` returns what follows the answer to each configuration.
+int serve_as_guard(docker::FakeProcess& process, const std::function<std::string(const wire::GuardConfig&)>& add) {
   for (std::string line; !(line = process.read_line()).empty();) {
     auto message = wire::decode<wire::ToGuard>(line, wire::From::ours);
     if (!message) return 2;
-    if (!std::holds_alternative<wire::Configure>(*message)) continue;
+    const auto* configure = std::get_if<wire::Configure>(&*message);
+    if (!configure) continue;
     wire::FromGuard ready = wire::Ready{"10.0.0.2:3128", certificate_request()};
-    process.write(wire::encode(ready) + "\n");
+    process.write(wire::encode(ready) + "\n" + (add ? add(configure->config) : ""));
   }
   return 0;
 }
@@ -123,7 +125,8 @@ void TestSession::furnish(docker::FakeDocker& docker) {
     (void)world.create_volume("precious", {});
     (void)world.create_container("database", {{"Image", kImage}, {"HostConfig", {{"NetworkMode", "none"}}}});
   });
-  docker.set_program(guard_reference(), serve_as_guard);
+  docker.set_program(guard_reference(),
+                     [this](docker::FakeProcess& process) { return serve_as_guard(process, guard); });
   docker.set_program(kImage, [this](docker::FakeProcess& process) {
     process.read_line();
     process.write("\x1b]bottle;" + wire::encode(report) + "\x07");

@@ -105,6 +105,8 @@ class TestSession {
   Job job;
   // Stands for the agent's program. It gets the go message that opened the gate, and returns the exit status.
   std::function<int(docker::FakeProcess&, const wire::Go&)> agent;
+  // Returns what the guard writes together with its answer to a configuration. May be empty.
+  std::function<std::string(const wire::GuardConfig&)> guard;
   wire::Report report{.ok = true, .probes = {{"metadata", true, "no route"}}};
   std::atomic<bool> worked = false;  // whether the agent has made something
 

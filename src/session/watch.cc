@@ -54,6 +54,7 @@ class Watch {
 
   void run(const std::vector<Frame>& early, wire::SessionResult& result) {
     show(running_.agent_early);
+    take_all(running_.guard.take_early());
     // What the operator typed or resized during the launch comes first, in its order.
     for (const auto& frame : early) take_frame(frame);
     while (!ended_) {
@@ -147,7 +148,11 @@ class Watch {
   void take_audit() {
     auto messages = running_.guard.read();
     if (!messages) return lose_guard();
-    for (const auto& message : *messages) std::visit([this](const auto& each) { take(each); }, message);
+    take_all(*messages);
+  }
+
+  void take_all(const std::vector<wire::FromGuard>& messages) {
+    for (const auto& message : messages) std::visit([this](const auto& each) { take(each); }, message);
   }
 
   // The guard answers each configuration with Ready or with a complaint, in the order in which they were sent. The
@@ -338,6 +343,7 @@ class Watch {
       // The old link is closed by this.
       running_.guard = std::move(**link);
       clients_.event(wire::GuardBack{});
+      take_all(running_.guard.take_early());
     } else if (guard_.attempts() == 4 && !stopped_) {
       // A few failures are usual while an engine restarts. The operator is told once, not at each attempt.
       clients_.event(wire::GuardLost{"restarting the guard failed: " + link->error().what + "; trying again"});

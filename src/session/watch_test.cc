@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <algorithm>
 
+#include "base/files/file.h"
 #include "session/console/client.h"
 #include "session/session_world_test.h"
 #include "wire/request.h"
@@ -121,6 +122,27 @@ TEST_F(Working, AGuardThatDiesIsRestartedWithTheChangedPolicy) {
   });
   ASSERT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
   session.check_end(docker, "a session whose guard died");
+}
+
+// The messages that come together with a guard's first answer are decisions like any other.
+TEST_F(Working, WhatAGuardAllowsWhileItStartsIsRecorded) {
+  std::atomic<int> starts = 0;
+  session.guard = [&](const wire::GuardConfig&) {
+    wire::FromGuard decision = wire::Decision{
+        .action = "allow", .kind = "connect", .host = "early" + std::to_string(++starts) + ".test", .port = 443};
+    return wire::encode(decision) + "\n";
+  };
+  auto outcome = session.run(docker, [this](Launcher& launcher) {
+    launcher.await_output("ready");
+    EXPECT_TRUE(docker.connect()->kill_container("bottle-x1-guard"));
+    launcher.await_event<wire::GuardBack>("the guard was back");
+    launcher.send(FrameType::input, "end\n");
+  });
+  ASSERT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
+  EXPECT_EQ(outcome.result->egress->allowed, 2u);
+  auto record = read_file(session.scratch.directories.results + "/x1/egress.jsonl");
+  ASSERT_TRUE(record);
+  for (const char* host : {"early1.test", "early2.test"}) EXPECT_NE(record->find(host), std::string::npos) << *record;
 }
 
 // A real engine learns of an exit later than the supervisor, whose connection breaks at once.

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <optional>
 
 #include "base/files/file.h"
 #include "base/os/poller.h"
@@ -63,11 +64,15 @@ Result<wire::Ready> GuardLink::await_ready(int timeout_ms) {
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     if (left <= 0 || !wait_readable(fd(), static_cast<int>(left)))
       return fail(Code::timed_out, "the guard was not ready within " + std::to_string(timeout_ms) + " ms");
-    for (const auto& message : TRY(read())) {
-      if (const auto* ready = std::get_if<wire::Ready>(&message)) return *ready;
-      if (const auto* complaint = std::get_if<wire::GuardComplaint>(&message))
-        return fail(Code::invalid, "the guard refused its configuration: " + complaint->what);
+    std::optional<wire::Ready> ready;
+    for (auto& message : TRY(read())) {
+      auto* complaint = std::get_if<wire::GuardComplaint>(&message);
+      if (complaint && !ready) return fail(Code::invalid, "the guard refused its configuration: " + complaint->what);
+      auto* first = ready ? nullptr : std::get_if<wire::Ready>(&message);
+      if (first) ready = std::move(*first);
+      else early_.push_back(std::move(message));
     }
+    if (ready) return std::move(*ready);
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -27,13 +28,18 @@ class GuardLink {
   // (audit_file.h, unreadable()). Blocks if there is nothing to read. Fails with Code::closed if the guard is gone.
   Result<std::vector<wire::FromGuard>> read();
 
-  // Blocks until the guard sends Ready. Fails with the guard's own error if it sends one.
+  // Blocks until the guard sends Ready. Fails with the guard's own error if it sends one. Keeps the other messages that
+  // the same reads bring.
   Result<wire::Ready> await_ready(int timeout_ms);
+
+  // Returns the messages that await_ready() kept, once. Use them before the first read: they may be decisions.
+  std::vector<wire::FromGuard> take_early() { return std::exchange(early_, {}); }
 
  private:
   docker::Attached attached_;
   docker::Demux demux_;
   std::string partial_;
+  std::vector<wire::FromGuard> early_;
 };
 
 // Takes the messages of the whole lines out of `partial`, which keeps the rest. The function is pure.

@@ -1,9 +1,45 @@
 #include "session/guard_link/guard_link.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include "base/files/file.h"
 
 namespace bottle::session {
 namespace {
+
+// Frames a line of the guard as an engine's attach stream does.
+std::string framed(const wire::FromGuard& message) {
+  std::string line = wire::encode(message) + "\n";
+  std::string header{1, 0, 0, 0, 0, 0, 0, 0};
+  header[6] = static_cast<char>(line.size() >> 8);
+  header[7] = static_cast<char>(line.size());
+  return header + line;
+}
+
+// The new guard serves as soon as it is ready, so a decision may be in the read that brings Ready.
+TEST(GuardLink, KeepsTheDecisionsThatArriveTogetherWithReady) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  UniqueFd guard(ends[0]);
+  GuardLink link{docker::Attached(UniqueFd(ends[1]), "")};
+  auto decision = [](const char* host) { return wire::Decision{.action = "allow", .kind = "connect", .host = host}; };
+  ASSERT_TRUE(write_all(guard.get(), framed(decision("before.test")) + framed(wire::Ready{"10.0.0.2:3128", "csr"}) +
+                                         framed(decision("after.test")) + framed(wire::GuardComplaint{"later"})));
+  auto ready = link.await_ready(5000);
+  ASSERT_TRUE(ready) << ready.error().what;
+  EXPECT_EQ(ready->csr, "csr");
+  auto early = link.take_early();
+  ASSERT_EQ(early.size(), 3u);
+  EXPECT_EQ(std::get<wire::Decision>(early[0]).host, "before.test");
+  EXPECT_EQ(std::get<wire::Decision>(early[1]).host, "after.test");
+  EXPECT_TRUE(std::holds_alternative<wire::GuardComplaint>(early[2]));
+  EXPECT_TRUE(link.take_early().empty());
+  ASSERT_TRUE(write_all(guard.get(), framed(decision("last.test"))));
+  auto later = link.read();
+  ASSERT_TRUE(later && later->size() == 1);
+  EXPECT_EQ(std::get<wire::Decision>((*later)[0]).host, "last.test");
+}
 
 TEST(GuardRule, SaysForWhichHostsTokensAreCounted) {
   EXPECT_FALSE(guard_rule({.host = "a.test", .limit = {.requests = 1}}).reads_usage);
