@@ -22,7 +22,7 @@ void GuardKeeper::lose(Time now) {
   // so that a failed start is not followed by the shortest pause every time.
   if (now - up_since_ > 1min) attempts_ = 0;
   state_ = State::down;
-  retry_at_ = now;
+  retry_at_ = now + pause();
 }
 
 void GuardKeeper::begin(std::function<Result<GuardLink>()> start) {
@@ -40,9 +40,14 @@ std::optional<Result<GuardLink>> GuardKeeper::take(Time now) {
     ++restarts_;
   } else {
     state_ = State::down;
-    retry_at_ = now + std::min(kFirstPause * (1 << std::min(attempts_, kMostDoublings)), kLongestPause);
+    retry_at_ = now + pause();
   }
   return link;
+}
+
+GuardKeeper::Clock::duration GuardKeeper::pause() const {
+  if (attempts_ == 0) return {};
+  return std::min<Clock::duration>(kFirstPause * (1 << std::min(attempts_, kMostDoublings)), kLongestPause);
 }
 
 void GuardKeeper::end() const {

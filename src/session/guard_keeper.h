@@ -29,7 +29,8 @@ class GuardKeeper {
   uint64_t restarts() const { return restarts_; }  // how many times a guard came back
   int attempts() const { return attempts_; }       // how many attempts there were since it was last up for a minute
 
-  // Must be called when the guard is gone. The first attempt is due at once.
+  // Must be called when the guard is gone. The first attempt since the guard was last up for a minute is due at once,
+  // and each further one after a longer pause, also if the attempts before it brought a guard that soon died.
   void lose(Time now);
   // Calls `start` on a thread of its own. What `start` uses must outlive this object.
   void begin(std::function<Result<GuardLink>()> start);
@@ -39,6 +40,7 @@ class GuardKeeper {
   void end() const;
 
  private:
+  Clock::duration pause() const;  // before the next attempt
   enum class State { up, down, starting } state_ = State::up;
   Time up_since_, retry_at_{};
   int attempts_ = 0;

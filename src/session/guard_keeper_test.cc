@@ -50,6 +50,19 @@ TEST(GuardKeeper, ThePauseAfterAFailureDoublesUpToHalfAMinute) {
   EXPECT_EQ(keeper.restarts(), 0u);
 }
 
+// Such a guard must not be restarted without end, with two events each time.
+TEST(GuardKeeper, ThePauseAlsoDoublesIfTheGuardStartsAndSoonDies) {
+  Time now{};
+  GuardKeeper keeper(now);
+  for (auto pause : {0ms, 400ms, 800ms, 1600ms, 3200ms, 6400ms, 12800ms, 25600ms, 30000ms, 30000ms}) {
+    keeper.lose(now);
+    if (pause > 0ms) EXPECT_FALSE(keeper.is_due(now + pause - 1ms)) << pause.count();
+    EXPECT_TRUE(keeper.is_due(now += pause)) << pause.count();
+    EXPECT_TRUE(attempt(keeper, now, true));
+  }
+  EXPECT_EQ(keeper.restarts(), 10u);
+}
+
 TEST(GuardKeeper, AGuardThatWasUpForAMinuteBeginsWithAShortPauseAgain) {
   for (auto up : {30s, 90s}) {
     Time now{};
