@@ -329,7 +329,7 @@ class Watch {
     if (guard_.is_starting()) return take_new_guard();
     if (ended_ || stopped_ || !guard_.is_due(Clock::now())) return;
     // The thread gets a copy, because this thread may change the configuration while the guard starts.
-    auto config = running_.guard_config;
+    auto config = started_with_ = running_.guard_config;
     config.used = usage_.all();
     guard_.begin(
         [this, config = std::move(config)] { return start_guard(engine_, names_.guard, config, *running_.root); });
@@ -342,6 +342,7 @@ class Watch {
     if (*link) {
       // The old link is closed by this.
       running_.guard = std::move(**link);
+      policy_.guard_is_back(started_with_);
       clients_.event(wire::GuardBack{});
       take_all(running_.guard.take_early());
     } else if (guard_.attempts() == 4 && !stopped_) {
@@ -362,7 +363,8 @@ class Watch {
   uint64_t allowed_ = 0;
   Clock::time_point networks_at_;
   GuardKeeper guard_{Clock::now()};
-  std::string over_limit_;  // why the agent was stopped, if it exceeded a limit
+  wire::GuardConfig started_with_;  // the last guard that was restarted
+  std::string over_limit_;          // why the agent was stopped, if it exceeded a limit
   EgressSummary summary_;
   EgressCounters counters_;
   UsageBook usage_;

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 #include <algorithm>
+#include <chrono>
+#include <future>
+#include <utility>
 
 #include "base/files/file.h"
 #include "session/console/client.h"
@@ -122,6 +125,35 @@ TEST_F(Working, AGuardThatDiesIsRestartedWithTheChangedPolicy) {
   });
   ASSERT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
   session.check_end(docker, "a session whose guard died");
+}
+
+// What changes while the next guard starts is not in the configuration that it is started with.
+TEST_F(Working, ANewGuardGetsTheChangesThatWereMadeWhileItStarted) {
+  std::promise<void> hanging, go_on, has_root;
+  auto proceed = go_on.get_future().share();
+  docker.set_fault([&](const FakeCall& call) {
+    if (call.text() == "start container bottle-x1-guard #2") {
+      hanging.set_value();
+      proceed.wait();
+    }
+    return docker::Fault::none;
+  });
+  session.guard = [&, told = false](const wire::GuardConfig& config) mutable {
+    if (!std::exchange(told, told || config.egress.extra_ca.ends_with("A ROOT")) && told) has_root.set_value();
+    return std::string();
+  };
+  auto outcome = session.run(docker, [&](Launcher& launcher) {
+    launcher.await_output("ready");
+    EXPECT_TRUE(docker.connect()->kill_container("bottle-x1-guard"));
+    hanging.get_future().wait();
+    launcher.send(FrameType::guard, wire::encode(wire::ToFarGuard(wire::NearSideHere{"A ROOT"})));
+    launcher.send(FrameType::ping, "");
+    launcher.await("the change was made", [](const Frame& frame) { return frame.type == FrameType::pong; });
+    go_on.set_value();
+    EXPECT_EQ(has_root.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
+    launcher.send(FrameType::input, "end\n");
+  });
+  EXPECT_TRUE(outcome.result);
 }
 
 // The messages that come together with a guard's first answer are decisions like any other.

@@ -117,53 +117,75 @@ void LivePolicy::request(const wire::PolicyChange& wanted) {
   pending_.push_back(std::move(change));
 }
 
-void LivePolicy::trust(const std::string& root) {
-  // All roots are one text, in which the root of an earlier near side stays.
-  auto& known = config_.egress.extra_ca;
-  if (root.empty() || known.find(root) != std::string::npos) return;
-  Change change{"", "", config_};
-  known += "\n" + root;
+// Makes a change that no operator asked for. If the guard is dead, the next one gets it.
+void LivePolicy::change(std::function<void(wire::GuardConfig&)> apply) {
+  Change change{.before = config_, .apply = std::move(apply)};
+  change.apply(config_);
   if (send_(config_)) pending_.push_back(std::move(change));
+}
+
+void LivePolicy::trust(const std::string& root) {
+  if (root.empty() || config_.egress.extra_ca.find(root) != std::string::npos) return;
+  // All roots are one text, in which the root of an earlier near side stays.
+  change([root](wire::GuardConfig& config) {
+    if (config.egress.extra_ca.find(root) == std::string::npos) config.egress.extra_ca += "\n" + root;
+  });
 }
 
 void LivePolicy::set_unrecorded(const std::string& why) {
   if (config_.unrecorded == why) return;
-  Change change{"", "", config_};
   // While the record is full, another reason changes nothing for the clients.
-  bool told = !std::exchange(config_.unrecorded, why).empty();
-  if (send_(config_)) pending_.push_back(std::move(change));
+  bool told = !config_.unrecorded.empty();
+  change([why](wire::GuardConfig& config) { config.unrecorded = why; });
   if (!told) tell_(wire::RecordFull{"the guard refuses everything, because its decisions cannot be recorded: " + why});
   if (why.empty()) tell_(wire::RecordBack{});
 }
 
 void LivePolicy::set_host_networks(const std::vector<std::string>& networks) {
-  auto& known = config_.host_networks;
-  if (known == networks) return;
-  Change change{"", "", config_};
-  known = networks;
-  if (send_(config_)) pending_.push_back(std::move(change));
+  if (config_.host_networks == networks) return;
+  change([networks](wire::GuardConfig& config) { config.host_networks = networks; });
 }
 
 void LivePolicy::accepted() {
   if (pending_.empty()) return;
-  if (const auto& [id, what, before] = pending_.front(); !what.empty()) tell(id, true, what);
+  if (const auto& first = pending_.front(); !first.what.empty() && !first.is_undone) tell(first.id, true, first.what);
   pending_.pop_front();
+}
+
+// Takes back `changes` and tells the operators who asked for them. Makes the other ones again in config_. Returns
+// whether an operator asked for one.
+bool LivePolicy::undo(std::deque<Change> changes, const std::string& why) {
+  std::erase_if(changes, [](const Change& each) { return each.is_undone; });
+  if (changes.empty()) return false;
+  config_ = std::move(changes.front().before);
+  bool asked = false;
+  for (const auto& each : changes) {
+    if (each.apply) each.apply(config_);
+    if (each.what.empty()) continue;
+    asked = true;
+    tell(each.id, false, why);
+  }
+  return asked;
 }
 
 bool LivePolicy::refused(const std::string& what) {
   if (pending_.empty()) return false;
-  // Later changes were built on the refused one, so all of them are undone.
-  config_ = pending_.front().before;
-  bool asked = false;
-  for (const auto& each : pending_) {
-    if (each.what.empty()) continue;
-    asked = true;
-    tell(each.id, false, what);
-  }
-  pending_.clear();
+  if (pending_.front().is_undone) return pending_.pop_front(), true;  // the refusal before it said enough
+  auto changes = std::exchange(pending_, {});
+  changes.front().apply = {};
+  // The later changes were built on the refused one. Their answers still come, and the guard may have accepted them, so
+  // it also gets what remains of them.
+  pending_.assign(changes.size() - 1, Change{.is_undone = true});
+  Change rest{.before = changes.front().before};
+  bool asked = undo(std::move(changes), what);
+  if (!pending_.empty() && send_(config_)) pending_.push_back(std::move(rest));
   return asked;
 }
 
-void LivePolicy::guard_is_gone() { refused("the guard died; try again when it is back"); }
+void LivePolicy::guard_is_gone() { undo(std::exchange(pending_, {}), "the guard died; try again when it is back"); }
+
+void LivePolicy::guard_is_back(const wire::GuardConfig& started) {
+  if (config_ != started && send_(config_)) pending_.push_back({.before = started});
+}
 
 }  // namespace bottle::session

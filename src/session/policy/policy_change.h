@@ -46,13 +46,12 @@ class LivePolicy {
   void request(const wire::PolicyChange& change);
 
   // Adds the root (PEM) of the broker of a new near side. Does nothing if `root` is empty or known. If the guard is
-  // dead, the next one gets it.
+  // dead, the next one gets it. The root stays unless the guard refuses this change itself.
   void trust(const std::string& root);
 
   // Sets the reason why nothing more may be let through, which is that it could not be recorded; an empty string allows
   // it again. If the reason has changed, tells the guard and sends RecordFull or RecordBack to every client. If the
-  // guard is dead, the next one gets the reason. Must be called often, because a change that the guard refuses undoes
-  // the later ones.
+  // guard is dead, the next one gets the reason. Must be called often.
   void set_unrecorded(const std::string& why);
 
   // Tells the guard about its machine's networks (texts_of()), if they have changed. If the guard is dead, the next one
@@ -64,12 +63,19 @@ class LivePolicy {
   void accepted();
   bool refused(const std::string& what);  // returns false if no operator asked for the change
   void guard_is_gone();
+  // Must be called when a new guard is up. `started` is the configuration it was started with. Sends what has changed
+  // since.
+  void guard_is_back(const wire::GuardConfig& started);
 
  private:
   struct Change {
-    std::string id, what;  // `what` is empty if no operator asked for the change
-    wire::GuardConfig before;
+    std::string id, what;                           // `what` is empty if no operator asked for the change
+    wire::GuardConfig before;                       // the configuration without this change and the later ones
+    std::function<void(wire::GuardConfig&)> apply;  // makes a change that no operator asked for; may be empty
+    bool is_undone = false;                         // a change before it was refused
   };
+  void change(std::function<void(wire::GuardConfig&)> apply);
+  bool undo(std::deque<Change> changes, const std::string& why);
   // Sends the outcome of an operator's change to every client.
   void tell(const std::string& id, bool ok, const std::string& what) { tell_(wire::PolicyChanged{id, ok, what}); }
 

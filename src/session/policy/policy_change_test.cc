@@ -116,5 +116,67 @@ TEST_F(ChangedPolicy, TheRootOfAnotherBrokerIsAddedOnceAndRemovedIfRefused) {
   EXPECT_TRUE(told.empty());
 }
 
+TEST_F(ChangedPolicy, TheSupervisorsOwnChangesOutliveAnEarlierChangeThatTheGuardRefuses) {
+  auto wanted = config;
+  policy.request(allow("1", {.host = "a.example.org"}));
+  policy.trust("ROOT");
+  policy.set_unrecorded("the disk is full");
+  policy.set_host_networks({"10.1.0.0/16"});
+  EXPECT_TRUE(policy.refused("no"));
+  wanted.egress.extra_ca = "\nROOT";
+  wanted.unrecorded = "the disk is full";
+  wanted.host_networks = {"10.1.0.0/16"};
+  EXPECT_EQ(config, wanted);
+  ASSERT_EQ(sent.size(), 5u);
+  EXPECT_EQ(sent.back(), wanted) << "the guard may have accepted one that contains the refused change";
+  // The answers to the later changes are on their way, and concern nothing that still counts.
+  EXPECT_TRUE(policy.refused("no"));
+  policy.accepted();
+  EXPECT_TRUE(policy.refused("no"));
+  policy.accepted();
+  EXPECT_EQ(config, wanted);
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_TRUE(std::holds_alternative<wire::RecordFull>(told[0]));
+  EXPECT_FALSE(changed(told[1]).ok);
+  EXPECT_FALSE(policy.refused("something else"));
+  EXPECT_EQ(config, wanted);
+}
+
+TEST_F(ChangedPolicy, TheSupervisorsOwnChangesOutliveAGuardThatDiesBeforeItAnswers) {
+  auto wanted = config;
+  policy.trust("FIRST");
+  policy.request(allow("1", {.host = "a.example.org"}));
+  policy.trust("SECOND");
+  policy.set_unrecorded("the disk is full");
+  up = false;
+  policy.guard_is_gone();
+  wanted.egress.extra_ca = "\nFIRST\nSECOND";
+  wanted.unrecorded = "the disk is full";
+  EXPECT_EQ(config, wanted);
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_FALSE(changed(told[1]).ok);
+  policy.guard_is_gone();
+  EXPECT_EQ(config, wanted);
+}
+
+TEST_F(ChangedPolicy, ANewGuardGetsWhatChangedWhileItStarted) {
+  up = false;
+  policy.guard_is_gone();
+  const auto started = config;
+  policy.trust("ROOT");
+  policy.set_unrecorded("the disk is full");
+  policy.set_host_networks({"10.1.0.0/16"});
+  EXPECT_TRUE(sent.empty());
+  up = true;
+  policy.guard_is_back(started);
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0].egress.extra_ca, "\nROOT");
+  EXPECT_EQ(sent[0].unrecorded, "the disk is full");
+  EXPECT_EQ(sent[0].host_networks, std::vector<std::string>{"10.1.0.0/16"});
+  policy.accepted();
+  policy.guard_is_back(config);
+  EXPECT_EQ(sent.size(), 1u) << "nothing changed";
+}
+
 }  // namespace
 }  // namespace bottle::session
