@@ -23,7 +23,7 @@ struct ProviderOptions {
 };
 
 Result<int> list_providers(const ProviderOptions& o) {
-  auto env = environment();
+  auto env = hook_environment();
   auto places = machine::Places::from(env);
   json all = json::array();
   std::vector<std::vector<Line>> rows = {{"PROVIDER", "STATE", "FROM"}};
@@ -51,7 +51,7 @@ Result<int> list_providers(const ProviderOptions& o) {
 
 Result<int> test(const ProviderOptions& o) {
   machine::ConformanceOptions options;
-  options.environment = environment();
+  options.environment = hook_environment();
   options.places = machine::Places::from(options.environment);
   options.ssh = !o.no_ssh;
   for (const auto& setting : o.set) {

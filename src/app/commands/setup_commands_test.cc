@@ -120,6 +120,27 @@ TEST_F(Commands, provider_lists_the_built_in_and_the_operators_providers) {
   EXPECT_TRUE(qemu);
 }
 
+// Hooks are programs of others, which have no use for what an agent signs in with.
+TEST_F(Commands, vm_and_provider_keep_the_agents_credentials_from_hooks) {
+  set("ANTHROPIC_API_KEY", "winter-otter-4711");
+  set("CLOUD_TOKEN", "of the provider");
+  std::string dump = "#!/bin/sh\nenv >> '" + home() + "/seen'\nexit 78\n";
+  for (const char* hook : {"create", "ssh-info", "status", "destroy", "list"})
+    ASSERT_EQ(::chmod(write(std::string(".config/bottle/providers/mine/") + hook, dump).c_str(), 0700), 0);
+  for (const auto& words : std::vector<std::vector<std::string>>{{"vm", "list"},
+                                                                 {"vm", "destroy", "--all"},
+                                                                 {"vm", "destroy", "lab"},
+                                                                 {"cleanup"},
+                                                                 {"cleanup", "--dry-run"},
+                                                                 {"provider", "list"},
+                                                                 {"provider", "test", "mine", "--no-ssh"}}) {
+    write("seen", "");
+    (void)bottle(words);
+    EXPECT_NE(read("seen").find("CLOUD_TOKEN="), std::string::npos) << words[0] << " " << words[1] << " ran no hook";
+    EXPECT_EQ(read("seen").find("winter-otter-4711"), std::string::npos) << words[0] << " " << words.back();
+  }
+}
+
 TEST_F(Commands, provider_test_checks_its_arguments) {
   expect_failed(bottle({"provider", "test", "none"}), "there is no provider 'none'", home() + "/.config/bottle");
   expect_failed(bottle({"provider", "test", "qemu", "--set", "x"}), "--set x is not KEY=VALUE");

@@ -37,7 +37,7 @@ Line or_none(const std::string& text) { return text.empty() ? "-" : text; }
 Line or_none(const std::optional<int64_t>& seconds) { return seconds ? age(*seconds) : "-"; }
 
 Result<int> list_vms(const VmOptions& o) {
-  auto env = environment();
+  auto env = hook_environment();
   auto places = machine::Places::from(env);
   auto inventory = machine::take_inventory(places, env, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {});
   json all = json::array();
@@ -62,7 +62,7 @@ Result<int> destroy_vms(const VmOptions& o) {
   if (o.all == !o.name.empty())
     return fail(Code::invalid, "vm destroy needs either a name or --all",
                 "run `bottle vm destroy NAME` or `bottle vm destroy --all`; `bottle vm list` shows the VMs");
-  auto env = environment();
+  auto env = hook_environment();
   auto places = machine::Places::from(env);
   machine::DestroyOptions options;
   options.environment = env;

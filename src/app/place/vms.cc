@@ -125,7 +125,7 @@ Result<uint64_t> seconds_of(const std::string& flag, const std::string& text) {
 
 Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
   machine::DestroyOptions options;
-  options.environment = environment();
+  options.environment = hook_environment();
   auto places = machine::Places::from(options.environment);
   auto inventory =
       machine::take_inventory(places, options.environment, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {});
