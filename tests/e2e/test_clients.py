@@ -343,5 +343,11 @@ def test_a_guard_reads_its_configuration_again(guard):
                   json.dumps({"egress": {"allow": ["site.example.org"]}, "secrets": {"a": {"from": "file:/nowhere", "hosts": ["site.example.org"]}}})):
         reload(wrong, "the rules stay as they were")
         assert (status("site.example.org"), status("other.example.net")) == ("403", "502")
+    # The programs of a reload do not inherit the files that the guard writes.
+    inherited = os.path.join(through.directory, "inherited")
+    lists = {"a": {"from": "cmd:readlink /proc/self/fd/* > %s; echo a-value" % inherited, "hosts": ["site.example.org"]}}
+    reload(json.dumps({"egress": {"allow": ["site.example.org"]}, "secrets": lists}), "read again")
+    assert through.directory + "/inherited" in open(inherited).read().split()
+    assert not [path for path in open(inherited).read().split() if path.endswith((".pem", ".jsonl"))], open(inherited).read()
     asks = {"a": {"from": "?the token", "hosts": ["site.example.org"]}}
     reload(json.dumps({"egress": {"allow": ["site.example.org"]}, "secrets": asks}), "so start it again")

@@ -30,10 +30,11 @@ struct GuardOptions {
   bool protect_host = false;
 };
 
-// Returns a descriptor that stays open until the process ends. "-" means stdout.
-Result<int> output_file(const std::string& path) {
+// Returns a descriptor that stays open until the process ends and that the programs of a reload do not inherit. "-"
+// means stdout.
+Result<int> output_file(const std::string& path, int flags) {
   if (path == "-") return 1;
-  int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0600);
   if (fd < 0) return fail_errno("opening " + path);
   return fd;
 }
@@ -73,11 +74,12 @@ Result<int> become_guard(const GuardOptions& o) {
   guard::Options options;
   UniqueFd settings = TRY(make_memory_file("guard-config", wire::encode(config)));
   options.config_fd = settings.get();
-  if (!o.audit.empty()) options.audit_fd = TRY(output_file(o.audit));
+  if (!o.audit.empty()) options.audit_fd = TRY(output_file(o.audit, O_APPEND));
   if (!o.ca_out.empty()) {
-    // output_file() appends, and a file of an earlier run has another authority.
-    ::unlink(o.ca_out.c_str());
-    options.ca_out_fd = TRY(output_file(o.ca_out));
+    // A file of an earlier run has another authority. The directory may belong to others, too, and the certificate is
+    // never written through a link of theirs.
+    if (o.ca_out != "-") ::unlink(o.ca_out.c_str());
+    options.ca_out_fd = TRY(output_file(o.ca_out, O_EXCL | O_NOFOLLOW));
   }
   options.reload = [o] { return read_config(o, false); };
   // This copy contains the secrets and is not needed any more.
