@@ -60,19 +60,33 @@ void EgressSummary::add(const wire::Decision& decision, Clients& clients) {
   if (reached && reached_.size() < kMostReached) reached_.insert(host);
   if (action != "deny") return;
   std::string where = (host.empty() ? "?" : host) + (decision.port ? ":" + std::to_string(decision.port) : "");
-  auto& entry = denied_[{where, code}];
-  uint64_t before = entry.count;
-  entry.count += decision.count;
-  if (before == 0) {
-    entry.allow = missing_rule(decision);
-    if (denied_.size() <= kMostTold) clients.event(wire::Denied{where, code, decision.reason, entry.allow});
+  auto& entry = denied_entry({where, code});
+  bool is_new = entry.rank == entry.too_high;
+  entry.rank += decision.count;
+  if (!is_new) return;
+  entry.allow = missing_rule(decision);
+  if (denied_.size() <= kMostTold) clients.event(wire::Denied{where, code, decision.reason, entry.allow});
+}
+
+// Returns the entry for `key`. If there are too many, a new one takes the place and the rank of the lowest (the
+// algorithm Space-Saving). Without the rank, the agent could keep a host out of the list by asking for names that it
+// never asks for again.
+EgressSummary::Denied& EgressSummary::denied_entry(const DeniedKey& key) {
+  auto found = denied_.find(key);
+  if (found != denied_.end()) return found->second;
+  uint64_t rank = 0;
+  if (denied_.size() >= kMostDenied) {
+    auto lowest = std::ranges::min_element(denied_, {}, [](const auto& each) { return each.second.rank; });
+    rank = lowest->second.rank;
+    denied_.erase(lowest);
   }
-  if (denied_.size() > kMostDenied) denied_.erase(denied_.begin());
+  return denied_[key] = {.rank = rank, .too_high = rank};
 }
 
 std::vector<wire::DeniedHost> EgressSummary::denied() const {
   std::vector<wire::DeniedHost> list;
-  for (const auto& [key, entry] : denied_) list.push_back({key.first, key.second, entry.count, entry.allow});
+  for (const auto& [key, entry] : denied_)
+    list.push_back({key.first, key.second, entry.rank - entry.too_high, entry.allow});
   return list;
 }
 

@@ -23,8 +23,9 @@ class EgressSummary {
   // names.
   void add(const wire::Decision& decision, Clients& clients);
 
-  // Returns the hosts that were refused. If there are too many, returns those that were refused most often. Each has
-  // the rule of egress.allow that would have allowed it, if such a rule was missing.
+  // Returns the hosts that were refused. If there are too many, returns those that were refused most often; the number
+  // of such a host may then be too low. Each has the rule of egress.allow that would have allowed it, if such a rule
+  // was missing.
   std::vector<wire::DeniedHost> denied() const;
 
   // Returns the secrets that were on their way to the model, and what happened to each.
@@ -36,10 +37,13 @@ class EgressSummary {
 
  private:
   struct Denied {
-    uint64_t count = 0;
+    uint64_t rank = 0;      // never less than how often it was refused
+    uint64_t too_high = 0;  // how much `rank` may exceed that
     std::string allow;
   };
-  std::map<std::pair<std::string, std::string>, Denied> denied_;  // by host[:port] and code
+  using DeniedKey = std::pair<std::string, std::string>;  // host[:port] and code
+  Denied& denied_entry(const DeniedKey& key);
+  std::map<DeniedKey, Denied> denied_;
   std::set<std::string> reached_;
   size_t injections_ = 0;                                               // number of answers that were reported
   std::map<std::pair<std::string, std::string>, std::string> secrets_;  // from name and code to host

@@ -37,6 +37,31 @@ TEST(EgressSummary, FitsIntoAFrame) {
   EXPECT_EQ(read->egress->denied.size(), result.egress->denied.size());
 }
 
+// Whatever names the agent asks for, and in whatever order, what was refused most often stays in the list.
+TEST(EgressSummary, KeepsTheHostsThatWereRefusedMostOften) {
+  Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
+  EgressSummary summary;
+  auto refuse = [&](const std::string& host, uint64_t count = 1) {
+    summary.add({.action = "deny", .kind = "connect", .host = host, .code = "not_allowed", .count = count}, clients);
+  };
+  auto count_of = [&](const std::string& host) -> uint64_t {
+    for (const auto& each : summary.denied())
+      if (each.host == host) return each.count;
+    return 0;
+  };
+  for (int i = 0; i < 1000; ++i) refuse("a.example");
+  for (int i = 0; i < 300; ++i) refuse("b" + std::to_string(i) + ".example", 2);
+  EXPECT_EQ(count_of("a.example"), 1000u);
+  for (int i = 0; i < 300; ++i) {
+    refuse("c.example");
+    refuse("d" + std::to_string(i) + ".example");
+  }
+  EXPECT_EQ(summary.denied().size(), 300u);
+  EXPECT_EQ(count_of("a.example"), 1000u);
+  EXPECT_EQ(count_of("c.example"), 300u);
+  EXPECT_EQ(count_of("d299.example"), 1u) << "no number is too high";
+}
+
 TEST(EgressSummary, ReportsInstructionsInAnswers) {
   int ends[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
