@@ -201,10 +201,13 @@ def test_a_lost_state_directory_is_cleaned_up_when_asked_for(world, operator, be
     assert "bottle cleanup --unrecorded" in shown.stderr, shown
     listed = json.loads(operator.bottle("cleanup", "--json").stdout)
     assert len(listed) == 5 and all(one["unrecorded"] and one["removable"] for one in listed), listed
+    assert shown.stderr.count("it was left alone") == 5, shown
+    planned = operator.bottle("cleanup", "--unrecorded", "--dry-run")
+    assert planned.stderr.count("it would be removed") == 5 and "left alone" not in planned.stderr, planned
     unasked = operator.bottle("cleanup", "--unrecorded")
     assert unasked.returncode == 125 and everything(world) == there, unasked
     done = operator.bottle("cleanup", "--unrecorded", "--yes")
-    assert done.returncode == 0, done
+    assert done.returncode == 0 and "left alone" not in done.stderr, done
     assert everything(world) == before
     archive = os.path.join(world.state(operator.home), "results", session, "workspace.tar")
     listing = subprocess.run(["tar", "-tf", archive], capture_output=True, text=True, check=True).stdout.split()

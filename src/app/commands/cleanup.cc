@@ -41,15 +41,18 @@ json as_json(const session::Unrecorded& each) {
           {"removable", each.is_named_so}};
 }
 
-// Reports objects that have bottle's label but are in no ledger on this machine, and leaves them alone.
+// Reports objects that have bottle's label but are in no ledger on this machine, and what happens to them.
 void tell_unrecorded(const std::vector<session::Unrecorded>& found, const CleanupOptions& options) {
   if (found.empty() || options.output.json) return;
   bool removable = false;
   for (const auto& each : found) {
     std::string claim = each.ledger.empty() ? "" : " (its label says " + each.ledger + ")";
+    std::string fate = !each.is_named_so     ? ", and no session makes that name; it was left alone"
+                       : !options.unrecorded ? "; it was left alone"
+                       : options.dry_run     ? "; it would be removed"
+                                             : "";
     say("bottle: " + each.thing.kind + " " + each.thing.name + " has the labels of session " + each.session +
-        ", but no ledger here names it" + claim +
-        (each.is_named_so ? "; it was left alone" : ", and no session makes that name; it was left alone"));
+        ", but no ledger here names it" + claim + fate);
     removable = removable || each.is_named_so;
   }
   if (removable && !options.unrecorded)
