@@ -99,8 +99,18 @@ TEST_F(Commands, stop_needs_a_running_session) {
   EXPECT_NE(both.err.find("see `bottle help stop`"), std::string::npos) << both.err;
 }
 
-TEST_F(Commands, stop_all_leaves_dead_sessions_to_cleanup) {
-  abandon("one");
+TEST_F(Commands, stop_all_leaves_to_cleanup_what_has_no_agent_any_more) {
+  std::string sessions = ".local/state/bottle/sessions/", results = home() + "/.local/state/bottle/results/two";
+  for (const char* session : {"one", "two", "three"}) abandon(session);
+  write(sessions + "two/ledger", read(sessions + "two/ledger") +
+                                     "{\"work\":{\"source\":\"/work\",\"workdir\":\"/workspace\"," +
+                                     "\"base\":\"\",\"results\":\"" + results + "\"}}\n");
+  std::filesystem::permissions(home() + "/" + sessions + "three/ledger", std::filesystem::perms(0666));
+  auto listed = bottle({"list", "--json"}).json();
+  ASSERT_EQ(listed.size(), 3u);
+  std::string states;
+  for (const auto& each : listed) states += each["state"].get<std::string>() + " ";
+  ASSERT_EQ(states, "dead refused held ");
   Answer answer = bottle({"stop", "--all"});
   EXPECT_EQ(answer.status, 0);
   EXPECT_EQ(answer.out + answer.err, "");

@@ -49,7 +49,8 @@ Result<std::string> stop(const std::string& name) {
 Result<> stop_all() {
   Result<> outcome;
   for (const auto& info : sessions()) {
-    if (info.state == "dead") continue;  // `bottle cleanup` removes dead sessions
+    // These have no agent any more; `bottle cleanup` brings work home and removes what is left.
+    if (info.state == "dead" || info.state == "held" || info.state == "refused") continue;
     const std::string& name = info.session;
     auto stopped = stop(name);
     if (stopped) print(*stopped);
