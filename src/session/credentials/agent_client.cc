@@ -6,8 +6,12 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include "base/files/file.h"
+#include <cerrno>
+#include <chrono>
+#include <string_view>
+
 #include "base/os/descriptors.h"
+#include "base/os/poller.h"
 #include "base/unix_address.h"
 #include "sshagent/wire.h"
 
@@ -17,16 +21,36 @@ namespace {
 // OpenSSH's own client has the same limit for an answer (MAX_AGENT_REPLY_LEN in authfd.c).
 constexpr size_t kMostAnswer = 256 << 10;
 
-// Returns exactly `size` bytes. Waits for each part of them as long as the socket's limit says.
-Result<std::string> receive(int fd, size_t size) {
+using Time = std::chrono::steady_clock::time_point;
+
+// Returns the milliseconds until the deadline, or fails if it has passed.
+Result<int> left_until(Time deadline) {
+  auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+  if (left <= 0) return fail(Code::timed_out, "no answer in time");
+  return static_cast<int>(left);
+}
+
+bool is_for_later(int error) { return error == EINTR || error == EAGAIN || error == EWOULDBLOCK; }
+
+Result<> send(int fd, std::string_view bytes, Time deadline) {
+  while (!bytes.empty()) {
+    (void)wait_writable(fd, TRY(left_until(deadline)));
+    ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && !is_for_later(errno)) return fail_errno("writing");
+    if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+// Returns exactly `size` bytes.
+Result<std::string> receive(int fd, size_t size, Time deadline) {
   std::string bytes(size, '\0');
   for (size_t at = 0; at < size;) {
-    ssize_t n = ::recv(fd, bytes.data() + at, size - at, 0);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return fail(Code::timed_out, "no answer in time");
-    if (n < 0) return fail_errno("reading");
+    (void)wait_readable(fd, TRY(left_until(deadline)));
+    ssize_t n = ::recv(fd, bytes.data() + at, size - at, MSG_DONTWAIT);
+    if (n < 0 && !is_for_later(errno)) return fail_errno("reading");
     if (n == 0) return fail(Code::closed, "it closed the connection");
-    at += static_cast<size_t>(n);
+    if (n > 0) at += static_cast<size_t>(n);
   }
   return bytes;
 }
@@ -38,25 +62,25 @@ Result<AgentClient> AgentClient::connect(const std::string& socket, int patience
   UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
   if (!fd) return fail_errno("making a socket");
   timeval patience{patience_ms / 1000, patience_ms % 1000 * 1000};
-  // The limits are set before connect(2), which also waits: a full backlog of a Unix socket blocks it for as long as
+  // The limit is set before connect(2), which also waits: a full backlog of a Unix socket blocks it for as long as
   // SO_SNDTIMEO says.
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
     return fail_errno("connecting to the ssh-agent at " + socket);
-  return AgentClient(std::move(fd), socket);
+  return AgentClient(std::move(fd), socket, patience_ms);
 }
 
 Result<std::string> AgentClient::exchange(std::string_view message) {
   std::string framed;
   sshagent::put_string(framed, message);
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(patience_ms_);
   auto answer = [&]() -> Result<std::string> {
-    TRY(write_all(fd_.get(), framed));
-    std::string head = TRY(receive(fd_.get(), 4));
+    TRY(send(fd_.get(), framed, deadline));
+    std::string head = TRY(receive(fd_.get(), 4, deadline));
     uint32_t size = sshagent::Reader(head).number();
     if (size == 0 || size > kMostAnswer)
       return fail(Code::protocol, "its answer has " + std::to_string(size) + " bytes");
-    return receive(fd_.get(), size);
+    return receive(fd_.get(), size, deadline);
   }();
   if (!answer) return std::unexpected(std::move(answer.error()).during("asking the ssh-agent at " + socket_));
   return answer;

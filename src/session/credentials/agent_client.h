@@ -14,21 +14,24 @@ namespace bottle::session {
 // it may be slow or dead. After an error, the connection must be dropped.
 class AgentClient {
  public:
-  // Connects to an ssh-agent. `patience_ms` limits each wait for it; a person may have to confirm a request. Fails with
-  // Code::timed_out if that is not enough.
+  // Connects to an ssh-agent. `patience_ms` limits the connecting and each whole exchange; a person may have to confirm
+  // a request.
   static Result<AgentClient> connect(const std::string& socket, int patience_ms);
   // Sends one message and returns the answer, both without their length. Blocks. Fails with Code::protocol if the
-  // answer is over 256 KB.
+  // answer is over 256 KB, and with Code::timed_out if the time is up.
   Result<std::string> exchange(std::string_view message);
   int fd() const { return fd_.get(); }
 
  private:
-  AgentClient(UniqueFd fd, std::string socket) : fd_(std::move(fd)), socket_(std::move(socket)) {}
+  AgentClient(UniqueFd fd, std::string socket, int patience_ms)
+      : fd_(std::move(fd)), socket_(std::move(socket)), patience_ms_(patience_ms) {}
   UniqueFd fd_;
   std::string socket_;
+  int patience_ms_;
 };
 
-// Returns the keys that the ssh-agent at `socket` holds. Blocks for at most 5 s per wait.
+// Returns the keys that the ssh-agent at `socket` holds. Blocks for at most 5 s to connect and as long for
+// the answer.
 Result<std::vector<sshagent::Key>> list_agent_keys(const std::string& socket);
 
 }  // namespace bottle::session

@@ -13,8 +13,11 @@
 
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/os/descriptors.h"
+#include "base/os/poller.h"
 #include "base/os/this_program.h"
 #include "base/unix_address.h"
+#include "session/credentials/agent_client.h"
 
 namespace bottle::session {
 namespace {
@@ -55,6 +58,32 @@ TEST(SshAgent, AnotherProgramOnItsSocketIsNotSignaled) {
   EXPECT_TRUE(end_agent(socket)) << "nobody listens any more";
   EXPECT_FALSE(std::filesystem::exists(socket));
   EXPECT_TRUE(end_agent(socket)) << "twice is once";
+  std::filesystem::remove_all(directory);
+}
+
+// Such an ssh-agent must not hold a connection of the bottle, or the start of a session, for longer than it may.
+TEST(SshAgent, AnAnswerThatComesByteByByteIsNotWaitedForLongerThanAllowed) {
+  std::string directory = std::filesystem::temp_directory_path() / ("session_agent_test-" + random_hex(6));
+  ASSERT_TRUE(make_directories(directory));
+  auto listener = listen_at(directory + "/slow", 1);
+  ASSERT_TRUE(listener) << listener.error().what;
+  std::thread slow([&] {
+    UniqueFd client = accept_connection(listener->get());
+    char request[13];
+    (void)::recv(client.get(), request, sizeof request, MSG_WAITALL);
+    std::string answer("\0\0\1\0", 4);
+    answer += std::string(100, 'x');
+    // The client is readable once it hangs up.
+    for (size_t at = 0; at < answer.size() && !wait_readable(client.get(), 20); ++at)
+      (void)::send(client.get(), &answer[at], 1, MSG_NOSIGNAL);
+  });
+  auto client = AgentClient::connect(directory + "/slow", 200);
+  ASSERT_TRUE(client) << client.error().what;
+  auto answer = client->exchange("a request");
+  client = fail(Code::closed, "");
+  slow.join();
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, Code::timed_out) << answer.error().what;
   std::filesystem::remove_all(directory);
 }
 

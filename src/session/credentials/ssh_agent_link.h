@@ -42,9 +42,6 @@ class SshAgentLink {
   void guard_is_gone();  // closes all its connections
 
  private:
-  struct Asked {
-    std::string answer, reason;
-  };
   // Represents one connection of the bottle, with its filter and its connections to the ssh-agents.
   struct Conversation;
   // note() adds a line to the audit; `action` is "allow" or "deny". within_rate() counts a request and returns whether
