@@ -227,7 +227,7 @@ Result<Gate> Launch::prepare_agent() {
   sent_ = TRY(std::move(made));
   TRY(check_volumes());
   docker::Attached attached = TRY(engine_.attach(names_.agent, !plan.headless));
-  limit_sending(attached.fd());  // input that the agent does not read is dropped
+  limit_sending(attached.fd());
   return Gate(std::move(attached), !plan.headless);
 }
 

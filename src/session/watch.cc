@@ -19,6 +19,7 @@
 #include "base/files/file.h"
 #include "base/os/poller.h"
 #include "docker/answers.h"
+#include "session/agent/agent_input.h"
 #include "session/audit/audit_file.h"
 #include "session/audit/egress_counters.h"
 #include "session/audit/egress_summary.h"
@@ -59,14 +60,15 @@ class Watch {
     for (const auto& frame : early) take_frame(frame);
     while (!ended_) {
       Poller poller;
-      poller.watch(running_.agent.fd());
+      poller.watch(running_.agent.fd(), !input_.empty());
       if (guard_.is_up() && !overfull()) poller.watch(running_.guard.fd());
       if (ssh_) poller.watch(ssh_->fd());
-      clients_.add_to(poller);
+      clients_.add_to(poller, !input_.is_full());
       // Without a guard, nothing becomes readable when a restart is due or has ended, so the loop turns more often.
       poller.wait(guard_.is_up() ? 1000 : 200);
       if (stop_was_signaled()) stop();
       if (poller.readable(running_.agent.fd())) take_output();
+      input_.flush(running_.agent.fd(), Clock::now());
       if (poller.readable(running_.guard.fd())) take_audit();
       if (ssh_ && poller.readable(ssh_->fd())) ssh_->take_answers(to_guard());
       clients_.handle(poller, [&](const Frame& frame) { take_frame(frame); });
@@ -249,10 +251,8 @@ class Watch {
   // Handles a frame of a client. Frames that mean nothing to a running session are ignored.
   void take_frame(const Frame& frame) {
     switch (frame.type) {
-      // Sending to the agent waits for at most five seconds (limit_sending in launch.cc); what it then has not read is
-      // dropped.
       case FrameType::input:
-        (void)write_all(running_.agent.fd(), frame.bytes);
+        input_.add(running_.agent.fd(), frame.bytes, Clock::now());
         break;
       case FrameType::resize: {
         auto size = wire::decode<wire::Resize>(frame.bytes, wire::From::ours);
@@ -358,6 +358,7 @@ class Watch {
   Names names_;
   AuditFile audit_;
   docker::Demux demux_;
+  AgentInput input_;
   bool ended_ = false, stopped_ = false;
   uint32_t near_side_ = 0;  // the near side that the guard was told about
   uint64_t allowed_ = 0;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/files/file.h"
+#include "session/agent/agent_input.h"
 #include "session/console/client.h"
 #include "session/session_world_test.h"
 #include "wire/request.h"
@@ -49,6 +50,36 @@ TEST_F(Working, InputReachesTheAgentAndItsOutputComesBack) {
   ASSERT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
   EXPECT_EQ(outcome.result->exit, 3);
   session.check_end(docker, "a conversation");
+}
+
+// While it waited for an agent that does not read, nothing else would be done, such as recording the guard's decisions.
+TEST_F(Working, InputThatTheAgentDoesNotReadKeepsNothingWaiting) {
+  std::promise<void> waited;
+  session.agent = [this, waited = waited.get_future().share()](docker::FakeProcess& process, const wire::Go&) {
+    process.put("/workspace/made.txt", kWork);
+    session.worked = true;
+    process.write("ready\n");
+    waited.wait();
+    size_t size = 0;
+    for (std::string line; (line = process.read_line()) != "end" && !line.empty();) size += line.size() + 1;
+    process.write("heard " + std::to_string(size) + "\n");
+    return 0;
+  };
+  constexpr size_t kParts = 48, kPart = 16 << 10;  // more than a socket holds, and less than is kept
+  auto outcome = session.run(docker, [&](Launcher& launcher) {
+    launcher.await_output("ready");
+    auto begun = std::chrono::steady_clock::now();
+    std::string part(kPart, 'x');
+    part.back() = '\n';
+    for (size_t i = 0; i < kParts; ++i) launcher.send(FrameType::input, part);
+    launcher.send(FrameType::ping, "");
+    launcher.await("the answer", [](const Frame& frame) { return frame.type == FrameType::pong; });
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, AgentInput::kPatience);
+    waited.set_value();
+    launcher.send(FrameType::input, "end\n");
+    launcher.await_output("heard " + std::to_string(kParts * kPart));
+  });
+  EXPECT_TRUE(outcome.result);
 }
 
 TEST_F(Working, AStopEndsTheAgentAndBringsItsWorkHome) {

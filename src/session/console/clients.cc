@@ -53,9 +53,12 @@ void Clients::drain(std::chrono::milliseconds patience) {
   }
 }
 
-void Clients::add_to(Poller& poller) const {
+void Clients::add_to(Poller& poller, bool takes_input) const {
   poller.watch(listener_.get());
-  for (const auto& client : clients_) poller.watch(client.fd.get(), !client.outbox.empty());
+  for (const auto& client : clients_) {
+    if (takes_input || !client.types) poller.watch(client.fd.get(), !client.outbox.empty());
+    else if (!client.outbox.empty()) poller.watch_writable(client.fd.get());
+  }
 }
 
 void Clients::handle(const Poller& poller, const std::function<void(const Frame&)>& on_frame) {
@@ -80,6 +83,7 @@ void Clients::take(Client& client, const std::function<void(const Frame&)>& on_f
   client.frames.feed({buffer, static_cast<size_t>(n)});
   while (auto frame = client.frames.next()) {
     if (frame->type == FrameType::detach) return client.fd.reset();
+    if (frame->type == FrameType::input) client.types = true;
     // answer() sends the answer only to those who asked.
     if (frame->type == FrameType::metrics || frame->type == FrameType::decisions) client.asked.insert(frame->type);
     if (frame->type == FrameType::attach) attach(client, frame->bytes);

@@ -43,8 +43,8 @@ class Clients {
   void answer(FrameType type, std::string_view bytes);
 
   // add_to() adds the descriptors that the poller should watch, and handle() handles what it found. Every frame except
-  // attach, detach and ping is passed to `on_frame`.
-  void add_to(Poller& poller) const;
+  // attach, detach and ping is passed to `on_frame`. Without `takes_input`, clients that have sent input must wait.
+  void add_to(Poller& poller, bool takes_input = true) const;
   void handle(const Poller& poller, const std::function<void(const Frame&)>& on_frame);
 
   // These functions are for the far side of a remote session. The near side is the last client that sent NearSideHere,
@@ -66,6 +66,7 @@ class Clients {
     Outbox outbox = Outbox();
     bool attached = false;
     bool first = false;              // whether it started the session
+    bool types = false;              // whether it has sent input
     std::set<FrameType> asked = {};  // the answers that it waits for
     uint32_t near_side = 0;
     std::chrono::steady_clock::time_point heard = std::chrono::steady_clock::now();

@@ -18,9 +18,9 @@ class ClientsTest : public ::testing::Test {
   }
 
   // Polls once and passes the frames to `on_frame`.
-  void turn(const std::function<void(const Frame&)>& on_frame) {
+  void turn(const std::function<void(const Frame&)>& on_frame, bool takes_input = true) {
     Poller poller;
-    clients->add_to(poller);
+    clients->add_to(poller, takes_input);
     poller.wait(0);
     clients->handle(poller, on_frame);
   }
@@ -41,6 +41,25 @@ TEST_F(ClientsTest, FramesOfADisconnectedClientAreHandled) {
   });
   EXPECT_EQ(heard, "first ");
   EXPECT_TRUE(clients->launcher_is_gone());
+}
+
+// Others, such as `bottle stop`, must not wait for an agent that does not read its input.
+TEST_F(ClientsTest, OnlyAClientThatHasSentInputWaitsForTheAgent) {
+  std::string heard;
+  auto hear = [&](const Frame& frame) { heard += frame.bytes; };
+  ASSERT_TRUE(send_frame(launcher.get(), FrameType::stop, "stop "));
+  turn(hear, false);
+  EXPECT_EQ(heard, "stop ");
+  ASSERT_TRUE(send_frame(launcher.get(), FrameType::input, "first "));
+  turn(hear, false);
+  ASSERT_TRUE(send_frame(launcher.get(), FrameType::input, "second "));
+  turn(hear, false);
+  EXPECT_EQ(heard, "stop first ");
+  clients->event(wire::Step{"an event"});
+  turn(hear, false);
+  EXPECT_EQ(heard, "stop first ");
+  turn(hear);
+  EXPECT_EQ(heard, "stop first second ");
 }
 
 TEST_F(ClientsTest, ADisconnectedClientIsNotTheNearSide) {

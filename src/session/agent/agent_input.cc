@@ -1,0 +1,32 @@
+#include "session/agent/agent_input.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+
+namespace bottle::session {
+
+void AgentInput::add(int fd, std::string_view bytes, Time now) {
+  kept_ += bytes;
+  flush(fd, now);
+}
+
+void AgentInput::flush(int fd, Time now) {
+  size_t sent = 0;
+  while (sent < kept_.size()) {
+    ssize_t n = ::send(fd, kept_.data() + sent, kept_.size() - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
+    if (n < 0) return kept_.clear();  // the agent has ended
+    sent += static_cast<size_t>(n);
+  }
+  kept_.erase(0, sent);
+  if (!is_full()) full_since_.reset();
+  else if (!full_since_) full_since_ = now;
+  else if (now - *full_since_ >= kPatience) {
+    full_since_.reset();
+    kept_.clear();
+  }
+}
+
+}  // namespace bottle::session

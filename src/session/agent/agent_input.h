@@ -1,0 +1,32 @@
+// Holds what clients type until the agent reads it, so that the supervisor never waits for the agent.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace bottle::session {
+
+class AgentInput {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  static constexpr size_t kMost = 1 << 20;  // bytes
+  static constexpr std::chrono::seconds kPatience{5};
+
+  // Sends as much as the agent takes without blocking, and keeps the rest. `fd` is a socket to the agent's stdin.
+  void add(int fd, std::string_view bytes, Time now);
+  // Sends what is kept. If is_full() has been true for kPatience, the agent does not read its input, and what is kept
+  // is dropped. Must be called often.
+  void flush(int fd, Time now);
+
+  bool empty() const { return kept_.empty(); }
+  // Returns whether the caller must add nothing more for now, so that a client that sends much waits for the agent.
+  bool is_full() const { return kept_.size() >= kMost; }
+
+ private:
+  std::string kept_;
+  std::optional<Time> full_since_;
+};
+
+}  // namespace bottle::session

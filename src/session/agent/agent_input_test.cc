@@ -1,0 +1,77 @@
+#include "session/agent/agent_input.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include "base/os/descriptors.h"
+
+namespace bottle::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+class AgentInputTest : public ::testing::Test {
+ protected:
+  AgentInputTest() {
+    auto pair = make_socket_pair();
+    EXPECT_TRUE(pair);
+    ours = std::move(pair->ours);
+    agent = std::move(pair->theirs);
+  }
+  std::string read_all() const {
+    std::string all, part(1 << 16, '\0');
+    for (ssize_t n; (n = ::recv(agent.get(), part.data(), part.size(), MSG_DONTWAIT)) > 0;)
+      all.append(part, 0, static_cast<size_t>(n));
+    return all;
+  }
+  // Adds until no more may be added.
+  std::string fill() {
+    std::string all;
+    for (char next = 'a'; !input.is_full(); next = next == 'z' ? 'a' : static_cast<char>(next + 1)) {
+      std::string part(16 << 10, next);
+      input.add(ours.get(), part, now);
+      all += part;
+    }
+    return all;
+  }
+  UniqueFd ours, agent;
+  AgentInput input;
+  AgentInput::Time now{};
+};
+
+TEST_F(AgentInputTest, WhatTheAgentDoesNotReadYetIsKeptInItsOrder) {
+  input.add(ours.get(), "first ", now);
+  EXPECT_TRUE(input.empty());
+  std::string sent = "first " + fill(), got;
+  while (!input.empty()) {
+    got += read_all();
+    input.flush(ours.get(), now += 1s);
+  }
+  EXPECT_TRUE(got + read_all() == sent);
+}
+
+TEST_F(AgentInputTest, IsDroppedOnlyIfTheAgentReadsNothingForAWhile) {
+  (void)fill();
+  input.flush(ours.get(), now += AgentInput::kPatience - 1ms);
+  ASSERT_TRUE(input.is_full());
+  EXPECT_FALSE(read_all().empty());
+  input.flush(ours.get(), now += 1ms);
+  EXPECT_FALSE(input.is_full());
+  EXPECT_FALSE(input.empty()) << "the agent reads";
+  (void)fill();
+  input.flush(ours.get(), now += AgentInput::kPatience);
+  EXPECT_TRUE(input.empty());
+  (void)read_all();
+  input.add(ours.get(), "later", now);
+  EXPECT_EQ(read_all(), "later");
+}
+
+TEST_F(AgentInputTest, IsDroppedAtOnceIfTheAgentHasEnded) {
+  (void)fill();
+  agent.reset();
+  input.flush(ours.get(), now);
+  EXPECT_TRUE(input.empty());
+}
+
+}  // namespace
+}  // namespace bottle::session
