@@ -65,7 +65,7 @@ class Watch {
       if (ssh_) poller.watch(ssh_->fd());
       clients_.add_to(poller, !input_.is_full());
       // Without a guard, nothing becomes readable when a restart is due or has ended, so the loop turns more often.
-      poller.wait(guard_.is_up() ? 1000 : 200);
+      poller.wait(guard_.is_up() ? static_cast<int>(DiskWatch::kPause.count()) : 200);
       if (stop_was_signaled()) stop();
       if (poller.readable(running_.agent.fd())) take_output();
       input_.flush(running_.agent.fd(), Clock::now());

@@ -21,8 +21,6 @@ using namespace std::chrono_literals;
 using docker::member, docker::text_of;
 using nlohmann::json;
 
-// The loop may turn far more often than that.
-constexpr auto kLookPause = 500ms;
 constexpr int kMostFailures = 3;
 // A file system can run out of inodes while it has space, so each one counts like a small file.
 constexpr uint64_t kInode = 4096;
@@ -120,7 +118,7 @@ std::string DiskWatch::judge(const Result<Count>& count) {
 
 std::string DiskWatch::check() {
   auto now = clock_();
-  if (now - looked_at_ < kLookPause) return "";
+  if (now - looked_at_ < kPause) return "";
   looked_at_ = now;
   auto disk = state();
   // This is checked even while a count is under way, because the disk may be full before it ends.
