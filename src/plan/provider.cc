@@ -18,6 +18,8 @@ constexpr size_t kMaxPrompt = 16 << 20;
 constexpr std::initializer_list<const char*> kClaudeVariables = {"CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY",
                                                                  "ANTHROPIC_AUTH_TOKEN"};
 constexpr std::initializer_list<const char*> kCodexVariables = {"OPENAI_API_KEY", "CODEX_API_KEY"};
+// Of programs that run as `command`.
+constexpr std::initializer_list<const char*> kOtherVariables = {"GEMINI_API_KEY"};
 
 // An empty variable counts as missing, as for a shell script that tests it with -n.
 bool has(const Facts& facts, const std::string& variable) {
@@ -56,11 +58,15 @@ std::vector<std::string> model_hosts(const Plan& plan) {
   return hosts;
 }
 
-std::string usual_header(const std::string& variable) { return variable == "ANTHROPIC_API_KEY" ? "x-api-key: {}" : ""; }
+std::string usual_header(const std::string& variable) {
+  if (variable == "ANTHROPIC_API_KEY") return "x-api-key: {}";
+  return variable == "GEMINI_API_KEY" ? "x-goog-api-key: {}" : "";
+}
 
 bool signs_in(const std::string& variable) {
   auto is = [&](const char* known) { return variable == known; };
-  return std::ranges::any_of(kClaudeVariables, is) || std::ranges::any_of(kCodexVariables, is);
+  return std::ranges::any_of(kClaudeVariables, is) || std::ranges::any_of(kCodexVariables, is) ||
+         std::ranges::any_of(kOtherVariables, is);
 }
 
 std::string placeholder(const std::string& session, const std::string& name) {

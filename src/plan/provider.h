@@ -11,14 +11,14 @@ namespace bottle::plan {
 // Returns the hosts of the provider's own API. The list is empty for shell and command.
 std::vector<std::string> api_hosts(const std::string& provider);
 
-// Returns the hosts of the agent's model: the provider's own API, and hosts for which the plan has a secret that a
-// provider's program signs in with.
+// Returns the hosts of the agent's model: the provider's own API, and hosts for which the plan has a secret that an
+// agent's program signs in with.
 std::vector<std::string> model_hosts(const Plan& plan);
 
 // Returns the header for a secret for which the manifest names none, by the agent's variable. "" means Authorization.
 std::string usual_header(const std::string& variable);
 
-// Returns whether a provider's program takes its credentials from this variable.
+// Returns whether an agent's program signs in to its model with this variable.
 bool signs_in(const std::string& variable);
 
 // Returns the provider's own credential, taken from the operator's environment and bound to its API, unless `given`

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "plan/plan_test.h"
+#include "plan/provider.h"
 
 namespace bottle::plan {
 namespace {
@@ -100,6 +101,19 @@ TEST(Egress, TheProvidersApiIsInspectedAndANarrowerRuleIsKept) {
   auto shell = make(manifest::builtin(), {.agent = "shell"}, facts());
   ASSERT_TRUE(shell);
   EXPECT_TRUE(shell->egress.allow.empty());
+}
+
+TEST(SignIn, AKeyOfGeminiSignsInToAModel) {
+  Facts f = facts();
+  f.environment["KEY"] = "value";
+  auto plan = make(parsed("bottles: {default: {secrets: {key: {from: \"env:KEY\", env: GEMINI_API_KEY, hosts: "
+                          "[generativelanguage.googleapis.com]}, other: {from: \"env:KEY\", env: OTHER, hosts: "
+                          "[api.example.org]}}}}\nagents: {a: {provider: command, command: [gemini]}}"),
+                   {.agent = "a"}, f);
+  ASSERT_TRUE(plan) << plan.error().what;
+  EXPECT_EQ(model_hosts(*plan), std::vector<std::string>{"generativelanguage.googleapis.com"});
+  EXPECT_EQ(plan->secrets[0].header, "x-goog-api-key: {}");
+  EXPECT_EQ(plan->secrets[1].header, "");
 }
 
 std::vector<std::string> command(const std::string& yaml, Options options) {

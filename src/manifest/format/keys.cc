@@ -102,8 +102,8 @@ constexpr Key kKeys[] = {
      kOptional, kFilled},
     {"secret", "header", Shape::one, Type::header, "",
      "The header to set for these hosts, with `{}` for the value. Without it, the guard replaces the placeholder in "
-     "`Authorization`, also within Basic credentials, and puts `ANTHROPIC_API_KEY` in `x-api-key`. It refuses the "
-     "placeholder in any other header."},
+     "`Authorization`, also within Basic credentials, and puts `ANTHROPIC_API_KEY` in `x-api-key` and `GEMINI_API_KEY` "
+     "in `x-goog-api-key`. It refuses the placeholder in any other header."},
     {"secret", "in", Shape::list, Type::choice, "header|query|body",
      "Where in a request to these hosts the guard replaces the placeholder. Default `header`. It encodes the value for "
      "its place: percent-encoded in a query and a form, escaped in JSON.",
