@@ -34,6 +34,12 @@ using Listing = std::unique_ptr<DIR, decltype([](DIR* dir) { ::closedir(dir); })
 
 bool is_dots(const char* name) { return std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0; }
 
+// Returns the next entry; null at the end, when errno is 0, and after an error.
+const dirent* next_in(const Listing& listing) {
+  errno = 0;
+  return ::readdir(listing.get());
+}
+
 // Identifies the mount that a file is in. The device number is not enough, because an unprivileged user can make btrfs
 // subvolumes, each with its own number. Linux before 5.8 and gVisor know only the device.
 struct Mount {
@@ -68,13 +74,15 @@ class Count {
   void deleted(const std::string& proc) {
     Listing processes(::opendir(proc.c_str()));
     if (!processes) return fail();
-    while (const dirent* process = ::readdir(processes.get()))
+    while (const dirent* process = next_in(processes))
       if (process->d_name[0] >= '0' && process->d_name[0] <= '9') deleted_of(proc + "/" + process->d_name + "/fd");
+    fail();
   }
 
  private:
+  // Notes errno, if it is an error. A file that was removed or a process that ended in the meantime does not count.
   void fail() {
-    if (errno != ENOENT) result_.complete = false;  // a file that was removed in the meantime does not count
+    if (errno != 0 && errno != ENOENT && errno != ESRCH) result_.complete = false;
   }
 
   void add(const struct stat& st) {
@@ -102,8 +110,9 @@ class Count {
     Listing listing(::fdopendir(at));
     if (!listing) return fail();
     (void)fd.release();  // the listing owns it
-    while (const dirent* entry = ::readdir(listing.get()))
+    while (const dirent* entry = next_in(listing))
       if (!is_dots(entry->d_name)) one(at, entry->d_name, mount, depth);
+    fail();
   }
 
   // Counts one entry of a directory. Of a link, only the link itself counts.
@@ -123,7 +132,7 @@ class Count {
   void deleted_of(const std::string& list) {
     Listing entries(::opendir(list.c_str()));
     if (!entries) return;  // the process has ended
-    while (const dirent* entry = ::readdir(entries.get())) {
+    while (const dirent* entry = next_in(entries)) {
       if (is_dots(entry->d_name)) continue;
       // The links in /proc/PID/fd lead to open files themselves, even to those without a name. O_PATH does not open a
       // device or wait for a FIFO.
@@ -132,6 +141,7 @@ class Count {
       if (fd && ::fstat(fd.get(), &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 0 && is_measured(fd.get()))
         add(st);
     }
+    fail();
   }
 
   // Returns false for deleted files in memory (memfd, /dev/shm), because the memory limit covers them.
