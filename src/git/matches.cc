@@ -2,7 +2,9 @@
 // and patterns and paths both may come from a repository. This one keeps a set of positions up to which the text
 // matches, and moves the whole set on for each token, as an automaton does.
 
+#include <algorithm>
 #include <cctype>
+#include <optional>
 
 #include "git/settings.h"
 
@@ -11,29 +13,66 @@ namespace {
 
 // Stands for one element of a pattern. `any` and `name_or_nothing` come from `**`, and `any_in_name` from `*`.
 struct Token {
-  enum class Kind { one, any_in_name, any, name_or_nothing, set } kind = Kind::one;
-  char text = 0;         // for `one`; 0 means every character except a slash
-  std::string_view set;  // for `set`: the text between the brackets
+  // A malformed part of a pattern matches nothing, so it is `none`.
+  enum class Kind { one, any_in_name, any, name_or_nothing, set, none } kind = Kind::one;
+  char text = 0;            // for `one`; 0 means every character except a slash
+  bool is_escaped = false;  // for `one`: git never ignores the case of a character after a backslash
+  std::string_view set{};   // for `set`: a bracket expression
 };
 
-// Returns the end of a bracket expression, or npos.
-size_t end_of_set(std::string_view pattern, size_t at) {
-  // A bracket right at the beginning, as in []a], is a member of the set.
-  size_t from = at + 1;
-  if (from < pattern.size() && (pattern[from] == '!' || pattern[from] == '^')) ++from;
-  return pattern.find(']', from + 1);
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+// Returns whether a class such as [:alpha:] contains the character, or nothing if there is no such class.
+std::optional<bool> is_in_class(std::string_view name, unsigned char c, bool ignore_case) {
+  bool ascii = c < 0x80;
+  if (name == "alnum") return ascii && std::isalnum(c);
+  if (name == "alpha") return ascii && std::isalpha(c);
+  if (name == "blank") return c == ' ' || c == '\t';
+  if (name == "cntrl") return ascii && std::iscntrl(c);
+  if (name == "digit") return ascii && std::isdigit(c);
+  if (name == "graph") return ascii && std::isgraph(c);
+  if (name == "lower") return ascii && std::islower(c);
+  if (name == "print") return ascii && std::isprint(c);
+  if (name == "punct") return ascii && std::ispunct(c);
+  if (name == "space") return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+  if (name == "upper") return ascii && (std::isupper(c) || (ignore_case && std::islower(c)));
+  if (name == "xdigit") return ascii && std::isxdigit(c);
+  return std::nullopt;
 }
 
-bool is_in(std::string_view set, char c) {
-  bool negated = set.starts_with('!') || set.starts_with('^'), found = false;
-  if (negated) set.remove_prefix(1);
-  for (size_t i = 0; i < set.size(); ++i) {
-    // A dash at either end of the set is a character.
-    bool range = i + 2 < set.size() && set[i + 1] == '-';
-    found |= range ? set[i] <= c && c <= set[i + 2] : set[i] == c;
-    if (range) i += 2;
-  }
-  // No set contains a slash, not even a negated one (WM_PATHNAME in git's wildmatch.c).
+// Reads the bracket expression that begins at `at`, and moves `at` behind it. Returns whether it contains the
+// character, or nothing if it is malformed. Does what git's wildmatch.c does: if the case is ignored, `c` is in lower
+// case, so [A] does not contain it, but [A-Z] does.
+std::optional<bool> read_set(std::string_view pattern, size_t& at, unsigned char c, bool ignore_case) {
+  auto get = [&](size_t i) { return i < pattern.size() ? static_cast<unsigned char>(pattern[i]) : '\0'; };
+  bool negated = get(at + 1) == '!' || get(at + 1) == '^', found = false;
+  size_t p = at + (negated ? 2 : 1);
+  unsigned char now, before = 0;  // a range may begin with `before`
+  do {
+    now = get(p);
+    bool is_range = now == '-' && before != 0 && get(p + 1) != 0 && get(p + 1) != ']';
+    if (is_range) now = get(++p);
+    if (now == '\\') now = get(++p);
+    else if (!is_range && now == '[' && get(p + 1) == ':') {
+      size_t end = pattern.find(']', p + 2);
+      if (end == std::string_view::npos) return std::nullopt;
+      std::string_view name = pattern.substr(p + 2, end - p - 2);
+      if (name.ends_with(':')) {
+        auto in_class = is_in_class(name.substr(0, name.size() - 1), c, ignore_case);
+        if (!in_class) return std::nullopt;
+        found |= *in_class;
+        p = end;
+        before = 0;
+        continue;
+      }
+    }
+    if (now == 0) return std::nullopt;
+    auto in_range = [&](int each) { return before <= each && each <= now; };
+    if (!is_range) found |= c == now;
+    else found |= in_range(c) || (ignore_case && c >= 'a' && c <= 'z' && in_range(c - 'a' + 'A'));
+    before = is_range ? 0 : now;
+  } while (get(++p) != ']');
+  at = p + 1;
   return found != negated && c != '/';
 }
 
@@ -41,24 +80,29 @@ std::vector<Token> tokens(std::string_view pattern) {
   std::vector<Token> out;
   using Kind = Token::Kind;
   for (size_t at = 0; at < pattern.size();) {
-    std::string_view rest = pattern.substr(at);
+    size_t from = at;
     // `**` has its meaning only where it is a whole component. Elsewhere it is the same as `*`.
     bool component = at == 0 || pattern[at - 1] == '/';
-    if (component && rest.starts_with("**/")) out.push_back({Kind::name_or_nothing}), at += 3;
-    else if (component && rest == "**") out.push_back({Kind::any}), at += 2;
-    else if (rest[0] == '*')
-      out.push_back({Kind::any_in_name}), at = std::min(pattern.find_first_not_of('*', at), pattern.size());
-    else if (rest[0] == '?') out.push_back({Kind::one}), at += 1;
-    // A bracket that is never closed stands for itself.
-    else if (size_t end; rest[0] == '[' && (end = end_of_set(pattern, at)) != std::string_view::npos)
-      out.push_back({Kind::set, 0, pattern.substr(at + 1, end - at - 1)}), at = end + 1;
-    else if (rest[0] == '\\' && rest.size() > 1) out.push_back({Kind::one, rest[1]}), at += 2;
-    else out.push_back({Kind::one, rest[0]}), at += 1;
+    if (pattern[at] == '*') {
+      at = std::min(pattern.find_first_not_of('*', at), pattern.size());
+      bool crosses = component && at - from > 1;
+      if (crosses && at == pattern.size()) out.push_back({Kind::any});
+      else if (crosses && pattern[at] == '/') out.push_back({Kind::name_or_nothing}), ++at;
+      else out.push_back({Kind::any_in_name});
+    } else if (pattern[at] == '?') {
+      out.push_back({Kind::one}), ++at;
+    } else if (pattern[at] == '[') {
+      if (!read_set(pattern, at, 0, false)) return {{Kind::none}};
+      out.push_back({.kind = Kind::set, .set = pattern.substr(from, at - from)});
+    } else if (pattern[at] == '\\') {
+      if (at + 1 == pattern.size()) return {{Kind::none}};
+      out.push_back({.text = pattern[at + 1], .is_escaped = true}), at += 2;
+    } else {
+      out.push_back({.text = pattern[at]}), ++at;
+    }
   }
   return out;
 }
-
-char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
 
 }  // namespace
 
@@ -73,6 +117,7 @@ bool matches(std::string_view pattern, std::string_view text, bool ignore_case) 
     for (size_t i = 0; i <= text.size(); ++i) {
       // The beginning of the text counts as the beginning of a component.
       char before = i ? text[i - 1] : '/';
+      if (ignore_case) before = lower(before);
       switch (token.kind) {
         case Kind::any:
           // `reach` says whether some earlier position matches from which this token can get to the current one.
@@ -87,13 +132,16 @@ bool matches(std::string_view pattern, std::string_view text, bool ignore_case) 
           reach = reach || ok[i];
           break;
         case Kind::set:
-          next[i] = i && ok[i - 1] && is_in(token.set, before);
+          if (size_t at = 0; i && ok[i - 1])
+            next[i] = read_set(token.set, at, static_cast<unsigned char>(before), ignore_case).value_or(false);
+          break;
+        case Kind::none:
           break;
         case Kind::one:
           next[i] = i && ok[i - 1] &&
-                    (token.text == 0 ? before != '/'
-                     : ignore_case   ? lower(token.text) == lower(before)
-                                     : token.text == before);
+                    (token.text == 0                    ? before != '/'
+                     : ignore_case && !token.is_escaped ? lower(token.text) == before
+                                                        : token.text == before);
           break;
       }
     }

@@ -83,6 +83,82 @@ TEST_F(Configuration, TheOperatorsOwnAppliesWithItsConditions) {
             "ada@example.org");
 }
 
+// Compares with what git includes in directories of one character each.
+TEST_F(Configuration, BracketsInAPatternMeanWhatTheyMeanForGit) {
+  const std::vector<std::string> patterns = {"[a-c]",
+                                             "[A-Z]",
+                                             "[A]",
+                                             "[a]",
+                                             "[!a]",
+                                             "[^a-z]",
+                                             "[]a]",
+                                             "[!]a]",
+                                             "[a-]",
+                                             "[-a]",
+                                             "[\\]]",
+                                             "[\\\\]",
+                                             "[a\\-z]",
+                                             "[!-\\]]",
+                                             "[[:alpha:]]",
+                                             "[[:upper:]]",
+                                             "[[:lower:]]",
+                                             "[[:nope:]]",
+                                             "[[:alpha:]",
+                                             "[[:x]",
+                                             "[[:]",
+                                             "[[:]a]",
+                                             "[![:digit:]]",
+                                             "[[:digit:]-z]",
+                                             "[a",
+                                             "[",
+                                             "[a-\\z]",
+                                             "[[-a]",
+                                             "[Z-a]",
+                                             "[z-a]",
+                                             "[[:punct:]]",
+                                             "[[:xdigit:]_]",
+                                             "[[:alnum:]]",
+                                             "[[:graph:]]",
+                                             "[[:space:]]",
+                                             "[[:print:]]",
+                                             "\\A",
+                                             "\\a",
+                                             "A",
+                                             "?",
+                                             "[[::]]",
+                                             "[a-[:digit:]]",
+                                             "***/[a]",
+                                             "[[:blank:]]",
+                                             "[[:cntrl:]]",
+                                             "[:alpha:]",
+                                             "[!!]",
+                                             "[^^]"};
+  std::string config;
+  for (bool ignore_case : {false, true})
+    for (size_t i = 0; i < patterns.size(); ++i) {
+      std::string key = std::string(ignore_case ? "i" : "c") + std::to_string(i), quoted;
+      for (char c : patterns[i]) quoted += c == '\\' ? "\\\\" : std::string(1, c);
+      config += "[includeIf \"gitdir" + std::string(ignore_case ? "/i" : "") + ":" + quoted +
+                "/.git\"]\n\tpath = " + root + "/" + key + "\n";
+      put(root + "/" + key, "[p]\n\t" + key + "\n");
+    }
+  put(root + "/gitconfig", config);
+  for (char name : std::string_view("aAmZz5-]\\![:_ ^")) {
+    std::string at = root + "/repositories/" + name;
+    put(at + "/.git/HEAD", "ref: refs/heads/main\n");
+    fs::create_directories(at + "/.git/refs");
+    fs::create_directories(at + "/.git/objects");
+    std::string said = sh("cd '" + at + "'; GIT_CONFIG_GLOBAL=" + root + "/gitconfig git config --name-only --list");
+    for (bool ignore_case : {false, true})
+      for (size_t i = 0; i < patterns.size(); ++i) {
+        std::string key = "p." + std::string(ignore_case ? "i" : "c") + std::to_string(i);
+        bool included = ("\n" + said + "\n").find("\n" + key + "\n") != std::string::npos;
+        EXPECT_EQ(matches("**/" + patterns[i] + "/.git", at + "/.git", ignore_case), included)
+            << patterns[i] << " " << name << " " << ignore_case;
+      }
+  }
+}
+
 TEST(Patterns, MatchLikeThoseOfGit) {
   for (auto [pattern, text] : {std::pair{"**/work/**", "/home/me/work/x/.git"},
                                {"/home/*/x", "/home/me/x"},
@@ -105,6 +181,7 @@ TEST(Patterns, MatchLikeThoseOfGit) {
                                {"foo", "foobar"}})
     EXPECT_FALSE(matches(pattern, text)) << pattern << " " << text;
   EXPECT_TRUE(matches("/A/b*", "/a/BC", true));
+  EXPECT_FALSE(matches("a\\", "a\\")) << "nothing follows the backslash";
 }
 
 TEST(Patterns, MatchFilesLikeThoseOfGitignore) {
