@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstdio>
 
 #include "base/files/file.h"
@@ -39,8 +40,10 @@ struct Flow {
   }
   void write() {
     // MSG_NOSIGNAL keeps a socket whose peer is gone from raising SIGPIPE. For a pipe, main() ignores the signal.
-    ssize_t n = ::send(out, held.data(), held.size(), MSG_NOSIGNAL);
-    if (n < 0 && errno == ENOTSOCK) n = ::write(out, held.data(), held.size());
+    // The descriptors may be blocking, and a write that blocks would also stop the other direction. A pipe that can be
+    // written to takes PIPE_BUF bytes at once.
+    ssize_t n = ::send(out, held.data(), held.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno == ENOTSOCK) n = ::write(out, held.data(), std::min<size_t>(held.size(), PIPE_BUF));
     if (n > 0) held.erase(0, static_cast<size_t>(n));
     // The reader is gone, so what is held has no use any more.
     else if (n < 0 && errno != EINTR && errno != EAGAIN) ended = true, held.clear();
