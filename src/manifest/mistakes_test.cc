@@ -142,6 +142,13 @@ INSTANTIATE_TEST_SUITE_P(
                 "p.yaml:1:44: parent_proxy_login: expected env:NAME", ""},
         Mistake{"bottles: {w: {egress: {parent_proxy: \"https://p:1\"}}}\n",
                 "p.yaml:1:38: parent_proxy: expected http://host:port", ""},
+        Mistake{"bottles: {w: {egress: {parent_proxy: \"http://[fd00::1]\"}}}\n",
+                "p.yaml:1:38: parent_proxy: expected http://host:port", ""},
+        Mistake{"bottles: {w: {egress: {lan: [{name: t, to: \"[fd00::1]\"}]}}}\n", "p.yaml:1:44: to: expected ip:port",
+                ""},
+        Mistake{"bottles: {w: {egress: {lan: [{name: t, to: \"fd00::1\"}]}}}\n", "p.yaml:1:44: to: expected ip:port",
+                ""},
+        Mistake{"bottles: {w: {egress: {lan: [{name: t, to: 10.0.0.1}]}}}\n", "p.yaml:1:44: to: expected ip:port", ""},
         // Secrets
         Mistake{"bottles: {w: {secrets: {g: {hosts: [a.b]}}}}\n", "p.yaml:1:28: 'from' is missing", "env:NAME"},
         Mistake{"bottles: {w: {secrets: {g: {from: TOKEN, hosts: [a.b]}}}}\n", "p.yaml:1:35: from: expected env:NAME",

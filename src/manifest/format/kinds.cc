@@ -57,7 +57,8 @@ constexpr Kind kKinds[] = {
      "a path that begins with /, where * stays within a segment and ** does not, and a percent sign is %25"},
     {Type::address, "ip or ip:port", R"({"type":"string"})",
      "an address: 203.0.113.7, 203.0.113.7:8443 or [2001:db8::1]:443"},
-    {Type::endpoint, "host:port", R"({"type":"string","pattern":":[0-9]+$"})", "host:port"},
+    {Type::endpoint, "ip:port", R"({"type":"string","pattern":"^[^:]+:[0-9]+$|\\]:[0-9]+$"})",
+     "ip:port, such as 192.168.1.20:8080 or [fd00::20]:8080"},
     {Type::url, "http URL", R"({"type":"string","pattern":"^http://"})", "http://host:port"},
     {Type::source, "source", R"({"type":"string","pattern":"^(env:.+|file:.+|cmd:.+|\\?.*)$"})",
      "env:NAME, file:PATH, cmd:COMMAND or ?question"},
@@ -195,12 +196,12 @@ bool address(const std::string& text) {
   return before.find(':') == std::string::npos && ip(before);
 }
 
-// Accepts a host or an address with a port.
+// Accepts ip:port, also [ip]:port, and host:port.
 bool endpoint(const std::string& text) {
   size_t colon = text.rfind(':');
-  return address(text)
-             ? text.find('.') == std::string::npos || colon != std::string::npos
-             : colon != std::string::npos && host(text.substr(0, colon)) && in(text.substr(colon + 1), 1, 65535);
+  if (colon == std::string::npos || !in(text.substr(colon + 1), 1, 65535)) return false;
+  std::string before = text.substr(0, colon);
+  return host(before) || (before.starts_with('[') && address(text));
 }
 
 // Accepts host:port, optionally with user:password@ before it and a slash after it.
