@@ -42,7 +42,7 @@ def number(name):
 
 def base(xdg, home, system):
     """Returns our base directory. Root's is one that QEMU can still enter after it has dropped root."""
-    if os.environ.get(xdg):
+    if os.environ.get(xdg, "").startswith("/"):  # the XDG Base Directory Specification: ignore a relative path
         return os.path.join(os.environ[xdg], "bottle", "qemu")
     return os.path.join(system if os.geteuid() == 0 else os.path.expanduser(home), "bottle", "qemu")
 

@@ -30,7 +30,9 @@ def tool():
 def registry():
     """Keeps one file for each VM of which Terraform may still hold something. `list` uses these files, because
     Terraform has no labels."""
-    base = os.environ.get("XDG_STATE_HOME") or os.path.join(hook.env("HOME"), ".local", "state")
+    base = os.environ.get("XDG_STATE_HOME", "")
+    if not base.startswith("/"):  # the XDG Base Directory Specification: ignore a relative path
+        base = os.path.join(hook.env("HOME"), ".local", "state")
     return os.path.join(base, "bottle", "terraform")
 
 

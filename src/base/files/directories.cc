@@ -16,8 +16,13 @@ Directories Directories::from(const std::map<std::string, std::string>& environm
   std::string config = base("XDG_CONFIG_HOME", "/.config");
   std::string state = base("XDG_STATE_HOME", "/.local/state");
   std::string cache = base("XDG_CACHE_HOME", "/.cache");
-  return {config + "/bottle", state + "/bottle/sessions",     state + "/bottle/results", home,
-          cache + "/bottle",  state + "/bottle/runtimes.json"};
+  return {.config = config + "/bottle",
+          .sessions = state + "/bottle/sessions",
+          .results = state + "/bottle/results",
+          .home = home,
+          .cache = cache + "/bottle",
+          .vms = state + "/bottle/vms",
+          .runtimes = state + "/bottle/runtimes.json"};
 }
 
 }  // namespace bottle::session

@@ -13,6 +13,7 @@ struct Directories {
   std::string results;   // $XDG_STATE_HOME/bottle/results/<id>: patch, audit, receipt; kept for the operator
   std::string home;      // $HOME, or "/" if it is not set
   std::string cache;     // $XDG_CACHE_HOME/bottle: may be deleted at any time
+  std::string vms;       // $XDG_STATE_HOME/bottle/vms/<name>: machine/provider/places.h
   std::string runtimes;  // $XDG_STATE_HOME/bottle/runtimes.json: which runtimes passed their trial
 
   // Derives the places from variables (XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME and HOME). Looks at no disk.

@@ -4,19 +4,15 @@
 
 #include <algorithm>
 
+#include "base/files/directories.h"
 #include "base/files/file.h"
 #include "base/ids.h"
 
 namespace bottle::machine {
 
 Places Places::from(const Environment& environment) {
-  auto get = [&](const char* name, const std::string& otherwise) {
-    auto it = environment.find(name);
-    return it == environment.end() || it->second.empty() ? otherwise : it->second;
-  };
-  std::string home = get("HOME", "/");
-  return {get("XDG_CONFIG_HOME", home + "/.config") + "/bottle", get("XDG_CACHE_HOME", home + "/.cache") + "/bottle",
-          get("XDG_STATE_HOME", home + "/.local/state") + "/bottle/vms"};
+  auto own = session::Directories::from(environment);
+  return {.config = own.config, .cache = own.cache, .vms = own.vms};
 }
 
 bool valid_vm_name(const std::string& name) {
