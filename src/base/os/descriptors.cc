@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "base/os/receive_message.h"
 #include "base/unix_address.h"
@@ -66,13 +67,19 @@ Result<UniqueFd> take_descriptor(int socket) {
   if (n == 0) return fail(Code::closed, "the other side closed the socket");
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return fail(Code::unavailable, "nothing is pending");
   if (n < 0) return fail_errno("taking a descriptor");
-  cmsghdr* head = CMSG_FIRSTHDR(&message);
-  // The byte came without a descriptor. An empty descriptor tells the caller that the other side does not keep to the
-  // agreement.
-  if (!head || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(int))) return UniqueFd();
-  int fd;
-  std::memcpy(&fd, CMSG_DATA(head), sizeof fd);
-  return UniqueFd(fd);
+  // The padding of the buffer has room for a second descriptor. All that arrived are closed unless there is only one.
+  std::vector<UniqueFd> taken;
+  for (cmsghdr* head = CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
+    if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) continue;
+    for (size_t at = 0; CMSG_LEN(at + sizeof(int)) <= head->cmsg_len; at += sizeof(int)) {
+      int fd;
+      std::memcpy(&fd, CMSG_DATA(head) + at, sizeof fd);
+      taken.emplace_back(fd);
+    }
+  }
+  // An empty descriptor tells the caller that the other side does not keep to the agreement.
+  if (taken.size() != 1 || (message.msg_flags & MSG_CTRUNC)) return UniqueFd();
+  return std::move(taken[0]);
 }
 
 }  // namespace bottle

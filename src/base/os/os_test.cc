@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstring>
 #include <thread>
 #include <vector>
 
@@ -72,6 +73,30 @@ TEST(Descriptors, ArePassedOverASocket) {
   EXPECT_FALSE(take_descriptor(pair.ours.get()).value()) << "a byte without a descriptor";
   pair.theirs.reset();
   EXPECT_EQ(take_descriptor(pair.ours.get()).error().code, Code::closed);
+}
+
+// On 64 bits, a message with two descriptors fits into the space for one.
+TEST(Descriptors, AreClosedIfMoreThanOneArrives) {
+  auto pair = make_socket_pair().value();
+  auto pipe = make_pipe().value();
+  int both[] = {pipe.write.get(), pipe.write.get()};
+  alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof both)] = {};
+  char byte = 0;
+  iovec part{&byte, 1};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = ancillary;
+  message.msg_controllen = sizeof ancillary;
+  cmsghdr* head = CMSG_FIRSTHDR(&message);
+  head->cmsg_level = SOL_SOCKET;
+  head->cmsg_type = SCM_RIGHTS;
+  head->cmsg_len = CMSG_LEN(sizeof both);
+  std::memcpy(CMSG_DATA(head), both, sizeof both);
+  ASSERT_EQ(::sendmsg(pair.theirs.get(), &message, 0), 1);
+  EXPECT_FALSE(take_descriptor(pair.ours.get()).value());
+  pipe.write.reset();
+  EXPECT_TRUE(is_hung_up(pipe.read.get())) << "a descriptor is still open";
 }
 
 // Checks that a reader sees the end of a pipe although programs are started at the same time, so none of them inherited
