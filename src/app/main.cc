@@ -31,6 +31,7 @@ bool needs_no_place(const char* command) {
 
 int dispatch(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGCHLD, SIG_DFL);  // a caller may have ignored it, and then no exit status of a child could be read
   bottle::app::forget_relative_programs();
   // The next two are not commands for people: the program that ssh-add runs instead of asking a person
   // (session/credentials/askpass.h), and the process that owns a session, which `start` starts with a socket as its

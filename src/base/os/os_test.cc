@@ -192,6 +192,17 @@ TEST(Signals, ArriveAlsoIfTheyWerePending) {
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
+// With SIGCHLD ignored, the system keeps no exit status.
+TEST(Children, HaveEndedAlsoIfSomethingElseReapedThem) {
+  auto before = ::signal(SIGCHLD, SIG_IGN);
+  Command command{.argv = {"/bin/sh", "-c", "echo said"}};
+  EXPECT_EQ(capture(command, {.timeout_ms = 60000}).error().code, Code::internal);
+  std::string line;
+  EXPECT_FALSE(run_in_lines(command.argv, [&](const Line& said) { line = said.text(); }));
+  EXPECT_EQ(line, "said");
+  ::signal(SIGCHLD, before);
+}
+
 TEST(ProcessIdentity, DistinguishesALivingProcessFromOthers) {
   auto self = ProcessIdentity::self();
   EXPECT_TRUE(self.alive());

@@ -182,9 +182,10 @@ Child::~Child() {
   if (!detached_) end();
 }
 
-bool Child::ended() { return pid_ < 0 || wait(0).has_value(); }
+bool Child::ended() { return wait(0).has_value() || pid_ < 0; }
 
 Result<int> Child::wait(int timeout_ms) {
+  if (pid_ < 0 && status_ < 0) return fail(Code::internal, "the system did not keep the exit status of a child");
   if (pid_ < 0) return status_;
   auto deadline = Clock::now() + std::chrono::milliseconds(std::max(timeout_ms, 0));
   for (;;) {
@@ -193,7 +194,10 @@ Result<int> Child::wait(int timeout_ms) {
     // end.
     pid_t got = ::waitpid(pid_, &raw, timeout_ms < 0 ? 0 : WNOHANG);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail_errno("waiting for a child");
+    if (got < 0) {  // ECHILD: SIGCHLD is ignored, so the system reaps our children
+      pid_ = -1;
+      return fail_errno("waiting for a child");
+    }
     if (got > 0) {
       // Once reaped, the id may belong to another process, so nothing may be sent to it any more.
       pid_ = -1;

@@ -69,7 +69,7 @@ class Child {
   int exit_fd() const { return exit_.get(); }
 
   // Blocks until the child has exited, and returns its exit status or 128+signal. A timeout of -1 means no limit. If it
-  // fails with Code::timed_out, the child still runs.
+  // fails with Code::timed_out, the child still runs. After another error it has ended, but its status is unknown.
   Result<int> wait(int timeout_ms = -1);
   // Returns whether the child has exited, and reaps it. Never blocks.
   bool ended();
