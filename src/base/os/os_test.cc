@@ -192,6 +192,16 @@ TEST(Signals, ArriveAlsoIfTheyWerePending) {
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
+TEST(Children, EndWithTheirGroup) {
+  std::string script = "(trap '' TERM; echo ready; exec sleep 1000) & exec cat";
+  Child child = Child::spawn({.argv = {"/bin/sh", "-c", script}}, Child::pipe(), Child::pipe(), Child::null()).value();
+  char text[8];
+  ASSERT_EQ(::read(child.out(), text, sizeof text), 6);
+  child.end(300);
+  ASSERT_TRUE(wait_readable(child.out(), 10000)) << "a member that ignores SIGTERM still runs";
+  EXPECT_EQ(::read(child.out(), text, sizeof text), 0);
+}
+
 // With SIGCHLD ignored, the system keeps no exit status.
 TEST(Children, HaveEndedAlsoIfSomethingElseReapedThem) {
   auto before = ::signal(SIGCHLD, SIG_IGN);

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "base/defer.h"
 #include "base/os/descriptors.h"
@@ -214,14 +215,19 @@ Result<int> Child::wait(int timeout_ms) {
 
 void Child::end(int patience_ms) {
   if (pid_ < 0) return;
-  // The child is not reaped yet, so neither its id nor the id of its group can have been given to another process.
-  auto tell = [&](int number) { ::kill(group_ ? -pid_ : pid_, number); };
+  // Nothing else gets the id of a child that is not reaped, or of a group that still has members.
+  const pid_t all = group_ ? -pid_ : pid_;
+  auto deadline = Clock::now() + std::chrono::milliseconds(patience_ms);
   if (patience_ms > 0) {
-    tell(SIGTERM);
-    // The group's other members were told to end, too, but only the child itself is waited for.
-    if (wait(patience_ms)) return;
+    ::kill(all, SIGTERM);
+    if (wait(patience_ms) && !group_) return;
+    // The child has ended, but members of its group may ignore the signal.
+    while (pid_ < 0 && milliseconds_until(deadline) > 0) {
+      if (::kill(all, 0) != 0) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
   }
-  tell(SIGKILL);
+  ::kill(all, SIGKILL);
   (void)wait(-1);
 }
 

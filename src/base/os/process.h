@@ -23,8 +23,8 @@ struct Command {
   std::map<std::string, std::string> env;  // added to the caller's environment
   bool clean_env = false;                  // the environment is only `env`
   std::string directory;                   // empty means the caller's
-  // Start a new process group, which Ctrl-C on a terminal does not reach, and which Child::end() signals as a whole. A
-  // program that asks on the terminal must stay in our group.
+  // Start a new process group, which Ctrl-C on a terminal does not reach, and which Child::end() ends as a whole. If
+  // the child exits by itself, the other members continue. A program that asks on the terminal must stay in our group.
   bool own_group = true;
   bool detached = false;  // starts a new session, and outlives the Child object
   // Further descriptors: the parent's, each with its number in the child, which is above 2.
