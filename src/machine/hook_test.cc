@@ -1,9 +1,14 @@
 // Tests providers that hang, give false answers, print garbage or fail halfway.
 #include "machine/machine_test.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 
 #include "machine/conformance.h"
@@ -182,6 +187,39 @@ echo "{\"id\": \"id-$BOTTLE_VM_NAME-$n\"}")sh");
   EXPECT_NE(run().find("put-secret answers"), std::string::npos);
   hook("put-secret", "echo set it up >&2; exit 78");
   EXPECT_EQ(run(), "") << "only for those who want it";
+}
+
+TEST_F(Machine, PlacesAreThoseOfAllOtherCommands) {
+  auto places = Places::from({{"HOME", "/home/me"}, {"XDG_STATE_HOME", "state"}, {"XDG_CACHE_HOME", ""}});
+  EXPECT_EQ(places.vms, "/home/me/.local/state/bottle/vms") << "the reaper runs in another directory";
+  EXPECT_EQ(places.cache, "/home/me/.cache/bottle");
+}
+
+// A user whose pipes already hold much gets pipes that hold little (pipe(7), /proc/sys/fs/pipe-user-pages-soft).
+TEST_F(Machine, ASecretMayBeLargerThanAPipe) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become a user with many pipes";
+  good();
+  hook("put-secret", "printf '{\"fetch\": \"%s bytes\"}' $(wc -c)");
+  ASSERT_EQ(::system(("chown -R 4711 " + root_.string()).c_str()), 0);
+  std::string result = (root_ / "result").string();
+  pid_t child = ::fork();
+  if (child == 0) {
+    rlimit many{65536, 65536};
+    ::setrlimit(RLIMIT_NOFILE, &many);
+    if (::setresuid(4711, 4711, 4711) != 0) ::_exit(1);
+    // A pipe that cannot be as large as usual shows that the allowance is used up.
+    for (int ends[2], size = 1 << 16; size == 1 << 16; size = ::fcntl(ends[0], F_GETPIPE_SZ))
+      if (::pipe2(ends, O_CLOEXEC) != 0) ::_exit(2);
+    ::alarm(30);
+    auto put = fake()->put_secret(request(), "token", std::string(32 << 10, 'x'), {});
+    (void)write_file_atomically(result, put ? *put : put.error().what);
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status)) << "it waits forever";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(read_file(result).value_or(""), "32768 bytes");
 }
 
 }  // namespace

@@ -183,6 +183,15 @@ Child::~Child() {
   if (!detached_) end();
 }
 
+void Child::feed(std::string_view& rest) {
+  // Without O_NONBLOCK, a write could block while the child blocks on its own full output, and neither would continue.
+  ::fcntl(in_.get(), F_SETFL, O_NONBLOCK);
+  ssize_t n = ::write(in_.get(), rest.data(), rest.size());
+  if (n > 0) rest.remove_prefix(static_cast<size_t>(n));
+  // A child that closes its stdin early, as `head` does, has not failed. Its exit status tells.
+  if (rest.empty() || (n < 0 && errno != EAGAIN && errno != EINTR)) close_in();
+}
+
 bool Child::ended() { return wait(0).has_value() || pid_ < 0; }
 
 Result<int> Child::wait(int timeout_ms) {
@@ -242,10 +251,8 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
                                  options.pass_stderr ? Child::inherit() : Child::pipe()));
   const std::string& name = command.argv[0];
   auto deadline = Clock::now() + std::chrono::milliseconds(std::max(options.timeout_ms, 0));
-  // Without O_NONBLOCK, a write could block while the child blocks on its own full output, and neither would continue.
-  if (child.in() >= 0) ::fcntl(child.in(), F_SETFL, O_NONBLOCK);
   Captured captured;
-  size_t written = 0;
+  std::string_view input = options.input;
   // The loop ends when the child has ended and its pipes are empty, whatever their other holders do.
   bool out_open = child.out() >= 0, err_open = child.err() >= 0, ended = false;
   // Returns whether the stream is still open. An error other than EINTR counts as its end.
@@ -269,12 +276,7 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
     if (!poller.wait(patience) && ended) break;
     if (poller.readable(child.out())) out_open = take(child.out(), captured.out);
     if (poller.readable(child.err())) err_open = take(child.err(), captured.err);
-    if (poller.writable(child.in())) {
-      ssize_t n = ::write(child.in(), options.input.data() + written, options.input.size() - written);
-      if (n > 0) written += static_cast<size_t>(n);
-      // A child that closes its stdin early, as `head` does, has not failed. Its exit status tells.
-      if (written == options.input.size() || (n < 0 && errno != EAGAIN && errno != EINTR)) child.close_in();
-    }
+    if (poller.writable(child.in())) child.feed(input);
     // At most one buffer more than the limit is in memory, because each turn reads only one.
     if (captured.out.size() > options.limit || captured.err.size() > options.limit) {
       child.end(0);

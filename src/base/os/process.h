@@ -8,6 +8,7 @@
 #include <map>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -64,6 +65,9 @@ class Child {
   int out() const { return out_.get(); }
   int err() const { return err_.get(); }
   void close_in() { in_.reset(); }
+  // Writes as much of `rest` to the child's stdin, a pipe, as it takes without blocking, and removes that from `rest`.
+  // Closes the pipe when nothing is left, or when nothing reads it any more.
+  void feed(std::string_view& rest);
   pid_t pid() const { return pid_; }
   // Returns a descriptor that becomes readable when the child has exited, or -1 if the system has no such descriptor.
   int exit_fd() const { return exit_.get(); }

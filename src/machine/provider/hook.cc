@@ -96,7 +96,10 @@ Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) 
   command.argv = {call.program};
   command.env = call.environment;
   command.clean_env = true;
-  Child child = TRY(Child::spawn(command, call.stdin_fd >= 0 ? Child::from(call.stdin_fd) : Child::null(),
+  Child child = TRY(Child::spawn(command,
+                                 !call.input.empty()  ? Child::pipe()
+                                 : call.stdin_fd >= 0 ? Child::from(call.stdin_fd)
+                                                      : Child::null(),
                                  Child::pipe(), Child::pipe()));
   // The caller is told at once, so that a record names the hook before the hook can have made much.
   if (call.started) call.started(child.pid());
@@ -104,6 +107,7 @@ Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) 
   auto deadline = Clock::now() + std::chrono::milliseconds(call.timeout_ms);
   std::string out;
   Words words(progress);
+  std::string_view input = call.input;
   bool out_open = true, err_open = true, ended = false;
   char buffer[65536];
   auto take = [&](int fd, bool& open, auto&& use) {
@@ -117,12 +121,14 @@ Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) 
     Poller poller;
     if (out_open) poller.watch(child.out());
     if (err_open) poller.watch(child.err());
+    poller.watch_writable(child.in());
     if (!ended) poller.watch_exit(child.exit_fd());
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     bool any = poller.wait(ended ? 0 : static_cast<int>(std::clamp<long long>(left, 0, 1 << 30)));
     if (!any && ended) break;
     if (poller.readable(child.out())) take(child.out(), out_open, [&](std::string_view bytes) { out.append(bytes); });
     if (poller.readable(child.err())) take(child.err(), err_open, [&](std::string_view bytes) { words.feed(bytes); });
+    if (poller.writable(child.in())) child.feed(input);
     if (out.size() > kMost) {
       child.end(1000);
       return fail(Code::limit, name + " printed more than 1 MB");

@@ -22,6 +22,7 @@ struct HookCall {
   int timeout_ms = 60000;
   int stdin_fd = -1;                     // the hook's stdin; if -1, it is /dev/null
   std::function<void(int pid)> started;  // called when the hook runs, as the leader of its own process group
+  std::string input;                     // if not empty, what the hook reads from its stdin
 };
 
 // Runs the hook to its end. Passes its stderr to `progress` line by line. The exit statuses of the contract become

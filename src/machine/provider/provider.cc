@@ -121,12 +121,13 @@ Result<Provider> Provider::find(const std::string& name, const Places& places, c
 bool Provider::has(const std::string& hook) const { return executable(directory_ + "/" + hook); }
 
 Result<json> Provider::call(const std::string& hook, const Environment& environment, const Progress& progress,
-                            int timeout_ms, int lock, const std::function<void(int pid)>& started) const {
+                            int timeout_ms, int lock, const std::function<void(int pid)>& started,
+                            const std::string& input) const {
   std::string path = directory_ + "/" + hook;
   // The hook itself is checked, not only its directory: another user who can write to it could run programs as the
   // operator.
   TRY(only_ours(path));
-  HookCall call{path, environment, timeout_ms, lock, started};
+  HookCall call{path, environment, timeout_ms, lock, started, input};
   return run_hook(call, progress);
 }
 
@@ -174,16 +175,11 @@ Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string&
                                          const Progress& progress) const {
   TRY(can_put_secrets());
   if (value.size() > kLongestSecret) return fail(Code::limit, "secret " + name + " is longer than 32 KB");
-  // The value goes through a pipe, because other users can see a command line, and other processes of the user can see
-  // the environment.
-  auto pipe = TRY(make_pipe());
-  TRY(write_all(pipe.write.get(), value));  // the value is smaller than a pipe's buffer
-  // The hook reads until the end of its stdin.
-  pipe.write.reset();
   auto surroundings = environment(vm);
   surroundings["BOTTLE_SECRET_NAME"] = name;
-  // This is not tried again, because the pipe can be read only once.
-  auto answer = TRY(call("put-secret", surroundings, progress, limits_.other, pipe.read.get()));
+  // The value goes through a pipe, because other users can see a command line, and other processes of the user can see
+  // the environment. This is not tried again, because the secret may have been stored.
+  auto answer = TRY(call("put-secret", surroundings, progress, limits_.other, -1, {}, value));
   return said_by(name_ + "/put-secret", read_fetch(answer, value));
 }
 

@@ -76,7 +76,8 @@ class Provider {
   // Calls a hook once and returns its answer unchecked. Used for hooks that not every provider has, and for the
   // conformance tests.
   Result<nlohmann::json> call(const std::string& hook, const Environment& environment, const Progress& progress,
-                              int timeout_ms, int lock = -1, const std::function<void(int pid)>& started = {}) const;
+                              int timeout_ms, int lock = -1, const std::function<void(int pid)>& started = {},
+                              const std::string& input = {}) const;
   bool has(const std::string& hook) const;
   Environment environment(const VmRequest& vm) const { return vm.environment(environment_); }
 
