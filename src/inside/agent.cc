@@ -19,6 +19,7 @@
 #include <cstring>
 
 #include "base/files/file.h"
+#include "base/os/descriptors.h"
 #include "base/unique_fd.h"
 #include "inside/locale.h"
 #include "inside/trust/java_trust.h"
@@ -182,7 +183,7 @@ Result<> write_files(const Go& go, const std::string& directory, const std::stri
 }
 
 // Whatever happens in here, the helper must stay: as PID 1, its end is the end of the container.
-Result<int> run_agent(const Go& go, bool terminal, const std::function<void()>& started) {
+Result<int> run_agent(const Go& go, bool terminal, const std::function<Result<>()>& prepare) {
   UniqueFd input;
   if (!terminal || go.stdin_text) input = TRY(input_of(go));
   // The terminal stays with our session, and the agent becomes its foreground job, as in a shell, because gVisor cannot
@@ -192,12 +193,24 @@ Result<int> run_agent(const Go& go, bool terminal, const std::function<void()>& 
   ::sigemptyset(&watched);
   for (int sig : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH}) ::sigaddset(&watched, sig);
   ::sigprocmask(SIG_BLOCK, &watched, &before);
+  auto begin = TRY(make_pipe());
   // This uses fork(2) and not posix_spawn(3), because the child has to become the foreground group of the terminal.
   pid_t agent = ::fork();
   if (agent < 0) return fail_errno("forking the agent");
-  if (agent == 0) become(go, terminal, input.get(), before);
+  if (agent == 0) {
+    begin.write.reset();
+    if (char byte; ::read(begin.read.get(), &byte, 1) != 1) ::_exit(126);
+    become(go, terminal, input.get(), before);
+  }
   input.reset();
-  if (started) started();
+  begin.read.reset();
+  auto prepared = prepare ? prepare() : Result<>{};
+  if (prepared) prepared = write_all(begin.write.get(), "x");
+  begin.write.reset();
+  if (!prepared) {
+    ::waitpid(agent, nullptr, 0);
+    return std::unexpected(std::move(prepared.error()));
+  }
   if (!terminal) {
     // Closes the helper's own stdin, which nothing reads any more: the agent has a file of its own instead.
     UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));

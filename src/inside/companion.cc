@@ -12,6 +12,7 @@
 #include <atomic>
 #include <chrono>
 #include <ctime>
+#include <system_error>
 #include <thread>
 
 #include "base/files/file.h"
@@ -46,6 +47,16 @@ void notice_silence(int fd) {
 }
 
 }  // namespace
+
+// The agent decides how many processes and threads there are, so this is no exception that may end PID 1.
+bool start_thread(std::move_only_function<void()> work) {
+  try {
+    std::thread(std::move(work)).detach();
+    return true;
+  } catch (const std::system_error&) {
+    return false;
+  }
+}
 
 void watch_guard(sockaddr_in guard, const std::string& path) {
   std::string down_since;
@@ -113,14 +124,15 @@ void serve_agent_socket(UniqueFd listener, sockaddr_in guard) {
     // Closes the connection. Each one needs a thread, whose memory is that of the agent's container.
     if (open >= kMostAgentConnections) continue;
     ++open;
-    std::thread([client = std::move(client), guard] {
+    bool started = start_thread([client = std::move(client), guard] {
       std::string early;
       auto fd = through_guard(
           guard, "GET /ssh-agent HTTP/1.1\r\nHost: guard\r\nConnection: upgrade\r\nUpgrade: ssh-agent\r\n\r\n", 101,
           early);
       if (fd && write_all(client.get(), early)) copy_both_ways(client.get(), client.get(), fd->get(), fd->get());
       --open;
-    }).detach();
+    });
+    if (!started) --open;
   }
 }
 

@@ -9,7 +9,6 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
-#include <thread>
 
 #include "base/files/file.h"
 #include "base/os/hardening.h"
@@ -85,11 +84,15 @@ int main(int argc, char** argv) {
     if (!opened) return refuse(opened.error());
     agent_socket = std::move(*opened);
   }
-  auto status = run_agent(*go, terminal, [&] {
+  auto status = run_agent(*go, terminal, [&]() -> Result<> {
     // The self-test has parsed the same variable, so this cannot happen after a clean report.
-    if (!guard) return;
-    std::thread(watch_guard, *guard, std::string(kPrivateDirectory) + "/guard").detach();
-    if (agent_socket) std::thread(serve_agent_socket, std::move(agent_socket), *guard).detach();
+    if (!guard) return {};
+    bool started = start_thread([at = *guard] { watch_guard(at, std::string(kPrivateDirectory) + "/guard"); });
+    if (started && agent_socket)
+      started = start_thread(
+          [socket = std::move(agent_socket), at = *guard]() mutable { serve_agent_socket(std::move(socket), at); });
+    if (!started) return fail(Code::limit, "the container may not have enough threads for bottle's helper");
+    return {};
   });
   ::_exit(status ? *status : refuse(status.error()));  // not exit(), because our threads still run
 }
