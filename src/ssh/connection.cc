@@ -7,11 +7,15 @@
 // in its messages (with LogLevel=ERROR, they are all that it prints).
 #include "ssh/connection.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "base/ids.h"
 #include "base/os/descriptors.h"
@@ -96,6 +100,45 @@ std::string detour_in(const std::string& settings) {
     if (std::string value = setting_of(settings, key); !value.empty() && value != "none") return shown + value;
   return "";
 }
+
+// Lets only one process, and one thread of it, start the master of a connection at a time.
+class Start {
+ public:
+  explicit Start(std::string path) : path_(std::move(path)) {}
+  Start(const Start&) = delete;
+  ~Start() {
+    if (fd_) ::unlink(path_.c_str());  // while it is locked, so that it is ours
+  }
+
+  // Waits for the others, as Connection::open() says.
+  Result<> wait(const Target& target, const Options& options) {
+    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(options.connect_timeout_s);
+    for (;;) {
+      UniqueFd fd(::open(path_.c_str(), O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+      if (!fd) return fail_errno("opening " + path_);
+      if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
+        // The process that had the lock may have removed the file. A lock on a removed file keeps nobody out.
+        struct stat mine{}, there{};
+        bool valid =
+            ::fstat(fd.get(), &mine) == 0 && ::lstat(path_.c_str(), &there) == 0 && mine.st_ino == there.st_ino;
+        if (!valid) continue;
+        fd_ = std::move(fd);
+        return {};
+      }
+      if (options.stop.stop_requested())
+        return fail(Code::canceled, "connecting to " + target.to_string() + " was stopped");
+      if (!options.interactive && std::chrono::steady_clock::now() >= until)
+        return fail(Code::timed_out, "another process still connects to " + target.to_string(),
+                    "if it asks for a passphrase, answer it first");
+      // flock(2) has no time limit, so it is tried again and again.
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  }
+
+ private:
+  std::string path_;
+  UniqueFd fd_;
+};
 
 }  // namespace
 
@@ -185,17 +228,39 @@ Error explain_detour(const Target& target, const std::string& detour, const std:
           "make `" + target.command() + " true` work first"};
 }
 
-Result<Connection> Connection::open(const Target& target, const Options& options) {
+// Returns the path of the socket of a connection.
+static std::string control_path(const Target& target, const Options& options) {
   // Everything that could make two connections differ, so that none is used in place of another.
   std::string identity = target.to_string() + "\n" + target.known_hosts + "\n" + target.host_key_alias + "\n" +
                          target.identity + "\n" + options.purpose;
   // The name has a hash of all that distinguishes connections, so that its length does not depend on the target. ssh
   // needs 17 more bytes while it creates the socket.
-  Connection connection(target, options.control_directory + "/" + content_hash(identity), options.stop);
+  return options.control_directory + "/" + content_hash(identity);
+}
+
+Connection::Connection(const Target& target, const Options& options)
+    : target_(target), control_path_(control_path(target, options)), stop_(options.stop) {}
+
+Result<Connection> Connection::open(const Target& target, const Options& options) {
+  Connection connection(target, options);
+  if (connection.alive()) return connection;
+  // A second master would find the socket of the first, become an ordinary client, and stay forever.
+  Start only_one(connection.control_path_ + ".lock");
+  TRY(only_one.wait(target, options));
   if (connection.alive()) return connection;
   ::unlink(connection.control_path_.c_str());  // a master that was killed leaves its socket behind
+  TRY(connection.start(options));
+  return connection;
+}
 
-  auto argv = base_argv(target, connection.control_path_);
+void Connection::close_existing(const Target& target, const Options& options) {
+  Connection connection(target, options);
+  if (connection.alive()) connection.close();
+}
+
+// Starts the master and waits until it has signed in.
+Result<> Connection::start(const Options& options) const {
+  auto argv = base_argv(target_, control_path_);
   // With "ask", the operator decides about a key that is not known. A changed key is refused in any case.
   for (const std::string& text :
        {std::string("ControlMaster=yes"), "ControlPersist=" + std::to_string(options.persist_s),
@@ -208,7 +273,7 @@ Result<Connection> Connection::open(const Target& target, const Options& options
     argv.insert(argv.end(), {"-o", text});
   // -f goes to the background after the sign-in, so the status of this process is the outcome of open().
   argv.insert(argv.end(), {"-N", "-f"});
-  end_argv(argv, target);
+  end_argv(argv, target_);
   Command command;
   command.argv = argv;
   command.own_group = !options.interactive;  // to ask on the terminal, ssh must be in its foreground
@@ -216,13 +281,13 @@ Result<Connection> Connection::open(const Target& target, const Options& options
   auto done =
       TRY(bottle::capture(command, {.timeout_ms = options.interactive ? -1 : (options.connect_timeout_s + 15) * 1000,
                                     .stop = options.stop}));
-  if (done.status == 0) return connection;
+  if (done.status == 0) return {};
   // Behind a ProxyCommand or a ProxyJump, ssh reports only that the connection was closed.
   bool closed = done.err.find("kex_exchange_identification") != std::string::npos ||
                 done.err.find("UNKNOWN port") != std::string::npos;
-  auto settings = closed ? settings_of(target, connection.control_path_) : Result<Captured>(Captured());
+  auto settings = closed ? settings_of(target_, control_path_) : Result<Captured>(Captured());
   std::string detour = settings ? detour_in(settings->out) : "";
-  return std::unexpected(detour.empty() ? explain(target, done.err) : explain_detour(target, detour, done.err));
+  return std::unexpected(detour.empty() ? explain(target_, done.err) : explain_detour(target_, detour, done.err));
 }
 
 Command Connection::command(const std::string& line, const std::vector<std::string>& send_env) const {

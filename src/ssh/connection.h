@@ -32,9 +32,13 @@ struct Options {
 class Connection {
  public:
   // Uses an existing connection or makes one. Blocks for up to `connect_timeout_s`, plus the time the operator takes to
-  // answer. Fails with Code::not_found (no such host), unavailable (refused, no route), timed_out, or denied (host key,
-  // sign-in).
+  // answer. If another process makes the same connection, waits for it first: up to `connect_timeout_s`, or as long as
+  // its operator takes if this call is interactive, too. Fails with Code::not_found (no such host), unavailable
+  // (refused, no route), timed_out, or denied (host key, sign-in).
   static Result<Connection> open(const Target& target, const Options& options);
+
+  // Ends the connection that open() would use, with all commands over it, if there is one. Makes none.
+  static void close_existing(const Target& target, const Options& options);
 
   // Returns what was given to open().
   const Target& target() const { return target_; }
@@ -53,12 +57,10 @@ class Connection {
 
   bool alive() const;  // asks only the local master process
   void close() const;  // ends the connection and all commands that use it
-  // Returns the path of the master's socket.
-  std::string control_path() const { return control_path_; }
 
  private:
-  Connection(Target target, std::string control_path, std::stop_token stop)
-      : target_(std::move(target)), control_path_(std::move(control_path)), stop_(std::move(stop)) {}
+  Connection(const Target& target, const Options& options);
+  Result<> start(const Options& options) const;
   Target target_;
   std::string control_path_;
   std::stop_token stop_;

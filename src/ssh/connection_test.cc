@@ -1,0 +1,94 @@
+#include "ssh/connection.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <future>
+#include <thread>
+
+#include "base/files/file.h"
+#include "base/os/descriptors.h"
+#include "base/unix_address.h"
+#include "ssh/stand_in_test.h"
+
+namespace bottle::ssh {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Its ssh writes the path of the socket into `starts`, and is connected once `go` exists.
+class ConnectionTest : public ::testing::Test {
+ protected:
+  ConnectionTest() {
+    ssh_.does("echo \"$2\" >>" + root_ + "/starts; until [ -e " + root_ + "/go ]; do sleep 0.01; done", "exit 0");
+    fs::create_directory(root_ + "/control");
+  }
+  ~ConnectionTest() override {
+    go();
+    if (first_.valid()) first_.wait();
+  }
+
+  Result<Connection> open(int timeout_s = 15, std::stop_token stop = {}) {
+    return Connection::open(
+        target_, {.control_directory = root_ + "/control", .connect_timeout_s = timeout_s, .stop = std::move(stop)});
+  }
+  // Opens the connection in another thread, until its ssh waits for `go`.
+  void begin() {
+    first_ = std::async(std::launch::async, [this] { return open().has_value(); });
+    ASSERT_TRUE(until([this] { return !starts().empty(); }));
+  }
+  void go() { EXPECT_TRUE(write_file_atomically(root_ + "/go", "")); }
+  std::string starts() const { return read_file(root_ + "/starts").value_or(""); }
+  static bool until(const std::function<bool()>& done) {
+    for (int i = 0; i < 3000 && !done(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return done();
+  }
+
+  StandIn ssh_;
+  std::string root_ = ssh_.root();
+  Target target_{.host = "machine"};
+  std::future<bool> first_;
+};
+
+TEST_F(ConnectionTest, OnlyOneProcessStartsAMaster) {
+  begin();
+  std::string path = starts();
+  EXPECT_EQ(open(1).error().code, Code::timed_out);
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(open(15, stop.get_token()).error().code, Code::canceled);
+  EXPECT_EQ(starts(), path);
+  go();
+  EXPECT_TRUE(first_.get());
+  EXPECT_TRUE(fs::is_empty(root_ + "/control")) << "the lock is removed";
+  EXPECT_TRUE(open());
+  EXPECT_EQ(starts(), path + path) << "the first one left no master";
+}
+
+TEST_F(ConnectionTest, AProcessThatWaitedUsesTheMasterOfTheOther) {
+  begin();
+  std::string path = starts();
+  auto second = std::async(std::launch::async, [this] { return open().has_value(); });
+  UniqueFd master = open_socket(AF_UNIX, SOCK_STREAM);
+  auto address = unix_address(path.substr(0, path.size() - 1));
+  ASSERT_TRUE(address);
+  ASSERT_EQ(::bind(master.get(), reinterpret_cast<sockaddr*>(&*address), sizeof *address), 0);
+  ASSERT_EQ(::listen(master.get(), 8), 0);
+  auto greets = std::async(std::launch::async, [&] {
+    UniqueFd client = accept_connection(master.get());
+    return write_all(client.get(), std::string("\0\0\0\4\0\0\0\1", 8)).has_value();
+  });
+  go();
+  EXPECT_TRUE(first_.get());
+  EXPECT_TRUE(second.get());
+  ::shutdown(master.get(), SHUT_RDWR);  // ends a wait for a client that did not come
+  EXPECT_TRUE(greets.get());
+  EXPECT_EQ(starts(), path);
+  EXPECT_TRUE(fs::exists(path.substr(0, path.size() - 1))) << "the socket of the other";
+}
+
+}  // namespace
+}  // namespace bottle::ssh
