@@ -164,12 +164,16 @@ Result<FarSide> FarSide::reach(const Far& far, bool interactive, std::function<v
   return side;
 }
 
-Result<ssh::Connection> FarSide::bulk() {
+ssh::Options FarSide::bulk_options() const {
   ssh::Options options;
   options.control_directory = far_.control_directory;
   options.purpose = "bulk";
   options.stop = stop_;
-  auto other = ssh::Connection::open(far_.target, options);
+  return options;
+}
+
+Result<ssh::Connection> FarSide::bulk() {
+  auto other = ssh::Connection::open(far_.target, bulk_options());
   // If ssh would have to ask again (for a passphrase or a second factor), everything goes over the existing connection.
   if (!other && other.error().code == Code::denied) return main_;
   return other;
@@ -177,7 +181,7 @@ Result<ssh::Connection> FarSide::bulk() {
 
 void FarSide::drop() {
   main_.close();
-  if (auto other = bulk()) other->close();
+  ssh::Connection::close_existing(far_.target, bulk_options());
 }
 
 std::string FarSide::line_for(const std::vector<std::string>& words) const {

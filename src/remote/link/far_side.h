@@ -78,6 +78,7 @@ class FarSide {
 
  private:
   FarSide(Far far, ssh::Connection main) : far_(std::move(far)), main_(std::move(main)) {}
+  ssh::Options bulk_options() const;
   Result<> ship_program(const std::string& machine);
   Far far_;
   ssh::Connection main_;

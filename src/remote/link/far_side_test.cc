@@ -7,6 +7,7 @@
 #include "base/ids.h"
 #include "base/os/this_program.h"
 #include "session/images/programs.h"
+#include "ssh/stand_in_test.h"
 
 namespace bottle::remote {
 namespace {
@@ -46,6 +47,19 @@ TEST(FarProgram, OfAnotherUserIsRefused) {
 TEST(FarProgram, IsNotFoundByAPathOfTheFarMachine) {
   for (const char* machine : {"", "../../etc/passwd", "riscv64"})
     EXPECT_EQ(program_for_far_side(machine, "/").error().code, Code::invalid) << machine;
+}
+
+// On a dead network, making a connection takes long, and this one would only be closed.
+TEST(FarSide, DropMakesNoConnection) {
+  ssh::StandIn ssh;
+  std::string starts = ssh.root() + "/starts";
+  ssh.does("echo \"$2\" >>" + starts, "exit 0");
+  auto side = FarSide::reach({.target = {.host = "machine"}, .control_directory = ssh.root(), .program = "p"}, false);
+  ASSERT_TRUE(side) << side.error().what;
+  std::string main = read_file(starts).value_or("");
+  EXPECT_FALSE(main.empty());
+  side->drop();
+  EXPECT_EQ(read_file(starts).value_or(""), main);
 }
 
 }  // namespace
