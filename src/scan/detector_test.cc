@@ -382,5 +382,27 @@ TEST(Detector, FindsNumbersAmongOtherBytes) {
   EXPECT_EQ(found(around + each(token, "%02x\x80\1") + around), "github-token (hex)");
 }
 
+// JSON writes a character beyond 16 bits as two surrogates.
+TEST(Detector, FindsAKnownSecretWithCharactersOfEveryLengthInEscapes) {
+  auto own = *Catalog::builtin();
+  const std::string smile = "Kennwort-\xf0\x9f\x98\x80-geheim", mixed = "\xc3\xbc\xe2\x82\xac\xf4\x8f\xbf\xbf Geheim";
+  own.add_known("smile", smile);
+  own.add_known("mixed", mixed);
+  own.add_known("quoted", "say \"\xf0\x9f\x98\x80\" now");
+  own.build();
+  for (const std::string& text :
+       {smile, mixed, std::string(R"({"a": "Kennwort-\ud83d\ude00-geheim"})"),
+        std::string(R"("Kennwort-\uD83D\uDE00-geheim")"),
+        std::string(R"("{\"a\": \"Kennwort-\\ud83d\\ude00-geheim\"}")"),
+        std::string(R"("\u00fc\u20ac\udbff\udfff Geheim")"), std::string(R"("\u00FC\u20AC\uDBFF\uDFFF Geheim")"),
+        std::string("Kennwort-%F0%9F%98%80-geheim"), std::string("Kennwort-%f0%9f%98%80-geheim"),
+        std::string("Kennwort-&#128512;-geheim"), std::string("Kennwort-&#x1f600;-geheim"),
+        std::string(R"(Kennwort-\U0001f600-geheim)"), std::string(R"(Kennwort-\u{1F600}-geheim)"),
+        std::string(R"(Kennwort-\xf0\x9f\x98\x80-geheim)"), base64(smile),
+        std::string(R"({"a": "say \"\ud83d\ude00\" now"})"), base64(R"({"a": "Kennwort-\ud83d\ude00-geheim"})"),
+        each(smile, "%02x")})
+    EXPECT_FALSE(Detector(&own).scan("x " + text + " y").findings.empty()) << text;
+}
+
 }  // namespace
 }  // namespace bottle::scan

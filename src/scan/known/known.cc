@@ -53,11 +53,15 @@ std::string base32_core(std::string_view value, size_t shift) {
   return out;
 }
 
-// Returns the value as JSON and as URLs write it if it has characters beyond ASCII, which make the decoded text look
-// like other bytes.
+// Returns the value as JSON, URLs and programs write it if it has characters beyond ASCII, which make the decoded text
+// look like other bytes.
 std::vector<std::string> escaped(std::string_view value) {
-  std::string json, url;
+  std::string json, url, bytes;
   char digits[8];
+  auto add_unit = [&](unsigned unit) {
+    std::snprintf(digits, sizeof digits, "\\u%04x", unit & 0xffffu);
+    json += digits;
+  };
   for (size_t at = 0; at < value.size(); ++at) {
     auto byte = [&](size_t i) { return i < value.size() ? static_cast<unsigned char>(value[i]) : 0u; };
     unsigned c = byte(at);
@@ -65,16 +69,21 @@ std::vector<std::string> escaped(std::string_view value) {
         (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || std::string_view("-._~").contains(value[at]);
     std::snprintf(digits, sizeof digits, "%%%02x", c);
     url += plain ? std::string(1, value[at]) : digits;
+    std::snprintf(digits, sizeof digits, "\\x%02x", c);
+    bytes += c < 0x80 ? std::string(1, value[at]) : digits;
     if (c < 0x80) {
+      if (c == '"' || c == '\\') json += '\\';
       json += value[at];
     } else if (c >= 0xc0) {
-      unsigned code = c < 0xe0 ? (c & 31) << 6 | (byte(at + 1) & 63)
-                               : (c & 15) << 12 | (byte(at + 1) & 63) << 6 | (byte(at + 2) & 63);
-      std::snprintf(digits, sizeof digits, "\\u%04x", code & 0xffffu);
-      json += digits;
+      size_t more = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+      unsigned code = c & (0x3fu >> more);
+      for (size_t i = at + 1; i <= at + more; ++i) code = code << 6 | (byte(i) & 63);
+      // Characters beyond 16 bits are written as two surrogates (RFC 8259 §7).
+      if (code >= 0x10000) add_unit(0xd800 + ((code - 0x10000) >> 10 & 0x3ff));
+      add_unit(code < 0x10000 ? code : 0xdc00 + (code & 0x3ff));
     }
   }
-  return {json, url};
+  return {json, url, bytes};
 }
 
 // Returns the value as it is in JSON within `depth` JSON texts. Without `quotes`, only backslashes are escaped.
