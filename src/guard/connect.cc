@@ -103,7 +103,7 @@ Task<Hello> check_hello(Connection& c) {
   c.audit({.action = "deny",
            .kind = "tls",
            .code = "sni",
-           .reason = "the ClientHello names \"" + hello.sni.substr(0, 100) + "\""});
+           .reason = "the ClientHello names \"" + c.config->recordable(hello.sni).substr(0, 100) + "\""});
   co_return Hello::bad;
 }
 
@@ -345,7 +345,7 @@ Task<bool> inspected(Connection& c) {
 Task<bool> serve_connect(Connection& c, std::string target, bool named_alike) {
   auto refuse = [&](int status, std::string_view code, std::string_view reason) {
     // The record should name what was asked for, even if it is not a host.
-    if (c.host.name.empty()) c.host.name = target.substr(0, 260);
+    if (c.host.name.empty()) c.host.name = target;
     c.audit({.action = "deny", .kind = "connect", .code = code, .reason = reason});
     c.answer(status, code, true);
   };
@@ -368,6 +368,10 @@ Task<bool> serve_connect(Connection& c, std::string target, bool named_alike) {
   }
   auto judged = judge_connect(*c.config, c.host, c.port);
   c.tunneled = judged.way == ConnectJudgement::Way::inspected || judged.way == ConnectJudgement::Way::blind;
+  if (c.tunneled && names_secret(*c.config, c.host)) {
+    refuse(403, "secret", kNamesSecret);
+    co_return co_await finish(c);
+  }
   switch (judged.way) {
     case ConnectJudgement::Way::refused:
       refuse(403, judged.decision.code, judged.decision.reason);

@@ -56,7 +56,7 @@ std::string DnsServer::answer(std::string_view bytes) {
   if (!context_.config->names.contains(query.name)) {
     // A name can carry a secret out only if the query is sent on, which the guard never does. But it could carry one
     // into the record.
-    std::string name = context_.config->secrets.starred(query.name), id = context_.new_id();
+    std::string name = context_.config->recordable(query.name), id = context_.new_id();
     context_.audit.write({.id = id,
                           .action = "deny",
                           .kind = "dns",

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "guard/core/judge.h"
 #include "http/head.h"
 
 namespace bottle::guard {
@@ -53,17 +54,22 @@ Waker::Wait Connection::turn() {
 }
 
 void Connection::audit(AuditLine line) {
-  std::string clean_host, clean_path, clean_reason;
+  std::string clean_host, clean_method, clean_path, clean_reason;
+  // What is let through was scanned before. Only the names that the operator wrote down may contain a value, and a
+  // method may be passed although it contains one. Other lines show what a client wanted.
+  bool scanned = line.action == "allow" || line.code == "usage";
   auto clean = [&](std::string_view text, std::string& storage) -> std::string_view {
-    if (text.empty() || config->secrets.empty()) return text;
-    return storage = config->secrets.starred(text);
+    if (text.empty() || (scanned && config->secrets.empty())) return text;
+    return storage = scanned ? config->secrets.starred(text) : config->recordable(text);
   };
+  if (!is_usual(line.method)) line.method = clean_method = config->recordable(line.method);
   line.id = id;
   line.host = clean(host.name, clean_host);
   line.port = port;
   // A query often has tokens, which no list of secrets knows, so it is never recorded.
   line.path = hides_path ? "" : clean(line.path.substr(0, line.path.find('?')), clean_path);
-  line.reason = clean(line.reason, clean_reason);
+  // The reasons that tell of a credential name only its rule.
+  if (line.fingerprint.empty()) line.reason = clean(line.reason, clean_reason);
   line.bytes_out = client.received;
   line.bytes_in = upstream.received;
   context.audit.write(line);

@@ -242,6 +242,13 @@ const SshHost* Config::ssh_host(const policy::Host& host, uint16_t port) const {
   return nullptr;
 }
 
+std::string Config::recordable(std::string_view text) const {
+  constexpr size_t kMost = 4096;  // much more than a line shows, so that no secret is cut where the line ends
+  std::string clean = secrets.empty() ? std::string(text) : secrets.starred(text);
+  if (clean.size() > kMost) clean.resize(kMost);
+  return scanner->starred(std::move(clean));
+}
+
 ssl_ctx_st* Config::upstream_tls() const {
   if (!upstream_tls_) upstream_tls_ = make_upstream_context(roots);
   return upstream_tls_;

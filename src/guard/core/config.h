@@ -79,6 +79,9 @@ struct Config {
   bool relayed(const policy::Host& host) const;
   // Returns why a name may not lead to that address, or an empty string if it may.
   std::string_view refusal(const policy::Address& address) const;
+  // Returns the beginning of a text that a peer chose, as the record may show it: with asterisks in place of all
+  // secrets and credentials.
+  std::string recordable(std::string_view text) const;
   // Returns the host of `ssh` with this name and port, or null.
   const SshHost* ssh_host(const policy::Host& host, uint16_t port) const;
   // Returns the context for upstream TLS, or null if the roots cannot be parsed. Parses the roots at the first use.

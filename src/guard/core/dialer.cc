@@ -228,6 +228,7 @@ Task<Dialed> resolved(Context& context, Waker& waker, Addresses& to, int64_t dea
 
 std::string carried(Context& context, const Config& config, const policy::Host& host) {
   if (auto why = carried_by_name(config, host); !why.empty()) return about_carrier(why);
+  if (names_secret(config, host)) return std::string(kNamesSecret);
   // The operator wrote this name in full, so the agent did not choose it.
   if (host.literal || config.rules.names(host)) return {};
   std::chrono::steady_clock::time_point now{std::chrono::milliseconds(context.loop.now())};

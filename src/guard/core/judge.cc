@@ -40,6 +40,20 @@ std::string about_carrier(std::string_view why) {
          ", which can carry data out; to allow this name, add a rule for the full name";
 }
 
+bool names_secret(const Config& config, const policy::Host& host) {
+  if (host.literal || config.rules.names(host)) return false;
+  if (config.secrets.any_in(host.name)) return true;
+  std::string joined = host.name;
+  std::erase(joined, '.');
+  return config.scanner->has_known(host.name) || config.scanner->has_known(joined);
+}
+
+bool is_usual(std::string_view method) {
+  for (std::string_view each : {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"})
+    if (method == each) return true;
+  return false;
+}
+
 bool is_for_here(std::string_view method) { return method != "CONNECT" && method != "TRACE"; }
 
 std::string malformed(std::string_view method, std::string_view target) {

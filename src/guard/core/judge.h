@@ -33,10 +33,16 @@ policy::Decision judge_request(const Config& config, const policy::Host& host, u
 std::string_view carried_by_name(const Config& config, const policy::Host& host);
 // Completes such an answer to a sentence for the operator, which says how to allow the name.
 std::string about_carrier(std::string_view why);
+// Returns whether a name contains a secret, also with dots between its parts, so that even the question for its address
+// would send the secret. A name that the operator wrote in full does not.
+bool names_secret(const Config& config, const policy::Host& host);
+inline constexpr std::string_view kNamesSecret = "the host's name contains a secret";
 
 // Returns why the guard answers such a request with status 400, whatever the rules say, or an empty string if it does
 // not.
 std::string malformed(std::string_view method, std::string_view target);
+// Returns whether most programs use the method, so that it says nothing about the agent.
+bool is_usual(std::string_view method);
 // Returns whether the guard passes requests with this method.
 bool is_for_here(std::string_view method);
 

@@ -49,4 +49,18 @@ Result<std::unique_ptr<Scanner>> Scanner::make(const Secrets& secrets, const wir
   return std::unique_ptr<Scanner>(new Scanner(std::move(catalog)));
 }
 
+bool Scanner::has_known(std::string_view text) {
+  return std::ranges::any_of(scan::Detector(&catalog_).scan(text).findings,
+                             [](const scan::Finding& found) { return !found.rule; });
+}
+
+std::string Scanner::starred(std::string text) {
+  auto result = scan::Detector(&catalog_).scan(text);
+  if (result.incomplete) return std::string(text.size(), '*');
+  for (const scan::Finding& found : result.findings)
+    if (!found.warns())
+      std::fill_n(text.begin() + static_cast<std::ptrdiff_t>(found.begin), found.end - found.begin, '*');
+  return text;
+}
+
 }  // namespace bottle::guard

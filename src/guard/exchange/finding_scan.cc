@@ -137,8 +137,10 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
       place = Place::query;
     // The audit must not show the credential. Its line for this request leaves the path out.
     if (place == Place::path) c_.hides_path = true;
-    // A marker in a path would make it another path, which only the model's own API may get.
-    bool fits = found.begin >= begin && found.end <= end && (place != Place::path || secrets_.model);
+    // A marker in a path would make it another path, which only the model's own API may get. In a method, it would mean
+    // nothing.
+    bool may_change = place != Place::method && (place != Place::path || secrets_.model);
+    bool fits = found.begin >= begin && found.end <= end && may_change;
     OnFinding what = judge(found, place, part.name, fits);
     if (what == OnFinding::block) return false;
     if (what == OnFinding::redact)
@@ -153,6 +155,7 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
   return std::ranges::all_of(parts, [&](const HeadPart& part) {
     if (http::iequals(part.name, "cookie") && !check_crumbs(*part.text)) return false;
     if (!part.name.empty()) return is_usual(part.name) || check_piece(part.place, part.name, *part.text);
+    if (part.place == Place::method) return check_piece(part.place, name_of(part.place), *part.text);
     std::string_view rest = *part.text;
     rest.remove_prefix(std::min(rest.find('?'), rest.size()));
     while (!rest.empty()) {

@@ -109,8 +109,9 @@ Verdict judge_other_paths(const Connection& c, const http::Head& head, const Req
   for (const auto& each : head.headers) {
     if (!policy::names_other_path(each.name)) continue;
     auto refuse = [&](const std::string& why) {
-      return Verdict{.code = "not_allowed",
-                     .reason = std::string(kHeaderRefused) + std::string(each.name.substr(0, 40)) + ": " + why};
+      return Verdict{
+          .code = "not_allowed",
+          .reason = std::string(kHeaderRefused) + c.config->recordable(each.name).substr(0, 40) + ": " + why};
     };
     std::string_view path = each.value;
     if (size_t scheme = path.find("://"); scheme != path.npos && scheme < path.find('/')) {
@@ -157,6 +158,16 @@ Verdict find_destination(Connection& c, const http::Head& head, Request& request
   return decision.restricted ? judge_other_paths(c, head, request) : Verdict{.allowed = true};
 }
 
+// Decides which protocol the request may ask for, and whether only scanned frames pass then.
+void choose_protocol(const http::Head& head, const HostSecrets& secrets, Request& request) {
+  auto& [protocol, framed] = request.upgrade;
+  // Bytes of an unknown protocol could carry a secret, or requests that the rules forbid.
+  framed = !secrets.all->empty() || request.restricted;
+  if (const http::Header* upgrade = head.find("upgrade"); upgrade && head.minor == 1)
+    protocol = protocol_to_ask_for(upgrade->value, framed);
+  framed |= http::iequals(protocol, "websocket");
+}
+
 // The parts of a request that are sent on, with secrets put in.
 struct Outgoing {
   std::string target;
@@ -167,9 +178,10 @@ struct Outgoing {
   std::vector<Line> headers;
   std::string removed;
 
-  void remove(std::string_view name) {
+  void remove(const Config& config, std::string_view name) {
     constexpr size_t kMost = 200;  // of the text for the record
-    if (removed.size() < kMost) removed.append(removed.empty() ? "removed " : ", ").append(name.substr(0, 40));
+    if (removed.size() >= kMost) return;
+    removed.append(removed.empty() ? "removed " : ", ").append(config.recordable(name), 0, 40);
   }
 };
 
@@ -217,7 +229,7 @@ bool goes_on(const http::Head& head, const Request& request, const http::Header*
 // Removes the agent's own credentials if the request also carries one of the operator's. Otherwise, the host could
 // treat the request as one of the other account and store the content there (CVE-2026-105452). The model gets only the
 // operator's credentials.
-void remove_other_credentials(const HostSecrets& secrets, bool put_in, Outgoing& out) {
+void remove_other_credentials(const Config& config, const HostSecrets& secrets, bool put_in, Outgoing& out) {
   bool relayed = std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->value.empty(); });
   if (secrets.bound.empty() || relayed) return;  // the near side puts in the secret and removes the other credentials
   put_in |= std::ranges::any_of(secrets.bound, [](const Secret* s) { return writes_header(*s); });
@@ -230,14 +242,14 @@ void remove_other_credentials(const HostSecrets& secrets, bool put_in, Outgoing&
   };
   std::erase_if(out.headers, [&](const Outgoing::Line& line) {
     bool other = !line.holds_secret && policy::presents_credentials(line.name) && !may_stay(line.name);
-    if (other) out.remove(line.name);
+    if (other) out.remove(config, line.name);
     return other;
   });
 }
 
 // Returns false if the head contains a secret that must not go to this host; scan.refusal() says which.
-bool pass_secrets(const http::Head& head, const Request& request, const HostSecrets& secrets, RequestScan& scan,
-                  Outgoing& out) {
+bool pass_secrets(const Config& config, const http::Head& head, Request& request, const HostSecrets& secrets,
+                  RequestScan& scan, Outgoing& out) {
   out.target = request.target;
   // Most heads contain no secret, and one pass shows that.
   bool clean = !secrets.all->any_in(head.text) && !secrets.all->any_in(out.target);
@@ -249,7 +261,7 @@ bool pass_secrets(const http::Head& head, const Request& request, const HostSecr
   for (const auto& each : head.headers) {
     if (!goes_on(head, request, connection, each, secrets)) continue;
     if (request.restricted && policy::overrides_request(each.name)) {
-      out.remove(each.name);
+      out.remove(config, each.name);
       continue;
     }
     int before = scan.put_in();
@@ -259,11 +271,20 @@ bool pass_secrets(const http::Head& head, const Request& request, const HostSecr
       return false;
     line.holds_secret = scan.put_in() != before;
   }
-  remove_other_credentials(secrets, scan.put_in() > 0, out);
+  remove_other_credentials(config, secrets, scan.put_in() > 0, out);
   // Where the guard put a value in, it knows what is there.
+  constexpr size_t kLongName = 24;  // one that can contain a credential
   std::vector<HeadPart> parts{{Place::path, {}, &out.target}};
+  if (!is_usual(request.method)) parts.push_back({Place::method, {}, &request.method});
+  std::string& protocol = request.upgrade.protocol;
+  if (!protocol.empty() && !http::iequals(protocol, "websocket"))
+    parts.push_back({Place::header, "upgrade", &protocol});
   for (auto& line : out.headers)
     if (!line.holds_secret) parts.push_back({Place::header, line.name, &line.value});
+  // The scan does not look at the names beside values that are credentials.
+  for (auto& line : out.headers)
+    if (line.name.size() >= kLongName && policy::presents_credentials(line.name))
+      parts.push_back({Place::header_name, {}, &line.name});
   return scan.scan_parts(parts);
 }
 
@@ -308,24 +329,18 @@ Verdict prepare_request(Connection& c, const http::Head& head, Request& request,
   request.body = http::Body::of_request(head);
   if (request.body.kind() != http::Body::Kind::none) request.content.codings = codings_of(head);
   request.content.decodes = decodes(secrets, request.content);
+  choose_protocol(head, secrets, request);
   RequestScan scan(c, secrets, request);
   Outgoing outgoing;
-  if (!pass_secrets(head, request, secrets, scan, outgoing)) {
+  if (!pass_secrets(*c.config, head, request, secrets, scan, outgoing)) {
     const Refusal& why = scan.refusal();
     return {.code = "secret", .reason = why.reason, .rule = why.rule, .fingerprint = why.fingerprint};
   }
   // Without TLS, an agent may name any host in each request, and the name goes out with it.
-  if (!c.tls && c.config->secrets.any_in(c.host.name))
-    return {.code = "secret", .reason = "the host's name contains a secret"};
+  if (!c.tls && names_secret(*c.config, c.host)) return {.code = "secret", .reason = std::string(kNamesSecret)};
   request.removed = std::move(outgoing.removed);
   request.content.grows = puts_in_body(head, secrets);
   request.client.expects_continue = head.expect_continue;
-  auto& [protocol, framed] = request.upgrade;
-  // Bytes of an unknown protocol could carry a secret, or requests that the rules forbid.
-  framed = !secrets.all->empty() || request.restricted;
-  if (const http::Header* upgrade = head.find("upgrade"); upgrade && head.minor == 1)
-    protocol = protocol_to_ask_for(upgrade->value, framed);
-  framed |= http::iequals(protocol, "websocket");
   request.content.syntax = syntax_of(head.find("content-type") ? head.find("content-type")->value : "");
   write_head(c, head, request, secrets, outgoing, out);
   // A body that cannot fit is refused before any of it is sent.

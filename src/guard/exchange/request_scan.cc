@@ -126,6 +126,8 @@ bool RequestScan::rewrite_answer(std::string& head) {
 
 scan::Verdict RequestScan::judge(const scan::Sight& sight, Place place, std::string_view header, Syntax syntax) {
   Finding finding = secrets_.judge(sight.pattern, place, header);
+  // A request with a marker as its method would mean nothing.
+  if (place == Place::method && finding.fate == Fate::mark) finding.fate = Fate::refuse;
   switch (finding.fate) {
     case Fate::pass:
       return {};
@@ -164,9 +166,10 @@ scan::Verdict RequestScan::swap_in(const scan::Sight& sight, const Secret& secre
 scan::Verdict RequestScan::refuse(const scan::Sight& sight, const Finding& finding, Place place,
                                   std::string_view header) {
   const Secret& secret = *finding.secret;
-  std::string reason = finding.bound ? misplaced(secret, place, header)
-                                     : "secret \"" + secret.name + "\" in the " + std::string(name_of(place)) +
-                                           " of a request to a host it is not bound to";
+  std::string reason = finding.bound && !finding.is_value
+                           ? misplaced(secret, place, header)
+                           : "secret \"" + secret.name + "\" in the " + std::string(name_of(place)) + " of a request" +
+                                 (finding.bound ? "" : " to a host it is not bound to");
   // A method can be neither replaced nor let pass with a warning.
   if (place == Place::method) {
     refusal_.reason = std::move(reason);
@@ -210,15 +213,12 @@ void RequestScan::report_once(const Finding& finding) {
       marked ? "the value of secret \"" + finding.secret->name +
                    "\" was on its way to the model; the guard sent a marker instead"
              : "the placeholder of secret \"" + finding.secret->name + "\" went to the model, where it is worthless";
-  c_.context.audit.write({.id = c_.id,
-                          .action = "allow",
-                          .kind = "http",
-                          .host = c_.host.name,
-                          .port = c_.port,
-                          .method = request_.method,
-                          .code = code,
-                          .reason = reason,
-                          .secret = finding.secret->name});
+  c_.audit({.action = "allow",
+            .kind = "http",
+            .method = request_.method,
+            .code = code,
+            .reason = reason,
+            .secret = finding.secret->name});
 }
 
 }  // namespace bottle::guard

@@ -28,7 +28,7 @@ struct Refusal {
 // A text of a head. The texts of a head are scanned together.
 struct HeadPart {
   Place place;
-  std::string_view name;  // of the header; empty for the target
+  std::string_view name;  // of the header; empty for the method and the target
   std::string* text;      // redacting changes it, but never its length
 };
 

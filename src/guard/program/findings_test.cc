@@ -1,4 +1,6 @@
 // Checks what the guard does with credentials that it was not told about, and with known secrets in disguise.
+#include <algorithm>
+
 #include "base/ids.h"
 #include "guard/program/secrets_test.h"
 #include "scan/compiler/compile.h"
@@ -59,6 +61,103 @@ TEST_F(FindingsTest, TheAuditHasNoValueNotEvenInTheNameOfAHost) {
             std::string::npos);
   EXPECT_EQ(audited("secret").value("rule", ""), "github-token");
   EXPECT_EQ(audit_.find(kValue), std::string::npos) << audit_;
+}
+
+// A server may record whatever method it gets.
+TEST_F(FindingsTest, ASecretIsRefusedAsTheMethodAndAsTheProtocol) {
+  auto sink = origin("sink.test"), model = origin("model.test");
+  Origin plain(nullptr, "", [](auto&) { return ok("fine"); });
+  route("plain.test", plain.port);
+  allow({{"host", "plain.test"}, {"ports", {80}}});
+  const std::string known = "Deploy.Key-0123456789-abcdef", key = scan::filled("AKIA<BASE32 16>", 7);
+  config_["known"] = json::array({{{"name", "deploy"}, {"value", known}}});
+  start();
+  auto request = [](const std::string& method, const std::string& target, const std::string& host) {
+    return method + " " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n";
+  };
+  std::string reversed(known.rbegin(), known.rend());
+  for (const std::string& method : {known, reversed, key, std::string(kValue)}) {
+    EXPECT_TRUE(refused("sink.test", request(method, "/", "sink.test"))) << method;
+    EXPECT_NE(raw(request(method, "http://plain.test/", "plain.test")).find("Deny: secret\r\n"), std::string::npos)
+        << method;
+    if (method != key) EXPECT_TRUE(refused("model.test", request(method, "/", "model.test"))) << method;
+  }
+  EXPECT_FALSE(refused("sink.test", request("PROPFIND", "/", "sink.test")));
+  EXPECT_FALSE(refused("sink.test", request(known.substr(0, 14), "/", "sink.test")));
+  EXPECT_TRUE(refused("sink.test", request(known.substr(14), "/", "sink.test"))) << "the second half of it";
+  // A guard without secrets to put in passes any protocol.
+  config_["secrets"] = json::array();
+  ASSERT_EQ(configure()["type"], "ready");
+  for (const std::string& protocol : {known, key})
+    EXPECT_TRUE(refused("sink.test", get("sink.test", "/", "Connection: Upgrade\r\nUpgrade: " + protocol + "\r\n")));
+  for (const std::string& text : {known, reversed, key, known.substr(14)})
+    for (Origin* each : {sink.get(), model.get(), &plain}) EXPECT_EQ(each->last().find(text), std::string::npos);
+}
+
+// Nothing of this is let through, but what a client asked for is recorded.
+TEST_F(FindingsTest, TheAuditShowsNoSecretOfARefusedRequest) {
+  uint16_t dns_port;
+  listen_on_loopback(dns_port, SOCK_DGRAM).reset();
+  auto sink = origin("sink.test");
+  const std::string known = "deploy-key-0123456789-abcdef", key = scan::filled("AKIA<BASE32 16>", 7);
+  config_["known"] = json::array({{{"name", "deploy"}, {"value", known}}});
+  config_["dns"] = "127.0.0.1:" + std::to_string(dns_port);
+  allow({{"host", "read.test"}, {"ports", {80}}, {"methods", {"GET"}}, {"paths", {"/a/*"}}});
+  start();
+  for (const std::string& text : {known, key, std::string(kValue)}) {
+    for (const std::string& request :
+         {text + " http://other.test/ HTTP/1.1\r\nHost: other.test\r\n\r\n",
+          "GET http://other.test/" + text + " HTTP/1.1\r\nHost: other.test\r\n\r\n",
+          "GET http://" + text + ".other.test/ HTTP/1.1\r\nHost: other.test\r\n\r\n",
+          "CONNECT " + text + ".other.test:443 HTTP/1.1\r\nHost: a\r\n\r\n",
+          "CONNECT " + std::string(240, 'a') + "/" + text + " HTTP/1.1\r\nHost: a\r\n\r\n",
+          "GET http://read.test/a/b HTTP/1.1\r\nHost: read.test\r\nX-HTTP-Method-" + text + ": PUT\r\n\r\n"})
+      EXPECT_NE(raw(request).find("X-Bottle-"), std::string::npos) << request;
+    EXPECT_FALSE(secure("sink.test", std::string(80, 'a') + "." + text + ".test").ssl);
+    EXPECT_TRUE(refused("sink.test", text + " / HTTP/1.1\r\nHost: sink.test\r\n\r\n"));
+    UniqueFd client(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_in to{.sin_family = AF_INET, .sin_port = htons(dns_port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    std::string query("\0\1\1\0\0\1\0\0\0\0\0\0", 12);
+    query += static_cast<char>(text.size());
+    query += text + std::string("\4test\0\0\1\0\1", 10);
+    EXPECT_GT(sendto(client.get(), query.data(), query.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
+    EXPECT_EQ(audited("nxdomain")["type"], "audit");
+  }
+  count_audited("");
+  for (std::string text : {known.substr(0, 24), key, std::string(kValue).substr(0, 24)}) {
+    EXPECT_EQ(audit_.find(text), std::string::npos) << audit_.substr(audit_.find(text) - 200, 400);
+    std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    if (!text.starts_with("akia")) EXPECT_EQ(audit_.find(text), std::string::npos) << text;
+  }
+}
+
+// The question for the address of such a name would carry the secret to a name server.
+TEST_F(FindingsTest, ANameWithASecretIsNotResolved) {
+  uint16_t resolver_port;
+  auto resolver = listen_on_loopback(resolver_port, SOCK_DGRAM);
+  config_["egress"]["resolver"] = "127.0.0.1:" + std::to_string(resolver_port);
+  const std::string known = "Deploy-Key-0123456789-abcdef";
+  config_["known"] = json::array({{{"name", "deploy"}, {"value", known}}});
+  allow("*.example.org");
+  allow({{"host", "*.example.net"}, {"inspect", true}});
+  allow("deploy-key-0123456789-abcdef.example.com");
+  start();
+  for (const std::string& name : {std::string(kValue), known, known.substr(0, 15) + "." + known.substr(15)})
+    for (const char* domain : {".example.org", ".example.net"}) {
+      connect_to(name + domain);
+      EXPECT_NE(answer_.find("X-Bottle-Deny: secret\r\n"), std::string::npos) << name << domain << answer_;
+      EXPECT_NE(raw("GET http://" + name + domain + "/ HTTP/1.1\r\nHost: " + name + domain + "\r\n\r\n")
+                    .find("X-Bottle-Deny: secret\r\n"),
+                std::string::npos)
+          << name << domain;
+    }
+  pollfd readable{resolver.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&readable, 1, 0), 0) << "the resolver was asked";
+  // The agent did not choose a name that the operator wrote in full.
+  Wire client{dial_loopback(port_), {}, {}};
+  std::string authority = "deploy-key-0123456789-abcdef.example.com:443";
+  client.write("CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n\r\n");
+  EXPECT_EQ(poll(&readable, 1, 5000), 1);
 }
 
 TEST_F(FindingsTest, AKnownSecretIsRefusedInEveryEncoding) {

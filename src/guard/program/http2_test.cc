@@ -19,6 +19,16 @@ TEST_F(Http2Test, GoesToAServerOfHttp1) {
   EXPECT_EQ(audited("allowed")["path"], "/a");
 }
 
+TEST_F(Http2Test, ACredentialIsRefusedAsTheMethod) {
+  Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
+  inspect("a.test", origin.port);
+  Peer peer = client("a.test");
+  std::string key = scan::filled("AKIA<BASE32 16>", 7);
+  EXPECT_NE(peer.fetch(key + " /a HTTP/1.1\r\nHost: a.test\r\n\r\n").find("x-bottle-deny: secret"), std::string::npos);
+  EXPECT_EQ(audited("secret").value("method", ""), std::string(key.size(), '*'));
+  EXPECT_EQ(origin.last(), "");
+}
+
 // Ends a connection with a FIN, without a close_notify of TLS before it.
 void end_unannounced(Wire& wire) {
   ::shutdown(wire.fd.get(), SHUT_WR);
