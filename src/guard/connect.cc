@@ -85,10 +85,11 @@ enum class Hello : uint8_t { named, nameless, bad };
 Task<Hello> check_hello(Connection& c) {
   int64_t deadline = c.now() + kHandshakePatience;
   ClientHello hello;
+  ArrivingHello arriving;
   while (true) {
     if (!c.client.in.empty()) {
       // The bytes stay in `in`: a tunnel sends them on, and an inspecting guard gives them to its own TLS.
-      auto parsed = parse_client_hello(c.client.in, hello);
+      auto parsed = arriving.read(c.client.in, hello);
       if (parsed == Parse::bad) co_return refuse_opening(c), Hello::bad;
       if (parsed == Parse::ok) break;
     }

@@ -164,11 +164,12 @@ Task<Dialed> ask_proxy(Context& context, Proxy proxy, Waker& waker, std::string 
     return Dialed{.status = failure.status, .code = failure.code, .reason = proxy.name + reason};
   };
   http::Head head;
+  http::ArrivingHead arriving;
   while (true) {
     bool progress = stream.flush();
     progress |= stream.fill();
     // The parser bounds the head, so a proxy cannot fill the memory.
-    auto parsed = http::parse_response(stream.in, head);
+    auto parsed = arriving.read(stream.in, [&] { return http::parse_response(stream.in, head); });
     if (parsed == Parse::ok) break;
     if (parsed == Parse::bad)
       co_return failed(proxy.refused, std::string(" sent an answer that is not HTTP: ") + head.why);

@@ -69,34 +69,44 @@ Parse parse_body(std::string_view body, ClientHello& hello) {
 
 }  // namespace
 
-Parse parse_client_hello(std::string_view bytes, ClientHello& hello) {
+// Judges the beginning of the message, of which `begun` follows what was joined.
+Parse ArrivingHello::judge(std::string_view begun) const {
   constexpr size_t kLimit = 32 * 1024;
+  auto byte = [&](size_t i) {
+    return static_cast<unsigned char>(i < joined_.size() ? joined_[i] : begun[i - joined_.size()]);
+  };
+  size_t size = joined_.size() + begun.size();
+  // The message has the type `client_hello` and a length of three bytes.
+  if (size > 0 && byte(0) != 1) return Parse::bad;
+  if (size < 4) return Parse::incomplete;
+  size_t need = (size_t{byte(1)} << 16 | size_t{byte(2)} << 8 | byte(3)) + 4;
+  // Nothing may follow in the same record, because the server has not answered yet.
+  if (need > kLimit + 4 || size > need) return Parse::bad;
+  return size == need ? Parse::ok : Parse::incomplete;
+}
+
+Parse ArrivingHello::read(std::string_view bytes, ClientHello& hello) {
   hello = {};
-  std::string joined;
   while (true) {
-    if (bytes.empty()) return Parse::incomplete;
+    std::string_view record = bytes.substr(at_);
+    if (record.empty()) return Parse::incomplete;
     // A record has the type `handshake`, the version 3.x, and a length of at most 2^14 bytes.
-    if (bytes[0] != 22) return Parse::bad;
-    if (bytes.size() >= 2 && bytes[1] != 3) return Parse::bad;
-    if (bytes.size() < 5) return Parse::incomplete;
+    if (record[0] != 22) return Parse::bad;
+    if (record.size() >= 2 && record[1] != 3) return Parse::bad;
+    if (record.size() < 5) return Parse::incomplete;
     size_t length =
-        static_cast<size_t>(static_cast<unsigned char>(bytes[3]) << 8 | static_cast<unsigned char>(bytes[4]));
+        static_cast<size_t>(static_cast<unsigned char>(record[3]) << 8 | static_cast<unsigned char>(record[4]));
     if (length == 0 || length > 16384) return Parse::bad;
-    joined.append(bytes.substr(5, length));
-    if (joined.empty()) return Parse::incomplete;
-    // The message has the type `client_hello` and a length of three bytes.
-    if (joined[0] != 1) return Parse::bad;
-    if (joined.size() >= 4) {
-      size_t need = 0;
-      for (int i = 1; i < 4; ++i) need = need << 8 | static_cast<unsigned char>(joined[static_cast<size_t>(i)]);
-      if (need > kLimit) return Parse::bad;
-      // Nothing may follow in the same record, because the server has not answered yet.
-      if (joined.size() > need + 4) return Parse::bad;
-      if (joined.size() == need + 4) return parse_body(std::string_view(joined).substr(4), hello);
-    }
-    if (bytes.size() < 5 + length) return Parse::incomplete;
-    bytes.remove_prefix(5 + length);
+    std::string_view content = record.substr(5, length);
+    Parse judged = judge(content);
+    if (judged == Parse::bad) return judged;
+    if (judged == Parse::ok) return parse_body((joined_ + std::string(content)).substr(4), hello);
+    if (content.size() < length) return Parse::incomplete;
+    joined_.append(content);
+    at_ += 5 + length;
   }
 }
+
+Parse parse_client_hello(std::string_view bytes, ClientHello& hello) { return ArrivingHello().read(bytes, hello); }
 
 }  // namespace bottle::guard

@@ -51,6 +51,29 @@ TEST(ClientHello, reads_the_name) {
     EXPECT_EQ(parse_client_hello(bad, hello), Parse::bad) << bad;
 }
 
+// A client may send records of one byte, each in pieces.
+TEST(ClientHello, LooksAtEachByteOfTinyRecordsOnce) {
+  constexpr size_t kSize = 32'000;
+  std::string message("\1\0\x7d\0", 4), records;  // its length is more than that
+  message.resize(kSize);
+  for (char c : message) records += std::string("\x16\3\1\0\1", 5) + c;
+  auto seconds = [](const auto& work) {
+    clock_t before = clock();
+    work();
+    return static_cast<double>(clock() - before) / CLOCKS_PER_SEC;
+  };
+  ClientHello hello;
+  auto read_all = [&](size_t piece) {
+    ArrivingHello arriving;
+    for (size_t size = piece; size < records.size(); size += piece)
+      ASSERT_EQ(arriving.read(std::string_view(records).substr(0, size), hello), Parse::incomplete);
+  };
+  double many = seconds([&] { read_all(1); }), few = seconds([&] {
+                                                 for (int i = 0; i < 100; ++i) read_all(10'000);
+                                               });
+  EXPECT_LT(many, 10 * few + 1);
+}
+
 std::string query(std::string_view name, int type) {
   std::string bytes("\x12\x34\x01\0\0\x01\0\0\0\0\0\0", 12);
   while (!name.empty()) {
