@@ -8,6 +8,8 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <cerrno>
+
 #include "base/os/descriptors.h"
 #include "guard/net/socket_address.h"
 #include "guard/net/stream.h"
@@ -34,18 +36,34 @@ Result<UniqueFd> open_listener(const policy::Endpoint& at, int type) {
   return fd;
 }
 
-Result<> DnsServer::listen(const policy::Endpoint& at) {
-  if (at_ == at) return {};
-  auto udp = TRY(open_listener(at, SOCK_DGRAM));
-  auto tcp = TRY(open_listener(at, SOCK_STREAM));
-  udp_.open(udp.release(), nullptr);
-  tcp_.open(tcp.release(), nullptr);
+bool is_full(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
+
+Result<DnsServer::Sockets> DnsServer::open_new(const policy::Endpoint& at) const {
+  Sockets sockets;
+  if (at_ == at) return sockets;
+  sockets.udp = TRY(open_listener(at, SOCK_DGRAM));
+  sockets.tcp = TRY(open_listener(at, SOCK_STREAM));
+  return sockets;
+}
+
+void DnsServer::listen_on(const policy::Endpoint& at, Sockets sockets) {
+  if (!sockets.udp) return;
+  udp_.open(sockets.udp.release(), nullptr);
+  tcp_.open(sockets.tcp.release(), nullptr);
   udp_.on_event = [this](uint32_t) { read_udp(); };
   tcp_.on_event = [this](uint32_t) { accept_tcp(); };
   udp_.watch();
   tcp_.watch();
   at_ = at;
-  return {};
+  pause_until_ = 0;
+}
+
+int DnsServer::turn() {
+  if (pause_until_ == 0) return -1;
+  if (int64_t left = pause_until_ - context_.loop.now(); left > 0) return static_cast<int>(left);
+  pause_until_ = 0;
+  context_.loop.events().watch(tcp_.fd(), &tcp_, EventQueue::kIn);
+  return -1;
 }
 
 std::string DnsServer::answer(std::string_view bytes) {
@@ -115,6 +133,10 @@ Detached serve_dns(DnsServer& server, int fd) {
 void DnsServer::accept_tcp() {
   while (true) {
     UniqueFd fd = accept_connection(tcp_.fd(), Waits::no);
+    if (!fd && is_full(errno)) {
+      pause_until_ = context_.loop.now() + kAcceptPause;
+      context_.loop.events().watch(tcp_.fd(), &tcp_, 0u);
+    }
     if (!fd) return;
     if (clients_ < 64) serve_dns(*this, fd.release());
   }

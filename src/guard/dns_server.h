@@ -19,8 +19,16 @@ Detached serve_dns(DnsServer& server, int fd);
 class DnsServer {
  public:
   explicit DnsServer(Context& context) : context_(context) {}
-  // Listens on UDP and TCP. Keeps the open sockets if the address is unchanged.
-  Result<> listen(const policy::Endpoint& at);
+  // The two sockets of an address, or none if the server already listens there.
+  struct Sockets {
+    UniqueFd udp, tcp;
+  };
+  Result<Sockets> open_new(const policy::Endpoint& at) const;
+  // Answers queries at what open_new() has returned, and no longer at the address before.
+  void listen_on(const policy::Endpoint& at, Sockets sockets);
+  // Must be called once per turn of the loop. Returns the milliseconds after which it must be called again, or -1 for
+  // never.
+  int turn();
 
  private:
   friend Detached serve_dns(DnsServer& server, int fd);
@@ -33,7 +41,13 @@ class DnsServer {
   std::optional<policy::Endpoint> at_;
   Source udp_, tcp_;
   size_t clients_ = 0;
+  int64_t pause_until_ = 0;  // 0 means that clients are accepted
 };
+
+// Returns whether accept(2) failed with this error because nothing more can be opened. Listeners are level-triggered,
+// so the loop would spin. The listener must not be watched for kAcceptPause milliseconds.
+bool is_full(int error);
+inline constexpr int kAcceptPause = 50;
 
 // Returns a non-blocking socket that is bound and, if it is a stream socket, listening.
 Result<UniqueFd> open_listener(const policy::Endpoint& at, int type);

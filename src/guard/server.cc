@@ -89,9 +89,9 @@ void Server::accept(Source& listener) {
     if (!fd && (errno == EMFILE || errno == ENFILE) && accept_with_spare(listener)) continue;
     if (!fd) {
       // Listeners are level-triggered, so the loop would spin. A later turn tries again.
-      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      if (is_full(errno)) {
         accepting_ = false;
-        pause_until_ = context_.loop.now() + 50;
+        pause_until_ = context_.loop.now() + kAcceptPause;
       }
       return;
     }
@@ -151,28 +151,28 @@ void Server::take_connections() {
   }
 }
 
-// Opens the listeners that are new, and closes those that are no longer wanted.
-Result<> Server::listen(const Config& config) {
+// Opens the listeners that are new. The others have no source in the list, and keep theirs.
+Result<std::vector<Server::Listener>> Server::open_new(const Config& config) const {
   std::vector<Listener> next;
   for (const auto& at : config.listen) {
-    auto same = std::ranges::find_if(listeners_, [&](const Listener& each) { return each.source && each.at == at; });
+    next.push_back({at, nullptr});
+    auto count = [&](const std::vector<Listener>& list) { return std::ranges::count(list, at, &Listener::at); };
+    if (count(next) <= count(listeners_)) continue;
+    UniqueFd fd = TRY(open_listener(at, SOCK_STREAM));
+    next.back().source = std::make_unique<Source>();
+    next.back().source->open(fd.release(), nullptr);
+  }
+  return next;
+}
+
+// Accepts clients at what open_new() has returned, and closes the listeners that are no longer wanted.
+void Server::listen_on(std::vector<Listener> next) {
+  for (auto& each : next) {
     // The same address: the socket goes over to the new list, with the clients in its queue.
-    if (same != listeners_.end()) {
-      next.push_back({at, std::move(same->source)});
-      continue;
-    }
-    auto fd = open_listener(at, SOCK_STREAM);
-    if (!fd) {
-      for (auto& each : next)  // open listeners are kept
-        for (auto& old : listeners_)
-          if (!old.source && old.at == each.at) old.source = std::move(each.source);
-      return std::unexpected(fd.error());
-    }
-    auto source = std::make_unique<Source>();
-    source->open(fd->release(), nullptr);
-    source->on_event = [this, raw = source.get()](uint32_t) { accept(*raw); };
-    source->watch();
-    next.push_back({at, std::move(source)});
+    auto same = [&](const Listener& old) { return old.source && old.at == each.at; };
+    if (!each.source) each.source = std::move(std::ranges::find_if(listeners_, same)->source);
+    each.source->on_event = [this, raw = each.source.get()](uint32_t) { accept(*raw); };
+    each.source->watch();
   }
   // An event of this turn may still refer to them.
   for (auto& old : listeners_)
@@ -181,8 +181,6 @@ Result<> Server::listen(const Config& config) {
       retired_.push_back(std::move(old));
     }
   listeners_ = std::move(next);
-  if (config.dns) TRY(dns_.listen(*config.dns));
-  return {};
 }
 
 // Makes a configuration the current one.
@@ -190,11 +188,13 @@ Result<> Server::configure(const wire::GuardConfig& wanted) {
   std::shared_ptr<const Config> config = TRY(compile(wanted));
   // Alone, the guard is its own authority. Under a supervisor, it asks the session's root.
   if (!context_.ca) context_.ca = options_.config_fd >= 0 ? TRY(SessionCa::self_signed()) : TRY(SessionCa::make());
+  std::vector<Listener> listeners = TRY(open_new(*config));
+  DnsServer::Sockets dns;
+  if (config->dns) dns = TRY(dns_.open_new(*config->dns));
+  // Nothing fails from here on. Clients come only now, because they need the configuration.
   auto before = std::exchange(context_.config, config);
-  if (auto listened = listen(*config); !listened) {
-    context_.config = before;
-    return listened;
-  }
+  listen_on(std::move(listeners));
+  if (config->dns) dns_.listen_on(*config->dns, std::move(dns));
   if (!before) {
     // Later configurations only repeat what this guard itself has reported since.
     context_.budget.resume(wanted.used);
@@ -363,6 +363,7 @@ int Server::run() {
       if (ms >= 0 && (wait < 0 || ms < wait)) wait = ms;
     };
     sooner(tell_usage());
+    sooner(dns_.turn());
     sooner(context_.audit.flush(context_.loop.now()));
     if (!accepting_) {
       // Level-triggered listeners would spin while the guard cannot accept.
@@ -370,7 +371,7 @@ int Server::run() {
       for (auto& each : listeners_)
         context_.loop.events().watch(each.source->fd(), each.source.get(), can ? EventQueue::kIn : 0u);
       accepting_ = can;
-      if (!can) sooner(50);
+      if (!can) sooner(kAcceptPause);
     }
     return wait;
   });

@@ -38,7 +38,8 @@ class Server {
     std::unique_ptr<Source> source;
   };
   Result<> configure(const wire::GuardConfig& wanted);
-  Result<> listen(const Config& config);
+  Result<std::vector<Listener>> open_new(const Config& config) const;
+  void listen_on(std::vector<Listener> next);
   Result<> stand_alone();
   void accept(Source& listener);
   bool has_been_full() const;

@@ -58,6 +58,37 @@ TEST_F(GuardTest, AnInvalidConfigurationChangesNoRule) {
   EXPECT_EQ(ask("GET /mine/a"), "403");
 }
 
+// What a guard listens on changes as a whole or not at all.
+TEST_F(GuardTest, AConfigurationWhoseNameServerCannotListenChangesNothing) {
+  uint16_t taken_port, port;
+  auto taken = listen_on_loopback(taken_port, SOCK_DGRAM);
+  listen_on_loopback(port).reset();
+  auto listens = [](uint16_t at) {
+    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in to{.sin_family = AF_INET, .sin_port = htons(at), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    return connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) == 0;
+  };
+  spawn();
+  json good = config_;
+  config_["listen"] = json::array({"127.0.0.1:" + std::to_string(port)});
+  config_["dns"] = "127.0.0.1:" + std::to_string(taken_port);
+  EXPECT_EQ(configure()["type"], "error");
+  EXPECT_FALSE(listens(port)) << "without any configuration";
+  std::swap(config_, good);
+  json ready = configure();
+  ASSERT_EQ(ready["type"], "ready") << ready;
+  std::string listen = ready["listen"];
+  port_ = static_cast<uint16_t>(std::stoi(listen.substr(listen.rfind(':') + 1)));
+  std::swap(config_, good);
+  EXPECT_EQ(configure()["type"], "error");
+  EXPECT_FALSE(listens(port));
+  EXPECT_TRUE(raw("GET http://no.test/ HTTP/1.1\r\nHost: no.test\r\n\r\n").starts_with("HTTP/1.1 403 "));
+  taken.reset();
+  EXPECT_EQ(configure()["type"], "ready");
+  EXPECT_TRUE(listens(port));
+  EXPECT_FALSE(listens(port_));
+}
+
 TEST_F(GuardTest, sigterm_ends_it_cleanly) {
   start();
   kill(pid_, SIGTERM);

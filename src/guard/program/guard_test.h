@@ -337,7 +337,8 @@ class GuardTest : public testing::Test {
                                        {"header", header}}});
   }
   // Starts the guard with `config_` and waits until it is ready.
-  void start() {
+  // Starts the guard without a configuration.
+  void spawn() {
     int in[2], out[2];
     ASSERT_EQ(pipe2(in, O_CLOEXEC), 0);
     ASSERT_EQ(pipe2(out, O_CLOEXEC), 0);
@@ -355,6 +356,9 @@ class GuardTest : public testing::Test {
     close(out[1]);
     control_.reset(in[1]);
     output_.reset(out[0]);
+  }
+  void start() {
+    spawn();
     json ready = configure();
     ASSERT_EQ(ready["type"], "ready") << ready;
     std::string listen = ready["listen"];
@@ -363,6 +367,14 @@ class GuardTest : public testing::Test {
     csr_ = ready["csr"];
     certify(csr_);
     roots_.reset(make_upstream_context(root_->pem() + ca_->pem()));
+  }
+  // Returns the guard's CPU time, in seconds.
+  double cpu() const {
+    timespec t{};
+    clockid_t clock = 0;
+    EXPECT_EQ(clock_getcpuclockid(pid_, &clock), 0);
+    EXPECT_EQ(clock_gettime(clock, &t), 0);
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
   }
   // Returns VmHWM, the guard's peak memory in bytes.
   size_t most_resident() const {

@@ -92,5 +92,35 @@ TEST_F(ManyConnectionsTest, ThousandsAreServed) {
   EXPECT_TRUE(raw(kConnect).starts_with("HTTP/1.1 200 "));
 }
 
+// The guard's listeners are level-triggered, and the loop would spin while there is no descriptor for a client.
+TEST_F(GuardTest, ClientsOfTheNameServerWaitForADescriptorWithoutWork) {
+  uint16_t dns_port;
+  listen_on_loopback(dns_port).reset();
+  config_["dns"] = "127.0.0.1:" + std::to_string(dns_port);
+  Origin origin(nullptr, "", [](const std::string&) { return ok("x"); });
+  route("a.test", origin.port);
+  allow("a.test");
+  descriptors_ = 128;
+  start();
+  std::vector<Wire> tunnels, clients;
+  for (int i = 0; i < 32; ++i) {
+    tunnels.push_back(connect_to("a.test"));
+    ASSERT_TRUE(answer_.starts_with("HTTP/1.1 200 ")) << answer_;
+  }
+  for (int i = 0; i < 64; ++i) {
+    clients.push_back({dial_loopback(dns_port), {}, {}});
+    clients.back().write(std::string(1, '\0'));
+  }
+  Wire last{dial_loopback(dns_port), {}, {}};
+  std::string query("\0\x14\0\1\1\0\0\1\0\0\0\0\0\0\2no\0\0\1\0\1", 22);
+  last.write(query);
+  double before = cpu();
+  pollfd answered{last.fd.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&answered, 1, 500), 0) << "there was a descriptor for it";
+  EXPECT_LT(cpu() - before, 0.1);
+  clients.clear();
+  EXPECT_EQ(poll(&answered, 1, 5000), 1) << "it was forgotten";
+}
+
 }  // namespace
 }  // namespace bottle::guard

@@ -103,14 +103,6 @@ class SlowServersTest : public GuardTest {
     start();
   }
   static std::string get(const std::string& path) { return "GET " + path + " HTTP/1.1\r\nHost: a.test\r\n\r\n"; }
-  // Returns the guard's CPU time, in seconds.
-  double cpu() const {
-    timespec t{};
-    clockid_t clock = 0;
-    EXPECT_EQ(clock_getcpuclockid(pid_, &clock), 0);
-    EXPECT_EQ(clock_gettime(clock, &t), 0);
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
-  }
   std::unique_ptr<RawOrigin> server_;
 };
 
