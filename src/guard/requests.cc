@@ -158,10 +158,11 @@ Task<bool> refuse(Connection& c, const Verdict& verdict, const Request& request,
     co_await finish_request(c, body);
     co_return false;
   }
-  while (!c.client.flushed() && !c.client.failed) {
-    if (!c.client.flush()) co_await c.wait(c.now() + kHeadPatience);
-  }
-  co_return true;
+  // A client that sends requests but reads no answers does not keep its place.
+  int64_t deadline = c.now() + std::min(kHeadPatience, c.config->idle_ms);
+  while (!c.client.flushed() && !c.client.failed && c.now() < deadline)
+    if (!c.client.flush()) co_await c.wait(deadline);
+  co_return c.client.flushed();
 }
 
 // Returns whether c.upstream is still connected to the request's destination, as far as the guard can see.

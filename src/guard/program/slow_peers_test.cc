@@ -93,6 +93,23 @@ TEST_F(SlowReadersTest, TakeNoMoreMemoryThanTheGuardsContainerHas) {
   EXPECT_LT(held, 256u << 20) << (held >> 20) << " MB";
 }
 
+TEST_F(SlowReadersTest, WhoReadsNoRefusalsDoesNotStay) {
+  config_["egress"]["idle_seconds"] = 1;
+  start();
+  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  int little = 4 << 10;
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+  sockaddr_in to{.sin_family = AF_INET, .sin_port = htons(port_), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  ASSERT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
+  std::string requests;
+  for (int i = 0; i < 20'000; ++i) requests += "GET http://no.test/ HTTP/1.1\r\nHost: no.test\r\n\r\n";
+  std::thread writer([&] { (void)write_all(fd.get(), requests); });  // fails when the guard ends the connection
+  pollfd ended{fd.get(), 0, 0};
+  EXPECT_EQ(poll(&ended, 1, 15'000), 1) << "the guard waits for the client";
+  shutdown(fd.get(), SHUT_RDWR);
+  writer.join();
+}
+
 class SlowServersTest : public GuardTest {
  protected:
   // Serves inspected requests to a.test.
