@@ -1,8 +1,8 @@
 // Decodes the body a second time where the client gets it with its coding, because only decoded text can be searched.
 // The decoded bytes are searched and dropped.
 //
-// Decoding runs within a step of the loop. A few kilobytes can become many megabytes, so a watch that blocks counts
-// what one call decodes and gives up on an answer that looks made to stop the guard.
+// A few kilobytes can become many megabytes, so each call decodes a part of them, and other connections have their turn
+// in between. A watch that blocks also gives up on an answer that looks made to keep the guard busy.
 #include "guard/exchange/answer_watch.h"
 
 #include <algorithm>
@@ -38,22 +38,17 @@ std::optional<AnswerWatch> AnswerWatch::make(const http::Head& head, bool decode
 
 bool AnswerWatch::feed(std::string_view bytes) {
   if (seen_ >= most_) return true;
-  if (decoder_.plain()) {
+  if (copy_.plain()) {
     seen_ += bytes.size();
     scan_.feed(bytes);
     return true;
   }
+  if (!bytes.empty()) begun_ = seen_;
   std::string text;
-  uint64_t most = blocks_ ? std::min(most_, seen_ + kMostAtOnce) : most_;
-  for (bool moved = true; moved && seen_ < most_;) {
-    if (seen_ >= most) return seen_ = most_, false;
-    size_t before = bytes.size();
-    text.clear();
-    if (!decoder_.next(bytes, text)) return seen_ = most_, false;
-    scan_.feed(text);
-    seen_ += text.size();
-    moved = bytes.size() != before || !text.empty();
-  }
+  bool fine = copy_.take(bytes, text);
+  seen_ += text.size();
+  if (!fine || (blocks_ && seen_ - begun_ >= kMostAtOnce)) return seen_ = most_, false;
+  scan_.feed(text);
   return true;
 }
 

@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "guard/exchange/coded_copy.h"
 #include "http/head.h"
-#include "scan/content/content_decoder.h"
 #include "scan/injection/injection.h"
 
 namespace bottle::guard {
@@ -25,14 +25,17 @@ class AnswerWatch {
     most_ = UINT64_MAX;
   }
 
-  // Takes the next bytes of the body. Stops searching after kMost decoded bytes. Returns false if the bytes do not
-  // match the codings, or if `blocks` is set and the bytes of one call decode to kMostAtOnce bytes or more, because
-  // other connections wait meanwhile.
+  // Takes the next bytes of the body, and searches a bounded part. Stops searching after kMost decoded bytes. Returns
+  // false if the bytes do not match the codings, or if `blocks` is set and the bytes of one call decode to kMostAtOnce
+  // bytes or more, which no page needs.
   bool feed(std::string_view bytes);
+  // Returns whether more of the bytes so far must be searched. Then feed() must be called again, with no bytes, before
+  // anything else.
+  bool behind() const { return seen_ < most_ && copy_.behind(); }
   // Returns whether all of the body could be read.
   bool end() {
     scan_.end();
-    return seen_ >= most_ || decoder_.complete();
+    return seen_ >= most_ || copy_.complete();
   }
   // Judges what has arrived so far as if nothing followed, because the answer pauses or a message ends.
   void settle() { scan_.settle(); }
@@ -41,7 +44,7 @@ class AnswerWatch {
   bool blocks() const { return blocks_; }
 
   // Returns approximately how many bytes this object holds.
-  size_t memory() const { return scan_.memory() + decoder_.memory(); }
+  size_t memory() const { return scan_.memory() + copy_.memory(); }
 
   // Returns the findings that were not returned before.
   std::vector<scan::Injection> news();
@@ -50,12 +53,13 @@ class AnswerWatch {
 
  private:
   AnswerWatch(scan::ContentDecoder decoder, bool blocks, scan::InjectionScan::Looks looks)
-      : scan_(looks), decoder_(std::move(decoder)), blocks_(blocks) {}
+      : scan_(looks), copy_(std::move(decoder)), blocks_(blocks) {}
 
   scan::InjectionScan scan_;
-  scan::ContentDecoder decoder_;
+  CodedCopy copy_;
   bool blocks_;
   uint64_t seen_ = 0, most_ = kMost;
+  uint64_t begun_ = 0;  // the decoded bytes before those of the last bytes of the body
   size_t told_ = 0;
 };
 

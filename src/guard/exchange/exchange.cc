@@ -255,7 +255,8 @@ bool Exchange::next_piece(bool& progress) {
     if (!fine || (whole && (!up_coded_.empty() || !up_decoder_->complete())))
       return fail_with(400, "bad_request", "the request's body does not match its content coding");
   }
-  if (whole) sending_ = Sending::done;
+  // A body with codings ends in a step of its own, when all of it has been decoded and scanned.
+  if (whole && (g_payload.empty() || !up_stream_.decodes())) sending_ = Sending::done;
   return true;
 }
 
@@ -273,7 +274,9 @@ bool Exchange::send_body() {
   bool progress = false;
   g_payload.clear();
   g_scanned.clear();
-  if (!next_piece(progress)) return false;
+  // Nothing more is taken before all of what came has been decoded and scanned.
+  if (up_stream_.behind()) progress = true;
+  else if (!next_piece(progress)) return false;
   if (!g_payload.empty() && !up_scan_.feed_buffer(g_payload, g_scanned)) return refuse_request();
   // A possible placeholder that must be swapped must not be split.
   bool holds = sending_ == Sending::streaming && !request_.content.grows && up_scan_.holds();
@@ -322,6 +325,9 @@ bool Exchange::head_waits() {
   held_head_.released();
   return false;
 }
+
+// Returns whether the last step stopped only because there is much to decode.
+bool Exchange::is_behind() const { return up_stream_.behind() || !up_coded_.empty() || is_behind_answer(); }
 
 // Runs one round of both directions. Returns true if something moved.
 bool Exchange::step() {
@@ -372,7 +378,7 @@ Task<Outcome> Exchange::run(bool kept) {
     if (answering_ == Answering::done && c_.client.flushed() && sending_ != Sending::streaming) co_return conclude();
     if (progress) {
       last = c_.now();
-      if (++rounds % 16 != 0) continue;
+      if (++rounds % 16 != 0 && !is_behind()) continue;
       c_.waker.wake();  // lets the others have their turn
     }
     if (c_.now() - last >= c_.config->idle_ms) {

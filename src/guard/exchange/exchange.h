@@ -109,6 +109,8 @@ class Exchange {
   bool answer_body();
   bool end_answer();
   bool next_payload(bool& progress);
+  bool is_behind_answer() const;
+  bool is_behind() const;
   bool begin_watch();
   bool watch_answer(std::string_view bytes);
   bool end_watch();

@@ -259,10 +259,14 @@ bool Exchange::next_payload(bool& progress) {
          fail_with(502, "cut_short", "the encoded body of the server's answer is incomplete");
 }
 
+// Returns whether the watches have not looked at all bytes of the answer so far. Nothing more is read before they have,
+// and the answer does not end.
+bool Exchange::is_behind_answer() const { return (watch_ && watch_->behind()) || (usage_ && usage_->behind()); }
+
 // Searches the next bytes of the answer for prompt injections. Returns false if the answer must end here; stop_ then
 // says why.
 bool Exchange::watch_answer(std::string_view bytes) {
-  if (!watch_ || bytes.empty()) return true;
+  if (!watch_ || (bytes.empty() && !watch_->behind())) return true;
   if (!watch_->feed(bytes) && watch_->blocks()) {
     stop_ = Stop{502, "encoded_answer",
                  "the server's answer is not what its Content-Encoding says, or a small part of it becomes 16 MB"};
@@ -305,14 +309,16 @@ bool Exchange::record_injections() {
   return true;
 }
 
-// Withholds the last piece of an answer as long as what follows decides whether it is an injection, at most until the
+// Withholds the last piece of an answer until the watches have seen all of it, because a client that has the whole
+// answer may leave. Withholds it also as long as what follows decides whether it is an injection, at most until the
 // answer pauses or kHigh bytes wait. Returns false if the answer must end here.
 bool Exchange::withhold(bool& progress) {
-  if (!watch_ || !watch_->blocks()) return true;
-  // The bytes pass only after the watch has seen them and what follows.
+  bool blocks = watch_ && watch_->blocks(), behind = is_behind_answer();
+  if (!blocks && !behind && withheld_.empty()) return true;
   withheld_.append(g_scanned);
   g_scanned.clear();
-  bool waits = watch_->undecided();
+  if (behind) return true;
+  bool waits = blocks && watch_->undecided();
   if (held_watch_.due(waits, progress, c_.now()) || (waits && withheld_.size() >= kHigh)) {
     held_watch_.released();
     watch_->settle();
@@ -344,10 +350,8 @@ void Exchange::write_body() {
 // Ends the answer, because its whole body has arrived.
 bool Exchange::end_answer() {
   if (!down_scan_.release(g_scanned)) return refuse_answer();
-  if (watch_) {
-    if (!end_watch()) return stop_answer();
-    g_scanned.insert(0, std::exchange(withheld_, {}));
-  }
+  if (watch_ && !end_watch()) return stop_answer();
+  g_scanned.insert(0, std::exchange(withheld_, {}));
   std::string trailers;
   for (const auto& [name, value] : answer_.trailers())
     if (may_be_trailer(name)) trailers.append(name).append(": ").append(value).append("\r\n");
@@ -373,11 +377,16 @@ bool Exchange::answer_body() {
   }
   bool progress = false;
   g_scanned.clear();
-  if (!next_payload(progress)) return false;
+  if (is_behind_answer()) {
+    g_payload.clear();
+    progress = true;
+  } else if (!next_payload(progress)) {
+    return false;
+  }
   if (usage_) usage_->feed(g_payload);
   if (!watch_answer(g_payload)) return stop_answer();
   if (!down_scan_.feed_buffer(g_payload, g_scanned)) return refuse_answer();
-  if (answer_.done() && decoding_ != Decoding::running) return end_answer();
+  if (answer_.done() && decoding_ != Decoding::running && !is_behind_answer()) return end_answer();
   // If an answer pauses, it must not wait for bytes that only look like the beginning of a secret.
   if (held_down_.due(down_scan_.holds(), !g_scanned.empty(), c_.now())) {
     held_down_.released();

@@ -14,27 +14,16 @@ std::optional<UsageWatch> UsageWatch::make(const http::Head& head, bool decoded)
 
 void UsageWatch::feed(std::string_view bytes) {
   if (seen_ >= kMost) return;
-  if (decoder_.plain()) {
+  if (copy_.plain()) {
     seen_ += bytes.size();
     return reader_.feed(bytes);
   }
+  if (!bytes.empty()) begun_ = seen_;
   std::string text;
-  uint64_t most = std::min(kMost, seen_ + kMostAtOnce);
-  for (bool moved = true; moved;) {
-    if (seen_ >= most) {
-      seen_ = kMost;
-      return;
-    }
-    size_t before = bytes.size();
-    text.clear();
-    if (!decoder_.next(bytes, text)) {
-      seen_ = kMost;
-      return;
-    }
-    reader_.feed(text);
-    seen_ += text.size();
-    moved = bytes.size() != before || !text.empty();
-  }
+  bool fine = copy_.take(bytes, text);
+  seen_ += text.size();
+  if (fine && seen_ - begun_ < kMostAtOnce) reader_.feed(text);
+  else seen_ = kMost;
 }
 
 }  // namespace bottle::guard

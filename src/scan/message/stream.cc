@@ -54,23 +54,27 @@ Stream::Stream(Catalog* catalog, OnFinding on_finding, std::string_view codings,
 
 bool Stream::feed(std::string_view bytes, std::string& out) {
   if (blocked_ || !problem_.empty()) return false;
+  if (decoder_) {
+    undecoded_.append(bytes);
+    return decode(out);
+  }
   while (!bytes.empty()) {
     size_t size = collects() ? kPiece - static_cast<size_t>((before_ + window_.size()) % kPiece) : kPiece;
     std::string_view next = bytes.substr(0, size);
     bytes.remove_prefix(next.size());
-    if (decoder_ ? !coded(next, Until::more, out) : !piece(next, Until::more, out)) return false;
+    if (!piece(next, Until::more, out)) return false;
   }
   return true;
 }
 
 bool Stream::release(std::string& out) {
   if (blocked_ || !problem_.empty()) return false;
-  return decoder_ ? coded({}, Until::pause, out) : piece({}, Until::pause, out);
+  return decoder_ ? release_coded(Until::pause, out) : piece({}, Until::pause, out);
 }
 
 bool Stream::end(std::string& out) {
   if (blocked_ || !problem_.empty()) return false;
-  return decoder_ ? coded({}, Until::end, out) : piece({}, Until::end, out);
+  return decoder_ ? release_coded(Until::end, out) : piece({}, Until::end, out);
 }
 
 // Scans the next bytes, and lets out all that cannot belong to a finding any more.
@@ -183,34 +187,49 @@ bool Stream::scan_coded(std::string_view bytes) {
   return note_unscanned(result);
 }
 
-// Passes bytes with codings on unchanged, after their decoded form has been scanned.
-bool Stream::coded(std::string_view bytes, Until until, std::string& out) {
+// Decodes and scans the coded bytes that wait, and passes them on unchanged. A piece of them is released when the next
+// one has been decoded.
+bool Stream::decode(std::string& out) {
   std::string decoded, ignored;
-  coded_bytes_ += bytes.size();
-  if (!bytes.empty() && !scan_coded(bytes)) return false;
-  for (std::string_view rest = bytes; until == Until::more;) {
-    size_t before = rest.size();
+  for (size_t total = 0; !undecoded_.empty();) {
+    if (current_ == 0) {
+      current_ = std::min(undecoded_.size(), kPiece);
+      coded_bytes_ += current_;
+      if (!scan_coded(std::string_view(undecoded_).substr(0, current_))) return false;
+    }
+    std::string_view rest = std::string_view(undecoded_).substr(taken_, current_ - taken_);
     decoded.clear();
     if (!decoder_->next(rest, decoded)) {
       problem_ = "the body is not what its content coding says";
       return false;
     }
+    bool moved = current_ - rest.size() > taken_ || !decoded.empty();
+    taken_ = current_ - rest.size();
     decoded_bytes_ += decoded.size();
-    // A body that decodes to far more than usual is made to keep the guard busy.
     if (decoded_bytes_ > kFreelyDecoded && decoded_bytes_ / kMostRatio > coded_bytes_) {
       problem_ = "the body decodes to more than the guard looks at";
       return false;
     }
-    if (!piece(decoded, until, ignored)) return false;
+    if (!piece(decoded, Until::more, ignored)) return false;
     ignored.clear();
-    if (rest.size() == before && decoded.empty()) break;
+    if (!moved) {
+      out.append(coded_);
+      coded_.assign(undecoded_, 0, current_);
+      undecoded_.erase(0, current_);
+      current_ = taken_ = 0;
+    }
+    if ((total += decoded.size()) >= kDecoded) break;
   }
-  if (until != Until::more && !piece({}, until, ignored)) return false;
-  // The earlier bytes decode to what has been released. Of these bytes, the last ones wait.
-  if (until == Until::more) {
-    out.append(coded_);
-    coded_.assign(bytes);
-  } else if (until == Until::end || window_.size() == let_out_) {
+  return true;
+}
+
+// Releases the coded bytes if all of what they decode to may pass. Those that wait are decoded only at the end.
+bool Stream::release_coded(Until until, std::string& out) {
+  std::string ignored;
+  while (until == Until::end && behind())
+    if (!decode(out)) return false;
+  if (!piece({}, until, ignored)) return false;
+  if (until == Until::end || window_.size() == let_out_) {
     out.append(coded_);
     coded_.clear();
   }
@@ -291,8 +310,8 @@ void Stream::let_out(size_t end, std::string& out) {
 }
 
 size_t Stream::memory() const {
-  return window_.capacity() + coded_.capacity() + coded_tail_.capacity() + (decoder_ ? decoder_->memory() : 0) +
-         findings_.size() * sizeof(Finding);
+  return window_.capacity() + undecoded_.capacity() + coded_.capacity() + coded_tail_.capacity() +
+         (decoder_ ? decoder_->memory() : 0) + findings_.size() * sizeof(Finding);
 }
 
 }  // namespace bottle::scan

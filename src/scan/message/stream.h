@@ -37,8 +37,13 @@ class Stream {
          MarkerStyle style = MarkerStyle::text);
 
   // Takes the next bytes of the message, and appends to `out` those that may pass. Returns false if a finding blocks
-  // the message; the stream is then over.
+  // the message; the stream is then over. Of a message with codings, looks at about kDecoded decoded bytes at most.
   bool feed(std::string_view bytes, std::string& out);
+  // Returns whether there are bytes that feed() has not looked at. It must then be called again, with no bytes, before
+  // more are fed. This bounds how long others wait for one call.
+  bool behind() const { return !undecoded_.empty(); }
+  // Returns whether the message has codings.
+  bool decodes() const { return decoder_.has_value(); }
   // Releases everything that is held back, because the message pauses. Judges now what has begun: a credential to be
   // redacted whose end has not arrived, and a secret of which more than half has arrived. Returns false if the message
   // must be blocked.
@@ -46,7 +51,7 @@ class Stream {
   // Returns the token characters at the end of the message so far, at most kReach. They may be a piece of a secret that
   // is sent with pauses.
   std::string_view last_row() const;
-  // Releases the rest, because the message is complete.
+  // Releases the rest, because the message is complete. Looks at all that feed() has not looked at.
   bool end(std::string& out);
 
   // Returns whether release() would let bytes out.
@@ -64,6 +69,7 @@ class Stream {
   static constexpr size_t kHold = 1024;        // bytes that wait for the next ones
   static constexpr size_t kReach = 4096;       // bytes of the message that are kept, including those that wait
   static constexpr size_t kPiece = 32 * 1024;  // bytes that are scanned at once
+  static constexpr size_t kDecoded = 256 * 1024;
 
  private:
   static constexpr size_t kNone = SIZE_MAX;
@@ -72,7 +78,8 @@ class Stream {
   // is cut, but the same message must always get the same markers, however it arrives.
   bool collects() const { return on_finding_ != OnFinding::block && !decoder_; }
   bool piece(std::string_view bytes, Until until, std::string& out);
-  bool coded(std::string_view bytes, Until until, std::string& out);
+  bool decode(std::string& out);
+  bool release_coded(Until until, std::string& out);
   bool scan_coded(std::string_view bytes);
   bool scan_window(bool at_end);
   bool take(Finding finding, bool at_end);
@@ -104,6 +111,9 @@ class Stream {
   bool blocked_ = false;
 
   std::optional<ContentDecoder> decoder_;
+  std::string undecoded_;   // coded bytes that wait
+  size_t current_ = 0;      // of these, the piece that is being decoded, or 0
+  size_t taken_ = 0;        // of the piece, the bytes that the decoder has taken
   std::string coded_;       // coded bytes whose decoded form has not been released
   std::string coded_tail_;  // the last kHold of the coded bytes
   uint64_t coded_bytes_ = 0, decoded_bytes_ = 0;

@@ -266,6 +266,23 @@ TEST(Join, NamesItsValues) {
             kMostValues * 4);
 }
 
+TEST(Stream, DecodesABoundedPartAtOnce) {
+  constexpr size_t kSize = 8 << 20;
+  for (bool secret : {false, true}) {
+    std::string packed = gzipped(std::string(kSize, ' ') + (secret ? std::string(kKnown) : "nothing")), out;
+    Stream stream(&catalog(), OnFinding::block, "gzip"), hasty(&catalog(), OnFinding::block, "gzip");
+    size_t calls = 1;
+    bool fine = stream.feed(packed, out);
+    for (; fine && stream.behind(); ++calls) fine = stream.feed({}, out);
+    EXPECT_GE(calls, kSize / (Stream::kDecoded + ContentDecoder::kPiece));
+    EXPECT_EQ(fine && stream.end(out), !secret);
+    EXPECT_EQ(out == packed, !secret);
+    out.clear();
+    EXPECT_EQ(hasty.feed(packed, out) && hasty.end(out), !secret) << "the end looks at all that waits";
+    EXPECT_EQ(out == packed, !secret);
+  }
+}
+
 TEST(Session, JoinsPiecesOfASecret) {
   using namespace std::chrono_literals;
   Session session(&catalog());

@@ -1,0 +1,39 @@
+// Takes the codings off a body that is only read, while the body itself passes on. Few coded bytes can become very
+// many, so each call decodes a bounded part, and other connections have their turn in between.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "scan/content/content_decoder.h"
+
+namespace bottle::guard {
+
+class CodedCopy {
+ public:
+  explicit CodedCopy(scan::ContentDecoder decoder) : decoder_(std::move(decoder)) {}
+
+  // Returns whether the body has no coding. Then there is nothing to take off, and the rest is of no use.
+  bool plain() const { return decoder_.plain(); }
+  // Takes the next bytes of the body, and appends about kAtOnce decoded bytes at most. Returns false if the bytes do
+  // not match the codings.
+  bool take(std::string_view bytes, std::string& text);
+  // Returns whether more of the bytes so far may be decoded. The caller must then call take() again, with no bytes, and
+  // should not read more of the body before.
+  bool behind() const { return behind_; }
+  // Returns whether the body may end here.
+  bool complete() const { return decoder_.complete(); }
+  // Returns approximately how many bytes this object holds.
+  size_t memory() const { return decoder_.memory() + waiting_.capacity(); }
+
+  static constexpr size_t kAtOnce = 256 * 1024;
+
+ private:
+  scan::ContentDecoder decoder_;
+  std::string waiting_;  // bytes of the body that are not decoded yet
+  bool behind_ = false;
+};
+
+}  // namespace bottle::guard
