@@ -7,6 +7,7 @@
 // that stay with the operator are left out, and the hosts that need them are listed in `relay`.
 #include "session/guard_link/guard_link.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -20,7 +21,12 @@
 
 namespace bottle::session {
 
-Result<> GuardLink::send(const wire::ToGuard& message) { return write_all(fd(), wire::encode(message) + "\n"); }
+Result<> GuardLink::send(const wire::ToGuard& message) {
+  auto sent = write_all(fd(), wire::encode(message) + "\n");
+  // The guard may have got a part of the line, so it would understand no later one. It ends with its stdin.
+  if (!sent) ::shutdown(fd(), SHUT_WR);
+  return sent;
+}
 
 std::vector<wire::FromGuard> take_messages(std::string& partial) {
   std::vector<wire::FromGuard> messages;

@@ -20,7 +20,7 @@ class GuardLink {
   explicit GuardLink(docker::Attached attached) : attached_(std::move(attached)) {}
 
   // fd() is readable when read() does not block. send() blocks while the guard does not read, and fails once the
-  // channel is closed; the caller sets a limit for that on the socket.
+  // channel is closed; the caller sets a limit for that on the socket. After a failure, the guard ends.
   int fd() const { return attached_.fd(); }
   Result<> send(const wire::ToGuard& message);
 

@@ -41,6 +41,26 @@ TEST(GuardLink, KeepsTheDecisionsThatArriveTogetherWithReady) {
   EXPECT_EQ(std::get<wire::Decision>((*later)[0]).host, "last.test");
 }
 
+// Without the rest of a configuration, the guard would keep the rules of the one before it.
+TEST(GuardLink, EndsTheGuardIfAMessageCannotBeSentWhole) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  UniqueFd guard(ends[0]);
+  timeval patience{0, 1000};
+  ASSERT_EQ(::setsockopt(ends[1], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience), 0);
+  GuardLink link{docker::Attached(UniqueFd(ends[1]), "")};
+  wire::GuardConfig config;
+  config.ca_bundle = std::string(4 << 20, 'x');
+  EXPECT_FALSE(link.send(wire::Configure{config}));
+  std::string part(1 << 16, '\0');
+  ssize_t n;
+  while ((n = ::recv(guard.get(), part.data(), part.size(), MSG_DONTWAIT)) > 0) continue;
+  EXPECT_EQ(n, 0) << "its stdin ends";
+  std::string line = framed(wire::Decision{.action = "allow", .host = "last.test"});
+  ASSERT_TRUE(write_all(guard.get(), line));
+  EXPECT_TRUE(link.read()) << "what it still says is read";
+}
+
 TEST(GuardRule, SaysForWhichHostsTokensAreCounted) {
   EXPECT_FALSE(guard_rule({.host = "a.test", .limit = {.requests = 1}}).reads_usage);
   EXPECT_TRUE(guard_rule({.host = "a.test", .limit = {.tokens = 1}}).reads_usage);
