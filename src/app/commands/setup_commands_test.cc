@@ -1,4 +1,5 @@
 // Tests the commands about the policy, the machines and the program itself.
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -118,6 +119,15 @@ TEST_F(Commands, provider_lists_the_built_in_and_the_operators_providers) {
   }
   EXPECT_TRUE(mine);
   EXPECT_TRUE(qemu);
+}
+
+// Like a link that another user made in /tmp, this path cannot be removed, and leads to a file of the operator.
+TEST_F(Commands, guard_run_writes_its_certificate_only_into_a_new_file) {
+  std::string config = write("guard.yaml", "egress: {allow: [a.example]}\n"), mine = write("mine", "");
+  UniqueFd file(::open(mine.c_str(), O_RDWR | O_CLOEXEC));
+  std::string link = "/dev/fd/" + std::to_string(file.get());
+  expect_failed(bottle({"guard", "run", "--listen", "nowhere", "--config", config, "--ca-out", link}),
+                "opening " + link + ": File exists");
 }
 
 // Hooks are programs of others, which have no use for what an agent signs in with.
