@@ -73,8 +73,7 @@ class Watch {
       if (ssh_ && poller.readable(ssh_->fd())) ssh_->take_answers(to_guard());
       clients_.handle(poller, [&](const Frame& frame) { take_frame(frame); });
       audit_.retry();
-      // This is repeated in each turn, because the guard may have refused a change on which it was built
-      // (policy_change.h).
+      // This is repeated in each turn, because the guard may have refused it.
       policy_.set_unrecorded(audit_.full());
       update_networks();
       check_disk();

@@ -51,7 +51,7 @@ class LivePolicy {
 
   // Sets the reason why nothing more may be let through, which is that it could not be recorded; an empty string allows
   // it again. If the reason has changed, tells the guard and sends RecordFull or RecordBack to every client. If the
-  // guard is dead, the next one gets the reason. Must be called often.
+  // guard is dead, the next one gets the reason. Must be called often, because it is undone if the guard refuses it.
   void set_unrecorded(const std::string& why);
 
   // Tells the guard about its machine's networks (texts_of()), if they have changed. If the guard is dead, the next one
@@ -59,9 +59,10 @@ class LivePolicy {
   void set_host_networks(const std::vector<std::string>& networks);
 
   // These functions take the guard's answers, in the order of the requests. refused() returns false if no operator
-  // asked for the change. guard_is_gone() counts as the refusal of everything that was not answered.
+  // asked for the change. A refusal undoes the later changes of operators, too, but not those of the supervisor, and
+  // guard_is_gone() undoes the changes of operators that were not answered.
   void accepted();
-  bool refused(const std::string& what);  // returns false if no operator asked for the change
+  bool refused(const std::string& what);
   void guard_is_gone();
   // Must be called when a new guard is up. `started` is the configuration it was started with. Sends what has changed
   // since.
