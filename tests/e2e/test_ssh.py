@@ -138,6 +138,15 @@ def test_git_and_ssh_work_and_the_bottle_has_no_key(world, operator, ssh, runtim
     assert {e["host"] for e in signed} == {"git.example.org", "other.example.org"}, session.audit()
 
 
+# Takes all but one of the processes that the container may have, then that one, and becomes a client of the ssh-agent.
+AT_THE_LIMIT = "sh -c '(while :; do sleep 60 & done) 2>/dev/null; sleep 60 & exec ssh-add -l'"
+
+
+def test_an_agent_without_a_free_thread_does_not_end_its_bottle(world, operator, ssh):
+    session = operator.start(AT_THE_LIMIT, ssh=ssh.hosts(), resources={"pids": 60})
+    assert session.status == 1 and "agent" in session.out + session.err, session.explain()  # what ssh-add says
+
+
 FIRST = "/run/bottle/ssh-git.example.org.pub"
 OTHER_LOGINS = (
     "sed 's/ssh-other/ssh-git/' ~/.ssh/config > /tmp/config; ssh -F /tmp/config other.example.org with-the-first; echo \"other $?\"; "

@@ -12,6 +12,20 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
+def load():
+    spec = importlib.util.spec_from_file_location("qemu_provider", os.path.join(HERE, "..", "..", "providers", "qemu", "qemu.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_relative_xdg_path_is_ignored(monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", "state")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache/mine")
+    module = load()
+    assert module.VMS.startswith("/") and module.IMAGES == "/var/cache/mine/bottle/qemu"
+
+
 @pytest.fixture
 def qemu(monkeypatch):
     if not shutil.which("qemu-img"):
@@ -21,9 +35,7 @@ def qemu(monkeypatch):
     for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, root)
     monkeypatch.setenv("BOTTLE_VM_ID", "qemu-1")
-    spec = importlib.util.spec_from_file_location("qemu_provider", os.path.join(HERE, "..", "..", "providers", "qemu", "qemu.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load()
     template = os.path.join(module.IMAGES, "0123456789ab")
     directory = os.path.join(module.VMS, "lab")
     for path, mode in ((os.path.dirname(module.IMAGES), 0o711), (module.IMAGES, 0o711), (template, 0o755), (module.VMS, 0o711), (directory, 0o700)):

@@ -57,6 +57,13 @@ def vm(cloud, module, tmp_path):
     return Vm("terraform", str(tmp_path), env={"PATH": BIN + ":/usr/bin:/bin", "STANDIN_STATE": cloud.path}, module=module, var_region="here")
 
 
+def test_a_relative_xdg_path_is_ignored(cloud, vm, tmp_path):
+    vm.env["XDG_STATE_HOME"] = "state"
+    vm.create()
+    assert os.listdir(tmp_path / ".local" / "state" / "bottle" / "terraform")
+    assert vm.run("destroy").json == {"status": "gone"}
+
+
 def test_a_machine_is_created_listed_and_destroyed(cloud, vm, module):
     assert vm.status() == "gone" and vm.run("destroy").json == {"status": "gone"}
     vm.create()
