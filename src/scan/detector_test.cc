@@ -102,6 +102,21 @@ TEST(Detector, FindsKnownSecretsThatWereChanged) {
   EXPECT_EQ(found("q7Hs82-kLmz0_PwX3rTn5"), "");
 }
 
+TEST(Detector, FindsKnownSecretsBeyondAsciiInOtherCharacterSets) {
+  auto catalog = *Catalog::builtin();
+  catalog.add_known("pass", "g\xc3\xbcr\xc3\xa4t-pass-w\xc3\xb6rd-77");
+  catalog.build();
+  const std::string latin = "g\xfcr\xe4t-pass-w\xf6rd-77";
+  for (const std::string& text :
+       {std::string("b'g\\xc3\\xbcr\\xc3\\xa4t-pass-w\\xc3\\xb6rd-77'"),
+        std::string("\"g\\303\\274r\\303\\244t-pass-w\\303\\266rd-77\""), std::string("g%FCr%E4t-pass-w%F6rd-77"),
+        latin, base64(latin, false), utf16(latin, false)}) {
+    auto findings = Detector(&catalog).scan("the phrase: " + text + " and more").findings;
+    ASSERT_EQ(findings.size(), 1u) << text;
+    EXPECT_EQ(findings[0].name, "pass");
+  }
+}
+
 // Only parts of random bytes are text, and the others are not searched for known secrets that are text.
 TEST(Detector, FindsKnownSecretsAmongRandomBytes) {
   std::mt19937 random(5);

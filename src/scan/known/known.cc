@@ -97,6 +97,33 @@ std::string in_json(std::string_view value, unsigned depth, bool quotes) {
   return out;
 }
 
+// Returns the bytes that the value has elsewhere if it is UTF-8 with characters beyond ASCII: in Latin-1, if it has all
+// of its characters, and what is left of the escapes of its bytes, such as "\xc3\xbc" in Python and "\303\274" in git,
+// because the decoder makes a character of each byte.
+std::vector<std::string> other_bytes(std::string_view value) {
+  std::string latin, of_bytes;
+  bool fits = true;
+  for (size_t at = 0; at < value.size(); ++at) {
+    auto byte = static_cast<unsigned char>(value[at]);
+    if (byte < 0x80) {
+      of_bytes += value[at];
+    } else {
+      of_bytes += static_cast<char>(0xc0 | byte >> 6);
+      of_bytes += static_cast<char>(0x80 | (byte & 63));
+    }
+    bool two = (byte == 0xc2 || byte == 0xc3) && at + 1 < value.size();
+    bool second = (byte & 0xc0) == 0x80 && at > 0 && (value[at - 1] & 0xfe) == 0xc2;
+    fits &= byte < 0x80 || two || second;
+    if (byte < 0x80) latin += value[at];
+    else if (two) latin += static_cast<char>((byte & 3) << 6 | (value[at + 1] & 63));
+  }
+  std::vector<std::string> out;
+  if (of_bytes == value) return out;
+  if (fits) out.push_back(std::move(latin));
+  out.push_back(std::move(of_bytes));
+  return out;
+}
+
 }  // namespace
 
 void fold(std::string_view text, std::string& to) {
@@ -123,6 +150,11 @@ std::optional<std::pair<uint32_t, size_t>> KnownSecrets::begun(std::string_view 
 }
 
 void KnownSecrets::add(std::string name, std::string_view value) {
+  for (const std::string& other : other_bytes(value)) add_bytes(name, other);
+  add_bytes(std::move(name), value);
+}
+
+void KnownSecrets::add_bytes(std::string name, std::string_view value) {
   if (value.size() < kShortest) return;
   auto secret = static_cast<uint32_t>(names_.size());
   names_.push_back(std::move(name));

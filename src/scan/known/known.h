@@ -14,11 +14,12 @@
 namespace bottle::scan {
 
 // The secrets of files that the operator named, and the values that the guard puts in (guard/core/scanner.h). Their
-// numbers are the order of add().
+// numbers follow the order of add(). A secret with characters beyond ASCII has several.
 class KnownSecrets {
  public:
-  // Adds a secret. Ignores values shorter than 8 bytes, because they would be found everywhere by chance. A value
-  // longer than 48 bytes is found by its end and by any 32 bytes of it that begin at a multiple of 32.
+  // Adds a secret, and the bytes that it has in other character sets. Ignores values shorter than 8 bytes, because they
+  // would be found everywhere by chance. A value longer than 48 bytes is found by its end and by any 32 bytes of it
+  // that begin at a multiple of 32.
   void add(std::string name, std::string_view value);
   // Must follow the last add(); before it, nothing is found.
   void build() { dictionary_.build(); }
@@ -58,6 +59,7 @@ class KnownSecrets {
 
  private:
   static constexpr size_t kShortestRow = 12;  // for has_text()
+  void add_bytes(std::string name, std::string_view value);
   void add_encoded(uint32_t secret, std::string_view value);
 
   std::vector<std::string> names_;
