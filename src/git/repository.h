@@ -34,10 +34,11 @@ struct Repository {
 // unsupported kind. Runs git only to read safe.directory.
 Result<std::optional<Repository>> find(const std::string& directory);
 
-// Returns the settings that are data as they apply in this repository: the operator's own (git reads them, outside any
-// repository), overridden by the repository's.
-Settings settings_in(const Repository& repository, const std::string& branch);
-// Does the same with what operators_settings() returned for this repository, without running git.
+// Returns the settings that are data as they apply in this repository: the operator's own, overridden by the
+// repository's.
+Settings settings_in(const Repository& repository, const std::string& branch,
+                     const OperatorsConfiguration& configuration);
+// Does the same with what operators_settings() returned for this repository.
 Settings settings_in(const Repository& repository, Settings operators);
 
 // Returns the rules by which the operator ignores files anywhere: the content of the operator's own core.excludesFile,

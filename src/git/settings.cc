@@ -217,12 +217,16 @@ Result<Settings> settings_of(const Beneath& common, const Beneath& own) {
   return settings;
 }
 
-Settings operators_settings(const Place& place) {
-  Settings settings;
+OperatorsConfiguration read_operators_configuration() {
   auto listed = ask_operators_configuration({"--show-origin", "--list"});
-  if (!listed || listed->status != 0) return settings;
+  if (!listed || listed->status != 0) return {};
+  return {std::move(listed->out)};
+}
+
+Settings operators_settings(const OperatorsConfiguration& configuration, const Place& place) {
+  Settings settings;
   size_t includes = 0;
-  each_setting(listed->out, [&](const std::string& file, const Setting& setting) {
+  each_setting(configuration.listed, [&](const std::string& file, const Setting& setting) {
     constexpr std::string_view kInclude = "includeif.", kPath = ".path";
     const std::string& name = setting.name;
     // git has followed plain includes itself. It cannot follow conditional ones, because it runs outside the

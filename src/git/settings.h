@@ -46,9 +46,18 @@ struct Place {
   std::vector<std::string> remotes;
 };
 
-// Returns the operator's own settings (git-config(1): system and global) as they apply in this repository, with
-// includes. Runs git outside any repository. Returns no settings if git does not understand them.
-Settings operators_settings(const Place& place);
+// The operator's own configuration (git-config(1): system and global), as git lists it. Empty if git does not
+// understand it.
+struct OperatorsConfiguration {
+  std::string listed;
+};
+
+// Runs git outside any repository.
+OperatorsConfiguration read_operators_configuration();
+
+// Returns the operator's own settings as they apply in this repository, with includes. Runs git only for includes whose
+// condition holds there.
+Settings operators_settings(const OperatorsConfiguration& configuration, const Place& place);
 
 // Returns whether one of git's patterns (wildmatch, where `**` crosses slashes) matches all of the text. Takes time
 // proportional to the product of their lengths.

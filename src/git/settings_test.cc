@@ -72,15 +72,21 @@ TEST_F(Configuration, TheOperatorsOwnAppliesWithItsConditions) {
   put(root + "/work", "[user]\n\temail = ada@work.example.org\n");
   put(root + "/release", "[user]\n\tname = Release\n");
   put(root + "/client", "[user]\n\temail = ada@client.example.com\n");
-  auto plain = operators_settings({root + "/x/.git", "refs/heads/main", {}});
+  auto plain = operators_settings(read_operators_configuration(), {root + "/x/.git", "refs/heads/main", {}});
   EXPECT_EQ(plain.name + " " + plain.email, "Ada ada@example.org");
   EXPECT_EQ(plain.lines(), "[core]\n\tautocrlf = \"input\"\n");
-  EXPECT_EQ(operators_settings({root + "/work/x/.git", "refs/heads/main", {}}).email, "ada@work.example.org");
-  EXPECT_EQ(operators_settings({root + "/x/.git", "refs/heads/release/1", {}}).name, "Release");
-  EXPECT_EQ(operators_settings({root + "/x/.git", "", {"https://git.example.com/a/b.git"}}).email,
-            "ada@client.example.com");
-  EXPECT_EQ(operators_settings({root + "/x/.git", "", {"https://git.example.com.evil.org/a"}}).email,
-            "ada@example.org");
+  EXPECT_EQ(operators_settings(read_operators_configuration(), {root + "/work/x/.git", "refs/heads/main", {}}).email,
+            "ada@work.example.org");
+  EXPECT_EQ(operators_settings(read_operators_configuration(), {root + "/x/.git", "refs/heads/release/1", {}}).name,
+            "Release");
+  EXPECT_EQ(
+      operators_settings(read_operators_configuration(), {root + "/x/.git", "", {"https://git.example.com/a/b.git"}})
+          .email,
+      "ada@client.example.com");
+  EXPECT_EQ(
+      operators_settings(read_operators_configuration(), {root + "/x/.git", "", {"https://git.example.com.evil.org/a"}})
+          .email,
+      "ada@example.org");
 }
 
 // Compares with what git includes in directories of one character each.

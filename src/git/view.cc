@@ -93,8 +93,10 @@ Result<std::string> own_attributes(const Repository& repository) {
   return TRY(TRY(Beneath::open(repository.common_dir)).read("info/attributes", kLargestRules)).value_or("");
 }
 
-Settings settings_in(const Repository& repository, const std::string& branch) {
-  return settings_in(repository, operators_settings({repository.git_dir, branch, repository.settings.remotes}));
+Settings settings_in(const Repository& repository, const std::string& branch,
+                     const OperatorsConfiguration& configuration) {
+  return settings_in(repository,
+                     operators_settings(configuration, {repository.git_dir, branch, repository.settings.remotes}));
 }
 
 Settings settings_in(const Repository& repository, Settings operators) {
@@ -144,7 +146,7 @@ Result<Directory> make_view(const Repository& repository, const std::string& pat
   TRY(copy_index(own, path));
   // Without these patterns, git would report the files outside the sparse checkout as removed.
   if (auto cone = TRY(own.read("info/sparse-checkout", kLargestRules)))
-    TRY(write_file_atomically(path + "/info/sparse-checkout", *cone));
+    TRY(write_new_file(path + "/info/sparse-checkout", *cone));
   return made;
 }
 

@@ -295,7 +295,8 @@ TEST_F(Delta, FilesThatTheOperatorIgnoresStayIgnored) {
     home += bytes;
     return {};
   });
-  ASSERT_TRUE(put_git_settings(tar, {.mode = WorkspaceMode::copy, .source = repo, .scratch = root, .home = "h/"}));
+  ASSERT_TRUE(put_git_settings(tar, {.mode = WorkspaceMode::copy, .source = repo, .scratch = root, .home = "h/"},
+                               git::read_operators_configuration()));
   ASSERT_TRUE(tar.finish());
   std::ofstream(root + "/home.tar", std::ios::binary) << home;
   sh("mkdir -p " + root + "/agent && tar -C " + root + "/agent -xf " + root + "/home.tar");

@@ -142,7 +142,7 @@ TEST_F(HostileRepository, AMissingObjectIsAnErrorAndNotFetched) {
   fs::remove(repo + "/.git/objects/" + blob.substr(0, 2) + "/" + blob.substr(2));
   expect_git_runs_it("git cat-file -p " + blob);
   auto sent = send({manifest::WorkspaceMode::clone, repo, ::getuid(), ::getgid(), root + "/scratch"},
-                   [](std::string_view) -> Result<> { return {}; });
+                   git::read_operators_configuration(), [](std::string_view) -> Result<> { return {}; });
   ASSERT_FALSE(sent);
   EXPECT_NE(sent.error().what.find("objects of the repository at " + repo + " are missing or broken"),
             std::string::npos)
@@ -212,10 +212,11 @@ TEST_F(HostileRepository, ADirectoryThatPointsToAnotherRepositorySendsNothing) {
   put(repo + "/.git", "gitdir: " + secret + "/.git\n");
   for (auto mode : {manifest::WorkspaceMode::clone, manifest::WorkspaceMode::copy}) {
     std::string stream;
-    auto sent = send({mode, repo, ::getuid(), ::getgid(), root + "/scratch"}, [&](std::string_view bytes) -> Result<> {
-      stream += bytes;
-      return {};
-    });
+    auto sent = send({mode, repo, ::getuid(), ::getgid(), root + "/scratch"}, git::read_operators_configuration(),
+                     [&](std::string_view bytes) -> Result<> {
+                       stream += bytes;
+                       return {};
+                     });
     EXPECT_FALSE(sent);
     EXPECT_EQ(stream, "");
   }

@@ -40,9 +40,10 @@ bool has_own_git(const std::string& source, const Origin& origin) {
 
 }  // namespace
 
-Result<> put_git_settings(docker::TarWriter& tar, const Outgoing& outgoing) {
+Result<> put_git_settings(docker::TarWriter& tar, const Outgoing& outgoing,
+                          const git::OperatorsConfiguration& operators) {
   if (outgoing.home.empty()) return {};
-  auto settings = git::operators_settings({});
+  auto settings = git::operators_settings(operators, {});
   Committer who = committer_of(settings);
   std::string config = git::config_line("user.name", who.name) + git::config_line("user.email", who.email);
   // The agent's git must read the working tree as the operator's git does. A checkout by bottle converts nothing.
@@ -58,7 +59,7 @@ Result<> put_git_settings(docker::TarWriter& tar, const Outgoing& outgoing) {
   return tar.file(outgoing.home + ".config/git/ignore", 0644, outgoing.uid, outgoing.gid, rules);
 }
 
-Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
+Result<Summary> send(const Outgoing& outgoing, const git::OperatorsConfiguration& operators, const Sink& sink) {
   Summary summary;
   if (outgoing.mode != WorkspaceMode::copy && outgoing.mode != WorkspaceMode::clone) return summary;
   TRY(check_place(outgoing.source));
@@ -79,8 +80,8 @@ Result<Summary> send(const Outgoing& outgoing, const Sink& sink) {
   if (outgoing.mode == WorkspaceMode::clone && !commits)
     summary.warnings.push_back(origin ? "the repository has no commit, so it was copied instead of cloned"
                                       : "the workspace is not a git repository, so it was copied instead of cloned");
-  git::Runner git = TRY(git::Runner::make(state, {.stop = outgoing.stop}));
-  Sender sender(git, source, state, packer, record, summary);
+  git::Runner git = TRY(git::Runner::make(state, {.stop = outgoing.stop, .flush = false}));
+  Sender sender(git, operators, source, state, packer, record, summary);
   if (outgoing.mode == WorkspaceMode::clone && commits) TRY(sender.clone(*origin));
   else TRY(sender.copy(origin ? &*origin : nullptr, origin && has_own_git(source, *origin)));
   if (outgoing.mode == WorkspaceMode::clone && commits) TRY(sender.include(outgoing.include));

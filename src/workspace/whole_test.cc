@@ -291,7 +291,7 @@ TEST_F(Whole, ChosenFilesAreSentAndComeBackOnRequest) {
                     .start = "dir/not-there",
                     .include = {".env", "config/*.local"},
                     .keep = {".env"}},
-                   [&](std::string_view bytes) -> Result<> {
+                   git::read_operators_configuration(), [&](std::string_view bytes) -> Result<> {
                      archive.append(bytes);
                      return {};
                    });

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "docker/tar/tar.h"
+#include "git/settings.h"
 #include "workspace/files/transfer.h"
 
 namespace bottle::workspace {
@@ -18,11 +19,12 @@ Result<> check_objects(const std::string& source, const std::string& scratch);
 // as it is, without what must not go into a bottle (sockets, devices, links that lead out, credentials in .git/config).
 // `clone` sends HEAD's branch: only the committed state, no remote, no hooks. A directory that cannot be cloned is
 // copied, with a warning. Other modes send nothing. Blocks while it runs git for clones.
-Result<Summary> send(const Outgoing& outgoing, const Sink& sink);
+Result<Summary> send(const Outgoing& outgoing, const git::OperatorsConfiguration& operators, const Sink& sink);
 
 // Writes the settings that git uses in every directory of the operator's into the agent's home: who commits, and what
-// is ignored. Blocks while it runs git.
-Result<> put_git_settings(docker::TarWriter& tar, const Outgoing& outgoing);
+// is ignored.
+Result<> put_git_settings(docker::TarWriter& tar, const Outgoing& outgoing,
+                          const git::OperatorsConfiguration& operators);
 
 // Returns one line that says what to do with an archive of a workspace that was kept.
 std::string about_archive(const std::string& path, const std::string& session);

@@ -34,7 +34,7 @@ class Workspace : public git::Repositories {
                    .gid = ::getgid(),
                    .scratch = root + "/scratch",
                    .record = root + "/sent"},
-                  [&](std::string_view bytes) -> Result<> {
+                  git::read_operators_configuration(), [&](std::string_view bytes) -> Result<> {
                     archive.append(bytes);
                     return {};
                   });

@@ -63,6 +63,13 @@ Result<> write_file_atomically(const std::string& path, std::string_view bytes, 
   return {};
 }
 
+Result<> write_new_file(const std::string& path, std::string_view bytes, int mode) {
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+  if (!fd) return fail_errno("creating " + path);
+  if (auto r = write_all(fd.get(), bytes); !r) return std::unexpected(std::move(r.error()).during(path));
+  return {};
+}
+
 Result<> make_directories(const std::string& path, int mode) {
   // The search begins after the first character, because the root directory exists.
   for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {

@@ -1,21 +1,12 @@
 #include "git/run/directory.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include "base/files/file.h"
 #include "base/unique_fd.h"
 
 namespace bottle::git {
 namespace {
-
-// Writes a new file. Does not sync it: no one reads the file before it is complete, and it need not survive a crash of
-// the machine.
-Result<> write(const std::string& path, std::string_view bytes) {
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd) return fail_errno("creating " + path);
-  return write_all(fd.get(), bytes);
-}
 
 // Quotes a path as in git's file of alternates: a path with a newline or a quotation mark is quoted as in C.
 std::string quoted(const std::string& path) {
@@ -42,8 +33,8 @@ Result<Directory> Directory::make(const std::string& path, const Content& conten
                        "\n\tlogallrefupdates = " + (content.bare ? "false" : "true") + "\n";
   if (sha256) config += "[extensions]\n\tobjectformat = sha256\n";
   // Of a setting that comes twice, git takes the last.
-  TRY(write(path + "/config", config + content.config));
-  TRY(write(path + "/HEAD", (content.head.starts_with("refs/") ? "ref: " : "") + content.head + "\n"));
+  TRY(write_new_file(path + "/config", config + content.config));
+  TRY(write_new_file(path + "/HEAD", (content.head.starts_with("refs/") ? "ref: " : "") + content.head + "\n"));
   std::string alternates;
   for (const auto& objects : content.alternates) alternates += quoted(objects) + "\n";
   const std::pair<const char*, const std::string&> files[] = {{"/objects/info/alternates", alternates},
@@ -52,8 +43,14 @@ Result<Directory> Directory::make(const std::string& path, const Content& conten
                                                               {"/info/attributes", content.attributes},
                                                               {"/info/exclude", content.exclude}};
   for (const auto& [name, text] : files)
-    if (!text.empty()) TRY(write(path + name, text));
+    if (!text.empty()) TRY(write_new_file(path + name, text));
   return made;
+}
+
+Result<> Directory::configure(const std::string& lines) const {
+  UniqueFd fd(::open((path_ + "/config").c_str(), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return fail_errno("opening " + path_ + "/config");
+  return write_all(fd.get(), lines);
 }
 
 }  // namespace bottle::git

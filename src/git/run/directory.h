@@ -30,6 +30,9 @@ class Directory {
   // no hooks and no template.
   static Result<Directory> make(const std::string& path, const Content& content);
 
+  // Adds lines to the configuration of a directory that git does not use at the moment.
+  Result<> configure(const std::string& lines) const;
+
   // Returns the absolute path, or an empty string if the object refers to no directory.
   const std::string& path() const { return path_; }
   explicit operator bool() const { return !path_.empty(); }

@@ -99,7 +99,7 @@ Result<Runner> Runner::make(const std::string& state, const Limits& limits) {
   Runner runner;
   runner.limits_ = limits;
   runner.configuration_ = state + "/gitconfig";
-  TRY(write_file_atomically(runner.configuration_, kConfiguration));
+  TRY(write_new_file(runner.configuration_, kConfiguration));
   return runner;
 }
 
@@ -118,6 +118,7 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
         "core.alternateRefsCommand=true", "core.pager=cat", "core.bigFileThreshold=64m", "gc.auto=0",
         "maintenance.auto=false", "commit.gpgSign=false", "submodule.recurse=false", "advice.detachedHead=false"})
     argv.insert(argv.end(), {"-c", setting});
+  if (!limits_.flush) argv.insert(argv.end(), {"-c", "core.fsync=none"});
   // Each thread keeps what it unpacks: twenty threads would reach the limit for an honest pack.
   if (limits_.memory > 0) argv.insert(argv.end(), {"-c", "pack.threads=4"});
   argv.insert(argv.end(), arguments.begin(), arguments.end());

@@ -21,13 +21,17 @@ struct Limits {
   uint64_t memory = 0;          // bytes for each of its processes; 0 means no limit
   std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max();
   std::stop_token stop = {};  // ends git, with Code::canceled
+  // Whether git flushes what it writes to the disk. Not needed for what ends with this process. (git before 2.36 always
+  // flushes packs.)
+  bool flush = true;
 };
 
 // Runs git with the same configuration and limits each time. Its const functions may be called from several threads.
 // Each call blocks until git has exited.
 class Runner {
  public:
-  // Makes a runner. `state` is a directory that belongs to bottle; the configuration file is written there.
+  // Makes a runner. `state` is a directory that belongs to bottle and that no other runner has; the configuration
+  // file is written there.
   static Result<Runner> make(const std::string& state, const Limits& limits = {});
 
   // Says where and how one call runs. The caller keeps the descriptors.

@@ -84,13 +84,14 @@ Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink, const
   workspace::Outgoing outgoing = outgoing_of(job);
   outgoing.stop = stop;
   docker::TarWriter tar(sink, static_cast<uint64_t>(std::time(nullptr)));
-  TRY(workspace::put_git_settings(tar, outgoing));
+  auto operators = git::read_operators_configuration();
+  TRY(workspace::put_git_settings(tar, outgoing, operators));
   if (!sends_workspace(outgoing.mode)) {
     if (outgoing.mode == manifest::WorkspaceMode::bind) TRY(workspace::check_place(outgoing.source));
     TRY(tar.finish());
     return workspace::Summary{};
   }
-  return workspace::send(outgoing, sink);
+  return workspace::send(outgoing, operators, sink);
 }
 
 // A delivery has one archive here, whose destination is "/". It is passed on as it comes, without looking into it,

@@ -34,7 +34,8 @@ Result<> Homecoming::prepare(const std::optional<Sent>& sent) {
   git::Directory::Content content{.attributes = kOverruled};
   git::Directory::Content rules;
   if (const auto& original = origin_.repository) {
-    auto operators = git::operators_settings({original->git_dir, "", original->settings.remotes});
+    auto operators = git::operators_settings(git::read_operators_configuration(),
+                                             {original->git_dir, "", original->settings.remotes});
     std::string attributes = TRY(git::own_attributes(*original));
     content.format = original->settings.format;
     q_.id_size = original->settings.id_size();

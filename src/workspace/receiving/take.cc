@@ -25,7 +25,7 @@ Result<git::Directory> view_of(const std::string& directory, const std::string& 
   // A plain directory gets an empty git directory, because git runs in directories of ours only.
   if (!repository || repository->top != directory) return git::Directory::make(path, {.bare = false});
   auto head = TRY(git::read_head(*repository));
-  auto settings = git::settings_in(*repository, head.branch);
+  auto settings = git::settings_in(*repository, head.branch, git::read_operators_configuration());
   return git::make_view(*repository, path, {.settings = &settings});
 }
 

@@ -97,9 +97,11 @@ Result<> copy_objects(const git::Runner& git, const Origin& origin, const git::R
 }  // namespace
 
 Result<Origin> origin_of(const git::Repository& repository, const std::string& state) {
-  Origin origin{repository, TRY(git::read_head(repository)), {}};
+  Origin origin{.repository = repository, .head = TRY(git::read_head(repository)), .view = {}};
   if (origin.head.commit.empty()) return origin;
-  git::View view{.head = origin.head.commit, .packed_refs = git::packed(TRY(git::read_refs(repository, "refs/tags/")))};
+  auto tags = TRY(git::read_refs(repository, "refs/tags/"));
+  origin.has_tags = !tags.empty();
+  git::View view{.head = origin.head.commit, .packed_refs = git::packed(tags)};
   origin.view = TRY(git::make_view(repository, state + "/view", view));
   return origin;
 }
@@ -134,8 +136,6 @@ Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const
   git::Refs remotes = TRY(remotes_of(git, origin, upstream));
   std::string config =
       git::config_line("user.name", settings.committer.name) + git::config_line("user.email", settings.committer.email);
-  // Their repositories are sent as well, and git leaves out submodules that are not active.
-  if (settings.submodules) config += git::config_line("submodule.active", ".");
   if (remotes.contains(upstream)) {  // there is no remote, so the branch follows it like a branch of the same
                                      // repository
     std::string name = "branch." + branch.substr(std::string_view("refs/heads/").size());
@@ -148,7 +148,8 @@ Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const
                                                       .config = config,
                                                       .shallow = origin.repository.shallow,
                                                       .exclude = settings.exclude}));
-  auto tags = beside([&] {
+  auto tags = beside([&]() -> Result<std::string> {
+    if (!origin.has_tags) return "";
     return git.ask({"for-each-ref", "--merged=" + commit, "--format=%(objectname) %(refname)", "refs/tags"},
                    {.in = origin.view});
   });
@@ -165,7 +166,7 @@ Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const
   // Only tags on the sent history: others would need objects that are not in the clone.
   refs.merge(git::parse_packed_refs(listed.value_or(""), "refs/tags/"));
   if (!branch.empty()) refs[branch] = commit;
-  TRY(write_file_atomically(to + "/packed-refs", git::packed(refs)));
+  TRY(write_new_file(to + "/packed-refs", git::packed(refs)));
   return made;
 }
 

@@ -17,6 +17,7 @@ struct Origin {
   git::Repository repository;
   git::Head head;
   git::Directory view;  // a view of the repository, with its tags
+  bool has_tags = false;
 };
 
 // Who commits in the bottle.
@@ -41,8 +42,7 @@ Committer committer_of(const git::Settings& settings);
 // What the clone's own configuration says.
 struct CloneSettings {
   Committer committer;
-  std::string exclude;      // ignore rules
-  bool submodules = false;  // whether there are submodules
+  std::string exclude;  // ignore rules
 };
 
 // Makes a repository at `to`, without an index: HEAD, its branch, its history and the tags on it. Of the remote

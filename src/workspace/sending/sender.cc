@@ -56,6 +56,22 @@ bool is_small(const git::Repository& repository) {
 // Returns whether the entry is a commit of another repository, which git stores with this mode.
 bool is_submodule(const git::Entry& entry) { return entry.mode == "160000"; }
 
+// Makes git in the repository treat all submodules as active: their repositories are sent as well, and git leaves out
+// those that are not active.
+Result<> activate_submodules(const std::vector<git::Entry>& entries, const git::Directory& made) {
+  if (!std::ranges::any_of(entries, is_submodule)) return {};
+  return made.configure(git::config_line("submodule.active", "."));
+}
+
+// Returns what git listed in the index of a repository that bottle made.
+Result<std::vector<git::Entry>> entries_in(const git::Directory& made, const std::string& format) {
+  auto index = TRY(git::parse_index(TRY(read_file(made.path() + "/index", 256 << 20)), format == "sha256" ? 32 : 20));
+  std::vector<git::Entry> entries;
+  for (auto& entry : index.entries)
+    entries.push_back({std::move(entry.path), std::move(entry.mode), std::move(entry.object)});
+  return entries;
+}
+
 Result<git::Refs> refs_of(const git::Directory& made) {
   return git::parse_packed_refs(TRY(read_file(made.path() + "/packed-refs", 256 << 20)), "refs/");
 }
@@ -100,10 +116,11 @@ Result<bool> are_as_filtered(const git::Runner& git, const Origin& origin, const
 }
 
 // Returns a warning for a clone if the working tree differs from the committed state, otherwise an empty string.
-std::string about_changes(const git::Runner& git, const Origin& origin, const std::string& state) {
+std::string about_changes(const git::Runner& git, const git::OperatorsConfiguration& operators, const Origin& origin,
+                          const std::string& state) {
   const std::string stay =
       " were not sent, because a clone has only what is committed (use workspace: copy to send them)";
-  auto settings = git::settings_in(origin.repository, origin.head.branch);
+  auto settings = git::settings_in(origin.repository, origin.head.branch, operators);
   auto view = git::make_view(origin.repository, state + "/status", {.head = origin.head.commit, .settings = &settings});
   // Submodules are asked about one by one when they are sent.
   auto status = view ? git.run({"status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=all"},
@@ -127,10 +144,10 @@ void Sender::note(const std::string& path, const std::string& base, git::Refs re
   recorder_->repository({path, base, std::move(refs), std::move(git_at)});
 }
 
-Result<git::Directory> Sender::cloned(const Origin& origin, const std::string& to, bool submodules) {
-  auto settings = git::settings_in(origin.repository, origin.head.branch);
+Result<git::Directory> Sender::cloned(const Origin& origin, const std::string& to) {
+  auto settings = git::settings_in(origin.repository, origin.head.branch, operators_);
   std::string rules = TRY(git::own_ignore_rules(origin.repository));
-  return workspace::clone(git_, origin, to, {committer_of(settings), rules, submodules}, summary_.warnings);
+  return workspace::clone(git_, origin, to, {committer_of(settings), rules}, summary_.warnings);
 }
 
 Result<bool> Sender::anything_stays(const std::vector<git::Entry>& entries, const std::string& below) const {
@@ -167,19 +184,20 @@ Result<> Sender::check_out(const Origin& origin, const std::string& below, int d
   // The fresh repository lies in the tree, as git expects it, although the packer takes the two apart.
   std::string at = fresh_place(), tree = at + "/tree";
   TRY(make_directories(tree));
-  auto entries = TRY(git::list_tree(git_, origin.head.commit, {.in = origin.view}));
-  bool submodules = std::ranges::any_of(entries, is_submodule);
-  git::Directory made = TRY(cloned(origin, tree + "/.git", submodules));
+  git::Directory made = TRY(cloned(origin, tree + "/.git"));
   note(below.empty() ? "" : below.substr(0, below.size() - 1), origin.head.commit, TRY(refs_of(made)));
   packer_.set_place(below);
   // Only git converts line ends and the like as a checkout does. pack_commit() sends the bytes of the objects.
-  if (is_small(origin.repository) || converts(entries, git_, made)) {
-    TRY(git_.ask({"read-tree", "--reset", "-u", "HEAD"}, {.in = made, .work_tree = tree}));
-    TRY(packer_.pack(tree, {.committed = true}));
-  } else {
-    TRY(git_.ask({"read-tree", "HEAD"}, {.in = made}));
-    TRY(packer_.pack_commit(git_, entries, made));
+  auto write_files = [&] { return git_.ask({"read-tree", "--reset", "-u", "HEAD"}, {.in = made, .work_tree = tree}); };
+  bool writes = is_small(origin.repository);
+  TRY(writes ? write_files() : git_.ask({"read-tree", "HEAD"}, {.in = made}));
+  auto entries = TRY(entries_in(made, origin.repository.settings.format));
+  if (!writes && converts(entries, git_, made)) {
+    TRY(write_files());
+    writes = true;
   }
+  TRY(writes ? packer_.pack(tree, {.committed = true}) : packer_.pack_commit(git_, entries, made));
+  TRY(activate_submodules(entries, made));
   TRY(hide_what_stays(entries, below, made));
   // The .git comes after the files, because hide_what_stays() still changes its index when they are known.
   TRY(packer_.pack_under(made.path(), ".git"));
@@ -223,7 +241,7 @@ Result<> Sender::send_below(const std::string& path, const std::string& commit, 
   // The commit that the outer repository names may not have been fetched.
   if (git_.ask({"cat-file", "-t", origin->head.commit}, {.in = origin->view}).value_or("") != "commit")
     return stays("it does not have the commit " + origin->head.commit.substr(0, 12));
-  if (auto warning = is_elsewhere ? "" : about_changes(git_, *origin, fresh_place()); !warning.empty())
+  if (auto warning = is_elsewhere ? "" : about_changes(git_, operators_, *origin, fresh_place()); !warning.empty())
     summary_.warnings.push_back(name + ": " + warning);
   packer_.set_place("");
   TRY(packer_.make_directory(path));
@@ -232,7 +250,7 @@ Result<> Sender::send_below(const std::string& path, const std::string& commit, 
 
 Result<> Sender::clone(const Origin& origin) {
   // `git status` reads the whole working tree, so it runs while the files are packed.
-  auto status = beside([&] { return about_changes(git_, origin, state_); });
+  auto status = beside([&] { return about_changes(git_, operators_, origin, state_); });
   auto others = beside([&] { return repositories_below(source_); });
   summary_.base = origin.head.commit;
   auto sent = check_out(origin, "", 0);
@@ -306,7 +324,7 @@ Result<> Sender::pack_index(const Origin& origin, const std::vector<git::Entry>&
   std::string index = origin.repository.git_dir;
   // The operator's index must not be changed, so the marks go into a copy of it in a view.
   if (TRY(anything_stays(entries, ""))) {
-    auto settings = git::settings_in(origin.repository, origin.head.branch);
+    auto settings = git::settings_in(origin.repository, origin.head.branch, operators_);
     auto view =
         TRY(git::make_view(origin.repository, fresh_place(), {.head = origin.head.commit, .settings = &settings}));
     TRY(hide_what_stays(entries, "", view));
@@ -339,7 +357,8 @@ Result<> Sender::copy(const Origin* origin, bool own_git) {
   for (const auto& [path, replaced] : replaced_) {
     std::string below = path.empty() ? "" : path + "/";
     auto entries = TRY(git::list_tree(git_, replaced.head.commit, {.in = replaced.view}));
-    git::Directory made = TRY(cloned(replaced, fresh_place() + "/.git", std::ranges::any_of(entries, is_submodule)));
+    git::Directory made = TRY(cloned(replaced, fresh_place() + "/.git"));
+    TRY(activate_submodules(entries, made));
     note(path, replaced.head.commit, TRY(refs_of(made)));
     TRY(git_.ask({"read-tree", "HEAD"}, {.in = made}));
     TRY(hide_what_stays(entries, below, made));

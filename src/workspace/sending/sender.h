@@ -18,9 +18,15 @@ class Sender {
  public:
   // Keeps references to the arguments, which must outlive this. `state` is a directory that belongs to bottle.
   // `recorder` is null if nothing is recorded.
-  Sender(const git::Runner& git, const std::string& source, const std::string& state, Packer& packer,
-         Recorder* recorder, Summary& summary)
-      : git_(git), source_(source), state_(state), packer_(packer), recorder_(recorder), summary_(summary) {}
+  Sender(const git::Runner& git, const git::OperatorsConfiguration& operators, const std::string& source,
+         const std::string& state, Packer& packer, Recorder* recorder, Summary& summary)
+      : git_(git),
+        operators_(operators),
+        source_(source),
+        state_(state),
+        packer_(packer),
+        recorder_(recorder),
+        summary_(summary) {}
 
   // Sends the committed state, also that of submodules and of repositories below.
   Result<> clone(const Origin& origin);
@@ -32,7 +38,7 @@ class Sender {
 
  private:
   std::string fresh_place() { return state_ + "/clone-" + std::to_string(++places_); }
-  Result<git::Directory> cloned(const Origin& origin, const std::string& to, bool submodules);
+  Result<git::Directory> cloned(const Origin& origin, const std::string& to);
   Result<> check_out(const Origin& origin, const std::string& below, int depth);
   Result<> send_below(const std::string& path, const std::string& commit, int depth);
   Result<bool> take_along(const std::string& path, const Origin* top, bool own_git);
@@ -43,6 +49,7 @@ class Sender {
   void note(const std::string& path, const std::string& base, git::Refs refs, std::string git_at = "");
 
   const git::Runner& git_;
+  const git::OperatorsConfiguration& operators_;
   const std::string& source_;
   const std::string& state_;
   Packer& packer_;

@@ -87,9 +87,10 @@ class Delivery {
     workspace::Outgoing outgoing = session::outgoing_of(job_);
     outgoing.time = time_;
     outgoing.stop = stop_;
-    TRY(workspace::put_git_settings(tar, outgoing));
+    auto operators = git::read_operators_configuration();
+    TRY(workspace::put_git_settings(tar, outgoing, operators));
     if (outgoing.mode != WorkspaceMode::copy && outgoing.mode != WorkspaceMode::clone) return tar.finish();
-    auto sent = TRY(workspace::send(outgoing, sink));
+    auto sent = TRY(workspace::send(outgoing, operators, sink));
     delivered.base = sent.base;
     begins_from(sent.base);
     delivered.warnings = sent.warnings;
