@@ -31,7 +31,11 @@ if(NOT APPLE)
     set(bare_${program} ${CMAKE_BINARY_DIR}/embedded/${program})
     add_custom_command(OUTPUT ${bare_${program}} COMMAND ${CMAKE_STRIP} -o ${bare_${program}} $<TARGET_FILE:${program}> DEPENDS ${program})
   endforeach()
-  embed(bottle_embedded bottle_guard ${bare_guard} bottle_inside ${bare_inside} bottle_bootstrap ${CMAKE_SOURCE_DIR}/images/bootstrap.sh)
+  # The name of the guard's image contains its digest, which every start needs.
+  set(digest ${CMAKE_BINARY_DIR}/embedded/guard.sha256)
+  add_custom_command(OUTPUT ${digest} DEPENDS ${bare_guard}
+    COMMAND ${CMAKE_COMMAND} -DFILE=${bare_guard} -DDIGEST=${digest} -P ${CMAKE_SOURCE_DIR}/cmake/digest.cmake)
+  embed(bottle_embedded bottle_guard_digest ${digest} bottle_guard ${bare_guard} bottle_inside ${bare_inside} bottle_bootstrap ${CMAKE_SOURCE_DIR}/images/bootstrap.sh)
   add_dependencies(bottle_embedded guard inside)
 endif()
 

@@ -1,6 +1,5 @@
 #include "session/images/guard_image.h"
 
-#include "base/ids.h"
 #include "base/os/this_program.h"
 #include "base/stream.h"
 #include "docker/answers.h"
@@ -11,7 +10,7 @@ namespace bottle::session {
 namespace {
 
 // The tag is the hash of the program, so a guard of another version or processor is another image.
-std::string reference_of_guard(std::string_view program) { return "bottle-guard:" + content_hash(program); }
+std::string reference_of_guard(std::string_view program) { return "bottle-guard:" + digest_of(program).substr(0, 12); }
 
 }  // namespace
 

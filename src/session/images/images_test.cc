@@ -114,6 +114,12 @@ TEST(Programs, MatchTheEnginesProcessor) {
   EXPECT_EQ(program_for(Program::inside, other, directory).error().code, Code::not_found);
 }
 
+TEST(Programs, HaveTheirDigestFromTheBuild) {
+  auto guard = *program_for(Program::guard, own_architecture(), "");
+  EXPECT_EQ(digest_of(guard), digest_of(std::string(guard)));
+  EXPECT_NE(digest_of(*program_for(Program::inside, own_architecture(), "")), digest_of(guard));
+}
+
 // In a directory such as /tmp, another user can put a file beside bottle's.
 TEST(Programs, OfOtherUsersAreRefused) {
   std::string other = own_architecture() == "x86_64" ? "aarch64" : "x86_64";

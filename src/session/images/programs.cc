@@ -11,12 +11,15 @@
 #include <mutex>
 
 #include "base/files/file.h"
+#include "base/ids.h"
 #include "base/os/this_program.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
+#include "pki/seal.h"
 
 extern "C" {
 extern const char bottle_guard_begin[], bottle_guard_end[], bottle_inside_begin[], bottle_inside_end[];
+extern const char bottle_guard_digest_begin[], bottle_guard_digest_end[];
 }
 
 namespace bottle::session {
@@ -88,6 +91,12 @@ Result<std::string_view> program_for(Program program, std::string_view architect
               "the engine runs on " + wanted + ", this bottle carries its programs for " +
                   std::string(own_architecture()) + " only, and there is no " + path,
               "put bottle-guard-" + wanted + " and bottle-inside-" + wanted + " of the same release into " + directory);
+}
+
+std::string digest_of(std::string_view program) {
+  if (program.data() == bottle_guard_begin)
+    return std::string(between(bottle_guard_digest_begin, bottle_guard_digest_end));
+  return to_hex(pki::digest(program));
 }
 
 }  // namespace bottle::session
