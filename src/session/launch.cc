@@ -112,7 +112,6 @@ class Launch {
 };
 
 Result<Running> Launch::run() {
-  TRY(ledger_.will_make(things_of(job_)));  // from here on, every name is on disk
   TRY(progress("creating networks"));
   begin_independent_steps();
   auto gate = prepare_agent();

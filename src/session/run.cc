@@ -133,8 +133,8 @@ void Session::run() {
   clients_.send(FrameType::result, wire::encode(result_));
 }
 
-// On success the session's directory exists: if this process dies, later commands learn from it what to remove. The
-// ledger is flushed to the disk while the engine is asked.
+// On success the session's directory exists, and every name is on the disk: if this process dies, later commands learn
+// from it what to remove. The ledger is flushed while the engine is asked.
 Result<> Session::open() {
   auto asked = std::async(std::launch::async, [this]() -> Result<std::unique_ptr<docker::Engine>> {
     auto engine = TRY(connect_({job_.engine, "the job", control_.stop()}));
@@ -143,6 +143,8 @@ Result<> Session::open() {
   });
   // If this fails, the destructor of `asked` waits for the engine's answer, so the thread does not outlive this call.
   ledger_ = TRY(Ledger::create(directory_, owner_));
+  TRY(ledger_->will_use(job_.engine));  // a sweep needs the socket of the engine to remove anything
+  TRY(ledger_->will_make(things_of(job_)));
   engine_ = TRY(asked.get());
   // The launch creates things on several threads. The connections are kept in memory as well as in the ledger, because
   // this session's own teardown needs them too.
@@ -161,8 +163,6 @@ void Session::abandon(Error error) {
 }
 
 Result<> Session::prepare() {
-  // A sweep needs the socket of the engine to remove anything.
-  TRY(ledger_->note({.engine = job_.engine}));
   TRY(make_directories(results_));
   // From now on, other processes can reach this session, for example to stop its launch.
   TRY(clients_.listen(directory_ + "/socket"));

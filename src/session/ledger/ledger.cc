@@ -131,6 +131,8 @@ Result<> Ledger::append(const LedgerRecord& record, bool flush) {
   return {};
 }
 
+Result<> Ledger::will_use(const std::string& engine) { return append({.engine = engine}, false); }
+
 Result<> Ledger::will_make(const std::vector<Thing>& things) { return note({.make = things}); }
 
 Result<> Ledger::will_hold(const Work& work) { return note({.work = work}); }

@@ -50,6 +50,8 @@ class Ledger {
   // Takes over the ledger of a session whose owner died. Fails with Code::conflict if another process owns it.
   static Result<Ledger> adopt(const std::string& directory, const Owner& owner);
 
+  // Records where the session's engine is. It is on the disk once will_make() returns.
+  Result<> will_use(const std::string& engine);
   // Appends records and flushes them to disk. Returns once they would survive a power failure.
   Result<> will_make(const std::vector<Thing>& things);
   Result<> note(const LedgerRecord& record);
