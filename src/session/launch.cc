@@ -168,8 +168,13 @@ void Launch::begin_independent_steps() {
 // Makes the guard's container, and starts and configures the guard. The container is made before the values arrive,
 // which may take long on a remote machine. The values are in the configuration only, which goes to the running guard.
 Result<Launch::Guard> Launch::make_guard() {
-  std::string image = TRY(ensure_guard_image(engine_));
-  Subnet subnet = TRY(job_.relay_all ? create_offline_guard(image) : create_guard(image));
+  auto create = [&](const std::string& image) {
+    return job_.relay_all ? create_offline_guard(image) : create_guard(image);
+  };
+  auto created = create(guard_reference());
+  // Only the first start on an engine has to make the image.
+  if (!created && created.error().code == Code::not_found) created = create(TRY(ensure_guard_image(engine_)));
+  Subnet subnet = TRY(std::move(created));
   Values values = TRY(control_.await_values());
   auto config = guard_config(
       job_.plan, {subnet.guard, job_.ca_bundle, job_.extra_ca, values.secrets, job_.far, job_.tunnel, job_.relay_all,

@@ -71,6 +71,19 @@ TEST(Story, AStartDoesNotAskTheEngineAboutItself) {
   for (const auto& call : TestSession(true).run_well()) EXPECT_NE(call.method, "info");
 }
 
+TEST(Story, AStartLooksForTheGuardsImageOnlyIfItIsMissing) {
+  for (const auto& call : TestSession(true).run_well())
+    EXPECT_FALSE(call.text().contains("image " + guard_reference())) << call.text();
+  TestSession session(true);
+  FakeDocker docker;
+  session.furnish(docker);
+  docker.with_world([](docker::FakeWorld& world) { EXPECT_TRUE(world.remove_image(guard_reference())); });
+  auto outcome = session.run(docker);
+  ASSERT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
+  EXPECT_EQ(outcome.result->exit, 7);
+  EXPECT_TRUE(docker.connect()->image_exists(guard_reference()).value_or(false));
+}
+
 // The launch sends the configuration while the guard starts, and only the guard makes room for all of it.
 TEST(Story, AGuardThatDoesNotStartEndsTheLaunchWhileItsConfigurationIsSent) {
   TestSession session(true);
