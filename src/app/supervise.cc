@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "app/world/world.h"
 #include "base/os/hardening.h"
 #include "base/unique_fd.h"
 #include "docker/client/http_engine.h"
@@ -45,6 +46,9 @@ int supervise(int socket) {
     (void)send_frame(first.get(), FrameType::failure, wire::encode(job.error()));
     return 125;
   }
+  // The launcher leaves them out, because they would be most of the job. A far launcher is on another machine, whose
+  // roots count.
+  if (!job->far) job->ca_bundle = public_roots();
   Clients clients(std::move(first));
   // The variables of other programs, which may be secrets, must not stay in a process that runs for hours.
   if (!std::getenv("BOTTLE_TEST_KILL_AT_RECORD") && !std::getenv("BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD") &&

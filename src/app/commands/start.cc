@@ -292,7 +292,6 @@ Result<session::Job> make_job(const Request& request, const Planned& planned) {
   return session::Job{.plan = plan,
                       .values = std::move(values),
                       .ssh_keys = std::move(ssh_keys),
-                      .ca_bundle = public_roots(),
                       .extra_ca = std::move(extra_ca),
                       .own_rules = std::move(own_rules),
                       .directories = directories(),

@@ -37,7 +37,6 @@ void give_what_stays_here(session::Job& job, const session::LedgerView& view, co
     else without("the rules of scan.rules on this machine", rules.error());
   }
   if (brokered) {
-    job.ca_bundle = public_roots();
     if (auto extra = concatenated(job.plan.egress.extra_ca)) job.extra_ca = std::move(*extra);
     else without("egress.extra_ca", extra.error());
   }

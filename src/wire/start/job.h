@@ -97,11 +97,12 @@ struct Job {
   plan::Plan plan;
   Values values;
   std::vector<SshKey> ssh_keys;
-  std::string engine;               // the engine's socket
-  EngineStorage storage;            // of that engine
-  std::string ca_bundle, extra_ca;  // PEM
-  GuardOwnRules own_rules;          // the rules in the files of plan.scan.rules
-  std::string kept_roots;           // content hash of the roots that the far side keeps, used instead of `ca_bundle`
+  std::string engine;     // the engine's socket
+  EngineStorage storage;  // of that engine
+  // PEM. On the operator's machine, `ca_bundle` is empty until the supervisor reads it (app/supervise.cc).
+  std::string ca_bundle, extra_ca;
+  GuardOwnRules own_rules;  // the rules in the files of plan.scan.rules
+  std::string kept_roots;   // content hash of the roots that the far side keeps, used instead of `ca_bundle`
   session::Directories directories;
   std::string path_to_self;
   // Set if the launcher is on another machine. Then the values arrive in a frame of their own, workspace and skills
