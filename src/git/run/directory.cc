@@ -24,8 +24,12 @@ Result<Directory> Directory::make(const std::string& path, const Content& conten
   Directory made;
   made.path_ = path;
   // git takes a directory for a repository only if it has HEAD, objects and refs.
-  for (const char* part : {"/objects/info", "/objects/pack", "/refs/heads", "/info"})
-    TRY(make_directories(path + part));
+  // It makes what else it needs to write into a directory that borrows its objects.
+  bool is_whole = content.alternates.empty(), has_info = !content.attributes.empty() || !content.exclude.empty();
+  TRY(make_directories(path + "/objects/info"));
+  TRY(make_directories(path + (is_whole ? "/refs/heads" : "/refs")));
+  if (is_whole) TRY(make_directories(path + "/objects/pack"));
+  if (is_whole || has_info) TRY(make_directories(path + "/info"));
   // Extensions count only with format version 1.
   bool sha256 = content.format == "sha256";
   std::string config = std::string("[core]\n\trepositoryformatversion = ") + (sha256 ? "1" : "0") +

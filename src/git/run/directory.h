@@ -27,7 +27,7 @@ class Directory {
 
   Directory() = default;  // Makes an object that refers to no directory.
   // Makes a git directory at `path`, which no one else may be able to write to. Makes what `git init` would make, but
-  // no hooks and no template.
+  // no hooks and no template. A directory that borrows objects gets only what git needs.
   static Result<Directory> make(const std::string& path, const Content& content);
 
   // Adds lines to the configuration of a directory that git does not use at the moment.
