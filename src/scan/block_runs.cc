@@ -8,11 +8,10 @@
 // The same bits read from a later one are a shift of the first result, which is faster than decoding again.
 #include <algorithm>
 #include <bit>
-#include <cstring>
 
 #include "scan/block_scan.h"
 #include "scan/credential/random_value.h"
-#include "scan/encoding/masks.h"
+#include "scan/encoding/peek.h"
 
 namespace bottle::scan {
 namespace {
@@ -22,27 +21,6 @@ namespace {
 constexpr size_t kShortRun = 1024;
 constexpr size_t kShortestPacked = 16;  // bytes that are decompressed
 constexpr size_t kMostUnpackedOfRun = 256 * 1024;
-
-// Returns whether a gzip, zstd or zlib stream may begin somewhere in the bytes.
-bool has_packed(std::string_view bytes) {
-  constexpr size_t kBlock = 64;
-  auto begins = [&](size_t at) {
-    std::string_view rest = bytes.substr(at);
-    return rest[0] == 'x' || rest.starts_with("\x1f\x8b\x08") || rest.starts_with("\x28\xb5\x2f\xfd");
-  };
-  for (size_t at = 0; at < bytes.size(); at += kBlock) {
-    const auto* here = reinterpret_cast<const uint8_t*>(bytes.data()) + at;
-    uint8_t rest[kBlock + 1];
-    if (size_t left = bytes.size() - at; left <= kBlock) {
-      std::memset(rest, 0, sizeof rest);
-      std::memcpy(rest, here, left);
-      here = rest;
-    }
-    for (uint64_t mask = packed_mask(here); mask; mask &= mask - 1)
-      if (begins(at + static_cast<size_t>(std::countr_zero(mask)))) return true;
-  }
-  return false;
-}
 
 // Returns whether plain_letters() changes the text, which then need not look like text before.
 bool has_unusual_letter(std::string_view text) {
@@ -110,8 +88,7 @@ std::optional<Format> marked_format(std::string_view bytes) {
 void BlockScan::run(const View& view, const Spot& at) {
   auto [begin, end] = std::pair(at.begin, at.end);
   if (!may_work(work::kRun + (end - begin) / work::kOfRun)) return;
-  // Eight digits 0 or 1 are a byte, and a text of 8 bytes is the shortest that is scanned.
-  if (end - begin >= 8 * kShortestRun / 2) inner(view, binary_run(view.text, begin, end), "binary");
+  binary(view, begin, end);
   if (!is_varied(view.text.substr(begin, end - begin))) return;
   bool as_long_as_wif = end - begin == 51 || end - begin == 52;
   if (as_long_as_wif && !may_work(work::kWif)) return;
@@ -132,53 +109,39 @@ void BlockScan::run(const View& view, const Spot& at) {
 
 // Scans the parts of the run that use a smaller alphabet. Returns whether they cover the whole run.
 bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
-  static constexpr auto kAlphabets = [] {
-    std::array<uint8_t, 256> table{};
-    for (unsigned c = 0; c < 256; ++c) {
-      bool hex = (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'f' && c < 128);
-      bool base32 = (c >= '2' && c <= '7') || ((c | 32) >= 'a' && (c | 32) <= 'z' && c < 128);
-      table[c] = static_cast<uint8_t>((hex ? 1 : 0) | (base32 ? 2 : 0));
+  std::vector<RunPart> parts;
+  parts_of_run(view.text.substr(begin, end - begin), parts);
+  for (const RunPart& part : parts) {
+    auto [from, to] = std::pair(begin + part.begin, begin + part.end);
+    if (!part.is_hex) {
+      base32(view, from, to);
+      continue;
     }
-    return table;
-  }();
-  auto is_hex = [](char c) { return (kAlphabets[static_cast<unsigned char>(c)] & 1) != 0; };
-  auto is_base32 = [](char c) { return (kAlphabets[static_cast<unsigned char>(c)] & 2) != 0; };
-  auto each_part = [&](auto member, size_t shortest, auto then) {
-    for (size_t at = begin; at + shortest <= end;) {
-      size_t last = at + shortest;
-      while (last > at && member(view.text[last - 1])) --last;
-      if (last > at) {  // a part of that length can begin only after this byte
-        at = last;
-        continue;
-      }
-      last = at + shortest;
-      while (last < end && member(view.text[last])) ++last;
-      then(at, last);
-      at = last;
-    }
-  };
-  bool all_hex = false;
-  // 24 digits are 12 bytes, the shortest row that has_text() looks for.
-  each_part(is_hex, 24, [&](size_t from, size_t to) {
-    all_hex |= to - from == end - begin;
     hex(view, from, to);
-    inner(view, binary_run(view.text, from, to), "binary");
-  });
-  if (all_hex) return true;
-  each_part(is_base32, 20, [&](size_t from, size_t to) {
-    size_t capitals = 0, small = 0;
-    for (char c : view.text.substr(from, std::min<size_t>(to - from, 64))) {
-      capitals += c >= 'A' && c <= 'Z';
-      small += c >= 'a' && c <= 'z';
-    }
-    if (!capitals || !small) base32(view, from, to);  // Base32 uses one case
-  });
+    binary(view, from, to);
+    if (to - from == end - begin) return true;
+  }
   return false;
 }
 
-// Scans what hexadecimal digits decode to, with and without the first digit, which may belong to something else.
+// Scans a run of the digits 0 and 1. Eight of them are a byte, and a text of 8 bytes is the shortest that is scanned.
+void BlockScan::binary(const View& view, size_t begin, size_t end) {
+  constexpr size_t kShortest = 64;
+  if (end - begin < kShortest || view.text.substr(begin, kShortest).find_first_not_of("01") != view.text.npos) return;
+  inner(view, binary_run(view.text, begin, end), "binary");
+}
+
+// Scans what hexadecimal digits decode to, also without the first digit, which may belong to something else.
 void BlockScan::hex(const View& view, size_t begin, size_t end) {
   if (!may_work(work::kHex + (end - begin))) return;
+  std::string_view digits = view.text.substr(begin, end - begin);
+  auto has_mark = [&](size_t at) {
+    constexpr size_t kDigits = 6;
+    hex_digits(digits.substr(at, kDigits), shifted_);
+    return marked_format(shifted_).has_value();
+  };
+  bool tries = digits.size() >= 2 * kShortestPacked && (trials_left_ > 0 || has_mark(0) || has_mark(1));
+  if (!tries && !hex_hides(digits) && !catalog_.known_.has_unlike()) return;
   hex_digits(view.text.substr(begin, end - begin), hex_);
   shift(hex_, 4, shifted_);
   bool first = is_worth_a_look(std::string_view(hex_).substr(0, (end - begin) / 2)), second = is_worth_a_look(shifted_);
@@ -208,6 +171,7 @@ void BlockScan::base64(const View& view, size_t begin, size_t end) {
   bool padded = view.text.substr(begin, end - begin).find('=') != view.text.npos;
   for (unsigned bits = 2; bits < 8; bits += 2) {
     if (!padded) {
+      if (!hides_when_shifted(aligned.text, bits)) continue;
       shift(aligned.text, bits, shifted_);
       if (!may_hide(shifted_)) continue;
     }
@@ -243,6 +207,7 @@ void BlockScan::base32(const View& view, size_t begin, size_t end) {
   if (aligned.text.size() < 8) return;
   inner(view, aligned, "base32");
   for (unsigned bits = 1; bits < 8; ++bits) {
+    if (!hides_when_shifted(aligned.text, bits)) continue;
     shift(aligned.text, bits, shifted_);
     if (!may_hide(shifted_)) continue;
     bool whole = end - begin > kShortRun;

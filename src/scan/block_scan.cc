@@ -15,6 +15,7 @@
 #include "scan/credential/fingerprint.h"
 #include "scan/credential/names.h"
 #include "scan/credential/stand_in.h"
+#include "scan/encoding/peek.h"
 
 namespace bottle::scan {
 namespace {
@@ -178,7 +179,7 @@ void BlockScan::view(const View& each) {
 
 void BlockScan::spots(const View& each, const std::vector<Region>& regions) {
   std::vector<Spot> spots;
-  survey(each.text, regions, spots, !each.joined);
+  survey(each.text, regions, spots, {.groups = !each.joined, .all_numbers = catalog_.known_.has_unlike()});
   GroupTexts texts;
   for (const Spot& at : spots) {
     if (!may_work(work::kSpot)) return;
@@ -290,6 +291,7 @@ void BlockScan::spot(const View& view, const Spot& at) {
     case Shape::percent:
       return inner(view, percent(view.text, at.begin, at.end), "percent");
     case Shape::decimals:
+      if (!decimals_hide(view.text.substr(at.begin, at.end - at.begin)) && !catalog_.known_.has_unlike()) return;
       return inner(view, decimal_run(view.text, at.begin, at.end), "decimal");
     case Shape::words:
       return words(view, at);

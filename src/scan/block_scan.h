@@ -94,6 +94,7 @@ class BlockScan {
   void base32(const View& view, size_t begin, size_t end);
   bool part_of_run(const View& view, size_t begin, size_t end);
   void hex(const View& view, size_t begin, size_t end);
+  void binary(const View& view, size_t begin, size_t end);
   bool is_worth_a_look(std::string_view decoded) const;
   void words(const View& view, const Spot& spot);
   void digits(const View& view, const Spot& spot);

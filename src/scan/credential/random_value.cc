@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cctype>
 #include <cmath>
+#include <cstring>
 #include <string>
 
 #include "base/text/lower.h"
+#include "scan/encoding/masks.h"
 
 namespace bottle::scan {
 namespace {
@@ -50,30 +53,34 @@ bool is_harmless(std::string_view name) {
   return std::ranges::any_of(kWords, [&](std::string_view word) { return name.find(word) != name.npos; });
 }
 
-// Returns whether the characters are distributed as in random Base64.
-bool is_random(std::string_view value) {
-  constexpr size_t kFewestOfKind = 3, kMostMarks = 3, kLongestRow = 9;
+// Returns whether the characters are of the kinds that random Base64 has. Most values fail here, such as hashes.
+bool is_mixed(std::string_view value) {
+  constexpr int kFewestOfKind = 3, kMostMarks = 3;
+  constexpr unsigned kLongestRow = 9;  // of small letters
+  std::array<uint8_t, kLongest> bytes{};
+  std::memcpy(bytes.data(), value.data(), value.size());
+  Block block = load_block(bytes.data());
+  uint64_t small = mask_of(block, [](const Lanes& c) { return within(c, 'a', 26); });
+  int capitals = std::popcount(mask_of(block, [](const Lanes& c) { return within(c, 'A', 26); }));
+  int digits = std::popcount(mask_of(block, [](const Lanes& c) { return within(c, '0', 10); }));
+  int letters = std::popcount(small) + capitals, marks = static_cast<int>(value.size()) - letters - digits;
+  if (capitals < kFewestOfKind || letters - capitals < kFewestOfKind || digits < kFewestOfKind) return false;
+  for (unsigned i = 1; i < kLongestRow; ++i) small &= small >> 1;
+  return marks <= kMostMarks && small == 0;
+}
+
+// Returns whether the characters of a value with such kinds are distributed as in random Base64.
+bool is_distributed(std::string_view value) {
   constexpr double kLeastBits = 4.3;  // entropy per character; random text of this length has about 4.7 bits
-  size_t upper = 0, lower = 0, digits = 0, marks = 0, row = 0, longest = 0;
-  std::array<int, 256> counts{};
-  for (unsigned char c : value) {
-    upper += std::isupper(c) != 0;
-    lower += std::islower(c) != 0;
-    digits += std::isdigit(c) != 0;
-    marks += !std::isalnum(c);
-    row = std::islower(c) ? row + 1 : 0;
-    longest = std::max(longest, row);
-    ++counts[c];
-  }
-  if (upper < kFewestOfKind || lower < kFewestOfKind || digits < kFewestOfKind) return false;
-  if (marks > kMostMarks || longest >= kLongestRow) return false;
+  std::array<uint8_t, 256> counts{};
+  for (unsigned char c : value) ++counts[c];
   double bits = 0, size = static_cast<double>(value.size());
   static const auto kTimesLog = [] {  // n * log2(n)
     std::array<double, kLongest + 1> table{};
     for (size_t n = 1; n <= kLongest; ++n) table[n] = static_cast<double>(n) * std::log2(static_cast<double>(n));
     return table;
   }();
-  for (size_t i = 0; i < counts.size(); ++i) bits += kTimesLog[static_cast<size_t>(counts[i])];
+  for (uint8_t count : counts) bits += kTimesLog[count];
   bits = std::log2(size) - bits / size;
   return bits >= kLeastBits;
 }
@@ -86,8 +93,10 @@ bool is_random_value(std::string_view text, size_t begin, size_t end) {
   constexpr std::string_view kAfter = "\"'`\\ \t\r\n,;)}&=";
   bool ends = end == text.size() || kAfter.find(text[end]) != kAfter.npos;
   if (!ends) return false;
+  std::string_view value = text.substr(begin, end - begin);
+  if (!is_mixed(value)) return false;
   std::string name = name_of(text, begin);
-  return !name.empty() && is_random(text.substr(begin, end - begin)) && !is_harmless(name);
+  return !name.empty() && is_distributed(value) && !is_harmless(name);
 }
 
 }  // namespace bottle::scan

@@ -15,20 +15,7 @@
 namespace bottle::scan {
 namespace {
 
-using Table = std::array<int8_t, 256>;
-
-constexpr Table base64_table() {
-  Table table{};
-  table.fill(-1);
-  for (int i = 0; i < 26; ++i) {
-    table[static_cast<size_t>('A' + i)] = static_cast<int8_t>(i);
-    table[static_cast<size_t>('a' + i)] = static_cast<int8_t>(26 + i);
-  }
-  for (int i = 0; i < 10; ++i) table[static_cast<size_t>('0' + i)] = static_cast<int8_t>(52 + i);
-  table['+'] = table['-'] = 62;
-  table['/'] = table['_'] = 63;
-  return table;
-}
+using Table = DigitTable;
 
 constexpr Table base32_table() {
   Table table{};
@@ -39,39 +26,7 @@ constexpr Table base32_table() {
   return table;
 }
 
-constexpr Table kBase64 = base64_table(), kBase32 = base32_table();
-
-Lanes readable(const Lanes& c) {
-  return within(c, 0x20, 0x5f) | equal(c, 0) | equal(c, '\n') | equal(c, '\t') | equal(c, '\r');
-}
-
-// Returns whether has_text() or a mark of compressed bytes may be true for `size` bytes, at most 48, with `skip` bits
-// skipped. 65 bytes can be read.
-template <unsigned skip>
-bool hides(const uint8_t* bytes, size_t size) {
-  uint64_t row = 0, packed = 0;
-  for (size_t at = 0; at < size; at += sizeof(Lanes)) {
-    Lanes c, next;
-    std::memcpy(&c, bytes + at, sizeof c);
-    std::memcpy(&next, bytes + at + 1, sizeof next);
-    if constexpr (skip > 0) c = c << skip | next >> (8 - skip);
-    row |= bits_of(readable(c)) << at;
-    packed |= bits_of(equal(c, 0x1f) | equal(c, 0x28) | equal(c, 0x78)) << at;
-  }
-  uint64_t whole = (uint64_t{1} << size) - 1;
-  row &= whole;
-  for (unsigned step : {1u, 2u, 4u, 4u}) row &= row >> step;
-  if (row) return true;
-  auto byte = [&](size_t i) {
-    return static_cast<uint8_t>(skip ? bytes[i] << skip | bytes[i + 1] >> (8 - skip) : bytes[i]);
-  };
-  for (packed &= whole >> 1; packed; packed &= packed - 1) {
-    auto at = static_cast<size_t>(std::countr_zero(packed));
-    uint8_t first = byte(at), second = byte(at + 1);
-    if (first == 0x1f ? second == 0x8b : first == 0x28 ? second == 0xb5 : packs_zlib(second)) return true;
-  }
-  return false;
-}
+constexpr Table kBase64 = kBase64Digits, kBase32 = base32_table();
 
 uint8_t byte_at(std::string_view text, size_t at) { return static_cast<uint8_t>(text[at]); }
 
@@ -237,7 +192,6 @@ std::string base64(std::string_view run) {
   return bits_of(kBase64, 6, run, 0, end, 0).text;
 }
 
-int base64_digit(char c) { return kBase64[static_cast<uint8_t>(c)]; }
 int base32_digit(char c) { return kBase32[static_cast<uint8_t>(c)]; }
 
 Decoded base64_run(std::string_view text, size_t begin, size_t end, unsigned bits) {
@@ -255,36 +209,6 @@ void shift(std::string_view aligned, unsigned bits, std::string& to) {
   for (size_t i = 0, size = to.size(); i < size; ++i)
     out[i] = static_cast<char>(static_cast<unsigned char>(from[i]) << bits |
                                static_cast<unsigned char>(from[i + 1]) >> (8 - bits));
-}
-
-std::optional<Peek> peek_base64(std::string_view run) {
-  constexpr size_t kFewest = 12;
-  if (run.size() > kPeekedRun || run.size() < kFewest) return {};
-  std::array<uint8_t, kPeekedRun + 1> bytes{};  // at most 48, and zeros
-  size_t size = 0, at = 0;
-  int valid = 0;
-  auto digit = [&](size_t i) {
-    int value = kBase64[byte_at(run, i)];
-    valid |= value;
-    return static_cast<uint32_t>(value);
-  };
-  for (; at + 4 <= run.size(); at += 4) {
-    uint32_t all = digit(at) << 18 | digit(at + 1) << 12 | digit(at + 2) << 6 | digit(at + 3);
-    bytes[size++] = static_cast<uint8_t>(all >> 16);
-    bytes[size++] = static_cast<uint8_t>(all >> 8);
-    bytes[size++] = static_cast<uint8_t>(all);
-  }
-  uint32_t bits = 0, left = static_cast<uint32_t>(run.size() - at);
-  for (uint32_t i = 0; i < left; ++i) bits = bits << 6 | digit(at + i);
-  bits <<= 6 * (4 - left) % 24;
-  for (uint32_t i = 0; i + 1 < left; ++i) bytes[size++] = static_cast<uint8_t>(bits >> (16 - 8 * i));
-  if (valid < 0) return {};
-  Peek peek{.size = size};
-  std::memcpy(peek.first, bytes.data(), sizeof peek.first);
-  // With constants, the compiler makes simple shifts of these.
-  peek.hides = hides<0>(bytes.data(), size) || hides<2>(bytes.data(), size) || hides<4>(bytes.data(), size) ||
-               hides<6>(bytes.data(), size);
-  return peek;
 }
 
 Decoded hex_run(std::string_view text, size_t begin, size_t end) {
@@ -395,6 +319,7 @@ Decoded narrowed(std::string_view text, size_t begin, size_t end) {
 }
 
 Decoded decimal_run(std::string_view text, size_t begin, size_t end) {
+  constexpr unsigned kLargest = 255, kNoByte = 0xff;
   Decoded out;
   out.form = Decoded::Form::decimals;
   out.end = end;
@@ -410,7 +335,7 @@ Decoded decimal_run(std::string_view text, size_t begin, size_t end) {
       next_anchor += Decoded::kStride;
     }
     for (size_t limit = std::min(end, at + 2); at < limit && digit(at) <= 9; ++at) code = code * 10 + digit(at);
-    to[size++] = static_cast<char>(code);
+    to[size++] = static_cast<char>(code > kLargest ? kNoByte : code);
   }
   out.text.resize(size);
   return out;
@@ -451,42 +376,6 @@ Decoded without_line_ends(std::string_view text, size_t begin, size_t end) {
     ++at;
   }
   return out;
-}
-
-bool has_text(std::string_view bytes) {
-  constexpr size_t kBlock = 64;
-  if (bytes.size() < 12) return false;
-  struct Masks {
-    uint64_t readable = 0, zero = 0;
-  };
-  auto masks = [&](size_t at) -> Masks {
-    if (at >= bytes.size()) return {};
-    uint8_t rest[kBlock];
-    size_t size = bytes.size() - at;
-    const auto* from = reinterpret_cast<const uint8_t*>(bytes.data()) + at;
-    if (size < kBlock) {
-      std::memset(rest, 1, kBlock);
-      std::memcpy(rest, from, size);
-      from = rest;
-    }
-    Block block = load_block(from);
-    return {mask_of(block, readable), mask_of(block, [](const Lanes& c) { return equal(c, 0); })};
-  };
-  // Twelve in a row are eight, and eight that begin at the fourth of them.
-  Masks now = masks(0);
-  for (size_t at = 0; at < bytes.size(); at += kBlock) {
-    Masks next = masks(at + kBlock);
-    uint64_t row = now.readable, after = next.readable, zeros = now.zero, zeros_after = next.zero;
-    for (unsigned step : {1u, 2u, 4u, 4u}) {
-      row &= row >> step | after << (kBlock - step);
-      after &= after >> step;
-      zeros &= zeros >> step | zeros_after << (kBlock - step);
-      zeros_after &= zeros_after >> step;
-    }
-    if (row & ~zeros) return true;  // zeros alone are not text
-    now = next;
-  }
-  return false;
 }
 
 }  // namespace bottle::scan

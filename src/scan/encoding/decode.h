@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -70,8 +71,21 @@ Origin origin_of(std::string_view text, const Decoded& map, size_t begin, size_t
 // tokens.
 std::string base64(std::string_view run);
 
-// Return the value of a digit, or -1 if it is none.
-int base64_digit(char c);
+// The values of digits, or -1.
+using DigitTable = std::array<int8_t, 256>;
+inline constexpr DigitTable kBase64Digits = [] {
+  DigitTable table{};
+  table.fill(-1);
+  for (int i = 0; i < 26; ++i) {
+    table[static_cast<size_t>('A' + i)] = static_cast<int8_t>(i);
+    table[static_cast<size_t>('a' + i)] = static_cast<int8_t>(26 + i);
+  }
+  for (int i = 0; i < 10; ++i) table[static_cast<size_t>('0' + i)] = static_cast<int8_t>(52 + i);
+  table['+'] = table['-'] = 62;
+  table['/'] = table['_'] = 63;
+  return table;
+}();
+constexpr int base64_digit(char c) { return kBase64Digits[static_cast<uint8_t>(c)]; }
 int base32_digit(char c);
 
 // Decodes Base64 and Base64url like a reader that begins at the first character and skips all characters that do not
@@ -84,16 +98,6 @@ Decoded base32_run(std::string_view text, size_t begin, size_t end, unsigned bit
 // skipped. The last byte may be missing.
 void shift(std::string_view aligned, unsigned bits, std::string& to);
 
-// What a short run of Base64 may hide, found without keeping the decoded text.
-struct Peek {
-  size_t size = 0;     // of the decoded text, without skipped bits
-  char first[3]{};     // its first bytes
-  bool hides = false;  // whether has_text() or a mark of compressed bytes may be true at any alignment
-};
-inline constexpr size_t kPeekedRun = 64;
-// Returns nothing if the run is longer than kPeekedRun or shorter than 12 characters, or has others than those of
-// Base64 and Base64url.
-std::optional<Peek> peek_base64(std::string_view run);
 // Decodes pairs of hexadecimal digits with anything between the pairs, such as "41:42", "0x41, 0x42" and "\x41\x42".
 Decoded hex_run(std::string_view text, size_t begin, size_t end);
 // Sets `to` to what the digits decode to, which may be nothing but hexadecimal digits. A last single digit counts as
@@ -109,7 +113,7 @@ Decoded narrowed(std::string_view text, size_t begin, size_t end);
 size_t percent_step(std::string_view text, size_t at, size_t end, std::string& out);
 size_t escape_step(std::string_view text, size_t at, size_t end, std::string& out);
 size_t letter_step(std::string_view text, size_t at, size_t end, std::string& out);
-// Decodes a list of numbers from 9 to 126, such as "[65, 66, 67]".
+// Decodes a list of numbers up to 255, such as "[65, 66, 67]". Larger ones become 255.
 Decoded decimal_run(std::string_view text, size_t begin, size_t end);
 // Decodes a run of the digits 0 and 1, eight for each byte. Returns nothing if the run has other digits.
 Decoded binary_run(std::string_view text, size_t begin, size_t end);
@@ -126,8 +130,5 @@ enum class Compression : uint8_t { gzip, zlib, deflate, zstd, brotli };
 std::string decompressed(Compression compression, std::string_view bytes, size_t most);
 // Frees the large windows that decompressed() keeps for the next frame. Call it after each block.
 void forget_windows();
-
-// Returns whether the bytes may contain readable text: 12 printable bytes in a row, or at every other position.
-bool has_text(std::string_view bytes);
 
 }  // namespace bottle::scan

@@ -5,6 +5,8 @@
 
 #include <random>
 
+#include "scan/encoding/peek.h"
+
 namespace bottle::scan {
 namespace {
 
@@ -81,6 +83,126 @@ TEST(Decode, APeekIsOnlyForShortRunsOfDigits) {
 TEST(Decode, Decimals) {
   std::string_view text = "[65, 66,67;1234x9]";
   EXPECT_EQ(decimal_run(text, 0, text.size()).text, "ABC{\x04\x09");
+  EXPECT_EQ(decimal_run("256,65", 0, 6).text, "\xff\x41");
+}
+
+bool may_hide(std::string_view bytes) { return has_text(bytes) || has_packed(bytes) || bytes.starts_with("PK\3\4"); }
+
+// Returns bytes that are nearly enough for a text, or the beginning of a compressed stream, between random ones.
+std::string nearly_text(std::mt19937& random) {
+  using namespace std::string_view_literals;
+  constexpr std::string_view kMarks[] = {"\x1f\x8b\x08"sv, "\x28\xb5\x2f\xfd"sv, "\x78\x9c"sv,
+                                         "\x78\x01"sv,     "PK\3\4"sv,           "\0\0\0\0\0\0\0"sv};
+  std::string out;
+  for (size_t parts = 1 + random() % 6; parts > 0; --parts) {
+    for (size_t size = random() % 40; size > 0; --size) out += static_cast<char>(random());
+    if (random() % 8 == 0) out += kMarks[random() % std::size(kMarks)];
+    for (size_t size = random() % 16; size > 0; --size) out += static_cast<char>(' ' + random() % 95);
+  }
+  return out;
+}
+
+TEST(Peek, SeesWhatShiftedBytesHide) {
+  std::mt19937 random(9);
+  int hidden = 0;
+  std::string moved;
+  for (int i = 0; i < 20000; ++i) {
+    std::string bytes = nearly_text(random);
+    for (unsigned bits = 1; bits < 8; ++bits) {
+      std::string earlier;  // the bytes before they were shifted
+      shift("\x5a" + bytes + "\x5a", 8 - bits, earlier);
+      shift(earlier, bits, moved);
+      bool hides = has_text(moved) || has_packed(moved);
+      hidden += hides;
+      if (hides) ASSERT_TRUE(hides_when_shifted(earlier, bits)) << i << " " << bits;
+    }
+  }
+  EXPECT_GT(hidden, 1000);
+}
+
+TEST(Peek, SeesWhatHexHides) {
+  std::mt19937 random(10);
+  int hidden = 0, seen = 0;
+  for (int i = 0; i < 20000; ++i) {
+    std::string digits = random() % 2 ? "" : "7", moved, plain;
+    for (unsigned char c : nearly_text(random))
+      for (unsigned digit : {c >> 4, c & 15}) digits += (i % 3 ? "0123456789abcdef" : "0123456789ABCDEF")[digit];
+    hex_digits(digits, plain);
+    shift(plain, 4, moved);
+    bool hides = may_hide(std::string_view(plain).substr(0, digits.size() / 2)) || may_hide(moved);
+    hidden += hides;
+    seen += hex_hides(digits);
+    if (hides) ASSERT_TRUE(hex_hides(digits)) << digits;
+  }
+  EXPECT_GT(hidden, 1000);
+  EXPECT_LT(seen, hidden * 3 / 2) << "few looks are in vain";
+}
+
+// Finds the parts by looking at one character after the other.
+std::vector<RunPart> plain_parts(std::string_view run) {
+  auto each = [&](std::string_view alphabet, size_t shortest, auto then) {
+    for (size_t begin = run.find_first_of(alphabet), end; begin < run.size();
+         begin = run.find_first_of(alphabet, end)) {
+      end = std::min(run.find_first_not_of(alphabet, begin), run.size());
+      if (end - begin >= shortest) then(begin, end);
+    }
+  };
+  std::vector<RunPart> parts, base32;
+  each("0123456789abcdefABCDEF", 24, [&](size_t begin, size_t end) { parts.push_back({begin, end, true}); });
+  if (!parts.empty() && parts[0].end - parts[0].begin == run.size()) return parts;
+  each("234567abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", 20, [&](size_t begin, size_t end) {
+    std::string_view first = run.substr(begin, std::min<size_t>(end - begin, 64));
+    bool small = first.find_first_of("abcdefghijklmnopqrstuvwxyz") != run.npos;
+    if (small && first.find_first_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") != run.npos) return;
+    // Parts in capitals come first.
+    parts.insert(small ? parts.end() : parts.end() - static_cast<std::ptrdiff_t>(base32.size()), {begin, end, false});
+    if (small) base32.push_back({begin, end, false});
+  });
+  return parts;
+}
+
+TEST(Peek, FindsThePartsOfARun) {
+  constexpr std::string_view kAlphabets[] = {"0123456789abcdef",
+                                             "0123456789ABCDEF",
+                                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
+                                             "abcdefghijklmnopqrstuvwxyz234567",
+                                             "234567",
+                                             "Aa+"};
+  std::mt19937 random(12);
+  size_t found = 0;
+  for (int i = 0; i < 20000; ++i) {
+    std::string run;
+    for (size_t count = 1 + random() % 5; count > 0; --count) {
+      std::string_view alphabet = kAlphabets[random() % std::size(kAlphabets)];
+      for (size_t size = random() % 90; size > 0; --size) run += alphabet[random() % alphabet.size()];
+      if (random() % 3 == 0) run += kDigits[random() % 64];
+    }
+    std::vector<RunPart> parts;
+    parts_of_run(run, parts);
+    found += parts.size();
+    ASSERT_EQ(parts, plain_parts(run)) << run;
+  }
+  EXPECT_GT(found, 10000u);
+}
+
+TEST(Peek, SeesWhatNumbersHide) {
+  std::mt19937 random(11);
+  int hidden = 0, seen = 0;
+  for (int i = 0; i < 20000; ++i) {
+    std::string text;
+    for (unsigned char c : nearly_text(random)) {
+      text += std::to_string(random() % 40 ? c : random() % 2000);
+      for (size_t gap = 1 + random() % 3; gap > 0; --gap) text += ", x-"[random() % 4];
+    }
+    if (random() % 2) text.resize(text.size() * 3 / 4);
+    std::string plain = decimal_run(text, 0, text.size()).text;
+    bool hides = has_text(plain) || has_packed(plain);
+    hidden += hides;
+    seen += decimals_hide(text);
+    if (hides) ASSERT_TRUE(decimals_hide(text)) << text;
+  }
+  EXPECT_GT(hidden, 1000);
+  EXPECT_LT(seen, hidden * 3 / 2) << "few looks are in vain";
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ namespace {
 constexpr size_t kFullLine = 56;
 constexpr size_t kLongestWords = 400;
 constexpr size_t kAround = 96;     // bytes on either side that belong to an escape
+constexpr size_t kWidestGap = 3;   // bytes between two numbers of a row
 constexpr int kFewestDigits = 12;  // of a card or account number
 constexpr int kFewestPaired = 16;  // hexadecimal digits in a block that may contain pairs of them
 constexpr int kFewestPairs = 8;
@@ -30,8 +31,9 @@ constexpr int kMostHigh = 4;      // bytes above 127 in such a block
 
 class Survey {
  public:
-  Survey(std::string_view text, std::vector<Spot>& spots, bool groups) : text_(text), spots_(spots) {
-    if (!groups) groups_end_ = SIZE_MAX / 2;  // groups are looked for after this position
+  Survey(std::string_view text, std::vector<Spot>& spots, const Wanted& wanted)
+      : text_(text), spots_(spots), all_numbers_(wanted.all_numbers) {
+    if (!wanted.groups) groups_end_ = SIZE_MAX / 2;  // groups are looked for behind this position
   }
 
   void go(const std::vector<Region>& regions) {
@@ -352,30 +354,61 @@ class Survey {
       if (among(first, 24) >= 13) spots_.push_back({Shape::digits, at + first, at + first + 1});
     }
     // An account number begins with two capitals.
-    for (uint64_t left = starts & (now.run << 1 | 1); left; left &= left - 1) {
+    uint64_t capitals = now.varied & ~now.digit, after_two = capitals << 1 & capitals << 2;
+    auto is_capital = [&](size_t position) { return within(byte(position), 'A', 26); };
+    if (at >= 2 && (starts & 3) && is_capital(at - 1))
+      after_two |= (is_capital(at - 2) ? 1u : 0u) | (capitals << 1 & 2);
+    for (uint64_t left = starts & after_two; left; left &= left - 1) {
       auto first = static_cast<unsigned>(std::countr_zero(left));
       size_t begin = at + first;
-      if (begin >= 2 && within(byte(begin - 1), 'A', 26) && within(byte(begin - 2), 'A', 26) && among(first, 42) >= 10)
-        spots_.push_back({Shape::digits, begin - 2, begin});
+      if (among(first, 42) >= 10) spots_.push_back({Shape::digits, begin - 2, begin});
     }
     if (std::popcount(starts) >= 8 && std::popcount(low) <= 52 && has_row_of_numbers(at, low, high)) decimals(at);
   }
 
-  // Returns whether 24 bytes in a row, of which at least one is in the block at `at`, are digits or at most three bytes
-  // after a digit.
+  // Returns whether twelve readable numbers in a row, of which at least one digit is in the block at `at`, may be
+  // there, or two numbers that begin compressed bytes.
   bool has_row_of_numbers(size_t at, uint64_t digits, uint64_t next) {
     uint64_t before = 0;
     if (at >= kBlock)
       before = mask_of(load_block(bytes(at - kBlock)), [](const Lanes& c) { return within(c, '0', 10); });
-    auto near = [](uint64_t mask, uint64_t earlier) {
-      return mask | mask << 1 | mask << 2 | mask << 3 | earlier >> 63 | earlier >> 62 | earlier >> 61;
-    };
-    uint64_t here = near(digits, before), after = near(next, digits);
-    auto has_24 = [](uint64_t low, uint64_t high) {
+    auto has_row = [](uint64_t low, uint64_t high) {
+      static_assert(kShortestNumbers == 23);
       uint64_t eight = rows(low, high, 8), eight_after = rows(high, 0, 8);
-      return (eight & (eight >> 16 | eight_after << 48) & (eight >> 8 | eight_after << 56)) != 0;
+      return (eight & (eight >> 8 | eight_after << 56) & (eight >> 15 | eight_after << 49)) != 0;
     };
-    return has_24(here, after) || has_24(near(before, 0), here);
+    uint64_t near_before = near_digits(before, 0), near = near_digits(digits, before);
+    uint64_t near_after = near_digits(next, digits);
+    if (!has_row(near_before, near) && !has_row(near, near_after)) return false;
+    if (all_numbers_) return true;
+    if (numbers_at_ != at) numbers_ = number_masks(bytes(at), before, digits, next);
+    NumberMasks after = number_masks(bytes(at + kBlock), digits, next, 0);
+    if (numbers_before_at_ + kBlock == at) near_before &= numbers_before_.row;
+    bool found = packs(at, numbers_.packed) || packs(at + kBlock, after.packed) ||
+                 has_row(near_before, near & numbers_.row) || has_row(near & numbers_.row, near_after & after.row);
+    numbers_before_ = numbers_, numbers_before_at_ = at;
+    numbers_ = after, numbers_at_ = at + kBlock;
+    return found;
+  }
+
+  bool packs(size_t block, uint64_t mask) const {
+    for (; mask; mask &= mask - 1)
+      if (begins_packed(block + static_cast<size_t>(std::countr_zero(mask)))) return true;
+    return false;
+  }
+
+  // Returns whether the numbers from `at` on may be the first bytes of a gzip, zstd or zlib stream.
+  bool begins_packed(size_t at) const {
+    auto number = [&] {
+      unsigned value = 0;
+      for (size_t i = 0; i < 3 && within(byte(at), '0', 10); ++i) value = value * 10 + (byte(at++) - '0');
+      return value;
+    };
+    unsigned first = number();
+    for (size_t gap = 0; gap < kWidestGap && !within(byte(at), '0', 10); ++gap) ++at;
+    unsigned second = number();
+    return (first == 0x1f && second == 0x8b) || (first == 0x28 && second == 0xb5) ||
+           (first == 0x78 && packs_zlib(static_cast<uint8_t>(second)));
   }
 
   // Finds rows of numbers with one to three other bytes between them, in the block at `block`. A row may begin before
@@ -385,14 +418,24 @@ class Survey {
     if (block < decimals_end_) return;
     auto is_digit = [&](size_t i) { return within(byte(i), '0', 10); };
     size_t begin = block, first = std::max(decimals_end_, block - std::min(block, kFarthest));
-    for (size_t gap = 0; begin > first && gap <= 3; --begin) gap = is_digit(begin - 1) ? 0 : gap + 1;
+    for (size_t gap = 0; begin > first && gap <= kWidestGap; --begin) gap = is_digit(begin - 1) ? 0 : gap + 1;
     for (size_t limit = std::min(block + kBlock, text_.size()); begin < limit;) {
-      size_t end = begin, gap = 0;
-      while (end < text_.size() && gap <= 3) gap = is_digit(end) ? 0 : gap + 1, ++end;
-      if (end - gap >= begin + kShortest) spots_.push_back({Shape::decimals, begin, end - gap});
-      decimals_end_ = begin = end;
+      size_t end = row_of_numbers_end(begin);
+      if (end >= begin + kShortest) spots_.push_back({Shape::decimals, begin, end});
+      decimals_end_ = begin = std::min(end + kWidestGap + 1, text_.size());
       while (begin < limit && !is_digit(begin)) ++begin;
     }
+  }
+
+  // Returns where the first bytes after `at` begin that are no digits and too many to belong to a row of numbers.
+  size_t row_of_numbers_end(size_t at) {
+    static_assert(kWidestGap == 3);
+    for (; at < text_.size(); at += kBlock - kWidestGap) {
+      uint64_t gaps = ~mask_of(load_block(bytes(at)), [](const Lanes& c) { return within(c, '0', 10); });
+      gaps &= gaps >> 1;
+      if (gaps &= gaps >> 2) return std::min(at + static_cast<size_t>(std::countr_zero(gaps)), text_.size());
+    }
+    return text_.size();
   }
 
   // Finds 32 or more bytes of lower-case letters and spaces.
@@ -436,14 +479,18 @@ class Survey {
   std::vector<Spot>& spots_;
   size_t run_end_ = 0, pairs_end_ = 0, wide_end_ = 0, words_end_ = 0, decimals_end_ = 0, groups_end_ = 0;
   size_t last_run_ = 0, last_distance_ = 0;
+  NumberMasks numbers_, numbers_before_;
+  size_t numbers_at_ = SIZE_MAX, numbers_before_at_ = SIZE_MAX / 2;
+  bool all_numbers_;
   std::array<Spot, 3> open_{};
   std::array<uint8_t, kBlock + 1> rest_;
 };
 
 }  // namespace
 
-void survey(std::string_view block, const std::vector<Region>& regions, std::vector<Spot>& spots, bool groups) {
-  Survey(block, spots, groups).go(regions);
+void survey(std::string_view block, const std::vector<Region>& regions, std::vector<Spot>& spots,
+            const Wanted& wanted) {
+  Survey(block, spots, wanted).go(regions);
 }
 
 }  // namespace bottle::scan

@@ -33,10 +33,16 @@ struct Spot {
   bool lines = false;  // a run of several lines
 };
 
+struct Wanted {
+  bool groups = true;
+  bool all_numbers = false;  // also lists of numbers that are neither text nor compressed
+};
+
 // Appends the spots of the block, which begin in the regions, or anywhere if something may be compressed there. Runs
 // that are lines of one text form one spot. Escapes that are close to each other form one spot with the text around
-// them. Finds no groups without `groups`.
-void survey(std::string_view block, const std::vector<Region>& regions, std::vector<Spot>& spots, bool groups = true);
+// them.
+void survey(std::string_view block, const std::vector<Region>& regions, std::vector<Spot>& spots,
+            const Wanted& wanted = {});
 
 inline constexpr size_t kShortestRun = 16;
 

@@ -83,6 +83,39 @@ inline uint64_t where(const uint8_t* bytes, uint8_t byte) {
   return low & (low >> 1 | high << 63) & ~(low >> 2 | high << 62);
 }
 
+// Returns the positions of digits and of at most three bytes behind a digit.
+inline uint64_t near_digits(uint64_t digits, uint64_t before) {
+  return digits | digits << 1 | digits << 2 | digits << 3 | before >> 63 | before >> 62 | before >> 61;
+}
+
+// Where readable numbers may stand in a block.
+struct NumberMasks {
+  uint64_t row = 0;     // all positions but the first digits of unreadable numbers
+  uint64_t packed = 0;  // where numbers begin that may be the first byte of compressed ones
+};
+// Twelve numbers of one digit, with one byte between each two of them.
+inline constexpr size_t kShortestNumbers = 23;
+
+// Returns the masks of the block whose digits are given, and those of the blocks before and after it. Numbers that end
+// after the block count as readable if `next` is not known (0).
+inline NumberMasks number_masks(const uint8_t* bytes, uint64_t before, uint64_t digits, uint64_t next) {
+  Block block = load_block(bytes);
+  uint64_t first = digits & ~(digits << 1 | before >> 63);
+  uint64_t second = digits >> 1 | next << 63, third = digits >> 2 | next << 62;
+  auto is = [&](uint8_t from, uint8_t count) {
+    return mask_of(block, [=](const Lanes& c) { return within(c, from, count); });
+  };
+  // Of one digit, only 0 and 9 are readable. From 20 to 29 and from 200 on, none is.
+  uint64_t nines = is('9', 1), single = first & ~second & ~(nines | is('0', 1)) & ~(uint64_t{1} << 63);
+  uint64_t twenties = first & second & is('2', 1), large = first & second & third & is('3', 7);
+  auto exactly = [&](uint64_t begins, char tens, char ones) {
+    return begins & is(static_cast<uint8_t>(tens), 1) & (is(static_cast<uint8_t>(ones), 1) >> 1 | uint64_t{1} << 63);
+  };
+  uint64_t two = first & second & ~third;
+  uint64_t packed = exactly(two, '3', '1') | exactly(two, '4', '0') | exactly(first & second & third, '1', '2');
+  return {~(single | twenties | large), packed};
+}
+
 #ifdef SCAN_HAS_WIDE
 // Returns the offset of the first block of 64 bytes whose packed_mask() is not 0, or of the first one from `size` on.
 SCAN_WIDE inline size_t wide_packed_block(const uint8_t* bytes, size_t size) {

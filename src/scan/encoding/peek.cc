@@ -1,0 +1,349 @@
+#include "scan/encoding/peek.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+
+#include "base/text/lower.h"
+#include "scan/encoding/decode.h"
+#include "scan/encoding/survey_masks.h"
+
+namespace bottle::scan {
+namespace {
+
+constexpr size_t kShortestText = 12;
+
+Lanes readable(const Lanes& c) {
+  return within(c, 0x20, 0x5f) | equal(c, 0) | equal(c, '\n') | equal(c, '\t') | equal(c, '\r');
+}
+constexpr bool is_readable(unsigned c) {
+  return (c >= 0x20 && c <= 0x7e) || c == 0 || c == '\n' || c == '\t' || c == '\r';
+}
+
+// Returns kBlock + `more` bytes from `at` on: in the text itself, or in `copy`, with bytes after the end of the text
+// that belong to nothing.
+template <size_t more>
+const uint8_t* padded(std::string_view text, size_t at, std::array<uint8_t, kBlock + more>& copy) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
+  if (at + copy.size() <= text.size()) return bytes + at;
+  copy.fill(0xff);
+  if (at < text.size()) std::memcpy(copy.data(), bytes + at, text.size() - at);
+  return copy.data();
+}
+
+// Returns where `kShortestText` bits with `stride` between each two of them begin in `before`. The last ones may be in
+// `now`.
+uint64_t text_rows(uint64_t before, uint64_t now, unsigned stride) {
+  // Twelve in a row are eight, and eight that begin at the fourth of them.
+  for (unsigned step : {1u, 2u, 4u, 4u}) {
+    unsigned bits = step * stride;
+    before &= before >> bits | now << (kBlock - bits);
+    now &= now >> bits;
+  }
+  return before;
+}
+
+bool packs(uint8_t first, uint8_t second) {
+  return first == 0x1f ? second == 0x8b : first == 0x28 ? second == 0xb5 : first == 0x78 && packs_zlib(second);
+}
+
+// Finds rows of readable bytes in one block after the other.
+class Rows {
+ public:
+  // Returns whether a row begins in the block before this one. Zeros alone are not text.
+  bool add(uint64_t readable, uint64_t zeros) {
+    uint64_t rows = text_rows(readable_, readable, 1);
+    bool found = rows && (rows & ~text_rows(zeros_, zeros, 1));
+    readable_ = readable;
+    zeros_ = zeros;
+    return found;
+  }
+  bool end() { return add(0, 0); }
+
+ private:
+  uint64_t readable_ = 0, zeros_ = 0;
+};
+
+// Returns whether the bytes with `skip` bits skipped may hide something.
+template <unsigned skip>
+bool hides(std::string_view bytes) {
+  Rows rows;
+  std::array<uint8_t, kBlock + 2> copy;
+  for (size_t at = 0; at < bytes.size(); at += kBlock) {
+    const uint8_t* here = padded<2>(bytes, at, copy);
+    size_t left = std::min(bytes.size() - at, kBlock);
+    uint64_t row = 0, zeros = 0, packed = 0;
+    for (size_t i = 0; i < left; i += sizeof(Lanes)) {
+      Lanes c;
+      std::memcpy(&c, here + i, sizeof c);
+      if constexpr (skip > 0) {
+        Lanes next;
+        std::memcpy(&next, here + i + 1, sizeof next);
+        c = c << skip | next >> (8 - skip);
+      }
+      row |= bits_of(readable(c)) << i;
+      zeros |= bits_of(equal(c, 0)) << i;
+      packed |= bits_of(equal(c, 0x1f) | equal(c, 0x28) | equal(c, 0x78)) << i;
+    }
+    uint64_t whole = ~uint64_t{0} >> (kBlock - left);
+    if (rows.add(row & whole, zeros)) return true;
+    auto byte = [&](size_t i) {
+      return static_cast<uint8_t>(skip ? here[i] << skip | here[i + 1] >> (8 - skip) : here[i]);
+    };
+    for (packed &= whole; packed; packed &= packed - 1) {
+      auto i = static_cast<size_t>(std::countr_zero(packed));
+      if (packs(byte(i), byte(i + 1))) return true;
+    }
+  }
+  return rows.end();
+}
+
+// Looks for readable bytes and marks of compressed ones in hexadecimal digits, at every digit.
+struct HexMasks {
+  uint64_t readable = 0;  // the digit may be the first one of a readable byte
+  uint64_t packed = 0;    // a mark begins with the digit
+};
+HexMasks hex_masks(const uint8_t* digits) {
+  HexMasks masks;
+  for (size_t i = 0; i < kBlock; i += sizeof(Lanes)) {
+    std::array<Lanes, 4> c;
+    for (size_t k = 0; k < 4; ++k) {
+      std::memcpy(&c[k], digits + i + k, sizeof c[k]);
+      c[k] |= 32;  // in lower case
+    }
+    auto are = [&](size_t k, uint8_t first, uint8_t second) { return equal(c[k], first) & equal(c[k + 1], second); };
+    Lanes gzip = are(0, '1', 'f') & are(2, '8', 'b'), zstd = are(0, '2', '8') & are(2, 'b', '5');
+    Lanes zlib = are(0, '7', '8') & (are(2, '0', '1') | are(2, '5', 'e') | are(2, '9', 'c') | are(2, 'd', 'a'));
+    masks.readable |= bits_of(within(c[0], '2', 6) | equal(c[0], '0')) << i;
+    masks.packed |= bits_of(gzip | zstd | zlib) << i;
+  }
+  return masks;
+}
+
+// The characters of a run that belong to smaller alphabets.
+struct Alphabets {
+  uint64_t hex, base32, capitals, small;  // the last two are digits of Base32 in one case
+};
+Alphabets alphabets_of(const uint8_t* bytes) {
+  Block block = load_block(bytes);
+  uint64_t digits = mask_of(block, [](const Lanes& c) { return within(c, '2', 6); });
+  uint64_t capitals = mask_of(block, [](const Lanes& c) { return within(c, 'A', 26); });
+  uint64_t small = mask_of(block, [](const Lanes& c) { return within(c, 'a', 26); });
+  return {mask_of(block, [](const Lanes& c) { return within(c, '0', 10) | within(c | 32, 'a', 6); }),
+          digits | capitals | small, digits | capitals, digits | small};
+}
+
+using RunMasks = std::vector<Alphabets>;
+
+// Returns where the row of set bits that contains `at` ends.
+size_t row_end(const RunMasks& masks, uint64_t Alphabets::* alphabet, size_t at) {
+  while (at / kBlock < masks.size()) {
+    size_t left = kBlock - at % kBlock;
+    auto ones = static_cast<size_t>(std::countr_one(masks[at / kBlock].*alphabet >> at % kBlock));
+    at += ones;
+    if (ones < left) break;
+  }
+  return at;
+}
+
+// Calls each(begin, end) for each whole row of at least `shortest` set bits.
+template <typename F>
+void each_row(const RunMasks& masks, uint64_t Alphabets::* alphabet, size_t shortest, F each) {
+  size_t done = 0;
+  for (size_t i = 0; i < masks.size(); ++i) {
+    uint64_t now = masks[i].*alphabet, next = i + 1 < masks.size() ? masks[i + 1].*alphabet : 0;
+    uint64_t starts = may_have_row(now, next) ? rows(now, next, 16) : 0;
+    size_t block = i * kBlock;
+    for (;;) {
+      if (done > block) starts &= done - block < kBlock ? ~uint64_t{0} << (done - block) : 0;
+      if (!starts) break;
+      size_t begin = block + static_cast<size_t>(std::countr_zero(starts));
+      done = row_end(masks, alphabet, begin);
+      if (done - begin >= shortest) each(begin, done);
+    }
+  }
+}
+
+// What the numbers of a list are as bytes.
+enum : uint8_t { kReadable = 1, kZero = 2, kGzip = 4, kZstd = 8, kZlib = 16 };  // the last three begin a mark
+struct NumberKind {
+  uint8_t is = 0, ends = 0;  // `ends`: of the marks of compressed bytes that the number may be the second byte of
+};
+constexpr auto kNumbers = [] {
+  std::array<NumberKind, 1000> kinds{};
+  for (unsigned i = 0; i < 256; ++i) kinds[i].is = is_readable(i) ? kReadable : 0;
+  kinds[0].is = kReadable | kZero;
+  kinds[0x1f].is |= kGzip, kinds[0x28].is |= kZstd, kinds[0x78].is |= kZlib;
+  kinds[0x8b].ends = kGzip, kinds[0xb5].ends = kZstd;
+  for (unsigned second : {0x01, 0x5e, 0x9c, 0xda}) kinds[second].ends = kZlib;
+  return kinds;
+}();
+
+// Counts how many numbers in a row are readable.
+class Numbers {
+ public:
+  // Adds the digits [at, end), which other bytes surround. Returns whether something may be hidden.
+  bool add(std::string_view text, size_t at, size_t end) {
+    constexpr size_t kMost = 3;  // digits of a number
+    for (; at < end; at += kMost)
+      if (add(value(text, at, std::min(end - at, kMost)))) return true;
+    return false;
+  }
+
+ private:
+  // Has no branch for the number of digits, which is as good as random.
+  static size_t value(std::string_view text, size_t at, size_t digits) {
+    uint32_t bytes = 0;
+    if (at + sizeof bytes > text.size()) [[unlikely]] {
+      for (size_t i = 0; i < digits; ++i) bytes = bytes * 10 + static_cast<uint32_t>(text[at + i] - '0');
+      return bytes;
+    }
+    for (size_t i = 0; i < sizeof bytes; ++i) bytes |= uint32_t{static_cast<uint8_t>(text[at + i])} << 8 * i;
+    bytes = (bytes & 0x0f0f0f0f) << 8 * (sizeof bytes - digits);
+    return (bytes >> 8 & 15) * 100 + (bytes >> 16 & 15) * 10 + (bytes >> 24);
+  }
+
+  bool add(size_t number) {
+    auto [is, ends] = kNumbers[number];
+    bool packed = (before_ & ends) != 0;
+    before_ = is;
+    readable_ = is & kReadable ? readable_ + 1 : 0;
+    zeros_ = is & kZero ? zeros_ + 1 : 0;
+    return packed || (readable_ >= kShortestText && zeros_ < kShortestText);
+  }
+
+  uint8_t before_ = 0;
+  size_t readable_ = 0, zeros_ = 0;
+};
+
+}  // namespace
+
+bool has_text(std::string_view bytes) {
+  if (bytes.size() < kShortestText) return false;
+  Rows rows;
+  std::array<uint8_t, kBlock> copy;
+  for (size_t at = 0; at < bytes.size(); at += kBlock) {
+    Block block = load_block(padded<0>(bytes, at, copy));
+    if (rows.add(mask_of(block, readable), mask_of(block, [](const Lanes& c) { return equal(c, 0); }))) return true;
+  }
+  return rows.end();
+}
+
+bool has_packed(std::string_view bytes) {
+  auto begins = [&](size_t at) {
+    std::string_view rest = bytes.substr(at);
+    return rest[0] == 'x' || rest.starts_with("\x1f\x8b\x08") || rest.starts_with("\x28\xb5\x2f\xfd");
+  };
+  std::array<uint8_t, kBlock + 1> copy;
+  for (size_t at = 0; at < bytes.size(); at += kBlock)
+    for (uint64_t mask = packed_mask(padded<1>(bytes, at, copy)); mask; mask &= mask - 1)
+      if (begins(at + static_cast<size_t>(std::countr_zero(mask)))) return true;
+  return false;
+}
+
+std::optional<Peek> peek_base64(std::string_view run) {
+  constexpr size_t kFewest = 12;
+  if (run.size() > kPeekedRun || run.size() < kFewest) return {};
+  std::array<char, kPeekedRun> bytes;  // of which at most 48 are used
+  size_t size = 0, at = 0;
+  int valid = 0;
+  auto digit = [&](size_t i) {
+    int value = base64_digit(run[i]);
+    valid |= value;
+    return static_cast<uint32_t>(value);
+  };
+  for (; at + 4 <= run.size(); at += 4) {
+    uint32_t all = digit(at) << 18 | digit(at + 1) << 12 | digit(at + 2) << 6 | digit(at + 3);
+    bytes[size++] = static_cast<char>(all >> 16);
+    bytes[size++] = static_cast<char>(all >> 8);
+    bytes[size++] = static_cast<char>(all);
+  }
+  uint32_t bits = 0, left = static_cast<uint32_t>(run.size() - at);
+  for (uint32_t i = 0; i < left; ++i) bits = bits << 6 | digit(at + i);
+  bits <<= 6 * (4 - left) % 24;
+  for (uint32_t i = 0; i + 1 < left; ++i) bytes[size++] = static_cast<char>(bits >> (16 - 8 * i));
+  if (valid < 0) return {};
+  Peek peek{.size = size};
+  std::memcpy(peek.first, bytes.data(), sizeof peek.first);
+  std::string_view decoded(bytes.data(), size);
+  peek.hides = hides<0>(decoded) || hides<2>(decoded) || hides<4>(decoded) || hides<6>(decoded);
+  return peek;
+}
+
+void parts_of_run(std::string_view run, std::vector<RunPart>& parts) {
+  // 24 digits are 12 bytes, the shortest row that has_text() looks for.
+  constexpr size_t kShortestHex = 24, kShortestBase32 = 20, kOfOneCase = 64;
+  parts.clear();
+  static thread_local RunMasks masks;
+  masks.clear();
+  std::array<uint8_t, kBlock> copy;
+  for (size_t at = 0; at < run.size(); at += kBlock) masks.push_back(alphabets_of(padded<0>(run, at, copy)));
+  each_row(masks, &Alphabets::hex, kShortestHex,
+           [&](size_t begin, size_t end) { parts.push_back({begin, end, true}); });
+  if (parts.size() == 1 && parts[0].end - parts[0].begin == run.size()) return;
+  auto of_base32 = [&](size_t at) { return at < run.size() && (masks[at / kBlock].base32 >> at % kBlock & 1); };
+  for (auto alphabet : {&Alphabets::capitals, &Alphabets::small})
+    each_row(masks, alphabet, kShortestBase32, [&](size_t begin, size_t end) {
+      if (begin > 0 && of_base32(begin - 1)) return;
+      if (end - begin < kOfOneCase && of_base32(end)) return;
+      bool only_digits = run.substr(begin, std::min(end - begin, kOfOneCase)).find_first_not_of("234567") == run.npos;
+      if (alphabet == &Alphabets::small && only_digits) return;  // these are capitals too
+      parts.push_back({begin, row_end(masks, &Alphabets::base32, end), false});
+    });
+}
+
+bool hides_when_shifted(std::string_view aligned, unsigned bits) {
+  // With constants, the compiler makes simple shifts of these.
+  switch (bits) {
+    case 1:
+      return hides<1>(aligned);
+    case 2:
+      return hides<2>(aligned);
+    case 3:
+      return hides<3>(aligned);
+    case 4:
+      return hides<4>(aligned);
+    case 5:
+      return hides<5>(aligned);
+    case 6:
+      return hides<6>(aligned);
+    default:
+      return hides<7>(aligned);
+  }
+}
+
+bool hex_hides(std::string_view digits) {
+  constexpr size_t kPair = 2;
+  constexpr std::string_view kZip = "504b0304";
+  std::array<uint8_t, kBlock + 3> copy;
+  uint64_t before = 0;
+  for (size_t at = 0; at < digits.size(); at += kBlock) {
+    HexMasks masks = hex_masks(padded<3>(digits, at, copy));
+    if (masks.packed || text_rows(before, masks.readable, kPair)) return true;
+    before = masks.readable;
+  }
+  return text_rows(before, 0, kPair) || lower(digits.substr(0, kZip.size() + 1)).find(kZip) != kZip.npos;
+}
+
+bool decimals_hide(std::string_view text) {
+  Numbers numbers;
+  std::array<uint8_t, kBlock> copy;
+  size_t done = 0;  // what comes before it is counted
+  for (size_t at = 0; at < text.size(); at += kBlock) {
+    uint64_t digits = mask_of(load_block(padded<0>(text, at, copy)), [](const Lanes& c) { return within(c, '0', 10); });
+    if (done > at) digits = done - at < kBlock ? digits & ~uint64_t{0} << (done - at) : 0;
+    while (digits) {
+      auto first = static_cast<size_t>(std::countr_zero(digits));
+      size_t begin = at + first, end = begin + static_cast<size_t>(std::countr_one(digits >> first));
+      digits &= digits + (uint64_t{1} << first);  // without the row of ones that begins there
+      if (end >= at + kBlock)
+        while (end < text.size() && within(static_cast<uint8_t>(text[end]), '0', 10)) ++end;
+      done = end;
+      if (numbers.add(text, begin, end)) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace bottle::scan

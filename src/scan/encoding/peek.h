@@ -1,0 +1,49 @@
+// Tells what encoded text may hide without keeping what it decodes to. Most of what looks encoded is a hash or an
+// identifier, and hides nothing. Pure.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace bottle::scan {
+
+// Returns whether the bytes may contain readable text: 12 printable bytes in a row, or at every other position.
+bool has_text(std::string_view bytes);
+// Returns whether a gzip, zstd or zlib stream may begin somewhere in the bytes.
+bool has_packed(std::string_view bytes);
+
+// What a short run of Base64 may hide.
+struct Peek {
+  size_t size = 0;     // of the decoded text, without skipped bits
+  char first[3]{};     // its first bytes
+  bool hides = false;  // whether has_text() or a mark of compressed bytes may be true at any alignment
+};
+inline constexpr size_t kPeekedRun = 64;
+// Returns nothing if the run is longer than kPeekedRun or shorter than 12 characters, or has others than those of
+// Base64 and Base64url.
+std::optional<Peek> peek_base64(std::string_view run);
+
+// A part of a run of Base64 that uses a smaller alphabet: 24 or more hexadecimal digits, or 20 or more digits of
+// Base32, of which the first 64 have one case. Longer parts do not cover it.
+struct RunPart {
+  size_t begin = 0, end = 0;  // in the run
+  bool is_hex = false;        // otherwise, it is Base32
+  bool operator==(const RunPart&) const = default;
+};
+// Sets `parts` to those of the run. If the run is hexadecimal, that is the only part.
+void parts_of_run(std::string_view run, std::vector<RunPart>& parts);
+
+// Returns whether has_text() or has_packed() may be true for the bytes with `bits` (1 to 7) bits skipped, which is what
+// shift() in decode.h makes of them.
+bool hides_when_shifted(std::string_view aligned, unsigned bits);
+
+// Returns whether has_text() or has_packed() may be true for what the hexadecimal digits decode to, with the first
+// digit or without it.
+bool hex_hides(std::string_view digits);
+
+// Returns whether has_text() or has_packed() is true for what decimal_run() makes of the text.
+bool decimals_hide(std::string_view text);
+
+}  // namespace bottle::scan
