@@ -209,7 +209,7 @@ void BlockScan::credentials(const View& view, const std::vector<Region>& regions
   judging_left_ += view.text.size() * kWorkForByte;
   const Rule* last_rule = nullptr;  // whose match was judged last
   size_t last_end = 0;
-  for (const auto& [begin, end] : regions)
+  for (const auto& [begin, end] : regions) {
     for (auto& [matcher, first] : catalog_.matchers_) {
       bool done = matcher.scan(view.text.substr(begin, end - begin), [&](Match match) {
         if (!may_work(work::kMatch) && view.depth > 0) return;
@@ -226,6 +226,12 @@ void BlockScan::credentials(const View& view, const std::vector<Region>& regions
       });
       result_.incomplete |= !done;
     }
+    if (!catalog_.bearer_) continue;
+    each_x_bearer(view.text.substr(begin, end - begin), [&, begin = begin](size_t from, size_t to) {
+      if (may_work(work::kMatch) || view.depth == 0)
+        matched(view, *catalog_.bearer_, {.begin = begin + from, .end = begin + to});
+    });
+  }
 }
 
 void BlockScan::matched(const View& view, const Rule& rule, const Match& match) {

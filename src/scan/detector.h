@@ -56,7 +56,8 @@ class Catalog {
   std::vector<Part> matchers_;
   KnownSecrets known_;
   std::set<std::string, std::less<>> allowed_;
-  const Rule *card_ = nullptr, *iban_ = nullptr, *wif_ = nullptr, *words_ = nullptr, *random_ = nullptr;
+  const Rule *card_ = nullptr, *iban_ = nullptr, *wif_ = nullptr, *words_ = nullptr, *random_ = nullptr,
+             *bearer_ = nullptr;
 };
 
 // A secret or credential in a block. Its texts never contain the value. `rule` belongs to the catalog.

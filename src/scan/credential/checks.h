@@ -34,6 +34,10 @@ bool is_wif(std::string_view base58);
 size_t card_at(std::string_view text, size_t at);
 size_t iban_at(std::string_view text, size_t at);
 
+// Calls each(begin, end) for each text that has the form of a token of X: 21 times the letter "A" after something that
+// is no letter and no digit, and more.
+void each_x_bearer(std::string_view text, const std::function<void(size_t, size_t)>& each);
+
 // Calls each(begin, end) for each sequence of BIP-39 words (English, separated by single spaces) with a correct
 // checksum. Each sequence that is tried decrements `tries`, and the search ends at 0.
 void each_mnemonic(std::string_view text, int& tries, const std::function<void(size_t, size_t)>& each);

@@ -83,6 +83,24 @@ bool is_after_word_of_dump(std::string_view text, size_t at) {
 
 }  // namespace
 
+void each_x_bearer(std::string_view text, const std::function<void(size_t, size_t)>& each) {
+  constexpr size_t kLetters = 21, kAlnum = 8, kRest = 70;
+  auto is_alnum = [](char c) { return is_part_of_word(c) && c != '_'; };
+  // A row of so many letters covers one of the positions at this distance.
+  for (size_t at = kLetters - 1; at < text.size(); at += kLetters) {
+    if (text[at] != 'A') continue;
+    size_t begin = at, end = at;
+    while (begin > 0 && text[begin - 1] == 'A') --begin;
+    while (end < text.size() && text[end] == 'A') ++end;
+    at += (end - at) / kLetters * kLetters;  // the row is looked at once
+    if (end - begin < kLetters || (begin > 0 && is_alnum(text[begin - 1]))) continue;
+    size_t rest = begin + kLetters, last = rest + kAlnum + kRest;
+    if (last > text.size() || !std::ranges::all_of(text.substr(rest, kAlnum), is_alnum)) continue;
+    if (std::ranges::all_of(text.substr(rest + kAlnum, kRest), [&](char c) { return c == '%' || is_alnum(c); }))
+      each(begin, last);
+  }
+}
+
 size_t card_at(std::string_view text, size_t at) {
   constexpr size_t kFewestKinds = 5;  // different digits; the test numbers that are published have fewer
   if (!is_digit(text[at])) return 0;
@@ -149,6 +167,8 @@ bool is_iban(std::string_view iban) {
 bool is_wif(std::string_view base58) {
   constexpr std::string_view kDigits = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
   if (base58.size() != 51 && base58.size() != 52) return false;
+  // The version fixes the first digit.
+  if (base58.size() == 51 ? base58[0] != '5' : base58[0] != 'K' && base58[0] != 'L') return false;
   std::array<uint8_t, 38> bytes{};  // the version, the key, the compression flag and the checksum
   size_t size = base58.size() == 52 ? 38 : 37;
   for (char c : base58) {

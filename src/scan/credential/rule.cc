@@ -42,8 +42,17 @@ constexpr std::array kChecks = std::to_array<NamedCheck>({
 
 // Returns whether the survey finds what this check confirms, so that the rule needs no pattern.
 bool is_surveyed(Check check) {
-  return check == Check::wif || check == Check::bip39 || check == Check::luhn || check == Check::iban ||
-         check == Check::random;
+  switch (check) {
+    case Check::x_bearer:
+    case Check::wif:
+    case Check::bip39:
+    case Check::luhn:
+    case Check::iban:
+    case Check::random:
+      return true;
+    default:
+      return false;
+  }
 }
 
 bool is_id(std::string_view text) {
