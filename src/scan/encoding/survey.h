@@ -33,6 +33,7 @@ struct Spot {
   bool lines = false;  // a run of several lines
 };
 
+// What the survey is for.
 struct Wanted {
   bool groups = true;
   bool all_numbers = false;  // also lists of numbers that are neither text nor compressed
