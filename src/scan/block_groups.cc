@@ -54,7 +54,7 @@ void BlockScan::groups(const View& view, const Spot& at, GroupTexts& texts) {
   size_t end = std::min(at.end, at.begin + grouped_left_ / at.period * at.period);
   if (end < at.begin + 2 * at.period) return;
   grouped_left_ -= end - at.begin;
-  if (!may_work((end - at.begin) * work::kGrouped)) return;
+  if (!may_work(work::kGroups + (end - at.begin) * work::kGrouped)) return;
   Decoded text = ungrouped(view.text, {at.begin, end, at.period});
   if (text.text.size() < kShortestRun) return;
   // What begins within a group is chance, unless the groups are tiny.

@@ -131,9 +131,9 @@ void BlockScan::binary(const View& view, size_t begin, size_t end) {
   inner(view, binary_run(view.text, begin, end), "binary");
 }
 
-// Scans what hexadecimal digits decode to, also without the first digit, which may belong to something else.
+// Scans what hexadecimal digits decode to, with and without the first digit, which may belong to something else.
 void BlockScan::hex(const View& view, size_t begin, size_t end) {
-  if (!may_work(work::kHex + (end - begin))) return;
+  if (!may_work(work::kHex + (end - begin) * work::kHexDigit)) return;
   std::string_view digits = view.text.substr(begin, end - begin);
   auto has_mark = [&](size_t at) {
     constexpr size_t kDigits = 6;
@@ -142,7 +142,8 @@ void BlockScan::hex(const View& view, size_t begin, size_t end) {
   };
   bool tries = digits.size() >= 2 * kShortestPacked && (trials_left_ > 0 || has_mark(0) || has_mark(1));
   if (!tries && !hex_hides(digits) && !catalog_.known_.has_unlike()) return;
-  hex_digits(view.text.substr(begin, end - begin), hex_);
+  if (!may_work((end - begin) * work::kDecodedHex)) return;
+  hex_digits(digits, hex_);
   shift(hex_, 4, shifted_);
   bool first = is_worth_a_look(std::string_view(hex_).substr(0, (end - begin) / 2)), second = is_worth_a_look(shifted_);
   if (first) inner(view, hex_run(view.text, begin, end), "hex");
@@ -305,7 +306,7 @@ void BlockScan::unpacked(const View& outer, const std::string& text, size_t begi
   // Decompressed text earns work as the block does, since it may be much longer than the bytes that it came from.
   most_work_ += text.size() * Detector::kMostWork;
   text_left_ += text.size();  // it has a limit of its own
-  may_work(text.size() / work::kUnpacked);
+  may_work(text.size() * work::kUnpacked);
   view({.text = text,
         .outer = &outer,
         .fixed_begin = begin,

@@ -137,18 +137,20 @@ void BlockScan::open_end(const View& view) {
   for (std::string_view more : {kHex, kMixed}) {
     std::string text(view.text.substr(from));
     text.append(more).append(more).append(more);
+    auto judge_begun = [&](const Rule& rule, size_t begin, size_t match_end) {
+      if (rule.off || rule.warns || needs_context(rule) || begin + kShown > end - from) return;
+      if (match_end <= end - from || !looks_random(std::string_view(text).substr(begin, end - from - begin))) return;
+      size_t work = 0;
+      if (judge(rule, text, begin, match_end, false, work)) report(view, rule, from + begin, end, false);
+    };
     for (auto& [matcher, first] : catalog_.matchers_) {
-      bool done = matcher.scan(text, [&](const Match& match) {
-        const Rule& rule = catalog_.rules_[first + match.rule];
-        if (rule.off || rule.warns || needs_context(rule) || match.begin + kShown > end - from) return;
-        if (match.end <= end - from ||
-            !looks_random(std::string_view(text).substr(match.begin, end - from - match.begin)))
-          return;
-        size_t work = 0;
-        if (judge(rule, text, match.begin, match.end, false, work)) report(view, rule, from + match.begin, end, false);
+      bool done = matcher.scan(text, [&, first = first](const Match& match) {
+        judge_begun(catalog_.rules_[first + match.rule], match.begin, match.end);
       });
       result_.incomplete |= !done;
     }
+    if (catalog_.discord_)
+      each_discord_token(text, [&](size_t begin, size_t to) { judge_begun(*catalog_.discord_, begin, to); });
   }
 }
 
@@ -226,11 +228,14 @@ void BlockScan::credentials(const View& view, const std::vector<Region>& regions
       });
       result_.incomplete |= !done;
     }
-    if (!catalog_.bearer_) continue;
-    each_x_bearer(view.text.substr(begin, end - begin), [&, begin = begin](size_t from, size_t to) {
-      if (may_work(work::kMatch) || view.depth == 0)
-        matched(view, *catalog_.bearer_, {.begin = begin + from, .end = begin + to});
-    });
+    // The patterns of these would begin in too many texts.
+    for (const auto& [rule, find] :
+         {std::pair(catalog_.bearer_, &each_x_bearer), std::pair(catalog_.discord_, &each_discord_token)})
+      if (rule)
+        find(view.text.substr(begin, end - begin), [&, begin = begin, rule = rule](size_t from, size_t to) {
+          if (may_work(work::kMatch) || view.depth == 0)
+            matched(view, *rule, {.begin = begin + from, .end = begin + to});
+        });
   }
 }
 
@@ -293,8 +298,10 @@ void BlockScan::spot(const View& view, const Spot& at) {
     case Shape::wide:
       return inner(view, narrowed(view.text, at.begin, at.end), "utf-16");
     case Shape::escapes:
+      if (!may_work((at.end - at.begin) * work::kEscape)) return;
       return inner(view, unescaped(view.text, at.begin, at.end), "escapes");
     case Shape::percent:
+      if (!may_work((at.end - at.begin) * work::kEscape)) return;
       return inner(view, percent(view.text, at.begin, at.end), "percent");
     case Shape::decimals:
       if (!decimals_hide(view.text.substr(at.begin, at.end - at.begin)) && !catalog_.known_.has_unlike()) return;
@@ -339,7 +346,7 @@ void BlockScan::report(const View& view, const Rule& rule, size_t begin, size_t 
   std::string value(view.text.substr(begin, end - begin));
   if (rule.check == Check::luhn || rule.check == Check::iban)
     std::erase_if(value, [](char c) { return c == ' ' || c == '-'; });
-  may_work(work::kFinding);  // a finding is reported in any case
+  may_work(work::kFinding + static_cast<size_t>(view.depth) * work::kOfNested);  // a finding is reported in any case
   std::string print = fingerprint(value);
   if (catalog_.allowed_.contains(print) || std::ranges::find(rule.ignored, print) != rule.ignored.end()) return;
   add(view, {.rule = &rule, .name = rule.id, .what = rule.is, .fingerprint = std::move(print), .sure = sure}, begin,

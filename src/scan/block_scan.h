@@ -15,11 +15,11 @@ namespace bottle::scan {
 // How much work the parts of a scan are, in the unit of BlockResult::work. The numbers were fitted to the times that
 // bench_scan_search and bench_scan_files measure.
 namespace work {
-inline constexpr size_t kView = 900, kSpot = 35, kRun = 110, kDecoded = 240, kHex = 100, kTrial = 250, kMatch = 110;
-inline constexpr size_t kFinding = 2000, kOpenEnd = 3000, kWif = 1500;
-inline constexpr size_t kText = 1, kDecodedText = 5, kInner = 2, kJudged = 2, kBase32 = 4,
-                        kGrouped = 9;                           // for each byte
-inline constexpr size_t kBytes = 6, kOfRun = 5, kUnpacked = 2;  // bytes for one unit
+inline constexpr size_t kView = 1200, kSpot = 35, kRun = 260, kDecoded = 600, kHex = 120, kTrial = 250, kMatch = 70;
+inline constexpr size_t kFinding = 1200, kOfNested = 600, kOpenEnd = 3000, kWif = 170, kGroups = 500;
+inline constexpr size_t kText = 1, kDecodedText = 4, kInner = 1, kJudged = 2, kHexDigit = 1, kDecodedHex = 1,
+                        kBase32 = 2, kGrouped = 17, kEscape = 4, kUnpacked = 3;  // for each byte
+inline constexpr size_t kBytes = 2, kOfRun = 16;                                 // bytes for one unit
 }  // namespace work
 
 // Texts that were put together from groups, with bytes between them that belong to no text.

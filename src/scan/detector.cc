@@ -39,7 +39,7 @@ Result<> Catalog::add(std::vector<Rule> own, std::string_view database) {
 }
 
 void Catalog::note_surveyed() {
-  card_ = iban_ = wif_ = words_ = random_ = bearer_ = nullptr;
+  card_ = iban_ = wif_ = words_ = random_ = bearer_ = discord_ = nullptr;
   for (const Rule& rule : rules_) {
     if (rule.off) continue;
     if (rule.check == Check::luhn) card_ = &rule;
@@ -47,6 +47,7 @@ void Catalog::note_surveyed() {
     if (rule.check == Check::wif) wif_ = &rule;
     if (rule.check == Check::bip39) words_ = &rule;
     if (rule.check == Check::random) random_ = &rule;
+    if (rule.check == Check::discord) discord_ = &rule;
     if (rule.check == Check::x_bearer) bearer_ = &rule;
   }
 }

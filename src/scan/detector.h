@@ -57,7 +57,7 @@ class Catalog {
   KnownSecrets known_;
   std::set<std::string, std::less<>> allowed_;
   const Rule *card_ = nullptr, *iban_ = nullptr, *wif_ = nullptr, *words_ = nullptr, *random_ = nullptr,
-             *bearer_ = nullptr;
+             *bearer_ = nullptr, *discord_ = nullptr;
 };
 
 // A secret or credential in a block. Its texts never contain the value. `rule` belongs to the catalog.
@@ -110,8 +110,8 @@ class Detector {
   static constexpr size_t kMostDecoded = 8;             // decoded bytes as a multiple of the block's size, plus …
   static constexpr size_t kMostText = 3;                // those of them that may be text, in the same way
   static constexpr size_t kMostUnpacked = 1024 * 1024;  // … this number of decompressed bytes
-  static constexpr size_t kMostWork = 96;               // for each byte of the block and of what is decompressed, …
-  static constexpr size_t kFreeWork = 256 * 1024;       // … and for each block
+  static constexpr size_t kMostWork = 32;               // for each byte of the block and of what is decompressed, …
+  static constexpr size_t kFreeWork = 768 * 1024;       // … and for each block
   static constexpr size_t kMostGrouped = 8192;          // bytes of groups that are put together
   static constexpr int kMostMarks = 300;                // marks of compressed members that decompress to almost nothing
   static constexpr int kMostPhrases = 60;               // word sequences whose checksum is computed

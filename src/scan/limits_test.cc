@@ -88,7 +88,7 @@ TEST(Detector, TextsOfToolsTakeLessWorkThanIsAllowed) {
     for (uint32_t seed = 0; text.size() < kSize; ++seed) text += filled(piece, seed);
     auto result = Detector(&catalog()).scan(text);
     EXPECT_FALSE(result.incomplete) << piece;
-    EXPECT_LE(result.work, kMost / 4 * 3) << piece;
+    EXPECT_LE(result.work, kMost / 8 * 7) << piece;
   }
 }
 

@@ -101,6 +101,18 @@ std::vector<Input> slow_inputs() {
                             "20>eyJsq0atp-<base64url 8>ops_eyJ<base64 20>eyJmysqldump hf_<alpha "
                             "1https://a.blob.core.windows.net/c?sv=2022-11-02&sig=<alnum 43>%3D"},
                            kSize)},
+      {"passwords in Base64 in Base32",
+       bottle::bench::made({"CLIENT_SECRET=<alnum 24>A3-<BASE32 6>-<BASE32 6>-<BASE32 5>-<BASE32 5>-<BASE32 5>-<BASE32 "
+                            "5>eyJAKCp<alnum 20>CLIENT_SECRET=<alnum 24>eyJCLIENT_SECRET=<alnum 24>%41",
+                            {bottle::bench::Wrap::base64url, bottle::bench::Wrap::base32}},
+                           kSize)},
+      {"tokens in hexadecimal in Base64",
+       bottle::bench::made({"fio-u-<base64url 64>", {bottle::bench::Wrap::hex, bottle::bench::Wrap::base64url}},
+                           kSize)},
+      {"long passwords", bottle::bench::made({"SECRET_KEY_BASE=<hex 128>"}, kSize)},
+      {"GUIDs", bottle::bench::made({"<uuid>\n"}, kSize)},
+      {"hashes of pip", bottle::bench::made({"    --hash=sha256:<hex 64> \\\n"}, kSize)},
+      {"hashes of pip in a form", bottle::bench::made({"++++--hash%3Dsha256%3A<hex 64>+%5C%0A"}, kSize)},
       {"keys in gzip",
        bottle::bench::made({"PRIVATE_KEY=0x<hex 64>r8_<alnum 37>", {bottle::bench::Wrap::gzip}}, kSize)},
       {"wide characters", repeated([&](size_t i) { return std::string{static_cast<char>('a' + i % 26), '\0'}; })},

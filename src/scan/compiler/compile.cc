@@ -7,9 +7,12 @@
 
 #include <hs/hs.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <deque>
 #include <memory>
 
+#include "scan/compiler/split.h"
 #include "scan/credential/matcher.h"
 
 namespace bottle::scan {
@@ -17,9 +20,11 @@ namespace {
 
 // The expressions of all rules, in the form that vectorscan expects.
 struct Expressions {
+  std::deque<std::string> cores;  // which do not move
   std::vector<const char*> texts;
   std::vector<unsigned> flags, ids;
   std::vector<PatternInfo> infos;
+  std::vector<CharacterSet> sets;
   std::vector<std::string> places;  // for errors
 };
 
@@ -34,25 +39,64 @@ std::unexpected<Error> refused(const std::string& place, hs_compile_error_t* err
   return fail(Code::invalid, place + "the pattern is not valid: " + why);
 }
 
-// Adds one pattern of a rule, after vectorscan has said how long its matches are.
-Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number) {
-  const std::string& pattern = rule.patterns[number];
+constexpr unsigned kFlags = HS_FLAG_DOTALL;
+
+struct Widths {
+  uint32_t least = 0, most = 0;
+};
+// Returns how long the matches of an expression of the rule's pattern are.
+Result<Widths> widths_of(const std::string& expression, const Rule& rule, size_t number) {
   hs_expr_info_t* info = nullptr;
   hs_compile_error_t* error = nullptr;
-  unsigned flags = HS_FLAG_DOTALL;
-  if (auto result = hs_expression_info(pattern.c_str(), flags, &info, &error); result != HS_SUCCESS)
+  if (auto result = hs_expression_info(expression.c_str(), kFlags, &info, &error); result != HS_SUCCESS)
     return refused(place(rule, number), error, result);
-  // To find out where a match begins, vectorscan has to read the text backward.
-  bool fixed = info->min_width == info->max_width || !needs_beginning(rule);
-  uint32_t width = fixed ? info->min_width : 0, least = info->min_width;
+  Widths widths{info->min_width, info->max_width};
   std::free(info);
+  return widths;
+}
+
+// Returns the index of the set, which is added if it is new.
+uint32_t index_of(std::vector<CharacterSet>& sets, const std::optional<CharacterSet>& set) {
+  if (!set) return PatternInfo::kNoSet;
+  auto found = std::ranges::find(sets, *set);
+  auto index = static_cast<uint32_t>(found - sets.begin());
+  if (found == sets.end()) sets.push_back(*set);
+  return index;
+}
+
+// Adds one pattern of a rule.
+Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number, Whole whole) {
+  // Shorter cores occur too often.
+  constexpr uint32_t kShortestCore = 3;
+  const std::string& pattern = rule.patterns[number];
   bool is_name = rule.are_names[number];
+  Widths widths = TRY(widths_of(pattern, rule, number));
   // A shorter pattern would match very often by chance. A name is judged by what follows it.
-  if (least < 4 && !is_name) return fail(Code::invalid, place(rule, number) + "a pattern must match at least 4 bytes");
-  all.texts.push_back(pattern.c_str());
-  all.flags.push_back(fixed ? flags : flags | HS_FLAG_SOM_LEFTMOST);
+  if (widths.least < 4 && !is_name)
+    return fail(Code::invalid, place(rule, number) + "a pattern must match at least 4 bytes");
+  SplitPattern parts{.core = pattern};
+  if (whole == Whole::no && !is_name) parts = split(pattern);
+  if (parts.core != pattern) {
+    Widths core = TRY(widths_of(parts.core, rule, number));
+    if (core.least >= kShortestCore && parts.literal.size() <= PatternInfo::kLongestLiteral) widths = core;
+    else parts = {.core = pattern};
+  }
+  // To find out where a match begins, vectorscan has to read the text backward.
+  bool fixed = widths.least == widths.most || (!needs_beginning(rule) && !parts.lead);
+  PatternInfo info{.rule = index,
+                   .width = fixed ? widths.least : 0,
+                   .is_name = is_name,
+                   .lead = index_of(all.sets, parts.lead),
+                   .least = parts.least,
+                   .most = parts.most,
+                   .tail = index_of(all.sets, parts.tail),
+                   .count = parts.count,
+                   .literal_size = static_cast<uint32_t>(parts.literal.size())};
+  std::ranges::copy(parts.literal, info.literal.begin());
+  all.texts.push_back(all.cores.emplace_back(std::move(parts.core)).c_str());
+  all.flags.push_back(fixed ? kFlags : kFlags | HS_FLAG_SOM_LEFTMOST);
   all.ids.push_back(static_cast<unsigned>(all.ids.size()));
-  all.infos.push_back({index, width, is_name});
+  all.infos.push_back(info);
   all.places.push_back(place(rule, number));
   return {};
 }
@@ -72,22 +116,23 @@ Result<std::unique_ptr<hs_database_t, FreeDatabase>> database_of(const Expressio
   return refused(known ? all.places[static_cast<size_t>(error->expression)] : "", error, result);
 }
 
-Result<> compile_alone(const Rule& rule) {
+Result<> compile_alone(const Rule& rule, Whole whole) {
   Expressions own;
-  for (size_t number = 0; number < rule.patterns.size(); ++number) TRY(add(own, rule, 0, number));
+  for (size_t number = 0; number < rule.patterns.size(); ++number) TRY(add(own, rule, 0, number, whole));
   TRY(database_of(own));
   return {};
 }
 
 }  // namespace
 
-Result<std::string> compile(const std::vector<Rule>& rules, const std::function<void(const std::string&)>& tell) {
+Result<std::string> compile(const std::vector<Rule>& rules, const std::function<void(const std::string&)>& tell,
+                            Whole whole) {
   Expressions all;
   for (uint32_t i = 0; i < rules.size(); ++i) {
     if (rules[i].patterns.empty()) continue;
     if (tell) tell(place(rules[i], 0) + "compiling its patterns");
-    if (tell) TRY(compile_alone(rules[i]));
-    for (size_t number = 0; number < rules[i].patterns.size(); ++number) TRY(add(all, rules[i], i, number));
+    if (tell) TRY(compile_alone(rules[i], whole));
+    for (size_t number = 0; number < rules[i].patterns.size(); ++number) TRY(add(all, rules[i], i, number, whole));
   }
   if (all.texts.empty()) return std::string();
   if (tell) tell("compiling all patterns together");
@@ -95,9 +140,11 @@ Result<std::string> compile(const std::vector<Rule>& rules, const std::function<
   char* bytes = nullptr;
   size_t size = 0;
   hs_serialize_database(database.get(), &bytes, &size);
-  DatabaseHead head{.patterns = static_cast<uint32_t>(all.infos.size())};
+  DatabaseHead head{.patterns = static_cast<uint32_t>(all.infos.size()),
+                    .sets = static_cast<uint32_t>(all.sets.size())};
   std::string out(reinterpret_cast<const char*>(&head), sizeof head);
   out.append(reinterpret_cast<const char*>(all.infos.data()), all.infos.size() * sizeof(PatternInfo));
+  out.append(reinterpret_cast<const char*>(all.sets.data()), all.sets.size() * sizeof(CharacterSet));
   out.append(bytes, size);
   std::free(bytes);
   return out;

@@ -16,6 +16,10 @@ namespace bottle::scan {
 // error gives the line and the reason. Some patterns take very long, so untrusted rules should be compiled in a process
 // that can be killed. With `tell`, compiles each rule alone first, and calls back before each with its line and id, so
 // that such a rule can be named.
-Result<std::string> compile(const std::vector<Rule>& rules, const std::function<void(const std::string&)>& tell = {});
+//
+// Patterns are split (split.h) unless `whole` says otherwise. The matches are the same; tests compare them.
+enum class Whole : bool { no, yes };
+Result<std::string> compile(const std::vector<Rule>& rules, const std::function<void(const std::string&)>& tell = {},
+                            Whole whole = Whole::no);
 
 }  // namespace bottle::scan

@@ -125,7 +125,11 @@ bool stands_in(const Text& text, size_t begin, size_t end) {
 Found token(const Text& text, size_t begin, size_t end) {
   // The stand-in test applies to the random part. The part up to its separator comes from the rule.
   std::string_view match = text.substr(begin, end - begin);
-  size_t separator = match.find_last_of("_-.:/$ =", match.size() / 2), whole = run_end(text, end, goes_on);
+  static constexpr Set kSeparators = set_of("_-.:/$ =");
+  size_t separator = match.npos;
+  for (size_t i = match.size() / 2 + 1; i-- > 0 && separator == match.npos;)
+    if (kSeparators[static_cast<unsigned char>(match[i])]) separator = i;
+  size_t whole = run_end(text, end, goes_on);
   size_t random = separator == match.npos ? std::min<size_t>(4, match.size() / 2) : separator + 1;
   return stands_in(text, begin + random, whole) ? Found() : Credential{begin, whole};
 }

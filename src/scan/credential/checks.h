@@ -34,6 +34,9 @@ bool is_wif(std::string_view base58);
 size_t card_at(std::string_view text, size_t at);
 size_t iban_at(std::string_view text, size_t at);
 
+// Calls each(begin, end) for each text that has the form of a token of Discord: three parts with dots between them.
+void each_discord_token(std::string_view text, const std::function<void(size_t, size_t)>& each);
+
 // Calls each(begin, end) for each text that has the form of a token of X: 21 times the letter "A" after something that
 // is no letter and no digit, and more.
 void each_x_bearer(std::string_view text, const std::function<void(size_t, size_t)>& each);

@@ -24,11 +24,22 @@ Result<Matcher> Matcher::load(std::string_view database) {
   if (database.size() < sizeof head) return invalid();
   std::memcpy(&head, database.data(), sizeof head);
   database.remove_prefix(sizeof head);
-  if (head.magic != DatabaseHead::kMagic || database.size() / sizeof(PatternInfo) < head.patterns) return invalid();
   Matcher matcher;
-  matcher.patterns_.resize(head.patterns);
-  std::memcpy(matcher.patterns_.data(), database.data(), head.patterns * sizeof(PatternInfo));
-  database.remove_prefix(head.patterns * sizeof(PatternInfo));
+  auto take = [&](auto& table, size_t count) {
+    size_t size = sizeof table[0];
+    if (database.size() / size < count) return false;
+    table.resize(count);
+    std::memcpy(table.data(), database.data(), count * size);
+    database.remove_prefix(count * size);
+    return true;
+  };
+  if (head.magic != DatabaseHead::kMagic || !take(matcher.patterns_, head.patterns) || !take(matcher.sets_, head.sets))
+    return invalid();
+  auto is_set = [&](uint32_t set) { return set == PatternInfo::kNoSet || set < head.sets; };
+  for (const PatternInfo& each : matcher.patterns_)
+    if (!is_set(each.lead) || !is_set(each.tail) || each.literal_size > each.literal.size()) return invalid();
+  matcher.before_.resize(head.sets);
+  matcher.after_.resize(head.sets);
   matcher.last_.resize(head.patterns);
   hs_database* made = nullptr;
   if (hs_deserialize_database(database.data(), database.size(), &made) != HS_SUCCESS) return invalid();
@@ -41,6 +52,7 @@ Result<Matcher> Matcher::load(std::string_view database) {
 
 struct Matcher::Walk {
   Matcher& matcher;
+  std::string_view block;
   const std::function<void(const Match&)>& each;
 };
 
@@ -48,6 +60,14 @@ int Matcher::on_match(unsigned id, unsigned long long from, unsigned long long t
   auto& walk = *static_cast<Walk*>(context);
   const PatternInfo& pattern = walk.matcher.patterns_[id];
   auto end = static_cast<size_t>(to), begin = pattern.width ? end - pattern.width : static_cast<size_t>(from);
+  if (pattern.tail != PatternInfo::kNoSet) {
+    if (!walk.matcher.has_tail(walk.block, pattern.tail, end, pattern.count)) return 0;
+    end += pattern.count;
+  }
+  if (pattern.lead != PatternInfo::kNoSet) {
+    begin = walk.matcher.lead_begin(walk.block, pattern, begin);
+    if (begin == walk.block.npos) return 0;
+  }
   Last& last = walk.matcher.last_[id];
   Last here{walk.matcher.scans_, begin};
   if (std::exchange(last, here) != here) walk.each({pattern.rule, begin, end, pattern.is_name != 0});
@@ -57,9 +77,36 @@ int Matcher::on_match(unsigned id, unsigned long long from, unsigned long long t
 bool Matcher::scan(std::string_view block, const std::function<void(const Match&)>& each) {
   if (block.size() > std::numeric_limits<unsigned>::max()) return false;
   ++scans_;
-  Walk walk{*this, each};
+  Walk walk{*this, block, each};
   auto size = static_cast<unsigned>(block.size());
   return hs_scan(database_.get(), block.data(), size, 0, scratch_.get(), on_match, &walk) == HS_SUCCESS;
+}
+
+bool Matcher::has_tail(std::string_view block, uint32_t set, size_t at, size_t count) {
+  Run& run = after_[set];
+  if (run.scan != scans_ || at < run.begin || at > run.end) run = {scans_, at, at};
+  size_t limit = std::min(block.size(), at + count);
+  while (run.end < limit && sets_[set].has(block[run.end])) ++run.end;
+  return run.end >= at + count;
+}
+
+size_t Matcher::lead_begin(std::string_view block, const PatternInfo& pattern, size_t at) {
+  const CharacterSet& set = sets_[pattern.lead];
+  Run& run = before_[pattern.lead];
+  if (run.scan == scans_ && run.begin <= at)
+    while (run.end < at && set.has(block[run.end])) ++run.end;
+  if (run.scan != scans_ || at < run.begin || at > run.end) {
+    run = {scans_, at, at};
+    while (run.begin > 0 && set.has(block[run.begin - 1])) --run.begin;
+  }
+  size_t length = at - run.begin;
+  if (length < pattern.least) return block.npos;
+  if (pattern.literal_size == 0) return at - std::min<size_t>(length, pattern.most);
+  // The first literal whose characters all stand in the run, or before it.
+  std::string_view literal(pattern.literal.data(), pattern.literal_size);
+  size_t from = run.begin - std::min(run.begin, literal.size()), to = at - pattern.least;
+  size_t found = block.substr(0, to).find(literal, from);
+  return found;
 }
 
 size_t Matcher::rules() const {

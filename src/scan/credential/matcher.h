@@ -2,6 +2,7 @@
 // database.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -23,17 +24,42 @@ struct Match {
   bool is_name = false;  // of a name, not of a credential
 };
 
-// The beginning of a compiled database, which consists of a table of patterns and vectorscan's serialized form.
+// The beginning of a compiled database, which consists of a table of patterns, a table of sets, and vectorscan's
+// serialized form.
 struct DatabaseHead {
-  static constexpr uint32_t kMagic = 0x626f7432;
-  uint32_t magic = kMagic, patterns = 0;
+  static constexpr uint32_t kMagic = 0x626f7433;
+  uint32_t magic = kMagic, patterns = 0, sets = 0;
 };
+
+// A set of bytes, as one bit for each.
+struct CharacterSet {
+  std::array<uint64_t, 4> bits{};
+  bool operator==(const CharacterSet&) const = default;
+  constexpr bool has(char c) const {
+    auto byte = static_cast<unsigned char>(c);
+    return (bits[byte / 64] >> byte % 64 & 1) != 0;
+  }
+  // Adds the bytes from `first` to `last`.
+  constexpr void add(char first, char last) {
+    for (unsigned c = static_cast<unsigned char>(first); c <= static_cast<unsigned char>(last); ++c)
+      bits[c / 64] |= uint64_t{1} << c % 64;
+  }
+};
+inline constexpr uint32_t kNoLimit = UINT32_MAX;
 // What the matcher knows of a pattern. vectorscan numbers the patterns in this order.
 struct PatternInfo {
   uint32_t rule = 0;
   uint32_t width = 0;  // the length of every match, or the minimum if the beginning does not matter; 0 if vectorscan
                        // reports the beginning
   uint32_t is_name = 0;
+  // vectorscan looks only for the core of the pattern. Directly before it stand `least` to `most` characters of a set,
+  // and perhaps a literal before these. Directly after it stand `count` characters of a set. See compiler/split.h.
+  static constexpr uint32_t kNoSet = UINT32_MAX;
+  static constexpr size_t kLongestLiteral = 8;
+  uint32_t lead = kNoSet, least = 0, most = 0;  // `lead` and `tail` are indexes of sets
+  uint32_t tail = kNoSet, count = 0;
+  uint32_t literal_size = 0;
+  std::array<char, kLongestLiteral> literal{};
 };
 
 // A loaded database and its working memory. It is used on one thread, and a callback must not scan with the same
@@ -46,8 +72,9 @@ class Matcher {
   Matcher& operator=(Matcher&&) noexcept;
   ~Matcher();
 
-  // Calls `each` for each match, in the order of their ends. Of several matches of one pattern with the same beginning,
-  // it reports the shortest. Returns false if it failed, so that matches may be missing; `each` must not call scan().
+  // Calls `each` for each match, in the order of the ends of their cores. Of several matches of one pattern with the
+  // same beginning, it reports the shortest. Returns false if it failed, so that matches may be missing; `each` must
+  // not call scan().
   [[nodiscard]] bool scan(std::string_view block, const std::function<void(const Match&)>& each);
 
   size_t rules() const;  // one more than the highest index of a rule
@@ -58,12 +85,24 @@ class Matcher {
     void operator()(hs_scratch* scratch) const;
   };
   struct Walk;
+  // Characters of one set that stand together. Each set remembers the last ones that were found, so that no character
+  // is looked at again for each match.
+  struct Run {
+    uint64_t scan = 0;
+    size_t begin = 0, end = 0;
+  };
+  // Returns whether `count` characters of the set begin at `at`.
+  bool has_tail(std::string_view block, uint32_t set, size_t at, size_t count);
+  // Returns where the characters of the pattern's lead begin that end at `at`, or npos.
+  size_t lead_begin(std::string_view block, const PatternInfo& pattern, size_t at);
   static int on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void* context);
 
   Matcher() = default;
   std::unique_ptr<hs_database, Free> database_;
   std::unique_ptr<hs_scratch, Free> scratch_;
   std::vector<PatternInfo> patterns_;
+  std::vector<CharacterSet> sets_;
+  std::vector<Run> before_, after_;  // by set: before a core, and after one
   // The last match of a pattern: in which scan, and where it began.
   struct Last {
     uint64_t scan = 0;

@@ -6,6 +6,7 @@
 // must be in the list.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "scan/credential/builtin.h"
 #include "scan/credential/checks.h"
 #include "scan/credential/stand_in.h"
+#include "scan/encoding/masks.h"
 
 namespace bottle::scan {
 
@@ -82,6 +84,35 @@ bool is_after_word_of_dump(std::string_view text, size_t at) {
 }
 
 }  // namespace
+
+void each_discord_token(std::string_view text, const std::function<void(size_t, size_t)>& each) {
+  constexpr size_t kBlock = 64, kMiddle = 6, kLast = 27, kShortest = 24, kLongest = 26;
+  auto is_part = [](char c) { return is_part_of_word(c) || c == '-'; };
+  auto all = [&](size_t begin, size_t size) { return std::ranges::all_of(text.substr(begin, size), is_part); };
+  // The first part is a number of 17 to 19 digits in Base64, so it begins with two of these letters.
+  auto is_number = [&](size_t at) {
+    constexpr std::string_view kFirst = "MNO", kSecond = "DTjz", kThird = "AEIMQUYcgk", kFourth = "wxyz012345";
+    return kFirst.contains(text[at]) && kSecond.contains(text[at + 1]) && kThird.contains(text[at + 2]) &&
+           kFourth.contains(text[at + 3]);
+  };
+  auto token = [&](size_t dot) {
+    size_t last = dot + 2 + kMiddle, end = last + kLast;
+    if (end > text.size() || text[last - 1] != '.' || !all(dot + 1, kMiddle) || !all(last, kLast)) return;
+    for (size_t length = kLongest; length >= kShortest; --length)
+      if (length <= dot && is_number(dot - length) && all(dot - length, length)) return each(dot - length, end);
+  };
+  auto dots_at = [&](size_t at) {
+    return mask_of(load_block(reinterpret_cast<const uint8_t*>(text.data()) + at),
+                   [](const Lanes& c) { return equal(c, '.'); });
+  };
+  size_t at = 0;
+  // Many texts have dots, but few have two at this distance.
+  for (; at + kBlock + kMiddle + 1 <= text.size(); at += kBlock)
+    for (uint64_t dots = dots_at(at) & dots_at(at + kMiddle + 1); dots; dots &= dots - 1)
+      token(at + static_cast<size_t>(std::countr_zero(dots)));
+  for (; at < text.size(); ++at)
+    if (text[at] == '.') token(at);
+}
 
 void each_x_bearer(std::string_view text, const std::function<void(size_t, size_t)>& each) {
   constexpr size_t kLetters = 21, kAlnum = 8, kRest = 70;

@@ -43,6 +43,7 @@ constexpr std::array kChecks = std::to_array<NamedCheck>({
 // Returns whether the survey finds what this check confirms, so that the rule needs no pattern.
 bool is_surveyed(Check check) {
   switch (check) {
+    case Check::discord:
     case Check::x_bearer:
     case Check::wif:
     case Check::bip39:

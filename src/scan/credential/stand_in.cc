@@ -41,7 +41,7 @@ bool counts(std::string_view text) {
 // Returns whether the text repeats one piece.
 bool repeats(std::string_view text) {
   for (size_t period = 1; period <= std::min<size_t>(text.size() / 2, 16); ++period)
-    if (text.substr(period) == text.substr(0, text.size() - period)) return true;
+    if (text[0] == text[period] && text.substr(period) == text.substr(0, text.size() - period)) return true;
   return false;
 }
 

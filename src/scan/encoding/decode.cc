@@ -263,7 +263,18 @@ Decoded percent(std::string_view text, size_t begin, size_t end) {
   out.form = Decoded::Form::percent;
   out.end = end;
   out.anchor(begin);
+  out.text.reserve(end - begin);
   for (size_t at = begin; at < end;) {
+    // Most escapes are neither escaped themselves nor the last ones.
+    if (text[at] == '%' && at + 2 < end) {
+      int high = hex_digit(byte_at(text, at + 1)), low = hex_digit(byte_at(text, at + 2)), byte = high * 16 + low;
+      if ((high | low) >= 0 && byte != '%') {
+        out.text += static_cast<char>(byte);
+        at += 3;
+        out.anchor(at);
+        continue;
+      }
+    }
     if (text[at] != '%') {
       size_t next = std::min(end, text.find('%', at));
       out.text.append(text, at, next - at);

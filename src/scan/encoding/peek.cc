@@ -245,7 +245,7 @@ bool has_packed(std::string_view bytes) {
 std::optional<Peek> peek_base64(std::string_view run) {
   constexpr size_t kFewest = 12;
   if (run.size() > kPeekedRun || run.size() < kFewest) return {};
-  std::array<char, kPeekedRun> bytes;  // of which at most 48 are used
+  std::array<char, kPeekedRun / 4 * 3> bytes;
   size_t size = 0, at = 0;
   int valid = 0;
   auto digit = [&](size_t i) {

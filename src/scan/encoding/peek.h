@@ -20,7 +20,7 @@ struct Peek {
   char first[3]{};     // its first bytes
   bool hides = false;  // whether has_text() or a mark of compressed bytes may be true at any alignment
 };
-inline constexpr size_t kPeekedRun = 64;
+inline constexpr size_t kPeekedRun = 128;
 // Returns nothing if the run is longer than kPeekedRun or shorter than 12 characters, or has others than those of
 // Base64 and Base64url.
 std::optional<Peek> peek_base64(std::string_view run);

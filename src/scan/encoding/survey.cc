@@ -33,7 +33,7 @@ class Survey {
  public:
   Survey(std::string_view text, std::vector<Spot>& spots, const Wanted& wanted)
       : text_(text), spots_(spots), all_numbers_(wanted.all_numbers) {
-    if (!wanted.groups) groups_end_ = SIZE_MAX / 2;  // groups are looked for behind this position
+    if (!wanted.groups) groups_end_ = SIZE_MAX / 2;  // groups are looked for after this position
   }
 
   void go(const std::vector<Region>& regions) {
@@ -278,7 +278,7 @@ class Survey {
       if (open.end) spots_.push_back(open);
   }
 
-  // Returns whether there are as many pairs of digits, with another byte behind each, as a row of pairs has.
+  // Returns whether there are as many pairs of digits, with another byte after each, as a row of pairs has.
   [[gnu::always_inline]] static bool has_pairs(uint64_t low, uint64_t high) {
     return std::popcount(pair_ends(low, high)) + std::popcount(pair_ends(high, 0)) >= kFewestPairs;
   }

@@ -83,7 +83,7 @@ inline uint64_t where(const uint8_t* bytes, uint8_t byte) {
   return low & (low >> 1 | high << 63) & ~(low >> 2 | high << 62);
 }
 
-// Returns the positions of digits and of at most three bytes behind a digit.
+// Returns the positions of digits and of at most three bytes after a digit.
 inline uint64_t near_digits(uint64_t digits, uint64_t before) {
   return digits | digits << 1 | digits << 2 | digits << 3 | before >> 63 | before >> 62 | before >> 61;
 }

@@ -1,0 +1,187 @@
+#include "scan/compiler/split.h"
+
+#include <charconv>
+#include <utility>
+#include <vector>
+
+namespace bottle::scan {
+namespace {
+
+constexpr uint32_t kFewest = 8;  // characters that are worth a look of their own
+
+// A part of a pattern that is not in a group: a character, a set, or a whole group, with its quantifier.
+struct Atom {
+  enum class Kind : uint8_t { character, set, other } kind = Kind::other;
+  size_t begin = 0, end = 0;  // in the pattern
+  char character = 0;
+  CharacterSet set;
+  uint32_t least = 1, most = 1;
+};
+
+// Reads the subset of regular expressions that can be split. `ok()` is false after anything else.
+class Reader {
+ public:
+  explicit Reader(std::string_view pattern) : text_(pattern) {}
+
+  std::vector<Atom> atoms() {
+    std::vector<Atom> atoms;
+    while (ok_ && at_ < text_.size()) {
+      Atom atom{.begin = at_};
+      read(atom);
+      quantifier(atom);
+      atom.end = at_;
+      atoms.push_back(atom);
+    }
+    return atoms;
+  }
+  bool ok() const { return ok_; }
+
+ private:
+  bool is(char c) const { return at_ < text_.size() && text_[at_] == c; }
+
+  void read(Atom& atom) {
+    char c = text_[at_];
+    if (c == '(') return group();
+    if (c == '[') {
+      atom.kind = Atom::Kind::set;
+      return set(atom.set);
+    }
+    ok_ &= !std::string_view("|^$.)*+?{").contains(c);
+    if (c == '\\') return escape(atom);
+    atom.kind = Atom::Kind::character;
+    atom.character = c;
+    ++at_;
+  }
+
+  void group() {
+    // Options without a group of their own would count for what follows.
+    std::string_view rest = text_.substr(at_);
+    ok_ &= !rest.starts_with("(?") || rest.starts_with("(?:") || rest.starts_with("(?i:");
+    size_t depth = 0;
+    do {
+      if (is('[')) {
+        CharacterSet ignored;
+        set(ignored);
+        continue;
+      }
+      depth += is('(') ? 1 : 0;
+      depth -= is(')') ? 1 : 0;
+      at_ += is('\\') ? 2 : 1;
+    } while (ok_ && depth > 0 && at_ < text_.size());
+    ok_ &= depth == 0;
+  }
+
+  void escape(Atom& atom) {
+    if (at_ + 1 >= text_.size()) return fail();
+    char c = text_[at_ + 1];
+    at_ += 2;
+    if (c == 'd') {
+      atom.kind = Atom::Kind::set;
+      return atom.set.add('0', '9');
+    }
+    bool letter = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    if (letter && c != 's') return fail();  // other escapes are rare
+    if (letter) return;
+    atom.kind = Atom::Kind::character;
+    atom.character = c;
+  }
+
+  // Reads "[…]" with ranges, and with the escapes of single characters.
+  void set(CharacterSet& set) {
+    ++at_;
+    if (is('^') || is(']')) return skip_set();
+    while (at_ < text_.size() && !is(']')) {
+      if (is('[') || is('\\')) return skip_set();
+      char first = text_[at_++], last = first;
+      if (is('-') && at_ + 1 < text_.size() && text_[at_ + 1] != ']') {
+        last = text_[at_ + 1];
+        if (last == '\\' || last < first) return fail();
+        at_ += 2;
+      }
+      set.add(first, last);
+    }
+    ok_ &= is(']');
+    ++at_;
+  }
+  // Leaves the set as it is, so that it is not split.
+  void skip_set() {
+    if (is('^')) ++at_;
+    if (is(']')) ++at_;
+    while (at_ < text_.size() && !is(']')) at_ += is('\\') ? 2 : 1;
+    ok_ &= is(']');
+    ++at_;
+    unusual_ = true;
+  }
+
+  void quantifier(Atom& atom) {
+    if (std::exchange(unusual_, false)) atom.kind = Atom::Kind::other;
+    if (is('?') || is('*') || is('+')) {
+      atom.least = is('+') ? 1 : 0;
+      atom.most = is('?') ? 1 : kNoLimit;
+      ++at_;
+    } else if (is('{')) {
+      ++at_;
+      atom.least = atom.most = number();
+      if (is(',')) {
+        ++at_;
+        atom.most = is('}') ? kNoLimit : number();
+      }
+      if (!is('}')) return fail();
+      ++at_;
+    }
+    if (is('?') || is('+') || is('*') || is('{')) fail();
+  }
+  uint32_t number() {
+    uint32_t value = 0;
+    auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
+    ok_ &= error == std::errc();
+    at_ = static_cast<size_t>(end - text_.data());
+    return value;
+  }
+  void fail() { ok_ = false; }
+
+  std::string_view text_;
+  size_t at_ = 0;
+  bool ok_ = true, unusual_ = false;
+};
+
+}  // namespace
+
+SplitPattern split(std::string_view pattern) {
+  SplitPattern out{.core = std::string(pattern)};
+  Reader reader(pattern);
+  std::vector<Atom> atoms = reader.atoms();
+  if (!reader.ok()) return out;
+  size_t first = 0, last = atoms.size();
+  auto leads = [&](const Atom& atom) { return atom.kind == Atom::Kind::set && atom.least >= kFewest; };
+  // A literal, and any number of characters that what follows cannot be one of.
+  size_t letters = 0;
+  while (letters < atoms.size() && atoms[letters].kind == Atom::Kind::character && atoms[letters].least == 1 &&
+         atoms[letters].most == 1)
+    ++letters;
+  bool after_literal = letters > 0 && letters + 1 < atoms.size() && atoms[letters].most == kNoLimit &&
+                       atoms[letters + 1].kind == Atom::Kind::character && atoms[letters + 1].least > 0 &&
+                       !atoms[letters].set.has(atoms[letters + 1].character);
+  size_t lead = after_literal ? letters : 0;
+  if (lead < atoms.size() && leads(atoms[lead])) {
+    for (size_t i = 0; i < lead; ++i) out.literal += atoms[i].character;
+    out.lead = atoms[lead].set;
+    out.least = atoms[lead].least;
+    out.most = atoms[lead].most;
+    first = lead + 1;
+  }
+  if (last > first + 1) {
+    const Atom& atom = atoms[last - 1];
+    if (atom.kind == Atom::Kind::set && atom.least == atom.most && atom.least >= kFewest) {
+      out.tail = atom.set;
+      out.count = atom.least;
+      --last;
+    }
+  }
+  if (first == last) return {.core = std::string(pattern)};
+  size_t begin = atoms[first].begin;
+  out.core = pattern.substr(begin, atoms[last - 1].end - begin);
+  return out;
+}
+
+}  // namespace bottle::scan

@@ -1,0 +1,139 @@
+// Checks that patterns find the same in parts as they do as a whole, and that the credentials that are found without a
+// pattern are those that a pattern would find.
+#include "scan/credential/matcher.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <set>
+#include <tuple>
+
+#include "scan/compiler/compile.h"
+#include "scan/compiler/split.h"
+#include "scan/credential/builtin.h"
+#include "scan/credential/checks.h"
+#include "scan/rule_examples.h"
+
+namespace bottle::scan {
+namespace {
+
+using Found = std::set<std::tuple<uint32_t, size_t, size_t>>;  // rule, begin and end
+
+Found found_by(Matcher& matcher, std::string_view text) {
+  Found found;
+  EXPECT_TRUE(matcher.scan(text, [&](const Match& match) { found.emplace(match.rule, match.begin, match.end); }));
+  return found;
+}
+
+Matcher matcher_of(const std::vector<Rule>& rules, Whole whole) {
+  return std::move(*Matcher::load(*compile(rules, {}, whole)));
+}
+
+Matcher matcher_of(std::string_view pattern) {
+  std::string text = "[a]\nis: b\nyes: a\nno: b\npattern: " + std::string(pattern) + "\n";
+  return matcher_of(*parse_rules(text), Whole::yes);
+}
+
+// Makes texts in which many examples of the rules begin, whole and cut, close to each other.
+class Texts {
+ public:
+  explicit Texts(const std::vector<Rule>& rules) {
+    for (const Rule& rule : rules)
+      for (const Example& each : rule.examples) pieces_.push_back(each.text);
+    for (const char* each : {"<alnum 20>", "<alnum 90>", "<hex 40>", "<base64url 140>", "eyJ", ".eyJ", "_", ".", "-",
+                             " ", "\n", "/", "%", "=", "A", "<digits 9>"})
+      pieces_.emplace_back(each);
+  }
+
+  std::string next() {
+    std::string text;
+    for (size_t count = 1 + random_() % 12; count > 0; --count) {
+      std::string piece = filled(pieces_[random_() % pieces_.size()], static_cast<uint32_t>(random_()));
+      if (random_() % 4 == 0) piece = piece.substr(random_() % (piece.size() + 1));
+      if (random_() % 4 == 0) piece.resize(random_() % (piece.size() + 1));
+      if (random_() % 8 == 0 && !piece.empty()) piece[random_() % piece.size()] = "+/.~ A0"[random_() % 7];
+      text += piece;
+    }
+    return text;
+  }
+
+ private:
+  std::mt19937 random_{17};
+  std::vector<std::string> pieces_;
+};
+
+TEST(Matcher, FindsTheSameWithSplitPatterns) {
+  auto rules = *parse_rules(credentials_text());
+  Matcher whole = matcher_of(rules, Whole::yes), split = matcher_of(rules, Whole::no);
+  Texts texts(rules);
+  size_t matches = 0;
+  for (int i = 0; i < 4000; ++i) {
+    std::string text = texts.next();
+    Found expected = found_by(whole, text);
+    matches += expected.size();
+    ASSERT_EQ(found_by(split, text), expected) << text;
+  }
+  EXPECT_GT(matches, 4000u);
+}
+
+TEST(Matcher, SplitsOnlyWhatItUnderstands) {
+  auto parts = [](std::string_view pattern) {
+    SplitPattern split = scan::split(pattern);
+    std::string lead = split.lead ? split.literal + "<" + std::to_string(split.least) + "> " : "";
+    return lead + split.core + (split.tail ? " <" + std::to_string(split.count) + ">" : "");
+  };
+  EXPECT_EQ(parts("gh[pousr]_[A-Za-z0-9]{36}"), "gh[pousr]_ <36>");
+  EXPECT_EQ(parts("[A-Z]{32,80}(?:AzCa|ASt)[a-z]{8}"), "<32> (?:AzCa|ASt) <8>");
+  EXPECT_EQ(parts("eyJ[a-z]{10,}\\.eyJ[a-z]{10,}\\.[a-z]{20}"), "eyJ<10> \\.eyJ[a-z]{10,}\\. <20>");
+  // What may be of any length, or of both cases, must not be split off, nor what is not understood.
+  for (const char* each : {"abcd[a-z]{8,}", "abcd[a-z]{3}", "(?i)abcd[a-z]{36}", "abcd[^a-z]{36}", "abcd[\\s]{36}",
+                           "abcd|efgh[a-z]{36}", "^abcd[a-z]{36}", "[a-z]{36}", "abcd(?:[a-z]{36})", "ab.d[a-z]{36}",
+                           "eyJ[a-z]{10,}eyJ", "abcd[a-z]{36}?", "\\x41bcd[a-z]{36}"})
+    EXPECT_EQ(parts(each), each);
+}
+
+TEST(Matcher, FindsTokensOfXLikeAPattern) {
+  Matcher first = matcher_of("^AAAAAAAAAAAAAAAAAAAAA[A-Za-z0-9]{8}[A-Za-z0-9%]{70}");
+  Matcher others = matcher_of("[^A-Za-z0-9]AAAAAAAAAAAAAAAAAAAAA[A-Za-z0-9]{8}[A-Za-z0-9%]{70}");
+  std::mt19937 random(18);
+  size_t matches = 0;
+  for (int i = 0; i < 2000; ++i) {
+    std::string text;
+    for (size_t count = 1 + random() % 4; count > 0; --count)
+      text += std::string("\"_=a ").substr(random() % 5, random() % 2) + std::string(15 + random() % 40, 'A') +
+              filled("<alnum 9>%2B<alnum 60>", static_cast<uint32_t>(random())) + std::string(random() % 9, 'A');
+    std::set<size_t> expected, found;
+    for (Matcher* each : {&first, &others})
+      for (const auto& [rule, begin, end] : found_by(*each, text)) expected.insert(end);
+    each_x_bearer(text, [&](size_t, size_t end) { found.insert(end); });
+    matches += found.size();
+    ASSERT_EQ(found, expected) << text;
+  }
+  EXPECT_GT(matches, 1000u);
+}
+
+TEST(Matcher, FindsTokensOfDiscordLikeAPattern) {
+  Matcher matcher =
+      matcher_of("[MNO][DTjz][AEIMQUYcgk][w-z0-5][A-Za-z0-9_-]{20,22}\\.[A-Za-z0-9_-]{6}\\.[A-Za-z0-9_-]{27}");
+  std::mt19937 random(19);
+  size_t matches = 0;
+  for (int i = 0; i < 2000; ++i) {
+    std::string text;
+    for (size_t count = 1 + random() % 4; count > 0; --count) {
+      std::string first = std::string("MzA1NTAz").substr(0, 4 * (random() % 3));
+      text += filled(first + "<base64url " + std::to_string(18 + random() % 6) + ">." +
+                         (random() % 4 ? "<base64url 6>" : "<base64url 7>") + ".<base64url " +
+                         std::to_string(26 + random() % 20) + ">",
+                     static_cast<uint32_t>(random()));
+    }
+    Found found;
+    each_discord_token(text, [&](size_t begin, size_t end) { found.emplace(0, begin, end); });
+    matches += found.size();
+    ASSERT_EQ(found, found_by(matcher, text)) << text;
+  }
+  EXPECT_GT(matches, 500u);
+}
+
+}  // namespace
+}  // namespace bottle::scan
