@@ -221,6 +221,8 @@ Result<> check_lan(const Plan& plan) {
     if (::inet_pton(AF_INET, ip.c_str(), bytes) != 1 && ::inet_pton(AF_INET6, ip.c_str(), bytes) != 1)
       return fail(Code::invalid, where + ": '" + route.to + "' is a name",
                   "use the service's address, because the address of a name could change");
+    if (::inet_pton(AF_INET, route.name.c_str(), bytes) == 1 || route.name.find(':') != std::string::npos)
+      return fail(Code::invalid, where + ": a service needs a name", "choose one that is no address: tracker.bottle");
     if (never_lan(ip))
       return fail(
           Code::invalid, where + ": " + route.to + " is not an address of the local network",
@@ -229,7 +231,7 @@ Result<> check_lan(const Plan& plan) {
       return fail(Code::conflict, where + " is defined twice", "remove one of the two");
     if (std::ranges::any_of(plan.egress.allow, [&](const AllowRule& rule) { return rule.host == route.name; }) ||
         plan.egress.hosts.contains(route.name))
-      return fail(Code::conflict, where + " is also in egress.allow or egress.hosts",
+      return fail(Code::conflict, where + " is also a host of egress.allow, egress.hosts, ssh or the agent's provider",
                   "choose another name for the service");
   }
   return {};
@@ -456,11 +458,11 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   else std::ranges::move(*credentials, std::back_inserter(plan.secrets));
   TRY(set_parent_login(plan, bottle, facts, &options));
   TRY(check_variables(plan, bottle));
-  TRY(check_lan(plan));
   TRY(check_limits(plan));
-  // These rules are bottle's own. They come after the checks, whose errors name keys of the manifest.
+  // These rules are bottle's own. They come after the limits, whose errors name keys of the manifest.
   allow_ssh(plan, bottle, facts);
   allow_provider(plan);
+  TRY(check_lan(plan));
   warn_of_unreachable(plan);
   if (options.record) {
     plan.record = true;
@@ -487,9 +489,9 @@ Result<Plan> for_guard(const manifest::Bottle& policy, const Facts& facts) {
   TRY(set_secrets(plan, policy, known, nullptr));
   TRY(set_parent_login(plan, policy, known, nullptr));
   plan.env.clear();  // there is no agent
-  TRY(check_lan(plan));
   TRY(check_limits(plan));
   allow_ssh(plan, policy, known);
+  TRY(check_lan(plan));
   warn_of_unreachable(plan);
   return plan;
 }

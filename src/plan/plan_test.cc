@@ -244,6 +244,16 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"bottles: {w: {secrets: {g: {from: \"cmd:x\", hosts: [a.b], env: T}, h: {from: \"cmd:x\", hosts: "
                 "[a.b], env: T}}}}\nagents: {a: {bottle: w}}",
                 "share the variable T", "another `env:`"},
+        Refusal{"bottles: {w: {egress: {lan: [{name: api.anthropic.com, to: \"10.0.0.1:80\"}]}}}\nagents: {a: {bottle: "
+                "w}}",
+                "egress.lan: api.anthropic.com is also a host of", "another name"},
+        Refusal{"bottles: {w: {egress: {lan: [{name: git.corp, to: \"10.0.0.1:80\"}]}, ssh: [{host: g, hostname: "
+                "git.corp, host_key: \"ssh-ed25519 AAAA\"}]}}\nagents: {a: {bottle: w}}",
+                "egress.lan: git.corp is also a host of", "another name"},
+        Refusal{"bottles: {w: {egress: {lan: [{name: 10.0.0.2, to: \"10.0.0.1:80\"}]}}}\nagents: {a: {bottle: w}}",
+                "egress.lan: 10.0.0.2: a service needs a name", "tracker.bottle"},
+        Refusal{"bottles: {w: {egress: {lan: [{name: \"fd00::2\", to: \"10.0.0.1:80\"}]}}}\nagents: {a: {bottle: w}}",
+                "egress.lan: fd00::2: a service needs a name", "tracker.bottle"},
         Refusal{"bottles: {w: {secrets: {g: {from: \"cmd:x\", expose: true}}}}\nagents: {a: {bottle: w}}",
                 "`expose` needs a variable", "env: NAME"}));
 
@@ -397,6 +407,10 @@ TEST(Guard, PlansWithoutAnAgent) {
   ASSERT_TRUE(plan) << plan.error().what;
   EXPECT_EQ(plan->egress.allow[0].host, "*");
   EXPECT_EQ(plan->secrets[0].placeholder, "bottle-placeholder-guard-t");
+  policy->egress.lan.push_back({.name = "git.corp", .to = "10.0.0.1:80"});
+  EXPECT_TRUE(for_guard(*policy));
+  policy->ssh.push_back({.host = "git.corp", .known_host_key = "ssh-ed25519 AAAA"});
+  EXPECT_EQ(for_guard(*policy).error().code, Code::conflict);
 }
 
 }  // namespace
