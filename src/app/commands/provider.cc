@@ -88,7 +88,10 @@ void add_provider(Command app, int& exit) {
   auto o = std::make_shared<ProviderOptions>();
   Command group = app.group("provider");
   auto does = [o, &exit](Result<int> (*what)(const ProviderOptions&)) {
-    return [o, &exit, what] { exit = exit_status(what(*o), o->output.json); };
+    return [o, &exit, what] {
+      leave_directory();
+      exit = exit_status(what(*o), o->output.json);
+    };
   };
   Command list_command = group.command("list");
   list_command.flag("--json", o->output.json);

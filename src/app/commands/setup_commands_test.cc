@@ -130,11 +130,12 @@ TEST_F(Commands, guard_run_writes_its_certificate_only_into_a_new_file) {
                 "opening " + link + ": File exists");
 }
 
-// Hooks are programs of others, which have no use for what an agent signs in with.
-TEST_F(Commands, vm_and_provider_keep_the_agents_credentials_from_hooks) {
+// Hooks are programs of others, which have no use for what an agent signs in with. Many programs read settings from the
+// current directory.
+TEST_F(Commands, vm_and_provider_keep_the_agents_credentials_and_the_directory_from_hooks) {
   set("ANTHROPIC_API_KEY", "winter-otter-4711");
   set("CLOUD_TOKEN", "of the provider");
-  std::string dump = "#!/bin/sh\nenv >> '" + home() + "/seen'\nexit 78\n";
+  std::string dump = "#!/bin/sh\n{ env; echo \"in $(pwd -P)\"; } >> '" + home() + "/seen'\nexit 78\n";
   for (const char* hook : {"create", "ssh-info", "status", "destroy", "list"})
     ASSERT_EQ(::chmod(write(std::string(".config/bottle/providers/mine/") + hook, dump).c_str(), 0700), 0);
   for (const auto& words : std::vector<std::vector<std::string>>{{"vm", "list"},
@@ -148,6 +149,8 @@ TEST_F(Commands, vm_and_provider_keep_the_agents_credentials_from_hooks) {
     (void)bottle(words);
     EXPECT_NE(read("seen").find("CLOUD_TOKEN="), std::string::npos) << words[0] << " " << words[1] << " ran no hook";
     EXPECT_EQ(read("seen").find("winter-otter-4711"), std::string::npos) << words[0] << " " << words.back();
+    EXPECT_EQ(read("seen").find("in " + home() + "/work\n"), std::string::npos)
+        << words[0] << " " << words.back() << " ran a hook in the current directory, which may be a repository";
   }
 }
 
