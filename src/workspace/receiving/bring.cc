@@ -142,6 +142,7 @@ Result<std::vector<std::string>> known_commits(const Quarantine& q, const git::R
 
 Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
                            const std::vector<std::string>& known, const std::string& id, Room& room) {
+  if (id == room.brought) return true;
   if (room.left == 0)
     return fail(Code::limit,
                 "bringing the work into " + one_line(repository.top, 4096) + ": the work is larger than the limit");
@@ -150,6 +151,7 @@ Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const gi
   uint64_t before = std::exchange(room.size, size_of(q.known_objects));
   // A process that was stopped at the limit has used up the room, even if it removed its files.
   room.left -= cut_off ? room.left : std::min(room.left, std::max(room.size, before) - before);
+  if (added && *added) room.brought = id;
   return added;
 }
 

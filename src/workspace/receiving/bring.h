@@ -15,6 +15,7 @@ namespace bottle::workspace {
 struct Room {
   uint64_t& left;
   uint64_t size;
+  std::string brought;  // the last commit whose objects passed the checks; the next ref often names the same one
 };
 
 // Returns the size of all files below a directory, in bytes. What cannot be read counts as 0. Blocks while it reads the

@@ -271,16 +271,17 @@ Result<> Homecoming::find_only_branch() {
 
 // Lists the changes first: a commit that cannot be listed must not come into the operator's repository either.
 Result<bool> Homecoming::take_ref(const std::string& from, const std::string& id) {
-  auto list = changes(q_, git_, base_, id);
-  if (!list && list.error().code != Code::unavailable) return std::unexpected(std::move(list.error()));
-  std::string commit =
-      !list ? "" : git_.ask({"rev-parse", "--verify", "--quiet", id + "^{commit}"}, q_.at()).value_or("");
-  bool fits = from.starts_with("refs/heads/") ? commit == id : git::is_object_id(commit);
-  std::string name = prefix_ + name_of(from);
-  if (!fits || !TRY(bring(name, id))) return false;
+  if (listed_.id != id) {
+    auto list = changes(q_, git_, base_, id);
+    if (!list && list.error().code != Code::unavailable) return std::unexpected(std::move(list.error()));
+    listed_ = {id, "", list.value_or(std::vector<Change>())};
+    if (list) listed_.commit = git_.ask({"rev-parse", "--verify", "--quiet", id + "^{commit}"}, q_.at()).value_or("");
+  }
+  bool fits = from.starts_with("refs/heads/") ? listed_.commit == id : git::is_object_id(listed_.commit);
+  if (!fits || !TRY(bring(prefix_ + name_of(from), id))) return false;
   constexpr std::string_view kHeads = "refs/heads/";
-  TRY(inspection_->take(*list, from.starts_with(kHeads) ? from.substr(kHeads.size()) : from));
-  if (name_of(from).starts_with("encoded/")) encoded_.push_back({name, id, from});
+  TRY(inspection_->take(listed_.changes, from.starts_with(kHeads) ? from.substr(kHeads.size()) : from));
+  if (name_of(from).starts_with("encoded/")) encoded_.push_back({prefix_ + name_of(from), id, from});
   ids_.push_back(id);
   return true;
 }

@@ -115,6 +115,11 @@ class Homecoming {
   git::Settings settings_;  // in the operator's repository, if there is one
   std::string prefix_, results_;
   std::optional<Room> room_;
+  // The commits of the last ref. The next one often names the same commit.
+  struct {
+    std::string id, commit;
+    std::vector<Change> changes;
+  } listed_;
   std::string base_, compared_with_, head_, whole_, only_branch_, start_, patch_, bundle_, unwritable_, kept_,
       filtered_;
   std::vector<std::string> refs_, ids_, known_, removed_refs_, empty_directories_;
