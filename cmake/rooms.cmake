@@ -73,9 +73,10 @@ endfunction()
 
 # room(PATH [HOT] [HOT_TESTS] [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...] [SHARDS COUNT]): adds
 # the library of src/PATH and, from its *_test.cc files, its unit tests. The folders after WITH are subfolders that belong
-# to the room. A room sees the rooms after SEES, and what they see. A HOT room reads many bytes one by one, so debug
-# builds optimize it too. HOT_TESTS optimizes its tests, which go through many cases. Optimizing doubles the time that a
-# file takes to compile, so debug builds do not optimize the other rooms. SHARDS is for unit_test().
+# to the room. A room sees the rooms after SEES, and what they see. A HOT room reads many bytes one by one, or belongs to
+# the guard, whose tests run it under load, so debug builds optimize it too. HOT_TESTS optimizes its tests, which go
+# through many cases. Optimizing makes a file take up to twice as long to compile, so debug builds do not optimize
+# the other rooms. SHARDS is for unit_test().
 function(room path)
   cmake_parse_arguments(ARG "HOT;HOT_TESTS" "SHARDS" "WITH;SEES;USES;TESTS_SEE" ${ARGN})
   string(REPLACE / _ name ${path})
