@@ -4,12 +4,17 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <wordexp.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
+#include <vector>
+
+#include "base/defer.h"
+#include "base/os/process.h"
 
 namespace bottle::git {
 
@@ -30,31 +35,67 @@ class Repositories : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(root); }
 
-  static std::string sh(const std::string& command) {
-    std::string out;
-    FILE* f =
-        ::popen(("export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1; { " + command + "; } 2>&1").c_str(), "r");
-    char buffer[4096];
-    while (size_t n = std::fread(buffer, 1, sizeof buffer, f)) out.append(buffer, n);
-    int status = ::pclose(f);
-    EXPECT_EQ(status, 0) << command << "\n" << out;
+  // Runs a program, without a shell. The settings of the user who runs the tests must not affect git.
+  static std::string run(const std::vector<std::string>& argv) {
+    Command command{.argv = argv,
+                    .env = {{"GIT_CONFIG_GLOBAL", "/dev/null"},
+                            {"GIT_CONFIG_NOSYSTEM", "1"},
+                            {"GIT_TEMPLATE_DIR", ""},  // no hooks that do nothing
+                            {"GIT_CONFIG_COUNT", "2"},
+                            {"GIT_CONFIG_KEY_0", "protocol.file.allow"},
+                            {"GIT_CONFIG_VALUE_0", "always"},
+                            {"GIT_CONFIG_KEY_1", "maintenance.auto"},  // not after each commit
+                            {"GIT_CONFIG_VALUE_1", "false"}}};
+    auto ended = capture(command, {.timeout_ms = -1});
+    EXPECT_TRUE(ended) << ended.error().what;
+    if (!ended) return "";
+    std::string out = ended->out + ended->err;
+    EXPECT_EQ(ended->status, 0) << ::testing::PrintToString(argv) << "\n" << out;
     while (!out.empty() && out.back() == '\n') out.pop_back();
     return out;
   }
+  static std::string sh(const std::string& command) { return run({"/bin/sh", "-c", command}); }
+  // Runs git with words as in a shell, which starts only if there is something for it to do, such as a pipe.
   std::string git(const std::string& command, const std::string& where = "") {
-    return sh("git -C " + (where.empty() ? repo : where) +
-              " -c user.name=t -c user.email=t@t -c protocol.file.allow=always -c maintenance.auto=false " + command);
+    const std::string& at = where.empty() ? repo : where;
+    std::vector<std::string> argv = {"git", "-C", at, "-c", "user.name=t", "-c", "user.email=t@t"};
+    wordexp_t words{};
+    Defer clean([&] { ::wordfree(&words); });
+    if (::wordexp(command.c_str(), &words, WRDE_NOCMD) != 0) {
+      argv.insert(argv.begin(), {"/bin/sh", "-c", "\"$@\" " + command, "sh"});
+      return run(argv);
+    }
+    argv.insert(argv.end(), words.we_wordv, words.we_wordv + words.we_wordc);
+    return run(argv);
   }
   void put(const std::string& path, const std::string& text) {
     fs::create_directories(fs::path(path).parent_path());
     std::ofstream(path) << text;
   }
-  // Makes a repository with one commit. Starts one shell, because most tests begin with it.
-  void make_repository() {
-    put(repo + "/a.txt", "one\n");
-    put(repo + "/dir/b.txt", "two\n");
-    sh("cd " + repo + " && git init -q -b main && git add -A && git -c user.name=t -c user.email=t@t " +
-       "-c maintenance.auto=false commit -qm first");
+  // Makes a repository with one commit. Most tests begin with it.
+  void make_repository() { commit(repo, {{"a.txt", "one\n"}, {"dir/b.txt", "two\n"}}); }
+  // Makes a repository whose only commit has these files. Only the first of several that are the same needs more than
+  // one process; the others are its copies.
+  void commit(const std::string& where, const std::map<std::string, std::string>& files) {
+    struct Made {
+      std::map<std::map<std::string, std::string>, std::string> directories;
+      ~Made() {
+        for (const auto& [files, directory] : directories) fs::remove_all(directory);
+      }
+    };
+    static Made made;
+    for (const auto& [name, text] : files) put(where + "/" + name, text);
+    if (auto before = made.directories.find(files); before != made.directories.end()) {
+      fs::copy(before->second, where + "/.git", fs::copy_options::recursive);
+      git("update-index -q --refresh", where);
+      return;
+    }
+    sh("cd " + where +
+       " && git init -q -b main && git add -A && git -c user.name=t -c user.email=t@t commit -qm first");
+    char directory[] = "/tmp/git_made_XXXXXX";
+    ASSERT_TRUE(::mkdtemp(directory));
+    fs::copy(where + "/.git", directory, fs::copy_options::recursive);
+    made.directories[files] = directory;
   }
 
   std::string root, repo;

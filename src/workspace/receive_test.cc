@@ -217,9 +217,9 @@ TEST_F(Workspace, AnEndlessListOfFilesIsNotReadToItsEnd) {
 TEST_F(Workspace, ObjectsThatUnpackToAHugeSizeAreNotUnpacked) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);
-  limits.max_memory = 32 << 20;
+  limits.max_memory = 16 << 20;
   const std::string wordy =
-      "{ git cat-file commit HEAD; head -c 40M /dev/zero | tr '\\0' x; } | git -c core.compression=1 hash-object -t "
+      "{ git cat-file commit HEAD; head -c 20M /dev/zero | tr '\\0' x; } | git -c core.compression=1 hash-object -t "
       "commit -w --stdin";
   for (const auto& [commit, then] :
        {std::pair{std::string(kTreeBomb), "true"}, {wordy, "true"}, {wordy, "git repack -adq"}}) {
@@ -228,7 +228,7 @@ TEST_F(Workspace, ObjectsThatUnpackToAHugeSizeAreNotUnpacked) {
     auto back = take_inside(sent.base);
     ASSERT_FALSE(back) << back->text;
     EXPECT_EQ(back.error().code, Code::limit);
-    EXPECT_TRUE(back.error().what.ends_with("git needs more than 32 MB of memory")) << back.error().what;
+    EXPECT_TRUE(back.error().what.ends_with("git needs more than 16 MB of memory")) << back.error().what;
     EXPECT_EQ(git("for-each-ref refs/bottle"), "");
     EXPECT_TRUE(fs::is_empty(root + "/scratch"));
   }

@@ -13,12 +13,14 @@ TEST_F(Report, NamesChangedSettingsOutsideTheConfiguration) {
   put(repo + "/.git/info/attributes", "*.x text\n");
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
     EXPECT_EQ(after(mode, "git status").text, "Nothing changed in the workspace.\n");
-    for (const std::string& file : {"exclude", "attributes", "grafts", "sparse-checkout"}) {
-      auto back = after(mode, "mkdir -p .git/info && echo '# new' >> .git/info/" + file);
-      EXPECT_TRUE(says(back, "changed git's settings in its copy. Yours are unchanged: .git/info/" + file + "\n"))
-          << back.text;
-    }
-    auto back = after(mode, "git rev-parse HEAD > .git/shallow");
+    auto back = after(mode,
+                      "mkdir -p .git/info && cd .git/info && for file in exclude attributes grafts sparse-checkout; "
+                      "do echo '# new' >> $file; done");
+    EXPECT_TRUE(says(back,
+                     "changed git's settings in its copy. Yours are unchanged: .git/info/attributes, "
+                     ".git/info/exclude, .git/info/grafts, .git/info/sparse-checkout\n"))
+        << back.text;
+    back = after(mode, "git rev-parse HEAD > .git/shallow");
     EXPECT_TRUE(says(back, ".git/shallow")) << back.text;
   }
   auto back = after(WorkspaceMode::copy, "rm .git/info/attributes");

@@ -271,15 +271,17 @@ TEST_F(Truth, StagedContentThatIsAlsoElsewhereIsNotMentioned) {
   put(repo + "/a.txt", "mine\n");
   git("add a.txt");
   put(repo + "/a.txt", "mine, too\n");
+  // Those that do not affect each other go together.
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy})
     for (const std::string command :
-         {"git add -A", "echo n > n && git add n", "git rm -q --cached t.f", "echo i > i && git add -N i && rm i",
-          "git mv dir/b.txt c.txt", "echo x > x.log && git add -f x.log", "echo abc more >> t.f && git add t.f",
-          "echo c > c && git add c && git -c user.name=a -c user.email=a@b commit -qm c && rm c && git rm -q --cached "
-          "c",
-          "git update-index --index-version 4 && echo 4 > a.txt && git add a.txt",
-          "touch e && git add e && git checkout -q -b other && chmod +x e",
-          "printf 'two\\r\\n' > two.crlf && git add two.crlf"}) {
+         {"git add -A",
+          "echo n > n && git add n && git rm -q --cached t.f && echo i > i && git add -N i && rm i && "
+          "git mv dir/b.txt c.txt && echo x > x.log && git add -f x.log && printf 'two\\r\\n' > two.crlf && "
+          "git add two.crlf",
+          "echo c > c && git add c && git -c user.name=a -c user.email=a@b commit -qm c && rm c && "
+          "git rm -q --cached c && echo abc more >> t.f && git add t.f && git update-index --index-version 4 && "
+          "echo 4 > a.txt && git add a.txt",
+          "touch e && git add e && git checkout -q -b other && chmod +x e"}) {
       auto back = after(mode, command);
       EXPECT_FALSE(says(back, "staged")) << command << "\n" << back.text;
       EXPECT_EQ(refs().find("staged"), std::string::npos) << command << "\n" << refs();

@@ -47,7 +47,7 @@ class Workspace : public git::Repositories {
     fs::remove_all(root + "/inside");
     fs::create_directories(inside);
     std::ofstream(root + "/out.tar", std::ios::binary) << archive;
-    sh("tar -C " + inside + " -xf " + root + "/out.tar");
+    run({"tar", "-C", inside, "-xf", root + "/out.tar"});
   }
   Result<Back> take(const std::string& bytes, const std::string& base, const std::string& source = "",
                     uint64_t max_bytes = 1 << 28) {
@@ -68,7 +68,7 @@ class Workspace : public git::Repositories {
     });
   }
   Result<Back> take_inside(const std::string& base, const std::string& source = "") {
-    sh("tar --format=pax -C " + root + "/inside -cf " + root + "/in.tar workspace");
+    run({"tar", "--format=pax", "-C", root + "/inside", "-cf", root + "/in.tar", "workspace"});
     return take(*read_file(root + "/in.tar"), base, source);
   }
   Back come_home(const std::string& base, const std::string& source = "") {
@@ -79,13 +79,7 @@ class Workspace : public git::Repositories {
   std::string refs(const std::string& where = "") {
     return git("for-each-ref '--format=%(refname)' refs/bottle", where);
   }
-  void make_inner(const std::string& path) {
-    fs::create_directories(path);
-    git("init -q -b main", path);
-    put(path + "/v.txt", "v\n");
-    git("add -A", path);
-    git("commit -qm v", path);
-  }
+  void make_inner(const std::string& path) { commit(path, {{"v.txt", "v\n"}}); }
   // Makes an archive, as hostile as the test needs.
   std::string craft(const std::function<void(docker::TarWriter&)>& fill) {
     std::string out;
