@@ -254,6 +254,7 @@ Result<> fetch(const FarWorld& world, const std::string& session) {
     TRY(writer.begin(name));
     for (char buffer[256 << 10];;) {
       ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+      if (n < 0 && errno == EINTR) continue;
       if (n < 0) return fail_errno("reading " + name);
       if (n == 0) break;
       TRY(writer.data({buffer, static_cast<size_t>(n)}));
@@ -342,6 +343,7 @@ Result<> stop(const FarWorld& world, const std::string& session) {
   FrameReader frames;
   for (char buffer[65536];;) {
     ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
     // The supervisor closes the socket when everything is over.
     if (n <= 0) return {};
     frames.feed({buffer, static_cast<size_t>(n)});
