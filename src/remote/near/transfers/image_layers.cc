@@ -17,6 +17,7 @@
 
 #include "base/defer.h"
 #include "base/files/file.h"
+#include "docker/answers.h"
 #include "docker/tar/tar.h"
 
 namespace bottle::remote {
@@ -79,12 +80,17 @@ Result<std::vector<std::string>> layer_files(int fd) {
                             }});
   ::lseek(fd, 0, SEEK_SET);
   char buffer[256 << 10];
-  for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) > 0;) TRY(reader.feed({buffer, static_cast<size_t>(n)}));
+  for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) != 0;) {
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("reading the image");
+    TRY(reader.feed({buffer, static_cast<size_t>(n)}));
+  }
   auto manifest = json::parse(text, nullptr, false);
   // The archive was saved for one image, so its index has one entry.
-  if (!manifest.is_array() || manifest.size() != 1 || !manifest[0].contains("Layers"))
+  json layers = manifest.is_array() && manifest.size() == 1 ? docker::member(manifest[0], "Layers") : json();
+  if (!layers.is_array() || !std::ranges::all_of(layers, [](const json& layer) { return layer.is_string(); }))
     return fail(Code::protocol, "the image's archive has no index");
-  return manifest[0]["Layers"].get<std::vector<std::string>>();
+  return layers.get<std::vector<std::string>>();
 }
 
 // Compresses on the way, because an uplink is slower than a processor core.
@@ -132,7 +138,6 @@ size_t shared_layers(const std::vector<std::string>& layers, const wire::ImageLa
 
 Result<> copy_archive(int from, const std::set<std::string>& leave_out, const Sink& to) {
   uint64_t at = 0, entry = 0;  // where the present entry begins; its extended headers belong to it
-  std::string long_name;
   auto copy = [&](uint64_t begin, uint64_t end) -> Result<> {
     char buffer[256 << 10];
     while (begin < end) {

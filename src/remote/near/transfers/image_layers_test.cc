@@ -1,0 +1,47 @@
+#include "remote/near/transfers/image_layers.h"
+
+#include <gtest/gtest.h>
+
+#include "base/os/descriptors.h"
+#include "docker/tar/tar.h"
+#include "ssh/stand_in_test.h"
+
+namespace bottle::remote {
+namespace {
+
+// Returns the archive of an image with one layer and this index.
+std::string archive(const std::string& index) {
+  std::string bytes;
+  docker::TarWriter tar([&](std::string_view part) -> Result<> {
+    bytes.append(part);
+    return {};
+  });
+  EXPECT_TRUE(tar.file("layer.tar", 0644, 0, 0, "layer") && tar.file("manifest.json", 0644, 0, 0, index) &&
+              tar.finish());
+  return bytes;
+}
+
+// The engine's archive comes from whatever listens on its socket.
+TEST(ImageLayers, AnIndexOfAnyFormIsReadOrRefused) {
+  ssh::StandIn ssh;
+  ssh.does("exit 0", "cat >/dev/null; echo ok");
+  auto side = FarSide::reach({.target = {.host = "machine"}, .control_directory = ssh.root(), .program = "p"}, false);
+  ASSERT_TRUE(side) << side.error().what;
+  auto send = [&](const std::string& index) {
+    auto file = make_memory_file("image", archive(index));
+    EXPECT_TRUE(file);
+    return send_image(file->get(), "image", {"sha256:1"}, *side, [](const std::string&) {});
+  };
+  auto sent = send(R"([{"Layers":["layer.tar"]}])");
+  EXPECT_TRUE(sent) << sent.error().what;
+  for (const char* index :
+       {R"([{"Layers":[1]}])", R"([{"Layers":"layer.tar"}])", R"([{"Layers":{"a":"b"}}])", R"([{"Layers":null}])",
+        R"([{}])", R"(["Layers"])", R"({"Layers":["layer.tar"]})", "[]", ""}) {
+    auto refused = send(index);
+    ASSERT_FALSE(refused) << index;
+    EXPECT_EQ(refused.error().code, Code::protocol) << index;
+  }
+}
+
+}  // namespace
+}  // namespace bottle::remote
