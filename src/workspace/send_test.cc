@@ -1,4 +1,5 @@
 // Tests what goes into a bottle: clones and copies must be as git and a checkout would make them.
+#include "base/files/unreadable_test.h"
 #include "workspace/workspace_test.h"
 
 namespace bottle::workspace {
@@ -341,6 +342,17 @@ TEST_F(Workspace, ACloneContainsWhatACheckoutWouldWrite) {
     fs::remove_all(root + "/compared");
     EXPECT_TRUE(fs::is_empty(root + "/scratch"));
   }
+}
+
+TEST_F(Workspace, ADirectoryThatCannotBeReadToItsEndIsAnError) {
+  put(root + "/plain/file", "text");
+  auto noticed = without_listings([&] {
+    auto sent = send({.mode = manifest::WorkspaceMode::copy, .source = root + "/plain", .scratch = root + "/scratch"},
+                     [](std::string_view) { return Result<>(); });
+    return !sent && sent.error().what.find("reading the workspace") != std::string::npos;
+  });
+  if (!noticed) GTEST_SKIP() << "this system cannot simulate an error of the disk";
+  EXPECT_TRUE(*noticed);
 }
 
 }  // namespace

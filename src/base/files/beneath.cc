@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/defer.h"
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/files/open_inside.h"
 
@@ -131,9 +132,8 @@ Result<> Beneath::each(const std::string& path, size_t most,
   if (!dir) return fail_errno("reading " + name);
   fd->release();  // closedir() closes it
   Defer close([&] { ::closedir(dir); });
-  for (size_t seen = 0; dirent* entry = ::readdir(dir);) {
+  for (size_t seen = 0; const dirent* entry = TRY(next_entry(dir, name));) {
     std::string each = entry->d_name;
-    if (each == "." || each == "..") continue;
     if (++seen > most) return fail(Code::limit, name + " has more than " + std::to_string(most) + " entries");
     // Some file systems do not store the type in the directory, and report DT_UNKNOWN for all of its entries.
     unsigned char type = entry->d_type;

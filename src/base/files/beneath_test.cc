@@ -10,6 +10,7 @@
 
 #include "base/files/directories.h"
 #include "base/files/file.h"
+#include "base/files/unreadable_test.h"
 #include "base/ids.h"
 
 namespace bottle {
@@ -36,6 +37,20 @@ TEST(Beneath, FollowsLinksWhileOthersRename) {
   }
   ::unlink(other.c_str());
   std::filesystem::remove_all(root);
+}
+
+TEST(Beneath, AnErrorOfTheDiskIsNotTheEndOfADirectory) {
+  std::string root = ::testing::TempDir() + "/bottle-" + random_hex(4);
+  ASSERT_TRUE(make_directories(root + "/inner"));
+  Beneath directory = *Beneath::open(root);
+  auto all = [&](const std::string& path) {
+    return directory.each(path, 10, [](const std::string&, unsigned char) { return Result<>(); }).has_value();
+  };
+  EXPECT_TRUE(all("") && all("inner"));
+  auto noticed = without_listings([&] { return !all("") && !all("inner"); });
+  std::filesystem::remove_all(root);
+  if (!noticed) GTEST_SKIP() << "this system cannot simulate an error of the disk";
+  EXPECT_TRUE(*noticed);
 }
 
 }  // namespace

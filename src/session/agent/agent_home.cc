@@ -8,6 +8,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/defer.h"
+#include "base/files/entries.h"
 #include "base/files/file.h"
 
 namespace bottle::session {
@@ -21,22 +23,16 @@ Result<> put_tree(docker::TarWriter& tar, const std::string& from, const std::st
   TRY(tar.directory(to, 0755, plan.uid, plan.gid));
   DIR* dir = ::opendir(from.c_str());
   if (!dir) return fail_errno("opening the skill " + from);
-  Result<> result;
-  while (dirent* entry = ::readdir(dir)) {
+  Defer close([&] { ::closedir(dir); });
+  while (const dirent* entry = TRY(next_entry(dir, "the skill " + from))) {
     std::string name = entry->d_name, path = from + "/" + name;
     struct stat st{};
-    if (name == "." || name == ".." || ::lstat(path.c_str(), &st) != 0) continue;
-    if (S_ISDIR(st.st_mode)) {
-      result = put_tree(tar, path, to + "/" + name, plan, depth + 1);
-    } else if (S_ISREG(st.st_mode)) {
-      auto text = read_file(path);
-      result = text ? tar.file(to + "/" + name, st.st_mode & 0777, plan.uid, plan.gid, *text)
-                    : std::unexpected(text.error());
-    }
-    if (!result) break;
+    if (::lstat(path.c_str(), &st) != 0) continue;
+    if (S_ISDIR(st.st_mode)) TRY(put_tree(tar, path, to + "/" + name, plan, depth + 1));
+    else if (S_ISREG(st.st_mode))
+      TRY(tar.file(to + "/" + name, st.st_mode & 0777, plan.uid, plan.gid, TRY(read_file(path))));
   }
-  ::closedir(dir);
-  return result;
+  return {};
 }
 
 }  // namespace

@@ -20,6 +20,7 @@
 
 #include "base/defer.h"
 #include "base/files/beneath.h"
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/text/line.h"
 #include "base/text/lower.h"
@@ -305,9 +306,9 @@ Result<> Packer::directory(int fd, const std::string& prefix, int depth) {
   struct stat marker{};
   if (!prefix.empty() && !in_git_ && reading_.nested && ::fstatat(fd, ".git", &marker, AT_SYMLINK_NOFOLLOW) == 0)
     git_along = TRY(reading_.nested(prefix.substr(0, prefix.size() - 1)));
-  while (dirent* entry = ::readdir(dir)) {
+  while (const dirent* entry = TRY(next_entry(dir, prefix.empty() ? "the workspace" : prefix))) {
     std::string name = entry->d_name, path = prefix + name;
-    if (name == "." || name == ".." || is_of_sessions(place_ + path)) continue;
+    if (is_of_sessions(place_ + path)) continue;
     if (name == ".git" && !git_along) continue;
     if (path == ".git/index" && reading_.with_git) continue;  // packed last, when the other files are known
     struct stat st{};

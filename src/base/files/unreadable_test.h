@@ -1,0 +1,40 @@
+// Supports tests of what happens if the disk has errors.
+#pragma once
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <iterator>
+#include <optional>
+
+namespace bottle {
+
+// Calls `body` in a child process in which each attempt to list a directory fails with EIO. Returns what `body`
+// returned, or nothing if this system cannot do that (qemu-user has no seccomp).
+template <class Body>
+std::optional<bool> without_listings(Body body) {
+  constexpr int kCannot = 2;
+  pid_t child = ::fork();
+  if (child == 0) {
+    sock_filter steps[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                           BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getdents64, 0, 1),
+                           BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO),
+                           BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    sock_fprog program{std::size(steps), steps};
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+      ::_exit(kCannot);
+    ::_exit(body() ? 1 : 0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kCannot) return std::nullopt;
+  return WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
+
+}  // namespace bottle
