@@ -16,7 +16,7 @@ namespace bottle::scan {
 // bench_scan_search and bench_scan_files measure.
 namespace work {
 inline constexpr size_t kView = 1200, kSpot = 35, kRun = 260, kDecoded = 600, kHex = 120, kTrial = 250, kMatch = 70;
-inline constexpr size_t kFinding = 1200, kOfNested = 600, kOpenEnd = 3000, kWif = 170, kGroups = 500;
+inline constexpr size_t kOpenEnd = 3000, kWif = 170, kGroups = 500;
 inline constexpr size_t kText = 1, kDecodedText = 4, kInner = 1, kJudged = 2, kHexDigit = 1, kDecodedHex = 1,
                         kBase32 = 2, kGrouped = 17, kEscape = 4, kUnpacked = 3;  // for each byte
 inline constexpr size_t kBytes = 2, kOfRun = 16;                                 // bytes for one unit
