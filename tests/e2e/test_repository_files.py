@@ -143,7 +143,7 @@ def test_lists_of_alternate_object_directories_are_bounded(operator, trap, plain
     for store, following in zip([objects] + stores, stores, strict=False):
         lend(store, following)
     done = operator.bottle(*dry, config=operator.config())
-    assert done.returncode == 125 and "chain of more than five repositories" in done.stderr, done
+    assert done.returncode == 125 and "chain of more than six repositories" in done.stderr, done
     lend(stores[1], objects, stores[0])
     os.mkfifo(os.path.join(trap.where, "fifo"))
     lend(stores[0], stores[1], "/dev/null/nothing", "../../../nothing")
