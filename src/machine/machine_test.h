@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <string>
 
@@ -19,6 +20,7 @@ namespace bottle::machine {
 class Machine : public ::testing::Test {
  protected:
   void SetUp() override {
+    std::signal(SIGPIPE, SIG_IGN);  // as in main(), because a hook may end without reading its input
     root_ = std::filesystem::temp_directory_path() / ("bottle-machine-" + random_hex(4));
     std::filesystem::create_directories(root_ / "home");
     environment_ = {{"HOME", (root_ / "home").string()},

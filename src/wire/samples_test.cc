@@ -124,12 +124,12 @@ Job job() {
   j.ca_bundle = "-----BEGIN CERTIFICATE-----\n";
   j.extra_ca = "-----BEGIN CERTIFICATE-----\n";
   j.kept_roots = "0123456789ab";
-  j.directories = {"/home/me/.config/bottle",
-                   "/home/me/.local/state/bottle/sessions",
-                   "/home/me/.local/state/bottle/results",
-                   "/home/me",
-                   "/home/me/.cache/bottle",
-                   "/home/me/.local/state/bottle/runtimes.json"};
+  j.directories.config = "/home/me/.config/bottle";
+  j.directories.sessions = "/home/me/.local/state/bottle/sessions";
+  j.directories.results = "/home/me/.local/state/bottle/results";
+  j.directories.home = "/home/me";
+  j.directories.cache = "/home/me/.cache/bottle";
+  j.directories.runtimes = "/home/me/.local/state/bottle/runtimes.json";
   j.path_to_self = "/usr/bin/bottle";
   j.far = true;
   j.remote = {far(), vm(), true, true, "bottle-agent-claude:0123456789ab sha256:00", "0123456789ab", true};

@@ -348,7 +348,7 @@ TEST_F(Workspace, ADirectoryThatCannotBeReadToItsEndIsAnError) {
   put(root + "/plain/file", "text");
   auto noticed = without_listings([&] {
     auto sent = send({.mode = manifest::WorkspaceMode::copy, .source = root + "/plain", .scratch = root + "/scratch"},
-                     [](std::string_view) { return Result<>(); });
+                     git::read_operators_configuration(), [](std::string_view) { return Result<>(); });
     return !sent && sent.error().what.find("reading the workspace") != std::string::npos;
   });
   if (!noticed) GTEST_SKIP() << "this system cannot simulate an error of the disk";
