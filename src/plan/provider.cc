@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kMaxArgument = 100 << 10;  // Linux allows 128 KB per argument (MAX_ARG_STRLEN)
 // The limit is in bytes. A headless prompt travels in the job, whose frame holds at most 80 MB.
-constexpr size_t kMaxPrompt = 16 << 20;
+constexpr size_t kMaxPrompt = 8 << 20;
 
 constexpr std::initializer_list<const char*> kClaudeVariables = {"CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY",
                                                                  "ANTHROPIC_AUTH_TOKEN"};
@@ -142,7 +142,7 @@ Result<> set_command(Plan& plan, const std::vector<std::string>& own, const std:
   add(extra);
   // `codex exec -` reads the prompt from standard input. claude does that without being told.
   if (plan.headless && plan.provider == "codex") add({"-"});
-  if (plan.prompt.size() > kMaxPrompt) return fail(Code::limit, "the prompt is longer than 16 MB");
+  if (plan.prompt.size() > kMaxPrompt) return fail(Code::limit, "the prompt is longer than 8 MB");
   // A headless agent gets the prompt on standard input, where its length does not matter.
   if (!plan.headless && !plan.prompt.empty() && plan.provider != "shell") {
     // A prompt must not be read as an option if it begins with a dash, nor as a value of an option that takes many.

@@ -114,7 +114,7 @@ class Start {
   Result<> wait(const Target& target, const Options& options) {
     auto until = std::chrono::steady_clock::now() + std::chrono::seconds(options.connect_timeout_s);
     for (;;) {
-      UniqueFd fd(::open(path_.c_str(), O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+      UniqueFd fd(::open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
       if (!fd) return fail_errno("opening " + path_);
       if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
         // The process that had the lock may have removed the file. A lock on a removed file keeps nobody out.
@@ -125,6 +125,7 @@ class Start {
         fd_ = std::move(fd);
         return {};
       }
+      if (errno != EWOULDBLOCK && errno != EINTR) return fail_errno("locking " + path_);
       if (options.stop.stop_requested())
         return fail(Code::canceled, "connecting to " + target.to_string() + " was stopped");
       if (!options.interactive && std::chrono::steady_clock::now() >= until)

@@ -134,6 +134,7 @@ TEST_F(Commands, guard_run_writes_its_certificate_only_into_a_new_file) {
 // current directory.
 TEST_F(Commands, vm_and_provider_keep_the_agents_credentials_and_the_directory_from_hooks) {
   set("ANTHROPIC_API_KEY", "winter-otter-4711");
+  set("GEMINI_API_KEY", "winter-otter-4711");
   set("CLOUD_TOKEN", "of the provider");
   std::string dump = "#!/bin/sh\n{ env; echo \"in $(pwd -P)\"; } >> '" + home() + "/seen'\nexit 78\n";
   for (const char* hook : {"create", "ssh-info", "status", "destroy", "list"})

@@ -96,7 +96,7 @@ std::map<std::string, std::string> hook_environment() {
   std::erase_if(all, [](const auto& variable) {
     for (const char* prefix : {"CLAUDE_", "ANTHROPIC_", "OPENAI_", "CODEX_"})
       if (variable.first.starts_with(prefix)) return true;
-    return false;
+    return variable.first == "GEMINI_API_KEY";
   });
   return all;
 }

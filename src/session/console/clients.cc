@@ -56,7 +56,8 @@ void Clients::drain(std::chrono::milliseconds patience) {
 void Clients::add_to(Poller& poller, bool takes_input) const {
   poller.watch(listener_.get());
   for (const auto& client : clients_) {
-    if (takes_input || !client.types) poller.watch(client.fd.get(), !client.outbox.empty());
+    // The other messages of a near side, such as a request to stop, cannot wait for the agent to read.
+    if (takes_input || !client.types || client.near_side != 0) poller.watch(client.fd.get(), !client.outbox.empty());
     else if (!client.outbox.empty()) poller.watch_writable(client.fd.get());
   }
 }

@@ -62,6 +62,18 @@ TEST_F(ClientsTest, OnlyAClientThatHasSentInputWaitsForTheAgent) {
   EXPECT_EQ(heard, "stop first second ");
 }
 
+TEST_F(ClientsTest, ANearSideThatHasSentInputStillReachesTheSession) {
+  std::string heard;
+  auto hear = [&](const Frame& frame) { heard += frame.bytes; };
+  wire::ToFarGuard here = wire::NearSideHere{};
+  ASSERT_TRUE(send_frame(launcher.get(), FrameType::guard, wire::encode(here)));
+  ASSERT_TRUE(send_frame(launcher.get(), FrameType::input, "input "));
+  turn([](const Frame&) {});
+  ASSERT_TRUE(send_frame(launcher.get(), FrameType::stop, "stop"));
+  turn(hear, false);
+  EXPECT_EQ(heard, "stop");
+}
+
 TEST_F(ClientsTest, ADisconnectedClientIsNotTheNearSide) {
   wire::ToFarGuard here = wire::NearSideHere{};
   ASSERT_TRUE(send_frame(launcher.get(), FrameType::guard, wire::encode(here)));

@@ -168,6 +168,11 @@ bool LivePolicy::undo(std::deque<Change> changes, const std::string& why) {
   return asked;
 }
 
+// Returns a change to what config_ is now. If the guard dies before it answers, the next guard gets that too.
+std::function<void(wire::GuardConfig&)> LivePolicy::keep_config() const {
+  return [now = config_](wire::GuardConfig& config) { config = now; };
+}
+
 bool LivePolicy::refused(const std::string& what) {
   if (pending_.empty()) return false;
   if (pending_.front().is_undone) return pending_.pop_front(), true;  // the refusal before it said enough
@@ -178,6 +183,7 @@ bool LivePolicy::refused(const std::string& what) {
   pending_.assign(changes.size() - 1, Change{.is_undone = true});
   Change rest{.before = changes.front().before};
   bool asked = undo(std::move(changes), what);
+  rest.apply = keep_config();
   if (!pending_.empty() && send_(config_)) pending_.push_back(std::move(rest));
   return asked;
 }
@@ -185,7 +191,7 @@ bool LivePolicy::refused(const std::string& what) {
 void LivePolicy::guard_is_gone() { undo(std::exchange(pending_, {}), "the guard died; try again when it is back"); }
 
 void LivePolicy::guard_is_back(const wire::GuardConfig& started) {
-  if (config_ != started && send_(config_)) pending_.push_back({.before = started});
+  if (config_ != started && send_(config_)) pending_.push_back({.before = started, .apply = keep_config()});
 }
 
 }  // namespace bottle::session

@@ -76,6 +76,7 @@ class LivePolicy {
     bool is_undone = false;                         // a change before it was refused
   };
   void change(std::function<void(wire::GuardConfig&)> apply);
+  std::function<void(wire::GuardConfig&)> keep_config() const;
   bool undo(std::deque<Change> changes, const std::string& why);
   // Sends the outcome of an operator's change to every client.
   void tell(const std::string& id, bool ok, const std::string& what) { tell_(wire::PolicyChanged{id, ok, what}); }

@@ -178,5 +178,24 @@ TEST_F(ChangedPolicy, ANewGuardGetsWhatChangedWhileItStarted) {
   EXPECT_EQ(sent.size(), 1u) << "nothing changed";
 }
 
+TEST_F(ChangedPolicy, WhatChangedWhileAGuardStartedOutlivesThatGuard) {
+  up = false;
+  policy.guard_is_gone();
+  const auto started = config;
+  policy.trust("ROOT");
+  up = true;
+  policy.guard_is_back(started);
+  policy.guard_is_gone();  // before it answered
+  EXPECT_EQ(config.egress.extra_ca, "\nROOT");
+}
+
+TEST_F(ChangedPolicy, WhatRemainsAfterARefusalOutlivesTheGuard) {
+  policy.request(allow("1", {.host = "a.example.org"}));
+  policy.trust("ROOT");
+  policy.refused("no");
+  policy.guard_is_gone();
+  EXPECT_EQ(config.egress.extra_ca, "\nROOT");
+}
+
 }  // namespace
 }  // namespace bottle::session

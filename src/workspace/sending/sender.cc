@@ -191,7 +191,11 @@ Result<> Sender::check_out(const Origin& origin, const std::string& below, int d
   auto write_files = [&] { return git_.ask({"read-tree", "--reset", "-u", "HEAD"}, {.in = made, .work_tree = tree}); };
   bool writes = is_small(origin.repository);
   TRY(writes ? write_files() : git_.ask({"read-tree", "HEAD"}, {.in = made}));
-  auto entries = TRY(entries_in(made, origin.repository.settings.format));
+  auto listed = entries_in(made, origin.repository.settings.format);
+  // Only git reads an index of more than a million files.
+  if (!listed && listed.error().code == Code::limit)
+    listed = git::list_tree(git_, origin.head.commit, {.in = origin.view});
+  auto entries = TRY(std::move(listed));
   if (!writes && converts(entries, git_, made)) {
     TRY(write_files());
     writes = true;
