@@ -80,7 +80,7 @@ class Watch {
       if (!guard_.is_up()) revive_guard();
       else if (job_.far) update_near_side();
     }
-    guard_.end();  // what it starts uses members of this object
+    guard_.end();                                // what it starts uses members of this object
     if (guard_.is_starting()) take_new_guard();  // it may have let something through
     running_.disk->end();
     // The guard still runs, so what it decided just before the agent ended is in its channel.
