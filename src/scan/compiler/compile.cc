@@ -78,7 +78,9 @@ Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number, 
   if (whole == Whole::no && !is_name) parts = split(pattern);
   if (parts.core != pattern) {
     Widths core = TRY(widths_of(parts.core, rule, number));
-    if (core.least >= kShortestCore && parts.literal.size() <= PatternInfo::kLongestLiteral) widths = core;
+    // vectorscan reports the leftmost beginning of a core, and the lead may stand only before a later one.
+    bool may_lead = !parts.lead || core.least == core.most || parts.one_begin;
+    if (core.least >= kShortestCore && parts.literal.size() <= PatternInfo::kLongestLiteral && may_lead) widths = core;
     else parts = {.core = pattern};
   }
   // To find out where a match begins, vectorscan has to read the text backward.

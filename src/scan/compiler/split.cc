@@ -1,6 +1,8 @@
 #include "scan/compiler/split.h"
 
+#include <algorithm>
 #include <charconv>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -145,6 +147,19 @@ class Reader {
   bool ok_ = true, unusual_ = false;
 };
 
+// Returns whether two matches of the core that end at the same position always begin at the same one. If its first
+// character is none of those up to where the length varies, a match that begins later would be too short.
+bool has_one_begin(std::span<const Atom> core) {
+  auto varies = [](const Atom& atom) { return atom.kind == Atom::Kind::other || atom.least != atom.most; };
+  const Atom& first = core.front();
+  if (first.kind != Atom::Kind::character || varies(first) || first.least != 1) return false;
+  auto fixed = std::ranges::find_if(core.rbegin(), core.rend(), varies).base();  // what follows has a fixed length
+  return std::all_of(core.begin() + (fixed > core.begin()), fixed, [&](const Atom& atom) {
+    if (atom.kind == Atom::Kind::character) return atom.character != first.character;
+    return atom.kind == Atom::Kind::set && !atom.set.has(first.character);
+  });
+}
+
 }  // namespace
 
 SplitPattern split(std::string_view pattern) {
@@ -181,6 +196,7 @@ SplitPattern split(std::string_view pattern) {
   if (first == last) return {.core = std::string(pattern)};
   size_t begin = atoms[first].begin;
   out.core = pattern.substr(begin, atoms[last - 1].end - begin);
+  out.one_begin = has_one_begin(std::span(atoms).subspan(first, last - first));
   return out;
 }
 

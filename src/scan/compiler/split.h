@@ -13,6 +13,9 @@ namespace bottle::scan {
 
 struct SplitPattern {
   std::string core;  // a regular expression, which is not empty
+  // Whether it is certain that, of all matches of the core with the same end, there is only one beginning, although
+  // their length may vary. Otherwise, a lead may be used only if the core has a fixed length.
+  bool one_begin = false;
   // What stands directly before the core: some characters of a set, and perhaps a literal before them.
   std::string literal;
   std::optional<CharacterSet> lead;
