@@ -397,6 +397,20 @@ TEST(Detector, FindsNumbersAmongOtherBytes) {
   EXPECT_EQ(found(around + each(token, "%02x\x80\1") + around), "github-token (hex)");
 }
 
+// The numbers may stand anywhere in a block of the survey, and few may stand in the block where they begin.
+TEST(Detector, FindsCompressedNumbersAtEveryPosition) {
+  std::string token = filled("ghp_<alnum 36>", 7), large;
+  for (int i = 0; i < 40; ++i) large += std::to_string(200 + i) + ", ";
+  for (const auto& [name, packed] :
+       {std::pair("gzip", gzipped(token)), std::pair("deflate", deflated(token, 15)), std::pair("zstd", zstd(token))})
+    for (const std::string& before : {std::string(), large}) {
+      for (size_t spaces = 0; spaces < 64; ++spaces)
+        EXPECT_EQ(found(std::string(spaces, ' ') + "[" + before + each(packed, "%d", ", ") + "]"),
+                  "github-token (" + std::string(name) + " in decimal)")
+            << spaces << before;
+    }
+}
+
 // JSON writes a character beyond 16 bits as two surrogates.
 TEST(Detector, FindsAKnownSecretWithCharactersOfEveryLengthInEscapes) {
   auto own = *Catalog::builtin();

@@ -383,9 +383,11 @@ class Survey {
     if (all_numbers_) return true;
     if (numbers_at_ != at) numbers_ = number_masks(bytes(at), before, digits, next);
     NumberMasks after = number_masks(bytes(at + kBlock), digits, next, 0);
+    bool found = false;
     if (numbers_before_at_ + kBlock == at) near_before &= numbers_before_.row;
-    bool found = packs(at, numbers_.packed) || packs(at + kBlock, after.packed) ||
-                 has_row(near_before, near & numbers_.row) || has_row(near & numbers_.row, near_after & after.row);
+    else if (before) found = packs(at - kBlock, number_masks(bytes(at - kBlock), 0, before, digits).packed);
+    found = found || packs(at, numbers_.packed) || packs(at + kBlock, after.packed) ||
+            has_row(near_before, near & numbers_.row) || has_row(near & numbers_.row, near_after & after.row);
     numbers_before_ = numbers_, numbers_before_at_ = at;
     numbers_ = after, numbers_at_ = at + kBlock;
     return found;

@@ -113,6 +113,7 @@ inline NumberMasks number_masks(const uint8_t* bytes, uint64_t before, uint64_t 
   };
   uint64_t two = first & second & ~third;
   uint64_t packed = exactly(two, '3', '1') | exactly(two, '4', '0') | exactly(first & second & third, '1', '2');
+  packed |= first & uint64_t{3} << 62;  // without `next`, the end of these numbers is not known
   return {~(single | twenties | large), packed};
 }
 
