@@ -256,6 +256,23 @@ TEST(Detector, FindsSecretsInZipFiles) {
   EXPECT_EQ(found("PK\3\4 and text\3\4"), "");
 }
 
+// The header of a small one is no text, so only its mark tells that something is hidden.
+TEST(Detector, FindsSmallZipFilesThatAreEncoded) {
+  std::string token = filled("ghp_<alnum 36>", 2);
+  for (const std::string& file :
+       {zip_entry("a", token), zip_entry("a.txt", "TOKEN=" + token + filled("<alnum 2000>", 3))}) {
+    for (std::string before : {"", "x"}) {
+      EXPECT_EQ(found("see " + before + base64(file)), "github-token (zip in base64)") << before;
+      EXPECT_EQ(found("see " + lines(before + base64(file), 60, "\n")), "github-token (zip in base64)") << before;
+    }
+    for (std::string before : {"", "X"})
+      EXPECT_EQ(found("see " + before + base32(file)), "github-token (zip in base32)") << before;
+    for (size_t spaces = 0; spaces < 64; ++spaces)
+      EXPECT_EQ(found(std::string(spaces, ' ') + "[" + each(file, "%d", ", ") + "]"), "github-token (zip in decimal)")
+          << spaces;
+  }
+}
+
 TEST(Detector, FindsTokensWithoutDigitsInGroups) {
   EXPECT_EQ(found("the letters are: g l p a t - q g l N l i L B G o r B e J O t a U z q"), "gitlab-token (groups)");
 }

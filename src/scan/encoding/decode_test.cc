@@ -94,6 +94,7 @@ std::string nearly_text(std::mt19937& random) {
   constexpr std::string_view kMarks[] = {"\x1f\x8b\x08"sv, "\x28\xb5\x2f\xfd"sv, "\x78\x9c"sv,
                                          "\x78\x01"sv,     "PK\3\4"sv,           "\0\0\0\0\0\0\0"sv};
   std::string out;
+  if (random() % 8 == 0) out = "PK\3\4";  // which counts only at the beginning
   for (size_t parts = 1 + random() % 6; parts > 0; --parts) {
     for (size_t size = random() % 40; size > 0; --size) out += static_cast<char>(random());
     if (random() % 8 == 0) out += kMarks[random() % std::size(kMarks)];
@@ -112,7 +113,7 @@ TEST(Peek, SeesWhatShiftedBytesHide) {
       std::string earlier;  // the bytes before they were shifted
       shift("\x5a" + bytes + "\x5a", 8 - bits, earlier);
       shift(earlier, bits, moved);
-      bool hides = has_text(moved) || has_packed(moved);
+      bool hides = may_hide(moved);
       hidden += hides;
       if (hides) ASSERT_TRUE(hides_when_shifted(earlier, bits)) << i << " " << bits;
     }
@@ -196,7 +197,7 @@ TEST(Peek, SeesWhatNumbersHide) {
     }
     if (random() % 2) text.resize(text.size() * 3 / 4);
     std::string plain = decimal_run(text, 0, text.size()).text;
-    bool hides = has_text(plain) || has_packed(plain);
+    bool hides = may_hide(plain);
     hidden += hides;
     seen += decimals_hide(text);
     if (hides) ASSERT_TRUE(decimals_hide(text)) << text;

@@ -65,9 +65,21 @@ class Rows {
   uint64_t readable_ = 0, zeros_ = 0;
 };
 
+// Returns whether the bytes with `skip` bits skipped begin like a zip file.
+template <unsigned skip>
+bool begins_zip(std::string_view bytes) {
+  constexpr uint32_t kMark = 0x504b0304;
+  if (bytes.size() < sizeof kMark + (skip > 0)) return false;
+  uint64_t first = 0;
+  for (size_t i = 0; i < sizeof kMark; ++i) first = first << 8 | static_cast<uint8_t>(bytes[i]);
+  if constexpr (skip > 0) first = first << skip | static_cast<uint8_t>(bytes[sizeof kMark]) >> (8 - skip);
+  return static_cast<uint32_t>(first) == kMark;
+}
+
 // Returns whether the bytes with `skip` bits skipped may hide something.
 template <unsigned skip>
 bool hides(std::string_view bytes) {
+  if (begins_zip<skip>(bytes)) return true;
   Rows rows;
   std::array<uint8_t, kBlock + 2> copy;
   for (size_t at = 0; at < bytes.size(); at += kBlock) {
@@ -166,7 +178,7 @@ void each_row(const RunMasks& masks, uint64_t Alphabets::* alphabet, size_t shor
 }
 
 // What the numbers of a list are as bytes.
-enum : uint8_t { kReadable = 1, kZero = 2, kGzip = 4, kZstd = 8, kZlib = 16 };  // the last three begin a mark
+enum : uint8_t { kReadable = 1, kZero = 2, kGzip = 4, kZstd = 8, kZlib = 16, kZip = 32 };  // from kGzip on, a mark
 struct NumberKind {
   uint8_t is = 0, ends = 0;  // `ends`: of the marks of compressed bytes that the number may be the second byte of
 };
@@ -176,6 +188,7 @@ constexpr auto kNumbers = [] {
   kinds[0].is = kReadable | kZero;
   kinds[0x1f].is |= kGzip, kinds[0x28].is |= kZstd, kinds[0x78].is |= kZlib;
   kinds[0x8b].ends = kGzip, kinds[0xb5].ends = kZstd;
+  kinds['P'].is |= kZip, kinds['K'].ends = kZip;
   for (unsigned second : {0x01, 0x5e, 0x9c, 0xda}) kinds[second].ends = kZlib;
   return kinds;
 }();

@@ -18,7 +18,7 @@ bool has_packed(std::string_view bytes);
 struct Peek {
   size_t size = 0;     // of the decoded text, without skipped bits
   char first[3]{};     // its first bytes
-  bool hides = false;  // whether has_text() or a mark of compressed bytes may be true at any alignment
+  bool hides = false;  // whether it may hide something at any alignment, as in hides_when_shifted()
 };
 inline constexpr size_t kPeekedRun = 128;
 // Returns nothing if the run is longer than kPeekedRun or shorter than 12 characters, or has others than those of
@@ -36,14 +36,15 @@ struct RunPart {
 void parts_of_run(std::string_view run, std::vector<RunPart>& parts);
 
 // Returns whether has_text() or has_packed() may be true for the bytes with `bits` (1 to 7) bits skipped, which is what
-// shift() in decode.h makes of them.
+// shift() in decode.h makes of them, or whether these begin with the mark of a zip file.
 bool hides_when_shifted(std::string_view aligned, unsigned bits);
 
 // Returns whether has_text() or has_packed() may be true for what the hexadecimal digits decode to, with the first
-// digit or without it.
+// digit or without it, or whether that begins with the mark of a zip file.
 bool hex_hides(std::string_view digits);
 
-// Returns whether has_text() or has_packed() is true for what decimal_run() makes of the text.
+// Returns whether has_text() or has_packed() is true for what decimal_run() makes of the text, or whether that has the
+// first two bytes of a zip file.
 bool decimals_hide(std::string_view text);
 
 }  // namespace bottle::scan

@@ -399,7 +399,7 @@ class Survey {
     return false;
   }
 
-  // Returns whether the numbers from `at` on may be the first bytes of a gzip, zstd or zlib stream.
+  // Returns whether the numbers from `at` on may be the first bytes of a gzip, zstd or zlib stream, or of a zip file.
   bool begins_packed(size_t at) const {
     auto number = [&] {
       unsigned value = 0;
@@ -409,7 +409,7 @@ class Survey {
     unsigned first = number();
     for (size_t gap = 0; gap < kWidestGap && !within(byte(at), '0', 10); ++gap) ++at;
     unsigned second = number();
-    return (first == 0x1f && second == 0x8b) || (first == 0x28 && second == 0xb5) ||
+    return (first == 0x1f && second == 0x8b) || (first == 0x28 && second == 0xb5) || (first == 'P' && second == 'K') ||
            (first == 0x78 && packs_zlib(static_cast<uint8_t>(second)));
   }
 
