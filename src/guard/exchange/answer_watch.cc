@@ -47,8 +47,9 @@ bool AnswerWatch::feed(std::string_view bytes) {
   std::string text;
   bool fine = copy_.take(bytes, text);
   seen_ += text.size();
-  if (!fine || (blocks_ && seen_ - begun_ >= kMostAtOnce)) return seen_ = most_, false;
+  // Readers show what comes before broken bytes.
   scan_.feed(text);
+  if (!fine || (blocks_ && seen_ - begun_ >= kMostAtOnce)) return seen_ = most_, false;
   return true;
 }
 

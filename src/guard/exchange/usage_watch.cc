@@ -22,8 +22,10 @@ void UsageWatch::feed(std::string_view bytes) {
   std::string text;
   bool fine = copy_.take(bytes, text);
   seen_ += text.size();
-  if (fine && seen_ - begun_ < kMostAtOnce) reader_.feed(text);
-  else seen_ = kMost;
+  bool usual = seen_ - begun_ < kMostAtOnce;
+  // What comes before broken bytes counts.
+  if (usual) reader_.feed(text);
+  if (!fine || !usual) seen_ = kMost;
 }
 
 }  // namespace bottle::guard

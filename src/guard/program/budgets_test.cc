@@ -403,6 +403,16 @@ TEST(UsageWatch, StopsAtADecompressionBomb) {
   EXPECT_EQ(tokens(UsageWatch::kMostAtOnce), 0u);
 }
 
+TEST(UsageWatch, ReadsWhatComesBeforeBrokenBytes) {
+  std::string text = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n";
+  http::Head head;
+  ASSERT_EQ(http::parse_response(text, head), Parse::ok);
+  auto watch = UsageWatch::make(head, false);
+  watch->feed(scan::gzipped(R"({"usage":{"input_tokens":7}})") + "x");
+  EXPECT_FALSE(watch->behind());
+  EXPECT_EQ(watch->reader().usage().input, 7u);
+}
+
 TEST_F(BudgetsTest, TheNextGuardContinuesWithTheseCounts) {
   auto a = limited("a.test", {{"requests", 3}});
   config_["used"] = json::array({{{"host", "a.test"},
