@@ -7,7 +7,8 @@
 //
 // The body goes through two scans: `up_scan_` puts values in and knows the place of each byte, and `up_stream_` finds
 // secrets in any disguise. Both may hold bytes back, because a secret may continue in the next piece. What is held back
-// leaves when the body pauses (HeldBack), since a server may wait for it before it answers.
+// leaves when the body pauses (HeldBack), since a server may wait for it before it answers. Bytes that arrive are no
+// pause, even if nothing can leave yet.
 #include "guard/exchange/exchange.h"
 
 #include <algorithm>
@@ -196,9 +197,11 @@ bool Exchange::scan_body(bool& progress) {
   // One byte more than the limit shows that the body is not short.
   if (piece_.size() <= RequestScan::kMostPieces) piece_.append(g_scanned, 0, RequestScan::kMostPieces + 1);
   g_scan_output.clear();
+  // A stream that redacts lets nothing out before it has a large piece, and a decoder may need several steps.
+  bool came = !g_scanned.empty() || up_stream_.behind();
   bool fine = up_stream_.feed(g_scanned, g_scan_output);
   // Bytes do not wait for the rest of a match that may never arrive.
-  bool due = held_in_stream_.due(!whole && up_stream_.holds(), !g_scan_output.empty(), c_.now());
+  bool due = held_in_stream_.due(!whole && up_stream_.holds(), !g_scan_output.empty(), c_.now(), came);
   if (fine && due) {
     fine = up_stream_.release(g_scan_output) && scan_.check_row(Place::body, up_stream_.last_row());
     held_in_stream_.released();
@@ -245,7 +248,7 @@ bool Exchange::next_piece(bool& progress) {
     size_t before = client.in.size();
     if (!request_.body.read(client.in, up_decoder_ ? up_coded_ : g_payload))
       return fail_with(400, "bad_request", "the request's chunked framing is broken");
-    progress = client.in.size() != before;
+    progress |= client.in.size() != before;
   }
   bool whole = request_.body.done();
   if (up_decoder_) {
@@ -271,16 +274,18 @@ bool Exchange::send_body() {
     held_in_stream_.released();
     return false;
   }
-  bool progress = false;
+  // Whether the body pauses is judged below, so all that has arrived must be known.
+  bool progress = client.in.empty() && !request_.body.done() && client.fill();
   g_payload.clear();
   g_scanned.clear();
   // Nothing more is taken before all of what came has been decoded and scanned.
   if (up_stream_.behind()) progress = true;
   else if (!next_piece(progress)) return false;
-  if (!g_payload.empty() && !up_scan_.feed_buffer(g_payload, g_scanned)) return refuse_request();
+  bool came = !g_payload.empty();
+  if (came && !up_scan_.feed_buffer(g_payload, g_scanned)) return refuse_request();
   // A possible placeholder that must be swapped must not be split.
   bool holds = sending_ == Sending::streaming && !request_.content.grows && up_scan_.holds();
-  bool release = held_up_.due(holds, !g_scanned.empty(), c_.now());
+  bool release = held_up_.due(holds, !g_scanned.empty(), c_.now(), came);
   if (release) held_up_.released();
   if (release && !up_scan_.pause(g_scanned)) return refuse_request();
   // At the end of the body, nothing can continue what is held back.

@@ -140,7 +140,7 @@ class Exchange {
   bool watch_message(std::string_view text, bool whole);
   bool pass_up(MessageScan* messages);
   bool pass_down(MessageScan* messages);
-  bool release_messages(MessageScan& messages, std::string& out, HeldBack& held, bool& progress);
+  bool release_messages(MessageScan& messages, std::string& out, HeldBack& held, bool came, bool& progress);
 
   Connection& c_;
   Request& request_;

@@ -75,10 +75,11 @@ bool Exchange::watch_message(std::string_view text, bool whole) {
   return watch_answer("\n") && record_injections();
 }
 
-// Releases what has been held back for long enough. Returns false if it is refused.
-bool Exchange::release_messages(MessageScan& messages, std::string& out, HeldBack& held, bool& progress) {
+// Releases what has been held back for long enough. `came` says whether the sender has sent something in this round.
+// Returns false if it is refused.
+bool Exchange::release_messages(MessageScan& messages, std::string& out, HeldBack& held, bool came, bool& progress) {
   bool moved = !out.empty();
-  if (!held.due(messages.holds(), moved, c_.now())) return true;
+  if (!held.due(messages.holds(), moved, c_.now(), came)) return true;
   held.released();
   progress = true;
   return messages.release(out);
@@ -106,24 +107,24 @@ Task<Outcome> Exchange::upgraded() {
   up.writing = Stream::Writing::required;
   bool half_closed = false;
   int64_t last = c_.now();
-  int rounds = 0;
-  while (true) {
+  for (int rounds = 0; true;) {
     if (withdrawn()) co_return Outcome::abort;
     if (c_.context.audit.congested() && !co_await may_go_on(c_)) co_return Outcome::abort;
-    bool progress = false;
+    bool came_up = false, came_down = false;
     if (up.unsent() < kHigh) {
-      progress |= client.fill();
+      came_up = client.fill();
       if (!pass_up(to_server ? &*to_server : nullptr)) co_return Outcome::abort;
     }
     if (client.unsent() < kHigh) {
-      progress |= up.fill();
+      came_down = up.fill();
       if (!pass_down(to_client ? &*to_client : nullptr)) co_return Outcome::abort;
     }
+    bool progress = came_up || came_down;
     size_t queued = up.out.size();
-    if (to_server && !release_messages(*to_server, up.out, held_up_, progress))
+    if (to_server && !release_messages(*to_server, up.out, held_up_, came_up, progress))
       co_return refuse_request(), Outcome::abort;
     if (!count_up(up.out.size() - queued)) co_return Outcome::abort;
-    if (to_client && !release_messages(*to_client, client.out, held_down_, progress))
+    if (to_client && !release_messages(*to_client, client.out, held_down_, came_down, progress))
       co_return stop_ ? stop_answer() : refuse_answer(), Outcome::abort;
     progress |= up.flush();
     progress |= client.flush();

@@ -409,11 +409,30 @@ TEST_F(FindingsTest, ASecretThatPausesInItsMiddleIsRefusedAtOnce) {
   EXPECT_EQ(body_of(sink->last()), "");
 }
 
+TEST_F(FindingsTest, ASlowUploadWithoutPausesGetsWholeMarkers) {
+  auto model = origin("model.test");
+  start();
+  std::string body = "DB=" + std::string(kOther) + " and t=" + token + ".";
+  ASSERT_TRUE(ask("model.test", post("model.test", body)).ends_with("fine"));
+  std::string whole = body_of(model->last());
+  bool steady = false;
+  for (int tries = 0; tries < 50 && !steady; ++tries) {
+    std::string request = post("model.test", body);
+    Wire wire = secure("model.test");
+    ASSERT_TRUE(wire.ssl);
+    wire.write(request.substr(0, request.size() - body.size()));
+    steady = trickle(wire, body);
+    ASSERT_TRUE(wire.message().ends_with("fine"));
+  }
+  EXPECT_TRUE(steady);
+  EXPECT_EQ(body_of(model->last()), whole);
+}
+
 class WebSocketFindingsTest : public FindingsTest {
  protected:
   static constexpr auto kClient = WebSocketSender::client;
-  // Returns what the server received when `frames` were sent and the connection ended.
-  std::string sent(const std::string& frames) {
+  // Returns what the server received when `frames` were sent, and then `slow` byte by byte, and the connection ended.
+  std::string sent(const std::string& frames, const std::string& slow = "") {
     std::string payload;
     RawOrigin sink(ca_.get(), "ws.test", [&](Wire& wire, const std::string&) {
       wire.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
@@ -434,12 +453,25 @@ class WebSocketFindingsTest : public FindingsTest {
       if (!wire.ssl) return "no TLS";
       wire.write("GET / HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
       EXPECT_NE(wire.head().find(" 101 "), std::string::npos);
-      wire.write(frames + frame(kClient, WebSocketFrame::close, true, ""));
+      wire.write(frames);
+      steady_ = trickle(wire, slow);
+      wire.write(frame(kClient, WebSocketFrame::close, true, ""));
       wire.to_end();
     }
     return payload;
   }
+
+  bool steady_ = false;
 };
+
+TEST_F(WebSocketFindingsTest, ASlowMessageWithoutPausesGetsWholeMarkers) {
+  allow({{"host", "ws.test"}, {"inspect", true}, {"on_secret", "redact"}});
+  std::string message = frame(kClient, 1, true, "t=" + token + "."), whole = sent(message), slow;
+  steady_ = false;
+  for (int tries = 0; tries < 50 && !steady_; ++tries) slow = sent("", message);
+  EXPECT_TRUE(steady_);
+  EXPECT_EQ(slow, whole);
+}
 
 TEST_F(WebSocketFindingsTest, ACredentialDoesNotLeaveInConsecutiveMessages) {
   allow({{"host", "ws.test"}, {"inspect", true}});

@@ -1,6 +1,8 @@
 // Supports tests of the guard program with secrets.
 #pragma once
 
+#include <chrono>
+
 #include "guard/program/guard_test.h"
 #include "guard/protocol/websocket.h"
 
@@ -22,6 +24,20 @@ inline std::string frame(WebSocketSender sender, uint8_t opcode, bool fin, std::
   writer.begin({opcode, fin, compressed, payload.size()}, {'k', 'e', 'y', '!'}, out);
   writer.payload(payload, out);
   return out;
+}
+
+// Sends the bytes one by one. Returns false if the machine was so busy that there may have been a pause.
+inline bool trickle(Wire& wire, const std::string& bytes) {
+  using Clock = std::chrono::steady_clock;
+  auto begin = Clock::now(), last = begin;
+  bool steady = true;
+  for (char c : bytes) {
+    wire.write({&c, 1});
+    poll(nullptr, 0, 1);
+    steady = steady && Clock::now() - last < std::chrono::milliseconds(10);
+    last = Clock::now();
+  }
+  return steady && last - begin < std::chrono::milliseconds(120);
 }
 
 // These tests have two secrets: `tok` signs in to the model at model.test. `db` is bound to db.test, and the agent can

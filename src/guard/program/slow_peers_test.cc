@@ -2,6 +2,7 @@
 // is held for them must be bounded, including the kernel's buffers. Servers try to take the guard's time.
 #include <algorithm>
 
+#include "guard/exchange/held_back.h"
 #include "guard/program/guard_test.h"
 #include "scan/content/compress_test.h"
 
@@ -218,6 +219,31 @@ TEST_F(SlowServersTest, ASilentServerIsProbed) {
   bool asked = false;
   for (int i = 0; i < 100 && !(asked = is_asked(server.port)); ++i) std::this_thread::sleep_for(10ms);
   EXPECT_TRUE(asked);
+}
+
+TEST(HeldBack, LeavesInAPause) {
+  HeldBack held;
+  EXPECT_FALSE(held.due(true, false, 100, true));
+  EXPECT_EQ(held.until(1000), 100 + kMostQuiet);
+  EXPECT_FALSE(held.due(true, false, 100 + kMostQuiet - 1));
+  EXPECT_TRUE(held.due(true, false, 100 + kMostQuiet));
+  held.released();
+  EXPECT_EQ(held.until(1000), 1000);
+}
+
+TEST(HeldBack, BytesThatArriveAreNoPauseButTheWholeWaitIsBounded) {
+  HeldBack held;
+  int64_t now = 100;
+  for (; now < 100 + kMostHeldBack; ++now) ASSERT_FALSE(held.due(true, false, now, true)) << now;
+  EXPECT_EQ(held.until(1000), now);
+  EXPECT_TRUE(held.due(true, false, now, true));
+}
+
+TEST(HeldBack, WhatIsHeldBackAfterOtherBytesLeftWaitsAnew) {
+  HeldBack held;
+  for (int64_t now = 100; now < 1000; ++now) ASSERT_FALSE(held.due(true, now % 10 == 0, now)) << now;
+  EXPECT_FALSE(held.due(false, false, 1000));
+  EXPECT_EQ(held.until(9000), 9000);
 }
 
 }  // namespace
