@@ -111,10 +111,10 @@ inline NumberMasks number_masks(const uint8_t* bytes, uint64_t before, uint64_t 
   auto exactly = [&](uint64_t begins, char tens, char ones) {
     return begins & is(static_cast<uint8_t>(tens), 1) & (is(static_cast<uint8_t>(ones), 1) >> 1 | uint64_t{1} << 63);
   };
-  uint64_t two = first & second & ~third;
-  uint64_t packed = exactly(two, '3', '1') | exactly(two, '4', '0') | exactly(two, '8', '0');
-  packed |= exactly(first & second & third, '1', '2');
-  packed |= first & uint64_t{3} << 62;  // without `next`, the end of these numbers is not known
+  // Without `next`, it is not known where the last numbers end.
+  uint64_t several = first & (second | uint64_t{1} << 63), two = several & ~third;
+  uint64_t three = several & (third | uint64_t{3} << 62);
+  uint64_t packed = exactly(two, '3', '1') | exactly(two, '4', '0') | exactly(two, '8', '0') | exactly(three, '1', '2');
   return {~(single | twenties | large), packed};
 }
 
