@@ -162,6 +162,7 @@ std::optional<std::string> Exchange::request_trailers() {
 bool Exchange::pass_on() {
   if (collected_) return collect(), true;
   if (up_framing_ != Framing::chunked) {
+    if (!g_scanned.empty()) unread_ = 0;
     keep_for_replay(g_scanned);
     c_.upstream.queue(g_scanned);
     return true;
@@ -322,9 +323,10 @@ bool Exchange::upload_is_over() {
 }
 
 // Returns whether the head waits for the beginning of the body. A body with a length usually arrives at once, and the
-// server then sees nothing of a request that is refused because of its body.
+// server then sees nothing of a request that is refused because of its body. One with codings is judged one step later.
 bool Exchange::head_waits() {
-  bool waits = unread_ > 0 && sending_ == Sending::streaming && request_.body.left() == unread_;
+  bool none_or_all = request_.body.left() == unread_ || request_.body.done();
+  bool waits = unread_ > 0 && sending_ == Sending::streaming && none_or_all;
   if (waits && !held_head_.due(true, false, c_.now())) return true;
   unread_ = 0;
   held_head_.released();

@@ -251,5 +251,34 @@ TEST_F(DisguisesTest, PiecesAreRefusedWithTheLastOne) {
   }
 }
 
+TEST_F(DisguisesTest, OfACodedBodyThatIsRefusedAtItsEndNothingLeaves) {
+  std::atomic<int> heads = 0;
+  RawOrigin sink(
+      ca_.get(), "coded.test",
+      [&](Wire& wire, const Text& head) {
+        ++heads;
+        size_t size = std::stoul(head.substr(head.find("Content-Length: ") + 16));
+        while (wire.in.size() < size && wire.more()) {
+        }
+        wire.write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\nfine");
+      },
+      RawOrigin::After::head);
+  route("coded.test", sink.port);
+  allow({{"host", "coded.test"}, {"inspect", true}});
+  ASSERT_EQ(configure()["type"], "ready");
+  // Some programs ignore a coding, and the piece is not in what it decodes to.
+  auto coded = [&](const Text& piece) {
+    return ask("coded.test",
+               post("coded.test", scan::gzipped("text", "&q=" + piece + "&n="), "Content-Encoding: gzip\r\n"));
+  };
+  Text value = kFileValue;
+  EXPECT_TRUE(coded(value.substr(0, 8)).ends_with("fine"));
+  EXPECT_TRUE(coded(value.substr(8, 9)).ends_with("fine"));
+  Text last = coded(value.substr(17));
+  EXPECT_NE(last.find("X-Bottle-Deny: secret"), Text::npos) << last;
+  EXPECT_TRUE(coded("nothing").ends_with("fine"));
+  EXPECT_EQ(heads, 3) << "one connection is served after the other";
+}
+
 }  // namespace
 }  // namespace bottle::guard
