@@ -283,8 +283,9 @@ Result<> Connection::start(const Options& options) const {
       TRY(bottle::capture(command, {.timeout_ms = options.interactive ? -1 : (options.connect_timeout_s + 15) * 1000,
                                     .stop = options.stop}));
   if (done.status == 0) return {};
-  // Behind a ProxyCommand or a ProxyJump, ssh reports only that the connection was closed.
-  bool closed = done.err.find("kex_exchange_identification") != std::string::npos ||
+  // Behind a ProxyCommand or a ProxyJump, ssh reports only that the connection was closed. It reports nothing if the
+  // program ended before ssh wrote to it, because SIGPIPE then ends ssh.
+  bool closed = done.err.empty() || done.err.find("kex_exchange_identification") != std::string::npos ||
                 done.err.find("UNKNOWN port") != std::string::npos;
   auto settings = closed ? settings_of(target_, control_path_) : Result<Captured>(Captured());
   std::string detour = settings ? detour_in(settings->out) : "";

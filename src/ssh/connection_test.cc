@@ -90,5 +90,14 @@ TEST_F(ConnectionTest, AProcessThatWaitedUsesTheMasterOfTheOther) {
   EXPECT_TRUE(fs::exists(path.substr(0, path.size() - 1))) << "the socket of the other";
 }
 
+// ssh prints nothing if SIGPIPE ends it, which happens if the ProxyCommand ended before ssh wrote to it.
+TEST_F(ConnectionTest, AnSshThatEndsSilentlyIsExplainedByItsProxyCommand) {
+  ssh_.does("exit 141", "echo 'proxycommand nc %h'");
+  auto opened = open();
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().what.find("ProxyCommand nc %h, which ended without a connection"), std::string::npos)
+      << opened.error().what;
+}
+
 }  // namespace
 }  // namespace bottle::ssh

@@ -81,7 +81,9 @@ def test_the_far_engine_dies_while_a_session_starts(remote, far, restored, until
         far.kill_dockerd()
         kill(standing(far.pids()), signal.SIGCONT)
         out, err = child.communicate(timeout=60)
-        assert child.returncode == 125 and "bottle: " in err and "bottle cleanup" in err, err
+        assert child.returncode == 125 and "bottle: " in err, err
+        # At the third record, the engine may still be asked for names that are in use. Then nothing has been made.
+        assert "bottle cleanup" in err or (record == 3 and "start dockerd" in err), err
     finally:
         child.kill()
         child.communicate()
