@@ -60,20 +60,27 @@ TEST_F(GuardTest, AnInvalidConfigurationChangesNoRule) {
 
 // What a guard listens on changes as a whole or not at all.
 TEST_F(GuardTest, AConfigurationWhoseNameServerCannotListenChangesNothing) {
-  uint16_t taken_port, port;
-  auto taken = listen_on_loopback(taken_port, SOCK_DGRAM);
-  listen_on_loopback(port).reset();
-  auto listens = [](uint16_t at) {
+  // Other tests use 127.0.0.1 at the same time, so only this test can have taken a port of this address.
+  const std::string address = "127.0.77.1";
+  const uint16_t port = 3128, taken_port = 5353;
+  auto at = [&](uint16_t number) {
+    sockaddr_in to{.sin_family = AF_INET, .sin_port = htons(number)};
+    inet_pton(AF_INET, address.c_str(), &to.sin_addr);
+    return to;
+  };
+  UniqueFd taken(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  auto name_server = at(taken_port);
+  ASSERT_EQ(bind(taken.get(), reinterpret_cast<sockaddr*>(&name_server), sizeof name_server), 0);
+  auto listens = [&](sockaddr_in to) {
     UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in to{.sin_family = AF_INET, .sin_port = htons(at), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     return connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) == 0;
   };
   spawn();
   json good = config_;
-  config_["listen"] = json::array({"127.0.0.1:" + std::to_string(port)});
-  config_["dns"] = "127.0.0.1:" + std::to_string(taken_port);
+  config_["listen"] = json::array({address + ":" + std::to_string(port)});
+  config_["dns"] = address + ":" + std::to_string(taken_port);
   EXPECT_EQ(configure()["type"], "error");
-  EXPECT_FALSE(listens(port)) << "without any configuration";
+  EXPECT_FALSE(listens(at(port))) << "without any configuration";
   std::swap(config_, good);
   json ready = configure();
   ASSERT_EQ(ready["type"], "ready") << ready;
@@ -81,12 +88,13 @@ TEST_F(GuardTest, AConfigurationWhoseNameServerCannotListenChangesNothing) {
   port_ = static_cast<uint16_t>(std::stoi(listen.substr(listen.rfind(':') + 1)));
   std::swap(config_, good);
   EXPECT_EQ(configure()["type"], "error");
-  EXPECT_FALSE(listens(port));
+  EXPECT_FALSE(listens(at(port)));
   EXPECT_TRUE(raw("GET http://no.test/ HTTP/1.1\r\nHost: no.test\r\n\r\n").starts_with("HTTP/1.1 403 "));
   taken.reset();
   EXPECT_EQ(configure()["type"], "ready");
-  EXPECT_TRUE(listens(port));
-  EXPECT_FALSE(listens(port_));
+  EXPECT_TRUE(listens(at(port)));
+  sockaddr_in old{.sin_family = AF_INET, .sin_port = htons(port_), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  EXPECT_FALSE(listens(old));
 }
 
 TEST_F(GuardTest, sigterm_ends_it_cleanly) {
