@@ -110,8 +110,8 @@ class Detector {
   static constexpr size_t kMostDecoded = 8;             // decoded bytes as a multiple of the block's size, plus …
   static constexpr size_t kMostText = 3;                // those of them that may be text, in the same way
   static constexpr size_t kMostUnpacked = 1024 * 1024;  // … this number of decompressed bytes
-  static constexpr size_t kMostWork = 48;               // for each byte of the block and of what is decompressed, …
-  static constexpr size_t kFreeWork = 256 * 1024;       // … and for each block
+  static constexpr size_t kMostWork = 44;               // for each byte of the block and of what is decompressed, …
+  static constexpr size_t kFreeWork = 384 * 1024;       // … and for each block
   static constexpr size_t kMostGrouped = 8192;          // bytes of groups that are put together
   static constexpr int kMostMarks = 300;                // marks of compressed members that decompress to almost nothing
   static constexpr int kMostPhrases = 60;               // word sequences whose checksum is computed
