@@ -29,7 +29,7 @@ Result<Matcher> Matcher::load(std::string_view database) {
     size_t size = sizeof table[0];
     if (database.size() / size < count) return false;
     table.resize(count);
-    if (count > 0) std::memcpy(table.data(), database.data(), count * size);  // an empty table has no data
+    std::ranges::copy(database.substr(0, count * size), reinterpret_cast<char*>(table.data()));
     database.remove_prefix(count * size);
     return true;
   };
