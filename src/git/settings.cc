@@ -174,7 +174,7 @@ bool holds(std::string_view condition, const std::string& file, const Place& pla
   else if (pattern.starts_with("./")) pattern = file.substr(0, file.rfind('/')) + pattern.substr(1);
   else if (!pattern.starts_with('/')) pattern = "**/" + pattern;
   if (pattern.ends_with('/')) pattern += "**";
-  // An unknown condition, also one of a newer git, counts as not met.
+  // An unknown condition, including one of a newer git, counts as not met.
   return matches(pattern, place.git_dir, ignore_case);
 }
 

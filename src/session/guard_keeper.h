@@ -30,7 +30,7 @@ class GuardKeeper {
   int attempts() const { return attempts_; }       // how many attempts there were since it was last up for a minute
 
   // Must be called when the guard is gone. The first attempt since the guard was last up for a minute is due at once,
-  // and each further one after a longer pause, also if the attempts before it brought a guard that soon died.
+  // and each further one after a longer pause, even if the attempts before it brought a guard that soon died.
   void lose(Time now);
   // Calls `start` on a thread of its own. What `start` uses must outlive this object.
   void begin(std::function<Result<GuardLink>()> start);

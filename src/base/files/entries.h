@@ -9,7 +9,7 @@
 
 namespace bottle {
 
-// Returns the next entry except "." and "..", or null at the end of the directory, also if it was removed meanwhile.
+// Returns the next entry except "." and "..", or null at the end of the directory, even if it was removed meanwhile.
 // Fails if the directory cannot be read; `name` is its name for the error. The entry is valid until the next call.
 Result<const dirent*> next_entry(DIR* directory, const std::string& name);
 

@@ -33,7 +33,7 @@ policy::Decision judge_request(const Config& config, const policy::Host& host, u
 std::string_view carried_by_name(const Config& config, const policy::Host& host);
 // Completes such an answer to a sentence for the operator, which says how to allow the name.
 std::string about_carrier(std::string_view why);
-// Returns whether a name contains a secret, also with dots between its parts, so that even the question for its address
+// Returns whether a name contains a secret, even with dots between its parts, so that even the question for its address
 // would send the secret. A name that the operator wrote in full does not.
 bool names_secret(const Config& config, const policy::Host& host);
 inline constexpr std::string_view kNamesSecret = "the host's name contains a secret";

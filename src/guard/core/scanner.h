@@ -23,7 +23,7 @@ class Scanner {
 
   // Returns what to look for. It is not constant, because matching needs its working memory.
   scan::Catalog& catalog() { return catalog_; }
-  // Returns whether the text contains a known secret, also in disguise or without its capitals.
+  // Returns whether the text contains a known secret, even in disguise or without its capitals.
   bool has_known(std::string_view text);
   // Returns the text with asterisks in place of all secrets and credentials, or in place of all of it if not all of it
   // could be scanned.

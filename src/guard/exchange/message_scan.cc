@@ -23,7 +23,7 @@ bool MessageScan::pass(std::string& in, std::string& out) {
     step = reader_.next(rest, piece_);
     const WebSocketFrame& frame = reader_.frame();
     if (step == Step::bad) fine = false;
-    // The opcode of a message belongs to its first frame only, also among those that the guard writes.
+    // The opcode of a message belongs to its first frame only, and so it does in those that the guard writes.
     if (step == Step::frame && !frame.control() && frame.opcode != WebSocketFrame::continuation) opcode_ = frame.opcode;
     // It has at most 125 bytes, so a whole one can wait.
     if (step == Step::payload && frame.control()) control_ += piece_;

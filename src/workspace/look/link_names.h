@@ -36,7 +36,7 @@ class LinkNames {
   std::optional<Reason> reason(std::string_view path, bool directory = false) const;
   // Returns how the file is interpreted under such a name.
   Content content(std::string_view path) const;
-  // Returns the links that lead out of the tree, or may do so, also those that do it only through other links.
+  // Returns the links that lead out of the tree, or may do so, including those that do it only through other links.
   const std::set<std::string>& leaving() const { return leaving_; }
 
  private:
