@@ -121,6 +121,34 @@ TEST_F(DeadSession, OnlyThingsWithTheOwnersLabelsAreRemoved) {
   }
 }
 
+// An engine that ends while it makes a volume keeps it without its labels.
+TEST(CutShort, AVolumeWithoutLabelsIsRemoved) {
+  for (const docker::Labels& labels : std::vector<docker::Labels>{{}, {{"owner", "me"}}}) {
+    std::optional<Moment> moment;
+    {
+      FakeDocker docker;
+      TestSession alive(true);
+      alive.furnish(docker);
+      docker.set_fault([&](const FakeCall& call) {
+        if (call.text() == "create container bottle-x1-agent #1") moment = alive.moment(docker, call);
+        return Fault::none;
+      });
+      EXPECT_TRUE(alive.run(docker).result);
+      docker.set_fault({});
+    }
+    ASSERT_TRUE(moment);
+    TestSession session(true);
+    FakeDocker docker;
+    session.go_to(*moment, docker, false);
+    docker.with_world([&](docker::FakeWorld& world) { (void)world.create_volume("bottle-x1-home", labels); });
+    auto swept = session.sweep_all(docker);
+    ASSERT_EQ(swept.size(), 1u);
+    EXPECT_EQ(swept[0].receipt.confirmed, labels.empty());
+    EXPECT_EQ(docker.world().volumes.contains("bottle-x1-home"), !labels.empty());
+    std::filesystem::remove_all(moment->directory);
+  }
+}
+
 // Writes the record of a session, and returns its seal.
 wire::AuditSeal leave_record(const std::string& path) {
   std::filesystem::remove(path);

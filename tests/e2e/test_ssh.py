@@ -139,12 +139,14 @@ def test_git_and_ssh_work_and_the_bottle_has_no_key(world, operator, ssh, runtim
 
 
 # Takes all but one of the processes that the container may have, then that one, and becomes a client of the ssh-agent.
-AT_THE_LIMIT = "sh -c '(while :; do sleep 60 & done) 2>/dev/null; sleep 60 & exec ssh-add -l'"
+AT_THE_LIMIT = "sh -c '(while :; do sleep 60 & done) 2>/dev/null; sleep 60 & exec ssh-add -l'; echo \"ssh-add ended with $?\""
 
 
 def test_an_agent_without_a_free_thread_does_not_end_its_bottle(world, operator, ssh):
     session = operator.start(AT_THE_LIMIT, ssh=ssh.hosts(), resources={"pids": 60})
-    assert session.status == 1 and "agent" in session.out + session.err, session.explain()  # what ssh-add says
+    assert session.status == 0, session.explain()
+    # The relay hangs up on a client that it has no thread for. SIGPIPE ends an ssh-add that writes after that.
+    assert "ssh-add ended with 1\n" in session.out or "ssh-add ended with 141\n" in session.out, session.explain()
 
 
 FIRST = "/run/bottle/ssh-git.example.org.pub"

@@ -56,6 +56,7 @@ Result<Connection> Connection::open(const Dial& dial, int timeout_ms) {
     auto failed = fail_errno("connecting to the engine at " + socket, errno == EAGAIN ? ETIMEDOUT : errno);
     // ENOENT here means that there is no engine. It must not look like the engine's answer "no such object".
     if (failed.error().code == Code::not_found) failed.error().code = Code::unavailable;
+    if (failed.error().code == Code::unavailable) failed.error().todo = "start dockerd";
     return failed;
   }
   return Connection(std::move(fd), timeout_ms, dial.stop);

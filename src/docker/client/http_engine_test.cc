@@ -159,6 +159,15 @@ TEST(Engine, SaysWhatToDoIfThereIsNoEngine) {
   EXPECT_FALSE(connect({std::string(200, 'x'), "the test"}));
 }
 
+// An engine may end at any time, so every call says what to do, not only the first.
+TEST(Engine, SaysWhatToDoIfTheEngineHasEndedSince) {
+  std::unique_ptr<Engine> engine = ScriptedEngine(ok("{}")).engine();
+  auto network = engine->inspect_network("n");
+  ASSERT_FALSE(network);
+  EXPECT_EQ(network.error().code, Code::unavailable);
+  EXPECT_EQ(network.error().todo, "start dockerd");
+}
+
 TEST(Http, ReadsChunkedBodies) {
   ScriptedEngine fake(
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: "

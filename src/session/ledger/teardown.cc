@@ -2,6 +2,9 @@
 // and the id makes sure that what is removed is what was checked, even if another session takes the name in between.
 // Volumes have no ids, but the engine refuses to remove a volume that a container uses.
 //
+// A volume without labels is removed only for a session whose launch was cut short (Belongings::cut_short). Such a
+// volume holds no work, and nothing but a launch makes a volume of that name.
+//
 // A teardown is confirmed by asking the engine, by label, what is left: that also finds what a name would not show,
 // such as a second network of the same name. After an engine was silent in the first stage, the second one is left out,
 // because each call would wait for the whole time limit again.
@@ -65,6 +68,16 @@ std::string name_of(const nlohmann::json& item, const std::string& kind) {
   return name.starts_with("/") ? name.substr(1) : name;
 }
 
+namespace {
+
+bool is_half_made(docker::Engine& engine, const Belongings& whose, const Thing& thing) {
+  if (!whose.cut_short || thing.kind != "volume") return false;
+  auto found = engine.inspect_volume(thing.name);
+  return found && member(*found, "Labels").empty();  // null or {}
+}
+
+}  // namespace
+
 Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, const Thing& thing) {
   auto found = thing.kind == "container" ? engine.inspect_container(thing.name)
                : thing.kind == "network" ? engine.inspect_network(thing.name)
@@ -83,7 +96,9 @@ Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, co
 
 Result<> remove_own(docker::Engine& engine, const Belongings& whose, const Thing& thing) {
   if (thing.kind == "ssh-agent") return end_agent(thing.name);
-  std::string id = TRY(find_own(engine, whose, thing));
+  auto own = find_own(engine, whose, thing);
+  if (!own && own.error().code == Code::conflict && is_half_made(engine, whose, thing)) own = thing.name;
+  std::string id = TRY(std::move(own));
   if (id.empty()) return {};
   if (thing.kind == "container") return engine.remove_container(id);
   if (thing.kind == "network") return engine.remove_network(id);

@@ -17,6 +17,9 @@ struct Belongings {
   std::string session;
   Owner owner;  // as in the labels of everything that the session made
   std::vector<Thing> things;
+  // Set if the engine was asked to make things, under names that were free then, and the agent never ran. An engine
+  // that ends while it makes a volume keeps the volume but not its labels, so a volume without any labels is ours too.
+  bool cut_short = false;
 };
 
 // Says what a teardown removed and what is left, for the session's result.

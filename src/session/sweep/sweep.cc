@@ -119,7 +119,10 @@ void write_result(const Orphan& orphan, const std::optional<wire::Back>& back, c
 }
 
 void sweep_one(const Directories& directories, const Orphan& orphan, docker::Engine& engine, Turn& turn, Swept& swept) {
-  Belongings what{orphan.session, orphan.owner, orphan.things};
+  Belongings what{.session = orphan.session,
+                  .owner = orphan.owner,
+                  .things = orphan.things,
+                  .cut_short = !orphan.asked.empty() && !orphan.work && !orphan.ran};
   if (orphan.work) {
     swept.back = bring_home(engine, orphan);
     // Everything but the work is removed now. The ledger stays, so the next sweep tries again.
@@ -183,6 +186,7 @@ std::optional<Orphan> as_it_is_now(const Directories& directories, const Orphan&
                 .asked = view->asked,
                 .work = view->work,
                 .exit = view->exit,
+                .ran = view->running,
                 .grave = found.grave,
                 .refused = {}};
 }
@@ -213,7 +217,8 @@ void find_dead(const Directories& directories, std::set<std::string>& known, std
     }
     if (view->owner.alive()) continue;
     if (view->remote) continue;  // its agent may still run on the remote machine; attach and cleanup handle it
-    orphans.push_back({name, view->owner, view->things, view->engine, directory, view->asked, view->work, view->exit});
+    orphans.push_back(
+        {name, view->owner, view->things, view->engine, directory, view->asked, view->work, view->exit, view->running});
   }
 }
 
@@ -230,7 +235,7 @@ void find_graves(const Directories& directories, std::set<std::string>& known, s
     if (view->owner.alive()) continue;  // a runtime is being tried
     if (age_of(grave + "/ledger") > kForgottenSeconds) remove_session_directory(grave);
     else if (known.insert(name).second)
-      orphans.push_back({name, view->owner, view->things, view->engine, "", {}, {}, {}, grave});
+      orphans.push_back({name, view->owner, view->things, view->engine, "", {}, {}, {}, true, grave});
   }
 }
 
