@@ -15,7 +15,7 @@ class Defer {
   ~Defer() {
     if (armed_) f_();
   }
-  // Keeps the function from running, such as the removal of a file that turned out well.
+  // Keeps the function from running, for example if it would remove a file that is now complete.
   void dismiss() { armed_ = false; }
 
  private:

@@ -39,7 +39,7 @@ std::string_view to_string(Code code) {
 std::unexpected<Error> fail_errno(std::string_view doing, int number) {
   Code code = Code::internal;
   switch (number) {
-    // For a caller, a process that is gone is the same as a file that is gone: what was asked about does not exist.
+    // A process that is gone is like a file that is gone: the thing that the caller asked about does not exist.
     case ENOENT:
     case ESRCH:
       code = Code::not_found;
@@ -64,15 +64,16 @@ std::unexpected<Error> fail_errno(std::string_view doing, int number) {
     case ECONNRESET:
       code = Code::closed;
       break;
-    // Descriptors, memory and disks are alike here: the call may succeed later, when something was given back.
+    // Descriptors, memory and disk space have one thing in common: the call may succeed later, when some were
+    // released.
     case ENOSPC:
     case EMFILE:
     case ENFILE:
     case ENOMEM:
       code = Code::limit;
       break;
-    // Codes such as `invalid` and `limit` mean mistakes that callers answer in a certain way. An error that was not
-    // expected must not look like one of those.
+    // Callers react to codes such as `invalid` and `limit` in a specific way. An unexpected error must not look like
+    // one of those.
     default:
       break;
   }

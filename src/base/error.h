@@ -1,4 +1,4 @@
-// Defines Result<T> and Error, which every function of ours that can fail returns.
+// Defines Result<T> and Error. Every function of ours that can fail returns a Result.
 #pragma once
 
 #include <cerrno>
@@ -9,7 +9,7 @@
 
 namespace bottle {
 
-// The kinds of errors that callers distinguish. The details are in the text.
+// Names the kinds of errors that callers distinguish. The details are in the text.
 enum class Code {
   invalid,      // the input is wrong
   not_found,    // the thing does not exist
@@ -27,7 +27,7 @@ enum class Code {
 // Returns the code's name as it is written above.
 std::string_view to_string(Code code);
 
-// Describes what failed, while doing what (outermost action first), and what the operator can do about it, if anything.
+// Says what failed during which actions (outermost first), and what the operator can do about it, if anything.
 struct Error {
   Code code = Code::internal;
   std::string what;

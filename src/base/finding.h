@@ -1,4 +1,4 @@
-// A finding about a machine or a manifest, in a form that programs can read too.
+// Defines a finding about a machine or a manifest, in a form that programs can read as well.
 #pragma once
 
 #include <string>

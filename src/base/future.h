@@ -6,7 +6,7 @@
 
 namespace bottle {
 
-// Returns false also if the future has no shared state.
+// Returns false if the future is not ready, or if it has no shared state.
 template <class T>
 bool is_ready(const std::future<T>& future) {
   return future.valid() && future.wait_for(std::chrono::seconds(0)) == std::future_status::ready;

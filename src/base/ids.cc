@@ -1,6 +1,6 @@
 // Random names come from getentropy(3), which needs no descriptor and does not fail once the kernel is initialized.
-// Names of content come from a fast hash that is not cryptographic: it keeps builds and files apart that we made
-// ourselves. Where content may be hostile, `pki` computes a digest instead.
+// Names of content come from a fast hash that is not cryptographic, because it only has to distinguish builds and
+// files that we made ourselves. Where content may be hostile, `pki` computes a digest instead.
 
 #include "base/ids.h"
 
@@ -27,7 +27,7 @@ std::string to_hex(std::string_view bytes) {
 
 std::string random_hex(int bytes) {
   char raw[64];
-  // A name that can be guessed would be worse than an end of the program, so this falls back on nothing else.
+  // There is no fallback, because a name that can be guessed would be worse than the end of the program.
   if (bytes > 64 || ::getentropy(raw, static_cast<size_t>(bytes)) != 0) std::abort();
   return to_hex({raw, static_cast<size_t>(bytes)});
 }

@@ -11,8 +11,8 @@ namespace bottle {
 // long as this object exists.
 class ShutdownOnStop {
  public:
-  // Shuts down at once if the stop has already been requested. The callback runs in the thread that requests the stop;
-  // the destructor waits for it.
+  // Shuts down immediately if the stop has already been requested. The callback runs in the thread that requests the
+  // stop; the destructor waits for it.
   ShutdownOnStop(const std::stop_token& stop, int socket)
       : callback_(stop, [socket] { ::shutdown(socket, SHUT_RDWR); }) {}
 

@@ -1,8 +1,7 @@
-// The producer runs on a thread of its own, and the consumer on the caller's. Between them is a buffer of at most 8
-// MB. The reader takes everything that is there at once, by swapping two strings, so the lock is held only briefly,
-// and the producer can fill the other string meanwhile. The end of the buffer is not the end of the stream: only the
-// result of the producer tells a complete stream from one that failed half way, so the consumer learns of the end
-// after the producer's result is known.
+// The producer runs on its own thread, and the consumer on the caller's. Between them is a buffer of at most 8 MB.
+// The reader takes the whole buffer by swapping two strings, so it holds the lock only briefly, and the producer can
+// fill the other string meanwhile. The end of the buffer is not the end of the stream: only the producer's result
+// tells a complete stream from one that failed halfway, so the consumer sees the end only after that result is known.
 
 #include "base/stream.h"
 
@@ -22,13 +21,13 @@ namespace {
 
 constexpr size_t kAhead = 8 << 20;  // bytes
 
-// The bounded buffer between producer and consumer. Each side learns when the other has stopped.
+// The bounded buffer between producer and consumer. It tells each side when the other has stopped.
 class Buffer {
  public:
   Result<> put(std::string_view bytes) {
     std::unique_lock lock(mutex_);
     while (!bytes.empty()) {
-      // Only held_ counts, so together with taken_ there may be twice 8 MB in memory for a moment.
+      // The limit covers only held_. Together with taken_, up to 16 MB may be in memory for a moment.
       changed_.wait(lock, [&] { return held_.size() < kAhead || closed_; });
       if (closed_) return fail(Code::closed, "the reader closed the stream");
       size_t n = std::min(bytes.size(), kAhead - held_.size());
@@ -43,8 +42,8 @@ class Buffer {
   Result<size_t> take(char* to, size_t size) {
     std::unique_lock lock(mutex_);
     if (at_ == taken_.size()) changed_.wait(lock, [&] { return !held_.empty() || ended_ || broken_; });
-    // What is still in the buffer is not worth reading after a stop.
-    if (broken_) return fail(Code::canceled, "the stream was broken off");
+    // After a stop, the rest of the buffer is not read.
+    if (broken_) return fail(Code::canceled, "the stream was interrupted");
     if (at_ == taken_.size()) {
       taken_.clear();
       at_ = 0;
@@ -83,8 +82,8 @@ class Buffer {
 
 }  // namespace
 
-// The source that the consumer gets reads the buffer until it ends, and only then asks how the producer ended. A
-// consumer that returns early closes the buffer, which ends the producer.
+// The consumer's source reads the buffer until it ends, and only then looks at the producer's result. A consumer that
+// returns early closes the buffer, which ends the producer.
 Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
                       const std::function<Result<>(const Source&)>& consume, const std::stop_token& stop) {
   Buffer buffer;
@@ -122,7 +121,7 @@ Source source_of(std::string_view text) {
   };
 }
 
-// Reports come from the reader's side, so a stream that stands still reports nothing.
+// Reports come from the reader's side, so a stream that has stalled reports nothing.
 Source told(const Source& source, const std::string& what, const std::function<void(const std::string&)>& tell) {
   using Clock = std::chrono::steady_clock;
   struct State {

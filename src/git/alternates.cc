@@ -32,7 +32,7 @@ Result<> check_store(const Beneath& objects) {
                                                        : " is not a regular file"));
     });
   };
-  // At the top, a file that is neither a directory nor a link does no harm, because git does not read any.
+  // git reads no plain files at the top, so one there does no harm.
   TRY(plain("", true));
   for (const char* below : {"pack", "info", "info/commit-graphs"}) TRY(plain(below, false));
   constexpr std::string_view kDigits = "0123456789abcdef";
@@ -63,7 +63,7 @@ Result<> add(const std::string& path, int depth, std::vector<std::string>& store
     char* real = ::realpath((line.starts_with('/') ? line : path + "/" + line).c_str(), nullptr);
     std::string other = real ? real : "";
     std::free(real);
-    // The path leads nowhere. git prints a warning and continues, too.
+    // The path leads nowhere. git prints a warning and goes on as well.
     if (other.empty()) continue;
     if (depth >= kDeepest) return fail(Code::limit, "it borrows objects through a chain of more than six repositories");
     // A list can name any directory of this machine, such as one that another user fills.

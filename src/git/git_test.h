@@ -1,4 +1,4 @@
-// Supports tests with repositories: each gets a directory of its own, and the real git to compare with.
+// Supports tests with repositories. Each test gets its own directory, and the real git to compare with.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -40,7 +40,7 @@ class Repositories : public ::testing::Test {
     Command command{.argv = argv,
                     .env = {{"GIT_CONFIG_GLOBAL", "/dev/null"},
                             {"GIT_CONFIG_NOSYSTEM", "1"},
-                            {"GIT_TEMPLATE_DIR", ""},  // no hooks that do nothing
+                            {"GIT_TEMPLATE_DIR", ""},  // leaves out git's sample hooks
                             {"GIT_CONFIG_COUNT", "2"},
                             {"GIT_CONFIG_KEY_0", "protocol.file.allow"},
                             {"GIT_CONFIG_VALUE_0", "always"},
@@ -55,7 +55,8 @@ class Repositories : public ::testing::Test {
     return out;
   }
   static std::string sh(const std::string& command) { return run({"/bin/sh", "-c", command}); }
-  // Runs git with words as in a shell, which starts only if there is something for it to do, such as a pipe.
+  // Runs git with a command line as a shell reads it. Starts a shell only if the command needs one, for example for a
+  // pipe.
   std::string git(const std::string& command, const std::string& where = "") {
     const std::string& at = where.empty() ? repo : where;
     std::vector<std::string> argv = {"git", "-C", at, "-c", "user.name=t", "-c", "user.email=t@t"};
@@ -74,8 +75,8 @@ class Repositories : public ::testing::Test {
   }
   // Makes a repository with one commit. Most tests begin with it.
   void make_repository() { commit(repo, {{"a.txt", "one\n"}, {"dir/b.txt", "two\n"}}); }
-  // Makes a repository whose only commit has these files. Only the first of several that are the same needs more than
-  // one process; the others are its copies.
+  // Makes a repository whose only commit has these files. This takes several processes, so a second repository with
+  // the same files is a copy of the first.
   void commit(const std::string& where, const std::map<std::string, std::string>& files) {
     struct Made {
       std::map<std::map<std::string, std::string>, std::string> directories;

@@ -40,7 +40,7 @@ std::optional<bool> is_in_class(std::string_view name, unsigned char c, bool ign
   return std::nullopt;
 }
 
-// Reads the bracket expression that begins at `at`, and moves `at` behind it. Returns whether it contains the
+// Reads the bracket expression that begins at `at`, and moves `at` past it. Returns whether it contains the
 // character, or nothing if it is malformed. Does what git's wildmatch.c does: if the case is ignored, `c` is in lower
 // case, so [A] does not contain it, but [A-Z] does.
 std::optional<bool> read_set(std::string_view pattern, size_t& at, unsigned char c, bool ignore_case) {
@@ -145,7 +145,7 @@ bool matches(std::string_view pattern, std::string_view text, bool ignore_case) 
           break;
       }
     }
-    // Only the two newest rows are needed.
+    // Each step needs only the row before it, so two vectors are enough.
     ok.swap(next);
   }
   return ok[text.size()];

@@ -43,7 +43,8 @@ class Batch {
  public:
   explicit Batch(int fd) : fd_(fd) {}
 
-  // Reads a line without its end. A line that is longer than any answer of git means that the framing is lost.
+  // Returns a line without its newline. A line that is longer than any of git's answers means that the framing is
+  // lost.
   Result<std::string> line() {
     std::string text;
     for (;;) {
@@ -57,7 +58,7 @@ class Batch {
     }
   }
 
-  // Passes on exactly that many bytes, in the pieces in which they come.
+  // Passes exactly that many bytes to `take`, in the pieces in which they come.
   Result<> bytes(uint64_t size, const std::function<Result<>(std::string_view)>& take) {
     while (size > 0) {
       std::string_view have = TRY(more());
@@ -119,7 +120,8 @@ Result<> stream_blobs(const Runner& git, const std::vector<std::string>& ids, co
   widen_pipe(in.get(), 1 << 20);
   auto options = where;
   options.input = lines_of(ids);
-  // Long, because the reader may be as slow as an uplink; git ends at once if the reader closes the pipe.
+  // The limit is long, because the reader may be as slow as an uplink. If the reader closes the pipe, git ends
+  // immediately.
   options.timeout_s = 24 * 3600;
   auto process = std::async(std::launch::async, [&]() -> Result<Runner::Answer> {
     // The write end must close when git has ended. Otherwise, the reader would wait forever.
@@ -142,7 +144,7 @@ Result<> stream_blobs(const Runner& git, const std::vector<std::string>& ids, co
   }();
   in.reset();  // makes git end now, if it has not ended yet
   auto ended = process.get();
-  // If git was cut off, for example by a limit, the reader's error only follows from that.
+  // If git failed, for example because of a limit, its error is the cause, and the reader's error is a consequence.
   return ended ? read : std::unexpected(std::move(ended.error()));
 }
 

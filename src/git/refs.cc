@@ -1,6 +1,7 @@
 // Reads a directory of small files that git may be changing at the same moment, without any lock: git replaces each
 // file by a rename, so each read sees the old or the new value. Only a ref that moves from its own file into
-// packed-refs could be missed, and the order of reading prevents that. Of two values, the loose one is newer.
+// packed-refs could be missed, and the order of reading prevents that. If a ref has both a loose and a packed value,
+// the loose one is newer.
 
 #include "git/refs.h"
 
@@ -115,7 +116,7 @@ Result<Head> read_head(const Repository& repository) {
     auto text = TRY(common.read("packed-refs", kLargestPacked));
     auto refs = parse_packed_refs(text.value_or(""), name);
     if (auto same = refs.find(name); same != refs.end()) head.commit = same->second;
-    return head;  // or the branch has no commit yet
+    return head;  // without a commit if the branch has none yet
   }
   return broken(name);
 }

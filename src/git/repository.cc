@@ -1,8 +1,9 @@
-// Finds what git would find, and then asks whether it is what the operator means. Finding goes upward from a
-// directory, as git's setup.c does, and stops at the first candidate that git would take, even a broken one: going on
-// would find another repository than git does. Judging has this order: who owns `.git` and the work tree, then where
-// `.git` leads and who owns that, and only then is anything in it read. A `.git` that leads elsewhere counts only if
-// the repository points back, because a hostile directory can name any repository of the operator's.
+// Finds the repository that git would find, and then checks that it is the one that the operator means. The search
+// goes up from a directory, as in git's setup.c, and stops at the first candidate that git would take, even a broken
+// one, because going on would find a different repository than git does. The checks have a fixed order: first who
+// owns `.git` and the work tree, then where `.git` leads and who owns that place. Nothing in the repository is read
+// before that. A `.git` that leads elsewhere counts only if the repository points back, because a hostile directory
+// can name any repository of the operator's.
 
 #include "git/repository.h"
 
@@ -67,7 +68,7 @@ Result<std::string> line_of(const Beneath& directory, const std::string& file) {
   return text;
 }
 
-// Returns a path for a message: its directories may have any names.
+// Returns a path for a message, without what could confuse a terminal: directories may have any names.
 std::string shown(const std::string& path) { return "'" + one_line(path, 4096) + "'"; }
 
 // Returns the error for a `.git` that leads to a repository which does not point back.
@@ -119,10 +120,10 @@ Result<> check_layout(const Beneath& common, const Beneath& own) {
   return {};
 }
 
-// Checks a candidate for the repository of `top`. `marker` is the path of its .git, which may be of any type. The order
-// is the point: no file is read before its owner was checked, and nothing in the git directory is used before it is
-// known to belong to this work tree. Settings come before objects, because they tell the format of the ids, and whether
-// there is a work tree at all.
+// Checks a candidate for the repository of `top`. `marker` is the path of its .git, which may be of any type. The
+// order matters: no file is read before its owner was checked, and nothing in the git directory is used before it is
+// known to belong to this work tree. Settings come before objects, because they tell the format of the ids, and
+// whether there is a work tree.
 Result<std::optional<Repository>> judge(const std::string& top, const std::string& marker, bool is_plain) {
   Repository found;
   found.top = top;
@@ -169,7 +170,7 @@ bool is_repository(const std::string& git_dir) {
 
 }  // namespace
 
-// Goes from the directory to the root, as git does. At each directory, a `.git` comes first, and then the question
+// Goes from the directory to the root, as git does. In each directory, it looks for `.git` first, and then checks
 // whether the directory is itself a git directory.
 Result<std::optional<Repository>> find(const std::string& directory) {
   std::optional<dev_t> device;

@@ -34,8 +34,7 @@ struct Repository {
 // unsupported kind. Runs git only to read safe.directory.
 Result<std::optional<Repository>> find(const std::string& directory);
 
-// Returns the settings that are data as they apply in this repository: the operator's own, overridden by the
-// repository's.
+// Returns the settings as they apply in this repository: the operator's own, overridden by the repository's.
 Settings settings_in(const Repository& repository, const std::string& branch,
                      const OperatorsConfiguration& configuration);
 // Does the same with what operators_settings() returned for this repository.
@@ -50,8 +49,7 @@ Result<std::string> own_ignore_rules(const Repository& repository);
 // Returns the attributes that a repository has besides those in the tree: info/attributes.
 Result<std::string> own_attributes(const Repository& repository);
 
-// Reads the index of this work tree, also one that is split into two files. Fails with Code::not_found if there is
-// none.
+// Reads the index of this work tree, even if it is split into two files. Fails with Code::not_found if there is none.
 Result<Index> read_index(const Repository& repository);
 
 // Says what a view shows of the repository. The caller keeps `settings` until make_view() returns.

@@ -1,8 +1,8 @@
 // Takes over a few settings by name, and ignores all others. A list of what is dangerous could never be complete,
 // because git gains settings with each version, and names of drivers and remotes are free. Apart from
-// core.excludesFile, each value is a boolean or a word without quotes and slashes, so even a parser that reads the
-// copy in another way finds no command in it. The repository's includes are not followed. The operator's own are,
-// because git reads those files without any repository, so the conditions of an `includeIf`, which depend on the
+// core.excludesFile, each value is a boolean or a word without quotes and slashes, so no parser finds a command in
+// the copy, even if it reads the copy differently. The repository's includes are not followed. The operator's own
+// are, because git reads those files without any repository, so the conditions of an `includeIf`, which depend on the
 // repository, are evaluated here.
 
 #include "git/settings.h"

@@ -13,8 +13,8 @@
 
 namespace bottle::git {
 
-// Holds what was taken over, from one source or from several. Unless noted, values are as the file has them and may be
-// hostile.
+// Holds the settings that bottle takes over, from one source or from several. Unless noted, values are as the file
+// has them and may be hostile.
 struct Settings {
   std::string format = "sha1";  // of the object ids: sha1 or sha256
   bool bare = false;

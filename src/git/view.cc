@@ -1,8 +1,8 @@
 // A view lets git read the operator's repository without obeying it: a git directory of our own that borrows the
-// objects and has copies of the few files that the question needs. Refs are passed in, so the view shows only what its
-// user asks for. For `git status`, the index is copied with its times: git decides by them which files it must read
-// again, and with other times it would read all files or, worse, miss changes. All files are read through Beneath,
-// with a limit, because their content may be hostile.
+// objects and has copies of the few files that the question needs. Refs are passed in, so the view shows only what
+// its user asks for. For `git status`, the index is copied with its times, because git compares them with the files'
+// times to decide which files it must read again. With other times, it would read all files or, worse, miss changes.
+// All files are read through Beneath, with a limit, because their content may be hostile.
 
 #include <fcntl.h>
 #include <sys/stat.h>

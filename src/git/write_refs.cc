@@ -1,7 +1,8 @@
-// Does by hand what `git update-ref` does, because that would run the repository's hook `reference-transaction`.
-// Writers take NAME.lock with O_EXCL, write the new content into it and rename it over NAME, so that readers never see
-// half a file. Each directory on the way is opened by descriptor and without following links, because the repository
-// may contain links that would lead the write elsewhere. Only refs below refs/bottle/ can be written or removed.
+// Does by hand what `git update-ref` does, because that command would run the repository's hook
+// `reference-transaction`. Writers take NAME.lock with O_EXCL, write the new content into it and rename it over NAME,
+// so that readers never see half a file. Each directory on the way is opened by descriptor and without following
+// links, because the repository may contain links that would lead the write elsewhere. Only refs below refs/bottle/
+// can be written or removed.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -166,13 +167,13 @@ void prune(const Repository& repository, std::string path, const std::string& to
 
 Result<> delete_loose(const Repository& repository, const std::string& name) {
   auto [path, file] = split(name);
-  // The log goes first: if the ref cannot be removed, it only lacks its history, but a log without a ref would be in
-  // the way of refs below its name.
+  // The log goes first. If the ref then cannot be removed, it only lacks its history, whereas a log without a ref
+  // would block refs below its name.
   for (const std::string& below : {std::string("logs/") + path, path}) {
     auto directory = enter(repository, below, false);
     if (!directory) continue;  // there is no such ref
     if (below == path) {
-      // The lock keeps a git that is just writing the ref from bringing it back.
+      // The lock keeps a git process that is writing the ref at this moment from bringing it back.
       Lock lock = TRY(Lock::take(std::move(*directory), file, 0, repository.lock_patience));
       if (::unlinkat(lock.directory(), file.c_str(), 0) != 0 && errno != ENOENT && errno != EISDIR)
         return fail_errno("removing " + name);
@@ -185,7 +186,7 @@ Result<> delete_loose(const Repository& repository, const std::string& name) {
 
 }  // namespace
 
-// Checks for conflicts with packed refs first. Conflicts with loose refs show when the file is renamed.
+// Checks for conflicts with packed refs first. Conflicts with loose refs appear when the file is renamed.
 Result<> write_ref(const Repository& repository, const std::string& name, const std::string& id) {
   TRY(check_ours(name));
   if (!is_object_id(id)) return fail(Code::internal, "not an object id");

@@ -1,7 +1,7 @@
-// Walks the document and the table of keys side by side. Whatever the table does not know is refused: a key with a
-// typing mistake in a security policy must not count as absent. The code that reads values afterward therefore needs
-// no checks of its own. Each error names the position and, where the mistake is a usual one, what was probably meant,
-// because this is where an operator learns the format.
+// Walks the document and the table of keys side by side. Refuses whatever is not in the table, because a misspelled
+// key in a security policy must not count as absent. The code that reads values afterward therefore needs no checks.
+// Each error names the position and, for common mistakes, what was probably meant, because operators learn the format
+// from these errors.
 
 #include "manifest/check.h"
 
@@ -56,10 +56,10 @@ std::string host_advice(const std::string& text) {
   return "";
 }
 
-// Checks one value by its type. `label` is how messages call it, such as "env.STAGE".
+// Checks one value by its type. `label` is its name in messages, such as "env.STAGE".
 Result<> check_scalar(const Node& node, const Key& key, const std::string& label) {
   if (node.kind != Is::scalar) {
-    // A choice has its values in the table and not in its kind.
+    // The values of a choice are in the table, not in its kind.
     if (key.type == Type::choice) return wrong(node, label, "one of " + std::string(key.of));
     return wrong(node, label, kind(key.type).expect);
   }
@@ -79,7 +79,7 @@ Result<> check_value(const Node& node, const Key& key, const std::string& label)
   if (key.type == Type::rule || key.type == Type::variable) {
     if (node.kind == Is::map) return check(node, key.of);
     if (node.kind != Is::scalar) return wrong(node, label, kind(key.type).expect);
-    // Both kinds may be written short, as one value, or long, as a section.
+    // Both kinds may be written as one value or as a section.
     Type scalar = key.type == Type::rule ? Type::pattern : Type::env_value;
     if (valid(scalar, node.text)) return {};
     return wrong(node, label, kind(scalar).expect, key.type == Type::rule ? host_advice(node.text) : "");
@@ -108,7 +108,7 @@ Result<> check_key(const Node& node, const Key& key) {
     case Shape::list:
       return check_list(node, key, label);
     case Shape::words:
-      // A text with commas is split in read.cc.
+      // read.cc splits a text with commas.
       return node.kind == Is::scalar ? Result<>{} : check_list(node, key, label);
     case Shape::map:
     case Shape::map_of_lists:
@@ -150,8 +150,8 @@ Result<> check(const Node& node, std::string_view section) {
     }
     TRY(check_key(value, **key));
   }
-  // Required keys are looked for last: an unknown key may be the required one with a typing mistake, and its message
-  // helps more.
+  // Required keys come last, because an unknown key may be a misspelled required one, and the message about the
+  // unknown key helps more.
   for (const Key* key : known)
     if (key->required && !node.find(key->name))
       return fail_at(node.at, "'" + std::string(key->name) + "' is missing", std::string(key->doc));

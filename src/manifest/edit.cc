@@ -1,7 +1,7 @@
 // Edits the text and not the tree, because a tree that is written out again loses comments, order and indentation,
-// which belong to the operator. YAML has too many forms for an editor that is always right, so this one knows the
-// usual forms only, inserts a line or a few characters, and then proves the result: it parses the new text, makes the
-// same change to the old tree, and compares the two. If they differ in anything, the file stays as it is.
+// which belong to the operator. YAML has too many forms for an editor that is always right, so this one supports only
+// the usual forms. It inserts a line or a few characters, and then proves the result: it parses the new text, makes
+// the same change to the old tree, and compares the two. If there is any difference, the file stays as it is.
 
 #include "manifest/edit.h"
 
@@ -67,7 +67,8 @@ Result<Node> read_with_bottle(const File& file, const std::string& bottle) {
   return document;
 }
 
-// Returns the character at a place, or NUL if there is none. It shows in which form a node was written.
+// Returns the character at a place, or NUL if there is none. The first character of a node shows in which form it was
+// written.
 char at(const std::vector<std::string>& lines, Place place) {
   return place.line < lines.size() && place.column < lines[place.line].size() ? lines[place.line][place.column] : '\0';
 }
@@ -75,7 +76,7 @@ char at(const std::vector<std::string>& lines, Place place) {
 // Returns the column of the first character. Only spaces count, because YAML allows no tabs there.
 size_t indent(const std::string& line) { return std::min(line.find_first_not_of(' '), line.size()); }
 // Returns whether a line is empty or a comment.
-bool says_nothing(const std::string& line) {
+bool is_blank(const std::string& line) {
   size_t first = line.find_first_not_of(" \t\r\n");
   return first == std::string::npos || line[first] == '#';
 }
@@ -85,7 +86,7 @@ size_t end_of_item(const std::vector<std::string>& lines, size_t start, size_t c
   size_t last = start;
   for (size_t i = start + 1; i < lines.size(); ++i) {
     // A comment or an empty line after the item belongs to whatever follows.
-    if (says_nothing(lines[i])) continue;
+    if (is_blank(lines[i])) continue;
     if (indent(lines[i]) <= column) break;
     last = i;
   }
@@ -131,7 +132,8 @@ bool insert(std::vector<std::string>& lines, const Node& bottle, const AllowRule
   auto key = [&](const char* name) { return json ? "\"" + std::string(name) + "\"" : std::string(name); };
   if (allow && allow->kind == Node::Kind::list) {
     Place start = place_of(*allow);
-    // In a list in brackets, the new item comes first, where no comment or line end can be in the way.
+    // In a list in brackets, the new item comes first, because directly after the bracket, no comment or line end can
+    // be in the way.
     if (at(lines, start) == '[') {
       lines[start.line].insert(start.column + 1, item + (allow->items.empty() ? "" : ", "));
       return true;
@@ -181,7 +183,7 @@ struct LimitEdit {
   const LimitText& limit;
   std::string quoted(const std::string& text) const { return json ? "\"" + text + "\"" : text; }
   std::string entry() const {
-    // JSON has numbers without a unit only.
+    // JSON numbers have no unit, so an amount with a unit becomes a string.
     bool number = limit.amount.find_first_not_of("0123456789") == std::string::npos;
     return quoted(limit.name) + ": " + (number ? limit.amount : quoted(limit.amount));
   }
@@ -199,7 +201,7 @@ bool add_entry(std::vector<std::string>& lines, const Node& map, const std::stri
   // In a block, insert before its first key, or after it if that key is in the line of a list's dash.
   Place first = place_of(map.entries.front().key);
   size_t line = first.line;
-  if (indent(lines[line]) != first.column && ++line < lines.size() && !says_nothing(lines[line]) &&
+  if (indent(lines[line]) != first.column && ++line < lines.size() && !is_blank(lines[line]) &&
       indent(lines[line]) > first.column)
     return false;
   lines.insert(lines.begin() + static_cast<long>(line), std::string(first.column, ' ') + entry + "\n");
@@ -252,7 +254,7 @@ Result<std::string> with_limit(const File& file, const std::string& bottle, cons
   // `expected` becomes the tree that the new text must have.
   Node* holder = holder_of(expected, bottle, host);
   if (!holder)
-    return fail(Code::unavailable, "the bottle '" + bottle + "' has no rule for " + host + " of its own",
+    return fail(Code::unavailable, "the bottle '" + bottle + "' has no rule of its own for " + host,
                 "add one with `bottle allow --bottle " + bottle + " --save " + shell_word(host) + "`, then try again");
   LimitEdit edit{is_json(file), limit};
   auto lines = lines_of(file.text);
@@ -310,7 +312,7 @@ Result<AllowRule> rule_from_yaml(const std::string& item) {
   return read.egress.allow[0];
 }
 
-// The proof at the end makes mistakes of insert() harmless: they end in an error and not in a wrong policy.
+// The proof at the end makes mistakes in insert() harmless: they lead to an error and not to a wrong policy.
 Result<std::string> with_rule(const File& file, const std::string& bottle, const AllowRule& rule) {
   Node document = TRY(read_with_bottle(file, bottle));
   auto lines = lines_of(file.text);
@@ -338,7 +340,7 @@ Result<std::string> with_limits(const File& file, const std::string& bottle, con
   File edited = file;
   // The limits are set one after the other, because each edit moves what follows it.
   for (const auto& limit : limits) edited.text = TRY(with_limit(edited, bottle, host, limit));
-  // Finds what only the meaning of the file can tell, such as a limit that is above the most.
+  // Finds mistakes in the meaning of the file, such as a limit above the maximum.
   TRY(parse(edited));
   return std::move(edited.text);
 }

@@ -16,20 +16,20 @@ std::string rule_yaml(const AllowRule& rule, bool json = false);
 // Parses such a rule from one line, by the grammar of the manifest.
 Result<AllowRule> rule_from_yaml(const std::string& item);
 
-// Returns the text of the file with `rule` added to bottles.<bottle>.egress.allow. The result is parsed again, and must
-// contain exactly this one additional rule. Fails with Code::not_found if the file does not define the bottle, and with
-// Code::unavailable if it has a form that we do not edit (an alias, a one-line map, version 1).
+// Returns the text of the file with `rule` added to bottles.<bottle>.egress.allow. The result is parsed again, and
+// must contain exactly this one additional rule. Fails with Code::not_found if the file does not define the bottle,
+// and with Code::unavailable if it has a form that this cannot edit (an alias, a one-line map, version 1).
 Result<std::string> with_rule(const File& file, const std::string& bottle, const AllowRule& rule);
 
-// A limit as an operator writes it, such as {"bytes_up", "10m"}.
+// Holds a limit as an operator writes it, such as {"bytes_up", "10m"}.
 struct LimitText {
   std::string name, amount;
 };
 
 // Returns the text of the file with these limits in bottles.<bottle>.egress.limit, or if `host` is set, in `limit` of
-// its rule in egress.allow. Parses the result again, which must differ in nothing else. Fails with Code::not_found if
-// the file does not define the bottle, and with Code::unavailable if the rule does not exist or has a form that this
-// cannot edit.
+// its rule in egress.allow. Parses the result again, and checks that nothing else differs. Fails with Code::not_found
+// if the file does not define the bottle, and with Code::unavailable if the rule does not exist or has a form that
+// this cannot edit.
 Result<std::string> with_limits(const File& file, const std::string& bottle, const std::string& host,
                                 const std::vector<LimitText>& limits);
 

@@ -1,8 +1,7 @@
-// Reads all files into a draft before anything is resolved, because a bottle may extend one of a file that comes
-// later. Inheritance is done by applying: the bases, one after the other, and then the bottle itself, each setting the
-// fields that it mentions. Names are unique over all files. An agent that comes with a repository is read last and
-// with the least rights: it can choose among the operator's bottles and add a prompt, and cannot define or replace
-// anything.
+// Reads all files into a draft before anything is resolved, because a bottle may extend one in a later file.
+// Inheritance applies the bases, one after the other, and then the bottle itself; each sets the fields that it
+// mentions. Names are unique across all files. Agents from a repository are read last and have the fewest rights:
+// they can choose one of the operator's bottles and add a prompt, but cannot define or replace anything.
 
 #include <algorithm>
 #include <map>
@@ -18,7 +17,7 @@ namespace {
 
 constexpr size_t kMaxFrontMatter = 64 << 10;
 
-// A bottle as it stands in its file. `extends` is resolved after all files have been read.
+// Holds a bottle as its file defines it. `extends` is resolved after all files have been read.
 struct Definition {
   Node node;
   std::string at, path;
@@ -116,7 +115,7 @@ Result<Manifest> finish(const Draft& draft) {
     if (!manifest.bottles.contains(agent.bottle)) {
       std::vector<std::string> known;
       for (const auto& [bottle, unused] : manifest.bottles) known.push_back(bottle);
-      // An agent without the key has no position of it, so the error is at the agent itself.
+      // An agent without the key `bottle` has no position for it, so the error is at the agent itself.
       auto at = agent.positions.find("bottle");
       return fail_at((at == agent.positions.end() ? agent.positions.find("") : at)->second,
                      "agent '" + name + "': there is no bottle '" + agent.bottle + "'", suggest(agent.bottle, known));
@@ -150,7 +149,7 @@ Result<Bottle> parse_guard(const File& file) {
   return bottle;
 }
 
-// The format is that of Claude's own agent files, so that those can be used unchanged.
+// The format is that of Claude Code's agent files, so those work unchanged.
 Result<Agent> parse_agent(const File& markdown) {
   std::string text = markdown.text;
   // The file may come from Windows.
@@ -158,7 +157,7 @@ Result<Agent> parse_agent(const File& markdown) {
   // Some editors write a byte order mark.
   if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
   std::string start = markdown.path + ":1:1";
-  // The prompt becomes an argument and JSON, which can have neither.
+  // The prompt becomes an argument and JSON. An argument cannot contain NUL, and JSON must be UTF-8.
   if (!is_utf8(text) || text.find('\0') != std::string::npos) return fail_at(start, "not a text file in UTF-8");
   if (!text.starts_with("---\n"))
     return fail_at(start, "an agent's file begins with front matter",
@@ -169,7 +168,7 @@ Result<Agent> parse_agent(const File& markdown) {
   if (end == std::string::npos)
     return fail_at(start, "the front matter has no end", "add a line --- before the prompt");
   if (end > kMaxFrontMatter) return fail_at(start, "the front matter is longer than 64 KB");
-  // Blank the first line instead of removing it, so that positions match the file.
+  // The first line is blanked and not removed, so that positions match the file.
   Node front = TRY(read_document(markdown.path, "\n" + text.substr(4, end - 3)));
   TRY(check(front, "agent_file"));
   std::string name = markdown.path.substr(markdown.path.rfind('/') + 1);
@@ -191,8 +190,8 @@ Result<Agent> parse_agent(const File& markdown) {
   return agent;
 }
 
-// The order decides what may clash with what: the operator's files with each other, and the repository's agents with
-// everything.
+// The operator's files are read first. Their names must be unique among each other, and the repository's agents must
+// not have any of these names.
 Result<Manifest> load(std::vector<File> home_policy, std::vector<File> home_agents,
                       std::vector<File> repository_agents) {
   Draft draft;

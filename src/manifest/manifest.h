@@ -29,7 +29,7 @@ struct Resources {
   uint64_t shm = 1ull << 30;    // bytes; a part of the memory
 };
 
-// The most that a session may use of the hosts of a rule, or of all hosts; 0 means no limit.
+// Holds the most that a session may use of the hosts of a rule, or of all hosts; 0 means no limit.
 struct Limit {
   uint64_t requests = 0, bytes_up = 0;
   uint64_t names = 0;   // distinct hosts
@@ -39,7 +39,7 @@ struct Limit {
 };
 inline constexpr uint64_t kMostNames = 4000;  // the guard counts a few more separately
 
-// What a million tokens of a model cost, in the operator's currency.
+// Holds what a million tokens of a model cost, in the operator's currency.
 struct Price {
   double input = 0, output = 0, cache_read = 0, cache_write = 0;
 };
@@ -101,7 +101,7 @@ struct SshHost {
   uint16_t port = 22;
 };
 
-// What the guard looks for besides secrets and the built-in rules. The paths are on the host.
+// Says what the guard looks for besides secrets and the built-in rules. The paths are on the host.
 struct Scan {
   std::vector<std::string> secrets;  // files whose values must not leave
   std::vector<std::string> rules;    // files of rules for credentials (docs/rules.md)
@@ -124,12 +124,12 @@ struct Bottle {
   Positions positions;  // of "env.STAGE", "secrets.github" and so on, for errors that are found later
 };
 
-// The version of a provider's program. Empty means the newest.
+// Pins the version of a provider's program. Empty means the newest.
 struct Pin {
   std::string version, integrity;
 };
 
-// Says what runs in a bottle, and how it is told what to do.
+// Says what runs in a bottle, and with which prompt and skills.
 struct Agent {
   std::string name, bottle, provider = "claude", prompt;
   Pin pin;
@@ -139,7 +139,7 @@ struct Agent {
   Positions positions;  // the key "" is the agent itself
 };
 
-// A VM that is made for a session. Times are in seconds and sizes in bytes; 0 means the provider's default.
+// Describes a VM that is made for a session. Times are in seconds and sizes in bytes; 0 means the provider's default.
 struct Vm {
   std::string name, provider;
   uint64_t ttl = 0, idle = 0, memory = 0, disk = 0;

@@ -1,6 +1,6 @@
-// Each preset is the least that a usual client of the service needs for reading, down to methods and paths, and all of
-// its hosts are inspected, since otherwise nothing of this could be checked. None of them allows publishing, except
-// where that is the purpose (`github-repo`).
+// Each preset allows only the methods and paths that a usual client of the service needs for reading. All of its
+// hosts are inspected, because the guard cannot check methods and paths otherwise. None of them allows publishing,
+// except where that is the purpose (`github-repo`).
 
 #include "manifest/presets.h"
 
@@ -41,7 +41,8 @@ constexpr PresetRule kDebian[] = {
     {"deb.debian.org", kRead, "/debian/** /debian-security/**", true},
     {"security.debian.org", kRead, "/debian-security/**", true},
 };
-// git also asks for info/refs before it pushes, but the push itself is a POST to git-receive-pack.
+// These paths do not allow a push. git requests info/refs before it pushes, but the push itself is a POST to
+// git-receive-pack.
 constexpr PresetRule kGithubRead[] = {
     {"github.com", kRead, "/**"},
     {"github.com", "POST", "/*/*/git-upload-pack"},
@@ -51,7 +52,7 @@ constexpr PresetRule kGithubRead[] = {
     {"release-assets.githubusercontent.com", kRead, "/**"},
     {"codeload.github.com", kRead, "/**"},
 };
-// OWNER/NAME stands in the path, so other repositories on the same host stay closed.
+// Each path contains OWNER/NAME, so other repositories on the same host stay closed.
 constexpr PresetRule kGithubRepo[] = {
     {"github.com", kRead, "/{} /{}/** /{}.git/**"},
     {"github.com", "POST", "/{}/git-upload-pack /{}.git/git-upload-pack /{}/git-receive-pack /{}.git/git-receive-pack"},
@@ -149,7 +150,7 @@ Result<std::vector<AllowRule>> preset_rules(std::string_view text) {
                 "this bottle has version " + std::to_string(preset->version));
   // A preset without an argument must not have a colon, and one with an argument must have a valid one.
   if (preset->argument.empty() ? colon != before.size() : !is_repository(argument))
-    return fail(Code::invalid, "'" + shown + "' is not how the preset is written",
+    return fail(Code::invalid, "'" + shown + "' is not a valid form of the preset",
                 "write " + std::string(name) +
                     (preset->argument.empty() ? "" : ":" + std::string(preset->argument) + ", as in a URL of GitHub"));
   // Rules carry the version that was in effect, even if the manifest names none, so that the plan can show it.

@@ -1,6 +1,6 @@
 // Provides sets of egress rules for common services, so that operators do not have to write them by hand. Pure.
 //
-// A preset has a version. What a version allows never grows: a change that allows more gets a new version. A manifest
+// A preset has versions. A version never comes to allow more: a change that does so makes a new version. A manifest
 // that names a version (`npm@1`) therefore never allows more after an upgrade of bottle.
 #pragma once
 

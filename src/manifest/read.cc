@@ -1,7 +1,6 @@
-// The document has been checked against the table, so values are taken without looking at their types again: a scalar
-// that is there has the right form. What remains are the rules that concern several keys, such as methods that need
-// inspection. Applying a node to a struct sets what the node mentions and joins lists, which is all there is to
-// inheritance.
+// The document has been checked against the table, so this code takes values without checking their types again. It
+// checks only what concerns several keys together, such as methods that need inspection. Applying a node to a struct
+// sets the fields that the node mentions and joins lists. Inheritance consists of nothing else.
 
 #include "manifest/read.h"
 
@@ -50,7 +49,7 @@ void join(std::vector<T>& to, std::vector<T> more) {
 }
 
 const Node& child(const Node& node, std::string_view key) {
-  // An absent section reads like an empty one, so the callers need no special case.
+  // Returns an empty section for an absent one, so that callers need no special case.
   static const Node nothing;
   const Node* found = node.find(key);
   return found ? *found : nothing;
@@ -65,7 +64,7 @@ Result<> read_limit(Limit& limit, const Node& node) {
   if (auto most = text(node, "names"); !most.empty()) limit.names = to_amount(most);
   if (auto most = text(node, "tokens"); !most.empty()) limit.tokens = to_amount(most);
   if (auto most = text(node, "cost"); !most.empty()) limit.cost = number(most);
-  // The table has no limit of its own for this key.
+  // The table has only a general limit for this kind of value.
   if (limit.names > kMostNames)
     return fail_at(node.find("names")->at,
                    "names: the guard can count at most " + std::to_string(kMostNames) + " hosts",
@@ -73,7 +72,7 @@ Result<> read_limit(Limit& limit, const Node& node) {
   return {};
 }
 
-// Tokens of a cache cost as much as others if the manifest has no price for them.
+// If the manifest has no price for tokens of a cache, they cost as much as others.
 Price read_price(const Node& node) {
   Price price{number(text(node, "input")), number(text(node, "output"))};
   price.cache_read = number(text(node, "cache_read", text(node, "input")));
@@ -81,8 +80,8 @@ Price read_price(const Node& node) {
   return price;
 }
 
-// Inspection follows from what the rule asks for. A rule that asks for it and forbids it at once is an error, not a
-// choice.
+// Inspection follows from the other keys of a rule. If they need it and `inspect: false` forbids it, that is an
+// error.
 Result<AllowRule> read_rule(const Node& node) {
   AllowRule rule;
   if (node.kind == Node::Kind::scalar) {
@@ -95,8 +94,8 @@ Result<AllowRule> read_rule(const Node& node) {
   rule.methods = texts(node, "methods");
   rule.paths = texts(node, "paths");
   bool narrow = !rule.methods.empty() || !rule.paths.empty();
-  // Methods and paths are inside of TLS, so a rule with them needs inspection, and `inspect: false` would contradict
-  // it.
+  // Methods and paths are visible only inside TLS, so a rule with them needs inspection, which `inspect: false`
+  // contradicts.
   std::string inspect = text(node, "inspect", narrow ? "true" : "false");
   if (narrow && inspect == "false")
     return fail_at(node.find("inspect")->at, "inspect: the guard cannot check methods and paths without inspection",
@@ -108,7 +107,7 @@ Result<AllowRule> read_rule(const Node& node) {
   if (counts_tokens && text(node, "inspect") == "false")
     return fail_at(node.find("inspect")->at, "inspect: the guard cannot count tokens without inspection",
                    "remove `inspect: false`, or the limits of tokens and cost");
-  // A reaction of its own to secrets or instructions also needs to see the content.
+  // A rule with its own `on_secret` or `on_injection` also needs to see the content.
   rule.inspect = counts_tokens || inspect != "false" || !rule.on_secret.empty() || !rule.on_injection.empty();
   return rule;
 }
@@ -235,7 +234,7 @@ Result<> apply_bottle(Bottle& bottle, const Node& node, const std::string& path)
   return {};
 }
 
-// Version 1 has only these keys. Everything else keeps the defaults of the current version.
+// These are the only keys of version 1. Everything else keeps the defaults of the current version.
 Result<> apply_v1_bottle(Bottle& bottle, const Node& node, const std::string& path) {
   apply_env(bottle, node);
   for (const auto& item : child(node, "ssh").items)
@@ -264,7 +263,7 @@ Result<Agent> read_agent(const std::string& name, const Node& node, const std::s
   const Node& skills = child(node, "skills");
   if (skills.kind == Node::Kind::scalar) {
     std::string word;
-    // Claude's own agent files have names with commas between them.
+    // Claude Code's agent files separate names with commas.
     for (char c : skills.text + ",") {
       if (c != ',' && c != ' ') word += c;
       else if (!word.empty()) agent.skills.push_back(std::exchange(word, {}));

@@ -1,5 +1,5 @@
-// Writes the table of keys in two other forms. The schema is for editors. It accepts more than check() where JSON
-// Schema cannot say what is meant. The guard's own file and version 1 are not in it.
+// Writes the table of keys in two other forms. The schema is for editors. Where JSON Schema cannot express a rule, it
+// accepts more than check() does. It does not cover the guard's own file and version 1.
 
 #include <nlohmann/json.hpp>
 
@@ -59,7 +59,7 @@ ordered_json section_schema(std::string_view section) {
   return schema;
 }
 
-// Returns the type of a key as the documentation says it.
+// Returns the type of a key in the words of the documentation.
 std::string type_text(const Key& key) {
   std::string one(kind(key.type).name);
   if (key.type == Type::choice) {

@@ -25,8 +25,8 @@ std::string suggest(const std::string& wrong, const std::vector<std::string>& kn
   if (known.empty()) return "";
   const std::string* best = nullptr;
   size_t least = 0;
-  // The distance takes time and memory in proportion to the product of the lengths, and a longer name is not a typing
-  // mistake.
+  // Computing the distance takes time and memory proportional to the product of the lengths, and a longer name is
+  // hardly a typing mistake.
   if (wrong.size() <= 64) {
     for (const auto& candidate : known) {
       size_t d = distance(wrong, candidate);
@@ -40,7 +40,7 @@ std::string suggest(const std::string& wrong, const std::vector<std::string>& kn
         return "did you mean '" + candidate + "'?";
   }
   std::string list = known.size() == 1 ? "the only one is " : "one of: ";
-  // A longer list would not be read.
+  // A longer list would be too long to read.
   for (size_t i = 0; i < known.size() && i < 12; ++i) list += (i ? ", " : "") + known[i];
   return known.size() > 12 ? list + ", …" : list;
 }

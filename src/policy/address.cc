@@ -1,8 +1,8 @@
-// Parses addresses with inet_pton and then checks that the text is the only spelling of its address. Where two parsers
-// read the same text as different addresses, one of them would check an address and the other would connect to it.
+// Parses addresses with inet_pton and then checks that the text is the only spelling of its address. If two parsers
+// read the same text as different addresses, the guard could check one address and connect to the other.
 //
-// Public addresses are what is left when the special ranges are taken away. For IPv6, only 2000::/3 is public at all,
-// so a range that a later registry adds outside it is refused already.
+// Public addresses are what is left when the special ranges are taken away. For IPv6, only 2000::/3 is public, so
+// ranges that a later registry adds outside of it are already refused.
 #include "policy/address.h"
 
 #include <arpa/inet.h>
@@ -148,7 +148,7 @@ std::optional<Prefix> parse_prefix(std::string_view text) {
   auto address = parse_address(text.substr(0, slash));
   if (!address || slash == text.npos) return std::nullopt;
   Prefix prefix{*address};
-  // from_chars reads a number up to the first other character, so what it leaves must be nothing.
+  // from_chars stops at the first character that is not a digit, so the text must end there.
   const char* end = text.data() + text.size();
   auto [read, error] = std::from_chars(text.data() + slash + 1, end, prefix.bits);
   if (error != std::errc() || read != end || prefix.bits < 0 || prefix.bits > (address->v6 ? 128 : 32))

@@ -9,14 +9,14 @@
 
 namespace bottle::policy {
 
-// An IPv4 or IPv6 address. An IPv4-mapped IPv6 address stays an IPv6 address, which special_range() refuses.
+// Holds an IPv4 or IPv6 address. An IPv4-mapped IPv6 address stays an IPv6 address, which special_range() refuses.
 struct Address {
   bool v6 = false;
   std::array<uint8_t, 16> bytes{};  // network order; IPv4 uses the first four
   bool operator==(const Address&) const = default;
 };
 
-// An address with a port; port 0 means that none was given.
+// Holds an address with a port; port 0 means that none was given.
 struct Endpoint {
   Address address;
   uint16_t port = 0;
@@ -33,7 +33,7 @@ std::optional<Endpoint> parse_endpoint(std::string_view text, uint16_t default_p
 std::string to_string(const Address& address);
 std::string to_string(const Endpoint& endpoint);
 
-// An address and how many of its leading bits count, such as "10.0.0.0/8" or "fd00:1::/64".
+// Holds an address and the number of its leading bits that count, such as "10.0.0.0/8" or "fd00:1::/64".
 struct Prefix {
   Address address;
   int bits = 0;

@@ -1,6 +1,6 @@
-// Recognizes headers with credentials by their names, because their values have no common form. The names are whole
-// names or endings, never parts: "token" and "key" within a name also occur in headers that are harmless (X-CSRF-Token)
-// or that a request needs (Idempotency-Key).
+// Recognizes headers with credentials by their names, because their values have no common form. It compares whole
+// names or endings, never parts, because "token" and "key" also occur in the names of headers that are harmless
+// (X-CSRF-Token) or that a request needs (Idempotency-Key).
 #include "policy/credentials.h"
 
 #include <algorithm>

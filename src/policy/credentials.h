@@ -1,4 +1,4 @@
-// Knows the headers in which clients send credentials. Pure.
+// Recognizes the headers in which clients send credentials. Pure.
 #pragma once
 
 #include <string_view>

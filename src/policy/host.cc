@@ -1,5 +1,5 @@
-// Brings a host's name into one form before anything compares it. An agent chooses how it spells a name, and a rule
-// must not be avoided by capitals, a trailing dot, brackets or an unusual form of an address.
+// Brings a host's name into one form before anything compares it, because an agent must not get around a rule with
+// capitals, a trailing dot, brackets or an unusual form of an address.
 //
 // Other numeric forms of addresses, such as 127.1 or 0x7f.1, are not converted. They are marked as literals instead,
 // which no suffix and no "*" matches, so only a rule for exactly that text allows them.
@@ -45,7 +45,7 @@ Result<Host> normalise_host(std::string_view text) {
     if (!address) return fail(Code::invalid, "a host name cannot contain a colon");
     return Host{to_string(*address), true};
   }
-  // A trailing dot makes the name absolute, and it still names the same host.
+  // A trailing dot makes the name absolute. It still names the same host.
   if (text.ends_with('.')) text.remove_suffix(1);
   // The longest name that fits into the 255 bytes of a DNS message has 253 characters (RFC 1035 §2.3.4).
   if (text.empty() || text.size() > 253) return fail(Code::invalid, "the host name is empty or too long");
@@ -84,7 +84,7 @@ Result<Authority> parse_authority(std::string_view text, uint16_t default_port) 
     authority.port = default_port;
     return authority;
   }
-  // from_chars would accept less than the whole text.
+  // from_chars would stop at the first character that is not a digit, so the whole text is checked before.
   if (!all(port, is_digit) || port.size() > 5) return fail(Code::invalid, "the port is not valid");
   unsigned value = 0;
   std::from_chars(port.data(), port.data() + port.size(), value);
@@ -99,8 +99,8 @@ Result<HostPattern> HostPattern::compile(std::string_view text) {
     pattern.kind_ = Kind::any;
     return pattern;
   }
-  // A star is only possible in front. A pattern such as "api.*.example.org" fails below, because a star is in no host's
-  // name.
+  // A star is valid only in front. A pattern such as "api.*.example.org" fails below, because host names contain no
+  // star.
   bool suffix = text.starts_with("*.");
   if (suffix) text.remove_prefix(2);
   auto host = normalise_host(text);

@@ -11,7 +11,7 @@
 
 namespace bottle::policy {
 
-// A host's name in the form in which all rules and tables of the guard compare names.
+// Holds a host's name in the form in which all rules and tables of the guard compare names.
 struct Host {
   std::string name;      // lower case, no trailing dot, no brackets
   bool literal = false;  // whether some resolver reads it as an address, such as 127.1, 0x7f.1, 2130706433 or [::1]
@@ -21,7 +21,7 @@ struct Host {
 // an address.
 Result<Host> normalise_host(std::string_view text);
 
-// The host and the port that a request is for.
+// Holds the host and the port of a request.
 struct Authority {
   Host host;
   uint16_t port = 0;
@@ -30,7 +30,8 @@ struct Authority {
 // Parses host[:port] as in CONNECT and Host. A missing port becomes `default_port`; if that is 0, a port is required.
 Result<Authority> parse_authority(std::string_view text, uint16_t default_port);
 
-// A pattern: "example.org", "*.example.org" (its subdomains, but not the domain itself) or "*" (every public name).
+// Stands for a pattern: "example.org", "*.example.org" (its subdomains, but not the domain itself) or "*" (every
+// public name).
 class HostPattern {
  public:
   // Fails with Code::invalid if the text is none of the three forms, or if a suffix is an address.

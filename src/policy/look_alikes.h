@@ -1,4 +1,4 @@
-// Knows the characters that some servers turn into others, or drop. Pure.
+// Recognizes the characters that some servers turn into others, or drop. Pure.
 #pragma once
 
 #include <string>

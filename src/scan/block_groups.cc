@@ -1,8 +1,9 @@
 // Scans texts that are put together from pieces: from values, from groups of equal size, and from dumps.
 //
-// Text that is put together can look like a credential by chance, because it never stood in the block like that. Such
-// views are `joined`, and only rules with a mark of their own count in them. All groups of a text are scanned as one
-// text, with bytes between them that no rule matches, because a scan for each of many short texts would cost much more.
+// Text that is put together can look like a credential by chance, because the block does not contain it in this form.
+// Such views are `joined`, and only rules whose credentials have a distinctive mark count in them. All groups of a
+// text are scanned as one text, with bytes between them that no rule matches, because scanning each of many short
+// texts separately would cost much more.
 #include <algorithm>
 
 #include "scan/block_scan.h"
@@ -35,7 +36,7 @@ void BlockScan::assembled(const View& outer, const Decoded& text, std::string_vi
   if (result_.findings.size() > found) forget(text.text, true);
 }
 
-// Scans a dump once, and not again from each line on that has groups.
+// Scans a dump. Each of its lines has groups, so without `dump_end`, it would be scanned again from each line on.
 void BlockScan::dumps(const View& view, size_t begin) {
   for (bool little_endian : {false, true}) {
     Decoded dump = dumped(view.text, begin, little_endian);
@@ -47,17 +48,18 @@ void BlockScan::dumps(const View& view, size_t begin) {
 
 // Puts the groups together and adds the result to the texts, which are short and therefore scanned as one.
 void BlockScan::groups(const View& view, const Spot& at, GroupTexts& texts) {
-  // A text that was put together has no groups worth looking at.
+  // Groups in a text that was itself put together are chance.
   if (view.joined) return;
   if (at.begin >= view.dump_end) dumps(view, at.begin);
-  // Groups are short texts. More of them would take as long as the rest of the block.
+  // Groups are normally short. Longer ones are cut off here, because they would take as long as the rest of the
+  // block.
   size_t end = std::min(at.end, at.begin + grouped_left_ / at.period * at.period);
   if (end < at.begin + 2 * at.period) return;
   grouped_left_ -= end - at.begin;
   if (!may_work(work::kGroups + (end - at.begin) * work::kGrouped)) return;
   Decoded text = ungrouped(view.text, {at.begin, end, at.period});
   if (text.text.size() < kShortestRun) return;
-  // What begins within a group is chance, unless the groups are tiny.
+  // A credential that begins in the middle of a group is chance, unless the groups are tiny.
   constexpr size_t kTiny = 2;
   Decoded& all = texts.text;
   size_t begin = all.text.size();

@@ -1,11 +1,12 @@
 // Scans what encoded text decodes to, and what compressed bytes decompress to.
 //
 // A run of letters and digits does not say which encoding it has, if any, nor where it begins. Each encoding is
-// therefore tried at each alignment, but only as far as a cheap look at the result permits: what is not text, has no
-// mark of a compressed format and cannot be a known secret is dropped at once. Most runs are words, identifiers or
-// parts of images, so this look decides what the scan costs.
+// therefore tried at each alignment, but only as far as a cheap look at the result permits: bytes that are not text,
+// have no magic number of a compressed format and cannot be a known secret are dropped immediately. Most runs are
+// words, identifiers or parts of images, so this look decides what the scan costs.
 //
-// The same bits read from a later one are a shift of the first result, which is faster than decoding again.
+// The result at another alignment is the first result with its bits shifted, and shifting is faster than decoding
+// again.
 #include <algorithm>
 #include <bit>
 
@@ -19,10 +20,11 @@ namespace {
 // Runs of at most this length are decoded again at each alignment, and from each slash on. Longer ones are decoded once
 // and then shifted.
 constexpr size_t kShortRun = 1024;
-constexpr size_t kShortestPacked = 16;  // bytes that are decompressed
+constexpr size_t kShortestPacked = 16;  // fewer bytes are not decompressed
 constexpr size_t kMostUnpackedOfRun = 256 * 1024;
 
-// Returns whether plain_letters() changes the text, which then need not look like text before.
+// Returns whether plain_letters() changes the text. Such a text is scanned even if it does not look like text before
+// that.
 bool has_unusual_letter(std::string_view text) {
   for (size_t at = 0; at < text.size(); ++at)
     if (static_cast<unsigned char>(text[at]) >= 0xc0 && unusual_letter(text, at)) return true;
@@ -33,15 +35,15 @@ bool may_hide(std::string_view bytes) {
   return has_text(bytes) || has_packed(bytes) || bytes.starts_with("PK\3\4");  // a zip file
 }
 
-// Returns whether the beginning is text or almost text, and thus not compressed.
+// Returns whether the beginning is text or almost text, and therefore not compressed.
 bool is_text(std::string_view bytes) {
   bytes = bytes.substr(0, 64);
   auto readable = std::ranges::count_if(bytes, [](unsigned char c) { return c == '\n' || (c >= 0x20 && c < 0x7f); });
   return static_cast<size_t>(readable) * 8 > bytes.size() * 7;
 }
 
-// Returns whether the beginning has a control character. Compressed bytes nearly always have one, and formulas such as
-// "x^2", which look like a mark of zlib, do not.
+// Returns whether the beginning has a control character. Compressed bytes nearly always have one. Formulas such as
+// "x^2", which begin like zlib, do not.
 bool has_control(std::string_view bytes) {
   constexpr size_t kBeginning = 64;
   return std::ranges::any_of(bytes.substr(0, kBeginning),
@@ -73,7 +75,7 @@ struct Format {
   std::string_view name;
 };
 
-// Returns the format whose mark the bytes begin with.
+// Returns the format whose magic number the bytes begin with.
 std::optional<Format> marked_format(std::string_view bytes) {
   if (bytes.size() < 3) return {};
   auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
@@ -224,7 +226,7 @@ void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_vie
   bool bytes = encoding == "base64" || encoding == "hex";
   // What decodes to bytes may be compressed, as in a data: URL or a JSON field with a file.
   if (bytes && !is_text(decoded.text)) unpack(outer, decoded.text, decoded.anchors.front().from, decoded.end);
-  // Letters of other blocks of Unicode are bytes above 127 after this step, which do not look like text.
+  // After this step, letters of other blocks of Unicode are bytes above 127, which do not look like text.
   bool escaped = encoding == "percent" || encoding == "escapes";
   bool hides = may_hide(decoded.text) || (escaped && has_unusual_letter(decoded.text));
   if (!hides && !catalog_.known_.has_unlike()) return;
@@ -240,7 +242,7 @@ void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_vie
               .map = &decoded,
               .encoding = encoding,
               .depth = outer.depth + 1,
-              // What joined pieces decode to is not text by chance.
+              // If joined pieces decode to text, that is not chance.
               .joined = outer.joined && (encoding == "escapes" || encoding == "percent")};
   size_t found = result_.findings.size();
   if (hides) view(inside);
@@ -259,21 +261,22 @@ bool BlockScan::unpack(const View& outer, std::string_view packed, size_t begin,
   };
   if (auto format = marked_format(packed)) {
     bool fits = with(*format);
-    if (fits || format->compression != Compression::zlib) return fits;  // the mark of zlib is often chance
+    if (fits || format->compression != Compression::zlib)
+      return fits;  // two bytes that look like the header of zlib are often chance
   }
   for (const Format& format : {Format{Compression::brotli, "brotli"}, Format{Compression::deflate, "deflate"}}) {
     if (trials_left_ <= 0) return false;
     --trials_left_;
     if (!may_work(work::kTrial)) return false;
-    // A try without a mark must prove itself on a little output before it may decompress more.
+    // Without a magic number, the first few kilobytes of output must look like text before more is decompressed.
     std::string text = decompressed(format.compression, packed, 4096);
     if (text.size() >= kShortestPacked && is_text(text)) return with(format);
   }
   return false;
 }
 
-// Returns at most `most` bytes, and nothing once the block's budget is spent. Then the scan is incomplete, but only if
-// text follows, because the marks of compressed bytes also occur by chance.
+// Returns at most `most` bytes, and nothing once the block's budget is spent. Then the scan is incomplete, but only
+// if text follows, because magic numbers also occur by chance.
 std::string BlockScan::decompress(Compression compression, std::string_view packed, size_t most) {
   constexpr size_t kSample = 256;
   if (!may_work(work::kTrial)) return {};
@@ -293,7 +296,7 @@ void BlockScan::compressed(const View& view, const Spot& at) {
     return;
   }
   std::string text = decompress(format->compression, packed, Detector::kMostUnpacked);
-  // Marks by chance, and those that are meant to keep the scan busy, decompress to almost nothing.
+  // Magic numbers that occur by chance, or that are meant to keep the scan busy, decompress to almost nothing.
   if (text.size() < 8) --marks_left_;
   else unpacked(view, text, at.begin, at.end, format->name);
 }
@@ -303,9 +306,10 @@ void BlockScan::unpacked(const View& outer, const std::string& text, size_t begi
   unpacked_left_ -= std::min(unpacked_left_, text.size());
   result_.decoded += text.size();
   result_.unpacked += text.size();
-  // Decompressed text earns work as the block does, since it may be much longer than the bytes that it came from.
+  // Decompressed text adds to the budget as the block does, because it may be much longer than the bytes that it came
+  // from.
   most_work_ += text.size() * Detector::kMostWork;
-  text_left_ += text.size();  // it has a limit of its own
+  text_left_ += text.size();  // decompressed text is limited separately
   may_work(text.size() * work::kUnpacked);
   view({.text = text,
         .outer = &outer,
@@ -319,7 +323,7 @@ void BlockScan::unpacked(const View& outer, const std::string& text, size_t begi
 // is found as it is.
 void BlockScan::zip_entries(const View& view) {
   constexpr size_t kHeader = 30, kMethod = 8, kNameSize = 26, kExtraSize = 28, kDeflated = 8;
-  // The second half of the mark is rarer than the first one, so the search is faster.
+  // The search looks for the second half of the magic number, because it is rarer than the first half.
   constexpr std::string_view kMark = "PK\3\4", kEnd = "\3\4";
   auto number = [&](size_t at) {
     return static_cast<size_t>(static_cast<unsigned char>(view.text[at])) |

@@ -1,11 +1,12 @@
-// A block is a tree of texts: the block itself, what its parts decode to, what those decode to, and so on. view() looks
-// at one text: first for known secrets and matches of rules as they are, then at the places where the survey says that
-// something may be encoded. Each decoded text becomes a View, which remembers the text that it came from, and view() is
-// called for it. A finding walks up these links to its place in the block.
+// A block is a tree of texts: the block itself, what its parts decode to, what those decode to, and so on. view()
+// searches one text: first for known secrets and matches of rules as they are, then in the places where the survey
+// found that something may be encoded. Each decoded text becomes a View, which remembers the text that it came from,
+// and view() is called for it. These links lead from a finding to its place in the block.
 //
-// An attacker chooses the block, so every step asks for its work in advance (may_work). When the budget is spent, the
-// block itself is still searched as it is, but nothing more is decoded, and the result is incomplete. Where secrets are
-// blocked, such a message is refused, so a block cannot be made so expensive that a secret in it passes.
+// An attacker may choose the block, so every step charges its work to the budget in advance (may_work). When the
+// budget is spent, the block itself is still searched as it is, but nothing more is decoded, and the result is
+// incomplete. Where secrets are blocked, such a message is refused, so a block cannot be made so expensive that a
+// secret in it passes.
 #include "scan/block_scan.h"
 
 #include <algorithm>
@@ -22,8 +23,8 @@ namespace {
 
 constexpr size_t kMostFindings = 512, kMostWarnings = 32;  // per block
 
-// Returns whether a match in a text that was assembled from pieces can be chance, because the rule requires no mark of
-// its own.
+// Returns whether a match in a text that was assembled from pieces can be chance, because the rule requires no
+// distinctive mark.
 bool needs_context(const Rule& rule) {
   switch (rule.check) {
     case Check::token:
@@ -158,7 +159,7 @@ void BlockScan::view(const View& each) {
   const auto [regions, rows] = text_regions(each.text);
   size_t text = 0;
   for (const Region& region : regions) text += region.end - region.begin;
-  // Whatever the block contains, it is searched itself.
+  // The text of the block is always searched, whatever the budget.
   size_t of_text = text * (each.depth > 0 ? work::kDecodedText : work::kText);
   if (!may_work(work::kView + each.text.size() / work::kBytes + of_text) && each.depth > 0) return;
   if (each.depth > 0 && text > text_left_) {
@@ -228,7 +229,7 @@ void BlockScan::credentials(const View& view, const std::vector<Region>& regions
       });
       result_.incomplete |= !done;
     }
-    // The patterns of these would begin in too many texts.
+    // These rules have no pattern, because it would begin to match in too many texts.
     for (const auto& [rule, find] :
          {std::pair(catalog_.bearer_, &each_x_bearer), std::pair(catalog_.discord_, &each_discord_token)})
       if (rule)
@@ -253,8 +254,8 @@ void BlockScan::matched(const View& view, const Rule& rule, const Match& match) 
   if (auto found = judged(view, rule, match)) report(view, rule, found->begin, found->end, found->sure);
 }
 
-// Judges a match. If there was more to look at than text has, looks only at what is near, and at the rest only to find
-// out where a credential ends.
+// Judges a match. Once the block has used up the work that ordinary text needs, looks only at what is near, and at
+// the rest only to find out where a credential ends.
 std::optional<Credential> BlockScan::judged(const View& view, const Rule& rule, const Match& match) {
   constexpr size_t kBefore = 320, kAfter = 32, kFarAfter = 320;
   size_t work = 0;
@@ -333,7 +334,7 @@ void BlockScan::digits(const View& view, const Spot& at) {
     if (size_t end = rule ? find_end(view.text, at.begin) : 0) report(view, *rule, at.begin, end, true);
 }
 
-// A finding that has no room may be one that is refused, although all those before it may leave.
+// A finding that has no room could be one that the policy blocks, although it lets all those before it pass.
 bool BlockScan::has_room(bool warns) {
   if (result_.findings.size() < (warns ? kMostWarnings : kMostFindings)) return true;
   result_.full |= !warns;
@@ -359,7 +360,8 @@ void BlockScan::add(const View& view, Finding finding, size_t begin, size_t end)
       finding.encoding += (finding.encoding.empty() ? "" : " in ") + std::string(each->encoding);
     Origin origin =
         each->map ? origin_of(each->outer->text, *each->map, begin, end) : Origin{each->fixed_begin, each->fixed_end};
-    // Line ends are skipped in the text and in what it decodes to alike.
+    // Removing line ends is not an encoding. The outermost of the other encodings decides whether the block has
+    // Base64 here.
     if (!each->map || each->map->form != Decoded::Form::lines) {
       finding.is_base64 = each->map && each->map->form == Decoded::Form::base64;
       finding.skipped = origin.skipped;

@@ -1,5 +1,4 @@
-// Does the work of Detector::scan(): it scans a text, what its parts decode to, what those decode to, and so
-// on.
+// Does the work of Detector::scan(): scans a text, what its parts decode to, what those decode to, and so on.
 #pragma once
 
 #include <array>
@@ -12,7 +11,7 @@
 
 namespace bottle::scan {
 
-// How much work the parts of a scan are, in the unit of BlockResult::work. The numbers were fitted to the times that
+// The cost of each part of a scan, in the unit of BlockResult::work. The numbers were fitted to the times that
 // bench_scan_search and bench_scan_files measure.
 namespace work {
 inline constexpr size_t kView = 1200, kSpot = 35, kRun = 260, kDecoded = 600, kHex = 120, kTrial = 250, kMatch = 70;
@@ -22,9 +21,9 @@ inline constexpr size_t kText = 1, kDecodedText = 4, kInner = 1, kJudged = 2, kH
 inline constexpr size_t kBytes = 2, kOfRun = 16;                                 // bytes for one unit
 }  // namespace work
 
-// Texts that were put together from groups, with bytes between them that belong to no text.
+// Holds texts that were put together from groups, with bytes between them that belong to no text.
 struct GroupTexts {
-  // One of them: where it begins in `text`.
+  // Says where one of them begins in `text`.
   struct Part {
     size_t begin = 0;
     size_t group = 0, first = 0;  // as in Decoded
@@ -33,7 +32,7 @@ struct GroupTexts {
   std::vector<Part> parts;
 };
 
-// A text to scan, and how its positions map back to the block.
+// Stands for a text to scan, and maps its positions back to the block.
 struct View {
   std::string_view text;
   const View* outer = nullptr;            // the text it was decoded from; null for the block itself
@@ -43,27 +42,27 @@ struct View {
   std::string_view encoding;              // how `outer` was encoded
   int depth = 0;
   bool joined = false;          // assembled from pieces of `outer`
-  mutable size_t dump_end = 0;  // where the last dump in the text ends that was scanned
+  mutable size_t dump_end = 0;  // where the last dump that was scanned ends in the text
 
   // Returns where the bytes [begin, end) come from in the block.
   std::pair<size_t, size_t> source(size_t begin, size_t end) const;
-  // Returns where they come from in the text of `outer`, which there must be.
+  // Returns where they come from in the text of `outer`, which must not be null.
   std::pair<size_t, size_t> in_outer(size_t begin, size_t end) const;
   // Returns whether the position is in the middle of a group.
   bool within_group(size_t at) const;
 };
 
-// The scan of one block, with the budgets of all its parts. Made for a single call of all(), plain(), begun() or
-// begun_known(), which adds to the result that it was made with. `size` is the size of that block, from which the
-// budgets follow. The catalog and the result must outlive it.
+// Scans one block, within budgets that all parts of the scan share. Make one for each call of all(), plain(), begun()
+// or begun_known(). The call adds to the result that the constructor got. The budgets follow from `size`, the size of
+// the block. The catalog and the result must outlive it.
 class BlockScan {
  public:
   BlockScan(Catalog& catalog, size_t size, BlockResult& result);
   ~BlockScan() { forget_windows(); }
   BlockScan(const BlockScan&) = delete;
-  // Looks for everything, also encoded. `joined` is as in Detector::scan().
+  // Looks for everything, including what is encoded. `joined` is as in Detector::scan().
   void all(std::string_view block, bool joined);
-  // Looks for nothing encoded.
+  // Looks only for what is not encoded.
   void plain(std::string_view block);
   // Looks only for secrets and credentials in whose middle the block ends.
   void begun(std::string_view block);

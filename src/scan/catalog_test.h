@@ -7,7 +7,7 @@ namespace bottle::scan {
 
 inline constexpr std::string_view kKnown = "q7Hs82-kLmz0_PwX3rTn5v";
 
-// Made at the first call and shared by all tests of a program.
+// Makes the catalog at the first call. All tests of a program share it.
 inline Catalog& catalog() {
   static Catalog made = [] {
     auto catalog = *Catalog::builtin();

@@ -1,9 +1,9 @@
-// Puts a catalog together and decides which findings of a block count. A secret is often found in several ways: as it
-// is, by a rule for its form, by a rule for its name, and in what it decodes to. thin() keeps one finding for each
-// place: that of the most specific rule, and of equal ones the longest. A warning never hides a finding that blocks.
+// Builds a catalog, and decides which findings of a block count. A secret is often found in several ways: as it is,
+// by a rule for its form, by a rule for its name, and in what it decodes to. thin() keeps one finding for each place:
+// that of the most specific rule or, among equals, the longest. A warning never hides a finding that blocks.
 //
-// The operator's rules are compiled apart from those of the program, so a catalog has several matchers. Each numbers
-// its rules from 0, and `Part::first` says where they begin in the catalog's list.
+// The operator's rules are compiled separately from those of the program, so a catalog has several matchers. Each
+// numbers its rules from 0, and `Part::first` says where they begin in the catalog's list.
 #include "scan/detector.h"
 
 #include <algorithm>
@@ -58,8 +58,8 @@ namespace {
 
 // Returns how specific the rule of a finding is. Of several findings in one place, the most specific one counts.
 int rank(const Finding& finding) {
-  if (finding.warns()) return 5;  // must not hide what is refused
-  // Findings that were put together from pieces come after findings in the text itself.
+  if (finding.warns()) return 5;  // must not hide a finding that blocks
+  // A finding in the text itself counts more than one that was put together from pieces.
   if (finding.encoding.ends_with("pieces")) return 4;
   if (!finding.rule) return 0;
   switch (finding.rule->check) {
@@ -85,7 +85,7 @@ bool hides(const Finding& finding, const Finding& other) {
 
 namespace {
 
-// Keeps one finding for each place. The longest one says best what belongs to the secret.
+// Keeps one finding for each place. The longest one covers the secret best.
 void thin(std::vector<Finding>& findings) {
   std::ranges::sort(findings, {}, [](const Finding& each) {
     return std::tuple(rank(each), each.begin, ~each.end, std::string_view(each.name), each.encoding.size());

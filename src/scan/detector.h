@@ -1,5 +1,5 @@
-// Finds secrets in one block of bytes: known secrets, and credentials by their form. It finds them as they
-// are and in every encoding that decode.h removes, also nested. stream.h handles secrets that cross blocks.
+// Finds secrets in one block of bytes: known secrets, and credentials by their form. It finds them as they are and in
+// every encoding that decode.h removes, even nested. stream.h handles secrets that cross blocks.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@
 
 namespace bottle::scan {
 
-// Everything to look for. It is built once and shared by all streams of one thread.
+// Holds everything to look for. It is built once and shared by all streams of one thread.
 class Catalog {
  public:
   // Fails with Code::invalid if compile() did not make the database, or made it from other rules.
@@ -30,8 +30,8 @@ class Catalog {
   // other rules.
   Result<> add(std::vector<Rule> own, std::string_view database);
 
-  // add_known() adds a secret under the name that its findings get; see KnownSecrets for the lengths. build() must
-  // follow the last one: before it, no known secret is found.
+  // add_known() adds a secret under the name that its findings get; see KnownSecrets for the lengths. Call build()
+  // after the last one, because no known secret is found before it.
   void add_known(std::string name, std::string_view value) { known_.add(std::move(name), value); }
   void build() { known_.build(); }
   // Lets values with this fingerprint pass.
@@ -60,7 +60,7 @@ class Catalog {
              *bearer_ = nullptr, *discord_ = nullptr;
 };
 
-// A secret or credential in a block. Its texts never contain the value. `rule` belongs to the catalog.
+// Describes a secret or credential in a block. Its texts never contain the value. `rule` belongs to the catalog.
 struct Finding {
   const Rule* rule = nullptr;  // null for a known secret
   std::string name;            // the rule's id or the known secret's name
@@ -75,10 +75,11 @@ struct Finding {
   bool warns() const { return rule && rule->warns; }
 };
 
-// Returns whether only `finding` counts of two that overlap, because it says more exactly what is there.
+// Returns whether, of two findings that overlap, only `finding` counts, because it describes more exactly what is
+// there.
 bool hides(const Finding& finding, const Finding& other);
 
-// What a scan found and what it cost. The costs are for tests and measurements.
+// Says what a scan found and what it cost. The costs are for tests and measurements.
 struct BlockResult {
   std::vector<Finding> findings;  // in order
   bool incomplete = false;        // some of the block was not scanned, because it spent a limit of the scan
@@ -89,14 +90,14 @@ struct BlockResult {
   size_t work = 0;                // all work, in units of which a byte of clean text takes about one
 };
 
-// Scans one block at a time and keeps no state between two. Making one costs nothing. A catalog must not be scanned
-// with by two threads at once, because its matchers have working memory.
+// Scans one block at a time and keeps no state between two. Making one costs nothing. Two threads must not scan with
+// one catalog at the same time, because its matchers have working memory.
 class Detector {
  public:
   // The catalog must outlive the detector.
   explicit Detector(Catalog* catalog) : catalog_(catalog) {}
 
-  // `joined` says that the block was assembled from pieces (a split), so that what precedes a match means nothing.
+  // `joined` says that the block was assembled from pieces, so that the text before a match means nothing.
   BlockResult scan(std::string_view block, bool joined = false);
   // Finds only secrets in whose middle the block ends, as they are or encoded: a known secret of which more than half
   // is there, or a credential whose rule has a distinctive mark.
@@ -113,9 +114,9 @@ class Detector {
   static constexpr size_t kMostWork = 44;               // for each byte of the block and of what is decompressed, …
   static constexpr size_t kFreeWork = 384 * 1024;       // … and for each block
   static constexpr size_t kMostGrouped = 8192;          // bytes of groups that are put together
-  static constexpr int kMostMarks = 300;                // marks of compressed members that decompress to almost nothing
+  static constexpr int kMostMarks = 300;                // magic numbers that decompress to almost nothing
   static constexpr int kMostPhrases = 60;               // word sequences whose checksum is computed
-  static constexpr int kMostTrials = 24;                // decompressions of data without a mark of its format
+  static constexpr int kMostTrials = 24;                // decompressions of data without a magic number
 
  private:
   Catalog* catalog_;

@@ -256,7 +256,7 @@ TEST(Detector, FindsSecretsInZipFiles) {
   EXPECT_EQ(found("PK\3\4 and text\3\4"), "");
 }
 
-// The header of a small one is no text, so only its mark tells that something is hidden.
+// The header of a small zip file is not text, so only its magic number shows that something is hidden.
 TEST(Detector, FindsSmallZipFilesThatAreEncoded) {
   std::string token = filled("ghp_<alnum 36>", 2);
   for (const std::string& file :
@@ -308,7 +308,7 @@ TEST(Detector, FindsSecretsThatAreSplitOverSeveralValues) {
   EXPECT_EQ(found("{\"a\":\"" + a + "\",\"b\": \"" + b + "\",\n\"c\":\"" + c + "\"}"), "npm-token (pieces)");
   EXPECT_EQ(found("[\"" + a + "\", \"" + b + "\", \"" + c + "\"]"), "npm-token (pieces)");
   EXPECT_EQ(found("a=q7Hs82-kL&b=mz0_PwX3r&c=Tn5v"), "deploy (pieces)");
-  // The form of a credential within a piece is judged with what stands beside it.
+  // A credential within one piece is judged together with the text beside it.
   EXPECT_EQ(
       found("{\"license\": \"MIT\",\"integrity\": \"sha512-Rq3a5c/B8u3vf7ciorQv0p4CSbhK2eNSqdT0udnI6wmpHXDRJNqw2F7ooh"
             "NWSx1ajmBncfhuZR4YGc2p8w17jQ==\"}"),
@@ -414,7 +414,7 @@ TEST(Detector, FindsNumbersAmongOtherBytes) {
   EXPECT_EQ(found(around + each(token, "%02x\x80\1") + around), "github-token (hex)");
 }
 
-// The numbers may stand anywhere in a block of the survey, and few may stand in the block where they begin.
+// The numbers may begin anywhere in a block of the survey, even near its end.
 TEST(Detector, FindsCompressedNumbersAtEveryPosition) {
   std::string token = filled("ghp_<alnum 36>", 7), large;
   for (int i = 0; i < 40; ++i) large += std::to_string(200 + i) + ", ";
@@ -428,7 +428,7 @@ TEST(Detector, FindsCompressedNumbersAtEveryPosition) {
     }
 }
 
-// JSON writes a character beyond 16 bits as two surrogates.
+// JSON writes a character above U+FFFF as a pair of surrogates.
 TEST(Detector, FindsAKnownSecretWithCharactersOfEveryLengthInEscapes) {
   auto own = *Catalog::builtin();
   const std::string smile = "Kennwort-\xf0\x9f\x98\x80-geheim", mixed = "\xc3\xbc\xe2\x82\xac\xf4\x8f\xbf\xbf Geheim";

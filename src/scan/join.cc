@@ -1,9 +1,10 @@
-// A secret can be cut into values that each say nothing: "a=gh&b=p_12&c=…" or the fields of a JSON object. This file
-// takes the values out in their order and joins them, and the detector then scans the result as a text of its own.
+// A secret can be cut into values that reveal nothing by themselves: "a=gh&b=p_12&c=…" or the fields of a JSON
+// object. This file takes the values out in their order and joins them, and the detector then scans the result as
+// another text.
 //
-// It does not parse the format. A quote or a '=' begins a value, wherever it stands, because the same walk must read
-// JSON, forms, logs and mixtures of them, and must not be misled by a byte that breaks the syntax. Long values are
-// skipped: they are scanned where they are, and joining would only put prose together.
+// It does not parse the format. A quote or a '=' always begins a value, because the same loop must read JSON, forms,
+// logs and mixtures of them, and a byte that breaks the syntax must not mislead it. Long values are skipped, because
+// they are scanned where they are, and joining them would only put prose together.
 #include "scan/join.h"
 
 #include <algorithm>

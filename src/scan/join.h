@@ -1,4 +1,5 @@
-// Joins what a text keeps in pieces: the values of parameters and fields, in their order. Pure.
+// Joins the values of parameters and fields in a text, in their order, because a secret may be cut into such pieces.
+// Pure.
 #pragma once
 
 #include <functional>

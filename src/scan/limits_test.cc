@@ -28,7 +28,7 @@ TEST(Detector, LimitsItsWork) {
   EXPECT_EQ(found(nested), "") << "deeper than kDeepest";
 }
 
-// A matcher that is at work fails at once, as it would if its memory were damaged.
+// A matcher that is already in use fails immediately, as it would if its memory were damaged.
 TEST(Matcher, SaysWhenItFails) {
   auto matcher = *Matcher::load(credentials_database());
   int matches = 0;
@@ -59,7 +59,7 @@ TEST(Detector, LooksBrieflyAtMatchesThatShareTheirValues) {
     EXPECT_NE(found(text + " " + filled(each, 3) + " and more"), found(text)) << each;
 }
 
-// The text makes the scanner do much for each byte: it decodes to texts that are decoded again.
+// Each byte of this text costs the scanner much work, because the text decodes to texts that are decoded again.
 TEST(Detector, BoundsAllWorkOfABlock) {
   constexpr size_t kSize = 32 * 1024, kMost = kSize * Detector::kMostWork + Detector::kFreeWork;
   std::string text;
@@ -70,7 +70,7 @@ TEST(Detector, BoundsAllWorkOfABlock) {
   auto result = Detector(&catalog()).scan(text);
   EXPECT_LE(result.work, kMost);
   EXPECT_TRUE(result.incomplete);
-  // What stands in the text itself is found all the same.
+  // A secret in the text itself is still found.
   std::string known = text + " " + std::string(kKnown);
   auto is_known = [](const Finding& each) { return each.name == "deploy"; };
   EXPECT_TRUE(std::ranges::any_of(Detector(&catalog()).scan(known).findings, is_known));

@@ -35,7 +35,7 @@ Matcher matcher_of(std::string_view pattern) {
   return matcher_of(*parse_rules(text), Whole::yes);
 }
 
-// Makes texts in which many examples of the rules begin, whole and cut, close to each other.
+// Makes texts in which many examples of the rules begin close to each other, some of them cut off.
 class Texts {
  public:
   explicit Texts(const std::vector<Rule>& rules) {
@@ -63,7 +63,7 @@ class Texts {
   std::vector<std::string> pieces_;
 };
 
-// Returns rules of which each has a lead that is seldom where the leftmost match of the rest begins.
+// Returns rules whose lead is seldom at the place where the leftmost match of the rest begins.
 std::vector<Rule> rules_with_leads() {
   std::string text;
   for (const auto& [pattern, example] : {std::pair("[a-f0-9]{32}[a-z]?:acme-[0-9]", "<hex 32>:acme-<digits 1>"),
@@ -93,7 +93,7 @@ TEST(Matcher, FindsTheSameWithSplitPatterns) {
   expect_same_when_split(rules_with_leads());
 }
 
-TEST(Matcher, KnowsWhichCoresHaveOneBeginning) {
+TEST(Matcher, TellsWhichCoresHaveOneBeginning) {
   for (const char* each : {"eyJ[a-z]{10,}\\.eyJ[a-z]{10,}\\.[a-z]{20}", "[a-z]{8}:[a-z]+:[A-Z:]{3}", "[a-z]{8}:abc"})
     EXPECT_TRUE(split(each).one_begin) << each;
   for (const char* each : {"[a-z]{8}:[a-z:]+!!", "[a-z]{8}[a-z]?:abc", "[a-z]{8}(?:ab|bab)!!", "[a-z]{8}::?[a-z]+!!",
@@ -110,7 +110,8 @@ TEST(Matcher, SplitsOnlyWhatItUnderstands) {
   EXPECT_EQ(parts("gh[pousr]_[A-Za-z0-9]{36}"), "gh[pousr]_ <36>");
   EXPECT_EQ(parts("[A-Z]{32,80}(?:AzCa|ASt)[a-z]{8}"), "<32> (?:AzCa|ASt) <8>");
   EXPECT_EQ(parts("eyJ[a-z]{10,}\\.eyJ[a-z]{10,}\\.[a-z]{20}"), "eyJ<10> \\.eyJ[a-z]{10,}\\. <20>");
-  // What may be of any length, or of both cases, must not be split off, nor what is not understood.
+  // A part must not be split off if its length or its case varies, or if it uses syntax that the splitter does not
+  // parse.
   for (const char* each : {"abcd[a-z]{8,}", "abcd[a-z]{3}", "(?i)abcd[a-z]{36}", "abcd[^a-z]{36}", "abcd[\\s]{36}",
                            "abcd|efgh[a-z]{36}", "^abcd[a-z]{36}", "[a-z]{36}", "abcd(?:[a-z]{36})", "ab.d[a-z]{36}",
                            "eyJ[a-z]{10,}eyJ", "abcd[a-z]{36}?", "\\x41bcd[a-z]{36}"})

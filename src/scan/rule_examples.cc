@@ -1,6 +1,6 @@
-// An example in the rules names a class and a count where its random part is, and is filled in only when it is tried,
-// so that no file of rules has to contain a credential. Most things with a checksum are made by trying random ones
-// until the check in checks.h accepts one, so that their checksums need no second implementation.
+// An example in the rules names a class and a count where its random part is, and this file fills it in when the
+// example is tried, so no file of rules has to contain a credential. Most values with a checksum are random ones,
+// tried until the check in checks.h accepts one, so their checksums need no second implementation.
 #include "scan/rule_examples.h"
 
 #include <algorithm>
@@ -52,7 +52,7 @@ class Filler {
     return out;
   }
 
-  // Returns an empty string if there is no such name, or no such thing of that length.
+  // Returns an empty string if the name is unknown, or if no such value has that length.
   std::string thing(std::string_view name, size_t count) {
     for (const auto& each : classes())
       if (each.name == name) return of(each.characters, count);
@@ -107,7 +107,7 @@ class Filler {
     return out;
   }
 
-  // Returns a wallet's key, whose checksum is computed because trying would take too long.
+  // Returns a wallet's key. Computes the checksum, because trying random ones would take too long.
   std::string wif() {
     std::string key = "\x80" + bytes(32) + "\x01";
     key += pki::digest(pki::digest(key)).substr(0, 4);
@@ -123,7 +123,7 @@ class Filler {
     return out;
   }
 
-  // Returns twelve words with a correct checksum, of which one in 16 random phrases has one.
+  // Returns twelve words with a correct checksum. One in 16 random phrases has one.
   std::string words() {
     const auto& list = bip39_words();
     for (;;) {

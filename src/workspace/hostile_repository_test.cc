@@ -31,7 +31,7 @@ class HostileRepository : public Workspace {
        std::to_string(1'500'000'000 + ++touched_) + " {} +");
   }
 
-  // Sends the repository in both modes and brings it home with a commit, a new branch and uncommitted files.
+  // Sends the repository in both modes, and receives it with a commit, a new branch and uncommitted files.
   void expect_nothing_runs() {
     for (auto mode : {manifest::WorkspaceMode::clone, manifest::WorkspaceMode::copy}) {
       touch_all();

@@ -30,7 +30,7 @@
 namespace bottle::workspace {
 namespace {
 
-// Limit in bytes: if the ignored files are not larger, the whole archive is kept.
+// The whole archive is kept if the ignored files in it have at most this many bytes.
 constexpr uint64_t kArchivedIgnored = 32 << 20;
 
 // Returns the repository that the work started from.
@@ -67,7 +67,7 @@ class Reception {
       else if (each.base == in_.base) repositories[0].refs = each.refs, is_repository = true;
     }
     std::ranges::sort(repositories, {}, &SentRepository::path);  // the workspace's own comes first
-    // How many of the repositories use each object store.
+    // Counts how many of the repositories use each object store.
     std::map<std::string, int> stores;
     std::vector<Homecoming::Origin> origins;
     for (const auto& each : repositories) {
@@ -85,24 +85,25 @@ class Reception {
     }
     // This is a second loop, because only now is it known which repositories share an object store.
     for (size_t i = 0; i < repositories.size(); ++i) {
-      // Linked work trees write to the same repository. The refs of the inner ones get a part of the name of their own.
+      // Linked work trees write to the same repository. The names of the inner ones' refs therefore get an additional
+      // part.
       bool shares = origins[i].repository && stores[origins[i].repository->common_dir] > 1;
       add(repositories[i], std::move(origins[i]), shares && i > 0);
     }
     if (sent) share_out(sent->files);
-    // After share_out(), because each one compares with the files of its own repository.
+    // This follows share_out(), because each repository is compared with its own share of the files.
     for (auto& home : all_) TRY(home->prepare(sent));
     return {};
   }
 
   Result<> take(const Source& source, git::Limits limits) {
-    // Nothing of the operator's is touched until the whole archive has arrived.
+    // None of the operator's files are touched until the whole archive has arrived.
     TRY(fill(quarantines_, git_, in_, source));
-    // Sets a limit for all branches together: there may be hundreds, and each may be slow.
+    // Sets one limit for all branches together, because there may be hundreds, and each may be slow.
     limits.until = std::chrono::steady_clock::now() + in_.max_time;
     git_.set_limits(limits);
     std::map<std::string, std::string> heads;
-    // Handles a repository that lies in another one before the outer one.
+    // Handles an inner repository before the one that contains it.
     for (size_t i = all_.size(); i-- > 0;) {
       TRY(all_[i]->prepare_inspection(room_));
       TRY(all_[i]->take_refs());
@@ -144,7 +145,8 @@ class Reception {
   }
 
  private:
-  // Returns what precedes a finding, whose path begins in its own repository.
+  // Returns the prefix that makes the path of a finding, which is relative to its repository, relative to the
+  // workspace.
   static std::string where(const Homecoming& home) {
     const std::string& place = home.quarantine().place;
     return place.empty() ? "" : "in " + one_line(place, 300) + ": ";
@@ -152,7 +154,7 @@ class Reception {
 
   // Says what to look at before running anything. If that does not name all findings, writes them to a file.
   Result<> report_findings(Back& back) const {
-    constexpr size_t kMostLines = 200;  // the result of a session has a limit, too
+    constexpr size_t kMostLines = 200;  // the result of a session is limited as well
     bool is_shortened = false;
     for (const auto& home : all_) {
       is_shortened |= home->inspection().look().is_shortened();
@@ -171,8 +173,8 @@ class Reception {
     return write_file_atomically(back.all_flagged, text);
   }
 
-  // Writes what `bottle apply` and similar commands need later. The list of an earlier call is always replaced, and
-  // then also names the repositories that may still have refs, for `bottle discard`.
+  // Writes what `bottle apply` and similar commands need later. Always replaces the list of an earlier call. For
+  // `bottle discard`, the new list also names the repositories that may still have refs of that call.
   Result<> write_places() const {
     std::string path = results_ + "/places.json";
     bool again = ::access(path.c_str(), F_OK) == 0;
@@ -256,7 +258,7 @@ Result<Back> receive(const Incoming& in, const Source& source) {
   if (error) return fail(Code::not_found, in.results_dir + ": " + error.message());
   std::string root = in.scratch + "/incoming-" + random_hex(4);
   TRY(make_directories(root));
-  // The quarantines hold everything that the archive had, including what must not stay on this disk.
+  // The quarantines hold everything that was in the archive, including what must not stay on this disk.
   Defer clean([&] {
     std::error_code ignored;
     std::filesystem::remove_all(root, ignored);

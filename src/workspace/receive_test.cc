@@ -212,8 +212,8 @@ TEST_F(Workspace, AnEndlessListOfFilesIsNotReadToItsEnd) {
   EXPECT_EQ(list.error().what, "ls-tree: git wrote more than 1 MB");
 }
 
-// git makes a list of changes in memory, and also a commit: this one has 40 MB in as many kilobytes, loose and in a
-// pack.
+// git keeps a whole list of changes in memory, and a whole commit too. This commit unpacks from 40 kB to 40 MB. It
+// comes loose and in a pack.
 TEST_F(Workspace, ObjectsThatUnpackToAHugeSizeAreNotUnpacked) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);

@@ -1,8 +1,8 @@
 // Sends a workspace in one pass. The directory is either cloned (what is committed) or copied (what is on the disk),
-// and for each file that goes out, the recorder notes what it was. Only what later differs from these notes is the
-// agent's work.
+// and the recorder writes down each file as it was sent. Only what later differs from this record is the agent's
+// work.
 //
-// The scratch directory holds everything that git writes on the way, and it is removed with the call.
+// The scratch directory holds everything that git writes on the way, and is removed when the call returns.
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -31,7 +31,7 @@ Result<std::optional<Origin>> origin_at(const std::string& source, const std::st
   return TRY(origin_of(*repository, state));
 }
 
-// Returns whether the .git is complete in itself: a directory at the top that borrows no objects.
+// Returns whether the .git can be sent as it is: it is a directory at the top and borrows no objects.
 bool has_own_git(const std::string& source, const Origin& origin) {
   struct stat st{};
   return ::lstat((source + "/.git").c_str(), &st) == 0 && S_ISDIR(st.st_mode) &&
@@ -46,7 +46,8 @@ Result<> put_git_settings(docker::TarWriter& tar, const Outgoing& outgoing,
   auto settings = git::operators_settings(operators, {});
   Committer who = committer_of(settings);
   std::string config = git::config_line("user.name", who.name) + git::config_line("user.email", who.email);
-  // The agent's git must read the working tree as the operator's git does. A checkout by bottle converts nothing.
+  // The agent's git must read the working tree as the operator's git does. A checkout by bottle converts nothing, so
+  // the agent's git must not convert it either.
   if (outgoing.mode == WorkspaceMode::copy || outgoing.mode == WorkspaceMode::bind)
     for (const char* name : {"core.autocrlf", "core.eol"})
       if (auto set = settings.core.find(name); set != settings.core.end())
@@ -75,7 +76,7 @@ Result<Summary> send(const Outgoing& outgoing, const git::OperatorsConfiguration
   Recorder* record = recorder ? &*recorder : nullptr;
   Packer packer(outgoing, summary, sink, record);
   auto origin = TRY(origin_at(source, state));
-  // A clone needs a commit. Otherwise a copy is sent, so that a new project can start, too.
+  // A clone needs a commit. Without one, a copy is sent, so that a session can start in a new project as well.
   bool commits = origin && !origin->head.commit.empty();
   if (outgoing.mode == WorkspaceMode::clone && !commits)
     summary.warnings.push_back(origin ? "the repository has no commit, so it was copied instead of cloned"

@@ -188,7 +188,7 @@ TEST_F(Workspace, ACopySkipsFilesThatMustNotGoIntoABottle) {
   ASSERT_TRUE(back) << back.error().what;
   EXPECT_EQ(back->text, "Nothing changed in the workspace.\n");
   EXPECT_FALSE(flagged(*back, "abs")) << back->text;
-  // The agent's commit of everything does not remove it either.
+  // Even if the agent commits everything, the link is not removed.
   git("add -A", inside);
   git("commit -qm all", inside);
   back = take_inside(sent.base);

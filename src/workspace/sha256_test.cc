@@ -1,4 +1,4 @@
-// Tests repositories whose object ids are SHA-256, and so longer than others.
+// Tests repositories whose object ids are SHA-256, and so longer than SHA-1 ids.
 #include "workspace/agent_work_test.h"
 
 namespace bottle::workspace {

@@ -91,7 +91,7 @@ TEST_F(Report, NamesCommitsThatTheAgentReset) {
   EXPECT_EQ(refs().find("bottle-detached"), std::string::npos) << "an amended commit has a successor: " << back.text;
 }
 
-TEST_F(Report, KnowsStashesAndLeftCommitsFromBranchesWithSuchNames) {
+TEST_F(Report, TellsStashesAndLeftCommitsFromBranchesWithSuchNames) {
   auto back = after(WorkspaceMode::clone, "git checkout -q -b a/stash/b && " + commit_ +
                                               "--allow-empty -m one && git branch heads/bottle-detached-c");
   EXPECT_EQ(refs(),

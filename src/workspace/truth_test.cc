@@ -1,4 +1,5 @@
-// Tests that what is said of the agent's work is true: what is not taken is named, and "nothing changed" means that.
+// Tests that the report on the agent's work is true: it names what was not taken, and it says "nothing changed" only
+// if nothing did.
 #include <cstdio>
 
 #include "base/stream.h"
@@ -271,7 +272,7 @@ TEST_F(Truth, StagedContentThatIsAlsoElsewhereIsNotMentioned) {
   put(repo + "/a.txt", "mine\n");
   git("add a.txt");
   put(repo + "/a.txt", "mine, too\n");
-  // Those that do not affect each other go together.
+  // Cases that do not affect each other share a run.
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy})
     for (const std::string command :
          {"git add -A",
@@ -409,7 +410,7 @@ TEST_F(Truth, FilesThatCpCannotCopyAreNamed) {
   EXPECT_TRUE(says(back, "are in the patch only: a.txt, link\n")) << back.text;
 }
 
-// A shell takes only so much, and so does a person.
+// Neither a shell nor a person can take advice of any length.
 TEST_F(Truth, AnAgentCannotMakeTheAdviceLong) {
   fs::remove_all(repo + "/.git");
   fs::create_directories(repo + "/d");

@@ -10,7 +10,7 @@
 
 namespace bottle::workspace {
 
-// Checks whether a clone of the repository could be made. If it is a partial clone or borrows objects, looks for all
+// Checks whether a clone of the repository can be made. If it is a partial clone or borrows objects, looks for all
 // objects of HEAD. Fails with Code::unavailable and says what to do if some are missing. `scratch` is as in Outgoing.
 // Blocks while it runs git.
 Result<> check_objects(const std::string& source, const std::string& scratch);
@@ -29,14 +29,14 @@ Result<> put_git_settings(docker::TarWriter& tar, const Outgoing& outgoing,
 // Returns one line that says what to do with an archive of a workspace that was kept.
 std::string about_archive(const std::string& path, const std::string& session);
 
-// Reads a tar of the agent's workspace, which is untrusted. Never touches the checked-out tree, its index, its HEAD and
-// its branches. The agent's refs become refs/bottle/<session>/{heads,tags,notes,stash,other}/* (names that bottle's
-// rules do not allow go below .../encoded/; refs from an earlier call that no longer exist are removed). The files as
-// the agent left them become refs/bottle/<session>/worktree, and the changes in them changes.patch. The same applies to
-// each repository in the workspace, with results in that repository and below results_dir/below. For a directory that
-// is not a repository, writes the patch, and the changed files under results_dir/files. What a repository cannot accept
-// goes into work.bundle. Blocks while it runs git, at most 10 minutes for each run. Fails with Code::limit or
-// Code::timed_out if sorting the work would take more of this machine's resources than allowed.
+// Reads a tar of the agent's workspace, which is untrusted. Never touches the checked-out tree, its index, its HEAD
+// or its branches. The agent's refs become refs/bottle/<session>/{heads,tags,notes,stash,other}/* (names that
+// bottle's rules do not allow go below .../encoded/; refs from an earlier call that no longer exist are removed). The
+// files as the agent left them become refs/bottle/<session>/worktree, and the changes in them changes.patch. The same
+// applies to each repository in the workspace, with results in that repository and below results_dir/below. For a
+// directory that is not a repository, writes the patch, and the changed files under results_dir/files. What a
+// repository cannot accept goes into work.bundle. Blocks while it runs git, at most 10 minutes for each run. Fails
+// with Code::limit or Code::timed_out if sorting the work would take more of this machine's resources than allowed.
 Result<Back> receive(const Incoming& incoming, const Source& source);
 
 }  // namespace bottle::workspace

@@ -1,4 +1,5 @@
-// Supports tests of the workspace: a repository, what is sent of it and what comes back, in a directory of their own.
+// Supports tests of the workspace. Each test has its own directory with a repository, what is sent of it and what
+// comes back.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -291,7 +291,7 @@ TEST_F(Commands, allow_saves_limits_and_keeps_the_comments) {
   expect_refused(save("requests=none", {}), "--save cannot remove a limit from the manifest",
                  "remove the limit from the manifest with an editor");
   expect_refused(save("names=5000", {}), "names: the guard can count at most 4000 hosts", "choose a lower limit");
-  expect_refused(save("requests=5", {"b.example"}), "has no rule for b.example of its own",
+  expect_refused(save("requests=5", {"b.example"}), "has no rule of its own for b.example",
                  "add one with `bottle allow --bottle web --save b.example`, then try again");
   EXPECT_EQ(bottle({"check"}).status, 0);
 }

@@ -47,8 +47,8 @@ int open_without_links(int root, const std::string& path, int flags) {
   }
 }
 
-// Returns whether the path is relative, without "..". A NUL would cut it short for the kernel, which then opens
-// another file than the one that was checked.
+// Returns whether the path is relative, without "..". A NUL would end the path for the kernel, which would then open
+// a different file than the one that was checked.
 bool is_plain(const std::string& path) {
   if (path.empty() || path.starts_with('/') || path.find('\0') != std::string::npos) return false;
   // With a slash on both sides, every component can be found in the same way, including the first and the last.
@@ -67,8 +67,8 @@ Result<Beneath> Beneath::open(const std::string& root, Links links) {
   return beneath;
 }
 
-// Returns nothing if there is no such entry, because most callers look for files that need not exist. What only a
-// hostile author would make is an error.
+// Returns nothing if there is no such entry, because most callers look for files that need not exist. Fails for an
+// entry that only a hostile author would make.
 Result<std::optional<UniqueFd>> Beneath::open_entry(const std::string& path, int flags) const {
   std::string name = root_ + "/" + path;
   if (!is_plain(path)) return fail(Code::invalid, "opening " + name + ": it is not below " + root_);
@@ -99,8 +99,8 @@ Result<std::optional<UniqueFd>> Beneath::file(const std::string& path) const {
   if (!fd) return std::nullopt;
   struct stat st{};
   if (::fstat(fd->get(), &st) != 0) return fail_errno("reading " + root_ + "/" + path);
-  // The caller asked for a file, and a directory of that name means that there is none. Only what could be hostile is
-  // an error.
+  // The caller asked for a file, so a directory of that name means that there is none. A directory is harmless, so it
+  // is not an error.
   if (S_ISDIR(st.st_mode)) return std::nullopt;
   if (!S_ISREG(st.st_mode)) return fail(Code::denied, root_ + "/" + path + " is not a regular file");
   return fd;

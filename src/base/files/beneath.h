@@ -14,8 +14,8 @@ namespace bottle {
 // Paths are relative, without "..". Calls block only as long as the disk does.
 class Beneath {
  public:
-  // Whether a symbolic link in a path is an error, or may lead to a place below the directory. If the kernel has no
-  // openat2(2), every link is an error.
+  // Says whether every symbolic link in a path is an error, or a link may lead to a place below the directory. If the
+  // kernel has no openat2(2), every link is an error.
   enum class Links { refused, inside };
 
   // Opens the root, which must be a directory. `root` comes from us or the operator: links in it are followed. Fails

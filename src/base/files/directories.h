@@ -1,4 +1,4 @@
-// The places on the operator's disk that `bottle` uses.
+// Names the places on the operator's disk that `bottle` uses.
 #pragma once
 
 #include <map>
@@ -16,7 +16,8 @@ struct Directories {
   std::string vms;       // $XDG_STATE_HOME/bottle/vms/<name>: machine/provider/places.h
   std::string runtimes;  // $XDG_STATE_HOME/bottle/runtimes.json: which runtimes passed their trial
 
-  // Derives the places from variables (XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME and HOME). Looks at no disk.
+  // Derives the places from variables (XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME and HOME). Does not access the
+  // disk.
   static Directories from(const std::map<std::string, std::string>& environment);
 };
 

@@ -8,7 +8,7 @@ namespace bottle {
 Result<const dirent*> next_entry(DIR* directory, const std::string& name) {
   for (;;) {
     errno = 0;  // readdir(3) returns null at the end and after an error, but sets errno only for an error
-    // Threads that list different directories do not meet here, whatever clang-tidy says.
+    // clang-tidy warns of other threads, but readdir(3) is safe in threads that list different directories.
     const dirent* entry = ::readdir(directory);  // NOLINT(concurrency-mt-unsafe)
     if (!entry && errno != 0 && errno != ENOENT) return fail_errno("reading " + name);
     std::string_view each = entry ? entry->d_name : "";

@@ -1,4 +1,4 @@
-// Lists directories without taking an error for their end.
+// Lists directories, and distinguishes an error from the end.
 #pragma once
 
 #include <dirent.h>

@@ -1,7 +1,7 @@
 // Writing atomically follows the usual recipe: a temporary file in the same directory, because rename(2) does not
-// cross file systems; fsync(2) before the rename, because otherwise a crash may leave the new name with an empty file;
-// and then the rename. The directory itself is not flushed, so after a crash either the old or the new content may be
-// there, which is all that readers rely on.
+// cross file systems; fsync(2) before the rename, because otherwise a crash may leave the new name with an empty
+// file; and then the rename. The directory itself is not flushed, so after a crash, the file has either the old or
+// the new content. Readers rely on no more than that.
 
 #include "base/files/file.h"
 
@@ -48,14 +48,14 @@ Result<> write_all(int fd, std::string_view bytes) {
 }
 
 Result<> write_file_atomically(const std::string& path, std::string_view bytes, int mode) {
-  // The pid keeps two processes that write the same file from writing into one temporary file. What a process with the
-  // same pid left there is replaced.
+  // The pid in the name keeps two processes that write the same file from sharing a temporary file. A file that an
+  // earlier process with the same pid left is replaced.
   std::string temporary = path + ".new." + std::to_string(::getpid());
   UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
   if (!fd) return fail_errno("creating " + temporary);
   // A file that was written only in part must not stay behind and use up the disk.
   Defer remove([&] { ::unlink(temporary.c_str()); });
-  // A full disk usually shows here, before the file that is there has been touched.
+  // A full disk usually fails here, before the existing file is touched.
   if (auto r = write_all(fd.get(), bytes); !r) return std::unexpected(std::move(r.error()).during(temporary));
   if (::fsync(fd.get()) != 0) return fail_errno("flushing " + temporary);
   if (std::rename(temporary.c_str(), path.c_str()) != 0) return fail_errno("renaming to " + path);

@@ -17,8 +17,8 @@ Result<std::string> read_all(int fd, const std::string& path, size_t limit = 64u
 // Writes to a temporary file in the same directory and renames it, so that a reader sees the old or the new content.
 Result<> write_file_atomically(const std::string& path, std::string_view bytes, int mode = 0600);
 
-// Writes a file that must not exist yet. Does not flush it to the disk: for files that need not survive a crash of the
-// machine and that nobody reads before they are complete. Fails if something has the name, also a link.
+// Writes a file that must not exist yet. Does not flush it to the disk: use it for files that need not survive a
+// crash of the machine and that are not read before they are complete. Fails if something has the name, even a link.
 Result<> write_new_file(const std::string& path, std::string_view bytes, int mode = 0600);
 
 // Writes everything to a descriptor or fails. Retries after EINTR. Blocks if the descriptor does.

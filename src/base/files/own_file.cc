@@ -1,6 +1,6 @@
-// Decides by descriptors, not by names: each function opens first and then asks fstat(2) about what it has opened, so
-// that nothing can be exchanged between the check and the use. The directory must belong to this user too, because the
-// owner of a directory can put another file under any name in it.
+// Checks descriptors, not names: each function opens first and then calls fstat(2) on the result, so that nothing can
+// be exchanged between the check and the use. The directory must belong to this user too, because the owner of a
+// directory can put another file under any name in it.
 
 #include "base/files/own_file.h"
 
@@ -15,7 +15,7 @@ namespace bottle {
 namespace {
 
 Result<> check_owner(const struct stat& st, const std::string& path) {
-  // This refuses a file of root, too, unless this process runs as root.
+  // This also refuses a file of root, unless this process runs as root.
   if (st.st_uid != ::geteuid())
     return fail(Code::denied, path + " belongs to another user (uid " + std::to_string(st.st_uid) + ")",
                 "remove it, or run bottle as that user");

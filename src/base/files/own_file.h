@@ -14,7 +14,8 @@ namespace bottle {
 // directory.
 Result<UniqueFd> open_own_directory(const std::string& path);
 
-// Does the same, but `path` may contain symbolic links, because operators keep their state in other places that way.
+// Does the same, but `path` may contain symbolic links, because operators use links to keep their state in other
+// places.
 Result<> check_own_directory(const std::string& path);
 
 // Reads the regular file `name` in an open directory by the same rules. The file must not have a second hard link.

@@ -45,8 +45,8 @@ Result<> pass_descriptor(int socket, int fd) {
   head->cmsg_type = SCM_RIGHTS;
   head->cmsg_len = CMSG_LEN(sizeof(int));
   std::memcpy(CMSG_DATA(head), &fd, sizeof fd);
-  // If the other side is gone, MSG_NOSIGNAL makes that an error instead of a SIGPIPE. MSG_DONTWAIT makes it one too if
-  // the other side does not read.
+  // With MSG_NOSIGNAL, the call fails if the other side is gone, and does not raise SIGPIPE. With MSG_DONTWAIT, it
+  // also fails if the other side does not read.
   if (::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) != 1) return fail_errno("passing a descriptor");
   return {};
 }
@@ -77,7 +77,7 @@ Result<UniqueFd> take_descriptor(int socket) {
       taken.emplace_back(fd);
     }
   }
-  // An empty descriptor tells the caller that the other side does not keep to the agreement.
+  // An empty descriptor tells the caller that the other side broke the agreement.
   if (taken.size() != 1 || (message.msg_flags & MSG_CTRUNC)) return UniqueFd();
   return std::move(taken[0]);
 }

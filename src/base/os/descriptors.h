@@ -13,17 +13,17 @@ namespace bottle {
 // Says whether calls on the descriptor block or fail with EAGAIN.
 enum class Waits { yes, no };
 
-// The two ends of a pipe. Both are empty in a pipe that could not be made.
+// Holds the two ends of a pipe. Both are empty if the pipe could not be made.
 struct PipeEnds {
   UniqueFd read, write;
 };
 // Makes a pipe. `waits` applies to both of its ends.
 Result<PipeEnds> make_pipe(Waits waits = Waits::yes);
 
-// Makes a pipe hold up to `bytes` bytes, if the system can change that.
+// Changes the capacity of a pipe to `bytes`, if the system can do that.
 void widen_pipe(int fd, int bytes);
 
-// Two connected stream sockets of the family AF_UNIX. `theirs` is for another process.
+// Holds two connected stream sockets of the family AF_UNIX. `theirs` is for another process.
 struct SocketPair {
   UniqueFd ours, theirs;
 };
@@ -62,8 +62,8 @@ Result<> pass_descriptor(int socket, int fd);
 // something else.
 Result<UniqueFd> take_descriptor(int socket);
 
-// A lock that keeps other threads from creating descriptors, on systems that cannot set the close-on-exec flag in the
-// same call. The spawner holds it while it starts a program.
+// Keeps other threads from creating descriptors, on systems that cannot set the close-on-exec flag in the same call.
+// The spawner holds it while it starts a program.
 class SpawnLock {
  public:
   SpawnLock();

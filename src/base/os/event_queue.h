@@ -7,8 +7,8 @@
 
 namespace bottle {
 
-// Belongs to one thread. Descriptors are registered once and stay registered, because the guard has thousands of them.
-// Nothing here reports an error: a descriptor that cannot be registered never has an event.
+// Belongs to one thread. Descriptors are registered once and stay registered, because the guard has thousands of
+// them. No function reports an error: a descriptor that cannot be registered never has an event.
 class EventQueue {
  public:
   // The bits of an event. kPeerEnded means that the peer sends nothing more, and kHangUp that the connection is closed
@@ -24,8 +24,8 @@ class EventQueue {
   ~EventQueue();
 
   // Reports each change once, with `what` in the event. The owner sets `readable` and `writable` to true after an
-  // event, and to false after a call that failed with EAGAIN. A system without edge-triggered events asks only about
-  // what is false. Both pointers must stay valid until forget() or closing().
+  // event, and to false after a call that failed with EAGAIN. On a system without edge-triggered events, wait() polls
+  // only for the direction that is false. Both pointers must stay valid until forget() or closing().
   void watch_edges(int fd, void* what, const bool* readable, const bool* writable);
 
   // Reports kIn and kOut for as long as they hold. A second call changes which of them are reported.

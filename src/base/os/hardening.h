@@ -6,9 +6,9 @@
 namespace bottle {
 
 // Executes this program again with address space layout randomization if it was started without it. A VM with an
-// emulated processor starts all programs without it, because code at fixed addresses is translated only once instead of
-// at each exec, which makes the VM's engine twice as fast (providers/qemu). Call this first in main(). Returns if there
-// is nothing to do or if it fails.
+// emulated processor starts all programs without it, because code at fixed addresses is translated only once and not
+// at each exec. That makes the VM's engine twice as fast (providers/qemu). Call this first in main(). Returns if
+// there is nothing to do or if it fails.
 void restore_randomization(char** argv);
 
 // Keeps a crash of this process from leaving a core dump, even if the kernel pipes dumps into a program, which
@@ -23,8 +23,8 @@ void wipe(void* bytes, size_t size);
 // Returns the heap's free memory to the system, if the C library can do that.
 void release_free_memory();
 
-// Gives back the memory that holds parts of the program's own file, because much of it is needed only at the start.
-// What is used again comes back from the file. Does nothing with POSIX alone.
+// Releases the memory that holds parts of the program's own file, because much of it is needed only at the start. The
+// kernel reads a part again from the file when it is used. Does nothing with POSIX alone.
 void release_program_file();
 
 // Removes all variables from this process's environment.

@@ -166,7 +166,7 @@ TEST(Poller, IsWokenByAnotherThread) {
   EXPECT_FALSE(wait_readable(wakeup.fd(), 0));
 }
 
-TEST(Signals, ArriveAlsoIfTheyWerePending) {
+TEST(Signals, ArriveEvenIfTheyWerePending) {
   sigset_t blocked, before;
   sigemptyset(&blocked);
   sigaddset(&blocked, SIGUSR1);
@@ -203,7 +203,7 @@ TEST(Children, EndWithTheirGroup) {
 }
 
 // With SIGCHLD ignored, the system keeps no exit status.
-TEST(Children, HaveEndedAlsoIfSomethingElseReapedThem) {
+TEST(Children, HaveEndedEvenIfSomethingElseReapedThem) {
   auto before = ::signal(SIGCHLD, SIG_IGN);
   Command command{.argv = {"/bin/sh", "-c", "echo said"}};
   EXPECT_EQ(capture(command, {.timeout_ms = 60000}).error().code, Code::internal);

@@ -1,6 +1,6 @@
-// Wraps poll(2). Its cost grows with the number of descriptors, but the callers have few, and in return nothing has to
-// be registered and forgotten. If a caller waits for the end of a process that has no descriptor, the wait is cut into
-// short intervals.
+// Wraps poll(2). Its cost grows with the number of descriptors, but the callers have few, and they need not register
+// and forget them. If a caller waits for the end of a process that has no descriptor, the wait is cut into short
+// intervals.
 
 #include "base/os/poller.h"
 
@@ -64,9 +64,9 @@ bool Poller::wait(int timeout_ms) {
   // If poll(2) fails, it sets nothing, and the results of an earlier wait must not count again.
   for (auto& each : fds_) each.revents = 0;
   int ready;
-  // A signal otherwise ends the wait, so that a caller that waits for signals through a flag can look at it.
+  // With a timeout, a signal ends the wait, so that a caller whose handler sets a flag can look at the flag.
   do ready = ::poll(fds_.data(), static_cast<nfds_t>(fds_.size()), timeout_ms);
-  while (ready < 0 && timeout_ms == 0 && errno == EINTR);  // the caller only asks for what is ready now
+  while (ready < 0 && timeout_ms == 0 && errno == EINTR);  // a caller that does not wait needs an answer
   return ready > 0;
 }
 
@@ -78,7 +78,7 @@ bool Poller::readable(int fd) const {
 
 bool Poller::writable(int fd) const {
   const pollfd* found = find(fd);
-  // A write after the peer has closed returns the error at once, so it does not block either.
+  // A write after the peer has closed returns the error immediately, so it does not block either.
   return found && (found->revents & (POLLOUT | POLLERR | POLLHUP));
 }
 
@@ -86,7 +86,7 @@ bool wait_readable(int fd, int timeout_ms) { return wait_for(fd, POLLIN, timeout
 bool wait_writable(int fd, int timeout_ms) { return wait_for(fd, POLLOUT, timeout_ms); }
 
 bool is_hung_up(int fd) {
-  // POLLHUP and POLLERR are reported even if no events are asked for, so unread data does not matter.
+  // poll(2) reports POLLHUP and POLLERR even if no events are requested, so unread data does not matter.
   pollfd p{fd, 0, 0};
   return ::poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
 }

@@ -1,8 +1,8 @@
 // Starts programs with posix_spawn(3), because fork(2) in a process with threads leaves a child in which only a few
 // functions are safe to call, and because it copies the page tables of a process that may be large. What posix_spawn
 // cannot do (limits), a shell does in the child, or the parent does afterward. All loops in this file wait for the
-// output and for the end of the child. A child that ends may leave processes behind that keep its pipes open, so the
-// end of the output alone would never come.
+// output and for the end of the child. Waiting for the end of the output alone could take forever, because a child
+// may leave processes that keep its pipes open.
 
 #include "base/os/process.h"
 
@@ -87,7 +87,7 @@ constexpr int kLookForStopMs = 100;
 // Returns the smaller of two waits, of which the second may be -1 for no limit.
 int at_most(int limit_ms, int wait_ms) { return wait_ms < 0 ? limit_ms : std::min(wait_ms, limit_ms); }
 
-// Shells report the end by a signal in the same way.
+// Shells report a death by a signal in the same way.
 int decode(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
 
 }  // namespace
@@ -124,7 +124,7 @@ Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring
   for (auto [ours, number] : command.passed) ::posix_spawn_file_actions_adddup2(&actions, ours, number);
   if (!command.directory.empty()) ::posix_spawn_file_actions_addchdir_np(&actions, command.directory.c_str());
   // A child inherits the mask of the calling thread and the signals that this process ignores, such as SIGPIPE. A
-  // program that does not expect that might never notice that its reader is gone, or not end when it is told to.
+  // program that does not expect that might never notice that its reader is gone, or might ignore a request to end.
   sigset_t none, usual;
   sigemptyset(&none);
   sigemptyset(&usual);
@@ -200,8 +200,8 @@ Result<int> Child::wait(int timeout_ms) {
   auto deadline = Clock::now() + std::chrono::milliseconds(std::max(timeout_ms, 0));
   for (;;) {
     int raw = 0;
-    // Without a limit, waitpid itself blocks. With one, the loop asks, and waits for the descriptor of the process's
-    // end.
+    // Without a timeout, waitpid(2) itself blocks. With one, the loop polls, and waits for the process's exit
+    // descriptor in between.
     pid_t got = ::waitpid(pid_, &raw, timeout_ms < 0 ? 0 : WNOHANG);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {  // ECHILD: SIGCHLD is ignored, so the system reaps our children
@@ -213,7 +213,7 @@ Result<int> Child::wait(int timeout_ms) {
       pid_ = -1;
       return status_ = decode(raw);
     }
-    // The time is looked at after waitpid(2), so that a wait of 0 ms still asks once.
+    // The time is checked after waitpid(2), so that a wait of 0 ms still polls once.
     int left = milliseconds_until(deadline);
     if (left == 0) return fail(Code::timed_out, "the child still runs");
     Poller poller;
@@ -240,8 +240,8 @@ void Child::end(int patience_ms) {
   (void)wait(-1);
 }
 
-// One loop serves four things at once: both outputs, the input, the end of the child, and the reasons to end it early.
-// Reading one stream to its end before the other would block as soon as the child fills the other.
+// One loop serves both outputs, the input, the end of the child, and the reasons to end it early. Reading one stream
+// to its end before the other would block as soon as the child fills the other.
 Result<Captured> capture(const Command& command, const CaptureOptions& options) {
   Child child = TRY(Child::spawn(command,
                                  options.input_fd >= 0   ? Child::from(options.input_fd)
@@ -297,12 +297,13 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
   return captured;
 }
 
-// Works as capture(), but passes lines on at once, and has no limits, because the program was started for its output.
+// Works like capture(), but passes each line on immediately and has no limits, because the program was started for
+// its output.
 Result<int> run_in_lines(const std::vector<std::string>& argv, const std::function<void(const Line&)>& tell,
                          const std::stop_token& stop) {
   Command command;
   command.argv = argv;
-  // A group of its own is needed to end the program's own children, too.
+  // Only a separate group makes it possible to end the program's own children as well.
   command.own_group = stop.stop_possible();
   Child child = TRY(Child::spawn(command, Child::null(), Child::pipe(), Child::pipe()));
   LineReader out, err;

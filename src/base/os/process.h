@@ -37,10 +37,12 @@ struct Command {
   uint64_t most_memory = 0, most_written = 0;
 };
 
-// A running child with pipes to it. The destructor ends it and its group (SIGTERM, after 2 s SIGKILL) and reaps it.
+// Owns a running child with pipes to it. The destructor ends the child and its group (SIGTERM, and SIGKILL after 2 s)
+// and reaps it.
 class Child {
  public:
-  // What a descriptor of the child is: a pipe to us, /dev/null, the same as ours, or one that the caller supplies.
+  // Says what a descriptor of the child is: a pipe to us, /dev/null, the same as ours, or one that the caller
+  // supplies.
   struct Wiring {
     enum class To { pipe, null, inherit, fd } to = To::null;
     int fd = -1;
@@ -65,8 +67,8 @@ class Child {
   int out() const { return out_.get(); }
   int err() const { return err_.get(); }
   void close_in() { in_.reset(); }
-  // Writes as much of `rest` to the child's stdin, a pipe, as it takes without blocking, and removes that from `rest`.
-  // Closes the pipe when nothing is left, or when nothing reads it any more.
+  // Writes as much of `rest` to the child's stdin, a pipe, as it takes without blocking, and removes that from
+  // `rest`. Closes the pipe when nothing is left, or when no process reads it any more.
   void feed(std::string_view& rest);
   pid_t pid() const { return pid_; }
   // Returns a descriptor that becomes readable when the child has exited, or -1 if the system has no such descriptor.

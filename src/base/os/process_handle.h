@@ -47,8 +47,8 @@ Result<Peer> peer_of(int socket);
 std::string command_line(pid_t pid);
 
 // Limit, in bytes, how much data a program may use and how large the files that it writes may be (RLIMIT_DATA,
-// RLIMIT_FSIZE); 0 sets no limit. limited() returns a command line that runs `argv` with those limits that must hold
-// from its first instruction on, or that limit_memory() cannot set on this system. limit_memory() limits the data of a
+// RLIMIT_FSIZE); 0 sets no limit. limited() returns a command line that runs `argv` with the limits that must hold
+// from its first instruction, or that limit_memory() cannot set on this system. limit_memory() limits the data of a
 // process that runs.
 std::vector<std::string> limited(std::vector<std::string> argv, uint64_t most_memory, uint64_t most_written);
 void limit_memory(pid_t pid, uint64_t most_memory);

@@ -25,7 +25,8 @@ struct ProcessIdentity {
   int pid = 0;
   std::string start_time, boot_id;
 
-  // Ask the system now. On systems other than Linux, both may block for the few milliseconds that ps(1) takes.
+  // These functions ask the system when they are called. On systems other than Linux, both may block for the few
+  // milliseconds that ps(1) takes.
   static ProcessIdentity of(int pid);
   static ProcessIdentity self();
   // Returns whether this very process still exists and is not a zombie. It is false after a reboot, and false if the

@@ -1,6 +1,5 @@
-// Uses the old trick of a pipe to oneself: the handler, in which almost nothing is safe, writes the signal's number
-// into a pipe, and everything else happens where the pipe is read. signalfd(2) would do the same, but only Linux has
-// it.
+// Uses the self-pipe trick. The handler, in which almost nothing is safe, only writes the signal's number into a
+// pipe. Everything else happens where the pipe is read. signalfd(2) would do the same, but only Linux has it.
 
 #include "base/os/signals.h"
 
@@ -15,7 +14,7 @@ namespace {
 volatile sig_atomic_t target = -1;
 
 void on_signal(int number) {
-  // The handler interrupts code that may be about to look at errno.
+  // The handler may interrupt code that is about to look at errno.
   int saved = errno;
   char byte = static_cast<char>(number);
   (void)!::write(target, &byte, 1);  // if the pipe is full, it already wakes the reader

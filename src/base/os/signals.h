@@ -13,8 +13,8 @@
 namespace bottle {
 
 // While an object exists, it receives these signals instead of their usual effect, including those that were blocked
-// and are pending. Several objects may exist at once if they are destroyed in reverse order; the newest receives the
-// signals.
+// and are pending. Several objects may exist at the same time if they are destroyed in reverse order; the newest
+// receives the signals.
 class Signals {
  public:
   explicit Signals(std::initializer_list<int> numbers);

@@ -1,4 +1,4 @@
-// Reports facts about this machine as the kernel states them.
+// Reports facts about this machine from the kernel.
 #pragma once
 
 #include <sys/types.h>
@@ -9,15 +9,15 @@
 
 namespace bottle {
 
-// The kernel's lists of routes, in the format of /proc/net/route and /proc/net/ipv6_route (proc(5)). Both are empty if
-// the system has no such lists.
+// Holds the kernel's lists of routes, in the format of /proc/net/route and /proc/net/ipv6_route (proc(5)). Both are
+// empty if the system has no such lists.
 struct RouteLists {
   std::string ipv4, ipv6;
 };
 // Reads both lists of this process's network namespace.
 RouteLists route_lists();
 
-// The machine's memory in bytes; 0 if the system cannot tell.
+// Holds the size of the machine's memory in bytes; 0 if the system cannot tell.
 struct MemoryFacts {
   uint64_t total = 0, available = 0;
 };

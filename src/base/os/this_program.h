@@ -18,7 +18,7 @@ std::string build_id();
 // Reports whether this program can run as the far side of a session, which is always Linux.
 bool can_be_far_side();
 
-// Must be called first in main() with its argv[0], for systems that do not tell a process which file it runs.
+// Call this first in main() with its argv[0], for systems that do not tell a process which file it runs.
 void remember_own_path(const char* argv0);
 
 }  // namespace bottle

@@ -14,10 +14,10 @@ class Wakeup {
   Wakeup() : ends_(make_pipe(Waits::no).value_or(PipeEnds())) {}
 
   int fd() const { return ends_.read.get(); }  // readable from wake() until clear()
-  // Makes fd() readable. Never blocks: if the pipe is full, the other thread is going to wake anyway.
+  // Makes fd() readable. Never blocks: if the pipe is full, the other thread will wake anyway.
   void wake() { (void)!::write(ends_.write.get(), "", 1); }
-  // Forgets all calls of wake() so far. Call it before looking at what the other thread changed, so that no change is
-  // missed.
+  // Discards all calls of wake() so far. Call it before you look at what the other thread changed, so that no change
+  // is missed.
   void clear() {
     for (char bytes[64]; ::read(ends_.read.get(), bytes, sizeof bytes) == sizeof bytes;) {
     }

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-// Instantiated only here; precompiled.h declares this to all other files.
+// The template is instantiated only here; precompiled.h declares it `extern` to all other files.
 template class nlohmann::basic_json<>;
 
 namespace bottle {
@@ -36,7 +36,7 @@ class Builder : public json::json_sax_t {
     // The pointer stays valid: a map does not move its values, and nothing is added to this object before the value
     // has come.
     member_ = &place->second;
-    // The library's own parser would keep the last of them without a word.
+    // The library's own parser would silently keep the last of them.
     if (!is_new) why_ = {Code::invalid, "it has a key twice"};
     return is_new;
   }

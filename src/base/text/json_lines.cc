@@ -25,7 +25,7 @@ bool is_plain_name(std::string_view name) {
 }
 
 Result<JsonLines> JsonLines::create(const std::string& path, uint64_t most, size_t longest) {
-  // A link of that name must not lead the writing elsewhere.
+  // O_NOFOLLOW keeps a link of that name from redirecting the write.
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + path);
   JsonLines lines(std::move(fd));
@@ -54,7 +54,7 @@ Result<> JsonLines::feed(std::string_view bytes) {
     TRY(write_all(fd_.get(), text));
   }
   pending_ += bytes;
-  // Forgets the beginning of a line that is already too long, so that a stream without line ends needs no more memory
+  // Drops the beginning of a line that is already too long, so that a stream without line ends needs no more memory
   // than one line.
   if (pending_.size() > longest_) {
     pending_.clear();

@@ -1,8 +1,9 @@
-// Allows characters instead of searching for escape sequences: whatever a terminal interprets begins with a control
-// character, so a text without control characters cannot contain a sequence. Text that is not UTF-8 is escaped byte by
-// byte, because terminals disagree about how many bytes a broken character has, and a control character could hide
-// behind it. The backslash itself is not escaped, so that a line can pass through here twice; an escape can therefore
-// be forged, which only misleads a person about a name, and controls nothing.
+// Everything that a terminal interprets begins with a control character. So this code does not search for escape
+// sequences: it allows only certain characters, and a text without control characters cannot contain a sequence. Text
+// that is not UTF-8 is escaped byte by byte, because terminals disagree about how many bytes a broken character has,
+// and a control character could hide behind it. The backslash itself is not escaped, so that applying the function
+// twice changes nothing. An escape can therefore be forged, which may mislead a person about a name but has no effect
+// on the terminal.
 
 #include "base/text/line.h"
 
@@ -87,7 +88,7 @@ std::string one_line(std::string_view text, size_t most) {
     if (!next) out += escaped_byte(text[at++]);
     else if (deceives(next->code)) out += escaped(next->code), at += next->length;
     else out += text.substr(at, next->length), at += next->length;
-    // The text is cut before the character that was too much, with room for the ellipsis.
+    // The text is cut before the first character that does not fit, with room for the ellipsis.
     if (out.size() > most) return out.substr(0, fits) + std::string(kMore);
     if (out.size() + kMore.size() <= most) fits = out.size();
   }
@@ -150,12 +151,12 @@ std::string ascii_json(std::string_view text) {
   };
   for (size_t at = 0; at < text.size();) {
     auto next = character_at(text.substr(at));
-    // U+FFFD stands for a byte that is not UTF-8, as most decoders have it.
+    // U+FFFD stands for a byte that is not UTF-8, as in most decoders.
     auto code = static_cast<uint32_t>(next ? next->code : 0xfffd);
     at += next ? next->length : 1;
     if (code == '\n' || (code >= 0x20 && code < 0x7f)) out += static_cast<char>(code);
     else if (code < 0x10000) put(code);
-    // JSON writes a character beyond U+FFFF as two UTF-16 surrogates (RFC 8259, section 7).
+    // JSON writes a character above U+FFFF as a pair of UTF-16 surrogates (RFC 8259, section 7).
     else put(0xd800 + ((code - 0x10000) >> 10)), put(0xdc00 + (code & 0x3ff));
   }
   return out;

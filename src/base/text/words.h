@@ -1,4 +1,5 @@
-// Small operations on words: trimming, joining, and upper case. Only ASCII counts, in every locale.
+// Has small operations on words: trimming, joining, and upper case. They treat only ASCII letters as letters, in
+// every locale.
 #pragma once
 
 #include <string>

@@ -76,7 +76,8 @@ class Parser {
     if (c != '"') return bad("a section's name is broken");
     section_ += '.';
     while ((c = next()) != '"') {
-      // In a subsection's name, a backslash just quotes the next character: \n is an n.
+      // In a subsection's name, a backslash only quotes the next character, so
+      // is an n.
       if (c == '\\') c = next();
       if (c == kEnd || c == '\n') return bad("a section's name has no end");
       section_ += static_cast<char>(c);
@@ -157,7 +158,7 @@ std::optional<bool> as_bool(const Setting& setting) {
   std::string value = lower(*setting.value);
   if (value == "true" || value == "yes" || value == "on") return true;
   if (value.empty() || value == "false" || value == "no" || value == "off") return false;
-  // git also takes a number for a boolean, even with a unit or a sign, which this does not accept.
+  // git also takes a number for a boolean, even with a unit or a sign. This function accepts only digits.
   bool number = value.find_first_not_of("0123456789") == std::string::npos;
   if (!number) return std::nullopt;
   return value.find_first_not_of('0') != std::string::npos;

@@ -1,5 +1,5 @@
-// Parses short text formats as git's sources and manual pages describe them. No parser here fails: a line that is not
-// valid is left out, as git does, so a broken or hostile file can only lead to fewer refs or places. All loops move
+// Parses short text formats as git's sources and manual pages describe them. No parser here fails. Each leaves out
+// invalid lines, as git does, so a broken or hostile file can only lead to fewer refs or places. All loops move
 // forward over a string that is already in memory and bounded by the caller.
 
 #include "git/formats/formats.h"

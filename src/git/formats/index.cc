@@ -62,8 +62,8 @@ Result<std::vector<uint32_t>> bits_in(std::string_view& bytes) {
     uint64_t head = number_in(take(8)), same = head >> 1 & 0xffffffff, plain = head >> 33;
     // The words that follow must be among those that are left.
     if (plain >= words--) return broken("has a bitmap that is not valid");
-    // A run of ones takes eight bytes and can stand for 2^38 positions, so it is compared with the limit before it is
-    // written out. A run of zeros costs nothing.
+    // A run of ones takes eight bytes and can stand for 2^38 positions, so its length is checked before it is
+    // expanded. A run of zeros costs nothing.
     if (head & 1 && (same + 1) * 64 + at > kMostEntries + 64) return broken("has a bitmap that is not valid");
     for (uint64_t bit = 0; head & 1 && bit < same * 64; ++bit) set.push_back(static_cast<uint32_t>(at + bit));
     at += same * 64;
@@ -151,7 +151,7 @@ class Reader {
     return {};
   }
 
-  // The path is the one before it without its last bytes, and then some others.
+  // The path consists of the previous path without its last bytes, and of some new bytes.
   Result<> shortened_path() {
     uint64_t removed = 0;
     for (bool first = true;; first = false) {

@@ -30,9 +30,10 @@ struct Index {
 using SharedIndex = std::function<Result<std::string>(const std::string& id)>;
 
 // Reads versions 2 to 4. `id_size` is the number of bytes of an object id: 20 or 32. Leaves out files that `git add
-// --intent-to-add` announced, because the index has no content of theirs. Does not verify the checksum, which git need
-// not write. Fails with Code::protocol for what git would refuse, and without `shared` for an index that is split into
-// two files. Fails with Code::limit if there are more than a million entries, or more than 128 MB of paths.
+// --intent-to-add` announced, because the index has no content for them. Does not verify the checksum, because git
+// can be told to leave it out. Fails with Code::protocol for what git would refuse, and without `shared` for an index
+// that is split into two files. Fails with Code::limit if there are more than a million entries, or more than 128 MB
+// of paths.
 Result<Index> parse_index(std::string_view bytes, size_t id_size, const SharedIndex& shared = nullptr);
 
 }  // namespace bottle::git

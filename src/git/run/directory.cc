@@ -23,8 +23,8 @@ std::string quoted(const std::string& path) {
 Result<Directory> Directory::make(const std::string& path, const Content& content) {
   Directory made;
   made.path_ = path;
-  // git takes a directory for a repository only if it has HEAD, objects and refs.
-  // It makes what else it needs to write into a directory that borrows its objects.
+  // git takes a directory for a repository only if it has HEAD, objects and refs. In a directory that borrows its
+  // objects, git makes whatever else it needs when it writes.
   bool is_whole = content.alternates.empty(), has_info = !content.attributes.empty() || !content.exclude.empty();
   TRY(make_directories(path + "/objects/info"));
   TRY(make_directories(path + (is_whole ? "/refs/heads" : "/refs")));
@@ -36,7 +36,7 @@ Result<Directory> Directory::make(const std::string& path, const Content& conten
                        "\n\tfilemode = true\n\tbare = " + (content.bare ? "true" : "false") +
                        "\n\tlogallrefupdates = " + (content.bare ? "false" : "true") + "\n";
   if (sha256) config += "[extensions]\n\tobjectformat = sha256\n";
-  // Of a setting that comes twice, git takes the last.
+  // If a setting appears twice, git uses the last one.
   TRY(write_new_file(path + "/config", config + content.config));
   TRY(write_new_file(path + "/HEAD", (content.head.starts_with("refs/") ? "ref: " : "") + content.head + "\n"));
   std::string alternates;

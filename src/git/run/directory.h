@@ -9,11 +9,11 @@
 
 namespace bottle::git {
 
-// Stands for a git directory of our own, and is the only type that Runner accepts as one. It does not own the
-// directory on the disk, which goes away with the directory around it.
+// Stands for a git directory that belongs to bottle. Runner runs git in nothing else. Does not own the directory on
+// the disk, which is removed together with the directory around it.
 class Directory {
  public:
-  // Says what the new directory contains. Every text in it must be checked or written by us, because git obeys
+  // Describes what a new directory contains. Every text in it must be checked or written by us, because git obeys
   // `config`.
   struct Content {
     std::string format = "sha1";  // of the object ids: sha1 or sha256
@@ -26,8 +26,8 @@ class Directory {
   };
 
   Directory() = default;  // Makes an object that refers to no directory.
-  // Makes a git directory at `path`, which no one else may be able to write to. Makes what `git init` would make, but
-  // no hooks and no template. A directory that borrows objects gets only what git needs.
+  // Makes a git directory at `path`, which no one else may be able to write to. Makes what `git init` would make,
+  // except hooks and templates. A directory that borrows objects gets only what git needs.
   static Result<Directory> make(const std::string& path, const Content& content);
 
   // Adds lines to the configuration of a directory that git does not use at the moment.

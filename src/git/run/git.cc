@@ -1,6 +1,6 @@
-// Everything that could make git run something else, wait for something or read other settings is turned off here, for
-// every call: the environment is stripped of GIT_ variables and set anew, the configuration is a file of ours, and
-// command line settings override what remains. It is done with all calls and not only with those that seem to need it,
+// Everything that could make git run something else, wait for something or read other settings is turned off here,
+// for every call: the environment is stripped of GIT_ variables and set anew, the configuration is a file of ours,
+// and command line settings override what remains. This applies to all calls, not only to those that seem to need it,
 // because which command reads which setting changes between versions of git. Limits on time, output, memory and files
 // apply because objects of a few bytes can expand without bounds.
 
@@ -103,8 +103,8 @@ Result<Runner> Runner::make(const std::string& state, const Limits& limits) {
   return runner;
 }
 
-// The command line is: the git directory, our settings, and then the caller's words. Settings on the command line
-// count more than all files.
+// The command line has the git directory, then our settings, and then the caller's words. Settings on the command
+// line override those of all files.
 Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, const Options& o) const {
   // Without --git-dir, git would look for a repository in the working directory and above it.
   if (!o.in) return fail(Code::internal, "git would run in a repository that bottle did not make");
@@ -119,7 +119,7 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
         "maintenance.auto=false", "commit.gpgSign=false", "submodule.recurse=false", "advice.detachedHead=false"})
     argv.insert(argv.end(), {"-c", setting});
   if (!limits_.flush) argv.insert(argv.end(), {"-c", "core.fsync=none"});
-  // Each thread keeps what it unpacks: twenty threads would reach the limit for an honest pack.
+  // Each thread keeps what it unpacks in memory, so with twenty threads, an honest pack would reach the limit.
   if (limits_.memory > 0) argv.insert(argv.end(), {"-c", "pack.threads=4"});
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   Command command{.argv = std::move(argv),
@@ -161,8 +161,8 @@ Result<bool> Runner::agrees(const std::vector<std::string>& arguments, const Opt
   return TRY(run(arguments, options)).status == 0;
 }
 
-// Unlike run(), this reads the operator's own configuration, because it is about nothing else. `git config` runs no
-// command of it.
+// Unlike run(), this reads the operator's own configuration, because that is what the caller asks about. `git config`
+// runs no command of it.
 Result<Runner::Answer> ask_operators_configuration(const std::vector<std::string>& arguments) {
   // git needs a directory, and /dev is one that is not a repository.
   Command command{.argv = {"git", "--git-dir=/dev", "config", "--includes", "--null"},

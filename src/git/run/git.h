@@ -1,5 +1,5 @@
-// Runs git as a program: without a shell, with no configuration but bottle's own, without prompts, with a time limit,
-// and only in repositories that belong to bottle.
+// Runs git as a program: without a shell, with only bottle's configuration, without prompts, with a time limit, and
+// only in repositories that belong to bottle.
 #pragma once
 
 #include <chrono>
@@ -34,7 +34,7 @@ class Runner {
   // file is written there.
   static Result<Runner> make(const std::string& state, const Limits& limits = {});
 
-  // Says where and how one call runs. The caller keeps the descriptors.
+  // Describes where and how one call runs. The caller keeps the descriptors.
   struct Options {
     Directory in;                  // the git directory, which always belongs to bottle
     std::string work_tree, index;  // empty means no work tree, or the directory's own index; git runs in the work tree

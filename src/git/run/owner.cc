@@ -1,6 +1,6 @@
-// Repeats the check of git's ensure_valid_ownership(): git never runs in the operator's repository, so its own check
-// never happens. The values of safe.directory come from git, which knows where its configuration is, but they are
-// compared here, with the rules of the installed version, because a more generous comparison would open what git
+// Repeats the check of git's ensure_valid_ownership(), because git never runs in the operator's repository and so
+// never makes it. git prints the values of safe.directory, because only git can tell where its configuration is. They
+// are compared here, with the rules of the installed version, because a more generous comparison would open what git
 // itself refuses.
 
 #include "git/run/owner.h"
@@ -42,7 +42,7 @@ bool is_mine(uid_t owner) { return owner == ::geteuid() || owner == asked_by(); 
 
 // Returns whether git is 2.46 or later: then a value may end with "/*", and links are resolved on both sides of the
 // comparison.
-bool knows_prefixes() {
+bool supports_prefixes() {
   int major = 0, minor = 0;
   auto text = version();
   if (!text || std::sscanf(text->c_str(), "git version %d.%d", &major, &minor) != 2) return false;
@@ -62,7 +62,7 @@ bool is_declared_safe(const std::string& repository) {
   auto listed = ask_operators_configuration({"--type=path", "--get-all", "safe.directory"});
   if (!listed || listed->status != 0) return false;
   // The values count in their order, from the system's file to the operator's own.
-  bool safe = false, prefixes = knows_prefixes();
+  bool safe = false, prefixes = supports_prefixes();
   for (size_t at = 0, end; (end = listed->out.find('\0', at)) != std::string::npos; at = end + 1) {
     std::string value = listed->out.substr(at, end - at);
     if (value.empty()) safe = false;  // an empty value resets the list
@@ -80,7 +80,7 @@ Result<> check_owner(const std::string& repository, const std::vector<std::strin
   for (const auto& path : paths) {
     auto owner = owner_of(path);
     if (owner && is_mine(*owner)) continue;
-    // The declaration holds for the whole repository, so the other paths need no look.
+    // The declaration holds for the whole repository, so the other paths need no check.
     if (is_declared_safe(repository)) return {};
     std::string whose = owner ? " belongs to the user " + std::to_string(*owner) : " cannot be looked at";
     return fail(Code::denied,

@@ -1,7 +1,7 @@
 // The library is convenient, but not made for hostile input: it builds trees of any size, follows aliases without
-// counting, and throws. So a first pass only counts events, a second one builds the tree and copies it into ours, with
-// a budget that counts aliases as often as they are used, and no exception leaves this file. All values stay text.
-// What `yes` or `010` mean is decided by the kind of the key, not by YAML.
+// counting, and throws. So a first pass only counts events, a second one builds the tree and copies it into ours,
+// with a budget that counts aliases as often as they are used, and no exception leaves this file. All values stay
+// text. The kind of the key, not YAML, decides what `yes` or `010` mean.
 
 #include "manifest/format/document.h"
 
@@ -20,7 +20,7 @@ namespace {
 constexpr int kMaxDepth = 32;
 constexpr int kMaxNodes = 100000;
 
-// Returns a position as people count, from 1. The library counts from 0.
+// Returns a position as people count it, from 1. The library counts from 0.
 std::string place(const std::string& path, const YAML::Mark& mark) {
   if (mark.is_null()) return path + ":1:1";
   return path + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
@@ -64,7 +64,7 @@ Result<Node> convert(const std::string& path, const YAML::Node& from, int depth,
       for (const auto& entry : from) {
         Node key = TRY(convert(path, entry.first, depth + 1, budget));
         if (key.kind != Node::Kind::scalar) return fail_at(key.at, "a key must be text, but this is " + kind_name(key));
-        // The library would keep one of the two without a word.
+        // The library would silently keep one of the two.
         if (const Node* first = node.find(key.text))
           return fail_at(key.at, "'" + key.text + "' appears twice",
                          "remove one of the two; the other value is at " + first->at);
@@ -85,7 +85,7 @@ class Gauge : public YAML::EventHandler {
   std::optional<Error> error;
 
   void OnDocumentStart(const YAML::Mark& mark) override {
-    // Only one document is read, so rules in a second one would be ignored in silence.
+    // Only one document is read, so rules in a second one would be silently ignored.
     if (++documents_ == 2) stop(mark, "a second document begins here", "put everything into one document");
   }
   void OnDocumentEnd() override {}
@@ -108,7 +108,7 @@ class Gauge : public YAML::EventHandler {
  private:
   void stop(const YAML::Mark& mark, const char* what, std::string todo = {}) {
     error = fail_at(place(path_, mark), what, std::move(todo)).error();
-    // The library offers only an exception to end a scan.
+    // An exception is the only way to end the library's scan.
     throw Stop();
   }
   void count(const YAML::Mark& mark) {
@@ -160,7 +160,7 @@ std::string join_surrogates(const std::string& text) {
       i += 11;
     } else {
       out += text[i];
-      // Copies the escaped character, too, so that the second half of \\ does not begin an escape.
+      // Also copies the escaped character, so that the second half of \\ does not begin an escape.
       if (i + 1 < text.size()) out += text[++i];
     }
   }

@@ -1,4 +1,4 @@
-// Parses YAML (or JSON) into a tree that knows the position of every node. Only this file uses the YAML library.
+// Parses YAML (or JSON) into a tree that has the position of every node. Only this file uses the YAML library.
 #pragma once
 
 #include <string>

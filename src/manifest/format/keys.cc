@@ -1,6 +1,5 @@
-// One table takes the place of code for each key, so that the check, the schema and the documentation cannot disagree.
-// The texts are those of docs/manifest.md, which a test compares with the table. The order is that of the
-// documentation.
+// One table replaces code for each key, so that the check, the schema and the documentation cannot disagree.
+// docs/manifest.md has the texts of this table in the same order; a test compares them.
 
 #include "manifest/format/keys.h"
 
@@ -102,14 +101,14 @@ constexpr Key kKeys[] = {
      kOptional, kFilled},
     {"secret", "header", Shape::one, Type::header, "",
      "The header to set for these hosts, with `{}` for the value. Without it, the guard replaces the placeholder in "
-     "`Authorization`, also within Basic credentials, and puts `ANTHROPIC_API_KEY` in `x-api-key` and `GEMINI_API_KEY` "
+     "`Authorization`, even within Basic credentials, and puts `ANTHROPIC_API_KEY` in `x-api-key` and `GEMINI_API_KEY` "
      "in `x-goog-api-key`. It refuses the placeholder in any other header."},
     {"secret", "in", Shape::list, Type::choice, "header|query|body",
      "Where in a request to these hosts the guard replaces the placeholder. Default `header`. It encodes the value for "
      "its place: percent-encoded in a query and a form, escaped in JSON.",
      kOptional, kFilled},
     {"secret", "beside", Shape::list, Type::name, "",
-     "Headers with credentials of the agent's own, such as `Cookie`, that may go to these hosts together with the "
+     "Headers with the agent's own credentials, such as `Cookie`, that may go to these hosts together with the "
      "value. The guard removes all others.",
      kOptional, kFilled},
     {"secret", "env", Shape::one, Type::env_name, "",
@@ -235,10 +234,10 @@ constexpr Key kKeys[] = {
     {"agent_file", "skills", Shape::words, Type::name, "",
      "Skills to copy into the bottle: a list, or names separated by commas."},
     {"agent_file", "command", Shape::list, Type::text, "", "The program and its arguments, for `provider: command`."},
-    {"agent_file", "model", Shape::one, Type::text, "", "A key of Claude's; accepted, but not used."},
+    {"agent_file", "model", Shape::one, Type::text, "", "A key of Claude Code's format; ignored."},
     {"agent_file", "tools", Shape::words, Type::text, "",
-     "A key of Claude's; accepted, but not used, because the bottle is the limit."},
-    {"agent_file", "color", Shape::one, Type::text, "", "A key of Claude's; accepted, but not used."},
+     "A key of Claude Code's format; ignored, because the bottle is the limit."},
+    {"agent_file", "color", Shape::one, Type::text, "", "A key of Claude Code's format; ignored."},
 
     {"vm", "provider", Shape::one, Type::name, "",
      "The provider that creates the VM, such as `qemu`; see [providers.md](providers.md).", kRequired},

@@ -1,4 +1,5 @@
-// The table of all keys. The check for unknown keys and wrong types, the JSON Schema and the documentation use it.
+// Defines the table of all keys. The check for unknown keys and wrong types, the JSON Schema and the documentation
+// all use it.
 #pragma once
 
 #include <span>

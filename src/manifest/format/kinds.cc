@@ -1,6 +1,6 @@
-// Checks are written by hand and not with the patterns of the schema, because a schema helps an editor, but this
-// decides: a value goes into rules of the guard, command lines and paths. They accept one spelling of each thing. A
-// second spelling of an address or a host would let a rule say one thing to a reader and another to the guard. All
+// The patterns of the schema only help an editor. The checks here decide which values reach rules of the guard,
+// command lines and paths, so they are written by hand. They accept one spelling of each thing, because a second
+// spelling of an address or a host could make a rule mean one thing to a reader and another to the guard. All
 // characters are ASCII, in every locale.
 
 #include "manifest/format/kinds.h"
@@ -151,7 +151,8 @@ bool host(const std::string& text) {
   if (text.empty() || text.size() > 253) return false;
   std::string label;
   std::string last;
-  // The end of the text ends the last label as a dot does. A dot at the very end leaves an empty label and is refused.
+  // The end of the text ends the last label like a dot. A dot at the very end would leave an empty label, so it is
+  // refused.
   for (size_t at = 0; at <= text.size(); ++at) {
     if (at < text.size() && text[at] != '.') {
       label += text[at];
@@ -181,7 +182,7 @@ bool pattern(const std::string& text) {
   if (!text.starts_with("*.")) return host(text);
   std::string rest = text.substr(2);
   unsigned char bytes[4];
-  // There is nothing below an address.
+  // An address has no subdomains.
   return host(rest) && ::inet_pton(AF_INET, rest.c_str(), bytes) != 1;
 }
 
@@ -191,12 +192,12 @@ bool address(const std::string& text) {
   size_t colon = text.rfind(':');
   if (colon == std::string::npos || !in(text.substr(colon + 1), 1, 65535)) return false;
   std::string before = text.substr(0, colon);
-  // With a port, an IPv6 address needs brackets, because it has colons itself.
+  // With a port, an IPv6 address needs brackets, because the address contains colons.
   if (before.starts_with("[") && before.ends_with("]")) return ip(before.substr(1, before.size() - 2));
   return before.find(':') == std::string::npos && ip(before);
 }
 
-// Accepts ip:port, also [ip]:port, and host:port.
+// Accepts ip:port, [ip]:port and host:port.
 bool endpoint(const std::string& text) {
   size_t colon = text.rfind(':');
   if (colon == std::string::npos || !in(text.substr(colon + 1), 1, 65535)) return false;
@@ -209,7 +210,7 @@ bool proxy_address(std::string text) {
   if (text.ends_with('/')) text.pop_back();
   if (size_t at = text.rfind('@'); at != text.npos) {
     std::string login = text.substr(0, at);
-    // A second "@" or a slash in the login would make another host of the URL, depending on the reader.
+    // Depending on the parser, a second "@" or a slash in the login would change the host of the URL.
     if (login.empty() || !printable(login) || login.find_first_of("/@ ") != login.npos) return false;
     text.erase(0, at + 1);
   }
@@ -229,7 +230,7 @@ std::optional<uint64_t> scaled(const std::string& text, uint64_t kilo, bool byte
     if (at == std::string_view::npos || (!rest.empty() && !(bytes && (rest == "b" || rest == "ib")))) return {};
     for (size_t i = 0; i <= at; ++i) times *= kilo;
   }
-  // One bit is left, so that a sum of two such numbers does not overflow.
+  // One bit stays free, so that a sum of two such numbers does not overflow.
   if (n > (UINT64_MAX >> 1) / times) return {};
   return n * times;
 }
@@ -264,7 +265,7 @@ bool model(const std::string& text) {
 // Accepts the name of a variable of a shell.
 bool variable(const std::string& text) { return !text.empty() && !digits(text.substr(0, 1)) && made_of(text, "_"); }
 
-// Accepts where a value comes from. Whether the value exists is found out when a session starts.
+// Accepts the source of a value. Whether the value exists is checked when a session starts.
 bool source(const std::string& text) {
   if (text.starts_with("?")) return printable(text);
   if (text.starts_with("env:")) return variable(text.substr(4));
@@ -301,7 +302,7 @@ bool path_glob(const std::string& text) {
          escapes_are_whole(text);
 }
 
-// Accepts a kind of key and its text. ssh itself finds out whether the key is valid.
+// Accepts a type of key and its text. Only ssh itself checks whether the key is valid.
 bool ssh_key(const std::string& text) {
   size_t space = text.find(' ');
   return space != std::string::npos && printable(text) &&
@@ -309,15 +310,15 @@ bool ssh_key(const std::string& text) {
          text.find_first_not_of(' ', space) != std::string::npos;
 }
 
-// 12 characters make an accident unlikely in which the agent writes the same text for another reason.
+// With 12 characters, the agent is unlikely to write the same text by accident.
 bool placeholder(const std::string& text) {
   return text.size() >= 12 && text.size() <= 256 &&
          std::ranges::all_of(text, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
 }
 
 bool env_value(const std::string& text) {
-  // A literal may have any characters, but what looks like a reference must be one, so that a mistake in it does not
-  // become the value.
+  // A literal may have any characters. But a text that looks like a reference must be one, so that a misspelled
+  // reference does not become the value.
   if (text.starts_with("${") && text.ends_with("}")) return variable(text.substr(2, text.size() - 3));
   return text.find('\0') == std::string::npos;
 }

@@ -1,4 +1,4 @@
-// The kinds of scalar in a manifest, each with a name for people, a JSON Schema and a check.
+// Defines the kinds of scalars in a manifest, each with a name for people, a JSON Schema and a check.
 #pragma once
 
 #include <cstdint>

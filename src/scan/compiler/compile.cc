@@ -1,8 +1,9 @@
-// Compiles all patterns into one database, so that a block is searched once for all of them. Next to vectorscan's
-// serialized form goes a table with what the matcher must know of each pattern.
+// Compiles all patterns into one database, so that a block is searched once for all of them. A table beside
+// vectorscan's serialized form describes each pattern to the matcher.
 //
-// Compiling may take seconds, which is why the program's own rules are compiled during the build. The database is made
-// for the plainest processor of the architecture, because the machine of the build is not the one of the guard.
+// Compiling may take seconds, which is why the program's own rules are compiled during the build. The database is
+// made for the plainest processor of the architecture, because the guard usually runs on a different machine than the
+// build.
 #include "scan/compiler/compile.h"
 
 #include <hs/hs.h>
@@ -20,7 +21,7 @@ namespace {
 
 // The expressions of all rules, in the form that vectorscan expects.
 struct Expressions {
-  std::deque<std::string> cores;  // which do not move
+  std::deque<std::string> cores;  // a deque, because pointers to its elements stay valid
   std::vector<const char*> texts;
   std::vector<unsigned> flags, ids;
   std::vector<PatternInfo> infos;
@@ -71,14 +72,14 @@ Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number, 
   const std::string& pattern = rule.patterns[number];
   bool is_name = rule.are_names[number];
   Widths widths = TRY(widths_of(pattern, rule, number));
-  // A shorter pattern would match very often by chance. A name is judged by what follows it.
+  // A shorter pattern would often match by chance. A name may be shorter, because what follows it is judged.
   if (widths.least < 4 && !is_name)
     return fail(Code::invalid, place(rule, number) + "a pattern must match at least 4 bytes");
   SplitPattern parts{.core = pattern};
   if (whole == Whole::no && !is_name) parts = split(pattern);
   if (parts.core != pattern) {
     Widths core = TRY(widths_of(parts.core, rule, number));
-    // vectorscan reports the leftmost beginning of a core, and the lead may stand only before a later one.
+    // vectorscan reports the leftmost beginning of a core, but the lead may precede only a later one.
     bool may_lead = !parts.lead || core.least == core.most || parts.one_begin;
     if (core.least >= kShortestCore && parts.literal.size() <= PatternInfo::kLongestLiteral && may_lead) widths = core;
     else parts = {.core = pattern};

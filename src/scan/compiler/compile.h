@@ -13,9 +13,9 @@ namespace bottle::scan {
 
 // Compiles the rules for any processor of this architecture. Returns an empty string if no rule has a pattern. Fails
 // with Code::invalid if a pattern is invalid or too large, and with Code::limit if there is not enough memory; the
-// error gives the line and the reason. Some patterns take very long, so untrusted rules should be compiled in a process
-// that can be killed. With `tell`, compiles each rule alone first, and calls back before each with its line and id, so
-// that such a rule can be named.
+// error gives the line and the reason. Some patterns take very long, so untrusted rules should be compiled in a
+// process that can be killed. With `tell`, first compiles each rule alone, and before each calls `tell` with its line
+// and id, so that a rule that takes too long can be named.
 //
 // Patterns are split (split.h) unless `whole` says otherwise. The matches are the same; tests compare them.
 enum class Whole : bool { no, yes };

@@ -9,9 +9,9 @@
 namespace bottle::scan {
 namespace {
 
-constexpr uint32_t kFewest = 8;  // characters that are worth a look of their own
+constexpr uint32_t kFewest = 8;  // fewer characters are not worth splitting off
 
-// A part of a pattern that is not in a group: a character, a set, or a whole group, with its quantifier.
+// Stands for a part of a pattern that is not in a group: a character, a set, or a whole group, with its quantifier.
 struct Atom {
   enum class Kind : uint8_t { character, set, other } kind = Kind::other;
   size_t begin = 0, end = 0;  // in the pattern
@@ -20,7 +20,7 @@ struct Atom {
   uint32_t least = 1, most = 1;
 };
 
-// Reads the subset of regular expressions that can be split. `ok()` is false after anything else.
+// Reads the subset of regular expressions that can be split. After anything else, ok() returns false.
 class Reader {
  public:
   explicit Reader(std::string_view pattern) : text_(pattern) {}
@@ -56,7 +56,7 @@ class Reader {
   }
 
   void group() {
-    // Options without a group of their own would count for what follows.
+    // Options such as (?i) without a group apply to everything after them, so they are not supported.
     std::string_view rest = text_.substr(at_);
     ok_ &= !rest.starts_with("(?") || rest.starts_with("(?:") || rest.starts_with("(?i:");
     size_t depth = 0;
@@ -147,8 +147,9 @@ class Reader {
   bool ok_ = true, unusual_ = false;
 };
 
-// Returns whether two matches of the core that end at the same position always begin at the same one. If its first
-// character is none of those up to where the length varies, a match that begins later would be too short.
+// Returns whether two matches of the core that end at the same position always begin at the same one. If the first
+// character does not occur again before the part with the variable length, a match that begins later would be too
+// short.
 bool has_one_begin(std::span<const Atom> core) {
   auto varies = [](const Atom& atom) { return atom.kind == Atom::Kind::other || atom.least != atom.most; };
   const Atom& first = core.front();
@@ -169,7 +170,8 @@ SplitPattern split(std::string_view pattern) {
   if (!reader.ok()) return out;
   size_t first = 0, last = atoms.size();
   auto leads = [&](const Atom& atom) { return atom.kind == Atom::Kind::set && atom.least >= kFewest; };
-  // A literal, and any number of characters that what follows cannot be one of.
+  // The lead is a set with a count. A literal may precede the set, but only if the set does not have the character
+  // after it.
   size_t letters = 0;
   while (letters < atoms.size() && atoms[letters].kind == Atom::Kind::character && atoms[letters].least == 1 &&
          atoms[letters].most == 1)

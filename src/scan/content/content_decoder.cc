@@ -1,9 +1,9 @@
-// Each coding is a layer that takes bytes and appends decoded ones; the output of one is the input of the next. A step
-// asks every layer once, from the outermost to the innermost, and no layer gets more input while it has enough. Few
-// bytes can decode to very many, so every call has a bound on its output.
+// Each coding is a layer that takes bytes and appends decoded ones; the output of one is the input of the next. A
+// step runs every layer once, from the outermost to the innermost, and no layer gets more input while it has enough.
+// Few bytes can decode to very many, so every call has a bound on its output.
 //
-// What a decoder of a server would skip is an error here wherever the library allows that to be seen: bytes after the
-// end, and frames that readers ignore. Otherwise they could carry a secret past the scan of the decoded body.
+// Bytes that a server's decoder would skip are an error here, as far as the library shows them: bytes after the end,
+// and frames that readers ignore. Otherwise, they could carry a secret past the scan of the decoded body.
 #include "scan/content/content_decoder.h"
 
 #include <brotli/decode.h>
@@ -36,7 +36,7 @@ std::vector<std::string> split(std::string_view list) {
 
 }  // namespace
 
-// One coding. Its decoder is opened with the first byte.
+// Decodes one coding. The first byte opens the decoder.
 struct ContentDecoder::Layer {
   virtual ~Layer() = default;
   // Takes bytes from the front of `in`, and appends at most `most` bytes to `out`.
@@ -53,14 +53,16 @@ namespace {
 
 using Layer = ContentDecoder::Layer;
 
-// Gzip and zlib. "deflate" means the zlib format, but some clients and servers send raw deflate data.
+// Decodes gzip and zlib. The coding "deflate" means the zlib format, but some clients and servers send raw deflate
+// data.
 struct InflateLayer : Layer {
   explicit InflateLayer(bool is_gzip) : gzip(is_gzip) {}
   ~InflateLayer() override {
     if (open) inflateEnd(&stream);
   }
 
-  // The first byte of zlib ends in 8. Raw deflate data would begin so only if its unused bits were not zero.
+  // The lower half of the first byte of zlib is 8. Raw deflate data would begin like that only if its unused bits
+  // were not zero.
   bool begin(std::string_view in) {
     bool bare = (in[0] & 15) != 8;
     open = inflateInit2(&stream, gzip ? 15 + 16 : bare ? -15 : 15) == Z_OK;
@@ -90,8 +92,8 @@ struct InflateLayer : Layer {
     return result == Z_OK || result == Z_STREAM_END || result == Z_BUF_ERROR;
   }
 
-  // Returns whether another gzip member follows. Drops zeros after the end (padding), but nothing else, because what a
-  // reader skips could carry something.
+  // Returns whether another gzip member follows. Drops zeros after the end (padding), but nothing else, because bytes
+  // that a reader skips could carry data.
   bool begin_member(std::string_view& in) {
     if (gzip && !padding && in.starts_with('\x1f')) {
       if (inflateReset(&stream) != Z_OK) return false;
@@ -110,7 +112,7 @@ struct InflateLayer : Layer {
   z_stream stream{};
 };
 
-// Brotli. Its window is up to 16 MB; a body that needs more than kMostMemory is refused.
+// Decodes Brotli. Its window has up to 16 MB; a body that needs more than kMostMemory is refused.
 struct BrotliLayer : Layer {
   ~BrotliLayer() override { BrotliDecoderDestroyInstance(state); }
 
@@ -136,7 +138,7 @@ struct BrotliLayer : Layer {
   // Each block begins with its size, so that release() can subtract it.
   static void* allocate(void* self, size_t size) {
     auto& layer = *static_cast<BrotliLayer*>(self);
-    // The library then fails, and the body with it.
+    // On null, the library fails, and so the body is refused.
     if (size > kMostMemory || layer.allocated + size > kMostMemory) return nullptr;
     auto* block = static_cast<std::max_align_t*>(std::malloc(size + sizeof(std::max_align_t)));
     if (!block) return nullptr;
@@ -158,7 +160,7 @@ struct BrotliLayer : Layer {
   BrotliDecoderState* state = nullptr;
 };
 
-// Zstandard, one frame. A frame that readers skip could carry something, so it is refused.
+// Decodes one frame of Zstandard. Refuses frames that readers skip, because they could carry data.
 struct ZstdLayer : Layer {
   ~ZstdLayer() override { ZSTD_freeDStream(stream); }
 
@@ -206,8 +208,8 @@ ContentDecoder::~ContentDecoder() = default;
 
 namespace {
 
-// Returns whether the name does not name a coding of the bytes. Some programs name a character set or a coding of mail
-// here.
+// Returns whether the name does not stand for a coding of the bytes. Some programs put a character set or an encoding
+// of mail here.
 bool is_no_coding(std::string_view name) {
   for (std::string_view each :
        {"identity", "none", "aws-chunked", "amz-1.0", "utf-8", "utf8", "binary", "7bit", "8bit"})
@@ -235,7 +237,7 @@ bool ContentDecoder::next(std::string_view& in, std::string& out) {
     in.remove_prefix(std::min(kPiece, in.size()));
     return true;
   }
-  // A layer that takes much and appends nothing makes room for the one before it, which then has to go on.
+  // If a layer takes input and appends nothing, the layer before it has room again and must go on.
   size_t taken = in.size(), had = out.size();
   for (bool moved = true; moved && in.size() == taken && out.size() == had;)
     if (!step(in, out, moved)) return false;
@@ -257,7 +259,7 @@ bool ContentDecoder::step(std::string_view& in, std::string& out, bool& moved) {
     else layer.pending.erase(0, taken);
     moved |= taken > 0 || to.size() > had;
     layer.skipped = to.size() > had ? 0 : layer.skipped + taken;
-    // Endless input that decodes to nothing would cost work and never be scanned.
+    // Endless input that decodes to nothing would cost work, and would never be scanned.
     if (layer.skipped > kMostSkipped) return false;
   }
   return true;

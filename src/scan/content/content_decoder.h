@@ -9,12 +9,12 @@
 
 namespace bottle::scan {
 
-// The decoders of one body, in the order in which its codings must be taken off. Its input may be hostile: it bounds
-// the memory of each decoder and the output of each call. The caller bounds the total.
+// Decodes one body, with one decoder for each of its codings. The input may be hostile, so the memory of each decoder
+// and the output of each call are bounded. The caller bounds the total.
 class ContentDecoder {
  public:
   // Takes `codings` as in Content-Encoding, with several headers joined by commas. Returns nothing if a coding is
-  // unknown, or if there are more than kMost. It knows gzip, x-gzip, deflate, br and zstd, and also identity,
+  // unknown, or if there are more than kMost. Supports gzip, x-gzip, deflate, br and zstd, and accepts identity,
   // aws-chunked and other names that change nothing. `codings` may be empty.
   static std::optional<ContentDecoder> make(std::string_view codings);
   static constexpr size_t kMost = 3;
@@ -26,9 +26,10 @@ class ContentDecoder {
   // Returns whether the body has no coding.
   bool plain() const { return layers_.empty(); }
 
-  // Takes bytes from the front of `in`, and appends at most kPiece decoded bytes. Must be called again while it takes
-  // or appends something; then it has taken all of `in`. Returns false if the bytes do not match the codings, need a
-  // window above 8 MB, have more after their end than zeros, or if more than kMostSkipped in a row decode to nothing.
+  // Takes bytes from the front of `in`, and appends at most kPiece decoded bytes. Call it again until it neither
+  // takes nor appends anything; then it has taken all of `in`. Returns false if the bytes do not match the codings,
+  // need a window above 8 MB or are followed by anything but zeros, or if more than kMostSkipped in a row decode to
+  // nothing.
   bool next(std::string_view& in, std::string& out);
   static constexpr size_t kPiece = 64 * 1024;
   static constexpr size_t kMostSkipped = 1024 * 1024;

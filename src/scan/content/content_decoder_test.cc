@@ -77,7 +77,7 @@ TEST(ContentDecoder, ALayerThatYieldsNothingDoesNotBlockOthers) {
     EXPECT_EQ(decoded("gzip, zstd", zstd(much), piece), "bad");
     EXPECT_EQ(decoded("gzip", much, piece), "bad");
   }
-  // The decoder of zstd takes a whole block before it gives any of it.
+  // The decoder of zstd takes a whole block before it returns any of it.
   std::string text;
   for (uint32_t i = 1; text.size() < 120'000; i = i * 1664525 + 1013904223)
     text += "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[i >> 26];

@@ -1,4 +1,4 @@
-// A set of characters in which a lookup takes constant time. Pure.
+// Defines a set of characters in which a lookup takes constant time. Pure.
 #pragma once
 
 #include <array>

@@ -1,8 +1,9 @@
 // The patterns find what has the form of a credential, and the checks here decide whether it is one. A pattern may
-// match only the beginning of a token, so a check returns the whole range. What people write in place of a value, such
-// as "your-key-here", is not a credential (stand_in.h).
+// match only the beginning of a token, so a check returns the whole range. A stand-in that people write for a value,
+// such as "your-key-here", is not a credential (stand_in.h).
 //
-// Every look at bytes is counted in `work`, because a message can be made of matches that each have much after them.
+// Each check counts the bytes that it looks at in `work`, because an attacker can send a message full of matches with
+// much text after each.
 #include "scan/credential/checks.h"
 
 #include <zlib.h>
@@ -23,13 +24,13 @@ constexpr size_t kFar = 4096;  // bytes around a match
 constexpr size_t kLongestValue = 512;
 constexpr size_t kMatchWork = 32;  // for what every check costs
 
-// The text around a match. Counts the work, because a message may contain many matches with much to look at after each.
+// Holds the text around a match, and counts the work of looking at it.
 class Text : public std::string_view {
  public:
   Text(std::string_view text, size_t& work) : std::string_view(text), work_(&work) {}
   Text first(size_t bytes) const { return {substr(0, bytes), *work_}; }
   void look(size_t bytes) const { *work_ += bytes; }
-  // Counts a look at all properties of a value.
+  // Counts the work of examining all properties of a value.
   void look_closely(size_t bytes) const { *work_ += 4 * bytes; }
 
  private:
@@ -62,7 +63,7 @@ size_t past_line_end(const Text& text, size_t at) {
   return end > at && end < text.size() && text[end] == 'n' ? end + 1 : at;
 }
 
-// Skips what stands before a value in YAML (a tag, an anchor, the sign of a block, a line end, the dash of a list) and
+// Skips what may precede a value in YAML (a tag, an anchor, the sign of a block, a line end, the dash of a list) and
 // in other lists. `next_line` says whether the value is on the next line.
 size_t past_yaml(const Text& text, size_t at, bool& next_line) {
   auto blanks = [&](size_t from) { return run_end(text, from, is_blank); };
@@ -148,7 +149,8 @@ bool is_aws_scope(std::string_view text) {
   return false;
 }
 
-// Checks a token that ends in a checksum, which makes it certain. Without one, it counts as any other token.
+// Checks a token that ends in a checksum, which makes it certain. Without a correct checksum, it counts like any
+// other token.
 Found crc32_base62(const Text& text, size_t begin, size_t end) {
   constexpr std::string_view kDigits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
   std::string_view match = text.substr(begin, end - begin);
@@ -200,8 +202,8 @@ std::string whole_name(std::string_view text, size_t& end) {
   return name;
 }
 
-// Returns whether the name that ends at `end` is not that of a secret: a page gives such a value to its own forms, or
-// the name only contains a word such as "key" or "token", as in "partition_key" and "page_token".
+// Returns whether the name that ends at `end` is not that of a secret: either a page puts such a value into its own
+// forms, or the name only contains a word such as "key" or "token", as in "partition_key" and "page_token".
 bool has_harmless_name(std::string_view text, size_t end) {
   std::string name = whole_name(text, end);
   if (name == "value") name = whole_name(text, end);
@@ -337,7 +339,8 @@ Found discord(const Text& text, size_t begin, size_t end) {
   return Credential{begin, run_end(text, end, goes_on), true};
 }
 
-// Skips what programs that show files put before a line: spaces, and the line's number with a tab, an arrow or a colon.
+// Skips the margin that programs show before a line of a file: spaces, and the line's number with a tab, an arrow or
+// a colon.
 size_t past_margin(const Text& text, size_t at) {
   auto spaces = [&](size_t from) { return run_end(text, from, [](char c) { return c == ' ' || c == '\t'; }); };
   size_t number = spaces(at), end = run_end(text, number, [](char c) { return c >= '0' && c <= '9'; });
@@ -463,7 +466,7 @@ Found by_check(const Rule& rule, const Text& text, size_t begin, size_t end) {
 }
 
 // Returns whether the match is part of a Base64 checksum as lock files write it: "sha512-" or "h1:" and the whole
-// digest. By chance, the text between a '+' and a '/' in it can have the form of a credential.
+// digest. The text between a '+' and a '/' in it can have the form of a credential by chance.
 bool in_checksum(std::string_view text, size_t begin, size_t end) {
   constexpr size_t kLongest = 88;
   auto in_digest = [](char c) { return is_base64(c) || c == '='; };

@@ -1,5 +1,5 @@
-// Checks what a rule's match must also be: its structure and checksums, and that it is not a stand-in for a
-// value. Pure.
+// Checks what a pattern cannot: the structure and the checksum of a match, and that it is not a stand-in for a value.
+// Pure.
 #pragma once
 
 #include <functional>
@@ -10,15 +10,16 @@
 
 namespace bottle::scan {
 
-// Where the value is that a check confirmed.
+// Says where the value is that a check confirmed.
 struct Credential {
   size_t begin = 0, end = 0;  // of the value in the text
   bool sure = false;          // confirmed by a checksum or the structure
 };
 
-// Judges the match [begin, end) of the rule's pattern in `text`. Checks of what follows the match use only `end`. Looks
-// at most 4 KB around the match. `joined` says that the text was assembled from pieces, so that what precedes the match
-// means nothing. Adds to `work` approximately how many bytes it looked at, those of values several times.
+// Judges the match [begin, end) of the rule's pattern in `text`. Checks of what follows the match use only `end`.
+// Looks at most 4 KB around the match. `joined` says that the text was assembled from pieces, so that what precedes
+// the match means nothing. Adds to `work` approximately how many bytes it looked at. Bytes of values count several
+// times.
 std::optional<Credential> judge(const Rule& rule, std::string_view text, size_t begin, size_t end, bool joined,
                                 size_t& work);
 
@@ -37,12 +38,12 @@ size_t iban_at(std::string_view text, size_t at);
 // Calls each(begin, end) for each text that has the form of a token of Discord: three parts with dots between them.
 void each_discord_token(std::string_view text, const std::function<void(size_t, size_t)>& each);
 
-// Calls each(begin, end) for each text that has the form of a token of X: 21 times the letter "A" after something that
-// is no letter and no digit, and more.
+// Calls each(begin, end) for each text that has the form of a token of X: at least 21 letters "A" that do not follow
+// a letter or digit, and then more.
 void each_x_bearer(std::string_view text, const std::function<void(size_t, size_t)>& each);
 
 // Calls each(begin, end) for each sequence of BIP-39 words (English, separated by single spaces) with a correct
-// checksum. Each sequence that is tried decrements `tries`, and the search ends at 0.
+// checksum. Each attempt decrements `tries`, and the search ends at 0.
 void each_mnemonic(std::string_view text, int& tries, const std::function<void(size_t, size_t)>& each);
 
 }  // namespace bottle::scan

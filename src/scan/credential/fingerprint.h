@@ -1,5 +1,5 @@
-// Gives a credential a name that reveals nothing about it. The name is used for exceptions, and to tell two
-// findings apart. Pure.
+// Gives a credential a name that reveals nothing about it. The name serves for exceptions, and to tell two findings
+// apart. Pure.
 #pragma once
 
 #include <string>

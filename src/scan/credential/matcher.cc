@@ -1,6 +1,6 @@
-// vectorscan runs all patterns at once and reports each end of a match. A pattern with repetitions has many ends with
-// the same beginning, of which only the first is passed on. The beginning is computed where every match has the same
-// length, because vectorscan would have to read the text backward for it.
+// vectorscan runs all patterns in one pass, and reports each end of a match. A pattern with repetitions has many ends
+// with the same beginning; only the first of them is passed on. If every match of a pattern has the same length, the
+// beginning is computed from the end, because vectorscan would have to read the text backward to report it.
 #include "scan/credential/matcher.h"
 
 #include <hs/hs_runtime.h>
@@ -102,7 +102,8 @@ size_t Matcher::lead_begin(std::string_view block, const PatternInfo& pattern, s
   size_t length = at - run.begin;
   if (length < pattern.least) return block.npos;
   if (pattern.literal_size == 0) return at - std::min<size_t>(length, pattern.most);
-  // The first literal whose characters all stand in the run, or before it.
+  // The literal may overlap with the run, because its characters may be in the set. The first one is the leftmost
+  // match.
   std::string_view literal(pattern.literal.data(), pattern.literal_size);
   size_t from = run.begin - std::min(run.begin, literal.size()), to = at - pattern.least;
   size_t found = block.substr(0, to).find(literal, from);

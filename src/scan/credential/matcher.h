@@ -17,21 +17,21 @@ struct hs_scratch;
 
 namespace bottle::scan {
 
-// A match of a pattern in a block. Nothing has judged it yet.
+// Describes a match of a pattern in a block, before any check has judged it.
 struct Match {
   uint32_t rule = 0;  // the index of the rule
   size_t begin = 0, end = 0;
   bool is_name = false;  // of a name, not of a credential
 };
 
-// The beginning of a compiled database, which consists of a table of patterns, a table of sets, and vectorscan's
-// serialized form.
+// The header of a compiled database. A table of patterns, a table of sets, and vectorscan's serialized form follow
+// it.
 struct DatabaseHead {
   static constexpr uint32_t kMagic = 0x626f7433;
   uint32_t magic = kMagic, patterns = 0, sets = 0;
 };
 
-// A set of bytes, as one bit for each.
+// Holds a set of bytes, as one bit for each.
 struct CharacterSet {
   std::array<uint64_t, 4> bits{};
   bool operator==(const CharacterSet&) const = default;
@@ -46,14 +46,15 @@ struct CharacterSet {
   }
 };
 inline constexpr uint32_t kNoLimit = UINT32_MAX;
-// What the matcher knows of a pattern. vectorscan numbers the patterns in this order.
+// Describes a pattern to the matcher. vectorscan numbers the patterns in the order of the table.
 struct PatternInfo {
   uint32_t rule = 0;
   uint32_t width = 0;  // the length of every match, or the minimum if the beginning does not matter; 0 if vectorscan
                        // reports the beginning
   uint32_t is_name = 0;
-  // vectorscan looks only for the core of the pattern. Directly before it stand `least` to `most` characters of a set,
-  // and perhaps a literal before these. Directly after it stand `count` characters of a set. See compiler/split.h.
+  // vectorscan looks only for the core of the pattern. Directly before the core are `least` to `most` characters of a
+  // set, perhaps with a literal before these. Directly after the core are `count` characters of a set. See
+  // compiler/split.h.
   static constexpr uint32_t kNoSet = UINT32_MAX;
   static constexpr size_t kLongestLiteral = 8;
   uint32_t lead = kNoSet, least = 0, most = 0;  // `lead` and `tail` are indexes of sets
@@ -62,8 +63,8 @@ struct PatternInfo {
   std::array<char, kLongestLiteral> literal{};
 };
 
-// A loaded database and its working memory. It is used on one thread, and a callback must not scan with the same
-// matcher.
+// Holds a loaded database and its working memory. Use it on one thread only, and do not scan with it in a callback of
+// its own scan.
 class Matcher {
  public:
   // Loads what compile() made on this kind of processor. Fails with Code::invalid if `database` is something else.
@@ -72,9 +73,9 @@ class Matcher {
   Matcher& operator=(Matcher&&) noexcept;
   ~Matcher();
 
-  // Calls `each` for each match, in the order of the ends of their cores. Of several matches of one pattern with the
-  // same beginning, it reports the shortest. Returns false if it failed, so that matches may be missing; `each` must
-  // not call scan().
+  // Calls `each` for each match, in the order of the ends of their cores. If several matches of one pattern have the
+  // same beginning, reports the shortest. Returns false if it failed, and matches may be missing. `each` must not
+  // call scan().
   [[nodiscard]] bool scan(std::string_view block, const std::function<void(const Match&)>& each);
 
   size_t rules() const;  // one more than the highest index of a rule
@@ -85,15 +86,15 @@ class Matcher {
     void operator()(hs_scratch* scratch) const;
   };
   struct Walk;
-  // Characters of one set that stand together. Each set remembers the last ones that were found, so that no character
-  // is looked at again for each match.
+  // Stands for consecutive characters of one set. The matcher remembers the last run of each set, so that it does not
+  // look at the same characters again for each match.
   struct Run {
     uint64_t scan = 0;
     size_t begin = 0, end = 0;
   };
   // Returns whether `count` characters of the set begin at `at`.
   bool has_tail(std::string_view block, uint32_t set, size_t at, size_t count);
-  // Returns where the characters of the pattern's lead begin that end at `at`, or npos.
+  // Returns where the pattern's lead begins if it ends at `at`, or npos.
   size_t lead_begin(std::string_view block, const PatternInfo& pattern, size_t at);
   static int on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void* context);
 
@@ -103,7 +104,7 @@ class Matcher {
   std::vector<PatternInfo> patterns_;
   std::vector<CharacterSet> sets_;
   std::vector<Run> before_, after_;  // by set: before a core, and after one
-  // The last match of a pattern: in which scan, and where it began.
+  // Remembers the last match of a pattern: in which scan it was, and where it began.
   struct Last {
     uint64_t scan = 0;
     size_t begin = 0;

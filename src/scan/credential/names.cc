@@ -1,8 +1,8 @@
 // The matcher reports only that "token" or "api_key" ends somewhere. This file decides whether a value follows, by
-// looking at a few bytes after the name. Each function knows one way in which people and programs write a name with
-// its value; a name may fit several, so the result is a list of places, and the rule's check judges what is there.
+// looking at a few bytes after the name. Each function recognizes one way in which people and programs write a name
+// with its value. Several may apply, so the result is a list of places, and the rule's check judges what is there.
 //
-// Every loop has a limit of a few characters. The agent could otherwise make each of many names cost a long search.
+// Every loop stops after a few characters. Otherwise, an agent could make each of many names cost a long search.
 #include "scan/credential/names.h"
 
 #include <algorithm>
@@ -52,7 +52,7 @@ class Name {
     return place;
   }
 
-  // Returns whether the text before `end` ends with the word, which is in lower case, in any case.
+  // Returns whether the text before `end` ends with `word`, in upper or lower case. `word` is in lower case.
   bool ends_with(size_t end, std::string_view word) const {
     if (end < word.size()) return false;
     return std::ranges::equal(text_.substr(end - word.size(), word.size()), word, {},
@@ -76,7 +76,7 @@ class Name {
   }
   size_t size() const { return ending_.text.size(); }
 
-  // Returns whether one of the words and perhaps a separator come before "key".
+  // Returns whether one of the words, and optionally a separator, come before "key".
   bool is_key_of(std::initializer_list<std::string_view> words, std::string_view separators) const {
     size_t end = end_ - size();
     bool separated = end > 0 && separators.find(text_[end - 1]) != separators.npos;
@@ -90,7 +90,7 @@ class Name {
 
   // NAME=, "NAME": and NAME_2"] =
   void assigned(size_t from) {
-    // "key" by itself is a word of every program. It counts behind "_" or one of these words.
+    // "key" by itself occurs in every program. It counts only after "_" or one of these words.
     if (word_ == Word::key && !is_behind("_") &&
         !is_key_of({"api", "private", "access", "auth", "encryption", "signing", "master", "subscription"}, "_-"))
       return;
@@ -100,7 +100,7 @@ class Name {
     add_after_sign(skip<is_blank>(place, kMostBlanks));
   }
 
-  // Adds what follows the sign of an assignment if one stands at `place`.
+  // Adds what follows an assignment operator if there is one at `place`.
   void add_after_sign(size_t place) {
     if (at(place) == '=' || at(place) == ':') values_.add(place + 1);
   }

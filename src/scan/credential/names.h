@@ -1,5 +1,5 @@
-// This file finds what is assigned to the names of secrets. The rules give only the ends of the names, because most
-// names in a text have no value, and patterns with what may follow a name cost much more. The code is pure.
+// Finds what is assigned to the names of secrets. The rules have only the ends of the names, because most names in a
+// text have no value, and patterns for everything that may follow a name would cost much more. Pure.
 #pragma once
 
 #include <array>
@@ -8,11 +8,11 @@
 
 namespace bottle::scan {
 
-// Positions where values may begin, in no order.
+// Holds positions where values may begin, in no particular order.
 struct Values {
   std::array<size_t, 12> list;
   size_t count = 0;
-  // add() drops what has no room. The other two make it a range.
+  // add() drops positions for which there is no room. begin() and end() make this a range.
   void add(size_t at) {
     if (count < list.size()) list[count++] = at;
   }
@@ -21,7 +21,7 @@ struct Values {
 };
 
 // Returns where values may begin that belong to the name of a secret that ends at `end`, such as "password" or
-// "API_KEY": after a sign of an assignment, in the next field of a pair, in the next column of a table, and so on.
+// "API_KEY": after an assignment operator, in the next field of a pair, in the next column of a table, and so on.
 // Looks at most 80 bytes around it.
 Values values_of_name(std::string_view text, size_t end);
 

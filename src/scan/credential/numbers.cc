@@ -49,7 +49,7 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_part_of_word(char c) { return is_digit(c) || is_upper(c) || (c >= 'a' && c <= 'z') || c == '_'; }
 
-// The characters of a number that may stand in groups, and where each of them ends in the text.
+// Holds the characters of a number that may be written in groups, and where each of them ends in the text.
 struct Grouped {
   static constexpr size_t kMost = 34;
   std::array<char, kMost> characters;  // not initialized, because most numbers are short
@@ -75,7 +75,7 @@ Grouped grouped(std::string_view text, size_t at, size_t most, F member) {
   return out;
 }
 
-// Returns whether four hexadecimal digits and a space stand before the position, as in a dump.
+// Returns whether four hexadecimal digits and a space precede the position, as in a dump.
 bool is_after_word_of_dump(std::string_view text, size_t at) {
   constexpr size_t kWord = 4;
   if (at <= kWord || text[at - 1] != ' ' || (at > kWord + 1 && is_part_of_word(text[at - kWord - 2]))) return false;
@@ -117,7 +117,7 @@ void each_discord_token(std::string_view text, const std::function<void(size_t, 
 void each_x_bearer(std::string_view text, const std::function<void(size_t, size_t)>& each) {
   constexpr size_t kLetters = 21, kAlnum = 8, kRest = 70;
   auto is_alnum = [](char c) { return is_part_of_word(c) && c != '_'; };
-  // A row of so many letters covers one of the positions at this distance.
+  // So many letters in a row must cover one of these positions, so the others need no look.
   for (size_t at = kLetters - 1; at < text.size(); at += kLetters) {
     if (text[at] != 'A') continue;
     size_t begin = at, end = at;
@@ -135,7 +135,7 @@ void each_x_bearer(std::string_view text, const std::function<void(size_t, size_
 size_t card_at(std::string_view text, size_t at) {
   constexpr size_t kFewestKinds = 5;  // different digits; the test numbers that are published have fewer
   if (!is_digit(text[at])) return 0;
-  // A number in a path, an amount or a hash is not a card number. Behind '=' and ':' stands a value.
+  // A number in a path, an amount or a hash is not a card number. After '=' and ':', it is a value.
   if (at > 0 &&
       (is_part_of_word(text[at - 1]) || std::string_view(".-:/=%+#").find(text[at - 1]) != std::string_view::npos)) {
     char before = text[at - 1];
@@ -220,8 +220,8 @@ bool is_wif(std::string_view base58) {
 
 namespace {
 
-// Returns the word's index in the list of BIP-39, or -1 if it has no such word. The list is sorted, and each word has
-// other first four letters.
+// Returns the word's index in the list of BIP-39, or -1 if it has no such word. The list is sorted, and no two words
+// have the same first four letters.
 int64_t index_of_word(std::string_view word) {
   static const auto kFirst =
       [] {  // by the first two letters: the index of the first word that has them or follows them
@@ -292,7 +292,7 @@ void each_mnemonic(std::string_view text, int& tries, const std::function<void(s
         std::vector<uint32_t> indexes;
         for (size_t i = from; i < from + count; ++i) indexes.push_back(static_cast<uint32_t>(list[i].index));
         if (!checksum_fits(indexes)) continue;
-        // Words of only one kind are an example in a document.
+        // A phrase in which most words are repeated, such as "abandon abandon …", is an example from a document.
         std::ranges::sort(indexes);
         indexes.erase(std::ranges::unique(indexes).begin(), indexes.end());
         if (indexes.size() > count / 2) each(list[from].begin, list[from + count - 1].end);

@@ -1,6 +1,6 @@
-// A value of random characters may be a credential of a kind that no rule knows, or one of the many hashes and
-// identifiers that programs send. Only its name can tell, so a value without a name does not count, and neither does
-// one whose name has a word of a list. Since that guesses, the rule warns and does not block.
+// A value of random characters may be a credential that no rule describes, or one of the many hashes and identifiers
+// that programs send. Only its name can tell, so a value without a name does not count, and neither does one whose
+// name contains a harmless word from a list. Because this is a guess, the rule warns and does not block.
 #include "scan/credential/random_value.h"
 
 #include <algorithm>
@@ -69,7 +69,7 @@ bool is_mixed(std::string_view value) {
   return marks <= kMostMarks && small == 0;
 }
 
-// Returns whether the characters of a value with such kinds are distributed as in random Base64.
+// Returns whether the characters of such a value are distributed as in random Base64.
 bool is_distributed(std::string_view value) {
   constexpr double kLeastBits = 4.3;  // entropy per character; random text of this length has about 4.7 bits
   std::array<uint8_t, 256> counts{};

@@ -1,5 +1,5 @@
-// Recognizes values that are random enough to be credentials, although no rule describes their form. It is
-// meant for warnings. Pure.
+// Recognizes values that are random enough to be credentials, although no rule describes their form. The result is
+// good enough for a warning only. Pure.
 #pragma once
 
 #include <cstddef>

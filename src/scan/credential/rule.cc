@@ -1,6 +1,6 @@
-// The format is lines of "key: value" in sections. A value is taken as it is, so that a pattern needs no escapes. Every
-// mistake is an error with its line: a rule that is read in another way than its author meant would silently find
-// nothing. A rule must come with an example that it finds and one that it does not.
+// The format is lines of "key: value" in sections. A value is taken as it is, so that a pattern needs no escapes.
+// Every mistake is an error with its line, because a rule that is read differently than its author meant would
+// silently find nothing. A rule must come with an example that it finds and one that it does not.
 #include "scan/credential/rule.h"
 
 #include <algorithm>

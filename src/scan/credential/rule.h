@@ -10,7 +10,7 @@
 
 namespace bottle::scan {
 
-// A further condition for a match, in addition to the pattern.
+// Names a condition for a match in addition to the pattern.
 enum class Check : uint8_t {
   token,         // random, and not a stand-in such as "xxxx" or "<your-key>"
   crc32_base62,  // the same, and certain if the last six characters are the checksum of the others
@@ -19,8 +19,8 @@ enum class Check : uint8_t {
   assigned,      // the value after the match, quoted or not, is not a stand-in
   assignment,    // the same for names that code uses too, so the value must look random
   userinfo,      // the password of a URL
-  connection,    // the value after the match, behind other "name=value;"
-  netrc,         // the word after the match, behind "machine" and "login"
+  connection,    // the value after the match, which follows other "name=value;"
+  netrc,         // the word after the match, which follows "machine" and "login"
   basic,         // Base64 of "user:password"
   docker_auth,   // the same in Docker's configuration
   jwt,           // its first part is JSON with an "alg"
@@ -36,21 +36,21 @@ enum class Check : uint8_t {
   random,        // a value of 32 to 64 random characters, whose name does not say that it is harmless
 };
 
-// What may be adjacent to a match.
+// Says what may be adjacent to a match.
 enum class Edge : uint8_t {
   any,
   word,   // no letter or digit before the match
   alone,  // also none after it, and it is not part of a checksum in a lock file
 };
 
-// One line `yes` or `no` of a rule.
+// Holds a line `yes` or `no` of a rule.
 struct Example {
   uint32_t line = 0;  // in its file, from 1
   bool positive = false;
   std::string text;  // with <alnum 36> and similar parts, which rule_examples.h fills in
 };
 
-// A rule as parse_rules() read it. The catalog of a scan owns it.
+// Holds a rule as parse_rules() read it. The catalog of a scan owns it.
 struct Rule {
   std::string id;     // for example, "github-token"
   uint32_t line = 0;  // number of its first line in its file, from 1

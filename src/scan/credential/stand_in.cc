@@ -53,7 +53,7 @@ bool names_itself(std::string_view text) {
        "redacted", "dummy",  "sample",     "fake",        "00000000", "11111111",  "....",
        "****",     "insert", "replace",    "abcdefgh",    "12345678", "goes_here", "goes-here",
        "deadbeef", "foobar", "not-a-real", "notreal"});
-  // A word can begin at every place of a value. Two characters rule out nearly all words with one lookup.
+  // A word can begin at every position of a value. One lookup of two characters rules out nearly all words.
   constexpr size_t kCodes = 4096;  // of two characters, by the low bits of both
   auto code = [](std::string_view word) { return static_cast<size_t>((word[0] & 63) << 6 | (word[1] & 63)); };
   struct Words {
@@ -90,8 +90,8 @@ bool is_word(std::string_view part) {
   while (letters < part.size() && is_letter(part[letters])) ++letters;
   bool digits = std::all_of(part.begin() + static_cast<std::ptrdiff_t>(letters), part.end(), is_digit);
   if (!digits || part.size() - letters > 4) return false;
-  // camelCase has capitals only at the beginning of words. Random text has them everywhere, and single small letters
-  // too.
+  // camelCase has capitals only at the beginning of words. Random text has them everywhere, with single small letters
+  // between them.
   size_t turns = 0;
   for (size_t i = 1; i < letters; ++i) {
     turns += is_upper(part[i]) && is_lower(part[i - 1]);
@@ -106,7 +106,7 @@ bool is_monotonous(std::string_view token) {
   return distinct(token) < std::min<size_t>(8, token.size() / 3) || counts(token) || repeats(token);
 }
 
-// Returns whether words and nothing else stand between the delimiters.
+// Returns whether there are only words between the delimiters.
 bool is_words(std::string_view text) {
   static constexpr Set kDelimiters = set_of("-_./:@+=,");
   for (size_t begin = 0, end; begin < text.size(); begin = end + 1) {
@@ -163,7 +163,7 @@ bool is_no_password(std::string_view value) {
     return true;
   // These are variables of shells and of templates.
   if (value.find("${") != value.npos || value.find("{{") != value.npos || value.find("$(") != value.npos) return true;
-  // This is the name of a variable, as documents have it in place of a value.
+  // Documentation often has the name of a variable in place of a value.
   if (std::ranges::all_of(value, [](char c) { return is_upper(c) || c == '_' || c == '-'; })) return true;
   if (distinct(value) < 3) return true;
   std::string small = lower(value);
@@ -189,7 +189,7 @@ bool looks_random(std::string_view value) {
   // A text of n different bytes has log2(n) bits for each, so a short one cannot have many.
   double least = value.size() < 16 ? 2.5 : 3.0;
   if (is_words(value) || entropy(value) < least - kRounding) return false;
-  // is_no_password() has found all that names itself.
+  // is_no_password() has already found values that contain such a word.
   return !is_no_password(value) && !is_monotonous(value.substr(0, kCloselyRead));
 }
 

@@ -1,5 +1,4 @@
-// Tells a value from a stand-in that people write instead: "xxxx", "<your-key>", "$TOKEN", "changeme". The
-// code is pure.
+// Tells a value from a stand-in that people write instead: "xxxx", "<your-key>", "$TOKEN", "changeme". Pure.
 #pragma once
 
 #include <cstddef>

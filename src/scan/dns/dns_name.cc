@@ -1,10 +1,10 @@
 // A name server that an attacker runs sees every name below its domain, so a name can carry data out without any
-// connection. Nothing proves that a label is data; the checks compare it with the names that people and clouds use. The
-// limits are such that real names seldom exceed them, because a refusal breaks the agent's work. The operator can still
-// allow a name by writing it in full.
+// connection. Nothing proves that a label is data; the checks compare it with the names that people and clouds use.
+// The limits are so high that real names seldom exceed them, because a refusal breaks the agent's work. The operator
+// can still allow a name by writing it in full.
 //
 // Data in short labels that look harmless passes each check by itself. NameHistory therefore counts the names below
-// each domain, and the pairs of letters are counted across all labels of a name.
+// each domain, and the statistics of letter pairs cover all labels of a name together.
 #include "scan/dns/dns_name.h"
 
 #include <algorithm>
@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kLongestChain = 6;   // labels to the left of the domain
 constexpr size_t kLongestLeft = 100;  // bytes to the left of the domain
-// Identifiers in usual names have fewer characters in a row than these.
+// Identifiers in ordinary names have fewer characters in a row than these.
 constexpr size_t kLongHex = 24, kLongDigits = 13, kLongBase32 = 20, kLongRandom = 20;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -59,8 +59,8 @@ bool is_punycode(std::string_view label) {
   return label.size() >= 4 && lower(label[0]) == 'x' && lower(label[1]) == 'n' && label.substr(2, 2) == "--";
 }
 
-// Counts the pairs of letters in a row, and those of them that are frequent in words. A text of random letters, also of
-// a few of them, has few of these.
+// Counts the pairs of letters in a row, and those of them that are frequent in words. A text of random letters has
+// few of the frequent ones, even if it uses only a few letters.
 struct Pairs {
   size_t all = 0, frequent = 0;
   bool are_random() const { return all >= 24 && frequent * 3 < all; }
@@ -167,7 +167,7 @@ std::string_view carries_data(std::string_view name) {
     if (is_of_provider) continue;
     if (auto why = judge_label(label); !why.empty()) return why;
     if (!is_punycode(label)) count_pairs(label, pairs);
-    // A label that is a little random proves nothing, but several of them do.
+    // One label that looks a little random proves nothing, but several do.
     if (changes(label) >= 3 || (label.size() >= 8 && longest_row(label, [](char c) { return !is_vowel(c); }) >= 7))
       random_bytes += label.size();
   }
@@ -180,7 +180,8 @@ bool NameHistory::too_many(std::string_view name, std::chrono::steady_clock::tim
   std::string_view domain = registered_domain(name);
   auto found = domains_.find(domain);
   if (found == domains_.end()) {
-    // Domains with one name make no room for a domain with many.
+    // Removes a domain with the fewest names, so that many domains with one name do not make the guard forget a
+    // domain with many.
     if (domains_.size() == kMostDomains)
       domains_.erase(std::ranges::min_element(
           domains_, {}, [](const auto& each) { return std::pair(each.second.names.size(), each.second.since); }));

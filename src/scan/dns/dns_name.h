@@ -12,12 +12,12 @@
 namespace bottle::scan {
 
 // Returns why the name carries data, as the rest of a sentence ("has a label of 32 hexadecimal digits"), or an empty
-// string if it does not. Judges the labels to the left of registered_domain(), except those below the domain of a
-// provider whose customers do not run name servers, such as amazonaws.com.
+// string if it does not. Judges the labels to the left of registered_domain(). Does not judge them below the domain
+// of a provider whose customers do not run name servers, such as amazonaws.com.
 std::string_view carries_data(std::string_view name);
 
-// The names that a session asks for. Many different names below one domain can carry data together, although each looks
-// harmless.
+// Remembers the names that a session asks for, because many different names below one domain can carry data together,
+// although each looks harmless.
 class NameHistory {
  public:
   // Records a name that is asked for at `now`. Returns whether the domain now has too many names. A name that was seen

@@ -1,4 +1,4 @@
-// These tests have names that carry data and names that do not.
+// Tests names that carry data and names that do not.
 #include "scan/dns/dns_name.h"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // Punycode writes characters as numbers in digits that look random, so the checks for data would refuse every such
-// label. The label is decoded instead, and what comes out must look like a name: data that is written as Punycode
-// decodes to characters of many scripts.
+// label. The label is decoded instead, and the result must look like a name. Data in the form of Punycode decodes to
+// characters of many scripts.
 #include "scan/dns/punycode.h"
 
 #include <algorithm>
@@ -29,11 +29,12 @@ uint32_t adapted(uint32_t delta, uint32_t count, bool is_first) {
   return k + (kBase - kLeast + 1) * delta / (delta + kSkew);
 }
 
-// Returns a number that scripts which are used together have in common, or nothing for what no name contains.
+// Returns a number for the script. Scripts that are used together have the same number. Returns nothing for a
+// character that no name contains.
 std::optional<uint32_t> script_of(char32_t c) {
   auto in = [&](char32_t from, char32_t to) { return from <= c && c <= to; };
   if (in(0x80, 0x24f) || in(0x1e00, 0x1eff)) return 0;  // Latin
-  // Chinese, Japanese and Korean
+  // Chinese, Japanese and Korean.
   if (in(0x1100, 0x11ff) || in(0x2e80, 0xa4cf) || in(0xac00, 0xd7ff) || in(0xf900, 0xfaff) || in(0x20000, 0x323af))
     return 1;
   if (in(0x200d, 0x200d) || in(0x2190, 0x2bff) || in(0xfe0f, 0xfe0f) || in(0x1f000, 0x1faff)) return 2;  // pictures

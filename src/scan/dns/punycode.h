@@ -1,4 +1,4 @@
-// Tells real names in Punycode (RFC 3492) from data that only looks like them. Pure.
+// Tells real names in Punycode (RFC 3492) from data in the same form. Pure.
 #pragma once
 
 #include <optional>

@@ -1,6 +1,7 @@
 // Every decoder here accepts what any common reader would accept, because a strict one would let data pass that a
-// tolerant receiver reads: characters between the digits are skipped, escapes of escapes are undone at once, and either
-// alphabet of Base64 is read. None can fail; text that was not encoded decodes to nonsense, which the scan drops.
+// tolerant receiver can read. So characters between the digits are skipped, escapes of escapes are undone in one
+// step, and both alphabets of Base64 are read. No decoder can fail. Text that was not encoded decodes to nonsense,
+// which the scan drops.
 #include "scan/encoding/decode.h"
 
 #include <algorithm>
@@ -43,7 +44,7 @@ Decoded bits_of(const Table& table, unsigned width, std::string_view text, size_
   uint32_t bits = 0;
   unsigned count = 0;
   for (size_t at = begin; at < end; ++at) {
-    // Four digits of Base64 at a time, while nothing else stands between them.
+    // Decodes four digits of Base64 at a time, while nothing else is between them.
     for (; width == 6 && skip == 0 && at + 4 <= end && count < 8; at += 4) {
       int all = table[byte_at(text, at)] << 18 | table[byte_at(text, at + 1)] << 12 |
                 table[byte_at(text, at + 2)] << 6 | table[byte_at(text, at + 3)];
@@ -265,7 +266,7 @@ Decoded percent(std::string_view text, size_t begin, size_t end) {
   out.anchor(begin);
   out.text.reserve(end - begin);
   for (size_t at = begin; at < end;) {
-    // Most escapes are neither escaped themselves nor the last ones.
+    // This is the fast way for the common escape, which is neither escaped itself nor the last one.
     if (text[at] == '%' && at + 2 < end) {
       int high = hex_digit(byte_at(text, at + 1)), low = hex_digit(byte_at(text, at + 2)), byte = high * 16 + low;
       if ((high | low) >= 0 && byte != '%') {
@@ -371,7 +372,7 @@ Decoded without_line_ends(std::string_view text, size_t begin, size_t end) {
   Decoded out;
   out.form = Decoded::Form::lines;
   out.end = end;
-  constexpr size_t kPart = 12;  // that has one anchor
+  constexpr size_t kPart = 12;  // bytes that share one anchor
   out.text.reserve(end - begin);
   for (size_t at = begin; at < end;) {
     size_t next = at;

@@ -12,7 +12,7 @@
 
 namespace bottle::scan {
 
-// A text that was made from another one, and where its bytes come from.
+// Holds a text that was made from another one, and where its bytes come from.
 struct Decoded {
   // Links a byte of `text` with its source.
   struct Anchor {
@@ -20,7 +20,7 @@ struct Decoded {
     uint32_t from : 29 = 0;    // … come from the other text, starting at `from`
     uint32_t skipped : 3 = 0;  // of Base64 and Base32, the bits of the digit at `from` that belong to earlier bytes
   };
-  // How the text was made, as far as origin_of() can repeat it.
+  // Says how the text was made, so that origin_of() can repeat it.
   enum class Form : uint8_t {
     other,
     base64,
@@ -50,7 +50,7 @@ struct Decoded {
     if (!anchors.empty() && text.size() - anchors.back().at < kApart) return;
     add_anchor(text.size(), from);
   }
-  // Records it in any case. `bits` are those of the first digit that belong to earlier bytes.
+  // Adds an anchor unconditionally. `bits` is the number of bits of the first digit that belong to earlier bytes.
   void add_anchor(size_t at, size_t from, unsigned bits = 0) {
     constexpr uint32_t kLargest = (1u << 29) - 1, kMostBits = 7;
     anchors.push_back(
@@ -58,13 +58,13 @@ struct Decoded {
   }
 };
 
-// Where bytes of a decoded text come from in the other text.
+// Says where bytes of a decoded text come from in the other text.
 struct Origin {
   size_t begin = 0, end = 0;
   unsigned skipped = 0;  // see Anchor
 };
-// Returns where exactly the bytes [begin, end) of `map` come from. `end` is the end of the source if they are the last
-// ones. Takes time in proportion to their number.
+// Returns exactly where the bytes [begin, end) of `map` come from. `end` is the end of the source if they are the
+// last ones. Takes time in proportion to their number.
 Origin origin_of(std::string_view text, const Decoded& map, size_t begin, size_t end);
 
 // Decodes Base64 or Base64url up to the first byte that belongs to neither, without anchors. Used for headers and
@@ -100,8 +100,8 @@ void shift(std::string_view aligned, unsigned bits, std::string& to);
 
 // Decodes pairs of hexadecimal digits with anything between the pairs, such as "41:42", "0x41, 0x42" and "\x41\x42".
 Decoded hex_run(std::string_view text, size_t begin, size_t end);
-// Sets `to` to what the digits decode to, which may be nothing but hexadecimal digits. A last single digit counts as
-// the first one of a pair.
+// Sets `to` to what the digits decode to, which must all be hexadecimal. A last single digit counts as the first one
+// of a pair.
 void hex_digits(std::string_view digits, std::string& to);
 // Decodes %41, even if the '%' is itself escaped, any number of times. '+' is unchanged.
 Decoded percent(std::string_view text, size_t begin, size_t end);

@@ -1,8 +1,8 @@
 // Implements the decompression of decode.h.
 //
-// Most tries are wrong: two or three bytes that look like a mark stand in every file. What matters is therefore what a
-// failed try costs. Decoders with large windows are kept from one try to the next, output grows in small pieces, and
-// the header of a zstd frame is checked before a decoder sees it.
+// Most attempts fail, because every file has two or three bytes that look like a magic number. A failed attempt must
+// therefore cost little: decoders with large windows are kept from one attempt to the next, output grows in small
+// pieces, and the header of a zstd frame is checked before a decoder sees it.
 #include <brotli/decode.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -53,15 +53,15 @@ std::string inflated(int window, std::string_view bytes, size_t most) {
   return grown(most, [&](char* to, size_t room, bool& going) {
     stream->next_out = reinterpret_cast<Bytef*>(to);
     stream->avail_out = static_cast<uInt>(room);
-    // If room is left, all input was used. What has come so far is the result, even if the data goes on outside of the
+    // If room is left, all input was used. The output so far is the result, even if the data goes on outside of the
     // block.
     going = inflate(stream.get(), Z_SYNC_FLUSH) == Z_OK && stream->avail_out == 0;
     return room - stream->avail_out;
   });
 }
 
-// Returns whether the bytes, which begin with a mark of zstd, go on like a frame and its first block (RFC 8878). Costs
-// much less than a try.
+// Returns whether the bytes, which begin with zstd's magic number, go on like a frame and its first block (RFC 8878).
+// Costs much less than an attempt.
 bool begins_frame(std::string_view bytes) {
   constexpr size_t kMark = 4, kHeader = 3;
   if (bytes.size() <= kMark) return false;
@@ -78,7 +78,7 @@ bool begins_frame(std::string_view bytes) {
 }
 
 using ZstdStream = std::unique_ptr<ZSTD_DStream, size_t (*)(ZSTD_DStream*)>;
-// It is kept, because making one costs more than most attempts.
+// The stream is kept, because making one costs more than most attempts.
 ZstdStream& zstd_stream() {
   thread_local ZstdStream stream(nullptr, ZSTD_freeDStream);
   return stream;

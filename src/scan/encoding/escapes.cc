@@ -1,7 +1,7 @@
-// A small automaton per notation that may see its input one byte at a time, from a socket. It keeps the bytes of a
-// possible escape and judges them again with each further byte. That is at most 12 bytes, so judging from the start is
-// simpler than keeping a state for each place in each escape. When the bytes turn out to be no escape, those up to the
-// next introducer are returned as they are, and the rest may begin another one.
+// Input may arrive from a socket one byte at a time. The code keeps the bytes of a possible escape, and parses them
+// again from the start with each further byte. They are at most 12, so parsing again is simpler than keeping a state
+// for each position in each kind of escape. If the bytes turn out not to be an escape, those up to the next
+// introducer are returned as they are, and the rest may begin another escape.
 #include "scan/encoding/escapes.h"
 
 #include <algorithm>

@@ -6,7 +6,7 @@
 
 namespace bottle::scan {
 
-// How escapes are written. The values are used as indexes.
+// The notations of escapes. The values are used as indexes.
 enum class Notation : uint8_t {
   percent,    // %2F
   backslash,  // \/ \n \u002f \ud83d\ude00 \x2f: JSON, and what programs in other languages write
@@ -36,17 +36,17 @@ class Unescaper {
  public:
   explicit Unescaper(Notation notation) : notation_(notation) {}
 
-  // A byte of the text without escapes.
+  // Describes a byte of the text without escapes.
   struct Out {
     uint8_t byte;
     uint16_t length;  // of the source of the byte; if one escape becomes several bytes, only the first has a length
   };
-  // The bytes that one more byte of input releases. There are none while an escape may be unfinished. Text that turns
-  // out not to be an escape is returned unchanged.
+  // Holds the bytes that one more byte of input releases. It is empty while an escape may be unfinished. Text that
+  // turns out not to be an escape is returned unchanged.
   struct Outs {
     std::array<Out, 16> list;  // not initialized, because most are never used
     uint8_t count = 0;
-    // add() appends a byte; the other two make it a range.
+    // add() appends a byte; begin() and end() make this a range.
     void add(uint8_t byte, uint16_t length) { list[count++] = {byte, length}; }
     const Out* begin() const { return list.data(); }
     const Out* end() const { return list.data() + count; }

@@ -1,8 +1,8 @@
 // Text in groups shows its period: the same kind of character stands at the same distance again and again. The columns
 // that are the same in all groups separate them, and columns that count up are line numbers. What is left is the text.
 //
-// A dump is different, because its lines have an offset and a column of characters. It is read by a parser of its own,
-// which believes a line only if its offset follows from the number of bytes in the line before.
+// A dump is different, because its lines have an offset and a column of characters. It has a separate parser, which
+// accepts a line only if its offset follows from the number of bytes in the line before.
 #include "scan/encoding/groups.h"
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kFewestRows = 2, kLongestPeriod = 160, kLongestCounter = 6, kSurelyCounted = 8;
 
-// Some marks are common in secrets. Others are rarer there than between things.
+// Some punctuation is common in secrets (`part`). Other punctuation (`mark`) more often separates things.
 enum class Kind : uint8_t { other, mark, part, alnum };
 
 constexpr auto kKinds = [] {
@@ -52,7 +52,7 @@ bool row_fits(std::string_view text, size_t first, size_t row, size_t period) {
   return true;
 }
 
-// The columns of the groups: which of them separate or count the groups.
+// Finds out which columns of the groups separate or number them.
 class Columns {
  public:
   Columns(std::string_view text, const Groups& groups) : text_(text), period_(groups.period) {
@@ -129,7 +129,7 @@ class Dump {
 
   Decoded read(size_t at) {
     size_t line = begin_of_line(at);
-    // The lines before this one are found from their own words.
+    // The lines before this one are not needed, because a search from their words finds them.
     uint64_t expected = 0;
     size_t lines = 0;
     for (size_t from = 0; line < text_.size(); ++lines) {
@@ -145,7 +145,7 @@ class Dump {
       }
       line = next_line(words);
     }
-    // A single line proves nothing, and a word of one byte has no order.
+    // A single line may be chance, and a word of one byte has no byte order.
     if (lines < 2 || (little_endian_ && width_ < 4)) return {};
     out_.end = std::min(line, text_.size());
     return std::move(out_);
@@ -213,7 +213,7 @@ class Dump {
   bool follows(uint64_t offset, uint64_t before, size_t from) {
     uint64_t octal_step = octal_ - octal_before_, step = offset - before;
     size_t read = out_.text.size() - from;
-    // od(1) writes offsets in octal digits, which cannot be told from hexadecimal ones in a single line.
+    // od(1) writes offsets in octal. A single line does not show whether its digits are octal or hexadecimal.
     uint64_t count = step > 0 && step <= read ? step : octal_step;
     if (count == 0 || count > read) return false;
     out_.text.resize(from + count);  // without characters that look like one more word

@@ -1,6 +1,5 @@
 // Puts together what is cut into groups of equal size, such as "6768 705f", "g-h-p", and lines with the same
-// beginning. It also reads the dumps of xxd, hexdump and od. The code is pure and takes time in proportion to the
-// groups.
+// beginning. It also reads the dumps of xxd, hexdump and od. Pure. Takes time proportional to the size of the groups.
 #pragma once
 
 #include <optional>
@@ -10,7 +9,8 @@
 
 namespace bottle::scan {
 
-// Groups that begin every `period` bytes. The same bytes separate them. The last one may be shorter.
+// Describes groups that begin every `period` bytes. The same bytes separate all of them. The last group may be
+// shorter.
 struct Groups {
   size_t begin = 0, end = 0, period = 0;
 };

@@ -1,8 +1,9 @@
 // Finds letters that look like ASCII but are not, and characters that are not visible.
 //
-// A model can be told to write a secret in full-width or mathematical letters, or in tag characters that are not shown,
-// and the receiver undoes that with a table. This is that table. Combining accents and the marks of Chinese and
-// Japanese also have plain forms, but they are frequent in honest text, so they alone do not start a decoding.
+// A model can be told to write a secret in full-width or mathematical letters, or in tag characters, which are not
+// shown. The receiver then needs only a table like the one here to read it. Combining accents and the marks of
+// Chinese and Japanese also have plain forms, but they are frequent in honest text, so they alone do not start a
+// decoding.
 #include <optional>
 
 #include "scan/encoding/decode.h"

@@ -1,4 +1,5 @@
-// Computes classes of bytes, as one bit for each of 64 bytes.
+// Classifies bytes 64 at a time. A mask has one bit for each of them, which says whether the byte is in a class.
+// These are GCC's portable vectors; wide.h does the same with AVX-512.
 #pragma once
 
 #include <array>
@@ -10,7 +11,7 @@
 
 namespace bottle::scan {
 
-// A vector of 16 bytes that are compared at once.
+// Holds 16 bytes that are compared with one instruction.
 using Lanes = uint8_t __attribute__((vector_size(16)));
 
 // Returns one bit per lane. Each lane must be 0 or 255.
@@ -57,7 +58,8 @@ inline uint64_t mask_of(const Block& block, const Block& next, F in) {
 // Returns whether a zlib member may begin with 0x78 and this byte.
 inline bool packs_zlib(uint8_t second) { return second == 0x01 || second == 0x5e || second == 0x9c || second == 0xda; }
 
-// Returns one bit for each of 64 bytes where the first two bytes of a gzip, zstd or zlib member stand. Reads 65 bytes.
+// Returns one bit for each of 64 bytes, which is set where the first two bytes of a gzip, zstd or zlib member are.
+// Reads 65 bytes.
 inline uint64_t packed_mask(const uint8_t* bytes) {
   return mask_of(load_block(bytes), load_block(bytes + 1), [](const Lanes& c, const Lanes& n) {
     return (equal(c, 0x1f) & equal(n, 0x8b)) | (equal(c, 0x28) & equal(n, 0xb5)) |

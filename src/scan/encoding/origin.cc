@@ -1,8 +1,8 @@
 // Finds the exact source of decoded bytes by decoding them again from the anchor before them.
 //
-// A decoded text keeps an anchor only every 48 bytes or so, because most texts contain nothing and a place for every
-// byte would take more memory than the text. Only a finding needs the exact place, so its surroundings are decoded once
-// more here. `step` must therefore decode exactly like the functions in decode.cc.
+// A decoded text has an anchor only every 48 bytes or so, because a position for every byte would take more memory
+// than the text, and most texts contain no secret. Only a finding needs the exact place, so the text around it is
+// decoded once more here. `step` must therefore decode exactly like the functions in decode.cc.
 #include <algorithm>
 
 #include "scan/encoding/decode.h"
@@ -32,7 +32,7 @@ Origin of_digits(std::string_view text, const Decoded& map, const Decoded::Ancho
     count -= less;
     if (count >= 8) {
       bool is_near = count <= 2 * width;
-      // The byte begins in the digit before this one, or in the one before that.
+      // The byte begins in the previous digit, or in the one before that.
       if (size == begin) {
         out.begin = is_near ? previous : before;
         out.skipped = (is_near ? 2 : 3) * width - count;
@@ -115,7 +115,7 @@ Origin origin_of(std::string_view text, const Decoded& map, size_t begin, size_t
   auto next = after(end == 0 ? 0 : end - 1);
   const Decoded::Anchor& last = next == anchors.begin() ? anchors.front() : *std::prev(next);
   Origin out{anchor.from, next == anchors.end() ? map.end : next->from};
-  // Only what is near the beginning and the end is decoded again, because there may be much between them.
+  // Only the text near the beginning and near the end is decoded again, because there may be much between them.
   if (map.form == Form::base64 || map.form == Form::base32) {
     out = of_digits(text, map, anchor, begin, begin + 1);
     out.end = of_digits(text, map, last, begin, end).end;

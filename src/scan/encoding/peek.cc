@@ -35,7 +35,7 @@ const uint8_t* padded(std::string_view text, size_t at, std::array<uint8_t, kBlo
 // Returns where `kShortestText` bits with `stride` between each two of them begin in `before`. The last ones may be in
 // `now`.
 uint64_t text_rows(uint64_t before, uint64_t now, unsigned stride) {
-  // Twelve in a row are eight, and eight that begin at the fourth of them.
+  // There are twelve in a row where eight begin and another eight begin four bits later.
   for (unsigned step : {1u, 2u, 4u, 4u}) {
     unsigned bits = step * stride;
     before &= before >> bits | now << (kBlock - bits);
@@ -48,10 +48,10 @@ bool packs(uint8_t first, uint8_t second) {
   return first == 0x1f ? second == 0x8b : first == 0x28 ? second == 0xb5 : first == 0x78 && packs_zlib(second);
 }
 
-// Finds rows of readable bytes in one block after the other.
+// Finds sequences of readable bytes, which may cross from one block to the next.
 class Rows {
  public:
-  // Returns whether a row begins in the block before this one. Zeros alone are not text.
+  // Returns whether a sequence begins in the block before this one. Zeros alone are not text.
   bool add(uint64_t readable, uint64_t zeros) {
     uint64_t rows = text_rows(readable_, readable, 1);
     bool found = rows && (rows & ~text_rows(zeros_, zeros, 1));
@@ -111,10 +111,10 @@ bool hides(std::string_view bytes) {
   return rows.end();
 }
 
-// Looks for readable bytes and marks of compressed ones in hexadecimal digits, at every digit.
+// Looks for readable bytes and magic numbers in hexadecimal digits, at every digit.
 struct HexMasks {
   uint64_t readable = 0;  // the digit may be the first one of a readable byte
-  uint64_t packed = 0;    // a mark begins with the digit
+  uint64_t packed = 0;    // a magic number begins with the digit
 };
 HexMasks hex_masks(const uint8_t* digits) {
   HexMasks masks;
@@ -133,7 +133,7 @@ HexMasks hex_masks(const uint8_t* digits) {
   return masks;
 }
 
-// The characters of a run that belong to smaller alphabets.
+// Holds masks of the characters of a run that belong to smaller alphabets.
 struct Alphabets {
   uint64_t hex, base32, capitals, small;  // the last two are digits of Base32 in one case
 };
@@ -177,10 +177,17 @@ void each_row(const RunMasks& masks, uint64_t Alphabets::* alphabet, size_t shor
   }
 }
 
-// What the numbers of a list are as bytes.
-enum : uint8_t { kReadable = 1, kZero = 2, kGzip = 4, kZstd = 8, kZlib = 16, kZip = 32 };  // from kGzip on, a mark
+// Classes of the numbers of a list, taken as bytes.
+enum : uint8_t {
+  kReadable = 1,
+  kZero = 2,
+  kGzip = 4,
+  kZstd = 8,
+  kZlib = 16,
+  kZip = 32
+};  // from kGzip on, the first byte of a magic number
 struct NumberKind {
-  uint8_t is = 0, ends = 0;  // `ends`: of the marks of compressed bytes that the number may be the second byte of
+  uint8_t is = 0, ends = 0;  // `ends` has the magic numbers whose second byte this number may be
 };
 constexpr auto kNumbers = [] {
   std::array<NumberKind, 1000> kinds{};
@@ -205,7 +212,7 @@ class Numbers {
   }
 
  private:
-  // Has no branch for the number of digits, which is as good as random.
+  // This does not branch on the number of digits, because the processor could not predict the branch.
   static size_t value(std::string_view text, size_t at, size_t digits) {
     uint32_t bytes = 0;
     if (at + sizeof bytes > text.size()) [[unlikely]] {
@@ -342,7 +349,7 @@ bool hex_hides(std::string_view digits) {
 bool decimals_hide(std::string_view text) {
   Numbers numbers;
   std::array<uint8_t, kBlock> copy;
-  size_t done = 0;  // what comes before it is counted
+  size_t done = 0;  // the bytes before it have been counted
   for (size_t at = 0; at < text.size(); at += kBlock) {
     uint64_t digits = mask_of(load_block(padded<0>(text, at, copy)), [](const Lanes& c) { return within(c, '0', 10); });
     if (done > at) digits = done - at < kBlock ? digits & ~uint64_t{0} << (done - at) : 0;

@@ -1,5 +1,5 @@
-// Tells what encoded text may hide without keeping what it decodes to. Most of what looks encoded is a hash or an
-// identifier, and hides nothing. Pure.
+// Tells whether encoded text may hide something, without storing what it decodes to. Most of what looks encoded is a
+// hash or an identifier, and hides nothing. Pure.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@ bool has_text(std::string_view bytes);
 // Returns whether a gzip, zstd or zlib stream may begin somewhere in the bytes.
 bool has_packed(std::string_view bytes);
 
-// What a short run of Base64 may hide.
+// Says what a short run of Base64 may hide.
 struct Peek {
   size_t size = 0;     // of the decoded text, without skipped bits
   char first[3]{};     // its first bytes
@@ -25,22 +25,22 @@ inline constexpr size_t kPeekedRun = 128;
 // Base64 and Base64url.
 std::optional<Peek> peek_base64(std::string_view run);
 
-// A part of a run of Base64 that uses a smaller alphabet: 24 or more hexadecimal digits, or 20 or more digits of
-// Base32, of which the first 64 have one case. Longer parts do not cover it.
+// Stands for a part of a run of Base64 that uses a smaller alphabet: 24 or more hexadecimal digits, or 20 or more
+// digits of Base32, of which the first 64 have one case. Longer parts do not cover it.
 struct RunPart {
   size_t begin = 0, end = 0;  // in the run
   bool is_hex = false;        // otherwise, it is Base32
   bool operator==(const RunPart&) const = default;
 };
-// Sets `parts` to those of the run. If the run is hexadecimal, that is the only part.
+// Sets `parts` to the parts of the run. If all of the run is hexadecimal, it is the only part.
 void parts_of_run(std::string_view run, std::vector<RunPart>& parts);
 
-// Returns whether has_text() or has_packed() may be true for the bytes with `bits` (1 to 7) bits skipped, which is what
-// shift() in decode.h makes of them, or whether these begin with the mark of a zip file.
+// Returns whether has_text() or has_packed() may be true for the bytes with `bits` (1 to 7) bits skipped, which is
+// what shift() in decode.h makes of them, or whether these begin with the magic number of a zip file.
 bool hides_when_shifted(std::string_view aligned, unsigned bits);
 
 // Returns whether has_text() or has_packed() may be true for what the hexadecimal digits decode to, with the first
-// digit or without it, or whether that begins with the mark of a zip file.
+// digit or without it, or whether that begins with the magic number of a zip file.
 bool hex_hides(std::string_view digits);
 
 // Returns whether has_text() or has_packed() is true for what decimal_run() makes of the text, or whether that has the

@@ -1,7 +1,7 @@
-// Looks at 64 bytes at a time and counts kinds of them. Random bytes have each kind in known shares, so a block that
-// differs enough from these is not random and may contain text. A wrong guess in this direction only costs time; the
-// numbers are such that no text is taken for random bytes. A row of printable characters makes a region in any case,
-// also if it crosses two blocks.
+// Counts the kinds of bytes in 64 bytes at a time. Random bytes have each kind with a known frequency, so a block
+// with clearly different frequencies is not random and may contain text. To take random bytes for text only costs
+// time. The thresholds are chosen so that text is never taken for random bytes. A sequence of printable characters
+// always makes a region, even if it crosses two blocks.
 #include "scan/encoding/regions.h"
 
 #include <algorithm>
@@ -14,8 +14,9 @@ namespace bottle::scan {
 namespace {
 
 constexpr size_t kBlock = 64;
-constexpr size_t kStretch = 8 * kBlock;  // text begins and ends rarely, so one block speaks for those that follow it
-constexpr size_t kFar = 256;             // regions that are closer to each other become one
+constexpr size_t kStretch =
+    8 * kBlock;               // text begins and ends rarely, so the next blocks are most likely like this one
+constexpr size_t kFar = 256;  // regions that are closer to each other become one
 
 // Of 64 random bytes, 24.75 are printable or zero, 32 are above 127, 7.5 are control characters, and 5.5 are
 // hexadecimal digits. Of numbers of two digits with three other bytes between them, 25 are.
@@ -56,7 +57,7 @@ SCAN_WIDE inline Kinds wide_kinds_of(const char* bytes) {
 // Returns the positions where a row of kShortRow set bits begins.
 [[gnu::always_inline]] inline uint64_t short_rows(uint64_t mask) {
   static_assert(kShortRow == 8);
-  // Each step doubles the length of the row that a bit stands for.
+  // Each step doubles the number of consecutive bits that a set bit stands for.
   for (unsigned step : {1u, 2u, 4u}) mask &= mask >> step;
   return mask;
 }
@@ -83,7 +84,7 @@ void add_text(Regions& regions, size_t begin, size_t end, size_t size) {
   add(regions.text, begin - std::min(begin, kBlock), std::min(end + kBlock, size), kFar);
 }
 
-// Is compiled for each way to find the kinds.
+// This is a template so that it is compiled once for each implementation of the masks.
 template <typename F>
 [[gnu::always_inline]] inline Regions regions_of(std::string_view block, F kinds_of) {
   Regions regions;

@@ -1,5 +1,5 @@
-// Tells text from the bytes of archives, images and other binary formats, so that the rules and the survey
-// need not look at those. Pure.
+// Tells text from the bytes of archives, images and other binary formats, so that the rules and the survey can skip
+// those. Pure.
 #pragma once
 
 #include <cstddef>
@@ -8,20 +8,21 @@
 
 namespace bottle::scan {
 
-// The bytes [begin, end) of a block.
+// Stands for the bytes [begin, end) of a block.
 struct Region {
   size_t begin = 0, end = 0;
 };
 
-// The parts of a block that may contain text. Each list is in order, and its regions are apart from each other.
+// Lists the parts of a block that may contain text. Each list is in order, and its regions do not touch each other.
 struct Regions {
-  // Between these are only bytes that look random: many above 127, some control characters, no row of kTextRow
-  // printable characters or zeros, and not many more of these, or of hexadecimal digits, than random bytes have. Text,
-  // escapes, UTF-8, UTF-16 and numbers in any notation are not like that, even with unusual bytes between their
-  // characters. Each region goes on for at least 64 bytes beyond what made it one.
+  // Between these regions are only bytes that look random. Many are above 127, some are control characters, no
+  // kTextRow of them in a row are printable or zero, and printable characters, zeros and hexadecimal digits are not
+  // much more frequent than among random bytes. Text, escapes, UTF-8, UTF-16 and numbers in any notation are not like
+  // that, even with unusual bytes between their characters. Each region extends at least 64 bytes beyond the bytes
+  // that qualified it.
   std::vector<Region> text;
-  // Regions with shorter rows, of at least kShortRow characters, which may also overlap with those above. Random bytes
-  // have many. No credential and no encoded secret is so short, but a secret as it is may be.
+  // Regions with at least kShortRow printable characters in a row, which may overlap with those above. Random bytes
+  // have many such regions. No credential and no encoded secret is so short, but an unencoded known secret may be.
   std::vector<Region> rows;
 };
 inline constexpr size_t kTextRow = 11, kShortRow = 8;

@@ -1,6 +1,6 @@
-// One pass decides where the scan looks more closely, so it sees every byte of every message and must cost almost
-// nothing for text without anything. For 64 bytes, it computes one mask per class of characters; rows, pairs and
-// distances are then shifts of these masks. Only where a mask shows something does a slower function look at single
+// One pass decides where the scan looks more closely. It sees every byte of every message, so it must cost almost
+// nothing for ordinary text. For every 64 bytes, it computes one mask per class of characters. Shifts of these masks
+// then show sequences, pairs and distances. Only where a mask shows something does a slower function look at single
 // bytes.
 //
 // Each kind of spot remembers where its last one ended (`run_end_` and the like), so that no byte belongs to two spots
@@ -60,7 +60,7 @@ class Survey {
   void wide_within_region(const Region&) {}
 #endif
 
-  // Is compiled for each way to find the masks.
+  // This is a template so that it is compiled once for each implementation of the masks.
   template <typename F>
   [[gnu::always_inline]] void look_at_all(const Region& region, F masks_of) {
     std::array<Masks, 2> masks;  // of this block and of the next one, in turn, because copying them takes long
@@ -137,7 +137,8 @@ class Survey {
     }
     if (similar_period) group(similar, similar_period);
   }
-  // Returns the number of bits in which the periods from `begin` on differ that the masks cover, two or three of them.
+  // Compares the two or three periods from `begin` on that the masks cover. Returns the number of bits in which they
+  // differ.
   static int differences(uint64_t low, uint64_t high, unsigned begin, unsigned period) {
     __extension__ using Bits = unsigned __int128;
     Bits mask = Bits{high} << 64 | low;
@@ -211,7 +212,7 @@ class Survey {
       }
       if (!line || next >= text_.size() || !in_run(next)) break;
       size_t more = run_end(next);
-      // The last line may be short. After few other characters, it must look like a last line.
+      // The last line may be short. If few characters precede it, it must look like a last line.
       bool ends = more == text_.size() || std::string_view("=\"'\\\r\n").contains(text_[more]);
       bool last = ends || (end - begin >= 40 && text_[more] != ' ');
       if (more - next < kShortestRun && !last) break;
@@ -278,13 +279,13 @@ class Survey {
       if (open.end) spots_.push_back(open);
   }
 
-  // Returns whether there are as many pairs of digits, with another byte after each, as a row of pairs has.
+  // Returns whether there are enough pairs of digits, with another byte after each, for a sequence of pairs.
   [[gnu::always_inline]] static bool has_pairs(uint64_t low, uint64_t high) {
     return std::popcount(pair_ends(low, high)) + std::popcount(pair_ends(high, 0)) >= kFewestPairs;
   }
 
   void pairs(size_t at, uint64_t low, uint64_t high) {
-    // Two digits and one to four other bytes, eight times. In "0x41,", the zero is a digit too.
+    // Describes eight repetitions of two digits and one to four other bytes. In "0x41,", the zero is a digit too.
     struct Period {
       unsigned size;
       uint8_t digits, others;  // bit masks by position
@@ -315,7 +316,7 @@ class Survey {
     while (end + 1 < text_.size() && is_written(end)) end += period;
     end = std::min(end, text_.size());
     pairs_end_ = end;
-    // What has a '%' before each pair is found as percent escapes.
+    // Pairs with a '%' before each are found as percent escapes.
     constexpr size_t kPercent = 3;
     bool percent = period == kPercent && begin > 0;
     for (size_t at = begin; percent && at < end; at += period) percent = byte(at - 1) == '%';
@@ -366,8 +367,8 @@ class Survey {
     if (std::popcount(starts) >= 8 && std::popcount(low) <= 52 && has_row_of_numbers(at, low, high)) decimals(at);
   }
 
-  // Returns whether twelve readable numbers in a row, of which at least one digit is in the block at `at`, may be
-  // there, or two numbers that begin compressed bytes.
+  // Returns whether the block at `at` may have a digit of twelve readable numbers in a row, or of two numbers that
+  // begin compressed bytes.
   bool has_row_of_numbers(size_t at, uint64_t digits, uint64_t next) {
     uint64_t before = 0;
     if (at >= kBlock)
@@ -413,8 +414,8 @@ class Survey {
            (first == 0x78 && packs_zlib(static_cast<uint8_t>(second)));
   }
 
-  // Finds rows of numbers with one to three other bytes between them, in the block at `block`. A row may begin before
-  // the block, and other text may come before the row in the block.
+  // Finds sequences of numbers with one to three other bytes between them, in the block at `block`. A sequence may
+  // begin before the block, and other text may precede it in the block.
   void decimals(size_t block) {
     constexpr size_t kFarthest = 64, kShortest = 24;
     if (block < decimals_end_) return;
@@ -429,7 +430,7 @@ class Survey {
     }
   }
 
-  // Returns where the first bytes after `at` begin that are no digits and too many to belong to a row of numbers.
+  // Returns where a gap begins after `at` that is too wide to belong to the sequence of numbers.
   size_t row_of_numbers_end(size_t at) {
     static_assert(kWidestGap == 3);
     for (; at < text_.size(); at += kBlock - kWidestGap) {
@@ -469,8 +470,8 @@ class Survey {
     }
   }
 
-  // Returns whether a block of deflate may begin there (RFC 1951). A block that is only stored begins with its length
-  // and the complement of that.
+  // Returns whether a block of deflate may begin there (RFC 1951). A stored block begins with its length and the
+  // complement of its length.
   bool begins_deflate(size_t at) const {
     uint8_t kind = byte(at) & 6;
     return kind != 6 && (kind != 0 || at + 5 > text_.size() ||

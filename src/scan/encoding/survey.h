@@ -10,7 +10,7 @@
 
 namespace bottle::scan {
 
-// What may be at a spot.
+// Says what may be at a spot.
 enum class Shape : uint8_t {
   run,         // 16 or more characters of Base64 or Base64url, which includes hex, Base32 and long words
   hex_pairs,   // 8 or more pairs of hexadecimal digits at equal distances
@@ -25,7 +25,7 @@ enum class Shape : uint8_t {
   letters,     // invisible characters, or letters and digits of other blocks of Unicode
 };
 
-// A place where something may be encoded. It may turn out to be nothing.
+// Names a place where something may be encoded. It may turn out to be nothing.
 struct Spot {
   Shape shape = Shape::run;
   size_t begin = 0, end = 0;
@@ -33,7 +33,7 @@ struct Spot {
   bool lines = false;  // a run of several lines
 };
 
-// What the survey is for.
+// Says what the survey should look for.
 struct Wanted {
   bool groups = true;
   bool all_numbers = false;  // also lists of numbers that are neither text nor compressed

@@ -10,12 +10,13 @@ namespace bottle::scan {
 
 inline constexpr size_t kBlock = 64;
 
-// One bit for each of 64 bytes: whether it is of this class.
+// Each mask has one bit for each of 64 bytes, which says whether the byte is of this class.
 struct Masks {
   uint64_t run, alnum, varied, hex, digit, words, special, high;
 };
 
-// The classes of bytes. joins() has the marks of Base64 and Base64url, and is_run() also the letters and digits.
+// These are the classes of bytes. joins() has the punctuation of Base64 and Base64url, and is_run() also has the
+// letters and digits.
 inline Lanes joins(const Lanes& c) { return equal(c, '+') | equal(c, '/') | equal(c, '-') | equal(c, '_'); }
 inline Lanes is_run(const Lanes& c) { return within(c | 32, 'a', 26) | within(c, '0', 10) | joins(c); }
 
@@ -36,7 +37,7 @@ inline void masks_of(const uint8_t* bytes, Masks* to) {
 #ifdef SCAN_HAS_WIDE
 inline constexpr WideSet kJoins{"+/-_"}, kSpecial{std::string_view("\0%&\\", 4)};
 
-// Does what masks_of() does.
+// Does what masks_of() does, with AVX-512.
 SCAN_WIDE inline void wide_masks_of(const uint8_t* bytes, Masks* to) {
   Wide c(bytes), small = c.with(32);
   to->digit = c.within('0', 10);
@@ -60,8 +61,8 @@ inline uint64_t where(const uint8_t* bytes, uint8_t byte) {
   return mask_of(load_block(bytes), [=](const Lanes& c) { return equal(c, byte); });
 }
 
-// Returns a bit for each position where `count` (a power of two) ones in a row begin. The last ones may be in the next
-// mask.
+// Returns a bit for each position where `count` ones in a row begin. `count` is a power of two. The ones may end in
+// the next mask.
 [[gnu::always_inline]] inline uint64_t rows(uint64_t low, uint64_t high, unsigned count) {
   for (unsigned step = 1; step < count; step *= 2) {
     uint64_t next = low >> step | high << (64 - step);
@@ -71,7 +72,8 @@ inline uint64_t where(const uint8_t* bytes, uint8_t byte) {
   return low;
 }
 
-// Returns whether a row of 16 ones may begin in `low`: it covers at least one whole byte of the masks.
+// Returns whether 16 ones in a row may begin in `low`. They always fill at least one whole byte of the masks, which
+// is quick to check.
 [[gnu::always_inline]] inline bool may_have_row(uint64_t low, uint64_t high) {
   constexpr uint64_t kLowest = 0x0101010101010101, kHighest = kLowest << 7;
   uint64_t gaps = ~low;
@@ -88,12 +90,12 @@ inline uint64_t near_digits(uint64_t digits, uint64_t before) {
   return digits | digits << 1 | digits << 2 | digits << 3 | before >> 63 | before >> 62 | before >> 61;
 }
 
-// Where readable numbers may stand in a block.
+// Says where readable numbers may be in a block.
 struct NumberMasks {
-  uint64_t row = 0;     // all positions but the first digits of unreadable numbers
+  uint64_t row = 0;     // all positions except the first digits of unreadable numbers
   uint64_t packed = 0;  // where numbers begin that may be the first byte of compressed ones
 };
-// Twelve numbers of one digit, with one byte between each two of them.
+// The length of twelve numbers of one digit, with one byte between each two of them.
 inline constexpr size_t kShortestNumbers = 23;
 
 // Returns the masks of the block whose digits are given, and those of the blocks before and after it. Numbers that end
@@ -105,7 +107,8 @@ inline NumberMasks number_masks(const uint8_t* bytes, uint64_t before, uint64_t 
   auto is = [&](uint8_t from, uint8_t count) {
     return mask_of(block, [=](const Lanes& c) { return within(c, from, count); });
   };
-  // Of one digit, only 0 and 9 are readable. From 20 to 29 and from 200 on, none is.
+  // Of the numbers with one digit, only 0 (a zero byte) and 9 (a tab) are readable. None from 20 to 29 or from 200 on
+  // is.
   uint64_t nines = is('9', 1), single = first & ~second & ~(nines | is('0', 1)) & ~(uint64_t{1} << 63);
   uint64_t twenties = first & second & is('2', 1), large = first & second & third & is('3', 7);
   auto exactly = [&](uint64_t begins, char tens, char ones) {

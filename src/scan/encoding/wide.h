@@ -1,5 +1,5 @@
-// Compares 64 bytes at once, for the loops that see every byte of every message. Only processors with AVX-512 can do
-// that. All others use masks.h, which gives the same results.
+// Compares 64 bytes with one instruction, for the loops that see every byte of every message. This needs a processor
+// with AVX-512. All others use masks.h, which gives the same results.
 #pragma once
 
 #include <array>
@@ -18,23 +18,24 @@ namespace bottle::scan {
 
 #ifdef SCAN_HAS_WIDE
 
-// Whether this processor can do it. Tests turn it off to compare the results.
+// True if this processor has AVX-512. Tests turn it off to compare the results.
 inline bool use_wide = [] {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2");
 }();
 
-// A set of ASCII characters, as one bit for each upper half of a character, indexed by its lower half.
+// Holds a set of ASCII characters: an array, indexed by the lower four bits of a character, with one bit for each
+// value of its upper bits.
 struct WideSet {
   std::array<uint8_t, 16> rows{};
-  // Takes ASCII characters only.
+  // `parts` must contain only ASCII characters.
   constexpr explicit WideSet(std::initializer_list<std::string_view> parts) {
     for (std::string_view part : parts)
       for (char c : part) rows[c & 15] = static_cast<uint8_t>(rows[c & 15] | 1 << (c >> 4));
   }
 };
 
-// 64 bytes of a text. Each comparison returns one bit per byte.
+// Holds 64 bytes of a text. Each comparison returns one bit per byte.
 class Wide {
  public:
   // Loads 64 bytes from any address.
@@ -46,7 +47,7 @@ class Wide {
   SCAN_WIDE uint64_t equal(uint8_t byte) const { return _mm512_cmpeq_epu8_mask(bytes_, all(byte)); }
   // Returns whether each byte is in the set.
   SCAN_WIDE uint64_t in(const WideSet& set) const {
-    // Bytes above 127 select no row.
+    // Bytes above 127 select no row of the table, so they are in no set.
     __m512i rows = _mm512_shuffle_epi8(table(set.rows), bytes_);
     __m512i upper = _mm512_and_si512(_mm512_srli_epi16(bytes_, 4), all(15));
     return _mm512_test_epi8_mask(rows, _mm512_shuffle_epi8(table(kBits), upper));

@@ -1,13 +1,13 @@
-// Looks for sequences of words and for a few marks, and not for meaning. An order is three groups of words that follow
-// each other closely, so "ignore all of the previous instructions" is found in any wording of its middle. Most answers
-// have some of these words, so one order by itself is often weak and counts only beside another, or where people do not
-// see it.
+// Looks for sequences of words and for a few frames of conversations. It does not try to understand the text. An
+// order is three groups of words that follow each other closely, so "ignore all of the previous instructions" is
+// found in any wording of its middle. Most answers have some of these words, so one order by itself is often weak and
+// counts only beside another, or where people do not see it.
 //
 // False alarms stop the agent's work. Text about injections is full of such orders, in quotes or behind words such as
-// "for example", and does not count. What decides this may not have arrived yet, which `undecided` says.
+// "for example", and does not count. The text that decides this may not have arrived yet; undecided() tells.
 //
-// Every word of every answer is looked at, so the vocabulary first asks whether any of its words has that first letter
-// and length.
+// Every word of every answer is looked up, so the vocabulary first checks whether any of its words has that first
+// letter and length.
 #include "scan/injection/injection.h"
 
 #include <algorithm>
@@ -22,7 +22,7 @@
 namespace bottle::scan {
 namespace {
 
-// A sequence of word groups. Each must follow within a few words of the previous one.
+// Describes a sequence of word groups. Each must follow within a few words of the previous one.
 struct Order {
   std::string_view what;
   std::array<std::string_view, 3> groups;  // words separated by '|'
@@ -45,7 +45,7 @@ constexpr std::array kOrders = std::to_array<Order>({
      {"reveal|print|output|repeat|show|dump", "system|hidden|initial", "prompt|instructions|message"}},
 });
 
-// Marks of the frames of a conversation, which no honest text needs.
+// Marks that frame the messages of a conversation. Honest text does not need them.
 struct Frame {
   std::string_view text;
   size_t word;  // the offset of its first word
@@ -64,7 +64,7 @@ constexpr std::array kFrames = std::to_array<Frame>({{"<|im_start|>system", 2},
 
 constexpr bool is_letter(char c) { return c >= 'a' && c <= 'z'; }
 
-// The bits of a word: in which groups of which orders it is, and whether it begins a frame.
+// Each word has one bit for each group of each order that contains it, and one if it begins a frame.
 constexpr uint32_t bit_of(size_t order, size_t group) { return 1u << (3 * order + group); }
 constexpr uint32_t kBeginsFrame = 1u << 31;
 constexpr uint32_t kBeginsOrder = [] {
@@ -73,8 +73,8 @@ constexpr uint32_t kBeginsOrder = [] {
   return bits;
 }();
 
-// The words of all orders and frames. Almost every word of an answer is in none, and its first letter and length
-// usually show that.
+// Holds the words of all orders and frames. Almost every word of an answer is in none of them, and its first letter
+// and length usually show that.
 class Vocabulary {
  public:
   Vocabulary() {
@@ -110,7 +110,7 @@ class Vocabulary {
   std::array<std::vector<std::pair<std::string_view, uint32_t>>, 26> words_;
 };
 
-// A word of the vocabulary.
+// Stands for a word of the vocabulary in a text.
 struct Word {
   uint32_t begin, end;
   uint32_t number;  // how many words the text has before it
@@ -134,8 +134,8 @@ std::vector<Word> words_of(std::string_view text) {
   return words;
 }
 
-// A text in small letters, without what is inserted to hide words: soft hyphens, zero-width characters and escapes of
-// white space.
+// Holds a text in lower case, without what attackers insert to hide words: soft hyphens, zero-width characters and
+// escapes of white space.
 class Plain {
  public:
   explicit Plain(std::string_view text) : text_(text) {
@@ -194,7 +194,7 @@ class Plain {
   std::vector<Skip> skips_;
 };
 
-// The number of bytes before a place that tell whether it is quoted.
+// How many bytes before a place are examined to tell whether it is quoted.
 constexpr size_t kBefore = 160;
 
 // Says whether a place is within quotes, code or a list of examples. The text is then about injections.
@@ -305,10 +305,10 @@ void InjectionScan::end() {
   window_.clear();
 }
 
-// A text to search: the window, or what a part of it decodes to.
+// Stands for a text to search: the window, or what a part of it decodes to.
 struct InjectionScan::Text {
   std::string_view bytes;
-  std::optional<uint64_t> fixed = {};  // the offset in the answer that all of the text comes from; empty for the window
+  std::optional<uint64_t> fixed = {};  // the offset in the answer that stands for all of the text; empty for the window
   bool at_end = true;                  // whether nothing follows
 };
 
@@ -320,7 +320,7 @@ void InjectionScan::search(const Text& text) {
   for (const Place& place : places) {
     // More findings would tell the operator nothing new.
     if (found_.size() == kMost) return;
-    // The place was judged when the window still had what stands before it.
+    // This place was judged already, when the window still had the text before it.
     if (!text.fixed && before_ > 0 && plain.origin(place.begin) < kBefore) continue;
     bool hidden = text.fixed.has_value() || is_hidden(small, place.begin);
     bool beside = std::ranges::any_of(places, [&](const Place& other) {

@@ -1,5 +1,5 @@
-// Finds prompt injections: text in an answer that gives orders to the agent instead of information. The
-// operator is shown what is found. Text *about* injections that quotes them is not a finding. Pure.
+// Finds prompt injections: text in an answer that gives orders to the agent instead of information. The findings are
+// shown to the operator. Text *about* injections that quotes them is not a finding. Pure.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,14 @@
 
 namespace bottle::scan {
 
-// A finding, for the operator.
+// Describes a finding for the operator.
 struct Injection {
   std::string_view what;  // for example, "tells the agent to ignore its instructions"; continues "the answer …"
   uint64_t begin = 0;     // the approximate offset in the answer, in bytes
   bool hidden = false;    // at a place that a person does not see
 };
 
-// The scan of one answer, or of the messages of one connection. It keeps the last 2 KB, and up to a piece more.
+// Scans one answer, or the messages of one connection. Keeps the last 2 KB, and up to one piece more.
 class InjectionScan {
  public:
   // Says when bytes are searched: as soon as they arrive, so that they can be stopped, or in large pieces, which costs
@@ -31,8 +31,8 @@ class InjectionScan {
   // Searches what is left, because the answer is complete.
   void end();
 
-  // Returns whether what has arrived so far ends with an order that would be a quotation if the next bytes contain a
-  // closing quote.
+  // Returns whether the text so far ends with an order that a closing quote in the next bytes would turn into a
+  // quotation.
   bool undecided() const { return undecided_; }
 
   // Returns the findings in order, at most kMost.

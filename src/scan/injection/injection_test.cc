@@ -1,5 +1,5 @@
-// Checks that orders in an answer are found, however they are hidden or split, and that text about them is
-// not.
+// Checks that orders in an answer are found, however they are hidden or split, and that text about such orders is not
+// a finding.
 #include "scan/injection/injection.h"
 
 #include <gtest/gtest.h>

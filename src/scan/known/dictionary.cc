@@ -1,9 +1,9 @@
-// An Aho-Corasick automaton with edges only for the bytes that occur. A table of 256 edges for each state would be
-// faster for each byte, but the secrets in all their forms have many thousands of states, and almost all of them have a
-// single edge. Speed comes from elsewhere: most bytes of a stream belong to no pattern, and skip() jumps over them with
+// An Aho-Corasick automaton with edges only for the bytes that occur. A table of 256 edges for each state would make
+// each step faster, but the secrets in all their forms have many thousands of states, and almost all of these have a
+// single edge. What makes it fast is skip(): most bytes of a stream belong to no pattern, and it jumps over them with
 // the shift table of Wu and Manber. Only near a possible beginning does the automaton walk byte by byte.
 //
-// The texts are secrets, so they are overwritten once the automaton is built. The states still spell them.
+// The texts are secrets, so they are overwritten once the automaton is built. The states still contain them.
 #include "scan/known/dictionary.h"
 
 #include <string.h>
@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kGram = 3, kWidestWindow = 24;
 
-// Multiplies by 2^32 divided by the golden ratio, and keeps the upper bits, in which all three bytes have a share.
+// Multiplies by 2^32 divided by the golden ratio, and keeps the upper bits, which depend on all three bytes.
 uint32_t hash(const char* p, unsigned bits) {
   auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(p[i])); };
   return (byte(0) | byte(1) << 8 | byte(2) << 16) * 0x9e3779b1u >> (32 - bits);
@@ -96,14 +96,15 @@ void Dictionary::build() {
 void Dictionary::make_shifts() {
   if (texts_.empty()) return;
   window_ = kWidestWindow;
-  // The shortest text bounds the window: a text must not begin and end between two places that are looked at.
+  // The window must not be longer than the shortest text. Otherwise, that text could lie between two places that are
+  // looked at.
   for (const auto& text : texts_) window_ = std::min(window_, text.size());
   if (window_ < kGram) {
     window_ = 0;
     return;
   }
-  // A gram that is in no beginning permits the longest shift. Grams with the same hash share the smaller one, which is
-  // only slower.
+  // A gram (three bytes) that is in no beginning permits the longest shift. Grams with the same hash share the
+  // smaller shift, which is slower but correct.
   shift_.assign(1u << kShiftBits, static_cast<uint8_t>(window_ - kGram + 1));
   for (const auto& text : texts_)
     for (size_t i = 0; i + kGram <= window_; ++i) {
@@ -130,8 +131,8 @@ size_t Dictionary::skip(std::string_view bytes, size_t at, size_t limit) const {
   const size_t most = window_ - kGram + 1;
   const char* grams = bytes.data() + window_ - kGram;
   auto shift_at = [&](const char* gram) { return shift_[hash(gram, kShiftBits)]; };
-  // Almost always, no pattern contains the bytes at the next places. Looking at several places at once, and moving on
-  // by a constant, avoids waiting for each lookup.
+  // Almost always, no pattern contains the bytes at the next few places. Looking at several places in one step, and
+  // moving on by a constant, avoids waiting for each lookup.
   while (at + 3 * most + window_ <= limit) {
     const char* p = grams + at;
     const std::array<uint8_t, 4> shifts = {shift_at(p), shift_at(p + most), shift_at(p + 2 * most),

@@ -1,5 +1,5 @@
-// Compiles many texts so that one pass over a stream finds them all (Aho–Corasick). The code is pure, and a
-// built dictionary is immutable.
+// Compiles many texts so that one pass over a stream finds them all (Aho–Corasick). Pure. A built dictionary is
+// immutable.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@
 
 namespace bottle::scan {
 
-// A text to look for, which is one form of a needle.
+// Describes a text to look for, which is one form of a needle.
 struct Pattern {
   uint32_t needle = 0;  // the number that was passed to add()
   uint32_t length = 0;  // in bytes
@@ -20,12 +20,12 @@ struct Pattern {
   uint8_t shift = 0;
 };
 
-// The compiled texts of one configuration. It is filled and built once, and then shared by any number of finders, also
-// on several threads.
+// Holds the compiled texts of one configuration. Fill and build it once; then any number of finders share it, even on
+// several threads.
 class Dictionary {
  public:
-  // Adds the forms of `text`, and reports all of them as `needle`. A text that was already added stays with the earlier
-  // needle. Empty texts are ignored.
+  // Adds the forms of `text`, and reports all of them as `needle`. A text that was already added keeps its earlier
+  // needle. Ignores empty texts.
   void add(uint32_t needle, std::string_view text);
   // Adds only this text, without its other forms.
   void add_exactly(uint32_t needle, std::string_view text);
@@ -35,12 +35,12 @@ class Dictionary {
   // Returns the texts of the patterns by their index. Valid only until build().
   const std::vector<std::string>& texts() const { return texts_; }
 
-  // Return whether there is nothing to find, the length of the longest text, and what add() was told about a pattern.
+  // Return whether there is nothing to find, the length of the longest text, and what add() got for a pattern.
   bool empty() const { return patterns_.empty(); }
   size_t longest() const { return longest_; }  // in bytes
   const Pattern& pattern(uint32_t index) const { return patterns_[index]; }
 
-  // The rest is for Finder. A state stands for the longest prefix of a pattern that the text so far ends with.
+  // The rest is for Finder. A state stands for the longest suffix of the text so far that is a prefix of a pattern.
   using State = uint32_t;
   static constexpr State kRoot = 0;
   State next(State state, uint8_t byte) const {
@@ -55,8 +55,8 @@ class Dictionary {
   State suffix(State state) const { return nodes_[state].fail; }         // the state of the next shorter prefix
   uint32_t depth(State state) const { return depth_[state]; }            // the length of the state's prefix
   uint32_t open(State state) const { return open_[state]; }  // the same for a pattern that may still be completed
-  // Returns whether the prefix of the state, and the shorter prefixes that the text also ends with, are at most a
-  // quarter of any pattern that they could become.
+  // Returns whether the prefix of the state, and each shorter prefix that the text also ends with, is at most a
+  // quarter of any pattern that it could become.
   bool barely_begun(State state) const;
   // Returns a pattern whose beginning, of more than half and at least 8 bytes, is the end of the text so far. Returns
   // kNoPattern if there is none.
@@ -70,8 +70,8 @@ class Dictionary {
       if (ends_[state] != kNone) each(ends_[state]);
   }
 
-  // Returns the next position in [at, limit) where a pattern may begin, without looking at every byte. Must be called
-  // in the root state. next() handles the last bytes before `limit`, which are fewer than the shortest pattern has.
+  // Returns the next position in [at, limit) where a pattern may begin, without looking at every byte. Call it only
+  // in the root state. It may stop when fewer bytes are left than the shortest pattern has; next() handles those.
   size_t skip(std::string_view bytes, size_t at, size_t limit) const;
 
  private:

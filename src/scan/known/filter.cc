@@ -1,6 +1,6 @@
-// The finder says which bytes may still become a find (open_from). All before them is decided: finds are judged in the
-// order in which they begin, and other bytes pass. A find is judged only when no longer one can begin at the same
-// place, so that the judge sees the longest, and finds within it are never seen.
+// The finder tells which bytes may still become a find (open_from). Everything before them can be decided: finds are
+// judged in the order in which they begin, and other bytes pass. A find is judged only when no longer one can begin
+// at the same place, so that the judge sees the longest, and finds within it are never seen.
 //
 // `held_` has the bytes that are not decided. Most streams contain nothing to find, so pieces pass through without a
 // copy into it.
@@ -42,7 +42,7 @@ bool Filter::feed_buffer(std::string& bytes, std::string& out) {
     if (!finds_.empty()) break;
     open = std::max(open, finder_.open_from());  // what release() let out may still begin a find
   }
-  // What comes before `open` passes, and the rest of what the finder has seen is decided in the usual way.
+  // The bytes before `open` pass, and the other bytes that the finder has seen are decided in the usual way.
   auto passes = static_cast<size_t>(open - out_);
   std::string_view passed(bytes.data(), passes);
   held_.assign(bytes, passes, bytes.size() - rest.size() - passes);

@@ -1,5 +1,5 @@
-// Passes a stream on, except for what is found in it. Each find is judged and then kept, replaced, or made to
-// end the stream. No byte of a find leaves before it is judged. Pure.
+// Passes a stream on, and lets a judge decide about each find: whether it passes, is replaced, or ends the stream. No
+// byte of a find leaves before it is judged. Pure.
 #pragma once
 
 #include <cstdint>
@@ -12,31 +12,31 @@
 
 namespace bottle::scan {
 
-// A find, as shown to the judge.
+// Describes a find to the judge.
 struct Sight {
   const Pattern& pattern;
   std::string_view bytes;  // the bytes as they are in the stream, with escapes; valid during the call
   uint64_t begin = 0;      // the offset of `bytes` in the stream
   bool whole = true;       // false if its beginning was already released, or its end has not arrived; see pause()
-  // Whether the find begins or ends between a backslash and the character that it escapes. In JSON, the find is then
-  // not what it seems to be.
+  // True if the find begins or ends between a backslash and the character that it escapes. In JSON, such a find is
+  // chance.
   bool splits_escape = false;
 };
 
-// What the judge says about a find. `stop` ends the stream before the find's first byte that has not left.
+// The judge's decision about a find. `stop` ends the stream before the find's first byte that has not left.
 struct Verdict {
   enum class Do { keep, replace, stop } what = Do::keep;
   std::string text;  // replaces `bytes`
 };
 
-// One stream of bytes. Bytes are held back only while they may become a find, at most as many as the longest pattern
-// has, with its escapes.
+// Filters one stream of bytes. Holds bytes back only while they may become a find, at most as many as the longest
+// pattern has, with its escapes.
 class Filter {
  public:
   using Judge = std::function<Verdict(const Sight&)>;
 
   Filter() = default;  // passes everything
-  // The dictionary must outlive the filter. `judge` is called in the order of the stream. Of nested finds, it sees only
+  // The dictionary must outlive the filter. Calls `judge` in the order of the stream, and of nested finds only for
   // the longest.
   Filter(const Dictionary* dictionary, Judge judge) : finder_(dictionary), judge_(std::move(judge)) {}
 
@@ -55,7 +55,7 @@ class Filter {
 
   // Returns whether bytes wait for what follows.
   bool holds() const { return !held_.empty(); }
-  // Returns whether so little is held back that it may be released for a reader that waits for it.
+  // Returns whether so little of a find is held back that it may be released to a reader that waits for it.
   bool holds_little() const { return !held_.empty() && finds_.empty() && finder_.barely_begun(); }
 
  private:

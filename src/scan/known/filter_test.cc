@@ -114,7 +114,7 @@ TEST(Filter, StopsBeforeTheFirstByteOfAFind) {
   }
 }
 
-TEST(Filter, AFindThatEndsLikeAnotherBeginsIsJudgedAtOnce) {
+TEST(Filter, AFindThatEndsLikeAnotherBeginsIsJudgedImmediately) {
   auto d = dictionary({"secret-more", "real-secret", "secret-more-or-less"});
   Filter filter(&d, [](const Sight& sight) { return Verdict{Do::replace, std::string(sight.bytes.size(), '#')}; });
   std::string out;
@@ -215,7 +215,7 @@ TEST(Filter, CuttingAnywhereChangesNothing) {
   }
 }
 
-// A buffer that is taken over must give what a copy gives, wherever the finds are.
+// A buffer that is taken over must give the same output as a copy, wherever the finds are.
 TEST(Filter, ABufferPassesLikeACopy) {
   auto d = dictionary({"real-secret", "real-secret-and-more", "\\u0061bc"});
   std::mt19937 random(4);
@@ -226,7 +226,7 @@ TEST(Filter, ABufferPassesLikeACopy) {
     while (noise.size() < 100'000) noise += static_cast<char>(pick(4) ? pick(256) : "real-\\"[pick(6)]);
     std::string text = noise;
     for (size_t finds = pick(3); finds > 0; --finds) {
-      // Near the bounds of slices and of the pieces below, also cut off.
+      // Puts needles, some of them cut off, near the bounds of slices and of the pieces below.
       size_t at = (1 + pick(4)) * 16 * 1024 + pick(40) - 20;
       text.replace(at, 20, std::string("real-secret-and-more").substr(0, pick(2) ? 20 : 9 + pick(11)));
     }
@@ -282,7 +282,7 @@ TEST(Filter, ABufferThatPassesIsNotCopied) {
 }
 
 TEST(Filter, TakesLinearTime) {
-  // Each of these inputs makes a naive matcher that starts over, or a list that grows, take quadratic time.
+  // Each of these inputs would take quadratic time with a naive matcher that starts over, or with a list that grows.
   std::string needle(500, 'a');
   auto d = dictionary({needle + "b", needle});
   std::string escaped;

@@ -1,10 +1,11 @@
-// There are three levels of speed. Bytes without escapes have one reading, and Dictionary::skip jumps over most of them
-// (plain). The most frequent escapes, such as line ends in JSON, are taken in one step if no pattern has begun
-// (common_escape). Only near a possible find in escaped text does every byte go through each reading that is active
-// (step).
+// The code has a fast, a middle and a slow way. Bytes without escapes have one reading, and Dictionary::skip jumps
+// over most of them (plain). The most frequent escapes, such as line ends in JSON, are taken in one step if no
+// pattern has begun (common_escape). Only near a possible find in escaped text does every byte go through each
+// reading that is active (step).
 //
 // The positions of finds are those of the original stream, although a reading has fewer bytes. Each reading therefore
-// remembers by how much its escapes were longer than what they stand for, for as many bytes as its state covers.
+// records how much longer each escape was than the bytes that it stands for. It keeps these records for as many bytes
+// as its state covers.
 #include "scan/known/finder.h"
 
 #include <algorithm>
@@ -19,7 +20,8 @@
 namespace bottle::scan {
 namespace {
 
-// One bit for each notation: whether an escape can begin with the byte, and whether the byte can be the next one.
+// Says, with one bit for each notation, whether an escape can begin with the byte, and whether the byte can be its
+// second one.
 struct Kind {
   uint8_t begins = 0, follows = 0;
 };
@@ -36,7 +38,7 @@ constexpr std::array<Kind, 256> kKinds = [] {
 
 const Kind& kind_of(char c) { return kKinds[static_cast<uint8_t>(c)]; }
 
-// All bytes that can follow an introducer in an escape are among these, and of random bytes only a third.
+// This range has all bytes that can follow an introducer in an escape, and only a third of random bytes.
 constexpr uint8_t kFirstFollows = '"', kFollows = 'z' - '"' + 1;
 
 #ifdef SCAN_HAS_WIDE
@@ -59,15 +61,15 @@ SCAN_WIDE size_t wide_introducer_block(const uint8_t* bytes, size_t size, uint64
 size_t wide_introducer_block(const uint8_t*, size_t, uint64_t&) { return 0; }
 #endif
 
-// Finds the next byte that may start an escape, judged by the bytes after it. In text and in archives, most bytes that
-// could start an escape do not.
+// Finds the next byte that may start an escape. It also looks at the bytes after it, because in text and in archives,
+// most introducers do not start an escape.
 class Introducers {
  public:
   explicit Introducers(std::string_view bytes) : bytes_(bytes) {}
 
   // Returns the first such position from `at` on, or the number of bytes.
   size_t from(size_t at) {
-    // The mask of a block stays valid until the walk leaves it.
+    // The mask stays valid until the search leaves its block.
     if (size_t block = at / kBlock * kBlock; block != block_) look_from(block);
     if (at > block_) mask_ &= ~uint64_t{0} << (at - block_);
     for (;; look_from(block_ + kBlock)) {
@@ -95,7 +97,7 @@ class Introducers {
     const auto* here = reinterpret_cast<const uint8_t*>(bytes_.data()) + block;
     std::array<uint8_t, kBlock + 1> last;
     if (block + kBlock >= bytes_.size()) {
-      last.fill('0');  // what follows is unknown, and may follow each introducer
+      last.fill('0');  // unknown bytes: after any introducer, a 0 may belong to an escape
       std::memcpy(last.data(), here, bytes_.size() - block);
       here = last.data();
     }
@@ -159,9 +161,9 @@ size_t Finder::plain(std::string_view bytes, size_t at, size_t limit, std::vecto
   return limit;
 }
 
-// Does the work of step() at once for the most frequent escapes (and text that only looks like one) if no pattern has
-// begun and none begins with what the escape stands for. Returns how many bytes it took, or 0 if the case is not that
-// simple.
+// Does the work of several calls of step() for the most frequent escapes (and text that only looks like one), if no
+// pattern has begun and none begins with the byte that the escape stands for. Returns how many bytes it took, or 0 if
+// the case is not that simple.
 size_t Finder::common_escape(std::string_view rest) {
   auto byte = [&](size_t i) { return static_cast<uint8_t>(rest[i]); };
   auto take_all = [&](size_t size) -> size_t {
@@ -195,7 +197,8 @@ size_t Finder::common_escape(std::string_view rest) {
 }
 
 void Finder::step(uint8_t byte, std::vector<Find>& finds) {
-  // The readings come first: one that begins now takes over the state from before this byte.
+  // The readings come before their source, because one that begins now takes over the source's state from before this
+  // byte.
   for (size_t i = 0; i < kOfStream; ++i)
     if (active(i) || byte == introducer(Notation(i))) give(i, byte, 1, finds);
   state_ = dictionary_->next(state_, byte);
@@ -233,7 +236,7 @@ void Finder::begin(size_t index) {
     reading.escapes = from.escapes;
     reading.forgotten = from.forgotten;
   }
-  // What precedes the reading's own last escape is not part of its state.
+  // An escape must not be counted in part, so the state is cut to what follows the reading's own last escape.
   while (reading.state != Dictionary::kRoot &&
          begin_of_last(reading, dictionary_->depth(reading.state)) < reading.last_escape)
     reading.state = dictionary_->suffix(reading.state);
@@ -270,7 +273,7 @@ bool Finder::merges(size_t index) const {
 // Drops the escapes before the last `deep` bytes if there are many.
 void Finder::forget(Reading& reading, size_t deep) {
   auto& escapes = reading.escapes;
-  // Removing a few at a time would move the others again and again.
+  // Removing a few at a time would move the others too often.
   if (escapes.size() <= 2 * deep + 16) return;
   auto first =
       std::ranges::partition_point(escapes, [&](const Escape& escape) { return escape.index + deep < reading.count; });

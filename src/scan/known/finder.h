@@ -1,9 +1,8 @@
-// Finds the patterns of a dictionary in a stream that arrives in pieces. It finds them as they are and
-// escaped. Pure.
+// Finds the patterns of a dictionary in a stream that arrives in pieces, both as they are and escaped. Pure.
 //
-// A stream has several readings: the stream as it is, the stream without its escapes, and that text without the escapes
-// in it. A reading can find more than its source only while an escape is part of the prefix of a pattern. So a reading
-// begins where an escape begins, with the state that its source has there, and ends as soon as no escape is part of its
+// A stream has several readings: the stream as it is, the stream without its escapes, and that text without the
+// escapes in it. A reading can find more than its source only if a pattern contains an escape. So a reading begins
+// where an escape begins, with the state that its source has there, and ends as soon as no escape is part of its
 // state. Between escapes, it costs nothing.
 #pragma once
 
@@ -17,29 +16,29 @@
 
 namespace bottle::scan {
 
-// A pattern in the stream. Its range has the escapes.
+// Describes a pattern that was found in the stream. Its range includes the escapes.
 struct Find {
   uint64_t begin = 0, end = 0;  // offsets in the original stream; an escape is never split
   uint32_t pattern = 0;         // the index in the dictionary
   bool whole = true;            // false if only the beginning of the pattern has arrived
 };
 
-// The state of one stream. Feeding it costs memory only for escapes.
+// Searches one stream. It needs memory only for escapes.
 class Finder {
  public:
   // The dictionary must outlive the finder.
   explicit Finder(const Dictionary* dictionary) : dictionary_(dictionary) {}
 
-  // Scans the next bytes of the stream, and appends the finds. Nested finds are all reported, and one range may be
-  // reported more than once.
+  // Scans the next bytes of the stream, and appends the finds. Reports all nested finds, and may report one range
+  // more than once.
   void feed(std::string_view bytes, std::vector<Find>& finds);
 
-  // Returns what it looks for.
+  // Returns the dictionary that it searches for.
   const Dictionary& dictionary() const { return *dictionary_; }
   uint64_t fed() const { return fed_; }  // bytes of the stream so far
   // Returns the offset from which bytes may belong to a find that is not complete yet, or fed() if none may.
   uint64_t open_from() const;
-  // Returns whether those bytes are so few, compared with the find, that they reveal nothing of it.
+  // Returns whether those bytes are so few, compared with the pattern, that they reveal nothing of it.
   bool barely_begun() const;
   // Returns a pattern of which more than half has arrived, or Dictionary::kNoPattern.
   uint32_t half_begun() const;

@@ -12,7 +12,7 @@ namespace {
 
 using Span = std::tuple<uint64_t, uint64_t, uint32_t>;
 
-// A reading of the whole text, with the position of each of its bytes.
+// Holds a reading of the whole text, with the position of each of its bytes.
 struct Whole {
   std::string bytes;
   std::vector<uint64_t> begin, end;

@@ -1,6 +1,6 @@
-// Base64 turns three bytes into four characters, so a secret inside a longer text is encoded in three ways, depending
-// on how many bytes come before it. Of each, only the characters that depend on nothing but the secret are a form. The
-// same holds for Base85, which has four alignments, and for uuencoded text.
+// Base64 turns three bytes into four characters, so a secret inside a longer text is encoded in one of three ways,
+// depending on how many bytes come before it. The form for each way has only the characters that depend on the secret
+// alone. The same holds for Base85, which has four alignments, and for uuencoded text.
 #include "scan/known/forms.h"
 
 #include <algorithm>
@@ -30,7 +30,7 @@ std::string latin1_as_utf8(std::string_view value) {
 std::string base64_core(std::string_view value, uint8_t shift, bool url) {
   std::string_view alphabet = url ? kUrl : kStandard;
   size_t first = (shift * 8u + 5) / 6;  // the first character that consists only of bits of the value
-  // The last character that has other bits is left out, and so is the one before `first`.
+  // The characters that share bits with the text before or after the secret are left out.
   size_t end = (shift + value.size()) * 8 / 6;
   std::string out;
   for (size_t i = first; i < end; ++i) {

@@ -1,4 +1,4 @@
-// Makes the texts in which a secret can appear without any decoding. Pure.
+// Makes the texts under which a secret can be found without decoding. Pure.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace bottle::scan {
 
-// How a form writes the value.
+// Says how a form writes the value.
 enum class Encoding : uint8_t {
   literal,
   plus,    // with spaces as '+', as HTML forms write them
@@ -17,7 +17,7 @@ enum class Encoding : uint8_t {
   base64url,
 };
 
-// One text of a value, and how it was made.
+// Holds one text of a value, and says how it was made.
 struct Form {
   std::string text;
   Encoding encoding = Encoding::literal;
@@ -34,8 +34,8 @@ std::vector<Form> forms_of(std::string_view value);
 // Returns the part of the Base64 text of (`shift` bytes + `value`) that depends only on `value`.
 std::string base64_core(std::string_view value, uint8_t shift, bool url);
 
-// Returns the beginning of what depends only on `value` in its Base85 (of Python, of Adobe and of ZeroMQ) and in its
-// uuencoded text, whatever precedes it. Most of them have 10 characters, which seldom occur by chance.
+// Returns, for Base85 (as in Python, Adobe's and ZeroMQ's) and for uuencoded text, the beginning of the part that
+// depends only on `value`, for each alignment. Most of them have 10 characters, which seldom occur by chance.
 std::vector<std::string> other_cores(std::string_view value);
 
 }  // namespace bottle::scan

@@ -1,9 +1,8 @@
-// Adds every form of a secret that no decoder reaches, so that the scan of each decoded text is one pass over it. The
-// decoders undo encodings; what they cannot undo must be in the dictionary: the other case, the reverse order, ROT13,
-// and encodings that are themselves reversed or in ROT13. All texts are in lower case, and fold() puts what is scanned
-// into lower case, so one form covers every mixture of cases.
+// Adds to the dictionary the forms that the decoders cannot undo: the other case, the reverse order, ROT13, and
+// encodings that are themselves reversed or in ROT13. So the scan of each decoded text is one pass over it. All forms
+// are in lower case, and fold() converts the scanned text to lower case, so one form covers every mixture of cases.
 //
-// Of a long secret, pieces are added, so that a part of it is found as well.
+// For a long secret, it adds pieces, so that a part of the secret is found as well.
 #include "scan/known/known.h"
 
 #include <algorithm>
@@ -14,7 +13,8 @@
 namespace bottle::scan {
 namespace {
 
-// Shorter values would be found everywhere. Longer ones than kWhole are found in pieces of kPiece.
+// Values shorter than kShortest would be found everywhere. Values longer than kWhole are found by pieces of kPiece
+// bytes.
 constexpr size_t kShortest = 8, kWhole = 48, kPiece = 32;
 constexpr size_t kLongestForm = 24;  // of an encoded secret, whose beginning is enough
 
@@ -53,8 +53,8 @@ std::string base32_core(std::string_view value, size_t shift) {
   return out;
 }
 
-// Returns the value as JSON, URLs and programs write it if it has characters beyond ASCII, which make the decoded text
-// look like other bytes.
+// Returns the ways in which JSON, URLs and programs escape a value with characters beyond ASCII. The decoded text of
+// such a value looks like binary data.
 std::vector<std::string> escaped(std::string_view value) {
   std::string json, url, bytes;
   char digits[8];
@@ -78,7 +78,7 @@ std::vector<std::string> escaped(std::string_view value) {
       size_t more = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
       unsigned code = c & (0x3fu >> more);
       for (size_t i = at + 1; i <= at + more; ++i) code = code << 6 | (byte(i) & 63);
-      // Characters beyond 16 bits are written as two surrogates (RFC 8259 §7).
+      // Characters above U+FFFF are written as a pair of surrogates (RFC 8259 §7).
       if (code >= 0x10000) add_unit(0xd800 + ((code - 0x10000) >> 10 & 0x3ff));
       add_unit(code < 0x10000 ? code : 0xdc00 + (code & 0x3ff));
     }
@@ -97,9 +97,9 @@ std::string in_json(std::string_view value, unsigned depth, bool quotes) {
   return out;
 }
 
-// Returns the bytes that the value has elsewhere if it is UTF-8 with characters beyond ASCII: in Latin-1, if it has all
-// of its characters, and what is left of the escapes of its bytes, such as "\xc3\xbc" in Python and "\303\274" in git,
-// because the decoder makes a character of each byte.
+// Returns other bytes for a value that is UTF-8 with characters beyond ASCII: Latin-1, if that has all of the value's
+// characters, and UTF-8 of each single byte. The decoder makes the latter from escapes of bytes, such as "\xc3\xbc"
+// in Python and "\303\274" in git.
 std::vector<std::string> other_bytes(std::string_view value) {
   std::string latin, of_bytes;
   bool fits = true;
@@ -139,7 +139,7 @@ void fold(std::string_view text, std::string& to) {
 }
 
 std::optional<std::pair<uint32_t, size_t>> KnownSecrets::begun(std::string_view folded) const {
-  // Longer beginnings are found as a whole piece.
+  // A longer beginning contains a whole piece, which is found as such.
   std::string_view tail = folded.substr(folded.size() - std::min(folded.size(), kWhole));
   Dictionary::State state = Dictionary::kRoot;
   for (char c : tail) state = dictionary_.next(state, static_cast<uint8_t>(c));
@@ -173,7 +173,7 @@ void KnownSecrets::add_bytes(std::string name, std::string_view value) {
   for (unsigned depth = 1; depth <= kDeepest && value.find_first_of("\"\\") != value.npos; ++depth)
     for (bool quotes : {false, true})
       dictionary_.add_exactly(secret, in_json(std::string_view(folded).substr(0, kWhole), depth, quotes));
-  // Decoded bytes beyond ASCII do not look like text, so such a secret is also looked for as it is escaped.
+  // Decoded bytes beyond ASCII do not look like text, so the scan also looks for the escaped forms of such a secret.
   if (std::ranges::any_of(value, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }))
     for (const std::string& each : escaped(value)) {
       fold(each, folded_);
@@ -182,12 +182,12 @@ void KnownSecrets::add_bytes(std::string name, std::string_view value) {
   if (folded.size() <= kWhole) return add(folded);
   std::string_view all(folded);
   for (size_t at = 0; at + kPiece <= all.size(); at += kPiece) add(all.substr(at, kPiece));
-  // The last piece overlaps with the one before it unless the length is a multiple.
+  // The last piece overlaps with the one before it unless the length is a multiple of kPiece.
   add(all.substr(all.size() - kPiece));
 }
 
-// Adds the forms that decoding does not find: encoded texts that are backwards or in ROT13, and, of a secret that does
-// not look like text, including those that are not taken for encoded text.
+// Adds the forms that decoding does not find: encoded texts that are reversed or in ROT13. For a secret that does not
+// look like text, also adds the encoded texts themselves, because what they decode to is not scanned.
 void KnownSecrets::add_encoded(uint32_t secret, std::string_view value) {
   bool is_unlike = longest_row(value) < kShortestRow;
   has_unlike_ |= is_unlike;

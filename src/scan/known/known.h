@@ -13,18 +13,18 @@
 
 namespace bottle::scan {
 
-// The secrets of files that the operator named, and the values that the guard puts in (guard/core/scanner.h). Their
-// numbers follow the order of add(). A secret with characters beyond ASCII has several.
+// Holds the secrets in files that the operator named, and the values that the guard inserts (guard/core/scanner.h).
+// Each call of add() makes the next number, or several numbers if the secret has characters beyond ASCII.
 class KnownSecrets {
  public:
   // Adds a secret, and the bytes that it has in other character sets. Ignores values shorter than 8 bytes, because they
   // would be found everywhere by chance. A value longer than 48 bytes is found by its end and by any 32 bytes of it
   // that begin at a multiple of 32.
   void add(std::string name, std::string_view value);
-  // Must follow the last add(); before it, nothing is found.
+  // Call it after the last add(). Before it, nothing is found.
   void build() { dictionary_.build(); }
 
-  // Returns whether has_text() may be false for a decoded text that contains a secret, because the secret is short or
+  // Returns whether has_text() can be false for a decoded text that contains a secret, because a secret is short or
   // has few printable characters in a row.
   bool has_unlike() const { return has_unlike_; }
   // Returns whether there is no secret to find.

@@ -1,9 +1,9 @@
-// A marker must not change what the message is: not its length, because a Content-Length may have left already, and not
-// its syntax, because a server would refuse it. A marker is therefore as long as what it replaces, begins and ends
-// between whole characters and escapes, and has only characters that need no escape. Where no text fits, such as across
-// several JSON strings or in a number, letters become "x" and digits "9".
+// A marker must not change a message's length, because a Content-Length may have been sent already, or its syntax,
+// because a server would refuse the message. A marker is therefore as long as what it replaces, begins and ends
+// between whole characters and escapes, and has only characters that need no escape. Where no text fits, such as
+// across several JSON strings or in a number, letters become "x" and digits "9".
 //
-// Base64 is changed bit by bit, so that it decodes to the marker, and bits of the digits at both ends that belong to
+// Base64 is changed bit by bit, so that it decodes to the marker. In the digits at both ends, the bits that belong to
 // other bytes stay as they are. The same finding always gets the same marker, which keeps the provider's cache of a
 // conversation.
 #include "scan/message/redact.h"
@@ -22,16 +22,16 @@ bool is_letter(char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; }
 bool continues(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
 bool is_hex(char c) { return hex_digit(static_cast<uint8_t>(c)) >= 0; }
 
-// The text of a marker, without an end.
+// Generates the text of a marker, followed by any amount of filler.
 class Marker {
  public:
-  // `size` is how long the marker may be.
+  // `size` is the longest that the marker may be.
   Marker(std::string_view name, size_t size, MarkerStyle style) : fill_(style == MarkerStyle::token ? '-' : '*') {
     text_ = style == MarkerStyle::token ? "redacted-" : "[redacted: ";
     // A name comes from the operator's files and may have any characters.
     for (char c : name) text_ += is_digit(c) || is_letter(c) || std::string_view("-_.:/ ").contains(c) ? c : '_';
     if (style != MarkerStyle::token) text_ += ']';
-    // Half a marker says nothing. Only filler remains.
+    // A part of a marker would say nothing, so only filler remains.
     if (text_.size() > size) text_.clear();
   }
   char at(size_t i) const { return i < text_.size() ? text_[i] : fill_; }
@@ -95,7 +95,7 @@ size_t boundary(std::string_view text, size_t at, bool before) {
   return at;
 }
 
-// Returns whether a quote that no backslash escapes is in the text, so that it has more than one JSON string.
+// Returns whether the text has an unescaped quote, and therefore parts of more than one JSON string.
 bool has_quote(std::string_view text) {
   for (size_t at = 0; at < text.size(); ++at) {
     if (text[at] == '"') return true;
@@ -162,7 +162,7 @@ bool redact_base64(std::string& text, const Place& place, const Finding& finding
   each_digit([&](size_t) { ++count; });
   size_t bits = count * 6 - std::min<size_t>(finding.skipped, count * 6);
   if (!place.is_begun) bits = bits / 8 * 8;  // otherwise, more bits of the last byte follow
-  // The end has not arrived, so how long the marker may become is not known yet.
+  // If the end has not arrived, it is not known yet how long the marker may become.
   Marker marker(finding.name, place.is_begun || place.is_marked ? SIZE_MAX : bits / 8, style);
   each_digit([&](size_t at) {
     auto value = static_cast<unsigned>(base64_digit(text[at]));
@@ -205,7 +205,7 @@ bool redact(std::string& text, Place place, const Finding& finding, MarkerStyle 
   bool blanks =
       pieces || has_quote(bytes) || (style != MarkerStyle::token && may_be_numbers(text, place.begin, place.end));
   size_t begin = boundary(text, place.begin, true), end = boundary(text, place.end, true);
-  // What was sent of an escape or a character is completed as it is.
+  // If the beginning of an escape or a character was sent, its rest follows unchanged.
   size_t from = std::max(begin, place.sent);
   if (from > begin) from = boundary(text, from, false);
   if (!place.is_marked) begin = from;

@@ -9,7 +9,7 @@
 
 namespace bottle::scan {
 
-// How the marker may be written.
+// Says how the marker is written.
 enum class MarkerStyle : uint8_t {
   text,   // [redacted: NAME]
   json,   // the same, within strings; ignores a known secret that only seems to begin or end within an escape
@@ -20,18 +20,18 @@ enum class MarkerStyle : uint8_t {
 // always the same for the same name and size, and valid within a JSON string, whatever the name is.
 std::string redaction(std::string_view name, size_t size, MarkerStyle style = MarkerStyle::text);
 
-// The bytes [begin, end) of a text that a marker replaces.
+// Stands for the bytes [begin, end) of a text that a marker replaces.
 struct Place {
   size_t begin = 0, end = 0;
-  size_t sent = 0;         // the first bytes of the text, which have left and cannot change
+  size_t sent = 0;         // the number of bytes at the beginning of the text that were sent and cannot change
   bool is_marked = false;  // what was sent of the place has the beginning of its marker
   bool is_begun = false;   // the rest of the place has not arrived
 };
 
-// Replaces the place of the finding, but never changes the text's length. JSON stays JSON: the marker cuts no escape
+// Replaces the place of the finding, and never changes the text's length. JSON stays valid: the marker cuts no escape
 // and no character, and if the finding spans several strings, or is a number, only letters and digits change. Base64
-// stays Base64: it decodes to the marker, and what is beside the marker is as before. Returns whether anything was
-// left to replace.
+// stays valid as well: it decodes to the marker, and the bytes beside the marker stay as they were. Returns whether
+// anything was left to replace.
 bool redact(std::string& text, Place place, const Finding& finding, MarkerStyle style);
 
 // Returns the end of the last whole character and whole escape in the text.

@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-// The stream of a request to the model.
+// Returns the stream of a request to the model.
 Stream redacting() {
   auto judge = [](const Finding& finding) {
     return finding.name == "random-value" ? OnFinding::report : OnFinding::redact;
@@ -75,7 +75,7 @@ json said(const std::string& text) {
           {"n", -1.5e3}};
 }
 
-// Returns requests that have the secret in every way in which it can be in JSON.
+// Returns requests that contain the secret in every form in which JSON can have it.
 std::vector<std::string> requests(std::string_view secret, const std::string& before, const std::string& after) {
   std::string text = before + std::string(secret) + after, quoted = json(before).dump();
   auto list = [&](const std::string& items) { return "{\"a\":" + quoted + ",\"l\":[" + items + "],\"n\":-12.5e3}"; };

@@ -14,7 +14,7 @@ BlockResult Session::value(std::string_view name, std::string_view value, std::c
   auto row = rows_.find(name);
   if (row == rows_.end()) {
     if (rows_.size() == kMostNames)
-      // The name that was used the longest time ago makes room.
+      // Makes room by removing the name that was not used for the longest time.
       rows_.erase(std::ranges::min_element(rows_, {}, [](const auto& each) { return each.second.last; }));
     row = rows_.emplace(std::string(name), Row{}).first;
   }

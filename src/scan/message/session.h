@@ -1,5 +1,5 @@
-// Contains what all messages of one session share, to find the pieces of a secret that leave one by one. The
-// code is pure; the caller has the clock.
+// Remembers what the messages of one session sent, to find a secret that leaves piece by piece. Pure: the caller has
+// the clock.
 #pragma once
 
 #include <chrono>
@@ -11,15 +11,15 @@
 
 namespace bottle::scan {
 
-// The memory of one session of an agent. Used on one thread; the caller passes a monotonic time.
+// Remembers the values that one session of an agent sent. Use it on one thread only. Times are monotonic.
 class Session {
  public:
   // The catalog must outlive the session.
   explicit Session(Catalog* catalog) : catalog_(catalog) {}
 
   // Takes the value of a parameter, header, field or frame that leaves at `now`, with its name. Finds secrets in the
-  // joined values of one name, and in all joined values in the order in which they leave. The result is `incomplete` if
-  // these values spend a limit of the scan. Values longer than kLongestPiece bytes are not pieces.
+  // joined values of one name, and in all joined values in the order in which they leave. The result is `incomplete`
+  // if these values exceed a limit of the scan. Values longer than kLongestPiece bytes are not pieces.
   BlockResult value(std::string_view name, std::string_view value, std::chrono::steady_clock::time_point now);
 
   static constexpr std::chrono::seconds kTogether{60};  // pieces that are further apart in time are not joined

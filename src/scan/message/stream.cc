@@ -1,11 +1,11 @@
-// Each piece is scanned together with the last 4 KB before it, and all of it but the last 1 KB leaves. So a finding may
-// begin in bytes that have left already: it is then too late to replace these, but not to stop the rest, and never more
-// than a part of a secret has left. Where findings are replaced, pieces are first collected to a fixed size, because
-// what a scan finds may depend on where the text is cut. docs/decisions/011 has the numbers.
+// Each piece is scanned together with the last 4 KB before it, and all of it except the last 1 KB leaves. A finding
+// may therefore begin in bytes that have left already. Then it is too late to replace these, but the rest can still
+// be stopped, so that only a part of a secret has left. Where findings are replaced, pieces are first collected to a
+// fixed size, because what a scan finds may depend on where the text is cut. docs/decisions/011 has the numbers.
 //
-// With codings, there are two streams of bytes. The decoded one is scanned in the window and dropped; the coded one is
-// what leaves. Coded bytes wait until what they decode to has been let out of the window, so that neither runs ahead of
-// the other.
+// With codings, there are two streams of bytes. The decoded one is scanned in the window and dropped; the coded one
+// is what leaves. Coded bytes wait until the bytes that they decode to have left the window, so nothing leaves before
+// it was scanned.
 #include "scan/message/stream.h"
 
 #include <algorithm>
@@ -26,8 +26,8 @@ bool of_token(char c) {
          std::string_view("+/-_=.%\\").find(c) != std::string_view::npos;
 }
 
-// If a finding ends so near the end of the text, more of it may follow: behind ", 0x", in the next line of a dump, or
-// in a line of a key whose beginning is too short to be recognized.
+// Returns how near to the end of the text a finding may end so that more of it may follow: after ", 0x", in the next
+// line of a dump, or in a line of a key whose beginning is too short to be recognized.
 size_t reach(const Finding& finding) { return finding.encoding.empty() ? 64 : 256; }
 
 // Returns whether an odd number of backslashes stands before `at`.
@@ -77,7 +77,7 @@ bool Stream::end(std::string& out) {
   return decoder_ ? release_coded(Until::end, out) : piece({}, Until::end, out);
 }
 
-// Scans the next bytes, and lets out all that cannot belong to a finding any more.
+// Scans the next bytes, and releases all that can no longer belong to a finding.
 bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
   if (until == Until::pause) return pause(out);
   window_.append(bytes);
@@ -93,7 +93,7 @@ bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
     before_ += drop;
     let_out_ -= drop;
     if (unfinished_ != kNone) unfinished_ -= drop;
-    // A finding that begins before the window cannot be found again.
+    // A finding that begins before the window cannot be found again, so it need not be remembered.
     while (!seen_.empty() && seen_.begin()->first < before_) seen_.erase(seen_.begin());
     marked_.erase(marked_.begin(), marked_.lower_bound(before_));
     std::erase_if(markers_, [&](const Finding& each) { return each.end <= before_; });
@@ -101,7 +101,8 @@ bool Stream::piece(std::string_view bytes, Until until, std::string& out) {
   return true;
 }
 
-// Scans the window. If a block can hold no more findings, scans it again without those that were redacted.
+// Scans the window. If a scan stops because of too many findings, scans the window again without those that were
+// redacted.
 bool Stream::scan_window(bool at_end) {
   BlockResult result;
   size_t before = 0, scans = 0;
@@ -113,7 +114,7 @@ bool Stream::scan_window(bool at_end) {
     begun_.clear();
     for (Finding& finding : result.findings)
       if (!take(std::move(finding), at_end)) return false;
-    // What was replaced makes room for more findings, and may have hidden others beside it.
+    // The scan can find others now, because those that were replaced took room and may have hidden some beside them.
   } while (redacted_ > before && ++scans < kMostScans);
   return note_unscanned(result);
 }
@@ -130,10 +131,11 @@ bool Stream::note_unscanned(const BlockResult& result) {
 // Releases everything, because nothing may wait for text that may never arrive.
 bool Stream::pause(std::string& out) {
   if (scanned_ < before_ + window_.size() && !scan_window(false)) return false;
-  // Only a row can be the beginning of an encoded secret or a credential. A known secret can have any characters.
+  // Only token characters in a row can be the beginning of an encoded secret or a credential. A known secret can have
+  // any characters.
   bool row = last_row().size() >= kBeginning;
   Detector detector(catalog_);
-  // A part of an escape would look like other text.
+  // An incomplete escape would look like other text, so it is left out.
   std::string_view text = std::string_view(window_).substr(0, end_of_whole(window_));
   BlockResult result = row ? detector.scan_begun(text) : detector.scan_begun_known(text);
   for (Finding& finding : result.findings)
@@ -144,8 +146,8 @@ bool Stream::pause(std::string& out) {
   return true;
 }
 
-// Releases what is held back although findings wait for their end. Markers replace what has arrived of them. `whole` is
-// the end of the last whole escape.
+// Releases what is held back, even though findings wait for their end. Markers replace the parts of them that have
+// arrived. `whole` is the end of the last whole escape.
 void Stream::let_out_begun(size_t whole, std::string& out) {
   constexpr size_t kSeparator = 16;  // the most bytes that are usual between encoded bytes
   std::string text = window_;        // the window itself does not change, so that the rest of a finding is recognized
@@ -171,7 +173,7 @@ std::string_view Stream::last_row() const {
   return std::string_view(window_).substr(begin);
 }
 
-// Scans coded bytes as they are. A secret can stand in what a decoder skips, such as the comment of a gzip header.
+// Scans coded bytes as they are. A secret can be in bytes that a decoder skips, such as the comment of a gzip header.
 // Returns false if one does, unless the judge lets it pass.
 bool Stream::scan_coded(std::string_view bytes) {
   coded_tail_.append(bytes);
@@ -223,7 +225,8 @@ bool Stream::decode(std::string& out) {
   return true;
 }
 
-// Releases the coded bytes if all of what they decode to may pass. Those that wait are decoded only at the end.
+// Releases the coded bytes if everything that they decode to may pass. Bytes that wait to be decoded are decoded only
+// at the end.
 bool Stream::release_coded(Until until, std::string& out) {
   std::string ignored;
   while (until == Until::end && behind())
@@ -243,12 +246,13 @@ bool Stream::take(Finding finding, bool at_end) {
   finding.end += before_;
   // The window overlaps with the one before, so most findings in the overlap come twice.
   if (seen_.contains({finding.begin, finding.name})) return true;
-  // If every finding is refused, the guard finds the secret in any reading of the text.
+  // If the policy blocks every finding, the position in an escape does not matter, because any reading of the text
+  // counts.
   bool splits_escape = odd_backslashes(window_, begin) || odd_backslashes(window_, end);
   bool only_seems = style_ == MarkerStyle::json && on_finding_ != OnFinding::block && splits_escape;
   if (only_seems && !finding.rule && finding.encoding.empty()) return true;
   OnFinding what = judge_ ? judge_(finding) : finding.warns() ? OnFinding::report : on_finding_;
-  // A marker would have to be put into coded bytes.
+  // A marker cannot be put into coded bytes.
   if (what == OnFinding::redact && decoder_) what = OnFinding::block;
   if (what == OnFinding::redact && !leave_markers(finding)) return true;
   begin = static_cast<size_t>(finding.begin - before_), end = static_cast<size_t>(finding.end - before_);
@@ -265,7 +269,7 @@ bool Stream::take(Finding finding, bool at_end) {
     return true;
   }
   seen_.emplace(finding.begin, finding.name);
-  // What was released before the end of the finding came cannot be replaced.
+  // Only bytes that have not been released can be replaced.
   if (what == OnFinding::redact && end > let_out_) {
     scan::redact(window_, {begin, end, let_out_, marked_.contains(finding.begin), false}, finding, style_);
     markers_.push_back(finding);
@@ -276,8 +280,8 @@ bool Stream::take(Finding finding, bool at_end) {
   return !blocked_;
 }
 
-// Takes the places of markers off the ends of the finding, because a marker may look like a credential itself. Returns
-// false if the markers stand for all of it.
+// Cuts markers off both ends of the finding, because a marker may look like a credential itself. Returns false if
+// nothing else is left.
 bool Stream::leave_markers(Finding& finding) const {
   uint64_t begin = finding.begin, end = finding.end;
   bool hidden = false;
@@ -287,7 +291,8 @@ bool Stream::leave_markers(Finding& finding) const {
     if (each.begin <= begin) begin = std::max(begin, each.end);
     if (each.end >= end) end = std::min(end, each.begin);
   }
-  // What is left beside a marker that says more is the end of the same value, unless it could be a value itself.
+  // Text beside the marker of a more exact finding is the rest of the same value, unless it is long enough to be a
+  // value itself.
   size_t shortest = !hidden ? 1 : finding.rule ? kBeginning : kShortestKnown;
   if (begin + shortest > end) return false;
   finding.is_base64 &= begin == finding.begin;
@@ -295,7 +300,7 @@ bool Stream::leave_markers(Finding& finding) const {
   return true;
 }
 
-// Warnings leave room for findings that matter more.
+// Warnings must leave room for findings that block.
 void Stream::keep(Finding finding) {
   bool warns = finding.warns();
   if (findings_.size() >= kMostFindings || (warns && warnings_ >= kMostWarnings)) return;

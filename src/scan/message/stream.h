@@ -16,48 +16,48 @@
 
 namespace bottle::scan {
 
-// What happens to a finding in a stream.
+// Says what happens to a finding in a stream.
 enum class OnFinding : uint8_t {
   block,   // the stream ends before the finding
   redact,  // a marker of the same length replaces it; blocks if that is impossible, as in compressed bytes
   report,  // everything passes
 };
 
-// The scan of one message. A finding may lie across pieces of any size. The window, the coded bytes and the findings
-// are all that it keeps.
+// Scans one message, whatever the pieces in which it arrives. Keeps only the window, the coded bytes and the
+// findings.
 class Stream {
  public:
-  // The catalog must outlive the stream. `codings` is the value of Content-Encoding, or empty. A coding that
-  // ContentDecoder does not know blocks the message at its first byte.
+  // The catalog must outlive the stream. `codings` is the value of Content-Encoding, or empty. If ContentDecoder does
+  // not support a coding, the first byte blocks the message.
   Stream(Catalog* catalog, OnFinding on_finding, std::string_view codings = {});
-  // `judge` decides about each finding, also about one that only warns. It may be asked again about a finding that
+  // `judge` decides about each finding, including those that only warn. It may be called again for a finding that
   // continues beyond the bytes so far. `on_finding` decides about what cannot be scanned.
   using Judge = std::function<OnFinding(const Finding&)>;
   Stream(Catalog* catalog, OnFinding on_finding, std::string_view codings, Judge judge,
          MarkerStyle style = MarkerStyle::text);
 
   // Takes the next bytes of the message, and appends to `out` those that may pass. Returns false if a finding blocks
-  // the message; the stream is then over. Of a message with codings, looks at about kDecoded decoded bytes at most.
+  // the message; the stream is then over. One call decodes at most about kDecoded bytes of a message with codings.
   bool feed(std::string_view bytes, std::string& out);
-  // Returns whether there are bytes that feed() has not looked at. It must then be called again, with no bytes, before
-  // more are fed. This bounds how long others wait for one call.
+  // Returns whether feed() has not yet looked at all bytes. Then call it again without bytes before you feed more.
+  // This bounds how long other streams wait for one call.
   bool behind() const { return !undecoded_.empty(); }
   // Returns whether the message has codings.
   bool decodes() const { return decoder_.has_value(); }
-  // Releases everything that is held back, because the message pauses. Judges now what has begun: a credential to be
-  // redacted whose end has not arrived, and a secret of which more than half has arrived. Returns false if the message
-  // must be blocked.
+  // Releases everything that is held back, because the message pauses. First judges what has begun: a credential to
+  // be redacted whose end has not arrived, and a secret of which more than half has arrived. Returns false if the
+  // message must be blocked.
   bool release(std::string& out);
-  // Returns the token characters at the end of the message so far, at most kReach. They may be a piece of a secret that
-  // is sent with pauses.
+  // Returns the token characters at the end of the message so far, at most kReach. They may be a piece of a secret
+  // that the agent sends with pauses.
   std::string_view last_row() const;
-  // Releases the rest, because the message is complete. Looks at all that feed() has not looked at.
+  // Releases the rest, because the message is complete. Scans all that feed() has not scanned yet.
   bool end(std::string& out);
 
   // Returns whether release() would let bytes out.
   bool holds() const { return window_.size() > let_out_ || !coded_.empty(); }
   // Returns the first findings so far, each once, with offsets in the message (with codings, in the decoded message).
-  // Warnings take at most half of the room, so they hide no finding that blocks.
+  // At most half of them are warnings, so warnings cannot crowd out a finding that blocks.
   const std::vector<Finding>& findings() const { return findings_; }
   // Returns why the stream blocks if the reason is not a finding, and otherwise an empty string.
   const std::string& problem() const { return problem_; }
@@ -96,9 +96,9 @@ class Stream {
   MarkerStyle style_ = MarkerStyle::text;
   std::string window_;          // the last bytes of the message
   size_t let_out_ = 0;          // the number of released bytes of the window
-  size_t unfinished_ = kNone;   // where in the window findings begin that are redacted once their ends have arrived
+  size_t unfinished_ = kNone;   // where, in the window, the findings begin that wait for their ends to be redacted
   std::vector<Finding> begun_;  // these findings
-  std::set<uint64_t> marked_;   // where in the message findings begin whose markers were released in a pause
+  std::set<uint64_t> marked_;   // where, in the message, the findings begin whose markers a pause has released
   uint64_t before_ = 0;         // the number of bytes of the message before the window
   uint64_t scanned_ = 0;        // the number of bytes of the message that were scanned
   std::set<std::pair<uint64_t, std::string>> seen_;  // findings in the window

@@ -183,7 +183,7 @@ TEST(Stream, ScansCompressedBodies) {
 }
 
 TEST(Stream, LargeCompressedFilesPass) {
-  // A window of the file decompresses to more than is scanned of it, and has marks of zlib that are there by chance.
+  // A window of the file decompresses to more than the scan allows, and has bytes that look like zlib by chance.
   std::string image;
   for (uint32_t i = 1, state = 1; i < 20'000; ++i) {
     state = state * 1664525 + 1013904223;
@@ -291,13 +291,13 @@ TEST(Session, JoinsPiecesOfASecret) {
     auto findings = session.value(name, text, now += 1s).findings;
     return findings.empty() ? "" : findings[0].name;
   };
-  // Other values leave in between.
+  // Other values are sent in between.
   EXPECT_EQ(value("q", kKnown.substr(0, 9)), "");
   EXPECT_EQ(value("lang", "en"), "");
   EXPECT_EQ(value("q", kKnown.substr(9, 9)), "");
   EXPECT_EQ(value("lang", "en"), "");
   EXPECT_EQ(value("q", kKnown.substr(18)), "deploy");
-  // The pieces leave under other names, one after another.
+  // The pieces are sent under different names, one after another.
   now += 5min;
   EXPECT_EQ(value("a", kKnown.substr(0, 9)), "");
   EXPECT_EQ(value("b", kKnown.substr(9)), "deploy");
@@ -330,7 +330,7 @@ TEST(Session, SaysWhenPiecesSpendALimit) {
   EXPECT_TRUE(session.value("note", words, {}).incomplete);
 }
 
-// The stream of a request to the model: what it finds is redacted.
+// Returns the stream of a request to the model, which redacts what it finds.
 Stream redacting() {
   return {&catalog(), OnFinding::report, {}, [](const Finding&) { return OnFinding::redact; }, MarkerStyle::json};
 }
@@ -427,14 +427,14 @@ TEST(Stream, TheSameMessageGetsTheSameMarkersHoweverItIsCut) {
   }
 }
 
-// A conversation grows with each turn, and the provider keeps what it knows as the beginning of the last request.
+// A conversation grows with each turn, and the provider caches the part that is the same as in the last request.
 TEST(Stream, AMessageThatGrowsKeepsTheMarkersOfItsBeginning) {
   std::string text = full_of_credentials(80'000), last, last_sent;
   for (size_t size = 5000; size < text.size(); size += 5000) {
     std::string body = json{{"content", json::array({text.substr(0, size)})}}.dump();
     Stream stream = redacting();
     std::string sent = streamed(stream, body, 3000 + size % 7000).first;
-    // What is beside the end of the shorter one may belong to a credential that the longer one completes.
+    // The bytes at the end of the shorter one may belong to a credential that only the longer one completes.
     size_t same = static_cast<size_t>(std::ranges::mismatch(last, body).in1 - last.begin());
     same -= std::min<size_t>(same, 600);
     EXPECT_EQ(sent.substr(0, same), last_sent.substr(0, same)) << size;

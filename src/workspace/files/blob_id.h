@@ -13,7 +13,7 @@ namespace bottle::workspace {
 class BlobHash {
  public:
   explicit BlobHash(uint64_t size, size_t id_size = 20);
-  // Adds the next piece. All pieces together must have the size that was given.
+  // Adds the next piece. All pieces together must have the size that the constructor got.
   void add(std::string_view bytes) { sha_.feed(bytes); }
   std::string end();  // as blob_id(); call it only once
 

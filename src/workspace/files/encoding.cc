@@ -1,6 +1,6 @@
-// Decodes the few encodings that projects use for files that git shows as text. git would convert them with iconv when
-// it adds a file, but it must not do that with what an agent wrote. The result must be the same as git's: a file that
-// this code converts differently would look changed.
+// Decodes the few encodings that projects use for files that git shows as text. git would convert them with iconv(3)
+// when it adds a file, but the modules of iconv must not read what an agent wrote. The result must be the same as
+// git's, because a file that this code converts differently would look changed.
 #include "workspace/files/encoding.h"
 
 #include <cctype>
@@ -22,7 +22,8 @@ std::string folded(std::string_view name) {
   return out;
 }
 
-// Returns how the named encoding arranges its bytes. A plain name is little-endian until its mark says otherwise.
+// Returns how the named encoding arranges its bytes. A name without a byte order is little-endian unless a byte order
+// mark says otherwise.
 Form form_of(const std::string& name) {
   for (size_t bits : {16, 32}) {
     std::string plain = "UTF-" + std::to_string(bits);
@@ -66,7 +67,7 @@ uint32_t unit_at(std::string_view bytes, size_t at, const Form& form) {
 std::optional<std::string> to_utf8(std::string_view encoding, std::string_view bytes) {
   std::string name = folded(encoding), out;
   if (name == "UTF-8") return std::string(bytes);
-  // Its bytes are the first 256 code points of Unicode.
+  // The bytes of Latin-1 are the first 256 code points of Unicode.
   if (name == "ISO-8859-1" || name == "LATIN1" || name == "LATIN-1") {
     for (unsigned char c : bytes) append(out, c);
     return out;

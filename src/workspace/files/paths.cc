@@ -1,5 +1,5 @@
-// Judges paths of the archive and targets of links as text. The disk is not asked: what is there may change, and a path
-// that is harmless as text is also opened without following links (untar.h).
+// Judges paths of the archive and targets of links as text. It does not look at the disk, because what is there may
+// change. Even a path that is harmless as text is later opened without following links (untar.h).
 #include "workspace/files/paths.h"
 
 #include "base/text/lower.h"

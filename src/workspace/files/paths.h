@@ -25,8 +25,8 @@ bool is_git_directory(std::string_view component);
 // is a link. An absolute target never does.
 bool stays_inside(std::string_view path, std::string_view target);
 
-// Returns whether ".." follows a name in the target. If that name is a link, the target leads to another place than its
-// text says, which may be outside the tree.
+// Returns whether ".." follows a name in the target. If that name is a link, the target leads to a different place
+// than its text suggests, perhaps outside the tree.
 bool goes_back(std::string_view target);
 
 }  // namespace bottle::workspace

@@ -2,8 +2,8 @@
 // files that no commit has, one after another. Entries end with a NUL byte, the only one that a path cannot contain.
 // The list is written last and in one step, so a record is either complete or absent.
 //
-// The bytes are needed to show what an agent changed in a file that the operator had not committed. There is room for
-// small ones only; a larger file is read again from the operator's directory and compared with its id.
+// The bytes are needed to show what an agent changed in a file that the operator had not committed. Only small files
+// are kept. A larger one is read again from the operator's directory and compared with its id.
 #include "workspace/files/sent.h"
 
 #include <fcntl.h>
@@ -88,7 +88,7 @@ Result<Recorder> Recorder::make(const std::string& directory) {
   Recorder recorder;
   recorder.directory_ = directory;
   TRY(make_directories(directory));
-  // An earlier list would point into the new file of kept bytes.
+  // The positions in an earlier list would be wrong for the new file of kept bytes.
   ::unlink((directory + "/list").c_str());
   recorder.kept_.reset(
       ::open((directory + "/kept").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));

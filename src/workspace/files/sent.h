@@ -1,5 +1,6 @@
-// The record of a workspace: what was sent, file by file. The agent's work is found by comparing with this and not with
-// a commit, because a checkout writes other bytes than it commits, and a working tree seldom matches its commit.
+// Writes and reads the record of a workspace, which says file by file what was sent. The agent's work is what differs
+// from this record. It cannot be found by comparing with a commit, because a checkout may write other bytes than the
+// commit has, and a working tree seldom matches its commit.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@
 
 namespace bottle::workspace {
 
-// One file or link as it was sent.
+// Describes one file or link as it was sent.
 struct SentFile {
   std::string mode;        // as git writes it: 100644, 100755, 120000
   std::string id;          // blob_id() of its bytes: SHA-1 in a record, and as git has it without one
@@ -27,7 +28,7 @@ struct SentFile {
   size_t id_size() const { return id.size() / 2; }
 };
 
-// A repository that was sent, and its path below the workspace; "" is the workspace itself.
+// Describes a repository that was sent. Its path is below the workspace; "" is the workspace itself.
 struct SentRepository {
   std::string path;
   std::string base;    // the commit that the work in it starts from; empty if it has none
@@ -35,7 +36,7 @@ struct SentRepository {
   std::string git_at;  // path of its git directory in the workspace: "lib/.git", ".git/modules/lib"
 };
 
-// The record of a workspace as it was read again. A recorder of this machine wrote it, so it is trusted.
+// Holds the record of a workspace after it was read back. A recorder on this machine wrote it, so it is trusted.
 struct Sent {
   std::unordered_map<std::string, SentFile> files;  // keys are paths
   std::vector<SentRepository> repositories;

@@ -1,4 +1,4 @@
-// What is to be sent or received, and what came of it.
+// Defines what is to be sent or received, and the results of doing so.
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,7 @@ namespace bottle::workspace {
 using Sink = std::function<Result<>(std::string_view)>;
 using Source = std::function<Result<size_t>(char*, size_t)>;  // returns 0 at the end
 
-// What to send, and how. The session makes it from its plan.
+// Says what to send, and how. The session makes it from its plan.
 struct Outgoing {
   manifest::WorkspaceMode mode = manifest::WorkspaceMode::clone;
   std::string source;         // the operator's directory, absolute
@@ -36,14 +36,14 @@ struct Outgoing {
   std::stop_token stop = {};  // ends the sending, with Code::canceled
 };
 
-// What was sent.
+// Says what was sent.
 struct Summary {
   std::string base;  // commit the work starts from; empty if `source` is not the top of a repository or has no commit
   uint64_t files = 0, bytes = 0, skipped = 0;
   std::vector<std::string> warnings;  // for the operator; safe to print
 };
 
-// What comes back, and the limits for it. The archive is hostile; all other fields are ours.
+// Says what comes back, and what the limits are. The archive is hostile, but all fields here come from bottle.
 struct Incoming {
   std::string session;                 // [a-z0-9-]{1,40}
   std::string source;                  // as in Outgoing
@@ -65,7 +65,7 @@ struct Incoming {
   uint64_t max_memory = 2ull << 30;
 };
 
-// What came back for a repository that lies in the workspace.
+// Says what came back for a repository below the workspace.
 struct BackBelow {
   std::string path;  // path of the repository in the workspace
   std::vector<std::string> refs;
@@ -73,7 +73,7 @@ struct BackBelow {
   std::string patch;
 };
 
-// What came back, and where it is now.
+// Says what came back, and where it is now.
 struct Back {
   std::vector<std::string> refs;     // refs in the operator's repository
   uint64_t commits = 0;              // number of the agent's commits

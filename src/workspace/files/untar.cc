@@ -1,9 +1,9 @@
-// Parses the tar formats that engines and tar programs write, and writes entries below a directory. The parser checks
-// each number and length, because the agent may have made the archive itself; a field that it does not understand makes
-// the entry one that is left behind; it never guesses.
+// Parses the tar formats that engines and tar programs write, and writes entries below a directory. The agent may
+// have made the archive itself, so the parser checks each number and length and never guesses: it leaves behind an
+// entry with a field that it does not understand.
 //
-// The writer walks each path from the root, one component at a time and without following links. Links are made at the
-// very end: a link that existed earlier could be on the way of a later entry.
+// The writer walks each path from the root, one component at a time and without following links. Links are made last,
+// because an earlier link could redirect a later entry.
 #include "workspace/files/untar.h"
 
 #include <fcntl.h>
@@ -31,7 +31,7 @@ Result<bool> read_fully(const Source& source, char* to, size_t size) {
   while (have < size) {
     size_t n = TRY(source(to + have, size - have));
     if (n == 0) {
-      // The source ended before the first byte, which is an end and not an error.
+      // The source ended before the first byte. This is the regular end, not an error.
       if (have == 0) return false;
       return broken("it ends too early");
     }
@@ -103,7 +103,7 @@ bool is_impossible(int error) {
          error == ENAMETOOLONG || error == EINVAL || error == ENOTEMPTY || error == EMLINK || error == EPERM;
 }
 
-// What the headers before an entry say about it.
+// Holds what the headers before an entry announced about it.
 struct Announced {
   std::map<std::string, std::string> pax;
   std::string path, target;  // GNU's long names
@@ -139,7 +139,7 @@ Result<TarEntry> read_entry(const char* block, uint64_t size, uint64_t mode, con
     if (!given) return broken("a size is not valid");
     size = *given;
   }
-  // The body of a sparse file is a map and pieces, which would be wrong as its content.
+  // The body of a sparse file is a map followed by pieces, which must not be taken for its content.
   bool sparse =
       std::any_of(extra.begin(), extra.end(), [](const auto& e) { return e.first.starts_with("GNU.sparse"); });
   char type = block[156];
@@ -172,7 +172,7 @@ Result<> visit_entry(const Source& source, const Visit& visit, const TarEntry& e
   return {};
 }
 
-// Reads what follows the end of the archive, so that the writer is not cut off, up to the amount of usual padding.
+// Reads what follows the end of the archive, up to the amount of usual padding, so that the writer can finish.
 Result<> read_rest(const Source& source) {
   char rest[4096];
   for (uint64_t total = 0; total < kHeaderLimit;) {
@@ -254,7 +254,7 @@ Result<bool> Tree::directory(const std::vector<std::string>& path) {
   if (!at) return false;
   if (::mkdirat(at.get(), path.back().c_str(), 0700) == 0) return true;
   if (!is_impossible(errno)) return fail_errno("creating a directory");
-  // The name is taken. If it is a directory, nothing is left to do.
+  // Something of that name exists. If it is a directory, nothing is left to do.
   struct stat st{};
   return ::fstatat(at.get(), path.back().c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
@@ -264,7 +264,7 @@ Result<bool> Tree::file(const std::vector<std::string>& path, bool executable, c
   if (path.empty()) return false;
   UniqueFd at = TRY(parent(path, true));
   if (!at) return false;
-  // Writing into the old file instead would change its other hard links, too.
+  // Writing into the old file instead would also change its other hard links.
   ::unlinkat(at.get(), path.back().c_str(), 0);  // a later entry of the same name wins, but a directory stays
   UniqueFd fd(::openat(at.get(), path.back().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                        executable ? 0700 : 0600));
@@ -298,7 +298,7 @@ Result<bool> Tree::hardlink(const std::vector<std::string>& path, const std::vec
   UniqueFd at = TRY(parent(path, true));
   if (!at) return false;
   ::unlinkat(at.get(), path.back().c_str(), 0);
-  // Without AT_SYMLINK_FOLLOW, a link would be linked itself, not followed.
+  // Without AT_SYMLINK_FOLLOW, linkat(2) links a symbolic link itself and does not follow it.
   return ::linkat(from.get(), to.back().c_str(), at.get(), path.back().c_str(), 0) == 0;
 }
 

@@ -1,8 +1,8 @@
 // A link gives everything below its target a second name: with a link `.vscode` to `tools`, an editor runs
-// `tools/tasks.json`. A person who looks at changed paths would not see that. The obvious way, to list all names of all
-// files, takes exponential time in a tree that an agent made for that. This code goes the other way: it resolves each
-// link once, remembers the place that it leads to, and asks for a path only about the places at and above it. A step
-// counter bounds the rest.
+// `tools/tasks.json`. A person who looks at changed paths would not see that. Listing all names of all files would be
+// the obvious way, but takes exponential time in a tree that an agent made for that purpose. Instead, this code
+// resolves each link once and remembers the place that it leads to. For a path, it then looks only at the places at
+// and above it. A step counter bounds the rest.
 #include "workspace/look/link_names.h"
 
 #include <algorithm>
@@ -69,7 +69,8 @@ class Resolver {
         next.insert(next.end(), rest.begin() + static_cast<long>(i) + 1, rest.end());
         walk(Parts(at.begin(), at.end() - 1), next, followed + 1);
       }
-      // The path continued through the links, not below a file of that name.
+      // The calls above have followed the links with the rest of the path, so nothing is left to follow under this
+      // name.
       if (from != to) return;
     }
     found_.insert(join(at));

@@ -15,18 +15,19 @@
 
 namespace bottle::workspace {
 
-// What the links of one tree mean for the paths that they lead to. It is made once and then only asked.
+// Says what the links of one tree mean for the paths that they lead to. The constructor does the work; the rest are
+// queries.
 class LinkNames {
  public:
-  // A reason to look at a path, in the words of the table in look_rules.cc.
+  // Gives a reason to look at a path, in the words of the table in look_rules.cc.
   struct Reason {
     std::string_view why;
     std::string via;  // the link that creates the name
   };
 
   LinkNames() = default;
-  // `links` has all links of the tree: path → target, or → "" if the target is not known. Following them reduces
-  // `steps`; if it is 0 afterwards, some links were not followed.
+  // `links` has all links of the tree: path → target, or → "" if the target is not known. Each step of following them
+  // reduces `steps`; if it is 0 afterwards, some links were not followed.
   LinkNames(const std::map<std::string, std::string>& links, uint64_t& steps);
 
   // Returns whether no link leads anywhere in the tree, so that no path has another name.
@@ -40,13 +41,14 @@ class LinkNames {
   const std::set<std::string>& leaving() const { return leaving_; }
 
  private:
-  // A place that links lead to.
+  // Describes a place that links lead to.
   struct End {
     std::vector<size_t> links;
     std::map<std::string, size_t> names;  // names of the links that may be the first half of a rule
     std::optional<Reason> below;          // a reason for everything below
   };
-  // A link and where it leads to. There may be several ends if names differ only in what a file system ignores.
+  // Describes a link and where it leads. There may be several ends if names differ only in what a file system
+  // ignores.
   struct Link {
     std::string path, folded;
     std::vector<std::string> ends;  // folded paths

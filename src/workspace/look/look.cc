@@ -1,6 +1,6 @@
-// Judges each changed path by its own name, by where it leads if it is a link, by the names that links give to it, and
-// by what it contains. The first reason is enough for a person to look. An unchanged path counts only if a new link
-// gives it a name under which something runs it.
+// Judges each changed path by its own name, by where it leads if it is a link, by the names that links give to it,
+// and by its content. One reason is enough for a person to look, so the first one ends the search. An unchanged path
+// counts only if a new link gives it a name under which something runs it.
 //
 // The findings are for a person with little time. They are grouped by reason, the shallowest paths come first, and a
 // finding in the files as they were left comes before one on a branch.
@@ -28,8 +28,8 @@ class Repositories {
  public:
   explicit Repositories(const Look::Tree& tree) {
     for (const auto& change : tree.changes) note(change.path);
-    // A new "config" beside an old "HEAD" is enough, so unchanged files count, too. Most sessions change no file of
-    // these names.
+    // A new "config" beside an old "HEAD" is enough, so unchanged files count as well. Most sessions change no file
+    // of these names and skip this.
     if (!heads_and_configs_.empty()) tree.each_unchanged([&](const std::string& path) { note(path); });
   }
   bool holds(const std::string& path) const {
@@ -100,14 +100,14 @@ std::vector<ToRead> Look::take(const Tree& tree) {
           one_line(path, kLongestShown) + (now ? " (by the new link " + one_line(now->via, kLongestShown) + ")" : ""),
           now ? now->why : "a new link gives it a name that tools read", tree.place);
     });
-  // A link that is unchanged may lead through another one that is not.
+  // An unchanged link may lead through a changed one.
   for (const auto& path : names.leaving()) {
     auto before = links_before_.find(path);
     if (before == links_before_.end() || names_before_.leaving().contains(path)) continue;
     if (const auto& target = tree.links.at(path); target == before->second)
       report(one_line(path, kLongestShown) + " → " + one_line(target, kLongestShown), kLeaves, tree.place);
   }
-  // An agent can make a tree for this. What was not followed must then not look as if it were checked.
+  // An agent can make a tree that uses up the steps. What was not followed must not look as if it had been checked.
   if (steps_left_ == 0)
     report("links", "there are more links than bottle follows, so files may have names that were not checked");
   return to_read;

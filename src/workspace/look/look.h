@@ -14,27 +14,27 @@
 
 namespace bottle::workspace {
 
-// A file whose content may contain a reason to look, and the name shown to a person.
+// Names a file whose content may contain a reason to look, with the name shown to a person.
 struct ToRead {
   size_t change = 0;  // index into Tree::changes
   Content content = Content::none;
   std::string shown;
 };
 
-// Collects the findings of all trees that came back in one repository: the files as they were left, and each branch.
+// Collects the findings in all trees that came back for one repository: the files as they were left, and each branch.
 class Look {
  public:
   // `links_before` has all links of the base: path → target, or → "" if the target is not known.
   explicit Look(std::map<std::string, std::string> links_before = {})
       : links_before_(std::move(links_before)), names_before_(links_before_, steps_left_) {}
 
-  // The tree as it is now. The target of a change is that of a link. A removed object is not a change.
+  // Describes one path of the tree as it is now. `target` is set for links. A removed path is not a change.
   struct Changed {
     std::string path;
     enum class Is { file, link, submodule } is = Is::file;
     std::string target = {};
   };
-  // One tree, compared with the base.
+  // Describes one tree, compared with the base.
   struct Tree {
     std::vector<Changed> changes;
     std::map<std::string, std::string> links;  // all links, as in `links_before`

@@ -1,7 +1,7 @@
-// Reads the three formats in which most content is harmless data and a few keys are commands. A file of them is a
-// reason to look only if such a key is new or has changed; otherwise every new dependency would be one, and a person
-// would stop reading. Whatever cannot be parsed is a reason, because the tools that read these files are more lenient
-// than this parser.
+// Reads the three formats in which most content is harmless data and a few keys are commands. Such a file is a reason
+// to look only if one of those keys is new or has changed. If every new dependency were a reason, people would stop
+// reading the reasons. Whatever cannot be parsed is a reason, because the tools that read these files are more
+// lenient than this parser.
 #include "workspace/look/look_content.h"
 
 #include <algorithm>
@@ -55,7 +55,7 @@ std::string changed(const json& now, const json& before, std::span<const std::st
   size_t count = 0;
   if (now.is_object())
     for (const auto& [key, value] : now.items())
-      // Compares folded names, although the tools do not: a finding too many costs less than one that is missing.
+      // Compares folded names, although the tools do not, because a false finding costs less than a missed one.
       if (is_one_of(names, folded_name(key)) && value != member(before, key) && ++count <= kMostNames)
         list += (list.empty() ? "" : ", ") + one_line(key, 40);
   return list;

@@ -1,9 +1,9 @@
-// The table of names that something runs or obeys without a person naming them. It is a table and not code, so that it
-// can be reviewed line by line. Names are compared as the most lenient file system would: an agent's work may be
-// checked out on macOS or Windows, where ".ENVRC" is ".envrc".
+// The table of names that something runs or obeys without a person naming them. It is a table and not code, so that
+// it can be reviewed line by line. Names are compared as the most lenient file system compares them, because an
+// agent's work may be checked out on macOS or Windows, where ".ENVRC" is ".envrc".
 //
-// The lookup goes by the last part of a rule, so a path costs a few searches in a map, and only rules with a star in
-// that part are tried one by one. A tree may have a million paths.
+// Rules are looked up by their last part, because a tree may have a million paths: a path costs a few searches in a
+// map, and only rules with a star in that part are tried one by one.
 #include "workspace/look/look_rules.h"
 
 #include <map>
@@ -157,7 +157,7 @@ struct Pattern {
   std::string_view why;
 };
 
-// Patterns by the last part of their names. Those with a star in it are kept separately.
+// Holds the patterns by the last part of their names. Those with a star in it are in a separate list.
 struct Patterns {
   std::multimap<std::string_view, Pattern> exact;
   std::vector<Pattern> globs;

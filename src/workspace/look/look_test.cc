@@ -185,7 +185,7 @@ TEST(Look, LinksOutOfTheTreeAndInCirclesDoNotLoopForever) {
   EXPECT_EQ(lines({{"a/b", kLink, "/etc"}}).at(0), "a/b → /etc: a link that points out of the tree");
   std::map<std::string, std::string> circle = {{"a", "b"}, {"b", "a"}, {"d/self", "."}, {"d/up", ".."}};
   EXPECT_EQ(lines({{"a/x"}, {"d/y"}}, circle), std::vector<std::string>());
-  // There are endless names, and one of them matters.
+  // The links give endless names, and one of them matters.
   std::map<std::string, std::string> many;
   std::vector<Changed> files;
   for (int i = 0; i < 3000; ++i) {
@@ -216,15 +216,15 @@ TEST(Look, LinksThatLeaveTheTreeThroughOthersAreReported) {
   const std::string out = ": a link that points out of the tree";
   for (const std::string target : {"s/../../x", "./S//.././../x"})
     EXPECT_EQ(lines({{"a/b/s", kLink, "../../top"}, {"a/b/l", kLink, target}}), Lines({"a/b/l → " + target + out}));
-  // The operator's own link leads out, or does so since another one changed.
+  // The operator's own link leads out, either from the start or because another link changed.
   for (const std::string ext : {"/data", "../data"})
     EXPECT_EQ(lines({{"new", kLink, "ext/x"}}, {{"ext", ext}}), Lines({"new → ext/x" + out})) << ext;
   EXPECT_EQ(lines({{"a/b/s", kLink, "../../top"}}, {{"a/b/l", "s/../../x"}}), Lines({"a/b/l → s/../../x" + out}));
-  // What led out before is no finding.
+  // A link that led out before the session is not a finding.
   Links before = {{"ext", "/data"}, {"via", "ext/x"}, {"up", ".."}};
   EXPECT_EQ(lines({{"file"}}, before), Lines());
   EXPECT_EQ(lines({{"file"}, {"new", kLink, "file"}}, before), Lines());
-  // A target of which too many names in the way differ only in case is not followed to its end.
+  // A target is not followed to its end if too many names on its way differ only in case.
   std::vector<Changed> changes = {{"l", kLink, "ssssss/../x"}};
   for (int bits = 0; bits < 32; ++bits) {
     std::string name;

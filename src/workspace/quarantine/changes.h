@@ -8,7 +8,8 @@
 
 namespace bottle::workspace {
 
-// One path that differs, as git lists it. The path and the mode come from the agent's tree, so they are untrusted.
+// Describes one path that differs, as git lists it. The path and the mode come from the agent's tree, so they are
+// untrusted.
 struct Change {
   std::string path, mode, object;  // the current state; mode "000000" means removed
 };

@@ -1,6 +1,6 @@
 // Compares three versions of each changed file: as the base has it, as it was sent, and as it came back. The base and
-// what was sent differ where the operator had uncommitted changes; those must neither be called the agent's work nor
-// come onto a ref.
+// what was sent differ where the operator had uncommitted changes; those must not count as the agent's work, and must
+// not appear on a ref.
 //
 // Two results are made. The patch is the difference between what was sent and what came back, so it applies to the
 // operator's files. The commit `worktree` is the agent's own commit plus what it left uncommitted; where the operator
@@ -43,8 +43,8 @@ class Comparison {
   Comparison(Quarantine& q, const git::Runner& git, const Conversions& conversions)
       : q_(q), git_(git), conversions_(conversions) {}
 
-  // Each step needs the results of the ones before it: the files as they are, which of them are ignored, the same files
-  // as they were sent, and then what goes where.
+  // Each step needs the results of the ones before it. They read the files as they are, find out which of them are
+  // ignored, read the same files as they were sent, and then decide what goes where.
   Result<Left> run(const std::string& base, const std::string& head,
                    const std::map<std::string, std::string>& submodules, const std::string& message) {
     base_ = base;
@@ -57,7 +57,7 @@ class Comparison {
       if (is_submodule(entry)) submodules_.insert(path);
     for (const auto& [path, entry] : moved_) {
       if (is_submodule(entry)) submodules_.insert(path);
-      // The agent has put something else in the submodule's place.
+      // The agent has replaced the submodule with something else.
       else submodules_.erase(path);
     }
     TRY(read_now());
@@ -196,7 +196,7 @@ class Comparison {
   // recorded bytes.
   Result<> read_before() {
     std::set<std::string> wanted = changed();
-    // A hard link has the content of a file that did not change.
+    // A hard link to an unchanged file has that file's content, so that file is needed, too.
     for (const auto& [path, other] : q_.aliases) wanted.insert(other);
     for (const auto& [path, entry] : moved_)
       if (q_.untouched.contains(path)) wanted.insert(path);
@@ -248,7 +248,7 @@ class Comparison {
       if (const auto* entry = base(path); entry && !is_submodule(*entry)) tracked += index_line(*entry);
     }
     auto filtered = TRY(prepare_files(q_, git_, was, written, false));
-    // Links come last, as in every tree that this room writes: nothing may be written through one.
+    // Links come last, as in every tree that this room writes, so that nothing is written through one.
     for (const auto& [path, target] : links) (void)TRY(tree.link(*safe_components(path), target));
     auto entries = TRY(add_files(q_, git_, conversions_, was, tracked, true));
     for (const auto& path : dirty)
@@ -260,13 +260,13 @@ class Comparison {
           continue;
         }
         if (!conversions_.modes && committed && is_file(committed->mode)) before_[path].mode = committed->mode;
-        if (only_staged_.contains(path)) continue;  // no file of the agent's
+        if (only_staged_.contains(path)) continue;  // not a file that the agent made
         left_.was_changed |= !committed || !same(*committed, before_[path]);
       }
     return {};
   }
 
-  // Writes bytes from the memory as a file.
+  // Writes bytes from memory to a file.
   static Result<bool> put(Tree& tree, const std::vector<std::string>& path, bool executable, std::string_view bytes) {
     uint64_t room = bytes.size() + 1;
     return tree.file(
@@ -279,7 +279,7 @@ class Comparison {
         &room);
   }
 
-  // Writes the attributes by which those files were read.
+  // Writes the attributes that applied to those files when they were sent.
   Result<> write_rules(Tree& tree) {
     std::vector<std::string> ids;
     auto each = [&](auto use) -> Result<> {
@@ -317,8 +317,8 @@ class Comparison {
       const auto *was = base(path), *sent = find(before_, path);
       bool there = entry.mode != "000000";
       if (q_.untouched.contains(path)) {
-        // The agent committed another version and put the file back, or it is a change that the operator had not
-        // committed.
+        // Either the agent committed another version and put the file back, or the operator had not committed the
+        // change.
         if (sent && (!there || !same(*sent, entry)) && !(was && same(*was, entry)) &&
             (there || (was && same(*was, *sent))))
           lines_ += index_line(*sent);
@@ -430,7 +430,8 @@ class Comparison {
     // Everything is committed already, so the agent's own commit is the work.
     if (tree == TRY(git_.ask({"rev-parse", head + "^{tree}"}, q_.at()))) return std::move(left_);
     std::vector<std::string> words = {"commit-tree", tree, "-m", message};
-    // Bottle's own empty commit, which stands for the start of such a repository, must not come into it.
+    // In a repository without commits, bottle's own empty commit stands for the start. It must not come into that
+    // repository.
     if (!q_.is_unborn || head != base_) words.insert(words.end(), {"-p", head});
     left_.worktree = TRY(git_.ask(words, q_.at()));
     return std::move(left_);

@@ -11,7 +11,7 @@
 
 namespace bottle::workspace {
 
-// What the agent left in the files of one repository. compare() makes it.
+// Says what the agent left in the files of one repository. compare() makes it.
 struct Left {
   std::vector<Change> changes;  // files that differ from what was sent and are not ignored
   std::string before, after;    // trees that hold only those files, as they were sent and as they were left
@@ -32,7 +32,7 @@ struct Left {
   uint64_t ignored_gone = 0;  // number of files that git ignores and that the agent removed
 };
 
-// How the repository converts and compares files.
+// Says how the repository converts and compares files.
 struct Conversions {
   std::vector<std::string> options;  // options for git, such as -c core.autocrlf=true
   bool modes = true;                 // whether the executable bit of a file on the disk is meaningful

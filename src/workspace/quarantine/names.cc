@@ -28,7 +28,7 @@ bool is_index(const Path& p) {
   constexpr std::string_view kShared = "sharedindex.";
   std::string_view name = p.back();
   bool is_shared = name.starts_with(kShared) && git::is_object_id(name.substr(kShared.size()));
-  // The indexes of submodules are in other quarantines.
+  // The index of a submodule belongs to the submodule's own quarantine.
   return (name == "index" || is_shared) && (p.size() == 1 || (p.size() == 3 && p[0] == "worktrees"));
 }
 

@@ -1,7 +1,7 @@
-// Sorts an untrusted archive as it arrives, in one pass. Each entry goes to the innermost repository that contains it.
-// Of a .git, only loose objects, packs, indexes and a few text files are taken; what could act (hooks, configuration,
-// alternates) is left behind. A file with the id that was sent is only noted, so that a large workspace with few
-// changes costs few writes. Bytes, entries and memory are charged to one budget for all repositories.
+// Sorts an untrusted archive as it arrives, in one pass. Each entry goes to the innermost repository that contains
+// it. Of a .git, only loose objects, packs, indexes and a few text files are taken; what git would run or obey
+// (hooks, configuration, alternates) is left behind. An unchanged file is only noted by its id, so a large workspace
+// with few changes costs few writes. All repositories share one budget for bytes, entries and memory.
 #include "workspace/quarantine/quarantine.h"
 
 #include <dirent.h>
@@ -34,7 +34,7 @@ constexpr size_t kLongestWhole = 3500;
 constexpr int kPackPatience = 600;             // seconds for all packs together
 constexpr uint64_t kComparedAtMost = 4 << 20;  // a larger file is written before it is known whether it changed
 
-// The limit for all quarantines of one archive together.
+// Holds what all quarantines of one archive together may still use.
 struct Budget {
   uint64_t bytes, held;
 
@@ -87,7 +87,7 @@ class Filler {
     return {};
   }
 
-  // Reports a directory whose content may be missing in the archive, once for each such part of the tree.
+  // Reports a directory whose content may be missing in the archive. Reports nothing for directories below it.
   void may_be_cut_off(const Path& path) {
     std::string name = join(path);
     q_.empty_directories.erase(name);
@@ -124,8 +124,8 @@ class Filler {
     if (name == "objects/info/alternates" || name == "objects/info/http-alternates")
       return leave_it("points at other repositories: left behind");
     if (path[0] == "modules" && path.size() > 2) return leave_it("a repository of a submodule: left behind");
-    // Without a repository on this side, none of it can be taken, and an object whose content does not match its name
-    // would show in the patch.
+    // Without a repository on this side, none of it can be taken. If its objects were read anyway, one whose content
+    // does not match its name could appear in the patch.
     if (q_.known_objects.empty()) {
       if (!TRY(is_the_operators(".git/" + name, e, body)))
         leave_repository(".git", "not brought home, because the agent made this repository");
@@ -355,10 +355,10 @@ class Unpacker {
   Result<> entry(const TarEntry& e, const Source& body) {
     if (entries_left_-- <= implied_)
       return fail(Code::limit, "the workspace that came back has more entries than the limit");
-    // An entry takes an inode besides its content.
+    // Each entry also takes an inode, so even empty ones are charged.
     TRY(budget_.charge(kEntryCost + e.path.size() + e.target.size()));
     auto path = safe_components(e.path);
-    // The engine puts the directory's own name in front of every path.
+    // Every path in the engine's archive begins with the name of the directory itself.
     if (path && prefix_.empty() && !path->empty()) prefix_ = (*path)[0];
     if (!path || path->empty() || (*path)[0] != prefix_) {
       parts_[0].q->leave(e.path.substr(0, 200), why_unsafe(e.path));

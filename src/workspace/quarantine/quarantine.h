@@ -22,15 +22,15 @@ namespace bottle::workspace {
 constexpr uint64_t kLargestIndex = 256 << 20;  // in bytes
 constexpr size_t kMostFlagged = 100;  // number of lines about what was left behind; more would hide the findings
 
-// Everything about one repository that came back. Homecoming::prepare() sets what was sent, fill() what the archive
-// has, and the functions of `receiving` read both. All text from the archive is untrusted.
+// Holds everything about one repository that came back. Homecoming::prepare() sets what was sent, fill() what the
+// archive has, and the functions of `receiving` read both. All text from the archive is untrusted.
 struct Quarantine {
   std::string root;     // belongs to bottle; the owner of this object removes it
   std::string source;   // the operator's directory
   std::string git_dir;  // the operator's git directory for it; empty if there is none
   std::string place;    // its path in the workspace; empty for the workspace itself
   std::string git_at;   // path of its git directory in the workspace, such as ".git"; empty if it has none
-  // Return where the files without a .git are, and the index with which git reads them.
+  // Return the paths of the files without a .git, and of the index with which git reads them.
   std::string tree() const { return root + "/tree"; }
   std::string index() const { return root + "/index"; }
   size_t id_size = 20;        // bytes of an object id in `repository`: 20 or 32
@@ -45,7 +45,8 @@ struct Quarantine {
   bool is_unborn = false;                            // the operator's repository had no commit yet
   std::string known_objects;  // the operator's object store, which the repository borrows from; empty if there is none
 
-  // How each path came back. Few of a hundred thousand files change, so an unchanged file is not written.
+  // These say how each path came back. An unchanged file is not written, because few of a hundred thousand files
+  // change.
   std::unordered_set<std::string> untouched;
   std::unordered_set<std::string> written;     // paths below tree()
   std::unordered_set<std::string> only_mode;   // those of them whose content did not change
@@ -65,8 +66,8 @@ struct Quarantine {
   std::deque<std::string> detached;   // ids of commits that may be on no branch, oldest first; unverified
   std::set<std::string> other_names;  // names of symbolic refs
   std::string unread_refs;            // a file of refs that bottle cannot read; empty if it has read all refs
-  // The files with git's settings that were sent, such as config and info/exclude: blob_id() by name. Empty if they are
-  // not known.
+  // The blob_id() of each file with git's settings that was sent, such as config and info/exclude, by name. Empty if
+  // they are not known.
   std::map<std::string, std::string> settings;
   std::set<std::string> new_settings;  // those that the agent created, changed or removed
   std::set<std::string> unfinished;    // what only the agent had begun, such as "a merge"

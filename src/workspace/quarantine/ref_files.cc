@@ -1,7 +1,7 @@
 // Reads the agent's refs as text instead of running git in its repository, whose configuration could name commands.
-// Names and ids must be well-formed; whether the objects exist is checked when the refs are brought home. Besides refs,
-// it looks for commits that only a log or another work tree still names, because an agent that switches branches or
-// resets them would otherwise lose work without a sign.
+// Names and ids must be well-formed; whether the objects exist is checked when the refs are brought home. Besides
+// refs, it looks for commits that only a log or another work tree still names, because the work of an agent that
+// switches or resets branches would otherwise be lost silently.
 #include "workspace/quarantine/ref_files.h"
 
 #include <unistd.h>
@@ -41,7 +41,7 @@ Result<std::string> end_of(const Source& body, size_t most) {
   auto keep = [&](size_t size) { out.erase(0, out.size() - std::min(out.size(), size)); };
   while (size_t n = TRY(body(buffer, sizeof buffer))) {
     out.append(buffer, n);
-    // Drops the beginning only now and then, because each time moves `most` bytes.
+    // Drops the beginning only now and then, because dropping it moves `most` bytes.
     if (out.size() >= 2 * most) keep(most);
   }
   keep(most);
@@ -89,8 +89,8 @@ Result<> RefFiles::settings(const std::string& name, const Source& body) {
   return {};
 }
 
-// Records the action, such as a merge, that the agent has not finished according to such a file. Ignores an action that
-// the operator had already begun.
+// Records that the agent has not finished an action, such as a merge, if the file is a sign of one. Ignores an action
+// that the operator had already begun.
 void RefFiles::note_unfinished(const std::string& name) {
   constexpr std::pair<std::string_view, const char*> kStates[] = {
       {"MERGE_HEAD", "a merge"},         {"CHERRY_PICK_HEAD", "a cherry-pick"},
@@ -113,7 +113,7 @@ Result<> RefFiles::merged(const Source& body) {
 Result<> RefFiles::loose(const std::string& name, const Source& body) {
   std::string id = TRY(ref_in(body, kLongestRef));
   if (id.starts_with("ref:")) q_.other_names.insert(name);  // such as origin/HEAD
-  // A lock is left over from a git that was killed.
+  // A lock is left from a git process that was killed.
   if (id.starts_with("ref:") || name.ends_with(".lock")) return {};
   if (git::is_ref_name(name) && git::is_object_id(id) && q_.refs.size() < kMostRefs) q_.refs[name] = id;
   else q_.leave(".git/" + name, "not brought home, because it is not a valid ref");
@@ -143,9 +143,9 @@ Result<> RefFiles::stashes(const Source& body) {
   return {};
 }
 
-// Records the commits that were checked out without a branch until something else was checked out, about which git
-// itself warns, and those that `git reset` took off a branch. Also records the last commit of each branch that was
-// checked out, because the branch may have been removed since. Each line is "OLD NEW who when<TAB>what".
+// Records commits that were checked out without a branch and then left, about which git itself warns, and commits
+// that `git reset` took off a branch. Also records the last commit of each branch that was checked out, because the
+// branch may have been removed since. Each line is "OLD NEW who when<TAB>what".
 Result<> RefFiles::checkouts(const Source& body) {
   std::string text = TRY(end_of(body, kLargestLog));
   each_line(text, [&](std::string_view line) {

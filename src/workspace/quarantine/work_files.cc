@@ -1,7 +1,7 @@
-// Runs git on the files of a quarantine, in the quarantine's own repository. That repository has attributes that switch
-// filters off and encodings too, so git converts only line ends and keywords; this file does what remains of git's
-// conversion with code that may read what an agent wrote. A second directory, `rules`, has the same repository's
-// attributes without that override, so that `check-attr` can say what git would have done.
+// Runs git on the files of a quarantine, in the quarantine's own repository. The attributes of that repository turn
+// off filters and encodings, so git converts only line ends and keywords. This file converts encodings itself, with
+// code that is safe for what an agent wrote. A second directory, `rules`, has the same repository's attributes
+// without that override, so that `check-attr` can say what git would have done.
 #include "workspace/quarantine/work_files.h"
 
 #include <sys/stat.h>
@@ -82,8 +82,8 @@ Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Con
     TRY(git.ask({"update-index", "-z", "--index-info"}, with));
   }
   std::vector<std::string> words = conversions.options;
-  // Makes one pack instead of a file for each object. git looks for each object in the list of all that are in that
-  // pack, so for many files the other way is faster.
+  // Makes one pack instead of a file for each object. git searches the whole list of a new pack's objects for each
+  // further one, so for many files, separate files are faster.
   if (q.written.size() <= kMostInOnePack) words.insert(words.end(), {"-c", "core.bigFileThreshold=1"});
   // One file that git refuses must not stop the others. The caller names what is missing in the index.
   words.insert(words.end(), {"add", "-A", "--ignore-errors"});
@@ -119,12 +119,12 @@ Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const gi
             [&](std::string_view word) { words.emplace_back(word); });
   for (size_t i = 0; i + 2 < words.size(); i += 3) {
     const auto &path = words[i], &attribute = words[i + 1], &value = words[i + 2];
-    // Only a value names an encoding or a filter.
+    // These three states are not values, so they name no encoding and no filter.
     if (value == "unspecified" || value == "unset" || value == "set") continue;
     if (attribute == "filter") {
       // Without a definition, git does not convert the file. The agent can name any filter in its .gitattributes.
       if (!q.filters.contains(value) && !q.may_have_filters) continue;
-      // Reading a longer file fails; such a file is not a pointer.
+      // Reading fails if the file is longer than any pointer.
       auto text = TRY(Beneath::open(tree)).read(path, kLongestPointer);
       bool converted = value == "lfs" && text && *text && is_lfs_pointer(**text);
       if (!converted) filtered[path] = value;

@@ -1,7 +1,7 @@
-// Writes the commands with which an operator sees and takes the work. A command appears only where it works as it is:
-// `git merge` only if the history continues and the files had no uncommitted changes, `git apply` only if there is a
-// patch, and so on. The agent chose names of refs and files, so every word of a command is quoted, and every line is
-// made safe for a terminal.
+// Writes the commands with which the operator can look at the work and take it. A command appears only where it works
+// as written: `git merge` only if the history continues and the files had no uncommitted changes, `git apply` only if
+// there is a patch, and so on. The agent chose names of refs and files, so every word of a command is quoted, and
+// every line is made safe for a terminal.
 #include "workspace/receiving/advice.h"
 
 #include <algorithm>
@@ -55,7 +55,8 @@ class Writer {
     }
     of_left_commits(home);
     std::string git = "git ";
-    // The operator pastes the commands where they started, which is usually this repository.
+    // Operators usually paste the commands in the directory where they started bottle, which is usually this
+    // repository.
     if (!place.empty() || in_.elsewhere) git += "-C " + shell_word(home.quarantine().source) + " ";
     bool brought = !home.whole().empty() && home.bundle().empty();
     std::string whole = shell_word(home.whole());
@@ -97,7 +98,8 @@ class Writer {
     ways_ = 0;
     if (!home.patch().empty()) {
       see("git apply --stat " + shell_word(home.patch()));
-      // Inside another repository, such as a home directory that is one, `git apply` would skip these files.
+      // If the directory is inside another repository, for example because the home directory is one, `git apply`
+      // would skip these files.
       auto outer = git::find(source);
       if (outer && !*outer) take("git -C " + shell_word(source) + " apply " + shell_word(home.patch()));
       else take("bottle apply " + shell_word(in_.session));
@@ -113,7 +115,7 @@ class Writer {
       add("Links, and what the agent removed, are in the patch only: " + some_of(only_in_patch));
   }
 
-  // Says what cannot come home in any form, so that "Nothing changed" is never wrong.
+  // Names what cannot come home in any form, so that "Nothing changed" is always true.
   void of_rest(const Back& back, const std::vector<std::unique_ptr<Homecoming>>& all) {
     uint64_t gone = 0, files = 0;
     std::vector<std::string> empty, removed, settings, kept, unfinished, permissions, hidden, without_git;
@@ -146,7 +148,7 @@ class Writer {
       add("The agent changed git's settings in its copy. Yours are unchanged: " + some_of(settings));
     if (!unfinished.empty())
       add("The agent left this unfinished in its copy: " + some_of(unfinished) +
-          ". What came home are the files as they were at that moment.");
+          ". The files came home as they were at that moment.");
     if (!permissions.empty())
       add("The agent changed permissions that no commit and no patch can hold: " + some_of(permissions));
     if (!hidden.empty())

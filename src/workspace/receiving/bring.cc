@@ -1,10 +1,10 @@
-// Copies objects from the quarantine to the operator's repository, as `git fetch` would, in two processes: pack-objects
-// reads the agent's objects, and unpack-objects or index-pack writes them with --strict. The pack is in a file between
-// them, because its count of objects decides which of the two is used. A last rev-list, which no longer sees the
-// quarantine's objects, makes sure that the commit is complete where it now is.
+// Copies objects from the quarantine to the operator's repository, as `git fetch` would, in two processes:
+// pack-objects reads the agent's objects, and unpack-objects or index-pack writes them with --strict. The pack is in
+// a file between them, because its count of objects decides which of the two is used. A last rev-list, which no
+// longer sees the quarantine's objects, makes sure that the commit is complete in its new place.
 //
-// A few bytes of an agent can unpack to any size. Each process therefore has limits, and the growth of the operator's
-// object store is measured after each commit, because only that counts.
+// A few bytes from an agent can unpack to any size. Each process therefore has limits, and after each commit, the
+// growth of the operator's object store is measured.
 #include "workspace/receiving/bring.h"
 
 #include <fcntl.h>
@@ -25,7 +25,7 @@ namespace bottle::workspace {
 namespace {
 
 constexpr size_t kMostKnown = 5000;
-// Git's transfer.unpackLimit: fewer objects are kept as files, not as another pack.
+// The default of git's transfer.unpackLimit. Fewer objects than this are stored as files and not as another pack.
 constexpr uint32_t kFewObjects = 100;
 
 std::string as_lines(const std::vector<std::string>& ids, const char* before) {
@@ -60,7 +60,7 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
   std::string path = q.root + "/pack";
   UniqueFd pack(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!pack) return fail_errno("creating " + path);
-  // The file has no name from now on, so it is gone when this call ends.
+  // Without a name, the file disappears when this call ends, however it ends.
   ::unlink(path.c_str());
   auto options = q.at();
   options.input = id + "\n" + as_lines(known, "^");
@@ -114,7 +114,7 @@ uint64_t size_of(const std::string& objects) {
   for (std::filesystem::recursive_directory_iterator file(objects, error), end; !error && file != end;
        file.increment(error)) {
     std::error_code gone;
-    // Another git may remove a file meanwhile.
+    // Another git process may remove a file meanwhile.
     if (uint64_t size = file->is_regular_file(gone) ? file->file_size(gone) : 0; !gone) bytes += size;
   }
   return bytes;
@@ -125,7 +125,7 @@ Result<std::vector<std::string>> known_commits(const Quarantine& q, const git::R
   std::set<std::string> ids = {base};
   for (const char* below : {"refs/heads/", "refs/bottle/", "refs/remotes/", "refs/tags/"})
     for (const auto& [name, id] : TRY(git::read_refs(repository, below)))
-      // Each of them is a line of input and a commit to read. More of them save nothing.
+      // Each commit costs a line of input and a read. More of them save nothing.
       if (ids.size() < kMostKnown) ids.insert(id);
   std::vector<std::string> asked(ids.begin(), ids.end()), known;
   auto options = q.at();
@@ -149,7 +149,7 @@ Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const gi
   auto added = add(q, git, repository, known, id, room.left);
   bool cut_off = !added && added.error().code == Code::limit;
   uint64_t before = std::exchange(room.size, size_of(q.known_objects));
-  // A process that was stopped at the limit has used up the room, even if it removed its files.
+  // If a process was stopped at the limit, the room counts as used up, even if the process removed its files.
   room.left -= cut_off ? room.left : std::min(room.left, std::max(room.size, before) - before);
   if (added && *added) room.brought = id;
   return added;

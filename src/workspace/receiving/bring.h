@@ -11,7 +11,7 @@
 
 namespace bottle::workspace {
 
-// How many bytes may still be added to the operator's objects, and how much disk space they take now.
+// Says how many bytes may still be added to the operator's objects, and how much disk space they take now.
 struct Room {
   uint64_t& left;
   uint64_t size;
@@ -30,9 +30,9 @@ Result<std::vector<std::string>> known_commits(const Quarantine& q, const git::R
                                                const git::Repository& repository, const std::string& base);
 
 // Brings the objects that a commit needs. Checks every object as `git fetch` with fetch.fsckObjects would. Returns
-// false if the commit or something it needs is broken or missing. Fails if there is no room. Measures the used room in
-// the operator's object store, because git packs the objects differently in it; what a failed call leaves counts too.
-// Makes no ref.
+// false if the commit or something it needs is broken or missing. Fails if there is no room. Measures the growth of
+// the operator's object store, because git packs the objects differently there. What a failed call leaves counts as
+// well. Makes no ref.
 Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
                            const std::vector<std::string>& known, const std::string& id, Room& room);
 

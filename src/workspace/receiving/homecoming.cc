@@ -155,13 +155,12 @@ std::map<std::string, std::string> Homecoming::wanted_refs() const {
   return wanted;
 }
 
-// Adds commits of the agent that no ref has: what other work trees have checked out, and what was checked out without a
-// branch before.
+// Adds commits of the agent without a ref: checked out in other work trees, or once checked out without a branch.
 Result<> Homecoming::add_detached(std::map<std::string, std::string>& wanted) const {
   if (q_.detached.empty()) return {};
   auto own = q_.at();
   own.objects = origin_.repository->objects[0];  // without the objects that the agent made
-  // An earlier call has brought these. They are the agent's, although the operator's repository now has them.
+  // An earlier call has brought these. They count as the agent's, although the operator's repository now has them.
   std::set<std::string> brought;
   for (const auto& [name, id] : TRY(git::read_refs(*origin_.repository, prefix_))) brought.insert(id);
   for (const auto& [name, id] : origin_.refs) brought.erase(id);
@@ -184,7 +183,7 @@ Result<> Homecoming::add_detached(std::map<std::string, std::string>& wanted) co
   return {};
 }
 
-// The agent's copy of a repository had these refs and no longer has them.
+// Finds the refs that the agent's copy had when it was sent and no longer has.
 void Homecoming::find_removed_refs() {
   for (const auto& [name, id] : origin_.refs)
     for (const char* kind : {"refs/heads/", "refs/tags/", "refs/notes/", "refs/stash"})
@@ -214,15 +213,15 @@ void Homecoming::drop_refs(const std::map<std::string, std::string>& but) {
   (void)git::delete_refs(*origin_.repository, gone);
 }
 
-// If the agent's repository is gone or cannot be read, the refs of an earlier call are all there is, so they stay.
-bool Homecoming::knows_refs() const { return q_.unread_refs.empty() && (!q_.head.empty() || !q_.refs.empty()); }
+// If the agent's repository is gone or unreadable, the refs of an earlier call are the only ones, so they stay.
+bool Homecoming::refs_known() const { return q_.unread_refs.empty() && (!q_.head.empty() || !q_.refs.empty()); }
 
 // Takes each ref separately, so that a broken one does not affect the others.
 Result<> Homecoming::take_refs() {
   if (!origin_.repository) return {};
   auto wanted = wanted_refs();
   TRY(add_detached(wanted));
-  if (knows_refs()) {
+  if (refs_known()) {
     drop_refs(wanted);
     find_removed_refs();
   }
@@ -236,7 +235,7 @@ Result<> Homecoming::take_refs() {
       head_ = id;
     }
   }
-  // Even if the operator has the same branch.
+  // This is so even if the operator has the same branch.
   if (head_ == base_ && q_.head.starts_with("ref: "))
     if (auto at = q_.refs.find(q_.head.substr(5));
         at != q_.refs.end() && at->second != base_ && std::ranges::find(known_, at->second) != known_.end())
@@ -256,7 +255,7 @@ Result<> Homecoming::take_refs() {
   return {};
 }
 
-// The agent may have gone back to where it started, and left all of its commits on a branch.
+// Finds the branch with the work if the agent went back to the start and left all of its commits on one branch.
 Result<> Homecoming::find_only_branch() {
   std::string branch, heads = prefix_ + "heads/";
   for (size_t i = 0; i < refs_.size(); ++i)
@@ -364,8 +363,8 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
       whole_.clear();
       inspection_->flag("the files as they were left", "they did not pass git's checks, so they are only in the patch");
     }
-  } else if (is_repository && knows_refs()) {
-    // The agent took back what an earlier call found. If this fails, the next pull tries again.
+  } else if (is_repository && refs_known()) {
+    // The agent has undone what an earlier call brought. If this fails, the next pull tries again.
     (void)git::delete_refs(*origin_.repository, {prefix_ + "worktree"});
   }
   if (is_repository) TRY(take_staged());
@@ -414,14 +413,14 @@ Result<> Homecoming::take_staged() {
     q_.skipped += staged.left.size();
     if (!staged.paths.empty()) staged_.push_back(std::move(staged));
   }
-  if (!knows_refs()) return {};
+  if (!refs_known()) return {};
   std::vector<std::string> gone;
   for (const auto& [ref, id] : old) gone.push_back(ref);
   (void)git::delete_refs(*origin_.repository, gone);  // if this fails, the next pull tries again
   return {};
 }
 
-// Replaces or removes the patch of an earlier call, because `bottle apply` must not apply what the agent took back.
+// Replaces or removes the patch of an earlier call, because `bottle apply` must not apply what the agent has undone.
 Result<> Homecoming::write_patch() {
   std::string path = results_ + "/changes.patch", beside = path + ".new";
   if (left_.changes.empty()) {
@@ -433,7 +432,7 @@ Result<> Homecoming::write_patch() {
   if (!fd) return fail_errno("creating " + beside);
   auto options = q_.at();
   options.output_fd = fd.get();
-  // One large file under ten thousand names would make a patch of many times its size.
+  // One large file under ten thousand names would make a patch ten thousand times as large.
   options.most_written = in_.max_bytes;
   auto written = git_.ask({"diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff",
                            "--no-textconv", "--no-color", left_.before, left_.after, "--"},

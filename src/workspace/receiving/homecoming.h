@@ -1,5 +1,4 @@
-// Handles what came back for one repository, or for a directory that is not one: its refs, its files, and what to do
-// with them.
+// Brings home what came back for one repository, or for a directory that is not one: its refs and its files.
 #pragma once
 
 #include <map>
@@ -18,20 +17,21 @@
 
 namespace bottle::workspace {
 
-// Each ref is taken alone: its changes are listed, its objects are checked and brought, and only then is the ref
-// written. What the repository cannot accept goes into a bundle. Refs and files of an earlier call for the same session
-// are replaced, because a checkpoint or a pull may run many times. Only running out of limits or of disk fails a call;
-// whatever else goes wrong with a part is flagged, and the rest still comes home.
+// Takes each ref separately: lists its changes, checks and brings its objects, and only then writes the ref. What the
+// repository cannot accept goes into a bundle. Refs and files of an earlier call for the same session are replaced,
+// because a checkpoint or a pull may run many times. A call fails only if it reaches a limit or if the disk is full.
+// Whatever else goes wrong with a part is flagged, and the rest still comes home.
 class Homecoming {
  public:
-  // The operator's repository, and what was sent of it.
+  // Describes the operator's repository, and what was sent of it.
   struct Origin {
     std::optional<git::Repository> repository;  // nothing if the directory is not a repository
     std::string base;   // the commit that the work started from; empty without a repository or a commit
     git::Refs refs;     // the refs that the copy had
     std::string error;  // why the repository can no longer be read
   };
-  // A ref that came home under another name, or one that could not be written. For the latter, `from` is the reason.
+  // Describes a ref that came home under another name, or one that could not be written. For the latter, `from` is
+  // the reason.
   struct Ref {
     std::string name, id;  // the new name of the ref, and its object
     std::string from;      // its name in the workspace
@@ -58,7 +58,7 @@ class Homecoming {
   Result<> take_files(const std::map<std::string, std::string>& submodules);
   Result<> keep_ignored();
 
-  // The following say what came home. They are complete after keep_ignored().
+  // The following functions say what came home. Their results are complete after keep_ignored().
   const Quarantine& quarantine() const { return q_; }
   const Left& left() const { return left_; }
   const std::string& prefix() const { return prefix_; }
@@ -98,7 +98,7 @@ class Homecoming {
   Result<> add_detached(std::map<std::string, std::string>& wanted) const;
   Result<> find_only_branch();
   void find_removed_refs();
-  bool knows_refs() const;
+  bool refs_known() const;
   void drop_refs(const std::map<std::string, std::string>& but);
   Result<bool> take_ref(const std::string& from, const std::string& id);
   Result<bool> bring(const std::string& name, const std::string& id);

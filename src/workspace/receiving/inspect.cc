@@ -1,7 +1,7 @@
-// Feeds Look with trees: the files as they were left, and every branch. A tree is described by its changes against the
-// base, so that ten branches of a large repository cost little more than one. Blobs are read with a limit on their
-// size, all of a tree in one git process. A total of changed paths bounds the time that branches made for that can
-// take.
+// Feeds Look with trees: the files as they were left, and every branch. A tree is described by its changes against
+// the base, so that ten branches of a large repository cost little more than one. Blobs are read with a limit on
+// their size, all of a tree in one git process. A limit on the total of changed paths bounds the time, even for
+// branches that an agent made to waste it.
 #include "workspace/receiving/inspect.h"
 
 #include "base/text/line.h"
@@ -34,13 +34,14 @@ Result<Inspection> Inspection::make(const Quarantine& q, const git::Runner& git)
   for (const auto& [path, entry] : q.base)
     if (entry.mode == "120000") links[path] = targets[entry.object];
   for (const auto& [path, file] : q.sent)
-    // A link that the operator had not committed was there before the session, too.
+    // A link that the operator had not committed also existed before the session.
     if (file.mode == "120000" && !q.base.contains(path))
       if (auto target = sent_bytes(q.record, q.source, path, file); target) links[path] = *target;
   return Inspection(q, git, std::move(links));
 }
 
-// Describes the tree that these changes make of the base. `targets` has the targets of links, by the id of their blob.
+// Describes the tree that results from applying these changes to the base. `targets` has the targets of links, by the
+// id of their blob.
 Look::Tree Inspection::tree_of(const std::vector<Change>& list, const std::unordered_set<std::string>& changed,
                                const std::map<std::string, std::string>& targets) const {
   using Is = Look::Changed::Is;

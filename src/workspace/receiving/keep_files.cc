@@ -1,6 +1,6 @@
-// Copies files that stay files: ignored ones, filtered ones, and those of a directory without a repository. The new
-// directory is written beside the old one and takes its place at the end, so a copy that fails leaves the results of an
-// earlier call.
+// Copies files that come home as files and not in a commit: ignored ones, filtered ones, and those of a directory
+// without a repository. The new directory is written beside the old one and takes its place at the end, so a copy
+// that fails leaves the results of an earlier call.
 #include "workspace/receiving/keep_files.h"
 
 #include <fcntl.h>
@@ -37,7 +37,7 @@ Result<> write_files(const Quarantine& q, const git::Runner& git, const std::vec
   Tree tree = TRY(Tree::open(to));
   for (const auto& change : list) {
     auto path = safe_components(change.path);
-    // Links are only in the patch: as files, they could lead a copy out of its place.
+    // Links are only in the patch. As files, they could make a later copy write somewhere else.
     if (!path || !change.mode.starts_with("100")) continue;
     struct stat st{};
     if (q.written.contains(change.path)) {
@@ -85,7 +85,7 @@ Result<> copy_files(const Quarantine& q, const git::Runner& git, const std::vect
   });
   TRY(write_files(q, git, list, beside, most));
   std::filesystem::remove_all(to, error);
-  // rename(2) does not replace a directory that has content, so the old one was removed first.
+  // rename(2) does not replace a directory with content, so the old one was removed before.
   if (::rename(beside.c_str(), to.c_str()) != 0) return fail_errno("renaming " + beside);
   return {};
 }

@@ -11,8 +11,8 @@
 
 namespace bottle::workspace {
 
-// Makes `to` a directory with these files only. It replaces the files of an earlier call only when all of the new ones
-// are on the disk. If the list is empty, there is no directory `to` afterwards. `most` limits the total size in bytes.
+// Makes `to` a directory with these files only. The files of an earlier call stay until all of the new ones are on
+// the disk. If the list is empty, there is no directory `to` afterwards. `most` limits the total size in bytes.
 Result<> copy_files(const Quarantine& q, const git::Runner& git, const std::vector<Change>& list, const std::string& to,
                     uint64_t most);
 

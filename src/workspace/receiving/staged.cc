@@ -1,7 +1,7 @@
-// Most indexes have nothing of their own, because a staged file is usually in the tree or in a commit as well. The
-// examination therefore removes from the staged blobs, in the order of cost, what the base, the sent files, the files
-// that came back, the commits and the operator's repository have. The index becomes a commit only if something is left.
-// The indexes are read as data: git would follow a split index to any file.
+// Most indexes have no content that is not elsewhere, because a staged file is usually in the tree or in a commit as
+// well. The examination therefore starts with the staged blobs and drops, cheapest check first, what the base, the
+// sent files, the files that came back, the commits and the operator's repository have. The index becomes a commit
+// only if something is left. The indexes are read as data: git would follow a split index to any file.
 #include "workspace/receiving/staged.h"
 
 #include <sys/stat.h>
@@ -94,7 +94,7 @@ class Examination {
       for (const auto& [path, size] : names) (is_allowed(path) ? paths : left).insert(path);
     staged.paths.assign(paths.begin(), paths.end());
     staged.left.assign(left.begin(), left.end());
-    // If git does not accept something in it, the caller names the paths.
+    // If git does not accept something in the index, there is no commit, and the caller names the paths.
     if (!paths.empty()) staged.commit = commit(message).value_or("");
     return staged;
   }
@@ -110,7 +110,7 @@ class Examination {
     if (found_.empty()) return;
     for (const auto& [path, entry] : q_.base) found_.erase(entry.object);
     for (const auto& [path, file] : q_.sent) found_.erase(file.id);
-    // A file that is ignored, or that a filter converts, is named elsewhere.
+    // Ignored files, and files that a filter converts, are reported elsewhere.
     auto tree = Beneath::open(q_.tree());
     std::vector<std::string> on_disk;
     for (const auto& [id, paths] : found_)
@@ -135,7 +135,8 @@ class Examination {
     listed.input += "^" + home_.base + "\n";
     auto objects = git_.run({"rev-list", "--objects", "--no-object-names", "--stdin"}, listed);
     if (objects) each_line(objects->out, [&](std::string_view id) { found_.erase(std::string(id)); });
-    // The operator's repository has what an earlier result brought, so finding something there proves nothing.
+    // The operator's repository has what an earlier call brought, so finding a blob there does not prove that it was
+    // the operator's.
     std::unordered_set<std::string> earlier;
     for (const auto& id : home_.earlier)
       for (const auto& entry : git::list_tree(git_, id, q_.at()).value_or(std::vector<git::Entry>()))
@@ -167,8 +168,8 @@ class Examination {
     return at != head_.end() && at->second.object == entry.object && at->second.mode == entry.mode;
   }
 
-  // Drops what a filter made of a file that comes home: its result cannot be compared, but if the size of the file is
-  // still that which git recorded, it is most likely the same file. The content of a pointer of git-lfs is in .git/lfs,
+  // Drops what a filter made of a file that comes home: its result cannot be compared, but if the file still has the
+  // size that git recorded, it is most likely the same file. The content of a pointer of git-lfs is in .git/lfs,
   // which is named elsewhere.
   Result<> drop_filtered() {
     std::vector<std::string> asked;
@@ -192,8 +193,8 @@ class Examination {
            static_cast<uint32_t>(st.st_size) == size;
   }
 
-  // Commits the index on top of the agent's HEAD. A tree has no place for an unresolved merge, so that the versions
-  // that are nowhere else get names of their own.
+  // Commits the index on top of the agent's HEAD. A tree cannot hold an unresolved merge, so the versions that exist
+  // nowhere else get additional names.
   Result<std::string> commit(const std::string& message) {
     constexpr std::array<const char*, 4> kVersions = {"", "~base", "~ours", "~theirs"};
     std::string lines;
@@ -240,7 +241,7 @@ std::string work_tree_of(const std::string& index) {
 
 void sort_indexes(Quarantine& q) {
   for (auto each = q.indexes.begin(); each != q.indexes.end();) {
-    // A shared index is only a part of others.
+    // A shared index is only a part of other indexes.
     if (is_shared(each->first)) {
       ++each;
       continue;
@@ -270,7 +271,7 @@ Result<std::vector<Staged>> only_staged(const Quarantine& q, const git::Runner& 
   std::vector<Staged> all;
   for (const auto& [name, path] : q.indexes) {
     if (is_shared(name)) continue;
-    // The index is read again, because keeping all of them since sort_indexes() would take much memory.
+    // Reads the index again, because keeping all of them since sort_indexes() would take much memory.
     auto index = TRY(read_index(q, name));
     auto staged = TRY(Examination(q, git, repository, home, std::move(index)).run(message));
     if (!staged) continue;

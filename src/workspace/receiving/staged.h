@@ -10,16 +10,16 @@
 
 namespace bottle::workspace {
 
-// What only one of the agent's indexes has.
+// Describes content that only an index of the agent has.
 struct Staged {
   std::string work_tree;           // the name of the linked work tree whose index it is; empty for the repository's own
   std::string commit;              // its tree is the index; empty if it could not be made
   std::vector<std::string> paths;  // what only `commit` has
   std::vector<std::string> left;   // what is only staged, and must not be on `commit` because a filter converts it
-  std::string ref = {};            // where `commit` is brought to; the caller's
+  std::string ref = {};            // the ref that gets `commit`; the caller sets it
 };
 
-// What has come home apart from the index.
+// Says what has come home apart from the index.
 struct CameHome {
   const std::string& base;                          // the commit that the work started from
   const std::string& head;                          // the commit that the agent had checked out
@@ -28,8 +28,9 @@ struct CameHome {
   std::vector<std::string> earlier = {};            // the results for an earlier state of the same session
 };
 
-// Forgets those of q.indexes that have no content besides the base and the files that were sent, and sets q.to_convert.
-// Reports those that cannot be read, unless the operator has the same one. Call this after fill() and before compare().
+// Removes from q.indexes those that have only content of the base and of the files that were sent, and sets
+// q.to_convert. Reports indexes that cannot be read, unless the operator has the same one. Call this after fill() and
+// before compare().
 void sort_indexes(Quarantine& q);
 
 // Returns what is only staged in q.indexes. Call this after everything else was brought into `repository`. `message` is

@@ -56,7 +56,7 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
       const git::Runner::Options there{.in = views[i], .work_tree = patches[i].directory};
       auto done = TRY(git.run(words, there));
       if (done.status == 0) continue;
-      // A patch that applies in reverse has been applied already. That is a better message than a list of lines that do
+      // A patch that applies in reverse has been applied already. Saying so helps more than a list of lines that do
       // not fit.
       bool is_there = TRY(git.agrees({"apply", "--whitespace=nowarn", "--reverse", "--check", patches[i].file}, there));
       return fail(Code::conflict, "the patch does not apply to " + one_line(patches[i].directory, 4096) + ": " +
@@ -67,7 +67,7 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
 
 std::string copy_command(const std::string& from, const std::string& to) {
   namespace fs = std::filesystem;
-  constexpr size_t kMostPaths = 50;  // an agent may change any number, and a shell takes only so much
+  constexpr size_t kMostPaths = 50;  // an agent may change any number of files, and a shell's command line has a limit
   std::string links, modes;
   size_t paths = 0;
   bool overwrites = false;
@@ -89,7 +89,7 @@ std::string copy_command(const std::string& from, const std::string& to) {
     if (has_new_mode) modes += (is_executable(there) ? " && chmod -x " : " && chmod +x ") + shell_word(place);
     if (!fs::is_symlink(there)) continue;
     links += " " + shell_word(place);
-    // The link goes away as a whole, and everything below it was reached through it.
+    // The command removes the link, and with it everything that was reached through it.
     each.disable_recursion_pending();
   }
   return (links.empty() ? "" : "rm" + links + " && ") + (overwrites ? "cp -Ri " : "cp -R ") + shell_word(from + "/.") +

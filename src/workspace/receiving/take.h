@@ -8,7 +8,7 @@
 
 namespace bottle::workspace {
 
-// A patch in a session's results, and where it applies.
+// Names a patch in a session's results, and where it applies.
 struct Patch {
   std::string directory;  // absolute path of the directory that the patch is for
   std::string file;

@@ -60,7 +60,7 @@ Below repositories_below(const std::string& top) {
         below.push_back(at.empty() ? name : at + "/" + name);
       return {};
     });
-    // The top itself is not below itself.
+    // The top is not a repository below the top.
     if (is_repository && !at.empty()) found.paths.push_back(at);
     std::ranges::sort(below);
     left.insert(left.end(), below.begin(), below.end());

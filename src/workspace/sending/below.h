@@ -7,7 +7,7 @@
 
 namespace bottle::workspace {
 
-// Repositories in a tree, as paths below its top.
+// Lists the repositories in a tree, as paths below its top.
 struct Below {
   std::vector<std::string> paths;
   bool is_complete = true;  // false if the tree has more directories or repositories than the limits
@@ -17,8 +17,8 @@ struct Below {
 // hold installed code.
 Below repositories_below(const std::string& top);
 
-// Returns the wanted regular files below `top`, in order. Skips everything in a .git, and looks at 200,000 entries at
-// most.
+// Returns the regular files below `top` for which `is_wanted` returns true, sorted. Skips everything in a .git, and
+// looks at 200,000 entries at most.
 std::vector<std::string> files_below(const std::string& top, const std::function<bool(const std::string&)>& is_wanted);
 
 }  // namespace bottle::workspace

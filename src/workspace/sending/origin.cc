@@ -1,8 +1,8 @@
 // Makes a clone without `git clone`. A new, empty repository is made as files, pack-objects reads the operator's
-// objects through a view and streams them into index-pack, and the refs are written as one packed-refs file. git never
-// runs in the operator's repository, and the clone has nothing but the objects that the sent refs reach.
+// objects through a view and streams them into index-pack, and the refs are written as one packed-refs file. git
+// never runs in the operator's repository, and the clone has only the objects that the sent refs reach.
 //
-// What is optional does not fail a start: without the remote branches or the tags, the agent can still work.
+// Failing to send the remote branches or the tags does not fail a start, because the agent can work without them.
 #include "workspace/sending/origin.h"
 
 #include <fcntl.h>
@@ -87,8 +87,8 @@ Result<> copy_objects(const git::Runner& git, const Origin& origin, const git::R
   auto indexed = git.ask({"index-pack", "--stdin"}, {.in = to, .input_fd = pipe.read.get()});
   pipe.read.reset();  // makes pack-objects stop if index-pack failed
   auto answer = TRY(packed.get());
-  // The complaint of pack-objects comes first, because index-pack fails as a consequence. Without a complaint it was
-  // the other way around: index-pack ended, and SIGPIPE ended pack-objects.
+  // If both fail, the complaint of pack-objects is the cause, because index-pack fails as a consequence. If
+  // pack-objects has no complaint, index-pack failed first, and SIGPIPE ended pack-objects.
   if (answer.status != 0 && !answer.complaint.empty()) return incomplete(origin, answer.complaint);
   TRY(indexed);
   return {};
@@ -163,7 +163,7 @@ Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const
   TRY(copied);
   if (!listed) warnings.push_back("the tags were not sent: " + one_line(listed.error().what));
   git::Refs refs = std::move(remotes);
-  // Only tags on the sent history: others would need objects that are not in the clone.
+  // Only tags on the sent history are sent, because others would need objects that are not in the clone.
   refs.merge(git::parse_packed_refs(listed.value_or(""), "refs/tags/"));
   if (!branch.empty()) refs[branch] = commit;
   TRY(write_new_file(to + "/packed-refs", git::packed(refs)));

@@ -12,7 +12,7 @@
 
 namespace bottle::workspace {
 
-// The operator's repository at one moment. The operator may commit meanwhile.
+// Describes the operator's repository at one moment. The operator may commit meanwhile.
 struct Origin {
   git::Repository repository;
   git::Head head;
@@ -20,7 +20,7 @@ struct Origin {
   bool has_tags = false;
 };
 
-// Who commits in the bottle.
+// Names the author of commits in the bottle.
 struct Committer {
   std::string name, email;
 };
@@ -39,18 +39,18 @@ Result<Origin> origin_of(const git::Repository& repository, const std::string& s
 // gets stuck.
 Committer committer_of(const git::Settings& settings);
 
-// What the clone's own configuration says.
+// Holds what goes into the clone's own configuration.
 struct CloneSettings {
   Committer committer;
   std::string exclude;  // ignore rules
 };
 
-// Makes a repository at `to`, without an index: HEAD, its branch, its history and the tags on it. Of the remote
-// branches, it has the refs of the one that HEAD's branch follows and of those from `origin`. It has no remote, no
-// hooks and no template, shares nothing with the original, and contains only objects that those refs reach. (`git
-// clone` takes three times as many processes, and would run in the original under its configuration.) Fails with
-// Code::unavailable if objects are missing or broken. If only an object of a tag is missing or broken, the clone has no
-// tags, and a warning is added.
+// Makes a repository at `to`, without an index: HEAD, its branch, its history and the tags on it. It also has refs
+// for the remote branch that HEAD's branch follows and for the main branch of `origin`. It has no remote, no hooks
+// and no template, shares nothing with the original, and contains only objects that those refs reach. (`git clone`
+// takes three times as many processes, and would run in the original under its configuration.) Fails with
+// Code::unavailable if objects are missing or broken. If only an object of a tag is missing or broken, the clone has
+// no tags, and a warning is added.
 Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const std::string& to,
                              const CloneSettings& settings, std::vector<std::string>& warnings);
 

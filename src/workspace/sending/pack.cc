@@ -2,10 +2,10 @@
 // following links, because another program may change the tree meanwhile. A name that disappears is skipped, and a file
 // that shrinks is filled up: its size is already in the stream.
 //
-// Some files are changed on their way: a repository's configuration loses credentials, and its refs lose those of other
-// sessions. Only links that stay inside go along, because any other would be dangling in the bottle and suspicious on
-// its way back. Modes are those of a checkout, so that they tell nothing about the operator's umask and compare equal
-// later.
+// Some files are changed on their way: a repository's configuration loses credentials, and its refs lose those of
+// other sessions. Only links that stay inside are sent, because any other would dangle in the bottle and look
+// suspicious on its way back. Modes are those of a checkout, so that they do not reveal the operator's umask and
+// compare equal later.
 #include "workspace/sending/pack.h"
 
 #include <dirent.h>
@@ -64,7 +64,7 @@ size_t end_of_section(std::string_view line) {
   return 0;
 }
 
-// The words count anywhere in a line: to leave out a harmless setting costs less than to send a secret.
+// The words count anywhere in a line, because leaving out a harmless setting costs less than sending a secret.
 bool holds_credentials(std::string_view text) {
   std::string line = lower(text);
   return std::ranges::any_of(
@@ -113,8 +113,8 @@ std::string without_new_extensions(std::string_view config) {
   return out;
 }
 
-// Returns whether the file is the configuration of a repository anywhere in the tree: also of a submodule, a bare
-// repository or a work tree.
+// Returns whether the file is the configuration of a repository anywhere in the tree, including a submodule, a bare
+// repository and a work tree.
 bool is_configuration(int directory, const std::string& name) {
   if (name != "config" && name != "config.worktree") return false;
   auto beside = [&](const char* other) {
@@ -213,7 +213,7 @@ Result<> Packer::make_directory(const std::string& path) {
 
 Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entry>& entries,
                              const git::Directory& repository) {
-  // git's objects are asked for in the order of the tree, so that directories come before what is in them.
+  // The blobs are requested in the order of the tree, so that directories come before what is in them.
   std::vector<std::string> ids;
   std::vector<const git::Entry*> blobs;
   std::string made;  // the directory of the previous entry
@@ -225,7 +225,7 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
   const git::Entry* current = nullptr;
   std::string target;
   uint64_t left = 0;
-  std::optional<BlobHash> hash;  // where git itself names content by SHA-256
+  std::optional<BlobHash> hash;  // only if the repository's ids are not SHA-1
   reading_ = {.committed = true};
   auto end = [&]() -> Result<> {
     if (current->mode == "120000") return symlink(current->path, target);
@@ -250,7 +250,7 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
         // A record has ids by SHA-1, whatever the repository uses, because files that come back are hashed that way.
         if (current->object.size() != 40) hash.emplace(size);
         TRY(tar_.begin_file(inside(current->path), current->mode == "100755" ? 0755 : 0644, out_.uid, out_.gid, size));
-        // An empty blob brings no bytes, so its file ends at once.
+        // An empty blob brings no bytes, so its file ends here.
         return size == 0 ? end() : Result<>{};
       },
       [&](std::string_view bytes) -> Result<> {
@@ -281,7 +281,7 @@ Result<> Packer::finish() {
   return {};
 }
 
-// Collects bytes for few large writes: a hundred thousand small files have a hundred thousand headers.
+// Collects bytes into a few large writes, because a hundred thousand small files have a hundred thousand headers.
 Result<> Packer::buffer(std::string_view bytes) {
   pending_.append(bytes);
   if (pending_.size() < kChunk) return {};
@@ -371,7 +371,7 @@ Result<> Packer::file(int fd, const std::string& name, const std::string& path) 
   }
   if (in_git_ && name == "packed-refs")
     return tar_.file(inside(path), mode, out_.uid, out_.gid, without_sessions(TRY(read_all(in.get(), path, SIZE_MAX))));
-  // A tar header has the size before the content, so the present size counts, whatever is read later.
+  // A tar header has the size before the content, so the size at this moment counts, whatever is read later.
   auto size = static_cast<uint64_t>(st.st_size);
   summary_.bytes += size;
   return bytes_of(in.get(), path, mode, size);

@@ -24,12 +24,12 @@ class Packer {
   // Keeps references to the arguments, which must outlive this. `recorder` is null if nothing is to be recorded.
   Packer(const Outgoing& outgoing, Summary& summary, const Sink& sink, Recorder* recorder);
 
-  // Says how a directory is read.
+  // Says how to read a directory.
   struct Reading {
     bool with_git = false;   // its own .git is sent, except the index
     bool committed = false;  // the directory is a checkout, so each file is as in the base
-    // Called for each directory below that has a .git, before its contents are read. Returns false if that .git must
-    // not be sent.
+    // The packer calls it for each directory below that has a .git, before it reads what is in it. Returns false if
+    // that .git must not be sent.
     std::function<Result<bool>(const std::string& path)> nested = nullptr;
   };
 
@@ -51,7 +51,7 @@ class Packer {
   // Ends the stream and adds the warnings about what was skipped to the summary.
   Result<> finish();
 
-  // Sets where the next entries lie in the workspace: "lib/", or an empty string.
+  // Sets the place of the next entries in the workspace, such as "lib/"; an empty string means its root.
   void set_place(const std::string& place) { place_ = place; }
 
  private:

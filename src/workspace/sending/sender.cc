@@ -1,7 +1,7 @@
 // Sends repositories in one of two ways. A clone has the committed state: a fresh repository is made, and its files
 // come from a checkout in the scratch directory or straight from its objects. A copy has the operator's files, and
-// their .git as it is if it is complete in itself; a .git that depends on something outside (borrowed objects, a linked
-// work tree) is replaced by that of a clone.
+// their .git as it is, unless that .git depends on something outside (borrowed objects, a linked work tree). Then the
+// .git of a clone replaces it.
 //
 // In both ways, the index must agree with the files that were sent. Otherwise the agent's git would show files as
 // removed, and a commit with all changes would remove them.
@@ -122,7 +122,7 @@ std::string about_changes(const git::Runner& git, const git::OperatorsConfigurat
       " were not sent, because a clone has only what is committed (use workspace: copy to send them)";
   auto settings = git::settings_in(origin.repository, origin.head.branch, operators);
   auto view = git::make_view(origin.repository, state + "/status", {.head = origin.head.commit, .settings = &settings});
-  // Submodules are asked about one by one when they are sent.
+  // Each submodule gets its own check when it is sent.
   auto status = view ? git.run({"status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=all"},
                                {.in = *view, .work_tree = origin.repository.top, .timeout_s = kStatusPatience})
                      : std::unexpected(std::move(view.error()));
@@ -174,7 +174,7 @@ Result<> Sender::hide_what_stays(const std::vector<git::Entry>& entries, const s
       marked += options.input.substr(at, end + 1 - at);
   options.input = std::move(marked);
   if (options.input.empty()) return {};
-  // A split index would be two files, and only one of them is sent.
+  // A split index would consist of two files, and only one of them is sent.
   TRY(git_.ask({"-c", "core.splitIndex=false", "update-index", "-z", "--skip-worktree", "--stdin"}, options));
   return {};
 }
@@ -187,12 +187,13 @@ Result<> Sender::check_out(const Origin& origin, const std::string& below, int d
   git::Directory made = TRY(cloned(origin, tree + "/.git"));
   note(below.empty() ? "" : below.substr(0, below.size() - 1), origin.head.commit, TRY(refs_of(made)));
   packer_.set_place(below);
-  // Only git converts line ends and the like as a checkout does. pack_commit() sends the bytes of the objects.
+  // If something must be converted, such as line ends, git does the checkout. Otherwise, pack_commit() sends the
+  // bytes of the objects.
   auto write_files = [&] { return git_.ask({"read-tree", "--reset", "-u", "HEAD"}, {.in = made, .work_tree = tree}); };
   bool writes = is_small(origin.repository);
   TRY(writes ? write_files() : git_.ask({"read-tree", "HEAD"}, {.in = made}));
   auto listed = entries_in(made, origin.repository.settings.format);
-  // Only git reads an index of more than a million files.
+  // bottle does not read an index of more than a million files, but git does.
   if (!listed && listed.error().code == Code::limit)
     listed = git::list_tree(git_, origin.head.commit, {.in = origin.view});
   auto entries = TRY(std::move(listed));
@@ -214,10 +215,10 @@ Result<> Sender::check_out(const Origin& origin, const std::string& below, int d
   return {};
 }
 
-// Sends a submodule at the wanted commit, as far as the operator has it. Without a commit, sends a repository that lies
-// in the tree, at its HEAD.
+// Sends a submodule at the wanted commit, if the operator has it. Without a commit, sends a repository below the top
+// at its HEAD.
 Result<> Sender::send_below(const std::string& path, const std::string& commit, int depth) {
-  // A submodule is also found as a repository below.
+  // The search for repositories below also finds submodules, which may have been sent already.
   if (!sent_below_.insert(path).second) return {};
   const std::string name = (commit.empty() ? "the repository " : "the submodule ") + one_line(path);
   auto stays = [&](const std::string& why) {
@@ -258,7 +259,7 @@ Result<> Sender::clone(const Origin& origin) {
   auto others = beside([&] { return repositories_below(source_); });
   summary_.base = origin.head.commit;
   auto sent = check_out(origin, "", 0);
-  // Both threads use this object, so they must end before any error returns.
+  // Both threads use this object, so they must end before this function returns with an error.
   auto [below, is_complete] = others.get();
   if (auto warning = status.get(); !warning.empty()) summary_.warnings.push_back(warning);
   TRY(sent);
@@ -357,7 +358,7 @@ Result<> Sender::copy(const Origin* origin, bool own_git) {
   if (commits && !own_git) replaced_.emplace_back("", *origin);
   // The index is packed after all files, for the same reason as the clones below.
   if (own_git) TRY(pack_index(*origin, committed));
-  // The clones come last. Which files are in the stream is known only now, and hide_what_stays() needs that.
+  // The clones come last, because hide_what_stays() must know which files are in the stream.
   for (const auto& [path, replaced] : replaced_) {
     std::string below = path.empty() ? "" : path + "/";
     auto entries = TRY(git::list_tree(git_, replaced.head.commit, {.in = replaced.view}));

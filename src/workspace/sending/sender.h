@@ -28,12 +28,12 @@ class Sender {
         recorder_(recorder),
         summary_(summary) {}
 
-  // Sends the committed state, also that of submodules and of repositories below.
+  // Sends the committed state, including that of submodules and of repositories below.
   Result<> clone(const Origin& origin);
   // Sends uncommitted files that match the patterns, in addition to a clone.
   Result<> include(const std::vector<std::string>& patterns);
-  // Sends the tree as it is, with all repositories in it. Sends a .git as it is if it is complete; otherwise sends that
-  // of a clone instead. `origin` is null if the directory itself is not a repository or has no commit.
+  // Sends the tree as it is, with all repositories in it. Sends a .git as it is if it borrows no objects; otherwise
+  // sends that of a clone instead. `origin` is null if the directory itself is not a repository or has no commit.
   Result<> copy(const Origin* origin, bool own_git);
 
  private:

@@ -45,7 +45,7 @@ UniqueFd accept_connection(int listener, Waits waits) {
 }
 
 void defer_accepting(int listener) {
-  // After this time, the kernel hands over a silent connection all the same (tcp(7)).
+  // After this time, the kernel accepts even a silent connection (tcp(7)).
   int seconds = 1;
   ::setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
 }

@@ -23,8 +23,8 @@ EventQueue::EventQueue() : kernel_(new Kernel) {}
 EventQueue::~EventQueue() = default;
 
 void EventQueue::watch_edges(int fd, void* what, const bool*, const bool*) {
-  // Both directions are registered once and for all: with edges, a direction that is not wanted costs one event and no
-  // more.
+  // Both directions are registered once. With edge-triggered events, a direction that is not needed costs only a
+  // single event.
   epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = what}};
   ::epoll_ctl(kernel_->epoll.get(), EPOLL_CTL_ADD, fd, &event);
 }

@@ -24,8 +24,8 @@ void restore_randomization(char** argv) {
   int wanted = now & ~ADDR_NO_RANDOMIZE;
   // Checks that the change took effect, because otherwise the program would execute itself forever.
   if (::personality(static_cast<unsigned long>(wanted)) < 0 || ::personality(kAsk) != wanted) return;
-  // The personality is inherited over the exec, which is what makes the new randomization take effect. If it fails,
-  // the process continues without.
+  // exec keeps the personality, so the new program starts with randomization. If it fails, this process continues
+  // without it.
   ::execv("/proc/self/exe", argv);
 }
 

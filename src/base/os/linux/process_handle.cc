@@ -40,7 +40,8 @@ std::string command_line(pid_t pid) {
   return read_file("/proc/" + std::to_string(pid) + "/cmdline", 1 << 16).value_or("");
 }
 
-// Leaves the memory to limit_memory(), because a shell costs a millisecond. But a child could write its files before.
+// Leaves the memory to limit_memory(), because a shell costs a millisecond. The limit on files needs the shell,
+// because the child could write a file before a later limit takes effect.
 std::vector<std::string> limited(std::vector<std::string> argv, uint64_t, uint64_t most_written) {
   return limited_by_shell(std::move(argv), 0, most_written);
 }

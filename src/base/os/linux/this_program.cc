@@ -1,4 +1,4 @@
-// Asks the kernel about this program's own file. An upgrade may replace the file while a supervisor runs. Its path
+// Finds this program's own file through the kernel. An upgrade may replace the file while a supervisor runs. Its path
 // then leads to another version or to nothing, but the kernel's link still refers to the old file.
 
 #include "base/os/this_program.h"

@@ -1,6 +1,6 @@
-// Creates descriptors in two steps, because POSIX has no call that does both: create, and set the close-on-exec flag.
-// A lock makes the two steps look like one to the spawner. memfd_create, defer_accepting() and widen_pipe() have no
-// counterpart, so callers must not depend on more than what the header says.
+// Creates descriptors in two steps, because no POSIX call both creates a descriptor and sets the close-on-exec flag.
+// A lock makes the two steps look like one to the spawner. POSIX has no counterpart of memfd_create(2),
+// defer_accepting() and widen_pipe(), so callers must not depend on more than the header promises.
 
 #include "base/os/descriptors.h"
 
@@ -57,8 +57,8 @@ UniqueFd open_socket(int family, int type, Waits waits) {
   return fd;
 }
 
-// Accepts without the lock, because the call may block. A program that is started during the call keeps a copy of the
-// connection until it exits.
+// Accepts without the lock, because the call may block. A program that starts between the two steps keeps a copy of
+// the connection until it exits.
 UniqueFd accept_connection(int listener, Waits waits) {
   UniqueFd fd(::accept(listener, nullptr, nullptr));
   if (fd) settle(fd.get(), waits);
@@ -80,7 +80,7 @@ Result<UniqueFd> make_memory_file(const char* name, std::string_view bytes) {
   std::string path = std::string(directory && *directory == '/' ? directory : "/tmp") + "/" + name + "-XXXXXX";
   UniqueFd fd(::mkstemp(path.data()));
   if (!fd) return fail_errno("creating a temporary file in " + path.substr(0, path.rfind('/')));
-  // The file loses its name at once, so that no other process can open it and nothing stays behind after a crash.
+  // The file loses its name immediately, so that no other process can open it and nothing is left after a crash.
   ::unlink(path.c_str());
   settle(fd.get(), Waits::yes);
   TRY(write_all(fd.get(), bytes));

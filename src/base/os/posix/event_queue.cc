@@ -1,6 +1,6 @@
-// poll(2) reports states, not changes. To turn states into changes, the queue asks only about what the owner does not
-// know yet: a direction that was found ready is asked about again only after a call on it has failed with EAGAIN. The
-// list of descriptors is made anew for each wait, so the cost grows with their number, which Linux avoids.
+// poll(2) reports states, not changes. To turn states into changes, the queue polls a direction only while it counts
+// as not ready: once it was ready, the queue polls it again only after a call on it has failed with EAGAIN. Each wait
+// builds the list of descriptors again, so its cost grows with their number. epoll(7) on Linux avoids that.
 
 #include "base/os/event_queue.h"
 
@@ -20,7 +20,7 @@ struct EventQueue::Kernel {
     bool hung_up = false;                                 // already reported; poll(2) would report it forever
 
     short wanted() const {
-      // The owner keeps these two flags current, so this reads what it knows at the moment of the wait.
+      // The owner keeps these two flags current, so this reads their values at the moment of the wait.
       bool in = readable ? !*readable : bits & kIn, out = writable ? !*writable : bits & kOut;
       return static_cast<short>((in ? POLLIN : 0) | (out ? POLLOUT : 0));
     }
@@ -46,8 +46,8 @@ std::span<const EventQueue::Event> EventQueue::wait(int timeout_ms) {
   fds.clear();
   events.clear();
   for (const auto& [fd, each] : watched)
-    // A descriptor of which everything is known is still asked about, for its end, but only until that has been
-    // reported: poll(2) would return at once each time, and the loop would spin.
+    // A descriptor that is ready in both directions is still polled for its end, but only until that has been
+    // reported. After that, poll(2) would return immediately each time, and the loop would spin.
     if (short wanted = each.wanted(); wanted || (each.readable && !each.hung_up)) fds.push_back({fd, wanted, 0});
   if (::poll(fds.data(), static_cast<nfds_t>(fds.size()), timeout_ms) <= 0) return {};
   for (const auto& p : fds) {
@@ -59,7 +59,7 @@ std::span<const EventQueue::Event> EventQueue::wait(int timeout_ms) {
     if (p.revents & POLLOUT) bits |= kOut;
     if (p.revents & POLLHUP) bits |= kHangUp;
     if (p.revents & (POLLERR | POLLNVAL)) bits |= kError;
-    // POSIX has no POLLRDHUP. A peek that finds the end instead of a byte tells the same.
+    // POSIX has no POLLRDHUP. Peeking finds out the same: it returns the end instead of a byte.
     char byte;
     if (each.readable && (bits & kIn) && ::recv(p.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) bits |= kPeerEnded;
     if (bits & (kHangUp | kError)) each.hung_up = true;

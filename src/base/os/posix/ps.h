@@ -1,4 +1,4 @@
-// Asks ps(1), the only way in POSIX to learn about other processes.
+// Runs ps(1), which is the only way in POSIX to learn about other processes.
 #pragma once
 
 #include <sys/types.h>
