@@ -1,8 +1,8 @@
-// Takes the framing off a body, so that the payload can be scanned and framed anew. What goes on to the next server is
-// therefore never what came in: chunk extensions, odd spaces and bare line ends do not survive, and two servers cannot
-// disagree on where a body ends. A request must be framed exactly as the standard says. Lines of an answer may end in
-// LF alone, as real servers write them, and the caller can ask whether any did. The parser keeps nothing of an
-// incomplete line: the caller's buffer does.
+// Removes the framing of a body, so that the payload can be scanned and framed again. Chunk extensions, odd spaces
+// and bare line ends therefore never reach the next server, and two servers cannot disagree on where a body ends. A
+// request must be framed exactly as the standard says. Lines of an answer may end in LF alone, as real servers write
+// them, and the caller can ask whether any did. The parser keeps no part of an incomplete line; it stays in the
+// caller's buffer.
 
 #include "http/body.h"
 
@@ -55,7 +55,7 @@ bool Body::read(std::string& in, std::string& payload) {
     while (ok && !ended_ && !rest.empty()) {
       size_t before = rest.size();
       ok = read_chunked(rest, payload);
-      // A line is incomplete. It stays in `in` until the rest of it is there.
+      // A line is incomplete. It stays in `in` until the rest has arrived.
       if (rest.size() == before) break;
     }
   }
@@ -96,7 +96,7 @@ bool Body::read_chunked(std::string_view& in, std::string& payload) {
   if (std::ranges::any_of(line, [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; })) return false;
   in.remove_prefix(lf + 1);
   if (step_ == Step::trailer) {
-    // Counts what each line costs in memory, too, so that many empty-looking trailers reach the limit as well.
+    // Also counts the memory that each line costs, so that many tiny trailers reach the limit as well.
     trailer_ += line.size() + 32;
     // An empty line ends the trailers and the body (RFC 9112 §7.1).
     ended_ = line.empty();

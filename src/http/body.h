@@ -12,8 +12,8 @@
 
 namespace bottle::http {
 
-// Holds the state of one body that is being read. `none` means that no bytes follow the head. Reading needs no memory
-// of its own, apart from the trailers.
+// Holds the state of one body that is being read. `none` means that no bytes follow the head. Needs no memory except
+// for the trailers.
 class Body {
  public:
   enum class Kind { none, length, chunked, until_close };
@@ -24,11 +24,11 @@ class Body {
   // `method` is the method of the request. Must be called only for final answers.
   static Body of_response(const Head& head, std::string_view method);
 
-  // Says what decides where the body ends. It does not change while the body is read.
+  // Returns what decides where the body ends. It does not change while the body is read.
   Kind kind() const { return kind_; }
   uint64_t left() const { return left_; }  // bytes of a Kind::length body that are still to come
-  // Takes bytes from the front of `in` and appends their payload to `payload`. Returns false if the framing is broken.
-  // Drops chunk extensions, and trailers that are not headers. The two may exchange their memory.
+  // Takes bytes from the front of `in` and appends their payload to `payload`. Returns false if the framing is
+  // broken. Drops chunk extensions, and trailers that are not headers. May swap the memory of `in` and `payload`.
   bool read(std::string& in, std::string& payload);
   // Must be called when the peer's bytes have ended. Returns false if they ended too early.
   bool end() { return done() || (kind_ == Kind::until_close && (ended_ = true)); }

@@ -1,8 +1,7 @@
-// Makes one pass over the lines, with views into the caller's buffer and without copies. For requests, there is one
-// rule: if two servers could read the bytes differently, the request is refused, because the guard decides by its own
-// reading, and the next server by its own. So each framing header may come only once, nothing is folded, no space
-// comes before a colon, and each line ends in CR LF. RFC 9112 allows a recipient to be more lenient in each case. The
-// guard must not be.
+// Makes one pass over the lines, with views into the caller's buffer and without copies. A request is refused if two
+// servers could read its bytes differently, because the guard decides by its own reading, and the next server acts on
+// another. So each framing header may come only once, nothing is folded, no space comes before a colon, and each line
+// ends in CR LF. RFC 9112 allows a recipient to be more lenient in each of these cases, but a guard must not be.
 
 #include "http/head.h"
 
@@ -74,7 +73,7 @@ bool status_line(std::string_view line, Head& head) {
   return version(line.substr(0, 8), head);
 }
 
-// Some servers do not distinguish these names from the real ones, and would find another end of the body.
+// Some servers treat "_" like "-" in these names, and would find a different end of the body.
 constexpr const char* kUnderscore = "a header about the body's length has an underscore in its name";
 
 // Looks at the headers that decide about framing and the connection. All others are only kept.
@@ -89,8 +88,8 @@ bool header(std::string_view name, std::string_view value, Head& head, bool requ
       break;
     case 6:
       if (request && iequals(name, "expect")) {
-        // RFC 9110 §10.1.1 defines no other expectation. A server that knows another one would wait for something that
-        // the guard does not pass on.
+        // RFC 9110 §10.1.1 defines no other expectation. A server that supports another one would wait for something
+        // that the guard does not pass on.
         if (!iequals(value, "100-continue")) return bad(head, "the Expect header is not \"100-continue\"");
         head.expect_continue = true;
       }
@@ -105,7 +104,7 @@ bool header(std::string_view name, std::string_view value, Head& head, bool requ
     case 14:
       if (request && iequals(name, "content_length")) return bad(head, kUnderscore);
       if (iequals(name, "content-length")) {
-        // This refuses two equal lengths, too: one server may take the first of them, and another may refuse both.
+        // Even two equal lengths are refused, because one server may accept them and another may not.
         if (head.content_length) return bad(head, "there are two Content-Length headers");
         uint64_t length = 0;
         auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), length);
@@ -146,7 +145,7 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
     if (end >= most) return bad(head, "the head is too long"), Parse::bad;
     std::string_view line = bytes.substr(at, end - at);
     if (!lf) {
-      // Fails early if the bytes are certainly not HTTP.
+      // Fails early, without the rest of the line, if the bytes are certainly not HTTP.
       if (line.find('\0') != line.npos) return bad(head, "the head has a NUL byte"), Parse::bad;
       if (size_t cr = line.find('\r'); cr != line.npos && cr + 1 != line.size())
         return bad(head, "the head has a bare CR"), Parse::bad;
@@ -178,7 +177,7 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
     return bad(head, "there are both Content-Length and Transfer-Encoding"), Parse::bad;
   // A server that speaks only 1.0 would take the chunks for the body itself.
   if (head.chunked && head.minor == 0) return bad(head, "HTTP/1.0 has no Transfer-Encoding"), Parse::bad;
-  // The target of a CONNECT already is the host, and some clients leave the header out.
+  // The target of a CONNECT is the host already, and some clients leave the header out.
   bool need_host = request && head.minor == 1 && head.method != "CONNECT";
   if (need_host && !head.host) return bad(head, "the Host header is missing"), Parse::bad;
   return Parse::ok;
@@ -188,14 +187,14 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
 
 bool ArrivingHead::is_worth_parsing(std::string_view bytes) {
   constexpr size_t kMuch = 16 * 1024;
-  // The buffer became shorter, so this is another head.
+  // The buffer became shorter, so a new head begins in it.
   if (bytes.size() < seen_) *this = {};
   // An empty line may begin in the bytes that were seen before.
   std::string_view fresh = bytes.substr(seen_ - std::min<size_t>(seen_, 3));
   seen_ = bytes.size();
   size_t since = bytes.size() - parsed_;
-  // Parsing again when the bytes have doubled, or 16 KB have come, keeps the number of times small. It also finds
-  // mistakes early, because a bad head need not come to its end.
+  // Parses again when the bytes have doubled or 16 KB have arrived. So it parses only a few times, and still refuses
+  // a bad head before its end.
   if (since >= std::min(parsed_, kMuch)) return since > 0;
   return since > 0 && (fresh.find("\n\r\n") != fresh.npos || fresh.find("\n\n") != fresh.npos);
 }

@@ -21,7 +21,7 @@ struct Header {
   std::string_view name, value;
 };
 
-// A parsed head. Its fields are views into the parsed buffer.
+// Holds a parsed head. Its fields are views into the parsed buffer.
 struct Head {
   size_t size = 0;                  // the bytes of the head, with the empty lines before and after it
   std::string_view text;            // the same bytes, without the empty line before the head
@@ -33,7 +33,7 @@ struct Head {
   bool chunked = false;
   std::optional<std::string_view> host;  // of the only Host header
   bool expect_continue = false;
-  // What the Connection header says about the connection. If it says both, `close` counts (RFC 9112 §9.3).
+  // The content of the Connection header. If it has both values, `close` counts (RFC 9112 §9.3).
   enum class Connection : uint8_t { unsaid, keep_alive, close } connection = Connection::unsaid;
   const char* why = "";  // why the result is Parse::bad, for the operator
 
@@ -59,9 +59,9 @@ Parse parse_response(std::string_view bytes, Head& head);
 // arrived, and `bad` if the head cannot be repaired.
 Parse repair_response(std::string& bytes, Head& head);
 
-// Parses a head that arrives in pieces. A peer chooses how small they are, and parsing the whole head after each of
-// them would take quadratic time. Parses again only when an empty line has arrived, or when much of the bytes is
-// new.
+// Parses a head that arrives in pieces. The peer chooses how small the pieces are, and parsing the whole head after
+// each of them would take quadratic time. So it parses again only after an empty line has arrived, or when many bytes
+// are new.
 class ArrivingHead {
  public:
   // `parse` parses `bytes`, which begin as in the calls before since the last one that was not Parse::incomplete.

@@ -1,4 +1,5 @@
-// Repairs answers of real servers so that they can be read in only one way.
+// Repairs answers of real servers, so that every client reads them in the same way. A repair never guesses at the end
+// of the body: it fails if the headers contradict each other there.
 #include <algorithm>
 
 #include "base/text/words.h"
@@ -93,7 +94,7 @@ bool one_coding(const std::vector<Line>& headers, std::string& coding) {
   for (const auto& each : headers) {
     if (!iequals(each.name, "transfer-encoding") || iequals(each.value, "identity")) continue;
     if (coding.empty()) coding = each.value;
-    // parse_response() then refuses the combination.
+    // With several different codings, parse_response() refuses the result.
     else if (!iequals(coding, each.value)) coding += ", " + each.value;
   }
   return !coding.empty();
@@ -126,7 +127,7 @@ Parse repair_response(std::string& bytes, Head& head) {
   if (!chunked && !one_length(headers, length)) return bad("there are several Content-Length values");
   std::string fixed = status + "\r\n";
   for (const auto& each : headers) {
-    // These three are written anew below, once each.
+    // These three are written again below, once each.
     if (iequals(each.name, "content-length") || iequals(each.name, "connection")) continue;
     if (iequals(each.name, "transfer-encoding")) continue;
     fixed.append(each.name).append(": ").append(each.value).append("\r\n");

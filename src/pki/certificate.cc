@@ -1,5 +1,5 @@
 // Wraps OpenSSL so that each object has an owner. A guard makes a certificate for each host that it inspects, while a
-// client waits, so what takes long in OpenSSL's convenient functions is done by hand here.
+// client waits, so this code does by hand what OpenSSL's convenient functions take long for.
 
 #include "pki/certificate.h"
 
@@ -72,8 +72,8 @@ Certificate new_certificate(EVP_PKEY* key, std::string_view name, int before_hou
 
 bool extend(X509* certificate, X509* issuer, int nid, const char* value) {
   X509V3_CTX context;
-  // The context tells extensions such as key identifiers whose keys they are about. There is no configuration file to
-  // look names up in.
+  // Extensions such as key identifiers find the keys of subject and issuer in the context. It has no configuration
+  // database.
   X509V3_set_ctx_nodb(&context);
   X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
   X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value);

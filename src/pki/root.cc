@@ -1,8 +1,8 @@
 // Makes two levels of authorities, so that a guard can be replaced: the agent trusts the root for the whole session,
-// and each guard has a key of its own that the root signs. The extensions limit what a stolen guard's key could do: it
-// signs no further authorities (path length 0), and only certificates for TLS servers. From a request, only the public
-// key is taken. The name, the times and the extensions are the root's own choice, because the request comes from the
-// container of the guard.
+// and the root signs the key that each guard makes for itself. The extensions limit what a thief could do with a
+// guard's key: it cannot sign further authorities (path length 0), and can sign only certificates for TLS servers.
+// From a request, only the public key is taken. The root chooses the name, the times and the extensions, because the
+// request comes from the container of the guard.
 
 #include "pki/root.h"
 
@@ -17,8 +17,8 @@ namespace bottle::pki {
 namespace {
 
 constexpr size_t kMostRequest = 8192;
-// A session can last any time. One that lasts longer than this must be started again; a shorter validity could break a
-// long job.
+// A session can last any time, but must be started again when the root expires. A shorter validity could break a long
+// job.
 constexpr int kDays = 90;
 
 bool is_p256(EVP_PKEY* key) {
@@ -36,7 +36,7 @@ Result<std::shared_ptr<const Root>> Root::make(const std::string& session) {
   OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
   auto root = std::make_shared<Root>();
   root->key_ = new_key();
-  // The root is valid an hour and a day longer than what it signs, so that nothing under it outlives it.
+  // The root is valid an hour and a day longer than what it signs, so that no certificate below it outlives it.
   root->certificate_ =
       root->key_ ? new_certificate(root->key_.get(), "bottle session " + session, 26, kDays + 1) : nullptr;
   X509* x = root->certificate_.get();

@@ -1,5 +1,6 @@
-// The session's root certificate, which the agent trusts for inspected hosts. Its key never leaves the supervisor's
-// memory and signs only the authorities of guards. So a running agent also trusts a guard that replaces a dead one.
+// Makes the session's root certificate, which the agent trusts for inspected hosts. Its key never leaves the
+// supervisor's memory and signs only the authorities of guards. A running agent therefore trusts a guard that
+// replaces a dead one.
 #pragma once
 
 #include <memory>

@@ -27,7 +27,7 @@ Certificate leaf_of(EVP_PKEY* key, X509* issuer, EVP_PKEY* issuer_key, const cha
   return leaf;
 }
 
-// Returns how a strict client judges leaf ← chain ← root.
+// Returns the result with which a strict client verifies leaf ← chain ← root.
 int verify(X509* leaf, const std::vector<X509*>& chain, X509* root, const char* host = "allowed.example.org") {
   X509_STORE* store = X509_STORE_new();
   X509_STORE_add_cert(store, root);

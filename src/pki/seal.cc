@@ -1,6 +1,6 @@
-// Bytes are sealed in CTR mode because a stream is read again from any position, and the counter follows from the
-// position: 16 bytes for each step. A key is used for one stream only, since the same counter under the same key would
-// reveal the difference of two texts.
+// Bytes are sealed in CTR mode because a stream may be read again from any position, and the counter follows from the
+// position: 16 bytes for each step. A key is used for one stream only, because using a counter twice under the same
+// key would reveal the difference of two texts.
 
 #include "pki/seal.h"
 
@@ -34,8 +34,8 @@ Result<> seal(std::string_view key, uint64_t position, char* bytes, size_t size)
   for (int i = 0; i < 8; ++i) counter[kBlock - 1 - i] = static_cast<unsigned char>(position / kBlock >> (8 * i));
   int n = 0;
   auto* at = reinterpret_cast<unsigned char*>(bytes);
-  // If the position is inside a block, the bytes of the key stream before it are used up first. The size must fit into
-  // the int of OpenSSL's functions.
+  // If the position is inside a block, the bytes of the key stream before it are used up first. The size must fit
+  // into an int, as OpenSSL's functions require.
   bool done = key.size() == kSealKey && size < (1u << 30) && context &&
               EVP_EncryptInit_ex(context.get(), EVP_aes_256_ctr(), nullptr,
                                  reinterpret_cast<const unsigned char*>(key.data()), counter) == 1 &&

@@ -14,14 +14,15 @@ namespace bottle::pki {
 
 constexpr size_t kSealKey = 32, kDigest = 32;
 
-// Returns a key of 32 random bytes for one stream. Two streams under one key can be decrypted.
+// Returns a key of 32 random bytes for one stream. Never use one key for two streams, because both could then be
+// decrypted without it.
 std::string new_seal_key();
 
 // Applies AES-256-CTR from a position on. The same call encrypts and decrypts. It does not authenticate; compare a
 // digest to be sure that the bytes are right.
 Result<> seal(std::string_view key, uint64_t position, char* bytes, size_t size);
 
-// Computes SHA-256, or SHA-1, by which git names content. SHA-1 protects against nothing.
+// Computes SHA-256, or SHA-1, which git uses to name content. SHA-1 does not protect against forgery.
 class Digest {
  public:
   enum class Algorithm { sha256, sha1 };

@@ -1,6 +1,6 @@
-// Shows a plan to the operator before a start, in rows of a label and its text. A row is left out if it would only say
-// that something is not used, except for `egress`: it says "nothing" then. Everything that was not checked when the
-// manifest was read goes through shown(), which makes it one harmless line.
+// Shows a plan to the operator before a start, in rows of a label and its text. It leaves out a row that would only
+// say that something is not used. The exception is `egress`, which then says "nothing". Every text that the
+// manifest's parser has not checked goes through shown(), which makes it one harmless line.
 #include <cstdio>
 
 #include "plan/plan.h"
@@ -10,7 +10,7 @@ namespace {
 
 using manifest::WorkspaceMode;
 
-// Both limits are in bytes. A word of the command gets less room, because it may be a prompt of many pages.
+// Both limits are in bytes. A word of the command is cut earlier, because it may be a prompt of many pages.
 constexpr size_t kLongestText = 200, kLongestWord = 43;
 
 std::string shown(const std::string& text) { return one_line(text, kLongestText); }
@@ -21,7 +21,7 @@ std::string joined(const std::vector<std::string>& texts, const char* between = 
   return all;
 }
 
-// Adds the lines of one row. Only the first one has the label, and no lines add no row.
+// Adds the lines of one row. Only the first line has the label. Without lines, there is no row.
 void row(std::vector<Line>& out, const std::string& label, const std::vector<std::string>& lines) {
   for (size_t i = 0; i < lines.size(); ++i) {
     char head[16];
@@ -38,7 +38,8 @@ std::string memory(uint64_t bytes) {
   return text;
 }
 
-// Says where a value comes from. A literal needs no such remark, and its text is not shown: it may be long.
+// Returns a remark that says where a value comes from. A literal has none, and its text is not shown, because it may
+// be long.
 std::string origin(const Source& source) {
   switch (source.kind) {
     case Source::Kind::literal:
@@ -64,7 +65,7 @@ std::vector<std::string> workspace(const Plan& plan) {
                      : plan.workspace_mode == WorkspaceMode::copy ? "copy of "
                                                                   : "WRITABLE, the directory itself: ";
   std::vector<std::string> lines = {what + shown(plan.workspace) + " at " + plan.workdir + user};
-  // A linked work tree sends a repository that lies elsewhere, which the operator should see before it goes out.
+  // A linked work tree sends a repository in another place, which the operator should see before it is sent.
   if (!plan.repository.empty() && plan.repository != plan.workspace + "/.git")
     lines.push_back("a work tree of the repository " + shown(plan.repository));
   if (!plan.start.empty()) lines.push_back("the agent starts in " + shown(plan.workdir + "/" + plan.start));

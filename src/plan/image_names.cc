@@ -14,7 +14,7 @@ Image bootstrap_image(const std::string& provider, const std::vector<std::string
                       const ImageFacts& facts) {
   std::string recipe = facts.recipe + '\n' + facts.architecture + '\n' + provider + '\n';
   for (const auto& package : packages) recipe += package + '\n';
-  // The word keeps a version from looking like one more package.
+  // The word "version" keeps a version from looking like another package.
   if (!pin.version.empty()) recipe += "version " + pin.version + '\n' + pin.integrity + '\n';
   return {"bottle-agent-" + provider + ":" + content_hash(recipe), "bootstrap", "", provider, packages, pin};
 }
@@ -32,7 +32,7 @@ std::vector<std::string> current_images(const manifest::Manifest& manifest, cons
   for (const char* provider : {"claude", "codex", "shell", "command"})
     for (const auto& packages : package_sets)
       references.push_back(bootstrap_image(provider, packages, {}, facts).reference);
-  // The pins of agents make further images.
+  // Agents that pin a version need additional images.
   for (const auto& [name, agent] : manifest.agents)
     if (auto bottle = manifest.bottles.find(agent.bottle); bottle != manifest.bottles.end())
       references.push_back(bootstrap_image(agent.provider, bottle->second.packages, agent.pin, facts).reference);

@@ -1,4 +1,4 @@
-// Names the images that bottle makes after their ingredients, so that a change leads to another image.
+// Names each image that bottle makes after its ingredients, so that a change of them leads to another image.
 #pragma once
 
 #include <string>

@@ -1,6 +1,7 @@
 // Makes a plan from a manifest, the options and the facts. Each set_… function decides one part of the plan, and each
 // check_… function refuses a combination that the manifest's parser cannot judge. All of that happens before anything
-// is created. The order in make() matters where a part reads an earlier one, as the agent's command reads the prompt.
+// is created. The order in make() matters where a part depends on an earlier one, as the agent's command depends on
+// the prompt.
 #include <arpa/inet.h>
 
 #include <algorithm>
@@ -46,7 +47,7 @@ bool set(const Facts& facts, const std::string& variable) {
 }
 
 Source source_of_env(const std::string& name, const std::string& value) {
-  // Only a whole `${NAME}` is a reference. set_env() warns about one within a text.
+  // Only `${NAME}` as the whole value is a reference. set_env() warns about one within a text.
   if (value.starts_with("${") && value.ends_with("}")) return {Source::Kind::env, value.substr(2, value.size() - 3)};
   if (value.starts_with("?")) return {Source::Kind::prompt, value.size() > 1 ? value.substr(1) : name};
   return {Source::Kind::literal, value};
@@ -222,7 +223,8 @@ Result<> check_lan(const Plan& plan) {
       return fail(Code::invalid, where + ": '" + route.to + "' is a name",
                   "use the service's address, because the address of a name could change");
     if (::inet_pton(AF_INET, route.name.c_str(), bytes) == 1 || route.name.find(':') != std::string::npos)
-      return fail(Code::invalid, where + ": a service needs a name", "choose one that is no address: tracker.bottle");
+      return fail(Code::invalid, where + ": a service needs a name",
+                  "choose one that is not an address, such as tracker.bottle");
     if (never_lan(ip))
       return fail(
           Code::invalid, where + ": " + route.to + " is not an address of the local network",
@@ -240,7 +242,7 @@ Result<> check_lan(const Plan& plan) {
 void warn_of_unreachable(Plan& plan) {
   for (const auto& secret : plan.secrets)
     for (const auto& host : secret.hosts)
-      // Either of the two patterns may be the wider one.
+      // The rule's pattern may cover the host, or the reverse.
       if (std::ranges::none_of(plan.egress.allow, [&](const AllowRule& rule) {
             return manifest::covers(rule.host, host) || manifest::covers(host, rule.host);
           }))
@@ -267,10 +269,10 @@ Result<> set_image(Plan& plan, const manifest::Agent& agent, const manifest::Bot
     plan.image = bootstrap_image(plan.provider, bottle.packages, agent.pin, facts.images);
   }
   if (plan.image.recipe != "bootstrap" && !bottle.packages.empty())
-    plan.warnings.push_back("packages are not installed, because the bottle has an image or dockerfile of its own");
+    plan.warnings.push_back("packages are not installed, because the bottle has its own image or dockerfile");
   if (plan.image.recipe != "bootstrap" && !agent.pin.version.empty())
     plan.warnings.push_back("version " + agent.pin.version +
-                            " is not installed, because the bottle has an image or dockerfile of its own");
+                            " is not installed, because the bottle has its own image or dockerfile");
   if (plan.image.reference.starts_with("-") ||
       std::ranges::any_of(plan.image.reference, [](unsigned char c) { return c <= ' ' || c == 0x7f; }))
     return fail(Code::invalid,
@@ -387,7 +389,7 @@ Result<> check_variables(const Plan& plan, const manifest::Bottle& bottle) {
   return {};
 }
 
-// Copies what the guard needs unchanged, except for paths, which become paths of this host.
+// Copies unchanged what the guard needs, except for paths, which become paths on this host.
 void set_policy(Plan& plan, const manifest::Bottle& bottle, const Facts& facts) {
   plan.egress = bottle.egress;
   plan.scan = bottle.scan;
@@ -449,7 +451,7 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   TRY(set_env(plan, bottle, facts, options));
   set_surroundings(plan, facts);
   TRY(set_secrets(plan, bottle, facts, &options));
-  // A plain variable can also sign the agent in; version 1 had no other way.
+  // A plain variable with a credential can also sign the agent in. Version 1 had no other way.
   std::vector<Secret> given = plan.secrets;
   for (const auto& var : plan.env) given.push_back({.env = var.name});
   auto credentials = sign_in(plan.provider, given, facts);
@@ -459,7 +461,7 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   TRY(set_parent_login(plan, bottle, facts, &options));
   TRY(check_variables(plan, bottle));
   TRY(check_limits(plan));
-  // These rules are bottle's own. They come after the limits, whose errors name keys of the manifest.
+  // bottle adds these rules itself. They come after the check of the limits, whose errors name keys of the manifest.
   allow_ssh(plan, bottle, facts);
   allow_provider(plan);
   TRY(check_lan(plan));

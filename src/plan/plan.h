@@ -14,7 +14,8 @@
 
 namespace bottle::plan {
 
-// The ingredients of an image besides the provider and packages. If one changes, so does the image's tag.
+// Holds the ingredients of an image besides the provider and packages. If one of them changes, so does the image's
+// tag.
 struct ImageFacts {
   std::string recipe;        // content hash of the bootstrap script
   std::string architecture;  // the engine's, such as x86_64 or aarch64
@@ -22,7 +23,7 @@ struct ImageFacts {
       dockerfiles;  // path as in the manifest → content hash, for the files that can be read
 };
 
-// What make() needs to know about the world. `app` gathers it, and tests invent it.
+// Holds everything about the outside world that make() depends on. `app` gathers these facts, and tests invent them.
 struct Facts {
   std::string session;                             // chosen by the caller: [a-z0-9-]{1,40}
   std::string workspace;                           // absolute path of the operator's directory
@@ -38,7 +39,8 @@ struct Facts {
   ImageFacts images;
 };
 
-// What the operator asked for on the command line of `bottle start`. An empty text leaves the decision to the manifest.
+// Holds the operator's options on the command line of `bottle start`. An empty text leaves the decision to the
+// manifest.
 struct Options {
   std::string agent;
   std::string prompt;  // -p TEXT
@@ -53,14 +55,15 @@ struct Options {
   enum class IfUnset { fail, warn } if_unset = IfUnset::fail;  // if a variable that the agent needs is not set
 };
 
-// Where a value comes from. The session reads the value at launch; it is never part of a plan.
+// Says where a value comes from. The session reads the value at launch; it is never part of a plan.
 struct Source {
   enum class Kind { literal, env, file, cmd, prompt, locale } kind = Kind::literal;
   std::string text;  // the literal, variable name, path, command line, question, or the name of a locale, which the
                      // agent gets if its image has that locale
 };
 
-// A variable that the agent sees. Its value reaches the agent through the gate, not through the container's settings.
+// Describes a variable that the agent sees. Its value reaches the agent through the gate, not through the container's
+// settings.
 struct EnvVar {
   std::string name;
   Source source;
@@ -71,8 +74,8 @@ struct EnvVar {
 // because only the guard uses it.
 inline constexpr std::string_view kParentLogin = "egress.parent_proxy_login";
 
-// A secret of the session. The agent holds only the placeholder, and the guard inserts the value into requests to
-// `hosts`.
+// Describes a secret of the session. The agent holds only the placeholder, and the guard inserts the value into
+// requests to `hosts`.
 struct Secret {
   std::string name;
   Source source;
@@ -85,7 +88,7 @@ struct Secret {
   std::vector<std::string> beside;           // headers with the agent's own credentials that may go with it
 };
 
-// The image of the agent's container, and what is needed to build it if the engine does not have it.
+// Describes the image of the agent's container, and how to build it if the engine does not have it.
 struct Image {
   std::string reference;   // an image that the engine has, or the tag that `recipe` builds
   std::string recipe;      // "" | "bootstrap" (mmdebstrap + npm) | "dockerfile"
@@ -95,8 +98,9 @@ struct Image {
   manifest::Pin pin;  // of the provider's program
 };
 
-// The plan of one session. make() or for_guard() makes it; the launcher shows it, the job carries it to the supervisor,
-// and the ledger of a remote session keeps it. Everything in it may therefore be printed or written to a disk.
+// Holds the plan of one session. make() or for_guard() makes it. The launcher shows it, the job carries it to the
+// supervisor, and the ledger of a remote session keeps it. Everything in it may therefore be printed or written to a
+// disk.
 struct Plan {
   std::string session, agent, bottle, provider;
   Image image;

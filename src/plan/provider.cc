@@ -1,9 +1,9 @@
-// Knows what the programs of claude and codex expect: the names of their credentials, the hosts of their APIs, and
-// their options. No other file decides by the provider's name what the agent's command is.
+// Has what the programs of claude and codex expect: the names of their credentials, the hosts of their APIs, and
+// their options. No other file derives the agent's command from the provider's name.
 //
-// A credential that is taken from the operator's environment becomes a secret like any other, bound to the API's host.
-// The agent gets only a placeholder. It must look like the real value where the program checks the form before it sends
-// it.
+// A credential that is taken from the operator's environment becomes a secret like any other, bound to the API's
+// host. The agent gets only a placeholder. If the program checks the form of the credential before it sends it, the
+// placeholder must look like the real value.
 #include "plan/provider.h"
 
 #include <algorithm>
@@ -18,7 +18,7 @@ constexpr size_t kMaxPrompt = 8 << 20;
 constexpr std::initializer_list<const char*> kClaudeVariables = {"CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY",
                                                                  "ANTHROPIC_AUTH_TOKEN"};
 constexpr std::initializer_list<const char*> kCodexVariables = {"OPENAI_API_KEY", "CODEX_API_KEY"};
-// Of programs that run as `command`.
+// These belong to programs that run as `command`.
 constexpr std::initializer_list<const char*> kOtherVariables = {"GEMINI_API_KEY"};
 
 // An empty variable counts as missing, as for a shell script that tests it with -n.
@@ -83,8 +83,8 @@ Result<std::vector<Secret>> sign_in(const std::string& provider, const std::vect
       return std::ranges::any_of(given, [&](const Secret& secret) { return secret.env == variable; });
     });
   };
-  // The token for bottles has a name of its own, so that an operator can give an agent another login than the one of
-  // their own shell. It comes first if both are set.
+  // The variable with the token for bottles has a different name than Claude Code's, so that operators can give an
+  // agent a different login than their own shell. If both are set, it comes first.
   if (provider == "claude" && !any(kClaudeVariables)) {
     if (has(facts, "CLAUDE_BOTTLE_OAUTH_TOKEN"))
       secrets.push_back(
@@ -127,7 +127,7 @@ Result<> set_command(Plan& plan, const std::vector<std::string>& own, const std:
   } else {
     add(own);
   }
-  // Only these take a prompt. A headless shell or command reads whatever comes on standard input.
+  // Only these two take a prompt. A headless shell or command reads whatever comes on standard input.
   bool speaks = plan.provider == "claude" || plan.provider == "codex";
   if (plan.headless && speaks && plan.prompt.find_first_not_of(" \t\r\n") == std::string::npos)
     return fail(Code::invalid, "--headless needs a prompt",
@@ -145,7 +145,8 @@ Result<> set_command(Plan& plan, const std::vector<std::string>& own, const std:
   if (plan.prompt.size() > kMaxPrompt) return fail(Code::limit, "the prompt is longer than 8 MB");
   // A headless agent gets the prompt on standard input, where its length does not matter.
   if (!plan.headless && !plan.prompt.empty() && plan.provider != "shell") {
-    // A prompt must not be read as an option if it begins with a dash, nor as a value of an option that takes many.
+    // "--" keeps a prompt that begins with a dash from being read as an option, and any prompt from becoming a value
+    // of an option that takes several.
     if (speaks && (plan.prompt.starts_with("-") || !extra.empty())) add({"--"});
     add({plan.prompt});
   }
@@ -153,7 +154,7 @@ Result<> set_command(Plan& plan, const std::vector<std::string>& own, const std:
     if (word.size() > kMaxArgument)
       return fail(Code::limit, "the prompt is longer than 100 KB, too long for a command line",
                   "put it in a file of the workspace, or use --headless, which passes it on standard input");
-    // execve() would cut the argument at that byte.
+    // execve(2) would cut the argument at that byte.
     if (word.find('\0') != std::string::npos)
       return fail(Code::invalid, "the prompt or an argument contains a NUL byte");
   }

@@ -1,5 +1,5 @@
-// Refuses characters by lists of what servers are known to convert, instead of normalizing the path. Even a converted
-// path could be converted once more by the server, with other tables.
+// Refuses the characters that servers are known to convert. Normalizing the path instead would not be safe, because
+// the server could convert the result once more, with different tables.
 #include "policy/look_alikes.h"
 
 #include <algorithm>
@@ -18,8 +18,8 @@ bool among(const Range (&ranges)[N], uint32_t c) {
   return std::ranges::any_of(ranges, [&](const Range& range) { return c >= range.first && c <= range.last; });
 }
 
-// NFKC turns each of these into one of ./\%;?#, alone or with other characters. Entries without a comment are
-// full-width and small forms.
+// Unicode's NFKC turns each of these into one of ./\%;?#, alone or with other characters. Entries without a comment
+// are full-width and small forms.
 constexpr Range kDelimiters[] = {
     {0xa5, 0xa5},      // the yen sign is a backslash in Shift JIS
     {0x37e, 0x37e},    // the Greek question mark is a semicolon
@@ -84,7 +84,7 @@ std::string without_the_invisible(std::string_view text) {
   while (!text.empty()) {
     std::string_view before = text;
     auto c = next_character(text);
-    // What is not UTF-8 stays, because it is unknown which of it is invisible.
+    // Bytes that are not UTF-8 stay, because it is unknown which of them are invisible.
     if (!c) return out.append(before);
     if (!among(kInvisible, *c)) out.append(before.substr(0, before.size() - text.size()));
   }

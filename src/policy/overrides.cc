@@ -21,13 +21,13 @@ constexpr std::string_view kTargetHeaders[] = {
     "x_forwarded_uri", "x_forwarded_path", "x_envoy_original_path", "x_request_uri",  "x_request_url",
     "x_original_path", "x_rewrite_path",   "x_override_url",        "x_override_uri", "x_waws_unencoded_url"};
 
-// Headers with the other path that a request works on: the target of copies and moves in WebDAV and Swift, and the
-// source of copies in object stores.
+// Headers with a second path that a request reads or writes: the target of copies and moves in WebDAV and Swift, and
+// the source of copies in object stores.
 constexpr std::string_view kOtherPathHeaders[] = {"destination",        "x_copy_from",       "x_amz_copy_source",
                                                   "x_goog_copy_source", "x_ms_copy_source",  "x_oss_copy_source",
                                                   "x_cos_copy_source",  "x_obs_copy_source", "x_ms_rename_source"};
 
-// Headers in which a proxy passes on the original host, by which a server of many sites chooses one.
+// Headers in which a proxy passes on the original host. A server with many sites chooses one by it.
 constexpr std::string_view kHostHeaders[] = {"forwarded",       "x_forwarded_host",     "x_host",
                                              "x_original_host", "x_http_host_override", "x_forwarded_server"};
 

@@ -1,4 +1,4 @@
-// Finds the ways in which a request can ask for another method or path than its request line says. Pure.
+// Recognizes headers and parameters with which a request asks for another method or path than its request line. Pure.
 #pragma once
 
 #include <string>
@@ -11,8 +11,9 @@ namespace bottle::policy {
 // or another character instead of "-" makes no difference, because gateways turn both into the same variable.
 bool overrides_request(std::string_view header);
 
-// Returns whether a header of this name contains a second path that the request works on, such as WebDAV's Destination
-// or the source of a copy in an object store. Its value is a path, with or without a leading slash, or a URL.
+// Returns whether a header of this name contains a second path that the request reads or writes, such as WebDAV's
+// Destination or the source of a copy in an object store. Its value is a path, with or without a leading slash, or a
+// URL.
 bool names_other_path(std::string_view header);
 
 // The beginning of the reason for refusing a request because of the method in its query.

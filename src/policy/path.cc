@@ -1,7 +1,7 @@
-// Judges a path segment by segment. Each segment is decoded once, brought into its canonical form, and then refused if
-// any server that we know of could read it as something other than a plain name: after a second decoding, without its
-// parameters, or without characters that file systems drop. What remains has at most three readings, and a rule must
-// allow all of them.
+// Judges a path segment by segment. Each segment is decoded once, brought into its canonical form, and then refused
+// if any server that we know of could read it as something other than a plain name: after a second decoding, without
+// its parameters, or without characters that file systems drop. The remaining paths have at most three readings, and
+// a rule must allow all of them.
 //
 // The canonical path is sent instead of the original one, so what was judged is what the server gets. A second guard
 // (the broker) judges it again and must reach the same result, so the canonical form of a canonical path is that path
@@ -60,7 +60,7 @@ std::string read(std::string_view text, Reading reading) {
     if (reading == Reading::literal && (c == '/' || c == '%')) append_escaped(out, static_cast<char>(c));
     else out += c == '*' ? kStar : static_cast<char>(c);
   }
-  // A percent sign that is left over was escaped.
+  // After the first decoding, a percent sign that is left was an escaped one.
   return reading == Reading::decoded_twice ? read(out, Reading::decoded) : out;
 }
 
@@ -90,7 +90,7 @@ bool harmless_twice(std::string_view text) {
   return true;
 }
 
-// Says what is wrong with a segment that is not a plain dot segment, or returns null.
+// Returns what is wrong with a segment that is not a plain dot segment, or null.
 const char* judge_piece(std::string_view piece) {
   // Without its parameters, such a segment would be empty.
   if (piece.starts_with(';')) return "a segment of the path begins with a semicolon";
@@ -224,7 +224,7 @@ Result<JudgedPath> judge_path(std::string_view target) {
     if (parameters) add(reading, without_parameters(text));
     add(reading, std::move(text));
   }
-  // With parameters there are readings that no client of npm asks for, so the exception is not needed.
+  // No client of npm sends parameters, so a path with them does not need the exception.
   if (!parameters) path.scoped = read(with_scopes(segments, directory), Reading::literal);
   std::ranges::replace(path.scoped, '*', kStar);
   return path;
@@ -247,7 +247,7 @@ bool PathGlob::matches(Reading reading, std::string_view path) const {
   // A matcher that tries each length of each star would take exponential time for some paths, and an agent chooses the
   // path.
   const std::string& pattern = patterns_[static_cast<size_t>(reading)];
-  // Goes through the pattern row by row: reachable[j] says that the pattern so far can match exactly path[0..j).
+  // Goes through the pattern item by item. reachable[j] says that the pattern so far can match exactly path[0..j).
   std::vector<char> reachable(path.size() + 1, 0), next(path.size() + 1);
   reachable[0] = 1;
   for (size_t i = 0; i < pattern.size(); ++i) {
@@ -265,7 +265,8 @@ bool PathGlob::matches(Reading reading, std::string_view path) const {
 bool all_allowed(const std::vector<PathGlob>& globs, const JudgedPath& path) {
   return std::ranges::all_of(path.readings, [&](const auto& each) {
     const auto& [reading, text] = each;
-    // The path with a slash is not one more reading that a rule must allow. It is an alternative to the literal one.
+    // The path with a slash in the name of a package is not another reading that a rule must allow, but an
+    // alternative to the literal one.
     bool scoped = reading == Reading::literal && !path.scoped.empty();
     return std::ranges::any_of(globs, [&](const PathGlob& glob) {
       return glob.matches(reading, text) || (scoped && glob.matches(reading, path.scoped));

@@ -19,17 +19,17 @@ namespace bottle::policy {
 enum class Reading { literal, decoded, decoded_twice };
 inline constexpr size_t kReadings = 3;
 
-// A path that every server reads in one of the ways listed here. judge_path() makes it, and the guard sends
+// Holds a path and all the ways in which a server may read it. judge_path() makes it, and the guard sends
 // `canonical`.
 struct JudgedPath {
-  // The canonical form: dot segments are resolved, unreserved characters are plain, all others stay escaped. Judging it
-  // again does not change it.
+  // The canonical form, in which dot segments are resolved, unreserved characters are plain, and all others stay
+  // escaped. Judging it again does not change it.
   std::string canonical;
   // All readings of the path, without repetitions. Each of them must be allowed.
   std::vector<std::pair<Reading, std::string>> readings;
-  // The literal reading with a slash in the names of scoped packages, or empty if there are none. All clients of npm
-  // write "/@scope%2fname", and its registries take that for the package "name" of "@scope". A glob that allows this
-  // reading therefore also allows the literal one.
+  // The literal reading with a slash in the names of scoped packages, or empty if there are none. npm's clients write
+  // "/@scope%2fname", and registries read that as the package "name" of "@scope". A glob that allows this reading
+  // therefore also allows the literal one.
   std::string scoped;
 };
 
@@ -40,8 +40,8 @@ struct JudgedPath {
 Result<JudgedPath> judge_path(std::string_view target);
 inline constexpr size_t kMostPath = 8192;
 
-// A glob: '*' matches within a segment, '**' across segments. Its escapes are read like those of a path, so that
-// "/@acme%2f*" matches a request for "/@acme%2fleft" in every reading.
+// Stands for a glob: '*' matches within a segment, '**' across segments. Its escapes are read like those of a path,
+// so that "/@acme%2f*" matches a request for "/@acme%2fleft" in every reading.
 class PathGlob {
  public:
   // Fails with Code::invalid if an escape is broken, or if the glob does not start with "/" or "**".

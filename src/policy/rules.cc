@@ -1,6 +1,6 @@
-// Decides in two steps. connect() decides by name and port, when nothing else is known. Where rules name methods or
-// paths, it only asks for inspection, and request() then decides about each request. In both steps, only the rules of
-// the most specific pattern count; among those, a denial wins, and otherwise one rule that allows is enough.
+// Decides in two steps. connect() decides by name and port, when nothing else is known. If rules name methods or
+// paths, it only requests inspection, and request() then decides about each request. In both steps, only the rules
+// with the most specific pattern count. Among those, a denial wins; without one, a single rule that allows is enough.
 //
 // A refusal still names a rule and a reason, so that the operator can see which rule came closest.
 #include "policy/rules.h"
@@ -95,7 +95,7 @@ Decision Rules::connect(const Host& host, uint16_t port) const {
 
 Decision Rules::request(const Host& host, uint16_t port, std::string_view method, std::string_view target) const {
   Decision decision = request_as(host, port, method, target);
-  // Without methods and paths in the rules, any method is allowed anyway.
+  // If the rules have no methods and paths, they allow any method.
   if (!decision.allowed || !decision.restricted) return decision;
   for (const auto& other : methods_in_query(target)) {
     Decision as_other = request_as(host, port, other, target);
@@ -112,7 +112,7 @@ Decision Rules::request(const Host& host, uint16_t port, std::string_view method
 Decision Rules::request_as(const Host& host, uint16_t port, std::string_view method, std::string_view target) const {
   Decision decision = connect(host, port);
   if (!decision.allowed || !decision.inspect) return decision;
-  // connect() has allowed the host. Each request needs a rule of its own.
+  // connect() has allowed the host, but each request also needs a rule that allows it.
   decision.allowed = false;
   decision.code = "not_allowed";
   decision.reason = "no rule allows this method";
@@ -135,7 +135,7 @@ Decision Rules::request_as(const Host& host, uint16_t port, std::string_view met
         decision.reason = "no rule allows this path";
         return;
       }
-      // The query is not judged and goes on as it is.
+      // The query is not judged, and stays as it is.
       decision.target = (*path)->canonical + std::string(target.substr(std::min(target.find('?'), target.size())));
     }
     decision.allowed = true;

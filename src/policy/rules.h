@@ -11,7 +11,7 @@
 
 namespace bottle::policy {
 
-// One rule as text, before it is compiled. The guard makes them from its configuration.
+// Holds one rule as text, before it is compiled. The guard makes it from its configuration.
 struct RuleSpec {
   std::string host;
   std::vector<uint16_t> ports;       // empty means 443 and 80
@@ -21,7 +21,8 @@ struct RuleSpec {
   bool deny = false;  // forbids every match of the pattern, even if rules of the same rank allow it
 };
 
-// The decision about a request. A refusal is not an Error. The agent sees `code`; only the operator sees `reason`.
+// Holds the decision about a request. A refusal is not an Error. The agent sees `code`; only the operator sees
+// `reason`.
 struct Decision {
   bool allowed = false;
   bool inspect = false;

@@ -1,9 +1,9 @@
 // Follows the state of one agent connection: first not bound to a host, then bound to one, and never to another. A bind
 // counts only once the agent has confirmed it, because only the agent verifies the server's signature.
 //
-// A signature is given only for data that parses completely as a login. The same key could otherwise sign a commit or a
-// file (SSHSIG), or a login to another server. The session id in the data ties the login to the key exchange of the
-// bound host. Everything else is refused: what we do not parse, we cannot limit.
+// A signature is given only for data that parses completely as a login. The same key could otherwise sign a commit or
+// a file (SSHSIG), or a login to another server. The session id in the data ties the login to the key exchange of the
+// bound host. Everything else is refused, because the filter cannot limit what it does not parse.
 #include "sshagent/filter.h"
 
 #include <algorithm>
@@ -25,7 +25,7 @@ enum : uint8_t {
 constexpr uint8_t kUserauthRequest = 50;  // RFC 4252
 constexpr uint32_t kMostIdentities = 2048;
 
-// The data that a client signs to log in: RFC 4252 §7, and OpenSSH's variant that names the server's key
+// Holds the data that a client signs to log in: RFC 4252 §7, and OpenSSH's variant that names the server's key
 // (PROTOCOL §1.8).
 struct Login {
   std::string_view session_id, user, key, host_key;
@@ -97,7 +97,7 @@ Filter::Verdict Filter::sign(std::string_view message) {
   if (host_key_.empty()) return refuse("sign", "the connection is not bound to a host");
   Login login = parse_login(data);
   if (!login.ok) return refuse("sign", "the data to sign is not a login");
-  // Otherwise the signature would log in to another server, which the bottle could reach by itself.
+  // Otherwise, the bottle could use the signature to log in to another server that it can reach.
   if (login.session_id != session_id_)
     return refuse("sign", "the login is for another ssh session than the one that was bound");
   // The server checks the key in the data, and the agent signs with the one of the request; they must be the same.
@@ -154,7 +154,7 @@ Filter::Verdict Filter::request(std::string_view message) {
 }
 
 std::string Filter::answer(std::string_view message, std::string& reason) {
-  // Whatever the answer is, the next request may come.
+  // After any answer, the next request may come.
   auto pending = std::exchange(pending_, Pending::nothing);
   uint8_t type = message.empty() ? kFailure : static_cast<uint8_t>(message[0]);
   switch (pending) {
@@ -164,7 +164,7 @@ std::string Filter::answer(std::string_view message, std::string& reason) {
         reason = list.error().what;
         return failure();
       }
-      // The list is made anew from our keys. Nothing of the agent's answer passes through except whether it has them.
+      // The list is built again from the session's keys. The agent's answer only decides which of them are in it.
       std::string out(1, kIdentitiesAnswer), body;
       uint32_t count = 0;
       for (const auto& key : keys_) {
@@ -182,7 +182,7 @@ std::string Filter::answer(std::string_view message, std::string& reason) {
       return out + body;
     }
     case Pending::bind:
-      // An agent before OpenSSH 8.9 answers with a failure, because it does not know the extension.
+      // An agent before OpenSSH 8.9 answers with a failure, because it does not have the extension.
       if (type != kSuccess || message.size() != 1) {
         reason = "the ssh-agent did not confirm the host (it needs OpenSSH 8.9 or later)";
         return failure();

@@ -1,10 +1,11 @@
-// Filters what a bottle asks of an ssh-agent outside it. It may list the session's keys and ask for a signature that
-// logs in to a host for which the key is meant. It may not use another key, sign other data, reach another host, or
-// change the agent. Pure.
+// Filters the requests of a bottle to an ssh-agent outside it. The bottle may list the session's keys, and request a
+// signature for a login to a host for which the key is meant. It may not use another key, sign other data, log in to
+// another host, or change the ssh-agent. Pure.
 //
-// We know that a signature is for that host because ssh binds its agent connection to the host key and the session id
-// from the key exchange (session-bind@openssh.com, OpenSSH 8.9), and the agent confirms the bind once it has verified
-// the server's signature. From then on, the connection signs only login requests (RFC 4252 §7) of that session.
+// A signature is known to be for that host because ssh binds its agent connection to the host key and the session id
+// from the key exchange (session-bind@openssh.com, OpenSSH 8.9), and the ssh-agent confirms the bind once it has
+// verified the server's signature. From then on, the connection signs only login requests (RFC 4252 §7) of that
+// session.
 #pragma once
 
 #include <string>
@@ -15,15 +16,15 @@
 
 namespace bottle::sshagent {
 
-// A host for which a key may sign logins.
+// Names a host for which a key may sign logins.
 struct Destination {
   std::string name;      // shown to the operator
   std::string host_key;  // the server's public key, a blob
   std::string user;      // empty means any
 };
 
-// A key of the session, or one that an ssh-agent lists. The blob is the public key as in RFC 4253 §6.6. A key from a
-// list has no destinations.
+// Describes a key of the session, or one that an ssh-agent lists. The blob is the public key as in RFC 4253 §6.6. A
+// key from a list has no destinations.
 struct Key {
   std::string blob, comment;
   std::vector<Destination> to;
@@ -32,12 +33,12 @@ struct Key {
 // The limit is in bytes, without the length prefix. A longer request from the bottle is refused.
 inline constexpr size_t kMostMessage = 32 * 1024;
 
-// The filter of one agent connection. Messages come without their length prefix.
+// Filters one agent connection. Messages come without their length prefix.
 class Filter {
  public:
   explicit Filter(const std::vector<Key>& keys) : keys_(keys) {}
 
-  // What to do with a request, and what to record about it.
+  // Says what to do with a request, and what to record about it.
   struct Verdict {
     bool pass = false;  // if true, pass the message on to the agent; otherwise, send `answer` to the bottle
     std::string answer;

@@ -1,6 +1,6 @@
 // Names the fields of each event. An event from a remote machine passes through the same code
-// (remote/link/far_message.h decides which events may come from it at all), so texts for people are `words`, which the
-// codec makes harmless, and each has a limit that is far above what is ever sent.
+// (remote/link/far_message.h decides which events may come from it at all), so texts for people are `words`, which
+// the codec makes harmless, and each has a limit far above any real text.
 #include "wire/event.h"
 
 #include "wire/codec/alternatives.h"
@@ -37,7 +37,7 @@ static void fields(Object& o, AgentRuns& event) {
   o.objects("probes", event.probes, kFew);
 }
 
-// A frame of the far side that is read as JSON has no more than a megabyte (remote/link/far_link.h).
+// A frame of the far side that is read as JSON has at most a megabyte (remote/link/far_link.h).
 static void fields(Object& o, ErrorOutput& event) { o.words("text", event.text, 1 << 20); }
 
 static void fields(Object& o, Denied& event) {

@@ -1,5 +1,5 @@
-// Events that a supervisor sends to its clients while a session runs. docs/events.md describes each event; with --json
-// they are printed unchanged.
+// Defines the events that a supervisor sends to its clients while a session runs. docs/events.md describes each
+// event; with --json they are printed unchanged.
 #pragma once
 
 #include <cstdint>
@@ -50,7 +50,7 @@ struct AgentRuns {
   std::string session;
   std::optional<std::vector<Probe>> probes;  // absent if the message with the probes was lost with its connection
 };
-// Standard error output of the agent. Sent only if a command prints its events.
+// The agent wrote to its standard error. Sent only if a command prints its events.
 struct ErrorOutput {
   static constexpr const char* kType = "stderr";
   std::string text;
@@ -105,7 +105,7 @@ struct RecordFull {
 struct RecordBack {
   static constexpr const char* kType = "record-back";
 };
-// Something that the operator should know and that changes nothing else.
+// Tells the operator something that has no other effect.
 struct Warning {
   static constexpr const char* kType = "warning";
   std::string what;

@@ -1,4 +1,4 @@
-// An error that one process reports to another: why a session could not start or continue.
+// Encodes an error that one process reports to another: why a session could not start or continue.
 #pragma once
 
 #include "base/error.h"
@@ -12,7 +12,7 @@ inline constexpr Kind kKind<Error> = {"failure", 256 << 10};
 // Carries the code by its name, so that its number may change.
 void fields(Object& o, Error& error);
 
-// The output of a command with --json in place of its result: {"error": {…}}.
+// A command with --json prints this in place of its result: {"error": {…}}.
 struct ErrorReport {
   static constexpr const char* kName = "error";
   static constexpr size_t kMost = kKind<Error>.most;

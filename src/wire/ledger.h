@@ -1,5 +1,5 @@
-// One record of a session's ledger (session/ledger/ledger.h), one per line. Records stay on disk, and later versions
-// must still read those of earlier ones. Fields are therefore added and never changed.
+// Defines the records of a session's ledger (session/ledger/ledger.h), which has one per line. Records stay on disk,
+// and later versions must still read those of earlier ones. Fields are therefore added and never changed.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 
 namespace bottle::wire {
 
-// Something that a session creates and that must be removed again.
+// Names something that a session creates and that must be removed again.
 struct Thing {
   std::string kind;  // container | network | volume | image | ssh-agent (the path of its socket)
   std::string name;
@@ -22,7 +22,7 @@ struct Thing {
 };
 void fields(Object& o, Thing& thing);
 
-// What is needed to bring a session's work home without its supervisor. Nothing in it is secret.
+// Holds what is needed to bring a session's work home without its supervisor. Nothing in it is secret.
 struct Work {
   std::string source;   // the operator's directory
   std::string workdir;  // the directory inside the bottle
@@ -32,14 +32,14 @@ struct Work {
 };
 void fields(Object& o, Work& work);
 
-// The VM that was made for a session.
+// Names the VM that was made for a session.
 struct LedgerVm {
   std::string name, provider;
   VmJob wanted;  // without its environment
 };
 void fields(Object& o, LedgerVm& vm);
 
-// Each record has one of these fields, or several that become true at once.
+// Each record has one of these fields, or several that become true at the same moment.
 struct LedgerRecord {
   static constexpr const char* kName = "ledger's record";
   static constexpr size_t kMost = 32 << 20;
@@ -62,7 +62,7 @@ struct LedgerRecord {
 };
 void fields(Object& o, LedgerRecord& record);
 
-// What `bottle list` shows of a session: info.json in its directory.
+// Holds what `bottle list` shows of a session. It is info.json in the session's directory.
 struct SessionInfo {
   static constexpr const char* kName = "session's info";
   static constexpr size_t kMost = 1 << 20;
@@ -71,7 +71,7 @@ struct SessionInfo {
   std::string machine;                   // user@host; empty for this machine
   std::optional<int64_t> started = {};   // seconds since 1970
 };
-// Passes over unknown keys, which a later version may have written.
+// Ignores unknown keys, which a later version may have written.
 void fields(Object& o, SessionInfo& info);
 
 }  // namespace bottle::wire

@@ -10,14 +10,14 @@
 
 namespace bottle::wire {
 
-// The number of decisions of one kind.
+// Counts the decisions of one kind.
 struct DecisionCount {
   std::string action, kind, code;
   uint64_t count = 0;
 };
 void fields(Object& o, DecisionCount& count);
 
-// The decisions about one host, and what its connections carried.
+// Counts the decisions about one host, and the bytes of its connections.
 struct HostCount {
   std::string host;  // "(others)" for all hosts beyond the limit
   uint64_t allowed = 0, denied = 0;
@@ -25,7 +25,7 @@ struct HostCount {
 };
 void fields(Object& o, HostCount& count);
 
-// The counters since the session began. They survive a restart of the guard, because the supervisor counts.
+// Holds the counters since the session began. They survive a restart of the guard, because the supervisor counts.
 struct Metrics {
   static constexpr const char* kName = "session's counters";
   static constexpr size_t kMost = 1 << 20;

@@ -47,7 +47,7 @@ void fields(Object& o, PolicyChange& change) {
   o.text("secret", change.secret, 64);
   o.object("limit", change.limit);
   int given = change.allow.has_value() + change.deny.has_value() + change.secret.has_value() + change.limit.has_value();
-  // With several at once, the single answer could not say which of them failed.
+  // With several in one request, the single answer could not say which of them failed.
   if (o.is_read() && given != 1) o.refuse("allow", "or deny, secret or limit is required, and only one of them");
 }
 

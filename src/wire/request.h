@@ -1,4 +1,4 @@
-// Requests that a client sends to a session's supervisor, besides keystrokes.
+// Defines the requests that a client sends to a session's supervisor, besides keystrokes.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct Attach {
 };
 void fields(Object& o, Attach& attach);
 
-// The size of the client's terminal, sent when it attaches and when the size changes.
+// Tells the size of the client's terminal. Sent when it attaches and when the size changes.
 struct Resize {
   static constexpr const char* kName = "resize request";
   static constexpr size_t kMost = 1000;

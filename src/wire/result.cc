@@ -1,6 +1,6 @@
-// Names the fields of a result. docs/events.md promises that keys only ever appear and keep their meaning, because
-// scripts read these messages and because old results stay on the disk. A key is therefore absent if it does not apply,
-// and a key that is newer than the first results may be missing when one is read.
+// Names the fields of a result. docs/events.md promises that keys are only added and keep their meaning, because
+// scripts read these messages and because old results stay on the disk. A key is absent if it does not apply, and a
+// key that was added later is missing in older results.
 #include "wire/result.h"
 
 namespace bottle::wire {
@@ -52,8 +52,8 @@ void fields(Object& o, Back& back) {
   if (o.optional("error", !back.error.empty())) o.words("error", back.error, 64 << 10);
   if (o.optional("archive", !back.archive.empty())) o.text("archive", back.archive, kPath);
   if (o.optional("held", back.held)) o.flag("held", back.held);
-  // The keys of `Sorted` are beside the others, as they were before it had a struct of its own. "refs" shows that they
-  // are present.
+  // The keys of `Sorted` are beside the others, as they were before `Sorted` became a separate struct. "refs" shows
+  // that they are present.
   if (!o.optional("refs", back.sorted.has_value())) return;
   auto& sorted = back.sorted ? *back.sorted : back.sorted.emplace();
   o.texts("refs", sorted.refs, kFew, kPath);
@@ -78,7 +78,7 @@ void fields(Object& o, VmReceipt& vm) {
   o.flag("confirmed", vm.confirmed);
   if (o.optional("error", !vm.error.empty())) o.words("error", vm.error, 64 << 10);
   if (o.optional("confirmed_by", !vm.confirmed_by.empty())) o.words("confirmed_by", vm.confirmed_by, kReason);
-  // The keys of a destruction are beside the others, too, and "kind" shows that they are present.
+  // The keys of a destruction are also beside the others, and "kind" shows that they are present.
   if (!o.optional("kind", vm.destruction.has_value())) return;
   auto& destruction = vm.destruction ? *vm.destruction : vm.destruction.emplace();
   o.constant("kind", "vm");

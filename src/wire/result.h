@@ -1,5 +1,5 @@
-// How a session ended: what came back, what was refused, what was removed and who confirmed it. docs/events.md
-// describes it.
+// Defines the message that says how a session ended: what came back, what was refused, what was removed and who
+// confirmed it. docs/events.md describes it.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace bottle::wire {
 
-// A host that the guard or the supervisor's ssh-agent refused.
+// Names a host that the guard or the supervisor's ssh-agent refused.
 struct DeniedHost {
   std::string host, code;  // `host` includes the port
   uint64_t count = 0;
@@ -19,7 +19,7 @@ struct DeniedHost {
 };
 void fields(Object& o, DeniedHost& denied);
 
-// How a session's record of decisions ended (session/audit/audit_chain.h).
+// Says how a session's record of decisions ended (session/audit/audit_chain.h).
 struct AuditSeal {
   std::string file;    // name of the record in the session's results
   uint64_t lines = 0;  // number of lines in the record
@@ -27,13 +27,13 @@ struct AuditSeal {
 };
 void fields(Object& o, AuditSeal& seal);
 
-// A secret that the agent tried to send to its model, and what happened to it.
+// Names a secret that the agent tried to send to its model, and says what happened to it.
 struct SecretNotice {
   std::string secret, code, host;  // `secret` is the name of the secret
 };
 void fields(Object& o, SecretNotice& notice);
 
-// What the session has used of a host.
+// Says what the session has used of a host.
 struct HostUse {
   std::string host;  // "(others)" for all hosts beyond those that are listed
   uint64_t requests = 0, bytes_up = 0;
@@ -42,7 +42,7 @@ struct HostUse {
 };
 void fields(Object& o, HostUse& use);
 
-// What the guard decided during the session, counted from its record.
+// Summarizes the guard's decisions during the session, counted from its record.
 struct EgressResult {
   std::vector<DeniedHost> denied;
   std::vector<SecretNotice> secrets;
@@ -52,7 +52,7 @@ struct EgressResult {
 };
 void fields(Object& o, EgressResult& egress);
 
-// What came back for a repository within the workspace.
+// Says what came back for a repository within the workspace.
 struct SortedBelow {
   std::string path;  // in the workspace
   std::vector<std::string> refs;
@@ -61,7 +61,7 @@ struct SortedBelow {
 };
 void fields(Object& o, SortedBelow& below);
 
-// The refs and files that contain the agent's work.
+// Names the refs and files that contain the agent's work.
 struct Sorted {
   std::vector<std::string> refs;
   uint64_t commits = 0, files = 0;
@@ -75,7 +75,7 @@ struct Sorted {
   uint64_t skipped = 0;              // number of files that were not brought home
 };
 
-// The work that came back. It is empty if there was nothing to bring.
+// Describes the work that came back. It is empty if there was nothing to bring.
 struct Back {
   static constexpr const char* kName = "account of what came back";
   static constexpr size_t kMost = 2 << 20;
@@ -87,7 +87,7 @@ struct Back {
 };
 void fields(Object& o, Back& back);
 
-// A provider's statement that a VM is destroyed.
+// Holds a provider's statement that a VM is destroyed.
 struct VmDestruction {
   std::string provider, id;
   int calls = 0;
@@ -96,7 +96,7 @@ struct VmDestruction {
   std::vector<std::string> left;
 };
 
-// What happened to a VM that was made for a session.
+// Says what happened to a VM that was made for a session.
 struct VmReceipt {
   std::string name;
   bool kept = false;
@@ -108,8 +108,8 @@ struct VmReceipt {
 };
 void fields(Object& o, VmReceipt& vm);
 
-// What was removed at the end of a session, what is left, and who confirmed it. The supervisor makes it, or a later
-// sweep.
+// Says what was removed at the end of a session, what is left, and who confirmed it. The supervisor makes it, or a
+// later sweep.
 struct Receipt {
   static constexpr const char* kName = "receipt";
   static constexpr size_t kMost = 1 << 20;
@@ -124,7 +124,7 @@ struct Receipt {
 };
 void fields(Object& o, Receipt& receipt);
 
-// The answer of a machine that was told to forget a session.
+// A machine that was told to forget a session answers with this.
 struct Forgotten {
   static constexpr const char* kName = "answer";
   static constexpr size_t kMost = 1 << 20;
@@ -134,7 +134,7 @@ struct Forgotten {
 };
 void fields(Object& o, Forgotten& forgotten);
 
-// The result of a session: the last message to every client, and result.json in the session's results.
+// Holds the result of a session. It is the last message to every client, and result.json in the session's results.
 struct SessionResult {
   static constexpr const char* kName = "result";
   static constexpr size_t kMost = 2 << 20;

@@ -195,7 +195,7 @@ TEST(GuardConfig, AcceptsTheExampleInTheArchitecturePage) {
   EXPECT_TRUE(config->egress.allow.at(1).deny);
 }
 
-// A report that claims to be clean counts only if it has probes and they passed.
+// A report that claims to be clean counts only if it has probes and all of them passed.
 TEST(Report, ItsClaimToBeCleanIsChecked) {
   EXPECT_TRUE(is_clean({true, {{"a", true, ""}}}));
   Report leaky{true, {{"a", true, ""}, {"b", false, "way out"}}};

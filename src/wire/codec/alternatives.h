@@ -29,7 +29,7 @@ std::vector<std::string_view> type_words() {
   return detail::words_of(static_cast<const Variant*>(nullptr));
 }
 
-// Serves alternatives that have no fields.
+// Is called for alternatives that have no fields.
 template <class T>
   requires std::is_empty_v<T>
 void fields(Object&, T&) {}

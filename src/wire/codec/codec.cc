@@ -11,7 +11,7 @@ using nlohmann::json;
 Result<json> parse(std::string_view text, size_t most) {
   if (text.size() > most) return fail(Code::protocol, "it is longer than " + std::to_string(most) + " bytes");
   auto value = parse_json(text);
-  // Only text that is not JSON stays Code::invalid, so that a reader of a file can tell a line that was cut.
+  // Only text that is not JSON keeps Code::invalid, so that the reader of a file can recognize a line that was cut.
   if (!value && value.error().code != Code::invalid) return fail(Code::protocol, value.error().what);
   return value;
 }

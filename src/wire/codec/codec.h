@@ -15,7 +15,8 @@
 
 namespace bottle::wire {
 
-// The name of a message type in errors, such as "the job cannot be read", and the longest text that is decoded.
+// Holds the name of a message type in errors, such as "the job cannot be read", and the length of the longest text
+// that is decoded.
 struct Kind {
   const char* name;
   size_t most;  // in bytes
@@ -24,14 +25,14 @@ struct Kind {
 template <class T>
 inline constexpr Kind kKind = {T::kName, T::kMost};
 
-// How a message is laid out as text. A message that goes over a socket or a pipe is a line.
+// Says how a message is laid out as text. Over a socket or a pipe, each message is one line.
 enum class Layout {
   line,
   ascii,   // a line in which every non-ASCII character is escaped
   pretty,  // several indented lines with a line end
 };
 
-// A message while it is converted to or from JSON.
+// Holds a message while it is converted to or from JSON.
 class Document {
  public:
   explicit Document(Kind kind);                           // Starts a document to write a message into.
@@ -40,8 +41,7 @@ class Document {
   Document(const Document&) = delete;
   Document& operator=(const Document&) = delete;
 
-  // Returns the outermost object, for fields(); after them, finish() must be called with it. text() may follow when
-  // writing.
+  // Returns the outermost object, for fields(). Then call finish() with it and, when writing, text().
   Object root();
   void finish(Object& root);
   std::string text(Layout layout) const;
@@ -82,8 +82,8 @@ Result<std::string> encode_exactly(const T& message) {
   return document.text(Layout::line);
 }
 
-// Decodes a message. Fails with Code::protocol and, for example, "the job cannot be read: remote.far.port is missing".
-// Fails with Code::invalid if the text is not JSON, such as a line that was cut.
+// Decodes a message. Fails with Code::protocol and a text such as "the job cannot be read: remote.far.port is
+// missing". Fails with Code::invalid if the text is not JSON, such as a line that was cut.
 template <class T>
 Result<T> decode(std::string_view text, From from) {
   Document document(kKind<T>, text, from);

@@ -10,7 +10,7 @@
 
 namespace bottle::wire {
 
-// What a Document and the Objects in it share. It lives as long as the Document.
+// Holds what a Document and the Objects in it share. It lives as long as the Document.
 struct Document::State {
   Kind kind;
   From from;

@@ -1,9 +1,9 @@
 // Reads and writes the fields of messages. Each function handles both directions side by side, so that one cannot
 // accept what the other does not write.
 //
-// The first error sticks to the document. After it, find() returns null, so every later read leaves its value alone and
-// fields() needs no checks of its own. Reading keeps a list of the keys that were asked for, and finish() refuses an
-// object with any other key: a message with a key that we do not know may mean something that we would miss.
+// The document keeps the first error. After it, find() returns null, so every later read leaves its value unchanged,
+// and fields() needs no checks. Reading keeps a list of the keys that fields() named, and finish() refuses an object
+// with any other key, because an unknown key may change the meaning of a message.
 #include "wire/codec/object.h"
 
 #include <algorithm>
@@ -68,7 +68,7 @@ bool Object::enters_or_null(const char* key, bool has) {
     if (!has) (*json_)[key] = nullptr;
     return has;
   }
-  // Enters also if the key is missing, so that find() reports that.
+  // Also returns true if the key is missing, so that find() reports that.
   if (!json_ || !json_->contains(key) || !(*json_)[key].is_null()) return true;
   seen_.push_back(key);
   return false;
@@ -85,7 +85,7 @@ bool is_ascii(std::string_view text) {
 // Returns the text with U+FFFD in place of bytes that are not UTF-8.
 std::string as_utf8(const std::string& text) {
   if (is_ascii(text)) return text;
-  // Uses the library that writes the message, so that both have the same notion of what UTF-8 is.
+  // Uses the library that writes the message, so that both agree on what valid UTF-8 is.
   return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace)).get<std::string>();
 }
 
@@ -105,8 +105,8 @@ bool Object::take_text(const char* key, const json& from, std::string& to, size_
   const auto& text = from.get_ref<const std::string&>();
   if (text.size() > most) return fail(key, longer_than(most), index), false;
   if (!is_foreign()) return to = text, true;
-  // The text of another machine must not act on a terminal. Text for people is made harmless. Other text may be a path
-  // or a name, where a changed value would be wrong, so it is refused.
+  // Text from another machine must have no effect on a terminal. Text for people is made harmless. Other text may be
+  // a path or a name, which must not be changed, so it is refused.
   std::string clean = one_line(text, most);
   if (whom == For::programs && clean != text) return fail(key, "has control characters", index), false;
   return to = std::move(clean), true;
@@ -143,7 +143,7 @@ size_t Object::choose(const char* key, size_t value, std::span<const char* const
   if (!is_read()) return (*json_)[key] = names[value], value;
   auto* from = find(key);
   if (!from) return value;
-  // An unknown word is refused and not mapped to a default, which could be the more permissive choice.
+  // An unknown word is refused and not replaced by a default, because a default could be too permissive.
   for (size_t i = 0; i < names.size(); ++i)
     if (*from == names[i]) return i;
   return fail(key, "has an unknown value"), value;
@@ -178,7 +178,7 @@ std::string outside(auto least, auto most) {
 
 int64_t Object::whole(const char* key, int64_t value, int64_t least, int64_t most) {
   if (!is_read()) {
-    // Writing checks the bounds, too: the reader would refuse the message, and the error is clearer at its origin.
+    // Writing also checks the bounds. The reader would refuse the message, but the error is clearer at its origin.
     if (value < least || value > most) fail(key, outside(least, most));
     return (*json_)[key] = value, value;
   }
@@ -248,7 +248,7 @@ void Object::texts(const char* key, std::vector<std::string>& values, size_t mos
 void Object::words(const char* key, std::vector<std::string>& values, size_t most, size_t most_bytes) {
   if (is_read()) return take_texts(key, values, most, most_bytes, For::people);
   auto& list = (*json_)[key] = json::array();
-  // A list for people is cut like a long text, not refused.
+  // A list for people is cut, like a long text, and not refused.
   for (size_t i = 0; i < std::min(values.size(), most); ++i) put_words(list.emplace_back(), values[i], most_bytes);
 }
 
@@ -258,7 +258,7 @@ void Object::numbers(const char* key, std::vector<uint16_t>& values, size_t most
   if (!from) return;
   values.clear();
   for (const auto& each : *from) {
-    // The lists of numbers in messages are ports.
+    // All lists of numbers in messages are lists of ports.
     if (!each.is_number_unsigned() || each.get<uint64_t>() > UINT16_MAX) return fail(key, "has no list of numbers");
     values.push_back(each.get<uint16_t>());
   }
@@ -274,7 +274,7 @@ void Object::table(const char* key, std::map<std::string, std::string>& values, 
   auto* from = find_table(key, most);
   if (!from) return;
   values.clear();
-  // Only gives the errors in the table a path.
+  // This object only adds the path of the table to errors.
   Object inner(document_, from, this, key, -1);
   for (const auto& [name, value] : from->items()) {
     std::string checked;

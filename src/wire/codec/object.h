@@ -27,7 +27,7 @@
 
 namespace bottle::wire {
 
-// Who wrote a message that is being read.
+// Says who wrote a message that is being read.
 enum class From {
   ours,     // another process of the operator
   foreign,  // a remote machine or a container: text for people becomes one line that has no effect on a terminal
@@ -41,8 +41,8 @@ inline constexpr size_t kFew = 1000, kMany = 5000;
 
 class Document;
 
-// One JSON object of a message while it is read or written. Only fields() uses it, and it must not outlive the call.
-// Keys must be literals, because an Object keeps pointers to them.
+// Stands for one JSON object of a message while it is read or written. Only fields() uses it, and it must not outlive
+// that call. Keys must be literals, because an Object keeps pointers to them.
 class Object {
  public:
   // Return whether a message is being read (and not written), and whether it comes from a foreign writer.

@@ -1,4 +1,4 @@
-// The header of each archive in a delivery between machines (transfer/delivery.h).
+// Defines the header of each archive in a delivery between machines (transfer/delivery.h).
 #pragma once
 
 #include <optional>
@@ -8,7 +8,7 @@
 
 namespace bottle::wire {
 
-// A line that says where the archive after it belongs, or that the delivery ends.
+// Says where the archive after this line belongs, or that the delivery ends.
 struct DeliveryHeader {
   static constexpr const char* kName = "header of the delivery";
   static constexpr size_t kMost = 8192;

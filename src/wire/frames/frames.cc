@@ -1,6 +1,7 @@
-// Frames have their length in front, so a reader knows how much memory a frame will need before it arrives, and refuses
-// a frame by its header. Only output may always be large. Everything else is JSON, whose parsed form takes many times
-// the memory of its text, so a reader of a side that it does not trust sets a lower limit for it.
+// Frames have their length in front, so a reader knows how much memory a frame will need before it arrives, and
+// refuses a frame by its header. Only output may be large in any case. Everything else is JSON, whose parsed form
+// takes many times the memory of its text, so a reader that does not trust the other side sets a lower limit for
+// JSON.
 #include "wire/frames/frames.h"
 
 #include <sys/socket.h>
@@ -43,8 +44,8 @@ Result<Frame> FrameReader::next() {
   if (have < 5 + length()) return fail(Code::unavailable, "frame incomplete");
   Frame frame{static_cast<FrameType>(buffer_[offset_]), buffer_.substr(offset_ + 5, length())};
   offset_ += 5 + frame.bytes.size();
-  // Removes what was read only now and then. Moving the rest of a long buffer for each small frame would take quadratic
-  // time.
+  // Removes the bytes that were read only now and then, because moving the rest of a long buffer for each small frame
+  // would take quadratic time.
   if (offset_ == buffer_.size() || offset_ > (1u << 20)) {
     buffer_.erase(0, offset_);
     offset_ = 0;

@@ -1,5 +1,5 @@
-// The frames that launcher and supervisor exchange over a unix socket: one type byte, a length (4 bytes, big-endian),
-// and the bytes. An arrow → marks a frame to the supervisor, ← a frame from it.
+// Defines the frames that launcher and supervisor exchange over a Unix socket. A frame has a type byte, a length (4
+// bytes, big-endian), and the bytes. An arrow → marks a frame to the supervisor, ← a frame from it.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace bottle::session {
 
-// What a frame contains. The letters are part of the protocol.
+// Says what a frame contains. The letters are part of the protocol.
 enum class FrameType : char {
   input = 'i',       // → keystrokes
   resize = 'w',      // → {"rows":…,"cols":…}
@@ -33,7 +33,7 @@ enum class FrameType : char {
   failure = 'f',     // ← {"code":…,"what":…,"todo":…}: the session failed
 };
 
-// A frame as it was received; the bytes are not checked yet.
+// Holds a frame as it was received. The bytes are not checked yet.
 struct Frame {
   FrameType type;
   std::string bytes;
@@ -53,7 +53,8 @@ class FrameReader {
   void feed(std::string_view bytes) { buffer_.append(bytes); }
   // Returns a frame, or fails with Code::unavailable while more bytes are needed.
   Result<Frame> next();
-  // Returns how many bytes of the first frame are still missing, as far as is known; 0 means that next() has an answer.
+  // Returns how many bytes of the first frame are known to be missing; 0 means that next() returns a frame or an
+  // error.
   size_t missing() const;
 
  private:

@@ -1,6 +1,6 @@
-// The two messages at the gate in front of the agent (ARCHITECTURE.md, "The gate"). The inside helper writes the report
-// and reads the go message; the supervisor does the opposite. The rooms below `wire` are enough for the helper, which
-// must stay small.
+// Defines the two messages at the gate in front of the agent (ARCHITECTURE.md, "The gate"). The inside helper writes
+// the report and reads the go message; the supervisor does the opposite. They have their own room because the helper,
+// which must stay small, needs nothing else of `wire`.
 #pragma once
 
 #include <map>
@@ -13,7 +13,7 @@
 
 namespace bottle::wire {
 
-// What the self-test found out about one way out of the bottle.
+// Says what the self-test found out about one way out of the bottle.
 struct Probe {
   std::string name;
   bool ok = false;  // false if the way out is open, and also if the probe could not be made
@@ -21,7 +21,8 @@ struct Probe {
 };
 void fields(Object& o, Probe& probe);
 
-// The report of the self-test. It comes from a container whose image may come from anyone.
+// Holds the report of the self-test. It is untrusted, because it comes from a container whose image anyone may have
+// made.
 struct Report {
   static constexpr const char* kName = "self-test's report";
   static constexpr size_t kMost = 1 << 20;
@@ -35,14 +36,14 @@ void fields(Object& o, Report& report);
 inline constexpr std::string_view kReportBegins = "\x1b]bottle;";
 inline constexpr char kReportEnds = '\x07';
 
-// Returns the report about these probes, which claims to be clean only if there are probes and each of them passed.
+// Returns the report about these probes. It claims to be clean only if there are probes and each of them passed.
 Report report_of(std::vector<Probe> probes);
 // Returns whether the report has probes and each of them passed.
 bool is_clean(const Report& report);
 // Returns the probes that failed with their details, such as "gateway: reachable; metadata: …".
 std::string surprises(const Report& report);
 
-// A file that the inside helper writes before it starts the agent.
+// Describes a file that the inside helper writes before it starts the agent.
 struct GoFile {
   std::string path;  // absolute
   int mode = 0644;
@@ -50,8 +51,8 @@ struct GoFile {
 };
 void fields(Object& o, GoFile& file);
 
-// The message that opens the gate. It contains everything that the agent runs with. Eight hexadecimal digits with the
-// length of its JSON come before it.
+// Opens the gate, and contains everything that the agent runs with. Eight hexadecimal digits with the length of the
+// JSON precede it.
 struct Go {
   static constexpr const char* kName = "go message";
   static constexpr size_t kMost = 64 << 20;
@@ -64,7 +65,8 @@ struct Go {
   std::optional<std::string> stdin_text;  // for a headless agent
   bool ssh_agent = false;                 // whether to serve SSH_AUTH_SOCK
 };
-// When it reads, refuses what cannot be run: no command, a relative path, an impossible name of a variable, a NUL byte.
+// When reading, refuses a message without a command, or with a relative path, an impossible name of a variable, or a
+// NUL byte.
 void fields(Object& o, Go& go);
 
 }  // namespace bottle::wire

@@ -1,6 +1,6 @@
-// Names the fields of a guard's configuration. Operators also write such files by hand (`bottle guard run`), so missing
-// keys have defaults. A key with a spelling error is refused like any unknown key: it might have been the rule that
-// forbids something. What the values mean is checked in guard/core/config.cc.
+// Names the fields of a guard's configuration. Operators also write such files by hand (`bottle guard run`), so
+// missing keys have defaults. A misspelled key is refused like any unknown key, because it may have been the rule
+// that forbids something. guard/core/config.cc checks the meaning of the values.
 #include "wire/guard/config.h"
 
 namespace bottle::wire {
@@ -87,7 +87,7 @@ static void fields(Object& o, GuardEgress& egress) {
   text(o, "extra_ca", egress.extra_ca, kPem);
   text(o, "resolver", egress.resolver, kName);
   if (o.optional("http2", !egress.http2)) o.flag("http2", egress.http2);
-  // 0 would close every connection at once.
+  // 0 would close every connection immediately.
   if (o.optional("idle_seconds", true)) o.number("idle_seconds", egress.idle_seconds, 1u);
 }
 

@@ -13,7 +13,7 @@
 
 namespace bottle::wire {
 
-// Says what requests to a host are allowed, or denies the host.
+// Says which requests to a host are allowed, or denies the host.
 struct GuardRule {
   std::string host;  // a name or a pattern
   std::vector<uint16_t> ports;
@@ -27,7 +27,7 @@ struct GuardRule {
   bool operator==(const GuardRule&) const = default;
 };
 
-// A service of the operator's network, under the name that it has in the bottle.
+// Describes a service of the operator's network, under the name that it has in the bottle.
 struct GuardLanRoute {
   std::string name, to;  // `to` is ip:port
   std::vector<std::string> methods, paths;
@@ -35,7 +35,7 @@ struct GuardLanRoute {
   bool operator==(const GuardLanRoute&) const = default;
 };
 
-// A secret of the session, as the guard gets it: with its value.
+// Describes a secret of the session, with its value.
 struct GuardSecret {
   std::string name;
   std::string value;     // empty if a broker has the value,
@@ -48,13 +48,13 @@ struct GuardSecret {
   bool operator==(const GuardSecret&) const = default;
 };
 
-// A value that must not leave the bottle and that the guard never inserts.
+// Holds a value that must not leave the bottle and that the guard never inserts.
 struct GuardKnownSecret {
   std::string name, value;
   bool operator==(const GuardKnownSecret&) const = default;
 };
 
-// The operator's own rules for credentials.
+// Holds the operator's own rules for credentials.
 struct GuardOwnRules {
   std::string text;      // in the format of docs/rules.md
   std::string database;  // the result of scan::compile() for it, in hexadecimal; empty if no rule has a pattern
@@ -62,7 +62,7 @@ struct GuardOwnRules {
 };
 void fields(Object& o, GuardOwnRules& rules);
 
-// An ssh server that the agent may reach. The guard compares the server's key with this one.
+// Describes an ssh server that the agent may reach. The guard compares the server's key with this one.
 struct GuardSshHost {
   std::string host;
   uint16_t port = 22;
@@ -70,7 +70,7 @@ struct GuardSshHost {
   bool operator==(const GuardSshHost&) const = default;
 };
 
-// The rules and settings for what leaves the bottle.
+// Holds the rules and settings for what leaves the bottle.
 struct GuardEgress {
   std::vector<GuardRule> allow;
   std::vector<GuardLanRoute> lan;
@@ -90,7 +90,8 @@ struct GuardEgress {
   bool operator==(const GuardEgress&) const = default;
 };
 
-// The whole configuration of a guard. It contains values of secrets, so it is never in the container's settings.
+// Holds the whole configuration of a guard. It contains values of secrets, so it is never in the container's
+// settings.
 struct GuardConfig {
   static constexpr const char* kName = "guard's configuration";
   static constexpr size_t kMost = 16 << 20;
@@ -111,7 +112,7 @@ struct GuardConfig {
   bool ssh_agent = false;            // whether the owner of the control channel answers ssh-agent requests
   bool operator==(const GuardConfig&) const = default;
 };
-// Every key may be missing and then has its default, so that the file of a guard that runs alone can be short.
+// A missing key has its default, so that the file of a guard that runs alone can be short.
 void fields(Object& o, GuardConfig& config);
 
 }  // namespace bottle::wire

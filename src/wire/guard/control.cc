@@ -1,5 +1,5 @@
-// Names the fields of the control channel's messages. Both ends are ours, but the guard parses what an agent sends and
-// could be taken over, so every field has a limit.
+// Names the fields of the control channel's messages. Both ends are our programs, but the guard parses what an agent
+// sends and could be taken over, so every field has a limit.
 #include "wire/guard/control.h"
 
 #include "wire/codec/alternatives.h"
@@ -8,7 +8,7 @@ namespace bottle::wire {
 namespace {
 
 constexpr size_t kPem = 256 << 10;
-// Above what a side may send, so that too much data ends only the stream, not the channel.
+// This is more than a side may send, so that too much data ends only the stream and not the channel.
 constexpr size_t kBase64 = 512 << 10;
 
 }  // namespace

@@ -13,7 +13,8 @@
 
 namespace bottle::wire {
 
-// The most bytes of a stream in flight in one direction. A side sends more only after the other has taken some.
+// The most bytes of a stream that may be in flight in one direction. A side sends more only after the other has taken
+// some.
 inline constexpr size_t kStreamWindow = 128 * 1024;
 
 // -- to the guard
@@ -23,12 +24,13 @@ struct Configure {
   static constexpr const char* kType = "configure";
   GuardConfig config;
 };
-// The session root's answer to the request in Ready.
+// Answers the certificate request in Ready.
 struct Certificate {
   static constexpr const char* kType = "certificate";
   std::string pem;
 };
-// The ssh-agent's answer to an AgentRequest, after the supervisor's filter. It has the same connection number.
+// Carries the ssh-agent's answer to an AgentRequest, after the supervisor's filter. It has the same connection
+// number.
 struct AgentAnswer {
   static constexpr const char* kType = "ssh-agent";
   uint32_t connection = 0;
@@ -46,7 +48,7 @@ struct Shutdown {
 
 // -- in both directions
 
-// A part of a connection that is carried over the control channel. Exactly one of the optional fields is set.
+// Carries a part of a connection that goes over the control channel. Exactly one of the optional fields is set.
 struct StreamPart {
   static constexpr const char* kType = "stream";
   uint32_t stream = 0;
@@ -63,13 +65,13 @@ struct Ready {
   static constexpr const char* kType = "ready";
   std::string listen, csr;  // `listen` is "10.0.0.2:3128 …"; `csr` is PEM
 };
-// A message for the session's ssh-agent. The guard numbers the connections; a new number opens one.
+// Carries a message for the session's ssh-agent. The guard numbers the connections; a new number opens one.
 struct AgentRequest {
   static constexpr const char* kType = "ssh-agent";
   uint32_t connection = 0;
   std::optional<std::string> request;  // base64; if absent, the connection is closed
 };
-// A problem that the guard reports in words, such as a configuration that it refuses.
+// Reports a problem in words, such as a configuration that the guard refuses.
 struct GuardComplaint {
   static constexpr const char* kType = "error";
   std::string what;

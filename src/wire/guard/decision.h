@@ -1,5 +1,5 @@
-// A decision of a guard, or of the filter for the operator's ssh-agent. It is one line of egress.jsonl and of the audit
-// that a guard writes. Most of its text was chosen by the agent.
+// Defines a decision of a guard, or of the filter for the operator's ssh-agent. It is one line of egress.jsonl and of
+// the audit that a guard writes. The agent chose most of its text.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +11,12 @@
 
 namespace bottle::wire {
 
-// One line of the record. Text in it is `words`: longer text is cut, because a line that is missing would be worse.
+// Holds one line of the record. Text in it is `words`, so long text is cut, because a missing line would be worse.
 struct Decision {
   static constexpr const char* kType = "audit";  // among a guard's messages
   static constexpr const char* kName = "decision";
   static constexpr size_t kMost = 64 << 10;
-  // What a connection has carried.
+  // Holds the number of bytes that a connection has carried.
   struct Totals {
     uint64_t out, in;  // bytes
   };
@@ -39,8 +39,8 @@ struct Decision {
 };
 void fields(Object& o, Decision& decision);
 
-// Asks for a session's latest decisions. They are numbered from 0. Without `from`, asks only for the number of the next
-// one.
+// Requests a session's latest decisions. They are numbered from 0. Without `from`, requests only the number of the
+// next one.
 struct WantedDecisions {
   static constexpr const char* kName = "request for decisions";
   static constexpr size_t kMost = 1 << 10;
@@ -48,7 +48,8 @@ struct WantedDecisions {
 };
 void fields(Object& o, WantedDecisions& wanted);
 
-// The answer. Decisions that are no longer in memory are missing, so `from` may be greater than the number asked for.
+// Answers WantedDecisions. Decisions that are no longer in memory are missing, so `from` may be greater than the
+// requested number.
 struct LatestDecisions {
   static constexpr const char* kName = "latest decisions";
   static constexpr size_t kMost = 1 << 20;

@@ -10,12 +10,12 @@
 
 namespace bottle::wire {
 
-// The quantities that have limits, with their names in the manifest.
+// Names the quantities that have limits, as in the manifest.
 enum class Quantity : uint8_t { requests, bytes_up, names, tokens, cost };
 inline constexpr std::array kQuantities = {"requests", "bytes_up", "names", "tokens", "cost"};
 
-// The most that may be used of each quantity; 0 means no limit. The cost is in millionths of the currency of the
-// prices.
+// Holds the most that may be used of each quantity; 0 means no limit. The cost is in millionths of the currency of
+// the prices.
 struct GuardLimit {
   std::array<uint64_t, kQuantities.size()> most{};
   // any() returns whether anything is limited.
@@ -26,7 +26,7 @@ struct GuardLimit {
 };
 void fields(Object& o, GuardLimit& limit);
 
-// The prices of a million tokens, for the models with this name. A name that ends with a star is a prefix.
+// Holds the prices of a million tokens, for the models with this name. A name that ends with a star is a prefix.
 struct GuardPrice {
   std::string model;
   double input = 0, output = 0, cache_read = 0, cache_write = 0;
@@ -34,7 +34,7 @@ struct GuardPrice {
 };
 void fields(Object& o, GuardPrice& price);
 
-// What was used of a host since the session began.
+// Says what was used of a host since the session began.
 struct HostUsage {
   std::string host;    // kOtherHosts for all hosts beyond those that are counted separately
   uint64_t names = 1;  // how many hosts this represents
@@ -46,14 +46,14 @@ struct HostUsage {
 inline constexpr const char* kOtherHosts = "(others)";
 void fields(Object& o, HostUsage& usage);
 
-// The guard sends the hosts whose usage has changed, with the totals of each.
+// Reports the hosts whose usage has changed, with the totals of each.
 struct Usage {
   static constexpr const char* kType = "usage";
   static constexpr size_t kMostHosts = 1000;
   std::vector<HostUsage> hosts;
 };
 
-// The guard has refused something because of a limit. It sends this once, until the limit changes.
+// Reports that the guard has refused something because of a limit. The guard sends it once until the limit changes.
 struct LimitHit {
   static constexpr const char* kType = "limit";
   std::string of;  // the host of the rule; empty for the session

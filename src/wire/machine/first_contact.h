@@ -9,7 +9,7 @@
 
 namespace bottle::wire {
 
-// The host key that the VM made for itself. The reader must check that the text is a key.
+// Holds the host key that the VM made for itself. The reader must check that the text is a key.
 struct NewHostKey {
   static constexpr const char* kName = "VM's new host key";
   static constexpr size_t kMost = 64 << 10;
@@ -25,7 +25,7 @@ struct HostKeyInUse {
 };
 void fields(Object& o, HostKeyInUse& answer);
 
-// The state of the VM's container engine, asked until it answers or the time for that is up.
+// Tells the state of the VM's container engine, which the VM asks until it answers or the time is up.
 struct EngineState {
   static constexpr const char* kName = "VM's answer about its engine";
   static constexpr size_t kMost = 64 << 10;

@@ -12,14 +12,14 @@
 
 namespace bottle::wire {
 
-// A ProcessIdentity (base/os/process_identity.h).
+// Holds a ProcessIdentity (base/os/process_identity.h).
 struct ProcessRecord {
   int pid = 0;
   std::string start, boot;
 };
 void fields(Object& o, ProcessRecord& process);
 
-// The record of one VM. `machine` converts it to a machine::Record, which explains the fields.
+// Holds the record of one VM. `machine` converts it to a machine::Record, which explains the fields.
 struct VmRecord {
   static constexpr const char* kName = "record of a VM";
   static constexpr size_t kMost = 1 << 20;
@@ -33,10 +33,10 @@ struct VmRecord {
   int64_t made = 0, until = 0;  // in seconds since 1970
   std::string cost_per_hour;
 };
-// Passes over unknown keys, which a later version may have written.
+// Ignores unknown keys, which a later version may have written.
 void fields(Object& o, VmRecord& vm);
 
-// What `bottle vm bake` made for the VMs of one provider with the same options.
+// Describes what `bottle vm bake` made for the VMs of one provider with the same options.
 struct BakedRecord {
   static constexpr const char* kName = "record of a baked image";
   static constexpr size_t kMost = 64 << 10;
@@ -45,7 +45,7 @@ struct BakedRecord {
   std::vector<std::string> agent_images;  // references
   int64_t made = 0;                       // in seconds since 1970
 };
-// Passes over unknown keys. Every key except the image may be missing.
+// Ignores unknown keys. Every key except the image may be missing.
 void fields(Object& o, BakedRecord& baked);
 
 }  // namespace bottle::wire

@@ -9,7 +9,8 @@
 
 namespace bottle::wire {
 
-// One repository with work of the session. The commands about a session's results read it to find directory and patch.
+// Describes one repository with work of the session. The commands about a session's results find directory and patch
+// in it.
 struct ChangedPlace {
   std::string directory;  // the operator's directory
   std::string patch;      // path of a file; empty if there is none
@@ -17,7 +18,7 @@ struct ChangedPlace {
 };
 void fields(Object& o, ChangedPlace& place);
 
-// The list. The supervisor that brings the work home writes it, and the operator's later commands read it.
+// Holds the list. The supervisor that brings the work home writes it, and the operator's later commands read it.
 struct ChangedPlaces {
   static constexpr const char* kName = "list of changed repositories";
   static constexpr size_t kMost = 256 << 20;

@@ -1,6 +1,7 @@
-// Names the fields of the first messages of a remote machine. All of it may be invented: each number and list has a
-// bound that a real machine stays below, so that no later sum overflows and no later message grows without a limit. An
-// engine that does not answer is an error in the hello, not a missing hello, so that the operator learns why.
+// Names the fields of the first messages of a remote machine. The machine may have invented all of it. Each number
+// and list therefore has a bound that a real machine stays below, so that no later sum overflows and no later message
+// grows without limit. An engine that does not answer is an error in the hello, not a missing hello, so that the
+// operator learns why.
 #include "wire/start/hello.h"
 
 #include "wire/start/version.h"
@@ -41,7 +42,7 @@ static void fields(Object& o, EngineHello& engine) {
 }
 
 void fields(Object& o, Hello& hello) {
-  // Tells a hello from whatever else a login script may print.
+  // Distinguishes a hello from anything else that a login script may print.
   o.constant("bottle", "far");
   o.version("version", kVersion);
   o.number("uid", hello.uid);
@@ -70,7 +71,7 @@ void fields(Object& o, Absent& absent) {
 }
 
 Result<std::variant<Hello, Absent>> decode_greeting(std::string_view line) {
-  // Tries the short message first, so that the error is the one about a hello, which is what was expected.
+  // Tries the short message first, so that an error is about the hello, which is the expected message.
   if (auto absent = decode<Absent>(line, From::foreign)) return std::move(*absent);
   return TRY(decode<Hello>(line, From::foreign));
 }

@@ -1,5 +1,6 @@
-// What a remote machine says about itself: facts for the plan and for `bottle remote check`, read before a secret goes
-// to that machine. An agent may have taken over the machine, so none of it can be trusted.
+// Defines what a remote machine says about itself: facts for the plan and for `bottle remote check`, which are read
+// before a secret goes to that machine. An agent may have taken over the machine, so none of the facts can be
+// trusted.
 #pragma once
 
 #include <cstdint>
@@ -12,17 +13,17 @@
 
 namespace bottle::wire {
 
-// A network interface of that machine, without addresses.
+// Describes a network interface of that machine, without addresses.
 struct Interface {
   std::string name, kind;  // `kind` is one of bridge, tun, wireguard, overlay, ppp, vpn, other
 };
 
-// An entry of that machine's routing table.
+// Holds an entry of that machine's routing table.
 struct Route {
   std::string device, to;  // `to` is a network such as "10.0.0.0/8"
 };
 
-// The container engine on that machine.
+// Describes the container engine on that machine.
 struct EngineHello {
   std::string error, todo;  // why there is no engine; then the other fields are unknown
   std::string socket, api, version;
@@ -33,8 +34,7 @@ struct EngineHello {
        seccomp = false;  // whether the engine supports each of these
 };
 
-// The first line of the far side. remote/link/findings.h judges it. Nothing in it decides more than whether to
-// continue.
+// Holds the first line of the far side. remote/link/findings.h judges it. It decides only whether to continue.
 struct Hello {
   static constexpr const char* kName = "hello";
   static constexpr size_t kMost = 1 << 20;
@@ -55,7 +55,7 @@ struct Hello {
 // Refuses a hello of another version of the protocol.
 void fields(Object& o, Hello& hello);
 
-// What sh reports on a remote machine that does not have the program.
+// Holds what sh(1) reports on a remote machine that does not have the program.
 struct Absent {
   static constexpr const char* kName = "answer";
   static constexpr size_t kMost = Hello::kMost;
@@ -66,7 +66,7 @@ void fields(Object& o, Absent& absent);
 // Decodes the first line from a remote machine.
 Result<std::variant<Hello, Absent>> decode_greeting(std::string_view line);
 
-// The last hello of a machine, kept for the next start.
+// Keeps the last hello of a machine for the next start.
 struct KnownMachine {
   static constexpr const char* kName = "memory of a machine";
   static constexpr size_t kMost = 2 << 20;
@@ -75,11 +75,11 @@ struct KnownMachine {
 };
 void fields(Object& o, KnownMachine& known);
 
-// The layers of the images that a machine has, so that they need not be sent again.
+// Lists the layers of the images that a machine has, so that they need not be sent again.
 struct ImageLayers {
   static constexpr const char* kName = "list of layers";
   static constexpr size_t kMost = 8 << 20;
-  // One image of that machine's engine.
+  // Describes one image of that machine's engine.
   struct Image {
     std::vector<std::string> layers;  // digests, lowest first
   };

@@ -39,7 +39,7 @@ void fields(Object& o, Far& far) {
   o.text("user", far.target.user, kName);
   o.text("host", far.target.host, kName);
   o.number("port", far.target.port);
-  // This is empty for a machine of the operator's own, for which the ssh configuration decides.
+  // This is empty for a machine that is not a VM of ours, because the operator's ssh configuration decides there.
   o.text("known_hosts", far.target.known_hosts, kPath);
   o.text("host_key_alias", far.target.host_key_alias, kName);
   o.text("identity", far.target.identity, kPath);
@@ -91,7 +91,7 @@ static void fields(Object& o, EngineStorage& storage) {
 void fields(Object& o, Job& job) {
   o.version("version", kVersion);
   o.object("plan", job.plan);
-  // The values are empty on the way to a remote machine. They follow in a frame of their own.
+  // The values are empty on the way to a remote machine. They follow in a separate frame.
   o.object("values", job.values);
   o.objects("ssh_keys", job.ssh_keys, kFew);
   o.text("engine", job.engine, kPath);

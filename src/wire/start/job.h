@@ -18,8 +18,8 @@
 
 namespace bottle::wire {
 
-// The values for the names in a plan, from the operator's environment, files, commands or answers. They travel only
-// over sockets, into the guard's memory or through the gate.
+// Holds the values for the names in a plan, from the operator's environment, files, commands or answers. They travel
+// only over sockets, into the guard's memory or through the gate.
 struct Values {
   static constexpr const char* kName = "job's values";
   static constexpr size_t kMost = 32 << 20;
@@ -29,8 +29,8 @@ struct Values {
 };
 void fields(Object& o, Values& values);
 
-// How the agent's sign-in token reaches a bottle on a remote machine: with the job, by ssh's SendEnv, or from a file on
-// that machine.
+// Says how the agent's sign-in token reaches a bottle on a remote machine: with the job, by ssh's SendEnv, or from a
+// file on that machine.
 struct Token {
   enum class Via { job, sendenv, provider } via = Via::job;
   std::string name;   // name of the secret in the plan
@@ -38,7 +38,7 @@ struct Token {
   std::string fetch;  // for Via::provider: shell code that prints the token on that machine
 };
 
-// A key for the ssh hosts of the plan. An ssh-agent outside the bottle holds it.
+// Describes a key for the ssh hosts of the plan. An ssh-agent outside the bottle holds the key.
 struct SshKey {
   std::string file;        // the private key on this host
   std::string blob;        // its public half
@@ -47,7 +47,7 @@ struct SshKey {
   std::string passphrase;  // of `file`, for the session's own ssh-agent
 };
 
-// How to reach the remote machine. It is kept in the ledger, so nothing in it may be secret.
+// Says how to reach the remote machine. It is kept in the ledger, so nothing in it may be secret.
 struct Far {
   static constexpr const char* kName = "address of a remote machine";
   static constexpr size_t kMost = 64 << 10;
@@ -57,18 +57,19 @@ struct Far {
 };
 void fields(Object& o, Far& far);
 
-// A VM that is made for the session and destroyed with it.
+// Describes a VM that is made for the session and destroyed with it.
 struct VmJob {
   manifest::Vm vm;
   bool keep = false;
   static constexpr const char* kName = "description of a VM";
   static constexpr size_t kMost = 32 << 20;
-  // For the provider's hooks: the operator's environment without unrelated secrets. It is not written to the ledger.
+  // The environment for the provider's hooks: the operator's, without unrelated secrets. It is not written to the
+  // ledger.
   std::map<std::string, std::string> environment = {};
 };
 void fields(Object& o, VmJob& job);
 
-// The near side's part of a session that runs on a remote machine.
+// Holds the near side's part of a session that runs on a remote machine.
 struct RemoteJob {
   Far far;  // has no target while a VM is still to be made
   std::optional<VmJob> vm;
@@ -81,7 +82,7 @@ struct RemoteJob {
   bool unseen = false;
 };
 
-// Where an engine keeps layers and volumes. Everything is empty if the engine did not say.
+// Says where an engine keeps layers and volumes. Fields are empty if the engine did not report them.
 struct EngineStorage {
   std::string driver;     // such as overlay2
   std::string backing;    // the file system below it, such as xfs
@@ -89,8 +90,8 @@ struct EngineStorage {
   std::string kernel;     // release of the kernel that the engine runs on
 };
 
-// Everything that a supervisor needs for one session. The launcher makes it. The values in it are never on a disk. On
-// the way to a remote machine, the near side removes what must stay (near_services.h).
+// Holds everything that a supervisor needs for one session. The launcher makes it. The values in it are never written
+// to a disk. On the way to a remote machine, the near side removes what must stay (near_services.h).
 struct Job {
   static constexpr const char* kName = "job";
   static constexpr size_t kMost = 79 << 20;  // in bytes; fits into a frame
@@ -105,7 +106,7 @@ struct Job {
   std::string kept_roots;   // content hash of the roots that the far side keeps, used instead of `ca_bundle`
   session::Directories directories;
   std::string path_to_self;
-  // Set if the launcher is on another machine. Then the values arrive in a frame of their own, workspace and skills
+  // Set if the launcher is on another machine. Then the values arrive in a separate frame, workspace and skills
   // arrive in a delivery, and the agent's work is kept as an archive until it has been fetched.
   bool far = false;
   std::optional<RemoteJob> remote;

@@ -14,7 +14,7 @@ constexpr unsigned kPlanVersion = 1;  // docs/plan.md
 constexpr std::array kSources = {"literal", "env", "file", "cmd", "prompt", "locale"};
 constexpr std::array kModes = {"none", "copy", "clone", "bind"};
 
-// Members of a plan that are objects of their own in JSON.
+// These members of a plan are separate objects in JSON.
 struct Workspace {
   plan::Plan& plan;
 };
@@ -50,7 +50,7 @@ static void fields(Object& o, plan::EnvVar& variable) {
   if (o.optional("secret", variable.secret)) o.flag("secret", variable.secret);
 }
 
-// A plan says only where the value comes from. It never has the value.
+// A plan says only where the value comes from. It never contains the value.
 static void fields(Object& o, plan::Secret& secret) {
   o.text("name", secret.name, kName);
   o.object("source", secret.source);

@@ -1,4 +1,4 @@
-// A plan as JSON: `bottle start --dry-run --json` prints it (docs/plan.md), and a job contains one.
+// Encodes a plan as JSON. `bottle start --dry-run --json` prints it (docs/plan.md), and a job contains one.
 #pragma once
 
 #include "plan/plan.h"
