@@ -223,8 +223,7 @@ Result<> check_lan(const Plan& plan) {
       return fail(Code::invalid, where + ": '" + route.to + "' is a name",
                   "use the service's address, because the address of a name could change");
     if (::inet_pton(AF_INET, route.name.c_str(), bytes) == 1 || route.name.find(':') != std::string::npos)
-      return fail(Code::invalid, where + ": a service needs a name",
-                  "choose one that is not an address, such as tracker.bottle");
+      return fail(Code::invalid, where + ": a service needs a name", "for example, name: tracker.bottle");
     if (never_lan(ip))
       return fail(
           Code::invalid, where + ": " + route.to + " is not an address of the local network",
@@ -389,7 +388,7 @@ Result<> check_variables(const Plan& plan, const manifest::Bottle& bottle) {
   return {};
 }
 
-// Copies unchanged what the guard needs, except for paths, which become paths on this host.
+// Copies what the guard needs. Only paths change: they become paths on this host.
 void set_policy(Plan& plan, const manifest::Bottle& bottle, const Facts& facts) {
   plan.egress = bottle.egress;
   plan.scan = bottle.scan;
@@ -451,7 +450,7 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   TRY(set_env(plan, bottle, facts, options));
   set_surroundings(plan, facts);
   TRY(set_secrets(plan, bottle, facts, &options));
-  // A plain variable with a credential can also sign the agent in. Version 1 had no other way.
+  // A plain variable can also sign the agent in. Version 1 had no other way.
   std::vector<Secret> given = plan.secrets;
   for (const auto& var : plan.env) given.push_back({.env = var.name});
   auto credentials = sign_in(plan.provider, given, facts);
@@ -461,7 +460,7 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   TRY(set_parent_login(plan, bottle, facts, &options));
   TRY(check_variables(plan, bottle));
   TRY(check_limits(plan));
-  // bottle adds these rules itself. They come after the check of the limits, whose errors name keys of the manifest.
+  // bottle adds these rules itself. They come after the limits, whose errors name keys of the manifest.
   allow_ssh(plan, bottle, facts);
   allow_provider(plan);
   TRY(check_lan(plan));
