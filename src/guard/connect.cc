@@ -1,13 +1,14 @@
 // Handles CONNECT: tunnels that are passed blindly, inspected, watched as ssh, or served as plain HTTP.
 //
-// The rules and the host's name decide first which of these a tunnel may be. The client's first bytes decide the rest,
-// because CONNECT does not say what follows: TLS, HTTP without TLS, or something else, which is refused. To see them,
-// the guard must first send its 200. It dials a blind tunnel before that where it can, so that the client gets a real
-// answer if the host cannot be reached.
+// The rules and the host's name decide first which of these a tunnel may be. The client's first bytes decide the
+// rest, because CONNECT does not say what follows: TLS, HTTP without TLS, or something else, which is refused. To see
+// them, the guard must first send its 200. If it can, it dials the host of a blind tunnel before that, so that the
+// client gets a real answer if the host cannot be reached.
 //
-// A blind tunnel has only two things to check: the name in the ClientHello, which must be that of the CONNECT, and the
-// address. Without the check of the name, a client could ask for an allowed host and then reach another one behind the
-// same address, as with the hosts of a content delivery network. For ssh, the host key takes the place of the name.
+// In a blind tunnel, the guard can check only two things: the address, and the name in the ClientHello, which must be
+// that of the CONNECT. Without the check of the name, a client could ask for an allowed host and then reach another
+// one behind the same address, such as another host of a content delivery network. For ssh, the host key takes the
+// place of the name.
 #include <openssl/err.h>
 
 #include <algorithm>
@@ -50,7 +51,7 @@ bool ended_early(Connection& c, int64_t deadline) {
   return true;
 }
 
-// What a client sends first in a tunnel.
+// Says what a client sends first in a tunnel.
 enum class Opening : uint8_t { none, tls, http, other };
 
 // Waits for the first bytes, which stay in `c.client.in`.
@@ -78,7 +79,7 @@ bool refuse_opening(Connection& c) {
   return false;
 }
 
-// The ClientHello must name the host of the CONNECT.
+// Says whether the ClientHello names the host of the CONNECT, as it must.
 enum class Hello : uint8_t { named, nameless, bad };
 
 // Waits for the whole ClientHello, and compares its name with the host. Records why it is bad.
@@ -146,7 +147,7 @@ bool blind_allowed(const Config& config, const policy::Host& host, uint16_t port
 Task<bool> plain(Connection& c, Budget::Account* counted) {
   if (counted) c.context.budget.take_back_request(*counted);
   if (c.port == 443) co_return refuse_opening(c);
-  // Bytes that came before a request cannot be the answer to one.
+  // Bytes that arrived before a request cannot be the answer to it.
   if (c.reached.through_parent || !c.upstream.in.empty()) c.upstream.reset();
   // For the requests that follow, the connection counts as one that leads to their host.
   c.reached.host = c.host;
@@ -233,8 +234,8 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
   if (!co_await reach(c, "ssh")) co_return co_await finish(c);
   c.audit({.action = "allow", .kind = "ssh", .code = "allowed"});
   if (!co_await establish(c) || !co_await is_recorded(c, "ssh")) co_return false;
-  // Until the key has been seen, bytes pass in both directions, because the client must see the exchange, too. What it
-  // can send before is bounded, and so is the time.
+  // Until the key has been seen, bytes pass in both directions, because the key exchange needs both sides. The bytes
+  // that the client can send before, and the time, are bounded.
   SshWatch watch(host.key);
   int64_t deadline = c.now() + kHandshakePatience;
   constexpr size_t kMostBefore = 64 * 1024;  // the most that a client may send before the server has shown its key
@@ -283,7 +284,7 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
   co_return true;
 }
 
-// Records that the client's handshake failed, or that it is still `waiting` although its time is over.
+// Records that the client's handshake failed, or that it is still `waiting` although its time is up.
 void record_failed_handshake(Connection& c, bool waiting) {
   if (refused_name(c.client.ssl.get())) {
     c.audit({.action = "deny", .kind = "tls", .code = "sni", .reason = "the ClientHello names another host"});
@@ -311,7 +312,7 @@ Task<bool> inspect_tls(Connection& c) {
     c.audit({.action = "close", .kind = "tls", .code = "internal", .reason = ssl.error().what});
     co_return false;
   }
-  // The library reads from the source, so the ClientHello goes back to it.
+  // The library reads from the source, so the ClientHello must be put back there.
   c.client.source->unread(std::exchange(c.client.in, {}));
   c.client.ssl = std::move(*ssl);
   attach(c.client.ssl.get(), c.client.source.get());
@@ -345,7 +346,7 @@ Task<bool> inspected(Connection& c) {
 
 Task<bool> serve_connect(Connection& c, std::string target, bool named_alike) {
   auto refuse = [&](int status, std::string_view code, std::string_view reason) {
-    // The record should name what was asked for, even if it is not a host.
+    // The record should name the target as the client sent it, even if it is not a host.
     if (c.host.name.empty()) c.host.name = target;
     c.audit({.action = "deny", .kind = "connect", .code = code, .reason = reason});
     c.answer(status, code, true);

@@ -1,5 +1,5 @@
-// This name server knows the names of the bottle and sends nothing on, so that no question can carry data out. It also
-// answers over TCP, for resolvers that use only that.
+// This name server answers for the names of the bottle and forwards nothing, so that no query can carry data out. It
+// also answers over TCP, for resolvers that use only that.
 //
 // A client over TCP has ten seconds, and 64 clients may be connected: the service needs little, and the agent must not
 // be able to use up the guard's descriptors with it.
@@ -68,19 +68,18 @@ int DnsServer::turn() {
 
 std::string DnsServer::answer(std::string_view bytes) {
   DnsQuery query;
-  // It gets no answer at all, not even an error, because an answer to a forged response could start a loop between two
-  // servers.
+  // Anything else gets no answer, not even an error, because answering a forged response could start a loop between
+  // two servers.
   if (parse_dns_query(bytes, query) != Parse::ok) return {};
   if (!context_.config->names.contains(query.name)) {
-    // A name can carry a secret out only if the query is sent on, which the guard never does. But it could carry one
-    // into the record.
+    // The guard forwards no query, so a name cannot carry a secret out. But it could carry one into the record.
     std::string name = context_.config->recordable(query.name), id = context_.new_id();
     context_.audit.write({.id = id,
                           .action = "deny",
                           .kind = "dns",
                           .host = name,
                           .code = "nxdomain",
-                          .reason = "the bottle's name server does not know this name"});
+                          .reason = "this is not a name of the bottle"});
   }
   return dns_answer(bytes, query, context_.config->names);
 }

@@ -14,20 +14,19 @@ class DnsServer;
 // Serves one client over TCP, for at most 10 seconds. Owns `fd`.
 Detached serve_dns(DnsServer& server, int fd);
 
-// Answers are small and need no other host, so UDP queries are answered as they are read. Callbacks of the loop refer
-// to this object, so it must outlive the loop's last turn.
+// Serves UDP and TCP. An answer is small and needs no other host, so a UDP query is answered as soon as it is read.
+// Callbacks of the loop refer to this object, so it must outlive the loop's last turn.
 class DnsServer {
  public:
   explicit DnsServer(Context& context) : context_(context) {}
-  // The two sockets of an address, or none if the server already listens there.
+  // Holds the two sockets of an address, or none if the server already listens there.
   struct Sockets {
     UniqueFd udp, tcp;
   };
   Result<Sockets> open_new(const policy::Endpoint& at) const;
-  // Answers queries at what open_new() has returned, and no longer at the address before.
+  // Answers queries at the sockets from open_new(), and no longer at the previous address.
   void listen_on(const policy::Endpoint& at, Sockets sockets);
-  // Must be called once per turn of the loop. Returns the milliseconds after which it must be called again, or -1 for
-  // never.
+  // Call it once per turn of the loop. Returns after how many milliseconds to call it again, or -1 for never.
   int turn();
 
  private:

@@ -11,7 +11,7 @@
 
 int main(int argc, char** argv) {
   bottle::restore_randomization(argv);
-  // Exits at once with success. `bottle doctor` tries a container runtime with this option.
+  // Exits immediately with success. `bottle doctor` tries a container runtime with this option.
   if (argc == 2 && std::strcmp(argv[1], "--try") == 0) return 0;
   if (argc >= 2 && std::strcmp(argv[1], "--measure") == 0) return bottle::measure::run({argv + 2, argv + argc});
   bottle::guard::Options options;

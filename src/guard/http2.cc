@@ -1,10 +1,9 @@
 // Serves a client that speaks HTTP/2. It serves each stream like an HTTP/1.1 connection with one request, so that
 // requests are judged in a single place.
 //
-// The session is a coroutine, and each of its streams is another one with a Connection of its own, which may still run
+// The session is a coroutine. Each of its streams is another coroutine with its own Connection, and may still run
 // when the session has ended. The streams therefore hold the session's parts through shared pointers, and the session
-// is cut before it goes out of scope. The audit of a malformed message comes from here, because no Connection ever sees
-// it.
+// is cut before it goes out of scope. This file records malformed messages, because no Connection ever sees them.
 #include "guard/http2_link.h"
 #include "guard/serve.h"
 #include "guard/upstreams.h"
@@ -55,7 +54,7 @@ Task<bool> serve_session(Connection& c, h2::Session& session, const std::shared_
       c.waker.wake();  // lets other coroutines run
     }
     if (session.served() > 0) last = c.now();  // the requests have their own timeouts
-    // A client that asks for nothing in its first minute does not keep its place.
+    // A client that sends no request in its first minute loses its place.
     int64_t patience = served ? c.config->idle_ms : kFirstPatience;
     if (c.now() - last >= patience) break;
     c.client.rest();

@@ -1,8 +1,9 @@
 // Moves bytes between a session without sockets and the TLS connection that carries it, and gives the guard's end of
-// each stream the behavior of a non-blocking socket. The session asks for no event; `step` is called in a loop until
-// nothing moves, and `on_change` sets the flags that the kernel's events would set for a socket.
+// each stream the behavior of a non-blocking socket. The session has no events. Its owner calls step() in a loop
+// until nothing moves, and `on_change` sets the flags that the kernel's events would set for a socket.
 //
-// How much is produced and read ahead is decided here, because only the link knows how much the peer has not yet taken.
+// This file also decides how much to produce and to read ahead, because only it sees how much the peer has not yet
+// taken.
 #include "guard/http2_link.h"
 
 #include <cerrno>
@@ -10,7 +11,7 @@
 namespace bottle::guard {
 namespace {
 
-// With this many unsent bytes for the peer, no more are produced.
+// With this many unsent bytes for the peer, the session produces no more.
 constexpr size_t kMostUnsent = 64 * 1024;
 // With this many unsent frames without data for the peer, nothing more is read from it. This bounds what its frames can
 // cause. Unsent parts of bodies must not count: if both sides stopped reading because of them, neither would ever

@@ -1,8 +1,8 @@
 // Serves the requests on an established client stream, one at a time.
 //
-// The order of the steps is the guarantee: the head is parsed, the current rules are adopted, the request is judged and
-// counted, the decision is in the record and with the kernel, and only then does a byte of it go upstream. Connecting
-// may come before the record is written, because it tells the host nothing about the request.
+// The guarantee lies in the order of the steps: the head is parsed, the current rules are adopted, the request is
+// judged and counted, the decision is in the record and with the kernel, and only then does a byte of the request go
+// upstream. Connecting may come before the record is written, because it tells the host nothing about the request.
 //
 // A connection to the host is kept for the next request. It may have died in the meantime, which shows only when it is
 // used; Exchange decides whether such a request may be made once more.
@@ -20,13 +20,13 @@ namespace {
 
 constexpr int64_t kHeadPatience = 60 * 1000, kHandshakePatience = 30 * 1000;
 
-// Returns the reason of a failed handshake or connection, and what would help.
+// Returns the reason why a handshake or connection failed, and what would help.
 std::string handshake_error(const SSL* ssl) {
   std::string why = "the TLS handshake with the server failed: " + tls_error(ssl);
   return wanted_certificate(ssl) ? why.append(kAsksForCertificate) : why;
 }
 
-// The server accepts only HTTP/2: it answers the offer of HTTP/1.1 with this alert (RFC 7301 §3.2).
+// Returns whether the server accepts only HTTP/2. It answers the offer of HTTP/1.1 with this alert (RFC 7301 §3.2).
 bool refused_protocol() { return ERR_GET_REASON(ERR_peek_error()) == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL; }
 
 }  // namespace
@@ -97,7 +97,7 @@ Task<Parse> next_head(Connection& c, bool first) {
     if (parsed != Parse::incomplete) co_return parsed;
     if (client.fill()) continue;
     if (client.eof || client.failed || c.now() >= deadline) co_return Parse::incomplete;
-    // An upstream that sends or ends without a request need not be kept.
+    // An upstream that sends something or ends without a request is useless for the next request.
     if (c.upstream && c.upstream.source->may_read()) {
       c.upstream.fill();
       if (c.upstream.eof || c.upstream.failed || !c.upstream.in.empty()) c.upstream.reset();
@@ -143,7 +143,7 @@ Task<bool> refuse_unrecorded(Connection& c, http::Body& body, std::string_view w
 
 // Answers a request that is not allowed. Returns true if the client may send another.
 Task<bool> refuse(Connection& c, const Verdict& verdict, const Request& request, std::string target, http::Body body) {
-  // Only if nothing of this request is still to come does the next byte begin another one.
+  // The next byte begins another request only if all of this one has arrived.
   bool whole = verdict.status == 403 && body.done() && request.client.keep;
   c.audit({.action = "deny",
            .kind = "http",
@@ -158,7 +158,7 @@ Task<bool> refuse(Connection& c, const Verdict& verdict, const Request& request,
     co_await finish_request(c, body);
     co_return false;
   }
-  // A client that sends requests but reads no answers does not keep its place.
+  // A client that sends requests but reads no answers loses its place.
   int64_t deadline = c.now() + std::min(kHeadPatience, c.config->idle_ms);
   while (!c.client.flushed() && !c.client.failed && c.now() < deadline)
     if (!c.client.flush()) co_await c.wait(deadline);
@@ -178,7 +178,7 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
   while (true) {
     bool kept = upstream_is_kept(c) && c.reached.used;
     if (!kept && !upstream_is_kept(c)) {
-      c.client.beside = head.size();  // HTTP/2 lets a client send much more of heads than it sends bytes
+      c.client.beside = head.size();  // with HTTP/2, few bytes from a client can become large heads
       c.client.rest();
       Verdict verdict = co_await reach_upstream(c, request.method);
       if (!verdict.allowed) {
@@ -199,7 +199,7 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
       co_return false;
     }
     c.reached.used = true;
-    // A server may answer before it has read the whole body, and take no more of it.
+    // A server may answer early and stop reading the body, so writing may fail.
     c.upstream.writing = Stream::Writing::optional;
     switch (co_await exchange.run(kept)) {
       case Outcome::retry:

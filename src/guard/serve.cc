@@ -1,6 +1,6 @@
-// Reads the first request's head of a client and decides what the client wants: a tunnel, an answer of the guard
-// itself, the session's ssh-agent, or a request in absolute form. Tunnels and requests have files of their own. A head
-// that is not whole within a minute ends the connection, so that silent clients do not use up the places.
+// Reads the head of a client's first request, and decides by it what to serve: a tunnel, an answer from the guard
+// itself, the session's ssh-agent, or requests in absolute form. Other files serve tunnels and requests. If the head
+// is not complete within a minute, the connection ends, so that silent clients do not use up the places.
 #include "guard/serve.h"
 
 #include "guard/ssh_agent.h"
@@ -11,13 +11,13 @@ namespace {
 
 constexpr int64_t kHeadPatience = 60 * 1000;
 
-// Sends an answer that ends when the guard ends, so that its reader knows at once.
+// Sends an answer that ends when the guard ends, so that its reader notices immediately.
 Task<bool> show_life(Connection& c) {
   c.client.out = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n";
   int64_t deadline = c.now() + c.config->idle_ms;
   while (c.now() < deadline && !c.client.eof && !c.client.failed) {
     bool progress = c.client.flush();
-    // What the client sends here means nothing, and is read only to notice its end.
+    // The client's bytes mean nothing here. They are read only to notice the end.
     c.client.in.clear();
     progress |= c.client.fill();
     if (progress) {
@@ -35,7 +35,7 @@ Task<bool> run(Connection& c) {
   static http::Head head;  // used only between awaits
   http::ArrivingHead arriving;
   Parse parsed = Parse::incomplete;
-  // Every request leads to a line, so none is read while lines wait.
+  // Every request leads to a line in the record, so no request is read while lines wait.
   if (!co_await room_in_record(c)) co_return false;
   while (true) {
     if (c.client.fill()) {
@@ -58,10 +58,10 @@ Task<bool> run(Connection& c) {
     bool framed = head.chunked || head.content_length.value_or(0) > 0;
     auto host = policy::parse_authority(head.host.value_or(""), 443);
     auto authority = policy::parse_authority(target, 0);
-    // A Host header often lacks the port. Another name is not acceptable.
+    // A Host header often lacks the port, but must not have another name.
     bool alike = !head.host || (host && authority && host->host.name == authority->host.name);
     c.client.in.erase(0, head.size);
-    // CONNECT has no content (RFC 9110 §9.3.6), and these bytes would be taken for the first ones of the tunnel.
+    // CONNECT has no content (RFC 9110 §9.3.6). The bytes of a body would be taken for the first bytes of the tunnel.
     if (framed) {
       c.audit({.action = "deny", .kind = "connect", .code = "bad_request", .reason = "the CONNECT request has a body"});
       c.answer(400, "bad_request", true);
@@ -70,8 +70,8 @@ Task<bool> run(Connection& c) {
     co_return co_await serve_connect(c, std::move(target), alike);
   }
   if (head.target.starts_with('/')) {
-    // The client may ask the guard itself two things: whether it is alive, and for a connection to the session's
-    // ssh-agent. It can learn nothing else.
+    // The guard itself answers two requests of a client: whether it is alive, and a connection to the session's
+    // ssh-agent. It tells the client nothing else.
     bool get = head.method == "GET" && !head.chunked && !head.content_length;
     std::string target(head.target);
     c.client.in.erase(0, head.size);

@@ -1,11 +1,12 @@
-// Owns what the process has one of, and calls everything from one loop. The control channel is read line by line. An
-// invalid `configure` changes nothing: it is compiled completely, and its listeners are opened, before old ones are
-// closed. A listener whose address stays keeps its socket, so that no client is refused in between. Connections keep
-// the configuration that they began with until their next request, and are woken so that tunnels notice new rules.
+// Owns the objects that the process has one of, and runs everything from one loop. The control channel is read line
+// by line. An invalid `configure` changes nothing: it is compiled completely, and its listeners are opened, before
+// old ones are closed. A listener whose address stays keeps its socket, so that no client is refused in between.
+// Connections keep the configuration that they began with until their next request, and are woken so that tunnels
+// notice new rules.
 //
-// Clients that find no room wait in the listener's queue for a second, because bursts pass. Only then are they refused,
-// with an answer that says why. As long as clients must wait, the listeners are not watched: they are level-triggered,
-// and the loop would spin.
+// Clients that find no room wait in the listener's queue for a second, because bursts pass. After that, they are
+// refused, with an answer that says why. As long as clients must wait, the listeners are not watched: they are
+// level-triggered, and the loop would spin.
 #include "guard/server.h"
 
 #include <fcntl.h>
@@ -65,7 +66,7 @@ std::string Server::listening() const {
   return text;
 }
 
-// Returns whether clients that wait are to be refused. A burst of connections is likely to pass, so they wait for a
+// Returns whether to refuse the clients that wait. A burst of connections is likely to pass, so they wait for a
 // moment first.
 bool Server::has_been_full() const {
   constexpr int64_t kPatience = 1000;
@@ -77,7 +78,7 @@ bool Server::may_accept() const { return !context_.audit.congested() && (context
 
 // Accepts the clients that wait, and serves or refuses them.
 void Server::accept(Source& listener) {
-  constexpr int kAtOnce = 64;  // the existing connections must have their turn
+  constexpr int kAtOnce = 64;  // so that the existing connections have their turn
   for (int i = 0; i < kAtOnce; ++i) {
     bool room = context_.has_room();
     if (!room && full_since_ == kNever) full_since_ = context_.loop.now();
@@ -107,7 +108,7 @@ void Server::accept(Source& listener) {
 
 // Refuses a client although there is no descriptor for it. Returns false if it must wait, with errno unchanged.
 bool Server::accept_with_spare(Source& listener) {
-  // What follows changes errno, which the caller still needs.
+  // The calls below change errno, which the caller still needs.
   int error = errno;
   if (full_since_ == kNever) full_since_ = context_.loop.now();
   if (spare_ && has_been_full()) {
@@ -131,7 +132,7 @@ void Server::refuse(UniqueFd client) {
                         .code = kTooMany,
                         .reason = "the guard has as many connections as it can hold; close some of them"});
   std::string answer = answer_of_guard(503, kTooMany, id, true);
-  // The request has usually arrived. If it stayed unread, closing would reset the connection and discard the answer.
+  // The request has usually arrived. If it were not read, closing would reset the connection and discard the answer.
   (void)::recv(client.get(), scratch, kScratch, MSG_DONTWAIT);
   (void)::send(client.get(), answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   ::shutdown(client.get(), SHUT_WR);
@@ -144,7 +145,7 @@ void Server::take_connections() {
     if (!fd && fd.error().code == Code::closed) context_.loop.stop();  // the owner is dead
     if (!fd) return;
     if (!*fd) continue;
-    // The flag belongs to the open socket and not to the descriptor, so the sender may have left it off.
+    // The flag belongs to the open socket and not to the descriptor, so the sender may not have set it.
     fcntl(fd->get(), F_SETFL, fcntl(fd->get(), F_GETFL) | O_NONBLOCK);
     if (!context_.has_room()) refuse(std::move(*fd));
     else if (context_.config) serve(context_, fd->release());
@@ -165,10 +166,10 @@ Result<std::vector<Server::Listener>> Server::open_new(const Config& config) con
   return next;
 }
 
-// Accepts clients at what open_new() has returned, and closes the listeners that are no longer wanted.
+// Accepts clients at the listeners from open_new(), and closes those that are no longer needed.
 void Server::listen_on(std::vector<Listener> next) {
   for (auto& each : next) {
-    // The same address: the socket goes over to the new list, with the clients in its queue.
+    // A listener with the same address moves to the new list, with the clients in its queue.
     auto same = [&](const Listener& old) { return old.source && old.at == each.at; };
     if (!each.source) each.source = std::move(std::ranges::find_if(listeners_, same)->source);
     each.source->on_event = [this, raw = each.source.get()](uint32_t) { accept(*raw); };
@@ -186,7 +187,7 @@ void Server::listen_on(std::vector<Listener> next) {
 // Makes a configuration the current one.
 Result<> Server::configure(const wire::GuardConfig& wanted) {
   std::shared_ptr<const Config> config = TRY(compile(wanted));
-  // Alone, the guard is its own authority. Under a supervisor, it asks the session's root.
+  // A guard that runs alone is its own authority. Under a supervisor, the session's root signs its authority.
   if (!context_.ca) context_.ca = options_.config_fd >= 0 ? TRY(SessionCa::self_signed()) : TRY(SessionCa::make());
   std::vector<Listener> listeners = TRY(open_new(*config));
   DnsServer::Sockets dns;
@@ -210,8 +211,8 @@ Result<> Server::configure(const wire::GuardConfig& wanted) {
 // Messages and audit lines share a buffer, so that they cannot mix and keep their order.
 void Server::say(wire::FromGuard message) { context_.audit.raw(wire::encode(message) + "\n"); }
 
-// Tells the owner what was used, soon after a change. Returns the milliseconds after which it must be called again, or
-// -1 for never. A guard that runs alone has no owner to tell.
+// Tells the owner what was used, soon after a change. Returns after how many milliseconds to call it again, or -1 for
+// never. A guard that runs alone has no owner to tell.
 int Server::tell_usage() {
   constexpr int kEvery = 20;
   Budget& budget = context_.budget;
@@ -258,7 +259,7 @@ void Server::read_control() {
     if (message) std::visit([this](const auto& each) { take(each); }, *message);
     else say(wire::GuardComplaint{message.error().what});
   }
-  // Complete lines are gone, and with them the secrets in the buffer. Freed heap memory goes back to the system,
+  // Complete lines were removed, and the secrets in them are wiped. Freed heap memory goes back to the system,
   // because a configuration with its roots and secrets is large.
   if (start) {
     wipe(control_in_.data(), start);  // it contained secrets
@@ -268,7 +269,7 @@ void Server::read_control() {
       release_free_memory();
     }
   }
-  // This is a message without an end. The owner starts another guard.
+  // A message has no end, so the guard stops. The owner starts another one.
   if (control_in_.size() > kMostControl) context_.loop.stop();
 }
 
@@ -375,7 +376,7 @@ int Server::run() {
     }
     return wait;
   });
-  // What the guard decided must be known even if it ends now.
+  // The guard's last decisions must reach the record before it ends.
   context_.audit.drain();
   _exit(0);  // connections are coroutines with references everywhere, and the kernel closes them faster
 }

@@ -14,8 +14,8 @@
 
 namespace bottle::guard {
 
-// How the process was started. The descriptors stay open for the life of the process; those of the configuration and of
-// the CA are read or written once.
+// Says how the process was started. The descriptors stay open for the life of the process; those of the configuration
+// and of the CA are read or written once.
 struct Options {
   int config_fd = -1;                 // -1 means that the control channel is on stdin and stdout
   int audit_fd = -1, ca_out_fd = -1;  // with config_fd only: where the record and the CA's certificate (PEM) go

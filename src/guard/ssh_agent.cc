@@ -1,6 +1,7 @@
 // Frames the messages of the ssh-agent protocol: four bytes of length, then the message. Answers carry no number, so
-// only one message is under way at a time. The guard reads nothing of the messages: the filter on the other side
-// (src/sshagent) decides what may be asked, and it must not depend on a guard that an agent could try to confuse.
+// only one message is under way at a time. The guard does not parse the messages. The filter on the other side
+// (src/sshagent) decides which requests are allowed, because it must not depend on a guard that an agent may have
+// taken over.
 #include "guard/ssh_agent.h"
 
 namespace bottle::guard {
@@ -54,7 +55,7 @@ Task<bool> serve_ssh_agent(Connection& c) {
     c.answer(403, "not_allowed", true);
     co_return co_await finish(c);
   }
-  // It lives in this frame, and the entry in the table is removed before the frame ends.
+  // The call lives in this frame, and its entry in the table is removed before the frame ends.
   AgentCall call{&c.waker};
   uint32_t number = context.next_agent_call++;
   context.agent_calls[number] = &call;
@@ -67,14 +68,14 @@ Task<bool> serve_ssh_agent(Connection& c) {
     call.answered = false;
     int64_t deadline = c.now() + kAnswer;
     while (!call.answered && !call.over && !c.client.source->is_gone() && c.now() < deadline) co_await c.wait(deadline);
-    // Without an answer in time, the next one could be taken for the answer to another message.
+    // If an answer is late, it could be taken for the answer to the next message, so the connection ends.
     if (!call.answered || call.over) break;
     for (int shift = 24; shift >= 0; shift -= 8) c.client.out += static_cast<char>(call.answer.size() >> shift & 255);
     c.client.out.append(call.answer);
     going = co_await flush_all(c);
   }
   context.agent_calls.erase(number);
-  // The other side closes its connection to the ssh-agent, and forgets what that was bound to.
+  // The other side closes its connection to the ssh-agent, and with it the binding to a host.
   tell(context, number, std::nullopt);
   co_return true;
 }

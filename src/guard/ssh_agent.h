@@ -1,5 +1,5 @@
-// Connects the bottle to the session's ssh-agent: it sends whole messages over the control channel. The other
-// end, which has the keys, decides what may be asked. The guard only limits and frames the messages.
+// Connects the bottle to the session's ssh-agent, by sending whole messages over the control channel. The other end,
+// which has the keys, decides which requests are allowed. The guard only limits and frames the messages.
 #pragma once
 
 #include <string>
@@ -9,7 +9,8 @@
 
 namespace bottle::guard {
 
-// One open connection to the ssh-agent, in the frame of the coroutine that serves it (Context::agent_calls).
+// Stands for one open connection to the ssh-agent. It lives in the frame of the coroutine that serves it, and
+// Context::agent_calls refers to it.
 struct AgentCall {
   Waker* waker;
   bool answered = false, over = false;

@@ -3,8 +3,8 @@
 // splicing, and a short one switches it back. Pipes are borrowed only while bytes are in them, so that ten thousand
 // idle tunnels hold none.
 //
-// The two directions are independent, and the end of one is passed on while the other continues. A few rounds are done
-// per turn, so that a fast tunnel does not keep the others waiting.
+// The two directions are independent, and the end of one is passed on while the other continues. Each turn does only
+// a few rounds, so that a fast tunnel does not keep the others waiting.
 #include "guard/tunnel.h"
 
 #include <sys/socket.h>
@@ -36,7 +36,7 @@ struct Direction {
   bool is(State wanted) const { return state == wanted; }
   void fail() { state = State::failed; }
 
-  // Returns how many bytes may be read at once, at least 1. A byte beyond the limit shows that there are more.
+  // Returns how many bytes may be read in one call, at least 1. A byte beyond the limit shows that there are more.
   size_t at_once(size_t most) const {
     return budget ? static_cast<size_t>(std::clamp<uint64_t>(budget->bytes_left(*account), 1, most)) : most;
   }
@@ -93,7 +93,7 @@ bool round(Context& context, Direction& d) {
       d.fail();
       return false;
     }
-    // What the peer did not take waits in `out`, and nothing more is read in this direction until it has left.
+    // Bytes that the peer did not take wait in `out`. Nothing more is read in this direction until they have left.
     if (sent < n)
       d.to.out.assign(scratch + std::max<ssize_t>(sent, 0), static_cast<size_t>(n - std::max<ssize_t>(sent, 0)));
     // A full read shows that more is waiting.
@@ -101,7 +101,8 @@ bool round(Context& context, Direction& d) {
     return from.ready.read;
   }
   if (!d.pipe.read) d.pipe = context.pipes.take();
-  // There is no pipe, or the system cannot splice. One copy follows, and after a full one the next try.
+  // There is no pipe, or the system cannot splice. The next round copies, and if that read is full, the one after it
+  // tries again.
   if (!d.pipe.read) {
     d.bulk = false;
     return true;
@@ -141,7 +142,7 @@ bool pump(Context& context, Direction& d) {
 Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, Stream& upstream,
                               Budget::Account& account, int64_t idle_ms, MayGoOn may_go_on) {
   if (!context.budget.add_bytes(account, client.in.size())) co_return kNoBytesLeft;
-  // What was read while the client's protocol was found out goes first.
+  // The bytes that were read to find out the client's protocol go first.
   upstream.out.append(client.in);
   client.out.append(upstream.in);
   client.in.clear();

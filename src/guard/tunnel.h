@@ -1,5 +1,5 @@
-// Moves bytes in both directions between two plain sockets without looking at them, until both have ended or
-// nothing has moved for the idle limit.
+// Moves bytes in both directions between two plain sockets without looking at them, until both have ended or no byte
+// has moved for the idle time.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,7 @@ namespace bottle::guard {
 // Decides whether a tunnel may continue under new rules.
 using MayGoOn = std::function<bool(const Config&)>;
 
-// The reason why a tunnel ended whose host or session may send nothing more.
+// The reason if a tunnel ended because its host or session may send nothing more.
 inline constexpr std::string_view kNoBytesLeft = "the limit of bytes up is reached";
 
 // Sends what is already in `in` and `out` of either stream first. Keeps half-closed directions open. Counts bytes in

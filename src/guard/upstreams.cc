@@ -1,7 +1,8 @@
-// Gives each request either a stream of an HTTP/2 connection or a connection of HTTP/1.1 that no other request uses.
-// Only a handshake shows which of the two the server speaks, so the requests that come at the same time wait for the
-// first dial. If the server speaks HTTP/2, they wait once more, for its settings: a server that gets more streams than
-// it accepts refuses them and may end the connection. If it speaks HTTP/1.1, each dials on its own from then on.
+// Gives each request either a stream of an HTTP/2 connection or an HTTP/1.1 connection that no other request uses.
+// Only a handshake shows which of the two the server speaks, so requests that come at the same time wait for the
+// first dial. If the server speaks HTTP/2, they then wait for its settings, because a server that gets more streams
+// than it accepts refuses them and may end the connection. If it speaks HTTP/1.1, each request dials for itself from
+// then on.
 //
 // A connection outlives the requests on it and may end while some of them run. It therefore belongs to a coroutine
 // (carry), which keeps it alive through a shared pointer. The pointer back to the owner is weak, because the tunnel may
@@ -30,7 +31,7 @@ bool is_superfluous(int64_t idle) { return idle >= kIdleInACrowd && held_by_stre
 
 }  // namespace
 
-// A connection that speaks HTTP/2.
+// Holds a connection that speaks HTTP/2.
 struct Upstreams::Shared {
   Shared(Loop& loop, std::weak_ptr<Upstreams> owner) : waker(loop), owner(std::move(owner)), made_at(loop.now()) {
     session.on_work = [this] { waker.wake(); };
@@ -50,7 +51,7 @@ Detached Upstreams::carry(Context& context, std::shared_ptr<Shared> shared) {
   Stream& stream = shared->stream;
   int rounds = 0;
   int64_t last = context.loop.now();  // when it last carried a request
-  // Requests that wait for the settings need to be told once.
+  // Requests that wait for the settings must be woken once.
   bool told = false;
   while (!has_ended(shared->session, stream)) {
     if (!told && shared->session.settled()) {
@@ -79,8 +80,8 @@ Detached Upstreams::carry(Context& context, std::shared_ptr<Shared> shared) {
   if (auto owner = shared->owner.lock()) owner->drop_ended();
 }
 
-// Ends the sharing of connections if the rules have changed: new rules may lead to other addresses, or trust other
-// roots.
+// Stops sharing the connections if the rules have changed, because new rules may lead to other addresses or trust
+// other roots.
 void Upstreams::adopt_rules(const Connection& c) {
   if (config_ == c.config) return;
   config_ = c.config;
@@ -113,8 +114,8 @@ bool Upstreams::take_idle(Connection& c) {
     c.upstream.ssl = std::move(idle_.back().ssl);
     idle_.pop_back();
     c.upstream.source->move_to(&c.waker);
-    // The server may have closed the connection while it was idle. A kept connection that has bytes is as useless: they
-    // answer no request.
+    // The server may have closed the connection while it was idle. A kept connection with unread bytes is useless as
+    // well, because they answer no request.
     c.upstream.fill();
     c.reached.used = true;
     if (!c.upstream.eof && !c.upstream.failed && c.upstream.in.empty()) return true;
@@ -123,7 +124,7 @@ bool Upstreams::take_idle(Connection& c) {
   return false;
 }
 
-// Makes the new connection c.upstream, which speaks HTTP/2, a shared one, and opens its first stream.
+// Shares the new connection c.upstream, which speaks HTTP/2, and opens its first stream.
 void Upstreams::share(Connection& c) {
   auto shared = std::make_shared<Shared>(context_.loop, weak_from_this());
   shared->stream.source = std::move(c.upstream.source);
@@ -169,7 +170,7 @@ Task<Verdict> Upstreams::connect(Connection& c, Kept kept) {
   co_return verdict;
 }
 
-// A tunnel may not need another connection for a long time, and an ended one still holds memory.
+// Ended connections still hold memory, and the tunnel may not need another one for a long time.
 void Upstreams::drop_ended() {
   std::erase_if(shared_, [](const auto& each) { return each->over; });
   wake_waiting();

@@ -16,8 +16,8 @@ namespace bottle::guard {
 // Says whether a request may use a connection of HTTP/1.1 that has carried others.
 enum class Kept : uint8_t { usable, unusable };
 
-// The connections of one tunnel to its host. The requests of the tunnel share this object; it runs on the loop's
-// thread. Connections of HTTP/2 are coroutines of their own, which end by themselves after close().
+// Owns the connections of one tunnel to its host. The requests of the tunnel share this object; it runs on the loop's
+// thread. Each HTTP/2 connection runs in a separate coroutine, which ends by itself after close().
 class Upstreams : public std::enable_shared_from_this<Upstreams> {
  public:
   explicit Upstreams(Context& context) : context_(context) {}
@@ -27,8 +27,8 @@ class Upstreams : public std::enable_shared_from_this<Upstreams> {
 
   // Connects c.upstream: with a stream of an HTTP/2 connection if the server speaks HTTP/2, otherwise with a separate
   // connection. Sets c.reached.used if the connection has carried another request. A request that must not be sent
-  // twice gets a new connection of HTTP/1.1: the server may close a kept one just then, and the client of a stream
-  // cannot be told to decide itself.
+  // twice gets a new HTTP/1.1 connection, because the server may close a kept one at that moment, and the guard
+  // cannot leave it to the client of a stream to decide about a retry.
   Task<Verdict> connect(Connection& c, Kept kept);
   // Takes c.upstream back after a request, if another request can use it.
   void give_back(Connection& c);

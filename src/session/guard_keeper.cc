@@ -9,8 +9,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The first attempt after a loss has no pause, because the agent has no network meanwhile. Only an attempt that failed
-// is followed by one.
+// The first attempt after a loss comes without a pause, because the agent has no network meanwhile. Pauses follow
+// only failed attempts.
 constexpr GuardKeeper::Clock::duration kFirstPause = 200ms, kLongestPause = 30s;
 // 200 ms doubled eight times is longer than the longest pause, so more doublings would only overflow the shift.
 constexpr int kMostDoublings = 8;

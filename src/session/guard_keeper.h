@@ -1,4 +1,4 @@
-// This file decides when a guard that died is started again. It never gives up, but waits longer each time.
+// Decides when to restart a guard that died. It never gives up, but waits longer each time.
 #pragma once
 
 #include <chrono>
@@ -12,8 +12,8 @@
 
 namespace bottle::session {
 
-// Holds whether the guard is up, down until the time of the next attempt, or starting. It begins with a guard that is
-// up. Times are passed in, so that tests need not wait.
+// Tracks whether the guard is up, down until the next attempt, or starting. In the beginning, it is up. Times are
+// passed in, so that tests need not wait.
 class GuardKeeper {
  public:
   using Clock = std::chrono::steady_clock;
@@ -29,12 +29,12 @@ class GuardKeeper {
   uint64_t restarts() const { return restarts_; }  // how many times a guard came back
   int attempts() const { return attempts_; }       // how many attempts there were since it was last up for a minute
 
-  // Must be called when the guard is gone. The first attempt since the guard was last up for a minute is due at once,
-  // and each further one after a longer pause, even if the attempts before it brought a guard that soon died.
+  // Call it when the guard is gone. The first attempt after the guard was up for a minute is due immediately. Each
+  // further one is due after a longer pause, even if the attempts before it brought a guard that soon died.
   void lose(Time now);
-  // Calls `start` on a thread of its own. What `start` uses must outlive this object.
+  // Calls `start` on a new thread. Everything that `start` uses must outlive this object.
   void begin(std::function<Result<GuardLink>()> start);
-  // Returns the outcome of an attempt that has ended, once. Does not block. After a success the guard is up.
+  // Returns the outcome of an attempt once, after it has ended. Does not block. After a success, the guard is up.
   std::optional<Result<GuardLink>> take(Time now);
   // Waits for an attempt that is under way.
   void end() const;

@@ -23,7 +23,7 @@ bool attempt(GuardKeeper& keeper, Time now, bool succeeds) {
   return link && link->has_value();
 }
 
-TEST(GuardKeeper, AGuardThatDiedIsStartedAtOnce) {
+TEST(GuardKeeper, AGuardThatDiedIsStartedImmediately) {
   Time now{};
   GuardKeeper keeper(now);
   EXPECT_TRUE(keeper.is_up());
@@ -50,7 +50,7 @@ TEST(GuardKeeper, ThePauseAfterAFailureDoublesUpToHalfAMinute) {
   EXPECT_EQ(keeper.restarts(), 0u);
 }
 
-// Such a guard must not be restarted without end, with two events each time.
+// Such a guard must not be restarted in a tight loop, with two events each time.
 TEST(GuardKeeper, ThePauseAlsoDoublesIfTheGuardStartsAndSoonDies) {
   Time now{};
   GuardKeeper keeper(now);

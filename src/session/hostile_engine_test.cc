@@ -1,4 +1,4 @@
-// Tests engines that give false answers, and things of others that have a session's names.
+// Tests engines that give false answers, and things of other users that have a session's names.
 #include <gtest/gtest.h>
 
 #include "session/ledger/names.h"
@@ -128,7 +128,7 @@ TEST(HostileEngine, ASelfTestThatFindsAWayOutDoesNotStartTheAgent) {
   session.check_end(docker, "a self-test that fails");
 }
 
-// Long lists of things of others neither hide our things nor count as ours.
+// Long lists of foreign things must not hide our things or count as ours.
 TEST(HostileEngine, LongListsOfForgedThingsAreNotOurs) {
   TestSession session(true);
   FakeDocker docker;
@@ -145,7 +145,7 @@ TEST(HostileEngine, LongListsOfForgedThingsAreNotOurs) {
   session.check_end(docker, "a session among forged things");
 }
 
-// The state directory is lost: what the dead session left has labels but no ledger.
+// After the state directory is lost, the things of the dead session have labels but no ledger.
 TEST(HostileEngine, ThingsWithoutALedgerAreRemovedOnlyAfterTheirWorkIsSaved) {
   TestSession session(true);
   FakeDocker docker;

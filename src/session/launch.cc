@@ -1,12 +1,13 @@
-// A launch is a set of steps that run in parallel and wait only for the results that they use. The network, the host's
-// address, the root, the ssh-agent and the guard each have a thread from the start, while the calling thread makes and
-// fills the agent's container. A step takes the results of others from shared futures, so each dependency is visible
-// where it is used, and no list of phases has to be kept correct.
+// A launch is a set of steps that run in parallel and wait only for the results that they use. The network, the
+// host's address, the root, the ssh-agent and the guard each have a thread from the start, while the calling thread
+// makes and fills the agent's container. A step takes the results of others from shared futures, so each dependency
+// is visible where it is used, and there is no list of phases to maintain.
 //
-// Three points have a fixed order. The ledger names everything before the first thing is made. The self-test is asked
-// for only when the guard serves. The gate opens last, after both containers have started, the report was clean and the
-// gate was claimed (launch_control.h). After an error, run() returns early, but the destructors of the futures wait for
-// the threads. When launch() returns, no thread makes anything any more, and the caller can tear down.
+// Three points have a fixed order. The ledger names everything before the first thing is made. The self-test is
+// requested only when the guard serves. The gate opens last, after both containers have started, the report was clean
+// and the gate was claimed (launch_control.h). After an error, run() returns early, but the destructors of the
+// futures wait for the threads. So when launch() returns, no thread creates anything any more, and the caller can
+// tear down.
 #include "session/launch.h"
 
 #include <sys/socket.h>
@@ -37,7 +38,7 @@ namespace {
 
 using nlohmann::json;
 
-// Reports whether the operator's ssh-agent lacks one of the keys, so that the session needs an ssh-agent of its own.
+// Reports whether the operator's ssh-agent lacks one of the keys, so that the session needs its own ssh-agent.
 bool needs_own_agent(const Job& job) {
   return std::ranges::any_of(job.ssh_keys, [](const SshKey& key) { return key.agent.empty(); });
 }
@@ -117,7 +118,7 @@ Result<Running> Launch::run() {
   auto gate = prepare_agent();
   if (gate) agent_starts_ = std::async(std::launch::async, [this] { return start_agent(); });
   auto guard = guard_.get();
-  // The helper may already run while the engine still finishes the call that starts its container.
+  // The helper may already run although the engine has not finished the call that starts its container.
   auto asked = gate && guard ? ask_for_self_test(*gate) : Result<>();
   auto started = gate ? agent_starts_.get() : Result<>(std::unexpected(std::move(gate.error())));
   TRY(control_.check());
@@ -145,9 +146,8 @@ Result<> Launch::progress(const std::string& step) {
 
 json Launch::labelled(const char* role) const { return labels(job_.plan.session, owner_, directory(), role); }
 
-// Starts at once the steps that need nothing from another step. We guess the subnet, and creating the network confirms
-// it. In the rare case that the guess was wrong, the agent's container is made again, because it contains the
-// addresses.
+// Starts the steps that need nothing from another step. The subnet is a guess, which creating the network confirms.
+// In the rare case that the guess was wrong, the agent's container is made again, because it contains the addresses.
 void Launch::begin_independent_steps() {
   network_ = std::async(std::launch::async, [this] {
                return make_internal_network(engine_, names_.network, labelled("network"), guess_);
@@ -195,8 +195,9 @@ Result<Subnet> Launch::create_guard(const std::string& image) {
   return subnet;
 }
 
-// Creates the guard's container for a machine without a network. It is on the session's network only, so its addresses
-// are in the request, and a wrong guess of the subnet means that it is made again, like the agent's container.
+// Creates the guard's container for a machine without a network. It is on the session's network only, so its
+// addresses are in the request. If the guess of the subnet was wrong, it is therefore made again, like the agent's
+// container.
 Result<Subnet> Launch::create_offline_guard(const std::string& image) {
   auto create = [&](const Subnet& at) {
     return engine_.create_container(names_.guard,
@@ -235,10 +236,12 @@ Result<Gate> Launch::prepare_agent() {
   return Gate(std::move(attached), !plan.headless);
 }
 
-// Starts the agent's container. This runs beside the start of the guard; the inside helper waits until it is asked.
+// Starts the agent's container. This runs at the same time as the start of the guard; the inside helper waits for the
+// request.
 Result<> Launch::start_agent() {
   TRY(engine_.start_container(names_.agent));
-  // By now the engine has followed every link to the workspace, and the gate is still shut.
+  // The engine has followed the path to the workspace by now, and the gate is still shut, so this check comes at the
+  // right time.
   if (job_.plan.workspace_mode == manifest::WorkspaceMode::bind) return workspace::check_place(job_.plan.workspace);
   return {};
 }
@@ -295,8 +298,8 @@ Result<> Launch::ask_for_self_test(Gate& gate) {
   return gate.ask();
 }
 
-// Waits for the report of the self-test, and fails if it is not clean. The ledger is told what work to bring home
-// before that: from the moment the gate opens, a crash must leave enough to collect the agent's work.
+// Waits for the report of the self-test, and fails if it is not clean. Before that, it records in the ledger which
+// work to bring home, because from the moment the gate opens, a crash must leave enough to collect the agent's work.
 Result<wire::Report> Launch::await_self_test(Gate& gate) {
   if (auto work = work_of(job_, sent_)) TRY(ledger_.will_hold(*work));
   auto report = TRY(gate.await_report(20000, control_.stop()));
@@ -330,12 +333,12 @@ std::vector<Thing> things_of(const Job& job) {
 
 // The configuration is sent on a thread of its own, because it may be larger than what the channel holds, and sending
 // then blocks until the guard reads. A guard that runs but does not read must not hold the supervisor, so after
-// `patience` the channel is shut down, which ends the sending.
+// `patience`, this shuts down the channel, which ends the sending.
 Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const wire::GuardConfig& config,
                               const pki::Root& root, const std::stop_token& stop, std::chrono::milliseconds patience) {
   GuardLink link(TRY(engine.attach(name, false)));
   ShutdownOnStop stopped(stop, link.fd());
-  // The guard may already run, and read this, while the engine still finishes the call that starts its container.
+  // The guard may already run and read this, although the engine has not finished the call that starts its container.
   auto sending = std::async(std::launch::async, [&] { return link.send(wire::Configure{config}); });
   auto started = engine.start_container(name);
   bool is_sent = started && sending.wait_for(patience) == std::future_status::ready;

@@ -22,8 +22,8 @@
 
 namespace bottle::session {
 
-// Contains what a launched session consists of. launch() makes it when the gate has opened, and watch() uses it while
-// the agent works. Destroying it ends the session's ssh-agent and closes the guard's channel, after which the guard
+// Holds the parts of a launched session. launch() makes it when the gate has opened, and watch() uses it while the
+// agent works. Destroying it ends the session's ssh-agent and closes the guard's channel, after which the guard
 // exits.
 struct Running {
   docker::Attached agent;   // the stream of the agent's container
@@ -35,7 +35,7 @@ struct Running {
   std::unique_ptr<SessionAgent> ssh_agent;  // null if no key needs it
   Subnet subnet;                            // the addresses of the guard and the agent
   workspace::Summary sent;                  // what was sent of the workspace; empty for a far job
-  std::unique_ptr<DiskWatch> disk;          // has noted how full the engine's disk was before the agent ran
+  std::unique_ptr<DiskWatch> disk;          // remembers how full the engine's disk was before the agent ran
 };
 
 // Returns everything that a launch of `job` will make, in that order.

@@ -1,10 +1,10 @@
-// Two kinds of threads meet here. The session's thread alone uses the clients: it runs serve(), reads their frames and
-// sends them events. The launch's threads only leave the steps that they want to show in a list and wake that thread
-// up. Clients therefore needs no lock.
+// Two kinds of threads meet here. The session's thread alone uses the clients: it runs serve(), reads their frames
+// and sends them events. The launch's threads only put the steps to show into a list, and wake that thread. Clients
+// therefore needs no lock.
 //
-// A stop and the opening of the gate exclude each other. Both are decided under one mutex: request_stop() fails once
-// the gate is claimed, and claim_gate() fails once a stop was requested. The agent can therefore never start after the
-// clients were told that the session was stopped before it ran.
+// A stop and the opening of the gate exclude each other. One mutex protects both decisions: request_stop() fails once
+// the gate is claimed, and claim_gate() fails once a stop was requested. The agent can therefore never start after
+// the clients were told that the session was stopped before it ran.
 #include "session/launch_control.h"
 
 #include <atomic>
@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kValuesPatience = 120s;
 constexpr int kLookMs = 200;            // how often to check for a stop, in case a signal arrives just before the wait
-constexpr size_t kMostEarly = 4 << 20;  // in bytes; input that comes beyond is dropped
+constexpr size_t kMostEarly = 4 << 20;  // in bytes; input beyond that is dropped
 
 constexpr const char* kStopped = "stopped before the agent ran";
 constexpr const char* kLauncherGone = "the launcher exited before the agent ran";
@@ -42,12 +42,12 @@ Result<> LaunchControl::serve(const std::function<Result<>()>& work) {
   while (!over) listen_once();
   auto result = done.get();
   show_steps();
-  // The errors of a launch that was stopped follow from the stop.
+  // If the launch was stopped, its errors are consequences of the stop.
   if (auto stopped = check(); !stopped) return stopped;
   return result;
 }
 
-// Serves the clients for one turn: until something comes, a thread wakes this one up, or kLookMs have passed.
+// Serves the clients for one turn: until a frame comes, a thread wakes this one, or kLookMs have passed.
 void LaunchControl::listen_once() {
   Poller poller;
   poller.watch(wakeup_.fd());
@@ -75,8 +75,8 @@ void LaunchControl::take_values(const Frame& frame) {
   std::scoped_lock lock(mutex_);
   if (values_are_here_) return;
   if (!came) {
-    // The error is kept as the outcome, so that await_values() returns it at once instead of waiting for values that do
-    // not come.
+    // Keeps the error as the outcome, so that await_values() returns it immediately instead of waiting for values
+    // that do not come.
     values_ = std::unexpected(std::move(came.error()));
   } else {
     values_->env.merge(came->env);
@@ -95,7 +95,7 @@ bool LaunchControl::request_stop(const char* why) {
     stopped_ = why;
     values_came_.notify_all();
   }
-  // The mutex is free by now, because request_stop() runs the callbacks of everything that waits for the token.
+  // The mutex must be free here, because request_stop() runs the callbacks of everything that waits for the token.
   clients_.event(wire::Step{"stopping"});
   stop_.request_stop();
   return true;

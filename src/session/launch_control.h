@@ -1,4 +1,4 @@
-// Makes it possible to stop a launch at any moment. The launch works on separate threads, while the session's thread
+// Makes it possible to stop a launch at any moment. The launch runs on separate threads, while the session's thread
 // serves the clients and handles a stop, the launcher's death, and SIGTERM.
 #pragma once
 
@@ -41,8 +41,8 @@ class LaunchControl {
   Result<> check() const;
   // Returns the values. Blocks until they have arrived, for at most two minutes.
   Result<Values> await_values();
-  // Must be called before the gate is opened. Fails with Code::canceled if the launch is stopped. A stop that comes
-  // later is one of take_early(), because the agent may then run.
+  // Call it before opening the gate. Fails with Code::canceled if the launch is stopped. A later stop is among the
+  // frames of take_early(), because the agent may run by then.
   Result<> claim_gate();
 
  private:

@@ -11,7 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The launcher's end of a session's clients.
+// Stands for the launcher's end of a session's clients.
 struct Launcher {
   Launcher() {
     int ends[2];

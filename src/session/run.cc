@@ -1,9 +1,9 @@
-// Tells the story of a session. Read it first.
+// Tells the story of a session. Start reading here.
 //
-// The order of the steps is what makes a session safe to interrupt at any moment. open() puts the owner on the disk
-// before anything is made. launch() writes down every name before the first thing exists. From then on, tear_down()
-// runs whatever happens, and after it the record is removed only if the engine has confirmed that nothing is left. If
-// this process dies in between, a sweep continues from the ledger.
+// A session can be interrupted safely at any moment because of the order of its steps. open() puts the owner on the
+// disk before anything is made. launch() writes down every name before the first thing exists. From then on,
+// tear_down() runs whatever happens. After it, the record is removed only if the engine has confirmed that nothing is
+// left. If this process dies in between, a sweep continues from the ledger.
 #include "session/run.h"
 
 #include <unistd.h>
@@ -61,7 +61,7 @@ Result<> check_names(docker::Engine& engine, const std::string& session) {
         return fail(Code::conflict,
                     "this engine already has a session " + session + ", with the " + thing.kind + " " + thing.name,
                     "choose another --name");
-      // Only a clear "no" counts. An engine that does not answer could have anything.
+      // Only a clear "no" counts, because an engine that does not answer could have anything.
       if (found.error().code != Code::not_found) return std::unexpected(std::move(found.error()));
       return {};
     }));
@@ -127,14 +127,14 @@ void Session::run() {
   result_.receipt = receipt;
   // The result is written before the socket is removed, so that a client that attaches too late finds it.
   if (running) (void)write_file_atomically(results_ + "/result.json", wire::encode(result_, wire::Layout::pretty));
-  // Otherwise the ledger stays, and the next sweep tries again.
+  // Without the confirmation, the ledger stays, and the next sweep tries again.
   if (receipt.confirmed) forget(job_.directories, directory_, receipt);
   if (!running) return tell_failure(std::move(running.error()), receipt);
   clients_.send(FrameType::result, wire::encode(result_));
 }
 
-// On success the session's directory exists, and every name is on the disk: if this process dies, later commands learn
-// from it what to remove. The ledger is flushed while the engine is asked.
+// After a success, the session's directory exists and every name is on the disk, so that if this process dies, later
+// commands find out what to remove. The ledger is flushed to the disk while the engine is asked about the names.
 Result<> Session::open() {
   auto asked = std::async(std::launch::async, [this]() -> Result<std::unique_ptr<docker::Engine>> {
     auto engine = TRY(connect_({job_.engine, "the job", control_.stop()}));
@@ -156,7 +156,7 @@ Result<> Session::open() {
   return {};
 }
 
-// Ends a session that has made nothing but its record.
+// Ends a session that has made only its record.
 void Session::abandon(Error error) {
   if (ledger_) remove_session_directory(directory_);
   session::tell_failure(clients_, error);
@@ -195,7 +195,7 @@ void Session::watch(Running& running) {
 void Session::collect(const Running& running) {
   clients_.event(wire::Collecting{});
   auto work = work_of(job_, running.sent);
-  // Otherwise, collect() saves the transcript.
+  // If there is a workspace to collect, collect() saves the transcript.
   if (!work) save_transcript(*engine_, Names(name_).agent, results_);
   result_.back =
       work ? session::collect(*engine_, name_, *work, directory_, [this](const std::string& step) { show(step); })
@@ -214,7 +214,7 @@ Receipt Session::tear_down() {
 }
 
 void Session::tell_failure(Error error, const Receipt& receipt) {
-  // This fails on purpose if the directory contains something.
+  // This is meant to fail if the directory contains something.
   ::rmdir(results_.c_str());
   if (!receipt.confirmed)
     error.todo += std::string(error.todo.empty() ? "" : "; ") +

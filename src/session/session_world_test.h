@@ -21,14 +21,14 @@
 
 namespace bottle::session {
 
-// How a session of the tests ended.
+// Says how a session of the tests ended.
 struct Outcome {
   std::optional<wire::SessionResult> result;
   std::optional<Error> failure;
   std::string output;  // of the agent, as its terminal received it
 };
 
-// The launcher's end of a session, for tests that take part in one.
+// Stands for the launcher's end of a session, for tests that take part in one.
 class Launcher {
  public:
   explicit Launcher(UniqueFd fd) : fd_(std::move(fd)) {}
@@ -57,7 +57,7 @@ class Launcher {
   std::vector<Frame> frames_;
 };
 
-// The world at one moment, with a copy of the test's directory. This is what the next command would find if the
+// Holds the world at one moment, with a copy of the test's directory. This is what the next command would find if the
 // session's process had died at that moment.
 struct Moment {
   docker::FakeCall call;
@@ -68,14 +68,15 @@ struct Moment {
 
 inline constexpr const char* kWork = "what the agent made";
 
-// A session for tests: its job, its directories, and what its agent does. Tests may run several at once.
+// Provides a session for tests: its job, its directories, and what its agent does. Tests may run several at the same
+// time.
 class TestSession {
  public:
   // A `far` session belongs to an operator on another machine: its workspace is delivered, its values come later, and
   // its work is kept as an archive. It runs no git, so it is fast.
   explicit TestSession(bool far = false);
 
-  // Makes what an engine has before a session: images, the shared network, things that belong to others, and the
+  // Gives an engine what it has before a session: images, the shared network, things that belong to others, and the
   // programs of our two containers.
   void furnish(docker::FakeDocker& docker);
   // Runs the session to its end. Meanwhile `take_part` may do what a launcher does.

@@ -12,7 +12,7 @@ namespace {
 
 using docker::Fault, docker::FakeCall, docker::FakeDocker;
 
-// A session whose process died when its agent had ended and its work was not home yet.
+// Provides a session whose process died after its agent had ended and before its work was home.
 class DeadSession : public ::testing::Test {
  protected:
   DeadSession() {
@@ -88,7 +88,7 @@ TEST_F(DeadSession, ASweeperThatDiesIsReplaced) {
   });
 }
 
-TEST_F(DeadSession, SeveralSweepersAtOnceSweepItOnce) {
+TEST_F(DeadSession, SeveralSimultaneousSweepersSweepItOnce) {
   TestSession session(true);
   FakeDocker docker;
   session.go_to(moment, docker, false);
@@ -173,7 +173,7 @@ TEST_F(DeadSession, ARecordWithASealInItsResultIsNotSealedAgain) {
   EXPECT_EQ(*read_file(record), cut);
 }
 
-TEST_F(DeadSession, ARecordIsEndedAlsoWithoutWork) {
+TEST_F(DeadSession, ARecordIsEndedEvenWithoutWork) {
   TestSession session(true);
   FakeDocker docker;
   session.go_to(moment, docker, false);

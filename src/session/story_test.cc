@@ -12,7 +12,7 @@ namespace {
 
 using docker::Fault, docker::FakeCall, docker::FakeDocker;
 
-// A call of a session, and how it fails.
+// Names a call of a session, and how it fails.
 struct Failure {
   std::string call;
   Fault fault;
@@ -38,7 +38,7 @@ void sweep_until_nothing_is_found(TestSession& session, FakeDocker& docker) {
   for (int i = 0; i < 3 && !find_orphans(session.scratch.directories).empty(); ++i) (void)session.sweep_all(docker);
 }
 
-// Runs a session whose calls end as `fault` says, then sweeps, and checks what each of the two left.
+// Runs a session whose calls end as `fault` says, then sweeps, and checks what the session and the sweep left.
 void run_and_sweep(bool far, const std::string& when, const std::function<Fault(const FakeCall&)>& fault) {
   TestSession session(far);
   FakeDocker docker;
@@ -66,7 +66,7 @@ TEST(Story, ASessionLeavesItsResultAndNothingElse) {
   }
 }
 
-// The engine starts two programs to describe itself, and the launcher has asked it already.
+// To describe itself, the engine starts two programs, and the launcher has already requested that.
 TEST(Story, AStartDoesNotAskTheEngineAboutItself) {
   for (const auto& call : TestSession(true).run_well()) EXPECT_NE(call.method, "info");
 }
@@ -145,7 +145,7 @@ TEST(Story, WorkThatCannotBeSortedIsKept) {
   });
 }
 
-// The engine dies and does not return: it answers no call from a certain one on.
+// The engine dies and does not return, so from a certain call on, it answers none.
 TEST(Story, AfterTheEngineDiedASweepRemovesWhatIsLeft) {
   auto calls = TestSession(true).run_well();
   for_each_at_once(calls, [](const FakeCall& last) {

@@ -14,8 +14,8 @@ Result<int> start_supervisor(const Job& job, const PassedChannel* channel) {
   if (channel) command.passed = {{channel->in, PassedChannel::kIn}, {channel->out, PassedChannel::kOut}};
   auto child = Child::spawn(command, Child::from(socket.theirs.get()), Child::null(), Child::null());
   if (!child) return std::unexpected(std::move(child.error()).during("starting the supervisor"));
-  // Without this, the launcher would not notice the supervisor's death, because it would hold the other end open
-  // itself.
+  // Without this, the launcher would not notice the supervisor's death, because the launcher itself would hold the
+  // other end open.
   socket.theirs.reset();
   // The job goes over the socket, because other users could read a value in argv or the environment.
   TRY(send_frame(socket.ours.get(), FrameType::job, TRY(wire::encode_exactly(job))));

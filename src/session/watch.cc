@@ -1,10 +1,10 @@
-// One thread and one loop serve everything while the agent works: the agent's stream, the guard's control channel, the
-// clients, the ssh-agents and a few checks by the clock. What could block for long runs on other threads, which the
-// loop asks for their results: restarting the guard, counting what is on the disk, and asking an ssh-agent.
+// One thread and one loop serve everything while the agent works: the agent's stream, the guard's control channel,
+// the clients, the ssh-agents and a few checks by the clock. Steps that could block for long run on other threads,
+// and the loop collects their results: restarting the guard, counting what is on the disk, and asking an ssh-agent.
 //
-// Two rules hold in each turn. Nothing that a client or the agent does may stop the loop: output that is not read is
-// kept (outbox.h), and input that the agent does not read within five seconds is dropped (launch.cc). And nothing that
-// the guard lets through goes unrecorded: while its decisions cannot be written, the loop tells the guard to let
+// Two rules hold in each turn. First, no client and no agent can stop the loop: output that is not read is kept
+// (outbox.h), and input that the agent does not read within five seconds is dropped (launch.cc). Second, everything
+// that the guard lets through is recorded: while its decisions cannot be written, the loop tells the guard to let
 // nothing through, and finally stops reading from it.
 #include "session/watch.h"
 
@@ -56,7 +56,7 @@ class Watch {
   void run(const std::vector<Frame>& early, wire::SessionResult& result) {
     show(running_.agent_early);
     take_all(running_.guard.take_early());
-    // What the operator typed or resized during the launch comes first, in its order.
+    // Input and resizes from the time of the launch come first, in their order.
     for (const auto& frame : early) take_frame(frame);
     while (!ended_) {
       Poller poller;
@@ -83,7 +83,7 @@ class Watch {
     guard_.end();                                // what it starts uses members of this object
     if (guard_.is_starting()) take_new_guard();  // it may have let something through
     running_.disk->end();
-    // The guard still runs, so what it decided just before the agent ended is in its channel.
+    // The guard still runs, so its last decisions before the end of the agent are in its channel.
     drain_audit();
     audit_.retry();
     if (audit_.kept())
@@ -91,8 +91,8 @@ class Watch {
     result.audit = {audit_.close()};
     result.egress = wire::EgressResult{summary_.denied(), summary_.secrets(), allowed_, {}, usage_.shown()};
     if (job_.plan.record) result.egress->recorded = summary_.recorded(job_.plan.egress.allow);
-    // If the engine does not say how the agent ended: 143 is the status of SIGTERM, and 125 that of a failure of
-    // bottle's own.
+    // If the engine does not say how the agent ended, the status is 143 (SIGTERM) after a stop, and 125 (a failure of
+    // bottle itself) otherwise.
     result.exit = std::clamp(engine_.wait_container(names_.agent).value_or(stopped_ ? 143 : 125), 0, 255);
     if (!over_limit_.empty()) {
       result.exit = 125;
@@ -107,15 +107,16 @@ class Watch {
   }
 
  private:
-  // Reports whether the engine says so of the agent's container. Must be called after the container has ended.
+  // Reports whether, according to the engine, the agent's container ran out of memory. Call it after the container
+  // has ended.
   bool ran_out_of_memory() {
     auto container = engine_.inspect_container(names_.agent);
     auto end = container ? docker::exit_of(*container) : std::nullopt;
     return end && end->is_out_of_memory;
   }
 
-  // Reports whether the disk is full and enough is kept for it in memory. Further decisions of the guard then wait in
-  // the guard.
+  // Reports whether the disk is full and the lines that wait for it in memory are enough. Further decisions then wait
+  // in the guard.
   bool overfull() const { return audit_.kept() > AuditFile::kMostKept; }
 
   void show(std::string_view bytes) {
@@ -123,7 +124,7 @@ class Watch {
     clients_.send(FrameType::output, bytes);
   }
 
-  // Passes on what the agent wrote. A headless agent's two streams come multiplexed over one connection.
+  // Passes on the agent's output. A headless agent's two streams come multiplexed over one connection.
   void take_output() {
     std::string bytes = running_.agent.take_early();
     if (bytes.empty()) {
@@ -146,7 +147,7 @@ class Watch {
     if (!fed) ended_ = true;
   }
 
-  // Takes what one read of the control channel brings.
+  // Handles the messages from one read of the control channel.
   void take_audit() {
     auto messages = running_.guard.read();
     if (!messages) return lose_guard();
@@ -198,11 +199,11 @@ class Watch {
     if (why.empty()) return;
     if (over_limit_.empty()) clients_.event(wire::Warning{why});
     over_limit_ = std::move(why);
-    stop(0);  // kills the agent at once, because one that is asked to end could continue to write
+    stop(0);  // kills the agent immediately, because one that is asked to end could continue to write
   }
 
-  // Tells the guard when a near side comes or goes. What the near side keeps (secrets, LAN services, ssh keys) is
-  // available only while it is connected. Each near side starts without earlier streams.
+  // Tells the guard when a near side comes or goes. Secrets, LAN services and ssh keys on the near side are available
+  // only while it is connected. Each near side starts without earlier streams.
   void update_near_side() {
     uint32_t now = clients_.near_side();
     if (now == near_side_) return;
@@ -248,7 +249,7 @@ class Watch {
     while (guard_.is_up() && wait_readable(running_.guard.fd(), 50)) take_audit();
   }
 
-  // Handles a frame of a client. Frames that mean nothing to a running session are ignored.
+  // Handles a frame of a client. Ignores frames that have no meaning for a running session.
   void take_frame(const Frame& frame) {
     switch (frame.type) {
       case FrameType::input:
@@ -283,7 +284,7 @@ class Watch {
   void take_from_near_side(const Result<wire::ToFarGuard>& message) {
     if (!message) return;
     if (const auto* here = std::get_if<wire::NearSideHere>(&*message)) return policy_.trust(here->root);
-    // A guard that was not told about a near side waits for nothing from one.
+    // A guard that was not told about a near side expects nothing from one.
     if (!guard_.is_up() || !near_side_) return;
     if (const auto* answer = std::get_if<wire::AgentAnswer>(&*message)) (void)running_.guard.send(*answer);
     if (const auto* part = std::get_if<wire::StreamPart>(&*message)) (void)running_.guard.send(*part);
@@ -294,8 +295,8 @@ class Watch {
     if (!stopped_) stopped_ = engine_.stop_container(names_.agent, seconds).has_value();
   }
 
-  // The guard and all its connections are gone. What was still in progress is dropped, and the clients learn why the
-  // guard died.
+  // The guard and all its connections are gone. Drops whatever was in progress, and tells the clients why the guard
+  // died.
   void lose_guard() {
     guard_.lose(Clock::now());
     if (ssh_) ssh_->guard_is_gone();
@@ -309,7 +310,7 @@ class Watch {
 
   // Returns how the guard's container ended, as the rest of a sentence.
   std::string cause_of_death() {
-    // The connection to the guard can break before the engine knows that the guard has exited.
+    // The connection to the guard can break before the engine notices that the guard has exited.
     constexpr int kMostMs = 5000;
     (void)engine_.wait_container(names_.guard, kMostMs);
     auto container = engine_.inspect_container(names_.guard);
@@ -346,7 +347,7 @@ class Watch {
       clients_.event(wire::GuardBack{});
       take_all(running_.guard.take_early());
     } else if (guard_.attempts() == 4 && !stopped_) {
-      // A few failures are usual while an engine restarts. The operator is told once, not at each attempt.
+      // While an engine restarts, a few failures are normal, so the operator is told once and not at each attempt.
       clients_.event(wire::GuardLost{"restarting the guard failed: " + link->error().what + "; trying again"});
     }
   }

@@ -1,5 +1,5 @@
-// Handles the time in which the agent works: it passes bytes between the agent and the clients, records the
-// guard's audit, and restarts a guard that dies.
+// Runs a session while the agent works: passes bytes between the agent and the clients, records the guard's audit,
+// and restarts a guard that dies.
 #pragma once
 
 #include "session/console/clients.h"

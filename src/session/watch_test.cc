@@ -1,4 +1,4 @@
-// Takes part in a session while its agent works, on an engine in memory.
+// Tests a session while its agent works, on an engine in memory.
 #include "session/watch.h"
 
 #include <gtest/gtest.h>
@@ -52,7 +52,8 @@ TEST_F(Working, InputReachesTheAgentAndItsOutputComesBack) {
   session.check_end(docker, "a conversation");
 }
 
-// While it waited for an agent that does not read, nothing else would be done, such as recording the guard's decisions.
+// If the supervisor waited for an agent that does not read, it would do nothing else, such as recording the guard's
+// decisions.
 TEST_F(Working, InputThatTheAgentDoesNotReadKeepsNothingWaiting) {
   std::promise<void> waited;
   session.agent = [this, waited = waited.get_future().share()](docker::FakeProcess& process, const wire::Go&) {
@@ -158,7 +159,7 @@ TEST_F(Working, AGuardThatDiesIsRestartedWithTheChangedPolicy) {
   session.check_end(docker, "a session whose guard died");
 }
 
-// What changes while the next guard starts is not in the configuration that it is started with.
+// Changes that are made while the next guard starts are not in its first configuration.
 TEST_F(Working, ANewGuardGetsTheChangesThatWereMadeWhileItStarted) {
   std::promise<void> hanging, go_on, has_root;
   auto proceed = go_on.get_future().share();
@@ -208,7 +209,7 @@ TEST_F(Working, WhatAGuardAllowsWhileItStartsIsRecorded) {
   for (const char* host : {"early1.test", "early2.test"}) EXPECT_NE(record->find(host), std::string::npos) << *record;
 }
 
-// A real engine learns of an exit later than the supervisor, whose connection breaks at once.
+// A real engine notices an exit later than the supervisor, whose connection breaks immediately.
 TEST_F(Working, TheCauseOfTheGuardsDeathIsReadOnceTheEngineKnowsIt) {
   docker.set_forgery([&](const FakeCall& call, nlohmann::json& answer) {
     if (call.text() != "inspect container bottle-x1-guard #1" || !answer.contains("State")) return;

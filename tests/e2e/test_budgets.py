@@ -22,7 +22,7 @@ SIGN_IN = {"claude-oauth": {"from": "env:CLAUDE_BOTTLE_OAUTH_TOKEN", "hosts": ["
 
 def test_a_reached_limit_blocks_requests_is_reported_once_and_can_be_raised(world, operator, until):
     session = Watched(operator, until, POLL, egress=LIMITED)
-    assert session.sees("now 2 200\nnow 2 403\nA limit of the session is reached. It stays so until the operator raises it.\n"), session.text
+    assert session.sees("now 2 200\nnow 2 403\nA limit of the session is reached. Nothing more passes until the operator raises it.\n"), session.text
     [name] = operator.sessions()
     requests = 'bottle_host_requests_total{session="%s",host="%s"}' % (name, SITE)
     assert metrics(operator, name)[requests] == 3

@@ -1,8 +1,9 @@
 // Builds each line in one buffer and writes the buffer once per turn of the loop. Lines about traffic are urgent,
-// because the traffic waits for them (Connection: recorded()). Others wait up to 20 ms for company.
+// because the traffic waits for them (recorded() in connection.h). Others wait up to 20 ms, so that several share a
+// write.
 //
-// Nothing is ever dropped here. If the reader is slow, `congested` stops new work; if writing fails, `stuck` says why
-// and the guard refuses all traffic until it succeeds again. What keeps a flood of refusals small is Repeats.
+// Nothing is ever dropped here. If the reader is slow, congested() stops new work. If writing fails, stuck() says
+// why, and the guard refuses all traffic until writing succeeds again. Repeats keeps a flood of refusals small.
 #include "guard/audit/audit.h"
 
 #include <fcntl.h>
@@ -38,7 +39,7 @@ void Audit::open(int fd) {
   fd_ = fd;
   struct stat st;
   if (fd >= 0 && fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
-    // A write to a full pipe must not stop the loop. A regular file has no such mode.
+    // A write to a full pipe must not block the loop. Regular files do not have this mode.
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
@@ -59,7 +60,7 @@ void Audit::timestamp() {
   stamp_[22] = static_cast<char>('0' + ms % 10);
 }
 
-// Appends a line to what is to be written. Cuts texts that exceed their limits, because the agent chooses many of them.
+// Appends a line to the buffer. Cuts texts that exceed their limits, because the agent chooses many of them.
 void Audit::append(const AuditLine& line) {
   std::string_view now(stamp_, 24);
   size_t start = pending_.size();
@@ -68,7 +69,7 @@ void Audit::append(const AuditLine& line) {
   // These three are the guard's own words and need no escape.
   out.append(R"(","id":")").append(line.id);
   out.append(R"(","action":")").append(line.action).append(R"(","kind":")").append(line.kind).append(R"(","host":")");
-  // A name has at most 253 characters. What is longer comes from a request that was refused.
+  // A valid name has at most 253 characters. A longer text comes from a request that was refused.
   append_json(out, line.host.substr(0, 260));
   out += '"';
   if (line.port) out.append(R"(,"port":)").append(std::to_string(line.port));
@@ -124,7 +125,7 @@ void Audit::raw(std::string_view line) {
 bool Audit::write_out() {
   size_t done = 0;
   bool was_stuck = !stuck_.empty();
-  // Each try may succeed, for example because the disk has room again.
+  // Each attempt may succeed, for example because the disk has room again.
   stuck_.clear();
   while (done < pending_.size()) {
     ssize_t n = ::write(fd_, pending_.data() + done, pending_.size() - done);
@@ -153,7 +154,7 @@ int Audit::flush(int64_t now) {
     return sooner(kDelay - static_cast<int>(now - since_));
   if (!write_out()) {
     retry_at_ = now + kRetry;
-    // The queue of events takes no regular files, so the record is not in it and is tried again after a while.
+    // The event queue accepts no regular files, so the write is tried again after a while.
     return sooner(stuck_.empty() ? 5 : kRetry);
   }
   since_ = 0;

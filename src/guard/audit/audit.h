@@ -1,4 +1,5 @@
-// Writes audit lines: one JSON object per line, buffered, and written by the loop. They contain no secret.
+// Writes audit lines, with one JSON object per line. Lines are buffered, and the loop writes them. They contain no
+// secret.
 #pragma once
 
 #include <cstdint>
@@ -13,24 +14,24 @@
 
 namespace bottle::guard {
 
-// The pipe or file of the record, and what is not written to it yet. All calls are made on the loop's thread, and only
-// drain() blocks.
+// Holds the pipe or file of the record, and the lines that are not written yet. Call everything on the loop's thread.
+// Only drain() blocks.
 class Audit {
  public:
   // Borrows `fd`; -1 discards all lines. Makes a pipe or a socket non-blocking, and leaves a file as it is.
   void open(int fd);
-  // Records a decision. A line that lets nothing through may be counted instead of written (Repeats).
+  // Records a decision. A line about a refusal may be counted instead of written (Repeats).
   void write(const AuditLine& line);
   void raw(std::string_view line);  // writes a whole JSON line of the control channel, in order with the others
 
-  // Writes as much as possible. Returns the milliseconds after which it must be called again, or -1 for never.
+  // Writes as much as possible. Returns after how many milliseconds to call it again, or -1 for never.
   int flush(int64_t now);
   // Returns whether the reader does not keep up. The guard then takes no new work, so that no decision goes unrecorded.
   bool congested() const { return pending_.size() > kBacklog; }
   // Returns why nothing can be written now, such as a full disk or a missing reader. Returns an empty string if writing
   // works.
   const std::string& stuck() const { return stuck_; }
-  // mark() returns the position behind all lines so far. reached() says whether the kernel has all bytes before that
+  // mark() returns the position after all lines so far. reached() says whether the kernel has all bytes before that
   // position, so that they outlive this process.
   uint64_t mark() const { return given_; }
   bool reached(uint64_t mark) const { return written_ >= mark; }

@@ -1,4 +1,4 @@
-// Describes one decision, as the record shows it.
+// Defines one decision, as the record shows it.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +6,9 @@
 
 namespace bottle::guard {
 
-// What Audit::write() takes. The texts are borrowed for the call. `id`, `action` and `kind` are the guard's own words.
-// Other texts may come from the agent and contain any byte; the writer must take secrets out first (Connection::audit).
+// Describes a decision to Audit::write(). The texts are borrowed for the call. `id`, `action` and `kind` are the
+// guard's own words. Other texts may come from the agent and contain any byte; the writer must take secrets out first
+// (Connection::audit).
 struct AuditLine {
   std::string_view id, action, kind, host;
   int port = 0;
@@ -19,8 +20,8 @@ struct AuditLine {
   uint64_t count = 1;            // the number of decisions that this line stands for
   std::string_view first, time;  // for several decisions, the times of the first and the last; empty means now
 
-  // Returns whether the line lets something through, or tells about or ends something that was let through. Such a line
-  // never stands for several decisions.
+  // Returns whether the line lets something through, or is about something that was let through. Such a line never
+  // stands for several decisions.
   bool of_traffic() const { return action == "allow" || totals || code == "usage"; }
 };
 

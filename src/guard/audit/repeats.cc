@@ -1,7 +1,7 @@
-// A line belongs to a kind: the same action, kind, code, host and port. An allowance, which grows with time, says how
-// many lines may be written; when it is used up, further lines of a kind become a count. Each kind writes its count
-// after a pause that doubles from a second to a minute, so that even 256 kinds cause only a few lines a second. When a
-// pause passes without such a line, the kind is written line by line again.
+// Lines with the same action, kind, code, host and port belong to one kind. An allowance, which grows with time, says
+// how many lines may be written; when it is used up, further lines of a kind become a count. Each kind writes its
+// count after a pause that doubles from a second to a minute, so that even 256 kinds cause only a few lines a second.
+// When a pause passes without such a line, the kind is written line by line again.
 //
 // An agent can make up any number of hosts. Kinds beyond the table's size therefore share an entry, in which only the
 // number of decisions is exact and the hosts are not named.
@@ -79,12 +79,12 @@ int Repeats::due(int64_t now, const Write& write, bool all) {
   for (auto each = kinds_.begin(); each != kinds_.end();) {
     Kind& kind = each->second;
     if (all || kind.next <= now) {
-      // The entry is kept for a while. Otherwise, an agent that uses a new name each time would get a line for each.
+      // The entry stays for a while. Otherwise, an agent that uses many names in turn would get a line each time.
       if (kind.count == 0 && kind.pause == kLongestPause) {
         each = kinds_.erase(each);
         continue;
       }
-      // A pause in which nothing came ends the counting.
+      // A pause without such a line ends the counting.
       kind.counting = kind.count > 0;
       if (kind.count)
         write({.id = kind.id,

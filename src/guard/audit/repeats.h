@@ -1,6 +1,6 @@
-// Keeps a flood of refusals small in the record. The first refusal of each kind is written, and so are others
-// while the allowance lasts. The rest is counted, and each count is written as one line, at intervals that grow.
-// Nothing is lost, because the counts add up. The code is pure and bounded, because the agent chooses the names.
+// Keeps a flood of refusals small in the record. The first refusal of each kind is written, and so are others while
+// the allowance lasts. The rest are counted, and each count is written as one line, at growing intervals. No decision
+// is lost, because the counts add up. Pure. The memory is bounded, because the agent chooses the names.
 #pragma once
 
 #include <cstdint>
@@ -17,14 +17,15 @@ class Repeats {
  public:
   using Write = std::function<void(const AuditLine&)>;
 
-  // Returns whether to write a line that lets nothing through now. Otherwise the line has been counted, as always
-  // without `room`. `now` is in milliseconds of a monotonic clock; `stamp` is the time that the record shows.
+  // Takes a line that lets nothing through. Returns whether to write it now. If not, it was counted; without `room`,
+  // lines are always counted. `now` is in milliseconds of a monotonic clock; `stamp` is the time that the record
+  // shows.
   bool admit(const AuditLine& line, std::string_view stamp, int64_t now, bool room = true);
   // Writes the counts that are due, or all of them. Returns the milliseconds until the next count is due, or -1 for
   // never.
   int due(int64_t now, const Write& write, bool all = false);
 
-  // The number of lines that may be written at once, and the number that each further second allows.
+  // The number of lines that may be written in a burst, and the number that each further second allows.
   static constexpr int kAtOnce = 200, kASecond = 10;
   static constexpr size_t kMostKinds = 256;
 

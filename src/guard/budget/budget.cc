@@ -1,9 +1,9 @@
-// Keeps two kinds of numbers: an account for each host, which is what the owner is told and what survives this guard,
-// and a sum for each limit, which is what is compared. A limit's sum can always be computed from the accounts. That is
-// done when the limits change, so that a new limit also covers what was used before.
+// Keeps an account for each host, and a sum for each limit. The owner gets the accounts, which survive this guard.
+// The sums are compared with the limits. They follow from the accounts, and are computed again when the limits
+// change, so that a new limit also covers what was used before.
 //
-// The agent chooses hosts, so the accounts are limited. Hosts beyond the limit share one account, except those that
-// have a limit of their own, of which the configuration has few.
+// The agent chooses hosts, so the number of accounts is limited. Hosts beyond that share one account, except the few
+// for which the configuration has a separate limit.
 #include "guard/budget/budget.h"
 
 #include <algorithm>
@@ -53,11 +53,11 @@ void Budget::use(std::vector<Limit> limits) {
     auto old = std::ranges::find_if(before, [&](const State& each) { return each.limit.of == state.limit.of; });
     if (old == before.end()) continue;
     for (size_t i = 0; i < state.told.size(); ++i)
-      // The operator was told about a limit that was reached. If the limit was raised, the next time is news again.
+      // The operator already knows about a limit that was reached, unless it was raised since.
       state.told[i] = old->told[i] && old->limit.most.most[i] == state.limit.most.most[i];
   }
   for (auto& [name, account] : accounts_) {
-    // The name of the shared account is not a valid host; limits_of() knows it.
+    // The name of the shared account is not a valid host; limits_of() handles it.
     account.limits = limits_of(policy::normalise_host(name).value_or(policy::Host{name}));
     for (size_t each : account.limits) states_[each].add(account.used);
   }
@@ -105,7 +105,7 @@ Budget::Admission Budget::admit(const policy::Host& host, uint64_t bytes, uint64
       if (needed > states_[each].left(quantity)) return {nullptr, hit(states_[each], quantity)};
   Account& account = fresh ? open(host, limits) : found->second;
   wire::HostUsage step{.names = fresh ? 1u : 0u, .requests = 1, .bytes_up = bytes};
-  // A host without an account of its own counts under the limits of the shared account.
+  // A host without a separate account counts under the limits of the shared account.
   for (size_t each : account.limits) states_[each].add(step);
   ++account.used.requests;
   account.used.bytes_up += bytes;
@@ -170,7 +170,8 @@ void Budget::change(Account& account) {
 std::vector<wire::HostUsage> Budget::take_changed() {
   std::vector<wire::HostUsage> list;
   size_t count = std::min(changed_.size(), wire::Usage::kMostHosts);
-  // They are taken from the end, which costs nothing to remove. The order does not matter to the owner.
+  // Takes the accounts from the end, because removing them there costs nothing. The order does not matter to the
+  // owner.
   for (Account* each : std::span(changed_).last(count)) {
     list.push_back(each->used);
     each->changed = false;

@@ -1,7 +1,7 @@
-// Counts what the session uses, and refuses what exceeds a limit. A request is counted before anything of it
-// leaves, so that no number of connections or streams gets more through. The counts stay when the configuration
+// Counts what the session uses, and refuses what exceeds a limit. A request is counted before any byte of it leaves,
+// so that even many connections or streams together cannot exceed a limit. The counts stay when the configuration
 // changes. The guard tells the owner of the control channel about each change, and the owner gives the counts to the
-// next guard if this one dies. The code is pure, and its memory is bounded, because the agent chooses the names.
+// next guard if this one dies. Pure. The memory is bounded, because the agent chooses the names.
 #pragma once
 
 #include <array>
@@ -18,12 +18,12 @@ namespace bottle::guard {
 
 inline constexpr std::string_view kLimitReached = "limit_reached";
 
-// The counts of the session. There is one for the process, used on the loop's thread.
+// Holds the counts of the session. The process has one, on the loop's thread.
 class Budget {
  public:
   static constexpr size_t kMostHosts = 4096;  // that are counted separately
 
-  // What was used of one host. Stays valid as long as the budget.
+  // Holds what was used of one host. It stays valid as long as the budget.
   struct Account {
     wire::HostUsage used;
     std::vector<size_t> limits;  // positions in the list of limits
@@ -32,16 +32,17 @@ class Budget {
 
   // Adds what was used before this guard started.
   void resume(const std::vector<wire::HostUsage>& used);
-  // Replaces the limits. What was used counts for new limits, too.
+  // Replaces the limits. New limits also cover what was used before.
   void use(std::vector<Limit> limits);
 
-  // The answer of admit(). The account is owned by the budget.
+  // Holds the result of admit(). The budget owns the account.
   struct Admission {
     Account* account = nullptr;  // null if a limit refuses it
     std::string reason;          // which one, for the operator
   };
-  // Counts a request or a tunnel to the host, with the bytes that go up at once, unless a limit has been reached.
-  // `coming` is how many more bytes are known to follow; they must fit, too, but are counted when they arrive.
+  // Counts a request or a tunnel to the host, with the bytes that go up now, unless a limit has been reached.
+  // `coming` is how many more bytes are known to follow; the limit must also have room for them, but they are counted
+  // when they arrive.
   Admission admit(const policy::Host& host, uint64_t bytes, uint64_t coming = 0);
   // Takes back the request that admit() counted for a tunnel, because the requests in the tunnel are counted instead.
   void take_back_request(Account& account);
@@ -55,7 +56,7 @@ class Budget {
   // Notes that the limit of bytes has ended a request or a tunnel. Returns the reason for the operator.
   std::string end_by_bytes(const Account& account);
 
-  // Return what changed since the last call, at most as much as one message holds.
+  // Return what changed since the last call, at most as much as fits into one message.
   std::vector<wire::HostUsage> take_changed();
   std::vector<wire::LimitHit> take_hits() { return std::exchange(hits_, {}); }
   bool has_news() const { return !changed_.empty() || !hits_.empty(); }

@@ -43,7 +43,7 @@ Result<Limits> Limits::compile(const wire::GuardEgress& egress, const std::vecto
   }
   for (const auto& price : egress.prices) {
     for (double each : {price.input, price.output, price.cache_read, price.cache_write})
-      // It is written so that it also refuses a price that is not a number.
+      // In this form, the condition also refuses NaN.
       if (!(each >= 0 && each <= 1e6)) return fail(Code::invalid, "the price of " + price.model + " is not valid");
     limits.prices_.push_back(price);
   }

@@ -1,4 +1,4 @@
-// Contains the compiled limits of a configuration, and the prices by which it estimates costs. Pure.
+// Holds the compiled limits of a configuration, and the prices for estimating costs. Pure.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 
 namespace bottle::guard {
 
-// A limit for all hosts that a pattern matches, or for the session.
+// Describes a limit for all hosts that a pattern matches, or for the session.
 struct Limit {
   std::string of;                            // the pattern; empty for the session
   std::optional<policy::HostPattern> hosts;  // without a value, all
@@ -22,11 +22,12 @@ struct Limit {
 
   // Returns whether requests to the host count for this limit.
   bool covers(const policy::Host& host) const { return !hosts || hosts->matches(host); }
-  // Returns whether hosts that are not counted separately count, too, because this limit may cover them.
+  // Returns whether the limit may also cover hosts that are not counted separately.
   bool is_wide() const { return !hosts || !hosts->is_exact(); }
 };
 
-// Immutable once compiled. The Budget has a copy of the list; the prices and the hosts with usage stay here.
+// Holds the limits, and is immutable once compiled. The Budget has a copy of the list; the prices and the hosts that
+// report usage are only here.
 class Limits {
  public:
   // Rules with the same host share one limit, the smallest of each quantity. Fails with Code::invalid.

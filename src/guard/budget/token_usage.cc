@@ -1,10 +1,10 @@
 // Follows the nesting of JSON without building a document: an answer may have any size, and only a few numbers of it
-// matter. The path of the outermost six objects says what a key means, because the same words may be anywhere in what
-// the model writes. Deeper objects are only counted. Strings are kept up to 96 bytes, which is enough for every key and
+// matter. The path of the outermost six objects tells the meaning of a key, because the model may write the same
+// words anywhere. Deeper objects are only counted. Strings are kept up to 96 bytes, which is enough for every key and
 // name.
 //
-// The reader accepts much that is not JSON. It does not judge the answer, which goes to the client in any case; a
-// server that sends broken JSON only has its tokens counted wrong.
+// The reader accepts much that is not JSON. It does not judge the answer, which goes to the client in any case. If a
+// server sends broken JSON, only the count is wrong.
 #include "guard/budget/token_usage.h"
 
 #include <algorithm>
@@ -77,7 +77,7 @@ UsageReader::Where UsageReader::inside(bool list) const {
 
 void UsageReader::feed(std::string_view bytes) {
   while (!bytes.empty()) {
-    // Most of an answer is text of which nothing is kept.
+    // Most of an answer is text beyond what is kept of a string, so it is skipped quickly.
     if (state_ == State::text && text_.size() == kLongestText) {
       size_t skipped = 0;
       while (skipped < bytes.size() && bytes[skipped] != '"' && bytes[skipped] != '\\' && bytes[skipped] != '\n')
@@ -93,7 +93,7 @@ void UsageReader::feed(std::string_view bytes) {
 }
 
 void UsageReader::take(char c) {
-  // No document goes over a line of an event stream, so a broken one ends here.
+  // In an event stream, no document continues on another line, so a broken one ends here.
   if (c == '\n' && layout_ == Layout::events) {
     if (state_ == State::number) end_number();
     state_ = State::outside;

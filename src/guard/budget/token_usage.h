@@ -1,5 +1,5 @@
-// Reads how many tokens a model has used from its provider's answer: the `usage` of the APIs of Anthropic and
-// OpenAI, and the `usageMetadata` of Gemini. The code is pure, and its memory is bounded.
+// Reads how many tokens a model has used from its provider's answer: the `usage` of the APIs of Anthropic and OpenAI,
+// and the `usageMetadata` of Gemini. Pure. The memory is bounded.
 #pragma once
 
 #include <array>
@@ -9,24 +9,26 @@
 
 namespace bottle::guard {
 
-// The tokens of one answer. No token counts in two of the four numbers.
+// Holds the tokens of one answer. No token counts in two of the four numbers.
 struct TokenUsage {
   uint64_t input = 0, cache_read = 0, cache_write = 0;  // what the model has read
   uint64_t output = 0;                                  // what it has written, thoughts included
 
-  // The tokens that the model has read, and all tokens. `input` alone leaves out what came from a cache or went into
-  // one.
+  // Return the tokens that the model has read, and all tokens. `input` alone leaves out what came from a cache or
+  // went into one.
   uint64_t read() const { return input + cache_read + cache_write; }
   uint64_t total() const { return read() + output; }
   bool operator==(const TokenUsage&) const = default;
 };
 
 // Takes an answer in pieces of any size. A count is read only where the APIs put it: in the usage of the document
-// itself, of its `message` or of its `response`. What a model writes, such as the input of a tool, therefore counts as
-// no usage. A stream repeats the counts, each time with the sum so far, so the largest number of each kind counts.
+// itself, of its `message` or of its `response`. Text that a model writes, such as the input of a tool, can therefore
+// not look like usage. A stream repeats the counts, each time with the sum so far, so the largest number of each kind
+// counts.
 class UsageReader {
  public:
-  // What the body is: one or more JSON documents, or server-sent events with one document each, on a single line.
+  // Says what the body is: one or more JSON documents, or server-sent events with one document each, on a single
+  // line.
   enum class Layout : uint8_t { json, events };
   explicit UsageReader(Layout layout) : layout_(layout) {}
 
@@ -41,7 +43,7 @@ class UsageReader {
 
  private:
   enum class State : uint8_t { outside, text, escape, after_text, number };
-  // What an object is to the usage. Everything below `other` is `other`.
+  // Says which part an object has in the usage. Everything below `other` is `other`.
   enum class Where : uint8_t { top_list, top, wrapper, usage, details, other };
   enum class Key : uint8_t {
     none,

@@ -7,7 +7,7 @@ namespace {
 
 using Layout = UsageReader::Layout;
 
-// Feeds the text in pieces of several sizes, which must not matter.
+// Feeds the text in pieces of several sizes, and checks that the result is the same.
 UsageReader reader_of(std::string_view text, Layout layout) {
   UsageReader whole(layout);
   whole.feed(text);

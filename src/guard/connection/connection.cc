@@ -1,7 +1,7 @@
-// Does what every path through the guard needs: the audit lines, the guard's own answers, the waiting for the record,
-// and the end of a connection. The host, the path and the reason of an audit line are cleaned here, in the only place
-// that writes lines for a connection, so that no caller can forget it: they come from the agent and may contain a
-// secret in any form.
+// Does what every path through the guard needs: writes audit lines and the guard's own answers, waits for the record,
+// and ends a connection. The host, the path and the reason of an audit line come from the agent and may contain a
+// secret in any form. They are cleaned here, in the only place that writes lines for a connection, so that no caller
+// can forget it.
 #include "guard/connection/connection.h"
 
 #include <algorithm>
@@ -41,7 +41,7 @@ void Connection::refresh() {
 }
 
 Waker::Wait Connection::wait(int64_t deadline) {
-  // Sources are registered at the first wait. A connection that never waits costs no call for it.
+  // Sources are registered at the first wait, so a connection that never waits saves that call.
   if (client) client.source->watch();
   if (upstream) upstream.source->watch();
   return waker.wait(deadline);
@@ -55,18 +55,18 @@ Waker::Wait Connection::turn() {
 
 void Connection::audit(AuditLine line) {
   std::string clean_host, clean_method, clean_path, clean_reason;
-  // What is let through was scanned before. Only the names that the operator wrote down may contain a value, and a
-  // method may be passed although it contains one. Other lines show what a client wanted.
+  // Everything that was let through has been scanned. Only names that the operator wrote down may contain a value,
+  // and a method may pass although it contains one. Other lines show what a client tried, which may contain anything.
   bool scanned = line.action == "allow" || line.code == "usage";
   auto clean = [&](std::string_view text, std::string& storage) -> std::string_view {
     if (text.empty() || (scanned && config->secrets.empty())) return text;
     return storage = scanned ? config->secrets.starred(text) : config->recordable(text);
   };
-  if (!is_usual(line.method)) line.method = clean_method = config->recordable(line.method);
+  if (!is_common_method(line.method)) line.method = clean_method = config->recordable(line.method);
   line.id = id;
   line.host = clean(host.name, clean_host);
   line.port = port;
-  // A query often has tokens, which no list of secrets knows, so it is never recorded.
+  // A query often has tokens that are in no list of secrets, so it is never recorded.
   line.path = hides_path ? "" : clean(line.path.substr(0, line.path.find('?')), clean_path);
   // The reasons that tell of a credential name only its rule.
   if (line.fingerprint.empty()) line.reason = clean(line.reason, clean_reason);
@@ -83,7 +83,8 @@ std::string answer_of_guard(int status, std::string_view code, std::string_view 
   bool refused = status == 403 || status == 400 || status == 431;
   std::string body = refused ? "bottle: refused (" : "bottle: failed (", out = "HTTP/1.1 ";
   body.append(code).append("), id ").append(id).append("\n");
-  if (code == kLimitReached) body += "A limit of the session is reached. It stays so until the operator raises it.\n";
+  if (code == kLimitReached)
+    body += "A limit of the session is reached. Nothing more passes until the operator raises it.\n";
   out.append(std::to_string(status)).append(" bottle ").append(code);
   out.append(refused ? "\r\nX-Bottle-Deny: " : "\r\nX-Bottle-Error: ").append(code);
   out.append("\r\nContent-Type: text/plain\r\nContent-Length: ").append(std::to_string(body.size()));
@@ -134,7 +135,7 @@ Task<bool> finish(Connection& c) {
   s.source->shut();
   // Closing with unread bytes would reset the connection and discard the answer.
   size_t most = 1 << 20;
-  // A client that does not stop sending is cut off after a megabyte or the time to linger.
+  // A client that does not stop sending is cut off after a megabyte, or when the time to linger is up.
   for (size_t seen = 0; seen < most && !s.eof && !s.failed && c.now() < deadline; seen += s.in.size()) {
     s.in.clear();
     if (!s.fill()) co_await c.wait(deadline);

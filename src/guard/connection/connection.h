@@ -1,4 +1,4 @@
-// Contains what the parts that serve one client share: its streams, its destination and its audit lines.
+// Defines what the code that serves one client shares: its streams, its destination and its audit lines.
 #pragma once
 
 #include <string>
@@ -12,8 +12,8 @@ namespace bottle::guard {
 
 class Upstreams;
 
-// Lives in the frame of the coroutine that serves the client, for as long as the client is connected. For HTTP/2, each
-// stream has one.
+// Holds the state of one client. It lives in the frame of the coroutine that serves the client, as long as the client
+// is connected. For HTTP/2, each stream has one.
 struct Connection {
   Connection(Context& shared, int fd);
   // The source must be opened with this connection's Waker.
@@ -31,7 +31,7 @@ struct Connection {
   uint16_t port = 0;
   bool tunneled = false;  // a CONNECT came first: requests go to its host, in origin form
   bool tls = false;       // the requests come in TLS that the guard terminates
-  // Where `upstream` leads.
+  // Says where `upstream` leads.
   struct Reached {
     policy::Host host;
     uint16_t port = 0;
@@ -41,21 +41,21 @@ struct Connection {
   bool hides_path = false;  // the path of the current request contains a credential, so the audit must not show it
   std::shared_ptr<Upstreams> upstreams;  // provides `upstream` if requests share connections to the host
 
-  // Takes the current rules. Connections made under the old rules are not reused.
+  // Adopts the current rules. Connections made under the old rules are not reused.
   void refresh();
   int64_t now() const { return context.loop.now(); }
   // Waits for an event, or until `deadline`.
   Waker::Wait wait(int64_t deadline);
   // Lets other connections run, and lets the audit lines be written.
   Waker::Wait turn();
-  // Records a decision about this connection or its current request. This fills in the id, the host, the port and the
-  // byte counts of `line`, and overwrites the values of secrets in its texts. The texts need to live only for the call.
+  // Records a decision about this connection or its current request. Fills in the id, the host, the port and the byte
+  // counts of `line`, and overwrites the values of secrets in its texts. The texts need to live only during the call.
   void audit(AuditLine line);
-  // Queues a small answer of the guard's own.
+  // Queues a small answer from the guard itself.
   void answer(int status, std::string_view code, bool close);
 };
 
-// Returns a small answer of the guard's own. The code is in the reason phrase, because many programs print nothing
+// Returns a small answer from the guard itself. The code is in the reason phrase, because many programs print nothing
 // else. A status other than 400, 403 and 431 is a failure rather than a decision.
 std::string answer_of_guard(int status, std::string_view code, std::string_view id, bool close);
 
@@ -64,16 +64,17 @@ inline constexpr std::string_view kAsksForCertificate =
     "; the server asks for a client certificate, which the agent can send only through a blind tunnel (use a rule "
     "without inspect, methods and paths, and bind no secret to this host)";
 
-// Traffic waits for the record and stops when the record stops, because without the record the guard cannot prove what
-// it let through.
+// Traffic waits for the record, and stops when the record stops, because without a record, the operator could not see
+// what the guard let through.
 //
-// Waits, before a client is asked for more, while the reader of the record does not keep up. Returns false if the
-// client left.
+// Waits while the reader of the record does not keep up. Call it before reading more from a client. Returns false if
+// the client left.
 Task<bool> room_in_record(Connection& connection);
-// Waits, before anything is sent upstream, until the kernel has all audit lines so far. They then outlive this process.
-// Returns false if they cannot be written or the client left.
+// Waits until the kernel has all audit lines so far. Call it before sending anything upstream. They then outlive this
+// process. Returns false if they cannot be written or the client left.
 Task<bool> recorded(Connection& connection);
-// Returns why nothing more may be let through: it could not be recorded. Returns an empty string if recording works.
+// Returns why nothing more may be let through, because it could not be recorded. Returns an empty string if recording
+// works.
 std::string_view cannot_record(const Connection& connection);
 
 // Writes what is queued and ends the client's stream. Then reads for a moment longer, so that no reset discards the

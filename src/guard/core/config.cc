@@ -2,8 +2,8 @@
 // before any of it takes effect, so that an invalid configuration leaves the old one as it was. Only the roots for TLS
 // are parsed later, at the first connection that needs them, because that costs time and memory.
 //
-// A LAN route becomes a rule like the others and an address beside it. Methods, paths and denials of all hosts are thus
-// decided by the same code.
+// A LAN route becomes a rule like the others, with an address beside it, so that the same code decides about methods,
+// paths and denials of all hosts.
 #include "guard/core/config.h"
 
 #include <openssl/evp.h>
@@ -21,7 +21,7 @@ namespace {
 
 using policy::Endpoint;
 
-// Decodes percent escapes once. What is not a whole escape stays.
+// Decodes percent escapes once. Leaves incomplete escapes unchanged.
 std::string without_percent(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -38,7 +38,7 @@ std::string without_percent(std::string_view text) {
   return out;
 }
 
-// `login`: user:password as they are. In the URL they are percent-encoded, as all clients expect them.
+// `login` is user:password without encoding. In the URL, they are percent-encoded, as in all clients.
 Result<ParentProxy> parse_parent(std::string text, std::string login) {
   ParentProxy parent;
   if (text.starts_with("http://")) text.erase(0, 7);
@@ -79,13 +79,14 @@ Result<SshHost> compile_ssh(const wire::GuardSshHost& wanted) {
 bool never_lan(const policy::Address& address) {
   const auto& b = address.bytes;
   if (!address.v6) return b[0] == 0 || b[0] == 127 || (b[0] == 169 && b[1] == 254) || b[0] >= 224;
-  // Ten zero bytes begin `::`, `::1` and the addresses that stand for IPv4 ones, which need no second spelling.
+  // `::`, `::1` and the addresses that stand for IPv4 ones begin with ten zero bytes. The latter would be a second
+  // spelling.
   bool v4 = std::all_of(b.begin(), b.begin() + 10, [](uint8_t byte) { return byte == 0; });
   return v4 || b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 }
 
-// Returns the rule of the route. It joins the other rules, so that methods, paths and denials are decided in one place.
-// Only the address belongs to the route. `rules` are those that are not routes.
+// Returns the rule of the route, and adds its address to the configuration. `rules` are those that are not routes;
+// the name of the route must not be among them.
 Result<policy::RuleSpec> add_lan(Config& config, const wire::GuardLanRoute& wanted,
                                  std::span<const policy::RuleSpec> rules) {
   auto host = TRY(policy::normalise_host(wanted.name));
@@ -93,7 +94,7 @@ Result<policy::RuleSpec> add_lan(Config& config, const wire::GuardLanRoute& want
   auto to = policy::parse_endpoint(wanted.to);
   if (host.literal) return bad("its name is an address");
   if (!to || to->port == 0) return bad("\"to\" is not ip:port");
-  // A route to the guard itself, or to a metadata service, would be a way around every other rule.
+  // A route to the guard itself, or to a metadata service, would bypass every other rule.
   if (never_lan(to->address) ||
       std::ranges::any_of(config.listen, [&](const Endpoint& own) { return own.address == to->address; }))
     return bad(to_string(*to) + " is not an address of a local network");

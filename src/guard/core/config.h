@@ -1,4 +1,4 @@
-// Contains the guard's compiled configuration. It is immutable except for caches. Connections keep the
+// Defines the guard's compiled configuration, which is immutable except for caches. Connections keep the
 // configuration that they began with.
 #pragma once
 
@@ -23,27 +23,28 @@ struct ssl_ctx_st;
 
 namespace bottle::guard {
 
-// A host of `ssh`, to which a tunnel is allowed if the server proves to have this key.
+// Describes a host of `ssh`, to which a tunnel is allowed if the server proves that it has this key.
 struct SshHost {
   policy::Host host;
   uint16_t port = 22;
   std::string key;  // the decoded blob
 };
 
-// A service of the local network, under a name that exists only in the bottle.
+// Describes a service of the local network, under a name that exists only in the bottle.
 struct LanRoute {
   policy::Endpoint to;
   uint16_t port = 80;  // the port that the agent asks for; 443 if the service speaks TLS
 };
 
-// The HTTP proxy through which all hosts without a fixed address are reached.
+// Describes the HTTP proxy through which all hosts without a fixed address are reached.
 struct ParentProxy {
   policy::Host host;
   uint16_t port = 0;
   std::string authorization;  // the value of Proxy-Authorization, or empty
 };
 
-// Made by compile(), shared by all connections that began under it, and freed with the last of them.
+// Holds the configuration. compile() makes it, all connections that began under it share it, and it is freed with the
+// last of them.
 struct Config {
   std::vector<policy::Endpoint> listen;
   std::optional<policy::Endpoint> dns;
@@ -79,8 +80,8 @@ struct Config {
   bool relayed(const policy::Host& host) const;
   // Returns why a name may not lead to that address, or an empty string if it may.
   std::string_view refusal(const policy::Address& address) const;
-  // Returns the beginning of a text that a peer chose, as the record may show it: with asterisks in place of all
-  // secrets and credentials.
+  // Returns the beginning of a text that a peer chose, in a form that the record may contain: with asterisks in place
+  // of all secrets and credentials.
   std::string recordable(std::string_view text) const;
   // Returns the host of `ssh` with this name and port, or null.
   const SshHost* ssh_host(const policy::Host& host, uint16_t port) const;

@@ -1,4 +1,4 @@
-// Contains what all connections of the process share.
+// Defines what all connections of the process share.
 #pragma once
 
 #include <map>
@@ -20,8 +20,8 @@
 
 namespace bottle::guard {
 
-// A pool of pipes for splice, which are lent while data is in flight. An empty pipe goes back to the pool; one that
-// still holds bytes must be destroyed.
+// Lends pipes for splice(2) while data is in flight. An empty pipe goes back to the pool; one that still holds bytes
+// must be destroyed.
 class PipePool {
  public:
   PipeEnds take();  // returns a pipe without descriptors if none are available, or if the system cannot splice
@@ -32,15 +32,15 @@ class PipePool {
   std::vector<PipeEnds> idle_;
 };
 
-// Beyond these limits, new connections wait for a moment and are then refused with this code. The limits of the
-// streams themselves apply to the existing connections.
+// Beyond these limits, new connections wait for a moment and are then refused with this code. Existing connections
+// have the limits of their streams.
 inline constexpr size_t kMaxConnections = 12288, kEnoughHeld = kMostHeld / 4 * 3, kEnoughTls = kMostTls / 8 * 7;
 inline constexpr std::string_view kTooMany = "too_many_connections";
 
 struct AgentCall;
 
-// The state of the process. The Server owns it, and everything that uses it runs on the loop's thread. Members are
-// destroyed in the reverse order, so what uses the loop comes after it.
+// Holds the state of the process. The Server owns it, and everything that uses it runs on the loop's thread. Members
+// are destroyed in reverse order, so members that use the loop come after it.
 struct Context {
   Loop loop;
   Audit audit;

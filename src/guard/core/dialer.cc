@@ -1,8 +1,8 @@
 // Decides in one place to which addresses the guard connects. Names are judged before they are resolved, because the
-// question to a name server already carries the name out. Resolved addresses are judged one by one before a connect:
-// the agent may control the name server of a host that it may reach, so a name can lead into the machine's own
-// networks. Only the parent proxy and addresses that the operator wrote down are exempt. An address that was judged is
-// the one that is connected to; nothing resolves the name a second time.
+// query to a name server already carries the name out. Each resolved address is judged before a connect, because the
+// agent may control the name server of an allowed host, and could let a name lead into the machine's own networks.
+// Only the parent proxy and addresses that the operator wrote down are exempt. The guard connects to the very address
+// that it judged, and never resolves the name a second time.
 //
 // Connecting follows RFC 8305 ("Happy Eyeballs"): the next attempt begins while the earlier ones still wait, and the
 // first that connects wins. Addresses of a family that arrive late join a dial that is under way.
@@ -26,7 +26,7 @@ namespace {
 using policy::Endpoint;
 
 constexpr int64_t kPatience = 20 * 1000;  // for the whole dial
-// The milliseconds between two attempts (RFC 8305 §5). If a host has many addresses, the later ones are tried faster.
+// The milliseconds between two attempts (RFC 8305 §5). If a host has many addresses, later attempts follow faster.
 constexpr int64_t kStagger = 250, kLaterStagger = 100;
 // The number of attempts that keep the longer distance.
 constexpr size_t kEarly = 4;
@@ -37,7 +37,7 @@ std::unique_ptr<Source> begin_connect(const Endpoint& to, bool wide, Waker& wake
   UniqueFd fd = open_socket(address.family(), SOCK_STREAM, Waits::no);
   if (!fd) return nullptr;
   int one = 1;
-  // The guard writes what it has in whole pieces, so waiting for more would only delay a request.
+  // The guard writes whole pieces, so waiting for more bytes would only delay a request.
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   keep_alive(fd.get());
   if (!wide) bound_buffers(fd.get());
@@ -49,7 +49,7 @@ std::unique_ptr<Source> begin_connect(const Endpoint& to, bool wide, Waker& wake
   return source;
 }
 
-// The checked addresses of one dial, as they become known.
+// Collects the checked addresses of one dial as they become known.
 struct Addresses {
   const Config* config = nullptr;
   uint16_t port = 0;
@@ -106,7 +106,7 @@ Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t 
       full = errno == EMFILE || errno == ENFILE;
       last = to_string(next) + ": " + std::strerror(errno);
     }
-    // All attempts have failed, or none could begin, and no address can come any more.
+    // All attempts have failed or could not begin, and no more addresses will come.
     if (attempts.empty() && to.complete()) {
       if (full) co_return Dialed{.status = 503, .code = kTooMany, .reason = "connecting failed: " + last};
       break;
@@ -141,7 +141,7 @@ Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t 
   co_return dialed;
 }
 
-// A proxy that is asked for a tunnel, and what a client is told if it does not open one.
+// Describes a proxy that is asked for a tunnel, and the answers for the client if the proxy does not open one.
 struct Proxy {
   struct Failure {
     int status;
@@ -188,14 +188,14 @@ Task<Dialed> ask_proxy(Context& context, Proxy proxy, Waker& waker, std::string 
   co_return dialed;
 }
 
-// Dials through a stream to the near side, where the broker is asked like a proxy.
+// Dials through a stream to the near side, whose broker acts as a proxy.
 Task<Dialed> dial_near_side(Context& context, Waker& waker, policy::Host host, uint16_t port, Via via,
                             int64_t deadline) {
   auto stream = context.near_side.open();
   if (!stream) co_return Dialed{.status = 503, .code = "operator_away", .reason = stream.error().what};
   Dialed dialed;
   dialed.source = std::make_unique<Source>();
-  // The other end is in this process and the broker answers later, so the socket counts as connected.
+  // The socket counts as connected, because its other end is in this process. The broker answers later.
   dialed.source->open(stream->release(), &waker);
   dialed.source->watch();
   dialed.through_parent = true;
@@ -214,7 +214,7 @@ Task<Dialed> resolved(Context& context, Waker& waker, Addresses& to, int64_t dea
       co_await waker.wait(std::min(deadline, lookup.usable_at()));
     to.update();
     if (to.targets.more()) co_return Dialed{};
-    // The addresses so far cannot be used, but those of the other family may be usable.
+    // The addresses so far cannot be used, but those of the other family may be.
     if (lookup.done() || now() >= deadline || (client && client->is_gone())) break;
     co_await waker.wait(deadline);
   }

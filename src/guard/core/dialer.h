@@ -1,4 +1,4 @@
-// Turns a host name that the policy has allowed into a connected socket. It uses only checked addresses.
+// Turns a host name that the policy has allowed into a connected socket. Connects only to checked addresses.
 #pragma once
 
 #include <memory>
@@ -10,7 +10,8 @@
 
 namespace bottle::guard {
 
-// What came of a dial. On success, the caller owns the source; nothing was written to it except what opens a tunnel.
+// Holds the result of a dial. On success, the caller owns the source; nothing was written to it except what opens a
+// tunnel.
 struct Dialed {
   std::unique_ptr<Source> source;  // null if the dial failed
   std::string early;               // bytes that followed the parent proxy's answer
@@ -28,15 +29,15 @@ inline constexpr std::string_view kParentWantsLogin =
 std::string authority_of(const policy::Host& host, uint16_t port, uint16_t usual = 0);
 
 // Returns why a name must not be resolved because it carries data, or an empty string. Call this before resolving,
-// because a question to a name server passes the name on. Does not judge a name that the operator wrote in full.
-// Remembers the name.
+// because a query passes the name to name servers. Does not judge a name that the operator wrote in full. Remembers
+// the name.
 std::string carried(Context& context, const Config& config, const policy::Host& host);
 
 enum class Via { tunnel, absolute };  // the kind of request for a parent proxy
 
-// Connects to the host's fixed addresses if it has any, else to the parent proxy if there is one, else to the resolved
-// addresses that are neither in special ranges nor in the networks of the guard's machine. Gives up after 20 s, or when
-// `client` breaks. `waker` belongs to the connection; spurious events are fine.
+// Connects to the host's fixed addresses if it has any, else to the parent proxy if there is one, else to the
+// resolved addresses that are neither in special ranges nor in the networks of the guard's machine. Gives up after 20
+// s, or when `client` breaks. `waker` belongs to the connection; spurious events do no harm.
 Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::Host host, uint16_t port, Via via,
                   Source* client);
 

@@ -12,7 +12,7 @@
 
 namespace bottle::guard {
 
-// Filled while a configuration is compiled, and constant from then on.
+// Holds the setting for each host. It is filled while a configuration is compiled, and constant from then on.
 class InjectionPolicy {
  public:
   // Each takes "block" or "warn", and fails with Code::invalid for any other text.

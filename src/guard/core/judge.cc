@@ -48,7 +48,7 @@ bool names_secret(const Config& config, const policy::Host& host) {
   return config.scanner->has_known(host.name) || config.scanner->has_known(joined);
 }
 
-bool is_usual(std::string_view method) {
+bool is_common_method(std::string_view method) {
   for (std::string_view each : {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"})
     if (method == each) return true;
   return false;

@@ -1,5 +1,5 @@
-// Judges connections and requests by the rules and by names alone, before anything is resolved or dialed. The
-// code is pure, so that `bottle egress` gives the same answers as the guard.
+// Judges connections and requests by the rules and by names alone, before anything is resolved or dialed. Pure, so
+// that `bottle egress` gives the same answers as the guard.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +10,9 @@
 
 namespace bottle::guard {
 
-// The answer of judge_connect(). `decision` says why; it points into the rules of the configuration.
+// Holds the result of judge_connect(). `decision` says why; it points into the rules of the configuration.
 struct ConnectJudgement {
-  // How the guard serves a CONNECT.
+  // Says how the guard serves a CONNECT.
   enum class Way : uint8_t { refused, ssh, inspected, blind } way = Way::refused;
   policy::Decision decision;
 };
@@ -31,18 +31,18 @@ policy::Decision judge_request(const Config& config, const policy::Host& host, u
 // Returns why a name must not be resolved because it carries data, as the rest of a sentence, or an empty string if it
 // may be resolved. Does not judge a name that the operator wrote in full.
 std::string_view carried_by_name(const Config& config, const policy::Host& host);
-// Completes such an answer to a sentence for the operator, which says how to allow the name.
+// Turns such a reason into a sentence for the operator, which also says how to allow the name.
 std::string about_carrier(std::string_view why);
-// Returns whether a name contains a secret, even with dots between its parts, so that even the question for its address
-// would send the secret. A name that the operator wrote in full does not.
+// Returns whether a name contains a secret, even with dots between its parts. Resolving such a name would already
+// send the secret. Returns false for a name that the operator wrote in full.
 bool names_secret(const Config& config, const policy::Host& host);
 inline constexpr std::string_view kNamesSecret = "the host's name contains a secret";
 
 // Returns why the guard answers such a request with status 400, whatever the rules say, or an empty string if it does
 // not.
 std::string malformed(std::string_view method, std::string_view target);
-// Returns whether most programs use the method, so that it says nothing about the agent.
-bool is_usual(std::string_view method);
+// Returns whether the method is so common that a record of it reveals nothing about the agent.
+bool is_common_method(std::string_view method);
 // Returns whether the guard passes requests with this method.
 bool is_for_here(std::string_view method);
 

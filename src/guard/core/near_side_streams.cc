@@ -22,7 +22,7 @@ namespace {
 using wire::kStreamWindow;
 
 constexpr size_t kPiece = 16 * 1024;
-// A stream itself has no timeout. The connections on both sides have.
+// A stream itself has no timeout, but the connections on both sides have one.
 constexpr int64_t kForever = 24 * 3600 * 1000;
 
 }  // namespace
@@ -33,14 +33,14 @@ struct NearSideStreams::Flow {
   Waker waker;
   Source source;                  // the control channel's end of the socket pair
   std::string out;                // bytes for the connection
-  size_t credit = kStreamWindow;  // what the other side may still be sent
+  size_t credit = kStreamWindow;  // how much the other side still accepts
   size_t taken = 0;               // what the connection took since the last report to the other side
   bool ended = false;             // the other side sends no more
   bool closed = false;            // the other side has dropped the stream; what it sent before still counts
   bool over = false;              // the stream is finished, and all further input is ignored
 };
 
-// Carries a stream. It is a coroutine that frees itself.
+// Carries a stream in a coroutine that frees itself.
 struct Pump {
   static void say(NearSideStreams& streams, wire::StreamPart part) {
     streams.audit_.raw(wire::encode(wire::FromGuard(std::move(part))) + "\n");
@@ -78,17 +78,17 @@ struct Pump {
           broken = true;
         }
       }
-      // Reporting each piece would cost a message for each; reporting late would stop the other side.
+      // A report for each piece would cost too many messages, and a late report would stop the other side.
       if (f.taken >= kStreamWindow / 4) say(streams, {.stream = f.number, .taken = std::exchange(f.taken, 0)});
       if (f.ended && f.out.empty() && !shut) {
-        // The connection sees the end only now that it has all bytes that came before it.
+        // The connection has all bytes before the end, so it may see the end now.
         ::shutdown(f.source.fd(), SHUT_WR);
         shut = true;
       }
       if (progress) continue;
       if (read_all && f.source.is_gone()) break;  // the connection is gone completely
       f.source.watch();
-      // Nothing wakes a stream when the record has room again, so a congested one looks every 20 ms.
+      // No event wakes a stream when the record has room again, so a congested stream checks every 20 ms.
       co_await f.waker.wait(streams.loop_.now() + (streams.audit_.congested() ? 20 : kForever));
     }
     f.source.close();

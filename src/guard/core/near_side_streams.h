@@ -19,12 +19,12 @@
 
 namespace bottle::guard {
 
-// The open streams of this guard. All of it runs on the loop's thread.
+// Owns the open streams of this guard. Everything runs on the loop's thread.
 class NearSideStreams {
  public:
   NearSideStreams(Loop& loop, Audit& audit);
 
-  // Says whether the other machine can be reached now. If it cannot, all streams end.
+  // Call it when the other machine becomes reachable or unreachable. If it is unreachable, all streams end.
   void set_up(bool up);
 
   // Opens a stream and returns the connection's end of it. Fails with Code::unavailable while the other side is away,
@@ -34,7 +34,7 @@ class NearSideStreams {
   // Takes a message from the control channel.
   void take(const wire::StreamPart& part);
 
-  // One stream (near_side_streams.cc).
+  // Holds one stream (near_side_streams.cc).
   struct Flow;
 
  private:

@@ -1,5 +1,5 @@
-// Contains what the guard looks for in outgoing data besides placeholders: known secrets in every disguise, and
-// credentials by their form (src/scan). Each configuration has one.
+// Holds what the guard looks for in outgoing data besides placeholders: known secrets in every disguise, and
+// credentials by their form (src/scan). Each configuration has one scanner.
 #pragma once
 
 #include <memory>
@@ -12,13 +12,13 @@
 
 namespace bottle::guard {
 
-// Made from a compiled configuration and owned by it. The catalog is what a scan::Stream or scan::Detector looks for;
-// it and the session must not be used after the configuration is gone.
+// Belongs to a compiled configuration. The catalog says what a scan::Stream or scan::Detector looks for. Do not use
+// catalog or session after the configuration is gone.
 class Scanner {
  public:
-  // `wanted.known` are secrets that the guard puts into no request, and `wanted.egress.allowed_secrets` are
-  // fingerprints of credentials that may leave. Fails with Code::invalid if one of these, or one of the operator's
-  // rules, is not valid.
+  // `wanted.known` are secrets that the guard never inserts, and `wanted.egress.allowed_secrets` are fingerprints of
+  // credentials that may leave. Fails with Code::invalid if one of these, or one of the operator's rules, is not
+  // valid.
   static Result<std::unique_ptr<Scanner>> make(const Secrets& secrets, const wire::GuardConfig& wanted);
 
   // Returns what to look for. It is not constant, because matching needs its working memory.
@@ -28,8 +28,8 @@ class Scanner {
   // Returns the text with asterisks in place of all secrets and credentials, or in place of all of it if not all of it
   // could be scanned.
   std::string starred(std::string text);
-  // Returns the memory of short texts that left, which finds a secret that is sent in parts. A new configuration starts
-  // with an empty one.
+  // Returns the memory of short texts that were sent, which serves to find a secret that is sent in parts. Each new
+  // configuration starts with an empty memory.
   scan::Session& session() { return session_; }
 
  private:

@@ -38,15 +38,15 @@ const OnSecret* SecretPolicy::by_host(const policy::Host& host) const {
 OnSecret SecretPolicy::of(const policy::Host& host, bool model, std::string_view name) const {
   if (const OnSecret* said = by_host(host)) return *said;
   if (auto said = by_name_.find(name); said != by_name_.end()) return said->second;
-  // What the agent has read goes to its model with every request. Blocking that would end the session.
+  // Everything that the agent has read goes to its model with every request. Blocking that would end the session.
   if (model && general_ == OnSecret::block) return OnSecret::redact;
   return general_;
 }
 
 OnSecret SecretPolicy::of_unreadable(const policy::Host& host) const {
   const OnSecret* said = by_host(host);
-  // Even for the model, where of() would redact: no marker fits into data that cannot be read. RequestScan lets it pass
-  // and records it.
+  // This is so even for the model, where of() would redact, because no marker fits into data that cannot be read.
+  // RequestScan lets such data pass and records it.
   return said ? *said : general_;
 }
 

@@ -1,4 +1,4 @@
-// Contains what the operator wants to happen to a secret on its way to a host (`on_secret`). Pure.
+// Holds the operator's settings for secrets on their way to a host (`on_secret`). Pure.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +13,10 @@
 
 namespace bottle::guard {
 
-// What happens to a request that carries a secret to the wrong place, and to an answer that contains a value.
+// Says what happens to a request that carries a secret to the wrong place, and to an answer that contains a value.
 enum class OnSecret : uint8_t { block, redact, warn };
 
-// Filled while a configuration is compiled, and constant from then on.
+// Holds the settings. It is filled while a configuration is compiled, and constant from then on.
 class SecretPolicy {
  public:
   // Each takes "block", "redact" or "warn", and fails with Code::invalid for any other text.
@@ -24,12 +24,12 @@ class SecretPolicy {
   Result<> set_for_name(const std::string& name, std::string_view what);     // of a rule of src/scan, or of a secret
   Result<> set_for_host(const std::string& pattern, std::string_view what);  // of an egress rule
 
-  // Returns what happens to a finding of this name on its way to the host. What is set for the host takes precedence
-  // over what is set for the name. `model` says that the host is the agent's model, where `block` is not the default.
+  // Returns what happens to a finding of this name on its way to the host. The setting for the host takes precedence
+  // over the setting for the name. `model` says that the host is the agent's model, where `block` is not the default.
   OnSecret of(const policy::Host& host, bool model, std::string_view name) const;
   // Returns what happens to data that cannot be scanned, such as a body in an unknown coding.
   OnSecret of_unreadable(const policy::Host& host) const;
-  // Returns whether something is set for the name itself.
+  // Returns whether there is a setting for the name itself.
   bool names(std::string_view name) const { return by_name_.contains(name); }
 
  private:

@@ -1,9 +1,9 @@
 // Compiles the secrets into one dictionary of texts, and judges each text that is found in it by the host and the
-// place. The dictionary does not depend on the host, so that every scan can use the same one: a secret must also be
-// found on its way to a host that it does not belong to.
+// place. All hosts share this dictionary, because a secret must also be found on its way to a host that it does not
+// belong to.
 //
-// A text may belong to several secrets, for example if an operator binds one token to two hosts under two names. It is
-// then one entry of the dictionary with several owners, and judge() takes the most lenient of their fates.
+// A text may belong to several secrets, for example if an operator binds one token to two hosts under two names. Then
+// it is one entry of the dictionary with several owners, and judge() returns the most lenient of their fates.
 #include "guard/core/secrets.h"
 
 #include <string.h>
@@ -16,7 +16,8 @@
 namespace bottle::guard {
 namespace {
 
-// Shorter values would be found everywhere by chance. Longer ones fit into no header and would need a large dictionary.
+// Values shorter than kShortest would be found everywhere by chance. Values longer than kLongest do not fit into a
+// header and would need a large dictionary.
 constexpr size_t kShortest = 4, kLongest = 16 * 1024;
 
 bool printable(std::string_view text) {
@@ -50,7 +51,7 @@ Result<Secret> compile_secret(const wire::GuardSecret& wanted) {
   if (std::max(secret.value.size(), secret.placeholder.size()) > kLongest)
     return bad("its value or placeholder is longer than 16 KB");
   for (const auto& host : wanted.hosts) {
-    // The agent could then send the placeholder to a host of its own and read the value there.
+    // Otherwise, the agent could send the placeholder to its own host and read the value there.
     if (host == "*") return bad("it is bound to every host");
     secret.hosts.push_back(TRY(policy::HostPattern::compile(host)));
   }
@@ -92,7 +93,7 @@ void Secrets::compile(std::vector<Secret> secrets, std::vector<policy::HostPatte
   needles_.clear();
 }
 
-// Adds one text of a secret to the dictionary. A text that is in it already gets one more owner.
+// Adds one text of a secret to the dictionary. If the dictionary has the text already, the text gets another owner.
 void Secrets::add(const Secret& secret, bool is_value) {
   const std::string& text = is_value ? secret.value : secret.placeholder;
   // This also leaves out empty placeholders, and the empty values of relayed secrets.
@@ -123,7 +124,7 @@ const HostSecrets& Secrets::of(const policy::Host& host) const {
 }
 
 // No pattern can match "-", which is not a valid name.
-const HostSecrets& Secrets::of_nobody() const { return of({.name = "-"}); }
+const HostSecrets& Secrets::of_unproven() const { return of({.name = "-"}); }
 
 bool Secrets::any_in(std::string_view text) const {
   scan::Finder finder(&dictionary_);
@@ -167,7 +168,8 @@ bool is_put(const Secret& secret, Place place, std::string_view header) {
 
 }  // namespace
 
-// Even a value that is bound to the model passes only where it signs in. What the agent reads must not reach the model.
+// Even a value that is bound to the model passes only in the place where it signs in, because values that the agent
+// has read must not reach the model.
 bool HostSecrets::may_hold(const Secret& secret, Place place, std::string_view header) const {
   return is_bound(&secret) && (!model || is_put(secret, place, header));
 }
@@ -175,8 +177,8 @@ bool HostSecrets::may_hold(const Secret& secret, Place place, std::string_view h
 Finding HostSecrets::judge(const scan::Pattern& pattern, Place place, std::string_view header) const {
   auto fate = [&](const Secret& secret, bool is_value, bool is_bound) {
     bool put_there = is_bound && is_put(secret, place, header);
-    // An encoded placeholder is refused and not replaced: the guard cannot know what the server does with what it
-    // decodes.
+    // An encoded placeholder is refused and not replaced, because the guard cannot tell what the server does with the
+    // decoded text.
     if (!is_value && put_there && pattern.encoding == scan::Encoding::literal) return Fate::swap;
     if (!is_value) return model ? Fate::note : Fate::refuse;
     if (may_hold(secret, place, header)) return Fate::pass;
@@ -193,13 +195,13 @@ Finding HostSecrets::judge(const scan::Pattern& pattern, Place place, std::strin
 }
 
 std::string marker(const Secret& secret, const scan::Pattern& pattern, size_t size, bool token) {
-  // In JSON, the value may be a number, in which only digits may be.
+  // In JSON, such a value may be a number, so the marker must consist of digits.
   if (std::ranges::all_of(secret.value, [](char c) { return c >= '0' && c <= '9'; }) &&
       pattern.encoding == scan::Encoding::literal)
     return std::string(size, '9');
   std::string text = "[redacted: " + secret.name + "]";
   if (pattern.encoding == scan::Encoding::base64 || pattern.encoding == scan::Encoding::base64url) {
-    // Base64 stays Base64: it decodes to the marker.
+    // Base64 must stay valid, so the marker is encoded.
     auto core = scan::base64_core(fitted(text, secret.value.size(), ']', '*'), pattern.shift,
                                   pattern.encoding == scan::Encoding::base64url);
     return fitted(core, size, 'A', 'A');

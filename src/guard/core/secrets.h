@@ -1,5 +1,4 @@
-// Contains the compiled secrets: what to look for, and what happens to a secret that is found on its way to a
-// host.
+// Holds the compiled secrets: what to look for, and what happens to a secret that is found on its way to a host.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +15,7 @@
 
 namespace bottle::guard {
 
-// A secret of the configuration. compile_secret() makes it, and Secrets owns it.
+// Describes a secret of the configuration. compile_secret() makes it, and Secrets owns it.
 struct Secret {
   std::string name, value, placeholder;  // the value is empty if the near side has it and puts it in
   std::vector<policy::HostPattern> hosts;
@@ -32,10 +31,10 @@ struct Secret {
 // Fails with Code::invalid and says what is wrong, but never quotes the value.
 Result<Secret> compile_secret(const wire::GuardSecret& wanted);
 
-// The part of a request in which something is found.
+// Names the part of a request in which something is found.
 enum class Place : uint8_t { method, path, query, header_name, header, body, message };
 
-// What happens to a finding, from the most lenient to the strictest.
+// Says what happens to a finding, from the most lenient to the strictest.
 enum class Fate : uint8_t {
   pass,    // a value at a host that it is bound to passes
   swap,    // the value replaces a placeholder
@@ -44,7 +43,7 @@ enum class Fate : uint8_t {
   refuse,  // the secret does not belong at this place: OnSecret decides
 };
 
-// What judge() says about a text that was found in a request.
+// Holds judge()'s verdict about a text that was found in a request.
 struct Finding {
   Fate fate = Fate::pass;
   const Secret* secret = nullptr;
@@ -54,11 +53,12 @@ struct Finding {
 
 class Secrets;
 
-// What the secrets mean for one host.
+// Says what the secrets mean for one host.
 struct HostSecrets {
   const Secrets* all = nullptr;
   std::vector<const Secret*> bound;
-  // Whether the host is the agent's model. It gets whatever the agent has read, and that must not end the session.
+  // True if the host is the agent's model. It gets everything that the agent has read, and that must not end the
+  // session.
   bool model = false;
 
   // Returns whether traffic to and from the host must be scanned.
@@ -68,12 +68,12 @@ struct HostSecrets {
   // Returns whether the value of a secret may go to the host at this place. `header` is the header's name, if the
   // place is a header.
   bool may_hold(const Secret& secret, Place place, std::string_view header) const;
-  // Returns the most lenient fate of all secrets that have this text: two may have the same value, and one of them may
-  // go to the host. The pattern must come from the dictionary of `all`.
+  // Returns the most lenient fate of all secrets that have this text, because two secrets may have the same value,
+  // and one of them may be bound to the host. The pattern must come from the dictionary of `all`.
   Finding judge(const scan::Pattern& pattern, Place place, std::string_view header) const;
 };
 
-// The secrets of a configuration, filled once by compile().
+// Holds the secrets of a configuration. compile() fills it once.
 class Secrets {
  public:
   Secrets() = default;
@@ -86,13 +86,13 @@ class Secrets {
   bool empty() const { return list_.empty(); }
   const std::vector<Secret>& list() const { return list_; }
   const Secret* named(std::string_view name) const;  // null if there is none
-  // Returns what a scan::Finder or scan::Filter looks for: every form of all values and placeholders of at least 4
-  // bytes.
+  // Returns the dictionary for a scan::Finder or scan::Filter. It has every form of all values and placeholders of at
+  // least 4 bytes.
   const scan::Dictionary& dictionary() const { return dictionary_; }
   // Returns what the secrets mean for a host. The result stays valid as long as this object, and all hosts to which the
   // same secrets are bound share it.
   const HostSecrets& of(const policy::Host& host) const;
-  const HostSecrets& of_nobody() const;  // for a host whose identity is not proven
+  const HostSecrets& of_unproven() const;  // for a host whose identity is not proven
 
   // Returns whether the text contains any form of any value or placeholder.
   bool any_in(std::string_view text) const;

@@ -1,8 +1,8 @@
-// Decodes the body a second time where the client gets it with its coding, because only decoded text can be searched.
-// The decoded bytes are searched and dropped.
+// If the client gets the body with its coding, decodes a copy of it, because only decoded text can be searched. The
+// decoded bytes are searched and dropped.
 //
-// A few kilobytes can become many megabytes, so each call decodes a part of them, and other connections have their turn
-// in between. A watch that blocks also gives up on an answer that looks made to keep the guard busy.
+// A few kilobytes can become many megabytes, so each call decodes a part of them, and other connections have their
+// turn in between. A watch that blocks also stops an answer that seems made to keep the guard busy.
 #include "guard/exchange/answer_watch.h"
 
 #include <algorithm>
@@ -47,7 +47,7 @@ bool AnswerWatch::feed(std::string_view bytes) {
   std::string text;
   bool fine = copy_.take(bytes, text);
   seen_ += text.size();
-  // Readers show what comes before broken bytes.
+  // Clients show the text before broken bytes, so it is searched.
   scan_.feed(text);
   if (!fine || (blocks_ && seen_ - begun_ >= kMostAtOnce)) return seen_ = most_, false;
   return true;

@@ -1,4 +1,4 @@
-// Looks for prompt injections in one answer as it streams by. It changes nothing in the answer.
+// Looks for prompt injections in one answer as it streams by. Never changes the answer.
 #pragma once
 
 #include <optional>
@@ -11,7 +11,7 @@
 
 namespace bottle::guard {
 
-// Owned by the exchange of the answer. feed() must get every byte of the body in order.
+// Watches one answer. Its exchange owns it. feed() must get every byte of the body in order.
 class AnswerWatch {
  public:
   // Returns whether the answer is text that an agent may read.
@@ -29,17 +29,17 @@ class AnswerWatch {
   // false if the bytes do not match the codings, or if `blocks` is set and the bytes of one call decode to kMostAtOnce
   // bytes or more, which no page needs.
   bool feed(std::string_view bytes);
-  // Returns whether more of the bytes so far must be searched. Then feed() must be called again, with no bytes, before
-  // anything else.
+  // Returns whether more of the bytes so far must be searched. Then call feed() again, without bytes, before anything
+  // else.
   bool behind() const { return seen_ < most_ && copy_.behind(); }
-  // Returns whether all of the body could be read.
+  // Searches the rest, because the body has ended. Returns false if the body's coding is incomplete.
   bool end() {
     scan_.end();
     return seen_ >= most_ || copy_.complete();
   }
   // Judges what has arrived so far as if nothing followed, because the answer pauses or a message ends.
   void settle() { scan_.settle(); }
-  // Returns whether the answer ends with what may be an injection, so that the last piece must not pass yet.
+  // Returns whether the text so far ends with a possible injection, so that the last piece must not pass yet.
   bool undecided() const { return blocks_ && scan_.undecided(); }
   bool blocks() const { return blocks_; }
 

@@ -1,4 +1,4 @@
-// Takes the codings off a body that is only read, while the body itself passes on. Few coded bytes can become very
+// Decodes a copy of a body for searching, while the body itself passes unchanged. Few coded bytes can become very
 // many, so each call decodes a bounded part, and other connections have their turn in between.
 #pragma once
 
@@ -15,13 +15,13 @@ class CodedCopy {
  public:
   explicit CodedCopy(scan::ContentDecoder decoder) : decoder_(std::move(decoder)) {}
 
-  // Returns whether the body has no coding. Then there is nothing to take off, and the rest is of no use.
+  // Returns whether the body has no coding. Then this object is not needed.
   bool plain() const { return decoder_.plain(); }
-  // Takes the next bytes of the body, and appends about kAtOnce decoded bytes at most. Returns false if the bytes do
+  // Takes the next bytes of the body, and appends at most about kAtOnce decoded bytes. Returns false if the bytes do
   // not match the codings.
   bool take(std::string_view bytes, std::string& text);
-  // Returns whether more of the bytes so far may be decoded. The caller must then call take() again, with no bytes, and
-  // should not read more of the body before.
+  // Returns whether more of the bytes so far may be decoded. Then call take() again, without bytes, before reading
+  // more of the body.
   bool behind() const { return behind_; }
   // Returns whether the body may end here.
   bool complete() const { return decoder_.complete(); }

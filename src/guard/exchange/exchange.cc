@@ -5,10 +5,10 @@
 // further step follows. A step has no await, so all exchanges share the buffers for its data (`g_payload` and the
 // others).
 //
-// The body goes through two scans: `up_scan_` puts values in and knows the place of each byte, and `up_stream_` finds
-// secrets in any disguise. Both may hold bytes back, because a secret may continue in the next piece. What is held back
-// leaves when the body pauses (HeldBack), since a server may wait for it before it answers. Bytes that arrive are no
-// pause, even if nothing can leave yet.
+// The body goes through two scans. `up_scan_` inserts values and tracks the place of each byte; `up_stream_` finds
+// secrets in any disguise. Both may hold bytes back, because a secret may continue in the next piece. When the body
+// pauses (HeldBack), these bytes leave, because a server may wait for them before it answers. While bytes arrive, the
+// body does not pause, even if none can leave yet.
 #include "guard/exchange/exchange.h"
 
 #include <algorithm>
@@ -20,11 +20,11 @@
 namespace bottle::guard {
 namespace {
 
-// A body into which values are put is held back until its length is known, because many services accept no chunks. A
-// longer body is sent in chunks.
+// A body into which the guard inserts values is held back until its length is known, because many services do not
+// accept chunks. A body that is longer than this is sent in chunks.
 constexpr uint64_t kMostCollected = 256 * 1024;
 
-// The most that is kept of a request so that it can be sent again if the server closed the connection just then.
+// The most that is kept of a request so that it can be sent again if the server closes the connection at that moment.
 constexpr size_t kMostReplay = 256 * 1024;
 
 }  // namespace
@@ -46,7 +46,7 @@ bool Exchange::fail_with(int status, std::string_view code, std::string_view rea
   return break_off(status, code);
 }
 
-// Ends the exchange because of what was found in the request.
+// Ends the exchange because of a finding in the request.
 bool Exchange::refuse_request() {
   const Refusal& why = scan_.refusal();
   c_.audit({.action = "deny",
@@ -61,10 +61,10 @@ bool Exchange::refuse_request() {
   return break_off(403, "secret");
 }
 
-// Ends the exchange with an answer of our own, where that can still be given.
+// Ends the exchange, with an answer from the guard if that is still possible.
 bool Exchange::break_off(int status, std::string_view code) {
   c_.upstream.reset();
-  // Nothing of the answer has left, so a head that is queued can still be replaced.
+  // If no byte of the answer has left, a queued head can still be replaced.
   bool still_here = answering_ != Answering::switching && c_.client.out_at == 0 && c_.client.sent == sent_before_;
   if (answering_ != Answering::head && !still_here) {
     outcome_ = Outcome::abort;  // a truncated answer must not look complete
@@ -86,14 +86,15 @@ bool Exchange::withdrawn() {
   return true;
 }
 
-// Sends the head, or sends again what the previous upstream has lost.
+// Sends the head, or sends everything again that the previous upstream lost.
 void Exchange::begin(bool kept) {
   kept_ = kept;
   std::string& out = c_.upstream.out;
   if (replay_) out.append(*replay_);
   if (head_.empty()) return;
-  // A new connection that fails has failed for a reason. A kept one may have died before the request, and a server that
-  // can say that it did nothing with a request allows any method to be sent again.
+  // Only a kept connection may have died before the request, so after a new one fails, a request is not sent again.
+  // The exception is HTTP/2, where the server can say that it did not process a request, which makes it safe to
+  // repeat any method.
   if ((kept && may_repeat(request_.method)) || c_.upstream.source->may_refuse()) replay_.emplace();
   std::string head(std::exchange(head_, {}));
   const http::Body& body = request_.body;
@@ -111,7 +112,8 @@ void Exchange::begin(bool kept) {
     if (up_framing_ == Framing::length && !request_.client.expects_continue) unread_ = body.left();
   }
   if (content.grows && request_.client.expects_continue) {
-    // The server is asked only when the whole body has arrived. The server's own 100 would be the second one.
+    // The request goes to the server only when the whole body has arrived, so the guard sends the 100 itself. One
+    // from the server would be a second one.
     c_.client.out.append("HTTP/1.1 100 Continue\r\n\r\n");
     request_.client.expects_continue = false;
   }
@@ -124,7 +126,7 @@ void Exchange::write_upstream(std::string_view bytes) {
 
 void Exchange::keep_for_replay(std::string_view bytes) {
   if (!replay_) return;
-  // Without all of it, the request can no longer be sent again.
+  // A request that is not kept as a whole cannot be sent again.
   if (replay_->size() + bytes.size() > kMostReplay) replay_.reset();
   else replay_->append(bytes);
 }
@@ -157,8 +159,8 @@ std::optional<std::string> Exchange::request_trailers() {
   return out;
 }
 
-// Frames g_scanned for the upstream. Returns false if the request is refused, or if its trailers exceed a limit. The
-// exchange has ended in the second case only.
+// Frames g_scanned for the upstream. Returns false if the request is refused, or if its trailers exceed a limit. Only
+// in the latter case has the exchange ended.
 bool Exchange::pass_on() {
   if (collected_) return collect(), true;
   if (up_framing_ != Framing::chunked) {
@@ -198,10 +200,10 @@ bool Exchange::scan_body(bool& progress) {
   // One byte more than the limit shows that the body is not short.
   if (piece_.size() <= RequestScan::kMostPieces) piece_.append(g_scanned, 0, RequestScan::kMostPieces + 1);
   g_scan_output.clear();
-  // A stream that redacts lets nothing out before it has a large piece, and a decoder may need several steps.
+  // A stream that redacts releases nothing before it has a large piece, and a decoder may need several steps.
   bool came = !g_scanned.empty() || up_stream_.behind();
   bool fine = up_stream_.feed(g_scanned, g_scan_output);
-  // Bytes do not wait for the rest of a match that may never arrive.
+  // Bytes must not wait forever for the rest of a match that may never arrive.
   bool due = held_in_stream_.due(!whole && up_stream_.holds(), !g_scan_output.empty(), c_.now(), came);
   if (fine && due) {
     fine = up_stream_.release(g_scan_output) && scan_.check_row(Place::body, up_stream_.last_row());
@@ -209,7 +211,7 @@ bool Exchange::scan_body(bool& progress) {
     progress = true;
   }
   if (fine && whole) fine = up_stream_.end(g_scan_output);
-  // From here on, `g_scanned` is what may leave.
+  // From here on, `g_scanned` has the bytes that may leave.
   std::swap(g_scanned, g_scan_output);
   if (fine) scan_.passed(up_stream_);
   else scan_.stopped(up_stream_);
@@ -259,7 +261,7 @@ bool Exchange::next_piece(bool& progress) {
     if (!fine || (whole && (!up_coded_.empty() || !up_decoder_->complete())))
       return fail_with(400, "bad_request", "the request's body does not match its content coding");
   }
-  // A body with codings ends in a step of its own, when all of it has been decoded and scanned.
+  // A body with codings ends in a separate step, after all of it has been decoded and scanned.
   if (whole && (g_payload.empty() || !up_stream_.decodes())) sending_ = Sending::done;
   return true;
 }
@@ -269,17 +271,18 @@ bool Exchange::send_body() {
   Stream &client = c_.client, &up = c_.upstream;
   if (sending_ == Sending::done) return false;
   if (sending_ == Sending::discarding) return discard();
-  // The server does not keep up. What is held back waits for it and not for a pause, so the time begins anew.
+  // The server does not keep up. Bytes that are held back now wait for the server and not for a pause, so their time
+  // begins again.
   if (up.unsent() >= kHigh) {
     held_up_.released();
     held_in_stream_.released();
     return false;
   }
-  // Whether the body pauses is judged below, so all that has arrived must be known.
+  // Reads what has arrived, because the code below decides whether the body pauses.
   bool progress = client.in.empty() && !request_.body.done() && client.fill();
   g_payload.clear();
   g_scanned.clear();
-  // Nothing more is taken before all of what came has been decoded and scanned.
+  // Takes no more bytes before all bytes so far have been decoded and scanned.
   if (up_stream_.behind()) progress = true;
   else if (!next_piece(progress)) return false;
   bool came = !g_payload.empty();
@@ -289,11 +292,10 @@ bool Exchange::send_body() {
   bool release = held_up_.due(holds, !g_scanned.empty(), c_.now(), came);
   if (release) held_up_.released();
   if (release && !up_scan_.pause(g_scanned)) return refuse_request();
-  // At the end of the body, nothing can continue what is held back.
+  // At the end of the body, no more bytes can continue a match, so the bytes that are held back leave.
   if (sending_ == Sending::done && !up_scan_.release(g_scanned)) return refuse_request();
   if (!scan_body(progress)) return refuse_request();
-  // They are counted before they are queued, because the limit is for what leaves, and not for what the client has
-  // sent.
+  // Counts the bytes here, because the limit is for bytes that leave, and not for those that the client has sent.
   if (!count_up(g_scanned.size())) return false;
   if (!pass_on()) return !outcome_ && refuse_request();
   count_memory();
@@ -301,7 +303,7 @@ bool Exchange::send_body() {
   progress |= release;
   // A TLS record has at most 16 KB, and each scan looks at the 4 KB before its piece again, so small pieces cost more.
   while (client.in.size() < kBulk && client.fill()) progress = true;
-  // The client left in the middle of its body. The server must not take the beginning for the whole.
+  // The client left in the middle of its body. The server must not take the incomplete body for a complete one.
   if ((client.eof || client.failed) && client.in.empty() && !request_.body.done()) {
     c_.upstream.reset();
     outcome_ = Outcome::abort;
@@ -313,17 +315,18 @@ bool Exchange::send_body() {
 bool Exchange::upload_is_over() {
   if (sending_ != Sending::streaming) return false;
   Stream& up = c_.upstream;
-  // If the server closed the connection just then, what was sent to it can be sent again.
+  // If the server closed a kept connection at that moment, the request can be sent again.
   if (up.is_deaf()) return answering_ != Answering::head || !replay_;
   if (answering_ != Answering::done) return false;
   // The server may have ended the connection after its answer, which only a read shows.
   if (up.in.empty() && up.source->may_read()) up.fill();
-  // A server may answer early and still want the body, if its answer is a success and the connection stays.
+  // A server that answers early with a success, and keeps the connection, may still need the body.
   return status_ >= 300 || up.eof || up.failed || !up.in.empty();
 }
 
-// Returns whether the head waits for the beginning of the body. A body with a length usually arrives at once, and the
-// server then sees nothing of a request that is refused because of its body. One with codings is judged one step later.
+// Returns whether the head waits for the beginning of the body. A short body usually arrives together with the head.
+// If the request is then refused because of its body, the server has seen no part of it. A body with codings is
+// judged one step later.
 bool Exchange::head_waits() {
   bool none_or_all = request_.body.left() == unread_ || request_.body.done();
   bool waits = unread_ > 0 && sending_ == Sending::streaming && none_or_all;
@@ -365,7 +368,7 @@ bool Exchange::step() {
 Outcome Exchange::conclude() {
   Stream& up = c_.upstream;
   bool whole = sending_ == Sending::done;
-  // Bytes that follow the answer belong to no request, so such a connection carries no other one.
+  // Bytes after the answer belong to no request, so a connection with such bytes must not carry another request.
   if (!upstream_keep_ || !whole || up.eof || up.failed || up.is_deaf() || !up.in.empty()) {
     up.end_tls();
     up.reset();
@@ -392,7 +395,7 @@ Task<Outcome> Exchange::run(bool kept) {
       c_.upstream.reset();
       co_return Outcome::abort;
     }
-    // Each part that is held back may need to be released before the idle limit.
+    // Bytes that are held back may have to be released before the idle time is up.
     int64_t until = held_up_.until(held_down_.until(last + c_.config->idle_ms));
     co_await c_.wait(held_watch_.until(held_head_.until(held_in_stream_.until(until))));
   }

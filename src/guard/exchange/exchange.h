@@ -18,7 +18,7 @@ namespace bottle::guard {
 
 inline constexpr size_t kHigh = 128 * 1024;  // the number of unsent bytes at which reading from the other side stops
 
-// How an exchange ended, and what the caller does with the client's connection (ARCHITECTURE.md has the table).
+// Says how an exchange ended, and what the caller does with the client's connection (ARCHITECTURE.md has the table).
 enum class Outcome {
   keep,     // the client may send its next request
   close,    // the answer is complete, and the connection ends after it
@@ -42,22 +42,23 @@ enum class Answering : uint8_t {
   switching,  // a 101 was sent: what follows is not HTTP
 };
 
-// Whether the coding of the answer's body is taken off.
+// Says whether the coding of the answer's body is removed.
 enum class Decoding : uint8_t {
   none,     // the body has no coding, or keeps it
   running,  // more decoded bytes may come, even after the whole body has arrived
   ended,    // all of the body was decoded
 };
 
-// The parsed head, the payload and the scanned payload of the current step. None of them outlives an await.
+// These hold the parsed head, the payload and the scanned payload of the current step. None of them is kept over an
+// await.
 inline http::Head g_head;
 inline std::string g_payload, g_scanned, g_scan_output;
 
 // Returns whether a request may be sent again if the server may have received the first one (RFC 9110 §9.2.2).
 bool may_repeat(std::string_view method);
 
-// One request and its answer, in the frame of the coroutine that serves the client. It reads from and writes to both
-// streams of the connection, and nothing else may do so while it runs.
+// Handles one request and its answer. It lives in the frame of the coroutine that serves the client. It reads from
+// and writes to both streams of the connection, and nothing else may do so while it runs.
 class Exchange {
  public:
   // `head` is the request's head for the upstream, without its framing. All arguments must outlive the exchange.
@@ -65,7 +66,7 @@ class Exchange {
       : c_(c),
         request_(request),
         head_(head),
-        secrets_(c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_nobody()),
+        secrets_(c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_unproven()),
         scan_(c, secrets_, request),
         up_scan_(scan_.outgoing(Place::body, request.content.syntax)),
         up_stream_(
@@ -75,7 +76,7 @@ class Exchange {
   }
 
   ~Exchange() {
-    count_tokens();  // of an answer that was broken off
+    count_tokens();  // of an answer that was cut short
     c_.client.beside = c_.upstream.beside = 0;
   }
 
@@ -125,13 +126,13 @@ class Exchange {
   bool withdrawn();
   bool fail_with(int status, std::string_view code, std::string_view reason);
   bool refuse_request();
-  // Why an answer ends early.
+  // Says why an answer ends early.
   struct Stop {
     int status;
     std::string_view code;
     std::string reason;
   };
-  // Each ends the exchange and returns false.
+  // Each of these ends the exchange and returns false.
   bool stop_answer() { return fail_with(stop_->status, stop_->code, stop_->reason); }
   bool refuse_answer() { return fail_with(403, "secret_in_answer", scan_.refusal().reason); }
   bool break_off(int status, std::string_view code);
@@ -175,7 +176,7 @@ class Exchange {
   size_t collected_head_ = 0;
   std::string waiting_;        // scanned bytes for the client that wait for the end of a chunk
   int64_t waiting_since_ = 0;  // milliseconds
-  // Everything that was sent to a kept upstream, as long as it may be sent again to another.
+  // Holds everything that was sent to a kept upstream, as long as it may be sent again to another.
   std::optional<std::string> replay_;
   int repeated_ = 0;
   bool kept_ = false;

@@ -1,11 +1,11 @@
 // Sends the head and the scanned body of an answer to the client.
 //
 // The server is not trusted. The head is parsed strictly, or repaired so that it can be read in only one way, and
-// written anew. The client can then not read another framing than the guard did. The body is filtered for values of
-// secrets and, if it is text, searched for instructions to the agent. An answer whose coding the guard cannot take off,
-// although it must look into it, is refused.
+// then written again, so the client cannot read a different framing than the guard did. The body is filtered for
+// values of secrets and, if it is text, searched for instructions to the agent. If the guard must look into an answer
+// and cannot remove its coding, it refuses the answer.
 //
-// Only until the first byte of the head has left can the client get an error instead of the answer. Afterwards, an
+// The client can get an error instead of the answer only before the first byte of the head has left. After that, an
 // answer that must stop is cut off so that it cannot look complete.
 #include <algorithm>
 
@@ -15,7 +15,7 @@ namespace bottle::guard {
 namespace {
 
 // Returns whether the header applies only to the coded form of a body.
-bool speaks_of_coding(std::string_view name) {
+bool describes_coding(std::string_view name) {
   for (std::string_view each : {"content-encoding", "content-md5", "content-digest", "digest", "etag", "accept-ranges"})
     if (http::iequals(name, each)) return true;
   return false;
@@ -33,7 +33,7 @@ void Exchange::write_head(size_t line_end, bool final) {
   for (const auto& each : head.headers) {
     if (hop_by_hop(each.name) || (connection && http::has_token(connection->value, each.name)) ||
         http::iequals(each.name, "x-bottle-deny") || http::iequals(each.name, "x-bottle-error") ||
-        (decoder_ && speaks_of_coding(each.name)))
+        (decoder_ && describes_coding(each.name)))
       continue;
     out.append(each.name).append(": ").append(each.value).append("\r\n");
   }
@@ -50,9 +50,9 @@ void Exchange::write_head(size_t line_end, bool final) {
   out.append("\r\n");
 }
 
-// The most times that a request is sent again, if the connection was a kept one or the server says that it did not
-// process the request. A server may close each connection that the guard has kept. A server that refuses requests on
-// new connections accepts none.
+// How often a request is sent again, if the connection was a kept one or the server says that it did not process the
+// request. A server may have closed each connection that the guard has kept. A server that refuses requests on new
+// connections will refuse all.
 constexpr int kMostRepeated = 10, kMostRefused = 2;
 
 // Handles an upstream that has ended before it sent a whole head.
@@ -63,7 +63,8 @@ bool Exchange::no_answer() {
   const bool blank = up.in.find_first_not_of("\r\n") == up.in.npos;  // see repair_response()
   const bool refused = up.source->refused(), silent = blank && up.why.empty();
   const int most = kept_ ? kMostRepeated : refused ? kMostRefused : 0;
-  // The server may close a kept connection just when it is used again. It may still have acted on the request.
+  // The server may close a kept connection at the moment when it is used again. It may nevertheless have acted on the
+  // request.
   if (silent && replay_ && (refused || may_repeat(request_.method)) && repeated_ < most) {
     ++repeated_;
     outcome_ = Outcome::retry;
@@ -86,7 +87,7 @@ bool Exchange::no_answer() {
   return fail_with(502, asked || !up.why.empty() ? "upstream_tls" : "no_answer", reason);
 }
 
-// Handles a 101. The server must have switched to the protocol that was asked for.
+// Handles a 101. The server must have switched to the requested protocol.
 bool Exchange::switch_protocols(size_t line_end) {
   const http::Head& head = g_head;
   const http::Header* to = head.find("upgrade");
@@ -95,7 +96,7 @@ bool Exchange::switch_protocols(size_t line_end) {
   // The guard removed the client's offer. Compressed messages could not be scanned.
   if (request_.upgrade.framed && head.find("sec-websocket-extensions"))
     return fail_with(502, "bad_answer", "the server chose a WebSocket extension that the client did not offer");
-  if (sending_ != Sending::done) return false;  // what the client sends is still the request's body
+  if (sending_ != Sending::done) return false;  // the client still sends the request's body
   answering_ = Answering::switching;
   write_head(line_end, false);
   c_.upstream.in.erase(0, head.size);
@@ -116,7 +117,7 @@ bool Exchange::interim_answer(size_t line_end) {
   if (++interim_ > kMost)
     return fail_with(502, "bad_answer", "the server's answer is not valid: too many interim answers");
   replay_.reset();  // a part of an answer arrived, so the request cannot be repeated
-  // HTTP/1.0 has no interim answers, and a client gets 100 only if it asked for it.
+  // HTTP/1.0 has no interim answers, and a client gets a 100 only if it expects one.
   bool wanted = request_.client.minor == 1 && (g_head.status != 100 || request_.client.expects_continue);
   if (wanted) write_head(line_end, false);
   c_.upstream.in.erase(0, g_head.size);
@@ -149,7 +150,7 @@ bool Exchange::answer_head() {
   if (head.status == 407 && asks_parent(c_))
     return fail_with(502, "parent_proxy", "the parent proxy answered 407" + std::string(kParentWantsLogin));
   answer_ = http::Body::of_response(head, request_.method);
-  // The codings come first, because the searches below need to know whether they get decoded bytes.
+  // The codings come first, because the searches below depend on whether they get decoded bytes.
   if (!take_off_codings()) return false;
   if (!begin_watch()) return false;
   begin_usage();
@@ -160,8 +161,8 @@ bool Exchange::answer_head() {
   return true;
 }
 
-// A host with a bound secret is asked to send its answers without a coding. If it codes one anyway, the coding is
-// removed so that the answer can be scanned.
+// Requests to a host with a bound secret ask for answers without a coding. If an answer has one anyway, it is removed
+// so that the answer can be scanned.
 bool Exchange::take_off_codings() {
   if (secrets_.bound.empty() || answer_.done()) return true;
   auto decoder = scan::ContentDecoder::make(g_head.list("content-encoding"));
@@ -197,11 +198,11 @@ void Exchange::begin_usage() {
 // Counts and records the tokens that the answer has cost so far, and reads no more of them.
 void Exchange::count_tokens() {
   if (!usage_) return;
-  // It is taken out first, because the destructor of the exchange calls this again.
+  // The reader is taken out first, because the destructor of the exchange calls this again.
   UsageReader reader = std::exchange(usage_, std::nullopt)->reader();
   TokenUsage usage = reader.usage();
   if (usage.total() == 0) return;
-  // The configuration may have changed, and the prices with it.
+  // The configuration may have changed meanwhile, so the current prices apply.
   c_.context.budget.add_tokens(*request_.account, usage, c_.context.config->limits.cost(reader.model(), usage));
   std::string reason = std::to_string(usage.read()) + " tokens in, " + std::to_string(usage.output) + " out";
   if (!reader.model().empty()) reason += ", " + reader.model();
@@ -219,23 +220,24 @@ void Exchange::begin_body() {
   status_ = head.status;
   // The server has answered, so the request was processed and must not be sent again.
   replay_.reset();
-  // The server may send a body after a 204 that announces one, and that must not become the next answer.
+  // If a 204 announces a body, the server may send one, which must not be taken for the next answer.
   bool announces = head.status == 204 && (head.chunked || head.content_length.value_or(0) > 0);
   upstream_keep_ = head.keeps_open() && answer_.kind() != http::Body::Kind::until_close && !announces;
   sent_before_ = c_.client.sent;
   bool in_chunks = decoder_ || answer_.kind() == http::Body::Kind::chunked;
   bool unknown = in_chunks || answer_.kind() == http::Body::Kind::until_close;
   down_framing_ = in_chunks && request_.client.minor == 1 ? Framing::chunked : Framing::none;
-  // If the body is still on its way, what is left of it would come before the client's next request.
+  // If the request's body is still arriving, the rest of it would precede the client's next request.
   client_keep_ = request_.client.keep && sending_ == Sending::done && (!unknown || down_framing_ == Framing::chunked);
 }
 
-// Puts the next piece of the answer into g_payload, without its coding. Returns false if that failed.
+// Puts the next piece of the answer into g_payload, without its coding. Returns false if the exchange has ended
+// because of that.
 bool Exchange::next_payload(bool& progress) {
   std::string& in = c_.upstream.in;
   g_payload.clear();
   std::string& to = decoder_ ? coded_ : g_payload;
-  // Decoded bytes are made only as fast as the client takes them, so coded ones must not pile up.
+  // Bytes are decoded only as fast as the client takes them, so coded bytes must not pile up.
   if (!in.empty() && !answer_.done() && coded_.size() < kHigh) {
     size_t before = in.size();
     if (!answer_.read(in, to))
@@ -244,7 +246,7 @@ bool Exchange::next_payload(bool& progress) {
     // Such chunks can be read in more than one way, so they must not decide where another answer begins.
     upstream_keep_ = upstream_keep_ && !answer_.has_bare_lf();
   }
-  // Most clients take an end without close_notify for the end of a body that has no other.
+  // Most clients accept an end without close_notify as the end of a body without length or chunks.
   if (!answer_.done() && in.empty() && (c_.upstream.eof || c_.upstream.unannounced_end)) answer_.end();
   if (!decoder_) return true;
   std::string_view rest = coded_;
@@ -296,7 +298,7 @@ bool Exchange::record_injections() {
       stop_ = Stop{403, "injection", std::move(reason)};
       return false;
     }
-    // A page with an order in it may be fetched again and again.
+    // The same page may be fetched again and again, so each injection is recorded once.
     std::string key = c_.host.name + " " + std::string(each.what);
     if (c_.context.reported.size() >= kMost || !c_.context.reported.emplace("injection", key).second) continue;
     c_.audit({.action = "allow",
@@ -310,8 +312,8 @@ bool Exchange::record_injections() {
 }
 
 // Withholds the last piece of an answer until the watches have seen all of it, because a client that has the whole
-// answer may leave. Withholds it also as long as what follows decides whether it is an injection, at most until the
-// answer pauses or kHigh bytes wait. Returns false if the answer must end here.
+// answer may leave. Also withholds a piece while the following text decides whether it is an injection, at most until
+// the answer pauses or kHigh bytes wait. Returns false if the answer must end here.
 bool Exchange::withhold(bool& progress) {
   bool blocks = watch_ && watch_->blocks(), behind = is_behind_answer();
   if (!blocks && !behind && withheld_.empty()) return true;
@@ -337,8 +339,8 @@ void Exchange::write_body() {
     c_.client.queue(g_scanned);
     return;
   }
-  // If the last byte or two of a chunk are held back for a moment, the rest waits for them, because many clients take a
-  // chunk for a message.
+  // If the last byte or two of a chunk are held back for a moment, the rest waits for them, because many clients
+  // treat a chunk as a message.
   if (waiting_.empty()) waiting_since_ = c_.now();
   waiting_.append(g_scanned);
   bool in_time = c_.now() - waiting_since_ < kMostQuiet;
@@ -356,7 +358,7 @@ bool Exchange::end_answer() {
   for (const auto& [name, value] : answer_.trailers())
     if (may_be_trailer(name)) trailers.append(name).append(": ").append(value).append("\r\n");
   if (!scan_.rewrite_answer(trailers)) return refuse_answer();
-  // This is set before write_body(), which then keeps nothing back, and before count_tokens() writes its line.
+  // This comes before write_body(), which then keeps no bytes back, and before count_tokens() writes its line.
   answering_ = Answering::done;
   count_tokens();
   held_down_.released();
@@ -396,7 +398,7 @@ bool Exchange::answer_body() {
   if (!withhold(progress)) return false;
   write_body();
   count_memory();
-  // Bytes for the next step are read only now, after those of this one are in the client's buffer.
+  // Reads bytes for the next step only now, when those of this one are in the client's buffer.
   while (up.in.size() < kBulk && up.fill()) progress = true;
   if (!progress && (up.failed || up.eof))
     return fail_with(502, "cut_short", "the server ended the connection in the middle of its answer");

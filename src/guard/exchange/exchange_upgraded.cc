@@ -1,17 +1,17 @@
 // Serves a connection after its 101. It scans WebSocket messages, and passes the bytes of other protocols.
 //
-// Whether other protocols may pass at all was decided with the request (request.cc). Both directions run in one
-// coroutine and stop reading when the other side has too much to take. Either side may end its half of an opaque
-// protocol first. WebSocket ends with its close frames, after which neither side needs the connection.
+// request.cc has decided whether other protocols may pass. Both directions run in one coroutine, and stop reading
+// when too many bytes wait for the other side. Either side may end its half of an opaque protocol first. WebSocket
+// ends with its close frames, after which neither side needs the connection.
 //
-// There is no request and no answer any more, so a connection that must end is cut off. What came before the reason for
-// it is sent first, as far as the sockets take it.
+// Nothing can be answered any more, so a connection that must end is cut off. Bytes from before the reason are sent
+// first, as far as the sockets take them.
 #include "guard/exchange/exchange.h"
 
 namespace bottle::guard {
 namespace {
 
-// Tells one side that the other sends no more. It may continue to send, as in every stream that is not WebSocket.
+// Tells one side that the other sends no more. That side may continue to send, as in any protocol but WebSocket.
 void end_half(Stream& to) {
   to.end_tls();
   to.source->shut();
@@ -23,7 +23,7 @@ Task<bool> may_go_on(Connection& c) { co_return co_await room_in_record(c) && !c
 
 }  // namespace
 
-// Sends what came before the reason to break the connection off to its destination.
+// Sends the bytes from before the reason for the end to both destinations.
 void Exchange::flush_both() {
   c_.upstream.flush();
   c_.client.flush();
@@ -75,8 +75,8 @@ bool Exchange::watch_message(std::string_view text, bool whole) {
   return watch_answer("\n") && record_injections();
 }
 
-// Releases what has been held back for long enough. `came` says whether the sender has sent something in this round.
-// Returns false if it is refused.
+// Releases bytes that have been held back for long enough. `came` says whether the sender has sent something in this
+// round. Returns false if the bytes are refused.
 bool Exchange::release_messages(MessageScan& messages, std::string& out, HeldBack& held, bool came, bool& progress) {
   bool moved = !out.empty();
   if (!held.due(messages.holds(), moved, c_.now(), came)) return true;

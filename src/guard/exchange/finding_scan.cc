@@ -1,10 +1,10 @@
 // Decides what happens to disguised secrets and to credentials in outgoing data.
 //
-// A known secret may be in a disguise only where its value may be as it is. A credential that is known only by its form
-// may be harmless, so the operator gets its fingerprint and can allow it, and what clients use to sign in is only
-// noted. The model is different: it gets all that the agent reads, so a refusal would repeat itself with every request.
-// A marker replaces the finding instead. What is spread over several fields cannot be replaced without breaking the
-// request, so it passes with a note.
+// A known secret may appear in disguise only where its value may appear. A credential that is known only by its form
+// may be harmless, so the operator gets its fingerprint and can allow it; a credential that clients use to sign in is
+// only noted. The model is different: it gets everything that the agent reads, so a refusal would repeat with every
+// request. A marker replaces the finding instead. A secret that is spread over several fields cannot be replaced
+// without breaking the request, so it passes with a note.
 //
 // All texts of a head are scanned as one block, because the scan of a block has a fixed cost and most texts are short.
 #include <algorithm>
@@ -18,7 +18,7 @@ namespace {
 
 using scan::OnFinding;
 
-constexpr size_t kMostReported = 4096;  // of what is told once; beyond, it is told each time
+constexpr size_t kMostReported = 4096;  // kinds that are reported once; further ones are reported each time
 
 // Returns whether a header has random values that are not credentials, although its name may contain "key".
 bool is_opaque(std::string_view header) {
@@ -30,7 +30,7 @@ bool is_opaque(std::string_view header) {
 }
 
 // Returns whether a header is the same in all requests of a program, so that its value cannot be a piece of a secret.
-bool is_usual(std::string_view header) {
+bool is_common_header(std::string_view header) {
   for (std::string_view each :
        {"user-agent", "accept", "accept-encoding", "accept-language", "cache-control", "content-type",
         "content-encoding", "content-length", "date", "pragma", "range", "referer", "origin", "te", "via"})
@@ -39,7 +39,7 @@ bool is_usual(std::string_view header) {
 }
 
 // Returns whether the finding is something that a server issues and that clients send back to sign in. That alone is
-// no leak.
+// not a leak.
 bool is_login(const scan::Finding& finding, Place place, std::string_view header) {
   return place == Place::header && finding.rule && finding.encoding.empty() &&
          (finding.rule->check == scan::Check::jwt || finding.rule->check == scan::Check::basic) &&
@@ -111,14 +111,14 @@ void RequestScan::note_unreadable(std::string reason) {
 
 bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
   std::string block;
-  // Where each part begins in the block: its line, and its text within the line.
+  // Says where each part begins in the block: its line, and its text within the line.
   struct At {
     size_t line, text;
   };
   std::vector<At> at;
   for (const HeadPart& part : parts) {
     at.push_back({block.size(), block.size()});
-    // Beside a name such as "X-Api-Key", each random value would be a credential.
+    // A name such as "X-Api-Key" is left out, because each random value after it would count as a credential.
     if (!part.name.empty() && !is_opaque(part.name) && !policy::presents_credentials(part.name)) {
       block.append(part.name).append(": ");
       at.back().text = block.size();
@@ -137,8 +137,8 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
       place = Place::query;
     // The audit must not show the credential. Its line for this request leaves the path out.
     if (place == Place::path) c_.hides_path = true;
-    // A marker in a path would make it another path, which only the model's own API may get. In a method, it would mean
-    // nothing.
+    // A marker changes a path into another one, which is acceptable only for the API of the model. In a method, it
+    // would mean nothing.
     bool may_change = place != Place::method && (place != Place::path || secrets_.model);
     bool fits = found.begin >= begin && found.end <= end && may_change;
     OnFinding what = judge(found, place, part.name, fits);
@@ -150,11 +150,12 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
   if (result.incomplete &&
       !may_leave_unscanned("the head takes the guard too long to decode, or has too many findings"))
     return false;
-  // A piece by itself cannot be replaced, and refusing it would stop the agent.
+  // Requests to the model are not checked for pieces, because a piece cannot be replaced, and refusing it would stop
+  // the agent.
   if (secrets_.model) return true;
   return std::ranges::all_of(parts, [&](const HeadPart& part) {
     if (http::iequals(part.name, "cookie") && !check_crumbs(*part.text)) return false;
-    if (!part.name.empty()) return is_usual(part.name) || check_piece(part.place, part.name, *part.text);
+    if (!part.name.empty()) return is_common_header(part.name) || check_piece(part.place, part.name, *part.text);
     if (part.place == Place::method) return check_piece(part.place, name_of(part.place), *part.text);
     std::string_view rest = *part.text;
     rest.remove_prefix(std::min(rest.find('?'), rest.size()));
@@ -212,11 +213,11 @@ OnFinding RequestScan::judge(const scan::Finding& found, Place place, std::strin
   if (secret && secrets_.may_hold(*secret, place, header)) return OnFinding::report;
   const SecretPolicy& policy = c_.config->on_secret;
   std::string where = describe(found) + " in the " + std::string(name_of(place));
-  // If the operator has set something for this rule, that counts instead.
+  // If the operator has a setting for this rule, that counts instead.
   bool lenient = (found.warns() || is_login(found, place, header)) && !policy.names(found.name);
   if (lenient) return note(found, "possible_secret", where + advice(found), OnFinding::report);
   OnSecret what = policy.of(c_.host, secrets_.model, found.name);
-  // What is spread over the fields of a request cannot be replaced without breaking it.
+  // A secret that is spread over the fields of a request cannot be replaced without breaking the request.
   if (secrets_.model && what == OnSecret::redact && found.encoding.ends_with("pieces")) what = OnSecret::warn;
   std::string_view to_model = found.rule ? "credential_to_model" : "secret_to_model";
   if (what == OnSecret::warn)
@@ -235,10 +236,10 @@ OnFinding RequestScan::note(const scan::Finding& found, std::string_view code, c
   constexpr int kMostPossible = 3;  // in one request: random bytes have many
   auto& reported = c_.context.reported;
   bool possible = code == "possible_secret";
-  // Possible secrets are only hints. When the memory of what was recorded is full, they are no longer recorded, while
+  // Possible secrets are only hints. When the list of reported kinds is full, they are no longer recorded, while
   // others are recorded each time.
   if (possible && (reported.size() >= kMostReported || noted_ >= kMostPossible)) return what;
-  // What goes to the model repeats with each request, so each finding is recorded once for all its hosts.
+  // Text for the model repeats with each request, so each finding is recorded once for all hosts of the model.
   std::string key = found.rule ? found.name + " " + found.fingerprint : found.name;
   std::pair<std::string, std::string> line(code, secrets_.model ? key : key + " " + c_.host.name);
   if (reported.contains(line)) return what;

@@ -1,5 +1,4 @@
-// Tracks how long the possible beginning of a secret has been held back in one direction of a stream. The
-// code is pure.
+// Tracks how long the possible beginning of a secret has been held back in one direction of a stream. Pure.
 #pragma once
 
 #include <algorithm>
@@ -7,18 +6,18 @@
 
 namespace bottle::guard {
 
-// The milliseconds of quiet after which it is no longer held back.
+// After this many milliseconds without bytes, the beginning is released.
 inline constexpr int64_t kMostQuiet = 15;
 
-// The milliseconds after which it is no longer held back although bytes arrive all the time.
+// After this many milliseconds, the beginning is released even if bytes arrive all the time.
 inline constexpr int64_t kMostHeldBack = 150;
 
-// A timer without a clock, for one direction. Times are in milliseconds of Loop::now().
+// Times one direction without a clock. Times are in milliseconds of Loop::now().
 class HeldBack {
  public:
-  // Must be called after each step. `holds` says whether something is held back that may be released. `moved` says
-  // whether the held part begins elsewhere than before, because other bytes were passed on. `came` says whether bytes
-  // arrived, which is no pause. Returns true if what is held back must be released now.
+  // Call it after each step. `holds` says whether bytes are held back that may be released. `moved` says whether they
+  // begin elsewhere than before, because other bytes were passed on. `came` says whether bytes arrived, so that there
+  // is no pause. Returns true if the bytes must be released now.
   bool due(bool holds, bool moved, int64_t now, bool came = false) {
     if (!holds) {
       released();
@@ -28,7 +27,7 @@ class HeldBack {
     if (came) quiet_since_ = now;
     return now >= until(INT64_MAX);
   }
-  // Starts the time anew, because what was held back has left or waits for something else.
+  // Starts the time again, because the bytes have left or wait for something else.
   void released() { since_ = kNever; }
   // Returns when due() becomes true if nothing arrives, or `otherwise` if that is earlier or nothing is held back.
   int64_t until(int64_t otherwise) const {

@@ -1,9 +1,9 @@
 // A message may come in any number of frames, and control frames may come between them, so a secret can be split in
-// more ways than in a body. Three things prevent that: the payload of a message is scanned without regard to its
-// frames, one filter runs across all messages, and a control frame is scanned as a message of its own before it passes.
+// more ways than in a body. Three things catch these: the payload of a message is scanned regardless of its frames,
+// one filter runs across all messages, and a control frame is scanned like a message before it passes.
 //
-// The filter comes first, because it must see the bytes as they were sent; the stream then sees what would leave. A
-// short message is also checked as one piece of a secret that is sent in several messages.
+// The filter comes first, because it must see the bytes as the sender wrote them. The stream then sees the bytes that
+// would leave. A short message is also checked as one piece of a secret that is sent in several messages.
 #include "guard/exchange/message_scan.h"
 
 #include <openssl/rand.h>
@@ -23,9 +23,9 @@ bool MessageScan::pass(std::string& in, std::string& out) {
     step = reader_.next(rest, piece_);
     const WebSocketFrame& frame = reader_.frame();
     if (step == Step::bad) fine = false;
-    // The opcode of a message belongs to its first frame only, and so it does in those that the guard writes.
+    // Only the first frame of a message has its opcode. The same holds for the frames that the guard writes.
     if (step == Step::frame && !frame.control() && frame.opcode != WebSocketFrame::continuation) opcode_ = frame.opcode;
-    // It has at most 125 bytes, so a whole one can wait.
+    // A control frame has at most 125 bytes, so it can wait until it is complete.
     if (step == Step::payload && frame.control()) control_ += piece_;
     if (step == Step::payload && !frame.control()) fine = filter_.feed(piece_, filtered_) && scan_piece(false);
     if (fine && step != Step::more && reader_.frame_done()) fine = end_frame(out);
@@ -48,7 +48,7 @@ bool MessageScan::scan_piece(bool whole) {
   filtered_.clear();
   if (fine) rules_.passed(*stream_);
   else rules_.stopped(*stream_);
-  // What follows concerns the message as a whole.
+  // The checks below need the whole message.
   if (!whole) return fine;
   fine = fine && rules_.piece(short_);
   stream_.reset();
@@ -66,7 +66,7 @@ bool MessageScan::end_frame(std::string& out) {
   return true;
 }
 
-// Scans a control frame and writes it, between the pieces of a message if need be.
+// Scans a control frame and writes it, if necessary between the pieces of a message.
 bool MessageScan::end_control(const WebSocketFrame& frame, std::string& out) {
   std::string filtered, payload;
   scan::Filter filter = rules_.filter();
@@ -79,7 +79,7 @@ bool MessageScan::end_control(const WebSocketFrame& frame, std::string& out) {
   } else {
     payload = std::move(filtered);
   }
-  // No values are put into messages, so the payload cannot have become too long.
+  // The guard inserts no values into messages, so the payload cannot have become too long.
   if (fine) write(frame.opcode, true, payload, out);
   control_.clear();
   return fine;

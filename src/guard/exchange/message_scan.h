@@ -14,7 +14,7 @@
 
 namespace bottle::guard {
 
-// How the messages of one direction are scanned.
+// Says how the messages of one direction are scanned.
 struct MessageRules {
   std::function<scan::Filter()> filter;              // one for the messages, and one for each control frame
   std::function<scan::Stream()> stream = {};         // one for each message; without it, only the filter scans
@@ -25,20 +25,20 @@ struct MessageRules {
   std::function<bool(std::string_view, bool whole)> watch = {};
 };
 
-// Scans and frames one direction. Every frame is written anew with a length and a mask of the guard's own. Large
-// messages go on in pieces: a piece becomes a frame as soon as it may pass, whatever frames the sender chose.
+// Scans and frames one direction. Writes every frame again, with the guard's own length and mask. Large messages pass
+// in pieces: a piece becomes a frame as soon as it may pass, whatever frames the sender chose.
 class MessageScan {
  public:
   MessageScan(WebSocketSender sender, MessageRules rules)
       : reader_(sender, false), writer_(sender), rules_(std::move(rules)), filter_(rules_.filter()) {}
 
-  // Takes bytes from the front of `in`, and appends what may pass. Returns false if the connection must end, because of
-  // what broken() says or because a filter stopped it.
+  // Takes bytes from the front of `in`, and appends what may pass. Returns false if the connection must end, for the
+  // reason that broken() returns, or because a filter stopped it.
   bool pass(std::string& in, std::string& out);
   // Returns what is wrong with the frames, or null if nothing is.
   const char* broken() const { return reader_.why(); }
 
-  // Releases what is held back in the middle of a message, because nothing more arrives for now.
+  // Releases the bytes that are held back in the middle of a message, because the message pauses.
   bool release(std::string& out);
   // Returns whether bytes of a message wait for what follows.
   bool holds() const { return filter_.holds() || (stream_ && stream_->holds()); }
@@ -53,7 +53,7 @@ class MessageScan {
   WebSocketReader reader_;
   WebSocketWriter writer_;
   MessageRules rules_;
-  scan::Filter filter_;  // one for all messages, so that it finds a secret that a message's end splits
+  scan::Filter filter_;  // one for all messages, so that it finds a secret that is split between two messages
   uint8_t opcode_ = WebSocketFrame::continuation;  // of the next piece of the message
   std::optional<scan::Stream> stream_;             // scans the current message after the filter
   std::string control_;                            // the payload of a control frame so far

@@ -1,10 +1,10 @@
-// A server that fetches URLs on request is another way out: it may reach addresses that the guard refuses, such as a
-// cloud's metadata service, and a resolver over HTTPS passes names on. Both are asked for in ways that no list can
-// enumerate, so the parameters are judged by what they look like. A name tells what a server probably does with a
-// parameter; unless it says otherwise, the server may fetch from it.
+// A server that fetches URLs on request is another way out, because it may reach addresses that the guard refuses,
+// such as a cloud's metadata service. A resolver over HTTPS is one as well, because it forwards names. No list can
+// enumerate such services, so the parameters are judged by their form. The name of a parameter suggests what a server
+// does with it; without such a hint, the server may fetch from it.
 //
 // False alarms are the other danger, because sign-ins and searches are full of URLs. Therefore only hosts that the
-// guard itself would refuse count, and a name in the rules never does.
+// guard itself would refuse count, and never a name in the rules.
 #include "guard/exchange/named_hosts.h"
 
 #include <algorithm>
@@ -30,10 +30,10 @@ void each_parameter(std::string_view target, F each) {
   }
 }
 
-// What a server does with a parameter, as far as its name tells.
+// Says what a server does with a parameter, as far as its name tells.
 enum class Use : uint8_t {
   fetch,       // it may connect to a host in it
-  leads_back,  // it tells the agent's own browser or program where to go next, or compares it, as during a sign-in
+  leads_back,  // it sends the agent's own browser or program there next, or compares it, as during a sign-in
   words,       // it searches for it, or stores it
 };
 
@@ -43,7 +43,7 @@ Use use_of(std::string_view name) {
   for (std::string_view each : {"redirect", "callback", "return", "continue", "next", "origin", "referer", "referrer",
                                 "logout", "audience", "relaystate"})
     if (small.find(each) != small.npos) return Use::leads_back;
-  // OAuth (RFC 8707, RFC 9207), CAS and WS-Federation, and the pages that counters of visits report
+  // These are the names in OAuth (RFC 8707, RFC 9207), CAS and WS-Federation, and those of web analytics.
   for (std::string_view each : {"resource", "service", "client_id", "iss", "wreply", "wtrealm", "goto", "dl", "dr"})
     if (small == each) return Use::leads_back;
   for (std::string_view each : {"q", "query", "search", "keyword", "keywords", "term", "terms", "text", "title",
@@ -52,7 +52,7 @@ Use use_of(std::string_view name) {
   return Use::fetch;
 }
 
-// Returns why a server must not be asked to fetch from the host, or an empty string.
+// Returns why a request must not make a server fetch from the host, or an empty string.
 std::string refused_host(const Connection& c, std::string_view name) {
   if (is_disguised(name)) return "the host has characters that may stand for others";
   auto host = policy::normalise_host(name);
@@ -80,8 +80,8 @@ bool is_loopback(std::string_view name) {
          name == "::1" || name == "0.0.0.0";
 }
 
-// Returns whether the host may be that of a cloud's metadata, which has credentials. An unusual spelling of an address
-// has no other purpose than to hide it.
+// Returns whether the host may be a cloud's metadata service, which has credentials. An unusual spelling of an
+// address counts as well, because its only purpose is to hide the address.
 bool may_be_metadata(std::string_view name) {
   if (is_disguised(name)) return true;
   auto host = policy::normalise_host(name);
@@ -105,13 +105,13 @@ bool is_harmless(Use use, std::string_view url, std::string_view host) {
   return use == Use::words && (is_loopback(host) || !may_be_metadata(host));
 }
 
-// Judges the URL that the text begins with, and once more with its escapes decoded. `where` says where the text stands.
+// Judges the URL that the text begins with, and once more with its escapes decoded. `where` says where the text is.
 Verdict judge_url(const Connection& c, Use use, bool may_be_bare, const std::string& where, std::string_view value) {
   std::string text(value);
-  // A server and the programs before it may each decode once.
+  // The server and each program before it may decode the text once.
   constexpr int kMostEscaped = 5;
   for (int times = 0; times < kMostEscaped; ++times) {
-    // The host may have escapes itself, so it counts as it is, and decoded.
+    // The host itself may have escapes, so it counts both as it is and decoded.
     auto hosts = hosts_of_url(text);
     if (hosts.empty() && may_be_bare) hosts = hosts_of_bare_url(text);
     for (const std::string& host : hosts) {
@@ -133,8 +133,8 @@ Verdict judge_parameter(const Connection& c, std::string_view name, std::string_
   return judge_url(c, use_of(name), of_url, "the parameter \"" + std::string(name.substr(0, kShown)) + "\"", value);
 }
 
-// Judges the URLs that are segments of the path, as in `/proxy/http://10.0.0.1/`. Refuses a path with more of them than
-// are judged, because judging each takes time in proportion to the rest of the path.
+// Judges the URLs that are segments of the path, as in `/proxy/http://10.0.0.1/`. Refuses a path with more of them
+// than are judged, because judging each takes time proportional to the rest of the path.
 Verdict judge_path(const Connection& c, std::string_view path) {
   constexpr int kMostUrls = 8;
   std::string small = lower(path);
@@ -168,7 +168,7 @@ std::string base64_text(std::string_view url) {
   return text;
 }
 
-// Judges the question of a DNS message in Base64url. Nothing but the options that clients send may follow the question.
+// Judges the question of a DNS message in Base64url. Only the options that clients send may follow the question.
 std::string judge_message(Connection& c, std::string_view value) {
   constexpr size_t kMostAfter = 32;
   auto bytes = base64_decode(base64_text(without_escapes(value)));
@@ -180,14 +180,14 @@ std::string judge_message(Connection& c, std::string_view value) {
   return carried(c.context, *c.config, *host);
 }
 
-// Judges a request that may be DNS over HTTPS. Nothing marks all such requests, so the path, the headers and the
-// parameters are each taken as a sign.
+// Judges a request that may be DNS over HTTPS. No single mark identifies all such requests, so the path, the headers
+// and the parameters are each taken as a sign.
 Verdict judge_dns(Connection& c, const http::Head& head, const Request& request) {
   std::string_view target = request.target;
   auto refuse = [](std::string why) { return Verdict{.code = "name_carries_data", .reason = std::move(why)}; };
   std::string path = plain_path(target.substr(0, target.find('?')));
   bool is_dns = path.ends_with("/dns-query") || has_type(head, "accept", "application/dns-");
-  // RFC 8484, and RFC 9230 for a query through a proxy
+  // See RFC 8484, and RFC 9230 for a query through a proxy.
   bool in_body = has_type(head, "content-type", "dns-message") ||
                  (is_dns && http::Body::of_request(head).kind() != http::Body::Kind::none);
   if (in_body)

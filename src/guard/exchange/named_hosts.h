@@ -1,5 +1,5 @@
-// Judges the hosts that a request names in its parameters. A server that fetches a URL, or passes on a DNS
-// question, reaches these hosts for the agent.
+// Judges the hosts that a request names in its parameters, because a server that fetches a URL or forwards a DNS
+// query reaches these hosts for the agent.
 #pragma once
 
 #include "guard/connection/connection.h"

@@ -1,10 +1,10 @@
-// Turns the head of a request into the head that goes upstream. Nothing is copied that the guard has not understood:
-// the request line, Host and the framing are written anew, headers for one connection are left out, and the path is the
-// one that was judged. A server can therefore not read another request than the guard has allowed.
+// Turns the head of a request into the head that goes upstream. The guard copies only what it has parsed. It writes
+// the request line, Host and the framing again, leaves out headers that are for one connection, and sends the path
+// that it judged. A server can therefore not read another request than the one that the guard has allowed.
 //
-// The order of prepare_request() matters. The rules decide first, and the texts are scanned next, with values put in on
-// the way. What the guard writes itself comes last, after the scan, because it contains values that the scan would
-// find. The budget is asked at the very end, so that a refused request does not count.
+// The order of prepare_request() matters. The rules decide first. Then the texts are scanned, and values are inserted
+// on the way. The headers that the guard itself writes come after the scan, because the scan would find the values in
+// them. The budget comes last, so that a refused request does not count.
 #include "guard/exchange/request.h"
 
 #include <algorithm>
@@ -19,7 +19,7 @@
 namespace bottle::guard {
 namespace {
 
-// Returns whether the guard writes a header for the secret, independently of what the client sent.
+// Returns whether the guard writes a header for the secret, whatever the client sent.
 bool writes_header(const Secret& secret) { return secret.in_header && !secret.header.empty() && !secret.value.empty(); }
 
 // Finds the destination of an absolute-form request. Returns an empty reason if it is valid.
@@ -61,7 +61,7 @@ bool hop_by_hop(std::string_view name) {
 }
 
 bool may_be_trailer(std::string_view name) {
-  // A server must not be able to speak for the guard.
+  // A server must not be able to imitate the guard.
   if (hop_by_hop(name) || http::iequals(name.substr(0, 9), "x-bottle-")) return false;
   for (std::string_view each :
        {"trailer", "content-type", "content-encoding", "content-range", "authorization", "cookie", "set-cookie",
@@ -73,8 +73,8 @@ bool may_be_trailer(std::string_view name) {
 
 namespace {
 
-// Returns whether the Host header names the destination. A server that uses Host must be the requested one (RFC 9110
-// §7.2; this prevents domain fronting). The port may be missing or empty.
+// Returns whether the Host header names the destination. A server that goes by Host must be the requested one (RFC
+// 9110 §7.2; this prevents domain fronting). The port may be missing or empty.
 bool names_destination(const Connection& c, const http::Head& head) {
   if (!head.host) return true;
   auto named = policy::parse_authority(*head.host, c.tls ? 443 : 80);
@@ -85,8 +85,9 @@ bool names_destination(const Connection& c, const http::Head& head) {
 }
 
 // Returns the part of an Upgrade header that passes: the one protocol that the guard can pass. If messages must be
-// scanned, that is WebSocket. A switch to HTTP or TLS could not be judged at all, so it never passes.
-std::string protocol_to_ask_for(std::string_view list, bool framed) {
+// scanned, that is WebSocket. The guard could not judge anything after a switch to HTTP or TLS, so such a switch
+// never passes.
+std::string protocol_to_request(std::string_view list, bool framed) {
   std::string chosen;
   while (!list.empty()) {
     size_t comma = std::min(list.find(','), list.size());
@@ -94,7 +95,7 @@ std::string protocol_to_ask_for(std::string_view list, bool framed) {
     list.remove_prefix(std::min(comma + 1, list.size()));
     while (each.starts_with(' ') || each.starts_with('\t')) each.remove_prefix(1);
     while (each.ends_with(' ') || each.ends_with('\t')) each.remove_suffix(1);
-    // It is preferred to others in the list, because its messages can be scanned.
+    // WebSocket comes before others in the list, because its messages can be scanned.
     if (http::iequals(each, "websocket")) return std::string(each);
     // Old servers also switch to drafts of HTTP/2, such as h2c-14.
     bool opaque = http::iequals(each.substr(0, 2), "h2") || http::iequals(each.substr(0, 4), "TLS/") ||
@@ -123,7 +124,7 @@ Verdict judge_other_paths(const Connection& c, const http::Head& head, const Req
     std::string target = path.starts_with('/') ? std::string(path) : "/" + std::string(path);
     auto decision = c.config->rules.request(c.host, c.port, request.method, target);
     if (!decision.allowed) return refuse(decision.reason);
-    // The header is sent on as it is, so it must already be written as it was judged.
+    // The header is sent unchanged, so it must already have the form that was judged.
     if (!decision.target.empty() && decision.target != target)
       return refuse("servers may read its path in different ways");
   }
@@ -152,28 +153,28 @@ Verdict find_destination(Connection& c, const http::Head& head, Request& request
     return {.code = "host_mismatch", .reason = "the Host header is not the host of the connection"};
   auto decision = judge_request(*c.config, c.host, c.port, c.tls, request.method, request.target);
   if (!decision.allowed) return {.code = decision.code, .reason = decision.reason};
-  // The path that was judged is sent, and not the client's way of writing it.
+  // Sends the path in the form that was judged, not in the client's.
   if (!decision.target.empty()) request.target = std::move(decision.target);
   request.restricted = decision.restricted;
   return decision.restricted ? judge_other_paths(c, head, request) : Verdict{.allowed = true};
 }
 
-// Decides which protocol the request may ask for, and whether only scanned frames pass then.
+// Decides which protocol the request may switch to, and whether then only scanned frames pass.
 void choose_protocol(const http::Head& head, const HostSecrets& secrets, Request& request) {
   auto& [protocol, framed] = request.upgrade;
   // Bytes of an unknown protocol could carry a secret, or requests that the rules forbid.
   framed = !secrets.all->empty() || request.restricted;
   if (const http::Header* upgrade = head.find("upgrade"); upgrade && head.minor == 1)
-    protocol = protocol_to_ask_for(upgrade->value, framed);
+    protocol = protocol_to_request(upgrade->value, framed);
   framed |= http::iequals(protocol, "websocket");
 }
 
-// The parts of a request that are sent on, with secrets put in.
+// Holds the parts of a request that go upstream, with secrets inserted.
 struct Outgoing {
   std::string target;
   struct Line {
     std::string name, value;
-    bool holds_secret = false;  // the guard put in a secret
+    bool holds_secret = false;  // the guard inserted a secret
   };
   std::vector<Line> headers;
   std::string removed;
@@ -190,9 +191,9 @@ bool puts_in_body(const http::Head& head, const HostSecrets& secrets) {
          std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->in_body && !s->value.empty(); });
 }
 
-// Returns the codings of a body. gRPC and Connect name that of each message in a header of their own. The scanner finds
-// messages in gzip, zlib and zstd by their marks. Any other coding counts as one of the body that the guard cannot
-// read.
+// Returns the codings of a body. gRPC and Connect have another header for the coding of each message. The scanner
+// finds messages in gzip, zlib and zstd by their magic numbers. Any other coding of messages counts as a coding of
+// the body that the guard cannot read.
 std::string codings_of(const http::Head& head) {
   std::string codings = head.list("content-encoding");
   for (const char* header : {"grpc-encoding", "connect-content-encoding"}) {
@@ -204,8 +205,8 @@ std::string codings_of(const http::Head& head) {
   return codings;
 }
 
-// Returns whether the guard removes the codings of a body. It does so for the agent's model, where it replaces secrets
-// instead of refusing them. That cannot be done in coded bytes.
+// Returns whether the guard removes the codings of a body. It does so for the agent's model, where it replaces
+// secrets instead of refusing them, which is impossible in coded bytes.
 bool decodes(const HostSecrets& secrets, const Request::Content& content) {
   if (!secrets.model || content.codings.empty()) return false;
   auto decoder = scan::ContentDecoder::make(content.codings);
@@ -214,8 +215,8 @@ bool decodes(const HostSecrets& secrets, const Request::Content& content) {
 
 // Returns whether a client's header passes. Headers that the guard writes itself do not. `connection` is the head's
 // Connection header, or null.
-bool goes_on(const http::Head& head, const Request& request, const http::Header* connection, const http::Header& header,
-             const HostSecrets& secrets) {
+bool is_forwarded(const http::Head& head, const Request& request, const http::Header* connection,
+                  const http::Header& header, const HostSecrets& secrets) {
   if (hop_by_hop(header.name) || (connection && http::has_token(connection->value, header.name))) return false;
   // write_head() asks for an answer without a coding.
   if (!secrets.bound.empty() && http::iequals(header.name, "accept-encoding")) return false;
@@ -253,35 +254,36 @@ bool pass_secrets(const Config& config, const http::Head& head, Request& request
   out.target = request.target;
   // Most heads contain no secret, and one pass shows that.
   bool clean = !secrets.all->any_in(head.text) && !secrets.all->any_in(out.target);
-  // A method is any token and could be a secret. It is only checked: the request keeps its own.
+  // A method is any token, so it could be a secret. A copy of it is checked, and the request keeps the original.
   std::string method = request.method;
   if (!clean && (!scan.rewrite(Place::method, {}, Syntax::token, method) || !scan.rewrite_target(out.target)))
     return false;
   const http::Header* connection = head.find("connection");
   for (const auto& each : head.headers) {
-    if (!goes_on(head, request, connection, each, secrets)) continue;
+    if (!is_forwarded(head, request, connection, each, secrets)) continue;
     if (request.restricted && policy::overrides_request(each.name)) {
       out.remove(config, each.name);
       continue;
     }
-    int before = scan.put_in();
+    int before = scan.inserted();
     auto& line = out.headers.emplace_back(std::string(each.name), std::string(each.value));
     if (!clean && (!scan.rewrite(Place::header_name, {}, Syntax::token, line.name) ||
                    !scan.rewrite_header(each.name, line.value)))
       return false;
-    line.holds_secret = scan.put_in() != before;
+    line.holds_secret = scan.inserted() != before;
   }
-  remove_other_credentials(config, secrets, scan.put_in() > 0, out);
-  // Where the guard put a value in, it knows what is there.
+  remove_other_credentials(config, secrets, scan.inserted() > 0, out);
+  // A text into which the guard inserted a value needs no scan.
   constexpr size_t kLongName = 24;  // one that can contain a credential
   std::vector<HeadPart> parts{{Place::path, {}, &out.target}};
-  if (!is_usual(request.method)) parts.push_back({Place::method, {}, &request.method});
+  if (!is_common_method(request.method)) parts.push_back({Place::method, {}, &request.method});
   std::string& protocol = request.upgrade.protocol;
   if (!protocol.empty() && !http::iequals(protocol, "websocket"))
     parts.push_back({Place::header, "upgrade", &protocol});
   for (auto& line : out.headers)
     if (!line.holds_secret) parts.push_back({Place::header, line.name, &line.value});
-  // The scan does not look at the names beside values that are credentials.
+  // scan_parts() leaves out the names of headers that present credentials, so long ones are scanned as separate
+  // parts.
   for (auto& line : out.headers)
     if (line.name.size() >= kLongName && policy::presents_credentials(line.name))
       parts.push_back({Place::header_name, {}, &line.name});
@@ -297,7 +299,7 @@ void write_head(const Connection& c, const http::Head& head, const Request& requ
     out.append(name).append(": ").append(value).append("\r\n");
   };
   out.append(request.method).append(" ");
-  // The near side's broker is asked like a proxy.
+  // The near side's broker acts as a proxy.
   if (absolute) out.append("http://").append(authority);
   out.append(from.target).append(" HTTP/1.1\r\n");
   line("Host", authority);
@@ -325,7 +327,7 @@ Verdict prepare_request(Connection& c, const http::Head& head, Request& request,
   if (auto verdict = find_destination(c, head, request); !verdict.allowed) return verdict;
   if (auto verdict = judge_named_hosts(c, head, request); !verdict.allowed) return verdict;
   // Secrets are bound to a host, and only TLS proves the identity of the host.
-  const HostSecrets& secrets = c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_nobody();
+  const HostSecrets& secrets = c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_unproven();
   request.body = http::Body::of_request(head);
   if (request.body.kind() != http::Body::Kind::none) request.content.codings = codings_of(head);
   request.content.decodes = decodes(secrets, request.content);
@@ -336,7 +338,7 @@ Verdict prepare_request(Connection& c, const http::Head& head, Request& request,
     const Refusal& why = scan.refusal();
     return {.code = "secret", .reason = why.reason, .rule = why.rule, .fingerprint = why.fingerprint};
   }
-  // Without TLS, an agent may name any host in each request, and the name goes out with it.
+  // Without TLS, an agent may name any host in each request, and the request sends that name out.
   if (!c.tls && names_secret(*c.config, c.host)) return {.code = "secret", .reason = std::string(kNamesSecret)};
   request.removed = std::move(outgoing.removed);
   request.content.grows = puts_in_body(head, secrets);

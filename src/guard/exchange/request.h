@@ -1,5 +1,5 @@
-// Handles the head of one request: what it asks for, whether it is allowed, and the head that is sent on in
-// its place.
+// Handles the head of one request: parses it, decides whether it is allowed, and writes the head that goes upstream
+// in its place.
 #pragma once
 
 #include <string>
@@ -10,10 +10,10 @@
 
 namespace bottle::guard {
 
-// The syntax of a text, which decides what may replace a part of it.
+// Names the syntax of a text, which decides what may replace a part of it.
 enum class Syntax : uint8_t { text, token, json, form };
 
-// A request as prepare_request() understood it. The coroutine that serves the client owns it until the exchange is
+// Holds a request as prepare_request() parsed it. The coroutine that serves the client owns it until the exchange is
 // over.
 struct Request {
   std::string method, target;  // in origin form, with the path as it was judged
@@ -21,20 +21,20 @@ struct Request {
   std::string removed;  // dropped headers, for the record: those that ask for another method or path, and the agent's
                         // own credentials
   http::Body body;
-  // What the body contains, and how it is passed on.
+  // Says what the body contains, and how it is passed on.
   struct Content {
     Syntax syntax = Syntax::text;
     std::string codings;   // as in Content-Encoding
     bool decodes = false;  // it is passed on without its codings, so that a marker can replace a secret in it
-    bool grows = false;    // values are put into it, so its length is unknown before its end
+    bool grows = false;    // the guard inserts values, so its length is unknown before its end
   } content;
-  // What the client said about its connection.
+  // Holds what the client said about its connection.
   struct Client {
     int minor = 1;     // of its HTTP/1 version
     bool keep = true;  // it may send another request
     bool expects_continue = false;
   } client;
-  // What becomes of the client's Upgrade header.
+  // Says what becomes of the client's Upgrade header.
   struct Upgrade {
     std::string protocol;  // the protocol that the client asks to switch to, or empty
     bool framed = false;   // afterward, only WebSocket frames without extensions pass, and they are scanned
@@ -43,7 +43,8 @@ struct Request {
   bool warned = false;                 // a warning was recorded for a secret that passed anyway
 };
 
-// Whether something may happen. If not, `status` and `code` are for the client, and `reason` is for the operator only.
+// Says whether something may happen. If not, `status` and `code` are for the client, and `reason` is for the operator
+// only.
 struct Verdict {
   bool allowed = false;
   int status = 403;
@@ -55,7 +56,7 @@ struct Verdict {
 
 // Reads the complete head `head` at the front of `c.client.in` and decides on it. Writes the head for the upstream to
 // `out`, with secrets swapped in. append_framing() adds the framing of the body and the end of the head. Sets c.host
-// and c.port for absolute-form requests. Audits warnings itself.
+// and c.port for absolute-form requests. Records warnings itself.
 Verdict prepare_request(Connection& c, const http::Head& head, Request& request, std::string& out);
 
 // Returns whether requests to the connection's destination go to a parent proxy in absolute form.

@@ -1,9 +1,9 @@
 // Handles what the dictionary of secrets finds: values and placeholders, whose exact bytes are known. Disguises and
 // credentials that are known by their form are in finding_scan.cc.
 //
-// A whole text of the head is rewritten at once; a body goes through a filter piece by piece. Both ask judge(), so that
-// a secret has the same fate wherever it is. A value is written with the escapes of its place, because it must neither
-// break the JSON or the form around it nor be read as more than a value.
+// A text of the head is rewritten as a whole; a body goes through a filter piece by piece. Both use judge(), so that
+// a secret has the same fate everywhere. A value is written with the escapes of its place, because it must not break
+// the JSON or the form around it, or be read as anything but a value.
 #include "guard/exchange/request_scan.h"
 
 #include <array>
@@ -30,12 +30,12 @@ std::string written(std::string_view value, Syntax syntax) {
   for (unsigned char c : value) {
     bool unreserved =
         (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
-    // Everything but the unreserved characters of RFC 3986 §2.3 could be read as a part of the form.
+    // All characters except the unreserved ones of RFC 3986 §2.3 could be read as part of the form.
     if (syntax == Syntax::form && !unreserved) {
       out.append({'%', kHex[c >> 4], kHex[c & 15]});
       continue;
     }
-    // A value has no control characters, which would need escapes as well (compile_secret).
+    // Control characters would need escapes as well, but a value has none (compile_secret).
     if (syntax == Syntax::json && (c == '"' || c == '\\')) out += '\\';
     out += static_cast<char>(c);
   }
@@ -92,7 +92,7 @@ bool RequestScan::rewrite(Place place, std::string_view header, Syntax syntax, s
 bool RequestScan::rewrite_target(std::string& target) {
   size_t query = std::min(target.find('?'), target.size());
   scan::Filter filter(&secrets_.all->dictionary(), [&](const scan::Sight& sight) {
-    // A path and a query differ in what may be in them. What begins in the path belongs to the path.
+    // Path and query have different rules. A text that begins in the path belongs to the path.
     bool in_query = sight.begin > query;
     return judge(sight, in_query ? Place::query : Place::path, {}, in_query ? Syntax::form : Syntax::token);
   });
@@ -103,12 +103,11 @@ bool RequestScan::rewrite_target(std::string& target) {
 }
 
 bool RequestScan::rewrite_header(std::string_view name, std::string& value) {
-  // Clients such as git encode the placeholder as a password, where no dictionary finds it as it is.
+  // Clients such as git encode the placeholder as a password, so the dictionary cannot find it unencoded.
   if (std::string credentials = basic(value); !credentials.empty()) {
     std::string before = credentials;
     if (!rewrite(Place::header, name, Syntax::text, credentials)) return false;
-    if (credentials !=
-        before) {  // this is Base64 of text that must not be scanned again, because it may contain a value now
+    if (credentials != before) {  // do not scan the decoded text again, because it may contain a value now
       value = "Basic " + base64_encode(credentials);
       return true;
     }
@@ -126,7 +125,7 @@ bool RequestScan::rewrite_answer(std::string& head) {
 
 scan::Verdict RequestScan::judge(const scan::Sight& sight, Place place, std::string_view header, Syntax syntax) {
   Finding finding = secrets_.judge(sight.pattern, place, header);
-  // A request with a marker as its method would mean nothing.
+  // A marker is not a meaningful method.
   if (place == Place::method && finding.fate == Fate::mark) finding.fate = Fate::refuse;
   switch (finding.fate) {
     case Fate::pass:
@@ -137,8 +136,7 @@ scan::Verdict RequestScan::judge(const scan::Sight& sight, Place place, std::str
       report_once(finding);
       return {};
     case Fate::mark:
-      // Text that begins or ends within an escape matches the value only by chance, and cutting it would break the
-      // JSON.
+      // A match that begins or ends within an escape is chance, and replacing it would break the JSON.
       if (syntax == Syntax::json && sight.splits_escape) return {};
       if (OnSecret what = c_.config->on_secret.of(c_.host, true, finding.secret->name); what != OnSecret::redact)
         return as_configured(sight, what, "secret",
@@ -154,7 +152,7 @@ scan::Verdict RequestScan::judge(const scan::Sight& sight, Place place, std::str
 
 scan::Verdict RequestScan::swap_in(const scan::Sight& sight, const Secret& secret, Syntax syntax) {
   constexpr int kMost = 100;  // a body full of placeholders must not fill the memory
-  // A part of a placeholder is worth nothing. For a relayed secret, the near side has the value.
+  // A part of a placeholder is worthless. For a relayed secret, the near side has the value.
   if (!sight.whole || secret.value.empty()) return {};
   if (++put_in_ > kMost) {
     refusal_.reason = "the request has more than 100 placeholders";
@@ -170,7 +168,7 @@ scan::Verdict RequestScan::refuse(const scan::Sight& sight, const Finding& findi
                            ? misplaced(secret, place, header)
                            : "secret \"" + secret.name + "\" in the " + std::string(name_of(place)) + " of a request" +
                                  (finding.bound ? "" : " to a host it is not bound to");
-  // A method can be neither replaced nor let pass with a warning.
+  // A method can neither be replaced nor pass with a warning.
   if (place == Place::method) {
     refusal_.reason = std::move(reason);
     return {Do::stop, {}};
@@ -180,7 +178,7 @@ scan::Verdict RequestScan::refuse(const scan::Sight& sight, const Finding& findi
 
 scan::Verdict RequestScan::judge_answer(const scan::Sight& sight) {
   const Secret* secret = secrets_.all->owner_of_value(sight.pattern);
-  // A placeholder is nothing that the agent does not have already.
+  // A placeholder tells the agent nothing new.
   if (!secret) return {};
   return as_configured(sight, c_.config->on_secret.of(c_.host, false, secret->name), "secret_in_answer",
                        "secret \"" + secret->name + "\" in an answer to the agent");
@@ -192,7 +190,7 @@ scan::Verdict RequestScan::as_configured(const scan::Sight& sight, OnSecret what
     refusal_.reason = std::move(reason);
     return {Do::stop, {}};
   }
-  // One line is enough for each request, however often the secret is in it.
+  // One line for each request is enough, however often the secret is in it.
   if (!request_.warned)
     c_.audit({.action = "allow",
               .kind = "http",

@@ -1,6 +1,6 @@
-// Looks for secrets in one request and its answer. It puts in values, and lets secrets pass, replaces,
-// refuses or reports them. Outgoing data is scanned twice. outgoing() knows the place of each byte of a placeholder or
-// value, and puts values in. stream(), after it, finds secrets in any disguise, and credentials by their form.
+// Looks for secrets in one request and its answer. Inserts values, and passes, replaces, refuses or reports secrets.
+// Outgoing data is scanned twice. First, outgoing() finds placeholders and values byte by byte, and inserts values.
+// Then stream() finds secrets in any disguise, and credentials by their form.
 #pragma once
 
 #include <string>
@@ -18,22 +18,21 @@ namespace bottle::guard {
 Syntax syntax_of(std::string_view content_type);
 std::string_view name_of(Place place);  // for the operator, as in "the path"
 
-// Why a request is refused. No field contains a value.
+// Says why a request is refused. No field contains a value.
 struct Refusal {
   std::string reason;
   std::string secret;             // the name of a known one, or
   std::string rule, fingerprint;  // of a credential
 };
 
-// A text of a head. The texts of a head are scanned together.
+// Names a text of a head. The texts of a head are scanned together.
 struct HeadPart {
   Place place;
   std::string_view name;  // of the header; empty for the method and the target
   std::string* text;      // redacting changes it, but never its length
 };
 
-// The scan of one request and its answer, and the reason if either is refused. It audits what it lets pass with a
-// warning.
+// Scans one request and its answer, and keeps the reason if either is refused. Records what passes with a warning.
 class RequestScan {
  public:
   // All arguments must outlive this object and the filters that it makes.
@@ -42,15 +41,15 @@ class RequestScan {
 
   // Returns a filter for outgoing data. If the filter stops, it has found something to refuse, and refusal() says why.
   scan::Filter outgoing(Place place, Syntax syntax);
-  // Returns a stream for what has passed outgoing(). `codings` is the value of Content-Encoding. If the stream blocks,
-  // stopped() must be called, and refusal() then says why.
+  // Returns a stream for what has passed outgoing(). `codings` is the value of Content-Encoding. If the stream
+  // blocks, call stopped(); refusal() then says why.
   scan::Stream stream(Place place, Syntax syntax, std::string_view codings = {});
   void stopped(const scan::Stream& stream);
-  // Must be called when the stream has let bytes pass. Records if it did not scan all of them.
+  // Call it when the stream has released bytes. Writes a record if the stream did not scan all of them.
   void passed(const scan::Stream& stream);
   // Returns false if the request must be refused.
   bool scan_parts(const std::vector<HeadPart>& parts);
-  // Checks a text that is sent on its own and may be one piece of a secret. Returns false if the request must be
+  // Checks a text that is sent separately and may be one piece of a secret. Returns false if the request must be
   // refused.
   bool check_piece(Place place, std::string_view name, std::string_view text);
   // Does the same for the parts of a Cookie header that assign no value. HTTP/2 may send each part in a separate
@@ -64,8 +63,8 @@ class RequestScan {
   // Returns a filter for incoming data.
   scan::Filter incoming();
   const Refusal& refusal() const { return refusal_; }
-  // Returns how many values have been put in so far.
-  int put_in() const { return put_in_; }
+  // Returns how many values have been inserted so far.
+  int inserted() const { return put_in_; }
 
   // Rewrites one whole text of the head. Returns false if the request must be refused.
   bool rewrite(Place place, std::string_view header, Syntax syntax, std::string& text);
@@ -79,13 +78,13 @@ class RequestScan {
   scan::Verdict refuse(const scan::Sight& sight, const Finding& finding, Place place, std::string_view header);
   scan::Verdict judge_answer(const scan::Sight& sight);
   scan::Verdict swap_in(const scan::Sight& sight, const Secret& secret, Syntax syntax);
-  // Returns what `what` demands. `code` and `reason` are for the audit.
+  // Returns the verdict that the setting `what` requires. `code` and `reason` are for the audit.
   scan::Verdict as_configured(const scan::Sight& sight, OnSecret what, std::string_view code, std::string reason);
   void report_once(const Finding& finding);
   // Returns whether a request that cannot be scanned is refused.
   bool blocks_unreadable() const;
   void note_unreadable(std::string reason);
-  // Decides about a request of which not all was scanned, for the reason `why`. Refuses it and returns false, or
+  // Decides about a request that was not fully scanned, for the reason `why`. Either refuses it and returns false, or
   // records that it leaves.
   bool may_leave_unscanned(std::string why);
 

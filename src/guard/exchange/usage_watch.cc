@@ -23,7 +23,7 @@ void UsageWatch::feed(std::string_view bytes) {
   bool fine = copy_.take(bytes, text);
   seen_ += text.size();
   bool usual = seen_ - begun_ < kMostAtOnce;
-  // What comes before broken bytes counts.
+  // The usage before broken bytes counts.
   if (usual) reader_.feed(text);
   if (!fine || !usual) seen_ = kMost;
 }

@@ -1,5 +1,4 @@
-// Reads the tokens that an answer of a model cost, as the answer streams by. It changes nothing in the
-// answer.
+// Reads the tokens that an answer of a model cost, as the answer streams by. Never changes the answer.
 #pragma once
 
 #include <optional>
@@ -11,8 +10,8 @@
 
 namespace bottle::guard {
 
-// Owned by the exchange of the answer. Unlike AnswerWatch, it never stops an answer: tokens that cannot be read are not
-// counted.
+// Watches one answer. Its exchange owns it. Unlike AnswerWatch, it never stops an answer: tokens that cannot be read
+// are not counted.
 class UsageWatch {
  public:
   // Returns nothing if the answer has a coding that cannot be removed. `decoded` says that feed() gets the body without
@@ -25,8 +24,8 @@ class UsageWatch {
   // bytes do not match the codings. The same applies if the bytes of one call decode to kMostAtOnce bytes or more,
   // which no answer of a model needs.
   void feed(std::string_view bytes);
-  // Returns whether more of the bytes so far must be read. Then feed() must be called again, with no bytes, before
-  // anything else.
+  // Returns whether more of the bytes so far must be read. Then call feed() again, without bytes, before anything
+  // else.
   bool behind() const { return seen_ < kMost && copy_.behind(); }
   const UsageReader& reader() const { return reader_; }
   // Returns approximately how many bytes this object holds.

@@ -6,10 +6,10 @@
 
 namespace bottle::guard::h2 {
 
-// A token bucket for one kind of event.
+// Implements a token bucket for one kind of event.
 class Allowance {
  public:
-  // Permits `burst` events at once and `per_second` in the long run.
+  // Permits `burst` events in a burst, and `per_second` in the long run.
   Allowance(int64_t burst, int64_t per_second) : burst_(burst), per_second_(per_second), left_(burst * 1000) {}
 
   // Takes one event at the time `now`, in milliseconds. Returns false if there have been too many.

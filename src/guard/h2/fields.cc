@@ -46,7 +46,7 @@ std::optional<uint64_t> number(std::string_view text) {
   return value;
 }
 
-// The fields of a head, sorted by what they mean.
+// Holds the fields of a head, sorted by their meaning.
 struct Sorted {
   std::string_view method, scheme, authority, path, status;
   const Field* length = nullptr;
@@ -60,7 +60,7 @@ bool promises_trailers(const Field& field) {
   return field.name == "trailer" || (field.name == "content-type" && field.value.starts_with("application/grpc"));
 }
 
-// The functions that sort the fields return what is wrong, or null.
+// The following functions sort the fields. They return what is wrong, or null.
 const char* set_once(std::string_view& to, const std::string& value) {
   if (!to.empty()) return "a pseudo-header is repeated";
   if (value.empty()) return "a pseudo-header is empty";
@@ -80,7 +80,7 @@ const char* take_pseudo(const Field& field, bool request, Sorted& sorted) {
 const char* take_regular(const Field& field, bool request, Sorted& sorted) {
   if (!is_name(field.name)) return "the name of a header is not valid in HTTP/2";
   if (!is_value(field.value)) return "a header has a control byte, or a space at its beginning or end";
-  // Among these is transfer-encoding, which could contradict the frames.
+  // One of these headers is transfer-encoding, which could contradict the frames.
   if (of_connection(field.name)) return "a header is not allowed in HTTP/2";
   if (request && field.name == "te" && field.value != "trailers") return "the TE header is not \"trailers\"";
   if (field.name == "content-length") {
@@ -130,7 +130,7 @@ Text bad(const char* why) {
 // Appends the headers that a message of HTTP/2 may have.
 void append_fields(const http::Head& head, Fields& fields) {
   for (const auto& each : head.headers) {
-    // The host goes into :authority.
+    // The host goes into `:authority`.
     if (of_connection(each.name) || http::iequals(each.name, "host")) continue;
     if (http::iequals(each.name, "te") && !http::has_token(each.value, "trailers")) continue;
     bool te = http::iequals(each.name, "te");
@@ -203,7 +203,7 @@ Fields request_fields(const http::Head& head) {
 Fields answer_fields(const http::Head& head) {
   Fields fields{{":status", std::to_string(head.status)}};
   append_fields(head, fields);
-  // The head itself says that nothing follows. gRPC would treat the length as metadata.
+  // The head's END_STREAM flag says that nothing follows. gRPC would treat the length as metadata.
   std::erase_if(fields, [](const Field& field) { return field.name == "content-length" && field.value == "0"; });
   return fields;
 }

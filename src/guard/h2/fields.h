@@ -11,16 +11,17 @@
 
 namespace bottle::guard::h2 {
 
-// A header, or a pseudo-header with its ':'. From a peer, both texts may contain any byte until they are translated.
+// Holds a header, or a pseudo-header with its ':'. From a peer, both texts may contain any byte until they are
+// translated.
 struct Field {
   std::string name, value;
 };
 using Fields = std::vector<Field>;
 
-// How the HTTP/1.1 form of a message marks the end of its body.
+// Says how the HTTP/1.1 form of a message marks the end of its body.
 enum class Framing : uint8_t { none, length, chunked };
 
-// The HTTP/1.1 form of a head, with its framing and its empty line.
+// Holds the HTTP/1.1 form of a head, with its framing and its empty line.
 struct Text {
   std::string head;
   Framing framing = Framing::none;
@@ -28,7 +29,7 @@ struct Text {
 };
 
 // Translates the fields of a request, in the order in which they arrived. `ended` says that no body follows. Refuses
-// what RFC 9113 §8 calls malformed, and what would mean something else in HTTP/1.1 than in HTTP/2.
+// fields that RFC 9113 §8 calls malformed, and those that would mean something else in HTTP/1.1 than in HTTP/2.
 Text request_text(const Fields& fields, bool ended);
 
 // Translates the fields of an answer to a request with this method. An interim answer (1xx) has no body.

@@ -1,4 +1,4 @@
-// Writes and reads what tests exchange with HTTP/2 sessions.
+// Writes and reads frames for tests of HTTP/2 sessions.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 
 namespace bottle::guard::h2 {
 
-// Returns all that the stream has for the guard now.
+// Returns all text that the stream has for the guard now.
 inline std::string all_of(Stream& stream) {
   std::string out;
   char buffer[4096];

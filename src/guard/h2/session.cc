@@ -1,6 +1,6 @@
-// nghttp2 parses and checks the frames, and this file decides what each of them may cause. Callbacks of nghttp2 must
-// not throw or free its session, so they only change streams and note faults; receive() ends a failed session when
-// nghttp2 has returned. A peer is told about a fault with a last frame where the protocol provides one.
+// nghttp2 parses and checks the frames, and this file limits the effects of each of them. Callbacks of nghttp2 must
+// not throw or free its session, so they only change streams and note faults; receive() ends a failed session after
+// nghttp2 has returned. If the protocol provides for it, a last frame tells the peer about the fault.
 #include "guard/h2/session.h"
 
 #include <nghttp2/nghttp2.h>
@@ -21,7 +21,8 @@ namespace {
 constexpr int32_t kConnectionWindow = 64 << 20;
 // Returns the bytes that count for a session in addition to those of its streams. A session takes about 18 KB, mostly
 // for a buffer of nghttp2. For a session with a client, only half of that counts, so that 10,000 idle clients stay
-// below the limit. The number of connections bounds the other half, like the memory of an idle TLS connection.
+// below the limit. The limit on the number of connections bounds the other half, as it does for the memory of idle
+// TLS connections.
 size_t cost(Role role) { return role == Role::server ? 8 * 1024 : 16 * 1024; }
 
 std::string_view text(const uint8_t* bytes, size_t size) { return {reinterpret_cast<const char*>(bytes), size}; }
@@ -34,8 +35,8 @@ std::string_view text(nghttp2_rcbuf* buffer) {
 std::vector<nghttp2_nv> name_values(const Fields& fields) {
   std::vector<nghttp2_nv> out;
   for (const auto& each : fields) {
-    // A credential is not put into the compressor's table, because the length of later heads would reveal what is in
-    // it.
+    // A credential stays out of the compressor's table, because the lengths of later heads would reveal the table's
+    // content.
     bool credential = policy::presents_credentials(each.name);
     out.push_back({reinterpret_cast<uint8_t*>(const_cast<char*>(each.name.data())),
                    reinterpret_cast<uint8_t*>(const_cast<char*>(each.value.data())), each.name.size(),
@@ -49,7 +50,7 @@ bool ends_stream(uint8_t flags) { return (flags & NGHTTP2_FLAG_END_STREAM) != 0;
 
 }  // namespace
 
-// The functions that nghttp2 calls.
+// Holds the functions that nghttp2 calls.
 struct Session::Callbacks {
   static Session& of(void* user) { return *static_cast<Session*>(user); }
   static int result(bool ok) { return ok ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE; }
@@ -127,7 +128,8 @@ struct Session::Callbacks {
       nghttp2_option_set_max_outbound_ack(o, 100);
       nghttp2_option_set_max_reserved_remote_streams(o, 0);
       nghttp2_option_set_max_send_header_block_length(o, 2 * http::kMaxAnswerHead);
-      // `resets_` and `kMostBlock` set tighter limits and say why they end a connection.
+      // nghttp2's own limits are wide here, because `resets_` and `kMostBlock` are tighter and give the reason when
+      // they end a connection.
       nghttp2_option_set_stream_reset_rate_limit(o, 1000, 100);
       nghttp2_option_set_max_continuations(o, 64);
       return o;
@@ -422,7 +424,7 @@ bool Session::head_received(Stream& stream, bool ended) {
 
 bool Session::data_received(int32_t id, std::string_view payload) {
   controls_.add(3);  // a frame that has only padding moves no data, whatever its length
-  // A stream that is not read holds back only itself.
+  // A stream that is not read must hold back only itself.
   nghttp2_session_consume_connection(session_, payload.size());
   Stream* stream = find(id);
   if (!stream || stream->dropped_ || stream->closed()) nghttp2_session_consume_stream(session_, id, payload.size());

@@ -1,5 +1,6 @@
-// Implements one side of an HTTP/2 connection (RFC 9113). It has no socket and no clock: it takes the peer's
-// bytes and produces those for the peer. nghttp2 reads and writes the frames; this class bounds what a peer can cause.
+// Implements one side of an HTTP/2 connection (RFC 9113). It has no socket and no clock: it takes bytes from the peer
+// and produces bytes for the peer. nghttp2 reads and writes the frames; this class bounds the work and the memory
+// that a peer can cause.
 #pragma once
 
 #include <cstdint>
@@ -24,16 +25,16 @@ inline constexpr uint32_t kMostStreams = 100;                 // streams that a 
 inline constexpr size_t kMostFields = http::kMaxHeaders + 4;  // of a request
 inline constexpr size_t kMostHead = http::kMaxHead;  // bytes of a request's fields, as RFC 9113 §6.5.2 counts them
 inline constexpr size_t kMostBlock = 2 * http::kMaxAnswerHead;  // bytes of the frames of one head
-// The number of bytes that a client or a server may at first send on a stream before the guard has read them. A stream
-// whose body is read fast gets a larger window, because with a small one, a distant or busy peer mostly waits.
+// The initial windows: how many bytes a client or a server may send on a stream before the guard has read them. A
+// stream whose body is read fast gets a larger window, because a distant or busy peer with a small one mostly waits.
 inline constexpr uint32_t kClientWindow = 64 << 10, kServerWindow = 256 << 10;
 inline constexpr uint32_t kMostClientWindow = 1 << 20, kMostServerWindow = 4 << 20;
 // No window becomes larger while all sessions hold this many bytes, including what larger windows may take.
 inline constexpr size_t kMostForWindows = 32 << 20;
 inline constexpr size_t kMostDecoded = 4 * http::kMaxAnswerHead;  // bytes of fields after one head is decompressed
 
-// Used on one thread. After it is destroyed or cut, the streams that the guard still holds are broken or complete, and
-// call it no more.
+// Runs one side of the connection, on one thread. After the session is destroyed or cut, the streams that the guard
+// still holds are broken or complete, and no longer call it.
 class Session {
  public:
   // Adds to `total`, unless it is null, the bytes of memory that the session and its streams hold, including streams
@@ -56,7 +57,7 @@ class Session {
   bool failed() const { return failed_; }
   // Returns whether neither side has anything more to send.
   bool over() const;
-  // Cuts off all streams, because the connection has ended. `why` is what TLS says about its end, if anything.
+  // Cuts off all streams, because the connection has ended. `why` is the reason from TLS, if there is one.
   void cut(std::string_view why = {});
   // Accepts no new streams. The existing ones continue.
   void shut_down();
@@ -79,7 +80,7 @@ class Session {
   uint64_t malformed() const { return malformed_; }
   const std::string& fault() const { return fault_; }
 
-  // Called when there is something to transmit because of a stream.
+  // The session calls it when a stream has made something to transmit.
   std::function<void()> on_work;
 
  private:
@@ -104,7 +105,7 @@ class Session {
   void dropped(Stream& stream);
   bool submit(Stream& stream, const http::Head& head);
 
-  // What nghttp2 reports. These return false if the connection must end.
+  // nghttp2's callbacks call these functions. They return false if the connection must end.
   bool begin_frame(uint8_t type, uint8_t flags, int32_t id);
   bool names_skipped_stream(int32_t id);
   bool begin_head(int32_t id, bool request);

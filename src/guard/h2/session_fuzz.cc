@@ -1,5 +1,5 @@
-// Feeds a session arbitrary bytes from its peer. What the guard reads from a stream must be exactly one message, or a
-// message whose head the guard's own parser refuses. The first byte chooses the side.
+// Feeds a session arbitrary bytes from its peer. The text that the guard reads from a stream must be exactly one
+// message, or a message whose head the guard's parser refuses. The first byte chooses the side.
 #include <cstdlib>
 
 #include "guard/h2/session.h"

@@ -1,4 +1,4 @@
-// These tests connect two sessions to each other.
+// Tests two sessions that are connected to each other.
 #include "guard/h2/session.h"
 
 #include <gtest/gtest.h>

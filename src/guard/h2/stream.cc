@@ -1,8 +1,8 @@
-// Keeps text of HTTP/1.1 in both directions. From the peer, frames become a head and chunks that the guard reads. From
-// the guard, text is parsed and becomes a head and payload for nghttp2.
+// Keeps HTTP/1.1 text in both directions. Frames from the peer become a head and chunks for the guard. Text from the
+// guard is parsed and becomes a head and payload for nghttp2.
 //
 // Flow control follows the reader: a byte goes back to the peer's window only when the guard has read it. A peer can
-// therefore not make a stream hold much more than its window and the heads, which have a limit of their own. A slow
+// therefore not make a stream hold much more than its window and the heads, which are limited separately. A slow
 // reader slows down only its own stream.
 #include "guard/h2/stream.h"
 
@@ -66,8 +66,7 @@ size_t Stream::write(std::string_view text) {
   size_t n = std::min(room(), text.size());
   if (n == 0 || !session_) return 0;
   pending_.append(text.substr(0, n));
-  // The guard's own text is not valid. That is a fault of the guard, and the peer must not take half of it for a
-  // message.
+  // Invalid text is a fault of the guard itself. The peer must not take a part of it for a message.
   if (!process()) session_->reset(*this);
   count();
   session_->work();
@@ -79,7 +78,7 @@ bool Stream::process() {
   while (out_state_ == Out::nothing) {
     bool final = false;
     if (!take_head(final)) return false;
-    // Only an interim answer, or nothing whole, has come so far.
+    // So far, there is only an interim answer or an incomplete head.
     if (!final) return true;
     out_state_ = Out::head;
   }
@@ -108,7 +107,7 @@ bool Stream::take_head(bool& final) {
 
 void Stream::end() {
   if (closed() || !session_) return;
-  // A body without a length or chunks ends with the guard's text. Any other one that is not complete is cut off.
+  // A body without a length or chunks ends with the guard's text. Any other body is cut off if it is not complete.
   if (out_state_ != Out::nothing && body_.end()) {
     out_state_ = std::max(out_state_, Out::all);
     session_->resume(*this);
@@ -120,7 +119,7 @@ void Stream::end() {
 
 void Stream::drop() {
   on_change = nullptr;
-  // The peer may have reset the stream long ago; only now does the stream no longer count (Session::served).
+  // The stream counts up to here, even if the peer has reset it long ago (Session::served).
   place_.reset();
   if (!std::exchange(dropped_, true) && session_) session_->dropped(*this);
   count();
@@ -149,7 +148,7 @@ void Stream::receive(std::string_view payload) {
   if (in_framing_ == Framing::none) return;  // an answer that has no body, whatever the server says
   constexpr size_t kMuch = 16 * 1024, kMore = 64 * 1024;
   size_t size = in_.size() + payload.size();
-  // A body that arrives fast would otherwise be copied each time when the buffer doubles.
+  // Without this, a body that arrives fast would be copied each time the buffer doubles.
   if (size > kMuch && size > in_.capacity()) in_.reserve(std::max(2 * in_.size(), size + kMore));
   if (in_framing_ == Framing::chunked) append_to_chunk(payload);
   else in_.append(payload);

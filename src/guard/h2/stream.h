@@ -15,8 +15,8 @@ namespace bottle::guard::h2 {
 
 class Session;
 
-// The session and the guard share it through pointers: the session keeps it while nghttp2 knows it, the guard while it
-// works on it. Either may be done first.
+// Holds the texts of one request and its answer. The session and the guard share it through pointers. The session
+// keeps it as long as nghttp2 does, and the guard as long as it works on it. Either may be done first.
 class Stream {
  public:
   // Adds to `total`, unless it is null, the bytes that the stream holds, as long as it exists.
@@ -41,36 +41,36 @@ class Stream {
   std::string_view fault() const { return fault_; }
   // Returns whether the server did not process the request, because it says so or did not receive it.
   bool refused() const { return asked_ == Asked::refused; }
-  // Returns what Session::cut() was told about the end of the connection.
+  // Returns the reason that Session::cut() got for the end of the connection.
   std::string_view why() const { return why_; }
   // Takes text for the peer. Returns the number of bytes taken, which is 0 while the peer does not read.
   size_t write(std::string_view text);
   bool has_room() const { return room() > 0; }
-  // Notes that the guard writes no more text. A message whose body has no other end is then complete.
+  // Says that the guard writes no more text. This completes a message whose body has no other end.
   void end();
-  // Notes that the guard is done with the stream. What it wrote is still sent if the message is complete; otherwise,
-  // the stream is reset. Neither this stream nor its session calls `on_change` after that.
+  // Says that the guard is done with the stream. If the message is complete, it is still sent; otherwise, the stream
+  // is reset. Neither this stream nor its session calls `on_change` after that.
   void drop();
   // Returns the number of bytes that the stream holds.
   size_t held() const { return in_.capacity() + out_.capacity() + pending_.capacity(); }
-  // Called when the result of one of the functions above has changed. Must not call the session.
+  // The stream calls it when the result of one of the functions above has changed. It must not call the session.
   std::function<void()> on_change;
 
  private:
   friend class Session;
-  // How much of the peer's message has arrived.
+  // Says how much of the peer's message has arrived.
   enum class In : uint8_t { nothing, head, all };
-  // How much of the message to the peer is done: its head was written, all of it was written, or its last frame was
-  // sent.
+  // Says how much of the message to the peer is done: its head was written, all of it was written, or its last frame
+  // was sent.
   enum class Out : uint8_t { nothing, head, all, sent };
-  // Whether the head of the message to the peer was sent, and whether a server then did not process the request.
+  // Says whether the head of the message to the peer was sent, and whether a server then did not process the request.
   enum class Asked : uint8_t { not_yet, sent, refused };
   enum class Life : uint8_t { open, closed, broken };
 
   // The most bytes that wait for the peer.
   static constexpr size_t kMostOut = 64 * 1024;
-  // A buffer from whose front this many bytes were taken is moved, unless most of it is still needed. It would
-  // otherwise grow as long as it never becomes empty.
+  // After this many bytes were taken from the front of a buffer, the rest moves to its front, unless most of it is
+  // still needed. A buffer that never becomes empty would otherwise grow forever.
   static constexpr size_t kMostTaken = 64 * 1024;
   // The bytes of memory that the guard needs to work on a stream, in addition to what the stream holds.
   static constexpr size_t kCost = 8 * 1024;
@@ -101,7 +101,7 @@ class Stream {
   std::shared_ptr<char> place_;  // counts as one of the streams that the guard works on
   Life life_ = Life::open;
 
-  // The message from the peer.
+  // The message from the peer:
   struct Arriving {
     Fields fields;
     size_t size = 0;
@@ -120,7 +120,7 @@ class Stream {
   Framing in_framing_ = Framing::none;
   In in_state_ = In::nothing;
 
-  // The message to the peer.
+  // The message to the peer:
   std::string pending_;  // text that is not translated yet
   std::string out_;      // payload
   size_t out_at_ = 0;

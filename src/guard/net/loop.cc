@@ -1,11 +1,11 @@
-// Turns events into flags, and resumes the coroutines whose flags changed. A turn has four steps: the caller's chores
-// (`after_turn`), one wait for events, setting the flags of every Source that has an event, and resuming the Wakers
-// that are queued by then.
+// Turns events into flags, and resumes the coroutines whose flags changed. A turn has four steps. It calls
+// `after_turn`, waits for events once, sets the flags of every Source that has an event, and resumes the Wakers that
+// are queued by then.
 //
 // A Source tries its system call first and is registered only when the call would block. A short connection therefore
 // often costs no call to register it. With edge-triggered events, a Source must remember what is ready: it sets
 // `ready.read` to false only when the kernel has said EAGAIN, or when a short read shows that the kernel would. If it
-// forgot too early, no event would ever come, and the connection would hang.
+// did so too early, no event would ever come, and the connection would hang.
 #include "guard/net/loop.h"
 
 #include <netinet/in.h>
@@ -25,8 +25,8 @@ namespace {
 
 EventQueue* g_events = nullptr;  // there is only one loop, and a Source needs nothing else of it
 
-// What was read ahead for one Source. All Sources share one buffer, because a Source usually takes everything before
-// another one reads. If it does not, the rest moves to its own memory.
+// Holds the bytes that were read ahead for one Source. All Sources share one buffer, because a Source usually takes
+// everything before another one reads. If it does not, the rest moves to its own memory.
 struct Ahead {
   Source* of = nullptr;
   size_t at = 0, end = 0;
@@ -43,7 +43,7 @@ constexpr int kMoreFollows = 0;  // the kernel then decides by itself when a pac
 
 Waker::~Waker() {
   if (armed_) loop_.timers_.erase(timer_);
-  // The loop may be going through the queue just now, so the entry becomes null and is not removed.
+  // The loop may be iterating over the queue, so the entry becomes null and is not removed.
   if (queued_) std::ranges::replace(loop_.ready_, this, nullptr);
 }
 
@@ -56,8 +56,7 @@ void Waker::wake() {
 
 Waker::Wait Waker::wait(int64_t deadline) {
   deadline_ = deadline;
-  // If the timer fires too early, it is armed again at that time. So a busy connection pays nothing for moving its
-  // deadline.
+  // If the timer fires too early, it is armed again then. So moving the deadline costs a busy connection nothing.
   if (!armed_ || timer_->first > deadline) {
     if (armed_) loop_.timers_.erase(timer_);
     timer_ = loop_.timers_.emplace(deadline, this);
@@ -151,9 +150,9 @@ void Source::keep_ahead() {
 
 ssize_t Source::recv_ahead(void* buffer, size_t size) {
   if (size_t n = take_ahead(buffer, size)) return static_cast<ssize_t>(n);
-  // A read of that size gains nothing from the shared buffer, and would only be copied once more.
+  // A large read gains nothing from the shared buffer, which would only cost another copy.
   if (!ready.read || size >= kAhead) return recv(buffer, size);
-  // The other Source has not taken all of its bytes. They move, because the buffer is needed now.
+  // Another Source has not taken all of its bytes yet. They move out, because this one needs the buffer.
   if (g_ahead.of) g_ahead.of->keep_ahead();
   ssize_t n = recv(g_ahead.bytes, kAhead);
   if (n <= 0) return n;
@@ -196,7 +195,7 @@ ssize_t Source::send(const void* bytes, size_t size) {
   if (n < 0 && errno == EAGAIN) {
     ready.write = false;
   } else if (n < 0) {
-    // The error may hide what the peer sent before it closed. A read returns that, and then the error.
+    // The peer may have sent bytes before it closed. A read returns these, and then the error.
     cut = ready.read = true;
   }
   return n;
@@ -252,12 +251,12 @@ void Loop::run(const std::function<int()>& after_turn) {
     for (auto [what, bits] : events) {
       auto* source = static_cast<Source*>(what);
       if (source->on_event) {
-        // This runs at once and not as a coroutine, so it must not destroy a Source: a later event of this batch may
-        // refer to it.
+        // This runs within the batch and not as a coroutine, so it must not destroy a Source, because a later event
+        // of the batch may refer to it.
         source->on_event(bits);
         continue;
       }
-      // An error or the end also makes both calls worth trying: only they return the error or the last bytes.
+      // After an error or the end, both calls are worth trying, because only they return the error or the last bytes.
       if (bits & (kIn | kPeerEnded | kHangUp | kError)) source->ready.read = true;
       if (bits & (kOut | kHangUp | kError)) source->ready.write = true;
       if (bits & (kHangUp | kError)) source->peer = Source::Peer::gone;
@@ -269,7 +268,7 @@ void Loop::run(const std::function<int()>& after_turn) {
     // turn.
     for (size_t i = 0, end = ready_.size(); i < end; ++i) {
       Waker* waker = ready_[i];
-      // It was destroyed while it was queued, by a coroutine of this turn.
+      // A coroutine of this turn destroyed the Waker while it was queued.
       if (!waker) continue;
       ready_[i] = nullptr;
       waker->queued_ = false;

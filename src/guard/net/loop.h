@@ -1,4 +1,4 @@
-// Implements the reactor: one thread, edge-triggered events, and coroutines that each wait on one Waker.
+// Implements the reactor, with one thread, edge-triggered events, and coroutines that each wait on one Waker.
 //
 // A connection has one Waker. Every descriptor that it owns is a Source that points to the Waker. An event on any of
 // them only sets flags and queues the Waker. The coroutine then tries everything that it has to do, and waits again.
@@ -22,7 +22,8 @@ namespace bottle::guard {
 
 class Loop;
 
-// What a coroutine waits on. At most one coroutine may wait at a time. An event that comes while none waits is kept.
+// A coroutine waits on a Waker for events. At most one coroutine may wait at a time. An event that comes while none
+// waits is kept.
 class Waker {
  public:
   explicit Waker(Loop& loop) : loop_(loop) {}
@@ -30,7 +31,7 @@ class Waker {
   Waker& operator=(const Waker&) = delete;
   ~Waker();
 
-  // Resumes the waiting coroutine later in this turn. If no coroutine is waiting, the next wait returns at once.
+  // Resumes the waiting coroutine later in this turn. If no coroutine is waiting, the next wait returns immediately.
   void wake();
 
   // The awaitable of wait(). `co_await` returns true after an event, and false after the deadline.
@@ -58,8 +59,8 @@ class Waker {
   enum class Signal : uint8_t { none, deadline, event } signal_ = Signal::none;  // an event replaces a deadline
 };
 
-// A connection without a descriptor, such as a stream of an HTTP/2 connection. Its owner sets `ready` and `peer` of the
-// Source and then wakes the Source's Waker.
+// Stands for a connection without a descriptor, such as a stream of an HTTP/2 connection. Its owner sets `ready` and
+// `peer` of the Source and then wakes the Source's Waker.
 class Port {
  public:
   Port() = default;
@@ -70,17 +71,19 @@ class Port {
   virtual ssize_t recv(void* buffer, size_t size) = 0;
   virtual ssize_t send(const void* bytes, size_t size) = 0;
   virtual void shut() = 0;                               // sends no more
-  virtual std::string_view fault() const { return {}; }  // what was wrong with what the peer sent; a constant
+  virtual std::string_view fault() const { return {}; }  // what was wrong with the peer's bytes; a constant
   virtual std::string_view why() const { return {}; }    // what TLS says about the end of the connection, if anything
-  virtual bool refused() const { return false; }         // whether the peer says that it did nothing with what was sent
+  virtual bool refused() const { return false; }  // whether the peer says that it has processed nothing of the request
 };
 
-// What can probably be done without waiting. A call that would have to wait corrects it, and an event sets it again.
+// Says what can probably be done without waiting. A call that would have to wait corrects it, and an event sets it
+// again.
 struct Readiness {
   bool read = false, write = false;
 };
 
-// A descriptor in the reactor, or a Port. It cannot be moved, because the queue of events holds its address.
+// Stands for a descriptor in the reactor, or for a Port. It cannot be moved, because the queue of events holds its
+// address.
 class Source {
  public:
   Source() = default;
@@ -104,11 +107,11 @@ class Source {
   void move_to(Waker* waker) { waker_ = waker; }
   // Wakes the Waker, as an event does.
   void wake();
-  // Return what the Port says about its peer. For a descriptor, the texts are empty and `refused` is false.
+  // Return what the Port reports about its peer. For a descriptor, the texts are empty and `refused` is false.
   std::string_view fault() const { return port_ ? port_->fault() : std::string_view(); }
   std::string_view why() const { return port_ ? port_->why() : std::string_view(); }
   bool refused() const { return port_ && port_->refused(); }
-  // Returns whether the peer could say so.
+  // Returns whether refused() can ever be true.
   bool may_refuse() const { return port_ != nullptr; }
 
   // Neither call blocks. They return -1 with EAGAIN if they would block, without a system call if that is already
@@ -117,17 +120,18 @@ class Source {
   ssize_t send(const void* bytes, size_t size);
   // Puts back bytes that were read too early. The next recv() returns them first.
   void unread(std::string bytes);
-  // Does the work of recv(), but takes up to kAhead bytes from the kernel at once. The rest waits for the next call.
+  // Does the work of recv(), but takes up to kAhead bytes from the kernel in one call. The rest waits for the next
+  // call.
   ssize_t recv_ahead(void* buffer, size_t size);
   static constexpr size_t kAhead = 64 * 1024;
-  // Returns how many bytes wait that the kernel has already handed over.
+  // Returns how many bytes were read from the kernel and wait for the next call.
   size_t ahead() const;
   // Returns whether a read may return something.
   bool may_read() const { return ready.read || ahead() > 0; }
 
   Readiness ready;
-  // What the peer still does. The state changes only downward in this list. When the peer no longer sends, reads must
-  // continue to the end, because what it sent before still counts.
+  // Says what the peer still does. The state changes only downward in this list. When the peer no longer sends, keep
+  // reading to the end, because the bytes that it sent before still count.
   enum class Peer : uint8_t {
     sending,
     ended,  // it finished sending
@@ -139,20 +143,21 @@ class Source {
   bool is_gone() const { return peer == Peer::gone; }
   bool cut = false;  // a send failed: the peer takes no more, but what it sent before can still be read
 
-  // Bounds how often TLS may ask the kernel. What TLS handles itself, such as new keys, is not returned to the caller,
-  // and a peer that sends it without a pause would otherwise keep a single call busy.
+  // Bounds how often TLS may read from the kernel. TLS handles some messages itself, such as new keys, and returns
+  // nothing for them to the caller. Without the bound, a peer that sends them without a pause would keep a single
+  // call busy.
   struct TlsReads {
     int left = -1;         // how many more times; -1 for any number
     bool stopped = false;  // TLS would have needed one more
   } tls_reads;
 
-  // Whether more bytes are sent right after the next ones, so that the kernel may wait for them to fill a packet. It
+  // True if more bytes follow directly after the next ones, so that the kernel may wait for them to fill a packet. It
   // waits for up to 200 ms, unless push() or a later send() ends that.
   bool more_follows = false;
   void push();
 
-  // A callback for service descriptors (listeners and the resolver). It runs in the dispatch phase and must not destroy
-  // a Source.
+  // The callback for service descriptors (listeners and the resolver). It runs in the dispatch phase and must not
+  // destroy a Source.
   std::function<void(uint32_t events)> on_event;
 
  private:
@@ -168,7 +173,7 @@ class Source {
   size_t unread_at_ = 0;  // the number of its bytes that were taken
 };
 
-// The reactor of the process. There may be only one, and everything that uses it runs on its thread.
+// Runs the reactor of the process. There may be only one Loop, and everything that uses it runs on its thread.
 class Loop {
  public:
   Loop();
@@ -193,7 +198,7 @@ class Loop {
   Waker::Timers timers_;
 };
 
-// One buffer for the whole thread. Its contents are valid until the next await.
+// A buffer that the whole thread shares. Its contents are valid until the next await.
 inline constexpr size_t kScratch = 64 * 1024;
 extern char scratch[kScratch];
 

@@ -1,9 +1,9 @@
-// Puts c-ares on the guard's event loop. c-ares opens its own sockets and says through `socket_state` for which of them
-// it waits. turn() runs its timeouts, because the loop has timers only for Wakers.
+// Puts c-ares on the guard's event loop. c-ares opens its own sockets and reports through `socket_state` which of
+// them it waits for. turn() runs its timeouts, because the loop has timers only for Wakers.
 //
-// Both families are asked with requests of their own and not with one for AF_UNSPEC, because an answer for one family
-// must be usable while the name server never answers for the other. The cache holds a lookup from the moment it begins,
-// so that the requests that a client makes at the same time for one name cause only one question.
+// Each family has a separate request instead of one for AF_UNSPEC, because an answer for one family must be usable
+// even if the name server never answers for the other. The cache holds a lookup from the moment it begins, so that
+// the requests that a client makes at the same time for one name cause only one query.
 #include "guard/net/resolver.h"
 
 #include <ares.h>
@@ -22,13 +22,13 @@ Resolver::~Resolver() {
 void Resolver::use(const std::string& server) {
   if (server == server_ && started_) return;
   server_ = server;
-  // Answers of another server may differ: a new configuration must not use them.
+  // Another name server may give other answers, so a new configuration must not use the old ones.
   cache_.clear();
   if (channel_) ares_destroy(std::exchange(channel_, nullptr));  // pending lookups end with an error
   started_ = true;
 }
 
-// Starts at the first name, not at startup, because reading resolv.conf and seeding cost time and memory.
+// Starts c-ares at the first name and not at startup, because reading resolv.conf and seeding cost time and memory.
 void Resolver::start() {
   ares_options options{};
   // The names of requests are full names. A search list of the machine could turn them into others that no rule has
@@ -64,7 +64,7 @@ void Resolver::socket_state(void* self, int fd, int readable, int writable) {
   if (found == resolver.sources_.end()) {
     // The descriptor belongs to c-ares. The Source only refers to it in the reactor.
     auto source = std::make_unique<Source>();
-    // The channel or the socket may be gone: an earlier event of the same batch can have ended them.
+    // An earlier event of the same batch may have closed the channel or the socket.
     source->on_event = [&resolver, fd](uint32_t events) {
       if (!resolver.channel_ || !resolver.sources_.contains(fd)) return;
       bool in = events & (EventQueue::kIn | kGone), out = events & (EventQueue::kOut | kGone);
@@ -103,9 +103,10 @@ std::shared_ptr<Lookup> Resolver::lookup(const std::string& name) {
     return found->second.lookup;
   auto lookup = std::make_shared<Lookup>();
   if (!channel_) start();
-  // The agent chooses the names under a wildcard rule, so it could otherwise fill the memory with them.
+  // Under a wildcard rule, the agent chooses the names, so without a limit it could fill the memory with them.
   if (!channel_ || pending_ >= 1024) {
-    lookup->four.error = channel_ ? "too many names are being resolved at once" : "the resolver could not be started";
+    lookup->four.error =
+        channel_ ? "too many names are being resolved at the same time" : "the resolver could not be started";
     lookup->four.done = lookup->six.done = true;
     return lookup;
   }
@@ -128,7 +129,7 @@ void Resolver::ask(const std::string& name, const std::shared_ptr<Lookup>& looku
   ares_getaddrinfo(channel_, name.c_str(), nullptr, &hints, finished, request);
 }
 
-// Takes the answer for one family, and wakes those who wait for it.
+// Takes the answer for one family, and wakes everything that waits for it.
 void Resolver::take(const std::string& name, Lookup& lookup, Family& family, int status, ares_addrinfo* result) {
   --pending_;
   family.done = true;

@@ -16,7 +16,7 @@ struct ares_addrinfo;
 
 namespace bottle::guard {
 
-// What is known about one family of a name's addresses.
+// Holds what is known about one family of a name's addresses.
 struct Family {
   bool done = false;    // an answer has arrived, or the lookup has failed
   int64_t done_at = 0;  // Loop::now()
@@ -24,7 +24,7 @@ struct Family {
   std::string error;  // why there are no addresses
 };
 
-// Asks for A and AAAA records at the same time. Either can be used without the other.
+// Requests A and AAAA records at the same time. The answer to either can be used without the other.
 class Lookup {
  public:
   // The time in milliseconds that a name's IPv4 addresses wait for its IPv6 addresses (RFC 8305 §3).
@@ -61,8 +61,8 @@ class Lookup {
   int ttl_ = 60;  // seconds
 };
 
-// The guard's own resolver, on the event loop: no call blocks. The agent chooses the names, so the numbers of cached
-// and of pending names are limited. The loop must outlive it.
+// Resolves names on the event loop, so no call blocks. The agent chooses the names, so the numbers of cached and of
+// pending names are limited. The loop must outlive it.
 class Resolver {
  public:
   explicit Resolver(Loop& loop) : loop_(loop) {}
@@ -75,8 +75,8 @@ class Resolver {
   // name that is being resolved share one lookup.
   std::shared_ptr<Lookup> lookup(const std::string& name);
 
-  // Handles timeouts and retries; called once per turn. Returns the longest time to sleep in milliseconds, or -1 for no
-  // limit.
+  // Handles timeouts and retries. Call it once per turn. Returns the longest time to sleep in milliseconds, or -1 for
+  // no limit.
   int turn();
 
  private:

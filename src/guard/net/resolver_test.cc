@@ -1,4 +1,4 @@
-// These tests resolve both families of a name's addresses with a name server that answers like real ones.
+// Resolves both families of a name's addresses with a name server that answers like real ones.
 #include <gtest/gtest.h>
 
 #include <arpa/inet.h>
@@ -113,7 +113,7 @@ TEST_F(ResolverTest, AFamilyThatNeverAnswersCosts50Milliseconds) {
   EXPECT_FALSE(lookup_->six.done);
 }
 
-TEST_F(ResolverTest, IPv6AddressesAreUsedAtOnce) {
+TEST_F(ResolverTest, IPv6AddressesAreUsedImmediately) {
   EXPECT_LT(took("4xx-601.test"), 900);
   EXPECT_EQ(lookup_->six.addresses.size(), 1u);
   EXPECT_FALSE(lookup_->four.done);

@@ -10,7 +10,7 @@
 
 namespace bottle::guard {
 
-// An IPv4 or IPv6 address with its port. There is no scope id, so a link-local IPv6 address leads nowhere.
+// Holds an IPv4 or IPv6 address with its port. There is no scope id, so a link-local IPv6 address cannot be reached.
 class SocketAddress {
  public:
   explicit SocketAddress(const policy::Endpoint& endpoint) {
@@ -25,7 +25,7 @@ class SocketAddress {
       size_ = sizeof v4_;
     }
   }
-  // The arguments of connect(2), bind(2) and sendto(2). The pointer leads into this object.
+  // Return the arguments for connect(2), bind(2) and sendto(2). The pointer leads into this object.
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage_); }
   socklen_t size() const { return size_; }
   int family() const { return storage_.ss_family; }

@@ -1,12 +1,11 @@
-// Reads once per call and writes until the peer takes no more, and keeps the number of bytes that all streams hold. One
-// read per call gives the caller the chance to pass on what came before more is read, and gives other connections their
-// turn.
+// Reads once per call and writes until the peer takes no more, and keeps the number of bytes that all streams hold.
+// With one read per call, the caller can pass bytes on before it reads more, and other connections get their turn.
 //
-// An idle stream has no buffers: bytes are read into `scratch`, which all streams share, and only what came is copied.
-// Once a transfer has given `in` enough capacity, bytes are read straight into it, without that copy.
+// An idle stream has no buffers. Bytes are read into `scratch`, which all streams share, and only those that arrived
+// are copied. Once a transfer has given `in` enough capacity, bytes are read straight into it, without that copy.
 //
-// The memory is counted here and not by callers, because every buffer of a stream changes in these functions. Callers
-// change `in` and `out` between two calls; the next call counts that.
+// These functions count the memory, not their callers, because most changes of the buffers happen here. Callers may
+// also change `in` and `out`; the next call counts that.
 #include "guard/net/stream.h"
 
 #include <sys/socket.h>
@@ -42,7 +41,7 @@ void Stream::count() {
 bool Stream::fill() {
   count();
   if (eof || failed || !source) return false;
-  // Only a stream that wants to read more fails. Those that write can finish and free their memory.
+  // Only a stream that reads fails. Those that write can finish and free their memory.
   if (g_held > kMostHeld) return failed = true;
   if (!source->may_read() && !(ssl && SSL_has_pending(ssl.get()))) return false;
   size_t before = in.size();
@@ -86,7 +85,7 @@ bool Stream::read_tls() {
       return before + static_cast<size_t>(std::max(read(bytes + before), 0));
     });
   } else if (read(scratch) > 0) {
-    // So many bytes are part of a transfer, for which the buffer grows only once.
+    // So many bytes belong to a larger transfer, for which the buffer grows once to its full size.
     if (before + static_cast<size_t>(n) > 2 * kRecord) in.reserve(kBulk + kRecord);
     in.append(scratch, static_cast<size_t>(n));
   }
@@ -104,7 +103,7 @@ bool Stream::read_tls() {
   return true;
 }
 
-// Notes that nothing more can be written.
+// Handles a failed write as `writing` says.
 void Stream::lose() {
   if (writing == Writing::required) failed = true;
   else writing = Writing::lost;
@@ -114,7 +113,7 @@ void Stream::lose() {
 }
 
 void Stream::queue(std::string& bytes) {
-  // The memory of few bytes may be much larger than they are.
+  // A few bytes are copied, because their memory may be much larger than they are.
   if (out.empty() && bytes.size() >= kRecord) out.swap(bytes);
   else out.append(bytes);
 }
@@ -122,7 +121,7 @@ void Stream::queue(std::string& bytes) {
 bool Stream::flush() {
   bool progress = false;
   while (out_at < out.size() && !failed && source) {
-    // What is written after the loss is dropped, so that the caller's loop can end as if it had been sent.
+    // After a failed write, further bytes are dropped, so that the caller's loop can end as if they had been sent.
     if (is_deaf()) return lose(), progress;
     ssize_t n;
     if (ssl) {
@@ -164,7 +163,7 @@ bool Stream::flush() {
 void Stream::rest() {
   // Processing a session ticket leaves a write buffer behind, even with SSL_MODE_RELEASE_BUFFERS.
   if (ssl && SSL_is_init_finished(ssl.get())) SSL_free_buffers(ssl.get());
-  // Fewer bytes are in the string object itself and cost nothing more.
+  // A smaller buffer may be within the string object, where it cannot be freed.
   if (in.empty() && in.capacity() > 64) std::string().swap(in);
   if (flushed() && out.capacity() > 64) {
     std::string().swap(out);

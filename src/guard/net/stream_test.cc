@@ -1,4 +1,4 @@
-// Checks what a stream reads at once, and that a peer cannot keep a stream from returning to the loop.
+// Checks how much a stream reads in one call, and that a peer cannot keep a stream from returning to the loop.
 #include "guard/net/stream.h"
 
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 namespace bottle::guard {
 namespace {
 
-// A connection on which these bytes have arrived.
+// Stands for a connection on which these bytes have arrived.
 class ArrivedPort : public Port {
  public:
   explicit ArrivedPort(std::string& in, std::string& out) : in_(in), out_(out) {}
@@ -34,7 +34,7 @@ class ArrivedPort : public Port {
   std::string &in_, &out_;
 };
 
-// A connection with TLS between two streams.
+// Connects two streams with TLS.
 struct Pair {
   explicit Pair(Waker* waker) {
     for (Stream* each : {&client, &server}) each->source = std::make_unique<Source>();

@@ -9,7 +9,7 @@
 
 namespace bottle::guard {
 
-// The addresses of one dial. Each address is returned once.
+// Holds the addresses of one dial. next() returns each address once.
 class Targets {
  public:
   // Adds an address unless it is already in the list.
@@ -19,7 +19,7 @@ class Targets {
   }
   // Returns whether an address is left that next() has not returned. It can become true again when one is added.
   bool more() const { return six_.more() || four_.more(); }
-  // Returns the next address. May be called only if more() is true.
+  // Returns the next address. Call it only if more() is true.
   policy::Endpoint next() {
     four_is_next_ = six_.more() && four_.more() ? four_is_next_ : four_.more();
     auto& list = four_is_next_ ? four_ : six_;

@@ -1,4 +1,4 @@
-// Defines the coroutines. A Task<T> runs when it is awaited. A Detached coroutine starts at once, is never
+// Defines the coroutines. A Task<T> runs when it is awaited. A Detached coroutine starts immediately, is never
 // awaited, and frees itself.
 #pragma once
 
@@ -12,9 +12,9 @@ namespace bottle::guard {
 template <typename T>
 class [[nodiscard]] Task {
  public:
-  // What the compiler asks of a coroutine's type. When it returns, `then`, the coroutine that awaits it, continues at
-  // once on the same stack (symmetric transfer), so that a chain of returns does not use up the stack. An exception
-  // ends the process, because none may cross a coroutine.
+  // The compiler requires this type of a coroutine. When the coroutine returns, `then`, which awaits it, continues
+  // directly on the same stack (symmetric transfer), so that a chain of returns does not use up the stack. An
+  // exception ends the process, because none may cross a coroutine.
   struct promise_type {
     std::coroutine_handle<> then;
     std::optional<T> value;
@@ -54,10 +54,10 @@ class [[nodiscard]] Task {
   std::coroutine_handle<promise_type> handle_;
 };
 
-// The result of a coroutine without an owner. Its frame is freed when it returns, or never if what it waits for never
-// happens.
+// Is the return type of a coroutine without an owner. Its frame is freed when it returns, or never if the event that
+// it waits for never happens.
 struct Detached {
-  // A Detached coroutine runs at once, up to its first await, and frees its frame when it returns.
+  // A Detached coroutine runs immediately, up to its first await, and frees its frame when it returns.
   struct promise_type {
     Detached get_return_object() { return {}; }
     std::suspend_never initial_suspend() noexcept { return {}; }

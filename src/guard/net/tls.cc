@@ -1,13 +1,13 @@
 // Binds OpenSSL to the reactor and holds the two kinds of contexts: the one in which the guard is the agent's server,
 // and those in which it is the client of a host.
 //
-// The library reads and writes through a BIO on a Source and not on a socket. A Source knows without a system call when
-// a read would block, reads for several records at once, and limits how often a call of the library may read. A pair of
-// memory BIOs, the usual way to connect the library to an event loop, would copy every byte twice more.
+// The library reads and writes through a BIO on a Source and not on a socket. A Source can tell without a system call
+// that a read would block, reads several records with one call, and limits how often a call of the library may read.
+// A pair of memory BIOs, the usual way to connect the library to an event loop, would copy every byte twice more.
 //
-// All certificates of the agent's side have one key, so a new host costs one signature and not a new key. The two
-// contexts verify opposite things: check_name() refuses a client that asks for another host than its CONNECT did, and
-// connect_tls() refuses a server that cannot prove to be that host.
+// All certificates of the agent's side have one key, so a new host costs one signature and not a new key. The checks
+// of the two sides complement each other: check_name() refuses a client that asks for another host than its CONNECT
+// did, and connect_tls() refuses a server that cannot prove that it is that host.
 #include "guard/net/tls.h"
 
 #include <openssl/bio.h>
@@ -30,13 +30,14 @@ using pki::extend;
 
 namespace {
 
-// --- a BIO on a Source, which knows without asking the kernel when a read would block ---
+// --- a BIO on a Source, which can tell without a system call that a read would block ---
 
 int bio_read(BIO* bio, char* buffer, int size) {
   BIO_clear_retry_flags(bio);
   auto* source = static_cast<Source*>(BIO_get_data(bio));
   if (source->ahead() == 0 && source->ready.read) {
-    // This looks like a read that would block. read_tls() sees `stopped` and continues in a later turn.
+    // To the library, this looks like a read that would block. read_tls() sees `stopped` and continues in a later
+    // turn.
     if (source->tls_reads.left == 0) {
       source->tls_reads.stopped = true;
       BIO_set_retry_read(bio);
@@ -155,8 +156,8 @@ int check_name(SSL* ssl, int* alert, void*) {
   size_t size = 0;
   std::string sni;
   if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &data, &size) == 1) {
-    // The extension holds the list length (2 bytes), the type (1), the name length (2) and exactly one name.
-    // A list with several names is refused like one that cannot be parsed: "?" is not the name of any host.
+    // The extension consists of the list length (2 bytes), the type (1), the name length (2) and exactly one name. A
+    // list with several names is refused like one that cannot be parsed: "?" is not the name of any host.
     if (size > 5 && data[2] == 0 && size_t(data[0] << 8 | data[1]) == size - 2 &&
         size_t(data[3] << 8 | data[4]) == size - 5)
       sni.assign(reinterpret_cast<const char*>(data + 5), size - 5);
@@ -188,8 +189,8 @@ int choose_protocol(SSL* ssl, const unsigned char** out, unsigned char* out_size
   const auto* offer = static_cast<const Offer*>(SSL_get_ex_data(ssl, offer_index()));
   std::string_view known = protocols(offer ? *offer : Offer::http1_and_2);
   unsigned char* chosen = nullptr;
-  // Without a protocol in common, the handshake fails with no_application_protocol (RFC 7301 §3.2), so that no side has
-  // to guess.
+  // Without a common protocol, the handshake fails with no_application_protocol (RFC 7301 §3.2), so that neither side
+  // has to guess.
   if (SSL_select_next_proto(&chosen, out_size, reinterpret_cast<const unsigned char*>(known.data()),
                             static_cast<unsigned>(known.size()), in, in_size) != OPENSSL_NPN_NEGOTIATED)
     return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -219,8 +220,8 @@ std::string under_wildcard(const std::string& name) {
   return label + name.substr(name.find('.'));
 }
 
-// Returns whether the first label has an underscore. Unlike every client, the library does not match such a label with
-// a wildcard.
+// Returns whether the first label has an underscore. All clients match such a label with a wildcard, but the library
+// does not.
 bool has_underscore_label(const std::string& name) {
   size_t dot = name.find('.');
   return dot != name.npos && name.find('_') < dot;
@@ -228,8 +229,8 @@ bool has_underscore_label(const std::string& name) {
 
 void common(SSL_CTX* context) {
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-  // In the order of the flags: an idle connection keeps no record buffers, a write returns after each record instead of
-  // after all, and a write may be repeated from another address, because Stream::out grows and moves.
+  // In the order of the flags: an idle connection keeps no record buffers, a write returns after each record, and a
+  // write may be repeated from another address, because Stream::out grows and moves.
   SSL_CTX_set_mode(context,
                    SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
@@ -331,8 +332,8 @@ Result<> SessionCa::adopt(std::string_view pem) {
   }
   certificate_ = std::move(certificate);
   TRY(serve());
-  // Clients trust a self-signed certificate directly, so it need not be sent. This certificate is the link to the one
-  // that they trust.
+  // Clients trust a self-signed certificate directly, so it need not be sent. Another certificate must be sent,
+  // because it links the leaf to the root that they trust.
   X509_up_ref(certificate_.get());
   if (SSL_CTX_add_extra_chain_cert(context_.get(), certificate_.get()) != 1) {
     X509_free(certificate_.get());
@@ -417,7 +418,7 @@ SSL_CTX* make_upstream_context(const std::string& roots) {
   }
   ERR_clear_error();
   SSL_CTX_set_ex_data(context, sessions_index(), new Sessions);
-  // The library's own cache is not used, because it does not know which session belongs to which host and port.
+  // The library's own cache is not used, because it does not store the host and port of a session.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context, keep_session);
   SSL_CTX_set_client_cert_cb(context, note_certificate_request);
@@ -476,7 +477,7 @@ void start_tls() {
 bool wanted_certificate(const SSL* ssl) { return SSL_get_ex_data(ssl, wants_certificate_index()) != nullptr; }
 
 std::string_view tls_reason() {
-  // Many servers close a kept connection without close_notify. That is the end of a connection and no error of TLS.
+  // Many servers close a kept connection without close_notify. That ends the connection and is not an error of TLS.
   if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) return "";
   const char* text = ERR_reason_error_string(ERR_peek_last_error());
   return text ? text : "";

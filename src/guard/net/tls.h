@@ -25,16 +25,16 @@ struct FreeTls {
 };
 using Ssl = std::unique_ptr<SSL, FreeTls>;
 
-// The versions of HTTP that a side offers in its handshake.
+// Names the versions of HTTP that a side offers in its handshake.
 enum class Offer : uint8_t { http1, http1_and_2, http2 };
 
-// A P-256 certificate authority that lives as long as the process, the one key of all its leaves, and the leaves that
-// it has signed. It can serve once it has a certificate, which the session's root signs on request or the authority
-// signs itself.
+// Owns a P-256 certificate authority that lives as long as the process, the one key of all its leaves, and the leaves
+// that it has signed. It can serve once it has a certificate. Either the session's root signs that certificate on
+// request, or the authority signs it itself.
 class SessionCa {
  public:
-  // make() has keys but no certificate until adopt(). self_signed() can serve at once, with a certificate for 300 days.
-  // Both fail with Code::internal if the library fails.
+  // make() returns an authority with keys, which needs adopt() to get a certificate. The one from self_signed() can
+  // serve immediately, with a certificate for 300 days. Both fail with Code::internal if the library fails.
   static Result<std::unique_ptr<SessionCa>> make();
   static Result<std::unique_ptr<SessionCa>> self_signed();
 
@@ -81,8 +81,8 @@ inline constexpr size_t kMostTls = 24576;
 // Attaches the connection to a Source, which must outlive it.
 void attach(SSL* ssl, Source* source);
 
-// Prepares the library: it reads no configuration file and gets a pool for its record buffers. Must be called before
-// any other use of the library in this process.
+// Prepares the library: it reads no configuration file and gets a pool for its record buffers. Call it before any
+// other use of the library in this process.
 void start_tls();
 
 // Returns whether the server of a connect_tls() has asked for a client certificate. The guard never sends one.

@@ -1,4 +1,4 @@
-// Tests what the owner tells the guard: new rules, certificates, the lines for the ssh-agent and the relay,
+// Tests the messages of the owner to the guard: new rules, certificates, the lines for the ssh-agent and the relay,
 // and the guard's end.
 #include "guard/program/guard_test.h"
 
@@ -58,7 +58,7 @@ TEST_F(GuardTest, AnInvalidConfigurationChangesNoRule) {
   EXPECT_EQ(ask("GET /mine/a"), "403");
 }
 
-// What a guard listens on changes as a whole or not at all.
+// The addresses on which a guard listens change all together or not at all.
 TEST_F(GuardTest, AConfigurationWhoseNameServerCannotListenChangesNothing) {
   // Other tests use 127.0.0.1 at the same time, so only this test can have taken a port of this address.
   const std::string address = "127.0.77.1";

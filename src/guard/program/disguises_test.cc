@@ -1,5 +1,5 @@
-// These tests send a known secret in every disguise that the guard finds according to docs/guard.md, at every place of
-// a request. The tables list what the guard must stop.
+// Sends a known secret in every disguise that docs/guard.md promises to find, in every place of a request. The tables
+// list what the guard must stop.
 #include "base/ids.h"
 #include "guard/program/secrets_test.h"
 #include "scan/content/compress_test.h"
@@ -266,7 +266,7 @@ TEST_F(DisguisesTest, OfACodedBodyThatIsRefusedAtItsEndNothingLeaves) {
   route("coded.test", sink.port);
   allow({{"host", "coded.test"}, {"inspect", true}});
   ASSERT_EQ(configure()["type"], "ready");
-  // Some programs ignore a coding, and the piece is not in what it decodes to.
+  // Some programs ignore a coding, so the piece is in the coded bytes and not in the decoded ones.
   auto coded = [&](const Text& piece) {
     return ask("coded.test",
                post("coded.test", scan::gzipped("text", "&q=" + piece + "&n="), "Content-Encoding: gzip\r\n"));

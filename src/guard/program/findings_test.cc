@@ -85,7 +85,7 @@ TEST_F(FindingsTest, ASecretIsRefusedAsTheMethodAndAsTheProtocol) {
   EXPECT_FALSE(refused("sink.test", request("PROPFIND", "/", "sink.test")));
   EXPECT_FALSE(refused("sink.test", request(known.substr(0, 14), "/", "sink.test")));
   EXPECT_TRUE(refused("sink.test", request(known.substr(14), "/", "sink.test"))) << "the second half of it";
-  // A guard without secrets to put in passes any protocol.
+  // A guard that has no secrets to insert passes any protocol.
   config_["secrets"] = json::array();
   ASSERT_EQ(configure()["type"], "ready");
   for (const std::string& protocol : {known, key})
@@ -94,7 +94,7 @@ TEST_F(FindingsTest, ASecretIsRefusedAsTheMethodAndAsTheProtocol) {
     for (Origin* each : {sink.get(), model.get(), &plain}) EXPECT_EQ(each->last().find(text), std::string::npos);
 }
 
-// Nothing of this is let through, but what a client asked for is recorded.
+// None of this is let through, but the record names the requests.
 TEST_F(FindingsTest, TheAuditShowsNoSecretOfARefusedRequest) {
   uint16_t dns_port;
   listen_on_loopback(dns_port, SOCK_DGRAM).reset();
@@ -131,7 +131,7 @@ TEST_F(FindingsTest, TheAuditShowsNoSecretOfARefusedRequest) {
   }
 }
 
-// The question for the address of such a name would carry the secret to a name server.
+// Resolving such a name would carry the secret to a name server.
 TEST_F(FindingsTest, ANameWithASecretIsNotResolved) {
   uint16_t resolver_port;
   auto resolver = listen_on_loopback(resolver_port, SOCK_DGRAM);
@@ -275,7 +275,7 @@ TEST_F(FindingsTest, ManyFindingsThatMayLeaveHideNoOther) {
   EXPECT_EQ(audited("unreadable_body")["host"], "model.test");
 }
 
-// Each piece passes alone. Joined, they spend a limit of the scan, which hides the pieces of a secret after them.
+// Each piece passes alone. Joined, they exceed a limit of the scan, which would hide a secret after them.
 TEST_F(FindingsTest, PiecesThatSpendALimitAreRefused) {
   auto sink = origin("sink.test");
   start();

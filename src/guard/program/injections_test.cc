@@ -52,7 +52,7 @@ class BlockedAnswersTest : public InjectionsTest {
            "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   }
   // Returns what the client gets of an answer in these chunks. After the first `alone` chunks, the server waits until
-  // the client has received some of them, and then writes the others at once.
+  // the client has received some of them, and then writes the others together.
   std::string in_events(const std::vector<std::string>& events, size_t alone) {
     std::promise<void> first;
     RawOrigin site(ca_.get(), "events.test", [&](Wire& wire, const std::string&) {

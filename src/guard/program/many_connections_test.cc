@@ -1,4 +1,4 @@
-// These tests have more connections than a guard can hold. It refuses the ones that are too many, and recovers.
+// Opens more connections than a guard can hold. The guard must refuse the surplus, and recover.
 #include <sys/resource.h>
 
 #include "guard/program/guard_test.h"
@@ -23,7 +23,7 @@ class ManyConnectionsTest : public GuardTest {
     EXPECT_TRUE(write_all(fd.get(), kConnect.substr(0, 10)));
     return fd;
   }
-  // Asks until the guard has noticed that there is room again.
+  // Sends requests until the guard has noticed that there is room again.
   bool serves_again() {
     for (int i = 0; i < 100; ++i)
       if (raw(kConnect).starts_with("HTTP/1.1 200 ")) return true;

@@ -1,4 +1,4 @@
-// These tests send the requests of real tools through a guard whose rules are presets.
+// Sends the requests of real tools through a guard whose rules are presets.
 #include "manifest/presets.h"
 #include "guard/program/guard_test.h"
 

@@ -1,4 +1,4 @@
-// Tests where the guard puts secrets in, where it lets them pass, and where it refuses them.
+// Tests where the guard inserts secrets, where it lets them pass, and where it refuses them.
 #include "guard/program/secrets_test.h"
 
 #include <netinet/tcp.h>
@@ -288,7 +288,7 @@ TEST_F(SecretsTest, TheAgentsCredentialsAreNotSentTogetherWithTheOperators) {
       ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\ncookie: a=b\r\nX-Api-Key: x\r\n\r\n").ends_with("fine"));
   EXPECT_NE(db->last().find("cookie: a=b\r\n"), std::string::npos) << db->last();
   EXPECT_EQ(db->last().find("X-Api-Key"), std::string::npos) << db->last();
-  // Two of the operator's credentials may go together, wherever they are put in.
+  // Two of the operator's credentials may go together, wherever the guard inserts them.
   EXPECT_TRUE(ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nAuthorization: Basic " +
                                  base64_encode("me:second-placeholder-0123") + "\r\n\r\n")
                   .ends_with("fine"));
@@ -305,8 +305,8 @@ TEST_F(SecretsTest, TheAgentsOwnCredentialsAloneReachHostsOtherThanTheModel) {
   };
   EXPECT_TRUE(sent("db.test").ends_with("fine"));
   EXPECT_NE(db->last().find(theirs), std::string::npos) << db->last();
-  // Requests to the model carry the operator's credential or none. Otherwise, what the agent has read would end up in
-  // another account.
+  // Requests to the model carry the operator's credential or none. Otherwise, text that the agent has read could be
+  // stored in another account.
   EXPECT_TRUE(sent("model.test").ends_with("fine"));
   EXPECT_EQ(model->last().find(theirs), std::string::npos) << model->last();
   EXPECT_TRUE(ask("model.test",

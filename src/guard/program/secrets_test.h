@@ -40,8 +40,8 @@ inline bool trickle(Wire& wire, const std::string& bytes) {
   return steady && last - begin < std::chrono::milliseconds(120);
 }
 
-// These tests have two secrets: `tok` signs in to the model at model.test. `db` is bound to db.test, and the agent can
-// read its value.
+// Provides two secrets: `tok` signs in to the model at model.test; `db` is bound to db.test, and the agent can read
+// its value.
 class SecretsTest : public GuardTest {
  protected:
   static constexpr const char* kOther = "db-value-with-\"quote\"/and+more";

@@ -1,6 +1,6 @@
-// Reads the name before the server does, so the guard must never read another one than a server could. Everything that
-// could be read in two ways is therefore `bad`: a second server_name extension, a list with more or other than one host
-// name, lengths that do not fill what contains them, and a name with a zero byte.
+// The guard must never read a different name than the server. Everything that could be read in two ways is therefore
+// `bad`: a second server_name extension, a list with anything but one host name, lengths that do not fill the part
+// around them, and a name with a zero byte.
 //
 // The message may come in several records (RFC 8446 §5.1). They are joined, because a name may be split between them.
 #include "guard/protocol/client_hello.h"
@@ -10,7 +10,7 @@
 namespace bottle::guard {
 namespace {
 
-// A cursor that remembers whether a read went past the end.
+// Reads values from the front, and remembers whether a read went past the end.
 struct Reader {
   std::string_view bytes;
   bool ok = true;
@@ -57,7 +57,7 @@ Parse parse_body(std::string_view body, ClientHello& hello) {
     seen = true;
     Reader names = data.vector(2);
     if (!data.ok || !data.bytes.empty()) return Parse::bad;
-    // Exactly one name is accepted, because the guard cannot know which of two names a server would use.
+    // Exactly one name is accepted, because the guard cannot tell which of two names a server would use.
     size_t kind = names.number(1);
     Reader name = names.vector(2);
     if (!names.ok || !names.bytes.empty() || kind != 0 || name.bytes.empty()) return Parse::bad;
@@ -69,7 +69,7 @@ Parse parse_body(std::string_view body, ClientHello& hello) {
 
 }  // namespace
 
-// Judges the beginning of the message, of which `begun` follows what was joined.
+// Judges the beginning of the message: what was joined so far, followed by `begun`.
 Parse ArrivingHello::judge(std::string_view begun) const {
   constexpr size_t kLimit = 32 * 1024;
   auto byte = [&](size_t i) {

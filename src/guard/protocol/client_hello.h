@@ -9,7 +9,7 @@
 
 namespace bottle::guard {
 
-// What the guard needs of a ClientHello.
+// Holds what the guard needs of a ClientHello.
 struct ClientHello {
   std::string sni;  // as sent; empty if there is none
 };
@@ -17,8 +17,8 @@ struct ClientHello {
 // Parses a ClientHello that arrives in pieces, and looks at each byte once. A peer chooses how small the pieces are.
 class ArrivingHello {
  public:
-  // `bytes` are all bytes so far. They begin as in the calls before. Returns `incomplete` only while they can still
-  // become a ClientHello of at most 32 KB.
+  // `bytes` are all bytes so far, beginning with those of the earlier calls. Returns `incomplete` only while they can
+  // still become a ClientHello of at most 32 KB.
   Parse read(std::string_view bytes, ClientHello& hello);
 
  private:

@@ -1,6 +1,6 @@
-// The agent writes the questions, and programs of the bottle read the answers. A question is copied into its answer as
-// it came, with the capitals that some resolvers use to recognize forged answers. What follows the question, such as
-// the options of EDNS, is ignored; every answer is short enough for a client without them.
+// The agent writes the questions, and programs of the bottle read the answers. A question is copied unchanged into
+// its answer, including the capitals with which some resolvers recognize forged answers. Everything after the
+// question, such as the options of EDNS, is ignored, because every answer is short enough for a client without them.
 #include "guard/protocol/dns.h"
 
 namespace bottle::guard {
@@ -29,7 +29,7 @@ Parse parse_dns_query(std::string_view bytes, DnsQuery& query) {
     if (at >= bytes.size()) return Parse::bad;
     size_t length = static_cast<unsigned char>(bytes[at++]);
     if (length == 0) break;
-    // A length above 63 is a pointer to another name, which a question with one name has no use for.
+    // A length above 63 is a pointer to another name, which makes no sense in a message with a single name.
     if (length > 63 || at + length > bytes.size()) return Parse::bad;
     if (!query.name.empty()) query.name += '.';
     for (char c : bytes.substr(at, length)) {

@@ -11,7 +11,7 @@
 
 namespace bottle::guard {
 
-// A question as parse_dns_query() read it. It has no part of the message, so dns_answer() needs the bytes again.
+// Holds a question as parse_dns_query() read it. It does not keep the message, so dns_answer() needs the bytes again.
 struct DnsQuery {
   uint16_t id = 0;
   uint16_t flags = 0;

@@ -1,7 +1,7 @@
 // Reads URLs as many programs do, and not as one standard says. The guard must find each host that some server could
-// connect to. A host too many costs at most a refusal with a reason, and one too few is a way around the rules. So
-// there is no parser with one result: the text is cut at every character at which some program ends the authority, and
-// each part that could be the host counts.
+// connect to. A host too many costs at most a refusal with a reason, whereas a missing one is a way around the rules.
+// So this is not a parser with one result: it cuts the text at every character at which some program ends the
+// authority, and each part that could be the host counts.
 #include "guard/protocol/nested_url.h"
 
 #include <algorithm>
@@ -20,8 +20,9 @@ constexpr size_t kLongestScheme = 20, kLongestAuthority = 2000;
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 size_t leading_slashes(std::string_view text) { return std::min(text.find_first_not_of("/\\"), text.size()); }
 
-// A range of characters that names may have in place of plain ones (UTS 46). `plain` is that of the first, or 0 if the
-// characters are left out; `step` is 0 if all of the range stand for the same.
+// Describes a range of characters that names may have in place of plain ones (UTS 46). `plain` is the plain character
+// for the first of them, or 0 if the characters are left out; `step` is 0 if the whole range stands for the same
+// character.
 struct LookAlike {
   uint32_t first, last;
   char plain;
@@ -42,7 +43,7 @@ constexpr auto kLookAlikes = std::to_array<LookAlike>({
     {0x1d7f6, 0x1d7ff, '0'},
 });
 
-// Takes one character of UTF-8 from the front of `text`. Returns 0 if its bytes are not UTF-8, and takes one byte then.
+// Takes one character of UTF-8 from the front of `text`. If the bytes are not UTF-8, takes one byte and returns 0.
 uint32_t take_character(std::string_view& text) {
   auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   size_t size = byte(0) < 0xc2 ? 1 : byte(0) < 0xe0 ? 2 : byte(0) < 0xf0 ? 3 : byte(0) < 0xf5 ? 4 : 1;
@@ -118,8 +119,8 @@ void add_hosts(std::string_view text, bool bare_names, std::vector<std::string>&
     bool has_dot = host.find('.') != host.npos;
     bool counts = is_literal(host) || (in_authority && (bare_names || has_dot));
     if (!host.empty() && counts && std::ranges::find(hosts, host) == hosts.end()) hosts.push_back(std::move(host));
-    // After these, a text is a host only for programs that misread the URL, and it must look like an address or a full
-    // name.
+    // A text after one of these characters is a host only for programs that misread the URL. It counts only if it
+    // looks like an address or a full name.
     in_authority = in_authority && stop != '?' && stop != '#';
     at = end + 1;
   }
@@ -138,8 +139,8 @@ bool is_of_web(std::string_view scheme) {
   return false;
 }
 
-// Returns the URL as programs read it that ignore spaces before it, and tabs and line ends in it. '+' is a space in a
-// query.
+// Returns the URL without spaces before it, and without tabs and line ends in it, because some programs ignore those.
+// In a query, '+' is a space.
 std::string trimmed(std::string_view value) {
   std::string text(value);
   std::erase_if(text, [](char each) { return each == '\t' || each == '\r' || each == '\n'; });

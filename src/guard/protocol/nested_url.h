@@ -1,5 +1,5 @@
-// Reads which hosts a URL leads to that stands in the target of another request. Programs that fetch URLs
-// read them in different ways, so a URL may have several hosts. Pure.
+// Finds the hosts of a URL within the target of another request. Programs that fetch URLs read them in different
+// ways, so a URL may have several hosts. Pure.
 #pragma once
 
 #include <string>

@@ -1,7 +1,7 @@
-// An ssh server shows its host key in the clear, in the last message of the key exchange before encryption begins. The
-// watch follows the server's packets up to that message. The usual methods of key exchange put the key first in it, as
-// a string, and so does message 33 of a group exchange. If encryption begins without such a message, the connection is
-// refused, because nothing after that can be read.
+// An ssh server shows its host key in the clear, in the last message of the key exchange before encryption begins.
+// The watch follows the server's packets up to that message. The usual methods of key exchange put the key at the
+// front of that message, as a string, and message 33 of a group exchange does the same. If encryption begins without
+// such a message, the connection is refused, because nothing after that can be read.
 #include "guard/protocol/ssh_watch.h"
 
 #include <cstdint>
@@ -44,7 +44,7 @@ SshWatch::State SshWatch::packet(std::string_view payload) {
   std::string_view rest = payload.substr(1), first, second;
   if (!take_string(rest, first)) return refuse("the server's key exchange reply is malformed");
   if (first == key_ && take_string(rest, second) && !rest.empty()) return state_ = State::matched;
-  // Message 31 is also the group of a group exchange (two numbers and nothing else). The key then comes in message 33.
+  // In a group exchange, message 31 has the group (two numbers and nothing else), and the key comes in message 33.
   if (type == kReplyOrGroup && first != key_ && take_string(rest, second) && rest.empty()) return state_;
   return refuse("the server's host key is not the one in the manifest");
 }

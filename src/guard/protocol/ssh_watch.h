@@ -8,7 +8,7 @@
 
 namespace bottle::guard {
 
-// Watches one connection. The bytes come from the server, which may be anyone until the key has been seen.
+// Watches the server's bytes on one connection. Until the key has been seen, anyone may have sent them.
 class SshWatch {
  public:
   enum class State { more, matched, refused };

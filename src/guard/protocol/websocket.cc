@@ -1,6 +1,6 @@
-// Whatever RFC 6455 leaves to the receiver's tolerance is an error here, because the two ends might read it in
-// different ways, and then the guard would have scanned something else than what arrives. Frames are written anew and
-// never copied, so the other side sees only what was understood.
+// Where RFC 6455 lets receivers be tolerant, this parser fails, because two ends might read such frames in different
+// ways, and then the guard would have scanned something other than what arrives. Frames are parsed and written again,
+// never copied, so the other side gets only what the guard has parsed.
 #include "guard/protocol/websocket.h"
 
 #include <algorithm>

@@ -11,7 +11,7 @@
 
 namespace bottle::guard {
 
-// The head of a frame (RFC 6455 §5.2), without its mask.
+// Holds the head of a frame (RFC 6455 §5.2), without its mask.
 struct WebSocketFrame {
   enum Opcode : uint8_t { continuation = 0, text = 1, binary = 2, close = 8, ping = 9, pong = 10 };
   uint8_t opcode = 0;
@@ -27,15 +27,15 @@ enum class WebSocketSender { client, server };
 
 using WebSocketKey = std::array<char, 4>;
 
-// Reads what one sender sends. It keeps no payload; a frame of any length is read in pieces.
+// Reads the frames of one sender. It keeps no payload, because it reads a frame of any length in pieces.
 class WebSocketReader {
  public:
   // `deflate` says that the handshake agreed on permessage-deflate. Without it, no frame may be marked as compressed.
   WebSocketReader(WebSocketSender sender, bool deflate) : sender_(sender), deflate_(deflate) {}
 
-  // What next() did.
+  // Says what next() did.
   enum class Step {
-    more,     // needs more bytes: call again with them behind those that are left in `in` (at most 13)
+    more,     // needs more bytes: append them to those that are left in `in` (at most 13), and call it again
     frame,    // read the head of a frame; frame() returns it
     payload,  // appended a piece of the frame's payload, without its mask
     bad       // not WebSocket, or a violation of the protocol (see why()); nothing more can be read
@@ -47,7 +47,7 @@ class WebSocketReader {
   const WebSocketFrame& frame() const { return frame_; }
   // Returns whether frame() has been read to its end.
   bool frame_done() const { return left_ == 0; }
-  // Returns whether a message has ended as well. A control frame is a message of its own.
+  // Returns whether the message has ended as well. A control frame counts as a message.
   bool message_done() const { return left_ == 0 && frame_.fin; }
   // Returns what is wrong, as a constant text, or null.
   const char* why() const { return why_; }

@@ -1,7 +1,8 @@
-// Everything that goes into the agent's container is one archive, because the engine starts a process for each archive
-// that it unpacks. It is a stream without a file on the disk: one thread writes the archive (bottle's own files, the
-// home directory, then the workspace from git or from the near side) and another creates the container and sends it.
-// The writer may run ahead, so git works while the engine is still busy creating the container.
+// Everything that goes into the agent's container is one archive, because the engine starts a process for each
+// archive that it unpacks. It is a stream and not a file on the disk. One thread writes the archive (bottle's own
+// files, the home directory, then the workspace from git or from the near side), and another creates the container
+// and sends the archive. The writer may run ahead, so git works while the engine is still busy creating the
+// container.
 //
 // The one exception is /etc/passwd, which must first be read from the container's image.
 #include "session/agent/agent_files.h"
@@ -78,8 +79,8 @@ Result<> put_ours(docker::TarWriter& tar, const Job& job, std::string_view insid
 
 }  // namespace
 
-// Git's settings are written in each mode, because the agent may use git without a workspace as well. A mounted
-// workspace is checked once more just before the engine follows the way to it.
+// Writes git's settings in every mode, because the agent may use git even without a workspace. Checks a mounted
+// workspace once more just before the engine follows the path to it.
 Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink, const std::stop_token& stop) {
   workspace::Outgoing outgoing = outgoing_of(job);
   outgoing.stop = stop;
@@ -94,8 +95,8 @@ Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink, const
   return workspace::send(outgoing, operators, sink);
 }
 
-// A delivery has one archive here, whose destination is "/". It is passed on as it comes, without looking into it,
-// because it comes from the operator's side.
+// The delivery has one archive, whose destination is "/". It is passed on without being parsed, because it comes from
+// the operator's side.
 Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sink,
                                         const std::function<bool()>& is_over) {
   auto put = [&](const std::string& to, const Source& source) -> Result<> {
@@ -115,8 +116,8 @@ Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sin
   return workspace::Summary{};
 }
 
-// If the container cannot be made or filled, `over` tells the writer, which may be waiting for a delivery that then is
-// of no use any more.
+// If the container cannot be made or filled, `over` tells the writer, which may be waiting for a delivery that is no
+// longer needed.
 Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, const Filling& filling) {
   workspace::Summary sent;
   std::atomic<bool> over = false;

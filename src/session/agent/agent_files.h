@@ -13,11 +13,11 @@
 
 namespace bottle::session {
 
-// Writes the rest of the archive, after bottle's own files, and ends it. `is_over` returns true once the container can
-// no longer be filled, so that the function can stop waiting for more data.
+// The type of functions that write the rest of the archive, after bottle's own files, and end it. `is_over` returns
+// true once the container can no longer be filled, so that they can stop waiting for more data.
 using PutRest = std::function<Result<workspace::Summary>(const Sink& sink, const std::function<bool()>& is_over)>;
 
-// Writes the workspace of this machine. A stop ends it with Code::canceled.
+// Writes the workspace on this machine. A stop ends it with Code::canceled.
 Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink, const std::stop_token& stop = {});
 
 // Writes what the near side delivers, which is the skills and the workspace. Blocks until all of it has arrived or
@@ -36,8 +36,8 @@ struct Filling {
   std::stop_token stop = {};
 };
 
-// Makes the agent's container and fills it. Starts the archive at once, so that a clone does not wait for the engine.
-// Blocks. Fails with Code::canceled after a stop.
+// Makes the agent's container and fills it. Starts writing the archive immediately, so that a clone does not wait for
+// the engine. Blocks. Fails with Code::canceled after a stop.
 Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, const Filling& filling);
 
 }  // namespace bottle::session

@@ -1,6 +1,6 @@
-// The home directory is written before the workspace, into the same archive. Skills are the operator's files, but they
-// may come from a repository: only directories and regular files are taken, because a link could lead to any other file
-// of the operator, and the agent would get its content.
+// The home directory is written before the workspace, into the same archive. Skills are the operator's files, but may
+// come from a repository. Only directories and regular files are taken, because a link could lead to any other file
+// of the operator's, whose content the agent would get.
 #include "session/agent/agent_home.h"
 
 #include <dirent.h>
@@ -15,8 +15,7 @@
 namespace bottle::session {
 namespace {
 
-// Writes a directory of a skill. What is deeper than 16 levels is an error, so that the depth of the recursion is
-// bounded.
+// Writes a directory of a skill. Fails beyond 16 levels, so that the depth of the recursion is bounded.
 Result<> put_tree(docker::TarWriter& tar, const std::string& from, const std::string& to, const plan::Plan& plan,
                   int depth) {
   if (depth > 16) return fail(Code::limit, from + " is nested too deeply");

@@ -1,4 +1,4 @@
-// Holds what clients type until the agent reads it, so that the supervisor never waits for the agent.
+// Keeps the clients' input until the agent reads it, so that the supervisor never waits for the agent.
 #pragma once
 
 #include <chrono>
@@ -16,8 +16,8 @@ class AgentInput {
 
   // Sends as much as the agent takes without blocking, and keeps the rest. `fd` is a socket to the agent's stdin.
   void add(int fd, std::string_view bytes, Time now);
-  // Sends what is kept. If is_full() has been true for kPatience, the agent does not read its input, and what is kept
-  // is dropped. Must be called often.
+  // Sends what is kept. If is_full() has been true for kPatience, the agent does not read its input, so this drops
+  // what is kept. Call it often.
   void flush(int fd, Time now);
 
   bool empty() const { return kept_.empty(); }

@@ -24,7 +24,7 @@ class AgentInputTest : public ::testing::Test {
       all.append(part, 0, static_cast<size_t>(n));
     return all;
   }
-  // Adds until no more may be added.
+  // Adds input until the buffer is full.
   std::string fill() {
     std::string all;
     for (char next = 'a'; !input.is_full(); next = next == 'z' ? 'a' : static_cast<char>(next + 1)) {
@@ -66,7 +66,7 @@ TEST_F(AgentInputTest, IsDroppedOnlyIfTheAgentReadsNothingForAWhile) {
   EXPECT_EQ(read_all(), "later");
 }
 
-TEST_F(AgentInputTest, IsDroppedAtOnceIfTheAgentHasEnded) {
+TEST_F(AgentInputTest, IsDroppedImmediatelyIfTheAgentHasEnded) {
   (void)fill();
   agent.reset();
   input.flush(ours.get(), now);

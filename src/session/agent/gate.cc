@@ -1,7 +1,7 @@
-// The report is framed as a control sequence (OSC), because the same stream may be a terminal, on which the agent's
-// output follows at once: the two must be told apart in raw bytes, and a terminal that gets the report shows nothing of
-// it. The container's image may come from any source, so the report is bounded, decoded as foreign, and waited for only
-// until a deadline. What a container prints instead of a report becomes part of the error.
+// The report is framed as a control sequence (OSC). The same stream may be a terminal, on which the agent's output
+// follows directly. The frame tells the two apart in raw bytes, and a terminal that gets the report does not show it.
+// The container's image may come from any source, so the report is bounded, decoded as foreign, and must arrive
+// before a deadline. If a container prints something else, that becomes part of the error.
 #include "session/agent/gate.h"
 
 #include <unistd.h>
@@ -24,8 +24,8 @@ constexpr int kLookForStopMs = 100;
 
 Result<> Gate::ask() { return write_all(attached_.fd(), "\n"); }
 
-// Reads until the report is whole. What follows it is the agent's output. A terminal adds a line end to the report,
-// which is dropped.
+// Reads until the report is complete. The agent's output follows it. A terminal adds a line end to the report, which
+// is dropped.
 Result<wire::Report> Gate::await_report(int timeout_ms, const std::stop_token& stop) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   docker::Demux demux;

@@ -1,6 +1,6 @@
-// Programs find the guard and trust the session's root through variables only, and there is no common name for either:
-// some read the lower-case form, some the upper-case one, and each runtime has its own variable for certificates.
-// docs/guard.md lists which program needs which. The manifest's variables are set after these and win.
+// Programs find the guard, and trust the session's root, only through variables, whose names differ: some programs
+// read the lower-case form, some the upper-case one, and each runtime has its own variable for certificates.
+// docs/guard.md lists which program needs which. The manifest's variables are set after these and override them.
 #include "session/agent/go_message.h"
 
 #include "session/agent/agent_home.h"

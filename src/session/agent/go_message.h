@@ -10,7 +10,7 @@
 namespace bottle::session {
 
 // Returns the message. `ca` is the certificate of the session's root (PEM), which the agent will trust. `values`
-// contains the variables' values; secrets do not go into the message, only their placeholders. The function is pure.
+// contains the variables' values; secrets do not go into the message, only their placeholders. Pure.
 wire::Go go_message(const Job& job, const Values& values, const std::string& ca, const Subnet& subnet);
 
 }  // namespace bottle::session

@@ -4,9 +4,9 @@
 // the next one reveals a gap. A line with a lower number was moved from a gap, repeated, or never belonged to the
 // record.
 //
-// Lines that cannot be read are judged only when the next line in its place comes: they are changed lines of the record
-// if that line shows that as many are missing, and otherwise foreign. Gaps are reported at the end, because a missing
-// line may still turn up in another place.
+// Lines that cannot be read are judged only at the next line that is in its place. If that line shows that as many
+// lines are missing, they are changed lines of the record; otherwise, they are foreign. Gaps are reported at the end,
+// because a missing line may still turn up in another place.
 #include "session/audit/audit_chain.h"
 
 #include <algorithm>
@@ -27,7 +27,7 @@ constexpr size_t kHash = 64;  // length of a hash in hexadecimal
 
 std::string hash_of(std::string_view line) { return to_hex(pki::digest(line)); }
 
-// The place of a line in its record.
+// Holds the place of a line in its record.
 struct Trail {
   uint64_t number = 0;
   std::string_view after;
@@ -78,7 +78,7 @@ AuditChain AuditChain::after(std::string_view last) {
   AuditChain chain;
   auto decision = wire::decode<wire::Decision>(last, wire::From::ours);
   auto trail = decision ? trail_in(decision->trail) : std::nullopt;
-  // Without a trail, the numbers begin anew, but the next line is still chained to this one.
+  // Without a trail, the numbers start again, but the next line is still chained to this one.
   chain.lines_ = trail ? trail->number : 0;
   chain.head_ = hash_of(last);
   return chain;
@@ -105,7 +105,7 @@ void AuditCheck::fault(AuditFault::Kind kind, uint64_t line, uint64_t count) {
   else ++report_.more;
 }
 
-// Sorts a line into one of the cases above. What follows the end of the record is judged separately.
+// Sorts a line into one of the cases above. Lines after the end of the record are judged separately.
 void AuditCheck::feed(std::string_view line) {
   ++at_;
   report_.head = hash_of(line);
@@ -133,7 +133,7 @@ void AuditCheck::take(uint64_t number, std::string_view after, const std::string
   // Either the line's own number was changed, or the line before it, or the hash of that line in this one.
   if (follows && number != next_) fault(AuditFault::Kind::changed, at_);
   if (!follows && missing == 0) fault(AuditFault::Kind::changed, std::max<uint64_t>(last_in_place_, 1));
-  // The check continues from this line. Otherwise one missing line would make all later ones wrong.
+  // The check continues from this line. Otherwise, after one missing line, all later ones would count as wrong.
   if (!follows) next_ = number;
   by_line_[next_] = hash.substr(0, kPrefix);
   ++next_;
@@ -167,8 +167,8 @@ bool AuditCheck::take_misplaced(uint64_t number, const std::string& hash) {
   return true;
 }
 
-// Compares the record with the seal. A record may be longer than its seal says: then the line that was the last one
-// must have the hash of the seal, and everything after it was appended.
+// Compares the record with the seal. A record may be longer than its seal says. Then the line that was the last one
+// must have the hash of the seal, and all lines after it were appended.
 void AuditCheck::check_seal(const wire::AuditSeal& seal) {
   uint64_t lines = next_ - 1;
   if (lines < seal.lines) return fault(AuditFault::Kind::cut, at_ + 1, seal.lines - lines);
@@ -180,7 +180,7 @@ void AuditCheck::check_seal(const wire::AuditSeal& seal) {
 }
 
 AuditReport AuditCheck::finish(const wire::AuditSeal* seal, bool may_be_open) {
-  // No line follows that could show that lines are missing.
+  // No further line can show that lines are missing.
   take_foreign(0);
   for (const auto& gap : gaps_)
     if (gap.count) fault(AuditFault::Kind::missing, gap.line, gap.count);
@@ -189,7 +189,7 @@ AuditReport AuditCheck::finish(const wire::AuditSeal* seal, bool may_be_open) {
   else if (!closed_ && !may_be_open) fault(AuditFault::Kind::cut, at_ + 1, 0);
   report_.lines = at_;
   report_.closed = closed_;
-  // Faults were found in different steps; a person reads them in the order of the file.
+  // Different steps found the faults, but a person reads them in the order of the file.
   std::ranges::sort(report_.faults, {}, [](const AuditFault& each) { return std::pair(each.line, each.kind); });
   return std::move(report_);
 }

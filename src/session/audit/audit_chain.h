@@ -17,7 +17,7 @@
 
 namespace bottle::session {
 
-// The end of a record, to which the next line is chained.
+// Stands for the end of a record, to which the next line is chained.
 class AuditChain {
  public:
   AuditChain() = default;
@@ -42,7 +42,7 @@ class AuditChain {
 // The action of the last line of a closed record.
 inline constexpr const char* kAuditEnd = "end";
 
-// What is wrong with a record.
+// Says what is wrong with a record.
 struct AuditFault {
   // Means, in this order: a line was changed after it was written, lines are missing, a line is not in its place, a
   // line appears twice, a line never belonged to this record, lines follow the end, or the record's end is missing.

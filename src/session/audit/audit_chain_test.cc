@@ -15,7 +15,7 @@ namespace {
 using Kind = AuditFault::Kind;
 using Lines = std::vector<std::string>;
 
-// The lines of a complete record, and its seal.
+// Holds the lines of a complete record, and its seal.
 struct Record {
   Lines lines;
   wire::AuditSeal seal;
@@ -135,7 +135,7 @@ TEST(AuditChain, AddedLinesAreNamed) {
   EXPECT_EQ(faults(other.lines, &seal), "line 9 has changed since it was written");
 }
 
-// A full disk may have left a record that is sealed but has no end.
+// If the disk was full, a record may be sealed without having an end.
 TEST(AuditChain, LinesAfterTheSealAreFound) {
   const auto made = record(8);
   auto before_end = AuditChain::after(made.lines[7]);
@@ -206,7 +206,7 @@ TEST(AuditChain, AFileIsContinuedAfterItsProcessDied) {
     AuditFile audit(path);
     audit.add({.action = "allow", .host = "a.example.org"});
     audit.add({.action = "deny", .host = "\xc3\xa9.example.org"});
-    // Writes what a process leaves if it dies during a write.
+    // Writes the part of a line that a process leaves if it dies during a write.
     std::ofstream(path, std::ios::app) << R"({"action":"al)";
   }
   auto seal = AuditFile(path).close();

@@ -1,10 +1,10 @@
-// The file has a budget that is decided when it is opened: a quarter for refusals, which an agent can cause without
-// end, and the rest for what was let through. A part of the rest is a reserve. When only the reserve is left, full()
-// returns a reason, the guard is told to let nothing more through, and the reserve takes what was already under way.
+// The file gets a budget when it is opened: a quarter for refusals, of which an agent can cause any number, and the
+// rest for what was let through. A part of the rest is a reserve. When only the reserve is left, full() returns a
+// reason, the guard is told to let nothing more through, and the reserve takes what was already under way.
 //
-// A full disk is handled in the same way, but a line is never lost: what was let through is kept in memory, already
-// chained, and written when the disk takes it; refusals are only counted, and one line then says how many there were. A
-// line is either whole in the file or not there at all, because a write that failed halfway is cut off again.
+// A full disk is handled in a similar way. Lines about what was let through are kept in memory, already chained, and
+// written when the disk has room. Refusals are only counted, and one line then says how many there were. The file has
+// only whole lines, because a partial write is cut off again.
 #include "session/audit/audit_file.h"
 
 #include <fcntl.h>
@@ -31,7 +31,7 @@ bool of_traffic(const wire::Decision& decision) {
   return decision.bytes || decision.action == "allow" || decision.action == kUnreadable;
 }
 
-// The end of a file.
+// Describes the end of a file.
 struct End {
   uint64_t whole = 0;  // size of the complete lines, in bytes
   std::string last;    // the last complete line, without its line end; empty if there is none
@@ -79,8 +79,8 @@ AuditFile::AuditFile(const std::string& path, uint64_t most)
   left_refusals_ = most / 4;
   left_traffic_ = most - left_refusals_;
   reserve_ = left_traffic_ / 16;
-  // The file's present content counts against the refusals first. It does not matter which lines it has, because only
-  // the sum is limited, and refusals are less important.
+  // The existing content of the file counts against the refusals first, whatever lines it has, because only the sum
+  // is limited, and refusals are less important.
   uint64_t of_refusals = std::min(size_, left_refusals_);
   left_refusals_ -= of_refusals;
   left_traffic_ -= std::min(size_ - of_refusals, left_traffic_);
@@ -126,13 +126,13 @@ void AuditFile::took(const std::string& text) {
 
 void AuditFile::add_refusal(const wire::Decision& decision) {
   if (refusals_full_) return;
-  // The lines in kept_ come first. A refusal is not worth memory while the disk takes nothing.
+  // The lines in kept_ come first. While the disk is full, refusals are not worth memory.
   if (!kept_.empty() || !trouble_.empty()) {
     uncounted_ += decision.count;
     return;
   }
   std::string text = chain_.next(decision);
-  // The line that says so is written from the space that was reserved for last lines.
+  // The line that says so uses the space that was reserved for last lines.
   if ((refusals_full_ = text.size() > left_refusals_)) {
     put_line(dropped(decision,
                      "the refusals in this file have reached their limit; later ones are counted, but not recorded"));
@@ -158,7 +158,7 @@ void AuditFile::add(const wire::Decision& decision) {
         decision, "this file has reached its limit, but the guard still sends decisions; later ones are not recorded"));
   left_traffic_ -= std::min<uint64_t>(left_traffic_, text.size());
   took(text);
-  // The line is chained already, so nothing may be written before what is kept.
+  // The line is already chained, so lines that are kept must be written before it.
   if (!kept_.empty() || !put(text)) kept_ += text;
 }
 

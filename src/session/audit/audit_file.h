@@ -1,7 +1,7 @@
-// Writes the decisions of a session to the operator's disk, one JSON object per line, each chained to the one
-// before it (audit_chain.h). The agent can cause any number of decisions, so the file has a size limit, but what was
-// let through is never missing from it. Most of the space is reserved for what was let through, so refusals cannot use
-// it up, and the guard must let nothing more through while full() returns a reason.
+// Writes the decisions of a session to the operator's disk, one JSON object per line, each chained to the one before
+// it (audit_chain.h). The agent can cause any number of decisions, so the file has a size limit, but it always has
+// everything that was let through. Most of the space is reserved for that, so refusals cannot use it up, and while
+// full() returns a reason, the guard must let nothing through.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ class AuditFile {
   // Writes a decision. Blocks for as long as the disk needs. If the disk is full, keeps the decision in memory and
   // writes it later; refusals are only counted. If the space for refusals is used up, one last line says so.
   void add(const wire::Decision& decision);
-  // Tries again to write what is kept. Must be called from time to time while full() returns a reason.
+  // Tries again to write what is kept. Call it from time to time while full() returns a reason.
   void retry();
 
   // Writes the last line, which says how many lines the record has. Writes nothing if the file is already closed or the
@@ -34,7 +34,7 @@ class AuditFile {
   wire::AuditSeal close();
 
   // Returns the reason, for the operator, why nothing more may be let through, or an empty string if decisions can be
-  // recorded. Returns a reason early enough to leave space for what is already under way.
+  // recorded. Returns a reason early enough to leave space for decisions that are already under way.
   std::string full() const;
   // Returns the number of lines in the record.
   uint64_t lines() const { return chain_.lines(); }
@@ -67,8 +67,8 @@ class AuditFile {
 std::optional<wire::AuditSeal> seal_as_found(const std::string& path);
 
 // Ends the record that a dead supervisor left in a file, unless its result already says how the record ended. `told`
-// contains the seals of that result. If it says so, leaves the file unchanged, so that later changes to it can be
-// found. Returns the seals for the result.
+// contains the seals of that result. If the result has the seal, leaves the file unchanged, so that later changes to
+// it can be found. Returns the seals for the result.
 std::vector<wire::AuditSeal> seals_after_death(const std::string& path, std::vector<wire::AuditSeal> told);
 
 // Returns the entry for a guard's line that is not a valid decision. The guard may have let something through.

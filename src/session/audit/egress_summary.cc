@@ -1,8 +1,7 @@
-// This is what an operator sees of the audit without reading it: while the session runs, one notice for each new
-// refusal, and at its end, lists. The agent chooses the hosts, paths and methods in it, and can cause any number of
-// refusals. Therefore every list has a limit, notices cease after the first fifty, and a suggested rule is composed
-// only from a host and a method that are plain, and only if the guard's reason says that exactly such a rule is
-// missing.
+// Operators who do not read the audit see only this: one notice for each new refusal while the session runs, and
+// lists at its end. The agent chooses the hosts, paths and methods, and can cause any number of refusals. Therefore
+// every list has a limit, notices cease after the first fifty, and a rule is suggested only for a plain host and
+// method, and only if the guard's reason says that exactly such a rule is missing.
 #include "session/audit/egress_summary.h"
 
 #include <algorithm>
@@ -14,11 +13,11 @@
 namespace bottle::session {
 namespace {
 
-// All of it travels in one frame of at most 1 MB, even from a remote machine, and the agent chooses the names.
+// All lists travel in one frame of at most 1 MB, even from a remote machine, and the agent chooses the names.
 constexpr size_t kMostDenied = 300, kMostReached = 1000, kMostTold = 50;
 
-// Returns the rule that would have allowed this, or an empty string if a rule was not what was missing. The agent chose
-// every word of the decision, and a person may copy the suggestion, so it contains only a plain host name and method.
+// Returns the rule that would have allowed this, or an empty string if no rule was missing. The agent chose every
+// word of the decision, and a person may copy the suggestion, so it contains only a plain host name and method.
 std::string missing_rule(const wire::Decision& decision) {
   if (decision.code != "not_allowed") return "";
   auto host = policy::normalise_host(decision.host);
@@ -56,7 +55,7 @@ void EgressSummary::add(const wire::Decision& decision, Clients& clients) {
     clients.event(wire::Warning{decision.reason + ", from " + host + "; the agent may have read it"});
   }
   bool reached = action == "allow" && (decision.kind == "connect" || decision.kind == "http");
-  // Only what programs connect to can become a rule; the lookups of names are decisions too.
+  // Only hosts that programs connect to can become rules. Lookups of names are decisions, too, but do not count.
   if (reached && reached_.size() < kMostReached) reached_.insert(host);
   if (action != "deny") return;
   std::string where = (host.empty() ? "?" : host) + (decision.port ? ":" + std::to_string(decision.port) : "");
@@ -69,8 +68,8 @@ void EgressSummary::add(const wire::Decision& decision, Clients& clients) {
 }
 
 // Returns the entry for `key`. If there are too many, a new one takes the place and the rank of the lowest (the
-// algorithm Space-Saving). Without the rank, the agent could keep a host out of the list by asking for names that it
-// never asks for again.
+// algorithm Space-Saving). Without the rank, the agent could keep a host out of the list by requesting many names
+// once.
 EgressSummary::Denied& EgressSummary::denied_entry(const DeniedKey& key) {
   auto found = denied_.find(key);
   if (found != denied_.end()) return found->second;

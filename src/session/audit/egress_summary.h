@@ -1,5 +1,5 @@
-// Counts from the audit what a session reached and what it was refused, and suggests the rule that would have
-// allowed each refusal.
+// Summarizes the audit: what a session reached, what it was refused, and which rule would have allowed each refused
+// request.
 #pragma once
 
 #include <map>
@@ -15,7 +15,7 @@
 
 namespace bottle::session {
 
-// Belongs to a running session; watch() feeds it and puts its lists into the session's result.
+// Summarizes a running session. watch() feeds it and puts its lists into the session's result.
 class EgressSummary {
  public:
   // Adds a line of the audit. Tells the clients about a refusal that is new, about a secret that was on its way to

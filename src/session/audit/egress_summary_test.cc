@@ -37,7 +37,7 @@ TEST(EgressSummary, FitsIntoAFrame) {
   EXPECT_EQ(read->egress->denied.size(), result.egress->denied.size());
 }
 
-// Whatever names the agent asks for, and in whatever order, what was refused most often stays in the list.
+// Whatever names the agent requests, and in whatever order, the hosts that were refused most often stay in the list.
 TEST(EgressSummary, KeepsTheHostsThatWereRefusedMostOften) {
   Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
   EgressSummary summary;

@@ -29,7 +29,7 @@ wire::LatestDecisions LatestDecisions::since(std::optional<uint64_t> from) const
   for (; latest.next < next_ && latest.decisions.size() < kMostAtOnce; ++latest.next) {
     const auto& decision = kept_[static_cast<size_t>(latest.next - first)];
     bytes += size_of(decision);
-    // At least one decision goes into each answer, or a watcher would ask for a large one forever.
+    // Each answer has at least one decision. Otherwise, a watcher would request a large one forever.
     if (bytes > kMostBytesAtOnce && !latest.decisions.empty()) break;
     latest.decisions.push_back(decision);
   }

@@ -10,14 +10,14 @@
 
 namespace bottle::session {
 
-// Numbers the decisions of a session from 0 and keeps the last ones. A watcher asks for what came after the number that
-// it has seen.
+// Numbers the decisions of a session from 0 and keeps the latest ones. A watcher requests the decisions after the
+// last number that it has seen.
 class LatestDecisions {
  public:
   static constexpr size_t kMost = 1000, kMostBytes = 2 << 20;                // kept
   static constexpr size_t kMostAtOnce = 200, kMostBytesAtOnce = 256 * 1024;  // in one answer
 
-  // Adds a decision. The oldest ones are dropped beyond kMost decisions or kMostBytes.
+  // Adds a decision. Drops the oldest ones beyond kMost decisions or kMostBytes.
   void add(const wire::Decision& decision);
   // Returns the decisions from this number on, as far as they are kept and fit into one answer. Without a number,
   // returns only the number of the next decision.

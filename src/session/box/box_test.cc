@@ -1,4 +1,4 @@
-// These tests make networks and trials on an engine in memory.
+// Makes networks and trials on an engine in memory.
 #include <gtest/gtest.h>
 
 #include "docker/fake/fake_engine.h"

@@ -1,10 +1,11 @@
-// Each setting below closes a way out or limits what an agent can take from the machine. Nothing that matters is left
+// Each setting below closes a way out or limits what an agent can take from the machine. No important setting is left
 // to a default, because an engine merges the settings of the image and of its own configuration into a container, and
-// both may say anything.
+// both may contain anything.
 //
 // The two containers differ in who runs in them. The guard is our own program on a read-only root, as an unprivileged
-// user, and the supervisor holds its stdin, so that it ends with the supervisor. The agent runs as the operator's uid,
-// so that the files of a workspace that is mounted stay the operator's, and its root is writable and thrown away.
+// user, and the supervisor holds its stdin, so that it ends with the supervisor. The agent runs with the operator's
+// uid, so that the files of a mounted workspace stay the operator's. Its root file system is writable and is removed
+// with the container.
 #include "session/box/containers.h"
 
 #include "manifest/manifest.h"
@@ -24,8 +25,8 @@ constexpr int64_t kGuardMemory = 768 << 20;
 
 }  // namespace
 
-// The guard listens at port 53 for names without privileges, which `ip_unprivileged_port_start` permits. Its log and
-// its core dumps would put what it reads, also secrets, on the engine's disk, so it has neither.
+// The guard listens at port 53 for names without privileges, which `ip_unprivileged_port_start` permits. A log or a
+// core dump could put what it reads, including secrets, on the engine's disk, so it has neither.
 json guard_container(const std::string& image, const json& labels) {
   return {{"Image", image},
           {"Entrypoint", {"/guard"}},
@@ -67,7 +68,7 @@ json offline_guard_container(const std::string& image, const std::string& networ
   return config;
 }
 
-// The session's network is the only one, and all names are asked of the guard; without `DnsSearch`, the engine would
+// The session's network is the only one, and the guard is its only name server. Without `DnsSearch`, the engine would
 // add the host's own search domains. IPv6 is off, so that no link-local address leads to another neighbor. What the
 // inside helper writes to /run/bottle is in memory only. Without capabilities and with `no-new-privileges`, programs
 // with setuid bits in the image are ordinary programs.

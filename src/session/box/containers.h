@@ -11,8 +11,8 @@
 
 namespace bottle::session {
 
-// guard_container() describes the guard's container on the egress bridge. It joins the session's network before it
-// starts, as guard_endpoint() says. All functions here are pure.
+// guard_container() describes the guard's container on the egress bridge. Before it starts, it joins the session's
+// network as guard_endpoint() describes. All functions here are pure.
 nlohmann::json guard_container(const std::string& image, const nlohmann::json& labels);
 nlohmann::json guard_endpoint(const Subnet& subnet);
 

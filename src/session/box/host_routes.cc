@@ -1,9 +1,9 @@
-// The routes come from the kernel's lists, which are text in columns. A line of another form gives a route of length 0,
-// which is dropped like a default route.
+// The routes come from the kernel's lists, which are text in columns. A line of another form results in a route of
+// length 0, which is dropped like a default route.
 //
-// A name must not lead to this host or to a neighbor, even at a public address. Neighbors are those in the networks of
-// the interfaces and those behind a route without a gateway. Very wide routes of that kind belong to tunnels and would
-// forbid a large part of the internet, so they do not count.
+// A name must not lead to this host or to a neighbor, even at a public address. Neighbors are those in the networks
+// of the interfaces and those behind a route without a gateway. Very wide routes of that kind belong to tunnels and
+// would forbid a large part of the internet, so they are left out.
 #include "session/box/host_routes.h"
 
 #include <ifaddrs.h>
@@ -70,8 +70,8 @@ std::vector<OwnAddress> own_addresses() {
   return all;
 }
 
-// Reads one line of the IPv4 list. The kernel prints each address as a number of this machine, although the bytes in
-// memory are in network byte order.
+// Reads one line of the IPv4 list. The bytes of an address are in network byte order, but the kernel prints them as a
+// number in the byte order of this machine.
 HostRoute ipv4_route(std::istringstream words) {
   std::string device, destination, gateway, word, mask;
   words >> device >> destination >> gateway >> word >> word >> word >> word >> mask;
@@ -93,7 +93,7 @@ HostRoute ipv6_route(std::istringstream words) {
   return route;
 }
 
-// Reports whether no packet could be sent along an IPv6 route. Every interface has such routes.
+// Reports whether an IPv6 route leads to no other network. Every interface has such routes.
 bool leads_nowhere(const HostRoute& route) {
   static const Prefix kLinkLocal = *parse_prefix("fe80::/10"), kMulticast = *parse_prefix("ff00::/8");
   return route.device == "lo" || route.to.overlaps(kLinkLocal) || route.to.overlaps(kMulticast);
@@ -141,7 +141,7 @@ std::vector<Prefix> host_networks() {
 std::vector<HostRoute> host_routes() {
   auto lists = route_lists();
   if (!lists.ipv4.empty() || !lists.ipv6.empty()) return read_routes(lists.ipv4, lists.ipv6);
-  // The system does not list its routes, so each address stands for the route to the network that it is in.
+  // The system does not list its routes, so each address stands for the route to its own network.
   std::vector<HostRoute> routes;
   for (const auto& [device, own] : own_addresses()) {
     HostRoute route{device, policy::network_of(own), true};

@@ -29,7 +29,7 @@ std::vector<HostRoute> host_routes();
 std::vector<Prefix> host_networks();
 
 // Computes host_networks(). `addresses` are the addresses of the interfaces, each with the length of its network's
-// prefix. The function is pure.
+// prefix. Pure.
 std::vector<Prefix> networks_of(const std::vector<Prefix>& addresses, const std::vector<HostRoute>& routes);
 
 // Parses the kernel's lists of routes. proc(5) describes /proc/net/route. The format for IPv6 has no man page; it is in
