@@ -73,9 +73,14 @@ def guarded(script, config):
     return '[ "$BOTTLE_TEST" = inside ] || exit 99\n' + script
 
 
+PATIENCE = 4  # a machine with ten times as many processes as processors is that much slower, or worse
+
+
 def wait_for(condition, seconds, step=0.1):
-    until = time.time() + seconds
-    while time.time() < until:
+    """Waits for a condition that holds within `seconds` on a machine with little else to do. A busy machine gets
+    PATIENCE times as long. Returns whether the condition holds."""
+    until = time.monotonic() + PATIENCE * seconds
+    while time.monotonic() < until:
         if condition():
             return True
         time.sleep(step)

@@ -95,16 +95,10 @@ class Machine:
         self.socket = self.path("docker.sock")
         with open(self.path("daemon.json"), "w") as file:
             json.dump({"runtimes": {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=ptrace", "--network=host"]}}, **settings}, file)
-        self.dockerd = self.world.spawn(
+        self.dockerd = self.world.start_engine(self.socket, self.path("dockerd.log"), lambda: self.world.spawn(
             self.ns, "sh", "-c", 'exec "$@" >"$0" 2>&1', self.path("dockerd.log"), "/usr/sbin/dockerd", "--config-file", self.path("daemon.json"),
             "--data-root", self.path("data"), "--exec-root", self.path("exec"), "--pidfile", self.path("dockerd.pid"), "-H", "unix://" + self.socket,
-            "--dns", "20.30.40.53", "--group", str(FAR_UID), ready=False)
-        for _ in range(300):
-            with contextlib.suppress(OSError, ValueError):
-                self.world.engine("GET", "/_ping", raw=True, socket_path=self.socket)
-                return
-            time.sleep(0.1)
-        raise RuntimeError("the far dockerd did not answer:\n" + open(self.path("dockerd.log")).read()[-3000:])
+            "--dns", "20.30.40.53", "--group", str(FAR_UID), ready=False))
 
     def restart_dockerd(self):
         """Starts a new dockerd on the old data. Its socket replaces the old one in sshd's view."""
@@ -149,15 +143,10 @@ class Machine:
                   '/usr/share/docker.io/contrib/dockerd-rootless.sh --data-root "$0/rootless/data" --exec-root "$1/exec" --pidfile "$1/dockerd.pid" -H "unix://$1/docker.sock" '
                   "--dns 20.30.40.53" % (FAR_UID, FAR_UID))
         self.stop_sshd()
-        self.dockerd, self.socket = self.world.spawn(self.ns, "unshare", "--mount", "sh", "-c", script, self.dir, run_dir, ready=False), os.path.join(run_dir, "docker.sock")
+        self.socket = os.path.join(run_dir, "docker.sock")
         try:
-            for _ in range(300):
-                with contextlib.suppress(OSError, ValueError):
-                    self.world.engine("GET", "/_ping", raw=True, socket_path=self.socket)
-                    break
-                time.sleep(0.1)
-            else:
-                raise RuntimeError("the rootless dockerd did not answer:\n" + open(self.path("rootless.log")).read()[-3000:])
+            self.dockerd = self.world.start_engine(self.socket, self.path("rootless.log"), lambda: self.world.spawn(
+                self.ns, "unshare", "--mount", "sh", "-c", script, self.dir, run_dir, ready=False))
             self.start_sshd()
             yield
         finally:
@@ -179,7 +168,7 @@ class Machine:
                   "[ ! -d $0/rootless-run ] || { mkdir -p /run/user/%d; mount --bind $0/rootless-run /run/user/%d; }; " % (FAR_UID, FAR_UID) +
                   "exec /usr/sbin/sshd -D -f $0/sshd_config -E $0/sshd.log")
         self.sshd = self.world.spawn(self.ns, "unshare", "--mount", "sh", "-c", script, self.dir, ready=False)
-        for _ in range(100):
+        for _ in range(1200):
             if os.path.exists(self.path("sshd.log")) and "Server listening" in open(self.path("sshd.log")).read():
                 return
             time.sleep(0.05)

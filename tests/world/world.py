@@ -146,10 +146,11 @@ class World:
         shutil.rmtree(directory, ignore_errors=True)
 
     def _sweep(self):
-        """Removes the worlds of test runs that were killed, which it recognizes by the process id in their names."""
+        """Removes the worlds of test runs that were killed, which it recognizes by the process id in their names.
+        One with this process's id is that of an earlier process."""
         def dead(name):
             match = re.match(r"bottle-w(\d+)-", name)
-            return match and not os.path.exists("/proc/" + match.group(1))
+            return match and (int(match.group(1)) == os.getpid() or not os.path.exists("/proc/" + match.group(1)))
         names = os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
         for ns in filter(dead, names):
             for sign, patience in ((signal.SIGTERM, 15), (signal.SIGKILL, 2)):  # a dockerd ends its containers first
@@ -243,18 +244,24 @@ class World:
         config = {"runtimes": {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=ptrace", "--network=host"]}}}
         with open(self.path("daemon.json"), "w") as file:
             json.dump(config, file)
-        self.dockerd = self.spawn(
+        self.dockerd = self.start_engine(self.socket, self.path("dockerd.log"), lambda: self.spawn(
             self.host_ns, "sh", "-c", 'exec "$@" >"$0" 2>&1', self.path("dockerd.log"), "/usr/sbin/dockerd", "--config-file",
             self.path("daemon.json"), "--data-root", self.path("data"), "--exec-root", self.path("exec"), "--pidfile",
-            self.path("dockerd.pid"), "-H", "unix://" + self.socket, "--dns", DNS_IP, "--group", "root", ready=False)
-        for _ in range(300):
-            if self.dockerd.poll() is not None:
-                break
-            with contextlib.suppress(OSError, ValueError):
-                self.engine("GET", "/_ping", raw=True)
-                return
-            time.sleep(0.1)
-        raise RuntimeError("dockerd did not answer:\n" + open(self.path("dockerd.log")).read()[-3000:])
+            self.path("dockerd.pid"), "-H", "unix://" + self.socket, "--dns", DNS_IP, "--group", "root", ready=False))
+
+    def start_engine(self, socket_path, log, spawn):
+        """Starts an engine and waits until it answers. On a busy machine, a dockerd gives up if its containerd takes
+        longer than 15 s, so it is then started again. Returns its process."""
+        for _ in range(3):
+            child, until = spawn(), time.monotonic() + 180
+            while child.poll() is None and time.monotonic() < until:
+                with contextlib.suppress(OSError, ValueError):
+                    self.engine("GET", "/_ping", raw=True, socket_path=socket_path)
+                    return child
+                time.sleep(0.1)
+            self._end(child)
+        with open(log) as file:
+            raise RuntimeError("dockerd did not answer:\n" + file.read()[-3000:])
 
     def kill_dockerd(self):
         """Sends SIGKILL, as in a crash. The processes of its containers live on until a new dockerd finds them."""
@@ -273,13 +280,15 @@ class World:
     def engine(self, method, path, raw=False, socket_path=None):
         """Makes one call of the Engine API. Returns its JSON, or text with `raw`."""
         with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(60)
+            s.settimeout(180)
             s.connect(socket_path or self.socket)
             s.sendall(("%s %s HTTP/1.0\r\nHost: engine\r\n\r\n" % (method, path)).encode())
             data = b""
             while chunk := s.recv(65536):
                 data += chunk
         head, _, body = data.partition(b"\r\n\r\n")
+        if not head:
+            raise ConnectionResetError("%s %s: the engine gave no answer" % (method, path))
         if b"chunked" in head.lower():
             joined, rest = b"", body
             while rest:

@@ -36,7 +36,7 @@ program /usr/local/sbin/systemctl <<'END'
 #!/bin/sh
 case $* in
   "reload ssh.service") kill -HUP "$(cat /run/sshd.pid)" ;;
-  *stop*docker*) kill "$(cat /run/docker.pid)" 2>/dev/null; for i in $(seq 100); do [ -e /run/docker.pid ] || exit 0; sleep 0.1; done ;;
+  *stop*docker*) kill "$(cat /run/docker.pid)" 2>/dev/null; for i in $(seq 1200); do [ -e /run/docker.pid ] || exit 0; sleep 0.1; done ;;
   poweroff) kill -TERM 1 ;;
 esac
 END
