@@ -15,7 +15,8 @@ from gated_engine import GatedEngine
 from look import processes_of, state_files
 from test_remote import background, far, remote  # noqa: F401  (fixtures)
 
-SOON = 10  # seconds; bottle needs less than one, and the machine may be busy
+SOON = 60  # seconds; bottle needs less than one, and the machine may be busy
+LATE = {"BOTTLE_ENGINE_TIMEOUT": "600"}  # a call that the engine does not answer ends long after that by itself
 # The requests at which the engine makes a launch wait, in the order of a launch.
 MOMENTS = {"networks": "POST .*/networks/create", "guard's container": "POST .*/create.*-guard",
            "agent's container": "POST .*/create.*-agent", "workspace": "PUT .*/archive", "attach": "POST .*-agent/attach", "guard": "POST .*-guard/start",
@@ -27,7 +28,7 @@ CASES = [(moment, "stop") for moment in MOMENTS] + [("workspace", way) for way i
 def give_up(operator, child, way, env=None):
     """Stops a launch. Returns the output of `bottle stop`, if that is how it was stopped."""
     if way == "stop":
-        done = operator.bottle("stop", env=env, timeout=60)
+        done = operator.bottle("stop", env=env)
         assert done.returncode == 0, done
         return done.stdout
     child.send_signal({"ctrl-c": signal.SIGINT, "term": signal.SIGTERM, "launcher killed": signal.SIGKILL}[way])
@@ -35,7 +36,7 @@ def give_up(operator, child, way, env=None):
 
 
 def assert_given_up(operator, child, way, since, said):
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=120)
     took = time.time() - since
     assert child.returncode == WAYS[way], (child.returncode, err)
     if way != "launcher killed":
@@ -57,8 +58,8 @@ def test_ctrl_c_ends_a_launch(world, operator, until, moment, way):
         file.write(os.urandom(24 << 20))  # more than what all buffers hold
     gate = os.path.join(operator.home, "gate.sock")
     with GatedEngine(gate, world.socket, MOMENTS[moment]) as engine:
-        child = operator.background("echo AGENT RAN", variables={"DOCKER_HOST": "unix://" + gate}, workspace="copy")
-        assert engine.held.wait(60), child.communicate()
+        child = operator.background("echo AGENT RAN", variables={"DOCKER_HOST": "unix://" + gate, **LATE}, workspace="copy")
+        assert engine.held.wait(240), child.communicate()
         since = time.time()
         said = give_up(operator, child, way)
         assert_given_up(operator, child, way, since, said)
@@ -71,9 +72,9 @@ def test_ctrl_c_ends_a_launch_while_the_workspace_is_copied(world, operator, unt
     config = operator.config()
     with GatedEngine(gate, world.socket, MOMENTS["workspace"]) as engine:
         command = world.command("start", "a", "--yes")
-        env = {**world.environment(config, operator.home), "DOCKER_HOST": "unix://" + gate}
-        child = pexpect.spawn(command[0], command[1:], env=env, cwd=operator.workspace, encoding="utf-8", timeout=60)
-        assert engine.held.wait(60), child.read()
+        env = {**world.environment(config, operator.home), "DOCKER_HOST": "unix://" + gate, **LATE}
+        child = pexpect.spawn(command[0], command[1:], env=env, cwd=operator.workspace, encoding="utf-8", timeout=240)
+        assert engine.held.wait(240), child.read()
         child.expect("creating networks")
         child.send("\x03")
         child.expect("bottle: stopped before the agent ran")
@@ -86,7 +87,7 @@ def test_ctrl_c_ends_a_launch_while_the_workspace_is_copied(world, operator, unt
 def test_ctrl_c_at_the_question_starts_nothing(world, operator, until):
     config = operator.config()
     command = world.command("start", "a")
-    child = pexpect.spawn(command[0], command[1:], env=world.environment(config, operator.home), cwd=operator.workspace, encoding="utf-8", timeout=60)
+    child = pexpect.spawn(command[0], command[1:], env=world.environment(config, operator.home), cwd=operator.workspace, encoding="utf-8", timeout=240)
     child.expect("start\\?")
     child.sendintr()
     child.expect("bottle: stopped before the agent ran")
@@ -138,16 +139,20 @@ def test_ctrl_c_ends_a_launch_on_another_machine(remote, far, until, way):  # no
 
 def test_a_launch_that_waits_for_its_values_is_stopped(remote, far, until):  # noqa: F811
     """The launcher, which releases the values, is stopped."""
-    assert background(remote, far, "true").wait(120) == 0  # the machine is known now, so the next start does not wait for it
-    child = background(remote, far, "echo AGENT RAN")
+    assert background(remote, far, "true").wait(300) == 0  # the machine is known now, so the next start does not wait for it
+    fakes, hold = os.path.join(remote.home, "fakes"), os.path.join(remote.home, "hold")
+    fake_packages.write(os.path.join(fakes, "ssh"), '#!/bin/sh\nwhile [ -e %s ]; do sleep 0.05; done\nexec %s/ssh "$@"\n' % (hold, far.bin))
+    fake_packages.write(hold, "")  # nothing gets to the machine before the launcher is stopped
+    child = background(remote, far, "echo AGENT RAN", env={"PATH": fakes + ":" + remote.extra_env["PATH"]})
     try:
-        assert until(remote.sessions, 60, 0.002), child.communicate()
+        assert until(remote.sessions, 60), child.communicate()
         child.send_signal(signal.SIGSTOP)
+        os.unlink(hold)
         since = time.time()
         said = give_up(remote, child, "stop", remote.extra_env)
         assert time.time() - since < SOON and "before its agent ran" in said, said
         assert remote.sessions() == [] and far.left() == []
     finally:
         child.send_signal(signal.SIGCONT)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=120)
     assert child.returncode == 143 and "AGENT RAN" not in out, (out, err)
