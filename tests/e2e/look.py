@@ -1,9 +1,13 @@
 """Lists what exists on the engine, among the processes and in the results. The tests of teardown, crashes and faults
 share these functions."""
 
+import contextlib
 import glob
 import json
 import os
+import signal
+
+from operators import wait_for
 
 
 def everything(world):
@@ -25,6 +29,22 @@ def processes_of(operator):
         except OSError:
             continue
     return found
+
+
+def is_alive(pid):
+    """Returns whether a process still runs. After SIGKILL, a process on a busy machine may do so for a while."""
+    with contextlib.suppress(OSError), open("/proc/%d/stat" % pid) as file:
+        return file.read().rpartition(")")[2].split()[0] not in "ZX" or len(os.listdir("/proc/%d/task" % pid)) > 1
+    return False
+
+
+def kill_all(operator):
+    """Kills all bottle processes of the operator with SIGKILL, and waits until they are dead."""
+    killed = [pid for pid, _ in processes_of(operator)]
+    for pid in killed:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert wait_for(lambda: not any(map(is_alive, killed)), 20), killed
 
 
 def supervisors_of(operator):
@@ -64,12 +84,12 @@ def running(operator, until):
 
 
 def written(operator, until, path="/workspace/kept.txt"):
-    """Waits until the agent has made a file."""
+    """Waits until the agent has made a file with some content."""
     def there():
         try:
             [agent] = containers(operator.world, "agent")
-            operator.world.engine("HEAD", "/containers/%s/archive?path=%s" % (agent["Id"], path), raw=True)
-            return True
+            archive = operator.world.engine("GET", "/containers/%s/archive?path=%s" % (agent["Id"], path), raw=True)
+            return int(archive[124:135], 8) > 0  # the size in the header of a tar archive
         except ValueError:
             return False
     assert until(there, 60), "the agent never made " + path

@@ -11,7 +11,9 @@ import time
 
 import pytest
 
-from look import came_home, containers, everything, processes_of, state_files, supervisors_of, written
+from gated_engine import GatedEngine
+from look import came_home, containers, everything, kill_all, processes_of, state_files, supervisors_of, written
+from operators import wait_for
 
 # The ledger of a session, in order: owner, engine, make, asked (network), asked twice (guard and agent), work, running,
 # ended, home.
@@ -46,16 +48,13 @@ def assert_nothing_is_left(world, operator, before):
     assert everything(world) == before
     assert operator.sessions() == [] and state_files(operator) == []
     assert os.listdir(temporary(operator)) == []
-    until = time.time() + 10  # a supervisor reports its result before it exits
-    while processes_of(operator) and time.time() < until:
-        time.sleep(0.02)
-    assert processes_of(operator) == []
+    assert wait_for(lambda: not processes_of(operator), 10, 0.02), processes_of(operator)  # a supervisor reports its result before it exits
 
 
 @pytest.mark.parametrize("record, then", [(record, "cleanup") for record in RECORDS] + [(record, "start") for record in (3, 6, 9)])
 def test_kill_9_of_the_supervisor_at_every_record(world, operator, before, record, then):
     process = launch(operator, SCRIPT % (0 if record >= ENDED else 100), BOTTLE_TEST_KILL_AT_RECORD=record)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 125 and "supervisor closed the connection" in err, (out, err)
     if then == "cleanup":
         done = operator.bottle("cleanup")
@@ -70,18 +69,25 @@ def test_kill_9_of_the_supervisor_at_every_record(world, operator, before, recor
 
 def test_the_ledger_has_no_records_that_these_tests_miss(operator, before):
     process = launch(operator, "true", BOTTLE_TEST_KILL_AT_RECORD=RECORDS[-1] + 1)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 0, (out, err)
 
 
 @pytest.mark.parametrize("record", RECORDS)
 def test_kill_9_of_the_launcher_at_every_record(world, operator, before, until, record):
-    process = launch(operator, SCRIPT % 2, BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD=record)
-    process.communicate(timeout=60)
+    # If the agent runs at that point, the session continues, and another launcher can attach.
+    script = "cd /workspace && echo kept > kept.txt; while [ ! -e /tmp/go ]; do echo tick; sleep 0.1; done" if record == RUNNING else SCRIPT % 2
+    process = launch(operator, script, BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD=record)
+    process.communicate(timeout=240)
     assert process.returncode == -signal.SIGKILL
-    if record == RUNNING:  # the agent runs, so the session continues, and another launcher can attach
-        attached = operator.bottle("attach", operator.sessions()[0])
-        assert attached.returncode == 0, attached
+    if record == RUNNING:
+        attached = subprocess.Popen(operator.world.command("attach", *operator.sessions()), env=world.environment(None, operator.home),
+                                    cwd=operator.workspace, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert attached.stdout.readline() == "tick\n"
+        written(operator, until)
+        world.docker("exec", containers(world, "agent")[0]["Id"], "touch", "/tmp/go")
+        out, err = attached.communicate(timeout=240)
+        assert attached.returncode == 0, (out, err)
     # The supervisor itself removes what it created.
     assert until(lambda: not processes_of(operator), 40)
     assert_nothing_is_left(world, operator, before)
@@ -91,9 +97,10 @@ def test_kill_9_of_the_launcher_at_every_record(world, operator, before, until, 
 
 
 @pytest.mark.parametrize("record", RECORDS)
-def test_kill_9_of_both_at_every_record(world, operator, before, record):
+def test_kill_9_of_both_at_every_record(world, operator, before, until, record):
     process = launch(operator, SCRIPT % (0 if record >= ENDED else 100), BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD=record, BOTTLE_TEST_KILL_AT_RECORD=record)
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
+    assert until(lambda: not processes_of(operator), 20)  # the supervisor dies after the launcher
     done = operator.bottle("cleanup")
     assert done.returncode == 0, done
     assert_nothing_is_left(world, operator, before)
@@ -103,9 +110,8 @@ def test_the_work_of_a_killed_session_comes_home(world, operator, before, until,
     process = operator.background("cd /workspace && echo kept > kept.txt && git add -A && git -c user.name=a -c user.email=a@b.invalid commit -qm done"
                                   " && echo more > untracked.txt; sleep 100", runtime=runtime)
     written(operator, until, "/workspace/untracked.txt")
-    for pid, _ in processes_of(operator):
-        os.kill(pid, signal.SIGKILL)
-    process.communicate(timeout=30)
+    kill_all(operator)
+    process.communicate(timeout=120)
     session = operator.sessions()[0]
     listed = json.loads(operator.bottle("list", "--json").stdout)
     assert [entry["state"] for entry in listed] == ["held"]
@@ -143,23 +149,26 @@ def test_work_that_cannot_come_home_is_held_until_it_can(world, operator, before
     assert_nothing_is_left(world, operator, before)
 
 
-@pytest.mark.parametrize("scratch", ["outgoing", "incoming"])
-def test_kill_9_while_the_workspace_travels(world, operator, before, until, scratch):
-    """The temporary files on the disk are removed with the session."""
+@pytest.mark.parametrize("scratch, hold, answer", [("outgoing", "PUT .*/archive", 0), ("incoming", "GET .*/archive.*path=%2Fworkspace", 1 << 18)],
+                         ids=["outgoing", "incoming"])
+def test_kill_9_while_the_workspace_travels(world, operator, before, until, scratch, hold, answer):
+    """The temporary files on the disk are removed with the session. The engine stops in the middle of the archive."""
     for i in range(2000):
         with open(os.path.join(operator.workspace, "f%d" % i), "w") as file:
             file.write("%d\n" % i * 50)
     operator.git("add", "-A")
     operator.git("-c", "gc.auto=0", "-c", "user.name=o", "-c", "user.email=o@example.org", "commit", "-qm", "many")
-    process = launch(operator, "cd /workspace && echo kept > kept.txt; for f in f*; do echo more >> $f; done")
     found = os.path.join(world.state(operator.home), "sessions", "*", scratch + "-*")
-    assert until(lambda: glob.glob(found), 60, 0.002), process.communicate()
-    for pid, _ in processes_of(operator):
-        os.kill(pid, signal.SIGKILL)
-    process.communicate(timeout=60)
-    assert glob.glob(found), "nothing to clean up: the kill came too late"
-    done = operator.bottle("cleanup")
-    assert done.returncode == 0, done
+    gate = os.path.join(operator.home, "gate.sock")
+    with GatedEngine(gate, world.socket, hold, answer) as engine:
+        process = launch(operator, "cd /workspace && echo kept > kept.txt; for f in f*; do echo more >> $f; done", DOCKER_HOST="unix://" + gate)
+        assert engine.held.wait(240), process.communicate()
+        assert until(lambda: glob.glob(found), 20), "there is nothing to clean up"
+        kill_all(operator)
+        process.communicate(timeout=240)
+        engine.open()
+        done = operator.bottle("cleanup", env={"DOCKER_HOST": "unix://" + gate})
+        assert done.returncode == 0, done
     assert_nothing_is_left(world, operator, before)
     assert ("kept\n" in came_home(operator, "kept.txt")) == (scratch == "incoming")
 
@@ -174,9 +183,8 @@ def test_a_create_request_at_a_frozen_engine_is_cleaned_up_later(world, operator
         time.sleep(delay)
         os.kill(world.dockerd.pid, signal.SIGSTOP)
         time.sleep(0.5)
-        for pid, _ in processes_of(operator):
-            os.kill(pid, signal.SIGKILL)
-        process.communicate(timeout=30)
+        kill_all(operator)
+        process.communicate(timeout=120)
         answers = []
         cleaner = threading.Thread(target=lambda: answers.append(operator.bottle("cleanup")))
         cleaner.start()
@@ -193,13 +201,12 @@ def test_a_create_request_at_a_frozen_engine_is_cleaned_up_later(world, operator
 def test_two_processes_sweep_at_once(world, operator, before, until):
     process = operator.background("cd /workspace && echo kept > kept.txt; sleep 100")
     written(operator, until)
-    for pid, _ in processes_of(operator):
-        os.kill(pid, signal.SIGKILL)
-    process.communicate(timeout=30)
+    kill_all(operator)
+    process.communicate(timeout=120)
     both = [subprocess.Popen(world.command("cleanup"), env=world.environment(None, operator.home), stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for cleaner in both:
-        out, err = cleaner.communicate(timeout=90)
+        out, err = cleaner.communicate(timeout=300)
         assert cleaner.returncode == 0, (out, err)
     assert_nothing_is_left(world, operator, before)
     assert "kept\n" in came_home(operator, "kept.txt")

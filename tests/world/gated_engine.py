@@ -64,12 +64,17 @@ class EngineSocket:
 
 class GatedEngine(EngineSocket):
     """Never answers a request whose "METHOD target" matches `hold`: the engine gets only its first bytes, and nothing
-    more is read until the client leaves."""
+    more is read until the client leaves. With `answer`, the engine gets the whole head of the request, and the client
+    gets that many bytes of its answer."""
 
-    def __init__(self, path, engine, hold):
-        self.hold = re.compile(hold)
+    def __init__(self, path, engine, hold, answer=0):
+        self.hold, self.answer = re.compile(hold), answer
         self.held = threading.Event()  # a request waits
         super().__init__(path, engine)
+
+    def open(self):
+        """From now on, passes every request on."""
+        self.hold = None
 
     def begin(self, client, engine):
         begin = b""
@@ -78,9 +83,16 @@ class GatedEngine(EngineSocket):
             if not some:
                 return False
             begin += some
-        held = self.hold.search(begin.split(b"\r\n")[0].decode())
-        engine.sendall(begin[:-1] if held else begin)  # `begin` may be all of it, and the engine must not carry it out
+        held = self.hold and self.hold.search(begin.split(b"\r\n")[0].decode())
+        while held and self.answer and b"\r\n\r\n" not in begin:
+            begin += client.recv(65536)
+        # `begin` may be all of it, and the engine must not carry it out.
+        engine.sendall(begin[:-1] if held and not self.answer else begin)
         if held:
+            passed = 0
+            while passed < self.answer and (some := engine.recv(self.answer - passed)):
+                client.sendall(some)
+                passed += len(some)
             self.held.set()
             gone = select.poll()
             gone.register(client, select.POLLHUP)
