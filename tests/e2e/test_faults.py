@@ -15,7 +15,8 @@ import time
 
 import pytest
 
-from look import came_home, everything, processes_of, state_files, written
+from look import came_home, containers, everything, processes_of, state_files, written
+from operators import wait_for
 
 
 @pytest.fixture
@@ -29,10 +30,7 @@ def before(world, operator):
 def assert_nothing_is_left(world, operator, before):
     assert everything(world) == before
     assert operator.sessions() == [] and state_files(operator) == []
-    until = time.time() + 10  # a supervisor reports its result before it exits
-    while processes_of(operator) and time.time() < until:
-        time.sleep(0.02)
-    assert processes_of(operator) == []
+    assert wait_for(lambda: not processes_of(operator), 10, 0.02), processes_of(operator)  # a supervisor reports its result before it exits
 
 
 @contextlib.contextmanager
@@ -104,7 +102,7 @@ def test_an_engine_that_sends_unusable_answers(world, operator, answer, says):
     path = world.path("other.sock")
     with stand_in(path, answer):
         done = operator.bottle("start", "a", "--yes", "--headless", "-p", "true", config=operator.config(),
-                               env={"DOCKER_HOST": "unix://" + path, "BOTTLE_ENGINE_TIMEOUT": "2"})
+                               env={"DOCKER_HOST": "unix://" + path, **({} if answer is not None else {"BOTTLE_ENGINE_TIMEOUT": "2"})})
     assert done.returncode == 125
     for text in [path, *says]:
         assert text in done.stderr, done.stderr
@@ -125,7 +123,7 @@ def end_dockerd(world, sign):
     if sign == signal.SIGKILL:
         return world.kill_dockerd()
     world.dockerd.terminate()
-    world.dockerd.wait(40)
+    world.dockerd.wait(160)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
@@ -135,7 +133,7 @@ def test_the_engine_stops_while_a_session_starts(world, operator, before, sign, 
     time.sleep(delay)
     end_dockerd(world, sign)
     try:
-        out, err = process.communicate(timeout=90)
+        out, err = process.communicate(timeout=360)
     finally:
         world.restart_dockerd()
     assert process.returncode == 125, (out, err)
@@ -151,7 +149,7 @@ def test_the_engine_stops_while_the_agent_works(world, operator, before, until, 
     written(operator, until)
     end_dockerd(world, sign)
     try:
-        out, err = process.communicate(timeout=90)
+        out, err = process.communicate(timeout=360)
         # The engine is dead. The work is still in its container, and the operator is told how to get it.
         assert process.returncode != 0, (out, err)
         assert "bottle cleanup" in err and "bringing the work back failed" in err, err
@@ -229,7 +227,7 @@ def prompt_config(operator):
 def test_a_prompt_arrives_byte_for_byte(operator, way, prompt):
     given = prompt if way == "argument" else "-"
     done = subprocess.run(operator.world.command("start", "a", "--yes", "--headless", "--prompt=" + given), cwd=operator.workspace, capture_output=True,
-                          timeout=90, env=operator.world.environment(prompt_config(operator), operator.home), input=b"" if way == "argument" else prompt.encode())
+                          timeout=360, env=operator.world.environment(prompt_config(operator), operator.home), input=b"" if way == "argument" else prompt.encode())
     assert done.returncode == 0, done.stderr[-2000:]
     ref = operator.git("for-each-ref", "--format=%(refname)", "refs/bottle").strip()
     arrived = subprocess.run(["git", "-C", operator.workspace, "show", ref + ":prompt"], capture_output=True, check=True).stdout
@@ -238,7 +236,7 @@ def test_a_prompt_arrives_byte_for_byte(operator, way, prompt):
 
 def test_a_prompt_that_is_not_text_is_refused(world, operator):
     done = subprocess.run(operator.world.command("start", "a", "--yes", "--headless", "-p", "-"), cwd=operator.workspace, capture_output=True,
-                          timeout=90, env=operator.world.environment(prompt_config(operator), operator.home), input=b"caf\xe9\n")
+                          timeout=360, env=operator.world.environment(prompt_config(operator), operator.home), input=b"caf\xe9\n")
     assert done.returncode == 125 and b"UTF-8" in done.stderr, done.stderr
     assert operator.sessions() == [] and world.left() == []
 
@@ -313,7 +311,7 @@ def test_a_manifest_with_a_mistake_starts_nothing(world, operator, text, says):
     env = world.environment({}, operator.home)
     with open(os.path.join(operator.home, ".config", "bottle", "bottle.yaml"), "wb") as file:
         file.write(text.encode("latin-1"))
-    done = subprocess.run(world.command("start", "a", "--yes", "--headless", "-p", "true"), cwd=operator.workspace, capture_output=True, timeout=60, env=env)
+    done = subprocess.run(world.command("start", "a", "--yes", "--headless", "-p", "true"), cwd=operator.workspace, capture_output=True, timeout=240, env=env)
     err = done.stderr.decode(errors="replace")
     assert done.returncode == 125 and err.startswith("bottle: ") and says in err and "bottle.yaml" in err, (done.returncode, err[:500])
     assert operator.sessions() == [] and state_files(operator) == []
@@ -324,15 +322,21 @@ def test_a_manifest_with_a_mistake_starts_nothing(world, operator, text, says):
 def test_two_starts_of_one_agent_at_once(world, operator, before):
     both = [operator.background("cd /workspace && echo %d > kept.txt; sleep 2" % n) for n in range(2)]
     for process in both:
-        out, err = process.communicate(timeout=90)
+        out, err = process.communicate(timeout=360)
         assert process.returncode == 0, (out, err)
     assert sorted(came_home(operator, "kept.txt")) == ["0\n", "1\n"]
     assert_nothing_is_left(world, operator, before)
 
 
-def test_two_starts_with_one_name(world, operator, before):
-    both = [operator.background("cd /workspace && echo %d > kept.txt; sleep 2" % n, "--name", "one") for n in range(2)]
-    ended = [(process.communicate(timeout=90)[1], process.returncode) for process in both]
+def test_two_starts_with_one_name(world, operator, before, until):
+    both = [operator.background("cd /workspace && echo %d > kept.txt; while [ ! -e /tmp/go ]; do sleep 0.1; done" % n, "--name", "one") for n in range(2)]
+    try:
+        assert until(lambda: any(process.poll() is not None for process in both), 60)  # the other one's session cannot end before
+        assert until(lambda: containers(world, "agent"), 60)
+    finally:
+        for agent in containers(world, "agent"):
+            world.docker("exec", agent["Id"], "touch", "/tmp/go")
+    ended = [(process.communicate(timeout=360)[1], process.returncode) for process in both]
     (refused,) = [err for err, status in ended if status == 125]
     assert "already has a session one" in refused or "session one already exists" in refused
     assert [status for _, status in ended if status != 125] == [0], ended
