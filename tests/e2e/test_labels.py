@@ -4,13 +4,14 @@ removed, and neither does a file that looks like a ledger."""
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 
 import pytest
 
-from look import containers, everything, processes_of, running, written
+from gated_engine import GatedEngine
+from look import containers, everything, kill_all, running, written
+from test_guard_dies import wait_for_mark
 
 EVIL = "evil:1"
 
@@ -113,9 +114,8 @@ def test_a_ledger_that_others_can_write_to_is_ignored(world, operator, before, u
     process = operator.background("sleep 100")
     running(operator, until)
     session = operator.sessions()[0]
-    for pid, _ in processes_of(operator):
-        os.kill(pid, signal.SIGKILL)
-    process.communicate(timeout=30)
+    kill_all(operator)
+    process.communicate(timeout=120)
     where = os.path.join(world.state(operator.home), "sessions", session)
     os.chmod(where, 0o777)
     done = operator.bottle("cleanup")
@@ -142,11 +142,12 @@ def test_labels_and_health_checks_of_images_do_not_reach_containers(world, opera
     base = world.images["shell"]
     try:
         world.docker("build", "-t", EVIL, "-", input="FROM %s\nLABEL bottle.agent=x\nHEALTHCHECK --interval=1s CMD touch /tmp/checked\n" % base)
-        process = operator.background("sleep 4; ls /tmp/checked", image=EVIL)
+        process = operator.background("sleep 4; " + wait_for_mark("go") + "ls /tmp/checked", image=EVIL)
         running(operator, until)
         agent = [c for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "agent"]
         assert len(agent) == 1 and agent[0]["Labels"]["bottle.session"] == operator.sessions()[0], agent
-        out, err = process.communicate(timeout=60)
+        world.docker("exec", agent[0]["Id"], "touch", "/tmp/go")
+        out, err = process.communicate(timeout=240)
         assert "checked" not in out.replace("cannot access '/tmp/checked'", ""), (out, err)
     finally:
         world.docker("rmi", "-f", EVIL, check=False)
@@ -178,10 +179,11 @@ def test_a_grave_does_not_remove_a_later_session_of_the_same_name(world, operato
                        {"make": [{"kind": kind, "name": name} for kind in names for name in names[kind]]}):
             file.write(json.dumps(record) + "\n")
     other = os.path.join(operator.home, "other-state")
-    process = operator.background("sleep 6; echo alive", "--name", "same", variables={"XDG_STATE_HOME": other})
+    process = operator.background(wait_for_mark("go") + "echo alive", "--name", "same", variables={"XDG_STATE_HOME": other})
     assert until(lambda: containers(world, "agent"), 60), process.communicate()
     assert operator.bottle("cleanup").returncode == 0
-    out, err = process.communicate(timeout=60)
+    world.docker("exec", "bottle-same-agent", "touch", "/tmp/go")
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 0 and "alive" in out, (out, err)
     shutil.rmtree(grave)
     assert everything(world) == before
@@ -191,9 +193,8 @@ def test_a_lost_state_directory_is_cleaned_up_when_asked_for(world, operator, be
     process = operator.background("cd /workspace && echo kept > kept.txt; sleep 100")
     written(operator, until)
     session = operator.sessions()[0]
-    for pid, _ in processes_of(operator):
-        os.kill(pid, signal.SIGKILL)
-    process.communicate(timeout=30)
+    kill_all(operator)
+    process.communicate(timeout=120)
     shutil.rmtree(world.state(operator.home))
     there = everything(world)
     shown = operator.bottle("cleanup")
@@ -214,19 +215,21 @@ def test_a_lost_state_directory_is_cleaned_up_when_asked_for(world, operator, be
     assert any(name.endswith("kept.txt") for name in listing), "what the agent did is kept"
 
 
-def test_a_runtime_trial_that_was_killed_is_swept(world, operator, before, until):
+@pytest.mark.parametrize("hold, exists", [("POST .*/create.*trial", False), ("POST .*trial.*/start", True)], ids=["create", "start"])
+def test_a_runtime_trial_that_was_killed_is_swept(world, operator, before, hold, exists):
     """The trial belongs to no session. Its name is on the disk before it is created."""
     os.unlink(os.path.join(world.state(operator.home), "runtimes.json"))
-    process = operator.background("true")
-    graves = os.path.join(world.state(operator.home), "graves")
-    assert until(lambda: os.path.isdir(graves) and any(n.startswith("trial-") for n in os.listdir(graves)), 60, 0.002)
-    for pid, _ in processes_of(operator):
-        os.kill(pid, signal.SIGKILL)
-    process.communicate(timeout=30)
-    grave = [n for n in os.listdir(graves) if n.startswith("trial-")][0]
-    ledger = os.path.join(graves, grave, "ledger")
-    until(lambda: any("trial" in name for name in everything(world)[0]), 3)  # the engine may still be creating it
-    os.utime(ledger, (0, os.stat(ledger).st_mtime - 120))
-    assert operator.bottle("cleanup").returncode == 0
+    graves, gate = os.path.join(world.state(operator.home), "graves"), os.path.join(operator.home, "gate.sock")
+    with GatedEngine(gate, world.socket, hold) as engine:
+        process = operator.background("true", variables={"DOCKER_HOST": "unix://" + gate})
+        assert engine.held.wait(240), process.communicate()
+        kill_all(operator)
+        process.communicate(timeout=120)
+        assert any("trial" in name for name in everything(world)[0]) == exists, everything(world)
+        [grave] = [n for n in os.listdir(graves) if n.startswith("trial-")]
+        ledger = os.path.join(graves, grave, "ledger")
+        os.utime(ledger, (0, os.stat(ledger).st_mtime - 120))
+        engine.open()
+        assert operator.bottle("cleanup", env={"DOCKER_HOST": "unix://" + gate}).returncode == 0
     assert everything(world) == before
     assert os.listdir(graves) == []
