@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from look import supervisors_of
 from test_remote_near import Lines
 
 
@@ -16,7 +17,9 @@ def guard_of(world):
 
 
 def kill(world, guard):
-    os.kill(world.engine("GET", "/containers/%s/json" % guard)["State"]["Pid"], signal.SIGKILL)
+    pid = world.engine("GET", "/containers/%s/json" % guard)["State"]["Pid"]
+    assert pid, "the guard does not run"  # 0 would be this process and its group
+    os.kill(pid, signal.SIGKILL)
 
 
 class Agent:
@@ -47,7 +50,7 @@ class Agent:
 
     def end(self):
         """Waits for the end of the session. Returns its output and its errors."""
-        self.process.wait(120)
+        self.process.wait(480)
         for stream in (self.out, self.err):
             stream.thread.join()
         return "\n".join(self.out.lines), "\n".join(self.err.lines)
@@ -81,7 +84,7 @@ def test_claude_keeps_working_through_an_inspected_host(world, operator, until, 
                                                            "description": "a test"}}], "final": "went on"})
     since = time.time()
     agent = Agent(world, until, operator.background("go", provider="claude", egress={"allow": [{"host": "inspected.example.org", "inspect": True}]}))
-    assert until(lambda: agent.has_marked("begun"), 60), "Claude ran nothing"
+    assert until(lambda: agent.has_marked("begun"), 120), "Claude ran nothing"
     agent.lose_guard()
     agent.mark("go")
     out, err = agent.end()
@@ -92,10 +95,18 @@ def test_claude_keeps_working_through_an_inspected_host(world, operator, until, 
 
 
 def test_the_agent_sees_why_a_request_failed(world, operator, until, runtime):
-    changes = 'while [ ! -e /tmp/go ]; do now=$(head -n 1 /run/bottle/guard); [ "$now" = "$last" ] || echo "$now"; last=$now; sleep 0.1; done; '
+    changes = ('while [ ! -e /tmp/go ]; do now=$(head -n 1 /run/bottle/guard); [ "$now" = "$last" ] || { echo "$now"; touch /tmp/$now; }; last=$now; '
+               'sleep 0.1; done; ')
     agent = Agent(world, until, operator.background(changes + "cat /run/bottle/guard", runtime=runtime))
     assert until(lambda: agent.out.count("up"), 60), agent.out.lines
-    agent.lose_guard()
+    [supervisor] = supervisors_of(operator)
+    os.kill(supervisor, signal.SIGSTOP)  # it starts the next guard, perhaps before the agent looks again
+    try:
+        kill(world, guard_of(world))
+        assert until(lambda: agent.has_marked("down"), 60), agent.out.lines
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    agent.is_back()
     assert until(lambda: agent.out.count("up") == 2, 60), agent.out.lines
     agent.mark("go")
     out, err = agent.end()
@@ -112,7 +123,7 @@ guard = os.environ["https_proxy"][7:].split(":")
 held = []
 try:
     for _ in range(600):
-        s = socket.create_connection((guard[0], int(guard[1])), 5)
+        s = socket.create_connection((guard[0], int(guard[1])), 120)
         s.sendall(b"GET http://allowed.example.org/ HTTP/1.1\r\nA: " + b"a" * 60000)
         held.append(s)
 except OSError as e:
@@ -125,11 +136,13 @@ EOF
 def test_a_guard_that_ran_out_of_memory_is_reported(world, operator, until):
     agent = Agent(world, until, operator.background(GREEDY))
     guard = guard_of(world)
+    state = "/containers/%s/json" % guard
+    begun = world.engine("GET", state)["State"]["StartedAt"]
     world.docker("update", "--memory", "12m", "--memory-swap", "12m", guard)
     agent.mark("little")
     # No guard can serve for long with so little memory, so it gets its share back after it has died.
-    died = until(lambda: not world.engine("GET", "/containers/%s/json" % guard)["State"]["Running"], 40, 0.02)
-    world.docker("update", "--memory", "256m", "--memory-swap", "512m", guard, check=False)
+    died = until(lambda: (now := world.engine("GET", state)["State"])["StartedAt"] != begun or not now["Running"], 40, 0.02)
+    assert until(lambda: world.docker("update", "--memory", "256m", "--memory-swap", "512m", guard, check=False).returncode == 0, 20)
     agent.is_back()
     agent.mark("go")
     out, err = agent.end()

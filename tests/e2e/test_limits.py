@@ -1,15 +1,21 @@
 """Tests the limits of the resources that a bottle uses: the disk, /dev/shm, the guard's CPU."""
 
 import json
+import subprocess
+import time
+import urllib.parse
 
 import pytest
 
 from look import came_home, containers
+from operators import Session
 from test_allow import Watched
+from test_guard_dies import wait_for_mark
 
 # Data is on the engine's disk as soon as it is written; the last line appears only if the session was not stopped.
 WRITE = "write() { dd if=/dev/zero of=$1 bs=1M count=$2 status=none && sync; }\n"
-WAIT = "\nsleep 100; echo the agent was not stopped"
+WAIT = "\nsleep 600; echo the agent was not stopped"
+PATIENCE = 700  # seconds for a session; it is stopped within a few, but counting takes longer on a busy machine
 
 
 def assert_stopped(operator, session, limit):
@@ -23,7 +29,7 @@ def assert_stopped(operator, session, limit):
 def test_an_agent_that_fills_the_disk_is_stopped_and_its_work_comes_home(operator, runtime):
     """Only the layer and both volumes together exceed the limit. (gVisor has /tmp in memory.)"""
     session = operator.start(WRITE + "echo made >made.txt; write /var/tmp/a 40; write ~/b 40; write c 40" + WAIT, runtime=runtime,
-                             resources={"disk": "100m"})
+                             resources={"disk": "100m"}, timeout=PATIENCE)
     assert_stopped(operator, session, "100 MiB")
     assert came_home(operator, "made.txt") == ["made\n"], session.explain()
 
@@ -34,7 +40,7 @@ def test_an_agent_that_fills_the_disk_is_stopped_and_its_work_comes_home(operato
     "mkdir /tmp/empty; cd /tmp/empty; seq 1 20000 | xargs touch",
 ], ids=["unreadable", "deleted", "inodes"])
 def test_all_that_the_agent_writes_counts(operator, hide):
-    assert_stopped(operator, operator.start(WRITE + hide + WAIT, resources={"disk": "64m"}), "64 MiB")
+    assert_stopped(operator, operator.start(WRITE + hide + WAIT, resources={"disk": "64m"}, timeout=PATIENCE), "64 MiB")
 
 
 def test_the_same_agent_finishes_with_a_larger_limit(operator):
@@ -49,9 +55,19 @@ def test_deleted_files_do_not_count(operator):
     assert session.status == 0 and session.out == "worked\n", session.explain()
 
 
-def test_an_agent_that_runs_out_of_memory_is_reported(operator):
-    script = "echo made >made.txt; python3 -c 'x = bytearray(200 << 20)' || echo \"it ended with $?\"; exit 3"
-    session = operator.start(script, resources={"memory": "100m"})
+def test_an_agent_that_runs_out_of_memory_is_reported(operator, until):
+    """An engine that learns of this only after the agent has ended does not report it, so the agent waits."""
+    script = "echo made >made.txt; python3 -c 'x = bytearray(200 << 20)' || echo \"it ended with $?\"; " + wait_for_mark("go") + "exit 3"
+    since = time.time()
+    process = operator.background(script, resources={"memory": "100m"})
+
+    def reported():
+        wanted = urllib.parse.quote(json.dumps({"event": ["oom"]}))
+        return operator.world.engine("GET", "/events?since=%f&until=%f&filters=%s" % (since, time.time(), wanted), raw=True)
+    assert until(reported, 60), process.poll()
+    operator.world.docker("exec", containers(operator.world, "agent")[0]["Id"], "touch", "/tmp/go")
+    out, err = process.communicate(timeout=240)
+    session = Session(subprocess.CompletedProcess(process.args, process.returncode, out, err), operator, since)
     said = "the agent's container reached 100 MiB (`resources.memory`), or the machine had no memory left, and the kernel killed a process in it"
     assert session.status == 3 and "it ended with 137" in session.out and said in session.err, session.explain()
     result = json.loads(operator.bottle("logs", "--json").stdout)
@@ -60,7 +76,7 @@ def test_an_agent_that_runs_out_of_memory_is_reported(operator):
 
 
 def test_containers_have_their_limits(operator, until):
-    session = Watched(operator, until, "df -B1 --output=size /dev/shm | tail -1; sleep 60", resources={"shm": "300m"})
+    session = Watched(operator, until, "df -B1 --output=size /dev/shm | tail -1; sleep 600", resources={"shm": "300m"})
     try:
         assert session.sees("%d\n" % (300 << 20), 60), session.text
         [guard] = [operator.world.engine("GET", "/containers/%s/json" % c["Id"])["HostConfig"] for c in containers(operator.world, "guard")]
