@@ -43,7 +43,7 @@ class Cloud:
                                  "options": {"world": self.world.dir, "net": self.world.net_ns, **options}}}
         return config
 
-    def start(self, script, *args, env=None, options=None, vm=None, timeout=120, wait=True, token=True, **bottle):
+    def start(self, script, *args, env=None, options=None, vm=None, timeout=600, wait=True, token=True, **bottle):
         argv = ("start", "a", "--yes", "--headless", "--json", "-p", '[ "$BOTTLE_TEST" = inside ] || exit 99\n' + script, "--vm", "lab", *args)
         config, env = self.config(options, vm, **bottle), {**self.env, **(env or {})}
         if wait:

@@ -43,7 +43,7 @@ class Operator:
             bottle["secrets"] = secrets
         return {"bottles": {"b": bottle}, "agents": {"a": {"bottle": "b", "provider": provider}}}
 
-    def start(self, script, *args, env=None, timeout=180, **config):
+    def start(self, script, *args, env=None, timeout=600, **config):
         """Runs a shell script, or a prompt with provider="claude", in a bottle, and waits for its end."""
         since = time.time()
         done = self.bottle("start", "a", "--yes", "--headless", "-p", guarded(script, config), *args, config=self.config(**config),

@@ -11,6 +11,7 @@ import tempfile
 import pytest
 
 import world as world_module
+from look import running, written
 from operators import Operator
 
 NASTY = "Jürgen O'Neil & co"
@@ -251,7 +252,7 @@ def run_bottle(operator, command, **env):
     variables = {**operator.world.environment(home=operator.home), **env}
     variables["PATH"] = there + ":" + variables["PATH"]
     in_world = ["nsenter", "--net=/run/netns/" + operator.world.host_ns, "--", "sh", "-c", command]
-    return subprocess.run(in_world, cwd=operator.home, env=variables, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
+    return subprocess.run(in_world, cwd=operator.home, env=variables, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=480)
 
 
 def test_advice_for_blocked_hosts(nasty):
@@ -269,13 +270,14 @@ def test_advice_for_blocked_hosts(nasty):
 
 def test_advice_after_a_supervisor_died(nasty, until):
     process = nasty.background("echo precious > p.txt; sleep 600")
-    assert until(lambda: '"running"' in nasty.bottle("list", "--json").stdout, 60)
+    written(nasty, until, "/workspace/p.txt")
+    running(nasty, until)
     ledger = os.path.join(nasty.world.state(nasty.home), "sessions", nasty.sessions()[0], "ledger")
     with open(ledger) as file:
         owner = next(json.loads(line)["owner"] for line in file if '"owner"' in line)
     session = nasty.sessions()[0]
     os.kill(int(owner.split(":")[1]), signal.SIGKILL)
-    said = process.communicate(timeout=60)[1] + nasty.bottle("attach", session).stderr
+    said = process.communicate(timeout=240)[1] + nasty.bottle("attach", session).stderr
     commands = re.findall("`(bottle [^`]*)`", said)
     assert len(commands) > 1 and set(commands) == {"bottle cleanup"}, said
     done = run_bottle(nasty, commands[0])

@@ -142,7 +142,7 @@ def test_advice_for_a_provider_that_others_can_write_to(operator):
     said = operator.bottle("provider", "test", "ours", "--no-ssh").stderr
     assert "can be written by others" in said, said
     run_printed(operator, command_in(said, "chmod -R go-w"))
-    tested = operator.bottle("provider", "test", "ours", "--no-ssh", timeout=60)
+    tested = operator.bottle("provider", "test", "ours", "--no-ssh")
     assert "can be written by others" not in tested.stdout + tested.stderr and "ok " in tested.stdout, tested
 
 

@@ -82,5 +82,5 @@ def test_a_limit_on_a_remote_machine_is_reported_and_raised_on_the_near_side(rem
     assert session.sees("raises it.\nnow 2 200\n"), session.text
     remote.bottle("stop", name, env=remote.extra_env)
     os.set_blocking(session.process.stdout.fileno(), True)
-    _, err = session.process.communicate(timeout=90)
+    _, err = session.process.communicate(timeout=360)
     assert err.count(TOLD) == 1 and "Used:\n  %s: " % SITE in err, err

@@ -42,7 +42,7 @@ def test_a_workspace_that_became_a_link_is_not_sent(world, operator, private, mo
     that the operator named."""
     environment = world.environment(operator.config(workspace=mode), operator.home)
     child = pexpect.spawn("nsenter", world.command("start", "a", "--headless", "-p", "cat /workspace/key; git -C /workspace show")[1:],
-                          cwd=operator.workspace, env=environment, encoding="utf-8", timeout=60)
+                          cwd=operator.workspace, env=environment, encoding="utf-8", timeout=240)
     child.expect_exact("start? [y/N]")
     assert operator.workspace in child.before, "the plan names what the operator agrees to"
     swap(operator.workspace, private)
@@ -62,7 +62,7 @@ def test_work_does_not_come_home_through_a_link_that_replaced_the_workspace(worl
     assert until(lambda: world.docker(*works, check=False).returncode == 0, 60)
     swap(operator.workspace, private)
     assert operator.bottle("stop", cwd=operator.home).returncode == 0
-    out, err = process.communicate(timeout=90)
+    out, err = process.communicate(timeout=360)
     assert not os.path.exists(os.path.join(private, ".git", "refs", "bottle")), "a ref was written into another repository"
     archive = os.path.join(world.state(operator.home), "results", session, "workspace.tar")
     assert "leads to" in err and os.path.exists(archive), (out, err)
@@ -77,7 +77,7 @@ def test_work_comes_home_to_the_directory_that_a_link_led_to(world, operator, pr
     os.unlink(link)
     os.symlink(private, link)
     assert operator.bottle("stop").returncode == 0
-    out, err = process.communicate(timeout=90)
+    out, err = process.communicate(timeout=360)
     os.unlink(link)
     assert came_home(operator, "work.txt") == ["work\n"], (out, err)
     assert not os.path.exists(os.path.join(private, ".git", "refs", "bottle")), "a ref was written into another repository"

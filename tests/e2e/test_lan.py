@@ -26,8 +26,8 @@ def service(world):
 def test_only_the_listed_lan_service_is_reachable(world, operator, service, runtime):
     route = {"name": "tracker.bottle", "to": service + ":8080", "methods": ["GET"], "paths": ["/issues/**"]}
     session = operator.start(
-        "get() { curl -sS -m 10 -o /dev/null -w \"%%{http_code} $*\\n\" \"$@\"; }; "
-        "curl -sS -m 20 http://tracker.bottle/issues/7; get -X POST http://tracker.bottle/issues/7; get http://tracker.bottle/admin; "
+        "get() { curl -sS -m 60 -o /dev/null -w \"%%{http_code} $*\\n\" \"$@\"; }; "
+        "curl -sS -m 60 http://tracker.bottle/issues/7; get -X POST http://tracker.bottle/issues/7; get http://tracker.bottle/admin; "
         "get http://tracker.bottle/issues/../admin --path-as-is; get http://tracker.bottle:8081/issues/1; get http://%s:8080/issues/8; get http://lan.example.org/issues/; "
         "get https://tracker.bottle/issues/9; true" % service, runtime=runtime, egress={"allow": ["allowed.example.org", "lan.example.org"], "lan": [route]})
     assert session.status == 0, session.explain()
@@ -39,7 +39,7 @@ def test_only_the_listed_lan_service_is_reachable(world, operator, service, runt
 
 def test_a_lan_service_with_tls_is_inspected(world, operator, service):
     route = {"name": "lan.example.org", "to": service + ":8443", "tls": True, "methods": ["GET"]}
-    session = operator.start("curl -sS -m 20 https://lan.example.org/x; curl -sS -m 10 -o /dev/null -w '%{http_code}\\n' -X POST https://lan.example.org/y", egress={"lan": [route]})
+    session = operator.start("curl -sS -m 60 https://lan.example.org/x; curl -sS -m 60 -o /dev/null -w '%{http_code}\\n' -X POST https://lan.example.org/y", egress={"lan": [route]})
     assert "hello from" in session.out and "403" in session.out, session.explain()
     assert [(r["method"], r["path"]) for r in world.seen("lan-8443", session.since)] == [("GET", "/x")]
 

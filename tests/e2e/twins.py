@@ -92,7 +92,7 @@ class Twins:
             body.update(Entrypoint=["bash", "-c", script], OpenStdin=False, AttachStdin=False, WorkingDir="/")
             body["Env"] += ["https_proxy=http://%s:3128" % (guard or self.address("guard"))]
             change(body)
-        return self.world.docker("start", "-a", self.container("agent", as_script, network), check=False, timeout=120).stdout
+        return self.world.docker("start", "-a", self.container("agent", as_script, network), check=False, timeout=480).stdout
 
     def address(self, role, name=None):
         found = self.world.engine("GET", "/containers/%s/json" % (name or "%s-%s" % (self.name, role)))
@@ -119,5 +119,5 @@ def twins(world, operator, until):
             made.close()
     finally:
         operator.bottle("stop")
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
         recorder.close()

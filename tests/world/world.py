@@ -398,7 +398,7 @@ class World:
         """Returns the argv that runs bottle in the host's namespace."""
         return ["nsenter", "--net=/run/netns/" + self.host_ns, "--", BOTTLE, *args]
 
-    def bottle(self, *args, config=None, cwd=None, home=None, env=None, token=True, timeout=180, input=""):
+    def bottle(self, *args, config=None, cwd=None, home=None, env=None, token=True, timeout=600, input=""):
         """Runs bottle to its end. Returns a CompletedProcess, without checking its exit status."""
         return subprocess.run(self.command(*args), capture_output=True, text=True, cwd=cwd or self.dir, timeout=timeout,
                               input=input, env={**self.environment(config, home, token), **(env or {})})
