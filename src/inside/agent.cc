@@ -1,7 +1,7 @@
-// What matters in this file is the order of events around the fork. Signals are blocked before it, so that none is
-// lost between the fork and the loop that passes them on. The helper's threads start only after it, because a child of
-// a process with threads may call almost nothing before it executes another program, and the agent's environment is
-// built in the child. After that, PID 1 does what init does: it takes in every orphan, and it waits for signals and
+// The order of events around the fork matters in this file. Signals are blocked before it, so that none is lost
+// between the fork and the loop that passes them on. The helper's threads start only after it, because a child of a
+// process with threads may call almost nothing before it executes another program, and the agent's environment is
+// built in the child. After that, PID 1 does the work of init: it reaps every orphan, and it waits for signals and
 // children in one place, with sigwaitinfo(2), so that no handler runs.
 
 #include "inside/agent.h"
@@ -40,12 +40,12 @@ std::string roots_of_image() {
   return "";
 }
 
-// Replaces a file, or the link in its place. Does not flush it: the container is gone after a crash of the machine, and
-// the agent waits for these files.
+// Replaces a file, or the link in its place. Does not flush it, because the agent waits for these files, and the
+// container does not survive a crash of the machine anyway.
 Result<> put(const std::string& path, std::string_view bytes, int mode) {
   TRY(make_directories(path.substr(0, std::max<size_t>(path.rfind('/'), 1)), 0755));
   std::string temporary = path + ".new";
-  // What a program of the image left under this name, even a link, must not be written to.
+  // A program of the image may have left something under this name, even a link, which must not be written to.
   ::unlink(temporary.c_str());
   UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + temporary);
@@ -69,7 +69,7 @@ void write_nss_database(const Go& go) {
 
 std::vector<std::string> environment(const Go& go) {
   auto env = go.env;
-  // The agent gets the variables of the go message and these defaults. Those of the helper are for the helper.
+  // The agent gets the variables of the go message and these defaults, but not the helper's own variables.
   env.try_emplace("PATH", kDefaultPath);
   env.try_emplace("HOME", "/home/agent");
   env.try_emplace("TERM", "xterm-256color");
@@ -124,7 +124,7 @@ Result<UniqueFd> input_of(const Go& go) {
 // handlers of the parent.
 [[noreturn]] void become(const Go& go, bool terminal, int input, const sigset_t& mask) {
   if (terminal) {
-    // The agent leads a group of its own, which the helper can signal as a whole.
+    // The agent leads its own process group, which the helper can signal as a whole.
     ::setpgid(0, 0);
     // The helper ignores SIGTTOU, and so does this child until the line that restores it below. A background process
     // that calls tcsetpgrp(3) would be stopped otherwise.
@@ -137,7 +137,8 @@ Result<UniqueFd> input_of(const Go& go) {
   // Ignored signals stay ignored in the new program, which would then not notice that a pipe is closed.
   for (int sig : {SIGHUP, SIGPIPE, SIGTTOU, SIGTTIN}) ::signal(sig, SIG_DFL);
   ::sigprocmask(SIG_SETMASK, &mask, nullptr);
-  // "\r\n" ends a line also on a terminal in raw mode.
+  // "\r
+  // " ends a line even on a terminal in raw mode.
   auto complain = [&](const std::string& what, int status) {
     (void)!::write(2, what.data(), what.size());
     ::_exit(status);
@@ -150,7 +151,8 @@ Result<UniqueFd> input_of(const Go& go) {
   int error = ENOENT;
   for (const auto& path : candidates(go)) {
     ::execve(path.c_str(), argv_pointers.data(), env_pointers.data());
-    // Like a shell, it goes on after a program that cannot be executed, and reports that error if it finds no other.
+    // Like a shell, continues after a program that cannot be executed, and reports that error if there is no other
+    // program.
     if (errno != ENOENT && errno != ENOTDIR) error = errno;
   }
   complain("bottle: cannot run " + go.argv[0] + ": " + std::strerror(error) + "\r\n", error == ENOENT ? 127 : 126);
@@ -174,15 +176,15 @@ Result<> write_files(const Go& go, const std::string& directory, const std::stri
   bundle += go.ca;
   TRY(put(directory + "/ca-bundle.pem", bundle, 0644));
   TRY(put(directory + "/java-trust.jks", java_trust_store(bundle), 0644));
-  // Writes the system's own store, for programs that read no variable. The supervisor has made us the owner of its
-  // directory. If it could not, programs must rely on the variables.
+  // Writes the system's own store, for programs that read no variable. The supervisor has made this user the owner of
+  // its directory. If that was impossible, programs must rely on the variables.
   if (!system_store.empty() && ::access(system_store.c_str(), W_OK) == 0)
     (void)put(system_store + "/ca-certificates.crt", bundle, 0644);
   write_nss_database(go);
   return {};
 }
 
-// Whatever happens in here, the helper must stay: as PID 1, its end is the end of the container.
+// Whatever happens here, the helper must not end, because the end of PID 1 is the end of the container.
 Result<int> run_agent(const Go& go, bool terminal, const std::function<Result<>()>& prepare) {
   UniqueFd input;
   if (!terminal || go.stdin_text) input = TRY(input_of(go));
@@ -212,7 +214,7 @@ Result<int> run_agent(const Go& go, bool terminal, const std::function<Result<>(
     return std::unexpected(std::move(prepared.error()));
   }
   if (!terminal) {
-    // Closes the helper's own stdin, which nothing reads any more: the agent has a file of its own instead.
+    // Closes the helper's own stdin, which is no longer read: the agent has a separate file instead.
     UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     if (null) ::dup2(null.get(), 0);
   }
@@ -221,12 +223,12 @@ Result<int> run_agent(const Go& go, bool terminal, const std::function<Result<>(
     // The loop takes all children that have ended, because several of them can cause a single SIGCHLD.
     for (pid_t pid; (pid = ::waitpid(-1, &raw, WNOHANG)) > 0;)
       if (pid == agent) {
-        // Nothing that the agent started may go on working while its result is collected. Outside a container, as in
+        // No process that the agent started may continue while its result is collected. Outside a container, as in
         // tests, -1 would mean every process of the user.
         if (::getpid() == 1) ::kill(-1, SIGKILL);
         return status_of(raw);
       }
-    // A signal that came since the waitpid(2) above is pending, because it is blocked, so this returns at once.
+    // Signals are blocked, so one that arrived after the waitpid(2) above is pending, and this returns immediately.
     int sig = ::sigwaitinfo(&watched, nullptr);
     if (sig <= 0 || sig == SIGCHLD) continue;
     // Signal the agent's process group, or the agent alone while it has not created the group yet.

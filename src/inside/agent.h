@@ -19,9 +19,9 @@ Result<> write_files(const Go& go, const std::string& directory, const std::stri
 
 // Runs the agent and returns its exit status: 128+n for signal n, 126 if it cannot be run, 127 if it is not found.
 // Blocks while the agent runs. As PID 1, it reaps orphans, and kills the processes that the agent leaves behind.
-// `terminal` means that stdin is a terminal, which becomes the agent's controlling terminal. `prepare` is called after
-// the fork, because only from then on may the caller start threads, and before the agent's program begins, which could
-// use up what the container may have of them. If it fails, the program does not run.
+// `terminal` means that stdin is a terminal, which becomes the agent's controlling terminal. Calls `prepare` after
+// the fork, because the caller may start threads only from then on, and before the agent's program begins, because
+// the agent could use up the container's limit of threads. If it fails, the program does not run.
 Result<int> run_agent(const Go& go, bool terminal, const std::function<Result<>()>& prepare = {});
 
 }  // namespace bottle::inside

@@ -1,6 +1,6 @@
-// Runs two loops that never end and must survive whatever the guard and the agent do: a guard that dies and comes
-// back, and an agent that opens connections without end. Watching keeps one connection open instead of asking again
-// and again, so a guard that is killed is noticed at once, and a guard that is there costs nothing.
+// Runs two endless loops that must survive a guard that dies and comes back, and an agent that opens any number of
+// connections. The watch keeps one connection open instead of polling, so it notices immediately if the guard is
+// killed, and costs nothing while the guard lives.
 
 #include "inside/companion.h"
 
@@ -48,7 +48,7 @@ void notice_silence(int fd) {
 
 }  // namespace
 
-// The agent decides how many processes and threads there are, so this is no exception that may end PID 1.
+// The agent can use up the threads, so a failure is expected here, and its exception must not end PID 1.
 bool start_thread(std::move_only_function<void()> work) {
   try {
     std::thread(std::move(work)).detach();
@@ -76,11 +76,11 @@ void watch_guard(sockaddr_in guard, const std::string& path) {
       for (ssize_t n; (n = ::recv(fd->get(), buffer, sizeof buffer, 0)) > 0 || (n < 0 && errno == EINTR);) {
       }
     }
-    // The guard may have closed only a connection that was idle for long. The next attempt shows whether it still
+    // The guard may only have closed a connection that was idle for long. The next attempt shows whether it still
     // answers.
     std::string unused;
     if (auto again = through_guard(guard, "GET / HTTP/1.1\r\nHost: guard\r\n\r\n", 200, unused)) {
-      // The pause keeps a guard that closes each connection at once from making this loop spin.
+      // The pause keeps this loop from spinning if the guard closes each connection immediately.
       std::this_thread::sleep_for(50ms);
       continue;
     }
@@ -91,7 +91,7 @@ void watch_guard(sockaddr_in guard, const std::string& path) {
                                       ". It is restarting; until then, every connection fails. Wait and try again.\n",
                                   0644);
     }
-    // A guard that restarts is back within a second or so.
+    // A guard that restarts is back within about a second.
     std::this_thread::sleep_for(300ms);
   }
 }
@@ -110,10 +110,10 @@ Result<UniqueFd> open_agent_socket(const std::string& path) {
   return fd;
 }
 
-// Each connection gets a thread that copies until both sides have ended. The guard and the supervisor decide what may
-// be asked.
+// Each connection gets a thread that copies until both sides have ended. The guard and the supervisor decide which
+// requests are allowed.
 void serve_agent_socket(UniqueFd listener, sockaddr_in guard) {
-  // The threads are detached and end on their own, so a count is all that is kept of them.
+  // The threads are detached and end by themselves, so only their number is kept.
   static std::atomic<int> open = 0;
   for (;;) {
     UniqueFd client(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));

@@ -11,7 +11,7 @@
 
 namespace bottle::inside {
 
-// Runs `work` in a thread of its own. Returns whether there is a thread; the container may have no more of them.
+// Runs `work` in a new thread. Returns false if there is none, because the container has reached its limit.
 bool start_thread(std::move_only_function<void()> work);
 
 // Writes to `path` whether the guard answers. The file's first line is "up" or "down", so that an agent whose

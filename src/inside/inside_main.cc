@@ -1,4 +1,4 @@
-// This program is PID 1 of the agent's container. When asked, it runs the self-test and reports the result. After the
+// This program is PID 1 of the agent's container. On request, it runs the self-test and reports the result. After the
 // go message, it starts the agent and reaps its children. As `inside connect GUARD HOST PORT`, it is an ssh
 // ProxyCommand instead.
 #include <signal.h>
@@ -25,8 +25,8 @@ using namespace bottle;
 using namespace bottle::inside;
 
 constexpr int kRefused = 125;  // the helper's exit status, never the agent's
-// These are in milliseconds. The ask comes when the guard serves, which may take long on a slow engine. The go message
-// comes after the supervisor has read the report.
+// These are in milliseconds. The request for the self-test comes when the guard serves, which may take long on a slow
+// engine. The go message comes after the supervisor has read the report.
 constexpr int kAskWait = 180000, kGuardWait = 10000, kGoWait = 30000;
 
 std::string env(const char* name) {
@@ -73,7 +73,7 @@ int main(int argc, char** argv) {
   if (!go) return refuse(go.error());
   // Outside a container, this program must not change the system's store.
   if (auto r = write_files(*go, kPrivateDirectory, ::getpid() == 1 ? kSystemStore : ""); !r) return refuse(r.error());
-  // The terminal is restored only now, because the go message came over it, too.
+  // Restores the terminal only now, because the go message also came over it.
   if (terminal) ::tcsetattr(0, TCSANOW, &cooked);
   auto guard = parse_endpoint(env("BOTTLE_GUARD"));
   UniqueFd agent_socket;

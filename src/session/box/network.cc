@@ -1,7 +1,7 @@
-// Subnets are chosen at random instead of asking for a free one: asking costs a call, and another start could take the
-// answer in the meantime. The engine refuses a subnet that overlaps with one of its own networks, and the next attempt
-// takes another one. What the engine does not check are the host's other routes, such as those of a VPN, which such a
-// subnet would hide from the host; host_uses() does.
+// Subnets are chosen at random. Looking for a free one would cost a call, and another start could take it in the
+// meantime. The engine refuses a subnet that overlaps with one of its own networks, and the next attempt takes
+// another one. The engine does not check the host's other routes, such as those of a VPN, which such a subnet would
+// hide from the host, so host_uses() does that.
 #include "session/box/network.h"
 
 #include <algorithm>
@@ -90,8 +90,8 @@ Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& 
   return std::unexpected(std::move(last).during("creating the internal network"));
 }
 
-// Any program could have made a network of that name. Each check is for something that separates one session from
-// another.
+// Any program could have made a network of that name. Each check is for a setting that separates sessions from each
+// other.
 Result<std::string> egress_gateway(const nlohmann::json& network) {
   auto unfit = [](const std::string& why) {
     return fail(Code::conflict, "the network bottle-egress exists but " + why,

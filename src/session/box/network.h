@@ -1,5 +1,5 @@
-// Makes the two networks: one for each session, which leads nowhere, and one that all guards share, if the
-// machine has a network at all.
+// Makes two kinds of networks: one for each session, which leads nowhere, and, if the machine has a network, one that
+// all guards share.
 #pragma once
 
 #include <string>
@@ -28,8 +28,8 @@ Subnet likely_subnet();
 Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& name, const nlohmann::json& labels,
                                      Subnet first);
 
-// Returns the gateway of the network that the engine describes if that network can serve as the shared egress bridge,
-// no matter who made it. Otherwise fails. The function is pure.
+// Returns the gateway of the network that the engine describes. Fails unless that network, whoever made it, can serve
+// as the shared egress bridge. Pure.
 Result<std::string> egress_gateway(const nlohmann::json& network);
 
 // Creates the shared egress bridge if it does not exist. Returns its gateway address, which is the host's. Blocks.

@@ -1,7 +1,8 @@
-// A runtime that the engine lists may not work at all, or hang forever, and then a session's start would hang with it.
-// So each runtime first starts a container that does nothing but exit. Passing is remembered under a hash of everything
-// that could change the outcome; failing is not remembered, because an operator who mends it should not have to clear
-// anything. The container has a record in `graves`, because this process may be killed while the runtime hangs.
+// A runtime that the engine lists may not work at all, or hang forever, and then a session's start would hang with
+// it. So each runtime is first tried with a container that only exits. A success is remembered under a hash of
+// everything that could change the outcome. A failure is not remembered, so that an operator who fixes the runtime
+// does not have to clear anything. The container has a record in `graves`, because this process may be killed while
+// the runtime hangs.
 #include "session/box/runtime_trial.h"
 
 #include <sys/stat.h>
@@ -43,8 +44,8 @@ std::string circumstances(const docker::Engine& engine, const json& info, const 
 
 }  // namespace
 
-// The container is removed in every case, even if creating it failed: an engine may carry out a request whose answer
-// did not come in time. If it cannot be removed, its record stays for a sweep.
+// Removes the container even if creating it failed, because an engine may carry out a request whose answer did not
+// come in time. If it cannot be removed, its record stays for a sweep.
 RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories, const std::string& image,
                          const std::string& runtime) {
   const int patience_ms = std::min(20000, docker::call_timeout_ms());
@@ -84,8 +85,8 @@ RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories,
   return trial;
 }
 
-// The file is ours, but it may be damaged: whatever it contains, the worst outcome is one more trial. It is emptied
-// beyond 100 entries, because each new version of an engine or a runtime adds one.
+// The file with the passed trials may be damaged, but whatever it contains, the worst outcome is another trial. It is
+// emptied beyond 100 entries, because each new version of an engine or a runtime adds one.
 Result<> ensure_runtime(docker::Engine& engine, const Directories& directories, const json& info,
                         const std::string& path, const std::string& wanted) {
   bool named = wanted != "auto" && !wanted.empty();
@@ -95,7 +96,7 @@ Result<> ensure_runtime(docker::Engine& engine, const Directories& directories, 
   json passed = text ? json::parse(*text, nullptr, false) : json::object();
   if (!passed.is_object() || passed.size() > 100) passed = json::object();
   if (passed.contains(key)) return {};
-  // The trial is recorded there first. If that is impossible, the runtime is not the reason.
+  // The trial is recorded in this directory first. If that is impossible, the runtime is not to blame.
   if (auto made = make_directories(graves_in(directories)); !made) {
     made.error().todo =
         "bottle keeps its sessions there; make that possible, or set XDG_STATE_HOME to another directory";
@@ -108,7 +109,7 @@ Result<> ensure_runtime(docker::Engine& engine, const Directories& directories, 
         "the runtime " + runtime + (named ? "" : ", the engine's default,") + " does not work: " + trial.problem,
         "choose another one with `runtime:` or --runtime; `bottle doctor` tries all that the engine lists");
   passed[key] = runtime;
-  // If two processes start at once, each may overwrite what the other recorded. The lost trial is then run again.
+  // If two processes start at the same time, one may overwrite the other's record. The lost trial then runs again.
   TRY(make_directories(path.substr(0, path.rfind('/'))));
   (void)write_file_atomically(path, passed.dump() + "\n");
   return {};

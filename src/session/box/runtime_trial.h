@@ -17,8 +17,8 @@ struct RuntimeTrial {
   int milliseconds = 0;
 };
 
-// Runs the guard's program, which exits at once, in a container without a network. The container is always removed. If
-// this process dies first, the next sweep removes it. Blocks for up to half a minute if the runtime hangs.
+// Runs the guard's program, which exits immediately, in a container without a network. Always removes the container.
+// If this process dies first, the next sweep removes it. Blocks for up to half a minute if the runtime hangs.
 RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories, const std::string& image,
                          const std::string& runtime);
 

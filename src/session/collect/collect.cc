@@ -1,11 +1,11 @@
-// Work must not be lost, and the container that holds it is removed as soon as it counts as home. So there are three
-// stages, from the best to the last. The work is streamed out of the container and sorted against the repository. If it
-// cannot be sorted, the whole workspace is kept as an archive. If not even that can be written, the work is held: the
-// container stays until a later sweep succeeds. A full disk skips the second stage, because the operator can free
-// space, and the work then comes home sorted.
+// Work must not be lost, and the container that holds it is removed as soon as the work counts as home. So there are
+// three ways, in the order of preference. The work is streamed out of the container and sorted against the
+// repository. If it cannot be sorted, the whole workspace is kept as an archive. If the archive cannot be written
+// either, the work is held: the container stays until a later sweep succeeds. If the disk is full, the archive is
+// skipped, because the operator can free space, and the work then comes home sorted.
 //
-// On a far machine there is no repository to sort against, so the archive is the first stage, and the near side sorts
-// it.
+// On a far machine, there is no repository to sort against, so the work is kept as an archive, which the near side
+// sorts.
 #include "session/collect/collect.h"
 
 #include <fcntl.h>
@@ -153,9 +153,9 @@ wire::Back collect(docker::Engine& engine, const std::string& session, const Wor
               .held = true};
     return {.text = workspace::about_archive(kept, session), .error = done.error().what, .archive = kept};
   }
-  // The work is home from here on. What follows only keeps more of it.
+  // The work is home from here on. The rest only keeps more of it.
   wire::Back answer = sorted(back);
-  // What could not be sorted is only in the archive, so it is kept beside the rest.
+  // Parts that could not be sorted are only in the archive, so the archive is kept as well.
   if (!back.is_incomplete) return answer;
   std::string kept = incoming.results_dir + "/workspace.tar";
   auto saved = save_archive(engine, container, work.workdir, kept);

@@ -1,7 +1,7 @@
 // An agent's program writes its own transcript into its home directory, and the agent can write anything there. Each
-// file is read as lines of JSON and written again by the parser (JsonLines), so that what the operator later opens is
-// neither too long nor anything but JSON. Only plain names are taken, and the limits count what is already there,
-// because a session's transcript may be fetched several times.
+// file is read as lines of JSON and written again (JsonLines), so that the file that the operator later opens is JSON
+// of bounded size. Only files with plain names are kept. The limits include what is already there, because a
+// session's transcript may be fetched several times.
 #include "session/collect/transcript.h"
 
 #include <dirent.h>
@@ -48,13 +48,13 @@ void save_transcript(docker::Engine& engine, const std::string& container, const
         {.entry = [&](const docker::TarEntry& entry) -> Result<> {
            // The file before this one ends here.
            lines.reset();
-           // Links are not followed, and directories are made flat: only the last part of a path is used.
+           // Does not follow links, and uses only the last part of a path, so the result has no directories.
            if (entry.type == docker::TarEntry::Type::file) lines = file_for(entry.path, results);
            return {};
          },
          .data = [&](std::string_view bytes) -> Result<> { return lines ? lines->feed(bytes) : Result<>(); }},
         {.entries = 100'000, .bytes = kMost});
-    // Most containers have only one of the places, so an error is expected.
+    // Most containers have only one of these places, so errors are expected.
     (void)engine.get_archive(container, place, [&](std::string_view bytes) { return reader.feed(bytes); });
   }
 }

@@ -1,10 +1,11 @@
-// One loop serves the socket, the signals, the keyboard and, with mosh, the pseudo-terminal that takes the place of the
-// socket for keystrokes and the screen. The terminal is in raw mode from the beginning, so that what is typed during
-// the start reaches the agent unchanged. Until the agent runs, that input is only kept, and Ctrl-C, which no terminal
-// driver turns into a signal in raw mode, is looked for in it.
+// One loop serves the socket, the signals, the keyboard and, with mosh, the pseudo-terminal that takes the place of
+// the socket for keystrokes and the screen. The terminal is in raw mode from the beginning, so that input during the
+// start reaches the agent unchanged. Until the agent runs, the input is only kept. The loop searches it for Ctrl-C,
+// because in raw mode, the terminal driver does not turn Ctrl-C into a signal.
 //
 // The socket decides how the session ends, even if mosh carries the terminal: mosh also ends when only its own
-// connection is lost. In that case, the loop waits three seconds for news of an end and then goes on with the socket.
+// connection is lost. When mosh ends, the loop waits three seconds for the end of the session, and then continues
+// with the socket.
 #include "session/console/client.h"
 
 #include <sys/socket.h>
@@ -44,7 +45,7 @@ class Follower {
     if (!options_.starting) agent_runs();
     bool input_open = options_.input != ClientOptions::Input::none;
     for (;;) {
-      // What was typed during the start reaches the agent now. It may contain the detach key.
+      // Input from the time of the start reaches the agent now. It may contain the detach key.
       if (running_ && !held_.empty() && !pass_on(std::exchange(held_, {}))) return detach();
       Poller poller;
       poller.watch(socket_);
@@ -53,7 +54,7 @@ class Follower {
       if (input_open && (running_ || has_terminal())) poller.watch(0);
       if (typing_) poller.watch(typing_->fd());
       poller.wait(timeout_ms());
-      // A Ctrl-P that Ctrl-Q did not follow in time is for the agent.
+      // If Ctrl-Q did not follow in time, the Ctrl-P is for the agent.
       if (auto held = detach_.release(Clock::now()); !held.empty()) send_input(held);
       if (typing_ && poller.readable(typing_->fd())) take_screen();
       if (come_back_at_ && Clock::now() > *come_back_at_) come_back();
@@ -76,7 +77,7 @@ class Follower {
 
   bool has_terminal() const { return options_.input == ClientOptions::Input::terminal; }
 
-  // Leaves the session to itself. The terminal is restored when typing_ and raw_ are destroyed.
+  // Leaves the session, which continues. The terminal is restored when typing_ and raw_ are destroyed.
   Ended detach() {
     (void)send_frame(socket_, FrameType::detach, "");
     typing_.reset();
@@ -85,7 +86,7 @@ class Follower {
     return ended;
   }
 
-  // Begins to pass on what the operator types.
+  // Begins to pass on the operator's input.
   void agent_runs() {
     running_ = true;
     if (has_terminal()) send_size();
@@ -96,7 +97,7 @@ class Follower {
     if (options_.begin_typing && !typing_) typing_ = options_.begin_typing();
   }
 
-  // Shows what mosh shows, until it ends.
+  // Copies mosh's output to the terminal, until mosh ends.
   void take_screen() {
     char buffer[65536];
     ssize_t n = ::read(typing_->fd(), buffer, sizeof buffer);
@@ -108,12 +109,12 @@ class Follower {
     if (!ending_) come_back_at_ = Clock::now() + std::chrono::seconds(3);
   }
 
-  // Goes on with the socket after mosh has ended.
+  // Continues with the socket after mosh has ended.
   void come_back() {
     come_back_at_.reset();
     if (ending_) return;
     if (options_.on_event) options_.on_event(wire::TypingEnded{});
-    // Without a position, the answer is the last screen, which replaces what mosh showed.
+    // Without a position, the answer is the last screen, which replaces mosh's.
     (void)send_frame(socket_, FrameType::attach, wire::encode(wire::Attach{}));
     send_size();
   }
@@ -126,7 +127,7 @@ class Follower {
                      wire::encode(wire::Resize{static_cast<uint16_t>(size.rows), static_cast<uint16_t>(size.cols)}));
   }
 
-  // Handles the signals that have come. Ctrl-C is not among them while the terminal is in raw mode.
+  // Handles the signals that have arrived. While the terminal is in raw mode, Ctrl-C is not among them.
   void on_signals(const Signals& signals) {
     while (auto number = signals.next()) {
       if (*number == SIGWINCH) {
@@ -157,7 +158,7 @@ class Follower {
     }
     std::string bytes(buffer, static_cast<size_t>(n));
     if (running_) return pass_on(std::move(bytes));
-    // The terminal is in raw mode, so its driver makes no signal of the key.
+    // The terminal is in raw mode, so its driver does not turn the key into a signal.
     if (bytes.find(kCtrlC) != std::string::npos) stop(SIGINT);
     else if (held_.size() + bytes.size() <= kMostHeld) held_ += bytes;
     return true;
@@ -181,7 +182,7 @@ class Follower {
     return held < 0 ? wait : wait < 0 ? held : std::min(wait, held);
   }
 
-  // Handles what the supervisor has sent. Returns how the session ended, or nothing if it goes on.
+  // Handles the supervisor's frames. Returns how the session ended, or nothing if it continues.
   Result<std::optional<Ended>> take_frames() {
     char buffer[65536];
     ssize_t n = ::read(socket_, buffer, sizeof buffer);
@@ -201,7 +202,7 @@ class Follower {
           else if (!options_.quiet) (void)write_all(2, frame->bytes);
           break;
         case FrameType::event:
-          // A supervisor of another version may send events that this program does not know. They are skipped.
+          // Skips unknown events, which a supervisor of another version may send.
           if (auto event = wire::decode<wire::Event>(frame->bytes, wire::From::ours)) TRY(take_event(*event));
           break;
         case FrameType::failure:

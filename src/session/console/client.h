@@ -1,4 +1,4 @@
-// Implements the launcher's side of a session. It shows what the supervisor sends and sends what the operator types.
+// Implements the launcher's side of a session. It shows the supervisor's output and sends the operator's input.
 #pragma once
 
 #include <signal.h>
@@ -26,7 +26,7 @@ struct Ended {
   wire::SessionResult result;
 };
 
-// Carries keystrokes and the screen in place of the socket's frames. mosh implements it.
+// Carries keystrokes and the screen instead of the socket's frames. mosh implements it.
 class Typing {
  public:
   virtual ~Typing() = default;  // restores the terminal
@@ -37,25 +37,25 @@ class Typing {
 
 // Says how a launcher takes part in a session. All callbacks run on the thread of follow().
 struct ClientOptions {
-  // What the operator types. With `terminal`, it comes from a terminal in raw mode, with resizing and the detach key
-  // (Ctrl-P Ctrl-Q).
+  // Where the operator's input comes from. With `terminal`, it comes from a terminal in raw mode, with resizing and
+  // the detach key (Ctrl-P Ctrl-Q).
   enum class Input { none, forwarded, terminal } input = Input::none;
   bool quiet = false;  // do not show the agent's output
   std::function<void(const wire::Event& event)> on_event;
-  // Called once the agent runs. If it returns null, or if the object ends before the session does, the socket's own
-  // frames are used. Blocks.
+  // follow() calls it once the agent runs. If it returns null, or if the object ends before the session does, the
+  // socket's own frames are used. Blocks.
   std::function<std::unique_ptr<Typing>()> begin_typing;
   // Set if the agent does not run yet. Input is then kept until it runs, and Ctrl-C stops the session.
   bool starting = false;
   const Signals* signals = nullptr;  // if null, follow() takes kLauncherSignals itself; a signal stops the session
   std::function<void(int signal)> on_stop;  // called when a signal, or Ctrl-C before the agent runs, stops the session
-  // Judges the hello of another machine while the session starts there. No value is sent to that machine, and so
-  // nothing runs on it, unless this succeeds.
+  // Judges the hello of another machine while the session starts there. Unless this succeeds, no value is sent to
+  // that machine, and so no agent runs on it.
   std::function<Result<>(const std::optional<wire::Hello>& hello)> on_hello;
   std::function<void(std::string_view bytes)> on_diagnostic;  // gets the agent's stderr; if empty, our stderr gets it
 };
 
-// Passes on input and output until the session ends or the operator detaches. Blocks. Always restores the terminal.
+// Passes input and output on until the session ends or the operator detaches. Blocks. Always restores the terminal.
 // Fails with Code::closed if the supervisor died, and with the supervisor's own error if it refused.
 Result<Ended> follow(int socket, const ClientOptions& options);
 

@@ -1,6 +1,6 @@
-// What a client does must never hold up the session. Every read and write is non-blocking, and what a client does not
-// read stays in its outbox. A connection that breaks is only marked (its descriptor is reset), and handle() removes it
-// at its end: a frame of that very client may be in handling, and its handler may send something to all clients.
+// No client may delay the session. Every read and write is non-blocking, and frames that a client does not read stay
+// in its outbox. A connection that breaks is only marked (its descriptor is reset), and handle() removes it at its
+// end, because a frame of that very client may be in handling, and its handler may send something to all clients.
 #include "session/console/clients.h"
 
 #include <sys/socket.h>
@@ -74,7 +74,7 @@ void Clients::handle(const Poller& poller, const std::function<void(const Frame&
     if (UniqueFd fd = accept_connection(listener_.get())) clients_.push_back({.fd = std::move(fd)});
 }
 
-// Reads once, so that a client that sends without end does not keep the others waiting.
+// Reads once, so that a client that never stops sending does not keep the others waiting.
 void Clients::take(Client& client, const std::function<void(const Frame&)>& on_frame) {
   char buffer[65536];
   ssize_t n = ::recv(client.fd.get(), buffer, sizeof buffer, MSG_DONTWAIT);
@@ -85,14 +85,13 @@ void Clients::take(Client& client, const std::function<void(const Frame&)>& on_f
   while (auto frame = client.frames.next()) {
     if (frame->type == FrameType::detach) return client.fd.reset();
     if (frame->type == FrameType::input) client.types = true;
-    // answer() sends the answer only to those who asked.
+    // answer() sends the answer only to the clients that requested it.
     if (frame->type == FrameType::metrics || frame->type == FrameType::decisions) client.asked.insert(frame->type);
     if (frame->type == FrameType::attach) attach(client, frame->bytes);
     else if (frame->type == FrameType::ping) post(client, FrameType::pong, frame->bytes);
     else if (frame->type != FrameType::guard) on_frame(*frame);
     else {
-      // A near side that reconnects gets a new number, and what an older connection still sends is ignored from then
-      // on.
+      // A near side that reconnects gets a new number, and from then on, messages of an older connection are ignored.
       if (is_hello(frame->bytes)) client.near_side = ++near_sides_;
       if (client.near_side && client.near_side == near_sides_) on_frame(*frame);
     }
@@ -108,9 +107,9 @@ void Clients::answer(FrameType type, std::string_view bytes) {
 void Clients::attach(Client& client, const std::string& request) {
   auto attach = wire::decode<wire::Attach>(request, wire::From::ours);
   client.attached = true;
-  // Only a program that is not ours sends a request that cannot be read.
+  // Only a foreign program sends a request that cannot be read.
   if (!attach) return client.fd.reset();
-  // The position and the output are added at once, so that no output can come between them.
+  // The position and the output are added together, so that no other output can come between them.
   client.outbox.add_encoded(log_.answer(*attach));
   (void)flush(client);
 }
@@ -127,7 +126,7 @@ bool Clients::flush(Client& client) {
   return static_cast<bool>(client.fd);
 }
 
-// A connection that fell silent may be broken without either side knowing it, so a near side that has not been heard
+// A silent connection may be broken although neither side has noticed, so a near side that has sent nothing recently
 // counts as gone.
 uint32_t Clients::near_side() const {
   uint32_t last = 0;
@@ -145,7 +144,7 @@ void Clients::to_near_side(const wire::ToNearSide& message) {
 
 bool Clients::launcher_is_gone() {
   if (clients_.empty() || !clients_.front().first || !clients_.front().fd) return true;
-  // What the launcher sent before it exited may still be unread.
+  // Frames that the launcher sent before it exited may still be unread, so only the connection's state counts.
   return is_hung_up(clients_.front().fd.get());
 }
 

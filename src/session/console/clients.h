@@ -1,4 +1,4 @@
-// Keeps the launchers that watch a session: the one that started it and those that attached since.
+// Manages the launchers that watch a session: the one that started it and those that attached later.
 #pragma once
 
 #include <chrono>
@@ -28,14 +28,15 @@ class Clients {
   // Binds the session's socket with mode 0600, so that only the operator can connect. `path` must not exist yet.
   Result<> listen(const std::string& path);
 
-  // Sends a frame to all clients. The agent's output goes only to those that attached, and is kept for those that will
-  // attach. Never blocks: what a client does not read yet is kept for it (outbox.h), so that neither the agent nor the
-  // session waits for a terminal.
+  // Sends a frame to all clients. The agent's output goes only to those that attached, and is kept for those that
+  // will attach. Never blocks: frames that a client does not read yet are kept for it (outbox.h), so that neither the
+  // agent nor the session waits for a terminal.
   void send(FrameType type, std::string_view bytes);
   void event(const wire::Event& event) { send(FrameType::event, wire::encode(event)); }
 
   // Blocks until all clients have read everything, or until no client has read anything for `patience`. Call this
-  // before the process exits: a terminal may be stopped, and a pager may wait for a key.
+  // before the process exits. A client may be slow to read, because a terminal may be stopped, and a pager may wait
+  // for a key.
   void drain(std::chrono::milliseconds patience);
 
   // Sends the answer to the clients that sent a frame of this type (metrics, decisions) and have not received an

@@ -7,7 +7,7 @@
 namespace bottle::session {
 namespace {
 
-// The session's clients and the launcher's end of the first of them.
+// Provides a session's clients and the launcher's end of the first of them.
 class ClientsTest : public ::testing::Test {
  protected:
   ClientsTest() {

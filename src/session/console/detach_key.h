@@ -6,8 +6,8 @@
 
 namespace bottle::session {
 
-// Holds a Ctrl-P back only briefly, because editors and shells use it alone. After its release it still counts as the
-// first half of the key until something else is typed, so that slow typists can detach too.
+// Holds a Ctrl-P back only briefly, because editors and shells use it by itself. Even after its release, it counts as
+// the first half of the key until another key is typed, so that slow typists can detach as well.
 class DetachKey {
  public:
   using Time = std::chrono::steady_clock::time_point;

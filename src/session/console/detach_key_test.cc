@@ -44,7 +44,7 @@ TEST(DetachKey, ACtrlPAloneIsHeldOnlyBriefly) {
   EXPECT_EQ(k.key.wait_ms(k.now), -1);
 }
 
-TEST(DetachKey, DetachesAlsoAfterTheCtrlPWasReleased) {
+TEST(DetachKey, DetachesEvenAfterTheCtrlPWasReleased) {
   Keyboard k;
   k.type("\x10");
   k.wait(3s);

@@ -10,8 +10,8 @@ namespace bottle::session {
 
 void Outbox::add(FrameType type, std::string_view bytes) {
   bool output = type == FrameType::output || type == FrameType::diagnostic;
-  // After a gap, output begins again only when there is room for a good part of it. Otherwise a slow reader would get
-  // many small gaps with a notice for each.
+  // After a gap, output begins again only when there is much room. Otherwise, a slow reader would get many small gaps
+  // with a notice for each.
   bool full = size_ + bytes.size() > most_ || (missed_ > 0 && size_ > most_ / 2);
   if (output && full) {
     missed_ += bytes.size();

@@ -10,9 +10,9 @@
 
 namespace bottle::session {
 
-// Nothing waits for a client: frames are kept until it reads them. The agent's output is kept up to a bound. Beyond it,
-// output is dropped until half of the bound is free again, and an event then says how many bytes are missing. All other
-// frames are few and are always kept.
+// Keeps frames until the client reads them, so that nothing waits for a client. It keeps the agent's output up to a
+// bound. Beyond that, it drops output until half of the bound is free again, and then an event says how many bytes
+// are missing. All other frames are few and are always kept.
 class Outbox {
  public:
   static constexpr size_t kMost = 64u << 20;  // bytes

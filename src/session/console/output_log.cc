@@ -1,6 +1,6 @@
-// Output is kept in pieces of one stream each, so that the two streams can be replayed in the order in which they came.
-// Positions count the bytes of both streams, and a client that reconnects names the position up to which it has seen
-// everything. What is no longer kept by then is a gap, whose size the answer tells.
+// Output is kept in pieces of one stream each, so that the two streams can be replayed in the order in which they
+// came. Positions count the bytes of both streams, and a client that reconnects names the position up to which it has
+// seen everything. Output that is no longer kept by then is a gap, whose size the answer tells.
 #include "session/console/output_log.h"
 
 #include "base/files/file.h"
@@ -43,7 +43,7 @@ std::string OutputLog::answer(const wire::Attach& attach) const {
   uint64_t from = attach.from.value_or(tail(kScreen));
   std::string replayed;
   uint64_t first = replay(from, [&](FrameType type, std::string_view part) { replayed += encode(type, part); });
-  // A client that asks for the last screen only has missed nothing.
+  // A client that requests only the last screen has missed nothing.
   wire::Event event = wire::Attached{first, attach.from && first > from ? first - from : 0};
   return encode(FrameType::event, wire::encode(event)) + replayed;
 }

@@ -13,7 +13,7 @@
 
 namespace bottle::session {
 
-// Remembers what an agent wrote. Every supervisor has one; a far supervisor also saves it at the end, for a near side
+// Remembers an agent's output. Every supervisor has one; a far supervisor also saves it at the end, for a near side
 // that reconnects too late.
 class OutputLog {
  public:
@@ -23,8 +23,8 @@ class OutputLog {
   void append(FrameType type, std::string_view bytes);
   // Returns the number of bytes of both streams since the session began.
   uint64_t end() const { return end_; }
-  // Passes the output from position `from` on to `to`, and skips what is no longer kept. Returns the position at which
-  // it really began.
+  // Passes the output from position `from` on to `to`, and skips output that is no longer kept. Returns the position
+  // at which it began.
   uint64_t replay(uint64_t from, const std::function<void(FrameType, std::string_view)>& to) const;
   // Returns the position at which the last `bytes` bytes begin.
   uint64_t tail(size_t bytes) const { return end_ > bytes ? end_ - bytes : 0; }

@@ -1,10 +1,10 @@
-// Handles SIGTERM, which asks a supervisor to stop its session.
+// Handles SIGTERM, which tells a supervisor to stop its session.
 #pragma once
 
 namespace bottle::session {
 
-// From now on, SIGTERM does not end this process but makes stop_was_signaled() return true. poll(2) in the main thread
-// returns early.
+// From this call on, SIGTERM does not end the process. Instead, it makes stop_was_signaled() return true, and poll(2)
+// in the main thread return early.
 void heed_stop_signal();
 bool stop_was_signaled();
 

@@ -1,6 +1,6 @@
-// Whatever ends the launcher's use of the terminal, its settings are restored by a destructor, except after SIGKILL.
-// The restored settings wait until the output is written (TCSADRAIN), so that the last lines are not shown with the
-// wrong ones.
+// A destructor restores the terminal's settings, whatever ends the launcher's use of it, except SIGKILL. The restored
+// settings take effect after the output is written (TCSADRAIN), so that the last lines are not shown with the wrong
+// ones.
 #include "session/console/terminal.h"
 
 #include <fcntl.h>
@@ -54,7 +54,7 @@ Result<std::string> ask(const Line& question, bool hidden, const std::stop_token
     ::tcsetattr(tty.get(), TCSANOW, &quiet);
   }
   std::string answer;
-  // Single bytes are read, so that what is typed after the line stays for the next reader.
+  // Reads single bytes, so that input after the line stays for the next reader.
   for (char c = 0; c != '\n';) {
     // A stop does not make the terminal readable.
     bool ready = wait_readable(tty.get(), stop.stop_possible() ? kLookForStopMs : -1);

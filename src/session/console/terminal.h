@@ -26,7 +26,7 @@ class RawTerminal {
   termios saved_{};
 };
 
-// Gives the size of a terminal in characters.
+// Holds the size of a terminal in characters.
 struct Size {
   int rows = 24, cols = 80;
 };

@@ -1,4 +1,4 @@
-// These tests read values and tokens, and write what ssh in a bottle needs of a key.
+// Tests reading values and tokens, and writing what ssh in a bottle needs of a key.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>

@@ -1,8 +1,8 @@
-// A file does not say which of its texts are secret, so this guesses. Both kinds of mistakes are bad: a value that is
-// left out can leave the bottle, and an ordinary word that is taken for a value stops ordinary requests. The rules are
-// therefore these. A line that may be a bare value is one. Of an assignment, the name decides first: if it sounds like
-// a secret, every value counts. Otherwise the value decides, and only what could stand in any program's traffic is left
-// out.
+// A file does not say which of its texts are secret, so this code guesses. Both kinds of mistakes are bad: a missed
+// value can leave the bottle, and an ordinary word that is taken for a secret stops ordinary requests. Therefore, a
+// line that may be a bare value counts as one. In an assignment, the name decides first: if it sounds like a secret,
+// every value counts. Otherwise, the value decides, and only values that could occur in any program's traffic are
+// left out.
 //
 // The form of the file is tried from the strictest to the loosest: JSON, then assignments only, then lines.
 #include "session/credentials/known_values.h"
@@ -63,7 +63,7 @@ bool is_ordinary(std::string_view value) {
   auto size = static_cast<std::ptrdiff_t>(value.size());
   auto digits = count([](int c) { return std::isdigit(c); });
   bool is_url = value.find("://") != value.npos;
-  // What stands before an '@' in an address may be a password.
+  // The part of an address before an '@' may be a password.
   if (is_url || value.starts_with('/') || value.starts_with("./")) return value.find('@') == value.npos;
   auto others = count([](int c) { return std::ispunct(c) && c != '-' && c != '_' && c != '.'; });
   if (digits + count([](int c) { return std::ispunct(c); }) == size) return true;  // a number, a date or an address
@@ -89,7 +89,7 @@ class Reader {
   Values read(std::string_view text) {
     std::string_view start = trimmed(text.substr(std::min(text.find_first_not_of(" \t\r\n"), text.size())));
     if (start.starts_with('{') || start.starts_with('['))
-      // Text that only begins like JSON, such as a line with a bracket, is read as lines below.
+      // A text that only begins like JSON, such as a line with a bracket, is read as lines below.
       if (auto document = parse_json(text)) {
         branch(*document, "", 0);
         return std::move(values_);
@@ -102,7 +102,7 @@ class Reader {
     each_line(text, [&](std::string_view line, size_t number) {
       if (any && assigns) return assignment(line);
       if (!line.starts_with("-----")) put(std::to_string(number), line);  // "-----BEGIN …" is not secret
-      // A file with a key between its assignments, or with other lines, such as .npmrc, still assigns values.
+      // Files such as .npmrc also have assignments between other lines.
       if (!name_of(line).empty()) assignment(line);
     });
     return std::move(values_);
@@ -145,7 +145,7 @@ class Reader {
     }
   }
 
-  // Each line of a key with several lines is a value, because any line can leave alone.
+  // Each line of a key with several lines is a value, because any line can leave by itself.
   void leaf(const std::string& name, const std::string& value) {
     if (value.find('\n') == value.npos) return choose(name, value);
     each_line(value, [&](std::string_view line, size_t number) {
@@ -163,14 +163,15 @@ class Reader {
     if (at != value.npos && colon < at) put(std::string(name) + ".password", value.substr(colon + 1, at - colon - 1));
   }
 
-  // Keeps a value under a name with the file's. Characters that could confuse a reader of the audit become underscores.
+  // Keeps a value under its name, after the name of the file. Characters that could confuse a reader of the audit
+  // become underscores.
   void put(std::string_view name, std::string_view value) {
     // One value more than allowed is kept, so that the caller notices that there are too many.
     if (value.size() < kShortest || values_.size() > kMostKnownValues) return;
     std::string whole = file_ + ":";
     for (unsigned char c : name.substr(0, kLongestName))
       whole += std::isalnum(c) || std::string_view("._-").contains(static_cast<char>(c)) ? static_cast<char>(c) : '_';
-    // A file can assign one name several times, and long names can become equal. No value may be lost.
+    // A file can assign to one name several times, and cutting can make long names equal. No value may be lost.
     std::string free = whole;
     for (int n = 2;; ++n) {
       auto [at, is_new] = values_.emplace(free, value);

@@ -1,10 +1,10 @@
-// The ssh-agent must end with the supervisor, even if the supervisor is killed. A shell therefore stands between the
-// two: it waits for the end of a pipe that only this process holds open, and then ends the ssh-agent. The kernel closes
-// the pipe, however this process ends.
+// The ssh-agent must end with the supervisor, even if the supervisor is killed. A shell between the two therefore
+// waits for the end of a pipe that only this process holds open, and then ends the ssh-agent. The kernel closes the
+// pipe, however this process ends.
 //
-// The sweep needs a second way, because the shell may have been killed too. The ledger has only the socket's path, so
-// end_agent() asks the kernel which process listens there, and checks that it is the one that the shell started before
-// it sends a signal.
+// The sweep needs a second way, because the shell may have been killed as well. The ledger has only the socket's
+// path, so end_agent() finds out from the kernel which process listens there, and checks that the shell started it
+// before sending a signal.
 #include "session/credentials/session_agent.h"
 
 #include <signal.h>
@@ -91,7 +91,7 @@ Result<std::unique_ptr<SessionAgent>> SessionAgent::start(const std::string& dir
   Child shell = TRY(Child::spawn(command, Child::pipe(), Child::null(), Child::null()));
   std::unique_ptr<SessionAgent> agent(new SessionAgent(std::move(shell)));
   auto deadline = Clock::now() + 10s;
-  // Its first answer shows that the ssh-agent listens.
+  // The first answer of the ssh-agent shows that it listens.
   for (auto pause = 2ms; !answers(socket); pause = std::min<std::chrono::milliseconds>(2 * pause, 50ms)) {
     if (Clock::now() > deadline)
       return fail(Code::timed_out, "ssh-agent does not answer on " + socket, "check that openssh-client is installed");
@@ -120,7 +120,7 @@ Result<> end_agent(const std::string& path) {
     if (!agent && agent.error().code != Code::unavailable) return std::unexpected(std::move(agent.error()));
     if (Clock::now() > deadline)
       return fail(Code::timed_out, "the ssh-agent that listens on " + path + " does not exit");
-    // SIGTERM has three seconds, SIGKILL the remaining two.
+    // The first three seconds are for SIGTERM, the remaining two for SIGKILL.
     if (Clock::now() > deadline - 2s) signal = SIGKILL;
     if (agent && *agent) agent->signal(signal);  // otherwise, it has ended in the meantime
   }

@@ -30,8 +30,8 @@ class SessionAgent {
   Child shell_;
 };
 
-// Ends the ssh-agent that listens on `socket`, if there is one, and removes the socket. Used for what a dead owner
-// left. Is idempotent. Fails with Code::conflict, and changes nothing, if another program listens on it.
+// Ends the ssh-agent that listens on `socket`, if there is one, and removes the socket. Used after the owner's death.
+// Idempotent. Fails with Code::conflict, and changes nothing, if another program listens on it.
 Result<> end_agent(const std::string& socket);
 
 }  // namespace bottle::session

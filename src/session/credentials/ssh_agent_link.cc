@@ -1,11 +1,11 @@
-// Each connection of the bottle to its SSH_AUTH_SOCK is a conversation of its own, with its own filter and its own
-// connections to the ssh-agents. That is necessary because a binding to a host (session-bind@openssh.com) belongs to a
-// connection: an ssh-agent that has confirmed a host for one connection has not confirmed it for another.
+// Each connection of the bottle to its SSH_AUTH_SOCK is a separate conversation, with its own filter and its own
+// connections to the ssh-agents. This is necessary because a binding to a host (session-bind@openssh.com) belongs to
+// a connection: an ssh-agent that has confirmed a host for one connection has not confirmed it for another.
 //
 // The session's thread filters, audits and answers. Only the exchange with the ssh-agents runs on a thread, one for
-// each conversation, because an operator may take a minute to confirm a request. What passes is a list, a binding, or
-// the signature of a login; a signature is asked for only if the ssh-agent that holds the key has itself confirmed the
-// host.
+// each conversation, because an operator may take a minute to confirm a request. The only requests that pass are for
+// a list, a binding, or the signature of a login. A signature is requested only if the ssh-agent that holds the key
+// has itself confirmed the host.
 #include "session/credentials/ssh_agent_link.h"
 
 #include <sys/socket.h>
@@ -28,8 +28,8 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kMostConversations = 16;
 // The limit is in milliseconds. The operator's ssh-agent may ask for a confirmation (ssh-add -c).
 constexpr int kPatience = 120000;
-// Allows sixty requests at once, then ten a second. A login takes three, so a client that asks more often does not log
-// in.
+// Allows a burst of sixty requests, and ten a second after that. A login takes three, so a client that sends more is
+// not logging in.
 constexpr double kBurst = 60, kPerSecond = 10;
 
 }  // namespace
@@ -43,10 +43,10 @@ struct SshAgentLink::Conversation {
   std::set<std::string> bound;                // agents that confirmed the host
   bool over = false;                          // the bottle closed the connection, so no more agents are asked
   std::future<std::string> asked;
-  std::atomic<bool> ready = false;  // `asked` has its answer, or will have it in a moment
+  std::atomic<bool> ready = false;  // `asked` has its answer, or will have it very soon
 
-  // Asks the agent, or all agents: each connection of the bottle has a connection to every agent. Runs in a thread of
-  // its own, and no other thread uses `agents` and `bound` in the meantime.
+  // Asks one ssh-agent, or all of them: each connection of the bottle has a connection to every ssh-agent. Runs in a
+  // separate thread, and no other thread uses `agents` and `bound` in the meantime.
   std::string ask(const std::vector<std::string>& sockets, std::string_view what, const std::string& message) {
     std::vector<sshagent::Key> listed;
     bool confirmed = false;
@@ -108,7 +108,7 @@ void SshAgentLink::note(const char* action, const sshagent::Filter::Verdict& ver
           .reason = reason});
 }
 
-// Keeps a bucket of kBurst tokens, which is filled again with kPerSecond, and takes one for each request.
+// Implements a token bucket of kBurst tokens, which is refilled with kPerSecond, and takes one for each request.
 bool SshAgentLink::within_rate() {
   auto now = Clock::now();
   tokens_ = std::min(kBurst,
@@ -129,7 +129,7 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
       // This ends the exchange that the conversation's thread may be waiting for.
       for (auto& [socket, agent] : found->second->agents) ::shutdown(agent.fd(), SHUT_RDWR);
     }
-    // The destructor of the future would wait for that thread, and with it the whole session.
+    // The destructor of the future would wait for that thread, and block the whole session.
     if (found->second->asked.valid()) leaving_.push_back(found->second);
     conversations_.erase(found);
     return;
@@ -144,7 +144,7 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
   if (conversation.asked.valid()) return reply(sshagent::failure());  // the guard sends one request at a time
   std::string request = sshagent::unbase64(*message.request);
   if (!within_rate()) {
-    // Audited once per flood, so that refused requests cannot fill the operator's disk.
+    // Writes one line to the audit for a flood, so that refused requests cannot fill the operator's disk.
     if (!std::exchange(flooded_, true)) note("deny", {.what = "other"}, "too many requests to the ssh-agent");
     return reply(sshagent::failure());
   }
@@ -182,7 +182,7 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
 
 void SshAgentLink::take_answers(const Send& send) {
   wakeup_.clear();
-  // The filter sees the answer too: it removes keys that are not the session's.
+  // The filter also checks the answer, and removes keys that are not the session's.
   for (auto& [id, conversation] : conversations_) {
     if (!conversation->asked.valid() || !conversation->ready) continue;
     std::string reason, answer = conversation->filter.answer(conversation->asked.get(), reason);

@@ -20,8 +20,8 @@
 
 namespace bottle::session {
 
-// Answers the bottle's ssh-agent requests. All functions must be called on one thread. What comes from the bottle is
-// hostile: it is filtered, limited in its rate, and audited.
+// Answers the bottle's ssh-agent requests. Call all functions on one thread. Requests from the bottle are hostile, so
+// they are filtered, limited in their rate, and audited.
 class SshAgentLink {
  public:
   using Send = std::function<void(const wire::AgentAnswer& to_the_guard)>;
@@ -34,10 +34,10 @@ class SshAgentLink {
   ~SshAgentLink();
 
   int fd() const { return wakeup_.fd(); }  // readable when take_answers() has something to do
-  // Takes a request, or the news that the bottle closed the connection. Answers at once what the filter refuses; the
-  // answer of an ssh-agent comes later, through take_answers(). Does not block.
+  // Takes a request, or a message that the bottle closed the connection. Answers immediately if the filter refuses
+  // the request. Answers of an ssh-agent come later, through take_answers(). Does not block.
   void take_request(const wire::AgentRequest& message, const Send& send);
-  // Sends the answers that have come from the ssh-agents. Must be called when fd() is readable. Does not block.
+  // Sends the answers that have come from the ssh-agents. Call it when fd() is readable. Does not block.
   void take_answers(const Send& send);
   void guard_is_gone();  // closes all its connections
 

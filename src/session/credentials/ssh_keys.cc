@@ -1,8 +1,8 @@
-// A key is looked for where using it costs the operator least: first in the operator's own ssh-agent, then in the file
-// without a passphrase, and last with a passphrase that the operator is asked for. All of that happens before
-// anything is created, so that a wrong passphrase does not end a session that has begun. The private key itself is
-// never read by this program: ssh-keygen proves that a passphrase opens it, and later ssh-add loads it into the
-// session's ssh-agent.
+// The search for a key begins where using it costs the operator the least effort: in the operator's own ssh-agent.
+// Next comes the file without a passphrase, and last a passphrase from the operator. All of this happens before
+// anything is created, so that a wrong passphrase does not end a session that has begun. This program never reads the
+// private key itself: ssh-keygen proves that a passphrase opens it, and later ssh-add loads it into the session's
+// ssh-agent.
 #include "session/credentials/ssh_keys.h"
 
 #include <sys/stat.h>
@@ -42,7 +42,7 @@ Result<std::string> unlock(const std::string& file, const std::string& passphras
   return blob;
 }
 
-// Finds one key, and asks for its passphrase up to three times. `host` is named in the question.
+// Finds one key, and asks for its passphrase up to three times. The question names `host`.
 Result<SshKey> find(const std::string& file, const std::string& host, const std::string& operators_agent,
                     const Ask& ask) {
   SshKey key{.file = file, .blob = public_beside(file)};

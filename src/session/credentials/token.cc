@@ -1,5 +1,5 @@
-// Whichever way the token comes, no copy must stay where an agent on this machine could find it: a variable is wiped
-// from the memory that /proc shows, and a file is overwritten and removed before its text is used.
+// However the token arrives, no copy may stay where an agent on this machine could find it. A variable is wiped from
+// the memory that /proc shows, and a file is overwritten and removed before its text is used.
 #include "session/credentials/token.h"
 
 #include <fcntl.h>
@@ -44,7 +44,7 @@ Result<std::string> fetch_token(const std::string& text) {
   if (done.status != 0)
     return fail(Code::unavailable, "fetching the token from the provider's store failed with exit status " +
                                        std::to_string(done.status) + " " + done.err.substr(0, 300));
-  // Programs that print a value usually end it with a line end.
+  // Programs usually print a line end after a value.
   while (!done.out.empty() && (done.out.back() == '\n' || done.out.back() == '\r')) done.out.pop_back();
   if (done.out.size() < 8)
     return fail(Code::invalid, "the provider's store returned fewer than 8 bytes, which is not a token");

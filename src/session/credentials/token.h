@@ -1,4 +1,4 @@
-// Reads the agent's sign-in token for a bottle on another machine. It comes with the job, through ssh's
+// Reads the agent's sign-in token for a bottle on another machine. The token comes with the job, through ssh's
 // SendEnv, or from a file on that machine.
 #pragma once
 
@@ -16,11 +16,11 @@ inline constexpr const char* kTokenVariable = "BOTTLE_TOKEN";
 // Returns the plan's secret that signs the agent in, or null if it has none.
 const plan::Secret* sign_in_secret(const plan::Plan& plan);
 
-// Returns the variable's value and removes it from this process's environment and from /proc/PID/environ. Must be
-// called before any thread starts.
+// Returns the variable's value and removes it from this process's environment and from /proc/PID/environ. Call it
+// before any thread starts.
 std::string take_token_variable();
 
-// Returns what `sh` prints when it runs `text`. Blocks for at most a minute.
+// Runs `text` with sh(1), and returns its output. Blocks for at most a minute.
 Result<std::string> fetch_token(const std::string& text);
 
 // Returns the file's text without the line end, then overwrites and removes the file. Fails with Code::denied if the

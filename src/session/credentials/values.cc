@@ -1,7 +1,6 @@
-// All values are read and checked before anything is created, so that a missing variable or a value that cannot travel
-// is an error of the start, with the name of what is wrong, and not a guard that refuses its configuration later. The
-// checks follow from where a value goes: variables into the environment of a process, secrets into a header of a
-// request.
+// All values are read and checked before anything is created. A missing variable or an unsuitable value is then an
+// error of the start that names it, and does not surface later as a guard that refuses its configuration. The checks
+// follow from where a value goes: variables into the environment of a process, secrets into a header of a request.
 #include "session/credentials/values.h"
 
 #include <algorithm>
@@ -24,7 +23,7 @@ Result<std::string> value_of(const plan::Source& source, const std::map<std::str
       return source.text;
     case Kind::env: {
       auto it = environment.find(source.text);
-      // An empty variable is most likely a mistake. As a secret it could not be recognized in anything that leaves.
+      // An empty variable is most likely a mistake. As a secret, it could not be recognized in any traffic.
       if (it == environment.end() || it->second.empty())
         return fail(Code::not_found,
                     "the variable " + source.text + (it == environment.end() ? " is not set" : " is empty"),
@@ -37,7 +36,7 @@ Result<std::string> value_of(const plan::Source& source, const std::map<std::str
     case Kind::cmd: {
       Command command;
       command.argv = {"/bin/sh", "-c", source.text};
-      command.own_group = false;  // because it may ask on the terminal
+      command.own_group = false;  // so that it may ask on the terminal
       auto out = TRY(capture(command, {.pass_stderr = true}));
       if (out.status != 0)
         return fail(Code::unavailable,
@@ -114,7 +113,7 @@ Result<Values> resolve(const plan::Plan& plan, const std::map<std::string, std::
   }
   for (const auto& secret : plan.secrets) {
     auto value = value_of(secret.source, environment, ask);
-    // Only a value that is missing may be left out. A command that failed is an error even then.
+    // For an optional secret, only a missing value is acceptable. A command that failed is still an error.
     if (!value && secret.optional && value.error().code == Code::not_found) continue;
     if (!value) return std::unexpected(std::move(value.error()).during("secret " + secret.name));
     if (auto good = check_secret(secret.name, *value); !good)

@@ -1,7 +1,7 @@
-// Counting what an agent wrote costs a container, and asking how full the disk is costs a system call. So the second
-// question decides when the first is asked: an agent that has written more than its limit has taken at least the rest
-// of its limit from the disk since the last count. Other programs write to the disk too, so a loss of space is a reason
-// to count. Only when the disk is almost full is it also a reason to stop the agent.
+// Counting what an agent has written takes a container, whereas the free space of the disk takes only a system call.
+// So the free space decides when to count: an agent that exceeds its limit has taken at least the rest of its limit
+// from the disk since the last count. Other programs write to the disk as well, so a loss of space is only a reason
+// to count. It is a reason to stop the agent only when the disk is almost full.
 #include "session/disk/disk_trigger.h"
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// kPause is the least time between two counts; kBlindPause is that on a disk that this machine does not see.
+// The shortest times between two counts; kBlindPause is for a disk that this machine cannot see.
 constexpr auto kPause = 2s, kBlindPause = 60s;
 // Both are in bytes.
 constexpr uint64_t kLeastRoom = 16 << 20, kAlmostFull = 256 << 20;
@@ -42,8 +42,8 @@ void DiskTrigger::counted(std::optional<uint64_t> used, Duration took, Time now)
   next_ = now + std::max<Duration>(kPause, 4 * took);
   if (!used) return;
   used_ = *used;
-  // The next loss is measured from the moment when this count became due, so that what was written during it is not
-  // missed.
+  // The next loss is measured from the moment when this count became due, so that it includes writes during the
+  // count.
   if (before_) least_taken_ = taken_when_due_;
 }
 

@@ -1,4 +1,4 @@
-// Decides when to count what an agent wrote. Pure.
+// Decides when to count what an agent has written. Pure.
 #pragma once
 
 #include <chrono>
@@ -8,13 +8,13 @@
 
 namespace bottle::session {
 
-// The state of the disks that the engine writes to, in bytes. `taken` counts each inode as 4 KiB, because inodes run
-// out too.
+// Holds the state of the disks that the engine writes to, in bytes. `taken` counts each inode as 4 KiB, because a
+// disk can also run out of inodes.
 struct DiskState {
   uint64_t taken = 0, free = 0;
 };
 
-// Decides from the state of the disk and the results of counts. DiskWatch asks it at most twice a second.
+// Decides by the state of the disk and the results of earlier counts. DiskWatch asks it at most twice a second.
 class DiskTrigger {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -30,9 +30,9 @@ class DiskTrigger {
   // Takes the result of a count: how much the agent had written, in bytes, or nothing if the count failed, and how long
   // the count took. Schedules the next count so that counting takes at most a fifth of the time.
   void counted(std::optional<uint64_t> used, Duration took, Time now);
-  // Reports whether the disk is almost full and has lost more than the limit since the agent began. That does not prove
-  // that the agent wrote so much, but files can be hidden from the count, and a full disk ends every session on the
-  // engine.
+  // Reports whether the disk is almost full and has lost more than the limit since the agent began. This does not
+  // prove that the agent wrote so much, but an agent can hide files from the count, and a full disk ends every
+  // session on the engine.
   bool is_disk_almost_full(const std::optional<DiskState>& state) const;
 
  private:

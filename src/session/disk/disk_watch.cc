@@ -1,7 +1,7 @@
-// Each check asks statvfs(2), and the trigger says whether to count. A count runs on its own thread, so that the
-// supervisor's loop never waits for the engine; a later check takes its result. An agent is stopped for three reasons:
-// the count is over the limit, the disk is almost full, or it could not be counted three times in a row, because an
-// agent that could prevent the count would have no limit.
+// Each check calls statvfs(2), and the trigger decides whether to count. A count runs on its own thread, so that the
+// supervisor's loop never waits for the engine; a later check takes its result. An agent is stopped for three
+// reasons: the count is over the limit, the disk is almost full, or counting failed three times in a row. The last
+// reason is needed because an agent that could prevent the count would have no limit.
 #include "session/disk/disk_watch.h"
 
 #include <sys/statvfs.h>
@@ -25,8 +25,8 @@ constexpr int kMostFailures = 3;
 // A file system can run out of inodes while it has space, so each one counts like a small file.
 constexpr uint64_t kInode = 4096;
 
-// Reports whether a count failed because of the agent or of our own fault. Otherwise the agent has ended, or the engine
-// cannot be reached.
+// Reports whether a count failed because of the agent or because of our own fault. In all other cases, the agent has
+// ended, or the engine cannot be reached.
 bool is_failure(const Error& error) {
   return error.code != Code::not_found && error.code != Code::conflict && error.code != Code::unavailable &&
          error.code != Code::closed;
@@ -60,7 +60,7 @@ std::vector<std::string> directories_of(const EngineStorage& storage) {
 bool limit_layer(json& container, const EngineStorage& storage, uint64_t limit, uint64_t image_size) {
   const std::string& driver = storage.driver;
   if (driver != "btrfs" && driver != "zfs" && !(driver == "overlay2" && storage.backing == "xfs")) return false;
-  // A subvolume of btrfs refers to the image's blocks too, and its quota counts them.
+  // A subvolume of btrfs also refers to the image's blocks, and its quota counts them.
   uint64_t size = limit + (driver == "btrfs" ? image_size : 0);
   container["HostConfig"]["StorageOpt"] = {{"size", std::to_string(size)}};
   return true;
@@ -100,7 +100,7 @@ Result<DiskWatch::Count> DiskWatch::count() const {
 // Takes the result of a count. A few failures in a row are tolerated, because an engine may be busy.
 std::string DiskWatch::judge(const Result<Count>& count) {
   uint64_t limit = job_.plan.resources.disk;
-  // A count also fails because the agent has just ended. That does not count as a failure.
+  // If the agent has just ended, a count fails as well, but that does not matter here.
   bool failed = count ? !count->written.complete : is_failure(count.error());
   trigger_.counted(failed || !count ? std::nullopt : std::optional(count->written.bytes), count ? count->took : 0s,
                    clock_());

@@ -34,14 +34,14 @@ bool limit_layer(nlohmann::json& container, const EngineStorage& storage, uint64
 // Must be used on one thread.
 class DiskWatch {
  public:
-  static constexpr std::chrono::milliseconds kPause{500};  // between two looks at the disk
+  static constexpr std::chrono::milliseconds kPause{500};  // between two checks of the disk
   using Clock = std::function<DiskTrigger::Time()>;
-  // Notes how full the disk is, so the agent must not run yet. `engine` and `job` must outlive this object. `labels`
+  // Reads how full the disk is, so the agent must not run yet. `engine` and `job` must outlive this object. `labels`
   // are for the meter's container.
   DiskWatch(docker::Engine& engine, const Job& job, std::vector<std::string> directories, nlohmann::json labels,
             Clock clock = std::chrono::steady_clock::now);
-  // Returns why the agent must be stopped, or an empty string. Must be called at least once per kPause while the agent
-  // runs. Does not block.
+  // Returns why the agent must be stopped, or an empty string. Call it at least once per kPause while the agent runs.
+  // Does not block.
   std::string check();
   // Waits for a count that is under way. Blocks for a minute at most.
   void end();

@@ -138,7 +138,7 @@ TEST(DiskWatch, ReadsTheStorageOfAnEngineWhateverItSays) {
   }
 }
 
-// An agent on an engine in memory. It may write nothing more, so a count is due at once.
+// Runs an agent on an engine in memory. It may write nothing more, so a count is due immediately.
 class WatchedAgent : public ::testing::Test {
  protected:
   WatchedAgent() {

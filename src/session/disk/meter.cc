@@ -1,10 +1,11 @@
-// A meter is a container of the guard's image that runs for as long as one count. How it sees the agent's files depends
-// on the agent's runtime. With runc and its like, it joins the agent's process namespace, /proc/1/root leads to all
-// that the agent sees, and the descriptors in /proc lead to files that were deleted but are still open. A runtime with
-// a kernel of its own hides all that, so the meter mounts the session's volumes instead, and the engine measures the
-// writable layer.
+// A meter is a container of the guard's image that runs for as long as one count. How it sees the agent's files
+// depends on the agent's runtime. With runc and similar runtimes, it joins the agent's process namespace. There,
+// /proc/1/root leads to everything that the agent sees, and the descriptors in /proc lead to files that were deleted
+// but are still open. A runtime with its own kernel hides all of this, so the meter mounts the session's volumes
+// instead, and the engine measures the writable layer.
 //
-// Only what is newer than the container's start counts, so the meter is told that time. Its answer is one JSON object.
+// Only files that are newer than the container's start count, so the meter gets that time. Its answer is one JSON
+// object.
 #include "session/disk/meter.h"
 
 #include <unistd.h>
@@ -41,7 +42,7 @@ bool shares_the_kernel(const std::string& runtime) {
   return runtime == "runc" || runtime == "crun" || runtime == "io.containerd.runc.v2";
 }
 
-// Reads what the meter prints until it ends.
+// Reads the meter's output until it ends.
 Result<std::string> read_output(docker::Attached& attached) {
   auto deadline = std::chrono::steady_clock::now() + kPatience;
   docker::Demux demux;
@@ -70,7 +71,7 @@ Result<std::string> make_meter(docker::Engine& engine, const std::string& sessio
   std::string name = Names(session).meter;
   Owner owner = TRY(Owner::from_label(text_of(member(config, "Labels"), "bottle.owner")));
   auto last = find_own(engine, {session, owner, {}}, {"container", name});
-  if (last && !last->empty()) TRY(engine.remove_container(*last));  // it could not be removed before
+  if (last && !last->empty()) TRY(engine.remove_container(*last));  // an earlier attempt could not remove it
   auto made = last ? engine.create_container(name, config) : last;
   if (!made && made.error().code == Code::conflict)
     return fail(Code::denied, "the container " + name + " was not made by this session");
@@ -133,7 +134,7 @@ Result<Written> count_written(docker::Engine& engine, const Job& job, const json
   uint64_t layer = meter.needs_layer ? TRY(engine.layer_size(names.agent)) : 0;
   std::string id = TRY(make_meter(engine, job.plan.session, meter.config));
   Defer remove([&] { (void)engine.remove_container(id); });
-  // This comes before the start, or what a fast meter prints would be lost.
+  // This comes before the start. Otherwise, the output of a fast meter would be lost.
   auto attached = TRY(engine.attach(id, false));
   TRY(engine.start_container(id));
   std::string output = TRY(read_output(attached));

@@ -22,7 +22,7 @@ struct Written {
 // limits, and removes it afterwards.
 Result<Written> count_written(docker::Engine& engine, const Job& job, const nlohmann::json& labels);
 
-// Contains the description of the meter's container for the engine.
+// Holds the description of the meter's container for the engine.
 struct MeterContainer {
   nlohmann::json config;
   bool needs_layer = false;
@@ -30,8 +30,8 @@ struct MeterContainer {
 // Describes the meter's container. `agent` is the engine's description of the agent's container. Its runtime decides
 // how to count. Containers of runc share a kernel, so the meter joins the agent's process namespace and sees its root
 // and the files that its processes have open. Other runtimes have their own kernels, so the meter sees only the
-// volumes, and the engine must measure the layer (`needs_layer`). Fails with Code::protocol if the engine does not say
-// when the agent's container started. The function is pure.
+// volumes, and the engine must measure the layer (`needs_layer`). Fails with Code::protocol if the engine does not
+// say when the agent's container started. Pure.
 Result<MeterContainer> meter_container(const nlohmann::json& agent, const Job& job, const nlohmann::json& labels);
 
 }  // namespace bottle::session

@@ -1,10 +1,10 @@
-// The first part of this file carries lines over the engine's stream; the second makes the guard's configuration from a
-// plan. The guard is our own program, but it reads what hostile servers and a hostile agent send, so its lines are
-// bounded, and a line that cannot be read is kept as a decision of its own kind instead of being dropped: it may have
-// been the record of something that was let through.
+// The first part of this file carries lines over the engine's stream; the second makes the guard's configuration from
+// a plan. The guard is our own program, but it reads what hostile servers and a hostile agent send, so its lines are
+// bounded. A line that cannot be read becomes a special decision and is not dropped, because it may have been the
+// record of something that was let through.
 //
-// What the configuration contains depends on the side on which this guard runs. On the far side, values and addresses
-// that stay with the operator are left out, and the hosts that need them are listed in `relay`.
+// The configuration depends on the side on which the guard runs. On the far side, it leaves out values and addresses
+// that stay with the operator, and lists the hosts that need them in `relay`.
 #include "session/guard_link/guard_link.h"
 
 #include <sys/socket.h>
@@ -23,7 +23,7 @@ namespace bottle::session {
 
 Result<> GuardLink::send(const wire::ToGuard& message) {
   auto sent = write_all(fd(), wire::encode(message) + "\n");
-  // The guard may have got a part of the line, so it would understand no later one. It ends with its stdin.
+  // The guard may have received a part of the line, so it could not parse any later one. Closing its stdin ends it.
   if (!sent) ::shutdown(fd(), SHUT_WR);
   return sent;
 }
@@ -34,7 +34,7 @@ std::vector<wire::FromGuard> take_messages(std::string& partial) {
   for (size_t end; (end = partial.find('\n', start)) != std::string::npos; start = end + 1) {
     auto line = std::string_view(partial).substr(start, end - start);
     auto message = wire::decode<wire::FromGuard>(line, wire::From::ours);
-    // It may have been the record of something that was let through.
+    // A line that cannot be read may have been the record of something that was let through.
     messages.push_back(message ? std::move(*message) : unreadable(message.error()));
   }
   partial.erase(0, start);
@@ -50,14 +50,14 @@ Result<std::vector<wire::FromGuard>> GuardLink::read() {
     if (n <= 0) return fail(Code::closed, "the guard closed its control channel");
     bytes.assign(buffer, static_cast<size_t>(n));
   }
-  // What is left of earlier reads is one incomplete line.
+  // The rest of earlier reads is one incomplete line.
   constexpr size_t kLongestLine = 1 << 20;
   if (partial_.size() > kLongestLine) return fail(Code::limit, "the guard wrote a line that is too long");
   std::string complaint;
   TRY(demux_.feed(bytes,
                   [&](int stream, std::string_view chunk) { (stream == 1 ? partial_ : complaint).append(chunk); }));
   auto messages = take_messages(partial_);
-  // What the guard's program writes to stderr is for the operator, for example why it aborts.
+  // The guard's stderr is for the operator. For example, it says why the guard aborts.
   if (!complaint.empty()) messages.push_back(wire::GuardComplaint{complaint});
   return messages;
 }
@@ -88,7 +88,8 @@ wire::GuardLimit guard_limit(const manifest::Limit& limit) {
 }
 
 wire::GuardRule guard_rule(const manifest::AllowRule& rule) {
-  // The guard reads the answers of a host only for these reasons, because it has to inspect the host for it.
+  // The guard counts tokens in the answers of a host only for these reasons, because it must inspect the host to do
+  // so.
   bool counts_tokens = rule.limit.tokens || rule.limit.cost > 0 || manifest::is_of_model(rule.preset);
   return {.host = rule.host,
           .ports = rule.ports,
@@ -101,7 +102,7 @@ wire::GuardRule guard_rule(const manifest::AllowRule& rule) {
           .reads_usage = counts_tokens};
 }
 
-// The guard inspects a service of the operator's network always, so that its methods and paths are checked.
+// The guard always inspects a service of the operator's network, so that it can check methods and paths.
 wire::GuardRule lan_rule(const manifest::LanRoute& route) {
   return {.host = route.name,
           .ports = {static_cast<uint16_t>(route.tls ? 443 : 80)},
@@ -118,7 +119,7 @@ std::vector<std::string> texts_of(const std::vector<policy::Prefix>& networks) {
 
 namespace {
 
-// Adds the secrets to a configuration. With a tunnel, the guard gets the placeholders only and relays their hosts.
+// Adds the secrets to a configuration. With a tunnel, the guard gets only the placeholders, and relays their hosts.
 void add_secrets(const plan::Plan& plan, const GuardSettings& settings, wire::GuardConfig& config) {
   for (const auto& secret : plan.secrets) {
     auto value = settings.secrets.find(secret.name);
@@ -147,7 +148,7 @@ std::vector<wire::GuardKnownSecret> known_secrets(const plan::Plan& plan, const 
                                                   const std::map<std::string, std::string>& files) {
   std::vector<wire::GuardKnownSecret> known;
   for (const auto& variable : plan.env)
-    // The agent has such a variable's value itself, so the guard can only look for it in what leaves.
+    // The agent has the value of such a variable, so all that the guard can do is look for it in outgoing traffic.
     if (auto value = env.find(variable.name); variable.secret && value != env.end())
       known.push_back({variable.name, value->second});
   for (const auto& [name, value] : files) known.push_back({name, value});
@@ -180,7 +181,7 @@ wire::GuardConfig guard_config(const plan::Plan& plan, const GuardSettings& sett
   for (const auto& rule : plan.egress.allow) egress.allow.push_back(guard_rule(rule));
   for (const auto& route : plan.egress.lan) {
     // On the far side, a service of the operator's network is an ordinary rule whose host is relayed, because its
-    // address means something else there.
+    // address would mean something else there.
     if (!settings.far) {
       egress.lan.push_back({route.name, route.to, route.methods, route.paths, route.tls});
       continue;
@@ -189,7 +190,7 @@ wire::GuardConfig guard_config(const plan::Plan& plan, const GuardSettings& sett
     config.relay.push_back(route.name);
   }
   add_secrets(plan, settings, config);
-  // This replaces the single hosts, which "*" includes.
+  // "*" includes the hosts in the list, so it replaces them.
   if (settings.relay_all) config.relay = {"*"};
   for (const auto& host : plan.ssh)
     config.ssh.push_back({host.hostname.empty() ? host.host : host.hostname, host.port, host.known_host_key});

@@ -13,8 +13,8 @@
 
 namespace bottle::session {
 
-// Owns the control channel of one guard. Destroying it closes the channel, and the guard exits. Must be used on one
-// thread at a time.
+// Owns the control channel of one guard. Destroying it closes the channel, and the guard exits. Only one thread may
+// use it at a time.
 class GuardLink {
  public:
   explicit GuardLink(docker::Attached attached) : attached_(std::move(attached)) {}
@@ -24,12 +24,12 @@ class GuardLink {
   int fd() const { return attached_.fd(); }
   Result<> send(const wire::ToGuard& message);
 
-  // Returns every whole message that one read brings. A line that cannot be decoded becomes a decision that says so
+  // Returns every whole message that one read yields. A line that cannot be decoded becomes a decision that says so
   // (audit_file.h, unreadable()). Blocks if there is nothing to read. Fails with Code::closed if the guard is gone.
   Result<std::vector<wire::FromGuard>> read();
 
-  // Blocks until the guard sends Ready. Fails with the guard's own error if it sends one. Keeps the other messages that
-  // the same reads bring.
+  // Blocks until the guard sends Ready. Fails with the guard's own error if it sends one. Keeps the other messages
+  // that arrive with it.
   Result<wire::Ready> await_ready(int timeout_ms);
 
   // Returns the messages that await_ready() kept, once. Use them before the first read: they may be decisions.
@@ -42,7 +42,7 @@ class GuardLink {
   std::vector<wire::FromGuard> early_;
 };
 
-// Takes the messages of the whole lines out of `partial`, which keeps the rest. The function is pure.
+// Takes the messages of the whole lines out of `partial`, which keeps the rest. Pure.
 std::vector<wire::FromGuard> take_messages(std::string& partial);
 
 // Describes what guard_config() adds to the plan's egress and secrets to make the guard's configuration.

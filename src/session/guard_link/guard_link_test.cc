@@ -17,7 +17,7 @@ std::string framed(const wire::FromGuard& message) {
   return header + line;
 }
 
-// The new guard serves as soon as it is ready, so a decision may be in the read that brings Ready.
+// The new guard serves as soon as it is ready, so a decision may arrive together with Ready.
 TEST(GuardLink, KeepsTheDecisionsThatArriveTogetherWithReady) {
   int ends[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);

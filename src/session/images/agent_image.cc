@@ -1,5 +1,5 @@
-// The reference of an image that bottle builds contains a hash of its recipe. An image that exists under that name is
-// therefore used without asking a registry or npm anything. Only `refresh` builds it again, for a newer agent.
+// The reference of an image that bottle builds contains a hash of its recipe. An image with that name is therefore
+// used without contacting a registry or npm. Only `refresh` builds it again, to get a newer agent.
 #include "session/images/agent_image.h"
 
 #include <algorithm>
@@ -43,7 +43,7 @@ Result<> refuse_forged_labels(const nlohmann::json& image, const std::string& re
 Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, const Making& making) {
   std::string before;
   if (auto old = engine.inspect_image(image.reference)) {
-    // An image of the operator's own choice is checked as well: its labels would get to the agent's container.
+    // An image that the operator chose is checked as well, because the agent's container would get its labels.
     if (!making.refresh) return refuse_forged_labels(*old, image.reference);
     before = docker::text_of(*old, "Id");
   } else if (old.error().code != Code::not_found) {
@@ -55,7 +55,7 @@ Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, co
   TRY(build_agent_image(engine, image, making));
   auto made = TRY(engine.inspect_image(image.reference));
   // The name now belongs to the new image. The old image is removed. If a session still runs on it, it stays under
-  // another name, by which a later `image prune` finds it.
+  // another name, so that a later `image prune` finds it.
   if (!before.empty() && docker::text_of(made, "Id") != before) {
     std::string replaced = replaced_name(image.reference, before);
     if (auto named = engine.tag_image(before, replaced)) (void)engine.remove_image(replaced);

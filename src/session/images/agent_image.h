@@ -28,13 +28,13 @@ struct Making {
 };
 
 // Builds the plan's agent image if the engine lacks it. The root file system is made with the machine's own package
-// managers, without an image registry. Takes minutes the first time, and returns at once if the image exists. A
-// refreshed image replaces the old one under the same reference; containers of the old image keep running. A stop ends
-// the build with Code::canceled; the engine must heed it too.
+// managers, without an image registry. Takes minutes the first time, and returns immediately if the image exists. A
+// refreshed image replaces the old one under the same reference; containers of the old image keep running. A stop
+// ends the build with Code::canceled; the engine must heed it too.
 Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, const Making& making);
 
 // Fails with Code::denied if an image has labels that only bottle sets on what it makes. Such an image was made from
-// the container of a session, or pretends to be one. `image` is the engine's description of it. The function is pure.
+// the container of a session, or pretends to be one. `image` is the engine's description of it. Pure.
 Result<> refuse_forged_labels(const nlohmann::json& image, const std::string& reference);
 
 }  // namespace bottle::session

@@ -1,12 +1,12 @@
 // A build downloads on this machine and runs in containers. images/bootstrap.sh fetches packages and the agent's
 // program with the machine's own package managers and unpacks them into an archive, without running any of it. The
 // engine imports the archive under a scratch name. The program starts for the first time in a container without a
-// network, and then the packages' scripts run in another one. The root file system of that one is exported and imported
-// once more, under the name that the plan gave the image. Nothing bears that name before every step has succeeded, so a
-// build that fails or is killed leaves an older image in its place.
+// network, and then the packages' scripts run in another one. The root file system of that container is exported, and
+// imported again under the name that the plan gave the image. No image gets that name before every step has
+// succeeded, so a build that fails or is killed leaves an older image in its place.
 //
-// What a build leaves on the engine is written down in a grave first, as a session's things are in its ledger, and its
-// directory is locked, so that the next build recognizes what a killed one left on the disk.
+// Before a build makes anything on the engine, it records the names in a grave, as a session does in its ledger. It
+// also locks its directory, so that the next build recognizes the directory of a killed one.
 #include "session/images/agent_image_build.h"
 
 #include <fcntl.h>
@@ -60,10 +60,10 @@ struct Builder {
 };
 
 Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, const Making& making) {
-  // The Dockerfile's directory is the build's context, as is usual.
+  // As usual, the Dockerfile's directory is the build's context.
   std::string directory = image.dockerfile.substr(0, image.dockerfile.rfind('/'));
-  // The engine is named explicitly, because the docker command may have another context or DOCKER_HOST. What follows
-  // "--" cannot be taken for an option.
+  // The engine is named explicitly, because the docker command may have another context or DOCKER_HOST. Words after
+  // "--" cannot be taken for options.
   std::vector<std::string> argv = {"docker",
                                    "-H",
                                    "unix://" + engine.socket(),
@@ -93,7 +93,7 @@ constexpr int kFirstStartMs = 60'000;
 constexpr int kFinishMs = 1'800'000;  // time for dpkg to configure all packages on a slow machine
 constexpr size_t kMostAnswered = 3;   // in lines
 
-// Removes what killed builders left. A running builder holds a lock on its directory.
+// Removes the directories of killed builders. A running builder holds a lock on its directory.
 void remove_abandoned(const std::string& base) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(base, error)) {
@@ -126,7 +126,7 @@ Installed read_installed(const std::string& path) {
   return {texts[0], texts[1], texts[2]};
 }
 
-// Returns the instructions that label the image with what is in it. Images of the providers `shell` and `command`
+// Returns the instructions that label the image with its contents. Images of the providers `shell` and `command`
 // contain no agent of a package.
 std::vector<std::string> labels_of(const std::string& provider, const Installed& installed) {
   std::vector<std::string> labels = {"LABEL bottle.image=agent"};
@@ -180,7 +180,7 @@ class Scratch {
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   ~Scratch() {
-    engine_.heed({});  // also after a stop, everything is removed
+    engine_.heed({});  // so that everything is removed even after a stop
     // The container goes first, because an image that a container uses cannot be removed. If one fails, the record
     // stays.
     bool gone = engine_.remove_container(names_.trial) && engine_.remove_image(names_.unfinished);
@@ -188,7 +188,7 @@ class Scratch {
   }
 
   Result<> take(const std::string& archive) {
-    // A killed build leaves this record, by which a sweep finds and removes both.
+    // If the build is killed, this record remains, and a sweep finds and removes both.
     TRY(write_grave(directories_, session_, engine_.socket(),
                     {{"image", names_.unfinished}, {"container", names_.trial}}));
     std::vector<std::string> changes;
@@ -237,7 +237,7 @@ class Scratch {
   }
 
  private:
-  // Returns what the container wrote to both streams. The container stays until it is removed.
+  // Returns the container's output on both streams. The container stays until it is removed.
   Result<std::string> run(const json& config, int patience_ms, const std::string& doing) {
     TRY(engine_.create_container(names_.trial, config));
     TRY(engine_.start_container(names_.trial));
@@ -257,7 +257,7 @@ class Scratch {
   Names names_{session_};
 };
 
-// The directory that a build works in. The build removes it at its end.
+// Stands for the directory that a build works in. The build removes it at its end.
 struct Workplace {
   std::string path, script, archive, installed;
   UniqueFd claim = {};
@@ -274,7 +274,7 @@ struct Workplace {
     if (!place.claim || ::flock(place.claim.get(), LOCK_EX | LOCK_NB) != 0) return fail_errno("locking " + work);
     return place;
   }
-  // Removes exactly the files that a build makes, and nothing below a directory that something else may have put here.
+  // Removes exactly the files that a build makes, and no directory that another program may have put here.
   void remove() const {
     for (const auto& file : {script, archive, installed}) ::unlink(file.c_str());
     ::rmdir(path.c_str());

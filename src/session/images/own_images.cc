@@ -1,6 +1,6 @@
-// Two questions are answered here. Which images on this engine did bottle make? Their references say so, because labels
-// can come from any image that was made from one of ours. And does another engine have the same image? For an image of
-// ours, the tag answers that; for others, only the id does.
+// Answers two questions. Which images on this engine did bottle make? Only their references tell, because any image
+// that was made from one of ours has the labels, too. Does another engine have the same image? For an image of ours,
+// the tag tells; for others, only the id does.
 #include "session/images/own_images.h"
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 namespace bottle::session {
 
 Result<std::string> image_identity(docker::Engine& engine, const std::string& reference) {
-  // The engine need not be asked: the tag says what the image was made from.
+  // The tag says what the image was made from, so no call is needed.
   if (is_ours(reference)) return reference;
   // A colon before the last slash belongs to the port of a registry, not to a tag.
   size_t name = reference.rfind('/') == std::string::npos ? 0 : reference.rfind('/');
@@ -46,7 +46,7 @@ Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<
     const auto& labels = member(image, "Labels");
     OwnImage own;
     own.id = text_of(image, "Id");
-    // Labels only describe the image here. Whether it is bottle's is decided by its name below.
+    // Labels only describe the image here. The name decides below whether it is bottle's.
     own.agent = text_of(labels, "bottle.agent", text_of(labels, "bottle.image"));
     own.package = text_of(labels, "bottle.package");
     own.integrity = text_of(labels, "bottle.integrity");

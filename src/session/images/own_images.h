@@ -41,8 +41,8 @@ struct OwnImage {
 // has the references that the manifest uses even if no container does.
 Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<std::string>& current);
 
-// Returns the images that a start would use today and whose agent was installed more than 30 days before `now` (seconds
-// since 1970). Such an agent lacks its vendor's later fixes. The function is pure.
+// Returns the images that a start would use today and whose agent was installed more than 30 days before `now`
+// (seconds since 1970). Such an agent lacks its vendor's later fixes. Pure.
 std::vector<OwnImage> with_old_agents(const std::vector<OwnImage>& images, int64_t now);
 
 }  // namespace bottle::session

@@ -30,8 +30,8 @@ Result<std::string> read_program(const std::string& path);
 // unknown. May read a file.
 Result<std::string_view> program_for(Program program, std::string_view architecture, const std::string& directory);
 
-// Returns the SHA-256 of a program that program_for() returned, in hexadecimal. That of the guard that `bottle` carries
-// was computed during the build.
+// Returns the SHA-256 of a program that program_for() returned, in hexadecimal. For the guard that `bottle` carries,
+// the build has computed it.
 std::string digest_of(std::string_view program);
 
 }  // namespace bottle::session

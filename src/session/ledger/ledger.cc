@@ -1,7 +1,7 @@
-// A session's directory must never be seen without a living owner in its ledger, because other processes remove such a
-// directory. It is therefore prepared under a temporary name and appears through rename(2), which also decides
-// atomically whether the name is free: it replaces nothing but an empty directory. The file is then locked for as long
-// as the owner lives.
+// A session's directory must never be seen without a living owner in its ledger, because other processes remove such
+// a directory. It is therefore prepared under a temporary name and appears through rename(2). The same call decides
+// atomically whether the name is free, because it replaces only an empty directory. The file is then locked for as
+// long as the owner lives.
 //
 // A record counts only when it would survive a power failure, so each is flushed, and after the rename the directory
 // above is flushed too. The record of a create request is the exception: a power failure ends the engine as well.
@@ -83,7 +83,7 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner) 
   std::string parent = directory.substr(0, slash), name = directory.substr(slash + 1);
   std::string unborn = parent + "/" + kUnborn + name + "-" + random_hex(4), path = unborn + "/ledger";
   TRY(make_directories(parent));
-  // It refuses a place that other users can write to, in which no ledger would be believed later.
+  // This fails for a place that other users can write to, because no ledger in it would be trusted later.
   (void)TRY(open_own_directory(parent));
   TRY(make_directories(unborn));
   Defer remove([&] {
@@ -112,7 +112,7 @@ Result<Ledger> Ledger::adopt(const std::string& directory, const Owner& owner) {
   std::string path = directory + "/ledger";
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
   if (!fd) return fail_errno("opening the ledger " + path);
-  // The kernel releases the lock of a dead process, so what is locked has an owner.
+  // The kernel releases the lock of a dead process, so a locked ledger has a living owner.
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail(Code::conflict, "the session already has an owner");
   Ledger ledger(std::move(fd));
   TRY(ledger.note({.owner = owner.to_label()}));
@@ -137,7 +137,7 @@ Result<> Ledger::will_make(const std::vector<Thing>& things) { return note({.mak
 
 Result<> Ledger::will_hold(const Work& work) { return note({.work = work}); }
 
-// A grave appears in the same way as a session's directory: whole, through a rename.
+// Like a session's directory, a grave appears through a rename, with its complete content.
 Result<> write_grave(const Directories& directories, const std::string& session, const std::string& engine,
                      const std::vector<Thing>& things) {
   std::string graves = graves_in(directories), unborn = graves + "/" + kUnborn + session + "-" + random_hex(4);
@@ -152,7 +152,7 @@ Result<> write_grave(const Directories& directories, const std::string& session,
   for (const LedgerRecord& record :
        {LedgerRecord{.owner = Owner::self().to_label()}, {.engine = engine}, {.make = things}})
     text += TRY(wire::encode_exactly(record)) + "\n";
-  // All records are written at once, so that no reader finds a grave that names nothing.
+  // All records are written together, so that no reader finds a grave that names nothing.
   TRY(write_file_atomically(unborn + "/ledger", text));
   if (std::rename(unborn.c_str(), (graves + "/" + session).c_str()) != 0)
     return fail_errno("creating " + graves + "/" + session);

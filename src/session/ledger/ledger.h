@@ -1,8 +1,8 @@
 // Implements the write-ahead record of what a session creates. A thing's name is on disk before the thing exists, so
 // that a later process knows what to remove after a crash. Each line is a JSON object, and an incomplete last line is
-// ignored.
-// What a ledger names is removed, stopped and written to. Therefore a ledger is read only from our own state directory
-// and only if no other user can have written it, and only names and paths that a session of that name has are accepted.
+// ignored. Because later commands remove, stop and write to whatever a ledger names, it is read only from our own
+// state directory, and only if no other user can have written it. It may contain only names and paths that a session
+// of that name has.
 #pragma once
 
 #include <cstdint>
@@ -36,10 +36,11 @@ struct Owner {
   static Result<Owner> from_label(const std::string& label);
 };
 
-// The prefix of a session directory whose ledger has no owner's record yet.
+// The prefix for the name of a session directory whose ledger has no owner's record yet.
 extern const char* const kUnborn;
 
-// Holds the open ledger of the session that this process owns, with its lock. Several threads may append at once.
+// Holds the open ledger of the session that this process owns, with its lock. Several threads may append at the same
+// time.
 class Ledger {
  public:
   // Creates `directory` (mode 0700) and the ledger in it, with the owner as its first record. Other processes see
@@ -55,7 +56,7 @@ class Ledger {
   // Appends records and flushes them to disk. Returns once they would survive a power failure.
   Result<> will_make(const std::vector<Thing>& things);
   Result<> note(const LedgerRecord& record);
-  // Records the work that will have to be brought home. Called before the agent runs.
+  // Records the work that will have to be brought home. Call it before the agent runs.
   Result<> will_hold(const Work& work);
   // Records that a create request goes to the engine over this connection (docker/client/abandoned.h). Not flushed,
   // because a power failure ends the engine too.
@@ -73,12 +74,13 @@ struct LedgerView {
   Owner owner;
   std::vector<Thing> things;  // in the order in which they were to be made
   std::string engine;         // path of the engine's socket
-  // How to reach the machine of a remote session. Has no host if the machine was not made yet.
+  // Says how to reach the machine of a remote session. Has no host if the machine was not made yet.
   std::optional<wire::Far> remote;
   std::optional<wire::LedgerVm> vm;  // remote sessions: the VM that was made for it
   std::optional<plan::Plan> plan;    // for remote sessions
   std::string base;                  // remote sessions: the commit that was sent
-  // Remote sessions: which requests the near side makes. Without a network of the machine's own, it makes all of them.
+  // For remote sessions: says which requests the near side makes. If the machine has no network, it makes all of
+  // them.
   struct Brokered {
     bool secrets = false, all = false;
   } brokered;
@@ -108,7 +110,7 @@ struct LedgerFrame {
   std::string directory;  // of the session, while it lives
   std::string results;    // the session's directory for results
 };
-// Parses a ledger. The function is pure, except that it reads the user's id. Fails like read_ledger().
+// Parses a ledger. Pure, except that it reads the user's id. Fails like read_ledger().
 Result<LedgerView> parse_ledger(const std::string& text, const LedgerFrame& frame);
 
 }  // namespace bottle::session

@@ -1,6 +1,6 @@
-// Reads and checks ledgers. What a ledger names will be removed, stopped or written to, so a file that was planted or
-// damaged must not be able to name anything else. The place is checked first (owner, mode, no links), and then, in
-// every record, the owner and each name and path against what a session of this name has. One field that does not fit
+// Reads and checks ledgers. Later commands remove, stop or write to whatever a ledger names, so a planted or damaged
+// file must not be able to name anything else. The place is checked first (owner, mode, no links), and then, in every
+// record, the owner and each name and path against what a session of this name has. One field that does not fit
 // rejects the whole ledger.
 #include <unistd.h>
 
@@ -105,12 +105,12 @@ Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& 
 Result<LedgerView> read(const Directories& directories, const std::string& root, const std::string& session) {
   if (!is_session_name(session)) return fail(Code::invalid, "'" + one_line(session, 60) + "' cannot be a session");
   std::string directory = root + "/" + session;
-  // Every directory on the way down is checked, because a writer of one of them can replace all below it.
+  // Checks every directory on the way down, because whoever can write to one of them can replace everything below it.
   TRY(check_own_directory(root.substr(0, root.rfind('/'))));
   (void)TRY(open_own_directory(root));
   UniqueFd opened = TRY(open_own_directory(directory));
   std::string text = TRY(read_own_file(opened, directory, "ledger", kLargest));
-  // A grave may be of a session whose directory was elsewhere.
+  // The directory of a session in a grave was elsewhere.
   auto view = parse_ledger(text, {session, directories.sessions + "/" + session, directories.results + "/" + session});
   if (view) return view;
   Error error = std::move(view.error()).during("the ledger in " + directory + " cannot be trusted");

@@ -19,7 +19,7 @@ inline constexpr const char* kEgressNetwork = "bottle-egress";
 struct Names {
   std::string agent, guard, network, home, work;
   std::string meter;       // a container that counts what the agent wrote, from time to time
-  std::string trial;       // a container that tries a runtime or builds an image, in a session of its own
+  std::string trial;       // a container that tries a runtime or builds an image, in a separate session
   std::string unfinished;  // the image that such a build begins with
   explicit Names(const std::string& session)
       : agent("bottle-" + session + "-agent"),

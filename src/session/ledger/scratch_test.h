@@ -1,4 +1,4 @@
-// Provides what the tests of ledgers share.
+// Supports tests of ledgers.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@
 
 namespace bottle::session {
 
-// A state directory that is removed at the end of its test.
+// Owns a state directory that is removed at the end of its test.
 struct Scratch {
   std::string path = std::filesystem::temp_directory_path() / ("session_test-" + random_hex(6));
   Directories directories{"", path + "/sessions", path + "/results", ""};

@@ -1,13 +1,13 @@
-// Things are found by name and removed by id. Between the two, a thing must carry the labels of this owner's session,
-// and the id makes sure that what is removed is what was checked, even if another session takes the name in between.
-// Volumes have no ids, but the engine refuses to remove a volume that a container uses.
+// Things are found by name and removed by id. Before it is removed, a thing must carry the labels of this owner's
+// session, and the id guarantees that the removed thing is the checked one, even if another session takes the name in
+// between. Volumes have no ids, but the engine refuses to remove a volume that a container uses.
 //
 // A volume without labels is removed only for a session whose launch was cut short (Belongings::cut_short). Such a
-// volume holds no work, and nothing but a launch makes a volume of that name.
+// volume holds no work, and only a launch makes a volume of that name.
 //
-// A teardown is confirmed by asking the engine, by label, what is left: that also finds what a name would not show,
-// such as a second network of the same name. After an engine was silent in the first stage, the second one is left out,
-// because each call would wait for the whole time limit again.
+// The teardown is confirmed with a query for what is left, by label. That also finds things that a name would not
+// show, such as a second network of the same name. If an engine did not answer in the first stage, the second one is
+// skipped, because each call would wait for the whole time limit again.
 #include "session/ledger/teardown.h"
 
 #include <algorithm>
@@ -113,7 +113,7 @@ Receipt tear_down(docker::Engine& engine, const Belongings& what) {
   // Containers are removed first, because they use the networks, volumes and images.
   for (bool containers : {true, false}) {
     std::vector<std::pair<std::string, std::future<Result<>>>> removals;
-    // Things are removed in reverse order of their making, all of one stage at once.
+    // Things are removed in reverse order of their creation, and those of one stage in parallel.
     for (auto it = what.things.rbegin(); it != what.things.rend(); ++it) {
       if ((it->kind == "container") != containers) continue;
       if (silent) {
@@ -138,11 +138,12 @@ Receipt tear_down(docker::Engine& engine, const Belongings& what) {
 Receipt tear_down_for_good(docker::Engine& engine, const Belongings& what, const std::vector<uint64_t>& asked) {
   using Clock = std::chrono::steady_clock;
   auto begin = Clock::now();
-  // 0 stands for a connection that the kernel could not identify. Then nothing tells when the engine is done.
+  // 0 stands for a connection that the kernel could not identify. Then there is no way to tell when the engine is
+  // done.
   bool unknown = std::ranges::find(asked, 0u) != asked.end();
   std::vector<std::string> removed;
   for (;;) {
-    // This is read before the removal, so that the removal finds everything that these requests have made by now.
+    // This check comes before the removal, so that the removal finds everything that finished requests have made.
     bool under_way = std::ranges::any_of(asked, [&](uint64_t end) { return engine.is_abandoned(end); });
     Receipt receipt = tear_down(engine, what);
     // Later rounds find nothing, but still count each thing as removed.

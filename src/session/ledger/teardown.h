@@ -1,4 +1,4 @@
-// Removes what a ledger names, in reverse order. Every step is idempotent.
+// Removes the things that a ledger names, in reverse order. Every step is idempotent.
 #pragma once
 
 #include <string>
@@ -38,7 +38,7 @@ Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, co
 // Removes a thing that find_own() finds. Succeeds if it finds none. Blocks for at most 30 s.
 Result<> remove_own(docker::Engine& engine, const Belongings& whose, const Thing& thing);
 
-// Takes the things that hold the agent's work, its container and the volumes, off the list of what to remove.
+// Takes the agent's container and the volumes off the list of things to remove, because they hold the agent's work.
 void spare_work(Belongings& what);
 
 // Removes what the ledger names: first the containers, in parallel, then networks, volumes and images. Blocks for at

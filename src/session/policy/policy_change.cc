@@ -1,10 +1,11 @@
-// The configuration here is the one that the next guard will get. A change is made in it first and then sent to the
-// running guard, which answers each configuration in order. Until its answer comes, the change is kept with the
-// configuration before it. An acceptance drops the oldest of them. A refusal goes back to the configuration before the
-// oldest, which also undoes the changes that were built on it.
+// The configuration here is the one that the next guard will get. A change is made in it first, and then sent to the
+// running guard, which answers each configuration in order. Until the answer comes, the change is kept together with
+// the configuration before it. An acceptance drops the oldest pending change. A refusal goes back to the
+// configuration before the oldest one, which also undoes the changes that were built on it.
 //
-// What bottle changes by itself (networks, an unrecorded audit, a new root) has no text, so its outcome is not told to
-// the clients. It is also kept if no guard is there to receive it. An operator's change that cannot be sent is undone.
+// Changes that bottle makes by itself (networks, an unrecorded audit, a new root) have no text, so the clients do not
+// learn their outcome. Such a change is kept even if there is no guard to receive it. An operator's change that
+// cannot be sent is undone.
 #include "session/policy/policy_change.h"
 
 #include <algorithm>
@@ -71,7 +72,7 @@ Result<wire::GuardEgress> changed_limits(wire::GuardEgress egress, const wire::L
   // The guard does not count more hosts than this separately.
   if (change.names.value_or(0) > manifest::kMostNames)
     return fail(Code::invalid, "a limit of names is at most " + std::to_string(manifest::kMostNames));
-  // A limit that could never be reached would look like protection.
+  // A limit that can never be reached would look like protection.
   if (change.cost.value_or(0) > 0 && egress.prices.empty())
     return fail(Code::invalid, "the session has no prices to estimate costs by (egress.prices)");
   if (change.host.empty()) return apply(egress.limit), egress;
@@ -126,7 +127,7 @@ void LivePolicy::change(std::function<void(wire::GuardConfig&)> apply) {
 
 void LivePolicy::trust(const std::string& root) {
   if (root.empty() || config_.egress.extra_ca.find(root) != std::string::npos) return;
-  // All roots are one text, in which the root of an earlier near side stays.
+  // All roots are in one text, and the root of an earlier near side stays in it.
   change([root](wire::GuardConfig& config) {
     if (config.egress.extra_ca.find(root) == std::string::npos) config.egress.extra_ca += "\n" + root;
   });
@@ -134,7 +135,7 @@ void LivePolicy::trust(const std::string& root) {
 
 void LivePolicy::set_unrecorded(const std::string& why) {
   if (config_.unrecorded == why) return;
-  // While the record is full, another reason changes nothing for the clients.
+  // While the record is full, a new reason makes no difference to the clients.
   bool told = !config_.unrecorded.empty();
   change([why](wire::GuardConfig& config) { config.unrecorded = why; });
   if (!told) tell_(wire::RecordFull{"the guard refuses everything, because its decisions cannot be recorded: " + why});
@@ -152,8 +153,8 @@ void LivePolicy::accepted() {
   pending_.pop_front();
 }
 
-// Takes back `changes` and tells the operators who asked for them. Makes the other ones again in config_. Returns
-// whether an operator asked for one.
+// Undoes `changes` and tells the operators who requested them. Makes the supervisor's changes again in config_.
+// Returns whether an operator requested one.
 bool LivePolicy::undo(std::deque<Change> changes, const std::string& why) {
   std::erase_if(changes, [](const Change& each) { return each.is_undone; });
   if (changes.empty()) return false;
@@ -168,14 +169,15 @@ bool LivePolicy::undo(std::deque<Change> changes, const std::string& why) {
   return asked;
 }
 
-// Returns a change to what config_ is now. If the guard dies before it answers, the next guard gets that too.
+// Returns a change that restores the present config_. If the guard dies before it answers, the next guard gets that
+// as well.
 std::function<void(wire::GuardConfig&)> LivePolicy::keep_config() const {
   return [now = config_](wire::GuardConfig& config) { config = now; };
 }
 
 bool LivePolicy::refused(const std::string& what) {
   if (pending_.empty()) return false;
-  if (pending_.front().is_undone) return pending_.pop_front(), true;  // the refusal before it said enough
+  if (pending_.front().is_undone) return pending_.pop_front(), true;  // the operator has already been told
   auto changes = std::exchange(pending_, {});
   changes.front().apply = {};
   // The later changes were built on the refused one. Their answers still come, and the guard may have accepted them, so

@@ -15,8 +15,8 @@
 namespace bottle::session {
 
 // Returns the `allow` list of a guard's configuration after a change. An `allow` adds a rule and removes a denial of
-// the same pattern. A `deny` removes the rules of its pattern and forbids what the pattern matches. The function is
-// pure. Fails with Code::invalid if the guard would refuse the rule.
+// the same pattern. A `deny` removes the rules of its pattern and forbids what the pattern matches. Pure. Fails with
+// Code::invalid if the guard would refuse the rule.
 Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> allow,
                                                    const wire::PolicyChange& change);
 
@@ -29,9 +29,9 @@ Result<std::vector<std::string>> changed_secrets(std::vector<std::string> allowe
 // of these either, or if the guard would refuse the limit.
 Result<wire::GuardEgress> changed_limits(wire::GuardEgress egress, const wire::LimitChange& change);
 
-// Holds the policy of a running session and the changes that the guard has not answered yet. watch() makes it and calls
-// it on one thread. It changes the configuration in place, so that a guard that is restarted gets what the last one
-// had.
+// Holds the policy of a running session and the changes that the guard has not answered yet. watch() makes it and
+// calls it on one thread. It changes the configuration in place, so that a restarted guard gets the same
+// configuration.
 class LivePolicy {
  public:
   using Tell = std::function<void(const wire::Event& event)>;
@@ -49,22 +49,22 @@ class LivePolicy {
   // dead, the next one gets it. The root stays unless the guard refuses this change itself.
   void trust(const std::string& root);
 
-  // Sets the reason why nothing more may be let through, which is that it could not be recorded; an empty string allows
-  // it again. If the reason has changed, tells the guard and sends RecordFull or RecordBack to every client. If the
-  // guard is dead, the next one gets the reason. Must be called often, because it is undone if the guard refuses it.
+  // Sets the reason why nothing more may be let through, which is that it could not be recorded; an empty string
+  // allows it again. If the reason has changed, tells the guard and sends RecordFull or RecordBack to every client.
+  // If the guard is dead, the next one gets the reason. Call it often, because a refusal by the guard undoes it.
   void set_unrecorded(const std::string& why);
 
-  // Tells the guard about its machine's networks (texts_of()), if they have changed. If the guard is dead, the next one
-  // gets them. Must be called often.
+  // Tells the guard about its machine's networks (texts_of()), if they have changed. If the guard is dead, the next
+  // one gets them. Call it often.
   void set_host_networks(const std::vector<std::string>& networks);
 
   // These functions take the guard's answers, in the order of the requests. refused() returns false if no operator
-  // asked for the change. A refusal undoes the later changes of operators, too, but not those of the supervisor, and
+  // requested the change. A refusal also undoes the later changes of operators, but not those of the supervisor.
   // guard_is_gone() undoes the changes of operators that were not answered.
   void accepted();
   bool refused(const std::string& what);
   void guard_is_gone();
-  // Must be called when a new guard is up. `started` is the configuration it was started with. Sends what has changed
+  // Call it when a new guard is up. `started` is the configuration that it was started with. Sends what has changed
   // since.
   void guard_is_back(const wire::GuardConfig& started);
 

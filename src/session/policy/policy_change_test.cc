@@ -13,7 +13,7 @@ wire::PolicyChange allow(const std::string& id, manifest::AllowRule rule) {
 const wire::PolicyChanged& changed(const wire::Event& event) { return std::get<wire::PolicyChanged>(event); }
 wire::PolicyChange deny(const std::string& host) { return {.id = "2", .deny = host}; }
 
-// A policy whose guard accepts every configuration while it is up.
+// Provides a policy whose guard accepts every configuration while it is up.
 class ChangedPolicy : public ::testing::Test {
  protected:
   wire::GuardConfig config;
@@ -129,7 +129,7 @@ TEST_F(ChangedPolicy, TheSupervisorsOwnChangesOutliveAnEarlierChangeThatTheGuard
   EXPECT_EQ(config, wanted);
   ASSERT_EQ(sent.size(), 5u);
   EXPECT_EQ(sent.back(), wanted) << "the guard may have accepted one that contains the refused change";
-  // The answers to the later changes are on their way, and concern nothing that still counts.
+  // The answers to the later changes are still on their way, but no longer matter.
   EXPECT_TRUE(policy.refused("no"));
   policy.accepted();
   EXPECT_TRUE(policy.refused("no"));

@@ -40,7 +40,7 @@ std::vector<wire::HostUsage> at_most(size_t most, const std::map<std::string, wi
 
 void UsageBook::take(const wire::Usage& usage) {
   for (const auto& each : usage.hosts)
-    // The guard sends totals, so the latest message replaces what an earlier one said.
+    // The guard sends totals, so the latest message replaces the earlier ones.
     if (hosts_.size() < kMostKept || hosts_.contains(each.host)) hosts_[each.host] = each;
 }
 

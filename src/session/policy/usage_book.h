@@ -1,5 +1,5 @@
-// Keeps what a session has used, as its guard reports it, so that it outlives the guard. The next guard
-// continues from it, and the operator sees it.
+// Keeps the usage of a session, as its guard reports it, so that it outlives the guard. The next guard continues from
+// it, and the operator sees it.
 #pragma once
 
 #include <map>
@@ -14,8 +14,8 @@ namespace bottle::session {
 // Holds the totals of each host as the guard last reported them. watch() keeps it for as long as the session lives.
 class UsageBook {
  public:
-  // Keeps the latest totals of each host. Ignores hosts beyond kMostKept, which only a hostile guard would send; the
-  // agent chooses what the guard reads.
+  // Keeps the latest totals of each host. Ignores hosts beyond kMostKept, which only a guard that an agent has taken
+  // over would send.
   void take(const wire::Usage& usage);
   // Returns everything for the next guard. Hosts beyond kMost become one entry.
   std::vector<wire::HostUsage> all() const;

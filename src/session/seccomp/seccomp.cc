@@ -1,6 +1,6 @@
-// Both profiles are lists of what is allowed; everything else fails with EPERM, and names that an engine's libseccomp
-// does not know are skipped. Rules for the same call are alternatives. A call whose arguments matter, such as socket(2)
-// or clone(2), must therefore not be in any of the lists below, because the rule without conditions would win.
+// Both profiles list what is allowed. Everything else fails with EPERM, and an engine skips names that its libseccomp
+// does not support. Rules for the same call are alternatives. A call whose arguments matter, such as socket(2) or
+// clone(2), must therefore not be in any of the lists below, because the rule without conditions would allow it.
 #include "session/seccomp/seccomp.h"
 
 #include <linux/netlink.h>
@@ -34,7 +34,7 @@ constexpr std::string_view kThreads[] = {
     "restart_syscall", "rseq",        "sched_getaffinity", "sched_yield",     "set_robust_list",
     "set_tid_address", "uretprobe"};
 
-// Signals reach only processes of the container, which has a PID namespace of its own.
+// Signals reach only processes of the container, which has its own PID namespace.
 constexpr std::string_view kSignals[] = {"kill",
                                          "pause",
                                          "rt_sigaction",
@@ -207,11 +207,11 @@ constexpr std::string_view kProcesses[] = {"capget",
                                            "wait4",
                                            "waitid"};
 
-// With these calls a program restricts itself or its children.
+// With these calls, a program restricts itself or its children.
 constexpr std::string_view kOwnWalls[] = {"landlock_add_rule", "landlock_create_ruleset", "landlock_restrict_self",
                                           "seccomp"};
 
-// These calls communicate between processes of the container, which has an IPC namespace of its own.
+// These calls communicate between processes of the container, which has its own IPC namespace.
 constexpr std::string_view kBetweenProcesses[] = {
     "mq_getsetattr", "mq_notify",  "mq_open", "mq_timedreceive", "mq_timedsend", "mq_unlink",
     "msgctl",        "msgget",     "msgrcv",  "msgsnd",          "semctl",       "semget",

@@ -9,8 +9,8 @@
 
 namespace bottle::session {
 
-// Returns the profile for the agent's container, and the narrower one for the guard's, in Docker's format. Each covers
-// amd64 and arm64, because an engine ignores names that its machine does not have. The function is pure.
+// Returns the profile for the agent's container, and the narrower one for the guard's, in Docker's format. Each
+// covers amd64 and arm64, because an engine ignores names that its machine does not have. Pure.
 nlohmann::json agent_seccomp();
 nlohmann::json guard_seccomp();
 

@@ -2,8 +2,8 @@
 // time, and its owner may even have written to the ledger after we read it. The sweep therefore locks the ledger,
 // checks that the locked file is still the one with that name, and reads it again before it does anything.
 //
-// The order for one session is: stop the agent and bring its work home, note that it is home, remove the things, and
-// remove the ledger last. If this process dies in between, the next sweep repeats from the step that was not noted.
+// For one session, the sweep stops the agent and brings its work home, notes that it is home, removes the things, and
+// removes the ledger last. If this process dies in between, the next sweep repeats from the step that was not noted.
 // The ledger stays until the engine has confirmed that nothing is left. If something may still appear later, it then
 // moves to `graves`, where later sweeps look again.
 #include "session/sweep/sweep.h"
@@ -43,7 +43,7 @@ std::vector<std::string> names_in(const std::string& directory) {
   return names;
 }
 
-// Removes everything but the ledger, which must stay as long as anything else does.
+// Removes everything except the ledger, which must stay as long as anything else does.
 void empty_but_ledger(const std::string& directory) {
   for (const auto& name : names_in(directory))
     if (std::error_code ignored; name != "ledger") std::filesystem::remove_all(directory + "/" + name, ignored);
@@ -95,7 +95,8 @@ std::optional<wire::Back> bring_home(docker::Engine& engine, const Orphan& orpha
   // The engine did not answer, so the container may still hold the work.
   if (!there) return wire::Back{.error = there.error().what, .held = true};
   if (there->empty()) return std::nullopt;
-  // What is collected must not change in the meantime. If this fails, the agent's work is still collected.
+  // The agent is stopped so that its work does not change while it is collected. If stopping fails, the work is
+  // collected anyway.
   (void)engine.stop_container(*there, 3);
   return collect(engine, orphan.session, *orphan.work, orphan.directory, [](const std::string&) {});
 }
@@ -106,7 +107,7 @@ void write_result(const Orphan& orphan, const std::optional<wire::Back>& back, c
   auto told = before ? wire::decode<wire::SessionResult>(*before, wire::From::ours)
                      : Result<wire::SessionResult>(fail(Code::not_found, path));
   if (!back) {
-    // There is no result to write, but the record must not look as if its end was cut off.
+    // Even without a result, the record must not look as if its end was cut off.
     if (!before) (void)seals_after_death(record, {});
     return;
   }
@@ -125,7 +126,7 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
                   .cut_short = !orphan.asked.empty() && !orphan.work && !orphan.ran};
   if (orphan.work) {
     swept.back = bring_home(engine, orphan);
-    // Everything but the work is removed now. The ledger stays, so the next sweep tries again.
+    // Everything except the work is removed now. The ledger stays, so the next sweep tries again.
     if (swept.back && swept.back->held) {
       spare_work(what);
       swept.receipt = tear_down(engine, what);
@@ -143,8 +144,8 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
   ::rmdir((directories.results + "/" + orphan.session).c_str());  // empty if the agent never ran
 }
 
-// Checks again a session that was swept when it was not certain that everything had been found. Returns true if there
-// was more.
+// Looks again for things of a session that was swept without certainty that everything was found. Returns true if
+// there was more.
 bool visit_grave(const Orphan& orphan, docker::Engine& engine, Receipt& receipt) {
   // The age is read before the engine is asked: a grave may go only if it was old enough when nothing was found.
   bool due = age_of(orphan.grave + "/ledger") > kGraveSeconds;
@@ -153,7 +154,8 @@ bool visit_grave(const Orphan& orphan, docker::Engine& engine, Receipt& receipt)
   for (const auto& thing : what.things) {
     if (thing.kind == "ssh-agent") continue;  // its socket was removed before the grave existed
     auto id = find_own(engine, what, thing);
-    // The engine does not answer. A conflict means that the name now belongs to something that is not ours.
+    // The engine does not answer. A conflict is different: it means that the name now belongs to something that is
+    // not ours.
     if (!id && id.error().code != Code::conflict) return false;
     anything = anything || (id && !id->empty());
   }
@@ -172,8 +174,9 @@ void remove_if_dead(const std::string& directory) {
   if (opened && (owner ? !owner->alive() : age_of(directory) > kGraveSeconds)) remove_session_directory(directory);
 }
 
-// Reads the ledger once more, in our turn. Its owner may have written to it after it was read and before it was found
-// dead, another sweep may have brought the work home and kept the ledger, and a new session may have the name by now.
+// Reads the ledger again, now that it is our turn. Its owner may have written to it after it was read and before it
+// was found dead, another sweep may have brought the work home and kept the ledger, and a new session may have the
+// name by now.
 std::optional<Orphan> as_it_is_now(const Directories& directories, const Orphan& found) {
   auto view = found.grave.empty() ? read_ledger(directories, found.session) : read_grave(directories, found.session);
   if (!view || view->owner.alive() || view->remote)

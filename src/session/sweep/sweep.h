@@ -1,4 +1,4 @@
-// Sweeps dead sessions: finds them by our ledgers, brings their work home and removes what they left. unrecorded.h
+// Sweeps dead sessions: finds them by our ledgers, brings their work home and removes their things. unrecorded.h
 // handles things without a ledger.
 #pragma once
 
@@ -40,9 +40,9 @@ struct Swept {
 // The explanation for a session whose supervisor died.
 constexpr const char* kSupervisorDied = "the session's supervisor died, and the agent was stopped";
 
-// Brings home the work of the orphans and tears them down. If an orphan's engine does not answer, or its work cannot be
-// brought home, its ledger is kept for the next time. Several processes may sweep at once: one sweeps each orphan, and
-// the others wait for it (at most a minute). `connect` reaches the engine that a ledger names.
+// Brings home the work of the orphans and tears them down. If an orphan's engine does not answer, or its work cannot
+// be brought home, its ledger is kept for the next time. Several processes may sweep at the same time. One sweeps
+// each orphan, and the others wait for it (at most a minute). `connect` reaches the engine that a ledger names.
 std::vector<Swept> sweep(const Directories& directories, const std::vector<Orphan>& orphans,
                          const docker::Connect& connect);
 

@@ -1,8 +1,8 @@
-// Labels prove nothing, so each step narrows what may be touched: only things whose owner label names this user and a
-// process that is dead, which no ledger or grave of ours names, and, for a removal, whose name and kind are those that
-// a session of the label's name would make. The removal then finds each thing by that session's labels again.
+// Labels prove nothing, so each step narrows the selection. Only things count whose owner label names this user and a
+// dead process, and that no ledger or grave of ours names. For a removal, the name and the kind must also be those
+// that a session of the label's name would make. The removal then finds each thing by that session's labels again.
 //
-// The ledger that would say how to bring the work home is missing. The workspace is therefore kept as an archive,
+// Without the ledger, there is no record of how to bring the work home, so the workspace is kept as an archive,
 // unsorted and unchecked.
 #include "session/sweep/unrecorded.h"
 
@@ -81,7 +81,7 @@ std::vector<Swept> remove_unrecorded(const Directories& directories, docker::Eng
   std::map<std::pair<std::string, std::string>, Belongings> sessions;
   for (const auto& each : found) {
     if (!each.is_named_so) continue;
-    // One session of a name may have died after another, so the owner belongs to the key.
+    // Several sessions with the same name may have died, so the owner is part of the key.
     auto& what = sessions[{each.session, each.owner.to_label()}];
     what.session = each.session;
     what.owner = each.owner;
