@@ -1,5 +1,5 @@
-// What most files include, parsed once a build (CMakeLists.txt). Each file still includes what it uses: without this
-// one, all compile.
+// Includes the headers that most files include, so that each build parses them only once (CMakeLists.txt). Every file
+// still includes what it uses, and compiles without this one.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Declares what a command reads from its command line. The commands include this file instead of the parser's header,
-// whose code would be compiled again with each of them.
+// Declares the arguments of commands. The commands include this file instead of the parser's header, whose code would
+// be compiled again with each of them.
 #pragma once
 
 #include <functional>
@@ -13,13 +13,14 @@ class Option;
 
 namespace bottle::app {
 
-// A handle to a flag, an option with a value or a positional argument. The parser owns the argument.
+// Refers to a flag, an option with a value or a positional argument. The parser owns the argument.
 class Argument {
  public:
   explicit Argument(CLI::Option* option) : option_(option) {}
 
-  // Each function returns the same argument, so that calls can be chained. required() makes leaving it out an error;
-  // needs() and excludes() are about other arguments of the same command; one_of() refuses all other values.
+  // Each function returns the same argument, so that calls can be chained. required() makes it an error to leave the
+  // argument out; needs() and excludes() relate it to other arguments of the same command; one_of() refuses all other
+  // values.
   Argument required();
   Argument needs(Argument other);
   Argument excludes(Argument other);
@@ -31,13 +32,13 @@ class Argument {
   CLI::Option* option_;
 };
 
-// A handle to a command or a group of commands. The parser owns the command.
+// Refers to a command or a group of commands. The parser owns the command.
 class Command {
  public:
   explicit Command(CLI::App& app) : app_(&app) {}
 
   Command command(const std::string& name);  // adds a subcommand
-  Command group(const std::string& name);    // adds a subcommand that must be followed by one of its own
+  Command group(const std::string& name);    // adds a subcommand that must be followed by one of its subcommands
 
   // The names are "-p,--prompt" for an option and "agent" for a positional argument. The variable must outlive the
   // parser.

@@ -1,9 +1,8 @@
-// The parser's tree has names only. What a person reads about a command or an option is in the command's page, so after
-// the tree is complete, each description is looked up in the pages; help, man pages and completion therefore cannot
-// disagree.
+// The parser's tree is built with names only. The descriptions of commands and options are in the commands' pages,
+// from which they are copied once the tree is complete. So help, man pages and completion cannot disagree.
 //
-// A wrong command line is answered with the nearest word that exists. The parser (CLI11) reports errors with exceptions
-// and in words of its own, which are caught and reworded here and nowhere else.
+// A wrong command line is answered with the nearest word that exists. The parser (CLI11) reports errors with
+// exceptions and in its own words. They are caught and reworded here and nowhere else.
 #include "app/cli.h"
 
 #include <algorithm>
@@ -26,7 +25,7 @@ void describe(CLI::App& command) {
 }
 
 // Makes an empty word an error where a value belongs. It comes from a variable that is not set, and without this,
-// `--remote "$HOST"` would start the bottle on this machine. A prompt and what goes to the agent may be empty.
+// `--remote "$HOST"` would start the bottle on this machine. A prompt and the arguments of the agent may be empty.
 void refuse_empty_values(CLI::App& command) {
   CLI::Validator not_empty([](std::string& value) { return value.empty() ? "the value is empty" : ""; }, "",
                            "not empty");
@@ -42,8 +41,8 @@ CLI::App& deepest(CLI::App& app) {
   return *at;
 }
 
-// Reports a word that does not exist, with the closest one that does. `json` is whether the words ask for JSON; the
-// parser does not know when it fails.
+// Reports a word that does not exist, with the closest one that does. `json` says whether the command line contains
+// --json, which the parser cannot report after an error.
 int report_parse_error(CLI::App& app, const CLI::ParseError& error, bool json) {
   CLI::App& command = deepest(app);
   auto extra = app.remaining(true);

@@ -1,4 +1,4 @@
-// Makes the parser: every command of the table, described by its page.
+// Makes the parser for all commands of the table. Each command is described by its page.
 #pragma once
 
 #include <CLI/CLI.hpp>

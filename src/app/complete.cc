@@ -1,7 +1,7 @@
-// A completion goes through the words as the parser would, but never fails: it remembers which command it is in, which
-// options were given, and whether the next word is the value of one. What it then offers depends on the kind of the
-// last word. Names of agents and sessions are read from files only, because the Tab key must not wait for an engine or
-// a network.
+// A completion goes through the words as the parser would, but never fails. It remembers which command it is in,
+// which options were given, and whether the next word is the value of an option. The kind of the last word then
+// decides what it offers. Names of agents and sessions are read from files only, because the Tab key must not wait
+// for an engine or a network.
 #include "app/complete.h"
 
 #include <unistd.h>
@@ -37,7 +37,7 @@ CLI::Option* option_named(CLI::App& command, const std::string& word) {
 
 bool takes_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
 
-// Returns TEXT for "--prompt TEXT", and the own name of a positional argument.
+// Returns TEXT for "--prompt TEXT", and for a positional argument its name.
 std::string value_name(const CLI::App& command, const CLI::Option& option) {
   if (option.get_positional()) return terms_of(option).back();
   const Page* page = page_of(command);
@@ -68,7 +68,7 @@ class Completer {
     std::string word = words.empty() ? "" : words.back();
     size_t equals = word.starts_with("--") ? word.find('=') : std::string::npos;
     if (lost_) return {};
-    // What follows "--" goes to the agent's program, about which nothing is known here.
+    // Words after "--" go to the agent's program, whose arguments are unknown here.
     if (for_the_agent_) completion_.rest = Completion::Rest::files;
     else if (wanting_) values(*wanting_, word, "");
     else if (CLI::Option* option = equals == std::string::npos ? nullptr : option_named(*command_, word))
@@ -143,7 +143,7 @@ class Completer {
   bool for_the_agent_ = false, lost_ = false;  // lost_: the words follow a command that does not exist
 };
 
-// The commands whose SESSION is one that has left results.
+// The commands whose SESSION is an ended session with results.
 constexpr std::string_view kOfEndedSessions[] = {"bottle logs",    "bottle diff",         "bottle apply",
                                                  "bottle discard", "bottle audit verify", "bottle egress replay"};
 
@@ -200,7 +200,7 @@ std::vector<Candidate> names_here(const std::string& command, const std::string&
 std::string to_lines(const Completion& completion) {
   std::string out;
   for (const auto& [value, about] : completion.candidates)
-    // A value that would have to be changed for a terminal would no longer be the name of anything, so it is left out.
+    // A value that is not safe for a terminal is left out, because a changed value would no longer name anything.
     if (!value.empty() && one_line(value) == value) out += value + "\t" + one_line(about, 120) + "\n";
   switch (completion.rest) {
     case Completion::Rest::nothing:

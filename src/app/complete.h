@@ -9,12 +9,12 @@
 
 namespace bottle::app {
 
-// Describes one offer for the word that is being typed. `about` may be empty.
+// Describes one possible completion of the word that is being typed. `about` may be empty.
 struct Candidate {
   std::string value, about;
 };
 
-// Contains everything that can be offered for one press of the Tab key.
+// Holds everything that one press of the Tab key can offer.
 struct Completion {
   enum class Rest { nothing, files, directories };
   std::vector<Candidate> candidates;  // those that begin with the typed word
@@ -29,8 +29,8 @@ using Names = std::function<std::vector<Candidate>(const std::string& command, c
 // empty.
 Completion complete(CLI::App& parser, const std::vector<std::string>& words, const Names& names);
 
-// Returns the names on this machine: agents, bottles, VMs, sessions. Never queries the engine. Leaves out silently what
-// cannot be read.
+// Returns the names on this machine: agents, bottles, VMs, sessions. Never queries the engine. Silently skips files
+// that cannot be read.
 std::vector<Candidate> names_here(const std::string& command, const std::string& value);
 
 // Returns one candidate per line, "value<TAB>about", then ":files", ":directories" or ":nothing", for the scripts of

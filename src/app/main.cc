@@ -1,6 +1,6 @@
-// One program plays all roles, so that a supervisor, a broker or a far side is always of the same version as the
-// launcher that starts it. The roles that are not for people are looked for first, because the parser knows nothing
-// about them. Everything that reads the operator's directories comes after the check of who can write to them.
+// One program plays all roles, so that a supervisor, a broker or a far side always has the same version as the
+// launcher that starts it. The roles that are not for people are handled first, because they are unknown to the
+// parser. The check of who can write to the operator's directories comes before everything that reads them.
 #include <signal.h>
 
 #include <cstdlib>
@@ -31,7 +31,7 @@ bool needs_no_place(const char* command) {
 
 int dispatch(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
-  ::signal(SIGCHLD, SIG_DFL);  // a caller may have ignored it, and then no exit status of a child could be read
+  ::signal(SIGCHLD, SIG_DFL);  // if a caller has ignored it, no exit status of a child can be read
   bottle::app::forget_relative_programs();
   // The next two are not commands for people: the program that ssh-add runs instead of asking a person
   // (session/credentials/askpass.h), and the process that owns a session, which `start` starts with a socket as its
@@ -42,7 +42,7 @@ int dispatch(int argc, char** argv) {
     return bottle::app::supervise(0);
   }
   bool is_completion = argc >= 2 && std::strcmp(argv[1], "__complete") == 0;
-  // Completion says nothing then, because a shell would show the error in the middle of a command line.
+  // On a failure, completion prints nothing, because a shell would show the error in the middle of a command line.
   if (argc >= 2 && !needs_no_place(argv[1]))
     if (auto own = bottle::app::check_own_places(bottle::app::directories()); !own)
       return is_completion ? 0 : bottle::app::report(own.error());

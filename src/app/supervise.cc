@@ -1,7 +1,7 @@
 // This is the main function of a supervisor. It begins as a child of the launcher and must outlive it: signals of the
-// launcher's terminal are ignored, and the terminal's descriptors were replaced when it was started. What it inherits
-// is reduced to what a session needs, because the process lives for hours: first the socket, then the job, then the
-// environment.
+// launcher's terminal are ignored, and the terminal's descriptors were replaced when it was started. It keeps only
+// what a session needs of its inheritance, because the process lives for hours. It takes over the socket, then reads
+// the job, then cleans its environment.
 #include "app/supervise.h"
 
 #include <fcntl.h>
@@ -33,12 +33,12 @@ int supervise(int socket) {
   ::signal(SIGHUP, SIG_IGN);
   // SIGTERM is not ignored: it asks the session to stop (session/console/stop_signal.h).
   ::signal(SIGINT, SIG_IGN);
-  // The socket came as stdin. It moves above the numbers of a passed channel, and programs that the session starts find
-  // /dev/null as their stdin.
+  // The socket came as stdin. It is moved above the numbers of a passed channel, and /dev/null becomes the stdin of
+  // the programs that the session starts.
   UniqueFd first(::fcntl(socket, F_DUPFD_CLOEXEC, 10));
   ::close(socket);
   (void)!::open("/dev/null", O_RDONLY);
-  // The launcher sends the job at once, so this does not wait long.
+  // The launcher sends the job immediately, so this does not wait long.
   auto frame = receive_frame(first.get());
   if (!frame || frame->type != FrameType::job) return 125;
   auto job = wire::decode<Job>(frame->bytes, wire::From::ours);
@@ -46,8 +46,8 @@ int supervise(int socket) {
     (void)send_frame(first.get(), FrameType::failure, wire::encode(job.error()));
     return 125;
   }
-  // The launcher leaves them out, because they would be most of the job. A far launcher is on another machine, whose
-  // roots count.
+  // The launcher leaves them out, because they would be most of the job. If the launcher is on another machine, the
+  // roots of that machine count.
   if (!job->far) job->ca_bundle = public_roots();
   Clients clients(std::move(first));
   // The variables of other programs, which may be secrets, must not stay in a process that runs for hours.

@@ -1,5 +1,5 @@
-// `bottle supervise` runs the process that owns a session. It is not a command for people; start_supervisor() starts
-// it.
+// Declares the main functions of two internal processes: the supervisor, which owns a session and which
+// start_supervisor() starts, and the broker of a remote session.
 #pragma once
 
 namespace bottle::app {

@@ -18,7 +18,7 @@ std::string text_of(const nlohmann::json& object, const char* name, std::string 
 // Returns whether the engine's /info lists a security option such as "rootless" or "seccomp".
 bool has_option(const nlohmann::json& info, std::string_view name);
 
-// How a container ended.
+// Says how a container ended.
 struct Exit {
   bool is_out_of_memory = false;
   int status = 0;

@@ -16,7 +16,7 @@ Result<> Demux::feed(std::string_view bytes, const std::function<void(int stream
     size_t n = std::min<size_t>(8 - header_.size(), bytes.size());
     header_.append(bytes.substr(0, n));
     bytes.remove_prefix(n);
-    // The rest of the header comes with the next call.
+    // The rest of the header will come with a later call.
     if (header_.size() < 8) return {};
     auto at = [&](int i) { return static_cast<unsigned char>(header_[static_cast<size_t>(i)]); };
     // The bad header stays in header_, so that every later call fails here too. Docker's stream 3 carries an error of

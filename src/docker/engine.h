@@ -1,6 +1,6 @@
-// Defines what `bottle` needs from a container engine. docker/client implements it for a real engine, and docker/fake
-// in memory, for unit tests. All rooms share this one interface, because they work on the same things: a teardown finds
-// what a launch made.
+// Defines the interface to a container engine, with the calls that `bottle` needs. docker/client implements it for a
+// real engine, and docker/fake in memory, for unit tests. All rooms share this one interface, because they work on
+// the same things: a teardown finds what a launch made.
 #pragma once
 
 #include <cstdint>
@@ -28,14 +28,14 @@ struct Endpoint {
   std::stop_token stop = {};  // see Engine::heed()
 };
 
-// A hijacked stream to a container's stdin and stdout. Without a terminal, its output is multiplexed (demux.h); with
-// one, it is raw.
+// Owns a hijacked stream to a container's stdin and stdout. Without a terminal, its output is multiplexed (demux.h);
+// with one, it is raw.
 class Attached {
  public:
   Attached(UniqueFd fd, std::string early) : fd_(std::move(fd)), early_(std::move(early)) {}
   // Returns the socket, which this object keeps owning. Closing it detaches from the container.
   int fd() const { return fd_.get(); }
-  // The bytes that arrived together with the head of the response. Use them before the first read.
+  // Returns the bytes that arrived together with the head of the response. Use them before the first read.
   std::string take_early() { return std::exchange(early_, {}); }
 
  private:
@@ -63,12 +63,13 @@ class Engine {
   virtual Result<Json> info() = 0;
   virtual Result<std::vector<std::string>> runtimes() = 0;
 
-  // From now on, a stop ends every wait for the engine, in all threads, with Code::canceled. The engine may still carry
-  // out the request. An empty token ends this, so that the caller can remove what was made.
+  // Makes a stop end every wait for the engine from now on, in all threads, with Code::canceled. The engine may still
+  // carry out the request. An empty token reverts this, so that the caller can remove what was made.
   virtual void heed(std::stop_token stop) = 0;
 
-  // From now on, `note` is called before each request to create a container or network is sent, on the thread that
-  // sends it, with the connection it uses (0 if unknown). With that, a caller can ask is_abandoned() later.
+  // Has `note` called from now on before each request that creates a container or network, on the thread that sends
+  // the request, with the number of its connection (0 if unknown). The caller can pass that number to is_abandoned()
+  // later.
   virtual void note_creates(std::function<Result<>(uint64_t end)> note) = 0;
   // Returns whether the engine still works on a noted request whose client is gone, or has not read it yet. Once the
   // answer is "no", the request has either been carried out or never will be.
@@ -142,7 +143,7 @@ class Engine {
   // Returns the digests of an image's layers, lowest layer first.
   virtual Result<std::vector<std::string>> layers(const std::string& reference) = 0;
 
-  // Lists `kind`: containers (also stopped ones), networks, volumes or images. `label` is `key` or `key=value`.
+  // Lists `kind`: containers (including stopped ones), networks, volumes or images. `label` is `key` or `key=value`.
   virtual Result<Json> list_by_label(const std::string& kind, const std::string& label) = 0;
 };
 

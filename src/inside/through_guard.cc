@@ -20,17 +20,17 @@
 namespace bottle::inside {
 namespace {
 
-// This is in milliseconds, for connecting and for the head of the answer.
+// The limit for connecting and for the head of the answer, in milliseconds.
 constexpr int kPatience = 30000;
 
-// One direction of copy_both_ways(), with the bytes that were read but not yet written.
+// Holds one direction of copy_both_ways(), with the bytes that were read but not yet written.
 struct Flow {
   int in, out;
   std::string held = {};
   bool ended = false, closed = false;
 
-  bool wants_in() const { return !ended && held.size() < 65536; }
-  bool wants_out() const { return !held.empty(); }
+  bool can_read() const { return !ended && held.size() < 65536; }
+  bool can_write() const { return !held.empty(); }
 
   void read() {
     char buffer[32768];
@@ -39,13 +39,13 @@ struct Flow {
     else if (n == 0 || (errno != EINTR && errno != EAGAIN)) ended = true;
   }
   void write() {
-    // MSG_NOSIGNAL keeps a socket whose peer is gone from raising SIGPIPE. For a pipe, main() ignores the signal.
-    // The descriptors may be blocking, and a write that blocks would also stop the other direction. A pipe that can be
-    // written to takes PIPE_BUF bytes at once.
+    // MSG_NOSIGNAL keeps a socket whose peer is gone from raising SIGPIPE. For a pipe, main() ignores the signal. The
+    // descriptors may be blocking, and a write that blocks would also stop the other direction. A pipe that poll(2)
+    // calls writable takes PIPE_BUF bytes without blocking.
     ssize_t n = ::send(out, held.data(), held.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno == ENOTSOCK) n = ::write(out, held.data(), std::min<size_t>(held.size(), PIPE_BUF));
     if (n > 0) held.erase(0, static_cast<size_t>(n));
-    // The reader is gone, so what is held has no use any more.
+    // The reader is gone, so nobody needs the bytes that are still held.
     else if (n < 0 && errno != EINTR && errno != EAGAIN) ended = true, held.clear();
   }
   void close() {
@@ -65,14 +65,15 @@ void copy_both_ways(int left_in, int left_out, int right_in, int right_out) {
   while (!flows[0].closed || !flows[1].closed) {
     Poller poller;
     for (const auto& flow : flows) {
-      // Watching an end that is not wanted would return at once, and the loop would spin.
-      if (flow.wants_in()) poller.watch(flow.in);
-      if (flow.wants_out()) poller.watch_writable(flow.out);
+      // If the loop watched an end that is ready but of no use now, poll would return immediately each time, and the
+      // loop would spin.
+      if (flow.can_read()) poller.watch(flow.in);
+      if (flow.can_write()) poller.watch_writable(flow.out);
     }
     poller.wait(-1);
     for (auto& flow : flows) {
-      if (flow.wants_out() && poller.writable(flow.out)) flow.write();
-      if (flow.wants_in() && poller.readable(flow.in)) flow.read();
+      if (flow.can_write() && poller.writable(flow.out)) flow.write();
+      if (flow.can_read() && poller.readable(flow.in)) flow.read();
       flow.close();
     }
   }

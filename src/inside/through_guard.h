@@ -1,5 +1,5 @@
-// Copies bytes between two ends, and connects through the guard in the two ways that the helper needs: with a
-// CONNECT request, and to the session's ssh-agent.
+// Connects through the guard in the two ways that the helper needs, with a CONNECT request and to the session's
+// ssh-agent, and copies bytes between the connection and a local end.
 #pragma once
 
 #include <netinet/in.h>

@@ -1,7 +1,7 @@
-// Plays a session's life with a provider, one call after the other, and looks at what a contract is easily broken by:
-// a create that is repeated or killed, a destroy of what is not there, a question about a VM of which only the name is
-// known. The checks share one VM, because a VM costs minutes and money. A check that fails does not end the suite, so
-// that an author of a provider sees everything at once, and so that the VM is destroyed in any case.
+// Plays a session's life with a provider, one call after the other, and tests the calls that providers most often get
+// wrong: a create that is repeated or killed, a destroy of a VM that does not exist, a status of a VM of which only
+// the name is known. The checks share one VM, because a VM costs minutes and money. A failed check does not end the
+// suite, so that the author of a provider sees all faults in one run, and so that the VM is always destroyed.
 
 #include "machine/conformance.h"
 
@@ -41,7 +41,7 @@ class Suite {
                   [](const auto& all) { return std::to_string(all.size()) + " listed"; });
     });
     check("status of an unknown VM is gone", [&] { return status_is("gone", unknown()); });
-    // A sweep destroys by name what it is not sure about, so this must not be an error.
+    // A sweep destroys by name even a VM that may not exist, so this must not be an error.
     check("destroy of an unknown VM succeeds", [&] { return told(provider_.destroy(unknown(), progress_)); });
     check("status of a wrong id is gone, not an error", [&] {
       VmRequest garbage = unknown();
@@ -67,7 +67,7 @@ class Suite {
  private:
   using Finding = Result<std::string>;  // what was found, or why it is wrong
 
-  // Turns an answer into a finding: what `tell` says of it, or the answer's error.
+  // Turns an answer into a finding: the text that `tell` makes of it, or the answer's error.
   template <typename T>
   Finding told(const Result<T>& answer, auto&& tell) {
     if (!answer) return std::unexpected(answer.error());
@@ -245,7 +245,7 @@ class Suite {
               {
                 Child child = TRY(Child::spawn(command, Child::null(), Child::null(), Child::null()));
                 (void)child.wait(after_ms);
-                // This sends SIGKILL at once, because a hook must not depend on being told.
+                // This sends SIGKILL immediately, because a hook must not depend on a warning.
                 child.end(0);
               }
               TRY(provider_.destroy(spec_.vm, progress_));
@@ -268,7 +268,7 @@ class Suite {
       for (;;) {
         std::string left;
         for (const auto& item : TRY(provider_.list(spec_.vm.owner, spec_.vm.wanted.options, progress_)))
-          // Whatever has the session's label counts, also disks and addresses.
+          // Everything with the session's label counts, including disks and addresses.
           if (item.status != "gone" && (item.session == spec_.vm.session || item.name == spec_.vm.name))
             left += " " + item.kind + " " + item.id;
         if (left.empty()) return std::string("nothing");
@@ -278,14 +278,14 @@ class Suite {
     });
     check("its state directory is empty", [&]() -> Finding {
       std::error_code error;
-      // What a hook leaves in its directory would stay on the operator's disk.
+      // Files that a hook leaves in its directory would stay on the operator's disk.
       for (const auto& entry : std::filesystem::directory_iterator(spec_.vm.state_dir, error))
         return fail(Code::conflict, "it contains " + entry.path().filename().string());
       return std::string("empty");
     });
   }
 
-  // The VM is gone by now. This repeats what a session does at its end, down to removing the VM's directory.
+  // The VM is gone by now. This repeats a session's end, including the removal of the VM's directory.
   void remove_all() {
     check("destroy and confirm as a session does", [&]() -> Finding {
       DestroyOptions options;

@@ -1,9 +1,9 @@
-// A machine that is forgotten costs money, and may hold an agent that still works. So nothing is believed that is easy
-// to get wrong: a `destroy` that reports success is followed by a `status`, and a `status` of "gone" by a `list`,
-// because a provider's answers can be old, and because volumes and addresses outlive machines. The record goes last:
-// as long as it is there, every later command tries again. A machine that is still being created is the hard case. Its
-// hook is ended first, the lock of the VM keeps another process from creating it meanwhile, and the provider is asked
-// once more after a pause.
+// A forgotten machine costs money, and may hold an agent that still works. So no single answer is believed: a
+// `destroy` that reports success is followed by a `status`, and a `status` of "gone" by a `list`, because a
+// provider's answers can be out of date, and because volumes and addresses outlive machines. The record is removed
+// last, because every later command tries again as long as the record exists. A machine that is still being created
+// is the hard case. Its hook is ended first, the lock of the VM keeps another process from creating it in the
+// meantime, and the provider is asked once more after a pause.
 
 #include "machine/destroy.h"
 
@@ -17,14 +17,14 @@
 namespace bottle::machine {
 namespace {
 
-// Ends a running `create` hook and every process that it started. A hook whose caller died continues alone, and its VM
-// would appear after the destruction. Also ends a hook that this process itself started and no longer wants, because
+// Ends a running `create` hook and every process that it started. A hook whose caller died continues alone, and its
+// VM would appear after the destruction. Also ends a hook that this process itself started and has given up, because
 // the hook may hang.
 void end_hook(const Record& record) {
-  // The hook of another process that lives is left alone: that process still wants its VM.
+  // The hook of another living process is left alone, because that process still needs its VM.
   bool others = record.owner.alive() && record.owner.pid != ::getpid();
   if (!record.hook.alive() || others) return;
-  // The hook leads a process group, so the tools that it runs end too. 5 s let it remove what it has made so far.
+  // The hook leads a process group, so the tools that it runs end too. It has 5 s to remove what it has made so far.
   ::kill(-record.hook.pid, SIGTERM);
   for (int i = 0; i < 50 && record.hook.alive(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(100));
   if (record.hook.alive()) ::kill(-record.hook.pid, SIGKILL);
@@ -47,7 +47,7 @@ struct Attempt {
 
   // Performs one round of destroying and asking. Returns true once every answer says that the VM is gone.
   bool round() {
-    // Each round starts anew: what the last one could not learn may be known now.
+    // Each round starts anew, because the provider may now answer what it did not answer in the last one.
     result.left.clear();
     auto note = [&](const std::string& what) { result.left.push_back(what); };
     auto asked = provider.destroy(vm, progress);
@@ -108,8 +108,8 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
     found = load(name, places);
   }
   if (found) record = *found;
-  // A record that cannot be read is not the same as none. Destroying by name alone could miss what only the record
-  // knows.
+  // A record that cannot be read is not the same as none. Destroying by name alone could miss things that only the
+  // record names.
   else if (found.error().code != Code::not_found) return std::unexpected(std::move(found.error()));
   else {
     record.vm.name = name;
@@ -151,8 +151,8 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
   return result;
 }
 
-// Without an answer of the provider, the VM is held: losing work is worse than paying for some more hours, and its
-// time ends all the same.
+// Without an answer of the provider, the VM is held, because losing work is worse than paying for some more hours,
+// and the VM's time ends in any case.
 bool hold_unless_ended(const std::string& name, const Places& places, const DestroyOptions& options) {
   auto record = load(name, places);
   if (!record) return false;

@@ -19,7 +19,7 @@ struct Destroyed {
   int calls = 0;             // number of calls of the `destroy` hook
   double seconds = 0;
   int64_t made = 0, at = 0;       // when it was made and when it was confirmed gone (seconds since 1970)
-  std::vector<std::string> left;  // what still exists, or could not be asked about
+  std::vector<std::string> left;  // what still exists, or may still exist
 };
 
 // Says how long to try, and with which environment. Times are in milliseconds.

@@ -1,8 +1,8 @@
 // Compares two incomplete lists. The records on this machine say what was made here, but a record can be lost. The
-// providers say what exists, but only with labels, and a provider may not answer. What both know is the record's; what
-// only a provider knows belongs to this user only if it has the owner's label. The order keeps a VM that is just being
-// made from looking like a lost one: records are read before the providers are asked, and for an unknown VM once more
-// afterward.
+// providers say what exists, but only with labels, and a provider may not answer. If both lists name a VM, the record
+// counts. A VM that only a provider lists belongs to this user only if it has the owner's label. The order keeps a VM
+// that is just being made from looking like a lost one: records are read before the providers are asked, and for an
+// unknown VM once more afterward.
 
 #include "machine/inventory.h"
 
@@ -17,7 +17,7 @@
 namespace bottle::machine {
 namespace {
 
-// Describes a VM by its record alone, as if its provider knew nothing of it.
+// Describes a VM by its record alone, as if its provider did not list it.
 Found of_record(const Record& record, const Places& places) {
   Found found;
   found.provider = record.vm.wanted.provider;
@@ -56,7 +56,7 @@ struct Asked {
 std::vector<Asked> ask_providers(const std::vector<Ask>& ask, const std::string& owner, const Places& places,
                                  const Environment& environment, const Limits& limits, const Progress& progress) {
   std::map<std::pair<std::string, std::map<std::string, std::string>>, bool> unique;
-  // If one of the questions is required, its answer is.
+  // If one of several equal questions is required, the answer is required.
   for (const auto& one : ask) unique[{one.provider, one.options}] |= one.required;
   std::vector<Asked> asked;
   for (const auto& [whom, required] : unique)
@@ -75,7 +75,7 @@ Found describe(const Listed& item, const Ask& whom, const std::string& owner, co
   Found found;
   auto record = std::ranges::find_if(
       records, [&](const Record& r) { return r.vm.wanted.provider == whom.provider && r.vm.name == item.name; });
-  // The record may have been written since. A VM that is being made is not lost.
+  // The record may have been written in the meantime. A VM that is being made is not lost.
   auto later = load(item.name, places);
   if (record != records.end()) found = of_record(*record, places);
   else if (later && later->vm.wanted.provider == whom.provider) found = of_record(*later, places);
@@ -84,13 +84,15 @@ Found describe(const Listed& item, const Ask& whom, const std::string& owner, co
   found.listed = item;
   found.at_provider = true;
   if (found.record) {
-    // The names agree, but the label is another user's, such as after a state directory was copied to another machine.
+    // The names agree, but the label is another user's. This happens, for example, after a state directory was copied
+    // to another machine.
     if (!found.orphan() && item.owner != owner) found.belongs = Belongs::to_others;
     return found;
   }
   // Everything else that the provider lists belongs to others, such as machines of other users of the same account.
   if (item.owner != owner) return found;
-  // What a VM left behind has the label of its session. It is an orphan unless a VM of that session is still in use.
+  // A thing that a VM left behind has the label of its session. It is an orphan unless a VM of that session is still
+  // in use.
   bool used = std::ranges::any_of(records, [&](const Record& r) {
     return !item.session.empty() && r.vm.session == item.session && (r.held || !orphaned(r, places));
   });
@@ -121,8 +123,8 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
   for (auto& [whom, answer] : ask_providers(ask, owner, places, environment, limits, progress)) {
     auto listed = answer.get();
     if (!listed) {
-      // The provider is not set up, does not exist or has no credentials. If it is asked only to be thorough, this
-      // need not be reported.
+      // The provider is not set up, does not exist or has no credentials. If the provider was asked only to be
+      // thorough, this need not be reported.
       bool absent = listed.error().code == Code::invalid || listed.error().code == Code::not_found ||
                     listed.error().code == Code::denied;
       if (whom.required || !absent) inventory.silent[whom.provider] = listed.error().what;
@@ -142,7 +144,8 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
   return inventory;
 }
 
-// A thing with a record is destroyed through it, with all checks. This way is for what only the provider knows.
+// A thing with a record is destroyed through it, with all checks. This function is for things that only the provider
+// lists.
 Result<Destroyed> destroy_found(const Found& found, const Places& places, const DestroyOptions& options,
                                 const Progress& progress) {
   if (found.record) return destroy_vm(found.record->vm.name, found.provider, places, options, progress);

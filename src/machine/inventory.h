@@ -1,5 +1,5 @@
-// Lists what exists at all providers and what is recorded on this machine, for `bottle vm list`, `cleanup` and the
-// sweep at every start.
+// Lists everything that exists at all providers or is recorded on this machine, for `bottle vm list`, `cleanup` and
+// the sweep at every start.
 #pragma once
 
 #include <map>
@@ -34,8 +34,8 @@ struct Found {
   bool orphan() const { return belongs == Belongs::to_my_sweep; }
 };
 
-// Holds everything that was found, and what could not be asked about. With a provider in `silent`, the inventory is
-// not complete.
+// Holds everything that was found, and the providers that could not be asked. With a provider in `silent`, the
+// inventory is not complete.
 struct Inventory {
   std::vector<Found> all;
   std::map<std::string, std::string> silent;  // providers that could not be asked, and why
@@ -49,7 +49,7 @@ struct Ask {
   bool required = true;  // false if a provider that is not set up need not be reported
 };
 
-// Asks all providers at once, including those of the records, with the options of each record.
+// Asks all providers at the same time, including those of the records, with the options of each record.
 Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask,
                          const Limits& limits, const Progress& progress);
 

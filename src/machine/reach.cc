@@ -1,8 +1,8 @@
-// The first host key is in the user-data, which every program on the VM can read. So it serves only for the first
+// The first host key is in the user-data, which every program on the VM can read. So it is used only for the first
 // connection: strict checking makes sure that the answer comes from a machine with this key, and over that connection
-// the VM makes a key that was never outside the VM. Both keys are in known_hosts while the VM changes over, because
-// either side may lose the connection at any point, and then the next attempt must accept whichever is in use. A new
-// VM is also slow and in flux: sshd starts before its keys are installed, and reloads. A wrong key or a refusal
+// the VM is told to make a new key, which never leaves the VM. Both keys are in known_hosts while the VM changes
+// over, because the connection may break at any point, and the next attempt must accept whichever key is in use. A
+// new VM is also slow and in flux: sshd starts before its keys are installed, and reloads. A wrong key or a refusal
 // therefore counts only if it lasts.
 
 #include "machine/reach.h"
@@ -29,7 +29,7 @@ using Clock = std::chrono::steady_clock;
 template <class Message>
 Result<Message> read_answer(Child& child, Clock::time_point until) {
   std::string line;
-  // Counts all lines together, so that a VM that prints without end does not keep this loop busy.
+  // The limit counts all lines together, so that a VM that prints without end does not keep this loop busy.
   for (size_t total = 0; total < Message::kMost;) {
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
     if (left <= 0 || !wait_readable(child.out(), static_cast<int>(left)))
@@ -62,7 +62,7 @@ bool is_public_key(const std::string& text) {
              std::string::npos;
 }
 
-// ssh has no exit status of its own for this, so its messages tell. They are not translated.
+// ssh has no special exit status for this, so its messages decide. They are not translated.
 bool other_key(const std::string& words) {
   return words.find("Host key verification failed") != std::string::npos ||
          words.find("IDENTIFICATION HAS CHANGED") != std::string::npos;
@@ -89,13 +89,14 @@ Result<Child> start(const ssh::Target& target, const std::string& line) {
 
 }  // namespace
 
-// Each turn makes a connection and asks for a key. The loop ends with success, with an answer that cannot be right, or
-// with a wrong key or a refusal that has lasted too long. Everything else is tried again until the time is up.
+// Each turn makes a connection and asks for a key. The loop ends with success, with an answer that cannot be right,
+// or with a wrong key or a refusal that has lasted too long. After any other failure, the loop tries again until the
+// time is up.
 Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const Progress& progress) {
   auto begun = Clock::now(), until = begun + std::chrono::milliseconds(timeout_ms);
   std::string why = "nothing answered";
   Code code = Code::unavailable;
-  // Since when a host with another key has answered, and since when the VM has refused our key.
+  // The times since which a host with another key has answered, and since which the VM has refused our key.
   Clock::time_point stranger{}, refused{};
   while (Clock::now() < until) {
     auto child = TRY(start(target, "sudo -n /usr/local/sbin/bottle-vm rotate"));
@@ -132,7 +133,7 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
     // can be made again.
     auto old = TRY(read_file(target.known_hosts, 65536));
     if (old.find(fresh) == std::string::npos) TRY(write_file_atomically(target.known_hosts, fresh + old));
-    // The VM takes the new key into use only after this, so the old one is still right.
+    // The VM uses the new key only after this, so the old one is still valid.
     if (!write_all(child.in(), "go\n")) continue;
     auto done = read_answer<wire::HostKeyInUse>(child, Clock::now() + std::chrono::seconds(60));
     // Whether the VM has changed over is unknown. Both keys are accepted, and the next turn asks again.

@@ -1,4 +1,4 @@
-// Handles the first minutes with a new VM over ssh.
+// Makes the first ssh connections to a new VM: it replaces the first host key, and waits for the engine.
 #pragma once
 
 #include <string>

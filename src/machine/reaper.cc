@@ -1,8 +1,8 @@
-// The reaper is a process of its own, because everything else may die: the terminal, the supervisor, the whole
-// session. It holds a lock on a file for as long as it lives, which is how others know of it; the kernel frees the
-// lock however it dies. It reads the record again in every turn and keeps nothing in memory, so whatever another
-// process changes there counts. It must also be right about time, although clocks are set while it waits, and although
-// whatever it calls to fetch the work may hang.
+// The reaper is a separate process, because everything else may die: the terminal, the supervisor, the whole session.
+// It holds a lock on a file for as long as it lives, so that others can see whether it lives; the kernel frees the
+// lock however it dies. It reads the record again in every turn and keeps nothing in memory, so every change by
+// another process takes effect. It must act at the right time even if a clock is set while it waits, or if the code
+// that fetches the work hangs.
 
 #include "machine/reaper.h"
 
@@ -31,8 +31,8 @@ namespace {
 
 std::string lock_path(const std::string& name, const Places& places) { return places.directory(name) + "/reaper"; }
 
-// Returns the time of day when this process began, advanced by the boot clock. Setting the clock in the meantime, as
-// NTP does if it was a day behind, therefore neither ends a VM early nor extends its life.
+// Returns the time of day at which this process began, advanced by the boot clock. Setting the clock in the meantime,
+// as NTP does if it was a day behind, therefore neither ends a VM early nor extends its life.
 class SteadyTime {
  public:
   explicit SteadyTime(int64_t now) : ahead_(now - static_cast<int64_t>(boot_seconds())) {}
@@ -48,7 +48,7 @@ bool wait_for_the_end(const std::string& name, const Places& places, const Stead
   int watched = 0;
   for (;;) {
     auto record = load(name, places);  // the record may change while we wait
-    // A record that is there but cannot be read is left to destroy_vm(), which reports it. One that is gone means that
+    // A record that is there but cannot be read is left to destroy_vm(), which reports it. If the record is gone,
     // nothing is left to do.
     if (!record) return is_recorded(name, places);
     if (abandoned(*record, time.now())) return true;
@@ -78,7 +78,7 @@ bool before_its_time_is_up(const std::function<bool(const Record&)>& before, con
 
 }  // namespace
 
-// Waits for a sign of life, because a session must not create a VM without a reaper.
+// Waits until the reaper reports that it runs, because a session must not create a VM without a reaper.
 Result<> start_reaper(const std::string& name, const Places& places, const Environment& environment,
                       const std::string& path_to_self) {
   Command command;
@@ -90,8 +90,8 @@ Result<> start_reaper(const std::string& name, const Places& places, const Envir
   command.detached = true;
   Child child = TRY(Child::spawn(command, Child::null(), Child::pipe(), Child::null()));
   char word = 0;
-  // The reaper writes a byte once it has tried to get the lock. If it did not get it, another reaper has it, which is
-  // as good.
+  // The reaper writes a byte once it has tried to get the lock. If it did not get it, another reaper has it, which
+  // serves as well.
   if (wait_readable(child.out(), 20000) && ::read(child.out(), &word, 1) == 1 && reaper_alive(name, places)) return {};
   return fail(Code::internal, "the reaper of VM " + name + " did not start",
               "bottle needs the reaper to destroy the VM if the session crashes");
@@ -103,8 +103,8 @@ bool reaper_alive(const std::string& name, const Places& places) {
   return fd && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0;
 }
 
-// The lock comes first: a second reaper of the same VM must do nothing. Then the loop waits, fetches and destroys
-// until the provider confirms that the VM is gone.
+// The lock is taken first, so that a second reaper of the same VM does nothing. Then the loop waits, fetches and
+// destroys until the provider confirms that the VM is gone.
 int reap(const std::string& name, const Environment& environment, const Reaping& session,
          const std::function<int64_t()>& clock) {
   // The end of the terminal, Ctrl-C and a starter that has died must not end it.

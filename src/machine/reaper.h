@@ -11,15 +11,15 @@
 
 namespace bottle::machine {
 
-// Starts `path_to_self reap NAME` in a session of its own with `environment`, and returns once it watches. Must be
-// called before `create`.
+// Starts `path_to_self reap NAME` in its own process session with `environment`, and returns once it watches. Call it
+// before `create`.
 Result<> start_reaper(const std::string& name, const Places& places, const Environment& environment,
                       const std::string& path_to_self);
 
 // Reports whether the VM's reaper lives.
 bool reaper_alive(const std::string& name, const Places& places);
 
-// Holds what the code for sessions does for the reaper.
+// Holds the callbacks with which the code for sessions helps the reaper.
 struct Reaping {
   // Called when the owner is dead and the time is not up. It may fetch what is on the VM, hold it, or destroy it.
   // Returns whether the VM may be destroyed now. If not, the reaper calls it again later.

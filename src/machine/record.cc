@@ -1,7 +1,7 @@
 // The record is written before anything is created and removed after everything is gone, and each change replaces the
-// whole file, so a reader never sees half of one. What it says is acted on without further questions: processes are
-// signaled, hooks are called with its paths, machines are destroyed. Reading therefore refuses a file that another
-// user could have written, and paths other than those that this program makes.
+// whole file, so a reader never sees half a record. Its content has direct consequences: processes are signaled,
+// hooks are called with its paths, and machines are destroyed. Reading therefore refuses a file that another user
+// could have written, and paths other than those that this program makes.
 
 #include "machine/record.h"
 
@@ -93,7 +93,7 @@ bool is_gone(const Result<Record>& loaded) { return !loaded && loaded.error().co
 Result<Record> load(const std::string& name, const Places& places) {
   if (!valid_vm_name(name)) return fail(Code::invalid, "'" + name + "' is not a valid name for a VM");
   std::string path = places.directory(name) + "/vm.json";
-  // What a record names is destroyed, signaled and passed to programs, so this user must have written it.
+  // Things that a record names are destroyed, signaled and passed to programs, so this user must have written it.
   auto opened = open_own_directory(places.directory(name));
   if (!opened && opened.error().code == Code::not_found) return fail(Code::not_found, path + " does not exist");
   if (!opened) return std::unexpected(std::move(opened.error()));
@@ -109,7 +109,7 @@ Result<Record> load(const std::string& name, const Places& places) {
 std::vector<std::string> recorded(const Places& places) {
   std::vector<std::string> names;
   std::error_code none;
-  // Every directory counts, even one without a record: load() and forget_unborn() tell what it is.
+  // Every directory counts, even one without a record: load() and forget_unborn() find out which kind it is.
   for (const auto& entry : std::filesystem::directory_iterator(places.vms, none))
     if (auto name = entry.path().filename().string(); valid_vm_name(name)) names.push_back(std::move(name));
   std::ranges::sort(names);
@@ -138,7 +138,7 @@ void forget(const std::string& name, const Places& places) {
   if (!valid_vm_name(name)) return;
   std::string directory = places.directory(name);
   std::error_code ignored;
-  // The record goes last: if this process dies here, the next command still knows of the VM's directory.
+  // The record is removed last, so that the next command still finds the directory if this process dies here.
   for (const auto& entry : std::filesystem::directory_iterator(directory, ignored))
     if (entry.path().filename() != "vm.json") std::filesystem::remove_all(entry.path(), ignored);
   std::filesystem::remove_all(directory, ignored);
@@ -148,7 +148,8 @@ void forget_unborn(const std::string& name, const Places& places) {
   struct stat st{};
   std::string directory = places.directory(name);
   if (is_recorded(name, places) || ::stat(directory.c_str(), &st) != 0) return;
-  // A maker that lives writes its record right after the directory, so after 10 s there is none.
+  // A living maker writes its record right after the directory, so a directory that has none after 10 s will never
+  // get one.
   if (now_seconds() - st.st_mtime > 10) forget(name, places);
 }
 
@@ -157,8 +158,8 @@ bool ownerless(const Record& record) { return !record.keep && !record.owner.aliv
 // A held VM stays until its time is up, so that a later command can still fetch its work.
 bool abandoned(const Record& record, int64_t now) { return now >= record.until || (!record.held && ownerless(record)); }
 
-// The lock is on a file in the VM's directory, which a destruction removes. A lock on a removed file keeps nothing
-// out, so the inodes are compared.
+// The lock is on a file in the VM's directory, which a destruction removes. A lock on a removed file locks nothing,
+// so the inodes are compared.
 Result<UniqueFd> lock_vm(const std::string& name, const Places& places, int timeout_ms) {
   std::string path = places.directory(name) + "/lock";
   auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);

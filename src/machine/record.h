@@ -1,6 +1,5 @@
 // Keeps the record of a VM from before the VM is made until it is confirmed gone. The record is `vms/NAME/vm.json`,
-// mode 0600 in a directory of mode 0700. It is enough to destroy the VM after everything else was lost, and contains no
-// secret.
+// mode 0600 in a directory of mode 0700. The record alone is enough to destroy the VM, and it contains no secret.
 #pragma once
 
 #include <cstdint>
@@ -62,9 +61,9 @@ bool abandoned(const Record& record, int64_t now);
 // Returns the seconds since 1970 by this machine's clock, which can be set.
 int64_t now_seconds();
 
-// Takes the lock of a VM. The VM's `create` hook inherits it as its stdin, so it stays locked as long as that hook
-// lives, even if the caller dies, and no process destroys a VM while another one makes it. Fails with Code::timed_out,
-// and with Code::not_found if the VM's directory is gone.
+// Takes the lock of a VM. The VM's `create` hook inherits it as its stdin, so the VM stays locked as long as that
+// hook lives, even if the caller dies. No process can then destroy a VM while another one makes it. Fails with
+// Code::timed_out, and with Code::not_found if the VM's directory is gone.
 Result<UniqueFd> lock_vm(const std::string& name, const Places& places, int timeout_ms);
 
 }  // namespace bottle::machine

@@ -1,6 +1,6 @@
-// cloud-init takes JSON, which is also YAML, and an encoder quotes whatever is in the values. The order on the VM
-// matters: the dead-man switch is armed first (bootcmd), before anything can fail, so that a VM that does not become
-// usable ends by itself. Only the user `bottle` may sign in, with one key.
+// cloud-init accepts JSON, because JSON is also YAML, and a JSON encoder quotes all values correctly. The order on
+// the VM matters: the dead-man switch is armed first (bootcmd), before anything can fail, so that a VM that does not
+// become usable ends by itself. Only the user `bottle` may sign in, with one key.
 
 #include "machine/user_data.h"
 
@@ -51,7 +51,7 @@ std::string user_data(const UserData& data) {
       {"hostname", data.name},
       {"disable_root", true},
       {"ssh_pwauth", false},
-      // The group must exist before the user is put into it, also on an image without an engine.
+      // The group must exist before the user is added to it, even on an image without an engine.
       {"groups", {"docker"}},
       {"users",
        {{{"name", "bottle"},

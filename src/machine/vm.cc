@@ -1,6 +1,6 @@
-// Each step leaves on the disk what the next process needs to undo it, before it does what must be undone: the record
-// before the keys, the reaper before `create`, the hook's identity as soon as the hook runs, the id as soon as it is
-// known. A crash between any two lines therefore leaves something that the reaper or a sweep can find.
+// Before a step makes anything, it writes to the disk what another process would need to undo it: the record before
+// the keys, the reaper before `create`, the hook's identity as soon as the hook runs, the id as soon as it is known.
+// A crash between any two lines therefore leaves something that the reaper or a sweep can find.
 
 #include "machine/vm.h"
 
@@ -93,8 +93,8 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
   return vm;
 }
 
-// Two waits follow each other: for the machine, and for its address. The hook of the first may take minutes, and the
-// second asks again and again.
+// Two waits follow each other: for the machine, and for its address. The first is one call of a hook, which may take
+// minutes; the second calls a hook again and again.
 Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
   auto begun = Clock::now();
   Places places = Places::from(spec.environment);
@@ -117,7 +117,7 @@ Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
   vm.timings.created = seconds_since(begun);
 
   auto until = begun + std::chrono::milliseconds(spec.boot_ms);
-  // Starts with short pauses, because some providers know the address at once.
+  // Starts with short pauses, because some providers know the address immediately.
   for (int pause = 250;; pause = std::min(pause * 3 / 2, 5000)) {
     auto where = provider.ssh_info(vm.record.vm, progress);
     if (where) {

@@ -1,4 +1,4 @@
-// Makes a VM for one session, in steps that the caller can run beside other work: prepare, create, reach, and wait for
+// Makes a VM for one session, in steps that can run in parallel with other work: prepare, create, reach, and wait for
 // the engine. destroy_vm() undoes them, however far they got.
 #pragma once
 
@@ -13,7 +13,7 @@ namespace bottle::machine {
 
 inline constexpr uint64_t kDefaultTtl = 8 * 3600, kDefaultIdle = 3600;  // in seconds, if the manifest has no value
 
-// Says what a session wants of its VM, and with what it is made. The launcher or the near side fills it in.
+// Describes the VM that a session needs, and how to make it. The launcher or the near side fills it in.
 struct VmSpec {
   std::string name;  // unique; see new_vm_name()
   std::string session;
@@ -31,7 +31,7 @@ struct VmTimings {
   double created = 0, address = 0, ssh = 0, rotated = 0, engine = 0;
 };
 
-// Describes a VM as far as it has come: each step fills in more of it.
+// Describes a VM that is being made. Each step fills in more of it.
 struct Vm {
   std::string name, provider, id, cost_per_hour;
   ssh::Target target;    // has its own known_hosts, alias and identity

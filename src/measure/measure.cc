@@ -1,8 +1,8 @@
-// The agent chooses what is measured: its names, its depth, and what changes while the count runs. Every directory is
-// therefore opened by descriptor from the one above it, without following links, and nothing is looked up by a path
-// that the agent could exchange. Memory and descriptors are bounded, and when a bound is reached, the result says that
-// it is not complete. The caller decides what that means. A file that is deleted but open still takes space, which a
-// walk over directories cannot find, so the descriptors of processes are looked at, too.
+// The agent controls what is measured: the names, the depth, and what changes while the count runs. Every directory
+// is therefore opened by descriptor from the one above it, without following links, and nothing is looked up by a
+// path that the agent could exchange. Memory and descriptors are bounded, and when a bound is reached, the result is
+// marked as incomplete; the caller decides what follows from that. A file that is deleted but open still takes space,
+// but a walk over directories cannot find it, so the count also covers the descriptors of processes.
 
 #include "measure/measure.h"
 
@@ -40,8 +40,8 @@ const dirent* next_in(const Listing& listing) {
   return ::readdir(listing.get());
 }
 
-// Identifies the mount that a file is in. The device number is not enough, because an unprivileged user can make btrfs
-// subvolumes, each with its own number. Linux before 5.8 and gVisor know only the device.
+// Identifies the mount that a file is in. The device number is not enough, because an unprivileged user can make
+// btrfs subvolumes, each with its own number. Linux before 5.8 and gVisor report only the device.
 struct Mount {
   uint64_t id = 0;
   bool is_device = false;
@@ -51,7 +51,7 @@ struct Mount {
 Mount mount_of(int fd) {
   struct statx st{};
   if (::statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) != 0) return {};
-  // The kernel says in the mask what it has filled in.
+  // The mask says which fields the kernel has filled in.
   if (st.stx_mask & STATX_MNT_ID) return {st.stx_mnt_id};
   return {(uint64_t{st.stx_dev_major} << 32) | st.stx_dev_minor, true};
 }
@@ -90,13 +90,13 @@ class Count {
     bool is_old =
         st.st_ctim.tv_sec != since_.tv_sec ? st.st_ctim.tv_sec < since_.tv_sec : st.st_ctim.tv_nsec < since_.tv_nsec;
     if (is_old) return;
-    // A file with several names counts once. If too many of these are remembered, the rest counts for each name: too
-    // much rather than too little.
+    // A file with several names counts once. If there are too many of these to remember, the others count once for
+    // each name. This counts too much rather than too little.
     if (!S_ISDIR(st.st_mode) && st.st_nlink != 1) {
       if (linked_.contains({st.st_dev, st.st_ino})) return;
       if (linked_.size() < kMostLinked) linked_.insert({st.st_dev, st.st_ino});
     }
-    // st_blocks counts what is on the disk, so a file with holes is not larger than it is.
+    // st_blocks counts only blocks on the disk, so holes in a file do not count.
     result_.bytes += std::max(static_cast<uint64_t>(st.st_blocks) * kBlock, kLeastFile);
   }
 
@@ -148,8 +148,8 @@ class Count {
   bool is_measured(int fd) const {
     Mount mount = mount_of(fd);
     struct statfs system{};
-    // With mount ids, a file in memory is in another mount than any of the roots. With devices alone, its file system
-    // tells.
+    // With mount ids, a file in memory is in another mount than any of the roots. If only devices are known, the type
+    // of the file system decides.
     if (!mount.is_device) return std::ranges::count(roots_, mount) > 0;
     return ::fstatfs(fd, &system) == 0 && system.f_type != TMPFS_MAGIC && system.f_type != HUGETLBFS_MAGIC;
   }

@@ -1,5 +1,5 @@
-// Counts what an agent has written to its container's disk. A separate process counts, as root in another container
-// (src/session/disk/meter.h), so the agent can neither hide a directory from it nor stop it.
+// Counts what an agent has written to its container's disk. A separate process does this, as root in another
+// container (src/session/disk/meter.h), so the agent can neither hide a directory from it nor stop it.
 #pragma once
 
 #include <sys/stat.h>
@@ -10,7 +10,7 @@
 
 namespace bottle::measure {
 
-// A file counts as at least this many bytes, because inodes run out too.
+// Each file counts as at least this many bytes, because inodes can run out, too.
 inline constexpr uint64_t kLeastFile = 4096;
 
 // Holds the result of one count.

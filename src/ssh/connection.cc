@@ -2,9 +2,9 @@
 // configuration, agents, hardware keys, jump hosts and known hosts work as they do in a shell.
 //
 // open() starts a master in the background, and each command is a short ssh process that uses it and costs no new
-// sign-in. A command never makes a connection itself: a second one would need a sign-in of its own, and could reach
-// another machine behind the same name. ssh gives no machine-readable reasons, so explain() recognizes the common ones
-// in its messages (with LogLevel=ERROR, they are all that it prints).
+// sign-in. A command never makes a connection itself, because a second connection would need another sign-in, and
+// could reach another machine behind the same name. ssh gives no machine-readable reasons, so explain() recognizes
+// the common ones in its messages (with LogLevel=ERROR, they are all that it prints).
 #include "ssh/connection.h"
 
 #include <fcntl.h>
@@ -42,7 +42,7 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
   }
   if (!target.host_key_alias.empty()) {
     option("HostKeyAlias=" + target.host_key_alias);
-    // The key is known by its alias, whatever the address is.
+    // The key belongs to the alias, whatever the address is.
     option("CheckHostIP=no");
   }
   if (!target.identity.empty()) {
@@ -50,9 +50,9 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
     option("IdentityAgent=none");
     option("IdentityFile=" + option_path(target.identity));
   }
-  // The machine may be hostile once an agent has run there, so it gets no way back to this machine and none of its
-  // agents. EscapeChar=none lets any bytes pass, and NoHostAuthenticationForLocalhost=no keeps the check of host keys
-  // for a tunnel that ends on localhost.
+  // The machine may be hostile once an agent has run there, so it gets no way back to this machine and no access to
+  // its ssh-agent. EscapeChar=none lets any bytes pass, and NoHostAuthenticationForLocalhost=no keeps the check of
+  // host keys for a tunnel that ends on localhost.
   for (const char* fixed :
        {"ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none",
         "RequestTTY=no", "EscapeChar=none", "LogLevel=ERROR", "Tunnel=no", "NoHostAuthenticationForLocalhost=no"})
@@ -117,7 +117,7 @@ class Start {
       UniqueFd fd(::open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
       if (!fd) return fail_errno("opening " + path_);
       if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
-        // The process that had the lock may have removed the file. A lock on a removed file keeps nobody out.
+        // The process that had the lock may have removed the file. A lock on a removed file locks nothing.
         struct stat mine{}, there{};
         bool valid =
             ::fstat(fd.get(), &mine) == 0 && ::lstat(path_.c_str(), &there) == 0 && mine.st_ino == there.st_ino;
@@ -231,11 +231,11 @@ Error explain_detour(const Target& target, const std::string& detour, const std:
 
 // Returns the path of the socket of a connection.
 static std::string control_path(const Target& target, const Options& options) {
-  // Everything that could make two connections differ, so that none is used in place of another.
+  // The hash covers everything by which two connections can differ, so that none is used in place of another.
   std::string identity = target.to_string() + "\n" + target.known_hosts + "\n" + target.host_key_alias + "\n" +
                          target.identity + "\n" + options.purpose;
-  // The name has a hash of all that distinguishes connections, so that its length does not depend on the target. ssh
-  // needs 17 more bytes while it creates the socket.
+  // A hash makes the length of the name independent of the target. ssh needs 17 more bytes while it creates the
+  // socket.
   return options.control_directory + "/" + content_hash(identity);
 }
 
@@ -278,7 +278,7 @@ Result<> Connection::start(const Options& options) const {
   Command command;
   command.argv = argv;
   command.own_group = !options.interactive;  // to ask on the terminal, ssh must be in its foreground
-  // The operator may take long to answer, but a machine must answer in time.
+  // An operator may take long to answer, but a machine must answer in time.
   auto done =
       TRY(bottle::capture(command, {.timeout_ms = options.interactive ? -1 : (options.connect_timeout_s + 15) * 1000,
                                     .stop = options.stop}));
@@ -310,7 +310,7 @@ Result<Captured> Connection::capture(const std::string& line, const CaptureOptio
   CaptureOptions stoppable = options;
   if (!stoppable.stop.stop_possible()) stoppable.stop = stop_;
   auto done = TRY(bottle::capture(command(line), stoppable));
-  // A line that exits with 255 itself cannot be told apart.
+  // A line that itself exits with 255 looks the same.
   if (done.status == 255) return std::unexpected(explain(target_, done.err));
   return done;
 }

@@ -14,7 +14,7 @@
 
 namespace bottle::ssh {
 
-// How to open a connection. The defaults are those for a background process, which has no terminal.
+// Says how to open a connection. The defaults are those for a background process, which has no terminal.
 struct Options {
   // Our directory (mode 0700) for the control socket. The path of the socket must stay below 87 bytes.
   std::string control_directory;
@@ -26,9 +26,9 @@ struct Options {
   std::stop_token stop = {};  // when requested, ends open() and each capture() with Code::canceled
 };
 
-// One multiplexed connection, held by an ssh process in the background (the master). Copies use the same connection,
-// and the destructor does not end it: later processes find it by the path of its socket. Calls from several threads are
-// safe.
+// Stands for one multiplexed connection, which an ssh process in the background (the master) holds. Copies use the
+// same connection, and the destructor does not end it: later processes find it by the path of its socket. Calls from
+// several threads are safe.
 class Connection {
  public:
   // Uses an existing connection or makes one. Blocks for up to `connect_timeout_s`, plus the time the operator takes to
@@ -43,8 +43,8 @@ class Connection {
   // Returns what was given to open().
   const Target& target() const { return target_; }
 
-  // Returns the argv that runs `line` in the remote machine's sh over this connection. `env` names the variables to
-  // send along.
+  // Returns the command that runs `line` in the remote machine's sh over this connection. `env` names the variables
+  // to send along.
   Command command(const std::string& line, const std::vector<std::string>& send_env = {}) const;
   // Runs `line` as command() does, and returns what it printed and its status, which may be a failure of the line
   // itself. A status of 255 is always an error, from explain(), because ssh uses it for its own failures. Blocks as

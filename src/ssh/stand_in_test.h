@@ -1,4 +1,4 @@
-// Puts a script into the place of the system's ssh.
+// Replaces the system's ssh with a script.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 
 namespace bottle::ssh {
 
-// While it exists, the first `ssh` in PATH is its script.
+// While this object exists, the first `ssh` in PATH is its script.
 class StandIn {
  public:
   StandIn() {

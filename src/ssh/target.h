@@ -1,4 +1,4 @@
-// Defines the destination of a connection, in the terms of the system's ssh.
+// Defines the destination of an ssh connection, in the terms of the system's ssh.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +8,13 @@
 
 namespace bottle::ssh {
 
-// The operator's own configuration (~/.ssh/config: ProxyJump, agent, keys, aliases) applies to all fields left empty.
+// Names a machine. The operator's own configuration (~/.ssh/config: ProxyJump, agent, keys, aliases) applies to all
+// fields that are empty.
 struct Target {
   std::string user, host;
   uint16_t port = 0;
-  // For a VM that was made for a session, these files replace the operator's, so that nothing about it is left behind.
+  // For a VM that was made for a session, these files replace the operator's, so that the VM leaves no traces in
+  // those.
   std::string known_hosts;  // path; checked strictly. With an alias, the file contains the alias without a port
   std::string host_key_alias;
   std::string identity;  // path of the only private key that is offered

@@ -1,10 +1,10 @@
-// Reads a delivery straight into the caller's buffer, so that the size of a workspace does not matter. The reader never
-// reads ahead: what follows an archive must still be unread when the archive has ended.
+// Reads a delivery straight into the caller's buffer, so that the size of a workspace does not matter. The reader
+// never reads ahead, because the bytes after an archive belong to the next reader.
 //
-// A sender may be a remote machine that an agent has taken over. Its bytes are counted, and its time is counted in two
-// ways: only the time that we wait for it, so that a slow disk on our side does not count against it, and the whole
-// time, so that small data that takes much work ends, too. The floor for each window ends a sender that sends a byte
-// now and then.
+// A sender may be a remote machine that an agent has taken over. Its bytes are counted, and its time is counted in
+// two ways: the time that we wait for it, so that a slow disk on our side does not count against it, and the whole
+// time, so that little data that causes much work ends, too. The least amount for each window ends a sender that
+// sends a byte now and then.
 #include "transfer/delivery.h"
 
 #include <sys/socket.h>
@@ -22,7 +22,7 @@ namespace {
 constexpr size_t kLargestChunk = 1 << 20;
 
 Result<> await_input(int fd, int patience_ms, const std::function<bool()>& is_gone, const char* otherwise) {
-  // Waits in short steps, because no descriptor tells when is_gone() becomes true.
+  // Waits in short steps, because no descriptor becomes readable when is_gone() becomes true.
   for (int waited = 0; waited < patience_ms; waited += 100) {
     if (wait_readable(fd, 100)) return {};
     if (is_gone()) return fail(Code::canceled, "the session no longer waits for the delivery");
@@ -30,13 +30,13 @@ Result<> await_input(int fd, int patience_ms, const std::function<bool()>& is_go
   return fail(Code::timed_out, std::string(otherwise) + " for " + std::to_string(patience_ms / 1000) + " s");
 }
 
-// Reads with all bounds. It takes from the descriptor only what the caller asks for.
+// Reads within all bounds, and never more than the caller asks for.
 class Reader {
  public:
   Reader(int fd, int patience_ms, const std::function<bool()>& is_gone, const Bounds& bounds)
       : fd_(fd), patience_ms_(patience_ms), is_gone_(is_gone), bounds_(bounds) {}
 
-  // Fills the buffer. Fails with Code::closed if the stream ends before.
+  // Fills the buffer. Fails with Code::closed if the stream ends earlier.
   Result<> exactly(char* to, size_t size) {
     while (size > 0) {
       size_t n = TRY(some(to, size));
@@ -117,7 +117,7 @@ Result<> DeliveryWriter::data(std::string_view bytes) {
     std::string_view part = bytes.substr(0, kLargestChunk);
     char head[4];
     for (int i = 0; i < 4; ++i) head[i] = static_cast<char>(part.size() >> (24 - 8 * i) & 255);
-    // The length goes out alone, without copying the chunk that follows. The sink may collect both.
+    // The length is written separately, so that the chunk need not be copied. The sink may collect both.
     TRY(sink_({head, 4}));
     TRY(sink_(part));
   }
@@ -143,15 +143,15 @@ Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, 
         TRY(reader.exactly(reinterpret_cast<char*>(head), 4));
         left = static_cast<size_t>(head[0]) << 24 | static_cast<size_t>(head[1]) << 16 |
                static_cast<size_t>(head[2]) << 8 | head[3];
-        // A large length would do no harm, because chunks are not kept. It shows that the stream is not what it should
-        // be.
+        // A large length would do no harm, because chunks are not kept. But it shows that the stream is not a
+        // delivery.
         if (left > kLargestChunk) return fail(Code::protocol, "a chunk of the delivery is too large");
         if (left == 0) {
           ended = true;
           return size_t{0};
         }
       }
-      // Never reads beyond the chunk: what follows belongs to the next length.
+      // Never reads beyond the chunk, because the next bytes are the next length.
       size_t n = TRY(reader.some(buffer, std::min(size, left)));
       if (n == 0) return fail(Code::closed, "the delivery stopped halfway");
       left -= n;

@@ -1,8 +1,9 @@
-// A delivery brings archives (the workspace and the skills) from another machine to a session, on its own connection.
+// Sends and receives deliveries. A delivery brings archives (the workspace and the skills) from another machine to a
+// session, over a separate connection.
 //
-// The format: a line of JSON {"to":"/workspace"}, then chunks, each with 4 bytes of big-endian length and as many bytes
-// of data; a length of 0 ends the archive. More archives may follow. {"end":true} ends the delivery. A stream that
-// stops earlier is an error.
+// The format is a line of JSON {"to":"/workspace"}, then chunks, each with 4 bytes of big-endian length and as many
+// bytes of data; a length of 0 ends the archive. More archives may follow. {"end":true} ends the delivery. A stream
+// that stops earlier is an error.
 #pragma once
 
 #include <chrono>
@@ -16,10 +17,11 @@
 
 namespace bottle::session {
 
-// Sent with the reason if the far side cannot read the workspace, which then stays in its container.
+// The name under which the far side sends the reason if it cannot read the workspace, which then stays in its
+// container.
 constexpr const char* kHeld = "held";
 
-// Limits for a sender that we do not trust. Times count only while we wait for it, except for `whole`.
+// Limits a sender that we do not trust. Times count only while we wait for it, except for `whole`.
 struct Bounds {
   uint64_t most = UINT64_MAX;  // in bytes received
   uint64_t least = 0;          // in bytes for each `window`, against a sender that is very slow but never silent
@@ -32,8 +34,8 @@ struct Bounds {
 class DeliveryWriter {
  public:
   explicit DeliveryWriter(Sink sink) : sink_(std::move(sink)) {}
-  // Begins an archive for the path `to`, adds bytes of it in portions of any size, ends it, and, after the last
-  // archive, ends the delivery. These calls block and fail as the sink does.
+  // Begin an archive for the path `to`, add bytes of it in portions of any size, end it, and, after the last archive,
+  // end the delivery. They block and fail as the sink does.
   Result<> begin(const std::string& to);
   Result<> data(std::string_view bytes);
   Result<> end_archive();
@@ -46,7 +48,7 @@ class DeliveryWriter {
 // Receives one delivery, on a Unix socket in the session's directory (mode 0600).
 class DeliveryPoint {
  public:
-  // Creates the socket. It is ready for a sender when this returns, and one sender may wait until receive() takes it.
+  // Creates the socket. When this returns, a sender can connect, and one sender may wait until receive() takes it.
   static Result<DeliveryPoint> listen(const std::string& path);
 
   // Blocks until a whole delivery has arrived, for at most `patience_ms` per wait, or until `is_gone` returns true.

@@ -4,8 +4,8 @@
 //
 // Both sides number the same bytes, so the near side needs no answer to know what the far side has. It may be wrong,
 // because a file was lost or a session was killed. The far side therefore compares the digest of everything that it
-// kept before it uses any of it; on a difference, the near side sends everything. Keeping is only an optimization, so
-// its failures never end a delivery.
+// kept before it uses any of it; on a difference, the near side sends everything. Keeping a delivery is only an
+// optimization, so its failures never end a delivery.
 #include "transfer/delta.h"
 
 #include <fcntl.h>
@@ -32,8 +32,8 @@ namespace {
 
 using nlohmann::json;
 
-// The sizes are in bytes. Short pieces cost more for their references than they save, and long ones are sent again for
-// a small change.
+// The sizes are in bytes. For short pieces, the references cost more than they save, and a long piece must be sent
+// again for a small change.
 constexpr size_t kShortest = 4 << 10, kLongest = 64 << 10, kName = 16, kLongestLine = 4096;
 // High bits depend on more of the bytes before the cut than low ones.
 constexpr uint64_t kCut = 0x3fffull << 40;  // 14 bits, which makes 16 KB on average
@@ -41,7 +41,7 @@ constexpr uint64_t kSpare = 2ull << 30;     // bytes of disk that we leave free
 constexpr auto kOldest = std::chrono::hours(24 * 30);
 constexpr size_t kMostDeliveries = 16;
 
-// Returns a fixed table of random numbers (splitmix64). Any other random numbers would do.
+// Returns a fixed table of random numbers (splitmix64). Any other random numbers would serve as well.
 const std::array<uint64_t, 256>& gear() {
   static const auto table = [] {
     std::array<uint64_t, 256> numbers{};
@@ -82,7 +82,7 @@ class Input {
  public:
   explicit Input(int fd) : fd_(fd) {}
 
-  // Returns the next `size` bytes. Fails with Code::closed if the stream ends before.
+  // Returns the next `size` bytes. Fails with Code::closed if the stream ends earlier.
   Result<std::string> exactly(size_t size) {
     while (buffer_.size() - at_ < size) {
       buffer_.erase(0, std::exchange(at_, 0));
@@ -212,7 +212,7 @@ void remove_old(const std::string& directory) {
   for (const auto& entry : fs::directory_iterator(directory, ignored))
     found.emplace_back(entry.last_write_time(ignored), entry.path());
   std::ranges::sort(found, std::greater());
-  // The newest come first, so the oldest ones beyond the limit are removed.
+  // The list is sorted from new to old, so the oldest ones beyond the limit are removed.
   for (size_t i = 0; i < found.size(); ++i)
     if (i >= kMostDeliveries || fs::file_time_type::clock::now() - found[i].first > kOldest)
       fs::remove(found[i].second, ignored);
@@ -274,7 +274,7 @@ Result<> DeltaWriter::put(std::string_view bytes, bool flush) {
     out_ = head.dump() + "\n";
   }
   out_ += bytes;
-  // Collects operations for few large writes.
+  // Collects operations, so that there are few large writes.
   if (!flush && out_.size() < (256 << 10)) return {};
   return sink_(std::exchange(out_, {}));
 }
@@ -304,7 +304,7 @@ Result<> DeltaWriter::piece(std::string_view bytes) {
 
 Result<> DeltaWriter::pieces(bool last) {
   std::string_view rest = pending_;
-  // What is left is shorter than the longest piece, and waits for more bytes.
+  // The rest is shorter than the longest piece, and waits for more bytes.
   for (size_t n; !rest.empty() && (n = piece_of(rest, last)) > 0; rest.remove_prefix(n)) TRY(piece(rest.substr(0, n)));
   pending_.erase(0, pending_.size() - rest.size());
   return {};

@@ -28,9 +28,9 @@
 
 namespace bottle::session {
 
-// The positions of a delivery's pieces in the bytes that the far side keeps.
+// Holds the positions of a delivery's pieces in the bytes that the far side keeps.
 struct KeptPieces {
-  // Where a piece is, in bytes of the delivery from its beginning.
+  // Says where a piece is, in bytes from the beginning of the delivery.
   struct Place {
     uint64_t offset;
     uint32_t length;
@@ -49,14 +49,14 @@ size_t piece_of(std::string_view bytes, bool last);
 
 constexpr uint64_t kMostKept = 2ull << 30;  // bytes of one delivery that the far side keeps
 
-// Used by the near side. The far side keeps the delivery under `name` (hexadecimal digits), or not at all if `name` is
-// empty. `before` describes what the far side is believed to have.
+// Writes a delta on the near side. The far side keeps the delivery under `name` (hexadecimal digits), or not at all
+// if `name` is empty. `before` describes what the far side is believed to have.
 class DeltaWriter {
  public:
   DeltaWriter(Sink sink, std::string name, std::optional<KeptPieces> before, uint64_t most_kept = kMostKept);
 
-  // Begins an archive that goes to the path `to`, adds bytes of it in portions of any size, and ends it. Archives
-  // follow one another. These calls block and fail as the sink does.
+  // Begin an archive that goes to the path `to`, add bytes of it in portions of any size, and end it. Archives follow
+  // one another. They block and fail as the sink does.
   Result<> begin(const std::string& to);
   Result<> data(std::string_view bytes);
   Result<> end_archive();
@@ -78,9 +78,9 @@ class DeltaWriter {
   bool begun_ = false;
 };
 
-// Used by the far side. Reads operations from a descriptor and writes the delivery. Fails with Code::conflict, before
-// anything is written, if the bytes kept in `directory` differ from what the near side believes. If the delivery cannot
-// be kept, because the disk is full for example, it continues without being kept.
+// Reads operations from a descriptor and writes the delivery, on the far side. Fails with Code::conflict, before
+// anything is written, if the bytes kept in `directory` differ from what the near side believes. If the delivery
+// cannot be kept, because the disk is full for example, it continues without being kept.
 Result<> apply_delta(int from, const std::string& directory, const std::function<Result<DeliveryWriter>()>& begin);
 
 }  // namespace bottle::session

@@ -1,7 +1,6 @@
-// Changes what a running session may reach or use, the operator's manifest, or both. Options that cannot all be
-// followed are refused before anything changes, because a session that was changed is not changed back when the file
-// cannot be saved. For the same reason the session comes first and the file last: what failed to be saved can be
-// written by hand.
+// Changes the policy of a running session, the operator's manifest, or both. Contradicting options are refused before
+// anything changes, because a changed session is not changed back if the file cannot be saved. The session is changed
+// first and the file last, because the operator can write by hand what could not be saved.
 #include <algorithm>
 #include <memory>
 
@@ -17,7 +16,8 @@
 namespace bottle::app {
 namespace {
 
-// The words as they were typed. Which of `session` and `host` a single name is depends on the other options.
+// Holds the words as they were typed. A single name may be the session or the host, which depends on the other
+// options.
 struct AllowOptions {
   std::string session, host, bottle, secret;
   std::vector<std::string> methods, paths, limits;
@@ -34,7 +34,7 @@ Result<std::string> bottle_of(const std::string& session) {
   return bottle;
 }
 
-// Refuses options that cannot all be followed, before anything changes.
+// Refuses contradicting options before anything changes.
 Result<> check_saving(const AllowOptions& o) {
   if (!o.bottle.empty() && !o.save)
     return fail(Code::invalid, "--bottle without --save does nothing", "name a session, or add --save");
@@ -61,7 +61,7 @@ Result<> change_limits(AllowOptions o) {
   if (!o.secret.empty() || !o.methods.empty() || !o.paths.empty())
     return fail(Code::invalid, "--limit goes with a session and a host only", "leave the other options out");
   wire::LimitChange change = TRY(limit_change(o.limits));
-  // A limit may be of a whole session, so the name alone does not say which of the two it is.
+  // A limit may apply to a whole session, so a single name may be either of the two.
   bool is_host = !o.bottle.empty() || !running_session(o.session);
   if (o.host.empty() && !o.session.empty() && is_host) o.host = std::exchange(o.session, "");
   TRY(check_saving(o));

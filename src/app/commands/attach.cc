@@ -1,5 +1,5 @@
-// Attaching joins the session first, which may start a new near side for a session on another machine, and then follows
-// it as a start does. stdin decides how: a terminal is connected to the agent, and a pipe is passed on.
+// Joins the session, which may start a new near side for a session on another machine, and then follows it as a start
+// does. A terminal on stdin is connected to the agent; from a pipe, the input is passed on.
 #include <unistd.h>
 
 #include <functional>
@@ -26,7 +26,7 @@ struct AttachOptions {
   Transport transport;
 };
 
-// Uses mosh for a session on a remote machine. The session's record says where that is.
+// Uses mosh for a session on a remote machine. The session's record names the machine.
 Result<std::function<std::unique_ptr<session::Typing>()>> typing_for(const std::string& name,
                                                                      const Transport& transport) {
   TRY(check(transport));

@@ -31,7 +31,7 @@ struct AuditOptions {
   bool as_json = false;
 };
 
-// A record to check, and how it must end.
+// Names a record to check, and how it must end.
 struct Record {
   std::string path;
   std::optional<wire::AuditSeal> seal;
@@ -134,8 +134,8 @@ Result<int> verify(AuditOptions o) {
     AuditCheck check;
     TRY(read_lines(record, check));
     record.report = check.finish(record.seal ? &*record.seal : nullptr, record.may_be_open);
-    // A whole record that was replaced by another one has no fault of its own. Only a head that the operator kept
-    // elsewhere shows it.
+    // If a whole record was replaced by another valid one, the check finds no fault in it. Only a head that the
+    // operator kept elsewhere reveals that.
     if (!o.head.empty() && record.report.head != o.head && record.report.faults.empty())
       record.report.faults.push_back({session::AuditFault::Kind::changed, std::max<uint64_t>(record.report.lines, 1)});
     ok = ok && record.report.faults.empty();

@@ -1,5 +1,6 @@
-// A manifest with a mistake is an error, with its place for editors. That an agent could not start now, for example
-// because a variable is not set, is only a warning: it depends on the machine and the moment, not on the file.
+// A mistake in a manifest is an error, reported with its position for editors. If an agent could not start now, for
+// example because a variable is not set, that is only a warning, because it depends on the machine and the moment and
+// not on the file.
 #include <unistd.h>
 
 #include <climits>

@@ -1,7 +1,7 @@
-// The order protects work and money. First come the sessions on other machines, because their work may be on a VM. Then
-// the VMs are destroyed that have no owner, which needs no engine here. Then dead sessions on this machine are swept.
-// What has labels but no ledger comes last, and only with --unrecorded and after a question. With --dry-run, nothing of
-// this is done, and the same things are listed.
+// The order protects work and money. First come the sessions on other machines, because their work may be on a VM.
+// Then VMs without an owner are destroyed, which needs no engine here. Then dead sessions on this machine are swept.
+// Things that have labels but no ledger come last, and are removed only with --unrecorded and after a question. With
+// --dry-run, all these things are only listed.
 #include <unistd.h>
 
 #include <algorithm>
@@ -124,7 +124,7 @@ Result<int> cleanup(const CleanupOptions& options) {
   // The VM of such a session was never made, or is gone by now.
   if (!options.dry_run)
     for (const auto& name : names_in(directories().sessions)) forget_session_without_vm(name);
-  // Without an engine, "nothing to clean up" would be a guess.
+  // Without an engine, the command could not know that there is nothing to clean up.
   auto engine = TRY(connect_engine());
   // This comes after the VMs, whose sessions have ended by now.
   auto orphans = session::find_orphans(directories());

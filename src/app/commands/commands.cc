@@ -1,5 +1,5 @@
-// Each command is one word in a list, from which the preprocessor makes the declaration of its function and its row of
-// the table. A command can therefore not be in one and missing in the other.
+// Each command is one word in a list, from which the preprocessor makes the declaration of its function and its row
+// of the table. So every declared command is in the table.
 #include "app/commands/commands.h"
 
 // Each command has one line, in the order of the groups in bottle.md.

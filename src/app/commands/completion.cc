@@ -1,6 +1,6 @@
-// Each script joins what its shell has split, passes the words to the program that is being completed (which may be
-// another version of bottle than the one in PATH), and offers the lines that come back. "--flag=value" needs care: bash
-// splits it into three words, and expects only the value as an answer.
+// Each script passes the words of the command line to the program that is being completed (which may be another
+// version of bottle than the one in PATH), and offers the lines that come back. "--flag=value" needs care: bash
+// splits it into three words, which the script joins again, and expects only the value as an answer.
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -10,7 +10,7 @@
 namespace bottle::app {
 namespace {
 
-// The scripts know nothing about the commands: they call `bottle __complete` and treat its output as data, never as
+// The scripts contain no names of commands. They call `bottle __complete` and treat its output as data, never as
 // code.
 constexpr const char* kBash = R"~(# bash completion for bottle: source <(bottle completion bash)
 _bottle() {

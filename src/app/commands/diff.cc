@@ -17,7 +17,7 @@ Result<> show_patch(const std::string& file) {
     return fail(Code::limit, "the patch " + file + " has more than 64 MB, the most that is shown",
                 "for the changed files, run: git apply --stat " + shell_word(file));
   std::string text = TRY(std::move(read)), wide;
-  // A Line shows a tab as an escape, which would make the patch hard to read.
+  // A Line would show a tab as an escape, which makes a patch hard to read.
   for (char c : text) wide += c == '\t' ? std::string(8, ' ') : std::string(1, c);
   print(lines_of(wide));
   return {};

@@ -1,6 +1,6 @@
 // These commands watch and test what guards decide. `watch` and `metrics` ask a running session; `test` and `replay`
-// need none and ask the policy itself (egress/candidate.h). An exit status of 1 tells a script that something is
-// refused or would change, so that a policy can be tested like a program.
+// need no session, because they apply the policy themselves (egress/candidate.h). An exit status of 1 tells a script
+// that a request is refused or a decision would change, so that a policy can be tested like a program.
 #include <unistd.h>
 
 #include <memory>
@@ -52,7 +52,7 @@ Result<> watch(const EgressOptions& o) {
 
 // -- test
 
-// Returns why a verdict is what it is, as the rest of a line.
+// Returns the reason for a verdict, as the rest of a line.
 std::string because(const CandidatePolicy::Verdict& verdict) {
   std::string text = verdict.allowed ? verdict.way : verdict.code + ": " + verdict.reason;
   if (!verdict.rule.empty()) text += (verdict.allowed ? ", by " : "; the closest rule is ") + verdict.rule;

@@ -1,7 +1,7 @@
 // `bottle guard run` runs the guard without Docker, in the foreground. This process becomes the guard: it makes the
-// configuration that a supervisor would send, puts it into a memory file, so that no value is on a disk or in an
-// argument, and then calls the guard's main loop. SIGHUP makes the configuration again from the same options. Nothing
-// can be asked then, because the operator may no longer be at the terminal.
+// configuration that a supervisor would send, writes it to a memory file, so that no value is on a disk or in an
+// argument, and then calls the guard's main loop. On SIGHUP, it makes the configuration again from the same options,
+// without asking for values, because the operator may no longer be at the terminal.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -39,7 +39,8 @@ Result<int> output_file(const std::string& path, int flags) {
   return fd;
 }
 
-// Reads the operator's file and everything that it names. Asks for values on the terminal if `may_ask` is set.
+// Reads the operator's file and all files and values that it names. Asks for values on the terminal if `may_ask` is
+// set.
 Result<wire::GuardConfig> read_config(const GuardOptions& o, bool may_ask) {
   plan::Plan plan = TRY(plan::for_guard(TRY(manifest::parse_guard({o.config, TRY(read_file(o.config, 4 << 20))}))));
   auto hidden = [&](const std::string& question) -> Result<std::string> {

@@ -1,6 +1,6 @@
-// These commands treat images of agents like a cache: `build` fills it ahead of a start, `list` shows it, and `prune`
-// empties it except for what a start would use now, or what a container uses. Which images those are is computed from
-// the manifest, so it changes with it.
+// These commands treat the images of agents like a cache: `build` fills it ahead of a start, `list` shows it, and
+// `prune` empties it, except for the images that a start would use now or that a container uses. The manifest decides
+// which images a start would use.
 #include <ctime>
 #include <memory>
 
@@ -18,14 +18,14 @@ namespace {
 
 using nlohmann::json;
 
-// Contains the images that bottle made, and the engine that has them.
+// Holds the images that bottle made, and the engine that has them.
 struct Known {
   std::unique_ptr<docker::Engine> engine;
   std::vector<session::OwnImage> images;
 };
 
-// Returns the existing images, and which of them a start would use now: decided by the operator's policy, in any
-// repository.
+// Returns the existing images, and says which of them a start in any repository would use now, according to the
+// operator's policy.
 Result<Known> known_images() {
   auto engine = TRY(connect_engine());
   // Without a repository, only the operator's own agents count.

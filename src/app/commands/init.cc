@@ -15,7 +15,7 @@ namespace {
 
 Result<std::string> write_starter() {
   std::string directory = directories().config, path = directory + "/bottle.yaml";
-  // Two manifests of this version side by side would define the same names.
+  // Two manifests of this version in one directory would define the same names.
   for (const char* other : {"/bottle.json"})
     if (::access((directory + other).c_str(), F_OK) == 0)
       return fail(Code::conflict, directory + other + " already exists", "run `bottle check` to check it");

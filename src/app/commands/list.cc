@@ -1,5 +1,5 @@
-// Lists sessions by their directories and agents by the manifest. Neither asks an engine or another machine, so the
-// command answers at once whatever else does not.
+// Lists sessions by their directories and agents by the manifest. It asks neither an engine nor another machine, so
+// the command answers immediately even if those do not.
 #include <unistd.h>
 
 #include <climits>

@@ -1,4 +1,4 @@
-// `list` tries every provider by asking it for the operator's VMs, because only an answer shows that its program is
+// `list` asks every provider for the operator's VMs, because only an answer shows that the provider's program is
 // installed and signed in. `test` makes a real VM, checks each hook with it, and destroys it.
 #include <unistd.h>
 

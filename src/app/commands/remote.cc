@@ -1,5 +1,5 @@
-// Both commands connect as a start does, so what they find holds for a start. `setup` changes the other machine and
-// therefore asks first. It installs the engine with the machine's own package manager, or with a script that the
+// Both commands connect as a start does, so their findings are valid for a start. `setup` changes the other machine
+// and therefore asks first. It installs the engine with the machine's own package manager, or with a script that the
 // operator names; bottle itself downloads no script.
 #include <unistd.h>
 
@@ -52,7 +52,7 @@ Result<int> check(const RemoteCommand& o) {
 }
 
 // $1 is package or script. The operator's script follows this one on stdin. The output of all steps goes to stderr,
-// whose end explains a failure. sudo must not ask for a password (-n), because there is no terminal.
+// the end of which becomes part of an error. sudo must not ask for a password (-n), because there is no terminal.
 constexpr const char* kSetup = R"sh(
 set -e
 root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }

@@ -1,5 +1,5 @@
-// Looks for secrets in files in the way in which a guard looks for them in requests: with the same catalog and the same
-// stream, fed in pieces. A file that could not be scanned completely counts as one that the guard would stop.
+// Looks for secrets in files as a guard looks for them in requests: with the same catalog and the same stream, which
+// gets the file in pieces. A file that could not be scanned completely counts as one that the guard would stop.
 #include <unistd.h>
 
 #include <algorithm>
@@ -52,7 +52,7 @@ Result<> scan_file(const std::string& file, scan::Stream& stream) {
   for (;;) {
     size_t size = std::fread(piece.data(), 1, piece.size(), in.get());
     if (size == 0) break;
-    // The stream says itself why it stopped.
+    // The stream itself reports why it stopped.
     if (!stream.feed(std::string_view(piece).substr(0, size), out)) return {};
     out.clear();
   }

@@ -1,14 +1,14 @@
-// A start has three parts, and an error in each leaves no session behind. The first reads everything that depends on
-// the terminal, the current directory and the environment, once (read_request). The second decides: the place describes
-// itself, and the plan is made and shown. The third acts: the place is prepared, the values are gathered, a supervisor
-// is started, and this process becomes one of its clients.
+// A start has three parts, and an error in any of them leaves no session behind. The first part reads everything that
+// depends on the terminal, the current directory and the environment, and does so only once (read_request). The
+// second part decides: the place describes itself, and the plan is made and shown. The third part acts: the place is
+// prepared, the values are gathered, a supervisor is started, and this process becomes one of its clients.
 //
-// For a remote machine that is known, the third part begins before the machine has described itself. If it turns out to
-// have changed, the second and third parts run once more with what it says now. That is safe, because no value goes to
-// a machine before it was judged.
+// For a known remote machine, the third part begins before the machine has described itself. If the machine turns out
+// to have changed, the second and third parts run once more with its new description. This is safe, because no value
+// goes to a machine before it was judged.
 //
-// A signal may come at any moment. Until there is a supervisor, Interruption turns it into a stop of whatever this
-// process waits for; afterwards, the client sends the stop to the supervisor.
+// A signal may come at any moment. Until there is a supervisor, Interruption makes it end whatever this process waits
+// for; afterwards, the client sends the stop to the supervisor.
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -51,7 +51,7 @@ struct StartOptions {
   plan::Options plan;
   bool yes = false, dry_run = false;
   std::string workspace;  // directory; empty for the current one
-  std::string really;     // directory; consents to one that would be refused otherwise
+  std::string really;     // directory; the operator's consent to one that would be refused otherwise
   std::string name;       // name of the session; empty for a random one
   RemoteOptions remote;
   VmOptions vm;
@@ -76,8 +76,8 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest, const std::st
   return answer;
 }
 
-// Refuses combinations of options that contradict each other, and derives what follows from the others. The parser
-// checks only what one option needs or excludes.
+// Refuses contradicting options, and sets options that follow from others. The parser checks only which other options
+// one option needs or excludes.
 Result<> set_place(StartOptions& o) {
   auto& token = o.remote.token;
   o.remote.secrets = o.secrets == "tunnel" ? SecretsStay::here : SecretsStay::there;
@@ -256,7 +256,8 @@ struct Planned {
   std::vector<OwnRules> rules;  // of plan.scan.rules, read once
 };
 
-// Decides what the session will be. Fails for everything that is refused, before anything is asked or made.
+// Makes the plan of the session. Fails for everything that is refused, before the operator is asked and before
+// anything is made.
 Result<Planned> make_plan(const Request& request, Place& place) {
   const auto& options = request.options;
   plan::Facts facts = gather_facts(options.workspace);
@@ -278,7 +279,7 @@ Result<Planned> make_plan(const Request& request, Place& place) {
   return Planned{std::move(plan), std::move(rules)};
 }
 
-// Gathers the values that the session needs. Asks the operator for those that are not on this machine.
+// Gathers the values that the session needs. Asks the operator for values that are not on this machine.
 Result<session::Job> make_job(const Request& request, const Planned& planned) {
   const plan::Plan& plan = planned.plan;
   auto hidden = [&](const std::string& question) { return session::ask(question, true, request.options.remote.stop); };
@@ -328,9 +329,9 @@ Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan
                                   Interruption& interruption, const Say& say) {
   const auto& options = request.options;
   session::ClientOptions client = client_of(plan, place, options.output, say);
-  // From here on, signals are for the session, and the loop of session::follow() takes them.
+  // From here on, the loop of session::follow() handles signals and passes them to the session.
   client.signals = &interruption.hand_over();
-  // A signal that came while the supervisor began is for the session.
+  // A signal that came while the supervisor started goes to the session, too.
   if (interruption.signal()) (void)session::send_frame(socket.get(), session::FrameType::stop, "");
   client.on_stop = [&](int signal) { interruption.came(signal); };
   bool refused = false;
@@ -371,7 +372,7 @@ Result<std::optional<int>> start_once(const Request& request, Interruption& inte
   // Nothing was made until here, on any machine.
   if (!options.yes) TRY(confirm_start(options.remote.stop));
   begin_clock();
-  // Every start does this, because a reaper may have been killed, for example by a reboot.
+  // Every start checks this, because a reaper may have been killed, for example by a reboot.
   check_vms(say);
   TRY(place->prepare(plan, say));
   // The values are asked for last, so that the operator types no passphrase for a start that fails before.
@@ -432,7 +433,7 @@ void add_start(Command app, int& exit) {
     o->remote.stop = interruption.stop();
     auto wanted = set_place(*o);
     auto ended = wanted ? start_session(*o, interruption) : Result<int>(std::unexpected(wanted.error()));
-    // What failed after a signal failed because of it.
+    // An error after a signal is a consequence of the signal.
     bool stopped = !ended && o->remote.stop.stop_requested();
     exit = stopped ? report_stop({Code::canceled, "stopped before the agent ran"}, *o, interruption)
                    : exit_status(ended, o->output.json);

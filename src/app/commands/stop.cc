@@ -1,6 +1,6 @@
-// Stopping is a frame to the supervisor, and the end is what the supervisor says: the command waits for the result or
-// the failure, not for a process to disappear. A session on another machine that has no near side gets one first, which
-// ends it.
+// Sends a stop to the supervisor, and waits until the supervisor reports the result or a failure, not until a process
+// disappears. If a session on another machine has no near side, the command first starts one, which then ends the
+// session.
 #include <unistd.h>
 
 #include <memory>
@@ -38,7 +38,7 @@ Result<std::string> stop(const std::string& name) {
       if (frame->type == session::FrameType::result) return "stopped " + name;
       if (frame->type != session::FrameType::failure) continue;
       auto error = TRY(wire::decode<Error>(frame->bytes, wire::From::ours));
-      // Its launch was canceled, which is what the operator wants, unless something is left.
+      // The launch was canceled, as the operator wanted. It is an error only if something is left.
       if (error.code != Code::canceled || !error.todo.empty()) return std::unexpected(std::move(error));
       return "stopped " + name + " before its agent ran";
     }

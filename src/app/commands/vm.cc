@@ -1,7 +1,7 @@
 // `create` makes a VM outside of any session, for trying out a provider. Its owner is this process: unless --keep is
-// given, the VM is destroyed when the process is asked to end, even if making it failed halfway. A reaper stands ready,
-// as for every VM. `destroy` and `list` ask the records on this machine and every provider, because a VM may be known
-// to only one of them.
+// given, the VM is destroyed when the process is told to end, even if making it failed halfway. It has a reaper, like
+// every VM. `destroy` and `list` ask the records on this machine and every provider, because a VM may be known to
+// only one of them.
 #include <signal.h>
 #include <unistd.h>
 
@@ -73,7 +73,7 @@ Result<int> destroy_vms(const VmOptions& o) {
     receipts.push_back(receipt_of(gone, name));
   };
   auto known = machine::recorded(places);
-  // A VM with a record needs no question to every provider.
+  // If the VM has a record, there is no need to ask every provider.
   if (!o.all && std::ranges::find(known, o.name) != known.end()) {
     record(machine::destroy_vm(o.name, "", places, options, tell), o.name);
   } else {
@@ -124,7 +124,7 @@ Result<int> create_vm(const VmOptions& o) {
   spec.keep = o.keep;
   if (!o.ttl.empty()) spec.wanted.ttl = TRY(seconds_of("--ttl", o.ttl));
   if (!o.idle.empty()) spec.wanted.idle = TRY(seconds_of("--idle", o.idle));
-  // From now on, signals are waited for instead of killing the process, so that the VM is destroyed.
+  // From now on, signals no longer kill the process; hold() waits for them, so that the VM can be destroyed.
   sigset_t set;
   sigemptyset(&set);
   for (int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
@@ -149,7 +149,7 @@ Result<int> create_vm(const VmOptions& o) {
       machine::destroy_vm(spec.name, spec.wanted.provider, machine::Places::from(spec.environment), options, tell);
   bool clean = tell_destroyed(gone, spec.name, o.output);
   if (o.output.json && gone) print_json(receipt_of(gone, spec.name), -1);
-  // The error is returned only now, because what was half made had to be destroyed first.
+  // The error is returned only now, because a half-made VM had to be destroyed first.
   if (!vm) return std::unexpected(std::move(vm.error()));
   return clean ? 0 : 125;
 }

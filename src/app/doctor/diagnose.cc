@@ -1,6 +1,6 @@
-// Each finding has a code, which stays the same for programs, a sentence about what is so, and what to do about it. A
-// failure keeps sessions from starting; what only some sessions need is a warning. Nothing is asked here, so a test can
-// judge any machine.
+// Each finding has a code, which stays the same for programs, a sentence that states the fact, and advice. A failure
+// keeps all sessions from starting; if only some sessions are affected, the finding is a warning. This file queries
+// nothing, so a test can judge any machine.
 #include <algorithm>
 #include <cstdio>
 
@@ -28,7 +28,7 @@ class Findings {
   std::vector<Finding> all_;
 };
 
-// Judges the engine: its limits, the guard's image and the runtimes. Without an engine, the rest is not known.
+// Judges the engine: its limits, the guard's image and the runtimes. Without an engine, nothing else can be judged.
 void engine(const Health& h, Findings& found) {
   if (h.engine_error) return found.fail("engine", h.engine_error->what, h.engine_error->todo);
   found.ok("engine", "engine " + h.version + ", API " + h.api + (h.rootless ? ", rootless" : "") + ", at " + h.socket +
@@ -48,7 +48,7 @@ void engine(const Health& h, Findings& found) {
                "use a kernel and an engine that support seccomp");
   if (h.guard_image_error) return found.fail("guard_image", h.guard_image_error->what, h.guard_image_error->todo);
   found.ok("guard_image", "the engine has the guard's image");
-  // Without a runtime that works, the advice to install another one would be beside the point.
+  // Without any runtime that works, the advice to add a sandbox would miss the point.
   bool works = false, sandboxed = false;
   for (const auto& trial : h.runtimes) {
     if (trial.problem.empty()) {

@@ -13,12 +13,12 @@
 
 namespace bottle::app {
 
-// Contains all known facts: examine() gathers them and diagnose() judges them.
+// Holds all known facts, which examine() gathers and diagnose() judges.
 struct Health {
   std::optional<Error> engine_error;
   std::string socket, origin, version, api, default_runtime;
   bool rootless = false, seccomp = true;
-  // The limits that the engine supports.
+  // Says which limits the engine supports.
   struct Limits {
     bool memory = true, cpus = true, pids = true;
   } limits;
@@ -26,12 +26,12 @@ struct Health {
   std::vector<session::RuntimeTrial> runtimes;
   std::optional<uint64_t> engine_disk, state_disk;  // free bytes
   uint64_t memory = 0, memory_available = 0;        // in bytes; 0 if not known
-  // The tools with which this machine builds images and clones workspaces.
+  // Says which tools for building images and cloning workspaces this machine has.
   struct Tools {
     bool debian = true, mmdebstrap = false, npm = false;
     std::string git;  // "git version 2.39.5"; empty if git is not installed
   } tools;
-  // Which variables are set.
+  // Says which variables are set.
   struct Keys {
     bool claude_token = false, anthropic = false, openai = false;
   } keys;

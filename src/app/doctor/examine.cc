@@ -1,6 +1,6 @@
-// Facts are gathered one after the other, and one that is not available does not keep the others from being gathered:
-// it stays unknown, or becomes an error that diagnose() shows. Only the guard's image and the trials of runtimes make
-// something on the engine, because nothing else shows whether they work.
+// Facts are gathered one after the other. A fact that is not available stays unknown, or becomes an error that
+// diagnose() shows, and the others are gathered all the same. Only the guard's image and the trials of runtimes
+// create something on the engine, because only a trial shows whether they work.
 #include <sys/statvfs.h>
 #include <unistd.h>
 

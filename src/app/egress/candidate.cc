@@ -1,9 +1,9 @@
-// The policy is compiled by the guard's own code and asked through the guard's own functions (guard/core), so an answer
-// here cannot differ from what a guard would decide. What a request looks like on the wire is the only thing that is
-// imitated: for https, a CONNECT is judged first, and the request only if the guard would see it.
+// The guard's own code (guard/core) compiles the policy and judges requests, so an answer here cannot differ from a
+// guard's decision. Only the form of a request on the wire is imitated: for https, a CONNECT is judged first, and the
+// request only if the guard would see it.
 //
-// A record lacks much of what was decided: queries, headers, addresses, and the requests in tunnels that were not
-// inspected. Where the outcome may depend on any of that, the replay says that it cannot judge.
+// A record lacks many inputs of a decision: queries, headers, addresses, and the requests in tunnels that were not
+// inspected. If the outcome may depend on any of these, the replay reports that it cannot judge.
 #include "app/egress/candidate.h"
 
 #include <unistd.h>
@@ -55,7 +55,7 @@ bool follows_from_unrecorded(std::string_view reason) {
   return reason.starts_with(policy::kQueryRefused) || reason.starts_with(guard::kHeaderRefused);
 }
 
-// A URL in its parts. The target is in origin form.
+// Holds the parts of a URL. The target is in origin form.
 struct Url {
   bool tls = false;
   policy::Authority authority;
@@ -87,7 +87,7 @@ Result<CandidatePolicy> CandidatePolicy::load(const PolicySource& source) {
   if (!source.config.empty() && !source.agent.empty())
     return fail(Code::invalid, "--agent and --config cannot be combined", "leave out one of them");
   auto plan = TRY(plan_of(source));
-  // The values of secrets have no effect on the decision, but the hosts that they are bound to do.
+  // The values of secrets have no effect on a decision, but the hosts to which they are bound have.
   return make(plan.egress, session::guard_config(plan, {.guard_ip = "127.0.0.1", .tunnel = true}));
 }
 
@@ -142,7 +142,7 @@ Result<CandidatePolicy::Verdict> CandidatePolicy::judge(const std::string& metho
   Url url = TRY(parse_url(text));
   const auto& [host, port] = url.authority;
   if (url.tls)
-    // A tunnel that is refused, or that the guard does not look into, decides about everything in it.
+    // If a tunnel is refused or not inspected, this decides about everything in it.
     if (Verdict tunnel = judge_connect(host, port); tunnel.way != "inspected") return tunnel;
   if (std::string why = guard::malformed(method, url.target); !why.empty())
     return fail(Code::invalid, "the guard answers '" + method + " " + text + "' with 400: " + why,

@@ -1,4 +1,4 @@
-// Applies the policy that a session would have, as its guard would apply it, without a session.
+// Applies the policy of a session as its guard would, without a session.
 #pragma once
 
 #include <memory>

@@ -1,9 +1,9 @@
-// A session has up to two records that grow at the same time: that of its guard and that of the broker on this machine.
-// They are read piece by piece and merged by time, and only lines that were read and not yet passed on are in memory.
-// The order is exact only within one record, because the two are written by two processes.
+// A session has up to two records that grow at the same time: that of its guard and that of the broker on this
+// machine. They are read piece by piece and merged by time. Only lines that were read but not yet passed on are in
+// memory. The order is exact only within one record, because the two are written by two processes.
 //
-// The guard's record of a session on another machine comes home at the end. Until then, its latest decisions are asked
-// for by number; at the end, the record is read, and as many of its lines are skipped as were shown.
+// The guard's record of a session on another machine comes home at the end. Until then, this file asks for the latest
+// decisions by number. At the end, it reads the record and skips as many lines as it has shown.
 #include "app/egress/decisions.h"
 
 #include <fcntl.h>
@@ -184,7 +184,7 @@ Result<> Decisions::each(bool follow, const Take& take) {
     // Reads once more after the session's end, because lines may have been written since the last read.
     if (last || !follow) return {};
     last = !runs_now(session_);
-    // Nothing tells when another process has written to a file, so the loop looks again.
+    // There is no event when another process writes to a file, so the loop polls.
     if (!last) std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }
 }

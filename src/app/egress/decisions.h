@@ -17,7 +17,7 @@ namespace bottle::app {
 // Returns whether the session is still running.
 bool runs_now(const std::string& session);
 
-// Reads what one session's guards decide. The session may run, or may have ended.
+// Reads the decisions of one session's guards. The session may run, or may have ended.
 class Decisions {
  public:
   explicit Decisions(const std::string& session);
@@ -38,12 +38,12 @@ class Decisions {
     UniqueFd fd = {};
     std::deque<std::string> lines = {};  // that were read, but not passed on yet
     uint64_t skipped = 0;                // the number of lines that are still to be left out
-    // refill() reads on until there is a line, and skip() goes to the end of what is there now.
+    // refill() reads on until there is a line, and skip() goes to the present end of the file.
     Result<> refill();
     Result<> skip();
   };
-  // pass_all() passes on what there is now, and ask_there() asks the other machine for more. read_record_after_all()
-  // turns from asking to the record, once it is on this machine.
+  // pass_all() passes on all lines that are there now, and ask_there() asks the other machine for more.
+  // read_record_after_all() changes from asking to reading the record, once it is on this machine.
   Result<> pass_all(const Take& take);
   Result<> ask_there();
   void read_record_after_all();
@@ -53,7 +53,7 @@ class Decisions {
   std::optional<uint64_t> asked_to_;  // the number of the next decision there
 };
 
-// The files with the decisions of a session's guard, and with those of this machine for a session on another one.
+// The names of the files with the decisions of a session's guard, and with those of the broker on this machine.
 inline constexpr const char* kRecords[] = {"egress.jsonl", "egress-near.jsonl"};
 
 // The argument that stands for a record on stdin.

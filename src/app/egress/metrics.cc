@@ -1,7 +1,7 @@
-// The format has rules that a reader enforces for the whole text: the samples of a metric follow its head without
-// interruption, and no two of them may have the same labels. Samples are therefore collected until the next metric
-// begins, and equal ones are added up. Names of hosts are chosen by agents and by other machines; in a label they are
-// one line and escaped.
+// A reader of this format refuses the whole text if the samples of a metric do not follow its head without
+// interruption, or if two of them have the same labels. Samples are therefore collected until the next metric begins,
+// and those with equal labels are added up. Agents and other machines choose the names of hosts, so a name in a label
+// is shortened to one line and escaped.
 #include "app/egress/metrics.h"
 
 #include <algorithm>

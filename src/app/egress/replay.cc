@@ -1,5 +1,5 @@
-// Decisions are only counted, unless they change: then they are also kept, by what they were about, up to a limit. A
-// record may stand for more decisions than it has lines, because one line can count many.
+// All decisions are counted. Only those that would change are also kept, grouped by request, up to a limit. A record
+// may stand for more decisions than it has lines, because one line can count many.
 #include "app/egress/replay.h"
 
 #include <algorithm>
@@ -33,7 +33,7 @@ uint64_t Replay::decisions() const {
 }
 
 // The guard judges what a name carries when it dials. For a request of http://, it has then already recorded that the
-// rules allow it, so this is no change.
+// rules allow the request, so a refusal under the new policy is no change.
 void Replay::take_back(const wire::Decision& decision, uint64_t count) {
   Key key{
       CandidatePolicy::Change::refused, decision.kind, decision.host, decision.port, decision.method, decision.path};

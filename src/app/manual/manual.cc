@@ -1,5 +1,5 @@
-// The format is a small part of Markdown, so that a page can be read as it is. Parsing goes line by line and knows only
-// whether the last block is still open. A page is part of the program, so anything that does not fit is a bug: the
+// The format is a small part of Markdown, so that a page is readable as it is. Parsing goes line by line; its only
+// state is whether the last block is still open. A page is part of the program, so a malformed page is a bug: the
 // program aborts, and a unit test parses every page.
 #include "app/manual/manual.h"
 
@@ -15,7 +15,7 @@ namespace {
 
 using Kind = Block::Kind;
 
-// Ends the program with the line that does not fit.
+// Aborts the program and prints the malformed line.
 [[noreturn]] void bad_page(std::string_view name, std::string_view line) {
   std::fprintf(stderr, "the page of %.*s is not written as manual.h says: %.*s\n", static_cast<int>(name.size()),
                name.data(), static_cast<int>(line.size()), line.data());
@@ -116,7 +116,7 @@ const std::vector<Page>& pages() {
   return all;
 }
 
-// The order of the groups and of the commands in them is that of the program's own page.
+// The program's own page decides the order of the groups and of the commands in them.
 std::vector<Group> groups() {
   std::vector<Group> all;
   for (const Block& block : pages().front().blocks) {

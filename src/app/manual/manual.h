@@ -18,7 +18,7 @@
 
 namespace bottle::app {
 
-// Represents a part of a page: a heading, a paragraph, code, or an item of a list.
+// Holds a part of a page: a heading, a paragraph, code, or an item of a list.
 struct Block {
   enum class Kind { heading, text, code, item } kind;
   std::string text;                // for code: lines without their indentation
@@ -26,7 +26,7 @@ struct Block {
   std::string section;             // the heading above it; empty before the first heading
 };
 
-// Represents the page of one command, parsed. All pages exist as long as the program.
+// Holds the parsed page of one command. All pages exist as long as the program runs.
 struct Page {
   std::string name;     // such as "start"; "bottle" for the program itself
   std::string title;    // "bottle start"
@@ -45,8 +45,8 @@ Page parse_page(std::string_view name, std::string_view markdown);
 
 // Returns all pages in the order of help.
 const std::vector<Page>& pages();
-// The groups of commands that help shows. They are the items of the section "Commands" in the program's own page; each
-// has a title and the names of its commands.
+// Holds a group of commands as help shows it. The groups are the items of the section "Commands" in the program's own
+// page; each has a title and the names of its commands.
 struct Group {
   std::string title;  // such as "Run agents"
   std::vector<const Page*> pages;

@@ -1,6 +1,6 @@
-// Renders the pages for a terminal, for man(1) and for the documentation. All three go through the same blocks; what
-// differs is how inline text is marked and how lines are broken. The Markdown is written so that it does not change as
-// long as the pages do not, because a test compares it with docs/commands.md.
+// Renders the pages for a terminal, for man(1) and for the documentation. All three go through the same blocks, and
+// differ only in how they mark inline text and break lines. The Markdown depends only on the pages, because a test
+// compares it with docs/commands.md.
 #include <algorithm>
 
 #include "app/manual/manual.h"
@@ -11,7 +11,7 @@ namespace {
 
 using Kind = Block::Kind;
 
-// One piece of inline text and its style.
+// Holds one piece of inline text and its style.
 struct Piece {
   enum class Style { plain, code, bold, italic, link } style;
   std::string text, link;
@@ -46,8 +46,8 @@ std::vector<Piece> pieces_of(const std::string& text) {
   return pieces;
 }
 
-// Returns the text without marks. Of a link to a page of the documentation, its path is shown, because a terminal
-// cannot follow links.
+// Returns the text without marks. A link to a page of the documentation becomes its path, because a terminal cannot
+// follow links.
 std::string plain_text(const std::string& text) {
   std::string out;
   for (const Piece& piece : pieces_of(text))
@@ -82,7 +82,7 @@ std::string wrapped(const std::string& text, size_t indent, size_t width) {
 
 constexpr size_t kTermColumn = 26;
 
-// Returns a term and its meaning in two columns. A long term has a line of its own.
+// Returns a term and its meaning in two columns. A long term has a separate line.
 std::string item_line(const std::string& term, const std::string& text, size_t width) {
   std::string out = "  " + term;
   if (columns(out) + 2 > kTermColumn) out += '\n' + std::string(kTermColumn, ' ');
@@ -181,8 +181,8 @@ std::string to_roff(const Page& page) {
   Kind before = Kind::heading;
   bool described = false;
   for (const Block& block : page.blocks) {
-    // The first block is the usage, which is the synopsis. What follows it before the first heading has no heading of
-    // its own.
+    // The first block is the usage, which becomes the synopsis. The blocks between it and the first heading have no
+    // heading, so they get one here.
     if (&block != &page.blocks.front() && block.section.empty() && !described) {
       out += ".SH DESCRIPTION\n";
       described = true;

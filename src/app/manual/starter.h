@@ -1,9 +1,9 @@
-// Contains the manifest that `bottle init` writes.
+// Declares the manifest that `bottle init` writes.
 #pragma once
 
 namespace bottle::app {
 
-// The text is YAML with comments. A test parses it and what its comments offer.
+// The text is YAML with comments. A test parses it, and also the keys in its comments.
 extern const char* const kStarter;
 
 }  // namespace bottle::app

@@ -1,5 +1,6 @@
-// These lines contain words of agents and of servers. A part is passed through one_line() before it is padded, because
-// that can change its length, and the whole line is a Line, which can contain nothing that has an effect on a terminal.
+// These lines contain words of agents and of servers. Each part passes through one_line() before it is padded,
+// because one_line() can change its length. The whole line is a Line, which cannot contain anything that has an
+// effect on a terminal.
 #include "app/output/log_lines.h"
 
 #include <cstdio>
@@ -7,7 +8,7 @@
 namespace bottle::app {
 namespace {
 
-// Fills a column with blanks. A longer text moves what follows to the right.
+// Fills a column with blanks. A longer text moves the rest of the line to the right.
 std::string padded(std::string text, size_t width) {
   if (text.size() < width) text.append(width - text.size(), ' ');
   return text + "  ";
@@ -30,7 +31,7 @@ Line egress_line(const wire::Decision& decision) {
   for (const std::string& part :
        {request, decision.code, decision.reason, std::string(decision.side == "near" ? "decided on this machine" : "")})
     if (!part.empty()) line += one_line(part) + "  ";
-  // A flood of refusals is one line of the record.
+  // Many refusals in a short time become one line of the record.
   if (decision.count > 1)
     line += std::to_string(decision.count) + " times since " + one_line(clock_of(decision.first)) + "  ";
   if (decision.bytes)

@@ -1,5 +1,5 @@
-// Formats what sessions leave as lines for people. The agent chose hosts, paths and reasons, so no part of them may
-// reach the terminal as a command.
+// Formats the decisions and results of sessions as lines for people. The agent chose hosts, paths and reasons, so no
+// part of them may reach the terminal as a command.
 #pragma once
 
 #include <string>

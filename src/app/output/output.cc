@@ -1,6 +1,6 @@
-// Everything goes through std::cout and std::cerr, but only as a Line, as ASCII JSON, or as text that is compiled into
-// this program. stdout is buffered, so say() flushes it first: otherwise a message could appear before the output that
-// it is about.
+// Everything goes through std::cout and std::cerr, but only as a Line, as ASCII JSON, or as text that is compiled
+// into this program. stdout is buffered, so say() flushes it first: otherwise a message could appear before the
+// output to which it refers.
 #include "app/output/output.h"
 
 #include <sys/ioctl.h>
@@ -49,7 +49,7 @@ void say(const std::vector<Line>& lines) {
 }
 void print_json(const json& value, int indent) {
   std::cout << ascii(value, indent) << '\n';
-  // A program that reads one line at a time waits for it.
+  // A program that reads one line at a time may be waiting for it.
   if (indent < 0) std::cout.flush();
 }
 void print_json_text(std::string_view text) { std::cout << ascii_json(text); }
@@ -81,7 +81,7 @@ int report(const Error& error, bool json) {
 int exit_status(const Result<>& done, bool json) { return done ? 0 : report(done.error(), json); }
 int exit_status(const Result<int>& done, bool json) { return done ? *done : report(done.error(), json); }
 
-// These are the usual conventions: NO_COLOR with any text (no-color.org), and a terminal that can do nothing.
+// These are the usual conventions: NO_COLOR with any text (no-color.org), and a terminal of the type "dumb".
 bool has_color(int fd) {
   const char* term = std::getenv("TERM");
   const char* no = std::getenv("NO_COLOR");

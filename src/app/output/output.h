@@ -46,8 +46,8 @@ nlohmann::json to_json(const Message& message) {
 void print_page(std::string_view text);
 // Returns whether everything printed so far could be written. False means that the reader is gone.
 bool flush_output();
-// Writes what is left. Fails if some output was lost, for example because the disk is full, but not if its reader is
-// gone.
+// Writes the rest of the output. Fails if some output was lost, for example because the disk is full, but not if its
+// reader is gone.
 Result<> end_output();
 
 // Returns whether descriptor `fd` is a terminal that shows colors. It does not with NO_COLOR or if TERM is dumb.

@@ -15,7 +15,7 @@
 namespace bottle::app {
 namespace {
 
-// The files that write to a terminal directly, and why untrusted text does no harm there.
+// Lists the files that write to a terminal directly, and why untrusted text does no harm there.
 const std::map<std::string, std::string> kOnTheirOwn = {
     {"src/scan/compiler/compile_rules_main.cc", "a tool of the build"},
     {"src/app/output/output.cc", "the place that makes lines of everything"},

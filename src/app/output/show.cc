@@ -1,7 +1,7 @@
-// What is shown at the end of a session is ordered by how much it matters that it is read: the last lines are what to
-// look at before running anything, and before them comes whether everything is gone. Lists are short and say how many
-// more there are. A command that is suggested contains only words that are plain, because a person may copy it, and
-// words of agents and of other machines are in it.
+// At the end of a session, the most important lines are shown last, because they stay on the screen: first what was
+// used and refused, then whether everything is gone, and last what to look at before running anything. Lists are
+// short and say how many more there are. A suggested command contains only plain words, because a person may copy it,
+// and some of its words come from agents and other machines.
 #include "app/output/show.h"
 
 #include <algorithm>
@@ -34,7 +34,7 @@ std::string when(const std::string& what, int64_t seconds) {
   return ", " + what + " " + text;
 }
 
-// More would push what comes before it off the screen.
+// A longer list would push the lines before it off the screen.
 constexpr size_t kMostBlocked = 12;
 
 // Shows the hosts that were refused most often, and how to allow them.
@@ -82,7 +82,7 @@ void show_recorded(const std::string& bottle, const std::vector<std::string>& re
 
 void show_vm(const wire::VmReceipt& vm) {
   if (vm.kept) say("bottle: the VM " + vm.name + " was not destroyed (" + vm.why + "); see `bottle vm list`");
-  // A VM that was not confirmed is named among what is left.
+  // A VM whose end was not confirmed is listed among the leftovers.
   if (vm.kept || !vm.confirmed) return;
   auto destruction = vm.destruction.value_or(wire::VmDestruction());
   say(dim("VM " + vm.name + when("created", destruction.made) + when("destroyed", destruction.at) +
@@ -131,7 +131,7 @@ std::string about_limit(const wire::LimitReached& reached) {
          number(reached.most * 2, money);
 }
 
-// Shows what the session used of the hosts that it used most.
+// Shows how much the session used the hosts that it used most.
 void show_used(const std::vector<wire::HostUse>& used) {
   constexpr size_t kMost = 8;
   if (used.empty()) return;
@@ -141,7 +141,7 @@ void show_used(const std::vector<wire::HostUse>& used) {
   if (used.size() > kMost) say("  and " + std::to_string(used.size() - kMost) + " more hosts");
 }
 
-// The text of an event for a person. An empty text is not shown.
+// Returns the text of an event for a person. An empty text is not shown.
 struct EventLine {
   Line operator()(const wire::Step& step) const { return dim(elapsed() + "  " + step.step); }
   Line operator()(const wire::AgentRuns& runs) const {

@@ -1,5 +1,5 @@
-// A VM is described from up to two sources: the record on this machine and what its provider lists. The record is ours,
-// and its times win; what the provider says is foreign text and is shown as such.
+// A VM is described from up to two sources: the record on this machine and what its provider lists. The record is
+// ours, so its times take precedence. The provider's answers are untrusted text and are shown as such.
 #include "app/output/vm_output.h"
 
 #include <algorithm>

@@ -1,6 +1,7 @@
-// A session on another machine goes on without its near side. What a new near side needs is in the ledger, except what
-// must not be on a disk: values and keys are asked for again, as for a start. What the operator cannot give any more is
-// left out, because a session without a secret is better than one that cannot be joined.
+// A session on another machine continues without its near side. The ledger has everything that a new near side needs,
+// except values and keys, which must not be on a disk; the operator is asked for them again, as at a start. If the
+// operator cannot give one any more, it is left out, because a session without a secret is better than one that
+// cannot be joined.
 #include "app/place/join.h"
 
 #include "app/world/own_rules.h"
@@ -18,7 +19,7 @@
 namespace bottle::app {
 namespace {
 
-// Gives the new supervisor what the old one had in its memory only: the broker's rules and values, and the ssh keys.
+// Gives the new supervisor what the old one had only in its memory: the broker's rules and values, and the ssh keys.
 void give_what_stays_here(session::Job& job, const session::LedgerView& view, const JoinOptions& options) {
   bool brokered = view.brokered.secrets || view.brokered.all || !job.plan.egress.lan.empty();
   auto ask = [&](const std::string& question) -> Result<std::string> {

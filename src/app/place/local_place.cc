@@ -1,6 +1,6 @@
-// Implements a bottle on this machine. The engine is connected to, and asked to describe itself, as soon as the place
-// is chosen, because it takes a while to answer; an engine that does not answer is an error only when a step needs it,
-// so that a dry run works without one.
+// Implements a bottle on this machine. As soon as the place is chosen, it connects to the engine and asks for the
+// engine's description of itself, because the answer takes a while. An engine that does not answer is an error only
+// when a step needs it, so that a dry run works without one.
 #include <future>
 
 #include "app/output/show.h"

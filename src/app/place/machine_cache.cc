@@ -20,7 +20,7 @@ std::string directory() { return directories().cache + "/machines"; }
 
 std::string path_of(const session::Far& far) {
   session::Far identity = far;
-  // That directory depends on this login session, not on the machine.
+  // The control directory depends on this login session, not on the machine.
   identity.control_directory.clear();
   return directory() + "/" + content_hash(wire::encode(identity));
 }

@@ -1,6 +1,6 @@
-// This file has what remote machines and VMs share: how the terminal's keystrokes get there, and which plans cannot
-// leave this machine. mosh is only an offer: whatever keeps it from working, the terminal uses the session's own
-// connection.
+// Implements what remote machines and VMs share: the transport of the terminal's keystrokes, and the check for plans
+// that cannot leave this machine. mosh is optional: if anything keeps it from working, the terminal uses the
+// session's own connection.
 #include "app/place/place.h"
 
 #include <cstdlib>
@@ -51,7 +51,7 @@ Result<> check_elsewhere(const plan::Plan& plan, const std::string& where, const
   if (plan.workspace_mode == manifest::WorkspaceMode::bind)
     return fail(Code::invalid, "workspace: bind needs this machine's own files, and they are not on " + where,
                 "use clone or copy, for example with --workspace clone");
-  // mosh carries a terminal only.
+  // mosh can carry only a terminal.
   if (transport.is_mosh() && plan.headless)
     return fail(Code::invalid, "--transport mosh needs a terminal, and --headless has none",
                 "leave out --transport mosh");

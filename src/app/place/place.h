@@ -47,7 +47,7 @@ class Place {
 // --dry-run). A stop ends what the place waits for, with Code::canceled.
 std::unique_ptr<Place> local_place(const Output& output, const std::stop_token& stop);
 
-// What carries the terminal's keystrokes.
+// Says what carries the terminal's keystrokes.
 struct Transport {
   std::string name = "ssh";  // "ssh" or "mosh"
   remote::MoshOptions mosh;
@@ -72,7 +72,7 @@ Result<session::Far> far_from_here();
 // Returns how to reach user@host[:port] from this machine.
 Result<session::Far> far_to(const std::string& target);
 
-// Where the values of secrets are while the agent runs on another machine.
+// Says where the values of secrets are while the agent runs on another machine.
 enum class SecretsStay { there, here };
 
 // Says how to reach a remote machine or a VM, and what may go there. Comes from the options of `bottle start`.
@@ -80,7 +80,7 @@ struct RemoteOptions {
   std::string target;       // user@host[:port]
   bool interactive = true;  // ssh may ask questions
   bool allow_vpn = false;
-  bool fresh = false;  // ignore what is remembered about the machine
+  bool fresh = false;  // ignore the cached hello of the machine
   SecretsStay secrets = SecretsStay::there;
   session::Token token;  // how the sign-in token gets to the machine
   Transport transport;

@@ -1,8 +1,8 @@
-// Implements a bottle on another machine, which is reached over ssh. For a machine that is known, the plan is made for
-// its last hello without waiting for a new one, and the job is sent at once. Nothing is lost by that guess: before any
-// value goes there, judge() compares the new hello with the old one, and if they differ, the start is made again for
-// the new one. A hello is judged in either case, because a machine that leads back to the operator's network must not
-// get a bottle.
+// Implements a bottle on another machine, which is reached over ssh. For a known machine, the plan is made for the
+// machine's last hello without waiting for a new one, and the job is sent immediately. A wrong guess does no harm:
+// before any value goes there, judge() compares the new hello with the old one, and if they differ, the start begins
+// again with the new one. The hello is judged in either case, because a machine that leads back to the operator's
+// network must not get a bottle.
 #include <algorithm>
 #include <optional>
 #include <tuple>
@@ -106,7 +106,7 @@ class RemotePlace : public Place {
   // Fails if something that the plan relies on may lead back to the operator, or would not work on that machine.
   static Result<> admit(const wire::Hello& hello, const session::Far& far, bool allow_vpn) {
     auto admitted = remote::admit(hello, far.target.to_string(), allow_vpn);
-    // The machine is asked anew by the next start, when the reason may be gone.
+    // The next start asks the machine again, because the reason may be gone by then.
     if (!admitted) forget(far);
     return admitted;
   }
@@ -124,8 +124,7 @@ class RemotePlace : public Place {
     auto value = job.values.secrets.extract(job.token.name);
     if (options_.token.via != session::Token::Via::sendenv) return {};
     if (value.empty()) return fail(Code::not_found, "secret " + job.token.name + " has no value to send");
-    // SendEnv belongs to one ssh session, so this needs a channel of its own. The hello says whether the variable
-    // arrived.
+    // SendEnv belongs to one ssh session, so this needs a new channel. The hello says whether the variable arrived.
     auto channel = TRY(side_.serve({.send_env = {{session::kTokenVariable, value.mapped()}}}));
     if (!channel.hello->token)
       return fail(Code::unavailable,

@@ -1,4 +1,4 @@
-// What a start must know about secrets if the agent runs on another machine.
+// Handles secrets at a start whose agent runs on another machine.
 #pragma once
 
 #include <string>

@@ -1,9 +1,10 @@
 // A VM costs money, and the agent's work may be only on it. So a VM without an owner is destroyed, but not before its
 // work is home: a new supervisor joins the session, ends it and fetches the work, exactly as for `bottle cleanup`.
-// Whether there is work is read from the session's ledger. If it cannot be read, there may be some. A VM whose work
-// could not be fetched is held until its time is up.
+// The session's ledger says whether there is work. If it cannot be read, there may be some. A VM whose work could not
+// be fetched is held until its time is up.
 //
-// Several processes may be at it at once (a reaper, a cleanup, a start), so each step reads the VM's record again.
+// Several processes (a reaper, a cleanup, a start) may handle the same VM at the same time, so each step reads the
+// VM's record again.
 #include "app/place/rescue.h"
 
 #include <unistd.h>

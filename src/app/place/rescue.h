@@ -17,7 +17,7 @@ int reap_vm(const std::string& name);
 // held.
 bool hold_unfetched(const machine::Record& record);
 
-// Returns the message about a VM that is held.
+// Returns the message for the operator about a VM that is held.
 std::string tell_held(const machine::Record& record);
 
 // Runs at every start. Makes sure that each VM without an owner has a reaper, reports VMs that hold work, and removes

@@ -1,6 +1,6 @@
-// Implements a bottle on a VM that is made for the session. The launcher makes nothing: the near supervisor creates the
-// VM, so that a launcher that dies leaves no VM without an owner. The plan is therefore made for a machine that does
-// not exist yet. What its disk contains is known only if it was baked for exactly these options.
+// Implements a bottle on a VM that is made for the session. The launcher makes nothing: the near supervisor creates
+// the VM, so that a launcher that dies leaves no VM without an owner. The plan is therefore made for a machine that
+// does not exist yet. The content of its disk is known only if the disk was baked for exactly these options.
 #include <algorithm>
 
 #include "app/place/place.h"
@@ -24,8 +24,7 @@ class VmPlace : public Place {
         transport_(way.transport),
         stop_(way.stop) {}
 
-  // Describes a machine that does not exist yet: its user is the one that bottle's user-data makes, and its engine has
-  // the runtimes that it will have.
+  // Describes a machine that does not exist yet. Its user is the one that bottle's user-data makes.
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
     facts.uid = facts.gid = 1000;
     // The images come from this machine's engine, so the plan names those for this machine's architecture.

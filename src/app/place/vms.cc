@@ -1,6 +1,6 @@
-// A VM may be known from two sides: from a record on this machine, and from a provider that lists what carries our
-// label. Cleaning up asks both, because either may be lost. A disk that was baked has a record too, under a hash of the
-// provider and the options that it was baked with, so that it is never used for other ones.
+// Two sources may name a VM: a record on this machine, and a provider that lists everything with our label. Cleaning
+// up uses both, because either may lack the VM. A baked disk has a record, too, under a hash of its provider and
+// options, so that it is never used with other ones.
 #include "app/place/vms.h"
 
 #include <algorithm>
@@ -59,14 +59,14 @@ Result<manifest::Vm> vm_of(const manifest::Manifest& manifest, const std::string
                               : manifest::suggest(name, known));
   }
   manifest::Vm vm = it->second;
-  // An image that the operator names in the manifest wins.
+  // An image that the operator names in the manifest takes precedence.
   if (std::string image = baked_for(vm).image; !image.empty() && !vm.options.contains("image"))
     vm.options["image"] = image;
   return vm;
 }
 
-// Makes the plan of each agent to learn which image it needs, builds what is missing, and has remote::bake_vm() put all
-// of it on a disk. The record of the disk is written last, so that it exists only for a disk that does.
+// Makes the plan of each agent to learn which image it needs, builds what is missing, and has remote::bake_vm() write
+// all of it to a disk. The record of the disk is written last, so that there is never a record without its disk.
 Result<std::string> bake(const std::string& name, std::vector<std::string> agents,
                          const std::function<void(const std::string&)>& say) {
   auto manifest = TRY(load_manifest("/nonexistent"));
@@ -152,7 +152,7 @@ Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
     clean = tell_destroyed(gone, name, output) && clean;
     receipts.push_back(receipt_of(gone, name));
   }
-  // A VM at a provider that did not answer may still cost money, so this is not clean.
+  // A VM at a provider that did not answer may still cost money, so the result is not clean.
   for (const auto& [provider, why] : inventory.silent) {
     say("bottle: provider " + provider + " did not answer: " + why);
     clean = false;

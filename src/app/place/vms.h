@@ -1,4 +1,4 @@
-// Contains what the commands on VMs share.
+// Declares the functions that the commands on VMs share.
 #pragma once
 
 #include <nlohmann/json.hpp>

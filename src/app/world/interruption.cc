@@ -25,7 +25,7 @@ const Signals& Interruption::hand_over() {
   return signals_;
 }
 
-// Runs on a thread of its own. The first signal requests a stop. The second one, or ten seconds without an end, exits.
+// Runs in a separate thread. The first signal requests a stop. The second one, or ten seconds without an end, exits.
 void Interruption::watch(const std::stop_token& over) {
   while (signals_.fd() >= 0 && !over.stop_requested()) {
     bool late = !wait_readable(signals_.fd(), signal_ ? kPatienceMs : -1);
@@ -34,8 +34,8 @@ void Interruption::watch(const std::stop_token& over) {
     if (number == SIGWINCH) continue;
     if (signal_ && (number || late)) {
       say("bottle: stopped before the agent ran");
-      // The start did not react in time, or the operator insists. What it made is in a ledger or a grave, and the next
-      // start removes it.
+      // The start did not react in time, or the operator insists. Everything it made is in a ledger or a grave, and
+      // the next start removes it.
       ::_exit(128 + signal_);
     }
     if (!number) continue;

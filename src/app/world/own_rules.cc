@@ -1,7 +1,7 @@
-// A pattern of the operator can take the compiler minutes and gigabytes, and a mistake in it should not take the
-// launcher with it. This program therefore runs itself as a compiler, with limits of memory and of processor time, and
-// gives it all rules as one text on stdin. The compiler says on stderr which rule it is at, so that the error can name
-// the rule that exceeded a limit. Its output, the database, is trusted like the rules themselves.
+// The compiler can take minutes and gigabytes for a pattern of the operator, and a mistake in one must not end the
+// launcher. This program therefore runs itself as a compiler, with limits of memory and of processor time, and gives
+// it all rules as one text on stdin. The compiler writes to stderr which rule it is compiling, so that the error can
+// name the rule that exceeded a limit. Its output, the database, is trusted like the rules themselves.
 #include "app/world/own_rules.h"
 
 #include <signal.h>
@@ -31,7 +31,7 @@ constexpr int kMostWaitMs = 300'000;
 constexpr uint64_t kMostCompileMemory = 1ull << 30;
 constexpr uint32_t kFillings = 5;
 
-// The exit status of the process that compiles the rules.
+// The exit statuses of the process that compiles the rules.
 enum Status : int { kDone = 0, kInvalid = 1, kNoMemory = 2, kBroken = 3 };
 
 // Returns the last line that is not empty.
@@ -77,7 +77,7 @@ std::unexpected<Error> failed(const std::vector<OwnRules>& files, const Captured
 Result<std::string> compiled(const std::vector<OwnRules>& files) {
   std::string all;
   for (const auto& file : files) all += file.text + "\n";
-  // The compiler needs nothing of the environment, in which there may be secrets.
+  // The compiler needs none of the variables, which may hold secrets.
   Command command{.argv = {path_to_self(), "compile-rules"}, .clean_env = true, .most_memory = kMostCompileMemory};
   auto done = capture(command, {.input = all, .timeout_ms = kMostWaitMs, .limit = 2 * kMostDatabase});
   if (!done && done.error().code == Code::timed_out)

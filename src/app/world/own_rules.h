@@ -10,7 +10,8 @@
 
 namespace bottle::app {
 
-// Contains one file of rules that was read and parsed. `text` is compiled later, together with that of the other files.
+// Holds one file of rules that was read and parsed. `text` is compiled later, together with the texts of the other
+// files.
 struct OwnRules {
   std::string file, text;
   std::vector<scan::Rule> rules;
@@ -29,9 +30,9 @@ Result<scan::Catalog> catalog_with(const std::vector<std::string>& files);
 // Does the same for files that were read, but returns what a guard needs. Does nothing if there are no files.
 Result<wire::GuardOwnRules> guard_rules(const std::vector<OwnRules>& files);
 
-// Compiles the rules on stdin, tries their examples, and writes the database to stdout. Writes to stderr what it does,
-// one line for each step, and last what is wrong with a rule. Returns the exit status. `bottle compile-rules` calls
-// this.
+// Compiles the rules on stdin, tries their examples, and writes the database to stdout. Writes one line to stderr for
+// each step, and as the last one, if a rule has a mistake, what is wrong. Returns the exit status. `bottle
+// compile-rules` calls this.
 int compile_rules();
 
 }  // namespace bottle::app

@@ -1,6 +1,6 @@
 // A change has two parts that may fail separately: the running session, which a frame to its supervisor changes, and
-// the operator's file, which is edited as text so that comments and order stay. What is sent to a session was checked
-// before by the manifest's own parser. An edit is written only if the file, parsed again, differs in nothing but that
+// the operator's file, which is edited as text so that comments and order stay. The manifest's own parser checks a
+// change before it is sent to a session. An edit is written only if the file, parsed again, differs only by that
 // change.
 #include "app/world/policy_request.h"
 
@@ -74,7 +74,7 @@ Result<wire::LimitChange> limit_change(const std::vector<std::string>& words) {
   return change;
 }
 
-// The text is put into a small manifest, quoted, and that is parsed, so a rule here follows exactly the manifest's
+// The quoted text becomes part of a small manifest that is then parsed, so a rule here follows exactly the manifest's
 // rules.
 Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector<std::string>& methods,
                                       const std::vector<std::string>& paths) {
@@ -108,7 +108,7 @@ Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector
 namespace {
 
 // Edits the operator's file that defines the bottle. Returns its path. `what` names what is saved. `todo` says how to
-// write it by hand, and is part of an error that has no advice of its own.
+// write it by hand, and becomes the advice of an error that has none.
 Result<std::string> edit_file(const std::string& bottle, const std::string& what, const std::string& todo,
                               const std::function<Result<std::string>(const manifest::File&)>& edit) {
   auto d = directories();

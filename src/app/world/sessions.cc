@@ -1,6 +1,6 @@
-// There is no list of sessions and no daemon that would keep one: each session is a directory with a ledger. Whether it
-// runs follows from whether the process that owns it is alive. A session may end between any two of these questions, so
-// a directory that has just disappeared is not an error.
+// There is no list of sessions, and no daemon that would keep one. Each session is a directory with a ledger, and it
+// runs if the process that owns it is alive. A session may end between any two of these checks, so it is not an error
+// if a directory has just disappeared.
 #include "app/world/sessions.h"
 
 #include <dirent.h>
@@ -38,7 +38,8 @@ std::vector<std::string> names_in(const std::string& directory) {
   return names;
 }
 
-// Sessions whose supervisor is dead count too, because their directories exist; what is asked of them then says so.
+// Sessions whose supervisor is dead count too, because their directories exist. A later request to such a session
+// reports that its supervisor is dead.
 Result<std::string> running_session(const std::string& wanted) {
   auto names = names_in(directories().sessions);
   if (!wanted.empty()) {
@@ -76,7 +77,7 @@ Result<std::string> finished_session(const std::string& wanted) {
   return newest;
 }
 
-// A session that runs has no results yet, which is not the same as a wrong name.
+// A running session, which has no results yet, gets another message than a wrong name.
 std::unexpected<Error> no_results(const std::string& session) {
   if (std::ranges::count(names_in(directories().sessions), session) > 0)
     return fail(Code::not_found, "session " + session + " has no results yet", "`bottle list` shows its state");
@@ -148,7 +149,7 @@ std::vector<wire::SessionInfo> sessions() {
   std::string directory = directories().sessions;
   std::vector<wire::SessionInfo> all;
   for (const auto& name : names_in(directory)) {
-    // The ledger is read before info.json, which tells nothing about whether the session lives.
+    // The ledger is read before info.json, which does not say whether the session lives.
     auto view = session::read_ledger(directories(), name);
     if (!view && view.error().code == Code::not_found) continue;  // it has just ended; the ledger is removed last
     if (!view) {

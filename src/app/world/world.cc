@@ -1,7 +1,7 @@
-// What other rooms need of the environment is gathered here and passed to them. Two kinds of sources are kept apart.
-// The operator's variables and files are trusted, and some of the variables are withheld from programs that are
-// started. Files of a repository are not trusted: an agent may have written them, so they are read without following
-// links out of the tree, within limits, and may not contain policy.
+// Other rooms do not read the environment; this file gathers the facts that they need and passes them on. It
+// separates two kinds of sources. The operator's variables and files are trusted, and some of the variables are
+// withheld from programs that are started. Files of a repository are not trusted: an agent may have written them, so
+// they are read without following links out of the tree, within limits, and may not contain policy.
 #include "app/world/world.h"
 
 #include <dirent.h>
@@ -138,7 +138,7 @@ session::Directories directories() { return session::Directories::from(environme
 
 Result<std::vector<manifest::File>> policy_files() {
   auto d = directories();
-  // A policy that is silently not read would be worse than an error.
+  // Silently ignoring a policy would be worse than an error.
   if (exists(d.config + "/bottle.yml"))
     return fail(Code::invalid, d.config + "/bottle.yml is not read; the manifest is called bottle.yaml",
                 "rename it to bottle.yaml, or remove it");
@@ -244,7 +244,7 @@ std::string public_roots() {
                                      "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem"};
   if (const char* own = std::getenv("SSL_CERT_FILE")) places.insert(places.begin(), own);
   for (const auto& path : places)
-    // A file that cannot be read is treated like one that does not exist; the next one may do.
+    // A file that cannot be read is treated like one that does not exist; the next one may be readable.
     if (auto text = read_file(path, 8 << 20)) return *text;
   return "";
 }

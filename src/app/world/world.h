@@ -1,4 +1,4 @@
-// Gathers what the program learns from its environment: variables, manifest files, engine.
+// Gathers the facts about this machine: variables, manifest files, and the engine.
 #pragma once
 
 #include <map>
@@ -13,7 +13,7 @@
 
 namespace bottle::app {
 
-// Returns this process's environment, including secrets. Must not be called while another thread changes it.
+// Returns this process's environment, including secrets. Do not call it while another thread changes the environment.
 std::map<std::string, std::string> environment();
 // Removes the variables that hold secrets from this process's environment, so that programs started from now on do not
 // inherit them (ssh stays in the background for its connection). Copy environment() before the call.
@@ -38,7 +38,7 @@ Result<manifest::Manifest> load_manifest(const std::string& workspace);
 
 // Returns the operator's home and the directories in which bottle keeps the operator's data: absolute, without links.
 std::vector<std::string> precious_directories();
-// Returns the facts about this machine. The place where the bottle will run adds its own (Place::describe).
+// Returns the facts about this machine. The place where the bottle will run adds more facts (Place::describe).
 plan::Facts gather_facts(const std::string& workspace);
 // `architecture` is the engine's; if it is empty, this machine's is used.
 plan::ImageFacts image_facts(const manifest::Manifest& manifest, const std::string& architecture);

@@ -1,8 +1,8 @@
-// Asks the kernel's sock_diag(7) about single sockets, by inode. A client knows the inode of its own end, the kernel
-// tells that of the engine's end, and that number still means something after the client has died. The question "does
-// the engine still hold its end?" has an exact answer, where waiting and looking for what the request might make does
-// not (docs/decisions/005-…). Everything is checked as if the kernel's answer were input: it is parsed by length, and
-// an attribute that is missing counts as "not known".
+// Asks the kernel's sock_diag(7) about single sockets, by inode. A client can find the inode of its own end, and the
+// kernel then tells it the inode of the engine's end, which stays valid after the client has died. Whether the engine
+// still holds its end has an exact answer. Waiting and looking for what the request might have made would not give
+// one (docs/decisions/005-…). The kernel's answer is checked like any other input: every length is checked, and a
+// missing attribute counts as unknown.
 
 #include "docker/client/abandoned.h"
 
@@ -35,7 +35,7 @@ namespace {
 
 constexpr uint8_t kBothWays = 3;  // RCV_SHUTDOWN | SEND_SHUTDOWN: the peer closed, or died
 
-// Holds what the kernel says of one socket: the inode of its peer, the inode and the device of the file that it is
+// Holds the kernel's facts about one socket: the inode of its peer, the inode and the device of the file that it is
 // bound to, and which directions are shut down.
 struct Socket {
   uint32_t peer = 0;  // 0 if there is no peer, or if the connection has not been accepted
@@ -74,7 +74,7 @@ Socket read_attributes(const char* at, size_t size) {
 Result<std::optional<Socket> > look_up(uint32_t inode) {
   UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (!fd) return fail_errno("asking the kernel about a socket");
-  // The kernel answers at once. The limit is only there so that a message that got lost cannot block a teardown.
+  // The kernel answers immediately. The limit only keeps a lost message from blocking a teardown.
   timeval limit{5, 0};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   struct {
@@ -104,7 +104,7 @@ Result<std::optional<Socket> > look_up(uint32_t inode) {
   if (head->nlmsg_type == NLMSG_ERROR) {
     int error =
         head->nlmsg_len >= NLMSG_LENGTH(sizeof(nlmsgerr)) ? -static_cast<nlmsgerr*>(NLMSG_DATA(head))->error : EPROTO;
-    // These two mean that there is no such socket. Any other error means that the kernel does not tell.
+    // These two mean that there is no such socket. After any other error, the answer is unknown.
     if (error == ENOENT || error == ESTALE) return std::nullopt;
     return fail_errno("asking the kernel about a socket", error);
   }
@@ -126,7 +126,7 @@ Result<uint64_t> other_end(int fd, int timeout_ms, const std::stop_token& stop) 
     auto socket = look_up(static_cast<uint32_t>(own.st_ino));
     if (!socket || !*socket) return 0;
     if ((*socket)->peer != 0) return (*socket)->peer;
-    // An engine that is stopped never accepts, so this wait needs its own way out.
+    // A stopped engine never accepts, so the caller must be able to cancel this wait.
     if (stop.stop_requested()) return fail(Code::canceled, "the call to the engine was canceled");
     if (std::chrono::steady_clock::now() > deadline)
       return fail(Code::timed_out, "the engine does not accept connections");

@@ -1,6 +1,6 @@
-// Every call of the client goes through here, so that errors read the same: what was being done, then what the engine
-// says about it. A call opens a connection of its own and lets the engine close it, because a kept connection would
-// add a case to every call: one that the engine closed while the request was under way.
+// Every call of the client goes through here, so that all errors have the same form: first the action, then the
+// engine's message. A call opens a new connection and lets the engine close it, because a kept connection would add a
+// case to every call: the engine may close it while the request is under way.
 
 #include "docker/client/call.h"
 
@@ -14,8 +14,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Maps the statuses that the Engine API documents for its calls. 500 stays `internal`, which callers that wait for
-// busy things take as a reason to try again.
+// Maps the statuses that the Engine API documents for its calls. 500 stays `internal`, after which callers that wait
+// for busy things try again.
 Code code_of(int status) {
   switch (status) {
     case 400:
@@ -62,14 +62,14 @@ Result<Response> checked(Result<Response> response, const std::string& doing) {
   return fail(code_of(response->status), doing + ": the engine says: " + message);
 }
 
-// The lambda collects all errors of the connection, so that checked() can say for each of them what was being done.
+// The lambda collects all errors of the connection, so that checked() can add the action to each of them.
 Result<Response> call(const Dial& dial, std::string_view method, const std::string& target, const Json& body,
                       const std::string& doing, int timeout_ms, const Note& note) {
   auto response = [&]() -> Result<Response> {
     std::string text;
     if (!body.is_null()) {
-      // A path or a label is not UTF-8. We refuse it, because sending a changed text would be worse. Both ways of
-      // writing agree only if the text is valid.
+      // A path or a label may not be UTF-8. We refuse it, because sending a changed text would be worse. The two
+      // encodings are equal only if the text is valid.
       text = body.dump(-1, ' ', false, Json::error_handler_t::ignore);
       if (text != body.dump(-1, ' ', false, Json::error_handler_t::replace))
         return fail(Code::invalid, "a text in the request is not UTF-8");

@@ -1,4 +1,5 @@
-// One call of the Engine API: connects, sends the request, reads the answer, and puts the engine's message into errors.
+// Makes one call of the Engine API: it connects, sends the request, reads the answer, and adds the engine's message
+// to errors.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@
 
 namespace bottle::docker {
 
-// For each wait while a body is streamed. Unpacking can take an engine minutes.
+// The limit for each wait while a body is streamed. Unpacking can take an engine minutes.
 constexpr int kStreamTimeoutMs = 600000;
 
 // Percent-encodes every character that could end a path segment or a query value.
@@ -29,8 +30,8 @@ Result<Response> call(const Dial& dial, std::string_view method, const std::stri
                       const std::string& doing, int timeout_ms = call_timeout_ms(), const Note& note = {});
 Result<Response> call_with_upload(const Dial& dial, std::string_view method, const std::string& target,
                                   const std::function<Result<size_t>(char*, size_t)>& reader, const std::string& doing);
-// Turns an answer with a status of 400 or more into an error, as call() does. It is for calls that use the connection
-// themselves.
+// Turns an answer with a status of 400 or more into an error, as call() does. Used for calls that use the connection
+// directly.
 Result<Response> checked(Result<Response> response, const std::string& doing);
 // Makes a call whose answer is a JSON object or array.
 Result<nlohmann::json> call_json(const Dial& dial, std::string_view method, const std::string& target,

@@ -1,6 +1,6 @@
 // Implements the calls for containers. Removing waits, because a session ends only when its things are gone, and an
 // engine refuses for a moment while another client removes the same container or while a mount is still busy. Streams
-// go through a function of the caller piece by piece: an archive may be larger than the memory.
+// pass through a function of the caller piece by piece, because an archive may be larger than the memory.
 
 #include <chrono>
 #include <thread>
@@ -11,12 +11,12 @@
 
 namespace bottle::docker {
 namespace {
-// This is in bytes. A log is used only in messages, and its end is what explains a failure.
+// The limit of a log, in bytes. A log is used only in messages, and its end explains a failure best.
 constexpr size_t kLogLimit = 1 << 20;
 }  // namespace
 
 Result<std::string> HttpEngine::create_container(const std::string& name, const Json& config) {
-  // The name also identifies a container, so it serves if an engine leaves out the id.
+  // The name also identifies a container, so it is used if an engine leaves out the id.
   return text_of(TRY(call_json(dial_, "POST", path("/containers/create?name=" + escaped(name)), config,
                                "creating the container " + name, call_timeout_ms(), note_)),
                  "Id", name);

@@ -1,7 +1,7 @@
 // Follows the order of Docker's own command line (DOCKER_HOST, then the context, then the default socket), so that
-// `bottle` and `docker` mean the same engine. Unlike docker, it then tries the sockets of a rootless engine and of
-// Docker Desktop as well. Only Unix sockets count: `bottle` needs to know that engine and files are on one machine,
-// and it reaches other machines in another way.
+// `bottle` and `docker` use the same engine. Unlike docker, it then tries the sockets of a rootless engine and of
+// Docker Desktop as well. Only Unix sockets count, because the engine and the files must be on the same machine.
+// `bottle` reaches other machines over ssh instead.
 
 #include "docker/client/endpoint.h"
 
@@ -52,7 +52,7 @@ Result<Endpoint> from_context(const std::string& config, const std::string& cont
 
 }  // namespace
 
-// What the operator has set counts alone: if DOCKER_HOST or a context names an engine that does not answer, no other
+// A setting of the operator is final: if DOCKER_HOST or a context names an engine that does not answer, no other
 // engine is tried, because images and sessions would be in another place.
 Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environment) {
   auto get = [&](const char* name) {
@@ -77,12 +77,12 @@ Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environ
   for (const auto& path : sockets) {
     // A second is enough for a local socket. An engine whose queue is full counts as silent.
     auto connection = Connection::open({path}, 1000);
-    // A socket that exists may be left over from an engine that is gone, so an attempt to connect decides.
+    // An existing socket may be left over from an engine that is gone, so only an attempt to connect decides.
     if (connection) return Endpoint{path, path};
     if (!silent && ::access(path.c_str(), F_OK) == 0) silent = Endpoint{path, path};
   }
   if (silent) return *silent;
-  // Podman is looked for only to explain why it is not used.
+  // This looks for Podman only to explain why it is not used.
   for (const std::string& path : {runtime + "/podman/podman.sock", std::string("/run/podman/podman.sock")})
     if (::access(path.c_str(), F_OK) == 0)
       return fail(Code::unavailable,

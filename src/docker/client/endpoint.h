@@ -1,4 +1,4 @@
-// Finds the engine that a user of this machine means.
+// Finds the engine that the operator uses.
 #pragma once
 
 #include <map>

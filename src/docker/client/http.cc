@@ -1,7 +1,7 @@
 // Writes requests by hand, because there are only three forms of them, and reads answers with the strict parser that
-// the guard uses. All socket calls are made without blocking, and all waits happen in wait(), where the time limit and
-// a stop are looked at. A request with its answer has one deadline, so an engine that sends a byte now and then cannot
-// hold the caller. A stream has none for the whole, because its length is unknown, but each wait in it has a limit.
+// the guard uses. No socket call blocks; all waits happen in wait(), which checks the time limit and the stop. A
+// request with its answer has one deadline, so an engine that sends a byte now and then cannot hold the caller. A
+// stream has no deadline, because its length is unknown, but each wait in it has a limit.
 
 #include "docker/client/http.h"
 
@@ -24,7 +24,7 @@ constexpr size_t kBodyLimit = 64 << 20;
 
 Result<> check_target(std::string_view target) {
   for (unsigned char c : target)
-    // Names are percent-encoded before. A space or a line end in a target would begin another part of the request, or
+    // Callers percent-encode names. A space or a line end in a target would begin another part of the request, or
     // another request.
     if (c <= ' ' || c == 0x7f) return fail(Code::invalid, "a name has an invalid character");
   return {};
@@ -32,7 +32,7 @@ Result<> check_target(std::string_view target) {
 
 }  // namespace
 
-// A socket path of the environment may be anything, so its length is checked before it is copied.
+// A socket path from the environment may have any length, so the length is checked before the path is copied.
 Result<Connection> Connection::open(const Dial& dial, int timeout_ms) {
   const std::string& socket = dial.socket;
   if (dial.stop.stop_requested()) return fail(Code::canceled, "the call to the engine was canceled");
@@ -69,7 +69,7 @@ Connection::Connection(UniqueFd fd, int timeout_ms, const std::stop_token& stop)
       timeout_ms_(timeout_ms),
       deadline_(Clock::now() + std::chrono::milliseconds(timeout_ms)) {}
 
-// A stop shuts the socket down, and the error that this causes says nothing to the operator.
+// A stop shuts the socket down, and the resulting error would not help the operator.
 std::unexpected<Error> Connection::failed(std::string_view doing) const {
   if (stop_.stop_requested()) return fail(Code::canceled, "the call to the engine was canceled");
   return fail_errno(doing);
@@ -121,7 +121,7 @@ Result<> Connection::request(std::string_view method, std::string_view target, s
   if (method != "GET") text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
   text += "\r\n";
   text += body;
-  // An engine that refuses before it has read everything explains itself in the answer.
+  // If an engine refuses before it has read everything, its answer has the reason.
   if (auto sent = send(text); !sent && sent.error().code != Code::closed) return sent;
   return {};
 }
@@ -152,7 +152,7 @@ Result<> Connection::upload(std::string_view method, std::string_view target,
     // no bytes.
     for (std::string_view part : {std::string_view(size, static_cast<size_t>(digits)),
                                   std::string_view(buffer).substr(0, n), std::string_view("\r\n")})
-      // As in request(), an engine that closes early has its reason in the answer.
+      // As in request(), if the engine closes early, its answer has the reason.
       if (auto sent = send(part); !sent) return sent.error().code == Code::closed ? Result<>{} : sent;
     if (n == 0) return {};
   }
@@ -199,7 +199,7 @@ Result<Response> Connection::head() {
     if (parsed == Parse::bad) return fail(Code::protocol, std::string("the engine's answer is not HTTP: ") + head.why);
     if (head.status > 599) return fail(Code::protocol, "the engine's answer is not HTTP: the status is not valid");
     Response response{.status = head.status};
-    // The views of `head` are copied before buffer_ changes below. Of a header that comes twice, the first counts.
+    // The views of `head` are copied before buffer_ changes below. If a header appears twice, the first one counts.
     for (const auto& header : head.headers) response.headers.try_emplace(lower(header.name), header.value);
     framing_ = http::Body::of_response(head, "GET");  // this client sends no HEAD requests
     buffer_.erase(0, head.size);

@@ -1,6 +1,6 @@
-// Connecting asks for the version first, because the path of every other call contains it. It takes the newest version
-// that both sides know, up to the newest that was tested: a later one may change what an answer means. All failures
-// end in advice, because this is the first thing that an operator meets.
+// connect() asks for the version first, because the path of every other call contains it. It chooses the newest
+// version that both sides support, up to the newest that was tested, because a later one may change the meaning of an
+// answer. All failures come with advice, because a missing engine is the first problem that an operator meets.
 
 #include "docker/client/http_engine.h"
 

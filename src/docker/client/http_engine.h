@@ -11,8 +11,8 @@ namespace bottle::docker {
 // (the engine is too old), each with advice.
 Result<std::unique_ptr<Engine>> connect(const Endpoint& endpoint);
 
-// `version` is the negotiated API version, such as "1.41". heed() and note_creates() must not be called while another
-// thread makes a call.
+// `version` is the negotiated API version, such as "1.41". Do not call heed() or note_creates() while another thread
+// makes a call.
 class HttpEngine : public Engine {
  public:
   HttpEngine(Dial dial, std::string version) : dial_(std::move(dial)), version_(std::move(version)) {}

@@ -26,7 +26,7 @@ std::string status(int code, const std::string& message) {
          body;
 }
 
-// An engine that gives the test's answers. It reads whole requests and keeps them.
+// Plays an engine that gives the test's answers. It reads whole requests and keeps them.
 class ScriptedEngine {
  public:
   using Answer = std::function<std::string(const std::string& request)>;

@@ -1,6 +1,6 @@
-// Implements the calls for images. Importing and loading have a peculiarity: the engine begins a successful answer as
-// soon as it reads, so a failure can only come later, as a line of the body. The status alone would report a broken
-// image as loaded.
+// Implements the calls for images. Importing and loading have a peculiarity: the engine sends the status 200 as soon
+// as it begins to read, so it can report a failure only later, in a line of the body. A client that checked only the
+// status would report a broken image as loaded.
 
 #include "docker/answers.h"
 #include "docker/client/call.h"
@@ -29,7 +29,7 @@ Result<bool> HttpEngine::image_exists(const std::string& reference) {
   auto response = call(dial_, "GET", path("/images/" + escaped(reference) + "/json"), nullptr,
                        "looking for the image " + reference);
   if (response) return true;
-  // Only "not found" means no. Any other failure leaves it open whether there is an image.
+  // Only "not found" means that there is no image. After any other failure, the answer is unknown.
   if (response.error().code == Code::not_found) return false;
   return std::unexpected(std::move(response.error()));
 }

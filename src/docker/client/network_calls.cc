@@ -20,7 +20,7 @@ Result<> remove_patiently(const Dial& dial, const std::string& target, const std
     // 500 also means that the engine is just removing something that it depends on.
     bool passing =
         done.error().code == Code::denied || done.error().code == Code::conflict || done.error().code == Code::internal;
-    // 5 short pauses and 45 of 0.1 s make about 5 s.
+    // Five short pauses and 45 of 0.1 s make about 5 s.
     if (!passing || attempt == 50) return std::unexpected(std::move(done.error()));
     std::this_thread::sleep_for(std::chrono::milliseconds(attempt < 5 ? 20 : 100));
   }
@@ -30,7 +30,7 @@ Result<> remove_patiently(const Dial& dial, const std::string& target, const std
 
 Result<std::string> HttpEngine::create_network(const std::string& name, const Json& config) {
   Json body = config.is_object() ? config : Json::object();
-  // The name replaces one that the configuration may have.
+  // This replaces a name that the configuration may have.
   body["Name"] = name;
   return text_of(TRY(call_json(dial_, "POST", path("/networks/create"), body, "creating the network " + name,
                                call_timeout_ms(), note_)),

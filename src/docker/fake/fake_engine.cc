@@ -1,7 +1,8 @@
 // Every call first asks the test how it should end (begin()), and then changes the world under one lock, so that each
 // call happens as a whole or not at all. Containers run as threads that talk to their client through a socket pair,
-// with the engine's framing. What a call would do is kept as a function of the world: a late call runs it when the
-// test or a question about the abandoned connection comes, exactly as an engine does that has not read its socket yet.
+// with the engine's framing. The effect of a call is a function that changes the world. A late call runs it only when
+// the test catches up or when is_abandoned() is called for its connection, like an engine that has not read its
+// socket yet.
 
 #include "docker/fake/fake_engine.h"
 
@@ -204,7 +205,8 @@ Result<std::string> FakeDocker::perform(const std::string& method, const std::st
   if (fault == Fault::refused || fault == Fault::cut || fault == Fault::silent) return lost(doing, fault);
   std::scoped_lock hold(mutex_);
   if (fault == Fault::late) {
-    // Only creating can come late, because only that leaves something behind (docs/decisions/005-…).
+    // Only a request that creates something can be late, because only such a request leaves something behind
+    // (docs/decisions/005-…).
     if (end) late_[end] = {effect, 0};
     return lost(doing, fault);
   }
@@ -239,7 +241,8 @@ class FakeEngine : public Engine {
     std::scoped_lock hold(docker_.mutex_);
     auto late = docker_.late_.find(end);
     if (late == docker_.late_.end()) return false;
-    // The first question finds the request still under way. Before the second answer, the engine has carried it out.
+    // At the first call, the request is still under way. Before the second call returns, the engine has carried it
+    // out.
     if (late->second.second++ == 0) return true;
     (void)late->second.first(docker_.world_);
     docker_.late_.erase(late);

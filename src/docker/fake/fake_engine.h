@@ -1,4 +1,4 @@
-// Implements an engine in memory, for unit tests. It does what Docker does with names, labels, states and archives, and
+// Implements an engine in memory, for unit tests. It treats names, labels, states and archives as Docker does, and
 // runs a function of the test instead of each container's program. Calls can fail in several ways. Tests check the
 // resulting world, not the calls.
 #pragma once
@@ -17,18 +17,19 @@
 
 namespace bottle::docker {
 
-// One call to the engine. Its text identifies it in every run, regardless of the order in which threads call.
+// Describes one call to the engine. Its text identifies the call in every run, regardless of the order in which
+// threads call.
 struct FakeCall {
   std::string method, object;
   int nth = 1;              // its number among the calls with this method and object, from 1
   uint64_t connection = 0;  // of a noted request to create something; otherwise 0
-  // Does to the world what the call does, and returns its answer. It is empty for streams.
+  // Changes the world as the call does, and returns the call's answer. Empty for streams.
   std::function<Result<std::string>(FakeWorld&)> effect = {};
   // Returns the call as tests write it, such as "create container bottle-x1-agent #1".
   std::string text() const { return method + " " + object + " #" + std::to_string(nth); }
 };
 
-// How a call ends.
+// Says how a call ends.
 enum class Fault {
   none,
   refused,  // the engine does nothing and answers with status 500
@@ -40,7 +41,7 @@ enum class Fault {
 
 class FakeDocker;
 
-// The interface of a container's program to its container. Its streams end when the container is stopped or its client
+// Lets a container's program use its container. Its streams end when the container is stopped or its client
 // disconnects.
 class FakeProcess {
  public:
@@ -73,7 +74,7 @@ class FakeDocker {
   FakeDocker& operator=(const FakeDocker&) = delete;
 
   // Sets the function that runs instead of the programs of containers from images with this tag. Without one, a
-  // container exits at once.
+  // container exits immediately.
   void set_program(const std::string& tag, Program program) { programs_[tag] = std::move(program); }
   // Sets the function that decides how each call ends. It runs on the calling thread, before the call has an effect.
   void set_fault(std::function<Fault(const FakeCall&)> fault) { fault_ = std::move(fault); }

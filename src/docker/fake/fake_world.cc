@@ -1,7 +1,8 @@
-// Implements the rules of an engine that a session depends on, without time and without threads: names that are taken,
-// references by name or id, labels that a container inherits from its image, things that cannot be removed while they
-// are in use. Messages and codes are those of Docker. Where Docker is forgiving, this is too, because a test must see
-// what happens then: creating a volume that exists succeeds, and so does removing what does not exist.
+// Implements the rules of an engine that a session depends on, without time and without threads: names that are
+// taken, references by name or id, labels that a container inherits from its image, things that cannot be removed
+// while they are in use. Messages and codes are those of Docker. Where Docker is lenient, the fake engine is lenient,
+// too, because tests must cover the consequences: creating a volume that exists succeeds, and so does removing a
+// thing that does not exist.
 
 #include "docker/fake/fake_world.h"
 

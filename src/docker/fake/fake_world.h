@@ -27,8 +27,8 @@ struct FakeFile {
 };
 using FakeFiles = std::map<std::string, FakeFile>;  // by absolute path
 
-// These structs hold what the engine knows of its things. All are plain values; a copy is independent, apart from the
-// texts of files, which never change.
+// These structs hold the things of the engine. All are plain values; a copy is independent, apart from the texts of
+// files, which never change.
 struct FakeContainer {
   enum class State { created, running, exited };
   std::string id, name, image;
@@ -79,7 +79,7 @@ struct FakeWorld {
   // Adds an image without files under this tag, which another image loses.
   FakeImage& add_image(const std::string& tag, const Labels& labels = {});
 
-  // These do immediately what an engine does.
+  // These perform an engine's calls immediately.
   Result<std::string> create_container(const std::string& name, const Json& config);
   Result<> remove_container(const std::string& reference);
   Result<std::string> create_network(const std::string& name, const Json& config);
@@ -106,7 +106,8 @@ struct FakeWorld {
   // Returns all names in the form "container x", "volume y" and so on, for comparisons in tests.
   std::set<std::string> names() const;
 
-  // Returns an id that no other thing in this world has: 64 hexadecimal digits, counted up, so that runs are the same.
+  // Returns an id that is unique in this world, with 64 hexadecimal digits. It is counted up, so that all runs are
+  // the same.
   std::string new_id();
 };
 

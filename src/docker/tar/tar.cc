@@ -1,5 +1,5 @@
-// Writes the plain ustar format, which every reader knows, and puts a pax header before an entry only if a value does
-// not fit into its field: then an archive of ordinary files has one block of 512 bytes for each. Everything that could
+// Writes the plain ustar format, which every reader supports, and writes a pax header before an entry only if a value
+// does not fit into its field. So the header of an ordinary file is one block of 512 bytes. Everything that could
 // differ between two runs is fixed or passed in, so that the same files make the same bytes.
 
 #include "docker/tar/tar.h"

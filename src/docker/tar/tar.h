@@ -12,7 +12,7 @@
 
 namespace bottle::docker {
 
-// Writes each entry at once and keeps nothing. Paths are relative.
+// Passes each entry to the sink immediately and keeps nothing. Paths are relative.
 class TarWriter {
  public:
   using Sink = std::function<Result<>(std::string_view)>;
@@ -28,7 +28,7 @@ class TarWriter {
   Result<> begin_file(const std::string& path, int mode, uint32_t uid, uint32_t gid, uint64_t size);
   Result<> data(std::string_view bytes);
   Result<> end_file();
-  // Writes the end of the archive: two blocks of zeros. Must be called once, after the last entry.
+  // Writes the end of the archive: two blocks of zeros. Call it once, after the last entry.
   Result<> finish();
 
  private:
@@ -38,7 +38,7 @@ class TarWriter {
   uint64_t time_, size_ = 0, written_ = 0;
 };
 
-// Describes one entry of an archive, as the handler gets it. Its path is checked, and its content may be anything.
+// Describes one entry of an archive for the handler. Its path was checked, but its content may be anything.
 struct TarEntry {
   enum class Type { file, directory, symlink, hardlink, other };  // other is a device or a FIFO
   Type type = Type::file;
@@ -75,7 +75,7 @@ class TarReader {
 
   // Reads the next piece of the archive. `entry` and `data` may be called many times before it returns.
   Result<> feed(std::string_view bytes);
-  // Must be called at the end of the input. Fails with Code::closed if the archive was cut short.
+  // Call it at the end of the input. Fails with Code::closed if the archive was cut short.
   Result<> finish();
 
  private:

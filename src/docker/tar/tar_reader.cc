@@ -1,8 +1,8 @@
 // Works as a state machine over blocks of 512 bytes: a header, then the body of an extended header or of a file, then
-// padding. It decides before it stores: sizes are compared with the limits as soon as the header is there. Where
-// readers of tar differ, a hostile archive could show one content to this reader and another to the next, so whatever
-// is ambiguous is refused instead of guessed: a header without a checksum that holds, a type that is not in the
-// standard, bytes in something that is not a file, anything after the end.
+// padding. It compares sizes with the limits as soon as it has a header, before it stores anything. Readers of tar
+// differ in details, so a hostile archive could show one content to this reader and another one to the next.
+// Therefore everything ambiguous is refused: a header with a wrong checksum, a type that is not in the standard,
+// bytes in something that is not a file, anything after the end.
 
 #include <algorithm>
 #include <charconv>
@@ -78,7 +78,7 @@ Result<std::string> TarReader::checked_path(std::string_view raw) const {
   return path.empty() ? "." : path;
 }
 
-// Checks an entry and passes it on. Nothing of an entry reaches the handler before all of its header was checked.
+// Checks an entry and passes it on. No part of an entry reaches the handler before its whole header was checked.
 Result<> TarReader::begin_entry(char type, TarEntry entry) {
   using Type = TarEntry::Type;
   switch (type) {
@@ -137,7 +137,7 @@ Result<> TarReader::begin_entry(char type, TarEntry entry) {
 // Takes the 512 bytes in block_: an entry, an extended header, or zeros.
 Result<> TarReader::take_header() {
   std::string block = std::exchange(block_, {});
-  // Two blocks of zeros end an archive. One of them alone may not be followed by an entry.
+  // Two blocks of zeros end an archive. No entry may follow a single one.
   if (block.find_first_not_of('\0') == std::string::npos) {
     if (next_path_ || next_link_ || next_size_) return bad("ends after an extended header");
     if (++zero_blocks_ == 2) state_ = State::ended;
@@ -172,7 +172,7 @@ Result<> TarReader::take_header() {
     entry.path = std::string(prefix) + "/" + entry.path;
   entry.linkname = field(block, 157, 100);
   entry.mode = static_cast<int>(*mode & 07777);
-  // The pax header counts more than the field, which may be too small for the number.
+  // The pax header takes precedence over the field, which may be too small for the number.
   entry.size = next_size_.value_or(*size);
   if (next_path_) entry.path = std::move(*next_path_);
   if (next_link_) entry.linkname = std::move(*next_link_);
@@ -226,7 +226,7 @@ Result<> TarReader::finish_body() {
   return {};
 }
 
-// Takes as much of `bytes` as the current state can use, and goes on to the next state.
+// Takes as many of `bytes` as the current state can use, and changes to the next state.
 Result<> TarReader::step(std::string_view& bytes) {
   auto take = [&](uint64_t most) {
     std::string_view piece = bytes.substr(0, std::min<uint64_t>(most, bytes.size()));

@@ -1,7 +1,7 @@
-// The messages share stdin and stdout with what becomes the agent's terminal. Hence the forms: the report is an escape
-// sequence that terminals ignore (OSC), and the go message has its length in front, so that the helper reads exactly
-// its bytes and whatever the operator types next stays for the agent. Until the go message is complete and valid,
-// nothing of it has an effect.
+// The messages share stdin and stdout with what becomes the agent's terminal. Therefore the report is an escape
+// sequence that terminals ignore (OSC), and the go message begins with its length, so that the helper reads exactly
+// its bytes and leaves to the agent whatever the operator types next. No part of the go message has an effect until
+// the message is complete and valid.
 
 #include "inside/gate/gate.h"
 
@@ -17,7 +17,8 @@ namespace {
 Result<std::string> read_exactly(int fd, size_t size, int idle_ms) {
   std::string out;
   while (out.size() < size) {
-    // The limit starts anew with each byte: a go message of megabytes may take long, but not stop.
+    // The limit starts anew with each byte, so a go message of megabytes may take long to arrive, but it must not
+    // stall.
     if (!wait_readable(fd, idle_ms)) return fail(Code::timed_out, "the gate was not opened in time");
     char buffer[65536];
     ssize_t got = ::read(fd, buffer, std::min(sizeof buffer, size - out.size()));

@@ -1,5 +1,5 @@
-// Handles the gate's three messages: the ask (in), the report (out) and the go (in). See ARCHITECTURE.md,
-// "The gate".
+// Handles the gate's three messages: the helper reads the ask, writes the report, and reads the go message. See
+// ARCHITECTURE.md, "The gate".
 #pragma once
 
 #include <string>

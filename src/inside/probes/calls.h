@@ -7,7 +7,7 @@
 
 namespace bottle::inside {
 
-// Tries each call once, with arguments that do no harm if the call is not refused. Under gVisor it tries only vsock,
+// Tries each call once, with arguments that do no harm if the call is not refused. Under gVisor, it tries only vsock,
 // because gVisor's own kernel answers the other calls.
 std::vector<Probe> try_forbidden_calls(bool gvisor);
 

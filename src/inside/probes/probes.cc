@@ -1,8 +1,8 @@
-// Each probe tries something that must fail, from where the agent will be, and is true only if it failed in the right
-// way. "I could not try" counts as a failure of the probe, because it proves nothing. The hard part is silence: a
+// Each probe tries, from where the agent will run, something that must fail, and passes only if it failed in the
+// right way. A probe that could not try counts as failed, because it proves nothing. The hard part is silence: a
 // packet that gets no answer looks like one whose answer is late. Fixed waits would have to be long, so class Silence
-// lets the guard's answers tell how long is enough. The groups run at the same time, and all waits together take about
-// as long as the longest.
+// uses the guard's answers to decide how long is enough. The groups of probes run at the same time, so all waits
+// together take about as long as the longest one.
 
 #include "inside/probes/probes.h"
 
@@ -75,7 +75,7 @@ Probe forbidden_connect(const Surroundings& w) {
 }
 
 // Asks for a random name below a domain that does not exist. Even "no such name" is wrong if it comes from the public
-// root: then data in names could leave.
+// root, because data could then leave inside of names.
 Probe outside_dns(const sockaddr_in& server, bool tcp) {
   std::string name = std::string("dns_") + (tcp ? "tcp" : "udp") + "_" + to_string(server);
   auto answer = ask_dns(server, random_hex(8) + ".probe.invalid", tcp, in_ms(kDnsWait));
@@ -87,10 +87,10 @@ Probe outside_dns(const sockaddr_in& server, bool tcp) {
   return {name, answer->answers == 0, detail};
 }
 
-// Decides how long to wait until a missing answer means that nothing is there. Packets between neighbors of a bridge go
-// in order through one queue of the sending CPU. So this thread stays on one CPU. Once the guard has answered two
-// packets that were sent later, everything sent earlier has been answered or never will be; then a margin is added.
-// Without those answers, it waits the whole time.
+// Decides how long to wait until a missing answer means that nothing is there. Packets between neighbors of a bridge
+// go in order through one queue of the sending CPU, so this thread stays on one CPU. Once the guard has answered two
+// packets that were sent later, everything sent earlier has been answered or never will be. A margin is added to
+// that. Without the guard's answers, the whole time is waited.
 class Silence {
  public:
   explicit Silence(const Surroundings& w) : guard_(w.guard) {
@@ -120,8 +120,8 @@ class Silence {
   bool ordered_ = false;
 };
 
-// Tries the gateway first. Sends to an address behind it only if its neighbor entry does not resolve, so that no probe
-// ever leaves the bridge.
+// Tries the gateway first. Sends to an address behind the gateway only if the gateway's neighbor entry does not
+// resolve, so that no probe ever leaves the bridge.
 Probe unreachable(const Surroundings& w) {
   const char* name = "unreachable";
   Silence silence(w);
@@ -148,7 +148,7 @@ Probe unreachable(const Surroundings& w) {
   for (const auto& target : targets) {
     UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) return {name, false, "cannot create a socket to probe with"};
-    // All connections are under way at once, so the wait is the same for one and for all.
+    // All connections are attempted at the same time, so the wait is the same for one and for all.
     int done = ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target);
     errors.push_back(done == 0 || errno == EINPROGRESS ? 0 : errno);
     attempts.push_back(std::move(fd));
@@ -256,7 +256,7 @@ Probe judge_privileges(std::string_view status, bool gvisor) {
   bool no_new = privileges == "1" || (privileges.empty() && gvisor && ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
   if (!no_new) complain("NoNewPrivs=" + std::string(privileges));
   auto seccomp = field(status, "Seccomp");
-  // 2 means that a filter is installed (proc(5)).
+  // The value 2 means that a filter is installed (proc(5)).
   if (seccomp != "2" && !gvisor) complain("Seccomp=" + std::string(seccomp));
   if (!wrong.empty()) return {"privileges", false, wrong};
   return {"privileges", true, gvisor && seccomp != "2" ? "none; gVisor filters system calls itself" : "none"};
@@ -303,8 +303,8 @@ Result<Surroundings> surroundings(const std::string& guard, const std::string& g
   return w;
 }
 
-// The guard may not serve yet when this begins. Only the first group waits for it, so that the others are done by
-// then.
+// The guard may not serve yet when this function begins. Only the first group waits for it, and the other groups use
+// the time.
 std::vector<Probe> run_probes(const Surroundings& w, int guard_wait_ms) {
   sockaddr_in embedded = *parse_address("127.0.0.11", 53), guard_dns = endpoint(w.guard.sin_addr, 53);
   auto whole = [](const char* path) { return read_file(path).value_or(""); };
@@ -337,7 +337,7 @@ std::vector<Probe> run_probes(const Surroundings& w, int guard_wait_ms) {
                        judge_privileges(status.value_or(""), w.gvisor)};
   });
   std::vector<std::vector<Probe>> results(groups.size());
-  // All groups start at once, because most of the time is waiting.
+  // All groups start together, because most of their time is spent waiting.
   std::vector<std::thread> threads;
   for (size_t i = 0; i < groups.size(); ++i) threads.emplace_back([&, i] { results[i] = groups[i](); });
   for (auto& t : threads) t.join();

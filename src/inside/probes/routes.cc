@@ -1,6 +1,6 @@
-// Speaks rtnetlink(7) by hand, because the helper is a static program without other libraries. The kernel's bytes are
-// parsed with every length checked, and copied into an aligned buffer first: the tests and the fuzzer feed the same
-// functions.
+// Speaks rtnetlink(7) by hand, because the helper is a static program without other libraries. The parsers copy the
+// kernel's bytes into an aligned buffer and check every length, because the tests and the fuzzer call the same
+// functions with arbitrary bytes.
 
 #include "inside/probes/routes.h"
 
@@ -29,7 +29,7 @@ Result<bool> visit_answer(std::string_view bytes, size_t body, const Visit& visi
   auto left = static_cast<int>(bytes.size());
   for (auto* h = reinterpret_cast<nlmsghdr*>(buffer);
        left >= static_cast<int>(sizeof *h) && NLMSG_OK(h, static_cast<unsigned>(left)); h = NLMSG_NEXT(h, left)) {
-    // This message ends a list. An answer that is not a list has none.
+    // This message ends a list. An answer that is not a list has no such message.
     if (h->nlmsg_type == NLMSG_DONE) return true;
     if (h->nlmsg_type == NLMSG_ERROR) {
       if (h->nlmsg_len < NLMSG_LENGTH(sizeof(nlmsgerr))) return fail(Code::protocol, "netlink's error is truncated");

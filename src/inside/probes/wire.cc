@@ -1,6 +1,6 @@
 // Implements small clients for one question and one answer. Each has a deadline for the whole exchange, and all
-// sockets are non-blocking, so that a peer that answers slowly or never cannot delay the self-test. An error says
-// which of the two it was: no answer (Code::timed_out), or a refusal by the kernel or the peer.
+// sockets are non-blocking, so that a peer that answers slowly or never cannot delay the self-test. The code of an
+// error separates silence (Code::timed_out) from a refusal by the kernel or the peer.
 
 #include "inside/probes/wire.h"
 
@@ -18,7 +18,7 @@ namespace {
 
 std::unexpected<Error> no_answer() { return fail(Code::timed_out, "it did not answer"); }
 
-// Sends everything before the deadline. A peer that reads nothing cannot hold the caller longer.
+// Sends everything before the deadline. A peer that reads nothing cannot hold the caller any longer.
 Result<> send_all(int fd, std::string_view bytes, Deadline deadline) {
   while (!bytes.empty()) {
     ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -128,7 +128,7 @@ Result<DnsAnswer> parse_dns(std::string_view m, uint16_t id) {
 
 Result<DnsAnswer> ask_dns(const sockaddr_in& server, const std::string& name, bool tcp, Deadline deadline) {
   std::string seed = random_hex(2);
-  // A random id keeps an old or a forged answer from being taken for this one's.
+  // Because the id is random, an old or a forged answer is not taken for the answer to this query.
   auto id = static_cast<uint16_t>(std::stoul(seed, nullptr, 16));
   std::string query;
   query += static_cast<char>(id >> 8);

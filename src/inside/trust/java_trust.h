@@ -1,4 +1,4 @@
-// Turns the authorities of a PEM file into a Java key store, because Java reads no PEM. Pure.
+// Turns the authorities of a PEM file into a Java key store, because Java cannot read PEM. Pure.
 #pragma once
 
 #include <string>

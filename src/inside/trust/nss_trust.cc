@@ -1,7 +1,7 @@
 // Writes the smallest file that NSS accepts: a SQLite database with one table and, for each authority, two rows: the
-// certificate, and what it is trusted for. Linking NSS or SQLite would make the helper many times larger, and running
-// `certutil` needs an image that has it. Everything fits into one page for the schema and one for the rows, so no page
-// of a tree is needed. 64 KB is SQLite's largest page.
+// certificate, and what it is trusted for. Linking NSS or SQLite would make the helper many times larger, and only
+// some images have `certutil`. One page holds the schema and one holds all rows, so the file needs no inner pages of
+// a B-tree. 64 KB is SQLite's largest page.
 
 #include "inside/trust/nss_trust.h"
 
@@ -16,7 +16,7 @@
 namespace bottle::inside {
 namespace {
 
-// A certificate, and the parts by which NSS looks it up. All are views of DER elements with their heads.
+// Holds a certificate, and the parts by which NSS looks it up. All are views of DER elements with their heads.
 struct Certificate {
   std::string_view der, serial, issuer, subject;
 };
@@ -78,7 +78,7 @@ constexpr std::string_view kTable =
     "CREATE TABLE nssPublic (id INTEGER PRIMARY KEY,a0,a1,a2,a3,a11,a80,a81,a82,a101,a102,a170,ace5363b4,ace536358,"
     "ace536359,ace53635b,ace53635a,ace536360)";
 
-// A row has in each column a blob or nothing.
+// Holds a blob or nothing for each column.
 using Row = std::array<std::optional<std::string>, kColumns>;
 
 std::string number(uint32_t value) {
@@ -87,7 +87,7 @@ std::string number(uint32_t value) {
   return out;
 }
 
-// Returns the row of the certificate itself. Issuer and serial number, by which it is found, are added by the caller.
+// Returns the row of the certificate itself. The caller adds the issuer and the serial number, by which NSS finds it.
 Row row_of_certificate(const Certificate& certificate) {
   Row row;
   row[kClass] = number(1);  // CKO_CERTIFICATE
@@ -155,7 +155,7 @@ std::string cell_of_schema() {
   return cell(1, types, values.append(kTable));
 }
 
-// Returns a page with these cells, which fill it from its end.
+// Returns a page that these cells fill from its end.
 std::string leaf_page(std::string start, const std::vector<std::string>& cells) {
   std::string page = std::move(start), pointers, content;
   for (const auto& each : cells) {

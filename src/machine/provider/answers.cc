@@ -1,6 +1,6 @@
 // A hook is a script of another author that passes on what a cloud's tools print. Each value has a limit and a form,
 // because of where it goes next: into a variable of the next hook, into a line on the terminal, into ssh's command
-// line. Unknown keys are ignored, so that a provider can add some; a key that is there must have the right type.
+// line. Unknown keys are ignored, so that a provider can add some; a known key must have the right type.
 
 #include "machine/provider/answers.h"
 
@@ -75,8 +75,8 @@ Result<Where> read_where(const json& answer) {
   static constexpr std::string_view kName = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
   bool plain = (v6 || where.host.find_first_not_of(kName) == std::string::npos) &&
                where.user.find_first_not_of(kName) == std::string::npos;
-  // Parsed in the same way as the operator's own --remote. If anything in it was taken for something else, the parts
-  // differ.
+  // The text is parsed in the same way as the operator's own --remote. If the parser understands a part differently,
+  // the parts differ.
   if (!plain || !target || target->host != where.host || target->user != where.user)
     return fail(Code::protocol, "'" + where.user + "@" + where.host + "' is not a valid place to sign in");
   return where;
@@ -111,7 +111,7 @@ Result<std::vector<Listed>> read_list(const json& answer) {
     return fail(Code::protocol, "the answer has no list \"machines\"");
   std::vector<Listed> all;
   for (const json& item : answer["machines"]) {
-    // One bad entry spoils the list: an inventory that lacks a machine would look complete.
+    // One bad entry makes the whole list invalid, because an inventory that lacks a machine would look complete.
     if (!item.is_object()) return fail(Code::protocol, "\"machines\" contains something other than objects");
     Listed listed;
     listed.id = TRY(text(item, "id", true));

@@ -1,7 +1,7 @@
-// The providers are part of this program's file, as a table that the linker builds, and are written to the disk
+// The providers are part of this program's file, as a table that the linker builds, and are unpacked to the disk,
 // because hooks are programs that the kernel must be able to execute. The directory's name has a hash of all of them,
 // so two versions of `bottle` do not overwrite each other's hooks while they run. Each file is compared byte by byte
-// at every use, because it is going to run with the operator's rights and credentials.
+// at every use, because it will run with the operator's rights and credentials.
 
 #include "machine/provider/carried.h"
 

@@ -1,4 +1,4 @@
-// Provides the providers that this program carries in its own file.
+// Gives access to the providers that are part of this program's file.
 #pragma once
 
 #include <string>

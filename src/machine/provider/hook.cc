@@ -1,7 +1,6 @@
-// Runs one program and waits for three things at once: its output, its messages and its end. The messages are passed
-// on while the hook runs, because a create takes minutes, and the last of them are kept, because they explain a
-// failure better than an exit status. The hook leads a process group of its own, so its end after a timeout includes
-// the tools that it runs.
+// Runs one program and waits at the same time for its output, its messages and its end. The messages are passed on
+// while the hook runs, because a create takes minutes, and the last of them are kept, because they explain a failure
+// better than an exit status. The hook leads its own process group, so a timeout also ends the tools that it runs.
 
 #include "machine/provider/hook.h"
 
@@ -41,7 +40,7 @@ class Words {
     last_.push_back(line);
     if (last_.size() > 4) last_.pop_front();
   }
-  // Returns the last lines for an error, with what has come of the current one.
+  // Returns the last lines for an error, including the part of the current line that has come.
   std::string last() {
     flush();
     std::string text;
@@ -56,7 +55,7 @@ class Words {
   int shown_ = 0;
 };
 
-// Returns the last two parts of the path, such as "qemu/create", which is the name that people know.
+// Returns the last two parts of the path, such as "qemu/create", which is the name that people use.
 std::string short_name(const std::string& path) {
   size_t slash = path.rfind('/');
   if (slash == std::string::npos || slash == 0) return path;
@@ -89,7 +88,7 @@ Result<nlohmann::json> judge(const std::string& name, int status, const std::str
 
 }  // namespace
 
-// The output is limited and the time is too, but not the messages, of which only some are kept.
+// The output and the time are limited. The messages are not, but only some of them are kept.
 Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) {
   std::string name = short_name(call.program);
   Command command;
@@ -101,7 +100,7 @@ Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) 
                                  : call.stdin_fd >= 0 ? Child::from(call.stdin_fd)
                                                       : Child::null(),
                                  Child::pipe(), Child::pipe()));
-  // The caller is told at once, so that a record names the hook before the hook can have made much.
+  // The caller is told immediately, so that a record names the hook before the hook can have made much.
   if (call.started) call.started(child.pid());
 
   auto deadline = Clock::now() + std::chrono::milliseconds(call.timeout_ms);

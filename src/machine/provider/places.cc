@@ -21,7 +21,8 @@ bool valid_vm_name(const std::string& name) {
 }
 
 // The hash keeps the id of the machine and of the user private, because a cloud shows labels to everyone with access
-// to the account. The directory is a part of it, so that two states of one user do not sweep each other's VMs.
+// to the account. The state directory is a part of the hash, so that sweeps of one state directory do not destroy the
+// VMs of another one.
 std::string owner_label(const Places& places) {
   auto machine = read_file("/etc/machine-id", 4096);
   return content_hash((machine ? *machine : "") + ":" + std::to_string(::getuid()) + ":" + places.vms);

@@ -1,4 +1,4 @@
-// Knows where providers and the records of VMs are on the operator's disk.
+// Says where providers and the records of VMs are on the operator's disk.
 #pragma once
 
 #include <map>

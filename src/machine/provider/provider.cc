@@ -1,7 +1,7 @@
-// Translates between the rest of `bottle` and programs: a request becomes variables, and an exit status and a line of
-// JSON become a Result. A provider must be complete before it is used for anything, because a provider that can create
-// but not destroy would leave machines behind. "Not ready yet" is retried here and nowhere else, except for ssh-info,
-// whose caller has its own deadline.
+// Translates between the rest of `bottle` and the hooks: a request becomes variables, and an exit status and a line
+// of JSON become a Result. A provider must be complete before it is used for anything, because a provider that can
+// create but not destroy would leave machines behind. "Not ready yet" is retried here and nowhere else, except for
+// ssh-info, whose caller has its own deadline.
 
 #include "machine/provider/provider.h"
 
@@ -42,14 +42,14 @@ Result<T> said_by(const std::string& hook, Result<T> answer) {
 
 }  // namespace
 
-// Processors and gigabytes of a disk are rounded up, because a provider sells whole ones, and the manifest asks for at
-// least so much.
+// Processors and gigabytes of a disk are rounded up, because a provider sells only whole ones, and the manifest
+// states the least amount.
 int64_t VmRequest::cpus() const { return static_cast<int64_t>(std::ceil(wanted.cpus)); }
 int64_t VmRequest::memory_mb() const { return static_cast<int64_t>(wanted.memory >> 20); }
 int64_t VmRequest::disk_gb() const { return static_cast<int64_t>((wanted.disk + (1ull << 30) - 1) >> 30); }
 
 Environment VmRequest::environment(Environment base) const {
-  // The operator's environment must not set what only a request may set.
+  // Only a request may set these variables, not the operator's environment.
   std::erase_if(base, [](const auto& entry) {
     return entry.first.starts_with("BOTTLE_VM_") || entry.first.starts_with("BOTTLE_OPT_");
   });
@@ -136,7 +136,7 @@ Result<json> Provider::patiently(const std::string& hook, const VmRequest& vm, c
   auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(limits_.retry);
   for (int pause = limits_.backoff;; pause = std::min(pause * 2, limits_.backoff_most)) {
     auto answer = call(hook, environment(vm), progress, timeout_ms, lock, started);
-    // Only "try again" is worth another try. All other failures would repeat.
+    // Only after "try again" can another try help. All other failures would repeat.
     if (answer || answer.error().code != Code::unavailable) return answer;
     if (std::chrono::steady_clock::now() + std::chrono::milliseconds(pause) > until) return answer;
     if (progress) progress(name_ + " " + hook + ": not ready, trying again");
@@ -177,8 +177,8 @@ Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string&
   if (value.size() > kLongestSecret) return fail(Code::limit, "secret " + name + " is longer than 32 KB");
   auto surroundings = environment(vm);
   surroundings["BOTTLE_SECRET_NAME"] = name;
-  // The value goes through a pipe, because other users can see a command line, and other processes of the user can see
-  // the environment. This is not tried again, because the secret may have been stored.
+  // The value goes through a pipe, because other users can see a command line, and other processes of the user can
+  // see the environment. The call is not repeated, because the secret may have been stored.
   auto answer = TRY(call("put-secret", surroundings, progress, limits_.other, -1, {}, value));
   return said_by(name_ + "/put-secret", read_fetch(answer, value));
 }

@@ -33,8 +33,8 @@ struct VmRequest {
   Environment environment(Environment base) const;
 };
 
-// Stands for a folder of hooks that was found complete: it has all that every provider needs. Functions block as long
-// as their hooks do, and may be called from several threads.
+// Stands for a complete folder of hooks, which has all hooks that every provider needs. Functions block as long as
+// their hooks do, and may be called from several threads.
 class Provider {
  public:
   // Finds a provider. The operator's own folder takes precedence over a provider that this program carries. Fails with

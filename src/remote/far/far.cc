@@ -1,9 +1,9 @@
-// The verbs of the far side. Each is a process that ssh started: it does one thing for the near side and exits, and all
-// state is with the supervisor, the engine and the files of the session. `serve` is a pipe between the connection and
-// the supervisor's socket, so a broken connection ends this process and nothing else.
+// Implements the verbs of the far side. Each runs in a process that ssh started, does one thing for the near side,
+// and exits. All state is with the supervisor, with the engine and in the session's files. `serve` is a pipe between
+// the connection and the supervisor's socket, so a broken connection ends this process and nothing else.
 //
-// The near side is trusted: it is the operator's own program, signed in as this user. The order of output matters. The
-// hello must be the first line, while the job may come before it has been sent.
+// The near side is trusted: it is the operator's own program, signed in as this user. The order of the output
+// matters: the hello must be the first line, although the job may arrive before the hello is written.
 #include "remote/far/far.h"
 
 #include <dirent.h>
@@ -114,7 +114,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   Job job = TRY(wire::decode<Job>(text, wire::From::ours));
   TRY(find_roots(world, job));
   if (!is_session_name(job.plan.session)) return fail(Code::invalid, "the session's name is not valid");
-  // The job has the near side's paths. These are this machine's.
+  // The job has the near side's paths, which this machine's paths replace.
   job.directories = world.directories;
   job.engine = world.engine_socket;
   job.storage = session::storage_of(info);
@@ -144,8 +144,9 @@ void sweep_meanwhile(const FarWorld& world) {
   sweep(world.directories, find_orphans(world.directories), docker::connect);
 }
 
-// Writes the hello in a thread of its own. A near side that knows this machine sends its job with the first packet, and
-// the engine can answer both at once. The hello must be first on stdout, so every other writer waits for it.
+// Writes the hello in a separate thread. A near side that has used this machine before sends its job with the first
+// packet, and the engine can then work for both at the same time. The hello must be first on stdout, so every other
+// writer waits for it.
 std::shared_future<bool> say_hello(const FarWorld& world, const EngineInfo& info, bool token) {
   return std::async(std::launch::async,
                     [&world, info, token] {
@@ -158,7 +159,7 @@ std::shared_future<bool> say_hello(const FarWorld& world, const EngineInfo& info
 
 int serve(const FarWorld& world) {
   std::string token = take_token_variable();
-  // The engine is asked at once, while the job may still be on its way.
+  // The engine is asked immediately, because the job may still be on its way.
   auto info = ask_info(world);
   auto hello = say_hello(world, info, !token.empty());
   if (world.engine_at == 0) sweep_meanwhile(world);  // a VM that was just made has nothing to sweep
@@ -166,7 +167,7 @@ int serve(const FarWorld& world) {
   if (!frame) return 0;  // the near side wanted only the hello
   UniqueFd socket;
   if (frame->type == FrameType::job) {
-    // Begins before the hello is complete; only what is written to stdout has to wait for it.
+    // Begins before the hello is complete. Only the output to stdout must wait for it.
     auto begun = begin(world, frame->bytes, token, info.get().value_or(nullptr));
     if (!hello.get()) return 1;
     if (!begun) return refuse(begun.error()), 1;
@@ -198,7 +199,7 @@ int serve(const FarWorld& world) {
 Result<UniqueFd> await_session(const std::string& path) {
   // The waits take about 50 seconds: 200 short ones for a session that is about to begin, then longer ones.
   for (int tries = 0; tries < 1200; ++tries) {
-    // Without this check, the process would wait a minute for a session that was given up.
+    // Without this check, the process would wait a minute for a session that the near side has given up.
     if (is_hung_up(1)) return fail(Code::canceled, "the near side closed the connection");
     if (auto connected = connect_to(path)) return UniqueFd(*connected);
     std::this_thread::sleep_for(std::chrono::milliseconds(tries < 200 ? 10 : 50));
@@ -331,7 +332,7 @@ Result<> forget(const FarWorld& world, const std::string& session) {
     answer.receipt = gone;
   }
   std::error_code error;
-  // The results go last: they are what a near side would fetch if this command failed before.
+  // The results are removed last, because a near side can still fetch them if this command fails before that.
   std::filesystem::remove_all(world.directories.results + "/" + session, error);
   if (error) return fail(Code::internal, "removing what is left of " + session + ": " + error.message());
   return write_all(1, wire::encode(answer) + "\n");
@@ -372,8 +373,8 @@ Result<> layers(const FarWorld& world) {
   return write_all(1, wire::encode(all) + "\n");
 }
 
-// Makes in advance what the first session on this machine would have to make: the public roots (from stdin), the
-// guard's image, and the egress network if the machine has a network.
+// Makes in advance everything that the first session on this machine would have to make: the public roots (from
+// stdin), the guard's image, and the egress network if the machine has a network.
 Result<> warm(const FarWorld& world, bool offline) {
   std::string roots = TRY(read_file("/dev/stdin", 8 << 20));
   TRY(write_file_atomically(roots_path(world), roots));

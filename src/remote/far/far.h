@@ -1,10 +1,9 @@
 // Implements the far side of `--remote`: the commands that `bottle` runs over ssh on the machine where the bottle
 // runs. `bottle far serve` writes its hello (one line of JSON that describes the machine) and reads one frame from
-// stdin, in either order. The frame is a job, for which it starts a supervisor, or an attach, for a session that
-// runs. From then on it passes bytes between the connection and the supervisor. It keeps no state. It ends with
-// the connection, and the supervisor stays. A job comes without its values. They follow when the near side has
-// judged the hello, and until then the agent does not run. The other verbs move archives, each with a command of
-// its own.
+// stdin, in either order. The frame is a job, for which it starts a supervisor, or an attach to a running session.
+// From then on, it passes bytes between the connection and the supervisor. It keeps no state and ends with the
+// connection, while the supervisor stays. A job comes without its values. They follow when the near side has judged
+// the hello, and the agent does not run before that. The other verbs move archives, each in a separate command.
 #pragma once
 
 #include <future>

@@ -1,4 +1,4 @@
-// Describes the machine: facts for the plan and for `bottle remote check`.
+// Collects the facts about this machine that the plan and `bottle remote check` need.
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
@@ -24,8 +24,8 @@ using session::host_routes, session::image_identities;
 
 namespace {
 
-// Returns what an interface is, in the words of wire::Interface. The kernel tells for most kinds; some VPN programs use
-// ordinary tun devices or none of these, so their usual names count, too.
+// Returns what an interface is, in the words of wire::Interface. The kernel reports most kinds. Some VPN programs use
+// ordinary tun devices or unknown kinds, so their usual names count, too.
 std::string kind_of(const std::string& interface) {
   std::string base = "/sys/class/net/" + interface;
   auto has = [&](const char* name) { return ::access((base + name).c_str(), F_OK) == 0; };
@@ -53,7 +53,7 @@ bool has_program(const std::string& name) {
   return false;
 }
 
-// Lists the network interfaces from sysfs, which needs no privileges and has those that are down, too.
+// Lists the network interfaces from sysfs, which needs no privileges and includes interfaces that are down.
 std::vector<wire::Interface> interfaces() {
   std::vector<wire::Interface> all;
   std::error_code ignored;

@@ -1,10 +1,10 @@
-// A connection that is dead may look alive for minutes, above all after a laptop has slept or changed networks. So the
-// link pings the other side itself, and drops a connection that stays silent for 13 seconds: two pings and their
-// answers, and less than ssh would wait. A connection that breaks is reported only when everything that came before has
-// been read, because its last frames may say why.
+// A dead connection may look alive for minutes, especially after a laptop has slept or changed networks. So the link
+// pings the other side itself, and drops a connection that stays silent for 13 seconds. That is time for two pings
+// and their answers, and less than ssh would wait. A broken connection is reported only when everything that came
+// before has been read, because its last frames may say why.
 //
-// An attempt to reconnect runs in a thread, since ssh may wait long for an answer. The waits between attempts double up
-// to 15 seconds, so that a short break is short and a long one costs little.
+// An attempt to reconnect runs in a thread, since ssh may wait long for an answer. The waits between attempts double
+// up to 15 seconds, so that a short break ends quickly and a long one costs little.
 #include "remote/link/far_link.h"
 
 #include <unistd.h>
@@ -47,7 +47,7 @@ void FarLink::lose(const std::string& why) {
   frames_ = FrameReader(kLongestWords);
   greeting_.clear();
   deaf_ = {};
-  // A machine that accepts connections and drops them at once keeps the long waits.
+  // If a machine accepts connections and drops them immediately, the long waits stay.
   if (Clock::now() - since_ > kSteady) attempts_ = 0;
   broken_ = why;
 }
@@ -73,7 +73,7 @@ void FarLink::read(std::vector<News>& news) {
     auto greeting = wire::decode_greeting(std::exchange(greeting_, {}));
     auto* hello = greeting ? std::get_if<wire::Hello>(&*greeting) : nullptr;
     news.push_back({News::Kind::hello, {}, hello ? std::optional(std::move(*hello)) : std::nullopt, {}});
-    // What follows the hello in the same read is already a frame.
+    // Bytes that follow the hello in the same read belong to a frame.
     bytes.remove_prefix(end + 1);
   }
   frames_.feed(bytes);
@@ -81,7 +81,7 @@ void FarLink::read(std::vector<News>& news) {
     auto frame = frames_.next();
     if (frame) news.push_back({News::Kind::frame, std::move(*frame), {}, {}});
     else if (frame.error().code == Code::unavailable) return;
-    // A frame over the limit leaves no way to find the next one.
+    // After a frame over the limit, the beginning of the next one cannot be found.
     else return lose("the remote machine sent invalid data");
   }
 }
@@ -131,7 +131,7 @@ void FarLink::keep_alive() {
   last_turn_ = now;
   if (!channel_) return;
   if (slept) {
-    // The other end has closed this connection, or soon will. Ping at once, and wait only briefly for the answer.
+    // The other end has closed this connection, or soon will. Ping immediately, and wait only briefly for the answer.
     heard_ = Clock::now() - kSilence + 3s;
     pinged_ = {};
   }
@@ -140,7 +140,7 @@ void FarLink::keep_alive() {
     send(FrameType::ping, "");
   }
   if (Clock::now() - heard_ <= kSilence) return;
-  // The master process of ssh may hold on to the dead connection, and the next attempt would use it.
+  // The master process of ssh may keep the dead connection, and the next attempt would use it.
   if (side_) side_->connection().close();
   lose("the remote machine does not answer");
 }

@@ -17,11 +17,11 @@ namespace bottle::remote {
 
 using session::Frame, session::FrameReader, session::FrameType;
 
-// The connection of one session, with pings, and attempts to make it again in a thread of their own. All calls come
-// from the thread of the near side's loop.
+// Holds the connection of one session, pings the other side, and reconnects in a separate thread. All calls come from
+// the thread of the near side's loop.
 class FarLink {
  public:
-  // Something that happened to the connection. The frame is hostile.
+  // Reports something that happened to the connection. The frame is hostile.
   struct News {
     enum class Kind { hello, frame, lost, failed, back } kind;  // `failed` is one failed attempt to reconnect
     Frame frame{};
@@ -32,12 +32,12 @@ class FarLink {
   // Uses the connection with which a start began. If its hello has not been read yet, the hello is the first news, and
   // the connection is lost if it does not come within `patience`.
   void use(FarSide side, Channel channel, std::chrono::seconds patience = std::chrono::seconds(60));
-  // Connects again, at once the first time, and after increasingly long waits from then on. Works in a separate thread.
-  // read_news() reports the outcome as Kind::back or Kind::failed.
+  // Connects again, immediately the first time, and after increasingly long waits from then on. Works in a separate
+  // thread. read_news() reports the outcome as Kind::back or Kind::failed.
   void reconnect(const Far& far);
 
-  // Say what the connection does: whether it is up, whether an attempt to reconnect is under way, how many attempts
-  // there were since the last connection that lasted, and the descriptor to poll for reading, which is -1 without a
+  // Describe the connection: whether it is up, whether an attempt to reconnect is under way, how many attempts there
+  // were since the last connection that lasted, and the descriptor to poll for reading, which is -1 without a
   // connection.
   bool is_up() const { return channel_.has_value(); }
   bool is_coming() const { return reconnecting_.valid(); }
@@ -51,8 +51,8 @@ class FarLink {
   void send(FrameType type, std::string_view bytes);
   // Returns what happened since the last call. `readable` says whether poll found fd() readable.
   std::vector<News> read_news(bool readable);
-  // Pings the other side, and gives up the connection if there is no answer. Must be called once per turn of the loop
-  // while the agent runs.
+  // Pings the other side, and gives up the connection if there is no answer. Call it once per turn of the loop while
+  // the agent runs.
   void keep_alive();
   // Gives up the connection without news. The far side notices the end of its input.
   void close() { channel_.reset(); }

@@ -1,5 +1,5 @@
-// What a far side says is shown to the operator, and some of it is meant to be copied into the manifest. A machine that
-// was taken over could propose a rule that opens more than the operator reads at a glance. A proposal is therefore
+// The operator sees the far side's texts, and some of them are meant to be copied into the manifest. A machine that
+// was taken over could propose a rule that opens more than the operator notices at a glance. A proposal is therefore
 // parsed and written again by our own code, and it may name only the one host that was refused.
 #include "remote/link/far_message.h"
 

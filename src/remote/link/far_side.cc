@@ -1,9 +1,9 @@
-// Runs `bottle far …` on the other machine. The program on it is a copy of this one, kept under a hash of its content,
-// so both ends always speak the same protocol, and an upgrade of one machine never meets an old program on the other.
-// If that machine lacks the program with this hash, the shell line says so in JSON, and the program is sent once.
+// Runs `bottle far …` on the other machine. The program there is a copy of this one, stored under a hash of its
+// content. So both ends always use the same protocol, even after an upgrade of one machine. If the other machine
+// lacks the program with this hash, the shell line says so in JSON, and the program is sent once.
 //
-// Each transfer is a command of its own. It ends with its ssh process, so a broken connection leaves nothing half done
-// that a later command would have to know about.
+// Each transfer is a separate command that ends with its ssh process, so a broken connection leaves nothing half done
+// that a later command would have to handle.
 #include "remote/link/far_side.h"
 
 #include <fcntl.h>
@@ -29,8 +29,8 @@ using session::Bounds, session::read_delivery;
 
 namespace {
 
-// The size limit is the largest workspace, and room for what comes with it. The rate must be at least 4 KB a second.
-// The time is what such a workspace needs at 200 KB a second.
+// The size limit is the largest workspace plus room for the rest of a delivery. The rate must be at least 4 KB a
+// second. The time is enough for such a workspace at 200 KB a second.
 const Bounds kMostFetched{.most = workspace::Incoming().max_bytes + (1ull << 30),
                           .least = 1200 << 10,
                           .window = std::chrono::minutes(5),
@@ -58,15 +58,15 @@ Result<std::string> gzipped(const std::string& bytes) {
 
 constexpr int kLookForStopMs = 100;
 
-// Reads the first line, and whatever comes with it. To read exactly one line would need a read per byte, but nothing
-// follows a hello until the near side has sent something.
+// Reads the first line, and whatever comes with it. Reading exactly one line would take one read per byte. This is
+// not needed, because nothing follows a hello until the near side has sent something.
 Result<std::string> read_line(int fd, int timeout_ms, const std::stop_token& stop) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   std::string text;
   while (text.find('\n') == std::string::npos) {
     auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-    // Waits in short steps, because no descriptor tells of a stop.
+    // Waits in short steps, because no descriptor becomes readable on a stop.
     bool ready = left > 0 && wait_readable(fd, static_cast<int>(std::min<int64_t>(left, kLookForStopMs)));
     if (stop.stop_requested()) return fail(Code::canceled, "the question to the remote machine was canceled");
     if (!ready && left > 0) continue;
@@ -83,7 +83,7 @@ Result<std::string> read_line(int fd, int timeout_ms, const std::stop_token& sto
   return text;
 }
 
-// Writes to a descriptor that does not block. Fails with Code::canceled after a stop.
+// Writes to a non-blocking descriptor. Fails with Code::canceled after a stop.
 Result<> write_until(int fd, std::string_view bytes, const std::stop_token& stop) {
   while (!bytes.empty()) {
     if (stop.stop_requested()) return fail(Code::canceled, "the transfer was stopped");
@@ -131,7 +131,7 @@ Result<std::string> program_for_far_side(const std::string& machine, const std::
     return fail(Code::invalid, "the machine has the unknown architecture " + one_line(machine, 64),
                 "use a machine with x86_64 or aarch64");
   if (can_be_far_side() && wanted == session::own_architecture()) return own_program();
-  // `wanted` is one of our own words for architectures, not the machine's text.
+  // `wanted` is one of our own names for architectures, not the machine's text.
   std::string path = directory + "/bottle-linux-" + wanted;
   auto program = session::read_program(path);
   // A file that another user may have written is an error, not a missing file.
@@ -144,7 +144,7 @@ Result<std::string> program_for_far_side(const std::string& machine, const std::
 
 Result<std::string> own_hash() {
   static const Result<std::string> hash = []() -> Result<std::string> {
-    // The linker's hash of all it linked costs nothing. To read and hash the whole program would take as long as a
+    // The linker's hash of the program costs nothing. Reading and hashing the whole program would take as long as a
     // round trip.
     if (std::string id = build_id(); !id.empty()) return id;
     return content_hash(TRY(own_program()));
@@ -185,7 +185,8 @@ void FarSide::drop() {
 }
 
 std::string FarSide::line_for(const std::vector<std::string>& words) const {
-  // If the program is missing, sh says what the machine is, so that the right program can be sent.
+  // If the program is missing, sh prints the machine's system and architecture, so that the right program can be
+  // sent.
   std::string line = "b=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle/" + far_.program +
                      "\"; "
                      "[ -x \"$b\" ] || { echo \"{\\\"bottle\\\":\\\"absent\\\",\\\"machine\\\":\\\"$(uname "
@@ -229,7 +230,7 @@ Result<Channel> FarSide::begin_serve(const Serving& serving) {
   command.detached = true;  // Ctrl-C on the terminal must not end it, and it outlives the launcher
   Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::null()));
   Channel channel;
-  // The channel may be passed on to another process without the child, so it has descriptors of its own.
+  // The channel may be passed on to another process without the child, so its descriptors are duplicates.
   channel.in.reset(::fcntl(child.in(), F_DUPFD_CLOEXEC, 10));
   channel.out.reset(::fcntl(child.out(), F_DUPFD_CLOEXEC, 10));
   ::fcntl(channel.in.get(), F_SETFL, O_WRONLY | O_NONBLOCK);  // a peer that does not read must not block us
@@ -239,7 +240,7 @@ Result<Channel> FarSide::begin_serve(const Serving& serving) {
 }
 
 Result<Channel> FarSide::serve(const Serving& serving) {
-  // There are at most two attempts. The second one follows after the program was sent.
+  // There are at most two attempts. The second one follows once the program was sent.
   for (int attempt = 0;; ++attempt) {
     Channel channel = TRY(begin_serve(serving));
     Defer end([&] { channel.ssh->end(0); });
@@ -279,14 +280,15 @@ Result<> FarSide::send(const std::vector<std::string>& words, const std::functio
   // The callback signals the whole group. It runs in the thread that requests the stop, while this one may be waiting.
   std::optional<std::stop_callback<std::function<void()>>> stopped(std::in_place, stop,
                                                                    [pid = child.pid()] { ::kill(-pid, SIGTERM); });
-  // A write that blocks could not be stopped.
+  // A blocking write could not be stopped.
   ::fcntl(child.in(), F_SETFL, O_WRONLY | O_NONBLOCK);
   // First everything is written, and then the answer is read: the far side answers only at the end of its input.
   auto produced = produce([&](std::string_view bytes) { return write_until(child.in(), bytes, stop); });
   child.close_in();
-  // A closed pipe means that the far side has ended. Its own words, which follow, say why.
+  // A closed pipe means that the far side has ended. Its error output, which is read next, says why.
   if (!produced && produced.error().code != Code::closed) return produced;
-  // The two are read one after the other: the answer is a word, and its end comes when the remote program ends.
+  // Reading one after the other cannot block, because the answer is one word, and both streams end with the remote
+  // program.
   std::string answer = read_to_end(child.out(), stop), complaint = read_to_end(child.err(), stop);
   // The far side may have sent "ok" just before; the caller has stopped and does not need it.
   if (stop.stop_requested()) return fail(Code::canceled, words[0] + " was stopped");

@@ -23,7 +23,7 @@ namespace bottle::remote {
 
 using session::Far, session::Sink, session::Source;
 
-// A running `bottle far serve`.
+// Holds a running `bottle far serve`.
 struct Channel {
   UniqueFd in, out;                       // we write to `in` and read from `out`
   std::optional<Child> ssh{};             // carries the channel; detached, so it survives if the channel is passed on
@@ -31,16 +31,16 @@ struct Channel {
 };
 constexpr size_t kLongestHello = wire::Hello::kMost;
 
-// One machine, and up to two ssh connections to it: one for the session, and one for bulk data, so that an archive does
-// not delay keystrokes. Copies share the connections. The destructor does not end them.
+// Stands for one machine, with up to two ssh connections to it: one for the session, and one for bulk data, so that
+// an archive does not delay keystrokes. Copies share the connections. The destructor does not end them.
 class FarSide {
  public:
-  // Connects, or finds the existing connection. Blocks. `progress` is called for steps that take long. A stop ends what
-  // this object waits for, with Code::canceled.
+  // Connects, or finds the existing connection. Blocks. `progress` is called for steps that take long. A stop ends
+  // every wait of this object with Code::canceled.
   static Result<FarSide> reach(const Far& far, bool interactive, std::function<void(const std::string&)> progress = {},
                                std::stop_token stop = {});
 
-  // How to start the far side.
+  // Says how to start the far side.
   struct Serving {
     std::map<std::string, std::string> send_env = {};  // for ssh to send; the far side may drop them without an error
     bool await_engine = false;  // the hello comes only once the engine answers: minutes on a machine that boots
@@ -49,15 +49,15 @@ class FarSide {
   // Code::invalid if the machine has another architecture.
   Result<Channel> serve(const Serving& serving);
   Result<Channel> serve() { return serve({}); }
-  // Does the same without waiting for the hello. What is written to the channel waits for the program, if the machine
-  // has it.
+  // Does the same without waiting for the hello. If the machine has the program, bytes that are written to the
+  // channel wait until the program reads them.
   Result<Channel> begin_serve(const Serving& serving);
   Result<Channel> begin_serve() { return begin_serve({}); }
 
   // Runs `bottle far WORDS` over the connection for bulk data, which is made at its first use.
   Result<Captured> ask(const std::vector<std::string>& words, int timeout_ms = 60000);
-  // Does the same and streams bytes to its stdin. Its answer must be "ok"; if it is "again", fails with Code::conflict.
-  // `stop` ends it at once; without one, the stop of reach() does.
+  // Does the same and streams bytes to its stdin. Its answer must be "ok"; if it is "again", fails with
+  // Code::conflict. `stop` ends it immediately; without one, the stop of reach() does.
   Result<> send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce,
                 std::stop_token stop = {});
   // Does the same and reads a delivery that comes back, with limits on its bytes and its time. Fails with Code::limit
@@ -73,7 +73,8 @@ class FarSide {
   // Returns the line for the far side's sh that runs `bottle far WORDS`.
   std::string line_for(const std::vector<std::string>& words) const;
   Result<ssh::Connection> bulk();
-  // Drops the connections. Used after the network has changed, when they are dead even if ssh has not noticed.
+  // Drops the connections. Call it after the network has changed, because they are then dead even if ssh has not
+  // noticed.
   void drop();
 
  private:

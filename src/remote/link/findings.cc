@@ -1,6 +1,7 @@
-// Judges what a machine says about itself before a secret goes to it. An honest machine is told apart from an unfit
-// one; a machine that lies cannot be found out, and what it may get does not depend on this. The important findings are
-// those about the way back: an agent that takes over the machine must not reach the operator's own network through it.
+// Judges a machine's description of itself before a secret goes to it. This separates fit machines from unfit ones,
+// provided that they are honest. A machine that lies cannot be detected, and the protection of the secrets does not
+// depend on this check. The important findings are about the way back: an agent that takes over the machine must not
+// reach the operator's own network through it.
 #include "remote/link/findings.h"
 
 #include <algorithm>
@@ -89,7 +90,8 @@ void judge_kernel(const wire::EngineHello& engine, const std::string& name, cons
   else add("storage", Severity::ok, "storage driver " + storage, "");
 }
 
-// Judges whether there is an engine, and what to do if not. Only an engine that answers is judged further.
+// Judges whether there is an engine, and says what to do if there is none. Only an engine that answers is judged
+// further.
 void judge_engine(const wire::EngineHello& engine, const std::string& name, const Add& add) {
   // The engine exists, and its socket belongs to a group that the user is not in.
   if (engine.error.find(std::strerror(EACCES)) != std::string::npos)

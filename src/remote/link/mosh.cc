@@ -1,8 +1,8 @@
 // Starts a mosh-server over ssh and runs mosh-client on a pty between the operator's terminal and it. The pty lets the
 // launcher keep its own keys (detach) and end mosh at any time without a trace on the screen.
 //
-// The other machine may be hostile. It names a port and a key, but not where the packets go: the address is one that
-// the operator's own resolver gave for the name in the ssh configuration.
+// The other machine may be hostile. It chooses a port and a key, but not where the packets go: the address is one to
+// which the operator's own resolver has resolved the name in the ssh configuration.
 #include "remote/link/mosh.h"
 
 #include <fcntl.h>
@@ -28,7 +28,7 @@ using session::Size, session::terminal_size;
 
 namespace {
 
-// How long a mosh-server waits for its client, in seconds. A server that was left behind must not hold a terminal
+// How long a mosh-server waits for its client, in seconds. A server without a client must not hold a terminal
 // forever.
 constexpr int kServerPatience = 12 * 3600;
 

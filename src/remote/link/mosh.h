@@ -15,7 +15,7 @@ namespace bottle::remote {
 
 using session::Typing;
 
-// The operator's options for mosh.
+// Holds the operator's options for mosh.
 struct MoshOptions {
   std::string ports;  // PORT or PORT:PORT, UDP ports on the other machine; if empty, mosh's own 60000:61000
 };

@@ -14,7 +14,8 @@ bool is_number(const std::string& text, long least, long most) {
 }
 
 bool is_forwarded(const std::vector<std::string>& ours, const std::string& theirs) {
-  // From this machine, a forwarded port is at a loopback address, while the machine's sshd sees an address of its own.
+  // This machine reaches a forwarded port at a loopback address, while the other machine's sshd sees one of its own
+  // addresses.
   auto loopback = [](const std::string& address) { return address.starts_with("127.") || address == "::1"; };
   return !theirs.empty() && !loopback(theirs) && std::ranges::all_of(ours, loopback);
 }

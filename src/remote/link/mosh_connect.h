@@ -9,7 +9,7 @@
 
 namespace bottle::remote {
 
-// The report of a mosh-server that has started.
+// Holds the report of a mosh-server that has started.
 struct MoshConnect {
   uint16_t port = 0;
   std::string key;             // only for mosh-client's environment

@@ -1,6 +1,6 @@
-// Performs the last steps and keeps account of them. A receipt says only what was confirmed, and by whom: the far side
-// can confirm what its engine removed, the provider that a VM is gone. Without an answer, the receipt names what may be
-// left. The far side's own words are taken for what they are about, never for what happened on this machine.
+// Performs the last steps and writes the receipt. A receipt says only what was confirmed, and by whom: the far side
+// can confirm what its engine removed, and the provider can confirm that a VM is gone. Without an answer, the receipt
+// names what may be left. The far side is believed about its own machine, and never about what happened on this one.
 #include "remote/near/conclusion.h"
 
 #include <chrono>
@@ -21,8 +21,8 @@ Result<wire::Forgotten> read_forgotten(const Captured& answer) {
 
 }  // namespace
 
-// Copies from the far side's receipt what the far side can know. Without a result the receipt starts as confirmed,
-// because a session that failed may have left nothing that an engine could be asked about.
+// Copies those parts of the far side's receipt that the far side can confirm. Without a result, the receipt starts as
+// confirmed, because a session that failed may have left nothing on which an engine could report.
 Conclusion::Conclusion(const Job& job, const NearRecord& record, Clients& clients, const FarSide* side,
                        std::optional<wire::SessionResult> told)
     : job_(job), record_(record), clients_(clients), told_(std::move(told)) {
@@ -81,7 +81,7 @@ input::Forgotten Conclusion::forget_there() {
 }
 
 input::VmDestroyed Conclusion::destroy_vm() {
-  // The connections would otherwise hang on to a machine that no longer exists.
+  // The connections would otherwise wait for a machine that no longer exists.
   if (side_) side_->drop();
   auto destroyed = destroy_session_vm(record_.vm_name, job_.remote->vm ? job_.remote->vm->vm.provider : "", job_,
                                       [&](const std::string& line) { clients_.event(wire::Step{line}); });
@@ -100,7 +100,8 @@ void Conclusion::hold_vm() { (void)machine::hold(record_.vm_name, vm_places(job_
 std::string Conclusion::where_work_is() const {
   if (!is_home()) return "";
   if (const auto& sorted = back_->sorted) {
-    // The best place first: a ref has everything, a patch only the files, and an archive must still be sorted.
+    // The best place comes first. A ref has everything, a patch has only the files, and an archive must still be
+    // sorted.
     if ((sorted->commits || sorted->files) && !sorted->refs.empty()) return sorted->refs[0];
     if (!sorted->patch.empty()) return sorted->patch;
   }
@@ -121,7 +122,7 @@ wire::Back Conclusion::back() const {
           .error = fetch_error_};
 }
 
-// Says what happened to the VM: it was gone already, destroy_vm() has filled in what its provider confirmed, or it
+// Says what happened to the VM: it was gone already, or destroy_vm() has recorded what its provider confirmed, or it
 // stays.
 void Conclusion::add_vm_to_receipt() {
   if (vm_gone_) {
@@ -144,7 +145,7 @@ std::vector<wire::AuditSeal> Conclusion::seals(NearAudit& near_audit) const {
   if (seals.empty() && is_home())
     if (auto found = session::seal_as_found(job_.directories.results + "/" + job_.plan.session + "/egress.jsonl"))
       seals.push_back(*found);
-  // The session may continue, and the broker's record with it.
+  // The session may continue, and then the broker's record continues with it.
   if (!is_home()) return seals;
   // If an earlier near side has brought the work home, but could not confirm the removal, its result has the seal.
   auto text = read_file(path_of_result());

@@ -17,8 +17,8 @@ namespace bottle::remote {
 
 using session::Clients;
 
-// The end of one session. It is made when the first of these steps is taken, and keeps what the steps found for the
-// result.
+// Takes the last steps of one session, and collects for the result what they found. It is made when the first of them
+// is due.
 class Conclusion {
  public:
   // `side` is how the machine was last reached, or null if it never was. `told` is the far side's result, and empty if

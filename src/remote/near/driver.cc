@@ -30,8 +30,8 @@ Now now() {
   return {std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(), boot_seconds()};
 }
 
-// Converts the record's time, which is by the calendar, to the boot clock, because the calendar clock of this machine
-// may be set in the meantime.
+// Converts the record's calendar time to the boot clock, because the calendar clock of this machine may be set to
+// another time during the session.
 input::VmLife life_of(const machine::Record& vm) {
   return {boot_seconds() + static_cast<double>(vm.until - machine::now_seconds()),
           static_cast<double>(vm.vm.wanted.ttl)};
@@ -57,8 +57,8 @@ Driver::Driver(const Job& job, Clients& clients, std::optional<Channel> channel)
       audit_(job.directories.results + "/" + session_ + "/egress-near.jsonl", clients) {}
 
 void Driver::feed(Input first) {
-  // An action may fail at once. Its input waits until the actions before it and after it are performed, so that they
-  // are never nested.
+  // An action may fail immediately. The input to which it leads waits until all actions of the step are performed, so
+  // that steps are never nested.
   std::deque<Input> inputs;
   inputs.push_back(std::move(first));
   for (; !inputs.empty(); inputs.pop_front()) {
@@ -102,7 +102,7 @@ Result<std::optional<input::VmLife>> Driver::adopt_record() {
     kind_.machine = SessionKind::Machine::standing;
     return std::nullopt;
   }
-  // The job of an adopted session may lack what the ledger knows, and the other way around.
+  // The job of an adopted session may lack what the ledger records, and the reverse.
   if (kind_.machine == SessionKind::Machine::standing) kind_.machine = SessionKind::Machine::vm;
   // If the VM is gone, reconnecting fails and reports it.
   (void)machine::take_over(record_.vm_name, vm_places(job_));
@@ -121,7 +121,7 @@ int Driver::add_to(Poller& poller) const {
   poller.watch(link_.fd());
   clients_.add_to(poller);
   if (services_) services_->add_to(poller);
-  // The loop looks often for a connection that comes back, because a future has no descriptor.
+  // While the link reconnects, the loop must poll for the outcome, because a future has no descriptor.
   return link_.is_coming() ? 20 : 250;
 }
 
@@ -190,7 +190,7 @@ void Driver::poll_checkpoint() {
 
 void Driver::take_from_client(const Frame& frame) {
   frame_ = &frame;
-  // The change applies on both sides: on this one at once, and on the far side when the frame below reaches it.
+  // The change applies on both sides: here immediately, and on the far side when the frame below reaches it.
   if (frame.type == FrameType::policy && services_)
     if (auto change = wire::decode<wire::PolicyChange>(frame.bytes, wire::From::ours))
       services_->change_policy(*change);

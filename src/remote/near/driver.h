@@ -22,7 +22,8 @@ namespace bottle::remote {
 
 using session::Ledger, session::Values;
 
-// Holds everything of one near side that acts: the connection, the clients, the ledger, the VM and the transfers.
+// Holds the parts of one near side that have effects: the connection, the clients, the ledger, the VM and the
+// transfers.
 class Driver {
  public:
   // `job` and `clients` must outlive this object. `channel` is the same as for run_near_side().
@@ -30,13 +31,13 @@ class Driver {
 
   // Creates the session's record on this machine, or takes over the existing one, and begins.
   void open();
-  // Say whether the clients know the end of the session, and ask for its end.
+  // Say whether the clients were told how the session ended, and request its end.
   bool is_over() const { return remote::is_over(state_); }
   void stop() { feed(input::StopRequested{}); }
   // Adds the descriptors that the poller should watch, and returns how long it may wait, in milliseconds.
   int add_to(Poller& poller) const;
-  // Handles what happened. Must be called after the poller has waited. Blocks while the session ends, for a few minutes
-  // at most.
+  // Handles what happened. Call it after each wait of the poller. Blocks while the session ends, for a few minutes at
+  // most.
   void handle(const Poller& poller);
 
  private:

@@ -1,6 +1,6 @@
-// Performs the actions of the state machine, in the order in which they are given. Some are notes for the ledger, and
-// these are on the disk before the next action begins: if this process is killed at any point, the ledger says at least
-// as much as has happened. The enum is spread over several functions only because of its length.
+// Performs the actions of the state machine in the order in which step() returns them. Some are notes for the ledger,
+// and these are on the disk before the next action begins: if this process is killed at any point, the ledger says at
+// least as much as has happened. Several functions share the actions only because there are so many.
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,7 +33,7 @@ std::optional<Input> Driver::perform(const Action& action) {
   return std::nullopt;
 }
 
-// These lead to an input. All others end in one of the functions below.
+// These actions lead to an input. All others are handled by one of the functions below.
 std::optional<Input> Driver::perform(Do action) {
   switch (action) {
     case Do::make_vm:
@@ -146,7 +146,7 @@ void Driver::tell_failure(const TellFailure& failed) {
 void Driver::pass_to_clients() {
   if (frame_->type == FrameType::event) return clients_.event(*event_);
   position_ += frame_->bytes.size();
-  // Output is the sign that there may be new work for a checkpoint.
+  // After output, there may be new work for a checkpoint.
   transfers_.agent_spoke();
   clients_.send(frame_->type, frame_->bytes);
 }
@@ -174,7 +174,7 @@ Job Driver::job_for_far_side() const {
   there.relay_all = offline_;
   if (token_) {
     there.token = *token_;
-    // The token has reached the VM by another way.
+    // The token has reached the VM in another way.
     if (token_->via != Token::Via::job) there.values.secrets.erase(token_->name);
   }
   there.plan.skills.clear();  // they travel with the workspace
@@ -187,8 +187,8 @@ Result<> Driver::send_job() {
   if (!side_) side_ = TRY(FarSide::reach(record_.far, false));
   Job there = job_for_far_side();
   TRY(make_services(there));
-  // To send 200 KB over an idle connection takes several round trips, so the roots are left out if the machine already
-  // has them.
+  // Sending 200 KB over an idle connection takes several round trips, so the roots are left out if the machine
+  // already has them.
   if (std::string roots = content_hash(job_.ca_bundle); roots == job_.remote->roots) {
     there.kept_roots = roots;
     there.ca_bundle.clear();
@@ -203,7 +203,7 @@ Result<> Driver::send_job() {
   return {};
 }
 
-// Sends the values, and offers the services at once, because the agent's first request may need them.
+// Sends the values, and offers the services in the same step, because the agent's first request may need them.
 void Driver::send_values() {
   if (!values_) return;
   link_.send(FrameType::values, wire::encode(*values_));

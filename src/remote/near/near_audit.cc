@@ -4,7 +4,7 @@
 
 namespace bottle::remote {
 
-// More would hide other events; the record has all of them.
+// More refusals than this would hide other events. The record has all of them.
 constexpr int kMostTold = 50;
 
 const std::string& NearAudit::retry_disk() {
@@ -27,7 +27,7 @@ void NearAudit::add(wire::Decision decision) {
   if (!file_) file_.emplace(path_);
   file_->add(decision);
   std::string host = decision.host.empty() ? "?" : decision.host;
-  // The far guard knows only placeholders, so only the broker can report a value.
+  // The far guard has only placeholders, so only the broker can report a value.
   if (decision.code == "secret_to_model" && !decision.secret.empty())
     clients_.event(wire::SecretToModel{decision.secret, host, decision.code, decision.reason});
   if (decision.action != "deny" || told_ == kMostTold) return;

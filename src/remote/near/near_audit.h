@@ -11,16 +11,16 @@
 
 namespace bottle::remote {
 
-// The broker's record, beside the far guard's in the session's results. It survives the near side: another one
-// continues it.
+// Writes the broker's record, which lies beside the far guard's in the session's results. The record survives the
+// near side, and another near side continues it.
 class NearAudit {
  public:
   // `path` is the file for the lines, which is created with the first line. `clients` must outlive this object.
   NearAudit(std::string path, session::Clients& clients) : path_(std::move(path)), clients_(clients) {}
   // Records a decision. Tells the clients about the first refusals.
   void add(wire::Decision decision);
-  // Writes what could not be written before, and tells the clients about a change. Must be called from time to time.
-  // Returns the reason why nothing more may be let through, or an empty string if everything is recorded.
+  // Writes what could not be written before, and tells the clients about a change. Call it from time to time. Returns
+  // the reason why nothing more may be let through, or an empty string if everything is recorded.
   const std::string& retry_disk();
   // Closes the record, if there is one. `told` contains the seals of an earlier result of the session. If this object
   // has written nothing and that result says how the record ended, leaves the file unchanged. Returns the record's

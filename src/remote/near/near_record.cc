@@ -14,7 +14,7 @@ machine::Places vm_places(const Job& job) {
 bool vm_is_gone(const Job& job, const NearRecord& record) {
   if (record.vm_name.empty()) return false;
   auto found = machine::load(record.vm_name, vm_places(job));
-  // Only a missing record means that. Another error says nothing about the VM, which may hold work.
+  // Only a missing record means that the VM is gone. Another error says nothing about the VM, which may hold work.
   return !found && found.error().code == Code::not_found;
 }
 

@@ -11,7 +11,7 @@ namespace bottle::remote {
 
 using session::Far, session::Job;
 
-// How to reach the session's machine again. It comes from the job or from the ledger.
+// Says how to reach the session's machine again. It comes from the job or from the ledger.
 struct NearRecord {
   Far far;
   std::string vm_name;  // the VM that was made for the session; empty if the machine existed before

@@ -1,10 +1,10 @@
-// Makes a VM as fast as its provider allows. Whatever does not depend on another step runs beside it: images are packed
-// while the VM boots, and both ssh connections are made while its engine starts. A VM from a baked disk needs no images
-// and its hello is awaited later, together with the job.
+// Makes a VM as fast as its provider allows. Steps that do not depend on each other run in parallel: images are
+// packed while the VM boots, and both ssh connections are made while its engine starts. A VM from a baked disk needs
+// no images, and its hello is read later, together with the answers to the job.
 //
-// A VM is judged like any other machine before a secret goes to it, because its provider's network may lead back to the
-// operator. If anything fails, the VM may exist. Its name is in the ledger before the first call to the provider, so
-// the process that ends the session destroys it.
+// Like any other machine, a VM is judged before a secret goes to it, because its provider's network may lead back to
+// the operator. If anything fails, the VM may exist. Its name is in the ledger before the first call to the provider,
+// so the process that ends the session destroys it.
 #include "remote/near/vm.h"
 
 #include <algorithm>
@@ -69,7 +69,7 @@ Result<FarSide> reach_patiently(const Far& far, const std::function<void(const s
   }
 }
 
-// Sends the token in another way than the job's other values. Does nothing if the token is in a file on the VM.
+// Sends the token apart from the job's other values. Does nothing if the token is in a file on the VM.
 Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, ReadyVm& ready,
                               const std::function<void(const std::string&)>& progress) {
   Token token = job.token;
@@ -85,7 +85,7 @@ Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, Ready
   }
   // This needs a new channel, because ssh sends variables only when a command starts.
   ready.channel = TRY(ready.side.serve({.send_env = {{kTokenVariable, value}}}));
-  // sshd drops a variable that its AcceptEnv does not list, and says nothing.
+  // sshd silently drops a variable that its AcceptEnv does not list.
   if (!ready.channel.hello->token)
     return fail(Code::unavailable,
                 std::string("the token did not arrive: the VM's sshd drops the variable ") + kTokenVariable,
@@ -220,7 +220,7 @@ Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const 
   auto places = machine::Places::from(bake.spec.environment);
   auto provider =
       TRY(machine::Provider::find(bake.spec.wanted.provider, places, bake.spec.environment, bake.spec.limits));
-  // This comes first, because a VM whose disk cannot be kept would be made for nothing.
+  // The check comes first, because there is no use in making a VM whose disk cannot be kept.
   if (!provider.has("bake"))
     return fail(Code::not_found, "provider " + provider.name() + " cannot keep disks, because it has no hook bake",
                 "docs/providers.md explains how to make an image yourself for options.image");
@@ -231,13 +231,13 @@ Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const 
     auto ready = TRY(make_ready(bake.spec, bake.far, bake.engine, bake.images, judge, progress));
     progress("keeping the VM's disk");
     TRY(warm_up(ready, bake.roots));
-    // Ends all programs of ours on that disk before the provider copies it.
+    // Ends all our programs on the VM before the provider copies its disk.
     ready.side.drop();
     return provider.bake(ready.vm.record.vm, bake.before, progress);
   }();
   machine::DestroyOptions options;
   options.environment = bake.spec.environment;
-  // Destroys the VM after an error, too. It never has work that could be lost.
+  // Destroys the VM even after an error, because it never has work that could be lost.
   auto gone = machine::destroy_vm(bake.spec.name, bake.spec.wanted.provider, places, options, progress);
   if (baked && (!gone || !gone->confirmed)) progress("VM " + bake.spec.name + " may still exist; see `bottle vm list`");
   return baked;

@@ -21,8 +21,9 @@ namespace bottle::remote {
 
 using session::Job, session::Token;
 
-// A VM with a channel to its far side. The VM does not lead back to the operator, its engine answers, and it has the
-// agent's image. If the job is `unseen`, the hello has not come yet, and all of this must still be judged from it.
+// Holds a VM with a channel to its far side. No address of the VM's network leads back to the operator, its engine
+// answers, and it has the agent's image. If the job is `unseen`, the hello has not come yet, and all of this must
+// still be judged from it.
 struct ReadyVm {
   machine::Vm vm;
   Far far;
@@ -41,8 +42,8 @@ Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name,
 // `offline` says that the VM has no network.
 Result<> judge_baked(const std::optional<wire::Hello>& hello, const Job& job, const std::string& vm_name, bool offline);
 
-// Makes a session's VM in a thread that is never joined. This takes minutes, and a caller that gives up in the meantime
-// destroys the VM.
+// Makes a session's VM in a thread that is never joined, because that takes minutes. A caller that gives up in the
+// meantime destroys the VM.
 class PendingVm {
  public:
   PendingVm(const Job& job, const std::string& vm_name);
@@ -57,7 +58,7 @@ class PendingVm {
   std::future<Result<ReadyVm>> ready_;
 };
 
-// What `bottle vm bake` makes.
+// Describes what `bottle vm bake` makes.
 struct BakeJob {
   machine::VmSpec spec;
   Far far;                          // has no target yet

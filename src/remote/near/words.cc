@@ -1,12 +1,12 @@
-// All texts of the near side are in one place, so that the state machine needs no text, and all of them can be read
-// together. Each failure says what happened, whether something may still run or exist, and which command deals with it.
-// What a far side said is repeated only where it is named as the machine's own words.
+// All texts of the near side are in one place, so that the state machine needs no text and a reader can compare the
+// messages. The text of a failure says what happened, whether something may still run or exist, and which command
+// deals with it. A far side's text is repeated only where the message says that it comes from the machine.
 #include "remote/near/words.h"
 
 namespace bottle::remote {
 namespace {
 
-// Returns why the session failed, without what may be left of it.
+// Returns why the session failed, without saying what may be left of it.
 Error why_failed(const Failure& failure, const SessionNames& names) {
   Error cause = failure.cause;
   const std::string& lost = failure.lost.what;

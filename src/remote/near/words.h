@@ -9,7 +9,7 @@
 
 namespace bottle::remote {
 
-// The names that appear in messages.
+// Holds the names that appear in messages.
 struct SessionNames {
   std::string session, machine;  // `machine` is the name that the operator uses
   std::string vm;                // empty if there is no VM

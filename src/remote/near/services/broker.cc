@@ -1,7 +1,7 @@
 // Derives the broker's rules from the plan's. The far guard applies the same rules first, but it may have been taken
-// over, so the broker's are the ones that count. They are narrower: only hosts to which a secret is bound and services
-// of the LAN, unless the other machine has no network at all. Everything is inspected, because a value is put into
-// requests and not into tunnels.
+// over, so only the broker's rules protect the operator. They are narrower than the plan's: they allow only hosts to
+// which a secret is bound and services of the LAN, unless the other machine has no network at all. Every request is
+// inspected, because a value can be inserted into a request, but not into a tunnel.
 //
 // Connections reach the broker as descriptors over a socket pair. With a listening socket, any program on this machine
 // could use the operator's secrets.
@@ -46,10 +46,10 @@ wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& se
     config.egress.hosts.clear();
     config.ssh.clear();
   }
-  // This names every member, so that a member that is added later does not compile until this function handles it.
+  // The binding names every member, so that a new member does not compile until this function handles it.
   auto& [allow, lan, on_secret, on_secret_for, allowed_secrets, on_injection, limit, prices, hosts, parent, login,
          extra_ca, resolver, http2, idle] = config.egress;
-  // A rule for "*.example.org" and a secret for "api.example.org" give a rule for the latter, and the other way around.
+  // A rule for "*.example.org" and a secret for "api.example.org" give a rule for the latter, and the reverse.
   for (const auto& rule : plan.egress.allow)
     for (const auto& host : bound)
       if (std::string name = narrower(rule.host, host); !name.empty()) {
@@ -79,7 +79,7 @@ Result<std::unique_ptr<Broker>> Broker::start(const std::string& program, const 
   auto hand = TRY(make_socket_pair());
   Command command;
   command.argv = {program, "broker"};  // its stderr is the socket over which it receives connections
-  // The broker needs nothing of the operator's environment, which may hold credentials.
+  // The broker needs none of the operator's variables, which may hold credentials.
   command.clean_env = true;
   Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::from(hand.theirs.get())));
   auto broker = std::unique_ptr<Broker>(new Broker(std::move(child), std::move(hand.ours)));
@@ -104,7 +104,7 @@ Result<> Broker::send(const wire::ToGuard& message) { return write_all(child_.in
 Result<> Broker::configure(const wire::GuardConfig& config) { return send(wire::Configure{config}); }
 
 Result<UniqueFd> Broker::connect() {
-  // The descriptors do not block, because one loop serves all streams and the keystrokes.
+  // The descriptors are non-blocking, because one loop serves all streams and the keystrokes.
   auto pair = TRY(make_socket_pair(Waits::no));
   if (auto passed = pass_descriptor(hand_.get(), pair.theirs.get()); !passed)
     return std::unexpected(std::move(passed.error()).during("passing a connection to the broker"));

@@ -30,7 +30,7 @@ struct BrokerSettings {
 // Returns the broker's configuration. It allows nothing that the plan does not allow. Pure.
 wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& settings);
 
-// A running broker. The destructor ends it, and all connections to it with it.
+// Owns a running broker. The destructor ends it and all connections to it.
 class Broker {
  public:
   // Starts the broker by running `program broker`. Blocks for a few milliseconds. `root` certifies its authority.

@@ -1,8 +1,9 @@
 // Carries numbered streams between the far guard and the broker. Each stream has a window of bytes in flight for each
 // direction, so one slow connection neither fills the memory nor blocks the others; a total limit keeps ssh's buffers
-// short, because the operator's keystrokes share the connection. A far side that ignores its window loses the stream.
+// short, because the operator's keystrokes share the connection. If a far side ignores its window, the stream is
+// closed.
 //
-// make() also takes everything out of the job that must not leave this machine: values of secrets, addresses of the
+// make() also removes from the job everything that must not leave this machine: values of secrets, addresses of the
 // LAN, and passphrases of keys.
 #include "remote/near/services/near_services.h"
 
@@ -24,10 +25,10 @@ namespace {
 
 using wire::kStreamWindow;
 
-// The size is in bytes. Even in Base64, a piece is so short that keystrokes do not wait noticeably for it.
+// The size of one piece, in bytes. Even in Base64, a piece is so short that keystrokes do not wait noticeably for it.
 constexpr size_t kPiece = 16 * 1024;
 constexpr size_t kMostStreams = 256;
-// In bytes, for all streams together. More would fill ssh's own buffers and delay the keystrokes.
+// The limit for all streams together, in bytes. More would fill ssh's own buffers and delay the keystrokes.
 constexpr size_t kMostInFlight = 1024 * 1024;
 
 }  // namespace
@@ -53,7 +54,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
       std::erase_if(there.plan.secrets, [&](const plan::Secret& secret) {
         return !job.values.secrets.contains(secret.name);
       });  // optional secrets without a value
-      // The values move: after this, the job for the other machine has none of them.
+      // The values are moved, so the job for the other machine no longer has any of them.
       settings.secrets = std::exchange(there.values.secrets, {});
     }
     services->relay_all_ = there.relay_all;
@@ -66,7 +67,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
     for (auto& route : there.plan.egress.lan) route.to = "0.0.0.0:0";  // that machine need not know the address
   }
   if (!job.ssh_keys.empty()) {
-    // Keys that the operator's own ssh-agent holds need no second one.
+    // Keys that the operator's own ssh-agent holds need no second ssh-agent.
     bool own = std::ranges::any_of(job.ssh_keys, [](const SshKey& key) { return key.agent.empty(); });
     std::unique_ptr<SessionAgent> agent;
     if (own) agent = TRY(SessionAgent::start(directory, job.plan, job.ssh_keys));
@@ -216,7 +217,7 @@ void NearServices::take_stream(const wire::StreamPart& part) {
     flow.credit += more;
     in_flight_ -= more;
   }
-  // The end is passed on only once everything before it was (pump).
+  // pump() passes the end on after everything before it.
   if (part.end && flow.state == Flow::State::open) flow.state = Flow::State::ended;
   if (part.closed) flow.state = Flow::State::over;  // the far guard's connection is gone, so no answer is needed
   pump(part.stream, flow);
@@ -242,7 +243,7 @@ void NearServices::pump(uint32_t number, Flow& flow) {
   // Acknowledges in larger steps, so that there is not a message for each piece.
   if (flow.taken >= kStreamWindow / 4) say({.stream = number, .taken = std::exchange(flow.taken, 0)});
   if (flow.state == Flow::State::ended && flow.out.empty()) {
-    // The broker must learn that the request is complete, and may still answer.
+    // This tells the broker that the request is complete. The broker may still answer.
     ::shutdown(flow.fd.get(), SHUT_WR);
     flow.state = Flow::State::shut;
   }

@@ -1,7 +1,7 @@
-// Provides what a bottle on another machine may use on this one: hosts whose secrets stay on the near side, services of
-// the LAN that the manifest names, keys of ssh hosts, and, if that machine has no network, everything that the plan
-// allows. All of it comes as lines of the far guard's control channel, over the session's own connection, so no port is
-// opened. The lines are hostile, because the agent may have taken over the far machine.
+// Provides what a bottle on another machine may use on this one: hosts whose secrets stay on the near side, services
+// of the LAN that the manifest names, keys of ssh hosts, and, if that machine has no network, everything that the
+// plan allows. The far guard asks for all of it with lines of its control channel, over the session's own connection,
+// so no port is opened. The lines are hostile, because the agent may have taken over the far machine.
 #pragma once
 
 #include <chrono>
@@ -25,8 +25,7 @@ namespace bottle::remote {
 
 using session::SshAgentLink, session::Job;
 
-// The services of one session. It belongs to the near side's loop, and no call blocks longer than starting a broker
-// takes.
+// Runs the services of one session in the near side's loop. No call blocks longer than starting a broker takes.
 class NearServices {
  public:
   using Send = std::function<void(const wire::ToFarGuard& message)>;
@@ -51,7 +50,7 @@ class NearServices {
   // Returns the root that the other machine's guard must trust to talk to the broker, or an empty string if it needs no
   // other root.
   std::string root_pem() const { return root_ ? root_->pem() : ""; }
-  // Ends all streams and requests. Must be called when the connection breaks.
+  // Ends all streams and requests. Call it when the connection breaks.
   void link_is_gone();
   // Returns what the broker said was used, which is up to 20 ms old.
   const session::UsageBook& usage() const { return usage_; }

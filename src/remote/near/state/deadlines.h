@@ -1,6 +1,6 @@
 // Decides when a session on another machine must end, and how long it may take to do so. A VM's clock runs on while
-// this machine sleeps, and it does not follow this machine's calendar, so `boot` is boot_seconds(). The time that a
-// person waits does not pass while this machine sleeps, so `awake` is in seconds of the steady clock.
+// this machine sleeps, and it does not follow this machine's calendar, so `boot` is boot_seconds(). Waits of a person
+// do not count while this machine sleeps, so `awake` is in seconds of the steady clock.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace bottle::remote {
 
-// The times of one session. All functions are pure; the caller says what time it is.
+// Holds the deadlines of one session. All functions are pure; the caller passes the time.
 class Deadlines {
  public:
   // Sets the time at which the VM will be destroyed: `end`, which is `ttl` seconds after it was made.

@@ -1,4 +1,4 @@
-// Checks the promises of session_state.h in every state that can be reached. They search breadth first, with
+// Checks the promises of session_state.h in every state that can be reached. The tests search breadth first, with
 // every input in every state at several times.
 #include <gtest/gtest.h>
 

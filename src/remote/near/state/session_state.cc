@@ -1,11 +1,11 @@
-// The table of the near side, as functions: on(input) says what an input does in each state in which it has a meaning.
-// One rule stands behind all of them. As soon as the values are sent, only the far side knows whether the agent runs,
-// so a note goes to the ledger before, and from then on nothing is removed until the work is home or the machine has
-// said that there is none.
+// Implements the near side's table of states as functions: on(input) says what an input does in each state in which
+// it has a meaning. One rule stands behind all of them. As soon as the values are sent, only the far side can tell
+// whether the agent runs. So a note goes to the ledger first, and from then on nothing is removed until the work is
+// home or the machine has said that there is none.
 //
-// If it is unknown what happens on the machine and no answer comes, this side ends the session and keeps its record,
-// from which a later command learns what to ask. Waits are short while a person waits, and have no end while only the
-// agent does.
+// If the machine's state is unknown and no answer comes, this side ends the session and keeps its record, from which
+// a later command learns what to ask. While a person waits, attempts end soon; while only the agent runs, they never
+// end.
 #include "remote/near/state/session_state.h"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace {
 constexpr int kMostLosses = 3;
 constexpr int kMostAttempts = 5;    // to reconnect
 constexpr int kAttemptsToStop = 6;  // to reconnect to a session that should stop
-// That is about every five minutes, once the waits have reached their longest.
+// With the longest wait between attempts, this is one notice about every five minutes.
 constexpr int kAttemptsPerNotice = 20;
 constexpr double kFetchPatience = 300;   // in seconds
 constexpr double kHeldPatience = 20;     // in seconds; enough for an engine to restart; other reasons need a person
@@ -126,7 +126,7 @@ class Stepper {
   }
 
   void on(const input::Admitted&) {
-    // In any other state, a client that sends values releases nothing.
+    // In any other state, a client cannot release the values.
     if (in<phase::AwaitingLauncher>()) release_values();
   }
 
@@ -205,13 +205,13 @@ class Stepper {
       return leave_unknown({Why::not_known, failed.error, asking->lost}, Left::nothing);
     }
     if (!in<phase::Reconnecting>()) return;
-    // Its time was up, or it was destroyed by hand. There is no machine to reconnect to.
+    // The VM's time was up, or it was destroyed by hand. There is no machine left to reach.
     if (failed.vm_gone) return end_without_vm(Failure{Why::vm_gone});
     if (state_.deadlines.is_stopping() && failed.attempts > kAttemptsToStop)
       return leave_running({Why::unreachable, failed.error});
     if (failed.attempts == 1 || failed.attempts % kAttemptsPerNotice == 0)
       perform(Tell{Notice::link_trying, failed.error});
-    // A changed host key or a refused sign-in is not a reason to give up. On a hotel's network, a laptop sees both
+    // Even a changed host key or a refused sign-in is no reason to give up. On a hotel's network, a laptop sees both
     // until the guest has signed in.
     perform(Do::connect);
   }
@@ -244,7 +244,7 @@ class Stepper {
     // Without the values the agent cannot run, so the machine does not do what it should.
     if (keeps_values()) return abandon({Why::false_start});
     if (in<phase::Running>() && !told.attached) return perform(Do::pass_to_clients);
-    // A machine that says so again, or after the end, changes nothing.
+    // The message changes nothing if it comes twice or after the end.
     if (!may_run()) return;
     if (!told.delivered) return abandon({Why::no_workspace});
     perform(Do::show_running, Do::note_running, Do::begin_checkpoints);
@@ -350,7 +350,7 @@ class Stepper {
 
   void abandon(Failure failure) {
     if (!may_run()) return forget(std::move(failure));
-    // The session's own connection is closed first. The stop then gets a connection of its own, in case that one is the
+    // The session's own connection is closed first. The stop then uses a new connection, in case the old one is the
     // problem.
     perform(Do::close_link, Do::end_delivery, Do::stop_there);
     become(phase::StoppingThere{std::move(failure)});
@@ -377,8 +377,8 @@ class Stepper {
     become(phase::Forgetting{std::move(failure)});
   }
 
-  // Ends with the agent still running, or possibly running. The record stays, so that the next command ends the session
-  // and fetches its work.
+  // Ends while the agent runs, or may run. The record stays, so that the next command ends the session and fetches
+  // its work.
   void leave_running(Failure failure) {
     perform(Do::close_link, Do::end_delivery, TellFailure{std::move(failure)});
     become(phase::Over{});

@@ -12,7 +12,7 @@
 
 namespace bottle::remote {
 
-// The facts that do not change during a session.
+// Holds the facts that do not change during a session.
 struct SessionKind {
   enum class Machine { standing, vm, kept_vm } machine = Machine::standing;  // vm and kept_vm are made for the session
   enum class Judge { earlier, launcher, near_side } judge = Judge::earlier;
@@ -44,7 +44,7 @@ struct Failure {
   Error lost = {};  // how the connection broke, for never_ran and not_known
 };
 
-// These are the states, of which a session is in exactly one. ARCHITECTURE.md says what is true in each.
+// These are the states. A session is in exactly one of them, and ARCHITECTURE.md says what is true in each.
 namespace phase {
 struct Opening {};
 struct MakingVm {};
@@ -88,14 +88,14 @@ using Phase = std::variant<phase::Opening, phase::MakingVm, phase::SendingJob, p
                            phase::AwaitingLauncher, phase::Starting, phase::Asking, phase::Running, phase::Reconnecting,
                            phase::StoppingThere, phase::Fetching, phase::Forgetting, phase::DestroyingVm, phase::Over>;
 
-// The whole state of a near side. A near side that adopts a session begins in Opening like any other.
+// Holds the whole state of a near side. A near side that adopts a session begins in Opening like any other.
 struct State {
   Phase phase;
   Deadlines deadlines;
   bool services_ended = false;
 };
 
-// These are the inputs, which report what happened.
+// These are the inputs. Each reports what happened.
 namespace input {
 // The time of a VM, from its record.
 struct VmLife {
@@ -114,7 +114,7 @@ struct OpenFailed {
 struct VmMade {
   VmLife vm;
 };
-// The VM could not be made. It may exist all the same.
+// The VM could not be made. It may exist nevertheless.
 struct VmFailed {
   Error error;
 };
@@ -196,7 +196,7 @@ using Input =
                  input::Delivered, input::DeliveryFailed, input::Checkpointed, input::CheckpointFailed,
                  input::StopAnswered, input::Fetched, input::FetchFailed, input::Forgotten, input::VmDestroyed>;
 
-// These are the actions that the driver must perform. One with an arrow leads to one of the inputs that follow the
+// These are the actions that the driver must perform. An action with an arrow leads to one of the inputs after the
 // arrow.
 enum class Do {
   make_vm,        // → VmMade, VmFailed
@@ -249,7 +249,7 @@ enum class Notice {
   not_fetched_yet,
   destroying,
 };
-// A notice, with the error that led to it, if there is one.
+// Holds a notice, with the error that led to it, if there is one.
 struct Tell {
   Notice notice;
   Error cause = {};
@@ -269,20 +269,20 @@ struct TellFailure {
 
 using Action = std::variant<Do, Tell, FetchWork, TellFailure>;
 
-// The time of an input, on two clocks (deadlines.h).
+// Holds the time of an input, on two clocks (deadlines.h).
 struct Now {
   double awake = 0;  // seconds of the steady clock
   double boot = 0;   // boot_seconds()
 };
 
-// What step() returns.
+// Holds the result of step().
 struct Step {
   State state;
   std::vector<Action> actions;
 };
 
-// Returns the next state and the actions, which must be performed in their order. An input without a meaning in a state
-// changes nothing. The function is pure.
+// Returns the next state and the actions, which must be performed in their order. An input that has no meaning in a
+// state changes nothing. Pure.
 Step step(const SessionKind& kind, State state, const Input& input, Now now);
 
 // Reports whether the session is over for this process, which may then exit.

@@ -161,7 +161,7 @@ TEST(SessionState, Runs) {
   });
 }
 
-TEST(SessionState, StopsAtOnceBeforeTheValuesAreSent) {
+TEST(SessionState, StopsImmediatelyBeforeTheValuesAreSent) {
   for (Phase before : {Phase(phase::MakingVm{}), Phase(phase::AwaitingHello{}), Phase(phase::AwaitingLauncher{})})
     for (const Input& input : {Input(input::StopRequested{}), Input(input::LauncherGone{})})
       check({{"stop", kBaked, before, input, "Forgetting", "close_link end_delivery forget_there"}});

@@ -1,7 +1,7 @@
-// Sends the workspace as a delta against what this machine last sent to the same place. The record of that is in this
-// machine's cache, under a hash of the machine and the workspace; it may be out of date, and then the far side says
-// "again" before anything has reached the session, and everything is sent. Nothing is kept on a VM, because its disk
-// goes with it.
+// Sends the workspace as a delta against what this machine last sent to the same place. An index of that delivery is
+// in this machine's cache, under a hash of the machine and the workspace. If the index is out of date, the far side
+// answers "again" before anything has reached the session, and everything is sent. Nothing is kept on a VM, because
+// its disk disappears with it.
 #include "remote/near/transfers/deliver.h"
 
 #include <unistd.h>
@@ -46,7 +46,7 @@ uint64_t time_in(const std::string& path) {
   return time;
 }
 
-// One delivery, which is sent a second time if the machine no longer has what it was made for.
+// Makes one delivery. It is made a second time if the machine no longer has the data on which the first one builds.
 class Delivery {
  public:
   Delivery(const Job& job, FarSide& side, std::string name, uint64_t time, const std::stop_token& stop,
@@ -115,8 +115,8 @@ Delivered deliver(const Job& job, FarSide side, const std::function<void(const s
   if (auto known = name.empty() ? Result<std::string>("") : read_file(path, kLargestIndex))
     before = kept_from_bytes(*known);
   Delivered delivered;
-  // All files carry the time at which the workspace first went to that machine. With another time in each header, no
-  // part would match what the machine already has.
+  // All files carry the time at which the workspace first went to that machine. If the times in the headers differed,
+  // no part would match what the machine already has.
   uint64_t time = name.empty() ? 0 : time_in(path + ".time");
   Delivery delivery(job, side, name, time, stop, most_kept);
   auto kept = delivery.send(before, begins_from, delivered);

@@ -15,7 +15,7 @@ namespace bottle::remote {
 
 using session::Job;
 
-// What came of a delivery.
+// Holds the outcome of a delivery.
 struct Delivered {
   std::string base;  // the commit that the work begins from, as in workspace::Summary
   std::vector<std::string> warnings;

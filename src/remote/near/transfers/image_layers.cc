@@ -1,7 +1,7 @@
-// Copies an image's archive without the layers that the other engine has. Such an engine accepts an archive in which a
-// layer is missing if it has a chain of the same lowest layers; the other layers depend on those below them, so only a
-// common beginning can be left out. The archive is copied entry by entry without parsing its content, in one pass over
-// a temporary file.
+// Copies an image's archive without the layers that the other engine has. An engine accepts an archive in which
+// layers are missing if it has an image with the same lowest layers. Each layer depends on those below it, so only a
+// common beginning can be left out. The archive is copied entry by entry without parsing its content, in one pass
+// over a temporary file.
 #include "remote/near/transfers/image_layers.h"
 
 #include <fcntl.h>
@@ -152,7 +152,7 @@ Result<> copy_archive(int from, const std::set<std::string>& leave_out, const Si
     TRY(read_at(from, header, kBlock, at));
     if (std::all_of(header, header + kBlock, [](char c) { return c == 0; })) break;
     uint64_t size = number(header + 124, 12);
-    // Keeps the sums below from overflowing.
+    // This limit keeps the sums below from overflowing.
     if (size > (1ull << 40)) return fail(Code::protocol, "the image's archive is malformed");
     // Content is padded to whole blocks.
     uint64_t next = at + kBlock + (size + kBlock - 1) / kBlock * kBlock;

@@ -20,8 +20,8 @@ size_t shared_layers(const std::vector<std::string>& layers, const wire::ImageLa
 // more is known.
 bool has_image(const wire::Hello& hello, const std::string& identity);
 
-// Copies the archive of an image (`docker save`) without the entries named in `leave_out`. The function is pure, except
-// that it uses the descriptors.
+// Copies the archive of an image (`docker save`) without the entries named in `leave_out`. It has no effect except on
+// the descriptors.
 Result<> copy_archive(int from, const std::set<std::string>& leave_out, const Sink& to);
 
 // Saves the image's archive to a temporary file without a name, because the archive's index may come last. Blocks.

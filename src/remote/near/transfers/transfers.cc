@@ -1,5 +1,5 @@
-// A checkpoint costs the remote machine a full read of the workspace. So there is one a minute, and one when the agent
-// falls silent after some output, which is when a person would look at its work.
+// A checkpoint costs the remote machine a full read of the workspace. So there is one a minute, and one when the
+// agent pauses after some output, because a person would look at its work then.
 #include "remote/near/transfers/transfers.h"
 
 #include "base/future.h"
@@ -59,7 +59,7 @@ std::optional<Result<bool>> Transfers::poll_checkpoint(const FarSide* side) {
 }
 
 WorkFetcher& Transfers::idle_fetcher() {
-  // The fetcher is not safe for two threads, and a checkpoint may be using it.
+  // The fetcher is not safe for use by two threads, and a checkpoint may be using it.
   if (checkpoint_.valid()) checkpoint_.wait();
   return fetcher();
 }

@@ -1,7 +1,7 @@
 // Reads deliveries of a machine that an agent may have taken over. A name in a delivery selects what is done with its
-// content, never where it is written; unknown names are read and dropped. The final workspace goes to the disk first
-// and is sorted from there, a checkpoint is sorted as it arrives: if sorting fails at the end, the archive is all that
-// is left.
+// content, never where it is written; unknown names are read and dropped. A checkpoint is sorted as it arrives. The
+// final workspace is first written to the disk and sorted from there, because the archive is all that is left if
+// sorting fails.
 #include "remote/near/transfers/work_fetcher.h"
 
 #include <fcntl.h>

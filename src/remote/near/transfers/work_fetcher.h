@@ -17,7 +17,7 @@ namespace bottle::remote {
 
 using session::Job;
 
-// Fetches the work of one session. Not safe for two threads at once.
+// Fetches the work of one session. Not safe for use by two threads at the same time.
 class WorkFetcher {
  public:
   // `base` is the commit that the work began from, as the near side sent it. `room` is the number of bytes that all
