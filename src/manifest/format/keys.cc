@@ -69,7 +69,8 @@ constexpr Key kKeys[] = {
      "the image lacks it) and, on a terminal, `COLORTERM`, unless they are set here.",
      kOptional, false, Type::env_name},
     {"bottle", "secrets", Shape::map, Type::section, "secret",
-     "Values that the agent can use but never sees. It holds a placeholder, and the guard puts in the value in "
+     "Values that the agent can use but never sees. The agent holds a placeholder, and the guard inserts the value "
+     "into "
      "requests to the bound hosts."},
     {"bottle", "scan", Shape::one, Type::section, "scan",
      "What the guard looks for in addition to secrets and the credentials that it recognizes by their form."},
