@@ -1,3 +1,5 @@
+// Passes every call on to CLI11. The commands see only arguments.h, so CLI11's large header is not compiled again
+// with each of them.
 #include "app/arguments.h"
 
 #include <CLI/CLI.hpp>

@@ -1,3 +1,4 @@
+// Ends blocking calls on a socket when a stop is requested.
 #pragma once
 
 #include <sys/socket.h>

@@ -1,3 +1,5 @@
+// Checks the length of a socket's path before it is copied. The limit is about 100 bytes, and a longer path would be
+// cut silently.
 #include "base/unix_address.h"
 
 #include <cstring>

@@ -1,3 +1,5 @@
+// Looks members up without exceptions. An engine may be anything that listens on a socket, so a missing member and
+// one of the wrong type are normal cases.
 #include "docker/answers.h"
 
 #include <algorithm>

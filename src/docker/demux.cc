@@ -1,3 +1,5 @@
+// Keeps an incomplete header between two calls, and otherwise only the number of bytes that are left of the current
+// chunk. Payload is passed on as views, so nothing is copied.
 #include "docker/demux.h"
 
 #include <algorithm>

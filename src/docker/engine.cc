@@ -1,3 +1,4 @@
+// Reads the time limit from the environment once, because every call uses it.
 #include "docker/engine.h"
 
 #include <algorithm>

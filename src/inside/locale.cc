@@ -1,3 +1,5 @@
+// Reads the directory and the archive in which glibc looks for locales. Only the names matter, so the archive is
+// searched as text between its two offsets.
 #include "inside/locale.h"
 
 #include <fcntl.h>

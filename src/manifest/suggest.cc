@@ -1,3 +1,5 @@
+// Finds the known name that is closest to a mistyped one. If none is close, the names themselves are listed, because
+// a wrong suggestion is worse than a list.
 #include <algorithm>
 
 #include "manifest/manifest.h"

@@ -1,3 +1,6 @@
+// Derives the tag of an image from everything that determines its content, so that a start finds an image that fits,
+// or none. Whatever is not a part of the tag, such as the newest version of an agent, needs `bottle image build
+// --refresh`.
 #include "plan/image_names.h"
 
 #include "base/ids.h"

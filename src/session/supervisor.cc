@@ -1,3 +1,5 @@
+// Starts the supervisor as a detached process that reads its job from a socket pair. The launcher keeps the other
+// end, over which it is then the session's first client.
 #include "session/supervisor.h"
 
 #include "base/os/descriptors.h"

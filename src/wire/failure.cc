@@ -1,3 +1,4 @@
+// Lists the fields of an error. Its code travels as a word, because programs read it in the output of `--json`.
 #include "wire/failure.h"
 
 #include <array>

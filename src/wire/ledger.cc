@@ -1,3 +1,5 @@
+// Lists the fields of a ledger's records. A ledger may be read by another version of bottle than the one that wrote
+// it, after a crash and an upgrade. Unknown keys are therefore skipped, and keys that were added later are optional.
 #include "wire/ledger.h"
 
 #include "wire/start/plan.h"

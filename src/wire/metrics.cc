@@ -1,3 +1,5 @@
+// Lists the fields of a session's counters. They may come from another machine, so every name is read as words within
+// a limit.
 #include "wire/metrics.h"
 
 namespace bottle::wire {

@@ -1,3 +1,5 @@
+// Lists the fields of the requests that clients send to a supervisor. A rule in a request uses the fields of the
+// manifest's rules that `bottle allow` can set, and no others.
 #include "wire/request.h"
 
 namespace bottle::wire {

@@ -1,3 +1,6 @@
+// The plan names the workspace by its canonical path. The operator has agreed to that directory, so it is checked
+// again before each use: an agent of another session, or anyone who can write above it, could have replaced it with a
+// link.
 #include "workspace/place.h"
 
 #include <filesystem>

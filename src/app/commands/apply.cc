@@ -1,3 +1,5 @@
+// Applies the session's patches to the operator's files. An error that has no advice gets one here: nothing was
+// changed, and how to see the patch.
 #include <memory>
 
 #include "app/commands/commands.h"

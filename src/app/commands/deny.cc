@@ -1,3 +1,4 @@
+// Sends a policy change to a running session, as `bottle allow` does. It never changes the manifest.
 #include <memory>
 
 #include "app/commands/commands.h"

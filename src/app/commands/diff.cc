@@ -1,3 +1,5 @@
+// Prints a session's patches for people. They are the agent's text, so they are printed as lines that cannot affect
+// the terminal.
 #include <memory>
 
 #include "app/commands/commands.h"

@@ -1,3 +1,5 @@
+// Removes the refs first and the results last. If the removal of a ref fails, the results stay and the command can be
+// repeated, because only the results say where the refs are.
 #include <filesystem>
 #include <memory>
 #include <string>

@@ -1,3 +1,6 @@
+// Writes the starter manifest, or prints it. An existing manifest of this version is never changed, and never gets a
+// second one beside it. The new file is then loaded together with a manifest of version 1, if there is one, to report
+// names that both define.
 #include <fcntl.h>
 #include <unistd.h>
 

@@ -1,3 +1,5 @@
+// Renders manual pages from the pages that are compiled into the program, so no file needs to be installed for
+// `bottle man`.
 #include <sys/wait.h>
 #include <unistd.h>
 

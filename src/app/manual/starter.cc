@@ -1,3 +1,5 @@
+// Everything beyond a minimal bottle is commented out, so that the file is safe to use as it is and shows what can be
+// added. A test removes the comment signs and checks the result.
 #include "app/manual/starter.h"
 
 namespace bottle::app {

@@ -1,3 +1,4 @@
+// Prints the findings of `bottle doctor` and `bottle remote check` in the same form.
 #include "app/output/finding.h"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// Keeps each hello in a file whose name is a hash of everything by which a machine is reached, and of this program.
+// Another user name, port or version of bottle is therefore another entry.
 #include "app/place/machine_cache.h"
 
 #include <unistd.h>

@@ -1,3 +1,5 @@
+// Handles the two cases in which a secret's way to the agent differs on another machine: the sign-in token, and
+// values that stay with the broker.
 #include "app/place/remote_secrets.h"
 
 #include <algorithm>

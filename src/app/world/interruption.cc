@@ -1,3 +1,5 @@
+// Waits for signals in a separate thread, while the main thread may be blocked in any step of a start. The thread
+// only requests a stop; if the step does not end in time, it ends the process.
 #include "app/world/interruption.h"
 
 #include <unistd.h>

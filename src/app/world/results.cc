@@ -1,3 +1,6 @@
+// Finds results through `places.json`, in which the supervisor lists every directory whose repository the session
+// changed. A session without that file changed none, while an unreadable file is an error, because the session may
+// have left refs that would never be found again.
 #include "app/world/results.h"
 
 #include <unistd.h>

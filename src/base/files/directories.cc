@@ -1,3 +1,5 @@
+// Follows the XDG Base Directory Specification. The environment is a parameter, so the function is pure and a test
+// can pass any.
 #include "base/files/directories.h"
 
 namespace bottle::session {

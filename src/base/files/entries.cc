@@ -1,3 +1,4 @@
+// Wraps readdir(3), whose errors are easy to miss: null means both the end and an error.
 #include "base/files/entries.h"
 
 #include <cerrno>

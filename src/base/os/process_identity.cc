@@ -1,3 +1,5 @@
+// Compares a recorded identity with the running system. An id alone could belong to a new process, and a start time
+// alone could repeat after a reboot, so all three parts must agree.
 #include "base/os/process_identity.h"
 
 #include <signal.h>

@@ -1,3 +1,6 @@
+// Writes a git directory file by file instead of running `git init`. This takes no process, uses no template, and
+// makes a directory that contains exactly the given settings. Every file is new, so nothing in the place where the
+// directory is made can become a part of it.
 #include "git/run/directory.h"
 
 #include <fcntl.h>

@@ -1,3 +1,6 @@
+// Compiles the limits and prices of a configuration. Limits are kept by the text of their pattern, because rules with
+// the same pattern share one account. Costs are computed in millionths of the currency, which a price for a million
+// tokens turns into a simple product.
 #include "guard/budget/limits.h"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// Implements the small parts of the state that all connections of a guard share: idle pipes for splicing, and the ids
+// of decisions.
 #include "guard/core/context.h"
 
 #include <cstdio>
@@ -13,6 +15,7 @@ PipeEnds PipePool::take() {
   return make_splice_pipe().value_or(PipeEnds());
 }
 
+// A few idle pipes save most calls of pipe2(2). More would only hold descriptors.
 void PipePool::give_back(PipeEnds pipe) {
   if (pipe.read && idle_.size() < 16) idle_.push_back(std::move(pipe));
 }

@@ -1,3 +1,5 @@
+// Answers whether instructions in an answer are blocked or only recorded. As in SecretPolicy, host patterns are
+// sorted by rank, so that the first one that matches is the most specific one.
 #include "guard/core/injection_policy.h"
 
 #include <algorithm>

@@ -1,3 +1,6 @@
+// Combines the policy with the parts of a decision that are not rules: hosts of ssh, fixed addresses, names that
+// carry data, and secrets in names. The guard and the commands that test a policy (app/egress) call these functions,
+// so that both give the same answer.
 #include "guard/core/judge.h"
 
 #include "http/head.h"
@@ -40,6 +43,8 @@ std::string about_carrier(std::string_view why) {
          ", which can carry data out; to allow this name, add a rule for the full name";
 }
 
+// A secret may also be cut into labels, so the name is searched without its dots, too. A name that a rule spells out
+// is not searched, because the operator has chosen it.
 bool names_secret(const Config& config, const policy::Host& host) {
   if (host.literal || config.rules.names(host)) return false;
   if (config.secrets.any_in(host.name)) return true;

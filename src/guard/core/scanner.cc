@@ -1,3 +1,5 @@
+// Builds the catalog for one configuration: the built-in rules, the operator's rules, and the values of secrets and
+// files. Values and placeholders are also exempt from the rules for forms, because the guard reports them by name.
 #include "guard/core/scanner.h"
 
 #include <algorithm>

@@ -1,3 +1,6 @@
+// Answers which action applies to a secret in a request. The order is: the rule for the host, the setting for the
+// secret or the rule that found it, and the general setting, which is relaxed for the agent's model. Host patterns
+// are sorted by rank once, so that the first one that matches is the most specific one.
 #include "guard/core/secret_policy.h"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// A refused call fails with one of a few errors before the kernel looks at its arguments. The arguments are therefore
+// chosen so that an allowed call fails with another error or does no harm.
 #include "inside/probes/calls.h"
 
 #include <linux/vm_sockets.h>

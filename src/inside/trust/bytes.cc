@@ -1,3 +1,5 @@
+// Implements SHA-1 (FIPS 180-4) by hand, because the helper links no cryptographic library. JKS and NSS use it only
+// as a checksum and as an index, so its weakness does not matter.
 #include "inside/trust/bytes.h"
 
 #include <array>

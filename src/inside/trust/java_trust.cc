@@ -1,3 +1,5 @@
+// Writes JKS, the oldest format of key stores, because all versions of Java read it. It is a list of entries with
+// lengths, and a keyed checksum at the end that Java checks only if a password is given.
 #include "inside/trust/java_trust.h"
 
 #include "inside/trust/bytes.h"

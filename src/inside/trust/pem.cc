@@ -1,3 +1,5 @@
+// Reads only what a bundle of certificates needs of PEM (RFC 7468): the lines between the markers, as Base64. Whether
+// the bytes are a certificate is for the reader of the store to decide.
 #include "inside/trust/pem.h"
 
 #include <cstdint>

@@ -1,3 +1,4 @@
+// Computes the places from variables, and the label by which a user's VMs are recognized at a provider.
 #include "machine/provider/places.h"
 
 #include <unistd.h>

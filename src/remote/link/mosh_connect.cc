@@ -1,3 +1,6 @@
+// Reads two lines of a mosh-server's output: its port and key, and the address to which the ssh connection came.
+// Everything else is ignored. Each value must have exactly the expected form, because it becomes an argument or a
+// variable of mosh-client.
 #include "remote/link/mosh_connect.h"
 
 #include <arpa/inet.h>

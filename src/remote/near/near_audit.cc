@@ -1,3 +1,5 @@
+// Writes the decisions of the broker to their own file, with the same chain of hashes as the guard's record. If the
+// disk is full, the broker is told to refuse everything, because nothing may pass unrecorded.
 #include "remote/near/near_audit.h"
 
 #include <utility>

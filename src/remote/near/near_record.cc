@@ -1,3 +1,4 @@
+// Derives from the job and the ledger how a session's machine is reached, and writes that for other commands.
 #include "remote/near/near_record.h"
 
 #include <chrono>

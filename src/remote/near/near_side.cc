@@ -1,3 +1,4 @@
+// Runs the loop of a near side: it waits, handles what happened, and ends when the session is over for this process.
 #include "remote/near/near_side.h"
 
 #include "base/os/poller.h"

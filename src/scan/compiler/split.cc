@@ -1,3 +1,7 @@
+// Reads a pattern as a sequence of atoms, and removes counted sets at its beginning and at its end. The reader
+// accepts only the small part of the regular expressions' syntax that the rules use, and the pattern stays whole
+// after anything else: a pattern that is not split only costs time, whereas a wrong split would make a rule miss
+// credentials.
 #include "scan/compiler/split.h"
 
 #include <algorithm>
@@ -149,7 +153,8 @@ class Reader {
 
 // Returns whether two matches of the core that end at the same position always begin at the same one. If the first
 // character does not occur again before the part with the variable length, a match that begins later would be too
-// short.
+// short. vectorscan reports only where a match ends. The matcher must know where the core begins to compare the
+// characters before it.
 bool has_one_begin(std::span<const Atom> core) {
   auto varies = [](const Atom& atom) { return atom.kind == Atom::Kind::other || atom.least != atom.most; };
   const Atom& first = core.front();

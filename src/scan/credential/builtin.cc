@@ -1,3 +1,5 @@
+// Gives access to files that the linker puts into the program: the text of the rules, their compiled database, and
+// the words of BIP 39.
 #include "scan/credential/builtin.h"
 
 #include <algorithm>

@@ -1,3 +1,11 @@
+// Decoding every text that looks encoded would take most of a scan's time. This file therefore answers a cheaper
+// question: can the decoded bytes contain twelve readable bytes in a row, or the magic number of a compressed format?
+// It works on blocks of 64 bytes (wide.h) and represents each property of their bytes as a mask of 64 bits, in which
+// a sequence of set bits is found with a few shifts. Sequences may cross the border between blocks, so each block is
+// joined with the one before it.
+//
+// The answer may be yes for text that hides nothing, which costs one decoding, but never no for text that a decoder
+// would make readable. The tests compare it with the decoders.
 #include "scan/encoding/peek.h"
 
 #include <algorithm>
@@ -111,7 +119,8 @@ bool hides(std::string_view bytes) {
   return rows.end();
 }
 
-// Looks for readable bytes and magic numbers in hexadecimal digits, at every digit.
+// Holds the results for a block of hexadecimal digits. It is unknown where the pairs of digits begin, so every digit
+// may be the first one of a byte.
 struct HexMasks {
   uint64_t readable = 0;  // the digit may be the first one of a readable byte
   uint64_t packed = 0;    // a magic number begins with the digit
@@ -177,7 +186,7 @@ void each_row(const RunMasks& masks, uint64_t Alphabets::* alphabet, size_t shor
   }
 }
 
-// Classes of the numbers of a list, taken as bytes.
+// Classes of the numbers in a list of decimal numbers, each of which stands for a byte.
 enum : uint8_t {
   kReadable = 1,
   kZero = 2,

@@ -1,3 +1,7 @@
+// Finds secrets that are cut into pieces and sent in several values. The session joins the values of each name, and
+// all values in the order in which they come, and scans the joined text whenever a value is added. Only a finding
+// that spans the border between old and new text counts, because the scan of a message finds everything within one
+// value.
 #include "scan/message/session.h"
 
 #include <algorithm>

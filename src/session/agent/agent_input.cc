@@ -1,3 +1,6 @@
+// Sends without blocking, because an agent that does not read must not stop the supervisor, and keeps the rest. If
+// the buffer stays full for some seconds, the input is lost in any case, so it is dropped to let the clients
+// continue.
 #include "session/agent/agent_input.h"
 
 #include <sys/socket.h>

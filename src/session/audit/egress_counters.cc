@@ -1,3 +1,5 @@
+// Counts decisions for `bottle egress metrics`. Agents choose the hosts, so the number of counters is limited, and
+// the rest is counted under one name.
 #include "session/audit/egress_counters.h"
 
 namespace bottle::session {

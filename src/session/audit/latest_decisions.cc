@@ -1,3 +1,5 @@
+// Keeps the latest decisions in memory for a watcher on another machine, within a limit of lines and of bytes.
+// Decisions have numbers, so that a watcher notices if some were dropped between two of its questions.
 #include "session/audit/latest_decisions.h"
 
 #include <algorithm>

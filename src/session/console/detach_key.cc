@@ -1,3 +1,6 @@
+// Recognizes Ctrl-P Ctrl-Q in the keystrokes on their way to the agent. A Ctrl-P may be the beginning of the key, so
+// it is held back for a moment. Programs also use Ctrl-P alone, so it is released after that moment, and the key
+// still counts if Ctrl-Q follows later.
 #include "session/console/detach_key.h"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// The handler only sets a flag, because little else is safe in a signal handler. The supervisor's loop looks at the
+// flag after each wait, which the signal interrupts.
 #include "session/console/stop_signal.h"
 
 #include <signal.h>

@@ -1,3 +1,5 @@
+// ssh-add has no option to read a passphrase from stdin. It runs the program in SSH_ASKPASS instead, which is bottle
+// itself, and which passes on a line of the stdin that it inherits from ssh-add.
 #include "session/credentials/askpass.h"
 
 #include <unistd.h>

@@ -1,3 +1,6 @@
+// Makes the guard's image from the program that bottle carries, without a registry. The hash of the program is the
+// image's tag, so an engine that has the tag has exactly this guard, and an upgrade of bottle makes a new image
+// instead of changing one that is in use.
 #include "session/images/guard_image.h"
 
 #include "base/os/this_program.h"

@@ -1,3 +1,6 @@
+// Keeps the latest totals for each host, from which the next guard continues if this one dies. The number of hosts is
+// limited, because an agent chooses them; the hosts beyond a limit are joined into one entry, so that no usage is
+// lost.
 #include "session/policy/usage_book.h"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// Implements the outer part of a message: the text, its limit, and the error. The fields are read and written through
+// Object. The first mistake is kept and becomes the outcome, so a list of fields needs no checks for errors.
 #include "wire/codec/codec.h"
 
 #include "base/text/json.h"

@@ -1,3 +1,5 @@
+// Lists the fields of a decision. The texts come from requests of an agent, so they are read as words: control
+// characters are replaced, and each field has a limit.
 #include "wire/guard/decision.h"
 
 namespace bottle::wire {

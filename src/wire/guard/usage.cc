@@ -1,3 +1,4 @@
+// Lists the fields of limits, prices and usage. An absent quantity and 0 both mean that there is no limit.
 #include "wire/guard/usage.h"
 
 namespace bottle::wire {

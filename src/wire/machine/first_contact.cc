@@ -1,3 +1,5 @@
+// Lists the fields of the first messages of a new VM. A shell script on the VM writes them (machine/vm_side.sh), so
+// they have few fields.
 #include "wire/machine/first_contact.h"
 
 namespace bottle::wire {

@@ -1,3 +1,5 @@
+// Computes the id that git gives to a file's content: the hash of a short header with the size, followed by the
+// content (gitformat-pack(5)).
 #include "workspace/files/blob_id.h"
 
 #include "base/ids.h"

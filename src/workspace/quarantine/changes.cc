@@ -1,3 +1,5 @@
+// Reads the output of `git diff-tree`, which lists changed files without their content. Renames are not detected: a
+// renamed file counts as removed and added, so that its new name is checked like any other.
 #include "workspace/quarantine/changes.h"
 
 #include <algorithm>

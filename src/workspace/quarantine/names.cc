@@ -1,3 +1,5 @@
+// Decides by name which files of the agent's git directory are needed: objects, packs and indexes. The checks are
+// exact, because a file with any other name is not brought into the quarantine.
 #include "workspace/quarantine/names.h"
 
 #include <algorithm>

@@ -1,3 +1,7 @@
+// The agent chooses the names of its refs, and git accepts many characters that are dangerous in a shell or confusing
+// in a list. A harmless branch name is kept, so that people recognize it. Any other name is encoded byte by byte and
+// moved below `encoded/`, where it cannot collide with a kept one. A name that is too long ends with a hash instead,
+// so that two long names never become the same one.
 #include "workspace/receiving/ref_names.h"
 
 #include "git/formats/formats.h"

@@ -1,3 +1,5 @@
+// Implements the guard's event queue with epoll, whose registrations cost nothing while nothing happens. The bits of
+// the interface are those of epoll, so no event needs to be translated.
 #include "base/os/event_queue.h"
 
 #include <sys/epoll.h>

@@ -1,3 +1,5 @@
+// Uses openat2(2), with which the kernel itself refuses a path that leaves the directory, even if a link is replaced
+// while the path is resolved.
 #include "base/files/open_inside.h"
 
 #include <linux/openat2.h>

@@ -1,3 +1,5 @@
+// Refers to processes by pidfd. A process id can be reused as soon as its process was reaped, whereas a pidfd always
+// refers to the process for which it was opened, and becomes readable when that process ends.
 #include "base/os/process_handle.h"
 
 #include <sys/resource.h>

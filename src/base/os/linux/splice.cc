@@ -1,3 +1,5 @@
+// Moves bytes between two sockets through a pipe within the kernel, so that a blind tunnel copies nothing into the
+// guard's memory.
 #include "base/os/splice.h"
 
 #include <fcntl.h>

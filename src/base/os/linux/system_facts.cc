@@ -1,3 +1,5 @@
+// Reads facts about the machine from /proc. A fact that cannot be read becomes empty or zero, which the callers treat
+// as unknown.
 #include "base/os/system_facts.h"
 
 #include <time.h>

@@ -1,3 +1,5 @@
+// Does what POSIX allows for the protection of secrets in memory: no core dumps, and overwriting. The rest of
+// hardening.h has no portable form and does nothing here.
 #include "base/os/hardening.h"
 
 #include <sys/resource.h>

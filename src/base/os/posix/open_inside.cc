@@ -1,3 +1,4 @@
+// POSIX has no openat2(2). The caller then opens each part of a path by itself, without following links.
 #include "base/files/open_inside.h"
 
 #include <cerrno>

@@ -1,3 +1,5 @@
+// Refers to processes by their ids, because POSIX has nothing else. A check of the identity (process_identity.h) just
+// before a signal leaves only a short moment in which the id could be reused.
 #include "base/os/process_handle.h"
 
 #include <signal.h>

@@ -1,3 +1,5 @@
+// Identifies a process by its start time, which ps(1) prints, and by the time of the boot, which the utmpx database
+// holds. This costs a process for each question, so the own start time is asked for only once.
 #include "base/os/process_identity.h"
 
 #include <unistd.h>

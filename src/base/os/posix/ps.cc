@@ -1,3 +1,5 @@
+// Runs ps(1), the only portable way to learn about another process. Its answer is empty if the process does not
+// exist, and callers treat it as untrusted text.
 #include "base/os/posix/ps.h"
 
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// POSIX has no splice(2). The guard then copies the bytes of a tunnel through its memory.
 #include "base/os/splice.h"
 
 #include <cerrno>

@@ -1,3 +1,5 @@
+// Finds the program's own file by argv[0] and PATH, because POSIX has no link such as /proc/self/exe. There is no
+// hash by the linker either, so callers compute one from the file.
 #include "base/os/this_program.h"
 
 #include <limits.h>
