@@ -121,6 +121,7 @@ bool asks_for_json(int argc, char** argv) {
   return std::find(argv, end, std::string_view("--json")) != end;
 }
 
+// CLI11 reports even help and the version with exceptions. None of them leaves this function.
 int parse_and_run(int argc, char** argv) {
   int exit = 0;
   auto app = make_parser(exit);

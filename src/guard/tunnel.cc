@@ -48,7 +48,8 @@ struct Direction {
   }
 };
 
-// Empties the pipe as far as the peer takes the bytes.
+// Empties the pipe as far as the peer takes the bytes. The bytes in the pipe were already counted and may not be
+// dropped, so nothing more is read before the pipe is empty.
 bool drain(Direction& d) {
   while (d.in_pipe > 0 && d.to.source->ready.write) {
     ssize_t n = splice_bytes(d.pipe.read.get(), d.to.source->fd(), d.in_pipe);

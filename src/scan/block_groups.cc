@@ -17,6 +17,8 @@ void BlockScan::joined(const View& outer, const std::vector<Region>& regions) {
   assembled(outer, values, "pieces");
 }
 
+// Scans a text that was put together from pieces. It is forgotten if it has a finding, because the same pieces at
+// another place are another finding.
 void BlockScan::assembled(const View& outer, const Decoded& text, std::string_view encoding, const GroupTexts* groups) {
   if (text.text.size() < kShortestRun || was_seen(text.text, outer.depth + 1, true)) return;
   if (text.text.size() > decoded_left_) {

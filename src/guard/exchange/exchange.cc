@@ -162,6 +162,7 @@ std::optional<std::string> Exchange::request_trailers() {
 // Frames g_scanned for the upstream. Returns false if the request is refused, or if its trailers exceed a limit. Only
 // in the latter case has the exchange ended.
 bool Exchange::pass_on() {
+  // A body in which values are inserted has another length at the end, so it is collected and sent as a whole.
   if (collected_) return collect(), true;
   if (up_framing_ != Framing::chunked) {
     if (!g_scanned.empty()) unread_ = 0;

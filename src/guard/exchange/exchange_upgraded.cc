@@ -85,6 +85,11 @@ bool Exchange::release_messages(MessageScan& messages, std::string& out, HeldBac
   return messages.release(out);
 }
 
+// Each round reads from both sides, passes on what may pass, and releases bytes that were held back for long enough.
+// A side is read only while the other one takes the bytes, so that a slow reader slows the writer down. The loop
+// sleeps only if nothing has moved; if something always moves, it lets the other connections have their turn. After
+// the rules have changed, the next round ends a connection that they no longer allow. WebSocket has no half-closed
+// connections (RFC 6455, section 7.1.1), but other protocols may have.
 Task<Outcome> Exchange::upgraded() {
   Stream &client = c_.client, &up = c_.upstream;
   std::optional<MessageScan> to_server, to_client;

@@ -138,6 +138,8 @@ struct Session::Callbacks {
   }
 };
 
+// nghttp2 sends the settings with the first bytes. The windows bound how much a peer may send before the guard has
+// passed it on: per stream, and for the whole connection.
 Session::Session(Role role, size_t* total) : role_(role), total_(total) {
   if (total_) *total_ += cost(role_);
   auto make = role == Role::server ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
@@ -274,7 +276,8 @@ void Session::dropped(Stream& stream) {
   work();
 }
 
-// Sends a head that the guard has written.
+// Sends a head that the guard has written. As a client, this opens the stream, which only now gets its number. A body
+// is not passed along: nghttp2 calls provide() whenever the peer's window allows more of it.
 bool Session::submit(Stream& stream, const http::Head& head) {
   bool interim = role_ == Role::server && head.status < 200;
   if (interim && head.status == 101) return false;

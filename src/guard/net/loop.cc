@@ -124,6 +124,7 @@ size_t Source::ahead() const {
   return unread_.size() - unread_at_ + (g_ahead.of == this ? g_ahead.end - g_ahead.at : 0);
 }
 
+// Bytes that were given back come first, then those that were read ahead into the buffer that all sources share.
 size_t Source::take_ahead(void* buffer, size_t size) {
   if (unread_at_ < unread_.size()) {
     size_t n = unread_.copy(static_cast<char*>(buffer), size, unread_at_);

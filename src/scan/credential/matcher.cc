@@ -18,6 +18,8 @@ Matcher::Matcher(Matcher&&) noexcept = default;
 Matcher& Matcher::operator=(Matcher&&) noexcept = default;
 Matcher::~Matcher() = default;
 
+// The database consists of a head, two tables and vectorscan's own bytes. The tables hold indexes into each other.
+// They are checked once here, so that a match need not check them.
 Result<Matcher> Matcher::load(std::string_view database) {
   DatabaseHead head;
   auto invalid = [] { return fail(Code::invalid, "the compiled rules are not valid"); };
@@ -56,6 +58,9 @@ struct Matcher::Walk {
   const std::function<void(const Match&)>& each;
 };
 
+// vectorscan calls this for each end of a match of a core. The function compares the characters before and after the
+// core (split.h), and passes on only the first of several matches with the same beginning. To return 0 means to go
+// on.
 int Matcher::on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned, void* context) {
   auto& walk = *static_cast<Walk*>(context);
   const PatternInfo& pattern = walk.matcher.patterns_[id];

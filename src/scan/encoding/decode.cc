@@ -212,6 +212,8 @@ void shift(std::string_view aligned, unsigned bits, std::string& to) {
                                static_cast<unsigned char>(from[i + 1]) >> (8 - bits));
 }
 
+// Skips everything between the pairs of digits, including "0x". The loop writes into a buffer of the largest possible
+// size and cuts it at the end, because this is faster than appending.
 Decoded hex_run(std::string_view text, size_t begin, size_t end) {
   Decoded out;
   out.form = Decoded::Form::hex;
@@ -330,6 +332,8 @@ Decoded narrowed(std::string_view text, size_t begin, size_t end) {
   return out;
 }
 
+// Takes each number of up to three digits as a byte, and skips everything between them. A number above 255 becomes a
+// byte that is not text, so that the numbers before and after it do not become one word.
 Decoded decimal_run(std::string_view text, size_t begin, size_t end) {
   constexpr unsigned kLargest = 255, kNoByte = 0xff;
   Decoded out;

@@ -220,7 +220,8 @@ class Dump {
     return true;
   }
 
-  // Appends the words of a line. Returns whether there are any.
+  // Appends the words of a line of a dump. Returns whether there are any. A word has an even number of digits, and no
+  // more than the first word of the dump.
   bool words_at(size_t& at) {
     octal_before_ = octal_;
     size_t before = out_.text.size(), limit = std::min(text_.size(), at + kLongestLine);

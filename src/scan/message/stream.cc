@@ -205,6 +205,7 @@ bool Stream::decode(std::string& out) {
       problem_ = "the body is not what its content coding says";
       return false;
     }
+    // The decoder may need several calls for one piece, because each call decodes a bounded number of bytes.
     bool moved = current_ - rest.size() > taken_ || !decoded.empty();
     taken_ = current_ - rest.size();
     decoded_bytes_ += decoded.size();
@@ -214,6 +215,7 @@ bool Stream::decode(std::string& out) {
     }
     if (!piece(decoded, Until::more, ignored)) return false;
     ignored.clear();
+    // The piece is decoded to its end. The previous piece may leave, and this one waits in its place.
     if (!moved) {
       out.append(coded_);
       coded_.assign(undecoded_, 0, current_);

@@ -24,8 +24,8 @@ constexpr int kLookForStopMs = 100;
 
 Result<> Gate::ask() { return write_all(attached_.fd(), "\n"); }
 
-// Reads until the report is complete. The agent's output follows it. A terminal adds a line end to the report, which
-// is dropped.
+// Reads until the report is complete. Bytes after it are the agent's first output and are kept in `early_`. A
+// terminal adds a line end to the report, which is dropped.
 Result<wire::Report> Gate::await_report(int timeout_ms, const std::stop_token& stop) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   docker::Demux demux;

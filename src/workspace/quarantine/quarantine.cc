@@ -164,6 +164,7 @@ class Filler {
     if (size_t slash = path.rfind('/'); slash != std::string::npos) q_.empty_directories.erase(path.substr(0, slash));
   }
 
+  // Keeps the link as text. If it existed on the disk, later entries of the archive could be written through it.
   Result<> symlink(const Path& path, const std::string& target) {
     std::string name = join(path);
     if (target.size() > kLongestLink) {

@@ -92,6 +92,9 @@ Result<> Inspection::read(const std::vector<ToRead>& to_read, const std::vector<
   return {};
 }
 
+// Inspects the changes of one branch, or of the files if `branch` is empty. The number of paths is limited for all
+// branches together, because an agent can make any number of branches; those that are passed over are counted and
+// reported.
 Result<> Inspection::take(const std::vector<Change>& list, const std::string& branch) {
   if (list.size() > paths_left_) {
     ++passed_over_;
