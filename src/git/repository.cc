@@ -152,7 +152,7 @@ Result<std::optional<Repository>> judge(const std::string& top, const std::strin
   if (!set.empty() && !points_here && !is_worktree)
     return fail(Code::denied,
                 shown(found.git_dir) + " says that its work tree is " + shown(set) + ", not " + shown(top));
-  // Only now are the objects looked at, because checking them reads whole directories.
+  // The objects are checked only now, because that reads whole directories.
   found.objects = TRY(object_directories(common));
   found.shallow = TRY(common.read("shallow", kLargestShallow)).value_or("");
   return found;

@@ -116,7 +116,7 @@ Result<> check_extension(const Setting& setting, Settings& settings, bool& own_c
     own_config = as_bool(setting).value_or(false);
   } else if (name != "noop" && name != "noop-v1" && name != "preciousobjects" && name != "relativeworktrees" &&
              name != "compatobjectformat") {
-    // The format itself demands this: a program that does not know an extension must not touch the repository.
+    // The format itself demands this: a program that does not support an extension must not touch the repository.
     return fail(Code::invalid, "it uses an extension of git's that bottle does not know: " + one_line(name, 50));
   }
   return {};
@@ -142,7 +142,7 @@ Result<> read(const Beneath& directory, const char* file, Settings& settings, bo
     if (of_remote && name.ends_with(".url") && setting.value && settings.remotes.size() < kMostRemotes)
       settings.remotes.push_back(*setting.value);
     take_upstream(settings, setting);
-    // The repository's includes are only noted, so that callers know that filters may be missing.
+    // The repository's includes are only noted, as a sign that filters may be missing.
     settings.includes |= name == "include.path" || (name.starts_with("includeif.") && name.ends_with(".path"));
     take(settings, setting);
   }

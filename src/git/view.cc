@@ -1,4 +1,4 @@
-// A view lets git read the operator's repository without obeying it: a git directory of our own that borrows the
+// A view lets git read the operator's repository without obeying it. It is our own git directory, which borrows the
 // objects and has copies of the few files that the question needs. Refs are passed in, so the view shows only what
 // its user asks for. For `git status`, the index is copied with its times, because git compares them with the files'
 // times to decide which files it must read again. With other times, it would read all files or, worse, miss changes.
@@ -33,7 +33,7 @@ std::string default_excludes() {
   return home ? std::string(home) + "/.config/git/ignore" : "/dev/null";
 }
 
-// Copies a file with its times, from which git tells which files may have changed since the index was written.
+// Copies a file with its times, from which git decides which files may have changed since the index was written.
 Result<> copy_file(const Beneath& from, const std::string& name, const std::string& to) {
   auto in = TRY(from.file(name));
   struct stat st{};

@@ -119,7 +119,7 @@ std::pair<std::string, std::string> split(const std::string& name) {
   return {name.substr(0, slash), name.substr(slash + 1)};
 }
 
-// Guards against mistakes of our own: no caller may pass another name.
+// Guards against our own mistakes: no caller may pass another name.
 Result<> check_ours(const std::string& name) {
   if (name.starts_with(kOurs) && is_ref_name(name)) return {};
   return fail(Code::internal, one_line(name, 200) + " is not one of bottle's refs");

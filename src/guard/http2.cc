@@ -74,7 +74,7 @@ Task<bool> serve_http2(Connection& c) {
   session.on_work = nullptr;
   session.shut_down();
   session.transmit(c.client.out, 64 * 1024);
-  c.client.flush();  // an idle client should know that its next request would not be served
+  c.client.flush();  // this tells an idle client that its next request would not be served
   session.cut();
   upstreams->close();
   c.upstream.received += upstreams->received();

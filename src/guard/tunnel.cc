@@ -29,7 +29,7 @@ struct Direction {
     open,
     shut,  // the end of `from` was passed on
     failed,
-    limited,  // `from` wants to send more than a limit allows
+    limited,  // `from` would send more than a limit allows
   } state = State::open;
   bool bulk = false, moved = false;
 

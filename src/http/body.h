@@ -21,7 +21,7 @@ class Body {
   explicit Body(Kind kind, uint64_t length = 0) : kind_(kind), left_(length) {}
   // Returns the body that the head announces. A request without a length and without chunks has none (RFC 9112 §6.3).
   static Body of_request(const Head& head);
-  // `method` is the method of the request. Must be called only for final answers.
+  // `method` is the method of the request. Call it only for final answers.
   static Body of_response(const Head& head, std::string_view method);
 
   // Returns what decides where the body ends. It does not change while the body is read.
@@ -30,7 +30,7 @@ class Body {
   // Takes bytes from the front of `in` and appends their payload to `payload`. Returns false if the framing is
   // broken. Drops chunk extensions, and trailers that are not headers. May swap the memory of `in` and `payload`.
   bool read(std::string& in, std::string& payload);
-  // Must be called when the peer's bytes have ended. Returns false if they ended too early.
+  // Call it when the peer's bytes have ended. Returns false if they ended too early.
   bool end() { return done() || (kind_ == Kind::until_close && (ended_ = true)); }
   using Trailer = std::pair<std::string, std::string>;  // name and value
   const std::vector<Trailer>& trailers() const { return trailers_; }

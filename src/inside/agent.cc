@@ -169,7 +169,7 @@ Result<> write_files(const Go& go, const std::string& directory, const std::stri
   for (const auto& file : go.files) TRY(put(file.path, file.text, file.mode));
   if (go.ca.empty()) return {};
   TRY(put(directory + "/ca.pem", go.ca, 0644));
-  // An image without roots of its own still gets our CA, and traffic through the guard needs no other.
+  // An image without any roots still gets our CA, and traffic through the guard needs no other.
   std::string bundle = roots_of_image();
   // Two certificates on one line would make the whole file unreadable.
   if (!bundle.empty() && !bundle.ends_with('\n')) bundle += '\n';

@@ -45,8 +45,7 @@ class Suite {
     check("destroy of an unknown VM succeeds", [&] { return told(provider_.destroy(unknown(), progress_)); });
     check("status of a wrong id is gone, not an error", [&] {
       VmRequest garbage = unknown();
-      // Some tools of clouds fail for an id that they do not know, and a hook must tell that from a failure of the
-      // cloud.
+      // Some tools of clouds fail for an unknown id, and a hook must distinguish that from a failure of the cloud.
       garbage.id = "no-such-id-0000";
       return status_is("gone", garbage);
     });

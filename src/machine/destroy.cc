@@ -37,7 +37,7 @@ bool belongs(const Listed& listed, const VmRequest& vm) {
          (!vm.session.empty() && listed.session == vm.session);
 }
 
-// Stands for one destruction, over several rounds. `result` tells what the last round found.
+// Stands for one destruction, over several rounds. `result` holds the findings of the last round.
 struct Attempt {
   const Provider& provider;
   VmRequest vm;

@@ -31,10 +31,10 @@ struct DestroyOptions {
   std::function<std::chrono::steady_clock::time_point()> clock = std::chrono::steady_clock::now;  // for patience_ms
 };
 
-// Destroys the VM `name` and everything that the provider lists for it. Uses the record in places.vms, or only the name
-// if there is no record. A VM counts as gone when a `status` after the `destroy` says so and `list` contains nothing of
-// it. Then its directory with its keys is removed. Can be repeated: a VM that was never made, or is gone, is confirmed
-// gone. Fails only if nothing could be asked; otherwise, Destroyed::confirmed says how it ended. Blocks.
+// Destroys the VM `name` and everything that the provider lists for it. Uses the record in places.vms, or only the
+// name if there is no record. A VM counts as gone when a `status` after the `destroy` says so and `list` contains no
+// part of it. Then its directory with its keys is removed. Can be repeated: a VM that was never made, or is gone, is
+// confirmed gone. Fails only if nothing could be asked; otherwise, Destroyed::confirmed says how it ended. Blocks.
 Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider, const Places& places,
                              const DestroyOptions& options, const Progress& progress);
 

@@ -136,7 +136,7 @@ Inventory take_inventory(const Places& places, const Environment& environment, s
         inventory.all.push_back(describe(item, whom, owner, records, places));
   }
   for (const auto& record : records)
-    // VMs that are recorded but not listed come last: their provider does not know them, or did not answer.
+    // VMs that are recorded but not listed come last: their provider does not list them, or did not answer.
     if (std::ranges::none_of(inventory.all, [&](const Found& f) {
           return f.provider == record.vm.wanted.provider && f.listed.name == record.vm.name;
         }))

@@ -12,7 +12,7 @@
 
 namespace bottle::machine {
 
-// Says whose a thing is, which decides what a sweep and `bottle cleanup` may do with it.
+// Says to whom a thing belongs, which decides what a sweep and `bottle cleanup` may do with it.
 enum class Belongs {
   to_others,
   to_me,        // made by this user on this machine
@@ -22,7 +22,7 @@ enum class Belongs {
 // Describes one machine, or something that a machine left behind, with all that is known about it.
 struct Found {
   std::string provider;
-  Listed listed;  // from the provider; only id and name if the provider does not know the VM
+  Listed listed;  // from the provider; only id and name if the provider does not list the VM
   std::map<std::string, std::string> options;  // the options with which its provider was asked
   std::optional<Record> record;                // its record on this machine
   bool at_provider = false;

@@ -61,7 +61,7 @@ std::string user_data(const UserData& data) {
          {"ssh_authorized_keys", {data.public_key}},
          {"sudo", {"ALL=(root) NOPASSWD: /usr/local/sbin/bottle-vm"}}}}},
       {"ssh_deletekeys", true},
-      // The image's own keys are removed, and no others are made: only the key that we know may answer.
+      // The image's own keys are removed, and no others are made: only the key that we made may be in use.
       {"ssh_genkeytypes", json::array()},
       {"ssh_keys", {{"ed25519_private", data.host_private}, {"ed25519_public", data.host_public}}},
       // The key would be printed on the console, and clouds store that output.

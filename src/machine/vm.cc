@@ -117,7 +117,7 @@ Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
   vm.timings.created = seconds_since(begun);
 
   auto until = begun + std::chrono::milliseconds(spec.boot_ms);
-  // Starts with short pauses, because some providers know the address immediately.
+  // Starts with short pauses, because some providers report the address immediately.
   for (int pause = 250;; pause = std::min(pause * 3 / 2, 5000)) {
     auto where = provider.ssh_info(vm.record.vm, progress);
     if (where) {

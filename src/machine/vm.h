@@ -35,7 +35,7 @@ struct VmTimings {
 struct Vm {
   std::string name, provider, id, cost_per_hour;
   ssh::Target target;    // has its own known_hosts, alias and identity
-  bool offline = false;  // the VM has no network of its own
+  bool offline = false;  // the VM has no network
   std::string engine;    // the version of the engine that answers, "missing" or "silent"
   VmTimings timings;
   Record record;

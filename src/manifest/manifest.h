@@ -58,7 +58,7 @@ struct AllowRule {
   Limit limit = {};
 };
 
-// Describes a single service of the operator's network that the bottle can reach under a name of its own.
+// Describes a single service of the operator's network that the bottle can reach under a special name.
 struct LanRoute {
   std::string name, to;  // `to` is ip:port
   std::vector<std::string> methods, paths;

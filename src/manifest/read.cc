@@ -35,7 +35,7 @@ std::vector<std::string> all_lower(std::vector<std::string> texts) {
 
 uint16_t port(const std::string& text) { return static_cast<uint16_t>(std::strtoul(text.c_str(), nullptr, 10)); }
 
-// Makes the path in `value` absolute. Keeps "~/", because only code that knows the operator's home can resolve it.
+// Makes the path in `value` absolute. Keeps "~/", because only the caller has the operator's home directory.
 std::string from_file(const std::string& value, const std::string& path) {
   if (value.empty() || value.starts_with("/") || value.starts_with("~/")) return value;
   size_t slash = path.rfind('/');

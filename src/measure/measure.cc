@@ -122,7 +122,7 @@ class Count {
     if (!S_ISDIR(st.st_mode)) return add(st);
     UniqueFd below(::openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!below) return fail();
-    // The directory that was opened may be another one than the one that was looked at, so its mount is checked on the
+    // The opened directory may be another one than the one that was examined, so its mount is checked on the
     // descriptor.
     if (mount_of(below.get()) != mount) return;
     add(st);

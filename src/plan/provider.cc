@@ -27,7 +27,7 @@ bool has(const Facts& facts, const std::string& variable) {
   return it != facts.environment.end() && !it->second.empty();
 }
 
-// Returns "neither A nor B is set", or "… has a value" if one of them is set but empty, because its owner believes
+// Returns "neither A nor B is set", or "… has a value" if one of them is set but empty, because the operator believes
 // that it is set.
 std::string is_set_or_empty(const Facts& facts, std::initializer_list<const char*> variables) {
   std::string empty;

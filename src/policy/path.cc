@@ -1,7 +1,7 @@
 // Judges a path segment by segment. Each segment is decoded once, brought into its canonical form, and then refused
-// if any server that we know of could read it as something other than a plain name: after a second decoding, without
-// its parameters, or without characters that file systems drop. The remaining paths have at most three readings, and
-// a rule must allow all of them.
+// if any server could read it as something other than a plain name: after a second decoding, without its parameters,
+// or without characters that file systems drop. The remaining paths have at most three readings, and a rule must
+// allow all of them.
 //
 // The canonical path is sent instead of the original one, so what was judged is what the server gets. A second guard
 // (the broker) judges it again and must reach the same result, so the canonical form of a canonical path is that path

@@ -86,7 +86,7 @@ struct BlockResult {
   bool full = false;              // that limit is the number of findings
   size_t decoded = 0;             // the number of bytes that were scanned in addition to the block
   size_t unpacked = 0;            // the number of them that were decompressed
-  size_t judged = 0;              // the work of judging matches, approximately in bytes that were looked at
+  size_t judged = 0;              // the work of judging matches, approximately in bytes that were examined
   size_t work = 0;                // all work, in units of which a byte of clean text takes about one
 };
 

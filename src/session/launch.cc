@@ -263,8 +263,8 @@ Result<workspace::Summary> Launch::make_agent(const Subnet& at, const std::strin
                      .stop = control_.stop()});
 }
 
-// Creates the agent's container. An engine may refuse the request because it does not support a limit for the layer on
-// this disk or because the network does not exist yet, and the error does not reliably tell which. The request is
+// Creates the agent's container. An engine may refuse the request because it does not support a limit for the layer
+// on this disk or because the network does not exist yet, and the error does not reliably say which. The request is
 // therefore repeated without the limit, and then once the network exists.
 Result<> Launch::create_agent(const Subnet& at, const std::string& host) {
   json config = agent_container(job_, at, host, labelled("agent"));
@@ -331,7 +331,7 @@ std::vector<Thing> things_of(const Job& job) {
   return things;
 }
 
-// The configuration is sent on a thread of its own, because it may be larger than what the channel holds, and sending
+// The configuration is sent in a separate thread, because it may be larger than what the channel holds, and sending
 // then blocks until the guard reads. A guard that runs but does not read must not hold the supervisor, so after
 // `patience`, this shuts down the channel, which ends the sending.
 Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const wire::GuardConfig& config,

@@ -1,4 +1,4 @@
-// Tells the story of a session. Start reading here.
+// Runs a session from its start to its end, one step after the other. Start reading here.
 //
 // A session can be interrupted safely at any moment because of the order of its steps. open() puts the owner on the
 // disk before anything is made. launch() writes down every name before the first thing exists. From then on,

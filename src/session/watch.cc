@@ -324,8 +324,8 @@ class Watch {
            (signal == SIGKILL ? ", perhaps because it ran out of memory" : "");
   }
 
-  // Restarts the guard with the same policy and certifies it with the same root. Without it, the agent has no network.
-  // Runs in a thread of its own, so that the agent's terminal keeps working.
+  // Restarts the guard with the same policy and certifies it with the same root. Without it, the agent has no
+  // network. Runs in a separate thread, so that the agent's terminal keeps working.
   void revive_guard() {
     if (guard_.is_starting()) return take_new_guard();
     if (ended_ || stopped_ || !guard_.is_due(Clock::now())) return;

@@ -254,7 +254,7 @@ TEST_F(Working, NoAnswerAboutADeadGuardEndsTheSession) {
   }
 }
 
-// The inside helper, which is the container's first process, survives, so only the engine knows what happened.
+// The inside helper, which is the container's first process, survives, so only the engine can report what happened.
 TEST_F(Working, AnAgentThatRanOutOfMemoryIsReported) {
   docker.set_forgery([&](const FakeCall& call, nlohmann::json& answer) {
     if (call.text() == "inspect container bottle-x1-agent #1" && answer.contains("State"))

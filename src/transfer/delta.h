@@ -79,7 +79,7 @@ class DeltaWriter {
 };
 
 // Reads operations from a descriptor and writes the delivery, on the far side. Fails with Code::conflict, before
-// anything is written, if the bytes kept in `directory` differ from what the near side believes. If the delivery
+// anything is written, if the bytes kept in `directory` differ from what the near side expects. If the delivery
 // cannot be kept, because the disk is full for example, it continues without being kept.
 Result<> apply_delta(int from, const std::string& directory, const std::function<Result<DeliveryWriter>()>& begin);
 

@@ -27,7 +27,7 @@ struct Step {
   static constexpr const char* kType = "step";
   std::string step;
 };
-// The session's VM exists, and its sshd has a host key of its own.
+// The session's VM exists, and its sshd uses a host key that was made on it.
 struct VmMade {
   static constexpr const char* kType = "vm";
   std::string name, target;                  // the target is user@host

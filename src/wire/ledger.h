@@ -57,7 +57,7 @@ struct LedgerRecord {
   std::optional<LedgerVm> vm = {};
   std::optional<plan::Plan> plan = {};
   std::optional<bool> tunnel = {};       // the secrets stay on the near side
-  std::optional<bool> offline = {};      // the machine has no network of its own
+  std::optional<bool> offline = {};      // the machine has no network
   std::optional<std::string> base = {};  // the commit that was sent
 };
 void fields(Object& o, LedgerRecord& record);

@@ -346,7 +346,7 @@ TEST_F(Workspace, RefsOfRemovedBranchesAreRemoved) {
   EXPECT_EQ(heads(), "heads/other\nheads/topic\nheads/not-ours");
   git("branch -m topic topic/renamed", inside);
   git("checkout -q main", inside);
-  // The commits of a removed branch are kept under a name of their own.
+  // The commits of a removed branch are kept under a separate name.
   const std::string kept = "heads/bottle-detached-" + git("rev-parse --short=12 other", inside);
   git("branch -D other", inside);
   auto back = take_inside(sent.base);
@@ -367,7 +367,7 @@ TEST_F(Workspace, SeveralPullsShareOneLimitForTheRepository) {
   ASSERT_TRUE(take_inside(sent.base));
   EXPECT_LT(room, 20000u);
   uint64_t left = room;
-  // The second run may fall into the next second; then it makes a commit of its own, in a pack with an index.
+  // The second run may fall into the next second; then it makes another commit, in a pack with an index.
   ASSERT_TRUE(take_inside(sent.base));
   EXPECT_GT(room, left - 5000);
   sh("head -c 30000 /dev/urandom >" + inside + "/noise");

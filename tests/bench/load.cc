@@ -44,7 +44,7 @@ using Clock = std::chrono::steady_clock;
 
 struct Options {
   std::string mode, target, host, ca, path = "/1k";
-  // The host, with the target's port unless it is the usual one. Squid connects to what the Host header says.
+  // The host, with the target's port unless it is the usual one. squid connects to the host in the Host header.
   std::string authority;
   sockaddr_in to{};
   std::string body;  // the body of an upload, which is sent repeatedly
@@ -92,7 +92,7 @@ int tunnel() {
   return fd;
 }
 
-// --- blind: a real ClientHello, once
+// --- blind tunnels, with a real ClientHello that is made once
 
 std::string client_hello() {
   std::string name = g.target.substr(0, g.target.rfind(':'));
@@ -216,7 +216,7 @@ void count_down(const std::function<void()>& once) {
   });
 }
 
-// Everybody is there, warm and waiting; then the time runs.
+// Starts the measurement only when all threads are connected, warmed up and waiting.
 void for_seconds(const std::function<void(const std::function<bool()>& more)>& work, double& seconds) {
   std::atomic<int> ready = 0;
   std::atomic<bool> go = false, stop = false;
@@ -253,8 +253,8 @@ void say(double seconds) {
   std::fflush(stdout);
 }
 
-// Starts the command and asks until it answers; ends it by its pid, also when this ends early. The time before the
-// process is made counts too.
+// Starts the command, and asks until it answers. Ends the command by its pid, even if the measurement ends early. The
+// time before the process is made also counts.
 double first_answer(char** command) {
   auto begun = Clock::now();
   static pid_t pid = 0;

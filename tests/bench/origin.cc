@@ -1,5 +1,5 @@
-// The server behind blind tunnels. It takes whatever comes first for a ClientHello, answers with BYTES bytes (0:
-// without end, until the client leaves), and reads on to the client's end.
+// Implements the server behind blind tunnels. It treats the first bytes as a ClientHello, answers with BYTES bytes
+// (with 0, endlessly until the client leaves), and reads to the end of the client's stream.
 //   bench_origin LISTEN BYTES
 #include <sys/epoll.h>
 
@@ -52,8 +52,8 @@ int main(int argc, char** argv) {
         peer->asked = true;
       }
       if (errno != EAGAIN && !over) over = true;
-      // A few pieces at a time, so that one stream does not starve the others; edges come again with every
-      // acknowledgement.
+      // Sends a few pieces at a time, so that one stream does not starve the others. Each acknowledgment causes
+      // another edge-triggered event.
       while (!over && peer->asked && (endless || peer->left > 0)) {
         ssize_t n = send(peer->fd, buffer, endless ? sizeof buffer : std::min(peer->left, sizeof buffer), MSG_NOSIGNAL);
         if (n < 0 && errno == EAGAIN) break;

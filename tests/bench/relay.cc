@@ -1,6 +1,6 @@
-// The plain relay that the guard's blind tunnels are compared with: accept, one CONNECT head, connect, splice both
-// ways, epoll. No rules, no names, no audit, no timers: what is left when a proxy does nothing but its job's bare
-// minimum.
+// Implements the plain relay with which the guard's blind tunnels are compared. It accepts a connection, reads one
+// CONNECT head, connects, and splices in both directions with epoll. It has no rules, names, audit or timers, so it
+// shows the least work that any proxy must do.
 //   bench_relay LISTEN UPSTREAM [PIPE_BYTES]
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -48,7 +48,7 @@ void close_end(End& end) {
   end.fd = end.pipe[0] = end.pipe[1] = -1;
 }
 
-// Moves what can be moved. False: the connection is broken.
+// Moves as many bytes as possible. Returns false if the connection is broken.
 bool pump(End& from, End& to) {
   for (int round = 0;; ++round) {
     if (round == 8) {

@@ -1,5 +1,6 @@
-// bench_scan [NAME]: what scanning costs, in nanoseconds of CPU time a byte, as JSON: clean text, and inputs made to be
-// slow, or only the one with this name (for a profiler). What an input decompresses to counts too.
+// bench_scan [NAME] measures the cost of scanning, in nanoseconds of CPU time for each byte, and prints it as JSON.
+// It measures clean text and inputs that are made to be slow, or, for a profiler, only the one with this name.
+// Decompressed bytes of an input count as well.
 #include <algorithm>
 #include <cstdio>
 #include <functional>

@@ -1,5 +1,5 @@
-// bench_scan_files FILE...: what scanning files costs when they are sent, in pieces as a stream scans them: the CPU
-// time of a byte, and of a byte of the slowest piece.
+// bench_scan_files FILE... measures the cost of scanning files in pieces, as a stream scans them when they are sent.
+// It prints the CPU time for each byte, and for each byte of the slowest piece.
 #include <algorithm>
 #include <cstdio>
 #include <fstream>

@@ -1,7 +1,7 @@
-// bench_scan_search SECONDS [SEED]: looks for inputs that make scanning slow. Lets a population of inputs evolve, which
-// are made of examples of the rules, names of secrets, characters of encodings and whole encodings, and prints the
-// slowest ones (for a byte of the input and of what it decompresses to) with how many times as long as clean text they
-// take, as lines for the list in scan.cc.
+// bench_scan_search SECONDS [SEED] searches for inputs that make scanning slow. It evolves a population of inputs
+// that are made of examples of the rules, names of secrets, characters of encodings and whole encodings. It prints
+// the inputs that are slowest for each byte, including decompressed ones, as lines for the list in scan.cc, each with
+// its time relative to clean text.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -21,7 +21,7 @@ namespace {
 
 constexpr size_t kBlock = 32 * 1024, kPopulation = 48, kMostTokens = 10, kMostWraps = 3, kShown = 12;
 
-// An input as the search changes it.
+// Holds an input that the search changes.
 struct Candidate {
   std::vector<std::string> tokens;
   std::vector<Wrap> wraps;

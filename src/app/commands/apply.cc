@@ -14,7 +14,7 @@ Result<> apply(const std::string& session) {
   Results results = TRY(changes_of(session));
   auto applied = workspace::apply(results.patches, directories().cache);
   if (!applied) {
-    // Such an error has advice of its own.
+    // Such an error already has advice.
     if (!applied.error().todo.empty()) return applied;
     applied.error().todo = "nothing was changed; `bottle diff " + session + "` shows the patch";
     return applied;

@@ -1,5 +1,5 @@
 // Facts are gathered one after the other. A fact that is not available stays unknown, or becomes an error that
-// diagnose() shows, and the others are gathered all the same. Only the guard's image and the trials of runtimes
+// diagnose() shows, and the others are gathered nevertheless. Only the guard's image and the trials of runtimes
 // create something on the engine, because only a trial shows whether they work.
 #include <sys/statvfs.h>
 #include <unistd.h>

@@ -25,7 +25,7 @@ using Say = std::function<void(const std::string& line)>;
 class Place {
  public:
   virtual ~Place() = default;
-  // Adds what the plan must know about the place.
+  // Adds the facts about the place that the plan needs.
   virtual Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) = 0;
   // Fails if this plan cannot run in this place. May add warnings to the plan.
   virtual Result<> check(plan::Plan& plan) = 0;

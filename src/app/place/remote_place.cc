@@ -73,7 +73,7 @@ class RemotePlace : public Place {
     TRY(remote::send_image(archive.get(), plan.image.reference, TRY((*engine)->layers(plan.image.reference)), side_,
                            say));
     image_ = TRY(session::image_identity(**engine, plan.image.reference));
-    // The next start then knows that the image is there.
+    // The next start then finds in the hello that the image is there.
     hello_.images.push_back(image_);
     remember(far_, hello_);
     return {};

@@ -122,7 +122,7 @@ Result<uint64_t> other_end(int fd, int timeout_ms, const std::stop_token& stop) 
   if (::fstat(fd, &own) != 0) return 0;
   auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   for (int pause_us = 50;; pause_us = std::min(pause_us * 2, 20000)) {
-    // The kernel knows the peer only once the engine has accepted, and it sends no event for that.
+    // The kernel reports the peer only once the engine has accepted, and it sends no event for that.
     auto socket = look_up(static_cast<uint32_t>(own.st_ino));
     if (!socket || !*socket) return 0;
     if ((*socket)->peer != 0) return (*socket)->peer;

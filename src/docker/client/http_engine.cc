@@ -32,7 +32,7 @@ Result<std::unique_ptr<Engine>> connect(const Endpoint& endpoint) {
       error.todo = ::access(endpoint.socket.c_str(), F_OK) != 0
                        ? "install and start Docker, or point DOCKER_HOST at its unix socket"
                        : "start dockerd, or point DOCKER_HOST at its unix socket";
-      // Callers need to know only that there is no engine to talk to.
+      // For callers, it only matters that there is no engine to talk to.
       error.code = Code::unavailable;
     }
     return std::unexpected(std::move(error));

@@ -260,7 +260,7 @@ Result<std::string> FakeWorld::pack(const FakeContainer& container, const std::s
     archive.append(bytes);
     return {};
   });
-  // An empty volume has no entry of its own, but an engine's archive has one for it.
+  // An empty volume has no file here, but an engine's archive has an entry for it.
   bool any = container.mounts.contains(path) && !all.contains(path);
   if (any) TRY(tar.directory(path.substr(above.size() + 1), 0755, 0, 0));
   for (const auto& [at, file] : all) {

@@ -1,7 +1,7 @@
 // Reads the format in gitformat-index(5), with the entries in one pass and bounds on their number, on the length of
 // each path and on all paths together: with version 4, a few bytes can stand for a path of thousands. After a read
 // beyond the end, take() returns nothing and is_whole_ stays false, so each caller checks once after several reads. A
-// split index has a second file with most of its entries; the bitmaps of its `link` extension tell which of these are
+// split index has a second file with most of its entries; the bitmaps of its `link` extension say which of these are
 // replaced or removed. git would follow such a reference to any file name. Here, the caller supplies the file.
 
 #include "git/formats/index.h"
@@ -222,8 +222,7 @@ Result<Parts> put_over(Parts base, Parts split) {
   Parts whole;
   whole.has_directories = base.has_directories || split.has_directories;
   size_t removed = 0;
-  // An entry with a path of its own replaces the entry of the shared index with the same path and stage, if there is
-  // one.
+  // An entry that has a path replaces the entry of the shared index with the same path and stage, if there is one.
   std::set<std::pair<std::string_view, uint32_t>> added;
   for (size_t i = next; i < split.entries.size(); ++i) {
     if (split.entries[i].path.empty()) return broken("does not fit the shared index");

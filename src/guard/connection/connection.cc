@@ -68,7 +68,7 @@ void Connection::audit(AuditLine line) {
   line.port = port;
   // A query often has tokens that are in no list of secrets, so it is never recorded.
   line.path = hides_path ? "" : clean(line.path.substr(0, line.path.find('?')), clean_path);
-  // The reasons that tell of a credential name only its rule.
+  // A reason that is about a credential names only the rule.
   if (line.fingerprint.empty()) line.reason = clean(line.reason, clean_reason);
   line.bytes_out = client.received;
   line.bytes_in = upstream.received;

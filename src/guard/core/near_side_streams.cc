@@ -1,5 +1,6 @@
-// Pumps bytes between one end of a socket pair and messages of the control channel. The connection that uses the other
-// end cannot tell it from a socket that leads to the host, so dialing and tunnels need no second kind of transport.
+// Pumps bytes between one end of a socket pair and messages of the control channel. The connection that uses the
+// other end cannot distinguish it from a socket that leads to the host, so dialing and tunnels need no second kind of
+// transport.
 //
 // The bytes come from another machine, so they are checked although the control channel itself is trusted. If the other
 // side sends more than its window, or data after its end, only that stream ends.

@@ -177,7 +177,7 @@ bool HostSecrets::may_hold(const Secret& secret, Place place, std::string_view h
 Finding HostSecrets::judge(const scan::Pattern& pattern, Place place, std::string_view header) const {
   auto fate = [&](const Secret& secret, bool is_value, bool is_bound) {
     bool put_there = is_bound && is_put(secret, place, header);
-    // An encoded placeholder is refused and not replaced, because the guard cannot tell what the server does with the
+    // An encoded placeholder is refused and not replaced, because the guard cannot know what the server does with the
     // decoded text.
     if (!is_value && put_there && pattern.encoding == scan::Encoding::literal) return Fate::swap;
     if (!is_value) return model ? Fate::note : Fate::refuse;

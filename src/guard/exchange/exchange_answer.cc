@@ -261,8 +261,8 @@ bool Exchange::next_payload(bool& progress) {
          fail_with(502, "cut_short", "the encoded body of the server's answer is incomplete");
 }
 
-// Returns whether the watches have not looked at all bytes of the answer so far. Nothing more is read before they have,
-// and the answer does not end.
+// Returns whether the watches have not yet searched all bytes of the answer so far. Nothing more is read before they
+// have, and the answer does not end.
 bool Exchange::is_behind_answer() const { return (watch_ && watch_->behind()) || (usage_ && usage_->behind()); }
 
 // Searches the next bytes of the answer for prompt injections. Returns false if the answer must end here; stop_ then

@@ -312,7 +312,7 @@ void write_head(const Connection& c, const http::Head& head, const Request& requ
     line("Connection", "upgrade");
     line("Upgrade", request.upgrade.protocol);
   } else if (const http::Header* te = head.find("te"); te && http::has_token(te->value, "trailers")) {
-    // Servers of gRPC want to know that trailers arrive.
+    // Servers of gRPC expect this header as a sign that the client accepts trailers.
     line("Connection", "TE");
     line("TE", "trailers");
   }

@@ -122,7 +122,7 @@ class Session {
   Role role_;
   size_t* total_;
   nghttp2_session* session_ = nullptr;
-  Streams streams_;                                    // the streams that nghttp2 knows
+  Streams streams_;                                    // the streams that are open in nghttp2
   std::map<Stream*, std::shared_ptr<Stream>> unborn_;  // streams whose request has no head yet
   std::map<int32_t, std::shared_ptr<Stream>> new_;     // streams that accept() will return
   // Each stream that the guard works on holds a copy, even after the peer has reset the stream.

@@ -126,8 +126,8 @@ bool Stream::flush() {
     ssize_t n;
     if (ssl) {
       ERR_clear_error();
-      // After a write that would block, the library wants the same bytes again (SSL_write(3)). `out` only grows at its
-      // end, so it gets them, or more.
+      // After a write that would block, the library must get the same bytes again (SSL_write(3)). `out` only grows at
+      // its end, so it gets them, or more.
       size_t size = std::min(unsent(), kRecord);
       source->more_follows = size < unsent();
       n = SSL_write(ssl.get(), out.data() + out_at, static_cast<int>(size));

@@ -66,7 +66,7 @@ int bio_write(BIO* bio, const char* bytes, int size) {
 
 long bio_ctrl(BIO* bio, int command, long, void*) {
   if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
-  // The library asks for a flush after each flight of a handshake, and fails if the BIO does not know the command.
+  // The library requests a flush after each flight of a handshake, and fails if the BIO does not support the command.
   return command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP;
 }
 

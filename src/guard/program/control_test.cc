@@ -141,7 +141,8 @@ TEST_F(GuardTest, CarriesWholeAgentMessagesOnlyWithPermission) {
     while (next["type"] == "audit");
     return next;
   };
-  // The messages come in pieces and two at once. One request is sent, and the second waits for the first one's answer.
+  // The messages come in pieces, and two of them in one write. One request is sent, and the second waits for the
+  // first one's answer.
   wire.write(std::string("\0\0", 2));
   wire.write(std::string("\0\2ab\0\0\0\1c", 9));
   json first = line();

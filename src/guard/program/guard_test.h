@@ -50,7 +50,7 @@ inline constexpr size_t kMostMemory = (200u + 192u) << 20;
 inline constexpr size_t kMostMemory = 200u << 20;
 #endif
 
-// Sends small writes at once, as the programs of agents do. Otherwise the second write waits up to 40 ms for an
+// Sends small writes immediately, as the programs of agents do. Otherwise the second write waits up to 40 ms for an
 // acknowledgment.
 inline void send_at_once(int fd) {
   int on = 1;
@@ -434,7 +434,7 @@ class GuardTest : public testing::Test {
       if (line["type"] != "audit" || line.value("code", "") == code) return line;
     }
   }
-  // Sends a request on a connection of its own, and returns the answer.
+  // Sends a request on a new connection, and returns the answer.
   std::string raw(const std::string& request) {
     Wire wire{dial_loopback(port_), {}, {}};
     wire.write(request);

@@ -52,7 +52,7 @@ TEST_F(Http2Test, EachMalformedRequestIsRecorded) {
   inspect("a.test", origin.port);
   Peer peer = client("a.test");
   for (int i = 0; i < 3; ++i) peer.session.open()->write("GET https://b.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n");
-  EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));  // all frames arrive at once
+  EXPECT_TRUE(peer.fetch(kGet).ends_with("hello"));  // all frames arrive together
   for (int i = 0; i < 3; ++i) EXPECT_EQ(audited("bad_request")["action"], "deny") << i;
 }
 

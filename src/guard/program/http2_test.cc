@@ -71,7 +71,7 @@ TEST_F(Http2Test, ARequestThatMustNotBeSentTwiceUsesNoKeptConnection) {
 TEST_F(Http2Test, AConnectionWithMoreThanItsAnswerIsNotKept) {
   std::promise<bool> ends;
   RawOrigin origin(ca_.get(), "a.test", [&](Wire& wire, const std::string&) {
-    BIO* records = BIO_new(BIO_s_mem());  // so that both arrive at once
+    BIO* records = BIO_new(BIO_s_mem());  // so that both arrive together
     SSL_set0_wbio(wire.ssl.get(), records);
     wire.write(ok("done"));
     wire.write("and more");

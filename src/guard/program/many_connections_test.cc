@@ -53,7 +53,7 @@ TEST_F(ManyConnectionsTest, ConnectionsBeyondTheLimitAreRefused) {
 
 TEST_F(ManyConnectionsTest, AClientIsToldThatNoDescriptorsAreLeft) {
   start_with_site();
-  rlimit few{32, 32};  // the guard does not know this limit
+  rlimit few{32, 32};  // the guard is not told of this limit
   ASSERT_EQ(prlimit(pid_, RLIMIT_NOFILE, &few, nullptr), 0) << std::strerror(errno);
   std::vector<UniqueFd> clients;
   for (int i = 0; i < 40; ++i) clients.push_back(begin());

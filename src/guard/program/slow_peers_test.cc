@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 constexpr size_t kAnswer = 64 << 20;  // the bytes that each client requests
 
-// Answers all clients at once, each as fast as it reads, and counts the bytes that were sent.
+// Answers all clients at the same time, each as fast as it reads, and counts the bytes that were sent.
 class Flood {
  public:
   Flood() {

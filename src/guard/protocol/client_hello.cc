@@ -57,7 +57,7 @@ Parse parse_body(std::string_view body, ClientHello& hello) {
     seen = true;
     Reader names = data.vector(2);
     if (!data.ok || !data.bytes.empty()) return Parse::bad;
-    // Exactly one name is accepted, because the guard cannot tell which of two names a server would use.
+    // Exactly one name is accepted, because the guard cannot predict which of two names a server would use.
     size_t kind = names.number(1);
     Reader name = names.vector(2);
     if (!names.ok || !names.bytes.empty() || kind != 0 || name.bytes.empty()) return Parse::bad;

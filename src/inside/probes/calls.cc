@@ -17,7 +17,7 @@ constexpr int kGetKeyringId = 0, kSessionKeyring = -3;  // keyctl(2)
 
 long socket_of(int family, int type, int protocol) {
   int fd = ::socket(family, type | SOCK_CLOEXEC, protocol);
-  // close(2) may change errno, which the caller wants to see.
+  // close(2) may change errno, which the caller reads.
   int number = errno;
   if (fd >= 0) ::close(fd);
   errno = number;

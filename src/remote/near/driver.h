@@ -97,7 +97,7 @@ class Driver {
   std::optional<Channel> channel_;  // the channel over which the job will be sent
   std::optional<Values> values_;    // set until they are sent
   std::optional<Token> token_;      // how the sign-in token reaches a VM
-  bool offline_ = false;            // the VM has no network of its own
+  bool offline_ = false;            // the VM has no network
 
   FarLink link_;
   Transfers transfers_{job_};

@@ -18,7 +18,7 @@ struct Credential {
 
 // Judges the match [begin, end) of the rule's pattern in `text`. Checks of what follows the match use only `end`.
 // Looks at most 4 KB around the match. `joined` says that the text was assembled from pieces, so that what precedes
-// the match means nothing. Adds to `work` approximately how many bytes it looked at. Bytes of values count several
+// the match means nothing. Adds to `work` approximately how many bytes it examined. Bytes of values count several
 // times.
 std::optional<Credential> judge(const Rule& rule, std::string_view text, size_t begin, size_t end, bool joined,
                                 size_t& work);

@@ -123,7 +123,7 @@ void each_x_bearer(std::string_view text, const std::function<void(size_t, size_
     size_t begin = at, end = at;
     while (begin > 0 && text[begin - 1] == 'A') --begin;
     while (end < text.size() && text[end] == 'A') ++end;
-    at += (end - at) / kLetters * kLetters;  // the row is looked at once
+    at += (end - at) / kLetters * kLetters;  // the sequence is examined once
     if (end - begin < kLetters || (begin > 0 && is_alnum(text[begin - 1]))) continue;
     size_t rest = begin + kLetters, last = rest + kAlnum + kRest;
     if (last > text.size() || !std::ranges::all_of(text.substr(rest, kAlnum), is_alnum)) continue;

@@ -54,7 +54,7 @@ SCAN_WIDE inline Kinds wide_kinds_of(const char* bytes) {
          static_cast<int>(kBlock) - printable - high >= kFewestControls;
 }
 
-// Returns the positions where a row of kShortRow set bits begins.
+// Returns the positions where kShortRow consecutive set bits begin.
 [[gnu::always_inline]] inline uint64_t short_rows(uint64_t mask) {
   static_assert(kShortRow == 8);
   // Each step doubles the number of consecutive bits that a set bit stands for.

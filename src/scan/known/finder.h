@@ -38,7 +38,7 @@ class Finder {
   uint64_t fed() const { return fed_; }  // bytes of the stream so far
   // Returns the offset from which bytes may belong to a find that is not complete yet, or fed() if none may.
   uint64_t open_from() const;
-  // Returns whether those bytes are so few, compared with the pattern, that they reveal nothing of it.
+  // Returns whether those bytes are so few, compared with the pattern, that they reveal nothing about it.
   bool barely_begun() const;
   // Returns a pattern of which more than half has arrived, or Dictionary::kNoPattern.
   uint32_t half_begun() const;

@@ -39,8 +39,8 @@ class Stream {
   // Takes the next bytes of the message, and appends to `out` those that may pass. Returns false if a finding blocks
   // the message; the stream is then over. One call decodes at most about kDecoded bytes of a message with codings.
   bool feed(std::string_view bytes, std::string& out);
-  // Returns whether feed() has not yet looked at all bytes. Then call it again without bytes before you feed more.
-  // This bounds how long other streams wait for one call.
+  // Returns whether feed() has not yet scanned all bytes. Then call it again without bytes before you feed more. This
+  // bounds how long other streams wait for one call.
   bool behind() const { return !undecoded_.empty(); }
   // Returns whether the message has codings.
   bool decodes() const { return decoder_.has_value(); }
@@ -68,7 +68,7 @@ class Stream {
 
   static constexpr size_t kHold = 1024;        // bytes that wait for the next ones
   static constexpr size_t kReach = 4096;       // bytes of the message that are kept, including those that wait
-  static constexpr size_t kPiece = 32 * 1024;  // bytes that are scanned at once
+  static constexpr size_t kPiece = 32 * 1024;  // bytes that are scanned in one step
   static constexpr size_t kDecoded = 256 * 1024;
 
  private:

@@ -45,8 +45,8 @@ struct OwnAddress {
   Prefix prefix;
 };
 
-// Returns the IP addresses of all interfaces, or nothing if the system does not tell.
-// An address without a netmask, as on a point-to-point link, is a network of its own.
+// Returns the IP addresses of all interfaces, or nothing if the system does not tell. An address without a netmask,
+// as on a point-to-point link, forms a network by itself.
 std::vector<OwnAddress> own_addresses() {
   std::vector<OwnAddress> all;
   ifaddrs* list = nullptr;

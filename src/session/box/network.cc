@@ -20,8 +20,8 @@ namespace {
 // These are parts of the private ranges (RFC 1918). The first one that the host does not use is taken.
 constexpr const char* kRanges[] = {"10.231", "10.87", "172.29"};
 
-// Reports whether a route of this host other than the default covers a.b.0.0/16. If the system does not list its routes
-// (on macOS, the engine runs in a VM of its own), this check finds nothing, and only the engine's own check remains.
+// Reports whether a route of this host other than the default covers a.b.0.0/16. If the system does not list its
+// routes (on macOS, the engine runs in a VM), this check finds nothing, and only the engine's own check remains.
 bool host_uses(const std::string& base) {
   auto range = parse_prefix(base + ".0.0/16");
   return !range || std::ranges::any_of(host_routes(), [&](const HostRoute& route) {

@@ -141,7 +141,7 @@ std::vector<std::string> labels_of(const std::string& provider, const Installed&
 }
 
 // Imports a root file system as an image with one layer. Such an image has only the settings and labels of `changes`,
-// so nothing of the scratch image and its labels gets into the final one.
+// so no part of the scratch image, such as its labels, gets into the final one.
 Result<> import(docker::Engine& engine, const std::string& archive, const std::string& reference,
                 const std::vector<std::string>& changes) {
   UniqueFd fd(::open(archive.c_str(), O_RDONLY | O_CLOEXEC));

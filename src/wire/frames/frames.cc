@@ -1,4 +1,4 @@
-// Frames have their length in front, so a reader knows how much memory a frame will need before it arrives, and
+// Frames begin with their length, so a reader can tell how much memory a frame will need before it arrives, and
 // refuses a frame by its header. Only output may be large in any case. Everything else is JSON, whose parsed form
 // takes many times the memory of its text, so a reader that does not trust the other side sets a lower limit for
 // JSON.

@@ -274,7 +274,7 @@ Result<bool> Tree::file(const std::vector<std::string>& path, bool executable, c
   }
   char buffer[65536];
   while (size_t n = TRY(body(buffer, sizeof buffer))) {
-    // Counts what is really written, whatever the header said.
+    // Counts the bytes that are really written, whatever the header said.
     if (n > *bytes_left) return fail(Code::limit, "the workspace that came back is larger than the limit");
     *bytes_left -= n;
     TRY(write_all(fd.get(), {buffer, n}));

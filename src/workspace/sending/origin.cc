@@ -108,7 +108,7 @@ Result<Origin> origin_of(const git::Repository& repository, const std::string& s
 
 Result<> check_objects(const std::string& source, const std::string& scratch) {
   auto repository = TRY(git::find(source));
-  // A repository with all of its own objects needs no check, which would take seconds for a large one.
+  // A repository that is not partial and borrows no objects needs no check, which would take seconds for a large one.
   if (!repository || (!repository->settings.partial && repository->objects.size() == 1)) return {};
   std::string state = scratch + "/check-" + random_hex(4);
   TRY(make_directories(state));

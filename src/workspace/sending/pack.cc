@@ -97,7 +97,7 @@ std::string without_credentials(std::string_view config) {
 }
 
 // Returns the configuration without an extension that only changes how git writes the paths of work trees. git before
-// version 2.48, which the agent may have, refuses a repository with an extension that it does not know.
+// version 2.48, which the agent may have, refuses a repository with an extension that it does not support.
 std::string without_new_extensions(std::string_view config) {
   std::string out;
   bool is_extensions = false;
@@ -134,7 +134,7 @@ bool has_settings(int directory, const std::string& path, const std::string& nam
 }
 
 // Returns whether the path holds refs of other sessions, which do not belong in this one. (Their objects are sent,
-// because the packer does not know which objects only they use.)
+// because the packer cannot tell which objects only they use.)
 bool is_of_sessions(std::string_view path) {
   return path.ends_with(".git/refs/bottle") || path.ends_with(".git/logs/refs/bottle") ||
          (path.find(".git/modules/") != std::string_view::npos && path.ends_with("/refs/bottle"));

@@ -358,7 +358,7 @@ Result<> Sender::copy(const Origin* origin, bool own_git) {
   if (commits && !own_git) replaced_.emplace_back("", *origin);
   // The index is packed after all files, for the same reason as the clones below.
   if (own_git) TRY(pack_index(*origin, committed));
-  // The clones come last, because hide_what_stays() must know which files are in the stream.
+  // The clones come last, because hide_what_stays() needs the list of the files in the stream.
   for (const auto& [path, replaced] : replaced_) {
     std::string below = path.empty() ? "" : path + "/";
     auto entries = TRY(git::list_tree(git_, replaced.head.commit, {.in = replaced.view}));

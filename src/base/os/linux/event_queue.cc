@@ -44,7 +44,7 @@ void EventQueue::closing(int) {}  // the kernel forgets a closed descriptor
 
 std::span<const EventQueue::Event> EventQueue::wait(int timeout_ms) {
   int count = ::epoll_wait(kernel_->epoll.get(), kernel_->told, Kernel::kMost, timeout_ms);
-  // epoll_event is packed on some processors, so it is copied into a struct of our own.
+  // epoll_event is packed on some processors, so it is copied into our own struct.
   for (int i = 0; i < count; ++i) kernel_->events[i] = {kernel_->told[i].data.ptr, kernel_->told[i].events};
   return {kernel_->events, static_cast<size_t>(count > 0 ? count : 0)};
 }

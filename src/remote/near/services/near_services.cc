@@ -64,7 +64,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
     TRY(services->start_broker());
     // The far guard must trust the broker's certificates as it trusts a parent proxy's.
     there.extra_ca += "\n" + services->root_->pem();
-    for (auto& route : there.plan.egress.lan) route.to = "0.0.0.0:0";  // that machine need not know the address
+    for (auto& route : there.plan.egress.lan) route.to = "0.0.0.0:0";  // the address must not reach that machine
   }
   if (!job.ssh_keys.empty()) {
     // Keys that the operator's own ssh-agent holds need no second ssh-agent.
@@ -258,7 +258,7 @@ void NearServices::pump(uint32_t number, Flow& flow) {
       say({.stream = number, .data = sshagent::base64({buffer, static_cast<size_t>(n)})});
     } else if (n == 0) {
       say({.stream = number, .end = true});
-      end_both();  // the broker closes connections in both directions at once
+      end_both();  // the broker closes connections in both directions together
     } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
       end_both();
     }

@@ -63,7 +63,7 @@ class NearServices {
     enum class State {
       open,
       ended,  // the far guard has sent everything, but the broker does not have all of it yet
-      shut,   // the broker has all of it and knows that it is complete
+      shut,   // the broker has all of it and was told that it is complete
       over,   // to be removed
     } state = State::open;
   };

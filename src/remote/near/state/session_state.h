@@ -108,7 +108,7 @@ struct Opened {
 // The record could not be made or taken over.
 struct OpenFailed {
   Error error;
-  bool recorded = true;  // false if the session has no record of its own yet
+  bool recorded = true;  // false if the session has no record yet
 };
 // The VM exists, and its far side can be reached.
 struct VmMade {
@@ -216,7 +216,7 @@ enum class Do {
   begin_checkpoints,
   close_link,
   end_delivery,
-  stop_there,    // over a connection of its own → StopAnswered
+  stop_there,    // over a new connection → StopAnswered
   forget_there,  // removes everything of the session from the machine → Forgotten
   destroy_vm,    // → VmDestroyed
   hold_vm,       // it has work that could not be fetched, so only the end of its time may destroy it
