@@ -29,6 +29,7 @@ bool needs_no_place(const char* command) {
   return command[0] == '-';
 }
 
+// Prepares the process, and then selects the role by the arguments.
 int dispatch(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGCHLD, SIG_DFL);  // if a caller has ignored it, no exit status of a child can be read

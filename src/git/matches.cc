@@ -76,6 +76,8 @@ std::optional<bool> read_set(std::string_view pattern, size_t& at, unsigned char
   return found != negated && c != '/';
 }
 
+// Parses a pattern once, so that matching it against many paths is cheap. A malformed pattern becomes one that
+// matches nothing, as in git.
 std::vector<Token> tokens(std::string_view pattern) {
   std::vector<Token> out;
   using Kind = Token::Kind;

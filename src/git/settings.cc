@@ -122,6 +122,7 @@ Result<> check_extension(const Setting& setting, Settings& settings, bool& own_c
   return {};
 }
 
+// Reads the few settings that matter to us from one file. Fails if git itself would not use the repository.
 Result<> read(const Beneath& directory, const char* file, Settings& settings, bool& own_config) {
   auto text = TRY(directory.read(file, kLargestConfig));
   if (!text) return {};
@@ -132,7 +133,7 @@ Result<> read(const Beneath& directory, const char* file, Settings& settings, bo
     bool of_remote = name.starts_with("remote.");
     // git refuses such a repository as well: a newer format may mean that its files have another meaning.
     if (name == "core.repositoryformatversion" && setting.value != "0" && setting.value != "1")
-      return fail(Code::invalid, "its format is newer than bottle knows");
+      return fail(Code::invalid, "its format is newer than bottle supports");
     if (name.starts_with("extensions.")) TRY(check_extension(setting, settings, own_config));
     if (name == "core.bare") settings.bare = as_bool(setting).value_or(false);
     if (name == "core.worktree") settings.work_tree = setting.value.value_or("");

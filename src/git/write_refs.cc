@@ -165,6 +165,7 @@ void prune(const Repository& repository, std::string path, const std::string& to
   }
 }
 
+// Removes the file of a ref and its log. Succeeds if there is none.
 Result<> delete_loose(const Repository& repository, const std::string& name) {
   auto [path, file] = split(name);
   // The log goes first. If the ref then cannot be removed, it only lacks its history, whereas a log without a ref

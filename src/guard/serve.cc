@@ -30,6 +30,8 @@ Task<bool> show_life(Connection& c) {
   co_return true;
 }
 
+// Reads the first head of a connection, which decides what the connection becomes: a tunnel (CONNECT), a series of
+// requests for http://, or one of the guard's own paths. Returns whether the connection may be kept.
 Task<bool> run(Connection& c) {
   int64_t deadline = c.now() + kHeadPatience;
   static http::Head head;  // used only between awaits

@@ -47,6 +47,7 @@ bool version(std::string_view text, Head& head) {
   return true;
 }
 
+// Parses "METHOD TARGET VERSION" with exactly one space between the parts (RFC 9112, section 3).
 bool request_line(std::string_view line, Head& head) {
   // The method ends with the first space and the version begins after the last one. A space in between is found in the
   // target.
@@ -61,6 +62,7 @@ bool request_line(std::string_view line, Head& head) {
   return version(line.substr(last + 1), head);
 }
 
+// Parses the status line of an answer (RFC 9112, section 4).
 bool status_line(std::string_view line, Head& head) {
   // The line is "HTTP/1.1 200" or "HTTP/1.1 200 reason".
   if (line.size() < 12 || line[8] != ' ' || (line.size() > 12 && line[12] != ' '))

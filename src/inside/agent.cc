@@ -67,6 +67,7 @@ void write_nss_database(const Go& go) {
   if (::access(database.c_str(), F_OK) != 0) (void)put(database, nss_trust_database(go.ca), 0600);
 }
 
+// Returns the agent's whole environment, as "NAME=value".
 std::vector<std::string> environment(const Go& go) {
   auto env = go.env;
   // The agent gets the variables of the go message and these defaults, but not the helper's own variables.

@@ -21,6 +21,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Makes a key pair, and returns the public key as one line.
 Result<std::string> make_key(const std::string& path, const std::string& comment) {
   // ssh-keygen asks before it overwrites a file, and it has no terminal here.
   ::unlink(path.c_str());

@@ -74,6 +74,7 @@ Result<> check_scalar(const Node& node, const Key& key, const std::string& label
   return wrong(node, label, kind(key.type).expect, host ? host_advice(node.text) : "");
 }
 
+// Checks a value against the type of its key. `label` names the value in errors.
 Result<> check_value(const Node& node, const Key& key, const std::string& label) {
   if (key.type == Type::section) return check(node, key.of);
   if (key.type == Type::rule || key.type == Type::variable) {
@@ -100,6 +101,7 @@ Result<> check_list(const Node& node, const Key& key, const std::string& label) 
   return {};
 }
 
+// Checks the shape of a key's value, and then each value in it.
 Result<> check_key(const Node& node, const Key& key) {
   std::string label(key.name);
   switch (key.shape) {

@@ -180,6 +180,7 @@ void put_ssh(Bottle& bottle, SshHost host, const std::string& at) {
   bottle.ssh.push_back(std::move(host));
 }
 
+// Adds the variables of a bottle to those that it inherits.
 void apply_env(Bottle& bottle, const Node& node) {
   for (const auto& [name, value] : child(node, "env").entries) {
     bool plain = value.kind == Node::Kind::scalar;

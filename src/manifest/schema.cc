@@ -46,6 +46,7 @@ ordered_json key_schema(const Key& key) {
           {"additionalProperties", value}};
 }
 
+// Returns the schema of a section. A section without a required key may be empty, which YAML reads as null.
 ordered_json section_schema(std::string_view section) {
   ordered_json properties = ordered_json::object(), required = ordered_json::array();
   for (const Key* key : keys_of(section)) {

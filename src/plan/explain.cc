@@ -58,6 +58,7 @@ std::string origin(const Source& source) {
   return "";
 }
 
+// Returns the lines about the workspace. They must show everything that the agent will be able to read or write.
 std::vector<std::string> workspace(const Plan& plan) {
   std::string user = ", as uid " + std::to_string(plan.uid);
   if (plan.workspace_mode == WorkspaceMode::none) return {"none" + user};
@@ -93,6 +94,7 @@ std::string limit_text(const manifest::Limit& limit) {
   return text;
 }
 
+// Returns a rule on one line, with only those settings that differ from the usual ones.
 std::string rule_text(const manifest::AllowRule& rule) {
   std::string text = shown(rule.host) == "*" ? "* (every public host)" : shown(rule.host);
   std::vector<std::string> ports;

@@ -107,6 +107,7 @@ struct Segment {
   std::string canonical, decoded;
 };
 
+// Decodes one segment, and writes it again in the only form in which it may be sent on.
 Result<Segment> read_segment(std::string_view raw) {
   Segment segment;
   for (size_t i = 0; i < raw.size(); ++i) {

@@ -1,4 +1,6 @@
-// Does the work of Detector::scan(): scans a text, what its parts decode to, what those decode to, and so on.
+// Does the work of Detector::scan(): scans a text, the texts to which its parts decode, the texts to which these
+// decode, and so on. A survey finds the places that may be encoded, each place is decoded into a view of the text,
+// and each view is scanned in the same way. Budgets for work, bytes and findings bound the whole scan (decision 011).
 #pragma once
 
 #include <array>

@@ -24,6 +24,7 @@ struct Class {
   std::string characters;
 };
 
+// Returns the alphabets that examples may name (docs/rules.md, "Examples").
 const std::vector<Class>& classes() {
   static const std::vector<Class> kClasses = [] {
     std::string digits(kDigits), lower(kLower), upper(kUpper), alnum = upper + lower + digits;

@@ -112,6 +112,7 @@ class Launch {
   std::future<Result<>> agent_starts_;
 };
 
+// Starts the independent steps, and waits for each when its result is needed.
 Result<Running> Launch::run() {
   TRY(progress("creating networks"));
   begin_independent_steps();

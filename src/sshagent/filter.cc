@@ -32,6 +32,7 @@ struct Login {
   bool ok = false;
 };
 
+// Parses the data that an ssh client asks to have signed for a login. `ok` is true only if the data is exactly that.
 Login parse_login(std::string_view data) {
   Reader reader(data);
   Login login;

@@ -50,6 +50,7 @@ void put_string(std::string& out, std::string_view value) {
   out.append(value);
 }
 
+// Encodes with padding (RFC 4648, section 4).
 std::string base64(std::string_view bytes) {
   std::string out;
   for (size_t i = 0; i < bytes.size(); i += 3) {
@@ -62,6 +63,7 @@ std::string base64(std::string_view bytes) {
   return out;
 }
 
+// Decodes strictly. Returns an empty string if the text is not Base64 with padding.
 std::string unbase64(std::string_view text) {
   static const auto kValues = [] {
     std::array<int8_t, 256> values;
@@ -87,6 +89,7 @@ std::string unbase64(std::string_view text) {
   return out;
 }
 
+// Returns the binary form of a public key from a line "TYPE BASE64 COMMENT", or an empty string if it is malformed.
 std::string blob_of(std::string_view line) {
   size_t space = line.find(' ');
   if (space == std::string_view::npos) return {};

@@ -21,6 +21,8 @@ namespace {
 
 constexpr size_t kLargestChunk = 1 << 20;
 
+// Waits for input. Fails with Code::canceled once `is_gone` returns true, and with Code::timed_out and the text
+// `otherwise` after `patience_ms`.
 Result<> await_input(int fd, int patience_ms, const std::function<bool()>& is_gone, const char* otherwise) {
   // Waits in short steps, because no descriptor becomes readable when is_gone() becomes true.
   for (int waited = 0; waited < patience_ms; waited += 100) {

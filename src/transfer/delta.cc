@@ -206,6 +206,7 @@ void remove_broken(const std::string& directory) {
   }
 }
 
+// Removes kept deliveries that are too old or too many.
 void remove_old(const std::string& directory) {
   std::error_code ignored;
   std::vector<std::pair<fs::file_time_type, fs::path>> found;
@@ -218,6 +219,7 @@ void remove_old(const std::string& directory) {
       fs::remove(found[i].second, ignored);
 }
 
+// Decompresses a piece whose decompressed size was announced.
 Result<std::string> inflated(const std::string& packed, size_t size) {
   std::string out(size, '\0');
   uLongf length = size;

@@ -71,6 +71,7 @@ Result<> engine_facts(docker::Engine& engine, Health& health) {
   return {};
 }
 
+// Loads the manifest as a start in the current directory would.
 void policy(Health& health) {
   auto files = policy_files();
   if (files)

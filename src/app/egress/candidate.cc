@@ -62,6 +62,7 @@ struct Url {
   std::string target;
 };
 
+// Splits a URL as an HTTP client would before it sends a request.
 Result<Url> parse_url(std::string_view text) {
   auto bad = [&](const std::string& why) {
     return fail(Code::invalid, "'" + std::string(text) + "' is not a URL to test: " + why,

@@ -14,6 +14,7 @@
 namespace bottle {
 namespace {
 
+// Fails if any user but this one could have written the file or directory.
 Result<> check_owner(const struct stat& st, const std::string& path) {
   // This also refuses a file of root, unless this process runs as root.
   if (st.st_uid != ::geteuid())

@@ -17,6 +17,7 @@ namespace {
 // its output has often ended already, so the check comes sooner.
 constexpr int kLookAgain = 20, kLookAgainAlone = 2;
 
+// Waits for one descriptor. A signal does not end the wait early.
 bool wait_for(int fd, short events, int timeout_ms) {
   using Clock = std::chrono::steady_clock;
   auto until = Clock::now() + std::chrono::milliseconds(std::max(timeout_ms, 0));

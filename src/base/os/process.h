@@ -1,4 +1,5 @@
-// Starts child processes, without a shell. The owner of a Child reaps it.
+// Starts child processes, without a shell. The owner of a Child reaps it. Apart from the inside helper, no other code
+// starts programs, so none inherits a descriptor or a variable by accident.
 #pragma once
 
 #include <sys/types.h>

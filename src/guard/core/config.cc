@@ -110,6 +110,7 @@ Result<policy::RuleSpec> add_lan(Config& config, const wire::GuardLanRoute& want
                           .inspect = wanted.tls};
 }
 
+// Compiles everything that depends on the values of secrets.
 Result<> add_secrets(Config& config, const wire::GuardConfig& wanted) {
   std::vector<Secret> secrets;
   for (const auto& each : wanted.secrets) secrets.push_back(TRY(compile_secret(each)));
@@ -128,6 +129,7 @@ Result<Endpoint> endpoint(const std::string& text) {
   return *parsed;
 }
 
+// Compiles what happens to a request with a secret and to an answer with instructions.
 Result<> add_reactions(Config& config, const wire::GuardEgress& egress) {
   TRY(config.on_secret.set_general(egress.on_secret));
   for (const auto& [name, what] : egress.on_secret_for) TRY(config.on_secret.set_for_name(name, what));

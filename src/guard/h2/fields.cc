@@ -77,6 +77,8 @@ const char* take_pseudo(const Field& field, bool request, Sorted& sorted) {
   return "a pseudo-header is unknown";
 }
 
+// Takes a field that is not a pseudo-header, and writes it as a line of HTTP/1.1. Returns why the message is
+// malformed, or null.
 const char* take_regular(const Field& field, bool request, Sorted& sorted) {
   if (!is_name(field.name)) return "the name of a header is not valid in HTTP/2";
   if (!is_value(field.value)) return "a header has a control byte, or a space at its beginning or end";
@@ -100,6 +102,7 @@ const char* take_regular(const Field& field, bool request, Sorted& sorted) {
   return nullptr;
 }
 
+// Takes all fields of a message. Returns why it is malformed, or null.
 const char* sort(const Fields& fields, bool request, Sorted& sorted) {
   bool regular = false;
   for (const auto& each : fields) {

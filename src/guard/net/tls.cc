@@ -32,6 +32,8 @@ namespace {
 
 // --- a BIO on a Source, which can tell without a system call that a read would block ---
 
+// Reads encrypted bytes for the library. The number of reads in a turn is limited, so that one fast peer does not
+// hold up the other connections.
 int bio_read(BIO* bio, char* buffer, int size) {
   BIO_clear_retry_flags(bio);
   auto* source = static_cast<Source*>(BIO_get_data(bio));
@@ -106,6 +108,7 @@ void release(void* p, const char*, int) {
   else std::free(p);
 }
 
+// Implements realloc(3) for memory that may come from the pool of buffers or from malloc(3).
 void* reallocate(void* p, size_t size, const char* file, int line) {
   if (!p) return allocate(size, file, line);
   if (size == 0) return release(p, file, line), nullptr;
@@ -227,6 +230,7 @@ bool has_underscore_label(const std::string& name) {
   return dot != name.npos && name.find('_') < dot;
 }
 
+// Sets what the guard's contexts for both sides have in common.
 void common(SSL_CTX* context) {
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   // In the order of the flags: an idle connection keeps no record buffers, a write returns after each record, and a

@@ -14,6 +14,7 @@
 namespace bottle::inside {
 namespace {
 
+// Reads `size` bytes and not one more, because the next bytes on stdin are for the agent.
 Result<std::string> read_exactly(int fd, size_t size, int idle_ms) {
   std::string out;
   while (out.size() < size) {

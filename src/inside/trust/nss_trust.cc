@@ -135,6 +135,7 @@ std::string cell(uint64_t key, std::string types, std::string_view values) {
   return out + record;
 }
 
+// Encodes a row in SQLite's record format.
 std::string cell_of(uint64_t key, const Row& row) {
   std::string types(1, '\0'), values;  // a NULL stands for the key's own column
   for (const auto& value : row) {

@@ -26,6 +26,7 @@ std::string place(const std::string& path, const YAML::Mark& mark) {
   return path + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
 }
 
+// Returns the kind of the node in the words of an error message.
 std::string kind_name(const Node& node) {
   switch (node.kind) {
     case Node::Kind::nothing:

@@ -157,6 +157,8 @@ std::shared_future<bool> say_hello(const FarWorld& world, const EngineInfo& info
       .share();
 }
 
+// Runs `bottle far serve`: writes the hello, takes one job or attach, and then passes frames until either side
+// closes.
 int serve(const FarWorld& world) {
   std::string token = take_token_variable();
   // The engine is asked immediately, because the job may still be on its way.
@@ -207,6 +209,8 @@ Result<UniqueFd> await_session(const std::string& path) {
   return fail(Code::timed_out, "the session did not start");
 }
 
+// Receives a delta from the near side, restores the delivery, and passes it on to the session. The session's socket
+// is opened only when the first restored byte is ready, because the kept data may turn out to be useless.
 Result<> deliver(const FarWorld& world, const std::string& session) {
   UniqueFd socket;
   auto applied = apply_delta(0, world.directories.cache + "/sent", [&]() -> Result<DeliveryWriter> {
@@ -338,6 +342,7 @@ Result<> forget(const FarWorld& world, const std::string& session) {
   return write_all(1, wire::encode(answer) + "\n");
 }
 
+// Asks the session to stop, and waits for its end.
 Result<> stop(const FarWorld& world, const std::string& session) {
   UniqueFd fd(TRY(connect_to(world.directories.sessions + "/" + session + "/socket")));
   TRY(send_frame(fd.get(), FrameType::stop, ""));
@@ -363,6 +368,7 @@ Result<> attach(const FarWorld& world, const std::string& session) {
   return {};
 }
 
+// Lists the layers of this engine's images, so that the near side can leave them out of an image that it sends.
 Result<> layers(const FarWorld& world) {
   auto engine = TRY(engine_of(world));
   wire::ImageLayers all;

@@ -1,4 +1,6 @@
-// Collects the facts about this machine that the plan and `bottle remote check` need.
+// Collects the facts about this machine that the plan and `bottle remote check` need: its engine, its memory and
+// disk, and its networks. Facts that cannot be read stay empty, because the near side judges what is missing. The
+// engine is slow, so everything else is gathered while its answers are on the way.
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
@@ -76,6 +78,7 @@ std::optional<uint64_t> free_disk(const std::string& path) {
   return static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
 }
 
+// Describes the engine. Also sets the free disk space and the images in `hello`, which only the engine reports.
 wire::EngineHello ask_engine(const FarWorld& world, const EngineInfo& asked, wire::Hello& hello) {
   auto engine = engine_of(world);
   if (!engine) return {.error = engine.error().what, .todo = engine.error().todo};

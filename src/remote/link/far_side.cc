@@ -39,6 +39,7 @@ const Bounds kMostFetched{.most = workspace::Incoming().max_bytes + (1ull << 30)
 
 constexpr size_t kLargestProgram = 256u << 20;  // in bytes
 
+// Compresses in the format of gzip(1), which the other machine's shell line unpacks.
 Result<std::string> gzipped(const std::string& bytes) {
   z_stream z{};
   if (::deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)

@@ -29,6 +29,7 @@ namespace {
 
 constexpr int kSshPatience = 120;  // in seconds
 
+// Returns the description of the session's VM from the job.
 machine::VmSpec spec_of(const Job& job, const std::string& vm_name) {
   const VmJob& vm = *job.remote->vm;
   machine::VmSpec spec;

@@ -108,6 +108,8 @@ struct FreeDatabase {
   void operator()(hs_database_t* database) const { hs_free_database(database); }
 };
 
+// Compiles all patterns into one database. An error names the rule of the pattern, if the compiler says which one it
+// is.
 Result<std::unique_ptr<hs_database_t, FreeDatabase>> database_of(const Expressions& all) {
   hs_database_t* database = nullptr;
   hs_compile_error_t* error = nullptr;

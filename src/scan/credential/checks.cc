@@ -123,6 +123,7 @@ bool stands_in(const Text& text, size_t begin, size_t end) {
   return is_stand_in(text.substr(begin, end - begin));
 }
 
+// Accepts a token unless its random part is a stand-in such as "xxxx".
 Found token(const Text& text, size_t begin, size_t end) {
   // The stand-in test applies to the random part. The part up to its separator comes from the rule.
   std::string_view match = text.substr(begin, end - begin);
@@ -289,6 +290,8 @@ Found assignment(const Text& text, size_t end) {
   return has_harmless_name(text, sign) ? Found() : value;
 }
 
+// Finds the password in "scheme://user:password@host". `end` is behind the colon, from which the function looks back
+// to the scheme and ahead to the "@".
 Found userinfo(const Text& text, size_t end) {
   constexpr size_t kFarthest = 80;  // bytes from the colon to the scheme
   constexpr size_t kMark = 3;       // bytes of "://"
@@ -416,6 +419,8 @@ Found key_body(const Text& text, size_t begin, size_t end) {
   return {};
 }
 
+// A pattern finds candidates quickly. The check of its rule then decides, with the text around the match, whether a
+// candidate is a credential and where the credential begins and ends.
 Found by_check(const Rule& rule, const Text& text, size_t begin, size_t end) {
   switch (rule.check) {
     case Check::token:

@@ -91,6 +91,7 @@ Decoded bits_of(const Table& table, unsigned width, std::string_view text, size_
   return out;
 }
 
+// Appends a character in UTF-8.
 void append_character(std::string& out, uint32_t code) {
   if (code < 0x80) {
     out += static_cast<char>(code);
@@ -156,6 +157,8 @@ int64_t backslash(std::string_view text, size_t& at, size_t end) {
   return code;
 }
 
+// Decodes the HTML entity at `at` and moves `at` behind it. Returns -1 if there is none. "&amp;amp;lt;" is escaped
+// several times; repeated "amp;" are skipped together, so that the depth of escaping does not matter.
 int64_t entity(std::string_view text, size_t& at, size_t end) {
   struct Name {
     std::string_view text;

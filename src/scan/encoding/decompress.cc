@@ -84,6 +84,7 @@ ZstdStream& zstd_stream() {
   return stream;
 }
 
+// Returns at most `most` decoded bytes, or those before the first mistake.
 std::string unzstd(std::string_view bytes, size_t most) {
   if (!begins_frame(bytes)) return {};
   ZstdStream& stream = zstd_stream();
@@ -103,6 +104,7 @@ std::string unzstd(std::string_view bytes, size_t most) {
   });
 }
 
+// Brotli has no magic number, so any bytes may be given. Returns what could be decoded before the first mistake.
 std::string unbrotli(std::string_view bytes, size_t most) {
   std::unique_ptr<BrotliDecoderState, void (*)(BrotliDecoderState*)> state(
       BrotliDecoderCreateInstance(nullptr, nullptr, nullptr), BrotliDecoderDestroyInstance);

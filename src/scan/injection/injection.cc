@@ -204,6 +204,8 @@ enum class Quoted : uint8_t {
   yes
 };
 
+// Judges whether the text quotes an instruction or writes about instructions, instead of giving one. Documentation of
+// attacks must not count as an attack.
 Quoted quoting(std::string_view text, size_t begin, size_t end) {
   // The bytes after the order among which a closing quote counts.
   constexpr size_t kAfter = 40;
@@ -269,6 +271,7 @@ std::optional<Place> frame_at(std::string_view text, size_t word) {
   return {};
 }
 
+// Returns all places at which an instruction may be. Their surroundings are judged later.
 std::vector<Place> places_in(std::string_view text) {
   std::vector<Place> places;
   std::vector<Word> words = words_of(text);

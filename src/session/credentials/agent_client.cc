@@ -32,6 +32,7 @@ Result<int> left_until(Time deadline) {
 
 bool is_for_later(int error) { return error == EINTR || error == EAGAIN || error == EWOULDBLOCK; }
 
+// Writes everything before the deadline, because an ssh-agent may hang.
 Result<> send(int fd, std::string_view bytes, Time deadline) {
   while (!bytes.empty()) {
     (void)wait_writable(fd, TRY(left_until(deadline)));

@@ -36,6 +36,8 @@ constexpr const char* kShell =
 
 bool answers(const std::string& socket) { return list_agent_keys(socket).has_value(); }
 
+// Adds one key to the session's ssh-agent. The passphrase goes through the pipe to ssh-add, and is never in an
+// argument or a variable.
 Result<> add_key(const std::string& socket, const std::string& hosts_file, const plan::Plan& plan, const SshKey& key) {
   // The key is bound to its hosts (OpenSSH 8.9), so the ssh-agent would refuse any other request even if it got past
   // bottle's filter.

@@ -59,6 +59,7 @@ struct Builder {
   }
 };
 
+// Builds with the docker command instead of the API, because the command also packs the build's context.
 Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, const Making& making) {
   // As usual, the Dockerfile's directory is the build's context.
   std::string directory = image.dockerfile.substr(0, image.dockerfile.rfind('/'));
@@ -281,6 +282,8 @@ struct Workplace {
   }
 };
 
+// Runs the script that downloads the packages and the agent, and packs them into an archive. It executes nothing that
+// it has downloaded.
 Result<> unpack(const plan::Image& image, const Workplace& work, const Making& making) {
   TRY(write_file_atomically(work.script, bootstrap_script(), 0700));
   std::vector<std::string> argv = {"/bin/bash", work.script, image.provider, work.archive};
@@ -294,6 +297,8 @@ Result<> unpack(const plan::Image& image, const Workplace& work, const Making& m
   return {};
 }
 
+// Performs the steps of docs/images.md, "How bottle builds an image". Nothing that was downloaded runs outside of a
+// container.
 Result<> bootstrap(docker::Engine& engine, const plan::Image& image, const Making& making) {
   Workplace work = TRY(Workplace::make());
   Defer clean([&] { work.remove(); });

@@ -101,6 +101,7 @@ std::optional<wire::Back> bring_home(docker::Engine& engine, const Orphan& orpha
   return collect(engine, orphan.session, *orphan.work, orphan.directory, [](const std::string&) {});
 }
 
+// Writes the result that the dead supervisor could not write, or completes the one that it has written.
 void write_result(const Orphan& orphan, const std::optional<wire::Back>& back, const Receipt& receipt) {
   std::string path = orphan.work->results + "/result.json", record = orphan.work->results + "/egress.jsonl";
   auto before = read_file(path);  // a supervisor that could not bring the work home wrote the rest
@@ -119,6 +120,7 @@ void write_result(const Orphan& orphan, const std::optional<wire::Back>& back, c
   (void)write_file_atomically(path, wire::encode(result, wire::Layout::pretty));
 }
 
+// Ends one dead session in the order of a regular end: the work comes home before anything that holds it is removed.
 void sweep_one(const Directories& directories, const Orphan& orphan, docker::Engine& engine, Turn& turn, Swept& swept) {
   Belongings what{.session = orphan.session,
                   .owner = orphan.owner,
@@ -207,6 +209,7 @@ std::optional<Orphan> without_view(const std::string& session, const std::string
   return orphan;
 }
 
+// Finds sessions whose owner is dead. A ledger that cannot be trusted becomes an orphan that is only reported.
 void find_dead(const Directories& directories, std::set<std::string>& known, std::vector<Orphan>& orphans) {
   for (const auto& name : names_in(directories.sessions)) {
     std::string directory = directories.sessions + "/" + name;
@@ -225,6 +228,8 @@ void find_dead(const Directories& directories, std::set<std::string>& known, std
   }
 }
 
+// Finds graves, which are the ledgers of sessions that have ended but whose last create requests could not be
+// confirmed.
 void find_graves(const Directories& directories, std::set<std::string>& known, std::vector<Orphan>& orphans) {
   for (const auto& name : names_in(graves_in(directories))) {
     std::string grave = graves_in(directories) + "/" + name;

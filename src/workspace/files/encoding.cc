@@ -53,6 +53,7 @@ void append(std::string& out, uint32_t c) {
   byte(0x80 | (c & 0x3f));
 }
 
+// Returns the code unit at an offset, in the byte order of the form.
 uint32_t unit_at(std::string_view bytes, size_t at, const Form& form) {
   uint32_t value = 0;
   for (size_t i = 0; i < form.unit; ++i) {

@@ -26,6 +26,7 @@ std::unexpected<Error> broken(const char* what) {
   return fail(Code::protocol, std::string("the archive is broken: ") + what);
 }
 
+// Fills the buffer. Returns false at the end of the source, and fails if the source ends in the middle.
 Result<bool> read_fully(const Source& source, char* to, size_t size) {
   size_t have = 0;
   while (have < size) {
@@ -40,6 +41,8 @@ Result<bool> read_fully(const Source& source, char* to, size_t size) {
   return true;
 }
 
+// Parses a number of a header, in octal digits or in GNU's base 256. Returns nothing if it is malformed or absurdly
+// large.
 std::optional<uint64_t> number(const char* field, size_t width) {
   if (static_cast<unsigned char>(field[0]) == 0x80) {  // base 256, a GNU extension
     uint64_t value = 0;
@@ -111,6 +114,7 @@ struct Announced {
 
 bool is_announcement(char type) { return type == 'x' || type == 'g' || type == 'L' || type == 'K'; }
 
+// Reads an extended header, whose fields apply to the next entry.
 Result<> read_announcement(const Source& source, char type, uint64_t size, Announced& announced) {
   if (size > kHeaderLimit) return broken("a header is too long");
   std::string body((size + 511) / 512 * 512, '\0');
@@ -122,6 +126,7 @@ Result<> read_announcement(const Source& source, char type, uint64_t size, Annou
   return {};
 }
 
+// Combines a header with the longer fields that the headers before it have announced.
 Result<TarEntry> read_entry(const char* block, uint64_t size, uint64_t mode, const Announced& announced) {
   TarEntry entry;
   entry.path = text(block, 100);

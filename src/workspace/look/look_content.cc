@@ -70,6 +70,8 @@ std::vector<std::string> in_npm(const json& now, const json& before) {
   return reasons;
 }
 
+// Compares two versions of a package's file. Returns a reason for each part that makes tools run something and has
+// changed.
 std::vector<std::string> in_json(Content kind, std::string_view text, std::string_view before) {
   auto now = parse(text);
   if (!now) return {"it is not valid JSON, so bottle cannot tell what it runs"};

@@ -43,6 +43,8 @@ Result<uint32_t> count_of(int pack) {
          static_cast<uint32_t>(head[10]) << 8 | head[11];
 }
 
+// Returns whether git succeeded. Fails only if the cause is this machine, such as a full disk, and not the agent's
+// data.
 Result<bool> succeeded(Result<git::Runner::Answer> ran, const git::Repository& repository) {
   auto answer = TRY(std::move(ran));
   // git reports a system error only in words. LC_ALL=C keeps them the same.

@@ -1,4 +1,6 @@
 // Brings home what came back for one repository, or for a directory that is not one: its refs and its files.
+// receive.cc makes one object for each repository of the workspace, and calls the steps of all of them in the same
+// order, because an outer repository records the commits of inner ones.
 #pragma once
 
 #include <map>

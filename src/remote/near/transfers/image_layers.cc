@@ -27,6 +27,7 @@ using nlohmann::json;
 
 constexpr uint64_t kBlock = 512;
 
+// Makes a temporary file without a name, which disappears with its descriptor.
 Result<UniqueFd> spool() {
   const char* base = std::getenv("TMPDIR");
   // /tmp is in memory on many systems, and an image may have gigabytes.
@@ -51,6 +52,7 @@ uint64_t number(const char* field, size_t size) {
   return value;
 }
 
+// Reads exactly `size` bytes at an offset, independent of the descriptor's position.
 Result<> read_at(int fd, char* to, size_t size, uint64_t at) {
   while (size > 0) {
     ssize_t n = ::pread(fd, to, size, static_cast<off_t>(at));
