@@ -76,7 +76,7 @@ std::unexpected<Error> not_theirs(const std::string& marker, const std::string& 
   return fail(
       Code::denied,
       shown(marker) + " leads to the repository " + shown(git_dir) + ", which does not name " +
-          shown(parent_of(marker)) + " as a work tree of its own",
+          shown(parent_of(marker)) + " as a work tree",
       "a hostile directory can name any of your repositories in this way; if you want this, run: git --git-dir=" +
           shell_word(git_dir) + " config core.worktree " + shell_word(parent_of(marker)));
 }

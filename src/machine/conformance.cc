@@ -135,7 +135,7 @@ class Suite {
         return fail(Code::protocol, "the second id is " + answer.id + ", so two machines have one name");
       return answer.id;
     });
-    bool placed = check("ssh-info exits with 75 until it knows the address", [&] { return wait_for_place(); });
+    bool placed = check("ssh-info exits with 75 until the address is known", [&] { return wait_for_place(); });
     if (options_.ssh && placed) check("sshd has our host key and accepts our user key", [&] { return sign_in(); });
     // A session removes the user-data too, so the following checks must work without it.
     ::unlink(spec_.vm.user_data.c_str());

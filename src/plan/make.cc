@@ -379,7 +379,7 @@ Result<> check_variables(const Plan& plan, const manifest::Bottle& bottle) {
       return fail(Code::conflict,
                   at(bottle.positions, "env." + var.name) + "env." + var.name +
                       " would replace the placeholder of secret " + owners[var.name],
-                  "remove it from env; the guard puts in the real value");
+                  "remove it from env; the guard inserts the real value");
     if (seen[var.name]++)
       return fail(Code::conflict,
                   at(bottle.positions, "env." + var.name) + "the variable " + var.name + " is set twice",

@@ -66,7 +66,7 @@ if ! command -v dockerd >/dev/null 2>&1 && ! [ -x /usr/sbin/dockerd ]; then
   elif command -v dnf >/dev/null 2>&1; then root dnf -q -y install moby-engine || root dnf -q -y install docker
   elif command -v apk >/dev/null 2>&1; then root apk add --quiet docker
   elif command -v pacman >/dev/null 2>&1; then root pacman -Sy --noconfirm --quiet docker
-  else echo "this machine has no package manager that bottle knows; install Docker by hand" >&2; exit 78; fi >&2
+  else echo "this machine has no package manager that bottle supports; install Docker by hand" >&2; exit 78; fi >&2
 fi
 if command -v systemctl >/dev/null 2>&1 && [ -d /run/systemd/system ]; then root systemctl enable --now docker
 elif command -v rc-service >/dev/null 2>&1; then root rc-service docker start

@@ -65,7 +65,7 @@ void engine(const Health& h, Findings& found) {
     }
   }
   if (works && !sandboxed)
-    found.warn("sandbox", "no runtime gives the agent a kernel of its own",
+    found.warn("sandbox", "no runtime gives the agent its own kernel",
                "install gVisor (apt-get install runsc) and add it to the engine's daemon.json");
 }
 

@@ -84,7 +84,7 @@ INSTANTIATE_TEST_SUITE_P(
              "exec failed", "daemon.json"},
         Case{"other_runtime", [](Health& h) { h.runtimes.push_back({"kata", "it did not answer within 20 s", 20000}); },
              "runtime", Severity::warn, "kata", "runtime:"},
-        Case{"no_sandbox", [](Health& h) { h.runtimes.pop_back(); }, "sandbox", Severity::warn, "kernel of its own",
+        Case{"no_sandbox", [](Health& h) { h.runtimes.pop_back(); }, "sandbox", Severity::warn, "its own kernel",
              "gVisor"},
         Case{"full_disk", [](Health& h) { h.engine_disk = 300'000'000; }, "disk", Severity::fail, "300 MB", "prune"},
         Case{"little_disk", [](Health& h) { h.state_disk = 3'000'000'000; }, "state_disk", Severity::warn, "3.0 GB",

@@ -82,7 +82,7 @@ Result<> check_owner(const std::string& repository, const std::vector<std::strin
     if (owner && is_mine(*owner)) continue;
     // The declaration holds for the whole repository, so the other paths need no check.
     if (is_declared_safe(repository)) return {};
-    std::string whose = owner ? " belongs to the user " + std::to_string(*owner) : " cannot be looked at";
+    std::string whose = owner ? " belongs to the user " + std::to_string(*owner) : " cannot be examined";
     return fail(Code::denied,
                 "detected dubious ownership in repository at '" + one_line(repository, 4096) +
                     "': " + one_line(path, 4096) + whose + ", and you are " + std::to_string(::geteuid()),

@@ -44,7 +44,7 @@ Result<std::vector<std::string>> addresses_of(const std::string& host) {
   hints.ai_socktype = SOCK_DGRAM;
   if (int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &list); error != 0)
     return fail(Code::not_found, "the name " + host + " cannot be resolved: " + ::gai_strerror(error),
-                "if only your ssh configuration knows this name, leave out --transport mosh");
+                "if only your ssh configuration defines this name, leave out --transport mosh");
   std::vector<std::string> all;
   for (addrinfo* each = list; each; each = each->ai_next) {
     char text[NI_MAXHOST];

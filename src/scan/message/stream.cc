@@ -210,7 +210,7 @@ bool Stream::decode(std::string& out) {
     taken_ = current_ - rest.size();
     decoded_bytes_ += decoded.size();
     if (decoded_bytes_ > kFreelyDecoded && decoded_bytes_ / kMostRatio > coded_bytes_) {
-      problem_ = "the body decodes to more than the guard looks at";
+      problem_ = "the body decodes to more than the guard scans";
       return false;
     }
     if (!piece(decoded, Until::more, ignored)) return false;
