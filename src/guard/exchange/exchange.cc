@@ -207,7 +207,7 @@ bool Exchange::scan_body(bool& progress) {
   // Bytes must not wait forever for the rest of a match that may never arrive.
   bool due = held_in_stream_.due(!whole && up_stream_.holds(), !g_scan_output.empty(), c_.now(), came);
   if (fine && due) {
-    fine = up_stream_.release(g_scan_output) && scan_.check_row(Place::body, up_stream_.last_row());
+    fine = up_stream_.release(g_scan_output) && scan_.check_last_run(Place::body, up_stream_.last_run());
     held_in_stream_.released();
     progress = true;
   }

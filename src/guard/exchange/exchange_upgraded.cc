@@ -99,7 +99,7 @@ Task<Outcome> Exchange::upgraded() {
         MessageRules{.filter = [this] { return scan_.outgoing(Place::message, Syntax::text); },
                      .stream = [this] { return scan_.stream(Place::message, Syntax::text); },
                      .piece = [this](std::string_view text) { return scan_.check_pieces(Place::message, text); },
-                     .row = [this](std::string_view text) { return scan_.check_row(Place::message, text); },
+                     .last_run = [this](std::string_view text) { return scan_.check_last_run(Place::message, text); },
                      .stopped = [this](const scan::Stream& stream) { scan_.stopped(stream); },
                      .passed = [this](const scan::Stream& stream) { scan_.passed(stream); }});
     watch_.emplace(c_.config->on_injection.blocks(c_.host));

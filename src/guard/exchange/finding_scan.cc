@@ -201,10 +201,10 @@ bool RequestScan::check_pieces(Place place, std::string_view text) {
   return fine && (any || check_piece(place, name_of(place), text));
 }
 
-bool RequestScan::check_row(Place place, std::string_view row) {
+bool RequestScan::check_last_run(Place place, std::string_view run) {
   constexpr size_t kShortest = 8;
-  if (row.size() < kShortest) return true;
-  return check_piece(place, name_of(place), row.substr(row.size() - std::min(row.size(), scan::kLongestPiece)));
+  if (run.size() < kShortest) return true;
+  return check_piece(place, name_of(place), run.substr(run.size() - std::min(run.size(), scan::kLongestPiece)));
 }
 
 OnFinding RequestScan::judge(const scan::Finding& found, Place place, std::string_view header, bool replaceable) {

@@ -88,7 +88,7 @@ bool MessageScan::end_control(const WebSocketFrame& frame, std::string& out) {
 bool MessageScan::release(std::string& out) {
   bool fine = !filter_.holds() || (filter_.pause(filtered_) && scan_piece(false));
   if (fine && stream_) {
-    fine = stream_->release(ready_) && rules_.row(stream_->last_row());
+    fine = stream_->release(ready_) && rules_.last_run(stream_->last_run());
     if (!fine) rules_.stopped(*stream_);
   }
   if (fine && !ready_.empty()) write_piece(false, out);

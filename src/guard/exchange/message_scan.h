@@ -19,7 +19,7 @@ struct MessageRules {
   std::function<scan::Filter()> filter;              // one for the messages, and one for each control frame
   std::function<scan::Stream()> stream = {};         // one for each message; without it, only the filter scans
   std::function<bool(std::string_view)> piece = {};  // returns whether a short message may pass after those before it
-  std::function<bool(std::string_view)> row = {};    // returns the same for the end of a message that pauses
+  std::function<bool(std::string_view)> last_run = {};  // returns the same for the end of a message that pauses
   std::function<void(const scan::Stream&)> stopped = {}, passed = {};  // set together with `stream`
   // Returns whether the next bytes of a message may pass to the reader. `whole` says that the message ends with them.
   std::function<bool(std::string_view, bool whole)> watch = {};

@@ -58,8 +58,8 @@ class RequestScan {
   // Checks a whole body or message of at most kMostPieces bytes: its fields and parameters, or all of it.
   bool check_pieces(Place place, std::string_view text);
   static constexpr size_t kMostPieces = 4096;
-  // Checks the end of the text that was released because the message paused (Stream::last_row).
-  bool check_row(Place place, std::string_view row);
+  // Checks the end of the text that was released because the message paused (Stream::last_run).
+  bool check_last_run(Place place, std::string_view run);
   // Returns a filter for incoming data.
   scan::Filter incoming();
   const Refusal& refusal() const { return refusal_; }

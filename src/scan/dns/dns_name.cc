@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kLongestChain = 6;   // labels to the left of the domain
 constexpr size_t kLongestLeft = 100;  // bytes to the left of the domain
-// Identifiers in ordinary names have fewer characters in a row than these.
+// Runs of such characters in ordinary names are shorter than these.
 constexpr size_t kLongHex = 24, kLongDigits = 13, kLongBase32 = 20, kLongRandom = 20;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -27,9 +27,9 @@ bool is_letter(char c) { return lower(c) >= 'a' && lower(c) <= 'z'; }
 bool is_vowel(char c) { return std::string_view("aeiouy").find(lower(c)) != std::string_view::npos; }
 
 template <typename F>
-size_t longest_row(std::string_view label, F member) {
-  size_t best = 0, row = 0;
-  for (char c : label) best = std::max(best, row = member(c) ? row + 1 : 0);
+size_t longest_run(std::string_view label, F member) {
+  size_t best = 0, run = 0;
+  for (char c : label) best = std::max(best, run = member(c) ? run + 1 : 0);
   return best;
 }
 
@@ -49,8 +49,8 @@ bool looks_random(std::string_view label) {
   }
   if (label.size() < kLongRandom) return false;
   bool two_cases = capitals > 2 && capitals + 2 < letters;  // Base64, because names are written in one case
-  // Words in a name are separated by dashes, so a long row without one is either random or several words in one.
-  bool dense = longest_row(label, [](char c) { return c != '-'; }) >= kLongRandom;
+  // Words in a name are separated by dashes, so a long run without a dash is either random or several words in one.
+  bool dense = longest_run(label, [](char c) { return c != '-'; }) >= kLongRandom;
   return two_cases || (dense && (changes(label) >= 6 || (letters >= 16 && vowels * 6 < letters)));
 }
 
@@ -59,7 +59,7 @@ bool is_punycode(std::string_view label) {
   return label.size() >= 4 && lower(label[0]) == 'x' && lower(label[1]) == 'n' && label.substr(2, 2) == "--";
 }
 
-// Counts the pairs of letters in a row, and those of them that are frequent in words. A text of random letters has
+// Counts the pairs of adjacent letters, and those of them that are frequent in words. A text of random letters has
 // few of the frequent ones, even if it uses only a few letters.
 struct Pairs {
   size_t all = 0, frequent = 0;
@@ -98,9 +98,9 @@ std::string_view judge_label(std::string_view label) {
     if (label.empty()) return {};
   }
   size_t hex_digits = static_cast<size_t>(std::ranges::count_if(label, is_digit));
-  if (longest_row(label, is_digit) >= kLongDigits) return "has a label of digits";
-  if (longest_row(label, is_hex) >= kLongHex && hex_digits >= 4) return "has a label of hexadecimal digits";
-  if (longest_row(label, is_base32) >= kLongBase32 && changes(label) >= 3) return "has a label of Base32";
+  if (longest_run(label, is_digit) >= kLongDigits) return "has a label of digits";
+  if (longest_run(label, is_hex) >= kLongHex && hex_digits >= 4) return "has a label of hexadecimal digits";
+  if (longest_run(label, is_base32) >= kLongBase32 && changes(label) >= 3) return "has a label of Base32";
   Pairs pairs;
   count_pairs(label, pairs);
   if (looks_random(label) || pairs.are_random()) return "has a label of random characters";
@@ -168,7 +168,7 @@ std::string_view carries_data(std::string_view name) {
     if (auto why = judge_label(label); !why.empty()) return why;
     if (!is_punycode(label)) count_pairs(label, pairs);
     // One label that looks a little random proves nothing, but several do.
-    if (changes(label) >= 3 || (label.size() >= 8 && longest_row(label, [](char c) { return !is_vowel(c); }) >= 7))
+    if (changes(label) >= 3 || (label.size() >= 8 && longest_run(label, [](char c) { return !is_vowel(c); }) >= 7))
       random_bytes += label.size();
   }
   if (labels > kLongestChain) return "has a long chain of labels";

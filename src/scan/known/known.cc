@@ -26,10 +26,10 @@ std::string rot13(std::string text) {
 
 bool is_printable(char c) { return c >= ' ' && c < 0x7f; }
 
-// Returns the most printable characters in a row.
-size_t longest_row(std::string_view value) {
-  size_t longest = 0, row = 0;
-  for (char c : value) longest = std::max(longest, row = is_printable(c) ? row + 1 : 0);
+// Returns the length of the longest run of printable characters.
+size_t longest_run(std::string_view value) {
+  size_t longest = 0, run = 0;
+  for (char c : value) longest = std::max(longest, run = is_printable(c) ? run + 1 : 0);
   return longest;
 }
 
@@ -189,7 +189,7 @@ void KnownSecrets::add_bytes(std::string name, std::string_view value) {
 // Adds the forms that decoding does not find: encoded texts that are reversed or in ROT13. For a secret that does not
 // look like text, also adds the encoded texts themselves, because what they decode to is not scanned.
 void KnownSecrets::add_encoded(uint32_t secret, std::string_view value) {
-  bool is_unlike = longest_row(value) < kShortestRow;
+  bool is_unlike = longest_run(value) < kShortestRow;
   has_unlike_ |= is_unlike;
   auto add = [&](std::string core, bool has_rot13) {
     core = core.substr(0, kLongestForm);

@@ -23,19 +23,20 @@ class Session {
   BlockResult value(std::string_view name, std::string_view value, std::chrono::steady_clock::time_point now);
 
   static constexpr std::chrono::seconds kTogether{60};  // pieces that are further apart in time are not joined
-  static constexpr size_t kRow = 512;                   // the bytes of pieces that are kept for one name
+  static constexpr size_t kMostJoined = 512;            // the bytes of joined values that are kept for one name
   static constexpr size_t kMostNames = 64;
 
  private:
-  struct Row {
+  // Holds the end of the joined values of one name.
+  struct Joined {
     std::string text;
     std::chrono::steady_clock::time_point last;
   };
-  void add(Row& row, std::string_view value, std::chrono::steady_clock::time_point now, BlockResult& result);
+  void add(Joined& joined, std::string_view value, std::chrono::steady_clock::time_point now, BlockResult& result);
 
   Catalog* catalog_;
-  Row all_;
-  std::map<std::string, Row, std::less<>> rows_;
+  Joined all_;
+  std::map<std::string, Joined, std::less<>> by_name_;
 };
 
 }  // namespace bottle::scan

@@ -133,11 +133,11 @@ bool Stream::pause(std::string& out) {
   if (scanned_ < before_ + window_.size() && !scan_window(false)) return false;
   // Only token characters in a row can be the beginning of an encoded secret or a credential. A known secret can have
   // any characters.
-  bool row = last_row().size() >= kBeginning;
+  bool is_long = last_run().size() >= kBeginning;
   Detector detector(catalog_);
   // An incomplete escape would look like other text, so it is left out.
   std::string_view text = std::string_view(window_).substr(0, end_of_whole(window_));
-  BlockResult result = row ? detector.scan_begun(text) : detector.scan_begun_known(text);
+  BlockResult result = is_long ? detector.scan_begun(text) : detector.scan_begun_known(text);
   for (Finding& finding : result.findings)
     if (!take(std::move(finding), false)) return false;
   if (!note_unscanned(result)) return false;
@@ -167,7 +167,7 @@ void Stream::let_out_begun(size_t whole, std::string& out) {
   let_out_ = end;
 }
 
-std::string_view Stream::last_row() const {
+std::string_view Stream::last_run() const {
   size_t begin = window_.size();
   while (begin > 0 && of_token(window_[begin - 1])) --begin;
   return std::string_view(window_).substr(begin);

@@ -50,7 +50,7 @@ class Stream {
   bool release(std::string& out);
   // Returns the token characters at the end of the message so far, at most kReach. They may be a piece of a secret
   // that the agent sends with pauses.
-  std::string_view last_row() const;
+  std::string_view last_run() const;
   // Releases the rest, because the message is complete. Scans all that feed() has not scanned yet.
   bool end(std::string& out);
 
