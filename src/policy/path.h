@@ -14,8 +14,8 @@
 
 namespace bottle::policy {
 
-// The ways in which a server may read the escapes of a path. They differ only if the path contains an encoded slash or
-// an encoded percent sign.
+// Lists the ways in which a server may read the escapes of a path. They differ only if the path contains an encoded
+// slash or an encoded percent sign.
 enum class Reading { literal, decoded, decoded_twice };
 inline constexpr size_t kReadings = 3;
 

@@ -78,7 +78,7 @@ Result<std::vector<uint32_t>> bits_in(std::string_view& bytes) {
   return set;
 }
 
-// Reads the file from its beginning to its end. rest_ is what has not been read yet.
+// Reads the file from its beginning to its end. rest_ holds the bytes that have not been read yet.
 class Reader {
  public:
   Reader(std::string_view bytes, size_t id_size) : rest_(bytes), size_(bytes.size()), id_size_(id_size) {}

@@ -157,7 +157,7 @@ Alphabets alphabets_of(const uint8_t* bytes) {
 
 using RunMasks = std::vector<Alphabets>;
 
-// Returns where the row of set bits that contains `at` ends.
+// Returns where the sequence of set bits that contains `at` ends.
 size_t row_end(const RunMasks& masks, uint64_t Alphabets::* alphabet, size_t at) {
   while (at / kBlock < masks.size()) {
     size_t left = kBlock - at % kBlock;
@@ -168,7 +168,7 @@ size_t row_end(const RunMasks& masks, uint64_t Alphabets::* alphabet, size_t at)
   return at;
 }
 
-// Calls each(begin, end) for each whole row of at least `shortest` set bits.
+// Calls each(begin, end) for each whole sequence of at least `shortest` set bits.
 template <typename F>
 void each_row(const RunMasks& masks, uint64_t Alphabets::* alphabet, size_t shortest, F each) {
   size_t done = 0;
@@ -301,7 +301,7 @@ std::optional<Peek> peek_base64(std::string_view run) {
 }
 
 void parts_of_run(std::string_view run, std::vector<RunPart>& parts) {
-  // 24 digits are 12 bytes, the shortest row that has_text() looks for.
+  // 24 digits are 12 bytes, the shortest text that has_text() looks for.
   constexpr size_t kShortestHex = 24, kShortestBase32 = 20, kOfOneCase = 64;
   parts.clear();
   static thread_local RunMasks masks;

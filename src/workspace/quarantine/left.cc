@@ -430,7 +430,7 @@ class Comparison {
     // Everything is committed already, so the agent's own commit is the work.
     if (tree == TRY(git_.ask({"rev-parse", head + "^{tree}"}, q_.at()))) return std::move(left_);
     std::vector<std::string> words = {"commit-tree", tree, "-m", message};
-    // In a repository without commits, bottle's own empty commit stands for the start. It must not come into that
+    // In a repository without commits, bottle's own empty commit stands for the start. It must not get into that
     // repository.
     if (!q_.is_unborn || head != base_) words.insert(words.end(), {"-p", head});
     left_.worktree = TRY(git_.ask(words, q_.at()));
