@@ -41,6 +41,8 @@ struct ContentDecoder::Layer {
   virtual ~Layer() = default;
   // Takes bytes from the front of `in`, and appends at most `most` bytes to `out`.
   virtual bool next(std::string_view& in, std::string& out, size_t most) = 0;
+  // Returns how many of the last bytes it may have kept without decoding them.
+  virtual size_t most_kept() const { return 0; }
   // Returns approximately how many bytes the decoder holds.
   virtual size_t held() const = 0;
 
@@ -183,12 +185,19 @@ struct ZstdLayer : Layer {
     in.remove_prefix(from.pos);
     out.resize(start + to.pos);
     ended = result == 0;
+    missing = result;
     return !ZSTD_isError(result);
   }
 
+  // The library decodes a block only when all of it has arrived. It says how many bytes of the block are missing and
+  // adds the size of the header of the next one. With less than that, it is in such a header.
+  size_t most_kept() const override { return missing <= kHeader ? 0 : kHeader + ZSTD_BLOCKSIZE_MAX; }
+
   size_t held() const override { return stream ? ZSTD_sizeof_DStream(stream) : 0; }
 
+  static constexpr size_t kHeader = 3;  // bytes (RFC 8878, section 3.1.1.2)
   ZSTD_DStream* stream = nullptr;
+  size_t missing = 0;
 };
 
 std::unique_ptr<Layer> make_layer(std::string_view coding) {
@@ -263,6 +272,14 @@ bool ContentDecoder::step(std::string_view& in, std::string& out, bool& moved) {
     if (layer.skipped > kMostSkipped) return false;
   }
   return true;
+}
+
+size_t ContentDecoder::most_kept() const {
+  size_t outermost = layers_.empty() ? 0 : layers_[0]->most_kept();
+  for (size_t i = 1; i < layers_.size(); ++i)
+    // These are bytes that an outer layer has decoded, from an unknown number of its own.
+    if (layers_[i]->most_kept() > 0 || !layers_[i]->pending.empty()) return SIZE_MAX;
+  return outermost;
 }
 
 size_t ContentDecoder::memory() const {

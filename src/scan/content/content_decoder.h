@@ -34,6 +34,11 @@ class ContentDecoder {
   static constexpr size_t kPiece = 64 * 1024;
   static constexpr size_t kMostSkipped = 1024 * 1024;
 
+  // Returns of how many of the last bytes that next() took the decoded form may not have been appended yet, although
+  // next() can append no more. Such bytes are the beginning of a block that is not whole. SIZE_MAX means that any of
+  // them may be.
+  size_t most_kept() const;
+
   // Returns approximately how many bytes this object holds.
   size_t memory() const;
 

@@ -17,6 +17,7 @@ namespace {
 constexpr size_t kMostFindings = 100, kMostWarnings = 50;  // that are kept for one message
 constexpr size_t kMostScans = 3;                           // of one piece
 constexpr uint64_t kFreelyDecoded = 64 << 20, kMostRatio = 200;
+constexpr size_t kMostCoded = 2 << 20;  // coded bytes that wait until what they decode to is known
 constexpr const char* kUnscanned = "it takes the guard too long to decode, or has too many findings";
 constexpr size_t kShortestKnown = 8;  // no known secret is shorter
 constexpr size_t kBeginning = 16;     // characters in a row that may be the beginning of a secret
@@ -189,8 +190,8 @@ bool Stream::scan_coded(std::string_view bytes) {
   return note_unscanned(result);
 }
 
-// Decodes and scans the coded bytes that wait, and passes them on unchanged. A piece of them is released when the next
-// one has been decoded.
+// Decodes and scans the coded bytes that wait, and passes them on unchanged. A piece of them is released when all that
+// it decodes to has left the window.
 bool Stream::decode(std::string& out) {
   std::string decoded, ignored;
   for (size_t total = 0; !undecoded_.empty();) {
@@ -217,27 +218,58 @@ bool Stream::decode(std::string& out) {
     ignored.clear();
     // The piece is decoded to its end. The previous piece may leave, and this one waits in its place.
     if (!moved) {
-      out.append(coded_);
-      coded_.assign(undecoded_, 0, current_);
+      coded_.append(undecoded_, 0, current_);
       undecoded_.erase(0, current_);
       current_ = taken_ = 0;
+      note_decoded();
+      let_out_coded(out);
+      if (coded_.size() - coded_let_out_ > kMostCoded) {
+        problem_ = "the body cannot be decoded piece by piece";
+        return false;
+      }
     }
     if ((total += decoded.size()) >= kDecoded) break;
   }
   return true;
 }
 
-// Releases the coded bytes if everything that they decode to may pass. Bytes that wait to be decoded are decoded only
-// at the end.
+// Notes how far the coded bytes have been decoded. A decoder may keep its last input until a block of it is whole.
+void Stream::note_decoded() {
+  size_t kept = decoder_->most_kept();
+  if (kept >= coded_bytes_) return;
+  Decoded now{coded_bytes_ - kept, decoded_bytes_};
+  if (!progress_.empty() && progress_.back().decoded == now.decoded) progress_.back().coded = now.coded;
+  else progress_.push_back(now);
+}
+
+// Releases the coded bytes of which everything that they decode to was let out of the window.
+void Stream::let_out_coded(std::string& out) {
+  uint64_t end = 0;
+  for (; !progress_.empty() && progress_.front().decoded <= before_ + let_out_; progress_.pop_front())
+    end = progress_.front().coded;
+  // `coded_` ends where the last piece that was decoded does.
+  uint64_t begin = coded_bytes_ - current_ - (coded_.size() - coded_let_out_);
+  if (end <= begin) return;
+  out.append(coded_, coded_let_out_, static_cast<size_t>(end - begin));
+  coded_let_out_ += static_cast<size_t>(end - begin);
+  // Moving the rest for each small piece would take quadratic time.
+  if (coded_let_out_ * 2 < coded_.size()) return;
+  coded_.erase(0, coded_let_out_);
+  coded_let_out_ = 0;
+}
+
+// Releases the coded bytes that decode to what may pass. Those that wait are decoded only at the end. In a pause, a
+// block that is not whole yet stays: nothing is known of what it decodes to, and its receiver cannot decode it either.
 bool Stream::release_coded(Until until, std::string& out) {
   std::string ignored;
   while (until == Until::end && behind())
     if (!decode(out)) return false;
   if (!piece({}, until, ignored)) return false;
-  if (until == Until::end || window_.size() == let_out_) {
-    out.append(coded_);
-    coded_.clear();
-  }
+  let_out_coded(out);
+  if (until != Until::end) return true;
+  out.append(coded_, coded_let_out_);
+  coded_.clear();
+  coded_let_out_ = 0;
   return true;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <set>
@@ -55,7 +56,7 @@ class Stream {
   bool end(std::string& out);
 
   // Returns whether release() would let bytes out.
-  bool holds() const { return window_.size() > let_out_ || !coded_.empty(); }
+  bool holds() const { return window_.size() > let_out_ || !progress_.empty(); }
   // Returns the first findings so far, each once, with offsets in the message (with codings, in the decoded message).
   // At most half of them are warnings, so warnings cannot crowd out a finding that blocks.
   const std::vector<Finding>& findings() const { return findings_; }
@@ -79,6 +80,8 @@ class Stream {
   bool collects() const { return on_finding_ != OnFinding::block && !decoder_; }
   bool piece(std::string_view bytes, Until until, std::string& out);
   bool decode(std::string& out);
+  void note_decoded();
+  void let_out_coded(std::string& out);
   bool release_coded(Until until, std::string& out);
   bool scan_coded(std::string_view bytes);
   bool scan_window(bool at_end);
@@ -111,10 +114,16 @@ class Stream {
   bool blocked_ = false;
 
   std::optional<ContentDecoder> decoder_;
-  std::string undecoded_;   // coded bytes that wait
-  size_t current_ = 0;      // of these, the piece that is being decoded, or 0
-  size_t taken_ = 0;        // of the piece, the bytes that the decoder has taken
-  std::string coded_;       // coded bytes whose decoded form has not been released
+  std::string undecoded_;     // coded bytes that wait
+  size_t current_ = 0;        // of these, the piece that is being decoded, or 0
+  size_t taken_ = 0;          // of the piece, the bytes that the decoder has taken
+  std::string coded_;         // coded bytes whose decoded form has not been released
+  size_t coded_let_out_ = 0;  // of these, the number at the beginning that were released
+  // How much of the coded message has been decoded to how much, for what has not been released.
+  struct Decoded {
+    uint64_t coded, decoded;
+  };
+  std::deque<Decoded> progress_;
   std::string coded_tail_;  // the last kHold of the coded bytes
   uint64_t coded_bytes_ = 0, decoded_bytes_ = 0;
 };

@@ -9,27 +9,13 @@
 #include "scan/join.h"
 #include "scan/message/session.h"
 #include "scan/message/stream.h"
+#include "scan/message/stream_test.h"
 #include "scan/rule_examples.h"
 
 namespace bottle::scan {
 namespace {
 
 using nlohmann::json;
-
-// Returns the output, and whether the stream continued to the end.
-std::pair<std::string, bool> streamed(Stream& stream, std::string_view text, size_t piece) {
-  std::string out;
-  for (; !text.empty(); text.remove_prefix(std::min(piece, text.size())))
-    if (!stream.feed(text.substr(0, piece), out)) return {out, false};
-  bool whole = stream.end(out);
-  return {out, whole};
-}
-
-std::string prose(size_t size) {
-  std::string out;
-  for (size_t i = 0; out.size() < size; ++i) out += "line " + std::to_string(i * i) + " of what is harmless\n";
-  return out;
-}
 
 TEST(Stream, NoByteOfASecretLeaves) {
   std::string token = filled("ghp_<alnum 36>", 2);
@@ -168,20 +154,6 @@ TEST(Stream, APauseInTheMiddleOfAKnownSecretOfAnyCharacters) {
   EXPECT_TRUE(stream.feed("and correct horse", out) && stream.release(out)) << "up to half may leave";
 }
 
-TEST(Stream, ScansCompressedBodies) {
-  std::string harmless = prose(300000), packed = gzipped(harmless);
-  Stream clean(&catalog(), OnFinding::block, "gzip");
-  EXPECT_EQ(streamed(clean, packed, 1000), std::pair(packed, true));
-  std::string bad = gzipped(prose(300000) + std::string(kKnown));
-  Stream stream(&catalog(), OnFinding::redact, "gzip");
-  EXPECT_FALSE(streamed(stream, bad, 1000).second) << "what is compressed cannot be redacted";
-  Stream unknown(&catalog(), OnFinding::block, "exi");
-  EXPECT_FALSE(streamed(unknown, "x", 1).second);
-  EXPECT_EQ(unknown.problem(), "the body has a content coding that the guard cannot read");
-  Stream broken(&catalog(), OnFinding::block, "gzip");
-  EXPECT_FALSE(streamed(broken, "\x1f\x8b\x08 no gzip", 100).second);
-}
-
 TEST(Stream, LargeCompressedFilesPass) {
   // A window of the file decompresses to more than the scan allows, and has bytes that look like zlib by chance.
   std::string image;
@@ -195,16 +167,6 @@ TEST(Stream, LargeCompressedFilesPass) {
   EXPECT_TRUE(streamed(stream, packed, packed.size()).second) << stream.problem();
   Stream two(&catalog(), OnFinding::block);
   EXPECT_FALSE(streamed(two, packed + gzipped(prose(300)), 100'000).second) << "a second file is not scanned";
-}
-
-TEST(Stream, ScansBytesThatADecoderSkips) {
-  std::string packed = gzipped(prose(3000), "a comment with " + std::string(kKnown));
-  for (size_t size : {1u, 100u, 100000u}) {
-    Stream stream(&catalog(), OnFinding::block, "gzip");
-    EXPECT_FALSE(streamed(stream, packed, size).second) << size;
-    ASSERT_EQ(stream.findings().size(), 1u);
-    EXPECT_EQ(stream.findings()[0].name, "deploy");
-  }
 }
 
 TEST(Stream, BlocksWhatFindingsThatMayLeaveHideInBytesThatADecoderSkips) {
