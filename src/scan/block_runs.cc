@@ -94,11 +94,12 @@ void BlockScan::run(const View& view, const Spot& at) {
   if (!is_varied(view.text.substr(begin, end - begin))) return;
   bool as_long_as_wif = end - begin == 51 || end - begin == 52;
   if (as_long_as_wif && !may_work(work::kWif)) return;
-  if (catalog_.wif_ && as_long_as_wif && is_wif(view.text.substr(begin, end - begin)))
-    report(view, *catalog_.wif_, begin, end, true);
-  const Rule* random = catalog_.random_;
-  if (random && view.depth <= 1 && !view.joined && has_room(random->warns) && is_random_value(view.text, begin, end))
-    report(view, *random, begin, end, false);
+  if (!catalog_.wifs_.empty() && as_long_as_wif && is_wif(view.text.substr(begin, end - begin)))
+    for (const Rule* rule : catalog_.wifs_) report(view, *rule, begin, end, true);
+  // Random values are common, so most of them are not looked at once there is no room for them.
+  bool wanted = std::ranges::any_of(catalog_.random_, [&](const Rule* rule) { return has_room(rule->warns); });
+  if (wanted && view.depth <= 1 && !view.joined && is_random_value(view.text, begin, end))
+    for (const Rule* rule : catalog_.random_) report(view, *rule, begin, end, false);
   if (!at.lines) {
     if (!part_of_run(view, begin, end)) base64(view, begin, end);
     return;

@@ -150,8 +150,10 @@ void BlockScan::open_end(const View& view) {
       });
       result_.incomplete |= !done;
     }
-    if (catalog_.discord_)
-      each_discord_token(text, [&](size_t begin, size_t to) { judge_begun(*catalog_.discord_, begin, to); });
+    if (!catalog_.discords_.empty())
+      each_discord_token(text, [&](size_t begin, size_t to) {
+        for (const Rule* rule : catalog_.discords_) judge_begun(*rule, begin, to);
+      });
   }
 }
 
@@ -230,12 +232,13 @@ void BlockScan::credentials(const View& view, const std::vector<Region>& regions
       result_.incomplete |= !done;
     }
     // These rules have no pattern, because it would begin to match in too many texts.
-    for (const auto& [rule, find] :
-         {std::pair(catalog_.bearer_, &each_x_bearer), std::pair(catalog_.discord_, &each_discord_token)})
-      if (rule)
-        find(view.text.substr(begin, end - begin), [&, begin = begin, rule = rule](size_t from, size_t to) {
-          if (may_work(work::kMatch) || view.depth == 0)
-            matched(view, *rule, {.begin = begin + from, .end = begin + to});
+    for (const auto& [rules, find] :
+         {std::pair(&catalog_.bearers_, &each_x_bearer), std::pair(&catalog_.discords_, &each_discord_token)})
+      if (!rules->empty())
+        find(view.text.substr(begin, end - begin), [&, begin = begin, rules = rules](size_t from, size_t to) {
+          for (const Rule* rule : *rules)
+            if (may_work(work::kMatch) || view.depth == 0)
+              matched(view, *rule, {.begin = begin + from, .end = begin + to});
         });
   }
 }
@@ -325,17 +328,18 @@ void BlockScan::spot(const View& view, const Spot& at) {
 }
 
 void BlockScan::words(const View& view, const Spot& at) {
-  if (!catalog_.words_) return;
+  if (catalog_.words_.empty()) return;
   each_mnemonic(view.text.substr(at.begin, at.end - at.begin), phrases_left_, [&](size_t begin, size_t end) {
-    report(view, *catalog_.words_, at.begin + begin, at.begin + end, true);
+    for (const Rule* rule : catalog_.words_) report(view, *rule, at.begin + begin, at.begin + end, true);
   });
   result_.incomplete |= phrases_left_ <= 0;
 }
 
 void BlockScan::digits(const View& view, const Spot& at) {
   if (view.joined) return;
-  for (const auto& [rule, find_end] : {std::pair(catalog_.card_, &card_at), std::pair(catalog_.iban_, &iban_at)})
-    if (size_t end = rule ? find_end(view.text, at.begin) : 0) report(view, *rule, at.begin, end, true);
+  for (const auto& [rules, find_end] : {std::pair(&catalog_.cards_, &card_at), std::pair(&catalog_.ibans_, &iban_at)})
+    if (size_t end = rules->empty() ? 0 : find_end(view.text, at.begin))
+      for (const Rule* rule : *rules) report(view, *rule, at.begin, end, true);
 }
 
 // A finding that has no room could be one that the policy blocks, although it lets all those before it pass.

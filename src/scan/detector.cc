@@ -39,16 +39,16 @@ Result<> Catalog::add(std::vector<Rule> own, std::string_view database) {
 }
 
 void Catalog::note_surveyed() {
-  card_ = iban_ = wif_ = words_ = random_ = bearer_ = discord_ = nullptr;
+  for (auto* rules : {&cards_, &ibans_, &wifs_, &words_, &random_, &bearers_, &discords_}) rules->clear();
   for (const Rule& rule : rules_) {
     if (rule.off) continue;
-    if (rule.check == Check::luhn) card_ = &rule;
-    if (rule.check == Check::iban) iban_ = &rule;
-    if (rule.check == Check::wif) wif_ = &rule;
-    if (rule.check == Check::bip39) words_ = &rule;
-    if (rule.check == Check::random) random_ = &rule;
-    if (rule.check == Check::discord) discord_ = &rule;
-    if (rule.check == Check::x_bearer) bearer_ = &rule;
+    if (rule.check == Check::luhn) cards_.push_back(&rule);
+    if (rule.check == Check::iban) ibans_.push_back(&rule);
+    if (rule.check == Check::wif) wifs_.push_back(&rule);
+    if (rule.check == Check::bip39) words_.push_back(&rule);
+    if (rule.check == Check::random) random_.push_back(&rule);
+    if (rule.check == Check::discord) discords_.push_back(&rule);
+    if (rule.check == Check::x_bearer) bearers_.push_back(&rule);
   }
 }
 

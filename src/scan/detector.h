@@ -56,8 +56,8 @@ class Catalog {
   std::vector<Part> matchers_;
   KnownSecrets known_;
   std::set<std::string, std::less<>> allowed_;
-  const Rule *card_ = nullptr, *iban_ = nullptr, *wif_ = nullptr, *words_ = nullptr, *random_ = nullptr,
-             *bearer_ = nullptr, *discord_ = nullptr;
+  // The rules without a pattern that are not off, by their checks.
+  std::vector<const Rule*> cards_, ibans_, wifs_, words_, random_, bearers_, discords_;
 };
 
 // Describes a secret or credential in a block. Its texts never contain the value. `rule` belongs to the catalog.

@@ -1,6 +1,9 @@
 // Checks the format of rules, and the examples of the rules that the program carries.
 #include <gtest/gtest.h>
 
+#include <set>
+#include <tuple>
+
 #include "scan/compiler/compile.h"
 #include "scan/credential/builtin.h"
 #include "scan/rule_examples.h"
@@ -34,6 +37,42 @@ TEST(Rules, AMistakeIsNamedWithItsLine) {
             "line 5: rule \"a\" has a line \"name\", but its check is not \"assignment\"");
   EXPECT_EQ(refusal(std::string(kGood) + std::string(kGood)), "line 6: rule \"acme-key\" is defined twice");
   EXPECT_EQ(refusal("[a]\n" + std::string(3000, 'x')), "line 2: the line has more than 2000 characters");
+  EXPECT_EQ(refusal("[a]\nis: caf\xe9\n"), "line 2: the line is not UTF-8");
+}
+
+// The last of two lines would otherwise count without a word.
+TEST(Rules, AKeyThatCountsOnceIsNotRepeated) {
+  for (std::string line : {"is: b", "check: token", "edge: word", "act: warn"}) {
+    std::string key = line.substr(0, line.find(':')), text(kGood);
+    if (key != "is") text += line + "\n";
+    EXPECT_EQ(refusal(text), "");
+    EXPECT_EQ(refusal(text + line + "\n"), (key == "is" ? "line 6" : "line 7") +
+                                               std::string(": rule \"acme-key\" has a second line \"") + key + "\"");
+  }
+  std::string other = "[other]" + std::string(kGood.substr(kGood.find('\n')));
+  EXPECT_EQ(refusal(std::string(kGood) + "pattern: acme-[a-z0-9]{20}\nyes: acme-<base36 20>\n" + other), "");
+}
+
+// A rule without a pattern of the operator finds what a built-in one finds, and does not take its place.
+TEST(Rules, OwnRulesWithoutAPatternCountBesideTheOthers) {
+  for (const auto& [id, check, example] :
+       {std::tuple("discord-token", "discord", "MTIzNDU2Nzg5MDEyMzQ1Njc4.<alnum 6>.<base64url 38>"),
+        std::tuple("twitter-token", "x-bearer", "AAAAAAAAAAAAAAAAAAAAA<alnum 8>%2B<alnum 67>%3D<alnum 30>"),
+        std::tuple("bitcoin-wif", "wif", "<wif>"), std::tuple("bip39-words", "bip39", "seed: <bip39>"),
+        std::tuple("payment-card", "luhn", "card 4<card 15>"), std::tuple("iban", "iban", "<iban>"),
+        std::tuple("random-value", "random", "session_word = \"<alnum 60>\"")}) {
+    for (bool warns : {true, false}) {
+      auto catalog = *Catalog::builtin();
+      std::string own = "[own]\nis: b\ncheck: " + std::string(check) + "\nyes: a\nno: b\n";
+      ASSERT_TRUE(catalog.add(*parse_rules(own + (warns ? "act: warn\n" : "")), ""));
+      catalog.build();
+      std::set<std::string> found;
+      for (const Finding& each : Detector(&catalog).scan(filled(example, 3)).findings) found.insert(each.name);
+      // A warning is not reported where something is refused.
+      bool both = std::string_view(check) == "random" ? warns : !warns;
+      EXPECT_EQ(found, both ? std::set<std::string>({id, "own"}) : std::set<std::string>{warns ? id : "own"}) << check;
+    }
+  }
 }
 
 TEST(Rules, APatternThatIsNotValidIsNamed) {

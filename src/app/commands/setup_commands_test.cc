@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "app/commands/command_test.h"
+#include "app/world/own_rules.h"
 
 namespace bottle::app {
 namespace {
@@ -84,6 +85,17 @@ TEST_F(Commands, scan_reports_known_values_and_missing_files) {
   EXPECT_EQ(answer.status, 1);
   EXPECT_NE(answer.out.find("not all of it was scanned, because it takes the guard too long"), std::string::npos)
       << answer.out;
+}
+
+// Some editors begin a file with a byte order mark. All files become one text.
+TEST_F(Commands, scan_reads_rules_with_a_byte_order_mark) {
+  auto rule = [&](const std::string& id) {
+    return write(id, "\xef\xbb\xbf[" + id + "]\nis: a key\npattern: abcd\nyes: abcd\nno: b\n");
+  };
+  auto read = read_own_rules({rule("one"), rule("two")});
+  ASSERT_TRUE(read) << read.error().what;
+  ASSERT_EQ(read->size(), 2u);
+  EXPECT_TRUE((*read)[1].text.starts_with("[two]"));
 }
 
 TEST_F(Commands, remote_checks_its_target_before_it_connects) {

@@ -121,6 +121,8 @@ Result<std::vector<OwnRules>> read_own_rules(const std::vector<std::string>& fil
     TRY(check_own_place(file));
     auto text = read_file(file, kMostText);
     if (!text) return std::unexpected(std::move(text.error()).during("rules for credentials"));
+    // Some editors write a byte order mark. All files become one text, so it could be in the middle.
+    if (text->starts_with("\xef\xbb\xbf")) text->erase(0, 3);
     auto rules = scan::parse_rules(*text);
     if (!rules) return std::unexpected(std::move(rules.error()).during(file));
     for (const auto& rule : *rules) {

@@ -7,6 +7,9 @@
 #include <array>
 #include <charconv>
 #include <optional>
+#include <set>
+
+#include "base/text/json.h"
 
 namespace bottle::scan {
 namespace {
@@ -39,6 +42,9 @@ constexpr std::array kChecks = std::to_array<NamedCheck>({
     {"iban", Check::iban},
     {"random", Check::random},
 });
+
+// The keys that a rule may have several times.
+constexpr std::array<std::string_view, 5> kRepeated = {"pattern", "name", "yes", "no", "ignore"};
 
 // Returns whether the survey finds what this check confirms, so that the rule needs no pattern.
 bool is_surveyed(Check check) {
@@ -87,6 +93,8 @@ class Reader {
 
   Result<> line(std::string_view line) {
     if (line.size() > kLongestRuleLine) return wrong("the line has more than 2000 characters");
+    // The rules of a session are a part of JSON.
+    if (!is_utf8(line)) return wrong("the line is not UTF-8", "write other bytes in a pattern as \\xff");
     if (line.empty() || line.front() == '#') return {};
     if (line.front() == '[') return section(line);
     size_t colon = line.find(':');
@@ -104,12 +112,16 @@ class Reader {
       return wrong("rule \"" + id + "\" is defined twice");
     if (rules_.size() == kMostRules) return wrong("the file has more than 1000 rules");
     rules_.push_back({.id = std::move(id), .line = number_});
+    once_.clear();
     return {};
   }
 
   Result<> set(std::string_view key, std::string_view value) {
     Rule& rule = rules_.back();
     if (value.empty()) return wrong("\"" + std::string(key) + "\" has no value");
+    bool repeats = std::ranges::find(kRepeated, key) != kRepeated.end();
+    if (!repeats && !once_.emplace(key).second)
+      return wrong("rule \"" + rule.id + "\" has a second line \"" + std::string(key) + "\"", "remove one of the two");
     if (key == "is") rule.is = value;
     else if (key == "pattern" || key == "name") return pattern(rule, value, key == "name");
     else if (key == "yes" || key == "no") rule.examples.push_back({number_, key == "yes", std::string(value)});
@@ -176,6 +188,7 @@ class Reader {
   }
 
   std::vector<Rule> rules_;
+  std::set<std::string, std::less<>> once_;  // the keys of the last rule that a rule has only once
   uint32_t number_ = 0;
 };
 
