@@ -103,14 +103,18 @@ class Reception {
     limits.until = std::chrono::steady_clock::now() + in_.max_time;
     git_.set_limits(limits);
     std::map<std::string, std::string> heads;
+    std::map<std::string, const Inspection*> inspections;
     // Handles an inner repository before the one that contains it.
     for (size_t i = all_.size(); i-- > 0;) {
       TRY(all_[i]->prepare_inspection(room_));
+      for (const auto& [place, inspection] : parts_below(*all_[i], inspections))
+        all_[i]->inspection().add_below(place, *inspection);
       TRY(all_[i]->take_refs());
-      TRY(all_[i]->take_files(heads_below(*all_[i], heads)));
+      TRY(all_[i]->take_files(parts_below(*all_[i], heads)));
       TRY(all_[i]->keep_ignored());
       // The outer repository records this commit, if the inner one is its submodule.
       heads[quarantines_[i]->place] = all_[i]->head();
+      if (all_[i]->inspection().has_links()) inspections[quarantines_[i]->place] = &all_[i]->inspection();
     }
     return {};
   }
@@ -217,13 +221,14 @@ class Reception {
     quarantines_.push_back(std::move(q));
   }
 
-  std::map<std::string, std::string> heads_below(const Homecoming& home,
-                                                 const std::map<std::string, std::string>& heads) const {
-    std::map<std::string, std::string> below;
+  // Returns what belongs to the repositories below this one. The keys are places, from here on in the result.
+  template <class Value>
+  static std::map<std::string, Value> parts_below(const Homecoming& home, const std::map<std::string, Value>& all) {
+    std::map<std::string, Value> below;
     const std::string& place = home.quarantine().place;
-    for (const auto& [path, head] : heads)
-      if (place.empty()) below[path] = head;
-      else if (path.starts_with(place + "/")) below[path.substr(place.size() + 1)] = head;
+    for (const auto& [path, value] : all)
+      if (place.empty()) below[path] = value;
+      else if (path.starts_with(place + "/")) below[path.substr(place.size() + 1)] = value;
     return below;
   }
 

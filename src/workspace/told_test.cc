@@ -61,6 +61,17 @@ TEST_F(Report, NamesLinksThatLeaveTheTreeThroughOtherLinks) {
   EXPECT_TRUE(flagged(back, "a link that points out of the tree")) << joined(back.flagged);
 }
 
+// A nested repository is compared by itself, but the links of the outer one may lead through it.
+TEST_F(Report, NamesLinksThatLeaveTheTreeThroughARepositoryBelow) {
+  make_inner(repo + "/sub");
+  sh("cd " + repo + "/sub && mkdir d && echo x > d/x && ln -s d s && git add -A && " + commit_ + "-m s");
+  sh("cd " + repo + " && ln -s sub/s/../../x l && git add l && " + commit_ + "-m l");
+  auto back = after(WorkspaceMode::copy, "echo y > sub/d/y");
+  EXPECT_FALSE(flagged(back, "l → ")) << joined(back.flagged);
+  back = after(WorkspaceMode::copy, "cd sub && ln -sfn . s");
+  EXPECT_TRUE(flagged(back, "l → sub/s/../../x: a link that points out of the tree")) << joined(back.flagged);
+}
+
 TEST_F(Report, NamesAnUnfinishedMerge) {
   git("checkout -q -b other");
   put(repo + "/a.txt", "other\n");

@@ -101,16 +101,33 @@ std::vector<ToRead> Look::take(const Tree& tree) {
           now ? now->why : "a new link gives it a name that tools read", tree.place);
     });
   // An unchanged link may lead through a changed one.
+  report_leaving(tree, names_before_, names);
+  return to_read;
+}
+
+void Look::take_below(const Tree& tree, const std::map<std::string, std::string>& before,
+                      const std::map<std::string, std::string>& now) {
+  if (before == now || tree.links.empty()) return;
+  auto joined = [](std::map<std::string, std::string> links, const std::map<std::string, std::string>& below) {
+    links.insert(below.begin(), below.end());
+    return links;
+  };
+  LinkNames names_before(joined(links_before_, before), steps_left_), names(joined(tree.links, now), steps_left_);
+  report_leaving(tree, names_before, names);
+}
+
+// Reports the unchanged links that lead out of the tree and did not before.
+void Look::report_leaving(const Tree& tree, const LinkNames& names_before, const LinkNames& names) {
   for (const auto& path : names.leaving()) {
     auto before = links_before_.find(path);
-    if (before == links_before_.end() || names_before_.leaving().contains(path)) continue;
-    if (const auto& target = tree.links.at(path); target == before->second)
-      report(one_line(path, kLongestShown) + " → " + one_line(target, kLongestShown), kLeaves, tree.place);
+    auto now = tree.links.find(path);
+    if (before == links_before_.end() || now == tree.links.end() || before->second != now->second) continue;
+    if (!names_before.leaving().contains(path))
+      report(one_line(path, kLongestShown) + " → " + one_line(now->second, kLongestShown), kLeaves, tree.place);
   }
   // An agent can make a tree that uses up the steps. What was not followed must not look as if it had been checked.
   if (steps_left_ == 0)
     report("links", "there are more links than bottle follows, so files may have names that were not checked");
-  return to_read;
 }
 
 void Look::report(const std::string& shown, std::string_view why, const std::string& place) {

@@ -45,6 +45,10 @@ class Look {
   // Adds everything in this tree that a person should look at. Returns the files whose content must be read; the caller
   // passes the reasons found there to report().
   std::vector<ToRead> take(const Tree& tree);
+  // Adds the unchanged links of this tree that lead out of it because links in the repositories below it changed. The
+  // last two have all links of those repositories, before the session and now, with paths from the top of this tree.
+  void take_below(const Tree& tree, const std::map<std::string, std::string>& before,
+                  const std::map<std::string, std::string>& now);
   void report(const std::string& shown, std::string_view why, const std::string& place = {});
 
   // Returns the findings grouped by reason, so that a thousand of one kind do not hide another: "a, b and 7 more: why".
@@ -61,6 +65,7 @@ class Look {
     uint64_t more = 0;                         // number of paths beyond the limit
   };
   void judge(const Tree& tree, size_t change, const LinkNames& names, std::vector<ToRead>& to_read);
+  void report_leaving(const Tree& tree, const LinkNames& names_before, const LinkNames& names);
 
   std::map<std::string, Group> groups_;  // keys are reasons
   uint64_t steps_left_ = 20'000'000;     // limit for following links in all trees together

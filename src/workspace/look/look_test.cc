@@ -235,6 +235,24 @@ TEST(Look, LinksThatLeaveTheTreeThroughOthersAreReported) {
   EXPECT_EQ(lines({{"l", kLink, "dir/../x"}}), Lines({"l → dir/../x: a link that goes up again after a name"}));
 }
 
+TEST(Look, LinksThatLeaveTheTreeThroughARepositoryBelowAreReported) {
+  using Lines = std::vector<std::string>;
+  using Links = std::map<std::string, std::string>;
+  auto found = [](const Links& own, const Links& before, const Links& now) {
+    Look look(own);
+    Look::Tree tree{{}, own, [](const auto&) {}};
+    look.take(tree);
+    look.take_below(tree, before, now);
+    return look.lines();
+  };
+  const Lines up = {"l → sub/s/../../x: a link that points out of the tree"};
+  EXPECT_EQ(found({{"l", "sub/s/../../x"}}, {}, {{"sub/s", "deep/.."}}), up);
+  EXPECT_EQ(found({{"l", "sub/s/../../x"}}, {{"sub/s", "a/b"}}, {{"sub/s", "."}}), up);
+  EXPECT_EQ(found({{"l", "sub/s/../../x"}}, {{"sub/s", "."}}, {{"sub/s", "./."}}), Lines()) << "it did before";
+  EXPECT_EQ(found({{"l", "sub/s/../../x"}}, {}, {{"sub/t", "."}}), Lines());
+  EXPECT_EQ(found({{"l", "sub/s"}}, {}, {{"sub/s", "/etc"}}), Lines{"l → sub/s: a link that points out of the tree"});
+}
+
 TEST(Look, AThousandFindingsOfOneKindDoNotHideAnother) {
   std::vector<Changed> changes = {{".envrc"}, {".mcp.json"}};
   for (int i = 0; i < 5000; ++i) changes.push_back({"deep/" + std::to_string(i) + "/.envrc"});

@@ -74,6 +74,7 @@ class Homecoming {
   const std::string& filtered() const { return filtered_; }      // directory with `left().filtered`, or empty
   const std::vector<Staged>& staged() const { return staged_; }  // what came home of the agent's indexes
   const Inspection& inspection() const { return *inspection_; }
+  Inspection& inspection() { return *inspection_; }
   bool is_repository() const { return origin_.repository.has_value(); }
   bool is_unborn() const { return q_.is_unborn; }
   // Returns whether the agent's copy came back without a usable repository.

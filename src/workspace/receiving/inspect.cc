@@ -112,7 +112,16 @@ Result<> Inspection::take(const std::vector<Change>& list, const std::string& br
   auto targets = blobs(git_, ids, kLongestTarget, q_.at());
   Look::Tree tree = tree_of(list, changed, targets);
   tree.place = branch.empty() ? "" : "branch " + branch;
-  return read(look_.take(tree), changes, tree.place);
+  TRY(read(look_.take(tree), changes, tree.place));
+  if (!branch.empty()) return {};
+  look_.take_below(tree, below_before_, below_now_);
+  links_now_ = std::move(tree.links);
+  return {};
+}
+
+void Inspection::add_below(const std::string& place, const Inspection& below) {
+  for (const auto& [path, target] : below.links_) below_before_.emplace(place + "/" + path, target);
+  for (const auto& [path, target] : below.links_now_) below_now_.emplace(place + "/" + path, target);
 }
 
 std::vector<std::string> Inspection::lines() const {

@@ -21,10 +21,14 @@ class Inspection {
   // left them. A branch that is too large to inspect is only counted.
   Result<> take(const std::vector<Change>& list, const std::string& branch);
   void flag(const std::string& path, std::string_view why) { look_.report(path, why); }
+  // Tells of the repository at `place` below this one, whose files as the agent left them were inspected already. Must
+  // be called before take(), which looks for links that lead through links of that repository.
+  void add_below(const std::string& place, const Inspection& below);
 
   // Returns the lines of Look, plus one that says how many branches were not inspected.
   std::vector<std::string> lines() const;
   const Look& look() const { return look_; }
+  bool has_links() const { return !links_.empty() || !links_now_.empty(); }
 
  private:
   Inspection(const Quarantine& q, const git::Runner& git, std::map<std::string, std::string> links)
@@ -36,7 +40,10 @@ class Inspection {
 
   const Quarantine& q_;
   const git::Runner& git_;
-  std::map<std::string, std::string> links_;  // links of the base: path → target
+  std::map<std::string, std::string> links_;               // links of the base: path → target
+  std::map<std::string, std::string> links_now_ = links_;  // links of the files as the agent left them
+  std::map<std::string, std::string> below_before_,
+      below_now_;  // the same of all repositories below, with their places
   Look look_;
   size_t paths_left_ = 5'000'000, passed_over_ = 0;
 };
