@@ -177,9 +177,11 @@ std::vector<Candidate> names_here(const std::string& command, const std::string&
   if (value == "COMMAND") {
     for (const Page& page : pages()) all.push_back({page.name, page.summary});
   } else if (value == "SESSION" && std::ranges::count(kOfEndedSessions, command) > 0) {
-    for (const auto& name : names_in(directories().results)) all.push_back({name, ""});
+    for (const auto& name : shown_in(directories().results).value_or(std::vector<std::string>()))
+      all.push_back({name, ""});
   } else if (value == "SESSION") {
-    for (const auto& info : sessions()) all.push_back({info.session, info.agent + ", " + info.state});
+    for (const auto& info : sessions().value_or(std::vector<wire::SessionInfo>()))
+      all.push_back({info.session, info.agent + ", " + info.state});
   } else if (value == "AGENT" || value == "BOTTLE" || value == "VM") {
     // An agent's name may come from the repository in the current directory.
     char here[PATH_MAX];

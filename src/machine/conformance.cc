@@ -14,6 +14,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/process.h"
@@ -276,10 +277,9 @@ class Suite {
       }
     });
     check("its state directory is empty", [&]() -> Finding {
-      std::error_code error;
       // Files that a hook leaves in its directory would stay on the operator's disk.
-      for (const auto& entry : std::filesystem::directory_iterator(spec_.vm.state_dir, error))
-        return fail(Code::conflict, "it contains " + entry.path().filename().string());
+      auto left = TRY(names_in(spec_.vm.state_dir));
+      if (!left.empty()) return fail(Code::conflict, "it contains " + left[0]);
       return std::string("empty");
     });
   }

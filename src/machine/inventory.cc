@@ -30,9 +30,9 @@ Found of_record(const Record& record, const Places& places) {
 
 // Returns the records, and adds their providers to those to ask. They are read before the providers are asked, because
 // a VM that is made in the meantime has a record and must not be taken for a lost one.
-std::vector<Record> read_records(const Places& places, std::vector<Ask>& ask) {
+Result<std::vector<Record>> read_records(const Places& places, std::vector<Ask>& ask) {
   std::vector<Record> records;
-  for (const auto& name : recorded(places)) {
+  for (const auto& name : TRY(recorded(places))) {
     auto record = load(name, places);
     if (!record) {
       // A directory without a record belongs to a VM that never existed.
@@ -114,10 +114,10 @@ bool still_orphan(const Found& found, const Places& places) {
 }
 
 // All providers are asked at the same time, because one that does not answer takes a minute.
-Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask,
-                         const Limits& limits, const Progress& progress) {
+Result<Inventory> take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask,
+                                 const Limits& limits, const Progress& progress) {
   Inventory inventory;
-  auto records = read_records(places, ask);
+  auto records = TRY(read_records(places, ask));
   std::string owner = owner_label(places);
   std::set<std::pair<std::string, std::string>> seen;
   for (auto& [whom, answer] : ask_providers(ask, owner, places, environment, limits, progress)) {

@@ -49,9 +49,10 @@ struct Ask {
   bool required = true;  // false if a provider that is not set up need not be reported
 };
 
-// Asks all providers at the same time, including those of the records, with the options of each record.
-Inventory take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask,
-                         const Limits& limits, const Progress& progress);
+// Asks all providers at the same time, including those of the records, with the options of each record. Fails if the
+// records cannot be listed: VMs in use would look like lost ones.
+Result<Inventory> take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask,
+                                 const Limits& limits, const Progress& progress);
 
 // Reports whether the VM of a record no longer has an owner or its time is up by this machine's clock. If its reaper
 // lives, only the reaper decides about the time.

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 #include <thread>
 
 #include "base/os/process.h"
@@ -107,7 +108,7 @@ TEST_F(Machine, AnOrphanIsCheckedAgainBeforeItIsDestroyed) {
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
   vm->record.owner.start_time = "1";
   ASSERT_TRUE(save(vm->record, places_));
-  auto inventory = take_inventory(places_, environment_, {}, limits_, {});
+  auto inventory = *take_inventory(places_, environment_, {}, limits_, {});
   ASSERT_EQ(inventory.all.size(), 1u);
   const Found& found = inventory.all[0];
   EXPECT_TRUE(found.orphan() && still_orphan(found, places_));
@@ -115,6 +116,22 @@ TEST_F(Machine, AnOrphanIsCheckedAgainBeforeItIsDestroyed) {
   EXPECT_FALSE(still_orphan(found, places_)) << "somebody looks after it again";
   forget("vm-1", places_);
   EXPECT_FALSE(still_orphan(found, places_)) << "its reaper was quicker";
+}
+
+// Otherwise a VM in use would look like one that nothing here knows, and be destroyed.
+TEST_F(Machine, ThereIsNoInventoryWithoutTheRecords) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  std::string away = places_.vms + "-away";
+  std::filesystem::rename(places_.vms, away);
+  ASSERT_TRUE(write_file_atomically(places_.vms, ""));
+  auto inventory = take_inventory(places_, environment_, {{vm->record.vm.wanted.provider, {}, true}}, limits_, {});
+  ASSERT_FALSE(inventory);
+  EXPECT_EQ(inventory.error().what, "reading " + places_.vms + ": Not a directory");
+  std::filesystem::remove(places_.vms);
+  std::filesystem::rename(away, places_.vms);
+  EXPECT_TRUE(take_inventory(places_, environment_, {}, limits_, {}));
 }
 
 TEST_F(Machine, SettingTheClockDoesNotMakeAWatchedVmAnOrphan) {
@@ -129,7 +146,7 @@ TEST_F(Machine, SettingTheClockDoesNotMakeAWatchedVmAnOrphan) {
   EXPECT_FALSE(orphaned(vm->record, places_));
   // A disk of its session, which the provider lists beside it, is not an orphan either.
   ASSERT_TRUE(write_file_atomically(cloud() + "/disk-9", "id-disk-9|s1|" + owner_label(places_) + "|running\n"));
-  for (const auto& found : take_inventory(places_, environment_, {}, limits_, {}).all)
+  for (const auto& found : take_inventory(places_, environment_, {}, limits_, {})->all)
     EXPECT_FALSE(found.orphan()) << found.listed.id;
   vm->record.owner.start_time = "1";
   EXPECT_TRUE(orphaned(vm->record, places_)) << "its owner is dead";

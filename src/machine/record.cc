@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/files/own_file.h"
 #include "base/ids.h"
@@ -106,13 +107,10 @@ Result<Record> load(const std::string& name, const Places& places) {
   return as_record(*record);
 }
 
-std::vector<std::string> recorded(const Places& places) {
-  std::vector<std::string> names;
-  std::error_code none;
+Result<std::vector<std::string>> recorded(const Places& places) {
   // Every directory counts, even one without a record: load() and forget_unborn() find out which kind it is.
-  for (const auto& entry : std::filesystem::directory_iterator(places.vms, none))
-    if (auto name = entry.path().filename().string(); valid_vm_name(name)) names.push_back(std::move(name));
-  std::ranges::sort(names);
+  auto names = names_in(places.vms);
+  if (names) std::erase_if(*names, [](const std::string& name) { return !valid_vm_name(name); });
   return names;
 }
 
@@ -139,8 +137,8 @@ void forget(const std::string& name, const Places& places) {
   std::string directory = places.directory(name);
   std::error_code ignored;
   // The record is removed last, so that the next command still finds the directory if this process dies here.
-  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored))
-    if (entry.path().filename() != "vm.json") std::filesystem::remove_all(entry.path(), ignored);
+  for (const auto& entry : names_in(directory).value_or(std::vector<std::string>()))
+    if (entry != "vm.json") std::filesystem::remove_all(directory + "/" + entry, ignored);
   std::filesystem::remove_all(directory, ignored);
 }
 

@@ -37,7 +37,7 @@ Result<Record> load(const std::string& name, const Places& places);
 // Returns whether the result of load() means that the VM is gone. A record that cannot be read does not mean that,
 // because the VM may hold work.
 bool is_gone(const Result<Record>& loaded);
-std::vector<std::string> recorded(const Places& places);
+Result<std::vector<std::string>> recorded(const Places& places);
 
 // Returns whether there is a record, even if it cannot be read.
 bool is_recorded(const std::string& name, const Places& places);

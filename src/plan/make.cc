@@ -351,6 +351,9 @@ Result<> set_workspace(Plan& plan, const manifest::Bottle& bottle, const Options
 Result<> set_skills(Plan& plan, const manifest::Agent& agent, const Facts& facts) {
   for (const auto& skill : agent.skills) {
     auto found = facts.skills.find(skill);
+    if (found == facts.skills.end() && !facts.skills_error.empty())
+      return fail(Code::internal, at(agent.positions, "skills") + "agent '" + agent.name +
+                                      "': looking for the skill '" + skill + "': " + facts.skills_error);
     if (found == facts.skills.end())
       return fail(Code::not_found,
                   at(agent.positions, "skills") + "agent '" + agent.name + "': there is no skill '" + skill + "'",

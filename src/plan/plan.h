@@ -36,6 +36,7 @@ struct Facts {
   std::string top;                            // the top directory of that work tree
   std::vector<std::string> precious;          // directories that a workspace must not be or contain
   std::map<std::string, std::string> skills;  // name → absolute path of its directory
+  std::string skills_error;                   // why there may be more of them, or empty
   ImageFacts images;
 };
 

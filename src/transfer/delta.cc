@@ -24,6 +24,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/ids.h"
 
@@ -198,11 +199,12 @@ namespace fs = std::filesystem;
 // Removes the temporary files of writers that were killed, which are those whose locks are free.
 void remove_broken(const std::string& directory) {
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(directory, ignored)) {
-    if (entry.path().filename().string().find(kPart) == std::string::npos) continue;
-    UniqueFd fd(::open(entry.path().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  for (const auto& name : names_in(directory).value_or(std::vector<std::string>())) {
+    if (name.find(kPart) == std::string::npos) continue;
+    std::string path = directory + "/" + name;
+    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     // A lock ends with its process, however that ended.
-    if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) fs::remove(entry.path(), ignored);
+    if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) fs::remove(path, ignored);
   }
 }
 
@@ -210,8 +212,8 @@ void remove_broken(const std::string& directory) {
 void remove_old(const std::string& directory) {
   std::error_code ignored;
   std::vector<std::pair<fs::file_time_type, fs::path>> found;
-  for (const auto& entry : fs::directory_iterator(directory, ignored))
-    found.emplace_back(entry.last_write_time(ignored), entry.path());
+  for (const auto& name : names_in(directory).value_or(std::vector<std::string>()))
+    found.emplace_back(fs::last_write_time(directory + "/" + name, ignored), directory + "/" + name);
   std::ranges::sort(found, std::greater());
   // The list is sorted from new to old, so the oldest ones beyond the limit are removed.
   for (size_t i = 0; i < found.size(); ++i)

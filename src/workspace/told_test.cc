@@ -1,6 +1,9 @@
 // Tests that the report names changes besides those of files and refs: settings, permissions, unfinished merges, and
 // what the engine or git leaves out.
+#include "base/files/unreadable_test.h"
+#include "base/ids.h"
 #include "workspace/agent_work_test.h"
+#include "workspace/receiving/take.h"
 
 namespace bottle::workspace {
 namespace {
@@ -70,6 +73,18 @@ TEST_F(Report, NamesLinksThatLeaveTheTreeThroughARepositoryBelow) {
   EXPECT_FALSE(flagged(back, "l → ")) << joined(back.flagged);
   back = after(WorkspaceMode::copy, "cd sub && ln -sfn . s");
   EXPECT_TRUE(flagged(back, "l → sub/s/../../x: a link that points out of the tree")) << joined(back.flagged);
+}
+
+// The command would follow a link of the operator's that it does not name.
+TEST(CopyCommand, IsNotGivenIfTheFilesCannotBeListed) {
+  std::string root = fs::temp_directory_path() / ("copy-command-" + random_hex(4));
+  ASSERT_TRUE(make_directories(root + "/from") && write_file_atomically(root + "/from/x", ""));
+  EXPECT_TRUE(copy_command(root + "/from", root).starts_with("cp "));
+  auto refused =
+      without_listings([&] { return copy_command(root + "/from", root).starts_with("# Copy the files in "); });
+  fs::remove_all(root);
+  if (!refused) GTEST_SKIP() << "this system cannot simulate an error of the disk";
+  EXPECT_TRUE(*refused);
 }
 
 TEST_F(Report, NamesAnUnfinishedMerge) {

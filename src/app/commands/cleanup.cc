@@ -79,11 +79,17 @@ Result<std::vector<session::Swept>> remove_unrecorded(docker::Engine& engine,
 
 // Lists what a sweep would remove. `all` has the entries for VMs and unrecorded things already.
 void tell_what_would_go(const std::vector<session::Orphan>& orphans, json all, const Output& output) {
-  for (const auto& orphan : orphans)
+  for (const auto& orphan : orphans) {
+    // As for a sweep, what is not accepted must not look as if there were nothing.
+    if (orphan.refused) {
+      all.push_back({{"session", orphan.session}, {"left", {orphan.refused->what}}});
+      if (!output.json) say("bottle: would not remove: " + orphan.refused->what);
+    }
     for (const auto& thing : orphan.things) {
       all.push_back({{"session", orphan.session}, {"kind", thing.kind}, {"name", thing.name}});
       if (!output.json) print("would remove " + thing.kind + " " + thing.name);
     }
+  }
   if (output.json) print_json(all);
 }
 
@@ -95,7 +101,8 @@ std::vector<session::Receipt> end_unattended(const std::vector<std::string>& nam
     // One session that fails does not keep the others from being ended.
     session::Receipt receipt;
     auto end = [&]() -> Result<session::Ended> {
-      UniqueFd fd(TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true})));
+      auto tell = [](const std::string& line) { say("bottle: " + line); };
+      UniqueFd fd(TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true, .say = tell})));
       return session::follow(fd.get(), {.quiet = true});
     };
     auto ended = end();
@@ -117,13 +124,13 @@ std::vector<session::Receipt> end_unattended(const std::vector<std::string>& nam
 Result<int> cleanup(const CleanupOptions& options) {
   // Fetches the work first, because it may be on a VM that is destroyed next. VMs cost money, and destroying them needs
   // no engine on this machine.
-  auto remote = unattended(directories());
+  auto remote = TRY(unattended(directories()));
   auto ended = options.dry_run ? std::vector<session::Receipt>() : end_unattended(remote);
   bool clean = true;
   auto vms = TRY(clean_up_vms(options.dry_run, options.output, clean));
   // The VM of such a session was never made, or is gone by now.
   if (!options.dry_run)
-    for (const auto& name : names_in(directories().sessions)) forget_session_without_vm(name);
+    for (const auto& name : TRY(shown_in(directories().sessions))) forget_session_without_vm(name);
   // Without an engine, the command could not know that there is nothing to clean up.
   auto engine = TRY(connect_engine());
   // This comes after the VMs, whose sessions have ended by now.

@@ -48,7 +48,7 @@ Result<> list_sessions(const Output& output) {
   json all = json::array();
   Rows rows = {{"SESSION", "STATE", "AGE", "AGENT", "MACHINE", "WORKSPACE"}};
   auto or_none = [](const std::string& text) { return text.empty() ? "-" : text; };
-  for (auto& info : sessions()) {
+  for (auto& info : TRY(sessions())) {
     // Without a start time, the session's record is not complete yet, and its machine is not known.
     if (info.machine.empty() && info.started) info.machine = "local";
     rows.push_back({info.session, info.state, info.started ? age(std::time(nullptr) - *info.started) : "-",

@@ -27,7 +27,7 @@ Result<int> list_providers(const ProviderOptions& o) {
   auto places = machine::Places::from(env);
   json all = json::array();
   std::vector<std::vector<Line>> rows = {{"PROVIDER", "STATE", "FROM"}};
-  for (const auto& name : machine::Provider::names(places)) {
+  for (const auto& name : TRY(machine::Provider::names(places))) {
     // The limits are short, because every provider is asked, and most are not set up.
     auto provider = machine::Provider::find(name, places, env, {.other = 20000, .retry = 5000});
     auto listed = provider ? provider->list(machine::owner_label(places), {}, {})

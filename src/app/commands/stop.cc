@@ -48,7 +48,7 @@ Result<std::string> stop(const std::string& name) {
 // Stops every running session. Returns the first failure, but still stops the others.
 Result<> stop_all() {
   Result<> outcome;
-  for (const auto& info : sessions()) {
+  for (const auto& info : TRY(sessions())) {
     // These have no agent any more; `bottle cleanup` brings work home and removes what is left.
     if (info.state == "dead" || info.state == "held" || info.state == "refused") continue;
     const std::string& name = info.session;

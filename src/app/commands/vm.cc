@@ -39,7 +39,7 @@ Line or_none(const std::optional<int64_t>& seconds) { return seconds ? age(*seco
 Result<int> list_vms(const VmOptions& o) {
   auto env = hook_environment();
   auto places = machine::Places::from(env);
-  auto inventory = machine::take_inventory(places, env, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {});
+  auto inventory = TRY(machine::take_inventory(places, env, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {}));
   json all = json::array();
   std::vector<std::vector<Line>> rows = {{"VM", "PROVIDER", "KIND", "STATE", "SESSION", "AGE", "ENDS IN", "COST/H"}};
   for (const auto& found : inventory.all) {
@@ -72,12 +72,12 @@ Result<int> destroy_vms(const VmOptions& o) {
     clean = tell_destroyed(gone, name, o.output) && clean;
     receipts.push_back(receipt_of(gone, name));
   };
-  auto known = machine::recorded(places);
+  auto known = TRY(machine::recorded(places));
   // If the VM has a record, there is no need to ask every provider.
   if (!o.all && std::ranges::find(known, o.name) != known.end()) {
     record(machine::destroy_vm(o.name, "", places, options, tell), o.name);
   } else {
-    auto inventory = machine::take_inventory(places, env, TRY(whom_to_ask()), options.limits, {});
+    auto inventory = TRY(machine::take_inventory(places, env, TRY(whom_to_ask()), options.limits, {}));
     bool any = false;
     for (const auto& found : inventory.all) {
       bool meant = o.all || found.listed.name == o.name || found.listed.id == o.name;

@@ -97,7 +97,8 @@ Health examine() {
   auto engine = endpoint ? docker::connect(*endpoint)
                          : Result<std::unique_ptr<docker::Engine>>(std::unexpected(endpoint.error()));
   // Counts what dead owners left before the trials create anything.
-  for (const auto& orphan : session::find_orphans(directories())) health.orphans.push_back(orphan.session);
+  for (const auto& orphan : session::find_orphans(directories()))
+    health.orphans.push_back(orphan.session.empty() ? orphan.refused->what : orphan.session);
   if (engine)
     if (auto found = session::find_unrecorded(directories(), **engine))
       for (const auto& each : *found) health.unrecorded.push_back(each.thing.kind + " " + each.thing.name);

@@ -59,8 +59,6 @@ bool is_elsewhere(const std::string& session) {
 
 }  // namespace
 
-bool runs_now(const std::string& session) { return std::ranges::count(names_in(directories().sessions), session) > 0; }
-
 std::unexpected<Error> no_decisions(const std::string& session) {
   return fail(Code::not_found, "session " + session + " has no record of decisions", "its guard never ran");
 }

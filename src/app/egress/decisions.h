@@ -14,9 +14,6 @@
 
 namespace bottle::app {
 
-// Returns whether the session is still running.
-bool runs_now(const std::string& session);
-
 // Reads the decisions of one session's guards. The session may run, or may have ended.
 class Decisions {
  public:

@@ -78,9 +78,9 @@ Result<int> join(const std::string& name, const JoinOptions& options) {
   return session::start_supervisor(job);
 }
 
-std::vector<std::string> unattended(const session::Directories& d) {
+Result<std::vector<std::string>> unattended(const session::Directories& d) {
   std::vector<std::string> names;
-  for (const auto& name : names_in(d.sessions)) {
+  for (const auto& name : TRY(shown_in(d.sessions))) {
     auto view = session::read_ledger(d, name);
     bool on_vm = view && view->vm;
     // A VM on which no agent ran has no work, and its reaper destroys it.

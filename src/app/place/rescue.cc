@@ -99,8 +99,12 @@ bool forget_session_without_vm(const std::string& session) {
 
 void check_vms(const std::function<void(const std::string&)>& say) {
   // A directory without a record is what a start left that died before it could write one.
-  for (const auto& name : machine::recorded(places())) machine::forget_unborn(name, places());
-  for (const auto& name : machine::recorded(places())) {
+  auto recorded = machine::recorded(places());
+  if (recorded)
+    for (const auto& name : *recorded) machine::forget_unborn(name, places());
+  if (recorded) recorded = machine::recorded(places());
+  if (!recorded) say("VMs may have lost their owners: " + recorded.error().what);
+  for (const auto& name : recorded.value_or(std::vector<std::string>())) {
     auto record = machine::load(name, places());
     if (!record) continue;
     bool left = machine::abandoned(*record, machine::now_seconds());
@@ -111,7 +115,10 @@ void check_vms(const std::function<void(const std::string&)>& say) {
     else if (!record->held)
       say("VM " + name + " has lost its owner; its work is being fetched and it is being destroyed, in the background");
   }
-  for (const auto& session : names_in(directories().sessions)) forget_session_without_vm(session);
+  auto sessions = shown_in(directories().sessions);
+  if (!sessions) say("sessions may be left without their VMs: " + sessions.error().what);
+  else
+    for (const auto& session : *sessions) forget_session_without_vm(session);
 }
 
 }  // namespace bottle::app

@@ -42,7 +42,7 @@ Result<std::vector<machine::Ask>> whom_to_ask() {
   // clouds whose commands might be signed in, because that would take seconds and reveal to them that bottle is used.
   std::vector<machine::Ask> ask = {{"qemu", {}, false}};
   auto places = machine::Places::from(environment());
-  for (const auto& name : names_in(places.config + "/providers"))
+  for (const auto& name : TRY(shown_in(places.config + "/providers")))
     if (name != "lib") ask.push_back({name, {}, false});
   auto manifest = TRY(load_manifest("/nonexistent"));
   for (const auto& [name, vm] : manifest.vms) ask.push_back({vm.provider, vm.options, true});
@@ -127,8 +127,8 @@ Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
   machine::DestroyOptions options;
   options.environment = hook_environment();
   auto places = machine::Places::from(options.environment);
-  auto inventory =
-      machine::take_inventory(places, options.environment, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {});
+  auto inventory = TRY(
+      machine::take_inventory(places, options.environment, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {}));
   json receipts = json::array();
   for (const auto& found : inventory.all) {
     if (!found.orphan() || (dry_run && found.record && found.record->held)) continue;

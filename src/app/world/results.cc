@@ -20,7 +20,7 @@ Result<Results> results_of(const std::string& session) {
   TRY(check_session_name(session));
   auto d = directories();
   // While the session lives, its results are not complete.
-  if (std::ranges::count(names_in(d.sessions), session) > 0)
+  if (runs_now(session))
     return fail(Code::conflict, "the session " + session + " has not ended", "run `bottle stop " + session + "` first");
   Results results{session, d.results + "/" + session, {}, {}, {}};
   if (::access(results.directory.c_str(), F_OK) != 0) return no_results(session);

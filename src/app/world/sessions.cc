@@ -3,7 +3,6 @@
 // if a directory has just disappeared.
 #include "app/world/sessions.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include <chrono>
 
 #include "app/world/world.h"
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/poller.h"
@@ -27,21 +27,16 @@ Result<> check_session_name(const std::string& name) {
               "a session's name consists of a-z, 0-9 and -, and does not begin with -");
 }
 
-std::vector<std::string> names_in(const std::string& directory) {
-  std::vector<std::string> names;
-  if (DIR* dir = ::opendir(directory.c_str())) {
-    while (dirent* entry = ::readdir(dir))
-      if (entry->d_name[0] != '.') names.push_back(entry->d_name);
-    ::closedir(dir);
-  }
-  std::ranges::sort(names);
+Result<std::vector<std::string>> shown_in(const std::string& directory) {
+  auto names = names_in(directory);
+  if (names) std::erase_if(*names, [](const std::string& name) { return name.starts_with('.'); });
   return names;
 }
 
 // Sessions whose supervisor is dead count too, because their directories exist. A later request to such a session
 // reports that its supervisor is dead.
 Result<std::string> running_session(const std::string& wanted) {
-  auto names = names_in(directories().sessions);
+  auto names = TRY(shown_in(directories().sessions));
   if (!wanted.empty()) {
     TRY(check_session_name(wanted));
     if (std::ranges::find(names, wanted) != names.end()) return wanted;
@@ -55,7 +50,7 @@ Result<std::string> running_session(const std::string& wanted) {
 
 Result<std::string> finished_session(const std::string& wanted) {
   std::string directory = directories().results;
-  auto names = names_in(directory);
+  auto names = TRY(shown_in(directory));
   if (!wanted.empty()) {
     TRY(check_session_name(wanted));
     if (std::ranges::find(names, wanted) == names.end()) return no_results(wanted);
@@ -77,11 +72,20 @@ Result<std::string> finished_session(const std::string& wanted) {
   return newest;
 }
 
+bool runs_now(const std::string& session) {
+  struct stat s{};
+  // If the directory cannot be looked at, the session may run.
+  return is_session_name(session) &&
+         (::lstat((directories().sessions + "/" + session).c_str(), &s) == 0 || errno != ENOENT);
+}
+
 // A running session, which has no results yet, gets another message than a wrong name.
 std::unexpected<Error> no_results(const std::string& session) {
-  if (std::ranges::count(names_in(directories().sessions), session) > 0)
+  if (runs_now(session))
     return fail(Code::not_found, "session " + session + " has no results yet", "`bottle list` shows its state");
-  auto ended = names_in(directories().results);
+  auto listed = shown_in(directories().results);
+  if (!listed) return std::unexpected(std::move(listed.error()));
+  const auto& ended = *listed;
   return fail(Code::not_found, "there are no results of a session " + session,
               ended.empty() ? "no session has ended yet" : manifest::suggest(session, ended));
 }
@@ -145,10 +149,10 @@ Result<std::string> new_session(const std::string& name, const std::string& work
   return name;
 }
 
-std::vector<wire::SessionInfo> sessions() {
+Result<std::vector<wire::SessionInfo>> sessions() {
   std::string directory = directories().sessions;
   std::vector<wire::SessionInfo> all;
-  for (const auto& name : names_in(directory)) {
+  for (const auto& name : TRY(shown_in(directory))) {
     // The ledger is read before info.json, which does not say whether the session lives.
     auto view = session::read_ledger(directories(), name);
     if (!view && view.error().code == Code::not_found) continue;  // it has just ended; the ledger is removed last

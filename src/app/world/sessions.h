@@ -16,13 +16,15 @@ namespace bottle::app {
 Result<> check_session_name(const std::string& name);
 
 // Returns the sorted names of a directory's entries that do not begin with a dot. Returns nothing if there is no such
-// directory.
-std::vector<std::string> names_in(const std::string& directory);
+// directory. Fails if it cannot be read.
+Result<std::vector<std::string>> shown_in(const std::string& directory);
 
 // Returns the running session with that name, or the only one if the name is empty.
 Result<std::string> running_session(const std::string& wanted);
 // Does the same for sessions that left results. Returns the newest if the name is empty.
 Result<std::string> finished_session(const std::string& wanted);
+// Returns whether the session has not ended yet. Its supervisor may be dead.
+bool runs_now(const std::string& session);
 // Says that a session has no results, and why.
 std::unexpected<Error> no_results(const std::string& session);
 
@@ -40,8 +42,9 @@ Result<> ask_supervisor(const std::string& session, session::FrameType type, std
 // earlier session left is found by its name.
 Result<std::string> new_session(const std::string& name, const std::string& workspace);
 
-// Returns info.json of each session, with "session" and "state": starting, running, dead (its owner is gone) or held
-// (its owner is gone, and its work is not home yet; the next start or cleanup brings it).
-std::vector<wire::SessionInfo> sessions();
+// Returns info.json of each session, with "session" and "state", which is one of the words that `bottle help list`
+// explains.
+// Fails if the directory of the sessions cannot be read.
+Result<std::vector<wire::SessionInfo>> sessions();
 
 }  // namespace bottle::app

@@ -4,7 +4,6 @@
 // they are read without following links out of the tree, within limits, and may not contain policy.
 #include "app/world/world.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include <climits>
 
 #include "base/files/beneath.h"
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/this_program.h"
@@ -31,17 +31,11 @@ namespace {
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
 // Returns the sorted paths of the entries of one of the operator's directories, without hidden ones.
-std::vector<std::string> entries(const std::string& directory, const std::string& suffix) {
-  std::vector<std::string> names;
-  if (DIR* dir = ::opendir(directory.c_str())) {
-    while (dirent* entry = ::readdir(dir)) {
-      std::string name = entry->d_name;
-      if (!name.starts_with(".") && name.ends_with(suffix)) names.push_back(directory + "/" + name);
-    }
-    ::closedir(dir);
-  }
-  std::sort(names.begin(), names.end());
-  return names;
+Result<std::vector<std::string>> entries(const std::string& directory, const std::string& suffix) {
+  std::vector<std::string> paths;
+  for (const auto& name : TRY(names_in(directory)))
+    if (!name.starts_with('.') && name.ends_with(suffix)) paths.push_back(directory + "/" + name);
+  return paths;
 }
 
 // The content of a repository is untrusted: only regular files in the tree are read, within these limits on number and
@@ -151,7 +145,7 @@ Result<std::vector<manifest::File>> policy_files() {
 // The three lists are kept apart, because they are trusted differently: policy, the operator's agents, the
 // repository's.
 Result<manifest::Manifest> load_manifest(const std::string& workspace) {
-  return manifest::load(TRY(policy_files()), TRY(read_all(entries(directories().config + "/agents", ".md"))),
+  return manifest::load(TRY(policy_files()), TRY(read_all(TRY(entries(directories().config + "/agents", ".md")))),
                         TRY(repository_agents(workspace)));
 }
 
@@ -228,7 +222,9 @@ plan::Facts gather_facts(const std::string& workspace) {
   }
   // A skill of bottle's own directory comes before one of the same name that the operator's Claude has (emplace).
   for (const std::string& base : {d.config + "/skills", d.home + "/.claude/skills"})
-    for (const auto& path : entries(base, "")) facts.skills.emplace(path.substr(path.rfind('/') + 1), path);
+    if (auto paths = entries(base, ""); !paths) facts.skills_error = paths.error().what;
+    else
+      for (const auto& path : *paths) facts.skills.emplace(path.substr(path.rfind('/') + 1), path);
   return facts;
 }
 

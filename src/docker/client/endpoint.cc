@@ -5,11 +5,11 @@
 
 #include "docker/client/endpoint.h"
 
-#include <dirent.h>
 #include <unistd.h>
 
 #include <optional>
 
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "docker/answers.h"
 #include "docker/client/http.h"
@@ -37,13 +37,10 @@ Result<Endpoint> from_url(const std::string& url, const std::string& origin) {
 Result<Endpoint> from_context(const std::string& config, const std::string& context) {
   std::string base = config + "/contexts/meta";
   std::optional<std::string> url;
-  if (DIR* dir = ::opendir(base.c_str())) {
-    while (dirent* entry = ::readdir(dir)) {
-      if (entry->d_name[0] == '.') continue;
-      Json meta = read_json(base + "/" + entry->d_name + "/meta.json");
-      if (text_of(meta, "Name") == context) url = text_of(member(member(meta, "Endpoints"), "docker"), "Host");
-    }
-    ::closedir(dir);
+  for (const auto& name : TRY(names_in(base))) {
+    if (name.starts_with('.')) continue;
+    Json meta = read_json(base + "/" + name + "/meta.json");
+    if (text_of(meta, "Name") == context) url = text_of(member(member(meta, "Endpoints"), "docker"), "Host");
   }
   if (url) return from_url(*url, "the docker context " + context);
   return fail(Code::not_found, "the docker context " + context + " does not exist",

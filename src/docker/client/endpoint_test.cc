@@ -52,6 +52,14 @@ TEST_F(EndpointTest, UsesTheCurrentContext) {
   }
 }
 
+TEST_F(EndpointTest, SaysThatTheContextsCannotBeRead) {
+  ASSERT_TRUE(make_directories(home_ + "/other/contexts"));
+  write("other/contexts/meta", "");
+  auto found = find({{"DOCKER_CONTEXT", "mine"}, {"DOCKER_CONFIG", home_ + "/other"}});
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().what, "reading " + home_ + "/other/contexts/meta: Not a directory");
+}
+
 TEST_F(EndpointTest, SkipsASocketWithoutAListener) {
   // The test needs a machine whose own engine does not answer first.
   if (::access("/var/run/docker.sock", F_OK) == 0) GTEST_SKIP() << "an engine is here";

@@ -5,7 +5,6 @@
 
 #include "machine/provider/provider.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include <set>
 #include <thread>
 
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/os/descriptors.h"
 #include "base/unique_fd.h"
@@ -76,16 +76,13 @@ Environment VmRequest::environment(Environment base) const {
   return base;
 }
 
-std::vector<std::string> Provider::names(const Places& places) {
+Result<std::vector<std::string>> Provider::names(const Places& places) {
   // A folder of the operator takes the place of a carried provider of the same name, so the name is listed once.
   std::set<std::string> all;
   for (const auto& name : carried_providers()) all.insert(name);
-  if (DIR* dir = ::opendir((places.config + "/providers").c_str())) {
-    while (dirent* entry = ::readdir(dir))
-      if (valid_vm_name(entry->d_name) && std::string_view(entry->d_name) != "lib") all.insert(entry->d_name);
-    ::closedir(dir);
-  }
-  return {all.begin(), all.end()};
+  for (const auto& name : TRY(names_in(places.config + "/providers")))
+    if (valid_vm_name(name) && name != "lib") all.insert(name);
+  return std::vector(all.begin(), all.end());
 }
 
 Result<Provider> Provider::find(const std::string& name, const Places& places, const Environment& environment,
@@ -106,7 +103,7 @@ Result<Provider> Provider::find(const std::string& name, const Places& places, c
     provider.directory_ = TRY(unpack_provider(name, places.cache));
   } else {
     std::string list;
-    for (const auto& known : names(places)) list += (list.empty() ? "" : ", ") + known;
+    for (const auto& known : TRY(names(places))) list += (list.empty() ? "" : ", ") + known;
     return fail(Code::not_found, "there is no provider '" + name + "'",
                 "use one of " + list + ", or put your hooks into " + own);
   }

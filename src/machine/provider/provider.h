@@ -44,7 +44,7 @@ class Provider {
                                const Limits& limits = {});
 
   // Returns the names of the operator's providers and of those that this program carries.
-  static std::vector<std::string> names(const Places& places);
+  static Result<std::vector<std::string>> names(const Places& places);
 
   // Return the name, the folder of the hooks, and the time limits that find() was given.
   const std::string& name() const { return name_; }

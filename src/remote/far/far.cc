@@ -19,6 +19,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/poller.h"
@@ -249,9 +250,9 @@ Result<> fetch(const FarWorld& world, const std::string& session) {
   DeliveryWriter writer([](std::string_view bytes) { return write_all(1, bytes); });
   bool saved = false;
   std::vector<std::string> names = {"result.json", "egress.jsonl", "workspace.tar"};
-  std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator(directory + "/transcript", none))
-    names.push_back("transcript/" + entry.path().filename().string());
+  // A transcript that cannot be read must not keep the work from coming home.
+  for (const auto& name : names_in(directory + "/transcript").value_or(std::vector<std::string>()))
+    names.push_back("transcript/" + name);
   for (const auto& name : names) {
     UniqueFd fd(::open((directory + "/" + name).c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) continue;

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <future>
 
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "docker/answers.h"
@@ -58,11 +59,8 @@ bool has_program(const std::string& name) {
 // Lists the network interfaces from sysfs, which needs no privileges and includes interfaces that are down.
 std::vector<wire::Interface> interfaces() {
   std::vector<wire::Interface> all;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator("/sys/class/net", ignored)) {
-    std::string name = entry.path().filename();
+  for (const auto& name : names_in("/sys/class/net").value_or(std::vector<std::string>()))
     if (name != "lo") all.push_back({name, kind_of(name)});
-  }
   return all;
 }
 

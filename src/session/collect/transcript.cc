@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/text/json_lines.h"
 #include "docker/tar/tar.h"
@@ -27,12 +28,15 @@ std::optional<JsonLines> file_for(const std::string& path, const std::string& re
   std::error_code ignored;
   size_t count = 0;
   uint64_t kept = 0;
-  for (const auto& file : std::filesystem::directory_iterator(directory, ignored)) {
+  auto there = names_in(directory);
+  for (const auto& file : there.value_or(std::vector<std::string>())) {
     ++count;
     // The file that is about to be replaced does not count.
-    if (uint64_t size = file.file_size(ignored); !ignored && file.path().filename() != name) kept += size;
+    if (uint64_t size = std::filesystem::file_size(directory + "/" + file, ignored); !ignored && file != name)
+      kept += size;
   }
-  if (!name.ends_with(".jsonl") || !is_plain_name(name) || count >= kMostFiles || kept >= kMost ||
+  // If it is unknown how much there is, nothing is added to it.
+  if (!there || !name.ends_with(".jsonl") || !is_plain_name(name) || count >= kMostFiles || kept >= kMost ||
       !make_directories(directory))
     return std::nullopt;
   auto lines = JsonLines::create(directory + "/" + name, kMost - kept, kLongestLine);

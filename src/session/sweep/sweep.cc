@@ -8,7 +8,6 @@
 // moves to `graves`, where later sweeps look again.
 #include "session/sweep/sweep.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -20,6 +19,7 @@
 #include <set>
 #include <thread>
 
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/files/own_file.h"
 #include "base/unique_fd.h"
@@ -33,20 +33,24 @@ namespace {
 constexpr int kGraveSeconds = 60;             // in seconds; longer than a working engine needs for a request
 constexpr int kForgottenSeconds = 7 * 86400;  // an engine that has not answered for so long no longer exists
 
-std::vector<std::string> names_in(const std::string& directory) {
-  std::vector<std::string> names;
-  if (DIR* dir = ::opendir(directory.c_str())) {
-    while (dirent* entry = ::readdir(dir))
-      if (std::string name = entry->d_name; name != "." && name != "..") names.push_back(name);
-    ::closedir(dir);
-  }
-  return names;
+// Removes everything but the ledger, which must stay as long as anything else does. Returns false if it cannot be seen
+// whether there is anything else.
+bool empty_but_ledger(const std::string& directory) {
+  auto names = names_in(directory);
+  for (const auto& name : names.value_or(std::vector<std::string>()))
+    if (std::error_code ignored; name != "ledger") std::filesystem::remove_all(directory + "/" + name, ignored);
+  return names.has_value();
 }
 
-// Removes everything except the ledger, which must stay as long as anything else does.
-void empty_but_ledger(const std::string& directory) {
-  for (const auto& name : names_in(directory))
-    if (std::error_code ignored; name != "ledger") std::filesystem::remove_all(directory + "/" + name, ignored);
+// Returns the names in a directory of ledgers. If it cannot be read, reports that as a session that is refused.
+std::vector<std::string> ledgers_in(const std::string& directory, std::vector<Orphan>& orphans) {
+  auto names = names_in(directory);
+  if (names) return std::move(*names);
+  Orphan unknown;
+  unknown.refused = std::move(names.error());
+  unknown.refused->what = "what is left of sessions is unknown: " + unknown.refused->what;
+  orphans.push_back(std::move(unknown));
+  return {};
 }
 
 // Returns the age in seconds. A file that does not exist, or that is from the future, has age 0, so nothing is removed
@@ -211,7 +215,7 @@ std::optional<Orphan> without_view(const std::string& session, const std::string
 
 // Finds sessions whose owner is dead. A ledger that cannot be trusted becomes an orphan that is only reported.
 void find_dead(const Directories& directories, std::set<std::string>& known, std::vector<Orphan>& orphans) {
-  for (const auto& name : names_in(directories.sessions)) {
+  for (const auto& name : ledgers_in(directories.sessions, orphans)) {
     std::string directory = directories.sessions + "/" + name;
     if (name.starts_with(kUnborn)) remove_if_dead(directory);
     if (name.starts_with(".")) continue;
@@ -231,7 +235,7 @@ void find_dead(const Directories& directories, std::set<std::string>& known, std
 // Finds graves, which are the ledgers of sessions that have ended but whose last create requests could not be
 // confirmed.
 void find_graves(const Directories& directories, std::set<std::string>& known, std::vector<Orphan>& orphans) {
-  for (const auto& name : names_in(graves_in(directories))) {
+  for (const auto& name : ledgers_in(graves_in(directories), orphans)) {
     std::string grave = graves_in(directories) + "/" + name;
     if (name.starts_with(kUnborn)) remove_if_dead(grave);
     if (name.starts_with(".")) continue;
@@ -250,7 +254,7 @@ void find_graves(const Directories& directories, std::set<std::string>& known, s
 }  // namespace
 
 void remove_session_directory(const std::string& directory) {
-  empty_but_ledger(directory);
+  if (!empty_but_ledger(directory)) return;
   ::unlink((directory + "/ledger").c_str());
   ::rmdir(directory.c_str());
 }
@@ -303,7 +307,7 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
 void forget(const Directories& directories, const std::string& directory, const Receipt& receipt) {
   // Something may still appear, so the record of what to look for is kept, without the rest of the directory.
   if (!receipt.final) {
-    empty_but_ledger(directory);
+    (void)empty_but_ledger(directory);
     std::string grave = graves_in(directories) + "/" + receipt.session;
     if (make_directories(graves_in(directories)) && std::rename(directory.c_str(), grave.c_str()) == 0) {
       // The age of a grave counts from now, not from the last record.

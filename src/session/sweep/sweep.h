@@ -28,7 +28,8 @@ struct Orphan {
   std::optional<Error> refused;  // why its ledger is not accepted; then nothing else is known and nothing is done
 };
 
-// Finds sessions only by the ledgers under `directories`, because an image may have any of the labels.
+// Finds sessions only by the ledgers under `directories`, because an image may have any of the labels. A directory that
+// cannot be read becomes an orphan without a name that is refused, so that a sweep reports it.
 std::vector<Orphan> find_orphans(const Directories& directories);
 
 // Says what a sweep did to one session. If the receipt is not confirmed, something is left, and the receipt names it.

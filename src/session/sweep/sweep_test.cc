@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/files/file.h"
+#include "base/files/unreadable_test.h"
 #include "docker/client/http_engine.h"
 #include "session/ledger/scratch_test.h"
 
@@ -79,6 +80,28 @@ TEST(Sweep, ALedgerThatIsNotAcceptedIsReportedAndLeftAlone) {
   for (const auto& path : {forged + "/ledger", grave + "/ledger", open + "/ledger", scratch.path + "/other/file",
                            scratch.directories.sessions + "/Not A Session"})
     EXPECT_TRUE(std::filesystem::exists(path)) << path;
+}
+
+TEST(Sweep, ADirectoryThatCannotBeReadIsReported) {
+  Scratch scratch;
+  std::string directory = scratch.dead("x1", {kMakes});
+  ASSERT_TRUE(write_file_atomically(directory + "/info.json", "{}"));
+  auto reported = without_listings([&] {
+    auto orphans = find_orphans(scratch.directories);
+    auto swept = sweep(scratch.directories, orphans, docker::connect);
+    remove_session_directory(directory);
+    return orphans.size() == 1 && orphans[0].refused && swept.size() == 1 && !swept[0].receipt.confirmed &&
+           swept[0].receipt.left == std::vector{"what is left of sessions is unknown: reading " +
+                                                scratch.directories.sessions + ": Input/output error"};
+  });
+  if (!reported) GTEST_SKIP() << "this system cannot simulate an error of the disk";
+  EXPECT_TRUE(*reported);
+  EXPECT_EQ(::access((directory + "/ledger").c_str(), F_OK), 0)
+      << "the ledger stays as long as anything else may be there";
+  // A file in the place of the directory is no empty list either.
+  std::filesystem::rename(scratch.directories.sessions, scratch.path + "/moved");
+  ASSERT_TRUE(write_file_atomically(scratch.directories.sessions, ""));
+  EXPECT_EQ(find_orphans(scratch.directories).size(), 1u);
 }
 
 TEST(Sweep, RecordsThatTheOwnerWroteBeforeItDiedAreRead) {

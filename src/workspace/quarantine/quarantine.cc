@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
@@ -456,22 +457,22 @@ Result<> index_packs(Quarantine& q, const git::Runner& git) {
   std::error_code error;
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(kPackPatience);
   size_t seen = 0;
-  for (const auto& pack : std::filesystem::directory_iterator(q.repository.path() + "/incoming", error)) {
+  const std::string incoming = q.repository.path() + "/incoming";
+  for (const auto& pack : TRY(names_in(incoming))) {
     auto left = std::chrono::duration_cast<std::chrono::seconds>(deadline - std::chrono::steady_clock::now()).count();
     if (++seen > kMostPacks || left <= 0) {
-      q.leave(".git/objects/pack/" + pack.path().filename().string(),
-              "not brought home, because the time for reading packs was up");
+      q.leave(".git/objects/pack/" + pack, "not brought home, because the time for reading packs was up");
       continue;
     }
-    UniqueFd fd(::open(pack.path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    UniqueFd fd(::open((incoming + "/" + pack).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd) return fail_errno("opening a pack");
     auto options = q.at();
     options.input_fd = fd.get();
     options.timeout_s = static_cast<int>(left);
     if (!TRY(git.agrees({"index-pack", "--stdin"}, options)))
-      q.leave(".git/objects/pack/" + pack.path().filename().string(), "not brought home, because the pack is broken");
+      q.leave(".git/objects/pack/" + pack, "not brought home, because the pack is broken");
   }
-  std::filesystem::remove_all(q.repository.path() + "/incoming", error);
+  std::filesystem::remove_all(incoming, error);
   return {};
 }
 

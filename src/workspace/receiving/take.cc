@@ -92,6 +92,10 @@ std::string copy_command(const std::string& from, const std::string& to) {
     // The command removes the link, and with it everything that was reached through it.
     each.disable_recursion_pending();
   }
+  // A link that was not seen would be followed.
+  if (error)
+    return "# Copy the files in " + shell_word(from) + " to " + shell_word(to) +
+           " yourself, because they cannot be listed: " + error.message();
   return (links.empty() ? "" : "rm" + links + " && ") + (overwrites ? "cp -Ri " : "cp -R ") + shell_word(from + "/.") +
          " " + shell_word(to + "/") + modes;
 }
