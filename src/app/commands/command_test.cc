@@ -90,6 +90,11 @@ void Commands::finish(const std::string& session, const std::string& patch) {
   write(results + "/places.json", places.dump());
 }
 
+void Commands::begin(const std::string& session) {
+  write(".local/state/bottle/sessions/" + session + "/ledger",
+        "{\"owner\":\"" + session::Owner::self().to_label() + "\"}\n");
+}
+
 void Commands::abandon(const std::string& session) {
   session::Owner owner = session::Owner::self();
   owner.start_time += "1";

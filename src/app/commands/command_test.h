@@ -40,6 +40,8 @@ class Commands : public ::testing::Test {
 
   // Writes what an ended session leaves: its results, and a patch if it is not empty.
   void finish(const std::string& session, const std::string& patch = "");
+  // Writes what a session has that starts; this process is its owner.
+  void begin(const std::string& session);
   // Writes what a session leaves whose owner died.
   void abandon(const std::string& session);
 

@@ -46,7 +46,7 @@ Result<> egress(const std::string& name, const LogsOptions& options) {
 Result<> logs(const LogsOptions& options) {
   if ((options.denied || options.follow) && !options.egress)
     return fail(Code::invalid, "--denied and --follow need --egress", "add --egress");
-  std::string name = TRY(finished_session(options.session));
+  std::string name = TRY(session_with_results(options.session, options.egress ? Of::all : Of::ended));
   if (options.egress) return egress(name, options);
   auto text = read_file(directories().results + "/" + name + "/result.json");
   if (!text && runs_now(name))

@@ -1,5 +1,6 @@
 // Tests the commands about sessions with bad input, without sessions, with an ended session, and with one whose owner
 // is dead.
+#include <chrono>
 #include <filesystem>
 
 #include "app/commands/command_test.h"
@@ -88,7 +89,20 @@ TEST_F(Commands, attach_needs_a_running_session) {
   expect_refused(bottle({"attach", "onne"}), "there is no session 'onne'", "did you mean 'one'?");
   expect_refused(bottle({"attach", "A b"}), "'A b' is not a session's name", "a session's name consists of");
   abandon("two");
-  expect_refused(bottle({"attach"}), "more than one session is running", "name one of: one, two");
+  expect_refused(bottle({"attach"}), "no session is running, but there is something left of sessions that ended",
+                 "`bottle list` shows their states; name one of: one, two");
+}
+
+// Nothing listens on its socket, which the error says; the session that is meant is found all the same.
+TEST_F(Commands, attach_and_others_choose_the_only_session_that_runs) {
+  for (const char* session : {"dead", "refused", "zombie"}) abandon(session);
+  std::filesystem::permissions(home() + "/.local/state/bottle/sessions/refused/ledger", std::filesystem::perms(0666));
+  begin("one");
+  for (const auto& words : std::vector<std::vector<std::string>>{
+           {"attach"}, {"stop"}, {"allow", "a.example"}, {"egress", "metrics"}, {"allow", "--limit", "requests=5"}})
+    expect_refused(bottle(words), "session one is starting or ending", "`bottle list` shows its state");
+  begin("two");
+  expect_refused(bottle({"stop"}), "more than one session is running", "name one of: one, two");
 }
 
 TEST_F(Commands, stop_needs_a_running_session) {
@@ -133,20 +147,6 @@ TEST_F(Commands, list_leaves_out_a_session_that_has_just_ended) {
   EXPECT_EQ(bottle({"list", "--json"}).out, "[]\n");
 }
 
-TEST_F(Commands, list_shows_agents_and_their_bottles) {
-  write(".config/bottle/bottle.yaml", kPolicy);
-  EXPECT_EQ(bottle({"list", "--agents", "--json"}).json(),
-            nlohmann::json::parse(R"([{"agent": "make", "bottle": "web", "provider": "command", "description": ""}])"));
-  // A repository may bring agents, and its words cannot look like lines of bottle.
-  write("work/.bottle/agents/x.md", "---\nbottle: web\ndescription: \"red \\e[31m\"\n---\nhi\n");
-  EXPECT_EQ(bottle({"list", "--agents"}).out.find('\x1b'), std::string::npos);
-  EXPECT_EQ(bottle({"list", "--agents", "--json"}).json().size(), 2u);
-}
-
-TEST_F(Commands, logs_needs_a_session_that_left_results) {
-  expect_refused(bottle({"logs"}), "no session has ended yet", "`bottle list`");
-  EXPECT_EQ(bottle({"logs", "--json", "none"}).error()["code"], "not_found");
-  expect_refused(bottle({"logs", "--denied"}), "--denied and --follow need --egress", "add --egress");
 // A directory that cannot be read is no empty list. A file in its place is such a directory for everyone, even for
 // root.
 TEST_F(Commands, list_and_others_say_that_a_directory_cannot_be_read) {
@@ -166,6 +166,20 @@ TEST_F(Commands, list_and_others_say_that_a_directory_cannot_be_read) {
   expect({"provider", "list"}, ".config/bottle/providers");
 }
 
+TEST_F(Commands, list_shows_agents_and_their_bottles) {
+  write(".config/bottle/bottle.yaml", kPolicy);
+  EXPECT_EQ(bottle({"list", "--agents", "--json"}).json(),
+            nlohmann::json::parse(R"([{"agent": "make", "bottle": "web", "provider": "command", "description": ""}])"));
+  // A repository may bring agents, and its words cannot look like lines of bottle.
+  write("work/.bottle/agents/x.md", "---\nbottle: web\ndescription: \"red \\e[31m\"\n---\nhi\n");
+  EXPECT_EQ(bottle({"list", "--agents"}).out.find('\x1b'), std::string::npos);
+  EXPECT_EQ(bottle({"list", "--agents", "--json"}).json().size(), 2u);
+}
+
+TEST_F(Commands, logs_needs_a_session_that_left_results) {
+  expect_refused(bottle({"logs"}), "no session has ended yet", "`bottle list`");
+  EXPECT_EQ(bottle({"logs", "--json", "none"}).error()["code"], "not_found");
+  expect_refused(bottle({"logs", "--denied"}), "--denied and --follow need --egress", "add --egress");
   expect_refused(bottle({"logs", "none"}), "there are no results of a session none", "no session has ended yet");
   abandon("two");
   expect_refused(bottle({"logs", "two"}), "session two has no results yet", "`bottle list` shows its state");
@@ -181,6 +195,21 @@ TEST_F(Commands, logs_shows_the_result_unchanged) {
   std::string text = wire::encode(result);
   write(".local/state/bottle/results/one/result.json", text);
   EXPECT_EQ(bottle({"logs"}).out, text);
+}
+
+TEST_F(Commands, logs_shows_the_session_that_ended_last) {
+  finish("one");
+  std::string text = wire::encode(wire::SessionResult{.session = "one"});
+  write(".local/state/bottle/results/one/result.json", text);
+  finish("two");
+  begin("two");
+  std::filesystem::last_write_time(home() + "/.local/state/bottle/results/one",
+                                   std::filesystem::file_time_type::clock::now() - std::chrono::hours(1));
+  EXPECT_EQ(bottle({"logs"}).out, text);
+  begin("one");
+  expect_refused(bottle({"logs"}), "no session has ended yet", "`bottle list` shows the running sessions");
+  write(".local/state/bottle/results/two/egress.jsonl", "{}\n");
+  EXPECT_EQ(bottle({"logs", "--egress"}).out, "{}\n") << "its record grows";
 }
 
 TEST_F(Commands, logs_merges_the_decisions_of_both_sides_by_time) {

@@ -33,22 +33,28 @@ Result<std::vector<std::string>> shown_in(const std::string& directory) {
   return names;
 }
 
-// Sessions whose supervisor is dead count too, because their directories exist. A later request to such a session
-// reports that its supervisor is dead.
+// A name counts even if the supervisor of that session is dead; what is asked of the session then says so. Without a
+// name, such sessions must not make the choice unclear.
 Result<std::string> running_session(const std::string& wanted) {
-  auto names = TRY(shown_in(directories().sessions));
   if (!wanted.empty()) {
     TRY(check_session_name(wanted));
+    auto names = TRY(shown_in(directories().sessions));
     if (std::ranges::find(names, wanted) != names.end()) return wanted;
     return fail(Code::not_found, "there is no session '" + wanted + "'",
                 names.empty() ? "there are no sessions" : manifest::suggest(wanted, names));
   }
-  if (names.size() == 1) return names[0];
-  if (names.empty()) return fail(Code::not_found, "no session is running", "run `bottle start AGENT` to start one");
-  return fail(Code::invalid, "more than one session is running", "name " + manifest::suggest("", names));
+  std::vector<std::string> running, others;
+  for (const auto& info : TRY(sessions())) (runs(info) ? running : others).push_back(info.session);
+  if (running.size() == 1) return running[0];
+  if (running.size() > 1)
+    return fail(Code::invalid, "more than one session is running", "name " + manifest::suggest("", running));
+  if (others.size() == 1) return others[0];
+  if (others.empty()) return fail(Code::not_found, "no session is running", "run `bottle start AGENT` to start one");
+  return fail(Code::not_found, "no session is running, but there is something left of sessions that ended",
+              "`bottle list` shows their states; name " + manifest::suggest("", others));
 }
 
-Result<std::string> finished_session(const std::string& wanted) {
+Result<std::string> session_with_results(const std::string& wanted, Of of) {
   std::string directory = directories().results;
   auto names = TRY(shown_in(directory));
   if (!wanted.empty()) {
@@ -60,6 +66,7 @@ Result<std::string> finished_session(const std::string& wanted) {
   timespec when{};
   for (const auto& name : names) {
     struct stat s{};
+    if (of == Of::ended && runs_now(name)) continue;
     if (::stat((directory + "/" + name).c_str(), &s) != 0) continue;
     if (newest.empty() || s.st_mtim.tv_sec > when.tv_sec ||
         (s.st_mtim.tv_sec == when.tv_sec && s.st_mtim.tv_nsec > when.tv_nsec)) {
@@ -147,6 +154,10 @@ Result<std::string> new_session(const std::string& name, const std::string& work
     return fail(Code::conflict, "session " + name + " existed before, and its work is on refs/bottle/" + name,
                 "choose another name, or delete those refs");
   return name;
+}
+
+bool runs(const wire::SessionInfo& info) {
+  return info.state == "starting" || info.state == "running" || info.state == "unattended";
 }
 
 Result<std::vector<wire::SessionInfo>> sessions() {

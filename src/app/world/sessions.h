@@ -19,10 +19,13 @@ Result<> check_session_name(const std::string& name);
 // directory. Fails if it cannot be read.
 Result<std::vector<std::string>> shown_in(const std::string& directory);
 
-// Returns the running session with that name, or the only one if the name is empty.
+// Returns the session with that name, even if it does not run any more. If the name is empty, returns the only session
+// that runs, or, if none runs, the only one of which something is left.
 Result<std::string> running_session(const std::string& wanted);
-// Does the same for sessions that left results. Returns the newest if the name is empty.
-Result<std::string> finished_session(const std::string& wanted);
+// Does the same for sessions that have results. Returns the newest if the name is empty: of all of them, whose records
+// may still grow, or only of those that have ended.
+enum class Of { all, ended };
+Result<std::string> session_with_results(const std::string& wanted, Of of);
 // Returns whether the session has not ended yet. Its supervisor may be dead.
 bool runs_now(const std::string& session);
 // Says that a session has no results, and why.
@@ -46,5 +49,7 @@ Result<std::string> new_session(const std::string& name, const std::string& work
 // explains.
 // Fails if the directory of the sessions cannot be read.
 Result<std::vector<wire::SessionInfo>> sessions();
+// Returns whether a session of that list has an agent, or will have one. The others only left something.
+bool runs(const wire::SessionInfo& info);
 
 }  // namespace bottle::app
