@@ -4,6 +4,7 @@
 // forwarded; no option in a configuration file can change that.
 #pragma once
 
+#include <functional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -24,6 +25,8 @@ struct Options {
   int persist_s = 300;  // how long an idle connection waits for the next command
   bool compress = false;
   std::stop_token stop = {};  // when requested, ends open() and each capture() with Code::canceled
+  // Is told by open() what it waits for, if it waits for another process for more than a second. Called at most once.
+  std::function<void(const std::string&)> progress = {};
 };
 
 // Stands for one multiplexed connection, which an ssh process in the background (the master) holds. Copies use the

@@ -68,6 +68,25 @@ TEST_F(ConnectionTest, OnlyOneProcessStartsAMaster) {
   EXPECT_EQ(starts(), path + path) << "the first one left no master";
 }
 
+// The other process may ask for a passphrase on another terminal.
+TEST_F(ConnectionTest, SaysThatItWaitsForAnotherProcess) {
+  begin();
+  std::promise<std::string> told;
+  auto second = std::async(std::launch::async, [&] {
+    return Connection::open(target_, {.control_directory = root_ + "/control",
+                                      .interactive = true,
+                                      .progress = [&](const std::string& line) { told.set_value(line); }})
+        .has_value();
+  });
+  auto line = told.get_future();
+  ASSERT_EQ(line.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  EXPECT_EQ(line.get(),
+            "waiting for another process that connects to machine; if it asks for something, answer it there");
+  go();
+  EXPECT_TRUE(first_.get());
+  EXPECT_TRUE(second.get()) << "it is told once";
+}
+
 TEST_F(ConnectionTest, AProcessThatWaitedUsesTheMasterOfTheOther) {
   begin();
   std::string path = starts();

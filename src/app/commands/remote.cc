@@ -77,7 +77,7 @@ fi >&2
 Result<int> setup(const RemoteCommand& o) {
   auto far = TRY(far_to(o.target));
   std::string machine = far.target.to_string();
-  auto side = TRY(remote::FarSide::reach(far, ::isatty(0)));
+  auto side = TRY(remote::FarSide::reach(far, ::isatty(0), [](const std::string& line) { say(dim("· " + line)); }));
   auto channel = TRY(side.serve());
   if (channel.hello->engine.error.empty()) {
     say(dim("· " + machine + " already has a container engine; nothing to install"));

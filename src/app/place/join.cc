@@ -66,7 +66,7 @@ Result<int> join(const std::string& name, const JoinOptions& options) {
   session::Far far = *view.remote;
   far.program = TRY(remote::own_hash());  // this program may be newer than the one that started the session
   // Connects in this process, where ssh may ask. The supervisor then uses the existing connection.
-  auto side = remote::FarSide::reach(far, options.interactive);
+  auto side = remote::FarSide::reach(far, options.interactive, options.say);
   // Without a terminal, the supervisor itself keeps trying to reach the machine.
   if (!side && options.interactive) return std::unexpected(side.error());
   job.remote = session::RemoteJob{far, std::nullopt, true, options.stop};

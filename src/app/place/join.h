@@ -14,7 +14,7 @@ namespace bottle::app {
 struct JoinOptions {
   bool interactive = false;  // ssh may ask questions
   bool stop = false;         // the session should end
-  // Receives a line for the operator about what the session continues without.
+  // Receives a line for the operator about what this waits for, or what the session continues without.
   std::function<void(const std::string&)> say = [](const std::string&) {};
 };
 

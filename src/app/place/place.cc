@@ -39,7 +39,7 @@ std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::str
     auto side = [&]() -> Result<remote::FarSide> {
       auto view = TRY(session::read_ledger(directories(), session));
       if (!view.remote) return fail(Code::not_found, "session " + session + " runs on this machine");
-      return remote::FarSide::reach(*view.remote, false);
+      return remote::FarSide::reach(*view.remote, false, say);
     }();
     if (side) return mosh_typing(std::move(*side), session, transport, say)();
     say("the terminal uses ssh: " + side.error().what);

@@ -159,6 +159,7 @@ Result<FarSide> FarSide::reach(const Far& far, bool interactive, std::function<v
   options.control_directory = far.control_directory;
   options.interactive = interactive;
   options.stop = stop;
+  options.progress = progress;
   FarSide side(far, TRY(ssh::Connection::open(far.target, options)));
   side.progress_ = std::move(progress);
   side.stop_ = std::move(stop);
@@ -170,6 +171,7 @@ ssh::Options FarSide::bulk_options() const {
   options.control_directory = far_.control_directory;
   options.purpose = "bulk";
   options.stop = stop_;
+  options.progress = progress_;
   return options;
 }
 
