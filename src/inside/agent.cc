@@ -199,6 +199,8 @@ Result<int> run_agent(const Go& go, bool terminal, const std::function<Result<>(
   auto begin = TRY(make_pipe());
   // This uses fork(2) and not posix_spawn(3), because the child has to become the foreground group of the terminal.
   pid_t agent = ::fork();
+  if (agent < 0 && errno == EAGAIN)
+    return fail(Code::limit, "the container may have no process for the agent; raise resources.pids");
   if (agent < 0) return fail_errno("forking the agent");
   if (agent == 0) {
     begin.write.reset();

@@ -91,7 +91,8 @@ int main(int argc, char** argv) {
     if (started && agent_socket)
       started = start_thread(
           [socket = std::move(agent_socket), at = *guard]() mutable { serve_agent_socket(std::move(socket), at); });
-    if (!started) return fail(Code::limit, "the container may not have enough threads for bottle's helper");
+    if (!started)
+      return fail(Code::limit, "the container may not have enough threads for bottle's helper; raise resources.pids");
     return {};
   });
   ::_exit(status ? *status : refuse(status.error()));  // not exit(), because our threads still run

@@ -404,5 +404,28 @@ TEST(Probes, FailWithoutAGuard) {
   EXPECT_EQ(report.find("{\"ok\":true,\"probes\""), std::string::npos);
 }
 
+// The operator may have set a limit that leaves no room for the threads of the self-test.
+TEST(Probes, SayThatThereCanBeNoThreads) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  UniqueFd out(ends[0]), in(ends[1]);
+  pid_t child = ::fork();
+  if (child == 0) {
+    rlimit one{1, 1};
+    if (::geteuid() == 0 && ::setresuid(4711, 4711, 4711) != 0) ::_exit(1);
+    if (::setrlimit(RLIMIT_NPROC, &one) != 0) ::_exit(2);
+    auto probes = run_probes(*surroundings("127.0.0.1:9", "127.0.0.1", "", ""), 100);
+    bool said = probes.size() == 1 && probes[0].name == wire::kThreadsProbe && !probes[0].ok;
+    if (!said) (void)write_all(in.get(), frame_report(wire::report_of(probes)));
+    ::_exit(said ? 0 : 3);
+  }
+  in.reset();
+  std::string report = read_all(out.get(), "the report").value();
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status)) << status;
+  EXPECT_EQ(WEXITSTATUS(status), 0) << report;
+}
+
 }  // namespace
 }  // namespace bottle::inside

@@ -128,6 +128,21 @@ TEST(HostileEngine, ASelfTestThatFindsAWayOutDoesNotStartTheAgent) {
   session.check_end(docker, "a self-test that fails");
 }
 
+TEST(HostileEngine, ASelfTestWithoutThreadsNamesTheSettingToRaise) {
+  TestSession session(true);
+  FakeDocker docker;
+  session.furnish(docker);
+  session.report.probes.push_back({std::string(wire::kThreadsProbe), false, "not 10 threads"});
+  auto outcome = session.run(docker);
+  ASSERT_TRUE(outcome.failure);
+  EXPECT_EQ(outcome.failure->code, Code::limit);
+  EXPECT_EQ(outcome.failure->what,
+            "the bottle's limit of processes is too small for the self-test: threads: not 10 threads");
+  EXPECT_TRUE(outcome.failure->todo.starts_with("raise resources.pids")) << outcome.failure->todo;
+  EXPECT_FALSE(session.worked);
+  session.check_end(docker, "a self-test without threads");
+}
+
 // Long lists of foreign things must not hide our things or count as ours.
 TEST(HostileEngine, LongListsOfForgedThingsAreNotOurs) {
   TestSession session(true);

@@ -304,6 +304,12 @@ Result<> Launch::ask_for_self_test(Gate& gate) {
 Result<wire::Report> Launch::await_self_test(Gate& gate) {
   if (auto work = work_of(job_, sent_)) TRY(ledger_.will_hold(*work));
   auto report = TRY(gate.await_report(20000, control_.stop()));
+  auto is_fine = [](const wire::Probe& probe) { return probe.ok || probe.name == wire::kThreadsProbe; };
+  if (!wire::is_clean(report) && !report.probes.empty() && std::ranges::all_of(report.probes, is_fine))
+    return fail(Code::limit,
+                "the bottle's limit of processes is too small for the self-test: " + wire::surprises(report),
+                "raise resources.pids of the bottle, which is " + std::to_string(job_.plan.resources.pids) +
+                    "; the agent needs some, too, and the default is 512");
   if (!wire::is_clean(report))
     return fail(Code::denied, "the self-test from inside the bottle found a way out: " + wire::surprises(report),
                 "the agent was not started; ARCHITECTURE.md (The gate) explains the probes");

@@ -20,6 +20,9 @@ struct Probe {
   std::string detail;
 };
 void fields(Object& o, Probe& probe);
+// The name of a probe that is only in the report if it failed: the container may not have as many threads as the others
+// need.
+inline constexpr std::string_view kThreadsProbe = "threads";
 
 // Holds the report of the self-test. It is untrusted, because it comes from a container whose image anyone may have
 // made.
