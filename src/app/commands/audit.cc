@@ -87,7 +87,8 @@ Result<std::vector<Record>> records_of(const AuditOptions& o) {
 // Feeds the lines of the file to the check. If the record may be open and has no seal, leaves out a last line without a
 // line end, because it is still being written.
 Result<> read_lines(const Record& record, AuditCheck& check) {
-  std::string rest = TRY(read_record(record.path, [&](const std::string& line) { check.feed(line); }));
+  std::string rest = TRY(
+      read_record(record.path, [&](const std::string& line) { check.feed(line); }, [&] { return check.unreadable(); }));
   if (!rest.empty() && (record.seal || !record.may_be_open)) check.feed(rest);
   return {};
 }

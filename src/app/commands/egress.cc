@@ -95,7 +95,8 @@ Result<> read_records(const std::string& what, Replay& replay) {
     if (paths.empty()) return no_decisions(what);
   }
   for (const auto& path : paths) {
-    std::string rest = TRY(read_record(path, [&](const std::string& line) { replay.add_line(line); }));
+    std::string rest = TRY(
+        read_record(path, [&](const std::string& line) { replay.add_line(line); }, [&] { return replay.unreadable; }));
     // The last line of a file need not have a line end.
     if (!rest.empty()) replay.add_line(rest);
   }

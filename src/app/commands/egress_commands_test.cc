@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "app/commands/command_test.h"
+#include "app/egress/decisions.h"
 #include "base/files/file.h"
 #include "session/audit/audit_file.h"
 #include "wire/result.h"
@@ -215,6 +216,24 @@ TEST_F(Commands, a_record_comes_from_stdin) {
 }
 
 // The guard judges what a name carries after it has recorded that the rules allow the request.
+// Each line costs microseconds, and a file can have a very large number of short ones.
+TEST_F(Commands, egress_replay_and_audit_verify_give_up_on_what_is_no_record) {
+  write("policy.yaml", "egress: {}\n");
+  std::string some, many;
+  for (uint64_t i = 0; i < kMostUnreadable; ++i) some += "x\n";
+  while (many.size() < (1 << 20)) many += some;
+  for (const std::string& text : {some, many}) {
+    std::string path = write("some.jsonl", text), said = "more than 100000 lines are not decisions";
+    bool fails = text.size() > some.size();
+    Answer verified = bottle({"audit", "verify", path});
+    EXPECT_EQ(verified.status, fails ? 125 : 1) << verified.err;
+    EXPECT_EQ(verified.err.find(said) != verified.err.npos, fails) << verified.err;
+    Answer replayed = bottle({"egress", "replay", path, "--config", home() + "/policy.yaml"});
+    EXPECT_EQ(replayed.status, 125);
+    EXPECT_EQ(replayed.err.find(said) != replayed.err.npos, fails) << replayed.err;
+  }
+}
+
 TEST_F(Commands, egress_replay_knows_what_was_allowed_and_then_refused) {
   write("policy.yaml", "egress: {allow: ['*.example.org']}\n");
   wire::Decision allowed = http("allow", "GET", "/", "allowed"),

@@ -67,22 +67,25 @@ bool is_record_path(const std::string& argument) {
   return argument == kStdin || argument.find('/') != std::string::npos || argument.ends_with(".jsonl");
 }
 
-Result<std::string> read_record(const std::string& path, const std::function<void(const std::string& line)>& take) {
+Result<std::string> read_record(const std::string& path, const std::function<void(const std::string& line)>& take,
+                                const std::function<uint64_t()>& unreadable) {
   std::string line;
-  if (path == kStdin) {
-    while (TRY(read_lines(STDIN_FILENO, "stdin", line, take))) {
-    }
+  auto read_on = [&](int fd, const std::string& name) -> Result<std::string> {
+    while (TRY(read_lines(fd, name, line, take)))
+      if (unreadable() > kMostUnreadable)
+        return fail(Code::invalid,
+                    "reading " + name + ": more than " + std::to_string(kMostUnreadable) + " lines are not decisions",
+                    "name a session, or a file with the decisions of a guard");
     return line;
-  }
+  };
+  if (path == kStdin) return read_on(STDIN_FILENO, "stdin");
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));  // does not wait for a FIFO's writer
   struct stat st{};
   if (!fd || ::fstat(fd.get(), &st) != 0) return fail_errno("reading " + path);
   if (!S_ISREG(st.st_mode))
     return fail(Code::invalid, "reading " + path + ": it is not a regular file",
                 "copy the record to a file, or pass it on stdin and name it -");
-  while (TRY(read_lines(fd.get(), path, line, take))) {
-  }
-  return line;
+  return read_on(fd.get(), path);
 }
 
 Decisions::Decisions(const std::string& session)

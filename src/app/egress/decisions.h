@@ -61,8 +61,11 @@ bool is_record_path(const std::string& argument);
 
 // Passes each line of a record, which is a file or kStdin, to `take`, without its line end. Returns what follows the
 // last line end: a line that is still being written, or was cut. Lines that are longer than any of a record are
-// shortened.
-Result<std::string> read_record(const std::string& path, const std::function<void(const std::string& line)>& take);
+// shortened. Fails with Code::invalid if `unreadable` returns more than kMostUnreadable, which is the number of lines
+// so far that are not decisions: a file with millions of short lines would take minutes.
+Result<std::string> read_record(const std::string& path, const std::function<void(const std::string& line)>& take,
+                                const std::function<uint64_t()>& unreadable);
+inline constexpr uint64_t kMostUnreadable = 100'000;
 
 // Returns the error for a session that has no record.
 std::unexpected<Error> no_decisions(const std::string& session);

@@ -22,7 +22,10 @@ void Replay::add_line(std::string_view line) {
   if (auto decision = wire::decode<wire::Decision>(line, wire::From::ours)) return add(*decision);
   // A guard that runs alone writes its decisions as messages of the control channel.
   auto message = wire::decode<wire::FromGuard>(line, wire::From::ours);
-  if (!message) return add_to(unjudged, 1);
+  if (!message) {
+    ++unreadable;
+    return add_to(unjudged, 1);
+  }
   if (const auto* decision = std::get_if<wire::Decision>(&*message)) add(*decision);
 }
 

@@ -110,6 +110,7 @@ void AuditCheck::feed(std::string_view line) {
   ++at_;
   report_.head = hash_of(line);
   auto decision = wire::decode<wire::Decision>(line, wire::From::ours);
+  if (!decision) ++unreadable_;
   auto trail = decision ? trail_in(decision->trail) : std::nullopt;
   // Lines of the record may have been moved or copied after its end. All others were appended.
   if (closed_) {

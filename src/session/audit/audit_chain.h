@@ -71,6 +71,8 @@ struct AuditReport {
 class AuditCheck {
  public:
   void feed(std::string_view line);  // without its line end
+  // Returns how many of the lines so far are not decisions.
+  uint64_t unreadable() const { return unreadable_; }
   // Ends the check. `seal` says how the record ended, or is null if that is unknown. `may_be_open` says that a record
   // without an end is valid, because its session may still be running.
   AuditReport finish(const wire::AuditSeal* seal, bool may_be_open);
@@ -86,7 +88,7 @@ class AuditCheck {
   void take_foreign(uint64_t missing);
   void check_seal(const wire::AuditSeal& seal);
 
-  uint64_t at_ = 0;  // number of lines that were fed
+  uint64_t at_ = 0, unreadable_ = 0;  // numbers of lines that were fed
   // The next number, and the line with the number before it.
   uint64_t next_ = 1, last_in_place_ = 0;
   std::string head_ = std::string(64, '0');            // hash of the last line that was in its place
