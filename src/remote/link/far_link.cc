@@ -17,14 +17,13 @@
 
 namespace bottle::remote {
 
-using session::send_frame;
-
 namespace {
 
 using namespace std::chrono_literals;
 
 constexpr auto kPing = 5s;  // interval of the pings
 constexpr auto kLastWords = 2s;
+constexpr auto kDeaf = 30s;     // how long the other side may read nothing of what is sent
 constexpr auto kSilence = 13s;  // the longest time without an answer
 constexpr auto kSteady = 30s;   // after a connection that lasted this long, the first reconnect does not wait
 
@@ -37,6 +36,7 @@ void FarLink::use(FarSide side, Channel channel, std::chrono::seconds patience) 
   since_ = heard_ = pinged_ = Clock::now();
   patience_ = patience;
   deaf_ = {};
+  outbox_ = session::Outbox();
 }
 
 // Drops the connection and everything that was read of an incomplete frame. read_news() reports it later.
@@ -47,14 +47,29 @@ void FarLink::lose(const std::string& why) {
   frames_ = FrameReader(kLongestWords);
   greeting_.clear();
   deaf_ = {};
+  outbox_ = session::Outbox();
   // If a machine accepts connections and drops them immediately, the long waits stay.
   if (Clock::now() - since_ > kSteady) attempts_ = 0;
   broken_ = why;
 }
 
 void FarLink::send(FrameType type, std::string_view bytes) {
+  if (!channel_ || deaf_ != Clock::time_point{}) return;
+  if (outbox_.empty()) read_ = Clock::now();
+  outbox_.add(type, bytes);
+  flush();
+}
+
+// Sends what the other side takes now.
+void FarLink::flush() {
+  if (!channel_ || outbox_.empty()) return;
+  size_t before = outbox_.size();
+  bool sent = outbox_.flush(channel_->in.get()).has_value();
+  if (outbox_.size() < before) read_ = Clock::now();
+  if (sent && Clock::now() - read_ < kDeaf) return;
   // If the other side has stopped reading, it may have sent the reason, so the link still reads for a while.
-  if (channel_ && deaf_ == Clock::time_point{} && !send_frame(channel_->in.get(), type, bytes)) deaf_ = Clock::now();
+  deaf_ = Clock::now();
+  outbox_ = session::Outbox();
 }
 
 void FarLink::read(std::vector<News>& news) {
@@ -88,6 +103,7 @@ void FarLink::read(std::vector<News>& news) {
 
 std::vector<FarLink::News> FarLink::read_news(bool readable) {
   std::vector<News> news;
+  flush();
   if (readable && channel_) read(news);
   if (channel_ && greeted_ && deaf_ != Clock::time_point{} && Clock::now() - deaf_ > kLastWords)
     lose("the connection broke");

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "remote/link/far_side.h"
+#include "session/console/outbox.h"
 #include "wire/frames/frames.h"
 
 namespace bottle::remote {
@@ -46,28 +47,40 @@ class FarLink {
   // Returns the machine if it was ever reached, or null. Its connections may be dead.
   FarSide* side() { return side_ ? &*side_ : nullptr; }
 
-  // Sends a frame. Drops it if there is no connection. If the connection breaks, the next read_news() says so, after
+  // Sends a frame, or keeps it until the other side reads. Never blocks. Drops it if there is no connection. If the
+  // connection breaks, or the other side reads nothing for half a minute, the next read_news() says so, after
   // everything that came over it.
   void send(FrameType type, std::string_view bytes);
+  // Returns whether so much is kept that nothing more should be sent if that can wait.
+  bool is_behind() const { return outbox_.size() > kBehind; }
+  // Returns the descriptor to poll for writing, or -1 if nothing is kept. read_news() must follow.
+  int fd_behind() const { return channel_ && !outbox_.empty() ? channel_->in.get() : -1; }
   // Returns what happened since the last call. `readable` says whether poll found fd() readable.
   std::vector<News> read_news(bool readable);
   // Pings the other side, and gives up the connection if there is no answer. Call it once per turn of the loop while
   // the agent runs.
   void keep_alive();
-  // Gives up the connection without news. The far side notices the end of its input.
-  void close() { channel_.reset(); }
+  // Gives up the connection without news, and what is kept for it. The far side notices the end of its input.
+  void close() {
+    channel_.reset();
+    outbox_ = session::Outbox();
+  }
 
  private:
   using Clock = std::chrono::steady_clock;
   // Limit of a frame, in bytes. Reading it as JSON takes a hundred times as much memory.
   static constexpr size_t kLongestWords = 1 << 20;
+  static constexpr size_t kBehind = 1 << 20;  // bytes
   void lose(const std::string& why);
+  void flush();
   void read(std::vector<News>& news);
 
   std::optional<FarSide> side_;
   std::optional<Channel> channel_;
   FrameReader frames_{kLongestWords};
-  std::string greeting_;  // the part of the hello that has arrived so far
+  session::Outbox outbox_;
+  Clock::time_point read_{};  // when the other side last read some of it
+  std::string greeting_;      // the part of the hello that has arrived so far
   bool greeted_ = false;
   std::chrono::seconds patience_{};    // how long to wait for the hello
   Clock::time_point deaf_{};           // when the other side stopped reading; what it sent before is still read

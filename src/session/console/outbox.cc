@@ -4,6 +4,7 @@
 #include "session/console/outbox.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -44,6 +45,7 @@ Result<> Outbox::flush(int fd) {
     std::string_view rest = std::string_view(frames_.front()).substr(sent_);
     // A launcher that exited must not raise SIGPIPE.
     ssize_t n = ::send(fd, rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno == ENOTSOCK) n = ::write(fd, rest.data(), rest.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return {};
     if (n < 0) return fail_errno("sending to the terminal");

@@ -1,4 +1,4 @@
-// Holds the frames for one client, which may read slowly, or not at all for a while.
+// Holds the frames for one reader, such as a client, which may read slowly, or not at all for a while.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,8 @@ class Outbox {
   // Adds whole frames that are encoded already.
   void add_encoded(std::string frames);
 
-  // Sends as much as the client takes without blocking. Fails if the connection is gone.
+  // Sends as much as the reader takes without blocking. `fd` is a socket, or a pipe with O_NONBLOCK. Fails if the
+  // connection is gone.
   Result<> flush(int fd);
 
   // Reports whether everything was sent.
