@@ -72,6 +72,9 @@ class Watch {
       if (poller.readable(running_.guard.fd())) take_audit();
       if (ssh_ && poller.readable(ssh_->fd())) ssh_->take_answers(to_guard());
       clients_.handle(poller, [&](const Frame& frame) { take_frame(frame); });
+      // A near side is not kept waiting, because its other frames matter, so it is told.
+      if (job_.far && input_.must_tell(Clock::now()))
+        clients_.send(FrameType::input, input_.is_full() ? kInputWaits : kInputGoes);
       audit_.retry();
       // This is repeated in each turn, because the guard may have refused it.
       policy_.set_unrecorded(audit_.full());

@@ -119,7 +119,9 @@ Result<> Driver::make_record() {
 
 int Driver::add_to(Poller& poller) const {
   poller.watch(link_.fd());
-  clients_.add_to(poller);
+  poller.watch_writable(link_.fd_behind());
+  // A client that sends much waits while the connection is slow or the agent does not read.
+  clients_.add_to(poller, !link_.is_behind() && !input_pause_.waits(std::chrono::steady_clock::now()));
   if (services_) services_->add_to(poller);
   // While the link reconnects, the loop must poll for the outcome, because a future has no descriptor.
   return link_.is_coming() ? 20 : 250;
@@ -215,6 +217,7 @@ void Driver::take_news(FarLink::News& news) {
     case Kind::lost:
       // Streams belong to one connection, and the far guard ends them, too.
       if (services_) services_->link_is_gone();
+      input_pause_.reset();
       return feed(input::LinkLost{std::move(news.error)});
     case Kind::failed:
       return feed(input::LinkFailed{link_.attempts(), vm_is_gone(job_, record_), std::move(news.error)});
@@ -238,6 +241,8 @@ void Driver::take_from_far(const Frame& frame) {
     case FrameType::output:
     case FrameType::diagnostic:
       return feed(input::FarSpoke{});
+    case FrameType::input:
+      return input_pause_.told(frame.bytes == session::kInputWaits, std::chrono::steady_clock::now());
     case FrameType::guard:
       return feed(input::FarGuardAsked{});
     case FrameType::event:

@@ -9,6 +9,7 @@
 
 #include "remote/link/far_link.h"
 #include "remote/near/conclusion.h"
+#include "remote/near/input_pause.h"
 #include "remote/near/near_audit.h"
 #include "remote/near/near_record.h"
 #include "remote/near/services/near_services.h"
@@ -104,6 +105,7 @@ class Driver {
   NearAudit audit_;
   std::unique_ptr<NearServices> services_;  // null if nothing stays on this machine
   uint64_t position_ = 0;                   // how much of the agent's output has come, in bytes
+  InputPause input_pause_;
   int far_warnings_ = 0;
   const Frame* frame_ = nullptr;               // the frame that is being handled
   std::optional<wire::Event> event_;           // the event in that frame

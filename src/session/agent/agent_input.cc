@@ -10,8 +10,17 @@
 namespace bottle::session {
 
 void AgentInput::add(int fd, std::string_view bytes, Time now) {
-  kept_ += bytes;
+  if (kept_.size() + bytes.size() <= kMostEver) kept_ += bytes;
   flush(fd, now);
+}
+
+bool AgentInput::must_tell(Time now) {
+  constexpr std::chrono::seconds kAgain{1};
+  bool changes = is_full() != told_full_.has_value();
+  if (!changes && (!told_full_ || now - *told_full_ < kAgain)) return false;
+  if (is_full()) told_full_ = now;
+  else told_full_.reset();
+  return true;
 }
 
 void AgentInput::flush(int fd, Time now) {

@@ -11,10 +11,12 @@ namespace bottle::session {
 class AgentInput {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  static constexpr size_t kMost = 1 << 20;  // bytes
+  static constexpr size_t kMost = 1 << 20;       // bytes
+  static constexpr size_t kMostEver = 16 << 20;  // more than is under way to a far side that says that its agent waits
   static constexpr std::chrono::seconds kPatience{5};
 
-  // Sends as much as the agent takes without blocking, and keeps the rest. `fd` is a socket to the agent's stdin.
+  // Sends as much as the agent takes without blocking, and keeps the rest. `fd` is a socket to the agent's stdin. Drops
+  // `bytes` if more than kMostEver would have to be kept.
   void add(int fd, std::string_view bytes, Time now);
   // Sends what is kept. If is_full() has been true for kPatience, the agent does not read its input, so this drops
   // what is kept. Call it often.
@@ -23,10 +25,13 @@ class AgentInput {
   bool empty() const { return kept_.empty(); }
   // Returns whether the caller must add nothing more for now, so that a client that sends much waits for the agent.
   bool is_full() const { return kept_.size() >= kMost; }
+  // Returns whether those who cannot be kept waiting must be told what is_full() returns: when it changes, and every
+  // second while it is true.
+  bool must_tell(Time now);
 
  private:
   std::string kept_;
-  std::optional<Time> full_since_;
+  std::optional<Time> full_since_, told_full_;
 };
 
 }  // namespace bottle::session

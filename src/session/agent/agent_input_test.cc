@@ -66,7 +66,29 @@ TEST_F(AgentInputTest, IsDroppedOnlyIfTheAgentReadsNothingForAWhile) {
   EXPECT_EQ(read_all(), "later");
 }
 
-TEST_F(AgentInputTest, IsDroppedImmediatelyIfTheAgentHasEnded) {
+// A near side is not kept waiting, because its other messages matter, so it may send on.
+TEST_F(AgentInputTest, IsBoundedEvenIfSomeoneGoesOn) {
+  std::string part(1 << 20, 'x');
+  for (int i = 0; i < 40; ++i) input.add(ours.get(), part, now);
+  size_t kept = 0;
+  for (std::string got; !(got = read_all()).empty(); input.flush(ours.get(), now)) kept += got.size();
+  EXPECT_TRUE(input.empty());
+  EXPECT_GE(kept, AgentInput::kMostEver - part.size());
+  EXPECT_LE(kept, AgentInput::kMostEver + part.size()) << "what was in the socket";
+}
+
+TEST_F(AgentInputTest, ItIsToldThatItWaits) {
+  EXPECT_FALSE(input.must_tell(now));
+  (void)fill();
+  EXPECT_TRUE(input.must_tell(now));
+  EXPECT_FALSE(input.must_tell(now += 999ms));
+  EXPECT_TRUE(input.must_tell(now += 1ms)) << "a near side that has just come must learn it, too";
+  while (!read_all().empty()) input.flush(ours.get(), now);
+  EXPECT_TRUE(input.must_tell(now));
+  EXPECT_FALSE(input.must_tell(now += 1h));
+}
+
+TEST_F(AgentInputTest, IsDroppedAtOnceIfTheAgentHasEnded) {
   (void)fill();
   agent.reset();
   input.flush(ours.get(), now);

@@ -213,6 +213,8 @@ class Follower {
           ended.exit = ended.result.exit;
           return ended;
         }
+        case FrameType::input:
+          break;  // for a near side; this client simply waits
         default:
           return fail(Code::protocol, "the supervisor sent an unknown frame");
       }

@@ -11,7 +11,7 @@ namespace bottle::session {
 
 // Says what a frame contains. The letters are part of the protocol.
 enum class FrameType : char {
-  input = 'i',       // → keystrokes
+  input = 'i',       // → keystrokes; ← kInputWaits or kInputGoes: whether a far side's agent reads what comes
   resize = 'w',      // → {"rows":…,"cols":…}
   detach = 'd',      // → the terminal detaches; the agent continues
   stop = 'x',        // → end the session now
@@ -32,6 +32,9 @@ enum class FrameType : char {
   result = 'r',      // ← {"exit":…}: the session is over and everything is removed
   failure = 'f',     // ← {"code":…,"what":…,"todo":…}: the session failed
 };
+
+// What a far side says about the agent's input. It repeats the first of them every second, as long as it is true.
+inline constexpr std::string_view kInputWaits = "waits", kInputGoes = "goes";
 
 // Holds a frame as it was received. The bytes are not checked yet.
 struct Frame {
