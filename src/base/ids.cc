@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -21,6 +22,19 @@ std::string to_hex(std::string_view bytes) {
   for (unsigned char c : bytes) {
     *at++ = "0123456789abcdef"[c >> 4];
     *at++ = "0123456789abcdef"[c & 15];
+  }
+  return out;
+}
+
+Result<std::string> from_hex(std::string_view text) {
+  std::string out;
+  for (size_t at = 0; at < text.size(); at += 2) {
+    unsigned value = 0;
+    const char *digits = text.data() + at, *end = digits + std::min<size_t>(text.size() - at, 2);
+    // from_chars() would also take a single digit.
+    if (end - digits != 2 || std::from_chars(digits, end, value, 16).ptr != end)
+      return fail(Code::invalid, "it is not hexadecimal");
+    out += static_cast<char>(value);
   }
   return out;
 }

@@ -5,10 +5,14 @@
 #include <string>
 #include <string_view>
 
+#include "base/error.h"
+
 namespace bottle {
 
 // Returns the bytes in lower-case hexadecimal.
 std::string to_hex(std::string_view bytes);
+// Returns the bytes that the hexadecimal text stands for. Fails with Code::invalid if it is not such a text.
+Result<std::string> from_hex(std::string_view text);
 
 // Returns `bytes` random bytes in lower-case hexadecimal. Aborts if the kernel cannot supply randomness.
 std::string random_hex(int bytes);

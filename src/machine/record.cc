@@ -85,8 +85,9 @@ int64_t now_seconds() {
 }
 
 Result<> save(const Record& r, const Places& places) {
-  return write_file_atomically(places.directory(r.vm.name) + "/vm.json",
-                               wire::encode(as_wire(r), wire::Layout::pretty));
+  // A path that was changed would lead a later command to nothing, and the VM would stay.
+  auto text = TRY(wire::encode_exactly(as_wire(r), wire::Layout::pretty));
+  return write_file_atomically(places.directory(r.vm.name) + "/vm.json", text);
 }
 
 bool is_gone(const Result<Record>& loaded) { return !loaded && loaded.error().code == Code::not_found; }

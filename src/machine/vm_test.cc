@@ -18,6 +18,19 @@ namespace {
 
 using nlohmann::json;
 
+// A later command would look for the VM's files in another place.
+TEST_F(Machine, ARecordWithAPathThatJsonCannotHoldIsNotWritten) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm);
+  vm->record.vm.state_dir += "/caf\xe9";
+  auto saved = save(vm->record, places_);
+  ASSERT_FALSE(saved);
+  EXPECT_EQ(saved.error().code, Code::invalid);
+  EXPECT_NE(saved.error().what.find("state_dir"), std::string::npos) << saved.error().what;
+  EXPECT_TRUE(load("vm-1", places_)) << "the record from before is still there";
+}
+
 TEST_F(Machine, DestroyIsConfirmedByStatusAndList) {
   good();
   auto vm = prepare_vm(spec());

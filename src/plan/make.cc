@@ -10,12 +10,11 @@
 #include <set>
 
 #include "base/ids.h"
-#include "base/text/json.h"
-#include "base/text/line.h"
 #include "base/text/shell_word.h"
 #include "plan/image_names.h"
 #include "plan/plan.h"
 #include "plan/provider.h"
+#include "plan/text.h"
 
 namespace bottle::plan {
 namespace {
@@ -406,18 +405,6 @@ Result<> check_limits(const Plan& plan) {
   if (!cost || !plan.egress.prices.empty()) return {};
   return fail(Code::invalid, "the cost is limited, but nothing says what the models cost",
               "add egress.prices, such as prices: {\"some-model-*\": {input: 3, output: 15}}, per million tokens");
-}
-
-Result<> check_text(const Plan& plan) {
-  if (!is_utf8(plan.workspace))
-    return fail(Code::invalid, "the path of the workspace is not UTF-8: " + one_line(plan.workspace, 4096),
-                "rename the part that is not UTF-8, or start in a copy of the directory whose path is UTF-8");
-  if (!is_utf8(plan.prompt)) return fail(Code::invalid, "the prompt is not UTF-8");
-  for (const auto& word : plan.command)
-    if (!is_utf8(word)) return fail(Code::invalid, "an argument for the agent is not UTF-8");
-  for (const auto& skill : plan.skills)
-    if (!is_utf8(skill)) return fail(Code::invalid, "the path of a skill is not UTF-8");
-  return {};
 }
 
 }  // namespace

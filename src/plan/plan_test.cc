@@ -272,6 +272,28 @@ TEST(Make, SaysWhatToDoAboutAPathThatIsNotUtf8) {
   ASSERT_FALSE(plan);
   EXPECT_EQ(plan.error().what, "the path of the workspace is not UTF-8: /home/me/caf\\xe9");
   EXPECT_NE(plan.error().todo.find("rename the part"), std::string::npos);
+  auto refused = [](const Facts& known, const Options& options, const std::string& policy = "{}") -> std::string {
+    auto manifest = manifest::load(
+        {{"m.yaml", "bottles: {web: " + policy + "}\nagents: {a: {bottle: web, provider: shell}}"}}, {}, {});
+    if (!manifest) return manifest.error().what;
+    auto made = make(*manifest, options, known);
+    return made ? "" : made.error().what;
+  };
+  f = facts();
+  f.top = f.workspace;
+  f.repository = f.workspace + "/.git";
+  f.workspace += "/caf\xe9";
+  EXPECT_EQ(refused(f, {.agent = "a"}), "the path of the directory to start in is not UTF-8: caf\\xe9");
+  f = facts();
+  f.repository = "/home/\xff/.git";
+  EXPECT_EQ(refused(f, {.agent = "a"}), "the path of the workspace's repository is not UTF-8: /home/\\xff/.git");
+  EXPECT_EQ(refused(facts(), {.agent = "a", .image = "caf\xe9"}), "the name of the image is not UTF-8: caf\\xe9");
+  f = facts();
+  f.environment["HOME"] = "/home/caf\xe9";
+  for (const char* policy : {"{scan: {rules: [~/x]}}", "{scan: {secrets: [~/x]}}", "{egress: {extra_ca: [~/x]}}",
+                             "{secrets: {g: {from: \"file:~/x\", hosts: [a.example]}}}"})
+    EXPECT_TRUE(refused(f, {.agent = "a"}, policy).ends_with(" is not UTF-8: /home/caf\\xe9/x"))
+        << refused(f, {.agent = "a"}, policy);
 }
 
 TEST(Surroundings, TimeZoneAndColorsArePassedOn) {

@@ -218,6 +218,20 @@ TEST(Versions, AnotherVersionIsRefusedNamingBoth) {
 }
 
 // Earlier versions wrote an array, and left out the patch of a place without one.
+TEST(ChangedPlaces, APathThatIsNotUtf8ComesBackUnchanged) {
+  ChangedPlaces places{{{"/home/caf\xe9/app", "/r/\xff/changes.patch", ""}, {"/home/me", "", "/r/\xc3\x28"}}};
+  auto text = encode_exactly(places);
+  ASSERT_TRUE(text) << text.error().what;
+  auto read = decode_places(*text);
+  ASSERT_TRUE(read) << read.error().what;
+  ASSERT_EQ(read->places.size(), 2u);
+  EXPECT_EQ(read->places[0].directory, "/home/caf\xe9/app");
+  EXPECT_EQ(read->places[0].patch, "/r/\xff/changes.patch");
+  EXPECT_EQ(read->places[1].directory, "/home/me");
+  EXPECT_EQ(read->places[1].filtered, "/r/\xc3\x28");
+  EXPECT_FALSE(decode_places(R"({"places": [{"directory": "/a", "directory_hex": "2f6"}]})"));
+}
+
 TEST(ChangedPlaces, TheFormatOfEarlierVersionsIsRead) {
   auto read = decode_places(R"([{"directory": "/a", "patch": "/r/changes.patch"}, {"directory": "/b"}])");
   ASSERT_TRUE(read) << read.error().what;

@@ -234,6 +234,14 @@ Result<std::unique_ptr<docker::Engine>> connect_engine(const std::stop_token& st
   return docker::connect(endpoint);
 }
 
+// Replaces what is not ASCII. Certificates are ASCII, but the comments of a bundle may be in any encoding, and a
+// session gets the bundle as a part of JSON.
+static std::string ascii(std::string bundle) {
+  for (char& c : bundle)
+    if (static_cast<unsigned char>(c) >= 0x80) c = '?';
+  return bundle;
+}
+
 std::string public_roots() {
   // These are the bundles of Debian, Fedora, Alpine and macOS, and openSUSE.
   std::vector<std::string> places = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
@@ -241,7 +249,7 @@ std::string public_roots() {
   if (const char* own = std::getenv("SSL_CERT_FILE")) places.insert(places.begin(), own);
   for (const auto& path : places)
     // A file that cannot be read is treated like one that does not exist; the next one may be readable.
-    if (auto text = read_file(path, 8 << 20)) return *text;
+    if (auto text = read_file(path, 8 << 20)) return ascii(std::move(*text));
   return "";
 }
 
@@ -250,7 +258,7 @@ Result<std::string> concatenated(const std::vector<std::string>& files) {
   for (const auto& file : files) {
     auto text = read_file(file, 4 << 20);
     if (!text) return std::unexpected(std::move(text.error()).during("egress.extra_ca"));
-    all += *text + "\n";
+    all += ascii(std::move(*text)) + "\n";
   }
   return all;
 }

@@ -3,35 +3,20 @@
 #include "guard/core/scanner.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstddef>
 
+#include "base/ids.h"
 #include "scan/credential/fingerprint.h"
 
 namespace bottle::guard {
 
-namespace {
-
-// Reads the database, which is bytes, from the configuration, which is JSON.
-Result<std::string> from_hex(std::string_view text) {
-  std::string out;
-  for (size_t at = 0; at < text.size(); at += 2) {
-    unsigned value = 0;
-    const char* end = text.data() + std::min(at + 2, text.size());
-    if (end - text.data() - static_cast<std::ptrdiff_t>(at) != 2 ||
-        std::from_chars(text.data() + at, end, value, 16).ptr != end)
-      return fail(Code::invalid, "own_rules: the database is not hexadecimal");
-    out += static_cast<char>(value);
-  }
-  return out;
-}
-
-}  // namespace
-
 Result<std::unique_ptr<Scanner>> Scanner::make(const Secrets& secrets, const wire::GuardConfig& wanted) {
   auto catalog = TRY(scan::Catalog::builtin());
-  if (const auto& own = wanted.own_rules; !own.text.empty())
-    TRY(catalog.add(TRY(scan::parse_rules(own.text)), TRY(from_hex(own.database))));
+  if (const auto& own = wanted.own_rules; !own.text.empty()) {
+    auto database = from_hex(own.database);
+    if (!database) return std::unexpected(std::move(database.error()).during("own_rules: the database"));
+    TRY(catalog.add(TRY(scan::parse_rules(own.text)), *database));
+  }
   for (const Secret& secret : secrets.list()) {
     catalog.add_known(secret.name, secret.value);
     // A secret with a name is reported by its name and not by its form. A placeholder is worthless.

@@ -75,11 +75,11 @@ std::string encode(const T& message, Layout layout = Layout::line) {
 // Encodes a message that must arrive unchanged. Fails with Code::invalid if its text is not UTF-8 or is longer than the
 // reader accepts.
 template <class T>
-Result<std::string> encode_exactly(const T& message) {
+Result<std::string> encode_exactly(const T& message, Layout layout = Layout::line) {
   Document document(kKind<T>);
   detail::write(document, message);
   TRY(document.outcome());
-  return document.text(Layout::line);
+  return document.text(layout);
 }
 
 // Decodes a message. Fails with Code::protocol and a text such as "the job cannot be read: remote.far.port is

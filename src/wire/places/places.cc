@@ -1,11 +1,30 @@
 #include "wire/places/places.h"
 
+#include "base/ids.h"
+#include "base/text/json.h"
+#include "base/text/line.h"
+
 namespace bottle::wire {
 
+// A path may have any bytes. One that is not UTF-8 is also written in hexadecimal, under a key of its own.
+static void path(Object& o, const char* key, const char* exact_key, std::string& value) {
+  bool exact = is_utf8(value);
+  std::string shown = exact ? value : one_line(value, kPath);
+  o.text(key, shown, kPath);
+  if (o.is_read()) value = shown;
+  if (!o.optional(exact_key, !exact)) return;
+  std::string hex = to_hex(value);
+  o.text(exact_key, hex, 2 * kPath);
+  if (!o.is_read()) return;
+  auto bytes = from_hex(hex);
+  if (bytes) value = std::move(*bytes);
+  else o.refuse(exact_key, "is not hexadecimal");
+}
+
 void fields(Object& o, ChangedPlace& place) {
-  o.text("directory", place.directory, kPath);
-  if (o.optional("patch", true)) o.text("patch", place.patch, kPath);
-  if (o.optional("filtered", true)) o.text("filtered", place.filtered, kPath);
+  path(o, "directory", "directory_hex", place.directory);
+  if (o.optional("patch", true)) path(o, "patch", "patch_hex", place.patch);
+  if (o.optional("filtered", true)) path(o, "filtered", "filtered_hex", place.filtered);
 }
 
 // A workspace may hold many repositories, as a mirror of a package registry does.
