@@ -47,6 +47,29 @@ def kill_all(operator):
     assert wait_for(lambda: not any(map(is_alive, killed)), 20), killed
 
 
+def kill_everything(operator, launcher):
+    """Does the same, also with a launcher that is still nsenter, and with what starts meanwhile."""
+    launcher.kill()
+    while processes_of(operator):
+        kill_all(operator)
+
+
+def kill(pids, sign=signal.SIGKILL):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, sign)
+
+
+def standing(pids):
+    """Returns the processes that are stopped."""
+    found = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            if open("/proc/%d/stat" % pid).read().rpartition(")")[2].split()[0] == "T":
+                found.append(pid)
+    return found
+
+
 def supervisors_of(operator):
     return [pid for pid, argv in processes_of(operator) if argv[1:2] == [b"supervise"]]
 

@@ -6,6 +6,7 @@ import json
 import os
 import time
 
+from look import running
 from operators import Session
 
 
@@ -27,9 +28,10 @@ def test_the_token_appears_nowhere(world, operator, until):
     token = world.token.encode()
     process = operator.background(
         "while [ ! -e /tmp/go ]; do sleep 0.1; done; exit 3", secrets={"copy": {"from": "env:CLAUDE_BOTTLE_OAUTH_TOKEN", "hosts": ["inspected.example.org"], "env": "COPY"}})
-    assert until(lambda: len([c for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") in ("agent", "guard")]) == 2, 60)
-    time.sleep(1)
-    for container in world.engine("GET", "/containers/json?all=1"):
+    running(operator, until)
+    both = [c for c in world.engine("GET", "/containers/json?all=1") if c["Labels"].get("bottle.role") in ("agent", "guard")]
+    assert len(both) == 2, both
+    for container in both:
         assert world.token not in world.engine("GET", "/containers/%s/json" % container["Id"], raw=True)
         assert world.token not in world.docker("top", container["Id"], check=False).stdout
     allowed_to_have_it = set()
@@ -143,7 +145,9 @@ def test_a_bound_secret_does_not_come_back(world, operator):
     session = operator.start(ECHOES, secrets=ECHOED_SECRET, env={"MINE": value}, egress={"allow": ["inspected.example.org"]})
     assert session.status == 0, session.explain()
     # The stand-in sends the head separately, so a finding in the body breaks off the answer and resets the HTTP/2 stream.
-    assert session.out.count(" 403") == 1 and session.err.count("curl: (92)") == 3 and '"hello"} 200' in session.out, session.explain()
+    # If both have come before the guard sends anything on, it refuses the whole answer.
+    assert session.out.count(" 403") >= 1 and session.out.count(" 403") + session.err.count("curl: (92)") == 4, session.explain()
+    assert '"hello"} 200' in session.out, session.explain()
     assert value[8:] not in session.out and base64.b64encode(value.encode()).decode()[8:-8] not in session.out
     sent = world.seen("inspected.example.org", session.since)
     assert [r["headers"].get("Authorization", "")[:5] for r in sent] == ["Basic", "Beare", "", ""], sent

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from look import everything, processes_of, running, written
+from look import came_home, everything, kill_everything, processes_of, running, written
 
 
 def test_nothing_is_left_after_a_session(world, operator, until, runtime):
@@ -16,15 +16,15 @@ def test_nothing_is_left_after_a_session(world, operator, until, runtime):
     assert session.status == 0, session.explain()
     assert everything(world) == before
     assert operator.sessions() == []
-    assert until(lambda: processes_of(operator) == [], 5)  # the supervisor reports its result before it exits
+    assert until(lambda: processes_of(operator) == [], 60)  # the supervisor reports its result before it exits
 
 
 def test_stop_ends_a_session_and_its_work_comes_back(operator, until):
-    process = operator.background("cd /workspace && echo kept > kept.txt && git add -A && git -c user.name=a -c user.email=a@b.invalid commit -qm x; touch committed; sleep 100")
+    process = operator.background("cd /workspace && echo kept > kept.txt && git add -A && git -c user.name=a -c user.email=a@b.invalid commit -qm x; echo yes > committed; sleep 100")
     written(operator, until, "/workspace/committed")
     done = operator.bottle("stop", operator.sessions()[0])
     assert done.returncode == 0, done
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     refs = operator.git("for-each-ref", "--format=%(refname)", "refs/bottle").split()
     assert any(operator.git("show", ref + ":kept.txt") == "kept\n" for ref in refs), (refs, err)
     assert operator.world.left() == [] and operator.sessions() == []
@@ -34,12 +34,8 @@ def test_stop_ends_a_session_and_its_work_comes_back(operator, until):
 def test_kill_9_of_everything_then_cleanup(world, operator, until, delay):
     process = operator.background("sleep 100")
     time.sleep(delay)
-    for pid, _ in processes_of(operator):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    process.communicate(timeout=30)
+    kill_everything(operator, process)
+    process.communicate(timeout=60)
     done = operator.bottle("cleanup")
     assert done.returncode == 0, done
     assert world.left() == []
@@ -54,7 +50,7 @@ def test_kill_9_of_the_supervisor_cuts_the_network(world, operator, until):
     supervisors = [pid for pid, argv in processes_of(operator) if argv[1:2] == [b"supervise"]]
     assert len(supervisors) == 1, processes_of(operator)
     os.kill(supervisors[0], signal.SIGKILL)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 125, (out, err)
 
     def guard_gone():
@@ -69,9 +65,8 @@ def test_kill_9_of_the_supervisor_cuts_the_network(world, operator, until):
 def test_the_next_start_sweeps(world, operator, until):
     process = operator.background("sleep 100")
     running(operator, until)
-    for pid, _ in processes_of(operator):
-        os.kill(pid, signal.SIGKILL)
-    process.communicate(timeout=30)
+    kill_everything(operator, process)
+    process.communicate(timeout=60)
     assert world.left() != []
     session = operator.start("echo fine")
     assert session.status == 0 and "fine" in session.out, session.explain()
@@ -79,22 +74,23 @@ def test_the_next_start_sweeps(world, operator, until):
 
 
 def test_cleanup_leaves_a_living_session_alone(operator, until):
-    process = operator.background("sleep 6; echo alive")
+    process = operator.background("until [ -e /tmp/go ]; do sleep 0.1; done; echo alive")
     running(operator, until)
     assert operator.bottle("cleanup").returncode == 0
+    operator.world.docker("exec", "bottle-%s-agent" % operator.sessions()[0], "touch", "/tmp/go")
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0 and "alive" in out, (out, err)
 
 
 def test_a_session_continues_if_its_launcher_dies(operator, until):
-    process = operator.background("sleep 5; echo kept > /workspace/kept.txt")
+    process = operator.background("until [ -e /tmp/go ]; do sleep 0.1; done; echo kept > /workspace/kept.txt")
     running(operator, until)
-    for pid, argv in processes_of(operator):
-        if argv[1:2] == [b"start"]:
-            os.kill(pid, signal.SIGKILL)
-    process.communicate(timeout=10)
-    assert operator.sessions(), "the supervisor owns the session"
-    assert until(lambda: not operator.sessions(), 40)
+    process.kill()
+    process.communicate(timeout=60)
+    [session] = operator.sessions()  # the supervisor owns it
+    operator.world.docker("exec", "bottle-%s-agent" % session, "touch", "/tmp/go")
+    assert until(lambda: not operator.sessions(), 60)
+    assert came_home(operator, "kept.txt") == ["kept\n"]
     assert operator.world.left() == []
 
 

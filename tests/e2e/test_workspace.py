@@ -5,6 +5,8 @@ import tarfile
 
 import pytest
 
+from look import written
+
 
 def test_clone_brings_back_commits_and_loose_files(operator):
     session = operator.start("cd /workspace && echo 1 > committed && git add -A && git -c user.name=a -c user.email=a@b.invalid commit -qm one && echo 2 > loose && echo 3 >> README.md")
@@ -47,12 +49,11 @@ def test_files_inside_belong_to_the_agent(operator, runtime):
 
 
 def test_work_that_cannot_be_sorted_is_kept_whole(operator, until):
-    process = operator.background("echo precious > /workspace/work.txt; sleep 6")
-    assert until(lambda: operator.sessions(), 30)
-    assert until(lambda: any(c["Labels"].get("bottle.role") == "agent" and c["State"] == "running"
-                             for c in operator.world.engine("GET", "/containers/json")), 60)
-    session = operator.sessions()[0]
+    process = operator.background("echo precious > /workspace/work.txt; until [ -e /tmp/go ]; do sleep 0.1; done")
+    written(operator, until, "/workspace/work.txt")
+    [session] = operator.sessions()
     os.rename(os.path.join(operator.workspace, ".git"), os.path.join(operator.workspace, "moved"))
+    operator.world.docker("exec", "bottle-%s-agent" % session, "touch", "/tmp/go")
     out, err = process.communicate(timeout=60)
     archive = os.path.join(os.path.dirname(operator.world.state(operator.home) + "/x"), "results", session, "workspace.tar")
     assert archive in err, (out, err)
