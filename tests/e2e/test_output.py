@@ -14,6 +14,7 @@ import pytest
 
 import world as world_module
 from look import processes_of
+from operators import wait_for
 
 sys.path.insert(0, os.path.join(world_module.ROOT, "tests", "standin"))
 from engine import Engine  # noqa: E402
@@ -102,11 +103,25 @@ class Hostile:
             child = pexpect.spawn(world_module.BOTTLE, list(args), env=env, cwd=self.work, dimensions=(50, 300), timeout=timeout, echo=False)
             try:
                 child.send(b"n\nn\nn\n")
-                child.expect([pexpect.EOF, pexpect.TIMEOUT])  # a command that would retry for minutes has printed enough by now
+                ends = [pexpect.EOF, pexpect.TIMEOUT]
+                ended, shown = child.expect(ends) == 0, b""  # a command that would retry for minutes has printed enough by now
+                while not ended and child.before != shown:  # it may be printing a line
+                    shown = child.before
+                    ended = child.expect(ends, timeout=0.3) == 0
                 return child.before
             finally:
-                child.close(force=True)
+                end(child)
                 os.unlink(self.socket)
+
+
+def end(child):
+    """Ends a program on a terminal, like a terminal that is closed. pexpect itself waits only a tenth of a second."""
+    for sign in (signal.SIGHUP, signal.SIGKILL):
+        if child.isalive():
+            child.kill(sign)
+            wait_for(lambda: not child.isalive(), 1)
+    child.wait()
+    child.close()
 
 
 def shell(text):

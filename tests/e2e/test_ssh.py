@@ -3,12 +3,13 @@
 import os
 import signal
 import subprocess
-import time
 
 import pexpect
 import pytest
 
 import world as world_module
+from operators import wait_for
+from test_output import end
 
 SERVER = """
 ListenAddress {ip}
@@ -63,10 +64,7 @@ class Server:
             running.add(name)
             os.makedirs("/run/sshd", exist_ok=True)
             world.spawn(world.net_ns, "/usr/sbin/sshd", "-D", "-f", self.dir + "/config", "-E", self.dir + "/log", ready=False)
-            for _ in range(100):
-                if os.path.exists(self.dir + "/log") and "listening" in self.log():
-                    break
-                time.sleep(0.1)
+            assert wait_for(lambda: os.path.exists(self.dir + "/log") and "listening" in self.log(), 60), name
         with open(self.dir + "/authorized", "w") as file:
             file.write("".join(public(key) + "\n" for key in allowed))
         self.host_key = public(self.dir + "/host")
@@ -190,10 +188,8 @@ def test_the_operators_own_agent_is_used_and_filtered(world, operator, ssh):
     try:
         private = os.path.join(operator.home, "private")
         keygen(private)
-        for _ in range(100):
-            if subprocess.run(["ssh-add", "-q", ssh.one, private], env={**os.environ, "SSH_AUTH_SOCK": sock}, capture_output=True).returncode == 0:
-                break
-            time.sleep(0.1)
+        add = ["ssh-add", "-q", ssh.one, private]
+        assert wait_for(lambda: subprocess.run(add, env={**os.environ, "SSH_AUTH_SOCK": sock}, capture_output=True).returncode == 0, 60)
         os.rename(ssh.one, ssh.one + ".away")  # a key that is not needed does not have to be readable
         session = operator.start("ssh git.example.org hello; ssh other.example.org there; ssh-add -L; ssh -o IdentitiesOnly=no -o IdentityFile=none -l root git.example.org any",
                                  ssh=ssh.hosts(), env={"SSH_AUTH_SOCK": sock})
@@ -231,7 +227,7 @@ def test_a_passphrase_is_asked_on_the_terminal_and_kept_nowhere(world, operator,
         assert done.stdout == ""
         child.expect(pexpect.EOF)
     finally:
-        child.close(force=True)
+        end(child)
 
 
 def test_a_missing_key_starts_nothing(world, operator, ssh):
@@ -253,7 +249,7 @@ def test_the_agent_does_not_outlive_a_killed_supervisor(world, operator, ssh, un
             continue
         if words[1:2] == [b"supervise"] and mine:
             os.kill(int(pid), signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert until(lambda: agents_of(operator) == [], 60), "the keys are still in memory"
     assert operator.bottle("cleanup").returncode == 0
     assert world.left() == [] and operator.sessions() == []

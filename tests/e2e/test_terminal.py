@@ -7,6 +7,8 @@ import termios
 import pexpect
 import pytest
 
+from test_output import end
+
 
 @pytest.fixture
 def terminal(world, operator):
@@ -20,7 +22,7 @@ def terminal(world, operator):
         return child
     yield spawn
     for child in children:
-        child.close(force=True)
+        end(child)
 
 
 def ready(child):
@@ -55,7 +57,7 @@ def test_detach_and_attach(terminal, operator):
     ready(child)
     child.sendline("X=kept")
     child.send("\x10\x11")  # Ctrl-P Ctrl-Q
-    child.expect("bottle attach (\\w+)")
+    child.expect("bottle attach (\\w+)\\W")
     session = child.match.group(1)
     child.expect(pexpect.EOF)
     child.close()
@@ -75,19 +77,22 @@ def test_the_terminal_is_restored(world, operator):
     """The shell around bottle shows that echo and line mode are restored, even after the program was killed."""
     env = world.environment(operator.config(), operator.home)
     shell = pexpect.spawn("bash", ["--norc"], env=env, cwd=operator.workspace, encoding="utf-8", timeout=60)
-    shell.sendline("stty -a | md5sum; echo ready-$((1+0))")
+    shell.sendline("PS1=shell-$((1+0))'> '")
+    shell.expect("shell-1> ")
+    shell.sendline("stty -a | md5sum")
     shell.expect("([0-9a-f]{32})")
     before = shell.match.group(1)
-    shell.expect("ready-1")
+    shell.expect("shell-1> ")
     shell.sendline(" ".join("'%s'" % a for a in world.command("start", "a", "--yes")))
     shell.expect("agent runs")
     shell.sendline("kill -9 $$")
     shell.sendline("")
     shell.expect("confirmed that container|not removed")
+    shell.expect("shell-1> ")  # until then, the launcher may take what is typed
     shell.sendline("stty -a | md5sum")
     shell.expect("([0-9a-f]{32})")
     assert shell.match.group(1) == before
-    shell.close(force=True)
+    end(shell)
 
 
 def test_a_suspended_launcher_loses_no_output(world, operator, until):
