@@ -8,7 +8,7 @@ import time
 
 import world as world_module
 from look import descendants
-from test_remote_secrets import files_with, forms, in_memory, name_of
+from test_remote_secrets import files_with, forms, holders_of, name_of
 
 HOSTS = {**{name: ip + ":443" for name, ip in world_module.SITES.items()}, "api.anthropic.com": world_module.API_IP + ":443"}
 QUICK = os.path.join(world_module.HERE, "quick", "hooks.py")
@@ -32,9 +32,11 @@ class Cloud:
 
     @staticmethod
     def write(where, hook, text=None):
-        with open(os.path.join(where, hook), "w") as file:
+        made = os.path.join(os.path.dirname(os.path.dirname(where)), hook + ".part")
+        with open(made, "w") as file:
             file.write(text or '#!/bin/sh\nexec %s -B %s "$0"\n' % (sys.executable, QUICK))
-        os.chmod(os.path.join(where, hook), 0o755)
+        os.chmod(made, 0o755)
+        os.rename(made, os.path.join(where, hook))  # bottle may be running the old one
 
     def config(self, options=None, vm=None, **bottle):
         config = self.operator.config(**bottle)
@@ -94,7 +96,7 @@ class VmSide:
         return found + files_with(needles, self.directory, self.cloud.operator.home, self.cloud.operator.workspace)
 
     def holders(self, value):
-        return {name_of(pid) for pid in self.processes() if in_memory(pid, [value.encode()])}
+        return holders_of(self.processes(), value)
 
 
 def result(done):
@@ -123,7 +125,7 @@ def has_worked(cloud):
 
 def working(cloud, until):
     """Waits until the agent has done its work."""
-    return until(lambda: has_worked(cloud), 60)
+    return until(lambda: has_worked(cloud), 120)
 
 
 def reapers(cloud):

@@ -10,7 +10,7 @@ import pytest
 
 import world as world_module
 from printed import sudo_is_asked
-from test_remote import background, far, remote, running, start, supervisor_of  # noqa: F401  (fixtures)
+from test_remote import background, far, inside, remote, running, start, supervisor_of  # noqa: F401  (fixtures)
 
 
 @contextlib.contextmanager
@@ -107,13 +107,14 @@ def test_the_first_commits_of_a_repository_come_home(remote, far):  # noqa: F811
 
 
 def test_commands_for_a_session_whose_supervisor_died(remote, far, until):  # noqa: F811
-    process = background(remote, far, "n=0; while [ ! -e /tmp/go ] && [ $((n += 1)) -lt 50 ]; do sleep 0.1; done; echo precious > p.txt")
+    process = background(remote, far, "until [ -e /tmp/go ]; do sleep 0.1; done; echo precious > p.txt")
     running(remote, until)
     session, supervisor = supervisor_of(remote)
     os.kill(supervisor, signal.SIGKILL)
     process.communicate(timeout=60)
     stopped = remote.bottle("logs", session, env=remote.extra_env)
     [command] = re.findall("run `(bottle attach [^`]*)`", stopped.stderr + remote.bottle("allow", session, "x.example.org", env=remote.extra_env).stderr)
+    assert inside(remote, far, "touch", "/tmp/go")
     done = remote.bottle(*command.split()[1:], env=remote.extra_env, timeout=120)
     assert done.returncode == 0, (command, done)
     assert remote.git("show", "refs/bottle/%s/worktree:p.txt" % session) == "precious\n"

@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from test_remote import background, far, remote, running, start, state_of  # noqa: F401  (fixtures)
+from look import kill, standing
+from test_remote import Lines, background, far, remote, running, start, state_of  # noqa: F401  (fixtures)
 from test_remote_faults import restart_sshd, worktree
-from test_remote_steps import kill, restored, standing  # noqa: F401  (a fixture)
+from test_remote_steps import restored  # noqa: F401  (a fixture)
 
 
 def test_a_rootless_remote_engine(remote, far):  # noqa: F811
@@ -45,15 +46,15 @@ def test_the_far_engine_dies_and_stays_down(remote, far, until):  # noqa: F811
     since = time.time()
     far.kill_dockerd()
     try:
-        out, err = child.communicate(timeout=90)
+        out, err = child.communicate(timeout=180)
         assert time.time() - since < 60 and child.returncode != 0, err
         assert "bringing the work back failed" in err and "still in its container" in err and "bottle cleanup" in err, err
         assert remote.sessions() == [session] and state_of(remote) == "unfetched", "its record is how it is found again"
-        done = remote.bottle("cleanup", env=remote.extra_env, timeout=90)
+        done = remote.bottle("cleanup", env=remote.extra_env, timeout=180)
         assert done.returncode == 125 and remote.sessions() == [session], done
     finally:
         far.revive_dockerd()
-    done = remote.bottle("cleanup", env=remote.extra_env, timeout=90)
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=180)
     assert done.returncode == 0 and "on its remote machine" in done.stdout, done
     assert worktree(remote, "precious") == "precious\n"
     assert far.left() == [] and remote.sessions() == []
@@ -62,11 +63,12 @@ def test_the_far_engine_dies_and_stays_down(remote, far, until):  # noqa: F811
 def test_the_far_engine_dies_and_restarts(remote, far, until):  # noqa: F811
     """bottle waits for the work, so the operator need not do anything."""
     child = working(remote, far, until)
+    errors = Lines(child, child.stderr)
     far.kill_dockerd()
-    time.sleep(1)
+    noticed = until(lambda: errors.said("could not be fetched yet") or child.poll() is not None, 60)
     far.revive_dockerd()
-    out, err = child.communicate(timeout=90)
-    assert child.returncode != 0 and "could not be fetched yet" in err, err
+    assert noticed and child.wait(120) != 0, errors.lines
+    err = errors.all()
     assert worktree(remote, "precious") == "precious\n"
     assert "The engine on %s confirmed that" % far.target in err, err
     assert far.left() == [] and remote.sessions() == []
@@ -77,10 +79,10 @@ def test_the_far_engine_dies_while_a_session_starts(remote, far, restored, until
     restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=%d" % record)
     child = background(remote, far, "sleep 600")
     try:
-        assert until(lambda: standing(far.pids()) or child.poll() is not None, 60, 0.02) and child.poll() is None
+        assert until(lambda: standing(far.pids()) or child.poll() is not None, 120, 0.02) and child.poll() is None
         far.kill_dockerd()
         kill(standing(far.pids()), signal.SIGCONT)
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=120)
         assert child.returncode == 125 and "bottle: " in err, err
         # At the third record, the engine may still be asked for names that are in use. Then nothing has been made.
         assert "bottle cleanup" in err or (record == 3 and "start dockerd" in err), err
@@ -89,6 +91,6 @@ def test_the_far_engine_dies_while_a_session_starts(remote, far, restored, until
         child.communicate()
         kill(standing(far.pids()))
         far.revive_dockerd()
-    done = remote.bottle("cleanup", env=remote.extra_env, timeout=90)
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=180)
     assert done.returncode == 0, done
     assert far.left() == [] and remote.sessions() == []

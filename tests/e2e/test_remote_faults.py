@@ -8,8 +8,10 @@ import subprocess
 
 import pytest
 
+from look import kill, standing
 from printed import sudo_is_asked
 from test_remote import background, far, remote, running, start  # noqa: F401  (fixtures)
+from test_remote import inside as in_container
 
 
 def inside(far, script):  # noqa: F811
@@ -118,11 +120,16 @@ def test_only_missing_image_layers_are_sent(remote, far):  # noqa: F811
 def test_the_far_supervisor_dies_at_every_record(remote, far, until, record):  # noqa: F811
     """Sends SIGKILL after each record of the far ledger: owner, engine, make, creates, work, running and so on. The
     agent's work comes home."""
-    restart_sshd(far, SetEnv="BOTTLE_TEST_KILL_AT_RECORD=%d" % record)
+    restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=%d" % record)
     try:
-        child = background(remote, far, "echo precious >precious; echo made; sleep 3")
+        child = background(remote, far, "echo precious >precious; touch /tmp/worked; echo made; sleep 3")
+        assert until(lambda: standing(far.pids()) or child.poll() is not None, 120, 0.02) and child.poll() is None
+        if record == 8:  # the agent has only just begun
+            assert until(lambda: in_container(remote, far, "test", "-e", "/tmp/worked"), 60)
+        kill(standing(far.pids()))
         out, err = child.communicate(timeout=120)
     finally:
+        kill(standing(far.pids()))
         child.kill()
         child.communicate()
         restart_sshd(far)

@@ -6,34 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import world as world_module
-from test_remote import far, remote, state_of, supervisor_of  # noqa: F401  (fixtures)
+from test_remote import Lines, far, inside, remote, state_of, supervisor_of  # noqa: F401  (fixtures)
 from test_remote_secrets import begin, everywhere, forms, in_memory, processes
 from test_ssh import Setup, agents_of, public, secrets_of
 
 LAN = "192.168.77.20"
-
-
-class Lines:
-    """Collects the lines of a process's output or errors as they arrive."""
-
-    def __init__(self, process, stream=None):
-        self.lines, self.stream = [], stream or process.stdout
-        self.thread = threading.Thread(target=self._read)
-        self.thread.start()
-
-    def _read(self):
-        for line in self.stream:
-            self.lines.append(line.strip())
-
-    def count(self, text):
-        return self.lines.count(text)
-
-    def said(self, text):
-        return any(text in line for line in self.lines)
 
 
 def test_secrets_stay_on_the_near_side_which_makes_the_requests(remote, far, until):  # noqa: F811
@@ -41,30 +21,31 @@ def test_secrets_stay_on_the_near_side_which_makes_the_requests(remote, far, unt
     # The far guard refuses the placeholder to another host, and the value is not on that machine.
     process = begin(remote, far, 'echo "inside: $TOKEN"; curl -sS -m 20 -o /dev/null -w "other %{http_code}\\n" -H "X: $TOKEN" http://allowed.example.org/\n'
                     'curl -sS -m 60 https://inspected.example.org/bytes/3000000 | wc -c\n'
-                    'curl -sS -m 20 -w "echo %{http_code}\\n" -H "X-Echo: Basic $(printf "%szz" "$TOKEN" | base64 -w0)" https://inspected.example.org/echo\n'
+                    'curl -sS -m 20 -w "other header %{http_code}\\n" -H "X-Echo: Basic $(printf "%szz" "$TOKEN" | base64 -w0)" https://inspected.example.org/echo\n'
                     'curl -sS -m 20 -w "echo %{http_code}\\n" https://inspected.example.org/echo\n'
                     'while [ ! -e stop ]; do curl -sS -m 10 -D head -o /dev/null -w "%{http_code}\\n" -H "Authorization: Bearer $TOKEN" https://inspected.example.org/again; '
-                    'grep -i "^x-bottle" head; sleep 1; [ $SECONDS -lt 150 ] || touch stop; done', "--secrets", "tunnel",
+                    'grep -i "^x-bottle" head; sleep 1; [ $SECONDS -lt 900 ] || touch stop; done', "--secrets", "tunnel",
                     egress={"hosts": {"inspected.example.org": world_module.SITES["inspected.example.org"] + ":443"}})
-    output = Lines(process)
+    output, errors = Lines(process), Lines(process, process.stderr)
     try:
-        assert until(lambda: output.count("200") >= 2 or process.poll() is not None, 90) and process.poll() is None, (output.lines, process.stderr.read())
+        assert until(lambda: output.count("200") >= 2 or process.poll() is not None, 120) and process.poll() is None, (output.lines, errors.lines)
         assert everywhere(remote, far, token) == []
         holders = [pid for pid in processes(far) if in_memory(pid, [token.encode()])]
         assert holders == [], "in memory on the far machine: %s" % holders
         # The connection breaks. The agent gets an error code at once, not after its own timeout.
         far.stop_sshd()
-        time.sleep(4)
+        away = until(lambda: inside(remote, far, "grep", "-qi", "x-bottle-error: operator_away", "/workspace/head"), 60)
         far.start_sshd()
-        before = len(output.lines)
-        assert until(lambda: "200" in output.lines[before:] and "503" in output.lines, 60), output.lines
+        assert away, "the agent was told nothing"
+        assert until(lambda: "503" in output.lines and "200" in output.lines[output.lines.index("503"):], 60), output.lines
     finally:
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=120)
-        output.thread.join()
+        process.wait(120)
+        err = errors.all()
+        output.all()
     assert "3000000" in output.lines and "other 403" in output.lines, output.lines
     assert any(line.lower() == "x-bottle-error: operator_away" for line in output.lines), output.lines
-    assert output.count("echo 403") == 1, "a placeholder in another header: %s" % output.lines
+    assert output.count("other header 403") == 1, "a placeholder in another header: %s" % output.lines
     decisions = remote.bottle("logs", "--egress", env=remote.extra_env).stdout
     assert '"secret_in_answer"' in decisions and token not in decisions, decisions
     session = json.loads(remote.bottle("logs", "--json", env=remote.extra_env).stdout)["session"]
@@ -82,7 +63,7 @@ def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811
     accepts the new broker, which has another root. Without the secret, the session continues and says what is
     missing."""
     since, token = time.time(), remote.world.token
-    process = begin(remote, far, 'for i in $(seq 90); do curl -sS -m 10 -o /dev/null -w "$i %{http_code}\\n" https://inspected.example.org/again; sleep 0.5; done',
+    process = begin(remote, far, 'for i in $(seq 1000); do curl -sS -m 10 -o /dev/null -w "$i %{http_code}\\n" https://inspected.example.org/again; sleep 0.5; done',
                     "--secrets", "tunnel", egress={"hosts": {"inspected.example.org": world_module.SITES["inspected.example.org"] + ":443"}})
     output = Lines(process)
 
@@ -98,7 +79,7 @@ def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811
     try:
         assert until(lambda: seen() >= 2 or process.poll() is not None, 90) and process.poll() is None, (output.lines, process.stderr.read())
         kill_supervisor()
-        process.wait(30)
+        process.wait(60)
         processes.append(joined(False))
         second = Lines(processes[-1])
         assert until(lambda: second.lines and second.lines[-1].endswith(" 503"), 60), second.lines
@@ -107,8 +88,7 @@ def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811
         assert "without the secrets that stay on this machine" in errors and token not in errors, errors
         processes.append(joined(True))
         third, before = Lines(processes[-1]), seen()
-        assert until(lambda: seen() >= before + 2, 60), third.lines
-        assert third.lines[-1].endswith(" 200"), third.lines
+        assert until(lambda: seen() >= before + 2 and third.lines and third.lines[-1].endswith(" 200"), 60), third.lines
         assert everywhere(remote, far, token) == []
     finally:
         for each in processes:

@@ -1,6 +1,7 @@
 """Tests how sessions on VMs that take a second to create (tests/world/quick) end: when the VM's time is up, and when
 processes around the VM die."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,8 +10,7 @@ import time
 import pytest
 
 from clouds import WORK, VmSide, answer_ssh, came_home, has_worked, reapers, record_of, result, working, worktree
-from test_remote import supervisor_of
-from test_remote_near import Lines
+from test_remote import Lines, supervisor_of
 
 # -- the end of its time
 
@@ -26,7 +26,7 @@ def with_little_time(cloud, until, begin):
         begun = begin(ttl)
         if begun:
             return ttl, begun
-        assert until(cloud.nothing_left, 120), cloud.left()
+        assert until(cloud.nothing_left, 180), cloud.left()
     pytest.fail("the end of its time came first")
 
 
@@ -35,21 +35,23 @@ def test_a_vm_is_destroyed_when_its_time_is_up(cloud, until):
     near side acts."""
     def begin(ttl):
         process = cloud.start(WORK, wait=False, vm={"ttl": "%ds" % ttl})
-        if until(lambda: has_worked(cloud) or process.poll() is not None, ttl) and process.poll() is None and cloud.records():
-            record = record_of(cloud)
-            owner = record["owner_process"]["pid"]
-            for pid in reapers(cloud):
-                os.kill(pid, signal.SIGKILL)
-            os.kill(owner, signal.SIGSTOP)
-            if record["until"] - time.time() > margin(ttl) + 1:
-                return process, owner
-            os.kill(owner, signal.SIGCONT)
-        process.communicate(timeout=120)
+        if until(lambda: has_worked(cloud) or process.poll() is not None, ttl) and process.poll() is None:
+            with contextlib.suppress(ValueError, FileNotFoundError, ProcessLookupError):  # the end comes first
+                record = record_of(cloud)
+                owner = record["owner_process"]["pid"]
+                for pid in reapers(cloud):
+                    os.kill(pid, signal.SIGKILL)
+                os.kill(owner, signal.SIGSTOP)
+                if record["until"] - time.time() > margin(ttl) + 1:
+                    return process, owner
+                os.kill(owner, signal.SIGCONT)
+        process.communicate(timeout=300)
+        cloud.bottle("cleanup", config=cloud.config())  # in case there is no reaper
         return None
 
     ttl, (process, owner) = with_little_time(cloud, until, begin)
     side = VmSide(cloud)
-    assert until(lambda: not os.path.exists("/proc/%d" % side.vm["pid"]), ttl + 90), "it powers off"
+    assert until(lambda: not os.path.exists("/proc/%d" % side.vm["pid"]), ttl + 180), "it powers off"
     docker = os.path.join(side.directory, "docker")
     assert os.listdir(os.path.join(docker, "volumes")) == [] if os.path.isdir(os.path.join(docker, "volumes")) else True
     assert not os.path.isdir(os.path.join(docker, "containers")) or os.listdir(os.path.join(docker, "containers")) == []
@@ -57,12 +59,12 @@ def test_a_vm_is_destroyed_when_its_time_is_up(cloud, until):
     process.kill()
     process.communicate()
     done = cloud.bottle("cleanup", config=cloud.config())
-    assert until(cloud.nothing_left, 60), (cloud.left(), done.stderr)
+    assert until(cloud.nothing_left, 120), (cloud.left(), done.stderr)
 
 
 def test_the_work_comes_home_before_the_time_of_a_vm_is_up(cloud, until):
     def begin(ttl):
-        done = cloud.start("while :; do date +%s >last; sync; sleep 1; done", vm={"ttl": "%ds" % ttl}, timeout=ttl + 120)
+        done = cloud.start("while :; do date +%s >last; cat last; sleep 1; done", vm={"ttl": "%ds" % ttl}, timeout=ttl + 300)
         return done if '"event":"running"' in done.stderr else None
 
     ttl, done = with_little_time(cloud, until, begin)
@@ -71,8 +73,9 @@ def test_the_work_comes_home_before_the_time_of_a_vm_is_up(cloud, until):
     assert receipt["confirmed"] and receipt["vm"]["confirmed"], receipt
     (ref,) = worktree(cloud.operator)
     last = int(cloud.operator.git("show", ref + ":last"))
-    assert 0 <= receipt["vm"]["made"] + ttl - margin(ttl) - last < 5, "it worked until then, and nothing was lost"
-    assert until(cloud.nothing_left, 30), cloud.left()
+    assert last >= int(done.stdout.split()[-1]), "nothing was lost"
+    assert last > receipt["vm"]["made"] + ttl - margin(ttl) - 10, "it worked until then"
+    assert until(cloud.nothing_left, 120), cloud.left()
 
 
 def test_a_kept_vm_stays_until_vm_destroy(cloud, until):
@@ -83,7 +86,7 @@ def test_a_kept_vm_stays_until_vm_destroy(cloud, until):
     assert cloud.bottle("cleanup", config=cloud.config()).returncode == 0
     assert cloud.there() == [name] and cloud.records() == [name]
     assert cloud.bottle("vm", "destroy", name, config=cloud.config()).returncode == 0
-    assert until(cloud.nothing_left, 30), cloud.left()
+    assert until(cloud.nothing_left, 120), cloud.left()
 
 
 def test_a_vm_whose_start_fails_is_not_kept(cloud):
@@ -97,20 +100,21 @@ def test_a_vm_that_becomes_unreachable_while_the_agent_runs(cloud, until):
     def begin(ttl):
         process = cloud.start("sleep 300", wait=False, vm={"ttl": "%ds" % ttl})
         output = Lines(process, process.stderr)
-        if until(lambda: output.said('"event":"running"') or process.poll() is not None, ttl) and process.poll() is None and cloud.records():
-            record = record_of(cloud)
-            answer_ssh(cloud, record["name"], False)
-            if record["until"] - time.time() > margin(ttl) + 1:
-                return process, output
-        process.wait(ttl + 120)
+        if until(lambda: output.said('"event":"running"') or process.poll() is not None, ttl) and process.poll() is None:
+            with contextlib.suppress(ValueError, FileNotFoundError, RuntimeError):  # the end comes first
+                record = record_of(cloud)
+                answer_ssh(cloud, record["name"], False)
+                if record["until"] - time.time() > margin(ttl) + 1:
+                    return process, output
+        process.wait(ttl + 300)
         output.thread.join()
         return None
 
     ttl, (process, output) = with_little_time(cloud, until, begin)
-    assert until(lambda: process.poll() is not None, ttl + 90), (output.lines, cloud.left())
+    assert until(lambda: process.poll() is not None, ttl + 180), (output.lines, cloud.left())
     output.thread.join()
     assert process.returncode == 125 and output.said("is gone, and so is the work that was not fetched") and not output.said("may still exist"), output.lines
-    assert until(cloud.nothing_left, 60), cloud.left()
+    assert until(cloud.nothing_left, 120), cloud.left()
 
 
 # -- the process that made the VM dies
@@ -121,10 +125,10 @@ def test_kill_of_the_supervisor_at_every_record(cloud, until, record):
     done = cloud.start(WORK if record < 8 else "echo made >made.txt", env={"BOTTLE_TEST_KILL_AT_RECORD": str(record)})
     # A start that fails for another reason ends with the same status.
     assert done.returncode == 125 and "supervisor closed the connection" in done.stderr, done.stderr
-    if not until(cloud.nothing_left, 5 if not cloud.records() else 60):
+    if not until(cloud.nothing_left, 5 if not cloud.records() else 120):
         done = cloud.bottle("start", "a", "--yes", "--headless", "-p", "true", config=cloud.config())  # the next command, which may be any
         assert done.returncode == 0, done.stderr
-        assert until(cloud.nothing_left, 60), cloud.left()
+        assert until(cloud.nothing_left, 120), cloud.left()
     assert until(lambda: not reapers(cloud), 60)
     assert record < 8 or came_home(cloud), done.stderr
 
@@ -139,7 +143,7 @@ def test_kill_of_everything_then_the_next_command_brings_the_work_home(cloud, un
     assert cloud.there() == [name] and not came_home(cloud)
     done = cloud.bottle("start", "a", "--yes", "--headless", "-p", "true", config=cloud.config())
     assert done.returncode == 0 and "VM " + name + " has lost its owner" in done.stderr, done.stderr
-    assert until(cloud.nothing_left, 60), cloud.left()
+    assert until(cloud.nothing_left, 120), cloud.left()
     assert came_home(cloud)
 
 
@@ -156,7 +160,7 @@ def test_a_vm_is_held_while_its_work_cannot_be_fetched(cloud, until):
     answer_ssh(cloud, name, True)
     done = cloud.bottle("cleanup", config=cloud.config())
     assert done.returncode == 0, done.stderr
-    assert until(cloud.nothing_left, 30), cloud.left()
+    assert until(cloud.nothing_left, 120), cloud.left()
     assert came_home(cloud)
 
 
@@ -186,5 +190,5 @@ def test_cleanup_holds_a_vm_whose_work_it_cannot_fetch(cloud, until):
     answer_ssh(cloud, name, True)
     done = cloud.bottle("cleanup", config=cloud.config())
     assert done.returncode == 0, done.stderr
-    assert until(cloud.nothing_left, 30), cloud.left()
+    assert until(cloud.nothing_left, 120), cloud.left()
     assert came_home(cloud)
