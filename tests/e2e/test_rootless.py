@@ -47,7 +47,7 @@ class User:
                                                      self.run + "/exec", "--pidfile", self.run + "/dockerd.pid", "-H", "unix://" + self.socket, "--dns", world_module.DNS_IP),
                                         env=self.env, cwd=self.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         self.world.stack.callback(self.world._end, self.dockerd)
-        until = time.time() + 60
+        until = time.time() + 180
         while time.time() < until and self.dockerd.poll() is None:
             try:
                 return self.world.engine("GET", "/_ping", raw=True, socket_path=self.socket)

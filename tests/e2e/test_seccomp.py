@@ -81,7 +81,7 @@ EOS"""
 
 
 def test_agent_and_guard_containers_have_the_seccomp_filter(operator, until):
-    process = operator.background("sleep 20")
+    process = operator.background("sleep 300")
     running(operator, until)
     try:
         for role in ("agent", "guard"):

@@ -108,7 +108,7 @@ class Twins:
 def twins(world, operator, until):
     """Runs a session in the background and yields its twins."""
     recorder = Recorder(world, os.path.join(operator.home, "recorder.sock"))
-    process = operator.background("sleep 300", variables={"DOCKER_HOST": "unix://" + recorder.path})
+    process = operator.background("sleep 1800", variables={"DOCKER_HOST": "unix://" + recorder.path})
     try:
         assert until(lambda: any(c["Labels"].get("bottle.role") == "agent" and c["State"] == "running"
                                  for c in world.engine("GET", "/containers/json")), 60)
