@@ -61,7 +61,7 @@ class Vm:
         return subprocess.Popen(self.prefix + [os.path.join(self.folder, hook)], env={**self.env, "BOTTLE_VM_ID": self.id, **more}, text=True,
                                 stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/", start_new_session=True)
 
-    def run(self, hook, timeout=60, **env):
+    def run(self, hook, timeout=300, **env):
         child = self.start(hook, **env)
         try:
             out, err = child.communicate(timeout=timeout)
@@ -81,7 +81,7 @@ class Vm:
     def machines(self):
         return self.run("list").json["machines"]
 
-    def destroy(self, seconds=60):
+    def destroy(self, seconds=300):
         """Destroys the VM as bottle does, until `status` says gone. bottle has usually signed in before."""
         if os.path.exists(self.user_data):
             self.signed_in()
@@ -144,7 +144,7 @@ def killed_at(vm, api, action):
     """Kills a create after its request has reached the cloud and before it is answered."""
     child = vm.start("create")
     try:
-        until(lambda: api.calls(action) or child.poll() is not None, 60)
+        until(lambda: api.calls(action) or child.poll() is not None, 120)
         assert child.poll() is None, child.communicate()
     finally:
         child.kill()

@@ -85,7 +85,7 @@ def test_everything_of_a_killed_create_is_found(api, vm):
     assert done.status == AGAIN and "interrupted" in done.err, done
     api.groups = groups
     goes_on.set()
-    until(lambda: api.instances, 20)
+    until(lambda: api.instances, 120)
     (vm_id,) = api.instances
     vm.destroy()
     assert api.instances[vm_id]["state"] == "terminated"

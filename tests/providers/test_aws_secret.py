@@ -28,7 +28,7 @@ def environments_and_arguments():
 
 def put(vm, value, **env):
     child = vm.start("put-secret", stdin=subprocess.PIPE, BOTTLE_SECRET_NAME="token", **env)
-    out, err = child.communicate(value, timeout=120)
+    out, err = child.communicate(value, timeout=300)
     return child.returncode, out, err
 
 
@@ -45,11 +45,11 @@ def test_a_secret_reaches_the_vm(tmp_path):
         child = vm.start("put-secret", stdin=subprocess.PIPE, BOTTLE_SECRET_NAME="token")
         child.stdin.write(VALUE)
         child.stdin.close()
-        until(lambda: api.calls("ssm PutParameter"), 60)
+        until(lambda: api.calls("ssm PutParameter"), 120)
         seen = list(environments_and_arguments())  # while aws runs
         goes_on.set()
         answer = child.stdout.read()
-        assert child.wait(60) == 0, child.stderr.read()
+        assert child.wait(300) == 0, child.stderr.read()
         assert [line for line in seen if b"put-parameter" in line]
         assert not [line for line in seen if b"sk-test-0a" in line], "the value in an argument or environment"
         assert "sk-test" not in answer
@@ -60,10 +60,10 @@ def test_a_secret_reaches_the_vm(tmp_path):
 
         assert "http://169.254.169.254/" in fetch
         here = fetch.replace("http://169.254.169.254", metadata.url)
-        done = subprocess.run(["sh"], input=here, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}, timeout=60)
+        done = subprocess.run(["sh"], input=here, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}, timeout=300)
         assert (done.returncode, done.stdout) == (0, VALUE), done.stderr
         assert not api.parameters, "it is removed when it was fetched"
-        done = subprocess.run(["sh"], input=here, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}, timeout=60)
+        done = subprocess.run(["sh"], input=here, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}, timeout=300)
         assert done.returncode != 0 and done.stdout == "" and "ParameterNotFound" in done.stderr
         api.parameters["/bottle/%s/token" % vm.name] = parameter  # as if it had not been fetched
         assert vm.run("destroy").json == {"status": "gone"}

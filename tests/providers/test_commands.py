@@ -68,7 +68,7 @@ def test_a_machine_is_created_listed_and_destroyed(kind, cloud, vm):
     (machine,) = alive(kind, cloud)
     cloud.change(lambda state: [m.update(_held=False) for m in state["things"][kind.machines].values()])
     assert vm.create() == vm.id and len(alive(kind, cloud)) == 1, "a second create finds the first one's"
-    until(lambda: vm.status() == "running", 20)
+    until(lambda: vm.status() == "running", 120)
     where = vm.run("ssh-info").json
     assert where["user"] == "bottle" and where["host"] and 0 < where["port"] < 65536
     (listed,) = vm.machines()
@@ -97,7 +97,7 @@ def test_everything_of_a_killed_create_is_found(kind, cloud, vm):
         f.write(kind.create)
     child = vm.start("create")
     try:
-        until(lambda: os.path.exists(cloud.path + ".waits") or child.poll() is not None, 60)
+        until(lambda: os.path.exists(cloud.path + ".waits") or child.poll() is not None, 120)
         assert child.poll() is None, child.communicate()
     finally:
         child.kill()
@@ -105,7 +105,7 @@ def test_everything_of_a_killed_create_is_found(kind, cloud, vm):
     done = vm.run("status", BOTTLE_IN_FLIGHT_SECONDS=600)
     assert done.status == AGAIN or done.json["status"] == "stopped", "never gone: %s" % done
     os.unlink(cloud.path + ".wait")
-    until(lambda: alive(kind, cloud), 20)
+    until(lambda: alive(kind, cloud), 120)
     child.communicate()
     vm.destroy()
 
@@ -234,7 +234,7 @@ def test_fly_limits(kind, cloud, vm, tmp_path):
     assert machine["config"]["auto_destroy"] and asked["--restart"] == "no" and asked["--autostart"] == "false"
     assert (asked["--vm-cpus"], asked["--vm-memory"], asked["--rootfs-size"]) == ("2", "4096", "20")
     assert len(asked["--port"]) == 1 and asked["--port"][0].endswith(":22/tcp") and asked["--port"] != second["_asked"]["--port"]
-    until(lambda: vm.run("ssh-info").status == 0, 20)
+    until(lambda: vm.run("ssh-info").status == 0, 120)
     assert vm.run("ssh-info").json == {"host": "my-bottles.fly.dev", "port": int(asked["--port"][0].split(":")[0]), "user": "bottle"}
     vm.destroy()
     other.destroy()

@@ -77,7 +77,7 @@ def test_everything_of_a_killed_create_is_found(api, vm):
     assert done.status == AGAIN and "interrupted" in done.err, done
     api.things["firewalls"], api.things["ssh_keys"] = firewalls, keys
     goes_on.set()
-    until(lambda: api.things["servers"], 20)
+    until(lambda: api.things["servers"], 120)
     assert [m["kind"] for m in vm.machines()] == ["vm"]
     vm.destroy()
 

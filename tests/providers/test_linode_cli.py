@@ -33,7 +33,7 @@ def test_a_machine_is_created_listed_and_destroyed(tmp_path):
         goes_on = threading.Event()
         api.fail("POST linode/instances", until=goes_on)
         child = vm.start("create")
-        until(lambda: api.calls("POST linode/instances") or child.poll() is not None, 60)
+        until(lambda: api.calls("POST linode/instances") or child.poll() is not None, 120)
         seen = list(command_lines())  # while linode-cli runs
         goes_on.set()
         out, err = child.communicate()

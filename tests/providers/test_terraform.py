@@ -106,13 +106,13 @@ def test_a_killed_create(cloud, vm):
     with open(cloud.path + ".wait", "w") as f:
         f.write("apply")
     child = vm.start("create")
-    until(lambda: os.path.exists(cloud.path + ".waits"), 60)
+    until(lambda: os.path.exists(cloud.path + ".waits"), 120)
     child.kill()
     child.communicate()
     assert vm.status() == "pending", "terraform goes on without the hook"
     assert vm.run("destroy", BOTTLE_DESTROY_SECONDS=0).json == {"status": "deleting"}
     os.unlink(cloud.path + ".wait")
-    until(lambda: cloud.things["machines"], 20)
+    until(lambda: cloud.things["machines"], 120)
     vm.destroy()
 
 

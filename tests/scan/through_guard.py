@@ -21,7 +21,7 @@ import threading
 
 import corpus
 
-PATIENCE = 30  # seconds until something counts as an error
+PATIENCE = 120  # seconds until something counts as an error
 LANES = 2  # requests at the same time, each to a sink of its own
 
 
@@ -225,12 +225,8 @@ class Guard:
         }
         with open(config, "w") as file:
             json.dump({"egress": egress, "secrets": secrets}, file)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = free.getsockname()
-        listen = "%s:%d" % self.address
         self.process = subprocess.Popen(
-            [bottle, "guard", "run", "--listen", listen, "--config", config, "--ca-out", self.ca]
+            [bottle, "guard", "run", "--listen", "127.0.0.1:0", "--config", config, "--ca-out", self.ca]
             + ["--upstream-ca", authority, "--audit", self.audit],
             env={**os.environ, **corpus.KNOWN},
             stdout=subprocess.PIPE,
@@ -238,11 +234,12 @@ class Guard:
             text=True,
         )
         said = ""
-        while "listening" not in said:
+        while not (found := re.search(r"listening on 127\.0\.0\.1:(\d+)\n", said)):
             line = self.process.stdout.readline()
             if not line:
                 raise RuntimeError("the guard did not start: " + said)
             said += line
+        self.address = ("127.0.0.1", int(found[1]))
 
     def close(self):
         self.process.terminate()
