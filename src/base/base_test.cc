@@ -97,10 +97,12 @@ TEST(Process, LimitsTimeAndOutput) {
 }
 
 TEST(Process, LimitsMemoryAndFileSizeOfAChildAndItsChildren) {
-  Command command{.argv = {"/bin/sh", "-c", "sleep 0.2; sh -c 'ulimit -d; ulimit -f'"},
-                  .most_memory = 64 << 20,
-                  .most_written = 1 << 20};
-  EXPECT_EQ(capture(command).value().out, "65536\n2048\n");  // `ulimit` counts in units of 1024 and of 512 bytes
+  // The limits apply soon after the start.
+  const char* script =
+      "until [ \"$(ulimit -d) $(ulimit -f)\" = '65536 2048' ]; do sleep 0.01; done; sh -c 'ulimit -d; ulimit -f'";
+  Command command{.argv = {"/bin/sh", "-c", script}, .most_memory = 64 << 20, .most_written = 1 << 20};
+  EXPECT_EQ(capture(command, {.timeout_ms = 60000}).value().out,
+            "65536\n2048\n");  // `ulimit` counts in units of 1024 and of 512 bytes
 }
 
 TEST(Process, GivesTheChildTheRequestedEnvironment) {

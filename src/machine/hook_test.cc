@@ -68,24 +68,29 @@ TEST_F(Machine, ExitStatusesBecomeCodes) {
 
 TEST_F(Machine, AHangingHookIsEndedWithItsChildren) {
   good();
-  limits_.create = 300;
   hook("create", "echo thinking >&2; sleep 1000 & echo $! >$CLOUD/../pid; wait");
-  auto created = fake()->create(request(), {});
-  ASSERT_FALSE(created);
-  EXPECT_EQ(created.error().code, Code::timed_out);
-  EXPECT_NE(created.error().what.find("thinking"), std::string::npos) << created.error().what;
-  int pid = std::atoi(read_file((root_ / "pid").string())->c_str());
-  for (int i = 0; i < 100 && !process_start(pid).empty(); ++i)
+  // On a busy machine, the hook may get no further within the first limits.
+  int pid = 0;
+  for (limits_.create = 300; pid == 0 && limits_.create < 100'000; limits_.create *= 3) {
+    auto created = fake()->create(request(), {});
+    ASSERT_FALSE(created);
+    EXPECT_EQ(created.error().code, Code::timed_out);
+    pid = std::atoi(read_file((root_ / "pid").string()).value_or("").c_str());
+    if (pid) EXPECT_NE(created.error().what.find("thinking"), std::string::npos) << created.error().what;
+  }
+  ASSERT_GT(pid, 0);
+  for (int i = 0; i < 1000 && !process_start(pid).empty(); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   EXPECT_EQ(process_start(pid), "") << "the hook's child lives";
 }
 
 TEST_F(Machine, ProcessesLeftByAHookDoNotDelayItsAnswer) {
   good();
-  hook("create", "sleep 3 & echo '{\"id\":\"a\"}'");
-  auto begun = std::chrono::steady_clock::now();
+  hook("create", "sleep 1000 & echo $! >$CLOUD/../pid; echo '{\"id\":\"a\"}'");
   ASSERT_TRUE(fake()->create(request(), {}));
-  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(2500));
+  int pid = std::atoi(read_file((root_ / "pid").string()).value_or("").c_str());
+  ASSERT_GT(pid, 1);
+  EXPECT_EQ(::kill(pid, SIGKILL), 0) << "it has ended";
 }
 
 TEST_F(Machine, AHookThatSaysTryAgainIsCalledAgain) {
@@ -210,7 +215,7 @@ TEST_F(Machine, ASecretMayBeLargerThanAPipe) {
     // A pipe that cannot be as large as usual shows that the allowance is used up.
     for (int ends[2], size = 1 << 16; size == 1 << 16; size = ::fcntl(ends[0], F_GETPIPE_SZ))
       if (::pipe2(ends, O_CLOEXEC) != 0) ::_exit(2);
-    ::alarm(30);
+    ::alarm(120);
     auto put = fake()->put_secret(request(), "token", std::string(32 << 10, 'x'), {});
     (void)write_file_atomically(result, put ? *put : put.error().what);
     ::_exit(0);

@@ -114,7 +114,7 @@ TEST_F(Machine, ACreateThatFailsHalfwayLeavesNothing) {
 TEST_F(Machine, ACreateWhoseCallerDiedIsEndedBeforeItsVmIsDestroyed) {
   good();
   // `create` waits before it orders the machine, and its caller has died.
-  hook("create", R"sh(sleep 30; echo "id-vm-1|s1|$BOTTLE_OWNER|running" >"$CLOUD/$BOTTLE_VM_NAME")sh");
+  hook("create", R"sh(sleep 1000; echo "id-vm-1|s1|$BOTTLE_OWNER|running" >"$CLOUD/$BOTTLE_VM_NAME")sh");
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm);
   pid_t child = ::fork();
@@ -122,12 +122,12 @@ TEST_F(Machine, ACreateWhoseCallerDiedIsEndedBeforeItsVmIsDestroyed) {
     vm->record.owner = ProcessIdentity::self();
     (void)save(vm->record, places_);
     VmSpec s = spec();
-    s.limits.create = 60000;
+    s.limits.create = 1'000'000;
     (void)create_vm(*vm, s, {});
     ::_exit(0);
   }
   int hook_pid = 0;
-  for (int i = 0; i < 200 && !hook_pid; ++i) {
+  for (int i = 0; i < 6000 && !hook_pid; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     if (auto record = load("vm-1", places_)) hook_pid = record->hook.pid;
   }
@@ -150,12 +150,12 @@ TEST_F(Machine, TheLockIsHeldAsLongAsTheHookLives) {
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm);
   std::thread creating([&] { (void)create_vm(*vm, spec(), {}); });
-  while (calls() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  for (int i = 0; i < 60'000 && calls() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_FALSE(lock_vm("vm-1", places_, 0));
   UniqueFd end(::open(gate.c_str(), O_RDWR | O_CLOEXEC));
   EXPECT_TRUE(write_all(end.get(), "end\n"));
   creating.join();
-  EXPECT_TRUE(lock_vm("vm-1", places_, 1000));
+  EXPECT_TRUE(lock_vm("vm-1", places_, 60'000));
 }
 
 TEST_F(Machine, TheRecordIsWrittenBeforeTheVmIsMade) {

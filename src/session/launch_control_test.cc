@@ -57,7 +57,9 @@ TEST(LaunchControl, AStopAfterTheGateGoesToTheRunningSession) {
   auto served = control.serve([&]() -> Result<> {
     EXPECT_TRUE(control.claim_gate());
     launcher.send(FrameType::stop);
-    std::this_thread::sleep_for(300ms);
+    launcher.send(FrameType::ping);  // its answer shows that the stop was taken
+    auto answer = receive_frame(launcher.socket.get());
+    EXPECT_TRUE(answer && answer->type == FrameType::pong);
     return {};
   });
   EXPECT_TRUE(served);

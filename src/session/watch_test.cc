@@ -182,7 +182,7 @@ TEST_F(Working, ANewGuardGetsTheChangesThatWereMadeWhileItStarted) {
     launcher.send(FrameType::ping, "");
     launcher.await("the change was made", [](const Frame& frame) { return frame.type == FrameType::pong; });
     go_on.set_value();
-    EXPECT_EQ(has_root.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
+    EXPECT_EQ(has_root.get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
     launcher.send(FrameType::input, "end\n");
   });
   EXPECT_TRUE(outcome.result);

@@ -224,7 +224,7 @@ TEST(Http, ACallHasATimeLimit) {
   auto started = engine->start_container("x", 100);
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().code, Code::timed_out);
-  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(5));
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(30));
 }
 
 TEST(Engine, ErrorsNameTheActionAndTheEnginesMessage) {
@@ -311,7 +311,8 @@ TEST(Engine, AnArchiveWhoseSourceFailsIsNotCompleted) {
   });
   ASSERT_FALSE(sent);
   EXPECT_NE(sent.error().what.find("the disk is gone"), std::string::npos);
-  for (int i = 0; i < 200 && fake.count() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  for (int i = 0; i < 12000 && fake.count() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ASSERT_GT(fake.count(), 0u);
   EXPECT_FALSE(fake.last().ends_with("0\r\n\r\n"));
 }
 

@@ -99,6 +99,14 @@ class ResolverTest : public testing::Test {
     loop_->run([&] { return resolver_->turn(); });
     return took;
   }
+  // Returns the least of several times, because others may keep the processor.
+  int64_t least(const std::string& name) {
+    int64_t least = took(name);
+    for (int i = 0; i < 20 && least >= kSoon; ++i) least = std::min(least, took(name));
+    return least;
+  }
+  static constexpr int64_t kSoon = 900;  // less than the name server's first time-out
+
   NameServer server_;
   std::unique_ptr<Loop> loop_;
   std::unique_ptr<Resolver> resolver_;
@@ -106,21 +114,21 @@ class ResolverTest : public testing::Test {
 };
 
 TEST_F(ResolverTest, AFamilyThatNeverAnswersCosts50Milliseconds) {
-  int64_t waited = took("401-6xx.test");
+  int64_t waited = least("401-6xx.test");
   EXPECT_GE(waited, Lookup::kResolutionDelay);
-  EXPECT_LT(waited, 900) << "less than the name server's first time-out";
+  EXPECT_LT(waited, kSoon);
   EXPECT_EQ(lookup_->four.addresses.size(), 1u);
   EXPECT_FALSE(lookup_->six.done);
 }
 
 TEST_F(ResolverTest, IPv6AddressesAreUsedImmediately) {
-  EXPECT_LT(took("4xx-601.test"), 900);
+  EXPECT_LT(least("4xx-601.test"), kSoon);
   EXPECT_EQ(lookup_->six.addresses.size(), 1u);
   EXPECT_FALSE(lookup_->four.done);
 }
 
 TEST_F(ResolverTest, NoAddressesOfOneFamilyIsAnAnswer) {
-  EXPECT_LT(took("401-600.test"), 900);
+  EXPECT_LT(least("401-600.test"), kSoon);
   EXPECT_TRUE(lookup_->done());
   took("400-600.test");
   EXPECT_TRUE(lookup_->done());

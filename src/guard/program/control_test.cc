@@ -60,8 +60,7 @@ TEST_F(GuardTest, AnInvalidConfigurationChangesNoRule) {
 
 // The addresses on which a guard listens change all together or not at all.
 TEST_F(GuardTest, AConfigurationWhoseNameServerCannotListenChangesNothing) {
-  // Other tests use 127.0.0.1 at the same time, so only this test can have taken a port of this address.
-  const std::string address = "127.0.77.1";
+  const std::string address = own_address();
   const uint16_t port = 3128, taken_port = 5353;
   auto at = [&](uint16_t number) {
     sockaddr_in to{.sin_family = AF_INET, .sin_port = htons(number)};
@@ -77,6 +76,8 @@ TEST_F(GuardTest, AConfigurationWhoseNameServerCannotListenChangesNothing) {
   };
   spawn();
   json good = config_;
+  const uint16_t old_port = 3129;
+  good["listen"] = json::array({address + ":" + std::to_string(old_port)});
   config_["listen"] = json::array({address + ":" + std::to_string(port)});
   config_["dns"] = address + ":" + std::to_string(taken_port);
   EXPECT_EQ(configure()["type"], "error");
@@ -84,17 +85,16 @@ TEST_F(GuardTest, AConfigurationWhoseNameServerCannotListenChangesNothing) {
   std::swap(config_, good);
   json ready = configure();
   ASSERT_EQ(ready["type"], "ready") << ready;
-  std::string listen = ready["listen"];
-  port_ = static_cast<uint16_t>(std::stoi(listen.substr(listen.rfind(':') + 1)));
   std::swap(config_, good);
   EXPECT_EQ(configure()["type"], "error");
   EXPECT_FALSE(listens(at(port)));
-  EXPECT_TRUE(raw("GET http://no.test/ HTTP/1.1\r\nHost: no.test\r\n\r\n").starts_with("HTTP/1.1 403 "));
+  Wire wire{dial_loopback(old_port, address), {}, {}};
+  wire.write("GET http://no.test/ HTTP/1.1\r\nHost: no.test\r\n\r\n");
+  EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 403 "));
   taken.reset();
   EXPECT_EQ(configure()["type"], "ready");
   EXPECT_TRUE(listens(at(port)));
-  sockaddr_in old{.sin_family = AF_INET, .sin_port = htons(port_), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-  EXPECT_FALSE(listens(old));
+  EXPECT_FALSE(listens(at(old_port)));
 }
 
 TEST_F(GuardTest, sigterm_ends_it_cleanly) {
@@ -275,7 +275,7 @@ TEST_F(GuardTest, ItsHealthAnswerEndsWhenItDies) {
   pollfd p{wire.fd.get(), POLLIN, 0};
   EXPECT_EQ(poll(&p, 1, 200), 0) << "it ended early";
   EXPECT_TRUE(write_all(control_.get(), "{\"type\":\"shutdown\"}\n"));
-  EXPECT_EQ(poll(&p, 1, 5000), 1);
+  EXPECT_EQ(poll(&p, 1, kPatienceMs), 1);
   EXPECT_FALSE(wire.more());
 }
 

@@ -21,6 +21,7 @@
 #include <functional>
 #include <mutex>
 #include <set>
+#include <stdexcept>
 #include <thread>
 
 #include <nlohmann/json.hpp>
@@ -72,13 +73,31 @@ inline UniqueFd listen_on_loopback(uint16_t& port, int type = SOCK_STREAM) {
   return fd;
 }
 
-// Connects, and makes reads fail after five seconds, so that a test that waits in vain fails and does not hang.
-inline UniqueFd dial_loopback(uint16_t port) {
+// How long a test waits for what must come. A test that waits in vain fails and does not hang.
+inline constexpr int kPatienceMs = 60'000;
+
+// Waits until `done` returns true, and returns whether it did.
+inline bool comes_true(const std::function<bool()>& done) {
+  for (int waited = 0; waited < kPatienceMs && !done(); ++waited)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return done();
+}
+
+// Returns an address of this machine that only this process uses, so that its ports are free.
+inline std::string own_address() {
+  auto id = static_cast<unsigned>(getpid());
+  auto part = [](unsigned number) { return "." + std::to_string(number & 255); };
+  return "127" + part(64 | (id >> 16 & 63)) + part(id >> 8) + part(id);
+}
+
+// Connects, and makes reads fail after kPatienceMs.
+inline UniqueFd dial_loopback(uint16_t port, const std::string& address = "127.0.0.1") {
   UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  timeval t{5, 0};
+  timeval t{kPatienceMs / 1000, 0};
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
   send_at_once(fd.get());
-  sockaddr_in a{.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  sockaddr_in a{.sin_family = AF_INET, .sin_port = htons(port)};
+  inet_pton(AF_INET, address.c_str(), &a.sin_addr);
   EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&a), sizeof a), 0);
   return fd;
 }
@@ -159,7 +178,7 @@ class Listener {
     Wire wire{UniqueFd(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC)), {}, {}};
     int fd = wire.fd.get();
     if (fd < 0) return wire;
-    timeval t{30, 0};
+    timeval t{kPatienceMs / 1000, 0};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
     std::lock_guard lock(mutex_);
     if (ended_) shutdown(fd, SHUT_RDWR);
@@ -171,10 +190,10 @@ class Listener {
     });
     return wire;
   }
-  // Waits until the server has closed all connections, for ten seconds at most.
+  // Waits until the server has closed all connections, for kPatienceMs at most.
   bool wait_until_closed() {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return open_.empty(); });
+    return changed_.wait_for(lock, std::chrono::milliseconds(kPatienceMs), [&] { return open_.empty(); });
   }
   // Ends all connections, so that the server does not wait for clients that keep theirs.
   void end() {
@@ -336,7 +355,6 @@ class GuardTest : public testing::Test {
                                        {"hosts", json::array({host})},
                                        {"header", header}}});
   }
-  // Starts the guard with `config_` and waits until it is ready.
   // Starts the guard without a configuration.
   void spawn() {
     int in[2], out[2];
@@ -357,10 +375,11 @@ class GuardTest : public testing::Test {
     control_.reset(in[1]);
     output_.reset(out[0]);
   }
+  // Starts the guard with `config_` and waits until it is ready. Throws if it does not start, which ends the test.
   void start() {
     spawn();
     json ready = configure();
-    ASSERT_EQ(ready["type"], "ready") << ready;
+    if (ready["type"] != "ready") throw std::runtime_error("the guard did not start: " + ready.dump());
     std::string listen = ready["listen"];
     port_ = static_cast<uint16_t>(std::stoi(listen.substr(listen.rfind(':') + 1)));
     // This test acts as the supervisor: it signs what the guard asks for, and clients trust only the root.
@@ -402,12 +421,12 @@ class GuardTest : public testing::Test {
     }
   }
   // Returns the guard's next line that does not only say what was used.
-  json next_line(int patience_ms = 5000) {
+  json next_line(int patience_ms = kPatienceMs) {
     while (true)
       if (json line = next_message(patience_ms); line["type"] != "usage") return line;
   }
   // Returns the guard's next line of any kind, or one of the type `timeout` or `end`.
-  json next_message(int patience_ms = 5000) {
+  json next_message(int patience_ms = kPatienceMs) {
     size_t end;
     while ((end = audit_.find('\n', read_)) == std::string::npos) {
       pollfd p{output_.get(), POLLIN, 0};

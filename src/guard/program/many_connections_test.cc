@@ -94,9 +94,9 @@ TEST_F(ManyConnectionsTest, ThousandsAreServed) {
 
 // The guard's listeners are level-triggered, and the loop would spin while there is no descriptor for a client.
 TEST_F(GuardTest, ClientsOfTheNameServerWaitForADescriptorWithoutWork) {
-  uint16_t dns_port;
-  listen_on_loopback(dns_port).reset();
-  config_["dns"] = "127.0.0.1:" + std::to_string(dns_port);
+  constexpr uint16_t kPort = 5353;
+  const std::string address = own_address();
+  config_["dns"] = address + ":" + std::to_string(kPort);
   Origin origin(nullptr, "", [](const std::string&) { return ok("x"); });
   route("a.test", origin.port);
   allow("a.test");
@@ -108,10 +108,10 @@ TEST_F(GuardTest, ClientsOfTheNameServerWaitForADescriptorWithoutWork) {
     ASSERT_TRUE(answer_.starts_with("HTTP/1.1 200 ")) << answer_;
   }
   for (int i = 0; i < 64; ++i) {
-    clients.push_back({dial_loopback(dns_port), {}, {}});
+    clients.push_back({dial_loopback(kPort, address), {}, {}});
     clients.back().write(std::string(1, '\0'));
   }
-  Wire last{dial_loopback(dns_port), {}, {}};
+  Wire last{dial_loopback(kPort, address), {}, {}};
   std::string query("\0\x14\0\1\1\0\0\1\0\0\0\0\0\0\2no\0\0\1\0\1", 22);
   last.write(query);
   double before = cpu();
@@ -119,7 +119,7 @@ TEST_F(GuardTest, ClientsOfTheNameServerWaitForADescriptorWithoutWork) {
   EXPECT_EQ(poll(&answered, 1, 500), 0) << "there was a descriptor for it";
   EXPECT_LT(cpu() - before, 0.1);
   clients.clear();
-  EXPECT_EQ(poll(&answered, 1, 5000), 1) << "it was forgotten";
+  EXPECT_EQ(poll(&answered, 1, kPatienceMs), 1) << "it was forgotten";
 }
 
 }  // namespace

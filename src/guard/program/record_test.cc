@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "guard/audit/repeats.h"
 #include "guard/program/guard_test.h"
 
 namespace bottle::guard {
@@ -50,7 +51,7 @@ class RecordTest : public GuardTest {
   }
   // Reads lines of the record until `enough` returns true or no more arrive.
   void take_lines(const std::function<bool()>& enough) {
-    for (auto until = std::chrono::steady_clock::now() + 60s; !enough();) {
+    for (auto until = std::chrono::steady_clock::now() + 300s; !enough();) {
       json line = next_line(50);
       if (line["type"] == "end" || std::chrono::steady_clock::now() > until) return;
       if (line["type"] != "audit") continue;
@@ -100,14 +101,14 @@ TEST_F(RecordTest, EveryDecisionIsRecordedBeforeAnythingIsSent) {
   for (int i = 0; i < kRequests; ++i) all += post(i);
   Client client(port_, all);
   // The reader of the record does not read, so the guard stops long before all requests have been sent.
+  ASSERT_TRUE(comes_true([&] { return !seen().empty(); }));
   size_t before = 0;
-  while (seen().empty()) std::this_thread::sleep_for(1ms);
   for (size_t now; (now = seen().size()) != before; before = now) std::this_thread::sleep_for(300ms);
   EXPECT_LT(before, 1000u);
   // The guard continues with the requests as soon as the record is read.
   take_lines([&] { return recorded_.size() == kRequests; });
   EXPECT_EQ(recorded_.size(), static_cast<size_t>(kRequests));
-  while (seen().size() < kRequests && client.answers) std::this_thread::sleep_for(1ms);
+  EXPECT_TRUE(comes_true([&] { return seen().size() == kRequests; }));
 }
 
 TEST_F(RecordTest, AReaderThatDiscardsTheRecordLosesIt) {
@@ -118,9 +119,11 @@ TEST_F(RecordTest, AReaderThatDiscardsTheRecordLosesIt) {
   for (size_t i = 0; i < kRequests; ++i) all += post(static_cast<int>(i));
   Client client(port_, all);
   char thrown_away[4096];
-  for (pollfd p{output_.get(), POLLIN, 0}; seen().size() < kRequests;)
-    if (poll(&p, 1, 50) == 1 && read(output_.get(), thrown_away, sizeof thrown_away) <= 0) break;
-  EXPECT_EQ(seen().size(), kRequests);
+  EXPECT_TRUE(comes_true([&] {
+    for (pollfd p{output_.get(), POLLIN, 0}; poll(&p, 1, 0) == 1;)
+      if (read(output_.get(), thrown_away, sizeof thrown_away) <= 0) break;
+    return seen().size() == kRequests;
+  }));
   EXPECT_TRUE(recorded_.empty());
 }
 
@@ -129,7 +132,7 @@ TEST_F(RecordTest, TheRecordOfAKilledGuardHasEverythingThatWasSent) {
   std::string all;
   for (int i = 0; i < 3000; ++i) all += post(i);
   Client client(port_, all);
-  while (seen().size() < 100) std::this_thread::sleep_for(1ms);
+  ASSERT_TRUE(comes_true([&] { return seen().size() >= 100; }));
   kill(pid_, SIGKILL);
   waitpid(std::exchange(pid_, 0), nullptr, 0);
   std::this_thread::sleep_for(100ms);  // what it had sent has arrived
@@ -146,7 +149,6 @@ TEST_F(RecordTest, AFloodOfRefusalsLosesNoAllowedRequestAndTakesLittleMemory) {
     all += denied(i % 3 ? "no.test" : "n" + std::to_string(i) + ".no.test");
     if (i % kEvery == 0) all += post(i);
   }
-  auto since = std::chrono::steady_clock::now();
   Client client(port_, all);
   auto total = [&] {
     int sum = 0;
@@ -154,7 +156,6 @@ TEST_F(RecordTest, AFloodOfRefusalsLosesNoAllowedRequestAndTakesLittleMemory) {
     return sum;
   };
   take_lines([&] { return recorded_.size() == kDenials / kEvery && client.answers == kDenials + kDenials / kEvery; });
-  EXPECT_LT(std::chrono::steady_clock::now() - since, 60s);
   EXPECT_EQ(recorded_.size(), static_cast<size_t>(kDenials / kEvery));
   EXPECT_LT(most_resident(), kMostMemory - (176u << 20));
   // Pending counts are written when the guard exits.
@@ -162,7 +163,7 @@ TEST_F(RecordTest, AFloodOfRefusalsLosesNoAllowedRequestAndTakesLittleMemory) {
   take_lines([] { return false; });
   EXPECT_EQ(total(), kDenials);
   EXPECT_GT(denials_["no.test"], kDenials / 2);
-  EXPECT_LT(lines_, 2000) << "a flood is a few lines";
+  EXPECT_LT(lines_, kDenials / 10) << "a flood is a few lines";
 }
 
 TEST_F(RecordTest, AFewRefusalsAreWrittenIndividually) {
@@ -192,6 +193,7 @@ TEST_F(RecordTest, AFloodOfHeadsAndConnectionsTakesLittleMemory) {
 TEST_F(RecordTest, AFloodOfConnectsIsCounted) {
   start();
   constexpr int kConnects = 2000;
+  auto since = std::chrono::steady_clock::now();
   std::thread reader([&] { take_lines([&] { return denials_["a.no.test"] + denials_["b.no.test"] >= kConnects; }); });
   for (int i = 0; i < kConnects; ++i) {
     std::string to = i % 2 ? "a.no.test:443" : "b.no.test:443";
@@ -200,7 +202,8 @@ TEST_F(RecordTest, AFloodOfConnectsIsCounted) {
   EXPECT_TRUE(write_all(control_.get(), "{\"type\":\"shutdown\"}\n"));
   reader.join();
   EXPECT_EQ(denials_["a.no.test"] + denials_["b.no.test"], kConnects);
-  EXPECT_LT(lines_, kConnects / 2);
+  auto seconds = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - since).count();
+  EXPECT_LT(lines_, Repeats::kAtOnce + (seconds + 10) * Repeats::kASecond);
 }
 
 TEST_F(RecordTest, WithoutARecordEverythingIsRefused) {
