@@ -41,7 +41,6 @@ Result<std::string> ask(const Line& question, bool hidden, const std::stop_token
   if (!tty)
     return fail(Code::unavailable, "there is no terminal to ask on: " + question.text(),
                 "run bottle in a terminal, use --yes to confirm, or take values from variables");
-  TRY(write_all(tty.get(), question.text() + ": "));
   termios saved{};
   ::tcgetattr(tty.get(), &saved);
   Defer restore([&] {
@@ -53,6 +52,8 @@ Result<std::string> ask(const Line& question, bool hidden, const std::stop_token
     quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
     ::tcsetattr(tty.get(), TCSANOW, &quiet);
   }
+  // Comes after that, because a person or a program may answer at once.
+  TRY(write_all(tty.get(), question.text() + ": "));
   std::string answer;
   // Reads single bytes, so that input after the line stays for the next reader.
   for (char c = 0; c != '\n';) {
