@@ -138,7 +138,9 @@ TEST_F(RefFiles, WaitForALockAndDoNotBreakIt) {
     ::usleep(200'000);
     fs::remove(lock);
   });
-  EXPECT_TRUE(write_ref(repository(), name, first_));
+  Repository patient = repository();
+  patient.lock_patience = std::chrono::minutes(1);
+  EXPECT_TRUE(write_ref(patient, name, first_));
   other.join();
   git("pack-refs --all");
   put(repo + "/.git/packed-refs.lock", "");

@@ -205,7 +205,7 @@ class MessagesTest : public SecretsTest {
     return messages(kServer, wire.in);
   }
   std::string received(const std::string& until) {
-    for (int i = 0; i < 200; ++i) {
+    for (int i = 0; i < 6000; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
       std::lock_guard lock(mutex_);
       if (std::string all = messages(kClient, received_); all.find(until) != all.npos) return all;
@@ -285,7 +285,7 @@ TEST_F(MessagesTest, AndChunksThatEndLikeASecretDoNotWait) {
   server_ =
       std::make_unique<RawOrigin>(ca_.get(), "db.test", [&, seen = arrived.get_future().share()](Wire& wire, auto&) {
         wire.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nd\r\n");
-        in_time = seen.wait_for(std::chrono::seconds(5)) == std::future_status::ready;
+        in_time = seen.wait_for(std::chrono::milliseconds(kPatienceMs)) == std::future_status::ready;
         wire.write("0\r\n\r\n");
       });
   route("db.test", server_->port);

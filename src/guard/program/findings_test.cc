@@ -157,7 +157,7 @@ TEST_F(FindingsTest, ANameWithASecretIsNotResolved) {
   Wire client{dial_loopback(port_), {}, {}};
   std::string authority = "deploy-key-0123456789-abcdef.example.com:443";
   client.write("CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n\r\n");
-  EXPECT_EQ(poll(&readable, 1, 5000), 1);
+  EXPECT_EQ(poll(&readable, 1, kPatienceMs), 1);
 }
 
 TEST_F(FindingsTest, AKnownSecretIsRefusedInEveryEncoding) {

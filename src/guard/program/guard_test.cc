@@ -54,7 +54,7 @@ TEST_F(GuardTest, does_not_resolve_denied_names_and_checks_resolved_addresses) {
   pollfd p{resolver.get(), POLLIN, 0};
   EXPECT_EQ(poll(&p, 1, 100), 0) << "a denied name was resolved";
   std::thread server([&] {
-    while (poll(&p, 1, 5000) == 1) {
+    while (poll(&p, 1, kPatienceMs) == 1) {
       char buffer[512];
       sockaddr_in from;
       socklen_t size = sizeof from;
@@ -96,7 +96,7 @@ TEST_F(GuardTest, does_not_resolve_names_that_carry_data) {
   EXPECT_EQ(poll(&p, 1, 100), 0) << "a name that carries data was resolved";
   Wire wire{dial_loopback(port_), {}, {}};
   wire.write("CONNECT " + named + ":443 HTTP/1.1\r\nHost: " + named + ":443\r\n\r\n");
-  EXPECT_EQ(poll(&p, 1, 5000), 1) << "the operator wrote this name in full";
+  EXPECT_EQ(poll(&p, 1, kPatienceMs), 1) << "the operator wrote this name in full";
 }
 
 TEST_F(GuardTest, names_do_not_lead_to_the_guards_own_machine) {

@@ -124,7 +124,7 @@ class UpgradeTest : public RulesTest {
     return received_;
   }
   void wait_for_the_end() {
-    for (int i = 0; i < 500 && !ended_; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    for (int i = 0; i < 6000 && !ended_; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     EXPECT_TRUE(ended_) << "the server's side is closed too";
   }
 
