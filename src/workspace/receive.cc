@@ -92,7 +92,9 @@ class Reception {
     }
     if (sent) share_out(sent->files);
     // This follows share_out(), because each repository is compared with its own share of the files.
-    for (auto& home : all_) TRY(home->prepare(sent));
+    bool has_repository = std::ranges::any_of(all_, [](const auto& home) { return home->is_repository(); });
+    auto operators = has_repository ? git::read_operators_configuration() : git::OperatorsConfiguration();
+    for (auto& home : all_) TRY(home->prepare(sent, operators));
     return {};
   }
 

@@ -62,8 +62,9 @@ TEST_F(Workspace, TheCloneCommitsAsTheOperatorDoes) {
   EXPECT_EQ(sh("git -C " + inside + " remote"), "");
 }
 
-TEST_F(Workspace, ACloneStartsNoMoreGitsThanItNeeds) {
+TEST_F(Workspace, StartsNoMoreGitsThanItNeeds) {
   make_repository();
+  put(root + "/gitconfig", "");
   std::string path = std::getenv("PATH");
   put(root + "/bin/git", "#!/bin/sh\necho \"$*\" >>" + root + "/asked\nPATH='" + path + "' exec git \"$@\"\n");
   fs::permissions(root + "/bin/git", fs::perms::owner_all);
@@ -80,9 +81,15 @@ TEST_F(Workspace, ACloneStartsNoMoreGitsThanItNeeds) {
             " config  index-pack  pack-objects  read-tree  status ");
   EXPECT_EQ(unflushed(), "4") << "what is made only to be sent need not survive a crash of the machine";
   unpack();
+  auto times = [&](const std::string& words) { return sh("grep -c -e '" + words + "' " + root + "/asked || true"); };
   asked([&] { come_home(sent.base); });
-  EXPECT_EQ(sh("grep -c -e '--show-origin --list' " + root + "/asked"), "1");
+  EXPECT_EQ(times("--show-origin --list"), "1");
   EXPECT_EQ(unflushed(), "0");
+  for (const char* inner : {"/a", "/b"}) make_inner(root + "/several" + inner);
+  sent = pack(manifest::WorkspaceMode::copy, root + "/several");
+  unpack();
+  asked([&] { come_home(sent.base, root + "/several"); });
+  EXPECT_EQ(times("--show-origin --list"), "1") << "for all repositories";
   git("tag first");
   EXPECT_EQ(asked([&] { pack(manifest::WorkspaceMode::clone); }),
             " config  for-each-ref  index-pack  pack-objects  read-tree  status ");
@@ -281,8 +288,7 @@ TEST_F(Workspace, ASubmoduleIsARepositoryToo) {
     EXPECT_EQ(sent.base, git("rev-parse HEAD", repo + "/sub"));
     unpack();
     EXPECT_EQ(git("log --format=%s", inside), "first");
-    put(inside + "/new.txt", "new\n");
-    auto back = take_inside(sent.base, repo + "/sub");
+      auto back = take_inside(sent.base, repo + "/sub");
     ASSERT_TRUE(back) << back.error().what;
     EXPECT_EQ(git("show refs/bottle/s1/worktree:new.txt", repo + "/sub"), "new");
     EXPECT_EQ(git("for-each-ref refs/bottle"), "");

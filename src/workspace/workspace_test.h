@@ -27,6 +27,10 @@ namespace fs = std::filesystem;
 
 class Workspace : public git::Repositories {
  protected:
+  // Returns the settings that a test has written. Without any, git need not be asked.
+  git::OperatorsConfiguration operators() const {
+    return fs::exists(root + "/gitconfig") ? git::read_operators_configuration() : git::OperatorsConfiguration();
+  }
   Summary pack(manifest::WorkspaceMode mode, const std::string& from = "") {
     archive.clear();
     auto r = send({.mode = mode,
@@ -35,7 +39,7 @@ class Workspace : public git::Repositories {
                    .gid = ::getgid(),
                    .scratch = root + "/scratch",
                    .record = root + "/sent"},
-                  git::read_operators_configuration(), [&](std::string_view bytes) -> Result<> {
+                  operators(), [&](std::string_view bytes) -> Result<> {
                     archive.append(bytes);
                     return {};
                   });

@@ -30,12 +30,11 @@ constexpr size_t kLongestTarget = 4096, kMostTaken = 1000, kShortId = 12;
 }  // namespace
 
 // Makes the quarantine's repository. It uses the objects and the shallow boundary of the operator's repository.
-Result<> Homecoming::prepare(const std::optional<Sent>& sent) {
+Result<> Homecoming::prepare(const std::optional<Sent>& sent, const git::OperatorsConfiguration& configuration) {
   git::Directory::Content content{.attributes = kOverruled};
   git::Directory::Content rules;
   if (const auto& original = origin_.repository) {
-    auto operators = git::operators_settings(git::read_operators_configuration(),
-                                             {original->git_dir, "", original->settings.remotes});
+    auto operators = git::operators_settings(configuration, {original->git_dir, "", original->settings.remotes});
     std::string attributes = TRY(git::own_attributes(*original));
     content.format = original->settings.format;
     q_.id_size = original->settings.id_size();

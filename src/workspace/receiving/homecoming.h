@@ -51,8 +51,8 @@ class Homecoming {
         results_(std::move(results)) {}
 
   // Makes the repository and reads what the work started from. Call it before fill(). The caller has put the files of
-  // the record into the quarantine.
-  Result<> prepare(const std::optional<Sent>& sent);
+  // the record into the quarantine. `configuration` is used only for a repository.
+  Result<> prepare(const std::optional<Sent>& sent, const git::OperatorsConfiguration& configuration);
   // Call these after fill(), in this order. `room` is how many bytes may still be added to the operator's repositories.
   Result<> prepare_inspection(uint64_t& room);
   Result<> take_refs();
