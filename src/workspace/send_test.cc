@@ -81,9 +81,11 @@ TEST_F(Workspace, StartsNoMoreGitsThanItNeeds) {
             " config  index-pack  pack-objects  read-tree  status ");
   EXPECT_EQ(unflushed(), "4") << "what is made only to be sent need not survive a crash of the machine";
   unpack();
+  git("commit -q --allow-empty -m more", inside);
   auto times = [&](const std::string& words) { return sh("grep -c -e '" + words + "' " + root + "/asked || true"); };
   asked([&] { come_home(sent.base); });
   EXPECT_EQ(times("--show-origin --list"), "1");
+  EXPECT_EQ(times("diff-tree -r .* " + sent.base), "1") << "for the branch and for the files";
   EXPECT_EQ(unflushed(), "0");
   for (const char* inner : {"/a", "/b"}) make_inner(root + "/several" + inner);
   sent = pack(manifest::WorkspaceMode::copy, root + "/several");

@@ -45,14 +45,12 @@ class Comparison {
 
   // Each step needs the results of the ones before it. They read the files as they are, find out which of them are
   // ignored, read the same files as they were sent, and then decide what goes where.
-  Result<Left> run(const std::string& base, const std::string& head,
+  Result<Left> run(const std::string& base, const std::string& head, const std::vector<Change>* committed,
                    const std::map<std::string, std::string>& submodules, const std::string& message) {
     base_ = base;
-    if (head != base)
-      for (auto& change : TRY(workspace::changes(q_, git_, base, head))) {
-        std::string path = change.path;
-        moved_[path] = {path, change.mode, change.object};
-      }
+    std::vector<Change> moved;
+    if (head != base) moved = committed ? *committed : TRY(workspace::changes(q_, git_, base, head));
+    for (const auto& change : moved) moved_[change.path] = {change.path, change.mode, change.object};
     for (const auto& [path, entry] : q_.base)
       if (is_submodule(entry)) submodules_.insert(path);
     for (const auto& [path, entry] : moved_) {
@@ -451,9 +449,9 @@ class Comparison {
 }  // namespace
 
 Result<Left> compare(Quarantine& q, const git::Runner& git, const Conversions& conversions, const std::string& base,
-                     const std::string& head, const std::map<std::string, std::string>& submodules,
-                     const std::string& message) {
-  return Comparison(q, git, conversions).run(base, head, submodules, message);
+                     const std::string& head, const std::vector<Change>* committed,
+                     const std::map<std::string, std::string>& submodules, const std::string& message) {
+  return Comparison(q, git, conversions).run(base, head, committed, submodules, message);
 }
 
 Result<std::string> commit_directory(const Quarantine& q, const git::Runner& git, const std::string& directory) {

@@ -40,11 +40,12 @@ struct Conversions {
 };
 
 // Compares what the agent left with what was sent. `base` is the commit that the work started from, and `head` the
-// commit that it is based on now. `submodules` has the new commits of submodules in which the agent moved HEAD.
-// `message` is the commit message. Blocks while it runs git.
+// commit that it is based on now. `committed` is what differs between them, or null if git must list it. `submodules`
+// has the new commits of submodules in which the agent moved HEAD. `message` is the commit message. Blocks while it
+// runs git.
 Result<Left> compare(Quarantine& q, const git::Runner& git, const Conversions& conversions, const std::string& base,
-                     const std::string& head, const std::map<std::string, std::string>& submodules,
-                     const std::string& message);
+                     const std::string& head, const std::vector<Change>* committed,
+                     const std::map<std::string, std::string>& submodules, const std::string& message);
 
 // Commits a whole directory of the operator's, for which no record was kept. Blocks while it runs git.
 Result<std::string> commit_directory(const Quarantine& q, const git::Runner& git, const std::string& directory);

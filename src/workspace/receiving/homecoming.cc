@@ -342,8 +342,9 @@ Result<> Homecoming::find_empty_directories() {
 Result<> Homecoming::take_files(const std::map<std::string, std::string>& submodules) {
   std::string message = "What session " + in_.session + " left in its workspace";
   sort_indexes(q_);
-  auto left = compare(q_, git_, conversions(), base_, head_, submodules, message);
-  if (!left && head_ != base_) left = compare(q_, git_, conversions(), base_, base_, submodules, message);
+  const auto* committed = listed_.commit == head_ ? &listed_.changes : nullptr;
+  auto left = compare(q_, git_, conversions(), base_, head_, committed, submodules, message);
+  if (!left && head_ != base_) left = compare(q_, git_, conversions(), base_, base_, nullptr, submodules, message);
   left_ = TRY(std::move(left));
   TRY(find_empty_directories());
   auto changes = left_.changes;

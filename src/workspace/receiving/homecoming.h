@@ -118,7 +118,7 @@ class Homecoming {
   git::Settings settings_;  // in the operator's repository, if there is one
   std::string prefix_, results_;
   std::optional<Room> room_;
-  // The commits of the last ref. The next one often names the same commit.
+  // The commit and the changes of the last ref. The next one often names the same commit, and so does HEAD.
   struct {
     std::string id, commit;
     std::vector<Change> changes;
