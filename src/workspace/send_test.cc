@@ -82,10 +82,12 @@ TEST_F(Workspace, StartsNoMoreGitsThanItNeeds) {
   EXPECT_EQ(unflushed(), "4") << "what is made only to be sent need not survive a crash of the machine";
   unpack();
   git("commit -q --allow-empty -m more", inside);
+  put(inside + "/new.txt", "new\n");
   auto times = [&](const std::string& words) { return sh("grep -c -e '" + words + "' " + root + "/asked || true"); };
   asked([&] { come_home(sent.base); });
   EXPECT_EQ(times("--show-origin --list"), "1");
   EXPECT_EQ(times("diff-tree -r .* " + sent.base), "1") << "for the branch and for the files";
+  EXPECT_EQ(times("check-attr"), "0") << "no file has attributes";
   EXPECT_EQ(unflushed(), "0");
   for (const char* inner : {"/a", "/b"}) make_inner(root + "/several" + inner);
   sent = pack(manifest::WorkspaceMode::copy, root + "/several");
@@ -290,7 +292,8 @@ TEST_F(Workspace, ASubmoduleIsARepositoryToo) {
     EXPECT_EQ(sent.base, git("rev-parse HEAD", repo + "/sub"));
     unpack();
     EXPECT_EQ(git("log --format=%s", inside), "first");
-      auto back = take_inside(sent.base, repo + "/sub");
+    put(inside + "/new.txt", "new\n");
+    auto back = take_inside(sent.base, repo + "/sub");
     ASSERT_TRUE(back) << back.error().what;
     EXPECT_EQ(git("show refs/bottle/s1/worktree:new.txt", repo + "/sub"), "new");
     EXPECT_EQ(git("for-each-ref refs/bottle"), "");

@@ -6,7 +6,9 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "base/files/beneath.h"
 #include "base/text/line.h"
@@ -108,10 +110,28 @@ bool is_lfs_pointer(std::string_view content) {
   return content.size() <= kLongestPointer && content.starts_with("version https://git-lfs.github.com/spec/v1\n");
 }
 
+namespace {
+
+// Returns whether git finds rules for one of these files: in the directories above it or in the git directory. Without
+// any, no file has attributes.
+bool may_have_attributes(const Quarantine& q, const std::string& tree, const std::vector<std::string>& paths) {
+  struct stat st{};
+  auto exists = [&](const std::string& path) { return ::lstat(path.c_str(), &st) == 0; };
+  if (exists(q.rules.path() + "/info/attributes")) return true;
+  std::set<std::string> directories = {""};
+  for (const auto& path : paths)
+    for (size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0; slash = path.rfind('/', slash - 1))
+      if (!directories.insert(path.substr(0, slash + 1)).second) break;  // its parents are there as well
+  return std::ranges::any_of(directories,
+                             [&](const auto& directory) { return exists(tree + "/" + directory + ".gitattributes"); });
+}
+
+}  // namespace
+
 Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const git::Runner& git, const std::string& tree,
                                                          const std::vector<std::string>& paths, bool name_them) {
   std::map<std::string, std::string> filtered;
-  if (paths.empty()) return filtered;
+  if (paths.empty() || !may_have_attributes(q, tree, paths)) return filtered;
   git::Runner::Options options{.in = q.rules, .work_tree = tree, .index = q.root + "/no-index"};
   for (const auto& path : paths) options.input += path + '\0';
   std::vector<std::string> words;
