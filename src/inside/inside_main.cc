@@ -27,7 +27,7 @@ using namespace bottle::inside;
 constexpr int kRefused = 125;  // the helper's exit status, never the agent's
 // These are in milliseconds. The request for the self-test comes when the guard serves, which may take long on a slow
 // engine. The go message comes after the supervisor has read the report.
-constexpr int kAskWait = 180000, kGuardWait = 10000, kGoWait = 30000;
+constexpr int kAskWait = 180000, kGuardWait = 30000, kGoWait = 30000;
 
 std::string env(const char* name) {
   const char* value = ::getenv(name);

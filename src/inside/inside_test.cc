@@ -1,15 +1,19 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -442,6 +446,53 @@ TEST(Probes, SayThatThereCanBeNoThreads) {
   ::waitpid(child, &status, 0);
   EXPECT_TRUE(WIFEXITED(status)) << status;
   EXPECT_EQ(WEXITSTATUS(status), 0) << report;
+}
+
+// Serves as a guard on `listener` that answers a CONNECT only after 0.7 s, as on a busy machine.
+void serve_slowly(int listener) {
+  for (;;) {
+    int fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    std::thread([fd] {
+      UniqueFd client(fd);
+      char head[512];
+      ssize_t n = ::read(fd, head, sizeof head);
+      bool connects = std::string_view(head, n > 0 ? static_cast<size_t>(n) : 0).starts_with("CONNECT");
+      if (connects) std::this_thread::sleep_for(std::chrono::milliseconds(700));
+      (void)write_all(fd, connects ? "HTTP/1.1 403 No\r\n\r\n" : "HTTP/1.1 200 OK\r\n\r\n");
+    }).detach();
+  }
+}
+
+// Runs in a child process, whose network has only the guard.
+TEST(Probes, WaitForAGuardOnABusyMachine) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  UniqueFd out(ends[0]), in(ends[1]);
+  pid_t child = ::fork();
+  if (child == 0) {
+    if (::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) ::_exit(1);
+    UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ifreq loopback{};
+    std::strcpy(loopback.ifr_name, "lo");
+    loopback.ifr_flags = IFF_UP;
+    auto address = *parse_address("127.0.0.1", 0);
+    socklen_t size = sizeof address;
+    if (::ioctl(listener.get(), SIOCSIFFLAGS, &loopback) != 0 ||
+        ::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(listener.get(), 16) != 0 ||
+        ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
+      ::_exit(1);
+    std::thread(serve_slowly, listener.get()).detach();
+    auto probes = run_probes(*surroundings(to_string(address), "127.0.0.1", "", ""), 10000);
+    auto found = std::ranges::find(probes, "forbidden_connect", &Probe::name);
+    (void)write_all(in.get(), found == probes.end() ? "it was not tried" : found->detail);
+    ::_exit(found != probes.end() && found->ok ? 0 : 2);
+  }
+  in.reset();
+  char detail[4096] = "";
+  (void)!::read(out.get(), detail, sizeof detail - 1);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 0) << detail;
 }
 
 }  // namespace

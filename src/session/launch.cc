@@ -38,6 +38,9 @@ namespace {
 
 using nlohmann::json;
 
+// The longest time until the self-test reports. It takes a fraction of a second, but this machine may be very busy.
+constexpr int kReportMs = 60000;
+
 // Reports whether the operator's ssh-agent lacks one of the keys, so that the session needs its own ssh-agent.
 bool needs_own_agent(const Job& job) {
   return std::ranges::any_of(job.ssh_keys, [](const SshKey& key) { return key.agent.empty(); });
@@ -293,7 +296,7 @@ Result<> Launch::check_volumes() {
 
 // -- the gate
 
-// Asks the inside helper to run the self-test. The helper then waits for at most 10 s for the guard.
+// Asks the inside helper to run the self-test. The helper then waits for at most 30 s for the guard.
 Result<> Launch::ask_for_self_test(Gate& gate) {
   TRY(progress("running the self-test"));
   return gate.ask();
@@ -303,7 +306,7 @@ Result<> Launch::ask_for_self_test(Gate& gate) {
 // work to bring home, because from the moment the gate opens, a crash must leave enough to collect the agent's work.
 Result<wire::Report> Launch::await_self_test(Gate& gate) {
   if (auto work = work_of(job_, sent_)) TRY(ledger_.will_hold(*work));
-  auto report = TRY(gate.await_report(20000, control_.stop()));
+  auto report = TRY(gate.await_report(kReportMs, control_.stop()));
   auto is_fine = [](const wire::Probe& probe) { return probe.ok || probe.name == wire::kThreadsProbe; };
   if (!wire::is_clean(report) && !report.probes.empty() && std::ranges::all_of(report.probes, is_fine))
     return fail(Code::limit,

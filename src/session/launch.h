@@ -53,6 +53,6 @@ Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owne
 // its configuration, and as long again to serve; after that this fails with Code::timed_out.
 Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const wire::GuardConfig& config,
                               const pki::Root& root, const std::stop_token& stop = {},
-                              std::chrono::milliseconds patience = std::chrono::seconds(15));
+                              std::chrono::milliseconds patience = std::chrono::seconds(30));
 
 }  // namespace bottle::session
