@@ -6,6 +6,7 @@ interface, of any protocol. A test then checks that nothing arrived where nothin
 """
 
 import argparse
+import contextlib
 import json
 import socket
 import struct
@@ -31,11 +32,17 @@ def main():
             peer, address = listener.accept()
             local = peer.getsockname()
             hit(kind="tcp", src=address[0], dst=local[0], port=local[1])
-            try:
-                peer.sendall(b"HTTP/1.0 200 OK\r\nConnection: close\r\n\r\nCANARY\n")
-            except OSError:
+            threading.Thread(target=answer, args=(peer,), daemon=True).start()
+
+    def answer(peer):
+        """Answers, and reads on until the peer is done: if it were closed before, what the peer has sent would reset
+        the connection, perhaps before the answer is read."""
+        with peer, contextlib.suppress(OSError):
+            peer.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\nCANARY\n")
+            peer.shutdown(socket.SHUT_WR)
+            peer.settimeout(10)
+            while peer.recv(65536):
                 pass
-            peer.close()
 
     def udp(receiver):
         while True:
