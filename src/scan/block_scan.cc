@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 #include "scan/credential/checks.h"
 #include "scan/credential/fingerprint.h"
@@ -55,6 +56,14 @@ bool is_of_both_cases(std::string_view text) {
     changes += std::isalpha(of(i - 1)) && std::isalpha(of(i)) && std::isupper(of(i - 1)) != std::isupper(of(i));
   }
   return changes >= kFewest;
+}
+
+// Returns the fingerprint of a value of the rule. How the digits of a number are grouped makes no difference.
+std::string fingerprint_of(const Rule& rule, std::string_view value) {
+  if (rule.check != Check::luhn && rule.check != Check::iban) return fingerprint(value);
+  std::string digits(value);
+  std::erase_if(digits, [](char c) { return c == ' ' || c == '-'; });
+  return fingerprint(digits);
 }
 
 // Returns whether, in a text that was assembled from pieces, a letter or digit of the same piece precedes the position.
@@ -158,6 +167,7 @@ void BlockScan::open_end(const View& view) {
 }
 
 void BlockScan::view(const View& each) {
+  last_end_ = nullptr;  // the address of a text that is gone may be that of another one
   const auto [regions, rows] = text_regions(each.text);
   size_t text = 0;
   for (const Region& region : regions) text += region.end - region.begin;
@@ -352,13 +362,38 @@ bool BlockScan::has_room(bool warns) {
 
 void BlockScan::report(const View& view, const Rule& rule, size_t begin, size_t end, bool sure) {
   if (!has_room(rule.warns)) return;  // before the fingerprint is computed, which takes long
-  std::string value(view.text.substr(begin, end - begin));
-  if (rule.check == Check::luhn || rule.check == Check::iban)
-    std::erase_if(value, [](char c) { return c == ' ' || c == '-'; });
-  std::string print = fingerprint(value);
-  if (catalog_.allowed_.contains(print) || std::ranges::find(rule.ignored, print) != rule.ignored.end()) return;
-  add(view, {.rule = &rule, .name = rule.id, .what = rule.is, .fingerprint = std::move(print), .sure = sure}, begin,
-      end);
+  Finding finding{.rule = &rule, .name = rule.id, .what = rule.is, .sure = sure};
+  constexpr size_t kMostCopied = 256 * 1024;
+  if (catalog_.allowed_.empty() && rule.ignored.empty() && copied_ < kMostCopied) {
+    finding.value = values_.size();
+    keep_value(view.text.substr(begin, end - begin));
+  } else {
+    finding.fingerprint = fingerprint_of(rule, view.text.substr(begin, end - begin));
+    if (catalog_.allowed_.contains(finding.fingerprint) ||
+        std::ranges::find(rule.ignored, finding.fingerprint) != rule.ignored.end())
+      return;
+  }
+  add(view, std::move(finding), begin, end);
+}
+
+void BlockScan::keep_value(std::string_view text) {
+  const char *begin = text.data(), *end = begin + text.size();
+  if (end == last_end_ && begin >= last_begin_) {
+    values_.push_back({copies_.size() - 1, static_cast<size_t>(begin - last_begin_)});
+    return;
+  }
+  values_.push_back({copies_.size(), 0});
+  copies_.emplace_back(text);
+  copied_ += text.size();
+  last_begin_ = begin, last_end_ = end;
+}
+
+void BlockScan::add_fingerprints() {
+  for (Finding& each : result_.findings) {
+    if (each.value >= values_.size()) continue;
+    const auto& [copy, begin] = values_[std::exchange(each.value, SIZE_MAX)];
+    each.fingerprint = fingerprint_of(*each.rule, std::string_view(copies_[copy]).substr(begin));
+  }
 }
 
 void BlockScan::add(const View& view, Finding finding, size_t begin, size_t end) {

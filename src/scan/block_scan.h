@@ -70,6 +70,8 @@ class BlockScan {
   void begun(std::string_view block);
   // Looks only for known secrets, not encoded, in whose middle the block ends.
   void begun_known(std::string_view block);
+  // Computes the fingerprints that the findings lack. That takes long, so it is done only for those that are kept.
+  void add_fingerprints();
 
  private:
   static constexpr size_t kFreelyJudged = 16 * 1024, kFreelyDecoded = 4096;
@@ -134,6 +136,16 @@ class BlockScan {
   int second_looks_left_ = kMostSecondLooks;
   std::array<std::unordered_map<size_t, int>, 2> seen_;  // hashes of decoded texts, joined or not, with their depths
   std::string folded_, shifted_, hex_;
+  // The values of findings without fingerprints, as ranges of copies. Values that overlap share one copy if they end at
+  // the same place, because each of many keys in one row of letters reaches to its end.
+  struct Value {
+    size_t copy, begin;
+  };
+  std::vector<Value> values_;
+  std::vector<std::string> copies_;
+  size_t copied_ = 0;
+  const char *last_begin_ = nullptr, *last_end_ = nullptr;  // what was copied last, as it was then
+  void keep_value(std::string_view text);
 };
 
 }  // namespace bottle::scan

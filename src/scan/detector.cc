@@ -7,7 +7,10 @@
 #include "scan/detector.h"
 
 #include <algorithm>
+#include <array>
 #include <tuple>
+#include <unordered_map>
+#include <utility>
 
 #include "scan/block_scan.h"
 #include "scan/credential/builtin.h"
@@ -56,6 +59,8 @@ Result<Catalog> Catalog::builtin() { return make(TRY(parse_rules(credentials_tex
 
 namespace {
 
+constexpr int kRanks = 6;
+
 // Returns how specific the rule of a finding is. Of several findings in one place, the most specific one counts.
 int rank(const Finding& finding) {
   if (finding.warns()) return 5;  // must not hide a finding that blocks
@@ -85,36 +90,71 @@ bool hides(const Finding& finding, const Finding& other) {
 
 namespace {
 
-// Keeps one finding for each place. The longest one covers the secret best.
-void thin(std::vector<Finding>& findings) {
-  std::ranges::sort(findings, {}, [](const Finding& each) {
-    return std::tuple(rank(each), each.begin, ~each.end, std::string_view(each.name), each.encoding.size());
-  });
-  std::vector<Finding> kept;
-  for (Finding& finding : findings) {
-    bool known = std::ranges::any_of(kept, [&](const Finding& other) {
-      bool overlap = other.begin < finding.end && finding.begin < other.end;
-      return overlap && hides(other, finding);
-    });
-    if (!known) kept.push_back(std::move(finding));
+// The findings of one rank that thin() has kept, in the order of their beginnings.
+struct Kept {
+  std::vector<size_t> begins, reaches;  // where each begins, and the farthest end of those up to it
+  void add(size_t begin, size_t end) {
+    begins.push_back(begin);
+    reaches.push_back(std::max(end, reaches.empty() ? 0 : reaches.back()));
   }
-  std::ranges::sort(kept, {}, [](const Finding& each) { return std::pair(each.begin, each.end); });
-  findings = std::move(kept);
+  // Returns whether one of them overlaps [begin, end).
+  bool overlap(size_t begin, size_t end) const {
+    auto count = std::ranges::lower_bound(begins, end) - begins.begin();
+    return count > 0 && reaches[static_cast<size_t>(count) - 1] > begin;
+  }
+};
+
+// Keeps one finding for each place. The longest one says best what belongs to the secret. A block may have hundreds of
+// findings, so they are not compared in pairs, and only what sorts them is moved.
+void thin(std::vector<Finding>& findings) {
+  using Key = std::tuple<int, size_t, size_t, std::string_view, size_t, size_t>;
+  std::vector<Key> keys;
+  keys.reserve(findings.size());
+  for (size_t i = 0; const Finding& each : findings)
+    keys.emplace_back(rank(each), each.begin, ~each.end, each.name, each.encoding.size(), i++);
+  std::ranges::sort(keys);
+  std::array<Kept, kRanks> kept;
+  std::unordered_map<std::string_view, size_t> reach;  // by name: where the last finding of this rank ends
+  std::vector<std::tuple<size_t, size_t, size_t>> places;
+  int last_rank = -1;
+  for (const auto& [own_rank, begin, inverse_end, name, size, index] : keys) {
+    size_t end = ~inverse_end;
+    if (std::exchange(last_rank, own_rank) != own_rank) reach.clear();
+    auto hidden = [&](const Kept& others) { return others.overlap(begin, end); };
+    // Those of the same rank begin no later.
+    auto [same, first] = reach.try_emplace(name, 0);
+    if ((!first && same->second > begin) || std::any_of(kept.begin(), kept.begin() + own_rank, hidden)) continue;
+    same->second = std::max(same->second, end);
+    kept[static_cast<size_t>(own_rank)].add(begin, end);
+    places.emplace_back(begin, end, index);
+  }
+  std::ranges::sort(places);
+  std::vector<Finding> out;
+  out.reserve(places.size());
+  for (const auto& [begin, end, index] : places) out.push_back(std::move(findings[index]));
+  findings = std::move(out);
+}
+
+void finish(BlockScan& scan, BlockResult& result) {
+  if (result.findings.size() > 1) thin(result.findings);
+  scan.add_fingerprints();
 }
 
 }  // namespace
 
 BlockResult Detector::scan(std::string_view block, bool joined) {
   BlockResult result;
-  BlockScan(*catalog_, block.size(), result).all(block, joined);
-  if (result.findings.size() > 1) thin(result.findings);
+  BlockScan scan(*catalog_, block.size(), result);
+  scan.all(block, joined);
+  finish(scan, result);
   return result;
 }
 
 BlockResult Detector::scan_begun(std::string_view block) {
   BlockResult result;
-  BlockScan(*catalog_, block.size(), result).begun(block);
-  if (result.findings.size() > 1) thin(result.findings);
+  BlockScan scan(*catalog_, block.size(), result);
+  scan.begun(block);
+  finish(scan, result);
   return result;
 }
 
@@ -126,8 +166,9 @@ BlockResult Detector::scan_begun_known(std::string_view block) {
 
 BlockResult Detector::scan_plain(std::string_view block) {
   BlockResult result;
-  BlockScan(*catalog_, block.size(), result).plain(block);
-  if (result.findings.size() > 1) thin(result.findings);
+  BlockScan scan(*catalog_, block.size(), result);
+  scan.plain(block);
+  finish(scan, result);
   return result;
 }
 

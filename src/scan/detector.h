@@ -71,6 +71,7 @@ struct Finding {
   bool sure = false;           // confirmed by a checksum
   bool is_base64 = false;      // the bytes in the block are digits of Base64, and perhaps line ends between them
   unsigned skipped = 0;        // of the first digit of Base64, the bits that belong to bytes before
+  size_t value = SIZE_MAX;     // during the scan, which value the fingerprint must still be computed of
   // Returns whether the finding is only reported and gives no reason to refuse the message.
   bool warns() const { return rule && rule->warns; }
 };
