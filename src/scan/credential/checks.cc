@@ -9,12 +9,14 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <array>
+#include <bit>
+#include <cstring>
 
 #include "base/text/lower.h"
 #include "scan/credential/characters.h"
 #include "scan/credential/stand_in.h"
 #include "scan/encoding/decode.h"
+#include "scan/encoding/masks.h"
 
 namespace bottle::scan {
 namespace {
@@ -37,6 +39,7 @@ class Text : public std::string_view {
   size_t* work_;
 };
 
+Lanes are_alnum(const Lanes& c) { return within(c, '0', 10) | within(c | 32, 'a', 26); }
 bool is_alnum(char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z'); }
 bool is_base64(char c) { return is_alnum(c) || c == '+' || c == '/'; }
 bool goes_on(char c) { return is_alnum(c) || c == '-' || c == '_'; }
@@ -45,6 +48,23 @@ template <typename F>
 size_t run_end(const Text& text, size_t from, F member) {
   size_t end = from, limit = std::min(text.size(), from + kFar);
   while (end < limit && member(text[end])) ++end;
+  text.look(end - from);
+  return end;
+}
+
+// Does the same for a text that may be long, 16 bytes at a time. `others` are the members beside letters and digits.
+size_t row_end(const Text& text, size_t from, std::string_view others) {
+  size_t end = from, limit = std::min(text.size(), from + kFar);
+  for (uint64_t mask = 0; mask == 0 && end < limit;) {
+    constexpr size_t kSize = sizeof(Lanes);
+    size_t size = std::min(kSize, limit - end);
+    Lanes lanes{};
+    std::memcpy(&lanes, text.data() + end, size);
+    Lanes members = are_alnum(lanes);
+    for (char c : others) members |= equal(lanes, static_cast<uint8_t>(c));
+    mask = ~bits_of(members) & (~uint64_t{0} >> (64 - size));
+    end += mask ? static_cast<size_t>(std::countr_zero(mask)) : size;
+  }
   text.look(end - from);
   return end;
 }
@@ -131,7 +151,7 @@ Found token(const Text& text, size_t begin, size_t end) {
   size_t separator = match.npos;
   for (size_t i = match.size() / 2 + 1; i-- > 0 && separator == match.npos;)
     if (kSeparators[static_cast<unsigned char>(match[i])]) separator = i;
-  size_t whole = run_end(text, end, goes_on);
+  size_t whole = row_end(text, end, "-_");
   size_t random = separator == match.npos ? std::min<size_t>(4, match.size() / 2) : separator + 1;
   return stands_in(text, begin + random, whole) ? Found() : Credential{begin, whole};
 }
@@ -169,7 +189,7 @@ Found crc32_base62(const Text& text, size_t begin, size_t end) {
 Found last(const Text& text, size_t begin, size_t end, size_t count) {
   if (count > end - begin) return {};
   if (stands_in(text, end - count, end)) return {};
-  return Credential{end - count, run_end(text, end, [](char c) { return is_base64(c) || goes_on(c) || c == '='; })};
+  return Credential{end - count, row_end(text, end, "+/-_=")};
 }
 
 Found assigned(const Text& text, size_t end, size_t shortest) {
@@ -188,7 +208,9 @@ bool is_harmless_name(std::string_view name) {
       "foreign",      "partition", "sort",   "cursor",       "max",       "stop",        "pad",   "eos",
       "bos",          "unk",       "mask",   "prompt",       "sync",      "resume",      "input", "output",
       "cancellation", "special",   "design", "syntax",       "forbidden", "publishable", "entry"};
-  return std::ranges::any_of(kNames, [&](std::string_view each) { return name.ends_with(each); });
+  return !name.empty() && std::ranges::any_of(kNames, [&](std::string_view each) {
+    return each.back() == name.back() && name.ends_with(each);
+  });
 }
 
 // Returns the name that ends at `end` in lower case, without the quotes, spaces and commas after it. Moves `end` to its
@@ -225,16 +247,17 @@ bool is_public(std::string_view value) {
   return false;
 }
 
-// Returns whether the value without quotes is an expression of a program and not text.
+// Returns whether the value without quotes, which looks random, is an expression of a program and not text.
 bool is_code(std::string_view value) {
   static constexpr std::string_view kOwners[] = {"self.",   "this.",    "cls.",    "super.",   "request.", "response.",
                                                  "args.",   "options.", "opts.",   "props.",   "config.",  "settings.",
                                                  "os.",     "process.", "params.", "context.", "grpc.",    "ed25519.",
                                                  "result.", "session.", "user.",   "data."};
   if (std::ranges::any_of(kOwners, [&](std::string_view each) { return value.starts_with(each); })) return true;
+  size_t whole = value.size();
   while (!value.empty() && std::string_view(")]}:.").find(value.back()) != std::string_view::npos)
     value.remove_suffix(1);
-  return !looks_random(value);
+  return value.size() < whole && !looks_random(value);
 }
 
 // Returns where the value after the type of a variable begins, as in `key: &str = "…"`, or `at` if there is none.
@@ -330,7 +353,7 @@ Found jwt(const Text& text, size_t begin, size_t end) {
   std::string_view match = text.substr(begin, end - begin), head = match.substr(0, match.find('.'));
   std::string plain = base64(head);
   if (!plain.starts_with("{\"") || plain.find("\"alg\"") == plain.npos) return {};
-  size_t signature = begin + match.rfind('.') + 1, whole = run_end(text, end, goes_on);
+  size_t signature = begin + match.rfind('.') + 1, whole = row_end(text, end, "-_");
   if (stands_in(text, signature, whole)) return {};
   return Credential{begin, whole, true};
 }
@@ -339,7 +362,7 @@ Found discord(const Text& text, size_t begin, size_t end) {
   std::string_view match = text.substr(begin, end - begin);
   std::string number = base64(match.substr(0, match.find('.')));
   if (number.size() < 15 || !std::ranges::all_of(number, [](char c) { return c >= '0' && c <= '9'; })) return {};
-  return Credential{begin, run_end(text, end, goes_on), true};
+  return Credential{begin, row_end(text, end, "-_"), true};
 }
 
 // Skips the margin that programs show before a line of a file: spaces, and the line's number with a tab, an arrow or

@@ -220,6 +220,13 @@ bool is_wif(std::string_view base58) {
 
 namespace {
 
+// Returns the letters of a word as a number, in the order of the words. No word has more than eight.
+uint64_t packed_word(std::string_view word) {
+  uint64_t packed = 0;
+  for (unsigned char c : word) packed = packed << 8 | c;
+  return packed << 8 * (sizeof packed - word.size());
+}
+
 // Returns the word's index in the list of BIP-39, or -1 if it has no such word. The list is sorted, and no two words
 // have the same first four letters.
 int64_t index_of_word(std::string_view word) {
@@ -240,29 +247,30 @@ int64_t index_of_word(std::string_view word) {
   auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
   if (word.size() < 3 || word.size() > 8 || !is_letter(word[0]) || !is_letter(word[1])) return -1;
   auto letters = static_cast<size_t>((word[0] - 'a') * 26 + (word[1] - 'a'));
-  const auto& words = bip39_words();
-  for (size_t index = kFirst[letters]; index < kFirst[letters + 1]; ++index)
-    if (words[index] == word) return static_cast<int64_t>(index);
-  return -1;
+  static const auto kPacked = [] {
+    std::vector<uint64_t> packed;
+    for (std::string_view each : bip39_words()) packed.push_back(packed_word(each));
+    return packed;
+  }();
+  auto begin = kPacked.begin() + kFirst[letters], end = kPacked.begin() + kFirst[letters + 1];
+  auto found = std::lower_bound(begin, end, packed_word(word));
+  return found != end && *found == packed_word(word) ? found - kPacked.begin() : -1;
 }
 
 // Returns whether the words with these indexes end in the checksum of the data that they encode.
 bool checksum_fits(const std::vector<uint32_t>& indexes) {
-  std::string bits;
-  for (uint32_t index : indexes)
-    for (int bit = 10; bit >= 0; --bit) bits += static_cast<char>(index >> bit & 1);
   // BIP-39: each word has 11 bits, and one bit of checksum comes with each 32 bits of data.
-  size_t sum_bits = indexes.size() / 3, data_bits = bits.size() - sum_bits;
+  constexpr unsigned kWordBits = 11;
+  size_t sum_bits = indexes.size() / 3, data_size = (indexes.size() * kWordBits - sum_bits) / 8;
   std::string data;
-  for (size_t i = 0; i < data_bits; i += 8) {
-    uint32_t byte = 0;
-    for (size_t k = 0; k < 8; ++k) byte = byte << 1 | static_cast<uint32_t>(bits[i + k]);
-    data += static_cast<char>(byte);
+  uint32_t bits = 0;
+  unsigned count = 0;
+  for (uint32_t index : indexes) {
+    bits = bits << kWordBits | index;
+    for (count += kWordBits; count >= 8 && data.size() < data_size;) data += static_cast<char>(bits >> (count -= 8));
   }
   auto sum = static_cast<unsigned char>(pki::digest(data)[0]);
-  for (size_t i = 0; i < sum_bits; ++i)
-    if (bits[data_bits + i] != static_cast<char>(sum >> (7 - i) & 1)) return false;
-  return true;
+  return (bits & ((1u << sum_bits) - 1)) == static_cast<unsigned>(sum >> (8 - sum_bits));
 }
 
 }  // namespace

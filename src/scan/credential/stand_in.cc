@@ -7,21 +7,20 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
+#include <cstring>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "base/text/lower.h"
 #include "scan/credential/characters.h"
+#include "scan/encoding/masks.h"
 
 namespace bottle::scan {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
-bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
-bool is_letter(char c) { return is_lower(c) || is_upper(c); }
+constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+constexpr bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
+constexpr bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
+constexpr bool is_letter(char c) { return is_lower(c) || is_upper(c); }
 
 size_t count_of(std::string_view text, const Set& set) {
   size_t count = 0;
@@ -33,8 +32,15 @@ size_t count_of(std::string_view text, const Set& set) {
 // the same.
 bool counts(std::string_view text) {
   if (text.size() < 6) return false;
-  size_t steps = 0;
-  for (size_t i = 1; i < text.size(); ++i) steps += std::abs(text[i] - text[i - 1]) <= 1;
+  size_t steps = 0, at = 1;
+  auto lanes_at = [&](size_t from) {
+    Lanes lanes;
+    std::memcpy(&lanes, text.data() + from, sizeof lanes);
+    return lanes;
+  };
+  for (; at + sizeof(Lanes) <= text.size(); at += sizeof(Lanes))
+    steps += static_cast<size_t>(std::popcount(bits_of(within(lanes_at(at) - lanes_at(at - 1) + 1, 0, 3))));
+  for (; at < text.size(); ++at) steps += within(static_cast<uint8_t>(text[at] - text[at - 1] + 1), 0, 3);
   return steps * 2 > text.size();
 }
 
@@ -45,40 +51,54 @@ bool repeats(std::string_view text) {
   return false;
 }
 
+// The words that name a stand-in, in small letters and in capitals, in the order of their codes.
+constexpr std::array kWords = std::to_array<std::string_view>(
+    {"example",  "xxxx",      "your",      "placeholder", "changeme", "change_me",  "change-me", "redacted", "dummy",
+     "sample",   "fake",      "00000000",  "11111111",    "....",     "****",       "insert",    "replace",  "abcdefgh",
+     "12345678", "goes_here", "goes-here", "deadbeef",    "foobar",   "not-a-real", "notreal"});
+
+// A word can begin at every position of a value. One lookup of two characters rules out nearly all words. The code of
+// two characters is made of the low bits of both, which are the same for few others.
+struct Words {
+  static constexpr size_t kCodes = 4096, kLongest = 11;
+  static constexpr size_t code(char first, char second) {
+    return static_cast<size_t>((first & 63) << 6 | (second & 63));
+  }
+  struct Word {
+    std::array<char, kLongest> letters{};
+    uint8_t size = 0;
+    constexpr size_t begins() const { return code(letters[0], letters[1]); }
+  };
+  std::array<Word, 2 * kWords.size()> all{};
+  std::array<uint8_t, kCodes> first{};  // the number of the first word with this code, from 1, or 0 if there is none
+
+  constexpr Words() {
+    for (size_t i = 0; i < all.size(); ++i) {
+      std::string_view word = kWords[i / 2];
+      all[i].size = static_cast<uint8_t>(word.size());
+      for (size_t k = 0; k < word.size(); ++k)
+        all[i].letters[k] = i % 2 && is_lower(word[k]) ? static_cast<char>(word[k] - 32) : word[k];
+    }
+    std::ranges::sort(all, {}, &Word::begins);
+    for (size_t i = all.size(); i-- > 0;) first[all[i].begins()] = static_cast<uint8_t>(i + 1);
+  }
+};
+constexpr Words kBothCases;
+
 // Returns whether the text contains such a word in one case. In random letters of both cases, every short word occurs
 // now and then.
 bool names_itself(std::string_view text) {
-  static constexpr std::array kWords = std::to_array<const char*>(
-      {"example",  "xxxx",   "your",       "placeholder", "changeme", "change_me", "change-me",
-       "redacted", "dummy",  "sample",     "fake",        "00000000", "11111111",  "....",
-       "****",     "insert", "replace",    "abcdefgh",    "12345678", "goes_here", "goes-here",
-       "deadbeef", "foobar", "not-a-real", "notreal"});
-  // A word can begin at every position of a value. One lookup of two characters rules out nearly all words.
-  constexpr size_t kCodes = 4096;  // of two characters, by the low bits of both
-  auto code = [](std::string_view word) { return static_cast<size_t>((word[0] & 63) << 6 | (word[1] & 63)); };
-  struct Words {
-    std::vector<std::string> all;           // in the order of their codes
-    std::array<uint8_t, kCodes + 1> first;  // the index of the first word with this or a higher code
-  };
-  static const Words kBothCases = [&] {
-    Words words{.all = {kWords.begin(), kWords.end()}, .first = {}};
-    for (std::string word : kWords) {
-      for (char& c : word)
-        if (is_lower(c)) c = static_cast<char>(c - 32);
-      words.all.push_back(std::move(word));
+  if (text.empty()) return false;
+  size_t code = static_cast<size_t>(text[0] & 63);
+  for (size_t at = 1; at < text.size(); ++at) {
+    code = (code << 6 | static_cast<size_t>(text[at] & 63)) % Words::kCodes;
+    size_t number = kBothCases.first[code];
+    if (!number) [[likely]]
+      continue;
+    for (; number <= kBothCases.all.size() && kBothCases.all[number - 1].begins() == code; ++number) {
+      const auto& [letters, size] = kBothCases.all[number - 1];
+      if (text.substr(at - 1).starts_with(std::string_view(letters.data(), size))) return true;
     }
-    std::ranges::sort(words.all, {}, code);
-    for (size_t i = 0, index = 0; i <= kCodes; ++i) {
-      while (index < words.all.size() && code(words.all[index]) < i) ++index;
-      words.first[i] = static_cast<uint8_t>(index);
-    }
-    return words;
-  }();
-  for (size_t at = 0; at + 1 < text.size(); ++at) {
-    std::string_view rest = text.substr(at);
-    size_t here = code(rest);
-    for (size_t index = kBothCases.first[here]; index < kBothCases.first[here + 1]; ++index)
-      if (rest.starts_with(kBothCases.all[index])) return true;
   }
   return false;
 }
@@ -102,8 +122,62 @@ bool is_word(std::string_view part) {
   return turns * 4 <= letters + 4 && (turns < 2 || vowels * 4 >= letters);
 }
 
-bool is_monotonous(std::string_view token) {
-  return distinct(token) < std::min<size_t>(8, token.size() / 3) || counts(token) || repeats(token);
+bool is_monotonous(std::string_view token, size_t distinct) {
+  return distinct < std::min<size_t>(8, token.size() / 3) || counts(token) || repeats(token);
+}
+
+// How many different bytes a text has, and how much each of them says.
+struct Spread {
+  size_t distinct = 0;
+  double entropy = 0;  // bits per byte
+};
+
+// Looks at the first kSpreadOver bytes.
+constexpr size_t kSpreadOver = 512;
+Spread spread_of(std::string_view text) {
+  constexpr size_t kMost = kSpreadOver;
+  // The difference between (n + 1) * log2(n + 1) and n * log2(n), as a multiple of 1 / kUnit. Sums of integers take
+  // less time than those of floating-point numbers.
+  constexpr double kUnit = 1 << 20;
+  static const auto kMore = [] {
+    std::array<uint32_t, kMost> table{};
+    auto times_log = [](size_t n) { return n ? static_cast<double>(n) * std::log2(static_cast<double>(n)) : 0; };
+    for (size_t n = 0; n < kMost; ++n)
+      table[n] = static_cast<uint32_t>(std::lround((times_log(n + 1) - times_log(n)) * kUnit));
+    return table;
+  }();
+  Spread spread;
+  if (text.empty()) return spread;
+  text = text.substr(0, kMost);
+  std::array<uint16_t, 256> counts{};
+  uint64_t sum = 0;
+  for (unsigned char c : text) {
+    uint16_t count = counts[c]++;
+    spread.distinct += count == 0;
+    sum += kMore[count];
+  }
+  double size = static_cast<double>(text.size());
+  spread.entropy = std::log2(size) - static_cast<double>(sum) / kUnit / size;
+  return spread;
+}
+
+// The kinds of the characters of a value.
+enum : uint8_t { kDigit = 1, kLetter = 2, kOfCode = 4, kColon = 8, kTemplate = 16 };
+constexpr auto kKinds = [] {
+  std::array<uint8_t, 256> kinds{};
+  for (char c : std::string_view("([<{ ")) kinds[static_cast<uint8_t>(c)] |= kOfCode;
+  for (char c : std::string_view("${")) kinds[static_cast<uint8_t>(c)] |= kTemplate;
+  kinds[':'] |= kColon;
+  for (unsigned c = 0; c < 128; ++c) {
+    if (is_digit(static_cast<char>(c))) kinds[c] |= kDigit;
+    if (is_letter(static_cast<char>(c))) kinds[c] |= kLetter;
+  }
+  return kinds;
+}();
+unsigned kinds_in(std::string_view value) {
+  unsigned kinds = 0;
+  for (unsigned char c : value) kinds |= kKinds[c];
+  return kinds;
 }
 
 // Returns whether there are only words between the delimiters.
@@ -119,41 +193,29 @@ bool is_words(std::string_view text) {
 }  // namespace
 
 size_t distinct(std::string_view text) {
-  uint64_t low = 0, high = 0, others[2] = {};  // the first two stay in registers
-  for (unsigned char c : text) {
-    uint64_t bit = uint64_t{1} << c % 64;
-    low |= c < 64 ? bit : 0;
-    high |= c >= 64 && c < 128 ? bit : 0;
-    if (c >= 128) [[unlikely]]
-      others[c / 64 - 2] |= bit;
-  }
-  return static_cast<size_t>(std::popcount(low) + std::popcount(high) + std::popcount(others[0]) +
-                             std::popcount(others[1]));
+  std::array<Lanes, 256 / sizeof(Lanes)> seen{};
+  auto* of = reinterpret_cast<uint8_t*>(seen.data());
+  for (unsigned char c : text) of[c] = 1;
+  Lanes sums{};
+  for (const Lanes& each : seen) sums += each;
+  size_t sum = 0;
+  for (size_t i = 0; i < sizeof sums; ++i) sum += sums[i];
+  return sum;
 }
 
-double entropy(std::string_view text) {
-  constexpr size_t kMost = 512;
-  static const auto kMore = [] {  // the difference between (n + 1) * log2(n + 1) and n * log2(n)
-    std::array<double, kMost> table{};
-    auto times_log = [](size_t n) { return n ? static_cast<double>(n) * std::log2(static_cast<double>(n)) : 0; };
-    for (size_t n = 0; n < kMost; ++n) table[n] = times_log(n + 1) - times_log(n);
-    return table;
-  }();
-  text = text.substr(0, kMost);
-  std::array<uint16_t, 256> counts{};
-  double sum = 0, size = static_cast<double>(text.size());
-  for (unsigned char c : text) sum += kMore[counts[c]++];
-  return text.empty() ? 0 : std::log2(size) - sum / size;
-}
+double entropy(std::string_view text) { return spread_of(text).entropy; }
 
 bool is_stand_in(std::string_view token) {
   if (token.size() < 8) return false;
   token = token.substr(0, kCloselyRead);
-  return is_monotonous(token) || names_itself(token);
+  return is_monotonous(token, distinct(token)) || names_itself(token);
 }
 
-bool is_no_password(std::string_view value) {
-  static constexpr std::array kWords = std::to_array<std::string_view>(
+namespace {
+
+// Does what is_no_password() does for a value with these kinds and so many different characters.
+bool is_no_password(std::string_view value, unsigned kinds, size_t distinct) {
+  static constexpr std::array kUsual = std::to_array<std::string_view>(
       {"password",    "passwd",      "pass",        "pwd",     "secret",      "token",
        "user",        "username",    "pw",          "null",    "none",        "true",
        "false",       "undefined",   "credentials", "key",     "string",      "mypassword",
@@ -162,35 +224,49 @@ bool is_no_password(std::string_view value) {
   if (value.size() < 3 || std::string_view("$<>{}%*[]()`").contains(value.front()) || value.starts_with("..."))
     return true;
   // These are variables of shells and of templates.
-  if (value.find("${") != value.npos || value.find("{{") != value.npos || value.find("$(") != value.npos) return true;
+  if ((kinds & kTemplate) &&
+      (value.find("${") != value.npos || value.find("{{") != value.npos || value.find("$(") != value.npos))
+    return true;
   // Documentation often has the name of a variable in place of a value.
   if (std::ranges::all_of(value, [](char c) { return is_upper(c) || c == '_' || c == '-'; })) return true;
-  if (distinct(value) < 3) return true;
+  if (distinct < 3) return true;
   std::string small = lower(value);
   constexpr size_t kLongestWord = 16;
-  return (small.size() <= kLongestWord && std::ranges::find(kWords, small) != kWords.end()) || names_itself(small);
+  return (small.size() <= kLongestWord && std::ranges::find(kUsual, small) != kUsual.end()) || names_itself(small);
 }
+
+}  // namespace
+
+bool is_no_password(std::string_view value) { return is_no_password(value, kinds_in(value), distinct(value)); }
 
 bool looks_random(std::string_view value) {
   if (value.size() < 8) return false;
   if (value.starts_with("/") || value.starts_with("./") || value.starts_with("~/") || value.starts_with("http"))
     return false;
-  if (std::ranges::none_of(value, is_digit) && distinct(value) < 12) return false;
-  // Digits and marks alone are dates, versions and amounts, unless there are many.
-  if (std::ranges::none_of(value, is_letter)) {
-    constexpr size_t kFewestDigits = 24;
-    return value.size() >= kFewestDigits && !is_no_password(value) && !is_stand_in(value);
+  unsigned kinds = kinds_in(value);
+  if ((kinds & kOfCode) || ((kinds & kColon) && value.find("::") != value.npos)) {
+    // Digits and marks may have these characters, and are judged below. Otherwise, it is code or prose.
+    if (kinds & kLetter) return false;
   }
-  static constexpr Set kCode = set_of("([<{ ");
-  if (count_of(value, kCode) > 0 || value.find("::") != value.npos) return false;  // code or prose
+  Spread spread = spread_of(value);
+  size_t different = value.size() > kSpreadOver ? distinct(value) : spread.distinct;
+  if (!(kinds & kDigit) && different < 12) return false;
+  std::string_view beginning = value.substr(0, kCloselyRead);
+  size_t of_beginning = beginning.size() < value.size() ? distinct(beginning) : different;
+  // Digits and marks alone are dates, versions and amounts, unless there are many.
+  if (!(kinds & kLetter)) {
+    constexpr size_t kFewestDigits = 24;
+    return value.size() >= kFewestDigits && !is_no_password(value, kinds, different) &&
+           !is_monotonous(beginning, of_beginning) && !names_itself(beginning);
+  }
   if (value.front() == ':' || value.front() == '?') return false;
-  // The entropy is a sum of logarithms, which are not exact.
-  constexpr double kRounding = 1e-9;
+  // The entropy is a sum of rounded logarithms.
+  constexpr double kRounding = 1e-6;
   // A text of n different bytes has log2(n) bits for each, so a short one cannot have many.
   double least = value.size() < 16 ? 2.5 : 3.0;
-  if (is_words(value) || entropy(value) < least - kRounding) return false;
+  if (spread.entropy < least - kRounding || is_words(value)) return false;
   // is_no_password() has already found values that contain such a word.
-  return !is_no_password(value) && !is_monotonous(value.substr(0, kCloselyRead));
+  return !is_no_password(value, kinds, different) && !is_monotonous(beginning, of_beginning);
 }
 
 }  // namespace bottle::scan

@@ -92,7 +92,15 @@ size_t step(Form form, std::string_view text, size_t at, size_t end, std::string
 // Returns the piece of the source that decodes to the byte at `place`, which is not before the anchor.
 std::optional<Origin> piece_of(std::string_view text, const Decoded& map, const Decoded::Anchor& anchor, size_t place) {
   std::string decoded;
+  auto is_plain = [&](char c) {  // most bytes belong to no escape
+    return map.form == Form::percent ? c != '%' : map.form == Form::escapes && c != '\\' && c != '&';
+  };
   for (size_t at = anchor.from, size = anchor.at; at < map.end && size <= place;) {
+    if (is_plain(text[at])) {
+      if (size++ == place) return Origin{at, at + 1};
+      ++at;
+      continue;
+    }
     decoded.clear();
     size_t length = step(map.form, text, at, map.end, decoded);
     size += decoded.size();
