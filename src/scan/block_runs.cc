@@ -162,7 +162,9 @@ bool BlockScan::is_worth_a_look(std::string_view decoded) const {
 void BlockScan::base64(const View& view, size_t begin, size_t end) {
   if (end - begin <= kPeekedRun) {
     // Most runs are short and hide nothing. Peeking at one costs no memory.
-    auto peek = peek_base64(view.text.substr(begin, end - begin));
+    std::string_view digits = view.text.substr(begin, end - begin);
+    auto peek = peek_base64(digits);
+    if (!peek && !catalog_.known_.has_unlike()) peek = peek_base64_parts(digits);
     bool tries = peek && peek->size >= kShortestPacked && (trials_left_ > 0 || marked_format({peek->first, 3}));
     if (peek && !peek->hides && !tries) return base64_in_path(view, begin, end);
   }

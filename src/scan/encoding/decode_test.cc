@@ -6,6 +6,7 @@
 #include <random>
 
 #include "scan/encoding/peek.h"
+#include "scan/encoding/wide.h"
 
 namespace bottle::scan {
 namespace {
@@ -71,6 +72,68 @@ TEST(Decode, APeekFindsTextAtEveryAlignment) {
     }
   }
   EXPECT_GT(hidden, 1000);
+}
+
+// Returns digits with line ends, escaped ones and padding between them, and in every second one with a text.
+std::string with_others(std::mt19937& random, int i) {
+  std::string text;
+  for (size_t size = 12 + random() % 90; text.size() < size;) text += kDigits[random() % 64];
+  if (size_t at = random() % 40; i % 2 == 0 && at + 20 <= text.size()) text.replace(at, 20, "dGhpcyBpcyBhIHRleHQh");
+  for (size_t count = random() % 4; count > 0; --count) {
+    constexpr std::string_view kOthers[] = {"\n", "=", "==\n", "\\n", "\\\\n", "\r\n "};
+    text.insert(1 + random() % text.size(), kOthers[random() % std::size(kOthers)]);
+  }
+  return text;
+}
+
+TEST(Decode, APeekReadsLineEndsAndPadding) {
+  std::mt19937 random(14);
+  int hidden = 0, quiet = 0;
+  for (int i = 0; i < 20000; ++i) {
+    std::string text = with_others(random, i);
+    auto peek = peek_base64_parts(text);
+    ASSERT_EQ(peek.has_value(), text.size() <= kPeekedRun) << text;
+    if (!peek) continue;
+    quiet += !peek->hides;
+    for (unsigned bits = 0; bits < 8; bits += 2) {
+      std::string decoded = base64_run(text, 0, text.size(), bits).text;
+      if (bits == 0) ASSERT_EQ(peek->size, decoded.size()) << text;
+      if (bits == 0) ASSERT_EQ(std::string_view(peek->first, 3), decoded.substr(0, 3)) << text;
+      bool hides = has_text(decoded) || has_packed(decoded);
+      hidden += hides;
+      if (hides) ASSERT_TRUE(peek->hides) << text << " at " << bits;
+    }
+  }
+  EXPECT_GT(hidden, 1000);
+  EXPECT_GT(quiet, 5000);
+}
+
+// Compares the results of both ways to look at bytes, if this processor has both.
+TEST(Decode, APeekIsTheSameOnEveryProcessor) {
+  std::mt19937 random(15);
+  bool usual = use_wide;
+  for (int i = 0; i < 20000; ++i) {
+    std::string text = i % 3 ? with_others(random, i) : std::string(random() % 200, 'x');
+    for (char& c : text)
+      if (i % 3 == 0) c = i % 2 ? "0123456789abcdefABCDEF-_"[random() % 24] : static_cast<char>(random());
+    auto look = [&] {
+      std::vector<std::string> seen;
+      for (const auto& peek : {peek_base64(text), peek_base64_parts(text)})
+        seen.push_back(peek ? std::string(peek->first, 3) + std::to_string(peek->size) + (peek->hides ? "!" : "") : "");
+      for (unsigned bits = 1; bits < 8; ++bits) seen.emplace_back(hides_when_shifted(text, bits) ? "!" : "");
+      std::vector<RunPart> parts;
+      parts_of_run(text, parts);
+      for (const auto& [begin, end, is_hex] : parts)
+        seen.push_back(std::to_string(begin) + "-" + std::to_string(end) + (is_hex ? "h" : ""));
+      return seen;
+    };
+    use_wide = usual;
+    auto seen = look();
+    use_wide = false;
+    auto narrow = look();
+    use_wide = usual;
+    ASSERT_EQ(seen, narrow) << i << " " << text;
+  }
 }
 
 TEST(Decode, APeekIsOnlyForShortRunsOfDigits) {

@@ -6,6 +6,8 @@
 #include "scan/encoding/groups.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 #include "scan/encoding/escapes.h"
 #include "scan/encoding/masks.h"
@@ -45,10 +47,24 @@ bool row_fits(std::string_view text, size_t first, size_t row, size_t period) {
   // A third of a group may differ in kind, because secrets have marks and digits among their letters.
   size_t odd = (period + 2) / 3;
   Kind least = row > first ? Kind::mark : Kind::part;
-  for (size_t i = 0; i < period; ++i)
-    if (char c = text[first + i]; !is_alnum(c) && c == text[first + period + i] && c != text[row + i]) return false;
-  for (size_t i = 0; i < period; ++i)
-    if (!fits(text[first + i], text[row + i], least, odd)) return false;
+  for (size_t i = 0; i < period; i += sizeof(Lanes)) {
+    uint64_t these = (uint64_t{1} << std::min(sizeof(Lanes), period - i)) - 1;
+    auto lanes_at = [&](size_t at) {
+      Lanes lanes{};
+      if (at + i + sizeof lanes <= text.size()) std::memcpy(&lanes, text.data() + at + i, sizeof lanes);
+      else std::memcpy(&lanes, text.data() + at + i, text.size() - at - i);
+      return lanes;
+    };
+    auto alnum = [](const Lanes& c) { return within(c, '0', 10) | within(c | 32, 'a', 26); };
+    Lanes one = lanes_at(first), second = lanes_at(first + period), other = lanes_at(row);
+    Lanes same = reinterpret_cast<Lanes>(one == other);
+    if (bits_of(~alnum(one) & reinterpret_cast<Lanes>(one == second) & ~same) & these) return false;
+    // Nearly all are of one kind, and only the others are looked at one by one.
+    for (uint64_t rest = bits_of(~(same | (alnum(one) & alnum(other)))) & these; rest; rest &= rest - 1) {
+      size_t at = i + static_cast<size_t>(std::countr_zero(rest));
+      if (!fits(text[first + at], text[row + at], least, odd)) return false;
+    }
+  }
   return true;
 }
 

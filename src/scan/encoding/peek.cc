@@ -84,10 +84,44 @@ bool begins_zip(std::string_view bytes) {
   return static_cast<uint32_t>(first) == kMark;
 }
 
+#ifdef SCAN_HAS_WIDE
+constexpr WideSet kWideReadable{
+    std::string_view("\0\t\n\r", 4),
+    " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"};
+
+// Does what hides() does after it has looked for the mark of a zip file.
+template <unsigned skip>
+SCAN_WIDE bool wide_hides(std::string_view bytes) {
+  Rows rows;
+  for (size_t at = 0; at < bytes.size(); at += kBlock) {
+    constexpr uint8_t kNothing = 0xff;
+    const char* here = bytes.data() + at;
+    size_t left = bytes.size() - at;
+    auto bytes_after = [&](size_t more) SCAN_WIDE {
+      return Wide(here + more, left > more ? std::min(left - more, kBlock) : 0, kNothing);
+    };
+    Wide c = bytes_after(0), second = bytes_after(1);
+    if constexpr (skip > 0) {
+      c = c.shifted(second, skip);
+      second = second.shifted(bytes_after(2), skip);
+    }
+    uint64_t whole = Wide::first_bits(std::min(left, kBlock));
+    uint64_t zlib = second.equal(0x01) | second.equal(0x5e) | second.equal(0x9c) | second.equal(0xda);
+    uint64_t packed =
+        (c.equal(0x1f) & second.equal(0x8b)) | (c.equal(0x28) & second.equal(0xb5)) | (c.equal(0x78) & zlib);
+    if ((packed & whole) || rows.add(c.in(kWideReadable)&whole, c.equal(0) & whole)) return true;
+  }
+  return rows.end();
+}
+#endif
+
 // Returns whether the bytes with `skip` bits skipped may hide something.
 template <unsigned skip>
 bool hides(std::string_view bytes) {
   if (begins_zip<skip>(bytes)) return true;
+#ifdef SCAN_HAS_WIDE
+  if (use_wide) return wide_hides<skip>(bytes);
+#endif
   Rows rows;
   std::array<uint8_t, kBlock + 2> copy;
   for (size_t at = 0; at < bytes.size(); at += kBlock) {
@@ -146,6 +180,23 @@ HexMasks hex_masks(const uint8_t* digits) {
 struct Alphabets {
   uint64_t hex, base32, capitals, small;  // the last two are digits of Base32 in one case
 };
+using RunMasks = std::vector<Alphabets>;
+#ifdef SCAN_HAS_WIDE
+SCAN_WIDE Alphabets wide_alphabets_of(const Wide& c) {
+  Wide small = c.with(32);
+  uint64_t digits = c.within('2', 6), capitals = c.within('A', 26), letters = small.within('a', 26);
+  return {c.within('0', 10) | small.within('a', 6), digits | letters, digits | capitals,
+          digits | (letters & ~capitals)};
+}
+// Adds the masks of the run, of each 64 bytes at once.
+SCAN_WIDE void add_wide_masks(std::string_view run, RunMasks& masks) {
+  for (size_t at = 0; at < run.size(); at += kBlock)
+    masks.push_back(wide_alphabets_of(Wide(run.data() + at, std::min(run.size() - at, kBlock), 0xff)));
+}
+#else
+void add_wide_masks(std::string_view, RunMasks&) {}
+#endif
+
 Alphabets alphabets_of(const uint8_t* bytes) {
   Block block = load_block(bytes);
   uint64_t digits = mask_of(block, [](const Lanes& c) { return within(c, '2', 6); });
@@ -154,8 +205,6 @@ Alphabets alphabets_of(const uint8_t* bytes) {
   return {mask_of(block, [](const Lanes& c) { return within(c, '0', 10) | within(c | 32, 'a', 6); }),
           digits | capitals | small, digits | capitals, digits | small};
 }
-
-using RunMasks = std::vector<Alphabets>;
 
 // Returns where the sequence of set bits that contains `at` ends.
 size_t row_end(const RunMasks& masks, uint64_t Alphabets::* alphabet, size_t at) {
@@ -271,10 +320,25 @@ bool has_packed(std::string_view bytes) {
   return false;
 }
 
-std::optional<Peek> peek_base64(std::string_view run) {
-  constexpr size_t kFewest = 12;
-  if (run.size() > kPeekedRun || run.size() < kFewest) return {};
-  std::array<char, kPeekedRun / 4 * 3> bytes;
+namespace {
+
+#ifdef SCAN_HAS_WIDE
+// Does what decoded_run() does.
+SCAN_WIDE bool wide_decoded_run(std::string_view run, char* to) {
+  for (size_t at = 0; at < run.size(); at += kBlock, to += kBlock / 4 * 3) {
+    size_t count = std::min(run.size() - at, kBlock);
+    if (Wide(run.data() + at, count, 'A').decode_base64(to) != ~uint64_t{0}) return false;
+  }
+  return true;
+}
+#endif
+
+// Decodes a run of at most kPeekedRun characters to run.size() * 3 / 4 bytes, with room for as many as the run has.
+// Returns false if it has others than digits.
+bool decoded_run(std::string_view run, char* to) {
+#ifdef SCAN_HAS_WIDE
+  if (use_wide) return wide_decoded_run(run, to);
+#endif
   size_t size = 0, at = 0;
   int valid = 0;
   auto digit = [&](size_t i) {
@@ -284,19 +348,72 @@ std::optional<Peek> peek_base64(std::string_view run) {
   };
   for (; at + 4 <= run.size(); at += 4) {
     uint32_t all = digit(at) << 18 | digit(at + 1) << 12 | digit(at + 2) << 6 | digit(at + 3);
-    bytes[size++] = static_cast<char>(all >> 16);
-    bytes[size++] = static_cast<char>(all >> 8);
-    bytes[size++] = static_cast<char>(all);
+    to[size++] = static_cast<char>(all >> 16);
+    to[size++] = static_cast<char>(all >> 8);
+    to[size++] = static_cast<char>(all);
   }
   uint32_t bits = 0, left = static_cast<uint32_t>(run.size() - at);
   for (uint32_t i = 0; i < left; ++i) bits = bits << 6 | digit(at + i);
   bits <<= 6 * (4 - left) % 24;
-  for (uint32_t i = 0; i + 1 < left; ++i) bytes[size++] = static_cast<char>(bits >> (16 - 8 * i));
-  if (valid < 0) return {};
-  Peek peek{.size = size};
+  for (uint32_t i = 0; i + 1 < left; ++i) to[size++] = static_cast<char>(bits >> (16 - 8 * i));
+  return valid >= 0;
+}
+
+}  // namespace
+
+std::optional<Peek> peek_base64(std::string_view run) {
+  constexpr size_t kFewest = 12;
+  if (run.size() > kPeekedRun || run.size() < kFewest) return {};
+  std::array<char, kPeekedRun> bytes;
+  if (!decoded_run(run, bytes.data())) return {};
+  std::string_view decoded(bytes.data(), run.size() * 3 / 4);
+  Peek peek{.size = decoded.size()};
   std::memcpy(peek.first, bytes.data(), sizeof peek.first);
-  std::string_view decoded(bytes.data(), size);
   peek.hides = hides<0>(decoded) || hides<2>(decoded) || hides<4>(decoded) || hides<6>(decoded);
+  return peek;
+}
+
+std::optional<Peek> peek_base64_parts(std::string_view run) {
+  constexpr size_t kFewest = 12;
+  if (run.size() > kPeekedRun || run.size() < kFewest) return {};
+  std::array<char, kPeekedRun> bytes, shifted;
+  size_t size = 0, digits = 0, first = SIZE_MAX;  // `first`: the number of digits before the first padding
+  uint32_t bits = 0, rest = 0;                    // `rest`: the last bits before it, which are no whole byte
+  unsigned count = 0;
+  auto end_first = [&] {
+    if (first != SIZE_MAX) return;
+    first = digits;
+    rest = bits << (8 - count) & 0xff;
+  };
+  for (size_t at = 0; at < run.size(); ++at) {
+    int digit = base64_digit(run[at]);
+    if (digit < 0) {
+      if (run[at] == '=') end_first(), count = 0;
+      if (run[at] == '\\')
+        while (at + 1 < run.size() && run[at] == '\\') ++at;
+      continue;
+    }
+    ++digits;
+    bits = bits << 6 | static_cast<uint32_t>(digit);
+    count += 6;
+    if (count >= 8) bytes[size++] = static_cast<char>(bits >> (count -= 8));
+  }
+  end_first();
+  Peek peek{.size = size};
+  if (size < sizeof peek.first) return {};
+  std::memcpy(peek.first, bytes.data(), sizeof peek.first);
+  peek.hides = hides<0>({bytes.data(), size});
+  // Only the text before the first padding has other alignments.
+  size_t before = first * 6 / 8;
+  for (unsigned skip = 2; skip < 8 && !peek.hides; skip += 2) {
+    size_t length = first > 0 ? (first * 6 - skip) / 8 : 0;
+    for (size_t i = 0; i < length; ++i) {
+      uint32_t next = i + 1 < before ? static_cast<uint8_t>(bytes[i + 1]) : rest;
+      shifted[i] = static_cast<char>(static_cast<uint8_t>(bytes[i]) << skip | next >> (8 - skip));
+    }
+    std::copy(bytes.begin() + before, bytes.begin() + size, shifted.begin() + length);
+    peek.hides = hides<0>({shifted.data(), length + size - before});
+  }
   return peek;
 }
 
@@ -307,7 +424,9 @@ void parts_of_run(std::string_view run, std::vector<RunPart>& parts) {
   static thread_local RunMasks masks;
   masks.clear();
   std::array<uint8_t, kBlock> copy;
-  for (size_t at = 0; at < run.size(); at += kBlock) masks.push_back(alphabets_of(padded<0>(run, at, copy)));
+  if (use_wide) add_wide_masks(run, masks);
+  else
+    for (size_t at = 0; at < run.size(); at += kBlock) masks.push_back(alphabets_of(padded<0>(run, at, copy)));
   each_row(masks, &Alphabets::hex, kShortestHex,
            [&](size_t begin, size_t end) { parts.push_back({begin, end, true}); });
   if (parts.size() == 1 && parts[0].end - parts[0].begin == run.size()) return;

@@ -24,6 +24,8 @@ inline constexpr size_t kPeekedRun = 128;
 // Returns nothing if the run is longer than kPeekedRun or shorter than 12 characters, or has others than those of
 // Base64 and Base64url.
 std::optional<Peek> peek_base64(std::string_view run);
+// Does the same for a run that may have line ends and padding between its digits, as base64_run() in decode.h reads it.
+std::optional<Peek> peek_base64_parts(std::string_view run);
 
 // Stands for a part of a run of Base64 that uses a smaller alphabet: 24 or more hexadecimal digits, or 20 or more
 // digits of Base32, of which the first 64 have one case. Longer parts do not cover it.

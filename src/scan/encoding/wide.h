@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <string_view>
@@ -40,6 +41,36 @@ class Wide {
  public:
   // Loads 64 bytes from any address.
   SCAN_WIDE explicit Wide(const void* bytes) : bytes_(_mm512_loadu_si512(bytes)) {}
+  // Loads only the first `count` bytes (at most 64). The others are `rest`.
+  SCAN_WIDE Wide(const void* bytes, size_t count, uint8_t rest)
+      : bytes_(_mm512_mask_loadu_epi8(all(rest), first_bits(count), bytes)) {}
+  // Returns a mask of the first `count` bits (at most 64).
+  SCAN_WIDE static uint64_t first_bits(size_t count) { return _bzhi_u64(~uint64_t{0}, static_cast<unsigned>(count)); }
+  // Returns the bytes that begin `bits` bits (1 to 7) later. `next` are the bytes that begin one byte later.
+  SCAN_WIDE Wide shifted(const Wide& next, unsigned bits) const {
+    __m512i high = _mm512_and_si512(_mm512_slli_epi16(bytes_, bits), all(static_cast<uint8_t>(0xff << bits)));
+    __m512i low =
+        _mm512_and_si512(_mm512_srli_epi16(next.bytes_, 8 - bits), all(static_cast<uint8_t>(0xff >> (8 - bits))));
+    return Wide(_mm512_or_si512(high, low));
+  }
+  // Writes what the digits of Base64 and Base64url decode to, 48 bytes, of the 64 that it overwrites. Returns the bytes
+  // that are digits; the others count as 0.
+  SCAN_WIDE uint64_t decode_base64(char* to) const {
+    uint64_t capital = within('A', 26), small = within('a', 26), digit = within('0', 10);
+    uint64_t plus = equal('+') | equal('-'), slash = equal('/') | equal('_');
+    __m512i value = _mm512_maskz_sub_epi8(capital, bytes_, all('A'));
+    value = _mm512_mask_sub_epi8(value, small, bytes_, all('a' - 26));
+    value = _mm512_mask_add_epi8(value, digit, bytes_, all(52 - '0'));
+    value = _mm512_mask_mov_epi8(_mm512_mask_mov_epi8(value, plus, all(62)), slash, all(63));
+    // Pairs of digits become 12 bits, and pairs of these 24.
+    __m512i words =
+        _mm512_madd_epi16(_mm512_maddubs_epi16(value, _mm512_set1_epi32(0x01400140)), _mm512_set1_epi32(0x00011000));
+    static constexpr std::array<uint8_t, 16> kOrder = {2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13, 12, 128, 128, 128, 128};
+    __m512i parts = _mm512_shuffle_epi8(words, table(kOrder));
+    __m512i places = _mm512_setr_epi32(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 3, 7, 11, 15);
+    _mm512_storeu_si512(to, _mm512_permutexvar_epi32(places, parts));
+    return capital | small | digit | plus | slash;
+  }
   // Returns whether each byte is between `from` and `from + count - 1`.
   SCAN_WIDE uint64_t within(uint8_t from, uint8_t count) const {
     return _mm512_cmplt_epu8_mask(_mm512_sub_epi8(bytes_, all(from)), all(count));
