@@ -54,7 +54,6 @@ bool has_control(std::string_view bytes) {
 bool is_varied(std::string_view run) {
   constexpr int kFewest = 6;
   constexpr size_t kFew = 12, kStep = 64;
-  run = run.substr(0, 256);
   uint64_t some = 0;  // two characters can have one bit, so this is the minimum
   for (unsigned char c : run.substr(0, kFew)) some |= uint64_t{1} << c % 64;
   if (std::popcount(some) >= kFewest) return true;

@@ -405,6 +405,13 @@ TEST(Detector, FindsASecretInAFrameOfZstdAfterMarksOfIt) {
   EXPECT_EQ(found(marks + zstd(secret)), "deploy (zstd)");
 }
 
+// A row of one letter decodes to nothing, but what follows it may.
+TEST(Detector, FindsEncodedTextAfterALongRowOfOneLetter) {
+  std::string token = filled("ghp_<alnum 36>", 7);
+  for (size_t letters : {100u, 256u, 400u, 4000u})
+    EXPECT_EQ(found(std::string(letters, 'A') + base64("the value is " + token)), "github-token (base64)") << letters;
+}
+
 TEST(Detector, ReadsANameInCapitals) { EXPECT_EQ(found("curl -u VALUE:k3Rz9WqLx7TpVbN2hJcY"), "assignment"); }
 
 TEST(Detector, FindsNumbersAmongOtherBytes) {
