@@ -1,8 +1,13 @@
-// Defines a set of characters in which a lookup takes constant time. Pure.
+// A set of characters in which a lookup takes constant time, and a search for the end of a row. Pure.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
 #include <string_view>
+
+#include "scan/encoding/masks.h"
 
 namespace bottle::scan {
 
@@ -12,6 +17,21 @@ constexpr Set set_of(std::string_view characters) {
   Set set{};
   for (unsigned char c : characters) set[c] = true;
   return set;
+}
+
+// Returns where the letters, digits and `others` that begin at `from` end. Looks at 16 bytes at a time.
+inline size_t end_of_row(std::string_view text, size_t from, std::string_view others) {
+  while (from < text.size()) {
+    Lanes c{};
+    size_t size = std::min(sizeof c, text.size() - from);
+    std::memcpy(&c, text.data() + from, size);
+    Lanes members = within(c, '0', 10) | within(c | 32, 'a', 26);
+    for (char each : others) members |= equal(c, static_cast<uint8_t>(each));
+    size_t count = std::min(size, static_cast<size_t>(std::countr_one(bits_of(members))));
+    from += count;
+    if (count < size) break;
+  }
+  return from;
 }
 
 }  // namespace bottle::scan

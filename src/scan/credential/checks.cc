@@ -9,14 +9,11 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
 
 #include "base/text/lower.h"
 #include "scan/credential/characters.h"
 #include "scan/credential/stand_in.h"
 #include "scan/encoding/decode.h"
-#include "scan/encoding/masks.h"
 
 namespace bottle::scan {
 namespace {
@@ -39,7 +36,6 @@ class Text : public std::string_view {
   size_t* work_;
 };
 
-Lanes are_alnum(const Lanes& c) { return within(c, '0', 10) | within(c | 32, 'a', 26); }
 bool is_alnum(char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z'); }
 bool is_base64(char c) { return is_alnum(c) || c == '+' || c == '/'; }
 bool goes_on(char c) { return is_alnum(c) || c == '-' || c == '_'; }
@@ -52,19 +48,9 @@ size_t run_end(const Text& text, size_t from, F member) {
   return end;
 }
 
-// Does the same for a text that may be long, 16 bytes at a time. `others` are the members beside letters and digits.
+// Does the same for a text that may be long. `others` are the members beside letters and digits.
 size_t row_end(const Text& text, size_t from, std::string_view others) {
-  size_t end = from, limit = std::min(text.size(), from + kFar);
-  for (uint64_t mask = 0; mask == 0 && end < limit;) {
-    constexpr size_t kSize = sizeof(Lanes);
-    size_t size = std::min(kSize, limit - end);
-    Lanes lanes{};
-    std::memcpy(&lanes, text.data() + end, size);
-    Lanes members = are_alnum(lanes);
-    for (char c : others) members |= equal(lanes, static_cast<uint8_t>(c));
-    mask = ~bits_of(members) & (~uint64_t{0} >> (64 - size));
-    end += mask ? static_cast<size_t>(std::countr_zero(mask)) : size;
-  }
+  size_t end = end_of_row(text.substr(0, from + kFar), from, others);
   text.look(end - from);
   return end;
 }
