@@ -36,10 +36,6 @@ class Text : public std::string_view {
   size_t* work_;
 };
 
-bool is_alnum(char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z'); }
-bool is_base64(char c) { return is_alnum(c) || c == '+' || c == '/'; }
-bool goes_on(char c) { return is_alnum(c) || c == '-' || c == '_'; }
-
 template <typename F>
 size_t run_end(const Text& text, size_t from, F member) {
   size_t end = from, limit = std::min(text.size(), from + kFar);

@@ -283,12 +283,13 @@ Decoded percent(std::string_view text, size_t begin, size_t end) {
     }
     if (text[at] != '%') {
       size_t next = std::min(end, text.find('%', at));
+      out.anchor(at);
       out.text.append(text, at, next - at);
       at = next;
       continue;
     }
     size_t next = percent_step(text, at, end, out.text);
-    if (next > at + 1) out.anchor(next);
+    out.anchor(next);
     at = next;
   }
   return out;
@@ -315,6 +316,7 @@ Decoded unescaped(std::string_view text, size_t begin, size_t end) {
   for (size_t at = begin; at < end;) {
     size_t next = at;
     while (next < end && text[next] != '\\' && text[next] != '&') ++next;
+    out.anchor(at);  // what looks like escapes may be none for a long time
     out.text.append(text, at, next - at);
     if (next == end) break;
     at = escape_step(text, next, end, out.text);

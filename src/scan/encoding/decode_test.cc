@@ -143,6 +143,22 @@ TEST(Decode, APeekIsOnlyForShortRunsOfDigits) {
   EXPECT_FALSE(peek_base64("0123456789ab")->hides);
 }
 
+// Otherwise, finding the place of each of many credentials would take time in proportion to the text.
+TEST(Decode, AnchorsAreNearEachOther) {
+  std::string text;
+  while (text.size() < 4096) text += R"(&any; words \ %%%zz and more)";
+  constexpr size_t kFarthest = 2 * Decoded::kStride;
+  for (const Decoded& each : {unescaped(text, 0, text.size()), percent(text, 0, text.size()),
+                              percent(std::string(4096, '%'), 0, 4096), plain_letters(text, 0, text.size())}) {
+    size_t last = 0;
+    for (const auto& anchor : each.anchors) {
+      ASSERT_LE(anchor.at - last, kFarthest);
+      last = anchor.at;
+    }
+    EXPECT_LE(each.text.size() - last, kFarthest);
+  }
+}
+
 TEST(Decode, Decimals) {
   std::string_view text = "[65, 66,67;1234x9]";
   EXPECT_EQ(decimal_run(text, 0, text.size()).text, "ABC{\x04\x09");

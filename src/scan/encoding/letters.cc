@@ -84,7 +84,7 @@ Decoded plain_letters(std::string_view text, size_t begin, size_t end) {
   out.anchor(begin);
   for (size_t at = begin; at < end;) {
     size_t next = letter_step(text, at, end, out.text);
-    if (next > at + 1) out.anchor(next);
+    if (next > at + 1 || out.text.size() % Decoded::kStride == 0) out.anchor(next);
     at = next;
   }
   return out;
