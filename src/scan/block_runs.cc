@@ -88,7 +88,7 @@ std::optional<Format> marked_format(std::string_view bytes) {
 
 void BlockScan::run(const View& view, const Spot& at) {
   auto [begin, end] = std::pair(at.begin, at.end);
-  if (!may_work(work::kRun + (end - begin) / work::kOfRun)) return;
+  if (!may_work(work::kRun + (end - begin) * work::kOfRun)) return;
   binary(view, begin, end);
   if (!is_varied(view.text.substr(begin, end - begin))) return;
   bool as_long_as_wif = end - begin == 51 || end - begin == 52;
@@ -135,7 +135,7 @@ void BlockScan::binary(const View& view, size_t begin, size_t end) {
 
 // Scans what hexadecimal digits decode to, with and without the first digit, which may belong to something else.
 void BlockScan::hex(const View& view, size_t begin, size_t end) {
-  if (!may_work(work::kHex + (end - begin) * work::kHexDigit)) return;
+  if (!may_work(work::kHex)) return;
   std::string_view digits = view.text.substr(begin, end - begin);
   auto has_mark = [&](size_t at) {
     constexpr size_t kDigits = 6;
@@ -224,7 +224,7 @@ void BlockScan::base32(const View& view, size_t begin, size_t end) {
 }
 
 void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_view encoding) {
-  if (decoded.text.size() < 8 || !may_work(work::kDecoded + decoded.text.size() * work::kInner)) return;
+  if (decoded.text.size() < 8 || !may_work(work::kDecoded + decoded.text.size() / work::kBytes)) return;
   bool bytes = encoding == "base64" || encoding == "hex";
   // What decodes to bytes may be compressed, as in a data: URL or a JSON field with a file.
   if (bytes && !is_text(decoded.text)) unpack(outer, decoded.text, decoded.anchors.front().from, decoded.end);

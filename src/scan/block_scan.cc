@@ -317,10 +317,10 @@ void BlockScan::spot(const View& view, const Spot& at) {
       return inner(view, narrowed(view.text, at.begin, at.end), "utf-16");
     case Shape::escapes:
       if (!may_work((at.end - at.begin) * work::kEscape)) return;
-      return inner(view, unescaped(view.text, at.begin, at.end), "escapes");
+      return escaped(view, unescaped(view.text, at.begin, at.end), at, "escapes");
     case Shape::percent:
       if (!may_work((at.end - at.begin) * work::kEscape)) return;
-      return inner(view, percent(view.text, at.begin, at.end), "percent");
+      return escaped(view, percent(view.text, at.begin, at.end), at, "percent");
     case Shape::decimals:
       if (!decimals_hide(view.text.substr(at.begin, at.end - at.begin)) && !catalog_.known_.has_unlike()) return;
       return inner(view, decimal_run(view.text, at.begin, at.end), "decimal");
@@ -333,8 +333,13 @@ void BlockScan::spot(const View& view, const Spot& at) {
     case Shape::groups:
       return;
     case Shape::letters:
-      return inner(view, plain_letters(view.text, at.begin, at.end), "letters");
+      return escaped(view, plain_letters(view.text, at.begin, at.end), at, "letters");
   }
+}
+
+// Scans a text without its escapes, unless it had none: each of them becomes shorter.
+void BlockScan::escaped(const View& view, const Decoded& decoded, const Spot& at, std::string_view encoding) {
+  if (decoded.text.size() < at.end - at.begin) inner(view, decoded, encoding);
 }
 
 void BlockScan::words(const View& view, const Spot& at) {
@@ -414,6 +419,7 @@ void BlockScan::add(const View& view, Finding finding, size_t begin, size_t end)
   }
   finding.begin = begin;
   finding.end = end;
+  may_work(work::kFinding);
   result_.findings.push_back(std::move(finding));
 }
 

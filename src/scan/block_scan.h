@@ -16,11 +16,11 @@ namespace bottle::scan {
 // The cost of each part of a scan, in the unit of BlockResult::work. The numbers were fitted to the times that
 // bench_scan_search and bench_scan_files measure.
 namespace work {
-inline constexpr size_t kView = 1200, kSpot = 35, kRun = 260, kDecoded = 600, kHex = 120, kTrial = 250, kMatch = 70;
-inline constexpr size_t kOpenEnd = 3000, kWif = 170, kGroups = 500;
-inline constexpr size_t kText = 1, kDecodedText = 4, kInner = 1, kJudged = 2, kHexDigit = 1, kDecodedHex = 1,
-                        kBase32 = 2, kGrouped = 17, kEscape = 4, kUnpacked = 3;  // for each byte
-inline constexpr size_t kBytes = 2, kOfRun = 16;                                 // bytes for one unit
+inline constexpr size_t kView = 900, kSpot = 33, kRun = 130, kDecoded = 400, kHex = 130, kTrial = 100, kMatch = 70;
+inline constexpr size_t kOpenEnd = 3000, kWif = 275, kGroups = 620, kFinding = 1200;
+inline constexpr size_t kText = 1, kDecodedText = 3, kOfRun = 1, kJudged = 1, kDecodedHex = 1, kBase32 = 4,
+                        kGrouped = 14, kEscape = 3, kUnpacked = 2;  // for each byte
+inline constexpr size_t kBytes = 4;                                 // bytes for one unit
 }  // namespace work
 
 // Holds texts that were put together from groups, with bytes between them that belong to no text.
@@ -99,6 +99,7 @@ class BlockScan {
   void hex(const View& view, size_t begin, size_t end);
   void binary(const View& view, size_t begin, size_t end);
   bool is_worth_a_look(std::string_view decoded) const;
+  void escaped(const View& view, const Decoded& decoded, const Spot& spot, std::string_view encoding);
   void words(const View& view, const Spot& spot);
   void digits(const View& view, const Spot& spot);
   void compressed(const View& view, const Spot& spot);
