@@ -110,6 +110,15 @@ std::vector<Input> slow_inputs() {
       {"tokens in hexadecimal in Base64",
        bottle::bench::made({"fio-u-<base64url 64>", {bottle::bench::Wrap::hex, bottle::bench::Wrap::base64url}},
                            kSize)},
+      {"tokens of X in UTF-16",
+       bottle::bench::made(
+           {std::string(23, 'A') +
+                "<alnum 8>%2B<alnum 67>%3D<alnum 30>authtoken: <alnum 8><alpha "
+                "12>ATTA<hex 8>authtoken: <alnum 8>ATTA<hex 8>authtoken: <alnum 8>sk_<hex 8>authtoken: <alnum 8>",
+            {bottle::bench::Wrap::utf16}},
+           kSize)},
+      {"passwords after escapes that are none",
+       bottle::bench::made({"[drive]\ntype = sftp\npass = <base64url 40>7 &any; %%zz \\u00zz "}, kSize)},
       {"long passwords", bottle::bench::made({"SECRET_KEY_BASE=<hex 128>"}, kSize)},
       {"GUIDs", bottle::bench::made({"<uuid>\n"}, kSize)},
       {"hashes of pip", bottle::bench::made({"    --hash=sha256:<hex 64> \\\n"}, kSize)},
