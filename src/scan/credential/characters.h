@@ -19,9 +19,11 @@ constexpr Set set_of(std::string_view characters) {
   return set;
 }
 
-// Returns whether a character is of one kind: letters and digits, those of Base64, those of a name.
+// Returns whether a character is of one kind, such as letters and digits, or those of Base64.
 inline bool is_alnum(char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z'); }
 inline bool is_base64(char c) { return is_alnum(c) || c == '+' || c == '/'; }
+inline bool is_blank(char c) { return c == ' ' || c == '\t'; }
+inline bool is_quote(char c) { return c == '"' || c == '\'' || c == '`'; }
 inline bool goes_on(char c) { return is_alnum(c) || c == '-' || c == '_'; }
 
 // Returns where the letters, digits and `others` that begin at `from` end. Looks at 16 bytes at a time.

@@ -53,9 +53,6 @@ size_t row_end(const Text& text, size_t from, std::string_view others) {
 
 constexpr Set kEndsValue = set_of(";,\"'`<>\\&#"), kEndsUser = set_of("/?#\"'<>`\\ \t\r\n");
 
-bool is_blank(char c) { return c == ' ' || c == '\t'; }
-bool is_quote(char c) { return c == '"' || c == '\'' || c == '`'; }
-
 // Returns where the line end at `at` ends, which may be escaped as in JSON, or `at` if there is none.
 size_t past_line_end(const Text& text, size_t at) {
   size_t end = at;
@@ -236,10 +233,8 @@ bool is_code(std::string_view value) {
                                                  "os.",     "process.", "params.", "context.", "grpc.",    "ed25519.",
                                                  "result.", "session.", "user.",   "data."};
   if (std::ranges::any_of(kOwners, [&](std::string_view each) { return value.starts_with(each); })) return true;
-  size_t whole = value.size();
-  while (!value.empty() && std::string_view(")]}:.").find(value.back()) != std::string_view::npos)
-    value.remove_suffix(1);
-  return value.size() < whole && !looks_random(value);
+  std::string_view without = value.substr(0, value.find_last_not_of(")]}:.") + 1);
+  return without.size() < value.size() && !looks_random(without);
 }
 
 // Returns where the value after the type of a variable begins, as in `key: &str = "…"`, or `at` if there is none.
