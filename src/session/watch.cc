@@ -3,7 +3,7 @@
 // and the loop collects their results: restarting the guard, counting what is on the disk, and asking an ssh-agent.
 //
 // Two rules hold in each turn. First, no client and no agent can stop the loop: output that is not read is kept
-// (outbox.h), and input that the agent does not read within five seconds is dropped (launch.cc). Second, everything
+// (outbox.h), and input is dropped if the agent reads hardly any for five seconds (agent_input.h). Second, everything
 // that the guard lets through is recorded: while its decisions cannot be written, the loop tells the guard to let
 // nothing through, and finally stops reading from it.
 #include "session/watch.h"

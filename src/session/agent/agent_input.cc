@@ -1,6 +1,6 @@
 // Sends without blocking, because an agent that does not read must not stop the supervisor, and keeps the rest. If
-// the buffer stays full for some seconds, the input is lost in any case, so it is dropped to let the clients
-// continue.
+// the buffer stays full for some seconds in which the agent reads hardly anything, the input is lost in any case, so it
+// is dropped to let the clients continue.
 #include "session/agent/agent_input.h"
 
 #include <sys/socket.h>
@@ -33,9 +33,12 @@ void AgentInput::flush(int fd, Time now) {
     sent += static_cast<size_t>(n);
   }
   kept_.erase(0, sent);
-  if (!is_full()) full_since_.reset();
-  else if (!full_since_) full_since_ = now;
-  else if (now - *full_since_ >= kPatience) {
+  sent_ += sent;
+  if (!is_full()) return full_since_.reset();
+  if (!full_since_ || sent_ >= kLeast) {
+    full_since_ = now;
+    sent_ = 0;
+  } else if (now - *full_since_ >= kPatience) {
     full_since_.reset();
     kept_.clear();
   }

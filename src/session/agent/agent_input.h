@@ -14,12 +14,15 @@ class AgentInput {
   static constexpr size_t kMost = 1 << 20;       // bytes
   static constexpr size_t kMostEver = 16 << 20;  // more than is under way to a far side that says that its agent waits
   static constexpr std::chrono::seconds kPatience{5};
+  // What the agent must read in that time, in bytes. One that reads less could keep clients waiting for minutes, with
+  // their requests to stop.
+  static constexpr size_t kLeast = 64 << 10;
 
   // Sends as much as the agent takes without blocking, and keeps the rest. `fd` is a socket to the agent's stdin. Drops
   // `bytes` if more than kMostEver would have to be kept.
   void add(int fd, std::string_view bytes, Time now);
-  // Sends what is kept. If is_full() has been true for kPatience, the agent does not read its input, so this drops
-  // what is kept. Call it often.
+  // Sends what is kept. If is_full() has been true for kPatience in which the agent took less than kLeast, it does not
+  // read its input, so this drops what is kept. Call it often.
   void flush(int fd, Time now);
 
   bool empty() const { return kept_.empty(); }
@@ -31,7 +34,9 @@ class AgentInput {
 
  private:
   std::string kept_;
-  std::optional<Time> full_since_, told_full_;
+  size_t sent_ = 0;                 // bytes since full_since_
+  std::optional<Time> full_since_;  // begins again when the agent has read kLeast
+  std::optional<Time> told_full_;
 };
 
 }  // namespace bottle::session

@@ -66,6 +66,27 @@ TEST_F(AgentInputTest, IsDroppedOnlyIfTheAgentReadsNothingForAWhile) {
   EXPECT_EQ(read_all(), "later");
 }
 
+// What a near side has sent before it was told to wait may take an agent longer than kPatience.
+TEST_F(AgentInputTest, AnAgentThatReadsSlowlyLosesNothing) {
+  std::string part(1 << 20, 'x'), got;
+  for (int i = 0; i < 8; ++i) input.add(ours.get(), part, now);
+  for (std::string next; !(next = read_all()).empty(); got += next) input.flush(ours.get(), now += 2s);
+  EXPECT_EQ(got.size(), 8 * part.size());
+}
+
+// Otherwise, an agent could keep a launcher's request to stop behind the input for as long as it likes.
+TEST_F(AgentInputTest, IsDroppedIfTheAgentReadsHardlyAnything) {
+  std::string part(AgentInput::kLeast / 8, '\0');
+  (void)fill();
+  input.add(ours.get(), std::string(2 * AgentInput::kLeast, 'x'), now);
+  for (int i = 0; i < 15 && input.is_full(); ++i) {
+    ASSERT_GT(::recv(agent.get(), part.data(), part.size(), MSG_DONTWAIT), 0);
+    input.flush(ours.get(), now += 1s);
+  }
+  EXPECT_FALSE(input.is_full());
+  EXPECT_TRUE(input.empty());
+}
+
 // A near side is not kept waiting, because its other messages matter, so it may send on.
 TEST_F(AgentInputTest, IsBoundedEvenIfSomeoneGoesOn) {
   std::string part(1 << 20, 'x');
