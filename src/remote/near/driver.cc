@@ -117,11 +117,11 @@ Result<> Driver::make_record() {
 
 // -- a turn of the loop
 
-int Driver::add_to(Poller& poller) const {
+int Driver::add_to(Poller& poller) {
   poller.watch(link_.fd());
   poller.watch_writable(link_.fd_behind());
   // A client that sends much waits while the connection is slow or the agent does not read.
-  clients_.add_to(poller, !link_.is_behind() && !input_pause_.waits(std::chrono::steady_clock::now()));
+  clients_.add_to(poller, !input_pause_.waits(link_.is_behind(), std::chrono::steady_clock::now()));
   if (services_) services_->add_to(poller);
   // While the link reconnects, the loop must poll for the outcome, because a future has no descriptor.
   return link_.is_coming() ? 20 : 250;
@@ -192,6 +192,7 @@ void Driver::poll_checkpoint() {
 
 void Driver::take_from_client(const Frame& frame) {
   frame_ = &frame;
+  if (frame.type == FrameType::input) input_pause_.took(frame.bytes.size());
   // The change applies on both sides: here immediately, and on the far side when the frame below reaches it.
   if (frame.type == FrameType::policy && services_)
     if (auto change = wire::decode<wire::PolicyChange>(frame.bytes, wire::From::ours))

@@ -36,7 +36,7 @@ class Driver {
   bool is_over() const { return remote::is_over(state_); }
   void stop() { feed(input::StopRequested{}); }
   // Adds the descriptors that the poller should watch, and returns how long it may wait, in milliseconds.
-  int add_to(Poller& poller) const;
+  int add_to(Poller& poller);
   // Handles what happened. Call it after each wait of the poller. Blocks while the session ends, for a few minutes at
   // most.
   void handle(const Poller& poller);

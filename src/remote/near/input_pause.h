@@ -1,35 +1,55 @@
-// Says whether the input of clients must wait because the agent on the far side does not read. Without that, a client
-// that sends much would fill the far side's memory: there is always someone who reads its frames.
+// Says whether the input of clients must wait because the agent on the far side does not read, or the connection is
+// slow. Without that, a client that sends much would fill the memory: there is always someone who reads its frames.
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <optional>
 
 namespace bottle::remote {
 
-// Believes the far side only for a while. Otherwise, one that was taken over could keep a launcher's request to stop
-// from being read.
+// Lets clients wait only for a while. Otherwise, a far side that was taken over could keep a launcher's request to stop
+// from being read, because that comes after the launcher's input.
 class InputPause {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  // How long a word of the far side counts, which repeats it every second; and how long a pause lasts, which is longer
-  // than a far side needs to give up an agent that reads nothing.
-  static constexpr std::chrono::seconds kCounts{4}, kLongest{10};
+  // How long a word of the far side counts, which repeats it every second.
+  static constexpr std::chrono::seconds kCounts{4};
+  // The longest time for which clients wait in all, until kBreath bytes of their input have been read. The time is
+  // longer than a far side needs to give up an agent that reads nothing. The bytes are more than a socket holds, so
+  // that a request to stop is reached within two pauses, and less than a slow agent reads in one.
+  static constexpr std::chrono::seconds kLongest{10};
+  static constexpr size_t kBreath = 256 << 10;
 
-  // Takes what the far side says. After kLongest, it is not believed until it has said that input need not wait.
+  // Takes what the far side says.
   void told(bool waits, Time now) {
-    if (!waits) return reset();
-    if (!since_) since_ = now;
-    last_ = now;
+    if (waits) told_ = now;
+    else told_.reset();
   }
   // Forgets what the far side said, because the connection to it has ended.
-  void reset() { since_.reset(); }
+  void reset() { told_.reset(); }
+  // Counts input of a client that was read. Whatever the far side says, only this ends the count of the waiting.
+  void took(size_t bytes) {
+    read_ += bytes;
+    if (read_ < kBreath) return;
+    read_ = 0;
+    waited_ = {};
+  }
 
-  bool waits(Time now) const { return since_ && now - last_ < kCounts && now - *since_ < kLongest; }
+  // Returns whether clients wait from now until the next call. `behind` says that the connection is slow.
+  bool waits(bool behind, Time now) {
+    if (waits_) waited_ += now - since_;
+    since_ = now;
+    waits_ = (behind || (told_ && now - *told_ < kCounts)) && waited_ < kLongest;
+    return waits_;
+  }
 
  private:
-  std::optional<Time> since_;
-  Time last_{};
+  std::optional<Time> told_;  // when the far side last said that input must wait
+  Time since_{};              // the last call of waits()
+  Time::duration waited_{};   // since kBreath bytes were read
+  size_t read_ = 0;
+  bool waits_ = false;
 };
 
 }  // namespace bottle::remote

@@ -10,31 +10,47 @@ using namespace std::chrono_literals;
 TEST(InputPause, LastsAsLongAsTheFarSideSaysSo) {
   InputPause pause;
   InputPause::Time now{};
-  EXPECT_FALSE(pause.waits(now));
+  EXPECT_FALSE(pause.waits(false, now));
   for (int i = 0; i < 5; ++i) {
     pause.told(true, now);
-    EXPECT_TRUE(pause.waits(now += 1s));
+    EXPECT_TRUE(pause.waits(false, now += 1s));
   }
   pause.told(false, now);
-  EXPECT_FALSE(pause.waits(now));
+  EXPECT_FALSE(pause.waits(false, now));
   pause.told(true, now);
-  EXPECT_TRUE(pause.waits(now));
-  EXPECT_FALSE(pause.waits(now + InputPause::kCounts)) << "the far side has fallen silent";
+  EXPECT_TRUE(pause.waits(false, now));
+  EXPECT_FALSE(pause.waits(false, now += InputPause::kCounts)) << "the far side has fallen silent";
+  pause.told(true, now);
+  EXPECT_TRUE(pause.waits(false, now));
   pause.reset();
-  EXPECT_FALSE(pause.waits(now));
+  EXPECT_FALSE(pause.waits(false, now));
+}
+
+// Runs the near side's loop for a while, and returns how long the clients waited. They send nothing.
+InputPause::Time::duration wait_of(InputPause& pause, InputPause::Time& now, bool says_goes, bool behind) {
+  InputPause::Time::duration waited{};
+  for (int i = 0; i < 600; ++i) {
+    // Both words may come in one read, without a turn of the loop in between.
+    if (says_goes) pause.told(false, now);
+    if (!behind) pause.told(true, now);
+    if (pause.waits(behind, now)) waited += 100ms;
+    now += 100ms;
+  }
+  return waited;
 }
 
 TEST(InputPause, AFarSideCannotKeepAClientWaitingForLong) {
-  InputPause pause;
-  InputPause::Time now{};
-  for (int i = 0; i < 60; ++i) {
-    pause.told(true, now);
-    now += 500ms;
+  for (bool says_goes : {false, true}) {
+    for (bool behind : {false, true}) {
+      InputPause pause;
+      InputPause::Time now{};
+      EXPECT_EQ(wait_of(pause, now, says_goes, behind), InputPause::kLongest);
+      pause.took(InputPause::kBreath - 1);
+      EXPECT_FALSE(pause.waits(behind, now)) << "a request to stop may still be unread";
+      pause.took(1);
+      EXPECT_EQ(wait_of(pause, now, says_goes, behind), InputPause::kLongest);
+    }
   }
-  EXPECT_FALSE(pause.waits(now));
-  pause.told(false, now);
-  pause.told(true, now);
-  EXPECT_TRUE(pause.waits(now));
 }
 
 }  // namespace
