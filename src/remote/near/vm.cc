@@ -187,7 +187,8 @@ PendingVm::PendingVm(const Job& job, const std::string& vm_name) : steps_(std::m
   ready_ = promise.get_future();
   // Copies everything it needs, because it may outlive the near side's objects.
   std::thread([job, vm_name, promise = std::move(promise), steps = steps_]() mutable {
-    auto progress = [&](const std::string& line) {
+    // Captures a copy, because the VM's FarSide keeps this function after the thread has ended.
+    auto progress = [steps](const std::string& line) {
       std::lock_guard lock(steps->mutex);
       steps->lines.push_back(line);
     };
