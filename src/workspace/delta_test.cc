@@ -1,5 +1,6 @@
 // Tests that what comes back is exactly what the agent did, whatever state the operator's tree was in.
 #include "workspace/files/encoding.h"
+#include "workspace/quarantine/work_files.h"
 #include "workspace/receiving/ref_names.h"
 #include "workspace/workspace_test.h"
 
@@ -279,6 +280,23 @@ TEST_F(Delta, TextInOtherEncodingsComesBackAsGitCommitsIt) {
     sh("git clone -q " + repo + " " + root + "/other && cd " + root + "/other && git apply " + back.patch +
        " && iconv -f UTF-16LE app.rc | grep -q agent && rm -rf " + root + "/other");
   }
+}
+
+// git reads the rules by a path that is relative to the tree, so it reaches deeper than an absolute path.
+TEST_F(Delta, RulesBelowAVeryDeepDirectoryAreFound) {
+  Quarantine q;
+  q.root = root + "/quarantine";
+  fs::create_directories(q.tree());
+  q.rules = *git::Directory::make(q.root + "/rules", {});
+  q.filters = {"f"};
+  std::string directory;
+  while (directory.size() + 10 + q.tree().size() < 4096) directory += "directory/";
+  sh("cd " + q.tree() + " && for i in $(seq " + std::to_string(directory.size() / 10) +
+     "); do mkdir directory && cd -P ./directory || exit 1; done; echo '*.bin filter=f' >.gitattributes; echo x "
+     ">a.bin");
+  auto filtered = prepare_files(q, *git::Runner::make(root), q.tree(), {directory + "a.bin"}, true);
+  ASSERT_TRUE(filtered) << filtered.error().what;
+  EXPECT_EQ(filtered->size(), 1u);
 }
 
 TEST_F(Delta, FilesThatTheOperatorIgnoresStayIgnored) {

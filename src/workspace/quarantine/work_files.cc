@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <set>
 
@@ -112,18 +113,22 @@ bool is_lfs_pointer(std::string_view content) {
 
 namespace {
 
-// Returns whether git finds rules for one of these files: in the directories above it or in the git directory. Without
-// any, no file has attributes.
+// Returns whether git may find rules for one of these files: in the directories above it or in the git directory.
+// Without any, no file has attributes.
 bool may_have_attributes(const Quarantine& q, const std::string& tree, const std::vector<std::string>& paths) {
   struct stat st{};
-  auto exists = [&](const std::string& path) { return ::lstat(path.c_str(), &st) == 0; };
-  if (exists(q.rules.path() + "/info/attributes")) return true;
+  // An error may hide rules that git reads: its paths are shorter, so it also reaches files that are too deep for
+  // these.
+  auto may_exist = [&](const std::string& path) {
+    return ::lstat(path.c_str(), &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
+  };
+  if (may_exist(q.rules.path() + "/info/attributes")) return true;
   std::set<std::string> directories = {""};
   for (const auto& path : paths)
     for (size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0; slash = path.rfind('/', slash - 1))
       if (!directories.insert(path.substr(0, slash + 1)).second) break;  // its parents are there as well
-  return std::ranges::any_of(directories,
-                             [&](const auto& directory) { return exists(tree + "/" + directory + ".gitattributes"); });
+  return std::ranges::any_of(
+      directories, [&](const auto& directory) { return may_exist(tree + "/" + directory + ".gitattributes"); });
 }
 
 }  // namespace
