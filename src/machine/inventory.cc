@@ -29,14 +29,17 @@ Found of_record(const Record& record, const Places& places) {
 }
 
 // Returns the records, and adds their providers to those to ask. They are read before the providers are asked, because
-// a VM that is made in the meantime has a record and must not be taken for a lost one.
-Result<std::vector<Record>> read_records(const Places& places, std::vector<Ask>& ask) {
+// a VM that is made in the meantime has a record and must not be taken for a lost one. Adds those that cannot be read
+// to `unread`.
+Result<std::vector<Record>> read_records(const Places& places, std::vector<Ask>& ask,
+                                         std::map<std::string, std::string>& unread) {
   std::vector<Record> records;
   for (const auto& name : TRY(recorded(places))) {
     auto record = load(name, places);
     if (!record) {
       // A directory without a record belongs to a VM that never existed.
-      forget_unborn(name, places);
+      if (is_gone(record)) forget_unborn(name, places);
+      else unread[name] = record.error().what;
       continue;
     }
     // A recorded VM may be where only these options lead, such as in another region.
@@ -44,6 +47,12 @@ Result<std::vector<Record>> read_records(const Places& places, std::vector<Ask>&
     records.push_back(std::move(*record));
   }
   return records;
+}
+
+// Reports whether a thing of this name may have a record, although load() returned none. Only names of VMs have
+// records.
+bool is_unread(const Result<Record>& loaded, const std::string& name) {
+  return !loaded && !is_gone(loaded) && valid_vm_name(name);
 }
 
 using Answer = Result<std::vector<Listed>>;
@@ -69,9 +78,9 @@ std::vector<Asked> ask_providers(const std::vector<Ask>& ask, const std::string&
   return asked;
 }
 
-// Describes what a provider has listed.
+// Describes what a provider has listed. Adds its record to `unread` if that cannot be read.
 Found describe(const Listed& item, const Ask& whom, const std::string& owner, const std::vector<Record>& records,
-               const Places& places) {
+               const Places& places, std::map<std::string, std::string>& unread) {
   Found found;
   auto record = std::ranges::find_if(
       records, [&](const Record& r) { return r.vm.wanted.provider == whom.provider && r.vm.name == item.name; });
@@ -91,6 +100,7 @@ Found describe(const Listed& item, const Ask& whom, const std::string& owner, co
   }
   // Everything else that the provider lists belongs to others, such as machines of other users of the same account.
   if (item.owner != owner) return found;
+  if (is_unread(later, item.name)) unread[item.name] = later.error().what;
   // A thing that a VM left behind has the label of its session. It is an orphan unless a VM of that session is still
   // in use.
   bool used = std::ranges::any_of(records, [&](const Record& r) {
@@ -107,17 +117,19 @@ bool orphaned(const Record& record, const Places& places) {
 }
 
 bool still_orphan(const Found& found, const Places& places) {
-  auto record = load(found.record ? found.record->vm.name : found.listed.name, places);
+  std::string name = found.record ? found.record->vm.name : found.listed.name;
+  auto record = load(name, places);
   if (record) return orphaned(*record, places);
-  // If a record cannot be read, destroy_vm() reports it.
-  return found.orphan() && (!found.record || !is_gone(record));
+  // If the record of an orphan can no longer be read, destroy_vm() reports it. An orphan without a record must not have
+  // one now.
+  return found.orphan() && found.record.has_value() == is_unread(record, name);
 }
 
 // All providers are asked at the same time, because one that does not answer takes a minute.
 Result<Inventory> take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask,
                                  const Limits& limits, const Progress& progress) {
   Inventory inventory;
-  auto records = TRY(read_records(places, ask));
+  auto records = TRY(read_records(places, ask, inventory.unread));
   std::string owner = owner_label(places);
   std::set<std::pair<std::string, std::string>> seen;
   for (auto& [whom, answer] : ask_providers(ask, owner, places, environment, limits, progress)) {
@@ -133,8 +145,11 @@ Result<Inventory> take_inventory(const Places& places, const Environment& enviro
     for (const auto& item : *listed)
       // One thing can be listed several times, if a provider is asked with several options.
       if (item.status != "gone" && seen.insert({whom.provider, item.kind + " " + item.id}).second)
-        inventory.all.push_back(describe(item, whom, owner, records, places));
+        inventory.all.push_back(describe(item, whom, owner, records, places, inventory.unread));
   }
+  // A record that cannot be read may be that of any VM.
+  for (auto& found : inventory.all)
+    if (!inventory.unread.empty() && !found.record && found.orphan()) found.belongs = Belongs::to_me;
   for (const auto& record : records)
     // VMs that are recorded but not listed come last: their provider does not list them, or did not answer.
     if (std::ranges::none_of(inventory.all, [&](const Found& f) {

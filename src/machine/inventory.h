@@ -34,11 +34,14 @@ struct Found {
   bool orphan() const { return belongs == Belongs::to_my_sweep; }
 };
 
-// Holds everything that was found, and the providers that could not be asked. With a provider in `silent`, the
+// Holds everything that was found, and what could not be asked or read. With anything in `silent` or `unread`, the
 // inventory is not complete.
 struct Inventory {
   std::vector<Found> all;
   std::map<std::string, std::string> silent;  // providers that could not be asked, and why
+  // VMs whose records could not be read, and why. Nothing without a record is then an orphan, because it may belong to
+  // one of these, which may be in use or hold work.
+  std::map<std::string, std::string> unread;
 };
 
 // Says which provider to ask and with which options, such as a region or a profile. One provider may be asked several
@@ -58,8 +61,8 @@ Result<Inventory> take_inventory(const Places& places, const Environment& enviro
 // lives, only the reaper decides about the time.
 bool orphaned(const Record& record, const Places& places);
 
-// Reports whether an orphan of the inventory is still one. In the meantime, its reaper may have destroyed it, or
-// another process may have taken it over.
+// Reports whether an orphan of the inventory is still one. In the meantime, its reaper may have destroyed it, another
+// process may have taken it over, or there may be a record that cannot be read.
 bool still_orphan(const Found& found, const Places& places);
 
 // Destroys an orphan through its record if there is one, otherwise by id and name.

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <thread>
@@ -132,6 +133,64 @@ TEST_F(Machine, ThereIsNoInventoryWithoutTheRecords) {
   std::filesystem::remove(places_.vms);
   std::filesystem::rename(away, places_.vms);
   EXPECT_TRUE(take_inventory(places_, environment_, {}, limits_, {}));
+}
+
+// Its owner may be alive, or it may hold work.
+TEST_F(Machine, AVmWhoseRecordCannotBeReadIsNoOrphan) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  for (const char* name : {"disk-9", "lost"})
+    ASSERT_TRUE(write_file_atomically(cloud() + "/" + name,
+                                      "id-" + std::string(name) + "|s1|" + owner_label(places_) + "|running\n"));
+  std::string directory = places_.directory("vm-1"), away = root_ / "away";
+  Found lost{.provider = "fake", .listed = {.id = "id-vm-1", .name = "vm-1"}, .belongs = Belongs::to_my_sweep};
+  auto expect_none = [&](const std::string& when) {
+    auto inventory = take_inventory(places_, environment_, {{"fake", {}, true}}, limits_, {});
+    ASSERT_TRUE(inventory) << when;
+    EXPECT_EQ(inventory->all.size(), 3u) << when;
+    for (const auto& found : inventory->all) EXPECT_FALSE(found.orphan()) << found.listed.name << ": " << when;
+    EXPECT_TRUE(inventory->unread.contains("vm-1")) << when;
+    EXPECT_FALSE(still_orphan(lost, places_)) << when;
+    EXPECT_TRUE(is_recorded("vm-1", places_)) << when;
+    forget_unborn("vm-1", places_);
+  };
+  std::filesystem::permissions(directory, std::filesystem::perms::all);
+  expect_none("others can write to it");
+  std::filesystem::permissions(directory, std::filesystem::perms::owner_all);
+  std::filesystem::rename(directory, away);
+  for (const std::string& to : {away, directory}) {
+    std::filesystem::create_symlink(to, directory);
+    expect_none("it is a link to " + to);
+    std::filesystem::remove(directory);
+  }
+  std::filesystem::rename(away, directory);
+  std::string record = directory + "/vm.json", text = *read_file(record);
+  ASSERT_TRUE(write_file_atomically(record, "{"));
+  expect_none("it is malformed");
+  ASSERT_TRUE(write_file_atomically(record, text));
+  auto inventory = *take_inventory(places_, environment_, {}, limits_, {});
+  EXPECT_TRUE(inventory.unread.empty());
+  EXPECT_FALSE(std::ranges::any_of(inventory.all, &Found::orphan)) << "vm-1 and its session are in use";
+}
+
+TEST_F(Machine, ADirectoryThatMayHaveARecordIsNotForgotten) {
+  std::string directory = places_.directory("vm-1"), away = root_ / "away";
+  ASSERT_TRUE(make_directories(away));
+  ASSERT_TRUE(write_file_atomically(away + "/key", "secret"));
+  auto age = [&](const std::string& path) {
+    std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now() - std::chrono::minutes(1));
+  };
+  ASSERT_TRUE(make_directories(places_.vms));
+  std::filesystem::create_symlink(away, directory);
+  age(away);
+  forget_unborn("vm-1", places_);
+  EXPECT_TRUE(std::filesystem::exists(away + "/key"));
+  std::filesystem::remove(directory);
+  std::filesystem::rename(away, directory);
+  age(directory);
+  forget_unborn("vm-1", places_);
+  EXPECT_FALSE(std::filesystem::exists(directory)) << "there is no record";
 }
 
 TEST_F(Machine, SettingTheClockDoesNotMakeAWatchedVmAnOrphan) {

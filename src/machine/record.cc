@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <thread>
@@ -116,7 +117,9 @@ Result<std::vector<std::string>> recorded(const Places& places) {
 }
 
 bool is_recorded(const std::string& name, const Places& places) {
-  return valid_vm_name(name) && ::access((places.directory(name) + "/vm.json").c_str(), F_OK) == 0;
+  struct stat st{};
+  // After any other error, there may be one.
+  return valid_vm_name(name) && (::lstat((places.directory(name) + "/vm.json").c_str(), &st) == 0 || errno != ENOENT);
 }
 
 Result<> take_over(const std::string& name, const Places& places) {
@@ -136,17 +139,22 @@ Result<> hold(const std::string& name, const Places& places) {
 void forget(const std::string& name, const Places& places) {
   if (!valid_vm_name(name)) return;
   std::string directory = places.directory(name);
-  std::error_code ignored;
+  auto entries = names_in(directory);
+  if (!entries) return;
   // The record is removed last, so that the next command still finds the directory if this process dies here.
-  for (const auto& entry : names_in(directory).value_or(std::vector<std::string>()))
-    if (entry != "vm.json") std::filesystem::remove_all(directory + "/" + entry, ignored);
-  std::filesystem::remove_all(directory, ignored);
+  std::error_code error;
+  for (const auto& entry : *entries) {
+    if (entry != "vm.json") std::filesystem::remove_all(directory + "/" + entry, error);
+    if (error) return;
+  }
+  std::filesystem::remove_all(directory, error);
 }
 
 void forget_unborn(const std::string& name, const Places& places) {
   struct stat st{};
   std::string directory = places.directory(name);
-  if (is_recorded(name, places) || ::stat(directory.c_str(), &st) != 0) return;
+  // If the record cannot be read, there may be a VM, and its key is in this directory.
+  if (!is_gone(load(name, places)) || ::lstat(directory.c_str(), &st) != 0) return;
   // A living maker writes its record right after the directory, so a directory that has none after 10 s will never
   // get one.
   if (now_seconds() - st.st_mtime > 10) forget(name, places);

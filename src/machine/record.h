@@ -39,7 +39,7 @@ Result<Record> load(const std::string& name, const Places& places);
 bool is_gone(const Result<Record>& loaded);
 Result<std::vector<std::string>> recorded(const Places& places);
 
-// Returns whether there is a record, even if it cannot be read.
+// Returns whether there is a record, even if it cannot be read. If that is unknown, there is one.
 bool is_recorded(const std::string& name, const Places& places);
 
 // Makes this process the owner and ends a hold.
@@ -48,7 +48,7 @@ Result<> take_over(const std::string& name, const Places& places);
 // Lets the VM outlive its owner until its time is up, because its work could not be fetched yet.
 Result<> hold(const std::string& name, const Places& places);
 
-// Removes the VM's directory, the record last.
+// Removes the VM's directory, the record last. The record stays if anything else does.
 void forget(const std::string& name, const Places& places);
 
 // Removes the directory of a VM that has no record, because its maker died before it could write one.

@@ -49,11 +49,11 @@ Result<int> list_vms(const VmOptions& o) {
                     or_none(row.cost_per_hour)});
     all.push_back(to_json(row));
   }
-  for (const auto& [provider, why] : inventory.silent) say("bottle: provider " + provider + " did not answer: " + why);
+  bool complete = tell_complete(inventory);
   if (o.output.json) print_json(all);
   else if (all.empty()) print("no VMs");
   else print(table(rows));
-  return inventory.silent.empty() ? 0 : 125;
+  return complete ? 0 : 125;
 }
 
 // Destroys one VM or all, whether their owners are alive or not: the operator has named them.
@@ -87,10 +87,7 @@ Result<int> destroy_vms(const VmOptions& o) {
       record(machine::destroy_found(found, places, options, tell),
              found.listed.name.empty() ? found.listed.id : found.listed.name);
     }
-    for (const auto& [provider, why] : inventory.silent) {
-      say("bottle: provider " + provider + " did not answer: " + why);
-      clean = false;
-    }
+    clean = tell_complete(inventory) && clean;
     if (!any && !o.all) return fail(Code::not_found, "you have no VM named " + o.name, "see `bottle vm list`");
     if (!any && clean && !o.output.json) print("no VMs");
   }

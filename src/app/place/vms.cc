@@ -153,11 +153,20 @@ Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
     receipts.push_back(receipt_of(gone, name));
   }
   // A VM at a provider that did not answer may still cost money, so the result is not clean.
-  for (const auto& [provider, why] : inventory.silent) {
-    say("bottle: provider " + provider + " did not answer: " + why);
-    clean = false;
-  }
+  clean = tell_complete(inventory) && clean;
   return receipts;
+}
+
+bool tell_complete(const machine::Inventory& inventory) {
+  auto tell_silent = [](const std::string& provider, const std::string& why) {
+    say("bottle: provider " + provider + " did not answer: " + why);
+  };
+  auto tell_unread = [](const std::string& vm, const std::string& why) {
+    say("bottle: the record of VM " + vm + " cannot be read, so nothing without a record is swept: " + why);
+  };
+  for (const auto& [provider, why] : inventory.silent) tell_silent(provider, why);
+  for (const auto& [vm, why] : inventory.unread) tell_unread(vm, why);
+  return inventory.silent.empty() && inventory.unread.empty();
 }
 
 bool tell_destroyed(const Result<machine::Destroyed>& gone, const std::string& name, const Output& output) {

@@ -40,6 +40,9 @@ Result<uint64_t> seconds_of(const std::string& flag, const std::string& text);
 // Prints how destroying a VM ended (not with --json). Returns whether the provider confirmed it.
 bool tell_destroyed(const Result<machine::Destroyed>& gone, const std::string& name, const Output& output);
 
+// Reports the providers that did not answer and the records that cannot be read. Returns whether there are none.
+bool tell_complete(const machine::Inventory& inventory);
+
 // Destroys the VMs that have no owner any more, found by label at every provider and by record on this machine. With
 // `dry_run`, only reports them. Returns the receipts as a JSON array. Sets `clean` to false if something is left or a
 // provider could not be queried.
