@@ -195,5 +195,30 @@ TEST(HostileEngine, ThingsWithoutALedgerAreRemovedOnlyAfterTheirWorkIsSaved) {
   EXPECT_TRUE(docker.world().volumes.contains("not-as-we-name-things"));
 }
 
+// A sweep reports such a ledger and leaves it alone, because it may say where the work has to go.
+TEST(HostileEngine, ThingsWithALedgerThatCannotBeReadAreLeftAlone) {
+  TestSession session(true);
+  FakeDocker docker;
+  session.furnish(docker);
+  docker.set_fault([&](const FakeCall& call) {
+    return call.method.starts_with("remove") || call.method == "get archive" ? Fault::refused : Fault::none;
+  });
+  (void)session.run(docker);
+  docker.set_fault({});
+  session.kill_owner(docker);
+  std::string directory = session.scratch.directories.sessions + "/x1", graves = graves_in(session.scratch.directories);
+  auto count = [&] { return find_unrecorded(session.scratch.directories, *docker.connect())->size(); };
+  EXPECT_EQ(count(), 0u);
+  std::filesystem::permissions(directory, std::filesystem::perms::all);
+  EXPECT_EQ(count(), 0u) << "others can write to its place";
+  std::filesystem::permissions(directory, std::filesystem::perms::owner_all);
+  ASSERT_TRUE(make_directories(graves));
+  std::filesystem::rename(directory, graves + "/x1");
+  ASSERT_TRUE(write_file_atomically(graves + "/x1/ledger", "{}\n"));
+  EXPECT_EQ(count(), 0u) << "its grave is malformed";
+  std::filesystem::remove_all(graves);
+  EXPECT_GE(count(), 4u);
+}
+
 }  // namespace
 }  // namespace bottle::session

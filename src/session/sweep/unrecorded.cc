@@ -1,6 +1,7 @@
 // Labels prove nothing, so each step narrows the selection. Only things count whose owner label names this user and a
-// dead process, and that no ledger or grave of ours names. For a removal, the name and the kind must also be those
-// that a session of the label's name would make. The removal then finds each thing by that session's labels again.
+// dead process, and that no ledger or grave of ours names or may name. For a removal, the name and the kind must also
+// be those that a session of the label's name would make. The removal then finds each thing by that session's labels
+// again.
 //
 // Without the ledger, there is no record of how to bring the work home, so the workspace is kept as an archive,
 // unsorted and unchecked.
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <map>
 
@@ -24,11 +26,14 @@ namespace {
 
 using docker::member, docker::text_of;
 
-// Reports whether a ledger or a grave of ours names the thing. A sweep then takes care of it.
+// Reports whether a ledger or a grave of ours names the thing. A sweep then takes care of it. A ledger that cannot be
+// read may name it, and a sweep reports that ledger.
 bool is_recorded(const Directories& directories, const std::string& session, const Thing& thing) {
-  for (auto read : {read_ledger, read_grave})
-    if (auto view = read(directories, session); view && std::ranges::count(view->things, thing) > 0) return true;
-  return false;
+  if (!is_session_name(session)) return false;
+  return std::ranges::any_of(std::array{read_ledger, read_grave}, [&](auto read) {
+    auto view = read(directories, session);
+    return view ? std::ranges::count(view->things, thing) > 0 : view.error().code != Code::not_found;
+  });
 }
 
 // Saves the agent's workspace as an archive, in a new results directory.
