@@ -36,9 +36,13 @@ inline std::string gzipped(std::string_view text, std::string_view comment) {
 }
 
 // Returns one zstd frame.
-inline std::string zstd(std::string_view text) {
+inline std::string zstd(std::string_view text, bool has_checksum = false) {
+  ZSTD_CCtx* context = ZSTD_createCCtx();
+  ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, 1);
+  ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, has_checksum);
   std::string out(ZSTD_compressBound(text.size()), '\0');
-  out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 1));
+  out.resize(ZSTD_compress2(context, out.data(), out.size(), text.data(), text.size()));
+  ZSTD_freeCCtx(context);
   return out;
 }
 

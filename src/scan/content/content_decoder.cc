@@ -8,6 +8,7 @@
 
 #include <brotli/decode.h>
 #include <zlib.h>
+#define ZSTD_STATIC_LINKING_ONLY  // for the functions that say what input comes next
 #include <zstd.h>
 
 #include <algorithm>
@@ -183,21 +184,30 @@ struct ZstdLayer : Layer {
     ZSTD_outBuffer to{out.data() + start, most, 0};
     size_t result = ZSTD_decompressStream(stream, &to, &from);
     in.remove_prefix(from.pos);
+    taken += from.pos;
     out.resize(start + to.pos);
     ended = result == 0;
     missing = result;
     return !ZSTD_isError(result);
   }
 
-  // The library decodes a block only when all of it has arrived. It says how many bytes of the block are missing and
-  // adds the size of the header of the next one. With less than that, it is in such a header.
-  size_t most_kept() const override { return missing <= kHeader ? 0 : kHeader + ZSTD_BLOCKSIZE_MAX; }
+  // The library decodes most blocks only when all of them has arrived. Its hint is how many bytes of the block are
+  // missing, with the size of the next block's header unless the block is the last one of the frame.
+  size_t most_kept() const override {
+    if (!open || ended) return 0;
+    if (taken < kLongestFrameHeader) return taken;  // until then, the library may not know what comes next
+    auto next = ZSTD_nextInputType(stream);
+    if (next != ZSTDnit_block && next != ZSTDnit_lastBlock) return 0;
+    size_t wanted = ZSTD_nextSrcSizeToDecompress(stream) + (next == ZSTDnit_block ? kHeader : 0);
+    return kHeader + wanted - missing;
+  }
 
   size_t held() const override { return stream ? ZSTD_sizeof_DStream(stream) : 0; }
 
-  static constexpr size_t kHeader = 3;  // bytes (RFC 8878, section 3.1.1.2)
+  static constexpr size_t kHeader = 3;               // of a block, in bytes (RFC 8878, section 3.1.1.2)
+  static constexpr size_t kLongestFrameHeader = 18;  // with the magic number (section 3.1.1)
   ZSTD_DStream* stream = nullptr;
-  size_t missing = 0;
+  size_t taken = 0, missing = 0;  // bytes so far, and the library's hint of how many to pass next
 };
 
 std::unique_ptr<Layer> make_layer(std::string_view coding) {

@@ -19,6 +19,7 @@ constexpr size_t kMostScans = 3;                           // of one piece
 constexpr uint64_t kFreelyDecoded = 64 << 20, kMostRatio = 200;
 constexpr size_t kMostCoded = 2 << 20;  // coded bytes that wait until what they decode to is known
 constexpr const char* kUnscanned = "it takes the guard too long to decode, or has too many findings";
+constexpr const char* kEndsEarly = "the body ends before its content coding does";
 constexpr size_t kShortestKnown = 8;  // no known secret is shorter
 constexpr size_t kBeginning = 16;     // characters in a row that may be the beginning of a secret
 
@@ -216,7 +217,7 @@ bool Stream::decode(std::string& out) {
     }
     if (!piece(decoded, Until::more, ignored)) return false;
     ignored.clear();
-    // The piece is decoded to its end. The previous piece may leave, and this one waits in its place.
+    // The piece is decoded to its end, and waits until what it decodes to has left the window.
     if (!moved) {
       coded_.append(undecoded_, 0, current_);
       undecoded_.erase(0, current_);
@@ -238,6 +239,8 @@ void Stream::note_decoded() {
   size_t kept = decoder_->most_kept();
   if (kept >= coded_bytes_) return;
   Decoded now{coded_bytes_ - kept, decoded_bytes_};
+  // What the decoder may have kept is only a bound, and what was decoded stays so.
+  if (!progress_.empty()) now.coded = std::max(now.coded, progress_.back().coded);
   if (!progress_.empty() && progress_.back().decoded == now.decoded) progress_.back().coded = now.coded;
   else progress_.push_back(now);
 }
@@ -265,6 +268,14 @@ bool Stream::release_coded(Until until, std::string& out) {
   while (until == Until::end && behind())
     if (!decode(out)) return false;
   if (!piece({}, until, ignored)) return false;
+  // The decoder may keep what it got of the last block, and another decoder may be able to read it.
+  if (until == Until::end && !decoder_->complete()) {
+    unscanned_ = kEndsEarly;
+    if (on_finding_ != OnFinding::report) {
+      problem_ = kEndsEarly;
+      return false;
+    }
+  }
   let_out_coded(out);
   if (until != Until::end) return true;
   out.append(coded_, coded_let_out_);
