@@ -122,7 +122,7 @@ int Driver::add_to(Poller& poller) {
   poller.watch_writable(link_.fd_behind());
   // A client that sends much waits while the connection is slow or the agent does not read.
   clients_.add_to(poller, !input_pause_.waits(link_.is_behind(), std::chrono::steady_clock::now()));
-  if (services_) services_->add_to(poller);
+  if (services_) services_->add_to(poller, link_.is_behind());
   // While the link reconnects, the loop must poll for the outcome, because a future has no descriptor.
   return link_.is_coming() ? 20 : 250;
 }
@@ -133,7 +133,7 @@ void Driver::handle(const Poller& poller) {
     if (is_over()) return;
   }
   clients_.handle(poller, [&](const Frame& frame) { take_from_client(frame); });
-  if (services_) services_->handle(poller);
+  if (services_) services_->handle(poller, link_.is_behind());
   // The services learn of a full disk in the same turn.
   const std::string& unrecorded = audit_.retry_disk();
   if (services_) services_->set_unrecorded(unrecorded);

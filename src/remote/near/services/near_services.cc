@@ -142,12 +142,12 @@ void NearServices::update_networks() {
   if (broker_) (void)broker_->configure(*config_);
 }
 
-void NearServices::add_to(Poller& poller) {
+void NearServices::add_to(Poller& poller, bool behind) {
   if (broker_) poller.watch(broker_->fd());
   if (ssh_) poller.watch(ssh_->fd());
   for (const auto& [number, flow] : flows_) {
     // Without credit, a readable descriptor would wake the loop again and again.
-    if (flow.credit > 0 && in_flight_ < kMostInFlight) poller.watch(flow.fd.get());
+    if (flow.credit > 0 && in_flight_ < kMostInFlight && !behind) poller.watch(flow.fd.get());
     if (!flow.out.empty()) poller.watch_writable(flow.fd.get());
   }
 }
@@ -166,12 +166,15 @@ void NearServices::read_broker() {
   }
 }
 
-void NearServices::handle(const Poller& poller) {
+void NearServices::handle(const Poller& poller, bool behind) {
   update_networks();
   if (broker_ && poller.readable(broker_->fd())) read_broker();
   if (ssh_ && poller.readable(ssh_->fd())) ssh_->take_answers(send_);
   // All flows get their turn, including those whose credit has come without anything to read.
-  for (auto& [number, flow] : flows_) pump(number, flow);
+  for (auto& [number, flow] : flows_) {
+    pass_on(number, flow);
+    if (!behind) pump(number, flow);
+  }
   std::erase_if(flows_, [&](const auto& each) {
     bool over = each.second.state == Flow::State::over;
     // The far guard takes nothing more of a stream that is over.
@@ -217,17 +220,16 @@ void NearServices::take_stream(const wire::StreamPart& part) {
     flow.credit += more;
     in_flight_ -= more;
   }
-  // pump() passes the end on after everything before it.
+  // pass_on() passes the end on after everything before it.
   if (part.end && flow.state == Flow::State::open) flow.state = Flow::State::ended;
   if (part.closed) flow.state = Flow::State::over;  // the far guard's connection is gone, so no answer is needed
-  pump(part.stream, flow);
+  // Reads nothing of the broker's here. Otherwise, a far guard that claims to have taken what was not even sent yet
+  // could fill the memory within one turn.
+  pass_on(part.stream, flow);
 }
 
-void NearServices::pump(uint32_t number, Flow& flow) {
-  auto end_both = [&] {
-    flow.state = Flow::State::over;
-    say({.stream = number, .closed = true});
-  };
+// Passes on to the broker what the far guard has sent.
+void NearServices::pass_on(uint32_t number, Flow& flow) {
   if (flow.state == Flow::State::over) return;
   while (!flow.out.empty()) {
     ssize_t n = ::send(flow.fd.get(), flow.out.data(), flow.out.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -247,6 +249,15 @@ void NearServices::pump(uint32_t number, Flow& flow) {
     ::shutdown(flow.fd.get(), SHUT_WR);
     flow.state = Flow::State::shut;
   }
+}
+
+// Passes on to the far guard what the broker has sent.
+void NearServices::pump(uint32_t number, Flow& flow) {
+  if (flow.state == Flow::State::over) return;
+  auto end_both = [&] {
+    flow.state = Flow::State::over;
+    say({.stream = number, .closed = true});
+  };
   char buffer[kPiece];
   // Only one piece is sent per turn, so that streams, keystrokes and the agent's output take turns.
   if (flow.credit > 0 && in_flight_ < kMostInFlight) {

@@ -37,9 +37,10 @@ class NearServices {
                                                     Record record);
   ~NearServices();
 
-  // Adds the descriptors to watch, and handles what the poller found.
-  void add_to(Poller& poller);
-  void handle(const Poller& poller);
+  // Adds the descriptors to watch, and handles what the poller found. If the connection is `behind`, reads nothing more
+  // of the streams.
+  void add_to(Poller& poller, bool behind);
+  void handle(const Poller& poller, bool behind);
   // Takes a line of the far guard. Ignores one that it cannot read.
   void take(std::string_view line);
   // Applies the operator's `policy` frame to the rules on this machine. The far side gets the same change, but it may
@@ -71,6 +72,7 @@ class NearServices {
   void take_stream(const wire::StreamPart& part);
   void open_stream(uint32_t number);
   void say(wire::StreamPart part) { send_(std::move(part)); }
+  void pass_on(uint32_t number, Flow& flow);
   void pump(uint32_t number, Flow& flow);
   Result<> start_broker();
   void read_broker();

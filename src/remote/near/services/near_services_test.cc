@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -41,11 +42,11 @@ class NearServicesTest : public ::testing::Test {
     services_ = std::move(*made);
   }
 
-  void turn(int ms = 200) {
+  void turn(int ms = 200, bool behind = false) {
     Poller poller;
-    services_->add_to(poller);
+    services_->add_to(poller, behind);
     poller.wait(ms);
-    services_->handle(poller);
+    services_->handle(poller, behind);
   }
   // Returns what the far guard would have received on a stream until the stream ended.
   std::string answer(uint64_t stream) {
@@ -107,6 +108,35 @@ TEST_F(NearServicesTest, TheRulesAreCheckedOnThisSideToo) {
   }
   for (int i = 0; i < 1000 && audit_.empty(); ++i) turn();
   EXPECT_FALSE(audit_.empty());
+}
+
+// A far side that was taken over may claim to have taken what it has not read, to fill this machine's memory.
+TEST_F(NearServicesTest, WhileTheConnectionIsBehindNothingMoreIsSentOnAStream) {
+  const std::string body(1 << 20, 'x');
+  std::thread service([&] {
+    UniqueFd client(::accept4(service_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    char buffer[4096];
+    EXPECT_GT(::read(client.get(), buffer, sizeof buffer), 0);
+    (void)write_all(client.get(), "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: " +
+                                      std::to_string(body.size()) + "\r\n\r\n" + body);
+  });
+  ask(1, get("GET", "http://tracker.bottle/issues/1"));
+  auto sent = [&] { return std::ranges::count_if(told_, [](const json& line) { return line.contains("data"); }); };
+  // The broker has more than one piece, and the window ends its sending.
+  for (int i = 0; i < 1000 && sent() < 8; ++i) turn();
+  auto before = sent();
+  ASSERT_GE(before, 8);
+  for (int i = 0; i < 100; ++i) {
+    take({{"type", "stream"}, {"stream", 1}, {"taken", wire::kStreamWindow}});
+    turn(0, true);
+  }
+  EXPECT_EQ(sent(), before);
+  for (int i = 0; i < 1000 && (told_.empty() || !told_.back().contains("closed")); ++i) {
+    take({{"type", "stream"}, {"stream", 1}, {"taken", wire::kStreamWindow}});
+    turn();
+  }
+  EXPECT_TRUE(answer(1).ends_with(body)) << "the rest comes later";
+  service.join();
 }
 
 // Returns the id of the broker, which is a child of this process.
