@@ -55,9 +55,17 @@ void FarLink::lose(const std::string& why) {
 
 void FarLink::send(FrameType type, std::string_view bytes) {
   if (!channel_ || deaf_ != Clock::time_point{}) return;
+  if (outbox_.size() + bytes.size() > kMostKept && !outbox_.empty()) return give_up_sending();
   if (outbox_.empty()) read_ = Clock::now();
   outbox_.add(type, bytes);
   flush();
+}
+
+// Drops what is kept. If the other side has stopped reading, it may have sent the reason, so the link still reads for a
+// while.
+void FarLink::give_up_sending() {
+  deaf_ = Clock::now();
+  outbox_ = session::Outbox();
 }
 
 // Sends what the other side takes now.
@@ -67,9 +75,7 @@ void FarLink::flush() {
   bool sent = outbox_.flush(channel_->in.get()).has_value();
   if (outbox_.size() < before) read_ = Clock::now();
   if (sent && Clock::now() - read_ < kDeaf) return;
-  // If the other side has stopped reading, it may have sent the reason, so the link still reads for a while.
-  deaf_ = Clock::now();
-  outbox_ = session::Outbox();
+  give_up_sending();
 }
 
 void FarLink::read(std::vector<News>& news) {

@@ -48,8 +48,8 @@ class FarLink {
   FarSide* side() { return side_ ? &*side_ : nullptr; }
 
   // Sends a frame, or keeps it until the other side reads. Never blocks. Drops it if there is no connection. If the
-  // connection breaks, or the other side reads nothing for half a minute, the next read_news() says so, after
-  // everything that came over it.
+  // connection breaks, or the other side reads nothing for half a minute or leaves more than 16 MB unread, a later
+  // read_news() says so, after everything that came over it.
   void send(FrameType type, std::string_view bytes);
   // Returns whether so much is kept that nothing more should be sent if that can wait.
   bool is_behind() const { return outbox_.size() > kBehind; }
@@ -71,6 +71,9 @@ class FarLink {
   // Limit of a frame, in bytes. Reading it as JSON takes a hundred times as much memory.
   static constexpr size_t kLongestWords = 1 << 20;
   static constexpr size_t kBehind = 1 << 20;  // bytes
+  // The limit of what is kept, in bytes. The other side can cause many frames, and may not read the answers.
+  static constexpr size_t kMostKept = 16 << 20;
+  void give_up_sending();
   void lose(const std::string& why);
   void flush();
   void read(std::vector<News>& news);
@@ -79,7 +82,7 @@ class FarLink {
   std::optional<Channel> channel_;
   FrameReader frames_{kLongestWords};
   session::Outbox outbox_;
-  Clock::time_point read_{};  // when the other side last read some of it
+  Clock::time_point read_{};  // when the other side last read some of it, or it was empty
   std::string greeting_;      // the part of the hello that has arrived so far
   bool greeted_ = false;
   std::chrono::seconds patience_{};    // how long to wait for the hello

@@ -1,5 +1,5 @@
 // Queues frames for a client that may read slowly or never. Output of the agent may be dropped, because the client is
-// told how much it missed; events, answers and results may not, and are few. A frame that has been sent in part must
+// told how much it missed; events, answers and results may not. A frame that has been sent in part must
 // be completed before anything else, which `sent_` records.
 #include "session/console/outbox.h"
 

@@ -12,7 +12,8 @@ namespace bottle::session {
 
 // Keeps frames until the client reads them, so that nothing waits for a client. It keeps the agent's output up to a
 // bound. Beyond that, it drops output until half of the bound is free again, and then an event says how many bytes
-// are missing. All other frames are few and are always kept.
+// are missing. All other frames are always kept, so if the reader can make their number grow, as a far machine can, its
+// user must check size().
 class Outbox {
  public:
   static constexpr size_t kMost = 64u << 20;  // bytes
