@@ -1,6 +1,7 @@
 // A dead connection may look alive for minutes, especially after a laptop has slept or changed networks. So the link
 // pings the other side itself, and drops a connection that stays silent for 13 seconds. That is time for two pings
-// and their answers, and less than ssh would wait. A broken connection is reported only when everything that came
+// and their answers, and less than ssh would wait. A slow connection that still takes what waits for it gets up to half
+// a minute more, because an answer waits behind that. A broken connection is reported only when everything that came
 // before has been read, because its last frames may say why.
 //
 // An attempt to reconnect runs in a thread, since ssh may wait long for an answer. The waits between attempts double
@@ -25,15 +26,22 @@ constexpr auto kPing = 5s;  // interval of the pings
 constexpr auto kLastWords = 2s;
 constexpr auto kDeaf = 30s;     // how long the other side may read nothing of what is sent
 constexpr auto kSilence = 13s;  // the longest time without an answer
+constexpr auto kSlow = 30s;     // how much longer an answer may take while the connection takes what waits
 constexpr auto kSteady = 30s;   // after a connection that lasted this long, the first reconnect does not wait
 
 }  // namespace
+
+// On a slow connection, a ping waits behind what ssh and the kernel have taken.
+bool is_dead(std::chrono::steady_clock::time_point heard, std::chrono::steady_clock::time_point moved,
+             std::chrono::steady_clock::time_point now) {
+  return now - std::max(heard, std::min(moved, heard + kSlow)) > kSilence;
+}
 
 void FarLink::use(FarSide side, Channel channel, std::chrono::seconds patience) {
   side_ = std::move(side);
   channel_ = std::move(channel);
   greeted_ = channel_->hello.has_value();
-  since_ = heard_ = pinged_ = Clock::now();
+  since_ = heard_ = pinged_ = moved_ = Clock::now();
   patience_ = patience;
   deaf_ = {};
   outbox_ = session::Outbox();
@@ -58,6 +66,14 @@ void FarLink::send(FrameType type, std::string_view bytes) {
   if (outbox_.size() + bytes.size() > kMostKept && !outbox_.empty()) return give_up_sending();
   if (outbox_.empty()) read_ = Clock::now();
   outbox_.add(type, bytes);
+  flush();
+}
+
+// Sends a ping ahead of everything that waits, because its answer must come in time.
+void FarLink::ping() {
+  if (!channel_ || deaf_ != Clock::time_point{}) return;
+  if (outbox_.empty()) read_ = Clock::now();
+  outbox_.add_first(FrameType::ping, "");
   flush();
 }
 
@@ -109,7 +125,9 @@ void FarLink::read(std::vector<News>& news) {
 
 std::vector<FarLink::News> FarLink::read_news(bool readable) {
   std::vector<News> news;
+  size_t waited = outbox_.size();
   flush();
+  if (outbox_.size() < waited) moved_ = Clock::now();
   if (readable && channel_) read(news);
   if (channel_ && greeted_ && deaf_ != Clock::time_point{} && Clock::now() - deaf_ > kLastWords)
     lose("the connection broke");
@@ -155,13 +173,13 @@ void FarLink::keep_alive() {
   if (slept) {
     // The other end has closed this connection, or soon will. Ping immediately, and wait only briefly for the answer.
     heard_ = Clock::now() - kSilence + 3s;
-    pinged_ = {};
+    pinged_ = moved_ = {};
   }
   if (Clock::now() - pinged_ > kPing) {
     pinged_ = Clock::now();
-    send(FrameType::ping, "");
+    ping();
   }
-  if (Clock::now() - heard_ <= kSilence) return;
+  if (!is_dead(heard_, moved_, Clock::now())) return;
   // The master process of ssh may keep the dead connection, and the next attempt would use it.
   if (side_) side_->connection().close();
   lose("the remote machine does not answer");

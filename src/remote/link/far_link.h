@@ -73,6 +73,7 @@ class FarLink {
   static constexpr size_t kBehind = 1 << 20;  // bytes
   // The limit of what is kept, in bytes. The other side can cause many frames, and may not read the answers.
   static constexpr size_t kMostKept = 16 << 20;
+  void ping();
   void give_up_sending();
   void lose(const std::string& why);
   void flush();
@@ -92,6 +93,12 @@ class FarLink {
   int attempts_ = 0;
   double last_turn_ = 0;
   Clock::time_point since_{}, heard_{}, pinged_{};
+  Clock::time_point moved_{};  // when the connection last took something that had waited
 };
+
+// Reports whether a connection counts as dead. `heard` is when something last came over it, and `moved` when it last
+// took something that had waited. Exposed for tests.
+bool is_dead(std::chrono::steady_clock::time_point heard, std::chrono::steady_clock::time_point moved,
+             std::chrono::steady_clock::time_point now);
 
 }  // namespace bottle::remote

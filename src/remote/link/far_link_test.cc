@@ -78,5 +78,16 @@ TEST_F(FarLinkTest, AMachineThatDoesNotReadCannotFillTheMemory) {
   EXPECT_FALSE(link.is_up());
 }
 
+// Otherwise, a slow connection would lose the input that it is about to send.
+TEST(IsDead, AConnectionThatTakesWhatWaitsHasMoreTime) {
+  using namespace std::chrono_literals;
+  std::chrono::steady_clock::time_point heard{};
+  EXPECT_FALSE(is_dead(heard, heard, heard + 13s));
+  EXPECT_TRUE(is_dead(heard, heard, heard + 14s));
+  EXPECT_FALSE(is_dead(heard, heard + 16s, heard + 29s));
+  EXPECT_TRUE(is_dead(heard, heard + 16s, heard + 30s));
+  EXPECT_TRUE(is_dead(heard, heard + 44s, heard + 44s)) << "but not without end";
+}
+
 }  // namespace
 }  // namespace bottle::remote

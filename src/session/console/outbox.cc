@@ -25,6 +25,12 @@ void Outbox::add(FrameType type, std::string_view bytes) {
   add_encoded(encode(type, bytes));
 }
 
+void Outbox::add_first(FrameType type, std::string_view bytes) {
+  std::string frame = encode(type, bytes);
+  size_ += frame.size();
+  frames_.insert(frames_.begin() + (sent_ > 0 ? 1 : 0), std::move(frame));
+}
+
 void Outbox::add_encoded(std::string frames) {
   if (frames.empty()) return;
   size_ += frames.size();

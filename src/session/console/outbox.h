@@ -22,6 +22,8 @@ class Outbox {
 
   // Adds a frame, or only counts its bytes if it is output beyond the bound. Does not send.
   void add(FrameType type, std::string_view bytes);
+  // Adds a frame that is sent before all others of which nothing was sent yet.
+  void add_first(FrameType type, std::string_view bytes);
   // Adds whole frames that are encoded already.
   void add_encoded(std::string frames);
 

@@ -79,6 +79,24 @@ TEST(Outbox, DropsOutputBeyondItsLimitAndReportsHowMuch) {
   EXPECT_EQ(output_of(frames).size() + missed, 1000000u);
 }
 
+TEST(Outbox, AFrameThatCannotWaitIsSentBetweenWholeFrames) {
+  Line line;
+  Outbox box;
+  for (int i = 0; i < 3; ++i) box.add(FrameType::input, std::string(1'000'000, 'x'));
+  ASSERT_TRUE(box.flush(line.ours.get()));
+  ASSERT_LT(box.size(), 3'000'000u) << "a part of the first frame was sent";
+  box.add_first(FrameType::ping, "");
+  auto frames = line.read_all(box);
+  ASSERT_EQ(frames.size(), 4u);
+  EXPECT_EQ(frames[1].type, FrameType::ping);
+  EXPECT_EQ(box.size(), 0u);
+  box.add(FrameType::input, "x");
+  box.add_first(FrameType::ping, "");
+  frames = line.read_all(box);
+  ASSERT_EQ(frames.size(), 2u);
+  EXPECT_EQ(frames[0].type, FrameType::ping) << "nothing of the other frame was sent";
+}
+
 TEST(Outbox, FailsOnceTheConnectionIsGone) {
   Line line;
   line.theirs.reset();
