@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/os/descriptors.h"
+#include "base/os/poller.h"
 #include "ssh/stand_in_test.h"
 
 namespace bottle::remote {
@@ -74,7 +75,10 @@ TEST_F(FarLinkTest, AMachineThatDoesNotReadCannotFillTheMemory) {
   EXPECT_EQ(link.fd_behind(), -1);
   EXPECT_TRUE(link.is_up()) << "its last words may still come";
   auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (link.is_up() && std::chrono::steady_clock::now() < until) (void)link.read_news(false);
+  while (link.is_up() && std::chrono::steady_clock::now() < until) {
+    (void)wait_readable(link.fd(), 20);
+    (void)link.read_news(false);
+  }
   EXPECT_FALSE(link.is_up());
 }
 
