@@ -84,13 +84,22 @@ Result<std::vector<Record>> records_of(const AuditOptions& o) {
   return records;
 }
 
-// Feeds the lines of the file to the check. If the record may be open and has no seal, leaves out a last line without a
-// line end, because it is still being written.
-Result<> read_lines(const Record& record, AuditCheck& check) {
-  std::string rest = TRY(
-      read_record(record.path, [&](const std::string& line) { check.feed(line); }, [&] { return check.unreadable(); }));
-  if (!rest.empty() && (record.seal || !record.may_be_open)) check.feed(rest);
-  return {};
+// Feeds the lines of the file to the check, and ends it. If the record may be open and has no seal, leaves out a last
+// line without a line end, because it is still being written. A file with a decision and too many lines that are none
+// is a record that was changed. Nothing is known of its end, because the rest is not read.
+Result<session::AuditReport> checked(const Record& record) {
+  AuditCheck check;
+  uint64_t lines = 0;
+  auto take = [&](const std::string& line) {
+    ++lines;
+    check.feed(line);
+  };
+  auto rest = read_record(record.path, take, [&] { return check.unreadable(); });
+  bool stopped = !rest && check.unreadable() > kMostUnreadable && lines > check.unreadable();
+  if (stopped) return check.finish(nullptr, true);
+  if (!rest) return std::unexpected(std::move(rest.error()));
+  if (!rest->empty() && (record.seal || !record.may_be_open)) check.feed(*rest);
+  return check.finish(record.seal ? &*record.seal : nullptr, record.may_be_open);
 }
 
 json as_json(const Record& record) {
@@ -132,9 +141,7 @@ Result<int> verify(AuditOptions o) {
   bool ok = true;
   json files = json::array();
   for (auto& record : records) {
-    AuditCheck check;
-    TRY(read_lines(record, check));
-    record.report = check.finish(record.seal ? &*record.seal : nullptr, record.may_be_open);
+    record.report = TRY(checked(record));
     // If a whole record was replaced by another valid one, the check finds no fault in it. Only a head that the
     // operator kept elsewhere reveals that.
     if (!o.head.empty() && record.report.head != o.head && record.report.faults.empty())

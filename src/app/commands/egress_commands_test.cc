@@ -215,7 +215,6 @@ TEST_F(Commands, a_record_comes_from_stdin) {
   EXPECT_NE(directory.err.find("reading stdin: Is a directory"), std::string::npos) << directory.err;
 }
 
-// The guard judges what a name carries after it has recorded that the rules allow the request.
 // Each line costs microseconds, and a file can have a very large number of short ones.
 TEST_F(Commands, egress_replay_and_audit_verify_give_up_on_what_is_no_record) {
   write("policy.yaml", "egress: {}\n");
@@ -234,6 +233,26 @@ TEST_F(Commands, egress_replay_and_audit_verify_give_up_on_what_is_no_record) {
   }
 }
 
+TEST_F(Commands, audit_verify_finds_that_very_many_lines_were_added) {
+  std::string results = home() + "/.local/state/bottle/results/done", path = leave_record(results);
+  std::string whole = *read_file(path), added;
+  std::string near = results + "/egress-near.jsonl";
+  session::AuditFile(near).close();
+  while (added.size() < (1 << 20)) added += "x\n";
+  for (const std::string& text : {whole + added, whole.substr(0, whole.find('\n') + 1) + added}) {
+    ASSERT_TRUE(write_file_atomically(path, text));
+    Answer answer = bottle({"audit", "verify", "done", "--json"});
+    EXPECT_EQ(answer.status, 1) << answer.err;
+    auto files = answer.json()["files"];
+    ASSERT_EQ(files.size(), 2u) << "the other record is checked as well";
+    EXPECT_EQ(files[1]["file"], near);
+    EXPECT_TRUE(files[1]["faults"].empty());
+    EXPECT_FALSE(files[0]["faults"].empty());
+    EXPECT_NE(bottle({"audit", "verify", "done"}).out.find("changed since it was written"), std::string::npos);
+  }
+}
+
+// The guard judges what a name carries after it has recorded that the rules allow the request.
 TEST_F(Commands, egress_replay_knows_what_was_allowed_and_then_refused) {
   write("policy.yaml", "egress: {allow: ['*.example.org']}\n");
   wire::Decision allowed = http("allow", "GET", "/", "allowed"),
