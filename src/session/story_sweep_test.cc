@@ -149,6 +149,24 @@ TEST(CutShort, AVolumeWithoutLabelsIsRemoved) {
   }
 }
 
+// Such a volume may appear after the session was swept.
+TEST(CutShort, AVolumeWithoutLabelsIsRemovedFromTheGrave) {
+  TestSession session(true);
+  FakeDocker docker;
+  session.furnish(docker);
+  std::string grave = graves_in(session.scratch.directories) + "/x1";
+  for (const std::string last : {R"({"asked":7})", R"({"running":true})"}) {
+    std::filesystem::remove_all(grave);
+    docker.with_world([&](docker::FakeWorld& world) { (void)world.create_volume("bottle-x1-home", {}); });
+    session.scratch.dead("x1",
+                         {R"({"engine":"/nonexistent/engine.sock"})", R"({"asked":7})",
+                          R"({"make":[{"kind":"volume","name":"bottle-x1-home"}]})", last},
+                         "graves");
+    (void)session.sweep_all(docker);
+    EXPECT_EQ(docker.world().volumes.contains("bottle-x1-home"), !last.contains("asked")) << last;
+  }
+}
+
 // Writes the record of a session, and returns its seal.
 wire::AuditSeal leave_record(const std::string& path) {
   std::filesystem::remove(path);

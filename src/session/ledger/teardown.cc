@@ -68,16 +68,6 @@ std::string name_of(const nlohmann::json& item, const std::string& kind) {
   return name.starts_with("/") ? name.substr(1) : name;
 }
 
-namespace {
-
-bool is_half_made(docker::Engine& engine, const Belongings& whose, const Thing& thing) {
-  if (!whose.cut_short || thing.kind != "volume") return false;
-  auto found = engine.inspect_volume(thing.name);
-  return found && member(*found, "Labels").empty();  // null or {}
-}
-
-}  // namespace
-
 Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, const Thing& thing) {
   auto found = thing.kind == "container" ? engine.inspect_container(thing.name)
                : thing.kind == "network" ? engine.inspect_network(thing.name)
@@ -88,17 +78,16 @@ Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, co
   if (!found) return std::unexpected(std::move(found.error()));
   bool configured = thing.kind == "container" || thing.kind == "image";
   const auto& labels = member(configured ? member(*found, "Config") : *found, "Labels");
-  if (carries(labels, whose)) return text_of(*found, "Id", thing.name);  // volumes have no id
-  if (Owner::from_label(text_of(labels, "bottle.owner"))) return "";     // it belongs to another session
+  if (carries(labels, whose)) return text_of(*found, "Id", thing.name);                // volumes have no id
+  if (whose.cut_short && thing.kind == "volume" && labels.empty()) return thing.name;  // null or {}
+  if (Owner::from_label(text_of(labels, "bottle.owner"))) return "";                   // it belongs to another session
   return fail(Code::conflict, "it does not carry the labels of session " + whose.session + " and was left alone",
               "if it is yours, remove it with the engine's own command");
 }
 
 Result<> remove_own(docker::Engine& engine, const Belongings& whose, const Thing& thing) {
   if (thing.kind == "ssh-agent") return end_agent(thing.name);
-  auto own = find_own(engine, whose, thing);
-  if (!own && own.error().code == Code::conflict && is_half_made(engine, whose, thing)) own = thing.name;
-  std::string id = TRY(std::move(own));
+  std::string id = TRY(find_own(engine, whose, thing));
   if (id.empty()) return {};
   if (thing.kind == "container") return engine.remove_container(id);
   if (thing.kind == "network") return engine.remove_network(id);

@@ -126,10 +126,8 @@ void write_result(const Orphan& orphan, const std::optional<wire::Back>& back, c
 
 // Ends one dead session in the order of a regular end: the work comes home before anything that holds it is removed.
 void sweep_one(const Directories& directories, const Orphan& orphan, docker::Engine& engine, Turn& turn, Swept& swept) {
-  Belongings what{.session = orphan.session,
-                  .owner = orphan.owner,
-                  .things = orphan.things,
-                  .cut_short = !orphan.asked.empty() && !orphan.work && !orphan.ran};
+  Belongings what{
+      .session = orphan.session, .owner = orphan.owner, .things = orphan.things, .cut_short = orphan.cut_short};
   if (orphan.work) {
     swept.back = bring_home(engine, orphan);
     // Everything except the work is removed now. The ledger stays, so the next sweep tries again.
@@ -155,7 +153,8 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
 bool visit_grave(const Orphan& orphan, docker::Engine& engine, Receipt& receipt) {
   // The age is read before the engine is asked: a grave may go only if it was old enough when nothing was found.
   bool due = age_of(orphan.grave + "/ledger") > kGraveSeconds;
-  Belongings what{orphan.session, orphan.owner, orphan.things};
+  Belongings what{
+      .session = orphan.session, .owner = orphan.owner, .things = orphan.things, .cut_short = orphan.cut_short};
   bool anything = false;
   for (const auto& thing : what.things) {
     if (thing.kind == "ssh-agent") continue;  // its socket was removed before the grave existed
@@ -195,7 +194,7 @@ std::optional<Orphan> as_it_is_now(const Directories& directories, const Orphan&
                 .asked = view->asked,
                 .work = view->work,
                 .exit = view->exit,
-                .ran = view->running,
+                .cut_short = view->cut_short(),
                 .grave = found.grave,
                 .refused = {}};
 }
@@ -227,8 +226,8 @@ void find_dead(const Directories& directories, std::set<std::string>& known, std
     }
     if (view->owner.alive()) continue;
     if (view->remote) continue;  // its agent may still run on the remote machine; attach and cleanup handle it
-    orphans.push_back(
-        {name, view->owner, view->things, view->engine, directory, view->asked, view->work, view->exit, view->running});
+    orphans.push_back({name, view->owner, view->things, view->engine, directory, view->asked, view->work, view->exit,
+                       view->cut_short()});
   }
 }
 
@@ -247,7 +246,7 @@ void find_graves(const Directories& directories, std::set<std::string>& known, s
     if (view->owner.alive()) continue;  // a runtime is being tried
     if (age_of(grave + "/ledger") > kForgottenSeconds) remove_session_directory(grave);
     else if (known.insert(name).second)
-      orphans.push_back({name, view->owner, view->things, view->engine, "", {}, {}, {}, true, grave});
+      orphans.push_back({name, view->owner, view->things, view->engine, "", {}, {}, {}, view->cut_short(), grave});
   }
 }
 

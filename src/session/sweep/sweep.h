@@ -23,7 +23,7 @@ struct Orphan {
   std::vector<uint64_t> asked;   // as in LedgerView
   std::optional<Work> work;      // set if the work is not home yet
   std::optional<int> exit;       // the agent's exit status, if it is known
-  bool ran = false;              // the agent was started
+  bool cut_short = false;        // as in Belongings
   std::string grave;             // the directory of its grave, if it was swept before
   std::optional<Error> refused;  // why its ledger is not accepted; then nothing else is known and nothing is done
 };
