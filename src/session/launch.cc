@@ -287,9 +287,13 @@ Result<> Launch::create_agent(const Subnet& at, const std::string& host) {
 Result<> Launch::check_volumes() {
   for (const auto& name : {names_.home, names_.work}) {
     if (name == names_.work && job_.plan.workspace_mode == manifest::WorkspaceMode::bind) continue;
-    if (TRY(find_own(engine_, own_, {"volume", name})).empty())
-      return fail(Code::conflict, "the volume " + name + " belongs to another session",
-                  "start again, under another --name");
+    auto found = find_own(engine_, own_, {"volume", name});
+    if (found && !found->empty()) continue;
+    // The engine has made the volumes by now, so one without labels is not half-made. No sweep may remove it.
+    TRY(ledger_.note({.foreign = true}));
+    if (!found) return std::unexpected(std::move(found.error()));
+    return fail(Code::conflict, "the volume " + name + " belongs to another session",
+                "start again, under another --name");
   }
   return {};
 }

@@ -155,7 +155,7 @@ TEST(CutShort, AVolumeWithoutLabelsIsRemovedFromTheGrave) {
   FakeDocker docker;
   session.furnish(docker);
   std::string grave = graves_in(session.scratch.directories) + "/x1";
-  for (const std::string last : {R"({"asked":7})", R"({"running":true})"}) {
+  for (const std::string last : {R"({"asked":7})", R"({"foreign":true})", R"({"running":true})"}) {
     std::filesystem::remove_all(grave);
     docker.with_world([&](docker::FakeWorld& world) { (void)world.create_volume("bottle-x1-home", {}); });
     session.scratch.dead("x1",
@@ -165,6 +165,24 @@ TEST(CutShort, AVolumeWithoutLabelsIsRemovedFromTheGrave) {
     (void)session.sweep_all(docker);
     EXPECT_EQ(docker.world().volumes.contains("bottle-x1-home"), !last.contains("asked")) << last;
   }
+}
+
+// An operator may make it between the check of the names and the engine's request.
+TEST(CutShort, AVolumeThatTheLaunchRefusedStays) {
+  TestSession session(true);
+  FakeDocker docker;
+  session.furnish(docker);
+  docker.set_fault([&](const FakeCall& call) {
+    if (call.text() == "create container bottle-x1-agent #1")
+      docker.with_world([](docker::FakeWorld& world) { (void)world.create_volume("bottle-x1-home", {}); });
+    return Fault::none;
+  });
+  EXPECT_TRUE(session.run(docker).failure);
+  docker.set_fault({});
+  session.kill_owner(docker);
+  ASSERT_EQ(find_orphans(session.scratch.directories).size(), 1u);
+  (void)session.sweep_all(docker);
+  EXPECT_TRUE(docker.world().volumes.contains("bottle-x1-home"));
 }
 
 // Writes the record of a session, and returns its seal.

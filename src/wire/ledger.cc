@@ -37,6 +37,7 @@ void fields(Object& o, LedgerRecord& record) {
   o.flag("running", record.running);
   o.number("ended", record.ended);
   o.flag("home", record.home);
+  o.flag("foreign", record.foreign);
   o.text("session", record.session, kName);
   o.object("remote", record.remote);
   o.object("vm", record.vm);

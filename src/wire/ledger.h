@@ -51,6 +51,7 @@ struct LedgerRecord {
   std::optional<bool> running = {};    // the agent was allowed to run, or may have been on a remote machine
   std::optional<int> ended = {};       // exit status of the agent
   std::optional<bool> home = {};       // the work is on the operator's disk
+  std::optional<bool> foreign = {};    // the engine has mounted a volume that the session did not make
   // The following are for a session on a remote machine.
   std::optional<std::string> session = {};
   std::optional<Far> remote = {};

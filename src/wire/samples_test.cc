@@ -214,6 +214,7 @@ LedgerRecord record() {
           true,
           7,
           true,
+          true,
           "s1",
           far(),
           LedgerVm{"bottle-s1", "qemu", wanted},

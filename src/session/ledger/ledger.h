@@ -86,12 +86,13 @@ struct LedgerView {
   } brokered;
   bool running = false;         // the agent was started, or, in a remote session, may have been started
   bool home = false;            // its work was brought home
+  bool foreign = false;         // a volume with a name of the session may be another's
   std::vector<uint64_t> asked;  // the connections over which create requests went
   std::optional<Work> work;     // empty if there is nothing to bring home or the work is home
   std::optional<int> exit;      // the agent's exit status, if it ended before its supervisor
 
   // Reports whether the launch ended while the engine may have been making things (Belongings::cut_short).
-  bool cut_short() const { return !asked.empty() && !work && !home && !running; }
+  bool cut_short() const { return !asked.empty() && !work && !home && !running && !foreign; }
 };
 
 // Reads the ledger of a session under `directories.sessions`, or of one that was swept and still has a grave (sweep.h).

@@ -95,6 +95,7 @@ Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& 
   replace(view.brokered.all, record.offline);
   replace(view.running, record.running);
   replace(view.home, record.home);
+  replace(view.foreign, record.foreign);
   replace(view.exit, record.ended);
   // Work that is home must not be collected again.
   if (view.home) view.work.reset();

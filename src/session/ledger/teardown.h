@@ -17,8 +17,9 @@ struct Belongings {
   std::string session;
   Owner owner;  // as in the labels of everything that the session made
   std::vector<Thing> things;
-  // Set if the engine was asked to make things, under names that were free then, and the agent never ran. An engine
-  // that ends while it makes a volume keeps the volume but not its labels, so a volume without any labels is ours too.
+  // Set if the engine was asked to make things, under names that were free then, the agent never ran, and the launch
+  // found no volume of another. An engine that ends while it makes a volume keeps the volume but not its labels, so a
+  // volume without any labels is ours too.
   bool cut_short = false;
 };
 
@@ -31,8 +32,8 @@ struct Receipt : wire::Receipt {
 std::string name_of(const nlohmann::json& item, const std::string& kind);
 
 // Returns how to address a thing on the engine (the id of a container, network or image) if it exists and has the
-// labels of this owner's session. Returns an empty string if it does not exist or belongs to another session. Fails
-// with Code::conflict if it has no session's labels. Blocks.
+// labels of this owner's session, or is a half-made volume of it. Returns an empty string if it does not exist or
+// belongs to another session. Fails with Code::conflict if it has no session's labels. Blocks.
 Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, const Thing& thing);
 
 // Removes a thing that find_own() finds. Succeeds if it finds none. Blocks for at most 30 s.
