@@ -40,7 +40,11 @@ def is_alive(pid):
 
 def kill_all(operator):
     """Kills all bottle processes of the operator with SIGKILL, and waits until they are dead."""
-    killed = [pid for pid, _ in processes_of(operator)]
+    kill_for_sure(*(pid for pid, _ in processes_of(operator)))
+
+
+def kill_for_sure(*killed):
+    """Kills processes with SIGKILL, and waits until they are dead: until then they hold their locks and names."""
     for pid in killed:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -10,6 +10,7 @@ import time
 import pytest
 
 import world as world_module
+from look import kill_for_sure
 from printed import command_in, run_printed, stand_in
 
 
@@ -147,8 +148,7 @@ def test_a_session_can_be_attached_to_after_the_near_side_died(remote, far, unti
     child = background(remote, far, "echo begun; echo waited >waited; until [ -e /tmp/go ]; do sleep 0.2; done; echo finished; exit 5")
     running(remote, until)
     _, supervisor = supervisor_of(remote)
-    os.kill(child.pid, signal.SIGKILL)
-    os.kill(supervisor, signal.SIGKILL)
+    kill_for_sure(child.pid, supervisor)
     child.communicate()
     assert until(lambda: state_of(remote) == "unattended", 60)
     assert inside(remote, far, "touch", "/tmp/go")
@@ -164,7 +164,7 @@ def test_cleanup_ends_an_abandoned_session_and_brings_its_work_home(remote, far,
     assert child.stdout.readline() == "made\n", child.communicate()
     running(remote, until)
     _, supervisor = supervisor_of(remote)
-    os.kill(supervisor, signal.SIGKILL)
+    kill_for_sure(supervisor)
     child.communicate(timeout=30)
     done = remote.bottle("cleanup", env=remote.extra_env, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -185,7 +185,7 @@ def test_an_unresolvable_host_name_does_not_mean_that_the_session_is_gone(remote
         assert child.stdout.readline() == "made\n", child.communicate()
         running(remote, until)
         session, supervisor = supervisor_of(remote)
-        os.kill(supervisor, signal.SIGKILL)
+        kill_for_sure(supervisor)
         child.communicate(timeout=30)
         far.kill_connections()
         with open(path, "w") as file:

@@ -9,6 +9,7 @@ import signal
 import pytest
 
 import world as world_module
+from look import kill_for_sure
 from printed import sudo_is_asked
 from test_remote import background, far, inside, remote, running, start, supervisor_of  # noqa: F401  (fixtures)
 
@@ -110,7 +111,7 @@ def test_commands_for_a_session_whose_supervisor_died(remote, far, until):  # no
     process = background(remote, far, "until [ -e /tmp/go ]; do sleep 0.1; done; echo precious > p.txt")
     running(remote, until)
     session, supervisor = supervisor_of(remote)
-    os.kill(supervisor, signal.SIGKILL)
+    kill_for_sure(supervisor)
     process.communicate(timeout=60)
     stopped = remote.bottle("logs", session, env=remote.extra_env)
     [command] = re.findall("run `(bottle attach [^`]*)`", stopped.stderr + remote.bottle("allow", session, "x.example.org", env=remote.extra_env).stderr)

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from clouds import WORK, VmSide, answer_ssh, came_home, has_worked, reapers, record_of, result, working, worktree
+from look import kill_for_sure
 from test_remote import Lines, supervisor_of
 
 # -- the end of its time
@@ -39,8 +40,7 @@ def test_a_vm_is_destroyed_when_its_time_is_up(cloud, until):
             with contextlib.suppress(ValueError, FileNotFoundError, ProcessLookupError):  # the end comes first
                 record = record_of(cloud)
                 owner = record["owner_process"]["pid"]
-                for pid in reapers(cloud):
-                    os.kill(pid, signal.SIGKILL)
+                kill_for_sure(*reapers(cloud))
                 os.kill(owner, signal.SIGSTOP)
                 if record["until"] - time.time() > margin(ttl) + 1:
                     return process, owner
@@ -137,8 +137,7 @@ def test_kill_of_everything_then_the_next_command_brings_the_work_home(cloud, un
     process = cloud.start(WORK, wait=False)
     assert working(cloud, until), process.communicate()[1]
     (name,) = cloud.records()
-    for pid in [*reapers(cloud), record_of(cloud)["owner_process"]["pid"], process.pid]:
-        os.kill(pid, signal.SIGKILL)
+    kill_for_sure(*reapers(cloud), record_of(cloud)["owner_process"]["pid"], process.pid)
     process.communicate()
     assert cloud.there() == [name] and not came_home(cloud)
     done = cloud.bottle("start", "a", "--yes", "--headless", "-p", "true", config=cloud.config())
@@ -171,8 +170,7 @@ def test_cleanup_holds_a_vm_whose_work_it_cannot_fetch(cloud, until):
     assert working(cloud, until), process.communicate()[1]
     (name,) = cloud.records()
     answer_ssh(cloud, name, False)
-    for pid in [*reapers(cloud), supervisor_of(cloud.operator)[1], process.pid]:
-        os.kill(pid, signal.SIGKILL)
+    kill_for_sure(*reapers(cloud), supervisor_of(cloud.operator)[1], process.pid)
     process.communicate()
     session = name.partition("-")[2]
     held = "VM %s holds work of session %s that could not be fetched" % (name, session)

@@ -14,6 +14,7 @@ import pytest
 
 import world as world_module
 from clouds import HOSTS, QUICK, Cloud, VmSide, reapers, result, worktree
+from look import kill_for_sure
 from test_remote import Lines, supervisor_of
 from test_remote_secrets import ASK, EGRESS, SECRET, files_with, forms
 
@@ -135,8 +136,7 @@ def test_a_session_on_a_vm_without_a_network_can_be_attached_to(cloud, until):
     try:
         assert until(lambda: asked() >= 2 or process.poll() is not None, 60) and process.poll() is None, process.communicate()
         _, supervisor = supervisor_of(cloud.operator)
-        for pid in (*reapers(cloud), supervisor):
-            os.kill(pid, signal.SIGKILL)
+        kill_for_sure(*reapers(cloud), supervisor)
         process.communicate(timeout=60)
         time.sleep(1)
         before = asked()
