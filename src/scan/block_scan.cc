@@ -369,12 +369,17 @@ void BlockScan::report(const View& view, const Rule& rule, size_t begin, size_t 
   if (!has_room(rule.warns)) return;  // before the fingerprint is computed, which takes long
   Finding finding{.rule = &rule, .name = rule.id, .what = rule.is, .sure = sure};
   constexpr size_t kMostCopied = 256 * 1024;
-  if (catalog_.allowed_.empty() && rule.ignored.empty() && copied_ < kMostCopied) {
+  std::string_view value = view.text.substr(begin, end - begin);
+  // The size of a number depends on how its digits are grouped.
+  bool is_number = rule.check == Check::luhn || rule.check == Check::iban;
+  bool has_size = is_number ? !catalog_.allowed_sizes_.empty() : catalog_.allowed_sizes_.contains(value.size());
+  if (!has_size && catalog_.allowed_.empty() && rule.ignored.empty() && copied_ < kMostCopied) {
     finding.value = values_.size();
-    keep_value(view.text.substr(begin, end - begin));
+    keep_value(value);
   } else {
-    finding.fingerprint = fingerprint_of(rule, view.text.substr(begin, end - begin));
-    if (catalog_.allowed_.contains(finding.fingerprint) ||
+    ++result_.hashed;
+    finding.fingerprint = fingerprint_of(rule, value);
+    if (catalog_.allowed_.contains(finding.fingerprint) || catalog_.allowed_values_.contains(finding.fingerprint) ||
         std::ranges::find(rule.ignored, finding.fingerprint) != rule.ignored.end())
       return;
   }

@@ -14,6 +14,7 @@
 
 #include "scan/block_scan.h"
 #include "scan/credential/builtin.h"
+#include "scan/credential/fingerprint.h"
 
 namespace bottle::scan {
 
@@ -39,6 +40,11 @@ Result<> Catalog::add(std::vector<Rule> own, std::string_view database) {
   }
   note_surveyed();
   return {};
+}
+
+void Catalog::allow_value(std::string_view value) {
+  allowed_values_.insert(fingerprint(value));
+  allowed_sizes_.insert(value.size());
 }
 
 void Catalog::note_surveyed() {

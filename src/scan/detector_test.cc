@@ -383,6 +383,24 @@ TEST(Detector, AFingerprintIsAnException) {
   EXPECT_TRUE(Detector(&own).scan(base64(token + " in Base64")).findings.empty());
 }
 
+// A guard lets its own secrets and placeholders pass, and most matches have other sizes.
+TEST(Detector, ComparesOnlyMatchesWithTheSizeOfAnAllowedValue) {
+  auto own = *Catalog::builtin();
+  std::string token = filled("glpat-<alnum 20>", 1), card = "4012888888881881";
+  own.allow_value(token);
+  own.allow_value(card);
+  own.build();
+  auto scan = [&](const std::string& text) { return Detector(&own).scan(text); };
+  auto same_size = scan(token + " " + filled("glpat-<alnum 20>", 2));
+  EXPECT_EQ(same_size.findings.size(), 1u);
+  EXPECT_EQ(same_size.hashed, 2u);
+  auto key = scan("-----BEGIN RSA PRIVATE KEY-----\n" + filled("<base64 64>", 1) + "\n");
+  ASSERT_EQ(key.findings.size(), 1u);
+  EXPECT_EQ(key.hashed, 0u);
+  EXPECT_EQ(key.findings[0].fingerprint.size(), 12u);
+  EXPECT_TRUE(scan("card 4012 8888 8888 1881").findings.empty()) << "grouped in another way";
+}
+
 TEST(Detector, LeavesHarmlessTextAlone) {
   for (std::string_view text :
        {R"({"name":"left-pad","version":"1.3.0","integrity":")"

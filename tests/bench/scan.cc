@@ -136,6 +136,7 @@ int main(int count, char** arguments) {
   auto catalog = Catalog::builtin();
   if (!catalog) return 1;
   catalog->add_known("secret", "q7Hs82-kLmz0_PwX3rTn5v");
+  catalog->allow_value("q7Hs82-kLmz0_PwX3rTn5v");  // as the guard does
   catalog->build();
   Detector detector(&*catalog);
   std::string text = repeated([](size_t i) {

@@ -180,6 +180,7 @@ int main(int count, char** arguments) {
   auto catalog = scan::Catalog::builtin();
   if (!catalog) return 1;
   catalog->add_known("secret", "q7Hs82-kLmz0_PwX3rTn5v");
+  catalog->allow_value("q7Hs82-kLmz0_PwX3rTn5v");  // as the guard does
   catalog->build();
   scan::Detector detector(&*catalog);
   Search search(count > 2 ? static_cast<uint32_t>(std::atoi(arguments[2])) : 1, detector);

@@ -6,7 +6,6 @@
 #include <cstddef>
 
 #include "base/ids.h"
-#include "scan/credential/fingerprint.h"
 
 namespace bottle::guard {
 
@@ -20,12 +19,12 @@ Result<std::unique_ptr<Scanner>> Scanner::make(const Secrets& secrets, const wir
   for (const Secret& secret : secrets.list()) {
     catalog.add_known(secret.name, secret.value);
     // A secret with a name is reported by its name and not by its form. A placeholder is worthless.
-    if (!secret.value.empty()) catalog.allow(scan::fingerprint(secret.value));
-    if (!secret.placeholder.empty()) catalog.allow(scan::fingerprint(secret.placeholder));
+    if (!secret.value.empty()) catalog.allow_value(secret.value);
+    if (!secret.placeholder.empty()) catalog.allow_value(secret.placeholder);
   }
   for (const auto& each : wanted.known) {
     catalog.add_known(each.name, each.value);
-    catalog.allow(scan::fingerprint(each.value));
+    catalog.allow_value(each.value);
   }
   catalog.build();
   for (const std::string& print : wanted.egress.allowed_secrets) {
