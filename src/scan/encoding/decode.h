@@ -36,7 +36,7 @@ struct Decoded {
     parts,  // each anchor begins a part that is copied
   };
   std::string text;
-  std::vector<Anchor> anchors;  // in order, and at least one every kStride bytes
+  std::vector<Anchor> anchors;  // in order; about one every kStride bytes, fewer in plain stretches
   size_t end = 0;               // where the source of the last bytes ends in the other text
   Form form = Form::other;
   unsigned skipped = 0;         // bits that each byte comes later than its anchor says

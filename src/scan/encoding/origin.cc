@@ -1,8 +1,9 @@
 // Finds the exact source of decoded bytes by decoding them again from the anchor before them.
 //
-// A decoded text has an anchor only every 48 bytes or so, because a position for every byte would take more memory
-// than the text, and most texts contain no secret. Only a finding needs the exact place, so the text around it is
-// decoded once more here. `step` must therefore decode exactly like the functions in decode.cc.
+// A decoded text has an anchor only every 48 bytes or so, and none within a stretch of up to 192 bytes that were copied
+// as they are, because a position for every byte would take more memory than the text, and most texts contain no
+// secret. Only a finding needs the exact place, so the text around it is decoded once more here. `step` must therefore
+// decode exactly like the functions in decode.cc.
 #include <algorithm>
 
 #include "scan/encoding/decode.h"
