@@ -17,7 +17,7 @@ namespace bottle::scan {
 // bench_scan_search and bench_scan_files measure.
 namespace work {
 inline constexpr size_t kView = 900, kSpot = 33, kRun = 130, kDecoded = 400, kHex = 130, kTrial = 100, kMatch = 100;
-inline constexpr size_t kOpenEnd = 3000, kWif = 275, kGroups = 620, kFinding = 1000;
+inline constexpr size_t kOpenEnd = 3000, kWif = 275, kGroups = 620, kFinding = 700;
 inline constexpr size_t kText = 1, kDecodedText = 3, kOfRun = 1, kJudged = 2, kDecodedHex = 1, kBase32 = 4,
                         kGrouped = 14, kEscape = 3, kUnpacked = 2;  // for each byte
 inline constexpr size_t kBytes = 4;                                 // bytes for one unit

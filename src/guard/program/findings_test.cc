@@ -97,7 +97,7 @@ TEST_F(FindingsTest, ASecretIsRefusedAsTheMethodAndAsTheProtocol) {
 // None of this is let through, but the record names the requests.
 TEST_F(FindingsTest, TheAuditShowsNoSecretOfARefusedRequest) {
   uint16_t dns_port;
-  listen_on_loopback(dns_port, SOCK_DGRAM).reset();
+  listen_on_loopback(dns_port).reset();  // a port of TCP, because the tests' connections take many of those
   auto sink = origin("sink.test");
   const std::string known = "deploy-key-0123456789-abcdef", key = scan::filled("AKIA<BASE32 16>", 7);
   config_["known"] = json::array({{{"name", "deploy"}, {"value", known}}});
