@@ -160,17 +160,22 @@ TEST(HostileEngine, LongListsOfForgedThingsAreNotOurs) {
   session.check_end(docker, "a session among forged things");
 }
 
-// After the state directory is lost, the things of the dead session have labels but no ledger.
-TEST(HostileEngine, ThingsWithoutALedgerAreRemovedOnlyAfterTheirWorkIsSaved) {
-  TestSession session(true);
-  FakeDocker docker;
+// Runs a session whose work cannot be fetched and whose things cannot be removed, and kills its owner.
+void leave_everything(TestSession& session, FakeDocker& docker) {
   session.furnish(docker);
-  docker.set_fault([&](const FakeCall& call) {
+  docker.set_fault([](const FakeCall& call) {
     return call.method.starts_with("remove") || call.method == "get archive" ? Fault::refused : Fault::none;
   });
   (void)session.run(docker);
   docker.set_fault({});
   session.kill_owner(docker);
+}
+
+// After the state directory is lost, the things of the dead session have labels but no ledger.
+TEST(HostileEngine, ThingsWithoutALedgerAreRemovedOnlyAfterTheirWorkIsSaved) {
+  TestSession session(true);
+  FakeDocker docker;
+  leave_everything(session, docker);
   std::filesystem::remove_all(session.scratch.directories.sessions);
   docker.with_world([](docker::FakeWorld& world) {
     auto labels = world.volumes.at("bottle-x1-work").labels;
@@ -199,13 +204,7 @@ TEST(HostileEngine, ThingsWithoutALedgerAreRemovedOnlyAfterTheirWorkIsSaved) {
 TEST(HostileEngine, ThingsWithALedgerThatCannotBeReadAreLeftAlone) {
   TestSession session(true);
   FakeDocker docker;
-  session.furnish(docker);
-  docker.set_fault([&](const FakeCall& call) {
-    return call.method.starts_with("remove") || call.method == "get archive" ? Fault::refused : Fault::none;
-  });
-  (void)session.run(docker);
-  docker.set_fault({});
-  session.kill_owner(docker);
+  leave_everything(session, docker);
   std::string directory = session.scratch.directories.sessions + "/x1", graves = graves_in(session.scratch.directories);
   auto count = [&] { return find_unrecorded(session.scratch.directories, *docker.connect())->size(); };
   EXPECT_EQ(count(), 0u);
