@@ -64,7 +64,9 @@ def test_a_vm_is_destroyed_when_its_time_is_up(cloud, until):
 
 def test_the_work_comes_home_before_the_time_of_a_vm_is_up(cloud, until):
     def begin(ttl):
-        done = cloud.start("while :; do date +%s >last; cat last; sleep 1; done", vm={"ttl": "%ds" % ttl}, timeout=ttl + 300)
+        # The agent may be stopped at any moment, so it replaces its file whole.
+        agent = "while :; do date +%s >new; mv new last; cat last; sleep 1; done"
+        done = cloud.start(agent, vm={"ttl": "%ds" % ttl}, timeout=ttl + 300)
         return done if '"event":"running"' in done.stderr else None
 
     ttl, done = with_little_time(cloud, until, begin)
