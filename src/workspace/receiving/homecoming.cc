@@ -1,17 +1,12 @@
 #include "workspace/receiving/homecoming.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <set>
 
-#include "base/files/file.h"
 #include "base/text/line.h"
-#include "base/unique_fd.h"
 #include "git/refs.h"
 #include "workspace/files/blob_id.h"
 #include "workspace/files/paths.h"
@@ -417,82 +412,6 @@ Result<> Homecoming::take_staged() {
   std::vector<std::string> gone;
   for (const auto& [ref, id] : old) gone.push_back(ref);
   (void)git::delete_refs(*origin_.repository, gone);  // if this fails, the next pull tries again
-  return {};
-}
-
-// Replaces or removes the patch of an earlier call, because `bottle apply` must not apply what the agent has undone.
-Result<> Homecoming::write_patch() {
-  std::string path = results_ + "/changes.patch", beside = path + ".new";
-  if (left_.changes.empty()) {
-    ::unlink(path.c_str());
-    return {};
-  }
-  TRY(make_directories(results_));
-  UniqueFd fd(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd) return fail_errno("creating " + beside);
-  auto options = q_.at();
-  options.output_fd = fd.get();
-  // One large file under ten thousand names would make a patch ten thousand times as large.
-  options.most_written = in_.max_bytes;
-  auto written = git_.ask({"diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff",
-                           "--no-textconv", "--no-color", left_.before, left_.after, "--"},
-                          options);
-  if (written) {
-    if (::rename(beside.c_str(), path.c_str()) != 0) return fail_errno("renaming " + beside);
-    patch_ = path;
-    return {};
-  }
-  ::unlink(beside.c_str());
-  if (written.error().code != Code::limit) return std::unexpected(std::move(written.error()));
-  ::unlink(path.c_str());
-  inspection_->flag("the patch", "it could not be made: " + written.error().what);
-  return {};
-}
-
-// Writes the bundle. Its objects are checked like those that come into a repository.
-Result<> Homecoming::write_bundle() {
-  auto checked = TRY(git::Directory::make(q_.root + "/checked", {.format = origin_.repository->settings.format,
-                                                                 .alternates = origin_.repository->objects,
-                                                                 .shallow = origin_.repository->shallow}));
-  git::Repository to = *origin_.repository;
-  to.objects.insert(to.objects.begin(), checked.path() + "/objects");
-  std::string known_objects = std::exchange(q_.known_objects, to.objects[0]);
-  std::vector<std::string> words = {"bundle", "create", "--quiet", results_ + "/work.bundle"};
-  for (const auto& ref : homeless_) {
-    auto brought = bring_objects(q_, git_, to, known_, ref.id, *room_);
-    if (unwritable_.empty()) unwritable_ = ref.from;
-    if (!brought || !*brought) {
-      inspection_->flag(ref.name, "not brought home, because it is broken or incomplete");
-      ++q_.skipped;
-      continue;
-    }
-    TRY(git_.ask({"update-ref", ref.name, ref.id}, {.in = checked}));
-    words.push_back(ref.name);
-  }
-  q_.known_objects = known_objects;
-  if (words.size() == 4) return {};
-  if (!q_.is_unborn) words.push_back("^" + base_);
-  TRY(make_directories(results_));
-  auto made = git_.ask(words, {.in = checked});
-  if (made) bundle_ = words[3];
-  else inspection_->flag("the commits", "they could not be kept: " + one_line(made.error().what));
-  return {};
-}
-
-Result<> Homecoming::keep_ignored() {
-  std::vector<Change> list;
-  for (const auto& path : left_.ignored) {
-    bool named =
-        std::ranges::any_of(in_.keep, [&](const auto& pattern) { return git::is_named(pattern, q_.shown(path)); });
-    if (!in_.keep_ignored && !named) continue;
-    list.push_back({path, "100644", ""});
-  }
-  TRY(copy_files(q_, git_, list, results_ + "/kept", in_.max_bytes));
-  if (list.empty()) return {};
-  kept_ = results_ + "/kept";
-  std::erase_if(left_.ignored, [&](const auto& path) {
-    return std::ranges::any_of(list, [&](const auto& each) { return each.path == path; });
-  });
   return {};
 }
 
