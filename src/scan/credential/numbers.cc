@@ -227,6 +227,12 @@ uint64_t packed_word(std::string_view word) {
   return packed << 8 * (sizeof packed - word.size());
 }
 
+// Numbers the pairs of lower-case letters that a word can start with from 0, in order.
+size_t first_letters(std::string_view word) {
+  auto letter = [&](size_t at) { return static_cast<size_t>(word[at] - 'a'); };
+  return letter(0) * 26 + letter(1);
+}
+
 // Returns the word's index in the list of BIP-39, or -1 if it has no such word. The list is sorted, and no two words
 // have the same first four letters.
 int64_t index_of_word(std::string_view word) {
@@ -236,17 +242,14 @@ int64_t index_of_word(std::string_view word) {
         const auto& words = bip39_words();
         size_t index = 0;
         for (size_t letters = 0; letters < first.size(); ++letters) {
-          auto code = [&](std::string_view each) {
-            return static_cast<size_t>((each[0] - 'a') * 26 + (each[1] - 'a'));
-          };
-          while (index < words.size() && code(words[index]) < letters) ++index;
+          while (index < words.size() && first_letters(words[index]) < letters) ++index;
           first[letters] = static_cast<uint16_t>(index);
         }
         return first;
       }();
   auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
   if (word.size() < 3 || word.size() > 8 || !is_letter(word[0]) || !is_letter(word[1])) return -1;
-  auto letters = static_cast<size_t>((word[0] - 'a') * 26 + (word[1] - 'a'));
+  size_t letters = first_letters(word);
   static const auto kPacked = [] {
     std::vector<uint64_t> packed;
     for (std::string_view each : bip39_words()) packed.push_back(packed_word(each));

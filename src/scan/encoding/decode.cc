@@ -21,9 +21,8 @@ using Table = DigitTable;
 constexpr Table base32_table() {
   Table table{};
   table.fill(-1);
-  for (int i = 0; i < 26; ++i)
-    table[static_cast<size_t>('A' + i)] = table[static_cast<size_t>('a' + i)] = static_cast<int8_t>(i);
-  for (int i = 0; i < 6; ++i) table[static_cast<size_t>('2' + i)] = static_cast<int8_t>(26 + i);
+  for (size_t i = 0; i < 26; ++i) table['A' + i] = table['a' + i] = static_cast<int8_t>(i);
+  for (size_t i = 0; i < 6; ++i) table['2' + i] = static_cast<int8_t>(26 + i);
   return table;
 }
 

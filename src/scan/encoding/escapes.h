@@ -23,9 +23,8 @@ constexpr uint8_t introducer(Notation notation) {
 inline constexpr auto kHexDigits = [] {
   std::array<int8_t, 256> digits{};
   digits.fill(-1);
-  for (int i = 0; i < 10; ++i) digits[static_cast<size_t>('0' + i)] = static_cast<int8_t>(i);
-  for (int i = 0; i < 6; ++i)
-    digits[static_cast<size_t>('A' + i)] = digits[static_cast<size_t>('a' + i)] = static_cast<int8_t>(10 + i);
+  for (size_t i = 0; i < 10; ++i) digits['0' + i] = static_cast<int8_t>(i);
+  for (size_t i = 0; i < 6; ++i) digits['A' + i] = digits['a' + i] = static_cast<int8_t>(10 + i);
   return digits;
 }();
 
