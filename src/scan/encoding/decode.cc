@@ -150,7 +150,7 @@ int64_t backslash(std::string_view text, size_t& at, size_t end) {
   } else {
     constexpr std::string_view kSpaces = "nrtbf";
     bool space = kSpaces.find(kind) != kSpaces.npos, same = kind == '/' || kind == '"' || kind == '\'';
-    if (space || same) code = space ? ' ' : kind;
+    if (space || same) code = space ? ' ' : byte_at(text, next);
   }
   if (code >= 0) at = digits;
   return code;

@@ -89,7 +89,7 @@ Unescaper::Step Unescaper::unit() {
   character_ = true;
   // The first half of a pair means nothing without the second.
   if (code_ < 0xd800 || code_ > 0xdbff) return Step::whole;
-  constexpr std::string_view kSecond = "\\u";
+  constexpr std::array<uint8_t, 2> kSecond = {'\\', 'u'};
   for (uint8_t i = 6; i < size_; ++i)
     if (i < 8 ? held_[i] != kSecond[i - 6u] : hex_digit(held_[i]) < 0) return Step::not_one;
   if (size_ < kLongest) return Step::more;
