@@ -436,7 +436,8 @@ class Survey {
     for (; at < text_.size(); at += kBlock - kWidestGap) {
       uint64_t gaps = ~mask_of(load_block(bytes(at)), [](const Lanes& c) { return within(c, '0', 10); });
       gaps &= gaps >> 1;
-      if (gaps &= gaps >> 2) return std::min(at + static_cast<size_t>(std::countr_zero(gaps)), text_.size());
+      gaps &= gaps >> 2;
+      if (gaps) return std::min(at + static_cast<size_t>(std::countr_zero(gaps)), text_.size());
     }
     return text_.size();
   }

@@ -229,7 +229,8 @@ bool Stream::decode(std::string& out) {
         return false;
       }
     }
-    if ((total += decoded.size()) >= kDecoded) break;
+    total += decoded.size();
+    if (total >= kDecoded) break;
   }
   return true;
 }

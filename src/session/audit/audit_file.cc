@@ -133,7 +133,8 @@ void AuditFile::add_refusal(const wire::Decision& decision) {
   }
   std::string text = chain_.next(decision);
   // The line that says so uses the space that was reserved for last lines.
-  if ((refusals_full_ = text.size() > left_refusals_)) {
+  refusals_full_ = text.size() > left_refusals_;
+  if (refusals_full_) {
     put_line(dropped(decision,
                      "the refusals in this file have reached their limit; later ones are counted, but not recorded"));
   } else if (put(text)) {
@@ -153,7 +154,8 @@ void AuditFile::add(const wire::Decision& decision) {
   if (traffic_full_) return;
   std::string text = chain_.next(decision);
   // A correct guard never reaches this limit. An incorrect one must not fill the disk.
-  if ((traffic_full_ = text.size() > left_traffic_))
+  traffic_full_ = text.size() > left_traffic_;
+  if (traffic_full_)
     text = chain_.next(dropped(
         decision, "this file has reached its limit, but the guard still sends decisions; later ones are not recorded"));
   left_traffic_ -= std::min<uint64_t>(left_traffic_, text.size());
