@@ -205,8 +205,7 @@ class Survey {
       bool line = end - begin >= kFullLine && byte(end) == ' ' && in_run(end + 1);  // a folded header
       while (next < text_.size() && next < end + 16) {
         char c = text_[next];
-        if (c == '\n' || c == '\r') line = true;
-        else if (c == '\\' && escapes_line_end(next)) line = true;
+        if (c == '\n' || c == '\r' || (c == '\\' && escapes_line_end(next))) line = true;
         else if (c != ' ' && c != '\t' && c != '=' && !(line && (c == '"' || c == '+' || c == '\''))) break;
         ++next;
       }
