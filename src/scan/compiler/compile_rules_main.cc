@@ -13,7 +13,7 @@ int main(int count, char** arguments) {
   auto rules = scan::parse_rules(text.str());
   auto database = rules ? scan::compile(*rules) : std::unexpected(rules.error());
   if (!database) {
-    std::fprintf(stderr, "%s: %s\n", arguments[1], database.error().what.c_str());
+    (void)std::fprintf(stderr, "%s: %s\n", arguments[1], database.error().what.c_str());
     return 1;
   }
   std::ofstream out(arguments[2], std::ios::binary);

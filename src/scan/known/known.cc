@@ -59,7 +59,7 @@ std::vector<std::string> escaped(std::string_view value) {
   std::string json, url, bytes;
   char digits[8];
   auto add_unit = [&](unsigned unit) {
-    std::snprintf(digits, sizeof digits, "\\u%04x", unit & 0xffffu);
+    (void)std::snprintf(digits, sizeof digits, "\\u%04x", unit & 0xffffu);
     json += digits;
   };
   for (size_t at = 0; at < value.size(); ++at) {
@@ -67,9 +67,9 @@ std::vector<std::string> escaped(std::string_view value) {
     unsigned c = byte(at);
     bool plain =
         (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || std::string_view("-._~").contains(value[at]);
-    std::snprintf(digits, sizeof digits, "%%%02x", c);
+    (void)std::snprintf(digits, sizeof digits, "%%%02x", c);
     url += plain ? std::string(1, value[at]) : digits;
-    std::snprintf(digits, sizeof digits, "\\x%02x", c);
+    (void)std::snprintf(digits, sizeof digits, "\\x%02x", c);
     bytes += c < 0x80 ? std::string(1, value[at]) : digits;
     if (c < 0x80) {
       if (c == '"' || c == '\\') json += '\\';

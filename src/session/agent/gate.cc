@@ -73,7 +73,7 @@ Result<wire::Report> Gate::await_report(int timeout_ms, const std::stop_token& s
 Result<> Gate::open(const wire::Go& go) {
   std::string body = TRY(wire::encode_exactly(go));
   char length[9];
-  std::snprintf(length, sizeof length, "%08zx", body.size());
+  (void)std::snprintf(length, sizeof length, "%08zx", body.size());
   return write_all(attached_.fd(), length + body);
 }
 

@@ -54,8 +54,8 @@ bool DiskTrigger::is_disk_almost_full(const std::optional<DiskState>& state) con
 std::string in_units(uint64_t bytes) {
   char text[32];
   bool large = bytes >= 1ull << 30;
-  std::snprintf(text, sizeof text, "%.3g %s", static_cast<double>(bytes) / (large ? 1ull << 30 : 1ull << 20),
-                large ? "GiB" : "MiB");
+  (void)std::snprintf(text, sizeof text, "%.3g %s", static_cast<double>(bytes) / (large ? 1ull << 30 : 1ull << 20),
+                      large ? "GiB" : "MiB");
   return text;
 }
 

@@ -81,7 +81,7 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
   // The objects must stay readable for the other users of a shared repository.
   if (repository.settings.shared) {
     char octal[16];
-    std::snprintf(octal, sizeof octal, "0%03o", static_cast<unsigned>(repository.settings.shared) | 0600);
+    (void)std::snprintf(octal, sizeof octal, "0%03o", static_cast<unsigned>(repository.settings.shared) | 0600);
     shared = {"-c", std::string("core.sharedRepository=") + octal};
   }
   auto run = [&](std::vector<std::string> arguments) {
