@@ -14,8 +14,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <future>
+#include <system_error>
 
 #include "base/defer.h"
 #include "base/files/file.h"
@@ -48,8 +48,8 @@ Result<> save_archive(docker::Engine& engine, const std::string& container, cons
 
 // Reports whether a disk is full. The error may come from bottle or from git, which reports it in words.
 bool is_full(const Error& error) {
-  return error.what.find(std::strerror(ENOSPC)) != std::string::npos ||
-         error.what.find(std::strerror(EDQUOT)) != std::string::npos;
+  return error.what.contains(std::generic_category().message(ENOSPC)) ||
+         error.what.contains(std::generic_category().message(EDQUOT));
 }
 
 }  // namespace

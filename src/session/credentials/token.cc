@@ -3,11 +3,11 @@
 #include "session/credentials/token.h"
 
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <system_error>
 
 #include "base/files/file.h"
 #include "base/os/hardening.h"
@@ -80,7 +80,7 @@ Result<std::string> take_token_file(const std::string& given) {
   if (!over || !gone)
     return fail(Code::denied,
                 "the token's file " + path + " on the remote machine could not be " +
-                    (gone ? "overwritten" : "removed") + ": " + ::strerror(why),
+                    (gone ? "overwritten" : "removed") + ": " + std::generic_category().message(why),
                 "remove it on that machine; the user that signs in must be able to write to its directory");
   if (token.size() < 8)
     return fail(Code::invalid, path + " on the remote machine held no token: it had fewer than 8 bytes");

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <filesystem>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include "base/defer.h"
@@ -48,12 +49,13 @@ Result<uint32_t> count_of(int pack) {
 Result<bool> succeeded(Result<git::Runner::Answer> ran, const git::Repository& repository) {
   auto answer = TRY(std::move(ran));
   // git reports a system error only in words. LC_ALL=C keeps them the same.
-  if (answer.status != 0 && answer.complaint.find(std::strerror(ENOSPC)) != std::string::npos)
-    return fail(Code::limit, "bringing the work into " + one_line(repository.top, 4096) + ": " + std::strerror(ENOSPC));
+  if (answer.status != 0 && answer.complaint.find(std::generic_category().message(ENOSPC)) != std::string::npos)
+    return fail(Code::limit, "bringing the work into " + one_line(repository.top, 4096) + ": " +
+                                 std::generic_category().message(ENOSPC));
   for (int reason : {EROFS, EACCES, EPERM})
-    if (answer.status != 0 && answer.complaint.find(std::strerror(reason)) != std::string::npos)
-      return fail(Code::denied,
-                  one_line(repository.objects[0], 4096) + " cannot be written to: " + std::strerror(reason));
+    if (answer.status != 0 && answer.complaint.find(std::generic_category().message(reason)) != std::string::npos)
+      return fail(Code::denied, one_line(repository.objects[0], 4096) +
+                                    " cannot be written to: " + std::generic_category().message(reason));
   return answer.status == 0;
 }
 
