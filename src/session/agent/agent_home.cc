@@ -24,12 +24,11 @@ Result<> put_tree(docker::TarWriter& tar, const std::string& from, const std::st
   if (!dir) return fail_errno("opening the skill " + from);
   Defer close([&] { ::closedir(dir); });
   while (const dirent* entry = TRY(next_entry(dir, "the skill " + from))) {
-    std::string name = entry->d_name, path = from + "/" + name;
+    std::string name = std::string("/") + entry->d_name, path = from + name;
     struct stat st{};
     if (::lstat(path.c_str(), &st) != 0) continue;
-    if (S_ISDIR(st.st_mode)) TRY(put_tree(tar, path, to + "/" + name, plan, depth + 1));
-    else if (S_ISREG(st.st_mode))
-      TRY(tar.file(to + "/" + name, st.st_mode & 0777, plan.uid, plan.gid, TRY(read_file(path))));
+    if (S_ISDIR(st.st_mode)) TRY(put_tree(tar, path, to + name, plan, depth + 1));
+    else if (S_ISREG(st.st_mode)) TRY(tar.file(to + name, st.st_mode & 0777, plan.uid, plan.gid, TRY(read_file(path))));
   }
   return {};
 }

@@ -84,6 +84,7 @@ EgressSummary::Denied& EgressSummary::denied_entry(const DeniedKey& key) {
 
 std::vector<wire::DeniedHost> EgressSummary::denied() const {
   std::vector<wire::DeniedHost> list;
+  list.reserve(denied_.size());
   for (const auto& [key, entry] : denied_)
     list.push_back({key.first, key.second, entry.rank - entry.too_high, entry.allow});
   return list;
@@ -91,6 +92,7 @@ std::vector<wire::DeniedHost> EgressSummary::denied() const {
 
 std::vector<wire::SecretNotice> EgressSummary::secrets() const {
   std::vector<wire::SecretNotice> list;
+  list.reserve(secrets_.size());
   for (const auto& [what, host] : secrets_) list.push_back({what.first, what.second, host});
   return list;
 }

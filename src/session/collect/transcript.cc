@@ -32,7 +32,8 @@ std::optional<JsonLines> file_for(const std::string& path, const std::string& re
   for (const auto& file : there.value_or(std::vector<std::string>())) {
     ++count;
     // The file that is about to be replaced does not count.
-    if (uint64_t size = std::filesystem::file_size(directory + "/" + file, ignored); !ignored && file != name)
+    if (uint64_t size = std::filesystem::file_size(std::filesystem::path(directory) / file, ignored);
+        !ignored && file != name)
       kept += size;
   }
   // If it is unknown how much there is, nothing is added to it.

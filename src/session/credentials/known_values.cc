@@ -138,8 +138,9 @@ class Reader {
   // Takes the strings below a node of JSON. The name of each is the path to it, with dots.
   void branch(const json& node, const std::string& name, int depth) {
     if (depth > kDeepest) return;
+    std::string prefix = name.empty() ? "" : name + ".";
     for (const auto& [key, value] : node.items()) {
-      std::string inner = name.empty() ? key : name + "." + key;
+      std::string inner = prefix + key;
       if (value.is_string()) leaf(inner, value.get_ref<const std::string&>());
       else if (value.is_structured()) branch(value, inner, depth + 1);
     }

@@ -113,6 +113,7 @@ wire::GuardRule lan_rule(const manifest::LanRoute& route) {
 
 std::vector<std::string> texts_of(const std::vector<policy::Prefix>& networks) {
   std::vector<std::string> texts;
+  texts.reserve(networks.size());
   for (const auto& network : networks) texts.push_back(to_string(network));
   return texts;
 }
