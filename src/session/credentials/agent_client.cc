@@ -62,7 +62,7 @@ Result<AgentClient> AgentClient::connect(const std::string& socket, int patience
   sockaddr_un address = TRY(unix_address(socket));
   UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
   if (!fd) return fail_errno("making a socket");
-  timeval patience{patience_ms / 1000, patience_ms % 1000 * 1000};
+  timeval patience{patience_ms / 1000, static_cast<suseconds_t>(patience_ms % 1000) * 1000};
   // The limit is set before connect(2), which also waits: a full backlog of a Unix socket blocks it for as long as
   // SO_SNDTIMEO says.
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);

@@ -69,7 +69,8 @@ bool is_ordinary(std::string_view value) {
   if (digits + count([](int c) { return std::ispunct(c); }) == size) return true;  // a number, a date or an address
   if (others > 0) return false;
   // In random values, letters and digits alternate often; in names, they form groups.
-  int groups = 0, last = 0;
+  std::ptrdiff_t groups = 0;
+  int last = 0;
   for (unsigned char c : value) {
     int kind = std::isdigit(c) ? 1 : std::isupper(c) ? 2 : std::islower(c) ? 3 : 4;
     groups += kind != last;
