@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <optional>
 
 #include "base/files/file.h"
@@ -83,8 +84,8 @@ Result<wire::Ready> GuardLink::await_ready(int timeout_ms) {
 }
 
 wire::GuardLimit guard_limit(const manifest::Limit& limit) {
-  // A cost is a number of millionths, rounded.
-  return {{limit.requests, limit.bytes_up, limit.names, limit.tokens, static_cast<uint64_t>(limit.cost * 1e6 + 0.5)}};
+  auto millionths = static_cast<uint64_t>(std::llround(limit.cost * 1e6));
+  return {{limit.requests, limit.bytes_up, limit.names, limit.tokens, millionths}};
 }
 
 wire::GuardRule guard_rule(const manifest::AllowRule& rule) {
