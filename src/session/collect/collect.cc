@@ -118,6 +118,7 @@ wire::Back collect(docker::Engine& engine, const std::string& session, const Wor
   std::string container = Names(session).agent;
   // The transcript is saved in parallel. If that fails, the work is still collected.
   auto transcript = std::async(std::launch::async, [&] { save_transcript(engine, container, work.results); });
+  Defer wait([&] { transcript.wait(); });
   std::string still_there = "The work is still in the container " + container +
                             ". Fix the cause, then run `bottle cleanup` to bring it home.";
   if (work.far) {
