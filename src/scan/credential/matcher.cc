@@ -83,8 +83,8 @@ bool Matcher::scan(std::string_view block, const std::function<void(const Match&
   if (block.size() > std::numeric_limits<unsigned>::max()) return false;
   ++scans_;
   Walk walk{*this, block, each};
-  auto size = static_cast<unsigned>(block.size());
-  return hs_scan(database_.get(), block.data(), size, 0, scratch_.get(), on_match, &walk) == HS_SUCCESS;
+  return hs_scan(database_.get(), block.data(), static_cast<unsigned>(block.size()), 0, scratch_.get(), on_match,
+                 &walk) == HS_SUCCESS;
 }
 
 bool Matcher::has_tail(std::string_view block, uint32_t set, size_t at, size_t count) {
