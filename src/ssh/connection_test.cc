@@ -53,6 +53,20 @@ class ConnectionTest : public ::testing::Test {
   std::future<bool> first_;
 };
 
+// The machine may be hostile, and an operator may have configured all of this for every machine.
+TEST_F(ConnectionTest, NothingThatOpensOtherMachinesGoesToThisOne) {
+  ASSERT_TRUE(write_file_atomically(root_ + "/config",
+                                    "Host *\n  ForwardAgent yes\n  ForwardX11 yes\n  GSSAPIDelegateCredentials yes\n"
+                                    "  Tunnel yes\n  PermitLocalCommand yes\n  RemoteForward 2222 localhost:22\n"));
+  // The real ssh says what it would do.
+  ssh_.does("PATH=${PATH#*:} ssh -F " + root_ + "/config -G \"$@\" >" + root_ + "/would", "exit 0");
+  ASSERT_TRUE(open());
+  std::string would = read_file(root_ + "/would").value();
+  for (const char* line : {"forwardagent no", "forwardx11 no", "gssapidelegatecredentials no", "permitlocalcommand no",
+                           "clearallforwardings yes", "tunnel false"})
+    EXPECT_TRUE(would.contains("\n" + std::string(line) + "\n")) << line << " is missing in:\n" << would;
+}
+
 TEST_F(ConnectionTest, OnlyOneProcessStartsAMaster) {
   begin();
   std::string path = starts();
