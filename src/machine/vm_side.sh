@@ -2,7 +2,8 @@
 # bottle-vm runs as root on a VM that was made for a session. cloud-init installs it.
 #
 #   arm TTL IDLE NAME  starts the dead-man switch (at every boot); limits are in seconds, 0 means no limit
-#   watch              is the switch: when time is up or the VM is idle, removes containers and secrets and powers off
+#   watch              is the switch: when time is up or nothing needs the VM, removes containers and secrets and powers
+#                      off
 #   rotate             makes a host key: prints its public half, waits for "go", then uses it for later connections
 #   wait-engine SEC    waits until the container engine answers, and prints its version
 #   seal               removes what is this VM's own and stops all writes, so that the disk can be kept as an image
@@ -12,6 +13,7 @@ umask 077
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 state=/var/lib/bottle-vm run=/run/bottle-vm
+kept=/home/bottle/.local/state/bottle  # where this user's bottle keeps sessions and their results
 TICK=${BOTTLE_VM_TICK:-10}
 
 uptime_s() { read -r up rest </proc/uptime; echo "${up%.*}"; }
@@ -39,13 +41,20 @@ watch() {
     patience=$idle
     [ -n "$used" ] || [ "$patience" -ge 900 ] || patience=900
     if [ "$idle" -gt 0 ] && [ $((now - active)) -ge "$patience" ]; then
-      # Whether a session runs is asked last, because the answer is expensive.
-      if [ -n "$(timeout 20 docker ps -q --filter label=bottle.session --filter status=running 2>/dev/null)" ]; then active=$now
-      elif pgrep -u bottle sshd >/dev/null 2>&1; then active=$now
-      else end "idle for $((now - active)) s"; fi
+      # Whether the VM is needed is asked last, because the answer is expensive.
+      if is_needed; then active=$now; else end "idle for $((now - active)) s"; fi
     fi
     sleep "$TICK"
   done
+}
+
+# Reports whether a session runs, or has left work that its near side has not fetched. Fetched work is removed, so any
+# container of a session and any file of one may be work. An engine that does not answer proves nothing.
+is_needed() {
+  pgrep -u bottle sshd >/dev/null 2>&1 && return 0
+  for left in "$kept"/sessions/* "$kept"/results/*; do [ ! -e "$left" ] || return 0; done
+  containers=$(timeout 20 docker ps -aq --filter label=bottle.session 2>/dev/null) || return 0
+  [ -n "$containers" ]
 }
 
 end() {

@@ -80,6 +80,41 @@ def test_the_work_comes_home_before_the_time_of_a_vm_is_up(cloud, until):
     assert until(cloud.nothing_left, 120), cloud.left()
 
 
+def ssh_masters(cloud):
+    """Returns the processes that hold the operator's connections."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            words = open("/proc/%s/cmdline" % pid, errors="replace").read().split("\0")
+            if words[0].startswith("ssh") and "HOME=" + cloud.operator.home in open("/proc/%s/environ" % pid, errors="replace").read():
+                found.append(int(pid))
+    return found
+
+
+def test_a_vm_is_not_idle_while_work_waits_on_it(cloud, until):
+    """The near side sleeps, as a laptop does, while the agent ends and for longer than the VM may be idle."""
+    process = cloud.start("echo made >made.txt; sync; until [ -e end ]; do sleep 0.1; done", wait=False, vm={"idle": "15s"})
+    assert working(cloud, until), process.communicate()[1]
+    owner, inside = record_of(cloud)["owner_process"]["pid"], "/proc/%d/root/" % VmSide(cloud).vm["pid"]
+    kill_for_sure(*reapers(cloud))
+    os.kill(owner, signal.SIGSTOP)
+    try:
+        kill_for_sure(*ssh_masters(cloud))
+        for place, _, files in os.walk(os.path.join(cloud.vms, *cloud.there(), "docker", "volumes")):
+            if "made.txt" in files:
+                open(os.path.join(place, "end"), "w").close()
+        results = inside + "home/bottle/.local/state/bottle/results"
+        assert until(lambda: any("workspace.tar" in files for _, _, files in os.walk(results)), 120), "the agent has ended"
+        spent = lambda: int(open(inside + "var/lib/bottle-vm/spent").read() or 0)  # noqa: E731
+        enough = spent() + 15 + 10
+        assert until(lambda: not os.path.exists(inside) or spent() >= enough, 300) and os.path.exists(inside), "it has ended"
+    finally:
+        os.kill(owner, signal.SIGCONT)
+    errors = process.communicate(timeout=600)[1]
+    assert came_home(cloud), errors
+    assert until(cloud.nothing_left, 120), cloud.left()
+
+
 def test_a_kept_vm_stays_until_vm_destroy(cloud, until):
     done = cloud.start("echo made >made.txt", "--keep")
     assert done.returncode == 0 and came_home(cloud), done.stderr
