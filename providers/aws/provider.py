@@ -16,7 +16,7 @@ from hook import Failure, Stop  # noqa: E402
 
 DEBIAN = "136693071363"  # the account that publishes Debian's images
 TYPES = [("t3.small", 2, 2048), ("t3.medium", 2, 4096), ("t3.large", 2, 8192), ("t3.xlarge", 4, 16384), ("t3.2xlarge", 8, 32768)]
-STATUS = {"pending": "pending", "running": "running", "shutting-down": "stopped", "stopping": "stopped", "stopped": "stopped",
+STATUS = {"pending": "pending", "running": "running", "shutting-down": "deleting", "stopping": "stopped", "stopped": "stopped",
           "terminated": "gone"}
 CODES = [
     (hook.AGAIN, r"^(RequestLimitExceeded|Throttling\w*|RequestThrottled\w*|TooManyUpdates|ThrottledException|InternalError|InternalFailure|Unavailable"
@@ -103,7 +103,7 @@ class Aws:
         if machines:
             return {"status": STATUS.get(machines[0]["State"]["Name"], "pending")}
         if volumes or groups or self.secrets():
-            return {"status": "stopped"}  # the machine is gone, but something that was made for it still exists
+            return {"status": "deleting"}  # the machine is gone, but something that was made for it still exists
         hook.check_nothing_in_flight()
         return {"status": "gone"}
 

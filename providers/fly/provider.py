@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 import hook  # noqa: E402
 from hook import Failure, Stop  # noqa: E402
 
-STATUS = {"created": "pending", "starting": "pending", "started": "running", "replacing": "pending"}
+STATUS = {"created": "pending", "starting": "pending", "started": "running", "replacing": "pending", "destroying": "deleting"}
 SEED = "/var/lib/cloud/seed/nocloud/"
 PORT = "bottle-port"
 RULES = [

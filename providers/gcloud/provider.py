@@ -86,7 +86,7 @@ class Gcloud:
         if machines:
             return {"status": STATUS.get(machines[0]["status"], "stopped")}
         if disks or rules:
-            return {"status": "stopped"}
+            return {"status": "deleting"}
         hook.check_nothing_in_flight()
         return {"status": "gone"}
 

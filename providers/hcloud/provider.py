@@ -11,7 +11,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 import hook  # noqa: E402
 from hook import Failure, Stop  # noqa: E402
 
-STATUS = {"initializing": "pending", "starting": "pending", "rebuilding": "pending", "migrating": "pending", "unknown": "pending", "running": "running"}
+STATUS = {"initializing": "pending", "starting": "pending", "rebuilding": "pending", "migrating": "pending", "unknown": "pending", "running": "running",
+          "deleting": "deleting"}
 KINDS = {"server": "vm", "volume": "volume", "firewall": "firewall", "ssh-key": "key"}
 CODES = [
     (hook.CANNOT, r"resource_limit_exceeded|resource_unavailable|placement_error|no_space_left_in_location|server_limit_exceeded"),
@@ -105,7 +106,7 @@ class Hcloud:
         if servers:
             return {"status": STATUS.get(servers[0]["status"], "stopped")}
         if found or self.addresses_left():
-            return {"status": "stopped"}
+            return {"status": "deleting"}
         hook.check_nothing_in_flight()
         return {"status": "gone"}
 

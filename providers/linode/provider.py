@@ -16,7 +16,7 @@ from hook import Failure, Stop  # noqa: E402
 TYPES = [("g6-standard-1", 1, 2048, 50), ("g6-standard-2", 2, 4096, 80), ("g6-standard-4", 4, 8192, 160), ("g6-standard-6", 6, 16384, 320),
          ("g6-standard-8", 8, 32768, 640)]
 STATUS = {"provisioning": "pending", "booting": "pending", "rebooting": "pending", "cloning": "pending", "restoring": "pending",
-          "migrating": "pending", "rebuilding": "pending", "busy": "pending", "running": "running"}
+          "migrating": "pending", "rebuilding": "pending", "busy": "pending", "running": "running", "deleting": "deleting"}
 RULES = [
     (hook.CANNOT, r"limit.{0,40}(reached|exceeded)|account limit|contact support|no capacity|not.{0,10}available in.{0,20}region|at capacity"),
     (hook.AGAIN, r"Request failed: (408|429|5\d\d)|\bbusy\b"),
@@ -74,7 +74,7 @@ class Linode:
         if machines:
             return {"status": STATUS.get(machines[0]["status"], "stopped")}
         if firewalls:
-            return {"status": "stopped"}
+            return {"status": "deleting"}
         hook.check_nothing_in_flight()
         return {"status": "gone"}
 

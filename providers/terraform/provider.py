@@ -180,7 +180,7 @@ class Terraform:
             return {"status": "gone"}
         found = self.outputs(lock)
         status = found.get("status", "running" if found.get("host") else "stopped")
-        return {"status": status if status in ("pending", "running", "stopped") else "running"}
+        return {"status": status if status in ("pending", "running", "stopped", "deleting") else "running"}
 
     def ssh_info(self):
         lock = self.lock(20) if self.made() else None

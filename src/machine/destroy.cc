@@ -158,9 +158,9 @@ bool hold_unless_ended(const std::string& name, const Places& places, const Dest
   if (!record) return false;
   auto provider = Provider::find(record->vm.wanted.provider, places, options.environment, options.limits);
   auto status = provider ? provider->status(record->vm, {}) : Result<std::string>(std::unexpected(provider.error()));
-  // A stopped VM counts as ended, because its dead-man switch removes the containers before it powers off
-  // (vm_side.sh).
-  if (status && (*status == "stopped" || *status == "deleting" || *status == "gone")) return false;
+  // A VM that has stopped is held, too. Its dead-man switch ends it only when its time is up or no work is left
+  // (vm_side.sh); if someone else stopped it, its disk still has the work.
+  if (status && (*status == "deleting" || *status == "gone")) return false;
   return hold(name, places).has_value();
 }
 

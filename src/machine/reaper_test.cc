@@ -38,7 +38,7 @@ TEST_F(Machine, AVmIsAbandonedOnlyIfItsOwnerIsDeadOrItsTimeIsUp) {
 
 TEST_F(Machine, AVmThatMayBecomeAvailableAgainIsHeld) {
   good();
-  for (const char* status : {"running", "pending"}) {
+  for (const char* status : {"running", "pending", "stopped"}) {
     ASSERT_TRUE(prepare_vm(spec()));
     hook("status", "echo '{\"status\": \"" + std::string(status) + "\"}'");
     EXPECT_TRUE(hold_unless_ended("vm-1", places_, destroying())) << status;
@@ -46,7 +46,7 @@ TEST_F(Machine, AVmThatMayBecomeAvailableAgainIsHeld) {
     forget("vm-1", places_);
   }
   ASSERT_TRUE(prepare_vm(spec()));
-  for (const char* status : {"stopped", "gone"}) {
+  for (const char* status : {"deleting", "gone"}) {
     hook("status", "echo '{\"status\": \"" + std::string(status) + "\"}'");
     EXPECT_FALSE(hold_unless_ended("vm-1", places_, destroying())) << status;
     EXPECT_FALSE(load("vm-1", places_)->held) << status;

@@ -76,7 +76,7 @@ def test_a_secret_that_was_left_is_listed(tmp_path):
         for value in (VALUE, "second"):
             assert put(vm, value)[0] == 0
         assert [p["Value"] for p in api.parameters.values()] == ["second"]
-        assert vm.status() == "stopped", "not gone: a secret is left"
+        assert vm.status() == "deleting", "not gone: a secret is left"
         assert vm.machines() == [{"id": "secret/%s/token" % vm.name, "kind": "secret", "status": "running", "name": vm.name, "session": "x1",
                                   "owner": "0a1b2c3d"}]
         assert vm.run("destroy", BOTTLE_VM_NAME="", BOTTLE_VM_ID="secret/%s/token" % vm.name).json == {"status": "gone"}

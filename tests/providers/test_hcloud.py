@@ -57,13 +57,13 @@ def test_a_slow_destroy_and_an_address_that_stays(api, vm):
     vm.create()
     api.end_seconds, api.keep_address = 3600, True
     assert vm.run("destroy", BOTTLE_DESTROY_SECONDS=0).json == {"status": "deleting"}
-    assert vm.status() == "stopped", "not gone before the cloud says so"
+    assert vm.status() == "deleting", "not gone before the cloud says so"
     api.end_seconds = 0
     api.grow()
     assert not api.things["servers"] and len(api.things["primary_ips"]) == 2
     api.things["firewalls"].clear()
     api.things["ssh_keys"].clear()
-    assert vm.status() == "stopped", "addresses are left"
+    assert vm.status() == "deleting", "addresses are left"
     vm.destroy()
 
 
