@@ -161,7 +161,8 @@ void Driver::take_vm(ReadyVm made) {
   offline_ = made.vm.offline;
   token_ = made.token;
   // From now on, another near side could continue this session.
-  note({.remote = record_.far, .offline = offline_});
+  if (auto noted = note({.remote = record_.far, .offline = offline_}); !noted)
+    return feed(input::VmFailed{std::move(noted.error())});
   const auto& timings = made.vm.timings;
   clients_.event(
       wire::VmMade{record_.vm_name, record_.far.target.to_string(), timings.created, timings.ssh, timings.rotated});
@@ -238,6 +239,10 @@ void Driver::take_hello(std::optional<wire::Hello> hello) {
 }
 
 void Driver::take_from_far(const Frame& frame) {
+  // No client has asked for anything yet, so these answer nothing.
+  const bool is_answer =
+      frame.type == FrameType::input || frame.type == FrameType::metrics || frame.type == FrameType::decisions;
+  if (is_answer && keeps_values(state_)) return;
   switch (frame.type) {
     case FrameType::output:
     case FrameType::diagnostic:

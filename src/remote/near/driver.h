@@ -81,7 +81,7 @@ class Driver {
   Result<> make_services(Job& there);
   void open_services();
   void offer_services();
-  void note(const wire::LedgerRecord& record);
+  Result<> note(const wire::LedgerRecord& record);
   Conclusion& conclusion();
   SessionNames names() const { return {session_, record_.far.target.to_string(), record_.vm_name}; }
 

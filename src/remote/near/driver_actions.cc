@@ -42,6 +42,9 @@ std::optional<Input> Driver::perform(Do action) {
     case Do::send_job:
       if (auto sent = send_job(); !sent) return input::JobFailed{std::move(sent.error())};
       return input::JobSent{};
+    case Do::note_may_run:
+      if (auto noted = note({.running = true}); !noted) return input::NoteFailed{std::move(noted.error())};
+      return input::MayRunNoted{};
     case Do::stop_there:
       return conclusion().stop_there();
     case Do::forget_there:
@@ -108,16 +111,17 @@ void Driver::perform_at_end(Do action) {
 
 void Driver::keep_record(Do action) {
   switch (action) {
-    case Do::note_may_run:
+    // A session goes on without the following notes. Without one, the ledger says that there may be work, and a later
+    // command looks for it.
     case Do::note_running:
-      return note({.running = true});
+      return (void)note({.running = true});
     case Do::note_never_ran:
-      return note({.running = false});
+      return (void)note({.running = false});
     case Do::note_ended:
       if (!result_) result_.emplace();
-      return note({.ended = result_->exit});
+      return (void)note({.ended = result_->exit});
     case Do::note_home:
-      return note({.home = true});
+      return (void)note({.home = true});
     case Do::show_running:
       return write_info(job_, record_, "running");
     case Do::show_unattended:
@@ -133,9 +137,7 @@ void Driver::keep_record(Do action) {
   }
 }
 
-void Driver::note(const wire::LedgerRecord& record) {
-  if (ledger_) (void)ledger_->note(record);
-}
+Result<> Driver::note(const wire::LedgerRecord& record) { return ledger_ ? ledger_->note(record) : Result<>(); }
 
 void Driver::tell_failure(const TellFailure& failed) {
   ::rmdir((job_.directories.results + "/" + session_).c_str());  // succeeds if the agent never ran
@@ -213,7 +215,7 @@ void Driver::send_values() {
 
 void Driver::send_work() {
   // The ledger gets the base before the agent can run, because its work can only be compared with that.
-  transfers_.send(*link_.side(), [this](const std::string& base) { note({.base = base}); });
+  transfers_.send(*link_.side(), [this](const std::string& base) { return note({.base = base}); });
 }
 
 void Driver::attach() {

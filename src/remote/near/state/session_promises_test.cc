@@ -41,6 +41,8 @@ std::vector<Input> all_inputs(const SessionKind& kind) {
                             input::VmFailed{error},
                             input::JobSent{},
                             input::JobFailed{error},
+                            input::MayRunNoted{},
+                            input::NoteFailed{error},
                             input::Hello{},
                             input::Hello{error},
                             input::StopRequested{},
@@ -184,6 +186,7 @@ class Explorer {
     }
     if (std::holds_alternative<input::Admitted>(input) && kind_.judge == Judge::launcher && seen.hello)
       seen.judged = true;
+    if (std::holds_alternative<input::MayRunNoted>(input) && in(phase::Recording{})) seen.may_run_noted = true;
     if (std::holds_alternative<input::Fetched>(input) && in(phase::Fetching{})) seen.holds_work = false;
     // The far side reports that it has no work.
     if (const auto* failed = std::get_if<input::FarFailed>(&input))
@@ -198,7 +201,6 @@ class Explorer {
   }
 
   void check(const Action& action, Observed& seen) const {
-    if (does(action, Do::note_may_run)) seen.may_run_noted = true;
     if (does(action, Do::send_values)) {
       EXPECT_TRUE(seen.judged) << "values for a machine that was not judged";
       EXPECT_TRUE(seen.may_run_noted) << "the agent may run, and the ledger does not say so";
@@ -250,6 +252,7 @@ Input good_answer(const Phase& phase) {
   if (std::holds_alternative<phase::SendingJob>(phase)) return input::JobSent{};
   if (std::holds_alternative<phase::AwaitingHello>(phase)) return input::Hello{};
   if (std::holds_alternative<phase::AwaitingLauncher>(phase)) return input::Admitted{};
+  if (std::holds_alternative<phase::Recording>(phase)) return input::MayRunNoted{};
   if (std::holds_alternative<phase::Starting>(phase)) return input::FarRuns{};
   if (const auto* asking = std::get_if<phase::Asking>(&phase))
     return asking->connected ? Input(input::FarRuns{true}) : Input(input::LinkBack{});

@@ -130,10 +130,21 @@ class Stepper {
     if (in<phase::AwaitingLauncher>()) release_values();
   }
 
-  // Sends the values. The record comes first, because the agent can then run before this side hears of it.
+  // The ledger comes first. With the values, the agent can run before this side hears of it, and without the note, a
+  // later command would take the session for one that never ran.
   void release_values() {
-    perform(Do::note_may_run, Do::send_values);
+    perform(Do::note_may_run);
+    become(phase::Recording{});
+  }
+
+  void on(const input::MayRunNoted&) {
+    if (!in<phase::Recording>()) return;
+    perform(Do::send_values);
     become(phase::Starting{});
+  }
+
+  void on(const input::NoteFailed& failed) {
+    if (in<phase::Recording>()) abandon({Why::not_recorded, failed.error});
   }
 
   // -- time and stopping
@@ -441,7 +452,8 @@ Step step(const SessionKind& kind, State state, const Input& input, Now now) {
 bool is_over(const State& state) { return is_in<phase::Over>(state); }
 
 bool keeps_values(const State& state) {
-  return is_in<phase::MakingVm, phase::SendingJob, phase::AwaitingHello, phase::AwaitingLauncher>(state);
+  return is_in<phase::MakingVm, phase::SendingJob, phase::AwaitingHello, phase::AwaitingLauncher, phase::Recording>(
+      state);
 }
 
 bool may_run(const State& state) { return is_in<phase::Starting, phase::Asking>(state); }

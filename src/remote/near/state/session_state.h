@@ -25,6 +25,7 @@ enum class Why {
   vm_failed,        // the VM could not be created
   job_failed,       // the job could not be sent
   not_admitted,     // the machine's hello shows that it is unfit
+  not_recorded,     // the ledger could not say that the agent may run
   false_start,      // the machine says that the agent runs although it has no values
   no_workspace,     // the machine says that the agent runs although it has not taken the workspace
   delivery_failed,  // the workspace could not be sent
@@ -51,6 +52,7 @@ struct MakingVm {};
 struct SendingJob {};
 struct AwaitingHello {};
 struct AwaitingLauncher {};
+struct Recording {};
 struct Starting {};
 struct Asking {
   int losses = 1;
@@ -84,9 +86,10 @@ struct DestroyingVm {
 struct Over {};
 }  // namespace phase
 
-using Phase = std::variant<phase::Opening, phase::MakingVm, phase::SendingJob, phase::AwaitingHello,
-                           phase::AwaitingLauncher, phase::Starting, phase::Asking, phase::Running, phase::Reconnecting,
-                           phase::StoppingThere, phase::Fetching, phase::Forgetting, phase::DestroyingVm, phase::Over>;
+using Phase =
+    std::variant<phase::Opening, phase::MakingVm, phase::SendingJob, phase::AwaitingHello, phase::AwaitingLauncher,
+                 phase::Recording, phase::Starting, phase::Asking, phase::Running, phase::Reconnecting,
+                 phase::StoppingThere, phase::Fetching, phase::Forgetting, phase::DestroyingVm, phase::Over>;
 
 // Holds the whole state of a near side. A near side that adopts a session begins in Opening like any other.
 struct State {
@@ -126,6 +129,12 @@ struct JobFailed {
 // The machine's hello has come.
 struct Hello {
   std::optional<Error> refused;  // set only if the near side judges it
+};
+// The ledger says that the agent may run.
+struct MayRunNoted {};
+// The ledger could not be written. It may still say so.
+struct NoteFailed {
+  Error error;
 };
 struct Tick {};           // time has passed
 struct StopRequested {};  // by the operator or by a signal
@@ -188,13 +197,13 @@ struct VmDestroyed {
 };
 }  // namespace input
 
-using Input =
-    std::variant<input::Opened, input::OpenFailed, input::VmMade, input::VmFailed, input::JobSent, input::JobFailed,
-                 input::Hello, input::Tick, input::StopRequested, input::LauncherGone, input::Admitted,
-                 input::ClientFrame, input::LinkLost, input::LinkFailed, input::LinkBack, input::FarSpoke,
-                 input::FarNotice, input::FarGuardAsked, input::FarRuns, input::FarEnded, input::FarFailed,
-                 input::Delivered, input::DeliveryFailed, input::Checkpointed, input::CheckpointFailed,
-                 input::StopAnswered, input::Fetched, input::FetchFailed, input::Forgotten, input::VmDestroyed>;
+using Input = std::variant<input::Opened, input::OpenFailed, input::VmMade, input::VmFailed, input::JobSent,
+                           input::JobFailed, input::Hello, input::MayRunNoted, input::NoteFailed, input::Tick,
+                           input::StopRequested, input::LauncherGone, input::Admitted, input::ClientFrame,
+                           input::LinkLost, input::LinkFailed, input::LinkBack, input::FarSpoke, input::FarNotice,
+                           input::FarGuardAsked, input::FarRuns, input::FarEnded, input::FarFailed, input::Delivered,
+                           input::DeliveryFailed, input::Checkpointed, input::CheckpointFailed, input::StopAnswered,
+                           input::Fetched, input::FetchFailed, input::Forgotten, input::VmDestroyed>;
 
 // These are the actions that the driver must perform. An action with an arrow leads to one of the inputs after the
 // arrow.
@@ -220,7 +229,7 @@ enum class Do {
   forget_there,  // removes everything of the session from the machine → Forgotten
   destroy_vm,    // → VmDestroyed
   hold_vm,       // it has work that could not be fetched, so only the end of its time may destroy it
-  note_may_run,  // notes go to the ledger, and are on disk before the next action begins
+  note_may_run,  // → MayRunNoted, NoteFailed; notes go to the ledger, and are on disk before the next action begins
   note_running,
   note_never_ran,
   note_ended,

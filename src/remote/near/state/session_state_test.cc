@@ -57,16 +57,18 @@ TEST(SessionState, SendsValuesToAMachineThatWasJudged) {
       {"VM, judged", kVm, phase::MakingVm{}, input::VmMade{{1000, 300}}, "SendingJob", "tell_engine send_job"},
       {"VM, baked", kBaked, phase::MakingVm{}, input::VmMade{{1000, 300}}, "SendingJob", "send_job"},
       {"no VM", kVm, phase::MakingVm{}, input::VmFailed{kBroken}, "Forgetting", "close_link end_delivery forget_there"},
-      {"judged before", kKnown, phase::SendingJob{}, input::JobSent{}, "Starting",
-       "note_may_run send_values send_work"},
+      {"judged before", kKnown, phase::SendingJob{}, input::JobSent{}, "Recording", "note_may_run send_work"},
       {"launcher judges", kUnseen, phase::SendingJob{}, input::JobSent{}, "AwaitingHello", "send_work"},
       {"near side judges", kBaked, phase::SendingJob{}, input::JobSent{}, "AwaitingHello", ""},
       {"no job", kKnown, phase::SendingJob{}, input::JobFailed{kBroken}, "Forgetting",
        "close_link end_delivery forget_there"},
       {"hello", kUnseen, phase::AwaitingHello{}, input::Hello{}, "AwaitingLauncher", "pass_hello"},
-      {"admitted", kUnseen, phase::AwaitingLauncher{}, input::Admitted{}, "Starting", "note_may_run send_values"},
-      {"hello of a VM", kBaked, phase::AwaitingHello{}, input::Hello{}, "Starting",
-       "tell_engine note_may_run send_values send_work"},
+      {"admitted", kUnseen, phase::AwaitingLauncher{}, input::Admitted{}, "Recording", "note_may_run"},
+      {"noted", kUnseen, phase::Recording{}, input::MayRunNoted{}, "Starting", "send_values"},
+      {"not noted", kUnseen, phase::Recording{}, input::NoteFailed{kBroken}, "Forgetting",
+       "close_link end_delivery forget_there"},
+      {"hello of a VM", kBaked, phase::AwaitingHello{}, input::Hello{}, "Recording",
+       "tell_engine note_may_run send_work"},
       {"unfit VM", kBaked, phase::AwaitingHello{}, input::Hello{kBroken}, "Forgetting",
        "close_link end_delivery forget_there"},
       // Only the side that judges releases the values.
@@ -79,7 +81,7 @@ TEST(SessionState, SendsValuesToAMachineThatWasJudged) {
 
 // Until a machine has the values, this side accepts only its hello, progress and failures.
 TEST(SessionState, IgnoresAMachineThatWasNotJudged) {
-  for (Phase before : {Phase(phase::AwaitingHello{}), Phase(phase::AwaitingLauncher{})}) {
+  for (Phase before : {Phase(phase::AwaitingHello{}), Phase(phase::AwaitingLauncher{}), Phase(phase::Recording{})}) {
     auto after = name_of(before);
     check({
         {"output", kUnseen, before, input::FarSpoke{}, after.c_str(), ""},
@@ -162,7 +164,8 @@ TEST(SessionState, Runs) {
 }
 
 TEST(SessionState, StopsImmediatelyBeforeTheValuesAreSent) {
-  for (Phase before : {Phase(phase::MakingVm{}), Phase(phase::AwaitingHello{}), Phase(phase::AwaitingLauncher{})})
+  for (Phase before : {Phase(phase::MakingVm{}), Phase(phase::AwaitingHello{}), Phase(phase::AwaitingLauncher{}),
+                       Phase(phase::Recording{})})
     for (const Input& input : {Input(input::StopRequested{}), Input(input::LauncherGone{})})
       check({{"stop", kBaked, before, input, "Forgetting", "close_link end_delivery forget_there"}});
 }

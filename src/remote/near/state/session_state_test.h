@@ -10,9 +10,9 @@
 namespace bottle::remote {
 
 inline std::string name_of(const Phase& phase) {
-  static const char* const kNames[] = {"Opening",  "MakingVm",   "SendingJob",   "AwaitingHello", "AwaitingLauncher",
-                                       "Starting", "Asking",     "Running",      "Reconnecting",  "StoppingThere",
-                                       "Fetching", "Forgetting", "DestroyingVm", "Over"};
+  static const char* const kNames[] = {"Opening",       "MakingVm", "SendingJob", "AwaitingHello", "AwaitingLauncher",
+                                       "Recording",     "Starting", "Asking",     "Running",       "Reconnecting",
+                                       "StoppingThere", "Fetching", "Forgetting", "DestroyingVm",  "Over"};
   static_assert(std::size(kNames) == std::variant_size_v<Phase>);
   return kNames[phase.index()];
 }
@@ -38,10 +38,10 @@ inline std::string name_of(Notice notice) {
 }
 
 inline std::string name_of(Why why) {
-  static const char* const kNames[] = {"cannot_open", "vm_failed",     "job_failed",      "not_admitted",
-                                       "false_start", "no_workspace",  "delivery_failed", "lost_before_values",
-                                       "stopped",     "launcher_gone", "far_failed",      "never_ran",
-                                       "not_known",   "unreachable",   "vm_gone"};
+  static const char* const kNames[] = {"cannot_open",        "vm_failed",   "job_failed",    "not_admitted",
+                                       "not_recorded",       "false_start", "no_workspace",  "delivery_failed",
+                                       "lost_before_values", "stopped",     "launcher_gone", "far_failed",
+                                       "never_ran",          "not_known",   "unreachable",   "vm_gone"};
   static_assert(std::size(kNames) == static_cast<size_t>(Why::vm_gone) + 1);
   return kNames[static_cast<size_t>(why)];
 }

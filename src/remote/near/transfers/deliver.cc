@@ -57,7 +57,7 @@ class Delivery {
   // if the delivery is too large to be kept. Calls `begins_from` as deliver() does, and sets the base and the warnings
   // of `delivered` as soon as they are known.
   Result<std::optional<KeptPieces>> send(const std::optional<KeptPieces>& before,
-                                         const std::function<void(const std::string& base)>& begins_from,
+                                         const std::function<Result<>(const std::string& base)>& begins_from,
                                          Delivered& delivered) {
     std::optional<KeptPieces> kept;
     bool sent_all = false;
@@ -80,7 +80,8 @@ class Delivery {
 
  private:
   // Writes the skills and the workspace.
-  Result<> write(const Sink& sink, const std::function<void(const std::string&)>& begins_from, Delivered& delivered) {
+  Result<> write(const Sink& sink, const std::function<Result<>(const std::string&)>& begins_from,
+                 Delivered& delivered) {
     using manifest::WorkspaceMode;
     docker::TarWriter tar(sink);
     TRY(put_skills(tar, job_.plan));
@@ -92,7 +93,7 @@ class Delivery {
     if (outgoing.mode != WorkspaceMode::copy && outgoing.mode != WorkspaceMode::clone) return tar.finish();
     auto sent = TRY(workspace::send(outgoing, operators, sink));
     delivered.base = sent.base;
-    begins_from(sent.base);
+    TRY(begins_from(sent.base));
     delivered.warnings = sent.warnings;
     return {};
   }
@@ -107,7 +108,7 @@ class Delivery {
 
 }  // namespace
 
-Delivered deliver(const Job& job, FarSide side, const std::function<void(const std::string&)>& begins_from,
+Delivered deliver(const Job& job, FarSide side, const std::function<Result<>(const std::string&)>& begins_from,
                   const std::stop_token& stop, uint64_t most_kept) {
   std::string name = name_of(job), path = job.directories.cache + "/sent/" + name;
   std::optional<KeptPieces> before;

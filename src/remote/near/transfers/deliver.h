@@ -25,7 +25,7 @@ struct Delivered {
 // Sends the workspace. Blocks until the session has taken all of it, or `stop` ends it. `begins_from` gets the base
 // before the last part is sent, and so before the agent can run. The machine keeps nothing of a delivery with more than
 // `most_kept` bytes.
-Delivered deliver(const Job& job, FarSide side, const std::function<void(const std::string& base)>& begins_from,
+Delivered deliver(const Job& job, FarSide side, const std::function<Result<>(const std::string& base)>& begins_from,
                   const std::stop_token& stop, uint64_t most_kept = session::kMostKept);
 
 }  // namespace bottle::remote

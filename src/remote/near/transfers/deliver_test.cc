@@ -32,9 +32,10 @@ class DeliverTest : public ::testing::Test {
     ssh_.does("exit 0", "cat >" + root_ + "/arrived; echo ok");
   }
 
-  Delivered deliver(uint64_t most_kept) {
+  Delivered deliver(uint64_t most_kept, const Result<>& noted = {}) {
     return remote::deliver(
-        job_, FarSide::reach(job_.remote->far, false).value(), [](const std::string&) {}, {}, most_kept);
+        job_, FarSide::reach(job_.remote->far, false).value(), [&](const std::string&) { return noted; }, {},
+        most_kept);
   }
   // Counts the files that describe what the machine keeps.
   size_t indexes() const {
@@ -67,6 +68,13 @@ TEST_F(DeliverTest, AVmGetsAWorkspaceThatIsTooLargeToBeKept) {
   auto delivered = deliver(4096);
   EXPECT_TRUE(delivered.taken) << delivered.taken.error().what;
   EXPECT_EQ(indexes(), 0u);
+}
+
+// Without the base, the work of the agent could not be compared with anything.
+TEST_F(DeliverTest, NothingIsDeliveredIfTheBaseCannotBeNoted) {
+  auto delivered = deliver(8 << 20, fail(Code::internal, "the ledger cannot be written"));
+  ASSERT_FALSE(delivered.taken);
+  EXPECT_EQ(delivered.taken.error().what, "the ledger cannot be written");
 }
 
 TEST_F(DeliverTest, AMachineThatSkipsTheWorkspaceIsNotBelieved) {

@@ -14,7 +14,7 @@ constexpr auto kIdle = 10s;  // after output, a checkpoint is due when there was
 
 }  // namespace
 
-void Transfers::send(FarSide side, std::function<void(const std::string&)> begins_from) {
+void Transfers::send(FarSide side, std::function<Result<>(const std::string&)> begins_from) {
   delivery_ = std::async(std::launch::async, [this, side = std::move(side), begins_from = std::move(begins_from)] {
     return deliver(job_, side, begins_from, delivery_ends_.get_token());
   });

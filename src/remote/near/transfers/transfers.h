@@ -24,7 +24,7 @@ class Transfers {
 
   // Begins to send the workspace. `begins_from` is called from another thread with the commit that the work will begin
   // from, before there is any work.
-  void send(FarSide side, std::function<void(const std::string& base)> begins_from);
+  void send(FarSide side, std::function<Result<>(const std::string& base)> begins_from);
   // Notes that another process sent the workspace, with this base commit.
   void was_sent(std::string base) { base_ = std::move(base); }
   // Returns the outcome of the delivery once, and an empty value if there is nothing new.
