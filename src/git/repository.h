@@ -56,8 +56,9 @@ Result<Index> read_index(const Repository& repository);
 struct View {
   std::string head = "refs/heads/main";  // a ref or a commit
   std::string packed_refs;               // the refs of the view, as packed() in refs.h writes them
-  // If set, the view works for `git status`: it has these settings, a copy of the index, the ignore rules, and
-  // attributes that name no filter. If null, the view is a bare repository without these.
+  // If set, the view works for `git status`: it has these settings, a copy of the index, the ignore rules, and the
+  // repository's own attributes. If null, the view is a bare repository without these. In both cases, git converts
+  // nothing but line ends and keywords.
   const Settings* settings = nullptr;
 };
 

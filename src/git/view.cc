@@ -14,6 +14,7 @@
 #include "base/files/beneath.h"
 #include "base/files/file.h"
 #include "git/repository.h"
+#include "git/run/attributes.h"
 
 namespace bottle::git {
 namespace {
@@ -22,9 +23,6 @@ constexpr size_t kLargestRules = 4 << 20, kMostEntries = 100'000, kMostSharedInd
 constexpr off_t kLargestIndex = 1 << 30;
 constexpr size_t kLargestRead = 256 << 20;            // bytes of an index that is read and not only copied
 constexpr std::string_view kShared = "sharedindex.";  // the files that a split index builds on
-
-// Overrides all attributes of the tree. No driver is configured for any of them either.
-constexpr const char* kNoDrivers = "\n* -filter -diff -merge\n";
 
 // Returns git's default for core.excludesFile.
 std::string default_excludes() {
@@ -134,13 +132,14 @@ Result<Directory> make_view(const Repository& repository, const std::string& pat
   content.alternates = repository.objects;
   content.packed_refs = view.packed_refs;
   content.shallow = repository.shallow;
+  content.attributes = kNoConversions;
   // A bare view needs no index and no work tree.
   if (!view.settings) return Directory::make(path, content);
   Beneath own = TRY(Beneath::open(repository.git_dir)), common = TRY(Beneath::open(repository.common_dir));
   content.bare = false;
   content.config = view.settings->lines();
   // In a file of attributes, the last line that matches wins, so ours stands at the end.
-  content.attributes = TRY(common.read("info/attributes", kLargestRules)).value_or("") + kNoDrivers;
+  content.attributes = TRY(common.read("info/attributes", kLargestRules)).value_or("") + "\n" + kNoConversions;
   content.exclude = TRY(common.read("info/exclude", kLargestRules)).value_or("");
   Directory made = TRY(Directory::make(path, content));
   TRY(copy_index(own, path));

@@ -270,16 +270,34 @@ TEST_F(Delta, TextInOtherEncodingsComesBackAsGitCommitsIt) {
   ASSERT_EQ(git("show HEAD:app.rc"), "hello\nworld");
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
     auto sent = pack(mode);
+    EXPECT_EQ(joined(sent.warnings), "");
     unpack();
+    EXPECT_EQ(*read_file(inside + "/app.rc"), *read_file(repo + "/app.rc"));
+    EXPECT_EQ(git("status --porcelain", inside), "");
     put(inside + "/t.txt", "agent's\n");
     come_home(sent.base);
     EXPECT_EQ(differs(), "M\tt.txt");
     sh("printf 'hello\\r\\nagent\\r\\n' | iconv -t UTF-16LE >" + inside + "/app.rc");
     auto back = come_home(sent.base);
     EXPECT_EQ(git("show refs/bottle/s1/worktree:app.rc"), "hello\nagent");
+    EXPECT_EQ(joined(back.flagged), "");
     sh("git clone -q " + repo + " " + root + "/other && cd " + root + "/other && git apply " + back.patch +
        " && iconv -f UTF-16LE app.rc | grep -q agent && rm -rf " + root + "/other");
   }
+}
+
+TEST_F(Delta, TextThatIsTooLargeToConvertComesBackAsItIs) {
+  put(repo + "/.gitattributes", "*.rc working-tree-encoding=UTF-16LE\n");
+  commit("t.txt", "t\n");
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  put(inside + "/app.rc", "");
+  fs::resize_file(inside + "/app.rc", (64 << 20) + 2);
+  run({"tar", "--format=pax", "-C", root + "/inside", "-cf", root + "/in.tar", "workspace"});
+  auto back = take(*read_file(root + "/in.tar", 256 << 20), sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(differs(), "A\tapp.rc");
+  EXPECT_TRUE(flagged(*back, "app.rc: bottle could not convert it from UTF-16LE")) << joined(back->flagged);
 }
 
 // git reads the rules by a path that is relative to the tree, so it reaches deeper than an absolute path.
@@ -349,6 +367,31 @@ TEST(Encoding, ConvertsLikeGit) {
   EXPECT_EQ(to_utf8("UTF-16LE", "a"), std::nullopt);
   EXPECT_EQ(to_utf8("ISO-8859-1", "\xe4"), "\xc3\xa4");
   EXPECT_EQ(to_utf8("ISO-2022-CN-EXT", "a"), std::nullopt);
+}
+
+// iconv(3) is what git converts with.
+TEST(Encoding, ConvertsBackLikeGit) {
+  const std::string text = "a \xc3\xa4 \xe4\xb8\xad \xf0\x9f\x98\x80\n", latin = "a \xc3\xa4\n";
+  auto by_iconv = [](const std::string& name, const std::string& text) {
+    auto ended = capture({.argv = {"iconv", "-f", "UTF-8", "-t", name}, .env = {}}, {.input = text, .timeout_ms = -1});
+    return ended ? ended->out : ended.error().what;
+  };
+  for (const char* name : {"UTF-8", "UTF-16", "utf-16le", "UTF16BE", "UTF-32", "UTF-32LE", "UTF-32BE"}) {
+    EXPECT_EQ(from_utf8(name, text), by_iconv(name, text)) << name;
+    EXPECT_EQ(to_utf8(name, *from_utf8(name, text)), text) << name;
+  }
+  EXPECT_EQ(from_utf8("ISO-8859-1", latin), by_iconv("ISO-8859-1", latin));
+  EXPECT_EQ(from_utf8("UTF-16BE-BOM", "a"), std::string("\xfe\xff\0a", 4));
+  EXPECT_EQ(from_utf8("UTF-16LE-BOM", "a"), std::string("\xff\xfe"
+                                                        "a\0",
+                                                        4));
+  EXPECT_EQ(from_utf8("latin1", text), std::nullopt);
+  EXPECT_EQ(from_utf8("ISO-2022-CN-EXT", "a"), std::nullopt);
+  // Not UTF-8: cut off, longer than necessary, a surrogate, too large, and a byte that begins nothing.
+  for (const char* broken : {"\xe4\xb8", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff",
+                             "\xe4"
+                             "aa"})
+    EXPECT_EQ(from_utf8("UTF-16LE", broken), std::nullopt) << testing::PrintToString(broken);
 }
 
 }  // namespace

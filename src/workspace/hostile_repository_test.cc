@@ -2,6 +2,7 @@
 // and does not work with bottle.
 #include "git/refs.h"
 #include "git/repository.h"
+#include "workspace/receiving/take.h"
 #include "workspace/workspace_test.h"
 
 namespace bottle::workspace {
@@ -124,6 +125,48 @@ TEST_F(HostileRepository, HooksAndTheFileSystemMonitorDoNotRun) {
   }
   expect_git_runs_it("git update-ref refs/bottle/x/y HEAD; git update-ref -d refs/bottle/x/y");
   expect_nothing_runs();
+}
+
+// Modules of iconv(3) have had faults that a file can use, and a repository chooses both the file and the module.
+TEST_F(HostileRepository, ItsFilesDoNotReachIconv) {
+  const std::string text = "\xe4\xb8\xad\xe6\x96\x87\n", rules = "*.txt working-tree-encoding=ISO-2022-CN-EXT\n";
+  put(repo + "/c.txt", text);
+  git("add -A");
+  git("commit -qm text");
+  put(repo + "/.gitattributes", rules);
+  git("add .gitattributes");
+  git("commit -qm rules");
+  sh("git clone -q " + repo + " " + root + "/converted");
+  ASSERT_NE(*read_file(root + "/converted/c.txt"), text) << "git itself does not convert it";
+  touch_all();
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  EXPECT_EQ(*read_file(inside + "/c.txt"), text);
+  EXPECT_EQ(joined(sent.warnings),
+            "files in encodings that bottle does not convert were sent as they are committed (3, for example a.txt)\n");
+  put(inside + "/c.txt", text + text);
+  auto back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:c.txt") + "\n", text + text);
+  // `bottle apply` leaves it to the operator's own git, whether the rules were there before or come with the patch.
+  auto refused = [&](const std::string& path) {
+    auto applied = apply({{repo, back->patch}}, root + "/scratch");
+    ASSERT_FALSE(applied);
+    EXPECT_NE(applied.error().what.find(repo + path), std::string::npos) << applied.error().what;
+    EXPECT_EQ(applied.error().todo,
+              "to take it with the conversions of your git: git -C " + repo + " apply " + back->patch);
+    EXPECT_EQ(*read_file(repo + "/c.txt"), text);
+  };
+  refused("/c.txt");
+  git("rm -q .gitattributes");
+  git("commit -qm none");
+  sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  put(inside + "/.gitattributes", rules);
+  put(inside + "/c.txt", text + text);
+  back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  refused("/.gitattributes");
 }
 
 TEST_F(HostileRepository, AMissingObjectIsAnErrorAndNotFetched) {

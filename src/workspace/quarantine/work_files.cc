@@ -13,43 +13,19 @@
 
 #include "base/files/beneath.h"
 #include "base/text/line.h"
+#include "git/run/attributes.h"
 #include "workspace/files/encoding.h"
-#include "workspace/files/paths.h"
-#include "workspace/files/untar.h"
 
 namespace bottle::workspace {
 namespace {
 
-constexpr size_t kLargestText = 64 << 20, kMostInOnePack = 20'000;
+constexpr size_t kMostInOnePack = 20'000;
 
 // Calls `use` with each text in "a\0b\0c\0".
 template <class Use>
 void each_text(std::string_view out, Use use) {
   for (size_t at = 0, end; (end = out.find('\0', at)) != std::string_view::npos; at = end + 1)
     use(out.substr(at, end - at));
-}
-
-// Replaces a file by its text in UTF-8. `done` is false if it could not be converted; then the file stays as it is.
-Result<> encode(const std::string& tree, const std::string& path, std::string_view encoding, bool& done) {
-  auto parts = safe_components(path);
-  auto bytes = TRY(TRY(Beneath::open(tree)).read(path, kLargestText));
-  auto text = bytes ? to_utf8(encoding, *bytes) : std::nullopt;
-  done = text && parts;
-  if (!done) return {};
-  size_t at = 0;
-  uint64_t room = text->size() + 4096;
-  struct stat st{};
-  bool executable = ::lstat((tree + "/" + path).c_str(), &st) == 0 && (st.st_mode & 0100);
-  done = TRY(TRY(Tree::open(tree))
-                 .file(
-                     *parts, executable,
-                     [&](char* to, size_t size) -> Result<size_t> {
-                       size_t n = text->copy(to, size, at);
-                       at += n;
-                       return n;
-                     },
-                     &room));
-  return {};
 }
 
 }  // namespace
@@ -139,13 +115,7 @@ Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const gi
   if (paths.empty() || !may_have_attributes(q, tree, paths)) return filtered;
   git::Runner::Options options{.in = q.rules, .work_tree = tree, .index = q.root + "/no-index"};
   for (const auto& path : paths) options.input += path + '\0';
-  std::vector<std::string> words;
-  each_text(TRY(git.run({"check-attr", "-z", "--stdin", "working-tree-encoding", "filter"}, options)).out,
-            [&](std::string_view word) { words.emplace_back(word); });
-  for (size_t i = 0; i + 2 < words.size(); i += 3) {
-    const auto &path = words[i], &attribute = words[i + 1], &value = words[i + 2];
-    // These three states are not values, so they name no encoding and no filter.
-    if (value == "unspecified" || value == "unset" || value == "set") continue;
+  for (const auto& [path, attribute, value] : TRY(git::attributes(git, {"working-tree-encoding", "filter"}, options))) {
     if (attribute == "filter") {
       // Without a definition, git does not convert the file. The agent can name any filter in its .gitattributes.
       if (!q.filters.contains(value) && !q.may_have_filters) continue;
@@ -155,8 +125,7 @@ Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const gi
       if (!converted) filtered[path] = value;
       continue;
     }
-    bool done = false;
-    TRY(encode(tree, path, value, done));
+    bool done = TRY(convert_file(tree, path, [&](std::string_view bytes) { return to_utf8(value, bytes); }));
     if (!done && name_them) q.flagged.emplace_back(path, "bottle could not convert it from " + one_line(value, 100));
   }
   return filtered;
@@ -168,14 +137,8 @@ Result<std::unordered_set<std::string>> filtered_of(const Quarantine& q, const g
   if (paths.empty() || (q.filters.empty() && !q.may_have_filters)) return found;
   git::Runner::Options options{.in = q.rules, .work_tree = q.tree(), .index = q.root + "/no-index"};
   for (const auto& path : paths) options.input += path + '\0';
-  std::vector<std::string> words;  // path, attribute and value of each
-  each_text(TRY(git.ask({"check-attr", "-z", "--stdin", "filter"}, options)),
-            [&](std::string_view word) { words.emplace_back(word); });
-  for (size_t i = 0; i + 2 < words.size(); i += 3) {
-    const auto& value = words[i + 2];
-    if (value == "unspecified" || value == "unset" || value == "set") continue;
-    if (q.filters.contains(value) || q.may_have_filters) found.insert(words[i]);
-  }
+  for (const auto& [path, attribute, value] : TRY(git::attributes(git, {"filter"}, options)))
+    if (q.filters.contains(value) || q.may_have_filters) found.insert(path);
   return found;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/text/line.h"
 #include "git/refs.h"
+#include "git/run/attributes.h"
 #include "workspace/files/blob_id.h"
 #include "workspace/files/paths.h"
 #include "workspace/files/untar.h"
@@ -18,15 +19,13 @@
 namespace bottle::workspace {
 namespace {
 
-// Overrides every .gitattributes of the tree.
-constexpr const char* kOverruled = "* -filter !working-tree-encoding !diff !merge\n";
 constexpr size_t kLongestTarget = 4096, kMostTaken = 1000, kShortId = 12;
 
 }  // namespace
 
 // Makes the quarantine's repository. It uses the objects and the shallow boundary of the operator's repository.
 Result<> Homecoming::prepare(const std::optional<Sent>& sent, const git::OperatorsConfiguration& configuration) {
-  git::Directory::Content content{.attributes = kOverruled};
+  git::Directory::Content content{.attributes = git::kNoConversions};
   git::Directory::Content rules;
   if (const auto& original = origin_.repository) {
     auto operators = git::operators_settings(configuration, {original->git_dir, "", original->settings.remotes});
@@ -36,7 +35,7 @@ Result<> Homecoming::prepare(const std::optional<Sent>& sent, const git::Operato
     content.alternates = original->objects;
     content.shallow = original->shallow;
     content.exclude = git::ignore_rules(operators) + TRY(git::own_ignore_rules(*original));
-    content.attributes = attributes + "\n" + kOverruled;
+    content.attributes = attributes + "\n" + git::kNoConversions;
     rules = {.format = content.format, .attributes = attributes};
     q_.known_objects = original->objects[0];
     q_.git_dir = original->git_dir;

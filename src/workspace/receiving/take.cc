@@ -14,19 +14,52 @@
 #include "base/text/shell_word.h"
 #include "git/refs.h"
 #include "git/repository.h"
+#include "git/run/attributes.h"
 #include "git/run/git.h"
 
 namespace bottle::workspace {
 namespace {
 
-// Makes a git directory that belongs to bottle for the working tree in `directory`.
-Result<git::Directory> view_of(const std::string& directory, const std::string& path) {
+constexpr size_t kLargestSearched = 64 << 20;  // bytes of a patch
+
+// Holds the git directories that belong to bottle for one working tree: one to run git in, and one with the attributes
+// that the first one overrides.
+struct View {
+  git::Directory directory, rules;
+};
+
+Result<View> view_of(const std::string& directory, const std::string& path) {
   auto repository = TRY(git::find(directory));
   // A plain directory gets an empty git directory, because git runs in directories of ours only.
-  if (!repository || repository->top != directory) return git::Directory::make(path, {.bare = false});
+  if (!repository || repository->top != directory)
+    return View{TRY(git::Directory::make(path, {.bare = false, .attributes = git::kNoConversions})),
+                TRY(git::Directory::make(path + "-rules", {}))};
   auto head = TRY(git::read_head(*repository));
   auto settings = git::settings_in(*repository, head.branch, git::read_operators_configuration());
-  return git::make_view(*repository, path, {.settings = &settings});
+  return View{TRY(git::make_view(*repository, path, {.settings = &settings})),
+              TRY(git::Directory::make(path + "-rules", {.format = repository->settings.format,
+                                                         .attributes = TRY(git::own_attributes(*repository))}))};
+}
+
+// Returns a path of the patch if git would convert that file to or from another encoding, and otherwise an empty
+// string. git does so with iconv(3), whose modules must not read what an agent wrote, and without the conversion, the
+// file would get the wrong bytes.
+Result<std::string> encoded_path(const git::Runner& git, const View& view, const Patch& patch) {
+  git::Runner::Options options{.in = view.rules, .work_tree = patch.directory};
+  auto listed = TRY(git.run({"apply", "--numstat", "-z", patch.file}, options));
+  if (listed.status != 0) return std::string();  // git does not apply such a patch either
+  bool has_rules = false;
+  // Each entry is "ADDED<TAB>REMOVED<TAB>PATH" with a NUL at its end.
+  for (size_t at = 0, end; (end = listed.out.find('\0', at)) != std::string::npos; at = end + 1) {
+    std::string entry = listed.out.substr(at, end - at);
+    std::string path = entry.substr(entry.find('\t', entry.find('\t') + 1) + 1);
+    has_rules |= path == ".gitattributes" || path.ends_with("/.gitattributes");
+    options.input += path + '\0';
+  }
+  for (const auto& file : TRY(git::attributes(git, {"working-tree-encoding"}, options))) return file.path;
+  // The patch may bring the rule together with the file.
+  auto text = has_rules ? read_file(patch.file, kLargestSearched) : std::string();
+  return text && text->find("working-tree-encoding") == std::string::npos ? "" : ".gitattributes";
 }
 
 }  // namespace
@@ -39,13 +72,19 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
     std::filesystem::remove_all(state, ignored);
   });
   git::Runner git = TRY(git::Runner::make(state));
-  std::vector<git::Directory> views;
+  std::vector<View> views;
   for (const auto& patch : patches) {
     struct stat st{};
     if (::lstat(patch.directory.c_str(), &st) != 0 || !S_ISDIR(st.st_mode))
       return fail(Code::not_found, one_line(patch.directory, 4096) + " is no longer there",
                   "if you moved it, run this in its new place: git apply " + shell_word(patch.file));
     views.push_back(TRY(view_of(patch.directory, state + "/" + std::to_string(views.size()))));
+    if (std::string path = TRY(encoded_path(git, views.back(), patch)); !path.empty())
+      return fail(Code::denied,
+                  "bottle does not apply a patch to files that .gitattributes keeps in another encoding: " +
+                      one_line(patch.directory + "/" + path, 4096),
+                  "to take it with the conversions of your git: git -C " + shell_word(patch.directory) + " apply " +
+                      shell_word(patch.file));
   }
   for (bool only_check : {true, false})
     for (size_t i = 0; i < patches.size(); ++i) {
@@ -53,7 +92,7 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
       std::vector<std::string> words = {"apply", "--whitespace=nowarn"};
       if (only_check) words.emplace_back("--check");
       words.push_back(patches[i].file);
-      const git::Runner::Options there{.in = views[i], .work_tree = patches[i].directory};
+      const git::Runner::Options there{.in = views[i].directory, .work_tree = patches[i].directory};
       auto done = TRY(git.run(words, there));
       if (done.status == 0) continue;
       // A patch that applies in reverse has been applied already. Saying so helps more than a list of lines that do

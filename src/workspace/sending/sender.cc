@@ -20,7 +20,9 @@
 #include "base/files/file.h"
 #include "base/text/line.h"
 #include "git/objects.h"
+#include "git/run/attributes.h"
 #include "workspace/sending/below.h"
+#include "workspace/sending/encode.h"
 
 namespace bottle::workspace {
 namespace {
@@ -87,10 +89,11 @@ std::optional<std::vector<std::string>> changed_content(std::string_view status)
   return paths;
 }
 
-// Returns whether each of these files is under a filter and has not changed since git recorded it. git itself would run
-// the filter to find out if the index was written in the same second as the file, as after a checkout.
-Result<bool> are_as_filtered(const git::Runner& git, const Origin& origin, const std::string& state,
-                             const git::Settings& settings, const std::vector<std::string>& paths) {
+// Returns whether each of these files is under a filter or in another encoding, and has not changed since git recorded
+// it. git itself would run the filter, or convert the file, to find out if the index was written in the same second as
+// the file, as after a checkout.
+Result<bool> are_as_converted(const git::Runner& git, const Origin& origin, const std::string& state,
+                              const git::Settings& settings, const std::vector<std::string>& paths) {
   const auto& repository = origin.repository;
   auto index = TRY(git::read_index(repository));
   std::map<std::string_view, const git::IndexEntry*> entries;
@@ -108,11 +111,10 @@ Result<bool> are_as_filtered(const git::Runner& git, const Origin& origin, const
     if (entry->second->modified != modified || entry->second->size != static_cast<uint32_t>(st.st_size)) return false;
     options.input += path + '\0';
   }
-  std::string said = TRY(git.ask({"check-attr", "-z", "--stdin", "filter"}, options));
-  for (size_t word = 0, at = 0, end; (end = said.find('\0', at)) != said.npos; at = end + 1, ++word)
-    if (word % 3 == 2 && !settings.filters.contains(said.substr(at, end - at)))
-      return false;  // path, "filter", its name
-  return true;
+  std::set<std::string> converted;
+  for (const auto& [path, name, value] : TRY(git::attributes(git, {"filter", "working-tree-encoding"}, options)))
+    if (name != "filter" || settings.filters.contains(value)) converted.insert(path);
+  return std::ranges::all_of(paths, [&](const auto& path) { return converted.contains(path); });
 }
 
 // Returns a warning for a clone if the working tree differs from the committed state, otherwise an empty string.
@@ -128,8 +130,8 @@ std::string about_changes(const git::Runner& git, const git::OperatorsConfigurat
                      : std::unexpected(std::move(view.error()));
   if (!status || status->status != 0) return "uncommitted changes, if there are any (git could not tell)," + stay;
   if (status->out.empty()) return "";
-  auto paths = settings.filters.empty() ? std::nullopt : changed_content(status->out);
-  bool is_same = paths && are_as_filtered(git, origin, state, settings, *paths).value_or(false);
+  auto paths = changed_content(status->out);
+  bool is_same = paths && are_as_converted(git, origin, state, settings, *paths).value_or(false);
   return is_same ? "" : "uncommitted changes" + stay;
 }
 
@@ -188,8 +190,11 @@ Result<> Sender::check_out(const Origin& origin, const std::string& below, int d
   note(below.empty() ? "" : below.substr(0, below.size() - 1), origin.head.commit, TRY(refs_of(made)));
   packer_.set_place(below);
   // If something must be converted, such as line ends, git does the checkout. Otherwise, pack_commit() sends the
-  // bytes of the objects.
-  auto write_files = [&] { return git_.ask({"read-tree", "--reset", "-u", "HEAD"}, {.in = made, .work_tree = tree}); };
+  // bytes of the objects. It runs in the view, where the tree's rules cannot make it encode files.
+  auto write_files = [&] {
+    return git_.ask({"read-tree", "--reset", "-u", origin.head.commit},
+                    {.in = origin.view, .work_tree = tree, .index = made.path() + "/index"});
+  };
   bool writes = is_small(origin.repository);
   TRY(writes ? write_files() : git_.ask({"read-tree", "HEAD"}, {.in = made}));
   auto listed = entries_in(made, origin.repository.settings.format);
@@ -201,6 +206,11 @@ Result<> Sender::check_out(const Origin& origin, const std::string& below, int d
     TRY(write_files());
     writes = true;
   }
+  if (writes)
+    if (auto unknown = TRY(encode_files(git_, made, tree, entries)); !unknown.empty())
+      summary_.warnings.push_back("files in encodings that bottle does not convert were sent as they are committed (" +
+                                  std::to_string(unknown.size()) + ", for example " + one_line(below + unknown[0]) +
+                                  ")");
   TRY(writes ? packer_.pack(tree, {.committed = true}) : packer_.pack_commit(git_, entries, made));
   TRY(activate_submodules(entries, made));
   TRY(hide_what_stays(entries, below, made));
