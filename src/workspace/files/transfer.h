@@ -63,6 +63,7 @@ struct Incoming {
                              // calls; null means max_bytes
   // Limit for each git process that reads the agent's objects: a few bytes can unpack to any size.
   uint64_t max_memory = 2ull << 30;
+  std::string inside = "/workspace";  // where the workspace was in the bottle
 };
 
 // Says what came back for a repository below the workspace.

@@ -30,6 +30,7 @@ struct Quarantine {
   std::string git_dir;  // the operator's git directory for it; empty if there is none
   std::string place;    // its path in the workspace; empty for the workspace itself
   std::string git_at;   // path of its git directory in the workspace, such as ".git"; empty if it has none
+  std::string inside;   // where the workspace was in the bottle
   // Return the paths of the files without a .git, and of the index with which git reads them.
   std::string tree() const { return root + "/tree"; }
   std::string index() const { return root + "/index"; }
@@ -64,6 +65,8 @@ struct Quarantine {
   std::vector<std::string> stashes;   // object ids, oldest first; unverified
   std::string head;                   // "ref: refs/heads/x" or an object id; unverified
   std::deque<std::string> detached;   // ids of commits that may be on no branch, oldest first; unverified
+  std::set<std::string> autostashes;  // ids of stashes that git put aside for an unfinished action; unverified
+  std::set<std::string> work_trees;   // places of the agent's linked work trees outside of the workspace
   std::set<std::string> other_names;  // names of symbolic refs
   std::string unread_refs;            // a file of refs that bottle cannot read; empty if it has read all refs
   // The blob_id() of each file with git's settings that was sent, such as config and info/exclude, by name. Empty if

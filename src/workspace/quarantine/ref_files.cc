@@ -1,13 +1,16 @@
 // Reads the agent's refs as text instead of running git in its repository, whose configuration could name commands.
 // Names and ids must be well-formed; whether the objects exist is checked when the refs are brought home. Besides
-// refs, it looks for commits that only a log or another work tree still names, because the work of an agent that
-// switches or resets branches would otherwise be lost silently.
+// refs, it looks for commits that only a log, another work tree or an unfinished action still names, because the work
+// of an agent that switches, resets or moves branches would otherwise be lost silently.
 #include "workspace/quarantine/ref_files.h"
 
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <initializer_list>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "base/text/words.h"
@@ -19,9 +22,10 @@
 namespace bottle::workspace {
 namespace {
 
-constexpr size_t kMostRefs = 100'000, kMostStashes = 100, kMostDetached = 200;
+constexpr size_t kMostRefs = 100'000, kMostStashes = 100, kMostDetached = 2000, kMostReplaced = 100'000,
+                 kMostAutostashes = 20, kMostPlaces = 100;
 constexpr size_t kLongestHead = 1100, kLongestRef = 2048, kLargestPacked = 64 << 20, kLargestLog = 8 << 20,
-                 kLargestSettings = 4 << 20;
+                 kLargestSettings = 4 << 20, kLongestPlace = 4096;
 
 // Returns nothing if the file is larger; read_tar() skips the rest.
 Result<std::optional<std::string>> text_of(const Source& body, size_t limit) {
@@ -53,28 +57,39 @@ Result<std::string> ref_in(const Source& body, size_t limit) {
   return std::string(trimmed_end(TRY(text_of(body, limit)).value_or(""), "\r\n "));
 }
 
+bool is_one_of(std::initializer_list<std::string_view> names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
 }  // namespace
 
 Result<> RefFiles::take(const std::string& name, const Source& body) {
-  constexpr std::string_view kWorkTrees = "worktrees/";
+  constexpr std::string_view kWorkTrees = "worktrees/", kLogs = "logs/refs/heads/";
   bool is_worktree = name.starts_with(kWorkTrees);
   // In a linked work tree, this is the name below worktrees/NAME/.
-  std::string own = is_worktree ? name.substr(std::min(name.find('/', kWorkTrees.size()), name.size() - 1) + 1) : name;
-  if (own == "logs/HEAD") return checkouts(body);
+  size_t slash = is_worktree ? std::min(name.find('/', kWorkTrees.size()), name.size() - 1) : 0;
+  std::string own = is_worktree ? name.substr(slash + 1) : name;
+  if (own == "logs/HEAD" || name.starts_with(kLogs)) return log(body);
   if (own == "HEAD") {
     std::string head = TRY(ref_in(body, kLongestHead));
     if (!is_worktree) q_.head = head;
-    else if (git::is_object_id(head)) note_detached(head);
+    else note_detached(head);
     return {};
   }
+  if (is_worktree && own == "gitdir") return place(name.substr(kWorkTrees.size(), slash - kWorkTrees.size()), body);
   if (name.starts_with("reftable/")) leave_unread("reftable", "bottle does not read this format of refs");
   if (name.starts_with("refs/")) return loose(name, body);
   if (name == "packed-refs") return packed(body);
   if (name == "logs/refs/stash") return stashes(body);
   if (is_settings_file(name)) return settings(name, body);
-  note_unfinished(name);
-  if (name == "MERGE_HEAD") return merged(body);
-  return {};  // config, logs and info are never taken
+  note_unfinished(name, own);
+  // The commits that an unfinished action needs, and the refs that only a linked work tree has, such as refs/worktree.
+  if (own.starts_with("refs/") ||
+      is_one_of({"MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge/orig-head", "rebase-apply/orig-head"},
+                own))
+    return commits(body);
+  if (is_one_of({"MERGE_AUTOSTASH", "rebase-merge/autostash", "rebase-apply/autostash"}, own)) return autostash(body);
+  return {};  // config, other logs and info are never taken
 }
 
 Result<> RefFiles::settings(const std::string& name, const Source& body) {
@@ -91,23 +106,44 @@ Result<> RefFiles::settings(const std::string& name, const Source& body) {
 
 // Records that the agent has not finished an action, such as a merge, if the file is a sign of one. Ignores an action
 // that the operator had already begun.
-void RefFiles::note_unfinished(const std::string& name) {
-  constexpr std::pair<std::string_view, const char*> kStates[] = {
+void RefFiles::note_unfinished(const std::string& name, const std::string& own) {
+  constexpr std::pair<std::string_view, std::string_view> kStates[] = {
       {"MERGE_HEAD", "a merge"},         {"CHERRY_PICK_HEAD", "a cherry-pick"},
       {"REVERT_HEAD", "a revert"},       {"rebase-merge/head-name", "a rebase"},
       {"rebase-apply/next", "a rebase"}, {"BISECT_LOG", "a bisection"}};
   for (const auto& [file, state] : kStates)
-    if (name == file && (q_.git_dir.empty() || ::access((q_.git_dir + "/" + name).c_str(), F_OK) != 0))
-      q_.unfinished.insert(state);
+    if (own == file && !is_the_operators(name) && q_.unfinished.size() < kMostPlaces)
+      q_.unfinished.insert(std::string(state) +
+                           (own == name ? "" : " in " + name.substr(0, name.size() - own.size() - 1)));
 }
 
-// Records the further parents of an unfinished merge, which may be on no branch.
-Result<> RefFiles::merged(const Source& body) {
+// Records the commits of such a file. An unfinished merge may have several, one on each line.
+Result<> RefFiles::commits(const Source& body) {
   std::string text = TRY(text_of(body, kLongestRef)).value_or("");
-  each_line(text, [&](std::string_view line) {
-    if (std::string id(line); git::is_object_id(id)) note_detached(id);
-  });
+  each_line(text, [&](std::string_view line) { note_detached(std::string(line)); });
   return {};
+}
+
+// Records a stash that git has put aside until an unfinished action is over, and that is in no list of stashes.
+Result<> RefFiles::autostash(const Source& body) {
+  std::string id = TRY(ref_in(body, kLongestRef));
+  if (git::is_object_id(id) && q_.autostashes.size() < kMostAutostashes) q_.autostashes.insert(id);
+  return {};
+}
+
+// Records where a linked work tree is. Its files did not come back if they are outside of the workspace.
+Result<> RefFiles::place(const std::string& work_tree, const Source& body) {
+  std::string git = "worktrees/" + work_tree, text = TRY(ref_in(body, kLongestPlace));
+  if (text.empty() || is_the_operators(git + "/gitdir") || q_.work_trees.size() >= kMostPlaces) return {};
+  // Since git 2.48, the path may be relative to the directory that names it.
+  auto path = (std::filesystem::path(q_.inside) / q_.git_at / git / text).lexically_normal().parent_path().string();
+  if (!path.starts_with(q_.inside + "/")) q_.work_trees.insert(path);
+  return {};
+}
+
+// Returns whether the operator's git directory has such a file, too.
+bool RefFiles::is_the_operators(const std::string& name) const {
+  return !q_.git_dir.empty() && ::access((q_.git_dir + "/" + name).c_str(), F_OK) == 0;
 }
 
 Result<> RefFiles::loose(const std::string& name, const Source& body) {
@@ -143,38 +179,62 @@ Result<> RefFiles::stashes(const Source& body) {
   return {};
 }
 
-// Records commits that were checked out without a branch and then left, about which git itself warns, and commits
-// that `git reset` took off a branch. Also records the last commit of each branch that was checked out, because the
-// branch may have been removed since. Each line is "OLD NEW who when<TAB>what".
-Result<> RefFiles::checkouts(const Source& body) {
+namespace {
+
+// Says what became of the old commit of a line in a log.
+enum class Fate {
+  kept,      // the new commit has it among its ancestors
+  replaced,  // the new commit is another version of it, which comes home in its place
+  left
+};
+
+// Determines this from the text at the end of the line, which git writes as "ACTION: details".
+Fate fate_of(std::string_view what) {
+  using Texts = std::initializer_list<std::string_view>;
+  auto begins = [&](Texts texts) {
+    return std::ranges::any_of(texts, [&](auto text) { return what.starts_with(text); });
+  };
+  std::string_view action = what.substr(0, what.find(": "));
+  auto ends = [&](Texts texts) {
+    return std::ranges::any_of(texts, [&](auto text) { return action.ends_with(text); });
+  };
+  // A fetch can move a branch to any commit, even as a part of a pull.
+  if (what.ends_with(": forced-update")) return Fate::left;
+  if (begins({"commit (amend)", "rewritten during rebase", "filter-branch"})) return Fate::replaced;
+  // The other steps of a rebase add commits.
+  if (begins({"rebase", "pull"}) &&
+      ends({"(start)", "(finish)", "finished", "(abort)", "(squash)", "(fixup)", "(reword)"}))
+    return Fate::replaced;
+  if (begins({"commit", "merge ", "rebase", "pull", "cherry-pick", "revert", "am:"})) return Fate::kept;
+  // Such as "checkout: moving from", "reset: moving to" and "branch: Reset to", or no text at all.
+  return Fate::left;
+}
+
+}  // namespace
+
+// Records the commits that HEAD or a branch left. The branch that had them may have been moved or removed since. Each
+// line is "OLD NEW who when<TAB>what".
+Result<> RefFiles::log(const Source& body) {
   std::string text = TRY(end_of(body, kLargestLog));
+  std::set<std::string, std::less<>> replaced;
   each_line(text, [&](std::string_view line) {
-    // The texts that git writes into the log of HEAD.
-    constexpr std::string_view kFrom = "checkout: moving from ", kReset = "reset: moving to ";
-    std::string old(line.substr(0, line.find(' ')));
-    std::string_view what = line.substr(std::min(line.find('\t'), line.size() - 1) + 1);
-    // A reset to the same commit takes nothing off a branch.
-    if (what.starts_with(kReset) && git::is_object_id(old) && !line.substr(old.size() + 1).starts_with(old))
-      note_detached(old);
-    if (!what.starts_with(kFrom)) return;
-    what.remove_prefix(kFrom.size());
-    std::string from(what.substr(0, what.find(' ')));
-    if (git::is_object_id(from)) note_detached(from);
-    else if (git::is_object_id(old)) note_left(std::move(from), std::move(old));
+    std::string_view old = line.substr(0, line.find(' '));
+    line.remove_prefix(std::min(old.size() + 1, line.size()));
+    std::string_view now = line.substr(0, line.find(' '));
+    if (!git::is_object_id(old) || old == now) return;
+    Fate fate = fate_of(line.substr(std::min(line.find('\t'), line.size() - 1) + 1));
+    if (fate == Fate::replaced) replaced.emplace(old);
+    else if (fate == Fate::left) left_.emplace_back(old);
+    // The agent went back to this version.
+    if (auto again = replaced.find(now); again != replaced.end()) replaced.erase(again);
+    if (left_.size() > 2 * kMostDetached) left_.erase(left_.begin(), left_.end() - static_cast<long>(kMostDetached));
   });
+  if (replaced_.size() < kMostReplaced) replaced_.merge(replaced);
   return {};
 }
 
-void RefFiles::note_left(std::string branch, std::string id) {
-  std::string ref = "refs/heads/" + branch;
-  // No ref can have another name, and a log can have names of megabytes.
-  if (!git::is_ref_name(ref)) return note_detached(std::move(id));
-  left_.emplace_back(std::move(ref), std::move(id));
-  if (left_.size() > kMostDetached) left_.pop_front();
-}
-
-// Keeps only the newest ones, because git runs once for each.
 void RefFiles::note_detached(std::string id) {
+  if (!git::is_object_id(id)) return;
   q_.detached.push_back(std::move(id));
   if (q_.detached.size() > kMostDetached) q_.detached.pop_front();
 }
@@ -189,10 +249,10 @@ void RefFiles::end() {
   for (auto& [name, id] : packed_) q_.refs.emplace(name, id);
   // Refs below refs/bottle are written by bottle only.
   std::erase_if(q_.refs, [](const auto& ref) { return ref.first.starts_with("refs/bottle/"); });
-  // Without the packed refs, each branch would look removed.
-  if (q_.unread_refs.empty())
-    for (auto& [branch, id] : left_)
-      if (!q_.refs.contains(branch)) note_detached(std::move(id));
+  // Those that are still in use count more than those in a log, so they come last. The newest ones are kept.
+  std::unordered_set<std::string> seen(q_.detached.begin(), q_.detached.end());
+  for (auto id = left_.rbegin(); id != left_.rend() && q_.detached.size() < kMostDetached; ++id)
+    if (!replaced_.contains(*id) && seen.insert(*id).second) q_.detached.push_front(*id);
   if (q_.head.empty()) return;  // the repository did not come back
   for (const auto& [name, id] : q_.settings)
     if (!settings_.contains(name)) q_.new_settings.insert(name);

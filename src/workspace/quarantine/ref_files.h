@@ -2,9 +2,9 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <set>
 #include <string>
-#include <utility>
 
 #include "workspace/quarantine/quarantine.h"
 
@@ -26,18 +26,22 @@ class RefFiles {
   Result<> loose(const std::string& name, const Source& body);
   Result<> packed(const Source& body);
   Result<> stashes(const Source& body);
-  Result<> checkouts(const Source& body);
+  Result<> log(const Source& body);
   Result<> settings(const std::string& name, const Source& body);
-  Result<> merged(const Source& body);
-  void note_unfinished(const std::string& name);
-  void note_left(std::string branch, std::string id);
+  Result<> commits(const Source& body);
+  Result<> autostash(const Source& body);
+  Result<> place(const std::string& work_tree, const Source& body);
+  void note_unfinished(const std::string& name, const std::string& own);
   void note_detached(std::string id);
+  bool is_the_operators(const std::string& name) const;
   void leave_unread(const std::string& file, const std::string& why);
 
   Quarantine& q_;
   git::Refs packed_;
-  std::deque<std::pair<std::string, std::string>> left_;  // branches that were checked out: ref → its last commit
-  std::set<std::string> settings_;                        // the files with settings that came back
+  std::deque<std::string> left_;  // ids of commits that a log says HEAD or a branch left, oldest first
+  std::set<std::string, std::less<>>
+      replaced_;                    // ids of commits with a newer version, as `git commit --amend` makes it
+  std::set<std::string> settings_;  // the files with settings that came back
 };
 
 }  // namespace bottle::workspace

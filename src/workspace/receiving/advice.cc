@@ -118,13 +118,14 @@ class Writer {
   // Names what cannot come home in any form, so that "Nothing changed" is always true.
   void of_rest(const Back& back, const std::vector<std::unique_ptr<Homecoming>>& all) {
     uint64_t gone = 0, files = 0;
-    std::vector<std::string> empty, removed, settings, kept, unfinished, permissions, hidden, without_git;
+    std::vector<std::string> empty, removed, settings, kept, unfinished, permissions, hidden, without_git, work_trees;
     for (const auto& home : all) {
       const auto& q = home->quarantine();
       if (home->lost_git()) without_git.push_back(q.git_at);
       for (const auto& name : q.new_settings) settings.push_back(q.git_at + "/" + name);
       for (const auto& state : q.unfinished) unfinished.push_back(state + (q.place.empty() ? "" : " in " + q.place));
       for (const auto& path : q.permissions) permissions.push_back(q.shown(path));
+      work_trees.insert(work_trees.end(), q.work_trees.begin(), q.work_trees.end());
       for (const auto& path : q.hidden) hidden.push_back(q.shown(path));
       empty.insert(empty.end(), home->empty_directories().begin(), home->empty_directories().end());
       for (const auto& ref : home->removed_refs())
@@ -149,6 +150,9 @@ class Writer {
     if (!unfinished.empty())
       add("The agent left this unfinished in its copy: " + some_of(unfinished) +
           ". The files came home as they were at that moment.");
+    if (!work_trees.empty())
+      add("The agent had work trees outside of the workspace, of which only the commits came home: " +
+          some_of(work_trees));
     if (!permissions.empty())
       add("The agent changed permissions that no commit and no patch can hold: " + some_of(permissions));
     if (!hidden.empty())

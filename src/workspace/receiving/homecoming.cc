@@ -14,12 +14,13 @@
 #include "workspace/files/untar.h"
 #include "workspace/quarantine/work_files.h"
 #include "workspace/receiving/keep_files.h"
+#include "workspace/receiving/left_commits.h"
 #include "workspace/receiving/ref_names.h"
 
 namespace bottle::workspace {
 namespace {
 
-constexpr size_t kLongestTarget = 4096, kMostTaken = 1000, kShortId = 12;
+constexpr size_t kLongestTarget = 4096, kMostTaken = 1000, kMostLeft = 200, kShortId = 12;
 
 }  // namespace
 
@@ -148,31 +149,25 @@ std::map<std::string, std::string> Homecoming::wanted_refs() const {
   return wanted;
 }
 
-// Adds commits of the agent without a ref: checked out in other work trees, or once checked out without a branch.
-Result<> Homecoming::add_detached(std::map<std::string, std::string>& wanted) const {
-  if (q_.detached.empty()) return {};
-  auto own = q_.at();
-  own.objects = origin_.repository->objects[0];  // without the objects that the agent made
-  // An earlier call has brought these. They count as the agent's, although the operator's repository now has them.
+// Adds the commits and stashes of the agent that no ref of the agent names.
+Result<> Homecoming::add_unnamed(std::map<std::string, std::string>& wanted) {
   std::set<std::string> brought;
   for (const auto& [name, id] : TRY(git::read_refs(*origin_.repository, prefix_))) brought.insert(id);
   for (const auto& [name, id] : origin_.refs) brought.erase(id);
   brought.erase(base_);
-  std::string reached;
-  for (const auto& id : q_.detached) own.input += id + "\n";
-  for (const auto& [name, id] : wanted) reached += "^" + id + "\n";
+  std::vector<std::string> reached;
+  for (const auto& [name, id] : wanted) reached.push_back(id);
   for (const auto& id : known_)
-    if (!brought.contains(id)) reached += "^" + id + "\n";
-  std::string has = "\n" + TRY(git_.ask({"cat-file", "--batch-check", "--buffer"}, own)) + "\n";
-  for (auto id = q_.detached.rbegin(); id != q_.detached.rend(); ++id) {  // a later one may contain earlier ones
-    if (!brought.contains(*id) && has.find("\n" + *id + " commit ") != std::string::npos) continue;
-    auto options = q_.at();
-    options.input = *id + "\n" + reached;
-    auto left = TRY(git_.run({"rev-list", "--ignore-missing", "--max-count=1", "--stdin"}, options));
-    if (left.status != 0 || left.out.empty()) continue;
-    wanted["refs/heads/bottle-detached-" + id->substr(0, kShortId)] = *id;
-    reached += "^" + *id + "\n";
+    if (!brought.contains(id)) reached.push_back(id);
+  auto made = TRY(made_by_agent(q_, git_, {q_.detached.begin(), q_.detached.end()}, brought));
+  auto left = TRY(left_commits(q_, git_, std::move(made), reached, kMostLeft + 1));
+  if (left.size() > kMostLeft) {
+    left.pop_back();
+    q_.leave(".git/logs", "older commits on no branch were not brought home, because there are more than the limit");
   }
+  for (const auto& id : left) wanted["refs/heads/bottle-detached-" + id.substr(0, kShortId)] = id;
+  for (const auto& id : TRY(made_by_agent(q_, git_, {q_.autostashes.begin(), q_.autostashes.end()}, brought)))
+    wanted["refs/stash@autostash-" + id.substr(0, kShortId)] = id;
   return {};
 }
 
@@ -213,7 +208,7 @@ bool Homecoming::refs_known() const { return q_.unread_refs.empty() && (!q_.head
 Result<> Homecoming::take_refs() {
   if (!origin_.repository) return {};
   auto wanted = wanted_refs();
-  TRY(add_detached(wanted));
+  TRY(add_unnamed(wanted));
   if (refs_known()) {
     drop_refs(wanted);
     find_removed_refs();

@@ -98,7 +98,7 @@ class Homecoming {
   Result<> make_links();
   Result<> find_empty_directories();
   std::map<std::string, std::string> wanted_refs() const;
-  Result<> add_detached(std::map<std::string, std::string>& wanted) const;
+  Result<> add_unnamed(std::map<std::string, std::string>& wanted);
   Result<> find_only_branch();
   void find_removed_refs();
   bool refs_known() const;

@@ -1,0 +1,67 @@
+// A log may name thousands of commits, and most of them are on branches. So one git lists what none of the refs
+// reaches, and the newest commit in this list comes home; the next git then leaves out what this one reaches.
+#include "workspace/receiving/left_commits.h"
+
+#include <unordered_set>
+
+#include "workspace/files/lines.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr size_t kMostListed = 100'000;  // commits that are compared with the ids
+
+// Removes the ids that are reached. Returns false if one run of git could not tell this for all of them.
+Result<bool> drop_reached(const Quarantine& q, const git::Runner& git, std::vector<std::string>& ids,
+                          const std::string& reached) {
+  auto options = q.at();
+  for (const auto& id : ids) options.input += id + "\n";
+  options.input += reached;
+  auto listed =
+      TRY(git.run({"rev-list", "--ignore-missing", "--max-count=" + std::to_string(kMostListed), "--stdin"}, options));
+  std::unordered_set<std::string_view> left;
+  each_line(listed.out, [&](std::string_view line) { left.insert(line); });
+  // A history that is broken somewhere stops git.
+  if (listed.status != 0 || left.size() >= kMostListed) return false;
+  std::erase_if(ids, [&](const auto& id) { return !left.contains(id); });
+  return true;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> made_by_agent(const Quarantine& q, const git::Runner& git,
+                                               const std::vector<std::string>& ids,
+                                               const std::set<std::string>& brought) {
+  if (ids.empty()) return ids;
+  auto own = q.at();
+  own.objects = q.known_objects;  // without the objects that the agent made
+  for (const auto& id : ids) own.input += id + "\n";
+  std::string has = "\n" + TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, own)) + "\n";
+  std::vector<std::string> made;
+  for (const auto& id : ids)
+    if (brought.contains(id) || has.find("\n" + id + " missing\n") != std::string::npos) made.push_back(id);
+  return made;
+}
+
+Result<std::vector<std::string>> left_commits(const Quarantine& q, const git::Runner& git, std::vector<std::string> ids,
+                                              const std::vector<std::string>& reached, size_t most) {
+  std::vector<std::string> found;
+  std::string without;
+  for (const auto& id : reached) without += "^" + id + "\n";
+  while (!ids.empty() && found.size() < most) {
+    bool told = TRY(drop_reached(q, git, ids, without));
+    if (ids.empty()) break;
+    // The newest one may contain earlier ones.
+    std::string id = std::move(ids.back());
+    ids.pop_back();
+    std::vector<std::string> alone = {id};
+    if (!told) told = TRY(drop_reached(q, git, alone, without));
+    if (alone.empty()) continue;
+    // A broken history is reported when it is brought home. It would stop each further git.
+    if (told) without += "^" + id + "\n";
+    found.push_back(std::move(id));
+  }
+  return found;
+}
+
+}  // namespace bottle::workspace

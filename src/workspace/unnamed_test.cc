@@ -1,0 +1,166 @@
+// Tests that work that no ref of the agent names comes home: commits in logs and in unfinished actions, and what is in
+// other work trees.
+#include "workspace/agent_work_test.h"
+#include "workspace/receiving/left_commits.h"
+
+namespace bottle::workspace {
+namespace {
+
+using manifest::WorkspaceMode;
+
+class Unnamed : public AgentWork {
+ protected:
+  // Returns the subjects of the commits on a session's refs of this kind.
+  std::string subjects(const std::string& kind = "heads") {
+    return git("for-each-ref '--format=%(contents:subject)' refs/bottle/s1/" + kind);
+  }
+  // Returns a commit whose parent does not exist.
+  std::string broken_commit() {
+    return "tree " + git("rev-parse HEAD^{tree}") + "\nparent " + std::string(40, 'b') +
+           "\nauthor a <a@b> 1 +0000\ncommitter a <a@b> 1 +0000\n\nbroken\n";
+  }
+  std::string empty(const std::string& subject) const { return commit_ + "--allow-empty -m " + subject; }
+};
+
+TEST_F(Unnamed, CommitsThatWereTakenOffABranchComeBack) {
+  const std::string start = "git tag start && " + empty("lost") + " && ";
+  for (const std::string command :
+       {"git checkout -q -B main start", "git switch -q -C main start", "git update-ref refs/heads/main start",
+        "git reset -q --hard start",
+        "git checkout -q --detach start && git branch -f main start && git checkout -q main",
+        "git branch -q kept start && git checkout -q kept && git branch -q -D main && git branch -q main start && git "
+        "checkout -q main",
+        "git checkout -q --detach start && git fetch -q . +start:main && git checkout -q main",
+        "git checkout -q -b other start && git checkout -q -B main start",
+        "git checkout -q start && git worktree add -q --force -B main inner && rm -rf inner"}) {
+    auto back = after(WorkspaceMode::copy, start + command);
+    EXPECT_EQ(git("for-each-ref --format='%(contents:subject)' 'refs/bottle/s1/heads/bottle-detached-*'"), "lost")
+        << command << "\n"
+        << back.text;
+    EXPECT_TRUE(says(back, "No branch of the agent has the commits on refs with \"bottle-detached\"")) << back.text;
+    auto again = take_inside(git("rev-parse main"));
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->text, back.text);
+  }
+}
+
+TEST_F(Unnamed, CommitsWithANewerVersionDoNotComeBack) {
+  const std::string amend = commit_ + "--amend --allow-empty -m newer";
+  for (const std::string& command :
+       {empty("older") + " && " + amend,
+        "git checkout -q -b f && " + empty("older") + " && git checkout -q main && git checkout -q f && " + amend,
+        "git checkout -q -b f && " + empty("older") + " && git checkout -q main && " + empty("other") +
+            " && git -c user.name=a -c user.email=a@b rebase -q main f && git checkout -q main",
+        "git checkout -q -b f && " + empty("older") +
+            " && git checkout -q main && git merge -q f && git branch -q -D f"}) {
+    auto back = after(WorkspaceMode::clone, command);
+    EXPECT_EQ(refs().find("bottle-detached"), std::string::npos) << command << "\n" << back.text;
+  }
+  // A rebase puts new commits on top of others, which are not replaced.
+  const std::string rebase = "git -c user.name=a -c user.email=a@b rebase -q ";
+  auto rebased =
+      after(WorkspaceMode::clone, "git tag start && git checkout -q -b f && " + empty("older") +
+                                      " && git checkout -q main && " + empty("lost") + " && " + rebase + "main f && " +
+                                      rebase + "--onto start main f && git checkout -q -B main start");
+  EXPECT_EQ(subjects(), "lost\nolder") << rebased.text;
+  // But a version that the agent went back to, and then left, does.
+  auto back = after(WorkspaceMode::clone, empty("older") + " && " + amend + " && git reset -q --hard HEAD@{1} && " +
+                                              "git checkout -q -B main HEAD~1");
+  for (const char* subject : {"newer", "older"})
+    EXPECT_NE(subjects().find(subject), std::string::npos) << subject << "\n" << back.text;
+}
+
+TEST_F(Unnamed, OnlyTheNewestCommitOfALineIsTaken) {
+  // A line of twenty commits, one beside it, and many that have no parent.
+  constexpr size_t kLine = 20, kAll = kLine + 1 + 4;
+  std::string import;
+  for (size_t i = 1; i <= kAll; ++i) {
+    import += "commit refs/heads/x" + std::to_string(i) + "\nmark :" + std::to_string(i) +
+              "\ncommitter a <a@b> 1 +0000\ndata 0\n";
+    if (i == kLine + 1) import += "from :4\n";
+    else if (i > 1 && i <= kLine) import += "from :" + std::to_string(i - 1) + "\n";
+    import += "M 644 inline n\ndata <<E\n" + std::to_string(i) + "\nE\n\n";
+  }
+  put(root + "/import", import);
+  git("fast-import --quiet --export-marks=" + root + "/marks <" + root + "/import");
+  std::vector<std::string> ids(kAll);
+  std::ifstream marks(root + "/marks");
+  for (std::string mark, id; marks >> mark >> id;) ids.at(std::stoul(mark.substr(1)) - 1) = id;
+  Quarantine q;
+  q.repository = *git::Directory::make(root + "/q", {.alternates = {repo + "/.git/objects"}});
+  auto runner = git::Runner::make(root);
+  ASSERT_TRUE(runner);
+  auto left = [&](std::vector<std::string> of, const std::vector<std::string>& reached) {
+    auto found = left_commits(q, *runner, std::move(of), reached, 3);
+    EXPECT_TRUE(found) << found.error().what;
+    return found.value_or(std::vector<std::string>());
+  };
+  std::vector<std::string> line(ids.begin(), ids.begin() + kLine), alone(ids.begin() + kLine + 1, ids.end());
+  std::string side = ids[kLine];
+  line.insert(line.begin() + 5, {side, std::string(40, 'a')});
+  EXPECT_EQ(left(line, {alone[0]}), (std::vector<std::string>{line.back(), side}));
+  EXPECT_EQ(left(line, {line.back()}), std::vector<std::string>{side});
+  EXPECT_EQ(left(alone, {side}), (std::vector<std::string>{alone[3], alone[2], alone[1]}));
+  // A commit without its parent stops git, and is reported later.
+  std::string broken = git("hash-object -t commit -w --stdin <<'E'\n" + broken_commit() + "E");
+  EXPECT_EQ(left({alone[0], broken, side}, {line.back()}), (std::vector<std::string>{side, broken, alone[0]}));
+}
+
+TEST_F(Unnamed, WhatAnUnfinishedActionPutAsideComesBack) {
+  const std::string git_ = "git -c user.name=a -c user.email=a@b ";
+  const std::string conflict = "git checkout -q -b f && echo f > a.txt && " + commit_ +
+                               "-am f && git checkout -q main && " + "echo m > a.txt && " + commit_ +
+                               "-am m && echo aside > dir/b.txt && ";
+  for (const std::string action : {"rebase --autostash f", "rebase --apply --autostash f", "merge --autostash f"}) {
+    auto sent = pack(WorkspaceMode::clone);
+    unpack();
+    sh("cd " + inside + " && " + conflict + "! " + git_ + action + " >/dev/null 2>&1");
+    ASSERT_EQ(*read_file(inside + "/dir/b.txt"), "two\n") << "git has not put the change aside: " << action;
+    for (int pull = 0; pull < 2; ++pull) {
+      auto back = come_home(sent.base);
+      std::string stash = git("for-each-ref '--format=%(refname)' refs/bottle/s1/stash");
+      ASSERT_TRUE(stash.starts_with("refs/bottle/s1/stash/autostash-")) << action << "\n" << back.text;
+      EXPECT_EQ(git("show " + stash + ":dir/b.txt"), "aside");
+      EXPECT_TRUE(says(back, "git stash apply " + stash + "\n")) << back.text;
+    }
+  }
+}
+
+TEST_F(Unnamed, TheCommitsOfAnUnfinishedRebaseComeBack) {
+  auto back = after(WorkspaceMode::clone, "git checkout -q -b f && echo f > a.txt && " + commit_ +
+                                              "-am f && git checkout -q --detach main && " + "echo m > a.txt && " +
+                                              commit_ + "-am m && " + empty("later") +
+                                              " && ! git -c user.name=a -c user.email=a@b rebase f >/dev/null 2>&1");
+  EXPECT_NE(subjects().find("later"), std::string::npos) << back.text;
+  EXPECT_TRUE(says(back, "The agent left this unfinished in its copy: a rebase.")) << back.text;
+}
+
+TEST_F(Unnamed, RefsOfAnotherWorkTreeComeBack) {
+  auto back = after(WorkspaceMode::clone,
+                    "git worktree add -q --detach inner && cd inner && git checkout -q -b x && " + empty("private") +
+                        " && git update-ref refs/worktree/p HEAD && git checkout -q --detach main "
+                        "&& git branch -q -D x && rm -rf ../.git/worktrees/inner/logs");
+  EXPECT_EQ(subjects(), "private") << back.text;
+}
+
+TEST_F(Unnamed, AWorkTreeOutsideOfTheWorkspaceIsNamed) {
+  limits.inside = root + "/inside/workspace";
+  git("worktree add -q " + root + "/mine");  // the operator's own
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
+    auto back = after(mode, "git worktree add -q --detach ../wt-" + root.substr(root.size() - 6) +
+                                " && git worktree add -q --detach inner && git -C inner status -s");
+    EXPECT_TRUE(says(back, "The agent had work trees outside of the workspace, of which only the commits came home: " +
+                               root + "/inside/wt-" + root.substr(root.size() - 6) + "\n"))
+        << back.text;
+    EXPECT_FALSE(says(back, "Nothing changed")) << back.text;
+  }
+  // Newer versions of git can write this.
+  auto back = after(WorkspaceMode::clone,
+                    "git worktree add -q --detach ../wt && git worktree add -q --detach inner && "
+                    "echo ../../../../wt/.git > .git/worktrees/wt/gitdir && "
+                    "echo ../../../inner/.git > .git/worktrees/inner/gitdir");
+  EXPECT_TRUE(says(back, "only the commits came home: " + root + "/inside/wt\n")) << back.text;
+}
+
+}  // namespace
+}  // namespace bottle::workspace
