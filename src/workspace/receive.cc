@@ -138,9 +138,10 @@ class Reception {
             {q.place, home->refs(), home->commits(), left.changes.size() + left.filtered.size(), home->patch()});
       if (!home->bundle().empty()) back.bundle = home->bundle();
       if (!home->kept().empty()) back.kept = home->kept();
-      if (left.ignored.empty()) continue;
+      if (left.ignored.empty() && home->ignored_links().empty()) continue;
       ignored = true;
       ignored_bytes += left.ignored_bytes;
+      if (left.ignored.empty()) continue;
       for (const auto& top : left.ignored_tops) back.ignored.push_back(q.shown(top));
     }
     back.is_incomplete = back.skipped > 0 || (ignored && ignored_bytes <= kArchivedIgnored);

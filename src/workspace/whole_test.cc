@@ -41,6 +41,38 @@ TEST_F(Whole, BranchesOfEveryNameComeBack) {
   EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/worktree"), std::string(20, 'z'));
 }
 
+TEST_F(Whole, LinksThatGitIgnoresAreNamed) {
+  put(repo + "/.gitignore", "dist/\n");
+  git("add -A");
+  git("update-index --add --cacheinfo 160000," + git("rev-parse HEAD") + ",lib");
+  git("commit -qm rules");
+  auto says = [](const Back& back, const std::string& words) { return back.text.find(words) != std::string::npos; };
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  fs::create_directory(inside + "/dist");
+  fs::create_symlink("../a.txt", inside + "/dist/latest");
+  auto back = come_home(sent.base);
+  EXPECT_TRUE(says(back, "Ignored by git, and not taken: dist/ (1 file).")) << back.text;
+  EXPECT_TRUE(back.is_incomplete) << "the archive with it would not be kept";
+  limits.keep_ignored = true;
+  for (const char* file : {"", "/dist/a"}) {
+    if (*file) put(inside + file, "a\n");
+    back = come_home(sent.base);
+    EXPECT_TRUE(says(back, "Links that git ignores are not kept")) << back.text;
+    EXPECT_TRUE(says(back, ": dist/latest → ../a.txt\n")) << back.text;
+    EXPECT_FALSE(says(back, "not taken")) << back.text;
+    EXPECT_EQ(fs::exists(root + "/results/s1/kept/dist/a"), *file != 0);
+    EXPECT_FALSE(fs::is_symlink(root + "/results/s1/kept/dist/latest"));
+    EXPECT_TRUE(back.is_incomplete);
+  }
+  fs::remove_all(inside + "/dist");
+  fs::create_directory(inside + "/lib");
+  fs::create_symlink("x", inside + "/lib/link");
+  back = come_home(sent.base);
+  EXPECT_TRUE(flagged(back, "lib/link: not brought home, because it is in a submodule that was not sent"))
+      << joined(back.flagged);
+}
+
 TEST_F(Whole, TagsNotesAndStashesComeBack) {
   auto sent = pack(WorkspaceMode::clone);
   unpack();

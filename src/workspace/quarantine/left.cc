@@ -89,18 +89,16 @@ class Comparison {
   Result<> read_now() {
     std::string tracked;
     std::vector<std::string> on_disk;
-    for (const auto& path : q_.written) {
-      if (is_in_submodule(path)) {
-        q_.leave(path, "not brought home, because it is in a submodule that was not sent");
-        continue;
-      }
-      on_disk.push_back(path);
+    for (const auto& path : q_.written)
+      if (!is_in_submodule(path)) on_disk.push_back(path);
+      else q_.leave(path, "not brought home, because it is in a submodule that was not sent");
+    for (const auto& [path, target] : q_.links)
+      if (!is_in_submodule(path)) on_disk.push_back(path);
+      else q_.leave(path, "not brought home, because it is in a submodule that was not sent");
+    for (const auto& path : on_disk)
       if (const auto* entry = committed(path); entry && !is_submodule(*entry)) tracked += index_line(*entry);
-    }
     std::ranges::sort(on_disk);
-    if (!on_disk.empty() || !q_.links.empty()) {
-      for (const auto& [path, target] : q_.links)
-        if (const auto* entry = committed(path); entry && !is_submodule(*entry)) tracked += index_line(*entry);
+    if (!on_disk.empty()) {
       // The index starts with what is committed at these paths: git adds a file that is tracked even if a rule ignores
       // it.
       now_ = TRY(add_files(q_, git_, conversions_, q_.tree(), tracked, !conversions_.ignores));

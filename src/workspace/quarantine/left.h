@@ -20,7 +20,7 @@ struct Left {
   std::vector<std::string> mixed;         // files that the operator had changed and the agent then changed in the same
                                           // places
   bool was_changed = false;               // the operator had already changed some of the changed files
-  std::vector<std::string> ignored;       // files that git ignores and that the agent made or changed
+  std::vector<std::string> ignored;       // files and links that git ignores and that the agent made or changed
   uint64_t ignored_bytes = 0;             // total size of `ignored`
   std::vector<std::string> ignored_tops;  // a short form of `ignored`, such as "dist/"
   // Files that the agent made or changed and that a git filter converts. They are in none of the trees, because filters

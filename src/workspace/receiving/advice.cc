@@ -118,7 +118,8 @@ class Writer {
   // Names what cannot come home in any form, so that "Nothing changed" is always true.
   void of_rest(const Back& back, const std::vector<std::unique_ptr<Homecoming>>& all) {
     uint64_t gone = 0, files = 0;
-    std::vector<std::string> empty, removed, settings, kept, unfinished, permissions, hidden, without_git, work_trees;
+    std::vector<std::string> empty, removed, settings, kept, unfinished, permissions, hidden, without_git, work_trees,
+        links;
     for (const auto& home : all) {
       const auto& q = home->quarantine();
       if (home->lost_git()) without_git.push_back(q.git_at);
@@ -132,6 +133,7 @@ class Writer {
         removed.push_back(ref + (home->quarantine().place.empty() ? "" : " in " + home->quarantine().place));
       gone += home->left().ignored_gone;
       files += home->left().ignored.size();
+      for (const auto& link : home->ignored_links()) links.push_back(q.shown(link));
       if (!home->kept().empty()) kept.push_back(home->kept());
     }
     for (size_t i = 0; i < std::min(kept.size(), kMostNamed); ++i)
@@ -139,6 +141,8 @@ class Writer {
     if (kept.size() > kMostNamed)
       add("  and " + std::to_string(kept.size() - kMostNamed) + " more such directories in " +
           shell_word(in_.results_dir + "/below"));
+    if (!links.empty())
+      add("Links that git ignores are not kept, because a copy of files could write through them: " + some_of(links));
     if (files > 0)
       add("Ignored by git, and not taken: " + some_of(back.ignored) + " (" + counted(files, "file") +
           "). --keep-ignored, or keep: in the bottle, brings such files home.");

@@ -75,6 +75,8 @@ class Homecoming {
   const std::vector<Staged>& staged() const { return staged_; }  // what came home of the agent's indexes
   const Inspection& inspection() const { return *inspection_; }
   Inspection& inspection() { return *inspection_; }
+  // Links that git ignores and that the operator asked to keep: "path → target". They are not kept.
+  const std::vector<std::string>& ignored_links() const { return ignored_links_; }
   bool is_repository() const { return origin_.repository.has_value(); }
   bool is_unborn() const { return q_.is_unborn; }
   // Returns whether the agent's copy came back without a usable repository.
@@ -125,7 +127,7 @@ class Homecoming {
   } listed_;
   std::string base_, compared_with_, head_, whole_, only_branch_, start_, patch_, bundle_, unwritable_, kept_,
       filtered_;
-  std::vector<std::string> refs_, ids_, known_, removed_refs_, empty_directories_;
+  std::vector<std::string> refs_, ids_, known_, removed_refs_, empty_directories_, ignored_links_;
   std::vector<Ref> encoded_, homeless_;
   std::vector<Staged> staged_;
   uint64_t commits_ = 0;

@@ -75,18 +75,19 @@ Result<> Homecoming::write_bundle() {
 
 Result<> Homecoming::keep_ignored() {
   std::vector<Change> list;
+  std::vector<std::string> rest;
   for (const auto& path : left_.ignored) {
     bool named =
         std::ranges::any_of(in_.keep, [&](const auto& pattern) { return git::is_named(pattern, q_.shown(path)); });
-    if (!in_.keep_ignored && !named) continue;
-    list.push_back({path, "100644", ""});
+    auto link = q_.links.find(path);
+    if (!in_.keep_ignored && !named) rest.push_back(path);
+    // A link among the files could make a later copy of them write somewhere else.
+    else if (link != q_.links.end()) ignored_links_.push_back(path + " → " + link->second);
+    else list.push_back({path, "100644", ""});
   }
   TRY(copy_files(q_, git_, list, results_ + "/kept", in_.max_bytes));
-  if (list.empty()) return {};
-  kept_ = results_ + "/kept";
-  std::erase_if(left_.ignored, [&](const auto& path) {
-    return std::ranges::any_of(list, [&](const auto& each) { return each.path == path; });
-  });
+  if (!list.empty()) kept_ = results_ + "/kept";
+  left_.ignored = std::move(rest);
   return {};
 }
 
