@@ -290,6 +290,28 @@ TEST_F(HostileRepository, CredentialsInEverySpellingAreNotSentAndEverythingElseI
   EXPECT_NE(archive.find("# a comment \\\n[url \"https://example.org/\"]\n"), std::string::npos);
 }
 
+TEST_F(HostileRepository, CredentialsInLogsAreNotSent) {
+  const std::string url = "https://user:hunter2@example.org/r";
+  sh("git clone -q " + repo + " " + root + "/other");
+  git("commit -q --allow-empty -m theirs", root + "/other");
+  git("-c url." + root + "/other.insteadOf=" + url + " pull -q " + url + " main");
+  ASSERT_NE(read_file(repo + "/.git/logs/HEAD")->find("hunter2"), std::string::npos) << "git itself does not write it";
+  sh("cd " + repo + " && cp .git/config .git/config.bak && git config --file .git/config.bak remote.o.url " + url +
+     " && git worktree add -q " + root +
+     "/linked && git init -q --bare bare && for log in .git/worktrees/linked/logs/HEAD "
+     ".git/modules/m/logs/refs/heads/x .git/FETCH_HEAD bare/FETCH_HEAD bare/logs/refs/heads/x .git/remotes/old; do "
+     "mkdir -p $(dirname $log) && echo 'URL: " +
+     url +
+     "' >>$log || exit 1; done; "
+     "touch .git/modules/m/HEAD .git/modules/m/objects");
+  auto sent = pack(manifest::WorkspaceMode::copy);
+  EXPECT_EQ(archive.find("hunter2"), std::string::npos) << archive.substr(archive.find("hunter2") - 100, 100);
+  EXPECT_NE(archive.find("pull -q https://example.org/r main: Fast-forward"), std::string::npos);
+  EXPECT_NE(joined(sent.warnings).find("credentials in git's logs were left out of the copy (8, for"),
+            std::string::npos)
+      << joined(sent.warnings);
+}
+
 TEST_F(HostileRepository, ACopyOfARepositoryWithBorrowedObjectsIsComplete) {
   sh("git clone -q --shared " + repo + " " + root + "/shared");
   put(root + "/shared/dirty.txt", "d");

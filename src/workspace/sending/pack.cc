@@ -2,8 +2,8 @@
 // following links, because another program may change the tree meanwhile. A name that disappears is skipped, and a file
 // that shrinks is filled up: its size is already in the stream.
 //
-// Some files are changed on their way: a repository's configuration loses credentials, and its refs lose those of
-// other sessions. Only links that stay inside are sent, because any other would dangle in the bottle and look
+// Some files are changed on their way: a repository's configuration and logs lose credentials, and its refs lose those
+// of other sessions. Only links that stay inside are sent, because any other would dangle in the bottle and look
 // suspicious on its way back. Modes are those of a checkout, so that they do not reveal the operator's umask and
 // compare equal later.
 #include "workspace/sending/pack.h"
@@ -31,7 +31,7 @@
 namespace bottle::workspace {
 namespace {
 
-constexpr size_t kChunk = 256 << 10, kLargestConfig = 4 << 20;
+constexpr size_t kChunk = 256 << 10, kLargestConfig = 4 << 20, kLargestText = 256 << 20;
 
 // Removes the next logical line from the front of a configuration, with its continuation lines, and returns it as git
 // reads it.
@@ -72,14 +72,17 @@ bool holds_credentials(std::string_view text) {
       [&](const char* word) { return line.find(word) != line.npos; });
 }
 
-// Removes "user:password@" from every URL in the line.
-void remove_user_from_urls(std::string& line) {
-  for (size_t scheme = 0; (scheme = line.find("://", scheme)) != line.npos; scheme += 3) {
-    size_t authority = scheme + 3, stop = line.find_first_of("/\" \t\r\n]", authority);
+// Returns the text without "user:password@" in its URLs.
+std::string without_users(std::string_view text) {
+  std::string out;
+  for (size_t scheme; (scheme = text.find("://")) != text.npos;) {
+    size_t authority = scheme + 3, stop = std::min(text.find_first_of("/\" \t\r\n]", authority), text.size());
     // The last "@" ends the user, because a password may contain one.
-    size_t at = line.substr(0, stop).rfind('@');
-    if (at != line.npos && at >= authority) line.erase(authority, at + 1 - authority);
+    size_t at = text.substr(authority, stop - authority).rfind('@');
+    out += text.substr(0, authority);
+    text.remove_prefix(authority + (at == text.npos ? 0 : at + 1));
   }
+  return out.append(text);
 }
 
 // Returns the configuration without credentials, which people keep in .git/config and which must not go into a bottle.
@@ -90,8 +93,7 @@ std::string without_credentials(std::string_view config) {
     size_t section = end_of_section(line);
     // The header of a section stays, so that the following lines do not become part of the section before it.
     if (holds_credentials(line.substr(section))) line = section > 0 ? line.substr(0, section) + "\n" : "";
-    remove_user_from_urls(line);
-    out += line;
+    out += without_users(line);
   }
   return out;
 }
@@ -113,16 +115,27 @@ std::string without_new_extensions(std::string_view config) {
   return out;
 }
 
-// Returns whether the file is the configuration of a repository anywhere in the tree, including a submodule, a bare
-// repository and a work tree.
-bool is_configuration(int directory, const std::string& name) {
-  if (name != "config" && name != "config.worktree") return false;
-  auto beside = [&](const char* other) {
+// Returns whether the directory is a git directory anywhere in the tree, including that of a submodule, of a bare
+// repository and of a work tree.
+bool is_git_data(int directory) {
+  auto has = [&](const char* name) {
     struct stat st{};
-    return ::fstatat(directory, other, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    return ::fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
   };
-  // The name alone says nothing: many projects have a file "config".
-  return beside("HEAD") && (beside("objects") || beside("commondir"));
+  return has("HEAD") && (has("objects") || has("commondir"));
+}
+
+// Returns whether the file is the configuration of a repository or an older version of it, such as "config.bak". The
+// name alone says nothing: many projects have a file "config".
+bool is_configuration(int directory, const std::string& name) {
+  return name.starts_with("config") && is_git_data(directory);
+}
+
+// Returns whether git or a user may have written a URL to the file of a git directory: `git pull URL` is in the logs.
+bool may_name_urls(const std::string& path, const std::string& name) {
+  constexpr std::string_view kNames[] = {"FETCH_HEAD", "MERGE_MSG", "SQUASH_MSG", "COMMIT_EDITMSG"};
+  return std::ranges::find(kNames, name) != std::ranges::end(kNames) || path.ends_with("remotes/" + name) ||
+         path.ends_with("branches/" + name);
 }
 
 // Returns whether the file at `path`, which is in `directory`, has settings of a repository.
@@ -276,6 +289,9 @@ Result<> Packer::finish() {
   TRY(tar_.finish());
   TRY(sink_(pending_));
   pending_.clear();
+  if (const auto& [count, first] = cleaned_; count > 0)
+    summary_.warnings.push_back("credentials in git's logs were left out of the copy (" + std::to_string(count) +
+                                ", for example " + one_line(first) + ")");
   for (auto& [why, count] : skips_)
     summary_.warnings.push_back(why + " were not sent (" + std::to_string(count.first) + ", for example " +
                                 one_line(count.second) + ")");
@@ -341,8 +357,10 @@ Result<> Packer::enter(int fd, const std::string& name, const std::string& path,
     return {};
   }
   TRY(tar_.directory(inside(path), 0755, out_.uid, out_.gid));
+  bool is_log = name == "logs" && is_git_data(fd);
   in_git_ += name == ".git";
-  Defer leave([&] { in_git_ -= name == ".git"; });
+  in_logs_ += is_log;
+  Defer leave([&] { in_git_ -= name == ".git", in_logs_ -= is_log; });
   return directory(child.get(), path + "/", depth + 1);
 }
 
@@ -372,10 +390,25 @@ Result<> Packer::file(int fd, const std::string& name, const std::string& path) 
   }
   if (in_git_ && name == "packed-refs")
     return tar_.file(inside(path), mode, out_.uid, out_.gid, without_sessions(TRY(read_all(in.get(), path, SIZE_MAX))));
+  if (in_logs_ || (may_name_urls(path, name) && (in_git_ || is_git_data(fd))))
+    return text_without_users(in.get(), path, mode);
   // A tar header has the size before the content, so the size at this moment counts, whatever is read later.
   auto size = static_cast<uint64_t>(st.st_size);
   summary_.bytes += size;
   return bytes_of(in.get(), path, mode, size);
+}
+
+// Packs a file of a git directory that may contain URLs.
+Result<> Packer::text_without_users(int fd, const std::string& path, int mode) {
+  auto text = read_all(fd, path, kLargestText);
+  if (!text && text.error().code == Code::limit) {
+    skip("logs that are too large to be searched for credentials", path);
+    return {};
+  }
+  std::string all = TRY(std::move(text)), clean = without_users(all);
+  if (clean != all && !cleaned_.first++) cleaned_.second = path;
+  TRY(note(path, mode == 0755 ? "100755" : "100644", blob_id(clean), clean));
+  return tar_.file(inside(path), mode, out_.uid, out_.gid, clean);
 }
 
 Result<> Packer::bytes_of(int fd, const std::string& path, int mode, uint64_t size) {

@@ -61,6 +61,7 @@ class Packer {
   Result<> directories_of(const std::string& path, std::string& made);
   Result<> enter(int fd, const std::string& name, const std::string& path, int depth);
   Result<> file(int fd, const std::string& name, const std::string& path);
+  Result<> text_without_users(int fd, const std::string& path, int mode);
   Result<> bytes_of(int fd, const std::string& path, int mode, uint64_t size);
   Result<> link(int fd, const std::string& name, const std::string& path);
   Result<> symlink(const std::string& path, std::string_view text);
@@ -74,9 +75,11 @@ class Packer {
   docker::TarWriter tar_;
   std::string pending_, chunk_, place_;
   Reading reading_;
-  int in_git_ = 0;  // number of open directories that are named .git
+  int in_git_ = 0;   // number of open directories that are named .git
+  int in_logs_ = 0;  // number of open directories with logs of a repository
   std::unordered_map<std::string, git::Entry> expected_;
   std::map<std::string, std::pair<uint64_t, std::string>> skips_;
+  std::pair<uint64_t, std::string> cleaned_;  // how many logs had credentials, and one of them
 };
 
 }  // namespace bottle::workspace
