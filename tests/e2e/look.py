@@ -8,6 +8,7 @@ import os
 import signal
 
 from operators import wait_for
+from world import run
 
 
 def everything(world):
@@ -75,17 +76,20 @@ def standing(pids):
 
 
 def supervisors_of(operator):
-    return [pid for pid, argv in processes_of(operator) if argv[1:2] == [b"supervise"]]
+    """Returns the supervisors. A program that one of them starts looks like it until it executes."""
+    found = {pid for pid, argv in processes_of(operator) if argv[1:2] == [b"supervise"]}
+    return [pid for pid in sorted(found) if parent_of(pid) not in found]
+
+
+def parent_of(pid):
+    """Returns the id of a process's parent, or None if the process has ended."""
+    with contextlib.suppress(OSError), open("/proc/%d/stat" % pid) as file:
+        return int(file.read().rpartition(")")[2].split()[1])
 
 
 def descendants(pids):
     """Returns the ids of these processes and of all that descend from them."""
-    parents = {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            parents[int(pid)] = int(open("/proc/%s/stat" % pid).read().rpartition(")")[2].split()[1])
-        except OSError:
-            pass
+    parents = {int(pid): parent_of(int(pid)) for pid in filter(str.isdigit, os.listdir("/proc"))}
     known = set(pids)
     while more := {pid for pid, parent in parents.items() if parent in known and pid not in known}:
         known |= more
@@ -95,6 +99,16 @@ def descendants(pids):
 def containers(world, role=None):
     """Returns the running containers of one role."""
     return [c for c in world.engine("GET", "/containers/json") if role is None or c["Labels"].get("bottle.role") == role]
+
+
+def make_file(machine, container, path):
+    """Makes a file that the agent in a container waits for. `machine` is the world, or another machine of it. The agent
+    may end before the program that makes the file does, and the container's end kills that program."""
+    done = run("docker", "-H", "unix://" + machine.socket, "exec", container, "touch", path, check=False)
+
+    def runs():
+        return any(container in (c["Id"], c["Names"][0].lstrip("/")) for c in machine.engine("GET", "/containers/json"))
+    assert done.returncode == 0 or wait_for(lambda: not runs(), 20), done
 
 
 def running(operator, until):

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from gated_engine import GatedEngine
-from look import came_home, containers, everything, kill_all, processes_of, state_files, supervisors_of, written
+from look import came_home, containers, everything, kill_all, make_file, processes_of, state_files, supervisors_of, written
 from operators import wait_for
 
 # The ledger of a session, in order: owner, engine, make, asked (network), asked twice (guard and agent), work, running,
@@ -85,7 +85,7 @@ def test_kill_9_of_the_launcher_at_every_record(world, operator, before, until, 
                                     cwd=operator.workspace, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert attached.stdout.readline() == "tick\n"
         written(operator, until)
-        world.docker("exec", containers(world, "agent")[0]["Id"], "touch", "/tmp/go")
+        make_file(world, containers(world, "agent")[0]["Id"], "/tmp/go")
         out, err = attached.communicate(timeout=240)
         assert attached.returncode == 0, (out, err)
     # The supervisor itself removes what it created.

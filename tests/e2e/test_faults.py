@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from look import came_home, containers, everything, processes_of, state_files, written
+from look import came_home, containers, everything, make_file, processes_of, state_files, written
 from operators import wait_for
 
 
@@ -335,7 +335,7 @@ def test_two_starts_with_one_name(world, operator, before, until):
         assert until(lambda: containers(world, "agent"), 60)
     finally:
         for agent in containers(world, "agent"):
-            world.docker("exec", agent["Id"], "touch", "/tmp/go")
+            make_file(world, agent["Id"], "/tmp/go")
     ended = [(process.communicate(timeout=360)[1], process.returncode) for process in both]
     (refused,) = [err for err, status in ended if status == 125]
     assert "already has a session one" in refused or "session one already exists" in refused

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from look import supervisors_of
+from look import make_file, supervisors_of
 from test_remote_near import Lines
 
 
@@ -30,15 +30,15 @@ class Agent:
         self.out, self.err = Lines(process), Lines(process, process.stderr)
         assert until(lambda: self.err.said("the agent runs"), 60), self.err.lines
 
-    def exec(self, *command, check=True):
+    def container(self):
         [agent] = [c["Id"] for c in self.world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "agent"]
-        return self.world.docker("exec", agent, *command, check=check)
+        return agent
 
     def mark(self, name):
-        self.exec("touch", "/tmp/" + name)
+        make_file(self.world, self.container(), "/tmp/" + name)
 
     def has_marked(self, name):
-        return self.exec("test", "-e", "/tmp/" + name, check=False).returncode == 0
+        return self.world.docker("exec", self.container(), "test", "-e", "/tmp/" + name, check=False).returncode == 0
 
     def lose_guard(self):
         """Kills the guard and waits until there is another."""

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from gated_engine import GatedEngine
-from look import containers, everything, kill_all, running, written
+from look import containers, everything, kill_all, make_file, running, written
 from test_guard_dies import wait_for_mark
 
 EVIL = "evil:1"
@@ -146,7 +146,7 @@ def test_labels_and_health_checks_of_images_do_not_reach_containers(world, opera
         running(operator, until)
         agent = [c for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "agent"]
         assert len(agent) == 1 and agent[0]["Labels"]["bottle.session"] == operator.sessions()[0], agent
-        world.docker("exec", agent[0]["Id"], "touch", "/tmp/go")
+        make_file(world, agent[0]["Id"], "/tmp/go")
         out, err = process.communicate(timeout=240)
         assert "checked" not in out.replace("cannot access '/tmp/checked'", ""), (out, err)
     finally:
@@ -182,7 +182,7 @@ def test_a_grave_does_not_remove_a_later_session_of_the_same_name(world, operato
     process = operator.background(wait_for_mark("go") + "echo alive", "--name", "same", variables={"XDG_STATE_HOME": other})
     assert until(lambda: containers(world, "agent"), 60), process.communicate()
     assert operator.bottle("cleanup").returncode == 0
-    world.docker("exec", "bottle-same-agent", "touch", "/tmp/go")
+    make_file(world, "bottle-same-agent", "/tmp/go")
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0 and "alive" in out, (out, err)
     shutil.rmtree(grave)

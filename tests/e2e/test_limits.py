@@ -7,7 +7,7 @@ import urllib.parse
 
 import pytest
 
-from look import came_home, containers
+from look import came_home, containers, make_file
 from operators import Session
 from test_allow import Watched
 from test_guard_dies import wait_for_mark
@@ -65,7 +65,7 @@ def test_an_agent_that_runs_out_of_memory_is_reported(operator, until):
         wanted = urllib.parse.quote(json.dumps({"event": ["oom"]}))
         return operator.world.engine("GET", "/events?since=%f&until=%f&filters=%s" % (since, time.time(), wanted), raw=True)
     assert until(reported, 60), process.poll()
-    operator.world.docker("exec", containers(operator.world, "agent")[0]["Id"], "touch", "/tmp/go")
+    make_file(operator.world, containers(operator.world, "agent")[0]["Id"], "/tmp/go")
     out, err = process.communicate(timeout=240)
     session = Session(subprocess.CompletedProcess(process.args, process.returncode, out, err), operator, since)
     said = "the agent's container reached 100 MiB (`resources.memory`), or the machine had no memory left, and the kernel killed a process in it"

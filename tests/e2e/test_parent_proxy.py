@@ -8,6 +8,7 @@ import time
 import pytest
 
 import world as world_module
+from look import make_file
 from test_secrets import files_with
 
 CONFIG = """Port 8888
@@ -57,8 +58,8 @@ def test_a_guard_signs_in_to_a_proxy_with_a_secret(world, operator, parent, unti
             assert parent not in world.engine("GET", "/containers/%s/json" % container["Id"], raw=True)
             assert parent not in world.docker("top", container["Id"], check=False).stdout
         agent = next(c["Id"] for c in ours if "guard" not in c["Names"][0])
-        world.docker("exec", agent, "touch", "/tmp/go")
-        out, err = process.communicate(timeout=60)
+        make_file(world, agent, "/tmp/go")
+        out, err = process.communicate(timeout=240)
     finally:
         process.kill()
     assert process.returncode == 0 and out.count("hello from allowed.example.org") == 2, (out, err)

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import world as world_module
-from look import kill_for_sure
+from look import kill_for_sure, make_file
 from printed import command_in, run_printed, stand_in
 
 
@@ -64,10 +64,15 @@ def running(remote, until):
     assert until(lambda: state_of(remote) == "running", 120), remote.bottle("list").stdout
 
 
+def agent_of(remote):
+    """Returns the name of the agent's container."""
+    [session] = remote.sessions()
+    return "bottle-%s-agent" % session
+
+
 def inside(remote, far, *command):
     """Runs a command in the agent's container. Returns whether it succeeded."""
-    [session] = remote.sessions()
-    return far.run("docker", "-H", "unix://" + far.socket, "exec", "bottle-%s-agent" % session, *command, check=False).returncode == 0
+    return far.run("docker", "-H", "unix://" + far.socket, "exec", agent_of(remote), *command, check=False).returncode == 0
 
 
 class Lines:
@@ -126,7 +131,7 @@ def test_a_broken_connection_is_reestablished_without_loss(remote, far, until):
         assert until(lambda: len(out.lines) > before + 5, 60), err.lines
         far.kill_connections()
         assert until(lambda: sum("reconnected" in line for line in err.lines) >= number, 60), err.lines
-    assert inside(remote, far, "touch", "/tmp/go")
+    make_file(far, agent_of(remote), "/tmp/go")
     assert child.wait(120) == 3, err.all()
     out.all()
     assert len(out.lines) > 10 and out.lines == ["line %d" % i for i in range(1, len(out.lines) + 1)], out.lines
@@ -150,7 +155,7 @@ def test_a_session_can_be_attached_to_after_the_near_side_died(remote, far, unti
     kill_for_sure(child.pid, supervisor)
     child.communicate()
     assert until(lambda: state_of(remote) == "unattended", 60)
-    assert inside(remote, far, "touch", "/tmp/go")
+    make_file(far, agent_of(remote), "/tmp/go")
     done = remote.bottle("attach", env=remote.extra_env, timeout=120)
     assert done.returncode == 5, done.stderr
     assert "begun" in done.stdout and "finished" in done.stdout, done.stdout

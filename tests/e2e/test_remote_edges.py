@@ -8,9 +8,9 @@ import shutil
 import pytest
 
 import world as world_module
-from look import kill_for_sure
+from look import kill_for_sure, make_file
 from printed import sudo_is_asked
-from test_remote import background, far, inside, remote, running, start, supervisor_of  # noqa: F401  (fixtures)
+from test_remote import agent_of, background, far, remote, running, start, supervisor_of  # noqa: F401  (fixtures)
 
 
 @contextlib.contextmanager
@@ -111,10 +111,10 @@ def test_commands_for_a_session_whose_supervisor_died(remote, far, until):  # no
     running(remote, until)
     session, supervisor = supervisor_of(remote)
     kill_for_sure(supervisor)
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     stopped = remote.bottle("logs", session, env=remote.extra_env)
     [command] = re.findall("run `(bottle attach [^`]*)`", stopped.stderr + remote.bottle("allow", session, "x.example.org", env=remote.extra_env).stderr)
-    assert inside(remote, far, "touch", "/tmp/go")
+    make_file(far, agent_of(remote), "/tmp/go")
     done = remote.bottle(*command.split()[1:], env=remote.extra_env, timeout=120)
     assert done.returncode == 0, (command, done)
     assert remote.git("show", "refs/bottle/%s/worktree:p.txt" % session) == "precious\n"

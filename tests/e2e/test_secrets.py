@@ -6,7 +6,7 @@ import json
 import os
 import time
 
-from look import running
+from look import make_file, running
 from operators import Session
 
 
@@ -45,8 +45,8 @@ def test_the_token_appears_nowhere(world, operator, until):
     assert allowed_to_have_it <= {"bottle", "nsenter"}, allowed_to_have_it
     assert files_with(token, operator.home, os.path.join(world.dir, "data", "containers"), os.path.join(world.dir, "data", "volumes")) == []
     [agent] = [c["Id"] for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "agent"]
-    world.docker("exec", agent, "touch", "/tmp/go")
-    out, err = process.communicate(timeout=60)
+    make_file(world, agent, "/tmp/go")
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 3, (out, err)
     assert world.token not in out + err
     assert files_with(token, operator.home, os.path.join(world.dir, "data", "containers"), os.path.join(world.dir, "data", "image")) == []

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from look import came_home, everything, kill_everything, processes_of, running, written
+from look import came_home, everything, kill_everything, kill_for_sure, make_file, processes_of, running, supervisors_of, written
 
 
 def test_nothing_is_left_after_a_session(world, operator, until, runtime):
@@ -77,8 +77,8 @@ def test_cleanup_leaves_a_living_session_alone(operator, until):
     process = operator.background("until [ -e /tmp/go ]; do sleep 0.1; done; echo alive")
     running(operator, until)
     assert operator.bottle("cleanup").returncode == 0
-    operator.world.docker("exec", "bottle-%s-agent" % operator.sessions()[0], "touch", "/tmp/go")
-    out, err = process.communicate(timeout=60)
+    make_file(operator.world, "bottle-%s-agent" % operator.sessions()[0], "/tmp/go")
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 0 and "alive" in out, (out, err)
 
 
@@ -86,9 +86,9 @@ def test_a_session_continues_if_its_launcher_dies(operator, until):
     process = operator.background("until [ -e /tmp/go ]; do sleep 0.1; done; echo kept > /workspace/kept.txt")
     running(operator, until)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     [session] = operator.sessions()  # the supervisor owns it
-    operator.world.docker("exec", "bottle-%s-agent" % session, "touch", "/tmp/go")
+    make_file(operator.world, "bottle-%s-agent" % session, "/tmp/go")
     assert until(lambda: not operator.sessions(), 60)
     assert came_home(operator, "kept.txt") == ["kept\n"]
     assert operator.world.left() == []

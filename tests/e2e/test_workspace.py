@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from look import written
+from look import make_file, written
 
 
 def test_clone_brings_back_commits_and_loose_files(operator):
@@ -53,8 +53,8 @@ def test_work_that_cannot_be_sorted_is_kept_whole(operator, until):
     written(operator, until, "/workspace/work.txt")
     [session] = operator.sessions()
     os.rename(os.path.join(operator.workspace, ".git"), os.path.join(operator.workspace, "moved"))
-    operator.world.docker("exec", "bottle-%s-agent" % session, "touch", "/tmp/go")
-    out, err = process.communicate(timeout=60)
+    make_file(operator.world, "bottle-%s-agent" % session, "/tmp/go")
+    out, err = process.communicate(timeout=240)
     archive = os.path.join(os.path.dirname(operator.world.state(operator.home) + "/x"), "results", session, "workspace.tar")
     assert archive in err, (out, err)
     with tarfile.open(archive) as tar:
