@@ -99,6 +99,7 @@ def baked(world):
 def cloud(operator, baked):
     cloud = Cloud(operator, baked)
     yield cloud
+    wait_for(cloud.nothing_left, 15)
     left = cloud.left()
     if any(left.values()):
         cloud.bottle("vm", "destroy", "--all", config=cloud.config())

@@ -4,14 +4,13 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 
 import pytest
 
 import world as world_module
-from look import running, written
+from look import kill_for_sure, running, written
 from operators import Operator
 
 NASTY = "Jürgen O'Neil & co"
@@ -276,7 +275,7 @@ def test_advice_after_a_supervisor_died(nasty, until):
     with open(ledger) as file:
         owner = next(json.loads(line)["owner"] for line in file if '"owner"' in line)
     session = nasty.sessions()[0]
-    os.kill(int(owner.split(":")[1]), signal.SIGKILL)
+    kill_for_sure(int(owner.split(":")[1]))
     said = process.communicate(timeout=240)[1] + nasty.bottle("attach", session).stderr
     commands = re.findall("`(bottle [^`]*)`", said)
     assert len(commands) > 1 and set(commands) == {"bottle cleanup"}, said

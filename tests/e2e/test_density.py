@@ -6,7 +6,7 @@ import ipaddress
 import os
 import time
 
-from look import came_home, containers, everything, processes_of, state_files
+from look import came_home, containers, everything, processes_of, state_files, supervisors_of
 
 COUNT = int(os.environ.get("BOTTLE_TEST_DENSITY", "8"))  # a manual run used fifty; docs/bench.md has the figures
 
@@ -42,7 +42,7 @@ def test_many_sessions_start_at_once(world, operator, until):
 
         # Each of them works: it sends a request through its own guard.
         assert until(lambda: len(world.seen("allowed.example.org", begun)) >= COUNT, 90, 0.5), len(world.seen("allowed.example.org", begun))
-        supervisors = [memory(pid) for pid, argv in processes_of(operator) if argv[1:2] == [b"supervise"]]
+        supervisors = [memory(pid) for pid in supervisors_of(operator)]
         guards = [memory(world.engine("GET", "/containers/%s/json" % c["Id"])["State"]["Pid"]) for c in containers(world, "guard")]
         assert len(supervisors) == len(guards) == COUNT
         ending = time.time()

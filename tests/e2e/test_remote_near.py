@@ -9,6 +9,7 @@ import sys
 import time
 
 import world as world_module
+from look import kill_for_sure
 from test_remote import Lines, far, inside, remote, state_of, supervisor_of  # noqa: F401  (fixtures)
 from test_remote_secrets import begin, everywhere, forms, in_memory, processes
 from test_ssh import Setup, agents_of, public, secrets_of
@@ -69,7 +70,7 @@ def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811
 
     def kill_supervisor():
         _, supervisor = supervisor_of(remote)
-        os.kill(supervisor, signal.SIGKILL)
+        kill_for_sure(supervisor)
         assert until(lambda: state_of(remote) == "unattended", 60)
 
     def joined(token):

@@ -1,13 +1,13 @@
 """Tests ssh hosts of the manifest with real sshd, ssh and git, and keys in a real ssh-agent outside the bottle."""
 
 import os
-import signal
 import subprocess
 
 import pexpect
 import pytest
 
 import world as world_module
+from look import kill_for_sure, supervisors_of
 from operators import wait_for
 from test_output import end
 
@@ -241,15 +241,8 @@ def test_the_agent_does_not_outlive_a_killed_supervisor(world, operator, ssh, un
     process = operator.background("sleep 100", ssh=ssh.hosts())
     assert until(lambda: any(c["Labels"].get("bottle.role") == "agent" for c in world.engine("GET", "/containers/json")), 60)
     assert until(lambda: len(agents_of(operator)) == 1, 60)
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            words = open("/proc/%s/cmdline" % pid, "rb").read().split(b"\0")
-            mine = ("HOME=" + operator.home).encode() in open("/proc/%s/environ" % pid, "rb").read().split(b"\0")
-        except OSError:
-            continue
-        if words[1:2] == [b"supervise"] and mine:
-            os.kill(int(pid), signal.SIGKILL)
-    process.communicate(timeout=60)
+    kill_for_sure(*supervisors_of(operator))
+    process.communicate(timeout=240)
     assert until(lambda: agents_of(operator) == [], 60), "the keys are still in memory"
     assert operator.bottle("cleanup").returncode == 0
     assert world.left() == [] and operator.sessions() == []

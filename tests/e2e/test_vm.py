@@ -12,17 +12,10 @@ import time
 import pytest
 
 import world as world_module
+from look import kill, kill_for_sure, standing
+from operators import wait_for
 
 CACHE = os.path.join(world_module.CACHE, "xdg")
-
-
-def wait_for(what, seconds, pause=0.5):
-    until = time.time() + seconds
-    while time.time() < until:
-        if found := what():
-            return found
-        time.sleep(pause)
-    return what()
 
 
 class Lab:
@@ -79,8 +72,7 @@ def lab(world):
     lab.image = json.loads(done.stdout)["image"]
     yield lab
     lab.bottle("vm", "destroy", "--all", timeout=120)
-    for pid in lab.processes():
-        os.kill(pid, signal.SIGKILL)
+    kill(lab.processes())
 
 
 class Machine:
@@ -175,7 +167,7 @@ def test_kill_of_the_owner_leaves_its_vm_to_the_reaper(lab, after):
     time.sleep(after)
     owner.kill()
     owner.wait()
-    if not wait_for(lab.nothing_left, 120):  # killed between its first record and the reaper; the next command must clean up
+    if not wait_for(lab.nothing_left, 30):  # killed between its first record and the reaper; the next command must clean up
         assert not any("reap" in words for words in lab.processes().values()), lab.left()
         assert lab.bottle("cleanup").returncode == 0
     assert wait_for(lab.nothing_left, 60), lab.left()
@@ -184,11 +176,12 @@ def test_kill_of_the_owner_leaves_its_vm_to_the_reaper(lab, after):
 def test_kill_of_owner_and_reaper_leaves_it_to_the_next_command(lab):
     owner = lab.start("vm", "create", "lab")
     assert wait_for(lambda: any(os.path.basename(words[0]) == "qemu-system-x86_64" for words in lab.processes().values()), 180)
+    reapers = [pid for pid, words in lab.processes().items() if "reap" in words]
+    kill(reapers, signal.SIGSTOP)  # a reaper that runs destroys the VM as soon as the owner is dead
+    assert wait_for(lambda: standing(reapers) == reapers, 20), reapers
     owner.kill()
     owner.wait()
-    for pid, words in lab.processes().items():
-        if "reap" in words:
-            os.kill(pid, signal.SIGKILL)
+    kill_for_sure(*reapers)
     (lost,) = lab.list()
     assert lost["state"] == "lost" and not lost["reaper"]
     dry = lab.bottle("cleanup", "--dry-run")
@@ -267,7 +260,7 @@ def test_an_idle_vm_powers_off_with_its_containers(machine, tmp_path):
     assert image.returncode == 0, image.stderr
     machine.visitor.kill()
     machine.visitor.wait()
-    assert wait_for(lambda: machine.lab.list()[0]["state"] == "stopped", 600, 5), machine.lab.list()
+    assert wait_for(lambda: machine.lab.list()[0]["state"] == "stopped", 150, 5), machine.lab.list()
     assert machine.owner.poll() is None, "its owner lives, and had no part in it"
     # The disk has nothing left of the agent's containers, and nothing of the user who signed in.
     (directory,) = [os.path.join(machine.lab.machines, d) for d in os.listdir(machine.lab.machines) if not d.endswith(".lock")]

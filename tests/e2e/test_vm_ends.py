@@ -189,7 +189,7 @@ def test_a_vm_is_held_while_its_work_cannot_be_fetched(cloud, until):
     (name,) = cloud.records()
     record = os.path.join(cloud.world.state(cloud.operator.home), "vms", name, "vm.json")
     answer_ssh(cloud, name, False)
-    os.kill(json.load(open(record))["owner_process"]["pid"], signal.SIGKILL)
+    kill_for_sure(json.load(open(record))["owner_process"]["pid"])
     process.communicate()
     assert until(lambda: json.load(open(record))["held"], 180), cloud.left()
     assert cloud.there() == [name] and reapers(cloud)
