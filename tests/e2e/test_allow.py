@@ -154,8 +154,8 @@ def test_save_keeps_the_rest_of_the_file(world, operator, until):
 
 def test_the_summary_shows_the_rule_that_was_missing(world, operator):
     session = operator.start(
-        "curl -sS -m 10 https://forbidden.example.net:8443/; curl -sS -m 10 https://inspected.example.org/ok/1; curl -sS -m 10 -X POST https://inspected.example.org/ok/2; "
-        "curl -sS -m 10 https://169.254.169.254/; true", egress={"allow": [{"host": SITE, "methods": ["GET"], "paths": ["/ok/**"]}]})
+        "curl -sS -m 60 https://forbidden.example.net:8443/; curl -sS -m 60 https://inspected.example.org/ok/1; curl -sS -m 60 -X POST https://inspected.example.org/ok/2; "
+        "curl -sS -m 60 https://169.254.169.254/; true", egress={"allow": [{"host": SITE, "methods": ["GET"], "paths": ["/ok/**"]}]})
     assert "- {host: forbidden.example.net, ports: [8443]}" in session.err, session.explain()
     assert "- {host: inspected.example.org, methods: [POST], paths: [\"/ok/2\"]}" in session.err, session.explain()
     assert "- 169" not in session.err, session.explain()

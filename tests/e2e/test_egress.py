@@ -58,7 +58,7 @@ def test_plain_http_follows_the_same_rules(world, operator):
 
 def test_allowed_names_with_special_addresses_are_refused(world, operator):
     names = list(world_module.REBOUND)
-    script = "".join("curl -sS -m 10 -k https://%s/; curl -sS -m 10 http://%s/; " % (n, n) for n in names) + "true"
+    script = "".join("curl -sS -m 60 -k https://%s/; curl -sS -m 60 http://%s/; " % (n, n) for n in names) + "true"
     session = operator.start(script, egress={"allow": names})
     assert "CANARY" not in session.out, session.explain()
     for name in names:
@@ -68,7 +68,7 @@ def test_allowed_names_with_special_addresses_are_refused(world, operator):
 def test_allowed_names_do_not_lead_to_the_host_or_its_neighbors(world, operator):
     """Their addresses look like ordinary public ones."""
     names = list(world_module.BESIDE)
-    script = "".join("curl -sS -m 10 -k https://%s/; curl -sS -m 10 http://%s/; curl -sS -m 10 -p -x $https_proxy http://%s:22/; " % ((n,) * 3) for n in names) + "true"
+    script = "".join("curl -sS -m 60 -k https://%s/; curl -sS -m 60 http://%s/; curl -sS -m 60 -p -x $https_proxy http://%s:22/; " % ((n,) * 3) for n in names) + "true"
     session = operator.start(script, egress={"allow": [{"host": n, "ports": [22, 80, 443]} for n in names]})
     assert session.status == 0 and "CANARY" not in session.out, session.explain()
     for name in names:
@@ -104,7 +104,7 @@ def test_allowed_names_do_not_lead_to_the_host_or_its_neighbors_over_ipv6(world,
     guard = subprocess.Popen(command, env=world.environment(home=operator.home), stderr=subprocess.DEVNULL)
     try:
         def ask(name):
-            return subprocess.run([*world.command()[:3], "curl", "-sS", "-m", "10", "-x", "http://127.0.0.1:3199", "http://%s/" % name],
+            return subprocess.run([*world.command()[:3], "curl", "-sS", "-m", "60", "-x", "http://127.0.0.1:3199", "http://%s/" % name],
                                   capture_output=True, text=True)
         assert until(lambda: ask("forbidden.example.net").returncode == 0, 20)  # it answers
         out = "".join(ask(name).stdout for name in names)

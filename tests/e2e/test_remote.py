@@ -142,10 +142,13 @@ def test_checkpoints_bring_the_work_before_the_agent_has_ended(remote, far, unti
     running(remote, until)
     session, _ = supervisor_of(remote)
     ref = "refs/bottle/%s/worktree" % session
-    assert until(lambda: remote.git("for-each-ref", "--format=%(refname)", ref).strip() == ref, 90)
-    assert remote.git("show", ref + ":early.txt") == "early\n"
+
+    def saved():
+        refs = remote.git("for-each-ref", "--format=%(refname)", ref).split()
+        return refs and "early.txt" in remote.git("ls-tree", "--name-only", ref).split() and remote.git("show", ref + ":early.txt") == "early\n"
+    assert until(saved, 90), "the first checkpoint may be from before the agent wrote the file"
     remote.bottle("stop", session, env=remote.extra_env)
-    child.communicate(timeout=60)
+    child.communicate(timeout=240)
 
 
 def test_a_session_can_be_attached_to_after_the_near_side_died(remote, far, until):
@@ -169,7 +172,7 @@ def test_cleanup_ends_an_abandoned_session_and_brings_its_work_home(remote, far,
     running(remote, until)
     _, supervisor = supervisor_of(remote)
     kill_for_sure(supervisor)
-    child.communicate(timeout=30)
+    child.communicate(timeout=240)
     done = remote.bottle("cleanup", env=remote.extra_env, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "on its remote machine" in done.stdout
@@ -190,7 +193,7 @@ def test_an_unresolvable_host_name_does_not_mean_that_the_session_is_gone(remote
         running(remote, until)
         session, supervisor = supervisor_of(remote)
         kill_for_sure(supervisor)
-        child.communicate(timeout=30)
+        child.communicate(timeout=240)
         far.kill_connections()
         with open(path, "w") as file:
             file.write(named % "nowhere..invalid")

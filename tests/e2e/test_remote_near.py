@@ -80,7 +80,7 @@ def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811
     try:
         assert until(lambda: seen() >= 2 or process.poll() is not None, 90) and process.poll() is None, (output.lines, process.stderr.read())
         kill_supervisor()
-        process.wait(60)
+        process.wait(240)
         processes.append(joined(False))
         second = Lines(processes[-1])
         assert until(lambda: second.lines and second.lines[-1].endswith(" 503"), 60), second.lines
@@ -97,7 +97,7 @@ def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811
                 each.send_signal(signal.SIGTERM)
         remote.bottle("stop", *remote.sessions(), env=remote.extra_env, timeout=120)
         for each in processes:
-            each.wait(60)
+            each.wait(240)
     assert {r["headers"].get("Authorization") for r in remote.world.seen("inspected.example.org", since)} == {"Bearer " + token}
 
 

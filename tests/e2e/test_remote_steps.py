@@ -41,7 +41,7 @@ def cut_at_a_step(remote, far, until, pids, ran, env=None):  # noqa: F811
         assert " confirmed that container" in err, err
     else:
         assert child.returncode == 125 and out == "" and "before the agent ran" in err, (child.returncode, out, err)
-    done = remote.bottle("cleanup", env=remote.extra_env, timeout=90)
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=240)
     assert done.returncode == 0, done
     assert remote.sessions() == []
 
@@ -81,7 +81,7 @@ def test_ssh_dies_as_the_agent_starts_and_stays_down(remote, far, restored, unti
         kill(standing(far.pids()))
         child.kill()
         child.communicate()
-    done = remote.bottle("cleanup", env=remote.extra_env, timeout=90)
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=240)
     assert done.returncode == 0 and worktree(remote, "precious") == "precious\n" and remote.sessions() == [], done
 
 
@@ -96,7 +96,7 @@ def test_a_stop_while_only_the_far_side_knows_that_the_agent_runs(remote, far, r
         child.send_signal(signal.SIGTERM)
         assert until(lambda: b"stop" in verbs_of(far), 30), "the far side is not asked to stop"
         kill(standing(far.pids()), signal.SIGCONT)
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=240)
     finally:
         kill(standing(far.pids()))
         child.kill()
@@ -131,11 +131,11 @@ def test_the_near_side_is_suspended_like_a_sleeping_laptop(remote, far, until): 
         time.sleep(12)
         assert len(lines) == heard < 180
         kill(asleep, signal.SIGCONT)
-        assert child.wait(60) == 6, child.stderr.read()
+        assert child.wait(240) == 6, child.stderr.read()
     finally:
         kill(asleep, signal.SIGCONT)
         child.kill()
         child.wait()
-        reader.join(10)
+        reader.join(240)
     assert lines == ["line-%d\n" % i for i in range(1, 181)]
     assert worktree(remote, "precious") == "precious\n" and remote.sessions() == []

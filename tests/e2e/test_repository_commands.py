@@ -195,9 +195,9 @@ def test_agents_of_a_repository_must_be_regular_files_in_it(person, trap):
 
     def refused(why):
         for words in (["list", "--agents"], ["start", "a", "--dry-run"], ["check"]):
-            done = person.bottle(*words, config=person.config(), cwd=repository, timeout=20)
+            done = person.bottle(*words, config=person.config(), cwd=repository)
             assert done.returncode != 0 and why in done.stderr and "secret words" not in done.stdout + done.stderr, done
-        assert person.bottle("__complete", "start", "", config=person.config(), cwd=repository, timeout=20).returncode == 0
+        assert person.bottle("__complete", "start", "", config=person.config(), cwd=repository).returncode == 0
         for at, _, names in os.walk(agents):
             for name in names:
                 os.unlink(os.path.join(at, name))

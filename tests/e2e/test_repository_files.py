@@ -52,7 +52,7 @@ def assert_all_is_seen(operator, trap, session):  # noqa: F811
 
 def assert_git_itself_runs_it(operator, trap, variables=None):  # noqa: F811
     """Shows that the test can fail."""
-    subprocess.run(["git", "status"], cwd=operator.workspace, env={**os.environ, **(variables or {})}, capture_output=True, timeout=10)
+    subprocess.run(["git", "status"], cwd=operator.workspace, env={**os.environ, **(variables or {})}, capture_output=True, timeout=240)
     assert trap.ran(), "git itself runs nothing"
     trap.clear()
 
@@ -151,7 +151,7 @@ def test_lists_of_alternate_object_directories_are_bounded(operator, trap, plain
     assert done.returncode == 0, done
     for strange in (os.path.join(trap.where, "fifo"), "/dev/zero"):
         lend(objects, strange)
-        done = operator.bottle(*dry, config=operator.config(), timeout=20)
+        done = operator.bottle(*dry, config=operator.config(), timeout=240)
         assert done.returncode in (0, 125) and (done.returncode == 0 or strange in done.stderr), done
     lend(objects, stores[0])
     subprocess.run(["chown", "-R", str(OTHER), stores[0]], check=True)

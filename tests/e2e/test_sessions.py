@@ -18,7 +18,7 @@ def documented_events():
 
 def test_the_event_stream_is_as_documented(operator):
     documented = documented_events()
-    session = operator.start("echo to-out; echo to-err >&2; curl -sS -m 5 https://forbidden.example.net/ || true; exit 3", "--json")
+    session = operator.start("echo to-out; echo to-err >&2; curl -sS -m 60 https://forbidden.example.net/ || true; exit 3", "--json")
     assert session.status == 3, session.explain()
     assert session.out == "to-out\n"
     lines = [json.loads(line) for line in session.err.splitlines()]  # every line is JSON, the agent's stderr included
@@ -49,7 +49,7 @@ def on_a_terminal(operator, *args, **extra):
     """Returns what bottle prints on a terminal of 120 columns."""
     command = operator.world.command(*args)
     child = pexpect.spawn(command[0], command[1:], env={**operator.world.environment(None, operator.home), **extra}, cwd=operator.workspace,
-                          encoding="utf-8", dimensions=(50, 120), timeout=60)
+                          encoding="utf-8", dimensions=(50, 120), timeout=240)
     text = child.read()
     child.close()
     assert child.exitstatus == 0, text
@@ -57,7 +57,7 @@ def on_a_terminal(operator, *args, **extra):
 
 
 def test_logs_are_text_on_a_terminal_and_json_elsewhere(operator):
-    session = operator.start("curl -sS -m 5 https://allowed.example.org/ >/dev/null; curl -sS -m 5 https://forbidden.example.net/ || true")
+    session = operator.start("curl -sS -m 60 https://allowed.example.org/ >/dev/null; curl -sS -m 60 https://forbidden.example.net/ || true")
     assert session.status == 0, session.explain()
     everything = operator.bottle("logs", "--egress").stdout.splitlines()
     assert all(json.loads(line)["action"] for line in everything)
@@ -74,7 +74,7 @@ def test_logs_are_text_on_a_terminal_and_json_elsewhere(operator):
 
 def test_a_running_session_is_listed_followed_and_stopped(operator, until):
     operator.bottle("init", "--print")
-    child = operator.background("curl -sS -m 5 https://forbidden.example.net/; sleep 100")
+    child = operator.background("curl -sS -m 60 https://forbidden.example.net/; sleep 100")
     try:
         def running():
             return [s for s in json.loads(operator.bottle("list", "--json").stdout) if s["state"] == "running"]
@@ -85,7 +85,7 @@ def test_a_running_session_is_listed_followed_and_stopped(operator, until):
         assert lines[0].split() == ["SESSION", "STATE", "AGE", "AGENT", "MACHINE", "WORKSPACE"]
         assert lines[1].split()[0:2] == [info["session"], "running"]
         command = operator.world.command("logs", "--egress", "--follow", "--denied")
-        follow = pexpect.spawn(command[0], command[1:], env=operator.world.environment(None, operator.home), encoding="utf-8", timeout=60)
+        follow = pexpect.spawn(command[0], command[1:], env=operator.world.environment(None, operator.home), encoding="utf-8", timeout=240)
         follow.expect("forbidden.example.net:443")
         stopped = operator.bottle("stop", "--all")
         assert stopped.returncode == 0, stopped.stderr
@@ -95,7 +95,7 @@ def test_a_running_session_is_listed_followed_and_stopped(operator, until):
         assert operator.bottle("stop", "--all").returncode == 0  # having nothing to stop is not a failure
     finally:
         operator.bottle("stop", "--all")
-        child.wait(60)
+        child.wait(240)
 
 
 def test_agents_are_listed(operator):

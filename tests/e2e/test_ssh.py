@@ -210,7 +210,7 @@ def test_a_passphrase_is_asked_on_the_terminal_and_kept_nowhere(world, operator,
     Server(world, "git.example.org", [ssh.one])
     env = world.environment(operator.config(ssh=ssh.hosts()), operator.home)
     command = world.command("start", "a", "--yes", "--headless", "-p", '[ "$BOTTLE_TEST" = inside ] || exit 99; ssh git.example.org hello; sleep 5')
-    child = pexpect.spawn(command[0], command[1:], env=env, cwd=operator.workspace, encoding="utf-8", timeout=90)
+    child = pexpect.spawn(command[0], command[1:], env=env, cwd=operator.workspace, encoding="utf-8", timeout=240)
     try:
         child.expect("Passphrase of .*key-one")
         child.sendline("wrong")

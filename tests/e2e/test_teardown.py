@@ -22,7 +22,7 @@ def test_stop_ends_a_session_and_its_work_comes_back(operator, until):
     written(operator, until, "/workspace/committed")
     done = operator.bottle("stop", operator.sessions()[0])
     assert done.returncode == 0, done
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     refs = operator.git("for-each-ref", "--format=%(refname)", "refs/bottle").split()
     assert any(operator.git("show", ref + ":kept.txt") == "kept\n" for ref in refs), (refs, err)
     assert operator.world.left() == [] and operator.sessions() == []
@@ -33,7 +33,7 @@ def test_kill_9_of_everything_then_cleanup(world, operator, until, delay):
     process = operator.background("sleep 100")
     time.sleep(delay)
     kill_everything(operator, process)
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     done = operator.bottle("cleanup")
     assert done.returncode == 0, done
     assert world.left() == []
@@ -64,7 +64,7 @@ def test_the_next_start_sweeps(world, operator, until):
     process = operator.background("sleep 100")
     running(operator, until)
     kill_everything(operator, process)
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     assert world.left() != []
     session = operator.start("echo fine")
     assert session.status == 0 and "fine" in session.out, session.explain()

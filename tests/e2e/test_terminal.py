@@ -17,7 +17,7 @@ def terminal(world, operator):
     def spawn(*args, **config):
         env = world.environment(operator.config(**config) if config or not children else None, operator.home)
         command = world.command(*args)
-        child = pexpect.spawn(command[0], command[1:], env=env, cwd=operator.workspace, dimensions=(33, 101), encoding="utf-8", timeout=60)
+        child = pexpect.spawn(command[0], command[1:], env=env, cwd=operator.workspace, dimensions=(33, 101), encoding="utf-8", timeout=240)
         children.append(child)
         return child
     yield spawn
@@ -78,7 +78,7 @@ def test_detach_and_attach(terminal, operator):
 def test_the_terminal_is_restored(world, operator):
     """The shell around bottle shows that echo and line mode are restored, even after the program was killed."""
     env = world.environment(operator.config(), operator.home)
-    shell = pexpect.spawn("bash", ["--norc"], env=env, cwd=operator.workspace, encoding="utf-8", timeout=60)
+    shell = pexpect.spawn("bash", ["--norc"], env=env, cwd=operator.workspace, encoding="utf-8", timeout=240)
     shell.sendline("PS1=shell-$((1+0))'> '")
     shell.expect("shell-1> ")
     shell.sendline("stty -a | md5sum")
@@ -107,6 +107,6 @@ def test_a_suspended_launcher_loses_no_output(world, operator, until):
         assert until(lambda: os.path.exists(result) and not operator.sessions(), 90), "the session waits for its launcher"
     finally:
         os.kill(launcher.pid, signal.SIGCONT)
-    out, err = launcher.communicate(timeout=60)
+    out, err = launcher.communicate(timeout=240)
     assert launcher.returncode == 7, err
     assert out == "".join("line %07d\n" % n for n in range(1, 250001)), err

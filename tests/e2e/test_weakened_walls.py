@@ -111,9 +111,9 @@ class TestWhatTheEngineEnforces:
             body["HostConfig"]["Sysctls"]["net.ipv4.ip_forward"] = "1"
 
         def iptables(what):
-            world_module.run("nsenter", "--net=/run/netns/" + world.host_ns, "iptables", what, "DOCKER-USER", "-j", "ACCEPT")
+            world_module.run("nsenter", "--net=/run/netns/" + world.host_ns, "iptables", "-w", what, "DOCKER-USER", "-j", "ACCEPT")
 
-        agent = running.container("agent", lambda body: body.update(Entrypoint=["sleep", "100"]))
+        agent = running.container("agent", lambda body: body.update(Entrypoint=["sleep", "1800"]))
         router = running.container("guard", forwards, "bottle-egress")
         world.docker("network", "connect", running.name, router)
         for name in (agent, router):
@@ -150,7 +150,7 @@ def test_agent_and_names_guard_and_internet_and_secrets(world, operator):
     cause warnings."""
     value = "va\"lue/" + os.urandom(16).hex()
     fixed = {"metadata.example.org": ["169.254.169.254"], "api.anthropic.com": [world_module.API_IP + ":443"]}
-    session = operator.start(ASK_FOR_IT + "; " + OTHER_METHODS_AND_PATHS + "; curl -sS -m 10 http://metadata.example.org/; " + ECHOES,
+    session = operator.start(ASK_FOR_IT + "; " + OTHER_METHODS_AND_PATHS + "; curl -sS -m 60 http://metadata.example.org/; " + ECHOES,
                              secrets=ECHOED_SECRET, env={"MINE": value},
                              egress={"allow": ["*", {"host": "inspected.example.org", "inspect": True}], "hosts": fixed, "on_secret": "warn"})
     assert FORBIDDEN_NAME.lower() in world.names_asked(session.since), "test_a_forbidden_name_is_never_looked_up"
