@@ -104,11 +104,8 @@ class Hostile:
             try:
                 child.send(b"n\nn\nn\n")
                 ends = [pexpect.EOF, pexpect.TIMEOUT]
-                ended, shown = child.expect(ends) == 0, b""  # a command that would retry for minutes has printed enough by now
-                while not ended and child.before != shown:  # it may be printing a line
-                    shown = child.before
-                    ended = child.expect(ends, timeout=0.3) == 0
-                return child.before
+                ended = child.expect(ends) == 0  # a command that would retry for minutes has printed enough by now
+                return child.before if ended else child.before[:child.before.rfind(b"\n") + 1]  # it may be printing a line
             finally:
                 end(child)
                 os.unlink(self.socket)
