@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include "base/os/process_handle.h"
 #include "base/os/process_identity.h"
 #include "base/os/signals.h"
+#include "base/os/this_program.h"
 #include "base/os/wakeup.h"
 
 namespace bottle {
@@ -174,7 +176,7 @@ TEST(Signals, ArriveEvenIfTheyWerePending) {
   ::raise(SIGUSR1);
   {
     Signals outer({SIGUSR1, SIGUSR2});
-    EXPECT_TRUE(wait_readable(outer.fd(), 10000));
+    EXPECT_TRUE(wait_readable(outer.fd(), 60000));
     EXPECT_EQ(outer.next(), SIGUSR1);
     EXPECT_EQ(outer.next(), std::nullopt);
     {
@@ -198,7 +200,7 @@ TEST(Children, EndWithTheirGroup) {
   char text[8];
   ASSERT_EQ(::read(child.out(), text, sizeof text), 6);
   child.end(300);
-  ASSERT_TRUE(wait_readable(child.out(), 10000)) << "a member that ignores SIGTERM still runs";
+  ASSERT_TRUE(wait_readable(child.out(), 60000)) << "a member that ignores SIGTERM still runs";
   EXPECT_EQ(::read(child.out(), text, sizeof text), 0);
 }
 
@@ -231,6 +233,35 @@ TEST(ProcessIdentity, DistinguishesALivingProcessFromOthers) {
   EXPECT_FALSE(other.alive());
   EXPECT_FALSE(is_running(other.pid, other.start_time));
   EXPECT_EQ(ProcessHandle::open(other.pid).error().code, Code::not_found);
+}
+
+// The kernel closes the connections of a process before it is gone, and others must not take it for alive after that.
+// Much memory in other files of the process makes this take long. Their order does not matter, because one is before
+// the connection and one after it.
+TEST(ProcessIdentity, AProcessThatIsExitingIsWaitedFor) {
+  if (!can_be_far_side()) GTEST_SKIP() << "POSIX does not tell that a process is exiting";
+  auto much_memory = [] {
+    UniqueFd fd(::memfd_create("much", MFD_CLOEXEC));
+    for (int i = 0; i < 64; ++i) EXPECT_TRUE(write_all(fd.get(), std::string(1 << 20, 'x')));
+    return fd;
+  };
+  UniqueFd before = much_memory();
+  auto pair = make_socket_pair().value();
+  UniqueFd after = much_memory();
+  pid_t child = ::fork();
+  if (child == 0) {
+    pair.ours.reset();
+    (void)write_all(pair.theirs.get(), "r");
+    for (;;) ::pause();
+  }
+  for (UniqueFd* each : {&before, &pair.theirs, &after}) each->reset();
+  char byte = 0;
+  ASSERT_EQ(::read(pair.ours.get(), &byte, 1), 1);
+  auto start = process_start(child);
+  ::kill(child, SIGTERM);
+  EXPECT_EQ(::read(pair.ours.get(), &byte, 1), 0);
+  EXPECT_FALSE(is_running(child, start));
+  ::waitpid(child, nullptr, 0);
 }
 
 // Checks that a change is reported once, and again after the owner has run into EAGAIN.

@@ -15,9 +15,9 @@ std::string process_start(int pid);
 std::string this_boot();
 
 // Reports whether the process with this start time still runs any of its code. A process that was killed may do so for
-// a moment, and so may the other threads of a zombie. Blocks until such a process is gone, for at most 5 s; one that is
-// stuck in the kernel for longer counts as running. Only Linux can tell about threads; elsewhere, every zombie counts
-// as dead.
+// a moment, and so may the other threads of a zombie. Blocks until such a process, or one that is exiting, is gone, for
+// at most 5 s; one that is stuck in the kernel for longer counts as running. Only Linux can tell about threads and
+// about exiting; elsewhere, every zombie counts as dead.
 bool is_running(int pid, const std::string& start_time);
 
 // Stands for the owner of a record on the disk. An empty start time means that there was no such process.

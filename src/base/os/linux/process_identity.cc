@@ -1,7 +1,7 @@
 // Reads /proc. A process id alone names different processes over time, so is_running() also compares the start time.
 // Between death and disappearance, a process passes through states that matter to callers who take over what it owned:
-// with a SIGKILL pending, or with other threads still running, it can still write. is_running() waits for the end of
-// these states.
+// with a SIGKILL pending, or with other threads still running, it can still write. While the kernel closes its files,
+// others have already seen the end of its connections. is_running() waits for the end of these states.
 
 #include "base/os/process_identity.h"
 
@@ -21,9 +21,14 @@ namespace {
 
 struct Process {
   std::string state;  // one letter; empty if there is no such process
+  std::string flags;  // field 9 of /proc/PID/stat, a decimal number
   std::string start;  // field 22 of /proc/PID/stat
 
   bool is_zombie() const { return state == "Z" || state == "X"; }
+  bool is_exiting() const {
+    constexpr unsigned long kExiting = 4;  // PF_EXITING in the kernel's sched.h
+    return std::strtoul(flags.c_str(), nullptr, 10) & kExiting;
+  }
 };
 
 // Reads the state and the start time of a process. The command name before these fields may contain spaces and
@@ -36,7 +41,10 @@ Process read_process(int pid) {
   Process process;
   rest >> process.state;
   // The state is field 3. Each turn overwrites the field before, so the last one that is read is field 22.
-  for (int i = 4; i <= 22; ++i) rest >> process.start;
+  for (int i = 4; i <= 22; ++i) {
+    rest >> process.start;
+    if (i == 9) process.flags = process.start;
+  }
   return process;
 }
 
@@ -80,7 +88,7 @@ bool is_running(int pid, const std::string& start_time) {
     if (process.state.empty() || start_time.empty() || process.start != start_time) return false;
     // The first thread of a process is a zombie while the others still exit.
     if (process.is_zombie() && !has_threads_left(pid)) return false;
-    if (!process.is_zombie() && !is_being_killed(pid)) return true;
+    if (!process.is_zombie() && !process.is_exiting() && !is_being_killed(pid)) return true;
     if (std::chrono::steady_clock::now() > deadline) return true;  // it is stuck in the kernel, not dead
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
