@@ -31,6 +31,16 @@ namespace {
 
 std::string lock_path(const std::string& name, const Places& places) { return places.directory(name) + "/reaper"; }
 
+// Takes the lock of the reaper, unless another reaper has it. reaper_alive() holds the lock for a moment, so this tries
+// again for up to 2 s.
+bool take_lock(int fd) {
+  for (int tries = 0; tries < 200; ++tries) {
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
 // Returns the time of day at which this process began, advanced by the boot clock. Setting the clock in the meantime,
 // as NTP does if it was a day behind, therefore neither ends a VM early nor extends its life.
 class SteadyTime {
@@ -114,7 +124,7 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   // If the VM's directory is gone, this fails, and nothing is left to watch.
   UniqueFd lock(::open(lock_path(name, places).c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
   if (!lock) return 125;
-  bool mine = ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0;
+  bool mine = take_lock(lock.get());
   (void)!::write(1, "r", 1);
   // Nothing may wait for the end of this process's output.
   if (int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC); null >= 0) ::dup2(null, 1);

@@ -211,6 +211,38 @@ TEST_F(Machine, SettingTheClockDoesNotMakeAWatchedVmAnOrphan) {
   EXPECT_TRUE(orphaned(vm->record, places_)) << "its owner is dead";
 }
 
+// `bottle vm list` may look whether a VM has a reaper while that reaper starts.
+TEST_F(Machine, ALookDoesNotKeepAReaperFromStarting) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  std::string lock = places_.directory("vm-1") + "/reaper";
+  UniqueFd look(::open(lock.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_EQ(::flock(look.get(), LOCK_SH | LOCK_NB), 0);
+  pid_t child = ::fork();
+  if (child == 0) {
+    look.reset();
+    ::_exit(reap("vm-1", environment_, {[](const Record&) { return true; }, [](const Record&) {}}, now_seconds));
+  }
+  auto has_opened_it = [&] {
+    for (const auto& fd : std::filesystem::directory_iterator("/proc/" + std::to_string(child) + "/fd")) {
+      std::error_code gone;
+      if (std::filesystem::read_symlink(fd, gone) == lock) return true;
+    }
+    return false;
+  };
+  auto ended = [&] { return ::waitpid(child, nullptr, WNOHANG) != 0; };
+  bool over = false;
+  while (!has_opened_it() && !(over = ended())) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  look.reset();
+  while (!over && !reaper_alive("vm-1", places_) && !(over = ended()))
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_FALSE(over);
+  if (over) return;
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+}
+
 // Starts a reaper while the machine's clock is off by `off` seconds, and lets it continue after the clock was
 // corrected. Returns its exit status, or -1 if it still watches after `patience`.
 int reap_while_the_clock_is_set(int64_t off, const Environment& environment, const Reaping& session,
