@@ -49,7 +49,9 @@ int supervise(int socket) {
   // The launcher leaves them out, because they would be most of the job. If the launcher is on another machine, the
   // roots of that machine count.
   if (!job->far) job->ca_bundle = public_roots();
-  Clients clients(std::move(first));
+  // This object is never destroyed. The kernel closes its connections as it ends this process, so that a client can
+  // wait for that (await_end).
+  static Clients& clients = *new Clients(std::move(first));
   // The variables of other programs, which may be secrets, must not stay in a process that runs for hours.
   if (!std::getenv("BOTTLE_TEST_KILL_AT_RECORD") && !std::getenv("BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD") &&
       !std::getenv("BOTTLE_TEST_STOP_AT_RECORD")) {

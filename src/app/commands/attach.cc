@@ -49,13 +49,21 @@ Result<int> attach(const AttachOptions& options) {
   client.input = ::isatty(0) ? Input::terminal : Input::forwarded;
   if (client.input == Input::terminal) client.begin_typing = TRY(typing_for(name, options.transport));
   client.on_event = [](const wire::Event& event) { show_event(event, {}); };
-  auto ended = TRY(session::follow(fd.get(), client));
-  if (ended.detached) {
+  auto ended = session::follow(fd.get(), client);
+  if (ended && ended->detached) {
     show_detached(name);
     return 0;
   }
-  show_result(ended.result, {});
-  return ended.exit;
+  int status = 0;
+  if (ended) {
+    show_result(ended->result, {});
+    status = ended->exit;
+  } else {
+    status = report(ended.error());
+  }
+  // The operator may have been told to run `bottle cleanup`.
+  if (!ended || !ended->result.receipt.confirmed) session::await_end(fd.get());
+  return status;
 }
 
 }  // namespace

@@ -9,11 +9,10 @@
 //
 // A signal may come at any moment. Until there is a supervisor, Interruption makes it end whatever this process waits
 // for; afterwards, the client sends the stop to the supervisor.
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <climits>
 #include <cstdlib>
 #include <iostream>
@@ -117,12 +116,8 @@ Result<> set_place(StartOptions& o) {
 
 // Ends a session that must not continue. Blocks until its supervisor exits, which is when nothing is left, or for at
 // most half a minute.
-void await_end(int socket) {
-  timeval patience{30, 0};
-  ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  if (!session::send_frame(socket, session::FrameType::stop, "")) return;
-  for (char rest[4096]; ::read(socket, rest, sizeof rest) > 0;) {
-  }
+void end(int socket) {
+  if (session::send_frame(socket, session::FrameType::stop, "")) session::await_end(socket, std::chrono::seconds(30));
 }
 
 // Returns the directory that `given` names, without links. An empty name means the current directory.
@@ -345,16 +340,23 @@ Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan
   bool again = !ended && place.has_changed() && !options.remote.fresh;
   // The session ends by itself. Wait for its end before reporting the reason, and before starting another session with
   // its name.
-  if (again ? !options.name.empty() : refused) await_end(socket.get());
+  if (again ? !options.name.empty() : refused) end(socket.get());
   if (again) return std::nullopt;
-  if (!ended && ended.error().code == Code::canceled) return report_stop(ended.error(), options, interruption);
-  if (!ended) return report(ended.error(), options.output.json);  // even if a signal arrived
-  if (ended->detached) {
+  if (ended && ended->detached) {
     show_detached(plan.session);
     return 0;
   }
-  show_result(ended->result, options.output);
-  return ended->exit;
+  int status = 0;
+  if (ended) {
+    show_result(ended->result, options.output);
+    status = ended->exit;
+  } else {
+    bool stopped = ended.error().code == Code::canceled;  // otherwise it is a failure, even if a signal arrived
+    status = stopped ? report_stop(ended.error(), options, interruption) : report(ended.error(), options.output.json);
+  }
+  // The operator may have been told to run `bottle cleanup`.
+  if (!ended || !ended->result.receipt.confirmed) session::await_end(socket.get());
+  return status;
 }
 
 // Returns as follow() does.

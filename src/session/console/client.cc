@@ -253,6 +253,16 @@ class Follower {
 
 Result<Ended> follow(int socket, const ClientOptions& options) { return Follower(socket, options).run(); }
 
+void await_end(int socket, std::chrono::milliseconds patience) {
+  auto until = std::chrono::steady_clock::now() + patience;
+  for (char rest[65536];;) {
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    if (left.count() <= 0 || !wait_readable(socket, static_cast<int>(left.count()))) return;
+    ssize_t n = ::read(socket, rest, sizeof rest);
+    if (n == 0 || (n < 0 && errno != EINTR)) return;
+  }
+}
+
 Result<int> connect_to(const std::string& path) {
   sockaddr_un address = TRY(unix_address(path));
   UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);

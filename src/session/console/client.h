@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include <chrono>
 #include <functional>
 #include <initializer_list>
 #include <memory>
@@ -58,6 +59,11 @@ struct ClientOptions {
 // Passes input and output on until the session ends or the operator detaches. Blocks. Always restores the terminal.
 // Fails with Code::closed if the supervisor died, and with the supervisor's own error if it refused.
 Result<Ended> follow(int socket, const ClientOptions& options);
+
+// Waits until the supervisor has ended, after it has sent the last frame of its session. Until then, `bottle cleanup`
+// leaves alone what the session left. Blocks for at most `patience`, because the supervisor may wait for another
+// client.
+void await_end(int socket, std::chrono::milliseconds patience = std::chrono::seconds(5));
 
 // Connects to the supervisor of a running session. Returns the socket, which the caller must close. Blocks only while
 // the supervisor has many connections to accept.
