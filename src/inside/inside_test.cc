@@ -343,7 +343,7 @@ TEST(ThroughGuard, EachDirectionIsCopiedAlone) {
     }
   } while (wait_writable(left.ours.get(), 300));
   EXPECT_EQ(::send(right.ours.get(), "back", 4, 0), 4);
-  bool arrived = wait_readable(left.ours.get(), 10000);
+  bool arrived = wait_readable(left.ours.get(), 60000);
   EXPECT_TRUE(arrived);
   ::shutdown(left.ours.get(), SHUT_WR);
   ::shutdown(right.ours.get(), SHUT_WR);

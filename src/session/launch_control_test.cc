@@ -26,7 +26,7 @@ struct Launcher {
 };
 
 Result<> wait_for_stop(LaunchControl& control) {
-  for (int i = 0; i < 1000 && !control.stop().stop_requested(); ++i) std::this_thread::sleep_for(10ms);
+  for (int i = 0; i < 6000 && !control.stop().stop_requested(); ++i) std::this_thread::sleep_for(10ms);
   return control.claim_gate();
 }
 

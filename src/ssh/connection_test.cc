@@ -31,7 +31,7 @@ class ConnectionTest : public ::testing::Test {
     if (first_.valid()) first_.wait();
   }
 
-  Result<Connection> open(int timeout_s = 15, std::stop_token stop = {}) {
+  Result<Connection> open(int timeout_s = 60, std::stop_token stop = {}) {
     return Connection::open(
         target_, {.control_directory = root_ + "/control", .connect_timeout_s = timeout_s, .stop = std::move(stop)});
   }
@@ -43,7 +43,7 @@ class ConnectionTest : public ::testing::Test {
   void go() { EXPECT_TRUE(write_file_atomically(root_ + "/go", "")); }
   std::string starts() const { return read_file(root_ + "/starts").value_or(""); }
   static bool until(const std::function<bool()>& done) {
-    for (int i = 0; i < 3000 && !done(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    for (int i = 0; i < 6000 && !done(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     return done();
   }
 
@@ -73,7 +73,7 @@ TEST_F(ConnectionTest, OnlyOneProcessStartsAMaster) {
   EXPECT_EQ(open(1).error().code, Code::timed_out);
   std::stop_source stop;
   stop.request_stop();
-  EXPECT_EQ(open(15, stop.get_token()).error().code, Code::canceled);
+  EXPECT_EQ(open(60, stop.get_token()).error().code, Code::canceled);
   EXPECT_EQ(starts(), path);
   go();
   EXPECT_TRUE(first_.get());
@@ -93,7 +93,7 @@ TEST_F(ConnectionTest, SaysThatItWaitsForAnotherProcess) {
         .has_value();
   });
   auto line = told.get_future();
-  ASSERT_EQ(line.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  ASSERT_EQ(line.wait_for(std::chrono::seconds(60)), std::future_status::ready);
   EXPECT_EQ(line.get(),
             "waiting for another process that connects to machine; if it asks for something, answer it there");
   go();

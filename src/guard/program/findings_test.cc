@@ -416,7 +416,7 @@ TEST_F(FindingsTest, ASlowUploadWithoutPausesGetsWholeMarkers) {
   ASSERT_TRUE(ask("model.test", post("model.test", body)).ends_with("fine"));
   std::string whole = body_of(model->last());
   bool steady = false;
-  for (int tries = 0; tries < 50 && !steady; ++tries) {
+  for (int tries = 0; tries < 500 && !steady; ++tries) {
     std::string request = post("model.test", body);
     Wire wire = secure("model.test");
     ASSERT_TRUE(wire.ssl);
@@ -468,7 +468,7 @@ TEST_F(WebSocketFindingsTest, ASlowMessageWithoutPausesGetsWholeMarkers) {
   allow({{"host", "ws.test"}, {"inspect", true}, {"on_secret", "redact"}});
   std::string message = frame(kClient, 1, true, "t=" + token + "."), whole = sent(message), slow;
   steady_ = false;
-  for (int tries = 0; tries < 50 && !steady_; ++tries) slow = sent("", message);
+  for (int tries = 0; tries < 500 && !steady_; ++tries) slow = sent("", message);
   EXPECT_TRUE(steady_);
   EXPECT_EQ(slow, whole);
 }

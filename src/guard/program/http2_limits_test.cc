@@ -62,7 +62,7 @@ TEST_F(Http2Test, AServerThatAcceptsNoRequestsIsReported) {
   std::thread server([&] {
     for (int fd; (fd = accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
       Wire wire{UniqueFd(fd), {}, {}};
-      timeval patience{5, 0};
+      timeval patience{kPatienceMs / 1000, 0};
       setsockopt(wire.fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
       wire.ssl = std::move(*ca_->accept({"a.test", false}, Offer::http2));
       SSL_set_fd(wire.ssl.get(), wire.fd.get());

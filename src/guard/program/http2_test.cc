@@ -232,7 +232,7 @@ TEST_F(Http2Test, AServerThatResetsAStreamEndsOnlyThatOne) {
 void refuse_the_second(SessionCa& ca, UniqueFd listener, uint8_t type, std::string payload) {
   for (int connection = 1; connection <= 2; ++connection) {
     Wire wire{UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)), {}, {}};
-    timeval patience{5, 0};
+    timeval patience{kPatienceMs / 1000, 0};
     setsockopt(wire.fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     wire.ssl = std::move(*ca.accept({"a.test", false}, Offer::http2));
     SSL_set_fd(wire.ssl.get(), wire.fd.get());

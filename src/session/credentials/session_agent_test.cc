@@ -38,7 +38,7 @@ pid_t listen_as(const std::string& path, const std::string& name) {
     auto argv = read_file("/proc/" + std::to_string(child) + "/cmdline");
     return argv && argv->starts_with(name + '\0' + "1000");
   };
-  for (int tries = 0; tries < 1000 && !runs(); ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (int tries = 0; tries < 6000 && !runs(); ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   EXPECT_TRUE(runs());
   return child;
 }
