@@ -32,6 +32,9 @@ TEST_F(Unnamed, CommitsThatWereTakenOffABranchComeBack) {
         "checkout -q main",
         "git checkout -q --detach start && git fetch -q . +start:main && git checkout -q main",
         "git checkout -q -b other start && git checkout -q -B main start",
+        // Only the log of the branch has the commit.
+        "git branch f $(git -c user.name=a -c user.email=a@b commit-tree -m lost -p HEAD HEAD^{tree}) && "
+        "git branch -f f start",
         "git checkout -q start && git worktree add -q --force -B main inner && rm -rf inner"}) {
     auto back = after(WorkspaceMode::copy, start + command);
     EXPECT_EQ(git("for-each-ref --format='%(contents:subject)' 'refs/bottle/s1/heads/bottle-detached-*'"), "lost")
