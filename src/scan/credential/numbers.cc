@@ -83,6 +83,32 @@ bool is_after_word_of_dump(std::string_view text, size_t at) {
                              [](char c) { return is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'f'); });
 }
 
+// Returns how long the account numbers of a country are, or 0 if it has none. Takes the two letters of its code.
+size_t length_of_iban(std::string_view code) {
+  struct Country {
+    std::string_view code;
+    size_t length;
+  };
+  static constexpr std::array kCountries = std::to_array<Country>(
+      {{"AD", 24}, {"AE", 23}, {"AL", 28}, {"AT", 20}, {"AZ", 28}, {"BA", 20}, {"BE", 16}, {"BG", 22}, {"BH", 22},
+       {"BR", 29}, {"BY", 28}, {"CH", 21}, {"CR", 22}, {"CY", 28}, {"CZ", 24}, {"DE", 22}, {"DK", 18}, {"DO", 28},
+       {"EE", 20}, {"EG", 29}, {"ES", 24}, {"FI", 18}, {"FO", 18}, {"FR", 27}, {"GB", 22}, {"GE", 22}, {"GI", 23},
+       {"GL", 18}, {"GR", 27}, {"GT", 28}, {"HR", 21}, {"HU", 28}, {"IE", 22}, {"IL", 23}, {"IQ", 23}, {"IS", 26},
+       {"IT", 27}, {"JO", 30}, {"KW", 30}, {"KZ", 20}, {"LB", 28}, {"LC", 32}, {"LI", 21}, {"LT", 20}, {"LU", 20},
+       {"LV", 21}, {"MC", 27}, {"MD", 24}, {"ME", 22}, {"MK", 19}, {"MR", 27}, {"MT", 31}, {"MU", 30}, {"NL", 18},
+       {"NO", 15}, {"PK", 24}, {"PL", 28}, {"PS", 29}, {"PT", 25}, {"QA", 29}, {"RO", 24}, {"RS", 22}, {"SA", 24},
+       {"SC", 31}, {"SE", 24}, {"SI", 19}, {"SK", 24}, {"SM", 27}, {"TN", 24}, {"TR", 26}, {"UA", 29}, {"VA", 22},
+       {"VG", 24}, {"XK", 20}});
+  static constexpr auto kLengths = [] {
+    std::array<uint8_t, size_t{26} * 26> lengths{};
+    for (const auto& [code, length] : kCountries)
+      lengths[static_cast<size_t>((code[0] - 'A') * 26 + code[1] - 'A')] = static_cast<uint8_t>(length);
+    return lengths;
+  }();
+  if (!is_upper(code[0]) || !is_upper(code[1])) return 0;
+  return kLengths[static_cast<size_t>((code[0] - 'A') * 26 + code[1] - 'A')];
+}
+
 }  // namespace
 
 void each_discord_token(std::string_view text, const std::function<void(size_t, size_t)>& each) {
@@ -134,7 +160,7 @@ void each_x_bearer(std::string_view text, const std::function<void(size_t, size_
 
 size_t card_at(std::string_view text, size_t at) {
   constexpr size_t kFewestKinds = 5;  // different digits; the test numbers that are published have fewer
-  if (!is_digit(text[at])) return 0;
+  if (!within(static_cast<uint8_t>(text[at]), '2', 5)) return 0;  // the first digits of all issuers' prefixes
   // A number in a path, an amount or a hash is not a card number. After '=' and ':', it is a value.
   if (at > 0 &&
       (is_part_of_word(text[at - 1]) || std::string_view(".-:/=%+#").find(text[at - 1]) != std::string_view::npos)) {
@@ -153,37 +179,22 @@ size_t card_at(std::string_view text, size_t at) {
   }
   bool split = end - at != digits.size();
   if (split && digits.size() == 16 && end - at != 19) return 0;  // four groups
-  return distinct(digits) >= kFewestKinds && is_card(digits) ? end : 0;
+  return is_card(digits) && distinct(digits) >= kFewestKinds ? end : 0;
 }
 
 size_t iban_at(std::string_view text, size_t at) {
   if (at + 15 > text.size() || !is_upper(text[at]) || !is_upper(text[at + 1]) || !is_digit(text[at + 2])) return 0;
   if (at > 0 && is_part_of_word(text[at - 1])) return 0;
-  Grouped number = grouped(text, at, Grouped::kMost, [](char c) { return is_digit(c) || is_upper(c); });
-  for (size_t length = 15; length <= number.size; ++length)
-    if (size_t end = number.ends[length - 1]; is_iban(number.text().substr(0, length)))
-      return end < text.size() && is_part_of_word(text[end]) ? 0 : end;
-  return 0;
+  size_t length = length_of_iban(text.substr(at, 2));
+  if (length == 0) return 0;
+  Grouped number = grouped(text, at, length, [](char c) { return is_digit(c) || is_upper(c); });
+  if (number.size < length || !is_iban(number.text())) return 0;
+  size_t end = number.ends[length - 1];
+  return end < text.size() && is_part_of_word(text[end]) ? 0 : end;
 }
 
 bool is_iban(std::string_view iban) {
-  struct Country {
-    std::string_view code;
-    size_t length;
-  };
-  static constexpr std::array kCountries = std::to_array<Country>(
-      {{"AD", 24}, {"AE", 23}, {"AL", 28}, {"AT", 20}, {"AZ", 28}, {"BA", 20}, {"BE", 16}, {"BG", 22}, {"BH", 22},
-       {"BR", 29}, {"BY", 28}, {"CH", 21}, {"CR", 22}, {"CY", 28}, {"CZ", 24}, {"DE", 22}, {"DK", 18}, {"DO", 28},
-       {"EE", 20}, {"EG", 29}, {"ES", 24}, {"FI", 18}, {"FO", 18}, {"FR", 27}, {"GB", 22}, {"GE", 22}, {"GI", 23},
-       {"GL", 18}, {"GR", 27}, {"GT", 28}, {"HR", 21}, {"HU", 28}, {"IE", 22}, {"IL", 23}, {"IQ", 23}, {"IS", 26},
-       {"IT", 27}, {"JO", 30}, {"KW", 30}, {"KZ", 20}, {"LB", 28}, {"LC", 32}, {"LI", 21}, {"LT", 20}, {"LU", 20},
-       {"LV", 21}, {"MC", 27}, {"MD", 24}, {"ME", 22}, {"MK", 19}, {"MR", 27}, {"MT", 31}, {"MU", 30}, {"NL", 18},
-       {"NO", 15}, {"PK", 24}, {"PL", 28}, {"PS", 29}, {"PT", 25}, {"QA", 29}, {"RO", 24}, {"RS", 22}, {"SA", 24},
-       {"SC", 31}, {"SE", 24}, {"SI", 19}, {"SK", 24}, {"SM", 27}, {"TN", 24}, {"TR", 26}, {"UA", 29}, {"VA", 22},
-       {"VG", 24}, {"XK", 20}});
-  if (iban.size() < 15) return false;
-  auto country = std::ranges::find(kCountries, iban.substr(0, 2), &Country::code);
-  if (country == kCountries.end() || country->length != iban.size()) return false;
+  if (iban.size() < 15 || length_of_iban(iban) != iban.size()) return false;
   // ISO 13616: with letters as numbers from 10 to 35, the rest of the division by 97 must be 1.
   uint32_t rest = 0;
   for (size_t i = 0; i < iban.size(); ++i) {  // the first four characters are moved to the end
