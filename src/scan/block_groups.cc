@@ -59,18 +59,19 @@ void BlockScan::groups(const View& view, const Spot& at, GroupTexts& texts) {
   if (end < at.begin + 2 * at.period) return;
   grouped_left_ -= end - at.begin;
   if (!may_work(work::kGroups + (end - at.begin) * work::kGrouped)) return;
-  Decoded text = ungrouped(view.text, {at.begin, end, at.period});
-  if (text.text.size() < kShortestRun) return;
+  Decoded& all = texts.text;
+  size_t begin = all.text.size(), anchors = all.anchors.size(), end_before = all.end;
+  auto [group, first] = ungroup(view.text, {at.begin, end, at.period}, all);
+  if (all.text.size() - begin < kShortestRun) {
+    all.text.resize(begin);
+    all.anchors.resize(anchors);
+    all.end = end_before;
+    return;
+  }
   // A credential that begins in the middle of a group is chance, unless the groups are tiny.
   constexpr size_t kTiny = 2;
-  Decoded& all = texts.text;
-  size_t begin = all.text.size();
-  texts.parts.push_back({begin, text.group > kTiny ? text.group : 0, text.first});
-  all.form = text.form;
-  for (const auto& anchor : text.anchors) all.add_anchor(begin + anchor.at, anchor.from);
-  all.text.append(text.text);
-  all.end = text.end;
-  all.add_anchor(all.text.size(), text.end);
+  texts.parts.push_back({begin, group > kTiny ? group : 0, first});
+  all.add_anchor(all.text.size(), all.end);
   constexpr std::string_view kBetween = "\1\1\1\1";  // belongs to no run, row of numbers or pattern
   all.text.append(kBetween);
 }

@@ -28,7 +28,7 @@ struct GroupTexts {
   // Says where one of them begins in `text`.
   struct Part {
     size_t begin = 0;
-    size_t group = 0, first = 0;  // as in Decoded
+    size_t group = 0, first = 0;  // as in GroupSizes
   };
   Decoded text;
   std::vector<Part> parts;

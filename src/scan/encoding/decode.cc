@@ -328,11 +328,18 @@ Decoded narrowed(std::string_view text, size_t begin, size_t end) {
   Decoded out;
   out.form = Decoded::Form::wide;
   out.end = end;
+  out.text.resize(end - begin);
+  char* to = out.text.data();
+  size_t size = 0, next_anchor = 0;
   for (size_t at = begin; at < end; ++at) {
     if (text[at] == '\0') continue;
-    if (out.text.size() % Decoded::kStride == 0) out.anchor(at);
-    out.text += text[at];
+    if (size == next_anchor) {
+      out.add_anchor(size, at);
+      next_anchor += Decoded::kStride;
+    }
+    to[size++] = text[at];
   }
+  out.text.resize(size);
   return out;
 }
 

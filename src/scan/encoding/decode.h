@@ -39,8 +39,7 @@ struct Decoded {
   std::vector<Anchor> anchors;  // in order; about one every kStride bytes, fewer in plain stretches
   size_t end = 0;               // where the source of the last bytes ends in the other text
   Form form = Form::other;
-  unsigned skipped = 0;         // bits that each byte comes later than its anchor says
-  size_t group = 0, first = 0;  // the bytes of each group and of a shorter one before them, if the text was in groups
+  unsigned skipped = 0;  // bits that each byte comes later than its anchor says
   static constexpr size_t kStride = 48;
 
   // Records that the following bytes come from `from` onward. Adds an anchor only if it is useful, because each one

@@ -280,25 +280,25 @@ std::optional<Groups> groups_at(std::string_view text, size_t begin, size_t peri
   return groups;
 }
 
-Decoded ungrouped(std::string_view text, const Groups& groups) {
+GroupSizes ungroup(std::string_view text, const Groups& groups, Decoded& out) {
   Columns columns(text, groups);
-  Decoded out;
-  size_t period = groups.period;
+  GroupSizes sizes;
+  size_t period = groups.period, begin_of_text = out.text.size(), after_last = text.npos;
   out.form = Decoded::Form::parts;
   auto put = [&](size_t at, size_t column) {
     if (columns.drops(column)) return;
-    out.add_anchor(out.text.size(), at);
+    if (at != after_last) out.add_anchor(out.text.size(), at);
     out.text += text[at];
+    after_last = at + 1;
   };
   // A shorter group may come before the first one, and after the last one.
   size_t head = groups.begin, odd = 2;
   while (head > 0 && head + period > groups.begin && fits(text[head + period - 1], text[head - 1], Kind::part, odd))
     --head;
   for (size_t at = head; at < groups.begin; ++at) put(at, (at + period - groups.begin) % period);
-  out.text.reserve(groups.end - groups.begin);
-  out.first = out.text.size();
+  sizes.first = out.text.size() - begin_of_text;
   auto parts = columns.parts();
-  for (const auto& [from, to] : parts) out.group += to - from;
+  for (const auto& [from, to] : parts) sizes.group += to - from;
   for (size_t row = groups.begin; row < groups.end; row += period)
     for (const auto& [from, to] : parts) {
       out.add_anchor(out.text.size(), row + from);
@@ -306,12 +306,13 @@ Decoded ungrouped(std::string_view text, const Groups& groups) {
     }
   size_t end = groups.end;
   odd = 2;
+  after_last = text.npos;
   for (; end < text.size() && end < groups.end + period; ++end) {
     if (!fits(text[end - period], text[end], Kind::part, odd)) break;
     put(end, end - groups.end);
   }
   out.end = end;
-  return out;
+  return sizes;
 }
 
 Decoded dumped(std::string_view text, size_t at, bool little_endian) { return Dump(text, little_endian).read(at); }

@@ -19,8 +19,12 @@ struct Groups {
 // ones.
 std::optional<Groups> groups_at(std::string_view text, size_t begin, size_t period);
 
-// Returns the groups without what separates them and without numbers that count them.
-Decoded ungrouped(std::string_view text, const Groups& groups);
+// Says how many bytes ungroup() kept of each group, and of the shorter one that may come before the first.
+struct GroupSizes {
+  size_t group = 0, first = 0;
+};
+// Appends the groups to `out`, without what separates them and without numbers that count them.
+GroupSizes ungroup(std::string_view text, const Groups& groups, Decoded& out);
 
 // Returns the bytes of the hexadecimal dump that has a line at `at`. A line begins with an offset. The bytes of each
 // word are in reverse order if `little_endian`. Returns nothing if there are fewer than two lines, or no words to

@@ -94,6 +94,7 @@ size_t step(Form form, std::string_view text, size_t at, size_t end, std::string
 std::optional<Origin> piece_of(std::string_view text, const Decoded& map, const Decoded::Anchor& anchor, size_t place) {
   std::string decoded;
   auto is_plain = [&](char c) {  // most bytes belong to no escape
+    if (map.form == Form::wide) return c != '\0';
     return map.form == Form::percent ? c != '%' : map.form == Form::escapes && c != '\\' && c != '&';
   };
   for (size_t at = anchor.from, size = anchor.at; at < map.end && size <= place;) {
