@@ -227,8 +227,8 @@ void BlockScan::credentials(const View& view, const std::vector<Region>& regions
   for (const auto& [begin, end] : regions) {
     for (auto& [matcher, first] : catalog_.matchers_) {
       bool done = matcher.scan(view.text.substr(begin, end - begin), [&](Match match) {
-        if (!may_work(work::kMatch) && view.depth > 0) return;
         const Rule& rule = catalog_.rules_[first + match.rule];
+        if ((!may_work(work::kMatch) && view.depth > 0) || (result_.full && !rule.warns)) return;
         match.begin += begin;
         match.end += begin;
         if (&rule == last_rule && match.end == last_end && !needs_beginning(rule)) return;
@@ -357,11 +357,11 @@ void BlockScan::digits(const View& view, const Spot& at) {
       for (const Rule* rule : *rules) report(view, *rule, at.begin, end, true);
 }
 
-// A finding that has no room could be one that the policy blocks, although it lets all those before it pass.
+// A finding that has no room could be one that the policy blocks, although it lets all those before it pass. Nothing
+// that is decoded after that could add one.
 bool BlockScan::has_room(bool warns) {
   if (result_.findings.size() < (warns ? kMostWarnings : kMostFindings)) return true;
-  result_.full |= !warns;
-  result_.incomplete |= !warns;
+  if (!warns) result_.full = result_.incomplete = spent_ = true;
   return false;
 }
 

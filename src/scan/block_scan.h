@@ -133,7 +133,7 @@ class BlockScan {
   int trials_left_ = Detector::kMostTrials, marks_left_ = Detector::kMostMarks, phrases_left_ = Detector::kMostPhrases;
   size_t judging_left_ = kFreelyJudged;  // the work of judging matches, as judge() counts it
   size_t most_work_;
-  bool spent_ = false;  // more work was needed than that
+  bool spent_ = false;  // more work was needed than that, or there is no room for more findings
   int second_looks_left_ = kMostSecondLooks;
   std::array<std::unordered_map<size_t, int>, 2> seen_;  // hashes of decoded texts, joined or not, with their depths
   std::string folded_, shifted_, hex_;

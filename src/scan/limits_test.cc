@@ -108,6 +108,16 @@ TEST(Detector, SaysWhenItsLimitsAreSpent) {
   EXPECT_FALSE(Detector(&catalog()).scan(text).incomplete) << "a formula in a text is no mark";
 }
 
+// What would be found in a decoded text could not be reported.
+TEST(Detector, DecodesNothingWithoutRoomForFindings) {
+  std::string tokens;
+  for (uint32_t seed = 0; seed < 600; ++seed) tokens += filled("glpat-<alnum 20> ", seed);
+  auto result = Detector(&catalog()).scan(tokens + base64("the value is " + std::string(kKnown)));
+  EXPECT_TRUE(result.full);
+  EXPECT_TRUE(result.incomplete);
+  EXPECT_EQ(result.decoded, 0u);
+}
+
 TEST(Detector, ScansADumpOnce) {
   std::mt19937 random(5);
   std::string bytes;
