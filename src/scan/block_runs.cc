@@ -31,9 +31,7 @@ bool has_unusual_letter(std::string_view text) {
   return false;
 }
 
-bool may_hide(std::string_view bytes) {
-  return has_text(bytes) || has_packed(bytes) || bytes.starts_with("PK\3\4");  // a zip file
-}
+bool may_hide(std::string_view bytes) { return has_text(bytes) || has_packed(bytes); }
 
 // Returns whether the beginning is text or almost text, and therefore not compressed.
 bool is_text(std::string_view bytes) {

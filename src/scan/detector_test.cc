@@ -236,43 +236,6 @@ TEST(Detector, FindsKnownSecretsInBase85AndUuencodedText) {
   }
 }
 
-// Returns an entry of a zip file.
-std::string zip_entry(std::string_view name, std::string_view text) {
-  std::string packed = deflated(text, -15), out("PK\3\4\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0", 18);
-  for (size_t size : {packed.size(), text.size()})
-    for (int i = 0; i < 4; ++i) out += static_cast<char>(size >> (8 * i));
-  out += static_cast<char>(name.size());
-  return out.append(3, '\0').append(name).append(packed);
-}
-
-TEST(Detector, FindsSecretsInZipFiles) {
-  std::string token = filled("ghp_<alnum 36>", 2), harmless;
-  for (int i = 0; i < 300; ++i) harmless += "line " + std::to_string(i) + " of a file\n";
-  std::string file = zip_entry("a", harmless) + zip_entry("b/.env", "TOKEN=" + token + "\n" + harmless);
-  EXPECT_EQ(found(file), "github-token (zip)");
-  EXPECT_EQ(found("--xx\r\nContent-Type: application/zip\r\n\r\n" + file + "\r\n--xx--"), "github-token (zip)");
-  EXPECT_EQ(found(base64(file)), "github-token (zip in base64)");
-  EXPECT_EQ(found(zip_entry("a", harmless)), "");
-  EXPECT_EQ(found("PK\3\4 and text\3\4"), "");
-}
-
-// The header of a small zip file is not text, so only its magic number shows that something is hidden.
-TEST(Detector, FindsSmallZipFilesThatAreEncoded) {
-  std::string token = filled("ghp_<alnum 36>", 2);
-  for (const std::string& file :
-       {zip_entry("a", token), zip_entry("a.txt", "TOKEN=" + token + filled("<alnum 2000>", 3))}) {
-    for (std::string before : {"", "x"}) {
-      EXPECT_EQ(found("see " + before + base64(file)), "github-token (zip in base64)") << before;
-      EXPECT_EQ(found("see " + lines(before + base64(file), 60, "\n")), "github-token (zip in base64)") << before;
-    }
-    for (std::string before : {"", "X"})
-      EXPECT_EQ(found("see " + before + base32(file)), "github-token (zip in base32)") << before;
-    for (size_t spaces = 0; spaces < 64; ++spaces)
-      EXPECT_EQ(found(std::string(spaces, ' ') + "[" + each(file, "%d", ", ") + "]"), "github-token (zip in decimal)")
-          << spaces;
-  }
-}
-
 TEST(Detector, FindsTokensWithoutDigitsInGroups) {
   EXPECT_EQ(found("the letters are: g l p a t - q g l N l i L B G o r B e J O t a U z q"), "gitlab-token (groups)");
 }
@@ -417,13 +380,6 @@ TEST(Detector, LeavesHarmlessTextAlone) {
     EXPECT_EQ(found(text), "") << text;
 }
 
-TEST(Detector, FindsASecretInAFrameOfZstdAfterMarksOfIt) {
-  std::string marks = many(std::string("\x28\xb5\x2f\xfd\x08 some text", 15), 3 * 1024);
-  std::string secret = "value=" + std::string(kKnown) + filled("<hex 600>", 5);
-  EXPECT_EQ(found(marks + zstd(secret)), "deploy (zstd)");
-}
-
-// A row of one letter decodes to nothing, but what follows it may.
 TEST(Detector, FindsEncodedTextAfterALongRowOfOneLetter) {
   std::string token = filled("ghp_<alnum 36>", 7);
   for (size_t letters : {100u, 256u, 400u, 4000u})
@@ -437,20 +393,6 @@ TEST(Detector, FindsNumbersAmongOtherBytes) {
   for (uint32_t i = 1, x = 7; i < 4096; ++i) around += static_cast<char>((x = x * 1664525 + 1013904223) >> 24);
   std::string token = filled("ghp_<alnum 36>", 7);
   EXPECT_EQ(found(around + each(token, "%02x\x80\1") + around), "github-token (hex)");
-}
-
-// The numbers may begin anywhere in a block of the survey, even near its end.
-TEST(Detector, FindsCompressedNumbersAtEveryPosition) {
-  std::string token = filled("ghp_<alnum 36>", 7), large;
-  for (int i = 0; i < 40; ++i) large += std::to_string(200 + i) + ", ";
-  for (const auto& [name, packed] :
-       {std::pair("gzip", gzipped(token)), std::pair("deflate", deflated(token, 15)), std::pair("zstd", zstd(token))})
-    for (const std::string& before : {std::string(), large}) {
-      for (size_t spaces = 0; spaces < 64; ++spaces)
-        EXPECT_EQ(found(std::string(spaces, ' ') + "[" + before + each(packed, "%d", ", ") + "]"),
-                  "github-token (" + std::string(name) + " in decimal)")
-            << spaces << before;
-    }
 }
 
 // JSON writes a character above U+FFFF as a pair of surrogates.

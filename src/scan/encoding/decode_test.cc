@@ -165,7 +165,7 @@ TEST(Decode, Decimals) {
   EXPECT_EQ(decimal_run("256,65", 0, 6).text, "\xff\x41");
 }
 
-bool may_hide(std::string_view bytes) { return has_text(bytes) || has_packed(bytes) || bytes.starts_with("PK\3\4"); }
+bool may_hide(std::string_view bytes) { return has_text(bytes) || has_packed(bytes); }
 
 // Returns bytes that are nearly enough for a text, or the beginning of a compressed stream, between random ones.
 std::string nearly_text(std::mt19937& random) {
@@ -227,17 +227,20 @@ std::vector<RunPart> plain_parts(std::string_view run) {
       if (end - begin >= shortest) then(begin, end);
     }
   };
-  std::vector<RunPart> parts, base32;
+  constexpr std::string_view kCapitals = "234567ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+                             kSmall = "234567abcdefghijklmnopqrstuvwxyz";
+  std::vector<RunPart> parts;
   each("0123456789abcdefABCDEF", 24, [&](size_t begin, size_t end) { parts.push_back({begin, end, true}); });
   if (!parts.empty() && parts[0].end - parts[0].begin == run.size()) return parts;
-  each("234567abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", 20, [&](size_t begin, size_t end) {
-    std::string_view first = run.substr(begin, std::min<size_t>(end - begin, 64));
-    bool small = first.find_first_of("abcdefghijklmnopqrstuvwxyz") != run.npos;
-    if (small && first.find_first_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") != run.npos) return;
-    // Parts in capitals come first.
-    parts.insert(small ? parts.end() : parts.end() - static_cast<std::ptrdiff_t>(base32.size()), {begin, end, false});
-    if (small) base32.push_back({begin, end, false});
-  });
+  for (std::string_view alphabet : {kCapitals, kSmall})
+    each(alphabet, 20, [&](size_t begin, size_t end) {
+      size_t whole = begin;
+      while (whole < run.size() && (kCapitals.contains(run[whole]) || kSmall.contains(run[whole]))) ++whole;
+      if (end - begin < 64 && whole > end) return;
+      std::string_view first = run.substr(begin, std::min<size_t>(end - begin, 64));
+      if (alphabet == kSmall && first.find_first_not_of("234567") == first.npos) return;
+      parts.push_back({begin, whole, false});
+    });
   return parts;
 }
 

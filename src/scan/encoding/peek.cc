@@ -13,7 +13,6 @@
 #include <bit>
 #include <cstring>
 
-#include "base/text/lower.h"
 #include "scan/encoding/decode.h"
 #include "scan/encoding/survey_masks.h"
 
@@ -53,7 +52,22 @@ uint64_t text_rows(uint64_t before, uint64_t now, unsigned stride) {
 }
 
 bool packs(uint8_t first, uint8_t second) {
-  return first == 0x1f ? second == 0x8b : first == 0x28 ? second == 0xb5 : first == 0x78 && packs_zlib(second);
+  switch (first) {
+    case 0x1f:
+      return second == 0x8b;
+    case 0x28:
+      return second == 0xb5;
+    case 0x78:
+      return packs_zlib(second);
+    default:
+      return first == 'P' && second == 'K';
+  }
+}
+
+// Returns where the first two bytes of a gzip, zstd or zlib stream or of a zip file are. Reads 65 bytes.
+uint64_t packs_at(const uint8_t* bytes) {
+  return packed_mask(bytes) | mask_of(load_block(bytes), load_block(bytes + 1),
+                                      [](const Lanes& c, const Lanes& n) { return equal(c, 'P') & equal(n, 'K'); });
 }
 
 // Finds sequences of readable bytes, which may cross from one block to the next.
@@ -73,23 +87,12 @@ class Rows {
   uint64_t readable_ = 0, zeros_ = 0;
 };
 
-// Returns whether the bytes with `skip` bits skipped begin like a zip file.
-template <unsigned skip>
-bool begins_zip(std::string_view bytes) {
-  constexpr uint32_t kMark = 0x504b0304;
-  if (bytes.size() < sizeof kMark + (skip > 0)) return false;
-  uint64_t first = 0;
-  for (size_t i = 0; i < sizeof kMark; ++i) first = first << 8 | static_cast<uint8_t>(bytes[i]);
-  if constexpr (skip > 0) first = first << skip | static_cast<uint8_t>(bytes[sizeof kMark]) >> (8 - skip);
-  return static_cast<uint32_t>(first) == kMark;
-}
-
 #ifdef SCAN_HAS_WIDE
 constexpr WideSet kWideReadable{
     std::string_view("\0\t\n\r", 4),
     " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"};
 
-// Does what hides() does after it has looked for the mark of a zip file.
+// Does what hides() does.
 template <unsigned skip>
 SCAN_WIDE bool wide_hides(std::string_view bytes) {
   Rows rows;
@@ -107,8 +110,8 @@ SCAN_WIDE bool wide_hides(std::string_view bytes) {
     }
     uint64_t whole = Wide::first_bits(std::min(left, kBlock));
     uint64_t zlib = second.equal(0x01) | second.equal(0x5e) | second.equal(0x9c) | second.equal(0xda);
-    uint64_t packed =
-        (c.equal(0x1f) & second.equal(0x8b)) | (c.equal(0x28) & second.equal(0xb5)) | (c.equal(0x78) & zlib);
+    uint64_t packed = (c.equal(0x1f) & second.equal(0x8b)) | (c.equal(0x28) & second.equal(0xb5)) |
+                      (c.equal(0x78) & zlib) | (c.equal('P') & second.equal('K'));
     if ((packed & whole) || rows.add(c.in(kWideReadable)&whole, c.equal(0) & whole)) return true;
   }
   return rows.end();
@@ -118,7 +121,6 @@ SCAN_WIDE bool wide_hides(std::string_view bytes) {
 // Returns whether the bytes with `skip` bits skipped may hide something.
 template <unsigned skip>
 bool hides(std::string_view bytes) {
-  if (begins_zip<skip>(bytes)) return true;
 #ifdef SCAN_HAS_WIDE
   if (use_wide) return wide_hides<skip>(bytes);
 #endif
@@ -138,7 +140,7 @@ bool hides(std::string_view bytes) {
       }
       row |= bits_of(readable(c)) << i;
       zeros |= bits_of(equal(c, 0)) << i;
-      packed |= bits_of(equal(c, 0x1f) | equal(c, 0x28) | equal(c, 0x78)) << i;
+      packed |= bits_of(equal(c, 0x1f) | equal(c, 0x28) | equal(c, 0x78) | equal(c, 'P')) << i;
     }
     uint64_t whole = ~uint64_t{0} >> (kBlock - left);
     if (rows.add(row & whole, zeros)) return true;
@@ -171,7 +173,8 @@ HexMasks hex_masks(const uint8_t* digits) {
     Lanes gzip = are(0, '1', 'f') & are(2, '8', 'b'), zstd = are(0, '2', '8') & are(2, 'b', '5');
     Lanes zlib = are(0, '7', '8') & (are(2, '0', '1') | are(2, '5', 'e') | are(2, '9', 'c') | are(2, 'd', 'a'));
     masks.readable |= bits_of(within(c[0], '2', 6) | equal(c[0], '0')) << i;
-    masks.packed |= bits_of(gzip | zstd | zlib) << i;
+    Lanes zip = are(0, '5', '0') & are(2, '4', 'b');
+    masks.packed |= bits_of(gzip | zstd | zlib | zip) << i;
   }
   return masks;
 }
@@ -311,11 +314,12 @@ bool has_text(std::string_view bytes) {
 bool has_packed(std::string_view bytes) {
   auto begins = [&](size_t at) {
     std::string_view rest = bytes.substr(at);
-    return rest[0] == 'x' || rest.starts_with("\x1f\x8b\x08") || rest.starts_with("\x28\xb5\x2f\xfd");
+    return rest[0] == 'x' || rest.starts_with("\x1f\x8b\x08") || rest.starts_with("\x28\xb5\x2f\xfd") ||
+           rest.starts_with("PK\3\4");
   };
   std::array<uint8_t, kBlock + 1> copy;
   for (size_t at = 0; at < bytes.size(); at += kBlock)
-    for (uint64_t mask = packed_mask(padded<1>(bytes, at, copy)); mask; mask &= mask - 1)
+    for (uint64_t mask = packs_at(padded<1>(bytes, at, copy)); mask; mask &= mask - 1)
       if (begins(at + static_cast<size_t>(std::countr_zero(mask)))) return true;
   return false;
 }
@@ -433,7 +437,6 @@ void parts_of_run(std::string_view run, std::vector<RunPart>& parts) {
   auto of_base32 = [&](size_t at) { return at < run.size() && (masks[at / kBlock].base32 >> at % kBlock & 1); };
   for (auto alphabet : {&Alphabets::capitals, &Alphabets::small})
     each_row(masks, alphabet, kShortestBase32, [&](size_t begin, size_t end) {
-      if (begin > 0 && of_base32(begin - 1)) return;
       if (end - begin < kOfOneCase && of_base32(end)) return;
       bool only_digits = run.substr(begin, std::min(end - begin, kOfOneCase)).find_first_not_of("234567") == run.npos;
       if (alphabet == &Alphabets::small && only_digits) return;  // these are capitals too
@@ -463,7 +466,6 @@ bool hides_when_shifted(std::string_view aligned, unsigned bits) {
 
 bool hex_hides(std::string_view digits) {
   constexpr size_t kPair = 2;
-  constexpr std::string_view kZip = "504b0304";
   std::array<uint8_t, kBlock + 3> copy;
   uint64_t before = 0;
   for (size_t at = 0; at < digits.size(); at += kBlock) {
@@ -471,7 +473,7 @@ bool hex_hides(std::string_view digits) {
     if (masks.packed || text_rows(before, masks.readable, kPair)) return true;
     before = masks.readable;
   }
-  return text_rows(before, 0, kPair) || lower(digits.substr(0, kZip.size() + 1)).find(kZip) != kZip.npos;
+  return text_rows(before, 0, kPair) != 0;
 }
 
 bool decimals_hide(std::string_view text) {

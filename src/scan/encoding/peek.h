@@ -11,7 +11,7 @@ namespace bottle::scan {
 
 // Returns whether the bytes may contain readable text: 12 printable bytes in a row, or at every other position.
 bool has_text(std::string_view bytes);
-// Returns whether a gzip, zstd or zlib stream may begin somewhere in the bytes.
+// Returns whether a gzip, zstd or zlib stream or a zip file may begin somewhere in the bytes.
 bool has_packed(std::string_view bytes);
 
 // Says what a short run of Base64 may hide.
@@ -38,15 +38,14 @@ struct RunPart {
 void parts_of_run(std::string_view run, std::vector<RunPart>& parts);
 
 // Returns whether has_text() or has_packed() may be true for the bytes with `bits` (1 to 7) bits skipped, which is
-// what shift() in decode.h makes of them, or whether these begin with the magic number of a zip file.
+// what shift() in decode.h makes of them.
 bool hides_when_shifted(std::string_view aligned, unsigned bits);
 
 // Returns whether has_text() or has_packed() may be true for what the hexadecimal digits decode to, with the first
-// digit or without it, or whether that begins with the magic number of a zip file.
+// digit or without it.
 bool hex_hides(std::string_view digits);
 
-// Returns whether has_text() or has_packed() is true for what decimal_run() makes of the text, or whether that has the
-// first two bytes of a zip file.
+// Returns whether has_text() or has_packed() may be true for what decimal_run() makes of the text.
 bool decimals_hide(std::string_view text);
 
 }  // namespace bottle::scan

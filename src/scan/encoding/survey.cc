@@ -244,11 +244,14 @@ class Survey {
   }
   void widen(size_t begin, Spot& open, Shape shape) {
     size_t from = begin - std::min(begin, kAround), to = std::min(text_.size(), begin + kAround);
+    if (open.end < from && open.end > 0) open.end = run_end(open.end);
     if (open.end < from || open.end == 0) {
       if (open.end) spots_.push_back(open);
+      // What is compressed and then written in Base64 can be read only as a whole, so a run is not cut.
+      while (from > open.end && in_run(from - 1)) --from;
       open = {shape, from, to};
     }
-    open.end = to;
+    open.end = std::max(open.end, to);
   }
 
   bool hides(size_t at) const {
@@ -274,8 +277,8 @@ class Survey {
   }
 
   void end_escapes() {
-    for (const Spot& open : open_)
-      if (open.end) spots_.push_back(open);
+    for (const auto& [shape, begin, end, period, lines] : open_)
+      if (end) spots_.push_back({shape, begin, run_end(end)});
   }
 
   // Returns whether there are enough pairs of digits, with another byte after each, for a sequence of pairs.
@@ -324,10 +327,8 @@ class Survey {
 
   void wide(size_t at, uint64_t low, uint64_t high) {
     if (at < wide_end_) return;
-    uint64_t every = low, after = high;
-    uint64_t odd = ~(low >> 1 | high << 63);  // the byte between them is not zero
-    every &= odd;
-    after &= ~(high >> 1);
+    // The byte between them is not zero.
+    uint64_t every = low & ~(low >> 1 | high << 63), after = high & ~(high >> 1);
     for (unsigned step = 2; step < 16; step *= 2) {
       every &= every >> step | after << (64 - step);
       after &= after >> step;

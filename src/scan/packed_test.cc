@@ -1,0 +1,125 @@
+// Checks what the detector finds in compressed data, and in compressed data that is encoded.
+#include <gtest/gtest.h>
+
+#include "base/text/lower.h"
+#include "scan/content/compress_test.h"
+#include "scan/disguise_test.h"
+#include "scan/rule_examples.h"
+
+namespace bottle::scan {
+namespace {
+
+// Returns an entry of a zip file.
+std::string zip_entry(std::string_view name, std::string_view text) {
+  std::string packed = deflated(text, -15), out("PK\3\4\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0", 18);
+  for (size_t size : {packed.size(), text.size()})
+    for (int i = 0; i < 4; ++i) out += static_cast<char>(size >> (8 * i));
+  out += static_cast<char>(name.size());
+  return out.append(3, '\0').append(name).append(packed);
+}
+
+TEST(Detector, FindsSecretsInZipFiles) {
+  std::string token = filled("ghp_<alnum 36>", 2), harmless;
+  for (int i = 0; i < 300; ++i) harmless += "line " + std::to_string(i) + " of a file\n";
+  std::string file = zip_entry("a", harmless) + zip_entry("b/.env", "TOKEN=" + token + "\n" + harmless);
+  EXPECT_EQ(found(file), "github-token (zip)");
+  EXPECT_EQ(found("--xx\r\nContent-Type: application/zip\r\n\r\n" + file + "\r\n--xx--"), "github-token (zip)");
+  EXPECT_EQ(found(base64(file)), "github-token (zip in base64)");
+  EXPECT_EQ(found(zip_entry("a", harmless)), "");
+  EXPECT_EQ(found("PK\3\4 and text\3\4"), "");
+}
+
+// The header of a small zip file is not text, so only its magic number shows that something is hidden.
+TEST(Detector, FindsSmallZipFilesThatAreEncoded) {
+  std::string token = filled("ghp_<alnum 36>", 2);
+  for (const std::string& file :
+       {zip_entry("a", token), zip_entry("a.txt", "TOKEN=" + token + filled("<alnum 2000>", 3))}) {
+    for (std::string before : {"", "x"}) {
+      EXPECT_EQ(found("see " + before + base64(file)), "github-token (zip in base64)") << before;
+      EXPECT_EQ(found("see " + lines(before + base64(file), 60, "\n")), "github-token (zip in base64)") << before;
+    }
+    for (std::string before : {"", "X"})
+      EXPECT_EQ(found("see " + before + base32(file)), "github-token (zip in base32)") << before;
+    for (size_t spaces = 0; spaces < 64; ++spaces)
+      EXPECT_EQ(found(std::string(spaces, ' ') + "[" + each(file, "%d", ", ") + "]"), "github-token (zip in decimal)")
+          << spaces;
+  }
+}
+
+// The numbers may begin anywhere in a block of the survey, even near its end.
+TEST(Detector, FindsCompressedNumbersAtEveryPosition) {
+  std::string token = filled("ghp_<alnum 36>", 7), large;
+  for (int i = 0; i < 40; ++i) large += std::to_string(200 + i) + ", ";
+  for (const auto& [name, packed] :
+       {std::pair("gzip", gzipped(token)), std::pair("deflate", deflated(token, 15)), std::pair("zstd", zstd(token))})
+    for (const std::string& before : {std::string(), large}) {
+      for (size_t spaces = 0; spaces < 64; ++spaces)
+        EXPECT_EQ(found(std::string(spaces, ' ') + "[" + before + each(packed, "%d", ", ") + "]"),
+                  "github-token (" + std::string(name) + " in decimal)")
+            << spaces << before;
+    }
+}
+
+TEST(Detector, FindsASecretInAFrameOfZstdAfterMarksOfIt) {
+  std::string marks = many(std::string("\x28\xb5\x2f\xfd\x08 some text", 15), 3 * 1024);
+  std::string secret = "value=" + std::string(kKnown) + filled("<hex 600>", 5);
+  EXPECT_EQ(found(marks + zstd(secret)), "deploy (zstd)");
+}
+
+// A row of one letter decodes to nothing, but what follows it may.
+// Returns the container of each format with a token in it.
+std::vector<std::pair<std::string, std::string>> containers() {
+  std::string token = filled("ghp_<alnum 36>", 2);
+  return {{"gzip", gzipped(token)},
+          {"deflate", deflated(token, 15)},
+          {"zstd", zstd(token)},
+          {"zip", zip_entry("a", token)},
+          {"zip", zip_entry("a.txt", "TOKEN=" + token + filled("<alnum 2000>", 3))}};
+}
+
+// Nothing separates the encoded bytes from the digits before them, so they begin at any alignment.
+TEST(Detector, FindsCompressedDataThatIsEncodedAtEveryAlignment) {
+  for (const auto& [format, packed] : containers())
+    for (size_t count = 0; count < 12; ++count) {
+      std::vector<std::string> texts;
+      for (std::string_view before : {"x7Kq_zPw-3Ab", "AAAAAAAAAAAA"})
+        for (const std::string& coded : {base64(packed), base64(packed, true, false), lines(base64(packed), 60, "\n")})
+          texts.push_back(std::string(before.substr(0, count)) + coded);
+      for (std::string_view before : {"X7KQZPW3ABCD", "x7kqzpw3abcd"})
+        for (const std::string& coded : {base32(packed), lower(base32(packed))})
+          texts.push_back(std::string(before.substr(0, count)) + coded);
+      for (std::string_view before : {"4f0a9c37b2d1", "000000000000"})
+        texts.push_back(std::string(before.substr(0, count)) + each(packed, "%02x"));
+      for (const std::string& text : texts)
+        EXPECT_TRUE(found("see " + text).starts_with("github-token (")) << format << ": " << text;
+    }
+}
+
+TEST(Detector, FindsCompressedNumbersInTheMiddleOfAList) {
+  for (const auto& [format, packed] : containers())
+    for (std::string_view number : {"1, ", "7,", "80, ", "75 ", "200, ", "255,", "300, "})
+      for (size_t before : {1u, 2u, 3u, 9u, 21u, 22u, 23u, 64u, 200u})
+        EXPECT_EQ(found("[" + many(number, before * number.size()) + each(packed, "%d", ", ") + "]"),
+                  "github-token (" + format + " in decimal)")
+            << format << " after " << before << " times " << number;
+}
+
+// Few characters of Base64 need an escape, and the parts between them are compressed data without a beginning.
+TEST(Detector, FindsCompressedDataInBase64WithFewEscapes) {
+  for (uint32_t seed = 0; seed < 40; ++seed) {
+    std::string token = filled("ghp_<alnum 36>", seed), text = filled("<alnum 150> ", seed) + token;
+    for (const auto& [format, packed] : {std::pair("gzip", gzipped(text)), std::pair("deflate", deflated(text, 15)),
+                                         std::pair("zip", zip_entry("a", text))}) {
+      std::string in_query, in_json;
+      for (char c : base64(packed)) {
+        in_query += c == '+' ? "%2B" : c == '/' ? "%2F" : c == '=' ? "%3D" : std::string(1, c);
+        in_json += c == '/' ? "\\/" : std::string(1, c);
+      }
+      for (const std::string& each : {"GET /search?q=" + in_query + "&page=2", "{\"a\": \"" + in_json + "\"}"})
+        EXPECT_NE(found(each).find("github-token"), std::string::npos) << format << ": " << each;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace bottle::scan
