@@ -200,7 +200,7 @@ void BlockScan::base64_in_path(const View& view, size_t begin, size_t end) {
       if (first.size() == 3 && !marked_format(first)) continue;
     }
     Decoded part = base64_run(view.text, begin, end, 0);
-    if (part.text.size() >= 8 && !is_text(part.text)) unpack(view, part.text, part.anchors.front().from, part.end);
+    if (part.text.size() >= 8 && !is_text(part.text)) unpack(view, part);
   }
 }
 
@@ -225,7 +225,7 @@ void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_vie
   if (decoded.text.size() < 8 || !may_work(work::kDecoded + decoded.text.size() / work::kBytes)) return;
   bool bytes = encoding == "base64" || encoding == "hex";
   // What decodes to bytes may be compressed, as in a data: URL or a JSON field with a file.
-  if (bytes && !is_text(decoded.text)) unpack(outer, decoded.text, decoded.anchors.front().from, decoded.end);
+  if (bytes && !is_text(decoded.text)) unpack(outer, decoded);
   // After this step, letters of other blocks of Unicode are bytes above 127, which do not look like text.
   bool escaped = encoding == "percent" || encoding == "escapes";
   bool hides = may_hide(decoded.text) || (escaped && has_unusual_letter(decoded.text));
@@ -251,11 +251,15 @@ void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_vie
 }
 
 // Tries to decompress decoded bytes that do not look like text.
-bool BlockScan::unpack(const View& outer, std::string_view packed, size_t begin, size_t end) {
+bool BlockScan::unpack(const View& outer, const Decoded& decoded) {
+  std::string_view packed = decoded.text;
   if (packed.size() < kShortestPacked) return false;
+  size_t used = 0;
   auto with = [&](const Format& format) {
-    std::string text = decompress(format.compression, packed, kMostUnpackedOfRun);
+    std::string text = decompress(format.compression, packed, kMostUnpackedOfRun, used);
     if (text.size() < 8) return false;
+    // What follows the compressed bytes may belong to something else.
+    auto [begin, end, skipped] = origin_of(outer.text, decoded, 0, used);
     unpacked(outer, text, begin, end, format.name);
     return true;
   };
@@ -269,19 +273,19 @@ bool BlockScan::unpack(const View& outer, std::string_view packed, size_t begin,
     --trials_left_;
     if (!may_work(work::kTrial)) return false;
     // Without a magic number, the first few kilobytes of output must look like text before more is decompressed.
-    std::string text = decompressed(format.compression, packed, 4096);
+    std::string text = decompressed(format.compression, packed, 4096, used);
     if (text.size() >= kShortestPacked && is_text(text)) return with(format);
   }
   return false;
 }
 
 // Returns at most `most` bytes, and nothing once the block's budget is spent. Then the scan is incomplete, but only
-// if text follows, because magic numbers also occur by chance.
-std::string BlockScan::decompress(Compression compression, std::string_view packed, size_t most) {
+// if text follows, because magic numbers also occur by chance. Sets `used` to the number of packed bytes that it took.
+std::string BlockScan::decompress(Compression compression, std::string_view packed, size_t most, size_t& used) {
   constexpr size_t kSample = 256;
   if (!may_work(work::kTrial)) return {};
   bool spent = unpacked_left_ < kSample;
-  std::string text = decompressed(compression, packed, spent ? kSample : std::min(most, unpacked_left_));
+  std::string text = decompressed(compression, packed, spent ? kSample : std::min(most, unpacked_left_), used);
   if (!spent) return text;
   result_.incomplete |= has_text(text) || has_packed(text);
   return {};
@@ -295,10 +299,11 @@ void BlockScan::compressed(const View& view, const Spot& at) {
     result_.incomplete |= has_control(packed);
     return;
   }
-  std::string text = decompress(format->compression, packed, Detector::kMostUnpacked);
+  size_t used = 0;
+  std::string text = decompress(format->compression, packed, Detector::kMostUnpacked, used);
   // Magic numbers that occur by chance, or that are meant to keep the scan busy, decompress to almost nothing.
   if (text.size() < 8) --marks_left_;
-  else unpacked(view, text, at.begin, at.end, format->name);
+  else unpacked(view, text, at.begin, at.begin + used, format->name);
 }
 
 void BlockScan::unpacked(const View& outer, const std::string& text, size_t begin, size_t end,
@@ -335,8 +340,9 @@ void BlockScan::zip_entries(const View& view) {
     if (begin + kHeader > view.text.size() || number(begin + kMethod) != kDeflated) continue;
     size_t data = begin + kHeader + number(begin + kNameSize) + number(begin + kExtraSize);
     if (data >= view.text.size()) continue;
-    std::string text = decompress(Compression::deflate, view.text.substr(data), Detector::kMostUnpacked);
-    if (text.size() >= 8) unpacked(view, text, begin, view.text.size(), "zip");
+    size_t used = 0;
+    std::string text = decompress(Compression::deflate, view.text.substr(data), Detector::kMostUnpacked, used);
+    if (text.size() >= 8) unpacked(view, text, begin, data + used, "zip");
   }
 }
 

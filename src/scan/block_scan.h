@@ -115,8 +115,8 @@ class BlockScan {
   void forget(std::string_view text, bool is_joined);
   // Scans a decoded text if it may contain something.
   void inner(const View& outer, const Decoded& decoded, std::string_view encoding);
-  std::string decompress(Compression compression, std::string_view packed, size_t most);
-  bool unpack(const View& outer, std::string_view packed, size_t begin, size_t end);
+  std::string decompress(Compression compression, std::string_view packed, size_t most, size_t& used);
+  bool unpack(const View& outer, const Decoded& decoded);
   void unpacked(const View& outer, const std::string& text, size_t begin, size_t end, std::string_view encoding);
 
   // Counts work that is about to be done. Returns whether the block may take it. If it may not, the scan is incomplete.

@@ -9,15 +9,6 @@
 namespace bottle::scan {
 namespace {
 
-// Returns an entry of a zip file.
-std::string zip_entry(std::string_view name, std::string_view text) {
-  std::string packed = deflated(text, -15), out("PK\3\4\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0", 18);
-  for (size_t size : {packed.size(), text.size()})
-    for (int i = 0; i < 4; ++i) out += static_cast<char>(size >> (8 * i));
-  out += static_cast<char>(name.size());
-  return out.append(3, '\0').append(name).append(packed);
-}
-
 TEST(Detector, FindsSecretsInZipFiles) {
   std::string token = filled("ghp_<alnum 36>", 2), harmless;
   for (int i = 0; i < 300; ++i) harmless += "line " + std::to_string(i) + " of a file\n";

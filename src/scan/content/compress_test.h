@@ -46,4 +46,13 @@ inline std::string zstd(std::string_view text, bool has_checksum = false) {
   return out;
 }
 
+// Returns an entry of a zip file.
+inline std::string zip_entry(std::string_view name, std::string_view text) {
+  std::string packed = deflated(text, -15), out("PK\3\4\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0", 18);
+  for (size_t size : {packed.size(), text.size()})
+    for (int i = 0; i < 4; ++i) out += static_cast<char>(size >> (8 * i));
+  out += static_cast<char>(name.size());
+  return out.append(3, '\0').append(name).append(packed);
+}
+
 }  // namespace bottle::scan

@@ -104,7 +104,7 @@ Credential value_at(const Text& text, size_t from) {
   size_t end = from;
   while (end < limit) {
     char c = text[end];
-    if (quote ? c == quote || c == '\n' || c == '\\' : static_cast<unsigned char>(c) <= ' ') break;
+    if (quote ? c == quote || c == '\n' || c == '\r' || c == '\\' : static_cast<unsigned char>(c) <= ' ') break;
     if (!quote && kEndsValue[static_cast<unsigned char>(c)]) break;
     ++end;
   }
@@ -387,7 +387,7 @@ size_t key_end(const Text& whole, size_t at) {
     // A line begins with what quotes it, or the lines are strings.
     if (next == text.npos || (next < text.size() && !is_base64(text[next]))) {
       size_t quoted = next_key_line(text, next == text.npos ? at : next);
-      if (quoted == text.npos) return next == text.npos ? at : next;
+      if (quoted == text.npos) return text[at - 1] == '\r' ? at - 1 : at;  // the last line end belongs to what follows
       next = quoted;
     }
     at = next;

@@ -126,7 +126,8 @@ size_t unusual_letter(std::string_view text, size_t at);
 
 // The compressed formats. Decompression stops at the end, at an error, and after `most` bytes.
 enum class Compression : uint8_t { gzip, zlib, deflate, zstd, brotli };
-std::string decompressed(Compression compression, std::string_view bytes, size_t most);
+// Sets `used` to the number of the bytes that it took.
+std::string decompressed(Compression compression, std::string_view bytes, size_t most, size_t& used);
 // Frees the large windows that decompressed() keeps for the next frame. Call it after each block.
 void forget_windows();
 

@@ -39,7 +39,7 @@ std::string grown(size_t most, F step) {
 }
 
 // Decompresses gzip, zlib or deflate: `window` says which, as for inflateInit2.
-std::string inflated(int window, std::string_view bytes, size_t most) {
+std::string inflated(int window, std::string_view bytes, size_t most, size_t& used) {
   // The stream is kept, because its window takes 40 KB and most attempts end within a few bytes.
   thread_local std::unique_ptr<z_stream, EndInflate> stream;
   if (!stream) {
@@ -50,7 +50,7 @@ std::string inflated(int window, std::string_view bytes, size_t most) {
   }
   stream->next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
   stream->avail_in = static_cast<uInt>(bytes.size());
-  return grown(most, [&](char* to, size_t room, bool& going) {
+  std::string out = grown(most, [&](char* to, size_t room, bool& going) {
     stream->next_out = reinterpret_cast<Bytef*>(to);
     stream->avail_out = static_cast<uInt>(room);
     // If room is left, all input was used. The output so far is the result, even if the data goes on outside of the
@@ -58,6 +58,8 @@ std::string inflated(int window, std::string_view bytes, size_t most) {
     going = inflate(stream.get(), Z_SYNC_FLUSH) == Z_OK && stream->avail_out == 0;
     return room - stream->avail_out;
   });
+  used = bytes.size() - stream->avail_in;
+  return out;
 }
 
 // Returns whether the bytes, which begin with zstd's magic number, go on like a frame and its first block (RFC 8878).
@@ -85,7 +87,7 @@ ZstdStream& zstd_stream() {
 }
 
 // Returns at most `most` decoded bytes, or those before the first mistake.
-std::string unzstd(std::string_view bytes, size_t most) {
+std::string unzstd(std::string_view bytes, size_t most, size_t& used) {
   if (!begins_frame(bytes)) return {};
   ZstdStream& stream = zstd_stream();
   if (!stream) {
@@ -96,27 +98,31 @@ std::string unzstd(std::string_view bytes, size_t most) {
   }
   ZSTD_DCtx_reset(stream.get(), ZSTD_reset_session_only);
   ZSTD_inBuffer in{bytes.data(), bytes.size(), 0};
-  return grown(most, [&](char* to, size_t room, bool& going) {
+  std::string text = grown(most, [&](char* to, size_t room, bool& going) {
     ZSTD_outBuffer out{to, room, 0};
     size_t result = ZSTD_decompressStream(stream.get(), &out, &in);
     going = !ZSTD_isError(result) && result != 0 && (out.pos == room || in.pos < in.size) && out.pos > 0;
     return out.pos;
   });
+  used = in.pos;
+  return text;
 }
 
 // Brotli has no magic number, so any bytes may be given. Returns what could be decoded before the first mistake.
-std::string unbrotli(std::string_view bytes, size_t most) {
+std::string unbrotli(std::string_view bytes, size_t most, size_t& used) {
   std::unique_ptr<BrotliDecoderState, void (*)(BrotliDecoderState*)> state(
       BrotliDecoderCreateInstance(nullptr, nullptr, nullptr), BrotliDecoderDestroyInstance);
   size_t in_left = bytes.size();
   auto* in = reinterpret_cast<const uint8_t*>(bytes.data());
-  return grown(most, [&](char* to, size_t room, bool& going) {
+  std::string text = grown(most, [&](char* to, size_t room, bool& going) {
     size_t left = room;
     auto* next = reinterpret_cast<uint8_t*>(to);
     auto result = BrotliDecoderDecompressStream(state.get(), &in_left, &in, &left, &next, nullptr);
     going = result == BROTLI_DECODER_RESULT_NEEDS_MORE_OUTPUT;
     return room - left;
   });
+  used = bytes.size() - in_left;
+  return text;
 }
 
 }  // namespace
@@ -127,18 +133,19 @@ void forget_windows() {
   if (stream && ZSTD_sizeof_DStream(stream.get()) > kLargestKept) stream.reset();
 }
 
-std::string decompressed(Compression compression, std::string_view bytes, size_t most) {
+std::string decompressed(Compression compression, std::string_view bytes, size_t most, size_t& used) {
+  used = 0;
   switch (compression) {
     case Compression::gzip:
-      return inflated(15 + 16, bytes, most);
+      return inflated(15 + 16, bytes, most, used);
     case Compression::zlib:
-      return inflated(15, bytes, most);
+      return inflated(15, bytes, most, used);
     case Compression::deflate:
-      return inflated(-15, bytes, most);
+      return inflated(-15, bytes, most, used);
     case Compression::zstd:
-      return unzstd(bytes, most);
+      return unzstd(bytes, most, used);
     case Compression::brotli:
-      return unbrotli(bytes, most);
+      return unbrotli(bytes, most, used);
   }
   return {};
 }

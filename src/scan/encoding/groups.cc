@@ -159,11 +159,11 @@ class Dump {
         ++lines;
         break;
       }
+      out_.end = end_of_line(words);
       line = next_line(words);
     }
     // A single line may be chance, and a word of one byte has no byte order.
     if (lines < 2 || (little_endian_ && width_ < 4)) return {};
-    out_.end = std::min(line, text_.size());
     return std::move(out_);
   }
 
@@ -185,10 +185,15 @@ class Dump {
         if (offset_digits(words)) return offset;
     return begin;
   }
+  size_t end_of_line(size_t at) const {
+    size_t limit = std::min(text_.size(), at + kLongestLine);
+    while (at < limit && !ends_line(at)) ++at;
+    return at;
+  }
   // Returns where the next line begins, or the end of the text if none is near.
   size_t next_line(size_t at) const {
     size_t limit = std::min(text_.size(), at + kLongestLine);
-    while (at < limit && !ends_line(at)) ++at;
+    at = end_of_line(at);
     while (at < limit && ends_line(at)) {
       while (at < limit && text_[at] == '\\') ++at;  // one for each JSON text that contains another
       ++at;
