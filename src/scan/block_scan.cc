@@ -373,17 +373,32 @@ void BlockScan::report(const View& view, const Rule& rule, size_t begin, size_t 
   // The size of a number depends on how its digits are grouped.
   bool is_number = rule.check == Check::luhn || rule.check == Check::iban;
   bool has_size = is_number ? !catalog_.allowed_sizes_.empty() : catalog_.allowed_sizes_.contains(value.size());
-  if (!has_size && catalog_.allowed_.empty() && rule.ignored.empty() && copied_ < kMostCopied) {
+  bool may_pass = has_size || !catalog_.allowed_.empty() || !rule.ignored.empty();
+  auto known = may_pass ? hash(rule, value) : std::nullopt;
+  if (known && (catalog_.allowed_.contains(*known) || catalog_.allowed_values_.contains(*known) ||
+                std::ranges::find(rule.ignored, *known) != rule.ignored.end()))
+    return;
+  if (known) {
+    finding.fingerprint = *known;
+  } else if (copied_ < kMostCopied) {
     finding.value = values_.size();
     keep_value(value);
   } else {
-    ++result_.hashed;
     finding.fingerprint = fingerprint_of(rule, value);
-    if (catalog_.allowed_.contains(finding.fingerprint) || catalog_.allowed_values_.contains(finding.fingerprint) ||
-        std::ranges::find(rule.ignored, finding.fingerprint) != rule.ignored.end())
-      return;
   }
   add(view, std::move(finding), begin, end);
+}
+
+std::optional<std::string> BlockScan::hash(const Rule& rule, std::string_view value) {
+  constexpr size_t kMostRemembered = 64;
+  std::string key = rule.id + ' ';
+  key.append(value);
+  if (auto found = hashes_.find(key); found != hashes_.end()) return found->second;
+  if (!may_work(work::kHash + value.size() * work::kHashed)) return {};
+  ++result_.hashed;
+  std::string made = fingerprint_of(rule, value);
+  if (hashes_.size() < kMostRemembered) hashes_.emplace(std::move(key), made);
+  return made;
 }
 
 void BlockScan::keep_value(std::string_view text) {

@@ -17,10 +17,10 @@ namespace bottle::scan {
 // bench_scan_search and bench_scan_files measure.
 namespace work {
 inline constexpr size_t kView = 900, kSpot = 33, kRun = 130, kDecoded = 400, kHex = 130, kTrial = 100, kMatch = 100;
-inline constexpr size_t kOpenEnd = 3000, kWif = 275, kGroups = 620, kFinding = 700;
+inline constexpr size_t kOpenEnd = 3000, kWif = 275, kGroups = 620, kFinding = 700, kHash = 400;
 inline constexpr size_t kText = 1, kDecodedText = 3, kOfRun = 1, kJudged = 2, kDecodedHex = 1, kBase32 = 4,
-                        kGrouped = 14, kEscape = 3, kUnpacked = 2;  // for each byte
-inline constexpr size_t kBytes = 4;                                 // bytes for one unit
+                        kGrouped = 14, kEscape = 3, kUnpacked = 2, kHashed = 1;  // for each byte
+inline constexpr size_t kBytes = 4;                                              // bytes for one unit
 }  // namespace work
 
 // Holds texts that were put together from groups, with bytes between them that belong to no text.
@@ -123,6 +123,9 @@ class BlockScan {
   bool may_work(size_t work);
   // Returns whether one more finding is kept. If it is not only a warning, the scan is incomplete otherwise.
   bool has_room(bool warns);
+  // Returns the fingerprint of a value that may be one of those that pass, or nothing if the block may take no more
+  // work.
+  std::optional<std::string> hash(const Rule& rule, std::string_view value);
   void report(const View& view, const Rule& rule, size_t begin, size_t end, bool sure);
   void add(const View& view, Finding finding, size_t begin, size_t end);
 
@@ -137,6 +140,8 @@ class BlockScan {
   int second_looks_left_ = kMostSecondLooks;
   std::array<std::unordered_map<size_t, int>, 2> seen_;  // hashes of decoded texts, joined or not, with their depths
   std::string folded_, shifted_, hex_;
+  // The fingerprints of some values that were compared. A text may repeat one that passes any number of times.
+  std::unordered_map<std::string, std::string> hashes_;
   // The values of findings without fingerprints, as ranges of copies. Values that overlap share one copy if they end at
   // the same place, because each of many keys in one row of letters reaches to its end.
   struct Value {

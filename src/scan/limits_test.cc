@@ -92,6 +92,24 @@ TEST(Detector, TextsOfToolsTakeLessWorkThanIsAllowed) {
   }
 }
 
+// A guard lets its placeholders pass, and the agent knows them. Repeating one must not cost a hash each time, and other
+// values of the same size must not be compared for free.
+TEST(Detector, CountsTheWorkOfComparingValues) {
+  auto own = *Catalog::builtin(), other = *Catalog::builtin();
+  std::string token = filled("glpat-<alnum 20>", 1), different;
+  own.allow_value(token);
+  own.build(), other.build();
+  auto repeated = Detector(&own).scan(many(token + " ", 16 * 1024));
+  EXPECT_TRUE(repeated.findings.empty());
+  EXPECT_EQ(repeated.hashed, 1u);
+  EXPECT_FALSE(repeated.incomplete);
+  for (uint32_t seed = 2; seed < 102; ++seed) different += filled("glpat-<alnum 20> ", seed);
+  auto compared = Detector(&own).scan(different), free = Detector(&other).scan(different);
+  EXPECT_EQ(compared.findings.size(), free.findings.size());
+  EXPECT_EQ(compared.hashed, 100u);
+  EXPECT_GE(compared.work, free.work + compared.hashed * 400);
+}
+
 // Otherwise, noise could hide what comes after it.
 TEST(Detector, SaysWhenItsLimitsAreSpent) {
   std::string row = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon\n";
