@@ -5,6 +5,7 @@
 // text are scanned as one text, with bytes between them that no rule matches, because scanning each of many short
 // texts separately would cost much more.
 #include <algorithm>
+#include <cctype>
 
 #include "scan/block_scan.h"
 #include "scan/encoding/groups.h"
@@ -70,7 +71,10 @@ void BlockScan::groups(const View& view, const Spot& at, GroupTexts& texts) {
   }
   // A credential that begins in the middle of a group is chance, unless the groups are tiny.
   constexpr size_t kTiny = 2;
-  texts.parts.push_back({begin, group > kTiny ? group : 0, first});
+  // Columns that were left out may precede the first group, but nothing of them is a word.
+  size_t from = all.anchors[anchors].from;
+  bool within_word = from > 0 && from <= at.begin && std::isalnum(static_cast<unsigned char>(view.text[from - 1]));
+  texts.parts.push_back({begin, group > kTiny ? group : 0, first, within_word});
   all.add_anchor(all.text.size(), all.end);
   constexpr std::string_view kBetween = "\1\1\1\1";  // belongs to no run, row of numbers or pattern
   all.text.append(kBetween);

@@ -66,15 +66,18 @@ std::string fingerprint_of(const Rule& rule, std::string_view value) {
   return fingerprint(digits);
 }
 
-// Returns whether, in a text that was assembled from pieces, a letter or digit of the same piece precedes the position.
-bool within_word(const View& view, size_t at) {
-  constexpr size_t kShown = 4;  // enough to find the position in its piece
-  if (!view.outer || at == 0 || !std::isalnum(static_cast<unsigned char>(view.text[at - 1]))) return false;
-  auto [from, to] = view.in_outer(at, at + 1);
+// Returns whether, in a text that was assembled from pieces, the match begins in the middle of a word of its piece, or
+// ends there although its rule wants it alone.
+bool cuts_word(const View& view, const Match& match, Edge edge) {
+  if (!view.outer) return false;
+  auto is_alnum = [](std::string_view text, size_t at) {
+    return at < text.size() && std::isalnum(static_cast<unsigned char>(text[at]));
+  };
   std::string_view outer = view.outer->text;
-  size_t found = outer.substr(from, to - from + kShown).find(view.text.substr(at, kShown));
-  if (found == outer.npos || from + found == 0) return false;
-  return std::isalnum(static_cast<unsigned char>(outer[from + found - 1]));
+  size_t from = view.in_outer(match.begin, match.begin + 1).first, to = view.in_outer(match.end - 1, match.end).second;
+  bool has_pieces = view.map && view.map->form == Decoded::Form::parts;
+  if (edge == Edge::alone && has_pieces && is_alnum(outer, to)) return true;
+  return match.begin > 0 && from > 0 && is_alnum(view.text, match.begin - 1) && is_alnum(outer, from - 1);
 }
 
 }  // namespace
@@ -96,7 +99,8 @@ bool View::within_group(size_t at) const {
   const auto& parts = groups->parts;
   auto next = std::ranges::upper_bound(parts, at, {}, [](const GroupTexts::Part& each) { return each.begin; });
   if (next == parts.begin()) return false;
-  const auto& [begin, group, first] = *std::prev(next);
+  const auto& [begin, group, first, within_word] = *std::prev(next);
+  if (at == begin && within_word) return true;
   return group > 0 && (at - begin + group - first % group) % group != 0;
 }
 
@@ -257,7 +261,7 @@ void BlockScan::matched(const View& view, const Rule& rule, const Match& match) 
   if (rule.off || (view.joined && needs_context(rule)) || !has_room(rule.warns)) return;
   std::string_view text = view.text.substr(match.begin, match.end - match.begin);
   if (view.joined && digits_in(text) < 2 && !looks_random(text) && !is_of_both_cases(text)) return;  // joined words
-  if (view.joined && within_word(view, match.begin)) return;
+  if (view.joined && cuts_word(view, match, rule.edge)) return;
   if (view.within_group(match.begin)) return;
   if (view.joined && view.outer) {
     auto [from, to] = view.in_outer(match.begin, match.end);

@@ -29,6 +29,7 @@ struct GroupTexts {
   struct Part {
     size_t begin = 0;
     size_t group = 0, first = 0;  // as in GroupSizes
+    bool within_word = false;     // the first group is the end of a word
   };
   Decoded text;
   std::vector<Part> parts;
@@ -50,7 +51,7 @@ struct View {
   std::pair<size_t, size_t> source(size_t begin, size_t end) const;
   // Returns where they come from in the text of `outer`, which must not be null.
   std::pair<size_t, size_t> in_outer(size_t begin, size_t end) const;
-  // Returns whether the position is in the middle of a group.
+  // Returns whether the position is in the middle of a group, or in the middle of a word at the beginning of the first.
   bool within_group(size_t at) const;
 };
 

@@ -280,7 +280,28 @@ TEST(Detector, FindsSecretsThatAreSplitOverSeveralValues) {
   EXPECT_EQ(found("p0=xoxb-16886176315&p1=9-9000405696187-FZZvcDkeob0kbwbEyhyN2h2o"), "slack-token (pieces)");
 }
 
+// A token that must stand alone consists of whole values. If it begins or ends within a word of one, it is chance.
+TEST(Detector, LeavesTokensAloneThatEndWithinAValue) {
+  std::string token = filled("fw_<alnum 22>", 1), nuget = filled("oy2<base36 43>", 1);
+  auto values = [](std::string_view a, std::string_view b) {
+    return "[\"" + std::string(a) + "\", \"" + std::string(b) + "\", \"no\"]";
+  };
+  EXPECT_EQ(found(values(token.substr(0, 12), token.substr(12))), "fireworks-key (pieces)");
+  EXPECT_EQ(found(values("x " + token.substr(0, 12), token.substr(12) + " and more")), "fireworks-key (pieces)");
+  EXPECT_EQ(found(values(token.substr(0, 12), token.substr(12) + "b7")), "");
+  EXPECT_EQ(found(values(nuget.substr(0, 2), nuget.substr(2))), "nuget-key (pieces)");
+  EXPECT_EQ(found(values("m8w" + nuget.substr(0, 2), nuget.substr(2))), "");
+  std::string crates = filled("cio<alnum 31>7", 2);
+  EXPECT_EQ(found("a list: " + lines(crates, 4, ",")), "crates-token (groups)");
+  EXPECT_EQ(found("a list: uw" + lines(crates, 4, ",")), "") << "the first group is the end of a word";
+  EXPECT_EQ(found("a list: " + lines(crates + "x", 4, ",")), "") << "the last group is longer than the token";
+}
+
 TEST(Detector, ReportsThePositionInTheBlock) {
+  std::string pieces = "/x?a=q7Hs82-kL&b=mz0_PwX3r&c=Tn5v HTTP/1.1";
+  auto joined = Detector(&catalog()).scan(pieces).findings;
+  ASSERT_EQ(joined.size(), 1u);
+  EXPECT_EQ(pieces.substr(joined[0].begin, joined[0].end - joined[0].begin), "q7Hs82-kL&b=mz0_PwX3r&c=Tn5v");
   std::string text = "key: " + std::string(kKnown) + "!";
   auto result = Detector(&catalog()).scan(text);
   ASSERT_EQ(result.findings.size(), 1u);

@@ -44,7 +44,7 @@ Lanes end_value(const Lanes& c) { return equal(c, '&') | equal(c, ';') | within(
 class Joiner {
  public:
   Joiner(std::string_view text, const std::vector<Region>& regions) : text_(text), regions_(regions) {
-    out_.end = text.size();
+    out_.form = Decoded::Form::parts;
   }
 
   Decoded join() {
@@ -101,8 +101,9 @@ class Joiner {
       return;
     }
     if (!is_text(text_.substr(begin, end - begin))) return;
-    out_.anchor(begin);
+    out_.add_anchor(out_.text.size(), begin);
     out_.text.append(text_.substr(begin, end - begin));
+    out_.end = end;
     ++pieces_;
   }
 
