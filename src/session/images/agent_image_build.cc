@@ -97,10 +97,11 @@ constexpr size_t kMostAnswered = 3;   // in lines
 
 // Removes the directories of killed builders. A running builder holds a lock on its directory.
 void remove_abandoned(const std::string& base) {
+  std::string prefix = base + "/";
   // What cannot be read is looked at again by the next builder.
   for (const auto& name : names_in(base).value_or(std::vector<std::string>())) {
     struct stat st{};
-    std::string path = base + "/" + name;
+    std::string path = prefix + name;
     if (!name.starts_with(kWorkPrefix)) continue;
     UniqueFd claim(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!claim || ::fstat(claim.get(), &st) != 0 || st.st_uid != ::getuid() || ::time(nullptr) - st.st_mtime < 60)
