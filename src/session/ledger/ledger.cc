@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
+#include <string>
 
 #include "base/defer.h"
 #include "base/files/file.h"
@@ -35,13 +36,13 @@ namespace {
 void die_if_asked(int record) {
   // The parent is read only once, because a process whose parent has died gets another one.
   static const pid_t launcher = ::getppid();
-  const char* of_launcher = std::getenv("BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD");
-  if (of_launcher && std::atoi(of_launcher) == record && launcher > 1 && ::getppid() == launcher)
-    ::kill(launcher, SIGKILL);
-  const char* own = std::getenv("BOTTLE_TEST_KILL_AT_RECORD");
-  if (own && std::atoi(own) == record) ::kill(::getpid(), SIGKILL);
-  const char* stops = std::getenv("BOTTLE_TEST_STOP_AT_RECORD");
-  if (stops && std::atoi(stops) == record) ::kill(::getpid(), SIGSTOP);
+  auto asks = [number = std::to_string(record)](const char* variable) {
+    const char* value = std::getenv(variable);
+    return value && value == number;
+  };
+  if (asks("BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD") && launcher > 1 && ::getppid() == launcher) ::kill(launcher, SIGKILL);
+  if (asks("BOTTLE_TEST_KILL_AT_RECORD")) ::kill(::getpid(), SIGKILL);
+  if (asks("BOTTLE_TEST_STOP_AT_RECORD")) ::kill(::getpid(), SIGSTOP);
 }
 
 // Counts the records of this process, for die_if_asked().
