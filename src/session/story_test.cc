@@ -19,7 +19,7 @@ struct Failure {
   Fault of(const FakeCall& other) const { return other.text() == call ? fault : Fault::none; }
   std::string text() const {
     constexpr const char* kNames[] = {"works",        "is refused", "gets no answer", "loses its answer",
-                                      "is done late", "is cut"};
+                                      "is done late", "is cut",     "is shortened"};
     return call + " " + kNames[static_cast<int>(fault)];
   }
 };
@@ -29,7 +29,8 @@ std::vector<Failure> failures_of(const std::vector<FakeCall>& calls) {
   for (const auto& call : calls) {
     for (Fault fault : {Fault::refused, Fault::silent, Fault::lost}) all.push_back({call.text(), fault});
     if (call.method.starts_with("create")) all.push_back({call.text(), Fault::late});
-    if (call.method == "get archive") all.push_back({call.text(), Fault::cut});
+    if (call.method == "get archive")
+      for (Fault fault : {Fault::cut, Fault::shortened}) all.push_back({call.text(), fault});
   }
   return all;
 }
@@ -143,6 +144,26 @@ TEST(Story, WorkThatCannotBeSortedIsKept) {
   for_each_at_once(failures_of(calls), [](const Failure& failure) {
     run_and_sweep(false, failure.text(), [&](const FakeCall& call) { return failure.of(call); });
   });
+}
+
+// An engine may end its answer regularly although it failed in the middle of the archive.
+TEST(Story, AnArchiveWithoutItsEndMarkIsNotTheWork) {
+  for (bool far : {false, true}) {
+    TestSession session(far);
+    FakeDocker docker;
+    session.furnish(docker);
+    docker.set_fault([](const FakeCall& call) {
+      return call.method == "get archive" && call.object.ends_with("/workspace") ? Fault::shortened : Fault::none;
+    });
+    auto outcome = session.run(docker);
+    ASSERT_TRUE(outcome.result && outcome.result->back);
+    EXPECT_TRUE(outcome.result->back->held);
+    EXPECT_NE(outcome.result->back->error.find("cut off"), std::string::npos) << outcome.result->back->error;
+    docker.set_fault({});
+    session.kill_owner(docker);
+    sweep_until_nothing_is_found(session, docker);
+    session.check_end(docker, "a session whose archive was cut off");
+  }
 }
 
 // The engine dies and does not return, so from a certain call on, it answers none.

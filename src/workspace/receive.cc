@@ -21,6 +21,7 @@
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
 #include "wire/places/places.h"
+#include "workspace/files/untar.h"
 #include "workspace/place.h"
 #include "workspace/receiving/advice.h"
 #include "workspace/receiving/homecoming.h"
@@ -250,6 +251,15 @@ class Reception {
 std::string about_archive(const std::string& path, const std::string& session) {
   return "The whole workspace as the agent left it, unchecked, is in an archive. To unpack it: mkdir " +
          shell_word(session) + " && tar -xf " + shell_word(path) + " -C " + shell_word(session) + "\n";
+}
+
+Result<> check_whole(const Source& source) {
+  auto read = read_tar(source, [](const TarEntry&, const Source&) { return Result<>(); });
+  if (read || read.error().code != Code::protocol) return read;
+  // An archive that cannot be understood is better than none.
+  for (char rest[65536]; TRY(source(rest, sizeof rest)) > 0;) {
+  }
+  return {};
 }
 
 Result<Back> receive(const Incoming& in, const Source& source) {

@@ -292,7 +292,7 @@ TEST_F(Workspace, LimitsAreEnforcedAndBrokenArchivesRefused) {
   });
   limits.max_entries = 500;
   EXPECT_EQ(take(deep, base).error().code, Code::limit);
-  EXPECT_EQ(take(big.substr(0, 3000), base).error().code, Code::protocol);
+  EXPECT_EQ(take(big.substr(0, 3000), base).error().code, Code::closed);
   std::string bad = big;
   bad[600] ^= 1;
   EXPECT_EQ(take(bad, base).error().code, Code::protocol);

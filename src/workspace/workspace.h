@@ -29,6 +29,10 @@ Result<> put_git_settings(docker::TarWriter& tar, const Outgoing& outgoing,
 // Returns one line that says what to do with an archive of a workspace that was kept.
 std::string about_archive(const std::string& path, const std::string& session);
 
+// Reads a tar of a workspace to its end. Fails with Code::closed if the archive is cut off, and otherwise only if the
+// source does. Blocks.
+Result<> check_whole(const Source& source);
+
 // Reads a tar of the agent's workspace, which is untrusted. Never touches the checked-out tree, its index, its HEAD
 // or its branches. The agent's refs become refs/bottle/<session>/{heads,tags,notes,stash,other}/* (names that
 // bottle's rules do not allow go below .../encoded/; refs from an earlier call that no longer exist are removed). The

@@ -211,7 +211,8 @@ Result<std::string> FakeDocker::perform(const std::string& method, const std::st
   }
   std::string doing = method + " " + object;
   Fault fault = begin({.method = method, .object = object, .connection = end, .effect = effect});
-  if (fault == Fault::refused || fault == Fault::cut || fault == Fault::silent) return lost(doing, fault);
+  if (fault == Fault::refused || fault == Fault::cut || fault == Fault::shortened || fault == Fault::silent)
+    return lost(doing, fault);
   std::scoped_lock hold(mutex_);
   if (fault == Fault::late) {
     // Only a request that creates something can be late, because only such a request leaves something behind
@@ -459,13 +460,17 @@ class FakeEngine : public Engine {
   Result<Json> list(const std::string& kind, const std::string& label) {
     return docker_.ask("list", kind, [&](FakeWorld& world) { return world.list(kind, label); });
   }
+  static constexpr size_t kEndMark = 1024;  // bytes at the end of an archive
+
   Result<> stream(const std::string& method, const std::string& object, const Writer& writer,
                   const FakeDocker::Effect& effect) {
     Fault fault = docker_.begin({.method = method, .object = object});
-    if (fault != Fault::none && fault != Fault::cut) return lost(method + " " + object, fault);
+    if (fault != Fault::none && fault != Fault::cut && fault != Fault::shortened)
+      return lost(method + " " + object, fault);
     std::string bytes = TRY(docker_.with_world([&](FakeWorld& world) { return effect(world); }));
     std::string_view left = bytes;
     if (fault == Fault::cut) left = left.substr(0, left.size() / 2);
+    if (fault == Fault::shortened) left = left.substr(0, left.size() - std::min<size_t>(left.size(), kEndMark));
     for (constexpr size_t kPiece = 64 << 10; !left.empty(); left.remove_prefix(std::min(kPiece, left.size())))
       TRY(writer(left.substr(0, kPiece)));
     if (fault == Fault::cut) return lost(method + " " + object, Fault::lost);

@@ -32,11 +32,12 @@ struct FakeCall {
 // Says how a call ends.
 enum class Fault {
   none,
-  refused,  // the engine does nothing and answers with status 500
-  silent,   // the engine does nothing, and the client stops waiting
-  lost,     // the engine does it, and the connection breaks before the answer
-  late,     // the client stops waiting, and the engine does it later, after the first call of is_abandoned() for it
-  cut,      // a stream breaks in its middle; other calls are refused
+  refused,    // the engine does nothing and answers with status 500
+  silent,     // the engine does nothing, and the client stops waiting
+  lost,       // the engine does it, and the connection breaks before the answer
+  late,       // the client stops waiting, and the engine does it later, after the first call of is_abandoned() for it
+  cut,        // a stream breaks in its middle; other calls are refused
+  shortened,  // a stream ends too early, as if it were complete: an archive lacks its end mark; other calls are refused
 };
 
 class FakeDocker;

@@ -35,10 +35,15 @@ Result<> save_archive(docker::Engine& engine, const std::string& container, cons
   UniqueFd fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + part);
   Defer remove([&] { ::unlink(part.c_str()); });
-  if (auto whole =
-          engine.get_archive(container, path, [&](std::string_view bytes) { return write_all(fd.get(), bytes); });
-      !whole)
-    return std::unexpected(std::move(whole.error()).during(to));
+  auto whole = pipe_through(
+      [&](const Sink& sink) {
+        return engine.get_archive(container, path, [&](std::string_view bytes) -> Result<> {
+          TRY(write_all(fd.get(), bytes));
+          return sink(bytes);
+        });
+      },
+      workspace::check_whole);
+  if (!whole) return std::unexpected(std::move(whole.error()).during(to));
   // The container is removed next. After a power failure, the archive must be complete or not exist under its name.
   if (::fsync(fd.get()) != 0) return fail_errno("flushing " + part);
   if (std::rename(part.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);

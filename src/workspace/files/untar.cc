@@ -26,6 +26,10 @@ std::unexpected<Error> broken(const char* what) {
   return fail(Code::protocol, std::string("the archive is broken: ") + what);
 }
 
+// An engine that fails in the middle of an archive may end its answer as if it were complete, so only the archive itself
+// says whether all of it came.
+std::unexpected<Error> cut_off() { return fail(Code::closed, "the archive is cut off: it has no end mark"); }
+
 // Fills the buffer. Returns false at the end of the source, and fails if the source ends in the middle.
 Result<bool> read_fully(const Source& source, char* to, size_t size) {
   size_t have = 0;
@@ -34,7 +38,7 @@ Result<bool> read_fully(const Source& source, char* to, size_t size) {
     if (n == 0) {
       // The source ended before the first byte. This is the regular end, not an error.
       if (have == 0) return false;
-      return broken("it ends too early");
+      return cut_off();
     }
     have += n;
   }
@@ -118,7 +122,7 @@ bool is_announcement(char type) { return type == 'x' || type == 'g' || type == '
 Result<> read_announcement(const Source& source, char type, uint64_t size, Announced& announced) {
   if (size > kHeaderLimit) return broken("a header is too long");
   std::string body((size + 511) / 512 * 512, '\0');
-  if (!body.empty() && !TRY(read_fully(source, body.data(), body.size()))) return broken("it ends too early");
+  if (!body.empty() && !TRY(read_fully(source, body.data(), body.size()))) return cut_off();
   body.resize(size);
   // Global headers ('g') have comments in practice, such as the commit of a `git archive`.
   if (type == 'x') announced.pax = TRY(pax(body));
@@ -173,7 +177,7 @@ Result<> visit_entry(const Source& source, const Visit& visit, const TarEntry& e
   uint64_t padding = (512 - entry.size % 512) % 512;
   char waste[65536];
   while (left > 0) (void)TRY(body(waste, sizeof waste));
-  if (padding && !TRY(read_fully(source, waste, padding))) return broken("it ends too early");
+  if (padding && !TRY(read_fully(source, waste, padding))) return cut_off();
   return {};
 }
 
@@ -194,7 +198,7 @@ Result<> read_tar(const Source& source, const Visit& visit) {
   Announced announced;
   for (int empty = 0;;) {
     char block[512];
-    if (!TRY(read_fully(source, block, sizeof block))) return {};
+    if (!TRY(read_fully(source, block, sizeof block))) return cut_off();
     if (std::all_of(block, block + 512, [](char c) { return c == 0; })) {
       // Two empty blocks end an archive (POSIX ustar).
       if (++empty < 2) continue;

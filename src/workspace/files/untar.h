@@ -20,7 +20,8 @@ struct TarEntry {
 };
 
 // Reads ustar, pax and GNU long names. Blocks. `body` returns the entry's bytes and 0 at the end; bytes that the
-// visitor leaves unread are skipped. Fails with Code::protocol if the archive is broken or ends within an entry.
+// visitor leaves unread are skipped. Fails with Code::protocol if the archive is broken, and with Code::closed if it
+// ends before its end mark (two empty blocks).
 using Visit = std::function<Result<>(const TarEntry&, const Source& body)>;
 Result<> read_tar(const Source& source, const Visit& visit);
 
