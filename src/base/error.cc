@@ -67,6 +67,7 @@ std::unexpected<Error> fail_errno(std::string_view doing, int number) {
     // Descriptors, memory and disk space have one thing in common: the call may succeed later, when some were
     // released.
     case ENOSPC:
+    case EDQUOT:
     case EMFILE:
     case ENFILE:
     case ENOMEM:

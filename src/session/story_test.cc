@@ -3,6 +3,7 @@
 
 #include <future>
 
+#include "base/files/file.h"
 #include "session/images/guard_image.h"
 #include "session/launch.h"
 #include "session/session_world_test.h"
@@ -164,6 +165,35 @@ TEST(Story, AnArchiveWithoutItsEndMarkIsNotTheWork) {
     sweep_until_nothing_is_found(session, docker);
     session.check_end(docker, "a session whose archive was cut off");
   }
+}
+
+// What could not be sorted is only in the archive. Without it, the container still holds work.
+TEST(Story, IncompleteWorkIsHeldWithoutItsArchive) {
+  TestSession session;
+  FakeDocker docker;
+  session.furnish(docker);
+  session.agent = [&](docker::FakeProcess& process, const wire::Go&) {
+    process.put("/workspace/made.txt", kWork);
+    process.put("/workspace/tool/.git/HEAD", "ref: refs/heads/main\n");
+    session.worked = true;
+    return 0;
+  };
+  std::string archive = session.scratch.directories.results + "/x1/workspace.tar";
+  ASSERT_TRUE(make_directories(archive + ".part"));
+  auto outcome = session.run(docker);
+  ASSERT_TRUE(outcome.result && outcome.result->back);
+  EXPECT_TRUE(outcome.result->back->held);
+  EXPECT_NE(outcome.result->back->error.find("workspace.tar"), std::string::npos) << outcome.result->back->error;
+  EXPECT_NE(outcome.result->back->text.find("bottle cleanup"), std::string::npos) << outcome.result->back->text;
+  session.kill_owner(docker);
+  auto again = session.sweep_all(docker);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_TRUE(again[0].back && again[0].back->held);
+  EXPECT_FALSE(again[0].receipt.confirmed);
+  std::filesystem::remove(archive + ".part");
+  sweep_until_nothing_is_found(session, docker);
+  session.check_end(docker, "a session whose archive could not be written at first");
+  EXPECT_NE(read_file(archive).value_or("").find("tool/.git/HEAD"), std::string::npos);
 }
 
 // The engine dies and does not return, so from a certain call on, it answers none.

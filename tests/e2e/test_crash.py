@@ -149,6 +149,36 @@ def test_work_that_cannot_come_home_is_held_until_it_can(world, operator, before
     assert_nothing_is_left(world, operator, before)
 
 
+def test_work_of_which_a_part_cannot_come_home_is_held(world, operator, before, until):
+    """A repository that the agent made in the workspace is only in the archive of the workspace, and there is no room
+    for the archive. The rest of the work is home, but the container stays."""
+    with open(os.path.join(operator.workspace, "large"), "wb") as file:
+        file.write(os.urandom(20 << 20))
+    operator.git("add", "-A")
+    operator.git("-c", "user.name=o", "-c", "user.email=o@example.org", "commit", "-qm", "large")
+    results = os.path.join(world.state(operator.home), "results")
+    os.makedirs(results)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", results], check=True)
+    try:
+        session = operator.start("cd /workspace && echo kept > kept.txt && git init -q tool && cd tool && echo inner > inner.txt && git add -A"
+                                 " && git -c user.name=a -c user.email=a@b.invalid commit -qm inner")
+        assert session.status == 0 and "No space left" in session.err, session.explain()
+        assert "bottle cleanup" in session.err, session.explain()
+        held = [line for line in world.left() if "agent" in line]
+        assert len(held) == 1, world.left()
+        again = operator.bottle("cleanup")
+        assert again.returncode == 125 and "No space left" in again.stderr, again
+        subprocess.run(["mount", "-o", "remount,size=64m", results], check=True)
+        done = operator.bottle("cleanup")
+        assert done.returncode == 0, done
+        archive = subprocess.run(["tar", "-tf", glob.glob(results + "/*/workspace.tar")[0]], capture_output=True, text=True, check=True).stdout
+        assert "tool/.git/refs/heads/" in archive and "tool/inner.txt" in archive, archive
+    finally:
+        subprocess.run(["umount", "-l", results], check=True)
+    assert "kept\n" in came_home(operator, "kept.txt")
+    assert_nothing_is_left(world, operator, before)
+
+
 @pytest.mark.parametrize("scratch, hold, answer", [("outgoing", "PUT .*/archive", 0), ("incoming", "GET .*/archive.*path=%2Fworkspace", 1 << 18)],
                          ids=["outgoing", "incoming"])
 def test_kill_9_while_the_workspace_travels(world, operator, before, until, scratch, hold, answer):

@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <map>
+#include <system_error>
 
 #include "base/files/file.h"
 #include "base/os/descriptors.h"
@@ -77,19 +79,38 @@ constexpr const char* kConfiguration =
     "[core]\n\tautocrlf = false\n\tsafecrlf = false\n\tsymlinks = true\n\tfileMode = true\n"
     "\texcludesFile = /dev/null\n";
 
-// Fails with Code::limit if git stopped because it reached a limit. Its messages (wrapper.c, run-command.c) then say
-// nothing about the objects. git's exit status is the same for a limit and for a broken object, so the text of its
-// message decides.
+// Returns whether a line of git's messages ends with the text of this error. git appends it to what it was doing. Other
+// places do not count, because names that an agent chose are in them.
+bool names(std::string_view messages, int error) {
+  std::string end = ": " + std::generic_category().message(error);
+  for (size_t at = messages.find(end); at != std::string_view::npos; at = messages.find(end, at + 1))
+    if (at + end.size() == messages.size() || messages[at + end.size()] == '\n') return true;
+  return false;
+}
+
+// Fails if git stopped because of a limit or of this machine. Its messages (wrapper.c, run-command.c) then say nothing
+// about the objects. git's exit status is the same for a full disk and for a broken object, so the text of its message
+// decides.
 Result<> was_let_finish(const Captured& ended, uint64_t memory, uint64_t written) {
   auto says = [&](std::string_view text) { return ended.err.find(text) != std::string::npos; };
+  // The second form is what git prints if a process that it started was ended by the signal.
+  auto died_of = [&](int signal) {
+    return ended.status == 128 + signal || says("died of signal " + std::to_string(signal));
+  };
   auto megabytes = [](uint64_t bytes) { return std::to_string(bytes >> 20) + " MB"; };
   if (ended.status == 0) return {};
   // git writes "Out of memory" or "out of memory", and "over limit" for GIT_ALLOC_LIMIT.
-  if (memory > 0 && (says("ut of memory") || says("over limit")))
+  if (memory > 0 && (says("ut of memory") || says("over limit") || names(ended.err, ENOMEM)))
     return fail(Code::limit, "git needs more than " + megabytes(memory) + " of memory");
-  // The second form is what git prints if a process that it started was ended by the signal.
-  if (written > 0 && (ended.status == 128 + SIGXFSZ || says("died of signal " + std::to_string(SIGXFSZ))))
-    return fail(Code::limit, "git writes more than " + megabytes(written));
+  if (written > 0 && died_of(SIGXFSZ)) return fail(Code::limit, "git writes more than " + megabytes(written));
+  for (int error : {ENOSPC, EDQUOT, EIO, EMFILE, ENFILE, ENOMEM, EAGAIN})
+    if (names(ended.err, error))
+      return fail(error == ENOSPC || error == EDQUOT ? Code::limit : Code::internal,
+                  std::generic_category().message(error));
+  if (says("ut of memory")) return fail(Code::internal, std::generic_category().message(ENOMEM));
+  // A kernel that runs out of memory kills processes, and so may the operator. A crash may be due to the objects.
+  for (int signal : {SIGKILL, SIGTERM, SIGINT, SIGHUP})
+    if (died_of(signal)) return fail(Code::internal, "git was ended by signal " + std::to_string(signal));
   return {};
 }
 

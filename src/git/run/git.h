@@ -58,10 +58,12 @@ class Runner {
   // another thread runs git.
   void set_limits(const Limits& limits) { limits_ = limits; }
 
-  // Runs git. Fails only if git cannot be run at all, does not end in time (Code::timed_out), or exceeds its limits on
-  // output, memory or written bytes (Code::limit).
+  // Runs git. Fails only if the answer says nothing about the repository: if git cannot be run at all, does not end in
+  // time (Code::timed_out), exceeds its limits on output, memory or written bytes (Code::limit), needs more room than a
+  // disk has (base/files/full_disk.h), or is ended or let down by this machine in another way (Code::internal).
   Result<Answer> run(const std::vector<std::string>& arguments, const Options& options) const;
-  // Returns the output without the final newline. A status other than 0 is an error with git's message.
+  // Returns the output without the final newline. A status other than 0 is an error with git's message
+  // (Code::unavailable).
   Result<std::string> ask(const std::vector<std::string>& arguments, const Options& options) const;
   // Returns whether the exit status is 0.
   Result<bool> agrees(const std::vector<std::string>& arguments, const Options& options) const;

@@ -12,13 +12,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <future>
-#include <system_error>
 
 #include "base/defer.h"
 #include "base/files/file.h"
+#include "base/files/full_disk.h"
 #include "base/stream.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
@@ -49,12 +48,6 @@ Result<> save_archive(docker::Engine& engine, const std::string& container, cons
   if (std::rename(part.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);
   remove.dismiss();
   return {};
-}
-
-// Reports whether a disk is full. The error may come from bottle or from git, which reports it in words.
-bool is_full(const Error& error) {
-  return error.what.contains(std::generic_category().message(ENOSPC)) ||
-         error.what.contains(std::generic_category().message(EDQUOT));
 }
 
 }  // namespace
@@ -148,7 +141,7 @@ wire::Back collect(docker::Engine& engine, const std::string& session, const Wor
                              return {};
                            });
   // The operator can free space on a full disk. The work then comes home sorted, from the container.
-  if (!done && is_full(done.error())) return {.text = still_there, .error = done.error().what, .held = true};
+  if (!done && is_full_disk(done.error())) return {.text = still_there, .error = done.error().what, .held = true};
   if (!done) {
     // The container is removed next, so work that cannot be sorted is kept as an archive.
     std::string kept = incoming.results_dir + "/workspace.tar";
@@ -159,15 +152,17 @@ wire::Back collect(docker::Engine& engine, const std::string& session, const Wor
               .held = true};
     return {.text = workspace::about_archive(kept, session), .error = done.error().what, .archive = kept};
   }
-  // The work is home from here on. The rest only keeps more of it.
   wire::Back answer = sorted(back);
-  // Parts that could not be sorted are only in the archive, so the archive is kept as well.
   if (!back.is_incomplete) return answer;
+  // Parts that could not be sorted are only in the archive, so without it, the work is not home yet.
   std::string kept = incoming.results_dir + "/workspace.tar";
   auto saved = save_archive(engine, container, work.workdir, kept);
-  if (saved) answer.archive = kept;
-  answer.text = back.text + (saved ? workspace::about_archive(kept, session)
-                                   : "The archive of the workspace could not be kept: " + saved.error().what + "\n");
+  if (!saved)
+    return {.text = back.text + still_there,
+            .error = "keeping what could not be sorted, as an archive: " + saved.error().what,
+            .held = true};
+  answer.archive = kept;
+  answer.text = back.text + workspace::about_archive(kept, session);
   return answer;
 }
 

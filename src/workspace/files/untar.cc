@@ -26,8 +26,8 @@ std::unexpected<Error> broken(const char* what) {
   return fail(Code::protocol, std::string("the archive is broken: ") + what);
 }
 
-// An engine that fails in the middle of an archive may end its answer as if it were complete, so only the archive itself
-// says whether all of it came.
+// An engine that fails in the middle of an archive may end its answer as if it were complete, so only the archive
+// itself says whether all of it came.
 std::unexpected<Error> cut_off() { return fail(Code::closed, "the archive is cut off: it has no end mark"); }
 
 // Fills the buffer. Returns false at the end of the source, and fails if the source ends in the middle.
@@ -169,7 +169,7 @@ Result<> visit_entry(const Source& source, const Visit& visit, const TarEntry& e
   Source body = [&](char* to, size_t room) -> Result<size_t> {
     if (left == 0) return 0;
     size_t n = TRY(source(to, static_cast<size_t>(std::min<uint64_t>(room, left))));
-    if (n == 0) return broken("it ends within a file");
+    if (n == 0) return cut_off();
     left -= n;
     return n;
   };

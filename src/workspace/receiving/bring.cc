@@ -44,14 +44,10 @@ Result<uint32_t> count_of(int pack) {
          static_cast<uint32_t>(head[10]) << 8 | head[11];
 }
 
-// Returns whether git succeeded. Fails only if the cause is this machine, such as a full disk, and not the agent's
-// data.
+// Returns whether git succeeded. Fails with Code::denied if the repository cannot be written to.
 Result<bool> succeeded(Result<git::Runner::Answer> ran, const git::Repository& repository) {
   auto answer = TRY(std::move(ran));
   // git reports a system error only in words. LC_ALL=C keeps them the same.
-  if (answer.status != 0 && answer.complaint.find(std::generic_category().message(ENOSPC)) != std::string::npos)
-    return fail(Code::limit, "bringing the work into " + one_line(repository.top, 4096) + ": " +
-                                 std::generic_category().message(ENOSPC));
   for (int reason : {EROFS, EACCES, EPERM})
     if (answer.status != 0 && answer.complaint.find(std::generic_category().message(reason)) != std::string::npos)
       return fail(Code::denied, one_line(repository.objects[0], 4096) +
@@ -155,6 +151,8 @@ Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const gi
   uint64_t before = std::exchange(room.size, size_of(q.known_objects));
   // If a process was stopped at the limit, the room counts as used up, even if the process removed its files.
   room.left -= cut_off ? room.left : std::min(room.left, std::max(room.size, before) - before);
+  if (!added && added.error().code != Code::denied)
+    return std::unexpected(std::move(added.error()).during("bringing the work into " + one_line(repository.top, 4096)));
   if (added && *added) room.brought = id;
   return added;
 }

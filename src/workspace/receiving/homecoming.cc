@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <set>
 
+#include "base/files/full_disk.h"
 #include "base/text/line.h"
 #include "git/refs.h"
 #include "git/run/attributes.h"
@@ -260,9 +261,10 @@ Result<> Homecoming::find_only_branch() {
 Result<bool> Homecoming::take_ref(const std::string& from, const std::string& id) {
   if (listed_.id != id) {
     auto list = changes(q_, git_, base_, id);
-    if (!list && list.error().code != Code::unavailable) return std::unexpected(std::move(list.error()));
-    listed_ = {id, "", list.value_or(std::vector<Change>())};
-    if (list) listed_.commit = git_.ask({"rev-parse", "--verify", "--quiet", id + "^{commit}"}, q_.at()).value_or("");
+    auto commit = list ? git_.ask({"rev-parse", "--verify", "--quiet", id + "^{commit}"}, q_.at())
+                       : Result<std::string>(std::unexpected(std::move(list.error())));
+    if (!commit && commit.error().code != Code::unavailable) return std::unexpected(std::move(commit.error()));
+    listed_ = {id, commit.value_or(""), list.value_or(std::vector<Change>())};
   }
   bool fits = from.starts_with("refs/heads/") ? listed_.commit == id : git::is_object_id(listed_.commit);
   if (!fits || !TRY(bring(prefix_ + name_of(from), id))) return false;
@@ -287,6 +289,7 @@ Result<bool> Homecoming::bring(const std::string& name, const std::string& id) {
       refs_.push_back(name);
       return true;
     }
+    TRY(check_room(written));  // the operator can free space, and the work then comes home as refs
     why = written.error().what;
     if (!brought) unwritable_ = why;  // the repository will not accept the next one either
   }
@@ -333,6 +336,7 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
   sort_indexes(q_);
   const auto* committed = listed_.commit == head_ ? &listed_.changes : nullptr;
   auto left = compare(q_, git_, conversions(), base_, head_, committed, submodules, message);
+  TRY(check_room(left));
   if (!left && head_ != base_) left = compare(q_, git_, conversions(), base_, base_, nullptr, submodules, message);
   left_ = TRY(std::move(left));
   TRY(find_empty_directories());
@@ -365,8 +369,10 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
 Result<bool> Homecoming::bring_staged(const Staged& staged, const std::string& name) {
   if (staged.commit.empty()) return false;
   auto list = changes(q_, git_, base_, staged.commit);
+  TRY(check_room(list));
   if (!list) return false;
   auto brought = bring(name, staged.commit);
+  TRY(check_room(brought));
   if (!brought && brought.error().code != Code::limit) return brought;
   if (!brought || !*brought) return false;
   TRY(inspection_->take(*list, "staged"));
@@ -383,6 +389,7 @@ Result<> Homecoming::take_staged() {
   for (const auto& [ref, id] : old) home.earlier.push_back(id);
   std::string message = "What session " + in_.session + " staged in its workspace";
   auto found = only_staged(q_, git_, *origin_.repository, home, message);
+  TRY(check_room(found));
   if (!found && found.error().code == Code::canceled) return std::unexpected(std::move(found.error()));
   if (!found) {
     inspection_->flag(".git/index", "what is only staged was not brought home: " + found.error().what);

@@ -4,6 +4,7 @@
 // branches that an agent made to waste it.
 #include "workspace/receiving/inspect.h"
 
+#include "base/files/full_disk.h"
 #include "base/text/line.h"
 #include "workspace/files/paths.h"
 #include "workspace/look/look_content.h"
@@ -13,12 +14,15 @@ namespace {
 
 constexpr size_t kLongestTarget = 4096, kLargestPackage = 1 << 20;
 
-// Reads blobs. A failure counts as a file that is too large: it is a reason to look, and it does not stop the work from
-// coming home.
-std::map<std::string, std::string> blobs(const git::Runner& git, const std::vector<std::string>& ids, size_t most,
-                                         const git::Runner::Options& where) {
+// Reads blobs. A failure that the agent's data can cause counts as a file that is too large: it is a reason to look,
+// and it does not stop the work from coming home.
+Result<std::map<std::string, std::string>> blobs(const git::Runner& git, const std::vector<std::string>& ids,
+                                                 size_t most, const git::Runner::Options& where) {
   if (ids.empty()) return {};
-  return git::small_blobs(git, ids, most, where).value_or(std::map<std::string, std::string>());
+  auto found = git::small_blobs(git, ids, most, where);
+  TRY(check_room(found));
+  if (!found && found.error().code == Code::internal) return found;
+  return found.value_or(std::map<std::string, std::string>());
 }
 
 bool is_link(const Change& change) { return change.mode == "120000"; }
@@ -77,7 +81,7 @@ Result<> Inspection::read(const std::vector<ToRead>& to_read, const std::vector<
     ids.push_back(changes[each.change]->object);
     if (auto id = before(*changes[each.change]); !id.empty()) ids.push_back(id);
   }
-  auto texts = blobs(git_, ids, kLargestPackage, q_.at());
+  auto texts = TRY(blobs(git_, ids, kLargestPackage, q_.at()));
   for (const auto& each : to_read) {
     const Change& change = *changes[each.change];
     // An earlier version that is too large to read is missing here, and everything in the new one counts.
@@ -109,7 +113,7 @@ Result<> Inspection::take(const std::vector<Change>& list, const std::string& br
     if (is_link(change)) ids.push_back(change.object);
     if (change.mode != "000000") changes.push_back(&change);
   }
-  auto targets = blobs(git_, ids, kLongestTarget, q_.at());
+  auto targets = TRY(blobs(git_, ids, kLongestTarget, q_.at()));
   Look::Tree tree = tree_of(list, changed, targets);
   tree.place = branch.empty() ? "" : "branch " + branch;
   TRY(read(look_.take(tree), changes, tree.place));

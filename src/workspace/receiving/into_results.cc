@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/files/file.h"
+#include "base/files/full_disk.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "workspace/receiving/homecoming.h"
@@ -37,6 +38,7 @@ Result<> Homecoming::write_patch() {
     return {};
   }
   ::unlink(beside.c_str());
+  TRY(check_room(written));
   if (written.error().code != Code::limit) return std::unexpected(std::move(written.error()));
   ::unlink(path.c_str());
   inspection_->flag("the patch", "it could not be made: " + written.error().what);
@@ -55,6 +57,7 @@ Result<> Homecoming::write_bundle() {
   for (const auto& ref : homeless_) {
     auto brought = bring_objects(q_, git_, to, known_, ref.id, *room_);
     if (unwritable_.empty()) unwritable_ = ref.from;
+    TRY(check_room(brought));
     if (!brought || !*brought) {
       inspection_->flag(ref.name, "not brought home, because it is broken or incomplete");
       ++q_.skipped;
@@ -68,8 +71,14 @@ Result<> Homecoming::write_bundle() {
   if (!q_.is_unborn) words.push_back("^" + base_);
   TRY(make_directories(results_));
   auto made = git_.ask(words, {.in = checked});
-  if (made) bundle_ = words[3];
-  else inspection_->flag("the commits", "they could not be kept: " + one_line(made.error().what));
+  TRY(check_room(made));
+  if (made) {
+    bundle_ = words[3];
+    return {};
+  }
+  // The commits are nowhere else, so the whole workspace is kept.
+  inspection_->flag("the commits", "they could not be kept: " + one_line(made.error().what));
+  ++q_.skipped;
   return {};
 }
 

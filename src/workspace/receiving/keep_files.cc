@@ -12,6 +12,7 @@
 
 #include "base/defer.h"
 #include "base/files/file.h"
+#include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "git/settings.h"
 #include "workspace/files/paths.h"
@@ -54,7 +55,8 @@ Result<> write_files(const Quarantine& q, const git::Runner& git, const std::vec
       continue;
     }
     // This is another name of an unchanged file.
-    std::string text = TRY(git.run({"cat-file", "blob", change.object}, q.at())).out;
+    auto [status, text, complaint] = TRY(git.run({"cat-file", "blob", change.object}, q.at()));
+    if (status != 0) return fail(Code::unavailable, "git cat-file: " + folded(complaint));
     size_t at = 0;
     (void)TRY(tree.file(
         *path, change.mode == "100755",

@@ -1,0 +1,117 @@
+// Tests that a git that could not do its work, because of this machine, is not taken for a git that found broken data.
+// Whatever git would have said is then unknown, so nothing may count as brought home or as left behind.
+#include "base/files/full_disk.h"
+#include "workspace/agent_work_test.h"
+
+namespace bottle::workspace {
+namespace {
+
+using manifest::WorkspaceMode;
+
+class ThisMachine : public AgentWork {
+ protected:
+  void SetUp() override {
+    AgentWork::SetUp();
+    sent_ = pack(WorkspaceMode::clone);
+    unpack();
+    sh("cd " + inside + " && echo b >b && git add b && " + commit_ + "-m b && git repack -adq && echo c >c && " +
+       "git add c && " + commit_ + "-m c && echo staged >d && git add d && rm d && echo e >e");
+  }
+
+  // Receives the work with a git whose first call of `verb` does what the shell's `instead` says. Without a verb, notes
+  // all verbs.
+  Result<Back> take_with(const std::string& verb, const std::string& instead) {
+    std::string path = std::getenv("PATH");
+    fs::remove(root + "/done");
+    put(root + "/bin/git", "#!/bin/sh\nPATH='" + path +
+                               "'\nfor word; do case $word in\n--*|*=*|-c) ;;\n*) break;;\nesac; done\n" +
+                               "echo $word >>" + root + "/verbs\n[ \"$word\" != '" + verb + "' ] || [ -e " + root +
+                               "/done ] || {\n: >" + root + "/done\n" + instead + "\n}\nexec git \"$@\"\n");
+    fs::permissions(root + "/bin/git", fs::perms::owner_all);
+    ::setenv("PATH", (root + "/bin:" + path).c_str(), 1);
+    Defer back([&] { ::setenv("PATH", path.c_str(), 1); });
+    return take_inside(sent_.base);
+  }
+
+  std::vector<std::string> verbs() {
+    EXPECT_TRUE(take_with("", ""));
+    std::vector<std::string> all;
+    std::istringstream lines(sh("sort -u " + root + "/verbs"));
+    for (std::string line; std::getline(lines, line);) all.push_back(line);
+    sh("git -C " + repo + " for-each-ref '--format=delete %(refname)' refs/bottle | git -C " + repo +
+       " update-ref --stdin");
+    // The commits must be brought again.
+    sh("git -C " + repo + " prune --expire=now");
+    return all;
+  }
+
+  Summary sent_;
+};
+
+TEST_F(ThisMachine, AFullDiskIsNotBrokenData) {
+  auto all = verbs();
+  for (const char* verb : {"index-pack", "pack-objects", "unpack-objects", "rev-list", "write-tree", "diff-tree"})
+    EXPECT_NE(std::ranges::find(all, verb), all.end()) << verb;
+  for (const auto& verb : all) {
+    if (verb == "config") continue;  // its settings are optional
+    SCOPED_TRACE(verb);
+    auto back = take_with(verb, "echo 'fatal: sha1 file write error: No space left on device' >&2; exit 128");
+    ASSERT_FALSE(back) << back->text;
+    EXPECT_TRUE(is_full_disk(back.error())) << back.error().what;
+  }
+  EXPECT_TRUE(take_with("", ""));
+  EXPECT_EQ(git("show refs/bottle/s1/heads/main:b"), "b");
+  EXPECT_EQ(git("show refs/bottle/s1/staged:d"), "staged");
+}
+
+TEST_F(ThisMachine, AGitThatDoesNotEndByItselfIsNotBrokenData) {
+  const std::string kill = "kill -9 $$";
+  for (const auto& [verb, instead] : {
+           std::pair("index-pack", kill),
+           {"pack-objects", kill},
+           {"unpack-objects", kill},
+           {"rev-list", kill},
+           {"index-pack", "echo 'fatal: unable to create thread: Resource temporarily unavailable' >&2; exit 128"},
+           {"pack-objects", "echo 'fatal: cannot fork: Cannot allocate memory' >&2; exit 128"},
+           {"index-pack", "echo 'error: unpack-objects died of signal 9' >&2; exit 1"},
+       }) {
+    SCOPED_TRACE(std::string(verb) + ": " + instead);
+    auto back = take_with(verb, instead);
+    ASSERT_FALSE(back) << back->text;
+  }
+}
+
+// An engine that fails between two files may end its answer as if the archive were complete.
+TEST_F(ThisMachine, AnArchiveWithoutItsEndMarkIsCutOff) {
+  std::string whole = craft([&](docker::TarWriter& t) {
+    EXPECT_TRUE(t.file("workspace/a.txt", 0644, 0, 0, "one\n"));
+    EXPECT_TRUE(t.file("workspace/new.txt", 0644, 0, 0, std::string(2048, '\0')));
+  });
+  for (size_t missing : {1, 511, 512, 513, 1024, 1025, 2048, 4096}) {
+    std::string bytes = whole.substr(0, whole.size() - missing);
+    auto back = take(bytes, sent_.base);
+    ASSERT_FALSE(back) << missing;
+    EXPECT_EQ(back.error().code, Code::closed) << back.error().what;
+    size_t at = 0;
+    auto checked = check_whole([&](char* buffer, size_t room) -> Result<size_t> {
+      size_t n = bytes.copy(buffer, room, at);
+      at += n;
+      return n;
+    });
+    ASSERT_FALSE(checked) << missing;
+    EXPECT_EQ(checked.error().code, Code::closed);
+  }
+  EXPECT_TRUE(take(whole, sent_.base));
+  EXPECT_TRUE(take(whole + std::string(8192, '\0'), sent_.base));  // tar pads to whole records
+}
+
+// The agent chooses names, and git repeats them.
+TEST_F(ThisMachine, AnAgentCannotPretendThatADiskIsFull) {
+  auto back = take_with("index-pack", "echo \"error: 'No space left on device: x' is not valid\" >&2; exit 128");
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_TRUE(flagged(*back, "the pack is broken"));
+  EXPECT_TRUE(back->is_incomplete);
+}
+
+}  // namespace
+}  // namespace bottle::workspace
