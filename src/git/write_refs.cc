@@ -43,7 +43,9 @@ Result<UniqueFd> enter(const Repository& repository, const std::string& path, bo
     from = slash + 1;
     // With core.sharedRepository, other users must be able to add refs later. Where a group may read, it must also be
     // able to search, and S_ISGID makes what is created inside belong to the same group (git's adjust_shared_perm()).
-    if (create && ::mkdirat(at.get(), part.c_str(), 0777) == 0 && repository.settings.shared) {
+    bool is_new = create && ::mkdirat(at.get(), part.c_str(), 0777) == 0;
+    if (is_new && ::fsync(at.get()) != 0 && errno != EINVAL) return fail_errno("flushing the directory of " + path);
+    if (is_new && repository.settings.shared) {
       struct stat st{};
       auto bits = static_cast<mode_t>(repository.settings.shared);
       if (::fstatat(at.get(), part.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)
@@ -103,6 +105,7 @@ class Lock {
     }
     // Tells the destructor that the lock file is no longer there.
     fd_.reset();
+    if (::fsync(directory_.get()) != 0 && errno != EINVAL) return fail_errno("flushing the directory of " + name_);
     return {};
   }
 

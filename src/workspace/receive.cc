@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/defer.h"
+#include "base/files/durable.h"
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/text/line.h"
@@ -149,6 +150,7 @@ class Reception {
     back.text = advice(in_, back, all_);
     TRY(report_findings(back));
     TRY(write_places());
+    TRY(flush_directories());
     return back;
   }
 
@@ -192,6 +194,19 @@ class Reception {
         changed.places.push_back({home->quarantine().source, home->patch(), home->filtered()});
     if (changed.places.empty() && !again) return {};
     return write_file_atomically(path, wire::encode(changed) + "\n");
+  }
+
+  // Makes sure that the names of the results survive a power failure. Their contents are flushed already.
+  Result<> flush_directories() const {
+    namespace fs = std::filesystem;
+    std::error_code none;
+    for (fs::directory_iterator each(results_ + "/below", none), end; !none && each != end; each.increment(none))
+      TRY(flush(each->path().string()));
+    if (fs::exists(results_ + "/below", none)) TRY(flush(results_ + "/below"));
+    // The directories above may be as new as the results.
+    for (std::string path = results_; path != parent_of(parent_of(parent_of(results_))); path = parent_of(path))
+      TRY(flush(path));
+    return {};
   }
 
   // Gives each file to the innermost repository that contains it.
@@ -282,7 +297,8 @@ Result<Back> receive(const Incoming& in, const Source& source) {
     std::error_code ignored;
     std::filesystem::remove_all(root, ignored);
   });
-  git::Limits limits{.memory = in.max_memory};
+  // Only what goes into the operator's repository must survive this process (git::Runner::Options::durable).
+  git::Limits limits{.memory = in.max_memory, .flush = false};
   git::Runner git = TRY(git::Runner::make(root, limits));
   Reception reception(in, git, root, results);
   TRY(reception.prepare());

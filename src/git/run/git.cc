@@ -139,7 +139,10 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
         "core.alternateRefsCommand=true", "core.pager=cat", "core.bigFileThreshold=64m", "gc.auto=0",
         "maintenance.auto=false", "commit.gpgSign=false", "submodule.recurse=false", "advice.detachedHead=false"})
     argv.insert(argv.end(), {"-c", setting});
-  if (!limits_.flush) argv.insert(argv.end(), {"-c", "core.fsync=none"});
+  // The second one is for git before 2.36.
+  if (o.durable)
+    argv.insert(argv.end(), {"-c", "core.fsync=objects,derived-metadata", "-c", "core.fsyncObjectFiles=true"});
+  else if (!limits_.flush) argv.insert(argv.end(), {"-c", "core.fsync=none"});
   // Each thread keeps what it unpacks in memory, so with twenty threads, an honest pack would reach the limit.
   if (limits_.memory > 0) argv.insert(argv.end(), {"-c", "pack.threads=4"});
   argv.insert(argv.end(), arguments.begin(), arguments.end());

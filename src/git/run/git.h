@@ -21,8 +21,8 @@ struct Limits {
   uint64_t memory = 0;          // bytes for each of its processes; 0 means no limit
   std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max();
   std::stop_token stop = {};  // ends git, with Code::canceled
-  // Whether git flushes what it writes to the disk. Not needed for what ends with this process. (git before 2.36 always
-  // flushes packs.)
+  // Whether git flushes what it writes to the disk as it does by default, which includes packs and not single objects.
+  // Not needed for what ends with this process. (git before 2.36 always flushes packs.)
   bool flush = true;
 };
 
@@ -46,6 +46,7 @@ class Runner {
     bool literal_paths = true;  // must be false for check-ignore, which refuses to run with it
     int timeout_s = 600;
     uint64_t most_written = 0;  // bytes of each file that it writes; 0 means no limit
+    bool durable = false;       // git flushes all objects that it writes, whatever the runner's limits say
   };
 
   // `complaint` is git's stderr. Both texts are untrusted.

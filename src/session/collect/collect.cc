@@ -16,6 +16,7 @@
 #include <future>
 
 #include "base/defer.h"
+#include "base/files/durable.h"
 #include "base/files/file.h"
 #include "base/files/full_disk.h"
 #include "base/stream.h"
@@ -47,7 +48,7 @@ Result<> save_archive(docker::Engine& engine, const std::string& container, cons
   if (::fsync(fd.get()) != 0) return fail_errno("flushing " + part);
   if (std::rename(part.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);
   remove.dismiss();
-  return {};
+  return flush(parent_of(to));
 }
 
 }  // namespace

@@ -8,16 +8,21 @@
 #include "workspace/receiving/bring.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <system_error>
 #include <utility>
 
 #include "base/defer.h"
+#include "base/files/durable.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "git/refs.h"
@@ -55,6 +60,35 @@ Result<bool> succeeded(Result<git::Runner::Answer> ran, const git::Repository& r
   return answer.status == 0;
 }
 
+// Returns the times of the directories of an object store. A change of their names changes them.
+std::map<std::string, int64_t> times_of(const std::string& objects) {
+  std::map<std::string, int64_t> times;
+  auto note = [&](const std::string& path) {
+    struct stat st{};
+    if (::stat(path.c_str(), &st) == 0) times[path] = st.st_mtim.tv_sec * 1'000'000'000 + st.st_mtim.tv_nsec;
+  };
+  note(objects);
+  note(objects + "/pack");
+  for (int i = 0; i < 256; ++i) {
+    char name[4];
+    std::snprintf(name, sizeof name, "/%02x", static_cast<unsigned>(i));
+    note(objects + name);
+  }
+  return times;
+}
+
+// Flushes the names of objects that are new since `before`. git does not do that, even if it flushes the objects.
+Result<> flush_changed(const std::string& objects, const std::map<std::string, int64_t>& before,
+                       std::chrono::system_clock::time_point since) {
+  // A directory that changes twice within one tick of the kernel's clock keeps its time.
+  auto recent = std::chrono::nanoseconds((since - std::chrono::seconds(1)).time_since_epoch()).count();
+  for (const auto& [path, time] : times_of(objects)) {
+    auto was = before.find(path);
+    if (was == before.end() || was->second != time || time > recent) TRY(flush(path));
+  }
+  return {};
+}
+
 Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
                  const std::vector<std::string>& known, const std::string& id, uint64_t most) {
   std::string path = q.root + "/pack";
@@ -75,6 +109,9 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
   into.objects = repository.objects[0];
   into.input_fd = pack.get();
   into.most_written = most;
+  into.durable = true;
+  auto since = std::chrono::system_clock::now();
+  auto before = times_of(into.objects);
   std::vector<std::string> shared;
   // The objects must stay readable for the other users of a shared repository.
   if (repository.settings.shared) {
@@ -91,6 +128,7 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
   if (count > 0 && !TRY(run(few ? std::vector<std::string>{"unpack-objects", "-q", "--strict"}
                                 : std::vector<std::string>{"index-pack", "--stdin", "--strict"})))
     return false;
+  TRY(flush_changed(into.objects, before, since));
   // Checks all objects as the operator's repository will see them.
   auto whole = q.at();
   whole.objects = repository.objects[0];

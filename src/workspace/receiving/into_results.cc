@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/files/durable.h"
 #include "base/files/file.h"
 #include "base/files/full_disk.h"
 #include "base/text/line.h"
@@ -33,6 +34,7 @@ Result<> Homecoming::write_patch() {
                            "--no-textconv", "--no-color", left_.before, left_.after, "--"},
                           options);
   if (written) {
+    if (::fsync(fd.get()) != 0) return fail_errno("flushing " + beside);
     if (::rename(beside.c_str(), path.c_str()) != 0) return fail_errno("renaming " + beside);
     patch_ = path;
     return {};
@@ -73,6 +75,7 @@ Result<> Homecoming::write_bundle() {
   auto made = git_.ask(words, {.in = checked});
   TRY(check_room(made));
   if (made) {
+    TRY(flush(words[3]));
     bundle_ = words[3];
     return {};
   }

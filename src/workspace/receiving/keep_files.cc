@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "base/defer.h"
+#include "base/files/durable.h"
 #include "base/files/file.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
@@ -86,6 +87,7 @@ Result<> copy_files(const Quarantine& q, const git::Runner& git, const std::vect
     std::filesystem::remove_all(beside, ignored);
   });
   TRY(write_files(q, git, list, beside, most));
+  TRY(flush_tree(beside));
   std::filesystem::remove_all(to, error);
   // rename(2) does not replace a directory with content, so the old one was removed before.
   if (::rename(beside.c_str(), to.c_str()) != 0) return fail_errno("renaming " + beside);

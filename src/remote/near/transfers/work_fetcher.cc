@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 
+#include "base/files/durable.h"
 #include "base/files/file.h"
 #include "base/text/json_lines.h"
 #include "base/text/line.h"
@@ -137,6 +138,12 @@ Result<wire::Back> WorkFetcher::fetch(const Fetch& from) {
     if (n < 0) return fail_errno("reading " + kept);
     return static_cast<size_t>(n);
   });
+  // The far side removes the work next.
+  if (!sorted || is_incomplete_) {
+    TRY(flush(kept));
+    TRY(flush(parent_of(kept)));
+    TRY(flush(parent_of(parent_of(kept))));
+  }
   if (!sorted)
     return wire::Back{
         .text = workspace::about_archive(kept, job_.plan.session), .error = sorted.error().what, .archive = kept};
