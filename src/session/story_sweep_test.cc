@@ -88,6 +88,55 @@ TEST_F(DeadSession, ASweeperThatDiesIsReplaced) {
   });
 }
 
+// `docker container prune` removes containers that are stopped, and leaves volumes with names.
+TEST_F(DeadSession, WorkWhoseContainerIsGoneComesHomeFromItsVolume) {
+  std::vector<std::pair<std::string, Fault>> failures = {{"", Fault::none}};
+  for (Fault fault : {Fault::refused, Fault::silent, Fault::lost, Fault::late}) {
+    // An engine that says that there is no container has nothing to lose.
+    if (fault != Fault::lost) failures.emplace_back("inspect container bottle-x1-agent #1", fault);
+    failures.emplace_back("inspect volume bottle-x1-work #1", fault);
+    failures.emplace_back("create container bottle-x1-agent #1", fault);
+  }
+  for_each_at_once(failures, [&](const auto& failure) {
+    std::string when = failure.first + " fails, fault " + std::to_string(static_cast<int>(failure.second));
+    TestSession session(true);
+    FakeDocker docker;
+    session.go_to(moment, docker, false);
+    docker.with_world([](docker::FakeWorld& world) { ASSERT_TRUE(world.remove_container("bottle-x1-agent")); });
+    session.worked = true;
+    docker.set_fault([&](const FakeCall& call) { return call.text() == failure.first ? failure.second : Fault::none; });
+    auto swept = session.sweep_all(docker);
+    docker.set_fault({});
+    ASSERT_EQ(swept.size(), 1u) << when;
+    if (!failure.first.empty()) {
+      EXPECT_TRUE(swept[0].back && swept[0].back->held) << when;
+      EXPECT_TRUE(docker.world().volumes.contains("bottle-x1-work")) << when;
+      docker.catch_up();
+      (void)session.sweep_all(docker);
+    }
+    session.check_end(docker, when);
+  });
+}
+
+// If the volume is gone too, nothing can bring the work back, but the operator must learn of it.
+TEST_F(DeadSession, LostWorkIsNotPassedOverInSilence) {
+  TestSession session(true);
+  FakeDocker docker;
+  session.go_to(moment, docker, false);
+  std::string ledger = session.scratch.directories.sessions + "/x1/ledger";
+  ASSERT_TRUE(write_file_atomically(ledger, *read_file(ledger) + "{\"ended\":0}\n"));
+  docker.with_world([](docker::FakeWorld& world) {
+    ASSERT_TRUE(world.remove_container("bottle-x1-agent"));
+    ASSERT_TRUE(world.remove_volume("bottle-x1-work"));
+  });
+  auto swept = session.sweep_all(docker);
+  ASSERT_EQ(swept.size(), 1u);
+  ASSERT_TRUE(swept[0].back);
+  EXPECT_FALSE(swept[0].back->held);
+  EXPECT_NE(swept[0].back->error.find("lost"), std::string::npos) << swept[0].back->error;
+  EXPECT_TRUE(swept[0].receipt.confirmed);
+}
+
 TEST_F(DeadSession, SeveralSimultaneousSweepersSweepItOnce) {
   TestSession session(true);
   FakeDocker docker;

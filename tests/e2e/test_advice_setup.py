@@ -22,7 +22,8 @@ RUN_BY = {
     "docker context ls": "test_advice_setup.py test_advice_for_a_context_that_is_gone",
     "docker context use default": "test_advice_setup.py test_advice_for_a_context_that_is_gone",
     "docker network rm bottle-egress": "test_advice_setup.py test_advice_for_another_network_of_that_name",
-    "docker system prune": "test_advice_setup.py test_advice_for_a_disk_that_is_nearly_full",
+    "docker image prune": "test_advice_setup.py test_advice_for_a_disk_that_is_nearly_full",
+    "docker builder prune": "test_advice_setup.py test_advice_for_a_disk_that_is_nearly_full",
     "git -C": "test_advice.py test_advice_for_a_branch_that_is_not_checked_out",
     "git fetch --refetch --no-filter": "test_advice.py test_advice_for_a_partial_clone",
     "git for-each-ref refs/bottle/": "test_advice_setup.py test_advice_for_results_that_cannot_be_read",
@@ -94,9 +95,9 @@ def test_advice_for_a_disk_that_is_nearly_full(operator):
         said = operator.bottle("doctor", env={"XDG_STATE_HOME": small}).stdout
     finally:
         world_module.run("umount", small)
-    image = operator.config() and operator.world.docker("images", "-q", "bottle-agent-shell").stdout.split()[0]
-    operator.world.docker("create", "--name", "old", image, "true")
-    assert "Deleted Containers" in run_printed(operator, command_in(said, "docker system prune"), answers="y\n").stdout
+    assert "system prune" not in said and "container prune" not in said, said
+    for command in "docker image prune", "docker builder prune":
+        assert "Total" in run_printed(operator, command_in(said, command), answers="y\n").stdout
 
 
 def test_advice_for_a_missing_token(operator):

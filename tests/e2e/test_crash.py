@@ -149,6 +149,27 @@ def test_work_that_cannot_come_home_is_held_until_it_can(world, operator, before
     assert_nothing_is_left(world, operator, before)
 
 
+def test_held_work_survives_the_removal_of_stopped_containers(world, operator, before, until):
+    """`docker container prune` removes the container that holds work. The volume with the work stays, and the work comes
+    home from it."""
+    results = os.path.join(world.state(operator.home), "results")
+    os.makedirs(results)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", results], check=True)
+    try:
+        session = operator.start("cd /workspace && head -c 4000000 /dev/urandom > big && echo kept > kept.txt")
+        assert session.status == 0 and "bottle cleanup" in session.err, session.explain()
+        world.docker("container", "prune", "-f")
+        assert not [line for line in world.left() if "agent" in line], world.left()
+        assert [line for line in world.left() if "work" in line], world.left()
+        subprocess.run(["mount", "-o", "remount,size=64m", results], check=True)
+        done = operator.bottle("cleanup")
+        assert done.returncode == 0, done
+    finally:
+        subprocess.run(["umount", "-l", results], check=True)
+    assert "kept\n" in came_home(operator, "kept.txt")
+    assert_nothing_is_left(world, operator, before)
+
+
 def test_work_of_which_a_part_cannot_come_home_is_held(world, operator, before, until):
     """A repository that the agent made in the workspace is only in the archive of the workspace, and there is no room
     for the archive. The rest of the work is home, but the container stays."""

@@ -71,17 +71,17 @@ void engine(const Health& h, Findings& found) {
 
 // Judges the space on disks and in memory.
 void room(const Health& h, Findings& found) {
+  // `docker system prune` would also remove the containers of sessions that are held, and those have work in them.
+  constexpr const char* kFree =
+      "free some space with `bottle image prune`, `docker image prune` or `docker builder prune`, and keep the "
+      "containers of sessions that `bottle list` calls held: they have the work";
   auto disk = [&](const char* code, const std::optional<uint64_t>& free, const std::string& where) {
     // The engine is on another machine, or the directory is not known.
     if (!free) return;
     std::string text = size_text(*free) + " free " + where;
     // Below this, not even one image fits. Several images and the work of a session need about five times as much.
-    if (*free < kGigabyte)
-      found.fail(code, text + ", but one image takes 0.6 GB",
-                 "free some space with `bottle image prune` or `docker system prune`");
-    else if (*free < 5 * kGigabyte)
-      found.warn(code, text + ", but images and work need about 5 GB",
-                 "free some space with `bottle image prune` or `docker system prune`");
+    if (*free < kGigabyte) found.fail(code, text + ", but one image takes 0.6 GB", kFree);
+    else if (*free < 5 * kGigabyte) found.warn(code, text + ", but images and work need about 5 GB", kFree);
     else found.ok(code, text);
   };
   disk("disk", h.engine_disk, "for the engine");

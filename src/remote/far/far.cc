@@ -29,6 +29,7 @@
 #include "docker/client/http_engine.h"
 #include "session/box/network.h"
 #include "session/box/runtime_trial.h"
+#include "session/collect/reach_work.h"
 #include "session/console/client.h"
 #include "session/console/output_log.h"
 #include "session/credentials/token.h"
@@ -229,15 +230,20 @@ Result<> deliver(const FarWorld& world, const std::string& session) {
   return write_all(1, "ok\n");
 }
 
-// Returns the engine that has the session's container with the work in it, or nothing if there is no such container.
-// Fails if this cannot be known, in which case there may be one.
+// Returns the engine that has the session's work, and makes sure that a container shows it. Returns nothing if there is
+// no work. Fails if this cannot be known or done, in which case there may be some.
 Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, const std::string& session) {
   auto view = read_ledger(world.directories, session);
   if (!view && view.error().code == Code::not_found) return nullptr;
   if (!view) return std::unexpected(std::move(view.error()));
   auto engine = engine_of(world);
-  auto container = engine ? session::find_own(**engine, {session, view->owner, {}}, {"container", Names(session).agent})
-                          : Result<std::string>(std::unexpected(engine.error()));
+  auto found = [&]() -> Result<std::string> {
+    if (!engine) return std::unexpected(engine.error());
+    session::Belongings whose{session, view->owner, {}};
+    if (!view->work) return session::find_own(**engine, whose, {"container", Names(session).agent});
+    return session::reach_work(**engine, whose, world.directories.sessions + "/" + session, view->work->workdir);
+  };
+  auto container = found();
   if (container && !container->empty()) return std::move(*engine);
   // The engine says that there is no container, or the ledger says that there was never any work.
   if (container || !view->work) return nullptr;

@@ -25,6 +25,7 @@
 #include "base/unique_fd.h"
 #include "session/audit/audit_file.h"
 #include "session/collect/collect.h"
+#include "session/collect/reach_work.h"
 #include "session/ledger/names.h"
 
 namespace bottle::session {
@@ -92,13 +93,34 @@ class Turn {
   bool mine_ = false;
 };
 
-// Brings the work home as the supervisor would have done. Returns nothing if there is no work.
-std::optional<wire::Back> bring_home(docker::Engine& engine, const Orphan& orphan) {
-  std::string agent = Names(orphan.session).agent;
-  auto there = find_own(engine, {orphan.session, orphan.owner, {}}, {"container", agent});
-  // The engine did not answer, so the container may still hold the work.
+Result<wire::SessionResult> result_in(const std::string& results) {
+  return wire::decode<wire::SessionResult>(TRY(read_file(results + "/result.json")), wire::From::ours);
+}
+
+// Returns what to say if nothing has the work any more: nothing, unless the agent has worked and its work never came.
+std::optional<wire::Back> about_lost(const Orphan& orphan, const std::string& results) {
+  auto told = result_in(results);
+  if (!orphan.exit || (told && told->back && !told->back->held)) return std::nullopt;
+  Names names(orphan.session);
+  std::string said = "The container " + names.agent + " and the volume " + names.work +
+                     ", which had the work, were removed by something else, so the work is lost.";
+  return wire::Back{.text = said, .error = said};
+}
+
+// Brings the work home as the supervisor would have done. Returns nothing if there is no work. Adds to `asked` the
+// connection over which a container is requested, if one is needed.
+std::optional<wire::Back> bring_home(docker::Engine& engine, const Orphan& orphan, Turn& turn,
+                                     std::vector<uint64_t>& asked) {
+  engine.note_creates([&](uint64_t end) -> Result<> {
+    asked.push_back(end);
+    turn.note({.asked = end});
+    return {};
+  });
+  auto there = reach_work(engine, {orphan.session, orphan.owner, {}}, orphan.directory, orphan.work->workdir);
+  engine.note_creates({});
+  // The engine did not answer or could not show the work, so there may still be some.
   if (!there) return wire::Back{.error = there.error().what, .held = true};
-  if (there->empty()) return std::nullopt;
+  if (there->empty()) return about_lost(orphan, orphan.work->results);
   // The agent is stopped so that its work does not change while it is collected. If stopping fails, the work is
   // collected anyway.
   (void)engine.stop_container(*there, 3);
@@ -128,8 +150,9 @@ void write_result(const Orphan& orphan, const std::optional<wire::Back>& back, c
 void sweep_one(const Directories& directories, const Orphan& orphan, docker::Engine& engine, Turn& turn, Swept& swept) {
   Belongings what{
       .session = orphan.session, .owner = orphan.owner, .things = orphan.things, .cut_short = orphan.cut_short};
+  std::vector<uint64_t> asked = orphan.asked;
   if (orphan.work) {
-    swept.back = bring_home(engine, orphan);
+    swept.back = bring_home(engine, orphan, turn, asked);
     // Everything except the work is removed now. The ledger stays, so the next sweep tries again.
     if (swept.back && swept.back->held) {
       spare_work(what);
@@ -142,7 +165,7 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
     // If this process dies during the teardown, the next sweep does not collect again from what is left.
     turn.note({.home = true});
   }
-  swept.receipt = tear_down_for_good(engine, what, orphan.asked);
+  swept.receipt = tear_down_for_good(engine, what, asked);
   if (orphan.work) write_result(orphan, swept.back, swept.receipt);
   if (swept.receipt.confirmed) forget(directories, orphan.directory, swept.receipt);
   ::rmdir((directories.results + "/" + orphan.session).c_str());  // empty if the agent never ran

@@ -1,0 +1,44 @@
+// The work is in a volume, which the engine reads only through a container that mounts it.
+#include "session/collect/reach_work.h"
+
+#include "session/images/guard_image.h"
+#include "session/ledger/names.h"
+
+namespace bottle::session {
+
+Result<std::string> reach_work(docker::Engine& engine, const Belongings& whose, const std::string& directory,
+                               const std::string& workdir) {
+  Names names(whose.session);
+  if (std::string id = TRY(find_own(engine, whose, {"container", names.agent})); !id.empty()) return id;
+  if (TRY(find_own(engine, whose, {"volume", names.work})).empty()) return "";
+  // The transcript is in the home. A volume that does not exist must not be named, because the engine would make it.
+  bool has_home = !TRY(find_own(engine, whose, {"volume", names.home})).empty();
+  auto made = [&]() -> Result<std::string> {
+    auto mounts = nlohmann::json::array();
+    auto mount = [&](const std::string& volume, const std::string& target) {
+      mounts.push_back({{"Type", "volume"},
+                        {"Source", volume},
+                        {"Target", target},
+                        {"ReadOnly", true},
+                        {"VolumeOptions", {{"NoCopy", true}}}});
+    };
+    mount(names.work, workdir);
+    if (has_home) mount(names.home, "/home/agent");
+    // The agent's own image may be gone as well.
+    std::string image = TRY(ensure_guard_image(engine));
+    return engine.create_container(
+        names.agent,
+        {{"Image", image},
+         {"Entrypoint", {"/guard"}},
+         {"Labels", labels(whose.session, whose.owner, directory, "agent")},
+         {"HostConfig",
+          {{"NetworkMode", "none"}, {"CapDrop", {"ALL"}}, {"LogConfig", {{"Type", "none"}}}, {"Mounts", mounts}}}});
+  }();
+  if (!made)
+    return std::unexpected(std::move(made.error())
+                               .during("the container " + names.agent + " is gone, and the volume " + names.work +
+                                       ", which has the work, cannot be read without another"));
+  return made;
+}
+
+}  // namespace bottle::session
