@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "base/defer.h"
+#include "base/files/durable.h"
 #include "base/files/file.h"
 #include "session/collect/collect.h"
 #include "session/collect/transcript.h"
@@ -96,6 +97,7 @@ class Session {
   void tell_failure(Error error, const Receipt& receipt);
 
   void show(const std::string& step) { clients_.event(wire::Step{step}); }  // must not be called during the launch
+  Result<> save_result() const;
   bool is_held() const { return result_.back && result_.back->held; }
 
   const Job& job_;
@@ -109,7 +111,7 @@ class Session {
   std::vector<uint64_t> asked_;  // as in LedgerView
   std::optional<DeliveryPoint> delivery_;
   LaunchControl control_;
-  wire::SessionResult result_{.session = name_, .bottle = job_.plan.bottle};
+  wire::SessionResult result_{.session = name_, .bottle = job_.plan.bottle, .receipt = {.session = name_}};
 };
 
 void Session::run() {
@@ -126,7 +128,7 @@ void Session::run() {
   Receipt receipt = tear_down();
   result_.receipt = receipt;
   // The result is written before the socket is removed, so that a client that attaches too late finds it.
-  if (running) (void)write_file_atomically(results_ + "/result.json", wire::encode(result_, wire::Layout::pretty));
+  if (running) (void)save_result();
   // Without the confirmation, the ledger stays, and the next sweep tries again.
   if (receipt.confirmed) forget(job_.directories, directory_, receipt);
   if (!running) return tell_failure(std::move(running.error()), receipt);
@@ -200,7 +202,14 @@ void Session::collect(const Running& running) {
   result_.back =
       work ? session::collect(*engine_, name_, *work, directory_, [this](const std::string& step) { show(step); })
            : wire::Back();
+  // What came home and what to look at in it is known only here. From the note on, a sweep asks no more for it, so it
+  // must be on the disk before. The teardown's receipt is added at the end.
+  if (auto saved = is_held() ? Result<>() : save_result(); work && !saved) hold(*result_.back, name_, saved.error());
   if (!is_held()) (void)ledger_->note({.home = true});
+}
+
+Result<> Session::save_result() const {
+  return write_file_durably(results_ + "/result.json", wire::encode(result_, wire::Layout::pretty));
 }
 
 // Removes everything except work that is held in its container; other work is on the operator's disk by now. After an

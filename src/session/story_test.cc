@@ -196,6 +196,69 @@ TEST(Story, IncompleteWorkIsHeldWithoutItsArchive) {
   EXPECT_NE(read_file(archive).value_or("").find("tool/.git/HEAD"), std::string::npos);
 }
 
+// What came home, and what to look at in it, is only in the result. A process that dies once the work counts as home
+// must have written it, and the sweep adds the receipt.
+TEST(Story, TheAccountOfTheWorkIsThereOnceTheWorkIsHome) {
+  TestSession alive;
+  FakeDocker docker;
+  alive.furnish(docker);
+  alive.agent = [&](docker::FakeProcess& process, const wire::Go&) {
+    process.put("/workspace/made.txt", kWork);
+    process.put("/workspace/tool/.git/HEAD", "ref: refs/heads/main\n");
+    return 3;
+  };
+  std::mutex lock;
+  std::vector<Moment> moments;
+  docker.set_fault([&](const FakeCall& call) {
+    auto view = read_ledger(alive.scratch.directories, "x1");
+    std::scoped_lock hold(lock);
+    if (view && view->home) moments.push_back(alive.moment(docker, call));
+    return Fault::none;
+  });
+  ASSERT_TRUE(alive.run(docker).result);
+  docker.set_fault({});
+  ASSERT_GT(moments.size(), 3u);
+  for (const auto& moment : moments) {
+    std::string when = "dead at " + moment.call.text();
+    TestSession session;
+    FakeDocker docker;
+    session.go_to(moment, docker, false);
+    sweep_until_nothing_is_found(session, docker);
+    session.check_end(docker, when);
+    auto text = read_file(session.scratch.directories.results + "/x1/result.json");
+    ASSERT_TRUE(text) << when;
+    auto result = wire::decode<wire::SessionResult>(*text, wire::From::ours);
+    ASSERT_TRUE(result) << when;
+    EXPECT_EQ(result->exit, 3) << when;
+    EXPECT_TRUE(result->receipt.confirmed) << when;
+    ASSERT_TRUE(result->back && result->back->sorted) << when;
+    EXPECT_EQ(result->back->sorted->skipped, 1u) << when;
+    EXPECT_FALSE(result->back->sorted->flagged.empty()) << when;
+    EXPECT_FALSE(result->back->archive.empty()) << when;
+    std::filesystem::remove_all(moment.directory);
+  }
+}
+
+// If it cannot be written, the work does not count as home.
+TEST(Story, WorkWhoseAccountCannotBeWrittenIsHeld) {
+  TestSession session;
+  FakeDocker docker;
+  session.furnish(docker);
+  std::string blocked = session.scratch.directories.results + "/x1/result.json";
+  ASSERT_TRUE(make_directories(blocked + "/x"));
+  auto outcome = session.run(docker);
+  ASSERT_TRUE(outcome.result && outcome.result->back);
+  EXPECT_TRUE(outcome.result->back->held);
+  session.kill_owner(docker);
+  auto again = session.sweep_all(docker);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_TRUE(again[0].back && again[0].back->held);
+  std::filesystem::remove_all(blocked);
+  sweep_until_nothing_is_found(session, docker);
+  session.check_end(docker, "a session whose result could not be written at first");
+  EXPECT_TRUE(read_file(blocked));
+}
+
 // The engine dies and does not return, so from a certain call on, it answers none.
 TEST(Story, AfterTheEngineDiedASweepRemovesWhatIsLeft) {
   auto calls = TestSession(true).run_well();

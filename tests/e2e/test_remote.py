@@ -221,6 +221,26 @@ def test_the_near_supervisor_dies_before_the_agent_runs(remote, far, until, reco
     assert remote.sessions() == []
 
 
+def test_the_account_of_the_work_is_here_before_the_machine_may_forget_it(remote, far, until):
+    """The near supervisor dies immediately after the record that the work is home, which is its last one. What came home,
+    and what to look at in it, is already in the result."""
+    for record in range(9, 2, -1):  # a record that does not exist ends nothing
+        session = start(remote, far, "echo kept >kept.txt; echo '[core]' >.gitmodules; mkdir tool; git init -q tool", env={"BOTTLE_TEST_KILL_AT_RECORD": str(record)})
+        if remote.sessions():
+            break
+    state, name = remote.world.state(remote.home), remote.sessions()[0]
+    with open(os.path.join(state, "sessions", name, "ledger")) as file:
+        assert json.loads(file.read().splitlines()[-1]) == {"home": True}
+    with open(os.path.join(state, "results", name, "result.json")) as file:
+        result = json.load(file)
+    assert result["back"]["refs"] and result["back"]["flagged"] and result["back"]["archive"] and not result["receipt"]["confirmed"], result
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=120)
+    assert done.returncode == 0, done.stderr
+    with open(os.path.join(state, "results", name, "result.json")) as file:
+        result = json.load(file)
+    assert result["back"]["refs"] and result["back"]["flagged"] and result["receipt"]["confirmed"], result
+
+
 def test_the_connection_dies_while_the_session_starts(remote, far, until):
     for delay in (0.2, 0.5, 0.9, 1.3):
         child = background(remote, far, "sleep 600")

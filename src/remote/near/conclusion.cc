@@ -6,6 +6,7 @@
 #include <chrono>
 #include <thread>
 
+#include "base/files/durable.h"
 #include "base/files/file.h"
 #include "remote/near/vm.h"
 #include "session/audit/audit_file.h"
@@ -55,7 +56,12 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   }();
   if (back) {
     back_ = std::move(*back);
-    return input::Fetched{};
+    // The machine forgets the session next, and then only this says what came home and what to look at in it.
+    auto saved = write_file_durably(path_of_result(), wire::encode(so_far(), wire::Layout::pretty));
+    if (saved) return input::Fetched{};
+    back_.reset();
+    back = std::unexpected(std::move(saved.error()).during("writing what came home"));
+    back.error().code = Code::conflict;  // a new connection would not help
   }
   fetch_error_ = back.error().what;
   vm_gone_ = is_gone();
@@ -148,28 +154,42 @@ std::vector<wire::AuditSeal> Conclusion::seals(NearAudit& near_audit) const {
   // The session may continue, and then the broker's record continues with it.
   if (!is_home()) return seals;
   // If an earlier near side has brought the work home, but could not confirm the removal, its result has the seal.
-  auto text = read_file(path_of_result());
-  auto before = text ? wire::decode<wire::SessionResult>(*text, wire::From::ours) : Result<wire::SessionResult>();
+  auto before = result_before();
   for (auto& seal : near_audit.close(before ? std::move(before->audit) : std::vector<wire::AuditSeal>()))
     seals.push_back(std::move(seal));
   return seals;
+}
+
+Result<wire::SessionResult> Conclusion::result_before() const {
+  return wire::decode<wire::SessionResult>(TRY(read_file(path_of_result())), wire::From::ours);
 }
 
 std::string Conclusion::path_of_result() const {
   return job_.directories.results + "/" + job_.plan.session + "/result.json";
 }
 
-wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
+// Returns the result without the end of the records and of what was made for the session.
+wire::SessionResult Conclusion::so_far() {
   wire::SessionResult result{.session = job_.plan.session, .bottle = job_.plan.bottle, .back = back()};
   if (told_) {
     result.exit = told_->exit;
     result.what = told_->what;
     result.limit = told_->limit;
     result.egress = told_->egress;
+    result.audit = told_->audit;
   }
-  result.audit = seals(near_audit);
   if (result.egress && !job_.plan.record) result.egress->recorded.reset();  // the operator did not ask for it
   receipt_.machine = record_.far.target.to_string();
+  result.receipt = receipt_;
+  result.receipt.confirmed = false;
+  auto before = result_before();
+  if (before) result.audit = std::move(before->audit);
+  return result;
+}
+
+wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
+  wire::SessionResult result = so_far();
+  result.audit = seals(near_audit);
   // While work is on that machine, something is left on it, whatever its engine says.
   if (!is_home()) receipt_.confirmed = false;
   if (!record_.vm_name.empty()) add_vm_to_receipt();

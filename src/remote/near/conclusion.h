@@ -44,6 +44,8 @@ class Conclusion {
   bool is_home() const { return back_.has_value(); }
   wire::Back back() const;
   void add_vm_to_receipt();
+  wire::SessionResult so_far();
+  Result<wire::SessionResult> result_before() const;
   std::vector<wire::AuditSeal> seals(NearAudit& near_audit) const;
   std::string path_of_result() const;
 

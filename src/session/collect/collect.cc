@@ -112,19 +112,29 @@ wire::Back sorted(workspace::Back back) {
   return {.text = std::move(back.text), .sorted = std::move(all)};
 }
 
+// Says where work that is held is, and what to do.
+static std::string still_there(const std::string& session) {
+  return "The work is still in the container " + Names(session).agent +
+         ". Fix the cause, then run `bottle cleanup` to bring it home.";
+}
+
+void hold(wire::Back& back, const std::string& session, const Error& error) {
+  back = {.text = std::move(back.text) + still_there(session),
+          .error = "writing what came home: " + error.what,
+          .held = true};
+}
+
 wire::Back collect(docker::Engine& engine, const std::string& session, const Work& work, const std::string& scratch,
                    const std::function<void(const std::string&)>& tell) {
   std::string container = Names(session).agent;
   // The transcript is saved in parallel. If that fails, the work is still collected.
   auto transcript = std::async(std::launch::async, [&] { save_transcript(engine, container, work.results); });
   Defer wait([&] { transcript.wait(); });
-  std::string still_there = "The work is still in the container " + container +
-                            ". Fix the cause, then run `bottle cleanup` to bring it home.";
   if (work.far) {
     // The work is sorted on the operator's machine, which has the repository, after it has been fetched.
     std::string kept = work.results + "/workspace.tar";
     auto saved = save_archive(engine, container, work.workdir, kept);
-    if (!saved) return {.text = still_there, .error = saved.error().what, .held = true};
+    if (!saved) return {.text = still_there(session), .error = saved.error().what, .held = true};
     return {.archive = kept};
   }
   workspace::Incoming incoming;
@@ -142,13 +152,14 @@ wire::Back collect(docker::Engine& engine, const std::string& session, const Wor
                              return {};
                            });
   // The operator can free space on a full disk. The work then comes home sorted, from the container.
-  if (!done && is_full_disk(done.error())) return {.text = still_there, .error = done.error().what, .held = true};
+  if (!done && is_full_disk(done.error()))
+    return {.text = still_there(session), .error = done.error().what, .held = true};
   if (!done) {
     // The container is removed next, so work that cannot be sorted is kept as an archive.
     std::string kept = incoming.results_dir + "/workspace.tar";
     auto saved = save_archive(engine, container, work.workdir, kept);
     if (!saved)
-      return {.text = still_there,
+      return {.text = still_there(session),
               .error = done.error().what + "; keeping it as an archive failed too: " + saved.error().what,
               .held = true};
     return {.text = workspace::about_archive(kept, session), .error = done.error().what, .archive = kept};
@@ -159,7 +170,7 @@ wire::Back collect(docker::Engine& engine, const std::string& session, const Wor
   std::string kept = incoming.results_dir + "/workspace.tar";
   auto saved = save_archive(engine, container, work.workdir, kept);
   if (!saved)
-    return {.text = back.text + still_there,
+    return {.text = back.text + still_there(session),
             .error = "keeping what could not be sorted, as an archive: " + saved.error().what,
             .held = true};
   answer.archive = kept;

@@ -19,6 +19,7 @@
 #include <set>
 #include <thread>
 
+#include "base/files/durable.h"
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/files/own_file.h"
@@ -128,22 +129,25 @@ std::optional<wire::Back> bring_home(docker::Engine& engine, const Orphan& orpha
 }
 
 // Writes the result that the dead supervisor could not write, or completes the one that it has written.
-void write_result(const Orphan& orphan, const std::optional<wire::Back>& back, const Receipt& receipt) {
-  std::string path = orphan.work->results + "/result.json", record = orphan.work->results + "/egress.jsonl";
-  auto before = read_file(path);  // a supervisor that could not bring the work home wrote the rest
-  auto told = before ? wire::decode<wire::SessionResult>(*before, wire::From::ours)
-                     : Result<wire::SessionResult>(fail(Code::not_found, path));
-  if (!back) {
+Result<> write_result(const std::string& results, const Orphan& orphan, const std::optional<wire::Back>& back,
+                      const Receipt& receipt) {
+  std::string path = results + "/result.json", record = results + "/egress.jsonl";
+  // A supervisor writes what came home before it removes anything. One that could not bring the work home wrote the
+  // rest.
+  auto told = result_in(results);
+  bool before = told || told.error().code != Code::not_found;
+  bool is_unfinished = told && !told->receipt.confirmed;
+  if (!back && !is_unfinished) {
     // Even without a result, the record must not look as if its end was cut off.
-    if (!before) (void)seals_after_death(record, {});
-    return;
+    if (!before && orphan.work) (void)seals_after_death(record, {});
+    return {};
   }
   auto result = told.value_or(wire::SessionResult{
       .session = orphan.session, .exit = orphan.exit.value_or(125), .what = before ? "" : kSupervisorDied});
-  result.back = back;
+  if (back) result.back = back;
   result.receipt = receipt;
   result.audit = seals_after_death(record, std::move(result.audit));
-  (void)write_file_atomically(path, wire::encode(result, wire::Layout::pretty));
+  return write_file_durably(path, wire::encode(result, wire::Layout::pretty));
 }
 
 // Ends one dead session in the order of a regular end: the work comes home before anything that holds it is removed.
@@ -151,8 +155,13 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
   Belongings what{
       .session = orphan.session, .owner = orphan.owner, .things = orphan.things, .cut_short = orphan.cut_short};
   std::vector<uint64_t> asked = orphan.asked;
+  std::string results = directories.results + "/" + orphan.session;
   if (orphan.work) {
     swept.back = bring_home(engine, orphan, turn, asked);
+    // Once the work counts as home, no later sweep can tell what came home.
+    if (swept.back && !swept.back->held)
+      if (auto saved = write_result(results, orphan, swept.back, {{.session = orphan.session}}); !saved)
+        hold(*swept.back, orphan.session, saved.error());
     // Everything except the work is removed now. The ledger stays, so the next sweep tries again.
     if (swept.back && swept.back->held) {
       spare_work(what);
@@ -166,9 +175,9 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
     turn.note({.home = true});
   }
   swept.receipt = tear_down_for_good(engine, what, asked);
-  if (orphan.work) write_result(orphan, swept.back, swept.receipt);
+  (void)write_result(results, orphan, swept.back, swept.receipt);
   if (swept.receipt.confirmed) forget(directories, orphan.directory, swept.receipt);
-  ::rmdir((directories.results + "/" + orphan.session).c_str());  // empty if the agent never ran
+  ::rmdir(results.c_str());  // empty if the agent never ran
 }
 
 // Looks again for things of a session that was swept without certainty that everything was found. Returns true if
