@@ -2,6 +2,7 @@
 # BOTTLE_POSIX is linked with the second, and the preset `portable` links everything with it. All other objects are the
 # same.
 option(BOTTLE_PORTABLE "link everything with the POSIX implementation of base/os" OFF)
+option(BOTTLE_PORTABLE_TESTS "run the unit tests of some rooms once more with the POSIX implementation of base/os" OFF)
 define_property(TARGET PROPERTY BOTTLE_POSIX BRIEF_DOCS "linked with the POSIX implementation of base/os")
 
 foreach(system linux posix)
@@ -37,9 +38,10 @@ function(again name of)
   endif()
 endfunction()
 
-# portable_test(ROOM...): runs the unit tests of these rooms once more with the POSIX implementation.
+# portable_test(ROOM...): with BOTTLE_PORTABLE_TESTS, runs the unit tests of these rooms once more with the POSIX
+# implementation. In the preset `portable`, all unit tests use it already.
 function(portable_test)
-  if(NOT BOTTLE_TESTS OR BOTTLE_PORTABLE)
+  if(NOT BOTTLE_TESTS OR NOT BOTTLE_PORTABLE_TESTS OR BOTTLE_PORTABLE)
     return()
   endif()
   foreach(room ${ARGN})
