@@ -78,10 +78,19 @@ class Builder : public json::json_sax_t {
   Error why_{Code::invalid, "it is not JSON"};
 };
 
+// Returns whether the first byte may begin a value. The parser skips white space and a byte order mark.
+bool may_be_json(std::string_view text) {
+  size_t first = text.find_first_not_of(" \t\r\n");
+  return first != text.npos && std::string_view("{[\"-0123456789tfn\xef").contains(text[first]);
+}
+
 }  // namespace
 
 Result<json> parse_json(std::string_view text, size_t depth) {
   Builder builder(depth);
+  // The parser would first put together a complaint, which takes longer than to parse a short value. A file may have
+  // very many lines that are not JSON.
+  if (!may_be_json(text)) return std::unexpected(builder.why());
   // This also fails if something follows the value.
   if (!json::sax_parse(text, &builder)) return std::unexpected(builder.why());
   return builder.take();

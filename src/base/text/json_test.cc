@@ -7,7 +7,8 @@ namespace {
 
 TEST(Json, IsReadLikeNlohmannReadsIt) {
   for (const char* text : {"null", "7", "-7", "1.5", "18446744073709551615", "\"a\\u00e9\"", "[]", "{}",
-                           R"({"a":[1,{"b":[true,null]},"x"],"c":{"d":{}}})", " [ [ ] , { } ] "}) {
+                           R"({"a":[1,{"b":[true,null]},"x"],"c":{"d":{}}})", " [ [ ] , { } ] ", "\n\t\r true", "false",
+                           "\xef\xbb\xbf 0"}) {
     auto read = parse_json(text);
     ASSERT_TRUE(read) << text;
     EXPECT_EQ(*read, nlohmann::json::parse(text));
@@ -15,8 +16,8 @@ TEST(Json, IsReadLikeNlohmannReadsIt) {
 }
 
 TEST(Json, InvalidJsonIsRefused) {
-  for (const char* text :
-       {"", "{", "[1,]", "{\"a\"}", "nul", "1 2", "\"\xff\"", "{\"a\":1,\"a\":1}", "[[],[{\"a\":1,\"b\":2,\"a\":3}]]"})
+  for (const char* text : {"", " ", "x", "-", "\xef\xbb", "{", "[1,]", "{\"a\"}", "nul", "1 2", "\"\xff\"",
+                           "{\"a\":1,\"a\":1}", "[[],[{\"a\":1,\"b\":2,\"a\":3}]]"})
     EXPECT_FALSE(parse_json(text)) << text;
 }
 
