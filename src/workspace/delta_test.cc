@@ -1,4 +1,6 @@
 // Tests that what comes back is exactly what the agent did, whatever state the operator's tree was in.
+#include <fcntl.h>
+
 #include "workspace/files/encoding.h"
 #include "workspace/quarantine/work_files.h"
 #include "workspace/receiving/ref_names.h"
@@ -308,10 +310,13 @@ TEST_F(Delta, RulesBelowAVeryDeepDirectoryAreFound) {
   q.rules = *git::Directory::make(q.root + "/rules", {});
   q.filters = {"f"};
   std::string directory;
-  while (directory.size() + 10 + q.tree().size() < 4096) directory += "directory/";
-  sh("cd " + q.tree() + " && for i in $(seq " + std::to_string(directory.size() / 10) +
-     "); do mkdir directory && cd -P ./directory || exit 1; done; echo '*.bin filter=f' >.gitattributes; echo x "
-     ">a.bin");
+  UniqueFd at(::open(q.tree().c_str(), O_PATH | O_CLOEXEC));
+  for (; directory.size() + 10 + q.tree().size() < 4096; directory += "directory/") {
+    ASSERT_EQ(::mkdirat(at.get(), "directory", 0755), 0);
+    at.reset(::openat(at.get(), "directory", O_PATH | O_CLOEXEC));
+  }
+  for (const auto& [name, text] : {std::pair{".gitattributes", "*.bin filter=f\n"}, {"a.bin", "x\n"}})
+    ASSERT_TRUE(write_all(UniqueFd(::openat(at.get(), name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644)).get(), text));
   auto filtered = prepare_files(q, *git::Runner::make(root), q.tree(), {directory + "a.bin"}, true);
   ASSERT_TRUE(filtered) << filtered.error().what;
   EXPECT_EQ(filtered->size(), 1u);

@@ -107,10 +107,7 @@ class Workspace : public git::Repositories {
       if (f.find(what) != std::string::npos) return true;
     return false;
   }
-  std::string state() {
-    return git("status --porcelain --ignored") + git("rev-parse HEAD") + git("symbolic-ref HEAD") +
-           git("for-each-ref refs/heads");
-  }
+  std::string state() { return git("status --porcelain=v2 --branch --ignored") + git("for-each-ref refs/heads"); }
 
   std::string archive, inside;
   Incoming limits{.max_entries = 10000};
