@@ -105,12 +105,14 @@ TEST_F(Find, LinksToAnotherRepositoryAreRefused) {
   EXPECT_EQ(git("log --format=%s"), "private");
   expect_refused("which does not name");
   fs::remove(repo + "/.git");
+  make_repository();
+  git("pack-refs --all");
+  git("gc -q");
+  git("gc -q", secret_);
+  fs::rename(repo + "/.git", root + "/packed");
   for (const char* name : {"HEAD", "objects", "refs", "config", "packed-refs", "objects/pack"}) {
     fs::remove_all(repo + "/.git");
-    make_repository();
-    git("pack-refs --all");
-    git("gc -q");
-    git("gc -q", secret_);
+    fs::copy(root + "/packed", repo + "/.git", fs::copy_options::recursive);
     fs::remove_all(repo + "/.git/" + name);
     fs::create_symlink(secret_ + "/.git/" + name, repo + "/.git/" + name);
     auto repository = find(repo);
