@@ -22,7 +22,7 @@ namespace {
 // the hook may hang.
 void end_hook(const Record& record) {
   // The hook of another living process is left alone, because that process still needs its VM.
-  bool others = record.owner.alive() && record.owner.pid != ::getpid();
+  bool others = !record.owner.dead() && record.owner.pid != ::getpid();
   if (!record.hook.alive() || others) return;
   // The hook leads a process group, so the tools that it runs end too. It has 5 s to remove what it has made so far.
   ::kill(-record.hook.pid, SIGTERM);

@@ -79,9 +79,9 @@ TEST_F(Machine, AHangingHookIsEndedWithItsChildren) {
     if (pid) EXPECT_NE(created.error().what.find("thinking"), std::string::npos) << created.error().what;
   }
   ASSERT_GT(pid, 0);
-  for (int i = 0; i < 1000 && !process_start(pid).empty(); ++i)
+  for (int i = 0; i < 1000 && !process_start(pid).value().empty(); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  EXPECT_EQ(process_start(pid), "") << "the hook's child lives";
+  EXPECT_EQ(process_start(pid).value(), "") << "the hook's child lives";
 }
 
 TEST_F(Machine, ProcessesLeftByAHookDoNotDelayItsAnswer) {

@@ -63,13 +63,15 @@ bool wait_for_the_end(const std::string& name, const Places& places, const Stead
     if (!record) return is_recorded(name, places);
     if (abandoned(*record, time.now())) return true;
     // The descriptor of a dead owner whose VM is kept or held would wake us again and again.
-    if (int pid = record->owner.alive() ? record->owner.pid : 0; pid != std::exchange(watched, pid))
+    if (int pid = record->owner.dead() ? 0 : record->owner.pid; pid != std::exchange(watched, pid))
       // The identity was checked first, so the descriptor is of the owner and not of a later process with its id.
       owner = pid ? exit_descriptor(pid) : UniqueFd();
     Poller poller;
     poller.watch(owner.get());
     // The wait is at most 5 s, because a record can change without an event.
     poller.wait(static_cast<int>(std::clamp<int64_t>(record->until - time.now(), 1, 5) * 1000));
+    // If the owner has ended and the next turn cannot tell, this descriptor would wake us again and again, too.
+    if (owner && poller.readable(owner.get())) owner = UniqueFd();
   }
 }
 

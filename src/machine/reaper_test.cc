@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "base/files/unreadable_test.h"
 #include "base/os/process.h"
 #include "machine/inventory.h"
 
@@ -25,6 +26,7 @@ TEST_F(Machine, AVmIsAbandonedOnlyIfItsOwnerIsDeadOrItsTimeIsUp) {
   record.until = 1000;
   record.owner = ProcessIdentity::self();
   EXPECT_FALSE(abandoned(record, 999));
+  EXPECT_FALSE(without_descriptors([&] { return abandoned(record, 999); })) << "this process lives";
   EXPECT_TRUE(abandoned(record, 1000)) << "its time is up";
   record.owner.start_time = "1";
   EXPECT_TRUE(abandoned(record, 10)) << "another process has the number";

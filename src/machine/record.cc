@@ -160,7 +160,7 @@ void forget_unborn(const std::string& name, const Places& places) {
   if (now_seconds() - st.st_mtime > 10) forget(name, places);
 }
 
-bool ownerless(const Record& record) { return !record.keep && !record.owner.alive(); }
+bool ownerless(const Record& record) { return !record.keep && record.owner.dead(); }
 
 // A held VM stays until its time is up, so that a later command can still fetch its work.
 bool abandoned(const Record& record, int64_t now) { return now >= record.until || (!record.held && ownerless(record)); }

@@ -134,11 +134,11 @@ TEST_F(Machine, ACreateWhoseCallerDiedIsEndedBeforeItsVmIsDestroyed) {
   ASSERT_GT(hook_pid, 0);
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
-  EXPECT_NE(process_start(hook_pid), "") << "the hook outlived its caller";
+  EXPECT_NE(process_start(hook_pid).value(), "") << "the hook outlived its caller";
   auto gone = destroy_vm("vm-1", "fake", places_, destroying(), {});
   ASSERT_TRUE(gone) << gone.error().what;
   EXPECT_TRUE(gone->confirmed);
-  EXPECT_EQ(process_start(hook_pid), "");
+  EXPECT_EQ(process_start(hook_pid).value(), "");
   EXPECT_TRUE(std::filesystem::is_empty(cloud()));
 }
 

@@ -57,7 +57,7 @@ void give_what_stays_here(session::Job& job, const session::LedgerView& view, co
 Result<int> join(const std::string& name, const JoinOptions& options) {
   auto d = directories();
   auto view = TRY(ledger_of(name));
-  if (view.owner.alive() || !view.remote || !view.plan) return connect_to_supervisor(name, view);
+  if (!view.owner.dead() || !view.remote || !view.plan) return connect_to_supervisor(name, view);
 
   session::Job job;
   job.plan = *view.plan;
@@ -84,7 +84,7 @@ Result<std::vector<std::string>> unattended(const session::Directories& d) {
     auto view = session::read_ledger(d, name);
     bool on_vm = view && view->vm;
     // A VM on which no agent ran has no work, and its reaper destroys it.
-    if (view && view->remote && !view->owner.alive() && (view->running || !on_vm) && !view->remote->target.host.empty())
+    if (view && view->remote && view->owner.dead() && (view->running || !on_vm) && !view->remote->target.host.empty())
       names.push_back(name);
   }
   return names;

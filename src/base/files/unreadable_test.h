@@ -1,9 +1,10 @@
-// Supports tests of what happens if the disk has errors.
+// Supports tests of what happens if the disk has errors, or if descriptors are used up.
 #pragma once
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,6 +36,18 @@ std::optional<bool> without_listings(Body body) {
   ::waitpid(child, &status, 0);
   if (WIFEXITED(status) && WEXITSTATUS(status) == kCannot) return std::nullopt;
   return WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
+
+// Calls `body` while this process cannot open anything: each attempt fails with EMFILE. Returns what `body` returned.
+template <class Body>
+auto without_descriptors(Body body) {
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  rlimit none{0, before.rlim_max};
+  ::setrlimit(RLIMIT_NOFILE, &none);
+  auto result = body();
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  return result;
 }
 
 }  // namespace bottle

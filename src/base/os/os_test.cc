@@ -1,8 +1,10 @@
 // Tests the interface to the operating system. The tests run with both implementations, Linux and POSIX.
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "base/files/file.h"
+#include "base/files/unreadable_test.h"
 #include "base/os/descriptors.h"
 #include "base/os/event_queue.h"
 #include "base/os/poller.h"
@@ -218,10 +221,12 @@ TEST(Children, HaveEndedEvenIfSomethingElseReapedThem) {
 TEST(ProcessIdentity, DistinguishesALivingProcessFromOthers) {
   auto self = ProcessIdentity::self();
   EXPECT_TRUE(self.alive());
-  EXPECT_FALSE((ProcessIdentity{self.pid, self.start_time + "1", self.boot_id}.alive()));
-  EXPECT_FALSE((ProcessIdentity{self.pid, self.start_time, self.boot_id + "1"}.alive()));
+  EXPECT_TRUE((ProcessIdentity{self.pid, self.start_time + "1", self.boot_id}.dead()));
+  EXPECT_TRUE((ProcessIdentity{self.pid, self.start_time, self.boot_id + "1"}.dead()));
+  EXPECT_EQ((ProcessIdentity{self.pid, "", self.boot_id}.life()), Life::unknown);
   EXPECT_EQ(self.start_time.find(':'), std::string::npos) << "a label separates its fields with colons";
-  EXPECT_TRUE(is_running(self.pid, self.start_time));
+  EXPECT_EQ(life_of(self.pid, self.start_time), Life::alive);
+  EXPECT_EQ(life_of(self.pid, ""), Life::unknown);
 
   Child child = Child::spawn({.argv = {"cat"}}, Child::pipe(), Child::null(), Child::null()).value();
   auto other = ProcessIdentity::of(child.pid());
@@ -230,8 +235,8 @@ TEST(ProcessIdentity, DistinguishesALivingProcessFromOthers) {
   ASSERT_TRUE(handle);
   handle->signal(SIGKILL);
   EXPECT_EQ(child.wait(60000).value(), 128 + SIGKILL);
-  EXPECT_FALSE(other.alive());
-  EXPECT_FALSE(is_running(other.pid, other.start_time));
+  EXPECT_TRUE(other.dead());
+  EXPECT_EQ(life_of(other.pid, other.start_time), Life::dead);
   EXPECT_EQ(ProcessHandle::open(other.pid).error().code, Code::not_found);
 }
 
@@ -257,11 +262,40 @@ TEST(ProcessIdentity, AProcessThatIsExitingIsWaitedFor) {
   for (UniqueFd* each : {&before, &pair.theirs, &after}) each->reset();
   char byte = 0;
   ASSERT_EQ(::read(pair.ours.get(), &byte, 1), 1);
-  auto start = process_start(child);
+  auto start = process_start(child).value();
   ::kill(child, SIGTERM);
   EXPECT_EQ(::read(pair.ours.get(), &byte, 1), 0);
-  EXPECT_FALSE(is_running(child, start));
+  EXPECT_EQ(life_of(child, start), Life::dead);
   ::waitpid(child, nullptr, 0);
+}
+
+TEST(ProcessIdentity, DoesNotTakeAnErrorForADeath) {
+  Child child = Child::spawn({.argv = {"cat"}}, Child::pipe(), Child::null(), Child::null()).value();
+  auto other = ProcessIdentity::of(child.pid());
+  EXPECT_EQ(without_descriptors([&] { return other.life(); }), Life::unknown);
+  EXPECT_EQ(without_descriptors([&] { return life_of(other.pid, other.start_time); }), Life::unknown);
+  ::kill(child.pid(), SIGKILL);
+  ASSERT_TRUE(child.wait(60000));
+  EXPECT_EQ(without_descriptors([&] { return other.life(); }), Life::dead)
+      << "its id is free, which needs no descriptor";
+}
+
+TEST(ProcessIdentity, DoesNotTakeAHiddenProcessForADeadOne) {
+  auto parent = ProcessIdentity::self();
+  constexpr int kCannot = 100;
+  pid_t child = ::fork();
+  if (child == 0) {
+    // Another user does not see this process in a /proc with hidepid=2, and neither does ps(1).
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("proc", "/proc", "proc", 0, "hidepid=2") != 0 || ::setgid(65534) != 0 || ::setuid(65534) != 0)
+      ::_exit(kCannot);
+    ::_exit(static_cast<int>(parent.life()) * 10 + static_cast<int>(life_of(parent.pid, parent.start_time)));
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == kCannot) GTEST_SKIP() << "this user cannot mount a /proc";
+  EXPECT_EQ(WEXITSTATUS(status), static_cast<int>(Life::unknown) * 11);
 }
 
 // Checks that a change is reported once, and again after the owner has run into EAGAIN.

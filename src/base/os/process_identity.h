@@ -3,24 +3,37 @@
 
 #include <string>
 
+#include "base/error.h"
+
 namespace bottle {
+
+// Says whether a process lives. It is unknown if the system cannot tell: descriptors may be used up, or /proc may hide
+// the processes of other users (hidepid). Nothing that a process owns may be removed unless it is known to be dead, and
+// no signal may be sent to a process unless it is known to be alive.
+enum class Life { alive, dead, unknown };
 
 // Returns the start time of a process in a form that can only be compared for equality: on Linux, clock ticks since
 // boot (field 22 of /proc/PID/stat); elsewhere, what ps(1) prints. Returns an empty string if there is no such process,
-// or if it is a zombie, which counts as dead.
-std::string process_start(int pid);
+// or if it is a zombie, which counts as dead. Fails if the system cannot tell.
+Result<std::string> process_start(int pid);
 
-// Returns the kernel's random id of this boot. On a system without one, returns the time of the boot, or nothing if the
-// system does not record it.
+// Returns the kernel's random id of this boot. On a system without one, returns the time of the boot, or nothing if it
+// cannot be read.
 std::string this_boot();
 
-// Reports whether the process with this start time still runs any of its code. A process that was killed may do so for
+// Judges a process from the boot in which it was recorded: false means that it is of an earlier boot, and dead. If one
+// of the boots is unknown, it may be of this one.
+bool may_be_of_this_boot(const std::string& boot_id);
+
+// Says whether the process with this start time still runs any of its code. A process that was killed may do so for
 // a moment, and so may the other threads of a zombie. Blocks until such a process, or one that is exiting, is gone, for
 // at most 5 s; one that is stuck in the kernel for longer counts as running. Only Linux can tell about threads and
-// about exiting; elsewhere, every zombie counts as dead.
-bool is_running(int pid, const std::string& start_time);
+// about exiting; elsewhere, every zombie counts as dead. Without a start time, only an id that no process has is known
+// to be dead.
+Life life_of(int pid, const std::string& start_time);
 
-// Stands for the owner of a record on the disk. An empty start time means that there was no such process.
+// Stands for the owner of a record on the disk. An empty start time means that there was no such process, or
+// that the system could not tell.
 struct ProcessIdentity {
   int pid = 0;
   std::string start_time, boot_id;
@@ -29,9 +42,10 @@ struct ProcessIdentity {
   // milliseconds that ps(1) takes.
   static ProcessIdentity of(int pid);
   static ProcessIdentity self();
-  // Returns whether this very process still exists and is not a zombie. It is false after a reboot, and false if the
-  // system could not tell the start time.
-  bool alive() const;
+  // Says whether this very process still exists and is not a zombie. It is dead after a reboot, and if `pid` is 0.
+  Life life() const;
+  bool alive() const { return life() == Life::alive; }
+  bool dead() const { return life() == Life::dead; }
 };
 
 }  // namespace bottle

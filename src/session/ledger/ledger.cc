@@ -52,9 +52,11 @@ std::atomic<int> record_number = 0;
 
 const char* const kUnborn = ".new-";
 
-Owner Owner::self() { return {static_cast<uint32_t>(::getuid()), ::getpid(), process_start(::getpid()), this_boot()}; }
+Owner Owner::self() {
+  return {static_cast<uint32_t>(::getuid()), ::getpid(), process_start(::getpid()).value_or(""), this_boot()};
+}
 
-bool Owner::alive() const { return boot_id == this_boot() && is_running(pid, start_time); }
+bool Owner::dead() const { return !may_be_of_this_boot(boot_id) || life_of(pid, start_time) == Life::dead; }
 
 std::string Owner::to_label() const {
   return std::to_string(uid) + ":" + std::to_string(pid) + ":" + start_time + ":" + boot_id;

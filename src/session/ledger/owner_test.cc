@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "base/files/file.h"
+#include "base/files/unreadable_test.h"
 #include "base/os/this_program.h"
 
 namespace bottle::session {
@@ -23,19 +24,24 @@ TEST(Owner, IsAliveUntilItsLastThreadHasEnded) {
   auto stat = *read_file("/proc/" + std::to_string(child) + "/stat");
   std::istringstream rest(stat.substr(stat.rfind(')') + 1));
   for (int i = 3; i <= 22; ++i) rest >> owner.start_time;
-  EXPECT_TRUE(owner.alive());
+  EXPECT_FALSE(owner.dead());
   ::kill(child, SIGKILL);
-  EXPECT_FALSE(owner.alive()) << "a process that is being killed is waited for";
+  EXPECT_TRUE(owner.dead()) << "a process that is being killed is waited for";
   ::waitpid(child, nullptr, 0);
+}
+
+TEST(Owner, IsNotTakenForDeadWithoutDescriptors) {
+  Owner owner = Owner::self();
+  EXPECT_FALSE(without_descriptors([&] { return owner.dead(); }));
 }
 
 TEST(Owner, AReusedPidIsNotTheOwner) {
   Owner owner = Owner::self();
   owner.start_time += "1";
-  EXPECT_FALSE(owner.alive());
+  EXPECT_TRUE(owner.dead());
   auto back = Owner::from_label(Owner::self().to_label());
   ASSERT_TRUE(back);
-  EXPECT_TRUE(back->alive());
+  EXPECT_FALSE(back->dead());
 }
 
 }  // namespace

@@ -205,10 +205,12 @@ bool visit_grave(const Orphan& orphan, docker::Engine& engine, Receipt& receipt)
 void remove_if_dead(const std::string& directory) {
   auto opened = open_own_directory(directory);
   auto text = opened ? read_own_file(*opened, directory, "ledger", 1 << 16) : fail(Code::not_found, "");
+  // A ledger that cannot be read now may be of a living start.
+  if (!text && text.error().code != Code::not_found) return;
   auto first = text ? wire::decode<LedgerRecord>(text->substr(0, text->find('\n')), wire::From::ours)
                     : Result<LedgerRecord>(std::unexpected(text.error()));
   auto owner = Owner::from_label(first ? first->owner.value_or("") : "");
-  if (opened && (owner ? !owner->alive() : age_of(directory) > kGraveSeconds)) remove_session_directory(directory);
+  if (opened && (owner ? owner->dead() : age_of(directory) > kGraveSeconds)) remove_session_directory(directory);
 }
 
 // Reads the ledger again, now that it is our turn. Its owner may have written to it after it was read and before it
@@ -216,7 +218,7 @@ void remove_if_dead(const std::string& directory) {
 // name by now.
 std::optional<Orphan> as_it_is_now(const Directories& directories, const Orphan& found) {
   auto view = found.grave.empty() ? read_ledger(directories, found.session) : read_grave(directories, found.session);
-  if (!view || view->owner.alive() || view->remote)
+  if (!view || !view->owner.dead() || view->remote)
     return std::nullopt;  // the next sweep reports a ledger with a fault
   return Orphan{.session = found.session,
                 .owner = view->owner,
@@ -256,7 +258,7 @@ void find_dead(const Directories& directories, std::set<std::string>& known, std
       if (auto orphan = without_view(name, directory, view.error())) orphans.push_back(std::move(*orphan));
       continue;
     }
-    if (view->owner.alive()) continue;
+    if (!view->owner.dead()) continue;
     if (view->remote) continue;  // its agent may still run on the remote machine; attach and cleanup handle it
     orphans.push_back({name, view->owner, view->things, view->engine, directory, view->asked, view->work, view->exit,
                        view->cut_short()});
@@ -275,7 +277,7 @@ void find_graves(const Directories& directories, std::set<std::string>& known, s
       if (auto orphan = without_view(name, grave, view.error())) orphans.push_back(std::move(*orphan));
       continue;
     }
-    if (view->owner.alive()) continue;  // a runtime is being tried
+    if (!view->owner.dead()) continue;  // a runtime is being tried
     if (age_of(grave + "/ledger") > kForgottenSeconds) remove_session_directory(grave);
     else if (known.insert(name).second)
       orphans.push_back({name, view->owner, view->things, view->engine, "", {}, {}, {}, view->cut_short(), grave});

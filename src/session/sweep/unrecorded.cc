@@ -66,7 +66,7 @@ Result<std::vector<Unrecorded>> find_unrecorded(const Directories& directories, 
       const auto& labels = member(item, "Labels");
       auto owner = Owner::from_label(text_of(labels, "bottle.owner"));
       // Another user's session, or one that runs with its state in another directory, is left alone.
-      if (!owner || owner->uid != ::getuid() || owner->alive()) continue;
+      if (!owner || owner->uid != ::getuid() || !owner->dead()) continue;
       // The kinds of the list are plurals.
       Unrecorded found{{kind.substr(0, kind.size() - 1), name_of(item, kind)},
                        text_of(labels, "bottle.session"),

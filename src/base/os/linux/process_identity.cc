@@ -1,19 +1,24 @@
-// Reads /proc. A process id alone names different processes over time, so is_running() also compares the start time.
+// Reads /proc. A process id alone names different processes over time, so life_of() also compares the start time.
 // Between death and disappearance, a process passes through states that matter to callers who take over what it owned:
 // with a SIGKILL pending, or with other threads still running, it can still write. While the kernel closes its files,
-// others have already seen the end of its connections. is_running() waits for the end of these states.
+// others have already seen the end of its connections. life_of() waits for the end of these states.
+//
+// An error of /proc is not the end of a process. Even "no such file" is not, because /proc may be mounted with hidepid:
+// then it hides the processes of other users, and those of the same user that are not dumpable, as all of ours are. So
+// the kernel is also asked with kill(2), which needs no descriptor and hides nothing.
 
 #include "base/os/process_identity.h"
 
-#include <dirent.h>
 #include <signal.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <sstream>
 #include <thread>
 
+#include "base/files/entries.h"
 #include "base/files/file.h"
 
 namespace bottle {
@@ -32,10 +37,11 @@ struct Process {
 };
 
 // Reads the state and the start time of a process. The command name before these fields may contain spaces and
-// parentheses.
-Process read_process(int pid) {
+// parentheses. Fails if the process exists and /proc does not tell about it.
+Result<Process> read_process(int pid) {
   auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
-  if (!stat) return {};
+  if (!stat && (pid <= 0 || (::kill(pid, 0) != 0 && errno == ESRCH))) return Process();
+  if (!stat) return std::unexpected(std::move(stat.error()));
   std::istringstream rest(stat->substr(std::min(stat->size(), stat->rfind(')') + 1)));
   // After the name come the state, and then numbers, separated by single spaces (proc(5)).
   Process process;
@@ -50,14 +56,7 @@ Process read_process(int pid) {
 
 // Reports whether a zombie has other threads that are still exiting. The zombie itself is dead even if its parent has
 // not waited for it.
-bool has_threads_left(int pid) {
-  DIR* tasks = ::opendir(("/proc/" + std::to_string(pid) + "/task").c_str());
-  if (!tasks) return false;
-  int count = 0;
-  while (dirent* entry = ::readdir(tasks)) count += entry->d_name[0] != '.';
-  ::closedir(tasks);
-  return count > 1;
-}
+Result<bool> has_threads_left(int pid) { return TRY(names_in("/proc/" + std::to_string(pid) + "/task")).size() > 1; }
 
 // Reports whether SIGKILL was sent to the process and is still pending.
 bool is_being_killed(int pid) {
@@ -69,8 +68,8 @@ bool is_being_killed(int pid) {
 
 }  // namespace
 
-std::string process_start(int pid) {
-  Process process = read_process(pid);
+Result<std::string> process_start(int pid) {
+  Process process = TRY(read_process(pid));
   return process.is_zombie() ? "" : process.start;
 }
 
@@ -81,15 +80,20 @@ std::string this_boot() {
   return *id;
 }
 
-bool is_running(int pid, const std::string& start_time) {
+Life life_of(int pid, const std::string& start_time) {
   for (auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);;) {
-    Process process = read_process(pid);
+    auto process = read_process(pid);
+    if (!process) return Life::unknown;
+    if (process->state.empty()) return Life::dead;
     // An unknown start time proves nothing about the process that has the id now.
-    if (process.state.empty() || start_time.empty() || process.start != start_time) return false;
+    if (start_time.empty()) return Life::unknown;
+    if (process->start != start_time) return Life::dead;
     // The first thread of a process is a zombie while the others still exit.
-    if (process.is_zombie() && !has_threads_left(pid)) return false;
-    if (!process.is_zombie() && !process.is_exiting() && !is_being_killed(pid)) return true;
-    if (std::chrono::steady_clock::now() > deadline) return true;  // it is stuck in the kernel, not dead
+    auto threads = process->is_zombie() ? has_threads_left(pid) : true;
+    if (!threads) return Life::unknown;
+    if (!*threads) return Life::dead;
+    if (!process->is_zombie() && !process->is_exiting() && !is_being_killed(pid)) return Life::alive;
+    if (std::chrono::steady_clock::now() > deadline) return Life::alive;  // it is stuck in the kernel, not dead
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 }

@@ -32,7 +32,7 @@ Result<Peer> peer_of(int) {
 
 // ps(1) separates arguments with spaces, so an argument that contains a space looks like two.
 std::string command_line(pid_t pid) {
-  std::string line = ask_ps(pid, "args=");
+  std::string line = ask_ps(pid, "args=").value_or("");
   for (char& c : line)
     if (c == ' ') c = '\0';
   return line.empty() ? line : line + '\0';

@@ -2,9 +2,11 @@
 // holds. This costs a process for each question, so the own start time is asked for only once.
 #include "base/os/process_identity.h"
 
+#include <signal.h>
 #include <unistd.h>
 #include <utmpx.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "base/os/posix/ps.h"
@@ -12,19 +14,23 @@
 namespace bottle {
 
 // Asks for `lstart`, which exists in the BSDs, in macOS and in procps, because POSIX has no field for the start time.
-std::string process_start(int pid) {
-  auto ask = [&] {
-    std::string state = ask_ps(pid, "state="), start;
+Result<std::string> process_start(int pid) {
+  auto ask = [&]() -> Result<std::string> {
+    std::string state = TRY(ask_ps(pid, "state=")), start;
     // A zombie has a start time, but counts as dead.
-    if (!state.empty() && state[0] != 'Z') start = ask_ps(pid, "lstart=");
+    if (!state.empty() && state[0] != 'Z') start = TRY(ask_ps(pid, "lstart="));
+    // A system may hide the processes of other users from ps(1), but hides none from kill(2).
+    if (state.empty() && (::kill(pid, 0) == 0 || errno != ESRCH))
+      return fail(Code::denied, "ps does not show the process " + std::to_string(pid));
     for (char& c : start)
       if (c == ':' || c == ' ') c = '_';  // a label separates its fields with colons
     return start;
   };
   if (pid <= 0) return "";
   if (pid != ::getpid()) return ask();
-  static const std::pair<pid_t, std::string> own{::getpid(), ask()};  // it never changes, except in a forked child
-  return own.first == pid ? own.second : ask();
+  static const std::pair<pid_t, Result<std::string>> own{::getpid(),
+                                                         ask()};  // it never changes, except in a forked child
+  return own.first == pid && own.second ? own.second : ask();
 }
 
 std::string this_boot() {
@@ -42,8 +48,10 @@ std::string this_boot() {
   return boot;
 }
 
-bool is_running(int pid, const std::string& start_time) {
-  return !start_time.empty() && process_start(pid) == start_time;
+Life life_of(int pid, const std::string& start_time) {
+  auto start = process_start(pid);
+  if (!start || (start_time.empty() && !start->empty())) return Life::unknown;
+  return *start == start_time && !start->empty() ? Life::alive : Life::dead;
 }
 
 }  // namespace bottle
