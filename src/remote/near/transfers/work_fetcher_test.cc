@@ -1,6 +1,7 @@
 #include "remote/near/transfers/work_fetcher.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -80,6 +81,27 @@ TEST_F(WorkFetcherTest, ADeliveryBringsOneWorkspace) {
   ASSERT_TRUE(home.fetch(far({workspace("three")})));
   EXPECT_EQ(git({"show", "refs/bottle/s1/worktree:a.txt"}), "three");
   EXPECT_FALSE(*home.checkpoint(far({})));
+}
+
+TEST_F(WorkFetcherTest, WhatCameIsNotJudgedByWhetherItsFileOpens) {
+  WorkFetcher home(job_, base_);
+  std::string kept = job_.directories.results + "/s1/workspace.tar";
+  ASSERT_TRUE(make_directories(job_.directories.results + "/s1"));
+  ASSERT_TRUE(write_file_atomically(kept, workspace("one").substr(0, 600)));
+  auto none = home.fetch(far({}));
+  ASSERT_TRUE(none);
+  EXPECT_TRUE(none->archive.empty() && none->error.empty()) << "a part of an earlier fetch is not the work";
+
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  auto fetched = home.fetch([&](const auto& words, const auto& put) -> Result<> {
+    TRY(far({workspace("two")})(words, put));
+    rlimit no_more{0, before.rlim_max};  // the work is saved, but cannot be opened
+    ::setrlimit(RLIMIT_NOFILE, &no_more);
+    return {};
+  });
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_FALSE(fetched) << "the far side would be told to forget work that is not home";
 }
 
 TEST_F(WorkFetcherTest, CheckpointsStopWhenTheyHaveBroughtTooMuch) {
