@@ -272,7 +272,12 @@ Result<Channel> FarSide::serve(const Serving& serving) {
 
 Result<Captured> FarSide::ask(const std::vector<std::string>& words, int timeout_ms) {
   auto connection = TRY(bulk());
-  return connection.capture(line_for(words), {.timeout_ms = timeout_ms});
+  auto answer = TRY(connection.capture(line_for(words), {.timeout_ms = timeout_ms}));
+  // ssh itself exits with 255.
+  if (answer.status == 255)
+    return fail(Code::unavailable,
+                words[0] + " on " + main_.target().to_string() + " failed: " + folded(answer.err, 500));
+  return answer;
 }
 
 Result<> FarSide::send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce,

@@ -54,7 +54,8 @@ class FarSide {
   Result<Channel> begin_serve(const Serving& serving);
   Result<Channel> begin_serve() { return begin_serve({}); }
 
-  // Runs `bottle far WORDS` over the connection for bulk data, which is made at its first use.
+  // Runs `bottle far WORDS` over the connection for bulk data, which is made at its first use. Fails with
+  // Code::unavailable if ssh itself failed, because then the machine may have done nothing.
   Result<Captured> ask(const std::vector<std::string>& words, int timeout_ms = 60000);
   // Does the same and streams bytes to its stdin. Its answer must be "ok"; if it is "again", fails with
   // Code::conflict. `stop` ends it immediately; without one, the stop of reach() does.
