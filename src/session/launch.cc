@@ -180,9 +180,10 @@ Result<Launch::Guard> Launch::make_guard() {
   if (!created && created.error().code == Code::not_found) created = create(TRY(ensure_guard_image(engine_)));
   Subnet subnet = TRY(std::move(created));
   Values values = TRY(control_.await_values());
+  auto networks = TRY(host_networks());
   auto config = guard_config(
       job_.plan, {subnet.guard, job_.ca_bundle, job_.extra_ca, values.secrets, job_.far, job_.tunnel, job_.relay_all,
-                  host_networks(), known_secrets(job_.plan, values.env, values.known), job_.own_rules});
+                  networks, known_secrets(job_.plan, values.env, values.known), job_.own_rules});
   config.ssh_agent = !job_.ssh_keys.empty();
   auto root = TRY(root_.get());
   GuardLink link = TRY(start_guard(engine_, names_.guard, config, *root, control_.stop()));

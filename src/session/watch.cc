@@ -193,7 +193,8 @@ class Watch {
     using namespace std::chrono_literals;
     if (Clock::now() < networks_at_) return;
     networks_at_ = Clock::now() + 5s;
-    policy_.set_host_networks(texts_of(host_networks()));
+    // After an error, the guard keeps refusing the networks that were there before.
+    if (auto networks = host_networks()) policy_.set_host_networks(texts_of(*networks));
   }
 
   void check_disk() {

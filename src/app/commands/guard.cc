@@ -58,7 +58,7 @@ Result<wire::GuardConfig> read_config(const GuardOptions& o, bool may_ask) {
                                .known = session::known_secrets(plan, values.env, values.known),
                                .own_rules = std::move(rules)};
   // Without a bottle, the clients are on this machine's side of the guard and reach its addresses anyway.
-  if (o.protect_host) added.host_networks = session::host_networks();
+  if (o.protect_host) added.host_networks = TRY(session::host_networks());
   auto config = session::guard_config(plan, added);
   config.listen = o.listen;
   // The machine's programs keep their own resolver.

@@ -7,15 +7,17 @@
 #include <optional>
 #include <string>
 
+#include "base/error.h"
+
 namespace bottle {
 
-// Holds the kernel's lists of routes, in the format of /proc/net/route and /proc/net/ipv6_route (proc(5)). Both are
-// empty if the system has no such lists.
+// Holds the kernel's lists of routes, in the format of /proc/net/route and /proc/net/ipv6_route (proc(5)). One is
+// empty if the system has no such list.
 struct RouteLists {
   std::string ipv4, ipv6;
 };
-// Reads both lists of this process's network namespace.
-RouteLists route_lists();
+// Reads both lists of this process's network namespace. Fails if one exists and cannot be read.
+Result<RouteLists> route_lists();
 
 // Holds the size of the machine's memory in bytes; 0 if the system cannot tell.
 struct MemoryFacts {

@@ -153,8 +153,10 @@ std::shared_future<bool> say_hello(const FarWorld& world, const EngineInfo& info
   return std::async(std::launch::async,
                     [&world, info, token] {
                       auto hello = far_hello(world, info);
-                      hello.token = token;
-                      return static_cast<bool>(write_all(1, wire::encode(hello) + "\n"));
+                      // The near side shows this in place of a hello.
+                      if (!hello) return write_all(1, hello.error().what + "\n") && false;
+                      hello->token = token;
+                      return write_all(1, wire::encode(*hello) + "\n").has_value();
                     })
       .share();
 }
@@ -418,7 +420,10 @@ Result<> load(const FarWorld& world) {
 int far_main(const FarWorld& world, const std::vector<std::string>& words) {
   std::string verb = words.empty() ? "" : words[0], session = words.size() > 1 ? words[1] : "";
   if (verb == "serve") return serve(world);
-  if (verb == "hello") return write_all(1, wire::encode(far_hello(world, ask_info(world))) + "\n") ? 0 : 1;
+  if (verb == "hello") {
+    auto hello = far_hello(world, ask_info(world));
+    return write_all(1, (hello ? wire::encode(*hello) : hello.error().what) + "\n") && hello ? 0 : 1;
+  }
   auto done = [&]() -> Result<> {
     if (verb == "layers") return layers(world);
     if (verb == "load") return load(world);

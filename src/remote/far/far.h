@@ -39,8 +39,9 @@ Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world);
 using EngineInfo = std::shared_future<Result<nlohmann::json>>;
 EngineInfo ask_info(const FarWorld& world);
 
-// Returns the hello. Blocks until `info` has arrived.
-wire::Hello far_hello(const FarWorld& world, const EngineInfo& info);
+// Returns the hello. Blocks until `info` has arrived. Fails if this machine's routes cannot be read, because the near
+// side would take their absence for a machine without a LAN.
+Result<wire::Hello> far_hello(const FarWorld& world, const EngineInfo& info);
 
 // Returns the path where the public roots of the last start are kept, which is beside the program.
 std::string roots_path(const FarWorld& world);

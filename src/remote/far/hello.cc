@@ -64,9 +64,9 @@ std::vector<wire::Interface> interfaces() {
   return all;
 }
 
-std::vector<wire::Route> routes() {
+Result<std::vector<wire::Route>> routes() {
   std::vector<wire::Route> all;
-  for (const auto& route : host_routes()) all.push_back({route.device, to_string(route.to)});
+  for (const auto& route : TRY(host_routes())) all.push_back({route.device, to_string(route.to)});
   return all;
 }
 
@@ -120,11 +120,12 @@ EngineInfo ask_info(const FarWorld& world) {
       .share();
 }
 
-wire::Hello far_hello(const FarWorld& world, const EngineInfo& info) {
+Result<wire::Hello> far_hello(const FarWorld& world, const EngineInfo& info) {
   struct utsname name{};
   ::uname(&name);
   struct sysinfo memory{};
   ::sysinfo(&memory);
+  auto all_routes = TRY(routes());
   wire::Hello hello{.uid = ::getuid(),
                     .gid = ::getgid(),
                     .kernel = name.release,
@@ -136,7 +137,7 @@ wire::Hello far_hello(const FarWorld& world, const EngineInfo& info) {
                     .disk_free = free_disk("/").value_or(0),
                     .cpus = static_cast<uint32_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))),
                     .interfaces = interfaces(),
-                    .routes = routes(),
+                    .routes = std::move(all_routes),
                     .mosh = has_program("mosh-server"),
                     .engine_at = world.engine_at};
   hello.engine = ask_engine(world, info, hello);

@@ -45,12 +45,12 @@ struct OwnAddress {
   Prefix prefix;
 };
 
-// Returns the IP addresses of all interfaces, or nothing if the system does not tell. An address without a netmask,
+// Returns the IP addresses of all interfaces. An address without a netmask,
 // as on a point-to-point link, forms a network by itself.
-std::vector<OwnAddress> own_addresses() {
+Result<std::vector<OwnAddress>> own_addresses() {
   std::vector<OwnAddress> all;
   ifaddrs* list = nullptr;
-  if (::getifaddrs(&list) != 0) return all;
+  if (::getifaddrs(&list) != 0) return fail_errno("listing the addresses of this machine");
   for (auto* each = list; each; each = each->ifa_next) {
     if (!each->ifa_addr) continue;
     Prefix own;
@@ -132,18 +132,18 @@ std::vector<Prefix> networks_of(const std::vector<Prefix>& addresses, const std:
   return all;
 }
 
-std::vector<Prefix> host_networks() {
+Result<std::vector<Prefix>> host_networks() {
   std::vector<Prefix> addresses;
-  for (const auto& own : own_addresses()) addresses.push_back(own.prefix);
-  return networks_of(addresses, host_routes());
+  for (const auto& own : TRY(own_addresses())) addresses.push_back(own.prefix);
+  return networks_of(addresses, TRY(host_routes()));
 }
 
-std::vector<HostRoute> host_routes() {
-  auto lists = route_lists();
+Result<std::vector<HostRoute>> host_routes() {
+  auto lists = TRY(route_lists());
   if (!lists.ipv4.empty() || !lists.ipv6.empty()) return read_routes(lists.ipv4, lists.ipv6);
   // The system does not list its routes, so each address stands for the route to its own network.
   std::vector<HostRoute> routes;
-  for (const auto& [device, own] : own_addresses()) {
+  for (const auto& [device, own] : TRY(own_addresses())) {
     HostRoute route{device, policy::network_of(own), true};
     if (route.to.bits > 0 && !leads_nowhere(route)) routes.push_back(std::move(route));
   }

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "policy/address.h"
 
 namespace bottle::session {
@@ -21,12 +22,14 @@ struct HostRoute {
 
 // Returns all routes except the default routes and the IPv6 routes that lead to no network: link-local, multicast and
 // the host's own addresses. On a system that does not list its routes, returns only the networks of its own addresses.
-std::vector<HostRoute> host_routes();
+// Fails if they cannot be read, which does not mean that there are none.
+Result<std::vector<HostRoute>> host_routes();
 
 // Returns the addresses that a name must not lead to, even if they are public: this host's own addresses and the
 // networks that it is on. Leaves out the addresses that no guard connects to anyway (policy::special_range), and routes
 // without a gateway that are wider than any local network, because those belong to tunnels. The result is sorted.
-std::vector<Prefix> host_networks();
+// Fails like host_routes(). A guard then keeps the networks that it has, and does not start without any.
+Result<std::vector<Prefix>> host_networks();
 
 // Computes host_networks(). `addresses` are the addresses of the interfaces, each with the length of its network's
 // prefix. Pure.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/files/unreadable_test.h"
+
 namespace bottle::session {
 namespace {
 
@@ -69,6 +71,13 @@ TEST(HostNetworks, RoutesWithoutAGatewayAreOnLink) {
   for (const auto& route : read_routes(ipv4, ipv6))
     if (route.on_link) on_link.push_back(to_string(route.to));
   EXPECT_EQ(on_link, (std::vector<std::string>{"20.30.41.0/24", "2600:1:2:3::/64"}));
+}
+
+TEST(HostRoutes, AnErrorIsNotTheAbsenceOfRoutes) {
+  EXPECT_TRUE(host_routes());
+  EXPECT_TRUE(host_networks());
+  EXPECT_FALSE(without_descriptors([] { return host_routes().has_value(); }));
+  EXPECT_FALSE(without_descriptors([] { return host_networks().has_value(); }));
 }
 
 TEST(HostRoutes, PrefixesOverlapIfOneContainsTheOther) {

@@ -21,10 +21,12 @@ namespace {
 constexpr const char* kRanges[] = {"10.231", "10.87", "172.29"};
 
 // Reports whether a route of this host other than the default covers a.b.0.0/16. If the system does not list its
-// routes (on macOS, the engine runs in a VM), this check finds nothing, and only the engine's own check remains.
+// routes (on macOS, the engine runs in a VM), this check finds nothing, and only the engine's own check remains. It
+// also finds nothing if the routes cannot be read; a guard does not start then (host_networks()).
 bool host_uses(const std::string& base) {
   auto range = parse_prefix(base + ".0.0/16");
-  return !range || std::ranges::any_of(host_routes(), [&](const HostRoute& route) {
+  auto routes = host_routes().value_or(std::vector<HostRoute>());
+  return !range || std::ranges::any_of(routes, [&](const HostRoute& route) {
     return !is_engine_bridge(route.device) && route.to.overlaps(*range);  // the engine checks its own bridges
   });
 }

@@ -1,18 +1,26 @@
 // Reads facts about the machine from /proc. A fact that cannot be read becomes empty or zero, which the callers treat
-// as unknown.
+// as unknown, except the routes: without them, a guard would let through what it must not.
 #include "base/os/system_facts.h"
 
 #include <time.h>
 
 #include <cstdlib>
 #include <sstream>
+#include <utility>
 
 #include "base/files/file.h"
 
 namespace bottle {
 
-RouteLists route_lists() {
-  return {read_file("/proc/net/route").value_or(""), read_file("/proc/net/ipv6_route").value_or("")};
+Result<RouteLists> route_lists() {
+  RouteLists lists;
+  for (auto [path, to] : {std::pair{"/proc/net/route", &lists.ipv4}, {"/proc/net/ipv6_route", &lists.ipv6}}) {
+    auto text = read_file(path);
+    // A kernel without IPv6 has no list for it.
+    if (!text && text.error().code != Code::not_found) return std::unexpected(std::move(text.error()));
+    if (text) *to = std::move(*text);
+  }
+  return lists;
 }
 
 MemoryFacts memory_facts() {

@@ -4,7 +4,7 @@
 
 namespace bottle {
 
-RouteLists route_lists() { return {}; }
+Result<RouteLists> route_lists() { return RouteLists(); }
 MemoryFacts memory_facts() { return {}; }
 std::optional<uid_t> unmapped_owner() { return std::nullopt; }
 

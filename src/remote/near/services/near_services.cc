@@ -42,13 +42,11 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
   std::unique_ptr<NearServices> services(new NearServices(std::move(send), std::move(record)));
   if (tunnel || lan || there.relay_all) {
     services->program_ = job.path_to_self;
-    BrokerSettings settings{job.ca_bundle,
-                            job.extra_ca,
-                            {},
-                            session::host_networks(),
-                            there.relay_all,
-                            session::known_secrets(job.plan, job.values.env, job.values.known),
-                            job.own_rules};
+    auto networks = TRY(session::host_networks());
+    BrokerSettings settings{
+        job.ca_bundle,       job.extra_ca,    {},
+        std::move(networks), there.relay_all, session::known_secrets(job.plan, job.values.env, job.values.known),
+        job.own_rules};
     if (tunnel) {
       // The far guard must not expect a secret that has no value.
       std::erase_if(there.plan.secrets, [&](const plan::Secret& secret) {
@@ -136,7 +134,9 @@ void NearServices::update_networks() {
   auto now = std::chrono::steady_clock::now();
   if (!config_ || now < networks_at_) return;
   networks_at_ = now + 5s;
-  auto networks = session::texts_of(session::host_networks());
+  auto read = session::host_networks();
+  if (!read) return;  // the broker keeps refusing the networks that were there before
+  auto networks = session::texts_of(*read);
   if (config_->host_networks == networks) return;
   config_->host_networks = networks;
   if (broker_) (void)broker_->configure(*config_);
