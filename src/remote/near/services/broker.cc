@@ -7,8 +7,12 @@
 // could use the operator's secrets.
 #include "remote/near/services/broker.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <set>
 
 #include "base/files/file.h"
@@ -21,6 +25,10 @@ namespace bottle::remote {
 using session::guard_config, session::lan_rule;
 
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kLongestLine = 1 << 20;
 
 // Returns the narrower of two host patterns if one covers the other, or an empty string if neither does.
 std::string narrower(const std::string& a, const std::string& b) {
@@ -75,18 +83,20 @@ wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& se
 }
 
 Result<std::unique_ptr<Broker>> Broker::start(const std::string& program, const wire::GuardConfig& config,
-                                              const pki::Root& root) {
+                                              const pki::Root& root, int patience_ms) {
   auto hand = TRY(make_socket_pair());
   Command command;
   command.argv = {program, "broker"};  // its stderr is the socket over which it receives connections
   // The broker needs none of the operator's variables, which may hold credentials.
   command.clean_env = true;
   Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::from(hand.theirs.get())));
-  auto broker = std::unique_ptr<Broker>(new Broker(std::move(child), std::move(hand.ours)));
+  auto broker = std::unique_ptr<Broker>(new Broker(std::move(child), std::move(hand.ours), patience_ms));
+  // With this, send() does not wait for a broker that does not read.
+  if (::fcntl(broker->child_.in(), F_SETFL, O_NONBLOCK) != 0) return fail_errno("making a pipe non-blocking");
   TRY(broker->configure(config));
-  // A broker is ready in milliseconds; 15 seconds are for a machine under load.
-  for (int turn = 0; turn < 100; ++turn) {
-    if (!wait_readable(broker->fd(), 150)) continue;
+  // A broker is ready in milliseconds; the patience is for a machine under load.
+  for (Clock::time_point end = Clock::now() + std::chrono::milliseconds(patience_ms); Clock::now() < end;) {
+    if (!wait_readable(broker->fd(), std::min(patience_ms, 150))) continue;
     for (const auto& message : TRY(broker->read())) {
       if (const auto* complaint = std::get_if<wire::GuardComplaint>(&message))
         return fail(Code::invalid, "the broker refused its configuration: " + complaint->what);
@@ -96,10 +106,24 @@ Result<std::unique_ptr<Broker>> Broker::start(const std::string& program, const 
       return broker;
     }
   }
-  return fail(Code::timed_out, "the broker was not ready within 15 s");
+  return fail(Code::timed_out, "the broker was not ready within " + std::to_string(patience_ms) + " ms");
 }
 
-Result<> Broker::send(const wire::ToGuard& message) { return write_all(child_.in(), wire::encode(message) + "\n"); }
+// One loop serves all streams and the keystrokes, so it must not wait long for a broker that hangs.
+Result<> Broker::send(const wire::ToGuard& message) {
+  std::string line = wire::encode(message) + "\n";
+  auto end = Clock::now() + std::chrono::milliseconds(patience_ms_);
+  for (size_t sent = 0; sent < line.size();) {
+    ssize_t n = ::write(child_.in(), line.data() + sent, line.size() - sent);
+    if (n > 0) sent += static_cast<size_t>(n);
+    if (n >= 0 || errno == EINTR) continue;
+    if (errno != EAGAIN && errno != EWOULDBLOCK) return fail_errno("sending to the broker");
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
+    if (left <= 0 || !wait_writable(child_.in(), static_cast<int>(left)))
+      return fail(Code::timed_out, "the broker does not read");
+  }
+  return {};
+}
 
 Result<> Broker::configure(const wire::GuardConfig& config) { return send(wire::Configure{config}); }
 
@@ -116,6 +140,8 @@ Result<std::vector<wire::FromGuard>> Broker::read() {
   ssize_t n = ::read(fd(), buffer, sizeof buffer);
   if (n < 0 && (errno == EINTR || errno == EAGAIN)) return std::vector<wire::FromGuard>{};
   if (n <= 0) return fail(Code::closed, "the broker exited");
+  // The rest of earlier reads is one incomplete line.
+  if (partial_.size() > kLongestLine) return fail(Code::limit, "the broker wrote a line that is too long");
   partial_.append(buffer, static_cast<size_t>(n));
   return session::take_messages(partial_);
 }

@@ -33,21 +33,27 @@ wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& se
 // Owns a running broker. The destructor ends it and all connections to it.
 class Broker {
  public:
-  // Starts the broker by running `program broker`. Blocks for a few milliseconds. `root` certifies its authority.
+  // Starts the broker by running `program broker`. Blocks for a few milliseconds, and for at most `patience_ms`, as
+  // each later call does. `root` certifies its authority.
   static Result<std::unique_ptr<Broker>> start(const std::string& program, const wire::GuardConfig& config,
-                                               const pki::Root& root);
+                                               const pki::Root& root, int patience_ms = 15000);
 
-  Result<> configure(const wire::GuardConfig& config);  // changes the configuration for later connections
-  Result<UniqueFd> connect();                           // returns a new connection to the broker, non-blocking
-  int fd() const { return child_.out(); }               // readable when read() has messages or the broker has died
-  // Returns the messages that have come, perhaps none. Fails with Code::closed if the broker has exited.
+  // Changes the configuration for later connections. After an error, the broker may keep the one before, so it must be
+  // ended.
+  Result<> configure(const wire::GuardConfig& config);
+  Result<UniqueFd> connect();              // returns a new connection to the broker, non-blocking
+  int fd() const { return child_.out(); }  // readable when read() has messages or the broker has died
+  // Returns the messages that have come, perhaps none. Fails with Code::closed if the broker has exited, and
+  // with Code::limit if it writes a line that is too long.
   Result<std::vector<wire::FromGuard>> read();
 
  private:
-  Broker(Child child, UniqueFd hand) : child_(std::move(child)), hand_(std::move(hand)) {}
+  Broker(Child child, UniqueFd hand, int patience_ms)
+      : child_(std::move(child)), hand_(std::move(hand)), patience_ms_(patience_ms) {}
   Result<> send(const wire::ToGuard& message);
   Child child_;
   UniqueFd hand_;
+  int patience_ms_;
   std::string partial_;
 };
 

@@ -90,6 +90,14 @@ Result<> NearServices::start_broker() {
   return {};
 }
 
+// A broker that did not get the whole change may keep rules that the operator has withdrawn, so it is replaced. If that
+// fails, the next stream tries it again.
+void NearServices::configure_broker() {
+  if (!broker_ || broker_->configure(*config_)) return;
+  broker_.reset();
+  (void)start_broker();
+}
+
 bool NearServices::serves(const std::string& host) const {
   return relay_all_ ||
          std::ranges::any_of(served_, [&](const std::string& served) { return manifest::covers(served, host); });
@@ -102,14 +110,14 @@ void NearServices::change_policy(const wire::PolicyChange& change) {
     auto allowed = session::changed_secrets(config_->egress.allowed_secrets, *change.secret);
     if (!allowed) return;
     config_->egress.allowed_secrets = std::move(*allowed);
-    if (broker_) (void)broker_->configure(*config_);
+    configure_broker();
     return;
   }
   if (change.limit) {
     auto egress = session::changed_limits(config_->egress, *change.limit);
     if (!egress) return;  // this side does not serve the host
     config_->egress = std::move(*egress);
-    if (broker_) (void)broker_->configure(*config_);
+    configure_broker();
     return;
   }
   auto rules = changed_rules(config_->egress.allow, change);
@@ -120,13 +128,13 @@ void NearServices::change_policy(const wire::PolicyChange& change) {
   config_->egress.allow = std::move(*rules);
   if (!relay_all_ && change.allow)
     config_->egress.allow.back().inspect = true;  // like everything that the near side serves
-  if (broker_) (void)broker_->configure(*config_);
+  configure_broker();
 }
 
 void NearServices::set_unrecorded(const std::string& why) {
   if (!config_ || config_->unrecorded == why) return;
   config_->unrecorded = why;
-  if (broker_) (void)broker_->configure(*config_);
+  configure_broker();
 }
 
 void NearServices::update_networks() {
@@ -139,7 +147,7 @@ void NearServices::update_networks() {
   auto networks = session::texts_of(*read);
   if (config_->host_networks == networks) return;
   config_->host_networks = networks;
-  if (broker_) (void)broker_->configure(*config_);
+  configure_broker();
 }
 
 void NearServices::add_to(Poller& poller, bool behind) {

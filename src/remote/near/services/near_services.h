@@ -25,7 +25,8 @@ namespace bottle::remote {
 
 using session::SshAgentLink, session::Job;
 
-// Runs the services of one session in the near side's loop. No call blocks longer than starting a broker takes.
+// Runs the services of one session in the near side's loop. No call blocks much longer than starting a
+// broker may take (Broker::start).
 class NearServices {
  public:
   using Send = std::function<void(const wire::ToFarGuard& message)>;
@@ -75,6 +76,7 @@ class NearServices {
   void pass_on(uint32_t number, Flow& flow);
   void pump(uint32_t number, Flow& flow);
   Result<> start_broker();
+  void configure_broker();
   void read_broker();
   // Reads the networks again, because this machine may move to another network during a session.
   void update_networks();

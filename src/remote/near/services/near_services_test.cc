@@ -76,6 +76,36 @@ class NearServicesTest : public ::testing::Test {
   std::unique_ptr<NearServices> services_;
 };
 
+class BrokerTest : public ::testing::Test {
+ protected:
+  BrokerTest() {
+    char path[] = "/tmp/broker_test_XXXXXX";
+    root_ = ::mkdtemp(path);
+  }
+  ~BrokerTest() override { std::filesystem::remove_all(root_); }
+
+  // Returns how the start of a broker fails that runs these commands.
+  Code failure(const std::string& script, size_t bytes, int patience_ms) {
+    std::string program = root_ + "/broker";
+    EXPECT_TRUE(write_file_atomically(program, "#!/bin/sh\n" + script + "\n", 0700));
+    wire::GuardConfig config;
+    config.ca_bundle = std::string(bytes, 'x');
+    auto started = Broker::start(program, config, *pki::Root::make("test"), patience_ms);
+    EXPECT_FALSE(started);
+    return started ? Code::internal : started.error().code;
+  }
+
+  std::string root_;
+};
+
+TEST_F(BrokerTest, ThatDoesNotReadIsNotWaitedForWithoutLimit) {
+  EXPECT_EQ(failure("exec sleep 1000", 4 << 20, 300), Code::timed_out);
+}
+
+TEST_F(BrokerTest, CannotFillTheMemoryWithALine) {
+  EXPECT_EQ(failure("head -c 4000000 /dev/zero; exec sleep 1000", 1, 60000), Code::limit);
+}
+
 std::string get(const std::string& method, const std::string& url) {
   std::string host = url.substr(7, url.find('/', 7) - 7);
   return method + " " + url + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n";
