@@ -90,7 +90,7 @@ class BrokerTest : public ::testing::Test {
     EXPECT_TRUE(write_file_atomically(program, "#!/bin/sh\n" + script + "\n", 0700));
     wire::GuardConfig config;
     config.ca_bundle = std::string(bytes, 'x');
-    auto started = Broker::start(program, config, *pki::Root::make("test"), patience_ms);
+    auto started = Broker::start(program, config, **pki::Root::make("test"), patience_ms);
     EXPECT_FALSE(started);
     return started ? Code::internal : started.error().code;
   }
