@@ -139,10 +139,10 @@ void TestSession::furnish(docker::FakeDocker& docker) {
 // Does the near side's part. Delivers the workspace once the session waits for it.
 void TestSession::deliver(const std::atomic<bool>& over) const {
   std::string path = scratch.directories.sessions + "/" + kSession + "/delivery";
-  Result<int> connected = fail(Code::not_found, path);
+  Result<UniqueFd> connected = fail(Code::not_found, path);
   while (!over && !(connected = connect_to(path))) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   if (!connected) return;
-  UniqueFd socket(*connected);
+  UniqueFd socket = std::move(*connected);
   DeliveryWriter writer([&](std::string_view bytes) { return send_bytes(socket.get(), bytes); });
   docker::TarWriter tar([&](std::string_view bytes) { return writer.data(bytes); });
   auto sent = [&]() -> Result<> {

@@ -8,7 +8,7 @@
 
 namespace bottle::session {
 
-Result<int> start_supervisor(const Job& job, const PassedChannel* channel) {
+Result<UniqueFd> start_supervisor(const Job& job, const PassedChannel* channel) {
   auto socket = TRY(make_socket_pair());
   Command command;
   command.argv = {job.path_to_self, "supervise"};
@@ -21,7 +21,7 @@ Result<int> start_supervisor(const Job& job, const PassedChannel* channel) {
   socket.theirs.reset();
   // The job goes over the socket, because other users could read a value in argv or the environment.
   TRY(send_frame(socket.ours.get(), FrameType::job, TRY(wire::encode_exactly(job))));
-  return socket.ours.release();
+  return std::move(socket.ours);
 }
 
 }  // namespace bottle::session

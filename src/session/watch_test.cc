@@ -134,7 +134,7 @@ TEST_F(Working, TheAgentContinuesIfItsLauncherExits) {
     launcher.leave();
     auto later = connect_to(session.scratch.directories.sessions + "/x1/socket");
     ASSERT_TRUE(later) << later.error().what;
-    Launcher second{UniqueFd(*later)};
+    Launcher second{std::move(*later)};
     second.send(FrameType::attach, wire::encode(wire::Attach{}));
     second.await_output("ready");
     second.send(FrameType::input, "end\n");

@@ -102,7 +102,7 @@ std::vector<session::Receipt> end_unattended(const std::vector<std::string>& nam
     session::Receipt receipt;
     auto end = [&]() -> Result<session::Ended> {
       auto tell = [](const std::string& line) { say("bottle: " + line); };
-      UniqueFd fd(TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true, .say = tell})));
+      UniqueFd fd = TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true, .say = tell}));
       return session::follow(fd.get(), {.quiet = true});
     };
     auto ended = end();

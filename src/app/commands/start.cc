@@ -379,7 +379,7 @@ Result<std::optional<int>> start_once(const Request& request, Interruption& inte
   TRY(place->prepare(plan, say));
   // The values are asked for last, so that the operator types no passphrase for a start that fails before.
   session::Job job = TRY(make_job(request, planned));
-  UniqueFd socket(TRY(place->start(std::move(job))));
+  UniqueFd socket = TRY(place->start(std::move(job)));
   return follow(request, plan, *place, std::move(socket), interruption, say);
 }
 

@@ -54,7 +54,7 @@ void give_what_stays_here(session::Job& job, const session::LedgerView& view, co
 
 }  // namespace
 
-Result<int> join(const std::string& name, const JoinOptions& options) {
+Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
   auto d = directories();
   auto view = TRY(ledger_of(name));
   if (!view.owner.dead() || !view.remote || !view.plan) return connect_to_supervisor(name, view);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/files/directories.h"
+#include "base/unique_fd.h"
 
 namespace bottle::app {
 
@@ -23,7 +24,7 @@ struct JoinOptions {
 // machine: secrets, ssh keys and services. If something cannot be obtained, the session continues without it, which
 // is reported with `say`. Blocks while ssh connects and while the operator is asked. Fails with Code::not_found if
 // there is no such session, or if it has no owner and ran on this machine.
-Result<int> join(const std::string& session, const JoinOptions& options);
+Result<UniqueFd> join(const std::string& session, const JoinOptions& options);
 
 // Returns the sessions on remote machines whose supervisor on this machine is dead, except those whose VM was still
 // being made (app/place/rescue.h).

@@ -55,7 +55,7 @@ class LocalPlace : public Place {
                                        {.directories = directories(), .progress = say, .stop = stop_});
   }
 
-  Result<int> start(session::Job job) override {
+  Result<UniqueFd> start(session::Job job) override {
     job.engine = (*engine_)->socket();
     job.storage = session::storage_of(info_);
     return session::start_supervisor(job);

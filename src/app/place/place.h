@@ -8,6 +8,7 @@
 
 #include "app/output/output.h"
 #include "base/error.h"
+#include "base/unique_fd.h"
 #include "manifest/manifest.h"
 #include "plan/plan.h"
 #include "remote/link/mosh.h"
@@ -33,7 +34,7 @@ class Place {
   // minutes.
   virtual Result<> prepare(const plan::Plan& plan, const Say& say) = 0;
   // Starts the session's supervisor. Returns the launcher's end of the connection to it.
-  virtual Result<int> start(session::Job job) = 0;
+  virtual Result<UniqueFd> start(session::Job job) = 0;
   // Called when the start is under way and the machine's hello has arrived. Fails if the machine is not what the plan
   // was made for. Values go to the machine only after this.
   virtual Result<> judge(const std::optional<wire::Hello>&) { return {}; }

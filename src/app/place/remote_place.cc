@@ -79,7 +79,7 @@ class RemotePlace : public Place {
     return {};
   }
 
-  Result<int> start(session::Job job) override {
+  Result<UniqueFd> start(session::Job job) override {
     if (options_.token.via != session::Token::Via::job) TRY(hand_over_token(job));
     job.tunnel = options_.tunnels();
     job.remote.emplace();

@@ -45,7 +45,7 @@ bool has_work(const Record& record) {
 // for minutes; the supervisor's own limits bound it. Returns whether the VM may be destroyed.
 bool bring_home(const Record& record) {
   if (!has_work(record)) return true;
-  if (auto fd = join(record.vm.session, {.stop = true})) (void)session::follow(UniqueFd(*fd).get(), {.quiet = true});
+  if (auto fd = join(record.vm.session, {.stop = true})) (void)session::follow(fd->get(), {.quiet = true});
   // The supervisor exits just after it has reported how the session ended.
   auto now = machine::load(record.vm.name, places());
   for (int turn = 0; turn < 100 && now && !machine::ownerless(*now); ++turn) {

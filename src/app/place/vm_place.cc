@@ -54,7 +54,7 @@ class VmPlace : public Place {
     return {};
   }
 
-  Result<int> start(session::Job job) override {
+  Result<UniqueFd> start(session::Job job) override {
     job.engine = socket_;
     job.remote = remote_;
     job.tunnel = tunnel_;

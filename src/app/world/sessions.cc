@@ -104,7 +104,7 @@ Result<session::LedgerView> ledger_of(const std::string& session) {
   return view;
 }
 
-Result<int> connect_to_supervisor(const std::string& session, const session::LedgerView& view) {
+Result<UniqueFd> connect_to_supervisor(const std::string& session, const session::LedgerView& view) {
   if (view.owner.dead())
     return fail(Code::not_found, "the supervisor of session " + session + " is dead",
                 view.remote ? "run `bottle attach " + session + "`, which starts another one" : "run `bottle cleanup`");
@@ -117,7 +117,7 @@ Result<int> connect_to_supervisor(const std::string& session, const session::Led
 
 Result<> ask_supervisor(const std::string& session, session::FrameType type, std::string_view bytes, const Error& late,
                         const std::function<bool(const session::Frame&)>& take) {
-  UniqueFd fd(TRY(connect_to_supervisor(session, TRY(ledger_of(session)))));
+  UniqueFd fd = TRY(connect_to_supervisor(session, TRY(ledger_of(session))));
   TRY(session::send_frame(fd.get(), type, bytes));
   session::FrameReader frames;
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);

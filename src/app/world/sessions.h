@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/unique_fd.h"
 #include "session/ledger/ledger.h"
 #include "wire/frames/frames.h"
 
@@ -35,7 +36,7 @@ std::unexpected<Error> no_results(const std::string& session);
 Result<session::LedgerView> ledger_of(const std::string& session);
 // Connects to the supervisor of a session with this ledger. Returns the socket, which the caller closes. Fails with
 // Code::not_found if the supervisor is dead.
-Result<int> connect_to_supervisor(const std::string& session, const session::LedgerView& view);
+Result<UniqueFd> connect_to_supervisor(const std::string& session, const session::LedgerView& view);
 // Sends a frame to the supervisor of a session and passes the frames that come back to `take`, until it returns true.
 // Blocks for at most 20 s, and fails with `late` after that.
 Result<> ask_supervisor(const std::string& session, session::FrameType type, std::string_view bytes, const Error& late,

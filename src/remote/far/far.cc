@@ -136,7 +136,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
     job.values.secrets[job.token.name] =
         TRY(job.token.fetch.empty() ? take_token_file(job.token.file) : fetch_token(job.token.fetch));
   }
-  return UniqueFd(TRY(start_supervisor(job)));
+  return start_supervisor(job);
 }
 
 // Sweeps what dead owners left, so that its subnets and names are free again.
@@ -189,7 +189,7 @@ int serve(const FarWorld& world) {
       if (auto told = tell_result(world, session, *attach); !told) return refuse(told.error()), 1;
       return 0;
     }
-    socket.reset(*connected);
+    socket = std::move(*connected);
     // The supervisor answers the attach itself, with the output from the position that the near side has.
     if (!send_frame(socket.get(), FrameType::attach, frame->bytes)) return 1;
   } else {
@@ -207,7 +207,7 @@ Result<UniqueFd> await_session(const std::string& path) {
   for (int tries = 0; tries < 1200; ++tries) {
     // Without this check, the process would wait a minute for a session that the near side has given up.
     if (is_hung_up(1)) return fail(Code::canceled, "the near side closed the connection");
-    if (auto connected = connect_to(path)) return UniqueFd(*connected);
+    if (auto connected = connect_to(path)) return std::move(*connected);
     std::this_thread::sleep_for(std::chrono::milliseconds(tries < 200 ? 10 : 50));
   }
   return fail(Code::timed_out, "the session did not start");
@@ -325,11 +325,7 @@ Result<> forget(const FarWorld& world, const std::string& session) {
   wire::Forgotten answer{.session = session};
   // The near side has ended the session, or given it up before its agent ran. Its supervisor may still be tearing it
   // down.
-  auto supervised = [&] {
-    auto socket = connect_to(directory + "/socket");
-    if (socket) ::close(*socket);
-    return socket.has_value();
-  };
+  auto supervised = [&] { return connect_to(directory + "/socket").has_value(); };
   for (int tries = 0; supervised(); ++tries) {
     if (tries == 600) return fail(Code::timed_out, "session " + session + " does not end");
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -355,7 +351,7 @@ Result<> forget(const FarWorld& world, const std::string& session) {
 
 // Asks the session to stop, and waits for its end.
 Result<> stop(const FarWorld& world, const std::string& session) {
-  UniqueFd fd(TRY(connect_to(world.directories.sessions + "/" + session + "/socket")));
+  UniqueFd fd = TRY(connect_to(world.directories.sessions + "/" + session + "/socket"));
   TRY(send_frame(fd.get(), FrameType::stop, ""));
   FrameReader frames;
   for (char buffer[65536];;) {
@@ -371,7 +367,7 @@ Result<> stop(const FarWorld& world, const std::string& session) {
 
 // Connects the operator's terminal, which comes through mosh and not over a channel, like any other client.
 Result<> attach(const FarWorld& world, const std::string& session) {
-  UniqueFd fd(TRY(connect_to(world.directories.sessions + "/" + session + "/socket")));
+  UniqueFd fd = TRY(connect_to(world.directories.sessions + "/" + session + "/socket"));
   TRY(send_frame(fd.get(), FrameType::attach, wire::encode(wire::Attach{})));
   ClientOptions options;
   options.input = ClientOptions::Input::terminal;

@@ -263,13 +263,13 @@ void await_end(int socket, std::chrono::milliseconds patience) {
   }
 }
 
-Result<int> connect_to(const std::string& path) {
+Result<UniqueFd> connect_to(const std::string& path) {
   sockaddr_un address = TRY(unix_address(path));
   UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
   if (!fd) return fail_errno("making a socket");
   if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
     return fail_errno("connecting to " + path);
-  return fd.release();
+  return fd;
 }
 
 }  // namespace bottle::session

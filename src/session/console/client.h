@@ -67,6 +67,6 @@ void await_end(int socket, std::chrono::milliseconds patience = std::chrono::sec
 
 // Connects to the supervisor of a running session. Returns the socket, which the caller must close. Blocks only while
 // the supervisor has many connections to accept.
-Result<int> connect_to(const std::string& socket_path);
+Result<UniqueFd> connect_to(const std::string& socket_path);
 
 }  // namespace bottle::session
