@@ -65,7 +65,7 @@ bool Rules::denied(const Host& host) const {
 }
 
 Decision Rules::connect(const Host& host, uint16_t port) const {
-  Decision decision{.reason = "no rule names this host"};
+  Decision decision{.reason = std::string(kNoRuleForHost)};
   // A denial comes before ports and everything else, so no other rule of the same rank can undo it.
   if (denied(host)) {
     decision.reason = "denied by the operator";
@@ -78,7 +78,7 @@ Decision Rules::connect(const Host& host, uint16_t port) const {
     const RuleSpec& rule = each.spec;
     // This rule does not apply, but the refusal may name it as the closest one.
     if (!port_matches(rule, port)) {
-      if (!decision.allowed) decision.reason = "no rule allows this port";
+      if (!decision.allowed) decision.reason = kNoRuleForPort;
       if (!decision.rule) decision.rule = &rule;
       return;
     }
@@ -115,7 +115,7 @@ Decision Rules::request_as(const Host& host, uint16_t port, std::string_view met
   // connect() has allowed the host, but each request also needs a rule that allows it.
   decision.allowed = false;
   decision.code = "not_allowed";
-  decision.reason = "no rule allows this method";
+  decision.reason = kNoRuleForMethod;
   std::optional<Result<JudgedPath>> path;
   each(host, [&](const Rule& each) {
     const RuleSpec& rule = each.spec;
@@ -132,7 +132,7 @@ Decision Rules::request_as(const Host& host, uint16_t port, std::string_view met
         return;
       }
       if (!all_allowed(each.paths, **path)) {
-        decision.reason = "no rule allows this path";
+        decision.reason = kNoRuleForPath;
         return;
       }
       // The query is not judged, and stays as it is.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -20,6 +21,12 @@ struct RuleSpec {
   bool inspect = false;
   bool deny = false;  // forbids every match of the pattern, even if rules of the same rank allow it
 };
+
+// The reasons of a refusal that a further rule could change.
+inline constexpr std::string_view kNoRuleForHost = "no rule names this host";
+inline constexpr std::string_view kNoRuleForPort = "no rule allows this port";
+inline constexpr std::string_view kNoRuleForMethod = "no rule allows this method";
+inline constexpr std::string_view kNoRuleForPath = "no rule allows this path";
 
 // Holds the decision about a request. A refusal is not an Error. The agent sees `code`; only the operator sees
 // `reason`.

@@ -9,6 +9,7 @@
 
 #include "manifest/edit.h"
 #include "policy/host.h"
+#include "policy/rules.h"
 
 namespace bottle::session {
 namespace {
@@ -26,9 +27,9 @@ std::string missing_rule(const wire::Decision& decision) {
   // A rule without ports allows 80 and 443.
   if (decision.port != 0 && decision.port != 443 && decision.port != 80) rule.ports = {decision.port};
   const std::string &method = decision.method, &reason = decision.reason, &path = decision.path;
-  bool of_request = reason == "no rule allows this method" || reason == "no rule allows this path";
+  bool of_request = reason == policy::kNoRuleForMethod || reason == policy::kNoRuleForPath;
   // A rule for the host would not fix any other reason, and the reason may even be a warning against such a rule.
-  if (!of_request && reason != "no rule names this host" && reason != "no rule allows this port") return "";
+  if (!of_request && reason != policy::kNoRuleForHost && reason != policy::kNoRuleForPort) return "";
   bool plain = !method.empty() && method.size() <= 20 &&
                std::ranges::all_of(method, [](char c) { return c >= 'A' && c <= 'Z'; });
   // A rule without the method would allow more than what was refused.
