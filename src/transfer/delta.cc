@@ -22,16 +22,13 @@
 #include <filesystem>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "wire/delivery/delivery.h"
 
 namespace bottle::session {
 namespace {
-
-using nlohmann::json;
 
 // The sizes are in bytes. For short pieces, the references cost more than they save, and a long piece must be sent
 // again for a small change.
@@ -68,14 +65,6 @@ uint64_t number_of(std::string_view bytes) {
   uint64_t value = 0;
   for (unsigned char c : bytes) value = value << 8 | c;
   return value;
-}
-
-// Both sides are the same program, so the digits are not checked. A wrong key only leads to a wrong digest.
-std::string from_hex(const std::string& text) {
-  std::string out;
-  for (size_t i = 0; i + 1 < text.size(); i += 2)
-    out += static_cast<char>(std::strtoul(text.substr(i, 2).c_str(), nullptr, 16));
-  return out;
 }
 
 // Reads through a buffer, because most operations have only a few bytes.
@@ -271,11 +260,10 @@ DeltaWriter::DeltaWriter(Sink sink, std::string name, std::optional<KeptPieces> 
 Result<> DeltaWriter::put(std::string_view bytes, bool flush) {
   if (!std::exchange(begun_, true)) {
     // The header goes out with the first operation, so a delivery that fails before it has sent anything sends nothing.
-    json head = json::object();
-    // The keys travel over ssh and are only in the memory of the far side, never on its disk.
-    if (!name_.empty()) head = {{"keep", name_}, {"seal", to_hex(now_.key)}};
-    if (before_) head.update({{"open", to_hex(before_->key)}, {"was", to_hex(before_->digest)}});
-    out_ = head.dump() + "\n";
+    wire::PiecesHeader head;
+    if (!name_.empty()) head.keep = {name_, to_hex(now_.key)};
+    if (before_) head.reuse = {to_hex(before_->key), to_hex(before_->digest)};
+    out_ = wire::encode(head) + "\n";
   }
   out_ += bytes;
   // Collects operations, so that there are few large writes.
@@ -333,22 +321,19 @@ Result<std::optional<KeptPieces>> DeltaWriter::finish() {
 
 Result<> apply_delta(int from, const std::string& directory, const std::function<Result<DeliveryWriter>()>& begin) {
   Input input(from);
-  auto head = json::parse(TRY(input.line()), nullptr, false);
-  auto text = [&](const char* key) {
-    return head.is_object() && head.contains(key) && head[key].is_string() ? head[key].get<std::string>()
-                                                                           : std::string();
-  };
-  std::string name = text("keep");
+  auto head = wire::decode<wire::PiecesHeader>(TRY(input.line()), wire::From::ours);
+  if (!head) return fail(Code::protocol, std::move(head.error().what));
+  auto keep = head->keep.value_or(wire::KeepDelivery());
   // The name becomes a file's name.
-  if (!head.is_object() || name.find_first_not_of("0123456789abcdef") != std::string::npos)
-    return fail(Code::protocol, "the delivery has no header");
+  if (keep.name.find_first_not_of("0123456789abcdef") != std::string::npos)
+    return fail(Code::protocol, "the delivery's name is not hexadecimal");
   remove_broken(directory);
   std::optional<Kept> kept;
-  if (!text("open").empty())
+  if (const auto& reuse = head->reuse)
     // This comes before begin(), so nothing has reached the session when the near side starts again without references.
-    kept = TRY(Kept::open(directory + "/" + name, from_hex(text("open")), from_hex(text("was"))));
+    kept = TRY(Kept::open(directory + "/" + keep.name, TRY(from_hex(reuse->key)), TRY(from_hex(reuse->digest))));
   // The old file is still open in `kept` and is replaced only at the end.
-  Keeping keeping(directory, name, from_hex(text("seal")));
+  Keeping keeping(directory, keep.name, TRY(from_hex(keep.seal)));
   DeliveryWriter writer = TRY(begin());
   // Whatever form a piece came in, it is passed on and kept in the same way.
   auto data = [&](std::string bytes) -> Result<> {

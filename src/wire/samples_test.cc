@@ -430,6 +430,7 @@ std::vector<Sample> samples() {
   all.back().tables = {"env", "locale"};
   all.push_back(foreign("delivery-header", DeliveryHeader{"/"}));
   all.push_back(foreign("delivery-end", DeliveryHeader{}));
+  all.push_back(sample("pieces-header", PiecesHeader{KeepDelivery{"0a1b", "2c3d"}, ReuseKept{"4e5f", "6071"}}));
   all.push_back(sample("ledger-record", record()));
   all.back().passes_over_unknown_keys = true;
   all.back().tables = {"options", "hosts", "on_secret_for"};
