@@ -1,9 +1,5 @@
-// Binds OpenSSL to the reactor and holds the two kinds of contexts: the one in which the guard is the agent's server,
-// and those in which it is the client of a host.
-//
-// The library reads and writes through a BIO on a Source and not on a socket. A Source can tell without a system call
-// that a read would block, reads several records with one call, and limits how often a call of the library may read.
-// A pair of memory BIOs, the usual way to connect the library to an event loop, would copy every byte twice more.
+// Holds the two kinds of contexts: the one in which the guard is the agent's server, and those in which it is the
+// client of a host. The library itself is prepared in tls_library.cc, and reads and writes as in tls_source.cc.
 //
 // All certificates of the agent's side have one key, so a new host costs one signature and not a new key. The checks
 // of the two sides complement each other: check_name() refuses a client that asks for another host than its CONNECT
@@ -13,15 +9,11 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
-#include <openssl/sslerr.h>
 #include <openssl/x509v3.h>
 
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <vector>
 
-#include "guard/net/loop.h"
 #include "policy/address.h"
 
 namespace bottle::guard {
@@ -29,98 +21,6 @@ namespace bottle::guard {
 using pki::extend;
 
 namespace {
-
-// --- a BIO on a Source, which can tell without a system call that a read would block ---
-
-// Reads encrypted bytes for the library. The number of reads in a turn is limited, so that one fast peer does not
-// hold up the other connections.
-int bio_read(BIO* bio, char* buffer, int size) {
-  BIO_clear_retry_flags(bio);
-  auto* source = static_cast<Source*>(BIO_get_data(bio));
-  if (source->ahead() == 0 && source->ready.read) {
-    // To the library, this looks like a read that would block. read_tls() sees `stopped` and continues in a later
-    // turn.
-    if (source->tls_reads.left == 0) {
-      source->tls_reads.stopped = true;
-      BIO_set_retry_read(bio);
-      return -1;
-    }
-    if (source->tls_reads.left > 0) --source->tls_reads.left;
-  }
-  ssize_t n = source->recv_ahead(buffer, static_cast<size_t>(size));
-  if (n < 0 && errno == EAGAIN) BIO_set_retry_read(bio);
-  // Without this flag, which bio_ctrl() reports, the library takes the end for an error of the system and not for the
-  // peer's FIN.
-  if (n == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
-  return static_cast<int>(n);
-}
-
-int bio_write(BIO* bio, const char* bytes, int size) {
-  BIO_clear_retry_flags(bio);
-  auto* source = static_cast<Source*>(BIO_get_data(bio));
-  ssize_t n = source->send(bytes, static_cast<size_t>(size));
-  // The library does not read after a failed write, but the peer's last bytes may say why it failed. Stream checks
-  // Source::cut.
-  if (source->cut) return size;
-  if (n < 0 && errno == EAGAIN) BIO_set_retry_write(bio);
-  return static_cast<int>(n);
-}
-
-long bio_ctrl(BIO* bio, int command, long, void*) {
-  if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
-  // The library requests a flush after each flight of a handshake, and fails if the BIO does not support the command.
-  return command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP;
-}
-
-BIO_METHOD* bio_method() {
-  static BIO_METHOD* method = [] {
-    BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "source");
-    BIO_meth_set_read(m, bio_read);
-    BIO_meth_set_write(m, bio_write);
-    BIO_meth_set_ctrl(m, bio_ctrl);
-    return m;
-  }();
-  return method;
-}
-
-// --- memory ---
-
-// Record and handshake buffers (16 to 24 KB) are allocated and freed with every burst. On the heap, they would leave
-// holes between the small objects that stay, and an idle connection would cost three times its own size.
-constexpr size_t kLeast = 16 * 1024, kBuffer = 24 * 1024, kPool = 16;
-alignas(64) char g_slab[kPool][kBuffer];  // a page of it costs nothing until it is first used
-void* g_idle[kPool];
-size_t g_idles = 0, g_fresh = 0;
-
-bool of_slab(const void* p) { return p >= &g_slab[0] && p < &g_slab[kPool]; }
-
-void* allocate(size_t size, const char*, int) {
-  if (size >= kLeast && size <= kBuffer) {
-    if (g_idles) return g_idle[--g_idles];
-    if (g_fresh < kPool) return g_slab[g_fresh++];
-  }
-  return size ? std::malloc(size) : nullptr;
-}
-
-void release(void* p, const char*, int) {
-  // The number of the pool's buffers bounds the list, so no check is needed.
-  if (of_slab(p)) g_idle[g_idles++] = p;
-  else std::free(p);
-}
-
-// Implements realloc(3) for memory that may come from the pool of buffers or from malloc(3).
-void* reallocate(void* p, size_t size, const char* file, int line) {
-  if (!p) return allocate(size, file, line);
-  if (size == 0) return release(p, file, line), nullptr;
-  if (!of_slab(p)) return std::realloc(p, size);
-  // Every buffer of the pool has the full size already.
-  if (size <= kBuffer) return p;
-  void* larger = std::malloc(size);
-  if (!larger) return nullptr;
-  std::memcpy(larger, p, kBuffer);
-  release(p, file, line);
-  return larger;
-}
 
 // --- context callbacks ---
 
@@ -464,37 +364,6 @@ Result<Ssl> connect_tls(SSL_CTX* context, const policy::Host& host, uint16_t por
 
 size_t tls_connections() { return g_connections; }
 
-void attach(SSL* ssl, Source* source) {
-  BIO* bio = BIO_new(bio_method());
-  BIO_set_data(bio, source);
-  BIO_set_init(bio, 1);
-  // The connection owns the BIO once, although it is set for both directions.
-  SSL_set_bio(ssl, bio, bio);
-}
-
-void start_tls() {
-  // The library refuses this once it has allocated anything.
-  CRYPTO_set_mem_functions(allocate, reallocate, release);
-  OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, nullptr);
-}
-
 bool wanted_certificate(const SSL* ssl) { return SSL_get_ex_data(ssl, wants_certificate_index()) != nullptr; }
-
-std::string_view tls_reason() {
-  // Many servers close a kept connection without close_notify. That ends the connection and is not an error of TLS.
-  if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) return "";
-  const char* text = ERR_reason_error_string(ERR_peek_last_error());
-  return text ? text : "";
-}
-
-std::string tls_error(const SSL* ssl) {
-  if (ssl)
-    if (long result = SSL_get_verify_result(ssl); result != X509_V_OK) return X509_verify_cert_error_string(result);
-  unsigned long code = ERR_peek_last_error();
-  if (!code) return "connection closed";
-  char text[160];
-  ERR_error_string_n(code, text, sizeof text);
-  return text;
-}
 
 }  // namespace bottle::guard
