@@ -279,10 +279,7 @@ Result<> check_whole(const Source& source) {
 
 Result<Back> receive(const Incoming& in, const Source& source) {
   // The name becomes a part of names of refs and of paths.
-  if (in.session.empty() || in.session.size() > 63 ||
-      in.session.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos ||
-      in.session[0] == '-')
-    return fail(Code::invalid, "the session's name is not valid");
+  if (!is_session_name(in.session)) return fail(Code::invalid, "the session's name is not valid");
   if (!in.base.empty() && !git::is_object_id(in.base))
     return fail(Code::invalid, one_line(in.base) + " is not the id of a commit");
   TRY(make_directories(in.results_dir));
