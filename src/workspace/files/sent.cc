@@ -129,7 +129,12 @@ Result<> Recorder::finish() { return write_file_atomically(directory_ + "/list",
 Result<std::optional<Sent>> read_sent(const std::string& directory) {
   struct stat st{};
   std::string path = directory + "/list";
-  if (directory.empty() || ::lstat(path.c_str(), &st) != 0) return std::nullopt;
+  if (directory.empty()) return std::nullopt;
+  // Without a record, all that the operator had changed would count as the agent's work.
+  if (::lstat(path.c_str(), &st) != 0) {
+    if (errno == ENOENT) return std::nullopt;
+    return fail_errno("looking at " + path);
+  }
   std::string text = TRY(read_file(path, kLargestList));
   Sent sent;
   for (size_t at = 0, end; (end = text.find('\0', at)) != std::string::npos; at = end + 1)

@@ -294,7 +294,10 @@ Result<bool> Tree::file(const std::vector<std::string>& path, bool executable, c
 Result<bool> Tree::absent(const std::vector<std::string>& path) {
   if (path.empty()) return false;
   UniqueFd at = TRY(parent(path, true));
-  return at && (::unlinkat(at.get(), path.back().c_str(), 0) == 0 || errno == ENOENT);
+  if (!at) return false;
+  if (::unlinkat(at.get(), path.back().c_str(), 0) == 0 || errno == ENOENT) return true;
+  if (is_impossible(errno)) return false;
+  return fail_errno("removing a file");
 }
 
 Result<bool> Tree::hardlink(const std::vector<std::string>& path, const std::vector<std::string>& to) {
@@ -303,18 +306,27 @@ Result<bool> Tree::hardlink(const std::vector<std::string>& path, const std::vec
   UniqueFd from = TRY(parent(to, false));
   if (!from) return false;
   struct stat st{};
-  if (::fstatat(from.get(), to.back().c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) return false;
+  if (::fstatat(from.get(), to.back().c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (is_impossible(errno)) return false;
+    return fail_errno("looking at a file");
+  }
+  if (!S_ISREG(st.st_mode)) return false;
   UniqueFd at = TRY(parent(path, true));
   if (!at) return false;
   ::unlinkat(at.get(), path.back().c_str(), 0);
   // Without AT_SYMLINK_FOLLOW, linkat(2) links a symbolic link itself and does not follow it.
-  return ::linkat(from.get(), to.back().c_str(), at.get(), path.back().c_str(), 0) == 0;
+  if (::linkat(from.get(), to.back().c_str(), at.get(), path.back().c_str(), 0) == 0) return true;
+  if (is_impossible(errno)) return false;
+  return fail_errno("creating a hard link");
 }
 
 Result<bool> Tree::link(const std::vector<std::string>& path, const std::string& target) {
   if (path.empty()) return false;
   UniqueFd at = TRY(parent(path, false));
-  return at && ::symlinkat(target.c_str(), at.get(), path.back().c_str()) == 0;
+  if (!at) return false;
+  if (::symlinkat(target.c_str(), at.get(), path.back().c_str()) == 0) return true;
+  if (is_impossible(errno)) return false;
+  return fail_errno("creating a link");
 }
 
 }  // namespace bottle::workspace

@@ -73,7 +73,7 @@ Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Con
   if (added.status > 1) return fail(Code::unavailable, "git add: " + folded(added.complaint, 500));
   Entries entries;
   // Each line is "MODE ID STAGE\tPATH".
-  each_text(TRY(git.run({"ls-files", "-s", "-z"}, options)).out, [&](std::string_view line) {
+  each_text(TRY(git.ask({"ls-files", "-s", "-z"}, options)), [&](std::string_view line) {
     size_t tab = line.find('\t'), space = line.find(' ');
     if (tab == std::string_view::npos || space > tab) return;
     size_t second = line.find(' ', space + 1);
@@ -152,6 +152,7 @@ Result<std::unordered_set<std::string>> ignored_of(const Quarantine& q, const gi
   options.literal_paths = false;
   // Status 1 means that none is ignored.
   auto answer = TRY(git.run({"check-ignore", "--no-index", "-z", "--stdin"}, options));
+  if (answer.status > 1) return fail(Code::unavailable, "git check-ignore: " + folded(answer.complaint, 500));
   each_text(answer.out, [&](std::string_view path) { found.emplace(path.substr(std::min<size_t>(2, path.size()))); });
   return found;
 }

@@ -11,11 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <map>
 #include <set>
 #include <system_error>
@@ -23,6 +23,7 @@
 
 #include "base/defer.h"
 #include "base/files/durable.h"
+#include "base/files/entries.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "git/refs.h"
@@ -52,11 +53,10 @@ Result<uint32_t> count_of(int pack) {
 // Returns whether git succeeded. Fails with Code::denied if the repository cannot be written to.
 Result<bool> succeeded(Result<git::Runner::Answer> ran, const git::Repository& repository) {
   auto answer = TRY(std::move(ran));
-  // git reports a system error only in words. LC_ALL=C keeps them the same.
-  for (int reason : {EROFS, EACCES, EPERM})
-    if (answer.status != 0 && answer.complaint.find(std::generic_category().message(reason)) != std::string::npos)
-      return fail(Code::denied, one_line(repository.objects[0], 4096) +
-                                    " cannot be written to: " + std::generic_category().message(reason));
+  int reason = answer.status == 0 ? 0 : disk_error_in(answer.complaint);
+  if (reason != 0 && reason != ENOSPC && reason != EDQUOT)
+    return fail(Code::denied, one_line(repository.objects[0], 4096) +
+                                  " cannot be written to: " + std::generic_category().message(reason));
   return answer.status == 0;
 }
 
@@ -138,6 +138,28 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
 
 }  // namespace
 
+// git reports a system error only in words: "fatal: " or "error: ", what it did, and strerror(3). LC_ALL=C keeps them
+// the same. The words are those of object-file.c, wrapper.c, csum-file.c, index-pack.c and unpack-objects.c.
+int disk_error_in(std::string_view complaint) {
+  constexpr std::string_view kDoing[] = {
+      "unable to create", "unable to write", "unable to rename",   "unable to close",  "file write error",
+      "write error",      "cannot create",   "cannot write",       "cannot store",     "cannot pwrite",
+      "failed to write",  "sha1 file",       "error when closing", "could not create", "could not write"};
+  while (!complaint.empty()) {
+    size_t end = std::min(complaint.find('\n'), complaint.size());
+    std::string_view line = complaint.substr(0, end);
+    complaint.remove_prefix(std::min(end + 1, complaint.size()));
+    if (!line.starts_with("fatal: ") && !line.starts_with("error: ")) continue;
+    line.remove_prefix(7);
+    if (line.starts_with("insufficient permission for adding an object")) return EACCES;
+    if (std::ranges::none_of(kDoing, [&](std::string_view doing) { return line.starts_with(doing); })) continue;
+    for (int reason : {ENOSPC, EDQUOT, EROFS, EACCES, EPERM})
+      if (line.ends_with(": " + std::generic_category().message(reason))) return reason;
+    if (line.ends_with("Out of diskspace")) return ENOSPC;
+  }
+  return 0;
+}
+
 std::string why_unwritable(const git::Repository& repository) {
   // AT_EACCESS asks for the effective user, as opening the file would.
   for (const std::string& path : {repository.objects[0], repository.common_dir, repository.common_dir + "/refs"})
@@ -146,14 +168,20 @@ std::string why_unwritable(const git::Repository& repository) {
   return "";
 }
 
-uint64_t size_of(const std::string& objects) {
+// Another git process may remove files and directories meanwhile, so what does not exist is no error.
+Result<uint64_t> size_of(const std::string& objects) {
   uint64_t bytes = 0;
-  std::error_code error;
-  for (std::filesystem::recursive_directory_iterator file(objects, error), end; !error && file != end;
-       file.increment(error)) {
-    std::error_code gone;
-    // Another git process may remove a file meanwhile.
-    if (uint64_t size = file->is_regular_file(gone) ? file->file_size(gone) : 0; !gone) bytes += size;
+  if (objects.empty()) return bytes;
+  for (const auto& name : TRY(names_in(objects))) {
+    struct stat st{};
+    std::string path = objects + "/" + name;
+    if (::lstat(path.c_str(), &st) != 0) {
+      if (errno != ENOENT) return fail_errno("measuring " + one_line(path));
+    } else if (S_ISDIR(st.st_mode)) {
+      bytes += TRY(size_of(path));
+    } else if (S_ISREG(st.st_mode)) {
+      bytes += static_cast<uint64_t>(st.st_size);
+    }
   }
   return bytes;
 }
@@ -186,9 +214,11 @@ Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const gi
                 "bringing the work into " + one_line(repository.top, 4096) + ": the work is larger than the limit");
   auto added = add(q, git, repository, known, id, room.left);
   bool cut_off = !added && added.error().code == Code::limit;
-  uint64_t before = std::exchange(room.size, size_of(q.known_objects));
-  // If a process was stopped at the limit, the room counts as used up, even if the process removed its files.
-  room.left -= cut_off ? room.left : std::min(room.left, std::max(room.size, before) - before);
+  auto size = size_of(q.known_objects);
+  uint64_t before = std::exchange(room.size, size.value_or(room.size));
+  // If a process was stopped at the limit, the room counts as used up, even if the process removed its files. It also
+  // does if the growth cannot be measured.
+  room.left -= cut_off || !size ? room.left : std::min(room.left, std::max(room.size, before) - before);
   if (!added && added.error().code != Code::denied)
     return std::unexpected(std::move(added.error()).during("bringing the work into " + one_line(repository.top, 4096)));
   if (added && *added) room.brought = id;

@@ -126,7 +126,7 @@ Result<> Homecoming::prepare_inspection(uint64_t& room) {
   inspection_.emplace(TRY(Inspection::make(q_, git_)));
   if (!origin_.error.empty()) inspection_->flag("the repository", "it can no longer be read: " + origin_.error);
   if (!origin_.repository) return {};
-  room_.emplace(Room{room, size_of(q_.known_objects)});
+  room_.emplace(Room{room, TRY(size_of(q_.known_objects))});
   known_ = TRY(known_commits(q_, git_, *origin_.repository, base_));
   return {};
 }
@@ -240,7 +240,7 @@ Result<> Homecoming::take_refs() {
     for (const auto& [name, id] : origin_.refs)
       if (name.starts_with(kind) && std::ranges::find(known_, id) != known_.end() && count.size() < kMostTaken)
         count.push_back("^" + id);
-  commits_ = std::strtoull(git_.ask(count, q_.at()).value_or("0").c_str(), nullptr, 10);
+  commits_ = std::strtoull(TRY(git_.ask(count, q_.at())).c_str(), nullptr, 10);
   return {};
 }
 
@@ -346,10 +346,10 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
   for (const auto& [path, why] : q_.flagged) inspection_->flag(path, why);
   TRY(write_patch());
   // The operator's git runs the filters when these files are added to the index.
-  TRY(copy_files(q_, git_, left_.filtered, results_ + "/filtered", in_.max_bytes));
+  TRY(copy_files(q_, git_, left_.filtered, results_ + "/filtered", in_.max_bytes, leave()));
   if (!left_.filtered.empty()) filtered_ = results_ + "/filtered";
   bool is_repository = origin_.repository.has_value();
-  if (!is_repository) TRY(copy_files(q_, git_, left_.changes, results_ + "/files", in_.max_bytes));
+  if (!is_repository) TRY(copy_files(q_, git_, left_.changes, results_ + "/files", in_.max_bytes, leave()));
   if (is_repository && left_.worktree != base_) {
     whole_ = prefix_ + "worktree";
     if (!TRY(bring(whole_, left_.worktree))) {

@@ -15,6 +15,7 @@
 #include "workspace/quarantine/quarantine.h"
 #include "workspace/receiving/bring.h"
 #include "workspace/receiving/inspect.h"
+#include "workspace/receiving/keep_files.h"
 #include "workspace/receiving/staged.h"
 
 namespace bottle::workspace {
@@ -112,6 +113,7 @@ class Homecoming {
   Result<> write_bundle();
   Result<> write_patch();
   Conversions conversions() const;
+  Leave leave();
 
   const Incoming& in_;
   const git::Runner& git_;

@@ -85,6 +85,13 @@ Result<> Homecoming::write_bundle() {
   return {};
 }
 
+Leave Homecoming::leave() {
+  return [this](const std::string& path, const std::string& why) {
+    inspection_->flag(path, why);
+    ++q_.skipped;
+  };
+}
+
 Result<> Homecoming::keep_ignored() {
   std::vector<Change> list;
   std::vector<std::string> rest;
@@ -97,7 +104,7 @@ Result<> Homecoming::keep_ignored() {
     else if (link != q_.links.end()) ignored_links_.push_back(path + " → " + link->second);
     else list.push_back({path, "100644", ""});
   }
-  TRY(copy_files(q_, git_, list, results_ + "/kept", in_.max_bytes));
+  TRY(copy_files(q_, git_, list, results_ + "/kept", in_.max_bytes, leave()));
   if (!list.empty()) kept_ = results_ + "/kept";
   left_.ignored = std::move(rest);
   return {};

@@ -22,19 +22,29 @@
 namespace bottle::workspace {
 namespace {
 
-// Opens the file on the disk. Returns no descriptor if a link on the way leads to another file.
-UniqueFd open_file(const Quarantine& q, const std::string& path, struct stat& st) {
-  std::error_code ignored;
+// Returns whether an error of opening a file means that there is no such regular file, or that the agent has put it too
+// deep.
+bool is_absence(int error) {
+  return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENXIO || error == ENAMETOOLONG;
+}
+
+// Opens the file on the disk. Returns no descriptor if it is not a regular file, or if a link on the way leads to
+// another file. Any other error says nothing about the file, and dropping the file would lose work.
+Result<UniqueFd> open_file(const Quarantine& q, const std::string& path, struct stat& st) {
+  std::error_code error;
   std::string whole = q.tree() + "/" + path;
   UniqueFd in(::open(whole.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (!in || ::fstat(in.get(), &st) != 0 || !S_ISREG(st.st_mode)) return {};
+  if (!in && is_absence(errno)) return UniqueFd{};
+  if (!in || ::fstat(in.get(), &st) != 0) return fail_errno("reading " + one_line(path));
+  if (!S_ISREG(st.st_mode)) return UniqueFd{};
   // Links exist in the tree by now, and O_NOFOLLOW checks only the last component.
-  bool plain = std::filesystem::canonical(whole, ignored) == std::filesystem::canonical(q.tree(), ignored) / path;
-  return plain ? std::move(in) : UniqueFd{};
+  auto found = std::filesystem::canonical(whole, error), top = std::filesystem::canonical(q.tree(), error);
+  if (error && !is_absence(error.value())) return fail_errno("reading " + one_line(path), error.value());
+  return found == top / path ? std::move(in) : UniqueFd{};
 }
 
 Result<> write_files(const Quarantine& q, const git::Runner& git, const std::vector<Change>& list,
-                     const std::string& to, uint64_t most) {
+                     const std::string& to, uint64_t most, const Leave& leave) {
   TRY(make_directories(to));
   Tree tree = TRY(Tree::open(to));
   for (const auto& change : list) {
@@ -43,8 +53,11 @@ Result<> write_files(const Quarantine& q, const git::Runner& git, const std::vec
     if (!path || !change.mode.starts_with("100")) continue;
     struct stat st{};
     if (q.written.contains(change.path)) {
-      UniqueFd in = open_file(q, change.path, st);
-      if (!in) continue;
+      UniqueFd in = TRY(open_file(q, change.path, st));
+      if (!in) {
+        leave(change.path, "not brought home as a file, because it is not a regular file or is too deep");
+        continue;
+      }
       (void)TRY(tree.file(
           *path, st.st_mode & 0100,
           [&](char* buffer, size_t room) -> Result<size_t> {
@@ -74,7 +87,7 @@ Result<> write_files(const Quarantine& q, const git::Runner& git, const std::vec
 }  // namespace
 
 Result<> copy_files(const Quarantine& q, const git::Runner& git, const std::vector<Change>& list, const std::string& to,
-                    uint64_t most) {
+                    uint64_t most, const Leave& leave) {
   std::error_code error;
   if (list.empty()) {
     std::filesystem::remove_all(to, error);
@@ -86,7 +99,7 @@ Result<> copy_files(const Quarantine& q, const git::Runner& git, const std::vect
     std::error_code ignored;
     std::filesystem::remove_all(beside, ignored);
   });
-  TRY(write_files(q, git, list, beside, most));
+  TRY(write_files(q, git, list, beside, most, leave));
   TRY(flush_tree(beside));
   std::filesystem::remove_all(to, error);
   // rename(2) does not replace a directory with content, so the old one was removed before.

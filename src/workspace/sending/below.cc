@@ -18,48 +18,57 @@ constexpr size_t kMostDirectories = 50'000, kMostEntries = 20'000, kMostReposito
 constexpr std::string_view kInstalled[] = {".git", "node_modules", ".venv", "venv", "__pycache__", ".tox", "target"};
 
 void collect(const Beneath& tree, const std::string& at, const std::function<bool(const std::string&)>& is_wanted,
-             size_t& left, std::vector<std::string>& found) {
+             size_t& left, Below& found) {
   std::vector<std::string> below;
-  // A directory that cannot be read has nothing to send, so its error is ignored.
-  (void)tree.each(at, kMostEntries, [&](const std::string& name, unsigned char type) -> Result<> {
+  auto read = tree.each(at, kMostEntries, [&](const std::string& name, unsigned char type) -> Result<> {
     std::string path = at.empty() ? name : at + "/" + name;
-    if (left == 0 || name == ".git") return {};
+    if (name == ".git") return {};
+    found.is_complete &= left > 0;
+    if (left == 0) return {};
     --left;
     if (type == DT_DIR) below.push_back(path);
-    else if (type == DT_REG && is_wanted(path)) found.push_back(path);
+    else if (type == DT_REG && is_wanted(path)) found.paths.push_back(path);
     return {};
   });
+  found.is_complete &= read.has_value();
+  // Without room, this only notes that there is more.
   for (const auto& path : below)
-    if (left > 0) collect(tree, path, is_wanted, left, found);
+    if (left > 0 || found.is_complete) collect(tree, path, is_wanted, left, found);
 }
 
 }  // namespace
 
-std::vector<std::string> files_below(const std::string& top, const std::function<bool(const std::string&)>& is_wanted) {
-  std::vector<std::string> found;
+Below files_below(const std::string& top, const std::function<bool(const std::string&)>& is_wanted) {
+  Below found;
   size_t left = 200'000;
-  if (auto tree = Beneath::open(top)) collect(*tree, "", is_wanted, left, found);
-  std::ranges::sort(found);
+  auto tree = Beneath::open(top);
+  found.is_complete = tree.has_value();
+  if (tree) collect(*tree, "", is_wanted, left, found);
+  std::ranges::sort(found.paths);
   return found;
 }
 
 Below repositories_below(const std::string& top) {
   Below found;
   auto tree = Beneath::open(top);
+  found.is_complete = tree.has_value();
   if (!tree) return found;
   std::deque<std::string> left = {""};  // level by level, so that the limits cut off what is deepest
   for (size_t seen = 0; !left.empty(); left.pop_front()) {
     const std::string& at = left.front();
-    found.is_complete &= ++seen <= kMostDirectories && found.paths.size() <= kMostRepositories;
-    if (!found.is_complete) break;
+    if (++seen > kMostDirectories || found.paths.size() > kMostRepositories) {
+      found.is_complete = false;
+      break;
+    }
     std::vector<std::string> below;
     bool is_repository = false;
-    (void)tree->each(at, kMostEntries, [&](const std::string& name, unsigned char type) -> Result<> {
+    auto read = tree->each(at, kMostEntries, [&](const std::string& name, unsigned char type) -> Result<> {
       is_repository |= name == ".git";
       if (type == DT_DIR && std::ranges::find(kInstalled, name) == std::end(kInstalled))
         below.push_back(at.empty() ? name : at + "/" + name);
       return {};
     });
+    found.is_complete &= read.has_value();
     // The top is not a repository below the top.
     if (is_repository && !at.empty()) found.paths.push_back(at);
     std::ranges::sort(below);

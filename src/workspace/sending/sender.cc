@@ -276,7 +276,8 @@ Result<> Sender::clone(const Origin& origin) {
   for (const auto& path : below) TRY(send_below(path, "", 1));
   if (!is_complete)
     summary_.warnings.emplace_back(
-        "not all repositories in this tree were sent, because it has more directories or repositories than the limit "
+        "not all repositories in this tree were sent, because it has more directories or repositories than the limit, "
+        "or a directory that cannot be read "
         "(use workspace: copy to send all of them)");
   return {};
 }
@@ -284,15 +285,21 @@ Result<> Sender::clone(const Origin& origin) {
 Result<> Sender::include(const std::vector<std::string>& patterns) {
   if (patterns.empty()) return {};
   size_t taken = 0;
-  for (const auto& path : files_below(source_, [&](const std::string& path) {
-         return std::ranges::any_of(patterns, [&](const auto& pattern) { return git::is_named(pattern, path); });
-       })) {
+  auto [paths, is_complete] = files_below(source_, [&](const std::string& path) {
+    return std::ranges::any_of(patterns, [&](const auto& pattern) { return git::is_named(pattern, path); });
+  });
+  for (const auto& path : paths) {
     // The file is committed, and the clone has it already.
     if (recorder_ && recorder_->has(path)) continue;
     if (size_t slash = path.rfind('/'); slash != std::string::npos) TRY(packer_.make_directory(path.substr(0, slash)));
     TRY(packer_.pack_extra(source_, path));
     ++taken;
   }
+  if (!is_complete)
+    summary_.warnings.emplace_back(
+        "`include` may have missed files, because this tree has more entries than the limit, or a directory that "
+        "cannot "
+        "be read");
   if (taken == 0) summary_.warnings.push_back("`include` matches no file");
   return {};
 }

@@ -1,0 +1,133 @@
+// Tests that an error of the disk is not taken for a fact: for the absence of files, for their end, or for a path that
+// cannot exist.
+#include "base/files/unreadable_test.h"
+#include "workspace/files/sent.h"
+#include "workspace/quarantine/work_files.h"
+#include "workspace/receiving/bring.h"
+#include "workspace/receiving/keep_files.h"
+#include "workspace/sending/below.h"
+#include "workspace/workspace_test.h"
+
+namespace bottle::workspace {
+namespace {
+
+class DiskErrors : public Workspace {
+ protected:
+  // Returns a quarantine with a repository.
+  Quarantine quarantine() {
+    Quarantine q;
+    q.root = root + "/q";
+    fs::create_directories(q.tree());
+    q.repository = git::Directory::make(q.root + "/repository", {}).value();
+    q.rules = git::Directory::make(q.root + "/rules", {}).value();
+    return q;
+  }
+  git::Runner runner() { return git::Runner::make(root + "/q").value(); }
+};
+
+TEST_F(DiskErrors, ALinkThatAFullDiskRefusesIsNotAnImpossiblePath) {
+  fs::create_directories(root + "/t");
+  auto tree = Tree::open(root + "/t").value();
+  put(root + "/t/a", "text");
+  auto fails = [&](int call, auto body) { return with_failing(call, ENOSPC, [&] { return !body(); }); };
+  auto link = fails(SYS_symlinkat, [&] { return tree.link({"l"}, "a").has_value(); });
+  if (!link) GTEST_SKIP() << "this system cannot inject errors";
+  EXPECT_TRUE(*link);
+  EXPECT_TRUE(*fails(SYS_linkat, [&] { return tree.hardlink({"h"}, {"a"}).has_value(); }));
+  EXPECT_TRUE(*fails(SYS_unlinkat, [&] { return tree.absent({"a"}).has_value(); }));
+  // These are facts, and no errors.
+  fs::create_directories(root + "/t/d");
+  EXPECT_FALSE(tree.link({"a"}, "b").value());
+  EXPECT_FALSE(tree.hardlink({"a", "b"}, {"a"}).value());
+  EXPECT_FALSE(tree.hardlink({"h"}, {"none"}).value());
+  EXPECT_FALSE(tree.absent({"d"}).value());
+  EXPECT_TRUE(tree.absent({"none"}).value());
+}
+
+TEST_F(DiskErrors, ARecordThatCannotBeReadIsNotAMissingOne) {
+  EXPECT_FALSE(read_sent(root + "/none").value());
+  fs::create_symlink("loop", root + "/loop");
+  EXPECT_FALSE(read_sent(root + "/loop")) << "the operator's changes would count as the agent's";
+}
+
+TEST_F(DiskErrors, ADirectoryThatIsNotSearchedIsReported) {
+  std::string wide = root + "/top/wide";
+  fs::create_directories(wide + "/z/.git");
+  auto any = [](const std::string&) { return true; };
+  EXPECT_TRUE(repositories_below(root + "/top").is_complete);
+  EXPECT_TRUE(files_below(root + "/top", any).is_complete);
+  for (int i = 0; i < 20'001; ++i) std::ofstream(wide + "/" + std::to_string(i));
+  EXPECT_FALSE(repositories_below(root + "/top").is_complete);
+  EXPECT_FALSE(files_below(root + "/top", any).is_complete);
+}
+
+TEST_F(DiskErrors, TheSizeOfWhatCannotBeListedIsUnknown) {
+  make_repository();
+  std::string objects = repo + "/.git/objects";
+  EXPECT_GT(size_of(objects).value(), 0u);
+  EXPECT_EQ(size_of(root + "/none").value(), 0u);
+  auto known = without_listings([&] { return size_of(objects).has_value(); });
+  if (known) EXPECT_FALSE(*known);
+}
+
+TEST(DiskError, IsReadOnlyInGitsOwnSentences) {
+  EXPECT_EQ(disk_error_in("warning: x\nfatal: write error: No space left on device\n"), ENOSPC);
+  EXPECT_EQ(
+      disk_error_in("error: unable to create temporary file: Read-only file system\nfatal: failed to write object"),
+      EROFS);
+  EXPECT_EQ(disk_error_in("fatal: sha1 file 'x' write error. Out of diskspace"), ENOSPC);
+  EXPECT_EQ(disk_error_in("error: object 12: badTagName: invalid 'tag' name: No space left on device"), 0);
+  EXPECT_EQ(disk_error_in("error: object 12: write error: Permission denied"), 0);
+  EXPECT_EQ(disk_error_in("remote: fatal: write error: No space left on device"), 0);
+  EXPECT_EQ(disk_error_in("fatal: write error: No space left on device'"), 0);
+  EXPECT_EQ(disk_error_in(""), 0);
+}
+
+TEST_F(DiskErrors, AFileThatCannotBeReadIsNotLeftOutInSilence) {
+  auto q = quarantine();
+  auto git = runner();
+  put(q.tree() + "/a", "text\n");
+  fs::create_directories(q.tree() + "/directory");
+  fs::create_symlink("a", q.tree() + "/link");
+  q.written = {"a", "directory", "link", "gone"};
+  std::vector<std::string> left;
+  auto copy = [&](const std::vector<Change>& list) {
+    return copy_files(q, git, list, root + "/copies", 1 << 20,
+                      [&](const std::string& path, const std::string&) { left.push_back(path); });
+  };
+  std::string missing(40, '1');
+  ASSERT_TRUE(copy({{"a", "100644", ""}, {"directory", "100644", ""}, {"link", "100644", ""}, {"gone", "100644", ""}}));
+  EXPECT_EQ(left, (std::vector<std::string>{"directory", "link", "gone"}));
+  EXPECT_EQ(read_file(root + "/copies/a").value(), "text\n");
+  EXPECT_FALSE(copy({{"other", "100644", missing}})) << "it would be empty";
+
+  // From the second file on, nothing can be opened.
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  auto copied = copy_files(q, git, {{"gone", "100644", ""}, {"a", "100644", ""}}, root + "/copies", 1 << 20,
+                           [&](const std::string&, const std::string&) {
+                             rlimit none{0, before.rlim_max};
+                             ::setrlimit(RLIMIT_NOFILE, &none);
+                           });
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_FALSE(copied);
+  EXPECT_TRUE(fs::exists(root + "/copies/a")) << "the earlier copy stays";
+}
+
+TEST_F(DiskErrors, AQuestionThatGitCannotAnswerIsNotANo) {
+  auto q = quarantine();
+  auto git = runner();
+  put(q.tree() + "/.gitattributes", "* filter=lfs\n");
+  put(q.tree() + "/a", "text\n");
+  q.filters = {"lfs"};
+  EXPECT_EQ(prepare_files(q, git, q.tree(), {"a"}, true).value().count("a"), 1u);
+  EXPECT_TRUE(ignored_of(q, git, {"a"}));
+  // Without a HEAD, git does not accept the directories.
+  fs::remove(q.rules.path() + "/HEAD");
+  fs::remove(q.repository.path() + "/HEAD");
+  EXPECT_FALSE(prepare_files(q, git, q.tree(), {"a"}, true)) << "filters would be skipped";
+  EXPECT_FALSE(ignored_of(q, git, {"a"}));
+}
+
+}  // namespace
+}  // namespace bottle::workspace
