@@ -67,9 +67,10 @@ TEST_F(Unnamed, CommitsWithANewerVersionDoNotComeBack) {
                                       rebase + "--onto start main f && git checkout -q -B main start");
   EXPECT_EQ(subjects(), "lost\nolder") << rebased.text;
   // But a version that the agent went back to, and then left, does.
-  auto back = after(WorkspaceMode::clone, empty("older") + " && " + amend + " && git reset -q --hard HEAD@{1} && " +
-                                              "git checkout -q -B main HEAD~1");
-  for (const char* subject : {"newer", "older"})
+  // In the same second, commits with the subjects above would be the ones that have come home already.
+  auto back = after(WorkspaceMode::clone, empty("first") + " && " + commit_ + "--amend --allow-empty -m second && " +
+                                              "git reset -q --hard HEAD@{1} && git checkout -q -B main HEAD~1");
+  for (const char* subject : {"second", "first"})
     EXPECT_NE(subjects().find(subject), std::string::npos) << subject << "\n" << back.text;
 }
 
