@@ -3,6 +3,9 @@
 
 #include <netinet/tcp.h>
 
+#include "base/ids.h"
+#include "scan/content/compress_test.h"
+
 namespace bottle::guard {
 namespace {
 
@@ -72,6 +75,78 @@ TEST_F(SecretsTest, AMarkerInBase64IsEncodedToo) {
   ASSERT_TRUE(decoded) << sent;
   EXPECT_NE(decoded->find("redacted: db]"), std::string::npos) << *decoded;
   EXPECT_TRUE(decoded->starts_with("user:")) << *decoded;
+}
+
+// A message of a conversation that has kOther, and one that has no secret, each compressed with brotli.
+constexpr const char* kSecretInBrotli =
+    "G5IAIBwHbqzMTtBwSgwib6naVXta0bzA3iYglN8Xi06A6OSA+d8OXcPAypoH6cmKQrb5HFUw6cAueaDCxe6UCjPpGCAYZGhnp4Piy5a4Fm4lSqu3"
+    "Uue3vIL4stUb4jnYuNqFGAE=";
+constexpr const char* kHarmlessInBrotli =
+    "G5UAQBwHbqzMTtBwSgxkc6nKstiS7Tx6HjzCq1gsOgECNbkH5tseKGieJRAkGGJ2Q2o/M12+0SKiYU3yQIIPV/Mrg3jDbhbK8huyT7zfHqw7daKc"
+    "dQSs8foQ8bSWyrQxewA=";
+
+TEST_F(SecretsTest, ACodedBodyForTheModelIsReadOrRefused) {
+  auto model = origin("model.test");
+  start();
+  std::string secret = json{{"note", kOther}}.dump(), harmless = json{{"note", "nothing"}}.dump();
+  for (const auto& [coding, with_secret, without] :
+       {std::tuple("br", *base64_decode(kSecretInBrotli), *base64_decode(kHarmlessInBrotli)),
+        std::tuple("zstd", scan::zstd(secret), scan::zstd(harmless)),
+        std::tuple("zstd", scan::zstd(secret, true), scan::zstd(harmless, true)),
+        std::tuple("gzip", scan::gzipped(secret), scan::gzipped(harmless))}) {
+    SCOPED_TRACE(coding);
+    std::string header = "Content-Encoding: " + std::string(coding) + "\r\n";
+    auto answer = [&](const std::string& body, size_t piece = 0) {
+      if (piece == 0) return ask("model.test", post("model.test", body, header));
+      return ask("model.test", "POST / HTTP/1.1\r\nHost: model.test\r\nContent-Type: application/json\r\n" + header +
+                                   "Transfer-Encoding: chunked\r\n\r\n" + in_chunks(body, piece) + "0\r\n\r\n");
+    };
+    for (size_t piece : {0u, 1u, 7u}) {
+      ASSERT_TRUE(answer(without, piece).ends_with("fine"));
+      EXPECT_NE(model->last().find("nothing"), std::string::npos) << model->last();
+      EXPECT_EQ(model->last().find("Content-Encoding"), std::string::npos);
+      ASSERT_TRUE(answer(with_secret, piece).ends_with("fine"));
+      std::string sent = model->last();
+      EXPECT_NE(sent.find("[redacted: db]"), std::string::npos) << sent;
+      EXPECT_EQ(sent.find("db-value"), std::string::npos) << sent;
+    }
+    // Nothing of a body that does not match its coding may look complete to the model.
+    std::vector<std::string> broken{with_secret + "x", without + "x" + secret, without + with_secret + "x"};
+    for (size_t cut : {size_t{1}, size_t{2}, size_t{9}, with_secret.size() / 2})
+      broken.push_back(with_secret.substr(0, with_secret.size() - cut));
+    bool has_members = std::string_view(coding) == "gzip";
+    if (!has_members) broken.push_back(without + with_secret);
+    for (const std::string& body : broken) {
+      EXPECT_EQ(answer(body).find("fine"), std::string::npos) << to_hex(body);
+      EXPECT_EQ(model->last().find("db-value"), std::string::npos) << model->last();
+    }
+    if (!has_members) continue;
+    ASSERT_TRUE(answer(without + with_secret).ends_with("fine"));
+    EXPECT_NE(model->last().find("[redacted: db]"), std::string::npos) << model->last();
+  }
+}
+
+// A file is uploaded as one part of a form.
+TEST_F(SecretsTest, ASecretInAnUploadToTheModelIsReplacedWithinItsPart) {
+  auto model = origin("model.test");
+  start();
+  std::string part = "--xx\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n";
+  std::string end = "\r\n--xx\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nuser_data\r\n--xx--\r\n";
+  std::string text = "the value is " + std::string(kOther);
+  for (const std::string& content :
+       {text, base64_encode(text), to_hex(text), scan::gzipped(text), scan::deflated(text, 15), scan::zstd(text),
+        base64_encode(scan::gzipped(text)), scan::zip_entry("a", text)}) {
+    std::string body = part + content + end;
+    std::string head =
+        "POST /v1/files HTTP/1.1\r\nHost: model.test\r\nContent-Type: multipart/form-data; boundary=xx\r\n";
+    ASSERT_TRUE(ask("model.test", head + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body)
+                    .ends_with("fine"));
+    std::string sent = body_of(model->last());
+    EXPECT_EQ(sent.size(), body.size());
+    EXPECT_TRUE(sent.starts_with(part)) << sent;
+    EXPECT_TRUE(sent.ends_with(end)) << sent;
+    EXPECT_EQ(sent.find(content), std::string::npos) << sent;
+  }
 }
 
 TEST_F(SecretsTest, JsonForTheModelStaysValid) {
