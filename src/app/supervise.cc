@@ -50,7 +50,7 @@ int supervise(int socket) {
   // roots of that machine count.
   if (!job->far) job->ca_bundle = public_roots();
   // This object is never destroyed. The kernel closes its connections as it ends this process, so that a client can
-  // wait for that (await_end).
+  // wait for the end of the process (await_end).
   static Clients& clients = *new Clients(std::move(first));
   // The variables of other programs, which may be secrets, must not stay in a process that runs for hours.
   if (!std::getenv("BOTTLE_TEST_KILL_AT_RECORD") && !std::getenv("BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD") &&

@@ -71,7 +71,7 @@ void BlockScan::groups(const View& view, const Spot& at, GroupTexts& texts) {
   }
   // A credential that begins in the middle of a group is chance, unless the groups are tiny.
   constexpr size_t kTiny = 2;
-  // Columns that were left out may precede the first group, but nothing of them is a word.
+  // The columns that were left out may precede the first group, but they are not a part of a word.
   size_t from = all.anchors[anchors].from;
   bool within_word = from > 0 && from <= at.begin && std::isalnum(static_cast<unsigned char>(view.text[from - 1]));
   texts.parts.push_back({begin, group > kTiny ? group : 0, first, within_word});

@@ -67,7 +67,7 @@ std::string fingerprint_of(const Rule& rule, std::string_view value) {
 }
 
 // Returns whether, in a text that was assembled from pieces, the match begins in the middle of a word of its piece, or
-// ends there although its rule wants it alone.
+// ends in the middle of one although its rule requires that it stand alone.
 bool cuts_word(const View& view, const Match& match, Edge edge) {
   if (!view.outer) return false;
   auto is_alnum = [](std::string_view text, size_t at) {
@@ -361,8 +361,8 @@ void BlockScan::digits(const View& view, const Spot& at) {
       for (const Rule* rule : *rules) report(view, *rule, at.begin, end, true);
 }
 
-// A finding that has no room could be one that the policy blocks, although it lets all those before it pass. Nothing
-// that is decoded after that could add one.
+// Without room for a finding that is more than a warning, the result is incomplete: the policy may let all earlier
+// findings pass and block this one. Decoding ends, too, because it could add no such finding.
 bool BlockScan::has_room(bool warns) {
   if (result_.findings.size() < (warns ? kMostWarnings : kMostFindings)) return true;
   if (!warns) result_.full = result_.incomplete = spent_ = true;

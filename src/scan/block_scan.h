@@ -122,7 +122,7 @@ class BlockScan {
 
   // Counts work that is about to be done. Returns whether the block may take it. If it may not, the scan is incomplete.
   bool may_work(size_t work);
-  // Returns whether one more finding is kept. If it is not only a warning, the scan is incomplete otherwise.
+  // Returns whether one more finding is kept. If it is not kept and is more than a warning, the scan is incomplete.
   bool has_room(bool warns);
   // Returns the fingerprint of a value that may be one of those that pass, or nothing if the block may take no more
   // work.
@@ -137,11 +137,11 @@ class BlockScan {
   int trials_left_ = Detector::kMostTrials, marks_left_ = Detector::kMostMarks, phrases_left_ = Detector::kMostPhrases;
   size_t judging_left_ = kFreelyJudged;  // the work of judging matches, as judge() counts it
   size_t most_work_;
-  bool spent_ = false;  // more work was needed than that, or there is no room for more findings
+  bool spent_ = false;  // the scan needs more than most_work_, or there is no room for more findings
   int second_looks_left_ = kMostSecondLooks;
   std::array<std::unordered_map<size_t, int>, 2> seen_;  // hashes of decoded texts, joined or not, with their depths
   std::string folded_, shifted_, hex_;
-  // The fingerprints of some values that were compared. A text may repeat one that passes any number of times.
+  // Has the fingerprints of some values that were compared. A text may repeat a value that passes any number of times.
   std::unordered_map<std::string, std::string> hashes_;
   // The values of findings without fingerprints, as ranges of copies. Values that overlap share one copy if they end at
   // the same place, because each of many keys in one row of letters reaches to its end.

@@ -280,8 +280,8 @@ TEST(Detector, FindsSecretsThatAreSplitOverSeveralValues) {
   EXPECT_EQ(found("p0=xoxb-16886176315&p1=9-9000405696187-FZZvcDkeob0kbwbEyhyN2h2o"), "slack-token (pieces)");
 }
 
-// A token that must stand alone consists of whole values. If it begins or ends within a word of one, it is chance.
-TEST(Detector, LeavesTokensAloneThatEndWithinAValue) {
+// A token that must stand alone consists of whole values. One that begins or ends within a word is there by chance.
+TEST(Detector, IgnoresTokensThatEndWithinAValue) {
   std::string token = filled("fw_<alnum 22>", 1), nuget = filled("oy2<base36 43>", 1);
   auto values = [](std::string_view a, std::string_view b) {
     return "[\"" + std::string(a) + "\", \"" + std::string(b) + "\", \"no\"]";

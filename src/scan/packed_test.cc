@@ -57,7 +57,6 @@ TEST(Detector, FindsASecretInAFrameOfZstdAfterMarksOfIt) {
   EXPECT_EQ(found(marks + zstd(secret)), "deploy (zstd)");
 }
 
-// A row of one letter decodes to nothing, but what follows it may.
 // Returns the container of each format with a token in it.
 std::vector<std::pair<std::string, std::string>> containers() {
   std::string token = filled("ghp_<alnum 36>", 2);
@@ -68,7 +67,8 @@ std::vector<std::pair<std::string, std::string>> containers() {
           {"zip", zip_entry("a.txt", "TOKEN=" + token + filled("<alnum 2000>", 3))}};
 }
 
-// Nothing separates the encoded bytes from the digits before them, so they begin at any alignment.
+// Nothing separates the encoded bytes from the digits before them, so they begin at any alignment. A row of one digit
+// decodes to nothing, but the bytes after it must still be found.
 TEST(Detector, FindsCompressedDataThatIsEncodedAtEveryAlignment) {
   for (const auto& [format, packed] : containers())
     for (size_t count = 0; count < 12; ++count) {

@@ -202,8 +202,8 @@ void Session::collect(const Running& running) {
   result_.back =
       work ? session::collect(*engine_, name_, *work, directory_, [this](const std::string& step) { show(step); })
            : wire::Back();
-  // What came home and what to look at in it is known only here. From the note on, a sweep asks no more for it, so it
-  // must be on the disk before. The teardown's receipt is added at the end.
+  // Only this process knows what came home and what to look at. Once the ledger has the note, no sweep asks for that,
+  // so the result must be on the disk before the note. The teardown's receipt is added at the end.
   if (auto saved = is_held() ? Result<>() : save_result(); work && !saved) hold(*result_.back, name_, saved.error());
   if (!is_held()) (void)ledger_->note({.home = true});
 }

@@ -198,7 +198,7 @@ TEST(Story, IncompleteWorkIsHeldWithoutItsArchive) {
 
 // What came home, and what to look at in it, is only in the result. A process that dies once the work counts as home
 // must have written it, and the sweep adds the receipt.
-TEST(Story, TheAccountOfTheWorkIsThereOnceTheWorkIsHome) {
+TEST(Story, TheAccountOfTheWorkIsWrittenOnceTheWorkIsHome) {
   TestSession alive;
   FakeDocker docker;
   alive.furnish(docker);
@@ -239,7 +239,7 @@ TEST(Story, TheAccountOfTheWorkIsThereOnceTheWorkIsHome) {
   }
 }
 
-// If it cannot be written, the work does not count as home.
+// If the result cannot be written, the work does not count as home.
 TEST(Story, WorkWhoseAccountCannotBeWrittenIsHeld) {
   TestSession session;
   FakeDocker docker;

@@ -54,7 +54,7 @@ class ConnectionTest : public ::testing::Test {
 };
 
 // The machine may be hostile, and an operator may have configured all of this for every machine.
-TEST_F(ConnectionTest, NothingThatOpensOtherMachinesGoesToThisOne) {
+TEST_F(ConnectionTest, ForwardsNothingToTheMachine) {
   ASSERT_TRUE(write_file_atomically(root_ + "/config",
                                     "Host *\n  ForwardAgent yes\n  ForwardX11 yes\n  GSSAPIDelegateCredentials yes\n"
                                     "  Tunnel yes\n  PermitLocalCommand yes\n  RemoteForward 2222 localhost:22\n"));

@@ -35,7 +35,7 @@ TEST_F(DiskErrors, ALinkThatAFullDiskRefusesIsNotAnImpossiblePath) {
   EXPECT_TRUE(*link);
   EXPECT_TRUE(*fails(SYS_linkat, [&] { return tree.hardlink({"h"}, {"a"}).has_value(); }));
   EXPECT_TRUE(*fails(SYS_unlinkat, [&] { return tree.absent({"a"}).has_value(); }));
-  // These are facts, and no errors.
+  // These are facts about the paths, not errors of the disk.
   fs::create_directories(root + "/t/d");
   EXPECT_FALSE(tree.link({"a"}, "b").value());
   EXPECT_FALSE(tree.hardlink({"a", "b"}, {"a"}).value());

@@ -154,7 +154,7 @@ TEST_F(HostileRepository, ItsFilesDoNotReachIconv) {
     ASSERT_FALSE(applied);
     EXPECT_NE(applied.error().what.find(repo + path), std::string::npos) << applied.error().what;
     EXPECT_EQ(applied.error().todo,
-              "to take it with the conversions of your git: git -C " + repo + " apply " + back->patch);
+              "to apply it with the conversions of your own git: git -C " + repo + " apply " + back->patch);
     EXPECT_EQ(*read_file(repo + "/c.txt"), text);
   };
   refused("/c.txt");

@@ -1,5 +1,5 @@
-// Tests that a git that could not do its work, because of this machine, is not taken for a git that found broken data.
-// Whatever git would have said is then unknown, so nothing may count as brought home or as left behind.
+// Tests that a failure of git that this machine caused is not taken for broken data. What git would have said is then
+// unknown, so nothing may count as brought home or as left behind.
 #include "base/files/full_disk.h"
 #include "workspace/agent_work_test.h"
 

@@ -66,7 +66,7 @@ TEST_F(Unnamed, CommitsWithANewerVersionDoNotComeBack) {
                                       " && git checkout -q main && " + empty("lost") + " && " + rebase + "main f && " +
                                       rebase + "--onto start main f && git checkout -q -B main start");
   EXPECT_EQ(subjects(), "lost\nolder") << rebased.text;
-  // But a version that the agent went back to, and then left, does.
+  // But a version that the agent went back to, and then left, comes back.
   // In the same second, commits with the subjects above would be the ones that have come home already.
   auto back = after(WorkspaceMode::clone, empty("first") + " && " + commit_ + "--amend --allow-empty -m second && " +
                                               "git reset -q --hard HEAD@{1} && git checkout -q -B main HEAD~1");

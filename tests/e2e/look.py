@@ -76,7 +76,7 @@ def standing(pids):
 
 
 def supervisors_of(operator):
-    """Returns the supervisors. A program that one of them starts looks like it until it executes."""
+    """Returns the supervisors. A child of a supervisor looks like one until it executes its own program."""
     found = {pid for pid, argv in processes_of(operator) if argv[1:2] == [b"supervise"]}
     return [pid for pid in sorted(found) if parent_of(pid) not in found]
 

@@ -25,7 +25,7 @@ def test_a_reached_limit_blocks_requests_is_reported_once_and_can_be_raised(worl
     assert session.sees("now 2 200\nnow 2 403\nA limit of the session is reached. Nothing more passes until the operator raises it.\n"), session.text
     [name] = operator.sessions()
     requests = 'bottle_host_requests_total{session="%s",host="%s"}' % (name, SITE)
-    assert until(lambda: metrics(operator, name).get(requests) == 3, 20), metrics(operator, name)  # the guard reports it by another way
+    assert until(lambda: metrics(operator, name).get(requests) == 3, 20), metrics(operator, name)  # the guard reports this over another channel
     for bad in ("requests=x", "request=5", "cost=1"):
         assert operator.bottle("allow", name, SITE, "--limit", bad).returncode == 125, bad
     done = operator.bottle("allow", name, SITE, "--limit", "requests=10k")

@@ -221,7 +221,7 @@ def test_the_near_supervisor_dies_before_the_agent_runs(remote, far, until, reco
     assert remote.sessions() == []
 
 
-def test_the_account_of_the_work_is_here_before_the_machine_may_forget_it(remote, far, until):
+def test_the_account_of_the_work_is_home_before_the_machine_may_forget_it(remote, far, until):
     """The near supervisor dies immediately after the record that the work is home, which is its last one. What came home,
     and what to look at in it, is already in the result."""
     for record in range(9, 2, -1):  # a record that does not exist ends nothing

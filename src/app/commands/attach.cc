@@ -61,7 +61,7 @@ Result<int> attach(const AttachOptions& options) {
   } else {
     status = report(ended.error());
   }
-  // The operator may have been told to run `bottle cleanup`.
+  // If a message tells the operator to run `bottle cleanup`, it works only once the supervisor has ended.
   if (!ended || !ended->result.receipt.confirmed) session::await_end(fd.get());
   return status;
 }

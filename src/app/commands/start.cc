@@ -354,7 +354,7 @@ Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan
     bool stopped = ended.error().code == Code::canceled;  // otherwise it is a failure, even if a signal arrived
     status = stopped ? report_stop(ended.error(), options, interruption) : report(ended.error(), options.output.json);
   }
-  // The operator may have been told to run `bottle cleanup`.
+  // If a message tells the operator to run `bottle cleanup`, it works only once the supervisor has ended.
   if (!ended || !ended->result.receipt.confirmed) session::await_end(socket.get());
   return status;
 }

@@ -38,7 +38,7 @@ Result<std::string> stop(const std::string& name) {
       // The supervisor sends it when everything is removed.
       if (frame->type == session::FrameType::result) return "stopped " + name;
       if (frame->type != session::FrameType::failure) continue;
-      session::await_end(fd.get());  // the operator may be told to run `bottle cleanup`
+      session::await_end(fd.get());  // because `bottle cleanup` works only after that
       auto error = TRY(wire::decode<Error>(frame->bytes, wire::From::ours));
       // The launch was canceled, as the operator wanted. It is an error only if something is left.
       if (error.code != Code::canceled || !error.todo.empty()) return std::unexpected(std::move(error));

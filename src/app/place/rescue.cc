@@ -113,7 +113,7 @@ void check_vms(const std::function<void(const std::string&)>& say) {
     auto started = machine::start_reaper(name, places(), hook_environment(), path_to_self());
     if (!started) say("VM " + name + ": " + started.error().what);
     else if (!record->held)
-      say("VM " + name + " has lost its owner; in the background, its work is being fetched, and then it is destroyed");
+      say("VM " + name + " has lost its owner; bottle fetches its work in the background and then destroys the VM");
   }
   auto sessions = shown_in(directories().sessions);
   if (!sessions) say("sessions may be left without their VMs: " + sessions.error().what);

@@ -1,5 +1,5 @@
-// A file survives a power failure once the file and the directory with its name are both flushed (fsync(2)). A new
-// directory is itself a name in another one.
+// A file survives a power failure once the file and the directory with its name are both flushed (fsync(2)). The same
+// holds for a new directory and the directory that it is in.
 #include "base/files/durable.h"
 
 #include <fcntl.h>
@@ -15,7 +15,7 @@ namespace bottle {
 Result<> flush(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!fd) return fail_errno("opening " + path);
-  // Some file systems cannot flush a directory, and say so.
+  // Some file systems cannot flush a directory and fail with EINVAL.
   if (::fsync(fd.get()) != 0 && errno != EINVAL) return fail_errno("flushing " + path);
   return {};
 }

@@ -8,7 +8,7 @@
 
 namespace bottle {
 
-// Flushes a file or a directory to the disk. A directory's names are a part of it, not what they name. Blocks.
+// Flushes a file, or the names in a directory but not the files that they name, to the disk. Blocks.
 Result<> flush(const std::string& path);
 
 // Flushes a directory with everything below it, and the directory that it is in. Does not follow links. Blocks.

@@ -240,9 +240,9 @@ TEST(ProcessIdentity, DistinguishesALivingProcessFromOthers) {
   EXPECT_EQ(ProcessHandle::open(other.pid).error().code, Code::not_found);
 }
 
-// The kernel closes the connections of a process before it is gone, and others must not take it for alive after that.
-// Much memory in other files of the process makes this take long. Their order does not matter, because one is before
-// the connection and one after it.
+// The kernel closes the connections of a process before the process is gone, and others must not take the process for
+// alive after that. Two files with much memory make the exit take long. One was opened before the connection and one
+// after it, so the order in which the kernel closes them does not matter.
 TEST(ProcessIdentity, AProcessThatIsExitingIsWaitedFor) {
   if (!can_be_far_side()) GTEST_SKIP() << "POSIX does not tell that a process is exiting";
   auto much_memory = [] {

@@ -7,9 +7,9 @@
 
 namespace bottle {
 
-// Says whether a process lives. It is unknown if the system cannot tell: descriptors may be used up, or /proc may hide
-// the processes of other users (hidepid). Nothing that a process owns may be removed unless it is known to be dead, and
-// no signal may be sent to a process unless it is known to be alive.
+// Says whether a process lives. The answer is `unknown` if the system cannot tell: descriptors may be used up, or /proc
+// may hide the processes of other users (hidepid). Remove what a process owns only if the process is known to be dead,
+// and send it a signal only if it is known to be alive.
 enum class Life { alive, dead, unknown };
 
 // Returns the start time of a process in a form that can only be compared for equality: on Linux, clock ticks since
@@ -21,15 +21,15 @@ Result<std::string> process_start(int pid);
 // cannot be read.
 std::string this_boot();
 
-// Judges a process from the boot in which it was recorded: false means that it is of an earlier boot, and dead. If one
-// of the boots is unknown, it may be of this one.
+// Returns false if a process that was recorded in the boot `boot_id` is from an earlier boot, and therefore dead.
+// Returns true if that boot or this one is unknown.
 bool may_be_of_this_boot(const std::string& boot_id);
 
 // Says whether the process with this start time still runs any of its code. A process that was killed may do so for
-// a moment, and so may the other threads of a zombie. Blocks until such a process, or one that is exiting, is gone, for
-// at most 5 s; one that is stuck in the kernel for longer counts as running. Only Linux can tell about threads and
-// about exiting; elsewhere, every zombie counts as dead. Without a start time, only an id that no process has is known
-// to be dead.
+// a moment, and so may the other threads of a zombie. Blocks for at most 5 s until such a process, or one that is
+// exiting, is gone. A process that is stuck in the kernel for longer counts as running. Only Linux can tell about
+// threads and about exiting; elsewhere, every zombie counts as dead. Without a start time, the answer is `dead` only if
+// no process has this id.
 Life life_of(int pid, const std::string& start_time);
 
 // Stands for the owner of a record on the disk. An empty start time means that there was no such process, or

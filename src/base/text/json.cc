@@ -88,7 +88,7 @@ bool may_be_json(std::string_view text) {
 
 Result<json> parse_json(std::string_view text, size_t depth) {
   Builder builder(depth);
-  // The parser would first put together a complaint, which takes longer than to parse a short value. A file may have
+  // The parser would first compose an error message, which takes longer than parsing a short value. A file may have
   // very many lines that are not JSON.
   if (!may_be_json(text)) return std::unexpected(builder.why());
   // This also fails if something follows the value.

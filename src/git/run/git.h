@@ -21,8 +21,8 @@ struct Limits {
   uint64_t memory = 0;          // bytes for each of its processes; 0 means no limit
   std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max();
   std::stop_token stop = {};  // ends git, with Code::canceled
-  // Whether git flushes what it writes to the disk as it does by default, which includes packs and not single objects.
-  // Not needed for what ends with this process. (git before 2.36 always flushes packs.)
+  // If true, git flushes what it writes to the disk as it does by default: packs, but not single objects. Files that
+  // need not survive this process can do without. (git before 2.36 always flushes packs.)
   bool flush = true;
 };
 
@@ -61,7 +61,7 @@ class Runner {
 
   // Runs git. Fails only if the answer says nothing about the repository: if git cannot be run at all, does not end in
   // time (Code::timed_out), exceeds its limits on output, memory or written bytes (Code::limit), needs more room than a
-  // disk has (base/files/full_disk.h), or is ended or let down by this machine in another way (Code::internal).
+  // disk has (base/files/full_disk.h), or fails because of this machine in another way (Code::internal).
   Result<Answer> run(const std::vector<std::string>& arguments, const Options& options) const;
   // Returns the output without the final newline. A status other than 0 is an error with git's message
   // (Code::unavailable).

@@ -77,7 +77,7 @@ TEST_F(SecretsTest, AMarkerInBase64IsEncodedToo) {
   EXPECT_TRUE(decoded->starts_with("user:")) << *decoded;
 }
 
-// A message of a conversation that has kOther, and one that has no secret, each compressed with brotli.
+// These are two messages of a conversation, compressed with brotli: one has kOther in it, and one has no secret.
 constexpr const char* kSecretInBrotli =
     "G5IAIBwHbqzMTtBwSgwib6naVXta0bzA3iYglN8Xi06A6OSA+d8OXcPAypoH6cmKQrb5HFUw6cAueaDCxe6UCjPpGCAYZGhnp4Piy5a4Fm4lSqu3"
     "Uue3vIL4stUb4jnYuNqFGAE=";

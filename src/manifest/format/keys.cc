@@ -244,7 +244,7 @@ constexpr Key kKeys[] = {
      "The provider that creates the VM, such as `qemu`; see [providers.md](providers.md).", kRequired},
     {"vm", "ttl", Shape::one, Type::duration, "", "The longest that the VM may exist."},
     {"vm", "idle", Shape::one, Type::duration, "",
-     "How long the VM may exist without a session or work that was not fetched."},
+     "How long the VM may exist with no session and no work left to fetch."},
     {"vm", "cpus", Shape::one, Type::number, "", "Processors."},
     {"vm", "memory", Shape::one, Type::size, "", "Memory."},
     {"vm", "disk", Shape::one, Type::size, "", "Disk."},

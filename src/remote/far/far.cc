@@ -263,7 +263,7 @@ Result<> fetch(const FarWorld& world, const std::string& session) {
     names.push_back("transcript/" + name);
   for (const auto& name : names) {
     UniqueFd fd(::open((directory + "/" + name).c_str(), O_RDONLY | O_CLOEXEC));
-    // Any other error may hide work, and the near side lets this machine forget what it does not fetch.
+    // Any other error may hide work. The near side would not fetch that work, but would let this machine forget it.
     if (!fd && errno != ENOENT && !name.starts_with("transcript/")) return fail_errno("opening " + name);
     if (!fd) continue;
     saved |= name == "workspace.tar";

@@ -56,7 +56,7 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   }();
   if (back) {
     back_ = std::move(*back);
-    // The machine forgets the session next, and then only this says what came home and what to look at in it.
+    // The machine forgets the session next. From then on, only this file says what came home and what to look at.
     auto saved = write_file_durably(path_of_result(), wire::encode(so_far(), wire::Layout::pretty));
     if (saved) return input::Fetched{};
     back_.reset();

@@ -111,8 +111,8 @@ void Driver::perform_at_end(Do action) {
 
 void Driver::keep_record(Do action) {
   switch (action) {
-    // A session goes on without the following notes. Without one, the ledger says that there may be work, and a later
-    // command looks for it.
+    // The session goes on even if one of the following notes cannot be written. The ledger then still says that there
+    // may be work, and a later command looks for the work.
     case Do::note_running:
       return (void)note({.running = true});
     case Do::note_never_ran:

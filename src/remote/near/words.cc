@@ -19,7 +19,7 @@ Error why_failed(const Failure& failure, const SessionNames& names) {
     case Why::vm_failed:
       return std::move(cause).during("creating the VM");
     case Why::not_recorded:
-      return std::move(cause).during("writing down that the agent may run, before any secret was sent");
+      return std::move(cause).during("recording that the agent may run, which comes before any secret is sent");
     case Why::delivery_failed:
       if (cause.todo.empty()) cause.todo = "start again";
       return std::move(cause).during("sending the workspace before the agent ran");

@@ -39,7 +39,7 @@ struct Decoded {
   std::vector<Anchor> anchors;  // in order; about one every kStride bytes, fewer in plain stretches
   size_t end = 0;               // where the source of the last bytes ends in the other text
   Form form = Form::other;
-  unsigned skipped = 0;  // bits that each byte comes later than its anchor says
+  unsigned skipped = 0;  // the number of bits by which each byte begins after the place that its anchor gives
   static constexpr size_t kStride = 48;
 
   // Records that the following bytes come from `from` onward. Adds an anchor only if it is useful, because each one
@@ -126,7 +126,7 @@ size_t unusual_letter(std::string_view text, size_t at);
 
 // The compressed formats. Decompression stops at the end, at an error, and after `most` bytes.
 enum class Compression : uint8_t { gzip, zlib, deflate, zstd, brotli };
-// Sets `used` to the number of the bytes that it took.
+// Sets `used` to the number of bytes that it took.
 std::string decompressed(Compression compression, std::string_view bytes, size_t most, size_t& used);
 // Frees the large windows that decompressed() keeps for the next frame. Call it after each block.
 void forget_windows();

@@ -247,7 +247,7 @@ class Survey {
     if (open.end < from && open.end > 0) open.end = run_end(open.end);
     if (open.end < from || open.end == 0) {
       if (open.end) spots_.push_back(open);
-      // What is compressed and then written in Base64 can be read only as a whole, so a run is not cut.
+      // Do not cut a run: data that is compressed and then written in Base64 can be read only as a whole.
       while (from > open.end && in_run(from - 1)) --from;
       open = {shape, from, to};
     }

@@ -11,8 +11,8 @@ namespace bottle::session {
 // Returns how to address a container through which the engine reads the session's workspace at `workdir`. That is the
 // agent's container. If it is gone, for example because someone removed all stopped containers, and the volume with
 // the work is still there, makes a container of the same name, which never starts: the ledger names it already. Returns
-// an empty string if neither exists. `directory` is the session's. Fails if this cannot be known or done; there may
-// then be work. Blocks.
+// an empty string if neither exists. `directory` is the session's. Fails if this cannot be known or done; even
+// then, there may be work. Blocks.
 Result<std::string> reach_work(docker::Engine& engine, const Belongings& whose, const std::string& directory,
                                const std::string& workdir);
 

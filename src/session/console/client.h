@@ -60,9 +60,9 @@ struct ClientOptions {
 // Fails with Code::closed if the supervisor died, and with the supervisor's own error if it refused.
 Result<Ended> follow(int socket, const ClientOptions& options);
 
-// Waits until the supervisor has ended, after it has sent the last frame of its session. Until then, `bottle cleanup`
-// leaves alone what the session left. Blocks for at most `patience`, because the supervisor may wait for another
-// client.
+// Waits until the supervisor has ended. Call this once it has sent the last frame of its session. As long as the
+// supervisor runs, `bottle cleanup` removes nothing of the session. Blocks for at most `patience`, because the
+// supervisor may wait for another client.
 void await_end(int socket, std::chrono::milliseconds patience = std::chrono::seconds(5));
 
 // Connects to the supervisor of a running session. Returns the socket, which the caller must close. Blocks only while

@@ -10,12 +10,12 @@
 namespace bottle::session {
 namespace {
 
-// The operator may have been told to run `bottle cleanup`, which leaves a session alone as long as its supervisor runs.
+// A message may tell the operator to run `bottle cleanup`, which removes nothing of a session whose supervisor runs.
 TEST(AwaitEnd, WaitsUntilTheSupervisorHasEnded) {
   auto pair = make_socket_pair().value();
   bool read_all = false;
   std::thread supervisor([&] {
-    // More than the sockets hold, so that this ends only if the client reads to the end.
+    // This is more than the sockets hold, so the call ends only if the client reads to the end.
     read_all = write_all(pair.theirs.get(), std::string(8 << 20, 'x')).has_value();
     pair.theirs.reset();
   });

@@ -98,13 +98,14 @@ Result<wire::SessionResult> result_in(const std::string& results) {
   return wire::decode<wire::SessionResult>(TRY(read_file(results + "/result.json")), wire::From::ours);
 }
 
-// Returns what to say if nothing has the work any more: nothing, unless the agent has worked and its work never came.
+// Returns what to say about work that no container and no volume has any more. Returns nullopt if the agent has not
+// worked, or if its work came home earlier.
 std::optional<wire::Back> about_lost(const Orphan& orphan, const std::string& results) {
   auto told = result_in(results);
   if (!orphan.exit || (told && told->back && !told->back->held)) return std::nullopt;
   Names names(orphan.session);
-  std::string said = "The container " + names.agent + " and the volume " + names.work +
-                     ", which had the work, were removed by something else, so the work is lost.";
+  std::string said = "The work is lost, because something else removed the container " + names.agent +
+                     " and the volume " + names.work + ", which had it.";
   return wire::Back{.text = said, .error = said};
 }
 
@@ -132,8 +133,8 @@ std::optional<wire::Back> bring_home(docker::Engine& engine, const Orphan& orpha
 Result<> write_result(const std::string& results, const Orphan& orphan, const std::optional<wire::Back>& back,
                       const Receipt& receipt) {
   std::string path = results + "/result.json", record = results + "/egress.jsonl";
-  // A supervisor writes what came home before it removes anything. One that could not bring the work home wrote the
-  // rest.
+  // A supervisor writes what came home before it removes anything. If it could not bring the work home, it wrote a
+  // result without that.
   auto told = result_in(results);
   bool before = told || told.error().code != Code::not_found;
   bool is_unfinished = told && !told->receipt.confirmed;
@@ -158,7 +159,7 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
   std::string results = directories.results + "/" + orphan.session;
   if (orphan.work) {
     swept.back = bring_home(engine, orphan, turn, asked);
-    // Once the work counts as home, no later sweep can tell what came home.
+    // The result must be saved first: once the work counts as home, no later sweep can tell what came home.
     if (swept.back && !swept.back->held)
       if (auto saved = write_result(results, orphan, swept.back, {{.session = orphan.session}}); !saved)
         hold(*swept.back, orphan.session, saved.error());
@@ -205,7 +206,7 @@ bool visit_grave(const Orphan& orphan, docker::Engine& engine, Receipt& receipt)
 void remove_if_dead(const std::string& directory) {
   auto opened = open_own_directory(directory);
   auto text = opened ? read_own_file(*opened, directory, "ledger", 1 << 16) : fail(Code::not_found, "");
-  // A ledger that cannot be read now may be of a living start.
+  // A ledger that cannot be read now may belong to a start that is still alive.
   if (!text && text.error().code != Code::not_found) return;
   auto first = text ? wire::decode<LedgerRecord>(text->substr(0, text->find('\n')), wire::From::ours)
                     : Result<LedgerRecord>(std::unexpected(text.error()));

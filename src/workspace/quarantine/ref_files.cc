@@ -83,7 +83,7 @@ Result<> RefFiles::take(const std::string& name, const Source& body) {
   if (name == "logs/refs/stash") return stashes(body);
   if (is_settings_file(name)) return settings(name, body);
   note_unfinished(name, own);
-  // The commits that an unfinished action needs, and the refs that only a linked work tree has, such as refs/worktree.
+  // An unfinished action needs these commits, and only a linked work tree has these refs, such as refs/worktree.
   if (own.starts_with("refs/") ||
       is_one_of({"MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge/orig-head", "rebase-apply/orig-head"},
                 own))
@@ -206,7 +206,7 @@ Fate fate_of(std::string_view what) {
       ends({"(start)", "(finish)", "finished", "(abort)", "(squash)", "(fixup)", "(reword)"}))
     return Fate::replaced;
   if (begins({"commit", "merge ", "rebase", "pull", "cherry-pick", "revert", "am:"})) return Fate::kept;
-  // Such as "checkout: moving from", "reset: moving to" and "branch: Reset to", or no text at all.
+  // The text is, for example, "checkout: moving from", "reset: moving to" or "branch: Reset to", or is empty.
   return Fate::left;
 }
 

@@ -216,8 +216,8 @@ Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const gi
   bool cut_off = !added && added.error().code == Code::limit;
   auto size = size_of(q.known_objects);
   uint64_t before = std::exchange(room.size, size.value_or(room.size));
-  // If a process was stopped at the limit, the room counts as used up, even if the process removed its files. It also
-  // does if the growth cannot be measured.
+  // If a process was stopped at the limit, the room counts as used up, even if the process removed its files. The same
+  // holds if the growth cannot be measured.
   room.left -= cut_off || !size ? room.left : std::min(room.left, std::max(room.size, before) - before);
   if (!added && added.error().code != Code::denied)
     return std::unexpected(std::move(added.error()).during("bringing the work into " + one_line(repository.top, 4096)));

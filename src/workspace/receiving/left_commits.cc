@@ -1,5 +1,5 @@
-// A log may name thousands of commits, and most of them are on branches. So one git lists what none of the refs
-// reaches, and the newest commit in this list comes home; the next git then leaves out what this one reaches.
+// A log may name thousands of commits, and most of them are on branches. So one run of git lists the commits that no
+// ref reaches, and the newest commit in this list comes home. The next run then leaves out what that commit reaches.
 #include "workspace/receiving/left_commits.h"
 
 #include <unordered_set>
@@ -57,7 +57,7 @@ Result<std::vector<std::string>> left_commits(const Quarantine& q, const git::Ru
     std::vector<std::string> alone = {id};
     if (!told) told = TRY(drop_reached(q, git, alone, without));
     if (alone.empty()) continue;
-    // A broken history is reported when it is brought home. It would stop each further git.
+    // A broken history is reported when it is brought home. It would also stop each further run of git.
     if (told) without += "^" + id + "\n";
     found.push_back(std::move(id));
   }

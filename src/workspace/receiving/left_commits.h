@@ -15,9 +15,9 @@ Result<std::vector<std::string>> made_by_agent(const Quarantine& q, const git::R
                                                const std::vector<std::string>& ids,
                                                const std::set<std::string>& brought);
 
-// Returns those of `ids`, which are ordered from the oldest to the newest, that no commit of `reached` and none of the
-// others has among its ancestors: the newest `most`, newest first. Ignores ids without an object. git runs once for
-// each of them.
+// Returns those of `ids` that are ancestors neither of a commit of `reached` nor of another one of the ids: at most
+// `most`, newest first. `ids` must be ordered from the oldest to the newest. Ignores ids without an object. Runs git
+// once for each commit that it returns.
 Result<std::vector<std::string>> left_commits(const Quarantine& q, const git::Runner& git, std::vector<std::string> ids,
                                               const std::vector<std::string>& reached, size_t most);
 

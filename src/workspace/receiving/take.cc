@@ -83,8 +83,8 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
       return fail(Code::denied,
                   "bottle does not apply a patch to files that .gitattributes keeps in another encoding: " +
                       one_line(patch.directory + "/" + path, 4096),
-                  "to take it with the conversions of your git: git -C " + shell_word(patch.directory) + " apply " +
-                      shell_word(patch.file));
+                  "to apply it with the conversions of your own git: git -C " + shell_word(patch.directory) +
+                      " apply " + shell_word(patch.file));
   }
   for (bool only_check : {true, false})
     for (size_t i = 0; i < patches.size(); ++i) {

@@ -18,7 +18,7 @@ bool may_encode(const Beneath& tree, const std::vector<git::Entry>& entries) {
   for (const auto& entry : entries) {
     if (entry.path != ".gitattributes" && !entry.path.ends_with("/.gitattributes")) continue;
     auto text = tree.read(entry.path, kLargestRules);
-    // Whether git reads what this code cannot read is not known.
+    // git may be able to read a file that this code cannot read.
     if (!text || (*text && (*text)->find("encoding") != std::string::npos)) return true;
   }
   return false;
@@ -46,7 +46,7 @@ Result<std::vector<std::string>> encode_files(const git::Runner& git, const git:
       lines += file->second->mode + " " + file->second->object + "\t" + path + '\0';
   }
   // The index has the sizes of the files in UTF-8, and git takes a file of another size for a changed one without
-  // reading it. An entry that is set anew has no size.
+  // reading it. This command replaces the entries with new ones that have no size.
   if (!lines.empty()) TRY(git.ask({"update-index", "-z", "--index-info"}, {.in = made, .input = std::move(lines)}));
   return unknown;
 }

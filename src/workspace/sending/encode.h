@@ -10,9 +10,10 @@
 
 namespace bottle::workspace {
 
-// Encodes the regular files among `entries` in the directory `tree`, which must be a checkout of them by a git that
-// does not do so itself. Sets their entries in the index of `made` to be compared again. Returns the files in encodings
-// that bottle does not know, or that have no form in theirs; they stay in UTF-8. Runs git only if there are such rules.
+// Encodes the regular files among `entries` in the directory `tree`. git must have checked them out there without
+// encoding them. Changes their entries in the index of `made` so that git compares the files again. Returns the files
+// that stay in UTF-8, because bottle does not know their encoding or the encoding lacks one of their characters. Runs
+// git only if .gitattributes may name an encoding.
 Result<std::vector<std::string>> encode_files(const git::Runner& git, const git::Directory& made,
                                               const std::string& tree, const std::vector<git::Entry>& entries);
 

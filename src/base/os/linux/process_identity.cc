@@ -3,9 +3,9 @@
 // with a SIGKILL pending, or with other threads still running, it can still write. While the kernel closes its files,
 // others have already seen the end of its connections. life_of() waits for the end of these states.
 //
-// An error of /proc is not the end of a process. Even "no such file" is not, because /proc may be mounted with hidepid:
-// then it hides the processes of other users, and those of the same user that are not dumpable, as all of ours are. So
-// the kernel is also asked with kill(2), which needs no descriptor and hides nothing.
+// An error when reading /proc does not mean that the process has ended, not even "no such file": with the mount option
+// hidepid, /proc hides the processes of other users, and those of the same user that are not dumpable. None of our
+// processes is dumpable. So this code also asks the kernel with kill(2), which needs no descriptor and hides nothing.
 
 #include "base/os/process_identity.h"
 
@@ -37,7 +37,7 @@ struct Process {
 };
 
 // Reads the state and the start time of a process. The command name before these fields may contain spaces and
-// parentheses. Fails if the process exists and /proc does not tell about it.
+// parentheses. Fails if the process exists but /proc does not show it.
 Result<Process> read_process(int pid) {
   auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
   if (!stat && (pid <= 0 || (::kill(pid, 0) != 0 && errno == ESRCH))) return Process();

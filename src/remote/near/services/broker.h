@@ -38,8 +38,8 @@ class Broker {
   static Result<std::unique_ptr<Broker>> start(const std::string& program, const wire::GuardConfig& config,
                                                const pki::Root& root, int patience_ms = 15000);
 
-  // Changes the configuration for later connections. After an error, the broker may keep the one before, so it must be
-  // ended.
+  // Changes the configuration for later connections. After an error, the broker may still use the old one, so the
+  // caller must end the broker.
   Result<> configure(const wire::GuardConfig& config);
   Result<UniqueFd> connect();              // returns a new connection to the broker, non-blocking
   int fd() const { return child_.out(); }  // readable when read() has messages or the broker has died

@@ -84,7 +84,7 @@ class BrokerTest : public ::testing::Test {
   }
   ~BrokerTest() override { std::filesystem::remove_all(root_); }
 
-  // Returns how the start of a broker fails that runs these commands.
+  // Starts a broker whose program runs these commands, and returns the error with which the start fails.
   Code failure(const std::string& script, size_t bytes, int patience_ms) {
     std::string program = root_ + "/broker";
     EXPECT_TRUE(write_file_atomically(program, "#!/bin/sh\n" + script + "\n", 0700));
@@ -98,9 +98,7 @@ class BrokerTest : public ::testing::Test {
   std::string root_;
 };
 
-TEST_F(BrokerTest, ThatDoesNotReadIsNotWaitedForWithoutLimit) {
-  EXPECT_EQ(failure("exec sleep 1000", 4 << 20, 300), Code::timed_out);
-}
+TEST_F(BrokerTest, FailsInTimeIfItDoesNotRead) { EXPECT_EQ(failure("exec sleep 1000", 4 << 20, 300), Code::timed_out); }
 
 TEST_F(BrokerTest, CannotFillTheMemoryWithALine) {
   EXPECT_EQ(failure("head -c 4000000 /dev/zero; exec sleep 1000", 1, 60000), Code::limit);

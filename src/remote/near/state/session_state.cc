@@ -130,8 +130,8 @@ class Stepper {
     if (in<phase::AwaitingLauncher>()) release_values();
   }
 
-  // The ledger comes first. With the values, the agent can run before this side hears of it, and without the note, a
-  // later command would take the session for one that never ran.
+  // The ledger comes first. Once the machine has the values, the agent can run before the near side learns of it.
+  // Without the note, a later command would then take the session for one whose agent never ran.
   void release_values() {
     perform(Do::note_may_run);
     become(phase::Recording{});

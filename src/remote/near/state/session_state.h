@@ -132,7 +132,7 @@ struct Hello {
 };
 // The ledger says that the agent may run.
 struct MayRunNoted {};
-// The ledger could not be written. It may still say so.
+// Writing that to the ledger failed. Even so, the ledger may say it.
 struct NoteFailed {
   Error error;
 };

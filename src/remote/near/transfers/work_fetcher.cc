@@ -129,7 +129,7 @@ Result<wire::Back> WorkFetcher::fetch(const Fetch& from) {
       TRY(keep_transcript(source, name, job_.directories.results + "/" + job_.plan.session));
     return drain(source);
   }));
-  // The far side had no workspace, as with `workspace: none`. A file that lies here is of an earlier fetch.
+  // The far side had no workspace, as with `workspace: none`. A file with this name is from an earlier fetch.
   if (!came) return wire::Back();
   // The work is saved to this disk before it is sorted, so that it is not lost if it cannot be sorted.
   UniqueFd fd(::open(kept.c_str(), O_RDONLY | O_CLOEXEC));

@@ -83,7 +83,7 @@ TEST_F(WorkFetcherTest, ADeliveryBringsOneWorkspace) {
   EXPECT_FALSE(*home.checkpoint(far({})));
 }
 
-TEST_F(WorkFetcherTest, WhatCameIsNotJudgedByWhetherItsFileOpens) {
+TEST_F(WorkFetcherTest, AFileThatCannotBeOpenedIsNotTakenForMissing) {
   WorkFetcher home(job_, base_);
   std::string kept = job_.directories.results + "/s1/workspace.tar";
   ASSERT_TRUE(make_directories(job_.directories.results + "/s1"));
