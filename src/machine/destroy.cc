@@ -30,7 +30,7 @@ void end_hook(const Record& record) {
   if (record.hook.alive()) ::kill(-record.hook.pid, SIGKILL);
 }
 
-// Reports whether an entry of `list` belongs to this VM: by our label and its whole name, never by a part of a name.
+// Returns whether an entry of `list` belongs to this VM: by our label and its whole name, never by a part of a name.
 bool belongs(const Listed& listed, const VmRequest& vm) {
   if (listed.owner != vm.owner || listed.status == "gone") return false;
   return listed.name == vm.name || (!vm.id.empty() && listed.id == vm.id) ||

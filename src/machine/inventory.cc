@@ -49,7 +49,7 @@ Result<std::vector<Record>> read_records(const Places& places, std::vector<Ask>&
   return records;
 }
 
-// Reports whether a thing of this name may have a record, although load() returned none. Only names of VMs have
+// Returns whether a thing of this name may have a record, although load() returned none. Only names of VMs have
 // records.
 bool is_unread(const Result<Record>& loaded, const std::string& name) {
   return !loaded && !is_gone(loaded) && valid_vm_name(name);

@@ -57,11 +57,11 @@ struct Ask {
 Result<Inventory> take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask,
                                  const Limits& limits, const Progress& progress);
 
-// Reports whether the VM of a record no longer has an owner or its time is up by this machine's clock. If its reaper
+// Returns whether the VM of a record no longer has an owner or its time is up by this machine's clock. If its reaper
 // lives, only the reaper decides about the time.
 bool orphaned(const Record& record, const Places& places);
 
-// Reports whether an orphan of the inventory is still one. In the meantime, its reaper may have destroyed it, another
+// Returns whether an orphan of the inventory is still one. In the meantime, its reaper may have destroyed it, another
 // process may have taken it over, or there may be a record that cannot be read.
 bool still_orphan(const Found& found, const Places& places);
 

@@ -54,7 +54,7 @@ Result<Message> read_answer(Child& child, Clock::time_point until) {
   return fail(Code::limit, "the VM sent other text instead of an answer");
 }
 
-// Reports whether a text is only "ssh-ed25519 AAAA…". It becomes a line of known_hosts.
+// Returns whether a text is only "ssh-ed25519 AAAA…". It becomes a line of known_hosts.
 bool is_public_key(const std::string& text) {
   constexpr std::string_view kKind = "ssh-ed25519 ";
   return text.starts_with(kKind) && text.size() < 200 && text.size() > 60 &&

@@ -16,7 +16,7 @@ namespace bottle::machine {
 Result<> start_reaper(const std::string& name, const Places& places, const Environment& environment,
                       const std::string& path_to_self);
 
-// Reports whether the VM's reaper lives.
+// Returns whether the VM's reaper lives.
 bool reaper_alive(const std::string& name, const Places& places);
 
 // Holds the callbacks with which the code for sessions helps the reaper.

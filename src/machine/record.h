@@ -54,9 +54,9 @@ void forget(const std::string& name, const Places& places);
 // Removes the directory of a VM that has no record, because its maker died before it could write one.
 void forget_unborn(const std::string& name, const Places& places);
 
-// Reports whether the VM's owner is dead although the VM was not made to outlive it.
+// Returns whether the VM's owner is dead although the VM was not made to outlive it.
 bool ownerless(const Record& record);
-// Reports whether the VM should not exist: its time is up, or it is ownerless and not held.
+// Returns whether the VM should not exist: its time is up, or it is ownerless and not held.
 bool abandoned(const Record& record, int64_t now);
 // Returns the seconds since 1970 by this machine's clock, which can be set.
 int64_t now_seconds();

@@ -48,7 +48,7 @@ watch() {
   done
 }
 
-# Reports whether a session runs, or has left work that its near side has not fetched. Fetched work is removed, so any
+# Returns whether a session runs, or has left work that its near side has not fetched. Fetched work is removed, so any
 # container of a session and any file of one may be work. An engine that does not answer proves nothing.
 is_needed() {
   pgrep -u bottle sshd >/dev/null 2>&1 && return 0

@@ -41,7 +41,7 @@ using nlohmann::json;
 // The longest time until the self-test reports. It takes a fraction of a second, but this machine may be very busy.
 constexpr int kReportMs = 60000;
 
-// Reports whether the operator's ssh-agent lacks one of the keys, so that the session needs its own ssh-agent.
+// Returns whether the operator's ssh-agent lacks one of the keys, so that the session needs its own ssh-agent.
 bool needs_own_agent(const Job& job) {
   return std::ranges::any_of(job.ssh_keys, [](const SshKey& key) { return key.agent.empty(); });
 }

@@ -110,7 +110,7 @@ class Watch {
   }
 
  private:
-  // Reports whether, according to the engine, the agent's container ran out of memory. Call it after the container
+  // Returns whether, according to the engine, the agent's container ran out of memory. Call it after the container
   // has ended.
   bool ran_out_of_memory() {
     auto container = engine_.inspect_container(names_.agent);
@@ -118,7 +118,7 @@ class Watch {
     return end && end->is_out_of_memory;
   }
 
-  // Reports whether the disk is full and the lines that wait for it in memory are enough. Further decisions then wait
+  // Returns whether the disk is full and the lines that wait for it in memory are enough. Further decisions then wait
   // in the guard.
   bool overfull() const { return audit_.kept() > AuditFile::kMostKept; }
 

@@ -124,7 +124,7 @@ void show(const Record& record) {
   print("  head " + report.head);
 }
 
-// Reports whether the text could be the head of a record.
+// Returns whether the text could be the head of a record.
 bool is_head(std::string_view text) {
   constexpr size_t kDigits = 64;  // of a SHA-256
   return text.size() == kDigits && text.find_first_not_of("0123456789abcdef") == text.npos;

@@ -45,7 +45,7 @@ Result<plan::Plan> plan_of(const PolicySource& source) {
                     {.agent = agent, .prompt = "-", .headless = true, .if_unset = plan::Options::IfUnset::warn}, facts);
 }
 
-// Reports whether the compiled rule was made from this rule of the manifest, which also names its preset.
+// Returns whether the compiled rule was made from this rule of the manifest, which also names its preset.
 bool is_of(const manifest::AllowRule& rule, const policy::RuleSpec& spec) {
   return rule.host == spec.host && rule.ports == spec.ports && rule.methods == spec.methods && rule.paths == spec.paths;
 }

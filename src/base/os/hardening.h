@@ -7,8 +7,8 @@ namespace bottle {
 
 // Executes this program again with address space layout randomization if it was started without it. A VM with an
 // emulated processor starts all programs without it, because code at fixed addresses is translated only once and not
-// at each exec. That makes the VM's engine twice as fast (providers/qemu). Call this first in main(). Returns if
-// there is nothing to do or if it fails.
+// at each exec. That makes the VM's engine twice as fast (providers/qemu). Call this before the program has done
+// anything that it must not do twice. Returns if there is nothing to do or if it fails.
 void restore_randomization(char** argv);
 
 // Keeps a crash of this process from leaving a core dump, even if the kernel pipes dumps into a program, which

@@ -15,7 +15,7 @@ std::string directory_of_self();
 // Returns the linker's hash of this program (its .note.gnu.build-id) in hexadecimal, or an empty string if it has none.
 std::string build_id();
 
-// Reports whether this program can run as the far side of a session, which is always Linux.
+// Returns whether this program can run as the far side of a session, which is always Linux.
 bool can_be_far_side();
 
 // Call this first in main() with its argv[0], for systems that do not tell a process which file it runs.

@@ -111,7 +111,8 @@ TEST_F(SecretsTest, ACodedBodyForTheModelIsReadOrRefused) {
       EXPECT_EQ(sent.find("db-value"), std::string::npos) << sent;
     }
     // Nothing of a body that does not match its coding may look complete to the model.
-    std::vector<std::string> broken{with_secret + "x", without + "x" + secret, without + with_secret + "x"};
+    std::vector<std::string> broken{with_secret + "x", std::string(without).append("x").append(secret),
+                                    std::string(without).append(with_secret).append("x")};
     for (size_t cut : {size_t{1}, size_t{2}, size_t{9}, with_secret.size() / 2})
       broken.push_back(with_secret.substr(0, with_secret.size() - cut));
     bool has_members = std::string_view(coding) == "gzip";
@@ -136,11 +137,12 @@ TEST_F(SecretsTest, ASecretInAnUploadToTheModelIsReplacedWithinItsPart) {
   for (const std::string& content :
        {text, base64_encode(text), to_hex(text), scan::gzipped(text), scan::deflated(text, 15), scan::zstd(text),
         base64_encode(scan::gzipped(text)), scan::zip_entry("a", text)}) {
-    std::string body = part + content + end;
-    std::string head =
-        "POST /v1/files HTTP/1.1\r\nHost: model.test\r\nContent-Type: multipart/form-data; boundary=xx\r\n";
-    ASSERT_TRUE(ask("model.test", head + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body)
-                    .ends_with("fine"));
+    std::string body = std::string(part).append(content).append(end);
+    std::string request =
+        "POST /v1/files HTTP/1.1\r\nHost: model.test\r\nContent-Type: multipart/form-data; boundary=xx\r\n"
+        "Content-Length: ";
+    request.append(std::to_string(body.size())).append("\r\n\r\n").append(body);
+    ASSERT_TRUE(ask("model.test", request).ends_with("fine"));
     std::string sent = body_of(model->last());
     EXPECT_EQ(sent.size(), body.size());
     EXPECT_TRUE(sent.starts_with(part)) << sent;

@@ -21,7 +21,7 @@ struct Places {
   std::string directory(const std::string& vm) const { return vms + "/" + vm; }
 };
 
-// Reports whether a name is [a-z0-9-]{1,40} and does not begin with a dash. Everything that becomes a path or a label
+// Returns whether a name is [a-z0-9-]{1,40} and does not begin with a dash. Everything that becomes a path or a label
 // is checked with it.
 bool valid_vm_name(const std::string& name);
 

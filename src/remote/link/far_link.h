@@ -96,7 +96,7 @@ class FarLink {
   Clock::time_point moved_{};  // when the connection last took something that had waited
 };
 
-// Reports whether a connection counts as dead. `heard` is when something last came over it, and `moved` when it last
+// Returns whether a connection counts as dead. `heard` is when something last came over it, and `moved` when it last
 // took something that had waited. Exposed for tests.
 bool is_dead(std::chrono::steady_clock::time_point heard, std::chrono::steady_clock::time_point moved,
              std::chrono::steady_clock::time_point now);

@@ -17,7 +17,7 @@ namespace bottle::remote {
 Result<wire::Event> read_far_event(std::string_view bytes);
 Result<wire::SessionResult> read_far_result(std::string_view bytes);
 
-// Reports whether the far side may send this event. All other events come from the near side.
+// Returns whether the far side may send this event. All other events come from the near side.
 bool comes_from_far(const wire::Event& event);
 
 }  // namespace bottle::remote

@@ -27,7 +27,7 @@ constexpr uint64_t kGigabyte = 1ull << 30;
 // The limit is in milliseconds. Clocks that are set over the network differ by much less.
 constexpr int64_t kClockTolerance = 5 * 60 * 1000;
 
-// Reports whether the operator's network may use these addresses. Addresses of the public internet belong to no single
+// Returns whether the operator's network may use these addresses. Addresses of the public internet belong to no single
 // network.
 bool is_private(const Prefix& prefix) {
   static const auto kPrivate = [] {
@@ -40,7 +40,7 @@ bool is_private(const Prefix& prefix) {
                              [&](const Prefix& range) { return range.overlaps({prefix.address, range.bits}); });
 }
 
-// Reports whether a route may lead to a LAN. An engine's own bridges lead only to its containers.
+// Returns whether a route may lead to a LAN. An engine's own bridges lead only to its containers.
 bool may_be_a_lan(const std::string& device, const Prefix& to) {
   return is_private(to) && !is_engine_bridge(device) && device != kEgressNetwork;
 }

@@ -18,11 +18,11 @@ struct MoshConnect {
 // Parses the output strictly, because the agent may have taken over that machine. Exposed for tests.
 Result<MoshConnect> parse_mosh_connect(const std::string& text);
 
-// Reports whether the machine is behind a forwarded port of this machine, as a QEMU VM is, so that UDP cannot reach it.
+// Returns whether the machine is behind a forwarded port of this machine, as a QEMU VM is, so that UDP cannot reach it.
 // `ours` are the machine's addresses as the near side sees them, `theirs` is the address that it reports.
 bool is_forwarded(const std::vector<std::string>& ours, const std::string& theirs);
 
-// Reports whether `text` is a number that has only decimal digits and is within the limits (which are below 100000).
+// Returns whether `text` is a number that has only decimal digits and is within the limits (which are below 100000).
 bool is_number(const std::string& text, long least, long most);
 
 }  // namespace bottle::remote

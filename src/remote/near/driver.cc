@@ -121,7 +121,7 @@ int Driver::add_to(Poller& poller) {
   poller.watch(link_.fd());
   poller.watch_writable(link_.fd_behind());
   // A client that sends much waits while the connection is slow or the agent does not read.
-  clients_.add_to(poller, !input_pause_.waits(link_.is_behind(), std::chrono::steady_clock::now()));
+  clients_.add_to(poller, !input_pause_.update(link_.is_behind(), std::chrono::steady_clock::now()));
   if (services_) services_->add_to(poller, link_.is_behind());
   // While the link reconnects, the loop must poll for the outcome, because a future has no descriptor.
   return link_.is_coming() ? 20 : 250;

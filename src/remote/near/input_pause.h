@@ -36,8 +36,9 @@ class InputPause {
     waited_ = {};
   }
 
-  // Returns whether clients wait from now until the next call. `behind` says that the connection is slow.
-  bool waits(bool behind, Time now) {
+  // Counts the time since the last call, and returns whether clients wait from now until the next one. `behind` says
+  // that the connection is slow.
+  bool update(bool behind, Time now) {
     if (waits_) waited_ += now - since_;
     since_ = now;
     waits_ = (behind || (told_ && now - *told_ < kCounts)) && waited_ < kLongest;
@@ -46,7 +47,7 @@ class InputPause {
 
  private:
   std::optional<Time> told_;  // when the far side last said that input must wait
-  Time since_{};              // the last call of waits()
+  Time since_{};              // the last call of update()
   Time::duration waited_{};   // since kBreath bytes were read
   size_t read_ = 0;
   bool waits_ = false;

@@ -10,20 +10,20 @@ using namespace std::chrono_literals;
 TEST(InputPause, LastsAsLongAsTheFarSideSaysSo) {
   InputPause pause;
   InputPause::Time now{};
-  EXPECT_FALSE(pause.waits(false, now));
+  EXPECT_FALSE(pause.update(false, now));
   for (int i = 0; i < 5; ++i) {
     pause.told(true, now);
-    EXPECT_TRUE(pause.waits(false, now += 1s));
+    EXPECT_TRUE(pause.update(false, now += 1s));
   }
   pause.told(false, now);
-  EXPECT_FALSE(pause.waits(false, now));
+  EXPECT_FALSE(pause.update(false, now));
   pause.told(true, now);
-  EXPECT_TRUE(pause.waits(false, now));
-  EXPECT_FALSE(pause.waits(false, now += InputPause::kCounts)) << "the far side has fallen silent";
+  EXPECT_TRUE(pause.update(false, now));
+  EXPECT_FALSE(pause.update(false, now += InputPause::kCounts)) << "the far side has fallen silent";
   pause.told(true, now);
-  EXPECT_TRUE(pause.waits(false, now));
+  EXPECT_TRUE(pause.update(false, now));
   pause.reset();
-  EXPECT_FALSE(pause.waits(false, now));
+  EXPECT_FALSE(pause.update(false, now));
 }
 
 // Runs the near side's loop for a while, and returns how long the clients waited. They send nothing.
@@ -33,7 +33,7 @@ InputPause::Time::duration wait_of(InputPause& pause, InputPause::Time& now, boo
     // Both words may come in one read, without a turn of the loop in between.
     if (says_goes) pause.told(false, now);
     if (!behind) pause.told(true, now);
-    if (pause.waits(behind, now)) waited += 100ms;
+    if (pause.update(behind, now)) waited += 100ms;
     now += 100ms;
   }
   return waited;
@@ -46,7 +46,7 @@ TEST(InputPause, AFarSideCannotKeepAClientWaitingForLong) {
       InputPause::Time now{};
       EXPECT_EQ(wait_of(pause, now, says_goes, behind), InputPause::kLongest);
       pause.took(InputPause::kBreath - 1);
-      EXPECT_FALSE(pause.waits(behind, now)) << "a request to stop may still be unread";
+      EXPECT_FALSE(pause.update(behind, now)) << "a request to stop may still be unread";
       pause.took(1);
       EXPECT_EQ(wait_of(pause, now, says_goes, behind), InputPause::kLongest);
     }

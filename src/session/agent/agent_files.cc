@@ -58,7 +58,7 @@ Result<> put_users(docker::Engine& engine, const Job& job, const std::string& co
   return engine.put_archive(container, "/", source_of(archive));
 }
 
-// Reports whether the workspace is sent. In the other modes, it is mounted, or there is none.
+// Returns whether the workspace is sent. In the other modes, it is mounted, or there is none.
 bool sends_workspace(manifest::WorkspaceMode mode) {
   return mode == manifest::WorkspaceMode::copy || mode == manifest::WorkspaceMode::clone;
 }

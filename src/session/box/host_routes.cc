@@ -24,7 +24,7 @@ bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
 
 bool is_zero(const std::string& hex) { return !hex.empty() && hex.find_first_not_of('0') == std::string::npos; }
 
-// Reports whether a prefix is wider than any local network can be. The limits are a class A network for IPv4 and, for
+// Returns whether a prefix is wider than any local network can be. The limits are a class A network for IPv4 and, for
 // IPv6, the block that a registry gives to a provider.
 bool is_too_wide(const Prefix& prefix) { return prefix.bits < (prefix.address.v6 ? 32 : 8); }
 
@@ -93,7 +93,7 @@ HostRoute ipv6_route(std::istringstream words) {
   return route;
 }
 
-// Reports whether an IPv6 route leads to no other network. Every interface has such routes.
+// Returns whether an IPv6 route leads to no other network. Every interface has such routes.
 bool leads_nowhere(const HostRoute& route) {
   static const Prefix kLinkLocal = *parse_prefix("fe80::/10"), kMulticast = *parse_prefix("ff00::/8");
   return route.device == "lo" || route.to.overlaps(kLinkLocal) || route.to.overlaps(kMulticast);

@@ -39,7 +39,7 @@ std::vector<Prefix> networks_of(const std::vector<Prefix>& addresses, const std:
 // rt6_native_format in the kernel's net/ipv6/route.c.
 std::vector<HostRoute> read_routes(const std::string& ipv4, const std::string& ipv6);
 
-// Reports whether a device is a bridge that a container engine made for itself and that leads to its containers only.
+// Returns whether a device is a bridge that a container engine made for itself and that leads to its containers only.
 // Compares the whole name, because a LAN's bridge may be called br-lan.
 bool is_engine_bridge(std::string_view device);
 

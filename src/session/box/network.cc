@@ -20,7 +20,7 @@ namespace {
 // These are parts of the private ranges (RFC 1918). The first one that the host does not use is taken.
 constexpr const char* kRanges[] = {"10.231", "10.87", "172.29"};
 
-// Reports whether a route of this host other than the default covers a.b.0.0/16. If the system does not list its
+// Returns whether a route of this host other than the default covers a.b.0.0/16. If the system does not list its
 // routes (on macOS, the engine runs in a VM), this check finds nothing, and only the engine's own check remains. It
 // also finds nothing if the routes cannot be read; a guard does not start then (host_networks()).
 bool host_uses(const std::string& base) {
@@ -36,7 +36,7 @@ Subnet by_chance(const char* base) {
   return subnet_at(base, 16 + static_cast<unsigned>(std::strtoul(random_hex(3).c_str(), nullptr, 16)) % 4080);
 }
 
-// Reports whether the engine refused a subnet because it is taken. The API has no code for it, only texts such as "Pool
+// Returns whether the engine refused a subnet because it is taken. The API has no code for it, only texts such as "Pool
 // overlaps with other one on this address space".
 bool is_overlap(const Error& error) {
   return error.what.find("overlap") != std::string::npos || error.what.find("Pool") != std::string::npos;

@@ -10,7 +10,7 @@
 namespace bottle::session {
 namespace {
 constexpr auto kSilence = std::chrono::seconds(15);  // the near side sends something every five seconds
-// Reports whether a near side announces itself with this line.
+// Returns whether a near side announces itself with this line.
 bool is_hello(const std::string& line) {
   auto message = wire::decode<wire::ToFarGuard>(line, wire::From::ours);
   return message && std::holds_alternative<wire::NearSideHere>(*message);

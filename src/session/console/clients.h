@@ -54,7 +54,7 @@ class Clients {
   uint32_t near_side() const;
   void to_near_side(const wire::ToNearSide& message);
 
-  // Reports whether the launcher that started the session has exited. Before the agent runs, that ends the session.
+  // Returns whether the launcher that started the session has exited. Before the agent runs, that ends the session.
   bool launcher_is_gone();
 
   // Returns the agent's latest output, which is saved for clients that come after this process has ended.

@@ -31,7 +31,7 @@ class Outbox {
   // connection is gone.
   Result<> flush(int fd);
 
-  // Reports whether everything was sent.
+  // Returns whether everything was sent.
   bool empty() const { return frames_.empty(); }
   size_t size() const { return size_; }  // bytes that are kept
 

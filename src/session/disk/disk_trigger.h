@@ -24,13 +24,13 @@ class DiskTrigger {
   // this machine's, and then it is time for a count every minute.
   DiskTrigger(uint64_t limit, std::optional<DiskState> before, Time now);
 
-  // Reports whether the disk has lost at least as much space as the agent may still use. Compares with the least space
+  // Returns whether the disk has lost at least as much space as the agent may still use. Compares with the least space
   // that was ever taken, so that files deleted by other programs do not hide the agent's.
   bool is_due(const std::optional<DiskState>& state, Time now);
   // Takes the result of a count: how much the agent had written, in bytes, or nothing if the count failed, and how long
   // the count took. Schedules the next count so that counting takes at most a fifth of the time.
   void counted(std::optional<uint64_t> used, Duration took, Time now);
-  // Reports whether the disk is almost full and has lost more than the limit since the agent began. This does not
+  // Returns whether the disk is almost full and has lost more than the limit since the agent began. This does not
   // prove that the agent wrote so much, but an agent can hide files from the count, and a full disk ends every
   // session on the engine.
   bool is_disk_almost_full(const std::optional<DiskState>& state) const;

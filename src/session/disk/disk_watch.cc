@@ -25,7 +25,7 @@ constexpr int kMostFailures = 3;
 // A file system can run out of inodes while it has space, so each one counts like a small file.
 constexpr uint64_t kInode = 4096;
 
-// Reports whether a count failed because of the agent or because of our own mistake. In all other cases, the agent
+// Returns whether a count failed because of the agent or because of our own mistake. In all other cases, the agent
 // has ended, or the engine cannot be reached.
 bool is_failure(const Error& error) {
   return error.code != Code::not_found && error.code != Code::conflict && error.code != Code::unavailable &&

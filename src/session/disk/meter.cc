@@ -36,7 +36,7 @@ constexpr auto kPatience = 60s;
 // The meter prints one short object, but its output passes through the engine. The limit is in bytes.
 constexpr size_t kMostOutput = 1024;
 
-// Reports whether containers of this runtime use the kernel of the machine. An unknown name counts as one that does
+// Returns whether containers of this runtime use the kernel of the machine. An unknown name counts as one that does
 // not.
 bool shares_the_kernel(const std::string& runtime) {
   return runtime == "runc" || runtime == "crun" || runtime == "io.containerd.runc.v2";

@@ -13,7 +13,7 @@
 
 namespace bottle::session {
 
-// Reports whether bottle makes the image. Such an image is the same on every machine, because its tag is the hash of
+// Returns whether bottle makes the image. Such an image is the same on every machine, because its tag is the hash of
 // what it is made from.
 inline bool is_ours(const std::string& reference) { return reference.starts_with("bottle-agent-"); }
 

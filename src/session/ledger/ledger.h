@@ -27,7 +27,7 @@ struct Owner {
 
   // Returns this process.
   static Owner self();
-  // Reports whether the owner is known to be dead. Until then, remove nothing that it owns. Waits for a process that
+  // Returns whether the owner is known to be dead. Until then, remove nothing that it owns. Waits for a process that
   // is being killed (at most 5 s), because its last threads may still make requests to the engine.
   bool dead() const;
   // to_label() writes the owner as "uid:pid:start:boot", and from_label() reads that. The text may come from an engine,
@@ -91,7 +91,7 @@ struct LedgerView {
   std::optional<Work> work;     // empty if there is nothing to bring home or the work is home
   std::optional<int> exit;      // the agent's exit status, if it ended before its supervisor
 
-  // Reports whether the launch ended while the engine may have been making things (Belongings::cut_short).
+  // Returns whether the launch ended while the engine may have been making things (Belongings::cut_short).
   bool cut_short() const { return !asked.empty() && !work && !home && !running && !foreign; }
 };
 

@@ -22,7 +22,7 @@ constexpr size_t kLongestPath = 4096;
 
 std::unexpected<Error> disbelieve(const std::string& what) { return fail(Code::denied, what); }
 
-// Reports whether a path is absolute and has no part that leads elsewhere.
+// Returns whether a path is absolute and has no part that leads elsewhere.
 bool is_plain_path(const std::string& path) {
   if (!path.starts_with('/') || path.size() > kLongestPath || path.find('\0') != std::string::npos) return false;
   std::istringstream parts(path);

@@ -37,7 +37,7 @@ struct Names {
             {"container", guard}, {"container", agent}, {"container", meter}};
   }
 
-  // Reports whether a session of that name makes such a thing on the engine.
+  // Returns whether a session of that name makes such a thing on the engine.
   bool has(const Thing& thing) const {
     return thing == Thing{"container", trial} || thing == Thing{"image", unfinished} ||
            std::ranges::count(things(), thing) > 0;

@@ -31,7 +31,7 @@ bool carries(const nlohmann::json& labels, const Belongings& whose) {
          text_of(labels, "bottle.owner") == whose.owner.to_label();
 }
 
-// Reports whether the engine lists nothing more of the session. An image may have been made from the agent's container
+// Returns whether the engine lists nothing more of the session. An image may have been made from the agent's container
 // and have its labels; what is made from such an image does not belong to the session.
 bool confirmed_gone(docker::Engine& engine, const Belongings& what) {
   Names names(what.session);
@@ -47,7 +47,7 @@ bool confirmed_gone(docker::Engine& engine, const Belongings& what) {
   return true;
 }
 
-// Reports whether the engine did not answer, as opposed to answering with an error.
+// Returns whether the engine did not answer, as opposed to answering with an error.
 bool is_silence(const Error& error) {
   return error.code == Code::timed_out || error.code == Code::unavailable || error.code == Code::closed;
 }

@@ -81,7 +81,7 @@ TEST(Seccomp, CallsThatAreNotNamedAreDenied) {
   }
 }
 
-// Reports whether the profile lets a program make a socket with these arguments. Reads the rules as libseccomp does.
+// Returns whether the profile lets a program make a socket with these arguments. Reads the rules as libseccomp does.
 bool allows_socket(const json& profile, uint64_t family, uint64_t type, uint64_t protocol) {
   const uint64_t given[] = {family, type, protocol};
   for (const auto& rule : rules_for(profile, "socket")) {

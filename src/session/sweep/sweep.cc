@@ -37,7 +37,7 @@ constexpr int kForgottenSeconds = 7 * 86400;  // an engine that has not answered
 
 // Removes everything but the ledger, which must stay as long as anything else does. Returns false if it cannot be seen
 // whether there is anything else.
-bool empty_but_ledger(const std::string& directory) {
+bool remove_all_but_ledger(const std::string& directory) {
   auto names = names_in(directory);
   for (const auto& name : names.value_or(std::vector<std::string>()))
     if (std::error_code ignored; name != "ledger") std::filesystem::remove_all(directory + "/" + name, ignored);
@@ -288,7 +288,7 @@ void find_graves(const Directories& directories, std::set<std::string>& known, s
 }  // namespace
 
 void remove_session_directory(const std::string& directory) {
-  if (!empty_but_ledger(directory)) return;
+  if (!remove_all_but_ledger(directory)) return;
   ::unlink((directory + "/ledger").c_str());
   ::rmdir(directory.c_str());
 }
@@ -341,7 +341,7 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
 void forget(const Directories& directories, const std::string& directory, const Receipt& receipt) {
   // Something may still appear, so the record of what to look for is kept, without the rest of the directory.
   if (!receipt.final) {
-    (void)empty_but_ledger(directory);
+    (void)remove_all_but_ledger(directory);
     std::string grave = graves_in(directories) + "/" + receipt.session;
     if (make_directories(graves_in(directories)) && std::rename(directory.c_str(), grave.c_str()) == 0) {
       // The age of a grave counts from now, not from the last record.

@@ -26,7 +26,7 @@ namespace {
 
 using docker::member, docker::text_of;
 
-// Reports whether a ledger or a grave of ours names the thing. A sweep then takes care of it. A ledger that cannot be
+// Returns whether a ledger or a grave of ours names the thing. A sweep then takes care of it. A ledger that cannot be
 // read may name it, and a sweep reports that ledger.
 bool is_recorded(const Directories& directories, const std::string& session, const Thing& thing) {
   if (!is_session_name(session)) return false;

@@ -63,7 +63,7 @@ class Filler {
   Result<> entry(const Path& path, const TarEntry& e, const Source& body, const std::optional<Path>& target) {
     bool done = false;
     std::string name = join(path);
-    is_in_use(name);
+    note_in_use(name);
     switch (e.kind) {
       case TarEntry::Kind::directory:
         q_.untouched.erase(name);
@@ -89,7 +89,7 @@ class Filler {
   }
 
   // Reports a directory whose content may be missing in the archive. Reports nothing for directories below it.
-  void may_be_cut_off(const Path& path) {
+  void note_cut_off(const Path& path) {
     std::string name = join(path);
     q_.empty_directories.erase(name);
     if (!cut_off_.empty() && name.starts_with(cut_off_ + "/")) return;
@@ -101,7 +101,7 @@ class Filler {
   // Reports an entry that is left behind, unless the operator has an identical one.
   Result<> leave(const Path& path, const TarEntry& e, const Source& body, const char* why) {
     std::string name = join(path);
-    is_in_use(name);
+    note_in_use(name);
     if (TRY(is_the_operators(name, e, body))) return {};
     if (size_t git = name.find("/.git/"); git != std::string::npos) leave_repository(name.substr(0, git + 5), why);
     else q_.leave(name, why);
@@ -161,7 +161,7 @@ class Filler {
   }
 
   // Notes that the directory of this path is not empty.
-  void is_in_use(const std::string& path) {
+  void note_in_use(const std::string& path) {
     if (size_t slash = path.rfind('/'); slash != std::string::npos) q_.empty_directories.erase(path.substr(0, slash));
   }
 
@@ -385,7 +385,7 @@ class Unpacker {
         return part.filler->leave(own, e, body, "not brought home, because it belongs to a repository within the tree");
     if (e.kind == TarEntry::Kind::directory && e.path.size() > kLongestWhole) {
       TRY(part.filler->entry(own, e, body, std::nullopt));
-      part.filler->may_be_cut_off(own);
+      part.filler->note_cut_off(own);
       return {};
     }
     return part.filler->entry(own, e, body, e.kind == TarEntry::Kind::hardlink ? target_of(e, part) : std::nullopt);
@@ -461,7 +461,7 @@ Result<> index_packs(Quarantine& q, const git::Runner& git) {
   for (const auto& pack : TRY(names_in(incoming))) {
     auto left = std::chrono::duration_cast<std::chrono::seconds>(deadline - std::chrono::steady_clock::now()).count();
     if (++seen > kMostPacks || left <= 0) {
-      q.leave(".git/objects/pack/" + pack, "not brought home, because the time for reading packs was up");
+      q.leave(".git/objects/pack/" + pack, "not brought home, because there are too many or too large packs to read");
       continue;
     }
     UniqueFd fd(::open((incoming + "/" + pack).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));

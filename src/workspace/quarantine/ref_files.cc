@@ -89,7 +89,7 @@ Result<> RefFiles::take(const std::string& name, const Source& body) {
                 own))
     return commits(body);
   if (is_one_of({"MERGE_AUTOSTASH", "rebase-merge/autostash", "rebase-apply/autostash"}, own)) return autostash(body);
-  return {};  // config, other logs and info are never taken
+  return {};  // nothing else of a git directory is taken
 }
 
 Result<> RefFiles::settings(const std::string& name, const Source& body) {

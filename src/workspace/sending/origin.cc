@@ -79,7 +79,7 @@ Result<> copy_objects(const git::Runner& git, const Origin& origin, const git::R
   std::string wanted = origin.head.commit + "\n";
   for (const auto& [name, id] : remotes) wanted += id + "\n";
   auto pipe = TRY(make_pipe());
-  auto packed = beside([&] {
+  auto packed = in_parallel([&] {
     UniqueFd mine = std::move(pipe.write);  // closing it ends the input of index-pack
     return git.run({"pack-objects", "--quiet", "--revs", "--include-tag", "--delta-base-offset", "--stdout"},
                    {.in = origin.view, .input = wanted, .output_fd = mine.get()});
@@ -148,7 +148,7 @@ Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const
                                                       .config = config,
                                                       .shallow = origin.repository.shallow,
                                                       .exclude = settings.exclude}));
-  auto tags = beside([&]() -> Result<std::string> {
+  auto tags = in_parallel([&]() -> Result<std::string> {
     if (!origin.has_tags) return "";
     return git.ask({"for-each-ref", "--merged=" + commit, "--format=%(objectname) %(refname)", "refs/tags"},
                    {.in = origin.view});

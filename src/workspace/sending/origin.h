@@ -28,7 +28,7 @@ struct Committer {
 // Runs `f` at the same time as other work. A git process takes some milliseconds and a start waits for it, so
 // independent processes run in parallel.
 template <class F>
-auto beside(F&& f) {
+auto in_parallel(F&& f) {
   return std::async(std::launch::async, std::forward<F>(f));
 }
 

@@ -265,8 +265,8 @@ Result<> Sender::send_below(const std::string& path, const std::string& commit, 
 
 Result<> Sender::clone(const Origin& origin) {
   // `git status` reads the whole working tree, so it runs while the files are packed.
-  auto status = beside([&] { return about_changes(git_, operators_, origin, state_); });
-  auto others = beside([&] { return repositories_below(source_); });
+  auto status = in_parallel([&] { return about_changes(git_, operators_, origin, state_); });
+  auto others = in_parallel([&] { return repositories_below(source_); });
   summary_.base = origin.head.commit;
   auto sent = check_out(origin, "", 0);
   // Both threads use this object, so they must end before this function returns with an error.

@@ -54,11 +54,11 @@ Result<Process> read_process(int pid) {
   return process;
 }
 
-// Reports whether a zombie has other threads that are still exiting. The zombie itself is dead even if its parent has
+// Returns whether a zombie has other threads that are still exiting. The zombie itself is dead even if its parent has
 // not waited for it.
 Result<bool> has_threads_left(int pid) { return TRY(names_in("/proc/" + std::to_string(pid) + "/task")).size() > 1; }
 
-// Reports whether SIGKILL was sent to the process and is still pending.
+// Returns whether SIGKILL was sent to the process and is still pending.
 bool is_being_killed(int pid) {
   auto status = read_file("/proc/" + std::to_string(pid) + "/status");
   // ShdPnd is the set of signals that are pending for the whole process, as a hexadecimal mask (proc(5)).

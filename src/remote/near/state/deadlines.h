@@ -16,7 +16,7 @@ class Deadlines {
     vm_ends_ = end;
     last_minutes_ = std::clamp(ttl / 10, 5.0, 120.0);
   }
-  // Reports whether the remaining time is needed to fetch the work. When the VM's time is up, neither its reaper nor
+  // Returns whether the remaining time is needed to fetch the work. When the VM's time is up, neither its reaper nor
   // the VM waits for that.
   bool vm_is_nearly_over(double boot) const { return vm_ends_ && *vm_ends_ - boot <= last_minutes_; }
 
@@ -27,10 +27,10 @@ class Deadlines {
   // Returns whether the session should end.
   bool is_stopping() const { return since_.has_value(); }
 
-  // Reports whether the far machine must no longer use what stays on this one. An agent that is stopped gets three
+  // Returns whether the far machine must no longer use what stays on this one. An agent that is stopped gets three
   // seconds to end, but a hostile machine does not stop when it is told to.
   bool grace_is_over(double awake) const { return since_ && awake - *since_ > 20; }
-  // Reports whether to stop waiting for the machine's result. The time is long, because the machine may have to write a
+  // Returns whether to stop waiting for the machine's result. The time is long, because the machine may have to write a
   // large workspace to its disk.
   bool patience_is_over(double awake) const { return since_ && awake - *since_ > 600; }
 

@@ -294,15 +294,15 @@ struct Step {
 // state changes nothing. Pure.
 Step step(const SessionKind& kind, State state, const Input& input, Now now);
 
-// Reports whether the session is over for this process, which may then exit.
+// Returns whether the session is over for this process, which may then exit.
 bool is_over(const State& state);
-// Reports whether the values are still on this machine, so that nothing can run on the other one.
+// Returns whether the values are still on this machine, so that nothing can run on the other one.
 bool keeps_values(const State& state);
-// Reports whether the values are sent and only the far side knows whether the agent runs.
+// Returns whether the values are sent and only the far side knows whether the agent runs.
 bool may_run(const State& state);
-// Reports whether the agent runs, as far as this side knows.
+// Returns whether the agent runs, as far as this side knows.
 bool agent_runs(const State& state);
-// Reports whether the session ends with the launcher that began it.
+// Returns whether the session ends with the launcher that began it.
 bool needs_launcher(const SessionKind& kind, const State& state);
 
 }  // namespace bottle::remote

@@ -16,7 +16,7 @@ namespace bottle::remote {
 // Returns how many of `layers` (digests, lowest first) are also the lowest layers of an image in `there`.
 size_t shared_layers(const std::vector<std::string>& layers, const wire::ImageLayers& there);
 
-// Reports whether a machine's hello names the image. `identity` is from image_identity(), or only the name if nothing
+// Returns whether a machine's hello names the image. `identity` is from image_identity(), or only the name if nothing
 // more is known.
 bool has_image(const wire::Hello& hello, const std::string& identity);
 
