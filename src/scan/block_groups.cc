@@ -13,6 +13,13 @@
 
 namespace bottle::scan {
 
+bool follows_escape(std::string_view text, size_t at) {
+  if (at < 2 || !std::string_view("nrtbf").contains(text[at - 1])) return false;
+  size_t begin = at - 1;
+  while (begin > 0 && text[begin - 1] == '\\') --begin;
+  return (at - 1 - begin) % 2 == 1;
+}
+
 void BlockScan::joined(const View& outer, const std::vector<Region>& regions) {
   Decoded values = joined_values(outer.text, regions);
   assembled(outer, values, "pieces");
@@ -73,8 +80,9 @@ void BlockScan::groups(const View& view, const Spot& at, GroupTexts& texts) {
   constexpr size_t kTiny = 2;
   // The columns that were left out may precede the first group, but they are not a part of a word.
   size_t from = all.anchors[anchors].from;
-  bool within_word = from > 0 && from <= at.begin && std::isalnum(static_cast<unsigned char>(view.text[from - 1]));
-  texts.parts.push_back({begin, group > kTiny ? group : 0, first, within_word});
+  bool within_word = from > 0 && from <= at.begin && std::isalnum(static_cast<unsigned char>(view.text[from - 1])) &&
+                     view.text[from - 1] != view.text[from - 1 + at.period] && !follows_escape(view.text, from);
+  texts.parts.push_back({begin, group > kTiny ? group : 0, first, at.period, within_word});
   all.add_anchor(all.text.size(), all.end);
   constexpr std::string_view kBetween = "\1\1\1\1";  // belongs to no run, row of numbers or pattern
   all.text.append(kBetween);

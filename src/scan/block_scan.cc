@@ -66,18 +66,40 @@ std::string fingerprint_of(const Rule& rule, std::string_view value) {
   return fingerprint(digits);
 }
 
+bool is_alnum(std::string_view text, size_t at) {
+  return at < text.size() && std::isalnum(static_cast<unsigned char>(text[at]));
+}
+
+// Returns whether, in a text that was assembled from pieces, the match begins in the middle of a word of its piece.
+bool begins_within_word(const View& view, const Match& match) {
+  size_t from = view.in_outer(match.begin, match.begin + 1).first;
+  std::string_view outer = view.outer->text;
+  if (match.begin == 0 || from == 0 || !is_alnum(view.text, match.begin - 1) || !is_alnum(outer, from - 1))
+    return false;
+  // A letter that each group repeats was left out, and it separates the groups.
+  const GroupTexts::Part* part = view.part_at(match.begin);
+  bool is_kept = !part || view.in_outer(match.begin - 1, match.begin).second == from;
+  if (!is_kept && from - 1 + part->period < outer.size() && outer[from - 1] == outer[from - 1 + part->period])
+    return false;
+  return !follows_escape(outer, from);
+}
+
+// Returns whether the match ends in the middle of a word of its piece.
+bool ends_within_word(const View& view, const Match& match) {
+  if (!view.map || view.map->form != Decoded::Form::parts) return false;
+  size_t to = view.in_outer(match.end - 1, match.end).second;
+  std::string_view outer = view.outer->text;
+  if (!is_alnum(outer, to)) return false;
+  const GroupTexts::Part* part = view.part_at(match.begin);
+  bool is_kept = !part || view.in_outer(match.end, match.end + 1).first == to;
+  return is_kept || to < part->period || outer[to] != outer[to - part->period];
+}
+
 // Returns whether, in a text that was assembled from pieces, the match begins in the middle of a word of its piece, or
 // ends in the middle of one although its rule requires that it stand alone.
 bool cuts_word(const View& view, const Match& match, Edge edge) {
   if (!view.outer) return false;
-  auto is_alnum = [](std::string_view text, size_t at) {
-    return at < text.size() && std::isalnum(static_cast<unsigned char>(text[at]));
-  };
-  std::string_view outer = view.outer->text;
-  size_t from = view.in_outer(match.begin, match.begin + 1).first, to = view.in_outer(match.end - 1, match.end).second;
-  bool has_pieces = view.map && view.map->form == Decoded::Form::parts;
-  if (edge == Edge::alone && has_pieces && is_alnum(outer, to)) return true;
-  return match.begin > 0 && from > 0 && is_alnum(view.text, match.begin - 1) && is_alnum(outer, from - 1);
+  return (edge == Edge::alone && ends_within_word(view, match)) || begins_within_word(view, match);
 }
 
 }  // namespace
@@ -94,14 +116,18 @@ std::pair<size_t, size_t> View::in_outer(size_t begin, size_t end) const {
   return {origin.begin, origin.end};
 }
 
-bool View::within_group(size_t at) const {
-  if (!groups) return false;
+const GroupTexts::Part* View::part_at(size_t at) const {
+  if (!groups) return nullptr;
   const auto& parts = groups->parts;
   auto next = std::ranges::upper_bound(parts, at, {}, [](const GroupTexts::Part& each) { return each.begin; });
-  if (next == parts.begin()) return false;
-  const auto& [begin, group, first, within_word] = *std::prev(next);
-  if (at == begin && within_word) return true;
-  return group > 0 && (at - begin + group - first % group) % group != 0;
+  return next == parts.begin() ? nullptr : &*std::prev(next);
+}
+
+bool View::within_group(size_t at, Edge edge) const {
+  const GroupTexts::Part* part = part_at(at);
+  if (!part) return false;
+  if (at == part->begin && part->within_word && edge != Edge::any) return true;
+  return part->group > 0 && (at - part->begin + part->group - part->first % part->group) % part->group != 0;
 }
 
 BlockScan::BlockScan(Catalog& catalog, size_t size, BlockResult& result)
@@ -262,7 +288,7 @@ void BlockScan::matched(const View& view, const Rule& rule, const Match& match) 
   std::string_view text = view.text.substr(match.begin, match.end - match.begin);
   if (view.joined && digits_in(text) < 2 && !looks_random(text) && !is_of_both_cases(text)) return;  // joined words
   if (view.joined && cuts_word(view, match, rule.edge)) return;
-  if (view.within_group(match.begin)) return;
+  if (view.within_group(match.begin, rule.edge)) return;
   if (view.joined && view.outer) {
     auto [from, to] = view.in_outer(match.begin, match.end);
     // Text within one piece was judged in that piece, together with the text around it.

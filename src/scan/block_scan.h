@@ -29,6 +29,7 @@ struct GroupTexts {
   struct Part {
     size_t begin = 0;
     size_t group = 0, first = 0;  // as in GroupSizes
+    size_t period = 0;            // as in Groups
     bool within_word = false;     // the first group is the end of a word
   };
   Decoded text;
@@ -51,9 +52,15 @@ struct View {
   std::pair<size_t, size_t> source(size_t begin, size_t end) const;
   // Returns where they come from in the text of `outer`, which must not be null.
   std::pair<size_t, size_t> in_outer(size_t begin, size_t end) const;
+  // Returns the groups that the position belongs to, or null.
+  const GroupTexts::Part* part_at(size_t at) const;
   // Returns whether the position is in the middle of a group, or in the middle of a word at the beginning of the first.
-  bool within_group(size_t at) const;
+  // The latter counts only for a rule with an edge.
+  bool within_group(size_t at, Edge edge) const;
 };
+
+// Returns whether an escape such as "\n" ends before the position. Its letter belongs to no word.
+bool follows_escape(std::string_view text, size_t at);
 
 // Scans one block, within budgets that all parts of the scan share. Make one for each call of all(), plain(), begun()
 // or begun_known(). The call adds to the result that the constructor got. The budgets follow from `size`, the size of

@@ -297,6 +297,26 @@ TEST(Detector, IgnoresTokensThatEndWithinAValue) {
   EXPECT_EQ(found("a list: " + lines(crates + "x", 4, ",")), "") << "the last group is longer than the token";
 }
 
+// In JSON, the letter of an escape such as "\\n" is no part of a word, and neither is a letter that each group repeats.
+TEST(Detector, FindsTokensInGroupsBesideLettersThatBelongToNoWord) {
+  std::string aws = filled("AKIA<BASE32 16>", 4), github = filled("ghp_<alnum 36>", 7);
+  for (const auto& [token, name] : {std::pair(aws, "aws-access-key"), std::pair(github, "github-token")}) {
+    for (std::string_view before : {"\\n", "\\t", "\\r", "\\\\\\n", "\n", "\\n\\n"})
+      EXPECT_EQ(found("{\"a\": \"it is here:" + std::string(before) + lines(token, 4, " ") + "\"}"),
+                std::string(name) + " (groups)")
+          << before << token;
+    for (const std::string& list : {lines(token, 4, "x-"), "-x" + lines(token, 4, "-x"), "x" + lines(token, 4, "-x"),
+                                    "x" + lines("abcd" + token, 4, "-x"), lines(token, 4, "x, ") + "and more"})
+      EXPECT_EQ(found("a list: " + list), std::string(name) + " (groups)") << list;
+  }
+  EXPECT_EQ(found("{\"a\": \"the path is C:\\\\n" + lines(aws, 4, " ") + "\"}"), "") << "a backslash and a word";
+  for (std::string_view between : {",", "-"}) {
+    EXPECT_EQ(found("a list: uw" + lines(aws, 4, between)), "") << between;
+    EXPECT_EQ(found("a list: " + lines(aws.substr(0, 16), 4, between) + aws.substr(16) + "XY"), "") << between;
+  }
+  EXPECT_EQ(found("a list: uw" + lines(github, 4, ",")), "github-token (groups)") << "it need not begin a word";
+}
+
 TEST(Detector, ReportsThePositionInTheBlock) {
   std::string pieces = "/x?a=q7Hs82-kL&b=mz0_PwX3r&c=Tn5v HTTP/1.1";
   auto joined = Detector(&catalog()).scan(pieces).findings;
