@@ -70,19 +70,6 @@ TEST_F(DiskErrors, TheSizeOfWhatCannotBeListedIsUnknown) {
   if (known) EXPECT_FALSE(*known);
 }
 
-TEST(DiskError, IsReadOnlyInGitsOwnSentences) {
-  EXPECT_EQ(disk_error_in("warning: x\nfatal: write error: No space left on device\n"), ENOSPC);
-  EXPECT_EQ(
-      disk_error_in("error: unable to create temporary file: Read-only file system\nfatal: failed to write object"),
-      EROFS);
-  EXPECT_EQ(disk_error_in("fatal: sha1 file 'x' write error. Out of diskspace"), ENOSPC);
-  EXPECT_EQ(disk_error_in("error: object 12: badTagName: invalid 'tag' name: No space left on device"), 0);
-  EXPECT_EQ(disk_error_in("error: object 12: write error: Permission denied"), 0);
-  EXPECT_EQ(disk_error_in("remote: fatal: write error: No space left on device"), 0);
-  EXPECT_EQ(disk_error_in("fatal: write error: No space left on device'"), 0);
-  EXPECT_EQ(disk_error_in(""), 0);
-}
-
 TEST_F(DiskErrors, AFileThatCannotBeReadIsNotLeftOutInSilence) {
   auto q = quarantine();
   auto git = runner();

@@ -7,6 +7,7 @@
 #include "git/run/git.h"
 
 #include <signal.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +20,7 @@
 #include "base/os/process.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
+#include "git/run/complaint.h"
 
 extern char** environ;
 
@@ -79,38 +81,38 @@ constexpr const char* kConfiguration =
     "[core]\n\tautocrlf = false\n\tsafecrlf = false\n\tsymlinks = true\n\tfileMode = true\n"
     "\texcludesFile = /dev/null\n";
 
-// Returns whether a line of git's messages ends with the text of this error. git appends it to what it was doing. Other
-// places do not count, because names that an agent chose are in them.
-bool names(std::string_view messages, int error) {
-  std::string end = ": " + std::generic_category().message(error);
-  for (size_t at = messages.find(end); at != std::string_view::npos; at = messages.find(end, at + 1))
-    if (at + end.size() == messages.size() || messages[at + end.size()] == '\n') return true;
-  return false;
+// Returns whether nearly no room is left where git writes objects.
+bool is_full(const std::string& path) {
+  struct statvfs disk{};
+  return ::statvfs(path.c_str(), &disk) == 0 &&
+         (disk.f_bavail * disk.f_frsize < 16 << 20 || (disk.f_files > 0 && disk.f_favail < 100));
 }
 
-// Fails if git stopped because of a limit or of this machine. Its messages (wrapper.c, run-command.c) then say nothing
-// about the objects. git's exit status is the same for a full disk and for a broken object, so the text of its message
-// decides.
-Result<> was_let_finish(const Captured& ended, uint64_t memory, uint64_t written) {
-  auto says = [&](std::string_view text) { return ended.err.find(text) != std::string::npos; };
-  // The second form is what git prints if a process that it started was ended by the signal.
-  auto died_of = [&](int signal) {
-    return ended.status == 128 + signal || says("died of signal " + std::to_string(signal));
-  };
-  auto megabytes = [](uint64_t bytes) { return std::to_string(bytes >> 20) + " MB"; };
+// Fails if git stopped because of a limit or of this machine. Its messages then say nothing about the objects. git's
+// exit status is the same for a full disk and for a broken object, so the text of its message decides. An agent must
+// not be able to write that text, so later messages count only if the disk is full indeed. The first one needs no such
+// proof, and git has removed its temporary files by now.
+Result<> was_let_finish(const Captured& ended, const Limits& limits, const Runner::Options& o) {
   if (ended.status == 0) return {};
-  // git writes "Out of memory" or "out of memory", and "over limit" for GIT_ALLOC_LIMIT.
-  if (memory > 0 && (says("ut of memory") || says("over limit") || names(ended.err, ENOMEM)))
-    return fail(Code::limit, "git needs more than " + megabytes(memory) + " of memory");
-  if (written > 0 && died_of(SIGXFSZ)) return fail(Code::limit, "git writes more than " + megabytes(written));
-  for (int error : {ENOSPC, EDQUOT, EIO, EMFILE, ENFILE, ENOMEM, EAGAIN})
-    if (names(ended.err, error))
+  auto megabytes = [](uint64_t bytes) { return std::to_string(bytes >> 20) + " MB"; };
+  auto errors = errors_in(ended.err);
+  std::string_view first = errors.empty() ? "" : errors[0];
+  int error = is_out_of_memory(first) ? ENOMEM : system_error_of(first), died_of = signal_of(first);
+  for (std::string_view message : errors)
+    if (int later = system_error_of(message); error == 0 && (later == ENOSPC || later == EDQUOT))
+      if (is_full(o.objects.empty() ? o.in.path() : o.objects)) error = later;
+  if (limits.memory > 0 && error == ENOMEM)
+    return fail(Code::limit, "git needs more than " + megabytes(limits.memory) + " of memory");
+  if (o.most_written > 0 && (ended.status == 128 + SIGXFSZ || died_of == SIGXFSZ))
+    return fail(Code::limit, "git writes more than " + megabytes(o.most_written));
+  for (int each : {ENOSPC, EDQUOT, EIO, EMFILE, ENFILE, ENOMEM, EAGAIN})
+    if (error == each)
       return fail(error == ENOSPC || error == EDQUOT ? Code::limit : Code::internal,
                   std::generic_category().message(error));
-  if (says("ut of memory")) return fail(Code::internal, std::generic_category().message(ENOMEM));
   // A kernel that runs out of memory kills processes, and so may the operator. A crash may be due to the objects.
   for (int signal : {SIGKILL, SIGTERM, SIGINT, SIGHUP})
-    if (died_of(signal)) return fail(Code::internal, "git was ended by signal " + std::to_string(signal));
+    if (ended.status == 128 + signal || died_of == signal)
+      return fail(Code::internal, "git was ended by signal " + std::to_string(signal));
   return {};
 }
 
@@ -167,9 +169,7 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
                                  .stop = limits_.stop});
   if (!ended && ended.error().code == Code::not_found)
     return fail(Code::not_found, "git is not installed", "install git");
-  if (auto cut_off =
-          ended ? was_let_finish(*ended, limits_.memory, o.most_written) : std::unexpected(std::move(ended.error()));
-      !cut_off)
+  if (auto cut_off = ended ? was_let_finish(*ended, limits_, o) : std::unexpected(std::move(ended.error())); !cut_off)
     return std::unexpected(std::move(cut_off.error()).during(verb(arguments)));
   return Answer{ended->status, std::move(ended->out), std::move(ended->err)};
 }

@@ -27,6 +27,7 @@
 #include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "git/refs.h"
+#include "git/run/complaint.h"
 
 namespace bottle::workspace {
 namespace {
@@ -53,11 +54,12 @@ Result<uint32_t> count_of(int pack) {
 // Returns whether git succeeded. Fails with Code::denied if the repository cannot be written to.
 Result<bool> succeeded(Result<git::Runner::Answer> ran, const git::Repository& repository) {
   auto answer = TRY(std::move(ran));
-  int reason = answer.status == 0 ? 0 : disk_error_in(answer.complaint);
-  if (reason != 0 && reason != ENOSPC && reason != EDQUOT)
-    return fail(Code::denied, one_line(repository.objects[0], 4096) +
-                                  " cannot be written to: " + std::generic_category().message(reason));
-  return answer.status == 0;
+  if (answer.status == 0) return true;
+  for (std::string_view message : git::errors_in(answer.complaint))
+    if (int reason = git::system_error_of(message); reason == EROFS || reason == EACCES || reason == EPERM)
+      return fail(Code::denied, one_line(repository.objects[0], 4096) +
+                                    " cannot be written to: " + std::generic_category().message(reason));
+  return false;
 }
 
 // Returns the times of the directories of an object store. A change of their names changes them.
@@ -137,28 +139,6 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
 }
 
 }  // namespace
-
-// git reports a system error only in words: "fatal: " or "error: ", what it did, and strerror(3). LC_ALL=C keeps them
-// the same. The words are those of object-file.c, wrapper.c, csum-file.c, index-pack.c and unpack-objects.c.
-int disk_error_in(std::string_view complaint) {
-  constexpr std::string_view kDoing[] = {
-      "unable to create", "unable to write", "unable to rename",   "unable to close",  "file write error",
-      "write error",      "cannot create",   "cannot write",       "cannot store",     "cannot pwrite",
-      "failed to write",  "sha1 file",       "error when closing", "could not create", "could not write"};
-  while (!complaint.empty()) {
-    size_t end = std::min(complaint.find('\n'), complaint.size());
-    std::string_view line = complaint.substr(0, end);
-    complaint.remove_prefix(std::min(end + 1, complaint.size()));
-    if (!line.starts_with("fatal: ") && !line.starts_with("error: ")) continue;
-    line.remove_prefix(7);
-    if (line.starts_with("insufficient permission for adding an object")) return EACCES;
-    if (std::ranges::none_of(kDoing, [&](std::string_view doing) { return line.starts_with(doing); })) continue;
-    for (int reason : {ENOSPC, EDQUOT, EROFS, EACCES, EPERM})
-      if (line.ends_with(": " + std::generic_category().message(reason))) return reason;
-    if (line.ends_with("Out of diskspace")) return ENOSPC;
-  }
-  return 0;
-}
 
 std::string why_unwritable(const git::Repository& repository) {
   // AT_EACCESS asks for the effective user, as opening the file would.

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -22,11 +21,6 @@ struct Room {
 // Returns the size of all files below a directory, in bytes. Files that another process removes meanwhile do not
 // count. Fails if a directory cannot be read. Blocks while it reads the tree.
 Result<uint64_t> size_of(const std::string& objects);
-
-// Returns the error of the disk that git reports in one of its own sentences (an errno), or 0. Text that git only
-// quotes does not count, because the agent may have chosen it. `complaint` is of a command that reads and writes
-// objects. Pure.
-int disk_error_in(std::string_view complaint);
 
 // Returns why the operator's repository cannot be written to, or an empty string if its directories are writable.
 std::string why_unwritable(const git::Repository& repository);
