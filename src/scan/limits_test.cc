@@ -92,6 +92,25 @@ TEST(Detector, TextsOfToolsTakeLessWorkThanIsAllowed) {
   }
 }
 
+// Soft-masked DNA in the format FASTA changes its case every few hundred letters, and all of it is of Base32.
+TEST(Detector, GenomesTakeLessWorkThanIsAllowed) {
+  constexpr size_t kSize = 36 * 1024, kMost = kSize * Detector::kMostWork + Detector::kFreeWork;
+  for (size_t longest : {200u, 600u, 2000u})
+    for (std::string_view line_end : {"\n", "\\n"}) {
+      std::mt19937 random(3);
+      std::string letters;
+      while (letters.size() < kSize * 60 / 62)
+        for (bool small : {false, true})
+          for (size_t left = 1 + random() % longest; left > 0; --left)
+            letters += (small ? "acgt" : "ACGT")[random() % 4];
+      auto result =
+          Detector(&catalog()).scan(">chr1 of a genome" + std::string(line_end) + lines(letters, 60, line_end));
+      EXPECT_FALSE(result.incomplete) << longest << line_end;
+      EXPECT_LE(result.work, kMost / 8 * 7) << longest << line_end;
+      EXPECT_TRUE(result.findings.empty());
+    }
+}
+
 // A guard lets its placeholders pass, and the agent knows them. Repeating one must not cost a hash each time, and other
 // values of the same size must not be compared for free.
 TEST(Detector, CountsTheWorkOfComparingValues) {

@@ -232,15 +232,18 @@ std::vector<RunPart> plain_parts(std::string_view run) {
   std::vector<RunPart> parts;
   each("0123456789abcdefABCDEF", 24, [&](size_t begin, size_t end) { parts.push_back({begin, end, true}); });
   if (!parts.empty() && parts[0].end - parts[0].begin == run.size()) return parts;
-  for (std::string_view alphabet : {kCapitals, kSmall})
+  for (std::string_view alphabet : {kCapitals, kSmall}) {
+    size_t done = 0;
     each(alphabet, 20, [&](size_t begin, size_t end) {
+      if (begin < done) return;
       size_t whole = begin;
       while (whole < run.size() && (kCapitals.contains(run[whole]) || kSmall.contains(run[whole]))) ++whole;
       if (end - begin < 64 && whole > end) return;
       std::string_view first = run.substr(begin, std::min<size_t>(end - begin, 64));
       if (alphabet == kSmall && first.find_first_not_of("234567") == first.npos) return;
-      parts.push_back({begin, whole, false});
+      parts.push_back({begin, done = whole, false});
     });
+  }
   return parts;
 }
 

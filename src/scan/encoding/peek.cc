@@ -238,15 +238,9 @@ void each_row(const RunMasks& masks, uint64_t Alphabets::* alphabet, size_t shor
   }
 }
 
-// Classes of the numbers in a list of decimal numbers, each of which stands for a byte.
-enum : uint8_t {
-  kReadable = 1,
-  kZero = 2,
-  kGzip = 4,
-  kZstd = 8,
-  kZlib = 16,
-  kZip = 32
-};  // from kGzip on, the first byte of a magic number
+// Classes of the numbers in a list of decimal numbers, each of which stands for a byte. From kGzip on, it is the first
+// byte of a magic number.
+enum : uint8_t { kReadable = 1, kZero = 2, kGzip = 4, kZstd = 8, kZlib = 16, kZip = 32 };
 struct NumberKind {
   uint8_t is = 0, ends = 0;  // `ends` has the magic numbers whose second byte this number may be
 };
@@ -435,13 +429,18 @@ void parts_of_run(std::string_view run, std::vector<RunPart>& parts) {
            [&](size_t begin, size_t end) { parts.push_back({begin, end, true}); });
   if (parts.size() == 1 && parts[0].end - parts[0].begin == run.size()) return;
   auto of_base32 = [&](size_t at) { return at < run.size() && (masks[at / kBlock].base32 >> at % kBlock & 1); };
-  for (auto alphabet : {&Alphabets::capitals, &Alphabets::small})
+  for (auto alphabet : {&Alphabets::capitals, &Alphabets::small}) {
+    size_t done = 0;  // the last part ends here
     each_row(masks, alphabet, kShortestBase32, [&](size_t begin, size_t end) {
+      // The case may change again and again within one part, which is decoded at each alignment.
+      if (begin < done) return;
       if (end - begin < kOfOneCase && of_base32(end)) return;
       bool only_digits = run.substr(begin, std::min(end - begin, kOfOneCase)).find_first_not_of("234567") == run.npos;
       if (alphabet == &Alphabets::small && only_digits) return;  // these are capitals too
-      parts.push_back({begin, row_end(masks, &Alphabets::base32, end), false});
+      done = row_end(masks, &Alphabets::base32, end);
+      parts.push_back({begin, done, false});
     });
+  }
 }
 
 bool hides_when_shifted(std::string_view aligned, unsigned bits) {
