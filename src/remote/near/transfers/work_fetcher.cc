@@ -145,6 +145,8 @@ Result<wire::Back> WorkFetcher::fetch(const Fetch& from) {
     TRY(flush(parent_of(kept)));
     TRY(flush(parent_of(parent_of(kept))));
   }
+  // The archive is cut off, and the machine still has the whole work.
+  if (!sorted && sorted.error().code == Code::closed) return sorted;
   if (!sorted)
     return wire::Back{
         .text = workspace::about_archive(kept, job_.plan.session), .error = sorted.error().what, .archive = kept};

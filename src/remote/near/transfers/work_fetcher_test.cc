@@ -68,6 +68,17 @@ class WorkFetcherTest : public ::testing::Test {
   Job job_;
 };
 
+// The engine of the machine may fail in the middle of an archive and still end its answer as usual.
+TEST_F(WorkFetcherTest, AnArchiveThatIsCutOffIsNotTheWork) {
+  std::string whole = workspace("one");
+  for (size_t size : {size_t{512}, whole.size() - 1024}) {
+    auto fetched = WorkFetcher(job_, base_).fetch(far({whole.substr(0, size)}));
+    ASSERT_FALSE(fetched) << size;
+    EXPECT_EQ(fetched.error().code, Code::closed) << fetched.error().what;
+  }
+  EXPECT_TRUE(WorkFetcher(job_, base_).fetch(far({whole})));
+}
+
 TEST_F(WorkFetcherTest, ADeliveryBringsOneWorkspace) {
   WorkFetcher home(job_, base_);
   auto checkpoint = home.checkpoint(far({workspace("one"), workspace("two")}));
