@@ -171,7 +171,23 @@ void leave_everything(TestSession& session, FakeDocker& docker) {
   session.kill_owner(docker);
 }
 
-// After the state directory is lost, the things of the dead session have labels but no ledger.
+// After the state directory is lost, the things of the dead session have labels but no ledger. The container may be
+// gone, too.
+TEST(HostileEngine, AVolumeWithoutALedgerAndAContainerIsRemovedOnlyAfterItsWorkIsSaved) {
+  TestSession session(true);
+  FakeDocker docker;
+  leave_everything(session, docker);
+  std::filesystem::remove_all(session.scratch.directories.sessions);
+  docker.with_world([](docker::FakeWorld& world) { ASSERT_TRUE(world.remove_container("bottle-x1-agent")); });
+  auto engine = docker.connect();
+  auto gone = remove_unrecorded(session.scratch.directories, *engine,
+                                *find_unrecorded(session.scratch.directories, *engine), [](const std::string&) {});
+  ASSERT_EQ(gone.size(), 1u);
+  ASSERT_TRUE(gone[0].back);
+  EXPECT_NE(read_file(gone[0].back->archive).value_or("").find(kWork), std::string::npos) << gone[0].back->error;
+  EXPECT_EQ(session.left(docker), std::set<std::string>());
+}
+
 TEST(HostileEngine, ThingsWithoutALedgerAreRemovedOnlyAfterTheirWorkIsSaved) {
   TestSession session(true);
   FakeDocker docker;

@@ -102,10 +102,11 @@ Result<wire::SessionResult> result_in(const std::string& results) {
 // worked, or if its work came home earlier.
 std::optional<wire::Back> about_lost(const Orphan& orphan, const std::string& results) {
   auto told = result_in(results);
-  if (!orphan.exit || (told && told->back && !told->back->held)) return std::nullopt;
+  if (told && told->back && !told->back->held) return std::nullopt;
   Names names(orphan.session);
-  std::string said = "The work is lost, because something else removed the container " + names.agent +
-                     " and the volume " + names.work + ", which had it.";
+  std::string said = std::string(orphan.exit ? "The work is lost" : "If the agent had begun, its work is lost") +
+                     ", because something else removed the container " + names.agent + " and the volume " + names.work +
+                     ", which had it.";
   return wire::Back{.text = said, .error = said};
 }
 

@@ -18,6 +18,7 @@
 #include "base/ids.h"
 #include "docker/answers.h"
 #include "session/collect/collect.h"
+#include "session/collect/reach_work.h"
 #include "session/ledger/names.h"
 #include "session/ledger/teardown.h"
 
@@ -41,7 +42,7 @@ std::optional<wire::Back> save_work(const Directories& directories, docker::Engi
                                     const std::function<void(const std::string&)>& tell) {
   Names names(what.session);
   if (!std::ranges::count(what.things, Thing{"volume", names.work})) return std::nullopt;  // bind mode has no volume
-  auto id = find_own(engine, what, {"container", names.agent});
+  auto id = reach_work(engine, what, "", "/workspace");
   if (!id) return wire::Back{.error = id.error().what, .held = true};
   if (id->empty()) return std::nullopt;
   // A session of that name may have left its results here, so the archive goes beside them.
@@ -95,6 +96,11 @@ std::vector<Swept> remove_unrecorded(const Directories& directories, docker::Eng
   std::vector<Swept> all;
   for (auto& [unused, what] : sessions) {
     Swept swept;
+    // If only the volume is left, save_work() makes such a container.
+    Names names(what.session);
+    Thing agent{"container", names.agent};
+    if (std::ranges::count(what.things, Thing{"volume", names.work}) && !std::ranges::count(what.things, agent))
+      what.things.push_back(agent);
     swept.back = save_work(directories, engine, what, tell);
     bool held = swept.back && swept.back->held;
     if (held) spare_work(what);
