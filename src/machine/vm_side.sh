@@ -49,12 +49,17 @@ watch() {
 }
 
 # Returns whether a session runs, or has left work that its near side has not fetched. Fetched work is removed, so any
-# container of a session and any file of one may be work. An engine that does not answer proves nothing.
+# container, volume or file of a session may be work. An engine that does not answer says nothing about what it has.
 is_needed() {
   pgrep -u bottle sshd >/dev/null 2>&1 && return 0
   for left in "$kept"/sessions/* "$kept"/results/*; do [ ! -e "$left" ] || return 0; done
-  containers=$(timeout 20 docker ps -aq --filter label=bottle.session 2>/dev/null) || return 0
-  [ -n "$containers" ]
+  if containers=$(timeout 20 docker ps -aq --filter label=bottle.session 2>/dev/null) &&
+    volumes=$(timeout 20 docker volume ls -q --filter label=bottle.session 2>/dev/null); then
+    [ -n "$containers$volumes" ]
+    return
+  fi
+  for left in /var/lib/docker/containers/*/ /var/lib/docker/volumes/*/; do [ ! -e "$left" ] || return 0; done
+  return 1
 }
 
 end() {
