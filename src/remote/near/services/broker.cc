@@ -29,6 +29,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kLongestLine = 1 << 20;
+// A broker that runs reads at once. If it does not, it is replaced, and a new one may take longer.
+constexpr int kChangeMs = 2000;
 
 // Returns the narrower of two host patterns if one covers the other, or an empty string if neither does.
 std::string narrower(const std::string& a, const std::string& b) {
@@ -90,10 +92,10 @@ Result<std::unique_ptr<Broker>> Broker::start(const std::string& program, const 
   // The broker needs none of the operator's variables, which may hold credentials.
   command.clean_env = true;
   Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::from(hand.theirs.get())));
-  auto broker = std::unique_ptr<Broker>(new Broker(std::move(child), std::move(hand.ours), patience_ms));
+  auto broker = std::unique_ptr<Broker>(new Broker(std::move(child), std::move(hand.ours)));
   // With this, send() does not wait for a broker that does not read.
   if (::fcntl(broker->child_.in(), F_SETFL, O_NONBLOCK) != 0) return fail_errno("making a pipe non-blocking");
-  TRY(broker->configure(config));
+  TRY(broker->send(wire::Configure{config}, patience_ms));
   // A broker is ready in milliseconds; the patience is for a machine under load.
   for (Clock::time_point end = Clock::now() + std::chrono::milliseconds(patience_ms); Clock::now() < end;) {
     if (!wait_readable(broker->fd(), std::min(patience_ms, 150))) continue;
@@ -102,7 +104,7 @@ Result<std::unique_ptr<Broker>> Broker::start(const std::string& program, const 
         return fail(Code::invalid, "the broker refused its configuration: " + complaint->what);
       const auto* ready = std::get_if<wire::Ready>(&message);
       if (!ready) continue;
-      TRY(broker->send(wire::Certificate{TRY(root.certify(ready->csr))}));
+      TRY(broker->send(wire::Certificate{TRY(root.certify(ready->csr))}, patience_ms));
       return broker;
     }
   }
@@ -110,9 +112,9 @@ Result<std::unique_ptr<Broker>> Broker::start(const std::string& program, const 
 }
 
 // One loop serves all streams and the keystrokes, so it must not wait long for a broker that hangs.
-Result<> Broker::send(const wire::ToGuard& message) {
+Result<> Broker::send(const wire::ToGuard& message, int patience_ms) {
   std::string line = wire::encode(message) + "\n";
-  auto end = Clock::now() + std::chrono::milliseconds(patience_ms_);
+  auto end = Clock::now() + std::chrono::milliseconds(patience_ms);
   for (size_t sent = 0; sent < line.size();) {
     ssize_t n = ::write(child_.in(), line.data() + sent, line.size() - sent);
     if (n > 0) sent += static_cast<size_t>(n);
@@ -125,7 +127,7 @@ Result<> Broker::send(const wire::ToGuard& message) {
   return {};
 }
 
-Result<> Broker::configure(const wire::GuardConfig& config) { return send(wire::Configure{config}); }
+Result<> Broker::configure(const wire::GuardConfig& config) { return send(wire::Configure{config}, kChangeMs); }
 
 Result<UniqueFd> Broker::connect() {
   // The descriptors are non-blocking, because one loop serves all streams and the keystrokes.

@@ -38,8 +38,8 @@ class Broker {
   static Result<std::unique_ptr<Broker>> start(const std::string& program, const wire::GuardConfig& config,
                                                const pki::Root& root, int patience_ms = 15000);
 
-  // Changes the configuration for later connections. After an error, the broker may still use the old one, so the
-  // caller must end the broker.
+  // Changes the configuration for later connections. Blocks for at most two seconds. After an error, the broker may
+  // still use the old one, so the caller must end the broker.
   Result<> configure(const wire::GuardConfig& config);
   Result<UniqueFd> connect();              // returns a new connection to the broker, non-blocking
   int fd() const { return child_.out(); }  // readable when read() has messages or the broker has died
@@ -48,12 +48,10 @@ class Broker {
   Result<std::vector<wire::FromGuard>> read();
 
  private:
-  Broker(Child child, UniqueFd hand, int patience_ms)
-      : child_(std::move(child)), hand_(std::move(hand)), patience_ms_(patience_ms) {}
-  Result<> send(const wire::ToGuard& message);
+  Broker(Child child, UniqueFd hand) : child_(std::move(child)), hand_(std::move(hand)) {}
+  Result<> send(const wire::ToGuard& message, int patience_ms);
   Child child_;
   UniqueFd hand_;
-  int patience_ms_;
   std::string partial_;
 };
 
