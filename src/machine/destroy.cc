@@ -164,4 +164,10 @@ bool hold_unless_ended(const std::string& name, const Places& places, const Dest
   return hold(name, places).has_value();
 }
 
+Result<Where> ask_address(const std::string& name, const Places& places, const Environment& environment) {
+  auto record = TRY(load(name, places));
+  auto provider = TRY(Provider::find(record.vm.wanted.provider, places, environment));
+  return provider.ssh_info(record.vm, {});
+}
+
 }  // namespace bottle::machine

@@ -43,4 +43,8 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
 // again later. Returns whether the VM is held.
 bool hold_unless_ended(const std::string& name, const Places& places, const DestroyOptions& options);
 
+// Asks the provider where the VM's sshd is now. A VM that was stopped and started again may have another address, but
+// still has its host key. Fails with Code::unavailable while the provider does not know. Blocks for one call of a hook.
+Result<Where> ask_address(const std::string& name, const Places& places, const Environment& environment);
+
 }  // namespace bottle::machine

@@ -60,6 +60,19 @@ TEST_F(Machine, AVmThatMayBecomeAvailableAgainIsHeld) {
   EXPECT_FALSE(hold_unless_ended("vm-2", places_, destroying())) << "there is no such VM";
 }
 
+TEST_F(Machine, AVmThatWasStartedAgainIsFoundAtItsNewAddress) {
+  good();
+  ASSERT_TRUE(prepare_vm(spec()));
+  auto at = [&] { return ask_address("vm-1", places_, destroying().environment); };
+  EXPECT_EQ(at()->host, "198.51.100.7");
+  hook("ssh-info", R"sh(echo '{"host": "198.51.100.9", "port": 2222, "user": "bottle"}')sh");
+  EXPECT_EQ(at()->host, "198.51.100.9");
+  EXPECT_EQ(at()->port, 2222);
+  hook("ssh-info", "exit 75");
+  EXPECT_EQ(at().error().code, Code::unavailable);
+  EXPECT_FALSE(ask_address("vm-2", places_, destroying().environment));
+}
+
 TEST_F(Machine, RecordsWithoutTheKeyHeldAreRead) {
   good();
   ASSERT_TRUE(prepare_vm(spec()));

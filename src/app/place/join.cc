@@ -8,6 +8,7 @@
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/os/this_program.h"
+#include "machine/destroy.h"
 #include "remote/link/far_side.h"
 #include "session/console/client.h"
 #include "session/console/terminal.h"
@@ -52,6 +53,15 @@ void give_what_stays_here(session::Job& job, const session::LedgerView& view, co
   else without("its ssh keys", keys.error());
 }
 
+// Someone may have stopped the VM and started it again, which gives it another address at some providers. If the
+// provider does not answer, the known address may still be right.
+void update_address(session::Far& far, const std::string& vm) {
+  auto now = machine::ask_address(vm, machine::Places::from(environment()), hook_environment());
+  if (!now) return;
+  far.target.host = now->host;
+  far.target.port = now->port;
+}
+
 }  // namespace
 
 Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
@@ -65,6 +75,7 @@ Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
   job.path_to_self = path_to_self();
   session::Far far = *view.remote;
   far.program = TRY(remote::own_hash());  // this program may be newer than the one that started the session
+  if (view.vm) update_address(far, view.vm->name);
   // Connects in this process, where ssh may ask. The supervisor then uses the existing connection.
   auto side = remote::FarSide::reach(far, options.interactive, options.say);
   // Without a terminal, the supervisor itself keeps trying to reach the machine.
