@@ -280,12 +280,16 @@ bool BlockScan::unpack(const View& outer, const Decoded& decoded) {
 }
 
 // Returns at most `most` bytes, and nothing once the block's budget is spent. Then the scan is incomplete, but only
-// if text follows, because magic numbers also occur by chance. Sets `used` to the number of packed bytes that it took.
+// if text follows, because magic numbers also occur by chance. Sets `used` to the number of packed bytes that it took,
+// or to that of all if the text goes on after the bytes that it returns. What goes on is not scanned, so it must not
+// remain if a finding is replaced.
 std::string BlockScan::decompress(Compression compression, std::string_view packed, size_t most, size_t& used) {
   constexpr size_t kSample = 256;
   if (!may_work(work::kTrial)) return {};
   bool spent = unpacked_left_ < kSample;
-  std::string text = decompressed(compression, packed, spent ? kSample : std::min(most, unpacked_left_), used);
+  size_t limit = spent ? kSample : std::min(most, unpacked_left_);
+  std::string text = decompressed(compression, packed, limit, used);
+  if (text.size() >= limit) used = packed.size();
   if (!spent) return text;
   result_.incomplete |= has_text(text) || has_packed(text);
   return {};

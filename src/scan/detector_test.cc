@@ -421,6 +421,7 @@ TEST(Detector, LeavesHarmlessTextAlone) {
     EXPECT_EQ(found(text), "") << text;
 }
 
+// A row of one letter decodes to nothing, but what follows it may.
 TEST(Detector, FindsEncodedTextAfterALongRowOfOneLetter) {
   std::string token = filled("ghp_<alnum 36>", 7);
   for (size_t letters : {100u, 256u, 400u, 4000u})

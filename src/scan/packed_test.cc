@@ -57,6 +57,25 @@ TEST(Detector, FindsASecretInAFrameOfZstdAfterMarksOfIt) {
   EXPECT_EQ(found(marks + zstd(secret)), "deploy (zstd)");
 }
 
+// What follows the limit of decompressed bytes is not scanned, so the range of a finding has all packed bytes.
+TEST(Detector, CoversThePackedBytesBeyondTheLimit) {
+  std::string text = "value=" + std::string(kKnown) + "\n", longest = text;
+  while (longest.size() < 2 * Detector::kMostUnpacked) longest += "line " + std::to_string(longest.size()) + "\n";
+  longest += text;
+  for (const auto& [packed, whole] :
+       {std::pair(gzipped(longest), true), std::pair(zstd(longest), true), std::pair(zip_entry("a", longest), true),
+        std::pair(base64(gzipped(longest)), true), std::pair(each(gzipped(longest), "%02x"), true),
+        std::pair(base64(deflated(longest, -15)), true), std::pair(gzipped(text), false),
+        std::pair(base64(gzipped(text)), false)}) {
+    std::string block = "see " + packed + " and more";
+    auto findings = Detector(&catalog()).scan(block).findings;
+    ASSERT_FALSE(findings.empty()) << packed.substr(0, 100);
+    EXPECT_EQ(findings[0].begin, 4u);
+    if (whole) EXPECT_GE(findings[0].end, 4 + packed.find_last_not_of('=') + 1) << packed.substr(0, 100);
+    else EXPECT_LE(findings[0].end, 4 + packed.size()) << packed.substr(0, 100);
+  }
+}
+
 // Returns the container of each format with a token in it.
 std::vector<std::pair<std::string, std::string>> containers() {
   std::string token = filled("ghp_<alnum 36>", 2);
