@@ -15,6 +15,7 @@
 
 #include "base/defer.h"
 #include "base/files/beneath.h"
+#include "base/files/durable.h"
 #include "base/files/file.h"
 #include "base/text/line.h"
 #include "git/refs.h"
@@ -44,7 +45,7 @@ Result<UniqueFd> enter(const Repository& repository, const std::string& path, bo
     // With core.sharedRepository, other users must be able to add refs later. Where a group may read, it must also be
     // able to search, and S_ISGID makes what is created inside belong to the same group (git's adjust_shared_perm()).
     bool is_new = create && ::mkdirat(at.get(), part.c_str(), 0777) == 0;
-    if (is_new && ::fsync(at.get()) != 0 && errno != EINVAL) return fail_errno("flushing the directory of " + path);
+    if (is_new) TRY(flush_directory(at.get(), "the directory of " + path));
     if (is_new && repository.settings.shared) {
       struct stat st{};
       auto bits = static_cast<mode_t>(repository.settings.shared);
@@ -105,8 +106,7 @@ class Lock {
     }
     // Tells the destructor that the lock file is no longer there.
     fd_.reset();
-    if (::fsync(directory_.get()) != 0 && errno != EINVAL) return fail_errno("flushing the directory of " + name_);
-    return {};
+    return flush_directory(directory_.get(), "the directory of " + name_);
   }
 
   int directory() const { return directory_.get(); }

@@ -11,6 +11,9 @@ namespace bottle {
 // Flushes a file, or the names in a directory but not the files that they name, to the disk. Blocks.
 Result<> flush(const std::string& path);
 
+// Flushes the names in an open directory. Succeeds if its file system cannot do that. `name` is for the error. Blocks.
+Result<> flush_directory(int fd, const std::string& name);
+
 // Flushes a directory with everything below it, and the directory that it is in. Does not follow links. Blocks.
 Result<> flush_tree(const std::string& path);
 

@@ -21,6 +21,7 @@
 #include <string>
 
 #include "base/defer.h"
+#include "base/files/durable.h"
 #include "base/files/file.h"
 #include "base/files/own_file.h"
 #include "base/ids.h"
@@ -107,7 +108,8 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner) 
   }
   remove.dismiss();
   UniqueFd above(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!above || ::fsync(above.get()) != 0) return fail_errno("flushing " + parent);
+  if (!above) return fail_errno("flushing " + parent);
+  TRY(flush_directory(above.get(), parent));
   return ledger;
 }
 
@@ -161,8 +163,8 @@ Result<> write_grave(const Directories& directories, const std::string& session,
     return fail_errno("creating " + graves + "/" + session);
   remove.dismiss();
   UniqueFd above(::open(graves.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!above || ::fsync(above.get()) != 0) return fail_errno("flushing " + graves);
-  return {};
+  if (!above) return fail_errno("flushing " + graves);
+  return flush_directory(above.get(), graves);
 }
 
 void remove_grave(const Directories& directories, const std::string& session) {

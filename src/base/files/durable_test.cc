@@ -1,0 +1,48 @@
+#include "base/files/durable.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/files/unreadable_test.h"
+
+namespace bottle {
+namespace {
+
+namespace fs = std::filesystem;
+
+class DurableFiles : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char path[] = "/tmp/durable_test_XXXXXX";
+    ASSERT_TRUE(::mkdtemp(path));
+    root = path;
+    std::ofstream(root + "/file") << "text";
+  }
+  void TearDown() override { fs::remove_all(root); }
+  std::string root;
+};
+
+TEST_F(DurableFiles, AFileSystemMayBeUnableToFlushDirectories) {
+  for (int error : {EINVAL, EOPNOTSUPP, EBADF, ENOSYS}) {
+    auto flushed = with_failing(SYS_fsync, error, [&] { return flush(root).has_value(); });
+    if (!flushed) GTEST_SKIP() << "this system cannot inject errors";
+    EXPECT_TRUE(*flushed) << error;
+  }
+  EXPECT_FALSE(*with_failing(SYS_fsync, EIO, [&] { return flush(root).has_value(); }));
+  EXPECT_FALSE(*with_failing(SYS_fsync, EOPNOTSUPP, [&] { return flush(root + "/file").has_value(); }));
+}
+
+TEST_F(DurableFiles, ManyFilesAreFlushedAtOnce) {
+  auto each = with_failing(SYS_syncfs, EIO, [&] { return flush_tree(root).has_value(); });
+  if (!each) GTEST_SKIP() << "this system cannot inject errors";
+  EXPECT_TRUE(*each);
+  EXPECT_FALSE(*with_failing(SYS_fsync, EIO, [&] { return flush_tree(root).has_value(); }));
+  for (int i = 0; i < 300; ++i) std::ofstream(root + "/" + std::to_string(i)) << i;
+  EXPECT_FALSE(*with_failing(SYS_syncfs, EIO, [&] { return flush_tree(root).has_value(); }));
+  EXPECT_TRUE(*with_failing(SYS_fsync, EIO, [&] { return flush_tree(root).has_value(); }));
+}
+
+}  // namespace
+}  // namespace bottle
