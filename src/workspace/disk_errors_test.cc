@@ -36,6 +36,10 @@ TEST_F(DiskErrors, ALinkThatAFullDiskRefusesIsNotAnImpossiblePath) {
   EXPECT_TRUE(*fails(SYS_linkat, [&] { return tree.hardlink({"h"}, {"a"}).has_value(); }));
   EXPECT_TRUE(*fails(SYS_unlinkat, [&] { return tree.absent({"a"}).has_value(); }));
   // These are facts about the paths, not errors of the disk.
+  for (int error : {EILSEQ, EOPNOTSUPP, ENOSYS}) {
+    EXPECT_FALSE(*with_failing(SYS_symlinkat, error, [&] { return !tree.link({"l"}, "a").has_value(); }));
+    EXPECT_FALSE(*with_failing(SYS_linkat, error, [&] { return !tree.hardlink({"h"}, {"a"}).has_value(); }));
+  }
   fs::create_directories(root + "/t/d");
   EXPECT_FALSE(tree.link({"a"}, "b").value());
   EXPECT_FALSE(tree.hardlink({"a", "b"}, {"a"}).value());
@@ -68,6 +72,23 @@ TEST_F(DiskErrors, TheSizeOfWhatCannotBeListedIsUnknown) {
   EXPECT_EQ(size_of(root + "/none").value(), 0u);
   auto known = without_listings([&] { return size_of(objects).has_value(); });
   if (known) EXPECT_FALSE(*known);
+}
+
+TEST_F(DiskErrors, ADirectoryOfObjectsThatBelongsToRootHasNoSize) {
+  make_repository();
+  std::string objects = repo + "/.git/objects";
+  run({"chmod", "-R", "a+rX", root});
+  fs::create_directories(objects + "/ab");
+  fs::permissions(objects + "/ab", fs::perms::none);
+  pid_t child = ::fork();
+  if (child == 0) {
+    if (::geteuid() == 0 && ::setresuid(4711, 4711, 4711) != 0) ::_exit(1);
+    ::_exit(size_of(objects).value_or(0) > 0 && !size_of(objects + "/ab") ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0) << "nothing could come home";
+  fs::permissions(objects + "/ab", fs::perms::owner_all);
 }
 
 TEST_F(DiskErrors, AFileThatCannotBeReadIsNotLeftOutInSilence) {

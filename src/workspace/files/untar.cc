@@ -107,7 +107,8 @@ std::optional<uint64_t> decimal(const std::string& text) {
 // Returns whether an error means that an entry cannot exist at its path, and not that the disk fails.
 bool is_impossible(int error) {
   return error == ENOTDIR || error == ELOOP || error == EISDIR || error == ENOENT || error == EEXIST ||
-         error == ENAMETOOLONG || error == EINVAL || error == ENOTEMPTY || error == EMLINK || error == EPERM;
+         error == ENAMETOOLONG || error == EINVAL || error == ENOTEMPTY || error == EMLINK || error == EPERM ||
+         error == EILSEQ || error == EOPNOTSUPP || error == ENOSYS;
 }
 
 // Holds what the headers before an entry announced about it.

@@ -86,7 +86,13 @@ Result<> flush_changed(const std::string& objects, const std::map<std::string, i
   auto recent = std::chrono::nanoseconds((since - std::chrono::seconds(1)).time_since_epoch()).count();
   for (const auto& [path, time] : times_of(objects)) {
     auto was = before.find(path);
-    if (was == before.end() || was->second != time || time > recent) TRY(flush(path));
+    bool changed = was == before.end() || was->second != time;
+    if (!changed && time <= recent) continue;
+    auto flushed = flush(path);
+    if (flushed) continue;
+    // Another git process removes directories that are empty, and one of another user may have changed this one.
+    bool is_others = flushed.error().code == Code::not_found || (!changed && flushed.error().code == Code::denied);
+    if (!is_others) return flushed;
   }
   return {};
 }
@@ -158,6 +164,8 @@ Result<uint64_t> size_of(const std::string& objects) {
     if (::lstat(path.c_str(), &st) != 0) {
       if (errno != ENOENT) return fail_errno("measuring " + one_line(path));
     } else if (S_ISDIR(st.st_mode)) {
+      // git cannot read this directory either (git/alternates.cc), so nothing comes into it.
+      if (::faccessat(AT_FDCWD, path.c_str(), R_OK | X_OK, AT_EACCESS) != 0 && errno == EACCES) continue;
       bytes += TRY(size_of(path));
     } else if (S_ISREG(st.st_mode)) {
       bytes += static_cast<uint64_t>(st.st_size);

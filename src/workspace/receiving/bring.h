@@ -19,7 +19,8 @@ struct Room {
 };
 
 // Returns the size of all files below a directory, in bytes. Files that another process removes meanwhile do not
-// count. Fails if a directory cannot be read. Blocks while it reads the tree.
+// count, and neither do those in a subdirectory that this user may not read. Fails if another directory cannot be read.
+// Blocks while it reads the tree.
 Result<uint64_t> size_of(const std::string& objects);
 
 // Returns why the operator's repository cannot be written to, or an empty string if its directories are writable.
