@@ -240,7 +240,11 @@ Result<> Homecoming::take_refs() {
     for (const auto& [name, id] : origin_.refs)
       if (name.starts_with(kind) && std::ranges::find(known_, id) != known_.end() && count.size() < kMostTaken)
         count.push_back("^" + id);
-  commits_ = std::strtoull(TRY(git_.ask(count, q_.at())).c_str(), nullptr, 10);
+  // If the repository cannot be written to, the histories are checked only later, for the bundle. The number is then
+  // unknown, but a broken history must not keep the others from coming home.
+  auto counted = git_.ask(count, q_.at());
+  if (!counted && counted.error().code != Code::unavailable) return std::unexpected(std::move(counted.error()));
+  commits_ = counted ? std::strtoull(counted->c_str(), nullptr, 10) : 0;
   return {};
 }
 
