@@ -108,6 +108,11 @@ TEST_F(Unnamed, OnlyTheNewestCommitOfALineIsTaken) {
   // A commit without its parent stops git, and is reported later.
   std::string broken = git("hash-object -t commit -w --stdin <<'E'\n" + broken_commit() + "E");
   EXPECT_EQ(left({alone[0], broken, side}, {line.back()}), (std::vector<std::string>{side, broken, alone[0]}));
+  // Refs may name objects that git cannot read.
+  const std::vector<std::string> bad = {std::string(40, 'c'), std::string(40, 'd')};
+  put(repo + "/.git/objects/cc/" + std::string(38, 'c'), "");
+  put(repo + "/.git/objects/dd/" + std::string(38, 'd'), "garbage");
+  EXPECT_EQ(left(line, {bad[0], line.back(), bad[1]}), std::vector<std::string>{side});
 }
 
 TEST_F(Unnamed, WhatAnUnfinishedActionPutAsideComesBack) {

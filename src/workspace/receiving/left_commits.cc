@@ -11,14 +11,23 @@ namespace {
 
 constexpr size_t kMostListed = 100'000;  // commits that are compared with the ids
 
-// Removes the ids that are reached. Returns false if one run of git could not tell this for all of them.
+constexpr int kMostUnreadable = 100;
+
+// Removes the ids that are reached. Returns false if one run of git could not tell this for all of them. Removes from
+// `reached` what git cannot read.
 Result<bool> drop_reached(const Quarantine& q, const git::Runner& git, std::vector<std::string>& ids,
-                          const std::string& reached) {
-  auto options = q.at();
-  for (const auto& id : ids) options.input += id + "\n";
-  options.input += reached;
-  auto listed =
-      TRY(git.run({"rev-list", "--ignore-missing", "--max-count=" + std::to_string(kMostListed), "--stdin"}, options));
+                          std::vector<std::string>& reached) {
+  git::Runner::Answer listed;
+  for (int i = 0; i < kMostUnreadable; ++i) {
+    auto options = q.at();
+    for (const auto& id : ids) options.input += id + "\n";
+    for (const auto& id : reached) options.input += "^" + id + "\n";
+    listed = TRY(
+        git.run({"rev-list", "--ignore-missing", "--max-count=" + std::to_string(kMostListed), "--stdin"}, options));
+    // git names the object at which it stops.
+    auto is_unreadable = [&](const std::string& id) { return listed.complaint.find(id) != std::string::npos; };
+    if (listed.status == 0 || std::erase_if(reached, is_unreadable) == 0) break;
+  }
   std::unordered_set<std::string_view> left;
   each_line(listed.out, [&](std::string_view line) { left.insert(line); });
   // A history that is broken somewhere stops git.
@@ -44,21 +53,19 @@ Result<std::vector<std::string>> made_by_agent(const Quarantine& q, const git::R
 }
 
 Result<std::vector<std::string>> left_commits(const Quarantine& q, const git::Runner& git, std::vector<std::string> ids,
-                                              const std::vector<std::string>& reached, size_t most) {
+                                              std::vector<std::string> reached, size_t most) {
   std::vector<std::string> found;
-  std::string without;
-  for (const auto& id : reached) without += "^" + id + "\n";
   while (!ids.empty() && found.size() < most) {
-    bool told = TRY(drop_reached(q, git, ids, without));
+    bool told = TRY(drop_reached(q, git, ids, reached));
     if (ids.empty()) break;
     // The newest one may contain earlier ones.
     std::string id = std::move(ids.back());
     ids.pop_back();
     std::vector<std::string> alone = {id};
-    if (!told) told = TRY(drop_reached(q, git, alone, without));
+    if (!told) told = TRY(drop_reached(q, git, alone, reached));
     if (alone.empty()) continue;
     // A broken history is reported when it is brought home. It would also stop each further run of git.
-    if (told) without += "^" + id + "\n";
+    if (told) reached.push_back(id);
     found.push_back(std::move(id));
   }
   return found;

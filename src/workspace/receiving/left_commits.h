@@ -19,6 +19,6 @@ Result<std::vector<std::string>> made_by_agent(const Quarantine& q, const git::R
 // `most`, newest first. `ids` must be ordered from the oldest to the newest. Ignores ids without an object. Runs git
 // once for each commit that it returns.
 Result<std::vector<std::string>> left_commits(const Quarantine& q, const git::Runner& git, std::vector<std::string> ids,
-                                              const std::vector<std::string>& reached, size_t most);
+                                              std::vector<std::string> reached, size_t most);
 
 }  // namespace bottle::workspace
