@@ -167,6 +167,26 @@ TEST_F(HostileRepository, ItsFilesDoNotReachIconv) {
   back = take_inside(sent.base);
   ASSERT_TRUE(back) << back.error().what;
   refused("/.gitattributes");
+  // The name of the attribute elsewhere, and UTF-8, mean no conversion.
+  sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  put(inside + "/.gitattributes", "*.txt working-tree-encoding=UTF-8\n*.c working-tree-encoding=utf8 text\n");
+  put(inside + "/c.txt", rules);
+  back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  auto applied = apply({{repo, back->patch}}, root + "/scratch");
+  ASSERT_TRUE(applied) << applied.error().what;
+  EXPECT_EQ(*read_file(repo + "/c.txt"), rules);
+  // The rules are in the directory now.
+  EXPECT_TRUE(apply({{repo, back->patch}}, root + "/scratch").error().what.contains("already there"));
+}
+
+TEST_F(HostileRepository, ALargeFileBesideTheConfigurationIsNotSent) {
+  put(repo + "/.git/config-dump", std::string(5 << 20, 'x'));
+  auto sent = pack(manifest::WorkspaceMode::copy);
+  EXPECT_NE(joined(sent.warnings).find("were not sent (1, for example .git/config-dump)"), std::string::npos)
+      << joined(sent.warnings);
+  EXPECT_EQ(archive.find("xxxx"), std::string::npos);
 }
 
 TEST_F(HostileRepository, AMissingObjectIsAnErrorAndNotFetched) {

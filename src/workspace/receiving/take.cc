@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/defer.h"
@@ -20,6 +21,7 @@
 namespace bottle::workspace {
 namespace {
 
+constexpr std::string_view kAttribute = "working-tree-encoding";
 constexpr size_t kLargestSearched = 64 << 20;  // bytes of a patch
 
 // Holds the git directories that belong to bottle for one working tree: one to run git in, and one with the attributes
@@ -41,6 +43,33 @@ Result<View> view_of(const std::string& directory, const std::string& path) {
                                                          .attributes = TRY(git::own_attributes(*repository))}))};
 }
 
+// Returns whether the encoding is UTF-8, to which git converts nothing (convert.c: same_utf_encoding()).
+bool is_utf8(std::string_view encoding) {
+  std::string name(encoding);
+  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return name == "utf-8" || name == "utf8";
+}
+
+// Returns whether a patch changes the attributes of files, so that git might convert them.
+bool sets_encodings(std::string_view patch) {
+  bool in_rules = true;
+  while (!patch.empty()) {
+    std::string_view line = patch.substr(0, patch.find('\n'));
+    patch.remove_prefix(std::min(line.size() + 1, patch.size()));
+    // No line of a file's content begins like this: it has another character before it.
+    if (line.starts_with("diff --git ")) in_rules = line.find(".gitattributes") != std::string_view::npos;
+    if (!in_rules) continue;
+    // The content cannot be read.
+    if (line.starts_with("GIT binary patch")) return true;
+    for (size_t at = 0; (at = line.find(kAttribute, at)) != std::string_view::npos;) {
+      at += kAttribute.size();
+      std::string_view value = line.substr(at, std::min(line.find_first_of(" \t\r", at), line.size()) - at);
+      if (!value.starts_with('=') || !is_utf8(value.substr(1))) return true;
+    }
+  }
+  return false;
+}
+
 // Returns a path of the patch if git would convert that file to or from another encoding, and otherwise an empty
 // string. git does so with iconv(3), whose modules must not read what an agent wrote, and without the conversion, the
 // file would get the wrong bytes.
@@ -56,10 +85,11 @@ Result<std::string> encoded_path(const git::Runner& git, const View& view, const
     has_rules |= path == ".gitattributes" || path.ends_with("/.gitattributes");
     options.input += path + '\0';
   }
-  for (const auto& file : TRY(git::attributes(git, {"working-tree-encoding"}, options))) return file.path;
+  for (const auto& file : TRY(git::attributes(git, {std::string(kAttribute)}, options)))
+    if (!is_utf8(file.value)) return file.path;
   // The patch may bring the rule together with the file.
   auto text = has_rules ? read_file(patch.file, kLargestSearched) : std::string();
-  return text && text->find("working-tree-encoding") == std::string::npos ? "" : ".gitattributes";
+  return text && !sets_encodings(*text) ? "" : ".gitattributes";
 }
 
 }  // namespace

@@ -376,7 +376,13 @@ Result<> Packer::file(int fd, const std::string& name, const std::string& path) 
   ++summary_.files;
   int mode = mode_of(st.st_mode);
   if (is_configuration(fd, name)) {
-    std::string text = without_new_extensions(TRY(read_all(in.get(), path, kLargestConfig)));
+    auto read = read_all(in.get(), path, kLargestConfig);
+    // git itself reads only these two.
+    if (!read && read.error().code == Code::limit && name != "config" && name != "config.worktree") {
+      skip("files of git directories that are too large to be searched for credentials", path);
+      return {};
+    }
+    std::string text = without_new_extensions(TRY(std::move(read)));
     std::string clean = without_credentials(text);
     if (clean != text) summary_.warnings.push_back("credentials in " + one_line(path) + " were left out of the copy");
     TRY(note(path, mode == 0755 ? "100755" : "100644", blob_id(clean), clean));
