@@ -14,7 +14,7 @@
 namespace bottle::scan {
 
 // The cost of each part of a scan, in the unit of BlockResult::work. The numbers were fitted to the times that
-// bench_scan_search and bench_scan_files measure.
+// bench_scan_search and bench_scan_files measure, except kHash and kHashed, which were set to more than a hash takes.
 namespace work {
 inline constexpr size_t kView = 900, kSpot = 33, kRun = 130, kDecoded = 400, kHex = 130, kTrial = 100, kMatch = 100;
 inline constexpr size_t kOpenEnd = 3000, kWif = 275, kGroups = 620, kFinding = 700, kHash = 400;
