@@ -84,6 +84,20 @@ TEST_F(ThisMachine, AGitThatDoesNotEndByItselfIsNotBrokenData) {
   }
 }
 
+TEST_F(ThisMachine, AReadOnlyRepositoryGetsABundleWithoutBrokenHistories) {
+  sh("cd " + inside + " && git checkout -q -b z && " + commit_ +
+     "--allow-empty -m lost && lost=$(git rev-parse HEAD) && " + commit_ +
+     "--allow-empty -m z && rm .git/objects/$(echo $lost | sed 's|..|&/|') && git checkout -q main");
+  auto back =
+      take_with("unpack-objects", "echo 'error: unable to create temporary file: Read-only file system' >&2; exit 128");
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_TRUE(back->is_incomplete);
+  EXPECT_TRUE(flagged(*back, "refs/bottle/s1/heads/z: ")) << back->text;
+  ASSERT_NE(back->bundle, "") << back->text;
+  git("fetch -q " + back->bundle + " 'refs/bottle/*:refs/bottle/*'");
+  EXPECT_EQ(git("show refs/bottle/s1/heads/main:c"), "c");
+}
+
 // An engine that fails between two files may end its answer as if the archive were complete.
 TEST_F(ThisMachine, AnArchiveWithoutItsEndMarkIsCutOff) {
   std::string whole = craft([&](docker::TarWriter& t) {

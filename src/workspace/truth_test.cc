@@ -323,23 +323,6 @@ TEST_F(Truth, StagedContentIsInTheBundleOfALockedRepository) {
   EXPECT_EQ(git("show refs/bottle/s1/staged:a.txt"), "staged");
 }
 
-TEST_F(Truth, ABrokenHistoryDoesNotKeepOthersOutOfTheBundle) {
-  auto sent = pack(WorkspaceMode::clone);
-  unpack();
-  sh("cd " + inside + " && git checkout -q -b good && " + commit_ +
-     "--allow-empty -m good && git checkout -q -b bad && " + commit_ +
-     "--allow-empty -m lost && lost=$(git rev-parse HEAD) && " + commit_ +
-     "--allow-empty -m bad && rm .git/objects/$(echo $lost | cut -c1-2)/$(echo $lost | cut -c3-) && "
-     "git checkout -q good");
-  put(repo + "/.git/refs/bottle", "in the way");
-  auto back = come_home(sent.base);
-  fs::remove(repo + "/.git/refs/bottle");
-  ASSERT_NE(back.bundle, "") << back.text;
-  git("fetch -q " + back.bundle + " 'refs/bottle/*:refs/bottle/*'");
-  EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/heads/good"), "good");
-  EXPECT_TRUE(back.is_incomplete) << back.text;
-}
-
 TEST_F(Truth, AnIndexThatCannotBeReadIsNamed) {
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy})
     for (const std::string command :
