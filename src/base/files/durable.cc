@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "base/files/file.h"
+#include "base/files/flush_file_system.h"
 #include "base/unique_fd.h"
 
 namespace bottle {
@@ -32,30 +33,30 @@ Result<> flush(const std::string& path) {
 
 namespace {
 
-#ifdef __linux__
-// Flushes everything on the file system of a path.
-Result<> flush_file_system(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) return fail_errno("opening " + path);
-  if (::syncfs(fd.get()) != 0) return fail_errno("flushing " + path);
-  return {};
+// Returns whether a directory has so many entries that flushing its file system takes less time than flushing each.
+Result<bool> has_many(const std::string& path) {
+  constexpr int kFew = 256;
+  namespace fs = std::filesystem;
+  std::error_code error;
+  int entries = 0;
+  for (fs::recursive_directory_iterator each(path, error), end; !error && each != end; each.increment(error))
+    if (++entries > kFew) return true;
+  if (error) return fail_errno("reading " + path, error.value());
+  return false;
 }
-#endif
 
 }  // namespace
 
 Result<> flush_tree(const std::string& path) {
   namespace fs = std::filesystem;
   std::error_code error;
-#ifdef __linux__
-  // Each file costs a write to the disk, so with thousands of them, flushing all of the file system takes less time.
-  // That includes the directory that the tree is in.
-  constexpr int kFew = 256;
-  int entries = 0;
-  for (fs::recursive_directory_iterator each(path, error), end; !error && each != end; each.increment(error))
-    if (++entries > kFew) return flush_file_system(path);
-  if (error) return fail_errno("reading " + path, error.value());
-#endif
+  if (TRY(has_many(path))) {
+    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) return fail_errno("opening " + path);
+    // The directory that the tree is in is on this file system too.
+    if (flush_file_system(fd.get()) == 0) return {};
+    if (errno != ENOSYS) return fail_errno("flushing " + path);
+  }
   for (fs::recursive_directory_iterator each(path, error), end; !error && each != end; each.increment(error)) {
     auto kind = each->symlink_status(error).type();
     if (kind == fs::file_type::regular || kind == fs::file_type::directory) TRY(flush(each->path().string()));
