@@ -29,15 +29,17 @@ std::vector<std::string_view> errors_in(std::string_view complaint) {
   return errors;
 }
 
-// The words are those of object-file.c, packfile.c, wrapper.c, run-command.c, csum-file.c, index-pack.c and
+// The words are those of object-file.c, packfile.c, lockfile.c, wrapper.c, run-command.c, csum-file.c, index-pack.c and
 // unpack-objects.c.
 int system_error_of(std::string_view message) {
-  constexpr std::string_view kTried[] = {"unable to ", "could not ", "cannot ", "failed to "};
-  constexpr std::string_view kDoing[] = {"create", "write", "rename", "close",  "open",  "read",  "mmap",
-                                         "store",  "fork",  "run",    "pwrite", "pread", "fstat", "stat"};
-  constexpr std::string_view kOther[] = {"file write error", "write error", "sha1 file",   "error when closing",
-                                         "read error",       "mmap failed", "packfile ",   "error reading",
-                                         "open(\"",          "read(",       "fsync error", "error while loading"};
+  constexpr std::string_view kTried[] = {"unable to ", "Unable to ", "could not ", "cannot ", "failed to "};
+  constexpr std::string_view kDoing[] = {"access", "append", "close",  "create", "dup",   "exec",  "flush",  "fork",
+                                         "fstat",  "lock",   "lstat",  "map",    "mkdir", "mmap",  "open",   "pread",
+                                         "pwrite", "read",   "rename", "run",    "stat",  "store", "unlink", "write"};
+  constexpr std::string_view kOther[] = {"file write error", "write error",        "sha1 file",   "error when closing",
+                                         "read error",       "mmap failed",        "packfile ",   "error reading",
+                                         "open(\"",          "lstat(\"",           "readlink(\"", "read(",
+                                         "fsync error",      "error while loading"};
   if (message.starts_with("insufficient permission for adding an object")) return EACCES;
   auto begins = [&](std::string_view words) { return message.starts_with(words); };
   bool is_own = std::ranges::any_of(kOther, begins);
