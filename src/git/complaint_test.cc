@@ -19,7 +19,9 @@ TEST(Complaint, ASystemErrorIsReadOnlyInGitsOwnSentences) {
   EXPECT_EQ(first_error("fatal: sha1 file 'x' write error. Out of diskspace"), ENOSPC);
   EXPECT_EQ(first_error("fatal: cannot fork: Cannot allocate memory"), ENOMEM);
   EXPECT_EQ(first_error("fatal: Unable to create '/x/index.lock': No space left on device"), ENOSPC);
-  EXPECT_EQ(first_error("fatal: cannot lock ref 'refs/x': Unable to create '/x.lock': Disk quota exceeded"), EDQUOT);
+  EXPECT_EQ(first_error("fatal: update_ref failed for ref 'refs/x': cannot lock ref 'refs/x': Unable to create "
+                        "'/x.lock': Disk quota exceeded"),
+            EDQUOT);
   EXPECT_EQ(first_error("error: insufficient permission for adding an object to repository database x"), EACCES);
   EXPECT_EQ(first_error("git: error while loading shared libraries: libz.so.1: failed to map segment from shared "
                         "object: Cannot allocate memory"),

@@ -36,10 +36,21 @@ int system_error_of(std::string_view message) {
   constexpr std::string_view kDoing[] = {"access", "append", "close",  "create", "dup",   "exec",  "flush",  "fork",
                                          "fstat",  "lock",   "lstat",  "map",    "mkdir", "mmap",  "open",   "pread",
                                          "pwrite", "read",   "rename", "run",    "stat",  "store", "unlink", "write"};
-  constexpr std::string_view kOther[] = {"file write error", "write error",        "sha1 file",   "error when closing",
-                                         "read error",       "mmap failed",        "packfile ",   "error reading",
-                                         "open(\"",          "lstat(\"",           "readlink(\"", "read(",
-                                         "fsync error",      "error while loading"};
+  constexpr std::string_view kOther[] = {"file write error",
+                                         "write error",
+                                         "sha1 file",
+                                         "error when closing",
+                                         "read error",
+                                         "mmap failed",
+                                         "packfile ",
+                                         "error reading",
+                                         "open(\"",
+                                         "update_ref failed",
+                                         "lstat(\"",
+                                         "readlink(\"",
+                                         "read(",
+                                         "fsync error",
+                                         "error while loading"};
   if (message.starts_with("insufficient permission for adding an object")) return EACCES;
   auto begins = [&](std::string_view words) { return message.starts_with(words); };
   bool is_own = std::ranges::any_of(kOther, begins);
