@@ -225,7 +225,7 @@ def test_the_account_of_the_work_is_home_before_the_machine_may_forget_it(remote
     """The near supervisor dies immediately after the record that the work is home, which is its last one. What came home,
     and what to look at in it, is already in the result."""
     for record in range(9, 2, -1):  # a record that does not exist ends nothing
-        session = start(remote, far, "echo kept >kept.txt; echo '[core]' >.gitmodules; mkdir tool; git init -q tool", env={"BOTTLE_TEST_KILL_AT_RECORD": str(record)})
+        start(remote, far, "echo kept >kept.txt; echo '[core]' >.gitmodules; mkdir tool; git init -q tool", env={"BOTTLE_TEST_KILL_AT_RECORD": str(record)})
         if remote.sessions():
             break
     state, name = remote.world.state(remote.home), remote.sessions()[0]
