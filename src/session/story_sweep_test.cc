@@ -118,23 +118,30 @@ TEST_F(DeadSession, WorkWhoseContainerIsGoneComesHomeFromItsVolume) {
   });
 }
 
-// If the volume is gone too, nothing can bring the work back, but the operator must learn of it.
+// If the volume is gone too, nothing can bring the work back, but the operator must learn of it. There is no work if
+// the agent never began.
 TEST_F(DeadSession, LostWorkIsNotPassedOverInSilence) {
-  TestSession session(true);
-  FakeDocker docker;
-  session.go_to(moment, docker, false);
-  std::string ledger = session.scratch.directories.sessions + "/x1/ledger";
-  ASSERT_TRUE(write_file_atomically(ledger, *read_file(ledger) + "{\"ended\":0}\n"));
-  docker.with_world([](docker::FakeWorld& world) {
-    ASSERT_TRUE(world.remove_container("bottle-x1-agent"));
-    ASSERT_TRUE(world.remove_volume("bottle-x1-work"));
-  });
-  auto swept = session.sweep_all(docker);
-  ASSERT_EQ(swept.size(), 1u);
-  ASSERT_TRUE(swept[0].back);
-  EXPECT_FALSE(swept[0].back->held);
-  EXPECT_NE(swept[0].back->error.find("lost"), std::string::npos) << swept[0].back->error;
-  EXPECT_TRUE(swept[0].receipt.confirmed);
+  const std::string running = "{\"running\":true}\n";
+  for (const std::string last : {std::string("{\"ended\":0}\n"), running, std::string()}) {
+    TestSession session(true);
+    FakeDocker docker;
+    session.go_to(moment, docker, false);
+    std::string ledger = session.scratch.directories.sessions + "/x1/ledger";
+    std::string text = *read_file(ledger);
+    if (size_t at = text.find(running); at != std::string::npos) text.erase(at, running.size());
+    ASSERT_TRUE(write_file_atomically(ledger, text + last));
+    docker.with_world([](docker::FakeWorld& world) {
+      ASSERT_TRUE(world.remove_container("bottle-x1-agent"));
+      ASSERT_TRUE(world.remove_volume("bottle-x1-work"));
+    });
+    auto swept = session.sweep_all(docker);
+    ASSERT_EQ(swept.size(), 1u);
+    EXPECT_TRUE(swept[0].receipt.confirmed);
+    ASSERT_EQ(swept[0].back.has_value(), !last.empty()) << last;
+    if (last.empty()) continue;
+    EXPECT_FALSE(swept[0].back->held);
+    EXPECT_NE(swept[0].back->error.find("lost"), std::string::npos) << swept[0].back->error;
+  }
 }
 
 TEST_F(DeadSession, SeveralSimultaneousSweepersSweepItOnce) {

@@ -102,11 +102,10 @@ Result<wire::SessionResult> result_in(const std::string& results) {
 // worked, or if its work came home earlier.
 std::optional<wire::Back> about_lost(const Orphan& orphan, const std::string& results) {
   auto told = result_in(results);
-  if (told && told->back && !told->back->held) return std::nullopt;
+  if (!orphan.worked || (told && told->back && !told->back->held)) return std::nullopt;
   Names names(orphan.session);
-  std::string said = std::string(orphan.exit ? "The work is lost" : "If the agent had begun, its work is lost") +
-                     ", because something else removed the container " + names.agent + " and the volume " + names.work +
-                     ", which had it.";
+  std::string said = "The work is lost, because something else removed the container " + names.agent +
+                     " and the volume " + names.work + ", which had it.";
   return wire::Back{.text = said, .error = said};
 }
 
@@ -229,6 +228,7 @@ std::optional<Orphan> as_it_is_now(const Directories& directories, const Orphan&
                 .directory = found.directory,
                 .asked = view->asked,
                 .work = view->work,
+                .worked = view->running || view->exit,
                 .exit = view->exit,
                 .cut_short = view->cut_short(),
                 .grave = found.grave,
@@ -262,8 +262,18 @@ void find_dead(const Directories& directories, std::set<std::string>& known, std
     }
     if (!view->owner.dead()) continue;
     if (view->remote) continue;  // its agent may still run on the remote machine; attach and cleanup handle it
-    orphans.push_back({name, view->owner, view->things, view->engine, directory, view->asked, view->work, view->exit,
-                       view->cut_short()});
+    orphans.push_back({.session = name,
+                       .owner = view->owner,
+                       .things = view->things,
+                       .engine = view->engine,
+                       .directory = directory,
+                       .asked = view->asked,
+                       .work = view->work,
+                       .worked = view->running || view->exit,
+                       .exit = view->exit,
+                       .cut_short = view->cut_short(),
+                       .grave = {},
+                       .refused = {}});
   }
 }
 
@@ -282,7 +292,17 @@ void find_graves(const Directories& directories, std::set<std::string>& known, s
     if (!view->owner.dead()) continue;  // a runtime is being tried
     if (age_of(grave + "/ledger") > kForgottenSeconds) remove_session_directory(grave);
     else if (known.insert(name).second)
-      orphans.push_back({name, view->owner, view->things, view->engine, "", {}, {}, {}, view->cut_short(), grave});
+      orphans.push_back({.session = name,
+                         .owner = view->owner,
+                         .things = view->things,
+                         .engine = view->engine,
+                         .directory = {},
+                         .asked = {},
+                         .work = {},
+                         .exit = {},
+                         .cut_short = view->cut_short(),
+                         .grave = grave,
+                         .refused = {}});
   }
 }
 

@@ -22,6 +22,7 @@ struct Orphan {
   std::string directory;         // the directory of its ledger; empty if the session has only a grave
   std::vector<uint64_t> asked;   // as in LedgerView
   std::optional<Work> work;      // set if the work is not home yet
+  bool worked = false;           // the ledger says that the agent began
   std::optional<int> exit;       // the agent's exit status, if it is known
   bool cut_short = false;        // as in Belongings
   std::string grave;             // the directory of its grave, if it was swept before
