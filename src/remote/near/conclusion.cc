@@ -59,7 +59,8 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
     // An earlier near side may have brought the work home and died before the ledger said so.
     auto before = result_before();
     bool is_nothing = back_->text.empty() && back_->archive.empty() && !back_->sorted;
-    if (is_nothing && before && before->back && !before->back->held) back_ = std::move(before->back);
+    bool came_before = before && before->back && (before->back->sorted || !before->back->archive.empty());
+    if (is_nothing && came_before) back_ = std::move(before->back);
     // The machine forgets the session next. From then on, only this file says what came home and what to look at.
     auto saved = write_file_durably(path_of_result(), wire::encode(so_far(), wire::Layout::pretty));
     if (saved) return input::Fetched{};
