@@ -14,11 +14,11 @@ constexpr size_t kMostListed = 100'000;  // commits that are compared with the i
 constexpr int kMostUnreadable = 100;
 
 // Removes the ids that are reached. Returns false if one run of git could not tell this for all of them. Removes from
-// `reached` what git cannot read.
+// `reached` what git cannot read, with a further run each; `spare` is how many of them there may still be.
 Result<bool> drop_reached(const Quarantine& q, const git::Runner& git, std::vector<std::string>& ids,
-                          std::vector<std::string>& reached) {
+                          std::vector<std::string>& reached, int& spare) {
   git::Runner::Answer listed;
-  for (int i = 0; i < kMostUnreadable; ++i) {
+  for (;; --spare) {
     auto options = q.at();
     for (const auto& id : ids) options.input += id + "\n";
     for (const auto& id : reached) options.input += "^" + id + "\n";
@@ -26,7 +26,7 @@ Result<bool> drop_reached(const Quarantine& q, const git::Runner& git, std::vect
         git.run({"rev-list", "--ignore-missing", "--max-count=" + std::to_string(kMostListed), "--stdin"}, options));
     // git names the object at which it stops.
     auto is_unreadable = [&](const std::string& id) { return listed.complaint.find(id) != std::string::npos; };
-    if (listed.status == 0 || std::erase_if(reached, is_unreadable) == 0) break;
+    if (listed.status == 0 || spare <= 0 || std::erase_if(reached, is_unreadable) == 0) break;
   }
   std::unordered_set<std::string_view> left;
   each_line(listed.out, [&](std::string_view line) { left.insert(line); });
@@ -55,14 +55,15 @@ Result<std::vector<std::string>> made_by_agent(const Quarantine& q, const git::R
 Result<std::vector<std::string>> left_commits(const Quarantine& q, const git::Runner& git, std::vector<std::string> ids,
                                               std::vector<std::string> reached, size_t most) {
   std::vector<std::string> found;
+  int spare = kMostUnreadable;
   while (!ids.empty() && found.size() < most) {
-    bool told = TRY(drop_reached(q, git, ids, reached));
+    bool told = TRY(drop_reached(q, git, ids, reached, spare));
     if (ids.empty()) break;
     // The newest one may contain earlier ones.
     std::string id = std::move(ids.back());
     ids.pop_back();
     std::vector<std::string> alone = {id};
-    if (!told) told = TRY(drop_reached(q, git, alone, reached));
+    if (!told) told = TRY(drop_reached(q, git, alone, reached, spare));
     if (alone.empty()) continue;
     // A broken history is reported when it is brought home. It would also stop each further run of git.
     if (told) reached.push_back(id);

@@ -64,7 +64,8 @@ bool sets_encodings(std::string_view patch) {
     for (size_t at = 0; (at = line.find(kAttribute, at)) != std::string_view::npos;) {
       at += kAttribute.size();
       std::string_view value = line.substr(at, std::min(line.find_first_of(" \t\r", at), line.size()) - at);
-      if (!value.starts_with('=') || !is_utf8(value.substr(1))) return true;
+      // Without a removed line, another rule may apply to the file.
+      if (line.starts_with('-') || !value.starts_with('=') || !is_utf8(value.substr(1))) return true;
     }
   }
   return false;
