@@ -58,8 +58,9 @@ is_needed() {
     [ -n "$containers$volumes" ]
     return
   fi
+  # An engine that never ran has no such directory, unless its data is somewhere else.
   for left in /var/lib/docker/containers/*/ /var/lib/docker/volumes/*/; do [ ! -e "$left" ] || return 0; done
-  return 1
+  [ ! -d /var/lib/docker ] && command -v dockerd >/dev/null
 }
 
 end() {
