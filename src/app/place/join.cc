@@ -53,13 +53,14 @@ void give_what_stays_here(session::Job& job, const session::LedgerView& view, co
   else without("its ssh keys", keys.error());
 }
 
-// Someone may have stopped the VM and started it again, which gives it another address at some providers. If the
-// provider does not answer, the known address may still be right.
-void update_address(session::Far& far, const std::string& vm) {
+// Returns whether the VM has another address than the known one, and changes it in `far`. Someone may have stopped the
+// VM and started it again, which gives it another address at some providers.
+bool has_moved(session::Far& far, const std::string& vm) {
   auto now = machine::ask_address(vm, machine::Places::from(environment()), hook_environment());
-  if (!now) return;
+  if (!now || (now->host == far.target.host && now->port == far.target.port)) return false;
   far.target.host = now->host;
   far.target.port = now->port;
+  return true;
 }
 
 }  // namespace
@@ -75,9 +76,10 @@ Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
   job.path_to_self = path_to_self();
   session::Far far = *view.remote;
   far.program = TRY(remote::own_hash());  // this program may be newer than the one that started the session
-  if (view.vm) update_address(far, view.vm->name);
   // Connects in this process, where ssh may ask. The supervisor then uses the existing connection.
   auto side = remote::FarSide::reach(far, options.interactive, options.say);
+  if (!side && view.vm && has_moved(far, view.vm->name))
+    side = remote::FarSide::reach(far, options.interactive, options.say);
   // Without a terminal, the supervisor itself keeps trying to reach the machine.
   if (!side && options.interactive) return std::unexpected(side.error());
   job.remote = session::RemoteJob{far, std::nullopt, true, options.stop};
