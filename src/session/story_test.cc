@@ -167,14 +167,19 @@ TEST(Story, AnArchiveWithoutItsEndMarkIsNotTheWork) {
   }
 }
 
+// Leaves work that can be sorted, and a repository that comes home only in the archive.
+void make_repository_beside_work(docker::FakeProcess& process) {
+  process.put("/workspace/made.txt", kWork);
+  process.put("/workspace/tool/.git/HEAD", "ref: refs/heads/main\n");
+}
+
 // What could not be sorted is only in the archive. Without it, the container still holds work.
 TEST(Story, IncompleteWorkIsHeldWithoutItsArchive) {
   TestSession session;
   FakeDocker docker;
   session.furnish(docker);
   session.agent = [&](docker::FakeProcess& process, const wire::Go&) {
-    process.put("/workspace/made.txt", kWork);
-    process.put("/workspace/tool/.git/HEAD", "ref: refs/heads/main\n");
+    make_repository_beside_work(process);
     session.worked = true;
     return 0;
   };
@@ -203,8 +208,7 @@ TEST(Story, TheAccountOfTheWorkIsWrittenOnceTheWorkIsHome) {
   FakeDocker docker;
   alive.furnish(docker);
   alive.agent = [&](docker::FakeProcess& process, const wire::Go&) {
-    process.put("/workspace/made.txt", kWork);
-    process.put("/workspace/tool/.git/HEAD", "ref: refs/heads/main\n");
+    make_repository_beside_work(process);
     return 3;
   };
   std::mutex lock;

@@ -1,6 +1,7 @@
 """Kills processes with SIGKILL after every record of the ledger, and while the engine works. The next command removes
 everything, and the agent's work comes home."""
 
+import contextlib
 import glob
 import json
 import os
@@ -125,13 +126,28 @@ def test_the_work_of_a_killed_session_comes_home(world, operator, before, until,
     assert result["back"]["commits"] == 1 and result["receipt"]["confirmed"]
 
 
+@contextlib.contextmanager
+def results_disk(world, operator, size):
+    """Keeps the results of sessions on a disk of this size. Yields a function that makes the disk large and returns its
+    path."""
+    results = os.path.join(world.state(operator.home), "results")
+    os.makedirs(results)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=" + size, "none", results], check=True)
+
+    def grow():
+        subprocess.run(["mount", "-o", "remount,size=64m", results], check=True)
+        return results
+
+    try:
+        yield grow
+    finally:
+        subprocess.run(["umount", "-l", results], check=True)
+
+
 def test_work_that_cannot_come_home_is_held_until_it_can(world, operator, before, until):
     """At the end of the session, the disk for results is full. The container stays, the session says so, and the next
     command brings the work home."""
-    results = os.path.join(world.state(operator.home), "results")
-    os.makedirs(results)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", results], check=True)
-    try:
+    with results_disk(world, operator, "256k") as grow_disk:
         session = operator.start("cd /workspace && head -c 4000000 /dev/urandom > big && echo kept > kept.txt")
         assert session.status == 0 and "No space left" in session.err, session.explain()
         assert "bottle cleanup" in session.err, session.explain()
@@ -140,11 +156,9 @@ def test_work_that_cannot_come_home_is_held_until_it_can(world, operator, before
         again = operator.bottle("cleanup")
         assert again.returncode == 125 and "No space left" in again.stderr, again
         assert [line for line in world.left() if "agent" in line] == held
-        subprocess.run(["mount", "-o", "remount,size=64m", results], check=True)
+        grow_disk()
         done = operator.bottle("cleanup")
         assert done.returncode == 0, done
-    finally:
-        subprocess.run(["umount", "-l", results], check=True)
     assert "kept\n" in came_home(operator, "kept.txt")
     assert_nothing_is_left(world, operator, before)
 
@@ -152,20 +166,15 @@ def test_work_that_cannot_come_home_is_held_until_it_can(world, operator, before
 def test_held_work_survives_the_removal_of_stopped_containers(world, operator, before, until):
     """`docker container prune` removes the container that holds work. The volume with the work stays, and the work comes
     home from it."""
-    results = os.path.join(world.state(operator.home), "results")
-    os.makedirs(results)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", results], check=True)
-    try:
+    with results_disk(world, operator, "256k") as grow_disk:
         session = operator.start("cd /workspace && head -c 4000000 /dev/urandom > big && echo kept > kept.txt")
         assert session.status == 0 and "bottle cleanup" in session.err, session.explain()
         world.docker("container", "prune", "-f")
         assert not [line for line in world.left() if "agent" in line], world.left()
         assert [line for line in world.left() if "work" in line], world.left()
-        subprocess.run(["mount", "-o", "remount,size=64m", results], check=True)
+        grow_disk()
         done = operator.bottle("cleanup")
         assert done.returncode == 0, done
-    finally:
-        subprocess.run(["umount", "-l", results], check=True)
     assert "kept\n" in came_home(operator, "kept.txt")
     assert_nothing_is_left(world, operator, before)
 
@@ -177,10 +186,7 @@ def test_work_of_which_a_part_cannot_come_home_is_held(world, operator, before, 
         file.write(os.urandom(20 << 20))
     operator.git("add", "-A")
     operator.git("-c", "user.name=o", "-c", "user.email=o@example.org", "commit", "-qm", "large")
-    results = os.path.join(world.state(operator.home), "results")
-    os.makedirs(results)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", results], check=True)
-    try:
+    with results_disk(world, operator, "8m") as grow_disk:
         session = operator.start("cd /workspace && echo kept > kept.txt && git init -q tool && cd tool && echo inner > inner.txt && git add -A"
                                  " && git -c user.name=a -c user.email=a@b.invalid commit -qm inner")
         assert session.status == 0 and "No space left" in session.err, session.explain()
@@ -189,13 +195,11 @@ def test_work_of_which_a_part_cannot_come_home_is_held(world, operator, before, 
         assert len(held) == 1, world.left()
         again = operator.bottle("cleanup")
         assert again.returncode == 125 and "No space left" in again.stderr, again
-        subprocess.run(["mount", "-o", "remount,size=64m", results], check=True)
+        results = grow_disk()
         done = operator.bottle("cleanup")
         assert done.returncode == 0, done
         archive = subprocess.run(["tar", "-tf", glob.glob(results + "/*/workspace.tar")[0]], capture_output=True, text=True, check=True).stdout
         assert "tool/.git/refs/heads/" in archive and "tool/inner.txt" in archive, archive
-    finally:
-        subprocess.run(["umount", "-l", results], check=True)
     assert "kept\n" in came_home(operator, "kept.txt")
     assert_nothing_is_left(world, operator, before)
 
