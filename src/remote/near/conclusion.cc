@@ -3,6 +3,8 @@
 // names what may be left. The far side is believed about its own machine, and never about what happened on this one.
 #include "remote/near/conclusion.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <thread>
 
@@ -123,13 +125,17 @@ std::string Conclusion::where_work_is() const {
 wire::Back Conclusion::back() const {
   if (is_home()) return *back_;
   const std::string& session = job_.plan.session;
+  std::string part = part_in(job_.directories.results + "/" + session), arrived;
+  if (::access(part.c_str(), F_OK) == 0)
+    arrived = " The part of the workspace that arrived is in the archive " + part + ".";
   if (vm_gone_)
     return {.text = "The VM " + record_.vm_name +
                     " is gone, and so is the work that was not fetched. The last checkpoint is on refs/bottle/" +
-                    session + ".",
+                    session + "." + arrived,
             .error = fetch_error_};
   return {.text = "The work is still on " + record_.far.target.to_string() +
-                  ". Fix the cause, then run `bottle cleanup` or `bottle attach " + session + "` to fetch it.",
+                  ". Fix the cause, then run `bottle cleanup` or `bottle attach " + session + "` to fetch it." +
+                  arrived,
           .error = fetch_error_};
 }
 

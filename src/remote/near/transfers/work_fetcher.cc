@@ -5,6 +5,9 @@
 #include "remote/near/transfers/work_fetcher.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cstdio>
 
 #include "base/files/durable.h"
 #include "base/files/file.h"
@@ -42,6 +45,19 @@ Result<> keep(const Source& source, const std::string& path, uint64_t most) {
     TRY(write_all(fd.get(), {buffer, n}));
   }
   return {};
+}
+
+// Returns the size of a file in bytes, or 0 if there is none.
+off_t size_of(const std::string& path) {
+  struct stat file{};
+  return ::lstat(path.c_str(), &file) == 0 ? file.st_size : 0;
+}
+
+// Keeps the larger of two parts of an archive under the second name. A machine that fails may send less at each
+// attempt.
+void keep_larger(const std::string& part, const std::string& kept) {
+  if (size_of(part) > size_of(kept)) ::rename(part.c_str(), kept.c_str());
+  else ::unlink(part.c_str());
 }
 
 // Allows only one workspace per delivery. Sorting a workspace costs work, and a million small ones would fit into the
@@ -115,38 +131,46 @@ Result<bool> WorkFetcher::checkpoint(const Fetch& from) {
 }
 
 Result<wire::Back> WorkFetcher::fetch(const Fetch& from) {
-  std::string kept = job_.directories.results + "/" + job_.plan.session + "/workspace.tar";
-  TRY(make_directories(job_.directories.results + "/" + job_.plan.session));
+  std::string results = job_.directories.results + "/" + job_.plan.session;
+  std::string kept = results + "/workspace.tar", arriving = kept + ".arriving", part = part_in(results);
+  TRY(make_directories(results));
+  keep_larger(arriving, part);  // an earlier attempt did not end
   bool came = false;
   TRY(from({"fetch", job_.plan.session}, [&](const std::string& name, const Source& source) -> Result<> {
     if (name == "egress.jsonl") TRY(save_egress(source));
     if (name == "workspace.tar") {
       TRY(only_once(came));
-      TRY(keep(source, kept, workspace::Incoming().max_bytes));
+      auto whole = keep(source, arriving, workspace::Incoming().max_bytes);
+      if (!whole) keep_larger(arriving, part);
+      TRY(std::move(whole));
     }
     if (name == kHeld) return why_held(source);
-    if (name.starts_with("transcript/"))
-      TRY(keep_transcript(source, name, job_.directories.results + "/" + job_.plan.session));
+    if (name.starts_with("transcript/")) TRY(keep_transcript(source, name, results));
     return drain(source);
   }));
   // The far side had no workspace, as with `workspace: none`. A file with this name is from an earlier fetch.
   if (!came) return wire::Back();
   // The work is saved to this disk before it is sorted, so that it is not lost if it cannot be sorted.
-  UniqueFd fd(::open(kept.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return fail_errno("opening " + kept);
+  UniqueFd fd(::open(arriving.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return fail_errno("opening " + arriving);
   auto sorted = sort([&](char* buffer, size_t size) -> Result<size_t> {
     ssize_t n = ::read(fd.get(), buffer, size);
-    if (n < 0) return fail_errno("reading " + kept);
+    if (n < 0) return fail_errno("reading " + arriving);
     return static_cast<size_t>(n);
   });
+  // The archive is cut off, and the machine still has the whole work.
+  if (!sorted && sorted.error().code == Code::closed) {
+    keep_larger(arriving, part);
+    return sorted;
+  }
+  if (::rename(arriving.c_str(), kept.c_str()) != 0) return fail_errno("renaming " + arriving);
+  ::unlink(part.c_str());
   // The far side removes the work next.
   if (!sorted || is_incomplete_) {
     TRY(flush(kept));
     TRY(flush(parent_of(kept)));
     TRY(flush(parent_of(parent_of(kept))));
   }
-  // The archive is cut off, and the machine still has the whole work.
-  if (!sorted && sorted.error().code == Code::closed) return sorted;
   if (!sorted)
     return wire::Back{
         .text = workspace::about_archive(kept, job_.plan.session), .error = sorted.error().what, .archive = kept};

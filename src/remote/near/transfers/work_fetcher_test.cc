@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
@@ -77,6 +78,33 @@ TEST_F(WorkFetcherTest, AnArchiveThatIsCutOffIsNotTheWork) {
     EXPECT_EQ(fetched.error().code, Code::closed) << fetched.error().what;
   }
   EXPECT_TRUE(WorkFetcher(job_, base_).fetch(far({whole})));
+}
+
+TEST_F(WorkFetcherTest, TheLargestPartOfAnArchiveIsKeptUntilAllOfItComes) {
+  std::string results = job_.directories.results + "/s1", whole = workspace(std::string(5000, 'a'));
+  // Sends so many bytes, and then the connection is lost.
+  auto broken = [&](size_t size) -> WorkFetcher::Fetch {
+    return [&whole, size](const auto&, const auto& put) {
+      size_t at = 0;
+      return put("workspace.tar", [&](char* buffer, size_t room) -> Result<size_t> {
+        size_t n = whole.copy(buffer, std::min(room, size - at), at);
+        at += n;
+        if (n == 0) return fail(Code::closed, "the connection was lost");
+        return n;
+      });
+    };
+  };
+  WorkFetcher home(job_, base_);
+  for (size_t size : {1000, 4000, 600}) ASSERT_FALSE(home.fetch(broken(size)));
+  EXPECT_EQ(read_file(part_in(results)).value_or(""), whole.substr(0, 4000));
+  ASSERT_FALSE(home.fetch(far({whole.substr(0, 5000)}))) << "an archive that is cut off ends as usual";
+  EXPECT_EQ(read_file(part_in(results)).value_or(""), whole.substr(0, 5000));
+  ASSERT_TRUE(write_file_atomically(results + "/workspace.tar.arriving", whole.substr(0, 5500)));
+  ASSERT_FALSE(home.fetch(broken(0)));
+  EXPECT_EQ(read_file(part_in(results)).value_or(""), whole.substr(0, 5500)) << "an attempt that was killed";
+  ASSERT_TRUE(home.fetch(far({whole})));
+  for (const auto& file : std::filesystem::directory_iterator(results))
+    EXPECT_FALSE(file.path().filename().string().starts_with("workspace.tar")) << file.path();
 }
 
 TEST_F(WorkFetcherTest, ADeliveryBringsOneWorkspace) {
