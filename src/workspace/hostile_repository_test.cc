@@ -321,13 +321,15 @@ TEST_F(HostileRepository, CredentialsInLogsAreNotSent) {
      "/linked && git init -q --bare bare && for log in .git/worktrees/linked/logs/HEAD "
      ".git/modules/m/logs/refs/heads/x .git/FETCH_HEAD bare/FETCH_HEAD bare/logs/refs/heads/x .git/remotes/old; do "
      "mkdir -p $(dirname $log) && echo 'URL: " +
-     url +
-     "' >>$log || exit 1; done; "
+     url + "' >>$log || exit 1; done; echo '" + url +
+     "' >.git/credentials; echo 'pull https://example.org/r?x=1&private_token=hunter2 https://example.org/s?x=1 main' "
+     ">>.git/FETCH_HEAD; "
      "touch .git/modules/m/HEAD .git/modules/m/objects");
   auto sent = pack(manifest::WorkspaceMode::copy);
   EXPECT_EQ(archive.find("hunter2"), std::string::npos) << archive.substr(archive.find("hunter2") - 100, 100);
   EXPECT_NE(archive.find("pull -q https://example.org/r main: Fast-forward"), std::string::npos);
-  EXPECT_NE(joined(sent.warnings).find("credentials in git's logs were left out of the copy (8, for"),
+  EXPECT_NE(archive.find("pull https://example.org/r https://example.org/s?x=1 main"), std::string::npos);
+  EXPECT_NE(joined(sent.warnings).find("credentials in git's logs were left out of the copy (9, for"),
             std::string::npos)
       << joined(sent.warnings);
 }

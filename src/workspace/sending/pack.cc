@@ -85,6 +85,20 @@ std::string without_users(std::string_view text) {
   return out.append(text);
 }
 
+// Returns the text without the queries in its URLs that may hold credentials.
+std::string without_queries(std::string_view text) {
+  std::string out;
+  for (size_t scheme; (scheme = text.find("://")) != text.npos;) {
+    size_t stop = std::min(text.find_first_of("\" \t\r\n", scheme), text.size());
+    size_t query = std::min(text.find('?', scheme), stop);
+    std::string_view found = text.substr(query, stop - query);
+    bool is_secret = holds_credentials(found) || lower(found).find("key") != found.npos;
+    out += text.substr(0, is_secret ? query : stop);
+    text.remove_prefix(stop);
+  }
+  return out.append(text);
+}
+
 // Returns the configuration without credentials, which people keep in .git/config and which must not go into a bottle.
 std::string without_credentials(std::string_view config) {
   std::string out;
@@ -131,11 +145,12 @@ bool is_configuration(int directory, const std::string& name) {
   return name.starts_with("config") && is_git_data(directory);
 }
 
-// Returns whether git or a user may have written a URL to the file of a git directory: `git pull URL` is in the logs.
+// Returns whether git or a user may have written a URL to the file of a git directory: `git pull URL` is in the logs,
+// and a credential helper may have its store in the directory.
 bool may_name_urls(const std::string& path, const std::string& name) {
   constexpr std::string_view kNames[] = {"FETCH_HEAD", "MERGE_MSG", "SQUASH_MSG", "COMMIT_EDITMSG"};
-  return std::ranges::find(kNames, name) != std::ranges::end(kNames) || path.ends_with("remotes/" + name) ||
-         path.ends_with("branches/" + name);
+  return std::ranges::find(kNames, name) != std::ranges::end(kNames) || name.find("credential") != name.npos ||
+         path.ends_with("remotes/" + name) || path.ends_with("branches/" + name);
 }
 
 // Returns whether the file at `path`, which is in `directory`, has settings of a repository.
@@ -397,7 +412,7 @@ Result<> Packer::file(int fd, const std::string& name, const std::string& path) 
   if (in_git_ && name == "packed-refs")
     return tar_.file(inside(path), mode, out_.uid, out_.gid, without_sessions(TRY(read_all(in.get(), path, SIZE_MAX))));
   if (in_logs_ || (may_name_urls(path, name) && (in_git_ || is_git_data(fd))))
-    return text_without_users(in.get(), path, mode);
+    return text_without_credentials(in.get(), path, mode);
   // A tar header has the size before the content, so the size at this moment counts, whatever is read later.
   auto size = static_cast<uint64_t>(st.st_size);
   summary_.bytes += size;
@@ -405,13 +420,13 @@ Result<> Packer::file(int fd, const std::string& name, const std::string& path) 
 }
 
 // Packs a file of a git directory that may contain URLs.
-Result<> Packer::text_without_users(int fd, const std::string& path, int mode) {
+Result<> Packer::text_without_credentials(int fd, const std::string& path, int mode) {
   auto text = read_all(fd, path, kLargestText);
   if (!text && text.error().code == Code::limit) {
     skip("logs that are too large to be searched for credentials", path);
     return {};
   }
-  std::string all = TRY(std::move(text)), clean = without_users(all);
+  std::string all = TRY(std::move(text)), clean = without_queries(without_users(all));
   if (clean != all && !cleaned_.first++) cleaned_.second = path;
   TRY(note(path, mode == 0755 ? "100755" : "100644", blob_id(clean), clean));
   return tar_.file(inside(path), mode, out_.uid, out_.gid, clean);

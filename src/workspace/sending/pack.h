@@ -61,7 +61,7 @@ class Packer {
   Result<> directories_of(const std::string& path, std::string& made);
   Result<> enter(int fd, const std::string& name, const std::string& path, int depth);
   Result<> file(int fd, const std::string& name, const std::string& path);
-  Result<> text_without_users(int fd, const std::string& path, int mode);
+  Result<> text_without_credentials(int fd, const std::string& path, int mode);
   Result<> bytes_of(int fd, const std::string& path, int mode, uint64_t size);
   Result<> link(int fd, const std::string& name, const std::string& path);
   Result<> symlink(const std::string& path, std::string_view text);
