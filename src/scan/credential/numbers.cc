@@ -83,6 +83,18 @@ bool is_after_word_of_dump(std::string_view text, size_t at) {
                              [](char c) { return is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'f'); });
 }
 
+// Returns whether the value at a position is a trace's id of a span, such as in "span_id":"4539148803436467". Some of
+// these ids of 16 hexadecimal digits have no letters.
+bool is_span_id(std::string_view text, size_t at) {
+  size_t end = text.substr(0, at).find_last_not_of("\"' \\:=");
+  if (end == text.npos || end + 1 == at) return false;
+  std::string_view name = text.substr(0, end + 1);
+  if (!name.ends_with("id") && !name.ends_with("Id") && !name.ends_with("ID")) return false;
+  name.remove_suffix(2);
+  if (name.ends_with('_') || name.ends_with('-') || name.ends_with('.')) name.remove_suffix(1);
+  return name.ends_with("span") || name.ends_with("Span") || name.ends_with("SPAN");
+}
+
 // Returns how long the account numbers of a country are, or 0 if it has none. Takes the two letters of its code.
 size_t length_of_iban(std::string_view code) {
   struct Country {
@@ -178,6 +190,7 @@ size_t card_at(std::string_view text, size_t at) {
     if (!sentence) return 0;
   }
   bool split = end - at != digits.size();
+  if (!split && digits.size() == 16 && is_span_id(text, at)) return 0;
   if (split && digits.size() == 16 && end - at != 19) return 0;  // four groups
   return is_card(digits) && distinct(digits) >= kFewestKinds ? end : 0;
 }
