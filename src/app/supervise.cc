@@ -28,63 +28,81 @@ namespace bottle::app {
 
 using namespace session;
 
-int supervise(int socket) {
-  ::signal(SIGPIPE, SIG_IGN);
-  ::signal(SIGHUP, SIG_IGN);
-  // SIGTERM is not ignored: it asks the session to stop (session/console/stop_signal.h).
-  ::signal(SIGINT, SIG_IGN);
-  // The socket came as stdin. It is moved above the numbers of a passed channel, and /dev/null becomes the stdin of
-  // the programs that the session starts.
-  UniqueFd first(::fcntl(socket, F_DUPFD_CLOEXEC, 10));
-  ::close(socket);
+namespace {
+
+// Takes over the launcher's socket, which came as stdin. It is moved above the numbers of a passed channel, and
+// /dev/null becomes the stdin of the programs that the session starts.
+UniqueFd take_socket(int from) {
+  UniqueFd socket(::fcntl(from, F_DUPFD_CLOEXEC, 10));
+  ::close(from);
   (void)!::open("/dev/null", O_RDONLY);
-  // The launcher sends the job immediately, so this does not wait long.
-  auto frame = receive_frame(first.get());
-  if (!frame || frame->type != FrameType::job) return 125;
+  return socket;
+}
+
+// Receives the job, which the launcher sends immediately, so this does not wait long. Returns an empty optional if
+// none comes or if it cannot be read, and then says so on the socket.
+std::optional<Job> receive_job(int socket) {
+  auto frame = receive_frame(socket);
+  if (!frame || frame->type != FrameType::job) return {};
   auto job = wire::decode<Job>(frame->bytes, wire::From::ours);
   if (!job) {
-    (void)send_frame(first.get(), FrameType::failure, wire::encode(job.error()));
-    return 125;
+    (void)send_frame(socket, FrameType::failure, wire::encode(job.error()));
+    return {};
   }
   // The launcher leaves them out, because they would be most of the job. If the launcher is on another machine, the
   // roots of that machine count.
   if (!job->far) job->ca_bundle = public_roots();
+  return std::move(*job);
+}
+
+// Removes the variables of other programs, which may be secrets and must not stay in a process that runs for hours.
+void keep_needed_variables(const Job& job) {
+  for (const char* test :
+       {"BOTTLE_TEST_KILL_AT_RECORD", "BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD", "BOTTLE_TEST_STOP_AT_RECORD"})
+    if (std::getenv(test)) return;
+  std::map<std::string, std::string> kept = {{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}};
+  auto keep = [&](const char* name) {
+    if (const char* value = std::getenv(name)) kept[name] = value;
+  };
+  // ssh needs these to reconnect: its agent, and where a ProxyCommand is found.
+  if (job.remote)
+    for (const char* name : {"SSH_AUTH_SOCK", "PATH", "XDG_RUNTIME_DIR"}) keep(name);
+  // These say where the operator's own git settings are, which decide whose repositories git may read and under which
+  // name the agent commits.
+  for (const char* name :
+       {"SUDO_UID", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})
+    keep(name);
+  keep("BOTTLE_ENGINE_TIMEOUT");
+  kept["HOME"] = job.directories.home;
+  clear_environment();
+  for (const auto& [name, value] : kept) ::setenv(name.c_str(), value.c_str(), 1);
+}
+
+// Returns the connection to the far side that the launcher has opened. A supervisor that adopts a session, or makes a
+// VM first, was started without one, and the descriptors may then be anything.
+std::optional<remote::Channel> passed_channel(const wire::RemoteJob& job) {
+  if (job.adopt || job.vm) return {};
+  for (int fd : {PassedChannel::kIn, PassedChannel::kOut}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return remote::Channel{UniqueFd(PassedChannel::kIn),
+                         UniqueFd(PassedChannel::kOut),
+                         {},
+                         job.unseen ? std::nullopt : std::optional(wire::Hello())};
+}
+
+}  // namespace
+
+int supervise(int socket) {
+  // SIGTERM is not ignored: it asks the session to stop (session/console/stop_signal.h).
+  for (int signal : {SIGPIPE, SIGHUP, SIGINT}) ::signal(signal, SIG_IGN);
+  UniqueFd launcher = take_socket(socket);
+  auto job = receive_job(launcher.get());
+  if (!job) return 125;
+  keep_needed_variables(*job);
   // This object is never destroyed. The kernel closes its connections as it ends this process, so that a client can
   // wait for the end of the process (await_end).
-  static Clients& clients = *new Clients(std::move(first));
-  // The variables of other programs, which may be secrets, must not stay in a process that runs for hours.
-  if (!std::getenv("BOTTLE_TEST_KILL_AT_RECORD") && !std::getenv("BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD") &&
-      !std::getenv("BOTTLE_TEST_STOP_AT_RECORD")) {
-    // ssh needs these to reconnect: its agent, and where a ProxyCommand is found.
-    std::map<std::string, std::string> kept = {
-        {"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}};
-    for (const char* name : {"SSH_AUTH_SOCK", "PATH", "XDG_RUNTIME_DIR"})
-      if (const char* value = std::getenv(name); value && job->remote) kept[name] = value;
-    // These say where the operator's own git settings are, which decide whose repositories git may read and under which
-    // name the agent commits.
-    for (const char* name :
-         {"SUDO_UID", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})
-      if (const char* value = std::getenv(name)) kept[name] = value;
-    if (const char* limit = std::getenv("BOTTLE_ENGINE_TIMEOUT")) kept["BOTTLE_ENGINE_TIMEOUT"] = limit;
-    kept["HOME"] = job->directories.home;
-    clear_environment();
-    for (const auto& [name, value] : kept) ::setenv(name.c_str(), value.c_str(), 1);
-  }
-  if (job->remote) {
-    std::optional<remote::Channel> channel;
-    // A supervisor that adopts a session, or makes a VM first, was started without a channel. Descriptors 3 and 4 may
-    // then be anything.
-    if (!job->remote->adopt && !job->remote->vm)
-      channel = remote::Channel{UniqueFd(PassedChannel::kIn),
-                                UniqueFd(PassedChannel::kOut),
-                                {},
-                                job->remote->unseen ? std::nullopt : std::optional(wire::Hello())};
-    for (int fd : {PassedChannel::kIn, PassedChannel::kOut})
-      if (channel) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-    remote::run_near_side(*job, clients, std::move(channel));
-  } else {
-    run(*job, clients, docker::connect);
-  }
+  static Clients& clients = *new Clients(std::move(launcher));
+  if (job->remote) remote::run_near_side(*job, clients, passed_channel(*job->remote));
+  else run(*job, clients, docker::connect);
   constexpr std::chrono::minutes kPatience{10};  // only the final messages of the session are left to send
   // A pager or a stopped terminal may take long to read the end.
   clients.drain(kPatience);
