@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <deque>
 
 #include "base/files/file.h"
 #include "base/os/system_facts.h"
@@ -57,15 +56,11 @@ Driver::Driver(const Job& job, Clients& clients, std::optional<Channel> channel)
       audit_(job.directories.results + "/" + session_ + "/egress-near.jsonl", clients) {}
 
 void Driver::feed(Input first) {
-  // An action may fail immediately. The input to which it leads waits until all actions of the step are performed, so
-  // that steps are never nested.
-  std::deque<Input> inputs;
-  inputs.push_back(std::move(first));
-  for (; !inputs.empty(); inputs.pop_front()) {
-    auto next = step(kind_, std::move(state_), inputs.front(), now());
+  inputs_.push_back(std::move(first));
+  for (; !inputs_.empty(); inputs_.pop_front()) {
+    auto next = step(kind_, std::move(state_), inputs_.front(), now());
     state_ = std::move(next.state);
-    for (const auto& action : next.actions)
-      if (auto led_to = perform(action)) inputs.push_back(std::move(*led_to));
+    for (const auto& action : next.actions) std::visit([this](const auto& each) { perform(each); }, action);
   }
 }
 

@@ -2,6 +2,7 @@
 // follow.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -64,20 +65,26 @@ class Driver {
   bool finish_delivery();
   void poll_checkpoint();
 
-  // These functions perform actions (driver_actions.cc). Some lead to an input.
-  std::optional<Input> perform(const Action& action);
-  std::optional<Input> perform(Do action);
-  void perform_during_session(Do action);
-  void perform_at_end(Do action);
-  void keep_record(Do action);
-  void tell_failure(const TellFailure& failed);
-  void pass_to_clients();
-  Result<> make_vm();
-  Result<> send_job();
+  // These functions perform actions (driver_actions.cc). An input to which an action leads waits until all actions of
+  // the step are performed, so that steps are never nested.
+  void perform(Do action);
+  void perform(Note what);
+  void perform(Show state);
+  void perform(const Tell& tell);
+  void perform(const FetchWork& how);
+  void perform(const TellFailure& failed);
+  void lead_to(Input input) { inputs_.push_back(std::move(input)); }
+  void make_vm();
+  Result<> begin_vm();
+  void send_job();
+  Result<> try_to_send_job();
   Job job_for_far_side() const;
   void send_values();
   void send_work();
   void attach();
+  void answer_guard();
+  void pass_to_clients();
+  void save_result();
   Result<> make_services(Job& there);
   void open_services();
   void offer_services();
@@ -90,6 +97,7 @@ class Driver {
   std::string session_;
   SessionKind kind_;
   State state_;
+  std::deque<Input> inputs_;  // those that wait for their steps
   NearRecord record_;
   std::optional<Ledger> ledger_;
 

@@ -1,6 +1,9 @@
 // Performs the actions of the state machine in the order in which step() returns them. Some are notes for the ledger,
 // and these are on the disk before the next action begins: if this process is killed at any point, the ledger says at
-// least as much as has happened. Several functions share the actions only because there are so many.
+// least as much as has happened.
+//
+// Each kind of action has its perform(), and its switch has no default. An action that nobody performs does not
+// compile.
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +15,8 @@
 #include "session/sweep/sweep.h"
 #include "wire/failure.h"
 #include "wire/request.h"
+
+#pragma clang diagnostic error "-Wswitch"
 
 namespace bottle::remote {
 
@@ -25,40 +30,12 @@ constexpr auto kEngineStarts = 330s;  // time for an engine to answer on a VM th
 
 }  // namespace
 
-std::optional<Input> Driver::perform(const Action& action) {
-  if (const auto* plain = std::get_if<Do>(&action)) return perform(*plain);
-  if (const auto* tell = std::get_if<Tell>(&action)) clients_.event(event_of(*tell, names()));
-  if (const auto* how = std::get_if<FetchWork>(&action)) return conclusion().fetch(*how, transfers_.idle_fetcher());
-  if (const auto* failed = std::get_if<TellFailure>(&action)) tell_failure(*failed);
-  return std::nullopt;
-}
-
-// These actions lead to an input. All others are handled by one of the functions below.
-std::optional<Input> Driver::perform(Do action) {
+void Driver::perform(Do action) {
   switch (action) {
     case Do::make_vm:
-      if (auto begun = make_vm(); !begun) return input::VmFailed{std::move(begun.error())};
-      return std::nullopt;
+      return make_vm();
     case Do::send_job:
-      if (auto sent = send_job(); !sent) return input::JobFailed{std::move(sent.error())};
-      return input::JobSent{};
-    case Do::note_may_run:
-      if (auto noted = note({.running = true}); !noted) return input::NoteFailed{std::move(noted.error())};
-      return input::MayRunNoted{};
-    case Do::stop_there:
-      return conclusion().stop_there();
-    case Do::forget_there:
-      return conclusion().forget_there();
-    case Do::destroy_vm:
-      return conclusion().destroy_vm();
-    default:
-      perform_during_session(action);
-      return std::nullopt;
-  }
-}
-
-void Driver::perform_during_session(Do action) {
-  switch (action) {
+      return send_job();
     case Do::send_work:
       return send_work();
     case Do::send_values:
@@ -68,8 +45,7 @@ void Driver::perform_during_session(Do action) {
     case Do::end_services:
       return services_.reset();
     case Do::answer_guard:
-      if (services_) services_->take(frame_->bytes);
-      return;
+      return answer_guard();
     case Do::pass_to_clients:
       return pass_to_clients();
     case Do::pass_to_far:
@@ -86,63 +62,73 @@ void Driver::perform_during_session(Do action) {
       return link_.send(FrameType::stop, "");
     case Do::begin_checkpoints:
       return transfers_.has_begun();
-    default:
-      return perform_at_end(action);
-  }
-}
-
-void Driver::perform_at_end(Do action) {
-  switch (action) {
     case Do::close_link:
       return link_.close();
     case Do::end_delivery:
       return transfers_.end_delivery();
+    case Do::stop_there:
+      return lead_to(conclusion().stop_there());
+    case Do::forget_there:
+      return lead_to(conclusion().forget_there());
+    case Do::destroy_vm:
+      return lead_to(conclusion().destroy_vm());
     case Do::hold_vm:
       return conclusion().hold_vm();
+    case Do::remove_record:
+      return remove_session_directory(record_.directory);
     case Do::save_result:
-      result_ = conclusion().save_result(audit_);
-      return;
+      return save_result();
     case Do::tell_result:
       return clients_.send(FrameType::result, wire::encode(*result_));
-    default:
-      return keep_record(action);
   }
 }
 
-void Driver::keep_record(Do action) {
-  switch (action) {
-    // The session goes on even if one of the following notes cannot be written. The ledger then still says that there
-    // may be work, and a later command looks for the work.
-    case Do::note_running:
+// The session goes on even if a note other than the first cannot be written. The ledger then still says that there may
+// be work, and a later command looks for the work.
+void Driver::perform(Note what) {
+  switch (what) {
+    case Note::may_run:
+      if (auto noted = note({.running = true}); !noted) return lead_to(input::NoteFailed{std::move(noted.error())});
+      return lead_to(input::MayRunNoted{});
+    case Note::running:
       return (void)note({.running = true});
-    case Do::note_never_ran:
+    case Note::never_ran:
       return (void)note({.running = false});
-    case Do::note_ended:
+    case Note::ended:
       if (!result_) result_.emplace();
       return (void)note({.ended = result_->exit});
-    case Do::note_home:
+    case Note::home:
       return (void)note({.home = true});
-    case Do::show_running:
-      return write_info(job_, record_, "running");
-    case Do::show_unattended:
-      return write_info(job_, record_, "unattended");
-    case Do::show_unfetched:
-      return write_info(job_, record_, "unfetched");
-    case Do::show_left_behind:
-      return write_info(job_, record_, "left behind");
-    case Do::remove_record:
-      return remove_session_directory(record_.directory);
-    default:
-      return;
   }
+}
+
+void Driver::perform(Show state) {
+  switch (state) {
+    case Show::running:
+      return write_info(job_, record_, "running");
+    case Show::unattended:
+      return write_info(job_, record_, "unattended");
+    case Show::unfetched:
+      return write_info(job_, record_, "unfetched");
+    case Show::left_behind:
+      return write_info(job_, record_, "left behind");
+  }
+}
+
+void Driver::perform(const Tell& tell) { clients_.event(event_of(tell, names())); }
+
+void Driver::perform(const FetchWork& how) { lead_to(conclusion().fetch(how, transfers_.idle_fetcher())); }
+
+void Driver::perform(const TellFailure& failed) {
+  ::rmdir((job_.directories.results + "/" + session_).c_str());  // succeeds if the agent never ran
+  Error error = error_of(failed, names(), conclusion_ ? conclusion_->where_work_is() : "");
+  clients_.send(FrameType::failure, wire::encode(error));
 }
 
 Result<> Driver::note(const wire::LedgerRecord& record) { return ledger_ ? ledger_->note(record) : Result<>(); }
 
-void Driver::tell_failure(const TellFailure& failed) {
-  ::rmdir((job_.directories.results + "/" + session_).c_str());  // succeeds if the agent never ran
-  Error error = error_of(failed, names(), conclusion_ ? conclusion_->where_work_is() : "");
-  clients_.send(FrameType::failure, wire::encode(error));
+void Driver::answer_guard() {
+  if (services_) services_->take(frame_->bytes);
 }
 
 void Driver::pass_to_clients() {
@@ -153,13 +139,19 @@ void Driver::pass_to_clients() {
   clients_.send(frame_->type, frame_->bytes);
 }
 
+void Driver::save_result() { result_ = conclusion().save_result(audit_); }
+
 Conclusion& Driver::conclusion() {
   return conclusion_ ? *conclusion_ : conclusion_.emplace(job_, record_, clients_, link_.side(), result_);
 }
 
 // -- the start
 
-Result<> Driver::make_vm() {
+void Driver::make_vm() {
+  if (auto begun = begin_vm(); !begun) lead_to(input::VmFailed{std::move(begun.error())});
+}
+
+Result<> Driver::begin_vm() {
   record_.vm_name = machine::new_vm_name(session_);
   VmJob wanted = *job_.remote->vm;
   // The environment may have credentials of the provider, and a ledger must not contain secrets.
@@ -183,9 +175,14 @@ Job Driver::job_for_far_side() const {
   return there;
 }
 
+void Driver::send_job() {
+  if (auto sent = try_to_send_job(); !sent) return lead_to(input::JobFailed{std::move(sent.error())});
+  lead_to(input::JobSent{});
+}
+
 // Sends the job. The far side begins with the steps that need no secret, and the values follow once the machine has
 // been judged.
-Result<> Driver::send_job() {
+Result<> Driver::try_to_send_job() {
   if (!side_) side_ = TRY(FarSide::reach(record_.far, false));
   Job there = job_for_far_side();
   TRY(make_services(there));

@@ -131,8 +131,9 @@ std::string key_of(const Node& node) {
   return key;
 }
 
-bool does(const Action& action, Do what) {
-  const auto* plain = std::get_if<Do>(&action);
+template <class What>
+bool does(const Action& action, What what) {
+  const auto* plain = std::get_if<What>(&action);
   return plain && *plain == what;
 }
 
@@ -209,8 +210,10 @@ class Explorer {
     }
     if (does(action, Do::answer_guard))
       EXPECT_TRUE(seen.values_sent || kind_.adopted) << "a machine that was not judged uses this one";
-    for (Do loses : {Do::forget_there, Do::destroy_vm, Do::remove_record, Do::note_never_ran, Do::note_home})
+    for (Do loses : {Do::forget_there, Do::destroy_vm, Do::remove_record})
       if (does(action, loses)) EXPECT_FALSE(seen.holds_work) << name_of(loses) << " while there is work";
+    for (Note gives_up : {Note::never_ran, Note::home})
+      if (does(action, gives_up)) EXPECT_FALSE(seen.holds_work) << name_of(gives_up) << " while there is work";
     if (does(action, Do::destroy_vm)) EXPECT_NE(kind_.machine, Machine::standing);
     if (does(action, Do::remove_record)) seen.record_removed = true;
     if (does(action, Do::tell_result) || std::holds_alternative<TellFailure>(action)) ++seen.ends_told;

@@ -133,7 +133,7 @@ class Stepper {
   // The ledger comes first. Once the machine has the values, the agent can run before the near side learns of it.
   // Without the note, a later command would then take the session for one whose agent never ran.
   void release_values() {
-    perform(Do::note_may_run);
+    perform(Note::may_run);
     become(phase::Recording{});
   }
 
@@ -258,7 +258,7 @@ class Stepper {
     // The message changes nothing if it comes twice or after the end.
     if (!may_run()) return;
     if (!told.delivered) return abandon({Why::no_workspace});
-    perform(Do::show_running, Do::note_running, Do::begin_checkpoints);
+    perform(Show::running, Note::running, Do::begin_checkpoints);
     // The frame is the answer to an attach, which the clients did not ask for.
     if (told.attached) perform(Tell{Notice::agent_runs});
     else perform(Do::pass_to_clients);
@@ -317,7 +317,7 @@ class Stepper {
   // -- the end of a session that ran
 
   void fetch_work() {
-    perform(Do::end_delivery, Do::note_ended, Tell{Notice::collecting}, FetchWork{});
+    perform(Do::end_delivery, Note::ended, Tell{Notice::collecting}, FetchWork{});
     become(phase::Fetching{now_.awake, 0, std::nullopt});
   }
 
@@ -325,7 +325,7 @@ class Stepper {
     auto* fetching = in<phase::Fetching>();
     if (!fetching) return;
     // The order matters: only work that the ledger calls home may be removed from the machine.
-    perform(Do::note_home, Do::forget_there);
+    perform(Note::home, Do::forget_there);
     become(phase::Forgetting{std::move(fetching->failure)});
   }
 
@@ -353,7 +353,7 @@ class Stepper {
     if (auto& failure = in<phase::Fetching>()->failure) return leave_unknown(std::move(*failure), Left::agent);
     // Without this, the VM would count as abandoned once this process is gone, and would be destroyed with the work.
     if (has_vm()) perform(Do::hold_vm);
-    perform(Do::save_result, Do::show_unfetched, Do::tell_result);
+    perform(Do::save_result, Show::unfetched, Do::tell_result);
     become(phase::Over{});
   }
 
@@ -378,7 +378,7 @@ class Stepper {
 
   // Ends a session whose machine says that the agent did not run.
   void end_unused(Failure failure) {
-    perform(Do::note_never_ran);
+    perform(Note::never_ran);
     forget(std::move(failure));
   }
 
@@ -395,8 +395,7 @@ class Stepper {
     become(phase::Over{});
   }
   void leave_unknown(Failure failure, Left left) {
-    perform(Do::close_link, Do::end_delivery, Do::note_may_run, Do::show_unattended,
-            TellFailure{std::move(failure), left});
+    perform(Do::close_link, Do::end_delivery, Note::may_run, Show::unattended, TellFailure{std::move(failure), left});
     become(phase::Over{});
   }
 
@@ -431,7 +430,7 @@ class Stepper {
   }
 
   void end(std::optional<Failure> failure, Left left) {
-    auto record = left == Left::nothing ? Do::remove_record : Do::show_left_behind;
+    Action record = left == Left::nothing ? Action(Do::remove_record) : Action(Show::left_behind);
     if (failure) perform(record, TellFailure{std::move(*failure), left});
     else perform(Do::save_result, record, Do::tell_result);
     become(phase::Over{});

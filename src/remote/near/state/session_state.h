@@ -225,22 +225,30 @@ enum class Do {
   begin_checkpoints,
   close_link,
   end_delivery,
-  stop_there,    // over a new connection → StopAnswered
-  forget_there,  // removes everything of the session from the machine → Forgotten
-  destroy_vm,    // → VmDestroyed
-  hold_vm,       // it has work that could not be fetched, so only the end of its time may destroy it
-  note_may_run,  // → MayRunNoted, NoteFailed; notes go to the ledger, and are on disk before the next action begins
-  note_running,
-  note_never_ran,
-  note_ended,
-  note_home,
-  show_running,  // in `bottle list`
-  show_unattended,
-  show_unfetched,
-  show_left_behind,  // something may be left on the machine, and `bottle cleanup` asks it again
-  remove_record,     // the session's record on this machine, because nothing is left on the other one
+  stop_there,     // over a new connection → StopAnswered
+  forget_there,   // removes everything of the session from the machine → Forgotten
+  destroy_vm,     // → VmDestroyed
+  hold_vm,        // it has work that could not be fetched, so only the end of its time may destroy it
+  remove_record,  // the session's record on this machine, because nothing is left on the other one
   save_result,
   tell_result,
+};
+
+// These are the notes for the ledger. A note is on the disk before the next action begins.
+enum class Note {
+  may_run,  // → MayRunNoted, NoteFailed
+  running,
+  never_ran,
+  ended,
+  home,
+};
+
+// Says what `bottle list` shows from now on.
+enum class Show {
+  running,
+  unattended,
+  unfetched,
+  left_behind,  // something may be left on the machine, and `bottle cleanup` asks it again
 };
 
 // These are the notices to the clients.
@@ -276,7 +284,7 @@ struct TellFailure {
   Left left = Left::nothing;
 };
 
-using Action = std::variant<Do, Tell, FetchWork, TellFailure>;
+using Action = std::variant<Do, Note, Show, Tell, FetchWork, TellFailure>;
 
 // Holds the time of an input, on two clocks (deadlines.h).
 struct Now {

@@ -19,14 +19,24 @@ inline std::string name_of(const Phase& phase) {
 
 inline std::string name_of(Do action) {
   static const char* const kNames[] = {
-      "make_vm",       "send_job",        "send_work",         "send_values",     "open_services",  "end_services",
-      "answer_guard",  "pass_to_clients", "pass_to_far",       "pass_hello",      "tell_engine",    "connect",
-      "attach",        "send_stop",       "begin_checkpoints", "close_link",      "end_delivery",   "stop_there",
-      "forget_there",  "destroy_vm",      "hold_vm",           "note_may_run",    "note_running",   "note_never_ran",
-      "note_ended",    "note_home",       "show_running",      "show_unattended", "show_unfetched", "show_left_behind",
-      "remove_record", "save_result",     "tell_result"};
+      "make_vm",      "send_job",        "send_work",         "send_values",   "open_services", "end_services",
+      "answer_guard", "pass_to_clients", "pass_to_far",       "pass_hello",    "tell_engine",   "connect",
+      "attach",       "send_stop",       "begin_checkpoints", "close_link",    "end_delivery",  "stop_there",
+      "forget_there", "destroy_vm",      "hold_vm",           "remove_record", "save_result",   "tell_result"};
   static_assert(std::size(kNames) == static_cast<size_t>(Do::tell_result) + 1);
   return kNames[static_cast<size_t>(action)];
+}
+
+inline std::string name_of(Note note) {
+  static const char* const kNames[] = {"note_may_run", "note_running", "note_never_ran", "note_ended", "note_home"};
+  static_assert(std::size(kNames) == static_cast<size_t>(Note::home) + 1);
+  return kNames[static_cast<size_t>(note)];
+}
+
+inline std::string name_of(Show show) {
+  static const char* const kNames[] = {"show_running", "show_unattended", "show_unfetched", "show_left_behind"};
+  static_assert(std::size(kNames) == static_cast<size_t>(Show::left_behind) + 1);
+  return kNames[static_cast<size_t>(show)];
 }
 
 inline std::string name_of(Notice notice) {
@@ -51,20 +61,22 @@ inline std::string name_of(Left left) {
   return kNames[static_cast<size_t>(left)];
 }
 
-// Returns a name such as "send_job", "tell:link_lost", "fetch:500:again" or "failed:stopped:nothing".
-inline std::string name_of(const Action& action) {
-  if (const auto* plain = std::get_if<Do>(&action)) return name_of(*plain);
-  if (const auto* tell = std::get_if<Tell>(&action)) return "tell:" + name_of(tell->notice);
-  if (const auto* fetch = std::get_if<FetchWork>(&action))
-    return "fetch:" + std::to_string(fetch->wait_ms) + (fetch->reconnect ? ":again" : "");
-  const auto& failed = std::get<TellFailure>(action);
+inline std::string name_of(const Tell& tell) { return "tell:" + name_of(tell.notice); }
+
+inline std::string name_of(const FetchWork& fetch) {
+  return "fetch:" + std::to_string(fetch.wait_ms) + (fetch.reconnect ? ":again" : "");
+}
+
+inline std::string name_of(const TellFailure& failed) {
   return "failed:" + name_of(failed.failure.why) + ":" + name_of(failed.left);
 }
 
-// Returns the names of the actions in their order, with a space between them.
+// Returns the names of the actions in their order, with a space between them: "send_job", "note_home",
+// "tell:link_lost", "fetch:500:again" or "failed:stopped:nothing".
 inline std::string text_of(const std::vector<Action>& actions) {
   std::string text;
-  for (const auto& action : actions) text += (text.empty() ? "" : " ") + name_of(action);
+  for (const auto& action : actions)
+    text += (text.empty() ? "" : " ") + std::visit([](const auto& each) { return name_of(each); }, action);
   return text;
 }
 
