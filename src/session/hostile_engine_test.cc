@@ -47,15 +47,16 @@ TEST(HostileEngine, ThingsOfOthersWithOurNamesStopTheStartAndStay) {
   for_each_at_once(things, [&](const Thing& thing) {
     for (bool early : {true, false}) {
       if (!early && thing.name == Names("x1").meter) continue;  // a session that writes little makes no meter
-      std::string when = "a foreign " + thing.kind + " " + thing.name + (early ? " before" : " during") + " the start";
+      std::string when =
+          "a foreign " + word_of(thing.kind) + " " + thing.name + (early ? " before" : " during") + " the start";
       TestSession session(true);
       FakeDocker docker;
       session.furnish(docker);
       auto intrude = [&] {
         docker.with_world([&](docker::FakeWorld& world) {
-          if (thing.kind == "volume") (void)world.create_volume(thing.name, {{"owner", "me"}});
-          if (thing.kind == "network") (void)world.create_network(thing.name, {{"Labels", {{"owner", "me"}}}});
-          if (thing.kind == "container")
+          if (thing.kind == ThingKind::volume) (void)world.create_volume(thing.name, {{"owner", "me"}});
+          if (thing.kind == ThingKind::network) (void)world.create_network(thing.name, {{"Labels", {{"owner", "me"}}}});
+          if (thing.kind == ThingKind::container)
             (void)world.create_container(
                 thing.name,
                 {{"Image", "agent:1"}, {"Labels", {{"owner", "me"}}}, {"HostConfig", {{"NetworkMode", "none"}}}});
@@ -71,7 +72,7 @@ TEST(HostileEngine, ThingsOfOthersWithOurNamesStopTheStartAndStay) {
       auto outcome = session.run(docker);
       ASSERT_TRUE(outcome.failure) << when;
       EXPECT_FALSE(session.worked) << when;
-      EXPECT_TRUE(session.left(docker).contains(thing.kind + " " + thing.name)) << when;
+      EXPECT_TRUE(session.left(docker).contains(word_of(thing.kind) + " " + thing.name)) << when;
       EXPECT_EQ(session.left(docker).size(), 1u) << when;
     }
   });

@@ -231,7 +231,7 @@ Result<Gate> Launch::prepare_agent() {
   Subnet subnet = TRY(network_.get());
   TRY(progress("starting guard and agent"));
   if (subnet != guess_) {
-    (void)remove_own(engine_, own_, {"container", names_.agent});  // if it stays, the next create says so
+    (void)remove_own(engine_, own_, {ThingKind::container, names_.agent});  // if it stays, the next create says so
     made = make_agent(subnet, host);
   }
   sent_ = TRY(std::move(made));
@@ -288,7 +288,7 @@ Result<> Launch::create_agent(const Subnet& at, const std::string& host) {
 Result<> Launch::check_volumes() {
   for (const auto& name : {names_.home, names_.work}) {
     if (name == names_.work && job_.plan.workspace_mode == manifest::WorkspaceMode::bind) continue;
-    auto found = find_own(engine_, own_, {"volume", name});
+    auto found = find_own(engine_, own_, {ThingKind::volume, name});
     if (found && !found->empty()) continue;
     // The engine has made the volumes by now, so one without labels is not half-made. No sweep may remove it.
     TRY(ledger_.note({.foreign = true}));
@@ -342,7 +342,7 @@ std::vector<Thing> things_of(const Job& job) {
   std::vector<Thing> things = names.things();
   if (needs_own_agent(job))
     things.insert(things.begin(),
-                  {"ssh-agent", SessionAgent::socket_in(job.directories.sessions + "/" + job.plan.session)});
+                  {ThingKind::ssh_agent, SessionAgent::socket_in(job.directories.sessions + "/" + job.plan.session)});
   return things;
 }
 

@@ -22,6 +22,7 @@
 #include "session/launch.h"
 #include "session/launch_control.h"
 #include "session/ledger/names.h"
+#include "session/ledger/teardown.h"
 #include "session/sweep/sweep.h"
 #include "session/watch.h"
 #include "wire/failure.h"
@@ -55,13 +56,12 @@ Result<> check_names(docker::Engine& engine, const std::string& session) {
   std::vector<std::future<Result<>>> answers;
   for (const auto& thing : Names(session).things())
     answers.push_back(std::async(std::launch::async, [&, thing]() -> Result<> {
-      auto found = thing.kind == "container" ? engine.inspect_container(thing.name)
-                   : thing.kind == "network" ? engine.inspect_network(thing.name)
-                                             : engine.inspect_volume(thing.name);
+      auto found = inspect(engine, thing);
       if (found)
-        return fail(Code::conflict,
-                    "this engine already has a session " + session + ", with the " + thing.kind + " " + thing.name,
-                    "choose another --name");
+        return fail(
+            Code::conflict,
+            "this engine already has a session " + session + ", with the " + word_of(thing.kind) + " " + thing.name,
+            "choose another --name");
       // Only a clear "no" counts, because an engine that does not answer could have anything.
       if (found.error().code != Code::not_found) return std::unexpected(std::move(found.error()));
       return {};

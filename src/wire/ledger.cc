@@ -2,12 +2,22 @@
 // it, after a crash and an upgrade. Unknown keys are therefore skipped, and keys that were added later are optional.
 #include "wire/ledger.h"
 
+#include <array>
+
 #include "wire/start/plan.h"
 
 namespace bottle::wire {
+namespace {
+
+constexpr std::array kThingKinds = {"container", "network", "volume", "image", "ssh-agent"};
+static_assert(kThingKinds.size() == static_cast<size_t>(ThingKind::ssh_agent) + 1);
+
+}  // namespace
+
+std::string word_of(ThingKind kind) { return kThingKinds[static_cast<size_t>(kind)]; }
 
 void fields(Object& o, Thing& thing) {
-  o.text("kind", thing.kind, kName);
+  o.choice("kind", thing.kind, kThingKinds);
   o.text("name", thing.name, kPath);
 }
 

@@ -14,10 +14,15 @@
 
 namespace bottle::wire {
 
+// The kinds of things that a session creates. An ssh-agent is a process; all others are on the engine.
+enum class ThingKind { container, network, volume, image, ssh_agent };
+// Returns the word for a kind in ledgers and messages, such as "ssh-agent".
+std::string word_of(ThingKind kind);
+
 // Names something that a session creates and that must be removed again.
 struct Thing {
-  std::string kind;  // container | network | volume | image | ssh-agent (the path of its socket)
-  std::string name;
+  ThingKind kind = ThingKind::container;
+  std::string name;  // of an ssh-agent, the path of its socket
   bool operator==(const Thing&) const = default;
 };
 void fields(Object& o, Thing& thing);

@@ -208,7 +208,7 @@ LedgerRecord record() {
   wanted.environment.clear();
   return {"1000:7:42:boot",
           "/run/docker.sock",
-          {{{"container", "bottle-s1-agent"}}},
+          {{{ThingKind::container, "bottle-s1-agent"}}},
           77,
           Work{"/home/me/app", "/workspace", "0a", "/home/me/results/s1", true},
           true,

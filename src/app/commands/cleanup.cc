@@ -35,7 +35,7 @@ struct CleanupOptions {
 
 json as_json(const session::Unrecorded& each) {
   return {{"session", each.session},
-          {"kind", each.thing.kind},
+          {"kind", word_of(each.thing.kind)},
           {"name", each.thing.name},
           {"unrecorded", true},
           {"removable", each.is_named_so}};
@@ -51,7 +51,7 @@ void tell_unrecorded(const std::vector<session::Unrecorded>& found, const Cleanu
                        : !options.unrecorded ? "; it was left alone"
                        : options.dry_run     ? "; it would be removed"
                                              : "";
-    say("bottle: " + each.thing.kind + " " + each.thing.name + " has the labels of session " + each.session +
+    say("bottle: " + word_of(each.thing.kind) + " " + each.thing.name + " has the labels of session " + each.session +
         ", but no ledger here names it" + claim + fate);
     removable = removable || each.is_named_so;
   }
@@ -68,7 +68,7 @@ Result<std::vector<session::Swept>> remove_unrecorded(docker::Engine& engine,
   if (!options.unrecorded || std::ranges::none_of(found, can_go)) return std::vector<session::Swept>();
   if (!options.yes) {
     for (const auto& each : found)
-      if (can_go(each)) say("  " + each.thing.kind + " " + each.thing.name);
+      if (can_go(each)) say("  " + word_of(each.thing.kind) + " " + each.thing.name);
     std::string answer = TRY(session::ask("remove these? [y/N]", false));
     if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "nothing was removed");
   }
@@ -77,19 +77,23 @@ Result<std::vector<session::Swept>> remove_unrecorded(docker::Engine& engine,
   });
 }
 
-// Lists what a sweep would remove. `all` has the entries for VMs and unrecorded things already.
-void tell_what_would_go(const std::vector<session::Orphan>& orphans, json all, const Output& output) {
+// Lists what a sweep would remove, and the remote sessions that would be ended. `all` has the entries for VMs and
+// unrecorded things already.
+void tell_what_would_go(const std::vector<session::Orphan>& orphans, const std::vector<std::string>& remote, json all,
+                        const Output& output) {
+  auto tell = [&](const std::string& session, const std::string& kind, const std::string& name) {
+    all.push_back({{"session", session}, {"kind", kind}, {"name", name}});
+    if (!output.json) print("would remove " + kind + " " + name);
+  };
   for (const auto& orphan : orphans) {
     // As for a sweep, what is not accepted must not look as if there were nothing.
     if (orphan.refused) {
       all.push_back({{"session", orphan.session}, {"left", {orphan.refused->what}}});
       if (!output.json) say("bottle: would not remove: " + orphan.refused->what);
     }
-    for (const auto& thing : orphan.things) {
-      all.push_back({{"session", orphan.session}, {"kind", thing.kind}, {"name", thing.name}});
-      if (!output.json) print("would remove " + thing.kind + " " + thing.name);
-    }
+    for (const auto& thing : orphan.things) tell(orphan.session, word_of(thing.kind), thing.name);
   }
+  for (const auto& name : remote) tell(name, "session", name);
   if (output.json) print_json(all);
 }
 
@@ -137,10 +141,8 @@ Result<int> cleanup(const CleanupOptions& options) {
   auto orphans = session::find_orphans(directories());
   auto unrecorded = TRY(session::find_unrecorded(directories(), *engine));
   if (options.dry_run) {
-    // These are not orphans for a sweep, but --dry-run lists everything in one table.
-    for (const auto& name : remote) orphans.push_back({name, {}, {{"session", name}}});
     for (const auto& each : unrecorded) vms.push_back(as_json(each));
-    tell_what_would_go(orphans, std::move(vms), options.output);
+    tell_what_would_go(orphans, remote, std::move(vms), options.output);
     tell_unrecorded(unrecorded, options);
     return 0;
   }

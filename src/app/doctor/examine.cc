@@ -101,7 +101,7 @@ Health examine() {
     health.orphans.push_back(orphan.session.empty() ? orphan.refused->what : orphan.session);
   if (engine)
     if (auto found = session::find_unrecorded(directories(), **engine))
-      for (const auto& each : *found) health.unrecorded.push_back(each.thing.kind + " " + each.thing.name);
+      for (const auto& each : *found) health.unrecorded.push_back(word_of(each.thing.kind) + " " + each.thing.name);
   if (endpoint) health.origin = endpoint->origin;
   if (!engine) health.engine_error = engine.error();
   else if (auto asked = engine_facts(**engine, health); !asked) health.engine_error = asked.error();

@@ -242,7 +242,7 @@ Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, cons
   auto found = [&]() -> Result<std::string> {
     if (!engine) return std::unexpected(engine.error());
     session::Belongings whose{session, view->owner, {}};
-    if (!view->work) return session::find_own(**engine, whose, {"container", Names(session).agent});
+    if (!view->work) return session::find_own(**engine, whose, {session::ThingKind::container, Names(session).agent});
     return session::reach_work(**engine, whose, world.directories.sessions + "/" + session, view->work->workdir);
   };
   auto container = found();

@@ -229,7 +229,7 @@ Result<> Driver::make_services(Job& there) {
   if (std::ranges::any_of(job_.ssh_keys, [](const SshKey& key) { return key.agent.empty(); })) {
     std::string socket = SessionAgent::socket_in(record_.directory);
     // Like everything that a session makes, the ssh-agent is in the ledger before it exists.
-    TRY(ledger_->will_make({{"ssh-agent", socket}}));
+    TRY(ledger_->will_make({{wire::ThingKind::ssh_agent, socket}}));
     // The dead near side's ssh-agent may still listen at this path.
     if (kind_.adopted) TRY(end_agent(socket));
   }

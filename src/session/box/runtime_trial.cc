@@ -66,7 +66,7 @@ RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories,
                    {"LogConfig", {{"Type", "none"}}}}}};
   auto begun = std::chrono::steady_clock::now();
   auto tried = [&]() -> Result<int> {
-    TRY(write_grave(directories, session, engine.socket(), {{"container", name}}));
+    TRY(write_grave(directories, session, engine.socket(), {{ThingKind::container, name}}));
     TRY(engine.create_container(name, config));
     TRY(engine.start_container(name, patience_ms));
     return engine.wait_container(name, patience_ms);

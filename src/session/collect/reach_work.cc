@@ -9,10 +9,10 @@ namespace bottle::session {
 Result<std::string> reach_work(docker::Engine& engine, const Belongings& whose, const std::string& directory,
                                const std::string& workdir) {
   Names names(whose.session);
-  if (std::string id = TRY(find_own(engine, whose, {"container", names.agent})); !id.empty()) return id;
-  if (TRY(find_own(engine, whose, {"volume", names.work})).empty()) return "";
+  if (std::string id = TRY(find_own(engine, whose, {ThingKind::container, names.agent})); !id.empty()) return id;
+  if (TRY(find_own(engine, whose, {ThingKind::volume, names.work})).empty()) return "";
   // The transcript is in the home. A volume that does not exist must not be named, because the engine would make it.
-  bool has_home = !TRY(find_own(engine, whose, {"volume", names.home})).empty();
+  bool has_home = !TRY(find_own(engine, whose, {ThingKind::volume, names.home})).empty();
   auto made = [&]() -> Result<std::string> {
     auto mounts = nlohmann::json::array();
     auto mount = [&](const std::string& volume, const std::string& target) {

@@ -70,7 +70,7 @@ Result<std::string> read_output(docker::Attached& attached) {
 Result<std::string> make_meter(docker::Engine& engine, const std::string& session, const json& config) {
   std::string name = Names(session).meter;
   Owner owner = TRY(Owner::from_label(text_of(member(config, "Labels"), "bottle.owner")));
-  auto last = find_own(engine, {session, owner, {}}, {"container", name});
+  auto last = find_own(engine, {session, owner, {}}, {ThingKind::container, name});
   if (last && !last->empty()) TRY(engine.remove_container(*last));  // an earlier attempt could not remove it
   auto made = last ? engine.create_container(name, config) : last;
   if (!made && made.error().code == Code::conflict)

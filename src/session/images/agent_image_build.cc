@@ -193,7 +193,7 @@ class Scratch {
   Result<> take(const std::string& archive) {
     // If the build is killed, this record remains, and a sweep finds and removes both.
     TRY(write_grave(directories_, session_, engine_.socket(),
-                    {{"image", names_.unfinished}, {"container", names_.trial}}));
+                    {{ThingKind::image, names_.unfinished}, {ThingKind::container, names_.trial}}));
     std::vector<std::string> changes;
     for (const auto& [key, value] : labels(session_, Owner::self(), "", "build").items())
       changes.push_back("LABEL " + key + "=\"" + value.get<std::string>() + "\"");

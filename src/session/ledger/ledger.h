@@ -17,7 +17,7 @@
 
 namespace bottle::session {
 
-using wire::LedgerRecord, wire::Thing, wire::Work;
+using wire::LedgerRecord, wire::Thing, wire::ThingKind, wire::Work;
 
 // Identifies the owner of a session, precisely enough to tell a living owner from a later process with the same pid.
 struct Owner {

@@ -19,7 +19,7 @@ TEST(Ledger, IgnoresAnIncompleteLastLineAndKeepsTheOrder) {
   {
     auto ledger = Ledger::create(dir, Owner::self());
     ASSERT_TRUE(ledger) << ledger.error().what;
-    ASSERT_TRUE(ledger->will_make({{"network", "bottle-x1"}, {"container", "bottle-x1-agent"}}));
+    ASSERT_TRUE(ledger->will_make({{ThingKind::network, "bottle-x1"}, {ThingKind::container, "bottle-x1-agent"}}));
     ASSERT_TRUE(ledger->note({.engine = "/run/d.sock"}));
   }
   std::string text = *read_file(dir + "/ledger");
@@ -87,6 +87,7 @@ TEST(Ledger, MayNameOnlyWhatASessionOfItsNameMakes) {
                           thing("image", "bottle-unfinished:x2"),
                           thing("container", "bottle-unfinished:x1"),
                           thing("", ""),
+                          thing("pod", "bottle-x1"),
                           work("/src", "/etc"),
                           work("/src", results + "/../.."),
                           work("src", results),

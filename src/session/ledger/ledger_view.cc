@@ -36,10 +36,10 @@ bool is_commit(const std::string& text) {
 }
 
 Result<> check(const Thing& thing, const LedgerFrame& frame) {
-  bool is_known = thing.kind == "ssh-agent" ? thing.name == SessionAgent::socket_in(frame.directory)
-                                            : Names(frame.session).has(thing);
+  bool is_known = thing.kind == ThingKind::ssh_agent ? thing.name == SessionAgent::socket_in(frame.directory)
+                                                     : Names(frame.session).has(thing);
   if (is_known) return {};
-  return disbelieve("it names the " + one_line(thing.kind, 40) + " " + one_line(thing.name, 200) + ", which session " +
+  return disbelieve("it names the " + word_of(thing.kind) + " " + one_line(thing.name, 200) + ", which session " +
                     frame.session + " does not make");
 }
 

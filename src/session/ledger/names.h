@@ -33,13 +33,13 @@ struct Names {
 
   // Returns the things of a session in the order in which they are made. Most sessions need no meter.
   std::vector<Thing> things() const {
-    return {{"network", network}, {"volume", home},     {"volume", work},
-            {"container", guard}, {"container", agent}, {"container", meter}};
+    return {{ThingKind::network, network}, {ThingKind::volume, home},     {ThingKind::volume, work},
+            {ThingKind::container, guard}, {ThingKind::container, agent}, {ThingKind::container, meter}};
   }
 
   // Returns whether a session of that name makes such a thing on the engine.
   bool has(const Thing& thing) const {
-    return thing == Thing{"container", trial} || thing == Thing{"image", unfinished} ||
+    return thing == Thing{ThingKind::container, trial} || thing == Thing{ThingKind::image, unfinished} ||
            std::ranges::count(things(), thing) > 0;
   }
 };

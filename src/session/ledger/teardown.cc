@@ -24,7 +24,14 @@ namespace {
 
 using docker::member, docker::text_of;
 
-constexpr const char* kKinds[] = {"containers", "networks", "volumes", "images"};
+// Returns the name of an item in the engine's list of a kind.
+std::string name_of(const nlohmann::json& item, ThingKind kind) {
+  if (kind != ThingKind::container && kind != ThingKind::image) return text_of(item, "Name");
+  // The engine puts a slash before the names of containers.
+  const auto& names = member(item, kind == ThingKind::image ? "RepoTags" : "Names");
+  std::string name = names.is_array() && !names.empty() && names[0].is_string() ? names[0].get<std::string>() : "";
+  return name.starts_with("/") ? name.substr(1) : name;
+}
 
 bool carries(const nlohmann::json& labels, const Belongings& whose) {
   return text_of(labels, "bottle.session") == whose.session &&
@@ -35,14 +42,13 @@ bool carries(const nlohmann::json& labels, const Belongings& whose) {
 // and have its labels; what is made from such an image does not belong to the session.
 bool confirmed_gone(docker::Engine& engine, const Belongings& what) {
   Names names(what.session);
-  for (std::string kind : kKinds) {
+  for (ThingKind kind : {ThingKind::container, ThingKind::network, ThingKind::volume, ThingKind::image}) {
     // Only builds make an image, so a session's teardown does not list those of the engine.
-    if (kind == "images" && std::ranges::find(what.things, "image", &Thing::kind) == what.things.end()) continue;
-    auto left = engine.list_by_label(kind, "bottle.session=" + what.session);
+    if (kind == ThingKind::image && !std::ranges::count(what.things, kind, &Thing::kind)) continue;
+    auto left = list_labeled(engine, kind, "bottle.session=" + what.session);
     if (!left) return false;
-    for (const auto& item : *left)
-      if (carries(member(item, "Labels"), what) && names.has({kind.substr(0, kind.size() - 1), name_of(item, kind)}))
-        return false;
+    for (const auto& each : *left)
+      if (carries(each.labels, what) && names.has(each.thing)) return false;
   }
   return true;
 }
@@ -57,42 +63,64 @@ bool is_silence(const Error& error) {
 // The volumes belong to the work as well: the container mounts them.
 void spare_work(Belongings& what) {
   std::string agent = Names(what.session).agent;
-  std::erase_if(what.things, [&](const Thing& thing) { return thing.kind == "volume" || thing.name == agent; });
+  std::erase_if(what.things,
+                [&](const Thing& thing) { return thing.kind == ThingKind::volume || thing.name == agent; });
 }
 
-std::string name_of(const nlohmann::json& item, const std::string& kind) {
-  if (kind != "containers" && kind != "images") return text_of(item, "Name");
-  // The engine puts a slash before the names of containers.
-  const auto& names = member(item, kind == "images" ? "RepoTags" : "Names");
-  std::string name = names.is_array() && !names.empty() && names[0].is_string() ? names[0].get<std::string>() : "";
-  return name.starts_with("/") ? name.substr(1) : name;
+Result<std::vector<Labeled>> list_labeled(docker::Engine& engine, ThingKind kind, const std::string& label) {
+  std::vector<Labeled> all;
+  // The engine's words for lists are plurals.
+  for (const auto& item : TRY(engine.list_by_label(word_of(kind) + "s", label)))
+    all.push_back({{kind, name_of(item, kind)}, member(item, "Labels")});
+  return all;
+}
+
+Result<nlohmann::json> inspect(docker::Engine& engine, const Thing& thing) {
+  switch (thing.kind) {
+    case ThingKind::container:
+      return engine.inspect_container(thing.name);
+    case ThingKind::network:
+      return engine.inspect_network(thing.name);
+    case ThingKind::volume:
+      return engine.inspect_volume(thing.name);
+    case ThingKind::image:
+      return engine.inspect_image(thing.name);
+    case ThingKind::ssh_agent:
+      break;
+  }
+  return fail(Code::invalid, "the engine has no kind of thing called " + word_of(thing.kind));
 }
 
 Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, const Thing& thing) {
-  auto found = thing.kind == "container" ? engine.inspect_container(thing.name)
-               : thing.kind == "network" ? engine.inspect_network(thing.name)
-               : thing.kind == "volume"  ? engine.inspect_volume(thing.name)
-               : thing.kind == "image"   ? engine.inspect_image(thing.name)
-                                         : fail(Code::invalid, "the engine has no kind of thing called " + thing.kind);
+  auto found = inspect(engine, thing);
   if (!found && found.error().code == Code::not_found) return "";
   if (!found) return std::unexpected(std::move(found.error()));
-  bool configured = thing.kind == "container" || thing.kind == "image";
+  bool configured = thing.kind == ThingKind::container || thing.kind == ThingKind::image;
   const auto& labels = member(configured ? member(*found, "Config") : *found, "Labels");
-  if (carries(labels, whose)) return text_of(*found, "Id", thing.name);                // volumes have no id
-  if (whose.cut_short && thing.kind == "volume" && labels.empty()) return thing.name;  // null or {}
-  if (Owner::from_label(text_of(labels, "bottle.owner"))) return "";                   // it belongs to another session
+  if (carries(labels, whose)) return text_of(*found, "Id", thing.name);                         // volumes have no id
+  if (whose.cut_short && thing.kind == ThingKind::volume && labels.empty()) return thing.name;  // null or {}
+  if (Owner::from_label(text_of(labels, "bottle.owner"))) return "";  // it belongs to another session
   return fail(Code::conflict, "it does not carry the labels of session " + whose.session + " and was left alone",
               "if it is yours, remove it with the engine's own command");
 }
 
 Result<> remove_own(docker::Engine& engine, const Belongings& whose, const Thing& thing) {
-  if (thing.kind == "ssh-agent") return end_agent(thing.name);
+  if (thing.kind == ThingKind::ssh_agent) return end_agent(thing.name);
   std::string id = TRY(find_own(engine, whose, thing));
   if (id.empty()) return {};
-  if (thing.kind == "container") return engine.remove_container(id);
-  if (thing.kind == "network") return engine.remove_network(id);
-  if (thing.kind == "image") return engine.remove_image(id);
-  return engine.remove_volume(id);
+  switch (thing.kind) {
+    case ThingKind::container:
+      return engine.remove_container(id);
+    case ThingKind::network:
+      return engine.remove_network(id);
+    case ThingKind::volume:
+      return engine.remove_volume(id);
+    case ThingKind::image:
+      return engine.remove_image(id);
+    case ThingKind::ssh_agent:
+      break;
+  }
+  return {};
 }
 
 Receipt tear_down(docker::Engine& engine, const Belongings& what) {
@@ -104,12 +132,12 @@ Receipt tear_down(docker::Engine& engine, const Belongings& what) {
     std::vector<std::pair<std::string, std::future<Result<>>>> removals;
     // Things are removed in reverse order of their creation, and those of one stage in parallel.
     for (auto it = what.things.rbegin(); it != what.things.rend(); ++it) {
-      if ((it->kind == "container") != containers) continue;
+      if ((it->kind == ThingKind::container) != containers) continue;
       if (silent) {
-        receipt.left.push_back(it->kind + " " + it->name + ": the engine does not answer");
+        receipt.left.push_back(word_of(it->kind) + " " + it->name + ": the engine does not answer");
         continue;
       }
-      removals.emplace_back(it->kind + " " + it->name, std::async(std::launch::async, [&, thing = *it] {
+      removals.emplace_back(word_of(it->kind) + " " + it->name, std::async(std::launch::async, [&, thing = *it] {
                               return remove_own(engine, what, thing);
                             }));
     }

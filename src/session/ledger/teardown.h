@@ -28,8 +28,16 @@ struct Receipt : wire::Receipt {
   bool final = true;  // nothing can appear later, because the engine has no request of a dead client under way
 };
 
-// Returns the name of an item of Engine::list_by_label(). `kind` is the kind that was listed.
-std::string name_of(const nlohmann::json& item, const std::string& kind);
+// Describes a thing on the engine that has a certain label.
+struct Labeled {
+  Thing thing;
+  nlohmann::json labels;
+};
+// Lists the things of a kind that have the label `label`, which is `key` or `key=value`. Blocks.
+Result<std::vector<Labeled>> list_labeled(docker::Engine& engine, ThingKind kind, const std::string& label);
+
+// Returns what the engine says about a thing. Fails with Code::not_found if there is none. Blocks.
+Result<nlohmann::json> inspect(docker::Engine& engine, const Thing& thing);
 
 // Returns how to address a thing on the engine (the id of a container, network or image) if it exists and has the
 // labels of this owner's session, or is a half-made volume of it. Returns an empty string if it does not exist or

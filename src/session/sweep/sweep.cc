@@ -190,7 +190,7 @@ bool visit_grave(const Orphan& orphan, docker::Engine& engine, Receipt& receipt)
       .session = orphan.session, .owner = orphan.owner, .things = orphan.things, .cut_short = orphan.cut_short};
   bool anything = false;
   for (const auto& thing : what.things) {
-    if (thing.kind == "ssh-agent") continue;  // its socket was removed before the grave existed
+    if (thing.kind == ThingKind::ssh_agent) continue;  // its socket was removed before the grave existed
     auto id = find_own(engine, what, thing);
     // The engine does not answer. A conflict is different: it means that the name now belongs to something that is
     // not ours.

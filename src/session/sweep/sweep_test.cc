@@ -40,7 +40,7 @@ TEST(Sweep, AReceiptThatIsNotFinalLeavesAGrave) {
     auto ledger = Ledger::create(directory, owner);
     ASSERT_TRUE(ledger);
     ASSERT_TRUE(ledger->note({.engine = "/nonexistent/engine.sock"}));
-    ASSERT_TRUE(ledger->will_make({{"container", "bottle-x1-agent"}}));
+    ASSERT_TRUE(ledger->will_make({{ThingKind::container, "bottle-x1-agent"}}));
   }
   ASSERT_TRUE(write_file_atomically(directory + "/info.json.new.17", "{}"));
   Receipt receipt;
@@ -132,8 +132,8 @@ TEST(Sweep, ANewSessionWithTheNameOfADeadOneIsLeftAlone) {
 
 TEST(Sweep, AGraveOfALivingOwnerIsNotSwept) {
   Scratch scratch;
-  ASSERT_TRUE(
-      write_grave(scratch.directories, "trial-1", "/nonexistent/engine.sock", {{"container", "bottle-trial-1-trial"}}));
+  ASSERT_TRUE(write_grave(scratch.directories, "trial-1", "/nonexistent/engine.sock",
+                          {{ThingKind::container, "bottle-trial-1-trial"}}));
   EXPECT_TRUE(read_grave(scratch.directories, "trial-1"));
   EXPECT_TRUE(find_orphans(scratch.directories).empty());
   remove_grave(scratch.directories, "trial-1");

@@ -25,7 +25,7 @@
 namespace bottle::session {
 namespace {
 
-using docker::member, docker::text_of;
+using docker::text_of;
 
 // Returns whether a ledger or a grave of ours names the thing. A sweep then takes care of it. A ledger that cannot be
 // read may name it, and a sweep reports that ledger.
@@ -41,7 +41,8 @@ bool is_recorded(const Directories& directories, const std::string& session, con
 std::optional<wire::Back> save_work(const Directories& directories, docker::Engine& engine, const Belongings& what,
                                     const std::function<void(const std::string&)>& tell) {
   Names names(what.session);
-  if (!std::ranges::count(what.things, Thing{"volume", names.work})) return std::nullopt;  // bind mode has no volume
+  if (!std::ranges::count(what.things, Thing{ThingKind::volume, names.work}))
+    return std::nullopt;  // bind mode has no volume
   auto id = reach_work(engine, what, "", "/workspace");
   if (!id) return wire::Back{.error = id.error().what, .held = true};
   if (id->empty()) return std::nullopt;
@@ -62,17 +63,12 @@ std::optional<wire::Back> save_work(const Directories& directories, docker::Engi
 
 Result<std::vector<Unrecorded>> find_unrecorded(const Directories& directories, docker::Engine& engine) {
   std::vector<Unrecorded> all;
-  for (const std::string kind : {"containers", "networks", "volumes"}) {
-    for (const auto& item : TRY(engine.list_by_label(kind, "bottle.session"))) {
-      const auto& labels = member(item, "Labels");
+  for (ThingKind kind : {ThingKind::container, ThingKind::network, ThingKind::volume}) {
+    for (const auto& [thing, labels] : TRY(list_labeled(engine, kind, "bottle.session"))) {
       auto owner = Owner::from_label(text_of(labels, "bottle.owner"));
       // Another user's session, or one that runs with its state in another directory, is left alone.
       if (!owner || owner->uid != ::getuid() || !owner->dead()) continue;
-      // The kinds of the list are plurals.
-      Unrecorded found{{kind.substr(0, kind.size() - 1), name_of(item, kind)},
-                       text_of(labels, "bottle.session"),
-                       *owner,
-                       text_of(labels, "bottle.ledger")};
+      Unrecorded found{thing, text_of(labels, "bottle.session"), *owner, text_of(labels, "bottle.ledger")};
       if (is_recorded(directories, found.session, found.thing)) continue;
       found.is_named_so = is_session_name(found.session) && Names(found.session).has(found.thing);
       all.push_back(std::move(found));
@@ -98,8 +94,9 @@ std::vector<Swept> remove_unrecorded(const Directories& directories, docker::Eng
     Swept swept;
     // If only the volume is left, save_work() makes such a container.
     Names names(what.session);
-    Thing agent{"container", names.agent};
-    if (std::ranges::count(what.things, Thing{"volume", names.work}) && !std::ranges::count(what.things, agent))
+    Thing agent{ThingKind::container, names.agent};
+    if (std::ranges::count(what.things, Thing{ThingKind::volume, names.work}) &&
+        !std::ranges::count(what.things, agent))
       what.things.push_back(agent);
     swept.back = save_work(directories, engine, what, tell);
     bool held = swept.back && swept.back->held;
