@@ -97,7 +97,7 @@ TEST_F(DiskErrors, AFileThatCannotBeReadIsNotLeftOutInSilence) {
   put(q.tree() + "/a", "text\n");
   fs::create_directories(q.tree() + "/directory");
   fs::create_symlink("a", q.tree() + "/link");
-  q.written = {"a", "directory", "link", "gone"};
+  for (const char* path : {"a", "directory", "link", "gone"}) q.paths[path] = Quarantine::Written{};
   std::vector<std::string> left;
   auto copy = [&](const std::vector<Change>& list) {
     return copy_files(q, git, list, root + "/copies", 1 << 20,

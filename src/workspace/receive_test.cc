@@ -300,6 +300,28 @@ TEST_F(Workspace, LimitsAreEnforcedAndBrokenArchivesRefused) {
   EXPECT_EQ(git("for-each-ref refs/bottle"), "");
 }
 
+TEST_F(Workspace, OfSeveralEntriesForOnePathTheLastCounts) {
+  make_repository();
+  std::string base = git("rev-parse HEAD");
+  auto bytes = craft([&](docker::TarWriter& t) {
+    EXPECT_TRUE(t.file("workspace/a.txt", 0644, 0, 0, "changed\n"));
+    EXPECT_TRUE(t.file("workspace/a.txt", 0644, 0, 0, "one\n"));
+    EXPECT_TRUE(t.file("workspace/dir/b.txt", 0644, 0, 0, "two\n"));
+    EXPECT_TRUE(t.file("workspace/dir/b.txt", 0644, 0, 0, "changed\n"));
+    EXPECT_TRUE(t.file("workspace/link", 0644, 0, 0, "a file\n"));
+    EXPECT_TRUE(t.symlink("workspace/link", "a.txt", 0, 0));
+    EXPECT_TRUE(t.symlink("workspace/file", "a.txt", 0, 0));
+    EXPECT_TRUE(t.file("workspace/file", 0644, 0, 0, "a file\n"));
+  });
+  auto back = take(bytes, base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(back->skipped, 0u);
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:a.txt"), "one");
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:dir/b.txt"), "changed");
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:link"), "a.txt");
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:file"), "a file");
+}
+
 TEST_F(Workspace, ThePatchIsNotLargerThanTheLimitForTheWorkspace) {
   make_repository();
   std::string base = git("rev-parse HEAD");

@@ -89,10 +89,10 @@ class Comparison {
   Result<> read_now() {
     std::string tracked;
     std::vector<std::string> on_disk;
-    for (const auto& path : q_.written)
+    for (const auto& path : q_.all<Quarantine::Written>())
       if (!is_in_submodule(path)) on_disk.push_back(path);
       else q_.leave(path, "not brought home, because it is in a submodule that was not sent");
-    for (const auto& [path, target] : q_.links)
+    for (const auto& path : q_.all<Quarantine::Link>())
       if (!is_in_submodule(path)) on_disk.push_back(path);
       else q_.leave(path, "not brought home, because it is in a submodule that was not sent");
     for (const auto& path : on_disk)
@@ -105,13 +105,15 @@ class Comparison {
     }
     // Some entries were in the index only because they are committed. They did not come back as files.
     std::erase_if(now_, [&](const auto& each) {
-      return (!q_.written.contains(each.first) && !q_.links.contains(each.first)) || is_in_submodule(each.first);
+      const auto& path = each.first;
+      return (!q_.is<Quarantine::Written>(path) && !q_.is<Quarantine::Link>(path)) || is_in_submodule(path);
     });
     for (const auto& path : on_disk)
       if (!now_.contains(path)) missing_.push_back(path);
     // The repository has the filtered content of a file of which only the mode changed.
     std::erase_if(q_.filtered, [&](const auto& each) {
-      bool only_mode = q_.only_mode.contains(each.first) && now_.contains(each.first) && base(each.first);
+      const auto* written = q_.as<Quarantine::Written>(each.first);
+      bool only_mode = written && written->only_mode && now_.contains(each.first) && base(each.first);
       if (only_mode) only_mode_.push_back(each.first);
       return only_mode;
     });
@@ -120,14 +122,10 @@ class Comparison {
         left_.filtered.push_back({path, found->second.mode, found->second.object});
         now_.erase(found);
       }
-    auto came_back = [&](const std::string& path) {
-      return q_.untouched.contains(path) || q_.written.contains(path) || q_.links.contains(path) ||
-             q_.aliases.contains(path);
-    };
     for (const auto& [path, file] : q_.sent)
-      if (!came_back(path) && !q_.hidden.contains(path)) gone_.insert(path);
+      if (!q_.paths.contains(path) && !q_.hidden.contains(path)) gone_.insert(path);
     // The agent did not hide a file that is on the disk or was never sent.
-    std::erase_if(q_.hidden, [&](const auto& path) { return !q_.sent.contains(path) || came_back(path); });
+    std::erase_if(q_.hidden, [&](const auto& path) { return !q_.sent.contains(path) || q_.paths.contains(path); });
     return {};
   }
 
@@ -143,7 +141,7 @@ class Comparison {
       // A committed file is not ignored, whatever the rules say.
       if (!committed(path)) asked.push_back(path);
     for (const auto& [path, entry] : moved_)
-      if (entry.mode == "000000" && q_.untouched.contains(path)) asked.push_back(path);
+      if (entry.mode == "000000" && q_.is<Quarantine::AsSent>(path)) asked.push_back(path);
     auto ignored = TRY(ignored_of(q_, git_, asked));
     for (const auto& path : missing_) {
       if (!ignored.contains(path)) {
@@ -193,9 +191,10 @@ class Comparison {
   Result<> read_before() {
     std::set<std::string> wanted = changed();
     // A hard link to an unchanged file has that file's content, so that file is needed, too.
-    for (const auto& [path, other] : q_.aliases) wanted.insert(other);
+    auto aliases = q_.all<Quarantine::Alias>();
+    for (const auto& path : aliases) wanted.insert(q_.as<Quarantine::Alias>(path)->path);
     for (const auto& [path, entry] : moved_)
-      if (q_.untouched.contains(path)) wanted.insert(path);
+      if (q_.is<Quarantine::AsSent>(path)) wanted.insert(path);
     for (const auto& path : q_.to_convert)
       if (wanted.insert(path).second) only_staged_.insert(path);
     std::vector<std::string> dirty;
@@ -220,8 +219,9 @@ class Comparison {
       // If the agent did not change the mode, the mode is not a change, whatever the disk reports.
       if (was && sent != q_.sent.end() && sent->second.mode == entry.mode) entry.mode = was->mode;
     }
-    for (const auto& [path, other] : q_.aliases)
-      if (const auto* was = find(before_, other)) now_[path] = {path, was->mode, was->object};
+    for (const auto& path : aliases)
+      if (const auto* was = find(before_, q_.as<Quarantine::Alias>(path)->path))
+        now_[path] = {path, was->mode, was->object};
       else q_.leave(path, "not brought home, because it is a hard link to a file that no longer exists");
     return {};
   }
@@ -312,7 +312,7 @@ class Comparison {
       if (q_.filtered.contains(path)) continue;
       const auto *was = base(path), *sent = find(before_, path);
       bool there = entry.mode != "000000";
-      if (q_.untouched.contains(path)) {
+      if (q_.is<Quarantine::AsSent>(path)) {
         // Either the agent committed another version and put the file back, or the operator had not committed the
         // change.
         if (sent && (!there || !same(*sent, entry)) && !(was && same(*was, entry)) &&

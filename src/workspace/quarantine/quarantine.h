@@ -2,14 +2,15 @@
 // configuration, and the files without a .git.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "git/objects.h"
@@ -46,20 +47,27 @@ struct Quarantine {
   bool is_unborn = false;                            // the operator's repository had no commit yet
   std::string known_objects;  // the operator's object store, which the repository borrows from; empty if there is none
 
-  // These say how each path came back. An unchanged file is not written, because few of a hundred thousand files
+  // These say how a file or a link came back. An unchanged file is not written, because few of a hundred thousand files
   // change.
-  std::unordered_set<std::string> untouched;
-  std::unordered_set<std::string> written;     // paths below tree()
-  std::unordered_set<std::string> only_mode;   // those of them whose content did not change
-  std::map<std::string, std::string> links;    // path → target; not yet made on the disk
-  std::map<std::string, std::string> aliases;  // hard links to unchanged files: path → the other path
-  std::set<std::string> empty_directories;     // directories that came back without anything in them
-  std::set<std::string> hidden;                // files that the agent's checkout leaves out, as in a sparse checkout
-  std::set<std::string>
-      permissions;                // files whose permissions differ from those that were sent; git cannot store these
-  std::set<std::string> filters;  // names of the filters that the operator's git would run
-  bool may_have_filters = false;  // whether a file that was not read may define more filters
-  std::map<std::string, std::string> filtered;  // files in `written` that a git filter would convert: path → filter
+  struct AsSent {};
+  struct Written {           // It is below tree().
+    bool only_mode = false;  // its content is as it was sent
+  };
+  struct Link {
+    std::string target;  // the link is not on the disk before Homecoming::make_links()
+  };
+  struct Alias {
+    std::string path;  // it is a hard link to this file, which is as it was sent
+  };
+  using CameBack = std::variant<AsSent, Written, Link, Alias>;
+  std::unordered_map<std::string, CameBack> paths;  // all that came back, except for directories
+  std::set<std::string> empty_directories;          // directories that came back without anything in them
+  std::set<std::string> hidden;  // files that the agent's checkout leaves out, as in a sparse checkout
+  // Files whose permissions differ from those that were sent; git cannot store these.
+  std::set<std::string> permissions;
+  std::set<std::string> filters;                // names of the filters that the operator's git would run
+  bool may_have_filters = false;                // whether a file that was not read may define more filters
+  std::map<std::string, std::string> filtered;  // written files that a git filter would convert: path → filter
 
   git::Refs refs;                     // as in the agent's .git; unverified
   std::vector<std::string> stashes;   // object ids, oldest first; unverified
@@ -85,6 +93,25 @@ struct Quarantine {
   // Return options with which git runs in this repository, without and with its files.
   git::Runner::Options at() const { return {.in = repository}; }
   git::Runner::Options with_tree() const { return {.in = repository, .work_tree = tree(), .index = index()}; }
+  // Returns how a path came back if it is in this way, or null.
+  template <class How>
+  const How* as(const std::string& path) const {
+    auto found = paths.find(path);
+    return found == paths.end() ? nullptr : std::get_if<How>(&found->second);
+  }
+  template <class How>
+  bool is(const std::string& path) const {
+    return as<How>(path) != nullptr;
+  }
+  // Returns the paths that came back in this way, sorted.
+  template <class How>
+  std::vector<std::string> all() const {
+    std::vector<std::string> found;
+    for (const auto& [path, how] : paths)
+      if (std::holds_alternative<How>(how)) found.push_back(path);
+    std::ranges::sort(found);
+    return found;
+  }
   // Returns the path in the workspace.
   std::string shown(const std::string& path) const { return place.empty() ? path : place + "/" + path; }
   // Reports what is left behind, once for each path and reason.

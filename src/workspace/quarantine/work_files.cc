@@ -19,7 +19,7 @@
 namespace bottle::workspace {
 namespace {
 
-constexpr size_t kMostInOnePack = 20'000;
+constexpr long kMostInOnePack = 20'000;
 
 // Calls `use` with each text in "a\0b\0c\0".
 template <class Use>
@@ -63,7 +63,9 @@ Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Con
   std::vector<std::string> words = conversions.options;
   // Makes one pack instead of a file for each object. git searches the whole list of a new pack's objects for each
   // further one, so for many files, separate files are faster.
-  if (q.written.size() <= kMostInOnePack) words.insert(words.end(), {"-c", "core.bigFileThreshold=1"});
+  auto is_written = [](const auto& each) { return std::holds_alternative<Quarantine::Written>(each.second); };
+  if (std::ranges::count_if(q.paths, is_written) <= kMostInOnePack)
+    words.insert(words.end(), {"-c", "core.bigFileThreshold=1"});
   // One file that git refuses must not stop the others. The caller names what is missing in the index.
   words.insert(words.end(), {"add", "-A", "--ignore-errors"});
   if (all) words.emplace_back("-f");

@@ -95,8 +95,8 @@ Result<> Homecoming::read_sent_files(const std::optional<Sent>& sent) {
 // Makes the links. They come last, when nothing else will be written.
 Result<> Homecoming::make_links() {
   Tree tree = TRY(Tree::open(q_.tree()));
-  for (auto link = q_.links.begin(); link != q_.links.end();) {
-    const auto& [path, target] = *link;
+  for (const auto& path : q_.all<Quarantine::Link>()) {
+    const std::string& target = q_.as<Quarantine::Link>(path)->target;
     auto entry = q_.base.find(path);
     bool same =
         entry != q_.base.end() && entry->second.mode == "120000" && entry->second.object == blob_id(target, q_.id_size);
@@ -106,20 +106,16 @@ Result<> Homecoming::make_links() {
       q_.leave(shown.append(" → ").append(target), "not brought home, because the link points out of the tree" +
                                                        std::string(stays_inside(path, target) ? ", or may do so" : ""));
     }
-    if (inside && TRY(tree.link(*safe_components(path), target))) {
-      ++link;
-      continue;
-    }
+    if (inside && TRY(tree.link(*safe_components(path), target))) continue;
     if (inside) q_.leave(path, "not brought home, because it cannot be created at this path");
-    if (same) q_.untouched.insert(path);
-    link = q_.links.erase(link);
+    if (same) q_.paths[path] = Quarantine::AsSent{};
+    else q_.paths.erase(path);
   }
   return {};
 }
 
 Result<> Homecoming::prepare_inspection(uint64_t& room) {
-  std::vector<std::string> written(q_.written.begin(), q_.written.end());
-  std::ranges::sort(written);
+  auto written = q_.all<Quarantine::Written>();
   auto filtered = TRY(prepare_files(q_, git_, q_.tree(), written, origin_.repository.has_value()));
   if (origin_.repository) q_.filtered = std::move(filtered);
   TRY(make_links());

@@ -98,10 +98,10 @@ Result<> Homecoming::keep_ignored() {
   for (const auto& path : left_.ignored) {
     bool named =
         std::ranges::any_of(in_.keep, [&](const auto& pattern) { return git::is_named(pattern, q_.shown(path)); });
-    auto link = q_.links.find(path);
+    const auto* link = q_.as<Quarantine::Link>(path);
     if (!in_.keep_ignored && !named) rest.push_back(path);
     // A link among the files could make a later copy of them write somewhere else.
-    else if (link != q_.links.end()) ignored_links_.push_back(path + " → " + link->second);
+    else if (link) ignored_links_.push_back(path + " → " + link->target);
     else list.push_back({path, "100644", ""});
   }
   TRY(copy_files(q_, git_, list, results_ + "/kept", in_.max_bytes, leave()));

@@ -52,7 +52,7 @@ Result<> write_files(const Quarantine& q, const git::Runner& git, const std::vec
     // Links are only in the patch. As files, they could make a later copy write somewhere else.
     if (!path || !change.mode.starts_with("100")) continue;
     struct stat st{};
-    if (q.written.contains(change.path)) {
+    if (q.is<Quarantine::Written>(change.path)) {
       UniqueFd in = TRY(open_file(q, change.path, st));
       if (!in) {
         leave(change.path, "not brought home as a file, because it is not a regular file or is too deep");

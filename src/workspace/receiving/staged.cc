@@ -115,7 +115,7 @@ class Examination {
     std::vector<std::string> on_disk;
     for (const auto& [id, paths] : found_)
       for (const auto& [path, size] : paths) {
-        if (!tree || !q_.written.contains(path)) continue;
+        if (!tree || !q_.is<Quarantine::Written>(path)) continue;
         auto bytes = tree->read(path, kLargestFile);
         if (bytes && *bytes) on_disk.push_back(blob_id(**bytes, q_.id_size));
       }
@@ -188,8 +188,8 @@ class Examination {
   // Returns whether the file has this size. The size of a file that came back as it was sent is not known.
   bool has_size(const std::string& path, uint32_t size) const {
     struct stat st{};
-    if (q_.untouched.contains(path)) return q_.to_convert.contains(path);
-    return q_.written.contains(path) && ::lstat((q_.tree() + "/" + path).c_str(), &st) == 0 &&
+    if (q_.is<Quarantine::AsSent>(path)) return q_.to_convert.contains(path);
+    return q_.is<Quarantine::Written>(path) && ::lstat((q_.tree() + "/" + path).c_str(), &st) == 0 &&
            static_cast<uint32_t>(st.st_size) == size;
   }
 
@@ -256,7 +256,7 @@ void sort_indexes(Quarantine& q) {
         if (!is_content(entry) || is_as_sent(q, entry)) continue;
         has_more = true;
         auto sent = q.sent.find(entry.path);
-        if (sent != q.sent.end() && !sent->second.committed && q.untouched.contains(entry.path))
+        if (sent != q.sent.end() && !sent->second.committed && q.is<Quarantine::AsSent>(entry.path))
           q.to_convert.insert(entry.path);
       }
     } else if (!is_the_operators(q, each->first)) {

@@ -1,0 +1,91 @@
+// What git would run or obey (hooks, configuration, alternates) is left behind.
+#include "workspace/quarantine/git_filler.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string_view>
+
+#include "workspace/files/paths.h"
+#include "workspace/quarantine/leave_behind.h"
+
+namespace bottle::workspace {
+namespace {
+
+constexpr size_t kMostIndexes = 100;
+
+}  // namespace
+
+Result<> GitFiller::entry(const Path& path, const TarEntry& e, const Source& body) {
+  if (path.empty()) {
+    if (e.kind != TarEntry::Kind::directory) return leave_behind(q_, ".git", e, body, "not a directory: left behind");
+    return {};
+  }
+  if (e.kind == TarEntry::Kind::directory) return {};
+  std::string name = join(path);
+  auto leave_it = [&](const char* why) { return leave_behind(q_, ".git/" + name, e, body, why); };
+  if (path.size() >= 2 && path[0] == "hooks" && !name.ends_with(".sample")) return leave_it("a hook: left behind");
+  if (name == "objects/info/alternates" || name == "objects/info/http-alternates")
+    return leave_it("points at other repositories: left behind");
+  if (path[0] == "modules" && path.size() > 2) return leave_it("a repository of a submodule: left behind");
+  // Without a repository on this side, none of it can be taken. If its objects were read anyway, one whose content
+  // does not match its name could appear in the patch.
+  if (q_.known_objects.empty()) {
+    if (!TRY(is_the_operators(q_, ".git/" + name, e, body)))
+      leave_repository(q_, ".git", "not brought home, because the agent made this repository");
+    return {};
+  }
+  if (e.kind == TarEntry::Kind::hardlink) return hardlinked_object(path, e);
+  if (e.kind != TarEntry::Kind::file) {
+    q_.leave(".git/" + name, "not brought home, because it is a link or a device in .git");
+    return {};
+  }
+  if (path.size() > 2 && path[0] == "lfs" && path[1] == "objects") {
+    if (!has_large_file(name, e.size)) q_.leave(".git/lfs", "files of git-lfs that you do not have: left behind");
+    return {};
+  }
+  if (is_loose_object(path) || is_pack(path)) return object(path, name, body);
+  if (is_index(path)) return index(name, e, body);
+  return refs_.take(name, body);
+}
+
+// Returns whether the operator's git-lfs keeps this file. Its name is the hash of its content.
+bool GitFiller::has_large_file(const std::string& name, uint64_t size) const {
+  struct stat st{};
+  std::string path = q_.known_objects.substr(0, q_.known_objects.rfind('/') + 1) + name;
+  return ::lstat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && static_cast<uint64_t>(st.st_size) == size;
+}
+
+Result<> GitFiller::object(const Path& path, const std::string& name, const Source& body) {
+  // If the operator's repository has the object, the agent's version is ignored.
+  if (::access((q_.known_objects + name.substr(std::string_view("objects").size())).c_str(), F_OK) == 0) return {};
+  Path to = is_pack(path) ? Path{"incoming", path[2]} : path;
+  if (!TRY(repository_.file(to, false, body, &budget_.bytes)))
+    q_.leave(".git/" + name, "not brought home, because it cannot be created at this path");
+  return {};
+}
+
+// Keeps an index on the disk, because there may be many large ones. They are read later, one at a time.
+Result<> GitFiller::index(const std::string& name, const TarEntry& e, const Source& body) {
+  auto known = q_.indexes.find(name);
+  Path to{"indexes", std::to_string(q_.indexes.size())};
+  if (known != q_.indexes.end()) to = {"indexes", known->second.substr(known->second.rfind('/') + 1)};
+  bool fits = e.size <= kLargestIndex && (known != q_.indexes.end() || q_.indexes.size() < kMostIndexes);
+  if (fits && TRY(repository_.file(to, false, body, &budget_.bytes)))
+    q_.indexes[name] = q_.repository.path() + "/" + join(to);
+  else q_.leave(".git/" + name, "what is only staged was not brought home, because the index is larger than the limit");
+  return {};
+}
+
+Result<> GitFiller::hardlinked_object(const Path& path, const TarEntry& e) {
+  auto target = safe_components(e.target);
+  bool done = false;
+  if (target && target->size() > 3) {
+    Path end(target->end() - 3, target->end());
+    if (is_loose_object(path) && is_loose_object(end)) done = TRY(repository_.hardlink(path, end));
+  }
+  if (!done) q_.leave(".git/" + join(path), "not brought home, because it is a link or a device in .git");
+  return {};
+}
+
+}  // namespace bottle::workspace
