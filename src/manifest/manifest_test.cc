@@ -284,6 +284,7 @@ TEST(Suggest, FindsTheNearest) {
   EXPECT_EQ(suggest("clnoe", {"none", "copy", "clone"}), "did you mean 'clone'?");
   EXPECT_EQ(suggest("zzzzzz", {"a", "b"}), "one of: a, b");
   EXPECT_EQ(suggest("x", {}), "");
+  EXPECT_EQ(suggest("", {"a", "b"}), "one of: a, b");
   EXPECT_EQ(suggest(std::string(100000, 'x'), {"a"}), "the only one is a");
 }
 

@@ -29,7 +29,7 @@ std::string suggest(const std::string& wrong, const std::vector<std::string>& kn
   size_t least = 0;
   // Computing the distance takes time and memory proportional to the product of the lengths, and a longer name is
   // hardly a typing mistake.
-  if (wrong.size() <= 64) {
+  if (!wrong.empty() && wrong.size() <= 64) {
     for (const auto& candidate : known) {
       size_t d = distance(wrong, candidate);
       if (!best || d < least) best = &candidate, least = d;

@@ -10,7 +10,8 @@
 namespace bottle::app {
 namespace {
 
-Result<> apply(const std::string& session) {
+Result<> apply(const std::string& wanted) {
+  std::string session = TRY(ended_session(wanted));
   Results results = TRY(changes_of(session));
   auto applied = workspace::apply(results.patches, directories().cache);
   if (!applied) {
@@ -29,7 +30,7 @@ Result<> apply(const std::string& session) {
 void add_apply(Command app, int& exit) {
   auto session = std::make_shared<std::string>();
   Command command = app.command("apply");
-  command.option("session", *session).required();
+  command.option("session", *session);
   command.runs([session, &exit] { exit = exit_status(apply(*session)); });
 }
 

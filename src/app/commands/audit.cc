@@ -80,7 +80,7 @@ Result<std::vector<Record>> records_of(const AuditOptions& o) {
   }
   if (records.empty())
     return fail(Code::not_found, "session " + o.what + " has no record of decisions",
-                "`bottle list` shows the sessions");
+                "`bottle list --all` shows the sessions");
   return records;
 }
 

@@ -25,7 +25,8 @@ Result<> show_patch(const std::string& file) {
   return {};
 }
 
-Result<> diff(const std::string& session) {
+Result<> diff(const std::string& wanted) {
+  std::string session = TRY(ended_session(wanted));
   Results results = TRY(changes_of(session));
   for (const auto& patch : results.patches) {
     if (results.patches.size() > 1) print(bold("in " + patch.directory));
@@ -40,7 +41,7 @@ Result<> diff(const std::string& session) {
 void add_diff(Command app, int& exit) {
   auto session = std::make_shared<std::string>();
   Command command = app.command("diff");
-  command.option("session", *session).required();
+  command.option("session", *session);
   command.runs([session, &exit] { exit = exit_status(diff(*session)); });
 }
 

@@ -14,7 +14,8 @@
 namespace bottle::app {
 namespace {
 
-Result<> discard(const std::string& session, bool yes) {
+Result<> discard(const std::string& wanted, bool yes) {
+  std::string session = TRY(ended_session(wanted));
   Results results = TRY(results_of(session));
   if (!yes) {
     std::string answer = TRY(session::ask("remove the refs and the results of session " + session + "? [y/N]", false));
@@ -44,7 +45,7 @@ void add_discard(Command app, int& exit) {
   auto session = std::make_shared<std::string>();
   auto yes = std::make_shared<bool>(false);
   Command command = app.command("discard");
-  command.option("session", *session).required();
+  command.option("session", *session);
   command.flag("-y,--yes", *yes);
   command.runs([session, yes, &exit] { exit = exit_status(discard(*session, *yes)); });
 }

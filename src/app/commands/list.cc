@@ -8,6 +8,7 @@
 
 #include "app/commands/commands.h"
 #include "app/output/output.h"
+#include "app/world/results.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 
@@ -19,9 +20,9 @@ using Rows = std::vector<std::vector<Line>>;
 
 constexpr size_t kLongestDescription = 300;  // the text may come from a repository
 
-// Says whether to list agents instead of sessions, and how.
+// Says whether to list agents instead of sessions, whether to include sessions that have ended, and how.
 struct ListOptions {
-  bool agents = false;
+  bool agents = false, all = false;
   Output output;
 };
 
@@ -44,10 +45,25 @@ Result<> list_agents(const Output& output) {
   return {};
 }
 
-Result<> list_sessions(const Output& output) {
+std::string or_none(const std::string& text) { return text.empty() ? "-" : text; }
+
+// Adds the sessions that have ended. Nothing recorded their agents.
+void add(const std::vector<EndedSession>& ended, json& all, Rows& rows) {
+  for (const auto& each : ended) {
+    rows.push_back({each.session, "ended", age(std::time(nullptr) - each.ended), "-",
+                    each.exit && each.machine.empty() ? "local" : or_none(each.machine), or_none(each.workspace)});
+    json item = {{"session", each.session}, {"state", "ended"}, {"ended", each.ended}};
+    if (each.exit) item["exit"] = *each.exit;
+    if (!each.bottle.empty()) item["bottle"] = each.bottle;
+    if (!each.workspace.empty()) item["workspace"] = each.workspace;
+    if (each.exit) item["machine"] = each.machine.empty() ? "local" : each.machine;
+    all.push_back(std::move(item));
+  }
+}
+
+Result<> list_sessions(bool ended, const Output& output) {
   json all = json::array();
   Rows rows = {{"SESSION", "STATE", "AGE", "AGENT", "MACHINE", "WORKSPACE"}};
-  auto or_none = [](const std::string& text) { return text.empty() ? "-" : text; };
   for (auto& info : TRY(sessions())) {
     // Without a start time, the session's record is not complete yet, and its machine is not known.
     if (info.machine.empty() && info.started) info.machine = "local";
@@ -55,7 +71,9 @@ Result<> list_sessions(const Output& output) {
                     or_none(info.agent), or_none(info.machine), or_none(info.workspace)});
     all.push_back(to_json(info));
   }
-  show(all, rows, output);
+  if (ended) add(TRY(ended_sessions()), all, rows);
+  if (all.empty() && !output.json) print(ended ? "no sessions" : "no sessions; `bottle list --all` shows ended ones");
+  else show(all, rows, output);
   return {};
 }
 
@@ -64,10 +82,11 @@ Result<> list_sessions(const Output& output) {
 void add_list(Command app, int& exit) {
   auto o = std::make_shared<ListOptions>();
   Command command = app.command("list");
-  command.flag("--agents", o->agents);
+  Argument agents = command.flag("--agents", o->agents);
+  command.flag("--all", o->all).excludes(agents);
   command.flag("--json", o->output.json);
   command.runs([o, &exit] {
-    exit = exit_status(o->agents ? list_agents(o->output) : list_sessions(o->output), o->output.json);
+    exit = exit_status(o->agents ? list_agents(o->output) : list_sessions(o->all, o->output), o->output.json);
   });
 }
 

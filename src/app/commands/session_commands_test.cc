@@ -88,6 +88,8 @@ TEST_F(Commands, attach_needs_a_running_session) {
   abandon("one");
   expect_refused(bottle({"attach", "onne"}), "there is no session 'onne'", "did you mean 'one'?");
   expect_refused(bottle({"attach", "A b"}), "'A b' is not a session's name", "a session's name consists of");
+  finish("ended");
+  expect_refused(bottle({"attach", "ended"}), "session ended has ended", "`bottle logs ended` shows how");
   abandon("two");
   expect_refused(bottle({"attach"}), "no session is running, but there is something left of sessions that ended",
                  "`bottle list` shows their states; name one of: one, two");
@@ -130,9 +132,42 @@ TEST_F(Commands, stop_all_leaves_to_cleanup_what_has_no_agent_any_more) {
   EXPECT_EQ(answer.out + answer.err, "");
 }
 
-TEST_F(Commands, list_without_sessions_shows_a_heading_or_an_empty_array) {
-  EXPECT_EQ(bottle({"list"}).out, "SESSION  STATE  AGE  AGENT  MACHINE  WORKSPACE\n");
+TEST_F(Commands, list_without_sessions_says_so_or_prints_an_empty_array) {
+  EXPECT_EQ(bottle({"list"}).out, "no sessions; `bottle list --all` shows ended ones\n");
+  EXPECT_EQ(bottle({"list", "--all"}).out, "no sessions\n");
   EXPECT_EQ(bottle({"list", "--json"}).out, "[]\n");
+  EXPECT_EQ(bottle({"list", "--all", "--json"}).out, "[]\n");
+}
+
+TEST_F(Commands, list_all_shows_sessions_that_have_ended_with_the_newest_first) {
+  std::string results = ".local/state/bottle/results/";
+  finish("one", kPatch);
+  write(results + "one/result.json",
+        wire::encode(wire::SessionResult{.session = "one", .bottle = "web", .exit = 3, .receipt = {}}));
+  std::filesystem::last_write_time(home() + "/" + results + "one",
+                                   std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
+  finish("two");
+  write(results + "two/result.json", "{");
+  finish("three");
+  begin("three");
+  auto listed = bottle({"list", "--all", "--json"}).json();
+  ASSERT_EQ(listed.size(), 3u) << listed;
+  EXPECT_EQ(listed[0]["session"], "three");
+  EXPECT_EQ(listed[0]["state"], "starting");
+  EXPECT_EQ(listed[1]["session"], "two");
+  EXPECT_FALSE(listed[1].contains("exit"));
+  EXPECT_GT(listed[2]["ended"], 0);
+  listed[2].erase("ended");
+  EXPECT_EQ(listed[2], nlohmann::json({{"session", "one"},
+                                       {"state", "ended"},
+                                       {"exit", 3},
+                                       {"bottle", "web"},
+                                       {"machine", "local"},
+                                       {"workspace", home() + "/work"}}));
+  std::string people = bottle({"list", "--all"}).out;
+  EXPECT_NE(people.find("\none      ended     2 h  -      local    " + home() + "/work\n"), people.npos) << people;
+  EXPECT_EQ(bottle({"list", "--json"}).json().size(), 1u);
+  EXPECT_EQ(bottle({"list", "--all", "--agents"}).status, 125);
 }
 
 TEST_F(Commands, list_shows_a_session_whose_owner_is_dead) {
@@ -245,6 +280,39 @@ TEST_F(Commands, diff_shows_the_patch_with_tabs_as_spaces) {
   Answer answer = bottle({"diff", "one"});
   EXPECT_EQ(answer.status, 0) << answer.err;
   EXPECT_NE(answer.out.find("+tab        here"), std::string::npos) << answer.out;
+}
+
+TEST_F(Commands, diff_and_others_take_the_only_session_of_this_directory) {
+  std::string results = ".local/state/bottle/results/";
+  for (const char* command : {"diff", "apply", "discard"})
+    expect_refused(bottle({command}), "no session that has ended changed anything in " + home() + "/work",
+                   "name a SESSION; `bottle list --all` shows them");
+  finish("other", kPatch);
+  write(results + "other/places.json", R"({"places":[{"directory":"/elsewhere"},{"directory":"/workbench"}]})");
+  finish("running", kPatch);
+  begin("running");
+  finish("below", kPatch);
+  write(results + "below/places.json", R"({"places":[{"directory":")" + home() + R"(/work/a","patch":")" + home() +
+                                           "/" + results + R"(below/work.patch"}]})");
+  Answer answer = bottle({"diff"});
+  EXPECT_EQ(answer.status, 0);
+  EXPECT_EQ(answer.err, "session below\n");
+  EXPECT_NE(answer.out.find("+tab"), answer.out.npos);
+  finish("one", kPatch);
+  std::filesystem::last_write_time(home() + "/" + results + "below",
+                                   std::filesystem::file_time_type::clock::now() - std::chrono::hours(1));
+  for (const char* command : {"diff", "apply", "discard"})
+    expect_refused(bottle({command}), "several sessions changed something in " + home() + "/work",
+                   "name one of: one, below (the first is the newest)");
+  EXPECT_EQ(bottle({"discard", "--yes", "one"}).status, 0);
+  // What it changed is not known, so it may be the one that is meant.
+  write(results + "broken/places.json", "{");
+  EXPECT_NE(bottle({"discard", "--yes"}).err.find("broken"), std::string::npos);
+  EXPECT_TRUE(std::filesystem::exists(home() + "/" + results + "below"));
+  std::filesystem::remove_all(home() + "/" + results + "broken");
+  EXPECT_EQ(bottle({"discard", "--yes"}).status, 0);
+  EXPECT_FALSE(std::filesystem::exists(home() + "/" + results + "below"));
+  EXPECT_TRUE(std::filesystem::exists(home() + "/" + results + "other"));
 }
 
 TEST_F(Commands, diff_says_what_to_do_with_a_huge_patch) {

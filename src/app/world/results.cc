@@ -3,18 +3,93 @@
 // have left refs that would never be found again.
 #include "app/world/results.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "app/output/output.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
+#include "base/ids.h"
 #include "base/text/shell_word.h"
 #include "wire/places/places.h"
+#include "wire/result.h"
 
 namespace bottle::app {
+namespace {
+
+Result<wire::ChangedPlaces> places_in(const std::string& directory) {
+  return wire::decode_places(TRY(read_file(directory + "/places.json", wire::ChangedPlaces::kMost)));
+}
+
+EndedSession described(const std::string& session, const std::string& directory, int64_t ended) {
+  EndedSession found{.session = session, .ended = ended, .bottle = {}, .machine = {}};
+  auto text = read_file(directory + "/result.json", wire::SessionResult::kMost);
+  if (auto result = text ? wire::decode<wire::SessionResult>(*text, wire::From::ours)
+                         : std::unexpected(std::move(text.error()))) {
+    found.bottle = result->bottle;
+    found.machine = result->receipt.machine;
+    found.exit = result->exit;
+  }
+  auto changed = places_in(directory);
+  if (changed && !changed->places.empty()) found.workspace = changed->places[0].directory;
+  return found;
+}
+
+// Returns whether one of the directories contains the other, or they are the same.
+bool around(const std::filesystem::path& one, const std::filesystem::path& other) {
+  auto [a, b] = std::ranges::mismatch(one, other);
+  return a == one.end() || b == other.end();
+}
+
+// Returns whether the session changed something in, below or above the directory. Without a list of what it changed,
+// it changed nothing; if the list cannot be read, it may have.
+bool concerns(const std::string& session, const std::filesystem::path& here) {
+  auto changed = places_in(directories().results + "/" + session);
+  if (!changed) return changed.error().code != Code::not_found;
+  return std::ranges::any_of(changed->places, [&](const wire::ChangedPlace& place) {
+    std::error_code error;
+    return around(std::filesystem::weakly_canonical(place.directory, error), here) && !error;
+  });
+}
+
+}  // namespace
+
+Result<std::vector<EndedSession>> ended_sessions() {
+  std::string all = directories().results;
+  std::vector<EndedSession> ended;
+  for (const auto& name : TRY(shown_in(all))) {
+    struct stat s{};
+    std::string directory = all + "/" + name;
+    if (!is_session_name(name) || runs_now(name) || ::stat(directory.c_str(), &s) != 0 || !S_ISDIR(s.st_mode)) continue;
+    ended.push_back(described(name, directory, s.st_mtim.tv_sec));
+  }
+  std::ranges::sort(ended, [](const EndedSession& a, const EndedSession& b) {
+    return a.ended != b.ended ? a.ended > b.ended : a.session < b.session;
+  });
+  return ended;
+}
+
+Result<std::string> ended_session(const std::string& wanted) {
+  if (!wanted.empty()) return wanted;
+  std::error_code error;
+  auto here = std::filesystem::current_path(error);
+  if (error) return fail(Code::unavailable, "finding the current directory: " + error.message());
+  std::vector<std::string> found;
+  for (const auto& each : TRY(ended_sessions()))
+    if (concerns(each.session, here)) found.push_back(each.session);
+  if (found.empty())
+    return fail(Code::not_found, "no session that has ended changed anything in " + here.string(),
+                "name a SESSION; `bottle list --all` shows them");
+  if (found.size() > 1)
+    return fail(Code::invalid, "several sessions changed something in " + here.string(),
+                "name " + manifest::suggest("", found) + " (the first is the newest)");
+  say("session " + found[0]);
+  return found[0];
+}
 
 Result<Results> results_of(const std::string& session) {
   TRY(check_session_name(session));
@@ -24,13 +99,12 @@ Result<Results> results_of(const std::string& session) {
     return fail(Code::conflict, "the session " + session + " has not ended", "run `bottle stop " + session + "` first");
   Results results{session, d.results + "/" + session, {}, {}, {}};
   if (::access(results.directory.c_str(), F_OK) != 0) return no_results(session);
-  std::string path = results.directory + "/places.json";
-  auto text = read_file(path, wire::ChangedPlaces::kMost);
-  if (!text && text.error().code == Code::not_found) return results;
-  auto changed = text ? wire::decode_places(*text) : std::unexpected(text.error());
+  auto changed = places_in(results.directory);
+  if (!changed && changed.error().code == Code::not_found) return results;
   if (!changed)
     return fail(changed.error().code,
-                "reading which repositories the session changed from " + path + ": " + changed.error().what,
+                "reading which repositories the session changed from " + results.directory +
+                    "/places.json: " + changed.error().what,
                 "the results are in " + results.directory + ", and `git for-each-ref refs/bottle/" + session +
                     "` lists the refs of a repository");
   for (const auto& place : changed->places) {

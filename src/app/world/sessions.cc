@@ -40,6 +40,9 @@ Result<std::string> running_session(const std::string& wanted) {
     TRY(check_session_name(wanted));
     auto names = TRY(shown_in(directories().sessions));
     if (std::ranges::find(names, wanted) != names.end()) return wanted;
+    if (std::string results = directories().results + "/" + wanted; ::access(results.c_str(), F_OK) == 0)
+      return fail(Code::not_found, "session " + wanted + " has ended",
+                  "`bottle logs " + wanted + "` shows how; `bottle diff " + wanted + "` shows what it changed");
     return fail(Code::not_found, "there is no session '" + wanted + "'",
                 names.empty() ? "there are no sessions" : manifest::suggest(wanted, names));
   }
@@ -100,7 +103,7 @@ std::unexpected<Error> no_results(const std::string& session) {
 Result<session::LedgerView> ledger_of(const std::string& session) {
   auto view = session::read_ledger(directories(), session);
   if (!view && view.error().code == Code::not_found)
-    return fail(Code::not_found, "there is no session " + session, "see `bottle list`");
+    return fail(Code::not_found, "there is no session " + session, "`bottle list --all` shows the sessions");
   return view;
 }
 
@@ -127,7 +130,8 @@ Result<> ask_supervisor(const std::string& session, session::FrameType type, std
     ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0)
-      return fail(Code::closed, "session " + session + " ended before it answered", "`bottle list` shows the sessions");
+      return fail(Code::closed, "session " + session + " ended before it answered",
+                  "`bottle logs " + session + "` shows how it ended");
     frames.feed({buffer, static_cast<size_t>(n)});
     // Events for all clients come over the same connection, so frames that are not the answer are expected.
     while (auto frame = frames.next())
