@@ -1,14 +1,13 @@
 // Writes tar archives for the engine, and reads archives from containers, whose content is hostile.
-// Source: POSIX.1-2017 pax (ustar and extended headers); GNU tar's long names and base-256 numbers, for reading.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
+#include "docker/tar/header.h"
 
 namespace bottle::docker {
 
@@ -83,7 +82,6 @@ class TarReader {
   Result<> step(std::string_view& bytes);
   Result<> take_header();
   Result<> take_extension();
-  Result<> take_pax(std::string_view records);
   Result<> finish_body();
   Result<> begin_entry(char type, TarEntry entry);
   Result<std::string> checked_path(std::string_view raw) const;
@@ -96,9 +94,7 @@ class TarReader {
   uint64_t left_ = 0, padding_ = 0, entries_ = 0, bytes_ = 0;
   int zero_blocks_ = 0;
   bool in_file_ = false;
-  // Fields of extended headers, which apply to the next entry.
-  std::optional<std::string> next_path_, next_link_;
-  std::optional<uint64_t> next_size_;
+  TarExtension next_;
 };
 
 }  // namespace bottle::docker

@@ -141,6 +141,57 @@ TEST(Tar, EnforcesItsLimits) {
   EXPECT_EQ(read(archive.bytes, 1000, {.extension = 100}).result.error().code, Code::limit);
 }
 
+// Returns a header with this text in the field at an offset, and a checksum that holds.
+std::string header_with(size_t at, std::string_view text) {
+  Archive archive;
+  EXPECT_TRUE(archive.writer.file("name", 0644, 0, 0, ""));
+  std::string block = archive.bytes.substr(0, kTarBlock);
+  block.replace(at, text.size(), text);
+  block.replace(148, 8, 8, ' ');
+  unsigned sum = 0;
+  for (char c : block) sum += static_cast<unsigned char>(c);
+  std::string digits(8, '\0');
+  ::snprintf(digits.data(), digits.size(), "%06o", sum);
+  return block.replace(148, 8, digits);
+}
+
+TEST(TarHeader, RefusesNumbersThatReadersTakeForDifferentOnes) {
+  using namespace std::literals;
+  constexpr size_t kMode = 100, kSize = 124;
+  for (auto good :
+       {"00000000017\0"sv, "         17 "sv, "17\0\0\0\0\0\0\0\0\0\0"sv, "\x80\0\0\0\0\0\0\0\0\0\0\x0f"sv}) {
+    auto header = parse_tar_header(header_with(kSize, good));
+    ASSERT_TRUE(header) << good;
+    EXPECT_EQ(header->size, 15u) << good;
+  }
+  for (auto bad :
+       {"00000000018\0"sv, "0000000017x\0"sv, "17\0\0\0\0\0\0\0\00017"sv, "-0000000017\0"sv, "0x000000017\0"sv,
+        "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"sv, "\x80\0\0\0\x80\0\0\0\0\0\0\0"sv})
+    EXPECT_EQ(parse_tar_header(header_with(kSize, bad)).error().code, Code::protocol) << bad;
+  EXPECT_FALSE(parse_tar_header(header_with(kMode, "rw-r--r-"sv)));
+  EXPECT_FALSE(parse_tar_header(std::string(kTarBlock, '\0'))) << "no checksum";
+  EXPECT_FALSE(parse_tar_header(header_with(0, "name").substr(1))) << "too short";
+  EXPECT_EQ(parse_tar_header(header_with(257, std::string(8, '\0')))->format, TarHeader::Format::old);
+}
+
+TEST(TarHeader, ExtensionsReplaceItsFields) {
+  TarExtension next;
+  EXPECT_TRUE(next.take('g', "not pax")) << "it is not read";
+  EXPECT_TRUE(next.is_empty());
+  EXPECT_TRUE(next.take('x', "9 path=a\n15 size=123456\n"));
+  EXPECT_TRUE(next.take('K', std::string_view("target\0", 7)));
+  TarHeader header;
+  next.apply(header);
+  EXPECT_EQ(header.path, "a");
+  EXPECT_EQ(header.target, "target");
+  EXPECT_EQ(header.size, 123456u);
+  EXPECT_TRUE(next.take('x', "22 GNU.sparse.major=1\n"));
+  EXPECT_TRUE(next.sparse);
+  for (const char* bad : {"", "9 path=a", "8 path=a\n", "11 path=a\n", "7 =abc\n", "99999999999999999999999 a=b\n",
+                          "-9 path=a\n", "11 size=-1\n", "28 size=9223372036854775808\n", "12 size=1 1\n"})
+    EXPECT_FALSE(next.take('x', bad)) << bad;
+}
+
 // Reads archives of another writer (Python's tarfile), which are the fuzzer's seeds. Their first byte is only for the
 // fuzzer.
 TEST(Tar, ReadsArchivesOfOtherWriters) {

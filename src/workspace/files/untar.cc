@@ -1,6 +1,5 @@
-// Parses the tar formats that engines and tar programs write, and writes entries below a directory. The agent may
-// have made the archive itself, so the parser checks each number and length and never guesses: it leaves behind an
-// entry with a field that it does not understand.
+// Reads the tar formats that engines and tar programs write, and writes entries below a directory. The agent may have
+// made the archive itself, so the reader never guesses: it leaves behind an entry that it does not understand.
 //
 // The writer walks each path from the root, one component at a time and without following links. Links are made last,
 // because an earlier link could redirect a later entry.
@@ -10,11 +9,10 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cstring>
-#include <map>
-#include <optional>
+#include <utility>
 
 #include "base/files/file.h"
+#include "docker/tar/header.h"
 #include "workspace/files/paths.h"
 
 namespace bottle::workspace {
@@ -45,65 +43,6 @@ Result<bool> read_fully(const Source& source, char* to, size_t size) {
   return true;
 }
 
-// Parses a number of a header, in octal digits or in GNU's base 256. Returns nothing if it is malformed or absurdly
-// large.
-std::optional<uint64_t> number(const char* field, size_t width) {
-  if (static_cast<unsigned char>(field[0]) == 0x80) {  // base 256, a GNU extension
-    uint64_t value = 0;
-    for (size_t i = 1; i < width; ++i) {
-      if (value >> 56) return std::nullopt;
-      value = value << 8 | static_cast<unsigned char>(field[i]);
-    }
-    return value >> 62 ? std::nullopt : std::optional(value);
-  }
-  uint64_t value = 0;
-  size_t i = 0;
-  // Old tar programs pad numbers with spaces on the left.
-  while (i < width && field[i] == ' ') ++i;
-  for (; i < width && field[i] && field[i] != ' '; ++i) {
-    if (field[i] < '0' || field[i] > '7' || value >> 60) return std::nullopt;
-    value = value * 8 + static_cast<uint64_t>(field[i] - '0');
-  }
-  return value;
-}
-
-bool checksum_holds(const char* block) {
-  unsigned sum = 0;
-  // The field of the checksum counts as spaces (POSIX, pax Interchange Format, "ustar").
-  for (int i = 0; i < 512; ++i) sum += i >= 148 && i < 156 ? ' ' : static_cast<unsigned char>(block[i]);
-  auto stated = number(block + 148, 8);
-  return stated && *stated == sum;
-}
-
-std::string text(const char* field, size_t width) { return std::string(field, ::strnlen(field, width)); }
-
-// Parses records of the form "LENGTH KEY=VALUE\n".
-Result<std::map<std::string, std::string>> pax(std::string_view body) {
-  std::map<std::string, std::string> out;
-  while (!body.empty()) {
-    size_t length = 0, i = 0;
-    for (; i < body.size() && i < 8 && body[i] >= '0' && body[i] <= '9'; ++i)
-      length = length * 10 + static_cast<size_t>(body[i] - '0');
-    // The length counts itself, the space and the line end.
-    if (i == 0 || i >= body.size() || body[i] != ' ' || length > body.size() || length < i + 3 ||
-        body[length - 1] != '\n')
-      return broken("a pax record is malformed");
-    std::string_view record = body.substr(i + 1, length - i - 2);
-    size_t equals = record.find('=');
-    if (equals == std::string_view::npos) return broken("a pax record is malformed");
-    out[std::string(record.substr(0, equals))] = record.substr(equals + 1);
-    body.remove_prefix(length);
-  }
-  return out;
-}
-
-std::optional<uint64_t> decimal(const std::string& text) {
-  // 18 digits always fit into 64 bits.
-  if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos)
-    return std::nullopt;
-  return std::stoull(text);
-}
-
 // Returns whether an error means that an entry cannot exist at its path, and not that the disk fails.
 bool is_impossible(int error) {
   return error == ENOTDIR || error == ELOOP || error == EISDIR || error == ENOENT || error == EEXIST ||
@@ -111,56 +50,31 @@ bool is_impossible(int error) {
          error == EILSEQ || error == EOPNOTSUPP || error == ENOSYS;
 }
 
-// Holds what the headers before an entry announced about it.
-struct Announced {
-  std::map<std::string, std::string> pax;
-  std::string path, target;  // GNU's long names
-};
-
-bool is_announcement(char type) { return type == 'x' || type == 'g' || type == 'L' || type == 'K'; }
-
 // Reads an extended header, whose fields apply to the next entry.
-Result<> read_announcement(const Source& source, char type, uint64_t size, Announced& announced) {
-  if (size > kHeaderLimit) return broken("a header is too long");
-  std::string body((size + 511) / 512 * 512, '\0');
+Result<> read_extension(const Source& source, const docker::TarHeader& header, docker::TarExtension& next) {
+  if (header.size > kHeaderLimit) return broken("a header is too long");
+  std::string body(header.size + docker::tar_padding(header.size), '\0');
   if (!body.empty() && !TRY(read_fully(source, body.data(), body.size()))) return cut_off();
-  body.resize(size);
-  // Global headers ('g') have comments in practice, such as the commit of a `git archive`.
-  if (type == 'x') announced.pax = TRY(pax(body));
-  else if (type != 'g') (type == 'L' ? announced.path : announced.target) = body.substr(0, body.find('\0'));
-  return {};
+  return next.take(header.type, std::string_view(body).substr(0, header.size));
 }
 
 // Combines a header with the longer fields that the headers before it have announced.
-Result<TarEntry> read_entry(const char* block, uint64_t size, uint64_t mode, const Announced& announced) {
+TarEntry entry_of(docker::TarHeader header, const docker::TarExtension& announced) {
+  announced.apply(header);
   TarEntry entry;
-  entry.path = text(block, 100);
-  // Old formats use the bytes of the prefix for other things.
-  if (std::memcmp(block + 257, "ustar\0", 6) == 0 && block[345]) entry.path = text(block + 345, 155) + "/" + entry.path;
-  entry.target = text(block + 157, 100);
-  // The later and longer forms win: GNU's names over the header's, and pax over both.
-  if (!announced.path.empty()) entry.path = announced.path;
-  if (!announced.target.empty()) entry.target = announced.target;
-  const auto& extra = announced.pax;
-  if (auto it = extra.find("path"); it != extra.end()) entry.path = it->second;
-  if (auto it = extra.find("linkpath"); it != extra.end()) entry.target = it->second;
-  if (auto it = extra.find("size"); it != extra.end()) {
-    auto given = decimal(it->second);
-    if (!given) return broken("a size is not valid");
-    size = *given;
-  }
-  // The body of a sparse file is a map followed by pieces, which must not be taken for its content.
-  bool sparse =
-      std::any_of(extra.begin(), extra.end(), [](const auto& e) { return e.first.starts_with("GNU.sparse"); });
-  char type = block[156];
-  entry.mode = static_cast<int>(mode & 07777);
-  // NUL is the type of files before POSIX, and '7' is a file that should be contiguous.
-  if (type == '0' || type == '\0' || type == '7') entry.kind = sparse ? TarEntry::Kind::other : TarEntry::Kind::file;
+  entry.path = std::move(header.path);
+  entry.target = std::move(header.target);
+  entry.mode = header.mode;
+  char type = header.type;
+  // NUL is the type of files before POSIX, and '7' is a file that should be contiguous. The body of a sparse file must
+  // not be taken for its content.
+  if (type == '0' || type == '\0' || type == '7')
+    entry.kind = announced.sparse ? TarEntry::Kind::other : TarEntry::Kind::file;
   else if (type == '5') entry.kind = TarEntry::Kind::directory;
   else if (type == '2') entry.kind = TarEntry::Kind::symlink;
   else if (type == '1') entry.kind = TarEntry::Kind::hardlink;
   // Links, devices and directories have no body, whatever the header says. Other tar programs do the same.
-  entry.size = type >= '1' && type <= '6' ? 0 : size;
+  entry.size = type >= '1' && type <= '6' ? 0 : header.size;
   return entry;
 }
 
@@ -175,7 +89,7 @@ Result<> visit_entry(const Source& source, const Visit& visit, const TarEntry& e
     return n;
   };
   TRY(visit(entry, body));
-  uint64_t padding = (512 - entry.size % 512) % 512;
+  uint64_t padding = docker::tar_padding(entry.size);
   char waste[65536];
   while (left > 0) (void)TRY(body(waste, sizeof waste));
   if (padding && !TRY(read_fully(source, waste, padding))) return cut_off();
@@ -196,27 +110,22 @@ Result<> read_rest(const Source& source) {
 }  // namespace
 
 Result<> read_tar(const Source& source, const Visit& visit) {
-  Announced announced;
+  docker::TarExtension next;
   for (int empty = 0;;) {
-    char block[512];
+    char block[docker::kTarBlock];
     if (!TRY(read_fully(source, block, sizeof block))) return cut_off();
-    if (std::all_of(block, block + 512, [](char c) { return c == 0; })) {
+    if (docker::is_empty_block({block, sizeof block})) {
       // Two empty blocks end an archive (POSIX ustar).
       if (++empty < 2) continue;
       return read_rest(source);
     }
     empty = 0;
-    if (!checksum_holds(block)) return broken("the checksum of a header is wrong");
-    auto size = number(block + 124, 12), mode = number(block + 100, 8);
-    if (!size || !mode) return broken("a number in a header is not valid");
-    if (is_announcement(block[156])) {
-      TRY(read_announcement(source, block[156], *size, announced));
+    docker::TarHeader header = TRY(docker::parse_tar_header({block, sizeof block}));
+    if (docker::is_tar_extension(header.type)) {
+      TRY(read_extension(source, header, next));
       continue;
     }
-    TarEntry entry = TRY(read_entry(block, *size, *mode, announced));
-    // An announcement is for the next entry only.
-    announced = {};
-    TRY(visit_entry(source, visit, entry));
+    TRY(visit_entry(source, visit, entry_of(std::move(header), std::exchange(next, {}))));
   }
 }
 

@@ -11,21 +11,19 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 
 #include <nlohmann/json.hpp>
 
 #include "base/defer.h"
 #include "base/files/file.h"
 #include "docker/answers.h"
+#include "docker/tar/header.h"
 #include "docker/tar/tar.h"
 
 namespace bottle::remote {
 namespace {
 
 using nlohmann::json;
-
-constexpr uint64_t kBlock = 512;
 
 // Makes a temporary file without a name, which disappears with its descriptor.
 Result<UniqueFd> spool() {
@@ -36,20 +34,6 @@ Result<UniqueFd> spool() {
   if (!fd) return fail_errno("creating a temporary file in " + path);
   ::unlink(path.c_str());
   return fd;
-}
-
-// Reads a number of a header. It is octal, or base-256 (GNU) if its first bit is set. Source: POSIX ustar; the GNU tar
-// manual.
-uint64_t number(const char* field, size_t size) {
-  uint64_t value = 0;
-  if (static_cast<unsigned char>(field[0]) & 0x80) {
-    // The last eight bytes are enough for any size.
-    for (size_t i = size - 8; i < size; ++i) value = value << 8 | static_cast<unsigned char>(field[i]);
-    return value;
-  }
-  for (size_t i = 0; i < size && field[i]; ++i)
-    if (field[i] >= '0' && field[i] <= '7') value = value * 8 + static_cast<uint64_t>(field[i] - '0');
-  return value;
 }
 
 // Reads exactly `size` bytes at an offset, independent of the descriptor's position.
@@ -150,27 +134,23 @@ Result<> copy_archive(int from, const std::set<std::string>& leave_out, const Si
     }
     return {};
   };
-  for (char header[kBlock];;) {
-    TRY(read_at(from, header, kBlock, at));
-    if (std::all_of(header, header + kBlock, [](char c) { return c == 0; })) break;
-    uint64_t size = number(header + 124, 12);
+  for (char block[docker::kTarBlock];;) {
+    TRY(read_at(from, block, sizeof block, at));
+    if (docker::is_empty_block({block, sizeof block})) break;
+    docker::TarHeader header = TRY(docker::parse_tar_header({block, sizeof block}));
     // This limit keeps the sums below from overflowing.
-    if (size > (1ull << 40)) return fail(Code::protocol, "the image's archive is malformed");
-    // Content is padded to whole blocks.
-    uint64_t next = at + kBlock + (size + kBlock - 1) / kBlock * kBlock;
-    char type = header[156];
-    if (type == 'L' || type == 'x' || type == 'g') {
+    if (header.size > (1ull << 40)) return fail(Code::protocol, "the image's archive is malformed");
+    uint64_t next = at + docker::kTarBlock + header.size + docker::tar_padding(header.size);
+    if (docker::is_tar_extension(header.type)) {
       at = next;
       continue;
     }
-    std::string name(header, ::strnlen(header, 100)), prefix(header + 345, ::strnlen(header + 345, 155));
-    if (std::memcmp(header + 257, "ustar\0", 6) == 0 && !prefix.empty()) name = prefix + "/" + name;
     // Copies the entry with the extended headers before it, so they stay together.
-    if (!leave_out.contains(name)) TRY(copy(entry, next));
+    if (!leave_out.contains(header.path)) TRY(copy(entry, next));
     entry = at = next;
   }
   // An archive ends with two empty blocks (POSIX ustar).
-  return to(std::string(2 * kBlock, '\0'));
+  return to(std::string(2 * docker::kTarBlock, '\0'));
 }
 
 Result<UniqueFd> spool_image(docker::Engine& engine, const std::string& reference) {
