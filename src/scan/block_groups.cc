@@ -63,7 +63,7 @@ void BlockScan::groups(const View& view, const Spot& at, GroupTexts& texts) {
   if (at.begin >= view.dump_end) dumps(view, at.begin);
   // Groups are normally short. Longer ones are cut off here, because they would take as long as the rest of the
   // block.
-  size_t end = std::min(at.end, at.begin + grouped_left_ / at.period * at.period);
+  size_t end = std::min<size_t>(at.end, at.begin + grouped_left_ / at.period * at.period);
   if (end < at.begin + 2 * at.period) return;
   grouped_left_ -= end - at.begin;
   if (!may_work(work::kGroups + (end - at.begin) * work::kGrouped)) return;

@@ -58,6 +58,12 @@ bool is_of_both_cases(std::string_view text) {
   return changes >= kFewest;
 }
 
+// Returns whether `size` bytes that come from there are as they were before the text was decoded.
+bool is_plain(Decoded::Form form, size_t size, const Origin& origin) {
+  bool unescaped = form == Decoded::Form::percent || form == Decoded::Form::escapes;
+  return form == Decoded::Form::lines || (unescaped && origin.end - origin.begin == size);
+}
+
 // Returns the fingerprint of a value of the rule. How the digits of a number are grouped makes no difference.
 std::string fingerprint_of(const Rule& rule, std::string_view value) {
   if (rule.check != Check::luhn && rule.check != Check::iban) return fingerprint(value);
@@ -223,8 +229,12 @@ void BlockScan::view(const View& each) {
 }
 
 void BlockScan::spots(const View& each, const std::vector<Region>& regions) {
+  constexpr int kShallow = 2;  // deeper, what is among escapes might be too deep in the text that they decode to
   std::vector<Spot> spots;
-  survey(each.text, regions, spots, {.groups = !each.joined, .all_numbers = catalog_.known_.has_unlike()});
+  survey(each.text, regions, spots,
+         {.groups = !each.joined,
+          .all_numbers = catalog_.known_.has_unlike(),
+          .in_escaped = each.depth > kShallow || catalog_.known_.has_unlike()});
   GroupTexts texts;
   for (const Spot& at : spots) {
     if (!may_work(work::kSpot)) return;
@@ -454,13 +464,13 @@ void BlockScan::add_fingerprints() {
 void BlockScan::add(const View& view, Finding finding, size_t begin, size_t end) {
   if (!has_room(finding.warns())) return;
   for (const View* each = &view; each->outer; each = each->outer) {
-    if (!each->encoding.empty())
-      finding.encoding += (finding.encoding.empty() ? "" : " in ") + std::string(each->encoding);
     Origin origin =
         each->map ? origin_of(each->outer->text, *each->map, begin, end) : Origin{each->fixed_begin, each->fixed_end};
-    // Removing line ends is not an encoding. The outermost of the other encodings decides whether the block has
-    // Base64 here.
-    if (!each->map || each->map->form != Decoded::Form::lines) {
+    // Removing line ends is not an encoding, and neither is removing escapes if all of them are beside the value. The
+    // outermost of the other encodings decides whether the block has Base64 here.
+    if (!each->map || !is_plain(each->map->form, end - begin, origin)) {
+      if (!each->encoding.empty())
+        finding.encoding += (finding.encoding.empty() ? "" : " in ") + std::string(each->encoding);
       finding.is_base64 = each->map && each->map->form == Decoded::Form::base64;
       finding.skipped = origin.skipped;
     }

@@ -459,5 +459,26 @@ TEST(Detector, FindsAKnownSecretWithCharactersOfEveryLengthInEscapes) {
     EXPECT_FALSE(Detector(&own).scan("x " + text + " y").findings.empty()) << text;
 }
 
+// What is among escapes is looked for only in the text that they decode to.
+TEST(Detector, FindsWhatIsAmongEscapesOnce) {
+  std::string token = filled("ghp_<alnum 36>", 7), form, json;
+  for (int i = 0; i < 40; ++i) form += "%22a%22%3A+", json += "\\u0022\\u0061 ";
+  for (const std::string& around : {form, json}) {
+    EXPECT_EQ(found(around + " " + base64("the value is " + token) + " " + around), "github-token (base64)");
+    EXPECT_EQ(found(around + " " + each(token, "%d", ", ") + " " + around), "github-token (decimal)");
+    EXPECT_EQ(found(around + " " + each(token, "%02x", " ") + " " + around), "github-token (hex)");
+    EXPECT_EQ(found(around + " " + token + " " + around), "github-token");
+  }
+  auto findings = Detector(&catalog()).scan(form + " " + base64("the value is " + token) + " " + form).findings;
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_TRUE(findings[0].is_base64) << "so that a marker is written in Base64";
+  // The hashes of a form cost little more than those of a text.
+  constexpr size_t kSize = 32 * 1024;
+  std::string hashes;
+  for (uint32_t seed = 0; hashes.size() < kSize; ++seed)
+    hashes += filled("++++--hash%3Dsha256%3A<hex 64>+%5C%0A", seed);
+  EXPECT_LE(Detector(&catalog()).scan(hashes).work, 25 * kSize);
+}
+
 }  // namespace
 }  // namespace bottle::scan

@@ -1,9 +1,12 @@
-// Removes the escapes of one notation from a stream, byte by byte. Pure.
+// Says where escapes are, and removes those of one notation from a stream, byte by byte. Pure.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
+
+#include "scan/encoding/masks.h"
 
 namespace bottle::scan {
 
@@ -30,6 +33,33 @@ inline constexpr auto kHexDigits = [] {
 
 // Returns 0 to 15, or -1 if `c` is not a hexadecimal digit.
 constexpr int hex_digit(uint8_t c) { return kHexDigits[c]; }
+
+// Returns whether the four hexadecimal digits at `digits`, or those in braces, are those of a character that
+// plain_letters() changes, or of the first half of one.
+inline bool is_unusual_letter(std::string_view text, size_t digits) {
+  if (digits > text.size()) return false;
+  text = text.substr(digits, 4);
+  if (text.size() < 4 || text[0] == '{') return text.starts_with("{");
+  auto digit = [&](size_t i) { return static_cast<uint8_t>(text[i] | 32); };
+  uint8_t first = digit(0), second = digit(1), third = digit(2), last = digit(3);
+  if (first == 'f') return (second == 'f' && third < '6') || (second == 'e' && third == 'f' && last == 'f');
+  if (first == 'd') return (second == '8' && third == '3' && last == '5') || (second == 'b' && third == '4');
+  bool mark = first == '2' && second == '0';
+  return mark && (third == '6' || (third == '0' && within(last, 'b', 5)) || (third == '2' && within(last, 'a', 5)));
+}
+
+// Returns whether the percent sign, backslash or ampersand at `at` may begin an escape of a character that is worth
+// decoding: printable and not a space, or one that plain_letters() changes.
+inline bool begins_escape(std::string_view text, size_t at) {
+  auto byte = [&](size_t i) { return i < text.size() ? static_cast<uint8_t>(text[i]) : uint8_t{1}; };
+  uint8_t next = byte(at + 1), third = byte(at + 2);
+  if (byte(at) == '%') return hex_digit(next) >= 0 && hex_digit(third) >= 0;
+  if (byte(at) == '&') return next == '#' || text.substr(at, 9).find(';') != text.npos;
+  if (next == 'u')
+    return (third == '0' && byte(at + 3) == '0' && within(byte(at + 4), '2', 6)) || is_unusual_letter(text, at + 2);
+  return next == 'U' || next == 'x' || next == '/' || within(next, '0', 8) ||
+         (next == '\\' && (third == 'u' || third == 'x' || third == '/'));
+}
 
 // Reads one notation of one stream. It holds back at most 12 bytes, a pair of \u escapes.
 class Unescaper {

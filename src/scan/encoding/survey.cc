@@ -32,7 +32,7 @@ constexpr int kMostHigh = 4;      // bytes above 127 in such a block
 class Survey {
  public:
   Survey(std::string_view text, std::vector<Spot>& spots, const Wanted& wanted)
-      : text_(text), spots_(spots), all_numbers_(wanted.all_numbers) {
+      : text_(text), spots_(spots), all_numbers_(wanted.all_numbers), in_escaped_(wanted.in_escaped) {
     if (!wanted.groups) groups_end_ = SIZE_MAX / 2;  // groups are looked for after this position
   }
 
@@ -48,6 +48,9 @@ class Survey {
   }
 
  private:
+  void add(Shape shape, size_t begin, size_t end) {
+    spots_.push_back({.shape = shape, .begin = static_cast<uint32_t>(begin), .end = static_cast<uint32_t>(end)});
+  }
   uint8_t byte(size_t at) const { return at < text_.size() ? static_cast<uint8_t>(text_[at]) : uint8_t{1}; }
 
   void within_region(const Region& region) {
@@ -96,19 +99,27 @@ class Survey {
 
   [[gnu::always_inline]] void look(size_t at, const Masks& now, const Masks& next) {
     static_assert(kShortestRun == 16 && kShortestWords >= 16);
+    if (now.special) special(at, next);
+    if (!is_escaped(at)) look_at_plain(at, now, next);
+    if (now.high) {
+      magic(at);
+      letters(at, now.high);
+    }
+  }
+  // Returns whether all of the block belongs to a spot of percent escapes.
+  bool is_escaped(size_t at) const {
+    const Spot& open = open_[kPercent];
+    return !in_escaped_ && open.end >= at + kBlock && open.begin <= at;
+  }
+  [[gnu::always_inline]] void look_at_plain(size_t at, const Masks& now, const Masks& next) {
     if (may_have_row(now.run, next.run) && rows(now.run, next.run, kShortestRun)) runs(at, now, next);
     if (std::popcount(now.hex) >= kFewestPaired && has_pairs(now.hex, next.hex)) pairs(at, now.hex, next.hex);
-    if (now.special) special(at, next);
     if (now.digit && std::popcount(now.digit) + std::popcount(next.digit) >= kFewestDigits) digits(at, now, next);
     if (may_have_row(now.words, next.words))
       if (uint64_t mask = rows(now.words, next.words, kShortestWords))
         words(at + static_cast<size_t>(std::countr_zero(mask)));
     if (std::popcount(now.varied) >= kFewestVaried && std::popcount(now.high) <= kMostHigh)
       groups(at, now.alnum, next.alnum);
-    if (now.high) {
-      magic(at);
-      letters(at, now.high);
-    }
   }
 
   // Finds groups of equal size: places where three groups begin at equal distances and look alike.
@@ -150,7 +161,8 @@ class Survey {
     if (period == 3 && begin > 0 && byte(begin - 1) == '%') return false;  // percent escapes
     auto found = groups_at(text_, begin, period);
     if (!found) return false;
-    spots_.push_back({.shape = Shape::groups, .begin = found->begin, .end = found->end, .period = period});
+    add(Shape::groups, found->begin, found->end);
+    spots_.back().period = static_cast<uint16_t>(period);
     groups_end_ = found->end;
     return true;
   }
@@ -162,7 +174,7 @@ class Survey {
         });
     for (; first; first &= first - 1) {
       size_t begin = at + static_cast<size_t>(std::countr_zero(first));
-      if (begin > 0 && unusual_letter(text_, begin)) widen(begin, open_[2], Shape::letters);
+      if (begin > 0 && unusual_letter(text_, begin)) widen(begin, open_[kLetters], Shape::letters);
     }
   }
 
@@ -217,7 +229,8 @@ class Survey {
       if (more - next < kShortestRun && !last) break;
       end = more;
     }
-    spots_.push_back({.shape = Shape::run, .begin = begin, .end = end, .lines = end != first_end});
+    add(Shape::run, begin, end);
+    spots_.back().lines = end != first_end;
     run_end_ = end;
     // Three runs at equal distances may be lines with the same beginning.
     size_t distance = begin - last_run_;
@@ -239,46 +252,24 @@ class Survey {
   void escapes(size_t at, uint64_t mask, Shape shape) {
     for (; mask; mask &= mask - 1) {
       size_t begin = at + static_cast<size_t>(std::countr_zero(mask));
-      if (hides(begin)) widen(begin, open_[shape == Shape::percent], shape);
+      if (begins_escape(text_, begin)) widen(begin, open_[shape == Shape::percent ? kPercent : kEscapes], shape);
     }
   }
   void widen(size_t begin, Spot& open, Shape shape) {
     size_t from = begin - std::min(begin, kAround), to = std::min(text_.size(), begin + kAround);
-    if (open.end < from && open.end > 0) open.end = run_end(open.end);
+    if (open.end < from && open.end > 0) open.end = static_cast<uint32_t>(run_end(open.end));
     if (open.end < from || open.end == 0) {
       if (open.end) spots_.push_back(open);
       // Do not cut a run: data that is compressed and then written in Base64 can be read only as a whole.
       while (from > open.end && in_run(from - 1)) --from;
-      open = {shape, from, to};
+      open = {.shape = shape, .begin = static_cast<uint32_t>(from)};
     }
-    open.end = std::max(open.end, to);
-  }
-
-  bool hides(size_t at) const {
-    uint8_t next = byte(at + 1), third = byte(at + 2);
-    if (byte(at) == '%') return hex_digit(next) >= 0 && hex_digit(third) >= 0;
-    if (byte(at) == '&') return next == '#' || text_.substr(at, 9).find(';') != text_.npos;
-    if (next == 'u')
-      return (third == '0' && byte(at + 3) == '0' && within(byte(at + 4), '2', 6)) || hides_letter(at + 2);
-    return next == 'U' || next == 'x' || next == '/' || within(next, '0', 8) ||
-           (next == '\\' && (third == 'u' || third == 'x' || third == '/'));
-  }
-
-  // Returns whether the digits are those of a character that plain_letters() changes, or of the first half of one.
-  bool hides_letter(size_t digits) const {
-    std::string_view text = text_.substr(digits, 4);
-    if (text.size() < 4 || text[0] == '{') return text.starts_with("{");
-    auto digit = [&](size_t i) { return static_cast<uint8_t>(text[i] | 32); };
-    uint8_t first = digit(0), second = digit(1), third = digit(2), last = digit(3);
-    if (first == 'f') return (second == 'f' && third < '6') || (second == 'e' && third == 'f' && last == 'f');
-    if (first == 'd') return (second == '8' && third == '3' && last == '5') || (second == 'b' && third == '4');
-    bool mark = first == '2' && second == '0';
-    return mark && (third == '6' || (third == '0' && within(last, 'b', 5)) || (third == '2' && within(last, 'a', 5)));
+    open.end = std::max(open.end, static_cast<uint32_t>(to));
   }
 
   void end_escapes() {
-    for (const auto& [shape, begin, end, period, lines] : open_)
-      if (end) spots_.push_back({shape, begin, run_end(end)});
+    for (const Spot& open : open_)
+      if (open.end) add(open.shape, open.begin, run_end(open.end));
   }
 
   // Returns whether there are enough pairs of digits, with another byte after each, for a sequence of pairs.
@@ -319,10 +310,10 @@ class Survey {
     end = std::min(end, text_.size());
     pairs_end_ = end;
     // Pairs with a '%' before each are found as percent escapes.
-    constexpr size_t kPercent = 3;
-    bool percent = period == kPercent && begin > 0;
+    constexpr size_t kOfPercent = 3;
+    bool percent = period == kOfPercent && begin > 0;
     for (size_t at = begin; percent && at < end; at += period) percent = byte(at - 1) == '%';
-    if (!percent) spots_.push_back({Shape::hex_pairs, begin, end});
+    if (!percent) add(Shape::hex_pairs, begin, end);
   }
 
   void wide(size_t at, uint64_t low, uint64_t high) {
@@ -337,7 +328,7 @@ class Survey {
     size_t begin = at + static_cast<size_t>(std::countr_zero(every)), end = begin;
     if (begin > 0) --begin;
     while (end < text_.size() && byte(end) == 0 && byte(end + 1) != 0) end += 2;
-    spots_.push_back({Shape::wide, begin, std::min(end, text_.size())});
+    add(Shape::wide, begin, std::min(end, text_.size()));
     wide_end_ = end;
   }
 
@@ -352,7 +343,7 @@ class Survey {
       auto first = static_cast<unsigned>(std::countr_zero(left));
       uint8_t before = at + first > 0 ? byte(at + first - 1) : uint8_t{' '};
       if (before == '.' || before == '%' || before == '#') continue;
-      if (among(first, 24) >= 13) spots_.push_back({Shape::digits, at + first, at + first + 1});
+      if (among(first, 24) >= 13) add(Shape::digits, at + first, at + first + 1);
     }
     // An account number begins with two capitals.
     uint64_t capitals = now.varied & ~now.digit, after_two = capitals << 1 & capitals << 2;
@@ -362,7 +353,7 @@ class Survey {
     for (uint64_t left = starts & after_two; left; left &= left - 1) {
       auto first = static_cast<unsigned>(std::countr_zero(left));
       size_t begin = at + first;
-      if (among(first, 42) >= 10) spots_.push_back({Shape::digits, begin - 2, begin});
+      if (among(first, 42) >= 10) add(Shape::digits, begin - 2, begin);
     }
     if (std::popcount(starts) >= 8 && std::popcount(low) <= 52 && has_row_of_numbers(at, low, high)) decimals(at);
   }
@@ -424,7 +415,7 @@ class Survey {
     for (size_t gap = 0; begin > first && gap <= kWidestGap; --begin) gap = is_digit(begin - 1) ? 0 : gap + 1;
     for (size_t limit = std::min(block + kBlock, text_.size()); begin < limit;) {
       size_t end = row_of_numbers_end(begin);
-      if (end >= begin + kShortest) spots_.push_back({Shape::decimals, begin, end});
+      if (end >= begin + kShortest) add(Shape::decimals, begin, end);
       decimals_end_ = begin = std::min(end + kWidestGap + 1, text_.size());
       while (begin < limit && !is_digit(begin)) ++begin;
     }
@@ -457,7 +448,7 @@ class Survey {
       else if (word >= 3 && word <= 8) ++row, word = 0;
       else row = word = 0;
     }
-    if (row >= 11 && end - begin >= kTwelveWords) spots_.push_back({Shape::words, begin, end});
+    if (row >= 11 && end - begin >= kTwelveWords) add(Shape::words, begin, end);
   }
 
   void magic(size_t at) {
@@ -467,7 +458,7 @@ class Survey {
       bool gzip = first == 0x1f && second == 0x8b && byte(begin + 2) == 8;
       bool zstd = first == 0x28 && second == 0xb5 && byte(begin + 2) == 0x2f && byte(begin + 3) == 0xfd;
       bool zlib = first == 0x78 && packs_zlib(second) && begins_deflate(begin + 2);
-      if (gzip || zstd || zlib) spots_.push_back({Shape::compressed, begin, text_.size()});
+      if (gzip || zstd || zlib) add(Shape::compressed, begin, text_.size());
     }
   }
 
@@ -485,7 +476,8 @@ class Survey {
   size_t last_run_ = 0, last_distance_ = 0;
   NumberMasks numbers_, numbers_before_;
   size_t numbers_at_ = SIZE_MAX, numbers_before_at_ = SIZE_MAX / 2;
-  bool all_numbers_;
+  bool all_numbers_, in_escaped_;
+  enum : uint8_t { kEscapes, kPercent, kLetters };
   std::array<Spot, 3> open_{};
   std::array<uint8_t, kBlock + 1> rest_;
 };

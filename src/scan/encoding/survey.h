@@ -28,15 +28,16 @@ enum class Shape : uint8_t {
 // Names a place where something may be encoded. It may turn out to be nothing.
 struct Spot {
   Shape shape = Shape::run;
-  size_t begin = 0, end = 0;
-  size_t period = 0;   // of groups
-  bool lines = false;  // a run of several lines
+  bool lines = false;   // a run of several lines
+  uint16_t period = 0;  // of groups
+  uint32_t begin = 0, end = 0;
 };
 
 // Says what the survey should look for.
 struct Wanted {
   bool groups = true;
   bool all_numbers = false;  // also lists of numbers that are neither text nor compressed
+  bool in_escaped = true;    // also what is among percent escapes, and thus in the text that these decode to
 };
 
 // Appends the spots of the block, which begin in the regions, or anywhere if something may be compressed there. Runs
