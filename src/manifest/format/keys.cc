@@ -140,20 +140,20 @@ constexpr Key kKeys[] = {
     {"egress", "allowed_secrets", Shape::list, Type::name, "",
      "Fingerprints of credentials that may leave. The audit shows the fingerprint of each credential that it refused."},
     {"egress", "on_injection", Shape::one, Type::choice, "block|warn",
-     "What happens to an answer with instructions to the agent ([guard.md](guard.md#instructions-in-answers)). The "
-     "default `warn` records it in the audit and warns you."},
+     "What happens to an answer that contains instructions to the agent "
+     "([guard.md](guard.md#instructions-in-answers)). The default `warn` records it in the audit and warns you."},
     {"egress", "limit", Shape::one, Type::section, "limit",
      "The most that the session may use of all hosts together ([guard.md](guard.md#budgets))."},
     {"egress", "prices", Shape::map, Type::section, "price",
-     "What models cost, by the name of the model or its beginning and a star. Needed for a limit of the cost.",
+     "What models cost, by the model's name or a prefix of it followed by `*`. A limit of the cost needs this.",
      kOptional, false, Type::model},
     {"egress", "hosts", Shape::map_of_lists, Type::address, "",
      "Fixed addresses by host, used instead of the resolver's, and trusted even if they are private.", kOptional, false,
      Type::host},
     {"egress", "parent_proxy", Shape::one, Type::url, "", "A proxy through which the guard makes its connections."},
     {"egress", "parent_proxy_login", Shape::one, Type::source, "",
-     "Where `user:password` for the proxy comes from: `env:NAME`, `file:PATH`, `cmd:LINE` or `?question`. It is never "
-     "printed, and the agent never sees it."},
+     "Where `user:password` for the proxy comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND` or `?question`. It is "
+     "never printed, and the agent never sees it."},
     {"egress", "extra_ca", Shape::list, Type::host_path, "",
      "PEM files with more certificate authorities that the guard accepts. Paths are relative to this file."},
     {"egress", "resolver", Shape::one, Type::address, "",
@@ -164,20 +164,21 @@ constexpr Key kKeys[] = {
     {"rule", "host", Shape::one, Type::pattern, "",
      "`example.org` (only this host), `*.example.org` (all hosts below it) or `*` (every public host).", kRequired},
     {"rule", "ports", Shape::list, Type::port, "", "Ports. Default 443 and 80.", kOptional, kFilled},
-    {"rule", "methods", Shape::list, Type::method, "", "HTTP methods. Default any. The host is then inspected.",
-     kOptional, kFilled},
+    {"rule", "methods", Shape::list, Type::method, "",
+     "HTTP methods. Default any. If this is set, the guard inspects the host.", kOptional, kFilled},
     {"rule", "paths", Shape::list, Type::path_glob, "",
      "Path globs: `*` matches within a segment, `**` across segments, `/**` any path. See "
-     "[guard.md](guard.md#methods-and-paths) for escapes such as `%2f`. Default any. The host is then inspected.",
+     "[guard.md](guard.md#methods-and-paths) for escapes such as `%2f`. Default any. If this is set, the guard "
+     "inspects the host.",
      kOptional, kFilled},
     {"rule", "inspect", Shape::one, Type::inspect, "",
      "With `true` or `full`, the guard inspects TLS connections to this host."},
     {"rule", "on_secret", Shape::one, Type::choice, "block|redact|warn",
-     "What happens to a request to this host that carries a secret. Default: `egress.on_secret`. The host is "
-     "then inspected."},
+     "What happens to a request to this host that carries a secret. Default: `egress.on_secret`. If this is "
+     "set, the guard inspects the host."},
     {"rule", "on_injection", Shape::one, Type::choice, "block|warn",
-     "What happens to an answer of this host with instructions to the agent. Default: `egress.on_injection`. The host "
-     "is then inspected."},
+     "What happens to an answer from this host that contains instructions to the agent. Default: "
+     "`egress.on_injection`. If this is set, the guard inspects the host."},
     {"rule", "limit", Shape::one, Type::section, "limit",
      "The most that the session may use of the hosts of this rule together. `tokens` and `cost` make the host "
      "inspected."},
@@ -188,7 +189,8 @@ constexpr Key kKeys[] = {
     {"limit", "names", Shape::one, Type::amount, "", "Distinct hosts, at most 4000."},
     {"limit", "tokens", Shape::one, Type::amount, "",
      "Tokens that models have read and written, as their answers say. Tokens from a cache count."},
-    {"limit", "cost", Shape::one, Type::cost, "", "What these tokens cost by `egress.prices`, in the same currency."},
+    {"limit", "cost", Shape::one, Type::cost, "",
+     "What these tokens cost according to `egress.prices`, in the same currency."},
 
     {"price", "input", Shape::one, Type::price, "", "The price of a million tokens that the model reads.", kRequired},
     {"price", "output", Shape::one, Type::price, "", "The price of a million tokens that it writes.", kRequired},
@@ -237,7 +239,7 @@ constexpr Key kKeys[] = {
     {"agent_file", "command", Shape::list, Type::text, "", "The program and its arguments, for `provider: command`."},
     {"agent_file", "model", Shape::one, Type::text, "", "A key of Claude Code's format; ignored."},
     {"agent_file", "tools", Shape::words, Type::text, "",
-     "A key of Claude Code's format; ignored, because the bottle is the limit."},
+     "A key of Claude Code's format; ignored, because the bottle sets the limits."},
     {"agent_file", "color", Shape::one, Type::text, "", "A key of Claude Code's format; ignored."},
 
     {"vm", "provider", Shape::one, Type::name, "",
@@ -249,8 +251,8 @@ constexpr Key kKeys[] = {
     {"vm", "memory", Shape::one, Type::size, "", "Memory."},
     {"vm", "disk", Shape::one, Type::size, "", "Disk."},
     {"vm", "allow_vpn", Shape::one, Type::flag, "",
-     "If `true`, starts on the VM even if it has a VPN, or a route to a private network that your machine is in. Same "
-     "as `--allow-vpn`."},
+     "If `true`, `bottle` accepts the VM even if it has a VPN, or a route to a private network that your machine is "
+     "in. Same as `--allow-vpn`."},
     {"vm", "options", Shape::map, Type::text, "",
      "Options of the provider, such as `region: fsn1`; see [providers.md](providers.md)."},
 
