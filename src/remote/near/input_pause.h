@@ -1,5 +1,5 @@
 // Says whether the input of clients must wait because the agent on the far side does not read, or the connection is
-// slow. Without that, a client that sends much would fill the memory: there is always someone who reads its frames.
+// slow. Without that, a client that sends much would fill the memory, because its frames are always read.
 #pragma once
 
 #include <chrono>
@@ -13,7 +13,7 @@ namespace bottle::remote {
 class InputPause {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  // How long a word of the far side counts, which repeats it every second.
+  // How long a statement of the far side counts. The far side repeats it every second.
   static constexpr std::chrono::seconds kCounts{4};
   // The longest time for which clients wait in all, until kBreath bytes of their input have been read. The time is
   // longer than a far side needs to give up an agent that reads nothing. The bytes are more than a socket holds, so

@@ -18,8 +18,8 @@ struct Sight {
   std::string_view bytes;  // the bytes as they are in the stream, with escapes; valid during the call
   uint64_t begin = 0;      // the offset of `bytes` in the stream
   bool whole = true;       // false if its beginning was already released, or its end has not arrived; see pause()
-  // True if the find begins or ends between a backslash and the character that it escapes. In JSON, such a find is
-  // chance.
+  // True if the find begins or ends between a backslash and the character that it escapes. In JSON, such a find is a
+  // coincidence.
   bool splits_escape = false;
 };
 
