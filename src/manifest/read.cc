@@ -283,7 +283,7 @@ Result<Agent> read_agent(const std::string& name, const Node& node, const std::s
                    "agent '" + name + "': version is for the programs of claude and codex, not for " + agent.provider,
                    "remove version");
   if (agent.pin.version.empty() && !agent.pin.integrity.empty())
-    return fail_at(agent.positions["integrity"], "agent '" + name + "': integrity needs the version that it is of",
+    return fail_at(agent.positions["integrity"], "agent '" + name + "': integrity needs version",
                    "add version, or remove integrity");
   return agent;
 }

@@ -171,7 +171,7 @@ TEST_F(Workspace, TheOperatorsOwnHooksAreNotReported) {
   put(inside + "/.git/hooks/pre-commit", "#!/bin/sh\nmake evil\n");
   back = take_inside(sent.base);
   ASSERT_TRUE(back) << back.error().what;
-  EXPECT_TRUE(flagged(*back, ".git/hooks/pre-commit: a hook")) << joined(back->flagged);
+  EXPECT_TRUE(flagged(*back, ".git/hooks/pre-commit: not brought home, because it is a hook")) << joined(back->flagged);
   EXPECT_FALSE(flagged(*back, "pre-push"));
 }
 

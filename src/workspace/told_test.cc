@@ -207,7 +207,8 @@ TEST_F(Report, DoesNotCallAFilteredFileAnUncommittedChange) {
 TEST_F(Report, SaysWhereARepositoryBelowLeavesSomethingBehind) {
   make_inner(repo + "/in");
   auto back = after(WorkspaceMode::copy, "mkdir -p in/.git/hooks && echo x > in/.git/hooks/pre-commit");
-  EXPECT_TRUE(flagged(back, "in in: .git/hooks/pre-commit: a hook")) << joined(back.flagged);
+  EXPECT_TRUE(flagged(back, "in in: .git/hooks/pre-commit: not brought home, because it is a hook"))
+      << joined(back.flagged);
   back = after(WorkspaceMode::copy, "rm -rf in && echo x > in");
   EXPECT_TRUE(flagged(back, "in in: the directory: not brought home, because it is no longer one"))
       << joined(back.flagged);

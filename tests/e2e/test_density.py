@@ -51,7 +51,7 @@ def test_many_sessions_start_at_once(world, operator, until):
         assert [done for done in stopped if done.returncode] == []
         for process in processes:
             out, err = process.communicate(timeout=240 + 8 * COUNT)
-            assert "The engine confirmed that container" in err, err
+            assert "The engine confirmed that the agent's container" in err, err
         print("%d bottles: all up after %.1f s, all gone %.1f s after the first stop; private memory of a supervisor %d KiB, of a guard %d KiB"
               % (COUNT, up, time.time() - ending, sum(supervisors) // COUNT, sum(guards) // COUNT))
     finally:

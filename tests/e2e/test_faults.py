@@ -152,7 +152,7 @@ def test_the_engine_stops_while_the_agent_works(world, operator, before, until, 
         out, err = process.communicate(timeout=360)
         # The engine is dead. The work is still in its container, and the operator is told how to get it.
         assert process.returncode != 0, (out, err)
-        assert "bottle cleanup" in err and "bringing the work back failed" in err, err
+        assert "bottle cleanup" in err and "bringing the work home failed" in err, err
     finally:
         world.restart_dockerd()
     done = operator.bottle("cleanup")

@@ -48,7 +48,7 @@ def test_the_far_engine_dies_and_stays_down(remote, far, until):  # noqa: F811
     try:
         out, err = child.communicate(timeout=180)
         assert time.time() - since < 60 and child.returncode != 0, err
-        assert "bringing the work back failed" in err and "still in its container" in err and "bottle cleanup" in err, err
+        assert "bringing the work home failed" in err and "still in its container" in err and "bottle cleanup" in err, err
         assert remote.sessions() == [session] and state_of(remote) == "unfetched", "its record is how it is found again"
         done = remote.bottle("cleanup", env=remote.extra_env, timeout=180)
         assert done.returncode == 125 and remote.sessions() == [session], done

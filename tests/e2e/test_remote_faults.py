@@ -162,7 +162,7 @@ def test_a_full_disk_on_the_remote_machine(remote, far, until):  # noqa: F811
     try:
         # The agent's work is larger than what that machine can save: it comes straight from its container.
         session = start(remote, far, "head -c 4000000 /dev/urandom >much; sha256sum <much")
-        assert session.status == 0 and " confirmed that container" in session.err, session.explain()
+        assert session.status == 0 and " confirmed that the agent's container" in session.err, session.explain()
         assert len(worktree_bytes(remote, "much")) == 4000000
         inside(far, "head -c 2000000 /dev/zero >%s/full || true" % state)
         session = start(remote, far, "true")

@@ -38,7 +38,7 @@ def cut_at_a_step(remote, far, until, pids, ran, env=None):  # noqa: F811
     if ran or child.returncode != 125:  # a far supervisor notices a little later that its launcher is gone
         assert child.returncode == 7 and out == "made\n", (child.returncode, out, err)
         assert worktree(remote, "precious") == "precious\n", err
-        assert " confirmed that container" in err, err
+        assert " confirmed that the agent's container" in err, err
     else:
         assert child.returncode == 125 and out == "" and "before the agent ran" in err, (child.returncode, out, err)
     done = remote.bottle("cleanup", env=remote.extra_env, timeout=240)

@@ -40,7 +40,7 @@ def taken(far, remote, **lies):  # noqa: F811
 def test_an_empty_receipt_of_a_hostile_machine(remote, far, until, receipt):  # noqa: F811
     with taken(far, remote, receipt=receipt):
         session = start(remote, far, "echo precious >precious; exit 6")
-        assert session.status == 125 and "the result cannot be read: " in session.err and " confirmed that container" not in session.err and "\x1b[2J" not in session.err, session.explain()
+        assert session.status == 125 and "the result cannot be read: " in session.err and " confirmed that the agent's container" not in session.err and "\x1b[2J" not in session.err, session.explain()
         assert "\nbottle: all is well" not in session.err, session.err
         assert "run `bottle cleanup`" in session.err, session.err
         assert worktree(remote, "precious") == "precious\n"

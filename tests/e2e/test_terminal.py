@@ -89,7 +89,7 @@ def test_the_terminal_is_restored(world, operator):
     shell.expect("agent runs")
     shell.sendline("kill -9 $$")
     shell.sendline("")
-    shell.expect("confirmed that container|not removed")
+    shell.expect("confirmed that the agent's container|not removed")
     shell.expect("shell-1> ")  # until then, the launcher may take what is typed
     shell.sendline("stty -a | md5sum")
     shell.expect("([0-9a-f]{32})")

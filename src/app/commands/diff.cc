@@ -16,7 +16,7 @@ constexpr size_t kLargestShown = 64 << 20;
 Result<> show_patch(const std::string& file) {
   auto read = read_file(file, kLargestShown);
   if (!read && read.error().code == Code::limit)
-    return fail(Code::limit, "the patch " + file + " has more than 64 MB, the most that is shown",
+    return fail(Code::limit, "the patch " + file + " is larger than 64 MB, so bottle does not show it",
                 "for the changed files, run: git apply --stat " + shell_word(file));
   std::string text = TRY(std::move(read)), wide;
   // A Line would show a tab as an escape, which makes a patch hard to read.

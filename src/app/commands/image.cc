@@ -56,12 +56,12 @@ Result<> check(const ImageOptions& o) {
   using manifest::Type;
   const std::vector<std::string> known = {"claude", "codex", "shell", "command"};
   if (std::ranges::find(known, o.provider) == known.end())
-    return fail(Code::invalid, "there is no program '" + o.provider + "' to build an image for",
+    return fail(Code::invalid, "there is no provider '" + o.provider + "' to build an image for",
                 manifest::suggest(o.provider, known));
   if (!o.pin.version.empty() && o.provider != "claude" && o.provider != "codex")
     return fail(Code::invalid, "--agent-version is for the programs of claude and codex", "leave it out");
   if (o.pin.version.empty() && !o.pin.integrity.empty())
-    return fail(Code::invalid, "--integrity needs the version that it is of", "add --agent-version VERSION");
+    return fail(Code::invalid, "--integrity needs --agent-version", "add --agent-version VERSION");
   for (auto [type, value, option] : {std::tuple(Type::version, &o.pin.version, "--agent-version "),
                                      std::tuple(Type::integrity, &o.pin.integrity, "--integrity ")})
     if (!value->empty() && !manifest::valid(type, *value))

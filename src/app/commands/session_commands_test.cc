@@ -215,11 +215,11 @@ TEST_F(Commands, logs_needs_a_session_that_left_results) {
   expect_refused(bottle({"logs"}), "no session has ended yet", "`bottle list`");
   EXPECT_EQ(bottle({"logs", "--json", "none"}).error()["code"], "not_found");
   expect_refused(bottle({"logs", "--denied"}), "--denied and --follow need --egress", "add --egress");
-  expect_refused(bottle({"logs", "none"}), "there are no results of a session none", "no session has ended yet");
+  expect_refused(bottle({"logs", "none"}), "there are no results of session none", "no session has ended yet");
   abandon("two");
   expect_refused(bottle({"logs", "two"}), "session two has no results yet", "`bottle list` shows its state");
   finish("one");
-  expect_refused(bottle({"logs", "on"}), "there are no results of a session on", "did you mean 'one'?");
+  expect_refused(bottle({"logs", "on"}), "there are no results of session on", "did you mean 'one'?");
   expect_refused(bottle({"logs", "one"}), "session one left no result", "`bottle logs --egress one`");
   expect_refused(bottle({"logs", "--egress", "one"}), "session one has no record of decisions", "its guard never ran");
 }
@@ -262,7 +262,7 @@ TEST_F(Commands, logs_merges_the_decisions_of_both_sides_by_time) {
 }
 
 TEST_F(Commands, diff_shows_the_patch_with_tabs_as_spaces) {
-  expect_refused(bottle({"diff", "one"}), "there are no results of a session one", "no session has ended yet");
+  expect_refused(bottle({"diff", "one"}), "there are no results of session one", "no session has ended yet");
   finish("none");
   Answer nothing = bottle({"diff", "none"});
   EXPECT_EQ(nothing.status, 125);
@@ -319,7 +319,7 @@ TEST_F(Commands, diff_says_what_to_do_with_a_huge_patch) {
   finish("one", kPatch);
   std::string patch = home() + "/.local/state/bottle/results/one/work.patch";
   std::filesystem::resize_file(patch, 65 << 20);
-  expect_refused(bottle({"diff", "one"}), "has more than 64 MB",
+  expect_refused(bottle({"diff", "one"}), "is larger than 64 MB",
                  "for the changed files, run: git apply --stat " + patch);
 }
 
@@ -341,7 +341,7 @@ TEST_F(Commands, diff_waits_for_the_end_of_a_session) {
 }
 
 TEST_F(Commands, apply_changes_the_directory_or_nothing) {
-  expect_refused(bottle({"apply", "one"}), "there are no results of a session one", "no session has ended yet");
+  expect_refused(bottle({"apply", "one"}), "there are no results of session one", "no session has ended yet");
   finish("one", kPatch);
   Answer answer = bottle({"apply", "one"});
   EXPECT_EQ(answer.status, 0) << answer.err;
@@ -361,7 +361,7 @@ TEST_F(Commands, discard_asks_before_it_removes) {
   Answer answer = bottle({"discard", "--yes", "one"});
   EXPECT_EQ(answer.status, 0) << answer.err;
   EXPECT_FALSE(std::filesystem::exists(home() + "/.local/state/bottle/results/one"));
-  expect_refused(bottle({"discard", "--yes", "one"}), "there are no results of a session one", "no session has ended");
+  expect_refused(bottle({"discard", "--yes", "one"}), "there are no results of session one", "no session has ended");
 }
 
 TEST_F(Commands, allow_checks_the_rule_before_it_asks_for_a_session) {

@@ -207,8 +207,8 @@ TEST_F(Commands, doctor_says_what_to_do_without_an_engine) {
 
 TEST_F(Commands, image_checks_its_options_before_it_asks_the_engine) {
   expect_failed(bottle({"image"}), "bottle: image: no command was given", "see `bottle help image`");
-  expect_failed(bottle({"image", "build", "cluade"}), "there is no program 'cluade'", "did you mean 'claude'?");
-  expect_failed(bottle({"image", "build", "claude", "--integrity", "x"}), "--integrity needs the version",
+  expect_failed(bottle({"image", "build", "cluade"}), "there is no provider 'cluade'", "did you mean 'claude'?");
+  expect_failed(bottle({"image", "build", "claude", "--integrity", "x"}), "--integrity needs --agent-version",
                 "add --agent-version VERSION");
   expect_failed(bottle({"image", "build", "shell", "--agent-version", "1.2.3"}),
                 "is for the programs of claude and codex", "leave it out");

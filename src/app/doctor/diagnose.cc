@@ -118,7 +118,7 @@ void tools(const Health& h, Findings& found) {
                "apt-get install git");
   else if (std::sscanf(h.tools.git.c_str(), "git version %d.%d", &major, &minor) != 2 || major < 2 ||
            (major == 2 && minor < 30))
-    found.warn("git", h.tools.git + " is old", "upgrade to git 2.30 or later");
+    found.warn("git", h.tools.git + " is too old", "upgrade to git 2.30 or later");
   else found.ok("git", h.tools.git);
 }
 
@@ -126,7 +126,8 @@ void tools(const Health& h, Findings& found) {
 void policy(const Health& h, Findings& found) {
   if (h.manifest_error) found.fail("manifest", h.manifest_error->what, h.manifest_error->todo);
   else if (h.policy_files.empty())
-    found.warn("manifest", "there is no manifest; the built-in agents claude, codex and shell can reach only their API",
+    found.warn("manifest",
+               "there is no manifest; the built-in agents claude and codex can reach only their API, and shell nothing",
                "run `bottle init` to write one");
   else
     found.ok("manifest", joined(h.policy_files) + ": " + std::to_string(h.agents) + " agents, " +
@@ -136,7 +137,7 @@ void policy(const Health& h, Findings& found) {
   if (h.keys.claude_token) found.ok("token", "CLAUDE_BOTTLE_OAUTH_TOKEN is set");
   else if (h.keys.anthropic) found.ok("token", "ANTHROPIC_API_KEY is set");
   else if (uses("claude"))
-    found.warn("token", "CLAUDE_BOTTLE_OAUTH_TOKEN is not set, so Claude cannot sign in",
+    found.warn("token", "neither CLAUDE_BOTTLE_OAUTH_TOKEN nor ANTHROPIC_API_KEY is set, so Claude cannot sign in",
                "run `claude setup-token` and export the token it prints as CLAUDE_BOTTLE_OAUTH_TOKEN");
   if (h.keys.openai) found.ok("openai_key", "OPENAI_API_KEY is set");
   else if (uses("codex") && !h.policy_files.empty())

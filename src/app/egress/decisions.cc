@@ -137,7 +137,7 @@ Result<> Decisions::ask_there() {
   if (!done) return {};
   auto latest = TRY(wire::decode<wire::LatestDecisions>(answer, wire::From::foreign));
   if (latest.next - latest.from != latest.decisions.size())
-    return fail(Code::protocol, "the other machine sent a wrong list of decisions");
+    return fail(Code::protocol, "the remote machine sent a list of decisions that is not valid");
   // The answer may be for another `bottle egress watch`, and begin earlier.
   uint64_t begin = asked_to_.value_or(latest.next);
   if (latest.from > begin)

@@ -5,11 +5,11 @@
 namespace bottle::app {
 
 const char* const kStarter =
-    R"(# What your agents may reach and hold. All keys: docs/manifest.md, and `bottle schema` for editors.
-# After a change: bottle check. What a start would make: bottle start AGENT --dry-run
+    R"(# This file says what your agents can reach. docs/manifest.md explains all keys; `bottle schema` is for editors.
+# After a change, run `bottle check`. To see what a start would create, run `bottle start AGENT --dry-run`.
 
 bottles:
-  # A bottle is the policy an agent works under. Nothing is reachable but its provider's own API and what `allow` lists.
+  # A bottle is the policy an agent works under. The agent can reach only its provider's API and what `allow` lists.
   work:
     workspace: clone             # none | copy | clone | bind; clone: the work comes back on refs of its own
     resources: {memory: 4g, cpus: 2, pids: 512}
@@ -28,7 +28,7 @@ bottles:
     # secrets:                              # the agent holds a placeholder; the guard adds the value for these hosts
     #   github: {from: env:GITHUB_TOKEN, hosts: [api.github.com], header: "Authorization: Bearer {}", env: GITHUB_TOKEN}
 
-  # The same, for reading only: more hosts, and nothing comes back.
+  # The same, for all files of the directory, committed or not.
   # look:
   #   extends: [work]
   #   workspace: copy

@@ -66,7 +66,7 @@ std::vector<Line> result_lines(const wire::SessionResult& result) {
   lines.push_back("session " + result.session + ": the agent ended with status " + std::to_string(result.exit));
   if (!result.what.empty()) lines.push_back(result.what);
   if (result.back && !result.back->error.empty())
-    lines.push_back("bringing the work back failed: " + result.back->error);
+    lines.push_back("bringing the work home failed: " + result.back->error);
   if (result.back)
     for (Line& line : lines_of(result.back->text)) lines.push_back(std::move(line));
   if (result.egress) lines.push_back(std::to_string(result.egress->allowed) + " connections and requests were allowed");

@@ -65,9 +65,10 @@ void show_blocked(const wire::SessionResult& result, std::vector<wire::DeniedHos
 void show_secrets(const std::vector<wire::SecretNotice>& secrets) {
   for (const auto& each : secrets) {
     if (each.code == "secret_to_model")
-      say("bottle: the agent read the value of secret " + each.secret + "; it was not sent to the model as it is");
+      say("bottle: the agent read the value of secret " + each.secret +
+          "; the guard sent a marker to the model instead");
     else if (each.code == "credential_to_model")
-      say("bottle: the agent read a credential (" + each.secret + "); it was not sent to the model as it is");
+      say("bottle: the agent read a credential (" + each.secret + "); the guard sent a marker to the model instead");
     else say(dim("· the placeholder of secret " + each.secret + " went to the model, where it is worthless"));
   }
 }
@@ -96,9 +97,9 @@ void show_receipt(const wire::Receipt& receipt, bool fetched) {
   if (receipt.confirmed && receipt.vm) return;  // the engine is gone with the VM
   if (receipt.confirmed)
     return say(dim("The engine" + (receipt.machine.empty() ? "" : " on " + receipt.machine) +
-                   " confirmed that container, guard and network are gone."));
+                   " confirmed that the agent's container, the guard and the network are gone."));
   if (receipt.left.empty() && fetched && !receipt.vm)
-    say("bottle: container, guard and network may still exist; run `bottle cleanup`");
+    say("bottle: the agent's container, the guard and the network may still exist; run `bottle cleanup`");
   for (const auto& what : receipt.left) say("bottle: not removed: " + what + "; run `bottle cleanup`");
 }
 
@@ -183,7 +184,7 @@ void show_result(const wire::SessionResult& result, const Output& output) {
   if (output.quiet) return;
   if (!result.what.empty()) say("bottle: " + result.what);
   auto back = result.back.value_or(wire::Back());
-  if (!back.error.empty()) say("bottle: bringing the work back failed: " + back.error);
+  if (!back.error.empty()) say("bottle: bringing the work home failed: " + back.error);
   if (!back.text.empty()) {
     say("");
     say(lines_of(back.text));

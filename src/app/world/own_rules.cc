@@ -68,7 +68,7 @@ std::unexpected<Error> failed(const std::vector<OwnRules>& files, const Captured
   if (done.status == kSignal + SIGXCPU) return fail(Code::timed_out, said + " takes more than 10 seconds", todo);
   if (done.status > kSignal)
     return fail(Code::internal, said + " ended with signal " + std::to_string(done.status - kSignal),
-                "if the machine has enough memory, report this as a fault of bottle, with the rule");
+                "if the machine has enough memory, report this as a bug in bottle, with the rule");
   return fail(Code::internal, said + " failed with status " + std::to_string(done.status));
 }
 
@@ -82,7 +82,7 @@ Result<std::string> compiled(const std::vector<OwnRules>& files) {
   auto done = capture(command, {.input = all, .timeout_ms = kMostWaitMs, .limit = 2 * kMostDatabase});
   if (!done && done.error().code == Code::timed_out)
     return fail(Code::timed_out, "compiling the rules did not end within five minutes",
-                "try again when the machine has less other work");
+                "try again when the machine is less busy");
   if (!done) return std::unexpected(std::move(done.error()).during("compiling the rules"));
   if (done->status != kDone) return failed(files, *done);
   if (done->out.size() > kMostDatabase)

@@ -128,7 +128,7 @@ Result<Results> changes_of(const std::string& session) {
 
 void tell_copies(const Results& results) {
   if (results.copies.empty()) return;
-  say("Files that a filter of git converts are in no patch. To take them, copy them:");
+  say("Files that a git filter converts are not in the patch. To take them, copy them:");
   for (const auto& command : results.copies) say("  " + command);
 }
 

@@ -96,7 +96,7 @@ std::unexpected<Error> no_results(const std::string& session) {
   auto listed = shown_in(directories().results);
   if (!listed) return std::unexpected(std::move(listed.error()));
   const auto& ended = *listed;
-  return fail(Code::not_found, "there are no results of a session " + session,
+  return fail(Code::not_found, "there are no results of session " + session,
               ended.empty() ? "no session has ended yet" : manifest::suggest(session, ended));
 }
 

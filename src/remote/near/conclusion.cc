@@ -18,7 +18,8 @@ namespace {
 
 // Reads the answer to `forget`. An answer that cannot be read confirms nothing.
 Result<wire::Forgotten> read_forgotten(const Captured& answer) {
-  if (answer.status != 0) return fail(Code::internal, "the machine could not forget the session");
+  if (answer.status != 0)
+    return fail(Code::internal, "the remote machine could not remove what it kept of the session");
   return wire::decode<wire::Forgotten>(answer.out, wire::From::foreign);
 }
 

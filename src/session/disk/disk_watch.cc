@@ -113,7 +113,7 @@ std::string DiskWatch::judge(const Result<Count>& count) {
   return "what the agent has written cannot be counted (" +
          (count ? std::string("there are directories that are nested too deeply or cannot be read")
                 : count.error().what) +
-         "), so `resources.disk` cannot be kept, and the agent was stopped";
+         "), so bottle cannot enforce `resources.disk` and stopped the agent";
 }
 
 std::string DiskWatch::check() {

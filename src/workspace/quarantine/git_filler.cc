@@ -18,16 +18,19 @@ constexpr size_t kMostIndexes = 100;
 
 Result<> GitFiller::entry(const Path& path, const TarEntry& e, const Source& body) {
   if (path.empty()) {
-    if (e.kind != TarEntry::Kind::directory) return leave_behind(q_, ".git", e, body, "not a directory: left behind");
+    if (e.kind != TarEntry::Kind::directory)
+      return leave_behind(q_, ".git", e, body, "not brought home, because it is not a directory");
     return {};
   }
   if (e.kind == TarEntry::Kind::directory) return {};
   std::string name = join(path);
   auto leave_it = [&](const char* why) { return leave_behind(q_, ".git/" + name, e, body, why); };
-  if (path.size() >= 2 && path[0] == "hooks" && !name.ends_with(".sample")) return leave_it("a hook: left behind");
+  if (path.size() >= 2 && path[0] == "hooks" && !name.ends_with(".sample"))
+    return leave_it("not brought home, because it is a hook");
   if (name == "objects/info/alternates" || name == "objects/info/http-alternates")
-    return leave_it("points at other repositories: left behind");
-  if (path[0] == "modules" && path.size() > 2) return leave_it("a repository of a submodule: left behind");
+    return leave_it("not brought home, because it points at other repositories");
+  if (path[0] == "modules" && path.size() > 2)
+    return leave_it("not brought home, because it is the repository of a submodule");
   // Without a repository on this side, none of it can be taken. If its objects were read anyway, one whose content
   // does not match its name could appear in the patch.
   if (q_.known_objects.empty()) {
@@ -41,7 +44,8 @@ Result<> GitFiller::entry(const Path& path, const TarEntry& e, const Source& bod
     return {};
   }
   if (path.size() > 2 && path[0] == "lfs" && path[1] == "objects") {
-    if (!has_large_file(name, e.size)) q_.leave(".git/lfs", "files of git-lfs that you do not have: left behind");
+    if (!has_large_file(name, e.size))
+      q_.leave(".git/lfs", "not brought home, because it has files of git-lfs that you do not have");
     return {};
   }
   if (is_loose_object(path) || is_pack(path)) return object(path, name, body);

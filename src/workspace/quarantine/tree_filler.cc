@@ -35,7 +35,7 @@ Result<> TreeFiller::entry(const Path& path, const TarEntry& e, const Source& bo
       done = target && TRY(hardlink(path, *target));
       break;
     case TarEntry::Kind::other:
-      q_.leave(name, "a socket, pipe or device: left behind");
+      q_.leave(name, "not brought home, because it is a socket, pipe or device");
       return {};
   }
   if (!done) q_.leave(name, "not brought home, because it cannot be created at this path");
@@ -81,7 +81,7 @@ Result<> TreeFiller::note(const Path& path, const std::string& name, Quarantine:
 Result<> TreeFiller::symlink(const Path& path, const std::string& target) {
   std::string name = join(path);
   if (target.size() > kLongestLink) {
-    q_.leave(name, "a link that is too long: left behind");
+    q_.leave(name, "not brought home, because the link is too long");
     return {};
   }
   auto was = q_.sent.find(name);
