@@ -1,12 +1,14 @@
 // Takes work that lies in the results or on refs. git runs with the operator's files as its work tree, but in a git
 // directory of ours, so that no command from the repository's settings runs. Patches are all checked before the first
-// one is applied, so that a session with several repositories is taken as a whole or not at all.
+// one is applied, and each is applied to copies of the files, which then replace them. So a session with several
+// repositories is taken as a whole or not at all.
 #include "workspace/receiving/take.h"
 
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 
 #include "base/defer.h"
 #include "base/files/file.h"
@@ -17,12 +19,14 @@
 #include "git/repository.h"
 #include "git/run/attributes.h"
 #include "git/run/git.h"
+#include "workspace/files/replacement.h"
 
 namespace bottle::workspace {
 namespace {
 
 constexpr std::string_view kAttribute = "working-tree-encoding";
-constexpr size_t kLargestSearched = 64 << 20;  // bytes of a patch
+constexpr const char* kQuiet = "--whitespace=nowarn";  // the agent's white space is no reason to warn or to change it
+constexpr size_t kLargestSearched = 64 << 20;          // bytes of a patch
 
 // Holds the git directories that belong to bottle for one working tree: one to run git in, and one with the attributes
 // that the first one overrides.
@@ -71,26 +75,62 @@ bool sets_encodings(std::string_view patch) {
   return false;
 }
 
+// Returns the paths that a patch makes or changes, or in reverse, those that it changes or removes. Returns none if git
+// cannot read the patch, which it does not apply either.
+Result<std::vector<std::string>> paths_of(const git::Runner& git, const View& view, const Patch& patch,
+                                          bool reverse = false) {
+  std::vector<std::string> words = {"apply", "--numstat", "-z"}, paths;
+  if (reverse) words.emplace_back("--reverse");
+  words.push_back(patch.file);
+  auto listed = TRY(git.run(words, {.in = view.rules, .work_tree = patch.directory}));
+  if (listed.status != 0) return paths;
+  // Each entry is "ADDED<TAB>REMOVED<TAB>PATH" with a NUL at its end.
+  for (size_t at = 0, end; (end = listed.out.find('\0', at)) != std::string::npos; at = end + 1) {
+    std::string entry = listed.out.substr(at, end - at);
+    paths.push_back(entry.substr(entry.find('\t', entry.find('\t') + 1) + 1));
+  }
+  return paths;
+}
+
 // Returns a path of the patch if git would convert that file to or from another encoding, and otherwise an empty
 // string. git does so with iconv(3), whose modules must not read what an agent wrote, and without the conversion, the
 // file would get the wrong bytes.
 Result<std::string> encoded_path(const git::Runner& git, const View& view, const Patch& patch) {
   git::Runner::Options options{.in = view.rules, .work_tree = patch.directory};
-  auto listed = TRY(git.run({"apply", "--numstat", "-z", patch.file}, options));
-  if (listed.status != 0) return std::string();  // git does not apply such a patch either
   bool has_rules = false;
-  // Each entry is "ADDED<TAB>REMOVED<TAB>PATH" with a NUL at its end.
-  for (size_t at = 0, end; (end = listed.out.find('\0', at)) != std::string::npos; at = end + 1) {
-    std::string entry = listed.out.substr(at, end - at);
-    std::string path = entry.substr(entry.find('\t', entry.find('\t') + 1) + 1);
+  for (const auto& path : TRY(paths_of(git, view, patch))) {
     has_rules |= path == ".gitattributes" || path.ends_with("/.gitattributes");
     options.input += path + '\0';
   }
+  if (options.input.empty()) return std::string();
   for (const auto& file : TRY(git::attributes(git, {std::string(kAttribute)}, options)))
     if (!is_utf8(file.value)) return file.path;
   // The patch may bring the rule together with the file.
   auto text = has_rules ? read_file(patch.file, kLargestSearched) : std::string();
   return text && !sets_encodings(*text) ? "" : ".gitattributes";
+}
+
+// Fails unless the patch applies to the present files.
+Result<> check(const git::Runner& git, const View& view, const Patch& patch) {
+  const git::Runner::Options there{.in = view.directory, .work_tree = patch.directory};
+  auto done = TRY(git.run({"apply", kQuiet, "--check", patch.file}, there));
+  if (done.status == 0) return {};
+  // A patch that applies in reverse has been applied already. Saying so helps more than a list of lines that do not
+  // fit.
+  bool is_there = TRY(git.agrees({"apply", kQuiet, "--reverse", "--check", patch.file}, there));
+  return fail(Code::conflict, "the patch does not apply to " + one_line(patch.directory, 4096) + ": " +
+                                  (is_there ? "its changes are already there" : folded(done.complaint, 1000)));
+}
+
+// Applies the patch to copies of the files that it changes.
+Result<std::unique_ptr<Replacement>> apply_to_copies(const git::Runner& git, const View& view, const Patch& patch) {
+  auto paths = TRY(paths_of(git, view, patch)), before = TRY(paths_of(git, view, patch, true));
+  paths.insert(paths.end(), before.begin(), before.end());
+  auto files = TRY(Replacement::begin(patch.directory, paths));
+  auto done = TRY(git.run({"apply", kQuiet, patch.file}, {.in = view.directory, .work_tree = files->staged()}));
+  if (done.status == 0) return files;
+  return fail(Code::conflict, "applying the patch to copies of the files in " + one_line(patch.directory, 4096) + ": " +
+                                  folded(done.complaint, 1000));
 }
 
 }  // namespace
@@ -117,22 +157,10 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
                   "to apply it with the conversions of your own git: git -C " + shell_word(patch.directory) +
                       " apply " + shell_word(patch.file));
   }
-  for (bool only_check : {true, false})
-    for (size_t i = 0; i < patches.size(); ++i) {
-      // The agent's white space is not a reason to warn about or to change anything.
-      std::vector<std::string> words = {"apply", "--whitespace=nowarn"};
-      if (only_check) words.emplace_back("--check");
-      words.push_back(patches[i].file);
-      const git::Runner::Options there{.in = views[i].directory, .work_tree = patches[i].directory};
-      auto done = TRY(git.run(words, there));
-      if (done.status == 0) continue;
-      // A patch that applies in reverse has been applied already. Saying so helps more than a list of lines that do
-      // not fit.
-      bool is_there = TRY(git.agrees({"apply", "--whitespace=nowarn", "--reverse", "--check", patches[i].file}, there));
-      return fail(Code::conflict, "the patch does not apply to " + one_line(patches[i].directory, 4096) + ": " +
-                                      (is_there ? "its changes are already there" : folded(done.complaint, 1000)));
-    }
-  return {};
+  for (size_t i = 0; i < patches.size(); ++i) TRY(check(git, views[i], patches[i]));
+  std::vector<std::unique_ptr<Replacement>> replacements;
+  for (size_t i = 0; i < patches.size(); ++i) replacements.push_back(TRY(apply_to_copies(git, views[i], patches[i])));
+  return put_in_place(replacements);
 }
 
 std::string copy_command(const std::string& from, const std::string& to) {

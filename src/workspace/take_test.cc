@@ -1,0 +1,176 @@
+// Tests that the operator's files get all of a patch or stay as they were.
+#include "workspace/receiving/take.h"
+
+#include <signal.h>
+
+#include "base/files/unreadable_test.h"
+#include "workspace/files/replacement.h"
+#include "workspace/workspace_test.h"
+
+namespace bottle::workspace {
+namespace {
+
+class Take : public Workspace {
+ protected:
+  void SetUp() override {
+    Workspace::SetUp();
+    tree = root + "/tree";
+    put(tree + "/a.txt", "one\n");
+    put(tree + "/b/c.txt", "two\n");
+    put(tree + "/gone/deep/d.txt", "three\n");
+    put(tree + "/run.sh", "#!/bin/sh\n");
+    ::chmod((tree + "/run.sh").c_str(), 0640);
+  }
+
+  // Makes a patch of what the commands change in a copy of the tree.
+  std::string patch(const std::string& commands) {
+    std::string copy = root + "/copy", file = root + "/patch";
+    sh("rm -rf " + copy + " && cp -a " + tree + " " + copy + " && cd " + copy +
+       " && git init -q && git add -A && git commit -q -m before && " + commands +
+       " && git add -A && git diff --cached --binary -M HEAD >" + file);
+    return file;
+  }
+  void sh(const std::string& command) {
+    run({"sh", "-c",
+         "export GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t; " + command});
+  }
+  Result<> take(const std::string& file) { return apply({{tree, file}}, root + "/scratch"); }
+
+  // Describes every entry of the tree: its path, its kind, its permissions and its content.
+  std::string state() const {
+    std::map<std::string, std::string> entries;
+    for (const auto& each : fs::recursive_directory_iterator(tree)) {
+      auto status = each.symlink_status();
+      std::string text = std::to_string(static_cast<int>(status.type())) + " ";
+      if (fs::is_symlink(status)) text += fs::read_symlink(each.path()).string();
+      if (fs::is_regular_file(status))
+        text += std::to_string(static_cast<int>(status.permissions())) + " " + *read_file(each.path().string());
+      entries[each.path().string()] = text;
+    }
+    std::string all;
+    for (const auto& [path, text] : entries) all += path + " " + text + "\n";
+    return all;
+  }
+
+  std::string tree;
+};
+
+TEST_F(Take, EveryKindOfChangeArrives) {
+  std::string file = patch(
+      "echo changed >a.txt && mkdir new && printf 'x\\0y' >new/bin && git mv b/c.txt b/moved.txt && rm -r gone && "
+      "echo now-a-file >gone && ln -s a.txt link && chmod +x run.sh");
+  auto taken = take(file);
+  ASSERT_TRUE(taken) << taken.error().what;
+  EXPECT_EQ(*read_file(tree + "/a.txt"), "changed\n");
+  EXPECT_EQ(*read_file(tree + "/new/bin"), std::string("x\0y", 3));
+  EXPECT_EQ(*read_file(tree + "/b/moved.txt"), "two\n");
+  EXPECT_FALSE(fs::exists(tree + "/b/c.txt"));
+  EXPECT_EQ(*read_file(tree + "/gone"), "now-a-file\n");
+  EXPECT_EQ(fs::read_symlink(tree + "/link"), "a.txt");
+  EXPECT_EQ(static_cast<int>(fs::status(tree + "/run.sh").permissions()), 0750)
+      << "others may read no more than before";
+  EXPECT_EQ(take(file).error().what.substr(0, 25), "the patch does not apply ");
+  auto names = [&] {
+    std::set<std::string> all;
+    for (const auto& each : fs::directory_iterator(tree)) all.insert(each.path().filename());
+    return all;
+  };
+  EXPECT_EQ(names(), (std::set<std::string>{"a.txt", "b", "gone", "link", "new", "run.sh"})) << "something is left";
+  taken = take(patch("rm gone link && mkdir -p gone && echo x >gone/y"));
+  ASSERT_TRUE(taken) << taken.error().what;
+  EXPECT_EQ(*read_file(tree + "/gone/y"), "x\n");
+  ASSERT_TRUE(take(patch("rm -r gone")));
+  EXPECT_FALSE(fs::exists(tree + "/gone")) << "git, too, removes directories that become empty";
+}
+
+TEST_F(Take, ADiskErrorChangesNothing) {
+  std::string file = patch("echo changed >a.txt && echo new >b/new.txt && rm run.sh && ln -s a.txt link"),
+              before = state();
+  for (int call : {SYS_renameat, SYS_fchmodat, SYS_mkdirat}) {
+    auto taken = with_failing(call, ENOSPC, [&] { return take(file).has_value(); });
+    if (!taken) GTEST_SKIP() << "this system cannot inject errors";
+    EXPECT_EQ(state(), before) << call;
+  }
+  EXPECT_TRUE(take(file));
+}
+
+// git removes the old files before it writes the new ones.
+TEST_F(Take, AFileThatDoesNotFitChangesNothing) {
+  std::string file = patch("echo changed >a.txt && rm run.sh && head -c 300000 /dev/urandom >big"), before = state();
+  pid_t child = ::fork();
+  if (child == 0) {
+    rlimit small{200'000, 200'000};
+    ::signal(SIGXFSZ, SIG_IGN);
+    ::_exit(::setrlimit(RLIMIT_FSIZE, &small) == 0 && !take(file) ? 0 : 1);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(state(), before);
+}
+
+TEST_F(Take, AFileSystemWithoutHardLinksWorks) {
+  std::string file = patch("echo changed >a.txt && echo new >b/new.txt && rm run.sh");
+  auto taken = with_failing(SYS_linkat, EPERM, [&] { return take(file).has_value(); });
+  if (!taken) GTEST_SKIP() << "this system cannot inject errors";
+  EXPECT_TRUE(*taken);
+  EXPECT_EQ(*read_file(tree + "/a.txt"), "changed\n");
+}
+
+// The last file cannot be moved into place, after the others were.
+TEST_F(Take, AFailureInTheMiddleIsUndone) {
+  for (bool has_links : {true, false}) {
+    auto files = Replacement::begin(tree, {"a.txt", "gone/deep/d.txt", "new/x.txt", "run.sh", "z/last.txt"}).value();
+    put(files->staged() + "/a.txt", "changed\n");
+    put(files->staged() + "/new/x.txt", "new\n");
+    put(files->staged() + "/z/last.txt", "last\n");
+    fs::remove(files->staged() + "/gone/deep/d.txt");
+    std::string before = (put(tree + "/z", "in the way\n"), "");
+    std::vector<std::unique_ptr<Replacement>> all;
+    all.push_back(std::move(files));
+    auto work = [&] { return put_in_place(all).has_value(); };
+    auto done = has_links ? std::optional(work()) : with_failing(SYS_linkat, EPERM, work);
+    all.clear();
+    EXPECT_FALSE(done.value_or(false));
+    EXPECT_EQ(*read_file(tree + "/a.txt"), "one\n");
+    EXPECT_EQ(*read_file(tree + "/gone/deep/d.txt"), "three\n");
+    EXPECT_FALSE(fs::exists(tree + "/new"));
+    fs::remove(tree + "/z");
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(tree), fs::directory_iterator()), 4) << "something is left";
+}
+
+TEST_F(Take, AFileThatChangesMeanwhileIsKept) {
+  auto files = Replacement::begin(tree, {"a.txt", "b/c.txt"}).value();
+  put(files->staged() + "/a.txt", "changed\n");
+  put(tree + "/b/c.txt", "the operator's new line\n");
+  std::vector<std::unique_ptr<Replacement>> all;
+  all.push_back(std::move(files));
+  auto done = put_in_place(all);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, Code::conflict) << done.error().what;
+  EXPECT_EQ(*read_file(tree + "/a.txt"), "one\n");
+  EXPECT_EQ(*read_file(tree + "/b/c.txt"), "the operator's new line\n");
+}
+
+TEST_F(Take, NoLinkIsFollowed) {
+  std::string file = patch("echo changed >b/c.txt && echo x >b/new.txt");
+  fs::rename(tree + "/b", root + "/outside");
+  fs::create_symlink(root + "/outside", tree + "/b");
+  EXPECT_FALSE(take(file));
+  EXPECT_FALSE(Replacement::begin(tree, {"b/c.txt"}));
+  EXPECT_EQ(*read_file(root + "/outside/c.txt"), "two\n");
+}
+
+TEST_F(Take, WhatAnInterruptedRunLeftIsNamed) {
+  std::string file = patch("echo changed >a.txt");
+  put(tree + "/.bottle-apply-1234/old/a.txt", "one\n");
+  auto taken = take(file);
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, Code::conflict);
+  EXPECT_NE(taken.error().todo.find(".bottle-apply-1234/old/"), std::string::npos) << taken.error().todo;
+  EXPECT_EQ(*read_file(tree + "/a.txt"), "one\n");
+}
+
+}  // namespace
+}  // namespace bottle::workspace
