@@ -37,32 +37,39 @@ bool is_dead(std::chrono::steady_clock::time_point heard, std::chrono::steady_cl
   return now - std::max(heard, std::min(moved, heard + kSlow)) > kSilence;
 }
 
-void FarLink::use(FarSide side, Channel channel, std::chrono::seconds patience) {
-  side_ = std::move(side);
-  channel_ = std::move(channel);
-  greeted_ = channel_->hello.has_value();
-  since_ = heard_ = pinged_ = moved_ = Clock::now();
-  patience_ = patience;
-  deaf_ = {};
+// Takes the step from one state to the next. Without a connection, nothing is left of what was to be sent over it, and
+// nothing of an incomplete frame that came over it.
+void FarLink::note(LinkEvent event) {
+  state_ = after(state_, event);
+  if (may_send(state_)) return;
   outbox_ = session::Outbox();
-}
-
-// Drops the connection and everything that was read of an incomplete frame. read_news() reports it later.
-void FarLink::lose(const std::string& why) {
-  if (!channel_) return;
-  if (channel_->ssh) channel_->ssh->end(0);
+  if (is_connected(state_)) return;
   channel_.reset();
   frames_ = FrameReader(kLongestWords);
   greeting_.clear();
-  deaf_ = {};
-  outbox_ = session::Outbox();
+}
+
+void FarLink::use(FarSide side, Channel channel, std::chrono::seconds patience) {
+  side_ = std::move(side);
+  channel_ = std::move(channel);
+  since_ = heard_ = pinged_ = moved_ = Clock::now();
+  patience_ = patience;
+  note(LinkEvent::connected);
+  if (channel_->hello) note(LinkEvent::hello_came);
+}
+
+// Drops the connection. read_news() reports it later.
+void FarLink::lose(const std::string& why) {
+  if (!is_up()) return;
+  if (channel_->ssh) channel_->ssh->end(0);
   // If a machine accepts connections and drops them immediately, the long waits stay.
   if (Clock::now() - since_ > kSteady) attempts_ = 0;
   broken_ = why;
+  note(LinkEvent::broke);
 }
 
 void FarLink::send(FrameType type, std::string_view bytes) {
-  if (!channel_ || deaf_ != Clock::time_point{}) return;
+  if (!may_send(state_)) return;
   if (outbox_.size() + bytes.size() > kMostKept && !outbox_.empty()) return give_up_sending();
   if (outbox_.empty()) read_ = Clock::now();
   outbox_.add(type, bytes);
@@ -71,7 +78,7 @@ void FarLink::send(FrameType type, std::string_view bytes) {
 
 // Sends a ping ahead of everything that waits, because its answer must come in time.
 void FarLink::ping() {
-  if (!channel_ || deaf_ != Clock::time_point{}) return;
+  if (!may_send(state_)) return;
   if (outbox_.empty()) read_ = Clock::now();
   outbox_.add_first(FrameType::ping, "");
   flush();
@@ -81,12 +88,12 @@ void FarLink::ping() {
 // while.
 void FarLink::give_up_sending() {
   deaf_ = Clock::now();
-  outbox_ = session::Outbox();
+  note(LinkEvent::stopped_reading);
 }
 
 // Sends what the other side takes now.
 void FarLink::flush() {
-  if (!channel_ || outbox_.empty()) return;
+  if (outbox_.empty()) return;
   size_t before = outbox_.size();
   bool sent = outbox_.flush(channel_->in.get()).has_value();
   if (outbox_.size() < before) read_ = Clock::now();
@@ -101,12 +108,12 @@ void FarLink::read(std::vector<News>& news) {
   if (n <= 0) return lose("the connection broke");
   heard_ = Clock::now();
   std::string_view bytes(buffer, static_cast<size_t>(n));
-  if (!greeted_) {
+  if (awaits_hello(state_)) {
     size_t end = bytes.find('\n');
     greeting_ += bytes.substr(0, end);
     if (greeting_.size() > kLongestHello) return lose("the remote machine's greeting is too long");
     if (end == std::string_view::npos) return;
-    greeted_ = true;
+    note(LinkEvent::hello_came);
     auto greeting = wire::decode_greeting(std::exchange(greeting_, {}));
     auto* hello = greeting ? std::get_if<wire::Hello>(&*greeting) : nullptr;
     news.push_back({News::Kind::hello, {}, hello ? std::optional(std::move(*hello)) : std::nullopt, {}});
@@ -128,29 +135,35 @@ std::vector<FarLink::News> FarLink::read_news(bool readable) {
   size_t waited = outbox_.size();
   flush();
   if (outbox_.size() < waited) moved_ = Clock::now();
-  if (readable && channel_) read(news);
-  if (channel_ && greeted_ && deaf_ != Clock::time_point{} && Clock::now() - deaf_ > kLastWords)
-    lose("the connection broke");
-  if (channel_ && !greeted_ && Clock::now() - heard_ > patience_) lose("the remote machine did not answer");
+  if (readable && is_up()) read(news);
+  if (state_ == LinkState::deaf && Clock::now() - deaf_ > kLastWords) lose("the connection broke");
+  if (awaits_hello(state_) && Clock::now() - heard_ > patience_) lose("the remote machine did not answer");
   // The loss is reported after the frames that were read above, so that a result that came last is still taken.
-  if (broken_) news.push_back({News::Kind::lost, {}, {}, {Code::closed, *std::exchange(broken_, std::nullopt), ""}});
-  if (is_ready(reconnecting_)) {
-    auto back = reconnecting_.get();
-    if (back) {
-      use(std::move(back->first), std::move(back->second));
-      news.push_back({News::Kind::back, {}, {}, {}});
-    } else {
-      news.push_back({News::Kind::failed, {}, {}, std::move(back.error())});
-    }
+  if (state_ == LinkState::lost) {
+    note(LinkEvent::loss_told);
+    news.push_back({News::Kind::lost, {}, {}, {Code::closed, broken_, ""}});
   }
+  if (is_ready(attempt_)) take_attempt(news);
   return news;
 }
 
+void FarLink::take_attempt(std::vector<News>& news) {
+  auto back = attempt_.get();
+  if (back) {
+    use(std::move(back->first), std::move(back->second));
+    news.push_back({News::Kind::back, {}, {}, {}});
+  } else {
+    note(LinkEvent::attempt_failed);
+    news.push_back({News::Kind::failed, {}, {}, std::move(back.error())});
+  }
+}
+
 void FarLink::reconnect(const Far& far) {
-  if (reconnecting_.valid()) return;
+  if (state_ != LinkState::down) return;
+  note(LinkEvent::attempt_began);
   int wait_ms = attempts_ == 0 ? 0 : std::min(250 << std::min(attempts_, 6), 15000);
   ++attempts_;
-  reconnecting_ = std::async(std::launch::async, [far, wait_ms]() -> Result<std::pair<FarSide, Channel>> {
+  attempt_ = std::async(std::launch::async, [far, wait_ms]() -> Result<std::pair<FarSide, Channel>> {
     std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
     // ssh may believe that the old connection works, because it does not notice that the network changed.
     if (auto old = FarSide::reach(far, false); old) {
@@ -169,7 +182,7 @@ void FarLink::keep_alive() {
   // stopped.
   bool slept = last_turn_ > 0 && now - last_turn_ > 10;
   last_turn_ = now;
-  if (!channel_) return;
+  if (!is_up()) return;
   if (slept) {
     // The other end has closed this connection, or soon will. Ping immediately, and wait only briefly for the answer.
     heard_ = Clock::now() - kSilence + 3s;

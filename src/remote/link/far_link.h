@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "remote/link/far_side.h"
+#include "remote/link/link_state.h"
 #include "session/console/outbox.h"
 #include "wire/frames/frames.h"
 
@@ -37,11 +38,11 @@ class FarLink {
   // thread. read_news() reports the outcome as Kind::back or Kind::failed.
   void reconnect(const Far& far);
 
-  // Describe the connection: whether it is up, whether an attempt to reconnect is under way, how many attempts there
-  // were since the last connection that lasted, and the descriptor to poll for reading, which is -1 without a
+  // Describe the connection: whether there is one, whether an attempt to reconnect is under way, how many attempts
+  // there were since the last connection that lasted, and the descriptor to poll for reading, which is -1 without a
   // connection.
-  bool is_up() const { return channel_.has_value(); }
-  bool is_coming() const { return reconnecting_.valid(); }
+  bool is_up() const { return is_connected(state_); }
+  bool is_coming() const { return state_ == LinkState::connecting; }
   int attempts() const { return attempts_; }
   int fd() const { return channel_ ? channel_->out.get() : -1; }
   // Returns the machine if it was ever reached, or null. Its connections may be dead.
@@ -61,10 +62,7 @@ class FarLink {
   // the agent runs.
   void keep_alive();
   // Gives up the connection without news, and what is kept for it. The far side notices the end of its input.
-  void close() {
-    channel_.reset();
-    outbox_ = session::Outbox();
-  }
+  void close() { note(LinkEvent::closed); }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -73,23 +71,25 @@ class FarLink {
   static constexpr size_t kBehind = 1 << 20;  // bytes
   // The limit of what is kept, in bytes. The other side can cause many frames, and may not read the answers.
   static constexpr size_t kMostKept = 16 << 20;
+  void note(LinkEvent event);
   void ping();
   void give_up_sending();
   void lose(const std::string& why);
   void flush();
   void read(std::vector<News>& news);
+  void take_attempt(std::vector<News>& news);
 
+  LinkState state_ = LinkState::down;  // only note() changes it
   std::optional<FarSide> side_;
-  std::optional<Channel> channel_;
+  std::optional<Channel> channel_;  // set if is_connected(state_)
   FrameReader frames_{kLongestWords};
   session::Outbox outbox_;
-  Clock::time_point read_{};  // when the other side last read some of it, or it was empty
-  std::string greeting_;      // the part of the hello that has arrived so far
-  bool greeted_ = false;
-  std::chrono::seconds patience_{};    // how long to wait for the hello
-  Clock::time_point deaf_{};           // when the other side stopped reading; what it sent before is still read
-  std::optional<std::string> broken_;  // why the connection broke, if this was not reported yet
-  std::future<Result<std::pair<FarSide, Channel>>> reconnecting_;
+  Clock::time_point read_{};         // when the other side last read some of it, or it was empty
+  std::string greeting_;             // the part of the hello that has arrived so far
+  std::chrono::seconds patience_{};  // how long to wait for the hello
+  Clock::time_point deaf_{};         // when the other side stopped reading
+  std::string broken_;               // why the connection broke
+  std::future<Result<std::pair<FarSide, Channel>>> attempt_;
   int attempts_ = 0;
   double last_turn_ = 0;
   Clock::time_point since_{}, heard_{}, pinged_{};

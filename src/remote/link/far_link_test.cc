@@ -14,10 +14,37 @@
 namespace bottle::remote {
 namespace {
 
+// ARCHITECTURE.md has the same table. What it does not list changes nothing.
+TEST(LinkState, EachEventLeadsToTheStateOfTheTable) {
+  using enum LinkState;
+  using Event = LinkEvent;
+  constexpr size_t kCount = static_cast<size_t>(lost) + 1;
+  constexpr LinkState kStates[kCount] = {down, connecting, greeting, deaf_greeting, up, deaf, lost};
+  struct Row {
+    Event event;
+    LinkState next[kCount];  // in the order of kStates
+  };
+  constexpr Row kTable[] = {
+      {Event::attempt_began, {connecting, connecting, greeting, deaf_greeting, up, deaf, lost}},
+      {Event::attempt_failed, {down, down, greeting, deaf_greeting, up, deaf, lost}},
+      {Event::connected, {greeting, greeting, greeting, greeting, greeting, greeting, greeting}},
+      {Event::hello_came, {down, connecting, up, deaf, up, deaf, lost}},
+      {Event::stopped_reading, {down, connecting, deaf_greeting, deaf_greeting, deaf, deaf, lost}},
+      {Event::broke, {down, connecting, lost, lost, lost, lost, lost}},
+      {Event::loss_told, {down, connecting, greeting, deaf_greeting, up, deaf, down}},
+      {Event::closed, {down, connecting, down, down, down, down, down}},
+  };
+  static_assert(std::size(kTable) == static_cast<size_t>(Event::closed) + 1);
+  for (const Row& row : kTable)
+    for (size_t i = 0; i < kCount; ++i)
+      EXPECT_EQ(after(kStates[i], row.event), row.next[i])
+          << "event " << static_cast<int>(row.event) << " in state " << static_cast<int>(kStates[i]);
+}
+
 // Holds a link over two pipes. The test reads what the link sends.
 class FarLinkTest : public ::testing::Test {
  protected:
-  FarLinkTest() {
+  explicit FarLinkTest(bool greeted = true) {
     ssh.does("exit 0", "exit 0");
     std::filesystem::create_directory(ssh.root() + "/control");
     auto side = FarSide::reach({.target = {.host = "machine"}, .control_directory = ssh.root() + "/control"}, false);
@@ -28,9 +55,12 @@ class FarLinkTest : public ::testing::Test {
     Channel channel;
     channel.in.reset(in[1]);
     channel.out.reset(out[0]);
-    channel.hello.emplace();
+    if (greeted) channel.hello.emplace();
     EXPECT_TRUE(side);
     if (side) link.use(std::move(*side), std::move(channel));
+  }
+  void write(std::string_view bytes) {
+    EXPECT_EQ(::write(writer.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
   }
   ssh::StandIn ssh;
   UniqueFd reader, writer;
@@ -80,6 +110,49 @@ TEST_F(FarLinkTest, AMachineThatDoesNotReadCannotFillTheMemory) {
     (void)link.read_news(false);
   }
   EXPECT_FALSE(link.is_up());
+}
+
+// The last frames may say why the connection broke.
+TEST_F(FarLinkTest, ALossIsToldOnceAndAfterTheLastFrame) {
+  write(session::encode(FrameType::result, "last"));
+  writer.reset();
+  std::vector<FarLink::News> all;
+  while (link.is_up())
+    for (auto& each : link.read_news(true)) all.push_back(std::move(each));
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0].kind, FarLink::News::Kind::frame);
+  EXPECT_EQ(all[0].frame.bytes, "last");
+  EXPECT_EQ(all[1].kind, FarLink::News::Kind::lost);
+  EXPECT_EQ(all[1].error.what, "the connection broke");
+  EXPECT_TRUE(link.read_news(false).empty());
+}
+
+TEST_F(FarLinkTest, AConnectionThatIsClosedMakesNoNews) {
+  link.send(FrameType::input, "x");
+  writer.reset();
+  link.close();
+  EXPECT_FALSE(link.is_up());
+  EXPECT_EQ(link.fd(), -1);
+  EXPECT_TRUE(link.read_news(true).empty());
+}
+
+// Holds a link whose hello is still to come.
+class NewFarLinkTest : public FarLinkTest {
+ protected:
+  NewFarLinkTest() : FarLinkTest(false) {}
+};
+
+TEST_F(NewFarLinkTest, TheHelloIsTheFirstNewsAndComesOnce) {
+  write("no hello");
+  EXPECT_TRUE(link.read_news(true).empty());
+  write("\n" + session::encode(FrameType::output, "first"));
+  auto news = link.read_news(true);
+  ASSERT_EQ(news.size(), 2u);
+  EXPECT_EQ(news[0].kind, FarLink::News::Kind::hello);
+  EXPECT_FALSE(news[0].hello);
+  EXPECT_EQ(news[1].kind, FarLink::News::Kind::frame);
+  EXPECT_EQ(news[1].frame.bytes, "first");
+  EXPECT_TRUE(link.is_up());
 }
 
 // Otherwise, a slow connection would lose the input that it is about to send.
