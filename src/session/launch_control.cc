@@ -2,9 +2,9 @@
 // and sends them events. The launch's threads only put the steps to show into a list, and wake that thread. Clients
 // therefore needs no lock.
 //
-// A stop and the opening of the gate exclude each other. One mutex protects both decisions: request_stop() fails once
-// the gate is claimed, and claim_gate() fails once a stop was requested. The agent can therefore never start after
-// the clients were told that the session was stopped before it ran.
+// One mutex protects the decision between a stop and the opening of the gate: request_stop() fails once the gate is
+// claimed, and claim_gate() fails once a stop was requested. The agent can therefore never start after the clients
+// were told that the session was stopped before it ran.
 #include "session/launch_control.h"
 
 #include <atomic>
@@ -28,8 +28,10 @@ constexpr const char* kLauncherGone = "the launcher exited before the agent ran"
 
 }  // namespace
 
-LaunchControl::LaunchControl(Clients& clients, Values values, bool more)
-    : clients_(clients), values_(std::move(values)), values_are_here_(!more) {}
+LaunchControl::LaunchControl(Clients& clients, Values values, bool more) : clients_(clients) {
+  if (more) first_ = std::move(values);
+  else values_ = std::move(values);
+}
 
 Result<> LaunchControl::serve(const std::function<Result<>()>& work) {
   std::atomic<bool> over = false;  // set before the wake-up, unlike a future
@@ -73,26 +75,27 @@ void LaunchControl::take(const Frame& frame) {
 void LaunchControl::take_values(const Frame& frame) {
   auto came = wire::decode<Values>(frame.bytes, wire::From::ours);
   std::scoped_lock lock(mutex_);
-  if (values_are_here_) return;
+  if (values_) return;
   if (!came) {
     // Keeps the error as the outcome, so that await_values() returns it immediately instead of waiting for values
     // that do not come.
     values_ = std::unexpected(std::move(came.error()));
   } else {
-    values_->env.merge(came->env);
-    values_->secrets.merge(came->secrets);
-    values_->known.merge(came->known);
+    first_.env.merge(came->env);
+    first_.secrets.merge(came->secrets);
+    first_.known.merge(came->known);
+    values_ = std::move(first_);
   }
-  values_are_here_ = true;
   values_came_.notify_all();
 }
 
 bool LaunchControl::request_stop(const char* why) {
   {
     std::scoped_lock lock(mutex_);
-    if (gate_is_claimed_) return false;
-    if (stopped_) return true;
-    stopped_ = why;
+    if (state_ == LaunchState::stopped) return true;
+    state_ = after(state_, LaunchEvent::stop);
+    if (state_ != LaunchState::stopped) return false;
+    why_stopped_ = why;
     values_came_.notify_all();
   }
   // The mutex must be free here, because request_stop() runs the callbacks of everything that waits for the token.
@@ -122,23 +125,28 @@ void LaunchControl::wake() const { wakeup_.wake(); }
 
 Result<> LaunchControl::check() const {
   std::scoped_lock lock(mutex_);
-  if (stopped_) return fail(Code::canceled, *stopped_);
+  return not_stopped();
+}
+
+// The caller holds the mutex.
+Result<> LaunchControl::not_stopped() const {
+  if (state_ == LaunchState::stopped) return fail(Code::canceled, why_stopped_);
   return {};
 }
 
 Result<Values> LaunchControl::await_values() {
   std::unique_lock lock(mutex_);
-  bool came = values_came_.wait_for(lock, kValuesPatience, [this] { return values_are_here_ || stopped_; });
-  if (stopped_) return fail(Code::canceled, *stopped_);
+  bool came =
+      values_came_.wait_for(lock, kValuesPatience, [this] { return values_ || state_ == LaunchState::stopped; });
+  TRY(not_stopped());
   if (!came) return fail(Code::timed_out, "the secrets for the session did not arrive");
-  return values_;
+  return *values_;
 }
 
 Result<> LaunchControl::claim_gate() {
   std::scoped_lock lock(mutex_);
-  if (stopped_) return fail(Code::canceled, *stopped_);
-  gate_is_claimed_ = true;
-  return {};
+  state_ = after(state_, LaunchEvent::claim);
+  return not_stopped();
 }
 
 }  // namespace bottle::session

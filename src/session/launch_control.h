@@ -3,6 +3,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -16,6 +17,26 @@
 #include "wire/start/job.h"
 
 namespace bottle::session {
+
+// Says what became of a launch. A stop and the opening of the gate exclude each other: the first of them decides, and
+// nothing changes it later.
+enum class LaunchState : uint8_t {
+  undecided,
+  stopped,  // the agent will not run
+  claimed,  // the gate opens, and the agent may run
+};
+enum class LaunchEvent : uint8_t { stop, claim };
+
+// Returns the state after an event. Pure.
+constexpr LaunchState after(LaunchState state, LaunchEvent event) {
+  if (state != LaunchState::undecided) return state;
+  switch (event) {
+    case LaunchEvent::stop:
+      return LaunchState::stopped;
+    case LaunchEvent::claim:
+      return LaunchState::claimed;
+  }
+}
 
 // Connects one launch with the clients of its supervisor. The session's thread makes it and calls serve() for each step
 // that can be stopped; the launch's threads use the functions that are marked below.
@@ -52,6 +73,7 @@ class LaunchControl {
   bool request_stop(const char* why);  // false if the gate is claimed
   void show_steps();
   void wake() const;
+  Result<> not_stopped() const;
 
   Clients& clients_;
   mutable Wakeup wakeup_;  // ends the wait of serve()
@@ -61,11 +83,11 @@ class LaunchControl {
 
   mutable std::mutex mutex_;  // protects the members below
   std::condition_variable values_came_;
-  std::optional<std::string> stopped_;  // why
-  bool gate_is_claimed_ = false;
-  std::vector<std::string> steps_;  // not shown yet
-  Result<Values> values_;
-  bool values_are_here_;
+  LaunchState state_ = LaunchState::undecided;
+  std::string why_stopped_;
+  std::vector<std::string> steps_;        // not shown yet
+  Values first_;                          // the values that came before the others
+  std::optional<Result<Values>> values_;  // all of them; empty until they have come
 };
 
 }  // namespace bottle::session

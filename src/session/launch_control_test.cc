@@ -30,6 +30,20 @@ Result<> wait_for_stop(LaunchControl& control) {
   return control.claim_gate();
 }
 
+// ARCHITECTURE.md has the same table.
+TEST(LaunchState, TheFirstStopOrClaimDecides) {
+  using enum LaunchState;
+  struct Row {
+    LaunchState state, after_stop, after_claim;
+  };
+  constexpr Row kTable[] = {{undecided, stopped, claimed}, {stopped, stopped, stopped}, {claimed, claimed, claimed}};
+  static_assert(std::size(kTable) == static_cast<size_t>(claimed) + 1);
+  for (const Row& row : kTable) {
+    EXPECT_EQ(after(row.state, LaunchEvent::stop), row.after_stop) << static_cast<int>(row.state);
+    EXPECT_EQ(after(row.state, LaunchEvent::claim), row.after_claim) << static_cast<int>(row.state);
+  }
+}
+
 TEST(LaunchControl, StopKeepsTheGateShut) {
   Launcher launcher;
   LaunchControl control(*launcher.clients, {}, false);
@@ -67,6 +81,26 @@ TEST(LaunchControl, AStopAfterTheGateGoesToTheRunningSession) {
   auto early = control.take_early();
   ASSERT_EQ(early.size(), 1u);
   EXPECT_EQ(early[0].type, FrameType::stop);
+}
+
+TEST(LaunchControl, TheFirstReasonForAStopIsTold) {
+  Launcher launcher;
+  LaunchControl control(*launcher.clients, {}, false);
+  launcher.send(FrameType::stop);
+  launcher.socket.reset();
+  auto served = control.serve([&] { return wait_for_stop(control); });
+  ASSERT_FALSE(served);
+  EXPECT_EQ(served.error().what, "stopped before the agent ran");
+}
+
+TEST(LaunchControl, InvalidValuesEndTheWaitForValues) {
+  Launcher launcher;
+  LaunchControl control(*launcher.clients, {}, true);
+  launcher.send(FrameType::values, "not JSON");
+  EXPECT_FALSE(control.serve([&]() -> Result<> {
+    TRY(control.await_values());
+    return {};
+  }));
 }
 
 TEST(LaunchControl, StopEndsTheWaitForValues) {
