@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "base/text/json.h"
 #include "manifest/check.h"
@@ -21,14 +22,27 @@ constexpr size_t kMaxFrontMatter = 64 << 10;
 struct Definition {
   Node node;
   std::string at, path;
-  bool v1 = false;
+  bool v1 = false, wrong = false;  // wrong: a mistake in it was reported, so its values must not be used
 };
 
-// Holds what the files define, before anything in it is resolved.
+// Holds what the files define, before anything in it is resolved, and the mistakes so far.
 struct Draft {
   std::map<std::string, Definition> bottles;
   std::map<std::string, Agent> agents;
   std::map<std::string, Vm> vms;
+  std::vector<Error> mistakes = {};
+  bool unread = false;  // a file was not readable, so names that it defines are not known
+
+  // Adds a mistake, unless there are too many. The same one is found again where a bottle extends another.
+  void add(Error error) {
+    bool known = std::ranges::any_of(mistakes, [&](const Error& other) { return other.what == error.what; });
+    if (!known && mistakes.size() < kMostMistakes) mistakes.push_back(std::move(error));
+  }
+  template <class T>
+  bool note(Result<T>& result) {
+    if (!result) add(std::move(result.error()));
+    return result.has_value();
+  }
 };
 
 bool holds(const std::vector<std::string>& names, const std::string& name) {
@@ -41,30 +55,40 @@ std::unexpected<Error> twice(const std::string& at, const std::string& what, con
   return fail_at(at, what + " is defined twice", "rename or remove one of the two; the other is at " + first);
 }
 
-Result<> add_agent(Draft& draft, Agent agent) {
+void add_agent(Draft& draft, Agent agent) {
   std::string name = agent.name, at = agent.positions[""];
   if (auto other = draft.agents.find(name); other != draft.agents.end())
-    return twice(at, "agent '" + name + "'", other->second.positions[""]);
+    return draft.add(twice(at, "agent '" + name + "'", other->second.positions[""]).error());
   draft.agents.emplace(name, std::move(agent));
-  return {};
 }
 
 // Adds what a file defines. The document is kept, because bases may be in files that come later.
-Result<> add_file(Draft& draft, const File& file, bool v1) {
-  Node document = TRY(read_document(file.path, file.text));
-  TRY(check(document, v1 ? "v1" : "manifest"));
-  if (const Node* bottles = document.find("bottles"))
+void add_file(Draft& draft, const File& file, bool v1) {
+  auto document = read_document(file.path, file.text);
+  if (!draft.note(document)) {
+    draft.unread = true;
+    return;
+  }
+  auto found = mistakes_in(*document, v1 ? "v1" : "manifest");
+  bool clean = found.empty();
+  for (auto& mistake : found) draft.add(std::move(mistake));
+  // A definition is used only if the mistakes are all elsewhere.
+  auto wrong = [&](const Node& node, const char* section) { return !clean && !check(node, section); };
+  if (const Node* bottles = document->find("bottles"))
     for (const auto& [name, node] : bottles->entries) {
-      auto [other, fresh] = draft.bottles.try_emplace(name.text, Definition{node, name.at, file.path, v1});
-      if (!fresh) return twice(name.at, "bottle '" + name.text + "'", other->second.at);
+      Definition definition{node, name.at, file.path, v1, wrong(node, v1 ? "v1_bottle" : "bottle")};
+      auto [other, fresh] = draft.bottles.try_emplace(name.text, std::move(definition));
+      if (!fresh) draft.add(twice(name.at, "bottle '" + name.text + "'", other->second.at).error());
     }
-  if (const Node* agents = document.find("agents"))
-    for (const auto& [name, node] : agents->entries) TRY(add_agent(draft, TRY(read_agent(name.text, node, name.at))));
-  if (const Node* vms = document.find("vms"))
+  if (const Node* agents = document->find("agents"))
+    for (const auto& [name, node] : agents->entries) {
+      if (wrong(node, v1 ? "v1_agent" : "agent")) continue;
+      if (auto agent = read_agent(name.text, node, name.at); draft.note(agent)) add_agent(draft, std::move(*agent));
+    }
+  if (const Node* vms = document->find("vms"))
     for (const auto& [name, node] : vms->entries)
-      if (!draft.vms.emplace(name.text, read_vm(name.text, node)).second)
-        return fail_at(name.at, "vm '" + name.text + "' is defined twice");
-  return {};
+      if (!wrong(node, "vm") && !draft.vms.emplace(name.text, read_vm(name.text, node)).second)
+        draft.add(fail_at(name.at, "vm '" + name.text + "' is defined twice").error());
 }
 
 // Applies bases before the bottle itself, depth first. `chain` holds the bottles whose bases are being applied; meeting
@@ -98,46 +122,70 @@ Result<> apply_chain(const Draft& draft, const std::string& name, std::vector<st
                        : apply_bottle(bottle, definition.node, definition.path);
 }
 
+// Returns whether the bottle, or one that it extends, has a mistake that was already reported.
+bool follows_mistake(const Draft& draft, const std::string& name, std::vector<std::string>& seen) {
+  auto definition = draft.bottles.find(name);
+  // A base that does not exist may be in a file that was not readable.
+  if (definition == draft.bottles.end()) return draft.unread;
+  if (definition->second.wrong) return true;
+  if (holds(seen, name)) return false;
+  seen.push_back(name);
+  const Node* bases = definition->second.node.find("extends");
+  return bases &&
+         std::ranges::any_of(bases->items, [&](const Node& base) { return follows_mistake(draft, base.text, seen); });
+}
+
 // Resolves the draft: bottles with their bases, then the bottles that agents name.
-Result<Manifest> finish(const Draft& draft) {
+Examined finish(Draft draft) {
   Manifest manifest;
   for (const auto& [name, definition] : draft.bottles) {
     Bottle bottle;
-    std::vector<std::string> chain, done;
-    TRY(apply_chain(draft, name, chain, done, bottle));
+    std::vector<std::string> chain, done, seen;
+    if (follows_mistake(draft, name, seen)) continue;
+    auto applied = apply_chain(draft, name, chain, done, bottle);
+    if (!draft.note(applied)) continue;
     // Applying does not set the name, because a bottle would get that of its last base.
     bottle.name = name;
+    bottle.positions[""] = definition.at;
     manifest.bottles.emplace(name, std::move(bottle));
   }
   // Agents without a bottle work in `default`, which must exist even if no file defines it.
   manifest.bottles.try_emplace("default", builtin().bottles.at("default"));
+  std::vector<std::string> known;
+  for (const auto& [bottle, unused] : draft.bottles) known.push_back(bottle);
+  if (!holds(known, "default")) known.insert(std::ranges::lower_bound(known, "default"), "default");
   for (const auto& [name, agent] : draft.agents) {
-    if (!manifest.bottles.contains(agent.bottle)) {
-      std::vector<std::string> known;
-      for (const auto& [bottle, unused] : manifest.bottles) known.push_back(bottle);
+    if (!holds(known, agent.bottle) && !draft.unread) {
       // An agent without the key `bottle` has no position for it, so the error is at the agent itself.
       auto at = agent.positions.find("bottle");
-      return fail_at((at == agent.positions.end() ? agent.positions.find("") : at)->second,
-                     "agent '" + name + "': there is no bottle '" + agent.bottle + "'", suggest(agent.bottle, known));
+      draft.add(fail_at((at == agent.positions.end() ? agent.positions.find("") : at)->second,
+                        "agent '" + name + "': there is no bottle '" + agent.bottle + "'", suggest(agent.bottle, known))
+                    .error());
     }
     manifest.agents.emplace(name, agent);
   }
   manifest.vms = draft.vms;
-  return manifest;
+  return {std::move(manifest), std::move(draft.mistakes)};
+}
+
+// Returns the manifest, or the first mistake.
+Result<Manifest> whole(Examined examined) {
+  if (!examined.mistakes.empty()) return std::unexpected(std::move(examined.mistakes.front()));
+  return std::move(examined.manifest);
 }
 
 }  // namespace
 
 Result<Manifest> parse(const File& bottle_yaml) {
   Draft draft;
-  TRY(add_file(draft, bottle_yaml, false));
-  return finish(draft);
+  add_file(draft, bottle_yaml, false);
+  return whole(finish(std::move(draft)));
 }
 
 Result<Manifest> import_v1(const File& json) {
   Draft draft;
-  TRY(add_file(draft, json, true));
-  return finish(draft);
+  add_file(draft, json, true);
+  return whole(finish(std::move(draft)));
 }
 
 Result<Bottle> parse_guard(const File& file) {
@@ -149,8 +197,11 @@ Result<Bottle> parse_guard(const File& file) {
   return bottle;
 }
 
-// The format is that of Claude Code's agent files, so those work unchanged.
-Result<Agent> parse_agent(const File& markdown) {
+namespace {
+
+// Parses an agent's file, and adds to `more` what is wrong with its keys beyond the error that it returns. The format
+// is that of Claude Code's agent files, so those work unchanged.
+Result<Agent> parse_agent(const File& markdown, std::vector<Error>& more) {
   std::string text = markdown.text;
   // The file may come from Windows.
   std::erase(text, '\r');
@@ -170,7 +221,10 @@ Result<Agent> parse_agent(const File& markdown) {
   if (end > kMaxFrontMatter) return fail_at(start, "the front matter is longer than 64 KB");
   // The first line is blanked and not removed, so that positions match the file.
   Node front = TRY(read_document(markdown.path, "\n" + text.substr(4, end - 3)));
-  TRY(check(front, "agent_file"));
+  if (auto found = mistakes_in(front, "agent_file"); !found.empty()) {
+    more.assign(found.begin() + 1, found.end());
+    return std::unexpected(std::move(found.front()));
+  }
   std::string name = markdown.path.substr(markdown.path.rfind('/') + 1);
   if (name.ends_with(".md")) name.resize(name.size() - 3);
   std::string at = start;
@@ -190,26 +244,51 @@ Result<Agent> parse_agent(const File& markdown) {
   return agent;
 }
 
+// Parses an agent's file and adds its mistakes to the draft.
+std::optional<Agent> agent_in(Draft& draft, const File& markdown) {
+  std::vector<Error> more;
+  auto agent = parse_agent(markdown, more);
+  if (agent) return std::move(*agent);
+  draft.add(std::move(agent.error()));
+  for (auto& mistake : more) draft.add(std::move(mistake));
+  return {};
+}
+
+}  // namespace
+
+Result<Agent> parse_agent(const File& markdown) {
+  std::vector<Error> more;
+  return parse_agent(markdown, more);
+}
+
 // The operator's files are read first. Their names must be unique among each other, and the repository's agents must
 // not have any of these names.
-Result<Manifest> load(std::vector<File> home_policy, std::vector<File> home_agents,
-                      std::vector<File> repository_agents) {
+Examined examine(const std::vector<File>& home_policy, const std::vector<File>& home_agents,
+                 const std::vector<File>& repository_agents) {
   Draft draft;
-  for (const auto& file : home_policy) TRY(add_file(draft, file, is_v1(file.path)));
-  for (const auto& file : home_agents) TRY(add_agent(draft, TRY(parse_agent(file))));
+  for (const auto& file : home_policy) add_file(draft, file, is_v1(file.path));
+  for (const auto& file : home_agents)
+    if (auto agent = agent_in(draft, file)) add_agent(draft, std::move(*agent));
   if (home_policy.empty() && home_agents.empty())
-    for (auto& [name, agent] : builtin().agents) TRY(add_agent(draft, agent));
+    for (auto& [name, agent] : builtin().agents) add_agent(draft, agent);
   std::map<std::string, Agent> home = draft.agents;
   for (const auto& file : repository_agents) {
-    Agent agent = TRY(parse_agent(file));
+    auto agent = agent_in(draft, file);
+    if (!agent) continue;
     // Otherwise, `bottle start NAME` could start an agent of the repository where the operator means one of their own.
-    if (home.contains(agent.name))
-      return fail_at(agent.positions[""],
-                     "agent '" + agent.name + "' of the repository has the same name as one of yours",
-                     "rename it in the repository; yours is at " + home[agent.name].positions[""]);
-    TRY(add_agent(draft, std::move(agent)));
+    if (home.contains(agent->name))
+      draft.add(fail_at(agent->positions[""],
+                        "agent '" + agent->name + "' of the repository has the same name as one of yours",
+                        "rename it in the repository; yours is at " + home[agent->name].positions[""])
+                    .error());
+    else add_agent(draft, std::move(*agent));
   }
-  return finish(draft);
+  return finish(std::move(draft));
+}
+
+Result<Manifest> load(const std::vector<File>& home_policy, const std::vector<File>& home_agents,
+                      const std::vector<File>& repository_agents) {
+  return whole(examine(home_policy, home_agents, repository_agents));
 }
 
 Manifest builtin() {

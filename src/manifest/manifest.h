@@ -179,8 +179,19 @@ Result<Bottle> parse_guard(const File& file);
 // error, so that no file overrides another by accident. An agent of the repository may name a bottle, but it cannot
 // define one and cannot take the name of an agent of the operator. If the operator has neither policy nor agents, the
 // result is builtin().
-Result<Manifest> load(std::vector<File> home_policy, std::vector<File> home_agents,
-                      std::vector<File> repository_agents);
+Result<Manifest> load(const std::vector<File>& home_policy, const std::vector<File>& home_agents,
+                      const std::vector<File>& repository_agents);
+
+// Holds what examine() found. `manifest` is complete only if there are no mistakes.
+struct Examined {
+  Manifest manifest;
+  std::vector<Error> mistakes;
+};
+// Does the same as load(), but finds all mistakes, up to a hundred. The first is the error of load(). Leaves out what
+// may follow from another mistake: a definition with a wrong key or value is not examined further, nor is what extends
+// it.
+Examined examine(const std::vector<File>& home_policy, const std::vector<File>& home_agents,
+                 const std::vector<File>& repository_agents);
 
 // Returns the manifest for an operator without files: the bottle "default", which clones the workspace and reaches only
 // the provider's own API, and the agents claude, codex and shell.

@@ -206,6 +206,58 @@ TEST(Mistakes, DepthIsLimited) {
   EXPECT_FALSE(parse({"p.yaml", std::string("a\0b: 1\n", 7)}));
 }
 
+// Returns the mistakes as lines.
+std::string all(const std::vector<File>& policy, const std::vector<File>& agents = {}) {
+  std::string lines;
+  for (const auto& mistake : examine(policy, {}, agents).mistakes) lines += mistake.what + "\n";
+  return lines;
+}
+
+TEST(Mistakes, AllAreFound) {
+  EXPECT_EQ(all({{"p.yaml",
+                  "botles: {}\n"
+                  "bottles:\n"
+                  "  a: {workspace: clon, egress: {allow: [{methods: [get]}, \"https://a.b\"]}}\n"
+                  "  b: {image: x, dockerfile: y}\n"
+                  "agents:\n"
+                  "  c: {bottle: a, provider: command}\n"
+                  "  d: {bottle: none}\n"
+                  "vms:\n"
+                  "  v: {provider: qemu, ttl: soon}\n"}}),
+            "p.yaml:1:1: unknown key 'botles'\n"
+            "p.yaml:3:18: workspace: expected one of none|copy|clone|bind, found 'clon'\n"
+            "p.yaml:3:52: methods: expected an HTTP method in capitals, such as GET, found 'get'\n"
+            "p.yaml:3:41: 'host' is missing\n"
+            "p.yaml:3:59: allow: expected a host: example.org, *.example.org or *, without scheme, port or path, found "
+            "'https://a.b'\n"
+            "p.yaml:9:28: ttl: expected a time such as 90s, 30m, 2h or 1d, found 'soon'\n"
+            "p.yaml:6:3: agent 'c': provider command needs a command\n"
+            "p.yaml:4:29: image and dockerfile cannot be combined\n"
+            "p.yaml:7:15: agent 'd': there is no bottle 'none'\n");
+}
+
+TEST(Mistakes, OneThatFollowsFromAnotherIsLeftOut) {
+  // A bottle that extends a wrong one; an agent whose bottle may be in the file that is not YAML; a misspelled key.
+  EXPECT_EQ(all({{"p.yaml", "bottles: {a: {image: [x]}, b: {extends: [a]}, c: {extends: [b]}}\n"}}),
+            "p.yaml:1:22: image: expected text, found a list\n");
+  std::string broken = all({{"p.yaml", "bottles: {\n"}, {"q.yaml", "agents: {r: {bottle: web}}\n"}});
+  EXPECT_EQ(broken.find("q.yaml"), broken.npos) << broken;
+  EXPECT_EQ(all({{"p.yaml", "bottles: {w: {secrets: {g: {form: env:T, hosts: [a.b]}}}}\n"}}),
+            "p.yaml:1:29: unknown key 'form'\n");
+  // The same mistake, met again where the bottle is extended.
+  EXPECT_EQ(all({{"p.yaml", "bottles: {a: {image: x, dockerfile: y}, b: {extends: [a]}}\n"}}),
+            "p.yaml:1:37: image and dockerfile cannot be combined\n");
+}
+
+TEST(Mistakes, AllOfAnAgentsFileAreFoundAndTheirNumberIsLimited) {
+  EXPECT_EQ(all({}, {{"a.md", "---\nbotle: web\nskills: 7\nprovider: x\n---\n"}, {"b.md", "---\ntols: x\n---\n"}})
+                    .find("b.md:2:1: unknown key 'tols'") != std::string::npos,
+            true);
+  std::string many = "---\n";
+  for (int i = 0; i < 1000; ++i) many += "k" + std::to_string(i) + ": 1\n";
+  EXPECT_EQ(examine({}, {}, {{"a.md", many + "---\n"}}).mistakes.size(), 100u);
+}
+
 class AgentMistakes : public ::testing::TestWithParam<Mistake> {};
 
 TEST_P(AgentMistakes, AreReportedWithTheirPosition) {

@@ -28,13 +28,17 @@ std::string here() {
   return ::getcwd(path, sizeof path) ? path : "/";
 }
 
-// Loads the operator's manifest, or only the given file.
-Result<manifest::Manifest> load(const std::string& path) {
-  if (path.empty()) return load_manifest(here());
-  manifest::File file{path, TRY(read_file(path, 1 << 20))};
-  if (!path.ends_with(".md")) return manifest::load({file}, {}, {});
+// Examines the operator's manifest, or only the given file.
+Result<manifest::Examined> examine(const std::string& path) {
+  if (path.empty()) return examine_manifest(here());
+  auto text = read_file(path, 1 << 20);
+  if (!text)
+    return fail(text.error().code, "the file to check: " + text.error().what,
+                "name a bottle.yaml, a claude-bottle.json or an agent's .md file, or leave out FILE for your manifest");
+  manifest::File file{path, std::move(*text)};
+  if (!path.ends_with(".md")) return manifest::examine({file}, {}, {});
   // Checks an agent's file against the operator's bottles, like one that comes from a repository.
-  return manifest::load(TRY(policy_files()), {}, {file});
+  return manifest::examine(TRY(policy_files()), {}, {file});
 }
 
 struct Problem {
@@ -71,24 +75,32 @@ Result<> try_agent(const manifest::Manifest& manifest, const std::string& name, 
 
 int check(const CheckOptions& options) {
   json errors = json::array(), warnings = json::array(), agents = json::array(), bottles = json::array();
-  auto loaded = load(options.file);
-  if (!loaded) {
-    errors.push_back(to_json(placed(loaded.error())));
-    if (!options.as_json) report(loaded.error());
-  } else {
-    for (const auto& [name, bottle] : loaded->bottles) bottles.push_back(name);
+  auto examined = examine(options.file);
+  auto mistakes = examined ? std::move(examined->mistakes) : std::vector{std::move(examined.error())};
+  for (const auto& mistake : mistakes) {
+    errors.push_back(to_json(placed(mistake)));
+    if (!options.as_json) report(mistake);
+  }
+  if (mistakes.empty()) {
+    const auto& loaded = examined->manifest;
+    size_t own = 0;
+    for (const auto& [name, bottle] : loaded.bottles) {
+      bottles.push_back(name);
+      own += bottle.positions.contains("") ? 1 : 0;
+    }
     auto facts = gather_facts(here());
-    facts.images = image_facts(*loaded, "");
-    for (const auto& [name, agent] : loaded->agents) {
+    facts.images = image_facts(loaded, "");
+    for (const auto& [name, agent] : loaded.agents) {
       agents.push_back(name);
-      auto ready = try_agent(*loaded, name, facts);
+      auto ready = try_agent(loaded, name, facts);
       if (ready) continue;
       warnings.push_back({{"agent", name}, {"what", ready.error().what}, {"todo", ready.error().todo}});
       if (!options.as_json) report(std::move(ready.error()).during("agent " + name + " cannot start now"));
     }
     if (!options.as_json)
       print("ok: " + std::to_string(agents.size()) + (agents.size() == 1 ? " agent, " : " agents, ") +
-            std::to_string(bottles.size()) + (bottles.size() == 1 ? " bottle" : " bottles"));
+            std::to_string(own) + (own == 1 ? " bottle" : " bottles") +
+            (own < bottles.size() ? " and the built-in default" : ""));
   }
   if (options.as_json)
     print_json(

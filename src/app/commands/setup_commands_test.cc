@@ -26,7 +26,7 @@ TEST_F(Commands, check_counts_what_the_manifest_defines) {
   write(".config/bottle/bottle.yaml", "bottles: {web: {}}\nagents: {make: {bottle: web, provider: shell}}\n");
   Answer people = bottle({"check"});
   EXPECT_EQ(people.status, 0) << people.err;
-  EXPECT_TRUE(people.out.starts_with("ok: ")) << people.out;
+  EXPECT_EQ(people.out, "ok: 1 agent, 1 bottle and the built-in default\n");
   auto found = bottle({"check", "--json"}).json();
   EXPECT_EQ(found["ok"], true);
   EXPECT_EQ(found["errors"], nlohmann::json::array());
@@ -45,10 +45,23 @@ TEST_F(Commands, check_names_the_place_of_a_mistake) {
   EXPECT_EQ(found["errors"][0]["todo"], "did you mean 'egress'?");
 }
 
+TEST_F(Commands, check_reports_every_mistake) {
+  std::string path = write("work/mine.yaml", "bottles:\n  web: {egres: {}, workspace: clon}\n  api: {image: [x]}\n");
+  Answer people = bottle({"check", path});
+  EXPECT_EQ(people.status, 1);
+  for (const char* place : {"mine.yaml:2:9: ", "mine.yaml:2:31: ", "mine.yaml:3:16: "})
+    EXPECT_NE(people.err.find(place), std::string::npos) << people.err;
+  EXPECT_EQ(people.out, "");
+  auto found = bottle({"check", "--json", path}).json();
+  ASSERT_EQ(found["errors"].size(), 3u) << found;
+  EXPECT_EQ(found["errors"][2]["line"], 3);
+}
+
 TEST_F(Commands, check_reports_a_missing_file) {
   Answer answer = bottle({"check", "none.yaml"});
   EXPECT_EQ(answer.status, 1);
-  EXPECT_NE(answer.err.find("reading none.yaml: No such file or directory"), std::string::npos) << answer.err;
+  EXPECT_NE(answer.err.find("the file to check: reading none.yaml: No such file or directory"), std::string::npos)
+      << answer.err;
 }
 
 TEST_F(Commands, schema_is_a_json_schema) {

@@ -144,9 +144,15 @@ Result<std::vector<manifest::File>> policy_files() {
 
 // The three lists are kept apart, because they are trusted differently: policy, the operator's agents, the
 // repository's.
+Result<manifest::Examined> examine_manifest(const std::string& workspace) {
+  return manifest::examine(TRY(policy_files()), TRY(read_all(TRY(entries(directories().config + "/agents", ".md")))),
+                           TRY(repository_agents(workspace)));
+}
+
 Result<manifest::Manifest> load_manifest(const std::string& workspace) {
-  return manifest::load(TRY(policy_files()), TRY(read_all(TRY(entries(directories().config + "/agents", ".md")))),
-                        TRY(repository_agents(workspace)));
+  auto examined = TRY(examine_manifest(workspace));
+  if (!examined.mistakes.empty()) return std::unexpected(std::move(examined.mistakes.front()));
+  return std::move(examined.manifest);
 }
 
 plan::ImageFacts image_facts(const manifest::Manifest& manifest, const std::string& architecture) {

@@ -35,6 +35,8 @@ Result<std::vector<manifest::File>> policy_files();
 
 // Returns the operator's policy and agents, and the repository's agents, which may not contain policy.
 Result<manifest::Manifest> load_manifest(const std::string& workspace);
+// Does the same, but returns all mistakes in the files. Fails only if a file cannot be read.
+Result<manifest::Examined> examine_manifest(const std::string& workspace);
 
 // Returns the operator's home and the directories in which bottle keeps the operator's data: absolute, without links.
 std::vector<std::string> precious_directories();
