@@ -1,4 +1,4 @@
-// Computes the completions for the Tab key from the parser's tree and from the names in the manifest and of the
+// Computes the completions for the Tab key from the parser's tree, the names in the manifest, and the names of the
 // sessions.
 #pragma once
 

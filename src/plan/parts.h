@@ -33,7 +33,7 @@ Result<> set_parent_login(Plan& plan, const manifest::Bottle& bottle, const Fact
 Result<> check_variables(const Plan& plan, const manifest::Bottle& bottle);
 
 // -- egress.cc
-// Copies what the guard needs. Only paths change: they become paths on this host.
+// Copies what the guard needs. Only paths change: they become paths on this machine.
 void set_policy(Plan& plan, const manifest::Bottle& bottle, const Facts& facts);
 void allow_ssh(Plan& plan, const manifest::Bottle& bottle, const Facts& facts);
 void allow_provider(Plan& plan);

@@ -22,7 +22,7 @@ struct RuleSpec {
   bool deny = false;  // forbids every match of the pattern, even if rules of the same rank allow it
 };
 
-// The reasons of a refusal that a further rule could change.
+// These are the reasons for refusals that a further rule could prevent.
 inline constexpr std::string_view kNoRuleForHost = "no rule names this host";
 inline constexpr std::string_view kNoRuleForPort = "no rule allows this port";
 inline constexpr std::string_view kNoRuleForMethod = "no rule allows this method";

@@ -19,7 +19,7 @@
 namespace bottle::session {
 
 // Says what became of a launch. A stop and the opening of the gate exclude each other: the first of them decides, and
-// nothing changes it later.
+// nothing changes that decision later.
 enum class LaunchState : uint8_t {
   undecided,
   stopped,  // the agent will not run

@@ -25,7 +25,8 @@ struct Options {
   int persist_s = 300;  // how long an idle connection waits for the next command
   bool compress = false;
   std::stop_token stop = {};  // when requested, ends open() and each capture() with Code::canceled
-  // Is told by open() what it waits for, if it waits for another process for more than a second. Called at most once.
+  // open() calls this, at most once, if it waits for another process for more than a second. The text says what it
+  // waits for.
   std::function<void(const std::string&)> progress = {};
 };
 

@@ -160,7 +160,7 @@ using Event = std::variant<Step, Swept, VmMade, EngineAnswers, HelloCame, AgentR
 template <>
 inline constexpr Kind kKind<Event> = {"event", 2 << 20};
 
-// Names the fields of the event that it is, after its name under "event".
+// Names the fields of an event: first "event", which has the event's name, and then the fields of its type.
 void fields(Object& o, Event& event);
 
 // Returns the names of all events.

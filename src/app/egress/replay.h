@@ -32,8 +32,8 @@ class Replay {
   static constexpr size_t kMostChanges = 1000;
 
   uint64_t same = 0, refused = 0, allowed = 0, unjudged = 0;  // in decisions
-  uint64_t unreadable = 0;                                    // lines that are not decisions, which `unjudged` counts
-  uint64_t more = 0;  // decisions counted in `refused` and `allowed` that are not in `changes`
+  uint64_t unreadable = 0;  // lines that are not decisions; `unjudged` counts these, too
+  uint64_t more = 0;        // decisions counted in `refused` and `allowed` that are not in `changes`
   std::map<Key, Changed> changes;
 
  private:

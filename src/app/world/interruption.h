@@ -9,8 +9,8 @@
 
 namespace bottle::app {
 
-// Until hand_over() is called, a signal requests a stop. If the process has not ended ten seconds later, or at the
-// second signal, it is ended.
+// Until hand_over() is called, a signal requests a stop. If the process has not ended ten seconds later, or when a
+// second signal arrives, this ends it without a cleanup (_exit()).
 class Interruption {
  public:
   Interruption();

@@ -23,8 +23,8 @@ Result<std::vector<std::string>> shown_in(const std::string& directory);
 // Returns the session with that name, even if it does not run any more. If the name is empty, returns the only session
 // that runs, or, if none runs, the only one of which something is left.
 Result<std::string> running_session(const std::string& wanted);
-// Does the same for sessions that have results. Returns the newest if the name is empty: of all of them, whose records
-// may still grow, or only of those that have ended.
+// Does the same for sessions that have results. If the name is empty, returns the newest of them: of all (their records
+// may still grow), or only of those that have ended.
 enum class Of { all, ended };
 Result<std::string> session_with_results(const std::string& wanted, Of of);
 // Returns whether the session has not ended yet. Its supervisor may be dead.
@@ -47,8 +47,7 @@ Result<> ask_supervisor(const std::string& session, session::FrameType type, std
 Result<std::string> new_session(const std::string& name, const std::string& workspace);
 
 // Returns info.json of each session, with "session" and "state", which is one of the words that `bottle help list`
-// explains.
-// Fails if the directory of the sessions cannot be read.
+// explains. Fails if the directory of the sessions cannot be read.
 Result<std::vector<wire::SessionInfo>> sessions();
 // Returns whether a session of that list has an agent, or will have one. The others only left something.
 bool runs(const wire::SessionInfo& info);

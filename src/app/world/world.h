@@ -16,15 +16,16 @@ namespace bottle::app {
 // Returns this process's environment, including secrets. Do not call it while another thread changes the environment.
 std::map<std::string, std::string> environment();
 // Removes the variables that hold secrets from this process's environment, so that programs started from now on do not
-// inherit them (ssh stays in the background for its connection). Copy environment() before the call.
+// inherit them. One of these is ssh, which stays in the background for its connection. Copy environment() before the
+// call.
 void withhold_secrets(const manifest::Manifest& manifest);
 // Returns where bottle keeps its files, according to HOME and the XDG variables.
 session::Directories directories();
 // Returns what a provider's hooks may see: the operator's environment without the agents' own credentials.
 std::map<std::string, std::string> hook_environment();
 
-// Changes to the operator's home directory. Programs that are started from now on (a secret's command, a hook, npm) are
-// then not in a repository: many read settings or load code from the current directory.
+// Changes to the operator's home directory. Programs that are started from now on (a secret's command, a hook, npm)
+// then do not run in a repository. Many programs read settings or load code from the current directory.
 void leave_directory();
 
 // Removes entries that are not absolute paths from PATH, because they would be resolved in the current directory.

@@ -17,9 +17,9 @@ class Repeats {
  public:
   using Write = std::function<void(const AuditLine&)>;
 
-  // Takes a line that lets nothing through. Returns whether to write it now. If not, it was counted; without `room`,
-  // lines are always counted. `now` is in milliseconds of a monotonic clock; `stamp` is the time that the record
-  // shows.
+  // Takes a line about something that the guard did not let through. Returns whether to write it now. If not, it was
+  // counted; without `room`, lines are always counted. `now` is in milliseconds of a monotonic clock; `stamp` is the
+  // time that the record shows.
   bool admit(const AuditLine& line, std::string_view stamp, int64_t now, bool room = true);
   // Writes the counts that are due, or all of them. Returns the milliseconds until the next count is due, or -1 for
   // never.

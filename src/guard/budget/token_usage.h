@@ -9,7 +9,7 @@
 
 namespace bottle::guard {
 
-// Holds the tokens of one answer. No token counts in two of the four numbers.
+// Holds the tokens of one answer. Each token counts in only one of the four numbers.
 struct TokenUsage {
   uint64_t input = 0, cache_read = 0, cache_write = 0;  // what the model has read
   uint64_t output = 0;                                  // what it has written, thoughts included

@@ -64,7 +64,7 @@ struct Config {
   std::vector<policy::HostPattern> relay;     // hosts that the guard reaches only through streams to the near side
   bool relay_all = false;                     // all hosts are relayed, because the guard has no network
   std::vector<policy::Prefix> host_networks;  // the networks of the guard's machine, which names may not lead into
-  std::string unrecorded;  // why nothing may be let through: the owner cannot record it; empty if the owner can
+  std::string unrecorded;  // why the owner cannot record anything, so that nothing may be let through; otherwise empty
   bool ssh_agent = false;  // whether the owner of the control channel answers for an ssh-agent
   bool http2 = true;       // whether inspected connections may speak HTTP/2
   int64_t idle_ms = 3600 * 1000;
@@ -95,7 +95,7 @@ struct Config {
 // Fails with Code::invalid and says what is wrong, but never quotes a secret's value.
 Result<std::shared_ptr<Config>> compile(const wire::GuardConfig& wanted);
 
-// The standard alphabet with padding (RFC 4648 §4). Decoding fails with Code::invalid for any other text, and
+// These use the standard alphabet with padding (RFC 4648 §4). Decoding fails with Code::invalid for any other text, and
 // for an empty one.
 Result<std::string> base64_decode(std::string_view text);
 std::string base64_encode(std::string_view bytes);

@@ -25,8 +25,8 @@ class Scanner {
   scan::Catalog& catalog() { return catalog_; }
   // Returns whether the text contains a known secret, even in disguise or without its capitals.
   bool has_known(std::string_view text);
-  // Returns the text with asterisks in place of all secrets and credentials, or in place of all of it if not all of it
-  // could be scanned.
+  // Returns the text with asterisks in place of all secrets and credentials. If a part of the text could not be
+  // scanned, all of it becomes asterisks.
   std::string starred(std::string text);
   // Returns the memory of short texts that were sent, which serves to find a secret that is sent in parts. Each new
   // configuration starts with an empty memory.

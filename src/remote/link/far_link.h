@@ -1,5 +1,5 @@
-// Keeps the connection to a session on another machine, and makes it again when it breaks. It reports what
-// happened; its user decides what to do.
+// Keeps the connection to a session on another machine, and reconnects when it breaks. It reports what happened; its
+// user decides what to do.
 #pragma once
 
 #include <chrono>
@@ -52,7 +52,7 @@ class FarLink {
   // connection breaks, or the other side reads nothing for half a minute or leaves more than 16 MB unread, a later
   // read_news() says so, after everything that came over it.
   void send(FrameType type, std::string_view bytes);
-  // Returns whether so much is kept that nothing more should be sent if that can wait.
+  // Returns whether so much is kept that only what cannot wait should be sent.
   bool is_behind() const { return outbox_.size() > kBehind; }
   // Returns the descriptor to poll for writing, or -1 if nothing is kept. read_news() must follow.
   int fd_behind() const { return channel_ && !outbox_.empty() ? channel_->in.get() : -1; }
@@ -61,7 +61,7 @@ class FarLink {
   // Pings the other side, and gives up the connection if there is no answer. Call it once per turn of the loop while
   // the agent runs.
   void keep_alive();
-  // Gives up the connection without news, and what is kept for it. The far side notices the end of its input.
+  // Gives up the connection, and what is kept for it. Reports no news. The far side notices the end of its input.
   void close() { note(LinkEvent::closed); }
 
  private:
@@ -84,7 +84,7 @@ class FarLink {
   std::optional<Channel> channel_;  // set if is_connected(state_)
   FrameReader frames_{kLongestWords};
   session::Outbox outbox_;
-  Clock::time_point read_{};         // when the other side last read some of it, or it was empty
+  Clock::time_point read_{};         // when the other side last read something from outbox_, or outbox_ was empty
   std::string greeting_;             // the part of the hello that has arrived so far
   std::chrono::seconds patience_{};  // how long to wait for the hello
   Clock::time_point deaf_{};         // when the other side stopped reading

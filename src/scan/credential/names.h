@@ -20,9 +20,9 @@ struct Values {
   const size_t* end() const { return list.data() + count; }
 };
 
-// Returns where values may begin that belong to the name of a secret that ends at `end`, such as "password" or
-// "API_KEY": after an assignment operator, in the next field of a pair, in the next column of a table, and so on.
-// Looks at most 80 bytes around it.
+// `end` is the end of a secret's name in the text, such as "password" or "API_KEY". Returns where values for that name
+// may begin: after an assignment operator, in the next field of a pair, in the next column of a table, and so on. Looks
+// at most 80 bytes around the name.
 Values values_of_name(std::string_view text, size_t end);
 
 }  // namespace bottle::scan

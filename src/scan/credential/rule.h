@@ -55,7 +55,7 @@ struct Rule {
   std::string id;     // for example, "github-token"
   uint32_t line = 0;  // number of its first line in its file, from 1
   bool off = false;   // one of the operator's rules with the same id replaces it
-  std::string is;     // for example, "a GitHub token"; continues "… in the body"
+  std::string is;     // for example, "a GitHub token", as in "a GitHub token in the body"
   std::vector<std::string>
       patterns;                 // regular expressions of vectorscan; if there are none, the survey finds the credential
   std::vector<bool> are_names;  // for each pattern: whether it matches the end of a name, and names.h finds the value

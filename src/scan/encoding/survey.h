@@ -37,10 +37,10 @@ struct Spot {
 struct Wanted {
   bool groups = true;
   bool all_numbers = false;  // also lists of numbers that are neither text nor compressed
-  bool in_escaped = true;    // also what is among percent escapes, and thus in the text that these decode to
+  bool in_escaped = true;    // also what is between percent escapes; the text that these decode to contains it, too
 };
 
-// Appends the spots of the block, which begin in the regions, or anywhere if something may be compressed there. Runs
+// Appends the spots of the block that begin in one of the regions. Spots of compressed data may begin anywhere. Runs
 // that are lines of one text form one spot. Escapes that are close to each other form one spot with the text around
 // them.
 void survey(std::string_view block, const std::vector<Region>& regions, std::vector<Spot>& spots,

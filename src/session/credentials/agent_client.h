@@ -1,4 +1,4 @@
-// Connects to an ssh-agent on this host.
+// Connects to an ssh-agent on this machine.
 #pragma once
 
 #include <string>

@@ -21,7 +21,7 @@ class DiskTrigger {
   using Duration = std::chrono::steady_clock::duration;
 
   // `limit` is in bytes. `before` is the state before the agent ran; it is empty if the engine's disk is not one of
-  // this machine's, and then it is time for a count every minute.
+  // this machine's, and then a count is due every minute.
   DiskTrigger(uint64_t limit, std::optional<DiskState> before, Time now);
 
   // Returns whether the disk has lost at least as much space as the agent may still use. Compares with the least space

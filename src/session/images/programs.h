@@ -1,6 +1,6 @@
-// Provides the programs that bottle puts into containers: the guard and the inside helper. They must be built
-// for the engine's processor, which may differ from that of this machine. `bottle` carries both for its own processor.
-// Those for other processors are files in the same directory, such as bottle-guard-aarch64 and bottle-inside-aarch64.
+// Provides the programs that bottle puts into containers: the guard and the inside helper. They must be built for the
+// engine's processor, which may differ from that of this machine. `bottle` carries both for its own processor. Those
+// for other processors are files in the directory of `bottle`, such as bottle-guard-aarch64 and bottle-inside-aarch64.
 #pragma once
 
 #include <string>
@@ -21,7 +21,7 @@ std::string_view architecture_named(std::string_view name);
 std::string_view own_architecture();
 
 // Reads a program that is a file beside this one. Fails with Code::not_found if there is none. Fails with Code::denied
-// if another user than this one, root and the owner of bottle's own file may have written it: in /tmp, for example,
+// if a user other than this one, root or the owner of bottle's own file may have written it. In /tmp, for example,
 // every user can add files.
 Result<std::string> read_program(const std::string& path);
 

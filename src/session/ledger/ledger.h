@@ -86,7 +86,7 @@ struct LedgerView {
   } brokered;
   bool running = false;         // the agent was started, or, in a remote session, may have been started
   bool home = false;            // its work was brought home
-  bool foreign = false;         // a volume with a name of the session may be another's
+  bool foreign = false;         // another session may own a volume with a name of this session
   std::vector<uint64_t> asked;  // the connections over which create requests went
   std::optional<Work> work;     // empty if there is nothing to bring home or the work is home
   std::optional<int> exit;      // the agent's exit status, if it ended before its supervisor

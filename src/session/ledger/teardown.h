@@ -17,9 +17,9 @@ struct Belongings {
   std::string session;
   Owner owner;  // as in the labels of everything that the session made
   std::vector<Thing> things;
-  // Set if the engine was asked to make things, under names that were free then, the agent never ran, and the launch
-  // found no volume of another. An engine that ends while it makes a volume keeps the volume but not its labels, so a
-  // volume without any labels is ours too.
+  // Set if the launch asked the engine to make things, under names that were free then, but ended before the agent ran,
+  // and found no volume of another session. An engine that exits while it makes a volume keeps the volume but not its
+  // labels, so in this case a volume without any labels is ours, too.
   bool cut_short = false;
 };
 

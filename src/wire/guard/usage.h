@@ -1,4 +1,5 @@
-// Defines how a guard and its owner exchange what a session has used and its limits (docs/guard.md, "Budgets").
+// Defines the messages in which a guard and its owner exchange the limits of a session and what it has used
+// (docs/guard.md, "Budgets").
 #pragma once
 
 #include <array>
@@ -34,7 +35,7 @@ struct GuardPrice {
 };
 void fields(Object& o, GuardPrice& price);
 
-// Says what was used of a host since the session began.
+// Says how much of a host the session has used since it began.
 struct HostUsage {
   std::string host;    // kOtherHosts for all hosts beyond those that are counted separately
   uint64_t names = 1;  // how many hosts this represents

@@ -21,7 +21,7 @@ namespace bottle::workspace {
 // Describes one file or link as it was sent.
 struct SentFile {
   std::string mode;        // as git writes it: 100644, 100755, 120000
-  std::string id;          // blob_id() of its bytes: SHA-1 in a record, and as git has it without one
+  std::string id;          // blob_id() of its bytes: SHA-1 if a record has it, and git's own id if there is no record
   bool committed = false;  // a checkout of the base writes exactly these bytes
   int64_t kept_at = -1;    // offset of its bytes in the record; -1 if the record does not have them
   uint64_t size = 0;       // number of those bytes

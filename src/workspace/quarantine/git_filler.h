@@ -21,8 +21,8 @@ class GitFiller {
   GitFiller(Quarantine& q, Budget& budget, Tree repository)
       : q_(q), budget_(budget), repository_(std::move(repository)), refs_(q) {}
 
-  // Handles an entry of the git directory. `path` is relative to it. Fails if a limit is exceeded, and on errors of the
-  // disk.
+  // Handles an entry of the git directory. `path` is relative to it. Fails if a limit is exceeded or the disk reports
+  // an error.
   Result<> entry(const Path& path, const TarEntry& e, const Source& body);
   // Call this after the last entry.
   void end() { refs_.end(); }

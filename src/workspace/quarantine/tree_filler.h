@@ -20,8 +20,8 @@ class TreeFiller {
  public:
   TreeFiller(Quarantine& q, Budget& budget, Tree tree) : q_(q), budget_(budget), tree_(std::move(tree)) {}
 
-  // Handles an entry of the tree. `target` is what a hard link leads to. Fails if a limit is exceeded, and on errors of
-  // the disk.
+  // Handles an entry of the tree. `target` is what a hard link leads to. Fails if a limit is exceeded or the disk
+  // reports an error.
   Result<> entry(const Path& path, const TarEntry& e, const Source& body, const std::optional<Path>& target);
   // Reports an entry that is left behind, unless the operator has an identical one.
   Result<> leave(const Path& path, const TarEntry& e, const Source& body, const char* why);

@@ -132,7 +132,7 @@ struct Hello {
 };
 // The ledger says that the agent may run.
 struct MayRunNoted {};
-// Writing that to the ledger failed. Even so, the ledger may say it.
+// Writing that to the ledger failed. Even so, the ledger may say that the agent may run.
 struct NoteFailed {
   Error error;
 };
