@@ -81,5 +81,7 @@ def test_containers_have_their_limits(operator, until):
         assert session.sees("%d\n" % (300 << 20), 60), session.text
         [guard] = [operator.world.engine("GET", "/containers/%s/json" % c["Id"])["HostConfig"] for c in containers(operator.world, "guard")]
         assert guard["NanoCpus"] == 10**9 and guard["Memory"] == 768 << 20 and guard["PidsLimit"] == 64
+        # An engine whose kernel does not count swap changes the limit to -1.
+        assert guard["MemorySwap"] in (guard["Memory"], -1) and guard["Init"] is False
     finally:
         session.stop()

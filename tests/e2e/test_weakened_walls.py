@@ -44,11 +44,11 @@ def without_filter(body):
 
 
 def without_limits(body):
-    body["HostConfig"].update(Memory=0, NanoCpus=0, PidsLimit=0)
+    body["HostConfig"].update(Memory=0, MemorySwap=0, NanoCpus=0, PidsLimit=0)
 
 
 def with_large_shared_memory(body):
-    body["HostConfig"].update(ShmSize=4 << 30, Memory=0)
+    body["HostConfig"].update(ShmSize=4 << 30, Memory=0, MemorySwap=0)
 
 
 def with_engine_socket(body, path):

@@ -241,7 +241,8 @@ class World:
 
     def _dockerd(self):
         self.socket = self.path("docker.sock")
-        config = {"runtimes": {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=ptrace", "--network=host"]}}}
+        # Each program must be PID 1 of its container whatever the engine's defaults are.
+        config = {"init": True, "runtimes": {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=ptrace", "--network=host"]}}}
         with open(self.path("daemon.json"), "w") as file:
             json.dump(config, file)
         self.dockerd = self.start_engine(self.socket, self.path("dockerd.log"), lambda: self.spawn(

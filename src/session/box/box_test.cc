@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "docker/fake/fake_engine.h"
+#include "session/box/containers.h"
 #include "session/box/network.h"
 #include "session/box/runtime_trial.h"
 #include "session/images/guard_image.h"
@@ -48,6 +49,24 @@ TEST_F(Box, TheEgressNetworkIsMadeOnceAndCheckedAfterwards) {
   EXPECT_EQ(*host_address(*engine), "172.17.0.1");
 }
 
+// A daemon.json may make docker-init the first process of each container, and an engine allows as much swap as memory
+// unless it is told otherwise.
+void expect_no_defaults(const json& config) {
+  const json& host = config["HostConfig"];
+  EXPECT_TRUE(host["Memory"].is_number()) << host;
+  EXPECT_EQ(host["MemorySwap"], host["Memory"]) << host;
+  EXPECT_EQ(host["Init"], false) << host;
+}
+
+TEST_F(Box, NoContainerHasSwapOrTheEnginesInit) {
+  Job job;
+  job.plan.session = "x1";
+  Subnet subnet = subnet_at("10.231", 20);
+  expect_no_defaults(guard_container("guard", json::object()));
+  expect_no_defaults(offline_guard_container("guard", "bottle-x1", subnet, json::object()));
+  expect_no_defaults(agent_container(job, subnet, "10.0.0.1", json::object()));
+}
+
 // Another start makes the network after we have checked and before we make it.
 TEST_F(Box, TwoStartsShareOneEgressNetwork) {
   docker.set_fault([&](const FakeCall& call) {
@@ -87,6 +106,16 @@ TEST_F(Trial, ARuntimeIsTriedOnceForAnEngine) {
   EXPECT_EQ(trials(), 1u);
   EXPECT_TRUE(docker.world().containers.empty());
   EXPECT_FALSE(has_grave());
+}
+
+TEST_F(Trial, ATrialHasNoSwapAndNotTheEnginesInit) {
+  docker.set_fault([this](const FakeCall& call) {
+    if (call.method == "start container")
+      for (const auto& [name, container] : docker.world().containers) expect_no_defaults(container.config);
+    return Fault::none;
+  });
+  EXPECT_TRUE(ensure());
+  EXPECT_EQ(trials(), 1u);
 }
 
 TEST_F(Trial, ARuntimeThatFailsIsReportedAndTriedAgain) {

@@ -25,8 +25,10 @@ constexpr int64_t kGuardMemory = 768 << 20;
 
 }  // namespace
 
-// The guard listens at port 53 for names without privileges, which `ip_unprivileged_port_start` permits. A log or a
-// core dump could put what it reads, including secrets, on the engine's disk, so it has neither.
+// The guard listens at port 53 for names without privileges, which `ip_unprivileged_port_start` permits. A log, a core
+// dump or swap could put what it reads, including secrets, on the engine's disk, so it has none of them. `MemorySwap`
+// is the sum of memory and swap. Without it, the engine allows as much swap as memory. An engine on a kernel that does
+// not count swap ignores it with a warning.
 json guard_container(const std::string& image, const json& labels) {
   return {{"Image", image},
           {"Entrypoint", {"/guard"}},
@@ -43,6 +45,8 @@ json guard_container(const std::string& image, const json& labels) {
             {"CapDrop", {"ALL"}},
             {"SecurityOpt", {"no-new-privileges", seccomp_option(guard_seccomp())}},
             {"Memory", kGuardMemory},
+            {"MemorySwap", kGuardMemory},
+            {"Init", false},
             {"NanoCpus", kGuardCpus * 1'000'000'000},
             {"PidsLimit", 64},
             {"LogConfig", {{"Type", "none"}}},
@@ -82,6 +86,8 @@ json agent_container(const Job& job, const Subnet& subnet, const std::string& ho
                {"CapDrop", {"ALL"}},
                {"SecurityOpt", {"no-new-privileges", seccomp_option(agent_seccomp())}},
                {"Memory", plan.resources.memory},
+               {"MemorySwap", plan.resources.memory},
+               {"Init", false},  // the inside helper must be PID 1
                {"NanoCpus", static_cast<int64_t>(plan.resources.cpus * 1e9)},
                {"PidsLimit", plan.resources.pids},
                {"IpcMode", "private"},

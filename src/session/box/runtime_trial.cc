@@ -62,6 +62,8 @@ RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories,
                    {"CapDrop", {"ALL"}},
                    {"SecurityOpt", {"no-new-privileges", seccomp_option(guard_seccomp())}},
                    {"Memory", 256u << 20},
+                   {"MemorySwap", 256u << 20},
+                   {"Init", false},
                    {"PidsLimit", 64},
                    {"LogConfig", {{"Type", "none"}}}}}};
   auto begun = std::chrono::steady_clock::now();

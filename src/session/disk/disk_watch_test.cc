@@ -212,6 +212,8 @@ TEST(Meter, HasOnlyTheRightsThatItNeeds) {
   EXPECT_EQ(host["NetworkMode"], "none");
   EXPECT_EQ(host["PidMode"], "container:abc");
   EXPECT_EQ(host["CapDrop"], json{"ALL"});
+  EXPECT_EQ(host["MemorySwap"], host["Memory"]);
+  EXPECT_EQ(host["Init"], false);
   EXPECT_EQ(host["CapAdd"], (json{"DAC_READ_SEARCH", "SYS_PTRACE"}));
   EXPECT_EQ(meter->config["Cmd"], (json{"--measure", "1795867200", "500000000", "/proc/1/root/",
                                         "/proc/1/root/home/agent", "/proc/1/root/workspace"}));

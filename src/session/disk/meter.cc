@@ -96,6 +96,8 @@ Result<MeterContainer> meter_container(const json& agent, const Job& job, const 
                {"CapAdd", {"DAC_READ_SEARCH", "SYS_PTRACE"}},
                {"SecurityOpt", {"no-new-privileges", seccomp_option(agent_seccomp())}},
                {"Memory", 128u << 20},
+               {"MemorySwap", 128u << 20},
+               {"Init", false},
                {"NanoCpus", 1'000'000'000},
                {"PidsLimit", 16},
                {"LogConfig", {{"Type", "none"}}}};

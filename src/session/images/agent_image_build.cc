@@ -170,6 +170,7 @@ json container_of(const std::string& image, const std::string& session, const js
             {"IpcMode", "private"},
             {"Memory", 2u << 30},
             {"MemorySwap", 2u << 30},
+            {"Init", false},
             {"PidsLimit", 512},
             {"Ulimits", json::array({{{"Name", "core"}, {"Soft", 0}, {"Hard", 0}}})},
             {"LogConfig", {{"Type", "json-file"}, {"Config", {{"max-size", "1m"}, {"max-file", "1"}}}}}}}};
