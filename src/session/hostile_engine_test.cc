@@ -217,6 +217,58 @@ TEST(HostileEngine, ThingsWithoutALedgerAreRemovedOnlyAfterTheirWorkIsSaved) {
   EXPECT_TRUE(docker.world().volumes.contains("not-as-we-name-things"));
 }
 
+// Changes the owner in the labels of everything that the session made.
+void give_to(FakeDocker& docker, const Owner& owner) {
+  docker.with_world([&](docker::FakeWorld& world) {
+    auto change = [&](auto& things) {
+      for (auto& [name, each] : things)
+        if (each.labels.contains("bottle.owner")) each.labels["bottle.owner"] = owner.to_label();
+    };
+    change(world.containers);
+    change(world.networks);
+    change(world.volumes);
+  });
+}
+
+void set_running(FakeDocker& docker, const std::string& name, bool runs) {
+  docker.with_world([&](docker::FakeWorld& world) {
+    using State = docker::FakeContainer::State;
+    world.containers.at(name).state = runs ? State::running : State::exited;
+  });
+}
+
+// Another machine of the same user may use the engine over a forwarded socket, and a process in another PID namespace
+// cannot be seen from here.
+TEST(HostileEngine, ASessionThatMayRunElsewhereIsLeftAlone) {
+  TestSession session(true);
+  FakeDocker docker;
+  leave_everything(session, docker);
+  std::filesystem::remove_all(session.scratch.directories.sessions);
+  auto engine = docker.connect();
+  auto spared = [&] {
+    auto found = find_unrecorded(session.scratch.directories, *engine);
+    EXPECT_TRUE(found && found->size() >= 4u);
+    return std::ranges::count_if(*found, [](const Unrecorded& each) { return !each.spared.empty(); });
+  };
+  auto all = session.left(docker);
+  Owner dead = Owner::self(), elsewhere = dead;
+  dead.start_time += "1";
+  elsewhere.boot_id = "00000000-0000-0000-0000-000000000000";
+
+  give_to(docker, elsewhere);
+  EXPECT_EQ(spared(), 0) << "nothing runs";
+  set_running(docker, "bottle-x1-agent", true);
+  EXPECT_EQ(spared(), static_cast<long>(all.size()));
+  auto found = find_unrecorded(session.scratch.directories, *engine);
+  EXPECT_TRUE(remove_unrecorded(session.scratch.directories, *engine, *found, [](const std::string&) {}).empty());
+  EXPECT_EQ(session.left(docker), all);
+
+  give_to(docker, dead);
+  EXPECT_EQ(spared(), 0) << "an agent goes on running after its supervisor has died on this machine";
+  set_running(docker, "bottle-x1-guard", true);
+  EXPECT_EQ(spared(), static_cast<long>(all.size())) << "a guard does not";
+}
+
 // A sweep reports such a ledger and leaves it alone, because it may say where the work has to go.
 TEST(HostileEngine, ThingsWithALedgerThatCannotBeReadAreLeftAlone) {
   TestSession session(true);

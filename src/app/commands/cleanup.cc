@@ -34,11 +34,13 @@ struct CleanupOptions {
 };
 
 json as_json(const session::Unrecorded& each) {
-  return {{"session", each.session},
-          {"kind", word_of(each.thing.kind)},
-          {"name", each.thing.name},
-          {"unrecorded", true},
-          {"removable", each.is_named_so}};
+  json all = {{"session", each.session},
+              {"kind", word_of(each.thing.kind)},
+              {"name", each.thing.name},
+              {"unrecorded", true},
+              {"removable", each.spared.empty()}};
+  if (!each.spared.empty()) all["why"] = each.spared;
+  return all;
 }
 
 // Reports objects that have bottle's label but are in no ledger on this machine, and what happens to them.
@@ -47,13 +49,13 @@ void tell_unrecorded(const std::vector<session::Unrecorded>& found, const Cleanu
   bool removable = false;
   for (const auto& each : found) {
     std::string claim = each.ledger.empty() ? "" : " (its label says " + each.ledger + ")";
-    std::string fate = !each.is_named_so     ? ", and no session makes that name; it was left alone"
+    std::string fate = !each.spared.empty()  ? ", and " + each.spared + "; it was left alone"
                        : !options.unrecorded ? "; it was left alone"
                        : options.dry_run     ? "; it would be removed"
                                              : "";
     say("bottle: " + word_of(each.thing.kind) + " " + each.thing.name + " has the labels of session " + each.session +
         ", but no ledger here names it" + claim + fate);
-    removable = removable || each.is_named_so;
+    removable = removable || each.spared.empty();
   }
   if (removable && !options.unrecorded)
     say("bottle: labels prove nothing; if a state directory that you removed knew of these, run `bottle cleanup "
@@ -64,7 +66,7 @@ void tell_unrecorded(const std::vector<session::Unrecorded>& found, const Cleanu
 Result<std::vector<session::Swept>> remove_unrecorded(docker::Engine& engine,
                                                       const std::vector<session::Unrecorded>& found,
                                                       const CleanupOptions& options) {
-  auto can_go = [](const auto& each) { return each.is_named_so; };
+  auto can_go = [](const auto& each) { return each.spared.empty(); };
   if (!options.unrecorded || std::ranges::none_of(found, can_go)) return std::vector<session::Swept>();
   if (!options.yes) {
     for (const auto& each : found)

@@ -151,16 +151,24 @@ Result<> FakeWorld::remove_image(const std::string& reference) {
   return {};
 }
 
+namespace {
+
+const char* status_of(const FakeContainer& c) {
+  if (c.state == FakeContainer::State::running) return "running";
+  return c.state == FakeContainer::State::created ? "created" : "exited";
+}
+
+}  // namespace
+
 Json FakeWorld::describe(const FakeContainer& c) const {
   bool runs = c.state == FakeContainer::State::running;
-  const char* status = runs ? "running" : c.state == FakeContainer::State::created ? "created" : "exited";
   Json config = c.config;
   config["Labels"] = c.labels;
   return {{"Id", c.id},
           {"Name", "/" + c.name},
           {"Image", c.image},
           {"Config", config},
-          {"State", {{"Status", status}, {"Running", runs}, {"OOMKilled", false}, {"ExitCode", c.exit}}}};
+          {"State", {{"Status", status_of(c)}, {"Running", runs}, {"OOMKilled", false}, {"ExitCode", c.exit}}}};
 }
 
 Json FakeWorld::describe(const FakeNetwork& n) const {
@@ -190,7 +198,8 @@ Json FakeWorld::list(const std::string& kind, const std::string& label) const {
   };
   if (kind == "containers")
     add(containers, [&](const FakeContainer& c) -> Json {
-      return {{"Id", c.id}, {"Names", {"/" + c.name}}, {"ImageID", c.image}, {"Labels", c.labels}};
+      return {
+          {"Id", c.id}, {"Names", {"/" + c.name}}, {"ImageID", c.image}, {"Labels", c.labels}, {"State", status_of(c)}};
     });
   else if (kind == "networks") add(networks, [&](const FakeNetwork& n) { return describe(n); });
   else if (kind == "images") add(images, [&](const FakeImage& i) { return describe(i); });

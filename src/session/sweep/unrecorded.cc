@@ -3,6 +3,11 @@
 // be those that a session of the label's name would make. The removal then finds each thing by that session's labels
 // again.
 //
+// Several machines may use one engine, over a forwarded socket or one that is mounted into a container. A process of
+// another machine, or of another PID namespace, looks dead from here. So nothing of a session is removed while one of
+// its containers runs, unless its owner was a process of this boot and its guard, which ends with its supervisor, does
+// not run.
+//
 // Without the ledger, there is no record of how to bring the work home, so the workspace is kept as an archive,
 // unsorted and unchecked.
 #include "session/sweep/unrecorded.h"
@@ -13,9 +18,11 @@
 #include <array>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/os/process_identity.h"
 #include "docker/answers.h"
 #include "session/collect/collect.h"
 #include "session/collect/reach_work.h"
@@ -35,6 +42,40 @@ bool is_recorded(const Directories& directories, const std::string& session, con
     auto view = read(directories, session);
     return view ? std::ranges::count(view->things, thing) > 0 : view.error().code != Code::not_found;
   });
+}
+
+// Returns why a session with this running container may be alive although its owner does not run here, as a clause; or
+// an empty string.
+std::string may_be_alive(const Unrecorded& container) {
+  const std::string& boot = container.owner.boot_id;
+  if (boot.empty() || boot != this_boot())
+    return "it is running, and its supervisor may be on another machine that uses this engine";
+  if (container.thing.name == Names(container.session).guard)
+    return "it is running, and ends with its supervisor, which may be in another container";
+  return "";
+}
+
+// Spares everything that belongs to a session that may be alive.
+Result<> spare_living(docker::Engine& engine, std::vector<Unrecorded>& all) {
+  if (all.empty()) return {};
+  std::map<std::pair<std::string, std::string>, std::string> alive;  // by session and owner, as in the labels
+  std::set<std::string> running;
+  for (const auto& item : TRY(engine.containers()))
+    // A container that was made and not started has no process, and neither has one that has ended.
+    if (std::string state = text_of(item, "State"); state != "created" && state != "exited" && state != "dead")
+      for (const auto& name : docker::member(item, "Names"))
+        if (name.is_string()) running.insert(name.get<std::string>());
+  auto session_of = [](const Unrecorded& each) { return std::pair(each.session, each.owner.to_label()); };
+  for (auto& each : all) {
+    // The engine puts a slash before the names of containers.
+    if (each.thing.kind != ThingKind::container || !running.contains("/" + each.thing.name)) continue;
+    if (each.spared = may_be_alive(each); !each.spared.empty())
+      alive[session_of(each)] = "the container " + each.thing.name + " of its session is running";
+  }
+  for (auto& each : all)
+    if (auto found = alive.find(session_of(each)); found != alive.end() && each.spared.empty())
+      each.spared = found->second;
+  return {};
 }
 
 // Saves the agent's workspace as an archive, in a new results directory.
@@ -70,10 +111,12 @@ Result<std::vector<Unrecorded>> find_unrecorded(const Directories& directories, 
       if (!owner || owner->uid != ::getuid() || !owner->dead()) continue;
       Unrecorded found{thing, text_of(labels, "bottle.session"), *owner, text_of(labels, "bottle.ledger")};
       if (is_recorded(directories, found.session, found.thing)) continue;
-      found.is_named_so = is_session_name(found.session) && Names(found.session).has(found.thing);
+      if (!is_session_name(found.session) || !Names(found.session).has(found.thing))
+        found.spared = "no session makes that name";
       all.push_back(std::move(found));
     }
   }
+  TRY(spare_living(engine, all));
   return all;
 }
 
@@ -82,7 +125,7 @@ std::vector<Swept> remove_unrecorded(const Directories& directories, docker::Eng
                                      const std::function<void(const std::string&)>& tell) {
   std::map<std::pair<std::string, std::string>, Belongings> sessions;
   for (const auto& each : found) {
-    if (!each.is_named_so) continue;
+    if (!each.spared.empty()) continue;
     // Several sessions with the same name may have died, so the owner is part of the key.
     auto& what = sessions[{each.session, each.owner.to_label()}];
     what.session = each.session;

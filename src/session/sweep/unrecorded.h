@@ -17,13 +17,15 @@ namespace bottle::session {
 // Describes one thing on the engine by its labels, which any program may have set.
 struct Unrecorded {
   Thing thing;
-  std::string session;       // from its label
-  Owner owner;               // from its label; a process that has ended
-  std::string ledger;        // from its label; may be under another state directory of this user
-  bool is_named_so = false;  // a session of that name makes such a thing; otherwise it must not be removed
+  std::string session;  // from its label
+  Owner owner;          // from its label; a process that does not run here
+  std::string ledger;   // from its label; may be under another state directory of this user
+  std::string spared;   // why it must not be removed, as a clause; empty if it may be removed
 };
 
-// Returns the things whose labels say that they belong to this user and that their owner is dead. Blocks.
+// Returns the things whose labels say that they belong to this user and that their owner does not run on this machine.
+// Spares those whose names no session uses, and those of a session that may be running on another machine or in another
+// PID namespace. Blocks.
 Result<std::vector<Unrecorded>> find_unrecorded(const Directories& directories, docker::Engine& engine);
 
 // Removes the things that are named as bottle names them. First keeps what an agent left in its workspace as an archive
