@@ -91,8 +91,8 @@ class Session {
   void abandon(Error error);
   Result<> prepare();
   Result<Running> launch();
-  void watch(Running& running);
-  void collect(const Running& running);
+  Result<> watch(Running& running);
+  void collect(const Running& running, const Result<>& ended);
   Receipt tear_down();
   void tell_failure(Error error, const Receipt& receipt);
 
@@ -122,8 +122,8 @@ void Session::run() {
   // The teardown needs the engine even if the launch was stopped.
   engine_->heed({});
   if (running) {
-    watch(*running);
-    collect(*running);
+    auto ended = watch(*running);
+    collect(*running, ended);
   }
   Receipt receipt = tear_down();
   result_.receipt = receipt;
@@ -182,26 +182,30 @@ Result<Running> Session::launch() {
 }
 
 // The self-test has passed, the gate is open, and the agent works. Clients may attach and detach.
-void Session::watch(Running& running) {
+Result<> Session::watch(Running& running) {
   (void)write_info(job_, directory_, "running");
   (void)ledger_->note({.running = true});
   for (const auto& warning : running.sent.warnings) clients_.event(wire::Warning{warning});
   clients_.event(wire::AgentRuns{name_, running.report.probes});
-  session::watch(*engine_, job_, running, clients_, control_.take_early(), result_);
+  auto ended = session::watch(*engine_, job_, running, clients_, control_.take_early(), result_);
   // The near side may be reconnecting and arrive after this process has ended.
   if (job_.far) (void)clients_.log().save(results_ + "/output");
   (void)ledger_->note({.ended = result_.exit});
   if (result_.egress->recorded) write_recorded(job_, *result_.egress->recorded);
+  return ended;
 }
 
-void Session::collect(const Running& running) {
+// If the agent may still run, its work is held, because whatever it writes after it was collected would be lost.
+void Session::collect(const Running& running, const Result<>& ended) {
   clients_.event(wire::Collecting{});
   auto work = work_of(job_, running.sent);
   // If there is a workspace to collect, collect() saves the transcript.
   if (!work) save_transcript(*engine_, Names(name_).agent, results_);
-  result_.back =
-      work ? session::collect(*engine_, name_, *work, directory_, [this](const std::string& step) { show(step); })
-           : wire::Back();
+  if (!work) result_.back = wire::Back();
+  else if (!ended) result_.back = held(name_, "the agent may still be running: " + ended.error().what);
+  else
+    result_.back =
+        session::collect(*engine_, name_, *work, directory_, [this](const std::string& step) { show(step); });
   // Only this process knows what came home and what to look at. Once the ledger has the note, no sweep asks for that,
   // so the result must be on the disk before the note. The teardown's receipt is added at the end.
   if (auto saved = is_held() ? Result<>() : save_result(); work && !saved) hold(*result_.back, name_, saved.error());

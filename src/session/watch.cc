@@ -25,6 +25,7 @@
 #include "session/audit/egress_summary.h"
 #include "session/audit/latest_decisions.h"
 #include "session/box/host_routes.h"
+#include "session/collect/agent_end.h"
 #include "session/console/stop_signal.h"
 #include "session/credentials/ssh_agent_link.h"
 #include "session/disk/disk_trigger.h"
@@ -53,7 +54,7 @@ class Watch {
                    std::move(running.ssh_agent), [this](const wire::Decision& decision) { record(decision); });
   }
 
-  void run(const std::vector<Frame>& early, wire::SessionResult& result) {
+  Result<> run(const std::vector<Frame>& early, wire::SessionResult& result) {
     show(running_.agent_early);
     take_all(running_.guard.take_early());
     // Input and resizes from the time of the launch come first, in their order.
@@ -94,9 +95,20 @@ class Watch {
     result.audit = {audit_.close()};
     result.egress = wire::EgressResult{summary_.denied(), summary_.secrets(), allowed_, {}, usage_.shown()};
     if (job_.plan.record) result.egress->recorded = summary_.recorded(job_.plan.egress.allow);
+    return tell_end(result);
+  }
+
+ private:
+  // Waits for the end of the agent's container, and says in `result` how it ended.
+  Result<> tell_end(wire::SessionResult& result) {
+    auto end = end_agent(engine_, names_.agent);
     // If the engine does not say how the agent ended, the status is 143 (SIGTERM) after a stop, and 125 (a failure of
     // bottle itself) otherwise.
-    result.exit = std::clamp(engine_.wait_container(names_.agent).value_or(stopped_ ? 143 : 125), 0, 255);
+    result.exit = std::clamp(end ? end->status : stopped_ ? 143 : 125, 0, 255);
+    if (end && end->was_stopped) {
+      result.exit = 125;
+      result.what = "the engine closed the agent's stream while the agent was running, so the agent was stopped";
+    }
     if (!over_limit_.empty()) {
       result.exit = 125;
       result.what = over_limit_;
@@ -107,9 +119,11 @@ class Watch {
                     " (`resources.memory`), or the machine had no memory left, and the kernel killed a process in it";
       result.limit = "resources.memory";
     }
+    // An agent whose container is gone does not run either.
+    if (end || end.error().code == Code::not_found) return {};
+    return std::unexpected(std::move(end.error()));
   }
 
- private:
   // Returns whether, according to the engine, the agent's container ran out of memory. Call it after the container
   // has ended.
   bool ran_out_of_memory() {
@@ -134,7 +148,7 @@ class Watch {
       char buffer[65536];
       ssize_t n = ::read(running_.agent.fd(), buffer, sizeof buffer);
       if (n < 0 && errno == EINTR) return;
-      // The engine closes the stream when the container has ended.
+      // The engine closes the stream when the container has ended, and sometimes before (agent_end.h).
       if (n <= 0) {
         ended_ = true;
         return;
@@ -387,9 +401,9 @@ class Watch {
 
 }  // namespace
 
-void watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients, const std::vector<Frame>& early,
-           wire::SessionResult& result) {
-  Watch(engine, job, running, clients).run(early, result);
+Result<> watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients,
+               const std::vector<Frame>& early, wire::SessionResult& result) {
+  return Watch(engine, job, running, clients).run(early, result);
 }
 
 }  // namespace bottle::session

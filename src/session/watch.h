@@ -10,8 +10,9 @@ namespace bottle::session {
 
 // Blocks until the agent's container ends. Adds the agent's exit status, and what was allowed and denied, to `result`.
 // `early` contains the frames that came during the launch; they are handled first. Takes the ssh-agent out of
-// `running`, and replaces the guard in it after a restart.
-void watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients, const std::vector<Frame>& early,
-           wire::SessionResult& result);
+// `running`, and replaces the guard in it after a restart. Fails if the agent may still run although its stream has
+// ended and the engine was asked to stop it; `result` is complete then, too.
+Result<> watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients,
+               const std::vector<Frame>& early, wire::SessionResult& result);
 
 }  // namespace bottle::session

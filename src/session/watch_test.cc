@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <future>
+#include <thread>
 #include <utility>
 
 #include "base/files/file.h"
@@ -112,6 +113,65 @@ TEST_F(Working, AStopThatTheEngineRefusesCanBeRepeated) {
   });
   ASSERT_TRUE(outcome.result);
   EXPECT_EQ(outcome.result->exit, 143);
+}
+
+// Runs an agent whose stream breaks while it works, and returns whether its work was collected while it was running.
+struct Unheard {
+  Outcome outcome;
+  bool is_collected_running = false;
+};
+Unheard lose_the_stream(TestSession& session, FakeDocker& docker, docker::Fault stop) {
+  auto runs = [&docker] {
+    return docker.with_world([](docker::FakeWorld& world) {
+      auto agent = world.container("bottle-x1-agent");
+      return agent && (*agent)->state == docker::FakeContainer::State::running;
+    });
+  };
+  session.agent = [&session, runs](docker::FakeProcess& process, const wire::Go&) {
+    process.write("ready\n");
+    process.hang_up();
+    session.worked = true;
+    for (process.put("/workspace/made.txt", kWork); runs();) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return 0;
+  };
+  std::atomic<bool> is_collected_running = false;
+  docker.set_fault([&, stop](const FakeCall& call) {
+    if (call.method == "get archive" && runs()) is_collected_running = true;
+    return call.method == "stop container" ? stop : docker::Fault::none;
+  });
+  auto outcome = session.run(docker);
+  docker.set_fault({});
+  return {outcome, is_collected_running};
+}
+
+// A proxy in front of the engine may close an idle stream.
+TEST_F(Working, AnAgentWhoseStreamBreaksIsStoppedBeforeItsWorkIsCollected) {
+  auto unheard = lose_the_stream(session, docker, docker::Fault::none);
+  ASSERT_TRUE(unheard.outcome.result);
+  EXPECT_FALSE(unheard.is_collected_running);
+  EXPECT_EQ(unheard.outcome.result->exit, 125);
+  EXPECT_NE(unheard.outcome.result->what.find("closed the agent's stream"), std::string::npos)
+      << unheard.outcome.result->what;
+  session.check_end(docker, "a stream that breaks");
+}
+
+TEST_F(Working, TheWorkOfAnAgentThatCannotBeStoppedIsHeld) {
+  auto unheard = lose_the_stream(session, docker, docker::Fault::refused);
+  ASSERT_TRUE(unheard.outcome.result && unheard.outcome.result->back);
+  EXPECT_FALSE(unheard.is_collected_running);
+  EXPECT_TRUE(unheard.outcome.result->back->held);
+  EXPECT_TRUE(docker.world().containers.contains("bottle-x1-agent"));
+  session.kill_owner(docker);
+
+  docker.set_fault([](const FakeCall& call) {
+    return call.method == "stop container" ? docker::Fault::refused : docker::Fault::none;
+  });
+  auto swept = session.sweep_all(docker);
+  ASSERT_EQ(swept.size(), 1u);
+  EXPECT_TRUE(swept[0].back && swept[0].back->held) << "a sweep cannot stop it either";
+  docker.set_fault({});
+  (void)session.sweep_all(docker);
+  session.check_end(docker, "an agent that could not be stopped at first");
 }
 
 TEST_F(Working, AChangedTerminalSizeReachesTheContainer) {

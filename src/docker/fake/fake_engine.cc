@@ -96,6 +96,8 @@ void FakeProcess::write(std::string_view bytes, int stream) {
   }
 }
 
+void FakeProcess::hang_up() { ::shutdown(fd_.get(), SHUT_RDWR); }
+
 void FakeProcess::put(const std::string& path, const std::string& text) {
   docker_->with_world([&](FakeWorld& world) {
     auto container = world.container(container_);

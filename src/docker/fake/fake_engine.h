@@ -50,6 +50,8 @@ class FakeProcess {
   std::string read(size_t size);  // shorter at the end of the stream
   // Writes output to the attached client (stream 1 is stdout, 2 is stderr), if there is one.
   void write(std::string_view bytes, int stream = 1);
+  // Closes the stream to the client, as a proxy in front of an engine may do. The program goes on.
+  void hang_up();
   // Write or read a file in the container or its volumes by absolute path. put() does nothing once the container
   // has stopped.
   void put(const std::string& path, const std::string& text);

@@ -118,6 +118,10 @@ static std::string still_there(const std::string& session) {
          ". Fix the cause, then run `bottle cleanup` to bring it home.";
 }
 
+wire::Back held(const std::string& session, const std::string& error) {
+  return {.text = still_there(session), .error = error, .held = true};
+}
+
 void hold(wire::Back& back, const std::string& session, const Error& error) {
   back = {.text = std::move(back.text) + still_there(session),
           .error = "writing what came home: " + error.what,
@@ -134,7 +138,7 @@ wire::Back collect(docker::Engine& engine, const std::string& session, const Wor
     // The work is sorted on the operator's machine, which has the repository, after it has been fetched.
     std::string kept = work.results + "/workspace.tar";
     auto saved = save_archive(engine, container, work.workdir, kept);
-    if (!saved) return {.text = still_there(session), .error = saved.error().what, .held = true};
+    if (!saved) return held(session, saved.error().what);
     return {.archive = kept};
   }
   workspace::Incoming incoming;
@@ -152,16 +156,13 @@ wire::Back collect(docker::Engine& engine, const std::string& session, const Wor
                              return {};
                            });
   // The operator can free space on a full disk. The work then comes home sorted, from the container.
-  if (!done && is_full_disk(done.error()))
-    return {.text = still_there(session), .error = done.error().what, .held = true};
+  if (!done && is_full_disk(done.error())) return held(session, done.error().what);
   if (!done) {
     // The container is removed next, so work that cannot be sorted is kept as an archive.
     std::string kept = incoming.results_dir + "/workspace.tar";
     auto saved = save_archive(engine, container, work.workdir, kept);
     if (!saved)
-      return {.text = still_there(session),
-              .error = done.error().what + "; keeping it as an archive failed too: " + saved.error().what,
-              .held = true};
+      return held(session, done.error().what + "; keeping it as an archive failed too: " + saved.error().what);
     return {.text = workspace::about_archive(kept, session), .error = done.error().what, .archive = kept};
   }
   wire::Back answer = sorted(back);

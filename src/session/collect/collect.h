@@ -28,6 +28,9 @@ std::optional<Work> work_of(const Job& job, const workspace::Summary& sent);
 wire::Back collect(docker::Engine& engine, const std::string& session, const Work& work, const std::string& scratch,
                    const std::function<void(const std::string&)>& tell);
 
+// Returns an account of work that is still in the agent's container, because of `error`.
+wire::Back held(const std::string& session, const std::string& error);
+
 // Makes `back` say that the work is held, because the account of it could not be written.
 void hold(wire::Back& back, const std::string& session, const Error& error);
 

@@ -59,6 +59,8 @@ Owner Owner::self() {
 
 bool Owner::dead() const { return !may_be_of_this_boot(boot_id) || life_of(pid, start_time) == Life::dead; }
 
+bool Owner::of_this_boot() const { return !boot_id.empty() && boot_id == this_boot(); }
+
 std::string Owner::to_label() const {
   return std::to_string(uid) + ":" + std::to_string(pid) + ":" + start_time + ":" + boot_id;
 }

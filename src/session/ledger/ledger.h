@@ -30,6 +30,8 @@ struct Owner {
   // Returns whether the owner is known to be dead. Until then, remove nothing that it owns. Waits for a process that
   // is being killed (at most 5 s), because its last threads may still make requests to the engine.
   bool dead() const;
+  // Returns whether the owner is known to be a process of this machine and of this boot.
+  bool of_this_boot() const;
   // to_label() writes the owner as "uid:pid:start:boot", and from_label() reads that. The text may come from an engine,
   // so from_label() fails with Code::invalid for anything else.
   std::string to_label() const;

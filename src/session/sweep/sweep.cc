@@ -123,9 +123,9 @@ std::optional<wire::Back> bring_home(docker::Engine& engine, const Orphan& orpha
   // The engine did not answer or could not show the work, so there may still be some.
   if (!there) return wire::Back{.error = there.error().what, .held = true};
   if (there->empty()) return about_lost(orphan, orphan.work->results);
-  // The agent is stopped so that its work does not change while it is collected. If stopping fails, the work is
-  // collected anyway.
-  (void)engine.stop_container(*there, 3);
+  // What an agent that runs writes after its work was collected would be lost.
+  if (auto stopped = engine.stop_container(*there, 3); !stopped)
+    return held(orphan.session, "the agent may still be running: " + stopped.error().what);
   return collect(engine, orphan.session, *orphan.work, orphan.directory, [](const std::string&) {});
 }
 

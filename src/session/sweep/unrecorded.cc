@@ -22,7 +22,6 @@
 
 #include "base/files/file.h"
 #include "base/ids.h"
-#include "base/os/process_identity.h"
 #include "docker/answers.h"
 #include "session/collect/collect.h"
 #include "session/collect/reach_work.h"
@@ -47,8 +46,7 @@ bool is_recorded(const Directories& directories, const std::string& session, con
 // Returns why a session with this running container may be alive although its owner does not run here, as a clause; or
 // an empty string.
 std::string may_be_alive(const Unrecorded& container) {
-  const std::string& boot = container.owner.boot_id;
-  if (boot.empty() || boot != this_boot())
+  if (!container.owner.of_this_boot())
     return "it is running, and its supervisor may be on another machine that uses this engine";
   if (container.thing.name == Names(container.session).guard)
     return "it is running, and ends with its supervisor, which may be in another container";
@@ -87,12 +85,13 @@ std::optional<wire::Back> save_work(const Directories& directories, docker::Engi
   auto id = reach_work(engine, what, "", "/workspace");
   if (!id) return wire::Back{.error = id.error().what, .held = true};
   if (id->empty()) return std::nullopt;
+  if (auto stopped = engine.stop_container(*id, 3); !stopped)
+    return held(what.session, "the agent may still be running: " + stopped.error().what);
   // A session of that name may have left its results here, so the archive goes beside them.
   std::string results = directories.results + "/" + what.session;
   std::error_code ignored;
   if (std::filesystem::exists(std::filesystem::symlink_status(results, ignored))) results += "-" + random_hex(3);
   if (auto made = make_directories(results); !made) return wire::Back{.error = made.error().what, .held = true};
-  (void)engine.stop_container(*id, 3);
   // `far` is true because there is no repository to sort the work against; collect() then keeps it as an archive.
   auto back = collect(engine, what.session, {"", "/workspace", "", results, true}, "", tell);
   ::rmdir(results.c_str());

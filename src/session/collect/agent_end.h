@@ -1,0 +1,22 @@
+// Makes sure that the agent's container has ended before its work is collected.
+#pragma once
+
+#include <string>
+
+#include "docker/engine.h"
+
+namespace bottle::session {
+
+// Says how the agent's container ended.
+struct AgentEnd {
+  int status = 0;            // as the engine reports it
+  bool was_stopped = false;  // it was still running, and end_agent() has stopped it
+};
+
+// Waits until the agent's container has ended, and stops it if it goes on running. Call it once the agent's stream has
+// ended, which alone proves nothing: a proxy in front of the engine may close an idle connection, and containers may
+// outlive a restart of the engine. Fails if the container may still run, so that its work may still change. Blocks,
+// while the engine cannot be reached for up to a minute.
+Result<AgentEnd> end_agent(docker::Engine& engine, const std::string& container);
+
+}  // namespace bottle::session
