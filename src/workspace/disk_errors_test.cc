@@ -48,6 +48,34 @@ TEST_F(DiskErrors, ALinkThatAFullDiskRefusesIsNotAnImpossiblePath) {
   EXPECT_TRUE(tree.absent({"none"}).value());
 }
 
+// On a file system that ignores case, README and readme name the same file. Here, the other file is made directly.
+TEST_F(DiskErrors, AFileWithAnotherSpellingOfAPathIsNotReplaced) {
+  fs::create_directories(root + "/t");
+  auto tree = Tree::open(root + "/t").value();
+  tree.keep_other_spellings();
+  uint64_t room = 1000;
+  auto write = [&](const std::string& name, const std::string& text) {
+    size_t at = 0;
+    auto body = [&](char* to, size_t size) -> Result<size_t> {
+      size_t n = text.copy(to, size, at);
+      at += n;
+      return n;
+    };
+    return tree.file({"d", name}, false, body, &room).value();
+  };
+  EXPECT_TRUE(write("own", "one"));
+  EXPECT_TRUE(write("own", "two")) << "a later entry of the same name wins";
+  put(root + "/t/d/readme", "README");
+  EXPECT_FALSE(write("readme", "another file"));
+  EXPECT_FALSE(tree.hardlink({"d", "readme"}, {"d", "own"}).value());
+  EXPECT_TRUE(tree.absent({"d", "readme"}).value()) << "it is not there under this name";
+  EXPECT_EQ(*read_file(root + "/t/d/readme"), "README");
+  EXPECT_TRUE(tree.absent({"d", "own"}).value());
+  EXPECT_FALSE(fs::exists(root + "/t/d/own"));
+  fs::create_directories(root + "/t/dir");
+  EXPECT_FALSE(tree.absent({"dir"}).value());
+}
+
 TEST_F(DiskErrors, ARecordThatCannotBeReadIsNotAMissingOne) {
   EXPECT_FALSE(read_sent(root + "/none").value());
   fs::create_symlink("loop", root + "/loop");

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "base/files/file.h"
@@ -107,6 +108,12 @@ Result<> read_rest(const Source& source) {
   return broken("it goes on after its end");
 }
 
+size_t hash_of(const std::vector<std::string>& path) {
+  std::string whole;
+  for (const auto& part : path) whole += "/" + part;
+  return std::hash<std::string>()(whole);
+}
+
 }  // namespace
 
 Result<> read_tar(const Source& source, const Visit& visit) {
@@ -178,11 +185,26 @@ Result<bool> Tree::directory(const std::vector<std::string>& path) {
   return ::fstatat(at.get(), path.back().c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
+// Says what is at a path that this object has not written, if it must not replace it.
+Result<Tree::Other> Tree::other_at(int parent, const std::vector<std::string>& path) const {
+  struct stat st{};
+  if (!written_ || written_->contains(hash_of(path))) return Other::none;
+  if (::fstatat(parent, path.back().c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)
+    return S_ISDIR(st.st_mode) ? Other::directory : Other::file;
+  if (is_impossible(errno)) return Other::none;
+  return fail_errno("looking at a file");
+}
+
+void Tree::note_written(const std::vector<std::string>& path) {
+  if (written_) written_->insert(hash_of(path));
+}
+
 Result<bool> Tree::file(const std::vector<std::string>& path, bool executable, const Source& body,
                         uint64_t* bytes_left) {
   if (path.empty()) return false;
   UniqueFd at = TRY(parent(path, true));
   if (!at) return false;
+  if (TRY(other_at(at.get(), path)) == Other::file) return false;
   // Writing into the old file instead would also change its other hard links.
   ::unlinkat(at.get(), path.back().c_str(), 0);  // a later entry of the same name wins, but a directory stays
   UniqueFd fd(::openat(at.get(), path.back().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
@@ -191,6 +213,7 @@ Result<bool> Tree::file(const std::vector<std::string>& path, bool executable, c
     if (is_impossible(errno)) return false;
     return fail_errno("creating a file");
   }
+  note_written(path);
   char buffer[65536];
   while (size_t n = TRY(body(buffer, sizeof buffer))) {
     // Counts the bytes that are really written, whatever the header said.
@@ -205,6 +228,7 @@ Result<bool> Tree::absent(const std::vector<std::string>& path) {
   if (path.empty()) return false;
   UniqueFd at = TRY(parent(path, true));
   if (!at) return false;
+  if (auto other = TRY(other_at(at.get(), path)); other != Other::none) return other == Other::file;
   if (::unlinkat(at.get(), path.back().c_str(), 0) == 0 || errno == ENOENT) return true;
   if (is_impossible(errno)) return false;
   return fail_errno("removing a file");
@@ -223,9 +247,13 @@ Result<bool> Tree::hardlink(const std::vector<std::string>& path, const std::vec
   if (!S_ISREG(st.st_mode)) return false;
   UniqueFd at = TRY(parent(path, true));
   if (!at) return false;
+  if (TRY(other_at(at.get(), path)) == Other::file) return false;
   ::unlinkat(at.get(), path.back().c_str(), 0);
   // Without AT_SYMLINK_FOLLOW, linkat(2) links a symbolic link itself and does not follow it.
-  if (::linkat(from.get(), to.back().c_str(), at.get(), path.back().c_str(), 0) == 0) return true;
+  if (::linkat(from.get(), to.back().c_str(), at.get(), path.back().c_str(), 0) == 0) {
+    note_written(path);
+    return true;
+  }
   if (is_impossible(errno)) return false;
   return fail_errno("creating a hard link");
 }

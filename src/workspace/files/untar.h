@@ -2,8 +2,11 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
+#include <vector>
 
 #include "base/error.h"
 #include "base/unique_fd.h"
@@ -32,6 +35,11 @@ class Tree {
   // Opens an existing directory. Fails with the error of the disk, even if it is a link.
   static Result<Tree> open(const std::string& root);
 
+  // From now on, a file is not replaced or removed if this object has not written it at exactly this path. On a file
+  // system that ignores case, or normalizes names, README and readme are the same file. Before this, the directory must
+  // be empty.
+  void keep_other_spellings() { written_.emplace(); }
+
   // These return false if the entry cannot be made here (a file where a directory should be). They fail only on errors
   // of the disk.
   Result<bool> directory(const std::vector<std::string>& path);
@@ -47,7 +55,11 @@ class Tree {
 
  private:
   Result<UniqueFd> parent(const std::vector<std::string>& path, bool create);
+  enum class Other { none, file, directory };
+  Result<Other> other_at(int parent, const std::vector<std::string>& path) const;
+  void note_written(const std::vector<std::string>& path);
   UniqueFd root_;
+  std::optional<std::unordered_set<size_t>> written_;  // hashes of paths
   std::vector<std::string> cached_path_;
   UniqueFd cached_;
   uint64_t implied_ = 0;

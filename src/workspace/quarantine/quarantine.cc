@@ -35,10 +35,12 @@ class Unpacker {
   Unpacker(const Incoming& limits) : budget_{limits.max_bytes, limits.max_held}, entries_left_(limits.max_entries) {}
 
   Result<> add(Quarantine& q) {
+    Tree tree = TRY(Tree::open(q.tree()));
+    tree.keep_other_spellings();
     Part part{&q,
               q.place.empty() ? Path{} : split_path(q.place),
               split_path(q.git_at),
-              {q, budget_, TRY(Tree::open(q.tree()))},
+              {q, budget_, std::move(tree)},
               {q, budget_, TRY(Tree::open(q.repository.path()))}};
     trees_[q.place] = parts_.size();
     if (!q.git_at.empty()) repositories_[q.git_at] = parts_.size();
