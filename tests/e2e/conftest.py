@@ -4,6 +4,7 @@ state. After each test, nothing may be left on the engine, and no canary may hav
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -16,6 +17,8 @@ from clouds import Cloud  # noqa: E402
 from operators import Operator, wait_for  # noqa: E402
 
 RUNTIMES = ["runc", "runsc"]
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup(1) ignores it, and programs inherit that
 
 
 # With -n, each of these groups runs in one process: tests that boot a VM (which keeps one core busy), tests that

@@ -16,7 +16,8 @@ constexpr int kPatienceMs = 10000;
 }  // namespace
 
 Interruption::Interruption()
-    : signals_(session::kLauncherSignals), watcher_([this](const std::stop_token& over) { watch(over); }) {}
+    : signals_(session::kLauncherSignals, Signals::Nohup::heeded),
+      watcher_([this](const std::stop_token& over) { watch(over); }) {}
 
 Interruption::~Interruption() { hand_over(); }
 

@@ -25,7 +25,7 @@ void on_signal(int number) {
 
 // The order keeps a signal from being lost or from ending the process: first the pipe, then the handlers, then the
 // mask.
-Signals::Signals(std::initializer_list<int> numbers) : before_(target) {
+Signals::Signals(std::initializer_list<int> numbers, Nohup nohup) : before_(target) {
   auto pipe = make_pipe(Waits::no);
   // Without descriptors, the signals keep their usual effect, which is better than losing them.
   if (!pipe) return;
@@ -37,6 +37,8 @@ Signals::Signals(std::initializer_list<int> numbers) : before_(target) {
   sigset_t ours;
   sigemptyset(&ours);
   for (int number : numbers) {
+    bool is_ignored = ::sigaction(number, nullptr, &usual) == 0 && usual.sa_handler == SIG_IGN;
+    if (nohup == Nohup::heeded && number == SIGHUP && is_ignored) continue;
     sigaddset(&ours, number);
     if (::sigaction(number, &action, &usual) == 0) actions_.emplace_back(number, usual);
   }

@@ -17,7 +17,9 @@ namespace bottle {
 // receives the signals.
 class Signals {
  public:
-  explicit Signals(std::initializer_list<int> numbers);
+  // With `Nohup::heeded`, SIGHUP stays ignored if it was, as nohup(1) leaves it for its programs.
+  enum class Nohup { overridden, heeded };
+  explicit Signals(std::initializer_list<int> numbers, Nohup nohup = Nohup::overridden);
   ~Signals();
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;

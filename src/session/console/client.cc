@@ -39,7 +39,7 @@ class Follower {
 
   Result<Ended> run() {
     std::optional<Signals> own;
-    if (!options_.signals) own.emplace(kLauncherSignals);
+    if (!options_.signals) own.emplace(kLauncherSignals, Signals::Nohup::heeded);
     const Signals& signals = own ? *own : *options_.signals;
     if (has_terminal()) raw_.emplace(0);
     if (!options_.starting) agent_runs();
@@ -63,8 +63,7 @@ class Follower {
       if (poller.readable(socket_)) {
         auto ended = take_frames();
         if (!ended || *ended) {
-          typing_.reset();
-          raw_.reset();
+          leave_terminal();
           if (!ended) return std::unexpected(ended.error());
           return **ended;
         }
@@ -77,10 +76,30 @@ class Follower {
 
   bool has_terminal() const { return options_.input == ClientOptions::Input::terminal; }
 
-  // Leaves the session, which continues. The terminal is restored when typing_ and raw_ are destroyed.
+  // Gives the terminal back, so that bottle and then the shell can use it.
+  void leave_terminal() {
+    typing_.reset();
+    restore_screen();
+    raw_.reset();
+  }
+
+  // Makes what bottle writes next visible, whatever the agent wrote last.
+  void restore_screen() {
+    bool is_asked = raw_ && screen_.may_be_answered();
+    if (std::string end = screen_.restoration(); !end.empty()) (void)write_all(1, end);
+    if (is_asked) drop_answers(0);
+  }
+
+  // Shows the agent's output.
+  void show(std::string_view bytes) {
+    (void)write_all(1, bytes);
+    if (shows_screen_) screen_.wrote(bytes);
+  }
+
+  // Leaves the session, which continues.
   Ended detach() {
     (void)send_frame(socket_, FrameType::detach, "");
-    typing_.reset();
+    leave_terminal();
     Ended ended;
     ended.detached = true;
     return ended;
@@ -195,7 +214,7 @@ class Follower {
       switch (frame->type) {
         case FrameType::output:
           // While mosh shows the screen, the same output also comes over the socket.
-          if (!options_.quiet && !typing_ && !come_back_at_) (void)write_all(1, frame->bytes);
+          if (!options_.quiet && !typing_ && !come_back_at_) show(frame->bytes);
           break;
         case FrameType::diagnostic:
           if (options_.on_diagnostic) options_.on_diagnostic(frame->bytes);
@@ -231,6 +250,7 @@ class Follower {
     }
     bool collecting = std::holds_alternative<wire::Collecting>(event);
     if (collecting) ending_ = true;
+    if (collecting && !typing_) restore_screen();
     // Nothing else is written over mosh's screen. mosh itself reports the state of the connection.
     if (options_.on_event && (!typing_ || collecting)) options_.on_event(event);
     if (std::holds_alternative<wire::AgentRuns>(event) && !running_) agent_runs();
@@ -240,6 +260,8 @@ class Follower {
   int socket_;
   const ClientOptions& options_;
   std::optional<RawTerminal> raw_;
+  const bool shows_screen_ = ::isatty(1) != 0;
+  AgentScreen screen_;
   FrameReader frames_;
   DetachKey detach_;
   bool running_ = false;  // the agent runs

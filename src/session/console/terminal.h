@@ -5,6 +5,7 @@
 
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/text/line.h"
@@ -25,6 +26,35 @@ class RawTerminal {
   bool active_ = false;
   termios saved_{};
 };
+
+// Follows what an agent writes to a terminal, so that the terminal can be used again afterward. The last output of an
+// agent may hide what bottle writes next, or leave the shell with the agent's modes.
+class AgentScreen {
+ public:
+  // Notes output that was written to the terminal.
+  void wrote(std::string_view bytes);
+
+  // Returns what ends each mode that the output may have begun, and ends its last line. Empty if the output left
+  // nothing behind. The next call starts anew.
+  std::string restoration();
+
+  // Returns whether the output may have asked the terminal a question, whose answer comes as input.
+  bool may_be_answered() const { return has_escapes_; }
+
+ private:
+  void take(char c);
+  void take_parameter(char c);
+  enum class In { text, escape, parameters } in_ = In::text;
+  std::string parameters_;     // of the control sequence so far
+  bool has_escapes_ = false;   // the output was not only text
+  bool is_alternate_ = false;  // the terminal shows its alternate screen
+  bool has_colors_ = false;    // the palette may have changed
+  char last_ = '\n';
+};
+
+// Reads and drops what the terminal still answers to an agent's questions. `fd` must be in raw mode. Waits until the
+// terminal answers a question of ours, which it does last, and at most a tenth of a second.
+void drop_answers(int fd);
 
 // Holds the size of a terminal in characters.
 struct Size {
