@@ -43,6 +43,21 @@ TEST_F(IndexFile, IsReadLikeGitReadsIt) {
   for (const auto& entry : read()->entries) EXPECT_EQ(entry.is_hidden, entry.path == "dir/b.txt") << entry.path;
 }
 
+TEST_F(IndexFile, GitReadsTheOneThatIsMade) {
+  for (const char* path : {"1234567", "12345678", "123456789", "sub/x"}) put(repo + "/" + path, "x\n");
+  put(repo + "/" + std::string(200, 'd') + "/" + std::string(200, 'e') + "/f", "y\n");
+  sh("cd " + repo + " && ln -s a.txt link && chmod +x a.txt");
+  git("add -A");
+  std::string listed = git("ls-files --stage"), tree = git("write-tree");
+  // git does not check the checksum.
+  put(repo + "/.git/index", *index_of(read()->entries) + std::string(20, '\0'));
+  EXPECT_EQ(git("ls-files --stage"), listed);
+  EXPECT_EQ(git("write-tree"), tree);
+  EXPECT_EQ(ours(), listed);
+  EXPECT_EQ(git("status --porcelain").find("??"), std::string::npos);
+  EXPECT_EQ(index_of({{"a.txt", "100644", "no id"}}).error().code, Code::invalid);
+}
+
 TEST_F(IndexFile, HasTheStagesOfAMerge) {
   git("checkout -q -b other");
   put(repo + "/a.txt", "theirs\n");

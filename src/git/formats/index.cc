@@ -6,7 +6,9 @@
 
 #include "git/formats/index.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <optional>
 #include <set>
 #include <utility>
@@ -262,6 +264,25 @@ Result<Index> parse_index(std::string_view bytes, size_t id_size, const SharedIn
   Index index{.entries = {}, .has_directories = parts.has_directories};
   for (size_t i = 0; i < parts.entries.size(); ++i)
     if (!parts.is_announced[i]) index.entries.push_back(std::move(parts.entries[i]));
+  return index;
+}
+
+Result<std::string> index_of(const std::vector<IndexEntry>& entries) {
+  auto number = [](uint64_t value, int bytes) {
+    std::string text;
+    for (int at = bytes - 1; at >= 0; --at) text += static_cast<char>(value >> 8 * at);
+    return text;
+  };
+  std::string index = "DIRC" + number(2, 4) + number(entries.size(), 4);
+  for (const auto& entry : entries) {
+    std::string stat(kStat, '\0');
+    stat.replace(kModeAt, 4, number(std::strtoul(entry.mode.c_str(), nullptr, 8), 4));
+    // The flags have the length of the path, as far as it fits.
+    std::string record = stat + TRY(from_hex(entry.object)) + number(std::min<size_t>(entry.path.size(), 0xfff), 2);
+    record += entry.path;
+    record.append(8 - record.size() % 8, '\0');
+    index += record;
+  }
   return index;
 }
 

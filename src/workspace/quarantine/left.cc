@@ -87,7 +87,7 @@ class Comparison {
 
   // Reads the files that differ from what was sent, as git would commit them.
   Result<> read_now() {
-    std::string tracked;
+    Entries tracked;
     std::vector<std::string> on_disk;
     for (const auto& path : q_.all<Quarantine::Written>())
       if (!is_in_submodule(path)) on_disk.push_back(path);
@@ -96,8 +96,7 @@ class Comparison {
       if (!is_in_submodule(path)) on_disk.push_back(path);
       else q_.leave(path, "not brought home, because it is in a submodule that was not sent");
     for (const auto& path : on_disk)
-      if (const auto* entry = committed(path); entry && !is_submodule(*entry)) tracked += index_line(*entry);
-    std::ranges::sort(on_disk);
+      if (const auto* entry = committed(path); entry && !is_submodule(*entry)) tracked[path] = *entry;
     if (!on_disk.empty()) {
       // The index starts with what is committed at these paths: git adds a file that is tracked even if a rule ignores
       // it.
@@ -227,7 +226,8 @@ class Comparison {
   }
 
   Result<> make_before(const std::vector<std::string>& dirty) {
-    std::string was = q_.root + "/was", tracked;
+    std::string was = q_.root + "/was";
+    Entries tracked;
     TRY(make_directories(was));
     Tree tree = TRY(Tree::open(was));
     // These are the rules as they were sent, because the agent may have changed .gitattributes since then.
@@ -241,7 +241,7 @@ class Comparison {
       if (!bytes || !parts) continue;
       if (q_.sent.at(path).mode == "120000") links[path] = *bytes;
       else if (TRY(put(tree, *parts, q_.sent.at(path).mode == "100755", *bytes))) written.push_back(path);
-      if (const auto* entry = base(path); entry && !is_submodule(*entry)) tracked += index_line(*entry);
+      if (const auto* entry = base(path); entry && !is_submodule(*entry)) tracked[path] = *entry;
     }
     auto filtered = TRY(prepare_files(q_, git_, was, written, false));
     // Links come last, as in every tree that this room writes, so that nothing is written through one.
@@ -297,14 +297,23 @@ class Comparison {
     });
   }
 
-  // Decides which entries go into the tree that is based on the agent's commit.
+  // Sets or removes an entry of the tree that is based on the agent's commit.
+  void set(const git::Entry& entry) {
+    const auto* there = committed(entry.path);
+    if (!there || !same(*there, entry)) lines_ += index_line(entry);
+  }
+  void remove(const std::string& path) {
+    if (committed(path)) lines_ += gone_line(q_, path);
+  }
+
+  // Decides which entries go into that tree.
   Result<> settle() {
     TRY(merge());
     for (const auto& path : gone_)
-      if (const auto* entry = committed(path); entry && !is_submodule(*entry)) lines_ += gone_line(q_, path);
+      if (const auto* entry = committed(path); entry && !is_submodule(*entry)) remove(path);
     for (const auto& [path, entry] : now_) {
       auto merged = merged_.find(path);
-      lines_ += index_line(merged == merged_.end() ? entry : merged->second);
+      set(merged == merged_.end() ? entry : merged->second);
     }
     TRY(settle_filtered());
     for (const auto& [path, entry] : moved_) {
@@ -317,9 +326,9 @@ class Comparison {
         // change.
         if (sent && (!there || !same(*sent, entry)) && !(was && same(*was, entry)) &&
             (there || (was && same(*was, *sent))))
-          lines_ += index_line(*sent);
+          set(*sent);
       } else if (there && !q_.sent.contains(path) && !was) {
-        lines_ += gone_line(q_, path);  // committed, then removed again
+        remove(path);  // committed, then removed again
       }
     }
     return {};
@@ -338,7 +347,8 @@ class Comparison {
       auto text = texts.find(moved->second.object);
       if (text != texts.end() && is_lfs_pointer(text->second)) continue;
       const auto* was = base(path);
-      lines_ += was ? index_line(*was) : gone_line(q_, path);
+      if (was) set(*was);
+      else remove(path);
     }
     return {};
   }
@@ -393,8 +403,9 @@ class Comparison {
   void settle_submodule(const std::string& path, const std::string& id) {
     const auto* entry = committed(path);
     if (!entry || !is_submodule(*entry) || entry->object == id) return;
-    moved_[path] = {path, "160000", id};
-    lines_ += index_line(moved_[path]);
+    git::Entry moved{path, "160000", id};
+    set(moved);
+    moved_[path] = moved;
   }
 
   void note_contents() {
@@ -403,28 +414,40 @@ class Comparison {
     for (const auto& file : left_.filtered) left_.contents.insert(file.object);
   }
 
+  // Lists what differs between the two trees, as `git diff-tree` would.
+  void note_changes(const Entries& before, const Entries& after) {
+    std::set<std::string> paths;
+    for (const Entries* all : {&before, &after})
+      for (const auto& [path, entry] : *all) paths.insert(path);
+    for (const auto& path : paths) {
+      const auto *was = find(before, path), *now = find(after, path);
+      if (!now) left_.changes.push_back({path, "000000", std::string(2 * q_.id_size, '0')});
+      else if (!was || !same(*was, *now)) left_.changes.push_back({path, now->mode, now->object});
+    }
+  }
+
   Result<Left> write(const std::string& head, const std::string& message) {
     note_contents();
-    std::string before, after;
+    Entries before, after;
     for (const auto& path : changed()) {
-      if (const auto* entry = find(before_, path)) before += index_line(*entry);
-      if (const auto* entry = find(now_, path)) after += index_line(*entry);
+      if (const auto* entry = find(before_, path)) before[path] = *entry;
+      if (const auto* entry = find(now_, path)) after[path] = *entry;
     }
     for (const auto& path : submodules_) {
       const auto *was = base(path), *now = committed(path);
       if (was && now && same(*was, *now)) continue;
-      if (was && is_submodule(*was)) before += index_line(*was);
-      if (now && is_submodule(*now)) after += index_line(*now);
+      if (was && is_submodule(*was)) before[path] = *was;
+      if (now && is_submodule(*now)) after[path] = *now;
     }
     // Without any uncommitted change, the agent's own commit is the whole work.
     left_.worktree = head;
     if (before.empty() && after.empty() && lines_.empty()) return std::move(left_);
-    left_.before = TRY(write_tree(q_, git_, "", before));
-    left_.after = TRY(write_tree(q_, git_, "", after));
-    left_.changes = TRY(workspace::changes(q_, git_, left_.before, left_.after));
-    std::string tree = TRY(write_tree(q_, git_, head, lines_));
+    left_.before = TRY(write_tree_of(q_, git_, before));
+    left_.after = TRY(write_tree_of(q_, git_, after));
+    if (left_.before != left_.after) note_changes(before, after);
     // Everything is committed already, so the agent's own commit is the work.
-    if (tree == TRY(git_.ask({"rev-parse", head + "^{tree}"}, q_.at()))) return std::move(left_);
+    if (lines_.empty()) return std::move(left_);
+    std::string tree = TRY(write_tree(q_, git_, head, lines_));
     std::vector<std::string> words = {"commit-tree", tree, "-m", message};
     // In a repository without commits, bottle's own empty commit stands for the start. It must not get into that
     // repository.
@@ -440,7 +463,7 @@ class Comparison {
   std::set<std::string> submodules_, gone_, untracked_, only_staged_;
   std::vector<std::string> missing_, only_mode_;
   Entries now_, before_, merged_;
-  std::string base_, lines_;
+  std::string base_, lines_;  // the lines are for write_tree()
   Left left_;
 };
 
@@ -454,9 +477,8 @@ Result<Left> compare(Quarantine& q, const git::Runner& git, const Conversions& c
 
 Result<std::string> commit_directory(const Quarantine& q, const git::Runner& git, const std::string& directory) {
   Conversions none{{}, true, false};
-  std::string lines;
-  for (const auto& [path, entry] : TRY(add_files(q, git, none, directory, "", true))) lines += index_line(entry);
-  return git.ask({"commit-tree", TRY(write_tree(q, git, "", lines)), "-m", "as it was"}, q.at());
+  std::string tree = TRY(write_tree_of(q, git, TRY(add_files(q, git, none, directory, {}, true))));
+  return git.ask({"commit-tree", tree, "-m", "as it was"}, q.at());
 }
 
 }  // namespace bottle::workspace

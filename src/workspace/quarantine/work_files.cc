@@ -12,14 +12,20 @@
 #include <set>
 
 #include "base/files/beneath.h"
+#include "base/files/file.h"
 #include "base/text/line.h"
+#include "git/formats/index.h"
 #include "git/run/attributes.h"
+#include "pki/seal.h"
 #include "workspace/files/encoding.h"
+#include "workspace/files/paths.h"
 
 namespace bottle::workspace {
 namespace {
 
 constexpr long kMostInOnePack = 20'000;
+constexpr const char* kEmptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+constexpr const char* kEmptyTreeSha256 = "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321";
 
 // Calls `use` with each text in "a\0b\0c\0".
 template <class Use>
@@ -50,16 +56,41 @@ Result<std::string> write_tree(const Quarantine& q, const git::Runner& git, cons
   return git.ask({"write-tree"}, options);
 }
 
-Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Conversions& conversions,
-                          const std::string& tree, const std::string& tracked, bool all) {
-  git::Runner::Options options{.in = q.repository, .work_tree = tree, .index = q.index()};
+namespace {
+
+// Makes a new index with these entries, as `git update-index --index-info` would. git checks the paths of an index only
+// when it adds to one, so they are checked here.
+Result<> write_index(const std::string& path, const Entries& entries, size_t id_size) {
   std::error_code error;
-  std::filesystem::remove(q.index(), error);  // a missing index is an empty one
-  if (!tracked.empty()) {
-    auto with = options;
-    with.input = tracked;
-    TRY(git.ask({"update-index", "-z", "--index-info"}, with));
+  std::filesystem::remove(path, error);
+  if (entries.empty()) return {};  // a missing index is an empty one
+  std::vector<git::IndexEntry> list;
+  for (const auto& [name, entry] : entries) {
+    auto parts = safe_components(name);
+    if (!parts || parts->empty() || join(*parts) != name || std::ranges::any_of(*parts, is_git_directory))
+      return fail(Code::unavailable, one_line(name, 300) + " is not a path that git stores");
+    list.push_back({name, entry.mode, entry.object});
   }
+  std::string index = TRY(git::index_of(list));
+  pki::Digest checksum(id_size == 20 ? pki::Digest::Algorithm::sha1 : pki::Digest::Algorithm::sha256);
+  checksum.feed(index);
+  return write_new_file(path, index + checksum.finish());
+}
+
+}  // namespace
+
+Result<std::string> write_tree_of(const Quarantine& q, const git::Runner& git, const Entries& entries) {
+  // git knows the empty tree in every repository.
+  if (entries.empty()) return std::string(q.id_size == 20 ? kEmptyTree : kEmptyTreeSha256);
+  git::Runner::Options options{.in = q.repository, .index = q.root + "/tree-index"};
+  TRY(write_index(options.index, entries, q.id_size));
+  return git.ask({"write-tree"}, options);
+}
+
+Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Conversions& conversions,
+                          const std::string& tree, const Entries& tracked, bool all) {
+  git::Runner::Options options{.in = q.repository, .work_tree = tree, .index = q.index()};
+  TRY(write_index(q.index(), tracked, q.id_size));
   std::vector<std::string> words = conversions.options;
   // Makes one pack instead of a file for each object. git searches the whole list of a new pack's objects for each
   // further one, so for many files, separate files are faster.
@@ -74,14 +105,11 @@ Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Con
   // Status 1 means that some files were refused.
   if (added.status > 1) return fail(Code::unavailable, "git add: " + folded(added.complaint, 500));
   Entries entries;
-  // Each line is "MODE ID STAGE\tPATH".
-  each_text(TRY(git.ask({"ls-files", "-s", "-z"}, options)), [&](std::string_view line) {
-    size_t tab = line.find('\t'), space = line.find(' ');
-    if (tab == std::string_view::npos || space > tab) return;
-    size_t second = line.find(' ', space + 1);
-    std::string path(line.substr(tab + 1));
-    entries[path] = {path, std::string(line.substr(0, space)), std::string(line.substr(space + 1, second - space - 1))};
-  });
+  auto bytes = read_file(q.index(), kLargestIndex);
+  // git writes no index if there is nothing to add.
+  if (!bytes && bytes.error().code == Code::not_found) return entries;
+  auto index = TRY(git::parse_index(TRY(std::move(bytes)), q.id_size));
+  for (auto& entry : index.entries) entries[entry.path] = {entry.path, std::move(entry.mode), std::move(entry.object)};
   return entries;
 }
 

@@ -23,10 +23,13 @@ std::string gone_line(const Quarantine& q, const std::string& path);
 Result<std::string> write_tree(const Quarantine& q, const git::Runner& git, const std::string& start,
                                const std::string& lines);
 
-// Adds the files in the directory `tree` to an index that holds the lines `tracked`. With `all`, adds ignored files
+// Writes a tree that holds only these entries.
+Result<std::string> write_tree_of(const Quarantine& q, const git::Runner& git, const Entries& entries);
+
+// Adds the files in the directory `tree` to an index that holds the entries `tracked`. With `all`, adds ignored files
 // too.
 Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Conversions& conversions,
-                          const std::string& tree, const std::string& tracked, bool all);
+                          const std::string& tree, const Entries& tracked, bool all);
 
 // Converts files of the directory `tree` from other encodings to UTF-8 in place, because git is not allowed to convert
 // them. Reports files that cannot be converted. Returns the files that a filter would convert, with the names of the
