@@ -169,35 +169,11 @@ Result<std::string> ask_engine(const ssh::Target& target, int timeout_ms) {
 }
 
 std::vector<std::string> ssh_argv(const ssh::Target& target, const std::string& remote_command) {
-  // Options of the command line come before those of the operator's configuration, which may have anything for all
-  // hosts: an agent to forward, commands to run, a shared connection.
-  std::vector<std::string> argv = {"ssh", "-T"};
-  for (const std::string& option : {std::string("BatchMode=yes"),
-                                    std::string("StrictHostKeyChecking=yes"),
-                                    "UserKnownHostsFile=" + ssh::option_path(target.known_hosts),
-                                    std::string("GlobalKnownHostsFile=/dev/null"),
-                                    "HostKeyAlias=" + target.host_key_alias,
-                                    std::string("HostKeyAlgorithms=ssh-ed25519"),
-                                    std::string("UpdateHostKeys=no"),
-                                    std::string("VerifyHostKeyDNS=no"),
-                                    std::string("IdentitiesOnly=yes"),
-                                    std::string("IdentityAgent=none"),
-                                    "IdentityFile=" + ssh::option_path(target.identity),
-                                    std::string("PreferredAuthentications=publickey"),
-                                    std::string("ForwardAgent=no"),
-                                    std::string("ForwardX11=no"),
-                                    std::string("ClearAllForwardings=yes"),
-                                    std::string("PermitLocalCommand=no"),
-                                    std::string("RemoteCommand=none"),
-                                    std::string("RequestTTY=no"),
-                                    std::string("ControlMaster=no"),
-                                    std::string("ControlPath=none"),
-                                    std::string("ConnectTimeout=10"),
-                                    std::string("ServerAliveInterval=15"),
-                                    std::string("ServerAliveCountMax=8"),
-                                    std::string("LogLevel=ERROR"),
-                                    "Port=" + std::to_string(target.port ? target.port : 22),
-                                    "User=" + target.user})
+  std::vector<std::string> argv = ssh::base_argv(target, "none");
+  argv.emplace_back("-T");
+  for (const char* option : {"BatchMode=yes", "StrictHostKeyChecking=yes", "HostKeyAlgorithms=ssh-ed25519",
+                             "VerifyHostKeyDNS=no", "PreferredAuthentications=publickey", "ControlMaster=no",
+                             "ConnectTimeout=10", "ServerAliveInterval=15", "ServerAliveCountMax=8"})
     argv.insert(argv.end(), {"-o", option});
   argv.insert(argv.end(), {"--", target.host, remote_command});
   return argv;

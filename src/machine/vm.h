@@ -61,8 +61,8 @@ Result<> wait_for_engine(Vm& vm, const Progress& progress, int timeout_ms = 3000
 // Performs all steps, one after the other. After an error the VM may exist, and the caller must call destroy_vm().
 Result<Vm> make_vm(const VmSpec& spec, const Progress& progress);
 
-// Returns an ssh command line to the VM: it checks host keys strictly, uses one key, forwards nothing and asks no
-// question.
+// Returns an ssh command line to the VM: it checks host keys strictly, uses one key, forwards nothing, asks no question
+// and, like every later connection to the VM, does not read the operator's ssh configuration.
 std::vector<std::string> ssh_argv(const ssh::Target& target, const std::string& remote_command);
 
 }  // namespace bottle::machine

@@ -188,5 +188,20 @@ TEST_F(Machine, TheOnlySecretInTheUserDataIsTheFirstHostKey) {
   EXPECT_FALSE(std::filesystem::exists(places_.directory("vm-1") + "/host")) << "the host key is in the user-data only";
 }
 
+// The operator's configuration may have a ProxyCommand, other trusted keys or variables to send for all hosts.
+TEST(SshArgv, TheOperatorsConfigurationDoesNotApplyToAVm) {
+  ssh::Target target;
+  target.host = "192.0.2.1";
+  target.user = "bottle";
+  target.known_hosts = "/vms/v/known_hosts";
+  target.identity = "/vms/v/key";
+  target.host_key_alias = "v";
+  std::string line;
+  for (const auto& word : ssh_argv(target, "true")) line += word + " ";
+  for (const char* part : {"-F none ", "GSSAPIDelegateCredentials=no ", "GlobalKnownHostsFile=none ", "HostKeyAlias=v ",
+                           "IdentityFile=\"/vms/v/key\" ", "BatchMode=yes ", "-- 192.0.2.1 true "})
+    EXPECT_NE(line.find(part), std::string::npos) << line;
+}
+
 }  // namespace
 }  // namespace bottle::machine

@@ -26,7 +26,6 @@
 #include "base/unix_address.h"
 
 namespace bottle::ssh {
-namespace {
 
 // Our options come before those of any configuration file, because the first value counts (ssh_config(5)).
 std::vector<std::string> base_argv(const Target& target, const std::string& control_path) {
@@ -61,6 +60,8 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
   if (target.port) argv.insert(argv.end(), {"-p", std::to_string(target.port)});
   return argv;
 }
+
+namespace {
 
 // Adds the destination. "--" keeps ssh from reading it as an option.
 void end_argv(std::vector<std::string>& argv, const Target& target) { argv.insert(argv.end(), {"--", target.host}); }

@@ -15,6 +15,10 @@
 
 namespace bottle::ssh {
 
+// Returns the beginning of each ssh command line to a machine, with the options that protect this machine from it. The
+// caller adds its own options, "--" and the host. `control_path` is the path of the control socket, or "none".
+std::vector<std::string> base_argv(const Target& target, const std::string& control_path);
+
 // Says how to open a connection. The defaults are those for a background process, which has no terminal.
 struct Options {
   // Our directory (mode 0700) for the control socket. The path of the socket must stay below 87 bytes.
