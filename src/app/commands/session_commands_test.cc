@@ -1,10 +1,13 @@
 // Tests the commands about sessions with bad input, without sessions, with an ended session, and with one whose owner
 // is dead.
+#include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include "app/commands/command_test.h"
 #include "app/complete.h"
+#include "app/world/policy_request.h"
 #include "base/files/file.h"
 #include "wire/result.h"
 
@@ -388,6 +391,19 @@ TEST_F(Commands, allow_saves_a_rule_and_keeps_the_comments) {
   EXPECT_TRUE(saved.starts_with("# mine\n")) << saved;
   EXPECT_NE(saved.find("b.example"), std::string::npos) << saved;
   EXPECT_EQ(bottle({"check"}).status, 0);
+}
+
+TEST_F(Commands, allow_keeps_rules_that_are_saved_at_the_same_time) {
+  write(".config/bottle/bottle.yaml", "bottles:\n  web:\n    egress:\n      allow: [a.example]\n");
+  std::vector<std::jthread> threads;
+  std::atomic<int> saved = 0;
+  auto host = [](int i) { return "h" + std::to_string(i) + ".example"; };
+  for (int i = 0; i < 16; ++i)
+    threads.emplace_back([&, i] { saved += save_rule("web", {.host = host(i)}).has_value(); });
+  threads.clear();
+  EXPECT_EQ(saved, 16);
+  std::string file = read(".config/bottle/bottle.yaml");
+  for (int i = 0; i < 16; ++i) EXPECT_NE(file.find(host(i)), std::string::npos) << file;
 }
 
 TEST_F(Commands, allow_saves_limits_and_keeps_the_comments) {

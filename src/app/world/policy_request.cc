@@ -4,6 +4,8 @@
 // change.
 #include "app/world/policy_request.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -13,9 +15,11 @@
 
 #include "app/world/sessions.h"
 #include "app/world/world.h"
+#include "base/files/durable.h"
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/text/lower.h"
+#include "base/unique_fd.h"
 #include "manifest/edit.h"
 #include "manifest/format/kinds.h"
 #include "wire/event.h"
@@ -107,6 +111,18 @@ Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector
 
 namespace {
 
+constexpr size_t kLargest = 1 << 20;  // bytes of a file of the operator's
+
+// Lets one process at a time edit files of a directory. Without that, one of two changes at the same time would be
+// lost.
+Result<UniqueFd> lock_directory(const std::string& path) {
+  UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return fail_errno("opening " + path);
+  while (::flock(directory.get(), LOCK_EX) != 0)
+    if (errno != EINTR) return fail_errno("locking " + path);
+  return directory;
+}
+
 // Edits the operator's file that defines the bottle. Returns its path. `what` names what is saved. `todo` says how to
 // write it by hand, and becomes the advice of an error that has none.
 Result<std::string> edit_file(const std::string& bottle, const std::string& what, const std::string& todo,
@@ -117,7 +133,9 @@ Result<std::string> edit_file(const std::string& bottle, const std::string& what
     char real[PATH_MAX];
     if (!::realpath(named.c_str(), real)) continue;
     // The given name decides the format. The file is written at its real path, because dotfiles are often links.
-    auto edited = edit({named, TRY(read_file(real, 1 << 20))});
+    auto lock = TRY(lock_directory(parent_of(real)));
+    std::string before = TRY(read_file(real, kLargest));
+    auto edited = edit({named, before});
     // The bottle is defined in another file.
     if (!edited && edited.error().code == Code::not_found) continue;
     if (!edited)
@@ -125,6 +143,8 @@ Result<std::string> edit_file(const std::string& bottle, const std::string& what
                   edited.error().todo.empty() ? todo : edited.error().todo);
     struct stat st{};
     if (::stat(real, &st) != 0) return fail_errno("reading " + named);
+    if (TRY(read_file(real, kLargest)) != before)
+      return fail(Code::conflict, what + " not saved: " + named + " changed meanwhile", "try again");
     // The file keeps its mode: the operator may share it.
     auto written = write_file_atomically(real, *edited, st.st_mode & 07777);
     if (!written) return fail(written.error().code, what + " not saved: " + written.error().what, todo);
