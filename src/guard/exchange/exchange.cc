@@ -351,6 +351,7 @@ bool Exchange::step() {
   if (outcome_) return progress;
   if (upload_is_over()) {
     sending_ = Sending::discarding;
+    upstream_keep_ = false;  // the server would take the next request for the rest of the body
     held_up_.released();
     held_in_stream_.released();
     progress = true;

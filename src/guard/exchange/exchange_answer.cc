@@ -222,7 +222,10 @@ void Exchange::begin_body() {
   replay_.reset();
   // If a 204 announces a body, the server may send one, which must not be taken for the next answer.
   bool announces = head.status == 204 && (head.chunked || head.content_length.value_or(0) > 0);
-  upstream_keep_ = head.keeps_open() && answer_.kind() != http::Body::Kind::until_close && !announces;
+  // A server that answers with an error may not read the body, and take it for the next request.
+  bool may_ignore_body = request_.closes || (status_ >= 400 && up_framing_ != Framing::none);
+  upstream_keep_ =
+      head.keeps_open() && answer_.kind() != http::Body::Kind::until_close && !announces && !may_ignore_body;
   sent_before_ = c_.client.sent;
   bool in_chunks = decoder_ || answer_.kind() == http::Body::Kind::chunked;
   bool unknown = in_chunks || answer_.kind() == http::Body::Kind::until_close;

@@ -191,6 +191,19 @@ bool puts_in_body(const http::Head& head, const HostSecrets& secrets) {
          std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->in_body && !s->value.empty(); });
 }
 
+// Returns whether the server must close the connection after it has answered. A server that does not read the body of
+// a request would otherwise read the body as the next request, which no rule has judged, and its answers would no
+// longer belong to the guard's requests. Many servers ignore a body that the method does not define, such as that of
+// GET. Some also ignore that of POST, for example if they answer with an error, which matters most where the rules
+// restrict requests. Each message to the model is a POST, so those keep the connection.
+bool must_close(const Request& request, const HostSecrets& secrets) {
+  using Kind = http::Body::Kind;
+  const http::Body& body = request.body;
+  if (body.kind() == Kind::none || (body.kind() == Kind::length && body.left() == 0)) return false;
+  bool defines_body = request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
+  return !defines_body || request.content.grows || (request.restricted && !secrets.model);
+}
+
 // Returns the codings of a body. gRPC and Connect have another header for the coding of each message. The scanner
 // finds messages in gzip, zlib and zstd by their magic numbers. Any other coding of messages counts as a coding of
 // the body that the guard cannot read.
@@ -308,13 +321,16 @@ void write_head(const Connection& c, const http::Head& head, const Request& requ
     if (writes_header(*secret)) line(secret->header, secret->template_before + secret->value + secret->template_after);
   // Answers are scanned for the value, so they must come without a coding.
   if (!secrets.bound.empty()) line("Accept-Encoding", "identity");
+  const http::Header* te = head.find("te");
   if (!request.upgrade.protocol.empty()) {
     line("Connection", "upgrade");
     line("Upgrade", request.upgrade.protocol);
-  } else if (const http::Header* te = head.find("te"); te && http::has_token(te->value, "trailers")) {
+  } else if (te && http::has_token(te->value, "trailers")) {
     // Servers of gRPC expect this header as a sign that the client accepts trailers.
-    line("Connection", "TE");
+    line("Connection", request.closes ? "close, TE" : "TE");
     line("TE", "trailers");
+  } else if (request.closes) {
+    line("Connection", "close");
   }
   if (to_parent && !config.parent->authorization.empty()) line("Proxy-Authorization", config.parent->authorization);
 }
@@ -331,7 +347,10 @@ Verdict prepare_request(Connection& c, const http::Head& head, Request& request,
   request.body = http::Body::of_request(head);
   if (request.body.kind() != http::Body::Kind::none) request.content.codings = codings_of(head);
   request.content.decodes = decodes(secrets, request.content);
+  request.content.grows = puts_in_body(head, secrets);
   choose_protocol(head, secrets, request);
+  request.closes = must_close(request, secrets);
+  if (request.closes) request.upgrade.protocol.clear();  // a connection that closes cannot switch
   RequestScan scan(c, secrets, request);
   Outgoing outgoing;
   if (!pass_secrets(*c.config, head, request, secrets, scan, outgoing)) {
@@ -341,7 +360,6 @@ Verdict prepare_request(Connection& c, const http::Head& head, Request& request,
   // Without TLS, an agent may name any host in each request, and the request sends that name out.
   if (!c.tls && names_secret(*c.config, c.host)) return {.code = "secret", .reason = std::string(kNamesSecret)};
   request.removed = std::move(outgoing.removed);
-  request.content.grows = puts_in_body(head, secrets);
   request.client.expects_continue = head.expect_continue;
   request.content.syntax = syntax_of(head.find("content-type") ? head.find("content-type")->value : "");
   write_head(c, head, request, secrets, outgoing, out);

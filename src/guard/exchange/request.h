@@ -18,6 +18,7 @@ enum class Syntax : uint8_t { text, token, json, form };
 struct Request {
   std::string method, target;  // in origin form, with the path as it was judged
   bool restricted = false;     // the host's rules have methods or paths
+  bool closes = false;         // it tells an HTTP/1.1 server to close the connection after its answer (request.cc)
   std::string removed;  // dropped headers, for the record: those that ask for another method or path, and the agent's
                         // own credentials
   http::Body body;

@@ -95,6 +95,104 @@ TEST_F(RulesTest, HeadersStayIfEveryRequestIsAllowed) {
   EXPECT_NE(origin_->last().find("X-HTTP-Method-Override: PUT\r\n"), std::string::npos);
 }
 
+// A server that reads no bodies, so that it takes each body for the next request. It keeps the request lines that it
+// has seen.
+class IgnoresBodies {
+ public:
+  IgnoresBodies(SessionCa* ca, const std::string& status)
+      : server_(
+            ca, "api.test",
+            [this, status](Wire& wire, std::string head) {
+              while (!head.empty()) {
+                {
+                  std::lock_guard lock(mutex_);
+                  seen_.push_back(head.substr(0, head.find(" HTTP")));
+                }
+                bool closes = head.find("Connection: close") != head.npos;
+                wire.write("HTTP/1.1 " + status + "\r\nContent-Length: 4\r\n" +
+                           (closes ? "Connection: close\r\n" : "") + "\r\nfine");
+                if (closes) break;
+                head = wire.head();
+              }
+              wire.to_end();  // closing with unread bytes would reset the connection
+            },
+            RawOrigin::After::head) {}
+  std::vector<std::string> seen() {
+    std::lock_guard lock(mutex_);
+    return seen_;
+  }
+  uint16_t port() const { return server_.port; }
+  int accepted() const { return server_.accepted; }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::string> seen_;
+  RawOrigin server_;
+};
+
+class SmuggledTest : public GuardTest {
+ protected:
+  static constexpr const char* kHidden = "DELETE /forbidden HTTP/1.1\r\nHost: other.test\r\n\r\n";
+
+  void start_with(json rule, const std::string& status = "200 OK") {
+    server_ = std::make_unique<IgnoresBodies>(ca_.get(), status);
+    route("api.test", server_->port());
+    rule["host"] = "api.test";
+    allow(rule);
+    start();
+  }
+  static std::string with_body(const std::string& line, const std::string& headers = "") {
+    return line + " HTTP/1.1\r\nHost: api.test\r\n" + headers + "Content-Length: " + std::to_string(strlen(kHidden)) +
+           "\r\n\r\n" + kHidden;
+  }
+  static std::string without_body(const std::string& line) { return line + " HTTP/1.1\r\nHost: api.test\r\n\r\n"; }
+
+  std::unique_ptr<IgnoresBodies> server_;
+};
+
+TEST_F(SmuggledTest, AnIgnoredBodyIsNeverReadAsARequest) {
+  start_with({{"paths", {"/ok/**"}}});
+  std::vector<std::string> expected;
+  for (const std::string method : {"GET", "OPTIONS", "DELETE", "POST", "PUT", "PATCH", "PROPFIND", "HEAD"}) {
+    Wire wire = secure("api.test");
+    ASSERT_TRUE(wire.ssl);
+    wire.write(with_body(method + " /ok/1", method == "PUT" ? "TE: trailers\r\nConnection: TE\r\n" : "") +
+               without_body("GET /ok/2"));
+    if (method == "HEAD") wire.head();
+    else EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 200")) << method;
+    EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 200")) << method;
+    expected.insert(expected.end(), {method + " /ok/1", "GET /ok/2"});
+  }
+  EXPECT_EQ(server_->seen(), expected);
+}
+
+TEST_F(SmuggledTest, AChunkedBodyIsNoExceptionAndCannotSwitchProtocols) {
+  start_with({{"inspect", true}});
+  Wire wire = secure("api.test");
+  ASSERT_TRUE(wire.ssl);
+  std::string chunk;
+  http::append_chunk(chunk, kHidden);
+  wire.write(
+      "GET /ok/1 HTTP/1.1\r\nHost: api.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+      "Transfer-Encoding: chunked\r\n\r\n" +
+      chunk + "0\r\n\r\n");
+  EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 200"));
+  wire.write(without_body("GET /ok/2"));
+  EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 200"));
+  EXPECT_EQ(server_->seen(), (std::vector<std::string>{"GET /ok/1", "GET /ok/2"}));
+}
+
+TEST_F(SmuggledTest, NoRequestFollowsAnErrorOnABody) {
+  start_with({{"inspect", true}}, "404 Not Found");
+  Wire wire = secure("api.test");
+  ASSERT_TRUE(wire.ssl);
+  wire.write(with_body("POST /ok/1"));
+  EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 404"));
+  wire.write(without_body("GET /ok/2"));
+  EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 404"));
+  EXPECT_EQ(server_->accepted(), 2);
+}
+
 class UpgradeTest : public RulesTest {
  protected:
   // Starts a server that switches protocols, sends `bytes`, and keeps what it receives.
