@@ -64,12 +64,15 @@ bool Exchange::refuse_request() {
 // Ends the exchange, with an answer from the guard if that is still possible.
 bool Exchange::break_off(int status, std::string_view code) {
   c_.upstream.reset();
-  // If no byte of the answer has left, a queued head can still be replaced.
-  bool still_here = answering_ != Answering::switching && c_.client.out_at == 0 && c_.client.sent == sent_before_;
-  if (answering_ != Answering::head && !still_here) {
+  Stream& client = c_.client;
+  // If no byte of the final answer has left, its queued head can still be replaced. Interim answers before it stay,
+  // because a part of them may have left.
+  bool still_here = answering_ == Answering::head || (answering_ != Answering::switching && client.sent <= answer_at_);
+  if (!still_here) {
     outcome_ = Outcome::abort;  // a truncated answer must not look complete
   } else {
-    c_.client.out.clear();  // a head that was not sent yet is withdrawn
+    if (answering_ != Answering::head)
+      client.out.erase(std::min<size_t>(client.out_at + (answer_at_ - client.sent), client.out.size()));
     c_.answer(status, code, true);
     outcome_ = Outcome::close;
   }

@@ -183,7 +183,7 @@ class Exchange {
   int status_ = 0;                                    // of the answer
   std::optional<Outcome> outcome_;                    // if set, the exchange stops
   std::shared_ptr<const Config> judged_ = c_.config;  // the rules by which the request was last allowed
-  uint64_t sent_before_ = 0;                          // by the client's stream, before the answer began
+  uint64_t answer_at_ = 0;                            // where the final answer begins in what the client's stream sends
 };
 
 }  // namespace bottle::guard

@@ -226,7 +226,7 @@ void Exchange::begin_body() {
   bool may_ignore_body = request_.closes || (status_ >= 400 && up_framing_ != Framing::none);
   upstream_keep_ =
       head.keeps_open() && answer_.kind() != http::Body::Kind::until_close && !announces && !may_ignore_body;
-  sent_before_ = c_.client.sent;
+  answer_at_ = c_.client.sent + c_.client.unsent();
   bool in_chunks = decoder_ || answer_.kind() == http::Body::Kind::chunked;
   bool unknown = in_chunks || answer_.kind() == http::Body::Kind::until_close;
   down_framing_ = in_chunks && request_.client.minor == 1 ? Framing::chunked : Framing::none;

@@ -201,6 +201,19 @@ TEST_F(SlowServersTest, EndlessInterimAnswersAreCutOff) {
   EXPECT_EQ(audited("bad_answer")["reason"], "the server's answer is not valid: too many interim answers");
 }
 
+TEST_F(SlowServersTest, AnErrorFollowsInterimAnswersThatHaveNotAllLeft) {
+  const std::string interim = "HTTP/1.1 103 Early Hints\r\nLink: " + std::string(50'000, 'x') + "\r\n\r\n";
+  constexpr int kMany = 40;
+  serve([&](Wire& wire, const std::string&) {
+    for (int i = 0; i < kMany; ++i) wire.write(interim);
+  });
+  Wire wire = secure("a.test");
+  ASSERT_TRUE(wire.ssl);
+  wire.write(get("/"));
+  for (int i = 0; i < kMany; ++i) ASSERT_TRUE(wire.head() == interim) << i;
+  EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 502 bottle no_answer\r\n"));
+}
+
 // Returns whether the kernel asks a silent peer at 127.0.0.1:PORT whether it is still there.
 bool is_asked(uint16_t port) {
   char peer[32];
