@@ -226,6 +226,8 @@ Task<bool> serve_requests(Connection& c) {
     // A client that has already sent its next requests must not use up all turns, nor fill the memory with audit lines.
     if (!first) co_await c.turn();
     if (!co_await room_in_record(c)) co_return false;
+    // A request that names no valid host must not be recorded under the host of the one before it.
+    if (!c.tunneled) c.host = {}, c.port = 0;
     Parse parsed = co_await next_head(c, first);
     if (parsed == Parse::incomplete) co_return true;
     if (parsed == Parse::bad) {

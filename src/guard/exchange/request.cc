@@ -32,8 +32,9 @@ std::string parse_absolute(const http::Head& head, bool tls, policy::Authority& 
   auto parsed = policy::parse_authority(target.substr(0, end), tls ? 443 : 80);
   if (!parsed) return "the target's host is not valid: " + parsed.error().what;
   authority = *parsed;
-  origin = end == target.npos ? "/" : std::string(target.substr(end));
-  // An empty path is "/" in origin form (RFC 9112 §3.2.1).
+  // An empty path is "/" in origin form, or "*" for OPTIONS (RFC 9112 §3.2.1 and §3.2.4).
+  std::string_view empty = head.method == "OPTIONS" ? "*" : "/";
+  origin = end == target.npos ? empty : target.substr(end);
   if (origin[0] == '?') origin = "/" + origin;
   if (origin.find('#') != origin.npos) return "the target has a fragment";
   return {};
@@ -314,7 +315,9 @@ void write_head(const Connection& c, const http::Head& head, const Request& requ
   out.append(request.method).append(" ");
   // The near side's broker acts as a proxy.
   if (absolute) out.append("http://").append(authority);
-  out.append(from.target).append(" HTTP/1.1\r\n");
+  // In absolute form, an empty path stands for "*" (RFC 9112 §3.2.4).
+  if (!absolute || from.target != "*") out.append(from.target);
+  out.append(" HTTP/1.1\r\n");
   line("Host", authority);
   for (const auto& each : from.headers) line(each.name, each.value);
   for (const Secret* secret : secrets.bound)

@@ -317,6 +317,19 @@ TEST_F(GuardTest, goes_through_a_parent_proxy) {
   EXPECT_TRUE(parent.last().starts_with("CONNECT far.example.org:443 HTTP/1.1\r\n"));
 }
 
+TEST_F(GuardTest, AsksAParentProxyForTheOptionsOfAServer) {
+  Origin parent(nullptr, "", [](const std::string&) { return ok("from the parent"); });
+  config_["egress"]["parent_proxy"] = "http://127.0.0.1:" + std::to_string(parent.port);
+  allow("far.example.org");
+  start();
+  Wire tunnel = connect_to("far.example.org", 80);
+  for (const char* target : {"*", "http://far.example.org"}) {
+    tunnel.write("OPTIONS " + std::string(target) + " HTTP/1.1\r\nHost: far.example.org\r\n\r\n");
+    EXPECT_TRUE(tunnel.message().ends_with("from the parent")) << target;
+    EXPECT_TRUE(parent.last().starts_with("OPTIONS http://far.example.org HTTP/1.1\r\n")) << parent.last();
+  }
+}
+
 TEST_F(GuardTest, SignsInToAParentProxy) {
   Origin parent(nullptr, "", [](const std::string& request) {
     bool signed_in = request.find("Basic " + base64_encode("me@corp:p@ss/w:d!")) != request.npos;
@@ -343,6 +356,23 @@ TEST_F(GuardTest, SignsInToAParentProxy) {
   connect_to("far.example.org");
   EXPECT_TRUE(answer_.starts_with("HTTP/1.1 502 bottle parent_proxy\r\n")) << answer_;
   EXPECT_EQ(audit_.find("wrong"), audit_.npos) << "the password is in the audit";
+}
+
+TEST_F(GuardTest, ARefusalIsNotRecordedUnderTheHostBeforeIt) {
+  Origin site(nullptr, "", [](const std::string&) { return ok("fine"); });
+  route("site.test", site.port);
+  allow({{"host", "site.test"}, {"ports", {80}}});
+  start();
+  for (const char* bad : {"GET ftp://other.test/ HTTP/1.1\r\nHost: other.test\r\n\r\n", "GET  / HTTP/1.1\r\n\r\n"}) {
+    Wire wire{dial_loopback(port_), {}, {}};
+    wire.write("GET http://site.test/ HTTP/1.1\r\nHost: site.test\r\n\r\n");
+    EXPECT_TRUE(wire.message().ends_with("fine"));
+    wire.write(bad);
+    EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 400")) << bad;
+    json line = audited("bad_request");
+    EXPECT_EQ(line.value("host", ""), "") << line;
+    EXPECT_EQ(line.value("port", 0), 0) << line;
+  }
 }
 
 TEST_F(GuardTest, ALanRouteMustBeALocalServiceWithAUniqueName) {
