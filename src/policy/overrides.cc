@@ -12,24 +12,32 @@ namespace {
 
 // Headers that name another method, in Rack, Symfony, Express, ASP.NET Core, Google's APIs, OData and ArangoDB.
 constexpr std::string_view kMethodHeaders[] = {"x_http_method_override", "x_http_method", "x_method_override",
-                                               "x_original_method", "x_forwarded_method"};
+                                               "x_http_verb_override",   "x_http_verb",   "x_original_method",
+                                               "x_forwarded_method"};
 
 // Headers in which a proxy passes on the original request, and which frameworks behind it trust: IIS, Zend, Symfony,
 // nginx, Envoy, Traefik.
 constexpr std::string_view kTargetHeaders[] = {
-    "x_original_url",  "x_original_uri",   "x_rewrite_url",         "x_rewrite_uri",  "x_forwarded_url",
-    "x_forwarded_uri", "x_forwarded_path", "x_envoy_original_path", "x_request_uri",  "x_request_url",
-    "x_original_path", "x_rewrite_path",   "x_override_url",        "x_override_uri", "x_waws_unencoded_url"};
+    "x_original_url",  "x_original_uri",  "x_rewrite_url",    "x_rewrite_uri",
+    "x_forwarded_url", "x_forwarded_uri", "x_forwarded_path", "x_envoy_original_path",
+    "x_request_uri",   "x_request_url",   "x_original_path",  "x_original_request_uri",
+    "x_rewrite_path",  "x_override_url",  "x_override_uri",   "x_waws_unencoded_url"};
 
-// Headers with a second path that a request reads or writes: the target of copies and moves in WebDAV and Swift, and
-// the source of copies in object stores.
-constexpr std::string_view kOtherPathHeaders[] = {"destination",        "x_copy_from",       "x_amz_copy_source",
-                                                  "x_goog_copy_source", "x_ms_copy_source",  "x_oss_copy_source",
-                                                  "x_cos_copy_source",  "x_obs_copy_source", "x_ms_rename_source"};
+// Headers with a second path that a request reads or writes: the target of copies and moves in WebDAV, and the source
+// of copies, links and large objects in Swift.
+constexpr std::string_view kOtherPathHeaders[] = {"destination", "x_copy_from", "x_symlink_target",
+                                                  "x_object_manifest"};
+
+// The last words of other such headers. Each object store has its own for the source of a copy or move, such as
+// X-Amz-Copy-Source and X-Ms-File-Rename-Source.
+constexpr std::string_view kOtherPathEnds[] = {"_copy_source", "_rename_source"};
 
 // Headers in which a proxy passes on the original host. A server with many sites chooses one by it.
-constexpr std::string_view kHostHeaders[] = {"forwarded",       "x_forwarded_host",     "x_host",
-                                             "x_original_host", "x_http_host_override", "x_forwarded_server"};
+constexpr std::string_view kHostHeaders[] = {"forwarded", "x_forwarded_host", "x_host", "x_original_host",
+                                             "x_forwarded_server"};
+
+// The last word of other headers that override a part of the request, such as X-HTTP-Host-Override.
+constexpr std::string_view kOverrideEnd = "_override";
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
@@ -56,11 +64,13 @@ std::string form_decoded(std::string_view text) {
 bool overrides_request(std::string_view header) {
   std::string name = folded_header(header);
   auto among = [&](const auto& names) { return std::ranges::find(names, name) != std::end(names); };
-  return among(kMethodHeaders) || among(kTargetHeaders) || among(kHostHeaders);
+  return name.ends_with(kOverrideEnd) || among(kMethodHeaders) || among(kTargetHeaders) || among(kHostHeaders);
 }
 
 bool names_other_path(std::string_view header) {
-  return std::ranges::find(kOtherPathHeaders, folded_header(header)) != std::end(kOtherPathHeaders);
+  std::string name = folded_header(header);
+  return std::ranges::find(kOtherPathHeaders, name) != std::end(kOtherPathHeaders) ||
+         std::ranges::any_of(kOtherPathEnds, [&](std::string_view end) { return name.ends_with(end); });
 }
 
 std::vector<std::string> methods_in_query(std::string_view target) {

@@ -169,11 +169,14 @@ TEST(Path, GlobsMatch) {
 TEST(Overrides, AreRecognizedInEverySpelling) {
   for (const char* name : {"X-HTTP-Method-Override", "x-http-method", "X-METHOD-OVERRIDE", "X-Original-URL",
                            "X-Rewrite-Url", "X_HTTP_Method_Override", "X.HTTP.Method", "x-forwarded-uri",
-                           "X-Original-Path", "X-Forwarded-Host", "Forwarded"})
+                           "X-Original-Path", "X-Forwarded-Host", "Forwarded", "X-Host-Override",
+                           "X-Original-Request-URI", "X-HTTP-Verb", "X-HTTP-Host-Override", "X-HTTP-Verb-Override"})
     EXPECT_TRUE(overrides_request(name)) << name;
   for (const char* name : {"X-Forwarded-For", "X-Requested-With", "Method", "X-", "Accept", "X-HTTP-Method-Overrides"})
     EXPECT_FALSE(overrides_request(name)) << name;
-  for (const char* name : {"Destination", "destination", "x-amz-copy-source", "X_MS_Copy_Source"})
+  for (const char* name : {"Destination", "destination", "x-amz-copy-source", "X_MS_Copy_Source", "x-amz-rename-source",
+                           "x-ms-file-rename-source", "X-Symlink-Target", "X-Object-Manifest", "x-tos-copy-source",
+                           "x-bce-copy-source", "x-kss-copy-source"})
     EXPECT_TRUE(names_other_path(name)) << name;
   EXPECT_FALSE(names_other_path("Location"));
 }
