@@ -45,6 +45,21 @@ constexpr std::string_view kNames[] = {"authorization",
                                        "x_auth_email",
                                        "x_auth_user",
                                        "x_remote_user",
+                                       "x_remote_email",
+                                       "x_forwarded_user",
+                                       "x_forwarded_email",
+                                       "x_forwarded_preferred_username",
+                                       "x_auth_request_user",
+                                       "x_auth_request_email",
+                                       "x_webauth_user",
+                                       "circle_token",
+                                       "fastly_key",
+                                       "x_insert_key",
+                                       "x_plex_token",
+                                       "x_postmark_server_token",
+                                       "x_postmark_account_token",
+                                       "x_trackertoken",
+                                       "x_tableau_auth",
                                        "remote_user",
                                        "x_username",
                                        "x_password",
@@ -54,18 +69,19 @@ constexpr std::string_view kNames[] = {"authorization",
                                        "client_cert",
                                        "x_client_cert"};
 
-// The endings of other names, such as X-Goog-Api-Key, DD-API-KEY, X-Shopify-Access-Token and X-Forwarded-Authorization.
-constexpr std::string_view kEnds[] = {"_authorization",  "_authentication", "_api_key",     "_apikey",
-                                      "_access_token",   "_access_key",     "_auth_token",  "_auth_key",
-                                      "_secret_key",     "_client_secret",  "_private_key", "_application_key",
-                                      "_service_account"};
+// The last words of other names, or the whole names: X-Goog-Api-Key, DD-API-KEY, X-Shopify-Access-Token, Access-Token
+// and X-Forwarded-Authorization.
+constexpr std::string_view kEnds[] = {"_authorization",   "_authentication", "_api_key",       "_apikey",
+                                      "_access_token",    "_access_key",     "_auth_token",    "_auth_key",
+                                      "_api_token",       "_secret_key",     "_client_secret", "_private_key",
+                                      "_application_key", "_service_account"};
 
 }  // namespace
 
 bool presents_credentials(std::string_view header) {
   std::string name = folded_header(header);
   return std::ranges::find(kNames, name) != std::end(kNames) ||
-         std::ranges::any_of(kEnds, [&](std::string_view end) { return name.ends_with(end); });
+         std::ranges::any_of(kEnds, [&](std::string_view end) { return name.ends_with(end) || name == end.substr(1); });
 }
 
 }  // namespace bottle::policy

@@ -6,9 +6,37 @@ namespace bottle::policy {
 namespace {
 
 TEST(Credentials, AreRecognizedInEverySpellingOfTheirHeader) {
-  for (const char* name : {"Authorization", "authorization", "Cookie", "X-Api-Key", "x_api_key", "API-Key", "apikey",
-                           "X-Goog-Api-Key", "DD-APPLICATION-KEY", "Private-Token", "X-Shopify-Access-Token",
-                           "X-Forwarded-Authorization", "X-Amz-Security-Token", "CF-Access-Client-Secret"})
+  for (const char* name : {"Authorization",
+                           "authorization",
+                           "Cookie",
+                           "X-Api-Key",
+                           "x_api_key",
+                           "API-Key",
+                           "apikey",
+                           "X-Goog-Api-Key",
+                           "DD-APPLICATION-KEY",
+                           "Private-Token",
+                           "X-Shopify-Access-Token",
+                           "X-Forwarded-Authorization",
+                           "X-Amz-Security-Token",
+                           "CF-Access-Client-Secret",
+                           "Access-Token",
+                           "Auth-Token",
+                           "Api-Token",
+                           "Access-Key",
+                           "Secret-Key",
+                           "Auth-Key",
+                           "Client-Secret",
+                           "Private-Key",
+                           "Authentication",
+                           "Circle-Token",
+                           "Fastly-Key",
+                           "X-Plex-Token",
+                           "X-Postmark-Server-Token",
+                           "X-TrackerToken",
+                           "X-Tableau-Auth",
+                           "X-Forwarded-User",
+                           "X-Webauth-User"})
     EXPECT_TRUE(presents_credentials(name)) << name;
 }
 

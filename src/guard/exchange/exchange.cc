@@ -151,7 +151,7 @@ void Exchange::collect() {
 std::optional<std::string> Exchange::request_trailers() {
   std::string out;
   for (const auto& [name, value] : request_.body.trailers()) {
-    if (!may_be_trailer(name) || policy::presents_credentials(name)) continue;
+    if (!may_be_trailer(name) || policy::presents_credentials(name) || replaces_header(secrets_, name)) continue;
     if (request_.restricted && (policy::overrides_request(name) || policy::names_other_path(name))) continue;
     std::string clean_name = name, clean_value = value;
     if (!scan_.rewrite(Place::header_name, {}, Syntax::token, clean_name) || !scan_.rewrite_header(name, clean_value) ||

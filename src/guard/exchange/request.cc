@@ -14,6 +14,7 @@
 #include "guard/exchange/named_hosts.h"
 #include "guard/exchange/request_scan.h"
 #include "policy/credentials.h"
+#include "policy/header_name.h"
 #include "policy/overrides.h"
 
 namespace bottle::guard {
@@ -52,6 +53,13 @@ void append_framing(Framing framing, uint64_t length, std::string& out) {
   if (framing == Framing::chunked) out.append("Transfer-Encoding: chunked\r\n");
   if (framing == Framing::length) out.append("Content-Length: ").append(std::to_string(length)).append("\r\n");
   out.append("\r\n");
+}
+
+bool replaces_header(const HostSecrets& secrets, std::string_view name) {
+  return std::ranges::any_of(secrets.bound, [&](const Secret* s) {
+    return writes_header(*s) && s->header.size() == name.size() &&
+           policy::folded_header(s->header) == policy::folded_header(name);
+  });
 }
 
 bool hop_by_hop(std::string_view name) {
@@ -237,8 +245,7 @@ bool is_forwarded(const http::Head& head, const Request& request, const http::He
   if (request.content.decodes && http::iequals(header.name, "content-encoding")) return false;
   if (http::iequals(header.name, "sec-websocket-extensions")) return false;               // asks for compression
   if (http::iequals(header.name, "expect") && puts_in_body(head, secrets)) return false;  // the guard collects the body
-  return std::ranges::none_of(
-      secrets.bound, [&](const Secret* s) { return writes_header(*s) && http::iequals(s->header, header.name); });
+  return !replaces_header(secrets, header.name);
 }
 
 // Removes the agent's own credentials if the request also carries one of the operator's. Otherwise, the host could

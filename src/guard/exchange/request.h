@@ -67,6 +67,9 @@ bool asks_parent(const Connection& c);
 enum class Framing : uint8_t { none, length, chunked };
 void append_framing(Framing framing, uint64_t length, std::string& out);
 
+// Returns whether the guard itself writes a header of this name for a secret, so that the client's does not pass. A
+// gateway makes the same variable of both spellings if they differ in "_" or "-" (policy/header_name.h).
+bool replaces_header(const HostSecrets& secrets, std::string_view name);
 // Returns whether a header applies to one connection only or is one that a forwarder writes itself.
 bool hop_by_hop(std::string_view name);
 // Returns whether a trailer of that name passes. Trailers that frame, route, sign in or change how the body is read do

@@ -230,6 +230,8 @@ TEST_F(SecretsTest, ASecretWithItsOwnHeaderIsInsertedThere) {
   EXPECT_TRUE(
       ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nx-key: " + placeholder + "\r\n\r\n").ends_with("fine"));
   EXPECT_NE(db->last().find("X-Key: v=" + value + ";\r\n"), std::string::npos) << db->last();
+  EXPECT_TRUE(ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nx_key: of-the-agent\r\n\r\n").ends_with("fine"));
+  EXPECT_EQ(db->last().find("of-the-agent"), std::string::npos) << "a gateway reads both as the same: " << db->last();
   EXPECT_NE(ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nX-Other: " + placeholder + "\r\n\r\n")
                 .find("X-Bottle-Deny: secret\r\n"),
             std::string::npos);
@@ -344,9 +346,9 @@ TEST_F(SecretsTest, TheAgentsCredentialsAreNotSentTogetherWithTheOperators) {
   auto db = origin("db.test");
   start();
   std::string theirs = "attackers-own-key-0123456789";
-  for (std::string name :
-       {"Authorization", "X-Api-Key", "x_api_key", "api-key", "Cookie", "Private-Token", "X-Auth-Token",
-        "X-Goog-Api-Key", "DD-API-KEY", "X-Amz-Security-Token", "X-Forwarded-Access-Token"}) {
+  for (std::string name : {"Authorization", "X-Api-Key", "x_api_key", "api-key", "Cookie", "Private-Token",
+                           "X-Auth-Token", "X-Goog-Api-Key", "DD-API-KEY", "X-Amz-Security-Token",
+                           "X-Forwarded-Access-Token", "Access-Token", "Circle-Token", "X-Webauth-User"}) {
     EXPECT_TRUE(
         ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nX-Csrf-Token: 1\r\n" + name + ": " + theirs + "\r\n\r\n")
             .ends_with("fine"));
