@@ -1,6 +1,7 @@
 // Checks that no answer brings a value back to the agent, in any form, place, coding or framing.
 #include <future>
 
+#include "base/text/lower.h"
 #include "guard/program/secrets_test.h"
 #include "scan/content/compress_test.h"
 
@@ -151,6 +152,17 @@ TEST_F(AnswersTest, ThatAreCutOffContainNoValueEither) {
         EXPECT_EQ(seen.find(value_.substr(2, value_.size() - 6)), seen.npos) << on_secret << each.substr(0, 300);
       }
   }
+}
+
+TEST_F(AnswersTest, ThatAreOnlyAPartContainNoPartOfAValue) {
+  auto db = origin("db.test", [this](auto&) { return plain("", "v=" + value_.substr(0, value_.size() - 3)); });
+  start();
+  std::string answer = ask("db.test",
+                           "GET / HTTP/1.1\r\nHost: db.test\r\nRange: bytes=0-9\r\nIf-Range: x\r\nx-ms-range: bytes=0-9"
+                           "\r\nX-Other: y\r\n\r\n");
+  EXPECT_EQ(answer.find(value_.substr(0, 8)), answer.npos) << answer;
+  EXPECT_EQ(lower(db->last()).find("range"), std::string::npos) << "the server would send a part: " << db->last();
+  EXPECT_NE(db->last().find("X-Other: y\r\n"), std::string::npos);
 }
 
 TEST_F(AnswersTest, WithAFalseCodingPass) {
