@@ -67,7 +67,8 @@ void Connection::audit(AuditLine line) {
   line.host = clean(host.name, clean_host);
   line.port = port;
   // A query often has tokens that are in no list of secrets, so it is never recorded.
-  line.path = hides_path ? "" : clean(line.path.substr(0, line.path.find('?')), clean_path);
+  if (!line.path.empty() && !starred_path.empty()) line.path = starred_path;
+  line.path = clean(line.path.substr(0, line.path.find('?')), clean_path);
   // A reason that is about a credential names only the rule.
   if (line.fingerprint.empty()) line.reason = clean(line.reason, clean_reason);
   line.bytes_out = client.received;

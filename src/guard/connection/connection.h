@@ -38,7 +38,8 @@ struct Connection {
     bool used = false;            // it has already carried a request
     bool through_parent = false;  // it is a tunnel through a parent proxy
   } reached;
-  bool hides_path = false;  // the path of the current request contains a credential, so the audit must not show it
+  // The path of the current request with asterisks in place of credentials, if it contains any. The audit shows this.
+  std::string starred_path;
   std::shared_ptr<Upstreams> upstreams;  // provides `upstream` if requests share connections to the host
 
   // Adopts the current rules. Connections made under the old rules are not reused.

@@ -56,14 +56,17 @@ struct Context {
   uint32_t next_id = 0;
   std::map<uint32_t, AgentCall*> agent_calls;  // open connections to the session's ssh-agent
   uint32_t next_agent_call = 1;
-  std::set<std::pair<std::string, std::string>>
-      reported;             // code and secret of each line that is written once per session
-  scan::NameHistory names;  // the hosts that requests went to
+  std::set<std::pair<std::string, std::string>> reported;  // see is_news()
+  scan::NameHistory names;                                 // the hosts that requests went to
 
   // Returns whether there is room for another connection.
   bool has_room() const {
     return connections < most_connections && held_by_streams() < kEnoughHeld && tls_connections() < kEnoughTls;
   }
+  // Returns whether a line of the record with this code and subject, of a kind that need not repeat, was not written
+  // yet. Forgets everything when it has seen very many, because the agent can cause any number of subjects, and then
+  // must not be able to suppress others.
+  bool is_news(std::string_view code, std::string subject);
   // Returns an id for a connection or a decision, which appears in the record: 8 hexadecimal digits that count up.
   std::string new_id();
 };

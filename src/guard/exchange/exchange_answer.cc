@@ -292,7 +292,6 @@ bool Exchange::end_watch() {
 // Records the injections, each kind once for each host. Returns false if the answer must end; otherwise, it passes
 // unchanged.
 bool Exchange::record_injections() {
-  constexpr size_t kMost = 4096;
   for (const scan::Injection& each : watch_->news()) {
     std::string where = each.hidden ? ", in text that a person does not see," : "";
     std::string reason =
@@ -302,8 +301,7 @@ bool Exchange::record_injections() {
       return false;
     }
     // The same page may be fetched again and again, so each injection is recorded once.
-    std::string key = c_.host.name + " " + std::string(each.what);
-    if (c_.context.reported.size() >= kMost || !c_.context.reported.emplace("injection", key).second) continue;
+    if (!c_.context.is_news("injection", c_.host.name + " " + std::string(each.what))) continue;
     c_.audit({.action = "allow",
               .kind = "http",
               .method = request_.method,

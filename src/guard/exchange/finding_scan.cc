@@ -18,8 +18,6 @@ namespace {
 
 using scan::OnFinding;
 
-constexpr size_t kMostReported = 4096;  // kinds that are reported once; further ones are reported each time
-
 // Returns whether a header has random values that are not credentials, although its name may contain "key".
 bool is_opaque(std::string_view header) {
   for (std::string_view each :
@@ -97,10 +95,7 @@ bool RequestScan::may_leave_unscanned(std::string why) {
 }
 
 void RequestScan::note_unreadable(std::string reason) {
-  auto& reported = c_.context.reported;
-  std::pair<std::string, std::string> line("unreadable_body", c_.host.name);
-  if (reported.contains(line)) return;
-  if (reported.size() < kMostReported) reported.insert(std::move(line));
+  if (!c_.context.is_news("unreadable_body", c_.host.name)) return;
   c_.audit({.action = "allow",
             .kind = "http",
             .method = request_.method,
@@ -135,8 +130,13 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
     Place place = part.place;
     if (place == Place::path && found.begin > begin + std::min(part.text->find('?'), part.text->size()))
       place = Place::query;
-    // The audit must not show the credential. Its line for this request leaves the path out.
-    if (place == Place::path) c_.hides_path = true;
+    // The audit must not show the credential, but it must show which path was asked for.
+    if (place == Place::path) {
+      std::string& path = c_.starred_path;
+      if (path.empty()) path = part.text->substr(0, part.text->find('?'));
+      size_t from = std::min(found.begin - begin, path.size()), to = std::min(found.end - begin, path.size());
+      std::fill(path.begin() + static_cast<std::ptrdiff_t>(from), path.begin() + static_cast<std::ptrdiff_t>(to), '*');
+    }
     // A marker changes a path into another one, which is acceptable only for the API of the model. In a method, it
     // would mean nothing.
     bool may_change = place != Place::method && (place != Place::path || secrets_.model);
@@ -234,17 +234,12 @@ OnFinding RequestScan::judge(const scan::Finding& found, Place place, std::strin
 OnFinding RequestScan::note(const scan::Finding& found, std::string_view code, const std::string& reason,
                             OnFinding what) {
   constexpr int kMostPossible = 3;  // in one request: random bytes have many
-  auto& reported = c_.context.reported;
   bool possible = code == "possible_secret";
-  // Possible secrets are only hints. When the list of reported kinds is full, they are no longer recorded, while
-  // others are recorded each time.
-  if (possible && (reported.size() >= kMostReported || noted_ >= kMostPossible)) return what;
+  if (possible && noted_ >= kMostPossible) return what;
   // Text for the model repeats with each request, so each finding is recorded once for all hosts of the model.
   std::string key = found.rule ? found.name + " " + found.fingerprint : found.name;
-  std::pair<std::string, std::string> line(code, secrets_.model ? key : key + " " + c_.host.name);
-  if (reported.contains(line)) return what;
+  if (!c_.context.is_news(code, secrets_.model ? key : key + " " + c_.host.name)) return what;
   noted_ += possible;
-  if (reported.size() < kMostReported) reported.insert(std::move(line));
   c_.audit({.action = "allow",
             .kind = "http",
             .method = request_.method,

@@ -357,7 +357,7 @@ void write_head(const Connection& c, const http::Head& head, const Request& requ
 }  // namespace
 
 Verdict prepare_request(Connection& c, const http::Head& head, Request& request, std::string& out) {
-  c.hides_path = false;
+  c.starred_path.clear();
   request = Request{.method = std::string(head.method), .client = {.minor = head.minor, .keep = head.keeps_open()}};
   if (auto verdict = find_destination(c, head, request); !verdict.allowed) return verdict;
   if (auto verdict = judge_named_hosts(c, head, request); !verdict.allowed) return verdict;

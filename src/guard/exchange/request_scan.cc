@@ -206,7 +206,7 @@ scan::Verdict RequestScan::as_configured(const scan::Sight& sight, OnSecret what
 void RequestScan::report_once(const Finding& finding) {
   bool marked = finding.fate == Fate::mark;
   std::string_view code = marked ? "secret_to_model" : "placeholder_to_model";
-  if (!c_.context.reported.emplace(code, finding.secret->name).second) return;
+  if (!c_.context.is_news(code, finding.secret->name)) return;
   std::string reason =
       marked ? "the value of secret \"" + finding.secret->name +
                    "\" was on its way to the model; the guard sent a marker instead"

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "guard/audit/repeats.h"
-#include "guard/program/guard_test.h"
+#include "guard/program/secrets_test.h"
 
 namespace bottle::guard {
 namespace {
@@ -249,6 +249,25 @@ TEST_F(RecordTest, AFullDiskStopsTheTraffic) {
   EXPECT_TRUE(seen().empty());
   kill(pid, SIGTERM);
   waitpid(pid, nullptr, 0);
+}
+
+class FindingsInPathTest : public SecretsTest {};
+
+TEST_F(FindingsInPathTest, OnlyTheBytesOfAFindingAreMissingInTheRecord) {
+  auto sink = origin("sink.test");
+  config_["egress"]["on_secret"] = "warn";
+  start();
+  const std::string token = "ghp_" + std::string("x7Kq2mZ9bR4tW1cV8nL5pD3fH6jS0gYaQeUu");
+  EXPECT_TRUE(
+      ask("sink.test", "GET /upload/" + token + "/of/work?q=1 HTTP/1.1\r\nHost: sink.test\r\n\r\n").ends_with("fine"));
+  std::string stars(token.size(), '*');
+  EXPECT_EQ(audited("secret").value("path", ""), "/upload/" + stars + "/of/work");
+  EXPECT_EQ(audited("allowed").value("path", ""), "/upload/" + stars + "/of/work");
+  EXPECT_TRUE(ask("sink.test", "GET /next HTTP/1.1\r\nHost: sink.test\r\n\r\n").ends_with("fine"));
+  json line;
+  do line = audited("allowed");
+  while (line.value("kind", "") != "http");
+  EXPECT_EQ(line.value("path", ""), "/next");
 }
 
 }  // namespace
