@@ -6,6 +6,8 @@
 #include <cstddef>
 
 #include "base/ids.h"
+#include "base/text/lower.h"
+#include "scan/join.h"
 
 namespace bottle::guard {
 
@@ -38,6 +40,17 @@ Result<std::unique_ptr<Scanner>> Scanner::make(const Secrets& secrets, const wir
 bool Scanner::has_known(std::string_view text) {
   return std::ranges::any_of(scan::Detector(&catalog_).scan(text).findings,
                              [](const scan::Finding& found) { return !found.rule; });
+}
+
+bool Scanner::repeats(std::string_view name, std::string_view value) {
+  constexpr size_t kMost = 256;
+  // A longer value is no piece of a secret.
+  if (value.size() > scan::kLongestPiece) return false;
+  std::string header = lower(name).append(": ").append(value);
+  if (headers_.contains(header)) return true;
+  if (headers_.size() >= kMost) headers_.clear();
+  headers_.insert(std::move(header));
+  return false;
 }
 
 std::string Scanner::starred(std::string text) {

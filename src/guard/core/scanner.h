@@ -2,7 +2,9 @@
 // credentials by their form (src/scan). Each configuration has one scanner.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,12 +33,15 @@ class Scanner {
   // Returns the memory of short texts that were sent, which serves to find a secret that is sent in parts. Each new
   // configuration starts with an empty memory.
   scan::Session& session() { return session_; }
+  // Returns whether a header with this name and value was passed to this function before, and remembers it.
+  bool repeats(std::string_view name, std::string_view value);
 
  private:
   explicit Scanner(scan::Catalog catalog) : catalog_(std::move(catalog)), session_(&catalog_) {}
 
   scan::Catalog catalog_;
   scan::Session session_;
+  std::set<std::string, std::less<>> headers_;  // name and value of each
 };
 
 }  // namespace bottle::guard

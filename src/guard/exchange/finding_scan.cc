@@ -27,13 +27,31 @@ bool is_opaque(std::string_view header) {
   return false;
 }
 
-// Returns whether a header is the same in all requests of a program, so that its value cannot be a piece of a secret.
+// Returns whether programs send the same value of the header with many requests.
 bool is_common_header(std::string_view header) {
-  for (std::string_view each :
-       {"user-agent", "accept", "accept-encoding", "accept-language", "cache-control", "content-type",
-        "content-encoding", "content-length", "date", "pragma", "range", "referer", "origin", "te", "via"})
+  for (std::string_view each : {"user-agent",
+                                "accept",
+                                "accept-encoding",
+                                "accept-language",
+                                "cache-control",
+                                "content-type",
+                                "content-encoding",
+                                "pragma",
+                                "referer",
+                                "origin",
+                                "te",
+                                "via",
+                                "sec-fetch-dest",
+                                "sec-fetch-mode",
+                                "sec-fetch-site",
+                                "sec-fetch-user",
+                                "sec-gpc",
+                                "sec-ch-ua",
+                                "sec-ch-ua-mobile",
+                                "sec-ch-ua-platform",
+                                "sec-websocket-version"})
     if (http::iequals(header, each)) return true;
-  return header.size() > 4 && http::iequals(header.substr(0, 4), "sec-");
+  return false;
 }
 
 // Returns whether the finding is something that a server issues and that clients send back to sign in. That alone is
@@ -155,7 +173,9 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
   if (secrets_.model) return true;
   return std::ranges::all_of(parts, [&](const HeadPart& part) {
     if (http::iequals(part.name, "cookie") && !check_crumbs(*part.text)) return false;
-    if (!part.name.empty()) return is_common_header(part.name) || check_piece(part.place, part.name, *part.text);
+    // A value that was sent before says nothing new, and most requests repeat most of these.
+    bool repeats = is_common_header(part.name) && c_.config->scanner->repeats(part.name, *part.text);
+    if (!part.name.empty()) return repeats || check_piece(part.place, part.name, *part.text);
     if (part.place == Place::method) return check_piece(part.place, name_of(part.place), *part.text);
     std::string_view rest = *part.text;
     rest.remove_prefix(std::min(rest.find('?'), rest.size()));

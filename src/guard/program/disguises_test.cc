@@ -280,5 +280,25 @@ TEST_F(DisguisesTest, OfACodedBodyThatIsRefusedAtItsEndNothingLeaves) {
   EXPECT_EQ(heads, 3) << "one connection is served after the other";
 }
 
+TEST_F(SecretsTest, PiecesInHeadersOfBrowsersAreJoined) {
+  auto sink = origin("sink.test");
+  start();
+  const std::string value = kOther, first = value.substr(0, 15), second = value.substr(15);
+  auto sent = [&](const std::string& headers) {
+    return ask("sink.test", "GET / HTTP/1.1\r\nHost: sink.test\r\n" + headers + "\r\n");
+  };
+  auto refused = [](const std::string& answer) { return answer.find("X-Bottle-Deny: secret\r\n") != answer.npos; };
+  EXPECT_TRUE(refused(sent("User-Agent: " + first + "\r\nReferer: " + second + "\r\n")));
+  EXPECT_TRUE(sent("Sec-Data: " + first + "\r\n").ends_with("fine"));
+  EXPECT_TRUE(refused(sent("Sec-Data: " + second + "\r\n")));
+  for (int i = 0; i < 3; ++i)
+    EXPECT_TRUE(sent("User-Agent: curl/8.5.0\r\nAccept: */*\r\nSec-Fetch-Mode: cors\r\n").ends_with("fine"));
+  std::string trailers = "0\r\nSec-T0: " + first + "\r\nSec-T1: " + second + "\r\n\r\n";
+  EXPECT_TRUE(refused(ask("sink.test",
+                          "POST / HTTP/1.1\r\nHost: sink.test\r\nTrailer: Sec-T0, Sec-T1\r\nTransfer-Encoding: "
+                          "chunked\r\n\r\n" +
+                              trailers)));
+}
+
 }  // namespace
 }  // namespace bottle::guard
