@@ -131,6 +131,10 @@ Task<Outcome> Exchange::upgraded() {
     if (!count_up(up.out.size() - queued)) co_return Outcome::abort;
     if (to_client && !release_messages(*to_client, client.out, held_down_, came_down, progress))
       co_return stop_ ? stop_answer() : refuse_answer(), Outcome::abort;
+    // The streams count these bytes when they write or rest.
+    client.beside = to_server ? to_server->memory() : 0;
+    up.beside =
+        (to_client ? to_client->memory() : 0) + (watch_ ? watch_->memory() : 0) + (usage_ ? usage_->memory() : 0);
     progress |= up.flush();
     progress |= client.flush();
     if (client.failed || up.failed) co_return Outcome::abort;
@@ -147,6 +151,8 @@ Task<Outcome> Exchange::upgraded() {
       continue;
     }
     if (c_.now() - last >= c_.config->idle_ms) co_return Outcome::abort;
+    if (to_server) to_server->rest();
+    if (to_client) to_client->rest();
     client.rest();
     up.rest();
     co_await c_.wait(held_up_.until(held_down_.until(last + c_.config->idle_ms)));

@@ -95,6 +95,17 @@ bool MessageScan::release(std::string& out) {
   return fine;
 }
 
+size_t MessageScan::memory() const {
+  size_t buffers = 0;
+  for (const std::string* each : {&control_, &piece_, &filtered_, &ready_, &short_}) buffers += each->capacity();
+  return buffers + filter_.memory() + (stream_ ? stream_->memory() : 0);
+}
+
+void MessageScan::rest() {
+  for (std::string* each : {&control_, &piece_, &filtered_, &ready_, &short_})
+    if (each->empty()) std::string().swap(*each);
+}
+
 void MessageScan::write_piece(bool fin, std::string& out) {
   write(opcode_, fin, ready_, out);
   opcode_ = WebSocketFrame::continuation;

@@ -40,6 +40,10 @@ class MessageScan {
 
   // Releases the bytes that are held back in the middle of a message, because the message pauses.
   bool release(std::string& out);
+  // Returns approximately how many bytes this object holds.
+  size_t memory() const;
+  // Frees empty buffers, so that an idle connection costs little.
+  void rest();
   // Returns whether bytes of a message wait for what follows.
   bool holds() const { return filter_.holds() || (stream_ && stream_->holds()); }
 

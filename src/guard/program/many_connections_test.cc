@@ -51,6 +51,33 @@ TEST_F(ManyConnectionsTest, ConnectionsBeyondTheLimitAreRefused) {
   EXPECT_TRUE(serves_again());
 }
 
+TEST_F(ManyConnectionsTest, MessagesThatDoNotEndCountAsMemory) {
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+  Origin server(nullptr, "", [](const std::string&) {
+    return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+  });
+  route("ws.test", server.port);
+  allow({{"host", "ws.test"}, {"ports", {80}}});
+  start();
+  // The head of a text frame of 90,000 bytes, most of which follow.
+  std::string part("\x81\xff\0\0\0\0\0\1\x5f\x90key!", 14);
+  while (part.size() < 80'000) part += "some words of a text ";
+  constexpr int kMany = 2500;
+  std::vector<Wire> clients;
+  for (bool refused = false; !refused && clients.size() < kMany;) {
+    Wire& client = clients.emplace_back(Wire{dial_loopback(port_), {}, {}});
+    client.write("GET http://ws.test/ HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    refused = !client.head().starts_with("HTTP/1.1 101 ");
+    if (!refused) client.write(part);
+  }
+  EXPECT_LT(clients.size(), size_t{kMany}) << "the guard holds all of it";
+  EXPECT_LT(most_resident(), kMostMemory) << (most_resident() >> 20) << " MB";
+  EXPECT_EQ(audited("too_many_connections")["action"], "close");
+}
+
 TEST_F(ManyConnectionsTest, AClientIsToldThatNoDescriptorsAreLeft) {
   start_with_site();
   rlimit few{32, 32};  // the guard is not told of this limit

@@ -55,6 +55,8 @@ class Filter {
 
   // Returns whether bytes wait for what follows.
   bool holds() const { return !held_.empty(); }
+  // Returns approximately how many bytes the filter holds.
+  size_t memory() const { return held_.capacity() + finds_.capacity() * sizeof(Find); }
   // Returns whether so little of a find is held back that it may be released to a reader that waits for it.
   bool holds_little() const { return !held_.empty() && finds_.empty() && finder_.barely_begun(); }
 
