@@ -84,7 +84,12 @@ bool Exchange::withdrawn() {
   // The rules apply to the request as it was sent, with the path as it was judged then.
   if (judged_ == c_.context.config) return false;
   judged_ = c_.context.config;
-  if (judged_->rules.request(c_.host, c_.port, request_.method, request_.target).allowed) return false;
+  auto decision = judged_->rules.request(c_.host, c_.port, request_.method, request_.target);
+  const HostSecrets& secrets = c_.tls ? judged_->secrets.of(c_.host) : judged_->secrets.of_unproven();
+  // A protocol that the guard does not read may pass only if it would have been passed under the new rules too (see
+  // choose_protocol()).
+  bool opaque = !request_.upgrade.protocol.empty() && !request_.upgrade.framed;
+  if (decision.allowed && !(opaque && (decision.restricted || !secrets.all->empty()))) return false;
   fail_with(403, "not_allowed", "the rules have changed");
   return true;
 }

@@ -196,22 +196,24 @@ TEST_F(SmuggledTest, NoRequestFollowsAnErrorOnABody) {
 class UpgradeTest : public RulesTest {
  protected:
   // Starts a server that switches protocols, sends `bytes`, and keeps what it receives.
-  void open(json rule, std::string bytes) {
-    server_ = std::make_unique<RawOrigin>(ca_.get(), "ws.test", [this, bytes](Wire& wire, const std::string&) {
-      wire.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n" + bytes);
-      while (wire.more()) {
-        std::lock_guard lock(mutex_);
-        received_ += std::exchange(wire.in, {});
-      }
-      ended_ = true;
-    });
+  void open(json rule, std::string bytes, const std::string& protocol = "websocket") {
+    server_ =
+        std::make_unique<RawOrigin>(ca_.get(), "ws.test", [this, bytes, protocol](Wire& wire, const std::string&) {
+          wire.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: " + protocol + "\r\nConnection: Upgrade\r\n\r\n" +
+                     bytes);
+          while (wire.more()) {
+            std::lock_guard lock(mutex_);
+            received_ += std::exchange(wire.in, {});
+          }
+          ended_ = true;
+        });
     route("ws.test", server_->port);
     rule["host"] = "ws.test";
     allow(rule);
     start();
     wire_ = secure("ws.test");
     ASSERT_TRUE(wire_.ssl);
-    wire_.write("GET /ws HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    wire_.write("GET /ws HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: " + protocol + "\r\n\r\n");
     while (wire_.in.find("\r\n\r\n") == std::string::npos && wire_.more()) {
     }
     ASSERT_TRUE(wire_.in.starts_with("HTTP/1.1 101")) << wire_.in;
@@ -231,6 +233,23 @@ class UpgradeTest : public RulesTest {
   std::string received_;
   std::atomic<bool> ended_ = false;
 };
+
+TEST_F(UpgradeTest, AnotherProtocolEndsWhenTheRulesRestrictTheHost) {
+  open({{"inspect", true}}, "", "tcp");
+  config_["egress"]["allow"].back()["methods"] = json::array({"GET"});
+  ASSERT_EQ(configure()["type"], "ready");
+  wire_.to_end();
+  wait_for_the_end();
+  EXPECT_EQ(audited("not_allowed")["reason"], "the rules have changed");
+}
+
+TEST_F(UpgradeTest, AnotherProtocolEndsWhenThereAreSecrets) {
+  open({{"inspect", true}}, "", "tcp");
+  bind_secret("other.test");
+  ASSERT_EQ(configure()["type"], "ready");
+  wire_.to_end();
+  wait_for_the_end();
+}
 
 TEST_F(UpgradeTest, IfRulesNameMethodsOnlyWebSocketFramesPass) {
   open({{"methods", {"GET"}}}, std::string("\x81\x02hi", 4));
