@@ -11,6 +11,7 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <vector>
 
@@ -148,25 +149,55 @@ void common(SSL_CTX* context) {
 // A TLS 1.3 ticket is good for one connection (RFC 8446, appendix C.4; the library drops it when the handshake ends),
 // so each of several simultaneous connections needs its own. Servers send one or two with every connection.
 using Session = std::unique_ptr<SSL_SESSION, FreeTls>;
-using Sessions = std::map<std::string, std::vector<Session>>;
-constexpr size_t kSessionsEach = 16;
+constexpr size_t kSessionsEach = 16, kHostsWithSessions = 256;
+// Servers choose how large their tickets and certificates are, and the agent how many servers there are. Usual tickets
+// have less than 1 KB.
+constexpr size_t kLargestTicket = 4 * 1024, kMostInSessions = 8 << 20;
+
+struct Sessions {
+  struct Kept {
+    Session session;
+    size_t size;
+  };
+  std::map<std::string, std::vector<Kept>> of_host;
+  size_t size = 0;  // of all
+
+  void drop(std::vector<Kept>& kept, std::vector<Kept>::iterator which) {
+    size -= which->size;
+    kept.erase(which);
+  }
+  void clear() {
+    of_host.clear();
+    size = 0;
+  }
+};
 
 // Returns the newest session that is still valid, or null.
 Session take_session(Sessions& sessions, const std::string& key) {
-  auto found = sessions.find(key);
-  if (found == sessions.end()) return nullptr;
+  auto found = sessions.of_host.find(key);
+  if (found == sessions.of_host.end()) return nullptr;
   auto& kept = found->second;
-  while (!kept.empty() && !SSL_SESSION_is_resumable(kept.back().get())) kept.pop_back();
+  while (!kept.empty() && !SSL_SESSION_is_resumable(kept.back().session.get())) sessions.drop(kept, kept.end() - 1);
   if (kept.empty()) return nullptr;
   // A session of TLS 1.2 may be resumed any number of times, so it stays in the list.
-  if (SSL_SESSION_get_protocol_version(kept.back().get()) < TLS1_3_VERSION) {
-    SSL_SESSION_up_ref(kept.back().get());
-    return Session(kept.back().get());
+  if (SSL_SESSION_get_protocol_version(kept.back().session.get()) < TLS1_3_VERSION) {
+    SSL_SESSION_up_ref(kept.back().session.get());
+    return Session(kept.back().session.get());
   }
   // The newest one stays valid the longest.
-  Session newest = std::move(kept.back());
-  kept.pop_back();
+  Session newest = std::move(kept.back().session);
+  sessions.drop(kept, kept.end() - 1);
   return newest;
+}
+
+// Returns about how many bytes the session holds, with the certificates of the server.
+size_t size_of(SSL* ssl, const SSL_SESSION* session) {
+  constexpr size_t kParsed = 3;  // a parsed certificate is about three times as large as an encoded one
+  size_t size = static_cast<size_t>(std::max(i2d_SSL_SESSION(session, nullptr), 0));
+  const STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl);
+  for (int i = 0; i < sk_X509_num(chain); ++i)
+    size += kParsed * static_cast<size_t>(std::max(i2d_X509(sk_X509_value(chain, i), nullptr), 0));
+  return size;
 }
 
 void free_sessions(void*, void* p, CRYPTO_EX_DATA*, int, long, void*) { delete static_cast<Sessions*>(p); }
@@ -185,13 +216,18 @@ int keep_session(SSL* ssl, SSL_SESSION* session) {
   auto* key = static_cast<std::string*>(SSL_get_ex_data(ssl, key_index()));
   // A resumed handshake sends no certificate, so a session must never come from a connection that did not verify one.
   if (!sessions || !key || SSL_get_verify_result(ssl) != X509_V_OK) return 0;
+  const unsigned char* ticket = nullptr;
+  size_t ticket_size = 0, size = size_of(ssl, session);
+  SSL_SESSION_get0_ticket(session, &ticket, &ticket_size);
+  if (ticket_size > kLargestTicket) return 0;
   // The agent chooses the hosts under a wildcard rule.
-  if (sessions->size() >= 256 && !sessions->contains(*key)) sessions->clear();
-  auto& kept = (*sessions)[*key];
+  bool full = sessions->of_host.size() >= kHostsWithSessions && !sessions->of_host.contains(*key);
+  if (full || sessions->size + size > kMostInSessions) sessions->clear();
+  auto& kept = sessions->of_host[*key];
   bool single = SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION;
-  if (!single) kept.clear();
-  if (kept.size() >= kSessionsEach) kept.erase(kept.begin());
-  kept.emplace_back(session);
+  while (!kept.empty() && (!single || kept.size() >= kSessionsEach)) sessions->drop(kept, kept.begin());
+  sessions->size += size;
+  kept.push_back({Session(session), size});
   // The list owns the reference now (SSL_CTX_sess_set_new_cb(3)).
   return 1;
 }
