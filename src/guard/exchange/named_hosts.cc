@@ -18,16 +18,27 @@
 namespace bottle::guard {
 namespace {
 
-// Calls each(name, value) for the parameters of the query, still escaped.
+// Calls each(name, value) for the parameters of the query, still escaped. Some servers also separate parameters at a
+// semicolon, so the parts of such a parameter follow it.
 template <typename F>
 void each_parameter(std::string_view target, F each) {
-  size_t at = target.find('?');
-  while (at < target.size()) {
-    std::string_view pair = target.substr(at + 1, target.find('&', at + 1) - at - 1);
+  auto split = [&](std::string_view pair) {
     size_t equals = std::min(pair.find('='), pair.size());
     each(pair.substr(0, equals), pair.substr(std::min(equals + 1, pair.size())));
-    at += pair.size() + 1;
-  }
+  };
+  auto each_part = [](std::string_view text, char separator, auto use) {
+    for (size_t at = 0; at <= text.size();) {
+      std::string_view part = text.substr(at, text.find(separator, at) - at);
+      use(part);
+      at += part.size() + 1;
+    }
+  };
+  size_t query = target.find('?');
+  if (query == target.npos) return;
+  each_part(target.substr(query + 1), '&', [&](std::string_view pair) {
+    split(pair);
+    if (pair.find(';') != pair.npos) each_part(pair, ';', split);
+  });
 }
 
 // Says what a server does with a parameter, as far as its name tells.
@@ -130,7 +141,19 @@ Verdict judge_parameter(const Connection& c, std::string_view name, std::string_
   constexpr size_t kShown = 40;
   std::string small = lower(name);
   bool of_url = small.find("url") != small.npos || small.find("uri") != small.npos;
-  return judge_url(c, use_of(name), of_url, "the parameter \"" + std::string(name.substr(0, kShown)) + "\"", value);
+  std::string where = "the parameter \"" + std::string(name.substr(0, kShown)) + "\"";
+  if (auto verdict = judge_url(c, use_of(name), of_url, where, value); !verdict.allowed) return verdict;
+  // The whole query may be a URL.
+  return judge_url(c, Use::fetch, false, "the name of a parameter", name);
+}
+
+// Returns whether a segment of the path, in lower case, may begin with a URL.
+bool may_be_url(std::string_view segment) {
+  for (std::string_view scheme : {"ws", "wss", "ftp", "ftps", "gopher"})
+    if (segment.starts_with(scheme) && segment.size() > scheme.size() &&
+        (segment[scheme.size()] == ':' || segment[scheme.size()] == '%'))
+      return true;
+  return segment.starts_with("http");
 }
 
 // Judges the URLs that are segments of the path, as in `/proxy/http://10.0.0.1/`. Refuses a path with more of them
@@ -139,10 +162,11 @@ Verdict judge_path(const Connection& c, std::string_view path) {
   constexpr int kMostUrls = 8;
   std::string small = lower(path);
   int urls = 0;
-  for (size_t at = small.find("/http"); at != small.npos; at = small.find("/http", at + 1)) {
+  for (size_t at = small.find('/'); at != small.npos; at = small.find('/', at + 1)) {
+    if (!may_be_url(std::string_view(small).substr(at + 1))) continue;
     if (++urls > kMostUrls)
       return {.code = "address",
-              .reason = "the path has more than " + std::to_string(kMostUrls) + " segments that begin with \"http\""};
+              .reason = "the path has more than " + std::to_string(kMostUrls) + " segments that may be URLs"};
     if (auto verdict = judge_url(c, Use::fetch, false, "the path", path.substr(at + 1)); !verdict.allowed)
       return verdict;
   }

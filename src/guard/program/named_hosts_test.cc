@@ -102,13 +102,23 @@ TEST_F(NamedHostsTest, AddressRulesApplyToAUrlInAParameter) {
                           "http://a.example%23@10.0.0.1/",
                           "169.254.169.254/latest",
                           "localhost:6379",
-                          "http%25253A%25252F%25252F10.0.0.1"})
+                          "http%25253A%25252F%25252F10.0.0.1",
+                          "http://[169.254.169.254]/x",
+                          "http://[localhost]/",
+                          "http://169.254.169.254%20/",
+                          "http://169.254.169.254%00/",
+                          "http://169.254.169.254;x/",
+                          "http://..169.254.169.254/",
+                          "169.254.169.254%20/",
+                          "//http://169.254.169.254/"})
     EXPECT_TRUE(refused_address("/fetch?url=" + std::string(url))) << url;
-  for (const char* target : {"/proxy/http://169.254.169.254/latest", "/fetch/http%3A%2F%2F10.0.0.1%2F",
-                             "/login?redirect_uri=http://169.254.169.254/", "/login?resource=http://10.0.0.1/",
-                             "/search?q=http://169.254.169.254/", "/search?q=http://2852039166/",
-                             "/search?q=http://%E2%91%AF%E2%91%A8.254.%E2%91%AF%E2%91%A8.254/",
-                             "/proxy/http/http/http/http/http/http/http/http/http://169.254.169.254/"})
+  for (const char* target :
+       {"/fetch?http://169.254.169.254/x", "/fetch?a=1;url=http://169.254.169.254/",
+        "/search?q=http://169.254.169.254+x", "/proxy/ftp://127.0.0.1/", "/proxy/http://169.254.169.254/latest",
+        "/fetch/http%3A%2F%2F10.0.0.1%2F", "/login?redirect_uri=http://169.254.169.254/",
+        "/login?resource=http://10.0.0.1/", "/search?q=http://169.254.169.254/", "/search?q=http://2852039166/",
+        "/search?q=http://%E2%91%AF%E2%91%A8.254.%E2%91%AF%E2%91%A8.254/",
+        "/proxy/http/http/http/http/http/http/http/http/http://169.254.169.254/"})
     EXPECT_TRUE(refused_address(target)) << target;
   json line = audited("address");
   EXPECT_EQ(line["action"], "deny");
@@ -139,6 +149,9 @@ TEST_F(NamedHostsTest, AddressRulesApplyToAUrlInAParameter) {
                              "/collect?dl=http%3A%2F%2Flocalhost%3A3000%2Fhome",
                              "/build?target=//src/app:main",
                              "/get?uri=s3://bucket/key",
+                             "/fetch?url=http://%7Bhost%7D/",
+                             "/fetch?url=http://www.example.org;v=1/",
+                             "/ws/ftp/files",
                              "/web/https://www.example.org/"})
     EXPECT_FALSE(refused_address(target)) << target;
 }

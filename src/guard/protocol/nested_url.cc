@@ -87,16 +87,31 @@ constexpr auto kCompatible = std::to_array<Range>(
      {0x3250, 0x33ff}, {0xa7f2, 0xa7f4},   {0xfb00, 0xfb06},   {0xfe19, 0xfe19},   {0xfe30, 0xfe30},
      {0xfe50, 0xfe6b}, {0x107a5, 0x107a5}, {0x1d400, 0x1d7ff}, {0x1f100, 0x1f190}, {0x1fbf0, 0x1fbf9}});
 
+// Returns the text without dots before it and without what follows a character that no host has. Programs that ignore
+// such a mistake connect to the rest. A "%" stays, because the text may still be decoded.
+std::string_view without_faults(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of('.'), text.size()));
+  auto fits = [](char c) {
+    bool letter = (c | 32) >= 'a' && (c | 32) <= 'z';
+    return letter || is_digit(c) || c == '.' || c == '-' || c == '_' || c == '%' ||
+           static_cast<unsigned char>(c) >= 0x80;
+  };
+  return text.substr(0, static_cast<size_t>(std::ranges::find_if_not(text, fits) - text.begin()));
+}
+
 // Returns the host at the beginning of `text`, without a port. Brackets may have a zone (RFC 6874).
 std::string host_at(std::string_view text) {
   if (text.starts_with('[')) {
     // Without a ']', the rest of the text counts.
     std::string_view address = text.substr(1, text.find(']') - 1);
-    return "[" + lower(address.substr(0, address.find('%'))) + "]";
+    address = address.substr(0, address.find('%'));
+    auto parsed = policy::parse_address(address);
+    // Some programs accept other hosts in brackets.
+    return parsed && parsed->v6 ? "[" + lower(address) + "]" : plain_host(without_faults(address));
   }
   // Some programs accept an IPv6 address without brackets.
   if (policy::parse_address(text)) return lower(text);
-  return plain_host(text.substr(0, text.find(':')));
+  return plain_host(without_faults(text.substr(0, text.find(':'))));
 }
 
 bool is_literal(std::string_view host) {
@@ -180,6 +195,11 @@ std::vector<std::string> hosts_of_url(std::string_view value) {
   std::vector<std::string> hosts;
   std::string text = trimmed(value);
   std::string_view rest = text;
+  // Some programs drop slashes before a URL.
+  std::string_view inner = rest.substr(leading_slashes(rest));
+  if (size_t end = inner.find(':');
+      end != inner.npos && end + 1 < inner.size() && is_of_web(lower(inner.substr(0, end))))
+    rest = inner;
   size_t colon = rest.find(':');
   // A URL may be in a URL, as in "url:http://…" and "view-source:http://…".
   for (int depth = 0; depth < 2 && colon != rest.npos && is_scheme(rest.substr(0, colon)); ++depth) {

@@ -43,6 +43,13 @@ TEST(NestedUrl, EveryReadingOfAUrlCounts) {
            {"http://l\xc2\xadocal\xe2\x80\x8bh\xe2\x93\x9est/", {"localhost"}},
            {"http://::1/", {"::1"}},
            {"http://\xff/", {"\xff"}},
+           {"http://[169.254.169.254]/x", {"169.254.169.254"}},
+           {"http://[localhost]/", {"localhost"}},
+           {"http://169.254.169.254 /", {"169.254.169.254"}},
+           {"http://169.254.169.254;x/", {"169.254.169.254"}},
+           {"http://..169.254.169.254/", {"169.254.169.254"}},
+           {"//http://10.0.0.1/", {"10.0.0.1"}},
+           {"http://{host}/", {}},
            {"http://xn--bcher-kva.example/", {"xn--bcher-kva.example"}},
        })
     EXPECT_EQ(hosts_of_url(url), hosts) << url;
@@ -59,6 +66,7 @@ TEST(NestedUrl, OtherTextHasNoHosts) {
 TEST(NestedUrl, ABareUrlCountsOnlyWithAnAddress) {
   EXPECT_EQ(hosts_of_bare_url("169.254.169.254/latest"), Hosts{"169.254.169.254"});
   EXPECT_EQ(hosts_of_bare_url("localhost:6379"), Hosts{"localhost"});
+  EXPECT_EQ(hosts_of_bare_url("169.254.169.254 /latest"), Hosts{"169.254.169.254"});
   for (std::string_view text : {"", "a.example/x", "1.2", "10", "/path", "printer.local"})
     EXPECT_TRUE(hosts_of_bare_url(text).empty()) << text;
 }
