@@ -8,6 +8,7 @@
 #include "guard/exchange/named_hosts.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdint>
 
 #include "base/text/lower.h"
@@ -184,12 +185,34 @@ std::string plain_path(std::string_view path) {
   return plain;
 }
 
+// Returns whether the path has this segment, perhaps with parameters (";x").
+bool has_segment(std::string_view path, std::string_view name) {
+  for (size_t at = path.find(name); at != path.npos; at = path.find(name, at + 1)) {
+    size_t end = at + name.size();
+    bool ends = end == path.size() || std::string_view("/;. %\\\0", 7).find(path[end]) != std::string_view::npos;
+    if (at > 0 && path[at - 1] == '/' && ends) return true;
+  }
+  return false;
+}
+
+// Returns the characters of Base64url as Base64. Some servers ignore others.
 std::string base64_text(std::string_view url) {
   std::string text(url);
   std::ranges::replace(text, '-', '+');
   std::ranges::replace(text, '_', '/');
+  std::erase_if(text, [](unsigned char c) { return !isalnum(c) && c != '+' && c != '/'; });
   text.append((4 - text.size() % 4) % 4, '=');
   return text;
+}
+
+// Returns whether the bytes may be a DNS message that some server accepts. Only a few questions and records fit into
+// the target of a request, so the high bytes of all four counts are zero.
+bool may_be_message(std::string_view bytes) {
+  constexpr size_t kHeader = 12, kCounts = 4, kMostRecords = 16;
+  if (bytes.size() < kHeader) return false;
+  for (size_t at = kCounts; at < kHeader; at += 2)
+    if (bytes[at] != '\0' || static_cast<unsigned char>(bytes[at + 1]) > kMostRecords) return false;
+  return bytes[kCounts + 1] != '\0';
 }
 
 // Judges the question of a DNS message in Base64url. Only the options that clients send may follow the question.
@@ -210,7 +233,7 @@ Verdict judge_dns(Connection& c, const http::Head& head, const Request& request)
   std::string_view target = request.target;
   auto refuse = [](std::string why) { return Verdict{.code = "name_carries_data", .reason = std::move(why)}; };
   std::string path = plain_path(target.substr(0, target.find('?')));
-  bool is_dns = path.ends_with("/dns-query") || has_type(head, "accept", "application/dns-");
+  bool is_dns = has_segment(path, "dns-query") || has_type(head, "accept", "application/dns-");
   // See RFC 8484, and RFC 9230 for a query through a proxy.
   bool in_body = has_type(head, "content-type", "dns-message") ||
                  (is_dns && http::Body::of_request(head).kind() != http::Body::Kind::none);
@@ -219,19 +242,21 @@ Verdict judge_dns(Connection& c, const http::Head& head, const Request& request)
         "the guard does not pass DNS queries in a body; configure the client to send them with GET, or to use the "
         "bottle's own name server");
   std::string why;
-  bool is_json = is_dns || path.ends_with("/resolve");
+  bool is_json = is_dns || has_segment(path, "resolve");
   each_parameter(target, [&](std::string_view escaped, std::string_view value) {
     if (!why.empty()) return;
     std::string name = lower(without_escapes(escaped));
     if (name == "ct" && lower(without_escapes(value)).find("application/dns-") != std::string::npos) is_json = true;
     if (name != "dns") return;
-    DnsQuery query;
     auto bytes = base64_decode(base64_text(without_escapes(value)));
-    if (is_dns || (bytes && parse_dns_query(*bytes, query) == Parse::ok)) why = judge_message(c, value);
+    if (is_dns || (bytes && may_be_message(*bytes))) why = judge_message(c, value);
   });
   each_parameter(target, [&](std::string_view escaped, std::string_view value) {
     if (!why.empty() || !is_json || lower(without_escapes(escaped)) != "name") return;
-    if (auto host = policy::normalise_host(without_escapes(value))) why = carried(c.context, *c.config, *host);
+    // Some servers ignore spaces and the like around the name.
+    std::string asked = without_escapes(value);
+    std::erase_if(asked, [](unsigned char each) { return each <= ' ' || each == '+' || each == 0x7f; });
+    if (auto host = policy::normalise_host(asked)) why = carried(c.context, *c.config, *host);
     else if (is_dns) why = "the DNS query in this request is not for a valid name";
   });
   return why.empty() ? Verdict{.allowed = true} : refuse(why);

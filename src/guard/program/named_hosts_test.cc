@@ -37,12 +37,22 @@ TEST_F(NamedHostsTest, AQuestionInDnsOverHttpsIsJudged) {
   EXPECT_TRUE(carries(get("dns.test", "/x?name=" + data, "Accept: application/dns-json\r\n")));
   EXPECT_TRUE(carries(get("dns.test", "/dns-query?dns=" + message("www.example.net", std::string(100, 'x')))));
   EXPECT_TRUE(carries(get("dns.test", "/dns-query?dns=AAAA"))) << "it cannot be read";
+  auto counted = [&](size_t at, char count) {
+    std::string bytes = *base64_decode("AAABAAABAAAAAAAAA3d3dwdleGFtcGxlA25ldAAAAQAB");
+    bytes[at] = count;
+    return base64_encode(bytes);
+  };
+  EXPECT_TRUE(carries(get("dns.test", "/abcdef?dns=" + counted(5, 2)))) << "two questions";
+  EXPECT_TRUE(carries(get("dns.test", "/abcdef?dns=" + counted(7, 1)))) << "one answer";
+  EXPECT_TRUE(ask("dns.test", get("dns.test", "/abcdef?dns=" + counted(5, 1))).ends_with("fine"));
   EXPECT_TRUE(
       carries("POST /dns-query HTTP/1.1\r\nHost: dns.test\r\nContent-Type: application/dns-message\r\n"
               "Content-Length: 2\r\n\r\nxx"));
-  for (const std::string& target : {"/resolve/?name=" + data, "/%72esolve?name=" + data, "/resolve?%6eame=" + data,
-                                    "/Resolve?Name=" + data, "/any?name=" + data + "&ct=application/dns-json",
-                                    "/any?%64ns=" + message(data), "/dns-query/?dns=" + message(data)})
+  for (const std::string& target :
+       {"/dns-query/.?dns=" + message(data), "/dns-query;x?name=" + data, "/resolve?a=1;name=" + data,
+        "/resolve?name=" + data + "%20", "/resolve/?name=" + data, "/%72esolve?name=" + data, "/resolve?%6eame=" + data,
+        "/Resolve?Name=" + data, "/any?name=" + data + "&ct=application/dns-json", "/any?%64ns=" + message(data),
+        "/dns-query/?dns=" + message(data)})
     EXPECT_TRUE(carries(get("dns.test", target))) << target;
   EXPECT_TRUE(carries(get("dns.test", "/x?name=" + data, "Accept: text/html\r\nAccept: application/dns-json\r\n")));
   for (const std::string& type : {"application/oblivious-dns-message", "application/octet-stream"})
