@@ -10,13 +10,15 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <set>
 
 namespace bottle::guard {
 namespace {
 
 constexpr size_t kSmall = 16 * 1024;  // below this size, a copy costs less than two splices
 constexpr size_t kPiece = 512 * 1024;
-constexpr int kRounds = 8;  // rounds before the other connections have their turn
+constexpr size_t kSmallPiece = 64 * 1024;  // while the kernel holds much for tunnels
+constexpr int kRounds = 8;                 // rounds before the other connections have their turn
 
 struct Direction {
   Stream& from;
@@ -47,6 +49,61 @@ struct Direction {
     return true;
   }
 };
+
+// Counts what the kernel holds for all tunnels, in sockets and pipes, because peers do not read. The agent decides how
+// many tunnels there are and how much they carry, and the kernel counts these bytes as memory of the guard's container.
+// A tunnel is measured when it has carried a little more, and as long as it waits for a peer.
+class InKernel {
+ public:
+  InKernel(const Direction& up, const Direction& down) : up_(up), down_(down) { all().insert(this); }
+  InKernel(const InKernel&) = delete;
+  InKernel& operator=(const InKernel&) = delete;
+  ~InKernel() {
+    all().erase(this);
+    total() -= held_;
+  }
+  // Call it before waiting. Returns false if the kernel holds so much that this tunnel must end.
+  bool update() {
+    constexpr uint64_t kLittle = 8 * 1024;
+    uint64_t carried = up_.from.received + down_.from.received;
+    if (carried - carried_ < kLittle && !waits(up_) && !waits(down_)) return true;
+    carried_ = carried;
+    measure();
+    if (total() <= kMostInKernel) return true;
+    // Nothing tells the guard when a peer has read, so the others may hold less by now.
+    for (InKernel* each : all()) each->measure();
+    return total() <= kMostInKernel;
+  }
+  // Returns whether the kernel holds so much for tunnels that pipes must not grow.
+  static bool is_crowded() { return total() > kMostInKernel / 2; }
+
+ private:
+  static bool waits(const Direction& d) { return d.in_pipe > 0 || !d.to.flushed(); }
+  void measure() {
+    size_t now =
+        up_.in_pipe + down_.in_pipe + kernel_buffers(up_.from.source->fd()) + kernel_buffers(up_.to.source->fd());
+    total() += now - held_;  // wraps, so a smaller `now` subtracts
+    held_ = now;
+  }
+  static size_t& total() {
+    static size_t bytes = 0;
+    return bytes;
+  }
+  static std::set<InKernel*>& all() {
+    static std::set<InKernel*> tunnels;
+    return tunnels;
+  }
+
+  const Direction &up_, &down_;
+  uint64_t carried_ = 0;
+  size_t held_ = 0;
+};
+
+// Makes the kernel drop what it still holds when the socket is closed.
+void drop_on_close(Stream& stream) {
+  linger at_once{1, 0};
+  setsockopt(stream.source->fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
 
 // Empties the pipe as far as the peer takes the bytes. The bytes in the pipe were already counted and may not be
 // dropped, so nothing more is read before the pipe is empty.
@@ -108,7 +165,7 @@ bool round(Context& context, Direction& d) {
     d.bulk = false;
     return true;
   }
-  ssize_t n = splice_bytes(from.fd(), d.pipe.write.get(), d.at_once(kPiece));
+  ssize_t n = splice_bytes(from.fd(), d.pipe.write.get(), d.at_once(InKernel::is_crowded() ? kSmallPiece : kPiece));
   if (n > 0) {
     d.in_pipe += static_cast<size_t>(n);  // even if they must not be passed on, so that no other tunnel gets this pipe
     if (!d.count(static_cast<size_t>(n))) return false;
@@ -152,6 +209,7 @@ Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, St
   upstream.rest();
   using State = Direction::State;
   Direction up{client, upstream, &context.budget, &account}, down{upstream, client};
+  InKernel in_kernel(up, down);
   // From here on, the tunnel reads from the sources and not through the streams, and waits on the Waker itself.
   client.source->watch();
   upstream.source->watch();
@@ -173,6 +231,10 @@ Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, St
     if (more) waker.wake();
     if (up.moved || down.moved) last = context.loop.now();
     if (context.loop.now() - last >= idle_ms) co_return "idle";
+    if (!in_kernel.update()) {
+      for (Stream* each : {&client, &upstream}) drop_on_close(*each);
+      co_return kTooMuchUnread;
+    }
     co_await waker.wait(last + idle_ms);
   }
 }

@@ -16,4 +16,8 @@ Result<PipeEnds> make_splice_pipe();
 // Returns the number of bytes, 0 at the end, or -1 with errno.
 ssize_t splice_bytes(int from, int to, size_t most);
 
+// Returns how many bytes the kernel holds in the buffers of the socket, in both directions and with its overhead, or 0
+// if the system cannot say.
+size_t kernel_buffers(int socket);
+
 }  // namespace bottle

@@ -1,5 +1,7 @@
 // Tests peers that are slow, silent or send tiny pieces. Clients request much data and do not read it; the memory
 // that is held for them must be bounded, including the kernel's buffers. Servers try to waste the guard's time.
+#include <sys/resource.h>
+
 #include <algorithm>
 
 #include "guard/exchange/held_back.h"
@@ -93,6 +95,34 @@ TEST_F(SlowReadersTest, TakeNoMoreMemoryThanTheGuardsContainerHas) {
   size_t held = site.sent - got;
   RecordProperty("held", static_cast<int>(held >> 20));
   EXPECT_LT(held, 256u << 20) << (held >> 20) << " MB";
+}
+
+TEST_F(SlowReadersTest, TunnelsTakeNoMoreMemoryThanTheGuardsContainerHas) {
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+  Flood site;
+  route("site.test", site.port);
+  allow("site.test");
+  start();
+  Ssl ssl = std::move(*connect_tls(roots_.get(), {"site.test", false}, 443));
+  BIO* out = BIO_new(BIO_s_mem());
+  SSL_set_bio(ssl.get(), BIO_new(BIO_s_mem()), out);
+  SSL_do_handshake(ssl.get());
+  std::string hello(1 << 14, '\0');
+  hello.resize(static_cast<size_t>(BIO_read(out, hello.data(), static_cast<int>(hello.size()))));
+  std::vector<Wire> clients;
+  for (int i = 0; i < 1500; ++i) {
+    clients.push_back(connect_to("site.test"));
+    int little = 4 << 10;
+    setsockopt(clients.back().fd.get(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+    clients.back().write(hello);
+  }
+  json line;
+  do line = next_line();
+  while (line["type"] == "audit" && line.value("reason", "").find("unread") == std::string::npos);
+  EXPECT_EQ(line["type"], "audit") << "no tunnel was closed: " << (site.sent >> 20) << " MB";
 }
 
 TEST_F(SlowReadersTest, AClientThatReadsNoRefusalsIsCutOff) {

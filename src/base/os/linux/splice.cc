@@ -3,6 +3,10 @@
 #include "base/os/splice.h"
 
 #include <fcntl.h>
+#include <linux/sock_diag.h>
+#include <sys/socket.h>
+
+#include <cstdint>
 
 namespace bottle {
 
@@ -17,6 +21,13 @@ Result<PipeEnds> make_splice_pipe() {
 ssize_t splice_bytes(int from, int to, size_t most) {
   // SPLICE_F_NONBLOCK only concerns the pipe. The sockets must be non-blocking themselves.
   return ::splice(from, nullptr, to, nullptr, most, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+}
+
+size_t kernel_buffers(int socket) {
+  uint32_t memory[SK_MEMINFO_VARS] = {};
+  socklen_t size = sizeof memory;
+  if (getsockopt(socket, SOL_SOCKET, SO_MEMINFO, memory, &size) != 0) return 0;
+  return size_t{memory[SK_MEMINFO_RMEM_ALLOC]} + memory[SK_MEMINFO_WMEM_QUEUED];
 }
 
 }  // namespace bottle
