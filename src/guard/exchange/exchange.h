@@ -139,6 +139,8 @@ class Exchange {
   Task<Outcome> upgraded();
   void flush_both();
   bool watch_message(std::string_view text, bool whole);
+  void count_messages(const std::optional<MessageScan>& to_server, const std::optional<MessageScan>& to_client);
+  void rest_messages(std::optional<MessageScan>& to_server, std::optional<MessageScan>& to_client);
   bool pass_up(MessageScan* messages);
   bool pass_down(MessageScan* messages);
   bool release_messages(MessageScan& messages, std::string& out, HeldBack& held, bool came, bool& progress);

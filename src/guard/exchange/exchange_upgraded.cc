@@ -85,6 +85,23 @@ bool Exchange::release_messages(MessageScan& messages, std::string& out, HeldBac
   return messages.release(out);
 }
 
+// Counts what the scans of messages hold. The streams add it to their own when they write or rest.
+void Exchange::count_messages(const std::optional<MessageScan>& to_server,
+                              const std::optional<MessageScan>& to_client) {
+  c_.client.beside = to_server ? to_server->memory() : 0;
+  c_.upstream.beside =
+      (to_client ? to_client->memory() : 0) + (watch_ ? watch_->memory() : 0) + (usage_ ? usage_->memory() : 0);
+}
+
+// Frees buffers, because nothing moves.
+void Exchange::rest_messages(std::optional<MessageScan>& to_server, std::optional<MessageScan>& to_client) {
+  if (to_server) to_server->rest();
+  if (to_client) to_client->rest();
+  count_messages(to_server, to_client);
+  c_.client.rest();
+  c_.upstream.rest();
+}
+
 // Each round reads from both sides, passes on what may pass, and releases bytes that were held back for long enough.
 // A side is read only while the other one takes the bytes, so that a slow reader slows the writer down. The loop
 // sleeps only if nothing has moved; if something always moves, it lets the other connections have their turn. After
@@ -131,10 +148,7 @@ Task<Outcome> Exchange::upgraded() {
     if (!count_up(up.out.size() - queued)) co_return Outcome::abort;
     if (to_client && !release_messages(*to_client, client.out, held_down_, came_down, progress))
       co_return stop_ ? stop_answer() : refuse_answer(), Outcome::abort;
-    // The streams count these bytes when they write or rest.
-    client.beside = to_server ? to_server->memory() : 0;
-    up.beside =
-        (to_client ? to_client->memory() : 0) + (watch_ ? watch_->memory() : 0) + (usage_ ? usage_->memory() : 0);
+    count_messages(to_server, to_client);
     progress |= up.flush();
     progress |= client.flush();
     if (client.failed || up.failed) co_return Outcome::abort;
@@ -151,10 +165,7 @@ Task<Outcome> Exchange::upgraded() {
       continue;
     }
     if (c_.now() - last >= c_.config->idle_ms) co_return Outcome::abort;
-    if (to_server) to_server->rest();
-    if (to_client) to_client->rest();
-    client.rest();
-    up.rest();
+    rest_messages(to_server, to_client);
     co_await c_.wait(held_up_.until(held_down_.until(last + c_.config->idle_ms)));
   }
 }

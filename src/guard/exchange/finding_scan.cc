@@ -122,6 +122,14 @@ void RequestScan::note_unreadable(std::string reason) {
             .reason = std::move(reason)});
 }
 
+// Keeps a finding out of the record, which must still show what path was asked for.
+void RequestScan::star_path(std::string_view target, size_t begin, size_t end) {
+  std::string& path = c_.starred_path;
+  if (path.empty()) path = target.substr(0, target.find('?'));
+  begin = std::min(begin, path.size());
+  path.replace(begin, std::min(end, path.size()) - begin, std::min(end, path.size()) - begin, '*');
+}
+
 bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
   std::string block;
   // Says where each part begins in the block: its line, and its text within the line.
@@ -148,13 +156,7 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
     Place place = part.place;
     if (place == Place::path && found.begin > begin + std::min(part.text->find('?'), part.text->size()))
       place = Place::query;
-    // The audit must not show the credential, but it must show which path was asked for.
-    if (place == Place::path) {
-      std::string& path = c_.starred_path;
-      if (path.empty()) path = part.text->substr(0, part.text->find('?'));
-      size_t from = std::min(found.begin - begin, path.size()), to = std::min(found.end - begin, path.size());
-      std::fill(path.begin() + static_cast<std::ptrdiff_t>(from), path.begin() + static_cast<std::ptrdiff_t>(to), '*');
-    }
+    if (place == Place::path) star_path(*part.text, found.begin - begin, found.end - begin);
     // A marker changes a path into another one, which is acceptable only for the API of the model. In a method, it
     // would mean nothing.
     bool may_change = place != Place::method && (place != Place::path || secrets_.model);

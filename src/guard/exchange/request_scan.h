@@ -88,6 +88,7 @@ class RequestScan {
   // records that it leaves.
   bool may_leave_unscanned(std::string why);
 
+  void star_path(std::string_view target, size_t begin, size_t end);
   // `replaceable` says whether a marker can replace the finding.
   scan::OnFinding judge(const scan::Finding& finding, Place place, std::string_view header, bool replaceable);
   scan::OnFinding note(const scan::Finding& finding, std::string_view code, const std::string& reason,

@@ -67,15 +67,17 @@ TEST_F(ManyConnectionsTest, MessagesThatDoNotEndCountAsMemory) {
   while (part.size() < 80'000) part += "some words of a text ";
   constexpr int kMany = 2500;
   std::vector<Wire> clients;
-  for (bool refused = false; !refused && clients.size() < kMany;) {
+  std::string answer = "HTTP/1.1 101 ";
+  while (answer.starts_with("HTTP/1.1 101 ") && clients.size() < kMany) {
     Wire& client = clients.emplace_back(Wire{dial_loopback(port_), {}, {}});
     client.write("GET http://ws.test/ HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
-    refused = !client.head().starts_with("HTTP/1.1 101 ");
-    if (!refused) client.write(part);
+    answer = client.head();
+    client.write(part);
+    while (next_message(0)["type"] != "timeout") {  // the guard accepts no clients while nobody reads the record
+    }
   }
-  EXPECT_LT(clients.size(), size_t{kMany}) << "the guard holds all of it";
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 503 bottle too_many_connections\r\n")) << clients.size() << ": " << answer;
   EXPECT_LT(most_resident(), kMostMemory) << (most_resident() >> 20) << " MB";
-  EXPECT_EQ(audited("too_many_connections")["action"], "close");
 }
 
 TEST_F(ManyConnectionsTest, AClientIsToldThatNoDescriptorsAreLeft) {
