@@ -28,6 +28,7 @@ struct RemoteCommand {
 };
 
 Result<int> check(const RemoteCommand& o) {
+  leave_directory();  // ssh may run programs, such as a ProxyCommand, which must not begin in a repository
   auto far = TRY(far_to(o.target));
   auto say = [&](const std::string& line) {
     if (!o.output.json) app::say(dim("· " + line));
@@ -75,6 +76,8 @@ fi >&2
 )sh";
 
 Result<int> setup(const RemoteCommand& o) {
+  std::string script = o.docker_script.empty() ? "" : TRY(read_file(o.docker_script, 1 << 20));
+  leave_directory();
   auto far = TRY(far_to(o.target));
   std::string machine = far.target.to_string();
   auto side = TRY(remote::FarSide::reach(far, ::isatty(0), [](const std::string& line) { say(dim("· " + line)); }));
@@ -83,7 +86,6 @@ Result<int> setup(const RemoteCommand& o) {
     say(dim("· " + machine + " already has a container engine; nothing to install"));
     return check(o);
   }
-  std::string script = o.docker_script.empty() ? "" : TRY(read_file(o.docker_script, 1 << 20));
   std::string how =
       script.empty() ? "from its distribution's packages" : "by running " + o.docker_script + " on it as root";
   if (!o.yes) {

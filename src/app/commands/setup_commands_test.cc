@@ -111,6 +111,22 @@ TEST_F(Commands, scan_reads_rules_with_a_byte_order_mark) {
   EXPECT_TRUE((*read)[1].text.starts_with("[two]"));
 }
 
+// A ProxyCommand such as `python3 -m …` would run files of the current directory.
+TEST_F(Commands, remote_starts_ssh_outside_of_the_current_directory) {
+  std::string ssh = write("bin/ssh", "#!/bin/sh\npwd >>\"$HOME/places\"\nexit 255\n");
+  ASSERT_EQ(::chmod(ssh.c_str(), 0755), 0);
+  set("PATH", home() + "/bin:/usr/bin:/bin");
+  std::filesystem::create_directory(home() + "/repository");
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"remote", "check", "me@vm.example"}, {"remote", "setup", "me@vm.example", "--yes"}}) {
+    ASSERT_EQ(::chdir((home() + "/repository").c_str()), 0);
+    EXPECT_EQ(bottle(words).status, 125);
+  }
+  std::string places = read("places");
+  EXPECT_FALSE(places.empty());
+  EXPECT_EQ(places.find("repository"), std::string::npos) << places;
+}
+
 TEST_F(Commands, remote_checks_its_target_before_it_connects) {
   expect_failed(bottle({"remote"}), "bottle: remote: no command was given", "see `bottle help remote`");
   expect_failed(bottle({"remote", "check"}), "target is required", "see `bottle help remote check`");

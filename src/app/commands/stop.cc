@@ -21,6 +21,7 @@ namespace {
 
 // Blocks until the session's supervisor reports that everything is gone. Returns what happened, in a few words.
 Result<std::string> stop(const std::string& name) {
+  leave_directory();  // a near side may be started, whose ssh and hooks must not begin in a repository
   auto tell = [](const std::string& line) { say("bottle: " + line); };
   UniqueFd fd = TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true, .say = tell}));
   TRY(session::send_frame(fd.get(), session::FrameType::stop, ""));
