@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +19,7 @@
 #include <cstring>
 #include <memory>
 #include <set>
+#include <sstream>
 #include <utility>
 
 #include "base/files/file.h"
@@ -29,6 +31,7 @@ namespace {
 constexpr int kDeepest = 400;            // one descriptor for each level
 constexpr size_t kMostLinked = 500'000;  // how many files with several names are remembered, in about 30 MB
 constexpr uint64_t kBlock = 512;         // the unit of st_blocks
+constexpr int64_t kSecond = 1'000'000'000;
 
 using Listing = std::unique_ptr<DIR, decltype([](DIR* dir) { ::closedir(dir); })>;
 
@@ -67,6 +70,7 @@ class Count {
     UniqueFd fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd) return fail();
     roots_.push_back(mount_of(fd.get()));
+    if (struct stat st{}; ::fstat(fd.get(), &st) == 0) devices_.insert(st.st_dev);
     directory(std::move(fd), roots_.back(), 0);
   }
 
@@ -138,25 +142,26 @@ class Count {
       // device or wait for a FIFO.
       UniqueFd fd(::openat(::dirfd(entries.get()), entry->d_name, O_PATH | O_CLOEXEC));
       struct stat st{};
-      if (fd && ::fstat(fd.get(), &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 0 && is_measured(fd.get()))
+      if (fd && ::fstat(fd.get(), &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 0 && is_measured(fd.get(), st))
         add(st);
     }
     fail();
   }
 
   // Returns false for deleted files in memory (memfd, /dev/shm), because the memory limit covers them.
-  bool is_measured(int fd) const {
+  bool is_measured(int fd, const struct stat& st) const {
     Mount mount = mount_of(fd);
     struct statfs system{};
-    // With mount ids, a file in memory is in another mount than any of the roots. If only devices are known, the type
-    // of the file system decides.
-    if (!mount.is_device) return std::ranges::count(roots_, mount) > 0;
+    // With mount ids, a file in memory is in another mount than any of the roots. A volume is mounted twice, here and
+    // where the process has it, on one device. If only devices are known, the type of the file system decides.
+    if (!mount.is_device) return std::ranges::count(roots_, mount) > 0 || devices_.contains(st.st_dev);
     return ::fstatfs(fd, &system) == 0 && system.f_type != TMPFS_MAGIC && system.f_type != HUGETLBFS_MAGIC;
   }
 
   timespec since_;
   Measured result_;
   std::vector<Mount> roots_;
+  std::set<dev_t> devices_;
   std::set<std::pair<dev_t, ino_t>> linked_;
 };
 
@@ -169,10 +174,33 @@ Measured measure(const std::vector<std::string>& roots, timespec since, const st
   return count.result();
 }
 
+timespec earliest_start(timespec since, const std::string& stat, const Clocks& clocks) {
+  // The name of the program, in parentheses, may contain anything.
+  std::istringstream fields(stat.substr(std::min(stat.rfind(')'), stat.size())));
+  std::string skipped;
+  for (int field = 2; field < 22; ++field) fields >> skipped;
+  uint64_t ticks = 0;
+  if (!(fields >> ticks) || clocks.ticks == 0) return since;
+  auto nanoseconds = [](timespec time) { return time.tv_sec * kSecond + time.tv_nsec; };
+  int64_t start = nanoseconds(clocks.real) - nanoseconds(clocks.boot) +
+                  static_cast<int64_t>(ticks / clocks.ticks) * kSecond +
+                  static_cast<int64_t>(ticks % clocks.ticks) * (kSecond / static_cast<int64_t>(clocks.ticks));
+  int64_t first = std::min(nanoseconds(since), std::max<int64_t>(start, 0));
+  return {first / kSecond, static_cast<long>(first % kSecond)};
+}
+
 int run(const std::vector<std::string>& arguments) {
   if (arguments.size() < 3) return 2;
   timespec since{std::strtoll(arguments[0].c_str(), nullptr, 10), std::strtol(arguments[1].c_str(), nullptr, 10)};
+  Clocks clocks{.ticks = static_cast<uint64_t>(std::max(::sysconf(_SC_CLK_TCK), 0L))};
+  if (::clock_gettime(CLOCK_REALTIME, &clocks.real) != 0 || ::clock_gettime(CLOCK_BOOTTIME, &clocks.boot) != 0)
+    return 1;
+  bool is_past = clocks.real.tv_sec < since.tv_sec;
+  // Process 1 is the agent's, unless this program is in a process namespace of its own.
+  bool is_alone = ::getpid() == 1;
+  if (!is_alone) since = earliest_start(since, read_file("/proc/1/stat", 4096).value_or(""), clocks);
   auto measured = measure({arguments.begin() + 2, arguments.end()}, since);
+  if (is_alone && is_past) measured.complete = false;
   std::string said = "{\"bytes\":" + std::to_string(measured.bytes) +
                      ",\"complete\":" + (measured.complete ? "true" : "false") + "}\n";
   return write_all(STDOUT_FILENO, said) ? 0 : 1;

@@ -24,8 +24,20 @@ struct Measured {
 // that a process in `proc` still has open count too. Blocks.
 Measured measure(const std::vector<std::string>& roots, timespec since, const std::string& proc = "/proc");
 
+// Holds the times of this moment: by the clock that can be set, and since the boot.
+struct Clocks {
+  timespec real{}, boot{};
+  uint64_t ticks = 0;  // the unit of times in /proc, per second
+};
+// Returns when the process whose /proc/PID/stat is `stat` started, by the clock as it is set now, or `since` if that is
+// earlier or if `stat` cannot be read. If the clock was set back, files that were written later seem older than
+// `since`. Pure.
+timespec earliest_start(timespec since, const std::string& stat, const Clocks& clocks);
+
 // Runs `--measure SECONDS NANOSECONDS DIRECTORY…`, whose words are in `arguments` without the first, and prints
-// {"bytes":…,"complete":…}. Returns the exit status.
+// {"bytes":…,"complete":…}. Returns the exit status. The time is when the container of process 1 started. If the clock
+// was set back since then, counts from when process 1 started by the present clock; if process 1 is this program, the
+// count is incomplete until the clock has reached that time again.
 int run(const std::vector<std::string>& arguments);
 
 }  // namespace bottle::measure

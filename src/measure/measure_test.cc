@@ -89,6 +89,24 @@ TEST_F(MeasureTest, FindsFilesThatAreDeletedAndOpen) {
   EXPECT_EQ((measure({root_}, since_, proc).bytes - before_) >> 20, 0u);
 }
 
+TEST(EarliestStart, FollowsAClockThatWasSetBack) {
+  // The process started 1000.5 s after the boot.
+  std::string stat = "1 (a) b) S 0 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 100050 9 9";
+  auto at = [&](time_t real, const std::string& text) {
+    return earliest_start({500'000, 200'000'000}, text, {.real = {real, 0}, .boot = {2000, 0}, .ticks = 100});
+  };
+  timespec same = at(501'000, stat);
+  EXPECT_EQ(same.tv_sec, 500'000);
+  EXPECT_EQ(same.tv_nsec, 200'000'000) << "the clock was not changed";
+  EXPECT_EQ(at(600'000, stat).tv_sec, 500'000) << "the clock was set forward";
+  timespec back = at(401'000, stat);
+  EXPECT_EQ(back.tv_sec, 400'000);
+  EXPECT_EQ(back.tv_nsec, 500'000'000);
+  EXPECT_EQ(at(10, stat).tv_sec, 0) << "before 1970";
+  for (const char* bad : {"", "1 (a", "1 (a) S 0", "1 (a) S 0 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 x"})
+    EXPECT_EQ(at(401'000, bad).tv_sec, 500'000) << bad;
+}
+
 TEST_F(MeasureTest, ReportsIfSomethingCouldNotBeRead) {
   std::string path = root_;
   for (int i = 0; i < 450; ++i) ASSERT_EQ(::mkdir((path += "/d").c_str(), 0700), 0);

@@ -43,6 +43,21 @@ def test_all_that_the_agent_writes_counts(operator, hide):
     assert_stopped(operator, operator.start(WRITE + hide + WAIT, resources={"disk": "64m"}, timeout=PATIENCE), "64 MiB")
 
 
+@pytest.mark.parametrize("fill", [
+    "write /var/tmp/a 80",
+    "exec 7>/var/tmp/open; rm /var/tmp/open; dd if=/dev/zero bs=1M count=80 status=none >&7; sync",
+    "exec 7>open; rm open; dd if=/dev/zero bs=1M count=80 status=none >&7; sync",
+], ids=["file", "deleted", "deleted-in-workspace"])
+def test_volumes_that_the_image_declares_count(world, operator, fill):
+    image = "volumes:1"
+    world.docker("build", "-t", image, "-", input="FROM %s\nVOLUME /var/tmp\n" % world.images["shell"])
+    try:
+        assert_stopped(operator, operator.start(WRITE + fill + WAIT, resources={"disk": "64m"}, timeout=PATIENCE, image=image), "64 MiB")
+    finally:
+        world.docker("rmi", "-f", image, check=False)
+    assert world.docker("volume", "ls", "-q").stdout == ""
+
+
 def test_the_same_agent_finishes_with_a_larger_limit(operator):
     """Shows that the other agents are stopped because of the limit."""
     session = operator.start(WRITE + "write /var/tmp/a 40; write ~/b 40; write c 40; echo went on", resources={"disk": "1g"})

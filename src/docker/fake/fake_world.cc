@@ -164,7 +164,11 @@ Json FakeWorld::describe(const FakeContainer& c) const {
   bool runs = c.state == FakeContainer::State::running;
   Json config = c.config;
   config["Labels"] = c.labels;
+  Json mounts = Json::array();
+  for (const auto& [at, volume] : c.mounts)
+    mounts.push_back({{"Type", "volume"}, {"Name", volume}, {"Destination", at}});
   return {{"Id", c.id},
+          {"Mounts", mounts},
           {"Name", "/" + c.name},
           {"Image", c.image},
           {"Config", config},

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/utsname.h>
 
+#include <algorithm>
+#include <set>
 #include <thread>
 
 #include "docker/answers.h"
@@ -199,13 +201,20 @@ TEST_F(WatchedAgent, IsStoppedWhenCountingFails) {
   EXPECT_NE(why.find("cannot be counted"), std::string::npos) << why;
 }
 
+json agent_with(const std::string& runtime, const json& mounts) {
+  return {{"Id", "abc"},
+          {"State", {{"StartedAt", "2026-11-28T12:00:00.5Z"}}},
+          {"HostConfig", {{"Runtime", runtime}}},
+          {"Mounts", mounts}};
+}
+
+json volume(const std::string& name, const std::string& at) {
+  return {{"Type", "volume"}, {"Name", name}, {"Destination", at}};
+}
+
 TEST(Meter, HasOnlyTheRightsThatItNeeds) {
-  Job job;
-  job.plan.session = "s1";
-  job.plan.workdir = "/workspace";
-  json agent = {
-      {"Id", "abc"}, {"State", {{"StartedAt", "2026-11-28T12:00:00.5Z"}}}, {"HostConfig", {{"Runtime", "runc"}}}};
-  auto meter = meter_container(agent, job, json::object());
+  json mounts = json::array({volume("bottle-s1-home", "/home/agent")});
+  auto meter = meter_container(agent_with("runc", mounts), json::object());
   ASSERT_TRUE(meter);
   EXPECT_FALSE(meter->needs_layer);
   const json& host = meter->config["HostConfig"];
@@ -215,22 +224,42 @@ TEST(Meter, HasOnlyTheRightsThatItNeeds) {
   EXPECT_EQ(host["MemorySwap"], host["Memory"]);
   EXPECT_EQ(host["Init"], false);
   EXPECT_EQ(host["CapAdd"], (json{"DAC_READ_SEARCH", "SYS_PTRACE"}));
-  EXPECT_EQ(meter->config["Cmd"], (json{"--measure", "1795867200", "500000000", "/proc/1/root/",
-                                        "/proc/1/root/home/agent", "/proc/1/root/workspace"}));
+  EXPECT_EQ(meter->config["Cmd"], (json{"--measure", "1795867200", "500000000", "/proc/1/root/", "/written/0"}));
 
   // A runtime with its own kernel does not show its processes to other containers.
-  agent["HostConfig"]["Runtime"] = "runsc";
-  meter = meter_container(agent, job, json::object());
+  meter = meter_container(agent_with("runsc", json::array()), json::object());
   ASSERT_TRUE(meter);
   EXPECT_TRUE(meter->needs_layer);
   EXPECT_FALSE(meter->config["HostConfig"].contains("PidMode"));
-  for (const auto& mount : meter->config["HostConfig"]["Mounts"]) EXPECT_EQ(mount["ReadOnly"], true);
-  EXPECT_EQ(meter->config["HostConfig"]["Mounts"].size(), 2u);
+}
 
-  job.plan.workspace_mode = manifest::WorkspaceMode::bind;
-  EXPECT_EQ(meter_container(agent, job, json::object())->config["HostConfig"]["Mounts"].size(), 1u);
+// An image may declare volumes, which are then mounted without a name of ours.
+TEST(Meter, CountsEachVolumeOfTheAgentsContainerOnce) {
+  json mounts = {volume("bottle-s1-home", "/home/agent"),
+                 volume("0123abcd", "/data"),
+                 volume("0123abcd", "/data2"),
+                 {{"Type", "bind"}, {"Source", "/home/me/project"}, {"Destination", "/workspace"}},
+                 {{"Type", "tmpfs"}, {"Destination", "/run"}}};
+  for (const char* runtime : {"runc", "runsc"}) {
+    auto meter = meter_container(agent_with(runtime, mounts), json::object());
+    ASSERT_TRUE(meter);
+    std::set<std::string> sources;
+    for (const auto& mount : meter->config["HostConfig"]["Mounts"]) {
+      EXPECT_EQ(mount["ReadOnly"], true);
+      EXPECT_TRUE(std::ranges::count(meter->config["Cmd"], mount["Target"]));
+      EXPECT_TRUE(sources.insert(mount["Source"]).second) << mount;
+    }
+    EXPECT_EQ(sources, (std::set<std::string>{"bottle-s1-home", "0123abcd"}));
+  }
+}
+
+TEST(Meter, IsNotMadeForAContainerThatTheEngineDoesNotDescribe) {
+  for (const json& mounts : {json(), json("x"), json{{{"Type", "volume"}, {"Name", 1}}}})
+    EXPECT_FALSE(meter_container(agent_with("runc", mounts), json::object())) << mounts;
+  json agent = agent_with("runc", json::array());
+  EXPECT_TRUE(meter_container(agent, json::object()));
   agent["State"]["StartedAt"] = "never";
-  EXPECT_FALSE(meter_container(agent, job, json::object()));
+  EXPECT_FALSE(meter_container(agent, json::object()));
 }
 
 }  // namespace

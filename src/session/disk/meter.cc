@@ -1,8 +1,8 @@
-// A meter is a container of the guard's image that runs for as long as one count. How it sees the agent's files
-// depends on the agent's runtime. With runc and similar runtimes, it joins the agent's process namespace. There,
-// /proc/1/root leads to everything that the agent sees, and the descriptors in /proc lead to files that were deleted
-// but are still open. A runtime with its own kernel hides all of this, so the meter mounts the session's volumes
-// instead, and the engine measures the writable layer.
+// A meter is a container of the guard's image that runs for as long as one count. It mounts the volumes of the agent's
+// container, also those that the image declares, because the agent could exchange the directories above them. How it
+// sees the rest depends on the agent's runtime. With runc and similar runtimes, it joins the agent's process namespace.
+// There, /proc/1/root leads to the writable layer, and the descriptors in /proc lead to files that were deleted but are
+// still open. A runtime with its own kernel hides all of this, so the engine measures the layer.
 //
 // Only files that are newer than the container's start count, so the meter gets that time. Its answer is one JSON
 // object.
@@ -13,12 +13,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <set>
 
 #include "base/defer.h"
 #include "base/os/poller.h"
 #include "docker/answers.h"
 #include "docker/demux.h"
-#include "manifest/manifest.h"
 #include "session/disk/disk_trigger.h"
 #include "session/images/guard_image.h"
 #include "session/ledger/names.h"
@@ -78,14 +78,27 @@ Result<std::string> make_meter(docker::Engine& engine, const std::string& sessio
   return made;
 }
 
+// Returns the names of the volumes in the agent's container. Other mounts are in memory, or are the operator's files.
+Result<std::set<std::string>> volumes_of(const json& agent) {
+  const json& mounts = member(agent, "Mounts");
+  if (!mounts.is_array())
+    return fail(Code::protocol, "the engine did not say what is mounted in the agent's container");
+  std::set<std::string> names;
+  for (const auto& mount : mounts) {
+    if (text_of(mount, "Type") != "volume") continue;
+    std::string name = text_of(mount, "Name");
+    if (name.empty()) return fail(Code::protocol, "the engine did not name a volume of the agent's container");
+    names.insert(name);
+  }
+  return names;
+}
+
 }  // namespace
 
-Result<MeterContainer> meter_container(const json& agent, const Job& job, const json& labels) {
+Result<MeterContainer> meter_container(const json& agent, const json& labels) {
   auto since = parse_time(text_of(member(agent, "State"), "StartedAt"));
   if (!since) return fail(Code::protocol, "the engine did not say when the agent's container started");
-  const auto& plan = job.plan;
-  Names names(plan.session);
-  bool bind = plan.workspace_mode == manifest::WorkspaceMode::bind;
+  auto volumes = TRY(volumes_of(agent));
   std::string runtime = text_of(member(agent, "HostConfig"), "Runtime");
   json argv = {"--measure", std::to_string(since->tv_sec), std::to_string(since->tv_nsec)};
   json host = {{"NetworkMode", "none"},
@@ -105,21 +118,18 @@ Result<MeterContainer> meter_container(const json& agent, const Job& job, const 
   if (inside) {
     host["PidMode"] = "container:" + text_of(agent, "Id");
     host["Runtime"] = runtime;
-    // The meter does not cross from one file system to another, so each volume is named.
-    argv.insert(argv.end(), {"/proc/1/root/", "/proc/1/root/home/agent"});
-    if (!bind) argv.push_back("/proc/1/root" + plan.workdir);
-  } else {
-    host["Mounts"] = json::array();
-    for (const auto& [volume, target] :
-         {std::pair(names.home, "/written/home"), std::pair(names.work, "/written/work")}) {
-      if (volume == names.work && bind) continue;
-      host["Mounts"].push_back({{"Type", "volume"},
-                                {"Source", volume},
-                                {"Target", target},
-                                {"ReadOnly", true},
-                                {"VolumeOptions", {{"NoCopy", true}}}});
-      argv.push_back(target);
-    }
+    argv.push_back("/proc/1/root/");
+  }
+  // The meter does not cross from one file system to another, so each volume is named.
+  host["Mounts"] = json::array();
+  for (const auto& volume : volumes) {
+    std::string target = "/written/" + std::to_string(host["Mounts"].size());
+    host["Mounts"].push_back({{"Type", "volume"},
+                              {"Source", volume},
+                              {"Target", target},
+                              {"ReadOnly", true},
+                              {"VolumeOptions", {{"NoCopy", true}}}});
+    argv.push_back(target);
   }
   // The meter runs as root, because an engine gives added capabilities only to root's processes.
   json config = {{"Image", guard_reference()}, {"Entrypoint", {"/guard"}}, {"Cmd", argv},       {"User", "0:0"},
@@ -130,7 +140,7 @@ Result<MeterContainer> meter_container(const json& agent, const Job& job, const 
 Result<Written> count_written(docker::Engine& engine, const Job& job, const json& labels) {
   Names names(job.plan.session);
   json agent = TRY(engine.inspect_container(names.agent));
-  auto meter = TRY(meter_container(agent, job, labels));
+  auto meter = TRY(meter_container(agent, labels));
   // This comes first, because the engine reads the whole layer for it, and the meter's time limit must not include
   // that.
   uint64_t layer = meter.needs_layer ? TRY(engine.layer_size(names.agent)) : 0;

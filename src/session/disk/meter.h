@@ -27,11 +27,12 @@ struct MeterContainer {
   nlohmann::json config;
   bool needs_layer = false;
 };
-// Describes the meter's container. `agent` is the engine's description of the agent's container. Its runtime decides
-// how to count. Containers of runc share a kernel, so the meter joins the agent's process namespace and sees its root
-// and the files that its processes have open. Other runtimes have their own kernels, so the meter sees only the
-// volumes, and the engine must measure the layer (`needs_layer`). Fails with Code::protocol if the engine does not
-// say when the agent's container started. Pure.
-Result<MeterContainer> meter_container(const nlohmann::json& agent, const Job& job, const nlohmann::json& labels);
+// Describes the meter's container. `agent` is the engine's description of the agent's container. The meter mounts all
+// volumes that are mounted there. The runtime decides how to count the rest. Containers of runc share a kernel, so the
+// meter joins the agent's process namespace and sees its root and the files that its processes have open. Other
+// runtimes have their own kernels, so the meter sees only the volumes, and the engine must measure the layer
+// (`needs_layer`). Fails with Code::protocol if the engine does not say when the agent's container started, or what is
+// mounted in it. Pure.
+Result<MeterContainer> meter_container(const nlohmann::json& agent, const nlohmann::json& labels);
 
 }  // namespace bottle::session
