@@ -27,6 +27,8 @@ bool has_option(const nlohmann::json& info, std::string_view name) {
   });
 }
 
+bool remaps_users(const nlohmann::json& info) { return has_option(info, "rootless") || has_option(info, "userns"); }
+
 std::optional<Exit> exit_of(const nlohmann::json& container) {
   const auto& state = member(container, "State");
   const auto& status = member(state, "ExitCode");

@@ -30,16 +30,21 @@ class LocalPlace : public Place {
       info_ = TRY(asked_.get());
       for (const auto& [name, unused] : docker::member(info_, "Runtimes").items()) facts.runtimes.push_back(name);
       architecture = docker::text_of(info_, "Architecture");
-      rootless_ = docker::has_option(info_, "rootless");
     }
     facts.images = image_facts(manifest, architecture);
     return {};
   }
 
-  // Fails for `workspace: bind` with a rootless engine. Its containers' users differ from those of the host, and only
-  // root in the container is the operator, but Claude Code refuses to run as root.
+  // Fails for `workspace: bind` if the users in the engine's containers differ from those of the host. With a rootless
+  // engine, only root in the container is the operator, but Claude Code refuses to run as root. With userns-remap,
+  // nobody is.
   Result<> check(plan::Plan& plan) override {
-    if (plan.workspace_mode != manifest::WorkspaceMode::bind || !rootless_) return {};
+    if (plan.workspace_mode != manifest::WorkspaceMode::bind || !docker::remaps_users(info_)) return {};
+    if (!docker::has_option(info_, "rootless"))
+      return fail(Code::invalid,
+                  "workspace: bind does not work with an engine that has userns-remap, because the agent could not use "
+                  "your files",
+                  "use clone or copy, for example with --workspace clone");
     return fail(Code::invalid,
                 "workspace: bind does not work with a rootless engine, because the agent could not use your files",
                 "use clone or copy, for example with --workspace clone");
@@ -68,7 +73,6 @@ class LocalPlace : public Place {
   std::stop_token stop_;
   // This comes before `asked_`, whose thread uses the engine and ends first.
   Result<std::unique_ptr<docker::Engine>> engine_ = connect_engine(stop_);
-  bool rootless_ = false;
   std::future<Result<nlohmann::json>> asked_;
   nlohmann::json info_;  // what the engine reports about itself
 };

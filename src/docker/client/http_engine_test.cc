@@ -9,6 +9,7 @@
 
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "docker/answers.h"
 #include "docker/client/http_engine.h"
 
 namespace bottle::docker {
@@ -394,6 +395,14 @@ TEST(Docker, PodmanIsRefusedAsSoonAsItAnswers) {
   EXPECT_NE(engine.error().what.find("is Podman"), std::string::npos) << engine.error().what;
   EXPECT_FALSE(engine.error().todo.empty());
   EXPECT_EQ(podman.count(), 0u) << "nothing else is asked of it";
+}
+
+// With either option, the operator's files belong to nobody in a container.
+TEST(Answers, UsersAreRemappedByRootlessEnginesAndByUsernsRemap) {
+  for (const char* option : {"name=rootless", "name=userns"})
+    EXPECT_TRUE(remaps_users({{"SecurityOptions", {"name=seccomp,profile=builtin", option}}})) << option;
+  EXPECT_FALSE(remaps_users({{"SecurityOptions", {"name=apparmor", "name=cgroupns"}}}));
+  EXPECT_FALSE(remaps_users(Json()));
 }
 
 }  // namespace
