@@ -21,6 +21,7 @@
 #include "base/unique_fd.h"
 #include "base/unix_address.h"
 #include "session/console/detach_key.h"
+#include "session/console/outbox.h"
 #include "session/console/terminal.h"
 #include "wire/failure.h"
 #include "wire/frames/frames.h"
@@ -29,6 +30,8 @@
 namespace bottle::session {
 namespace {
 
+// The most bytes that wait for a supervisor that does not read, which happens while the agent reads slowly.
+constexpr size_t kMostQueued = 256 << 10;
 // The most input that is kept until the agent runs.
 constexpr size_t kMostHeld = 64 << 10;
 constexpr char kCtrlC = 3;
@@ -48,10 +51,11 @@ class Follower {
       // Input from the time of the start reaches the agent now. It may contain the detach key.
       if (running_ && !held_.empty() && !pass_on(std::exchange(held_, {}))) return detach();
       Poller poller;
-      poller.watch(socket_);
+      poller.watch(socket_, !outbox_.empty());
       poller.watch(signals.fd());
-      // A pipe is not read before the agent runs, because it can hold its data back itself.
-      if (input_open && (running_ || has_terminal())) poller.watch(0);
+      // A pipe is not read before the agent runs, or while the supervisor does not take more, because it can hold its
+      // data back itself. A terminal is always read, because its input may contain the detach key.
+      if (input_open && (has_terminal() || (running_ && !is_full()))) poller.watch(0);
       if (typing_) poller.watch(typing_->fd());
       poller.wait(timeout_ms());
       // If Ctrl-Q did not follow in time, the Ctrl-P is for the agent.
@@ -60,6 +64,8 @@ class Follower {
       if (come_back_at_ && Clock::now() > *come_back_at_) come_back();
       if (poller.readable(signals.fd())) on_signals(signals);
       if (poller.readable(0) && input_open && !take_input(input_open)) return detach();
+      if (poller.writable(socket_)) flush();
+      tell_lost();
       if (poller.readable(socket_)) {
         auto ended = take_frames();
         if (!ended || *ended) {
@@ -96,10 +102,38 @@ class Follower {
     if (shows_screen_) screen_.wrote(bytes);
   }
 
+  // These send a frame once the supervisor takes it; post_first() sends it before the input that waits. If the
+  // connection is gone, reading from it ends the loop.
+  void post(FrameType type, std::string_view bytes) {
+    outbox_.add(type, bytes);
+    flush();
+  }
+  void post_first(FrameType type) {
+    outbox_.add_first(type, "");
+    flush();
+  }
+  void flush() {
+    if (!outbox_.flush(socket_)) outbox_ = Outbox();
+  }
+
+  // Returns whether so much waits for the supervisor that no more input may be added.
+  bool is_full() const { return outbox_.size() >= kMostQueued; }
+
+  // Tells the operator about input that the agent will not get.
+  void tell_lost() {
+    if (lost_ == 0 || !running_) return;
+    if (options_.on_event)
+      options_.on_event(wire::Warning{std::to_string(lost_) + " bytes of your input were dropped, because the agent "
+                                                              "does not read it fast enough"});
+    lost_ = 0;
+  }
+
   // Leaves the session, which continues.
   Ended detach() {
-    (void)send_frame(socket_, FrameType::detach, "");
+    lost_ += outbox_.size();  // the supervisor gets no more of the input
+    post_first(FrameType::detach);
     leave_terminal();
+    tell_lost();
     Ended ended;
     ended.detached = true;
     return ended;
@@ -134,7 +168,7 @@ class Follower {
     if (ending_) return;
     if (options_.on_event) options_.on_event(wire::TypingEnded{});
     // Without a position, the answer is the last screen, which replaces mosh's.
-    (void)send_frame(socket_, FrameType::attach, wire::encode(wire::Attach{}));
+    post(FrameType::attach, wire::encode(wire::Attach{}));
     send_size();
   }
 
@@ -142,8 +176,8 @@ class Follower {
   void send_size() {
     Size size = terminal_size(0);
     if (typing_) return typing_->resize(size.rows, size.cols);
-    (void)send_frame(socket_, FrameType::resize,
-                     wire::encode(wire::Resize{static_cast<uint16_t>(size.rows), static_cast<uint16_t>(size.cols)}));
+    post(FrameType::resize,
+         wire::encode(wire::Resize{static_cast<uint16_t>(size.rows), static_cast<uint16_t>(size.cols)}));
   }
 
   // Handles the signals that have arrived. While the terminal is in raw mode, Ctrl-C is not among them.
@@ -154,7 +188,7 @@ class Follower {
       } else if (*number == SIGHUP && has_terminal()) {
         // The terminal is gone, and the session goes on without it. The supervisor closes the connection, which ends
         // the loop.
-        (void)send_frame(socket_, FrameType::detach, "");
+        post_first(FrameType::detach);
       } else {
         stop(*number);
       }
@@ -163,7 +197,7 @@ class Follower {
 
   void stop(int signal) {
     if (options_.on_stop) options_.on_stop(signal);
-    (void)send_frame(socket_, FrameType::stop, "");
+    post_first(FrameType::stop);
   }
 
   // Returns false if the operator typed the detach key.
@@ -180,6 +214,7 @@ class Follower {
     // The terminal is in raw mode, so its driver does not turn the key into a signal.
     if (bytes.find(kCtrlC) != std::string::npos) stop(SIGINT);
     else if (held_.size() + bytes.size() <= kMostHeld) held_ += bytes;
+    else lost_ += bytes.size();
     return true;
   }
 
@@ -192,7 +227,8 @@ class Follower {
 
   void send_input(const std::string& bytes) {
     if (typing_) (void)write_all(typing_->fd(), bytes);
-    else (void)send_frame(socket_, FrameType::input, bytes);
+    else if (has_terminal() && is_full()) lost_ += bytes.size();
+    else post(FrameType::input, bytes);
   }
 
   int timeout_ms() const {
@@ -245,7 +281,7 @@ class Follower {
   Result<> take_event(const wire::Event& event) {
     if (const auto* came = std::get_if<wire::HelloCame>(&event)) {
       if (options_.on_hello) TRY(options_.on_hello(came->hello));
-      (void)send_frame(socket_, FrameType::values, "");  // if the session has just ended, its last frames say why
+      post(FrameType::values, "");  // if the session has just ended, its last frames say why
       return {};
     }
     bool collecting = std::holds_alternative<wire::Collecting>(event);
@@ -263,6 +299,8 @@ class Follower {
   const bool shows_screen_ = ::isatty(1) != 0;
   AgentScreen screen_;
   FrameReader frames_;
+  Outbox outbox_;
+  size_t lost_ = 0;  // bytes of input that were dropped and not yet reported
   DetachKey detach_;
   bool running_ = false;  // the agent runs
   std::string held_;      // input from before the agent ran
