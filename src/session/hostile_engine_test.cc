@@ -121,10 +121,11 @@ TEST(HostileEngine, ASelfTestThatFindsAWayOutDoesNotStartTheAgent) {
   TestSession session(true);
   FakeDocker docker;
   session.furnish(docker);
-  session.report.probes.push_back({"gateway", false, "reachable"});
+  session.report.probes.push_back({"privileges", false, "CapEff=1"});
   auto outcome = session.run(docker);
   ASSERT_TRUE(outcome.failure);
-  EXPECT_NE(outcome.failure->what.find("gateway"), std::string::npos) << outcome.failure->what;
+  EXPECT_NE(outcome.failure->what.find("privileges: CapEff=1"), std::string::npos) << outcome.failure->what;
+  EXPECT_NE(outcome.failure->todo.find("use another --runtime"), std::string::npos) << outcome.failure->todo;
   EXPECT_FALSE(session.worked);
   session.check_end(docker, "a self-test that fails");
 }

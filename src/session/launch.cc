@@ -320,7 +320,7 @@ Result<wire::Report> Launch::await_self_test(Gate& gate) {
                     "; the agent needs some, too, and the default is 512");
   if (!wire::is_clean(report))
     return fail(Code::denied, "the self-test from inside the bottle found a way out: " + wire::surprises(report),
-                "the agent was not started; ARCHITECTURE.md (The gate) explains the probes");
+                "the agent was not started; " + remedy_for(report));
   return report;
 }
 

@@ -68,6 +68,43 @@ Result<wire::Report> Gate::await_report(int timeout_ms, const std::stop_token& s
   }
 }
 
+// SECURITY.md (The walls) has the same list.
+std::string remedy_for(const wire::Report& report) {
+  struct Remedy {
+    std::string_view probe, text;  // the probe's name, or its beginning
+  };
+  static constexpr Remedy kRemedies[] = {
+      {"guard",
+       "the guard did not answer in the bottle's network: run `bottle doctor`, and look for a firewall on the "
+       "engine's machine that drops packets between containers"},
+      {"forbidden_connect",
+       "something else answers at the guard's address: look for a proxy or a firewall on the "
+       "engine's machine that catches the packets of containers"},
+      {"dns_", "the engine passes on questions for names that its network must not answer: upgrade the engine"},
+      {"unreachable",
+       "a machine or the engine's bridge answers inside the bottle's network: upgrade the engine, and "
+       "look for rules on its machine that route or proxy for containers"},
+      {"metadata", "the container has a route that bottle did not make: look for a network plugin of the engine"},
+      {"raw_address", "the container has a route that bottle did not make: look for a network plugin of the engine"},
+      {"interfaces",
+       "the container is not in exactly one network: look for a program that connects containers to "
+       "networks"},
+      {"engine_socket",
+       "the image or the engine brings an engine's socket into the container: remove it from the "
+       "image, or use another image"},
+      {"ipv6", "the engine gives the container IPv6: turn off IPv6 for new networks in the engine's configuration"},
+      {"privileges", "the runtime did not apply the limits on privileges: use another --runtime, such as runc"},
+      {"vsock", "the runtime did not apply the filter for system calls: use another --runtime, such as runc"},
+      {"kernel_crypto", "the runtime did not apply the filter for system calls: use another --runtime, such as runc"},
+      {"io_uring", "the runtime did not apply the filter for system calls: use another --runtime, such as runc"},
+      {"key_rings", "the runtime did not apply the filter for system calls: use another --runtime, such as runc"},
+  };
+  for (const auto& probe : report.probes)
+    for (const auto& remedy : kRemedies)
+      if (!probe.ok && probe.name.starts_with(remedy.probe)) return std::string(remedy.text);
+  return "run `bottle doctor`, and try another --runtime";
+}
+
 // Writes the go message. The length is first, because a terminal's stream has no end that could mark the end of a
 // message.
 Result<> Gate::open(const wire::Go& go) {

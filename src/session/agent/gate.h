@@ -9,6 +9,10 @@
 
 namespace bottle::session {
 
+// Returns the usual cause of a failed probe and what to do about it, for the first one that failed. The names in the
+// report are untrusted, so an unknown one gets general advice.
+std::string remedy_for(const wire::Report& report);
+
 // Owns the stream of the agent's container until the agent runs. Call ask(), await_report(), open() and then
 // take_attached(). Only one thread may use it at a time.
 class Gate {

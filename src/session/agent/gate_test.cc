@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/files/file.h"
+
 namespace bottle::session {
 namespace {
 
@@ -20,6 +22,20 @@ TEST(SelfTest, OutputOfAContainerThatEndsBeforeItIsReported) {
     ASSERT_FALSE(report);
     EXPECT_EQ(report.error().what, error);
   }
+}
+
+TEST(SelfTest, ADocumentedRemedyBelongsToEachProbe) {
+  std::string page = read_file("SECURITY.md").value_or("");
+  for (const char* name : {"guard", "forbidden_connect", "dns_udp_127.0.0.11:53", "dns_tcp_10.0.0.2:53", "unreachable",
+                           "metadata", "raw_address", "interfaces", "engine_socket", "ipv6", "privileges", "vsock",
+                           "kernel_crypto", "io_uring", "key_rings"}) {
+    std::string remedy = remedy_for({.probes = {{"other", true, ""}, {name, false, "x"}}});
+    EXPECT_EQ(remedy.find("bottle doctor`, and try"), remedy.npos) << name << " has only general advice";
+    std::string listed = std::string(name).starts_with("dns_") ? "`dns_…`" : "`" + std::string(name) + "`";
+    EXPECT_NE(page.find(listed), page.npos) << name;
+  }
+  EXPECT_EQ(remedy_for({.probes = {{"new", false, "x"}}}), "run `bottle doctor`, and try another --runtime");
+  EXPECT_EQ(remedy_for({}), "run `bottle doctor`, and try another --runtime");
 }
 
 }  // namespace
