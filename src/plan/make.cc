@@ -64,6 +64,15 @@ Result<> set_runtime(Plan& plan, const manifest::Bottle& bottle, const Options& 
               manifest::suggest(plan.runtime, facts.runtimes));
 }
 
+std::unexpected<Error> no_agent(const manifest::Manifest& manifest, const std::string& name) {
+  std::string todo = manifest::suggest(name, names(manifest.agents));
+  // Many operators start a built-in agent before they write a manifest, and it is then gone.
+  if (manifest::builtin().agents.contains(name) && !todo.starts_with("did you mean"))
+    todo += (todo.empty() ? "" : "; ") + std::string("the built-in agents exist only without a manifest, so define '") +
+            name + "' under `agents:`";
+  return fail(Code::not_found, "there is no agent '" + name + "'", std::move(todo));
+}
+
 }  // namespace
 
 Result<Plan> make(const manifest::Manifest& manifest, const Options& options, const Facts& facts) {
@@ -71,9 +80,7 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
     return fail(Code::invalid, "'" + facts.session + "' is not a valid name for a session",
                 "use up to 40 of a-z, 0-9 and -");
   auto found = manifest.agents.find(options.agent);
-  if (found == manifest.agents.end())
-    return fail(Code::not_found, "there is no agent '" + options.agent + "'",
-                manifest::suggest(options.agent, names(manifest.agents)));
+  if (found == manifest.agents.end()) return no_agent(manifest, options.agent);
   const manifest::Agent& agent = found->second;
   auto policy = manifest.bottles.find(agent.bottle);
   if (policy == manifest.bottles.end())

@@ -207,6 +207,10 @@ INSTANTIATE_TEST_SUITE_P(
     Make, Refusals,
     ::testing::Values(
         Refusal{"agents: {review: {}}", "there is no agent 'reveiw'", "'review'", {.agent = "reveiw"}},
+        Refusal{"agents: {review: {}}",
+                "there is no agent 'claude'",
+                "the built-in agents exist only without a manifest, so define 'claude' under `agents:`",
+                {.agent = "claude"}},
         Refusal{"bottles:\n  w:\n    env: {X: \"${GONE}\"}\nagents: {a: {bottle: w}}",
                 "p.yaml:3:14: env.X: the variable GONE is not set", "export GONE"},
         Refusal{"bottles: {w: {egress: {limit: {cost: 5}}}}\nagents: {a: {bottle: w}}",

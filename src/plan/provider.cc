@@ -96,7 +96,8 @@ Result<std::vector<Secret>> sign_in(const std::string& provider, const std::vect
       return fail(Code::not_found,
                   "claude cannot sign in: neither CLAUDE_BOTTLE_OAUTH_TOKEN nor ANTHROPIC_API_KEY " +
                       is_set_or_empty(facts, {"CLAUDE_BOTTLE_OAUTH_TOKEN", "ANTHROPIC_API_KEY"}),
-                  "run `claude setup-token`, then export CLAUDE_BOTTLE_OAUTH_TOKEN=<the token it prints>");
+                  "run `claude setup-token` on any machine that has Claude Code, then export "
+                  "CLAUDE_BOTTLE_OAUTH_TOKEN=<the token it prints>; or export ANTHROPIC_API_KEY=<your key>");
   }
   if (provider == "codex" && !any(kCodexVariables)) {
     if (!has(facts, "OPENAI_API_KEY"))

@@ -28,6 +28,7 @@ TEST(SignIn, PrefersATokenThenAKeyAndFailsWithAdvice) {
   ASSERT_FALSE(none);
   EXPECT_NE(none.error().todo.find("claude setup-token"), std::string::npos);
   EXPECT_NE(none.error().todo.find("export CLAUDE_BOTTLE_OAUTH_TOKEN"), std::string::npos);
+  EXPECT_NE(none.error().todo.find("export ANTHROPIC_API_KEY"), std::string::npos);
   EXPECT_TRUE(make(manifest::builtin(), {.agent = "shell"}, f));
 }
 

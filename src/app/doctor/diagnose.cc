@@ -138,7 +138,8 @@ void policy(const Health& h, Findings& found) {
   else if (h.keys.anthropic) found.ok("token", "ANTHROPIC_API_KEY is set");
   else if (uses("claude"))
     found.warn("token", "neither CLAUDE_BOTTLE_OAUTH_TOKEN nor ANTHROPIC_API_KEY is set, so Claude cannot sign in",
-               "run `claude setup-token` and export the token it prints as CLAUDE_BOTTLE_OAUTH_TOKEN");
+               "run `claude setup-token` on any machine that has Claude Code, then export "
+               "CLAUDE_BOTTLE_OAUTH_TOKEN=<the token it prints>; or export ANTHROPIC_API_KEY=<your key>");
   if (h.keys.openai) found.ok("openai_key", "OPENAI_API_KEY is set");
   else if (uses("codex") && !h.policy_files.empty())
     found.warn("openai_key", "OPENAI_API_KEY is not set, so Codex cannot sign in", "export OPENAI_API_KEY=<your key>");

@@ -106,7 +106,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"no_manifest", [](Health& h) { h.policy_files.clear(); }, "manifest", Severity::warn, "built-in",
              "bottle init"},
         Case{"no_token", [](Health& h) { h.keys.claude_token = false; }, "token", Severity::warn, "Claude",
-             "claude setup-token"},
+             "or export ANTHROPIC_API_KEY"},
         Case{"no_key", [](Health& h) { h.providers.push_back("codex"); }, "openai_key", Severity::warn, "Codex",
              "OPENAI_API_KEY"},
         Case{"unrecorded", [](Health& h) { h.unrecorded = {"volume bottle-x1-home"}; }, "unrecorded", Severity::warn,

@@ -27,7 +27,8 @@ Result<std::unique_ptr<Engine>> connect(const Endpoint& endpoint) {
     Error error = std::move(response.error());
     error.what += " (from " + endpoint.origin + ")";
     if (error.code == Code::denied) {
-      error.todo = "add yourself to the group that owns " + endpoint.socket + " (docker), or use a rootless engine";
+      error.todo = "add yourself to the group that owns " + endpoint.socket +
+                   " (`sudo usermod -aG docker \"$USER\"`), then sign in again; or use a rootless engine";
     } else {
       error.todo = ::access(endpoint.socket.c_str(), F_OK) != 0
                        ? "install and start Docker, or point DOCKER_HOST at its unix socket"
