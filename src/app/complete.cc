@@ -176,6 +176,8 @@ std::vector<Candidate> names_here(const std::string& command, const std::string&
   if (value == "PROVIDER" && command.starts_with("bottle image")) return plain({"claude", "codex", "shell", "command"});
   if (value == "COMMAND") {
     for (const Page& page : pages()) all.push_back({page.name, page.summary});
+    if (command == "bottle help")
+      for (auto name : documents()) all.push_back({std::string(name), "documentation"});
   } else if (value == "SESSION" && std::ranges::count(kOfEndedSessions, command) > 0) {
     for (const auto& name : shown_in(directories().results).value_or(std::vector<std::string>()))
       all.push_back({name, ""});

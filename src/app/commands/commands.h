@@ -25,4 +25,9 @@ std::span<const CommandEntry> commands();
 // Returns the text of commands/NAME.md, which is compiled into the program.
 std::string_view page_text(std::string_view name);
 
+// documents() returns the names of the pages of documentation that are compiled into the program, such as
+// "docs/manifest.md". document_text() returns the text of one, or nothing if there is no such page.
+std::span<const std::string_view> documents();
+std::string_view document_text(std::string_view name);
+
 }  // namespace bottle::app

@@ -17,6 +17,7 @@ void add_help(Command app, int& exit) {
       print_page(overview(output_width(), has_color(1)));
       return;
     }
+    if (auto text = document_text(wanted->front()); !text.empty()) return print_page(text);
     auto page = named_page(wanted->front());
     if (!page) exit = report(page.error());
     else print_page(to_terminal(**page, output_width(), has_color(1)));
