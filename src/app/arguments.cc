@@ -3,6 +3,7 @@
 #include "app/arguments.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <utility>
 
 namespace bottle::app {
@@ -10,8 +11,14 @@ namespace bottle::app {
 Argument Argument::required() { return Argument(option_->required()); }
 Argument Argument::needs(Argument other) { return Argument(option_->needs(other.option_)); }
 Argument Argument::excludes(Argument other) { return Argument(option_->excludes(other.option_)); }
-Argument Argument::one_of(const std::vector<std::string>& values) {
-  return Argument(option_->check(CLI::IsMember(values)));
+Argument Argument::one_of(const std::vector<std::string>& values, const std::string& old) {
+  auto judge = [values, old](const std::string& value) -> std::string {
+    if (!old.empty() && value == old) return "";
+    std::string list;
+    for (const auto& each : values) list += (list.empty() ? "" : ", ") + each;
+    return std::ranges::find(values, value) == values.end() ? "'" + value + "' is not one of " + list : "";
+  };
+  return Argument(option_->check(CLI::Validator([judge](std::string& value) { return judge(value); }, "", "one of")));
 }
 Argument Argument::one_value_each() { return Argument(option_->allow_extra_args(false)); }
 Argument Argument::separated_by(char delimiter) { return Argument(option_->delimiter(delimiter)); }

@@ -20,11 +20,11 @@ class Argument {
 
   // Each function returns the same argument, so that calls can be chained. required() makes it an error to leave the
   // argument out; needs() and excludes() relate it to other arguments of the same command; one_of() refuses all other
-  // values.
+  // values, except `old`, which earlier versions documented and errors do not name.
   Argument required();
   Argument needs(Argument other);
   Argument excludes(Argument other);
-  Argument one_of(const std::vector<std::string>& values);
+  Argument one_of(const std::vector<std::string>& values, const std::string& old = {});
   Argument one_value_each();              // for a list: each use takes one value, and the next word is not a value
   Argument separated_by(char delimiter);  // for a list: one word may hold several values
 

@@ -6,6 +6,7 @@
 #include "app/cli.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "app/commands/commands.h"
 #include "app/manual/manual.h"
@@ -41,6 +42,32 @@ CLI::App& deepest(CLI::App& app) {
   return *at;
 }
 
+// Returns the error in our words, and what to do. CLI11 says "session is required", "--ttl requires --vm", "--vm
+// excludes
+// --remote" and "--prompt: 1 required TEXT missing".
+Error reworded(std::string what, const std::string& see) {
+  auto both = [&](std::string_view between) -> std::optional<std::pair<std::string, std::string>> {
+    size_t at = what.find(between);
+    if (!what.starts_with("--") || at == what.npos) return {};
+    return std::pair(what.substr(0, at), what.substr(at + between.size()));
+  };
+  constexpr std::string_view kRequired = " is required";
+  if (what.starts_with("A subcommand is required")) return {Code::invalid, "no command was given", see};
+  if (what.ends_with(kRequired)) {
+    std::string name = what.substr(0, what.size() - kRequired.size());
+    bool flag = name.starts_with("-");
+    return {Code::invalid, flag ? name + " is missing" : "no " + upper(name) + " was given", see};
+  }
+  if (auto two = both(" requires "))
+    return {Code::invalid, two->first + " needs " + two->second,
+            "add " + two->second + ", or leave out " + two->first + "; " + see};
+  if (auto two = both(" excludes "))
+    return {Code::invalid, two->first + " and " + two->second + " cannot be combined", "leave out one of them; " + see};
+  if (size_t missing = what.find(": 1 required "); missing != what.npos)
+    what.replace(missing, what.npos, " needs a value");
+  return {Code::invalid, std::move(what), see};
+}
+
 // Reports a word that does not exist, with the closest one that does. `json` says whether the command line contains
 // --json, which the parser cannot report after an error.
 int report_parse_error(CLI::App& app, const CLI::ParseError& error, bool json) {
@@ -50,13 +77,9 @@ int report_parse_error(CLI::App& app, const CLI::ParseError& error, bool json) {
   // Names the command without "bottle", with which every error begins.
   std::string prefix = command.get_parent() ? name.substr(7) + ": " : "";
   if (extra.empty()) {
-    std::string what = error.what();
-    if (what.starts_with("A subcommand is required"))
-      return report({Code::invalid, prefix + "no command was given", see}, json);
-    // CLI11 says "--prompt: 1 required TEXT missing".
-    if (size_t missing = what.find(": 1 required "); missing != what.npos)
-      what.replace(missing, what.npos, " needs a value");
-    return report({Code::invalid, prefix + what, see}, json);
+    Error own = reworded(error.what(), see);
+    own.what = prefix + own.what;
+    return report(own, json);
   }
   std::vector<std::string> known;
   // The first unknown word decides what kind of word was meant.

@@ -42,7 +42,7 @@ def test_a_prompt_keeps_its_newlines_quotes_and_size(operator):
     (["start", "a", "--yes", "--headless", "-p", "x", "--ttl", "1h"], None, "--vm"),
     (["start", "a", "--yes", "--headless", "-p", "x", "--keep"], None, "--vm"),
     (["start", "a", "--yes", "--headless", "-p", "x", "--allow-vpn"], None, "--remote"),
-    (["start", "a", "--yes", "--headless", "-p", "x", "--vm", "lab", "--remote", "a@b"], None, "excludes"),
+    (["start", "a", "--yes", "--headless", "-p", "x", "--vm", "lab", "--remote", "a@b"], None, "cannot be combined"),
     (["no-such-command"], None, ""),
 ])
 def test_failures_of_bottle_exit_with_125_and_leave_nothing(world, operator, arguments, config, says):

@@ -15,6 +15,7 @@ struct DenyOptions {
 
 Result<> deny(DenyOptions o) {
   // A single name is the host.
+  if (o.session.empty()) return fail(Code::invalid, "no host was given", "name a host; see `bottle help deny`");
   if (o.host.empty()) o.host = std::exchange(o.session, "");
   std::string session = TRY(running_session(o.session));
   print(session + ": " + TRY(change_policy(session, {.deny = o.host})) + " (from the next request on)");
@@ -26,7 +27,7 @@ Result<> deny(DenyOptions o) {
 void add_deny(Command app, int& exit) {
   auto o = std::make_shared<DenyOptions>();
   Command command = app.command("deny");
-  command.option("session", o->session).required();
+  command.option("session", o->session);
   command.option("host", o->host);
   command.runs([o, &exit] { exit = exit_status(deny(*o)); });
 }

@@ -44,11 +44,23 @@ TEST_F(Commands, start_refuses_options_for_another_machine_on_this_one) {
   expect_refused(bottle({"start", "make", "--token-via", "sendenv"}), "--token-via needs", "add one of them");
   expect_refused(bottle({"start", "make", "--mosh-ports", "1:2"}), "--mosh-ports needs", "add --remote USER@HOST");
   expect_refused(bottle({"start", "make", "--prompt"}), "start: --prompt needs a value", "see `bottle help start`");
+  expect_refused(bottle({"start", "make", "--ttl", "2h"}), "start: --ttl needs --vm",
+                 "add --vm, or leave out --ttl; see `bottle help start`");
+  expect_refused(bottle({"start", "make", "--vm", "a", "--remote", "b"}), "start: --remote and --vm cannot be combined",
+                 "leave out one of them; see `bottle help start`");
+  expect_refused(bottle({"start", "make", "--secrets", "foo"}),
+                 "start: --secrets: 'foo' is not one of remote, tunnel\n", "see `bottle help start`");
+  for (const char* way : {"remote", "there"})
+    EXPECT_EQ(bottle({"start", "make", "--dry-run", "--secrets", way}).status, 0) << way;
+  expect_refused(bottle({"start", "make", "--dry-run", "-C", "/none"}), "finding the workspace /none: No such file",
+                 "name an existing directory with -C");
 }
 
 // A script's unset variable must not mean "on this machine" or "the newest session".
 TEST_F(Commands, start_and_others_refuse_an_empty_value) {
   const std::string tail = ": the value is empty";
+  expect_refused(bottle({"start", "shell", "--dry-run", "--runtime", ""}), "--runtime" + tail,
+                 "see `bottle help start`");
   expect_refused(bottle({"start", "shell", "--dry-run", "--remote", ""}), "--remote" + tail, "see `bottle help start`");
   expect_refused(bottle({"start", "shell", "--dry-run", "--vm", ""}), "--vm" + tail, "see `bottle help start`");
   expect_refused(bottle({"start", "", "--dry-run"}), "agent" + tail, "see `bottle help start`");
@@ -450,7 +462,7 @@ TEST_F(Commands, allow_and_deny_need_a_living_supervisor) {
 }
 
 TEST_F(Commands, deny_needs_a_host_and_a_running_session) {
-  expect_refused(bottle({"deny"}), "session is required", "see `bottle help deny`");
+  expect_refused(bottle({"deny"}), "no host was given", "name a host; see `bottle help deny`");
   expect_refused(bottle({"deny", "a.example"}), "no session is running", "run `bottle start AGENT`");
 }
 

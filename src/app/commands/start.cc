@@ -54,7 +54,7 @@ struct StartOptions {
   std::string name;       // name of the session; empty for a random one
   RemoteOptions remote;
   VmOptions vm;
-  std::string token_via, secrets = "there";
+  std::string token_via, secrets = "remote";
   Output output;
 };
 
@@ -127,7 +127,9 @@ Result<std::string> find_workspace(const std::string& given) {
   if (!::realpath(given.empty() ? "." : given.c_str(), path)) {
     if (given.empty() && errno == ENOENT)
       return fail(Code::not_found, "the current directory no longer exists", "change to another one");
-    return fail_errno("finding the workspace " + (given.empty() ? "in the current directory" : given));
+    auto failed = fail_errno("finding the workspace " + (given.empty() ? "in the current directory" : given));
+    failed.error().todo = "name an existing directory with -C";
+    return failed;
   }
   if (::stat(path, &st) != 0) return fail_errno("looking at the workspace " + std::string(path));
   if (!S_ISDIR(st.st_mode))
@@ -160,7 +162,7 @@ Result<> confirm_start(const std::stop_token& stop) {
     return fail(Code::unavailable, "there is no terminal on which to ask whether to start",
                 "add --yes to start without being asked");
   if (!answer) return std::unexpected(answer.error());
-  if (*answer != "y" && *answer != "Y" && *answer != "yes") return fail(Code::canceled, "not started");
+  if (*answer != "y" && *answer != "Y" && *answer != "yes") return fail(Code::canceled, "the session was not started");
   return {};
 }
 
@@ -423,7 +425,7 @@ void add_start(Command app, int& exit) {
   command.option("--idle", o->vm.idle).needs(vm);
   command.flag("--keep", o->vm.keep).needs(vm);
   command.flag("--record", o->plan.record);
-  command.option("--secrets", o->secrets).one_of({"there", "tunnel"});
+  command.option("--secrets", o->secrets).one_of({"remote", "tunnel"}, "there");
   command.option("--token-via", o->token_via).one_of({"stdin", "sendenv", "provider"});
   command.option("--token-file", o->remote.token.file);
   command.option("--transport", o->remote.transport.name);
