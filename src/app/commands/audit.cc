@@ -98,7 +98,11 @@ Result<session::AuditReport> checked(const Record& record) {
   bool stopped = !rest && check.unreadable() > kMostUnreadable && lines > check.unreadable();
   if (stopped) return check.finish(nullptr, true);
   if (!rest) return std::unexpected(std::move(rest.error()));
-  if (!rest->empty() && (record.seal || !record.may_be_open)) check.feed(*rest);
+  if (!rest->empty() && (record.seal || !record.may_be_open)) take(*rest);
+  if (lines > 0 && check.unreadable() == lines && !record.seal)
+    return fail(Code::invalid,
+                record.path + " is no record: none of its " + std::to_string(lines) + " lines is a decision of a guard",
+                "name a session, or a file such as egress.jsonl of its results");
   return check.finish(record.seal ? &*record.seal : nullptr, record.may_be_open);
 }
 

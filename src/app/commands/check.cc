@@ -3,6 +3,7 @@
 // not on the file.
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <memory>
 
@@ -11,6 +12,7 @@
 #include "app/world/own_rules.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
+#include "machine/provider/provider.h"
 
 namespace bottle::app {
 namespace {
@@ -73,6 +75,19 @@ Result<> try_agent(const manifest::Manifest& manifest, const std::string& name, 
   return {};
 }
 
+// Adds a warning for each VM whose provider does not exist. A provider may be a directory that is yet to come.
+void warn_of_vms(const manifest::Manifest& manifest, json& warnings, bool as_json) {
+  auto known = machine::Provider::names(machine::Places::from(hook_environment()));
+  for (const auto& [name, vm] : manifest.vms) {
+    if (known && std::ranges::find(*known, vm.provider) != known->end()) continue;
+    Error error = known ? Error{Code::not_found, "there is no provider '" + vm.provider + "'",
+                                manifest::suggest(vm.provider, *known)}
+                        : known.error();
+    warnings.push_back({{"vm", name}, {"what", error.what}, {"todo", error.todo}});
+    if (!as_json) report(std::move(error).during("VM " + name + " cannot be created now"));
+  }
+}
+
 int check(const CheckOptions& options) {
   json errors = json::array(), warnings = json::array(), agents = json::array(), bottles = json::array();
   auto examined = examine(options.file);
@@ -97,6 +112,7 @@ int check(const CheckOptions& options) {
       warnings.push_back({{"agent", name}, {"what", ready.error().what}, {"todo", ready.error().todo}});
       if (!options.as_json) report(std::move(ready.error()).during("agent " + name + " cannot start now"));
     }
+    warn_of_vms(loaded, warnings, options.as_json);
     if (!options.as_json)
       print("ok: " + std::to_string(agents.size()) + (agents.size() == 1 ? " agent, " : " agents, ") +
             std::to_string(own) + (own == 1 ? " bottle" : " bottles") +

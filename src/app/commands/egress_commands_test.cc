@@ -70,6 +70,13 @@ TEST_F(Commands, audit_verify_names_what_is_wrong) {
   EXPECT_EQ(bottle({"audit", "verify", "nobody"}).status, 125);
 }
 
+TEST_F(Commands, audit_verify_says_that_a_file_is_no_record) {
+  Answer answer = bottle({"audit", "verify", write("work/other.jsonl", "root:x:0:0\ndaemon:x:1:1")});
+  EXPECT_EQ(answer.status, 125) << answer.out;
+  EXPECT_NE(answer.err.find("other.jsonl is no record: none of its 2 lines is a decision"), std::string::npos)
+      << answer.err;
+}
+
 TEST_F(Commands, audit_verify_accepts_a_record_that_still_grows) {
   std::string results = home() + "/.local/state/bottle/results/done", path = leave_record(results);
   std::string whole = *read_file(path), open = whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1);
@@ -225,7 +232,7 @@ TEST_F(Commands, egress_replay_and_audit_verify_give_up_on_what_is_no_record) {
     std::string path = write("some.jsonl", text), said = "more than 100000 lines are not decisions";
     bool fails = text.size() > some.size();
     Answer verified = bottle({"audit", "verify", path});
-    EXPECT_EQ(verified.status, fails ? 125 : 1) << verified.err;
+    EXPECT_EQ(verified.status, 125) << verified.err;
     EXPECT_EQ(verified.err.find(said) != verified.err.npos, fails) << verified.err;
     Answer replayed = bottle({"egress", "replay", path, "--config", home() + "/policy.yaml"});
     EXPECT_EQ(replayed.status, 125);

@@ -15,6 +15,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr size_t kLongestReason = 120;  // the text comes from a provider's program; --json has all of it
+
 struct ProviderOptions {
   std::string name;
   std::vector<std::string> set;
@@ -26,7 +28,7 @@ Result<int> list_providers(const ProviderOptions& o) {
   auto env = hook_environment();
   auto places = machine::Places::from(env);
   json all = json::array();
-  std::vector<std::vector<Line>> rows = {{"PROVIDER", "STATE", "FROM"}};
+  std::vector<std::vector<Line>> rows = {{"PROVIDER", "STATE", "FROM", "WHY"}};
   for (const auto& name : TRY(machine::Provider::names(places))) {
     // The limits are short, because every provider is asked, and most are not set up.
     auto provider = machine::Provider::find(name, places, env, {.other = 20000, .retry = 5000});
@@ -42,7 +44,8 @@ Result<int> list_providers(const ProviderOptions& o) {
                    {"directory", from},
                    {"carried", !own},
                    {"why", listed ? "" : listed.error().what}});
-    rows.push_back({name, state, own ? from : "built in"});
+    rows.push_back(
+        {name, state, own ? from : "built in", listed ? "-" : one_line(listed.error().what, kLongestReason)});
   }
   if (o.output.json) print_json(all);
   else print(table(rows));
@@ -56,7 +59,9 @@ Result<int> test(const ProviderOptions& o) {
   options.ssh = !o.no_ssh;
   for (const auto& setting : o.set) {
     size_t equals = setting.find('=');
-    if (equals == std::string::npos) return fail(Code::invalid, "--set " + setting + " is not KEY=VALUE");
+    if (equals == std::string::npos)
+      return fail(Code::invalid, "--set " + setting + " is not KEY=VALUE",
+                  "write an option of the provider with its value, such as --set user=me");
     options.options[setting.substr(0, equals)] = setting.substr(equals + 1);
   }
   auto tell = [&](const machine::Check& check) {

@@ -111,11 +111,11 @@ void add_remote(Command app, int& exit) {
   Command command = app.group("remote");
   auto finish = [o, &exit](Result<int> (*act)(const RemoteCommand&)) { exit = exit_status(act(*o), o->output.json); };
   Command check_command = command.command("check");
-  check_command.option("target", o->target).required();
+  check_command.option("user@host", o->target).required();
   check_command.flag("--json", o->output.json);
   check_command.runs([finish] { finish(check); });
   Command setup_command = command.command("setup");
-  setup_command.option("target", o->target).required();
+  setup_command.option("user@host", o->target).required();
   setup_command.option("--docker-script", o->docker_script);
   setup_command.flag("-y,--yes", o->yes);
   setup_command.flag("--json", o->output.json);

@@ -47,7 +47,7 @@ Result<> scan_file(const std::string& file, scan::Stream& stream) {
   auto close = [](std::FILE* f) { return f == stdin ? 0 : std::fclose(f); };
   // "e" opens with O_CLOEXEC.
   std::unique_ptr<std::FILE, decltype(close)> in(file == "-" ? stdin : std::fopen(file.c_str(), "rbe"), close);
-  if (!in) return fail_errno("reading " + (file.empty() ? "a file whose name is empty" : file));
+  if (!in) return fail_errno("the file to scan: reading " + (file.empty() ? "a file whose name is empty" : file));
   std::string piece(64 * 1024, '\0'), out;
   for (;;) {
     size_t size = std::fread(piece.data(), 1, piece.size(), in.get());
@@ -72,7 +72,8 @@ json as_json(const scan::Finding& each) {
 }
 
 void show(const std::string& file, const scan::Finding& each) {
-  std::string text = file + ":" + std::to_string(each.begin) + ": " + (each.warns() ? "warning: " : "") + each.what;
+  std::string text =
+      file + ": byte " + std::to_string(each.begin) + ": " + (each.warns() ? "warning: " : "") + each.what;
   if (!each.encoding.empty()) text += ", as " + each.encoding;
   if (!each.fingerprint.empty()) text += ", fingerprint " + each.fingerprint;
   print(text + " [" + each.name + "]");

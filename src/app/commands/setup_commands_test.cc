@@ -3,9 +3,13 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <regex>
 
 #include "app/commands/command_test.h"
+#include "app/commands/commands.h"
+#include "app/complete.h"
 #include "app/world/own_rules.h"
+#include "base/files/file.h"
 
 namespace bottle::app {
 namespace {
@@ -57,6 +61,21 @@ TEST_F(Commands, check_reports_every_mistake) {
   EXPECT_EQ(found["errors"][2]["line"], 3);
 }
 
+TEST_F(Commands, check_warns_of_a_provider_that_does_not_exist) {
+  std::string path = write("work/mine.yaml", "bottles: {w: {}}\nvms: {lab: {provider: qemux}, ok: {provider: qemu}}\n");
+  Answer people = bottle({"check", path});
+  EXPECT_EQ(people.status, 0) << people.err;
+  EXPECT_EQ(people.err,
+            "bottle: VM lab cannot be created now: there is no provider 'qemux'\n        did you mean 'qemu'?\n");
+  auto found = bottle({"check", "--json", path}).json();
+  ASSERT_EQ(found["warnings"].size(), 1u) << found;
+  EXPECT_EQ(found["warnings"][0]["vm"], "lab");
+  write(".config/bottle/bottle.yaml", "bottles: {w: {}}\nvms: {lab: {provider: qemux}}\n");
+  Answer create = bottle({"vm", "create", "lab"});
+  EXPECT_EQ(create.status, 125);
+  EXPECT_TRUE(create.err.starts_with("bottle: there is no provider 'qemux'\n")) << create.err;
+}
+
 TEST_F(Commands, check_reports_a_missing_file) {
   Answer answer = bottle({"check", "none.yaml"});
   EXPECT_EQ(answer.status, 1);
@@ -73,15 +92,15 @@ TEST_F(Commands, schema_is_a_json_schema) {
 TEST_F(Commands, json_also_has_the_mistakes_in_the_words) {
   Answer answer = bottle({"egress", "test", "--json"});
   EXPECT_EQ(answer.status, 125);
-  EXPECT_EQ(answer.error()["what"], "egress test: url is required");
+  EXPECT_EQ(answer.error()["what"], "egress test: no URL was given");
   EXPECT_EQ(bottle({"scan", "--json", "--no-such"}).error()["code"], "invalid");
   Answer plain = bottle({"start", "x", "--no-such", "--", "--json"});
   EXPECT_TRUE(plain.err.starts_with("bottle: ")) << plain.err;
 }
 
 TEST_F(Commands, scan_reports_known_values_and_missing_files) {
-  expect_failed(bottle({"scan"}), "file is required", "see `bottle help scan`");
-  expect_failed(bottle({"scan", "none"}), "reading none: No such file or directory");
+  expect_failed(bottle({"scan"}), "no FILE was given", "see `bottle help scan`");
+  expect_failed(bottle({"scan", "none"}), "the file to scan: reading none: No such file or directory");
   expect_failed(bottle({"scan", "."}), "reading .: Is a directory", "name the files in it");
   expect_failed(bottle({"scan", "-", "--rules", "none"}), "rules for credentials: reading none: No such file");
   std::string clean = write("work/clean", "nothing in here\n"), dirty = write("work/dirty", "x=winter-otter-4711\n");
@@ -92,6 +111,8 @@ TEST_F(Commands, scan_reports_known_values_and_missing_files) {
   EXPECT_EQ(answer.json()["files"][0]["blocked"], false);
   EXPECT_EQ(answer.json()["files"][1]["blocked"], true);
   EXPECT_EQ(answer.out.find("winter-otter-4711"), std::string::npos) << "the value itself is never printed";
+  answer = bottle({"scan", "--known", known, dirty});
+  EXPECT_TRUE(answer.out.starts_with(dirty + ": byte 2: ")) << answer.out;
   std::string marks;
   for (int i = 0; i < 400; ++i) marks += "\x78\x9c\x03";
   answer = bottle({"scan", write("work/marks", marks)});
@@ -129,8 +150,9 @@ TEST_F(Commands, remote_starts_ssh_outside_of_the_current_directory) {
 
 TEST_F(Commands, remote_checks_its_target_before_it_connects) {
   expect_failed(bottle({"remote"}), "bottle: remote: no command was given", "see `bottle help remote`");
-  expect_failed(bottle({"remote", "check"}), "target is required", "see `bottle help remote check`");
-  expect_failed(bottle({"remote", "check", "a b"}), "'a b' is not user@host[:port]");
+  expect_failed(bottle({"remote", "check"}), "no USER@HOST was given", "see `bottle help remote check`");
+  expect_failed(bottle({"remote", "check", "a b"}), "'a b' is not user@host[:port]",
+                "write it as me@vm.example.org or me@vm.example.org:2222");
   Answer answer = bottle({"remote", "setup", "--json", "--yes", "-oProxyCommand=x"});
   EXPECT_EQ(answer.status, 125);
   EXPECT_EQ(answer.out, "");
@@ -160,6 +182,9 @@ TEST_F(Commands, provider_lists_the_built_in_and_the_operators_providers) {
   }
   EXPECT_TRUE(mine);
   EXPECT_TRUE(qemu);
+  std::string people = bottle({"provider", "list"}).out;
+  EXPECT_NE(people.find("  WHY\n"), std::string::npos) << people;
+  EXPECT_NE(people.find("\nqemu       not set up  built in"), std::string::npos) << people;
 }
 
 // Like a link that another user made in /tmp, this path cannot be removed, and leads to a file of the operator.
@@ -256,8 +281,9 @@ TEST_F(Commands, engine_needs_the_engine) {
 }
 
 TEST_F(Commands, guard_checks_its_file_before_it_listens) {
-  expect_failed(bottle({"guard", "run"}), "--listen is required", "see `bottle help guard run`");
-  expect_failed(bottle({"guard", "run", "--listen", "127.0.0.1:1", "--config", "none.yaml"}), "reading none.yaml");
+  expect_failed(bottle({"guard", "run"}), "--listen is missing", "see `bottle help guard run`");
+  expect_failed(bottle({"guard", "run", "--listen", "127.0.0.1:1", "--config", "none.yaml"}),
+                "the guard's configuration (--config): reading none.yaml");
   std::string path = write("work/guard.yaml", "egres: {}\n");
   expect_failed(bottle({"guard", "run", "--listen", "127.0.0.1:1", "--config", path}),
                 "guard.yaml:1:1: unknown key 'egres'", "did you mean 'egress'?");
@@ -276,6 +302,24 @@ TEST_F(Commands, help_shows_the_page_of_a_command) {
   EXPECT_TRUE(one.out.starts_with("bottle list: ")) << one.out;
   EXPECT_EQ(flag.out, one.out);
   expect_failed(bottle({"help", "lst"}), "there is no command 'lst'", "did you mean 'list'?");
+}
+
+TEST_F(Commands, help_prints_the_documentation_that_pages_refer_to) {
+  std::string root = std::filesystem::current_path();
+  for (auto document : documents()) {
+    auto text = read_file(root + "/" + std::string(document));
+    ASSERT_TRUE(text) << text.error().what;
+    EXPECT_EQ(bottle({"help", std::string(document)}).out, *text) << document;
+  }
+  for (const auto& command : commands()) {
+    std::string help = bottle({"help", command.name}).out;
+    const std::regex page("docs/[a-z]+[.]md");
+    for (std::sregex_iterator at(help.begin(), help.end(), page), end; at != end; ++at)
+      EXPECT_FALSE(document_text(at->str()).empty()) << command.name << " refers to " << at->str();
+  }
+  bool offered = false;
+  for (const auto& candidate : names_here("bottle help", "COMMAND")) offered |= candidate.value == "docs/guard.md";
+  EXPECT_TRUE(offered);
 }
 
 TEST_F(Commands, man_prints_and_writes_the_pages) {

@@ -68,9 +68,11 @@ Result<session::Far> far_from_here() {
 }
 
 Result<session::Far> far_to(const std::string& target) {
-  auto parsed = TRY(ssh::parse_target(target));
+  auto parsed = ssh::parse_target(target);
+  if (!parsed)
+    return fail(parsed.error().code, parsed.error().what, "write it as me@vm.example.org or me@vm.example.org:2222");
   session::Far far = TRY(far_from_here());
-  far.target = std::move(parsed);
+  far.target = std::move(*parsed);
   return far;
 }
 

@@ -112,6 +112,8 @@ Result<machine::VmSpec> vm_spec(const manifest::Manifest& manifest, const std::s
   spec.name = machine::new_vm_name(session);
   spec.wanted = TRY(vm_of(manifest, name));
   spec.environment = hook_environment();
+  // Otherwise, a misspelled provider would be found only when a VM without one must be destroyed.
+  TRY(machine::Provider::find(spec.wanted.provider, machine::Places::from(spec.environment), spec.environment, {}));
   spec.path_to_self = path_to_self();
   return spec;
 }
@@ -159,7 +161,7 @@ Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
 
 bool tell_complete(const machine::Inventory& inventory) {
   auto tell_silent = [](const std::string& provider, const std::string& why) {
-    say("bottle: provider " + provider + " did not answer: " + why);
+    say("bottle: provider " + provider + " could not be asked: " + why);
   };
   auto tell_unread = [](const std::string& vm, const std::string& why) {
     say("bottle: the record of VM " + vm + " cannot be read, so nothing without a record is swept: " + why);
