@@ -22,7 +22,7 @@ bool follows_escape(std::string_view text, size_t at) {
 
 void BlockScan::joined(const View& outer, const std::vector<Region>& regions) {
   Decoded values = joined_values(outer.text, regions);
-  assembled(outer, values, "pieces");
+  if (may_work(values.anchors.size() * work::kPiece)) assembled(outer, values, "pieces");
 }
 
 // Scans a text that was put together from pieces. It is forgotten if it has a finding, because the same pieces at

@@ -102,6 +102,7 @@ void BlockScan::run(const View& view, const Spot& at) {
     return;
   }
   // The parts of the smaller alphabets can end with a line, or go on in the next one.
+  if (!may_work(work::kLines + (end - begin) * work::kOfLines)) return;
   Decoded flat = without_line_ends(view.text, begin, end);
   View lines{.text = flat.text, .outer = &view, .map = &flat, .depth = view.depth, .joined = view.joined};
   if (!part_of_run(lines, 0, flat.text.size()) && !part_of_run(view, begin, end)) base64(view, begin, end);

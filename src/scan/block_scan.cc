@@ -22,7 +22,7 @@
 namespace bottle::scan {
 namespace {
 
-constexpr size_t kMostFindings = 512, kMostWarnings = 32;  // per block
+constexpr size_t kMostFindings = 256, kMostWarnings = 32;  // per block
 
 // Returns whether a match in a text that was assembled from pieces can be chance, because the rule requires no
 // distinctive mark.
@@ -136,12 +136,13 @@ bool View::within_group(size_t at, Edge edge) const {
   return part->group > 0 && (at - part->begin + part->group - part->first % part->group) % part->group != 0;
 }
 
-BlockScan::BlockScan(Catalog& catalog, size_t size, BlockResult& result)
+BlockScan::BlockScan(Catalog& catalog, size_t size, Effort effort, BlockResult& result)
     : catalog_(catalog),
       result_(result),
       decoded_left_(size * Detector::kMostDecoded + kFreelyDecoded),
       text_left_(size * Detector::kMostText + kFreelyDecoded),
-      most_work_(size * Detector::kMostWork + Detector::kFreeWork) {}
+      most_work_((size * Detector::kMostWork + Detector::kFreeWork) * (effort == Effort::thorough ? 2 : 1)),
+      most_findings_(effort == Effort::thorough ? 2 * kMostFindings : kMostFindings) {}
 
 bool BlockScan::may_work(size_t work) {
   spent_ |= result_.work + work > most_work_;
@@ -275,7 +276,7 @@ void BlockScan::credentials(const View& view, const std::vector<Region>& regions
         last_rule = &rule;
         last_end = match.end;
         if (!match.is_name) return matched(view, rule, match);
-        if (view.joined) return;
+        if (view.joined || (!may_work(work::kName) && view.depth > 0)) return;
         for (size_t value : values_of_name(view.text, match.end))
           matched(view, rule, {.rule = match.rule, .begin = match.begin, .end = value});
       });
@@ -348,23 +349,28 @@ void BlockScan::forget(std::string_view text, bool is_joined) {
 // Decodes one place that may be encoded, and scans the result. Work that can be avoided is avoided here: a text whose
 // digits show that it hides nothing is not decoded (peek.h).
 void BlockScan::spot(const View& view, const Spot& at) {
+  size_t size = at.end - at.begin;
   switch (at.shape) {
     case Shape::run:
       return run(view, at);
     case Shape::hex_pairs:
+      if (!may_work(size * work::kPair)) return;
       return inner(view, hex_run(view.text, at.begin, at.end), "hex");
     case Shape::wide:
+      if (!may_work(size * work::kPair)) return;
       return inner(view, narrowed(view.text, at.begin, at.end), "utf-16");
     case Shape::escapes:
-      if (!may_work((at.end - at.begin) * work::kEscape)) return;
+      if (!may_work(size * work::kEscape)) return;
       return escaped(view, unescaped(view.text, at.begin, at.end), at, "escapes");
     case Shape::percent:
-      if (!may_work((at.end - at.begin) * work::kEscape)) return;
+      if (!may_work(size * work::kEscape)) return;
       return escaped(view, percent(view.text, at.begin, at.end), at, "percent");
     case Shape::decimals:
+      if (!may_work(size * work::kNumber)) return;
       if (!decimals_hide(view.text.substr(at.begin, at.end - at.begin)) && !catalog_.known_.has_unlike()) return;
       return inner(view, decimal_run(view.text, at.begin, at.end), "decimal");
     case Shape::words:
+      if (!may_work(work::kWords)) return;
       return words(view, at);
     case Shape::digits:
       return digits(view, at);
@@ -373,6 +379,7 @@ void BlockScan::spot(const View& view, const Spot& at) {
     case Shape::groups:
       return;
     case Shape::letters:
+      if (!may_work(size * work::kEscape)) return;
       return escaped(view, plain_letters(view.text, at.begin, at.end), at, "letters");
   }
 }
@@ -400,7 +407,7 @@ void BlockScan::digits(const View& view, const Spot& at) {
 // Without room for a finding that is more than a warning, the result is incomplete: the policy may let all earlier
 // findings pass and block this one. Decoding ends, too, because it could add no such finding.
 bool BlockScan::has_room(bool warns) {
-  if (result_.findings.size() < (warns ? kMostWarnings : kMostFindings)) return true;
+  if (result_.findings.size() < (warns ? kMostWarnings : most_findings_)) return true;
   if (!warns) result_.full = result_.incomplete = spent_ = true;
   return false;
 }
@@ -476,6 +483,7 @@ void BlockScan::add(const View& view, Finding finding, size_t begin, size_t end)
     }
     begin = origin.begin;
     end = origin.end;
+    may_work(work::kLayer);
   }
   finding.begin = begin;
   finding.end = end;

@@ -13,14 +13,16 @@
 
 namespace bottle::scan {
 
-// The cost of each part of a scan, in the unit of BlockResult::work. The numbers were fitted to the times that
-// bench_scan_search and bench_scan_files measure, except kHash and kHashed, which were set to more than a hash takes.
+// The cost of each part of a scan, in the unit of BlockResult::work, which is half a nanosecond on the machine that
+// measured it. The numbers were fitted to the times of 1,483 blocks (decision 011).
 namespace work {
-inline constexpr size_t kView = 900, kSpot = 33, kRun = 130, kDecoded = 400, kHex = 130, kTrial = 100, kMatch = 100;
-inline constexpr size_t kOpenEnd = 3000, kWif = 275, kGroups = 620, kFinding = 700, kHash = 400;
-inline constexpr size_t kText = 1, kDecodedText = 3, kOfRun = 1, kJudged = 2, kDecodedHex = 1, kBase32 = 4,
-                        kGrouped = 14, kEscape = 3, kUnpacked = 2, kHashed = 1;  // for each byte
-inline constexpr size_t kBytes = 4;                                              // bytes for one unit
+inline constexpr size_t kView = 800, kSpot = 40, kRun = 150, kLines = 460, kDecoded = 390, kHex = 80, kTrial = 260;
+inline constexpr size_t kMatch = 60, kName = 70, kOpenEnd = 3000, kWif = 100, kWords = 3000, kGroups = 450;
+inline constexpr size_t kPiece = 20, kFinding = 1230, kLayer = 560, kHash = 620;
+inline constexpr size_t kText = 1, kDecodedText = 2, kOfRun = 2, kOfLines = 3, kJudged = 1, kDecodedHex = 1,
+                        kBase32 = 3, kGrouped = 6, kEscape = 2, kNumber = 3, kPair = 2, kUnpacked = 5,
+                        kHashed = 6;  // for each byte
+inline constexpr size_t kBytes = 3;   // bytes for one unit
 }  // namespace work
 
 // Holds texts that were put together from groups, with bytes between them that belong to no text.
@@ -67,7 +69,7 @@ bool follows_escape(std::string_view text, size_t at);
 // the block. The catalog and the result must outlive it.
 class BlockScan {
  public:
-  BlockScan(Catalog& catalog, size_t size, BlockResult& result);
+  BlockScan(Catalog& catalog, size_t size, Effort effort, BlockResult& result);
   ~BlockScan() { forget_windows(); }
   BlockScan(const BlockScan&) = delete;
   // Looks for everything, including what is encoded. `joined` is as in Detector::scan().
@@ -143,7 +145,7 @@ class BlockScan {
   size_t decoded_left_, text_left_, unpacked_left_ = Detector::kMostUnpacked, grouped_left_ = Detector::kMostGrouped;
   int trials_left_ = Detector::kMostTrials, marks_left_ = Detector::kMostMarks, phrases_left_ = Detector::kMostPhrases;
   size_t judging_left_ = kFreelyJudged;  // the work of judging matches, as judge() counts it
-  size_t most_work_;
+  size_t most_work_, most_findings_;
   bool spent_ = false;  // the scan needs more than most_work_, or there is no room for more findings
   int second_looks_left_ = kMostSecondLooks;
   std::array<std::unordered_map<size_t, int>, 2> seen_;  // hashes of decoded texts, joined or not, with their depths

@@ -150,7 +150,7 @@ void finish(BlockScan& scan, BlockResult& result) {
 
 BlockResult Detector::scan(std::string_view block, bool joined) {
   BlockResult result;
-  BlockScan scan(*catalog_, block.size(), result);
+  BlockScan scan(*catalog_, block.size(), effort_, result);
   scan.all(block, joined);
   finish(scan, result);
   return result;
@@ -158,7 +158,7 @@ BlockResult Detector::scan(std::string_view block, bool joined) {
 
 BlockResult Detector::scan_begun(std::string_view block) {
   BlockResult result;
-  BlockScan scan(*catalog_, block.size(), result);
+  BlockScan scan(*catalog_, block.size(), effort_, result);
   scan.begun(block);
   finish(scan, result);
   return result;
@@ -166,13 +166,13 @@ BlockResult Detector::scan_begun(std::string_view block) {
 
 BlockResult Detector::scan_begun_known(std::string_view block) {
   BlockResult result;
-  BlockScan(*catalog_, block.size(), result).begun_known(block);
+  BlockScan(*catalog_, block.size(), effort_, result).begun_known(block);
   return result;
 }
 
 BlockResult Detector::scan_plain(std::string_view block) {
   BlockResult result;
-  BlockScan scan(*catalog_, block.size(), result);
+  BlockScan scan(*catalog_, block.size(), effort_, result);
   scan.plain(block);
   finish(scan, result);
   return result;

@@ -95,12 +95,18 @@ struct BlockResult {
   size_t work = 0;                // all work, in units of which a byte of clean text takes about one
 };
 
+// How much work a scan may take. Text that is not scanned is refused where findings are blocked, and passes elsewhere.
+enum class Effort : uint8_t {
+  bounded,   // if what is not scanned is refused
+  thorough,  // twice the work and twice the findings
+};
+
 // Scans one block at a time and keeps no state between two. Making one costs nothing. Two threads must not scan with
 // one catalog at the same time, because its matchers have working memory.
 class Detector {
  public:
   // The catalog must outlive the detector.
-  explicit Detector(Catalog* catalog) : catalog_(catalog) {}
+  explicit Detector(Catalog* catalog, Effort effort = Effort::bounded) : catalog_(catalog), effort_(effort) {}
 
   // `joined` says that the block was assembled from pieces, so that the text before a match means nothing.
   BlockResult scan(std::string_view block, bool joined = false);
@@ -116,8 +122,8 @@ class Detector {
   static constexpr size_t kMostDecoded = 8;             // decoded bytes as a multiple of the block's size, plus …
   static constexpr size_t kMostText = 3;                // those of them that may be text, in the same way
   static constexpr size_t kMostUnpacked = 1024 * 1024;  // … this number of decompressed bytes
-  static constexpr size_t kMostWork = 33;               // for each byte of the block and of what is decompressed, …
-  static constexpr size_t kFreeWork = 384 * 1024;       // … and for each block
+  static constexpr size_t kMostWork = 28;               // for each byte of the block and of what is decompressed, …
+  static constexpr size_t kFreeWork = 320 * 1024;       // … and for each block
   static constexpr size_t kMostGrouped = 8192;          // bytes of groups that are put together
   static constexpr int kMostMarks = 300;                // magic numbers that decompress to almost nothing
   static constexpr int kMostPhrases = 60;               // word sequences whose checksum is computed
@@ -125,6 +131,7 @@ class Detector {
 
  private:
   Catalog* catalog_;
+  Effort effort_;
 };
 
 }  // namespace bottle::scan

@@ -133,7 +133,7 @@ TEST(Detector, CountsTheWorkOfComparingValues) {
 TEST(Detector, SaysWhenItsLimitsAreSpent) {
   std::string row = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon\n";
   std::string tokens;
-  for (uint32_t seed = 0; seed < 512; ++seed) tokens += filled("glpat-<alnum 20> ", seed);
+  for (uint32_t seed = 0; seed < 256; ++seed) tokens += filled("glpat-<alnum 20> ", seed);
   for (const auto& [noise, secret] :
        {std::pair(many(std::string("\x78\x9c\x03", 3), 1000), gzipped("the value is " + std::string(kKnown))),
         std::pair(many(row, row.size() * 60), filled("<bip39>", 3)), std::pair(tokens, filled("ghp_<alnum 36>", 7))}) {
@@ -143,6 +143,16 @@ TEST(Detector, SaysWhenItsLimitsAreSpent) {
   }
   std::string text = many("\u0434\u043b\u044f x^2 \u0438 x^3, ", 16 * 1024);
   EXPECT_FALSE(Detector(&catalog()).scan(text).incomplete) << "a formula in a text is no mark";
+}
+
+// What is not scanned passes where nothing is refused, so more is scanned there.
+TEST(Detector, KeepsMoreFindingsIfNothingIsRefused) {
+  std::string tokens;
+  for (uint32_t seed = 0; seed < 400; ++seed) tokens += filled("glpat-<alnum 20> ", seed);
+  EXPECT_EQ(Detector(&catalog()).scan(tokens).findings.size(), 256u);
+  auto result = Detector(&catalog(), Effort::thorough).scan(tokens);
+  EXPECT_EQ(result.findings.size(), 400u);
+  EXPECT_FALSE(result.incomplete);
 }
 
 // What would be found in a decoded text could not be reported.

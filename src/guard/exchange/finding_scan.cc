@@ -146,7 +146,7 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
     }
     block.append(*part.text).append("\r\n");
   }
-  scan::BlockResult result = scan::Detector(&c_.config->scanner->catalog()).scan(block);
+  scan::BlockResult result = scan::Detector(&c_.config->scanner->catalog(), scan::Effort::thorough).scan(block);
   for (const scan::Finding& found : result.findings) {
     // A finding belongs to the part in which it begins, even if it reaches into the next.
     auto next = std::ranges::upper_bound(at, found.begin, {}, &At::line);

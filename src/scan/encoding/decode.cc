@@ -159,20 +159,13 @@ int64_t backslash(std::string_view text, size_t& at, size_t end) {
 // Decodes the HTML entity at `at` and moves `at` behind it. Returns -1 if there is none. "&amp;amp;lt;" is escaped
 // several times; repeated "amp;" are skipped together, so that the depth of escaping does not matter.
 int64_t entity(std::string_view text, size_t& at, size_t end) {
-  struct Name {
-    std::string_view text;
-    char byte;
-  };
-  static constexpr Name kNames[] = {{"amp;", '&'},   {"lt;", '<'},     {"gt;", '>'},     {"quot;", '"'},
-                                    {"apos;", '\''}, {"sol;", '/'},    {"plus;", '+'},   {"equals;", '='},
-                                    {"colon;", ':'}, {"lowbar;", '_'}, {"hyphen;", '-'}, {"period;", '.'}};
   size_t next = at + 1;
   size_t bare = at;  // after the last "amp;"
   while (text.substr(next, 4) == "amp;") bare = next += 4;
   auto ampersand = [&]() -> int64_t { return bare > at ? (at = bare, '&') : -1; };
   if (next >= end) return ampersand();
   if (text[next] != '#') {
-    for (const auto& name : kNames)
+    for (const Entity& name : kEntities)
       if (text.substr(next, name.text.size()) == name.text) {
         at = next + name.text.size();
         return name.byte;

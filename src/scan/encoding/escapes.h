@@ -1,6 +1,7 @@
 // Says where escapes are, and removes those of one notation from a stream, byte by byte. Pure.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -48,13 +49,28 @@ inline bool is_unusual_letter(std::string_view text, size_t digits) {
   return mark && (third == '6' || (third == '0' && within(last, 'b', 5)) || (third == '2' && within(last, 'a', 5)));
 }
 
+// The entities that stand for ASCII characters.
+struct Entity {
+  std::string_view text;
+  char byte;
+};
+inline constexpr Entity kEntities[] = {{"amp;", '&'},   {"lt;", '<'},     {"gt;", '>'},     {"quot;", '"'},
+                                       {"apos;", '\''}, {"sol;", '/'},    {"plus;", '+'},   {"equals;", '='},
+                                       {"colon;", ':'}, {"lowbar;", '_'}, {"hyphen;", '-'}, {"period;", '.'}};
+// Returns whether the name of one of them is at `at`.
+inline bool begins_entity(std::string_view text, size_t at) {
+  if (at + 2 >= text.size() || !within(static_cast<uint8_t>(text[at]), 'a', 26)) return false;
+  text.remove_prefix(at);
+  return std::ranges::any_of(kEntities, [&](const Entity& each) { return text.starts_with(each.text); });
+}
+
 // Returns whether the percent sign, backslash or ampersand at `at` may begin an escape of a character that is worth
 // decoding: printable and not a space, or one that plain_letters() changes.
 inline bool begins_escape(std::string_view text, size_t at) {
   auto byte = [&](size_t i) { return i < text.size() ? static_cast<uint8_t>(text[i]) : uint8_t{1}; };
   uint8_t next = byte(at + 1), third = byte(at + 2);
   if (byte(at) == '%') return hex_digit(next) >= 0 && hex_digit(third) >= 0;
-  if (byte(at) == '&') return next == '#' || text.substr(at, 9).find(';') != text.npos;
+  if (byte(at) == '&') return next == '#' ? hex_digit(third) >= 0 || (third | 32) == 'x' : begins_entity(text, at + 1);
   if (next == 'u')
     return (third == '0' && byte(at + 3) == '0' && within(byte(at + 4), '2', 6)) || is_unusual_letter(text, at + 2);
   return next == 'U' || next == 'x' || next == '/' || within(next, '0', 8) ||

@@ -62,7 +62,6 @@ class Survey {
 #else
   void wide_within_region(const Region&) {}
 #endif
-
   // This is a template so that it is compiled once for each implementation of the masks.
   template <typename F>
   [[gnu::always_inline]] void look_at_all(const Region& region, F masks_of) {
@@ -100,22 +99,23 @@ class Survey {
   [[gnu::always_inline]] void look(size_t at, const Masks& now, const Masks& next) {
     static_assert(kShortestRun == 16 && kShortestWords >= 16);
     if (now.special) special(at, next);
-    if (!is_escaped(at)) look_at_plain(at, now, next);
+    if (!is_escaped(at, open_[kPercent])) look_at_plain(at, now, next, !is_escaped(at, open_[kEscapes]));
     if (now.high) {
       magic(at);
       letters(at, now.high);
     }
   }
-  // Returns whether all of the block belongs to a spot of percent escapes.
-  bool is_escaped(size_t at) const {
-    const Spot& open = open_[kPercent];
-    return !in_escaped_ && open.end >= at + kBlock && open.begin <= at;
+  // Returns whether all of the block belongs to that spot of escapes, which will be decoded.
+  bool is_escaped(size_t at, const Spot& open) const {
+    return !in_escaped_ && open.end >= at + kBlock && open.begin <= at && (open.shape == Shape::percent || decodes_);
   }
-  [[gnu::always_inline]] void look_at_plain(size_t at, const Masks& now, const Masks& next) {
+  // Other escapes do not keep line ends, so runs and groups may be different without them, but not the rest (`all`).
+  [[gnu::always_inline]] void look_at_plain(size_t at, const Masks& now, const Masks& next, bool all) {
     if (may_have_row(now.run, next.run) && rows(now.run, next.run, kShortestRun)) runs(at, now, next);
-    if (std::popcount(now.hex) >= kFewestPaired && has_pairs(now.hex, next.hex)) pairs(at, now.hex, next.hex);
-    if (now.digit && std::popcount(now.digit) + std::popcount(next.digit) >= kFewestDigits) digits(at, now, next);
-    if (may_have_row(now.words, next.words))
+    if (all && std::popcount(now.hex) >= kFewestPaired && has_pairs(now.hex, next.hex)) pairs(at, now.hex, next.hex);
+    if (all && now.digit && std::popcount(now.digit) + std::popcount(next.digit) >= kFewestDigits)
+      digits(at, now, next);
+    if (all && may_have_row(now.words, next.words))
       if (uint64_t mask = rows(now.words, next.words, kShortestWords))
         words(at + static_cast<size_t>(std::countr_zero(mask)));
     if (std::popcount(now.varied) >= kFewestVaried && std::popcount(now.high) <= kMostHigh)
@@ -192,12 +192,10 @@ class Survey {
       starts &= ~uint64_t{0} << (run_end_ - at);
     }
   }
-
   bool in_run(size_t at) const {
     uint8_t c = byte(at);
     return within(c | 32, 'a', 26) || within(c, '0', 10) || c == '+' || c == '/' || c == '-' || c == '_';
   }
-
   // Returns the end of the run, without looking at every byte twice.
   size_t run_end(size_t at) const {
     while (at + kBlock <= text_.size()) {
@@ -238,7 +236,6 @@ class Survey {
     last_run_ = begin;
     last_distance_ = distance;
   }
-
   // Returns whether backslashes and "n" or "r" stand at `at`, and moves `at` to that letter.
   bool escapes_line_end(size_t& at) const {
     size_t letter = at;
@@ -252,19 +249,29 @@ class Survey {
   void escapes(size_t at, uint64_t mask, Shape shape) {
     for (; mask; mask &= mask - 1) {
       size_t begin = at + static_cast<size_t>(std::countr_zero(mask));
-      if (begins_escape(text_, begin)) widen(begin, open_[shape == Shape::percent ? kPercent : kEscapes], shape);
+      if (!begins_escape(text_, begin)) continue;
+      bool is_new = widen(begin, open_[shape == Shape::percent ? kPercent : kEscapes], shape);
+      if (shape == Shape::escapes && !in_escaped_) decodes_ = (decodes_ && !is_new) || is_shorter(begin);
     }
   }
-  void widen(size_t begin, Spot& open, Shape shape) {
+  // Returns whether the escape stands for fewer bytes than it has.
+  bool is_shorter(size_t at) const {
+    std::string decoded;
+    return escape_step(text_, at, text_.size(), decoded) > at + decoded.size();
+  }
+  // Returns whether a new spot begins.
+  bool widen(size_t begin, Spot& open, Shape shape) {
     size_t from = begin - std::min(begin, kAround), to = std::min(text_.size(), begin + kAround);
     if (open.end < from && open.end > 0) open.end = static_cast<uint32_t>(run_end(open.end));
-    if (open.end < from || open.end == 0) {
+    bool is_new = open.end < from || open.end == 0;
+    if (is_new) {
       if (open.end) spots_.push_back(open);
       // Do not cut a run: data that is compressed and then written in Base64 can be read only as a whole.
       while (from > open.end && in_run(from - 1)) --from;
       open = {.shape = shape, .begin = static_cast<uint32_t>(from)};
     }
     open.end = std::max(open.end, static_cast<uint32_t>(to));
+    return is_new;
   }
 
   void end_escapes() {
@@ -384,7 +391,6 @@ class Survey {
     numbers_ = after, numbers_at_ = at + kBlock;
     return found;
   }
-
   bool packs(size_t block, uint64_t mask) const {
     for (; mask; mask &= mask - 1)
       if (begins_packed(block + static_cast<size_t>(std::countr_zero(mask)))) return true;
@@ -477,6 +483,7 @@ class Survey {
   NumberMasks numbers_, numbers_before_;
   size_t numbers_at_ = SIZE_MAX, numbers_before_at_ = SIZE_MAX / 2;
   bool all_numbers_, in_escaped_;
+  bool decodes_ = false;  // the open spot of `escapes` becomes shorter
   enum : uint8_t { kEscapes, kPercent, kLetters };
   std::array<Spot, 3> open_{};
   std::array<uint8_t, kBlock + 1> rest_;

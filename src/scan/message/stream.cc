@@ -111,7 +111,7 @@ bool Stream::scan_window(bool at_end) {
   scanned_ = before_ + window_.size();
   do {
     before = redacted_;
-    result = Detector(catalog_).scan(window_);
+    result = detector().scan(window_);
     unfinished_ = kNone;
     begun_.clear();
     for (Finding& finding : result.findings)
@@ -136,10 +136,9 @@ bool Stream::pause(std::string& out) {
   // Only token characters in a row can be the beginning of an encoded secret or a credential. A known secret can have
   // any characters.
   bool is_long = last_run().size() >= kBeginning;
-  Detector detector(catalog_);
   // An incomplete escape would look like other text, so it is left out.
   std::string_view text = std::string_view(window_).substr(0, end_of_whole(window_));
-  BlockResult result = is_long ? detector.scan_begun(text) : detector.scan_begun_known(text);
+  BlockResult result = is_long ? detector().scan_begun(text) : detector().scan_begun_known(text);
   for (Finding& finding : result.findings)
     if (!take(std::move(finding), false)) return false;
   if (!note_unscanned(result)) return false;
@@ -179,7 +178,7 @@ std::string_view Stream::last_run() const {
 // Returns false if one does, unless the judge lets it pass.
 bool Stream::scan_coded(std::string_view bytes) {
   coded_tail_.append(bytes);
-  BlockResult result = Detector(catalog_).scan_plain(coded_tail_);
+  BlockResult result = detector().scan_plain(coded_tail_);
   for (Finding& finding : result.findings) {
     OnFinding what = judge_ ? judge_(finding) : finding.warns() ? OnFinding::report : on_finding_;
     if (what == OnFinding::report || finding.warns()) continue;

@@ -78,6 +78,10 @@ class Stream {
   // Returns whether pieces are collected until they have kPiece bytes. What a scan finds may depend on where the text
   // is cut, but the same message must always get the same markers, however it arrives.
   bool collects() const { return on_finding_ != OnFinding::block && !decoder_; }
+  // Where nothing is refused, what a scan leaves out would pass.
+  Detector detector() const {
+    return Detector(catalog_, on_finding_ == OnFinding::block ? Effort::bounded : Effort::thorough);
+  }
   bool piece(std::string_view bytes, Until until, std::string& out);
   bool decode(std::string& out);
   void note_decoded();
