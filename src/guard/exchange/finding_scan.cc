@@ -130,6 +130,17 @@ void RequestScan::star_path(std::string_view target, size_t begin, size_t end) {
   path.replace(begin, std::min(end, path.size()) - begin, std::min(end, path.size()) - begin, '*');
 }
 
+namespace {
+
+// Returns whether a header needs no check for pieces: it repeats a value, as most requests do, or it is the key of a
+// WebSocket, which is random and, joined with other values, could look like a credential.
+bool says_nothing_new(Scanner& scanner, const HeadPart& part) {
+  if (http::iequals(part.name, "sec-websocket-key") && part.text->size() == 24) return true;
+  return is_common_header(part.name) && scanner.repeats(part.name, *part.text);
+}
+
+}  // namespace
+
 bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
   std::string block;
   // Says where each part begins in the block: its line, and its text within the line.
@@ -175,9 +186,8 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
   if (secrets_.model) return true;
   return std::ranges::all_of(parts, [&](const HeadPart& part) {
     if (http::iequals(part.name, "cookie") && !check_crumbs(*part.text)) return false;
-    // A value that was sent before says nothing new, and most requests repeat most of these.
-    bool repeats = is_common_header(part.name) && c_.config->scanner->repeats(part.name, *part.text);
-    if (!part.name.empty()) return repeats || check_piece(part.place, part.name, *part.text);
+    if (!part.name.empty())
+      return says_nothing_new(*c_.config->scanner, part) || check_piece(part.place, part.name, *part.text);
     if (part.place == Place::method) return check_piece(part.place, name_of(part.place), *part.text);
     std::string_view rest = *part.text;
     rest.remove_prefix(std::min(rest.find('?'), rest.size()));
