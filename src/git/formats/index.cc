@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/ids.h"
+#include "git/formats/modes.h"
 
 namespace bottle::git {
 namespace {
@@ -129,9 +130,9 @@ class Reader {
       return {};
     }
     // git looks only at the type and the owner's executable bit.
-    const char* text = kind == 010   ? (mode & 0100 ? "100755" : "100644")
-                       : kind == 012 ? "120000"
-                       : kind == 016 ? "160000"
+    const char* text = kind == 010   ? (mode & 0100 ? kExecutable : kFile)
+                       : kind == 012 ? kSymlink
+                       : kind == 016 ? kSubmodule
                                      : nullptr;
     if (!text) return broken("has an entry that is neither a file, a link nor a submodule");
     uint64_t modified =

@@ -19,6 +19,7 @@
 
 #include "base/files/file.h"
 #include "base/text/line.h"
+#include "git/formats/modes.h"
 #include "workspace/files/paths.h"
 #include "workspace/files/untar.h"
 #include "workspace/quarantine/work_files.h"
@@ -29,7 +30,7 @@ namespace {
 constexpr size_t kMostMerged = 200, kLargestMerged = 1 << 20, kLargestRules = 1 << 20;
 constexpr size_t kMostTops = 1000;
 
-bool is_submodule(const git::Entry& entry) { return entry.mode == "160000"; }
+bool is_submodule(const git::Entry& entry) { return entry.mode == git::kSubmodule; }
 bool is_file(const std::string& mode) { return mode.starts_with("100"); }
 bool same(const git::Entry& a, const git::Entry& b) { return a.mode == b.mode && a.object == b.object; }
 
@@ -70,7 +71,7 @@ class Comparison {
   // Returns what the agent committed at a path, or what was there at the start. Returns null if there is nothing.
   const git::Entry* committed(const std::string& path) const {
     if (auto moved = moved_.find(path); moved != moved_.end())
-      return moved->second.mode == "000000" ? nullptr : &moved->second;
+      return moved->second.mode == git::kNone ? nullptr : &moved->second;
     return base(path);
   }
   const git::Entry* base(const std::string& path) const {
@@ -140,7 +141,7 @@ class Comparison {
       // A committed file is not ignored, whatever the rules say.
       if (!committed(path)) asked.push_back(path);
     for (const auto& [path, entry] : moved_)
-      if (entry.mode == "000000" && q_.is<Quarantine::AsSent>(path)) asked.push_back(path);
+      if (entry.mode == git::kNone && q_.is<Quarantine::AsSent>(path)) asked.push_back(path);
     auto ignored = TRY(ignored_of(q_, git_, asked));
     for (const auto& path : missing_) {
       if (!ignored.contains(path)) {
@@ -239,8 +240,8 @@ class Comparison {
       auto parts = safe_components(path);
       // Without its bytes, the file has no `before`, and the patch adds it as a whole.
       if (!bytes || !parts) continue;
-      if (q_.sent.at(path).mode == "120000") links[path] = *bytes;
-      else if (TRY(put(tree, *parts, q_.sent.at(path).mode == "100755", *bytes))) written.push_back(path);
+      if (q_.sent.at(path).mode == git::kSymlink) links[path] = *bytes;
+      else if (TRY(put(tree, *parts, q_.sent.at(path).mode == git::kExecutable, *bytes))) written.push_back(path);
       if (const auto* entry = base(path); entry && !is_submodule(*entry)) tracked[path] = *entry;
     }
     auto filtered = TRY(prepare_files(q_, git_, was, written, false));
@@ -320,7 +321,7 @@ class Comparison {
       if (gone_.contains(path) || now_.contains(path) || untracked_.contains(path) || is_submodule(entry)) continue;
       if (q_.filtered.contains(path)) continue;
       const auto *was = base(path), *sent = find(before_, path);
-      bool there = entry.mode != "000000";
+      bool there = entry.mode != git::kNone;
       if (q_.is<Quarantine::AsSent>(path)) {
         // Either the agent committed another version and put the file back, or the operator had not committed the
         // change.
@@ -343,7 +344,7 @@ class Comparison {
     auto texts = TRY(git::small_blobs(git_, ids, kLongestPointer, q_.at()));
     for (const auto& [path, mode, object] : left_.filtered) {
       auto moved = moved_.find(path);
-      if (moved == moved_.end() || moved->second.mode == "000000") continue;
+      if (moved == moved_.end() || moved->second.mode == git::kNone) continue;
       auto text = texts.find(moved->second.object);
       if (text != texts.end() && is_lfs_pointer(text->second)) continue;
       const auto* was = base(path);
@@ -403,7 +404,7 @@ class Comparison {
   void settle_submodule(const std::string& path, const std::string& id) {
     const auto* entry = committed(path);
     if (!entry || !is_submodule(*entry) || entry->object == id) return;
-    git::Entry moved{path, "160000", id};
+    git::Entry moved{path, git::kSubmodule, id};
     set(moved);
     moved_[path] = moved;
   }
@@ -421,7 +422,7 @@ class Comparison {
       for (const auto& [path, entry] : *all) paths.insert(path);
     for (const auto& path : paths) {
       const auto *was = find(before, path), *now = find(after, path);
-      if (!now) left_.changes.push_back({path, "000000", std::string(2 * q_.id_size, '0')});
+      if (!now) left_.changes.push_back({path, git::kNone, std::string(2 * q_.id_size, '0')});
       else if (!was || !same(*was, *now)) left_.changes.push_back({path, now->mode, now->object});
     }
   }

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "git/formats/modes.h"
 #include "workspace/files/blob_id.h"
 #include "workspace/files/paths.h"
 #include "workspace/quarantine/leave_behind.h"
@@ -85,8 +86,8 @@ Result<> TreeFiller::symlink(const Path& path, const std::string& target) {
     return {};
   }
   auto was = q_.sent.find(name);
-  bool same =
-      was != q_.sent.end() && was->second.mode == "120000" && was->second.id == blob_id(target, was->second.id_size());
+  bool same = was != q_.sent.end() && was->second.mode == git::kSymlink &&
+              was->second.id == blob_id(target, was->second.id_size());
   if (same) return note(path, name, Quarantine::AsSent{});
   TRY(budget_.hold(name.size() + target.size()));
   return note(path, name, Quarantine::Link{target});
@@ -124,8 +125,8 @@ Result<bool> TreeFiller::hardlink(const Path& path, const Path& target) {
 Result<bool> TreeFiller::file(const Path& path, const TarEntry& e, const Source& body) {
   std::string name = join(path);
   auto was = q_.sent.find(name);
-  bool known = was != q_.sent.end() && was->second.mode != "120000";
-  bool comparable = known && was->second.mode == (e.mode & 0100 ? "100755" : "100644");
+  bool known = was != q_.sent.end() && was->second.mode != git::kSymlink;
+  bool comparable = known && was->second.mode == (e.mode & 0100 ? git::kExecutable : git::kFile);
   bool rules = path.back() == ".gitignore" || path.back() == ".gitattributes";
   bool done = false, same = false, only_mode = false;
   if (!comparable || e.size > kComparedAtMost) {
@@ -150,7 +151,7 @@ Result<bool> TreeFiller::file(const Path& path, const TarEntry& e, const Source&
   if (same) q_.paths[name] = Quarantine::AsSent{};
   else if (done) q_.paths[name] = Quarantine::Written{only_mode};
   else q_.paths.erase(name);
-  if (same) note_permissions(name, e, was->second.mode == "100755" ? 0755 : 0644);
+  if (same) note_permissions(name, e, was->second.mode == git::kExecutable ? 0755 : 0644);
   return done || same;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/files/full_disk.h"
 #include "base/text/line.h"
+#include "git/formats/modes.h"
 #include "git/refs.h"
 #include "git/run/attributes.h"
 #include "workspace/files/blob_id.h"
@@ -81,12 +82,12 @@ Result<> Homecoming::read_sent_files(const std::optional<Sent>& sent) {
   }
   std::vector<std::string> links;
   for (const auto& [path, entry] : q_.base)
-    if (entry.mode == "120000") links.push_back(entry.object);
+    if (entry.mode == git::kSymlink) links.push_back(entry.object);
   auto targets = TRY(git::small_blobs(git_, links, kLongestTarget, q_.at()));
   for (const auto& [path, entry] : q_.base) {
-    if (entry.mode == "160000") continue;
+    if (entry.mode == git::kSubmodule) continue;
     // Such a link was never sent, so its absence is not a change.
-    if (entry.mode == "120000" && !stays_inside(path, targets[entry.object])) continue;
+    if (entry.mode == git::kSymlink && !stays_inside(path, targets[entry.object])) continue;
     q_.sent.emplace(path, SentFile{entry.mode, entry.object, true});
   }
   return {};
@@ -98,8 +99,8 @@ Result<> Homecoming::make_links() {
   for (const auto& path : q_.all<Quarantine::Link>()) {
     const std::string& target = q_.as<Quarantine::Link>(path)->target;
     auto entry = q_.base.find(path);
-    bool same =
-        entry != q_.base.end() && entry->second.mode == "120000" && entry->second.object == blob_id(target, q_.id_size);
+    bool same = entry != q_.base.end() && entry->second.mode == git::kSymlink &&
+                entry->second.object == blob_id(target, q_.id_size);
     bool inside = (stays_inside(path, target) && !goes_back(target)) || same;
     if (!inside) {
       std::string shown = path;

@@ -6,6 +6,7 @@
 
 #include "base/files/full_disk.h"
 #include "base/text/line.h"
+#include "git/formats/modes.h"
 #include "workspace/files/paths.h"
 #include "workspace/look/look_content.h"
 
@@ -25,7 +26,7 @@ Result<std::map<std::string, std::string>> blobs(const git::Runner& git, const s
   return found.value_or(std::map<std::string, std::string>());
 }
 
-bool is_link(const Change& change) { return change.mode == "120000"; }
+bool is_link(const Change& change) { return change.mode == git::kSymlink; }
 
 }  // namespace
 
@@ -33,13 +34,13 @@ Result<Inspection> Inspection::make(const Quarantine& q, const git::Runner& git)
   std::vector<std::string> ids;
   std::map<std::string, std::string> links;
   for (const auto& [path, entry] : q.base)
-    if (entry.mode == "120000") ids.push_back(entry.object);
+    if (entry.mode == git::kSymlink) ids.push_back(entry.object);
   auto targets = TRY(git::small_blobs(git, ids, kLongestTarget, q.at()));
   for (const auto& [path, entry] : q.base)
-    if (entry.mode == "120000") links[path] = targets[entry.object];
+    if (entry.mode == git::kSymlink) links[path] = targets[entry.object];
   for (const auto& [path, file] : q.sent)
     // A link that the operator had not committed also existed before the session.
-    if (file.mode == "120000" && !q.base.contains(path))
+    if (file.mode == git::kSymlink && !q.base.contains(path))
       if (auto target = sent_bytes(q.record, q.source, path, file); target) links[path] = *target;
   return Inspection(q, git, std::move(links));
 }
@@ -53,8 +54,8 @@ Look::Tree Inspection::tree_of(const std::vector<Change>& list, const std::unord
   for (const auto& [path, target] : links_)
     if (!changed.contains(path)) tree.links[path] = target;
   for (const auto& change : list) {
-    if (change.mode == "000000") continue;
-    Is is = is_link(change) ? Is::link : change.mode == "160000" ? Is::submodule : Is::file;
+    if (change.mode == git::kNone) continue;
+    Is is = is_link(change) ? Is::link : change.mode == git::kSubmodule ? Is::submodule : Is::file;
     auto target = is == Is::link ? targets.find(change.object) : targets.end();
     tree.changes.push_back({change.path, is, target == targets.end() ? "" : target->second});
     if (is == Is::link) tree.links[change.path] = tree.changes.back().target;
@@ -111,7 +112,7 @@ Result<> Inspection::take(const std::vector<Change>& list, const std::string& br
   for (const auto& change : list) {
     changed.insert(change.path);
     if (is_link(change)) ids.push_back(change.object);
-    if (change.mode != "000000") changes.push_back(&change);
+    if (change.mode != git::kNone) changes.push_back(&change);
   }
   auto targets = TRY(blobs(git_, ids, kLongestTarget, q_.at()));
   Look::Tree tree = tree_of(list, changed, targets);

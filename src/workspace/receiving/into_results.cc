@@ -11,6 +11,7 @@
 #include "base/files/full_disk.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
+#include "git/formats/modes.h"
 #include "workspace/receiving/homecoming.h"
 #include "workspace/receiving/keep_files.h"
 
@@ -102,7 +103,7 @@ Result<> Homecoming::keep_ignored() {
     if (!in_.keep_ignored && !named) rest.push_back(path);
     // A link among the files could make a later copy of them write somewhere else.
     else if (link) ignored_links_.push_back(path + " → " + link->target);
-    else list.push_back({path, "100644", ""});
+    else list.push_back({path, git::kFile, ""});
   }
   TRY(copy_files(q_, git_, list, results_ + "/kept", in_.max_bytes, leave()));
   if (!list.empty()) kept_ = results_ + "/kept";

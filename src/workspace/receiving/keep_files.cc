@@ -15,6 +15,7 @@
 #include "base/files/file.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
+#include "git/formats/modes.h"
 #include "git/settings.h"
 #include "workspace/files/paths.h"
 #include "workspace/files/untar.h"
@@ -73,7 +74,7 @@ Result<> write_files(const Quarantine& q, const git::Runner& git, const std::vec
     if (status != 0) return fail(Code::unavailable, "git cat-file: " + folded(complaint));
     size_t at = 0;
     (void)TRY(tree.file(
-        *path, change.mode == "100755",
+        *path, change.mode == git::kExecutable,
         [&](char* buffer, size_t room) -> Result<size_t> {
           size_t n = text.copy(buffer, room, at);
           at += n;

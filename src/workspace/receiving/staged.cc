@@ -19,6 +19,7 @@
 #include "base/files/beneath.h"
 #include "base/files/file.h"
 #include "git/formats/index.h"
+#include "git/formats/modes.h"
 #include "workspace/files/blob_id.h"
 #include "workspace/files/lines.h"
 #include "workspace/files/paths.h"
@@ -29,7 +30,7 @@ namespace {
 
 constexpr size_t kLargestFile = 64 << 20;  // in bytes
 
-bool is_content(const git::IndexEntry& entry) { return entry.mode != "160000"; }
+bool is_content(const git::IndexEntry& entry) { return entry.mode != git::kSubmodule; }
 
 // Returns whether the entry is as it was at the start.
 bool is_as_sent(const Quarantine& q, const git::IndexEntry& entry) {

@@ -25,6 +25,7 @@
 #include "base/text/line.h"
 #include "base/text/lower.h"
 #include "base/unique_fd.h"
+#include "git/formats/modes.h"
 #include "workspace/files/blob_id.h"
 #include "workspace/files/paths.h"
 
@@ -198,7 +199,7 @@ Packer::Packer(const Outgoing& o, Summary& summary, const Sink& sink, Recorder* 
 
 void Packer::expect(const std::string& below, const std::vector<git::Entry>& entries) {
   for (const auto& entry : entries)
-    if (entry.mode != "160000") expected_[below + entry.path] = entry;
+    if (entry.mode != git::kSubmodule) expected_[below + entry.path] = entry;
 }
 
 Result<> Packer::pack(const std::string& root, const Reading& reading) {
@@ -247,7 +248,7 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
   std::vector<const git::Entry*> blobs;
   std::string made;  // the directory of the previous entry
   for (const auto& entry : entries) {
-    if (entry.mode == "160000") continue;
+    if (entry.mode == git::kSubmodule) continue;
     ids.push_back(entry.object);
     blobs.push_back(&entry);
   }
@@ -257,7 +258,7 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
   std::optional<BlobHash> hash;  // only if the repository's ids are not SHA-1
   reading_ = {.committed = true};
   auto end = [&]() -> Result<> {
-    if (current->mode == "120000") return symlink(current->path, target);
+    if (current->mode == git::kSymlink) return symlink(current->path, target);
     TRY(note(current->path, current->mode, hash ? hash->end() : current->object, {}));
     return tar_.end_file();
   };
@@ -270,7 +271,7 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
         left = size;
         target.clear();
         TRY(directories_of(current->path, made));
-        if (current->mode == "120000") {
+        if (current->mode == git::kSymlink) {
           if (size > 4096) return fail(Code::limit, "a link's target is too long: " + one_line(current->path));
           return {};
         }
@@ -278,12 +279,13 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
         summary_.bytes += size;
         // A record has ids by SHA-1, whatever the repository uses, because files that come back are hashed that way.
         if (current->object.size() != 40) hash.emplace(size);
-        TRY(tar_.begin_file(inside(current->path), current->mode == "100755" ? 0755 : 0644, out_.uid, out_.gid, size));
+        TRY(tar_.begin_file(inside(current->path), current->mode == git::kExecutable ? 0755 : 0644, out_.uid, out_.gid,
+                            size));
         // An empty blob brings no bytes, so its file ends here.
         return size == 0 ? end() : Result<>{};
       },
       [&](std::string_view bytes) -> Result<> {
-        if (current->mode == "120000") {
+        if (current->mode == git::kSymlink) {
           target += bytes;
         } else {
           TRY(tar_.data(bytes));
@@ -293,7 +295,7 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
         return left == 0 ? end() : Result<>{};
       }));
   for (const auto& entry : entries) {
-    if (entry.mode != "160000") continue;
+    if (entry.mode != git::kSubmodule) continue;
     TRY(directories_of(entry.path, made));
     TRY(tar_.directory(inside(entry.path), 0755, out_.uid, out_.gid));
   }
@@ -400,7 +402,7 @@ Result<> Packer::file(int fd, const std::string& name, const std::string& path) 
     std::string text = without_new_extensions(TRY(std::move(read)));
     std::string clean = without_credentials(text);
     if (clean != text) summary_.warnings.push_back("credentials in " + one_line(path) + " were left out of the copy");
-    TRY(note(path, mode == 0755 ? "100755" : "100644", blob_id(clean), clean));
+    TRY(note(path, mode == 0755 ? git::kExecutable : git::kFile, blob_id(clean), clean));
     if (recorder_ && in_git_) recorder_->settings(place_ + path, blob_id(clean));
     return tar_.file(inside(path), mode, out_.uid, out_.gid, clean);
   }
@@ -428,7 +430,7 @@ Result<> Packer::text_without_credentials(int fd, const std::string& path, int m
   }
   std::string all = TRY(std::move(text)), clean = without_queries(without_users(all));
   if (clean != all && !cleaned_.first++) cleaned_.second = path;
-  TRY(note(path, mode == 0755 ? "100755" : "100644", blob_id(clean), clean));
+  TRY(note(path, mode == 0755 ? git::kExecutable : git::kFile, blob_id(clean), clean));
   return tar_.file(inside(path), mode, out_.uid, out_.gid, clean);
 }
 
@@ -451,7 +453,7 @@ Result<> Packer::bytes_of(int fd, const std::string& path, int mode, uint64_t si
     if (kept) all += bytes;
     left -= static_cast<uint64_t>(n);
   }
-  if (noted) TRY(note(path, mode == 0755 ? "100755" : "100644", hash.end(), all));
+  if (noted) TRY(note(path, mode == 0755 ? git::kExecutable : git::kFile, hash.end(), all));
   return tar_.end_file();
 }
 
@@ -478,7 +480,7 @@ Result<> Packer::symlink(const std::string& path, std::string_view text) {
     return {};
   }
   ++summary_.files;
-  TRY(note(path, "120000", blob_id(text), text));
+  TRY(note(path, git::kSymlink, blob_id(text), text));
   return tar_.symlink(inside(path), std::string(text), out_.uid, out_.gid);
 }
 

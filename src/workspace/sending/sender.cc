@@ -19,6 +19,7 @@
 
 #include "base/files/file.h"
 #include "base/text/line.h"
+#include "git/formats/modes.h"
 #include "git/objects.h"
 #include "git/run/attributes.h"
 #include "workspace/sending/below.h"
@@ -56,7 +57,7 @@ bool is_small(const git::Repository& repository) {
 }
 
 // Returns whether the entry is a commit of another repository, which git stores with this mode.
-bool is_submodule(const git::Entry& entry) { return entry.mode == "160000"; }
+bool is_submodule(const git::Entry& entry) { return entry.mode == git::kSubmodule; }
 
 // Makes git in the repository treat all submodules as active: their repositories are sent as well, and git leaves out
 // those that are not active.
