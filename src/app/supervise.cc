@@ -27,6 +27,7 @@
 namespace bottle::app {
 
 using namespace session;
+using wire::FrameType, wire::Job, wire::receive_frame, wire::send_frame;
 
 namespace {
 

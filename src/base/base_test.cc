@@ -115,8 +115,7 @@ TEST(Process, GivesTheChildTheRequestedEnvironment) {
 }
 
 TEST(Directories, ARelativeXdgPathIsIgnored) {
-  auto d =
-      session::Directories::from({{"HOME", "/home/me"}, {"XDG_STATE_HOME", "state"}, {"XDG_CONFIG_HOME", "/etc/me"}});
+  auto d = Directories::from({{"HOME", "/home/me"}, {"XDG_STATE_HOME", "state"}, {"XDG_CONFIG_HOME", "/etc/me"}});
   EXPECT_EQ(d.sessions, "/home/me/.local/state/bottle/sessions");
   EXPECT_EQ(d.vms, "/home/me/.local/state/bottle/vms");
   EXPECT_EQ(d.config, "/etc/me/bottle");

@@ -3,7 +3,7 @@
 
 #include <string>
 
-namespace bottle::session {
+namespace bottle {
 
 // `ok` states a fact, `warn` something that works worse than it could, and `fail` something that keeps a session from
 // starting.
@@ -16,4 +16,4 @@ struct Finding {
   std::string what, todo;
 };
 
-}  // namespace bottle::session
+}  // namespace bottle

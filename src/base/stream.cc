@@ -15,7 +15,7 @@
 
 #include "base/defer.h"
 
-namespace bottle::session {
+namespace bottle {
 
 namespace {
 
@@ -140,4 +140,4 @@ Source told(const Source& source, const std::string& what, const std::function<v
   };
 }
 
-}  // namespace bottle::session
+}  // namespace bottle

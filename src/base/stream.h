@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-namespace bottle::session {
+namespace bottle {
 
 using Sink = std::function<Result<>(std::string_view)>;
 using Source = std::function<Result<size_t>(char*, size_t)>;  // returns 0 at the end
@@ -26,4 +26,4 @@ Source source_of(std::string_view text);
 // Returns `source` with reports: it calls `tell` every two seconds with a text such as "the workspace: 12 MB".
 Source told(const Source& source, const std::string& what, const std::function<void(const std::string&)>& tell);
 
-}  // namespace bottle::session
+}  // namespace bottle

@@ -36,6 +36,7 @@
 namespace bottle::session {
 namespace {
 
+using transfer::DeliveryPoint, wire::Job, wire::SshKey, wire::Values;
 using nlohmann::json;
 
 // The longest time until the self-test reports. It takes a fraction of a second, but this machine may be very busy.

@@ -39,14 +39,14 @@ struct Running {
 };
 
 // Returns everything that a launch of `job` will make, in that order.
-std::vector<Thing> things_of(const Job& job);
+std::vector<Thing> things_of(const wire::Job& job);
 
 // Launches the session. Blocks. Until the values of `control` arrive, no container has a secret and the gate stays
 // shut. A far job's workspace arrives at `delivery`, which is null for a local job. The engine must heed
 // control.stop(), and the ledger must already name everything that things_of() returns. After an error, the caller must
 // tear down everything that the ledger names.
-Result<Running> launch(docker::Engine& engine, const Job& job, const Owner& owner, Ledger& ledger,
-                       DeliveryPoint* delivery, LaunchControl& control);
+Result<Running> launch(docker::Engine& engine, const wire::Job& job, const Owner& owner, Ledger& ledger,
+                       transfer::DeliveryPoint* delivery, LaunchControl& control);
 
 // Attaches to the session's guard, starts it, configures it and certifies its authority. Used at launch and after the
 // guard has died. `stop` ends the wait for the guard. Once its container has started, the guard has `patience` to read

@@ -17,6 +17,7 @@
 namespace bottle::session {
 namespace {
 
+using wire::Frame, wire::FrameType, wire::Values;
 using namespace std::chrono_literals;
 
 constexpr auto kValuesPatience = 120s;

@@ -43,14 +43,14 @@ constexpr LaunchState after(LaunchState state, LaunchEvent event) {
 class LaunchControl {
  public:
   // `values` are the values that have already arrived. If `more` is true, others will arrive in a frame.
-  LaunchControl(Clients& clients, Values values, bool more);
+  LaunchControl(Clients& clients, wire::Values values, bool more);
 
   // Runs `work` on a separate thread and serves the clients until it returns. Returns what `work` returns, or, if the
   // launch was stopped before the gate opened, the reason with Code::canceled.
   Result<> serve(const std::function<Result<>()>& work);
 
   // Returns the frames that came during the launch and that only a running session can handle, in their order.
-  std::vector<Frame> take_early() { return std::move(early_); }
+  std::vector<wire::Frame> take_early() { return std::move(early_); }
 
   // The launch calls the functions below, from any of its threads.
 
@@ -61,15 +61,15 @@ class LaunchControl {
   // Fails with Code::canceled if the launch is stopped.
   Result<> check() const;
   // Returns the values. Blocks until they have arrived, for at most two minutes.
-  Result<Values> await_values();
+  Result<wire::Values> await_values();
   // Call it before opening the gate. Fails with Code::canceled if the launch is stopped. A later stop is among the
   // frames of take_early(), because the agent may run by then.
   Result<> claim_gate();
 
  private:
   void listen_once();
-  void take(const Frame& frame);
-  void take_values(const Frame& frame);
+  void take(const wire::Frame& frame);
+  void take_values(const wire::Frame& frame);
   bool request_stop(const char* why);  // false if the gate is claimed
   void show_steps();
   void wake() const;
@@ -78,16 +78,16 @@ class LaunchControl {
   Clients& clients_;
   mutable Wakeup wakeup_;  // ends the wait of serve()
   std::stop_source stop_;
-  std::vector<Frame> early_;
+  std::vector<wire::Frame> early_;
   size_t early_bytes_ = 0;
 
   mutable std::mutex mutex_;  // protects the members below
   std::condition_variable values_came_;
   LaunchState state_ = LaunchState::undecided;
   std::string why_stopped_;
-  std::vector<std::string> steps_;        // not shown yet
-  Values first_;                          // the values that came before the others
-  std::optional<Result<Values>> values_;  // all of them; empty until they have come
+  std::vector<std::string> steps_;              // not shown yet
+  wire::Values first_;                          // the values that came before the others
+  std::optional<Result<wire::Values>> values_;  // all of them; empty until they have come
 };
 
 }  // namespace bottle::session

@@ -9,6 +9,7 @@
 namespace bottle::session {
 namespace {
 
+using wire::FrameType, wire::Values, wire::receive_frame, wire::send_frame;
 using namespace std::chrono_literals;
 
 // Stands for the launcher's end of a session's clients.

@@ -31,6 +31,8 @@
 namespace bottle::session {
 namespace {
 
+using transfer::DeliveryPoint, wire::FrameType, wire::Job;
+
 void tell_failure(Clients& clients, const Error& error) { clients.send(FrameType::failure, wire::encode(error)); }
 
 // Writes what `bottle list` shows.

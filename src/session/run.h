@@ -9,6 +9,6 @@ namespace bottle::session {
 
 // Blocks until the session is over and removed. Sends events to the clients. `connect` connects to the engine that the
 // job names.
-void run(const Job& job, Clients& clients, const docker::Connect& connect);
+void run(const wire::Job& job, Clients& clients, const docker::Connect& connect);
 
 }  // namespace bottle::session

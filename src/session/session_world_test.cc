@@ -24,6 +24,8 @@
 namespace bottle::session {
 namespace {
 
+using transfer::DeliveryWriter, wire::Frame, wire::FrameType, wire::Values, wire::receive_frame, wire::send_bytes;
+
 namespace fs = std::filesystem;
 
 constexpr const char* kSession = "x1";

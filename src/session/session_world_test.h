@@ -33,15 +33,15 @@ class Launcher {
  public:
   explicit Launcher(UniqueFd fd) : fd_(std::move(fd)) {}
   // Sends a frame to the supervisor. Fails the test if it cannot be sent.
-  void send(FrameType type, std::string_view bytes) { EXPECT_TRUE(send_frame(fd_.get(), type, bytes)); }
+  void send(wire::FrameType type, std::string_view bytes) { EXPECT_TRUE(wire::send_frame(fd_.get(), type, bytes)); }
   // Reads frames until `is_wanted` accepts one. Fails the test if the session ends first.
-  void await(const std::string& what, const std::function<bool(const Frame&)>& is_wanted);
+  void await(const std::string& what, const std::function<bool(const wire::Frame&)>& is_wanted);
   template <class Kind>
   Kind await_event(const std::string& what) {
     Kind found;
-    await(what, [&](const Frame& frame) {
+    await(what, [&](const wire::Frame& frame) {
       auto event = wire::decode<wire::Event>(frame.bytes, wire::From::ours);
-      auto kind = frame.type == FrameType::event && event ? std::get_if<Kind>(&*event) : nullptr;
+      auto kind = frame.type == wire::FrameType::event && event ? std::get_if<Kind>(&*event) : nullptr;
       if (kind) found = *kind;
       return kind != nullptr;
     });
@@ -54,7 +54,7 @@ class Launcher {
 
  private:
   UniqueFd fd_;
-  std::vector<Frame> frames_;
+  std::vector<wire::Frame> frames_;
 };
 
 // Holds the world at one moment, with a copy of the test's directory. This is what the next command would find if the
@@ -103,7 +103,7 @@ class TestSession {
   bool is_home() const;                                          // whether the agent's work is among the results
 
   Scratch scratch;
-  Job job;
+  wire::Job job;
   // Stands for the agent's program. It gets the go message that opened the gate, and returns the exit status.
   std::function<int(docker::FakeProcess&, const wire::Go&)> agent;
   // Returns what the guard writes together with its answer to a configuration. May be empty.

@@ -8,6 +8,8 @@
 
 namespace bottle::session {
 
+using wire::FrameType, wire::Job, wire::send_frame;
+
 Result<UniqueFd> start_supervisor(const Job& job, const PassedChannel* channel) {
   auto socket = TRY(make_socket_pair());
   Command command;

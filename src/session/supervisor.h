@@ -18,6 +18,6 @@ struct PassedChannel {
 // Starts a supervisor (this program again, as `bottle supervise`), sends it the job, and returns the launcher's end of
 // the connection. If the launcher exits before the agent runs, the supervisor tears the session down; after that it
 // continues alone. `channel` belongs to a remote session and is null for a local one.
-Result<UniqueFd> start_supervisor(const Job& job, const PassedChannel* channel = nullptr);
+Result<UniqueFd> start_supervisor(const wire::Job& job, const PassedChannel* channel = nullptr);
 
 }  // namespace bottle::session

@@ -37,6 +37,7 @@
 namespace bottle::session {
 namespace {
 
+using wire::Frame, wire::FrameType, wire::Job, wire::kInputGoes, wire::kInputWaits;
 using Clock = std::chrono::steady_clock;
 
 class Watch {

@@ -12,7 +12,7 @@ namespace bottle::session {
 // `early` contains the frames that came during the launch; they are handled first. Takes the ssh-agent out of
 // `running`, and replaces the guard in it after a restart. Fails if the agent may still run although its stream has
 // ended and the engine was asked to stop it; `result` is complete then, too.
-Result<> watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients,
-               const std::vector<Frame>& early, wire::SessionResult& result);
+Result<> watch(docker::Engine& engine, const wire::Job& job, Running& running, Clients& clients,
+               const std::vector<wire::Frame>& early, wire::SessionResult& result);
 
 }  // namespace bottle::session

@@ -17,6 +17,7 @@
 namespace bottle::session {
 namespace {
 
+using wire::Frame, wire::FrameType;
 using docker::FakeCall, docker::FakeDocker;
 
 class Working : public ::testing::Test {

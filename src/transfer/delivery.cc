@@ -16,7 +16,7 @@
 #include "base/os/poller.h"
 #include "wire/delivery/delivery.h"
 
-namespace bottle::session {
+namespace bottle::transfer {
 namespace {
 
 constexpr size_t kLargestChunk = 1 << 20;
@@ -180,4 +180,4 @@ Result<> DeliveryPoint::receive(const std::function<Result<>(const std::string&,
   return {};
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::transfer

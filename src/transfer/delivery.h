@@ -15,7 +15,7 @@
 #include "base/stream.h"
 #include "base/unique_fd.h"
 
-namespace bottle::session {
+namespace bottle::transfer {
 
 // The name under which the far side sends the reason if it cannot read the workspace, which then stays in its
 // container.
@@ -67,4 +67,4 @@ Result<> read_delivery(
     int fd, const std::function<Result<>(const std::string& to, const Source& source)>& put, int patience_ms,
     const std::function<bool()>& is_gone = [] { return false; }, const Bounds& bounds = {});
 
-}  // namespace bottle::session
+}  // namespace bottle::transfer

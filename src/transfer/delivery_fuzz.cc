@@ -15,11 +15,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view bytes(reinterpret_cast<const char*>(data), size);
   if (!fd || !write_all(fd.get(), bytes) || ::lseek(fd.get(), 0, SEEK_SET) != 0) std::abort();
   std::string again;
-  session::DeliveryWriter writer([&](std::string_view out) -> Result<> { return again += out, Result<>(); });
+  transfer::DeliveryWriter writer([&](std::string_view out) -> Result<> { return again += out, Result<>(); });
   size_t total = 0;
-  auto read = session::read_delivery(
+  auto read = transfer::read_delivery(
       fd.get(),
-      [&](const std::string& to, const session::Source& source) -> Result<> {
+      [&](const std::string& to, const Source& source) -> Result<> {
         TRY(writer.begin(to));
         char buffer[777];
         for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0; total += n) TRY(writer.data({buffer, n}));
@@ -33,9 +33,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         !write_all(fd.get(), again) || ::lseek(fd.get(), 0, SEEK_SET) != 0)
       std::abort();
     size_t twice = 0;
-    auto back = session::read_delivery(
+    auto back = transfer::read_delivery(
         fd.get(),
-        [&](const std::string&, const session::Source& source) -> Result<> {
+        [&](const std::string&, const Source& source) -> Result<> {
           char buffer[4096];
           for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) twice += n;
           return {};

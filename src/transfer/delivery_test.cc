@@ -8,7 +8,7 @@
 
 #include "base/files/file.h"
 
-namespace bottle::session {
+namespace bottle::transfer {
 namespace {
 
 using namespace std::chrono_literals;
@@ -116,4 +116,4 @@ TEST(Delivery, ASlowSenderThatContinuesIsWaitedFor) {
 }
 
 }  // namespace
-}  // namespace bottle::session
+}  // namespace bottle::transfer

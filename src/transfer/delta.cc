@@ -27,7 +27,7 @@
 #include "base/ids.h"
 #include "wire/delivery/delivery.h"
 
-namespace bottle::session {
+namespace bottle::transfer {
 namespace {
 
 // The sizes are in bytes. For short pieces, the references cost more than they save, and a long piece must be sent
@@ -374,4 +374,4 @@ Result<> apply_delta(int from, const std::string& directory, const std::function
   return {};
 }
 
-}  // namespace bottle::session
+}  // namespace bottle::transfer

@@ -26,7 +26,7 @@
 #include "pki/seal.h"
 #include "transfer/delivery.h"
 
-namespace bottle::session {
+namespace bottle::transfer {
 
 // Holds the positions of a delivery's pieces in the bytes that the far side keeps.
 struct KeptPieces {
@@ -83,4 +83,4 @@ class DeltaWriter {
 // cannot be kept, because the disk is full for example, it continues without being kept.
 Result<> apply_delta(int from, const std::string& directory, const std::function<Result<DeliveryWriter>()>& begin);
 
-}  // namespace bottle::session
+}  // namespace bottle::transfer

@@ -11,7 +11,7 @@
 
 #include "base/files/file.h"
 
-namespace bottle::session {
+namespace bottle::transfer {
 namespace {
 
 namespace fs = std::filesystem;
@@ -156,4 +156,4 @@ TEST_F(Delta, TheContentDecidesWherePiecesEnd) {
 }
 
 }  // namespace
-}  // namespace bottle::session
+}  // namespace bottle::transfer

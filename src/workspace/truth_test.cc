@@ -108,10 +108,10 @@ TEST_F(Truth, OfManyCheckedOutCommitsTheNewestAreTaken) {
   for (int i = 0; log.size() < 9 << 20; ++i)
     log += id_of(i) + " " + none + " a <a@b> 1 +0000\tcheckout: moving from " + id_of(i) + " to main\n";
   log += id_of(1 << 30) + " " + none + " a <a@b> 1 +0000\tcheckout: moving from " + id_of(1 << 30) + " to main\n";
-  ASSERT_TRUE(ref_files.take("logs/HEAD", session::source_of(log)));
+  ASSERT_TRUE(ref_files.take("logs/HEAD", source_of(log)));
   for (int i = 0; i < 1999; ++i) {
     std::string head = id_of(i) + "\n";
-    ASSERT_TRUE(ref_files.take("worktrees/" + std::to_string(i) + "/HEAD", session::source_of(head)));
+    ASSERT_TRUE(ref_files.take("worktrees/" + std::to_string(i) + "/HEAD", source_of(head)));
   }
   ref_files.end();
   ASSERT_EQ(q.detached.size(), 2000u);

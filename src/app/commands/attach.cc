@@ -43,7 +43,7 @@ Result<int> attach(const AttachOptions& options) {
   UniqueFd fd = TRY(
       join(name, {.interactive = ::isatty(0) != 0, .say = [](const std::string& line) { say("bottle: " + line); }}));
   // Without a position, the supervisor sends the last screen of output first.
-  TRY(session::send_frame(fd.get(), session::FrameType::attach, wire::encode(wire::Attach{})));
+  TRY(wire::send_frame(fd.get(), wire::FrameType::attach, wire::encode(wire::Attach{})));
   session::ClientOptions client;
   using Input = session::ClientOptions::Input;
   client.input = ::isatty(0) ? Input::terminal : Input::forwarded;

@@ -102,10 +102,10 @@ Result<> set_place(StartOptions& o) {
   if (here) return fail(Code::invalid, flag + " needs --remote or --vm", "add one of them, or leave out " + flag);
   // Only a provider puts the token into a file.
   if (o.token_via.empty()) o.token_via = "provider";
-  token.via = o.token_via == "sendenv"    ? session::Token::Via::sendenv
-              : o.token_via == "provider" ? session::Token::Via::provider
-                                          : session::Token::Via::job;
-  bool provider = token.via == session::Token::Via::provider;
+  token.via = o.token_via == "sendenv"    ? wire::Token::Via::sendenv
+              : o.token_via == "provider" ? wire::Token::Via::provider
+                                          : wire::Token::Via::job;
+  bool provider = token.via == wire::Token::Via::provider;
   if (provider && token.file.empty() && o.vm.name.empty())
     return fail(Code::invalid, "--token-via provider needs --token-file with --remote",
                 "name the file on the remote machine: --token-file PATH");
@@ -117,7 +117,7 @@ Result<> set_place(StartOptions& o) {
 // Ends a session that must not continue. Blocks until its supervisor exits, which is when nothing is left, or for at
 // most half a minute.
 void end(int socket) {
-  if (session::send_frame(socket, session::FrameType::stop, "")) session::await_end(socket, std::chrono::seconds(30));
+  if (wire::send_frame(socket, wire::FrameType::stop, "")) session::await_end(socket, std::chrono::seconds(30));
 }
 
 // Returns the directory that `given` names, without links. An empty name means the current directory.
@@ -277,7 +277,7 @@ Result<Planned> make_plan(const Request& request, Place& place) {
 }
 
 // Gathers the values that the session needs. Asks the operator for values that are not on this machine.
-Result<session::Job> make_job(const Request& request, const Planned& planned) {
+Result<wire::Job> make_job(const Request& request, const Planned& planned) {
   const plan::Plan& plan = planned.plan;
   auto hidden = [&](const std::string& question) { return session::ask(question, true, request.options.remote.stop); };
   plan::Plan asked = plan;
@@ -287,13 +287,13 @@ Result<session::Job> make_job(const Request& request, const Planned& planned) {
   auto ssh_keys = TRY(session::find_ssh_keys(plan, request.variables, hidden));
   std::string extra_ca = TRY(concatenated(plan.egress.extra_ca));
   auto own_rules = TRY(guard_rules(planned.rules));
-  return session::Job{.plan = plan,
-                      .values = std::move(values),
-                      .ssh_keys = std::move(ssh_keys),
-                      .extra_ca = std::move(extra_ca),
-                      .own_rules = std::move(own_rules),
-                      .directories = directories(),
-                      .path_to_self = path_to_self()};
+  return wire::Job{.plan = plan,
+                   .values = std::move(values),
+                   .ssh_keys = std::move(ssh_keys),
+                   .extra_ca = std::move(extra_ca),
+                   .own_rules = std::move(own_rules),
+                   .directories = directories(),
+                   .path_to_self = path_to_self()};
 }
 
 // Returns how this process takes part in the session.
@@ -329,7 +329,7 @@ Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan
   // From here on, the loop of session::follow() handles signals and passes them to the session.
   client.signals = &interruption.hand_over();
   // A signal that came while the supervisor started goes to the session, too.
-  if (interruption.signal()) (void)session::send_frame(socket.get(), session::FrameType::stop, "");
+  if (interruption.signal()) (void)wire::send_frame(socket.get(), wire::FrameType::stop, "");
   client.on_stop = [&](int signal) { interruption.came(signal); };
   bool refused = false;
   client.on_hello = [&](const std::optional<wire::Hello>& hello) {
@@ -380,7 +380,7 @@ Result<std::optional<int>> start_once(const Request& request, Interruption& inte
   check_vms(say);
   TRY(place->prepare(plan, say));
   // The values are asked for last, so that the operator types no passphrase for a start that fails before.
-  session::Job job = TRY(make_job(request, planned));
+  wire::Job job = TRY(make_job(request, planned));
   UniqueFd socket = TRY(place->start(std::move(job)));
   return follow(request, plan, *place, std::move(socket), interruption, say);
 }

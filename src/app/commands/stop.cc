@@ -24,8 +24,8 @@ Result<std::string> stop(const std::string& name) {
   leave_directory();  // a near side may be started, whose ssh and hooks must not begin in a repository
   auto tell = [](const std::string& line) { say("bottle: " + line); };
   UniqueFd fd = TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true, .say = tell}));
-  TRY(session::send_frame(fd.get(), session::FrameType::stop, ""));
-  session::FrameReader frames;
+  TRY(wire::send_frame(fd.get(), wire::FrameType::stop, ""));
+  wire::FrameReader frames;
   char buffer[65536];
   for (;;) {
     // Each frame starts the two minutes anew. A session that shows progress is still ending.
@@ -37,8 +37,8 @@ Result<std::string> stop(const std::string& name) {
     frames.feed({buffer, static_cast<size_t>(n)});
     while (auto frame = frames.next()) {
       // The supervisor sends it when everything is removed.
-      if (frame->type == session::FrameType::result) return "stopped " + name;
-      if (frame->type != session::FrameType::failure) continue;
+      if (frame->type == wire::FrameType::result) return "stopped " + name;
+      if (frame->type != wire::FrameType::failure) continue;
       session::await_end(fd.get());  // because `bottle cleanup` works only after that
       auto error = TRY(wire::decode<Error>(frame->bytes, wire::From::ours));
       // The launch was canceled, as the operator wanted. It is an error only if something is left.

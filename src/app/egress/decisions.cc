@@ -125,13 +125,13 @@ Result<> Decisions::skip() {
 // decisions.
 Result<> Decisions::ask_there() {
   std::string answer;
-  auto done = ask_supervisor(session_, session::FrameType::decisions, wire::encode(wire::WantedDecisions{asked_to_}),
-                             Error{Code::timed_out, "session " + session_ + " did not answer"},
-                             [&](const session::Frame& frame) {
-                               if (frame.type != session::FrameType::decisions) return false;
-                               answer = frame.bytes;
-                               return true;
-                             });
+  auto done =
+      ask_supervisor(session_, wire::FrameType::decisions, wire::encode(wire::WantedDecisions{asked_to_}),
+                     Error{Code::timed_out, "session " + session_ + " did not answer"}, [&](const wire::Frame& frame) {
+                       if (frame.type != wire::FrameType::decisions) return false;
+                       answer = frame.bytes;
+                       return true;
+                     });
   // The guard of a session that has not begun has decided nothing yet.
   if (!done && !asked_to_) asked_to_ = 0;
   if (!done) return {};

@@ -76,8 +76,8 @@ Result<wire::Metrics> ask(const std::string& session) {
   Error late{Code::timed_out, "session " + session + " did not send its counters within 20 s",
              "`bottle list` says whether its agent runs; try again"};
   std::string answer;
-  TRY(ask_supervisor(session, session::FrameType::metrics, "", late, [&](const session::Frame& frame) {
-    if (frame.type != session::FrameType::metrics) return false;
+  TRY(ask_supervisor(session, wire::FrameType::metrics, "", late, [&](const wire::Frame& frame) {
+    if (frame.type != wire::FrameType::metrics) return false;
     answer = frame.bytes;
     return true;
   }));

@@ -8,8 +8,6 @@
 
 namespace bottle::app {
 
-using session::Finding, session::Severity;
-
 // Returns {"code":…,"severity":"ok|warn|fail","what":…,"todo":…}.
 nlohmann::json to_json(const Finding& finding);
 

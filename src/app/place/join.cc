@@ -21,7 +21,7 @@ namespace bottle::app {
 namespace {
 
 // Gives the new supervisor what the old one had only in its memory: the broker's rules and values, and the ssh keys.
-void give_what_stays_here(session::Job& job, const session::LedgerView& view, const JoinOptions& options) {
+void give_what_stays_here(wire::Job& job, const session::LedgerView& view, const JoinOptions& options) {
   bool brokered = view.brokered.secrets || view.brokered.all || !job.plan.egress.lan.empty();
   auto ask = [&](const std::string& question) -> Result<std::string> {
     if (!options.interactive) return fail(Code::unavailable, "there is no terminal to ask on: " + question);
@@ -55,7 +55,7 @@ void give_what_stays_here(session::Job& job, const session::LedgerView& view, co
 
 // Returns whether the VM has another address than the known one, and changes it in `far`. Someone may have stopped the
 // VM and started it again, which gives it another address at some providers.
-bool has_moved(session::Far& far, const std::string& vm) {
+bool has_moved(wire::Far& far, const std::string& vm) {
   auto now = machine::ask_address(vm, machine::Places::from(environment()), hook_environment());
   if (!now || (now->host == far.target.host && now->port == far.target.port)) return false;
   far.target.host = now->host;
@@ -70,11 +70,11 @@ Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
   auto view = TRY(ledger_of(name));
   if (!view.owner.dead() || !view.remote || !view.plan) return connect_to_supervisor(name, view);
 
-  session::Job job;
+  wire::Job job;
   job.plan = *view.plan;
   job.directories = d;
   job.path_to_self = path_to_self();
-  session::Far far = *view.remote;
+  wire::Far far = *view.remote;
   far.program = TRY(remote::own_hash());  // this program may be newer than the one that started the session
   // Connects in this process, where ssh may ask. The supervisor then uses the existing connection.
   auto side = remote::FarSide::reach(far, options.interactive, options.say);
@@ -82,7 +82,7 @@ Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
     side = remote::FarSide::reach(far, options.interactive, options.say);
   // Without a terminal, the supervisor itself keeps trying to reach the machine.
   if (!side && options.interactive) return std::unexpected(side.error());
-  job.remote = session::RemoteJob{far, std::nullopt, true, options.stop};
+  job.remote = wire::RemoteJob{far, std::nullopt, true, options.stop};
   if (view.vm) {
     job.remote->vm = view.vm->wanted;
     job.remote->vm->environment = hook_environment();
@@ -91,7 +91,7 @@ Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
   return session::start_supervisor(job);
 }
 
-Result<std::vector<std::string>> unattended(const session::Directories& d) {
+Result<std::vector<std::string>> unattended(const Directories& d) {
   std::vector<std::string> names;
   for (const auto& name : TRY(shown_in(d.sessions))) {
     auto view = session::read_ledger(d, name);

@@ -28,6 +28,6 @@ Result<UniqueFd> join(const std::string& session, const JoinOptions& options);
 
 // Returns the sessions on remote machines whose supervisor on this machine is dead, except those whose VM was still
 // being made (app/place/rescue.h).
-Result<std::vector<std::string>> unattended(const session::Directories& directories);
+Result<std::vector<std::string>> unattended(const Directories& directories);
 
 }  // namespace bottle::app

@@ -60,7 +60,7 @@ class LocalPlace : public Place {
                                        {.directories = directories(), .progress = say, .stop = stop_});
   }
 
-  Result<UniqueFd> start(session::Job job) override {
+  Result<UniqueFd> start(wire::Job job) override {
     job.engine = (*engine_)->socket();
     job.storage = session::storage_of(info_);
     return session::start_supervisor(job);

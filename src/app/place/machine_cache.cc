@@ -20,8 +20,8 @@ int64_t now_ms() {
 
 std::string directory() { return directories().cache + "/machines"; }
 
-std::string path_of(const session::Far& far) {
-  session::Far identity = far;
+std::string path_of(const wire::Far& far) {
+  wire::Far identity = far;
   // The control directory depends on this login session, not on the machine.
   identity.control_directory.clear();
   return directory() + "/" + content_hash(wire::encode(identity));
@@ -29,7 +29,7 @@ std::string path_of(const session::Far& far) {
 
 }  // namespace
 
-std::optional<wire::Hello> recall(const session::Far& far) {
+std::optional<wire::Hello> recall(const wire::Far& far) {
   auto text = read_file(path_of(far), wire::KnownMachine::kMost);
   auto known = text ? wire::decode<wire::KnownMachine>(*text, wire::From::foreign)
                     : Result<wire::KnownMachine>(std::unexpected(text.error()));
@@ -38,11 +38,11 @@ std::optional<wire::Hello> recall(const session::Far& far) {
   return std::move(known->hello);
 }
 
-void remember(const session::Far& far, const wire::Hello& hello) {
+void remember(const wire::Far& far, const wire::Hello& hello) {
   if (!make_directories(directory())) return;
   (void)write_file_atomically(path_of(far), wire::encode(wire::KnownMachine{now_ms(), hello}));
 }
 
-void forget(const session::Far& far) { ::unlink(path_of(far).c_str()); }
+void forget(const wire::Far& far) { ::unlink(path_of(far).c_str()); }
 
 }  // namespace bottle::app

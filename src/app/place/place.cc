@@ -59,19 +59,19 @@ Result<> check_elsewhere(const plan::Plan& plan, const std::string& where, const
 }
 
 // The control socket of ssh goes into the runtime directory, if there is one.
-Result<session::Far> far_from_here() {
-  session::Far far;
+Result<wire::Far> far_from_here() {
+  wire::Far far;
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
   far.program = TRY(remote::own_hash());
   return far;
 }
 
-Result<session::Far> far_to(const std::string& target) {
+Result<wire::Far> far_to(const std::string& target) {
   auto parsed = ssh::parse_target(target);
   if (!parsed)
     return fail(parsed.error().code, parsed.error().what, "write it as me@vm.example.org or me@vm.example.org:2222");
-  session::Far far = TRY(far_from_here());
+  wire::Far far = TRY(far_from_here());
   far.target = std::move(*parsed);
   return far;
 }

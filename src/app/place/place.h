@@ -34,7 +34,7 @@ class Place {
   // minutes.
   virtual Result<> prepare(const plan::Plan& plan, const Say& say) = 0;
   // Starts the session's supervisor. Returns the launcher's end of the connection to it.
-  virtual Result<UniqueFd> start(session::Job job) = 0;
+  virtual Result<UniqueFd> start(wire::Job job) = 0;
   // Called when the start is under way and the machine's hello has arrived. Fails if the machine is not what the plan
   // was made for. Values go to the machine only after this.
   virtual Result<> judge(const std::optional<wire::Hello>&) { return {}; }
@@ -69,9 +69,9 @@ std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::str
 Result<> check_elsewhere(const plan::Plan& plan, const std::string& where, const Transport& transport);
 
 // Returns how to reach another machine from this one, without its target, as for a VM that does not exist yet.
-Result<session::Far> far_from_here();
+Result<wire::Far> far_from_here();
 // Returns how to reach user@host[:port] from this machine.
-Result<session::Far> far_to(const std::string& target);
+Result<wire::Far> far_to(const std::string& target);
 
 // Says where the values of secrets are while the agent runs on another machine.
 enum class SecretsStay { there, here };
@@ -83,7 +83,7 @@ struct RemoteOptions {
   bool allow_vpn = false;
   bool fresh = false;  // ignore the cached hello of the machine
   SecretsStay secrets = SecretsStay::there;
-  session::Token token;  // how the sign-in token gets to the machine
+  wire::Token token;  // how the sign-in token gets to the machine
   Transport transport;
   std::stop_token stop = {};  // ends what the place waits for, with Code::canceled
 

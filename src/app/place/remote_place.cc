@@ -24,7 +24,7 @@ namespace {
 class RemotePlace : public Place {
  public:
   // `hello` is the machine's hello, or its last known one if the hello of the channel has not arrived yet.
-  RemotePlace(session::Far far, remote::FarSide side, remote::Channel channel, wire::Hello hello,
+  RemotePlace(wire::Far far, remote::FarSide side, remote::Channel channel, wire::Hello hello,
               const RemoteOptions& options)
       : far_(std::move(far)),
         side_(std::move(side)),
@@ -47,7 +47,7 @@ class RemotePlace : public Place {
                   "install mosh on that machine, or leave out --transport mosh");
     if (options_.tunnels()) warn_of_tunnel(plan);
     for (const auto& finding : remote::remote_findings(hello_, far_.target.to_string()))
-      if (finding.severity == session::Severity::warn) plan.warnings.push_back(finding.what);
+      if (finding.severity == Severity::warn) plan.warnings.push_back(finding.what);
     return {};
   }
 
@@ -79,8 +79,8 @@ class RemotePlace : public Place {
     return {};
   }
 
-  Result<UniqueFd> start(session::Job job) override {
-    if (options_.token.via != session::Token::Via::job) TRY(hand_over_token(job));
+  Result<UniqueFd> start(wire::Job job) override {
+    if (options_.token.via != wire::Token::Via::job) TRY(hand_over_token(job));
     job.tunnel = options_.tunnels();
     job.remote.emplace();
     job.remote->far = far_;
@@ -104,7 +104,7 @@ class RemotePlace : public Place {
   bool has_changed() const override { return changed_; }
 
   // Fails if something that the plan relies on may lead back to the operator, or would not work on that machine.
-  static Result<> admit(const wire::Hello& hello, const session::Far& far, bool allow_vpn) {
+  static Result<> admit(const wire::Hello& hello, const wire::Far& far, bool allow_vpn) {
     auto admitted = remote::admit(hello, far.target.to_string(), allow_vpn);
     // The next start asks the machine again, because the reason may be gone by then.
     if (!admitted) forget(far);
@@ -118,11 +118,11 @@ class RemotePlace : public Place {
 
  private:
   // Sends the token separately from the job's other values.
-  Result<> hand_over_token(session::Job& job) {
+  Result<> hand_over_token(wire::Job& job) {
     job.token = options_.token;
     job.token.name = TRY(token_name(job.plan));
     auto value = job.values.secrets.extract(job.token.name);
-    if (options_.token.via != session::Token::Via::sendenv) return {};
+    if (options_.token.via != wire::Token::Via::sendenv) return {};
     if (value.empty()) return fail(Code::not_found, "secret " + job.token.name + " has no value to send");
     // SendEnv belongs to one ssh session, so this needs a new channel. The hello says whether the variable arrived.
     auto channel = TRY(side_.serve({.send_env = {{session::kTokenVariable, value.mapped()}}}));
@@ -143,7 +143,7 @@ class RemotePlace : public Place {
            (hello_.roots.empty() || hello.roots == hello_.roots);
   }
 
-  session::Far far_;
+  wire::Far far_;
   remote::FarSide side_;
   remote::Channel channel_;
   wire::Hello hello_;
@@ -156,10 +156,10 @@ class RemotePlace : public Place {
 
 Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say) {
   TRY(check(options.transport));
-  session::Far far = TRY(far_to(options.target));
+  wire::Far far = TRY(far_to(options.target));
   auto side = TRY(remote::FarSide::reach(far, options.interactive, say, options.stop));
   // Does not wait for a known machine, but makes the plan for its last hello and starts. judge() checks the new hello.
-  auto known = options.fresh || options.token.via != session::Token::Via::job ? std::nullopt : recall(far);
+  auto known = options.fresh || options.token.via != wire::Token::Via::job ? std::nullopt : recall(far);
   if (known && !RemotePlace::admit(*known, far, options.allow_vpn)) known.reset();  // the reason may be fixed by now
   remote::Channel channel = TRY(known ? side.begin_serve() : side.serve());
   wire::Hello hello = known ? *known : *channel.hello;

@@ -16,7 +16,7 @@ namespace {
 
 class VmPlace : public Place {
  public:
-  VmPlace(session::RemoteJob remote, wire::BakedRecord baked, const RemoteOptions& way)
+  VmPlace(wire::RemoteJob remote, wire::BakedRecord baked, const RemoteOptions& way)
       : remote_(std::move(remote)),
         baked_(std::move(baked)),
         token_(way.token),
@@ -34,7 +34,7 @@ class VmPlace : public Place {
 
   Result<> check(plan::Plan& plan) override {
     TRY(check_elsewhere(plan, "a VM", transport_));
-    if (token_.via == session::Token::Via::provider && token_.file.empty()) {
+    if (token_.via == wire::Token::Via::provider && token_.file.empty()) {
       const auto& vm = *remote_.vm;
       TRY(TRY(machine::Provider::find(vm.vm.provider, machine::Places::from(vm.environment), vm.environment))
               .can_put_secrets());
@@ -54,16 +54,16 @@ class VmPlace : public Place {
     return {};
   }
 
-  Result<UniqueFd> start(session::Job job) override {
+  Result<UniqueFd> start(wire::Job job) override {
     job.engine = socket_;
     job.remote = remote_;
     job.tunnel = tunnel_;
     // If everything needed is on the disk, the job need not wait for the machine's hello.
     job.remote->unseen = remote_.far.program == baked_.program &&
                          std::ranges::find(baked_.agent_images, remote_.image) != baked_.agent_images.end() &&
-                         token_.via == session::Token::Via::job;
+                         token_.via == wire::Token::Via::job;
     if (job.remote->unseen) job.remote->roots = baked_.roots;
-    if (token_.via != session::Token::Via::job) {
+    if (token_.via != wire::Token::Via::job) {
       job.token = token_;
       job.token.name = TRY(token_name(job.plan));
     }
@@ -76,9 +76,9 @@ class VmPlace : public Place {
   }
 
  private:
-  session::RemoteJob remote_;
+  wire::RemoteJob remote_;
   wire::BakedRecord baked_;  // what is on the disk image that the VM starts from
-  session::Token token_;
+  wire::Token token_;
   bool tunnel_;
   Transport transport_;
   std::stop_token stop_;
@@ -93,7 +93,7 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOp
   manifest::Vm wanted = TRY(vm_of(manifest, options.name));
   if (!options.ttl.empty()) wanted.ttl = TRY(manifest::duration(options.ttl));
   if (!options.idle.empty()) wanted.idle = TRY(manifest::duration(options.idle));
-  session::RemoteJob remote;
+  wire::RemoteJob remote;
   remote.far = TRY(far_from_here());
   // If the manifest names an image, nothing is known about it.
   wire::BakedRecord baked = manifest.vms.at(options.name).options.contains("image")
@@ -101,7 +101,7 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOp
                                 : baked_for(manifest.vms.at(options.name));
   // Either the manifest or the command line may allow it.
   wanted.allow_vpn |= way.allow_vpn;
-  remote.vm = session::VmJob{.vm = std::move(wanted), .keep = options.keep, .environment = hook_environment()};
+  remote.vm = wire::VmJob{.vm = std::move(wanted), .keep = options.keep, .environment = hook_environment()};
   return std::make_unique<VmPlace>(std::move(remote), std::move(baked), way);
 }
 

@@ -53,7 +53,7 @@ Result<> check_way(const std::string& place, const fs::path& way) {
 
 }  // namespace
 
-Result<> check_own_places(const session::Directories& directories) {
+Result<> check_own_places(const Directories& directories) {
   const auto& config = directories.config;
   for (const std::string& place :
        {directories.home, directories.sessions, directories.results, directories.cache, config, config + "/agents",

@@ -16,7 +16,7 @@ TEST(OwnPlaces, AManifestThatEveryoneCanWriteToIsRefused) {
   char place[] = "/tmp/bottle-own-places.XXXXXX";
   std::string home = ::mkdtemp(place) + std::string("/it's"), config = home + "/.config/bottle",
               manifest = config + "/bottle.yaml";
-  auto directories = session::Directories::from({{"HOME", home}});
+  auto directories = Directories::from({{"HOME", home}});
   fs::create_directories(config);
   ASSERT_TRUE(write_file_atomically(home + "/real.yaml", "{}"));
   fs::create_symlink(home + "/real.yaml", manifest);

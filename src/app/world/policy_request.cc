@@ -33,9 +33,9 @@ Result<std::string> change_policy(const std::string& session, wire::PolicyChange
   Error late{Code::timed_out, "session " + session + " did not answer within 20 s, so its rules may have changed",
              "`bottle logs --egress " + session + "` shows what its guard decides; try again"};
   wire::PolicyChanged answer;
-  TRY(ask_supervisor(session, session::FrameType::policy, TRY(wire::encode_exactly(change)), late,
-                     [&](const session::Frame& frame) {
-                       if (frame.type != session::FrameType::event) return false;
+  TRY(ask_supervisor(session, wire::FrameType::policy, TRY(wire::encode_exactly(change)), late,
+                     [&](const wire::Frame& frame) {
+                       if (frame.type != wire::FrameType::event) return false;
                        auto event = wire::decode<wire::Event>(frame.bytes, wire::From::ours);
                        const auto* changed = event ? std::get_if<wire::PolicyChanged>(&*event) : nullptr;
                        if (!changed || changed->id != change.id) return false;

@@ -118,11 +118,11 @@ Result<UniqueFd> connect_to_supervisor(const std::string& session, const session
   return connected;
 }
 
-Result<> ask_supervisor(const std::string& session, session::FrameType type, std::string_view bytes, const Error& late,
-                        const std::function<bool(const session::Frame&)>& take) {
+Result<> ask_supervisor(const std::string& session, wire::FrameType type, std::string_view bytes, const Error& late,
+                        const std::function<bool(const wire::Frame&)>& take) {
   UniqueFd fd = TRY(connect_to_supervisor(session, TRY(ledger_of(session))));
-  TRY(session::send_frame(fd.get(), type, bytes));
-  session::FrameReader frames;
+  TRY(wire::send_frame(fd.get(), type, bytes));
+  wire::FrameReader frames;
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   for (char buffer[65536];;) {
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());

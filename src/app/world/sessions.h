@@ -39,8 +39,8 @@ Result<session::LedgerView> ledger_of(const std::string& session);
 Result<UniqueFd> connect_to_supervisor(const std::string& session, const session::LedgerView& view);
 // Sends a frame to the supervisor of a session and passes the frames that come back to `take`, until it returns true.
 // Blocks for at most 20 s, and fails with `late` after that.
-Result<> ask_supervisor(const std::string& session, session::FrameType type, std::string_view bytes, const Error& late,
-                        const std::function<bool(const session::Frame&)>& take);
+Result<> ask_supervisor(const std::string& session, wire::FrameType type, std::string_view bytes, const Error& late,
+                        const std::function<bool(const wire::Frame&)>& take);
 
 // Returns the name for a new session of `workspace`. The name must be unused, now and in the past, because what an
 // earlier session left is found by its name.

@@ -128,7 +128,7 @@ void withhold_secrets(const manifest::Manifest& manifest) {
   }
 }
 
-session::Directories directories() { return session::Directories::from(environment()); }
+Directories directories() { return Directories::from(environment()); }
 
 Result<std::vector<manifest::File>> policy_files() {
   auto d = directories();

@@ -20,7 +20,7 @@ std::map<std::string, std::string> environment();
 // call.
 void withhold_secrets(const manifest::Manifest& manifest);
 // Returns where bottle keeps its files, according to HOME and the XDG variables.
-session::Directories directories();
+Directories directories();
 // Returns what a provider's hooks may see: the operator's environment without the agents' own credentials.
 std::map<std::string, std::string> hook_environment();
 

@@ -2,7 +2,7 @@
 // can pass any.
 #include "base/files/directories.h"
 
-namespace bottle::session {
+namespace bottle {
 
 Directories Directories::from(const std::map<std::string, std::string>& environment) {
   auto get = [&](const char* name) {
@@ -27,4 +27,4 @@ Directories Directories::from(const std::map<std::string, std::string>& environm
           .runtimes = state + "/bottle/runtimes.json"};
 }
 
-}  // namespace bottle::session
+}  // namespace bottle

@@ -4,7 +4,7 @@
 #include <map>
 #include <string>
 
-namespace bottle::session {
+namespace bottle {
 
 // Holds absolute paths without a slash at the end. None of them needs to exist.
 struct Directories {
@@ -21,4 +21,4 @@ struct Directories {
   static Directories from(const std::map<std::string, std::string>& environment);
 };
 
-}  // namespace bottle::session
+}  // namespace bottle

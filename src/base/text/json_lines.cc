@@ -12,7 +12,7 @@
 #include "base/files/file.h"
 #include "base/text/json.h"
 
-namespace bottle::session {
+namespace bottle {
 namespace {
 // These lines come from agents and far guards, so they may be deeper than our own JSON (`kDeepestJson`).
 constexpr size_t kDeepest = 64;
@@ -63,4 +63,4 @@ Result<> JsonLines::feed(std::string_view bytes) {
   return {};
 }
 
-}  // namespace bottle::session
+}  // namespace bottle

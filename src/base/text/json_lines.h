@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/unique_fd.h"
 
-namespace bottle::session {
+namespace bottle {
 
 // Returns whether a name from an untrusted source may be a file name: at most 100 letters, digits and `._-`, without a
 // leading dot.
@@ -33,4 +33,4 @@ class JsonLines {
   bool skipping_ = false;  // skips the rest of a line that is too long
 };
 
-}  // namespace bottle::session
+}  // namespace bottle

@@ -5,7 +5,7 @@
 
 #include "base/files/file.h"
 
-namespace bottle::session {
+namespace bottle {
 namespace {
 
 TEST(JsonLines, KeepsOnlyObjectsAndEscapesControlCharacters) {
@@ -54,4 +54,4 @@ TEST(JsonLines, AcceptsOnlyPlainFileNames) {
 }
 
 }  // namespace
-}  // namespace bottle::session
+}  // namespace bottle

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/stream.h"
 #include "docker/tar/header.h"
 
 namespace bottle::docker {
@@ -14,7 +15,6 @@ namespace bottle::docker {
 // Passes each entry to the sink immediately and keeps nothing. Paths are relative.
 class TarWriter {
  public:
-  using Sink = std::function<Result<>(std::string_view)>;
   // `time` is the modification time of every entry, in seconds since 1970.
   explicit TarWriter(Sink sink, uint64_t time = 0) : sink_(std::move(sink)), time_(time) {}
 

@@ -12,7 +12,7 @@
 namespace bottle::machine {
 
 Places Places::from(const Environment& environment) {
-  auto own = session::Directories::from(environment);
+  auto own = Directories::from(environment);
   return {.config = own.config, .cache = own.cache, .vms = own.vms};
 }
 

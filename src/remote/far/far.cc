@@ -50,11 +50,11 @@
 
 namespace bottle::remote {
 
-using session::ClientOptions, session::DeliveryWriter, session::FrameReader, session::FrameType, session::Job,
-    session::Names, session::OutputLog, session::Receipt, session::Token, session::apply_delta, session::connect_to,
+using session::ClientOptions, transfer::DeliveryWriter, wire::FrameReader, wire::FrameType, wire::Job, session::Names,
+    session::OutputLog, session::Receipt, wire::Token, transfer::apply_delta, session::connect_to,
     session::ensure_egress_network, session::ensure_guard_image, session::ensure_runtime, session::fetch_token,
-    session::find_orphans, session::kHeld, session::kSupervisorDied, session::read_ledger, session::receive_frame,
-    session::remove_session_directory, session::send_bytes, session::send_frame, session::start_supervisor,
+    session::find_orphans, transfer::kHeld, session::kSupervisorDied, session::read_ledger, wire::receive_frame,
+    session::remove_session_directory, wire::send_bytes, wire::send_frame, session::start_supervisor,
     session::take_token_file, session::take_token_variable, session::tear_down;
 
 namespace {

@@ -19,8 +19,6 @@
 
 namespace bottle::remote {
 
-using session::Directories;
-
 // Describes this machine and this program to the far side. The app room fills it in.
 struct FarWorld {
   Directories directories;

@@ -17,7 +17,7 @@
 
 namespace bottle::remote {
 
-using session::Frame, session::FrameReader, session::FrameType;
+using wire::Frame, wire::FrameReader, wire::FrameType;
 
 // Holds the connection of one session, pings the other side, and reconnects in a separate thread. All calls come from
 // the thread of the near side's loop.

@@ -75,7 +75,7 @@ TEST_F(FarLinkTest, SendingToAMachineThatDoesNotReadBlocksNothing) {
   for (char c = 'a'; c <= 'z'; ++c) {
     std::string part(100'000, c);
     link.send(FrameType::input, part);
-    sent += session::encode(FrameType::input, part);
+    sent += wire::encode(FrameType::input, part);
   }
   EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(20));
   EXPECT_TRUE(link.is_behind());

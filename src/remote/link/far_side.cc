@@ -25,7 +25,7 @@
 
 namespace bottle::remote {
 
-using session::Bounds, session::read_delivery;
+using transfer::Bounds, transfer::read_delivery;
 
 namespace {
 

@@ -21,7 +21,7 @@
 
 namespace bottle::remote {
 
-using session::Far, session::Sink, session::Source;
+using wire::Far;
 
 // Holds a running `bottle far serve`.
 struct Channel {

@@ -18,8 +18,7 @@
 
 namespace bottle::remote {
 
-using session::Prefix, session::Severity, session::host_routes, session::is_engine_bridge, session::kEgressNetwork,
-    session::parse_prefix;
+using session::Prefix, session::host_routes, session::is_engine_bridge, session::kEgressNetwork, session::parse_prefix;
 
 namespace {
 

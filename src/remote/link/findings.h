@@ -12,7 +12,7 @@
 
 namespace bottle::remote {
 
-using session::Finding, session::HostRoute;
+using session::HostRoute;
 
 // Returns the findings from a far side's hello. `local_routes` are the networks that this machine is in. `now_ms` is
 // this machine's clock.

@@ -7,7 +7,7 @@
 
 namespace bottle::remote {
 
-using session::Severity, session::parse_prefix;
+using session::parse_prefix;
 
 namespace {
 

@@ -36,7 +36,7 @@ input::VmLife life_of(const machine::Record& vm) {
           static_cast<double>(vm.vm.wanted.ttl)};
 }
 
-SessionKind kind_of(const session::RemoteJob& remote) {
+SessionKind kind_of(const wire::RemoteJob& remote) {
   SessionKind kind;
   if (remote.vm) kind.machine = remote.vm->keep ? SessionKind::Machine::kept_vm : SessionKind::Machine::vm;
   if (remote.unseen) kind.judge = remote.vm ? SessionKind::Judge::near_side : SessionKind::Judge::launcher;
@@ -243,7 +243,7 @@ void Driver::take_from_far(const Frame& frame) {
     case FrameType::diagnostic:
       return feed(input::FarSpoke{});
     case FrameType::input:
-      return input_pause_.told(frame.bytes == session::kInputWaits, std::chrono::steady_clock::now());
+      return input_pause_.told(frame.bytes == wire::kInputWaits, std::chrono::steady_clock::now());
     case FrameType::guard:
       return feed(input::FarGuardAsked{});
     case FrameType::event:

@@ -22,7 +22,7 @@
 
 namespace bottle::remote {
 
-using session::Ledger, session::Values;
+using session::Ledger, wire::Values;
 
 // Holds the parts of one near side that have effects: the connection, the clients, the ledger, the VM and the
 // transfers.

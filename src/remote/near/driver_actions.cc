@@ -20,7 +20,7 @@
 
 namespace bottle::remote {
 
-using session::SessionAgent, session::SshKey, session::VmJob, session::end_agent, session::remove_session_directory;
+using session::SessionAgent, wire::SshKey, wire::VmJob, session::end_agent, session::remove_session_directory;
 
 namespace {
 

@@ -9,7 +9,7 @@
 
 namespace bottle::remote {
 
-using session::Far, session::Job;
+using wire::Far, wire::Job;
 
 // Says how to reach the session's machine again. It comes from the job or from the ledger.
 struct NearRecord {

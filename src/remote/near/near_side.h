@@ -10,7 +10,7 @@
 
 namespace bottle::remote {
 
-using session::Clients, session::Job;
+using session::Clients, wire::Job;
 
 // Blocks until the session is over and its clients know how it ended. A connection that breaks while the agent runs is
 // made again, however long that takes. `channel` was begun by the launcher. It is empty for a session that is adopted,

@@ -23,7 +23,7 @@
 
 namespace bottle::remote {
 
-using session::VmJob, session::kTokenVariable, session::reference_of;
+using wire::VmJob, session::kTokenVariable, session::reference_of;
 
 namespace {
 

@@ -19,7 +19,7 @@
 
 namespace bottle::remote {
 
-using session::Job, session::Token;
+using wire::Job, wire::Token;
 
 // Holds a VM with a channel to its far side. No address of the VM's network leads back to the operator, its engine
 // answers, and it has the agent's image. If the job is `unseen`, the hello has not come yet, and all of this must

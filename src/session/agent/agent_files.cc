@@ -20,6 +20,8 @@
 namespace bottle::session {
 namespace {
 
+using transfer::DeliveryPoint, wire::Job;
+
 // Returns the image's /etc/passwd with a line for `uid` added, or an empty string if it already has one. The agent runs
 // with the operator's uid, and ssh and other programs need a name for it. The image is not trusted, so only one entry
 // of at most 1 MB is read. An image may also have no such file.

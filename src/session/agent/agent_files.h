@@ -18,11 +18,11 @@ namespace bottle::session {
 using PutRest = std::function<Result<workspace::Summary>(const Sink& sink, const std::function<bool()>& is_over)>;
 
 // Writes the workspace on this machine. A stop ends it with Code::canceled.
-Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink, const std::stop_token& stop = {});
+Result<workspace::Summary> put_workspace(const wire::Job& job, const Sink& sink, const std::stop_token& stop = {});
 
 // Writes what the near side delivers, which is the skills and the workspace. Blocks until all of it has arrived or
 // `is_over` returns true, for at most two minutes.
-Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sink,
+Result<workspace::Summary> put_delivery(transfer::DeliveryPoint& delivery, const Sink& sink,
                                         const std::function<bool()>& is_over);
 
 // Describes how fill_agent() makes and fills one container. The callbacks run on its two threads: `put_rest` on one,
@@ -38,6 +38,6 @@ struct Filling {
 
 // Makes the agent's container and fills it. Starts writing the archive immediately, so that a clone does not wait for
 // the engine. Blocks. Fails with Code::canceled after a stop.
-Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, const Filling& filling);
+Result<workspace::Summary> fill_agent(docker::Engine& engine, const wire::Job& job, const Filling& filling);
 
 }  // namespace bottle::session

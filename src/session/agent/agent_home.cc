@@ -15,6 +15,8 @@
 namespace bottle::session {
 namespace {
 
+using wire::Job;
+
 // Writes a directory of a skill. Fails beyond 16 levels, so that the depth of the recursion is bounded.
 Result<> put_tree(docker::TarWriter& tar, const std::string& from, const std::string& to, const plan::Plan& plan,
                   int depth) {

@@ -11,6 +11,8 @@
 namespace bottle::session {
 namespace {
 
+using wire::Job;
+
 TEST(AgentHome, ASkillThatCannotBeReadToItsEndIsAnError) {
   std::string skill = ::testing::TempDir() + "/bottle-" + random_hex(4);
   ASSERT_TRUE(make_directories(skill) && write_file_atomically(skill + "/SKILL.md", "text"));

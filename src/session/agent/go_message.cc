@@ -8,6 +8,8 @@
 
 namespace bottle::session {
 
+using wire::Job, wire::Values;
+
 wire::Go go_message(const Job& job, const Values& values, const std::string& ca, const Subnet& subnet) {
   const auto& plan = job.plan;
   wire::Go go;

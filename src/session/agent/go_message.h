@@ -11,6 +11,6 @@ namespace bottle::session {
 
 // Returns the message. `ca` is the certificate of the session's root (PEM), which the agent will trust. `values`
 // contains the variables' values; secrets do not go into the message, only their placeholders. Pure.
-wire::Go go_message(const Job& job, const Values& values, const std::string& ca, const Subnet& subnet);
+wire::Go go_message(const wire::Job& job, const wire::Values& values, const std::string& ca, const Subnet& subnet);
 
 }  // namespace bottle::session

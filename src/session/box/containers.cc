@@ -14,6 +14,7 @@
 
 namespace bottle::session {
 
+using wire::Job;
 using nlohmann::json;
 
 namespace {

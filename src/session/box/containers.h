@@ -22,7 +22,7 @@ nlohmann::json offline_guard_container(const std::string& image, const std::stri
 
 // Describes the agent's container. `host_address` is an address of the host that the self-test expects to be
 // unreachable.
-nlohmann::json agent_container(const Job& job, const Subnet& subnet, const std::string& host_address,
+nlohmann::json agent_container(const wire::Job& job, const Subnet& subnet, const std::string& host_address,
                                const nlohmann::json& labels);
 
 }  // namespace bottle::session

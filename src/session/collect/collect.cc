@@ -27,6 +27,8 @@
 
 namespace bottle::session {
 
+using wire::Job;
+
 namespace {
 
 Result<> save_archive(docker::Engine& engine, const std::string& container, const std::string& path,

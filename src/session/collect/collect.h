@@ -16,10 +16,10 @@ namespace bottle::session {
 std::string record_in(const std::string& scratch);
 
 // Describes how the workspace is written into an archive for the container's root.
-workspace::Outgoing outgoing_of(const Job& job);
+workspace::Outgoing outgoing_of(const wire::Job& job);
 
 // Describes the work to bring home. Returns nothing if the workspace is not copied.
-std::optional<Work> work_of(const Job& job, const workspace::Summary& sent);
+std::optional<Work> work_of(const wire::Job& job, const workspace::Summary& sent);
 
 // Brings the work home. Blocks; may be repeated. Never touches the checked-out tree. Reports an error as part of the
 // answer, because teardown continues. Work that could not be sorted is kept as an archive. If the archive cannot be

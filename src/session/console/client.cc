@@ -30,6 +30,8 @@
 namespace bottle::session {
 namespace {
 
+using wire::FrameReader, wire::FrameType, wire::send_frame;
+
 // The most bytes that wait for a supervisor that does not read, which happens while the agent reads slowly.
 constexpr size_t kMostQueued = 256 << 10;
 // The most input that is kept until the agent runs.

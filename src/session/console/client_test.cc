@@ -16,6 +16,8 @@
 namespace bottle::session {
 namespace {
 
+using wire::FrameType, wire::receive_frame, wire::send_frame;
+
 // A message may tell the operator to run `bottle cleanup`, which removes nothing of a session whose supervisor runs.
 TEST(AwaitEnd, WaitsUntilTheSupervisorHasEnded) {
   auto pair = make_socket_pair().value();

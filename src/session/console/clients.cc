@@ -9,6 +9,8 @@
 
 namespace bottle::session {
 namespace {
+
+using wire::Frame, wire::FrameType;
 constexpr auto kSilence = std::chrono::seconds(15);  // the near side sends something every five seconds
 // Returns whether a near side announces itself with this line.
 bool is_hello(const std::string& line) {

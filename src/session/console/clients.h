@@ -31,8 +31,8 @@ class Clients {
   // Sends a frame to all clients. The agent's output goes only to those that attached, and is kept for those that
   // will attach. Never blocks: frames that a client does not read yet are kept for it (outbox.h), so that neither the
   // agent nor the session waits for a terminal.
-  void send(FrameType type, std::string_view bytes);
-  void event(const wire::Event& event) { send(FrameType::event, wire::encode(event)); }
+  void send(wire::FrameType type, std::string_view bytes);
+  void event(const wire::Event& event) { send(wire::FrameType::event, wire::encode(event)); }
 
   // Blocks until all clients have read everything, or until no client has read anything for `patience`. Call this
   // before the process exits. A client may be slow to read, because a terminal may be stopped, and a pager may wait
@@ -41,12 +41,12 @@ class Clients {
 
   // Sends the answer to the clients that sent a frame of this type (metrics, decisions) and have not received an
   // answer.
-  void answer(FrameType type, std::string_view bytes);
+  void answer(wire::FrameType type, std::string_view bytes);
 
   // add_to() adds the descriptors that the poller should watch, and handle() handles what it found. Every frame except
   // attach, detach and ping is passed to `on_frame`. Without `takes_input`, clients that have sent input must wait.
   void add_to(Poller& poller, bool takes_input = true) const;
-  void handle(const Poller& poller, const std::function<void(const Frame&)>& on_frame);
+  void handle(const Poller& poller, const std::function<void(const wire::Frame&)>& on_frame);
 
   // These functions are for the far side of a remote session. The near side is the last client that sent NearSideHere,
   // as long as it has sent something recently. near_side() returns its number, which is new each time, or 0 if there is
@@ -63,20 +63,20 @@ class Clients {
  private:
   struct Client {
     UniqueFd fd;  // empty if the connection is gone; handle() then removes the client
-    FrameReader frames;
+    wire::FrameReader frames;
     Outbox outbox = Outbox();
     bool attached = false;
-    bool first = false;              // whether it started the session
-    bool types = false;              // whether it has sent input
-    std::set<FrameType> asked = {};  // the answers that it waits for
+    bool first = false;                    // whether it started the session
+    bool types = false;                    // whether it has sent input
+    std::set<wire::FrameType> asked = {};  // the answers that it waits for
     uint32_t near_side = 0;
     std::chrono::steady_clock::time_point heard = std::chrono::steady_clock::now();
   };
   // take() reads what a client sent and handles its frames. attach() sends it the output that it asks for. post() sends
   // it a frame, or keeps the frame until it reads.
-  void take(Client& client, const std::function<void(const Frame&)>& on_frame);
+  void take(Client& client, const std::function<void(const wire::Frame&)>& on_frame);
   void attach(Client& client, const std::string& request);
-  void post(Client& client, FrameType type, std::string_view bytes);
+  void post(Client& client, wire::FrameType type, std::string_view bytes);
   bool flush(Client& client);  // resets client.fd and returns false if the connection is gone
 
   UniqueFd listener_;

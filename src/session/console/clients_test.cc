@@ -7,6 +7,8 @@
 namespace bottle::session {
 namespace {
 
+using wire::Frame, wire::FrameType, wire::send_frame;
+
 // Provides a session's clients and the launcher's end of the first of them.
 class ClientsTest : public ::testing::Test {
  protected:

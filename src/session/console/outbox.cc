@@ -12,6 +12,8 @@
 
 namespace bottle::session {
 
+using wire::FrameType;
+
 void Outbox::add(FrameType type, std::string_view bytes) {
   bool output = type == FrameType::output || type == FrameType::diagnostic;
   // After a gap, output begins again only when there is much room. Otherwise, a slow reader would get many small gaps

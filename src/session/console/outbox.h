@@ -21,9 +21,9 @@ class Outbox {
   explicit Outbox(size_t most = kMost) : most_(most) {}
 
   // Adds a frame, or only counts its bytes if it is output beyond the bound. Does not send.
-  void add(FrameType type, std::string_view bytes);
+  void add(wire::FrameType type, std::string_view bytes);
   // Adds a frame that is sent before all others of which nothing was sent yet.
-  void add_first(FrameType type, std::string_view bytes);
+  void add_first(wire::FrameType type, std::string_view bytes);
   // Adds whole frames that are encoded already.
   void add_encoded(std::string frames);
 

@@ -9,6 +9,8 @@
 namespace bottle::session {
 namespace {
 
+using wire::Frame, wire::FrameReader, wire::FrameType;
+
 struct Line {
   UniqueFd ours, theirs;
 

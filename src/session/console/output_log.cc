@@ -8,6 +8,8 @@
 
 namespace bottle::session {
 namespace {
+
+using wire::FrameReader, wire::FrameType;
 constexpr size_t kScreen = 64 << 10;  // how much output a terminal is shown when it attaches to a running agent
 constexpr size_t kLargestFile = 64 << 20;
 }  // namespace

@@ -20,12 +20,12 @@ class OutputLog {
   explicit OutputLog(size_t limit = 4 << 20) : limit_(limit) {}
 
   // Appends output. `type` is output or diagnostic.
-  void append(FrameType type, std::string_view bytes);
+  void append(wire::FrameType type, std::string_view bytes);
   // Returns the number of bytes of both streams since the session began.
   uint64_t end() const { return end_; }
   // Passes the output from position `from` on to `to`, and skips output that is no longer kept. Returns the position
   // at which it began.
-  uint64_t replay(uint64_t from, const std::function<void(FrameType, std::string_view)>& to) const;
+  uint64_t replay(uint64_t from, const std::function<void(wire::FrameType, std::string_view)>& to) const;
   // Returns the position at which the last `bytes` bytes begin.
   uint64_t tail(size_t bytes) const { return end_ > bytes ? end_ - bytes : 0; }
   // Returns the frames that answer this request.
@@ -38,7 +38,7 @@ class OutputLog {
 
  private:
   struct Piece {
-    FrameType type;
+    wire::FrameType type;
     std::string bytes;
   };
   size_t limit_;

@@ -8,6 +8,8 @@
 namespace bottle::session {
 namespace {
 
+using wire::FrameType;
+
 TEST(OutputLog, CanBeSavedAndLoaded) {
   Scratch scratch;
   std::string path = scratch.path + "/output";

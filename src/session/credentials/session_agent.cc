@@ -24,6 +24,7 @@
 namespace bottle::session {
 namespace {
 
+using wire::SshKey;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 

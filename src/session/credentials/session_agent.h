@@ -19,7 +19,7 @@ class SessionAgent {
   // Starts the ssh-agent and adds the keys. Blocks. The socket's path must already be in the ledger. The ssh-agent ends
   // with this object, and with this process even if the process is killed.
   static Result<std::unique_ptr<SessionAgent>> start(const std::string& directory, const plan::Plan& plan,
-                                                     const std::vector<SshKey>& keys);
+                                                     const std::vector<wire::SshKey>& keys);
   ~SessionAgent();
 
   // Returns the path of the socket in a session's directory. The ledger names it as a thing of the kind "ssh-agent".

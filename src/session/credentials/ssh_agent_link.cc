@@ -22,6 +22,7 @@
 namespace bottle::session {
 namespace {
 
+using wire::SshKey;
 using Clock = std::chrono::steady_clock;
 
 // Each one may hold a thread and a connection to every ssh-agent. ssh uses one connection per login.

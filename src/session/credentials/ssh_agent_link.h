@@ -29,7 +29,7 @@ class SshAgentLink {
 
   // `own` is the session's ssh-agent, for keys that the operator's ssh-agent does not hold. It is null if there are no
   // such keys.
-  SshAgentLink(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& own_socket,
+  SshAgentLink(const plan::Plan& plan, const std::vector<wire::SshKey>& keys, const std::string& own_socket,
                std::unique_ptr<SessionAgent> own, Audit audit);
   ~SshAgentLink();
 

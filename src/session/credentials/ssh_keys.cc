@@ -20,6 +20,8 @@
 namespace bottle::session {
 namespace {
 
+using wire::SshKey;
+
 constexpr int kPatience = 20000;
 
 // Returns the name to connect to. `host` is only the agent's name for it if the manifest has another `hostname`.

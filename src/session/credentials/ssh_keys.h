@@ -17,18 +17,19 @@ namespace bottle::session {
 
 // Finds every identity_file of the plan. Either the operator's ssh-agent (SSH_AUTH_SOCK) already holds it, or the file
 // is read, and the operator is asked for its passphrase if it has one. Blocks. Errors name the file.
-Result<std::vector<SshKey>> find_ssh_keys(const plan::Plan& plan, const std::map<std::string, std::string>& environment,
-                                          const Ask& ask);
+Result<std::vector<wire::SshKey>> find_ssh_keys(const plan::Plan& plan,
+                                                const std::map<std::string, std::string>& environment, const Ask& ask);
 
 // Returns the keys for the filter between the bottle and the ssh-agents, each with the hosts that it may log in to. A
 // host whose own key is not known is left out. Pure.
-std::vector<sshagent::Key> filter_keys(const plan::Plan& plan, const std::vector<SshKey>& keys);
+std::vector<sshagent::Key> filter_keys(const plan::Plan& plan, const std::vector<wire::SshKey>& keys);
 
 // Returns a line "NAME ssh-ed25519 AAAA…" for every host, with the name that the agent uses. Pure.
 std::string known_hosts(const plan::Plan& plan);
 
 // Returns ~/.ssh/config, known_hosts and the public keys for the go message. `guard` is the guard's ip:port, through
 // which every connection goes. Pure.
-std::vector<wire::GoFile> ssh_files(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& guard);
+std::vector<wire::GoFile> ssh_files(const plan::Plan& plan, const std::vector<wire::SshKey>& keys,
+                                    const std::string& guard);
 
 }  // namespace bottle::session

@@ -14,6 +14,8 @@
 namespace bottle::session {
 namespace {
 
+using wire::Values;
+
 Result<std::string> value_of(const plan::Source& source, const std::map<std::string, std::string>& environment,
                              const Ask& ask) {
   using Kind = plan::Source::Kind;

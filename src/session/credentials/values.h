@@ -17,6 +17,7 @@ using Ask = std::function<Result<std::string>(const std::string& question)>;
 
 // Reads all values. Blocks while commands run, at most 30 s each. An error says which name has no value and where it
 // should come from.
-Result<Values> resolve(const plan::Plan& plan, const std::map<std::string, std::string>& environment, const Ask& ask);
+Result<wire::Values> resolve(const plan::Plan& plan, const std::map<std::string, std::string>& environment,
+                             const Ask& ask);
 
 }  // namespace bottle::session

@@ -19,16 +19,16 @@
 namespace bottle::session {
 
 // Reads where an engine keeps layers and volumes. `info` is the engine's description of itself.
-EngineStorage storage_of(const nlohmann::json& info);
+wire::EngineStorage storage_of(const nlohmann::json& info);
 
 // Returns the directories in which an engine keeps layers and volumes, if it runs on this machine's kernel. An engine
 // in a VM may have directories of the same names.
-std::vector<std::string> directories_of(const EngineStorage& storage);
+std::vector<std::string> directories_of(const wire::EngineStorage& storage);
 
 // Adds a storage option to an agent's container that limits its writable layer, if the engine's storage driver may have
 // one. The layer then cannot exceed the limit even for a moment. `image_size` is in bytes. Returns whether it was
 // added. On overlay2, only making a container shows whether the disk has project quotas.
-bool limit_layer(nlohmann::json& container, const EngineStorage& storage, uint64_t limit, uint64_t image_size);
+bool limit_layer(nlohmann::json& container, const wire::EngineStorage& storage, uint64_t limit, uint64_t image_size);
 
 // Watches the disk for one session. The launch makes it before the gate opens, and watch() calls check() in its loop.
 // Must be used on one thread.
@@ -38,7 +38,7 @@ class DiskWatch {
   using Clock = std::function<DiskTrigger::Time()>;
   // Reads how full the disk is, so the agent must not run yet. `engine` and `job` must outlive this object. `labels`
   // are for the meter's container.
-  DiskWatch(docker::Engine& engine, const Job& job, std::vector<std::string> directories, nlohmann::json labels,
+  DiskWatch(docker::Engine& engine, const wire::Job& job, std::vector<std::string> directories, nlohmann::json labels,
             Clock clock = std::chrono::steady_clock::now);
   // Returns why the agent must be stopped, or an empty string. Call it at least once per kPause while the agent runs.
   // Does not block.
@@ -59,7 +59,7 @@ class DiskWatch {
   std::string judge(const Result<Count>& count);
 
   docker::Engine& engine_;
-  const Job& job_;
+  const wire::Job& job_;
   std::vector<std::string> directories_;
   nlohmann::json labels_;
   Clock clock_;

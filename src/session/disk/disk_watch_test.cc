@@ -15,6 +15,7 @@
 namespace bottle::session {
 namespace {
 
+using wire::EngineStorage, wire::Job;
 using namespace std::chrono_literals;
 using nlohmann::json;
 

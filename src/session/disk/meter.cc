@@ -28,6 +28,7 @@
 namespace bottle::session {
 namespace {
 
+using wire::Job;
 using namespace std::chrono_literals;
 using docker::member, docker::text_of;
 using nlohmann::json;

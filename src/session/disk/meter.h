@@ -20,7 +20,7 @@ struct Written {
 // Counts what the session's agent has written since its container started. `labels` are for the meter's container,
 // which the session's ledger must name. Blocks, for a minute at most. Uses an ordinary container with CPU and memory
 // limits, and removes it afterwards.
-Result<Written> count_written(docker::Engine& engine, const Job& job, const nlohmann::json& labels);
+Result<Written> count_written(docker::Engine& engine, const wire::Job& job, const nlohmann::json& labels);
 
 // Holds the description of the meter's container for the engine.
 struct MeterContainer {

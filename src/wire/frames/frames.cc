@@ -11,7 +11,7 @@
 
 #include "base/os/poller.h"
 
-namespace bottle::session {
+namespace bottle::wire {
 size_t FrameReader::length() const {
   size_t length = 0;
   for (size_t i = 1; i <= 4; ++i) length = length << 8 | static_cast<unsigned char>(buffer_[offset_ + i]);
@@ -90,4 +90,4 @@ Result<> send_bytes(int fd, std::string_view rest) {
 
 Result<> send_frame(int fd, FrameType type, std::string_view bytes) { return send_bytes(fd, encode(type, bytes)); }
 
-}  // namespace bottle::session
+}  // namespace bottle::wire

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace bottle::session {
+namespace bottle::wire {
 
 // Says what a frame contains. The letters are part of the protocol.
 enum class FrameType : char {
@@ -78,4 +78,4 @@ Result<Frame> receive_frame(int fd);
 Result<> send_bytes(int fd, std::string_view bytes);
 Result<> send_frame(int fd, FrameType type, std::string_view bytes);
 
-}  // namespace bottle::session
+}  // namespace bottle::wire

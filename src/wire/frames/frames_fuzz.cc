@@ -5,7 +5,7 @@
 
 #include "wire/frames/frames.h"
 
-using namespace bottle::session;
+using namespace bottle::wire;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;

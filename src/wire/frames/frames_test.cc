@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace bottle::session {
+namespace bottle::wire {
 namespace {
 
 TEST(Frames, ArriveWholeHoweverTheInputIsCut) {
@@ -28,4 +28,4 @@ TEST(Frames, JsonFramesHaveASmallerLimitThanOutput) {
 }
 
 }  // namespace
-}  // namespace bottle::session
+}  // namespace bottle::wire

@@ -72,7 +72,7 @@ static void fields(Object& o, RemoteJob& remote) {
   o.flag("unseen", remote.unseen);
 }
 
-static void fields(Object& o, session::Directories& directories) {
+static void fields(Object& o, Directories& directories) {
   o.text("config", directories.config, kPath);
   o.text("sessions", directories.sessions, kPath);
   o.text("results", directories.results, kPath);

@@ -104,7 +104,7 @@ struct Job {
   std::string ca_bundle, extra_ca;
   GuardOwnRules own_rules;  // the rules in the files of plan.scan.rules
   std::string kept_roots;   // content hash of the roots that the far side keeps, used instead of `ca_bundle`
-  session::Directories directories;
+  Directories directories;
   std::string path_to_self;
   // Set if the launcher is on another machine. Then the values arrive in a separate frame, workspace and skills
   // arrive in a delivery, and the agent's work is kept as an archive until it has been fetched.
@@ -120,7 +120,3 @@ struct Job {
 void fields(Object& o, Job& job);
 
 }  // namespace bottle::wire
-
-namespace bottle::session {
-using wire::EngineStorage, wire::Far, wire::Job, wire::RemoteJob, wire::SshKey, wire::Token, wire::Values, wire::VmJob;
-}  // namespace bottle::session

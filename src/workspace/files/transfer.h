@@ -10,12 +10,10 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/stream.h"
 #include "manifest/manifest.h"
 
 namespace bottle::workspace {
-
-using Sink = std::function<Result<>(std::string_view)>;
-using Source = std::function<Result<size_t>(char*, size_t)>;  // returns 0 at the end
 
 // Says what to send, and how. The session makes it from its plan.
 struct Outgoing {

@@ -19,7 +19,7 @@
 
 namespace bottle::remote {
 
-using session::SessionAgent, session::SshKey, session::changed_rules;
+using session::SessionAgent, wire::SshKey, session::changed_rules;
 
 namespace {
 

@@ -23,7 +23,7 @@
 
 namespace bottle::remote {
 
-using session::SshAgentLink, session::Job;
+using session::SshAgentLink, wire::Job;
 
 // Runs the services of one session in the near side's loop. No call blocks much longer than starting a
 // broker may take (Broker::start).

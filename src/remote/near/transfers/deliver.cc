@@ -19,7 +19,7 @@
 
 namespace bottle::remote {
 
-using session::DeltaWriter, session::KeptPieces, session::kept_from_bytes, session::put_skills;
+using transfer::DeltaWriter, transfer::KeptPieces, transfer::kept_from_bytes, session::put_skills;
 
 namespace {
 

@@ -13,7 +13,7 @@
 
 namespace bottle::remote {
 
-using session::Job;
+using wire::Job;
 
 // Holds the outcome of a delivery.
 struct Delivered {
@@ -26,6 +26,6 @@ struct Delivered {
 // before the last part is sent, and so before the agent can run. The machine keeps nothing of a delivery with more than
 // `most_kept` bytes.
 Delivered deliver(const Job& job, FarSide side, const std::function<Result<>(const std::string& base)>& begins_from,
-                  const std::stop_token& stop, uint64_t most_kept = session::kMostKept);
+                  const std::stop_token& stop, uint64_t most_kept = transfer::kMostKept);
 
 }  // namespace bottle::remote

@@ -21,7 +21,7 @@
 
 namespace bottle::remote {
 
-using session::AuditFile, session::JsonLines, session::kHeld, session::keep_transcript;
+using session::AuditFile, transfer::kHeld, session::keep_transcript;
 
 namespace {
 

@@ -15,7 +15,7 @@
 
 namespace bottle::remote {
 
-using session::Job;
+using wire::Job;
 
 // Returns the path of the largest part of a workspace that came before its machine failed, in a session's results.
 inline std::string part_in(const std::string& results) { return results + "/workspace.tar.part"; }
