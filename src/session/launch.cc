@@ -36,8 +36,8 @@
 namespace bottle::session {
 namespace {
 
-using transfer::DeliveryPoint, wire::Job, wire::SshKey, wire::Values;
 using nlohmann::json;
+using transfer::DeliveryPoint, wire::Job, wire::SshKey, wire::Values;
 
 // The longest time until the self-test reports. It takes a fraction of a second, but this machine may be very busy.
 constexpr int kReportMs = 60000;

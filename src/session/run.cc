@@ -203,7 +203,7 @@ void Session::collect(const Running& running, const Result<>& ended) {
   auto work = work_of(job_, running.sent);
   // If there is a workspace to collect, collect() saves the transcript.
   if (!work) save_transcript(*engine_, Names(name_).agent, results_);
-  if (!work) result_.back = wire::Back();
+  if (!work) result_.back = wire::WorkResult();
   else if (!ended) result_.back = held(name_, "the agent may still be running: " + ended.error().what);
   else
     result_.back =

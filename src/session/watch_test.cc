@@ -17,8 +17,8 @@
 namespace bottle::session {
 namespace {
 
-using wire::Frame, wire::FrameType;
 using docker::FakeCall, docker::FakeDocker;
+using wire::Frame, wire::FrameType;
 
 class Working : public ::testing::Test {
  protected:

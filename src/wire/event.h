@@ -20,7 +20,7 @@ namespace bottle::wire {
 struct Swept {
   static constexpr const char* kType = "swept";
   Receipt receipt;
-  std::optional<Back> back;
+  std::optional<WorkResult> back;
 };
 // A step of the start or of the end begins. The text is for people.
 struct Step {

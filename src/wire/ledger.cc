@@ -27,7 +27,7 @@ void fields(Object& o, Work& work) {
   o.text("base", work.base, kName);
   o.text("results", work.results, kPath);
   // Older records do not have this key.
-  if (o.optional("far", true)) o.flag("far", work.far);
+  if (o.optional("far", true)) o.flag("far", work.only_archive);
 }
 
 void fields(Object& o, LedgerVm& vm) {

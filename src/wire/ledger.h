@@ -29,11 +29,11 @@ void fields(Object& o, Thing& thing);
 
 // Holds what is needed to bring a session's work home without its supervisor. Nothing in it is secret.
 struct Work {
-  std::string source;   // the operator's directory
-  std::string workdir;  // the directory inside the bottle
-  std::string base;     // commit that the work starts from; empty if there is none
-  std::string results;  // directory for the patch and the archive
-  bool far = false;     // keep the work only as an archive; it is sorted on the operator's machine
+  std::string source;         // the operator's directory
+  std::string workdir;        // the directory inside the bottle
+  std::string base;           // commit that the work starts from; empty if there is none
+  std::string results;        // directory for the patch and the archive
+  bool only_archive = false;  // keep the work only as an archive; it is sorted on the operator's machine
 };
 void fields(Object& o, Work& work);
 

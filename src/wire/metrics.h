@@ -33,7 +33,7 @@ struct Metrics {
   uint64_t guard_restarts = 0, record_lines = 0;
   std::vector<DecisionCount> decisions;
   std::vector<HostCount> hosts;
-  std::vector<HostUse> used = {};
+  std::vector<ShownUsage> used = {};
 };
 void fields(Object& o, Metrics& metrics);
 

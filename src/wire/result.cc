@@ -22,7 +22,7 @@ void fields(Object& o, SecretNotice& notice) {
   o.words("host", notice.host, 300);
 }
 
-void fields(Object& o, HostUse& use) {
+void fields(Object& o, ShownUsage& use) {
   o.words("host", use.host, 600);
   o.number("requests", use.requests);
   o.number("bytes_up", use.bytes_up);
@@ -39,7 +39,7 @@ void fields(Object& o, EgressResult& egress) {
   o.texts("recorded", egress.recorded, kFew, kRule);
 }
 
-void fields(Object& o, SortedBelow& below) {
+void fields(Object& o, ReceivedBelow& below) {
   o.words("path", below.path, kPath);
   o.texts("refs", below.refs, kMany, kPath);
   o.number("commits", below.commits);
@@ -47,13 +47,13 @@ void fields(Object& o, SortedBelow& below) {
   o.text("patch", below.patch, kPath);
 }
 
-void fields(Object& o, Back& back) {
+void fields(Object& o, WorkResult& back) {
   if (o.optional("text", !back.text.empty())) o.words("text", back.text, 256 << 10);
   if (o.optional("error", !back.error.empty())) o.words("error", back.error, 64 << 10);
   if (o.optional("archive", !back.archive.empty())) o.text("archive", back.archive, kPath);
   if (o.optional("held", back.held)) o.flag("held", back.held);
-  // The keys of `Sorted` are beside the others, as they were before `Sorted` became a separate struct. "refs" shows
-  // that they are present.
+  // The keys of `ReceivedWork` are beside the others, as they were before `ReceivedWork` became a separate struct.
+  // "refs" shows that they are present.
   if (!o.optional("refs", back.sorted.has_value())) return;
   auto& sorted = back.sorted ? *back.sorted : back.sorted.emplace();
   o.texts("refs", sorted.refs, kFew, kPath);

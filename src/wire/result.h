@@ -34,13 +34,13 @@ struct SecretNotice {
 void fields(Object& o, SecretNotice& notice);
 
 // Says what the session has used of a host.
-struct HostUse {
+struct ShownUsage {
   std::string host;  // "(others)" for all hosts beyond those that are listed
   uint64_t requests = 0, bytes_up = 0;
   uint64_t tokens_in = 0, tokens_out = 0;  // of a model
   double cost = 0;                         // of the tokens, estimated by the operator's prices
 };
-void fields(Object& o, HostUse& use);
+void fields(Object& o, ShownUsage& use);
 
 // Summarizes the guard's decisions during the session, counted from its record.
 struct EgressResult {
@@ -48,25 +48,25 @@ struct EgressResult {
   std::vector<SecretNotice> secrets;
   uint64_t allowed = 0;                              // number of decisions
   std::optional<std::vector<std::string>> recorded;  // the rules that would have been needed; only in record mode
-  std::vector<HostUse> used = {};
+  std::vector<ShownUsage> used = {};
 };
 void fields(Object& o, EgressResult& egress);
 
 // Says what came back for a repository within the workspace.
-struct SortedBelow {
+struct ReceivedBelow {
   std::string path;  // in the workspace
   std::vector<std::string> refs;
   uint64_t commits = 0, files = 0;
   std::string patch;
 };
-void fields(Object& o, SortedBelow& below);
+void fields(Object& o, ReceivedBelow& below);
 
 // Names the refs and files that contain the agent's work.
-struct Sorted {
+struct ReceivedWork {
   std::vector<std::string> refs;
   uint64_t commits = 0, files = 0;
   std::string patch;                 // path; empty if nothing changed
-  std::vector<SortedBelow> below;    // of the other repositories in the workspace
+  std::vector<ReceivedBelow> below;  // of the other repositories in the workspace
   std::string bundle;                // path of a bundle with what no repository could accept; empty if there is nothing
   std::vector<std::string> ignored;  // files that the agent made or changed and that git ignores
   std::string kept;                  // directory with those files; empty if they were not requested
@@ -76,16 +76,16 @@ struct Sorted {
 };
 
 // Describes the work that came back. It is empty if there was nothing to bring.
-struct Back {
+struct WorkResult {
   static constexpr const char* kName = "account of what came back";
   static constexpr size_t kMost = 2 << 20;
   std::string text;  // several lines for people
-  std::optional<Sorted> sorted;
+  std::optional<ReceivedWork> sorted;
   std::string error;    // why the work is not sorted or not on this machine
   std::string archive;  // path of an archive with the workspace as the agent left it
   bool held = false;    // the work is still in its container
 };
-void fields(Object& o, Back& back);
+void fields(Object& o, WorkResult& back);
 
 // Holds a provider's statement that a VM is destroyed.
 struct VmDestruction {
@@ -144,7 +144,7 @@ struct SessionResult {
   std::string limit;                   // the key of the manifest whose limit the agent exceeded; empty if none
   std::optional<EgressResult> egress;  // absent if the supervisor died before it could report
   std::vector<AuditSeal> audit = {};   // one for each record
-  std::optional<Back> back;            // absent for the same reason
+  std::optional<WorkResult> back;      // absent for the same reason
   Receipt receipt;
 };
 void fields(Object& o, SessionResult& result);

@@ -172,18 +172,18 @@ Receipt receipt() {
           destroyed()};
 }
 
-Back back() {
-  Sorted sorted{.refs = {"refs/bottle/s1/worktree"},
-                .commits = 1,
-                .files = 2,
-                .patch = "/home/me/changes.patch",
-                .below = {{"lib", {"refs/bottle/s1/worktree"}, 1, 2, "/home/me/below/lib/changes.patch"}},
-                .bundle = "/home/me/work.bundle",
-                .ignored = {"dist/"},
-                .kept = "/home/me/ignored",
-                .flagged = {".git/hooks/x: a hook"},
-                .all_flagged = "/home/me/look",
-                .skipped = 3};
+WorkResult back() {
+  ReceivedWork sorted{.refs = {"refs/bottle/s1/worktree"},
+                      .commits = 1,
+                      .files = 2,
+                      .patch = "/home/me/changes.patch",
+                      .below = {{"lib", {"refs/bottle/s1/worktree"}, 1, 2, "/home/me/below/lib/changes.patch"}},
+                      .bundle = "/home/me/work.bundle",
+                      .ignored = {"dist/"},
+                      .kept = "/home/me/ignored",
+                      .flagged = {".git/hooks/x: a hook"},
+                      .all_flagged = "/home/me/look",
+                      .skipped = 3};
   return {"2 files changed", std::move(sorted), "no space", "/home/me/workspace.tar", true};
 }
 

@@ -12,13 +12,15 @@ class AgentWork : public Workspace {
     make_repository();
   }
   // Runs a command in a copy of the repository as the agent does.
-  Back after(manifest::WorkspaceMode mode, const std::string& command) {
+  ReceivedWork after(manifest::WorkspaceMode mode, const std::string& command) {
     auto sent = pack(mode);
     unpack();
     sh("cd " + inside + " && " + command);
     return come_home(sent.base);
   }
-  static bool says(const Back& back, const std::string& words) { return back.text.find(words) != std::string::npos; }
+  static bool says(const ReceivedWork& back, const std::string& words) {
+    return back.text.find(words) != std::string::npos;
+  }
 
   const std::string commit_ = "git -c user.name=a -c user.email=a@b commit -q ";
 };

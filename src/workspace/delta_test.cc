@@ -22,10 +22,10 @@ class Delta : public Workspace {
     git("add -A");
     git("commit -qm " + std::string("more"));
   }
-  Back come_home(const std::string& base) {
+  ReceivedWork come_home(const std::string& base) {
     auto back = take_inside(base);
     EXPECT_TRUE(back) << back.error().what;
-    return back.value_or(Back{});
+    return back.value_or(ReceivedWork{});
   }
   std::string differs(const std::string& from = "HEAD", const std::string& to = "refs/bottle/s1/worktree") {
     return git("diff --name-status " + from + " " + to);

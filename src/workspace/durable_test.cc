@@ -58,7 +58,7 @@ class Durable : public AgentWork {
   }
 
   // Receives the work, and notes only what is flushed meanwhile.
-  Back take_work(const std::string& base) {
+  ReceivedWork take_work(const std::string& base) {
     run({"tar", "--format=pax", "-C", root + "/inside", "-cf", root + "/in.tar", "workspace"});
     std::string archive = *read_file(root + "/in.tar");
     {
@@ -69,7 +69,7 @@ class Durable : public AgentWork {
     auto back = take(archive, base);
     ::setenv("PATH", path_.c_str(), 1);
     EXPECT_TRUE(back) << back.error().what;
-    return back.value_or(Back{});
+    return back.value_or(ReceivedWork{});
   }
 
   static const Flushed* flushed(const fs::path& path) {

@@ -124,13 +124,13 @@ class Reception {
   }
 
   // Adds up what the repositories brought, and writes the files that name it.
-  Result<Back> finish() {
-    Back back;
+  Result<ReceivedWork> finish() {
+    ReceivedWork back;
     uint64_t ignored_bytes = 0;
     bool ignored = false;
     for (const auto& home : all_) {
       const auto& q = home->quarantine();
-      const auto& left = home->left();
+      const auto& left = home->agent_changes();
       back.commits += home->commits();
       back.files += left.changes.size() + left.filtered.size();
       back.skipped += q.skipped;
@@ -163,7 +163,7 @@ class Reception {
   }
 
   // Says what to look at before running anything. If that does not name all findings, writes them to a file.
-  Result<> report_findings(Back& back) const {
+  Result<> report_findings(ReceivedWork& back) const {
     constexpr size_t kMostLines = 200;  // the result of a session is limited as well
     bool is_shortened = false;
     for (const auto& home : all_) {
@@ -277,7 +277,7 @@ Result<> check_whole(const Source& source) {
   return {};
 }
 
-Result<Back> receive(const Incoming& in, const Source& source) {
+Result<ReceivedWork> receive(const Incoming& in, const Source& source) {
   // The name becomes a part of names of refs and of paths.
   if (!is_session_name(in.session)) return fail(Code::invalid, "the session's name is not valid");
   if (!in.base.empty() && !git::is_object_id(in.base))

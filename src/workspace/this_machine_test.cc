@@ -20,7 +20,7 @@ class ThisMachine : public AgentWork {
 
   // Receives the work with a git whose first call of `verb` does what the shell's `instead` says. Without a verb, notes
   // all verbs.
-  Result<Back> take_with(const std::string& verb, const std::string& instead) {
+  Result<ReceivedWork> take_with(const std::string& verb, const std::string& instead) {
     std::string path = std::getenv("PATH");
     fs::remove(root + "/done");
     put(root + "/bin/git", "#!/bin/sh\nPATH='" + path +

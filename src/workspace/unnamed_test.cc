@@ -1,7 +1,7 @@
 // Tests that work that no ref of the agent names comes home: commits in logs and in unfinished actions, and what is in
 // other work trees.
 #include "workspace/agent_work_test.h"
-#include "workspace/receiving/left_commits.h"
+#include "workspace/receiving/unreferenced_commits.h"
 
 namespace bottle::workspace {
 namespace {
@@ -95,7 +95,7 @@ TEST_F(Unnamed, OnlyTheNewestCommitOfALineIsTaken) {
   auto runner = git::Runner::make(root);
   ASSERT_TRUE(runner);
   auto left = [&](std::vector<std::string> of, const std::vector<std::string>& reached) {
-    auto found = left_commits(q, *runner, std::move(of), reached, 3);
+    auto found = unreferenced_commits(q, *runner, std::move(of), reached, 3);
     EXPECT_TRUE(found) << found.error().what;
     return found.value_or(std::vector<std::string>());
   };

@@ -46,7 +46,9 @@ TEST_F(Whole, LinksThatGitIgnoresAreNamed) {
   git("add -A");
   git("update-index --add --cacheinfo 160000," + git("rev-parse HEAD") + ",lib");
   git("commit -qm rules");
-  auto says = [](const Back& back, const std::string& words) { return back.text.find(words) != std::string::npos; };
+  auto says = [](const ReceivedWork& back, const std::string& words) {
+    return back.text.find(words) != std::string::npos;
+  };
   auto sent = pack(WorkspaceMode::clone);
   unpack();
   fs::create_directory(inside + "/dist");

@@ -41,6 +41,6 @@ Result<> check_whole(const Source& source);
 // directory that is not a repository, writes the patch, and the changed files under results_dir/files. What a
 // repository cannot accept goes into work.bundle. Blocks while it runs git, at most 10 minutes for each run. Fails
 // with Code::limit or Code::timed_out if sorting the work would take more of this machine's resources than allowed.
-Result<Back> receive(const Incoming& incoming, const Source& source);
+Result<ReceivedWork> receive(const Incoming& incoming, const Source& source);
 
 }  // namespace bottle::workspace

@@ -54,8 +54,8 @@ class Workspace : public git::Repositories {
     std::ofstream(root + "/out.tar", std::ios::binary) << archive;
     run({"tar", "-C", inside, "-xf", root + "/out.tar"});
   }
-  Result<Back> take(const std::string& bytes, const std::string& base, const std::string& source = "",
-                    uint64_t max_bytes = 1 << 28) {
+  Result<ReceivedWork> take(const std::string& bytes, const std::string& base, const std::string& source = "",
+                            uint64_t max_bytes = 1 << 28) {
     size_t at = 0;
     Incoming in = limits;
     in.session = "s1";
@@ -72,14 +72,14 @@ class Workspace : public git::Repositories {
       return n;
     });
   }
-  Result<Back> take_inside(const std::string& base, const std::string& source = "") {
+  Result<ReceivedWork> take_inside(const std::string& base, const std::string& source = "") {
     run({"tar", "--format=pax", "-C", root + "/inside", "-cf", root + "/in.tar", "workspace"});
     return take(*read_file(root + "/in.tar"), base, source);
   }
-  Back come_home(const std::string& base, const std::string& source = "") {
+  ReceivedWork come_home(const std::string& base, const std::string& source = "") {
     auto back = take_inside(base, source);
     EXPECT_TRUE(back) << back.error().what;
-    return back.value_or(Back{});
+    return back.value_or(ReceivedWork{});
   }
   std::string refs(const std::string& where = "") {
     return git("for-each-ref '--format=%(refname)' refs/bottle", where);
@@ -102,7 +102,7 @@ class Workspace : public git::Repositories {
     for (const auto& line : lines) all += line + "\n";
     return all;
   }
-  bool flagged(const Back& back, const std::string& what) {
+  bool flagged(const ReceivedWork& back, const std::string& what) {
     for (const auto& f : back.flagged)
       if (f.find(what) != std::string::npos) return true;
     return false;

@@ -40,7 +40,7 @@ Line egress_line(const wire::Decision& decision) {
   return line;
 }
 
-std::string used_line(const wire::HostUse& use) {
+std::string used_line(const wire::ShownUsage& use) {
   std::string line = use.host + ": " + std::to_string(use.requests) +
                      (use.requests == 1 ? " request, " : " requests, ") + std::to_string(use.bytes_up) + " bytes up";
   if (use.tokens_in || use.tokens_out)
@@ -51,7 +51,7 @@ std::string used_line(const wire::HostUse& use) {
   return line;
 }
 
-std::vector<Line> inspection_lines(const wire::Back& back) {
+std::vector<Line> inspection_lines(const wire::WorkResult& back) {
   std::vector<Line> lines;
   if (!back.sorted) return lines;
   for (const auto& flag : back.sorted->flagged) lines.push_back("  " + flag);

@@ -40,7 +40,7 @@ TEST(LogLines, TextOfAnAgentHasNoEffectOnTheTerminal) {
   std::string line =
       egress_line({.action = "deny", .kind = "http", .host = "a\x1b]0;owned\x07", .path = "/\r\n\x1b[2J"}).text();
   for (unsigned char c : line) EXPECT_GE(c, 0x20) << line;
-  wire::SessionResult result{.session = "s\x1b[31m", .exit = 0, .back = wire::Back{.text = "one\x1b[2J\ntwo\n"}};
+  wire::SessionResult result{.session = "s\x1b[31m", .exit = 0, .back = wire::WorkResult{.text = "one\x1b[2J\ntwo\n"}};
   result.egress.emplace().denied = {{"\x1b]x", "c", 3, ""}};
   result.receipt.left = {"net\x1b"};
   std::string text = joined(result_lines(result));
@@ -53,14 +53,14 @@ TEST(LogLines, TextOfAnAgentHasNoEffectOnTheTerminal) {
 TEST(LogLines, FilesToInspectComeLast) {
   wire::SessionResult result{.session = "s", .exit = 0};
   result.receipt.confirmed = true;
-  result.back = wire::Back{.text = "1 file changed\n"};
-  result.back->sorted = wire::Sorted{.flagged = {".envrc: a shell runs it\n\x1b[2J"}, .all_flagged = "/r/look"};
+  result.back = wire::WorkResult{.text = "1 file changed\n"};
+  result.back->sorted = wire::ReceivedWork{.flagged = {".envrc: a shell runs it\n\x1b[2J"}, .all_flagged = "/r/look"};
   auto lines = result_lines(result);
   ASSERT_GE(lines.size(), 4u);
   EXPECT_EQ(lines.end()[-3].text(), "Look at these before you run anything:");
   EXPECT_EQ(lines.end()[-2].text(), "  .envrc: a shell runs it\\n\\x1b[2J");
   EXPECT_EQ(lines.end()[-1].text(), "  all of them are in /r/look");
-  EXPECT_TRUE(inspection_lines({.sorted = wire::Sorted()}).empty());
+  EXPECT_TRUE(inspection_lines({.sorted = wire::ReceivedWork()}).empty());
 }
 
 TEST(LogLines, AnEmptyResultIsShown) { EXPECT_TRUE(joined(result_lines({})).starts_with("session ")); }

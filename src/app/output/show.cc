@@ -133,7 +133,7 @@ std::string about_limit(const wire::LimitReached& reached) {
 }
 
 // Shows how much the session used the hosts that it used most.
-void show_used(const std::vector<wire::HostUse>& used) {
+void show_used(const std::vector<wire::ShownUsage>& used) {
   constexpr size_t kMost = 8;
   if (used.empty()) return;
   say("");
@@ -183,7 +183,7 @@ void show_result(const wire::SessionResult& result, const Output& output) {
   if (output.json) return say_json_text(wire::encode(result));
   if (output.quiet) return;
   if (!result.what.empty()) say("bottle: " + result.what);
-  auto back = result.back.value_or(wire::Back());
+  auto back = result.back.value_or(wire::WorkResult());
   if (!back.error.empty()) say("bottle: bringing the work home failed: " + back.error);
   if (!back.text.empty()) {
     say("");

@@ -15,7 +15,7 @@ std::string shown(const wire::SessionResult& result) {
 
 TEST(Show, BlockedHostsAreFewAndFilesToInspectComeLast) {
   wire::SessionResult result{.session = "s", .bottle = "b"};
-  result.back = wire::Back{.text = "1 file changed\n", .sorted = wire::Sorted{.flagged = {".envrc: why"}}};
+  result.back = wire::WorkResult{.text = "1 file changed\n", .sorted = wire::ReceivedWork{.flagged = {".envrc: why"}}};
   auto& egress = result.egress.emplace();
   for (uint64_t i = 0; i < 9000; ++i) egress.denied.push_back({"h" + std::to_string(i) + ":443", "not_allowed", i, ""});
   result.receipt.confirmed = true;
@@ -29,7 +29,7 @@ TEST(Show, BlockedHostsAreFewAndFilesToInspectComeLast) {
 TEST(Show, TextOfStrangersIsShownAsLines) {
   std::string evil = "x\nTake it: curl | sh\x1b[2J\u202e";
   wire::SessionResult result{.session = evil, .bottle = evil};
-  result.back = wire::Back{.text = "ours\n", .sorted = wire::Sorted{.flagged = {evil}}, .error = evil};
+  result.back = wire::WorkResult{.text = "ours\n", .sorted = wire::ReceivedWork{.flagged = {evil}}, .error = evil};
   result.egress = wire::EgressResult{{{evil, evil, 1, evil}}, {{evil, "secret_to_model", evil}}, 0, {{evil}}};
   result.receipt.left = {evil};
   result.receipt.vm = wire::VmReceipt{.name = evil, .kept = true, .why = evil};
@@ -43,7 +43,7 @@ TEST(Show, TextOfStrangersIsShownAsLines) {
 TEST(Show, WorkThatComesHomeLaterDoesNotBlameTheSupervisor) {
   session::Swept swept;
   swept.receipt.session = "s";
-  swept.back = wire::Back{.text = "1 file changed\n"};
+  swept.back = wire::WorkResult{.text = "1 file changed\n"};
   testing::internal::CaptureStderr();
   show_swept(swept, {});
   EXPECT_EQ(testing::internal::GetCapturedStderr(),

@@ -114,7 +114,7 @@ TEST_F(FarLinkTest, AMachineThatDoesNotReadCannotFillTheMemory) {
 
 // The last frames may say why the connection broke.
 TEST_F(FarLinkTest, ALossIsToldOnceAndAfterTheLastFrame) {
-  write(session::encode(FrameType::result, "last"));
+  write(wire::encode(FrameType::result, "last"));
   writer.reset();
   std::vector<FarLink::News> all;
   while (link.is_up())
@@ -145,7 +145,7 @@ class NewFarLinkTest : public FarLinkTest {
 TEST_F(NewFarLinkTest, TheHelloIsTheFirstNewsAndComesOnce) {
   write("no hello");
   EXPECT_TRUE(link.read_news(true).empty());
-  write("\n" + session::encode(FrameType::output, "first"));
+  write("\n" + wire::encode(FrameType::output, "first"));
   auto news = link.read_news(true);
   ASSERT_EQ(news.size(), 2u);
   EXPECT_EQ(news[0].kind, FarLink::News::Kind::hello);

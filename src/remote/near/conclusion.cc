@@ -50,7 +50,7 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   // Nothing else is left to do on this thread: the agent has ended, and the clients only wait for the result.
   std::this_thread::sleep_for(std::chrono::milliseconds(how.wait_ms));
   auto is_gone = [&] { return vm_is_gone(job_, record_); };
-  auto back = [&]() -> Result<wire::Back> {
+  auto back = [&]() -> Result<wire::WorkResult> {
     FarSide side = side_ ? *side_ : TRY(FarSide::reach(record_.far, false));
     auto fetched = TRY(fetcher.fetch(side, is_gone));
     // The steps that follow use this connection, too.
@@ -123,7 +123,7 @@ std::string Conclusion::where_work_is() const {
 }
 
 // Returns what came home, or where the work is instead and why.
-wire::Back Conclusion::back() const {
+wire::WorkResult Conclusion::back() const {
   if (is_home()) return *back_;
   const std::string& session = job_.plan.session;
   std::string part = part_in(job_.directories.results + "/" + session), arrived;

@@ -42,7 +42,7 @@ class Conclusion {
 
  private:
   bool is_home() const { return back_.has_value(); }
-  wire::Back back() const;
+  wire::WorkResult back() const;
   void add_vm_to_receipt();
   wire::SessionResult so_far();
   Result<wire::SessionResult> result_before() const;
@@ -55,7 +55,7 @@ class Conclusion {
   std::optional<FarSide> side_;
   std::optional<wire::SessionResult> told_;
   wire::Receipt receipt_;
-  std::optional<wire::Back> back_;  // what was brought home
+  std::optional<wire::WorkResult> back_;  // what was brought home
   std::string fetch_error_;
   bool vm_gone_ = false;
 };

@@ -90,17 +90,17 @@ Error error_of(const TellFailure& failed, const SessionNames& names, const std::
   auto add = [&](const std::string& todo) { error.todo += (error.todo.empty() ? "" : "; ") + todo; };
   if (!work.empty()) add("the agent had started in the meantime, and its work was brought home to " + work);
   // The advice about what is left comes after the reason, because it is the same for many reasons.
-  switch (failed.left) {
-    case Left::nothing:
+  switch (failed.remains) {
+    case Remains::nothing:
       break;
-    case Left::something:
+    case Remains::something:
       add("not everything was removed on " + names.machine + "; run `bottle cleanup` to try again");
       break;
-    case Left::vm:
+    case Remains::vm:
       // Replaces other advice: a VM costs money until it is gone.
       error.todo = "the VM " + names.vm + " may still exist; run `bottle cleanup`";
       break;
-    case Left::agent:
+    case Remains::agent:
       add("the agent may still run on " + names.machine +
           ", or its work may still be on that machine; run `bottle cleanup` to end it and bring its work home");
       break;

@@ -14,8 +14,8 @@
 
 namespace bottle::session {
 
-using wire::Job;
 using nlohmann::json;
+using wire::Job;
 
 namespace {
 

@@ -91,18 +91,18 @@ static std::vector<std::string> some_of(std::vector<std::string> texts, size_t m
   return texts;
 }
 
-wire::Back sorted(workspace::Back back) {
+wire::WorkResult sorted(workspace::ReceivedWork back) {
   // These limits keep the result small: it is one frame, which the near side of a session accepts up to 1 MB.
   constexpr size_t kMost = 100, kMostRefs = 1000, kRoom = 128 << 10, kLongest = 1000;
-  wire::Sorted all{.refs = some_of(std::move(back.refs), kMostRefs, kRoom),
-                   .commits = back.commits,
-                   .files = back.files,
-                   .patch = std::move(back.patch),
-                   .bundle = std::move(back.bundle),
-                   .kept = std::move(back.kept),
-                   .flagged = std::move(back.flagged),
-                   .all_flagged = std::move(back.all_flagged),
-                   .skipped = back.skipped};
+  wire::ReceivedWork all{.refs = some_of(std::move(back.refs), kMostRefs, kRoom),
+                         .commits = back.commits,
+                         .files = back.files,
+                         .patch = std::move(back.patch),
+                         .bundle = std::move(back.bundle),
+                         .kept = std::move(back.kept),
+                         .flagged = std::move(back.flagged),
+                         .all_flagged = std::move(back.all_flagged),
+                         .skipped = back.skipped};
   for (auto& each : back.below) {
     if (all.below.size() == kMost) break;
     // The agent chose the names of directories and files.
@@ -120,23 +120,23 @@ static std::string still_there(const std::string& session) {
          ". Fix the cause, then run `bottle cleanup` to bring it home.";
 }
 
-wire::Back held(const std::string& session, const std::string& error) {
+wire::WorkResult held(const std::string& session, const std::string& error) {
   return {.text = still_there(session), .error = error, .held = true};
 }
 
-void hold(wire::Back& back, const std::string& session, const Error& error) {
+void hold(wire::WorkResult& back, const std::string& session, const Error& error) {
   back = {.text = std::move(back.text) + still_there(session),
           .error = "writing what came home: " + error.what,
           .held = true};
 }
 
-wire::Back collect(docker::Engine& engine, const std::string& session, const Work& work, const std::string& scratch,
-                   const std::function<void(const std::string&)>& tell) {
+wire::WorkResult collect(docker::Engine& engine, const std::string& session, const Work& work,
+                         const std::string& scratch, const std::function<void(const std::string&)>& tell) {
   std::string container = Names(session).agent;
   // The transcript is saved in parallel. If that fails, the work is still collected.
   auto transcript = std::async(std::launch::async, [&] { save_transcript(engine, container, work.results); });
   Defer wait([&] { transcript.wait(); });
-  if (work.far) {
+  if (work.only_archive) {
     // The work is sorted on the operator's machine, which has the repository, after it has been fetched.
     std::string kept = work.results + "/workspace.tar";
     auto saved = save_archive(engine, container, work.workdir, kept);
@@ -150,7 +150,7 @@ wire::Back collect(docker::Engine& engine, const std::string& session, const Wor
   incoming.results_dir = work.results;
   incoming.scratch = scratch;
   incoming.record = record_in(scratch);
-  workspace::Back back;
+  workspace::ReceivedWork back;
   // The work is sorted while it arrives. The archive itself is never on a disk.
   auto done = pipe_through([&](const Sink& sink) { return engine.get_archive(container, work.workdir, sink); },
                            [&](const Source& source) -> Result<> {
@@ -167,7 +167,7 @@ wire::Back collect(docker::Engine& engine, const std::string& session, const Wor
       return held(session, done.error().what + "; keeping it as an archive failed too: " + saved.error().what);
     return {.text = workspace::about_archive(kept, session), .error = done.error().what, .archive = kept};
   }
-  wire::Back answer = sorted(back);
+  wire::WorkResult answer = sorted(back);
   if (!back.is_incomplete) return answer;
   // Parts that could not be sorted are only in the archive, so without it, the work is not home yet.
   std::string kept = incoming.results_dir + "/workspace.tar";

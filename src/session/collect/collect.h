@@ -25,16 +25,16 @@ std::optional<Work> work_of(const wire::Job& job, const workspace::Summary& sent
 // answer, because teardown continues. Work that could not be sorted is kept as an archive. If the archive cannot be
 // written either, the work is held: only the container has it, so the container must not be removed. `scratch` is the
 // session's directory. `tell` receives progress for the operator.
-wire::Back collect(docker::Engine& engine, const std::string& session, const Work& work, const std::string& scratch,
-                   const std::function<void(const std::string&)>& tell);
+wire::WorkResult collect(docker::Engine& engine, const std::string& session, const Work& work,
+                         const std::string& scratch, const std::function<void(const std::string&)>& tell);
 
 // Returns an account of work that is still in the agent's container, because of `error`.
-wire::Back held(const std::string& session, const std::string& error);
+wire::WorkResult held(const std::string& session, const std::string& error);
 
 // Makes `back` say that the work is held, because the account of it could not be written.
-void hold(wire::Back& back, const std::string& session, const Error& error);
+void hold(wire::WorkResult& back, const std::string& session, const Error& error);
 
 // Turns the result of workspace::receive() into the form for the session's result.
-wire::Back sorted(workspace::Back back);
+wire::WorkResult sorted(workspace::ReceivedWork back);
 
 }  // namespace bottle::session

@@ -49,8 +49,8 @@ void UsageBook::take(const wire::Usage& usage) {
 
 std::vector<wire::HostUsage> UsageBook::all() const { return at_most(kMost, hosts_); }
 
-std::vector<wire::HostUse> UsageBook::shown() const {
-  std::vector<wire::HostUse> list;
+std::vector<wire::ShownUsage> UsageBook::shown() const {
+  std::vector<wire::ShownUsage> list;
   for (const auto& each : at_most(kMostShown, hosts_))
     list.push_back({each.host, each.requests, each.bytes_up, each.tokens_in, each.tokens_out,
                     static_cast<double>(each.cost) / 1e6});

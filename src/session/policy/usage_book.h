@@ -21,7 +21,7 @@ class UsageBook {
   std::vector<wire::HostUsage> all() const;
   // Returns the hosts for the operator, those of models first and then by the number of requests. Hosts beyond
   // kMostShown become one entry.
-  std::vector<wire::HostUse> shown() const;
+  std::vector<wire::ShownUsage> shown() const;
 
   // These are numbers of hosts. kMost stays below what a list in a message may have (kMany in wire/codec), and
   // kMostShown keeps a result small.

@@ -100,19 +100,19 @@ Result<wire::SessionResult> result_in(const std::string& results) {
 
 // Returns what to say about work that no container and no volume has any more. Returns nullopt if the agent has not
 // worked, or if its work came home earlier.
-std::optional<wire::Back> about_lost(const Orphan& orphan, const std::string& results) {
+std::optional<wire::WorkResult> about_lost(const Orphan& orphan, const std::string& results) {
   auto told = result_in(results);
   if (!orphan.worked || (told && told->back && !told->back->held)) return std::nullopt;
   Names names(orphan.session);
   std::string said = "The work is lost, because something else removed the container " + names.agent +
                      " and the volume " + names.work + ", which had it.";
-  return wire::Back{.text = said, .error = said};
+  return wire::WorkResult{.text = said, .error = said};
 }
 
 // Brings the work home as the supervisor would have done. Returns nothing if there is no work. Adds to `asked` the
 // connection over which a container is requested, if one is needed.
-std::optional<wire::Back> bring_home(docker::Engine& engine, const Orphan& orphan, Turn& turn,
-                                     std::vector<uint64_t>& asked) {
+std::optional<wire::WorkResult> bring_home(docker::Engine& engine, const Orphan& orphan, Turn& turn,
+                                           std::vector<uint64_t>& asked) {
   engine.note_creates([&](uint64_t end) -> Result<> {
     asked.push_back(end);
     turn.note({.asked = end});
@@ -121,7 +121,7 @@ std::optional<wire::Back> bring_home(docker::Engine& engine, const Orphan& orpha
   auto there = reach_work(engine, {orphan.session, orphan.owner, {}}, orphan.directory, orphan.work->workdir);
   engine.note_creates({});
   // The engine did not answer or could not show the work, so there may still be some.
-  if (!there) return wire::Back{.error = there.error().what, .held = true};
+  if (!there) return wire::WorkResult{.error = there.error().what, .held = true};
   if (there->empty()) return about_lost(orphan, orphan.work->results);
   // What an agent that runs writes after its work was collected would be lost.
   if (auto stopped = engine.stop_container(*there, 3); !stopped)
@@ -130,7 +130,7 @@ std::optional<wire::Back> bring_home(docker::Engine& engine, const Orphan& orpha
 }
 
 // Writes the result that the dead supervisor could not write, or completes the one that it has written.
-Result<> write_result(const std::string& results, const Orphan& orphan, const std::optional<wire::Back>& back,
+Result<> write_result(const std::string& results, const Orphan& orphan, const std::optional<wire::WorkResult>& back,
                       const Receipt& receipt) {
   std::string path = results + "/result.json", record = results + "/egress.jsonl";
   // A supervisor writes what came home before it removes anything. If it could not bring the work home, it wrote a

@@ -36,7 +36,7 @@ std::vector<Orphan> find_orphans(const Directories& directories);
 // Says what a sweep did to one session. If the receipt is not confirmed, something is left, and the receipt names it.
 struct Swept {
   Receipt receipt;
-  std::optional<wire::Back> back;  // what was brought home; empty if there was nothing
+  std::optional<wire::WorkResult> back;  // what was brought home; empty if there was nothing
 };
 
 // The explanation for a session whose supervisor died.

@@ -77,13 +77,13 @@ Result<> spare_living(docker::Engine& engine, std::vector<Unrecorded>& all) {
 }
 
 // Saves the agent's workspace as an archive, in a new results directory.
-std::optional<wire::Back> save_work(const Directories& directories, docker::Engine& engine, const Belongings& what,
-                                    const std::function<void(const std::string&)>& tell) {
+std::optional<wire::WorkResult> save_work(const Directories& directories, docker::Engine& engine,
+                                          const Belongings& what, const std::function<void(const std::string&)>& tell) {
   Names names(what.session);
   if (!std::ranges::count(what.things, Thing{ThingKind::volume, names.work}))
     return std::nullopt;  // bind mode has no volume
   auto id = reach_work(engine, what, "", "/workspace");
-  if (!id) return wire::Back{.error = id.error().what, .held = true};
+  if (!id) return wire::WorkResult{.error = id.error().what, .held = true};
   if (id->empty()) return std::nullopt;
   if (auto stopped = engine.stop_container(*id, 3); !stopped)
     return held(what.session, "the agent may still be running: " + stopped.error().what);
@@ -91,8 +91,9 @@ std::optional<wire::Back> save_work(const Directories& directories, docker::Engi
   std::string results = directories.results + "/" + what.session;
   std::error_code ignored;
   if (std::filesystem::exists(std::filesystem::symlink_status(results, ignored))) results += "-" + random_hex(3);
-  if (auto made = make_directories(results); !made) return wire::Back{.error = made.error().what, .held = true};
-  // `far` is true because there is no repository to sort the work against; collect() then keeps it as an archive.
+  if (auto made = make_directories(results); !made) return wire::WorkResult{.error = made.error().what, .held = true};
+  // `only_archive` is true because there is no repository to sort the work against; collect() then keeps it as an
+  // archive.
   auto back = collect(engine, what.session, {"", "/workspace", "", results, true}, "", tell);
   ::rmdir(results.c_str());
   if (!back.archive.empty()) back.text = "The workspace as the agent left it, unchecked: " + back.archive;

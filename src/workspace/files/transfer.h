@@ -65,7 +65,7 @@ struct Incoming {
 };
 
 // Says what came back for a repository below the workspace.
-struct BackBelow {
+struct ReceivedBelow {
   std::string path;  // path of the repository in the workspace
   std::vector<std::string> refs;
   uint64_t commits = 0, files = 0;
@@ -73,12 +73,12 @@ struct BackBelow {
 };
 
 // Says what came back, and where it is now.
-struct Back {
+struct ReceivedWork {
   std::vector<std::string> refs;     // refs in the operator's repository
   uint64_t commits = 0;              // number of the agent's commits
   uint64_t files = 0;                // number of files that differ from what was sent
   std::string patch;                 // path; empty if no file changed
-  std::vector<BackBelow> below;      // the other repositories in the workspace in which something changed
+  std::vector<ReceivedBelow> below;  // the other repositories in the workspace in which something changed
   std::string bundle;                // path of a bundle with what could not be written into a repository; empty if
                                      // there is nothing
   std::vector<std::string> ignored;  // files that the agent made or changed and that git ignores, such as "dist/"

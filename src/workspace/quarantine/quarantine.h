@@ -86,7 +86,7 @@ struct Quarantine {
   // they are split) → path of a copy.
   std::map<std::string, std::string> indexes;
   std::set<std::string> to_convert;  // files that came back as they were sent; compare() adds their blobs to
-                                     // Left::contents
+                                     // AgentChanges::contents
   std::vector<std::pair<std::string, std::string>> flagged;  // what was left behind: path in this repository, reason
   uint64_t skipped = 0;
 

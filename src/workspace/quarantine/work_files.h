@@ -7,7 +7,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "workspace/quarantine/left.h"
+#include "workspace/quarantine/compare.h"
 #include "workspace/quarantine/quarantine.h"
 
 namespace bottle::workspace {

@@ -40,8 +40,9 @@ class Writer {
     const std::string& place = home.quarantine().place;
     ways_ = 0;
     if (!place.empty())
-      add("In " + one_line(place) + ": " + counted(home.left().changes.size() + home.left().filtered.size(), "file") +
-          " changed, " + counted(home.commits(), "commit") + ".");
+      add("In " + one_line(place) + ": " +
+          counted(home.agent_changes().changes.size() + home.agent_changes().filtered.size(), "file") + " changed, " +
+          counted(home.commits(), "commit") + ".");
     for (size_t i = 0; i < home.refs().size(); ++i) {
       if (i == kMostRefs) {
         add("  and " + std::to_string(home.refs().size() - i) + " more");
@@ -53,7 +54,7 @@ class Writer {
         if (each.name == ref) from = "   (" + one_line(each.from, 300) + ")";
       add("  " + ref + from);
     }
-    of_left_commits(home);
+    of_unreferenced_commits(home);
     std::string git = "git ";
     // Operators usually paste the commands in the directory where they started bottle, which is usually this
     // repository.
@@ -61,7 +62,7 @@ class Writer {
     bool brought = !home.whole().empty() && home.bundle().empty();
     std::string whole = shell_word(home.whole());
     // A merge would conflict with files that have uncommitted changes.
-    bool merge = brought && home.continues() && !home.left().was_changed;
+    bool merge = brought && home.continues() && !home.agent_changes().was_changed;
     const std::string& base = home.compared_with();
     std::string branch = shell_word(home.only_branch());
     bool on_branch = !brought && !home.only_branch().empty() && home.bundle().empty();
@@ -78,7 +79,7 @@ class Writer {
               : "The agent rewrote its history, so a merge would not give you what it left. To get it as a branch:");
       add("  " + git + "branch " + shell_word("bottle-" + in_.session) + " " + whole);
     }
-    if (brought && home.left().was_changed)
+    if (brought && home.agent_changes().was_changed)
       add("Some of these files had changes that you had not committed. The patch applies to the files as they were "
           "sent.");
     of_stashes(home, git);
@@ -88,8 +89,8 @@ class Writer {
       add("  " + git + "diff " + base + " " + shell_word(staged.ref));
     }
     if (!home.filtered().empty()) of_filtered(home);
-    if (!home.left().mixed.empty())
-      add("Your own changes in " + some_of(home.left().mixed) +
+    if (!home.agent_changes().mixed.empty())
+      add("Your own changes in " + some_of(home.agent_changes().mixed) +
           " are on the ref, too, because the agent changed the same lines.");
   }
 
@@ -106,7 +107,7 @@ class Writer {
     }
     std::vector<std::string> only_in_patch;
     bool has_files = false;
-    for (const auto& change : home.left().changes) {
+    for (const auto& change : home.agent_changes().changes) {
       has_files |= change.mode.starts_with("100");
       if (!change.mode.starts_with("100")) only_in_patch.push_back(change.path);
     }
@@ -116,7 +117,7 @@ class Writer {
   }
 
   // Names what cannot come home in any form, so that "Nothing changed" is always true.
-  void of_rest(const Back& back, const std::vector<std::unique_ptr<Homecoming>>& all) {
+  void of_rest(const ReceivedWork& back, const std::vector<std::unique_ptr<Homecoming>>& all) {
     uint64_t gone = 0, files = 0;
     std::vector<std::string> empty, removed, settings, kept, unfinished, permissions, hidden, without_git, work_trees,
         links;
@@ -131,8 +132,8 @@ class Writer {
       empty.insert(empty.end(), home->empty_directories().begin(), home->empty_directories().end());
       for (const auto& ref : home->removed_refs())
         removed.push_back(ref + (home->quarantine().place.empty() ? "" : " in " + home->quarantine().place));
-      gone += home->left().ignored_gone;
-      files += home->left().ignored.size();
+      gone += home->agent_changes().ignored_gone;
+      files += home->agent_changes().ignored.size();
       for (const auto& link : home->ignored_links()) links.push_back(q.shown(link));
       if (!home->kept().empty()) kept.push_back(home->kept());
     }
@@ -177,7 +178,7 @@ class Writer {
   void of_filtered(const Homecoming& home) {
     std::set<std::string> filters;
     std::vector<std::string> names;
-    for (const auto& change : home.left().filtered) {
+    for (const auto& change : home.agent_changes().filtered) {
       names.push_back(change.path);
       filters.insert(home.quarantine().filtered.at(change.path));
     }
@@ -199,7 +200,7 @@ class Writer {
   }
 
   // Says why there are refs for commits that are on no branch of the agent.
-  void of_left_commits(const Homecoming& home) {
+  void of_unreferenced_commits(const Homecoming& home) {
     auto is_left = [begin = home.prefix() + "heads/bottle-detached-"](const std::string& ref) {
       return ref.starts_with(begin);
     };
@@ -219,7 +220,7 @@ class Writer {
 
 }  // namespace
 
-std::string advice(const Incoming& in, const Back& back, const std::vector<std::unique_ptr<Homecoming>>& all) {
+std::string advice(const Incoming& in, const ReceivedWork& back, const std::vector<std::unique_ptr<Homecoming>>& all) {
   Writer out(in);
   const Homecoming& top = *all[0];
   if (top.has_changes() || !back.below.empty())

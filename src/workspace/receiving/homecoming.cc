@@ -16,8 +16,8 @@
 #include "workspace/files/untar.h"
 #include "workspace/quarantine/work_files.h"
 #include "workspace/receiving/keep_files.h"
-#include "workspace/receiving/left_commits.h"
 #include "workspace/receiving/ref_names.h"
+#include "workspace/receiving/unreferenced_commits.h"
 
 namespace bottle::workspace {
 namespace {
@@ -158,7 +158,7 @@ Result<> Homecoming::add_unnamed(std::map<std::string, std::string>& wanted) {
   for (const auto& id : known_)
     if (!brought.contains(id)) reached.push_back(id);
   auto made = TRY(made_by_agent(q_, git_, {q_.detached.begin(), q_.detached.end()}, brought));
-  auto left = TRY(left_commits(q_, git_, std::move(made), reached, kMostLeft + 1));
+  auto left = TRY(unreferenced_commits(q_, git_, std::move(made), reached, kMostLeft + 1));
   if (left.size() > kMostLeft) {
     left.pop_back();
     q_.leave(".git/logs", "older commits on no branch were not brought home, because there are more than the limit");
@@ -339,21 +339,21 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
   auto left = compare(q_, git_, conversions(), base_, head_, committed, submodules, message);
   TRY(check_room(left));
   if (!left && head_ != base_) left = compare(q_, git_, conversions(), base_, base_, nullptr, submodules, message);
-  left_ = TRY(std::move(left));
+  changes_ = TRY(std::move(left));
   TRY(find_empty_directories());
-  auto changes = left_.changes;
-  changes.insert(changes.end(), left_.filtered.begin(), left_.filtered.end());
+  auto changes = changes_.changes;
+  changes.insert(changes.end(), changes_.filtered.begin(), changes_.filtered.end());
   TRY(inspection_->take(changes, ""));
   for (const auto& [path, why] : q_.flagged) inspection_->flag(path, why);
   TRY(write_patch());
   // The operator's git runs the filters when these files are added to the index.
-  TRY(copy_files(q_, git_, left_.filtered, results_ + "/filtered", in_.max_bytes, leave()));
-  if (!left_.filtered.empty()) filtered_ = results_ + "/filtered";
+  TRY(copy_files(q_, git_, changes_.filtered, results_ + "/filtered", in_.max_bytes, leave()));
+  if (!changes_.filtered.empty()) filtered_ = results_ + "/filtered";
   bool is_repository = origin_.repository.has_value();
-  if (!is_repository) TRY(copy_files(q_, git_, left_.changes, results_ + "/files", in_.max_bytes, leave()));
-  if (is_repository && left_.worktree != base_) {
+  if (!is_repository) TRY(copy_files(q_, git_, changes_.changes, results_ + "/files", in_.max_bytes, leave()));
+  if (is_repository && changes_.worktree != base_) {
     whole_ = prefix_ + "worktree";
-    if (!TRY(bring(whole_, left_.worktree))) {
+    if (!TRY(bring(whole_, changes_.worktree))) {
       whole_.clear();
       inspection_->flag("the files as they were left", "they did not pass git's checks, so they are only in the patch");
     }
@@ -385,8 +385,8 @@ Result<> Homecoming::take_staged() {
   std::string name = prefix_ + "staged";
   auto old = git::read_refs(*origin_.repository, prefix_).value_or(git::Refs());
   std::erase_if(old, [&](const auto& ref) { return ref.first != name && !ref.first.starts_with(name + "-"); });
-  CameHome home{.base = base_, .head = head_, .commits = ids_, .contents = left_.contents};
-  if (left_.worktree != base_) home.commits.push_back(left_.worktree);
+  CameHome home{.base = base_, .head = head_, .commits = ids_, .contents = changes_.contents};
+  if (changes_.worktree != base_) home.commits.push_back(changes_.worktree);
   for (const auto& [ref, id] : old) home.earlier.push_back(id);
   std::string message = "What session " + in_.session + " staged in its workspace";
   auto found = only_staged(q_, git_, *origin_.repository, home, message);

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "git/repository.h"
-#include "workspace/quarantine/left.h"
+#include "workspace/quarantine/compare.h"
 #include "workspace/quarantine/quarantine.h"
 #include "workspace/receiving/bring.h"
 #include "workspace/receiving/inspect.h"
@@ -63,7 +63,7 @@ class Homecoming {
 
   // The following functions say what came home. Their results are complete after keep_ignored().
   const Quarantine& quarantine() const { return q_; }
-  const Left& left() const { return left_; }
+  const AgentChanges& agent_changes() const { return changes_; }
   const std::string& prefix() const { return prefix_; }
   const std::vector<std::string>& refs() const { return refs_; }
   const std::vector<Ref>& encoded() const { return encoded_; }
@@ -72,7 +72,7 @@ class Homecoming {
   const std::string& bundle() const { return bundle_; }
   const std::string& unwritable() const { return unwritable_; }  // why the bundle contains something
   const std::string& kept() const { return kept_; }
-  const std::string& filtered() const { return filtered_; }      // directory with `left().filtered`, or empty
+  const std::string& filtered() const { return filtered_; }      // directory with `agent_changes().filtered`, or empty
   const std::vector<Staged>& staged() const { return staged_; }  // what came home of the agent's indexes
   const Inspection& inspection() const { return *inspection_; }
   Inspection& inspection() { return *inspection_; }
@@ -93,7 +93,8 @@ class Homecoming {
   const std::string& only_branch() const { return only_branch_; }
   bool continues() const { return continues_; }  // can be merged, because its history continues the base
   bool has_changes() const {
-    return !left_.changes.empty() || !left_.filtered.empty() || commits_ > 0 || !refs_.empty() || !bundle_.empty();
+    return !changes_.changes.empty() || !changes_.filtered.empty() || commits_ > 0 || !refs_.empty() ||
+           !bundle_.empty();
   }
 
  private:
@@ -135,7 +136,7 @@ class Homecoming {
   uint64_t commits_ = 0;
   bool continues_ = true;
   std::optional<Inspection> inspection_;
-  Left left_;
+  AgentChanges changes_;
 };
 
 }  // namespace bottle::workspace

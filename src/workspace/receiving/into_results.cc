@@ -20,7 +20,7 @@ namespace bottle::workspace {
 // Replaces or removes the patch of an earlier call, because `bottle apply` must not apply what the agent has undone.
 Result<> Homecoming::write_patch() {
   std::string path = results_ + "/changes.patch", beside = path + ".new";
-  if (left_.changes.empty()) {
+  if (changes_.changes.empty()) {
     ::unlink(path.c_str());
     return {};
   }
@@ -32,7 +32,7 @@ Result<> Homecoming::write_patch() {
   // One large file under ten thousand names would make a patch ten thousand times as large.
   options.most_written = in_.max_bytes;
   auto written = git_.ask({"diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff",
-                           "--no-textconv", "--no-color", left_.before, left_.after, "--"},
+                           "--no-textconv", "--no-color", changes_.before, changes_.after, "--"},
                           options);
   if (written) {
     if (::fsync(fd.get()) != 0) return fail_errno("flushing " + beside);
@@ -96,7 +96,7 @@ Leave Homecoming::leave() {
 Result<> Homecoming::keep_ignored() {
   std::vector<Change> list;
   std::vector<std::string> rest;
-  for (const auto& path : left_.ignored) {
+  for (const auto& path : changes_.ignored) {
     bool named =
         std::ranges::any_of(in_.keep, [&](const auto& pattern) { return git::is_named(pattern, q_.shown(path)); });
     const auto* link = q_.as<Quarantine::Link>(path);
@@ -107,7 +107,7 @@ Result<> Homecoming::keep_ignored() {
   }
   TRY(copy_files(q_, git_, list, results_ + "/kept", in_.max_bytes, leave()));
   if (!list.empty()) kept_ = results_ + "/kept";
-  left_.ignored = std::move(rest);
+  changes_.ignored = std::move(rest);
   return {};
 }
 

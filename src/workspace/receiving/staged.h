@@ -24,7 +24,7 @@ struct CameHome {
   const std::string& base;                          // the commit that the work started from
   const std::string& head;                          // the commit that the agent had checked out
   std::vector<std::string> commits;                 // the commits that come home
-  const std::unordered_set<std::string>& contents;  // Left::contents
+  const std::unordered_set<std::string>& contents;  // AgentChanges::contents
   std::vector<std::string> earlier = {};            // the results for an earlier state of the same session
 };
 

@@ -205,7 +205,7 @@ class Stepper {
   // Asks the far side what happened. It may have opened the gate, and its message may be lost with the connection.
   void ask_again(int losses, const Error& lost) {
     if (losses > kMostLosses)
-      return leave_unknown({Why::not_known, {Code::closed, "the connection keeps breaking"}, lost}, Left::nothing);
+      return leave_unknown({Why::not_known, {Code::closed, "the connection keeps breaking"}, lost}, Remains::nothing);
     perform(Do::connect);
     become(phase::Asking{losses, false, lost});
   }
@@ -213,7 +213,7 @@ class Stepper {
   void on(const input::LinkFailed& failed) {
     if (auto* asking = in<phase::Asking>()) {
       if (failed.attempts < kMostAttempts) return perform(Do::connect);
-      return leave_unknown({Why::not_known, failed.error, asking->lost}, Left::nothing);
+      return leave_unknown({Why::not_known, failed.error, asking->lost}, Remains::nothing);
     }
     if (!in<phase::Reconnecting>()) return;
     // The VM's time was up, or it was destroyed by hand. There is no machine left to reach.
@@ -350,7 +350,7 @@ class Stepper {
   }
 
   void leave_unfetched() {
-    if (auto& failure = in<phase::Fetching>()->failure) return leave_unknown(std::move(*failure), Left::agent);
+    if (auto& failure = in<phase::Fetching>()->failure) return leave_unknown(std::move(*failure), Remains::agent);
     // Without this, the VM would count as abandoned once this process is gone, and would be destroyed with the work.
     if (has_vm()) perform(Do::hold_vm);
     perform(Do::save_result, Show::unfetched, Do::tell_result);
@@ -371,7 +371,7 @@ class Stepper {
   void on(const input::StopAnswered& answered) {
     auto* stopping = in<phase::StoppingThere>();
     if (!stopping) return;
-    if (!answered.reached) return leave_unknown(std::move(stopping->failure), Left::agent);
+    if (!answered.reached) return leave_unknown(std::move(stopping->failure), Remains::agent);
     perform(FetchWork{});
     become(phase::Fetching{now_.awake, 0, std::move(stopping->failure)});
   }
@@ -394,8 +394,9 @@ class Stepper {
     perform(Do::close_link, Do::end_delivery, TellFailure{std::move(failure)});
     become(phase::Over{});
   }
-  void leave_unknown(Failure failure, Left left) {
-    perform(Do::close_link, Do::end_delivery, Note::may_run, Show::unattended, TellFailure{std::move(failure), left});
+  void leave_unknown(Failure failure, Remains remains) {
+    perform(Do::close_link, Do::end_delivery, Note::may_run, Show::unattended,
+            TellFailure{std::move(failure), remains});
     become(phase::Over{});
   }
 
@@ -409,29 +410,29 @@ class Stepper {
     if (kind_.machine == Machine::vm || (kind_.machine == Machine::kept_vm && failure)) {
       // A VM's record is written before the VM is created, and removed only once its provider confirms that the VM is
       // gone.
-      if (failure && !forgotten.reached && forgotten.vm_gone) return end(std::move(failure), Left::nothing);
+      if (failure && !forgotten.reached && forgotten.vm_gone) return end(std::move(failure), Remains::nothing);
       perform(Tell{Notice::destroying}, Do::destroy_vm);
       return become(phase::DestroyingVm{std::move(failure)});
     }
     // A far side that lost its launcher before the agent ran removes by itself what it has made.
     bool clean = forgotten.confirmed || (failure && !forgotten.reached);
-    end(std::move(failure), clean ? Left::nothing : Left::something);
+    end(std::move(failure), clean ? Remains::nothing : Remains::something);
   }
 
   void on(const input::VmDestroyed& destroyed) {
     auto* destroying = in<phase::DestroyingVm>();
-    if (destroying) end(std::move(destroying->failure), destroyed.confirmed ? Left::nothing : Left::vm);
+    if (destroying) end(std::move(destroying->failure), destroyed.confirmed ? Remains::nothing : Remains::vm);
   }
 
   // Ends a session whose VM was destroyed in the meantime, because its time was up or by hand.
   void end_without_vm(std::optional<Failure> failure) {
     if (failure) perform(Do::close_link, Do::end_delivery);
-    end(std::move(failure), Left::nothing);
+    end(std::move(failure), Remains::nothing);
   }
 
-  void end(std::optional<Failure> failure, Left left) {
-    Action record = left == Left::nothing ? Action(Do::remove_record) : Action(Show::left_behind);
-    if (failure) perform(record, TellFailure{std::move(*failure), left});
+  void end(std::optional<Failure> failure, Remains remains) {
+    Action record = remains == Remains::nothing ? Action(Do::remove_record) : Action(Show::left_behind);
+    if (failure) perform(record, TellFailure{std::move(*failure), remains});
     else perform(Do::save_result, record, Do::tell_result);
     become(phase::Over{});
   }

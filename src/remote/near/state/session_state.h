@@ -278,10 +278,10 @@ struct FetchWork {  // → Fetched, FetchFailed
 };
 
 // Says what may still exist after a session has failed.
-enum class Left { nothing, something, vm, agent };
+enum class Remains { nothing, something, vm, agent };
 struct TellFailure {
   Failure failure;
-  Left left = Left::nothing;
+  Remains remains = Remains::nothing;
 };
 
 using Action = std::variant<Do, Note, Show, Tell, FetchWork, TellFailure>;

@@ -56,9 +56,9 @@ inline std::string name_of(Why why) {
   return kNames[static_cast<size_t>(why)];
 }
 
-inline std::string name_of(Left left) {
+inline std::string name_of(Remains remains) {
   static const char* const kNames[] = {"nothing", "something", "vm", "agent"};
-  return kNames[static_cast<size_t>(left)];
+  return kNames[static_cast<size_t>(remains)];
 }
 
 inline std::string name_of(const Tell& tell) { return "tell:" + name_of(tell.notice); }
@@ -68,7 +68,7 @@ inline std::string name_of(const FetchWork& fetch) {
 }
 
 inline std::string name_of(const TellFailure& failed) {
-  return "failed:" + name_of(failed.failure.why) + ":" + name_of(failed.left);
+  return "failed:" + name_of(failed.failure.why) + ":" + name_of(failed.remains);
 }
 
 // Returns the names of the actions in their order, with a space between them: "send_job", "note_home",

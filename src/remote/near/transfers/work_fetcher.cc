@@ -81,7 +81,7 @@ Result<> why_held(const Source& source) {
 
 // Brings a workspace home with the same code as a local session. `room` is null for the final fetch, which has its own
 // limit.
-Result<wire::Back> WorkFetcher::sort(const Source& source, uint64_t* room) {
+Result<wire::WorkResult> WorkFetcher::sort(const Source& source, uint64_t* room) {
   workspace::Incoming incoming;
   incoming.session = job_.plan.session;
   incoming.source = job_.plan.workspace;
@@ -130,7 +130,7 @@ Result<bool> WorkFetcher::checkpoint(const Fetch& from) {
   return news;
 }
 
-Result<wire::Back> WorkFetcher::fetch(const Fetch& from) {
+Result<wire::WorkResult> WorkFetcher::fetch(const Fetch& from) {
   std::string results = job_.directories.results + "/" + job_.plan.session;
   std::string kept = results + "/workspace.tar", arriving = kept + ".arriving", part = part_in(results);
   TRY(make_directories(results));
@@ -149,7 +149,7 @@ Result<wire::Back> WorkFetcher::fetch(const Fetch& from) {
     return drain(source);
   }));
   // The far side had no workspace, as with `workspace: none`. A file with this name is from an earlier fetch.
-  if (!came) return wire::Back();
+  if (!came) return wire::WorkResult();
   // The work is saved to this disk before it is sorted, so that it is not lost if it cannot be sorted.
   UniqueFd fd(::open(arriving.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fail_errno("opening " + arriving);
@@ -172,7 +172,7 @@ Result<wire::Back> WorkFetcher::fetch(const Fetch& from) {
     TRY(flush(parent_of(parent_of(kept))));
   }
   if (!sorted)
-    return wire::Back{
+    return wire::WorkResult{
         .text = workspace::about_archive(kept, job_.plan.session), .error = sorted.error().what, .archive = kept};
   if (is_incomplete_) {
     sorted->archive = kept;

@@ -44,13 +44,13 @@ class WorkFetcher {
   // Returns `back` of the result. Fails with Code::conflict if the machine was reached but the work is held in its
   // container. `is_gone` returns true if the machine is gone and nothing more will come. If it fails in the middle of
   // the workspace, what came stays in part_in(). Blocks.
-  Result<wire::Back> fetch(const Fetch& from);
-  Result<wire::Back> fetch(FarSide& far, const std::function<bool()>& is_gone) {
+  Result<wire::WorkResult> fetch(const Fetch& from);
+  Result<wire::WorkResult> fetch(FarSide& far, const std::function<bool()>& is_gone) {
     return fetch([&](const auto& words, const auto& put) { return far.fetch(words, put, is_gone); });
   }
 
  private:
-  Result<wire::Back> sort(const Source& source, uint64_t* room = nullptr);
+  Result<wire::WorkResult> sort(const Source& source, uint64_t* room = nullptr);
   Result<> save_egress(const Source& source);
   const Job& job_;
   std::string base_, fingerprint_;

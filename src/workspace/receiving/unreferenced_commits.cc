@@ -1,6 +1,6 @@
 // A log may name thousands of commits, and most of them are on branches. So one run of git lists the commits that no
 // ref reaches, and the newest commit in this list comes home. The next run then leaves out what that commit reaches.
-#include "workspace/receiving/left_commits.h"
+#include "workspace/receiving/unreferenced_commits.h"
 
 #include <unordered_set>
 
@@ -52,8 +52,9 @@ Result<std::vector<std::string>> made_by_agent(const Quarantine& q, const git::R
   return made;
 }
 
-Result<std::vector<std::string>> left_commits(const Quarantine& q, const git::Runner& git, std::vector<std::string> ids,
-                                              std::vector<std::string> reached, size_t most) {
+Result<std::vector<std::string>> unreferenced_commits(const Quarantine& q, const git::Runner& git,
+                                                      std::vector<std::string> ids, std::vector<std::string> reached,
+                                                      size_t most) {
   std::vector<std::string> found;
   int spare = kMostUnreadable;
   while (!ids.empty() && found.size() < most) {

@@ -18,7 +18,8 @@ Result<std::vector<std::string>> made_by_agent(const Quarantine& q, const git::R
 // Returns those of `ids` that are ancestors neither of a commit of `reached` nor of another one of the ids: at most
 // `most`, newest first. `ids` must be ordered from the oldest to the newest. Ignores ids without an object. Runs git
 // once for each commit that it returns.
-Result<std::vector<std::string>> left_commits(const Quarantine& q, const git::Runner& git, std::vector<std::string> ids,
-                                              std::vector<std::string> reached, size_t most);
+Result<std::vector<std::string>> unreferenced_commits(const Quarantine& q, const git::Runner& git,
+                                                      std::vector<std::string> ids, std::vector<std::string> reached,
+                                                      size_t most);
 
 }  // namespace bottle::workspace

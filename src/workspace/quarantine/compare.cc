@@ -9,7 +9,7 @@
 //
 // git reads all files in its own form (line ends, encodings), because a comparison of bytes would find differences that
 // no commit has. Filters are never run.
-#include "workspace/quarantine/left.h"
+#include "workspace/quarantine/compare.h"
 
 #include <sys/stat.h>
 
@@ -46,8 +46,8 @@ class Comparison {
 
   // Each step needs the results of the ones before it. They read the files as they are, find out which of them are
   // ignored, read the same files as they were sent, and then decide what goes where.
-  Result<Left> run(const std::string& base, const std::string& head, const std::vector<Change>* committed,
-                   const std::map<std::string, std::string>& submodules, const std::string& message) {
+  Result<AgentChanges> run(const std::string& base, const std::string& head, const std::vector<Change>* committed,
+                           const std::map<std::string, std::string>& submodules, const std::string& message) {
     base_ = base;
     std::vector<Change> moved;
     if (head != base) moved = committed ? *committed : TRY(workspace::changes(q_, git_, base, head));
@@ -119,7 +119,7 @@ class Comparison {
     });
     for (const auto& [path, filter] : q_.filtered)
       if (auto found = now_.find(path); found != now_.end()) {
-        left_.filtered.push_back({path, found->second.mode, found->second.object});
+        changes_.filtered.push_back({path, found->second.mode, found->second.object});
         now_.erase(found);
       }
     for (const auto& [path, file] : q_.sent)
@@ -148,15 +148,16 @@ class Comparison {
         q_.leave(path, "not brought home, because git does not accept it");
         continue;
       }
-      left_.ignored.push_back(path);
+      changes_.ignored.push_back(path);
       struct stat st{};
-      if (::lstat((q_.tree() + "/" + path).c_str(), &st) == 0) left_.ignored_bytes += static_cast<uint64_t>(st.st_size);
+      if (::lstat((q_.tree() + "/" + path).c_str(), &st) == 0)
+        changes_.ignored_bytes += static_cast<uint64_t>(st.st_size);
     }
     // The agent took these files out of git with a new rule. They are neither changed nor removed.
     for (const auto& path : ignored)
       if (moved_.contains(path)) untracked_.insert(path);
     // Removed files that git ignores, such as build results, are only counted.
-    left_.ignored_gone = std::erase_if(gone_, [&](const auto& path) { return ignored.contains(path); });
+    changes_.ignored_gone = std::erase_if(gone_, [&](const auto& path) { return ignored.contains(path); });
     name_tops();
     return {};
   }
@@ -168,16 +169,16 @@ class Comparison {
       for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
         others.insert(path.substr(0, slash));
     };
-    if (left_.ignored.empty()) return;
+    if (changes_.ignored.empty()) return;
     for (const auto& [path, entry] : now_) add_parents(path);
     for (const auto& [path, entry] : q_.base) add_parents(path);
     std::set<std::string> tops;
-    for (const auto& path : left_.ignored) {
+    for (const auto& path : changes_.ignored) {
       size_t slash = path.find('/');
       while (slash != std::string::npos && others.contains(path.substr(0, slash))) slash = path.find('/', slash + 1);
       if (tops.size() < kMostTops) tops.insert(slash == std::string::npos ? path : path.substr(0, slash + 1));
     }
-    left_.ignored_tops.assign(tops.begin(), tops.end());
+    changes_.ignored_tops.assign(tops.begin(), tops.end());
   }
 
   std::set<std::string> changed() const {
@@ -258,7 +259,7 @@ class Comparison {
         }
         if (!conversions_.modes && committed && is_file(committed->mode)) before_[path].mode = committed->mode;
         if (only_staged_.contains(path)) continue;  // not a file that the agent made
-        left_.was_changed |= !committed || !same(*committed, before_[path]);
+        changes_.was_changed |= !committed || !same(*committed, before_[path]);
       }
     return {};
   }
@@ -339,10 +340,10 @@ class Comparison {
   // commits the content of a file instead of the filter's result.
   Result<> settle_filtered() {
     std::vector<std::string> ids;
-    for (const auto& [path, mode, object] : left_.filtered)
+    for (const auto& [path, mode, object] : changes_.filtered)
       if (auto moved = moved_.find(path); moved != moved_.end()) ids.push_back(moved->second.object);
     auto texts = TRY(git::small_blobs(git_, ids, kLongestPointer, q_.at()));
-    for (const auto& [path, mode, object] : left_.filtered) {
+    for (const auto& [path, mode, object] : changes_.filtered) {
       auto moved = moved_.find(path);
       if (moved == moved_.end() || moved->second.mode == git::kNone) continue;
       auto text = texts.find(moved->second.object);
@@ -369,7 +370,7 @@ class Comparison {
       }
       // Each merge takes two git processes.
       if (paths.size() >= kMostMerged) {
-        left_.mixed.push_back(path);
+        changes_.mixed.push_back(path);
         continue;
       }
       paths.push_back(path);
@@ -379,7 +380,7 @@ class Comparison {
     for (size_t i = 0; i < paths.size(); ++i) {
       const git::Entry &now = now_.at(paths[i]), &sent = before_.at(paths[i]), &was = *base(paths[i]);
       std::string id = TRY(merged(texts, {ids[3 * i], ids[3 * i + 1], ids[3 * i + 2]}));
-      if (id.empty()) left_.mixed.push_back(paths[i]);
+      if (id.empty()) changes_.mixed.push_back(paths[i]);
       else merged_[paths[i]] = {paths[i], now.mode == sent.mode ? was.mode : now.mode, id};
     }
     return {};
@@ -411,8 +412,8 @@ class Comparison {
 
   void note_contents() {
     for (const Entries* all : {&moved_, &before_, &now_, &merged_})
-      for (const auto& [path, entry] : *all) left_.contents.insert(entry.object);
-    for (const auto& file : left_.filtered) left_.contents.insert(file.object);
+      for (const auto& [path, entry] : *all) changes_.contents.insert(entry.object);
+    for (const auto& file : changes_.filtered) changes_.contents.insert(file.object);
   }
 
   // Lists what differs between the two trees, as `git diff-tree` would.
@@ -422,12 +423,12 @@ class Comparison {
       for (const auto& [path, entry] : *all) paths.insert(path);
     for (const auto& path : paths) {
       const auto *was = find(before, path), *now = find(after, path);
-      if (!now) left_.changes.push_back({path, git::kNone, std::string(2 * q_.id_size, '0')});
-      else if (!was || !same(*was, *now)) left_.changes.push_back({path, now->mode, now->object});
+      if (!now) changes_.changes.push_back({path, git::kNone, std::string(2 * q_.id_size, '0')});
+      else if (!was || !same(*was, *now)) changes_.changes.push_back({path, now->mode, now->object});
     }
   }
 
-  Result<Left> write(const std::string& head, const std::string& message) {
+  Result<AgentChanges> write(const std::string& head, const std::string& message) {
     note_contents();
     Entries before, after;
     for (const auto& path : changed()) {
@@ -441,20 +442,20 @@ class Comparison {
       if (now && is_submodule(*now)) after[path] = *now;
     }
     // Without any uncommitted change, the agent's own commit is the whole work.
-    left_.worktree = head;
-    if (before.empty() && after.empty() && lines_.empty()) return std::move(left_);
-    left_.before = TRY(write_tree_of(q_, git_, before));
-    left_.after = TRY(write_tree_of(q_, git_, after));
-    if (left_.before != left_.after) note_changes(before, after);
+    changes_.worktree = head;
+    if (before.empty() && after.empty() && lines_.empty()) return std::move(changes_);
+    changes_.before = TRY(write_tree_of(q_, git_, before));
+    changes_.after = TRY(write_tree_of(q_, git_, after));
+    if (changes_.before != changes_.after) note_changes(before, after);
     // Everything is committed already, so the agent's own commit is the work.
-    if (lines_.empty()) return std::move(left_);
+    if (lines_.empty()) return std::move(changes_);
     std::string tree = TRY(write_tree(q_, git_, head, lines_));
     std::vector<std::string> words = {"commit-tree", tree, "-m", message};
     // In a repository without commits, bottle's own empty commit stands for the start. It must not get into that
     // repository.
     if (!q_.is_unborn || head != base_) words.insert(words.end(), {"-p", head});
-    left_.worktree = TRY(git_.ask(words, q_.at()));
-    return std::move(left_);
+    changes_.worktree = TRY(git_.ask(words, q_.at()));
+    return std::move(changes_);
   }
 
   Quarantine& q_;
@@ -465,14 +466,14 @@ class Comparison {
   std::vector<std::string> missing_, only_mode_;
   Entries now_, before_, merged_;
   std::string base_, lines_;  // the lines are for write_tree()
-  Left left_;
+  AgentChanges changes_;
 };
 
 }  // namespace
 
-Result<Left> compare(Quarantine& q, const git::Runner& git, const Conversions& conversions, const std::string& base,
-                     const std::string& head, const std::vector<Change>* committed,
-                     const std::map<std::string, std::string>& submodules, const std::string& message) {
+Result<AgentChanges> compare(Quarantine& q, const git::Runner& git, const Conversions& conversions,
+                             const std::string& base, const std::string& head, const std::vector<Change>* committed,
+                             const std::map<std::string, std::string>& submodules, const std::string& message) {
   return Comparison(q, git, conversions).run(base, head, committed, submodules, message);
 }
 

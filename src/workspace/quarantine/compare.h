@@ -12,7 +12,7 @@
 namespace bottle::workspace {
 
 // Says what the agent left in the files of one repository. compare() makes it.
-struct Left {
+struct AgentChanges {
   std::vector<Change> changes;  // files that differ from what was sent and are not ignored
   std::string before, after;    // trees that hold only those files, as they were sent and as they were left
   std::string worktree;  // a commit with the agent's uncommitted changes on top of what the agent had committed. It
@@ -43,9 +43,9 @@ struct Conversions {
 // commit that it is based on now. `committed` is what differs between them, or null if git must list it. `submodules`
 // has the new commits of submodules in which the agent moved HEAD. `message` is the commit message. Blocks while it
 // runs git.
-Result<Left> compare(Quarantine& q, const git::Runner& git, const Conversions& conversions, const std::string& base,
-                     const std::string& head, const std::vector<Change>* committed,
-                     const std::map<std::string, std::string>& submodules, const std::string& message);
+Result<AgentChanges> compare(Quarantine& q, const git::Runner& git, const Conversions& conversions,
+                             const std::string& base, const std::string& head, const std::vector<Change>* committed,
+                             const std::map<std::string, std::string>& submodules, const std::string& message);
 
 // Commits a whole directory of the operator's, for which no record was kept. Blocks while it runs git.
 Result<std::string> commit_directory(const Quarantine& q, const git::Runner& git, const std::string& directory);
