@@ -191,8 +191,8 @@ std::vector<Candidate> names_here(const std::string& command, const std::string&
     if (!manifest) return all;
     if (value == "AGENT")
       for (const auto& [name, agent] : manifest->agents)
-        all.push_back(
-            {name, agent.description.empty() ? "bottle " + agent.bottle + ", " + agent.provider : agent.description});
+        all.push_back({name, manifest::described(agent).empty() ? "bottle " + agent.bottle + ", " + agent.provider
+                                                                : manifest::described(agent)});
     if (value == "BOTTLE")
       for (const auto& [name, bottle] : manifest->bottles) all.push_back({name, ""});
     if (value == "VM")

@@ -275,6 +275,7 @@ Examined examine(const std::vector<File>& home_policy, const std::vector<File>& 
   for (const auto& file : repository_agents) {
     auto agent = agent_in(draft, file);
     if (!agent) continue;
+    agent->from_repository = true;
     // Otherwise, `bottle start NAME` could start an agent of the repository where the operator means one of their own.
     if (home.contains(agent->name))
       draft.add(fail_at(agent->positions[""],
@@ -284,6 +285,11 @@ Examined examine(const std::vector<File>& home_policy, const std::vector<File>& 
     else add_agent(draft, std::move(*agent));
   }
   return finish(std::move(draft));
+}
+
+std::string described(const Agent& agent) {
+  if (!agent.from_repository) return agent.description;
+  return "from this repository" + (agent.description.empty() ? "" : ": " + agent.description);
 }
 
 Result<Manifest> load(const std::vector<File>& home_policy, const std::vector<File>& home_agents,

@@ -136,8 +136,12 @@ struct Agent {
   std::vector<std::string> skills;   // names under the skills directories
   std::vector<std::string> command;  // for provider: command
   std::string description;
-  Positions positions;  // the key "" is the agent itself
+  bool from_repository = false;  // an untrusted repository defines it
+  Positions positions;           // the key "" is the agent itself
 };
+
+// Returns a description for a list of agents, which says whether the repository defines the agent.
+std::string described(const Agent& agent);
 
 // Describes a VM that is made for a session. Times are in seconds and sizes in bytes; 0 means the provider's default.
 struct Vm {

@@ -235,6 +235,8 @@ TEST(Load, MergesHomeAndRepository) {
                        {agent_file("h/b.md", "dev")}, {agent_file("r/c.md", "web")});
   ASSERT_TRUE(manifest) << manifest.error().what;
   EXPECT_EQ(manifest->agents.size(), 3u);
+  EXPECT_EQ(described(manifest->agents["b"]), "");
+  EXPECT_EQ(described(manifest->agents["c"]), "from this repository");
   EXPECT_EQ(manifest->bottles.size(), 3u);  // two of the file, and "default"
 }
 

@@ -97,6 +97,7 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   plan.headless = options.headless;
   plan.system_prompt = agent.prompt;
   plan.prompt = options.prompt;
+  if (agent.from_repository) plan.warnings.push_back("agent '" + agent.name + "' comes from this repository");
   set_policy(plan, bottle, facts);
   TRY(set_image(plan, agent, bottle, options, facts));
   TRY(set_runtime(plan, bottle, options, facts));

@@ -37,9 +37,12 @@ Result<> list_agents(const Output& output) {
   json all = json::array();
   Rows rows = {{"AGENT", "BOTTLE", "PROVIDER", "DESCRIPTION"}};
   for (const auto& [name, agent] : manifest.agents) {
-    all.push_back(
-        {{"agent", name}, {"bottle", agent.bottle}, {"provider", agent.provider}, {"description", agent.description}});
-    rows.push_back({name, agent.bottle, agent.provider, one_line(agent.description, kLongestDescription)});
+    all.push_back({{"agent", name},
+                   {"bottle", agent.bottle},
+                   {"provider", agent.provider},
+                   {"description", agent.description},
+                   {"from_repository", agent.from_repository}});
+    rows.push_back({name, agent.bottle, agent.provider, one_line(manifest::described(agent), kLongestDescription)});
   }
   show(all, rows, output);
   return {};

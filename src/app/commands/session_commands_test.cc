@@ -219,11 +219,13 @@ TEST_F(Commands, list_and_others_say_that_a_directory_cannot_be_read) {
 TEST_F(Commands, list_shows_agents_and_their_bottles) {
   write(".config/bottle/bottle.yaml", kPolicy);
   EXPECT_EQ(bottle({"list", "--agents", "--json"}).json(),
-            nlohmann::json::parse(R"([{"agent": "make", "bottle": "web", "provider": "command", "description": ""}])"));
+            nlohmann::json::parse(R"([{"agent": "make", "bottle": "web", "provider": "command", "description": "",
+                                       "from_repository": false}])"));
   // A repository may bring agents, and its words cannot look like lines of bottle.
   write("work/.bottle/agents/x.md", "---\nbottle: web\ndescription: \"red \\e[31m\"\n---\nhi\n");
   EXPECT_EQ(bottle({"list", "--agents"}).out.find('\x1b'), std::string::npos);
   EXPECT_EQ(bottle({"list", "--agents", "--json"}).json().size(), 2u);
+  EXPECT_NE(bottle({"list", "--agents"}).out.find("from this repository: red"), std::string::npos);
 }
 
 TEST_F(Commands, logs_needs_a_session_that_left_results) {

@@ -65,10 +65,14 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest, const std::st
                 "run `bottle start AGENT`; `bottle list --agents` shows the agents");
   std::vector<std::string> names;
   std::vector<std::vector<Line>> rows;
-  for (const auto& [name, agent] : manifest.agents) {
-    names.push_back(name);
-    rows.push_back({std::to_string(names.size()), name, "bottle " + agent.bottle + ", " + agent.provider});
-  }
+  // The numbers of the operator's own agents must not depend on the repository.
+  for (bool from_repository : {false, true})
+    for (const auto& [name, agent] : manifest.agents) {
+      if (agent.from_repository != from_repository) continue;
+      names.push_back(name);
+      rows.push_back({std::to_string(names.size()), name, "bottle " + agent.bottle + ", " + agent.provider,
+                      from_repository ? "from this repository" : ""});
+    }
   say(table(rows));
   std::string answer = TRY(session::ask("agent (number or name)", false, stop));
   if (size_t n = static_cast<size_t>(std::atoi(answer.c_str())); n >= 1 && n <= names.size()) return names[n - 1];
