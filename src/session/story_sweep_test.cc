@@ -122,7 +122,7 @@ TEST_F(DeadSession, WorkWhoseContainerIsGoneComesHomeFromItsVolume) {
 // the agent never began.
 TEST_F(DeadSession, LostWorkIsNotPassedOverInSilence) {
   const std::string running = "{\"running\":true}\n";
-  for (const std::string last : {std::string("{\"ended\":0}\n"), running, std::string()}) {
+  for (const std::string& last : {std::string("{\"ended\":0}\n"), running, std::string()}) {
     TestSession session(true);
     FakeDocker docker;
     session.go_to(moment, docker, false);

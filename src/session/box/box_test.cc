@@ -59,7 +59,7 @@ void expect_no_defaults(const json& config) {
 }
 
 TEST_F(Box, NoContainerHasSwapOrTheEnginesInit) {
-  Job job;
+  wire::Job job;
   job.plan.session = "x1";
   Subnet subnet = subnet_at("10.231", 20);
   expect_no_defaults(guard_container("guard", json::object()));
