@@ -1,6 +1,9 @@
 // Tests engines that give false answers, and things of other users that have a session's names.
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
+
 #include "session/ledger/names.h"
 #include "session/session_world_test.h"
 #include "session/sweep/unrecorded.h"
@@ -171,6 +174,13 @@ void leave_everything(TestSession& session, FakeDocker& docker) {
   (void)session.run(docker);
   docker.set_fault({});
   session.kill_owner(docker);
+  // The guard ends once its supervisor is dead. Until then, the session counts as running.
+  auto guard_runs = [&] {
+    auto containers = docker.world().containers;
+    auto guard = containers.find("bottle-x1-guard");
+    return guard != containers.end() && guard->second.state == docker::FakeContainer::State::running;
+  };
+  for (int i = 0; i < 6000 && guard_runs(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
 }
 
 // After the state directory is lost, the things of the dead session have labels but no ledger. The container may be
