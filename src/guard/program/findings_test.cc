@@ -266,13 +266,12 @@ TEST_F(FindingsTest, ManyFindingsThatMayLeaveHideNoOther) {
   auto model = origin("model.test"), sink = origin("sink.test");
   config_["egress"]["on_secret_for"] = {{"gitlab-token", "warn"}};
   start();
-  std::string noise, twice;
+  std::string noise;
   for (int i = 0; i < 256; ++i) noise += scan::filled("glpat-<alnum 20> ", 1);
-  twice = noise + noise;  // where nothing is refused, a block may have twice as many findings
   EXPECT_TRUE(ask("sink.test", post("sink.test", noise)).ends_with("fine"));
   EXPECT_TRUE(refused("sink.test", post("sink.test", noise + token)));
   EXPECT_TRUE(refused("sink.test", get("sink.test", "/", "X-Note: " + noise + "\r\nX-Other: " + token + "\r\n")));
-  EXPECT_TRUE(ask("model.test", post("model.test", twice + token)).ends_with("fine"));
+  EXPECT_TRUE(ask("model.test", post("model.test", noise + noise + token)).ends_with("fine")) << "it may have more";
   EXPECT_EQ(audited("unreadable_body")["host"], "model.test");
 }
 
