@@ -94,13 +94,7 @@ Result<> copy_link(const Entry& from, const Entry& to, const std::string& path) 
 }
 
 bool is_same(const struct stat& a, const struct stat& b) {
-  auto when = [](const struct stat& st) {
-#ifdef __APPLE__
-    return std::pair(st.st_mtimespec.tv_sec, st.st_mtimespec.tv_nsec);
-#else
-    return std::pair(st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-#endif
-  };
+  auto when = [](const struct stat& st) { return std::pair(st.st_mtim.tv_sec, st.st_mtim.tv_nsec); };
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino && a.st_size == b.st_size && a.st_mode == b.st_mode &&
          when(a) == when(b);
 }
