@@ -8,6 +8,7 @@
 //
 // All texts of a head are scanned as one block, because the scan of a block has a fixed cost and most texts are short.
 #include <algorithm>
+#include <array>
 
 #include "guard/exchange/request_scan.h"
 #include "policy/credentials.h"
@@ -132,9 +133,21 @@ void RequestScan::star_path(std::string_view target, size_t begin, size_t end) {
 
 namespace {
 
-// Returns whether a header needs no check for pieces: it repeats a value, as most requests do, or it is the key of a
-// WebSocket, which is random and, joined with other values, could look like a credential.
+// Returns whether the header has a value of the protocol, which cannot be a part of a secret. Joined with the parts of
+// earlier requests, such a word could complete what looks like a credential.
+bool is_of_protocol(std::string_view header, std::string_view value) {
+  if (http::iequals(header, "upgrade")) return http::iequals(value, "websocket");
+  if (http::iequals(header, "sec-websocket-version")) return value == "13";
+  if (!http::iequals(header, "connection")) return false;
+  return std::ranges::any_of(std::array{"upgrade", "keep-alive", "keep-alive, upgrade", "close"},
+                             [&](const char* each) { return http::iequals(value, each); });
+}
+
+// Returns whether a header needs no check for pieces: it has a value of the protocol, it repeats a value, as most
+// requests do, or it is the key of a WebSocket, which is random and, joined with other values, could look like a
+// credential.
 bool says_nothing_new(Scanner& scanner, const HeadPart& part) {
+  if (is_of_protocol(part.name, *part.text)) return true;
   if (http::iequals(part.name, "sec-websocket-key") && part.text->size() == 24) return true;
   return is_common_header(part.name) && scanner.repeats(part.name, *part.text);
 }

@@ -3,6 +3,7 @@
 #include "base/ids.h"
 #include "guard/program/secrets_test.h"
 #include "scan/content/compress_test.h"
+#include "scan/rule_examples.h"
 
 namespace bottle::guard {
 namespace {
@@ -293,6 +294,9 @@ TEST_F(SecretsTest, PiecesInHeadersOfBrowsersAreJoined) {
   EXPECT_TRUE(refused(sent("Sec-Data: " + second + "\r\n")));
   for (int i = 0; i < 3; ++i)
     EXPECT_TRUE(sent("User-Agent: curl/8.5.0\r\nAccept: */*\r\nSec-Fetch-Mode: cors\r\n").ends_with("fine"));
+  // The words of the protocol would complete a token of Replicate.
+  EXPECT_TRUE(sent("Sec-Data: " + scan::filled("r8_<alnum 28>", 7) + "\r\n").ends_with("fine"));
+  EXPECT_FALSE(refused(sent("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n")));
   std::string trailers = "0\r\nSec-T0: " + first + "\r\nSec-T1: " + second + "\r\n\r\n";
   EXPECT_TRUE(refused(ask("sink.test",
                           "POST / HTTP/1.1\r\nHost: sink.test\r\nTrailer: Sec-T0, Sec-T1\r\nTransfer-Encoding: "
