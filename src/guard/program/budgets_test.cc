@@ -1,9 +1,9 @@
 // Checks that the guard counts what a session uses, and refuses what exceeds a limit, on every way out.
 #include <condition_variable>
 
-#include "guard/exchange/usage_watch.h"
 #include "guard/program/http2_test.h"
 #include "guard/program/secrets_test.h"
+#include "guard/watch/usage_watch.h"
 #include "scan/content/compress_test.h"
 
 namespace bottle::guard {

@@ -1,8 +1,8 @@
 // Checks what the guard does with answers that instruct the agent.
 #include <future>
 
-#include "guard/exchange/answer_watch.h"
 #include "guard/program/secrets_test.h"
+#include "guard/watch/answer_watch.h"
 #include "scan/content/compress_test.h"
 
 namespace bottle::guard {

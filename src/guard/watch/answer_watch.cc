@@ -3,7 +3,7 @@
 //
 // A few kilobytes can become many megabytes, so each call decodes a part of them, and other connections have their
 // turn in between. A watch that blocks also stops an answer that seems made to keep the guard busy.
-#include "guard/exchange/answer_watch.h"
+#include "guard/watch/answer_watch.h"
 
 #include <algorithm>
 

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "guard/exchange/coded_copy.h"
+#include "guard/watch/coded_copy.h"
 #include "http/head.h"
 #include "scan/injection/injection.h"
 

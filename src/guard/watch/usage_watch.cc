@@ -1,7 +1,7 @@
 // Reads the usage of tokens from an answer on its way to the agent. The answer itself passes unchanged; if it is
 // compressed, a copy is decoded here. A copy that decodes to too much is no longer read, because an answer must never
 // cost more than its bytes are worth.
-#include "guard/exchange/usage_watch.h"
+#include "guard/watch/usage_watch.h"
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 // Decodes a copy of a coded body in limited steps. Coded bytes that do not fit into one step wait for the next one,
 // so a small input that decodes to very many bytes neither fills the memory nor holds up other connections.
-#include "guard/exchange/coded_copy.h"
+#include "guard/watch/coded_copy.h"
 
 namespace bottle::guard {
 

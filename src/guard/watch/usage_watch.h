@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "guard/budget/token_usage.h"
-#include "guard/exchange/coded_copy.h"
+#include "guard/watch/coded_copy.h"
 #include "http/head.h"
 
 namespace bottle::guard {

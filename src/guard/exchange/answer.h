@@ -1,0 +1,143 @@
+// Sends an answer to the client, scanned and searched.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "guard/exchange/exchange_core.h"
+#include "guard/exchange/held_back.h"
+#include "guard/exchange/upload.h"
+#include "guard/watch/answer_watch.h"
+#include "guard/watch/usage_watch.h"
+#include "scan/content/content_decoder.h"
+
+namespace bottle::guard {
+
+// Searches an answer, or the messages after a 101, for prompt injections and for the tokens that it cost. It never
+// changes them. Functions that return bool return false if the answer must end here; stop() then ends it.
+class AnswerSearch {
+ public:
+  explicit AnswerSearch(ExchangeCore& core) : core_(core) {}
+  ~AnswerSearch() { count_tokens(); }  // of an answer that was cut short
+
+  // Begins the search of the answer with the head g_head. `decoded` says that the answer's coding is removed. Returns
+  // Step::over if the answer must be searched and has a coding that cannot be removed.
+  Step begin(bool decoded);
+  // Begins the search of the messages of a WebSocket connection.
+  void begin_messages();
+
+  // Takes the next bytes of the answer.
+  bool feed(std::string_view bytes);
+  // Takes a part of a message; `whole` says that the message ends with it.
+  bool feed_message(std::string_view text, bool whole);
+  // Judges what has arrived so far, because the answer pauses.
+  bool settle();
+  // Searches the last bytes of the answer, whose tokens count_tokens() counts.
+  bool end();
+  // Counts and records the tokens that the answer has cost so far, and reads no more of them.
+  void count_tokens();
+
+  // Returns whether not all bytes of the answer so far were searched yet. Nothing more is read before they are, and the
+  // answer does not end.
+  bool behind() const { return (watch_ && watch_->behind()) || (usage_ && usage_->behind()); }
+  // Returns whether a finding stops the answer, so that no byte may pass before it was searched.
+  bool blocks() const { return watch_ && watch_->blocks(); }
+  // Returns whether the text so far ends with a possible injection, so that the last piece must not pass yet.
+  bool undecided() const { return blocks() && watch_->undecided(); }
+  // Returns approximately how many bytes this object holds.
+  size_t memory() const { return (watch_ ? watch_->memory() : 0) + (usage_ ? usage_->memory() : 0); }
+
+  bool is_stopped() const { return stop_.has_value(); }
+  Step stop() { return core_.fail_with(stop_->status, stop_->code, stop_->reason); }
+
+ private:
+  // Says why an answer ends early.
+  struct Stop {
+    int status;
+    std::string_view code;
+    std::string reason;
+  };
+  bool watch(std::string_view bytes);
+  bool record_injections();
+
+  ExchangeCore& core_;
+  std::optional<AnswerWatch> watch_;  // set if the answer is searched for prompt injections
+  std::optional<UsageWatch> usage_;   // set if the answer says how many tokens it cost
+  std::optional<Stop> stop_;
+};
+
+// The answer's side of one exchange, which owns it. ExchangeCore::answering is its state.
+class Answer {
+ public:
+  // Both arguments must outlive this object.
+  Answer(ExchangeCore& core, Upload& upload)
+      : core_(core),
+        c_(core.c),
+        request_(core.request),
+        upload_(upload),
+        filter_(core.scan.incoming()),
+        search_(core) {}
+
+  // Waits for the answer from the connected upstream. `kept` is the same as for Exchange::run().
+  void begin(bool kept) { kept_ = kept; }
+  // Moves the answer one step toward the client.
+  Step step();
+
+  // Return, once the final head has come, its status and whether the connections can carry another request.
+  int status() const { return status_; }
+  bool keeps_client() const { return client_keep_; }
+  bool keeps_upstream() const { return upstream_keep_; }
+  // Makes keeps_upstream() false.
+  void drop_upstream() { upstream_keep_ = false; }
+  AnswerSearch& search() { return search_; }
+  // Returns when bytes that are held back must be released, or `otherwise` if that is earlier.
+  int64_t until(int64_t otherwise) const { return held_in_search_.until(held_.until(otherwise)); }
+
+ private:
+  // Says whether the coding of the body is removed.
+  enum class Decoding : uint8_t {
+    none,     // the body has no coding, or keeps it
+    running,  // more decoded bytes may come, even after the whole body has arrived
+    ended,    // all of the body was decoded
+  };
+  Step step_head();
+  Parse parse_head();
+  Step no_answer();
+  Step interim_answer(size_t line_end);
+  Step switch_protocols(size_t line_end);
+  Step take_off_codings();
+  void begin_body();
+  void write_head(size_t line_end, bool final);
+  Step step_body();
+  Step next_payload();
+  Step decode_payload(Step went);
+  Step withhold(Step went);
+  Step end();
+  void write_body();
+  void count_memory();
+
+  ExchangeCore& core_;
+  Connection& c_;
+  Request& request_;
+  Upload& upload_;
+  scan::Filter filter_;
+  AnswerSearch search_;
+  http::ArrivingHead arriving_;
+  int interim_ = 0;  // answers before the final one
+  http::Body body_;
+  Framing framing_ = Framing::none;
+  std::optional<scan::ContentDecoder> decoder_;  // for an answer that arrives with a coding and is passed on without it
+  std::string coded_;                            // input for the decoder
+  Decoding decoding_ = Decoding::none;
+  HeldBack held_, held_in_search_;
+  std::string withheld_;       // scanned bytes that wait until the search has decided about them
+  std::string waiting_;        // scanned bytes for the client that wait for the end of a chunk
+  int64_t waiting_since_ = 0;  // milliseconds
+  bool kept_ = false;          // an earlier request has used the upstream
+  int repeated_ = 0;           // how often the request was sent again
+  int status_ = 0;
+  bool client_keep_ = true, upstream_keep_ = true;
+};
+
+}  // namespace bottle::guard

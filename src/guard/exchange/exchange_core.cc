@@ -1,0 +1,62 @@
+// Ends exchanges. Once `outcome` is set, neither direction takes a further step.
+#include "guard/exchange/exchange_core.h"
+
+namespace bottle::guard {
+
+Step ExchangeCore::fail_with(int status, std::string_view code, std::string_view reason) {
+  c.audit({.action = status == 403 ? "deny" : "close",
+           .kind = "http",
+           .method = request.method,
+           .path = request.target,
+           .code = code,
+           .reason = reason});
+  return break_off(status, code);
+}
+
+Step ExchangeCore::refuse_request() {
+  const Refusal& why = scan.refusal();
+  c.audit({.action = "deny",
+           .kind = "http",
+           .method = request.method,
+           .path = request.target,
+           .code = "secret",
+           .reason = why.reason,
+           .secret = why.secret,
+           .rule = why.rule,
+           .fingerprint = why.fingerprint});
+  return break_off(403, "secret");
+}
+
+// Ends the exchange, with an answer from the guard if that is still possible.
+Step ExchangeCore::break_off(int status, std::string_view code) {
+  c.upstream.reset();
+  Stream& client = c.client;
+  // If no byte of the final answer has left, its queued head can still be replaced. Interim answers before it stay,
+  // because a part of them may have left.
+  bool still_here = answering == Answering::head || (answering != Answering::switching && client.sent <= answer_at);
+  if (!still_here) return end(Outcome::abort);  // a truncated answer must not look complete
+  if (answering != Answering::head)
+    client.out.erase(std::min<size_t>(client.out_at + (answer_at - client.sent), client.out.size()));
+  c.answer(status, code, true);
+  return end(Outcome::close);
+}
+
+Step ExchangeCore::count_up(uint64_t bytes) {
+  if (c.context.budget.add_bytes(*request.account, bytes)) return Step::idle;
+  return fail_with(403, kLimitReached, c.context.budget.end_by_bytes(*request.account));
+}
+
+Step ExchangeCore::heed_rules() {
+  // The rules apply to the request as it was sent, with the path as it was judged then.
+  if (judged_ == c.context.config) return Step::idle;
+  judged_ = c.context.config;
+  auto decision = judged_->rules.request(c.host, c.port, request.method, request.target);
+  const HostSecrets& bound = c.tls ? judged_->secrets.of(c.host) : judged_->secrets.of_unproven();
+  // A protocol that the guard does not read may pass only if it would have been passed under the new rules too (see
+  // choose_protocol()).
+  bool opaque = !request.upgrade.protocol.empty() && !request.upgrade.framed;
+  if (decision.allowed && !(opaque && (decision.restricted || !bound.all->empty()))) return Step::idle;
+  return fail_with(403, "not_allowed", "the rules have changed");
+}
+
+}  // namespace bottle::guard
