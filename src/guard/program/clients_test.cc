@@ -1,6 +1,4 @@
 // Tests what real clients and servers do and must be able to do through the guard.
-#include <sys/ioctl.h>
-
 #include "guard/program/secrets_test.h"
 
 namespace bottle::guard {
@@ -8,13 +6,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
-
-// Ends a connection with a reset, like a server that closes with unread bytes.
-void reset(Wire& wire) {
-  linger hard{1, 0};
-  setsockopt(wire.fd.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-  wire.close();
-}
 
 std::string first_line(const std::string& message) { return message.substr(0, message.find('\r')); }
 

@@ -193,6 +193,41 @@ TEST_F(SmuggledTest, NoRequestFollowsAnErrorOnABody) {
   EXPECT_EQ(server_->accepted(), 2);
 }
 
+// The guard stands still until it can learn of the reset before it has read the answer, which takes it many rounds.
+TEST_F(SmuggledTest, NoRequestFollowsADiscardedBodyWithBrokenFraming) {
+  std::atomic<bool> closed = false;
+  auto serve = [&](Wire& wire, const std::string&) {
+    while (wire.in.find("hello") == std::string::npos && wire.more()) {
+    }
+    if (wire.in.find("hello") == std::string::npos) return;  // a request that must not come
+    kill(pid_, SIGSTOP);
+    for (int n = 0; n < 500; ++n) wire.write("HTTP/1.1 103 Early Hints\r\n\r\n");
+    wire.write(ok("early"));
+    EXPECT_TRUE(wait_until_acknowledged(wire));
+    reset(wire);
+    closed = true;
+  };
+  RawOrigin server(ca_.get(), "api.test", serve, RawOrigin::After::head);
+  route("api.test", server.port);
+  allow({{"host", "api.test"}, {"inspect", true}});
+  start();
+  Wire wire = secure("api.test");
+  wire.write("POST /up HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+  EXPECT_TRUE(comes_true([&] { return closed.load(); }));
+  std::string chunk;
+  http::append_chunk(chunk, std::string(72 << 10, 'x'));  // more than one round of the guard reads
+  wire.write(chunk);
+  wire.write("broken\r\nGET /next HTTP/1.1\r\nHost: api.test\r\n\r\n");
+  kill(pid_, SIGCONT);
+  std::string head;
+  do head = wire.head();
+  while (head.starts_with("HTTP/1.1 103 "));
+  EXPECT_TRUE(head.starts_with("HTTP/1.1 200 ")) << head;
+  EXPECT_NE(head.find("Connection: close\r\n"), std::string::npos) << head;
+  EXPECT_EQ(wire.to_end(), "early");
+  EXPECT_EQ(server.accepted, 1);
+}
+
 class UpgradeTest : public RulesTest {
  protected:
   // Starts a server that switches protocols, sends `bytes`, and keeps what it receives.

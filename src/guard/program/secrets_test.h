@@ -1,12 +1,30 @@
 // Supports tests of the guard program with secrets.
 #pragma once
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include <chrono>
 
 #include "guard/program/guard_test.h"
 #include "guard/protocol/websocket.h"
 
 namespace bottle::guard {
+
+// Ends a connection with a reset, like a server that closes with unread bytes.
+inline void reset(Wire& wire) {
+  linger hard{1, 0};
+  setsockopt(wire.fd.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+  wire.close();
+}
+
+// Waits until the other side's kernel has all bytes, and returns whether it has.
+inline bool wait_until_acknowledged(const Wire& wire) {
+  return comes_true([&] {
+    int waiting = 0;
+    return ioctl(wire.fd.get(), SIOCOUTQ, &waiting) == 0 && waiting == 0;
+  });
+}
 
 // Returns the body in chunks of `piece` bytes, without the last, empty one.
 inline std::string in_chunks(std::string_view body, size_t piece) {

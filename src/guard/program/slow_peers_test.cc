@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "guard/exchange/held_back.h"
-#include "guard/program/guard_test.h"
+#include "guard/program/secrets_test.h"
 #include "scan/content/compress_test.h"
 
 namespace bottle::guard {
@@ -140,6 +140,31 @@ TEST_F(SlowReadersTest, AClientThatReadsNoRefusalsIsCutOff) {
   EXPECT_EQ(poll(&ended, 1, kPatienceMs), 1) << "the guard waits for the client";
   shutdown(fd.get(), SHUT_RDWR);
   writer.join();
+}
+
+// The answer is whole, but more than the client's socket holds, when the client begins to send.
+TEST_F(SlowReadersTest, AClientThatReadsAfterItsUploadGetsALargeRefusal) {
+  const std::string body(400 << 10, 'r');
+  std::atomic<bool> sent = false;
+  auto serve = [&](Wire& wire, const std::string&) {
+    wire.write("HTTP/1.1 413 Payload Too Large\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+    sent = wait_until_acknowledged(wire);
+    wire.to_end();
+  };
+  RawOrigin server(ca_.get(), "api.test", serve, RawOrigin::After::head);
+  route("api.test", server.port);
+  allow({{"host", "api.test"}, {"inspect", true}});
+  start();
+  Wire wire = secure("api.test");
+  timeval patience{kPatienceMs / 1000, 0};
+  setsockopt(wire.fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  wire.write("POST /up HTTP/1.1\r\nHost: api.test\r\nContent-Length: 8388608\r\n\r\n");
+  ASSERT_TRUE(comes_true([&] { return sent.load(); }));
+  std::string piece(64 << 10, 'x');
+  for (int n = 0; n < 128; ++n) ASSERT_TRUE(wire.write(piece)) << n;
+  std::string answer = wire.message();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 413 ")) << answer.substr(0, 100);
+  EXPECT_TRUE(answer.ends_with(body)) << answer.size();
 }
 
 class SlowServersTest : public GuardTest {
