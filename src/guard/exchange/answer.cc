@@ -322,7 +322,8 @@ Step Answer::step_body() {
     if (!filter_.pause(g_scanned)) return core_.refuse_answer();
     went = Step::moved;
   }
-  if ((went = withhold(went)) == Step::over) return went;
+  went = withhold(went);
+  if (went == Step::over) return went;
   write_body();
   count_memory();
   // Reads bytes for the next step only now, when those of this one are in the client's buffer.

@@ -27,7 +27,8 @@ Step Exchange::step() {
   Step went = upload_.step();
   if (went == Step::over) return went;
   if (!upload_.head_waits()) went |= moved_if(up.flush());
-  if ((went |= answer_.step()) == Step::over) return went;
+  went |= answer_.step();
+  if (went == Step::over) return went;
   if (upload_is_useless()) {
     upload_.discard_rest();
     answer_.drop_upstream();  // the server would take the next request for the rest of the body
