@@ -168,8 +168,55 @@ TEST_F(Take, WhatAnInterruptedRunLeftIsNamed) {
   auto taken = take(file);
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().code, Code::conflict);
-  EXPECT_NE(taken.error().todo.find(".bottle-apply-1234/old/"), std::string::npos) << taken.error().todo;
+  EXPECT_NE(taken.error().todo.find(".bottle-apply-1234/old"), std::string::npos) << taken.error().todo;
   EXPECT_EQ(*read_file(tree + "/a.txt"), "one\n");
+  // Here, all files were in place, and only the directory was not removed.
+  fs::rename(tree + "/.bottle-apply-1234", tree + "/.bottle-apply-1234.done");
+  ASSERT_TRUE(take(file));
+  EXPECT_FALSE(fs::exists(tree + "/.bottle-apply-1234.done"));
+}
+
+TEST_F(Take, ADirectoryThatStaysKeepsItsMode) {
+  fs::create_directories(tree + "/private/sub");
+  put(tree + "/private/sub/x", "x\n");
+  ::chmod((tree + "/private").c_str(), 0710);
+  ASSERT_TRUE(take(patch("git mv private/sub/x private/y")));
+  EXPECT_EQ(static_cast<int>(fs::status(tree + "/private").permissions()), 0710);
+  EXPECT_FALSE(fs::exists(tree + "/private/sub"));
+}
+
+// Another program puts a file into a directory that must go again.
+TEST_F(Take, EverythingElseIsPutBack) {
+  put(root + "/second/s.txt", "second\n");
+  std::vector<std::unique_ptr<Replacement>> all;
+  all.push_back(Replacement::begin(root + "/second", {"s.txt"}).value());
+  put(all[0]->staged() + "/s.txt", "changed\n");
+  all.push_back(Replacement::begin(tree, {"a.txt", "new/x.txt"}).value());
+  put(all[1]->staged() + "/a.txt", "changed\n");
+  put(all[1]->staged() + "/new/x.txt", "new\n");
+  for (auto& each : all) ASSERT_TRUE(each->put_in_place());
+  put(tree + "/new/other", "of another program\n");
+  for (auto& each : all) EXPECT_TRUE(each->put_back());
+  EXPECT_EQ(*read_file(tree + "/a.txt"), "one\n");
+  EXPECT_EQ(*read_file(root + "/second/s.txt"), "second\n");
+  EXPECT_FALSE(fs::exists(tree + "/new/x.txt"));
+  EXPECT_TRUE(fs::exists(tree + "/new/other"));
+}
+
+TEST_F(Take, ASignalLeavesNothingInTheDirectory) {
+  std::string file = patch("echo changed >a.txt"), before = state();
+  pid_t child = ::fork();
+  if (child == 0) {
+    sigset_t all;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    ::raise(SIGTERM);  // stays pending until apply() can be interrupted
+    (void)take(file);
+    ::_exit(0);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(state(), before);
 }
 
 }  // namespace

@@ -5,9 +5,9 @@
 #include "workspace/files/replacement.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <filesystem>
@@ -17,7 +17,6 @@
 #include "base/files/durable.h"
 #include "base/files/file.h"
 #include "base/ids.h"
-#include "base/os/signals.h"
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
 
@@ -25,6 +24,7 @@ namespace bottle::workspace {
 namespace {
 
 constexpr std::string_view kOwn = ".bottle-apply-";
+constexpr std::string_view kDone = ".done";  // at the end of the name once all files are in place
 constexpr size_t kMostEntries = 1'000'000;
 constexpr const char* kAttributes = ".gitattributes";
 
@@ -99,6 +99,13 @@ bool is_same(const struct stat& a, const struct stat& b) {
          when(a) == when(b);
 }
 
+Result<> remove_tree(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error) return fail_errno("removing " + path, error.value());
+  return {};
+}
+
 bool is_directory(const std::optional<struct stat>& st) { return st && S_ISDIR(st->st_mode); }
 
 }  // namespace
@@ -111,10 +118,11 @@ Result<std::unique_ptr<Replacement>> Replacement::begin(const std::string& direc
   auto root = TRY(Beneath::open(directory));
   TRY(root.each("", kMostEntries, [&](const std::string& name, unsigned char) -> Result<> {
     if (!name.starts_with(kOwn)) return {};
+    if (name.ends_with(kDone)) return remove_tree(directory + "/" + name);
     std::string place = directory + "/" + one_line(name);
     return fail(Code::conflict, "another `bottle apply SESSION` runs in " + directory + ", or was interrupted",
-                "if none runs, put back the files that it had replaced, and remove what it left: cp -a " +
-                    shell_word(place + "/old/.") + " " + shell_word(directory) + " && rm -r " + shell_word(place));
+                "if none runs, compare the files that it had replaced, which are in " + shell_word(place + "/old") +
+                    ", with yours, and then remove " + shell_word(place));
   }));
   std::unique_ptr<Replacement> made(new Replacement(directory, std::move(root), std::string(kOwn) + random_hex(4)));
   for (const char* part : {"", "/new", "/old"}) TRY(make_entry_directory(made->root_, made->own_ + part, 0700));
@@ -132,11 +140,7 @@ Result<std::unique_ptr<Replacement>> Replacement::begin(const std::string& direc
   return made;
 }
 
-Replacement::~Replacement() {
-  std::error_code ignored;
-  // After a failure to put them back, steps remain, and the directory has the only copies of some files.
-  if (!own_.empty() && steps_.empty()) std::filesystem::remove_all(directory_ + "/" + own_, ignored);
-}
+Replacement::~Replacement() { clean(); }
 
 // Copies one entry to the new state.
 Result<> Replacement::stage(const File& file) {
@@ -162,11 +166,14 @@ Result<> Replacement::make_parents(const std::string& path, bool in_place) {
   return {};
 }
 
-void Replacement::remove_empty_parents(const std::string& path) {
-  for (std::string parent = above(path); !parent.empty(); parent = above(parent)) {
+// Removes the directories above a path that are empty, up to `last`, or up to the root if that is empty.
+void Replacement::remove_empty_parents(const std::string& path, const std::string& last) {
+  for (std::string parent = above(path); parent.size() >= std::max(last.size(), size_t{1}); parent = above(parent)) {
+    auto status = status_of(root_, parent);
     auto entry = entry_at(root_, parent);
-    if (!entry || !entry->directory || ::unlinkat(entry->at(), entry->name.c_str(), AT_REMOVEDIR) != 0) return;
-    steps_.push_back({Step::Did::removed_directory, parent});
+    if (!status || !*status || !entry || !entry->directory) return;
+    if (::unlinkat(entry->at(), entry->name.c_str(), AT_REMOVEDIR) != 0) return;
+    steps_.push_back({Step::Did::removed_directory, parent, (*status)->st_mode & 07777});
   }
 }
 
@@ -201,20 +208,37 @@ Result<> Replacement::put_in_place() {
   return {};
 }
 
+// Also removes directories that have become empty, as git does. That comes last, so that a directory that stays keeps
+// its mode.
+void Replacement::keep() {
+  for (const auto& file : files_) {
+    auto now = status_of(root_, file.path), staged = status_of(root_, own_ + "/new/" + file.path);
+    if (now && !*now) remove_empty_parents(file.path);
+    // git, too, leaves a submodule's directory that is not empty.
+    else if (is_directory(file.before) && staged && !*staged) remove_empty_parents(file.path + "/x");
+  }
+  steps_.clear();
+  // From now on, the next replacement in this directory removes what an interruption leaves.
+  std::string done = own_ + std::string(kDone);
+  if (rename_entry(root_, own_, done)) own_ = std::move(done);
+}
+
+// After a failure to put them back, steps remain, and the directory has the only copies of some files.
+void Replacement::clean() {
+  if (steps_.empty() && !own_.empty()) (void)remove_tree(directory_ + "/" + own_);
+  own_.clear();
+}
+
 // Moves a file away that the new state does not have.
 Result<> Replacement::move_away(const File& file) {
   if (!file.before) return {};
   auto after = TRY(status_of(root_, own_ + "/new/" + file.path));
   if (after && is_directory(after) == is_directory(file.before)) return {};
-  if (is_directory(file.before)) {  // git, too, leaves a submodule's directory that is not empty
-    remove_empty_parents(file.path + "/x");
-    return {};
-  }
+  if (is_directory(file.before)) return {};
   std::string old = own_ + "/old/" + file.path;
   TRY(make_parents(old, false));
   TRY(rename_entry(root_, file.path, old));
   steps_.push_back({Step::Did::moved_away, file.path});
-  remove_empty_parents(file.path);
   return {};
 }
 
@@ -230,7 +254,13 @@ Result<> Replacement::move_in(const File& file) {
     steps_.push_back({Step::Did::made_directory, file.path});
     return {};
   }
-  if (auto now = TRY(status_of(root_, file.path)); now && !is_directory(now)) {
+  auto now = TRY(status_of(root_, file.path));
+  if (is_directory(now)) {
+    // All files below it have been moved away.
+    for (const auto& other : files_)
+      if (other.path.starts_with(file.path + "/")) remove_empty_parents(other.path, file.path);
+    remove_empty_parents(file.path + "/x", file.path);
+  } else if (now) {
     TRY(make_parents(old, false));
     auto from = TRY(entry_at(root_, file.path)), to = TRY(entry_at(root_, old));
     bool has_both =
@@ -258,38 +288,48 @@ Result<> Replacement::undo(const Step& step) {
         return fail_errno("removing " + directory_ + "/" + step.path);
       return {};
     case Step::Did::made_directory:
-      if (entry.directory && ::unlinkat(entry.at(), entry.name.c_str(), AT_REMOVEDIR) != 0)
-        return fail_errno("removing " + directory_ + "/" + step.path);
+      // If another program has put something into it, it stays.
+      if (entry.directory) (void)::unlinkat(entry.at(), entry.name.c_str(), AT_REMOVEDIR);
       return {};
     case Step::Did::removed_directory:
-      return make_entry_directory(root_, step.path);
+      return TRY(status_of(root_, step.path)) ? Result<>() : make_entry_directory(root_, step.path, step.mode);
   }
   return {};
 }
 
 Result<> Replacement::put_back() {
+  Result<> all;
+  std::vector<Step> left;
   for (; !steps_.empty(); steps_.pop_back())
     if (auto undone = undo(steps_.back()); !undone) {
-      undone.error().todo = "the files that were replaced are in " + directory_ + "/" + own_ + "/old";
-      return undone;
+      left.push_back(steps_.back());
+      if (all) all = std::move(undone);
     }
-  return {};
+  steps_ = std::move(left);
+  if (!all) all.error().todo = "the files that were replaced are in " + directory_ + "/" + own_ + "/old";
+  return all;
 }
 
 Result<> put_in_place(const std::vector<std::unique_ptr<Replacement>>& all) {
   for (const auto& each : all) TRY(each->prepare());
-  Signals later({SIGINT, SIGTERM, SIGHUP});
   Result<> done;
   for (const auto& each : all)
     if (done) done = each->put_in_place();
   if (done) {
     for (const auto& each : all) each->keep();
+    for (const auto& each : all) each->clean();
     return {};
   }
+  // Each directory is put back, even if that fails for another one.
+  std::string todo;
+  Error failed = done.error();
   for (const auto& each : std::views::reverse(all))
-    if (auto undone = each->put_back(); !undone)
-      return std::unexpected(std::move(undone.error()).during("undoing it after an error (" + done.error().what + ")"));
-  return done;
+    if (auto undone = each->put_back(); !undone) {
+      failed.what += "; undoing it failed too: " + undone.error().what;
+      todo += (todo.empty() ? "" : "; ") + undone.error().todo;
+    }
+  if (!todo.empty()) failed.todo = todo;
+  return std::unexpected(std::move(failed));
 }
 
 }  // namespace bottle::workspace

@@ -24,8 +24,7 @@ class Replacement {
 
   Replacement(const Replacement&) = delete;
   Replacement& operator=(const Replacement&) = delete;
-  // Removes the files that are not in place, unless put_back() has failed.
-  ~Replacement();
+  ~Replacement();  // calls clean()
 
   // Returns the directory in which the caller makes the new state: it changes, adds and removes files at the paths.
   std::string staged() const { return directory_ + "/" + own_ + "/new"; }
@@ -39,7 +38,10 @@ class Replacement {
   Result<> put_in_place();
 
   // Makes put_in_place() final.
-  void keep() { steps_.clear(); }
+  void keep();
+
+  // Removes the files that are not in place, unless put_back() has failed. Nothing may be called after it.
+  void clean();
 
   // Undoes put_in_place(). If that fails, the error says where the files are.
   Result<> put_back();
@@ -52,6 +54,7 @@ class Replacement {
   struct Step {
     enum class Did { moved_away, moved_in, made_directory, removed_directory } did;
     std::string path;
+    mode_t mode = 0;  // of a directory that was removed
   };
 
   Replacement(std::string directory, Beneath root, std::string own);
@@ -61,7 +64,7 @@ class Replacement {
   Result<> move_in(const File& file);
   Result<> undo(const Step& step);
   Result<> make_parents(const std::string& path, bool in_place);
-  void remove_empty_parents(const std::string& path);
+  void remove_empty_parents(const std::string& path, const std::string& last = "");
 
   std::string directory_;
   Beneath root_;
@@ -70,8 +73,8 @@ class Replacement {
   std::vector<Step> steps_;
 };
 
-// Puts all replacements into place, or leaves every directory as it was. Signals that would end the process wait until
-// that is done.
+// Puts all replacements into place, or leaves every directory as it was. Signals should not end the process meanwhile.
+// If a directory cannot be put back, the error names it, and the others are put back nevertheless.
 Result<> put_in_place(const std::vector<std::unique_ptr<Replacement>>& all);
 
 }  // namespace bottle::workspace

@@ -4,15 +4,18 @@
 // repositories is taken as a whole or not at all.
 #include "workspace/receiving/take.h"
 
+#include <signal.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "base/defer.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/os/signals.h"
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
 #include "git/refs.h"
@@ -133,9 +136,9 @@ Result<std::unique_ptr<Replacement>> apply_to_copies(const git::Runner& git, con
                                   folded(done.complaint, 1000));
 }
 
-}  // namespace
-
-Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
+// Does the work of apply(). Gives up before any file is replaced if a signal arrives.
+Result<> apply_all(const std::vector<Patch>& patches, const std::string& scratch, std::optional<int>& signal,
+                   const Signals& signals) {
   std::string state = scratch + "/apply-" + random_hex(4);
   TRY(make_directories(state));
   Defer clean([&] {
@@ -160,7 +163,24 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
   for (size_t i = 0; i < patches.size(); ++i) TRY(check(git, views[i], patches[i]));
   std::vector<std::unique_ptr<Replacement>> replacements;
   for (size_t i = 0; i < patches.size(); ++i) replacements.push_back(TRY(apply_to_copies(git, views[i], patches[i])));
+  signal = signals.next();
+  if (signal) return fail(Code::canceled, "stopped before any file was changed");
   return put_in_place(replacements);
+}
+
+}  // namespace
+
+// A signal must end this process neither between two renames, nor while it would leave a directory in the operator's.
+Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
+  std::optional<int> signal;
+  auto done = [&] {
+    Signals held({SIGINT, SIGTERM, SIGHUP}, Signals::Nohup::heeded);
+    auto applied = apply_all(patches, scratch, signal, held);
+    if (!signal) signal = held.next();
+    return applied;
+  }();
+  if (signal) ::raise(*signal);  // has its usual effect now
+  return done;
 }
 
 std::string copy_command(const std::string& from, const std::string& to) {
