@@ -196,6 +196,8 @@ def test_a_lost_state_directory_is_cleaned_up_when_asked_for(world, operator, be
     kill_all(operator)
     process.communicate(timeout=120)
     shutil.rmtree(world.state(operator.home))
+    # The guard ends with its supervisor. Until then, the session counts as running.
+    assert until(lambda: not containers(world, "guard"), 60)
     there = everything(world)
     shown = operator.bottle("cleanup")
     assert shown.returncode == 0 and shown.stderr.count("no ledger here names it") == 5, shown

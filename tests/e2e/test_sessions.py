@@ -101,7 +101,8 @@ def test_a_running_session_is_listed_followed_and_stopped(operator, until):
 def test_agents_are_listed(operator):
     done = operator.bottle("list", "--agents", "--json", config=operator.config())
     assert done.returncode == 0, done.stderr
-    assert {"agent": "a", "bottle": "b", "provider": "shell", "description": ""} in json.loads(done.stdout)
+    agent = {"agent": "a", "bottle": "b", "provider": "shell", "description": "", "from_repository": False}
+    assert agent in json.loads(done.stdout)
     assert operator.bottle("list", "--agents").stdout.splitlines()[0].split() == ["AGENT", "BOTTLE", "PROVIDER", "DESCRIPTION"]
 
 
