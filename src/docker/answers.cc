@@ -36,4 +36,14 @@ std::optional<Exit> exit_of(const nlohmann::json& container) {
   return Exit{member(state, "OOMKilled") == true, status.get<int>()};
 }
 
+bool is_at_rest(const nlohmann::json& container) {
+  const auto& state = member(container, "State");
+  std::string status = text_of(state, "Status");
+  // Podman also says "configured" instead of "created", and "stopped" instead of "exited". Its paused containers do not
+  // count as running, so `Running` alone does not say enough.
+  bool rests =
+      status == "created" || status == "configured" || status == "exited" || status == "stopped" || status == "dead";
+  return rests && member(state, "Running") == false;
+}
+
 }  // namespace bottle::docker

@@ -29,4 +29,8 @@ struct Exit {
 // Reads how a container ended from the answer of Engine::inspect_container(). Returns nothing if it does not say.
 std::optional<Exit> exit_of(const nlohmann::json& container);
 
+// Returns whether the answer of Engine::inspect_container() says that no process runs in the container: it was never
+// started, or it has ended. A container whose state is missing or unknown may run.
+bool is_at_rest(const nlohmann::json& container);
+
 }  // namespace bottle::docker

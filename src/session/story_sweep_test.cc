@@ -118,6 +118,30 @@ TEST_F(DeadSession, WorkWhoseContainerIsGoneComesHomeFromItsVolume) {
   });
 }
 
+// Older versions of Podman refuse to stop a container that was never started.
+TEST_F(DeadSession, WorkInAContainerThatDoesNotRunNeedsNoStop) {
+  using State = docker::FakeContainer::State;
+  for (State state : {State::created, State::exited, State::running}) {
+    TestSession session(true);
+    FakeDocker docker;
+    session.go_to(moment, docker, false);
+    session.worked = true;
+    docker.with_world([&](docker::FakeWorld& world) {
+      if (state == State::created) ASSERT_TRUE(world.remove_container("bottle-x1-agent"));
+      else world.containers.at("bottle-x1-agent").state = state;
+    });
+    docker.set_fault([](const FakeCall& call) {
+      return call.method == "stop container" && call.object != "bottle-x1-guard" ? Fault::refused : Fault::none;
+    });
+    auto swept = session.sweep_all(docker);
+    docker.set_fault({});
+    ASSERT_EQ(swept.size(), 1u);
+    ASSERT_TRUE(swept[0].back);
+    EXPECT_EQ(swept[0].back->held, state == State::running) << swept[0].back->error;
+    if (state != State::running) session.check_end(docker, "a sweep of a container that does not run");
+  }
+}
+
 // If the volume is gone too, nothing can bring the work back, but the operator must learn of it. There is no work if
 // the agent never began.
 TEST_F(DeadSession, LostWorkIsNotPassedOverInSilence) {

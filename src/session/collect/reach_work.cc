@@ -1,6 +1,7 @@
 // The work is in a volume, which the engine reads only through a container that mounts it.
 #include "session/collect/reach_work.h"
 
+#include "docker/answers.h"
 #include "session/images/guard_image.h"
 #include "session/ledger/names.h"
 
@@ -39,6 +40,15 @@ Result<std::string> reach_work(docker::Engine& engine, const Belongings& whose, 
                                .during("the container " + names.agent + " is gone, and the volume " + names.work +
                                        ", which has the work, cannot be read without another"));
   return made;
+}
+
+Result<> still_work(docker::Engine& engine, const std::string& container) {
+  auto stopped = engine.stop_container(container, 3);
+  if (stopped) return {};
+  // An older Podman answers with an error for a container that was never started.
+  auto said = engine.inspect_container(container);
+  if (said && docker::is_at_rest(*said)) return {};
+  return stopped;
 }
 
 }  // namespace bottle::session

@@ -16,4 +16,8 @@ namespace bottle::session {
 Result<std::string> reach_work(docker::Engine& engine, const Belongings& whose, const std::string& directory,
                                const std::string& workdir);
 
+// Stops that container, so that nothing changes the work while it is collected. Succeeds if it does not run. Fails if
+// it may still run. Blocks.
+Result<> still_work(docker::Engine& engine, const std::string& container);
+
 }  // namespace bottle::session

@@ -124,7 +124,7 @@ std::optional<wire::WorkResult> bring_home(docker::Engine& engine, const Orphan&
   if (!there) return wire::WorkResult{.error = there.error().what, .held = true};
   if (there->empty()) return about_lost(orphan, orphan.work->results);
   // What an agent that runs writes after its work was collected would be lost.
-  if (auto stopped = engine.stop_container(*there, 3); !stopped)
+  if (auto stopped = still_work(engine, *there); !stopped)
     return held(orphan.session, "the agent may still be running: " + stopped.error().what);
   return collect(engine, orphan.session, *orphan.work, orphan.directory, [](const std::string&) {});
 }

@@ -85,7 +85,7 @@ std::optional<wire::WorkResult> save_work(const Directories& directories, docker
   auto id = reach_work(engine, what, "", "/workspace");
   if (!id) return wire::WorkResult{.error = id.error().what, .held = true};
   if (id->empty()) return std::nullopt;
-  if (auto stopped = engine.stop_container(*id, 3); !stopped)
+  if (auto stopped = still_work(engine, *id); !stopped)
     return held(what.session, "the agent may still be running: " + stopped.error().what);
   // A session of that name may have left its results here, so the archive goes beside them.
   std::string results = directories.results + "/" + what.session;
