@@ -106,7 +106,7 @@ class Watch {
     // If the engine does not say how the agent ended, the status is 143 (SIGTERM) after a stop, and 125 (a failure of
     // bottle itself) otherwise.
     result.exit = std::clamp(end ? end->status : stopped_ ? 143 : 125, 0, 255);
-    if (end && end->was_stopped) {
+    if (end && end->was_stopped && !stopped_) {
       result.exit = 125;
       result.what = "the engine closed the agent's stream while the agent was running, so the agent was stopped";
     }

@@ -116,28 +116,33 @@ TEST_F(Working, AStopThatTheEngineRefusesCanBeRepeated) {
   EXPECT_EQ(outcome.result->exit, 143);
 }
 
+bool agent_runs(FakeDocker& docker) {
+  return docker.with_world([](docker::FakeWorld& world) {
+    auto agent = world.container("bottle-x1-agent");
+    return agent && (*agent)->state == docker::FakeContainer::State::running;
+  });
+}
+
 // Runs an agent whose stream breaks while it works, and returns whether its work was collected while it was running.
 struct Unheard {
   Outcome outcome;
   bool is_collected_running = false;
 };
 Unheard lose_the_stream(TestSession& session, FakeDocker& docker, docker::Fault stop) {
-  auto runs = [&docker] {
-    return docker.with_world([](docker::FakeWorld& world) {
-      auto agent = world.container("bottle-x1-agent");
-      return agent && (*agent)->state == docker::FakeContainer::State::running;
-    });
-  };
-  session.agent = [&session, runs](docker::FakeProcess& process, const wire::Go&) {
+  session.agent = [&session, &docker](docker::FakeProcess& process, const wire::Go&) {
     process.write("ready\n");
     process.hang_up();
     session.worked = true;
-    for (process.put("/workspace/made.txt", kWork); runs();) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (process.put("/workspace/made.txt", kWork); agent_runs(docker);)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return 0;
   };
   std::atomic<bool> is_collected_running = false;
   docker.set_fault([&, stop](const FakeCall& call) {
-    if (call.method == "get archive" && runs()) is_collected_running = true;
+    if (call.method == "get archive" && agent_runs(docker)) is_collected_running = true;
+    // The time limit of these calls need not pass in the test.
+    if (call.method == "wait for container" && call.object == "bottle-x1-agent" && agent_runs(docker))
+      return docker::Fault::silent;
     return call.method == "stop container" ? stop : docker::Fault::none;
   });
   auto outcome = session.run(docker);
@@ -154,6 +159,82 @@ TEST_F(Working, AnAgentWhoseStreamBreaksIsStoppedBeforeItsWorkIsCollected) {
   EXPECT_NE(unheard.outcome.result->what.find("closed the agent's stream"), std::string::npos)
       << unheard.outcome.result->what;
   session.check_end(docker, "a stream that breaks");
+}
+
+// The kernel can need long for the end of a container, and the engine says that it runs until then.
+TEST_F(Working, AnAgentThatEndsSlowlyKeepsItsStatus) {
+  std::promise<void> asked_again;
+  session.agent = [this, again = asked_again.get_future().share()](docker::FakeProcess& process, const wire::Go&) {
+    process.put("/workspace/made.txt", kWork);
+    session.worked = true;
+    process.hang_up();
+    // If the agent is stopped instead of waited for, the test must end, too.
+    again.wait_for(std::chrono::seconds(10));
+    return 3;
+  };
+  docker.set_fault([&](const FakeCall& call) {
+    if (call.method != "wait for container" || call.object != "bottle-x1-agent") return docker::Fault::none;
+    if (call.nth == 2) asked_again.set_value();
+    return call.nth == 1 ? docker::Fault::silent : docker::Fault::none;
+  });
+  auto outcome = session.run(docker);
+  docker.set_fault({});
+  ASSERT_TRUE(outcome.result);
+  EXPECT_EQ(outcome.result->exit, 3);
+  EXPECT_EQ(outcome.result->what, "");
+  session.check_end(docker, "a slow end");
+}
+
+// An engine that cannot wait for a container may still know how it ended.
+TEST_F(Working, AnAgentWhoseEndIsOnlyInspectedKeepsItsStatus) {
+  session.agent = [this](docker::FakeProcess& process, const wire::Go&) {
+    process.put("/workspace/made.txt", kWork);
+    session.worked = true;
+    return 3;
+  };
+  docker.set_fault([&](const FakeCall& call) {
+    if (call.object != "bottle-x1-agent") return docker::Fault::none;
+    // The engine's answer is due once the container has ended.
+    while (call.method == "wait for container" && agent_runs(docker))
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return call.method == "wait for container" || call.method == "stop container" ? docker::Fault::refused
+                                                                                  : docker::Fault::none;
+  });
+  auto outcome = session.run(docker);
+  docker.set_fault({});
+  ASSERT_TRUE(outcome.result);
+  EXPECT_EQ(outcome.result->exit, 3);
+  session.check_end(docker, "an end that is only inspected");
+}
+
+TEST_F(Working, AStoppedAgentThatEndsSlowlyIsNotExplainedByItsStream) {
+  session.agent = [this](docker::FakeProcess& process, const wire::Go&) {
+    process.put("/workspace/made.txt", kWork);
+    session.worked = true;
+    process.write("ready\n");
+    process.read_line();
+    return 0;
+  };
+  docker.set_fault([&](const FakeCall& call) {
+    bool waits = call.method == "wait for container" && call.object == "bottle-x1-agent";
+    return waits && call.nth <= 2 ? docker::Fault::silent : docker::Fault::none;
+  });
+  std::atomic<bool> stopping = false;
+  docker.set_forgery([&](const FakeCall& call, nlohmann::json& answer) {
+    if (stopping && call.method == "inspect container" && call.object == "bottle-x1-agent")
+      answer["State"].update({{"Status", "running"}, {"Running", true}});
+  });
+  auto outcome = session.run(docker, [&](Launcher& launcher) {
+    launcher.await_output("ready");
+    stopping = true;
+    launcher.send(FrameType::stop, "");
+  });
+  docker.set_forgery({});
+  docker.set_fault({});
+  ASSERT_TRUE(outcome.result);
+  EXPECT_EQ(outcome.result->exit, 143);
+  EXPECT_EQ(outcome.result->what, "");
+  session.check_end(docker, "a slow end after a stop");
 }
 
 TEST_F(Working, TheWorkOfAnAgentThatCannotBeStoppedIsHeld) {

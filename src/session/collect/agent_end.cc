@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <thread>
 
 #include "docker/answers.h"
@@ -13,20 +14,24 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// An engine notices the end of a container later than its stream's.
+// An engine notices the end of a container later than its stream's. After this time, it is asked whether the container
+// still runs.
 constexpr int kNoticeMs = 5000;
 
-bool is_running(docker::Engine& engine, const std::string& container) {
-  auto said = engine.inspect_container(container);
+bool is_running(const Result<nlohmann::json>& said) {
   return said && docker::member(docker::member(*said, "State"), "Running") == true;
 }
 
 Result<AgentEnd> try_to_end(docker::Engine& engine, const std::string& container) {
   auto status = engine.wait_container(container, std::min(kNoticeMs, docker::call_timeout_ms()));
+  // The end itself may take long, for example while the kernel frees much memory or waits for a disk.
+  if (!status && is_running(engine.inspect_container(container))) status = engine.wait_container(container);
   if (status) return AgentEnd{*status, false};
-  bool runs = is_running(engine, container);
+  auto said = engine.inspect_container(container);
+  auto exit = said && docker::is_at_rest(*said) ? docker::exit_of(*said) : std::nullopt;
+  if (exit) return AgentEnd{exit->status, false};
   TRY(engine.stop_container(container, 3));
-  return AgentEnd{TRY(engine.wait_container(container)), runs};
+  return AgentEnd{TRY(engine.wait_container(container)), is_running(said)};
 }
 
 }  // namespace

@@ -15,8 +15,8 @@ struct AgentEnd {
 
 // Waits until the agent's container has ended, and stops it if it goes on running. Call it once the agent's stream has
 // ended, which alone proves nothing: a proxy in front of the engine may close an idle connection, and containers may
-// outlive a restart of the engine. Fails if the container may still run, so that its work may still change. Blocks,
-// while the engine cannot be reached for up to a minute.
+// outlive a restart of the engine. Fails if the container may still run, so that its work may still change. Blocks
+// as long as a few calls may take, and while the engine cannot be reached for up to a minute.
 Result<AgentEnd> end_agent(docker::Engine& engine, const std::string& container);
 
 }  // namespace bottle::session
