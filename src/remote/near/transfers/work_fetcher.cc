@@ -11,6 +11,7 @@
 
 #include "base/files/durable.h"
 #include "base/files/file.h"
+#include "base/files/full_disk.h"
 #include "base/text/json_lines.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
@@ -34,15 +35,18 @@ Result<> drain(const Source& source) {
   return {};
 }
 
-// Writes an archive to the disk. Fails with Code::limit beyond `most` bytes.
-Result<> keep(const Source& source, const std::string& path, uint64_t most) {
+// Writes an archive to the disk. Fails with Code::limit beyond `most` bytes. Sets `is_full` if this disk has no more
+// room; an error of the source may look like that, because the machine can choose its words.
+Result<> keep(const Source& source, const std::string& path, uint64_t most, bool& is_full) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + path);
   char buffer[256 << 10];
   for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) {
     if (n > most) return fail(Code::limit, "the workspace is too large to keep");
     most -= n;
-    TRY(write_all(fd.get(), {buffer, n}));
+    auto written = write_all(fd.get(), {buffer, n});
+    is_full = !written && is_full_disk(written.error());
+    TRY(std::move(written));
   }
   return {};
 }
@@ -140,8 +144,12 @@ Result<wire::WorkResult> WorkFetcher::fetch(const Fetch& from) {
     if (name == "egress.jsonl") TRY(save_egress(source));
     if (name == "workspace.tar") {
       TRY(only_once(came));
-      auto whole = keep(source, arriving, workspace::Incoming().max_bytes);
-      if (!whole) keep_larger(arriving, part);
+      bool is_full = false;
+      auto whole = keep(source, arriving, workspace::Incoming().max_bytes, is_full);
+      // The machine was sending, so it still has all of the work, and the next attempt needs the room of the parts.
+      if (is_full)
+        for (const auto& path : {arriving, part}) ::unlink(path.c_str());
+      else if (!whole) keep_larger(arriving, part);
       TRY(std::move(whole));
     }
     if (name == kHeld) return why_held(source);

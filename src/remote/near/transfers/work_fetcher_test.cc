@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "base/files/file.h"
+#include "base/files/full_disk.h"
+#include "base/files/unreadable_test.h"
 #include "base/os/process.h"
 #include "docker/tar/tar.h"
 
@@ -105,6 +107,27 @@ TEST_F(WorkFetcherTest, TheLargestPartOfAnArchiveIsKeptUntilAllOfItComes) {
   ASSERT_TRUE(home.fetch(far({whole})));
   for (const auto& file : std::filesystem::directory_iterator(results))
     EXPECT_FALSE(file.path().filename().string().starts_with("workspace.tar")) << file.path();
+}
+
+// The part of an earlier attempt would otherwise stay for as long as there is too little room for the whole.
+TEST_F(WorkFetcherTest, AFullDiskKeepsNoPartThatTheNextAttemptHasNoRoomFor) {
+  std::string results = job_.directories.results + "/s1", whole = workspace(std::string(5000, 'a'));
+  ASSERT_TRUE(make_directories(results));
+  ASSERT_TRUE(write_file_atomically(part_in(results), whole.substr(0, 4000)));
+  auto says_full = [](const auto&, const auto& put) {
+    return put("workspace.tar", [](char*, size_t) -> Result<size_t> {
+      return fail(Code::limit, "writing: " + std::generic_category().message(ENOSPC));
+    });
+  };
+  ASSERT_FALSE(WorkFetcher(job_, base_).fetch(says_full));
+  EXPECT_EQ(read_file(part_in(results)).value_or("").size(), 4000u) << "it was not this disk that was full";
+  auto dropped = with_failing(SYS_write, ENOSPC, [&] {
+    auto fetched = WorkFetcher(job_, base_).fetch(far({whole}));
+    return !fetched && is_full_disk(fetched.error()) && std::filesystem::is_empty(results);
+  });
+  if (!dropped) GTEST_SKIP() << "this system cannot simulate a full disk";
+  EXPECT_TRUE(*dropped);
+  EXPECT_TRUE(WorkFetcher(job_, base_).fetch(far({whole})));
 }
 
 TEST_F(WorkFetcherTest, ADeliveryBringsOneWorkspace) {
