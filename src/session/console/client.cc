@@ -67,7 +67,7 @@ class Follower {
       if (poller.readable(signals.fd())) on_signals(signals);
       if (poller.readable(0) && input_open && !take_input(input_open)) return detach();
       if (poller.writable(socket_)) flush();
-      tell_lost();
+      if (running_ && outbox_.empty()) lost_ = 0;
       if (poller.readable(socket_)) {
         auto ended = take_frames();
         if (!ended || *ended) {
@@ -121,13 +121,23 @@ class Follower {
   // Returns whether so much waits for the supervisor that no more input may be added.
   bool is_full() const { return outbox_.size() >= kMostQueued; }
 
-  // Tells the operator about input that the agent will not get.
+  void warn(const std::string& text) {
+    if (options_.on_event) options_.on_event(wire::Warning{text});
+  }
+
+  // Tells the operator how much input the agent will not get.
   void tell_lost() {
     if (lost_ == 0 || !running_) return;
-    if (options_.on_event)
-      options_.on_event(wire::Warning{std::to_string(lost_) + " bytes of your input were dropped, because the agent "
-                                                              "does not read it fast enough"});
+    warn(std::to_string(lost_) + " bytes of your input were dropped, because the agent does not read it fast enough");
     lost_ = 0;
+  }
+
+  // Drops input that the supervisor has no room for. All later input is dropped as well until nothing waits: a long
+  // paste that is cut off does less harm than one with holes, and the operator is told once.
+  void drop(size_t size) {
+    if (lost_ == 0)
+      warn("the agent does not read your input fast enough; more input is dropped until it has read the rest");
+    lost_ += size;
   }
 
   // Leaves the session, which continues.
@@ -144,6 +154,7 @@ class Follower {
   // Begins to pass on the operator's input.
   void agent_runs() {
     running_ = true;
+    tell_lost();
     if (has_terminal()) send_size();
     begin_typing();
   }
@@ -215,7 +226,7 @@ class Follower {
     if (running_) return pass_on(std::move(bytes));
     // The terminal is in raw mode, so its driver does not turn the key into a signal.
     if (bytes.find(kCtrlC) != std::string::npos) stop(SIGINT);
-    else if (held_.size() + bytes.size() <= kMostHeld) held_ += bytes;
+    else if (lost_ == 0 && held_.size() + bytes.size() <= kMostHeld) held_ += bytes;
     else lost_ += bytes.size();
     return true;
   }
@@ -229,7 +240,7 @@ class Follower {
 
   void send_input(const std::string& bytes) {
     if (typing_) (void)write_all(typing_->fd(), bytes);
-    else if (has_terminal() && is_full()) lost_ += bytes.size();
+    else if (has_terminal() && (lost_ > 0 || is_full())) drop(bytes.size());
     else post(FrameType::input, bytes);
   }
 
@@ -302,7 +313,7 @@ class Follower {
   AgentScreen screen_;
   FrameReader frames_;
   Outbox outbox_;
-  size_t lost_ = 0;  // bytes of input that were dropped and not yet reported
+  size_t lost_ = 0;  // bytes of input that were dropped; while it is not 0, all later input is dropped too
   DetachKey detach_;
   bool running_ = false;  // the agent runs
   std::string held_;      // input from before the agent ran

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <future>
@@ -75,6 +76,87 @@ TEST(Follow, KeepsInputForASupervisorThatReadsLateAndSendsAStopAheadOfIt) {
   EXPECT_TRUE(taken == first + rest) << taken.size() << " bytes arrived";
   EXPECT_GT(before_stop, 0u);
   EXPECT_LT(before_stop, first.size());
+}
+
+// Runs follow() with a pipe in the place of the terminal, and a supervisor that reads when the test says so.
+class Typed {
+ public:
+  explicit Typed(bool starting) {
+    EXPECT_EQ(::dup2(input_.read.get(), 0), 0);
+    ClientOptions options{.input = ClientOptions::Input::terminal,
+                          .on_event =
+                              [this](const wire::Event& event) {
+                                if (const auto* it = std::get_if<wire::Warning>(&event)) warnings.push_back(it->what);
+                              },
+                          .starting = starting};
+    options.signals = &signals_;
+    follower_ = std::async(std::launch::async, [this, options] { (void)follow(pair_.ours.get(), options); });
+  }
+  ~Typed() { ::dup2(own_input_.get(), 0); }
+  // Types text, and waits until the launcher has read it.
+  void type(const std::string& text) {
+    EXPECT_TRUE(write_all(input_.write.get(), text));
+    for (int left = 1; left > 0;) {
+      ASSERT_EQ(::ioctl(input_.read.get(), FIONREAD, &left), 0);
+      if (left > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  // Reads input until `size` bytes have come.
+  void take(size_t size) {
+    while (taken.size() < size) {
+      auto frame = receive_frame(pair_.theirs.get());
+      ASSERT_TRUE(frame);
+      if (frame->type == FrameType::input) taken += frame->bytes;
+    }
+  }
+  void send(const wire::Event& event) {
+    EXPECT_TRUE(send_frame(pair_.theirs.get(), FrameType::event, wire::encode(event)));
+  }
+  // Types until the launcher passes it on, and ends the session. Returns what the supervisor got before.
+  std::string end() {
+    auto reader = std::async(std::launch::async, [this] {
+      while (taken.find(kLast) == std::string::npos) take(taken.size() + 1);
+    });
+    while (reader.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) type(std::string(1, kLast));
+    reader.get();
+    (void)send_frame(pair_.theirs.get(), FrameType::failure, wire::encode(Error{Code::canceled, "over", ""}));
+    follower_.get();
+    return taken.substr(0, taken.find(kLast));
+  }
+
+  std::string taken;
+  std::vector<std::string> warnings;  // valid after end()
+
+ private:
+  static constexpr char kLast = '!';
+  SocketPair pair_ = make_socket_pair().value();
+  PipeEnds input_ = make_pipe().value();
+  UniqueFd own_input_{::dup(0)};
+  Signals signals_{kLauncherSignals, Signals::Nohup::heeded};
+  std::future<void> follower_;
+};
+
+TEST(Follow, DropsTheRestOfALongPasteAndWarnsOnce) {
+  Typed typed(false);
+  std::string first(2 << 20, 'a');
+  typed.type(first);
+  typed.take(128 << 10);  // there is room again, and more still waits
+  typed.type(std::string(1 << 10, 'b'));
+  std::string taken = typed.end();
+  EXPECT_GT(taken.size(), size_t{256} << 10);
+  EXPECT_EQ(taken.find_first_not_of('a'), std::string::npos) << "the paste has a hole";
+  EXPECT_EQ(typed.warnings.size(), 1u);
+}
+
+TEST(Follow, DropsTheRestOfALongPasteBeforeTheAgentRuns) {
+  Typed typed(true);
+  for (auto [size, text] : {std::pair(60, 'a'), std::pair(16, 'b'), std::pair(1, 'c')})
+    typed.type(std::string(static_cast<size_t>(size) << 10, text));
+  typed.send(wire::AgentRuns{});
+  std::string taken = typed.end();
+  EXPECT_EQ(taken.substr(0, 60 << 10), std::string(60 << 10, 'a'));
+  EXPECT_EQ(taken.find('c'), std::string::npos) << "the paste has a hole";
+  EXPECT_EQ(typed.warnings.size(), 1u);
 }
 
 TEST(AwaitEnd, HasALimit) {
