@@ -7,6 +7,7 @@
 #include "docker/fake/fake_engine.h"
 
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -263,9 +264,13 @@ class FakeEngine : public Engine {
 
   Result<Json> info() override {
     return docker_.ask("info", "", [](FakeWorld&) {
-      return Json::parse(
-          R"({"ID":"fake","ServerVersion":"1","KernelVersion":"6","Architecture":"x86_64","DefaultRuntime":"runc",
-                 "Runtimes":{"runc":{"path":"runc"}},"SecurityOptions":["name=seccomp,profile=builtin"]})");
+      Json all = Json::parse(
+          R"({"ID":"fake","ServerVersion":"1","KernelVersion":"6","DefaultRuntime":"runc",
+              "Runtimes":{"runc":{"path":"runc"}},"SecurityOptions":["name=seccomp,profile=builtin"]})");
+      utsname machine{};
+      ::uname(&machine);
+      all["Architecture"] = machine.machine;
+      return all;
     });
   }
   Result<std::vector<std::string>> runtimes() override { return std::vector<std::string>{"runc"}; }
