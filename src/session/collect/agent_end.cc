@@ -17,6 +17,8 @@ namespace {
 // An engine notices the end of a container later than its stream's. After this time, it is asked whether the container
 // still runs.
 constexpr int kNoticeMs = 5000;
+// An engine that restarts refuses connections for a few seconds. If it takes longer, the work is held.
+constexpr auto kRestart = 20s;
 
 bool is_running(const Result<nlohmann::json>& said) {
   return said && docker::member(docker::member(*said, "State"), "Running") == true;
@@ -37,10 +39,10 @@ Result<AgentEnd> try_to_end(docker::Engine& engine, const std::string& container
 }  // namespace
 
 Result<AgentEnd> end_agent(docker::Engine& engine, const std::string& container) {
-  auto until = std::chrono::steady_clock::now() + 60s;
+  auto until = std::chrono::steady_clock::now() + kRestart;
   for (;;) {
     auto end = try_to_end(engine, container);
-    // An engine that restarts refuses connections for a few seconds. Other errors will not go away so soon.
+    // Other errors will not go away so soon.
     bool is_away = !end && (end.error().code == Code::unavailable || end.error().code == Code::closed);
     if (!is_away || std::chrono::steady_clock::now() > until) return end;
     std::this_thread::sleep_for(200ms);
