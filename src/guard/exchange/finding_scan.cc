@@ -143,13 +143,23 @@ bool is_of_protocol(std::string_view header, std::string_view value) {
                              [&](const char* each) { return http::iequals(value, each); });
 }
 
-// Returns whether a header needs no check for pieces: it has a value of the protocol, it repeats a value, as most
-// requests do, or it is the key of a WebSocket, which is random and, joined with other values, could look like a
-// credential.
+// Returns whether a header needs no check for pieces: it has a value of the protocol, or it repeats a value, as most
+// requests do.
 bool says_nothing_new(Scanner& scanner, const HeadPart& part) {
-  if (is_of_protocol(part.name, *part.text)) return true;
-  if (http::iequals(part.name, "sec-websocket-key") && part.text->size() == 24) return true;
-  return is_common_header(part.name) && scanner.repeats(part.name, *part.text);
+  return is_of_protocol(part.name, *part.text) ||
+         (is_common_header(part.name) && scanner.repeats(part.name, *part.text));
+}
+
+// Returns whether the part is the key of a request that begins a WebSocket (RFC 6455 §4.1). A key is random, so joined
+// with other values it could look like a credential. Any other value of this header may be a piece of a secret.
+bool is_websocket_key(const Request& request, const std::vector<HeadPart>& parts, const HeadPart& part) {
+  constexpr size_t kBytes = 16;
+  auto names_key = [](const HeadPart& each) { return http::iequals(each.name, "sec-websocket-key"); };
+  if (!names_key(part) || request.method != "GET" || !http::iequals(request.upgrade.protocol, "websocket") ||
+      std::ranges::count_if(parts, names_key) != 1)
+    return false;
+  auto key = base64_decode(*part.text);
+  return key && key->size() == kBytes && base64_encode(*key) == *part.text;
 }
 
 }  // namespace
@@ -200,7 +210,8 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
   return std::ranges::all_of(parts, [&](const HeadPart& part) {
     if (http::iequals(part.name, "cookie") && !check_crumbs(*part.text)) return false;
     if (!part.name.empty())
-      return says_nothing_new(*c_.config->scanner, part) || check_piece(part.place, part.name, *part.text);
+      return says_nothing_new(*c_.config->scanner, part) || is_websocket_key(request_, parts, part) ||
+             check_piece(part.place, part.name, *part.text);
     if (part.place == Place::method) return check_piece(part.place, name_of(part.place), *part.text);
     std::string_view rest = *part.text;
     rest.remove_prefix(std::min(rest.find('?'), rest.size()));

@@ -281,6 +281,36 @@ TEST_F(DisguisesTest, OfACodedBodyThatIsRefusedAtItsEndNothingLeaves) {
   EXPECT_EQ(heads, 3) << "one connection is served after the other";
 }
 
+TEST_F(SecretsTest, OnlyTheKeyOfAWebSocketIsNoPieceOfASecret) {
+  const std::string key = base64_encode("0123456789abcdef"), other = base64_encode("fedcba9876543210");
+  const std::string first = "deploy-key-9f4d2c7b1a-x3", second = "k7Qw5Zt8-v2Rm6Yp1-Ls4Hd9";
+  config_["known"] =
+      json::array({{{"name", "deploy"}, {"value", first + second}}, {{"name", "pair"}, {"value", key + other}}});
+  auto sink = origin("sink.test");
+  start();
+  const std::string name = "Sec-WebSocket-Key: ", line = "\r\n" + name;
+  const std::string upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+  auto refused = [&](const std::string& headers, const std::string& method = "GET") {
+    std::string answer = ask("sink.test", method + " / HTTP/1.1\r\nHost: sink.test\r\n" + headers + "\r\n\r\n");
+    return answer.find("X-Bottle-Deny: secret\r\n") != answer.npos;
+  };
+  for (const std::string& before : {std::string(), upgrade}) {
+    EXPECT_FALSE(refused(before + name + first));
+    EXPECT_TRUE(refused(before + name + second)) << before << "not Base64";
+    ASSERT_EQ(configure()["type"], "ready");  // starts without the pieces of earlier requests
+  }
+  EXPECT_FALSE(refused(name + key));
+  EXPECT_TRUE(refused(name + other)) << "the request does not upgrade";
+  ASSERT_EQ(configure()["type"], "ready");
+  EXPECT_FALSE(refused(upgrade + name + key, "POST"));
+  EXPECT_TRUE(refused(upgrade + name + other, "POST")) << "no WebSocket begins with a POST";
+  ASSERT_EQ(configure()["type"], "ready");
+  EXPECT_TRUE(refused(upgrade + name + key + line + other)) << "there are two keys";
+  ASSERT_EQ(configure()["type"], "ready");
+  EXPECT_FALSE(refused(upgrade + name + key));
+  EXPECT_FALSE(refused(upgrade + name + other));
+}
+
 TEST_F(SecretsTest, PiecesInHeadersOfBrowsersAreJoined) {
   auto sink = origin("sink.test");
   start();
