@@ -235,11 +235,14 @@ bool decodes(const HostSecrets& secrets, const Request::Content& content) {
   return decoder && !decoder->plain();
 }
 
-// Returns whether the header asks for a part of an answer, at most services or at Azure's.
-bool asks_for_part(std::string_view name) {
-  for (std::string_view each : {"range", "if-range", "x-ms-range"})
-    if (http::iequals(name, each)) return true;
-  return false;
+// Returns whether the header asks for a part of an answer, at most services, at Azure's, or at Apache's server.
+bool asks_for_part(const http::Head& head, std::string_view header) {
+  std::string name = policy::folded_header(header);
+  if (name != "range" && name != "if_range" && name != "x_ms_range" && name != "request_range") return false;
+  // In these requests, the header says which part to write. A server may take any other method for a read.
+  bool writes = head.method == "PUT" || head.method == "PATCH" || head.method == "DELETE";
+  return !writes ||
+         std::ranges::any_of(head.headers, [](const auto& each) { return policy::overrides_request(each.name); });
 }
 
 // Returns whether a client's header passes. Headers that the guard writes itself do not. `connection` is the head's
@@ -249,8 +252,6 @@ bool is_forwarded(const http::Head& head, const Request& request, const http::He
   if (hop_by_hop(header.name) || (connection && http::has_token(connection->value, header.name))) return false;
   // write_head() asks for an answer without a coding.
   if (!secrets.bound.empty() && http::iequals(header.name, "accept-encoding")) return false;
-  // A part of an answer could contain a part of a secret, which the guard would not recognize.
-  if (!secrets.bound.empty() && asks_for_part(header.name)) return false;
   if (request.content.decodes && http::iequals(header.name, "content-encoding")) return false;
   if (http::iequals(header.name, "sec-websocket-extensions")) return false;               // asks for compression
   if (http::iequals(header.name, "expect") && puts_in_body(head, secrets)) return false;  // the guard collects the body
@@ -291,7 +292,9 @@ bool pass_secrets(const Config& config, const http::Head& head, Request& request
   const http::Header* connection = head.find("connection");
   for (const auto& each : head.headers) {
     if (!is_forwarded(head, request, connection, each, secrets)) continue;
-    if (request.restricted && policy::overrides_request(each.name)) {
+    // A part of an answer could contain a part of a secret, which the guard would not recognize.
+    bool hides_secret = !secrets.bound.empty() && asks_for_part(head, each.name);
+    if (hides_secret || (request.restricted && policy::overrides_request(each.name))) {
       out.remove(config, each.name);
       continue;
     }

@@ -19,8 +19,8 @@ struct Request {
   std::string method, target;  // in origin form, with the path as it was judged
   bool restricted = false;     // the host's rules have methods or paths
   bool closes = false;         // it tells an HTTP/1.1 server to close the connection after its answer (request.cc)
-  std::string removed;  // dropped headers, for the record: those that ask for another method or path, and the agent's
-                        // own credentials
+  std::string removed;  // dropped headers, for the record: those that ask for another method or path or for a part of
+                        // the answer, and the agent's own credentials
   http::Body body;
   // Says what the body contains, and how it is passed on.
   struct Content {
