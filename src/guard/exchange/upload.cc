@@ -55,6 +55,7 @@ void Upload::begin(bool kept) {
   bool in_chunks = body.kind() == http::Body::Kind::chunked || (content.grows && body.left() > kMostCollected) ||
                    (content.decodes && body.kind() != http::Body::Kind::none);  // the decoded length has no bound
   framing_ = body.kind() == http::Body::Kind::none ? Framing::none : in_chunks ? Framing::chunked : Framing::length;
+  is_empty_ = framing_ == Framing::length && body.left() == 0;
   if (framing_ == Framing::length && content.grows) {
     collected_head_ = head.size();
     collected_ = std::move(head);

@@ -42,8 +42,8 @@ class Upload {
   bool is_read() const { return state_ == State::done || state_ == State::broken; }
   // Returns whether the head must not leave yet. Call it once in each round.
   bool head_waits();
-  // Returns whether the request has a body, as it goes upstream.
-  bool has_body() const { return framing_ != Framing::none; }
+  // Returns whether the request has a body that may have bytes, as it goes upstream.
+  bool has_body() const { return framing_ != Framing::none && !is_empty_; }
   // Returns whether everything that was sent is still in memory, and the server has not begun to answer.
   bool can_repeat() const { return replay_.has_value(); }
   // Call it when a part of an answer has arrived: the request must not be sent again.
@@ -77,6 +77,7 @@ class Upload {
   std::optional<scan::ContentDecoder> decoder_;  // for a body that is passed on without its codings
   std::string coded_;                            // input for decoder_
   Framing framing_ = Framing::none;
+  bool is_empty_ = false;  // the length of the body is known to be 0
   HeldBack held_, held_in_stream_, held_head_;
   uint64_t unread_ = 0;                   // the length of the body while the head waits for its beginning, or 0
   std::string piece_;                     // the body, as long as it is so short that it may contain pieces of a secret

@@ -193,6 +193,18 @@ TEST_F(SmuggledTest, NoRequestFollowsAnErrorOnABody) {
   EXPECT_EQ(server_->accepted(), 2);
 }
 
+// Servers tie a sign-in with NTLM to a connection. Its first request is refused and has an empty body.
+TEST_F(SmuggledTest, ARequestFollowsAnErrorOnAnEmptyBody) {
+  start_with({{"inspect", true}}, "401 Unauthorized");
+  Wire wire = secure("api.test");
+  ASSERT_TRUE(wire.ssl);
+  for (int i = 0; i < 2; ++i) {
+    wire.write("POST /ok/1 HTTP/1.1\r\nHost: api.test\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 401"));
+  }
+  EXPECT_EQ(server_->accepted(), 1);
+}
+
 // The guard stands still until it can learn of the reset before it has read the answer, which takes it many rounds.
 TEST_F(SmuggledTest, NoRequestFollowsADiscardedBodyWithBrokenFraming) {
   std::atomic<bool> closed = false;
