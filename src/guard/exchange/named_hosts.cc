@@ -195,6 +195,24 @@ bool has_segment(std::string_view path, std::string_view name) {
   return false;
 }
 
+// Returns whether this is the last segment of the path, as a tolerant server reads it: it may ignore parameters (";x"),
+// empty segments, and dots and spaces at the end of a segment. A segment in the middle may be the name of a repository.
+bool ends_with_segment(std::string_view path, std::string_view name) {
+  size_t skipped = 0;  // the segments that ".." removes
+  while (true) {
+    size_t slash = path.find_last_of("/\\");
+    std::string_view segment = path.substr(slash + 1);
+    segment = segment.substr(0, segment.find_first_of(std::string_view(";%\0", 3)));
+    bool is_up = segment == "..";
+    segment = segment.substr(0, segment.find_last_not_of(". ") + 1);
+    if (is_up) ++skipped;
+    else if (!segment.empty() && skipped > 0) --skipped;
+    else if (!segment.empty()) return segment == name;
+    if (slash == path.npos) return false;
+    path = path.substr(0, slash);
+  }
+}
+
 // Returns the characters of Base64url as Base64. Some servers ignore others.
 std::string base64_text(std::string_view url) {
   std::string text(url);
@@ -233,10 +251,12 @@ Verdict judge_dns(Connection& c, const http::Head& head, const Request& request)
   std::string_view target = request.target;
   auto refuse = [](std::string why) { return Verdict{.code = "name_carries_data", .reason = std::move(why)}; };
   std::string path = plain_path(target.substr(0, target.find('?')));
-  bool is_dns = has_segment(path, "dns-query") || has_type(head, "accept", "application/dns-");
+  bool accepts_dns = has_type(head, "accept", "application/dns-");
+  bool is_dns = accepts_dns || has_segment(path, "dns-query");
   // See RFC 8484, and RFC 9230 for a query through a proxy.
-  bool in_body = has_type(head, "content-type", "dns-message") ||
-                 (is_dns && http::Body::of_request(head).kind() != http::Body::Kind::none);
+  bool in_body =
+      has_type(head, "content-type", "dns-message") || ((accepts_dns || ends_with_segment(path, "dns-query")) &&
+                                                        http::Body::of_request(head).kind() != http::Body::Kind::none);
   if (in_body)
     return refuse(
         "the guard does not pass DNS queries in a body; configure the client to send them with GET, or to use the "

@@ -68,6 +68,27 @@ TEST_F(NamedHostsTest, AQuestionInDnsOverHttpsIsJudged) {
   EXPECT_GE(refusals, 10) << "many names below one domain";
 }
 
+TEST_F(NamedHostsTest, AProgramMayBeNamedAfterDnsOverHttps) {
+  auto resolver = origin("dns.test");
+  start();
+  auto posted = [&](const std::string& path, const std::string& headers = "") {
+    return ask("dns.test",
+               "POST " + path + " HTTP/1.1\r\nHost: dns.test\r\n" + headers + "Content-Length: 2\r\n\r\nxx");
+  };
+  for (const char* path : {"/owner/dns-query.git/git-upload-pack", "/repos/owner/dns-query/issues", "/dns-query/x?a=1",
+                           "/my-dns-query", "/dns-query.git"})
+    EXPECT_TRUE(posted(path).ends_with("fine")) << path;
+  auto refused = [](const std::string& answer) {
+    return answer.find("X-Bottle-Deny: name_carries_data\r\n") != answer.npos;
+  };
+  for (const char* path : {"/dns-query", "/x/DNS-query/", "/dns-query//", "/dns-query/.", "/dns-query;x",
+                           "/dns-query/;x", "/dns-query;x/./?a=1", "/dns%2dquery", "/dns-query%00", "/dns-query.",
+                           "/dns-query/x/..", "/dns-query/./x/;/../"})
+    EXPECT_TRUE(refused(posted(path))) << path;
+  EXPECT_TRUE(refused(posted("/x", "Content-Type: application/dns-message\r\n")));
+  EXPECT_TRUE(refused(posted("/x", "Accept: application/dns-message\r\n")));
+}
+
 TEST_F(NamedHostsTest, AddressRulesApplyToAUrlInAParameter) {
   auto fetcher = origin("fetch.test");
   allow("internal.corp");
