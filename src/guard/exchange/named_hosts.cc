@@ -19,13 +19,17 @@
 namespace bottle::guard {
 namespace {
 
-// Calls each(name, value) for the parameters of the query, still escaped. Some servers also separate parameters at a
-// semicolon, so the parts of such a parameter follow it.
+// Calls each(name, value, owner) for the parameters of the query, still escaped. Some servers also separate parameters
+// at a semicolon, so the parts of such a parameter follow it. `owner` is the name of the parameter that a part without
+// a name of its own belongs to, and otherwise empty.
 template <typename F>
 void each_parameter(std::string_view target, F each) {
+  std::string_view owner;
   auto split = [&](std::string_view pair) {
     size_t equals = std::min(pair.find('='), pair.size());
-    each(pair.substr(0, equals), pair.substr(std::min(equals + 1, pair.size())));
+    bool has_name = equals < pair.size();
+    each(pair.substr(0, equals), pair.substr(std::min(equals + 1, pair.size())), has_name ? "" : owner);
+    if (has_name) owner = pair.substr(0, equals);
   };
   auto each_part = [](std::string_view text, char separator, auto use) {
     for (size_t at = 0; at <= text.size();) {
@@ -37,7 +41,9 @@ void each_parameter(std::string_view target, F each) {
   size_t query = target.find('?');
   if (query == target.npos) return;
   each_part(target.substr(query + 1), '&', [&](std::string_view pair) {
+    owner = {};
     split(pair);
+    owner = {};  // the first part names it again
     if (pair.find(';') != pair.npos) each_part(pair, ';', split);
   });
 }
@@ -138,14 +144,14 @@ Verdict judge_url(const Connection& c, Use use, bool may_be_bare, const std::str
   return {.allowed = true};
 }
 
-Verdict judge_parameter(const Connection& c, std::string_view name, std::string_view value) {
+Verdict judge_parameter(const Connection& c, std::string_view name, std::string_view value, std::string_view owner) {
   constexpr size_t kShown = 40;
   std::string small = lower(name);
   bool of_url = small.find("url") != small.npos || small.find("uri") != small.npos;
   std::string where = "the parameter \"" + std::string(name.substr(0, kShown)) + "\"";
   if (auto verdict = judge_url(c, use_of(name), of_url, where, value); !verdict.allowed) return verdict;
   // The whole query may be a URL.
-  return judge_url(c, Use::fetch, false, "the name of a parameter", name);
+  return judge_url(c, owner.empty() ? Use::fetch : use_of(owner), false, "the name of a parameter", name);
 }
 
 // Returns whether a segment of the path, in lower case, may begin with a URL.
@@ -263,7 +269,7 @@ Verdict judge_dns(Connection& c, const http::Head& head, const Request& request)
         "bottle's own name server");
   std::string why;
   bool is_json = is_dns || has_segment(path, "resolve");
-  each_parameter(target, [&](std::string_view escaped, std::string_view value) {
+  each_parameter(target, [&](std::string_view escaped, std::string_view value, std::string_view) {
     if (!why.empty()) return;
     std::string name = lower(without_escapes(escaped));
     if (name == "ct" && lower(without_escapes(value)).find("application/dns-") != std::string::npos) is_json = true;
@@ -271,7 +277,7 @@ Verdict judge_dns(Connection& c, const http::Head& head, const Request& request)
     auto bytes = base64_decode(base64_text(without_escapes(value)));
     if (is_dns || (bytes && may_be_message(*bytes))) why = judge_message(c, value);
   });
-  each_parameter(target, [&](std::string_view escaped, std::string_view value) {
+  each_parameter(target, [&](std::string_view escaped, std::string_view value, std::string_view) {
     if (!why.empty() || !is_json || lower(without_escapes(escaped)) != "name") return;
     // Some servers ignore spaces and the like around the name.
     std::string asked = without_escapes(value);
@@ -287,8 +293,8 @@ Verdict judge_dns(Connection& c, const http::Head& head, const Request& request)
 Verdict judge_named_hosts(Connection& c, const http::Head& head, const Request& request) {
   std::string_view target = request.target;
   Verdict verdict = judge_path(c, target.substr(0, target.find('?')));
-  each_parameter(target, [&](std::string_view name, std::string_view value) {
-    if (verdict.allowed) verdict = judge_parameter(c, name, value);
+  each_parameter(target, [&](std::string_view name, std::string_view value, std::string_view owner) {
+    if (verdict.allowed) verdict = judge_parameter(c, name, value, owner);
   });
   return verdict.allowed ? judge_dns(c, head, request) : verdict;
 }

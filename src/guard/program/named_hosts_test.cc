@@ -170,6 +170,7 @@ TEST_F(NamedHostsTest, AddressRulesApplyToAUrlInAParameter) {
                              "/fetch?url=http://b%C3%BCcher.example/",
                              "/fetch?url=http://%E4%BE%8B%E3%81%88.example/",
                              "/search?q=http://localhost:3000",
+                             "/search?q=error;http://localhost:3000/",
                              "/search?q=http://192.168.1.1+login",
                              "/search?query=http://printer.local/",
                              "/authorize?resource=http://localhost:3000/mcp",
