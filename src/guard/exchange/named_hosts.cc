@@ -110,12 +110,10 @@ bool may_be_metadata(std::string_view name) {
   return !address || address->v6 || host->name.starts_with("169.254.") || host->name == kOfAlibaba;
 }
 
-// Returns whether a URL with this scheme opens a program, as in `redirect_uri=myapp://callback`, and names no host.
+// Returns whether a URL opens a program, as in `redirect_uri=myapp://callback`, and names no host.
 bool opens_program(std::string_view url) {
-  std::string scheme = lower(url.substr(0, url.find(':')));
-  for (std::string_view each : {"http", "https", "ws", "wss", "ftp", "ftps"})
-    if (scheme == each) return false;
-  return url.find(':') != url.npos && scheme.find('/') == scheme.npos;
+  std::string scheme = innermost_scheme(url);
+  return !scheme.empty() && !is_of_web(scheme);
 }
 
 bool is_harmless(Use use, std::string_view url, std::string_view host) {

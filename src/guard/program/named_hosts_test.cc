@@ -147,8 +147,10 @@ TEST_F(NamedHostsTest, AddressRulesApplyToAUrlInAParameter) {
        {"/fetch?http://169.254.169.254/x", "/fetch?a=1;url=http://169.254.169.254/",
         "/search?q=http://169.254.169.254+x", "/proxy/ftp://127.0.0.1/", "/proxy/http://169.254.169.254/latest",
         "/fetch/http%3A%2F%2F10.0.0.1%2F", "/login?redirect_uri=http://169.254.169.254/",
-        "/login?resource=http://10.0.0.1/", "/search?q=http://169.254.169.254/", "/search?q=http://2852039166/",
-        "/search?q=http://%E2%91%AF%E2%91%A8.254.%E2%91%AF%E2%91%A8.254/",
+        "/login?origin=+http://169.254.169.254/", "/login?origin=view-source:http://169.254.169.254/",
+        "/login?redirect_uri=169.254.169.254:80/", "/fetch?a;http://10.0.0.1/", "/search?q=1;http://169.254.169.254/",
+        "/search?q=1;url=x;http://localhost/", "/login?resource=http://10.0.0.1/", "/search?q=http://169.254.169.254/",
+        "/search?q=http://2852039166/", "/search?q=http://%E2%91%AF%E2%91%A8.254.%E2%91%AF%E2%91%A8.254/",
         "/proxy/http/http/http/http/http/http/http/http/http://169.254.169.254/"})
     EXPECT_TRUE(refused_address(target)) << target;
   json line = audited("address");

@@ -148,12 +148,6 @@ bool is_scheme(std::string_view text) {
                              [&](char c) { return is_letter(c) || is_digit(c) || c == '+' || c == '.' || c == '-'; });
 }
 
-bool is_of_web(std::string_view scheme) {
-  for (std::string_view each : {"http", "https", "ws", "wss", "ftp", "ftps"})
-    if (scheme == each) return true;
-  return false;
-}
-
 // Returns the URL without spaces before it, and without tabs and line ends in it, because some programs ignore those.
 // In a query, '+' is a space.
 std::string trimmed(std::string_view value) {
@@ -164,7 +158,36 @@ std::string trimmed(std::string_view value) {
   return text.substr(begin);
 }
 
+struct Url {
+  std::string scheme;      // in lower case, or empty
+  std::string_view after;  // what follows the scheme and its colon
+};
+
+// Returns the URL that the trimmed text begins with. A URL may be in a URL, as in "url:http://…" and
+// "view-source:http://…"; then the inner one counts.
+Url innermost(std::string_view text) {
+  // Some programs drop slashes before a URL.
+  std::string_view inner = text.substr(leading_slashes(text));
+  if (size_t end = inner.find(':');
+      end != inner.npos && end + 1 < inner.size() && is_of_web(lower(inner.substr(0, end))))
+    text = inner;
+  size_t colon = text.find(':');
+  for (int depth = 0; depth < 2 && colon != text.npos && is_scheme(text.substr(0, colon)); ++depth) {
+    std::string scheme = lower(text.substr(0, colon));
+    text.remove_prefix(colon + 1);
+    if (is_of_web(scheme) || leading_slashes(text) > 0) return {std::move(scheme), text};
+    colon = text.find(':');
+  }
+  return {{}, text};
+}
+
 }  // namespace
+
+bool is_of_web(std::string_view scheme) {
+  for (std::string_view each : {"http", "https", "ws", "wss", "ftp", "ftps"})
+    if (scheme == each) return true;
+  return false;
+}
 
 std::string without_escapes(std::string_view text) {
   std::string out;
@@ -194,26 +217,16 @@ bool is_disguised(std::string_view host) {
 std::vector<std::string> hosts_of_url(std::string_view value) {
   std::vector<std::string> hosts;
   std::string text = trimmed(value);
-  std::string_view rest = text;
-  // Some programs drop slashes before a URL.
-  std::string_view inner = rest.substr(leading_slashes(rest));
-  if (size_t end = inner.find(':');
-      end != inner.npos && end + 1 < inner.size() && is_of_web(lower(inner.substr(0, end))))
-    rest = inner;
-  size_t colon = rest.find(':');
-  // A URL may be in a URL, as in "url:http://…" and "view-source:http://…".
-  for (int depth = 0; depth < 2 && colon != rest.npos && is_scheme(rest.substr(0, colon)); ++depth) {
-    bool web = is_of_web(lower(rest.substr(0, colon)));
-    rest.remove_prefix(colon + 1);
-    size_t slashes = leading_slashes(rest);
-    // Only URLs of the Web may have too few or too many slashes.
-    if (web || slashes == 2) add_hosts(rest.substr(slashes), web && slashes > 0, hosts);
-    if (web || slashes > 0) return hosts;
-    colon = rest.find(':');
-  }
-  if (size_t slashes = leading_slashes(rest); slashes >= 2) add_hosts(rest.substr(slashes), false, hosts);
+  auto [scheme, after] = innermost(text);
+  size_t slashes = leading_slashes(after);
+  bool web = is_of_web(scheme);
+  // Only URLs of the Web may have too few or too many slashes.
+  if (web || slashes == 2 || (scheme.empty() && slashes > 2))
+    add_hosts(after.substr(slashes), web && slashes > 0, hosts);
   return hosts;
 }
+
+std::string innermost_scheme(std::string_view value) { return innermost(trimmed(value)).scheme; }
 
 std::vector<std::string> hosts_of_bare_url(std::string_view value) {
   std::vector<std::string> hosts;

@@ -18,6 +18,13 @@ std::string without_escapes(std::string_view text);
 // these. Returns nothing if `value` begins with no URL. A name without a dot counts only after a scheme of the Web.
 std::vector<std::string> hosts_of_url(std::string_view value);
 
+// Returns the scheme, in lower case, of the URL in which hosts_of_url() looks for hosts: the inner one of
+// "view-source:http://…". Returns an empty string if that URL has no scheme.
+std::string innermost_scheme(std::string_view value);
+
+// Returns whether programs connect to the host in a URL with this scheme, which is in lower case.
+bool is_of_web(std::string_view scheme);
+
 // Returns the hosts of a URL without its scheme, such as `169.254.169.254/latest`. Only addresses, `localhost` and
 // disguised hosts count.
 std::vector<std::string> hosts_of_bare_url(std::string_view value);

@@ -63,6 +63,22 @@ TEST(NestedUrl, OtherTextHasNoHosts) {
   EXPECT_EQ(hosts_of_url("https://a.example?mail=me@corp"), Hosts{"a.example"});
 }
 
+TEST(NestedUrl, TheSchemeIsThatOfTheInnerUrl) {
+  for (const auto& [url, scheme] :
+       std::vector<std::pair<std::string_view, std::string_view>>{{"HTTP://a.example/", "http"},
+                                                                  {"+http://a.example/", "http"},
+                                                                  {" h\nttp:a.example", "http"},
+                                                                  {"//http://a.example/", "http"},
+                                                                  {"view-source:http://a.example/", "http"},
+                                                                  {"MyApp://callback", "myapp"},
+                                                                  {"myapp:/callback", "myapp"},
+                                                                  {"169.254.169.254:80/", ""},
+                                                                  {"a@169.254.169.254:80/", ""},
+                                                                  {"//a.example:80/", ""},
+                                                                  {"", ""}})
+    EXPECT_EQ(innermost_scheme(url), scheme) << url;
+}
+
 TEST(NestedUrl, ABareUrlCountsOnlyWithAnAddress) {
   EXPECT_EQ(hosts_of_bare_url("169.254.169.254/latest"), Hosts{"169.254.169.254"});
   EXPECT_EQ(hosts_of_bare_url("localhost:6379"), Hosts{"localhost"});
