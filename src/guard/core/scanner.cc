@@ -54,7 +54,8 @@ bool Scanner::repeats(std::string_view name, std::string_view value) {
 }
 
 std::string Scanner::starred(std::string text) {
-  auto result = scan::Detector(&catalog_).scan(text);
+  // Text that is not scanned becomes asterisks, which tell the operator nothing, so as much as possible is scanned.
+  auto result = scan::Detector(&catalog_, scan::Effort::thorough).scan(text);
   if (result.incomplete) return std::string(text.size(), '*');
   for (const scan::Finding& found : result.findings)
     if (!found.warns())

@@ -270,5 +270,16 @@ TEST_F(FindingsInPathTest, OnlyTheBytesOfAFindingAreMissingInTheRecord) {
   EXPECT_EQ(line.value("path", ""), "/next");
 }
 
+TEST_F(FindingsInPathTest, ManyFindingsDoNotHideThePathOfARefusedRequest) {
+  const std::string known = "k7Qw5Zt8v2Rm";
+  config_["known"] = json::array({{{"name", "deploy"}, {"value", known}}});
+  start();
+  std::string path = "/upload";
+  for (int i = 0; i < 300; ++i) path += "/" + known;
+  raw("GET http://other.test" + path + " HTTP/1.1\r\nHost: other.test\r\n\r\n");
+  std::string recorded = audited("not_allowed").value("path", "");
+  EXPECT_TRUE(recorded.starts_with("/upload/" + std::string(known.size(), '*') + "/")) << recorded;
+}
+
 }  // namespace
 }  // namespace bottle::guard
