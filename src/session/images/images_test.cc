@@ -3,6 +3,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
+
+#include "base/defer.h"
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "docker/fake/fake_engine.h"
@@ -97,6 +100,7 @@ TEST(Programs, MatchTheEnginesProcessor) {
   std::string other = own_architecture() == "x86_64" ? "aarch64" : "x86_64";
   std::string directory = ::testing::TempDir() + "/bottle-" + random_hex(4);
   ASSERT_TRUE(make_directories(directory));
+  Defer clean([&] { std::filesystem::remove_all(directory); });
   EXPECT_TRUE(program_for(Program::guard, own_architecture(), directory)
                   ->starts_with("\x7f"
                                 "ELF"));
@@ -125,6 +129,7 @@ TEST(Programs, OfOtherUsersAreRefused) {
   std::string other = own_architecture() == "x86_64" ? "aarch64" : "x86_64";
   std::string directory = ::testing::TempDir() + "/bottle-" + random_hex(4);
   ASSERT_TRUE(make_directories(directory));
+  Defer clean([&] { std::filesystem::remove_all(directory); });
   std::string path = directory + "/bottle-guard-" + other;
   ASSERT_TRUE(write_file_atomically(path, "anybody's"));
   ASSERT_EQ(::chmod(path.c_str(), 0666), 0);
