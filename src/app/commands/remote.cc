@@ -76,7 +76,11 @@ fi >&2
 )sh";
 
 Result<int> setup(const RemoteCommand& o) {
-  std::string script = o.docker_script.empty() ? "" : TRY(read_file(o.docker_script, 1 << 20));
+  auto read = o.docker_script.empty() ? Result<std::string>("") : read_file(o.docker_script, 1 << 20);
+  if (!read)
+    return fail(read.error().code, "--docker-script: " + read.error().what,
+                "name a shell script, or leave out --docker-script to install the packages of the distribution");
+  std::string script = std::move(*read);
   leave_directory();
   auto far = TRY(far_to(o.target));
   std::string machine = far.target.to_string();

@@ -149,6 +149,8 @@ TEST_F(Commands, remote_starts_ssh_outside_of_the_current_directory) {
 }
 
 TEST_F(Commands, remote_checks_its_target_before_it_connects) {
+  expect_failed(bottle({"remote", "setup", "me@vm.example", "--docker-script", "/nosuch"}),
+                "bottle: --docker-script: reading /nosuch: ", "name a shell script, or leave out --docker-script");
   expect_failed(bottle({"remote"}), "bottle: remote: no command was given", "see `bottle help remote`");
   expect_failed(bottle({"remote", "check"}), "no USER@HOST was given", "see `bottle help remote check`");
   expect_failed(bottle({"remote", "check", "a b"}), "'a b' is not user@host[:port]",
