@@ -110,8 +110,7 @@ TestSession::TestSession(bool far) {
   EXPECT_TRUE(write_file_atomically(job.plan.workspace + "/a.txt", "one\n"));
   agent = [this](docker::FakeProcess& process, const wire::Go&) {
     process.write("the agent says hello\n");
-    process.put("/workspace/made.txt", kWork);
-    worked = true;
+    work(process);
     return 7;
   };
 }

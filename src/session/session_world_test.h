@@ -110,6 +110,11 @@ class TestSession {
   std::function<std::string(const wire::GuardConfig&)> guard;
   wire::Report report{.ok = true, .probes = {{"metadata", true, "no route"}}};
   std::atomic<bool> worked = false;  // whether the agent has made something
+  // Does what an agent does: makes a file with kWork.
+  void work(docker::FakeProcess& process) {
+    process.put("/workspace/made.txt", kWork);
+    worked = true;
+  }
 
  private:
   void deliver(const std::atomic<bool>& over) const;

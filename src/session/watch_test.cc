@@ -32,8 +32,7 @@ class Working : public ::testing::Test {
         if (line == "end") break;
         process.write("heard " + line + "\n");
       }
-      process.put("/workspace/made.txt", kWork);
-      session.worked = true;
+      session.work(process);
       return 3;
     };
   }
@@ -59,8 +58,7 @@ TEST_F(Working, InputReachesTheAgentAndItsOutputComesBack) {
 TEST_F(Working, InputThatTheAgentDoesNotReadKeepsNothingWaiting) {
   std::promise<void> waited;
   session.agent = [this, waited = waited.get_future().share()](docker::FakeProcess& process, const wire::Go&) {
-    process.put("/workspace/made.txt", kWork);
-    session.worked = true;
+    session.work(process);
     process.write("ready\n");
     waited.wait();
     size_t size = 0;
@@ -87,8 +85,7 @@ TEST_F(Working, InputThatTheAgentDoesNotReadKeepsNothingWaiting) {
 
 TEST_F(Working, AStopEndsTheAgentAndBringsItsWorkHome) {
   session.agent = [this](docker::FakeProcess& process, const wire::Go&) {
-    process.put("/workspace/made.txt", kWork);
-    session.worked = true;
+    session.work(process);
     process.write("ready\n");
     process.read_line();
     return 0;
@@ -165,8 +162,7 @@ TEST_F(Working, AnAgentWhoseStreamBreaksIsStoppedBeforeItsWorkIsCollected) {
 TEST_F(Working, AnAgentThatEndsSlowlyKeepsItsStatus) {
   std::promise<void> asked_again;
   session.agent = [this, again = asked_again.get_future().share()](docker::FakeProcess& process, const wire::Go&) {
-    process.put("/workspace/made.txt", kWork);
-    session.worked = true;
+    session.work(process);
     process.hang_up();
     // If the agent is stopped instead of waited for, the test must end, too.
     again.wait_for(std::chrono::seconds(10));
@@ -188,8 +184,7 @@ TEST_F(Working, AnAgentThatEndsSlowlyKeepsItsStatus) {
 // An engine that cannot wait for a container may still know how it ended.
 TEST_F(Working, AnAgentWhoseEndIsOnlyInspectedKeepsItsStatus) {
   session.agent = [this](docker::FakeProcess& process, const wire::Go&) {
-    process.put("/workspace/made.txt", kWork);
-    session.worked = true;
+    session.work(process);
     return 3;
   };
   docker.set_fault([&](const FakeCall& call) {
@@ -209,8 +204,7 @@ TEST_F(Working, AnAgentWhoseEndIsOnlyInspectedKeepsItsStatus) {
 
 TEST_F(Working, AStoppedAgentThatEndsSlowlyIsNotExplainedByItsStream) {
   session.agent = [this](docker::FakeProcess& process, const wire::Go&) {
-    process.put("/workspace/made.txt", kWork);
-    session.worked = true;
+    session.work(process);
     process.write("ready\n");
     process.read_line();
     return 0;

@@ -410,12 +410,7 @@ bool AnswerSearch::record_injections() {
     }
     // The same page may be fetched again and again, so each injection is recorded once.
     if (!core_.c.context.is_news("injection", core_.c.host.name + " " + std::string(each.what))) continue;
-    core_.c.audit({.action = "allow",
-                   .kind = "http",
-                   .method = core_.request.method,
-                   .path = core_.request.target,
-                   .code = "injection",
-                   .reason = reason});
+    record("allow", "injection", reason);
   }
   return true;
 }
@@ -431,11 +426,15 @@ void AnswerSearch::count_tokens() {
                                     core_.c.context.config->limits.cost(reader.model(), usage));
   std::string reason = std::to_string(usage.read()) + " tokens in, " + std::to_string(usage.output) + " out";
   if (!reader.model().empty()) reason += ", " + reader.model();
-  core_.c.audit({.action = "close",
+  record("close", "usage", reason);
+}
+
+void AnswerSearch::record(const char* action, const char* code, const std::string& reason) {
+  core_.c.audit({.action = action,
                  .kind = "http",
                  .method = core_.request.method,
                  .path = core_.request.target,
-                 .code = "usage",
+                 .code = code,
                  .reason = reason});
 }
 

@@ -52,6 +52,8 @@ class AnswerSearch {
   Step stop() { return core_.fail_with(stop_->status, stop_->code, stop_->reason); }
 
  private:
+  // Adds a line about the answer to the audit.
+  void record(const char* action, const char* code, const std::string& reason);
   // Says why an answer ends early.
   struct Stop {
     int status;
