@@ -10,7 +10,8 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <set>
+
+#include "guard/budget/tunnel_memory.h"
 
 namespace bottle::guard {
 namespace {
@@ -50,53 +51,37 @@ struct Direction {
   }
 };
 
-// Counts what the kernel holds for all tunnels, in sockets and pipes, because peers do not read. The agent decides how
-// many tunnels there are and how much they carry, and the kernel counts these bytes as memory of the guard's container.
-// A tunnel is measured when it has carried a little more, and as long as it waits for a peer.
-class InKernel {
+// Counts what the kernel holds for all tunnels.
+TunnelMemory& in_kernel() {
+  static TunnelMemory all(kMostInKernel);
+  return all;
+}
+
+bool waits(const Direction& d) { return d.in_pipe > 0 || !d.to.flushed(); }
+
+// Decides when a tunnel is measured: when it has carried a little more, and as long as it waits for a peer.
+class Measuring {
  public:
-  InKernel(const Direction& up, const Direction& down) : up_(up), down_(down) { all().insert(this); }
-  InKernel(const InKernel&) = delete;
-  InKernel& operator=(const InKernel&) = delete;
-  ~InKernel() {
-    all().erase(this);
-    total() -= held_;
-  }
-  // Call it before waiting. Returns false if the kernel holds so much that this tunnel must end.
-  bool update() {
+  // `end` is called when this tunnel holds the most of all, and they hold too much.
+  Measuring(const Direction& up, const Direction& down, std::function<void()> end)
+      : up_(up), down_(down), share_(in_kernel(), [this] { return measure(); }, std::move(end)) {}
+  // Call it before waiting.
+  void update(int64_t now) {
     constexpr uint64_t kLittle = 8 * 1024;
     uint64_t carried = up_.from.received + down_.from.received;
-    if (carried - carried_ < kLittle && !waits(up_) && !waits(down_)) return true;
+    if (carried - carried_ < kLittle && !waits(up_) && !waits(down_)) return;
     carried_ = carried;
-    measure();
-    if (total() <= kMostInKernel) return true;
-    // Nothing tells the guard when a peer has read, so the others may hold less by now.
-    for (InKernel* each : all()) each->measure();
-    return total() <= kMostInKernel;
+    share_.update(now);
   }
-  // Returns whether the kernel holds so much for tunnels that pipes must not grow.
-  static bool is_crowded() { return total() > kMostInKernel / 2; }
 
  private:
-  static bool waits(const Direction& d) { return d.in_pipe > 0 || !d.to.flushed(); }
-  void measure() {
-    size_t now =
-        up_.in_pipe + down_.in_pipe + kernel_buffers(up_.from.source->fd()) + kernel_buffers(up_.to.source->fd());
-    total() += now - held_;  // wraps, so a smaller `now` subtracts
-    held_ = now;
-  }
-  static size_t& total() {
-    static size_t bytes = 0;
-    return bytes;
-  }
-  static std::set<InKernel*>& all() {
-    static std::set<InKernel*> tunnels;
-    return tunnels;
+  size_t measure() const {
+    return up_.in_pipe + down_.in_pipe + kernel_buffers(up_.from.source->fd()) + kernel_buffers(up_.to.source->fd());
   }
 
   const Direction &up_, &down_;
   uint64_t carried_ = 0;
-  size_t held_ = 0;
+  TunnelMemory::Share share_;
 };
 
 // Makes the kernel drop what it still holds when the socket is closed.
@@ -165,7 +150,7 @@ bool round(Context& context, Direction& d) {
     d.bulk = false;
     return true;
   }
-  ssize_t n = splice_bytes(from.fd(), d.pipe.write.get(), d.at_once(InKernel::is_crowded() ? kSmallPiece : kPiece));
+  ssize_t n = splice_bytes(from.fd(), d.pipe.write.get(), d.at_once(in_kernel().is_crowded() ? kSmallPiece : kPiece));
   if (n > 0) {
     d.in_pipe += static_cast<size_t>(n);  // even if they must not be passed on, so that no other tunnel gets this pipe
     if (!d.count(static_cast<size_t>(n))) return false;
@@ -209,7 +194,12 @@ Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, St
   upstream.rest();
   using State = Direction::State;
   Direction up{client, upstream, &context.budget, &account}, down{upstream, client};
-  InKernel in_kernel(up, down);
+  bool holds_most = false;
+  Measuring measuring(up, down, [&] {
+    holds_most = true;
+    for (Stream* each : {&client, &upstream}) drop_on_close(*each);
+    waker.wake();
+  });
   // From here on, the tunnel reads from the sources and not through the streams, and waits on the Waker itself.
   client.source->watch();
   upstream.source->watch();
@@ -231,11 +221,9 @@ Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, St
     if (more) waker.wake();
     if (up.moved || down.moved) last = context.loop.now();
     if (context.loop.now() - last >= idle_ms) co_return "idle";
-    if (!in_kernel.update()) {
-      for (Stream* each : {&client, &upstream}) drop_on_close(*each);
-      co_return kTooMuchUnread;
-    }
-    co_await waker.wait(last + idle_ms);
+    measuring.update(context.loop.now());
+    if (!holds_most) co_await waker.wait(last + idle_ms);
+    if (holds_most) co_return kTooMuchUnread;  // another tunnel may have found that out
   }
 }
 

@@ -18,7 +18,7 @@ constexpr size_t kAnswer = 64 << 20;  // the bytes that each client requests
 // Answers all clients at the same time, each as fast as it reads, and counts the bytes that were sent.
 class Flood {
  public:
-  Flood() {
+  explicit Flood(size_t size = kAnswer) : size_(size) {
     fd_ = listen_on_loopback(port);
     acceptor_ = std::thread([this] {
       for (int fd; (fd = accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
@@ -43,10 +43,10 @@ class Flood {
     char buffer[65536];
     if (recv(fd, buffer, sizeof buffer, 0) <= 0) return;
     std::string head =
-        "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: " + std::to_string(kAnswer) + "\r\n\r\n";
+        "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: " + std::to_string(size_) + "\r\n\r\n";
     if (!write_all(fd, head)) return;
     std::string some(16384, 'x');
-    for (size_t left = kAnswer; left > 0;) {
+    for (size_t left = size_; left > 0;) {
       ssize_t n = send(fd, some.data(), std::min(some.size(), left), MSG_NOSIGNAL);
       if (n <= 0) return;
       sent += static_cast<size_t>(n);
@@ -54,6 +54,7 @@ class Flood {
     }
   }
 
+  size_t size_;
   UniqueFd fd_;
   std::thread acceptor_;
   std::vector<UniqueFd> clients_;
@@ -97,32 +98,68 @@ TEST_F(SlowReadersTest, TakeNoMoreMemoryThanTheGuardsContainerHas) {
   EXPECT_LT(held, 256u << 20) << (held >> 20) << " MB";
 }
 
-TEST_F(SlowReadersTest, TunnelsTakeNoMoreMemoryThanTheGuardsContainerHas) {
-  rlimit files{};
-  getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
+class UnreadTunnelsTest : public SlowReadersTest {
+ protected:
+  void SetUp() override {
+    SlowReadersTest::SetUp();
+    rlimit files{};
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  // Opens a tunnel whose client sends a ClientHello and reads nothing.
+  void open(const std::string& host) {
+    Ssl ssl = std::move(*connect_tls(roots_.get(), {host, false}, 443));
+    BIO* out = BIO_new(BIO_s_mem());
+    SSL_set_bio(ssl.get(), BIO_new(BIO_s_mem()), out);
+    SSL_do_handshake(ssl.get());
+    std::string hello(1 << 14, '\0');
+    hello.resize(static_cast<size_t>(BIO_read(out, hello.data(), static_cast<int>(hello.size()))));
+    clients_.push_back(connect_to(host));
+    int little = 4 << 10;
+    setsockopt(clients_.back().fd.get(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+    clients_.back().write(hello);
+  }
+  // Waits until a tunnel ends because too much is unread, and returns its host, or nothing if none does in time.
+  std::string ended(int patience_ms = kPatienceMs) {
+    while (true) {
+      json line = next_line(patience_ms);
+      if (line["type"] != "audit") return "";
+      if (line.value("reason", "").find("unread") != std::string::npos) return line["host"];
+    }
+  }
+  std::vector<Wire> clients_;
+};
+
+TEST_F(UnreadTunnelsTest, TakeNoMoreMemoryThanTheGuardsContainerHas) {
   Flood site;
   route("site.test", site.port);
   allow("site.test");
   start();
-  Ssl ssl = std::move(*connect_tls(roots_.get(), {"site.test", false}, 443));
-  BIO* out = BIO_new(BIO_s_mem());
-  SSL_set_bio(ssl.get(), BIO_new(BIO_s_mem()), out);
-  SSL_do_handshake(ssl.get());
-  std::string hello(1 << 14, '\0');
-  hello.resize(static_cast<size_t>(BIO_read(out, hello.data(), static_cast<int>(hello.size()))));
-  std::vector<Wire> clients;
-  for (int i = 0; i < 1500; ++i) {
-    clients.push_back(connect_to("site.test"));
-    int little = 4 << 10;
-    setsockopt(clients.back().fd.get(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
-    clients.back().write(hello);
+  for (int i = 0; i < 1500; ++i) open("site.test");
+  EXPECT_EQ(ended(), "site.test") << "no tunnel was closed: " << (site.sent >> 20) << " MB";
+}
+
+TEST_F(UnreadTunnelsTest, TheLargestEndsAndNotTheOneThatCarriedTheLastByte) {
+  constexpr size_t kLittle = 64 << 10;
+  Flood large, small(kLittle);
+  route("large.test", large.port);
+  route("small.test", small.port);
+  allow("large.test");
+  allow("small.test");
+  start();
+  std::string first;
+  for (int i = 0; i < 1500 && first.empty(); ++i) {
+    open("large.test");
+    first = ended(0);
   }
-  json line;
-  do line = next_line();
-  while (line["type"] == "audit" && line.value("reason", "").find("unread") == std::string::npos);
-  EXPECT_EQ(line["type"], "audit") << "no tunnel was closed: " << (site.sent >> 20) << " MB";
+  if (first.empty()) first = ended();
+  ASSERT_EQ(first, "large.test");
+  // The large tunnels fill the memory and wait for their clients, and the small ones carry what is too much.
+  constexpr size_t kTunnels = 200;
+  for (size_t i = 0; i < kTunnels; ++i) open("small.test");
+  EXPECT_TRUE(comes_true([&] { return small.sent >= kTunnels * kLittle; })) << "a small tunnel ended: " << small.sent;
+  for (std::string host; !(host = ended(0)).empty();) EXPECT_EQ(host, "large.test");
 }
 
 TEST_F(SlowReadersTest, AClientThatReadsNoRefusalsIsCutOff) {
