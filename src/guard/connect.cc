@@ -43,8 +43,8 @@ Task<bool> establish(Connection& c) {
 bool ended_early(Connection& c, int64_t deadline) {
   bool late = c.now() >= deadline;
   if (!late && !c.client.eof && !c.client.failed) return false;
-  c.audit({.action = "close",
-           .kind = "tls",
+  c.audit({.action = Action::close,
+           .kind = Kind::tls,
            .code = "no_hello",
            .reason = late ? "the client sent no ClientHello in time"
                           : "the client closed the connection before it sent a ClientHello"});
@@ -72,8 +72,8 @@ Task<Opening> see_opening(Connection& c) {
 
 // Records that the client speaks something else. It gets no answer, because it would not understand one.
 bool refuse_opening(Connection& c) {
-  c.audit({.action = "deny",
-           .kind = "tls",
+  c.audit({.action = Action::deny,
+           .kind = Kind::tls,
            .code = "tls_only",
            .reason = "the first bytes in the tunnel are neither a TLS ClientHello nor HTTP"});
   return false;
@@ -102,18 +102,18 @@ Task<Hello> check_hello(Connection& c) {
   if (hello.sni.empty()) co_return c.host.literal ? Hello::named : Hello::nameless;
   auto named = policy::normalise_host(hello.sni);
   if (!c.host.literal && named && named->name == c.host.name) co_return Hello::named;
-  c.audit({.action = "deny",
-           .kind = "tls",
+  c.audit({.action = Action::deny,
+           .kind = Kind::tls,
            .code = "sni",
            .reason = "the ClientHello names \"" + c.config->recordable(hello.sni).substr(0, 100) + "\""});
   co_return Hello::bad;
 }
 
 // Dials the destination of the CONNECT. Returns false if that failed; the client then has an answer that says why.
-Task<bool> reach(Connection& c, const char* kind) {
+Task<bool> reach(Connection& c, Kind kind) {
   Dialed dialed = co_await dial(c.context, *c.config, c.waker, c.host, c.port, Via::tunnel, c.client.source.get());
   if (!dialed.source) {
-    c.audit({.action = dialed.status == 403 ? "deny" : "close",
+    c.audit({.action = dialed.status == 403 ? Action::deny : Action::close,
              .kind = kind,
              .code = dialed.code,
              .reason = dialed.reason});
@@ -127,10 +127,11 @@ Task<bool> reach(Connection& c, const char* kind) {
 }
 
 // Waits for the record. The client already has its 200, so without a record the tunnel can only be ended.
-Task<bool> is_recorded(Connection& c, const char* kind) {
+Task<bool> is_recorded(Connection& c, Kind kind) {
   bool done = co_await recorded(c);
   if (!done)
-    c.audit({.action = "close", .kind = kind, .code = "unrecorded", .reason = "the decision could not be recorded"});
+    c.audit(
+        {.action = Action::close, .kind = kind, .code = "unrecorded", .reason = "the decision could not be recorded"});
   co_return done;
 }
 
@@ -177,9 +178,10 @@ Task<std::optional<bool>> serve_all_but_tls(Connection& c, Budget::Account* coun
 Task<bool> inspect_tls(Connection& c);
 
 // Counts a tunnel that is not inspected. Returns null, and records why, if a limit has been reached.
-Budget::Account* admit(Connection& c, const char* kind) {
+Budget::Account* admit(Connection& c, Kind kind) {
   auto admission = c.context.budget.admit(c.host, 0);
-  if (!admission.account) c.audit({.action = "deny", .kind = kind, .code = kLimitReached, .reason = admission.reason});
+  if (!admission.account)
+    c.audit({.action = Action::deny, .kind = kind, .code = kLimitReached, .reason = admission.reason});
   return admission.account;
 }
 
@@ -190,10 +192,13 @@ Task<bool> refuse_by_limit(Connection& c) {
 }
 
 // Records the end of a tunnel.
-void end_tunnel(Connection& c, const char* kind, const Budget::Account& account, std::string_view why) {
+void end_tunnel(Connection& c, Kind kind, const Budget::Account& account, std::string_view why) {
   if (why == kNoBytesLeft)
-    c.audit({.action = "deny", .kind = kind, .code = kLimitReached, .reason = c.context.budget.end_by_bytes(account)});
-  c.audit({.action = "close", .kind = kind, .reason = why, .totals = true});
+    c.audit({.action = Action::deny,
+             .kind = kind,
+             .code = kLimitReached,
+             .reason = c.context.budget.end_by_bytes(account)});
+  c.audit({.action = Action::close, .kind = kind, .reason = why, .totals = true});
 }
 
 // Serves a tunnel that is not inspected, unless its ClientHello names no host.
@@ -201,9 +206,9 @@ Task<bool> blind(Connection& c) {
   // On the usual port of http://, nothing is dialed until the client's protocol is known, because a parent proxy gets
   // another kind of request for http://.
   bool late = c.port == 80;
-  Budget::Account* account = late ? nullptr : admit(c, "connect");
+  Budget::Account* account = late ? nullptr : admit(c, Kind::connect);
   if (!late && !account) co_return co_await refuse_by_limit(c);
-  if (!late && !co_await reach(c, "connect")) co_return co_await finish(c);
+  if (!late && !co_await reach(c, Kind::connect)) co_return co_await finish(c);
   if (auto served = co_await serve_all_but_tls(c, account)) co_return *served;
   auto hello = co_await check_hello(c);
   if (hello == Hello::bad) {
@@ -218,22 +223,22 @@ Task<bool> blind(Connection& c) {
     co_return co_await inspect_tls(c);
   }
   // The client's TLS waits in the tunnel, where an answer in plain text would mean nothing to it.
-  if (late && (!(account = admit(c, "connect")) || !co_await reach(c, "connect"))) co_return false;
-  c.audit({.action = "allow", .kind = "connect", .code = "allowed"});
-  if (!co_await is_recorded(c, "connect")) co_return false;
+  if (late && (!(account = admit(c, Kind::connect)) || !co_await reach(c, Kind::connect))) co_return false;
+  c.audit({.action = Action::allow, .kind = Kind::connect, .code = "allowed"});
+  if (!co_await is_recorded(c, Kind::connect)) co_return false;
   auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, *account, c.config->idle_ms,
                              [&](const Config& config) { return blind_allowed(config, c.host, c.port); });
-  end_tunnel(c, "connect", *account, why);
+  end_tunnel(c, Kind::connect, *account, why);
   co_return true;
 }
 
 // Serves a tunnel to a host of `ssh`, as long as the server shows the right key.
 Task<bool> ssh(Connection& c, const SshHost& host) {
-  Budget::Account* account = admit(c, "ssh");
+  Budget::Account* account = admit(c, Kind::ssh);
   if (!account) co_return co_await refuse_by_limit(c);
-  if (!co_await reach(c, "ssh")) co_return co_await finish(c);
-  c.audit({.action = "allow", .kind = "ssh", .code = "allowed"});
-  if (!co_await establish(c) || !co_await is_recorded(c, "ssh")) co_return false;
+  if (!co_await reach(c, Kind::ssh)) co_return co_await finish(c);
+  c.audit({.action = Action::allow, .kind = Kind::ssh, .code = "allowed"});
+  if (!co_await establish(c) || !co_await is_recorded(c, Kind::ssh)) co_return false;
   // Until the key has been seen, bytes pass in both directions, because the key exchange needs both sides. The bytes
   // that the client can send before, and the time, are bounded.
   SshWatch watch(host.key);
@@ -245,7 +250,7 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
     if (!c.upstream.in.empty()) {
       auto state = watch.feed(c.upstream.in);
       if (state == SshWatch::State::refused) {
-        c.audit({.action = "deny", .kind = "ssh", .code = "ssh_key", .reason = watch.why()});
+        c.audit({.action = Action::deny, .kind = Kind::ssh, .code = "ssh_key", .reason = watch.why()});
         co_return false;
       }
       c.client.out.append(c.upstream.in);
@@ -254,7 +259,7 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
     }
     progress |= c.client.fill();
     if (!c.context.budget.add_bytes(*account, c.client.in.size())) {
-      end_tunnel(c, "ssh", *account, kNoBytesLeft);
+      end_tunnel(c, Kind::ssh, *account, kNoBytesLeft);
       co_return false;
     }
     from_client += c.client.in.size();
@@ -265,8 +270,8 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
     bool over = c.upstream.eof || c.upstream.failed || c.client.eof || c.client.failed || c.now() >= deadline ||
                 from_client > kMostBefore;
     if (over) {
-      c.audit({.action = "close",
-               .kind = "ssh",
+      c.audit({.action = Action::close,
+               .kind = Kind::ssh,
                .code = "ssh_key",
                .reason = "the connection ended before the server sent its host key",
                .totals = true});
@@ -280,22 +285,22 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
     return now && now->key == host.key && !config.rules.denied(c.host);
   };
   auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, *account, c.config->idle_ms, may_go_on);
-  end_tunnel(c, "ssh", *account, why);
+  end_tunnel(c, Kind::ssh, *account, why);
   co_return true;
 }
 
 // Records that the client's handshake failed, or that it is still `waiting` although its time is up.
 void record_failed_handshake(Connection& c, bool waiting) {
   if (refused_name(c.client.ssl.get())) {
-    c.audit({.action = "deny", .kind = "tls", .code = "sni", .reason = "the ClientHello names another host"});
+    c.audit({.action = Action::deny, .kind = Kind::tls, .code = "sni", .reason = "the ClientHello names another host"});
   } else if (waiting) {
-    c.audit({.action = "close",
-             .kind = "tls",
+    c.audit({.action = Action::close,
+             .kind = Kind::tls,
              .code = "tls_only",
              .reason = "the client did not finish the TLS handshake in time"});
   } else {
-    c.audit({.action = "deny",
-             .kind = "tls",
+    c.audit({.action = Action::deny,
+             .kind = Kind::tls,
              .code = "tls_only",
              .reason = "the TLS handshake with the client failed: " + tls_error()});
   }
@@ -303,13 +308,13 @@ void record_failed_handshake(Connection& c, bool waiting) {
 
 // Terminates the client's TLS, whose first bytes are in `c.client.in`.
 Task<bool> inspect_tls(Connection& c) {
-  c.audit({.action = "allow", .kind = "connect", .code = "inspected"});
+  c.audit({.action = Action::allow, .kind = Kind::connect, .code = "inspected"});
   // The certificate arrives right after the first configuration. A faster client waits for it.
   for (int64_t until = c.now() + kCertificatePatience; !c.context.ca->certified() && c.now() < until;)
     co_await c.wait(std::min(until, c.now() + 10));
   auto ssl = c.context.ca->accept(c.host, c.config->http2 ? Offer::http1_and_2 : Offer::http1);
   if (!ssl) {
-    c.audit({.action = "close", .kind = "tls", .code = "internal", .reason = ssl.error().what});
+    c.audit({.action = Action::close, .kind = Kind::tls, .code = "internal", .reason = ssl.error().what});
     co_return false;
   }
   // The library reads from the source, so the ClientHello must be put back there.
@@ -333,7 +338,7 @@ Task<bool> inspect_tls(Connection& c) {
   c.tls = true;
   if (speaks_http2(c.client.ssl.get())) co_await serve_http2(c);
   else co_await serve_requests(c);
-  c.audit({.action = "close", .kind = "connect", .totals = true});
+  c.audit({.action = Action::close, .kind = Kind::connect, .totals = true});
   co_return true;
 }
 
@@ -348,7 +353,7 @@ Task<bool> serve_connect(Connection& c, std::string target, bool named_alike) {
   auto refuse = [&](int status, std::string_view code, std::string_view reason) {
     // The record should name the target as the client sent it, even if it is not a host.
     if (c.host.name.empty()) c.host.name = target;
-    c.audit({.action = "deny", .kind = "connect", .code = code, .reason = reason});
+    c.audit({.action = Action::deny, .kind = Kind::connect, .code = code, .reason = reason});
     c.answer(status, code, true);
   };
   c.refresh();
@@ -360,7 +365,7 @@ Task<bool> serve_connect(Connection& c, std::string target, bool named_alike) {
   c.host = authority->host;
   c.port = authority->port;
   if (auto why = cannot_record(c); !why.empty()) {
-    c.audit({.action = "close", .kind = "connect", .code = "unrecorded", .reason = why});
+    c.audit({.action = Action::close, .kind = Kind::connect, .code = "unrecorded", .reason = why});
     c.answer(503, "unrecorded", true);
     co_return co_await finish(c);
   }

@@ -75,8 +75,8 @@ std::string DnsServer::answer(std::string_view bytes) {
     // The guard forwards no query, so a name cannot carry a secret out. But it could carry one into the record.
     std::string name = context_.config->recordable(query.name), id = context_.new_id();
     context_.audit.write({.id = id,
-                          .action = "deny",
-                          .kind = "dns",
+                          .action = Action::deny,
+                          .kind = Kind::dns,
                           .host = name,
                           .code = "nxdomain",
                           .reason = "this is not a name of the bottle"});

@@ -23,7 +23,7 @@ Detached serve_stream(Context& context, std::shared_ptr<h2::Stream> stream, poli
   c.tunneled = c.tls = true;
   c.upstreams = std::move(upstreams);
   if (auto fault = c.client.source->fault(); !fault.empty()) {
-    c.audit({.action = "deny", .kind = "http", .code = "bad_request", .reason = fault});
+    c.audit({.action = Action::deny, .kind = Kind::http, .code = "bad_request", .reason = fault});
     c.answer(431, "bad_request", true);
     co_await finish(c);
     co_return;
@@ -46,7 +46,10 @@ Task<bool> serve_session(Connection& c, h2::Session& session, const std::shared_
     }
     if (session.malformed() != malformed) {
       for (; malformed < session.malformed(); ++malformed)
-        c.audit({.action = "deny", .kind = "http", .code = "bad_request", .reason = "HTTP/2: " + session.fault()});
+        c.audit({.action = Action::deny,
+                 .kind = Kind::http,
+                 .code = "bad_request",
+                 .reason = "HTTP/2: " + session.fault()});
     }
     if (progress) {
       last = c.now();
@@ -79,7 +82,7 @@ Task<bool> serve_http2(Connection& c) {
   upstreams->close();
   c.upstream.received += upstreams->received();
   if (session.why().empty()) co_return true;
-  c.audit({.action = "close", .kind = "http", .code = "bad_http2", .reason = session.why()});
+  c.audit({.action = Action::close, .kind = Kind::http, .code = "bad_http2", .reason = session.why()});
   co_return co_await finish(c);
 }
 

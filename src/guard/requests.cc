@@ -136,7 +136,7 @@ Task<bool> finish_request(Connection& c, http::Body& body) {
 
 // Refuses a request that cannot be recorded. None of it has gone upstream.
 Task<bool> refuse_unrecorded(Connection& c, http::Body& body, std::string_view why) {
-  c.audit({.action = "close", .kind = "http", .code = "unrecorded", .reason = why});
+  c.audit({.action = Action::close, .kind = Kind::http, .code = "unrecorded", .reason = why});
   c.answer(503, "unrecorded", true);
   co_return co_await finish_request(c, body);
 }
@@ -145,8 +145,8 @@ Task<bool> refuse_unrecorded(Connection& c, http::Body& body, std::string_view w
 Task<bool> refuse(Connection& c, const Verdict& verdict, const Request& request, std::string target, http::Body body) {
   // The next byte begins another request only if all of this one has arrived.
   bool whole = verdict.status == 403 && body.done() && request.client.keep;
-  c.audit({.action = "deny",
-           .kind = "http",
+  c.audit({.action = Action::deny,
+           .kind = Kind::http,
            .method = request.method,
            .path = target,
            .code = verdict.code,
@@ -182,8 +182,8 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
       c.client.rest();
       Verdict verdict = co_await reach_upstream(c, request.method);
       if (!verdict.allowed) {
-        c.audit({.action = verdict.status == 403 ? "deny" : "close",
-                 .kind = "http",
+        c.audit({.action = verdict.status == 403 ? Action::deny : Action::close,
+                 .kind = Kind::http,
                  .method = request.method,
                  .path = request.target,
                  .code = verdict.code,
@@ -231,7 +231,7 @@ Task<bool> serve_requests(Connection& c) {
     Parse parsed = co_await next_head(c, first);
     if (parsed == Parse::incomplete) co_return true;
     if (parsed == Parse::bad) {
-      c.audit({.action = "deny", .kind = "http", .code = "bad_request", .reason = g_head.why});
+      c.audit({.action = Action::deny, .kind = Kind::http, .code = "bad_request", .reason = g_head.why});
       c.answer(400, "bad_request", true);
       co_return co_await finish(c);
     }
@@ -251,8 +251,8 @@ Task<bool> serve_requests(Connection& c) {
       continue;
     }
     // The line is written before the request is sent, and make_request() waits until the kernel has it.
-    c.audit({.action = "allow",
-             .kind = "http",
+    c.audit({.action = Action::allow,
+             .kind = Kind::http,
              .method = request.method,
              .path = request.target,
              .code = "allowed",

@@ -51,7 +51,7 @@ Task<bool> run(Connection& c) {
   }
   if (parsed == Parse::incomplete) co_return false;
   if (parsed == Parse::bad) {
-    c.audit({.action = "deny", .kind = "http", .code = "bad_request", .reason = head.why});
+    c.audit({.action = Action::deny, .kind = Kind::http, .code = "bad_request", .reason = head.why});
     c.answer(400, "bad_request", true);
     co_return co_await finish(c);
   }
@@ -65,7 +65,10 @@ Task<bool> run(Connection& c) {
     c.client.in.erase(0, head.size);
     // CONNECT has no content (RFC 9110 §9.3.6). The bytes of a body would be taken for the first bytes of the tunnel.
     if (framed) {
-      c.audit({.action = "deny", .kind = "connect", .code = "bad_request", .reason = "the CONNECT request has a body"});
+      c.audit({.action = Action::deny,
+               .kind = Kind::connect,
+               .code = "bad_request",
+               .reason = "the CONNECT request has a body"});
       c.answer(400, "bad_request", true);
       co_return co_await finish(c);
     }
@@ -83,8 +86,10 @@ Task<bool> run(Connection& c) {
                          "close\r\n\r\nbottle guard\n"
                        : "";
     if (!get) {
-      c.audit(
-          {.action = "deny", .kind = "http", .code = "bad_request", .reason = "the request is for the guard itself"});
+      c.audit({.action = Action::deny,
+               .kind = Kind::http,
+               .code = "bad_request",
+               .reason = "the request is for the guard itself"});
       c.answer(400, "bad_request", true);
     }
     co_return co_await finish(c);

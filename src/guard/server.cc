@@ -127,8 +127,8 @@ bool Server::accept_with_spare(Source& listener) {
 void Server::refuse(UniqueFd client) {
   std::string id = context_.new_id();
   context_.audit.write({.id = id,
-                        .action = "close",
-                        .kind = "connect",
+                        .action = Action::close,
+                        .kind = Kind::connect,
                         .code = kTooMany,
                         .reason = "the guard has as many connections as it can hold; close some of them"});
   std::string answer = answer_of_guard(503, kTooMany, id, true);

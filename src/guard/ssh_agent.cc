@@ -48,8 +48,8 @@ Task<bool> flush_all(Connection& c) {
 Task<bool> serve_ssh_agent(Connection& c) {
   Context& context = c.context;
   if (!c.config->ssh_agent || context.agent_calls.size() >= kMostConnections) {
-    c.audit({.action = "deny",
-             .kind = "ssh-agent",
+    c.audit({.action = Action::deny,
+             .kind = Kind::ssh_agent,
              .code = "not_allowed",
              .reason = c.config->ssh_agent ? "too many connections to the ssh-agent" : "this bottle has no ssh-agent"});
     c.answer(403, "not_allowed", true);

@@ -246,7 +246,7 @@ class Watch {
     counters_.add(decision);
     // An operator on this machine reads the record itself.
     if (job_.far) latest_.add(decision);
-    if (decision.action == "allow") ++allowed_;
+    if (decision.is_allow()) ++allowed_;
     // The self-test's own requests are in the audit, but they are not shown to the operator.
     if (decision.host.ends_with(".probe.invalid") || decision.host == "not-allowed.bottle.invalid") return;
     summary_.add(decision, clients_);

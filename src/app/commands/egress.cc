@@ -43,7 +43,7 @@ Result<> watch(const EgressOptions& o) {
   TRY(decisions.skip());
   return decisions.each(true, [&](const std::string& line) {
     auto decision = wire::decode<wire::Decision>(line, wire::From::ours);
-    if (o.denied && (!decision || decision->action != "deny")) return;
+    if (o.denied && (!decision || !decision->is_deny())) return;
     // A line that cannot be read is shown as it is, so that nothing is hidden.
     if (o.as_json || !decision) print_json_text(line + "\n");
     else print(colored(egress_line(*decision), decision->action));

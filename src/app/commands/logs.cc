@@ -30,7 +30,7 @@ void show(const std::string& line, const LogsOptions& options, bool people) {
   }
   // Shows a line that is not a decision unchanged.
   auto decision = wire::decode<wire::Decision>(line, wire::From::ours);
-  if (options.denied && (!decision || decision->action != "deny")) return;
+  if (options.denied && (!decision || !decision->is_deny())) return;
   if (people && decision) print(egress_line(*decision));
   else print_json_text(line + "\n");
 }

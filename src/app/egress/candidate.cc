@@ -153,8 +153,8 @@ Result<CandidatePolicy::Verdict> CandidatePolicy::judge(const std::string& metho
 
 CandidatePolicy::Replayed CandidatePolicy::replay(const wire::Decision& decision) const {
   bool connect = decision.kind == "connect" || decision.kind == "ssh", http = decision.kind == "http";
-  bool was_allowed = decision.action == "allow";
-  if ((!connect && !http) || (!was_allowed && decision.action != "deny")) return {};
+  bool was_allowed = decision.is_allow();
+  if ((!connect && !http) || (!was_allowed && !decision.is_deny())) return {};
   // The other codes follow from an address, a key, a secret or the client's bytes, none of which the record contains.
   if (!was_allowed && decision.code != "not_allowed" && decision.code != "ip_literal") return {};
   auto host = policy::normalise_host(decision.host);

@@ -51,11 +51,11 @@ void Replay::take_back(const wire::Decision& decision, uint64_t count) {
 
 void Replay::add(const wire::Decision& decision) {
   using Change = CandidatePolicy::Change;
-  if (decision.action == "close" || decision.action == session::kAuditEnd) return;
+  if (decision.action == "close" || decision.is_end()) return;
   uint64_t count = std::max<uint64_t>(decision.count, 1);
   // Other actions stand for decisions that are not in the record.
-  if (decision.action != "allow" && decision.action != "deny") return add_to(unjudged, count);
-  if (decision.code == "name_carries_data" && decision.action == "deny") take_back(decision, count);
+  if (!decision.is_allow() && !decision.is_deny()) return add_to(unjudged, count);
+  if (decision.code == "name_carries_data" && decision.is_deny()) take_back(decision, count);
   auto replayed = policy_.replay(decision);
   switch (replayed.change) {
     case Change::none:

@@ -66,9 +66,10 @@ void Audit::append(const AuditLine& line) {
   size_t start = pending_.size();
   std::string& out = pending_;
   out.append(R"({"type":"audit","time":")").append(line.time.empty() ? now : line.time);
-  // These three are the guard's own words and need no escape.
+  // These three are the guard's own and need no escape.
   out.append(R"(","id":")").append(line.id);
-  out.append(R"(","action":")").append(line.action).append(R"(","kind":")").append(line.kind).append(R"(","host":")");
+  out.append(R"(","action":")").append(word(line.action));
+  out.append(R"(","kind":")").append(word(line.kind)).append(R"(","host":")");
   // A valid name has at most 253 characters. A longer text comes from a request that was refused.
   append_json(out, line.host.substr(0, 260));
   out += '"';
@@ -111,7 +112,7 @@ void Audit::write(const AuditLine& line) {
   }
   append(line);
   // Nothing waits for the line about the end of a connection.
-  urgent_ |= line.action != "close";
+  urgent_ |= line.action != Action::close;
 }
 
 void Audit::raw(std::string_view line) {

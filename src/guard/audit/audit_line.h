@@ -6,11 +6,28 @@
 
 namespace bottle::guard {
 
-// Describes a decision to Audit::write(). The texts are borrowed for the call. `id`, `action` and `kind` are the
-// guard's own words. Other texts may come from the agent and contain any byte; the writer must take secrets out first
-// (Connection::audit).
+// What the guard did. `close` is for the end of something, or for a failure that no rule caused.
+enum class Action : uint8_t { deny, allow, close };
+// What a decision is about.
+enum class Kind : uint8_t { connect, http, dns, tls, ssh, ssh_agent };
+
+// Returns the word of the record, which needs no escape in JSON.
+constexpr std::string_view word(Action action) {
+  constexpr std::string_view kWords[] = {"deny", "allow", "close"};
+  return kWords[static_cast<size_t>(action)];
+}
+constexpr std::string_view word(Kind kind) {
+  constexpr std::string_view kWords[] = {"connect", "http", "dns", "tls", "ssh", "ssh-agent"};
+  return kWords[static_cast<size_t>(kind)];
+}
+
+// Describes a decision to Audit::write(). The texts are borrowed for the call. `id` is the guard's own. Other texts may
+// come from the agent and contain any byte; the writer must take secrets out first (Connection::audit).
 struct AuditLine {
-  std::string_view id, action, kind, host;
+  std::string_view id;
+  Action action;
+  Kind kind;
+  std::string_view host;
   int port = 0;
   std::string_view method, path, code, reason;
   std::string_view secret = {};  // the secret that the line is about, if the line is written once per session
@@ -22,7 +39,7 @@ struct AuditLine {
 
   // Returns whether the line lets something through, or is about something that was let through. Such a line never
   // stands for several decisions.
-  bool of_traffic() const { return action == "allow" || totals || code == "usage"; }
+  bool of_traffic() const { return action == Action::allow || totals || code == "usage"; }
 };
 
 }  // namespace bottle::guard

@@ -27,11 +27,15 @@ class Repeats {
 
   // The number of lines that may be written in a burst, and the number that each further second allows.
   static constexpr int kAtOnce = 200, kASecond = 10;
-  static constexpr size_t kMostKinds = 256;
+  static constexpr size_t kMostFloods = 256;
 
  private:
-  struct Kind {
-    std::string id, action, kind, host, code, reason;  // of the first line
+  // Lines with the same action, kind, code, host and port.
+  struct Flood {
+    std::string id;  // of the first line, as the other texts
+    Action action;
+    Kind kind;
+    std::string host, code, reason;
     int port = 0;
     bool counting = false;  // until a pause passes without such a line
     uint64_t count = 0;
@@ -39,12 +43,12 @@ class Repeats {
     int64_t pause = 0, next = 0;  // the milliseconds between two lines, and the time when the next one is due
   };
   bool spend(int64_t now);
-  Kind& kind_of(const AuditLine& line, int64_t now, bool& fresh);
+  Flood& flood_of(const AuditLine& line, int64_t now, bool& fresh);
 
-  std::map<std::string, Kind> kinds_;
+  std::map<std::string, Flood> floods_;
   int64_t allowance_ = int64_t{kAtOnce} * 1000;  // in thousandths of a line
   int64_t spent_at_ = 0;
-  int64_t next_ = -1;  // the earliest `next` of all kinds, or -1
+  int64_t next_ = -1;  // the earliest `next` of all floods, or -1
 };
 
 }  // namespace bottle::guard

@@ -13,7 +13,8 @@ struct Record {
   std::string last;
 
   void deny(const std::string& host, int port = 443) {
-    AuditLine line{.id = "7", .action = "deny", .kind = "connect", .host = host, .port = port, .code = "not_allowed"};
+    AuditLine line{
+        .id = "7", .action = Action::deny, .kind = Kind::connect, .host = host, .port = port, .code = "not_allowed"};
     if (repeats.admit(line, "t" + std::to_string(now), now)) write(line);
   }
   void write(const AuditLine& line) {
@@ -87,7 +88,7 @@ TEST(Repeats, another_kind_is_written_during_a_flood) {
 
 TEST(Repeats, without_room_everything_is_counted) {
   Repeats repeats;
-  AuditLine line{.action = "deny", .kind = "http", .host = "a", .code = "not_allowed"};
+  AuditLine line{.action = Action::deny, .kind = Kind::http, .host = "a", .code = "not_allowed"};
   for (int i = 0; i < 10; ++i) EXPECT_FALSE(repeats.admit(line, "t", 1000, false));
   uint64_t count = 0;
   EXPECT_EQ(repeats.due(1500, [&](const AuditLine&) { ++count; }), 500);

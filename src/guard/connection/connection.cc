@@ -57,7 +57,7 @@ void Connection::audit(AuditLine line) {
   std::string clean_host, clean_method, clean_path, clean_reason;
   // Everything that was let through has been scanned. Only names that the operator wrote down may contain a value,
   // and a method may pass although it contains one. Other lines show what a client tried, which may contain anything.
-  bool scanned = line.action == "allow" || line.code == "usage";
+  bool scanned = line.action == Action::allow || line.code == "usage";
   auto clean = [&](std::string_view text, std::string& storage) -> std::string_view {
     if (text.empty() || (scanned && config->secrets.empty())) return text;
     return storage = scanned ? config->secrets.starred(text) : config->recordable(text);

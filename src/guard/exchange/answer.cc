@@ -70,8 +70,8 @@ Step Answer::no_answer() {
     return core_.end(Outcome::retry);
   }
   if (silent && kept_) {
-    c_.audit({.action = "close",
-              .kind = "http",
+    c_.audit({.action = Action::close,
+              .kind = Kind::http,
               .method = request_.method,
               .path = request_.target,
               .code = "upstream_gone",
@@ -410,7 +410,7 @@ bool AnswerSearch::record_injections() {
     }
     // The same page may be fetched again and again, so each injection is recorded once.
     if (!core_.c.context.is_news("injection", core_.c.host.name + " " + std::string(each.what))) continue;
-    record("allow", "injection", reason);
+    record(Action::allow, "injection", reason);
   }
   return true;
 }
@@ -426,12 +426,12 @@ void AnswerSearch::count_tokens() {
                                     core_.c.context.config->limits.cost(reader.model(), usage));
   std::string reason = std::to_string(usage.read()) + " tokens in, " + std::to_string(usage.output) + " out";
   if (!reader.model().empty()) reason += ", " + reader.model();
-  record("close", "usage", reason);
+  record(Action::close, "usage", reason);
 }
 
-void AnswerSearch::record(const char* action, const char* code, const std::string& reason) {
+void AnswerSearch::record(Action action, const char* code, const std::string& reason) {
   core_.c.audit({.action = action,
-                 .kind = "http",
+                 .kind = Kind::http,
                  .method = core_.request.method,
                  .path = core_.request.target,
                  .code = code,

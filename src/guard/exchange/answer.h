@@ -53,7 +53,7 @@ class AnswerSearch {
 
  private:
   // Adds a line about the answer to the audit.
-  void record(const char* action, const char* code, const std::string& reason);
+  void record(Action action, const char* code, const std::string& reason);
   // Says why an answer ends early.
   struct Stop {
     int status;

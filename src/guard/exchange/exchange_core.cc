@@ -4,8 +4,8 @@
 namespace bottle::guard {
 
 Step ExchangeCore::fail_with(int status, std::string_view code, std::string_view reason) {
-  c.audit({.action = status == 403 ? "deny" : "close",
-           .kind = "http",
+  c.audit({.action = status == 403 ? Action::deny : Action::close,
+           .kind = Kind::http,
            .method = request.method,
            .path = request.target,
            .code = code,
@@ -15,8 +15,8 @@ Step ExchangeCore::fail_with(int status, std::string_view code, std::string_view
 
 Step ExchangeCore::refuse_request() {
   const Refusal& why = scan.refusal();
-  c.audit({.action = "deny",
-           .kind = "http",
+  c.audit({.action = Action::deny,
+           .kind = Kind::http,
            .method = request.method,
            .path = request.target,
            .code = "secret",

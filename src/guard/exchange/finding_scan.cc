@@ -115,8 +115,8 @@ bool RequestScan::may_leave_unscanned(std::string why) {
 
 void RequestScan::note_unreadable(std::string reason) {
   if (!c_.context.is_news("unreadable_body", c_.host.name)) return;
-  c_.audit({.action = "allow",
-            .kind = "http",
+  c_.audit({.action = Action::allow,
+            .kind = Kind::http,
             .method = request_.method,
             .path = request_.target,
             .code = "unreadable_body",
@@ -296,8 +296,8 @@ OnFinding RequestScan::note(const scan::Finding& found, std::string_view code, c
   std::string key = found.rule ? found.name + " " + found.fingerprint : found.name;
   if (!c_.context.is_news(code, secrets_.model ? key : key + " " + c_.host.name)) return what;
   noted_ += possible;
-  c_.audit({.action = "allow",
-            .kind = "http",
+  c_.audit({.action = Action::allow,
+            .kind = Kind::http,
             .method = request_.method,
             .path = request_.target,
             .code = code,

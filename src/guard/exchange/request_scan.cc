@@ -192,8 +192,8 @@ scan::Verdict RequestScan::as_configured(const scan::Sight& sight, OnSecret what
   }
   // One line for each request is enough, however often the secret is in it.
   if (!request_.warned)
-    c_.audit({.action = "allow",
-              .kind = "http",
+    c_.audit({.action = Action::allow,
+              .kind = Kind::http,
               .method = request_.method,
               .path = request_.target,
               .code = code,
@@ -211,8 +211,8 @@ void RequestScan::report_once(const Finding& finding) {
       marked ? "the value of secret \"" + finding.secret->name +
                    "\" was on its way to the model; the guard sent a marker instead"
              : "the placeholder of secret \"" + finding.secret->name + "\" went to the model, where it is worthless";
-  c_.audit({.action = "allow",
-            .kind = "http",
+  c_.audit({.action = Action::allow,
+            .kind = Kind::http,
             .method = request_.method,
             .code = code,
             .reason = reason,

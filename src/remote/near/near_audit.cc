@@ -32,7 +32,7 @@ void NearAudit::add(wire::Decision decision) {
   // The far guard has only placeholders, so only the broker can report a value.
   if (decision.code == "secret_to_model" && !decision.secret.empty())
     clients_.event(wire::SecretToModel{decision.secret, host, decision.code, decision.reason});
-  if (decision.action != "deny" || told_ == kMostTold) return;
+  if (!decision.is_deny() || told_ == kMostTold) return;
   ++told_;
   clients_.event(wire::Denied{host, decision.code, decision.reason + " (decided on this machine)", std::nullopt});
 }

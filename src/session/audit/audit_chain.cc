@@ -122,7 +122,7 @@ void AuditCheck::feed(std::string_view line) {
     if (!take_misplaced(trail->number, report_.head)) fault(AuditFault::Kind::foreign, at_);
   } else {
     take(trail->number, trail->after, report_.head);
-    closed_ = decision->action == kAuditEnd;
+    closed_ = decision->is_end();
   }
 }
 

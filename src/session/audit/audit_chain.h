@@ -39,9 +39,6 @@ class AuditChain {
   std::string head_ = std::string(64, '0');
 };
 
-// The action of the last line of a closed record.
-inline constexpr const char* kAuditEnd = "end";
-
 // Says what is wrong with a record.
 struct AuditFault {
   // Means, in this order: a line was changed after it was written, lines are missing, a line is not in its place, a

@@ -26,7 +26,7 @@ Record record(int count) {
   AuditChain chain;
   for (int i = 0; i <= count; ++i) {
     wire::Decision decision{.time = "2026-01-01T00:00:00.000Z",
-                            .action = i == count ? kAuditEnd
+                            .action = i == count ? wire::Decision::kEnd
                                       : i % 2    ? "deny"
                                                  : "allow",
                             .kind = "http",
@@ -180,7 +180,7 @@ TEST(AuditChain, AGuardCannotEndTheRecordOrPlaceItsLines) {
   std::string path = ::testing::TempDir() + "/audit_chain_hostile." + std::to_string(::getpid());
   AuditFile audit(path);
   audit.add({.action = "allow", .host = "a.example.org"});
-  audit.add({.action = kAuditEnd});
+  audit.add({.action = wire::Decision::kEnd});
   audit.add({.action = "deny", .host = "b.example.org", .trail = "9 " + std::string(64, '0')});
   audit.add({.action = "allow", .host = "c.example.org"});
   auto seal = audit.close();

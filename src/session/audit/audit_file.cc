@@ -22,13 +22,11 @@ namespace {
 constexpr uint64_t kLastLines = 1024;       // in bytes; the space that is reserved for the last lines
 constexpr size_t kLongestLine = 128 << 10;  // in bytes, as encoded
 
-// The action of a line that is not a valid decision. of_traffic() counts it as traffic, because the guard may have let
-// something through. Like the guard, it also counts a line that has `bytes`, which reports the end of something that
-// was let through.
-constexpr const char* kUnreadable = "unreadable";
-
+// Returns whether the decision let something through, or is about something that was let through. The guard may have
+// let something through with a line that is unreadable. Like the guard, this also counts a line that has `bytes`, which
+// reports the end of something that was let through.
 bool of_traffic(const wire::Decision& decision) {
-  return decision.bytes || decision.action == "allow" || decision.action == kUnreadable;
+  return decision.bytes || decision.is_allow() || decision.action == wire::Decision::kUnreadable;
 }
 
 // Describes the end of a file.
@@ -55,7 +53,7 @@ std::optional<End> end_of(const std::string& path, uint64_t size) {
 
 bool is_end(std::string_view line) {
   auto decision = wire::decode<wire::Decision>(line, wire::From::ours);
-  return decision && decision->action == kAuditEnd;
+  return decision && decision->is_end();
 }
 
 wire::AuditSeal seal(const std::string& path, const AuditChain& chain) {
@@ -63,7 +61,7 @@ wire::AuditSeal seal(const std::string& path, const AuditChain& chain) {
 }
 
 wire::Decision dropped(const wire::Decision& decision, const std::string& reason) {
-  return {.time = decision.time.substr(0, 40), .action = "dropped", .reason = reason};
+  return {.time = decision.time.substr(0, 40), .action = wire::Decision::kDropped, .reason = reason};
 }
 
 }  // namespace
@@ -147,7 +145,7 @@ void AuditFile::add_refusal(const wire::Decision& decision) {
 
 void AuditFile::add(const wire::Decision& decision) {
   // Only this object sets the trail of a line, and only close() ends the record.
-  if (decision.action == kAuditEnd || !decision.trail.empty())
+  if (decision.is_end() || !decision.trail.empty())
     // This calls add() once more, with a line that passes this check.
     return add(unreadable({Code::protocol, "the guard sent a line that only the record's writer may write", ""}));
   if (!of_traffic(decision)) return add_refusal(decision);
@@ -184,7 +182,7 @@ wire::AuditSeal AuditFile::close() {
   if (!closed_ && kept_.empty() && trouble_.empty()) {
     closed_ =
         put_line({.time = timestamp(),
-                  .action = kAuditEnd,
+                  .action = wire::Decision::kEnd,
                   .reason = "the record ends; number of lines before this one: " + std::to_string(chain_.lines())});
   }
   return seal(path_, chain_);
@@ -211,6 +209,6 @@ std::string AuditFile::full() const {
   return "";
 }
 
-wire::Decision unreadable(const Error& why) { return {.action = kUnreadable, .reason = why.what}; }
+wire::Decision unreadable(const Error& why) { return {.action = wire::Decision::kUnreadable, .reason = why.what}; }
 
 }  // namespace bottle::session

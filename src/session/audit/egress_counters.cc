@@ -12,8 +12,8 @@ void EgressCounters::add(const wire::Decision& decision) {
   if (decision.host.empty()) return;
   bool has_room = hosts_.size() < kMostHosts || hosts_.contains(decision.host);
   auto& host = hosts_[has_room ? decision.host : kOthers];
-  if (decision.action == "allow") host.allowed += decision.count;
-  if (decision.action == "deny") host.denied += decision.count;
+  if (decision.is_allow()) host.allowed += decision.count;
+  if (decision.is_deny()) host.denied += decision.count;
   if (!decision.bytes) return;
   host.bytes_out += decision.bytes->out;
   host.bytes_in += decision.bytes->in;

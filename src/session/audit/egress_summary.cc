@@ -45,20 +45,20 @@ std::string missing_rule(const wire::Decision& decision) {
 }  // namespace
 
 void EgressSummary::add(const wire::Decision& decision, Clients& clients) {
-  const std::string &action = decision.action, &host = decision.host, &code = decision.code;
+  const std::string &host = decision.host, &code = decision.code;
   // A credential is named by the rule that found it.
   const std::string& secret = decision.secret.empty() ? decision.rule : decision.secret;
-  if (action == "allow" && !secret.empty() && code.ends_with("_to_model") && secrets_.size() < kMostTold &&
+  if (decision.is_allow() && !secret.empty() && code.ends_with("_to_model") && secrets_.size() < kMostTold &&
       secrets_.try_emplace({secret, code}, host).second)
     clients.event(wire::SecretToModel{secret, host, code, decision.reason});
   if (code == "injection" && injections_ < kMostTold) {
     ++injections_;
     clients.event(wire::Warning{decision.reason + ", from " + host + "; the agent may have read it"});
   }
-  bool reached = action == "allow" && (decision.kind == "connect" || decision.kind == "http");
+  bool reached = decision.is_allow() && (decision.kind == "connect" || decision.kind == "http");
   // Only hosts that programs connect to can become rules. Lookups of names are decisions, too, but do not count.
   if (reached && reached_.size() < kMostReached) reached_.insert(host);
-  if (action != "deny") return;
+  if (!decision.is_deny()) return;
   std::string where = (host.empty() ? "?" : host) + (decision.port ? ":" + std::to_string(decision.port) : "");
   auto& entry = denied_entry({where, code});
   bool is_new = entry.rank == entry.too_high;

@@ -20,10 +20,13 @@ struct Decision {
   struct Totals {
     uint64_t out, in;  // bytes
   };
-  std::string time;    // 2026-01-01T00:00:00.000Z
-  std::string id;      // empty if the guard did not make the decision
-  std::string action;  // allow | deny | close | dropped | end
-  std::string kind;    // connect | http | dns | tls | ssh | ssh-agent
+  std::string time;                                         // 2026-01-01T00:00:00.000Z
+  std::string id;                                           // empty if the guard did not make the decision
+  std::string action;                                       // allow | deny | close, or one of the next three
+  static constexpr const char* kDropped = "dropped";        // stands for lines that are missing
+  static constexpr const char* kUnreadable = "unreadable";  // stands for a line that is not a decision
+  static constexpr const char* kEnd = "end";                // the last line of a record
+  std::string kind;                                         // connect | http | dns | tls | ssh | ssh-agent
   std::string host;
   uint16_t port = 0;                 // 0 means none
   std::string method, path;          // for a request
@@ -36,6 +39,10 @@ struct Decision {
   std::string first;                 // time of the first of them
   std::string side;                  // "near" if the decision was made on the operator's machine for a remote session
   std::string trail = {};            // its place in a record, if it is in one (session/audit/audit_chain.h)
+
+  bool is_allow() const { return action == "allow"; }
+  bool is_deny() const { return action == "deny"; }
+  bool is_end() const { return action == kEnd; }
 };
 void fields(Object& o, Decision& decision);
 
