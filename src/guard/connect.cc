@@ -111,18 +111,16 @@ Task<Hello> check_hello(Connection& c) {
 
 // Dials the destination of the CONNECT. Returns false if that failed; the client then has an answer that says why.
 Task<bool> reach(Connection& c, Kind kind) {
-  Dialed dialed = co_await dial(c.context, *c.config, c.waker, c.host, c.port, Via::tunnel, c.client.source.get());
-  if (!dialed.source) {
-    c.audit({.action = dialed.status == 403 ? Action::deny : Action::close,
-             .kind = kind,
-             .code = dialed.code,
-             .reason = dialed.reason});
-    c.answer(dialed.status, dialed.code, true);
+  auto dialed = co_await dial(c.context, *c.config, c.waker, c.host, c.port, Via::tunnel, c.client.source.get());
+  if (!dialed) {
+    const ClientError& error = dialed.error();
+    c.audit({.action = error.action(), .kind = kind, .code = error.code, .reason = error.reason});
+    c.answer(error.status, error.code, true);
     co_return false;
   }
-  c.upstream.source = std::move(dialed.source);
-  c.upstream.in = std::move(dialed.early);
-  c.reached.through_parent = dialed.through_parent;
+  c.upstream.source = std::move(dialed->source);
+  c.upstream.in = std::move(dialed->early);
+  c.reached.through_parent = dialed->through_parent;
   co_return true;
 }
 

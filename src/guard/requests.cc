@@ -31,22 +31,21 @@ bool refused_protocol() { return ERR_GET_REASON(ERR_peek_error()) == SSL_R_TLSV1
 
 }  // namespace
 
-Task<Verdict> connect_upstream(Connection& c, Offer offer) {
+Task<Connected> connect_upstream(Connection& c, Offer offer) {
   Stream& up = c.upstream;
   up.reset();
-  Dialed dialed = co_await dial(c.context, *c.config, c.waker, c.host, c.port, c.tls ? Via::tunnel : Via::absolute,
-                                c.client.source.get());
-  if (!dialed.source) co_return Verdict{.status = dialed.status, .code = dialed.code, .reason = dialed.reason};
+  auto dialed = co_await dial(c.context, *c.config, c.waker, c.host, c.port, c.tls ? Via::tunnel : Via::absolute,
+                              c.client.source.get());
+  if (!dialed) co_return Connected{std::move(dialed.error())};
   up.reset();
-  up.source = std::move(dialed.source);
+  up.source = std::move(dialed->source);
   c.reached.host = c.host;
   c.reached.port = c.port;
   c.reached.used = false;
-  if (!c.tls) co_return Verdict{.allowed = true};
+  if (!c.tls) co_return Connected{};
   auto ssl = connect_tls(c.config->upstream_tls(), c.host, c.port, offer);
-  if (!ssl && ssl.error().code == Code::limit)
-    co_return Verdict{.status = 503, .code = kTooMany, .reason = ssl.error().what};
-  if (!ssl) co_return Verdict{.status = 502, .code = "upstream_tls", .reason = ssl.error().what};
+  if (!ssl && ssl.error().code == Code::limit) co_return Connected{ClientError{503, kTooMany, ssl.error().what}};
+  if (!ssl) co_return Connected{ClientError{502, "upstream_tls", ssl.error().what}};
   up.ssl = std::move(*ssl);
   attach(up.ssl.get(), up.source.get());
   up.rest();  // counts what the handshake needs
@@ -57,7 +56,7 @@ Task<Verdict> connect_upstream(Connection& c, Offer offer) {
     up.source->more_follows = SSL_get_state(up.ssl.get()) != TLS_ST_BEFORE;
     int result = SSL_do_handshake(up.ssl.get());
     bool may_wait = std::exchange(up.source->more_follows, false);
-    if (result == 1) co_return Verdict{.allowed = true};
+    if (result == 1) co_return Connected{};
     if (may_wait) up.source->push();  // it was not the last one
     int error = SSL_get_error(up.ssl.get(), result);
     bool waiting = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
@@ -65,8 +64,7 @@ Task<Verdict> connect_upstream(Connection& c, Offer offer) {
       bool needs_http2 = !waiting && offer == Offer::http1 && c.config->http2 && refused_protocol();
       std::string why = waiting ? "the server did not finish the TLS handshake in time" : handshake_error(up.ssl.get());
       up.reset();
-      co_return Verdict{
-          .status = waiting ? 504 : 502, .code = "upstream_tls", .reason = why, .needs_http2 = needs_http2};
+      co_return Connected{ClientError{waiting ? 504 : 502, "upstream_tls", why}, needs_http2};
     }
     co_await c.wait(deadline);
   }
@@ -75,10 +73,10 @@ Task<Verdict> connect_upstream(Connection& c, Offer offer) {
 namespace {
 
 // Connects c.upstream for a request with this method.
-Task<Verdict> reach_upstream(Connection& c, std::string_view method) {
+Task<std::optional<ClientError>> reach_upstream(Connection& c, std::string_view method) {
   if (!c.upstreams) {
-    Verdict verdict = co_await connect_upstream(c, Offer::http1);
-    if (!verdict.needs_http2) co_return verdict;
+    Connected connected = co_await connect_upstream(c, Offer::http1);
+    if (!connected.needs_http2) co_return std::move(connected.error);
     c.upstreams = std::make_shared<Upstreams>(c.context);
   }
   co_return co_await c.upstreams->connect(c, may_repeat(method) ? Kept::usable : Kept::unusable);
@@ -180,15 +178,14 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
     if (!kept && !upstream_is_kept(c)) {
       c.client.beside = head.size();  // with HTTP/2, few bytes from a client can become large heads
       c.client.rest();
-      Verdict verdict = co_await reach_upstream(c, request.method);
-      if (!verdict.allowed) {
-        c.audit({.action = verdict.status == 403 ? Action::deny : Action::close,
+      if (auto error = co_await reach_upstream(c, request.method)) {
+        c.audit({.action = error->action(),
                  .kind = Kind::http,
                  .method = request.method,
                  .path = request.target,
-                 .code = verdict.code,
-                 .reason = verdict.reason});
-        c.answer(verdict.status, verdict.code, true);
+                 .code = error->code,
+                 .reason = error->reason});
+        c.answer(error->status, error->code, true);
         co_await finish_request(c, request.body);
         co_return false;
       }

@@ -2,8 +2,10 @@
 // requests, and the health answer.
 #pragma once
 
+#include <optional>
+
 #include "guard/connection/connection.h"
-#include "guard/exchange/request.h"
+#include "guard/core/client_error.h"
 
 namespace bottle::guard {
 
@@ -24,6 +26,10 @@ Task<bool> serve_http2(Connection& connection);
 
 // Connects c.upstream to c.host. Uses TLS if the client speaks TLS, and then offers the HTTP versions in `offer`
 // (requests.cc).
-Task<Verdict> connect_upstream(Connection& c, Offer offer);
+struct Connected {
+  std::optional<ClientError> error;
+  bool needs_http2 = false;  // it failed because the server does not speak HTTP/1.1
+};
+Task<Connected> connect_upstream(Connection& c, Offer offer);
 
 }  // namespace bottle::guard

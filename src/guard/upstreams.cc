@@ -138,14 +138,14 @@ void Upstreams::share(Connection& c) {
   carry(context_, std::move(shared));
 }
 
-Task<Verdict> Upstreams::connect(Connection& c, Kept kept) {
+Task<std::optional<ClientError>> Upstreams::connect(Connection& c, Kept kept) {
   auto self = shared_from_this();
   c.upstream.reset();
   c.reached.host = c.host;
   c.reached.port = c.port;
   for (int64_t deadline = c.now() + kForADial;;) {
     adopt_rules(c);
-    if (take_shared(c) || (kept == Kept::usable && take_idle(c))) co_return Verdict{.allowed = true};
+    if (take_shared(c) || (kept == Kept::usable && take_idle(c))) co_return std::nullopt;
     // The first connection shows which protocol the server speaks, and each connection shows how many requests it
     // accepts at the same time.
     bool settling = std::ranges::any_of(shared_, [&](const auto& each) { return each->is_settling(c.now()); });
@@ -154,20 +154,19 @@ Task<Verdict> Upstreams::connect(Connection& c, Kept kept) {
     co_await c.wait(settling ? std::min(deadline, c.now() + kForSettings) : deadline);
     waiting_.erase(&c.waker);
     if (c.client.source->is_gone() || c.now() >= deadline)
-      co_return Verdict{
-          .status = 504, .code = "connect_timeout", .reason = "the connection to the host could not be made in time"};
+      co_return ClientError{504, "connect_timeout", "the connection to the host could not be made in time"};
   }
   dialing_ = true;
-  Verdict verdict = co_await connect_upstream(c, c.config->http2 ? Offer::http1_and_2 : Offer::http1);
+  Connected connected = co_await connect_upstream(c, c.config->http2 ? Offer::http1_and_2 : Offer::http1);
   dialing_ = false;
-  if (verdict.allowed && speaks_http2(c.upstream.ssl.get())) {
+  if (!connected.error && speaks_http2(c.upstream.ssl.get())) {
     share(c);
-  } else if (verdict.allowed && config_ == c.config) {
+  } else if (!connected.error && config_ == c.config) {
     // From now on, requests need not wait for each other.
     http1_only_ = true;
   }
   wake_waiting();
-  co_return verdict;
+  co_return std::move(connected.error);
 }
 
 // Ended connections still hold memory, and the tunnel may not need another one for a long time.

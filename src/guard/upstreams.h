@@ -4,11 +4,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
 #include "guard/connection/connection.h"
-#include "guard/exchange/request.h"
+#include "guard/core/client_error.h"
 #include "guard/h2/session.h"
 
 namespace bottle::guard {
@@ -25,11 +26,11 @@ class Upstreams : public std::enable_shared_from_this<Upstreams> {
   Upstreams(const Upstreams&) = delete;
   Upstreams& operator=(const Upstreams&) = delete;
 
-  // Connects c.upstream: with a stream of an HTTP/2 connection if the server speaks HTTP/2, otherwise with a separate
-  // connection. Sets c.reached.used if the connection has carried another request. A request that must not be sent
-  // twice gets a new HTTP/1.1 connection, because the server may close a kept one at that moment, and the guard
-  // cannot leave it to the client of a stream to decide about a retry.
-  Task<Verdict> connect(Connection& c, Kept kept);
+  // Connects c.upstream, or returns why not: with a stream of an HTTP/2 connection if the server speaks HTTP/2,
+  // otherwise with a separate connection. Sets c.reached.used if the connection has carried another request. A request
+  // that must not be sent twice gets a new HTTP/1.1 connection, because the server may close a kept one at that moment,
+  // and the guard cannot leave it to the client of a stream to decide about a retry.
+  Task<std::optional<ClientError>> connect(Connection& c, Kept kept);
   // Takes c.upstream back after a request, if another request can use it.
   void give_back(Connection& c);
   // Ends all connections once the requests on them are done.

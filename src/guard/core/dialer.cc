@@ -31,6 +31,10 @@ constexpr int64_t kStagger = 250, kLaterStagger = 100;
 // The number of attempts that keep the longer distance.
 constexpr size_t kEarly = 4;
 
+std::unexpected<ClientError> failure(int status, std::string_view code, std::string reason) {
+  return std::unexpected(ClientError{status, code, std::move(reason)});
+}
+
 // Begins a non-blocking connect. The error is in errno.
 std::unique_ptr<Source> begin_connect(const Endpoint& to, bool wide, Waker& waker) {
   SocketAddress address(to);
@@ -87,8 +91,8 @@ std::string connect_error(const Source& attempt) {
 }
 
 // Begins attempts one after the other. The first one that connects wins.
-Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t deadline, Source* client) {
-  Dialed dialed;
+Task<DialResult> connect_any(Context& context, Waker& waker, Addresses& to, int64_t deadline, Source* client) {
+  int status = 502;
   std::vector<std::unique_ptr<Source>> attempts;
   std::string last = "the name has no address";
   size_t begun = 0;
@@ -108,7 +112,7 @@ Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t 
     }
     // All attempts have failed or could not begin, and no more addresses will come.
     if (attempts.empty() && to.complete()) {
-      if (full) co_return Dialed{.status = 503, .code = kTooMany, .reason = "connecting failed: " + last};
+      if (full) co_return failure(503, kTooMany, "connecting failed: " + last);
       break;
     }
     // Any event wakes this: a connect that ended, an answer of the resolver, or the client.
@@ -122,8 +126,7 @@ Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t 
         next_at = 0;  // another attempt need not wait for the stagger
         continue;
       }
-      dialed.source = std::move(attempt);
-      co_return dialed;
+      co_return Dialed{.source = std::move(attempt)};
     }
     std::erase(attempts, nullptr);
     if (client && client->is_gone()) {
@@ -131,14 +134,12 @@ Task<Dialed> connect_any(Context& context, Waker& waker, Addresses& to, int64_t 
       break;
     }
     if (context.loop.now() >= deadline) {
-      dialed.status = 504;
+      status = 504;
       last = "timed out";
       break;
     }
   }
-  dialed.code = "unreachable";
-  dialed.reason = "connecting failed: " + last;
-  co_return dialed;
+  co_return failure(status, "unreachable", "connecting failed: " + last);
 }
 
 // Describes a proxy that is asked for a tunnel, and the answers for the client if the proxy does not open one.
@@ -153,15 +154,15 @@ struct Proxy {
 };
 
 // Asks the proxy at the other end of `dialed.source` for a tunnel.
-Task<Dialed> ask_proxy(Context& context, Proxy proxy, Waker& waker, std::string authority, Dialed dialed,
-                       int64_t deadline) {
+Task<DialResult> ask_proxy(Context& context, Proxy proxy, Waker& waker, std::string authority, Dialed dialed,
+                           int64_t deadline) {
   Stream stream;
   stream.source = std::move(dialed.source);
   stream.out = "CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n";
   if (!proxy.authorization.empty()) stream.out += "Proxy-Authorization: " + proxy.authorization + "\r\n";
   stream.out += "\r\n";
-  auto failed = [&](const Proxy::Failure& failure, const std::string& reason) {
-    return Dialed{.status = failure.status, .code = failure.code, .reason = proxy.name + reason};
+  auto failed = [&](const Proxy::Failure& how, const std::string& reason) {
+    return failure(how.status, how.code, proxy.name + reason);
   };
   http::Head head;
   http::ArrivingHead arriving;
@@ -189,12 +190,11 @@ Task<Dialed> ask_proxy(Context& context, Proxy proxy, Waker& waker, std::string 
 }
 
 // Dials through a stream to the near side, whose broker acts as a proxy.
-Task<Dialed> dial_near_side(Context& context, Waker& waker, policy::Host host, uint16_t port, Via via,
-                            int64_t deadline) {
+Task<DialResult> dial_near_side(Context& context, Waker& waker, policy::Host host, uint16_t port, Via via,
+                                int64_t deadline) {
   auto stream = context.near_side.open();
-  if (!stream) co_return Dialed{.status = 503, .code = "operator_away", .reason = stream.error().what};
-  Dialed dialed;
-  dialed.source = std::make_unique<Source>();
+  if (!stream) co_return failure(503, "operator_away", stream.error().what);
+  Dialed dialed{.source = std::make_unique<Source>()};
   // The socket counts as connected, because its other end is in this process. The broker answers later.
   dialed.source->open(stream->release(), &waker);
   dialed.source->watch();
@@ -204,25 +204,24 @@ Task<Dialed> dial_near_side(Context& context, Waker& waker, policy::Host host, u
   co_return co_await ask_proxy(context, std::move(guard), waker, authority_of(host, port), std::move(dialed), deadline);
 }
 
-// Waits until the first addresses are known. Returns a code if there are none.
-Task<Dialed> resolved(Context& context, Waker& waker, Addresses& to, int64_t deadline, Source* client) {
-  if (!to.lookup) co_return Dialed{};
+// Waits until the first addresses are known. Returns an error if there are none.
+Task<std::optional<ClientError>> resolved(Context& context, Waker& waker, Addresses& to, int64_t deadline,
+                                          Source* client) {
+  if (!to.lookup) co_return std::nullopt;
   Lookup& lookup = *to.lookup;
   auto now = [&] { return context.loop.now(); };
   while (true) {
     while (now() < lookup.usable_at() && now() < deadline && !(client && client->is_gone()))
       co_await waker.wait(std::min(deadline, lookup.usable_at()));
     to.update();
-    if (to.targets.more()) co_return Dialed{};
+    if (to.targets.more()) co_return std::nullopt;
     // The addresses so far cannot be used, but those of the other family may be.
     if (lookup.done() || now() >= deadline || (client && client->is_gone())) break;
     co_await waker.wait(deadline);
   }
-  if (!to.refused.empty())
-    co_return Dialed{.status = 403, .code = "address", .reason = "the name resolves to " + to.refused};
-  co_return Dialed{.status = lookup.done() ? 502 : 504,
-                   .code = "unresolved",
-                   .reason = "resolving the name failed: " + (lookup.done() ? lookup.error() : "timed out")};
+  if (!to.refused.empty()) co_return ClientError{403, "address", "the name resolves to " + to.refused};
+  co_return ClientError{lookup.done() ? 502 : 504, "unresolved",
+                        "resolving the name failed: " + (lookup.done() ? lookup.error() : "timed out")};
 }
 
 }  // namespace
@@ -244,12 +243,11 @@ std::string authority_of(const policy::Host& host, uint16_t port, uint16_t usual
   return (v6 ? "[" + host.name + "]" : host.name) + (port == usual ? "" : ":" + std::to_string(port));
 }
 
-Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::Host host, uint16_t port, Via via,
-                  Source* client) {
+Task<DialResult> dial(Context& context, const Config& config, Waker& waker, policy::Host host, uint16_t port, Via via,
+                      Source* client) {
   int64_t deadline = context.loop.now() + kPatience;
   if (!config.fixed(host) && !config.lan_route(host, port))
-    if (auto why = carried(context, config, host); !why.empty())
-      co_return Dialed{.status = 403, .code = "name_carries_data", .reason = why};
+    if (auto why = carried(context, config, host); !why.empty()) co_return failure(403, "name_carries_data", why);
   // The broker judges the addresses, because only it resolves the name.
   if (config.relayed(host)) co_return co_await dial_near_side(context, waker, host, port, via, deadline);
   const auto* fixed = config.fixed(host);
@@ -274,22 +272,21 @@ Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::
     }
   } else if (target.literal) {
     auto address = policy::parse_address(target.name);
-    if (!to.trusted || !address)
-      co_return Dialed{.status = 403, .code = "ip_literal", .reason = "the destination is an IP address, not a name"};
+    if (!to.trusted || !address) co_return failure(403, "ip_literal", "the destination is an IP address, not a name");
     to.targets.add({*address, target_port});
   } else {
     to.lookup = context.resolver.lookup(target.name);
   }
   std::optional<Lookup::Watcher> watcher;
   if (to.lookup) watcher.emplace(*to.lookup, waker);
-  Dialed failed = co_await resolved(context, waker, to, deadline, client);
-  if (!failed.code.empty()) co_return failed;
-  Dialed dialed = co_await connect_any(context, waker, to, deadline, client);
-  if (!dialed.source || !through_parent) co_return dialed;
-  dialed.through_parent = true;
+  if (auto failed = co_await resolved(context, waker, to, deadline, client))
+    co_return std::unexpected(std::move(*failed));
+  DialResult dialed = co_await connect_any(context, waker, to, deadline, client);
+  if (!dialed || !through_parent) co_return dialed;
+  dialed->through_parent = true;
   if (via == Via::absolute) co_return dialed;
   Proxy parent{"the parent proxy", {502, "parent_proxy"}, {502, "parent_proxy"}, config.parent->authorization};
-  co_return co_await ask_proxy(context, std::move(parent), waker, authority_of(host, port), std::move(dialed),
+  co_return co_await ask_proxy(context, std::move(parent), waker, authority_of(host, port), std::move(*dialed),
                                deadline);
 }
 

@@ -1,25 +1,24 @@
 // Turns a host name that the policy has allowed into a connected socket. Connects only to checked addresses.
 #pragma once
 
+#include <expected>
 #include <memory>
 #include <string>
 
+#include "guard/core/client_error.h"
 #include "guard/core/context.h"
 #include "guard/net/stream.h"
 #include "guard/net/task.h"
 
 namespace bottle::guard {
 
-// Holds the result of a dial. On success, the caller owns the source; nothing was written to it except what opens a
-// tunnel.
+// Holds a connection, to which nothing was written except what opens a tunnel.
 struct Dialed {
-  std::unique_ptr<Source> source;  // null if the dial failed
-  std::string early;               // bytes that followed the parent proxy's answer
-  bool through_parent = false;     // requests must be sent in absolute form
-  int status = 502;                // the status for the client, if the dial failed
-  std::string_view code;           // the code for the client, if the dial failed
-  std::string reason;              // for the operator
+  std::unique_ptr<Source> source;
+  std::string early = {};       // bytes that followed the parent proxy's answer
+  bool through_parent = false;  // requests must be sent in absolute form
 };
+using DialResult = std::expected<Dialed, ClientError>;
 
 // Tells the operator about a parent proxy that answers 407.
 inline constexpr std::string_view kParentWantsLogin =
@@ -38,7 +37,7 @@ enum class Via { tunnel, absolute };  // the kind of request for a parent proxy
 // Connects to the host's fixed addresses if it has any, else to the parent proxy if there is one, else to the
 // resolved addresses that are neither in special ranges nor in the networks of the guard's machine. Gives up after 20
 // s, or when `client` breaks. `waker` belongs to the connection; spurious events do no harm.
-Task<Dialed> dial(Context& context, const Config& config, Waker& waker, policy::Host host, uint16_t port, Via via,
-                  Source* client);
+Task<DialResult> dial(Context& context, const Config& config, Waker& waker, policy::Host host, uint16_t port, Via via,
+                      Source* client);
 
 }  // namespace bottle::guard

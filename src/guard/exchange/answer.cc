@@ -59,7 +59,7 @@ constexpr int kMostRepeated = 10, kMostRefused = 2;
 Step Answer::no_answer() {
   Stream& up = c_.upstream;
   if (auto fault = up.source->fault(); !fault.empty())
-    return core_.fail_with(502, "bad_answer", "the server's answer is not valid: " + std::string(fault));
+    return core_.fail_with({502, "bad_answer", "the server's answer is not valid: " + std::string(fault)});
   const bool blank = up.in.find_first_not_of("\r\n") == up.in.npos;  // see repair_response()
   const bool refused = up.source->refused(), silent = blank && up.why.empty();
   const int most = kept_ ? kMostRepeated : refused ? kMostRefused : 0;
@@ -82,7 +82,7 @@ Step Answer::no_answer() {
   std::string reason = "the server closed the connection without an answer";
   if (!up.why.empty()) reason.append(": ").append(up.why);
   if (asked) reason += kAsksForCertificate;
-  return core_.fail_with(502, asked || !up.why.empty() ? "upstream_tls" : "no_answer", reason);
+  return core_.fail_with({502, asked || !up.why.empty() ? "upstream_tls" : "no_answer", reason});
 }
 
 // Handles a 101. The server must have switched to the requested protocol.
@@ -90,10 +90,10 @@ Step Answer::switch_protocols(size_t line_end) {
   const http::Head& head = g_head;
   const http::Header* to = head.find("upgrade");
   if (request_.upgrade.protocol.empty() || !to || !http::has_token(to->value, request_.upgrade.protocol))
-    return core_.fail_with(502, "bad_answer", "the server switched to a protocol that the client did not ask for");
+    return core_.fail_with({502, "bad_answer", "the server switched to a protocol that the client did not ask for"});
   // The guard removed the client's offer. Compressed messages could not be scanned.
   if (request_.upgrade.framed && head.find("sec-websocket-extensions"))
-    return core_.fail_with(502, "bad_answer", "the server chose a WebSocket extension that the client did not offer");
+    return core_.fail_with({502, "bad_answer", "the server chose a WebSocket extension that the client did not offer"});
   if (!upload_.is_read()) return Step::idle;  // the client still sends the request's body
   core_.answering = Answering::switching;
   write_head(line_end, false);
@@ -113,7 +113,7 @@ Parse Answer::parse_head() {
 Step Answer::interim_answer(size_t line_end) {
   constexpr int kMost = 1000;  // some servers send one every few seconds while they work
   if (++interim_ > kMost)
-    return core_.fail_with(502, "bad_answer", "the server's answer is not valid: too many interim answers");
+    return core_.fail_with({502, "bad_answer", "the server's answer is not valid: too many interim answers"});
   upload_.was_answered();
   // HTTP/1.0 has no interim answers, and a client gets a 100 only if it expects one.
   bool wanted = request_.client.minor == 1 && (g_head.status != 100 || request_.client.expects_continue);
@@ -134,7 +134,7 @@ Step Answer::step_head() {
   if (c_.client.unsent() >= kHigh) return Step::idle;  // bounds a series of interim answers
   auto parsed = parse_head();
   if (parsed == Parse::bad)
-    return core_.fail_with(502, "bad_answer", std::string("the server's answer is not valid: ") + g_head.why);
+    return core_.fail_with({502, "bad_answer", std::string("the server's answer is not valid: ") + g_head.why});
   if (parsed == Parse::incomplete) {
     if (up.fill()) return Step::moved;
     return up.eof || up.failed ? no_answer() : Step::idle;
@@ -144,8 +144,8 @@ Step Answer::step_head() {
     if (!core_.scan.rewrite_answer(raw)) return core_.refuse_answer();
     up.in.replace(0, g_head.size, raw);
     if (http::parse_response(up.in, g_head) != Parse::ok)
-      return core_.fail_with(403, "secret_in_answer",
-                             "the answer's head contains a secret where it cannot be replaced");
+      return core_.fail_with(
+          {403, "secret_in_answer", "the answer's head contains a secret where it cannot be replaced"});
   }
   const http::Head& head = g_head;
   size_t line_end = up.in.find("\r\n");
@@ -153,7 +153,7 @@ Step Answer::step_head() {
   if (head.status < 200) return interim_answer(line_end);
   // The parent proxy's sign-in concerns the guard, not the agent.
   if (head.status == 407 && asks_parent(c_))
-    return core_.fail_with(502, "parent_proxy", "the parent proxy answered 407" + std::string(kParentWantsLogin));
+    return core_.fail_with({502, "parent_proxy", "the parent proxy answered 407" + std::string(kParentWantsLogin)});
   body_ = http::Body::of_response(head, request_.method);
   // The codings come first, because the searches below depend on whether they get decoded bytes.
   if (take_off_codings() == Step::over) return Step::over;
@@ -176,9 +176,9 @@ Step Answer::take_off_codings() {
   // A part of a coded body cannot be decoded without what comes before it.
   if (!decoder || g_head.find("content-range"))
     return core_.fail_with(
-        502, "encoded_answer",
-        "the server encoded its answer although it was asked not to, and the guard cannot decode it to "
-        "look for secrets");
+        {502, "encoded_answer",
+         "the server encoded its answer although it was asked not to, and the guard cannot decode it to "
+         "look for secrets"});
   decoder_ = std::move(decoder);
   decoding_ = Decoding::running;
   return Step::idle;
@@ -213,7 +213,7 @@ Step Answer::next_payload() {
   if (!in.empty() && !body_.done() && coded_.size() < kHigh) {
     size_t before = in.size();
     if (!body_.read(in, to))
-      return core_.fail_with(502, "bad_answer", "the chunked framing of the server's answer is broken");
+      return core_.fail_with({502, "bad_answer", "the chunked framing of the server's answer is broken"});
     went = moved_if(in.size() != before);
     // Such chunks can be read in more than one way, so they must not decide where another answer begins.
     upstream_keep_ = upstream_keep_ && !body_.has_bare_lf();
@@ -227,13 +227,13 @@ Step Answer::next_payload() {
 Step Answer::decode_payload(Step went) {
   std::string_view rest = coded_;
   if (!decoder_->next(rest, g_payload))
-    return core_.fail_with(502, "bad_answer", "the server's answer is not what its Content-Encoding says");
+    return core_.fail_with({502, "bad_answer", "the server's answer is not what its Content-Encoding says"});
   bool moved = rest.size() != coded_.size() || !g_payload.empty();
   coded_.erase(0, coded_.size() - rest.size());
   if (!body_.done() || moved) return went | moved_if(moved);
   decoding_ = Decoding::ended;
   if (coded_.empty() && decoder_->complete()) return went;
-  return core_.fail_with(502, "cut_short", "the encoded body of the server's answer is incomplete");
+  return core_.fail_with({502, "cut_short", "the encoded body of the server's answer is incomplete"});
 }
 
 // Withholds the last piece of an answer until the search has seen all of it, because a client that has the whole
@@ -329,7 +329,7 @@ Step Answer::step_body() {
   // Reads bytes for the next step only now, when those of this one are in the client's buffer.
   while (up.in.size() < kBulk && up.fill()) went = Step::moved;
   if (went == Step::idle && (up.failed || up.eof))
-    return core_.fail_with(502, "cut_short", "the server ended the connection in the middle of its answer");
+    return core_.fail_with({502, "cut_short", "the server ended the connection in the middle of its answer"});
   return went;
 }
 
@@ -343,8 +343,8 @@ Step AnswerSearch::begin(bool decoded) {
     bool blocks = config.on_injection.blocks(host);
     watch_ = AnswerWatch::make(g_head, decoded, blocks);
     if (!watch_ && blocks)
-      return core_.fail_with(502, "encoded_answer",
-                             "the guard cannot decode the answer to look for instructions to the agent");
+      return core_.fail_with(
+          {502, "encoded_answer", "the guard cannot decode the answer to look for instructions to the agent"});
   }
   if (g_head.status / 100 == 2 && config.limits.reads_usage(host)) usage_ = UsageWatch::make(g_head, decoded);
   return Step::idle;
@@ -362,8 +362,9 @@ bool AnswerSearch::feed(std::string_view bytes) {
 bool AnswerSearch::watch(std::string_view bytes) {
   if (!watch_ || (bytes.empty() && !watch_->behind())) return true;
   if (!watch_->feed(bytes) && watch_->blocks()) {
-    stop_ = Stop{502, "encoded_answer",
-                 "the server's answer is not what its Content-Encoding says, or a small part of it becomes 16 MB"};
+    stop_ =
+        ClientError{502, "encoded_answer",
+                    "the server's answer is not what its Content-Encoding says, or a small part of it becomes 16 MB"};
     return false;
   }
   return record_injections();
@@ -391,7 +392,7 @@ bool AnswerSearch::settle() {
 bool AnswerSearch::end() {
   if (!watch_) return true;
   if (!watch_->end() && watch_->blocks()) {
-    stop_ = Stop{502, "encoded_answer", "the server's answer is not what its Content-Encoding says"};
+    stop_ = ClientError{502, "encoded_answer", "the server's answer is not what its Content-Encoding says"};
     return false;
   }
   return record_injections();
@@ -405,7 +406,7 @@ bool AnswerSearch::record_injections() {
     std::string reason =
         "the answer " + std::string(each.what) + where + " at about byte " + std::to_string(each.begin);
     if (watch_->blocks()) {
-      stop_ = Stop{403, "injection", std::move(reason)};
+      stop_ = ClientError{403, "injection", std::move(reason)};
       return false;
     }
     // The same page may be fetched again and again, so each injection is recorded once.

@@ -49,24 +49,18 @@ class AnswerSearch {
   size_t memory() const { return (watch_ ? watch_->memory() : 0) + (usage_ ? usage_->memory() : 0); }
 
   bool is_stopped() const { return stop_.has_value(); }
-  Step stop() { return core_.fail_with(stop_->status, stop_->code, stop_->reason); }
+  Step stop() { return core_.fail_with(*stop_); }
 
  private:
   // Adds a line about the answer to the audit.
   void record(Action action, const char* code, const std::string& reason);
-  // Says why an answer ends early.
-  struct Stop {
-    int status;
-    std::string_view code;
-    std::string reason;
-  };
   bool watch(std::string_view bytes);
   bool record_injections();
 
   ExchangeCore& core_;
   std::optional<AnswerWatch> watch_;  // set if the answer is searched for prompt injections
   std::optional<UsageWatch> usage_;   // set if the answer says how many tokens it cost
-  std::optional<Stop> stop_;
+  std::optional<ClientError> stop_;   // why the answer ends early
 };
 
 // The answer's side of one exchange, which owns it. ExchangeCore::answering is its state.

@@ -3,14 +3,14 @@
 
 namespace bottle::guard {
 
-Step ExchangeCore::fail_with(int status, std::string_view code, std::string_view reason) {
-  c.audit({.action = status == 403 ? Action::deny : Action::close,
+Step ExchangeCore::fail_with(const ClientError& error) {
+  c.audit({.action = error.action(),
            .kind = Kind::http,
            .method = request.method,
            .path = request.target,
-           .code = code,
-           .reason = reason});
-  return break_off(status, code);
+           .code = error.code,
+           .reason = error.reason});
+  return break_off(error.status, error.code);
 }
 
 Step ExchangeCore::refuse_request() {
@@ -43,7 +43,7 @@ Step ExchangeCore::break_off(int status, std::string_view code) {
 
 Step ExchangeCore::count_up(uint64_t bytes) {
   if (c.context.budget.add_bytes(*request.account, bytes)) return Step::idle;
-  return fail_with(403, kLimitReached, c.context.budget.end_by_bytes(*request.account));
+  return fail_with({403, kLimitReached, c.context.budget.end_by_bytes(*request.account)});
 }
 
 Step ExchangeCore::heed_rules() {
@@ -56,7 +56,7 @@ Step ExchangeCore::heed_rules() {
   // choose_protocol()).
   bool opaque = !request.upgrade.protocol.empty() && !request.upgrade.framed;
   if (decision.allowed && !(opaque && (decision.restricted || !bound.all->empty()))) return Step::idle;
-  return fail_with(403, "not_allowed", "the rules have changed");
+  return fail_with({403, "not_allowed", "the rules have changed"});
 }
 
 }  // namespace bottle::guard

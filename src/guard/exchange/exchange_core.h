@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "guard/connection/connection.h"
+#include "guard/core/client_error.h"
 #include "guard/exchange/request.h"
 #include "guard/exchange/request_scan.h"
 
@@ -72,10 +73,10 @@ struct ExchangeCore {
     return Step::over;
   }
   // Records why the exchange ends, and ends it, with an answer from the guard if that is still possible.
-  Step fail_with(int status, std::string_view code, std::string_view reason);
+  Step fail_with(const ClientError& error);
   // Do the same because of a finding of `scan` in the request or in the answer.
   Step refuse_request();
-  Step refuse_answer() { return fail_with(403, "secret_in_answer", scan.refusal().reason); }
+  Step refuse_answer() { return fail_with({403, "secret_in_answer", scan.refusal().reason}); }
   // Counts bytes that go up. If they exceed a limit, ends the exchange and returns Step::over.
   Step count_up(uint64_t bytes);
   // Ends the exchange and returns Step::over if new rules forbid it.

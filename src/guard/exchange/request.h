@@ -44,7 +44,7 @@ struct Request {
   bool warned = false;                 // a warning was recorded for a secret that passed anyway
 };
 
-// Says whether something may happen. If not, `status` and `code` are for the client, and `reason` is for the operator
+// Says whether a request may be made. If not, `status` and `code` are for the client, and `reason` is for the operator
 // only.
 struct Verdict {
   bool allowed = false;
@@ -52,7 +52,6 @@ struct Verdict {
   std::string_view code;
   std::string reason;
   std::string rule = {}, fingerprint = {};  // of a credential in the request
-  bool needs_http2 = false;                 // the server does not speak HTTP/1.1
 };
 
 // Reads the complete head `head` at the front of `c.client.in` and decides on it. Writes the head for the upstream to

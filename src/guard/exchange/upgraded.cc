@@ -49,7 +49,7 @@ Step Upgraded::pass_up(MessageScan* messages) {
   if (core_.count_up(up.out.size() - queued) == Step::over) return Step::over;
   if (fine) return Step::idle;
   flush_both();
-  return messages->broken() ? core_.fail_with(400, "bad_request", messages->broken()) : core_.refuse_request();
+  return messages->broken() ? core_.fail_with({400, "bad_request", messages->broken()}) : core_.refuse_request();
 }
 
 // Passes to the client what the server has sent.
@@ -62,7 +62,7 @@ Step Upgraded::pass_down(MessageScan* messages) {
   }
   if (messages->pass(up.in, client.out)) return Step::idle;
   flush_both();
-  if (!search_.is_stopped() && messages->broken()) return core_.fail_with(502, "bad_answer", messages->broken());
+  if (!search_.is_stopped() && messages->broken()) return core_.fail_with({502, "bad_answer", messages->broken()});
   return refuse_answer();
 }
 

@@ -218,7 +218,7 @@ Step Upload::next_piece() {
   if (!client.in.empty() && !request_.body.done() && coded_.empty()) {
     size_t before = client.in.size();
     if (!request_.body.read(client.in, decoder_ ? coded_ : g_payload))
-      return core_.fail_with(400, "bad_request", "the request's chunked framing is broken");
+      return core_.fail_with({400, "bad_request", "the request's chunked framing is broken"});
     went |= moved_if(client.in.size() != before);
   }
   bool whole = request_.body.done();
@@ -227,7 +227,7 @@ Step Upload::next_piece() {
     went |= moved_if(!g_payload.empty());
     whole = whole && g_payload.empty();  // the decoder has nothing left
     if (!fine || (whole && (!coded_.empty() || !decoder_->complete())))
-      return core_.fail_with(400, "bad_request", "the request's body does not match its content coding");
+      return core_.fail_with({400, "bad_request", "the request's body does not match its content coding"});
   }
   // A body with codings ends in a separate step, after all of it has been decoded and scanned.
   if (whole && (g_payload.empty() || !stream_.decodes())) state_ = State::done;

@@ -1,0 +1,21 @@
+// Defines why a client gets an answer of the guard itself instead of a server's.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "guard/audit/audit_line.h"
+
+namespace bottle::guard {
+
+// The status and the code go to the client, the code and the reason into the record.
+struct ClientError {
+  int status;
+  std::string_view code;
+  std::string reason;
+
+  // What the record calls it: a refusal by the rules, or a failure.
+  Action action() const { return status == 403 ? Action::deny : Action::close; }
+};
+
+}  // namespace bottle::guard
