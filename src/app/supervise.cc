@@ -112,7 +112,7 @@ int supervise(int socket) {
 
 int run_broker() {
   guard::start_tls();
-  return guard::Server({.connections_fd = 2}).run();
+  return guard::Server(guard::AsBroker{UniqueFd(2)}).run();
 }
 
 }  // namespace bottle::app

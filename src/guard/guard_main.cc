@@ -2,35 +2,50 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <optional>
+#include <span>
 #include <string_view>
+#include <utility>
 
 #include "base/os/hardening.h"
 #include "guard/net/tls.h"
 #include "guard/server.h"
 #include "measure/measure.h"
 
+namespace bottle::guard {
+namespace {
+
+// Returns nothing if the arguments are not valid.
+std::optional<Mode> mode_of(std::span<char*> args) {
+  if (args.empty()) return Supervised{};
+  if (args.size() == 1 && std::strcmp(args[0], "broker") == 0) return AsBroker{UniqueFd(2)};  // as `bottle broker`
+  Alone alone;
+  for (size_t i = 0; i < args.size(); i += 2) {
+    std::string_view name = args[i], value = i + 1 < args.size() ? args[i + 1] : "";
+    UniqueFd* to = name == "--config-fd"   ? &alone.config
+                   : name == "--audit-fd"  ? &alone.audit
+                   : name == "--ca-out-fd" ? &alone.ca_out
+                                           : nullptr;
+    int fd = -1;
+    if (!to || std::from_chars(value.begin(), value.end(), fd).ec != std::errc() || fd < 0) return std::nullopt;
+    to->reset(fd);
+  }
+  return alone.config ? std::optional<Mode>(std::move(alone)) : std::nullopt;
+}
+
+}  // namespace
+}  // namespace bottle::guard
+
 int main(int argc, char** argv) {
   bottle::restore_randomization(argv);
   // Exits immediately with success. `bottle doctor` tries a container runtime with this option.
   if (argc == 2 && std::strcmp(argv[1], "--try") == 0) return 0;
   if (argc >= 2 && std::strcmp(argv[1], "--measure") == 0) return bottle::measure::run({argv + 2, argv + argc});
-  bottle::guard::Options options;
-  bool is_broker = argc == 2 && std::strcmp(argv[1], "broker") == 0;  // as `bottle broker`
-  if (is_broker) options.connections_fd = 2;
-  for (int i = is_broker ? argc : 1; i < argc; ++i) {
-    std::string_view name = argv[i];
-    int* fd = name == "--config-fd"        ? &options.config_fd
-              : name == "--audit-fd"       ? &options.audit_fd
-              : name == "--ca-out-fd"      ? &options.ca_out_fd
-              : name == "--connections-fd" ? &options.connections_fd
-                                           : nullptr;
-    const char* value = fd && i + 1 < argc ? argv[++i] : nullptr;
-    if (!value || std::from_chars(value, value + std::strlen(value), *fd).ec != std::errc() || *fd < 0) {
-      std::fputs("usage: guard [--config-fd N [--audit-fd N] [--ca-out-fd N]] [--connections-fd N]\n", stderr);
-      return 2;
-    }
+  auto mode = bottle::guard::mode_of({argv + 1, argv + argc});
+  if (!mode) {
+    std::fputs("usage: guard [broker | --config-fd N [--audit-fd N] [--ca-out-fd N]]\n", stderr);
+    return 2;
   }
   bottle::guard::start_tls();
-  bottle::guard::Server server(options);
-  return server.run();
+  return bottle::guard::Server(std::move(*mode)).run();
 }

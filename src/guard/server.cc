@@ -188,7 +188,7 @@ void Server::listen_on(std::vector<Listener> next) {
 Result<> Server::configure(const wire::GuardConfig& wanted) {
   std::shared_ptr<const Config> config = TRY(compile(wanted));
   // A guard that runs alone is its own authority. Under a supervisor, the session's root signs its authority.
-  if (!context_.ca) context_.ca = options_.config_fd >= 0 ? TRY(SessionCa::self_signed()) : TRY(SessionCa::make());
+  if (!context_.ca) context_.ca = has_owner() ? TRY(SessionCa::make()) : TRY(SessionCa::self_signed());
   std::vector<Listener> listeners = TRY(open_new(*config));
   DnsServer::Sockets dns;
   if (config->dns) dns = TRY(dns_.open_new(*config->dns));
@@ -216,7 +216,7 @@ void Server::say(wire::FromGuard message) { context_.audit.raw(wire::encode(mess
 int Server::tell_usage() {
   constexpr int kEvery = 20;
   Budget& budget = context_.budget;
-  if (options_.config_fd >= 0 || !budget.has_news()) return -1;
+  if (!has_owner() || !budget.has_news()) return -1;
   int64_t now = context_.loop.now();
   if (now < usage_at_) return static_cast<int>(usage_at_ - now);
   // Every request changes the counts. Several changes share a message, which the owner writes to its disk.
@@ -274,15 +274,15 @@ void Server::read_control() {
 }
 
 // Configures a guard that has no owner: it reads its configuration from a descriptor and makes its own authority.
-Result<> Server::stand_alone() {
-  auto text = TRY(read_to_end(options_.config_fd));
-  context_.audit.open(options_.audit_fd);
+Result<> Server::stand_alone(Alone& alone) {
+  auto text = TRY(read_to_end(alone.config.get()));
+  context_.audit.open(alone.audit.get());
   TRY(configure(TRY(wire::decode<wire::GuardConfig>(text, wire::From::ours))));
   wipe(text.data(), text.size());
   if (listeners_.empty()) return fail(Code::invalid, "the configuration has no listen address");
-  if (options_.ca_out_fd >= 0) {
-    TRY(write_all(options_.ca_out_fd, context_.ca->pem()));
-    ::close(options_.ca_out_fd);
+  if (alone.ca_out) {
+    TRY(write_all(alone.ca_out.get(), context_.ca->pem()));
+    alone.ca_out.reset();
   }
   std::string().swap(text);
   release_free_memory();
@@ -300,7 +300,7 @@ void Server::take_signals(const Signals& signals) {
 
 // Applies a changed configuration. An invalid one changes nothing.
 void Server::reload() {
-  auto config = options_.reload();
+  auto config = std::get<Alone>(mode_).reload();
   auto done = config ? configure(*config) : Result<>(std::unexpected(config.error()));
   std::string line = "guard: the configuration was read again";
   if (!done) line = "guard: the configuration was not changed, and the rules stay as they were: " + done.error().what;
@@ -322,6 +322,53 @@ void Server::find_limits() {
   context_.most_connections = std::min(kMaxConnections, most / kEach);
 }
 
+void Server::watch_signals(const Signals& signals) {
+  // The Signals own their descriptor, and a Source owns its own, so it gets a copy.
+  signals_.open(fcntl(signals.fd(), F_DUPFD_CLOEXEC, 3), nullptr);
+  signals_.on_event = [this, &signals](uint32_t) { take_signals(signals); };
+  signals_.watch();
+  spare_.reset(fcntl(signals_.fd(), F_DUPFD_CLOEXEC, 3));
+}
+
+// Opens the control channel, or takes the configuration if there is no owner.
+Result<> Server::begin() {
+  if (auto* alone = std::get_if<Alone>(&mode_)) return stand_alone(*alone);
+  context_.audit.open(STDOUT_FILENO);
+  int in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+  if (in < 0) return context_.loop.stop(), Result<>();  // without stdin, there is no owner
+  control_.open(in, nullptr);
+  control_.on_event = [this](uint32_t) { read_control(); };
+  control_.watch();
+  if (auto* broker = std::get_if<AsBroker>(&mode_)) {
+    connections_.open(broker->connections.release(), nullptr);
+    connections_.on_event = [this](uint32_t) { take_connections(); };
+    connections_.watch();
+  }
+  return {};
+}
+
+// Does what is due. Returns after how many milliseconds something will be due, or -1 for never.
+int Server::turn() {
+  // The events of the last turn are over, so nothing refers to these listeners any more.
+  retired_.clear();
+  int wait = context_.resolver.turn();
+  auto sooner = [&](int ms) {
+    if (ms >= 0 && (wait < 0 || ms < wait)) wait = ms;
+  };
+  sooner(tell_usage());
+  sooner(dns_.turn());
+  sooner(context_.audit.flush(context_.loop.now()));
+  if (!accepting_) {
+    // Level-triggered listeners would spin while the guard cannot accept.
+    bool can = context_.loop.now() >= pause_until_ && may_accept();
+    for (auto& each : listeners_)
+      context_.loop.events().watch(each.source->fd(), each.source.get(), can ? EventQueue::kIn : 0u);
+    accepting_ = can;
+    if (!can) sooner(kAcceptPause);
+  }
+  return wait;
+}
+
 int Server::run() {
   find_limits();
   // This comes before the first secret arrives.
@@ -330,52 +377,15 @@ int Server::run() {
   forbid_core_dumps();
   // write(2) to a pipe has no flag like MSG_NOSIGNAL.
   signal(SIGPIPE, SIG_IGN);
-  Signals signals = options_.reload ? Signals({SIGTERM, SIGINT, SIGHUP}) : Signals({SIGTERM, SIGINT});
-  // The Signals own their descriptor, and a Source owns its own, so it gets a copy.
-  signals_.open(fcntl(signals.fd(), F_DUPFD_CLOEXEC, 3), nullptr);
-  signals_.on_event = [this, &signals](uint32_t) { take_signals(signals); };
-  signals_.watch();
-  spare_.reset(fcntl(signals_.fd(), F_DUPFD_CLOEXEC, 3));
-
-  if (options_.config_fd >= 0) {
-    if (auto ready = stand_alone(); !ready) {
-      std::string line = "guard: " + ready.error().what + "\n";
-      (void)write_all(STDERR_FILENO, line);
-      return 1;
-    }
-  } else {
-    context_.audit.open(STDOUT_FILENO);
-    int in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
-    if (in < 0) return 0;  // without stdin, there is no owner
-    control_.open(in, nullptr);
-    control_.on_event = [this](uint32_t) { read_control(); };
-    control_.watch();
+  const Alone* alone = std::get_if<Alone>(&mode_);
+  Signals signals = alone && alone->reload ? Signals({SIGTERM, SIGINT, SIGHUP}) : Signals({SIGTERM, SIGINT});
+  watch_signals(signals);
+  if (auto ready = begin(); !ready) {
+    std::string line = "guard: " + ready.error().what + "\n";
+    (void)write_all(STDERR_FILENO, line);
+    return 1;
   }
-  if (options_.connections_fd >= 0) {
-    connections_.open(options_.connections_fd, nullptr);
-    connections_.on_event = [this](uint32_t) { take_connections(); };
-    connections_.watch();
-  }
-  context_.loop.run([this] {
-    // The events of the last turn are over, so nothing refers to these listeners any more.
-    retired_.clear();
-    int wait = context_.resolver.turn();
-    auto sooner = [&](int ms) {
-      if (ms >= 0 && (wait < 0 || ms < wait)) wait = ms;
-    };
-    sooner(tell_usage());
-    sooner(dns_.turn());
-    sooner(context_.audit.flush(context_.loop.now()));
-    if (!accepting_) {
-      // Level-triggered listeners would spin while the guard cannot accept.
-      bool can = context_.loop.now() >= pause_until_ && may_accept();
-      for (auto& each : listeners_)
-        context_.loop.events().watch(each.source->fd(), each.source.get(), can ? EventQueue::kIn : 0u);
-      accepting_ = can;
-      if (!can) sooner(kAcceptPause);
-    }
-    return wait;
-  });
+  context_.loop.run([this] { return turn(); });
   // The guard's last decisions must reach the record before it ends.
   context_.audit.drain();
   _exit(0);  // connections are coroutines with references everywhere, and the kernel closes them faster

@@ -4,31 +4,44 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/error.h"
 #include "base/os/signals.h"
+#include "base/unique_fd.h"
 #include "guard/core/context.h"
 #include "guard/dns_server.h"
 #include "wire/guard/control.h"
 
 namespace bottle::guard {
 
-// Says how the process was started. The descriptors stay open for the life of the process; those of the configuration
-// and of the CA are read or written once.
-struct Options {
-  int config_fd = -1;                 // -1 means that the control channel is on stdin and stdout
-  int audit_fd = -1, ca_out_fd = -1;  // with config_fd only: where the record and the CA's certificate (PEM) go
-  int connections_fd =
-      -1;  // a socket that receives connections, one descriptor per message, if the guard does not listen
-  // Returns the current configuration. Called on SIGHUP; the guard serves no requests during the call.
+// How the process was started. Each of these is one way.
+
+// Its owner, such as the supervisor of a session, is at the other end of stdin and stdout, which are the control
+// channel.
+struct Supervised {};
+
+// As Supervised, but the guard does not listen: its owner passes connections to it, one descriptor per message.
+struct AsBroker {
+  UniqueFd connections;
+};
+
+// It has no owner and is its own authority.
+struct Alone {
+  UniqueFd config;         // the configuration, which is read once
+  UniqueFd audit, ca_out;  // where the record and the CA's certificate (PEM) go; empty for nowhere
+  // Returns the current configuration. Called on SIGHUP; the guard serves no requests during the call. Without it,
+  // SIGHUP ends the process.
   std::function<Result<wire::GuardConfig>()> reload = {};
 };
+
+using Mode = std::variant<Supervised, AsBroker, Alone>;
 
 // Owns everything that the connections share. A process has only one, as it has only one Loop.
 class Server {
  public:
-  explicit Server(Options options) : options_(std::move(options)), dns_(context_) {}
+  explicit Server(Mode mode) : mode_(std::move(mode)), dns_(context_) {}
   // Runs until SIGTERM, SIGINT, a message to shut down, or the end of stdin. Returns the exit status.
   int run();
 
@@ -40,7 +53,9 @@ class Server {
   Result<> configure(const wire::GuardConfig& wanted);
   Result<std::vector<Listener>> open_new(const Config& config) const;
   void listen_on(std::vector<Listener> next);
-  Result<> stand_alone();
+  bool has_owner() const { return !std::holds_alternative<Alone>(mode_); }
+  Result<> begin();
+  Result<> stand_alone(Alone& alone);
   void accept(Source& listener);
   bool has_been_full() const;
   bool may_accept() const;
@@ -49,8 +64,10 @@ class Server {
   void take_connections();
   void find_limits();
   void read_control();
+  void watch_signals(const Signals& signals);
   void take_signals(const Signals& signals);
   void reload();
+  int turn();
   void take(const wire::Configure& message);
   void take(const wire::Certificate& message);
   void take(const wire::NearSideUp& message);
@@ -61,7 +78,7 @@ class Server {
   int tell_usage();
   std::string listening() const;
 
-  Options options_;
+  Mode mode_;
   Context context_;
   DnsServer dns_;
   std::vector<Listener> listeners_, retired_;

@@ -30,12 +30,11 @@ struct GuardOptions {
   bool protect_host = false;
 };
 
-// Returns a descriptor that stays open until the process ends and that the programs of a reload do not inherit. "-"
-// means stdout.
-Result<int> output_file(const std::string& path, int flags) {
-  if (path == "-") return 1;
-  int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0600);
-  if (fd < 0) return fail_errno("opening " + path);
+// Returns a descriptor that the programs of a reload do not inherit. "-" means stdout.
+Result<UniqueFd> output_file(const std::string& path, int flags) {
+  if (path == "-") return UniqueFd(1);
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0600));
+  if (!fd) return fail_errno("opening " + path);
   return fd;
 }
 
@@ -74,21 +73,20 @@ Result<int> become_guard(const GuardOptions& o) {
   auto config = TRY(read_config(o, true));
 
   // From now on this process is the guard. It gets its configuration, including secrets, in memory.
-  guard::Options options;
-  UniqueFd settings = TRY(make_memory_file("guard-config", wire::encode(config)));
-  options.config_fd = settings.get();
-  if (!o.audit.empty()) options.audit_fd = TRY(output_file(o.audit, O_APPEND));
+  guard::Alone alone;
+  alone.config = TRY(make_memory_file("guard-config", wire::encode(config)));
+  if (!o.audit.empty()) alone.audit = TRY(output_file(o.audit, O_APPEND));
   if (!o.ca_out.empty()) {
     // A file of an earlier run has another authority. The directory may belong to others, too, and the certificate is
     // never written through a link of theirs.
     if (o.ca_out != "-") ::unlink(o.ca_out.c_str());
-    options.ca_out_fd = TRY(output_file(o.ca_out, O_EXCL | O_NOFOLLOW));
+    alone.ca_out = TRY(output_file(o.ca_out, O_EXCL | O_NOFOLLOW));
   }
-  options.reload = [o] { return read_config(o, false); };
+  alone.reload = [o] { return read_config(o, false); };
   // This copy contains the secrets and is not needed any more.
   config = {};
   guard::start_tls();
-  return guard::Server(std::move(options)).run();
+  return guard::Server(std::move(alone)).run();
 }
 
 }  // namespace
