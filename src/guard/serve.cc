@@ -30,6 +30,13 @@ Task<bool> show_life(Connection& c) {
   co_return true;
 }
 
+// Refuses the first request of a connection.
+Task<bool> refuse(Connection& c, Kind kind, std::string_view reason) {
+  c.audit({.action = Action::deny, .kind = kind, .code = "bad_request", .reason = reason});
+  c.answer(400, "bad_request", true);
+  co_return co_await finish(c);
+}
+
 // Reads the first head of a connection, which decides what the connection becomes: a tunnel (CONNECT), a series of
 // requests for http://, or one of the guard's own paths. Returns whether the connection may be kept.
 Task<bool> run(Connection& c) {
@@ -50,11 +57,7 @@ Task<bool> run(Connection& c) {
     co_await c.wait(deadline);
   }
   if (parsed == Parse::incomplete) co_return false;
-  if (parsed == Parse::bad) {
-    c.audit({.action = Action::deny, .kind = Kind::http, .code = "bad_request", .reason = head.why});
-    c.answer(400, "bad_request", true);
-    co_return co_await finish(c);
-  }
+  if (parsed == Parse::bad) co_return co_await refuse(c, Kind::http, head.why);
   if (head.method == "CONNECT") {
     std::string target(head.target);
     bool framed = head.chunked || head.content_length.value_or(0) > 0;
@@ -64,14 +67,7 @@ Task<bool> run(Connection& c) {
     bool alike = !head.host || (host && authority && host->host.name == authority->host.name);
     c.client.in.erase(0, head.size);
     // CONNECT has no content (RFC 9110 §9.3.6). The bytes of a body would be taken for the first bytes of the tunnel.
-    if (framed) {
-      c.audit({.action = Action::deny,
-               .kind = Kind::connect,
-               .code = "bad_request",
-               .reason = "the CONNECT request has a body"});
-      c.answer(400, "bad_request", true);
-      co_return co_await finish(c);
-    }
+    if (framed) co_return co_await refuse(c, Kind::connect, "the CONNECT request has a body");
     co_return co_await serve_connect(c, std::move(target), alike);
   }
   if (head.target.starts_with('/')) {
@@ -82,16 +78,9 @@ Task<bool> run(Connection& c) {
     c.client.in.erase(0, head.size);
     if (get && target == "/ssh-agent") co_return co_await serve_ssh_agent(c);
     if (get && target == "/alive") co_return co_await show_life(c);
-    c.client.out = get ? "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\nConnection: "
-                         "close\r\n\r\nbottle guard\n"
-                       : "";
-    if (!get) {
-      c.audit({.action = Action::deny,
-               .kind = Kind::http,
-               .code = "bad_request",
-               .reason = "the request is for the guard itself"});
-      c.answer(400, "bad_request", true);
-    }
+    if (!get) co_return co_await refuse(c, Kind::http, "the request is for the guard itself");
+    c.client.out =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\nConnection: close\r\n\r\nbottle guard\n";
     co_return co_await finish(c);
   }
   co_return co_await serve_requests(c);
