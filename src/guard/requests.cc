@@ -210,7 +210,9 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
       case Outcome::hang_up:
         co_return false;
       case Outcome::abort:
-        c.client.failed = true;  // sends no close_notify, because a truncated answer must not look complete
+        // A truncated answer must not look complete. Without close_notify, it does so to some programs.
+        c.client.failed = true;
+        if (exchange.looks_whole()) c.client.source->reset_on_close();
         co_return false;
     }
   }

@@ -84,12 +84,6 @@ class Measuring {
   TunnelMemory::Share share_;
 };
 
-// Makes the kernel drop what it still holds when the socket is closed.
-void drop_on_close(Stream& stream) {
-  linger at_once{1, 0};
-  setsockopt(stream.source->fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-}
-
 // Empties the pipe as far as the peer takes the bytes. The bytes in the pipe were already counted and may not be
 // dropped, so nothing more is read before the pipe is empty.
 bool drain(Direction& d) {
@@ -197,7 +191,7 @@ Task<std::string_view> tunnel(Context& context, Waker& waker, Stream& client, St
   bool holds_most = false;
   Measuring measuring(up, down, [&] {
     holds_most = true;
-    for (Stream* each : {&client, &upstream}) drop_on_close(*each);
+    for (Stream* each : {&client, &upstream}) each->source->reset_on_close();
     waker.wake();
   });
   // From here on, the tunnel reads from the sources and not through the streams, and waits on the Waker itself.

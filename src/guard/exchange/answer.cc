@@ -184,6 +184,11 @@ Step Answer::take_off_codings() {
   return Step::idle;
 }
 
+bool Answer::ends_with_connection() const {
+  return framing_ == Framing::none &&
+         (decoder_ || body_.kind() == http::Body::Kind::chunked || body_.kind() == http::Body::Kind::until_close);
+}
+
 // Decides how the answer's body goes to the client, and what happens to both connections afterwards.
 void Answer::begin_body() {
   const http::Head& head = g_head;
@@ -197,10 +202,9 @@ void Answer::begin_body() {
   upstream_keep_ = head.keeps_open() && body_.kind() != http::Body::Kind::until_close && !announces && !may_ignore_body;
   core_.answer_at = c_.client.sent + c_.client.unsent();
   bool in_chunks = decoder_ || body_.kind() == http::Body::Kind::chunked;
-  bool unknown = in_chunks || body_.kind() == http::Body::Kind::until_close;
   framing_ = in_chunks && request_.client.minor == 1 ? Framing::chunked : Framing::none;
   // If the request's body is still arriving, the rest of it would precede the client's next request.
-  client_keep_ = request_.client.keep && upload_.is_done() && (!unknown || framing_ == Framing::chunked);
+  client_keep_ = request_.client.keep && upload_.is_done() && !ends_with_connection();
 }
 
 // Puts the next piece of the answer into g_payload, without its coding.

@@ -84,6 +84,8 @@ class Answer {
   int status() const { return status_; }
   bool keeps_client() const { return client_keep_; }
   bool keeps_upstream() const { return upstream_keep_; }
+  // Returns whether the client finds the end of the body only by the end of the connection.
+  bool ends_with_connection() const;
   // Makes keeps_upstream() false.
   void drop_upstream() { upstream_keep_ = false; }
   AnswerSearch& search() { return search_; }

@@ -33,10 +33,8 @@ Step ExchangeCore::break_off(int status, std::string_view code) {
   Stream& client = c.client;
   // If no byte of the final answer has left, its queued head can still be replaced. Interim answers before it stay,
   // because a part of them may have left.
-  bool still_here = answering == Answering::head || (answering != Answering::switching && client.sent <= answer_at);
+  bool still_here = answering == Answering::head || (answering != Answering::switching && client.take_back(answer_at));
   if (!still_here) return end(Outcome::abort);  // a truncated answer must not look complete
-  if (answering != Answering::head)
-    client.out.erase(std::min<size_t>(client.out_at + (answer_at - client.sent), client.out.size()));
   c.answer(status, code, true);
   return end(Outcome::close);
 }

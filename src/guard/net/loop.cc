@@ -115,6 +115,11 @@ void Source::close() {
   if (g_ahead.of == this) g_ahead.of = nullptr;
 }
 
+void Source::reset_on_close() {
+  linger at_once{1, 0};
+  if (fd_) setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
 void Source::unread(std::string bytes) {
   unread_.replace(0, unread_at_, bytes);
   unread_at_ = 0;

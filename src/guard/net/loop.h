@@ -99,6 +99,9 @@ class Source {
   void watch();
   // Closes the descriptor or destroys the Port, and drops all bytes that were read ahead. Does nothing if it is closed.
   void close();
+  // Makes close() reset the connection: the peer sees an error, and the kernel drops what it still holds. Does nothing
+  // for a Port.
+  void reset_on_close();
   int fd() const { return fd_.get(); }
   explicit operator bool() const { return static_cast<bool>(fd_) || port_; }
   // Tells the peer that nothing more will be sent.

@@ -28,7 +28,10 @@ size_t g_held = 0;
 size_t held_by_streams() { return g_held; }
 size_t* count_of_held() { return &g_held; }
 
-Stream::~Stream() { g_held -= held_; }
+Stream::~Stream() {
+  drop_half_record();
+  g_held -= held_;
+}
 
 void Stream::count() {
   bool busy = ssl && (!SSL_is_init_finished(ssl.get()) || SSL_has_pending(ssl.get()));
@@ -134,9 +137,11 @@ bool Stream::flush() {
       source->more_follows = false;
       if (n <= 0) {
         int error = SSL_get_error(ssl.get(), static_cast<int>(n));
+        if (error == SSL_ERROR_WANT_WRITE && in_tls_ == 0) in_tls_ = size;
         if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) break;
         return lose(), true;
       }
+      in_tls_ = 0;
       // bio_write() reported success, so that the library can still read.
       if (source->cut) return lose(), true;
     } else {
@@ -160,6 +165,12 @@ bool Stream::flush() {
   return progress;
 }
 
+bool Stream::take_back(uint64_t at) {
+  if (at < sent + in_tls_) return false;
+  if (at - sent < unsent()) out.resize(out_at + static_cast<size_t>(at - sent));
+  return true;
+}
+
 void Stream::rest() {
   // Processing a session ticket leaves a write buffer behind, even with SSL_MODE_RELEASE_BUFFERS.
   if (ssl && SSL_is_init_finished(ssl.get())) SSL_free_buffers(ssl.get());
@@ -180,14 +191,19 @@ void bound_buffers(int socket) {
 
 void Stream::end_tls() {
   // During a handshake, the library refuses SSL_shutdown() and leaves an error behind.
-  if (!ssl || failed || !SSL_is_init_finished(ssl.get())) return;
+  if (!ssl || failed || in_tls_ > 0 || !SSL_is_init_finished(ssl.get())) return;
   ERR_clear_error();
   source->more_follows = true;  // the end of the connection, in the same packet
   SSL_shutdown(ssl.get());
   source->more_follows = false;
 }
 
+void Stream::drop_half_record() {
+  if (std::exchange(in_tls_, 0) > 0 && source) source->reset_on_close();
+}
+
 void Stream::reset() {
+  drop_half_record();
   ssl.reset();
   source.reset();
   in.clear();

@@ -71,12 +71,17 @@ struct Stream {
   // Return whether everything was written, and how many bytes were not. Written bytes may still be in the kernel.
   bool flushed() const { return out_at == out.size(); }
   size_t unsent() const { return out.size() - out_at; }
+  // Removes from `out` what follows the first `at` bytes of all that the stream sends, as in `sent`. Returns false,
+  // and removes nothing, if some of it may have left.
+  bool take_back(uint64_t at);
   // Frees buffers, so that an idle connection costs little.
   void rest();
-  // Sends close_notify if TLS is established. Does not wait. The source must be shut or closed right afterwards.
+  // Sends close_notify if TLS is established, unless only a part of a record has left. Does not wait. The source must
+  // be shut or closed right afterwards.
   void end_tls();
   // Closes the connection without close_notify, and makes the Stream like a new one, except for `received` and
-  // `sent`.
+  // `sent`. If only a part of a TLS record has left, this resets the connection, and so does the destructor. The peer
+  // then sees an error, and not an end that some programs accept.
   void reset();
 
  private:
@@ -84,7 +89,9 @@ struct Stream {
   bool read_tls();
   void count();
   void lose();
+  void drop_half_record();
   size_t held_ = 0;
+  size_t in_tls_ = 0;  // unsent bytes that TLS has encrypted, and of which a part may have left
 };
 
 }  // namespace bottle::guard

@@ -3,8 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 
 #include "guard/net/task.h"
 
@@ -121,6 +127,103 @@ TEST(StreamTest, StreamsThatReadInTurnKeepTheirOwnBytes) {
   }
   EXPECT_EQ(one.client.in, std::string(300'000, '1'));
   EXPECT_EQ(other.client.in, std::string(300'000, '2'));
+}
+
+// Connects two streams with TLS over TCP.
+struct TcpPair {
+  TcpPair() {
+    UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in at{.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof at;
+    EXPECT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+    EXPECT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&at), &size), 0);
+    EXPECT_EQ(listen(listener.get(), 1), 0);
+    int to_server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(connect(to_server, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+    int to_client = accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC);
+    client.ssl = std::move(*connect_tls(roots.get(), {"a.test", false}, 443));
+    server.ssl = std::move(*ca->accept({"a.test", false}, Offer::http1));
+    for (auto& [stream, fd] : {std::pair(&client, to_server), std::pair(&server, to_client)}) {
+      fcntl(fd, F_SETFL, O_NONBLOCK);
+      stream->source = std::make_unique<Source>();
+      stream->source->open(fd, nullptr);
+      attach(stream->ssl.get(), stream->source.get());
+    }
+    for (bool waits = true; waits;) {
+      waits = false;
+      for (Stream* each : {&client, &server}) {
+        each->source->ready = {.read = true, .write = true};
+        waits |= SSL_do_handshake(each->ssl.get()) != 1;
+      }
+    }
+  }
+  // Returns how the connection ends for the client, after all bytes that came before: 0, or an error.
+  int end_at_client() const {
+    char buffer[16384];
+    for (pollfd p{client.source->fd(), POLLIN, 0}; poll(&p, 1, 60'000) == 1;) {
+      ssize_t n = recv(client.source->fd(), buffer, sizeof buffer, 0);
+      if (n <= 0) return n == 0 ? 0 : errno;
+    }
+    return ETIMEDOUT;
+  }
+
+  std::unique_ptr<SessionCa> ca = std::move(*SessionCa::self_signed());
+  std::unique_ptr<SSL_CTX, FreeTls> roots{make_upstream_context(ca->pem())};
+  Stream client, server;
+};
+
+TEST(StreamTest, EndsWithAResetAfterHalfARecord) {
+  for (bool destroyed : {false, true}) {
+    TcpPair pair;
+    std::optional<Stream> server(std::in_place);
+    server->source = std::move(pair.server.source);
+    server->ssl = std::move(pair.server.ssl);
+    server->out = std::string(64 << 20, 'x');
+    ASSERT_TRUE(server->flush());
+    ASSERT_FALSE(server->flushed() || server->failed);
+    server->end_tls();
+    if (destroyed) server.reset();
+    else server->reset();
+    EXPECT_EQ(pair.end_at_client(), ECONNRESET);
+  }
+}
+
+// TLS gets the bytes of a record only once, so what is in half a record can no longer be replaced.
+TEST(StreamTest, TakesBackOnlyWhatTlsHasNotBegunToSend) {
+  TcpPair pair;
+  Stream& server = pair.server;
+  EXPECT_TRUE(server.take_back(0));
+  while (server.flushed()) {
+    server.out = std::string(1 << 20, 'x');
+    ASSERT_TRUE(server.flush());
+  }
+  server.out.resize(server.out_at + 40'000);
+  uint64_t sent = server.sent;
+  EXPECT_FALSE(server.take_back(sent - 1));
+  EXPECT_FALSE(server.take_back(sent)) << "half of it may have left";
+  EXPECT_FALSE(server.take_back(sent + 16'383));
+  EXPECT_EQ(server.unsent(), 40'000u);
+  EXPECT_TRUE(server.take_back(sent + 50'000));
+  EXPECT_EQ(server.unsent(), 40'000u);
+  EXPECT_TRUE(server.take_back(sent + 16'384));
+  EXPECT_EQ(server.unsent(), 16'384u);
+  server.out += "error";
+  std::string& got = pair.client.in;
+  while (got.size() < sent + 16'384 + 5 && !pair.client.failed) {
+    pair.client.source->ready = server.source->ready = {.read = true, .write = true};
+    pair.client.fill();
+    server.flush();
+  }
+  EXPECT_EQ(got.substr(std::min<size_t>(got.size(), sent)), std::string(16'384, 'x') + "error");
+}
+
+TEST(StreamTest, EndsInAnOrderlyWayAfterAWholeRecord) {
+  TcpPair pair;
+  pair.server.out = "x";
+  ASSERT_TRUE(pair.server.flush() && pair.server.flushed());
+  pair.server.end_tls();
+  pair.server.reset();
+  EXPECT_EQ(pair.end_at_client(), 0);
 }
 
 TEST(StreamTest, CountsWhatItHasReadAhead) {

@@ -204,6 +204,23 @@ TEST_F(SlowReadersTest, AClientThatReadsAfterItsUploadGetsALargeRefusal) {
   EXPECT_TRUE(answer.ends_with(body)) << answer.size();
 }
 
+TEST_F(SlowReadersTest, SeeThatAnAnswerWithoutALengthIsNotWhole) {
+  RawOrigin server(nullptr, "a.test", [&](Wire& wire, const std::string&) {
+    wire.write("HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n" + std::string(1000, 'b'));
+    if (wait_until_acknowledged(wire)) reset(wire);
+  });
+  route("a.test", server.port);
+  allow({{"host", "a.test"}, {"ports", {80}}});
+  start();
+  Wire wire{dial_loopback(port_), {}, {}};
+  wire.write("GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  char buffer[4096];
+  ssize_t n;
+  while ((n = recv(wire.fd.get(), buffer, sizeof buffer, 0)) > 0) {
+  }
+  EXPECT_EQ(n, -1) << "the end of the connection looks like the end of the answer";
+}
+
 class SlowServersTest : public GuardTest {
  protected:
   // Serves inspected requests to a.test.
