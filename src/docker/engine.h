@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -59,9 +58,8 @@ class Engine {
   virtual const std::string& socket() const = 0;       // the path of its socket
   virtual const std::string& api_version() const = 0;  // such as 1.41
 
-  // Return the answer of GET /info, and the names of the runtimes in it. Neither is checked.
+  // Returns the answer of GET /info. It is not checked.
   virtual Result<Json> info() = 0;
-  virtual Result<std::vector<std::string>> runtimes() = 0;
 
   // Makes a stop end every wait for the engine from now on, in all threads, with Code::canceled. The engine may still
   // carry out the request. An empty token reverts this, so that the caller can remove what was made.
@@ -79,8 +77,6 @@ class Engine {
   virtual Result<std::string> create_container(const std::string& name, const Json& config) = 0;
   virtual Result<> start_container(const std::string& id, int timeout_ms = 0) = 0;  // 0 means the usual time limit
   virtual Result<> stop_container(const std::string& id, int seconds) = 0;          // SIGKILL after `seconds`
-  // Succeeds also if the container is not running.
-  virtual Result<> kill_container(const std::string& id, const std::string& signal = "SIGKILL") = 0;
   // Removes by force, with anonymous volumes. Blocks until the container is gone, and tries again for 30 s. Succeeds
   // if there is no such container.
   virtual Result<> remove_container(const std::string& name) = 0;
@@ -111,13 +107,7 @@ class Engine {
   virtual Result<Json> inspect_network(const std::string& name) = 0;
   virtual Result<> remove_network(
       const std::string& name) = 0;  // succeeds if there is none; waits while endpoints leave
-  // Returns [{"name":…,"subnet":"10.0.0.0/24"}…] for all networks of the engine.
-  virtual Result<Json> subnets_in_use() = 0;
 
-  // Creates a volume and returns its name. If a volume of that name exists, succeeds and leaves that volume and its
-  // labels as they are.
-  virtual Result<std::string> create_volume(const std::string& name,
-                                            const std::map<std::string, std::string>& labels) = 0;
   // Returns the answer of GET /volumes/NAME. Fails with Code::not_found if there is none.
   virtual Result<Json> inspect_volume(const std::string& name) = 0;
   // Succeeds if there is no such volume. Waits up to 5 s while it is in use.

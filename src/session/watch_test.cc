@@ -107,7 +107,7 @@ TEST_F(Working, AStopThatTheEngineRefusesCanBeRepeated) {
     launcher.await_output("ready");
     for (FrameType type : {FrameType::stop, FrameType::stop, FrameType::ping}) launcher.send(type, "");
     launcher.await("both stops", [](const Frame& frame) { return frame.type == FrameType::pong; });
-    (void)docker.connect()->kill_container("bottle-x1-agent");  // so that an agent that was not stopped ends, too
+    docker.kill("bottle-x1-agent");  // so that an agent that was not stopped ends, too
   });
   ASSERT_TRUE(outcome.result);
   EXPECT_EQ(outcome.result->exit, 143);
@@ -286,7 +286,7 @@ TEST_F(Working, AGuardThatDiesIsRestartedWithTheChangedPolicy) {
     launcher.await_output("ready");
     launcher.send(FrameType::policy, wire::encode(wire::PolicyChange{.id = "1", .deny = "evil.example.org"}));
     launcher.await_event<wire::PolicyChanged>("the guard took the change");
-    EXPECT_TRUE(docker.connect()->kill_container("bottle-x1-guard"));
+    docker.kill("bottle-x1-guard");
     launcher.await_event<wire::GuardLost>("the guard's death was told");
     launcher.await_event<wire::GuardBack>("the guard was back");
     launcher.send(FrameType::input, "end\n");
@@ -312,7 +312,7 @@ TEST_F(Working, ANewGuardGetsTheChangesThatWereMadeWhileItStarted) {
   };
   auto outcome = session.run(docker, [&](Launcher& launcher) {
     launcher.await_output("ready");
-    EXPECT_TRUE(docker.connect()->kill_container("bottle-x1-guard"));
+    docker.kill("bottle-x1-guard");
     hanging.get_future().wait();
     launcher.send(FrameType::guard, wire::encode(wire::ToFarGuard(wire::NearSideHere{"A ROOT"})));
     launcher.send(FrameType::ping, "");
@@ -334,7 +334,7 @@ TEST_F(Working, WhatAGuardAllowsWhileItStartsIsRecorded) {
   };
   auto outcome = session.run(docker, [this](Launcher& launcher) {
     launcher.await_output("ready");
-    EXPECT_TRUE(docker.connect()->kill_container("bottle-x1-guard"));
+    docker.kill("bottle-x1-guard");
     launcher.await_event<wire::GuardBack>("the guard was back");
     launcher.send(FrameType::input, "end\n");
   });
@@ -357,7 +357,7 @@ TEST_F(Working, TheCauseOfTheGuardsDeathIsReadOnceTheEngineKnowsIt) {
   std::string cause;
   auto outcome = session.run(docker, [&](Launcher& launcher) {
     launcher.await_output("ready");
-    EXPECT_TRUE(docker.connect()->kill_container("bottle-x1-guard"));
+    docker.kill("bottle-x1-guard");
     cause = launcher.await_event<wire::GuardLost>("the guard's death was told").what;
     launcher.await_event<wire::GuardBack>("the guard was back");
     launcher.send(FrameType::input, "end\n");
@@ -382,7 +382,7 @@ TEST_F(Working, NoAnswerAboutADeadGuardEndsTheSession) {
     });
     auto outcome = one.run(engine, [&](Launcher& launcher) {
       launcher.await_output("ready");
-      EXPECT_TRUE(engine.connect()->kill_container("bottle-x1-guard"));
+      engine.kill("bottle-x1-guard");
       launcher.await_event<wire::GuardBack>("the guard was back");
       launcher.send(FrameType::input, "end\n");
     });

@@ -35,14 +35,6 @@ Result<> HttpEngine::stop_container(const std::string& id, int seconds) {
   return {};
 }
 
-Result<> HttpEngine::kill_container(const std::string& id, const std::string& signal) {
-  auto done = call(dial_, "POST", path("/containers/" + escaped(id) + "/kill?signal=" + escaped(signal)), nullptr,
-                   "killing the container " + id);
-  if (!done && done.error().code != Code::conflict)
-    return std::unexpected(std::move(done.error()));  // 409 means that it is not running
-  return {};
-}
-
 Result<> HttpEngine::remove_container(const std::string& name) {
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   for (int pause_ms = 20;; pause_ms = std::min(pause_ms * 2, 500)) {

@@ -64,15 +64,6 @@ Result<Engine::Json> HttpEngine::info() {
   return call_json(dial_, "GET", path("/info"), nullptr, "asking the engine about itself");
 }
 
-Result<std::vector<std::string>> HttpEngine::runtimes() {
-  std::vector<std::string> names;
-  Json all = TRY(info());
-  const Json& listed = member(all, "Runtimes");
-  if (!listed.is_object()) return names;
-  for (const auto& [name, value] : listed.items()) names.push_back(name);
-  return names;
-}
-
 Result<Engine::Json> HttpEngine::list_by_label(const std::string& kind, const std::string& label) {
   Json filter = Json::object();
   // The filter is JSON within the query: {"label":["key=value"]}.

@@ -20,14 +20,12 @@ class HttpEngine : public Engine {
   const std::string& socket() const override { return dial_.socket; }
   const std::string& api_version() const override { return version_; }
   Result<Json> info() override;
-  Result<std::vector<std::string>> runtimes() override;
   void heed(std::stop_token stop) override { dial_.stop = std::move(stop); }
   void note_creates(std::function<Result<>(uint64_t end)> note) override;
   bool is_abandoned(uint64_t end) override;
   Result<std::string> create_container(const std::string& name, const Json& config) override;
   Result<> start_container(const std::string& id, int timeout_ms) override;
   Result<> stop_container(const std::string& id, int seconds) override;
-  Result<> kill_container(const std::string& id, const std::string& signal) override;
   Result<> remove_container(const std::string& name) override;
   Result<int> wait_container(const std::string& id, int timeout_ms) override;
   Result<Json> inspect_container(const std::string& id) override;
@@ -42,8 +40,6 @@ class HttpEngine : public Engine {
   Result<> connect_network(const std::string& network, const std::string& container, const Json& endpoint) override;
   Result<Json> inspect_network(const std::string& name) override;
   Result<> remove_network(const std::string& name) override;
-  Result<Json> subnets_in_use() override;
-  Result<std::string> create_volume(const std::string& name, const std::map<std::string, std::string>& labels) override;
   Result<Json> inspect_volume(const std::string& name) override;
   Result<> remove_volume(const std::string& name) override;
   Result<bool> image_exists(const std::string& reference) override;

@@ -51,25 +51,6 @@ Result<> HttpEngine::remove_network(const std::string& name) {
   return remove_patiently(dial_, path("/networks/" + escaped(name)), "removing the network " + name);
 }
 
-Result<Engine::Json> HttpEngine::subnets_in_use() {
-  Json subnets = Json::array();
-  // Networks without a subnet, such as `host`, have no entry here.
-  for (const auto& network : TRY(call_json(dial_, "GET", path("/networks"), nullptr, "listing networks")))
-    if (const Json& configs = member(member(network, "IPAM"), "Config"); configs.is_array())
-      for (const auto& config : configs)
-        if (std::string subnet = text_of(config, "Subnet"); !subnet.empty())
-          subnets.push_back({{"name", text_of(network, "Name")}, {"subnet", subnet}});
-  return subnets;
-}
-
-// A session's volumes are made together with its container, so this request is not noted for the ledger.
-Result<std::string> HttpEngine::create_volume(const std::string& name,
-                                              const std::map<std::string, std::string>& labels) {
-  return text_of(TRY(call_json(dial_, "POST", path("/volumes/create"), {{"Name", name}, {"Labels", labels}},
-                               "creating the volume " + name)),
-                 "Name", name);
-}
-
 Result<Engine::Json> HttpEngine::inspect_volume(const std::string& name) {
   return call_json(dial_, "GET", path("/volumes/" + escaped(name)), nullptr, "inspecting the volume " + name);
 }

@@ -20,6 +20,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr int kKilled = 137;  // 128 + SIGKILL
+
 // Returns the error that the client of an engine sees for this fault.
 std::unexpected<Error> lost(const std::string& doing, Fault fault) {
   if (fault == Fault::silent || fault == Fault::late) return fail(Code::timed_out, doing + ": no answer in time");
@@ -181,6 +183,11 @@ Result<Attached> FakeDocker::attach(const std::string& reference) {
   return Attached(UniqueFd(ends[1]), "");
 }
 
+void FakeDocker::kill(const std::string& container) {
+  std::scoped_lock hold(mutex_);
+  if (auto found = world_.container(container)) finish((*found)->id, kKilled);
+}
+
 // -- calls
 
 void FakeDocker::restore(FakeWorld world, const FakeCall* under_way) {
@@ -273,7 +280,6 @@ class FakeEngine : public Engine {
       return all;
     });
   }
-  Result<std::vector<std::string>> runtimes() override { return std::vector<std::string>{"runc"}; }
 
   // -- containers
 
@@ -284,12 +290,15 @@ class FakeEngine : public Engine {
   Result<> start_container(const std::string& id, int) override {
     return act("start container", id, [this, id](FakeWorld& world) { return docker_.start(world, id); });
   }
-  // 143 is 128 + SIGTERM, and 137 is 128 + SIGKILL.
-  Result<> stop_container(const std::string& id, int) override { return end("stop container", id, 143); }
-  Result<> kill_container(const std::string& id, const std::string&) override { return end("kill container", id, 137); }
+  Result<> stop_container(const std::string& id, int) override {
+    return act("stop container", id, [this, id](FakeWorld& world) -> Result<> {
+      docker_.finish((TRY(world.container(id)))->id, 143);  // 128 + SIGTERM
+      return {};
+    });
+  }
   Result<> remove_container(const std::string& name) override {
     return act("remove container", name, [this, name](FakeWorld& world) {
-      if (auto found = world.container(name)) docker_.finish((*found)->id, 137);
+      if (auto found = world.container(name)) docker_.finish((*found)->id, kKilled);
       return world.remove_container(name);
     });
   }
@@ -306,8 +315,8 @@ class FakeEngine : public Engine {
     if (!docker_.ended_.wait_for(hold, patience, ended))
       return fail(Code::timed_out, "waiting for the container " + id);
     auto container = docker_.world_.container(id);
-    // A container that was removed by force has been killed (128 + SIGKILL).
-    return container ? (*container)->exit : 137;
+    // A container that was removed by force has been killed.
+    return container ? (*container)->exit : kKilled;
   }
   Result<Json> inspect_container(const std::string& id) override {
     return docker_.ask("inspect container", id,
@@ -374,16 +383,6 @@ class FakeEngine : public Engine {
   }
   Result<> remove_network(const std::string& name) override {
     return act("remove network", name, [=](FakeWorld& world) { return world.remove_network(name); });
-  }
-  Result<Json> subnets_in_use() override {
-    return docker_.ask("list subnets", "", [](FakeWorld& world) {
-      Json all = Json::array();
-      for (const auto& [name, each] : world.networks) all.push_back({{"name", name}, {"subnet", each.subnet}});
-      return all;
-    });
-  }
-  Result<std::string> create_volume(const std::string& name, const Labels& labels) override {
-    return docker_.perform("create volume", name, [=](FakeWorld& world) { return world.create_volume(name, labels); });
   }
   Result<Json> inspect_volume(const std::string& name) override {
     return docker_.ask("inspect volume", name, [&](FakeWorld& world) -> Result<Json> {
@@ -457,12 +456,6 @@ class FakeEngine : public Engine {
       TRY(effect(world));
       return "";
     }));
-  }
-  Result<> end(const std::string& method, const std::string& id, int status) {
-    return act(method, id, [this, id, status](FakeWorld& world) -> Result<> {
-      docker_.finish((TRY(world.container(id)))->id, status);
-      return {};
-    });
   }
   Result<Json> list(const std::string& kind, const std::string& label) {
     return docker_.ask("list", kind, [&](FakeWorld& world) { return world.list(kind, label); });

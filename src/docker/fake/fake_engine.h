@@ -93,6 +93,9 @@ class FakeDocker {
   // such requests even if no client waits for them.
   void catch_up();
 
+  // Ends a container as SIGKILL does. Does nothing if it does not exist or has ended.
+  void kill(const std::string& container);
+
   // Make a new client of this engine, as docker::connect() would. Neither can fail.
   std::unique_ptr<Engine> connect();
   Connect connector() {
