@@ -103,7 +103,7 @@ Result<int> bake_image(const VmOptions& o) {
 }
 
 // Blocks until Ctrl-C, SIGTERM or the end of stdin.
-void hold() {
+void wait_for_interrupt() {
   Signals signals({SIGINT, SIGTERM, SIGHUP});  // also those that are blocked and pending
   char byte;
   for (;;) {
@@ -121,7 +121,8 @@ Result<int> create_vm(const VmOptions& o) {
   spec.keep = o.keep;
   if (!o.ttl.empty()) spec.wanted.ttl = TRY(seconds_of("--ttl", o.ttl));
   if (!o.idle.empty()) spec.wanted.idle = TRY(seconds_of("--idle", o.idle));
-  // From now on, signals no longer kill the process; hold() waits for them, so that the VM can be destroyed.
+  // From now on, signals no longer kill the process; wait_for_interrupt() waits for them, so that the VM can be
+  // destroyed.
   sigset_t set;
   sigemptyset(&set);
   for (int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
@@ -138,7 +139,7 @@ Result<int> create_vm(const VmOptions& o) {
     flush_output();
     if (o.keep) return 0;
     if (!o.output.json) say(dim("press Ctrl-C to destroy the VM"));
-    hold();
+    wait_for_interrupt();
   }
   machine::DestroyOptions options;
   options.environment = spec.environment;

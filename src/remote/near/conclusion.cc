@@ -28,14 +28,14 @@ Result<wire::Forgotten> read_forgotten(const Captured& answer) {
 // Copies those parts of the far side's receipt that the far side can confirm. Without a result, the receipt starts as
 // confirmed, because a session that failed may have left nothing on which an engine could report.
 Conclusion::Conclusion(const Job& job, const NearRecord& record, Clients& clients, const FarSide* side,
-                       std::optional<wire::SessionResult> told)
-    : job_(job), record_(record), clients_(clients), told_(std::move(told)) {
+                       std::optional<wire::SessionResult> far_result)
+    : job_(job), record_(record), clients_(clients), far_result_(std::move(far_result)) {
   if (side) side_ = *side;
   receipt_.session = job_.plan.session;
-  receipt_.confirmed = !told_ || told_->receipt.confirmed;
-  if (!told_) return;
-  receipt_.removed = told_->receipt.removed;
-  receipt_.left = told_->receipt.left;
+  receipt_.confirmed = !far_result_ || far_result_->receipt.confirmed;
+  if (!far_result_) return;
+  receipt_.removed = far_result_->receipt.removed;
+  receipt_.left = far_result_->receipt.left;
 }
 
 input::StopAnswered Conclusion::stop_there() {
@@ -159,7 +159,7 @@ void Conclusion::add_vm_to_receipt() {
 
 // Seals the far guard's record in the state in which it came home, unless the far side said how it ended.
 std::vector<wire::AuditSeal> Conclusion::seals(NearAudit& near_audit) const {
-  std::vector<wire::AuditSeal> seals = told_ ? told_->audit : std::vector<wire::AuditSeal>();
+  std::vector<wire::AuditSeal> seals = far_result_ ? far_result_->audit : std::vector<wire::AuditSeal>();
   if (seals.empty() && is_home())
     if (auto found = session::seal_as_found(job_.directories.results + "/" + job_.plan.session + "/egress.jsonl"))
       seals.push_back(*found);
@@ -183,12 +183,12 @@ std::string Conclusion::path_of_result() const {
 // Returns the result without the end of the records and of what was made for the session.
 wire::SessionResult Conclusion::so_far() {
   wire::SessionResult result{.session = job_.plan.session, .bottle = job_.plan.bottle, .back = back()};
-  if (told_) {
-    result.exit = told_->exit;
-    result.what = told_->what;
-    result.limit = told_->limit;
-    result.egress = told_->egress;
-    result.audit = told_->audit;
+  if (far_result_) {
+    result.exit = far_result_->exit;
+    result.what = far_result_->what;
+    result.limit = far_result_->limit;
+    result.egress = far_result_->egress;
+    result.audit = far_result_->audit;
   }
   if (result.egress && !job_.plan.record) result.egress->recorded.reset();  // the operator did not ask for it
   receipt_.machine = record_.far.target.to_string();

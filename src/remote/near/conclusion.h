@@ -21,10 +21,10 @@ using session::Clients;
 // is due.
 class Conclusion {
  public:
-  // `side` is how the machine was last reached, or null if it never was. `told` is the far side's result, and empty if
-  // the session failed. `job`, `record` and `clients` must outlive this object.
+  // `side` is how the machine was last reached, or null if it never was. `far_result` is the far side's result, and
+  // empty if the session failed. `job`, `record` and `clients` must outlive this object.
   Conclusion(const Job& job, const NearRecord& record, Clients& clients, const FarSide* side,
-             std::optional<wire::SessionResult> told);
+             std::optional<wire::SessionResult> far_result);
 
   // Perform the actions of the same names in session_state.h, and return the inputs to which they lead. Each may make a
   // new connection. A step that fails says so in its input; nothing is thrown, and nothing is retried.
@@ -53,7 +53,7 @@ class Conclusion {
   const NearRecord& record_;
   Clients& clients_;
   std::optional<FarSide> side_;
-  std::optional<wire::SessionResult> told_;
+  std::optional<wire::SessionResult> far_result_;
   wire::Receipt receipt_;
   std::optional<wire::WorkResult> back_;  // what was brought home
   std::string fetch_error_;

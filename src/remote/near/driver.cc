@@ -243,7 +243,7 @@ void Driver::take_from_far(const Frame& frame) {
     case FrameType::diagnostic:
       return feed(input::FarSpoke{});
     case FrameType::input:
-      return input_pause_.told(frame.bytes == wire::kInputWaits, std::chrono::steady_clock::now());
+      return input_pause_.far_side_says(frame.bytes == wire::kInputWaits, std::chrono::steady_clock::now());
     case FrameType::guard:
       return feed(input::FarGuardAsked{});
     case FrameType::event:

@@ -21,13 +21,12 @@ class InputPause {
   static constexpr std::chrono::seconds kLongest{10};
   static constexpr size_t kBreath = 256 << 10;
 
-  // Takes what the far side says.
-  void told(bool waits, Time now) {
-    if (waits) told_ = now;
-    else told_.reset();
+  void far_side_says(bool waits, Time now) {
+    if (waits) told_at_ = now;
+    else told_at_.reset();
   }
   // Forgets what the far side said, because the connection to it has ended.
-  void reset() { told_.reset(); }
+  void reset() { told_at_.reset(); }
   // Counts input of a client that was read. Whatever the far side says, only this ends the count of the waiting.
   void took(size_t bytes) {
     read_ += bytes;
@@ -41,14 +40,14 @@ class InputPause {
   bool update(bool behind, Time now) {
     if (waits_) waited_ += now - since_;
     since_ = now;
-    waits_ = (behind || (told_ && now - *told_ < kCounts)) && waited_ < kLongest;
+    waits_ = (behind || (told_at_ && now - *told_at_ < kCounts)) && waited_ < kLongest;
     return waits_;
   }
 
  private:
-  std::optional<Time> told_;  // when the far side last said that input must wait
-  Time since_{};              // the last call of update()
-  Time::duration waited_{};   // since kBreath bytes were read
+  std::optional<Time> told_at_;  // when the far side last said that input must wait
+  Time since_{};                 // the last call of update()
+  Time::duration waited_{};      // since kBreath bytes were read
   size_t read_ = 0;
   bool waits_ = false;
 };

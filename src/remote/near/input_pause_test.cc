@@ -12,15 +12,15 @@ TEST(InputPause, LastsAsLongAsTheFarSideSaysSo) {
   InputPause::Time now{};
   EXPECT_FALSE(pause.update(false, now));
   for (int i = 0; i < 5; ++i) {
-    pause.told(true, now);
+    pause.far_side_says(true, now);
     EXPECT_TRUE(pause.update(false, now += 1s));
   }
-  pause.told(false, now);
+  pause.far_side_says(false, now);
   EXPECT_FALSE(pause.update(false, now));
-  pause.told(true, now);
+  pause.far_side_says(true, now);
   EXPECT_TRUE(pause.update(false, now));
   EXPECT_FALSE(pause.update(false, now += InputPause::kCounts)) << "the far side has fallen silent";
-  pause.told(true, now);
+  pause.far_side_says(true, now);
   EXPECT_TRUE(pause.update(false, now));
   pause.reset();
   EXPECT_FALSE(pause.update(false, now));
@@ -31,8 +31,8 @@ InputPause::Time::duration wait_of(InputPause& pause, InputPause::Time& now, boo
   InputPause::Time::duration waited{};
   for (int i = 0; i < 600; ++i) {
     // Both words may come in one read, without a turn of the loop in between.
-    if (says_goes) pause.told(false, now);
-    if (!behind) pause.told(true, now);
+    if (says_goes) pause.far_side_says(false, now);
+    if (!behind) pause.far_side_says(true, now);
     if (pause.update(behind, now)) waited += 100ms;
     now += 100ms;
   }
