@@ -122,7 +122,8 @@ Source source_of(std::string_view text) {
 }
 
 // Reports come from the reader's side, so a stream that has stalled reports nothing.
-Source told(const Source& source, const std::string& what, const std::function<void(const std::string&)>& tell) {
+Source with_progress(const Source& source, const std::string& what,
+                     const std::function<void(const std::string&)>& tell) {
   using Clock = std::chrono::steady_clock;
   struct State {
     uint64_t bytes = 0;

@@ -24,6 +24,7 @@ Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
 Source source_of(std::string_view text);
 
 // Returns `source` with reports: it calls `tell` every two seconds with a text such as "the workspace: 12 MB".
-Source told(const Source& source, const std::string& what, const std::function<void(const std::string&)>& tell);
+Source with_progress(const Source& source, const std::string& what,
+                     const std::function<void(const std::string&)>& tell);
 
 }  // namespace bottle

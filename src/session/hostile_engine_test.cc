@@ -265,8 +265,8 @@ TEST(HostileEngine, ASessionThatMayRunElsewhereIsLeftAlone) {
   };
   auto all = session.left(docker);
   Owner dead = Owner::self(), elsewhere = dead;
-  dead.start_time += "1";
-  elsewhere.boot_id = "00000000-0000-0000-0000-000000000000";
+  dead.process.start_time += "1";
+  elsewhere.process.boot_id = "00000000-0000-0000-0000-000000000000";
 
   give_to(docker, elsewhere);
   EXPECT_EQ(spared(), 0) << "nothing runs";

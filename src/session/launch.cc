@@ -290,7 +290,7 @@ Result<> Launch::check_volumes() {
   for (const auto& name : {names_.home, names_.work}) {
     if (name == names_.work && job_.plan.workspace_mode == manifest::WorkspaceMode::bind) continue;
     auto found = find_own(engine_, own_, {ThingKind::volume, name});
-    if (found && !found->empty()) continue;
+    if (found && *found) continue;
     // The engine has made the volumes by now, so one without labels is not half-made. No sweep may remove it.
     TRY(ledger_.note({.foreign = true}));
     if (!found) return std::unexpected(std::move(found.error()));

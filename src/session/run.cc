@@ -95,8 +95,8 @@ class Session {
   Result<Running> launch();
   Result<> watch(Running& running);
   void collect(const Running& running, const Result<>& ended);
-  Receipt tear_down();
-  void tell_failure(Error error, const Receipt& receipt);
+  TornDown tear_down();
+  void tell_failure(Error error, const wire::Receipt& receipt);
 
   void show(const std::string& step) { clients_.event(wire::Step{step}); }  // must not be called during the launch
   Result<> save_result() const;
@@ -127,13 +127,13 @@ void Session::run() {
     auto ended = watch(*running);
     collect(*running, ended);
   }
-  Receipt receipt = tear_down();
-  result_.receipt = receipt;
+  TornDown gone = tear_down();
+  result_.receipt = gone.receipt;
   // The result is written before the socket is removed, so that a client that attaches too late finds it.
   if (running) (void)save_result();
   // Without the confirmation, the ledger stays, and the next sweep tries again.
-  if (receipt.confirmed) forget(job_.directories, directory_, receipt);
-  if (!running) return tell_failure(std::move(running.error()), receipt);
+  if (gone.receipt.confirmed) forget(job_.directories, directory_, gone);
+  if (!running) return tell_failure(std::move(running.error()), gone.receipt);
   clients_.send(FrameType::result, wire::encode(result_));
 }
 
@@ -204,13 +204,14 @@ void Session::collect(const Running& running, const Result<>& ended) {
   // If there is a workspace to collect, collect() saves the transcript.
   if (!work) save_transcript(*engine_, Names(name_).agent, results_);
   if (!work) result_.back = wire::WorkResult();
-  else if (!ended) result_.back = held(name_, "the agent may still be running: " + ended.error().what);
+  else if (!ended) result_.back = held_result(name_, "the agent may still be running: " + ended.error().what);
   else
     result_.back =
         session::collect(*engine_, name_, *work, directory_, [this](const std::string& step) { show(step); });
   // Only this process knows what came home and what to look at. Once the ledger has the note, no sweep asks for that,
   // so the result must be on the disk before the note. The teardown's receipt is added at the end.
-  if (auto saved = is_held() ? Result<>() : save_result(); work && !saved) hold(*result_.back, name_, saved.error());
+  if (auto saved = is_held() ? Result<>() : save_result(); work && !saved)
+    mark_held(*result_.back, name_, saved.error());
   if (!is_held()) (void)ledger_->note({.home = true});
 }
 
@@ -220,15 +221,15 @@ Result<> Session::save_result() const {
 
 // Removes everything except work that is held in its container; other work is on the operator's disk by now. After an
 // error, waits for create requests that the engine may still carry out.
-Receipt Session::tear_down() {
+TornDown Session::tear_down() {
   Belongings what{name_, owner_, things_of(job_)};
   if (is_held()) spare_work(what);
-  Receipt receipt = tear_down_for_good(*engine_, what, asked_);
-  if (is_held()) receipt.left.push_back("container " + Names(name_).agent + ": it holds the work");
-  return receipt;
+  TornDown gone = tear_down_for_good(*engine_, what, asked_);
+  if (is_held()) gone.receipt.left.push_back("container " + Names(name_).agent + ": it holds the work");
+  return gone;
 }
 
-void Session::tell_failure(Error error, const Receipt& receipt) {
+void Session::tell_failure(Error error, const wire::Receipt& receipt) {
   // This is meant to fail if the directory contains something.
   ::rmdir(results_.c_str());
   if (!receipt.confirmed)

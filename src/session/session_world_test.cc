@@ -72,7 +72,7 @@ void copy_tree(const fs::path& from, const fs::path& to) {
 
 std::string label_of_the_dead() {
   Owner owner = Owner::self();
-  owner.start_time += "1";
+  owner.process.start_time += "1";
   return owner.to_label();
 }
 

@@ -89,11 +89,12 @@ void tell_what_would_go(const std::vector<session::Orphan>& orphans, const std::
   };
   for (const auto& orphan : orphans) {
     // As for a sweep, what is not accepted must not look as if there were nothing.
-    if (orphan.refused) {
-      all.push_back({{"session", orphan.session}, {"left", {orphan.refused->what}}});
-      if (!output.json) say("bottle: would not remove: " + orphan.refused->what);
+    if (!orphan.view) {
+      all.push_back({{"session", orphan.session}, {"left", {orphan.view.error().what}}});
+      if (!output.json) say("bottle: would not remove: " + orphan.view.error().what);
+      continue;
     }
-    for (const auto& thing : orphan.things) tell(orphan.session, word_of(thing.kind), thing.name);
+    for (const auto& thing : orphan.view->things) tell(orphan.session, word_of(thing.kind), thing.name);
   }
   for (const auto& name : remote) tell(name, "session", name);
   if (output.json) print_json(all);
@@ -101,11 +102,11 @@ void tell_what_would_go(const std::vector<session::Orphan>& orphans, const std::
 
 // Ends sessions on remote machines that have no supervisor on this machine any more: fetches their work and confirms
 // that they are gone.
-std::vector<session::Receipt> end_unattended(const std::vector<std::string>& names) {
-  std::vector<session::Receipt> receipts;
+std::vector<wire::Receipt> end_unattended(const std::vector<std::string>& names) {
+  std::vector<wire::Receipt> receipts;
   for (const auto& name : names) {
     // One session that fails does not keep the others from being ended.
-    session::Receipt receipt;
+    wire::Receipt receipt;
     auto end = [&]() -> Result<session::Ended> {
       auto tell = [](const std::string& line) { say("bottle: " + line); };
       UniqueFd fd = TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true, .say = tell}));
@@ -131,7 +132,7 @@ Result<int> cleanup(const CleanupOptions& options) {
   // Fetches the work first, because it may be on a VM that is destroyed next. VMs cost money, and destroying them needs
   // no engine on this machine.
   auto remote = TRY(unattended(directories()));
-  auto ended = options.dry_run ? std::vector<session::Receipt>() : end_unattended(remote);
+  auto ended = options.dry_run ? std::vector<wire::Receipt>() : end_unattended(remote);
   bool clean = true;
   auto vms = TRY(clean_up_vms(options.dry_run, options.output, clean));
   // The VM of such a session was never made, or is gone by now.

@@ -97,7 +97,7 @@ void Commands::begin(const std::string& session) {
 
 void Commands::abandon(const std::string& session) {
   session::Owner owner = session::Owner::self();
-  owner.start_time += "1";
+  owner.process.start_time += "1";
   write(".local/state/bottle/sessions/" + session + "/ledger", "{\"owner\":\"" + owner.to_label() + "\"}\n");
 }
 

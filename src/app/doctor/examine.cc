@@ -98,7 +98,7 @@ Health examine() {
                          : Result<std::unique_ptr<docker::Engine>>(std::unexpected(endpoint.error()));
   // Counts what dead owners left before the trials create anything.
   for (const auto& orphan : session::find_orphans(directories()))
-    health.orphans.push_back(orphan.session.empty() ? orphan.refused->what : orphan.session);
+    health.orphans.push_back(orphan.session.empty() ? orphan.view.error().what : orphan.session);
   if (engine)
     if (auto found = session::find_unrecorded(directories(), **engine))
       for (const auto& each : *found) health.unrecorded.push_back(word_of(each.thing.kind) + " " + each.thing.name);

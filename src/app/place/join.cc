@@ -68,7 +68,7 @@ bool has_moved(wire::Far& far, const std::string& vm) {
 Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
   auto d = directories();
   auto view = TRY(ledger_of(name));
-  if (!view.owner.dead() || !view.remote || !view.plan) return connect_to_supervisor(name, view);
+  if (!view.owner.is_gone() || !view.remote || !view.plan) return connect_to_supervisor(name, view);
 
   wire::Job job;
   job.plan = *view.plan;
@@ -97,7 +97,8 @@ Result<std::vector<std::string>> unattended(const Directories& d) {
     auto view = session::read_ledger(d, name);
     bool on_vm = view && view->vm;
     // A VM on which no agent ran has no work, and its reaper destroys it.
-    if (view && view->remote && view->owner.dead() && (view->running || !on_vm) && !view->remote->target.host.empty())
+    if (view && view->remote && view->owner.is_gone() && (view->running || !on_vm) &&
+        !view->remote->target.host.empty())
       names.push_back(name);
   }
   return names;

@@ -85,7 +85,7 @@ std::string tell_held(const Record& record) {
 bool forget_session_without_vm(const std::string& session) {
   std::string directory = directory_of(session);
   auto view = session::read_ledger(directories(), session);
-  if (!view || !view->remote || !view->owner.dead()) return false;
+  if (!view || !view->remote || !view->owner.is_gone()) return false;
   std::string vm = view->vm ? view->vm->name : "";
   bool nowhere = view->remote->target.host.empty();  // a VM was still to be made
   if (vm.empty() && !nowhere) return false;

@@ -108,7 +108,7 @@ Result<session::LedgerView> ledger_of(const std::string& session) {
 }
 
 Result<UniqueFd> connect_to_supervisor(const std::string& session, const session::LedgerView& view) {
-  if (view.owner.dead())
+  if (view.owner.is_gone())
     return fail(Code::not_found, "the supervisor of session " + session + " is dead",
                 view.remote ? "run `bottle attach " + session + "`, which starts another one" : "run `bottle cleanup`");
   auto connected = session::connect_to(directories().sessions + "/" + session + "/socket");
@@ -184,7 +184,7 @@ Result<std::vector<wire::SessionInfo>> sessions() {
     // On a remote machine, the agent continues without an owner on this machine; `bottle attach` gives it a new one. Or
     // the session has ended, and its last owner recorded what is left.
     bool ended = info.state == "unfetched" || info.state == "left behind";
-    bool owned = !view->owner.dead(), far = view->remote.has_value();
+    bool owned = !view->owner.is_gone(), far = view->remote.has_value();
     if (!owned && !session::read_ledger(directories(), name)) continue;  // its owner has just ended it
     if (!owned && !(far && ended)) info.state = far ? "unattended" : view->work ? "held" : "dead";
     all.push_back(std::move(info));

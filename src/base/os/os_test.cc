@@ -225,8 +225,8 @@ TEST(ProcessIdentity, DistinguishesALivingProcessFromOthers) {
   EXPECT_TRUE((ProcessIdentity{self.pid, self.start_time, self.boot_id + "1"}.dead()));
   EXPECT_EQ((ProcessIdentity{self.pid, "", self.boot_id}.life()), Life::unknown);
   EXPECT_EQ(self.start_time.find(':'), std::string::npos) << "a label separates its fields with colons";
-  EXPECT_EQ(life_of(self.pid, self.start_time), Life::alive);
-  EXPECT_EQ(life_of(self.pid, ""), Life::unknown);
+  EXPECT_EQ(wait_until_settled(self.pid, self.start_time), Life::alive);
+  EXPECT_EQ(wait_until_settled(self.pid, ""), Life::unknown);
 
   Child child = Child::spawn({.argv = {"cat"}}, Child::pipe(), Child::null(), Child::null()).value();
   auto other = ProcessIdentity::of(child.pid());
@@ -236,7 +236,7 @@ TEST(ProcessIdentity, DistinguishesALivingProcessFromOthers) {
   handle->signal(SIGKILL);
   EXPECT_EQ(child.wait(60000).value(), 128 + SIGKILL);
   EXPECT_TRUE(other.dead());
-  EXPECT_EQ(life_of(other.pid, other.start_time), Life::dead);
+  EXPECT_EQ(wait_until_settled(other.pid, other.start_time), Life::dead);
   EXPECT_EQ(ProcessHandle::open(other.pid).error().code, Code::not_found);
 }
 
@@ -265,7 +265,7 @@ TEST(ProcessIdentity, AProcessThatIsExitingIsWaitedFor) {
   auto start = process_start(child).value();
   ::kill(child, SIGTERM);
   EXPECT_EQ(::read(pair.ours.get(), &byte, 1), 0);
-  EXPECT_EQ(life_of(child, start), Life::dead);
+  EXPECT_EQ(wait_until_settled(child, start), Life::dead);
   ::waitpid(child, nullptr, 0);
 }
 
@@ -273,7 +273,7 @@ TEST(ProcessIdentity, DoesNotTakeAnErrorForADeath) {
   Child child = Child::spawn({.argv = {"cat"}}, Child::pipe(), Child::null(), Child::null()).value();
   auto other = ProcessIdentity::of(child.pid());
   EXPECT_EQ(without_descriptors([&] { return other.life(); }), Life::unknown);
-  EXPECT_EQ(without_descriptors([&] { return life_of(other.pid, other.start_time); }), Life::unknown);
+  EXPECT_EQ(without_descriptors([&] { return wait_until_settled(other.pid, other.start_time); }), Life::unknown);
   ::kill(child.pid(), SIGKILL);
   ASSERT_TRUE(child.wait(60000));
   EXPECT_EQ(without_descriptors([&] { return other.life(); }), Life::dead)
@@ -289,7 +289,7 @@ TEST(ProcessIdentity, DoesNotTakeAHiddenProcessForADeadOne) {
     if (::unshare(CLONE_NEWNS) != 0 || ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
         ::mount("proc", "/proc", "proc", 0, "hidepid=2") != 0 || ::setgid(65534) != 0 || ::setuid(65534) != 0)
       ::_exit(kCannot);
-    ::_exit(static_cast<int>(parent.life()) * 10 + static_cast<int>(life_of(parent.pid, parent.start_time)));
+    ::_exit(static_cast<int>(parent.life()) * 10 + static_cast<int>(wait_until_settled(parent.pid, parent.start_time)));
   }
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);

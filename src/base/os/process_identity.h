@@ -30,7 +30,7 @@ bool may_be_of_this_boot(const std::string& boot_id);
 // exiting, is gone. A process that is stuck in the kernel for longer counts as running. Only Linux can tell about
 // threads and about exiting; elsewhere, every zombie counts as dead. Without a start time, the answer is `dead` only if
 // no process has this id.
-Life life_of(int pid, const std::string& start_time);
+Life wait_until_settled(int pid, const std::string& start_time);
 
 // Stands for the owner of a record on the disk. An empty start time means that there was no such process, or
 // that the system could not tell.

@@ -51,11 +51,11 @@
 namespace bottle::remote {
 
 using session::ClientOptions, transfer::DeliveryWriter, wire::FrameReader, wire::FrameType, wire::Job, session::Names,
-    session::OutputLog, session::Receipt, wire::Token, transfer::apply_delta, session::connect_to,
-    session::ensure_egress_network, session::ensure_guard_image, session::ensure_runtime, session::fetch_token,
-    session::find_orphans, transfer::kHeld, session::kSupervisorDied, session::read_ledger, wire::receive_frame,
-    session::remove_session_directory, wire::send_bytes, wire::send_frame, session::start_supervisor,
-    session::take_token_file, session::take_token_variable, session::tear_down;
+    session::OutputLog, wire::Token, transfer::apply_delta, session::connect_to, session::ensure_egress_network,
+    session::ensure_guard_image, session::ensure_runtime, session::fetch_token, session::find_orphans, transfer::kHeld,
+    session::kSupervisorDied, session::read_ledger, wire::receive_frame, session::remove_session_directory,
+    wire::send_bytes, wire::send_frame, session::start_supervisor, session::take_token_file,
+    session::take_token_variable, session::tear_down;
 
 namespace {
 
@@ -239,14 +239,14 @@ Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, cons
   if (!view && view.error().code == Code::not_found) return nullptr;
   if (!view) return std::unexpected(std::move(view.error()));
   auto engine = engine_of(world);
-  auto found = [&]() -> Result<std::string> {
+  auto found = [&]() -> Result<std::optional<std::string>> {
     if (!engine) return std::unexpected(engine.error());
-    session::Belongings whose{session, view->owner, {}};
+    session::Belongings whose = session::belongings_of(session, *view);
     if (!view->work) return session::find_own(**engine, whose, {session::ThingKind::container, Names(session).agent});
     return session::reach_work(**engine, whose, world.directories.sessions + "/" + session, view->work->workdir);
   };
   auto container = found();
-  if (container && !container->empty()) return std::move(*engine);
+  if (container && *container) return std::move(*engine);
   // The engine says that there is no container, or the ledger says that there was never any work.
   if (container || !view->work) return nullptr;
   return std::unexpected(std::move(container.error()));
@@ -337,7 +337,7 @@ Result<> forget(const FarWorld& world, const std::string& session) {
     auto engine = TRY(engine_of(world));
     // This removes everything under the names that a session can have, not only what the ledger names: a supervisor may
     // have died at any point.
-    Receipt gone = tear_down(*engine, {session, view->owner, Names(session).things()});
+    wire::Receipt gone = tear_down(*engine, {session, view->owner, Names(session).things()});
     // Otherwise the ledger stays, so that a later sweep on this machine finds what is left.
     if (gone.confirmed) remove_session_directory(directory);
     answer.receipt = gone;

@@ -31,26 +31,86 @@ using wire::Job;
 
 namespace {
 
-Result<> save_archive(docker::Engine& engine, const std::string& container, const std::string& path,
-                      const std::string& to) {
-  std::string part = to + ".part";
+// Shortens a list so that the result can always be read. An agent may make any number of refs and files.
+std::vector<std::string> some_of(std::vector<std::string> texts, size_t most, size_t room) {
+  size_t count = 0;
+  for (; count < std::min(texts.size(), most) && texts[count].size() <= room; ++count) room -= texts[count].size();
+  texts.resize(count);
+  return texts;
+}
+
+// Writes the whole workspace into an archive in the results, and returns its path.
+Result<std::string> keep_archive(docker::Engine& engine, const std::string& session, const Work& work) {
+  std::string kept = work.results + "/workspace.tar", part = kept + ".part";
   UniqueFd fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + part);
   Defer remove([&] { ::unlink(part.c_str()); });
   auto whole = pipe_through(
       [&](const Sink& sink) {
-        return engine.get_archive(container, path, [&](std::string_view bytes) -> Result<> {
+        return engine.get_archive(Names(session).agent, work.workdir, [&](std::string_view bytes) -> Result<> {
           TRY(write_all(fd.get(), bytes));
           return sink(bytes);
         });
       },
       workspace::check_whole);
-  if (!whole) return std::unexpected(std::move(whole.error()).during(to));
+  if (!whole) return std::unexpected(std::move(whole.error()).during(kept));
   // The container is removed next. After a power failure, the archive must be complete or not exist under its name.
   if (::fsync(fd.get()) != 0) return fail_errno("flushing " + part);
-  if (std::rename(part.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);
+  if (std::rename(part.c_str(), kept.c_str()) != 0) return fail_errno("renaming to " + kept);
   remove.dismiss();
-  return flush(parent_of(to));
+  TRY(flush(work.results));
+  return kept;
+}
+
+// Says where work that is held is, and what to do.
+std::string where_held_work_is(const std::string& session) {
+  return "The work is still in the container " + Names(session).agent +
+         ". Fix the cause, then run `bottle cleanup` to bring it home.";
+}
+
+// Collects on a far machine. The work is sorted on the operator's machine, which has the repository, after it has been
+// fetched.
+wire::WorkResult collect_archive(docker::Engine& engine, const std::string& session, const Work& work) {
+  auto kept = keep_archive(engine, session, work);
+  if (!kept) return held_result(session, kept.error().what);
+  return {.archive = *kept};
+}
+
+// Collects where the repository is.
+wire::WorkResult collect_sorted(docker::Engine& engine, const std::string& session, const Work& work,
+                                const std::string& scratch, const std::function<void(const std::string&)>& tell) {
+  workspace::Incoming incoming;
+  incoming.session = session;
+  incoming.source = work.source;
+  incoming.base = work.base;
+  incoming.results_dir = work.results;
+  incoming.scratch = scratch;
+  incoming.record = record_in(scratch);
+  workspace::ReceivedWork back;
+  // The work is sorted while it arrives. The archive itself is never on a disk.
+  auto done =
+      pipe_through([&](const Sink& sink) { return engine.get_archive(Names(session).agent, work.workdir, sink); },
+                   [&](const Source& source) -> Result<> {
+                     back = TRY(workspace::receive(incoming, with_progress(source, "bringing the work home", tell)));
+                     return {};
+                   });
+  // The operator can free space on a full disk. The work then comes home sorted, from the container.
+  if (!done && is_full_disk(done.error())) return held_result(session, done.error().what);
+  if (done && !back.is_incomplete) return sorted(back);
+  // The container is removed next, so what cannot be sorted is kept as an archive.
+  auto kept = keep_archive(engine, session, work);
+  if (!done && !kept)
+    return held_result(session, done.error().what + "; keeping it as an archive failed too: " + kept.error().what);
+  if (!done) return {.text = workspace::about_archive(*kept, session), .error = done.error().what, .archive = *kept};
+  // Parts that could not be sorted are only in the archive, so without it, the work is not home yet.
+  if (!kept)
+    return {.text = back.text + where_held_work_is(session),
+            .error = "keeping what could not be sorted, as an archive: " + kept.error().what,
+            .held = true};
+  wire::WorkResult answer = sorted(std::move(back));
+  answer.archive = *kept;
+  answer.text += workspace::about_archive(*kept, session);
+  return answer;
 }
 
 }  // namespace
@@ -83,14 +143,6 @@ std::optional<Work> work_of(const Job& job, const workspace::Summary& sent) {
   return Work{plan.workspace, plan.workdir, sent.base, job.directories.results + "/" + plan.session, job.far};
 }
 
-// Shortens a list so that the result can always be read. An agent may make any number of refs and files.
-static std::vector<std::string> some_of(std::vector<std::string> texts, size_t most, size_t room) {
-  size_t count = 0;
-  for (; count < std::min(texts.size(), most) && texts[count].size() <= room; ++count) room -= texts[count].size();
-  texts.resize(count);
-  return texts;
-}
-
 wire::WorkResult sorted(workspace::ReceivedWork back) {
   // These limits keep the result small: it is one frame, which the near side of a session accepts up to 1 MB.
   constexpr size_t kMost = 100, kMostRefs = 1000, kRoom = 128 << 10, kLongest = 1000;
@@ -114,18 +166,12 @@ wire::WorkResult sorted(workspace::ReceivedWork back) {
   return {.text = std::move(back.text), .sorted = std::move(all)};
 }
 
-// Says where work that is held is, and what to do.
-static std::string still_there(const std::string& session) {
-  return "The work is still in the container " + Names(session).agent +
-         ". Fix the cause, then run `bottle cleanup` to bring it home.";
+wire::WorkResult held_result(const std::string& session, const std::string& error) {
+  return {.text = where_held_work_is(session), .error = error, .held = true};
 }
 
-wire::WorkResult held(const std::string& session, const std::string& error) {
-  return {.text = still_there(session), .error = error, .held = true};
-}
-
-void hold(wire::WorkResult& back, const std::string& session, const Error& error) {
-  back = {.text = std::move(back.text) + still_there(session),
+void mark_held(wire::WorkResult& back, const std::string& session, const Error& error) {
+  back = {.text = std::move(back.text) + where_held_work_is(session),
           .error = "writing what came home: " + error.what,
           .held = true};
 }
@@ -136,49 +182,8 @@ wire::WorkResult collect(docker::Engine& engine, const std::string& session, con
   // The transcript is saved in parallel. If that fails, the work is still collected.
   auto transcript = std::async(std::launch::async, [&] { save_transcript(engine, container, work.results); });
   Defer wait([&] { transcript.wait(); });
-  if (work.only_archive) {
-    // The work is sorted on the operator's machine, which has the repository, after it has been fetched.
-    std::string kept = work.results + "/workspace.tar";
-    auto saved = save_archive(engine, container, work.workdir, kept);
-    if (!saved) return held(session, saved.error().what);
-    return {.archive = kept};
-  }
-  workspace::Incoming incoming;
-  incoming.session = session;
-  incoming.source = work.source;
-  incoming.base = work.base;
-  incoming.results_dir = work.results;
-  incoming.scratch = scratch;
-  incoming.record = record_in(scratch);
-  workspace::ReceivedWork back;
-  // The work is sorted while it arrives. The archive itself is never on a disk.
-  auto done = pipe_through([&](const Sink& sink) { return engine.get_archive(container, work.workdir, sink); },
-                           [&](const Source& source) -> Result<> {
-                             back = TRY(workspace::receive(incoming, told(source, "bringing the work home", tell)));
-                             return {};
-                           });
-  // The operator can free space on a full disk. The work then comes home sorted, from the container.
-  if (!done && is_full_disk(done.error())) return held(session, done.error().what);
-  if (!done) {
-    // The container is removed next, so work that cannot be sorted is kept as an archive.
-    std::string kept = incoming.results_dir + "/workspace.tar";
-    auto saved = save_archive(engine, container, work.workdir, kept);
-    if (!saved)
-      return held(session, done.error().what + "; keeping it as an archive failed too: " + saved.error().what);
-    return {.text = workspace::about_archive(kept, session), .error = done.error().what, .archive = kept};
-  }
-  wire::WorkResult answer = sorted(back);
-  if (!back.is_incomplete) return answer;
-  // Parts that could not be sorted are only in the archive, so without it, the work is not home yet.
-  std::string kept = incoming.results_dir + "/workspace.tar";
-  auto saved = save_archive(engine, container, work.workdir, kept);
-  if (!saved)
-    return {.text = back.text + still_there(session),
-            .error = "keeping what could not be sorted, as an archive: " + saved.error().what,
-            .held = true};
-  answer.archive = kept;
-  answer.text = back.text + workspace::about_archive(kept, session);
-  return answer;
+  return work.only_archive ? collect_archive(engine, session, work)
+                           : collect_sorted(engine, session, work, scratch, tell);
 }
 
 }  // namespace bottle::session

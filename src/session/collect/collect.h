@@ -29,10 +29,10 @@ wire::WorkResult collect(docker::Engine& engine, const std::string& session, con
                          const std::string& scratch, const std::function<void(const std::string&)>& tell);
 
 // Returns an account of work that is still in the agent's container, because of `error`.
-wire::WorkResult held(const std::string& session, const std::string& error);
+wire::WorkResult held_result(const std::string& session, const std::string& error);
 
 // Makes `back` say that the work is held, because the account of it could not be written.
-void hold(wire::WorkResult& back, const std::string& session, const Error& error);
+void mark_held(wire::WorkResult& back, const std::string& session, const Error& error);
 
 // Turns the result of workspace::receive() into the form for the session's result.
 wire::WorkResult sorted(workspace::ReceivedWork back);

@@ -7,13 +7,13 @@
 
 namespace bottle::session {
 
-Result<std::string> reach_work(docker::Engine& engine, const Belongings& whose, const std::string& directory,
-                               const std::string& workdir) {
+Result<std::optional<std::string>> reach_work(docker::Engine& engine, const Belongings& whose,
+                                              const std::string& directory, const std::string& workdir) {
   Names names(whose.session);
-  if (std::string id = TRY(find_own(engine, whose, {ThingKind::container, names.agent})); !id.empty()) return id;
-  if (TRY(find_own(engine, whose, {ThingKind::volume, names.work})).empty()) return "";
+  if (auto id = TRY(find_own(engine, whose, {ThingKind::container, names.agent}))) return id;
+  if (!TRY(find_own(engine, whose, {ThingKind::volume, names.work}))) return std::nullopt;
   // The transcript is in the home. A volume that does not exist must not be named, because the engine would make it.
-  bool has_home = !TRY(find_own(engine, whose, {ThingKind::volume, names.home})).empty();
+  bool has_home = TRY(find_own(engine, whose, {ThingKind::volume, names.home})).has_value();
   auto made = [&]() -> Result<std::string> {
     auto mounts = nlohmann::json::array();
     auto mount = [&](const std::string& volume, const std::string& target) {
@@ -39,10 +39,10 @@ Result<std::string> reach_work(docker::Engine& engine, const Belongings& whose, 
     return std::unexpected(std::move(made.error())
                                .during("the container " + names.agent + " is gone, and the volume " + names.work +
                                        ", which has the work, cannot be read without another"));
-  return made;
+  return *made;
 }
 
-Result<> still_work(docker::Engine& engine, const std::string& container) {
+Result<> stop_container_with_work(docker::Engine& engine, const std::string& container) {
   auto stopped = engine.stop_container(container, 3);
   if (stopped) return {};
   // An older Podman answers with an error for a container that was never started.

@@ -1,6 +1,7 @@
 // Finds what still has the work of a session that has ended.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "docker/engine.h"
@@ -11,13 +12,13 @@ namespace bottle::session {
 // Returns how to address a container through which the engine reads the session's workspace at `workdir`. That is the
 // agent's container. If it is gone, for example because someone removed all stopped containers, and the volume with
 // the work is still there, makes a container of the same name, which never starts: the ledger names it already. Returns
-// an empty string if neither exists. `directory` is the session's. Fails if this cannot be known or done; even
-// then, there may be work. Blocks.
-Result<std::string> reach_work(docker::Engine& engine, const Belongings& whose, const std::string& directory,
-                               const std::string& workdir);
+// nothing if neither exists. `directory` is the session's. Fails if this cannot be known or done; even then, there may
+// be work. Blocks.
+Result<std::optional<std::string>> reach_work(docker::Engine& engine, const Belongings& whose,
+                                              const std::string& directory, const std::string& workdir);
 
 // Stops that container, so that nothing changes the work while it is collected. Succeeds if it does not run. Fails if
 // it may still run. Blocks.
-Result<> still_work(docker::Engine& engine, const std::string& container);
+Result<> stop_container_with_work(docker::Engine& engine, const std::string& container);
 
 }  // namespace bottle::session

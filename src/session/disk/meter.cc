@@ -72,8 +72,8 @@ Result<std::string> make_meter(docker::Engine& engine, const std::string& sessio
   std::string name = Names(session).meter;
   Owner owner = TRY(Owner::from_label(text_of(member(config, "Labels"), "bottle.owner")));
   auto last = find_own(engine, {session, owner, {}}, {ThingKind::container, name});
-  if (last && !last->empty()) TRY(engine.remove_container(*last));  // an earlier attempt could not remove it
-  auto made = last ? engine.create_container(name, config) : last;
+  if (last && *last) TRY(engine.remove_container(**last));  // an earlier attempt could not remove it
+  auto made = last ? engine.create_container(name, config) : std::unexpected(std::move(last.error()));
   if (!made && made.error().code == Code::conflict)
     return fail(Code::denied, "the container " + name + " was not made by this session");
   return made;

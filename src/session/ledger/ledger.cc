@@ -53,16 +53,16 @@ std::atomic<int> record_number = 0;
 
 const char* const kUnborn = ".new-";
 
-Owner Owner::self() {
-  return {static_cast<uint32_t>(::getuid()), ::getpid(), process_start(::getpid()).value_or(""), this_boot()};
+Owner Owner::self() { return {static_cast<uint32_t>(::getuid()), ProcessIdentity::self()}; }
+
+bool Owner::is_gone() const {
+  return !may_be_of_this_boot(process.boot_id) || wait_until_settled(process.pid, process.start_time) == Life::dead;
 }
 
-bool Owner::dead() const { return !may_be_of_this_boot(boot_id) || life_of(pid, start_time) == Life::dead; }
-
-bool Owner::of_this_boot() const { return !boot_id.empty() && boot_id == this_boot(); }
+bool Owner::of_this_boot() const { return !process.boot_id.empty() && process.boot_id == this_boot(); }
 
 std::string Owner::to_label() const {
-  return std::to_string(uid) + ":" + std::to_string(pid) + ":" + start_time + ":" + boot_id;
+  return std::to_string(uid) + ":" + std::to_string(process.pid) + ":" + process.start_time + ":" + process.boot_id;
 }
 
 Result<Owner> Owner::from_label(const std::string& label) {
@@ -73,12 +73,12 @@ Result<Owner> Owner::from_label(const std::string& label) {
   std::istringstream in(label);
   for (std::string part; std::getline(in, part, ':');) parts.push_back(part);
   if (parts.size() != 4 || parts[3].empty()) return bad();
-  Owner owner{0, 0, parts[2], parts[3]};
+  Owner owner{.process = {.start_time = parts[2], .boot_id = parts[3]}};
   auto number = [](const std::string& text, auto& to) {
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), to);
     return error == std::errc() && end == text.data() + text.size();
   };
-  if (!number(parts[0], owner.uid) || !number(parts[1], owner.pid) || owner.pid <= 0) return bad();
+  if (!number(parts[0], owner.uid) || !number(parts[1], owner.process.pid) || owner.process.pid <= 0) return bad();
   return owner;
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/files/directories.h"
+#include "base/os/process_identity.h"
 #include "base/unique_fd.h"
 #include "wire/ledger.h"
 
@@ -19,18 +20,17 @@ namespace bottle::session {
 
 using wire::LedgerRecord, wire::Thing, wire::ThingKind, wire::Work;
 
-// Identifies the owner of a session, precisely enough to tell a living owner from a later process with the same pid.
+// The user and the process to which a session belongs.
 struct Owner {
   uint32_t uid = 0;
-  int pid = 0;
-  std::string start_time, boot_id;
+  ProcessIdentity process = {};
 
   // Returns this process.
   static Owner self();
-  // Returns whether the owner is known to be dead. Until then, remove nothing that it owns. Waits for a process that
+  // Returns whether the process is known to be dead. Until then, remove nothing that it owns. Waits for a process that
   // is being killed (at most 5 s), because its last threads may still make requests to the engine.
-  bool dead() const;
-  // Returns whether the owner is known to be a process of this machine and of this boot.
+  bool is_gone() const;
+  // Returns whether the process is known to be one of this machine and of this boot.
   bool of_this_boot() const;
   // to_label() writes the owner as "uid:pid:start:boot", and from_label() reads that. The text may come from an engine,
   // so from_label() fails with Code::invalid for anything else.
@@ -93,6 +93,8 @@ struct LedgerView {
   std::optional<Work> work;     // empty if there is nothing to bring home or the work is home
   std::optional<int> exit;      // the agent's exit status, if it ended before its supervisor
 
+  // Returns whether the agent began.
+  bool worked() const { return running || exit; }
   // Returns whether the launch ended while the engine may have been making things (Belongings::cut_short).
   bool cut_short() const { return !asked.empty() && !work && !home && !running && !foreign; }
 };

@@ -29,7 +29,7 @@ TEST(Ledger, IgnoresAnIncompleteLastLineAndKeepsTheOrder) {
   ASSERT_EQ(view->things.size(), 2u);
   EXPECT_EQ(view->things[0].name, "bottle-x1");
   EXPECT_EQ(view->engine, "/run/d.sock");
-  EXPECT_FALSE(view->owner.dead());
+  EXPECT_FALSE(view->owner.is_gone());
   EXPECT_FALSE(Ledger::create(dir, Owner::self()));  // a session has only one ledger
 }
 

@@ -20,7 +20,7 @@ namespace {
 constexpr size_t kLargest = 16 << 20;  // in bytes; the ledger of a remote session contains its plan
 constexpr size_t kLongestPath = 4096;
 
-std::unexpected<Error> disbelieve(const std::string& what) { return fail(Code::denied, what); }
+std::unexpected<Error> distrust(const std::string& what) { return fail(Code::denied, what); }
 
 // Returns whether a path is absolute and has no part that leads elsewhere.
 bool is_plain_path(const std::string& path) {
@@ -39,37 +39,36 @@ Result<> check(const Thing& thing, const LedgerFrame& frame) {
   bool is_known = thing.kind == ThingKind::ssh_agent ? thing.name == SessionAgent::socket_in(frame.directory)
                                                      : Names(frame.session).has(thing);
   if (is_known) return {};
-  return disbelieve("it names the " + word_of(thing.kind) + " " + one_line(thing.name, 200) + ", which session " +
-                    frame.session + " does not make");
+  return distrust("it names the " + word_of(thing.kind) + " " + one_line(thing.name, 200) + ", which session " +
+                  frame.session + " does not make");
 }
 
 Result<> check(const Work& work, const LedgerFrame& frame) {
-  if (work.results != frame.results)
-    return disbelieve("the session's results are not in " + one_line(work.results, 200));
+  if (work.results != frame.results) return distrust("the session's results are not in " + one_line(work.results, 200));
   for (const auto& path : {work.source, work.workdir})
-    if (!is_plain_path(path)) return disbelieve("'" + one_line(path, 200) + "' is not an absolute path");
-  if (!work.base.empty() && !is_commit(work.base)) return disbelieve("its base is not a commit");
+    if (!is_plain_path(path)) return distrust("'" + one_line(path, 200) + "' is not an absolute path");
+  if (!work.base.empty() && !is_commit(work.base)) return distrust("its base is not a commit");
   return {};
 }
 
 // Checks every field of a record that names something or is a path.
 Result<> check(const LedgerRecord& record, const LedgerFrame& frame) {
   if (record.engine && !record.engine->empty() && !is_plain_path(*record.engine))
-    return disbelieve("its engine's socket is not a path");
+    return distrust("its engine's socket is not a path");
   for (const auto& thing : record.make.value_or(std::vector<Thing>())) TRY(check(thing, frame));
   if (record.work) TRY(check(*record.work, frame));
   if (record.vm && !is_session_name(record.vm->name))
-    return disbelieve("the name of its VM is not valid");  // VMs follow the naming rule of sessions
-  if (record.base && !record.base->empty() && !is_commit(*record.base)) return disbelieve("its base is not a commit");
+    return distrust("the name of its VM is not valid");  // VMs follow the naming rule of sessions
+  if (record.base && !record.base->empty() && !is_commit(*record.base)) return distrust("its base is not a commit");
   return {};
 }
 
 Result<> take_owner(const std::string& label, LedgerView& view) {
   auto owner = Owner::from_label(label);
-  if (!owner) return disbelieve(owner.error().what);
+  if (!owner) return distrust(owner.error().what);
   view.owner = std::move(*owner);
   // A ledger in our directory that names another user was copied here.
-  if (view.owner.uid != ::getuid()) return disbelieve("it is the ledger of another user's session");
+  if (view.owner.uid != ::getuid()) return distrust("it is the ledger of another user's session");
   return {};
 }
 
@@ -130,10 +129,10 @@ Result<LedgerView> parse_ledger(const std::string& text, const LedgerFrame& fram
     at = end + 1;
     // If a crash left a line incomplete, the next owner's first record begins on the same line.
     if (!record && record.error().code == Code::invalid) continue;
-    if (!record) return disbelieve(record.error().what);
+    if (!record) return distrust(record.error().what);
     TRY(take_record(std::move(*record), frame, view));
   }
-  if (view.owner.pid == 0) return disbelieve("it names no owner");
+  if (view.owner.process.pid == 0) return distrust("it names no owner");
   return view;
 }
 

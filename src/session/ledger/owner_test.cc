@@ -20,28 +20,28 @@ TEST(Owner, IsAliveUntilItsLastThreadHasEnded) {
   if (child == 0) {
     for (;;) ::pause();
   }
-  Owner owner{::getuid(), child, "", Owner::self().boot_id};
+  Owner owner{::getuid(), {child, "", this_boot()}};
   auto stat = *read_file("/proc/" + std::to_string(child) + "/stat");
   std::istringstream rest(stat.substr(stat.rfind(')') + 1));
-  for (int i = 3; i <= 22; ++i) rest >> owner.start_time;
-  EXPECT_FALSE(owner.dead());
+  for (int i = 3; i <= 22; ++i) rest >> owner.process.start_time;
+  EXPECT_FALSE(owner.is_gone());
   ::kill(child, SIGKILL);
-  EXPECT_TRUE(owner.dead()) << "a process that is being killed is waited for";
+  EXPECT_TRUE(owner.is_gone()) << "a process that is being killed is waited for";
   ::waitpid(child, nullptr, 0);
 }
 
 TEST(Owner, IsNotTakenForDeadWithoutDescriptors) {
   Owner owner = Owner::self();
-  EXPECT_FALSE(without_descriptors([&] { return owner.dead(); }));
+  EXPECT_FALSE(without_descriptors([&] { return owner.is_gone(); }));
 }
 
 TEST(Owner, AReusedPidIsNotTheOwner) {
   Owner owner = Owner::self();
-  owner.start_time += "1";
-  EXPECT_TRUE(owner.dead());
+  owner.process.start_time += "1";
+  EXPECT_TRUE(owner.is_gone());
   auto back = Owner::from_label(Owner::self().to_label());
   ASSERT_TRUE(back);
-  EXPECT_FALSE(back->dead());
+  EXPECT_FALSE(back->is_gone());
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ struct Scratch {
   std::string dead(const std::string& session, const std::vector<std::string>& records,
                    const std::string& below = "sessions") const {
     Owner owner = Owner::self();
-    owner.start_time += "1";
+    owner.process.start_time += "1";
     std::string directory = path + "/" + below + "/" + session, text = "{\"owner\":\"" + owner.to_label() + "\"}\n";
     for (const auto& record : records) text += record + "\n";
     EXPECT_TRUE(make_directories(directory));

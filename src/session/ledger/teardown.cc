@@ -60,6 +60,10 @@ bool is_silence(const Error& error) {
 
 }  // namespace
 
+Belongings belongings_of(const std::string& session, const LedgerView& view) {
+  return {.session = session, .owner = view.owner, .things = view.things, .cut_short = view.cut_short()};
+}
+
 // The volumes belong to the work as well: the container mounts them.
 void spare_work(Belongings& what) {
   std::string agent = Names(what.session).agent;
@@ -91,40 +95,40 @@ Result<nlohmann::json> inspect(docker::Engine& engine, const Thing& thing) {
   return fail(Code::invalid, "the engine has no kind of thing called " + word_of(thing.kind));
 }
 
-Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, const Thing& thing) {
+Result<std::optional<std::string>> find_own(docker::Engine& engine, const Belongings& whose, const Thing& thing) {
   auto found = inspect(engine, thing);
-  if (!found && found.error().code == Code::not_found) return "";
+  if (!found && found.error().code == Code::not_found) return std::nullopt;
   if (!found) return std::unexpected(std::move(found.error()));
   bool configured = thing.kind == ThingKind::container || thing.kind == ThingKind::image;
   const auto& labels = member(configured ? member(*found, "Config") : *found, "Labels");
   if (carries(labels, whose)) return text_of(*found, "Id", thing.name);                         // volumes have no id
   if (whose.cut_short && thing.kind == ThingKind::volume && labels.empty()) return thing.name;  // null or {}
-  if (Owner::from_label(text_of(labels, "bottle.owner"))) return "";  // it belongs to another session
+  if (Owner::from_label(text_of(labels, "bottle.owner"))) return std::nullopt;  // it belongs to another session
   return fail(Code::conflict, "it does not carry the labels of session " + whose.session + " and was left alone",
               "if it is yours, remove it with the engine's own command");
 }
 
 Result<> remove_own(docker::Engine& engine, const Belongings& whose, const Thing& thing) {
   if (thing.kind == ThingKind::ssh_agent) return end_agent(thing.name);
-  std::string id = TRY(find_own(engine, whose, thing));
-  if (id.empty()) return {};
+  auto id = TRY(find_own(engine, whose, thing));
+  if (!id) return {};
   switch (thing.kind) {
     case ThingKind::container:
-      return engine.remove_container(id);
+      return engine.remove_container(*id);
     case ThingKind::network:
-      return engine.remove_network(id);
+      return engine.remove_network(*id);
     case ThingKind::volume:
-      return engine.remove_volume(id);
+      return engine.remove_volume(*id);
     case ThingKind::image:
-      return engine.remove_image(id);
+      return engine.remove_image(*id);
     case ThingKind::ssh_agent:
       break;
   }
   return {};
 }
 
-Receipt tear_down(docker::Engine& engine, const Belongings& what) {
-  Receipt receipt;
+wire::Receipt tear_down(docker::Engine& engine, const Belongings& what) {
+  wire::Receipt receipt;
   receipt.session = what.session;
   bool silent = false;
   // Containers are removed first, because they use the networks, volumes and images.
@@ -152,7 +156,7 @@ Receipt tear_down(docker::Engine& engine, const Belongings& what) {
   return receipt;
 }
 
-Receipt tear_down_for_good(docker::Engine& engine, const Belongings& what, const std::vector<uint64_t>& asked) {
+TornDown tear_down_for_good(docker::Engine& engine, const Belongings& what, const std::vector<uint64_t>& asked) {
   using Clock = std::chrono::steady_clock;
   auto begin = Clock::now();
   // 0 stands for a connection that the kernel could not identify. Then there is no way to tell when the engine is
@@ -162,12 +166,11 @@ Receipt tear_down_for_good(docker::Engine& engine, const Belongings& what, const
   for (;;) {
     // This check comes before the removal, so that the removal finds everything that finished requests have made.
     bool under_way = std::ranges::any_of(asked, [&](uint64_t end) { return engine.is_abandoned(end); });
-    Receipt receipt = tear_down(engine, what);
+    TornDown gone{.receipt = tear_down(engine, what), .may_reappear = under_way || unknown};
     // Later rounds find nothing, but still count each thing as removed.
-    if (removed.empty()) removed = receipt.removed;
-    receipt.removed = removed;
-    receipt.final = !under_way && !unknown;
-    if (receipt.final || Clock::now() - begin > std::chrono::seconds(under_way ? 60 : 2)) return receipt;
+    if (removed.empty()) removed = gone.receipt.removed;
+    gone.receipt.removed = removed;
+    if (!gone.may_reappear || Clock::now() - begin > std::chrono::seconds(under_way ? 60 : 2)) return gone;
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
 }

@@ -1,6 +1,7 @@
 // Removes the things that a ledger names, in reverse order. Every step is idempotent.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,7 @@
 
 namespace bottle::session {
 
-// Says what to remove and who must own it. A name alone is not enough, because another session of the same name, with
+// What to remove, and who must own it. A name alone is not enough, because another session of the same name, with
 // its ledger elsewhere, may have started since.
 struct Belongings {
   std::string session;
@@ -23,12 +24,15 @@ struct Belongings {
   bool cut_short = false;
 };
 
-// Says what a teardown removed and what is left, for the session's result.
-struct Receipt : wire::Receipt {
-  bool final = true;  // nothing can appear later, because the engine has no request of a dead client under way
+// Returns everything that the ledger of a session names.
+Belongings belongings_of(const std::string& session, const LedgerView& view);
+
+struct TornDown {
+  wire::Receipt receipt;
+  bool may_reappear = false;  // the engine may still have a request of a dead client under way, which makes something
 };
 
-// Describes a thing on the engine that has a certain label.
+// A thing on the engine that has a certain label.
 struct Labeled {
   Thing thing;
   nlohmann::json labels;
@@ -40,9 +44,9 @@ Result<std::vector<Labeled>> list_labeled(docker::Engine& engine, ThingKind kind
 Result<nlohmann::json> inspect(docker::Engine& engine, const Thing& thing);
 
 // Returns how to address a thing on the engine (the id of a container, network or image) if it exists and has the
-// labels of this owner's session, or is a half-made volume of it. Returns an empty string if it does not exist or
-// belongs to another session. Fails with Code::conflict if it has no session's labels. Blocks.
-Result<std::string> find_own(docker::Engine& engine, const Belongings& whose, const Thing& thing);
+// labels of this owner's session, or is a half-made volume of it. Returns nothing if it does not exist or belongs to
+// another session. Fails with Code::conflict if it has no session's labels. Blocks.
+Result<std::optional<std::string>> find_own(docker::Engine& engine, const Belongings& whose, const Thing& thing);
 
 // Removes a thing that find_own() finds. Succeeds if it finds none. Blocks for at most 30 s.
 Result<> remove_own(docker::Engine& engine, const Belongings& whose, const Thing& thing);
@@ -52,12 +56,12 @@ void spare_work(Belongings& what);
 
 // Removes what the ledger names: first the containers, in parallel, then networks, volumes and images. Blocks for at
 // most 30 s per thing.
-Receipt tear_down(docker::Engine& engine, const Belongings& what);
+wire::Receipt tear_down(docker::Engine& engine, const Belongings& what);
 
 // Does the same when create requests that went over the connections `asked` (Engine::note_creates) may still be under
 // way at the engine, because their client died or gave up waiting. Repeats until the engine is done with all of them,
 // for at most a minute, and removes what they made. If the kernel could not identify a connection (0), it repeats for
-// two seconds, and the receipt is not final.
-Receipt tear_down_for_good(docker::Engine& engine, const Belongings& what, const std::vector<uint64_t>& asked);
+// two seconds, and things may reappear.
+TornDown tear_down_for_good(docker::Engine& engine, const Belongings& what, const std::vector<uint64_t>& asked);
 
 }  // namespace bottle::session

@@ -48,10 +48,8 @@ bool remove_all_but_ledger(const std::string& directory) {
 std::vector<std::string> ledgers_in(const std::string& directory, std::vector<Orphan>& orphans) {
   auto names = names_in(directory);
   if (names) return std::move(*names);
-  Orphan unknown;
-  unknown.refused = std::move(names.error());
-  unknown.refused->what = "what is left of sessions is unknown: " + unknown.refused->what;
-  orphans.push_back(std::move(unknown));
+  orphans.push_back(
+      {.session = {}, .view = std::unexpected(std::move(names.error()).during("what is left of sessions is unknown"))});
   return {};
 }
 
@@ -62,11 +60,11 @@ time_t age_of(const std::string& path) {
   return ::lstat(path.c_str(), &st) == 0 ? std::max<time_t>(::time(nullptr) - st.st_mtime, 0) : 0;
 }
 
-// Makes sure that only one process sweeps an orphan. mine() is false if another process has swept it in the meantime or
+// Makes sure that only one process sweeps an orphan. held() is false if another process has swept it in the meantime or
 // needs more than a minute for it.
-class Turn {
+class SweepLock {
  public:
-  explicit Turn(const std::string& directory) {
+  explicit SweepLock(const std::string& directory) {
     std::string path = directory + "/ledger";
     fd_.reset(::open(path.c_str(), O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC));
     // flock(2) has no time limit, so it is tried ten times a second for a minute.
@@ -75,13 +73,13 @@ class Turn {
         struct stat locked{}, named{};
         // While we waited, another sweep may have removed the ledger, and a new session may have made one with the same
         // name. The lock is then on a file that other processes do not see.
-        mine_ = ::fstat(fd_.get(), &locked) == 0 && ::stat(path.c_str(), &named) == 0 && locked.st_ino == named.st_ino;
+        held_ = ::fstat(fd_.get(), &locked) == 0 && ::stat(path.c_str(), &named) == 0 && locked.st_ino == named.st_ino;
         return;
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
   }
-  bool mine() const { return mine_; }
+  bool held() const { return held_; }
   // Appends a record. Ledger::note() cannot be used, because Ledger::adopt() would make this process the session's
   // owner.
   void note(const LedgerRecord& record) {
@@ -91,7 +89,7 @@ class Turn {
 
  private:
   UniqueFd fd_;
-  bool mine_ = false;
+  bool held_ = false;
 };
 
 Result<wire::SessionResult> result_in(const std::string& results) {
@@ -100,9 +98,9 @@ Result<wire::SessionResult> result_in(const std::string& results) {
 
 // Returns what to say about work that no container and no volume has any more. Returns nullopt if the agent has not
 // worked, or if its work came home earlier.
-std::optional<wire::WorkResult> about_lost(const Orphan& orphan, const std::string& results) {
-  auto told = result_in(results);
-  if (!orphan.worked || (told && told->back && !told->back->held)) return std::nullopt;
+std::optional<wire::WorkResult> account_of_lost_work(const Orphan& orphan, const std::string& results) {
+  auto earlier = result_in(results);
+  if (!orphan.view->worked() || (earlier && earlier->back && !earlier->back->held)) return std::nullopt;
   Names names(orphan.session);
   std::string said = "The work is lost, because something else removed the container " + names.agent +
                      " and the volume " + names.work + ", which had it.";
@@ -111,40 +109,41 @@ std::optional<wire::WorkResult> about_lost(const Orphan& orphan, const std::stri
 
 // Brings the work home as the supervisor would have done. Returns nothing if there is no work. Adds to `asked` the
 // connection over which a container is requested, if one is needed.
-std::optional<wire::WorkResult> bring_home(docker::Engine& engine, const Orphan& orphan, Turn& turn,
+std::optional<wire::WorkResult> bring_home(docker::Engine& engine, const Orphan& orphan, SweepLock& lock,
                                            std::vector<uint64_t>& asked) {
+  const Work& work = *orphan.view->work;
   engine.note_creates([&](uint64_t end) -> Result<> {
     asked.push_back(end);
-    turn.note({.asked = end});
+    lock.note({.asked = end});
     return {};
   });
-  auto there = reach_work(engine, {orphan.session, orphan.owner, {}}, orphan.directory, orphan.work->workdir);
+  auto there = reach_work(engine, belongings_of(orphan.session, *orphan.view), orphan.directory, work.workdir);
   engine.note_creates({});
   // The engine did not answer or could not show the work, so there may still be some.
   if (!there) return wire::WorkResult{.error = there.error().what, .held = true};
-  if (there->empty()) return about_lost(orphan, orphan.work->results);
+  if (!*there) return account_of_lost_work(orphan, work.results);
   // What an agent that runs writes after its work was collected would be lost.
-  if (auto stopped = still_work(engine, *there); !stopped)
-    return held(orphan.session, "the agent may still be running: " + stopped.error().what);
-  return collect(engine, orphan.session, *orphan.work, orphan.directory, [](const std::string&) {});
+  if (auto stopped = stop_container_with_work(engine, **there); !stopped)
+    return held_result(orphan.session, "the agent may still be running: " + stopped.error().what);
+  return collect(engine, orphan.session, work, orphan.directory, [](const std::string&) {});
 }
 
 // Writes the result that the dead supervisor could not write, or completes the one that it has written.
 Result<> write_result(const std::string& results, const Orphan& orphan, const std::optional<wire::WorkResult>& back,
-                      const Receipt& receipt) {
+                      const wire::Receipt& receipt) {
   std::string path = results + "/result.json", record = results + "/egress.jsonl";
   // A supervisor writes what came home before it removes anything. If it could not bring the work home, it wrote a
   // result without that.
-  auto told = result_in(results);
-  bool before = told || told.error().code != Code::not_found;
-  bool is_unfinished = told && !told->receipt.confirmed;
+  auto earlier = result_in(results);
+  bool before = earlier || earlier.error().code != Code::not_found;
+  bool is_unfinished = earlier && !earlier->receipt.confirmed;
   if (!back && !is_unfinished) {
     // Even without a result, the record must not look as if its end was cut off.
-    if (!before && orphan.work) (void)seals_after_death(record, {});
+    if (!before && orphan.view->work) (void)seals_after_death(record, {});
     return {};
   }
-  auto result = told.value_or(wire::SessionResult{
-      .session = orphan.session, .exit = orphan.exit.value_or(125), .what = before ? "" : kSupervisorDied});
+  auto result = earlier.value_or(wire::SessionResult{
+      .session = orphan.session, .exit = orphan.view->exit.value_or(125), .what = before ? "" : kSupervisorDied});
   if (back) result.back = back;
   result.receipt = receipt;
   result.audit = seals_after_death(record, std::move(result.audit));
@@ -152,17 +151,17 @@ Result<> write_result(const std::string& results, const Orphan& orphan, const st
 }
 
 // Ends one dead session in the order of a regular end: the work comes home before anything that holds it is removed.
-void sweep_one(const Directories& directories, const Orphan& orphan, docker::Engine& engine, Turn& turn, Swept& swept) {
-  Belongings what{
-      .session = orphan.session, .owner = orphan.owner, .things = orphan.things, .cut_short = orphan.cut_short};
-  std::vector<uint64_t> asked = orphan.asked;
+void sweep_one(const Directories& directories, const Orphan& orphan, docker::Engine& engine, SweepLock& lock,
+               Swept& swept) {
+  Belongings what = belongings_of(orphan.session, *orphan.view);
+  std::vector<uint64_t> asked = orphan.view->asked;
   std::string results = directories.results + "/" + orphan.session;
-  if (orphan.work) {
-    swept.back = bring_home(engine, orphan, turn, asked);
+  if (orphan.view->work) {
+    swept.back = bring_home(engine, orphan, lock, asked);
     // The result must be saved first: once the work counts as home, no later sweep can tell what came home.
     if (swept.back && !swept.back->held)
-      if (auto saved = write_result(results, orphan, swept.back, {{.session = orphan.session}}); !saved)
-        hold(*swept.back, orphan.session, saved.error());
+      if (auto saved = write_result(results, orphan, swept.back, {.session = orphan.session}); !saved)
+        mark_held(*swept.back, orphan.session, saved.error());
     // Everything except the work is removed now. The ledger stays, so the next sweep tries again.
     if (swept.back && swept.back->held) {
       spare_work(what);
@@ -173,21 +172,21 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
       return;
     }
     // If this process dies during the teardown, the next sweep does not collect again from what is left.
-    turn.note({.home = true});
+    lock.note({.home = true});
   }
-  swept.receipt = tear_down_for_good(engine, what, asked);
-  (void)write_result(results, orphan, swept.back, swept.receipt);
-  if (swept.receipt.confirmed) forget(directories, orphan.directory, swept.receipt);
+  TornDown gone = tear_down_for_good(engine, what, asked);
+  swept.receipt = gone.receipt;
+  (void)write_result(results, orphan, swept.back, gone.receipt);
+  if (gone.receipt.confirmed) forget(directories, orphan.directory, gone);
   ::rmdir(results.c_str());  // empty if the agent never ran
 }
 
 // Looks again for things of a session that was swept without certainty that everything was found. Returns true if
 // there was more.
-bool visit_grave(const Orphan& orphan, docker::Engine& engine, Receipt& receipt) {
+bool visit_grave(const Orphan& orphan, docker::Engine& engine, wire::Receipt& receipt) {
   // The age is read before the engine is asked: a grave may go only if it was old enough when nothing was found.
-  bool due = age_of(orphan.grave + "/ledger") > kGraveSeconds;
-  Belongings what{
-      .session = orphan.session, .owner = orphan.owner, .things = orphan.things, .cut_short = orphan.cut_short};
+  bool due = age_of(orphan.directory + "/ledger") > kGraveSeconds;
+  Belongings what = belongings_of(orphan.session, *orphan.view);
   bool anything = false;
   for (const auto& thing : what.things) {
     if (thing.kind == ThingKind::ssh_agent) continue;  // its socket was removed before the grave existed
@@ -195,10 +194,10 @@ bool visit_grave(const Orphan& orphan, docker::Engine& engine, Receipt& receipt)
     // The engine does not answer. A conflict is different: it means that the name now belongs to something that is
     // not ours.
     if (!id && id.error().code != Code::conflict) return false;
-    anything = anything || (id && !id->empty());
+    anything = anything || (id && *id);
   }
   if (anything) receipt = tear_down(engine, what);
-  if (due && (!anything || receipt.confirmed)) remove_session_directory(orphan.grave);
+  if (due && (!anything || receipt.confirmed)) remove_session_directory(orphan.directory);
   return anything;
 }
 
@@ -211,28 +210,18 @@ void remove_if_dead(const std::string& directory) {
   auto first = text ? wire::decode<LedgerRecord>(text->substr(0, text->find('\n')), wire::From::ours)
                     : Result<LedgerRecord>(std::unexpected(text.error()));
   auto owner = Owner::from_label(first ? first->owner.value_or("") : "");
-  if (opened && (owner ? owner->dead() : age_of(directory) > kGraveSeconds)) remove_session_directory(directory);
+  if (opened && (owner ? owner->is_gone() : age_of(directory) > kGraveSeconds)) remove_session_directory(directory);
 }
 
-// Reads the ledger again, now that it is our turn. Its owner may have written to it after it was read and before it
+// Reads the ledger again, now that it is locked. Its owner may have written to it after it was read and before it
 // was found dead, another sweep may have brought the work home and kept the ledger, and a new session may have the
 // name by now.
 std::optional<Orphan> as_it_is_now(const Directories& directories, const Orphan& found) {
-  auto view = found.grave.empty() ? read_ledger(directories, found.session) : read_grave(directories, found.session);
-  if (!view || !view->owner.dead() || view->remote)
+  auto view = found.from == Orphan::From::session ? read_ledger(directories, found.session)
+                                                  : read_grave(directories, found.session);
+  if (!view || !view->owner.is_gone() || view->remote)
     return std::nullopt;  // the next sweep reports a ledger with a fault
-  return Orphan{.session = found.session,
-                .owner = view->owner,
-                .things = view->things,
-                .engine = view->engine,
-                .directory = found.directory,
-                .asked = view->asked,
-                .work = view->work,
-                .worked = view->running || view->exit,
-                .exit = view->exit,
-                .cut_short = view->cut_short(),
-                .grave = found.grave,
-                .refused = {}};
+  return Orphan{.session = found.session, .from = found.from, .directory = found.directory, .view = std::move(view)};
 }
 
 // Handles a session whose ledger could not be read. If there is no ledger, nothing was made or everything was removed,
@@ -242,10 +231,7 @@ std::optional<Orphan> without_view(const std::string& session, const std::string
   // open_own_directory() has checked that no other user can have put this directory there.
   if (error.code == Code::not_found && opened) remove_session_directory(directory);
   if (error.code == Code::not_found) return std::nullopt;
-  Orphan orphan;
-  orphan.session = session;
-  orphan.refused = error;
-  return orphan;
+  return Orphan{.session = session, .view = std::unexpected(error)};
 }
 
 // Finds sessions whose owner is dead. A ledger that cannot be trusted becomes an orphan that is only reported.
@@ -260,20 +246,9 @@ void find_dead(const Directories& directories, std::set<std::string>& known, std
       if (auto orphan = without_view(name, directory, view.error())) orphans.push_back(std::move(*orphan));
       continue;
     }
-    if (!view->owner.dead()) continue;
+    if (!view->owner.is_gone()) continue;
     if (view->remote) continue;  // its agent may still run on the remote machine; attach and cleanup handle it
-    orphans.push_back({.session = name,
-                       .owner = view->owner,
-                       .things = view->things,
-                       .engine = view->engine,
-                       .directory = directory,
-                       .asked = view->asked,
-                       .work = view->work,
-                       .worked = view->running || view->exit,
-                       .exit = view->exit,
-                       .cut_short = view->cut_short(),
-                       .grave = {},
-                       .refused = {}});
+    orphans.push_back({.session = name, .directory = directory, .view = std::move(view)});
   }
 }
 
@@ -289,20 +264,10 @@ void find_graves(const Directories& directories, std::set<std::string>& known, s
       if (auto orphan = without_view(name, grave, view.error())) orphans.push_back(std::move(*orphan));
       continue;
     }
-    if (!view->owner.dead()) continue;  // a runtime is being tried
+    if (!view->owner.is_gone()) continue;  // a runtime is being tried
     if (age_of(grave + "/ledger") > kForgottenSeconds) remove_session_directory(grave);
     else if (known.insert(name).second)
-      orphans.push_back({.session = name,
-                         .owner = view->owner,
-                         .things = view->things,
-                         .engine = view->engine,
-                         .directory = {},
-                         .asked = {},
-                         .work = {},
-                         .exit = {},
-                         .cut_short = view->cut_short(),
-                         .grave = grave,
-                         .refused = {}});
+      orphans.push_back({.session = name, .from = Orphan::From::grave, .directory = grave, .view = std::move(view)});
   }
 }
 
@@ -326,44 +291,43 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
                          const docker::Connect& connect) {
   std::vector<Swept> all;
   for (const auto& found : orphans) {
-    if (found.refused) {
+    if (!found.view) {
       Swept swept;
       swept.receipt.session = found.session;
-      swept.receipt.left.push_back(found.refused->what);
+      swept.receipt.left.push_back(found.view.error().what);
       all.push_back(std::move(swept));
       continue;
     }
-    std::string where = found.grave.empty() ? found.directory : found.grave;
-    Turn turn(where);
-    if (!turn.mine()) continue;
+    SweepLock lock(found.directory);
+    if (!lock.held()) continue;
     auto orphan = as_it_is_now(directories, found);
     if (!orphan) continue;
     // The owner died before the ledger named anything, so nothing was made.
-    if (orphan->things.empty()) {
-      remove_session_directory(where);
+    if (orphan->view->things.empty()) {
+      remove_session_directory(found.directory);
       ::rmdir((directories.results + "/" + orphan->session).c_str());
       continue;
     }
     // Each session may have used another engine.
-    auto engine = connect({orphan->engine, "the session's ledger"});
+    auto engine = connect({orphan->view->engine, "the session's ledger"});
     Swept swept;
     swept.receipt.session = orphan->session;
-    if (!orphan->grave.empty()) {
+    if (orphan->from == Orphan::From::grave) {
       if (engine && visit_grave(*orphan, **engine, swept.receipt)) all.push_back(std::move(swept));
       continue;
     }
     if (!engine) swept.receipt.left.push_back("session " + orphan->session + ": " + engine.error().what);
-    else sweep_one(directories, *orphan, **engine, turn, swept);
+    else sweep_one(directories, *orphan, **engine, lock, swept);
     all.push_back(std::move(swept));
   }
   return all;
 }
 
-void forget(const Directories& directories, const std::string& directory, const Receipt& receipt) {
+void forget(const Directories& directories, const std::string& directory, const TornDown& gone) {
   // Something may still appear, so the record of what to look for is kept, without the rest of the directory.
-  if (!receipt.final) {
+  if (gone.may_reappear) {
     (void)remove_all_but_ledger(directory);
-    std::string grave = graves_in(directories) + "/" + receipt.session;
+    std::string grave = graves_in(directories) + "/" + gone.receipt.session;
     if (make_directories(graves_in(directories)) && std::rename(directory.c_str(), grave.c_str()) == 0) {
       // The age of a grave counts from now, not from the last record.
       ::utimensat(AT_FDCWD, (grave + "/ledger").c_str(), nullptr, 0);

@@ -13,29 +13,21 @@
 
 namespace bottle::session {
 
-// Describes a dead session, as its ledger or its grave does. find_orphans() makes it and sweep() acts on it.
+// Describes a dead session. find_orphans() makes it and sweep() acts on it.
 struct Orphan {
   std::string session;
-  Owner owner;
-  std::vector<Thing> things;
-  std::string engine;            // path of the engine's socket
-  std::string directory;         // the directory of its ledger; empty if the session has only a grave
-  std::vector<uint64_t> asked;   // as in LedgerView
-  std::optional<Work> work;      // set if the work is not home yet
-  bool worked = false;           // the ledger says that the agent began
-  std::optional<int> exit;       // the agent's exit status, if it is known
-  bool cut_short = false;        // as in Belongings
-  std::string grave;             // the directory of its grave, if it was swept before
-  std::optional<Error> refused;  // why its ledger is not accepted; then nothing else is known and nothing is done
+  enum class From { session, grave } from = From::session;  // a session that was swept before may have a grave
+  std::string directory = {};                               // the directory of its ledger
+  Result<LedgerView> view;  // an error says why the ledger is not accepted; then nothing is done
 };
 
 // Finds sessions only by the ledgers under `directories`, because an image may have any of the labels. A directory that
-// cannot be read becomes an orphan without a name that is refused, so that a sweep reports it.
+// cannot be read becomes an orphan without a name whose view is an error, so that a sweep reports it.
 std::vector<Orphan> find_orphans(const Directories& directories);
 
-// Says what a sweep did to one session. If the receipt is not confirmed, something is left, and the receipt names it.
+// What a sweep did to one session. If the receipt is not confirmed, something is left, and the receipt names it.
 struct Swept {
-  Receipt receipt;
+  wire::Receipt receipt;
   std::optional<wire::WorkResult> back;  // what was brought home; empty if there was nothing
 };
 
@@ -52,8 +44,8 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
 // again as long as the ledger exists.
 void remove_session_directory(const std::string& directory);
 
-// Removes the directory of one of our sessions that is over. If the receipt is not final, keeps a grave that records
-// what to look for.
-void forget(const Directories& directories, const std::string& directory, const Receipt& receipt);
+// Removes the directory of one of our sessions that is over. If things may reappear, keeps a grave that records what to
+// look for.
+void forget(const Directories& directories, const std::string& directory, const TornDown& gone);
 
 }  // namespace bottle::session

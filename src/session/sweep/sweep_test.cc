@@ -22,7 +22,7 @@ TEST(Sweep, LeavesAStartInProgressAndRemovesOneThatDied) {
   for (const char* name : {"silent", "living", "dead"}) ASSERT_TRUE(make_directories(unborn(name)));
   Owner owner = Owner::self();
   ASSERT_TRUE(write_file_atomically(unborn("living") + "/ledger", "{\"owner\":\"" + owner.to_label() + "\"}\n"));
-  owner.start_time += "1";
+  owner.process.start_time += "1";
   ASSERT_TRUE(write_file_atomically(unborn("dead") + "/ledger", "{\"owner\":\"" + owner.to_label() + "\"}\n"));
   EXPECT_TRUE(find_orphans(directories).empty());
   EXPECT_EQ(::access(unborn("silent").c_str(), F_OK), 0);
@@ -30,27 +30,25 @@ TEST(Sweep, LeavesAStartInProgressAndRemovesOneThatDied) {
   EXPECT_NE(::access(unborn("dead").c_str(), F_OK), 0);
 }
 
-TEST(Sweep, AReceiptThatIsNotFinalLeavesAGrave) {
+TEST(Sweep, ASessionWhoseThingsMayReappearLeavesAGrave) {
   Scratch scratch;
   const Directories& directories = scratch.directories;
   std::string directory = directories.sessions + "/x1";
   {
     Owner owner = Owner::self();
-    owner.start_time += "1";
+    owner.process.start_time += "1";
     auto ledger = Ledger::create(directory, owner);
     ASSERT_TRUE(ledger);
     ASSERT_TRUE(ledger->note({.engine = "/nonexistent/engine.sock"}));
     ASSERT_TRUE(ledger->will_make({{ThingKind::container, "bottle-x1-agent"}}));
   }
   ASSERT_TRUE(write_file_atomically(directory + "/info.json.new.17", "{}"));
-  Receipt receipt;
-  receipt.session = "x1";
-  receipt.final = false;
-  forget(directories, directory, receipt);
+  forget(directories, directory, {.receipt = {.session = "x1"}, .may_reappear = true});
   EXPECT_NE(::access(directory.c_str(), F_OK), 0);
   auto orphans = find_orphans(directories);
   ASSERT_EQ(orphans.size(), 1u);
-  EXPECT_EQ(orphans[0].things.size(), 1u);
+  ASSERT_TRUE(orphans[0].view);
+  EXPECT_EQ(orphans[0].view->things.size(), 1u);
   EXPECT_TRUE(sweep(directories, orphans, docker::connect).empty()) << "a silent engine is no news of a grave";
   EXPECT_EQ(find_orphans(directories).size(), 1u);
 }
@@ -67,10 +65,7 @@ TEST(Sweep, ALedgerThatIsNotAcceptedIsReportedAndLeftAlone) {
   ASSERT_TRUE(make_directories(scratch.directories.sessions + "/Not A Session"));
   auto orphans = find_orphans(scratch.directories);
   ASSERT_EQ(orphans.size(), 5u);
-  for (const auto& orphan : orphans) {
-    EXPECT_TRUE(orphan.refused) << orphan.session;
-    EXPECT_TRUE(orphan.things.empty());
-  }
+  for (const auto& orphan : orphans) EXPECT_FALSE(orphan.view) << orphan.session;
   auto swept = sweep(scratch.directories, orphans, docker::connect);
   ASSERT_EQ(swept.size(), 5u);
   for (const auto& one : swept) {
@@ -90,7 +85,7 @@ TEST(Sweep, ADirectoryThatCannotBeReadIsReported) {
     auto orphans = find_orphans(scratch.directories);
     auto swept = sweep(scratch.directories, orphans, docker::connect);
     remove_session_directory(directory);
-    return orphans.size() == 1 && orphans[0].refused && swept.size() == 1 && !swept[0].receipt.confirmed &&
+    return orphans.size() == 1 && !orphans[0].view && swept.size() == 1 && !swept[0].receipt.confirmed &&
            swept[0].receipt.left == std::vector{"what is left of sessions is unknown: reading " +
                                                 scratch.directories.sessions + ": Input/output error"};
   });
@@ -109,7 +104,8 @@ TEST(Sweep, RecordsThatTheOwnerWroteBeforeItDiedAreRead) {
   std::string directory = scratch.dead("x1", {R"({"engine":"/nonexistent/engine.sock"})"});
   auto orphans = find_orphans(scratch.directories);
   ASSERT_EQ(orphans.size(), 1u);
-  ASSERT_TRUE(orphans[0].things.empty());
+  ASSERT_TRUE(orphans[0].view);
+  ASSERT_TRUE(orphans[0].view->things.empty());
   // The owner wrote this after its ledger was read and before it was found dead.
   scratch.dead("x1", {R"({"engine":"/nonexistent/engine.sock"})", kMakes});
   auto swept = sweep(scratch.directories, orphans, docker::connect);

@@ -84,17 +84,17 @@ std::optional<wire::WorkResult> save_work(const Directories& directories, docker
     return std::nullopt;  // bind mode has no volume
   auto id = reach_work(engine, what, "", "/workspace");
   if (!id) return wire::WorkResult{.error = id.error().what, .held = true};
-  if (id->empty()) return std::nullopt;
-  if (auto stopped = still_work(engine, *id); !stopped)
-    return held(what.session, "the agent may still be running: " + stopped.error().what);
+  if (!*id) return std::nullopt;
+  if (auto stopped = stop_container_with_work(engine, **id); !stopped)
+    return held_result(what.session, "the agent may still be running: " + stopped.error().what);
   // A session of that name may have left its results here, so the archive goes beside them.
   std::string results = directories.results + "/" + what.session;
   std::error_code ignored;
   if (std::filesystem::exists(std::filesystem::symlink_status(results, ignored))) results += "-" + random_hex(3);
   if (auto made = make_directories(results); !made) return wire::WorkResult{.error = made.error().what, .held = true};
-  // `only_archive` is true because there is no repository to sort the work against; collect() then keeps it as an
-  // archive.
-  auto back = collect(engine, what.session, {"", "/workspace", "", results, true}, "", tell);
+  // There is no repository to sort the work against, so it is kept as an archive.
+  auto back =
+      collect(engine, what.session, {.workdir = "/workspace", .results = results, .only_archive = true}, "", tell);
   ::rmdir(results.c_str());
   if (!back.archive.empty()) back.text = "The workspace as the agent left it, unchecked: " + back.archive;
   return back;
@@ -108,7 +108,7 @@ Result<std::vector<Unrecorded>> find_unrecorded(const Directories& directories, 
     for (const auto& [thing, labels] : TRY(list_labeled(engine, kind, "bottle.session"))) {
       auto owner = Owner::from_label(text_of(labels, "bottle.owner"));
       // Another user's session, or one that runs with its state in another directory, is left alone.
-      if (!owner || owner->uid != ::getuid() || !owner->dead()) continue;
+      if (!owner || owner->uid != ::getuid() || !owner->is_gone()) continue;
       Unrecorded found{thing, text_of(labels, "bottle.session"), *owner, text_of(labels, "bottle.ledger")};
       if (is_recorded(directories, found.session, found.thing)) continue;
       if (!is_session_name(found.session) || !Names(found.session).has(found.thing))

@@ -1,7 +1,7 @@
-// Reads /proc. A process id alone names different processes over time, so life_of() also compares the start time.
-// Between death and disappearance, a process passes through states that matter to callers who take over what it owned:
-// with a SIGKILL pending, or with other threads still running, it can still write. While the kernel closes its files,
-// others have already seen the end of its connections. life_of() waits for the end of these states.
+// Reads /proc. A process id alone names different processes over time, so wait_until_settled() also compares the start
+// time. Between death and disappearance, a process passes through states that matter to callers who take over what it
+// owned: with a SIGKILL pending, or with other threads still running, it can still write. While the kernel closes its
+// files, others have already seen the end of its connections. wait_until_settled() waits for the end of these states.
 //
 // An error when reading /proc does not mean that the process has ended, not even "no such file": with the mount option
 // hidepid, /proc hides the processes of other users, and those of the same user that are not dumpable. None of our
@@ -80,7 +80,7 @@ std::string this_boot() {
   return *id;
 }
 
-Life life_of(int pid, const std::string& start_time) {
+Life wait_until_settled(int pid, const std::string& start_time) {
   for (auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);;) {
     auto process = read_process(pid);
     if (!process) return Life::unknown;

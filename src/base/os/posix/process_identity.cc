@@ -48,7 +48,7 @@ std::string this_boot() {
   return boot;
 }
 
-Life life_of(int pid, const std::string& start_time) {
+Life wait_until_settled(int pid, const std::string& start_time) {
   auto start = process_start(pid);
   if (!start || (start_time.empty() && !start->empty())) return Life::unknown;
   return *start == start_time && !start->empty() ? Life::alive : Life::dead;
