@@ -144,10 +144,10 @@ bool is_of_protocol(std::string_view header, std::string_view value) {
 }
 
 // Returns whether a header needs no check for pieces: it has a value of the protocol, or it repeats a value, as most
-// requests do.
+// requests do. So do the words around a placeholder, such as "Bearer".
 bool says_nothing_new(Scanner& scanner, const HeadPart& part) {
   return is_of_protocol(part.name, *part.text) ||
-         (is_common_header(part.name) && scanner.repeats(part.name, *part.text));
+         ((is_common_header(part.name) || part.is_copy) && scanner.repeats(part.name, *part.text));
 }
 
 // Returns whether the part is the key of a request that begins a WebSocket (RFC 6455 §4.1). A key is random, so joined
@@ -194,7 +194,7 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
     // A marker changes a path into another one, which is acceptable only for the API of the model. In a method, it
     // would mean nothing.
     bool may_change = place != Place::method && (place != Place::path || secrets_.model);
-    bool fits = found.begin >= begin && found.end <= end && may_change;
+    bool fits = found.begin >= begin && found.end <= end && may_change && !part.is_copy;
     OnFinding what = judge(found, place, part.name, fits);
     if (what == OnFinding::block) return false;
     if (what == OnFinding::redact)

@@ -183,7 +183,8 @@ struct Outgoing {
   std::string target;
   struct Line {
     std::string name, value;
-    bool holds_secret = false;  // the guard inserted a secret
+    bool holds_secret = false;             // the guard inserted a secret
+    std::vector<std::string> beside = {};  // then, the texts of the client around it
   };
   std::vector<Line> headers;
   std::string removed;
@@ -304,17 +305,20 @@ bool pass_secrets(const Config& config, const http::Head& head, Request& request
                    !scan.rewrite_header(each.name, line.value)))
       return false;
     line.holds_secret = scan.inserted() != before;
+    if (line.holds_secret) line.beside = scan.beside_values(each.name, each.value);
   }
   remove_other_credentials(config, secrets, scan.inserted() > 0, out);
-  // A text into which the guard inserted a value needs no scan.
   constexpr size_t kLongName = 24;  // one that can contain a credential
   std::vector<HeadPart> parts{{Place::path, {}, &out.target}};
   if (!is_common_method(request.method)) parts.push_back({Place::method, {}, &request.method});
   std::string& protocol = request.upgrade.protocol;
   if (!protocol.empty() && !http::iequals(protocol, "websocket"))
     parts.push_back({Place::header, "upgrade", &protocol});
-  for (auto& line : out.headers)
+  // Of a header into which the guard inserted a value, only the value itself needs no scan.
+  for (auto& line : out.headers) {
     if (!line.holds_secret) parts.push_back({Place::header, line.name, &line.value});
+    for (auto& each : line.beside) parts.push_back({Place::header, line.name, &each, true});
+  }
   // scan_parts() leaves out the names of headers that present credentials, so long ones are scanned as separate
   // parts.
   for (auto& line : out.headers)

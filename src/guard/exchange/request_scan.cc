@@ -115,6 +115,33 @@ bool RequestScan::rewrite_header(std::string_view name, std::string& value) {
   return rewrite(Place::header, name, Syntax::text, value);
 }
 
+std::vector<std::string> RequestScan::beside_values(std::string_view name, std::string_view value) const {
+  auto split = [&](std::string_view text) {
+    std::vector<std::string> parts;
+    size_t end = 0;  // of the last placeholder
+    auto add = [&](std::string_view part) {
+      size_t first = std::min(part.find_first_not_of(" \t"), part.size());
+      if (first < part.size()) parts.emplace_back(part.substr(first, part.find_last_not_of(" \t") + 1 - first));
+    };
+    scan::Filter filter(&secrets_.all->dictionary(), [&](const scan::Sight& sight) {
+      Finding finding = secrets_.judge(sight.pattern, Place::header, name);
+      if (finding.fate == Fate::swap && sight.whole) {
+        add(text.substr(end, sight.begin - end));
+        end = sight.begin + sight.bytes.size();
+      }
+      return scan::Verdict{};
+    });
+    std::string unchanged;
+    filter.feed(text, unchanged);
+    filter.release(unchanged);
+    add(text.substr(end));
+    return std::pair(std::move(parts), end > 0);
+  };
+  if (std::string credentials = basic(value); !credentials.empty())
+    if (auto [parts, found] = split(credentials); found) return parts;
+  return split(value).first;
+}
+
 bool RequestScan::rewrite_answer(std::string& head) {
   scan::Filter filter = incoming();
   std::string out;

@@ -30,6 +30,7 @@ struct HeadPart {
   Place place;
   std::string_view name;  // of the header; empty for the method and the target
   std::string* text;      // redacting changes it, but never its length
+  bool is_copy = false;   // the text leaves in another form, so no marker can replace a part of it
 };
 
 // Scans one request and its answer, and keeps the reason if either is refused. Records what passes with a warning.
@@ -70,6 +71,9 @@ class RequestScan {
   bool rewrite(Place place, std::string_view header, Syntax syntax, std::string& text);
   bool rewrite_target(std::string& target);
   bool rewrite_header(std::string_view name, std::string& value);
+  // Returns the texts between the placeholders that rewrite_header() replaces in this value, without spaces around
+  // them. The credentials of "Basic …" are decoded if a placeholder is in them. Leaves out empty texts.
+  std::vector<std::string> beside_values(std::string_view name, std::string_view value) const;
   // Does the same for the head of an answer.
   bool rewrite_answer(std::string& head);
 

@@ -5,6 +5,7 @@
 
 #include "base/ids.h"
 #include "scan/content/compress_test.h"
+#include "scan/rule_examples.h"
 
 namespace bottle::guard {
 namespace {
@@ -220,6 +221,35 @@ TEST_F(SecretsTest, APlaceholderIsReplacedOnlyInItsHeader) {
     EXPECT_EQ(db->last().find("X-"), std::string::npos);
   }
   EXPECT_EQ(audited("secret")["action"], "deny");
+}
+
+TEST_F(SecretsTest, NoOtherSecretPassesBesideAPlaceholder) {
+  const std::string known = "Deploy.Key-0123456789-abcdef", token = scan::filled("ghp_<alnum 36>", 7);
+  config_["known"] = json::array({{{"name", "deploy"}, {"value", known}}});
+  auto db = origin("db.test"), model = origin("model.test");
+  start();
+  const std::string own = kPlaceholder, p = kOtherPlaceholder;
+  auto sent = [&](const std::string& host, const std::string& credentials) {
+    return ask(host, "GET / HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: " + credentials + "\r\n\r\n");
+  };
+  for (const std::string& other : {known, token, to_hex(known)}) {
+    for (const std::string& credentials :
+         {"Bearer " + p + " " + other, "Bearer " + other + p, "Basic " + base64_encode(other + ":" + p),
+          "Basic " + base64_encode("me:" + p + other), "Bearer " + p + p + "," + base64_encode(other)})
+      EXPECT_NE(sent("db.test", credentials).find("Deny: secret\r\n"), std::string::npos) << credentials;
+    EXPECT_NE(sent("model.test", "Bearer " + own + " " + other).find("Deny: secret\r\n"), std::string::npos) << other;
+  }
+  EXPECT_NE(sent("db.test", "Bearer " + known.substr(0, 14) + p + known.substr(14)).find("Deny: secret\r\n"),
+            std::string::npos)
+      << "in two pieces";
+  EXPECT_EQ(db->last(), "");
+  // Usual credentials pass each time and without a note.
+  count_audited("");
+  for (int i = 0; i < 3; ++i)
+    for (const std::string& credentials : {"Bearer " + p, "Basic " + base64_encode("x-access-token:" + p),
+                                           "Basic " + base64_encode(p + ":x-oauth-basic"), "token " + p})
+      EXPECT_TRUE(sent("db.test", credentials).ends_with("fine")) << credentials;
+  EXPECT_EQ(count_audited("possible_secret"), 0);
 }
 
 TEST_F(SecretsTest, ASecretWithItsOwnHeaderIsInsertedThere) {
