@@ -35,6 +35,7 @@ struct Facts {
   std::string repository;                     // the git directory of the repository that contains `workspace`, or empty
   std::string top;                            // the top directory of that work tree
   std::vector<std::string> precious;          // directories that a workspace must not be or contain
+  std::vector<std::string> trusted;           // files and directories that no agent may be able to change
   std::map<std::string, std::string> skills;  // name → absolute path of its directory
   std::string skills_error;                   // why there may be more of them, or empty
   ImageFacts images;

@@ -391,6 +391,24 @@ TEST(Workspace, CloneWithoutARepositoryIsACopy) {
   EXPECT_EQ(plan->warnings.size(), 1u);
 }
 
+TEST(Workspace, AnAgentCannotChangeWhatBottleTrusts) {
+  Facts f = facts();
+  f.trusted = {"/home/me/.cache/bottle", "/home/me/dotfiles/bottle.yaml"};
+  auto error = [&](const char* mode, const std::string& workspace, const std::string& really = "") {
+    f.workspace = f.top = workspace;
+    auto plan = make(manifest::builtin(), {.agent = "claude", .workspace_mode = mode, .really = really}, f);
+    return plan ? std::string() : plan.error().what;
+  };
+  for (const char* refused : {"/home/me/.cache", "/home/me/.cache/bottle", "/home/me/.cache/bottle/providers/x",
+                              "/home/me/dotfiles", "/home"}) {
+    EXPECT_NE(error("bind", refused).find("which bottle trusts"), std::string::npos) << refused;
+    for (const char* mode : {"clone", "copy", "none"}) EXPECT_EQ(error(mode, refused), "") << refused;
+    EXPECT_EQ(error("bind", refused, refused), "");
+  }
+  for (const char* other : {"/home/me/src", "/home/me/.cache/bottle2", "/home/me/dotfiles/bottle", "/home/me/.config"})
+    EXPECT_EQ(error("bind", other), "") << other;
+}
+
 TEST(Workspace, ARepositoryOutsideTheWorkspaceIsNamed) {
   Facts f = facts();
   auto plan = make(manifest::builtin(), {.agent = "claude"}, f);

@@ -11,17 +11,24 @@ bool is_at_or_above(const std::string& above, const std::string& path) {
   return above == "/" || path == above || path.starts_with(above + "/");
 }
 
+std::unexpected<Error> refuse(const Plan& plan, const std::string& why) {
+  return fail(Code::denied, plan.workspace + " cannot be a workspace: " + why,
+              "start in a project's directory; if you mean it, add --yes-really " + shell_word(plan.workspace));
+}
+
 // Refuses a home directory, because it holds keys, and any directory above bottle's own, because it holds the policy
-// and the results.
+// and the results. If the agent can write to the workspace itself, also refuses anything that bottle trusts, because
+// the agent could change the policy, or programs that bottle runs outside the bottle.
 Result<> refuse_precious(const Plan& plan, const Options& options, const Facts& facts) {
   if (plan.workspace_mode == WorkspaceMode::none || plan.workspace == options.really) return {};
   for (const auto& path : facts.precious)
     if (is_at_or_above(plan.workspace, path))
-      return fail(Code::denied,
-                  plan.workspace + " cannot be a workspace: " +
-                      (plan.workspace == path ? "it holds your own settings and keys" : path + " is in it") +
-                      ", which the agent could read",
-                  "start in a project's directory; if you mean it, add --yes-really " + shell_word(plan.workspace));
+      return refuse(plan, (plan.workspace == path ? "it holds your own settings and keys" : path + " is in it") +
+                              ", which the agent could read");
+  if (plan.workspace_mode != WorkspaceMode::bind) return {};
+  for (const auto& path : facts.trusted)
+    if (is_at_or_above(plan.workspace, path) || is_at_or_above(path, plan.workspace))
+      return refuse(plan, "with `bind`, the agent could change " + path + ", which bottle trusts");
   return {};
 }
 

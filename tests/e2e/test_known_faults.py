@@ -96,6 +96,29 @@ def test_links_that_an_agent_puts_in_a_bound_directory_are_not_followed(world, o
         assert "leads out of" in done.stderr, (words, done.stderr)
 
 
+@pytest.mark.parametrize("place", ["the cache", "a link's target", "the configuration", "the directory of ssh's sockets"])
+def test_a_bound_workspace_contains_nothing_that_bottle_trusts(world, operator, place):
+    """Otherwise the agent could change the policy, or hooks that bottle runs outside the bottle."""
+    config = os.path.join(operator.home, ".config", "bottle")
+    environment = world.environment(operator.config(), operator.home)
+    workspace = operator.workspace
+    if place == "the cache":
+        environment["XDG_CACHE_HOME"] = os.path.join(workspace, ".cache")
+    elif place == "a link's target":
+        os.rename(os.path.join(config, "bottle.yaml"), os.path.join(workspace, "bottle.yaml"))
+        os.symlink(os.path.join(workspace, "bottle.yaml"), os.path.join(config, "bottle.yaml"))
+    elif place == "the configuration":
+        workspace = os.path.join(config, "providers", "p")
+        os.makedirs(workspace)
+    else:
+        environment["XDG_RUNTIME_DIR"] = workspace
+    for mode, status in (("bind", 125), ("copy", 0)):
+        done = subprocess.run(world.command("start", "a", "--dry-run", "--headless", "-p", "true", "-C", workspace, "--workspace", mode),
+                              capture_output=True, text=True, cwd=operator.home, env=environment, stdin=subprocess.DEVNULL)
+        assert done.returncode == status, (mode, done)
+        assert ("which bottle trusts" in done.stderr) == (mode == "bind"), (mode, done.stderr)
+
+
 @pytest.mark.parametrize("variable", ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"])
 def test_root_ignores_configuration_that_another_user_owns(world, operator, variable):
     """CVE-2026-126329: the program runs as root with the HOME of another user, and takes its configuration and state

@@ -26,6 +26,7 @@
 #include "app/place/place.h"
 #include "app/place/rescue.h"
 #include "app/world/interruption.h"
+#include "app/world/own_places.h"
 #include "app/world/own_rules.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
@@ -265,6 +266,11 @@ Result<Planned> make_plan(const Request& request, Place& place) {
   // This process's own environment may lack withheld variables by now.
   facts.environment = request.variables;
   facts.precious = precious_directories();
+  auto variable = [&](const char* name) {
+    auto found = request.variables.find(name);
+    return found == request.variables.end() ? std::string() : found->second;
+  };
+  facts.trusted = TRY(trusted_places(directories(), variable("XDG_RUNTIME_DIR"), variable("DOCKER_CONFIG")));
   if (!options.name.empty()) facts.session = TRY(new_session(options.name, options.workspace));
   TRY(place.describe(request.manifest, facts));
   plan::Plan plan = TRY(plan::make(request.manifest, options.plan, facts));

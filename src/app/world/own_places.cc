@@ -2,15 +2,21 @@
 // that is where the files are. On either way, every part must belong to this user or to root and must not be writable
 // by everyone. A directory with the sticky bit, such as /tmp, is allowed above a place, because others cannot replace
 // our entries in it.
+//
+// A workspace that the agent can write to is the other way to change what is trusted, so the same list of places
+// decides which directories cannot be one.
 #include "app/world/own_places.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <climits>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 
+#include "base/files/entries.h"
 #include "base/os/system_facts.h"
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
@@ -51,17 +57,83 @@ Result<> check_way(const std::string& place, const fs::path& way) {
   return {};
 }
 
+// Lists the files and directories that decide what bottle does, apart from those below them, as they are written.
+std::vector<std::string> trusted(const Directories& own) {
+  return {own.sessions,
+          own.results,
+          own.vms,
+          own.runtimes,
+          own.cache,
+          own.config,
+          own.config + "/agents",
+          own.config + "/providers",
+          own.config + "/bottle.yaml",
+          own.config + "/bottle.json",
+          own.home + "/claude-bottle.json"};
+}
+
+// Appends where a path leads, and the place of each link on the way there, because whoever can replace the link decides
+// where the path leads. All of them are absolute and without links in their directories. Parts that do not exist are
+// kept as they are written.
+void follow(const std::string& path, std::vector<std::string>& all) {
+  fs::path left = path, at = "/";
+  // The system follows 40 links at most, too, so a longer way leads nowhere.
+  for (int links = 0; links < 40;) {
+    auto part = left.begin();
+    if (part == left.end()) return all.push_back(at);
+    fs::path name = *part, rest;
+    for (++part; part != left.end(); ++part) rest /= *part;
+    left = rest;
+    if (name == "/" || name == ".." || name == "." || name.empty()) {
+      at = name == "/" ? name : name == ".." ? at.parent_path() : at;
+      continue;
+    }
+    char target[PATH_MAX];
+    ssize_t size = ::readlink((at / name).c_str(), target, sizeof target);
+    if (size < 0) {
+      at /= name;
+      continue;
+    }
+    all.push_back(at / name);
+    left = fs::path(std::string(target, static_cast<size_t>(size))) / rest;
+    ++links;
+  }
+}
+
 }  // namespace
 
 Result<> check_own_places(const Directories& directories) {
-  const auto& config = directories.config;
-  for (const std::string& place :
-       {directories.home, directories.sessions, directories.results, directories.cache, config, config + "/agents",
-        config + "/bottle.yaml", config + "/bottle.json", directories.home + "/claude-bottle.json"}) {
+  auto places = trusted(directories);
+  places.insert(places.begin(), directories.home);
+  for (const std::string& place : places) {
     // A place is empty if the variable that would name it is not set.
     if (place.starts_with('/')) TRY(check_own_place(place));
   }
   return {};
+}
+
+Result<std::vector<std::string>> trusted_places(const Directories& own, const std::string& runtime,
+                                                const std::string& docker) {
+  auto places = trusted(own);
+  // ssh keeps the sockets of its connections in one of these (ssh/connection.h).
+  places.push_back("/tmp/bottle-" + std::to_string(::getuid()));
+  if (runtime.starts_with('/')) places.push_back(runtime + "/bottle");
+  if (docker.starts_with('/')) places.push_back(docker);
+  // Agents, providers and hooks may be links to other places.
+  auto add_entries = [&](const std::string& directory) -> Result<std::vector<std::string>> {
+    std::vector<std::string> paths;
+    std::error_code none;
+    if (!fs::is_directory(directory, none)) return paths;
+    for (const auto& name : TRY(names_in(directory))) paths.push_back(directory + "/" + name);
+    places.insert(places.end(), paths.begin(), paths.end());
+    return paths;
+  };
+  TRY(add_entries(own.config + "/agents"));
+  for (const auto& provider : TRY(add_entries(own.config + "/providers"))) TRY(add_entries(provider));
+  std::vector<std::string> all;
+  for (const auto& place : places)
+    if (place.starts_with('/')) follow(place, all);
+  return all;
 }
 
 Result<> check_own_place(const std::string& path) {

@@ -1,6 +1,9 @@
 // Checks whether the operator owns the directories and files that decide what this program does.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "base/error.h"
 #include "base/files/directories.h"
 
@@ -11,6 +14,13 @@ namespace bottle::app {
 // Without this check, root with another user's HOME would run what that user has written there. A place that does not
 // exist yet is judged by its nearest existing parent directory.
 Result<> check_own_places(const Directories& directories);
+
+// Returns the files and directories that decide what bottle does: policy, agents, providers, state, cache, ssh's
+// sockets (in `runtime`, which is XDG_RUNTIME_DIR) and `docker` (DOCKER_CONFIG), which may be empty. Also returns the
+// links that lead to them. All paths are absolute, and no directory in them is a link. An agent that can write to one
+// of them, or to anything in them, can run commands as the operator. Fails if one of the directories cannot be read.
+Result<std::vector<std::string>> trusted_places(const Directories& own, const std::string& runtime,
+                                                const std::string& docker);
 
 // Checks one file or directory, and all directories above it, in the same way.
 Result<> check_own_place(const std::string& path);

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -32,6 +35,37 @@ TEST(OwnPlaces, AManifestThatEveryoneCanWriteToIsRefused) {
   ASSERT_NE(command, std::string::npos) << todo;
   EXPECT_EQ(std::system(todo.substr(command, todo.rfind('`') - command).c_str()), 0) << todo;
   EXPECT_TRUE(check_own_places(directories)) << "what the message says helps";
+  fs::remove_all(place);
+}
+
+TEST(OwnPlaces, EachLinkOnTheWayIsAPlaceToo) {
+  char place[] = "/tmp/bottle-own-places.XXXXXX";
+  std::string home = fs::canonical(::mkdtemp(place)).string(), config = home + "/.config/bottle";
+  auto directories = Directories::from({{"HOME", home}, {"XDG_CACHE_HOME", home + "/ws/.cache"}});
+  for (const char* each : {"/.config/bottle/providers", "/dotfiles", "/real/agents", "/hooks/p", "/docker.real"})
+    fs::create_directories(home + each);
+  fs::create_directory_symlink("../../real/agents", config + "/agents");
+  ASSERT_TRUE(write_file_atomically(home + "/real/b.yaml", "{}"));
+  ASSERT_TRUE(write_file_atomically(home + "/hooks/create", ""));
+  fs::create_symlink(home + "/real/b.yaml", home + "/dotfiles/b.yaml");
+  fs::create_symlink(home + "/dotfiles/b.yaml", config + "/bottle.yaml");
+  fs::create_symlink("../../dotfiles/absent.md", home + "/real/agents/a.md");
+  fs::create_directory_symlink(home + "/hooks/p", config + "/providers/p");
+  fs::create_symlink("../create", home + "/hooks/p/create");
+  fs::create_directory_symlink(home + "/loop", home + "/loop");
+  fs::create_directory_symlink(home + "/docker.real", home + "/docker");
+  auto places = trusted_places(directories, home + "/loop", home + "/docker");
+  ASSERT_TRUE(places) << places.error().what;
+  auto is_place = [&](const std::string& path) { return std::ranges::find(*places, path) != places->end(); };
+  for (const std::string& each :
+       {config, config + "/agents", home + "/real/agents", home + "/real/agents/a.md", config + "/bottle.yaml",
+        home + "/dotfiles/b.yaml", home + "/real/b.yaml", config + "/providers/p", home + "/hooks/p",
+        home + "/hooks/p/create", home + "/hooks/create", home + "/ws/.cache/bottle", home + "/.local/state/bottle/vms",
+        home + "/.local/state/bottle/results", home + "/docker", home + "/docker.real", home + "/loop",
+        "/tmp/bottle-" + std::to_string(::getuid())})
+    EXPECT_TRUE(is_place(each)) << each;
+  for (const std::string& each : {home, home + "/src", home + "/.config", home + "/dotfiles"})
+    EXPECT_FALSE(is_place(each)) << each;
   fs::remove_all(place);
 }
 

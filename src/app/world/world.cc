@@ -190,7 +190,7 @@ std::string time_zone() {
 std::vector<std::string> precious_directories() {
   auto d = directories();
   std::vector<std::string> all;
-  for (const auto& path : {d.home, d.config, d.sessions, d.results}) {
+  for (const auto& path : {d.home, d.config, d.sessions, d.results, d.vms}) {
     char real[PATH_MAX];
     // A path that does not exist yet is resolved by its nearest existing parent.
     for (std::string at = path; at.starts_with('/') && at.size() > 1;
