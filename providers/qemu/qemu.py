@@ -443,3 +443,7 @@ def prepare():
 def main(hook):
     os.umask(0o077 if hook not in ("prepare", "create") else 0o022)
     print(json.dumps({"create": create, "ssh-info": ssh_info, "status": status, "destroy": destroy, "list": list_, "bake": bake, "prepare": prepare}[hook]()))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -148,6 +148,39 @@ TEST_F(Machine, TheCarriedProvidersAreUnpackedAndRepaired) {
   EXPECT_EQ(*read_file(create), before) << "what was changed in the cache is not run";
 }
 
+// Python looks for a module beside the program, or in the directories that the program adds, before its own ones.
+TEST_F(Machine, AModuleBesideACarriedHookIsNotLoaded) {
+  namespace fs = std::filesystem;
+  std::string mark = (root_ / "mark").string(), module = "open('" + mark + "', 'w')\n";
+  for (const char* name : {"qemu", "aws"}) {
+    auto provider = Provider::find(name, places_, environment_);
+    ASSERT_TRUE(provider) << provider.error().what;
+    std::string own = provider->directory(), lib = own + "/../lib", outside = (root_ / "outside").string();
+    fs::create_directories(outside);
+    for (const std::string& directory : {own, lib}) {
+      ASSERT_TRUE(write_file_atomically(directory + "/json.py", module, 0644));
+      ASSERT_TRUE(make_directories(directory + "/hashlib", 0755));
+      ASSERT_TRUE(write_file_atomically(directory + "/hashlib/__init__.py", module, 0644));
+    }
+    ASSERT_TRUE(write_file_atomically(outside + "/kept", ""));
+    fs::create_directory_symlink(outside, own + "/datetime");
+    std::string writing = own + "/create.new.123";
+    ASSERT_TRUE(write_file_atomically(writing, "another process writes this"));
+    // This provider was found before, so its directory is not checked again. The hooks of qemu need no lib.
+    if (std::string_view(name) == "qemu") (void)provider->list("o", {}, {});
+    EXPECT_FALSE(fs::exists(mark)) << name << " loads what is beside it";
+    provider = Provider::find(name, places_, environment_);
+    ASSERT_TRUE(provider) << provider.error().what;
+    (void)provider->list("o", {}, {});
+    EXPECT_FALSE(fs::exists(mark)) << name;
+    for (const std::string& directory : {own, lib})
+      for (const char* foreign : {"/json.py", "/hashlib", "/datetime"})
+        EXPECT_FALSE(fs::exists(fs::symlink_status(directory + foreign))) << directory + foreign;
+    EXPECT_TRUE(fs::exists(writing));
+    EXPECT_TRUE(fs::exists(outside + "/kept"));
+  }
+}
+
 TEST_F(Machine, TheConformanceTestsAcceptGoodProvidersAndFindFaults) {
   good();
   ConformanceOptions options;

@@ -22,7 +22,8 @@ std::vector<std::string> carried_providers();
 std::string_view vm_side_program();
 
 // Writes the providers to `cache`/providers/<hash of the content>, mode 0700, unless they are already there byte for
-// byte. Returns the directory of that provider. Fails with Code::denied if other users can write to it.
+// byte. Removes everything else from there. Returns the directory of that provider. Fails with Code::denied if other
+// users can write to it.
 Result<std::string> unpack_provider(const std::string& name, const std::string& cache);
 
 // Fails with Code::denied, and says what to do, if a user other than this one and root may write to `path`.
