@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <set>
 
 #include "base/files/file.h"
 #include "base/os/descriptors.h"
@@ -40,6 +39,40 @@ std::string narrower(const std::string& a, const std::string& b) {
 
 }  // namespace
 
+std::vector<wire::GuardRule> BrokerRules::narrowed() const {
+  if (!served) return session;
+  // A rule for "*.example.org" and a secret for "api.example.org" give a rule for the latter, and the reverse.
+  std::map<std::string, std::vector<const wire::GuardRule*>> by_name;
+  for (const auto& rule : session)
+    for (const auto& host : *served)
+      if (std::string name = narrower(rule.host, host); !name.empty()) by_name[name].push_back(&rule);
+  std::vector<wire::GuardRule> rules;
+  for (const auto& [name, from] : by_name)
+    for (const auto* rule : from) {
+      // For a host, only the rules with the most specific pattern apply. Under one name, the others would add to them.
+      bool outranked = std::ranges::any_of(from, [&](const wire::GuardRule* other) {
+        return other->host != rule->host && manifest::covers(rule->host, other->host);
+      });
+      if (outranked) continue;
+      auto& added = rules.emplace_back(*rule);
+      added.host = name;
+      added.inspect = true;
+    }
+  return rules;
+}
+
+BrokerRules broker_rules(const plan::Plan& plan, const BrokerSettings& settings) {
+  BrokerRules rules;
+  for (const auto& rule : plan.egress.allow) rules.session.push_back(session::guard_rule(rule));
+  for (const auto& route : plan.egress.lan) rules.session.push_back(lan_rule(route));
+  if (settings.all) return rules;
+  auto& served = rules.served.emplace();
+  for (const auto& secret : plan.secrets)
+    if (settings.secrets.contains(secret.name)) served.insert(secret.hosts.begin(), secret.hosts.end());
+  for (const auto& route : plan.egress.lan) served.insert(route.name);
+  return rules;
+}
+
 wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& settings) {
   wire::GuardConfig config = guard_config(plan, {.guard_ip = "127.0.0.1",
                                                  .ca_bundle = settings.ca_bundle,
@@ -48,33 +81,21 @@ wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& se
                                                  .host_networks = settings.host_networks,
                                                  .known = settings.known,
                                                  .own_rules = settings.own_rules});
-  std::set<std::string> bound;
-  if (!settings.all) {
-    for (const auto& secret : plan.secrets)
-      if (settings.secrets.contains(secret.name)) bound.insert(secret.hosts.begin(), secret.hosts.end());
-    config.egress.allow.clear();
+  BrokerRules rules = broker_rules(plan, settings);
+  if (rules.served) {
     config.egress.hosts.clear();
     config.ssh.clear();
   }
   // The binding names every member, so that a new member does not compile until this function handles it.
   auto& [allow, lan, on_secret, on_secret_for, allowed_secrets, on_injection, limit, prices, hosts, parent, login,
          extra_ca, resolver, http2, idle] = config.egress;
-  // A rule for "*.example.org" and a secret for "api.example.org" give a rule for the latter, and the reverse.
-  for (const auto& rule : plan.egress.allow)
-    for (const auto& host : bound)
-      if (std::string name = narrower(rule.host, host); !name.empty()) {
-        auto& added = allow.emplace_back(session::guard_rule(rule));
-        added.host = name;
-        added.inspect = true;
-      }
-  for (const auto& [name, to] : plan.egress.hosts)
-    for (const auto& host : bound)
-      if (manifest::covers(host, name)) hosts[name] = to;
-  for (const auto& route : plan.egress.lan) {
-    allow.push_back(lan_rule(route));
-    // A fixed address also allows one in the operator's network, to which no other name may lead.
-    hosts[route.name] = {route.to};
-  }
+  allow = rules.narrowed();
+  if (rules.served)
+    for (const auto& [name, to] : plan.egress.hosts)
+      if (std::ranges::any_of(*rules.served, [&](const auto& host) { return manifest::covers(host, name); }))
+        hosts[name] = to;
+  // A fixed address also allows one in the operator's network, to which no other name may lead.
+  for (const auto& route : plan.egress.lan) hosts[route.name] = {route.to};
   lan.clear();
   // The default of guard_config() is the resolver of a container's engine.
   resolver = plan.egress.resolver;

@@ -3,7 +3,10 @@
 // on no port: connections are passed to it.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,7 +30,18 @@ struct BrokerSettings {
   std::vector<wire::GuardKnownSecret> known = {};  // session::known_secrets()
   wire::GuardOwnRules own_rules = {};
 };
-// Returns the broker's configuration. It allows nothing that the plan does not allow. Pure.
+// Holds the rules of the session, and the hosts that the broker serves.
+struct BrokerRules {
+  std::vector<wire::GuardRule> session;
+  std::optional<std::set<std::string>> served;  // names and patterns; nullopt means every host
+
+  // Returns the rules for the hosts that the broker serves. To each of those hosts, the same rules apply as in the
+  // session.
+  std::vector<wire::GuardRule> narrowed() const;
+};
+
+// Return the broker's rules and its configuration. It allows nothing that the plan does not allow. Pure.
+BrokerRules broker_rules(const plan::Plan& plan, const BrokerSettings& settings);
 wire::GuardConfig broker_config(const plan::Plan& plan, const BrokerSettings& settings);
 
 // Owns a running broker. The destructor ends it and all connections to it.

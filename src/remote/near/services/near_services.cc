@@ -55,9 +55,8 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
       // The values are moved, so the job for the other machine no longer has any of them.
       settings.secrets = std::exchange(there.values.secrets, {});
     }
-    services->relay_all_ = there.relay_all;
+    services->rules_ = broker_rules(job.plan, settings);
     services->config_ = broker_config(job.plan, settings);
-    for (const auto& rule : services->config_->egress.allow) services->served_.push_back(rule.host);
     services->root_ = TRY(pki::Root::make(job.plan.session));
     TRY(services->start_broker());
     // The far guard must trust the broker's certificates as it trusts a parent proxy's.
@@ -98,11 +97,6 @@ void NearServices::configure_broker() {
   (void)start_broker();
 }
 
-bool NearServices::serves(const std::string& host) const {
-  return relay_all_ ||
-         std::ranges::any_of(served_, [&](const std::string& served) { return manifest::covers(served, host); });
-}
-
 void NearServices::change_policy(const wire::PolicyChange& change) {
   // Without a broker there are only ssh keys, to which rules do not apply.
   if (!config_) return;
@@ -113,21 +107,23 @@ void NearServices::change_policy(const wire::PolicyChange& change) {
     configure_broker();
     return;
   }
+  // The change is made in the rules of the session, because it may name a wider pattern than the broker's rules have.
+  // If it is malformed, the far side refuses it, and its answer is the one that the operator sees.
+  wire::GuardEgress egress = config_->egress;
+  egress.allow = rules_.session;
   if (change.limit) {
-    auto egress = session::changed_limits(config_->egress, *change.limit);
-    if (!egress) return;  // this side does not serve the host
-    config_->egress = std::move(*egress);
-    configure_broker();
-    return;
+    auto changed = session::changed_limits(std::move(egress), *change.limit);
+    if (!changed) return;
+    egress = std::move(*changed);
+  } else {
+    auto changed = changed_rules(std::move(egress.allow), change);
+    if (!changed) return;
+    egress.allow = std::move(*changed);
   }
-  auto rules = changed_rules(config_->egress.allow, change);
-  // The change is malformed. The far side refuses it, and its answer is the one that the operator sees.
-  if (!rules) return;
+  rules_.session = std::move(egress.allow);
   // The broker must not begin to serve a host that the far guard reaches by itself.
-  if (change.allow && !serves(rules->back().host)) return;
-  config_->egress.allow = std::move(*rules);
-  if (!relay_all_ && change.allow)
-    config_->egress.allow.back().inspect = true;  // like everything that the near side serves
+  egress.allow = rules_.narrowed();
+  config_->egress = std::move(egress);
   configure_broker();
 }
 

@@ -80,15 +80,13 @@ class NearServices {
   void read_broker();
   // Reads the networks again, because this machine may move to another network during a session.
   void update_networks();
-  bool serves(const std::string& host) const;
 
   Send send_;
   std::string program_;  // the program that runs as the broker
   Record record_;
   std::optional<wire::GuardConfig> config_;  // the broker's configuration; nullopt if no broker is needed
   session::UsageBook usage_;                 // of the broker
-  bool relay_all_ = false;
-  std::vector<std::string> served_;  // hosts and patterns, from the plan
+  BrokerRules rules_;                        // with the changes of the operator
   std::shared_ptr<const pki::Root> root_;
   std::unique_ptr<Broker> broker_;
   std::map<uint32_t, Flow> flows_;

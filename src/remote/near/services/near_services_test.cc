@@ -237,6 +237,69 @@ TEST_F(NearServicesTest, ChangesOfThePolicyApplyOnThisSideToo) {
       << "nothing of this side's that the plan does not name";
 }
 
+// Both rules cover the host to which the secret is bound, but the plan lets only the more specific one apply to it.
+TEST_F(NearServicesTest, OfTheRulesForAHostWithASecretOnlyTheMostSpecificApply) {
+  job_.plan.egress.lan.clear();
+  job_.plan.egress.allow = {
+      {.host = "*.example.org"}, {.host = "api.example.org", .methods = {"GET"}, .paths = {"/mine/**"}}, {.host = "*"}};
+  job_.plan.egress.hosts = {{"api.example.org", {"127.0.0.1:1"}}, {"other.example.org", {"127.0.0.1:1"}}};
+  plan::Secret secret;
+  secret.name = "key";
+  secret.hosts = {"api.example.org", "*.example.org"};
+  secret.placeholder = "placeholder-0123456789";
+  job_.plan.secrets = {secret};
+  job_.values.secrets = {{"key", "value-0123456789"}};
+  job_.tunnel = true;
+  there_ = job_;
+  auto made = NearServices::make(
+      job_, there_, "/nonexistent",
+      [this](const wire::ToFarGuard& message) { told_.push_back(json::parse(wire::encode(message))); },
+      [this](const wire::Decision& decision) { audit_.push_back(decision); });
+  ASSERT_TRUE(made) << made.error().what;
+  services_ = std::move(*made);
+  uint64_t stream = 1;
+  auto fetch = [&](const std::string& method, const std::string& url) {
+    ask(stream, get(method, url));
+    return answer(stream++);
+  };
+  auto becomes = [&](const std::string& url, const std::string& expected) {
+    for (int i = 0; i < 50; ++i)
+      if (fetch("GET", url).find(expected) != std::string::npos) return true;
+    return false;
+  };
+  const std::string mine = "http://api.example.org/mine/1", others = "http://other.example.org/";
+  EXPECT_NE(fetch("GET", mine).find("X-Bottle-Error"), std::string::npos) << "dialed, and nobody is there";
+  EXPECT_NE(fetch("POST", mine).find("X-Bottle-Deny"), std::string::npos);
+  EXPECT_NE(fetch("GET", "http://api.example.org/theirs").find("X-Bottle-Deny"), std::string::npos);
+  EXPECT_NE(fetch("POST", others).find("X-Bottle-Error"), std::string::npos);
+  // A change may name a wider pattern than the broker's rules do.
+  services_->change_policy({.id = "1", .deny = "*.example.org"});
+  EXPECT_TRUE(becomes(others, "X-Bottle-Deny"));
+  EXPECT_NE(fetch("GET", mine).find("X-Bottle-Error"), std::string::npos) << "its own rule is more specific";
+  services_->change_policy({.id = "2", .deny = "api.example.org"});
+  EXPECT_TRUE(becomes(mine, "X-Bottle-Deny"));
+}
+
+// `bottle deny` of a pattern reaches the hosts with a secret that only a rule with this pattern allows.
+TEST_F(BrokerTest, ADeniedPatternAppliesToAHostWithASecret) {
+  plan::Plan plan;
+  plan.session = "test";
+  plan.egress.allow = {{.host = "*.example.org"}};
+  plan::Secret secret;
+  secret.name = "key";
+  secret.hosts = {"api.example.org"};
+  plan.secrets = {secret};
+  BrokerRules rules = broker_rules(plan, {.secrets = {{"key", "value-0123456789"}}});
+  auto hosts = [&] {
+    std::vector<std::string> names;
+    for (const auto& rule : rules.narrowed()) names.push_back((rule.deny ? "-" : "") + rule.host);
+    return names;
+  };
+  EXPECT_EQ(hosts(), std::vector<std::string>{"api.example.org"});
+  rules.session.push_back({.host = "*.example.org", .deny = true});
+  EXPECT_EQ(hosts(), (std::vector<std::string>{"api.example.org", "-api.example.org"}));
+}
+
 // With a VM without a network, this side decides again about everything that the far guard asks for.
 TEST_F(NearServicesTest, WithoutAFarNetworkTheWholePolicyIsCheckedAgain) {
   job_.plan.egress.lan.clear();
