@@ -98,7 +98,11 @@ class Session {
   TornDown tear_down();
   void tell_failure(Error error, const wire::Receipt& receipt);
 
-  void show(const std::string& step) { clients_.event(wire::Step{step}); }  // must not be called during the launch
+  // Runs a step that can take minutes, and answers the clients meanwhile: a near side whose pings get no answer takes
+  // the connection for broken. The step must not use `clients_`.
+  void serve_while(const std::function<void()>& step) {
+    (void)control_.serve([&]() -> Result<> { return step(), Result<>(); });
+  }
   Result<> save_result() const;
   bool is_held() const { return result_.back && result_.back->held; }
 
@@ -125,9 +129,11 @@ void Session::run() {
   engine_->heed({});
   if (running) {
     auto ended = watch(*running);
-    collect(*running, ended);
+    clients_.event(wire::Collecting{});
+    serve_while([&] { collect(*running, ended); });
   }
-  TornDown gone = tear_down();
+  TornDown gone;
+  serve_while([&] { gone = tear_down(); });
   result_.receipt = gone.receipt;
   // The result is written before the socket is removed, so that a client that attaches too late finds it.
   if (running) (void)save_result();
@@ -199,7 +205,6 @@ Result<> Session::watch(Running& running) {
 
 // If the agent may still run, its work is held, because whatever it writes after it was collected would be lost.
 void Session::collect(const Running& running, const Result<>& ended) {
-  clients_.event(wire::Collecting{});
   auto work = work_of(job_, running.sent);
   // If there is a workspace to collect, collect() saves the transcript.
   if (!work) save_transcript(*engine_, Names(name_).agent, results_);
@@ -207,7 +212,7 @@ void Session::collect(const Running& running, const Result<>& ended) {
   else if (!ended) result_.back = held_result(name_, "the agent may still be running: " + ended.error().what);
   else
     result_.back =
-        session::collect(*engine_, name_, *work, directory_, [this](const std::string& step) { show(step); });
+        session::collect(*engine_, name_, *work, directory_, [this](const std::string& step) { control_.show(step); });
   // Only this process knows what came home and what to look at. Once the ledger has the note, no sweep asks for that,
   // so the result must be on the disk before the note. The teardown's receipt is added at the end.
   if (auto saved = is_held() ? Result<>() : save_result(); work && !saved)

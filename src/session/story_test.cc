@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <mutex>
 
 #include "base/files/file.h"
 #include "session/images/guard_image.h"
@@ -12,6 +13,8 @@ namespace bottle::session {
 namespace {
 
 using docker::Fault, docker::FakeCall, docker::FakeDocker;
+using wire::FrameType;
+using namespace std::chrono_literals;
 
 // Names a call of a session, and how it fails.
 struct Failure {
@@ -69,6 +72,37 @@ TEST(Story, ASessionLeavesItsResultAndNothingElse) {
 }
 
 // To describe itself, the engine starts two programs, and the launcher has already requested that.
+// Large work takes minutes to collect. A near side that gets no answer meanwhile takes the connection for broken.
+TEST(Story, ClientsAreAnsweredWhileTheWorkIsCollectedAndTheRestRemoved) {
+  TestSession session(true);
+  FakeDocker docker;
+  session.furnish(docker);
+  struct Step {
+    std::string call;
+    std::promise<void> reached, answered;
+    std::once_flag once = {};
+  } steps[] = {{"get archive", {}, {}}, {"remove container", {}, {}}};
+  docker.set_fault([&](const FakeCall& call) {
+    for (auto& step : steps)
+      if (session.worked && call.method == step.call)
+        std::call_once(step.once, [&] {
+          step.reached.set_value();
+          EXPECT_EQ(step.answered.get_future().wait_for(60s), std::future_status::ready) << step.call;
+        });
+    return Fault::none;
+  });
+  auto outcome = session.run(docker, [&](Launcher& launcher) {
+    for (auto& step : steps) {
+      if (step.reached.get_future().wait_for(60s) != std::future_status::ready) return;
+      launcher.send(FrameType::ping, "");
+      launcher.await("the answer", [](const wire::Frame& frame) { return frame.type == FrameType::pong; });
+      step.answered.set_value();
+    }
+  });
+  ASSERT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
+  session.check_end(docker, "a session that was asked while it ended");
+}
+
 TEST(Story, AStartDoesNotAskTheEngineAboutItself) {
   for (const auto& call : TestSession(true).run_well()) EXPECT_NE(call.method, "info");
 }
