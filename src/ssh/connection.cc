@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 
 #include "base/ids.h"
@@ -238,20 +239,25 @@ Error explain_detour(const Target& target, const std::string& detour, const std:
 }
 
 // Returns the path of the socket of a connection.
-static std::string control_path(const Target& target, const Options& options) {
+static Result<std::string> control_path(const Target& target, const Options& options) {
+  std::string directory = options.control_directory;
+  if (directory.empty()) {
+    const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+    directory = TRY(control_directory(runtime ? runtime : ""));
+  }
   // The hash covers everything by which two connections can differ, so that none is used in place of another.
   std::string identity = target.to_string() + "\n" + target.known_hosts + "\n" + target.host_key_alias + "\n" +
                          target.identity + "\n" + options.purpose;
   // A hash makes the length of the name independent of the target. ssh needs 17 more bytes while it creates the
   // socket.
-  return options.control_directory + "/" + content_hash(identity);
+  return directory + "/" + content_hash(identity);
 }
 
-Connection::Connection(const Target& target, const Options& options)
-    : target_(target), control_path_(control_path(target, options)), stop_(options.stop) {}
+Connection::Connection(const Target& target, std::string control_path, std::stop_token stop)
+    : target_(target), control_path_(std::move(control_path)), stop_(std::move(stop)) {}
 
 Result<Connection> Connection::open(const Target& target, const Options& options) {
-  Connection connection(target, options);
+  Connection connection(target, TRY(control_path(target, options)), options.stop);
   if (connection.alive()) return connection;
   // A second master would find the socket of the first, become an ordinary client, and stay forever.
   Start only_one(connection.control_path_ + ".lock");
@@ -263,7 +269,9 @@ Result<Connection> Connection::open(const Target& target, const Options& options
 }
 
 void Connection::close_existing(const Target& target, const Options& options) {
-  Connection connection(target, options);
+  auto path = control_path(target, options);
+  if (!path) return;
+  Connection connection(target, std::move(*path), options.stop);
   if (connection.alive()) connection.close();
 }
 

@@ -21,8 +21,10 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
 
 // Says how to open a connection. The defaults are those for a background process, which has no terminal.
 struct Options {
-  // Our directory (mode 0700) for the control socket. The path of the socket must stay below 87 bytes.
-  std::string control_directory;
+  // A directory that only the operator can use, for the control socket, whose path must stay below 87 bytes. If it is
+  // empty, each connection finds it with control_directory(): the one of an earlier connection may have gone with a
+  // login session or a reboot, and another user may have made one in its place.
+  std::string control_directory = {};
   std::string purpose = "main";  // different purposes, such as keystrokes and bulk data, use different connections
   bool interactive = false;      // ssh may use the terminal to ask for a passphrase or about an unknown host key
   int connect_timeout_s = 15;
@@ -42,7 +44,7 @@ class Connection {
   // Uses an existing connection or makes one. Blocks for up to `connect_timeout_s`, plus the time the operator takes to
   // answer. If another process makes the same connection, waits for it first: up to `connect_timeout_s`, or as long as
   // its operator takes if this call is interactive, too. Fails with Code::not_found (no such host), unavailable
-  // (refused, no route), timed_out, or denied (host key, sign-in).
+  // (refused, no route), timed_out, or denied (host key, sign-in, a control directory that others can use).
   static Result<Connection> open(const Target& target, const Options& options);
 
   // Ends the connection that open() would use, with all commands over it, if there is one. Makes none.
@@ -67,7 +69,7 @@ class Connection {
   void close() const;  // ends the connection and all commands that use it
 
  private:
-  Connection(const Target& target, const Options& options);
+  Connection(const Target& target, std::string control_path, std::stop_token stop);
   Result<> start(const Options& options) const;
   Target target_;
   std::string control_path_;

@@ -67,6 +67,18 @@ TEST_F(ConnectionTest, ForwardsNothingToTheMachine) {
     EXPECT_TRUE(would.contains("\n" + std::string(line) + "\n")) << line << " is missing in:\n" << would;
 }
 
+// It goes with the login session or a reboot, after which another user can be the first to make it.
+TEST_F(ConnectionTest, EachConnectionFindsItsDirectoryAnew) {
+  go();
+  std::string directory = root_ + "/bottle";
+  ASSERT_TRUE(Connection::open(target_, {}));
+  EXPECT_TRUE(starts().starts_with(directory + "/")) << starts();
+  fs::remove_all(directory);
+  EXPECT_TRUE(Connection::open(target_, {}));
+  fs::permissions(directory, fs::perms::all);
+  EXPECT_EQ(Connection::open(target_, {}).error().code, Code::denied);
+}
+
 TEST_F(ConnectionTest, OnlyOneProcessStartsAMaster) {
   begin();
   std::string path = starts();

@@ -6,13 +6,14 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "base/files/file.h"
 
 namespace bottle::ssh {
 
-// While this object exists, the first `ssh` in PATH is its script.
+// While this object exists, the first `ssh` in PATH is its script, and connections have their sockets in its directory.
 class StandIn {
  public:
   StandIn() {
@@ -20,11 +21,14 @@ class StandIn {
     root_ = ::mkdtemp(path);
     ::signal(SIGPIPE, SIG_IGN);  // as in main()
     ::setenv("PATH", (root_ + "/bin:" + path_).c_str(), 1);
+    ::setenv("XDG_RUNTIME_DIR", root_.c_str(), 1);
     EXPECT_TRUE(make_directories(root_ + "/bin"));
   }
   StandIn(const StandIn&) = delete;
   ~StandIn() {
     ::setenv("PATH", path_.c_str(), 1);
+    if (runtime_) ::setenv("XDG_RUNTIME_DIR", runtime_->c_str(), 1);
+    else ::unsetenv("XDG_RUNTIME_DIR");
     std::filesystem::remove_all(root_);
   }
 
@@ -39,7 +43,12 @@ class StandIn {
   const std::string& root() const { return root_; }
 
  private:
+  static std::optional<std::string> variable(const char* name) {
+    const char* value = ::getenv(name);
+    return value ? std::optional<std::string>(value) : std::nullopt;
+  }
   std::string root_, path_ = ::getenv("PATH");
+  std::optional<std::string> runtime_ = variable("XDG_RUNTIME_DIR");
 };
 
 }  // namespace bottle::ssh

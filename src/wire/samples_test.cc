@@ -94,9 +94,7 @@ plan::Plan plan() {
 }
 
 Far far() {
-  return {{"me", "far.example.org", 2222, "/home/me/vm/known_hosts", "vm-s1", "/home/me/vm/id"},
-          "/run/user/1000/bottle",
-          "0123456789abcdef"};
+  return {{"me", "far.example.org", 2222, "/home/me/vm/known_hosts", "vm-s1", "/home/me/vm/id"}, "0123456789abcdef"};
 }
 
 VmJob vm() {

@@ -21,9 +21,7 @@ int64_t now_ms() {
 std::string directory() { return directories().cache + "/machines"; }
 
 std::string path_of(const wire::Far& far) {
-  wire::Far identity = far;
-  // The control directory depends on this login session, not on the machine.
-  identity.control_directory.clear();
+  wire::Far identity = far;  // writing it needs one that may change
   return directory() + "/" + content_hash(wire::encode(identity));
 }
 

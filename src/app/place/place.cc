@@ -58,11 +58,8 @@ Result<> check_elsewhere(const plan::Plan& plan, const std::string& where, const
   return {};
 }
 
-// The control socket of ssh goes into the runtime directory, if there is one.
 Result<wire::Far> far_from_here() {
   wire::Far far;
-  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
   far.program = TRY(remote::own_hash());
   return far;
 }

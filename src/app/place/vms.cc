@@ -94,8 +94,6 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
     auto image = TRY(session::image_identity(*engine, plan.image.reference));
     if (std::ranges::find(job.images, image) == job.images.end()) job.images.push_back(image);
   }
-  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  job.far.control_directory = TRY(ssh::control_directory(runtime ? runtime : ""));
   job.far.program = TRY(remote::own_hash());
   job.roots = public_roots();
   auto image = TRY(remote::bake_vm(job, say));

@@ -156,7 +156,6 @@ Result<std::string> own_hash() {
 Result<FarSide> FarSide::reach(const Far& far, bool interactive, std::function<void(const std::string&)> progress,
                                std::stop_token stop) {
   ssh::Options options;
-  options.control_directory = far.control_directory;
   options.interactive = interactive;
   options.stop = stop;
   options.progress = progress;
@@ -168,7 +167,6 @@ Result<FarSide> FarSide::reach(const Far& far, bool interactive, std::function<v
 
 ssh::Options FarSide::bulk_options() const {
   ssh::Options options;
-  options.control_directory = far_.control_directory;
   options.purpose = "bulk";
   options.stop = stop_;
   options.progress = progress_;

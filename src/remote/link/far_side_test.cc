@@ -54,7 +54,7 @@ TEST(FarSide, DropMakesNoConnection) {
   ssh::StandIn ssh;
   std::string starts = ssh.root() + "/starts";
   ssh.does("echo \"$2\" >>" + starts, "exit 0");
-  auto side = FarSide::reach({.target = {.host = "machine"}, .control_directory = ssh.root(), .program = "p"}, false);
+  auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"}, false);
   ASSERT_TRUE(side) << side.error().what;
   std::string main = read_file(starts).value_or("");
   EXPECT_FALSE(main.empty());

@@ -43,7 +43,9 @@ void fields(Object& o, Far& far) {
   o.text("known_hosts", far.target.known_hosts, kPath);
   o.text("host_key_alias", far.target.host_key_alias, kName);
   o.text("identity", far.target.identity, kPath);
-  o.text("control", far.control_directory, kPath);
+  // Ledgers of earlier versions name the directory of ssh's sockets, which may be gone after a reboot.
+  std::optional<std::string> control;
+  if (o.is_read()) o.text("control", control, kPath);
   o.text("program", far.program, kName);
 }
 

@@ -52,7 +52,6 @@ struct Far {
   static constexpr const char* kName = "address of a remote machine";
   static constexpr size_t kMost = 64 << 10;
   ssh::Target target;
-  std::string control_directory;
   std::string program;  // content hash; the far side keeps it in ~/.cache/bottle/<hash>
 };
 void fields(Object& o, Far& far);

@@ -31,9 +31,7 @@ constexpr size_t kLargestIndex = 64u << 20;
 std::string name_of(const Job& job) {
   if (job.remote->vm) return "";
   Far machine = job.remote->far;
-  // Neither of these two changes what the machine keeps.
-  machine.control_directory.clear();
-  machine.program.clear();
+  machine.program.clear();  // it does not change what the machine keeps
   return content_hash(wire::encode(machine) + "\n" + job.plan.workspace);
 }
 

@@ -23,7 +23,7 @@ class DeliverTest : public ::testing::Test {
     job_.directories.sessions = root_ + "/sessions";
     job_.directories.cache = root_ + "/cache";
     job_.remote.emplace();
-    job_.remote->far = {.target = {.host = "machine"}, .control_directory = root_, .program = "p"};
+    job_.remote->far = {.target = {.host = "machine"}, .program = "p"};
     std::mt19937 random(1);
     std::string noise(1 << 20, '\0');
     for (char& c : noise) c = static_cast<char>(random());
