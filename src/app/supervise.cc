@@ -61,7 +61,7 @@ void keep_needed_variables(const Job& job) {
   for (const char* test :
        {"BOTTLE_TEST_KILL_AT_RECORD", "BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD", "BOTTLE_TEST_STOP_AT_RECORD"})
     if (std::getenv(test)) return;
-  std::map<std::string, std::string> kept = {{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}};
+  std::map<std::string, std::string> kept = {{"PATH", kUsualPath}};
   auto keep = [&](const char* name) {
     if (const char* value = std::getenv(name)) kept[name] = value;
   };

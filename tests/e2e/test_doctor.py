@@ -2,15 +2,25 @@
 
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
+import tempfile
 
+import pexpect
 import pytest
 
 
 def doctor(operator, **kwargs):
     done = operator.bottle("doctor", "--json", **kwargs)
     return done, {(f["code"], f["what"].split(" ")[1] if f["code"] == "runtime" else ""): f for f in json.loads(done.stdout)["findings"]}
+
+
+def write_program(path, script):
+    with open(path, "w") as file:
+        file.write("#!/bin/sh\n" + script + "\n")
+    os.chmod(path, 0o755)
 
 
 def test_a_working_machine_passes_and_nothing_is_left(world, operator):
@@ -36,6 +46,31 @@ def test_a_caller_may_ignore_sigchld(world, operator):
     done = subprocess.run(world.command("doctor", "--json"), text=True, capture_output=True, timeout=180, preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
                           env=world.environment(config=operator.config(), home=operator.home))
     assert done.returncode == 0, done.stdout  # for example, git was found to be missing, because its exit status was lost
+
+
+def test_programs_of_the_current_directory_do_not_run(world, operator):
+    """The current directory may be a repository, and an empty PATH, or an empty entry of it, means that directory."""
+    mark = os.path.join(operator.home, "ran")
+    for name in ("git", "man", "mmdebstrap", "npm"):
+        write_program(os.path.join(operator.workspace, name), "touch " + mark)
+    for path in ("", ".", ":", "./bin"):
+        for words in (["doctor"], ["check"], ["start", "a", "--dry-run", "--headless", "-p", "true"]):
+            subprocess.run(world.command(*words), capture_output=True, cwd=operator.workspace, stdin=subprocess.DEVNULL,
+                           env={**world.environment(operator.config(), operator.home), "PATH": path}, timeout=180, executable=shutil.which("nsenter"))
+            assert not os.path.exists(mark), (path, words)
+
+
+def test_programs_do_not_run_in_the_current_directory(world, operator):
+    programs = tempfile.mkdtemp(prefix="programs-", dir=world.dir)
+    for name in ("git", "man"):
+        write_program(os.path.join(programs, name), 'pwd >> "$0.ran"')
+    environment = world.environment(operator.config(), operator.home)
+    environment["PATH"] = programs + ":" + environment["PATH"]
+    for words, name in ((["doctor"], "git"), (["man"], "man")):
+        pexpect.run(shlex.join(world.command(*words)), cwd=operator.workspace, env=environment, timeout=180)
+        with open(os.path.join(programs, name + ".ran")) as ran:
+            assert set(ran.read().split()) == {os.path.realpath(operator.home)}, words
+    shutil.rmtree(programs)
 
 
 def test_a_broken_manifest_is_reported_with_line_and_column(operator):

@@ -8,6 +8,7 @@
 #include "app/commands/commands.h"
 #include "app/manual/manual.h"
 #include "app/output/output.h"
+#include "app/world/world.h"
 #include "base/defer.h"
 #include "base/files/file.h"
 #include "base/ids.h"
@@ -33,6 +34,7 @@ Result<> show(const Page& page) {
   std::string path = "/tmp/" + man_name(page) + "." + random_hex(4) + ".1";
   TRY(write_file_atomically(path, to_roff(page), 0600));
   Defer remove([&] { ::unlink(path.c_str()); });
+  leave_directory();
   if (TRY(run({"man", "-l", path})) != 0)
     return fail(Code::unavailable, "man could not show the page", "run `bottle help " + page.name + "` instead");
   return {};

@@ -71,13 +71,12 @@ Result<> engine_facts(docker::Engine& engine, Health& health) {
   return {};
 }
 
-// Loads the manifest as a start in the current directory would.
-void policy(Health& health) {
+// Loads the manifest as a start in `workspace` would.
+void policy(const std::string& workspace, Health& health) {
   auto files = policy_files();
   if (files)
     for (const auto& file : *files) health.policy_files.push_back(file.path);
-  char here[PATH_MAX];
-  auto manifest = load_manifest(::getcwd(here, sizeof here) ? here : "/");
+  auto manifest = load_manifest(workspace);
   if (!manifest) {
     health.manifest_error = manifest.error();
     return;
@@ -91,6 +90,9 @@ void policy(Health& health) {
 
 Health examine() {
   Health health;
+  char here[PATH_MAX];
+  std::string workspace = ::getcwd(here, sizeof here) ? here : "/";
+  leave_directory();
   auto variables = environment();
   auto set = [&](const char* name) { return variables.contains(name) && !variables[name].empty(); };
   auto endpoint = docker::find_endpoint(variables);
@@ -119,7 +121,7 @@ Health examine() {
   health.keys.claude_token = set("CLAUDE_BOTTLE_OAUTH_TOKEN");
   health.keys.anthropic = set("ANTHROPIC_API_KEY");
   health.keys.openai = set("OPENAI_API_KEY");
-  policy(health);
+  policy(workspace, health);
   return health;
 }
 

@@ -100,18 +100,40 @@ void leave_directory() {
   if (!home || *home != '/' || ::chdir(home) != 0) (void)!::chdir("/");
 }
 
-void forget_relative_programs() {
-  std::string_view path = std::getenv("PATH") ? std::getenv("PATH") : "";
+// Returns the entries of a variable that do not depend on the current directory. An empty entry stands for that
+// directory. If `names` is true, an entry without a slash is a name that is looked up elsewhere.
+static std::string absolute_entries(std::string_view list, const char* separators, bool names) {
   std::string kept;
-  for (size_t from = 0; from <= path.size();) {
-    size_t end = std::min(path.find(':', from), path.size());
-    std::string_view entry = path.substr(from, end - from);
-    // An empty entry of PATH means the current directory, too.
-    if (entry.starts_with('/')) kept.append(kept.empty() ? "" : ":").append(entry);
+  for (size_t from = 0; from <= list.size();) {
+    size_t end = std::min(list.find_first_of(separators, from), list.size());
+    std::string_view entry = list.substr(from, end - from);
+    bool is_name = names && !entry.empty() && entry.find('/') == entry.npos;
+    if (entry.starts_with('/') || is_name) kept.append(kept.empty() ? "" : ":").append(entry);
     from = end + 1;
   }
-  // A process that has no other threads yet may change its environment.
-  if (kept != path) ::setenv("PATH", kept.c_str(), 1);
+  return kept;
+}
+
+// A process that has no other threads yet may change its environment.
+void forget_relative_programs() {
+  const char* path = std::getenv("PATH");
+  std::string kept = absolute_entries(path ? path : "", ":", false);
+  // An empty PATH would mean the current directory, too. Without a PATH, shells use one of their own, which may have
+  // relative entries.
+  if (kept.empty()) kept = kUsualPath;
+  if (!path || kept != path) ::setenv("PATH", kept.c_str(), 1);
+  auto filter = [](const char* variable, const char* separators, bool names) {
+    const char* value = std::getenv(variable);
+    if (!value) return;
+    if (auto rest = absolute_entries(value, separators, names); rest.empty()) ::unsetenv(variable);
+    else if (rest != value) ::setenv(variable, rest.c_str(), 1);
+  };
+  // These are for ld.so(8) and dyld, the C library, and the languages of programs that bottle starts.
+  for (const char* each :
+       {"LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH",
+        "DYLD_FALLBACK_FRAMEWORK_PATH", "GCONV_PATH", "LOCPATH", "PERL5LIB", "PERLLIB", "PYTHONPATH", "NODE_PATH"})
+    filter(each, std::string_view(each) == "LD_LIBRARY_PATH" ? ":;" : ":", false);
+  for (const char* each : {"LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT_LIBRARIES"}) filter(each, ": ", true);
 }
 
 void withhold_secrets(const manifest::Manifest& manifest) {

@@ -1,6 +1,9 @@
 #include "app/world/world.h"
 
+#include <cstdlib>
+
 #include "app/commands/command_test.h"
+#include "base/defer.h"
 
 namespace bottle::app {
 namespace {
@@ -15,6 +18,33 @@ TEST_F(World, ABundleOfCertificatesMayHaveCommentsInAnyEncoding) {
   EXPECT_EQ(concatenated({file}).value(), "# F?brica\n-----BEGIN CERTIFICATE-----\n\n");
   set("SSL_CERT_FILE", file);
   EXPECT_EQ(public_roots(), "# F?brica\n-----BEGIN CERTIFICATE-----\n");
+}
+
+// The dynamic linker, shells and interpreters take an empty or relative entry as a place in the current directory,
+// which may be a repository's.
+TEST_F(World, NothingOfTheCurrentDirectoryIsRunOrLoaded) {
+  auto after = [&](const char* name, const char* value) -> std::string {
+    const char* before = std::getenv(name);
+    std::string kept = before ? before : "";
+    Defer back([&] { before ? ::setenv(name, kept.c_str(), 1) : ::unsetenv(name); });
+    value ? ::setenv(name, value, 1) : ::unsetenv(name);
+    forget_relative_programs();
+    const char* now = std::getenv(name);
+    return now ? now : "(unset)";
+  };
+  EXPECT_EQ(after("PATH", "/a:.:/b"), "/a:/b");
+  for (const char* none : {"", ".", ":", "bin:./x", static_cast<const char*>(nullptr)})
+    EXPECT_EQ(after("PATH", none), kUsualPath) << (none ? none : "unset");
+  EXPECT_EQ(after("LD_LIBRARY_PATH", ":/opt/x"), "/opt/x");
+  EXPECT_EQ(after("LD_LIBRARY_PATH", "/opt/x;.;/opt/y:"), "/opt/x:/opt/y");
+  EXPECT_EQ(after("LD_PRELOAD", "./a.so libb.so:/c.so sub/d.so"), "libb.so:/c.so");
+  EXPECT_EQ(after("LD_PRELOAD", "libb.so /c.so"), "libb.so:/c.so");
+  for (const char* each : {"LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT_LIBRARIES",
+                           "PERL5LIB", "PYTHONPATH", "NODE_PATH"}) {
+    EXPECT_EQ(after(each, "./lib:"), "(unset)") << each;
+    EXPECT_EQ(after(each, "/lib/x"), "/lib/x") << each;
+    EXPECT_EQ(after(each, nullptr), "(unset)") << each;
+  }
 }
 
 }  // namespace
