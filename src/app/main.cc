@@ -34,6 +34,7 @@ int dispatch(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGCHLD, SIG_DFL);  // if a caller has ignored it, no exit status of a child can be read
   bottle::app::forget_relative_programs();
+  bottle::app::forget_foreign_directories();
   // The next two are not commands for people: the program that ssh-add runs instead of asking a person
   // (session/credentials/askpass.h), and the process that owns a session, which `start` starts with a socket as its
   // stdin.
@@ -44,8 +45,9 @@ int dispatch(int argc, char** argv) {
   }
   bool is_completion = argc >= 2 && std::strcmp(argv[1], "__complete") == 0;
   // On a failure, completion prints nothing, because a shell would show the error in the middle of a command line.
+  const char* docker = std::getenv("DOCKER_CONFIG");
   if (argc >= 2 && !needs_no_place(argv[1]))
-    if (auto own = bottle::app::check_own_places(bottle::app::directories()); !own)
+    if (auto own = bottle::app::check_own_places(bottle::app::directories(), docker ? docker : ""); !own)
       return is_completion ? 0 : bottle::app::report(own.error());
   // The completion scripts of the shells call this.
   if (is_completion) return bottle::app::complete_main({argv + 2, argv + argc});

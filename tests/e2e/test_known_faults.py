@@ -2,9 +2,11 @@
 attacks the most similar part of bottle. CVE-2026-101998, an answer that breaks off while it is masked, needs a server
 that breaks off: see AnswersTest.ThatAreCutOffContainNoValueEither."""
 
+import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 
@@ -119,7 +121,7 @@ def test_a_bound_workspace_contains_nothing_that_bottle_trusts(world, operator, 
         assert ("which bottle trusts" in done.stderr) == (mode == "bind"), (mode, done.stderr)
 
 
-@pytest.mark.parametrize("variable", ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"])
+@pytest.mark.parametrize("variable", ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "DOCKER_CONFIG"])
 def test_root_ignores_configuration_that_another_user_owns(world, operator, variable):
     """CVE-2026-126329: the program runs as root with the HOME of another user, and takes its configuration and state
     from that directory."""
@@ -138,6 +140,27 @@ def test_root_ignores_configuration_that_another_user_owns(world, operator, vari
     done = subprocess.run(world.command("__complete", "start", ""), capture_output=True, text=True, cwd=operator.workspace, env=environment)
     assert done.returncode == 0 and done.stdout == "", done
     shutil.rmtree(theirs.home)
+
+
+def test_root_does_not_use_another_users_runtime_directory(world, operator):
+    """`su` and `sudo -E` keep XDG_RUNTIME_DIR and TMPDIR. A user's engine would get what root's session contains."""
+    theirs = tempfile.mkdtemp(prefix="run-", dir="/tmp")
+    asked = []
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(theirs + "/docker.sock")
+        engine.listen()
+        engine.setblocking(False)
+        subprocess.run(["chown", "-R", "%d:%d" % (UID, UID), theirs], check=True)
+        environment = {**world.environment(operator.config(), operator.home), "XDG_RUNTIME_DIR": theirs, "TMPDIR": theirs}
+        del environment["DOCKER_HOST"]
+        for words in (["image", "list"], ["image", "build", "shell"], ["start", "a", "--remote", "me@127.0.0.1:1", "--headless", "-p", "true"], ["doctor"]):
+            done = subprocess.run(world.command(*words), capture_output=True, text=True, cwd=operator.workspace, env=environment, stdin=subprocess.DEVNULL,
+                                  timeout=180)
+            with contextlib.suppress(BlockingIOError):
+                asked.append((words, engine.accept()))
+            assert done.returncode != 0 and asked == [], (words, done)
+            assert os.listdir(theirs) == ["docker.sock"], (words, done)
+    shutil.rmtree(theirs)
 
 
 def test_a_credential_of_the_agent_is_not_sent_together_with_the_operators(world, operator):

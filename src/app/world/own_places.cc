@@ -48,8 +48,8 @@ Result<> check_way(const std::string& place, const fs::path& way) {
     if (!is_trusted(st.st_uid))
       return not_own(
           place, at, "belongs to another user (uid " + std::to_string(st.st_uid) + ")",
-          "Run bottle as that user, or with your own HOME, XDG_CONFIG_HOME, XDG_STATE_HOME and XDG_CACHE_HOME "
-          "(sudo -H)");
+          "Run bottle as that user, or with your own HOME, XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME and "
+          "DOCKER_CONFIG (sudo -H)");
     bool sticky = S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX);
     if (!S_ISLNK(st.st_mode) && (st.st_mode & S_IWOTH) && !sticky)
       return not_own(place, at, "is writable by everyone", "Run `chmod o-w " + shell_word(at.string()) + "`");
@@ -102,9 +102,11 @@ void follow(const std::string& path, std::vector<std::string>& all) {
 
 }  // namespace
 
-Result<> check_own_places(const Directories& directories) {
+Result<> check_own_places(const Directories& directories, const std::string& docker) {
   auto places = trusted(directories);
   places.insert(places.begin(), directories.home);
+  const std::string configuration = docker.starts_with('/') ? docker : directories.home + "/.docker";
+  places.insert(places.end(), {configuration, configuration + "/config.json"});
   for (const std::string& place : places) {
     // A place is empty if the variable that would name it is not set.
     if (place.starts_with('/')) TRY(check_own_place(place));
@@ -134,6 +136,17 @@ Result<std::vector<std::string>> trusted_places(const Directories& own, const st
   for (const auto& place : places)
     if (place.starts_with('/')) follow(place, all);
   return all;
+}
+
+void forget_foreign_directories() {
+  auto is_own = [](const std::string& path, bool exactly) {
+    struct stat st{};
+    bool there = path.starts_with('/') && ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
+    return there && check_own_place(path) && (!exactly || st.st_uid == ::geteuid());
+  };
+  // The runtime directory is one user's (XDG Base Directory Specification); the other one may be /tmp itself.
+  for (auto [name, exactly] : {std::pair("XDG_RUNTIME_DIR", true), std::pair("TMPDIR", false)})
+    if (const char* path = std::getenv(name); path && !is_own(path, exactly)) ::unsetenv(name);
 }
 
 Result<> check_own_place(const std::string& path) {

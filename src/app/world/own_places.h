@@ -12,8 +12,15 @@ namespace bottle::app {
 // Configuration, state and cache decide which commands run and what is removed. Fails with Code::denied if another
 // user owns the manifest, one of these directories or a directory on the way to them, or if everyone can write to it.
 // Without this check, root with another user's HOME would run what that user has written there. A place that does not
-// exist yet is judged by its nearest existing parent directory.
-Result<> check_own_places(const Directories& directories);
+// exist yet is judged by its nearest existing parent directory. `docker` is DOCKER_CONFIG, or empty for ~/.docker: it
+// decides which engine is used, and the docker command runs programs that it names.
+Result<> check_own_places(const Directories& directories, const std::string& docker = {});
+
+// Removes XDG_RUNTIME_DIR and TMPDIR from the environment unless they name existing directories of this user (or, for
+// TMPDIR, of root) that others cannot replace. The usual directories are used then. After `su` or with `sudo -E`, root
+// would otherwise use another user's engine, and would write where that user can replace files. Call it before there
+// are other threads.
+void forget_foreign_directories();
 
 // Returns the files and directories that decide what bottle does: policy, agents, providers, state, cache, ssh's
 // sockets (in `runtime`, which is XDG_RUNTIME_DIR) and `docker` (DOCKER_CONFIG), which may be empty. Also returns the

@@ -69,5 +69,38 @@ TEST(OwnPlaces, EachLinkOnTheWayIsAPlaceToo) {
   fs::remove_all(place);
 }
 
+// After `su` or with `sudo -E`, these variables still name the directories of the other user.
+TEST(OwnPlaces, ADirectoryOfAnotherUserIsNeitherRuntimeNorTemporaryDirectory) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can make directories of others";
+  char place[] = "/tmp/bottle-own-places.XXXXXX";
+  std::string root = ::mkdtemp(place), theirs = root + "/theirs", mine = root + "/mine", open = root + "/open",
+              inner = theirs + "/mine", link = theirs + "/link";
+  fs::create_directories(inner);
+  for (const auto& each : {mine, open}) fs::create_directory(each);
+  fs::permissions(open, fs::perms::all);
+  fs::create_directory_symlink(mine, link);
+  ASSERT_EQ(::chown(theirs.c_str(), 4242, 4242), 0);
+  for (const char* name : {"XDG_RUNTIME_DIR", "TMPDIR"}) {
+    const char* before = std::getenv(name);
+    std::string kept = before ? before : "";
+    auto survives = [&](const std::string& path) {
+      ::setenv(name, path.c_str(), 1);
+      forget_foreign_directories();
+      return std::getenv(name) != nullptr;
+    };
+    EXPECT_TRUE(survives(mine)) << name;
+    for (const auto& each : {theirs, inner, link, open, root + "/absent", std::string("relative"), std::string()})
+      EXPECT_FALSE(survives(each)) << name << " " << each;
+    if (std::string_view(name) == "TMPDIR") EXPECT_TRUE(survives("/tmp"));
+    before ? ::setenv(name, kept.c_str(), 1) : ::unsetenv(name);
+  }
+  auto directories = Directories::from({{"HOME", mine}});
+  EXPECT_TRUE(check_own_places(directories, mine));
+  EXPECT_FALSE(check_own_places(directories, theirs));
+  fs::create_directory_symlink(theirs, mine + "/.docker");
+  EXPECT_FALSE(check_own_places(directories));
+  fs::remove_all(root);
+}
+
 }  // namespace
 }  // namespace bottle::app
