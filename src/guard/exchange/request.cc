@@ -259,24 +259,29 @@ bool is_forwarded(const http::Head& head, const Request& request, const http::He
   return !replaces_header(secrets, header.name);
 }
 
+// Returns whether the header presents a credential of the agent's own that must not accompany one of the operator's.
+bool is_other_credential(const HostSecrets& secrets, const Outgoing::Line& line) {
+  if (line.holds_secret || !policy::presents_credentials(line.name)) return false;
+  auto names_it = [&](const Secret* s) {
+    return std::ranges::any_of(s->beside, [&](const std::string& listed) { return http::iequals(listed, line.name); });
+  };
+  return std::ranges::none_of(secrets.bound, names_it);
+}
+
 // Removes the agent's own credentials if the request also carries one of the operator's. Otherwise, the host could
 // treat the request as one of the other account and store the content there (CVE-2026-105452). The model gets only the
-// operator's credentials.
-void remove_other_credentials(const Config& config, const HostSecrets& secrets, bool put_in, Outgoing& out) {
+// operator's credentials. Whether the body will carry one is not known yet, so such a body is barred by the agent's.
+void part_credentials(const Config& config, const HostSecrets& secrets, bool put_in, Request& request, Outgoing& out) {
   bool relayed = std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->value.empty(); });
   if (secrets.bound.empty() || relayed) return;  // the near side puts in the secret and removes the other credentials
   put_in |= std::ranges::any_of(secrets.bound, [](const Secret* s) { return writes_header(*s); });
-  if (!put_in && !secrets.model) return;
-  auto may_stay = [&](const std::string& name) {
-    auto names_it = [&](const Secret* s) {
-      return std::ranges::any_of(s->beside, [&](const std::string& listed) { return http::iequals(listed, name); });
-    };
-    return std::ranges::any_of(secrets.bound, names_it);
-  };
+  if (!put_in && !secrets.model && !request.content.grows) return;
   std::erase_if(out.headers, [&](const Outgoing::Line& line) {
-    bool other = !line.holds_secret && policy::presents_credentials(line.name) && !may_stay(line.name);
-    if (other) out.remove(config, line.name);
-    return other;
+    if (!is_other_credential(secrets, line)) return false;
+    bool removes = put_in || secrets.model;
+    if (removes) out.remove(config, line.name);
+    else request.content.barred_by = config.recordable(line.name).substr(0, 40);
+    return removes;
   });
 }
 
@@ -307,7 +312,7 @@ bool pass_secrets(const Config& config, const http::Head& head, Request& request
     line.holds_secret = scan.inserted() != before;
     if (line.holds_secret) line.beside = scan.beside_values(each.name, each.value);
   }
-  remove_other_credentials(config, secrets, scan.inserted() > 0, out);
+  part_credentials(config, secrets, scan.inserted() > 0, request, out);
   constexpr size_t kLongName = 24;  // one that can contain a credential
   std::vector<HeadPart> parts{{Place::path, {}, &out.target}};
   if (!is_common_method(request.method)) parts.push_back({Place::method, {}, &request.method});

@@ -25,9 +25,10 @@ struct Request {
   // Says what the body contains, and how it is passed on.
   struct Content {
     Syntax syntax = Syntax::text;
-    std::string codings;   // as in Content-Encoding
-    bool decodes = false;  // it is passed on without its codings, so that a marker can replace a secret in it
-    bool grows = false;    // the guard inserts values, so its length is unknown before its end
+    std::string codings;         // as in Content-Encoding
+    bool decodes = false;        // it is passed on without its codings, so that a marker can replace a secret in it
+    bool grows = false;          // the guard inserts values, so its length is unknown before its end
+    std::string barred_by = {};  // the header with a credential of the agent's, which no inserted value may accompany
   } content;
   // Holds what the client said about its connection.
   struct Client {

@@ -158,7 +158,7 @@ scan::Verdict RequestScan::judge(const scan::Sight& sight, Place place, std::str
     case Fate::pass:
       return {};
     case Fate::swap:
-      return swap_in(sight, *finding.secret, syntax);
+      return swap_in(sight, *finding.secret, place, syntax);
     case Fate::note:
       report_once(finding);
       return {};
@@ -177,10 +177,15 @@ scan::Verdict RequestScan::judge(const scan::Sight& sight, Place place, std::str
   return {};
 }
 
-scan::Verdict RequestScan::swap_in(const scan::Sight& sight, const Secret& secret, Syntax syntax) {
+scan::Verdict RequestScan::swap_in(const scan::Sight& sight, const Secret& secret, Place place, Syntax syntax) {
   constexpr int kMost = 100;  // a body full of placeholders must not fill the memory
   // A part of a placeholder is worthless. For a relayed secret, the near side has the value.
   if (!sight.whole || secret.value.empty()) return {};
+  if (const std::string& header = request_.content.barred_by; place == Place::body && !header.empty()) {
+    refusal_.reason = "the value of secret \"" + secret.name + "\" must not go together with the agent's own " +
+                      header + "; if it may, add beside: [" + header + "] to the secret in the manifest";
+    return {Do::stop, {}};
+  }
   if (++put_in_ > kMost) {
     refusal_.reason = "the request has more than 100 placeholders";
     return {Do::stop, {}};

@@ -81,7 +81,7 @@ class RequestScan {
   scan::Verdict judge(const scan::Sight& sight, Place place, std::string_view header, Syntax syntax);
   scan::Verdict refuse(const scan::Sight& sight, const Finding& finding, Place place, std::string_view header);
   scan::Verdict judge_answer(const scan::Sight& sight);
-  scan::Verdict swap_in(const scan::Sight& sight, const Secret& secret, Syntax syntax);
+  scan::Verdict swap_in(const scan::Sight& sight, const Secret& secret, Place place, Syntax syntax);
   // Returns the verdict that the setting `what` requires. `code` and `reason` are for the audit.
   scan::Verdict as_configured(const scan::Sight& sight, OnSecret what, std::string_view code, std::string reason);
   void report_once(const Finding& finding);

@@ -232,16 +232,19 @@ TEST_F(SecretsTest, NoOtherSecretPassesBesideAPlaceholder) {
   auto sent = [&](const std::string& host, const std::string& credentials) {
     return ask(host, "GET / HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: " + credentials + "\r\n\r\n");
   };
-  for (const std::string& other : {known, token, to_hex(known)}) {
-    for (const std::string& credentials :
-         {"Bearer " + p + " " + other, "Bearer " + other + p, "Basic " + base64_encode(other + ":" + p),
-          "Basic " + base64_encode("me:" + p + other), "Bearer " + p + p + "," + base64_encode(other)})
-      EXPECT_NE(sent("db.test", credentials).find("Deny: secret\r\n"), std::string::npos) << credentials;
-    EXPECT_NE(sent("model.test", "Bearer " + own + " " + other).find("Deny: secret\r\n"), std::string::npos) << other;
-  }
-  EXPECT_NE(sent("db.test", "Bearer " + known.substr(0, 14) + p + known.substr(14)).find("Deny: secret\r\n"),
-            std::string::npos)
-      << "in two pieces";
+  auto refuses = [&](const std::string& host, const std::string& credentials) {
+    EXPECT_NE(sent(host, credentials).find("Deny: secret\r\n"), std::string::npos) << credentials;
+  };
+  auto refuses_beside = [&](const std::string& other) {
+    refuses("db.test", "Bearer " + p + " " + other);
+    refuses("db.test", "Bearer " + other + p);
+    refuses("db.test", "Basic " + base64_encode(other + ":" + p));
+    refuses("db.test", "Basic " + base64_encode("me:" + p + other));
+    refuses("db.test", "Bearer " + p + p + "," + base64_encode(other));
+    refuses("model.test", "Bearer " + own + " " + other);
+  };
+  for (const std::string& other : {known, token, to_hex(known)}) refuses_beside(other);
+  refuses("db.test", "Bearer " + known.substr(0, 14) + p + known.substr(14));
   EXPECT_EQ(db->last(), "");
   // Usual credentials pass each time and without a note.
   count_audited("");
@@ -402,6 +405,28 @@ TEST_F(SecretsTest, TheAgentsCredentialsAreNotSentTogetherWithTheOperators) {
                                  base64_encode("me:second-placeholder-0123") + "\r\n\r\n")
                   .ends_with("fine"));
   EXPECT_NE(db->last().find(base64_encode("me:second-value-0123456789")), std::string::npos) << db->last();
+}
+
+TEST_F(SecretsTest, NoValueIsInsertedIntoABodyBesideTheAgentsCredentials) {
+  config_["secrets"][1]["in"] = {"body"};
+  auto db = origin("db.test");
+  start();
+  const std::string p = kOtherPlaceholder, own = "Authorization: Bearer agents-own-key-0123456789\r\n";
+  // While the body is collected, nothing leaves. A longer body leaves as it comes, up to the placeholder.
+  for (const std::string& body : {p, std::string(400'000, 'x') + p})
+    for (const std::string& header : {own, std::string("Cookie: a=b\r\n")}) {
+      EXPECT_NE(ask("db.test", post("db.test", body, header)).find("X-Bottle-Deny: secret\r\n"), std::string::npos);
+      EXPECT_EQ(db->last().find("db-value"), std::string::npos);
+      std::string reason = audited("secret").value("reason", "");
+      EXPECT_NE(reason.find("beside: [" + header.substr(0, header.find(':')) + "]"), std::string::npos) << reason;
+    }
+  EXPECT_TRUE(ask("db.test", post("db.test", p)).ends_with("fine"));
+  EXPECT_TRUE(ask("db.test", post("db.test", "nothing", own)).ends_with("fine")) << "without a value";
+  EXPECT_NE(db->last().find(own), std::string::npos) << db->last();
+  config_["secrets"][1]["beside"] = {"cookie"};
+  ASSERT_EQ(configure()["type"], "ready");
+  EXPECT_TRUE(ask("db.test", post("db.test", p, "Cookie: a=b\r\n")).ends_with("fine"));
+  EXPECT_TRUE(body_of(db->last()).starts_with("db-value")) << db->last();
 }
 
 TEST_F(SecretsTest, TheAgentsOwnCredentialsAloneReachHostsOtherThanTheModel) {
