@@ -52,6 +52,19 @@ def test_git_variables_that_name_another_repository_are_refused(operator):
     assert session.status == 0 and "ran" in session.out, session.explain()
 
 
+def test_other_users_can_read_the_work_as_they_can_read_the_repository(operator):
+    """For example, with sudo in a repository of the user, who reads the work without sudo then."""
+    session = operator.start("echo new > new.txt && git add new.txt && %s" % COMMIT)
+    assert session.status == 0, session.explain()
+    git = os.path.join(operator.workspace, ".git")
+    assert os.listdir(git + "/refs/bottle"), session.explain()
+    for top in ("refs", "objects"):
+        for directory, _, files in os.walk(os.path.join(git, top)):
+            for path in [directory, *(os.path.join(directory, name) for name in files)]:
+                mode, readable = os.stat(path).st_mode, 0o055 if path == directory else 0o044
+                assert mode & readable == readable, (path, oct(mode))
+
+
 @pytest.mark.parametrize("mode", ["clone", "copy"])
 @pytest.mark.parametrize("layout", ["linked", "bare", "separate"])
 def test_a_work_tree_with_its_repository_elsewhere(operator, layout, mode):

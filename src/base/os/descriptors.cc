@@ -20,11 +20,11 @@ Result<UniqueFd> listen_at(const std::string& path, int backlog) {
   sockaddr_un address = TRY(unix_address(path));
   UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
   if (!fd) return fail_errno("making a socket");
-  // The mode of a Unix socket comes from the umask alone. A chmod(2) after bind(2) would leave a moment in which other
-  // users can connect.
-  ::umask(0077);
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
     return fail_errno("binding " + path);
+  // Nothing can connect before listen(2), so it does not matter which mode the umask left until here. The umask itself
+  // is not changed, because it applies to the whole process and to all files that it makes later.
+  if (::chmod(path.c_str(), 0600) != 0) return fail_errno("setting the mode of " + path);
   if (::listen(fd.get(), backlog) != 0) return fail_errno("listening on " + path);
   return fd;
 }

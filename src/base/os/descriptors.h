@@ -36,8 +36,8 @@ Result<SocketPair> make_socket_pair(Waits waits = Waits::yes);
 UniqueFd open_socket(int family, int type, Waits waits = Waits::yes);
 UniqueFd accept_connection(int listener, Waits waits = Waits::yes);
 
-// Returns a socket that listens at the path of a Unix socket, which must not exist. Only this user can connect, because
-// the umask of the process becomes 077. `backlog` is the number of connections that may wait to be accepted.
+// Returns a socket that listens at the path of a Unix socket, which must not exist. Only this user can connect.
+// `backlog` is the number of connections that may wait to be accepted.
 Result<UniqueFd> listen_at(const std::string& path, int backlog);
 
 // Makes a listener accept a TCP connection only after the client has sent data, if the system can do that.

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <filesystem>
 #include <thread>
 #include <vector>
 
@@ -62,6 +64,21 @@ TEST(Descriptors, OfAcceptedConnectionsAreNotInherited) {
   ASSERT_TRUE(accepted);
   EXPECT_TRUE(closes_on_exec(accepted.get()));
   EXPECT_TRUE(::fcntl(accepted.get(), F_GETFL) & O_NONBLOCK);
+}
+
+// The umask applies to everything that the process makes later, such as refs in the operator's repository.
+TEST(Descriptors, ASocketIsPrivateAndTheUmaskStays) {
+  char place[] = "/tmp/bottle-os-test.XXXXXX";
+  std::string directory = ::mkdtemp(place), path = directory + "/socket";
+  mode_t before = ::umask(0002);
+  auto listener = listen_at(path, 1);
+  mode_t after = ::umask(before);
+  ASSERT_TRUE(listener) << listener.error().what;
+  EXPECT_EQ(after, 0002u);
+  struct stat st{};
+  ASSERT_EQ(::lstat(path.c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 07777, 0600u);
+  std::filesystem::remove_all(directory);
 }
 
 TEST(Descriptors, ArePassedOverASocket) {
