@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import time
 
 import pytest
@@ -58,6 +59,23 @@ def test_the_far_engine_dies_and_stays_down(remote, far, until):  # noqa: F811
     assert done.returncode == 0 and "on its remote machine" in done.stdout, done
     assert worktree(remote, "precious") == "precious\n"
     assert far.left() == [] and remote.sessions() == []
+
+
+def test_work_that_something_else_removed_from_the_machine_is_reported_as_lost(remote, far, restored, until):  # noqa: F811
+    """The agent has ended, and its work is not collected yet when its container and volume go."""
+    restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=9")
+    child = background(remote, far, "echo precious >precious; exit 7")
+    try:
+        assert until(lambda: standing(far.pids()) or child.poll() is not None, 120, 0.02) and child.poll() is None
+        [agent] = [name for kind, name in map(str.split, far.left()) if name.endswith("-agent")]
+        subprocess.run(["docker", "-H", "unix://" + far.socket, "rm", "-f", agent], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["docker", "-H", "unix://" + far.socket, "volume", "rm", agent[1:].replace("-agent", "-work")], check=True, stdout=subprocess.DEVNULL)
+    finally:
+        kill(standing(far.pids()), signal.SIGCONT)
+    out, err = child.communicate(timeout=180)
+    assert child.returncode == 7 and "lost" in err, err
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=180)
+    assert done.returncode == 0 and far.left() == [] and remote.sessions() == [], done
 
 
 def test_the_far_engine_dies_and_restarts(remote, far, until):  # noqa: F811

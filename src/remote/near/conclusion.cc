@@ -64,6 +64,7 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
     bool is_nothing = back_->text.empty() && back_->archive.empty() && !back_->sorted;
     bool came_before = before && before->back && (before->back->sorted || !before->back->archive.empty());
     if (is_nothing && came_before) back_ = std::move(before->back);
+    else if (is_nothing && job_.plan.workspace_mode != manifest::WorkspaceMode::none) back_ = nothing_came();
     // The machine forgets the session next. From then on, only this file says what came home and what to look at.
     auto saved = write_file_durably(path_of_result(), wire::encode(so_far(), wire::Layout::pretty));
     if (saved) return input::Fetched{};
@@ -74,6 +75,19 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   fetch_error_ = back.error().what;
   vm_gone_ = is_gone();
   return input::FetchFailed{back.error().code == Code::conflict, vm_gone_, std::move(back.error())};
+}
+
+// Says what is lost if the machine has no workspace of a session to which one was sent. A session that failed may never
+// have had one.
+wire::WorkResult Conclusion::nothing_came() const {
+  if (!far_result_ && !job_.remote->adopt) return {};
+  const std::string& session = job_.plan.session;
+  std::string lost = std::string(far_result_ ? "The work is lost" : "If the agent ran, its work is lost") +
+                     ", because " + record_.far.target.to_string() + " no longer has the workspace.";
+  // The far side may know more, for example that something else removed the container.
+  std::string why = far_result_ && far_result_->back ? far_result_->back->error : "";
+  return {.text = lost + " If refs/bottle/" + session + " exists, it is from the last checkpoint.",
+          .error = why.empty() ? lost : why};
 }
 
 input::Forgotten Conclusion::forget_there() {

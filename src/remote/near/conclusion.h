@@ -42,6 +42,7 @@ class Conclusion {
 
  private:
   bool is_home() const { return back_.has_value(); }
+  wire::WorkResult nothing_came() const;
   wire::WorkResult back() const;
   void add_vm_to_receipt();
   wire::SessionResult so_far();
