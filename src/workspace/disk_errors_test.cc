@@ -136,6 +136,14 @@ TEST_F(DiskErrors, AFileThatCannotBeReadIsNotLeftOutInSilence) {
   EXPECT_EQ(left, (std::vector<std::string>{"directory", "link", "gone"}));
   EXPECT_EQ(read_file(root + "/copies/a").value(), "text\n");
   EXPECT_FALSE(copy({{"other", "100644", missing}})) << "it would be empty";
+  left.clear();
+  fs::create_directories(q.tree() + "/d");
+  put(q.tree() + "/d/b", "text\n");
+  q.paths["d/b"] = Quarantine::Written{};
+  auto copied_both = with_failing(SYS_mkdirat, ENAMETOOLONG, [&] {
+    return copy({{"a", "100644", ""}, {"d/b", "100644", ""}}) && left.size() == 1;
+  });
+  if (copied_both) EXPECT_TRUE(*copied_both) << joined(left);
 
   // From the second file on, nothing can be opened.
   rlimit before{};

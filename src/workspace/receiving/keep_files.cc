@@ -23,6 +23,8 @@
 namespace bottle::workspace {
 namespace {
 
+constexpr const char* kImpossible = "not brought home as a file, because it cannot be created at this path";
+
 // Returns whether an error of opening a file means that there is no such regular file, or that the agent has put it too
 // deep.
 bool is_absence(int error) {
@@ -59,7 +61,7 @@ Result<> write_files(const Quarantine& q, const git::Runner& git, const std::vec
         leave(change.path, "not brought home as a file, because it is not a regular file or is too deep");
         continue;
       }
-      (void)TRY(tree.file(
+      bool done = TRY(tree.file(
           *path, st.st_mode & 0100,
           [&](char* buffer, size_t room) -> Result<size_t> {
             ssize_t n = ::read(in.get(), buffer, room);
@@ -67,13 +69,14 @@ Result<> write_files(const Quarantine& q, const git::Runner& git, const std::vec
             return static_cast<size_t>(n);
           },
           &most));
+      if (!done) leave(change.path, kImpossible);
       continue;
     }
     // This is another name of an unchanged file.
     auto [status, text, complaint] = TRY(git.run({"cat-file", "blob", change.object}, q.at()));
     if (status != 0) return fail(Code::unavailable, "git cat-file: " + folded(complaint));
     size_t at = 0;
-    (void)TRY(tree.file(
+    bool done = TRY(tree.file(
         *path, change.mode == git::kExecutable,
         [&](char* buffer, size_t room) -> Result<size_t> {
           size_t n = text.copy(buffer, room, at);
@@ -81,6 +84,7 @@ Result<> write_files(const Quarantine& q, const git::Runner& git, const std::vec
           return n;
         },
         &most));
+    if (!done) leave(change.path, kImpossible);
   }
   return {};
 }
