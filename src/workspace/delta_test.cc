@@ -4,6 +4,7 @@
 #include "workspace/files/encoding.h"
 #include "workspace/quarantine/work_files.h"
 #include "workspace/receiving/ref_names.h"
+#include "workspace/receiving/take.h"
 #include "workspace/workspace_test.h"
 
 namespace bottle::workspace {
@@ -153,6 +154,29 @@ TEST_F(Delta, ModesThatTheRepositoryIgnoresAreNoChange) {
   auto back = come_home(sent.base);
   EXPECT_EQ(git("diff --raw --abbrev=4 HEAD refs/bottle/s1/worktree | cut -d' ' -f1,2"), ":100644 100644");
   EXPECT_EQ(back.files, 1u);
+}
+
+// For the comparison, no regular file is written into the directory of such a link.
+TEST_F(Delta, ALinkThatTheOperatorHadNotCommittedIsInThePatch) {
+  for (bool has_git : {true, false}) {
+    fs::create_directories(repo + "/app/deep");
+    fs::create_symlink("v1", repo + "/app/deep/current");
+    if (!has_git) fs::remove_all(repo + "/.git");
+    for (const std::string& target : {"v2", ""}) {
+      SCOPED_TRACE(target + (has_git ? " in a repository" : ""));
+      auto sent = pack(WorkspaceMode::copy);
+      unpack();
+      fs::remove(inside + "/app/deep/current");
+      if (!target.empty()) fs::create_symlink(target, inside + "/app/deep/current");
+      auto back = come_home(sent.base);
+      EXPECT_EQ(back.files, 1u) << back.text;
+      ASSERT_NE(back.patch, "") << back.text;
+      auto applied = apply({{repo, back.patch}}, root + "/scratch");
+      ASSERT_TRUE(applied) << applied.error().what;
+      std::error_code gone;
+      EXPECT_EQ(fs::read_symlink(repo + "/app/deep/current", gone), target);
+    }
+  }
 }
 
 TEST_F(Delta, FilteredContentIsNoChange) {

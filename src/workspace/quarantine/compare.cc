@@ -246,7 +246,13 @@ class Comparison {
       if (const auto* entry = base(path); entry && !is_submodule(*entry)) tracked[path] = *entry;
     }
     auto filtered = TRY(prepare_files(q_, git_, was, written, false));
-    // Links come last, as in every tree that this room writes, so that nothing is written through one.
+    // Links come last, as in every tree that this room writes, so that nothing is written through one. Their
+    // directories come before them, because a link makes none.
+    for (const auto& [path, target] : links) {
+      auto above = *safe_components(path);
+      above.pop_back();
+      if (!above.empty()) (void)TRY(tree.directory(above));
+    }
     for (const auto& [path, target] : links) (void)TRY(tree.link(*safe_components(path), target));
     auto entries = TRY(add_files(q_, git_, conversions_, was, tracked, true));
     for (const auto& path : dirty)
