@@ -179,6 +179,20 @@ TEST_F(Delta, ALinkThatTheOperatorHadNotCommittedIsInThePatch) {
   }
 }
 
+TEST_F(Delta, ALinkInPlaceOfACommittedFileIsNotAFileWhereModesAreIgnored) {
+  git("config core.fileMode false");
+  fs::remove(repo + "/a.txt");
+  fs::create_symlink("v1", repo + "/a.txt");
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  fs::remove(inside + "/a.txt");
+  fs::create_symlink("v2", inside + "/a.txt");
+  auto back = come_home(sent.base);
+  auto applied = apply({{repo, back.patch}}, root + "/scratch");
+  ASSERT_TRUE(applied) << applied.error().what;
+  EXPECT_EQ(fs::read_symlink(repo + "/a.txt"), "v2");
+}
+
 TEST_F(Delta, FilteredContentIsNoChange) {
   git("config filter.lfs.clean \"sh -c 'echo pointer; wc -c'\"");
   git("config filter.lfs.smudge cat");

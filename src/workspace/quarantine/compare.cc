@@ -263,7 +263,9 @@ class Comparison {
           if (committed) before_[path] = *committed;
           continue;
         }
-        if (!conversions_.modes && committed && is_file(committed->mode)) before_[path].mode = committed->mode;
+        // The operator may have put a link in the place of the file.
+        if (!conversions_.modes && committed && is_file(committed->mode) && is_file(entry->mode))
+          before_[path].mode = committed->mode;
         if (only_staged_.contains(path)) continue;  // not a file that the agent made
         changes_.was_changed |= !committed || !same(*committed, before_[path]);
       }
