@@ -158,8 +158,27 @@ TEST_F(Take, NoLinkIsFollowed) {
   fs::rename(tree + "/b", root + "/outside");
   fs::create_symlink(root + "/outside", tree + "/b");
   EXPECT_FALSE(take(file));
-  EXPECT_FALSE(Replacement::begin(tree, {"b/c.txt"}));
+  std::vector<std::unique_ptr<Replacement>> all;
+  all.push_back(Replacement::begin(tree, {"a.txt", "b/c.txt"}).value());
+  EXPECT_FALSE(fs::exists(all[0]->staged() + "/b/c.txt"));
+  put(all[0]->staged() + "/a.txt", "changed\n");
+  put(all[0]->staged() + "/b/c.txt", "changed\n");
+  EXPECT_FALSE(put_in_place(all));
+  all.clear();
+  EXPECT_EQ(*read_file(tree + "/a.txt"), "one\n");
   EXPECT_EQ(*read_file(root + "/outside/c.txt"), "two\n");
+}
+
+TEST_F(Take, ADirectoryBecomesALinkAndALinkADirectory) {
+  auto taken = take(patch("git mv b e && ln -s e b"));
+  ASSERT_TRUE(taken) << taken.error().what;
+  EXPECT_EQ(fs::read_symlink(tree + "/b"), "e");
+  EXPECT_EQ(*read_file(tree + "/e/c.txt"), "two\n");
+  taken = take(patch("rm b && git mv e b && ln -s b e && echo x >b/new.txt"));
+  ASSERT_TRUE(taken) << taken.error().what;
+  EXPECT_TRUE(fs::is_directory(fs::symlink_status(tree + "/b")));
+  EXPECT_EQ(*read_file(tree + "/b/c.txt") + *read_file(tree + "/b/new.txt"), "two\nx\n");
+  EXPECT_EQ(fs::read_symlink(tree + "/e"), "b");
 }
 
 TEST_F(Take, WhatAnInterruptedRunLeftIsNamed) {

@@ -44,13 +44,30 @@ Result<Entry> entry_at(const Beneath& root, const std::string& path) {
   return Entry{TRY(root.directory(above(path))), path.substr(path.rfind('/') + 1)};
 }
 
-Result<std::optional<struct stat>> status_of(const Beneath& root, const std::string& path) {
-  auto entry = TRY(entry_at(root, path));
+Result<std::optional<struct stat>> status_at(const Beneath& root, const Entry& entry, const std::string& path) {
   struct stat st{};
   if (!entry.directory) return std::nullopt;
   if (::fstatat(entry.at(), entry.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) return std::optional(st);
   if (errno == ENOENT) return std::nullopt;
   return fail_errno("looking at " + root.root() + "/" + path);
+}
+
+bool is_below_link(const Beneath& root, const std::string& path) {
+  for (std::string parent = above(path); !parent.empty(); parent = above(parent)) {
+    auto entry = entry_at(root, parent);
+    auto status = entry ? status_at(root, *entry, parent) : std::unexpected(std::move(entry.error()));
+    if (status && *status) return S_ISLNK((*status)->st_mode);
+  }
+  return false;
+}
+
+// Returns nothing if there is no such entry. A directory may become a link and a link a directory, so there is also
+// nothing below a link.
+Result<std::optional<struct stat>> status_of(const Beneath& root, const std::string& path) {
+  auto entry = entry_at(root, path);
+  if (entry) return status_at(root, *entry, path);
+  if (entry.error().code == Code::denied && is_below_link(root, path)) return std::nullopt;
+  return std::unexpected(std::move(entry.error()));
 }
 
 Result<> rename_entry(const Beneath& root, const std::string& from, const std::string& to) {
