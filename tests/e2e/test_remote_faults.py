@@ -149,6 +149,25 @@ def test_the_far_supervisor_dies_at_every_record(remote, far, until, record):  #
     start(remote, far, "true")  # the next start sweeps what a dead supervisor left
 
 
+def test_an_agent_without_a_supervisor_is_stopped_before_its_work_is_fetched(remote, far, until):  # noqa: F811
+    """What it writes when it is told to end comes home, too."""
+    restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=8")
+    try:
+        child = background(remote, far, "trap 'echo last >last; exit' TERM; touch /tmp/worked; sleep 600 & wait")
+        assert until(lambda: standing(far.pids()) or child.poll() is not None, 120, 0.02) and child.poll() is None
+        assert until(lambda: in_container(remote, far, "test", "-e", "/tmp/worked"), 60)
+        kill(standing(far.pids()))
+        out, err = child.communicate(timeout=120)
+    finally:
+        kill(standing(far.pids()))
+        child.kill()
+        child.communicate()
+        restart_sshd(far)
+    assert child.returncode == 125 and "the session's supervisor died" in err, err
+    assert worktree(remote, "last") == "last\n", err
+    start(remote, far, "true")  # sweeps what the dead supervisor left
+
+
 def test_a_full_disk_on_the_remote_machine(remote, far, until):  # noqa: F811
     assert start(remote, far, "true").status == 0
     cache, state = far.home + "/.cache", far.home + "/.local"

@@ -232,8 +232,8 @@ Result<> deliver(const FarWorld& world, const std::string& session) {
   return write_all(1, "ok\n");
 }
 
-// Returns the engine that has the session's work, and makes sure that a container shows it. Returns nothing if there is
-// no work. Fails if this cannot be known or done, in which case there may be some.
+// Returns the engine that has the session's work, and makes sure that a container shows it and that the agent does not
+// run. Returns nothing if there is no work. Fails if this cannot be known or done, in which case there may be some.
 Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, const std::string& session) {
   auto view = read_ledger(world.directories, session);
   if (!view && view.error().code == Code::not_found) return nullptr;
@@ -246,7 +246,11 @@ Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, cons
     return session::reach_work(**engine, whose, world.directories.sessions + "/" + session, view->work->workdir);
   };
   auto container = found();
-  if (container && *container) return std::move(*engine);
+  if (container && *container) {
+    // If the supervisor died, its agent may run. What it writes after the fetch would be lost.
+    TRY(session::stop_container_with_work(**engine, **container));
+    return std::move(*engine);
+  }
   // The engine says that there is no container, or the ledger says that there was never any work.
   if (container || !view->work) return nullptr;
   return std::unexpected(std::move(container.error()));
