@@ -18,6 +18,7 @@
 #include "base/defer.h"
 #include "base/files/durable.h"
 #include "base/files/file.h"
+#include "base/files/full_disk.h"
 #include "base/ids.h"
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
@@ -96,7 +97,18 @@ class Reception {
     // This follows share_out(), because each repository is compared with its own share of the files.
     bool has_repository = std::ranges::any_of(all_, [](const auto& home) { return home->is_repository(); });
     auto operators = has_repository ? git::read_operators_configuration() : git::OperatorsConfiguration();
-    for (auto& home : all_) TRY(home->prepare(sent, operators));
+    for (auto& home : all_) {
+      auto prepared = home->prepare(sent, operators);
+      bool is_below = !home->quarantine().place.empty();
+      if (prepared || !is_below || !home->is_repository()) {
+        TRY(std::move(prepared));
+        continue;
+      }
+      // It may have lost the commit, for example because it was cloned again.
+      TRY(check_room(prepared));
+      home = home->without_repository(prepared.error().what);
+      TRY(home->prepare(sent, operators));
+    }
     return {};
   }
 

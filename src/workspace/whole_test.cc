@@ -202,6 +202,28 @@ TEST_F(Whole, ARepositoryInsideARepositoryGetsItsOwnRefs) {
   }
 }
 
+// Such a repository was cloned again or replaced meanwhile.
+TEST_F(Whole, ARepositoryBelowThatLostItsCommitDoesNotStopTheOthers) {
+  make_inner(repo + "/sub");
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  put(inside + "/a.txt", "top\n");
+  put(inside + "/sub/v.txt", "agent's\n");
+  git("commit -qam in-sub", inside + "/sub");
+  fs::remove_all(repo + "/sub/.git");
+  git("init -q", repo + "/sub");
+  git("commit -q --allow-empty -m other", repo + "/sub");
+  auto back = come_home(sent.base);
+  EXPECT_EQ(git("diff --name-only HEAD refs/bottle/s1/worktree"), "a.txt");
+  ASSERT_EQ(back.below.size(), 1u) << back.text;
+  EXPECT_NE(*read_file(back.below[0].patch), "");
+  EXPECT_EQ(refs(repo + "/sub"), "");
+  EXPECT_TRUE(flagged(back, "in sub: the repository: it can no longer be read: the repository " + repo +
+                                "/sub no longer has the commit"))
+      << joined(back.flagged);
+  EXPECT_TRUE(back.is_incomplete) << "the commits are only in the archive";
+}
+
 TEST_F(Whole, SubmodulesAreSentAndComeBack) {
   make_inner(root + "/lib");
   git("submodule --quiet add " + root + "/lib lib");

@@ -67,6 +67,19 @@ Result<> Homecoming::prepare(const std::optional<Sent>& sent, const git::Operato
   return read_sent_files(sent);
 }
 
+std::unique_ptr<Homecoming> Homecoming::without_repository(const std::string& error) {
+  Quarantine empty;
+  empty.root = q_.root + "-files";
+  empty.source = q_.source;
+  empty.place = q_.place;
+  empty.git_at = q_.git_at;
+  empty.inside = q_.inside;
+  empty.sent = std::move(q_.sent);
+  q_ = std::move(empty);
+  return std::make_unique<Homecoming>(in_, git_, q_, Origin{.repository = {}, .base = {}, .refs = {}, .error = error},
+                                      prefix_, results_);
+}
+
 // Reads what was sent, except for the files of a record. Without a record, the files are those of a checkout of the
 // base.
 Result<> Homecoming::read_sent_files(const std::optional<Sent>& sent) {
