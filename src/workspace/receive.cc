@@ -244,6 +244,7 @@ class Reception {
     q->source = in_.source + (repository.path.empty() ? "" : "/" + repository.path);
     q->git_at = repository.git_at;
     q->inside = in_.inside;
+    q->is_unreadable = !origin.error.empty();
     std::string prefix = "refs/bottle/" + in_.session + "/";
     // One component, so that no repository's directory is among the files of another one's results.
     std::string component = encoded_component(repository.path);

@@ -224,6 +224,19 @@ TEST_F(Whole, ARepositoryBelowThatLostItsCommitDoesNotStopTheOthers) {
   EXPECT_TRUE(back.is_incomplete) << "the commits are only in the archive";
 }
 
+TEST_F(Whole, ARepositoryThatTheOperatorMovedAwayIsNotCalledTheAgents) {
+  make_inner(repo + "/sub");
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  git("commit -q --allow-empty -m in-sub", inside + "/sub");
+  fs::rename(repo + "/sub", root + "/moved");
+  auto back = come_home(sent.base);
+  EXPECT_TRUE(flagged(back, "in sub: .git: not brought home, because your repository can no longer be read"))
+      << joined(back.flagged);
+  EXPECT_FALSE(flagged(back, "the agent made this repository")) << joined(back.flagged);
+  EXPECT_TRUE(back.is_incomplete);
+}
+
 TEST_F(Whole, SubmodulesAreSentAndComeBack) {
   make_inner(root + "/lib");
   git("submodule --quiet add " + root + "/lib lib");

@@ -35,7 +35,9 @@ Result<> GitFiller::entry(const Path& path, const TarEntry& e, const Source& bod
   // does not match its name could appear in the patch.
   if (q_.known_objects.empty()) {
     if (!TRY(is_the_operators(q_, ".git/" + name, e, body)))
-      leave_repository(q_, ".git", "not brought home, because the agent made this repository");
+      leave_repository(q_, ".git",
+                       q_.is_unreadable ? "not brought home, because your repository can no longer be read"
+                                        : "not brought home, because the agent made this repository");
     return {};
   }
   if (e.kind == TarEntry::Kind::hardlink) return hardlinked_object(path, e);

@@ -45,6 +45,7 @@ struct Quarantine {
   std::string record;                                // where the recorded bytes of sent files are kept; empty if
                                                      // nowhere
   bool is_unborn = false;                            // the operator's repository had no commit yet
+  bool is_unreadable = false;  // a repository was sent, and the operator's is gone or can no longer be read
   std::string known_objects;   // the operator's object store, which the repository borrows from; empty if there is none
 
   // These say how a file or a link came back. An unchanged file is not written, because few of a hundred thousand files

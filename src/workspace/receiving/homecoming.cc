@@ -75,6 +75,7 @@ std::unique_ptr<Homecoming> Homecoming::without_repository(const std::string& er
   empty.git_at = q_.git_at;
   empty.inside = q_.inside;
   empty.sent = std::move(q_.sent);
+  empty.is_unreadable = true;
   q_ = std::move(empty);
   return std::make_unique<Homecoming>(in_, git_, q_, Origin{.repository = {}, .base = {}, .refs = {}, .error = error},
                                       prefix_, results_);
