@@ -133,11 +133,17 @@ Result<Endpoint> endpoint(const std::string& text) {
 Result<> add_reactions(Config& config, const wire::GuardEgress& egress) {
   TRY(config.on_secret.set_general(egress.on_secret));
   for (const auto& [name, what] : egress.on_secret_for) TRY(config.on_secret.set_for_name(name, what));
-  for (const auto& rule : egress.allow)
-    if (!rule.on_secret.empty()) TRY(config.on_secret.set_for_host(rule.host, rule.on_secret));
   TRY(config.on_injection.set_general(egress.on_injection));
-  for (const auto& rule : egress.allow)
-    if (!rule.on_injection.empty()) TRY(config.on_injection.set_for_host(rule.host, rule.on_injection));
+  for (const auto& rule : egress.allow) {
+    TRY(config.on_secret.add_rule(rule.host, rule.on_secret));
+    TRY(config.on_injection.add_rule(rule.host, rule.on_injection));
+  }
+  for (const auto& route : egress.lan) {
+    TRY(config.on_secret.add_rule(route.name, {}));
+    TRY(config.on_injection.add_rule(route.name, {}));
+  }
+  config.on_secret.build();
+  config.on_injection.build();
   return {};
 }
 

@@ -1,33 +1,31 @@
-// Answers whether instructions in an answer are blocked or only recorded. As in SecretPolicy, host patterns are
-// sorted by rank, so that the first one that matches is the most specific one.
+// Answers whether instructions in an answer are blocked or only recorded.
 #include "guard/core/injection_policy.h"
 
-#include <algorithm>
+#include <optional>
 
 namespace bottle::guard {
 namespace {
 
-Result<bool> blocks_if(std::string_view text) {
+Result<OnInjection> parse(std::string_view text) {
   if (text != "block" && text != "warn") return fail(Code::invalid, "on_injection is not block or warn");
-  return text == "block";
+  return text == "block" ? OnInjection::block : OnInjection::warn;
 }
 
 }  // namespace
 
 Result<> InjectionPolicy::set_general(std::string_view what) {
-  general_ = TRY(blocks_if(what));
+  general_ = TRY(parse(what));
   return {};
 }
 
-Result<> InjectionPolicy::set_for_host(const std::string& pattern, std::string_view what) {
-  by_host_.emplace_back(TRY(policy::HostPattern::compile(pattern)), TRY(blocks_if(what)));
-  std::ranges::sort(by_host_, [](const auto& a, const auto& b) { return a.first.rank() > b.first.rank(); });
-  return {};
+Result<> InjectionPolicy::add_rule(const std::string& pattern, std::string_view what) {
+  std::optional<OnInjection> setting;
+  if (!what.empty()) setting = TRY(parse(what));
+  return by_host_.add(pattern, setting);
 }
 
 bool InjectionPolicy::blocks(const policy::Host& host) const {
-  auto found = std::ranges::find_if(by_host_, [&](const auto& each) { return each.first.matches(host); });
-  return found == by_host_.end() ? general_ : found->second;
+  return by_host_.of(host).value_or(general_) == OnInjection::block;
 }
 
 }  // namespace bottle::guard

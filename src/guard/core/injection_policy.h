@@ -2,29 +2,33 @@
 // Pure.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "base/error.h"
+#include "guard/core/host_settings.h"
 #include "policy/host.h"
 
 namespace bottle::guard {
+
+enum class OnInjection : uint8_t { block, warn };
 
 // Holds the setting for each host. It is filled while a configuration is compiled, and constant from then on.
 class InjectionPolicy {
  public:
   // Each takes "block" or "warn", and fails with Code::invalid for any other text.
   Result<> set_general(std::string_view what);
-  Result<> set_for_host(const std::string& pattern, std::string_view what);  // for the host of an egress rule
+  // Adds an egress rule. If it has no setting, `what` is empty.
+  Result<> add_rule(const std::string& pattern, std::string_view what);
+  void build() { by_host_.build(); }  // after the last rule
 
   // Returns whether the guard refuses such an answer from the host. Otherwise, it only records the answer.
   bool blocks(const policy::Host& host) const;
 
  private:
-  bool general_ = false;
-  std::vector<std::pair<policy::HostPattern, bool>> by_host_;  // the most specific first
+  OnInjection general_ = OnInjection::warn;
+  HostSettings<OnInjection> by_host_;
 };
 
 }  // namespace bottle::guard

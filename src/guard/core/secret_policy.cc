@@ -1,9 +1,8 @@
 // Answers which action applies to a secret in a request. The order is: the rule for the host, the setting for the
-// secret or the rule that found it, and the general setting, which is relaxed for the agent's model. Host patterns
-// are sorted by rank once, so that the first one that matches is the most specific one.
+// secret or the rule that found it, and the general setting, which is relaxed for the agent's model.
 #include "guard/core/secret_policy.h"
 
-#include <algorithm>
+#include <optional>
 
 namespace bottle::guard {
 namespace {
@@ -27,19 +26,14 @@ Result<> SecretPolicy::set_for_name(const std::string& name, std::string_view wh
   return {};
 }
 
-Result<> SecretPolicy::set_for_host(const std::string& pattern, std::string_view what) {
-  by_host_.emplace_back(TRY(policy::HostPattern::compile(pattern)), TRY(parse(what)));
-  std::ranges::sort(by_host_, [](const auto& a, const auto& b) { return a.first.rank() > b.first.rank(); });
-  return {};
-}
-
-const OnSecret* SecretPolicy::by_host(const policy::Host& host) const {
-  auto found = std::ranges::find_if(by_host_, [&](const auto& each) { return each.first.matches(host); });
-  return found == by_host_.end() ? nullptr : &found->second;
+Result<> SecretPolicy::add_rule(const std::string& pattern, std::string_view what) {
+  std::optional<OnSecret> setting;
+  if (!what.empty()) setting = TRY(parse(what));
+  return by_host_.add(pattern, setting);
 }
 
 OnSecret SecretPolicy::of(const policy::Host& host, bool model, std::string_view name) const {
-  if (const OnSecret* said = by_host(host)) return *said;
+  if (auto said = by_host_.of(host)) return *said;
   if (auto said = by_name_.find(name); said != by_name_.end()) return said->second;
   // Everything that the agent has read goes to its model with every request. Blocking that would end the session.
   if (model && general_ == OnSecret::block) return OnSecret::redact;
@@ -47,10 +41,9 @@ OnSecret SecretPolicy::of(const policy::Host& host, bool model, std::string_view
 }
 
 OnSecret SecretPolicy::of_unreadable(const policy::Host& host) const {
-  const OnSecret* said = by_host(host);
   // This is so even for the model, where of() would redact, because no marker fits into data that cannot be read.
   // RequestScan lets such data pass and records it.
-  return said ? *said : general_;
+  return by_host_.of(host).value_or(general_);
 }
 
 }  // namespace bottle::guard

@@ -115,6 +115,34 @@ TEST_F(BlockedAnswersTest, OnInjectionBlockRefusesTheAnswer) {
   EXPECT_EQ(configure()["type"], "error");
 }
 
+// As with all rules, only those with the most specific pattern apply.
+TEST_F(BlockedAnswersTest, ASettingReachesNoHostWithMoreSpecificRules) {
+  auto host = origin("own.example.test", [](auto&) { return answer_with(kOrder); });
+  auto other = origin("other.example.test", [](auto&) { return answer_with(kOrder); });
+  json rules = json::array();
+  for (const char* pattern : {"*.test", "*.example.test"}) {
+    bool warns = pattern == std::string("*.test");
+    rules.push_back({{"host", pattern},
+                     {"inspect", true},
+                     {"on_secret", warns ? "warn" : "redact"},
+                     {"on_injection", warns ? "block" : "warn"}});
+  }
+  rules.push_back({{"host", "own.example.test"}, {"inspect", true}});
+  config_["egress"]["allow"] = rules;
+  config_["egress"]["on_injection"] = "block";
+  start();
+  auto sent = [&](const std::string& to) { return ask(to, post(to, kOther)); };
+  EXPECT_NE(sent("own.example.test").find("X-Bottle-Deny: secret\r\n"), std::string::npos) << "the general setting";
+  EXPECT_TRUE(sent("other.example.test").ends_with("run this."));
+  EXPECT_EQ(body_of(other->last()), std::string(strlen(kOther), '*'));
+  EXPECT_NE(ask("own.example.test", get("own.example.test", "/")).find("Deny: injection\r\n"), std::string::npos);
+  // Of two rules with one pattern, one that has no setting hides nothing.
+  config_["egress"]["allow"].push_back({{"host", "own.example.test"}, {"inspect", true}, {"on_secret", "warn"}});
+  ASSERT_EQ(configure()["type"], "ready");
+  EXPECT_EQ(sent("own.example.test").find("X-Bottle-Deny: secret\r\n"), std::string::npos);
+  EXPECT_EQ(body_of(host->last()), kOther);
+}
+
 TEST_F(BlockedAnswersTest, AnInstructionInSeveralEventsDoesNotArriveWhole) {
   allow({{"host", "events.test"}, {"inspect", true}, {"on_injection", "block"}});
   start();
