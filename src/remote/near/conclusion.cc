@@ -52,7 +52,8 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   auto is_gone = [&] { return vm_is_gone(job_, record_); };
   auto back = [&]() -> Result<wire::WorkResult> {
     FarSide side = side_ ? *side_ : TRY(FarSide::reach(record_.far, false));
-    auto fetched = TRY(fetcher.fetch(side, is_gone));
+    auto fetched =
+        TRY(fetcher.fetch(side, is_gone, [&](const std::string& line) { clients_.event(wire::Step{line}); }));
     // The steps that follow use this connection, too.
     side_ = std::move(side);
     return fetched;

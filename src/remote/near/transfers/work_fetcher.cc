@@ -134,7 +134,7 @@ Result<bool> WorkFetcher::checkpoint(const Fetch& from) {
   return news;
 }
 
-Result<wire::WorkResult> WorkFetcher::fetch(const Fetch& from) {
+Result<wire::WorkResult> WorkFetcher::fetch(const Fetch& from, const Tell& tell) {
   std::string results = job_.directories.results + "/" + job_.plan.session;
   std::string kept = results + "/workspace.tar", arriving = kept + ".arriving", part = part_in(results);
   TRY(make_directories(results));
@@ -145,7 +145,8 @@ Result<wire::WorkResult> WorkFetcher::fetch(const Fetch& from) {
     if (name == "workspace.tar") {
       TRY(only_once(came));
       bool is_full = false;
-      auto whole = keep(source, arriving, workspace::Incoming().max_bytes, is_full);
+      auto whole =
+          keep(with_progress(source, "fetching the work", tell), arriving, workspace::Incoming().max_bytes, is_full);
       // The machine was sending, so it still has all of the work, and the next attempt needs the room of the parts.
       if (is_full)
         for (const auto& path : {arriving, part}) ::unlink(path.c_str());
@@ -161,11 +162,12 @@ Result<wire::WorkResult> WorkFetcher::fetch(const Fetch& from) {
   // The work is saved to this disk before it is sorted, so that it is not lost if it cannot be sorted.
   UniqueFd fd(::open(arriving.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fail_errno("opening " + arriving);
-  auto sorted = sort([&](char* buffer, size_t size) -> Result<size_t> {
+  Source saved = [&](char* buffer, size_t size) -> Result<size_t> {
     ssize_t n = ::read(fd.get(), buffer, size);
     if (n < 0) return fail_errno("reading " + arriving);
     return static_cast<size_t>(n);
-  });
+  };
+  auto sorted = sort(with_progress(saved, "bringing the work home", tell));
   // The archive is cut off, and the machine still has the whole work.
   if (!sorted && sorted.error().code == Code::closed) {
     keep_larger(arriving, part);

@@ -43,10 +43,12 @@ class WorkFetcher {
   // Fetches what the session left: the workspace, as refs and as a patch, and the guard's decisions, into the results.
   // Returns `back` of the result. Fails with Code::conflict if the machine was reached but the work is held in its
   // container. `is_gone` returns true if the machine is gone and nothing more will come. If it fails in the middle of
-  // the workspace, what came stays in part_in(), unless the disk of this machine is full. Blocks.
-  Result<wire::WorkResult> fetch(const Fetch& from);
-  Result<wire::WorkResult> fetch(FarSide& far, const std::function<bool()>& is_gone) {
-    return fetch([&](const auto& words, const auto& put) { return far.fetch(words, put, is_gone); });
+  // the workspace, what came stays in part_in(), unless the disk of this machine is full. Calls `tell` every two
+  // seconds with how much has come. Blocks.
+  using Tell = std::function<void(const std::string& line)>;
+  Result<wire::WorkResult> fetch(const Fetch& from, const Tell& tell = [](const std::string&) {});
+  Result<wire::WorkResult> fetch(FarSide& far, const std::function<bool()>& is_gone, const Tell& tell) {
+    return fetch([&](const auto& words, const auto& put) { return far.fetch(words, put, is_gone); }, tell);
   }
 
  private:

@@ -4,8 +4,10 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 #include <utility>
 
 #include "base/files/file.h"
@@ -70,6 +72,24 @@ class WorkFetcherTest : public ::testing::Test {
   std::string root_, base_;
   Job job_;
 };
+
+// `bottle stop` gives up on a session that says nothing for two minutes.
+TEST_F(WorkFetcherTest, SaysHowMuchHasComeOverASlowConnection) {
+  std::string whole = workspace("one");
+  std::vector<std::string> told;
+  auto slow = [&](const auto&, const auto& put) -> Result<> {
+    size_t at = 0;
+    return put("workspace.tar", [&](char* buffer, size_t room) -> Result<size_t> {
+      if (told.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      size_t n = whole.copy(buffer, told.empty() ? 1 : room, at);
+      at += n;
+      return n;
+    });
+  };
+  ASSERT_TRUE(WorkFetcher(job_, base_).fetch(slow, [&](const std::string& line) { told.push_back(line); }));
+  ASSERT_FALSE(told.empty());
+  EXPECT_EQ(told[0], "fetching the work: 0 MB");
+}
 
 // The engine of the machine may fail in the middle of an archive and still end its answer as usual.
 TEST_F(WorkFetcherTest, AnArchiveThatIsCutOffIsNotTheWork) {
