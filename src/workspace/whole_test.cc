@@ -224,6 +224,17 @@ TEST_F(Whole, ARepositoryBelowThatLostItsCommitDoesNotStopTheOthers) {
   EXPECT_TRUE(back.is_incomplete) << "the commits are only in the archive";
 }
 
+TEST_F(Whole, ARepositoryBelowWithUnreadableRefsDoesNotStopTheOthers) {
+  make_inner(repo + "/sub");
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  put(inside + "/a.txt", "top\n");
+  ASSERT_EQ(::mkfifo((repo + "/sub/.git/packed-refs").c_str(), 0600), 0);
+  auto back = come_home(sent.base);
+  EXPECT_EQ(git("diff --name-only HEAD refs/bottle/s1/worktree"), "a.txt");
+  EXPECT_TRUE(flagged(back, "in sub: the repository: it can no longer be read: ")) << joined(back.flagged);
+}
+
 TEST_F(Whole, ARepositoryThatTheOperatorMovedAwayIsNotCalledTheAgents) {
   make_inner(repo + "/sub");
   auto sent = pack(WorkspaceMode::copy);

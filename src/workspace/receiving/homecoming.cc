@@ -64,6 +64,7 @@ Result<> Homecoming::prepare(const std::optional<Sent>& sent, const git::Operato
     return fail(Code::not_found, "the repository " + one_line(q_.source, 4096) + " no longer has the commit " +
                                      origin_.base.substr(0, kShortId) + ", from which the work started");
   for (auto& entry : TRY(std::move(entries))) q_.base.emplace(entry.path, entry);
+  if (origin_.repository) known_ = TRY(known_commits(q_, git_, *origin_.repository, base_));
   return read_sent_files(sent);
 }
 
@@ -138,7 +139,6 @@ Result<> Homecoming::prepare_inspection(uint64_t& room) {
   if (!origin_.error.empty()) inspection_->flag("the repository", "it can no longer be read: " + origin_.error);
   if (!origin_.repository) return {};
   room_.emplace(Room{room, TRY(size_of(q_.known_objects))});
-  known_ = TRY(known_commits(q_, git_, *origin_.repository, base_));
   return {};
 }
 
