@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 
 SELF = os.path.abspath(__file__)
 PROGRAMS = ["sh", "cat", "chmod", "chown", "find", "grep", "id", "ln", "ls", "mkdir", "rm", "sleep"]
@@ -74,14 +76,18 @@ def set_claude(where, text):
 def mmdebstrap(arguments):
     """Makes the archive as mmdebstrap does with these hooks, from the stand-in's files."""
     out = next(word for word in arguments if word.endswith(".partial"))
-    root = out + ".root"
-    os.mkdir(root)
+    root = tempfile.mkdtemp(prefix="mmdebstrap.")
     for kind in ("setup", "extract"):
         for word in arguments:
             if word.startswith("--%s-hook=" % kind):
                 subprocess.run(["sh", "-c", word.split("=", 1)[1], "exec", root], check=True)
         if kind == "setup":
             subprocess.run(["cp", "-a", os.path.join(os.environ["FAKES"], "system", "."), root], check=True)
+    if os.environ.get("FAKE_HANGS"):
+        with open(os.environ["FAKE_HANGS"] + ".new", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename(file.name, os.environ["FAKE_HANGS"])
+        time.sleep(1000)
     subprocess.run(["tar", "-C", root, "-cf", out, "."], check=True)
     shutil.rmtree(root)
 

@@ -104,3 +104,48 @@ def test_a_killed_build_leaves_nothing(world, operator, build):
     assert done.returncode == 0, done.stderr
     assert world.left() == []
     assert not any(name.startswith("bottle-unfinished") for name in names(world))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_a_build_that_ends_while_it_unpacks_leaves_nothing_on_the_disk(world, operator, build, number):
+    temporary, hangs = os.path.join(operator.home, "tmp"), os.path.join(operator.home, "hangs")
+    os.mkdir(temporary)
+    environment = {**world.environment(home=operator.home), **build.env, "TMPDIR": temporary, "FAKE_HANGS": hangs}
+    child = subprocess.Popen(world.command("image", "build", "claude", "--package", "stopped"), cwd=operator.workspace, env=environment,
+                             stderr=subprocess.PIPE, text=True)
+    try:
+        assert wait_for(lambda: os.path.exists(hangs), 60), "mmdebstrap does not run"
+        with open(hangs) as file:
+            pid = int(file.read())
+        # Everything is in one directory, also what mmdebstrap has unpacked.
+        [name] = os.listdir(temporary)
+        assert any(each.startswith("mmdebstrap.") for each in os.listdir(os.path.join(temporary, name)))
+        assert os.stat(os.path.join(temporary, name)).st_mode & 0o777 == 0o711
+    finally:
+        child.send_signal(number)
+        err = child.communicate(timeout=60)[1]
+    if number == signal.SIGKILL:
+        done = operator.bottle("cleanup", "--dry-run", env={"TMPDIR": temporary})
+        assert done.returncode == 0 and "would remove image build " + os.path.join(temporary, name) in done.stdout, done
+        assert os.listdir(temporary) == [name]
+        done = operator.bottle("cleanup", env={"TMPDIR": temporary})
+        assert done.returncode == 0 and "removed image build " + os.path.join(temporary, name) in done.stdout, done
+        os.kill(pid, signal.SIGKILL)
+    else:
+        assert child.returncode == 128 + number and "the build was stopped" in err, (child.returncode, err)
+        assert wait_for(lambda: not os.path.exists("/proc/%d" % pid), 60), "mmdebstrap still runs"
+    assert os.listdir(temporary) == []
+
+
+def test_a_build_that_runs_is_not_removed(world, operator, build):
+    temporary, hangs = os.path.join(operator.home, "tmp"), os.path.join(operator.home, "hangs")
+    os.mkdir(temporary)
+    environment = {**world.environment(home=operator.home), **build.env, "TMPDIR": temporary, "FAKE_HANGS": hangs}
+    child = subprocess.Popen(world.command("image", "build", "claude", "--package", "running"), cwd=operator.workspace, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        assert wait_for(lambda: os.path.exists(hangs), 60), "mmdebstrap does not run"
+        done = operator.bottle("cleanup", env={"TMPDIR": temporary})
+        assert done.returncode == 0 and "image build" not in done.stdout and len(os.listdir(temporary)) == 1, done
+    finally:
+        child.send_signal(signal.SIGTERM)
+        child.communicate(timeout=60)

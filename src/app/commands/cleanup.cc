@@ -20,6 +20,7 @@
 #include "docker/client/http_engine.h"
 #include "session/console/client.h"
 #include "session/console/terminal.h"
+#include "session/images/build_place.h"
 #include "session/sweep/sweep.h"
 #include "session/sweep/unrecorded.h"
 
@@ -128,6 +129,17 @@ std::vector<wire::Receipt> end_unattended(const std::vector<std::string>& names)
   return receipts;
 }
 
+// Removes what image builds that were killed left on this machine's disk. Does not need the engine.
+void clean_up_builds(std::vector<session::Swept>& all) {
+  wire::Receipt receipt;
+  for (const auto& path : session::abandoned_builds()) {
+    if (auto gone = session::remove_abandoned_build(path); gone) receipt.removed.push_back("image build " + path);
+    else receipt.left.push_back(gone.error().what);
+  }
+  receipt.confirmed = receipt.left.empty();
+  if (!receipt.removed.empty() || !receipt.left.empty()) all.push_back({std::move(receipt), std::nullopt});
+}
+
 Result<int> cleanup(const CleanupOptions& options) {
   // Fetches the work first, because it may be on a VM that is destroyed next. VMs cost money, and destroying them needs
   // no engine on this machine.
@@ -145,12 +157,17 @@ Result<int> cleanup(const CleanupOptions& options) {
   auto unrecorded = TRY(session::find_unrecorded(directories(), *engine));
   if (options.dry_run) {
     for (const auto& each : unrecorded) vms.push_back(as_json(each));
+    for (const auto& path : session::abandoned_builds()) {
+      vms.push_back({{"session", ""}, {"kind", "image build"}, {"name", path}});
+      if (!options.output.json) print("would remove image build " + path);
+    }
     tell_what_would_go(orphans, remote, std::move(vms), options.output);
     tell_unrecorded(unrecorded, options);
     return 0;
   }
   json all = std::move(vms);
   auto all_swept = session::sweep(directories(), orphans, docker::connect);
+  clean_up_builds(all_swept);
   tell_unrecorded(unrecorded, options);
   for (auto& swept : TRY(remove_unrecorded(*engine, unrecorded, options))) all_swept.push_back(std::move(swept));
   // With --unrecorded, the receipts of the removals are in the list instead.

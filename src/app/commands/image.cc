@@ -6,6 +6,7 @@
 
 #include "app/commands/commands.h"
 #include "app/output/output.h"
+#include "app/world/interruption.h"
 #include "app/world/world.h"
 #include "docker/answers.h"
 #include "manifest/format/kinds.h"
@@ -69,17 +70,26 @@ Result<> check(const ImageOptions& o) {
   return {};
 }
 
-Result<int> build(const ImageOptions& o) {
+Result<int> build_until(const ImageOptions& o, const std::stop_token& stop) {
   TRY(check(o));
-  auto engine = TRY(connect_engine());
+  auto engine = TRY(connect_engine(stop));
   plan::Image image = plan::bootstrap_image(o.provider, o.packages, o.pin,
                                             image_facts({}, docker::text_of(TRY(engine->info()), "Architecture")));
   auto tell = [](const std::string& line) { say(dim("· " + line)); };
-  TRY(session::ensure_agent_image(*engine, image,
-                                  {.directories = directories(), .progress = tell, .refresh = o.refresh}));
+  TRY(session::ensure_agent_image(
+      *engine, image, {.directories = directories(), .progress = tell, .refresh = o.refresh, .stop = stop}));
   if (o.output.json) print_json({{"image", image.reference}}, -1);
   else print(image.reference);
   return 0;
+}
+
+// A signal ends the build, which removes what it has made so far.
+Result<int> build(const ImageOptions& o) {
+  Interruption interruption("the build was stopped");
+  auto built = build_until(o, interruption.stop());
+  if (built || !interruption.signal()) return built;
+  report({Code::canceled, "the build was stopped"}, o.output.json);
+  return 128 + interruption.signal();
 }
 
 Result<int> list(const ImageOptions& o) {

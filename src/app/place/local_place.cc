@@ -11,6 +11,7 @@
 #include "session/box/runtime_trial.h"
 #include "session/disk/disk_watch.h"
 #include "session/images/agent_image.h"
+#include "session/images/build_place.h"
 #include "session/supervisor.h"
 #include "session/sweep/sweep.h"
 
@@ -55,6 +56,8 @@ class LocalPlace : public Place {
     // Removes what a dead owner left first, so that its subnet and names are free again.
     for (const auto& swept : session::sweep(directories(), session::find_orphans(directories()), docker::connect))
       show_swept(swept, output_);
+    for (const auto& path : session::abandoned_builds())
+      if (auto gone = session::remove_abandoned_build(path); !gone) say(gone.error().what);
     TRY(session::ensure_runtime(**engine_, directories(), info_, directories().runtimes, plan.runtime));
     return session::ensure_agent_image(**engine_, plan.image,
                                        {.directories = directories(), .progress = say, .stop = stop_});

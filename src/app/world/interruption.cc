@@ -15,8 +15,9 @@ constexpr int kPatienceMs = 10000;
 
 }  // namespace
 
-Interruption::Interruption()
-    : signals_(session::kLauncherSignals, Signals::Nohup::heeded),
+Interruption::Interruption(const char* what)
+    : what_(what),
+      signals_(session::kLauncherSignals, Signals::Nohup::heeded),
       watcher_([this](const std::stop_token& over) { watch(over); }) {}
 
 Interruption::~Interruption() { hand_over(); }
@@ -36,9 +37,9 @@ void Interruption::watch(const std::stop_token& over) {
     // The size of the terminal is read when the agent runs.
     if (number == SIGWINCH) continue;
     if (signal_ && (number || late)) {
-      say("bottle: stopped before the agent ran");
-      // The start did not react in time, or the operator insists. Everything it made is in a ledger or a grave, and
-      // the next start removes it.
+      say(std::string("bottle: ") + what_);
+      // The start did not react in time, or the operator insists. Everything it made is in a ledger, a grave or
+      // the directory of a build, and the next start removes it.
       ::_exit(128 + signal_);
     }
     if (!number) continue;

@@ -1,4 +1,4 @@
-// Lets Ctrl-C, SIGTERM and SIGHUP end a start at any moment.
+// Lets Ctrl-C, SIGTERM and SIGHUP end a start or a build at any moment.
 #pragma once
 
 #include <atomic>
@@ -13,7 +13,8 @@ namespace bottle::app {
 // second signal arrives, this ends it without a cleanup (_exit()).
 class Interruption {
  public:
-  Interruption();
+  // `what` is what is said then.
+  explicit Interruption(const char* what = "stopped before the agent ran");
   Interruption(const Interruption&) = delete;
   Interruption& operator=(const Interruption&) = delete;
   ~Interruption();
@@ -30,6 +31,7 @@ class Interruption {
  private:
   void watch(const std::stop_token& over);
 
+  const char* what_;
   Signals signals_;
   std::stop_source stop_;
   std::atomic<int> signal_ = 0;

@@ -230,7 +230,7 @@ TEST(Children, HaveEndedEvenIfSomethingElseReapedThem) {
   Command command{.argv = {"/bin/sh", "-c", "echo said"}};
   EXPECT_EQ(capture(command, {.timeout_ms = 60000}).error().code, Code::internal);
   std::string line;
-  EXPECT_FALSE(run_in_lines(command.argv, [&](const Line& said) { line = said.text(); }));
+  EXPECT_FALSE(run_in_lines(command, [&](const Line& said) { line = said.text(); }));
   EXPECT_EQ(line, "said");
   ::signal(SIGCHLD, before);
 }

@@ -299,10 +299,8 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
 
 // Works like capture(), but passes each line on immediately and has no limits, because the program was started for
 // its output.
-Result<int> run_in_lines(const std::vector<std::string>& argv, const std::function<void(const Line&)>& tell,
-                         const std::stop_token& stop) {
-  Command command;
-  command.argv = argv;
+Result<int> run_in_lines(Command command, const std::function<void(const Line&)>& tell, const std::stop_token& stop,
+                         int patience_ms) {
   // Only a separate group makes it possible to end the program's own children as well.
   command.own_group = stop.stop_possible();
   Child child = TRY(Child::spawn(command, Child::null(), Child::pipe(), Child::pipe()));
@@ -324,8 +322,8 @@ Result<int> run_in_lines(const std::vector<std::string>& argv, const std::functi
     if (poller.readable(child.err())) err_open = take(child.err(), err);
     if (!ended && child.ended()) ended = true;
     if (stop.stop_requested()) {
-      child.end();
-      return fail(Code::canceled, argv[0] + " was stopped");
+      child.end(patience_ms);
+      return fail(Code::canceled, command.argv[0] + " was stopped");
     }
   }
   // The last line may lack its line end.

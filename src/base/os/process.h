@@ -112,11 +112,12 @@ struct CaptureOptions {
 // if there is no such program.
 Result<Captured> capture(const Command& command, const CaptureOptions& options = {});
 
-// Runs argv without input and waits for it. Calls `tell` with each line of its stdout and stderr. Does not wait for
-// grandchildren. Returns the exit status or 128+signal. Without `stop`, argv runs in the terminal's foreground, so that
-// Ctrl-C reaches it. When a stop is requested, ends it and its group, and fails with Code::canceled.
-Result<int> run_in_lines(const std::vector<std::string>& argv, const std::function<void(const Line&)>& tell,
-                         const std::stop_token& stop = {});
+// Runs the command without input and waits for it. Calls `tell` with each line of its stdout and stderr. Does not wait
+// for grandchildren. Returns the exit status or 128+signal. Without `stop`, it runs in the terminal's foreground, so
+// that Ctrl-C reaches it. When a stop is requested, ends it and its group, which get `patience_ms` for it, and fails
+// with Code::canceled.
+Result<int> run_in_lines(Command command, const std::function<void(const Line&)>& tell,
+                         const std::stop_token& stop = {}, int patience_ms = 2000);
 
 // Runs argv attached to this process's terminal and waits for it. Use this only for programs that the operator chose,
 // such as a pager, because their output is not filtered. Returns the exit status or 128+signal.

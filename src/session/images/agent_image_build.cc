@@ -5,30 +5,25 @@
 // imported again under the name that the plan gave the image. No image gets that name before every step has
 // succeeded, so a build that fails or is killed leaves an older image in its place.
 //
-// Before a build makes anything on the engine, it records the names in a grave, as a session does in its ledger. It
-// also locks its directory, so that the next build recognizes the directory of a killed one.
+// Before a build makes anything on the engine, it records the names in a grave, as a session does in its ledger. What
+// it puts on the disk is in one directory (build_place.h).
 #include "session/images/agent_image_build.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cctype>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <deque>
-#include <filesystem>
 
-#include "base/defer.h"
-#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/process.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "session/images/agent_image.h"
+#include "session/images/build_place.h"
 #include "session/ledger/names.h"
 #include "session/seccomp/seccomp.h"
 
@@ -37,6 +32,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr int kPatienceMs = 5000;  // mmdebstrap removes what it has unpacked
+
 // Runs a program that makes an image. Its output is shown as progress, and the last lines become the reason if it
 // fails.
 struct Builder {
@@ -44,13 +41,17 @@ struct Builder {
   std::deque<std::string> last = {};
 
   // Returns the program's exit status. A stop ends it and its process group.
-  Result<int> run(const std::vector<std::string>& argv) {
+  Result<int> run(const std::vector<std::string>& argv, const std::string& temporary = {}) {
     auto tell = [&](const Line& line) {
       making.progress(line.text());
       last.push_back(line.text());
       if (last.size() > 3) last.pop_front();
     };
-    return run_in_lines(argv, tell, making.stop);
+    Command command{.argv = argv};
+    if (!temporary.empty()) command.env["TMPDIR"] = temporary;
+    auto ended = run_in_lines(command, tell, making.stop, kPatienceMs);
+    if (!ended && ended.error().code == Code::canceled) return fail(Code::canceled, "the build was stopped");
+    return ended;
   }
 
   std::string why() const {
@@ -90,27 +91,9 @@ Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, cons
   return {};
 }
 
-constexpr const char* kWorkPrefix = "bottle-image-";
 constexpr int kFirstStartMs = 60'000;
 constexpr int kFinishMs = 1'800'000;  // time for dpkg to configure all packages on a slow machine
 constexpr size_t kMostAnswered = 3;   // in lines
-
-// Removes the directories of killed builders. A running builder holds a lock on its directory.
-void remove_abandoned(const std::string& base) {
-  std::string prefix = base + "/";
-  // What cannot be read is looked at again by the next builder.
-  for (const auto& name : names_in(base).value_or(std::vector<std::string>())) {
-    struct stat st{};
-    std::string path = prefix + name;
-    if (!name.starts_with(kWorkPrefix)) continue;
-    UniqueFd claim(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!claim || ::fstat(claim.get(), &st) != 0 || st.st_uid != ::getuid() || ::time(nullptr) - st.st_mtime < 60)
-      continue;  // its builder may be about to lock it
-    // The kernel releases the lock of a process that was killed.
-    if (std::error_code ignored; ::flock(claim.get(), LOCK_EX | LOCK_NB) == 0)
-      std::filesystem::remove_all(path, ignored);
-  }
-}
 
 // Describes what npm installed, as recorded by bootstrap.sh.
 struct Installed {
@@ -261,41 +244,18 @@ class Scratch {
   Names names_{session_};
 };
 
-// Stands for the directory that a build works in. The build removes it at its end.
-struct Workplace {
-  std::string path, script, archive, installed;
-  UniqueFd claim = {};
-
-  static Result<Workplace> make() {
-    // A root file system has hundreds of megabytes, and /tmp is often in memory.
-    const char* temporary = std::getenv("TMPDIR");
-    std::string base = temporary && *temporary == '/' ? temporary : "/var/tmp",
-                work = base + "/" + kWorkPrefix + random_hex(4);
-    remove_abandoned(base);
-    TRY(make_directories(work));
-    Workplace place{work, work + "/bootstrap.sh", work + "/rootfs.tar", work + "/rootfs.tar.agent"};
-    place.claim = UniqueFd(::open(work.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!place.claim || ::flock(place.claim.get(), LOCK_EX | LOCK_NB) != 0) return fail_errno("locking " + work);
-    return place;
-  }
-  // Removes exactly the files that a build makes, and no directory that another program may have put here.
-  void remove() const {
-    for (const auto& file : {script, archive, installed}) ::unlink(file.c_str());
-    ::rmdir(path.c_str());
-  }
-};
-
 // Runs the script that downloads the packages and the agent, and packs them into an archive. It executes nothing that
 // it has downloaded.
-Result<> unpack(const plan::Image& image, const Workplace& work, const Making& making) {
-  TRY(write_file_atomically(work.script, bootstrap_script(), 0700));
-  std::vector<std::string> argv = {"/bin/bash", work.script, image.provider, work.archive};
+Result<> unpack(const plan::Image& image, const BuildPlace& work, const std::string& archive, const Making& making) {
+  const std::string script = work.path() + "/bootstrap.sh";
+  TRY(write_file_atomically(script, bootstrap_script(), 0700));
+  std::vector<std::string> argv = {"/bin/bash", script, image.provider, archive};
   if (!image.pin.version.empty()) argv.insert(argv.end(), {"--version", image.pin.version});
   if (!image.pin.integrity.empty()) argv.insert(argv.end(), {"--integrity", image.pin.integrity});
   // The script takes only words that have the form of a package's name.
   argv.insert(argv.end(), image.packages.begin(), image.packages.end());
   Builder builder{making};
-  if (int status = TRY(builder.run(argv)); status != 0)
+  if (int status = TRY(builder.run(argv, work.path())); status != 0)
     return fail(Code::unavailable, "building the image for " + image.provider + " failed" + builder.why());
   return {};
 }
@@ -303,13 +263,13 @@ Result<> unpack(const plan::Image& image, const Workplace& work, const Making& m
 // Performs the steps of docs/images.md, "How bottle builds an image". Nothing that was downloaded runs outside of a
 // container.
 Result<> bootstrap(docker::Engine& engine, const plan::Image& image, const Making& making) {
-  Workplace work = TRY(Workplace::make());
-  Defer clean([&] { work.remove(); });
-  TRY(unpack(image, work, making));
+  BuildPlace work = TRY(BuildPlace::make());
+  const std::string archive = work.path() + "/rootfs.tar";
+  TRY(unpack(image, work, archive, making));
   // Nothing was installed from npm for the providers `shell` and `command`.
-  Installed installed = read_installed(work.installed);
+  Installed installed = read_installed(archive + ".agent");
   Scratch scratch(engine, making.directories);
-  TRY(scratch.take(work.archive));
+  TRY(scratch.take(archive));
   if (!installed.package.empty()) {
     making.progress("starting " + image.provider + " once in a container without a network");
     for (const Line& line : TRY(scratch.ask_version(image.provider)))
@@ -317,9 +277,9 @@ Result<> bootstrap(docker::Engine& engine, const plan::Image& image, const Makin
   }
   making.progress("configuring the Debian packages in a container without a network");
   TRY(scratch.finish());
-  TRY(scratch.export_to(work.archive));
+  TRY(scratch.export_to(archive));
   making.progress("importing the image into the engine");
-  return import(engine, work.archive, image.reference, labels_of(image.provider, installed));
+  return import(engine, archive, image.reference, labels_of(image.provider, installed));
 }
 
 }  // namespace

@@ -1,0 +1,97 @@
+// A build keeps everything in one directory, even what mmdebstrap unpacks, so that one removal is enough. A directory
+// belongs to a living build as long as it is locked. Whoever wants to remove one takes the lock first, and a build that
+// finds its new directory locked or gone makes another one.
+#include "session/images/build_place.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <set>
+
+#include "base/files/entries.h"
+#include "base/files/file.h"
+#include "base/ids.h"
+#include "base/os/process.h"
+
+namespace bottle::session {
+namespace {
+
+constexpr const char* kPrefix = "bottle-image-";
+constexpr int kRemovalMs = 120'000;
+
+std::string base_directory() {
+  // A root file system has hundreds of megabytes, and /tmp is often in memory.
+  const char* temporary = std::getenv("TMPDIR");
+  return temporary && *temporary == '/' ? temporary : "/var/tmp";
+}
+
+// Returns a locked descriptor of the directory, or nothing if there is no such directory of this user, or if another
+// process has the lock.
+UniqueFd lock(const std::string& path) {
+  struct stat mine{}, there{};
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd || ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 || ::fstat(fd.get(), &mine) != 0 || mine.st_uid != ::geteuid())
+    return {};
+  // The process that had the lock may have removed the directory.
+  if (::lstat(path.c_str(), &there) != 0 || mine.st_ino != there.st_ino || mine.st_dev != there.st_dev) return {};
+  return fd;
+}
+
+// Removes the tree. Mounts in it stay, and so do the directories above them.
+void remove_tree(const std::string& path) {
+  auto run = [](std::vector<std::string> argv) {
+    (void)capture({.argv = std::move(argv)}, {.timeout_ms = kRemovalMs});
+  };
+  run({"rm", "-rf", "--one-file-system", "--", path});
+  auto left = names_in(path).value_or(std::vector<std::string>());
+  if (left.empty() || ::geteuid() == 0) return;
+  // Without root, mmdebstrap unpacks as another user of a user namespace, and only that user can remove the files. It
+  // cannot list our directory.
+  std::vector<std::string> argv = {"mmdebstrap", "--unshare-helper", "rm", "-rf", "--one-file-system", "--"};
+  for (const auto& name : left) argv.push_back(path + "/" + name);
+  run(std::move(argv));
+  run({"rm", "-rf", "--one-file-system", "--", path});
+}
+
+}  // namespace
+
+Result<BuildPlace> BuildPlace::make() {
+  const std::string base = base_directory();
+  for (int tries = 0; tries < 10; ++tries) {
+    std::string path = base + "/" + kPrefix + random_hex(8);
+    if (::mkdir(path.c_str(), 0700) != 0) return fail_errno("creating " + path);
+    auto claim = lock(path);
+    if (!claim) continue;
+    // mmdebstrap and apt may work as other users. Their directories have names that cannot be guessed.
+    if (::fchmod(claim.get(), 0711) != 0) return fail_errno("setting the mode of " + path);
+    return BuildPlace(std::move(path), std::move(claim));
+  }
+  return fail(Code::internal, "another process takes the directories for builds in " + base);
+}
+
+BuildPlace::~BuildPlace() {
+  if (lock_) remove_tree(path_);
+}
+
+std::vector<std::string> abandoned_builds() {
+  std::vector<std::string> paths;
+  for (const auto& base : std::set<std::string>{base_directory(), "/var/tmp"})
+    for (const auto& name : names_in(base).value_or(std::vector<std::string>()))
+      if (std::string path = base + "/" + name; name.starts_with(kPrefix) && lock(path)) paths.push_back(path);
+  return paths;
+}
+
+Result<> remove_abandoned_build(const std::string& path) {
+  auto claim = lock(path);
+  if (!claim) return {};
+  remove_tree(path);
+  if (::access(path.c_str(), F_OK) == 0)
+    return fail(Code::internal, "the directory " + path + " of an image build cannot be removed completely",
+                "see what is mounted in it or uses it, and remove it yourself");
+  return {};
+}
+
+}  // namespace bottle::session
