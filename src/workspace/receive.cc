@@ -154,9 +154,8 @@ class Reception {
       if (!home->kept().empty()) back.kept = home->kept();
       if (left.ignored.empty() && home->ignored_links().empty()) continue;
       ignored = true;
-      ignored_bytes += left.ignored_bytes;
-      if (left.ignored.empty()) continue;
-      for (const auto& top : left.ignored_tops) back.ignored.push_back(q.shown(top));
+      ignored_bytes += home->ignored_bytes();
+      for (const auto& top : home->ignored_tops()) back.ignored.push_back(q.shown(top));
     }
     back.is_incomplete = back.skipped > 0 || (ignored && ignored_bytes <= kArchivedIgnored);
     back.text = advice(in_, back, all_);

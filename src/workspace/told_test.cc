@@ -225,6 +225,20 @@ TEST_F(Report, NamesTheCommitThatTheRepositoryLost) {
                                    ", from which the work started");
 }
 
+// The kept files are home already, so they do not count against the size up to which the archive is kept.
+TEST_F(Report, LargeKeptFilesDoNotHideTheIgnoredOnes) {
+  sh("cd " + repo + " && printf 'dist/\n.env\n' > .gitignore && git add -A && " + commit_ + "-m ignore");
+  limits.keep = {"dist/big"};
+  auto back =
+      after(WorkspaceMode::copy, "mkdir dist && truncate -s 40M dist/big && echo x > dist/rest && echo y > .env");
+  EXPECT_TRUE(fs::exists(root + "/results/s1/kept/dist/big"));
+  EXPECT_TRUE(back.is_incomplete) << "the archive with .env would not be kept";
+  EXPECT_EQ(back.ignored, (std::vector<std::string>{".env", "dist/rest"}));
+  limits.keep = {"dist/", ".env"};
+  back = after(WorkspaceMode::copy, "mkdir dist && echo x > dist/rest");
+  EXPECT_FALSE(says(back, "not taken")) << back.text;
+}
+
 TEST_F(Report, SaysHowToTakeAStash) {
   auto back = after(WorkspaceMode::copy, "echo x >> a.txt && git -c user.name=a -c user.email=a@b stash -q");
   EXPECT_TRUE(says(back, "Take it: git stash apply refs/bottle/s1/stash/0\n")) << back.text;

@@ -35,6 +35,11 @@ std::string join(const std::vector<std::string>& components, size_t from) {
   return out;
 }
 
+void add_directories_above(const std::string& path, std::set<std::string>& directories) {
+  for (size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0; slash = path.rfind('/', slash - 1))
+    if (!directories.insert(path.substr(0, slash)).second) return;
+}
+
 bool is_git_directory(std::string_view component) {
   std::string name;
   for (size_t i = 0; i < component.size(); ++i) {

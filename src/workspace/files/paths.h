@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,8 @@ std::vector<std::string> split_path(std::string_view path);  // splits at every 
 std::optional<std::vector<std::string>> safe_components(std::string_view path);
 // Joins the components from index `from` on with slashes.
 std::string join(const std::vector<std::string>& components, size_t from = 0);
+// Adds all directories above a path, except for the root. If one of them is there, so are those above it.
+void add_directories_above(const std::string& path, std::set<std::string>& directories);
 
 // Returns whether git on any operating system would take this component for its own directory (.git, .GIT, git~1,
 // ".git. ", .git::$INDEX).

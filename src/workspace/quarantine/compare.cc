@@ -11,8 +11,6 @@
 // no commit has. Filters are never run.
 #include "workspace/quarantine/compare.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <set>
@@ -28,7 +26,6 @@ namespace bottle::workspace {
 namespace {
 
 constexpr size_t kMostMerged = 200, kLargestMerged = 1 << 20, kLargestRules = 1 << 20;
-constexpr size_t kMostTops = 1000;
 
 bool is_submodule(const git::Entry& entry) { return entry.mode == git::kSubmodule; }
 bool is_file(const std::string& mode) { return mode.starts_with("100"); }
@@ -149,36 +146,19 @@ class Comparison {
         continue;
       }
       changes_.ignored.push_back(path);
-      struct stat st{};
-      if (::lstat((q_.tree() + "/" + path).c_str(), &st) == 0)
-        changes_.ignored_bytes += static_cast<uint64_t>(st.st_size);
     }
     // The agent took these files out of git with a new rule. They are neither changed nor removed.
     for (const auto& path : ignored)
       if (moved_.contains(path)) untracked_.insert(path);
     // Removed files that git ignores, such as build results, are only counted.
     changes_.ignored_gone = std::erase_if(gone_, [&](const auto& path) { return ignored.contains(path); });
-    name_tops();
+    if (!changes_.ignored.empty()) note_shared_directories();
     return {};
   }
 
-  // Names the highest directory that contains only ignored files, such as "dist/", instead of each file below it.
-  void name_tops() {
-    std::set<std::string> others;
-    auto add_parents = [&](const std::string& path) {
-      for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
-        others.insert(path.substr(0, slash));
-    };
-    if (changes_.ignored.empty()) return;
-    for (const auto& [path, entry] : now_) add_parents(path);
-    for (const auto& [path, entry] : q_.base) add_parents(path);
-    std::set<std::string> tops;
-    for (const auto& path : changes_.ignored) {
-      size_t slash = path.find('/');
-      while (slash != std::string::npos && others.contains(path.substr(0, slash))) slash = path.find('/', slash + 1);
-      if (tops.size() < kMostTops) tops.insert(slash == std::string::npos ? path : path.substr(0, slash + 1));
-    }
-    changes_.ignored_tops.assign(tops.begin(), tops.end());
+  void note_shared_directories() {
+    for (const auto& [path, entry] : now_) add_directories_above(path, changes_.shared_directories);
+    for (const auto& [path, entry] : q_.base) add_directories_above(path, changes_.shared_directories);
   }
 
   std::set<std::string> changed() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -17,12 +18,11 @@ struct AgentChanges {
   std::string before, after;    // trees that hold only those files, as they were sent and as they were left
   std::string worktree;  // a commit with the agent's uncommitted changes on top of what the agent had committed. It
                          // contains nothing that the operator had not committed, except in the files of `mixed`
-  std::vector<std::string> mixed;         // files that the operator had changed and the agent then changed in the same
-                                          // places
-  bool was_changed = false;               // the operator had already changed some of the changed files
-  std::vector<std::string> ignored;       // files and links that git ignores and that the agent made or changed
-  uint64_t ignored_bytes = 0;             // total size of `ignored`
-  std::vector<std::string> ignored_tops;  // a short form of `ignored`, such as "dist/"
+  std::vector<std::string> mixed;    // files that the operator had changed and the agent then changed in the same
+                                     // places
+  bool was_changed = false;          // the operator had already changed some of the changed files
+  std::vector<std::string> ignored;  // files and links that git ignores and that the agent made or changed
+  std::set<std::string> shared_directories;  // those with files that git does not ignore; empty if `ignored` is
   // Files that the agent made or changed and that a git filter converts. They are in none of the trees, because filters
   // are not run.
   std::vector<Change> filtered;

@@ -82,6 +82,9 @@ class Homecoming {
   Inspection& inspection() { return *inspection_; }
   // Links that git ignores and that the operator asked to keep: "path → target". They are not kept.
   const std::vector<std::string>& ignored_links() const { return ignored_links_; }
+  // What git ignores and was not kept: its size, and a short form of `agent_changes().ignored`, such as "dist/".
+  uint64_t ignored_bytes() const { return ignored_bytes_; }
+  const std::vector<std::string>& ignored_tops() const { return ignored_tops_; }
   bool is_repository() const { return origin_.repository.has_value(); }
   bool is_unborn() const { return q_.is_unborn; }
   // Returns whether the agent's copy came back without a usable repository.
@@ -134,10 +137,10 @@ class Homecoming {
   } listed_;
   std::string base_, compared_with_, head_, whole_, only_branch_, start_, patch_, bundle_, unwritable_, kept_,
       filtered_;
-  std::vector<std::string> refs_, ids_, known_, removed_refs_, empty_directories_, ignored_links_;
+  std::vector<std::string> refs_, ids_, known_, removed_refs_, empty_directories_, ignored_links_, ignored_tops_;
   std::vector<Ref> encoded_, homeless_;
   std::vector<Staged> staged_;
-  uint64_t commits_ = 0;
+  uint64_t commits_ = 0, ignored_bytes_ = 0;
   bool continues_ = true;
   std::optional<Inspection> inspection_;
   AgentChanges changes_;

@@ -1,9 +1,11 @@
 // Writes the part of a homecoming that goes into the session's results instead of the operator's repository.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 #include <utility>
 
 #include "base/files/durable.h"
@@ -12,10 +14,28 @@
 #include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "git/formats/modes.h"
+#include "workspace/files/paths.h"
 #include "workspace/receiving/homecoming.h"
 #include "workspace/receiving/keep_files.h"
 
 namespace bottle::workspace {
+namespace {
+
+constexpr size_t kMostTops = 1000;
+
+// Names the highest directory that contains only such files, such as "dist/", instead of each file below it. `shared`
+// has the directories with other files.
+std::vector<std::string> tops_of(const std::vector<std::string>& paths, const std::set<std::string>& shared) {
+  std::set<std::string> tops;
+  for (const auto& path : paths) {
+    size_t slash = path.find('/');
+    while (slash != std::string::npos && shared.contains(path.substr(0, slash))) slash = path.find('/', slash + 1);
+    if (tops.size() < kMostTops) tops.insert(slash == std::string::npos ? path : path.substr(0, slash + 1));
+  }
+  return {tops.begin(), tops.end()};
+}
+
+}  // namespace
 
 // Replaces or removes the patch of an earlier call, because `bottle apply` must not apply what the agent has undone.
 Result<> Homecoming::write_patch() {
@@ -93,20 +113,28 @@ Leave Homecoming::leave() {
   };
 }
 
+// Adds up and names only what is not kept: the caller keeps the whole archive for that, unless it is too large.
 Result<> Homecoming::keep_ignored() {
   std::vector<Change> list;
   std::vector<std::string> rest;
+  auto shared = std::move(changes_.shared_directories);
   for (const auto& path : changes_.ignored) {
     bool named =
         std::ranges::any_of(in_.keep, [&](const auto& pattern) { return git::is_named(pattern, q_.shown(path)); });
-    const auto* link = q_.as<Quarantine::Link>(path);
-    if (!in_.keep_ignored && !named) rest.push_back(path);
+    if (!in_.keep_ignored && !named) {
+      rest.push_back(path);
+      struct stat st{};
+      if (::lstat((q_.tree() + "/" + path).c_str(), &st) == 0) ignored_bytes_ += static_cast<uint64_t>(st.st_size);
+      continue;
+    }
+    add_directories_above(path, shared);
     // A link among the files could make a later copy of them write somewhere else.
-    else if (link) ignored_links_.push_back(path + " → " + link->target);
+    if (const auto* link = q_.as<Quarantine::Link>(path)) ignored_links_.push_back(path + " → " + link->target);
     else list.push_back({path, git::kFile, ""});
   }
   TRY(copy_files(q_, git_, list, results_ + "/kept", in_.max_bytes, leave()));
   if (!list.empty()) kept_ = results_ + "/kept";
+  ignored_tops_ = tops_of(rest, shared);
   changes_.ignored = std::move(rest);
   return {};
 }
