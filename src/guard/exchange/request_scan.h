@@ -56,9 +56,9 @@ class RequestScan {
   // Does the same for the parts of a Cookie header that assign no value. HTTP/2 may send each part in a separate
   // header.
   bool check_crumbs(std::string_view cookies);
-  // Checks a whole body or message of at most kMostPieces bytes: its fields and parameters, or all of it.
-  bool check_pieces(Place place, std::string_view text);
-  static constexpr size_t kMostPieces = 4096;
+  // Checks a whole body or message of at most kMostPieces bytes: its fields and parameters, or all of it under `name`.
+  bool check_pieces(Place place, std::string_view name, std::string_view text);
+  static constexpr size_t kMostPieces = scan::Stream::kReach;
   // Checks the end of the text that was released because the message paused (Stream::last_run).
   bool check_last_run(Place place, std::string_view run);
   // Returns a filter for incoming data.

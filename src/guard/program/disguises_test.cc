@@ -233,7 +233,9 @@ TEST_F(DisguisesTest, PiecesAreRefusedWithTheLastOne) {
     const char* name;
     std::vector<Text> requests;
   };
-  auto field = [](const Text& text) { return request("{\"id\":\"7\",\"kind\":\"note\",\"text\":\"" + text + "\"}"); };
+  auto field_text = [](const Text& text) { return "{\"id\":\"7\",\"kind\":\"note\",\"text\":\"" + text + "\"}"; };
+  auto field = [&](const Text& text) { return request(field_text(text)); };
+  auto coded = [](const Text& text) { return request(scan::gzipped(text), "Content-Encoding: gzip\r\n"); };
   for (const Split& split : std::vector<Split>{
            {"parameters", {get("/?a=" + a + "&b=" + b + "&c=" + c)}},
            {"headers", {get("/", "X-A: " + a + "\r\nX-B: " + b + "\r\nX-C: " + c + "\r\n")}},
@@ -245,6 +247,8 @@ TEST_F(DisguisesTest, PiecesAreRefusedWithTheLastOne) {
             {get("/", "X-Note: " + a + "\r\n"), get("/", "X-Note: " + b + "\r\n"), get("/", "X-Note: " + c + "\r\n")}},
            {"requests, field", {field(a), field(b), field(c)}},
            {"requests, body", {request(a), request(b), request(c)}},
+           {"requests, coded field", {coded(field_text(a)), coded(field_text(b)), coded(field_text(c))}},
+           {"requests, coded body", {coded(a), coded(b), coded(c)}},
            {"requests, form", {request("n=1&q=" + a), request("n=2&q=" + b), request("n=3&q=" + c)}}}) {
     for (size_t i = 0; i + 1 < split.requests.size(); ++i) EXPECT_FALSE(refused(split.requests[i])) << split.name << i;
     EXPECT_TRUE(refused(split.requests.back())) << split.name;

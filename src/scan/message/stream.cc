@@ -174,6 +174,11 @@ std::string_view Stream::last_run() const {
   return std::string_view(window_).substr(begin);
 }
 
+std::optional<std::string_view> Stream::short_text() const {
+  if (before_ > 0 || window_.size() > kReach) return std::nullopt;
+  return window_;
+}
+
 // Scans coded bytes as they are. A secret can be in bytes that a decoder skips, such as the comment of a gzip header.
 // Returns false if one does, unless the judge lets it pass.
 bool Stream::scan_coded(std::string_view bytes) {

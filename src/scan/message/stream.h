@@ -52,6 +52,8 @@ class Stream {
   // Returns the token characters at the end of the message so far, at most kReach. They may be a piece of a secret
   // that the agent sends with pauses.
   std::string_view last_run() const;
+  // Returns the message so far, decoded, or nullopt if it has more than kReach bytes.
+  std::optional<std::string_view> short_text() const;
   // Releases the rest, because the message is complete. Scans all that feed() has not scanned yet.
   bool end(std::string& out);
 
