@@ -312,6 +312,29 @@ TEST_F(Whole, ABundleHoldsWhatALockedRepositoryDoesNotTake) {
   EXPECT_EQ(git("show refs/bottle/s1/heads/main:a.txt refs/bottle/s1/worktree:a.txt"), "committed\nloose");
 }
 
+// git leaves out of a bundle what it excludes to keep the bundle small, and only warns.
+TEST_F(Whole, BranchesAtKnownCommitsAreNotMissingFromABundleInSilence) {
+  git("commit -q --allow-empty -m second");
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  put(repo + "/.git/refs/bottle", "in the way");
+  git("branch old HEAD~1", inside);
+  git("branch same", inside);
+  std::string old = git("rev-parse HEAD~1");
+  for (bool alone : {true, false}) {
+    if (!alone) git("commit -q --allow-empty -m new", inside);
+    auto back = come_home(sent.base);
+    EXPECT_EQ(back.bundle.empty(), alone) << back.text;
+    EXPECT_TRUE(
+        flagged(back, "refs/bottle/s1/heads/old: it is in no bundle, because your repository has its commit " + old))
+        << joined(back.flagged);
+    EXPECT_TRUE(flagged(back, "refs/bottle/s1/heads/same: it is in no bundle")) << joined(back.flagged);
+    EXPECT_FALSE(flagged(back, "could not be kept")) << joined(back.flagged);
+    EXPECT_EQ(back.skipped, 2u);
+    EXPECT_TRUE(back.is_incomplete);
+  }
+}
+
 // In such a directory, `git apply` exits with 0 and does nothing.
 TEST_F(Whole, ADirectoryInsideAnotherRepositoryIsNotPatchedByGit) {
   put(repo + "/below/x.txt", "x\n");

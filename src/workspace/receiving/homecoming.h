@@ -118,6 +118,7 @@ class Homecoming {
   Result<bool> bring(const std::string& name, const std::string& id);
   Result<> take_staged();
   Result<bool> bring_staged(const Staged& staged, const std::string& name);
+  Result<bool> is_in_base(const std::string& id) const;
   Result<> write_bundle();
   Result<> write_patch();
   Conversions conversions() const;

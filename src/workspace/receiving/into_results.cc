@@ -68,6 +68,12 @@ Result<> Homecoming::write_patch() {
   return {};
 }
 
+// Returns whether the object is the commit that the work started from, or one before it.
+Result<bool> Homecoming::is_in_base(const std::string& id) const {
+  if (q_.is_unborn || TRY(git_.run({"cat-file", "-t", id}, q_.at())).out != "commit\n") return false;
+  return git_.agrees({"merge-base", "--is-ancestor", id, base_}, q_.at());
+}
+
 // Writes the bundle. Its objects are checked like those that come into a repository.
 Result<> Homecoming::write_bundle() {
   auto checked = TRY(git::Directory::make(q_.root + "/checked", {.format = origin_.repository->settings.format,
@@ -78,6 +84,13 @@ Result<> Homecoming::write_bundle() {
   std::string known_objects = std::exchange(q_.known_objects, to.objects[0]);
   std::vector<std::string> words = {"bundle", "create", "--quiet", results_ + "/work.bundle"};
   for (const auto& ref : homeless_) {
+    // git leaves out a ref to a commit that it excludes, and only warns.
+    if (TRY(is_in_base(ref.id))) {
+      inspection_->flag(ref.name, "it is in no bundle, because your repository has its commit " + ref.id +
+                                      ", and it could not be written: " + ref.from);
+      ++q_.skipped;
+      continue;
+    }
     auto brought = bring_objects(q_, git_, to, known_, ref.id, *room_);
     if (unwritable_.empty()) unwritable_ = ref.from;
     TRY(check_room(brought));
