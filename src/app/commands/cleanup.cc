@@ -149,7 +149,8 @@ Result<int> cleanup(const CleanupOptions& options) {
   auto vms = TRY(clean_up_vms(options.dry_run, options.output, clean));
   // The VM of such a session was never made, or is gone by now.
   if (!options.dry_run)
-    for (const auto& name : TRY(shown_in(directories().sessions))) forget_session_without_vm(name);
+    for (const auto& name : TRY(shown_in(directories().sessions)))
+      forget_session_without_vm(name, [](const std::string& line) { say("bottle: " + line); });
   // Without an engine, the command could not know that there is nothing to clean up.
   auto engine = TRY(connect_engine());
   // This comes after the VMs, whose sessions have ended by now.

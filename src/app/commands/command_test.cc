@@ -101,6 +101,14 @@ void Commands::abandon(const std::string& session) {
   write(".local/state/bottle/sessions/" + session + "/ledger", "{\"owner\":\"" + owner.to_label() + "\"}\n");
 }
 
+void expect_refused(const Answer& answer, const std::string& what, const std::string& todo) {
+  EXPECT_EQ(answer.status, 125) << answer.out;
+  EXPECT_EQ(answer.out, "");
+  EXPECT_TRUE(answer.err.starts_with("bottle: ")) << answer.err;
+  EXPECT_NE(answer.err.find(what), std::string::npos) << answer.err;
+  if (!todo.empty()) EXPECT_NE(answer.err.find("\n        " + todo), std::string::npos) << answer.err;
+}
+
 // A new command comes with its tests: TEST_F(Commands, NAME_…).
 TEST_F(Commands, every_command_has_a_test) {
   const auto* unit = ::testing::UnitTest::GetInstance();

@@ -53,4 +53,7 @@ class Commands : public ::testing::Test {
   std::string home_;
 };
 
+// Expects that the command failed before it did anything, and that the message names `what` and says `todo`.
+void expect_refused(const Answer& answer, const std::string& what, const std::string& todo);
+
 }  // namespace bottle::app

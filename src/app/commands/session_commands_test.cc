@@ -1,14 +1,12 @@
 // Tests the commands about sessions with bad input, without sessions, with an ended session, and with one whose owner
 // is dead.
-#include <atomic>
 #include <chrono>
 #include <filesystem>
-#include <thread>
 
 #include "app/commands/command_test.h"
 #include "app/complete.h"
-#include "app/world/policy_request.h"
 #include "base/files/file.h"
+#include "wire/ledger.h"
 #include "wire/result.h"
 
 namespace bottle::app {
@@ -18,15 +16,6 @@ constexpr const char* kPolicy =
     "bottles:\n  web: {workspace: copy}\nagents:\n  make: {bottle: web, provider: command, command: [make, -j4]}\n";
 constexpr const char* kPatch =
     "diff --git a/note b/note\nnew file mode 100644\n--- /dev/null\n+++ b/note\n@@ -0,0 +1 @@\n+tab\there\n";
-
-// Expects that the command failed before it did anything, and that the message names `what` and says `todo`.
-void expect_refused(const Answer& answer, const std::string& what, const std::string& todo) {
-  EXPECT_EQ(answer.status, 125) << answer.out;
-  EXPECT_EQ(answer.out, "");
-  EXPECT_TRUE(answer.err.starts_with("bottle: ")) << answer.err;
-  EXPECT_NE(answer.err.find(what), std::string::npos) << answer.err;
-  if (!todo.empty()) EXPECT_NE(answer.err.find("\n        " + todo), std::string::npos) << answer.err;
-}
 
 TEST_F(Commands, start_needs_an_agent_of_the_manifest) {
   write(".config/bottle/bottle.yaml", kPolicy);
@@ -189,6 +178,31 @@ TEST_F(Commands, list_shows_a_session_whose_owner_is_dead) {
   abandon("one");
   EXPECT_NE(bottle({"list"}).out.find("\none      dead   -"), std::string::npos);
   EXPECT_EQ(bottle({"list", "--json"}).json(), nlohmann::json::parse(R"([{"session": "one", "state": "dead"}])"));
+}
+
+// The reaper destroys a VM when its time is up, also if its work could not be fetched.
+TEST_F(Commands, cleanup_accounts_for_work_that_went_with_its_vm) {
+  abandon("one");
+  finish("one", kPatch);  // of a checkpoint
+  std::string ledger = ".local/state/bottle/sessions/one/ledger", path = ".local/state/bottle/results/one/result.json";
+  wire::LedgerRecord on_vm{.running = true,
+                           .remote = wire::Far{.target = {.user = "bottle", .host = "192.0.2.7"}, .program = "p"},
+                           .vm = wire::LedgerVm{.name = "lab", .provider = "qemu", .wanted = {}}};
+  write(ledger, read(ledger) + wire::encode(on_vm) + "\n");
+  // Without the account, nothing would know that there was work.
+  write(path + "/in-the-way", "");
+  EXPECT_NE(bottle({"cleanup"}).err.find("Is a directory"), std::string::npos);
+  EXPECT_NE(read(ledger), "");
+  std::filesystem::remove_all(home() + "/" + path);
+  EXPECT_NE(bottle({"cleanup"})
+                .err.find("bottle: session one: The VM lab is gone, and so is the work that was not "
+                          "fetched."),
+            std::string::npos);
+  EXPECT_EQ(read(ledger), "");
+  auto result = nlohmann::json::parse(read(path));
+  EXPECT_EQ(result["back"]["error"], "the VM was destroyed before the work was fetched");
+  EXPECT_NE(bottle({"diff", "one"}).err.find("this may not be all that the session made: the VM was destroyed"),
+            std::string::npos);
 }
 
 // A session that ends removes its ledger last.
@@ -379,93 +393,6 @@ TEST_F(Commands, discard_asks_before_it_removes) {
   EXPECT_EQ(answer.status, 0) << answer.err;
   EXPECT_FALSE(std::filesystem::exists(home() + "/.local/state/bottle/results/one"));
   expect_refused(bottle({"discard", "--yes", "one"}), "there are no results of session one", "no session has ended");
-}
-
-TEST_F(Commands, allow_checks_the_rule_before_it_asks_for_a_session) {
-  expect_refused(bottle({"allow"}), "no host was given", "name a host");
-  expect_refused(bottle({"allow", "a.example"}), "no session is running", "run `bottle start AGENT`");
-  expect_refused(bottle({"allow", "--bottle", "web", "a.example"}), "--bottle without --save", "name a session");
-  expect_refused(bottle({"allow", "--secret", "3543c50b0cb9", "--save"}), "--secret goes with a session only",
-                 "to allow it in future sessions");
-  expect_refused(bottle({"allow", "--bottle", "web", "--save", "https://a.example"}),
-                 "'https://a.example' is not HOST or HOST:PORT", "write only the host");
-  expect_refused(bottle({"allow", "a.example", "--methods", "G=T"}),
-                 "bottle: the rule for 'a.example' is not valid: methods: expected an HTTP method",
-                 "see `bottle help allow`");
-  expect_refused(bottle({"allow", "--limit", "cost=much"}), "without a currency, or none",
-                 "write a limit as in `bottle allow SESSION HOST --limit");
-}
-
-TEST_F(Commands, allow_saves_a_rule_and_keeps_the_comments) {
-  write(".config/bottle/bottle.yaml", "# mine\nbottles:\n  web:\n    egress:\n      allow: [a.example]\n");
-  Answer answer = bottle({"allow", "--bottle", "web", "--save", "--methods", "GET", "b.example"});
-  EXPECT_EQ(answer.status, 0) << answer.err;
-  EXPECT_TRUE(answer.out.ends_with("under bottles.web.egress.allow\n")) << answer.out;
-  std::string saved = read(".config/bottle/bottle.yaml");
-  EXPECT_TRUE(saved.starts_with("# mine\n")) << saved;
-  EXPECT_NE(saved.find("b.example"), std::string::npos) << saved;
-  EXPECT_EQ(bottle({"check"}).status, 0);
-}
-
-TEST_F(Commands, allow_keeps_rules_that_are_saved_at_the_same_time) {
-  write(".config/bottle/bottle.yaml", "bottles:\n  web:\n    egress:\n      allow: [a.example]\n");
-  std::vector<std::jthread> threads;
-  std::atomic<int> saved = 0;
-  auto host = [](int i) { return "h" + std::to_string(i) + ".example"; };
-  for (int i = 0; i < 16; ++i)
-    threads.emplace_back([&, i] { saved += save_rule("web", {.host = host(i)}).has_value(); });
-  threads.clear();
-  EXPECT_EQ(saved, 16);
-  std::string file = read(".config/bottle/bottle.yaml");
-  for (int i = 0; i < 16; ++i) EXPECT_NE(file.find(host(i)), std::string::npos) << file;
-}
-
-TEST_F(Commands, allow_saves_limits_and_keeps_the_comments) {
-  write(".config/bottle/bottle.yaml", "# mine\nbottles:\n  web:\n    egress:\n      allow: [a.example]  # the one\n");
-  auto save = [&](const std::string& limits, const std::vector<std::string>& host) {
-    std::vector<std::string> words = {"allow", "--bottle", "web", "--save", "--limit", limits};
-    words.insert(words.end(), host.begin(), host.end());
-    return bottle(words);
-  };
-  EXPECT_EQ(save("requests=200,bytes_up=10m", {"a.example"}).status, 0);
-  Answer answer = save("names=20", {});
-  EXPECT_EQ(answer.status, 0) << answer.err;
-  EXPECT_TRUE(answer.out.ends_with("in the bottle web\n")) << answer.out;
-  EXPECT_EQ(read(".config/bottle/bottle.yaml"),
-            "# mine\nbottles:\n  web:\n    egress:\n      limit: {names: 20}\n"
-            "      allow: [{host: a.example, limit: {bytes_up: 10m, requests: 200}}]  # the one\n");
-  expect_refused(save("requests=none", {}), "--save cannot remove a limit from the manifest",
-                 "remove the limit from the manifest with an editor");
-  expect_refused(save("names=5000", {}), "names: the guard can count at most 4000 hosts", "choose a lower limit");
-  expect_refused(save("requests=5", {"b.example"}), "has no rule of its own for b.example",
-                 "add one with `bottle allow --bottle web --save b.example`, then try again");
-  EXPECT_EQ(bottle({"check"}).status, 0);
-}
-
-TEST_F(Commands, allow_refuses_what_it_cannot_save_before_it_asks_the_session) {
-  abandon("one");
-  expect_refused(bottle({"allow", "one", "--limit", "requests=5,tokens=none", "--save"}),
-                 "--save cannot remove a limit from the manifest, and nothing was changed",
-                 "remove the limit from the manifest with an editor");
-  for (const auto& what : std::vector<std::vector<std::string>>{{}, {"--limit", "requests=5"}})
-    for (const std::string session : {"one", "two"}) {
-      std::vector<std::string> words = {"allow", session, "a.example", "--bottle", "web", "--save"};
-      words.insert(words.end(), what.begin(), what.end());
-      expect_refused(bottle(words), "--bottle changes only the manifest, not the session " + session,
-                     "leave out --bottle to change the session");
-    }
-}
-
-TEST_F(Commands, allow_and_deny_need_a_living_supervisor) {
-  abandon("one");
-  for (const std::string command : {"allow", "deny", "stop", "attach"})
-    expect_refused(command == "allow" || command == "deny" ? bottle({command, "one", "a.example"}) : bottle({command}),
-                   "the supervisor of session one is dead", "run `bottle cleanup`");
-}
-
-TEST_F(Commands, deny_needs_a_host_and_a_running_session) {
-  expect_refused(bottle({"deny"}), "no host was given", "name a host; see `bottle help deny`");
-  expect_refused(bottle({"deny", "a.example"}), "no session is running", "run `bottle start AGENT`");
 }
 
 TEST_F(Commands, cleanup_fails_without_an_engine) {

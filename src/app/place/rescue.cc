@@ -16,9 +16,12 @@
 #include "app/place/join.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
+#include "base/files/durable.h"
+#include "base/files/file.h"
 #include "base/os/this_program.h"
 #include "base/unique_fd.h"
 #include "machine/destroy.h"
+#include "remote/near/conclusion.h"
 #include "session/console/client.h"
 #include "session/ledger/ledger.h"
 #include "session/sweep/sweep.h"
@@ -58,10 +61,39 @@ bool bring_home(const Record& record) {
   return !hold_unfetched(*now);
 }
 
+// Writes to the results that the work of a session went with its VM. Only the session's ledger says so otherwise, and
+// it is removed next. Returns false if this cannot be written.
+bool account_for_loss(const session::LedgerView& view, const std::string& session, const Tell& tell) {
+  std::string results = directories().results + "/" + session, path = results + "/result.json";
+  auto text = read_file(path, wire::SessionResult::kMost);
+  auto earlier = text ? wire::decode<wire::SessionResult>(*text, wire::From::ours)
+                      : Result<wire::SessionResult>(std::unexpected(text.error()));
+  // A supervisor may have brought the work home and died before the ledger said so.
+  if (earlier && earlier->back && (earlier->back->sorted || !earlier->back->archive.empty())) return true;
+  auto result = earlier.value_or(wire::SessionResult{.session = session,
+                                                     .bottle = view.plan ? view.plan->bottle : "",
+                                                     .exit = view.exit.value_or(125),
+                                                     .what = "the session's supervisor died"});
+  result.back =
+      remote::lost_with_vm(view.vm->name, session, results, "the VM was destroyed before the work was fetched");
+  result.receipt.session = session;
+  result.receipt.machine = view.remote->target.to_string();
+  result.receipt.confirmed = true;
+  result.receipt.left.clear();
+  result.receipt.vm =
+      wire::VmReceipt{.name = view.vm->name, .confirmed = true, .confirmed_by = "the command that destroyed it"};
+  auto written = make_directories(results);
+  if (written) written = write_file_durably(path, wire::encode(result, wire::Layout::pretty));
+  tell("session " + session + ": " + (written ? result.back->text : written.error().what));
+  return written.has_value();
+}
+
 }  // namespace
 
 int reap_vm(const std::string& name) {
-  machine::Reaping session{bring_home, [](const Record& record) { forget_session_without_vm(record.vm.session); }};
+  machine::Reaping session{bring_home, [](const Record& record) {
+                             forget_session_without_vm(record.vm.session, [](const std::string&) {});
+                           }};
   return machine::reap(name, hook_environment(), session);
 }
 
@@ -82,7 +114,7 @@ std::string tell_held(const Record& record) {
          age(record.until - machine::now_seconds()) + " the VM is destroyed, and the work with it";
 }
 
-bool forget_session_without_vm(const std::string& session) {
+bool forget_session_without_vm(const std::string& session, const Tell& tell) {
   std::string directory = directory_of(session);
   auto view = session::read_ledger(directories(), session);
   if (!view || !view->remote || !view->owner.is_gone()) return false;
@@ -91,6 +123,7 @@ bool forget_session_without_vm(const std::string& session) {
   if (vm.empty() && !nowhere) return false;
   // A record is removed only after the provider has confirmed that the VM is gone.
   if (!vm.empty() && machine::is_recorded(vm, places())) return false;
+  if (!vm.empty() && view->running && !view->home && !account_for_loss(*view, session, tell)) return false;
   // Removes only an empty directory: then the agent never ran.
   ::rmdir((directories().results + "/" + session).c_str());
   session::remove_session_directory(directory);
@@ -118,7 +151,7 @@ void check_vms(const std::function<void(const std::string&)>& say) {
   auto sessions = shown_in(directories().sessions);
   if (!sessions) say("sessions may be left without their VMs: " + sessions.error().what);
   else
-    for (const auto& session : *sessions) forget_session_without_vm(session);
+    for (const auto& session : *sessions) forget_session_without_vm(session, say);
 }
 
 }  // namespace bottle::app

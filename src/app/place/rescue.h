@@ -25,8 +25,10 @@ std::string tell_held(const machine::Record& record);
 // `say`.
 void check_vms(const std::function<void(const std::string&)>& say);
 
-// Removes the record of a session on a VM if the owner is dead and the VM is gone or was never made. Returns false if
-// it is not such a session.
-bool forget_session_without_vm(const std::string& session);
+// Removes the record of a session on a VM if the owner is dead and the VM is gone or was never made. If the VM had work
+// that was not fetched, writes that to the session's results first, and says it with `tell`. Returns false if it is not
+// such a session, or if the results cannot be written.
+using Tell = std::function<void(const std::string& line)>;
+bool forget_session_without_vm(const std::string& session, const Tell& tell);
 
 }  // namespace bottle::app

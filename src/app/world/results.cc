@@ -14,6 +14,7 @@
 #include "app/world/world.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/text/line.h"
 #include "base/text/shell_word.h"
 #include "wire/places/places.h"
 #include "wire/result.h"
@@ -25,11 +26,14 @@ Result<wire::ChangedPlaces> places_in(const std::string& directory) {
   return wire::decode_places(TRY(read_file(directory + "/places.json", wire::ChangedPlaces::kMost)));
 }
 
+Result<wire::SessionResult> result_in(const std::string& directory) {
+  return wire::decode<wire::SessionResult>(TRY(read_file(directory + "/result.json", wire::SessionResult::kMost)),
+                                           wire::From::ours);
+}
+
 EndedSession described(const std::string& session, const std::string& directory, int64_t ended) {
   EndedSession found{.session = session, .ended = ended, .bottle = {}, .machine = {}};
-  auto text = read_file(directory + "/result.json", wire::SessionResult::kMost);
-  if (auto result = text ? wire::decode<wire::SessionResult>(*text, wire::From::ours)
-                         : std::unexpected(std::move(text.error()))) {
+  if (auto result = result_in(directory)) {
     found.bottle = result->bottle;
     found.machine = result->receipt.machine;
     found.exit = result->exit;
@@ -123,6 +127,9 @@ Result<Results> changes_of(const std::string& session) {
   if (results.patches.empty() && results.copies.empty())
     return fail(Code::not_found, "session " + session + " changed no files that a patch could hold",
                 "`bottle logs " + session + "` shows what came back");
+  // What came home is from a checkpoint, and what followed is lost or still in its container.
+  if (auto result = result_in(results.directory); result && result->back && !result->back->error.empty())
+    say("bottle: this may not be all that the session made: " + folded(result->back->error, 300));
   return results;
 }
 

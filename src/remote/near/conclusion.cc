@@ -23,7 +23,21 @@ Result<wire::Forgotten> read_forgotten(const Captured& answer) {
   return wire::decode<wire::Forgotten>(answer.out, wire::From::foreign);
 }
 
+// Returns a sentence about the part of a workspace that arrived, or nothing if there is none.
+std::string about_part(const std::string& results) {
+  std::string part = part_in(results);
+  if (::access(part.c_str(), F_OK) != 0) return "";
+  return " The part of the workspace that arrived is in the archive " + part + ".";
+}
+
 }  // namespace
+
+wire::WorkResult lost_with_vm(const std::string& vm, const std::string& session, const std::string& results,
+                              const std::string& why) {
+  return {.text = "The VM " + vm + " is gone, and so is the work that was not fetched. If refs/bottle/" + session +
+                  " exists, it is from the last checkpoint." + about_part(results),
+          .error = why};
+}
 
 // Copies those parts of the far side's receipt that the far side can confirm. Without a result, the receipt starts as
 // confirmed, because a session that failed may have left nothing on which an engine could report.
@@ -141,17 +155,11 @@ std::string Conclusion::where_work_is() const {
 wire::WorkResult Conclusion::back() const {
   if (is_home()) return *back_;
   const std::string& session = job_.plan.session;
-  std::string part = part_in(job_.directories.results + "/" + session), arrived;
-  if (::access(part.c_str(), F_OK) == 0)
-    arrived = " The part of the workspace that arrived is in the archive " + part + ".";
-  if (vm_gone_)
-    return {.text = "The VM " + record_.vm_name +
-                    " is gone, and so is the work that was not fetched. The last checkpoint is on refs/bottle/" +
-                    session + "." + arrived,
-            .error = fetch_error_};
+  std::string results = job_.directories.results + "/" + session;
+  if (vm_gone_) return lost_with_vm(record_.vm_name, session, results, fetch_error_);
   return {.text = "The work is still on " + record_.far.target.to_string() +
                   ". Fix the cause, then run `bottle cleanup` or `bottle attach " + session + "` to fetch it." +
-                  arrived,
+                  about_part(results),
           .error = fetch_error_};
 }
 

@@ -15,6 +15,11 @@
 
 namespace bottle::remote {
 
+// Returns the account of a session whose VM was destroyed before its work was fetched, and why it was not. `results` is
+// the session's directory for results.
+wire::WorkResult lost_with_vm(const std::string& vm, const std::string& session, const std::string& results,
+                              const std::string& why);
+
 using session::Clients;
 
 // Takes the last steps of one session, and collects for the result what they found. It is made when the first of them
