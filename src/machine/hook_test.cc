@@ -136,6 +136,13 @@ TEST_F(Machine, HooksThatOthersMayWriteToAreRefused) {
   EXPECT_EQ(Provider::find("nothere", places_, environment_).error().code, Code::not_found);
 }
 
+TEST_F(Machine, AnOwnProviderThatCannotBeReachedIsNotReplacedByACarriedOne) {
+  ASSERT_TRUE(make_directories(places_.config + "/providers"));
+  ASSERT_TRUE(Provider::find("qemu", places_, environment_));
+  std::filesystem::create_symlink("absent", places_.config + "/providers/qemu");
+  EXPECT_FALSE(Provider::find("qemu", places_, environment_));
+}
+
 TEST_F(Machine, TheCarriedProvidersAreUnpackedAndRepaired) {
   auto names = carried_providers();
   ASSERT_TRUE(std::ranges::find(names, "qemu") != names.end());

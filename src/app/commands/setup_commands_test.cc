@@ -9,6 +9,7 @@
 #include "app/commands/commands.h"
 #include "app/complete.h"
 #include "app/world/own_rules.h"
+#include "app/world/world.h"
 #include "base/files/file.h"
 
 namespace bottle::app {
@@ -35,6 +36,42 @@ TEST_F(Commands, check_counts_what_the_manifest_defines) {
   EXPECT_EQ(found["ok"], true);
   EXPECT_EQ(found["errors"], nlohmann::json::array());
   EXPECT_EQ(found["agents"], (std::vector<std::string>{"make"}));
+}
+
+// Otherwise the built-in policy would apply, which may allow more than the operator's.
+TEST_F(Commands, check_does_not_take_a_manifest_that_cannot_be_reached_for_none) {
+  namespace fs = std::filesystem;
+  std::string config = home() + "/.config";
+  auto expect_problem = [&](const std::string& what, const std::string& todo) {
+    Answer answer = bottle({"check"});
+    EXPECT_EQ(answer.status, 1) << answer.out;
+    EXPECT_NE((answer.out + answer.err).find(what), std::string::npos) << answer.out << answer.err;
+    EXPECT_NE((answer.out + answer.err).find(todo), std::string::npos) << answer.out << answer.err;
+  };
+  EXPECT_EQ(bottle({"check"}).status, 0);
+  fs::create_directories(config + "/bottle");
+  for (const char* name : {"bottle.yaml", "bottle.json"}) {
+    std::string path = config + "/bottle/" + name;
+    fs::create_symlink(home() + "/dotfiles/absent", path);
+    expect_problem("reading " + path + ": No such file or directory", "");
+    fs::remove(path);
+    fs::create_symlink(path, path);
+    expect_problem("reading " + path + ": Too many levels of symbolic links", "");
+    fs::remove(path);
+  }
+  fs::create_symlink("absent", config + "/bottle/bottle.yml");
+  expect_problem("bottle.yml is not read", "rename it");
+  fs::remove_all(config);
+  // The whole directory is on a disk that is not mounted.
+  fs::create_symlink("/nonexistent/config", config);
+  expect_problem("the link " + config + " leads nowhere", "restore what it leads to");
+  fs::remove(config);
+  EXPECT_EQ(bottle({"check"}).status, 0);
+  // A file in the place of the directory means that there is none.
+  write(".config", "");
+  auto files = policy_files();
+  ASSERT_TRUE(files) << files.error().what;
+  EXPECT_TRUE(files->empty());
 }
 
 TEST_F(Commands, check_names_the_place_of_a_mistake) {

@@ -131,7 +131,9 @@ Result<std::string> edit_file(const std::string& bottle, const std::string& what
   for (const std::string& named :
        {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"}) {
     char real[PATH_MAX];
-    if (!::realpath(named.c_str(), real)) continue;
+    if (!TRY(is_there(named))) continue;
+    if (!::realpath(named.c_str(), real))
+      return fail(Code::invalid, what + " not saved: " + named + " cannot be read", todo);
     // The given name decides the format. The file is written at its real path, because dotfiles are often links.
     auto lock = TRY(lock_directory(parent_of(real)));
     std::string before = TRY(read_file(real, kLargest));

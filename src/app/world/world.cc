@@ -12,6 +12,7 @@
 #include <climits>
 
 #include "base/files/beneath.h"
+#include "base/files/durable.h"
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/ids.h"
@@ -152,15 +153,30 @@ void withhold_secrets(const manifest::Manifest& manifest) {
 
 Directories directories() { return Directories::from(environment()); }
 
+// A link that leads nowhere is there, because the operator has made it, for example to a disk that is not mounted now.
+// If a directory is such a link, nothing is known about the files in it.
+Result<bool> is_there(const std::string& path) {
+  for (std::string at = path; at.size() > 1; at = parent_of(at)) {
+    struct stat st{};
+    if (::lstat(at.c_str(), &st) == 0) {
+      if (at == path || ::stat(at.c_str(), &st) == 0) return at == path;
+      return fail(Code::invalid, "looking for " + path + ": the link " + at + " leads nowhere",
+                  "restore what it leads to, or remove it");
+    }
+    if (errno != ENOENT && errno != ENOTDIR) return fail_errno("looking for " + path);
+  }
+  return false;
+}
+
 Result<std::vector<manifest::File>> policy_files() {
   auto d = directories();
   // Silently ignoring a policy would be worse than an error.
-  if (exists(d.config + "/bottle.yml"))
+  if (TRY(is_there(d.config + "/bottle.yml")))
     return fail(Code::invalid, d.config + "/bottle.yml is not read; the manifest is called bottle.yaml",
                 "rename it to bottle.yaml, or remove it");
   std::vector<std::string> policy;
   for (const std::string& path : {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"})
-    if (exists(path)) policy.push_back(path);
+    if (TRY(is_there(path))) policy.push_back(path);
   return read_all(policy);
 }
 

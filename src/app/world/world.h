@@ -35,7 +35,11 @@ inline constexpr const char* kUsualPath = "/usr/local/sbin:/usr/local/bin:/usr/s
 // resolve them in the current directory. If nothing of PATH is left, it becomes kUsualPath.
 void forget_relative_programs();
 
-// Returns the existing files among bottle.yaml, bottle.json and version 1's claude-bottle.json.
+// Returns whether there is a file of the operator's with this absolute path, even if it cannot be read. Fails if that
+// cannot be found out.
+Result<bool> is_there(const std::string& path);
+// Returns the existing files among bottle.yaml, bottle.json and version 1's claude-bottle.json. Fails if one exists but
+// cannot be read, because the built-in policy would take its place.
 Result<std::vector<manifest::File>> policy_files();
 
 // Returns the operator's policy and agents, and the repository's agents, which may not contain policy.

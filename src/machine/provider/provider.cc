@@ -96,7 +96,9 @@ Result<Provider> Provider::find(const std::string& name, const Places& places, c
   provider.limits_ = limits;
   std::string own = places.config + "/providers/" + name;
   // stat(2) follows a link, because the operator may keep the folder in another place.
-  if (struct stat st{}; ::stat(own.c_str(), &st) == 0) {
+  struct stat st{};
+  if (::stat(own.c_str(), &st) == 0 || ::lstat(own.c_str(), &st) == 0 || (errno != ENOENT && errno != ENOTDIR)) {
+    // Fails if the folder cannot be reached: a carried provider would run other programs than the operator's.
     TRY(only_ours(own));
     provider.directory_ = own;
   } else if (auto carried = carried_providers(); std::ranges::find(carried, name) != carried.end()) {
